@@ -1,0 +1,59 @@
+#include "cpu_kernel.h"
+#include "glue.h"
+
+namespace fg::bias_act {
+namespace {
+
+// Results above this are stored past the cache; a smaller one is still there when its consumer comes.
+constexpr std::int64_t streaming_bytes = std::int64_t{16} << 20;
+
+// In a fixed order, in double.
+template <class R, class T>
+void add_up(const Partition& p, const R* partial, T* db) {
+  const Layout& l = p.layout;
+  for (std::int64_t c = 0; c < l.channels; ++c) {
+    double total = 0;
+    const std::int64_t outer = p.by_row ? l.outer : p.blocks, inner = p.by_row ? p.segments_per_run : l.inner;
+    for (std::int64_t n = 0; n < outer; ++n) {
+      for (std::int64_t i = 0; i < inner; ++i) {
+        total += static_cast<double>(partial[(n * l.channels + c) * inner + i]);
+      }
+    }
+    db[c] = static_cast<T>(static_cast<R>(total));
+  }
+}
+
+struct Cpu {
+  explicit Cpu(const Tensor&) {}
+
+  std::int64_t partials(const Arguments& a) const { return Partition(a.layout).partials(); }
+
+  void run(Arguments a) const {
+    const Partition p(a.layout);
+    const std::int64_t element_bytes = a.dtype == DType::f64 ? 8 : a.dtype == DType::f32 ? 4 : 2;
+    a.streaming = a.layout.numel() * element_bytes >= streaming_bytes;
+    const RunUnits units = FG_SELECT_LEVEL(bias_act_run);
+    torch::stable::parallel_for(
+        0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) { units(a, p, begin, end); });
+  }
+
+  void reduce(const Arguments& a, void* db) const {
+    const Partition p(a.layout);
+    const auto* sums = static_cast<const float*>(a.partial);
+    switch (a.dtype) {
+      case DType::f16:
+        return add_up(p, sums, static_cast<c10::Half*>(db));
+      case DType::bf16:
+        return add_up(p, sums, static_cast<c10::BFloat16*>(db));
+      case DType::f32:
+        return add_up(p, sums, static_cast<float*>(db));
+      case DType::f64:
+        return add_up(p, static_cast<const double*>(a.partial), static_cast<double*>(db));
+    }
+  }
+};
+
+}  // namespace
+}  // namespace fg::bias_act
+
+FG_REGISTER_BIAS_ACT(fastgan, CPU, fg::bias_act::Cpu)

@@ -1,0 +1,188 @@
+// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1;
+// the only code that exists once per activation is one plain loop over such a block.
+#include "cpu_kernel.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::bias_act;
+
+// One block as its loop sees it. h is what the slope multiplies: dy, or ddx + ddb in the second derivative.
+template <class R>
+struct Block {
+  const R *x, *b, *y, *h, *dy;
+  R *out, *out_v;
+};
+
+template <class R>
+using Loop = void (*)(const Block<R>&, int n, const Scalars<R>&);
+
+template <Act A, class R>
+void forward_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
+  const Scalars<R> s = scalars;
+  for (int i = 0; i < n; ++i) {
+    k.out[i] = forward<A>(k.x[i] + k.b[i], s);
+  }
+}
+
+template <class R>
+void slope_from_output_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
+  const Scalars<R> s = scalars;
+  for (int i = 0; i < n; ++i) {
+    k.out[i] = k.h[i] * slope_from_output(k.y[i], s);
+  }
+}
+
+template <Act A, class R>
+void slope_from_input_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
+  const Scalars<R> s = scalars;
+  for (int i = 0; i < n; ++i) {
+    k.out[i] = k.h[i] * slope_from_input<A>(k.x[i] + k.b[i], s);
+  }
+}
+
+template <Act A, class R>
+void curvature_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
+  const Scalars<R> s = scalars;
+  for (int i = 0; i < n; ++i) {
+    const R v = k.x[i] + k.b[i], h = k.h[i];
+    k.out[i] = h * slope_from_input<A>(v, s);
+    k.out_v[i] = h * k.dy[i] * curvature_from_input<A>(v, s);
+  }
+}
+
+template <class R>
+Loop<R> loop_for(const Arguments& a) {
+  return with_act(a.act, [&](auto act) -> Loop<R> {
+    constexpr Act A = decltype(act)::value;
+    if (a.pass == Pass::forward) {
+      return forward_loop<A, R>;
+    }
+    if constexpr (A == Act::piecewise) {  // from its input only where the sign of its output tells nothing
+      return a.x ? slope_from_input_loop<A, R> : slope_from_output_loop<R>;
+    } else {
+      return a.pass == Pass::backward ? slope_from_input_loop<A, R> : curvature_loop<A, R>;
+    }
+  });
+}
+
+// A contiguous stretch of `length` elements. b and ddb hold its biases: one per element, or, if `constant`, a block full of
+// the same. `sums(values, at, n)` sees what is summed for the bias gradient.
+template <class R, class Sums>
+FG_LOCAL void stretch(
+    const Arguments& a, Loop<R> loop, const Scalars<R>& s, std::int64_t offset, std::int64_t length,
+    const R* b, const R* ddb, bool constant, Sums sums) {
+  alignas(64) R in[4][block_size], out[2][block_size];
+  const bool two_results = a.out_v;
+  for (std::int64_t at = 0; at < length; at += block_size) {
+    const int n = static_cast<int>(std::min<std::int64_t>(block_size, length - at));
+    const std::int64_t first = offset + at, bias_at = constant ? 0 : at;
+    Block<R> k{};
+    k.b = b + bias_at;
+    if (a.x) {
+      k.x = load(a.dtype, a.x, first, in[0], n);
+    }
+    if (a.pass != Pass::forward) {
+      k.h = load(a.dtype, a.pass == Pass::backward ? a.dy : a.ddx, first, in[1], n);
+      if (a.pass == Pass::double_backward && a.ddb) {
+        for (int i = 0; i < n; ++i) {
+          in[1][i] = k.h[i] + ddb[bias_at + i];
+        }
+        k.h = in[1];
+      }
+      k.y = a.y ? load(a.dtype, a.y, first, in[2], n) : k.h;  // linear without clamp: any y gives its slope, the gain
+    }
+    k.out = target(a.dtype, a.out, first, out[0], a.streaming);
+    if (two_results) {
+      k.dy = load(a.dtype, a.dy, first, in[3], n);
+      k.out_v = target(a.dtype, a.out_v, first, out[1], a.streaming);
+    }
+    loop(k, n, s);
+    if (a.partial) {
+      sums(two_results ? k.out_v : k.out, at, n);
+    }
+    store(a.dtype, a.out, first, k.out, n, a.streaming);
+    if (two_results) {
+      store(a.dtype, a.out_v, first, k.out_v, n, a.streaming);
+    }
+  }
+}
+
+template <class R>
+FG_LOCAL R bias_at(const Arguments& a, const void* b, std::int64_t channel) {
+  R one[1];
+  return b ? *load(a.dtype, b, channel, one, 1) : R(0);
+}
+
+template <class R>
+void by_row(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
+  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Loop<R> loop = loop_for<R>(a);
+  alignas(64) R b[block_size], ddb[block_size];
+  std::int64_t filled = -1;
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const std::int64_t run = unit / p.segments_per_run, at = unit % p.segments_per_run * Partition::segment;
+    const std::int64_t length = std::min(Partition::segment, p.layout.inner - at);
+    if (const std::int64_t channel = run % p.layout.channels; channel != filled) {
+      const int n = static_cast<int>(std::min<std::int64_t>(block_size, p.layout.inner));
+      std::fill_n(b, n, bias_at<R>(a, a.b, channel));
+      std::fill_n(ddb, n, bias_at<R>(a, a.ddb, channel));
+      filled = channel;
+    }
+    R total = 0;
+    stretch<R>(
+        a, loop, s, run * p.layout.inner + at, length, b, ddb, true,
+        [&](const R* values, std::int64_t, int n) { total += sum(values, n); });
+    if (a.partial) {
+      static_cast<R*>(a.partial)[unit] = total;
+    }
+  }
+}
+
+template <class R>
+void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
+  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Loop<R> loop = loop_for<R>(a);
+  const std::int64_t row = p.layout.row();
+  alignas(64) R b[Partition::tile], ddb[Partition::tile], total[Partition::tile];
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const std::int64_t block = unit / p.tiles, column = unit % p.tiles * Partition::tile;
+    const std::int64_t width = std::min(Partition::tile, row - column);
+    for (std::int64_t i = 0; i < width; ++i) {
+      const std::int64_t channel = (column + i) / p.layout.inner;
+      b[i] = bias_at<R>(a, a.b, channel);
+      ddb[i] = bias_at<R>(a, a.ddb, channel);
+      total[i] = 0;
+    }
+    const std::int64_t last = std::min((block + 1) * p.block_rows, p.layout.outer);
+    for (std::int64_t r = block * p.block_rows; r < last; ++r) {
+      stretch<R>(
+          a, loop, s, r * row + column, width, b, ddb, false, [&](const R* values, std::int64_t at, int n) {
+            R* const t = total + at;
+            for (int i = 0; i < n; ++i) {
+              t[i] += values[i];
+            }
+          });
+    }
+    if (a.partial) {
+      std::memcpy(static_cast<R*>(a.partial) + block * row + column, total, static_cast<std::size_t>(width) * sizeof(R));
+    }
+  }
+}
+
+void run(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
+  if (a.dtype == DType::f64) {
+    (p.by_row ? by_row<double> : by_column<double>)(a, p, begin, end);
+  } else {
+    (p.by_row ? by_row<float> : by_column<float>)(a, p, begin, end);
+  }
+  if (a.streaming) {
+    stream_fence();
+  }
+}
+
+}  // namespace
+
+extern const RunUnits bias_act_run = run;
+
+}  // namespace fg::FG_CPU_LEVEL

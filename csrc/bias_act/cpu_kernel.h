@@ -1,0 +1,58 @@
+// The CPU kernel of bias_act as a plain function over units of work. Torch-free.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "../common/cpu_block.h"
+#include "../common/cpu_level.h"
+#include "problem.h"
+
+namespace fg::bias_act {
+
+// The work is cut the same way whatever the number of threads, so that sums come out the same bit for bit.
+//   by row:    channels with long runs of memory; a unit is one segment of a run, which has one bias
+//   by column: short runs (channels_last, [N, C]); a unit is a block of rows of a tile of columns
+struct Partition {
+  static constexpr std::int64_t segment = 8192, tile = 1024, shortest_run = 32;
+
+  Layout layout;
+  bool by_row;
+  std::int64_t segments_per_run = 0;                   // by row
+  std::int64_t tiles = 0, blocks = 0, block_rows = 0;  // by column
+
+  explicit Partition(Layout l) : layout(l), by_row(l.inner >= shortest_run) {
+    if (by_row) {
+      segments_per_run = (l.inner + segment - 1) / segment;
+    } else {
+      tiles = (l.row() + tile - 1) / tile;
+      const std::int64_t width = std::min(l.row(), tile);
+      block_rows = std::max((l.outer + 63) / 64, (2 * segment + width - 1) / width);
+      blocks = (l.outer + block_rows - 1) / block_rows;
+    }
+  }
+
+  std::int64_t units() const { return by_row ? layout.outer * layout.channels * segments_per_run : blocks * tiles; }
+
+  // Units that make a task worth handing to a thread.
+  std::int64_t grain() const {
+    return by_row ? std::max<std::int64_t>(1, 2 * segment / std::min(layout.inner, segment)) : 1;
+  }
+
+  // Partial sums of the bias gradient: one per unit by row, one per block and column by column.
+  std::int64_t partials() const { return by_row ? units() : blocks * layout.row(); }
+};
+
+using RunUnits = void (*)(const Arguments&, const Partition&, std::int64_t begin, std::int64_t end);
+
+}  // namespace fg::bias_act
+
+namespace fg::baseline {
+extern const bias_act::RunUnits bias_act_run;
+}
+namespace fg::avx2 {
+extern const bias_act::RunUnits bias_act_run;
+}
+namespace fg::avx512 {
+extern const bias_act::RunUnits bias_act_run;
+}

@@ -1,0 +1,23 @@
+// Which instruction set the CPU kernels use, chosen once per process. Torch-free.
+#pragma once
+
+namespace fg {
+
+enum class CpuLevel { baseline, avx2, avx512 };
+
+// The best level that was compiled and that this CPU runs; FASTGAN_CPU_LEVEL=baseline|avx2|avx512 lowers it.
+CpuLevel cpu_level();
+
+const char* cpu_level_name(CpuLevel level);
+
+}  // namespace fg
+
+// Picks `fg::<level>::NAME` for the running CPU. Every kernel file is compiled once per level into such a namespace.
+#if defined(FG_X86_LEVELS)
+#define FG_SELECT_LEVEL(NAME)                                                \
+  (::fg::cpu_level() == ::fg::CpuLevel::avx512 ? ::fg::avx512::NAME          \
+       : ::fg::cpu_level() == ::fg::CpuLevel::avx2 ? ::fg::avx2::NAME        \
+                                                   : ::fg::baseline::NAME)
+#else
+#define FG_SELECT_LEVEL(NAME) (::fg::baseline::NAME)
+#endif

@@ -1,0 +1,47 @@
+// What the op libraries take from torch: the stable ABI alone, so that one binary serves many releases.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+
+namespace fg {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+inline const void* data_or_null(const OptionalTensor& t) { return t ? t->const_data_ptr() : nullptr; }
+
+inline bool same_strides(const Tensor& a, const Tensor& b) {
+  for (std::int64_t d = 0; d < a.dim(); ++d) {
+    if (a.size(d) > 1 && a.stride(d) != b.stride(d)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// A result for `t`: its shape, and its strides where they are dense (contiguous, channels_last, any permutation).
+inline Tensor result_like(const Tensor& t) { return torch::stable::empty_like(t); }
+
+// `t` in the memory order of `layout`: itself if it has it, else a copy.
+inline Tensor in_order_of(const Tensor& t, const Tensor& layout) {
+  if (same_strides(t, layout)) {
+    return t;
+  }
+  Tensor copy = torch::stable::empty_like(layout);
+  torch::stable::copy_(copy, t);
+  return copy;
+}
+
+inline OptionalTensor in_order_of(const OptionalTensor& t, const Tensor& layout) {
+  return t ? OptionalTensor(in_order_of(*t, layout)) : std::nullopt;
+}
+
+}  // namespace fg

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fastgan import ops
+
+
+class BiasAct(nn.Module):
+    """Learned bias, activation, gain and clamp in one pass: :func:`fastgan.ops.bias_act` as a layer.
+
+    Args:
+        num_channels: size of the input along ``dim``, or None for no bias.
+        act, alpha, gain, clamp, dim: as in :func:`fastgan.ops.bias_act`.
+
+    Shape:
+        ``[*]`` with ``num_channels`` along ``dim`` → the same; usually ``[N, C, H, W]`` or ``[N, C]``.
+
+    The bias starts at zero.
+    """
+
+    def __init__(
+        self,
+        num_channels: int | None,
+        *,
+        act: str = "lrelu",
+        alpha: float | None = None,
+        gain: float | None = None,
+        clamp: float | None = None,
+        dim: int = 1,
+    ) -> None:
+        super().__init__()
+        self.act, self.alpha, self.gain, self.clamp, self.dim = act, alpha, gain, clamp, dim
+        bias = None if num_channels is None else nn.Parameter(torch.zeros(num_channels))
+        self.register_parameter("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.bias_act(
+            x, self.bias, dim=self.dim, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp
+        )
+
+    def extra_repr(self) -> str:
+        channels = None if self.bias is None else self.bias.numel()
+        options = {k: getattr(self, k) for k in ("alpha", "gain", "clamp") if getattr(self, k) is not None}
+        return ", ".join([f"{channels}", f"act={self.act!r}", *(f"{k}={v}" for k, v in options.items())])

@@ -1,0 +1,10 @@
+"""The ops: fused, differentiable to any order, on CUDA, Triton, the CPU, and in plain PyTorch.
+
+>>> from fastgan import ops
+>>> y = ops.bias_act(x, b, act="lrelu")
+"""
+
+from fastgan.ops._library import BackendStatus, BackendUnavailable, backends, use_backend
+from fastgan.ops.bias_act import bias_act
+
+__all__ = ["BackendStatus", "BackendUnavailable", "backends", "bias_act", "use_backend"]

@@ -1,0 +1,295 @@
+"""How an op is registered, and which backend runs it.
+
+Every op has one schema, one fake kernel and one derivative, written in Python, and is defined once per *namespace*:
+
+======================  ==========================================  =====================
+namespace               kernels                                     backend names
+======================  ==========================================  =====================
+``fastgan``             native C++ (CPU) and CUDA, by dispatch key  ``cpu``, ``cuda``
+``fastgan_triton``      Triton                                      ``triton``
+======================  ==========================================  =====================
+
+``reference`` is plain PyTorch and needs no registration; it also stands in as the kernel of the ``fastgan``
+namespace wherever a native one is missing, so that an exported graph runs on any device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._dynamo import assume_constant_result
+
+from fastgan.errors import FastganError
+
+log = logging.getLogger("fastgan")
+
+
+class BackendUnavailable(FastganError, RuntimeError):
+    """A backend was asked for by name and cannot run here; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """Whether a backend runs here. ``devices`` are the types it serves; ``reason``, ``remedy`` are empty if usable."""
+
+    name: str
+    usable: bool
+    devices: tuple[str, ...]
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class _Backend:
+    name: str
+    namespace: str  # "" for the reference
+    devices: Callable[[], tuple[str, ...]]
+    problem: Callable[[], tuple[str, str] | None]  # (reason, remedy) if it is not usable
+
+
+# ---------------------------------------------------------------------------------------------- native libraries
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_REBUILD = "reinstall with 'pip install --no-build-isolation .'"
+_native_problem: dict[str, tuple[str, str] | None] = {}
+
+
+def _load_native(backend: str, filename: str, needs_cuda: bool) -> None:
+    """Load one compiled library if it is there. Never compiles, never raises: the problem is kept for the user."""
+    path = _PACKAGE / filename
+    if needs_cuda and torch.version.cuda is None:
+        _native_problem[backend] = (
+            "this torch is built without CUDA",
+            "install a CUDA build of torch and reinstall fastgan",
+        )
+    elif not path.exists():
+        hint = "install the CUDA toolkit (nvcc) and " if needs_cuda else ""
+        _native_problem[backend] = (f"fastgan was built without its {filename}", hint + _REBUILD)
+    else:
+        try:
+            torch.ops.load_library(str(path))
+            _native_problem[backend] = None
+        except OSError as error:
+            _native_problem[backend] = (f"{filename} does not load: {error}", _REBUILD)
+
+
+_load_native("cpu", "_ops.abi3.so", needs_cuda=False)
+_load_native("cuda", "_ops_cuda.abi3.so", needs_cuda=True)
+
+
+def _no_gpu() -> tuple[str, str] | None:
+    if torch.cuda.is_available():
+        return None
+    return ("torch sees no CUDA device", "run on a machine with a GPU and its driver, or use cpu or reference")
+
+
+def triton_interpreter() -> bool:
+    """True when Triton runs in its interpreter, on CPU tensors (``TRITON_INTERPRET=1`` in the environment)."""
+    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+
+
+def _triton_problem() -> tuple[str, str] | None:
+    if importlib.util.find_spec("triton") is None:
+        return ("the package triton is not installed", "pip install triton")
+    return None if triton_interpreter() else _no_gpu()
+
+
+_backends: dict[str, _Backend] = {
+    "cuda": _Backend("cuda", "fastgan", lambda: ("cuda",), lambda: _native_problem["cuda"] or _no_gpu()),
+    "triton": _Backend(
+        "triton",
+        "fastgan_triton",
+        lambda: ("cpu",) if triton_interpreter() else ("cuda",),
+        _triton_problem,
+    ),
+    "cpu": _Backend("cpu", "fastgan", lambda: ("cpu",), lambda: _native_problem["cpu"]),
+    "reference": _Backend("reference", "", lambda: ("any",), lambda: None),
+}
+
+
+def backends() -> dict[str, BackendStatus]:
+    """Status of every backend on this machine, by name.
+
+    Returns:
+        ``{name: BackendStatus}`` for ``cuda``, ``triton``, ``cpu`` and ``reference``.
+    """
+    found = {}
+    for name, backend in _backends.items():
+        reason, remedy = backend.problem() or ("", "")
+        found[name] = BackendStatus(name, not reason, backend.devices(), reason, remedy)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ choosing
+
+_requested: contextvars.ContextVar[str | None] = contextvars.ContextVar("fastgan_backend", default=None)
+_from_environment = os.environ.get("FASTGAN_BACKEND") or None  # read once, when fastgan.ops is imported
+
+
+@contextlib.contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Run every op inside the ``with`` block on one backend.
+
+    Args:
+        name: ``"reference"``, ``"cpu"``, ``"triton"``, ``"cuda"``, or ``None`` for the automatic choice.
+
+    Raises:
+        ValueError: if there is no backend of that name.
+    """
+    if name is not None:
+        _check_name(name)
+    token = _requested.set(name)
+    try:
+        yield
+    finally:
+        _requested.reset(token)
+
+
+def _check_name(name: str) -> None:
+    if name not in _backends:
+        raise ValueError(f"backend must be one of {', '.join(_backends)}, got {name!r}")
+
+
+@assume_constant_result
+def _is_transformed() -> bool:
+    # Under functorch transforms and forward AD a custom op fails or gives silently zero tangents; plain PyTorch doesn't.
+    functorch = torch._C._functorch.peek_interpreter_stack() is not None
+    return functorch or torch.autograd.forward_ad._current_level >= 0
+
+
+@assume_constant_result
+def _named(name: str, device: str) -> str:
+    _check_name(name)
+    backend = _backends[name]
+    if (problem := backend.problem()) is not None:
+        raise BackendUnavailable(f"backend {name!r} cannot run here: {problem[0]}; {problem[1]}")
+    served = backend.devices()
+    if device not in served and served != ("any",):
+        raise BackendUnavailable(
+            f"backend {name!r} runs on {' and '.join(served)} tensors, got {device} tensors; "
+            f"move them or leave backend=None to choose automatically"
+        )
+    return name
+
+
+_PREFERENCE = {"cuda": ("cuda", "triton"), "cpu": ("cpu",)}
+_told: set[tuple[str, str]] = set()
+
+
+@assume_constant_result
+def _automatic(op: str, device: str) -> str:
+    for name in _PREFERENCE.get(device, ()):
+        problem = _backends[name].problem()
+        if problem is None:
+            return name
+        if (op, name) not in _told:
+            _told.add((op, name))
+            log.warning("%s on %s falls back from backend %r: %s; %s", op, device, name, *problem)
+    return "reference"
+
+
+def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
+    """The backend that runs ``op`` on ``device``: argument, ``use_backend``, ``FASTGAN_BACKEND``, automatic.
+
+    Raises:
+        BackendUnavailable: a backend was named that cannot run here or not on this device.
+        ValueError: there is no backend of that name.
+    """
+    if _is_transformed():
+        return "reference"
+    name = backend or _requested.get() or _from_environment
+    return _automatic(op, device.type) if name is None else _named(name, device.type)
+
+
+def ops_of(backend: str) -> Any:
+    """The ``torch.ops`` namespace that holds the kernels of ``backend``."""
+    return getattr(torch.ops, _backends[backend].namespace)
+
+
+# ---------------------------------------------------------------------------------------------- registration
+
+
+@dataclass
+class OpDefinition:
+    """What Python knows of one registered op; the same for every namespace it is defined in.
+
+    Args:
+        schema: ``name(arguments) -> results`` in torch's schema language; functional, nothing mutated or aliased.
+        reference: plain PyTorch kernel, used in namespace ``fastgan`` where no native kernel is registered.
+        fake: shapes, dtypes and exact strides of the results.
+        setup_context: ``(ctx, inputs, output)``, as ``torch.library.register_autograd`` takes it.
+        backward: ``(ops, ctx, *grads)``; ``ops`` is the namespace of the forward op, so derivatives stay on its kernels.
+        triton: loads the Triton kernel's launcher on first use.
+    """
+
+    schema: str
+    reference: Callable[..., Any]
+    fake: Callable[..., Any]
+    setup_context: Callable[..., None]
+    backward: Callable[..., Any]
+    triton: Callable[[], Callable[..., Any]]
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.schema.partition("(")[0]
+
+
+_definitions: list[OpDefinition] = []
+_libraries: dict[str, torch.library.Library] = {}
+
+
+def _library(namespace: str) -> torch.library.Library:
+    if namespace not in _libraries:
+        _libraries[namespace] = torch.library.Library(namespace, "FRAGMENT")
+    return _libraries[namespace]
+
+
+def _define(definition: OpDefinition, namespace: str) -> None:
+    library = _library(namespace)
+    library.define(definition.schema, tags=(torch.Tag.pt2_compliant_tag,))
+    qualified = f"{namespace}::{definition.name}"
+    torch.library.register_fake(qualified, definition.fake, lib=library)
+    ops = getattr(torch.ops, namespace)
+
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        return definition.backward(ops, ctx, *grads)
+
+    torch.library.register_autograd(
+        qualified, backward, setup_context=definition.setup_context, lib=library
+    )
+    if namespace == "fastgan":
+        library.impl(definition.name, definition.reference, "CompositeExplicitAutograd")
+    elif namespace == "fastgan_triton":
+
+        def run(*args: Any) -> Any:
+            return definition.triton()(*args)
+
+        library.impl(definition.name, run, "CUDA")
+        if triton_interpreter():
+            library.impl(definition.name, run, "CPU")
+
+
+def define(definition: OpDefinition) -> None:
+    """Register an op in every namespace."""
+    _definitions.append(definition)
+    for namespace in ("fastgan", "fastgan_triton"):
+        _define(definition, namespace)
+
+
+def add_backend(name: str, namespace: str, devices: tuple[str, ...], library: Path) -> None:
+    """Add a backend from a compiled library that registers kernels in ``namespace`` (used by the tests' emulation)."""
+    if name in _backends:
+        return
+    for definition in _definitions:
+        _define(definition, namespace)
+    torch.ops.load_library(str(library))
+    _backends[name] = _Backend(name, namespace, lambda: devices, lambda: None)

@@ -1,0 +1,119 @@
+"""bias_act: bias, activation, gain and clamp in one pass. The maths is in this folder's README."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.bias_act import reference, schema
+
+__all__ = ["ACTIVATIONS", "bias_act"]
+
+_SQRT2 = math.sqrt(2.0)
+
+#: Default ``(alpha, gain)`` of each activation. Only ``lrelu`` has an ``alpha``.
+ACTIVATIONS: dict[str, tuple[float, float]] = {
+    "linear": (0.0, 1.0),
+    "relu": (0.0, _SQRT2),
+    "lrelu": (0.2, _SQRT2),
+    "tanh": (0.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "elu": (0.0, 1.0),
+    "selu": (0.0, 1.0),
+    "softplus": (0.0, 1.0),
+    "swish": (0.0, _SQRT2),
+}
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def bias_act(
+    x: Tensor,
+    b: Tensor | None = None,
+    *,
+    dim: int = 1,
+    act: str = "lrelu",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """``y = clamp(gain · act(x + b), -clamp, +clamp)`` in one pass, differentiable to any order in ``x`` and ``b``.
+
+    The gradient is zero where the clamp is active, for every activation. Half types are computed in float32 and
+    rounded once. For backward nothing is saved for ``linear`` without clamp, the output for ``linear`` with clamp,
+    ``relu`` and ``lrelu``, and ``x`` and ``b`` for the curved activations.
+
+    Args:
+        x: any shape and rank ≥ 1; float16, bfloat16, float32 or float64; any strides. Dense layouts (contiguous,
+            channels_last, any permutation) run as they are and the result has the same strides.
+        b: ``[x.shape[dim]]``, of the dtype and device of ``x``, or None. Under autocast it is cast to the dtype of ``x``:
+            the op runs in the dtype that ``x`` comes in.
+        dim: the dimension of ``x`` that ``b`` runs along; negative counts from the end.
+        act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``, ``softplus`` or ``swish``
+            (``v · sigmoid(v)``, also known as SiLU).
+        alpha: slope of ``lrelu`` for negative input, default 0.2; the other activations have none and ignore it.
+        gain: factor after the activation; default √2 for ``relu``, ``lrelu``, ``swish`` (it keeps the variance of
+            a normal input; He et al. 2015, Karras et al. 2018), else 1.
+        clamp: bound on the magnitude of the output, ≥ 0, or None for none.
+        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
+            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+            AD every choice means ``reference``.
+
+    Returns:
+        Tensor of the shape and dtype of ``x``.
+
+    Raises:
+        TypeError: ``x`` or ``b`` is not a floating-point tensor of a supported dtype, or their dtypes differ.
+        ValueError: shape, device, ``dim``, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of range.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
+        raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {_kind(x)}")
+    if x.ndim == 0:
+        raise ValueError("x must have at least one dimension, got a scalar tensor; use x.reshape(1)")
+    if not -x.ndim <= dim < x.ndim:
+        raise ValueError(f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}")
+    dim %= x.ndim
+    if act not in ACTIVATIONS:
+        raise ValueError(f"act must be one of {', '.join(ACTIVATIONS)}, got {act!r}")
+    if b is not None:
+        b = _checked_bias(x, b, dim)
+    default_alpha, default_gain = ACTIVATIONS[act]
+    alpha = float(default_alpha if alpha is None or act != "lrelu" else alpha)
+    gain = float(default_gain if gain is None else gain)
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha must be a finite number, got {alpha}")
+    if not math.isfinite(gain):
+        raise ValueError(f"gain must be a finite number, got {gain}")
+    if clamp is not None:
+        clamp = float(clamp)
+        if not (clamp >= 0 and math.isfinite(clamp)):
+            raise ValueError(f"clamp must be a finite number of at least 0, or None for no clamp, got {clamp}")
+
+    chosen = choose_backend("bias_act", x.device, backend)
+    if chosen == "reference":
+        return reference.bias_act(x, b, dim, act, alpha, gain, clamp)
+    return ops_of(chosen).bias_act(x, b, dim, act, alpha, gain, clamp)
+
+
+def _kind(x: object) -> str:
+    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+
+
+def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
+    if not isinstance(b, Tensor):
+        raise TypeError(f"b must be a tensor or None, got {_kind(b)}")
+    if b.dtype != x.dtype:
+        if not (torch.is_autocast_enabled(x.device.type) and b.dtype in _DTYPES):
+            raise TypeError(f"b must have the dtype of x, {x.dtype}, got {b.dtype}; convert it with b.to(x.dtype)")
+        b = b.to(x.dtype)
+    if b.ndim != 1 or b.shape[0] != x.shape[dim]:
+        raise ValueError(
+            f"b must have shape [{x.shape[dim]}], the size of x along dim {dim}, got {list(b.shape)}"
+        )
+    if b.device != x.device:
+        raise ValueError(f"b must be on the device of x, {x.device}, got {b.device}")
+    return b

@@ -1,0 +1,156 @@
+"""bias_act in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SELU_SCALE = 1.0507009873554804934193349852946
+SELU_ALPHA = 1.6732632423543772848170429916717
+
+
+def activation(v: Tensor, act: str, alpha: float) -> Tensor:
+    """``act(v)``, elementwise."""
+    match act:
+        case "linear":
+            return v
+        case "relu":
+            return F.relu(v)
+        case "lrelu":
+            return F.leaky_relu(v, alpha)
+        case "tanh":
+            return torch.tanh(v)
+        case "sigmoid":
+            return torch.sigmoid(v)
+        case "elu":
+            return F.elu(v)
+        case "selu":
+            return F.selu(v)
+        case "softplus":
+            return torch.logaddexp(v, torch.zeros_like(v))  # F.softplus turns linear at 20
+        case "swish":
+            return F.silu(v)
+    raise ValueError(f"unknown activation {act!r}")
+
+
+def derivative(v: Tensor, act: str, alpha: float, order: int) -> Tensor:
+    """The ``order``-th derivative (1, 2 or 3) of ``act`` at ``v``; itself differentiable."""
+    one, zero = torch.ones_like(v), torch.zeros_like(v)
+    match act:
+        case "linear":
+            return one if order == 1 else zero
+        case "relu" | "lrelu":
+            slope = alpha if act == "lrelu" else 0.0
+            return torch.where(v > 0, one, slope * one) if order == 1 else zero
+        case "tanh":
+            t = torch.tanh(v)
+            d1 = (1 - t) * (1 + t)
+            return (d1, -2 * t * d1, d1 * (6 * t * t - 2))[order - 1]
+        case "elu" | "selu":
+            scale = SELU_SCALE if act == "selu" else 1.0
+            e = (scale * SELU_ALPHA if act == "selu" else 1.0) * torch.exp(v.clamp(max=0))
+            return torch.where(v > 0, scale * one if order == 1 else zero, e)
+        case "sigmoid":
+            return _sigmoid_derivative(v, order)
+        case "softplus":
+            return torch.sigmoid(v) if order == 1 else _sigmoid_derivative(v, order - 1)
+        case "swish":  # (v·s)^(k) = v·s^(k) + k·s^(k-1)
+            lower = torch.sigmoid(v) if order == 1 else _sigmoid_derivative(v, order - 1)
+            return v * _sigmoid_derivative(v, order) + order * lower
+    raise ValueError(f"unknown activation {act!r}")
+
+
+def _sigmoid_derivative(v: Tensor, order: int) -> Tensor:
+    s = torch.sigmoid(v)
+    d1 = s * torch.sigmoid(-v)
+    return (d1, d1 * (1 - 2 * s), d1 * (1 - 6 * d1))[order - 1]
+
+
+def broadcast(b: Tensor, like: Tensor, dim: int) -> Tensor:
+    """``b[C]`` shaped to broadcast along dimension ``dim`` of ``like``."""
+    return b.reshape([-1 if i == dim else 1 for i in range(like.ndim)])
+
+
+def sum_to_bias(t: Tensor, dim: int) -> Tensor:
+    """Sum over every dimension but ``dim``: the adjoint of :func:`broadcast`."""
+    others = [i for i in range(t.ndim) if i != dim]
+    return t.sum(others) if others else t.clone()
+
+
+def accumulate_dtype(dtype: torch.dtype) -> torch.dtype:
+    """float32 for the half types, else the dtype itself."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def below_clamp(y: Tensor, clamp: float) -> Tensor:
+    """Where the clamp is not active; it is rounded to the dtype of ``y``, so that a clamped output is recognised."""
+    return y.detach().abs() < torch.full((), clamp, dtype=y.dtype, device=y.device)
+
+
+def pre_activation(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
+    """``v = x + b`` in the accumulation dtype."""
+    v = x.to(accumulate_dtype(x.dtype))
+    return v if b is None else v + broadcast(b.to(v.dtype), v, dim)
+
+
+def bias_act(
+    x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None
+) -> Tensor:
+    """``clamp(gain · act(x + b))``, rounded once to the dtype of ``x``; any order of derivative by autograd."""
+    y = (activation(pre_activation(x, b, dim), act, alpha) * gain).to(x.dtype)
+    if clamp is not None:  # no gradient where |y| reaches the clamp
+        y = torch.where(below_clamp(y, clamp), y, y.detach().clamp(-clamp, clamp))
+    return y
+
+
+# The same derivatives written out: kernels where a namespace has no native one, and the formula of third order.
+
+
+def slope(
+    x: Tensor | None, b: Tensor | None, y: Tensor | None, like: Tensor, dim: int, act: str, alpha: float,
+    gain: float, clamp: float | None, order: int = 1,
+) -> Tensor:  # fmt: skip
+    """``gain · act^(order)(x + b)``, zero where the clamp is active; from ``x`` and ``b``, or from the output ``y``.
+
+    Args:
+        like: gives shape and dtype where neither ``x`` nor ``y`` is needed (``linear`` without clamp).
+    """
+    acc = accumulate_dtype(like.dtype)
+    if x is not None:
+        v = pre_activation(x, b, dim)
+        if clamp is not None:
+            y = bias_act(x.detach(), None if b is None else b.detach(), dim, act, alpha, gain, None)
+    elif y is not None:  # piecewise linear: the sign of the output is the sign of v times that of gain
+        v = y.to(acc) * (1.0 if gain >= 0 else -1.0)
+    else:
+        v = torch.ones_like(like, dtype=acc)
+    s = derivative(v, act, alpha, order) * gain
+    if clamp is not None and y is not None:
+        s = torch.where(below_clamp(y, clamp), s, torch.zeros_like(s))
+    return s
+
+
+def bias_act_backward(
+    dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str, alpha: float,
+    gain: float, clamp: float | None, need_db: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """``dx = dy · slope`` and ``db = Σ dx`` (empty unless ``need_db``)."""
+    dx = dy * slope(x, b, y, dy, dim, act, alpha, gain, clamp)
+    db = sum_to_bias(dx, dim).to(dy.dtype) if need_db else dy.new_empty(0)
+    return dx.to(dy.dtype), db
+
+
+def bias_act_double_backward(
+    ddx: Tensor, ddb: Tensor | None, dy: Tensor | None, x: Tensor | None, b: Tensor | None, y: Tensor | None,
+    dim: int, act: str, alpha: float, gain: float, clamp: float | None, need_db: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """With ``h = ddx + ddb``: ``ddy = h · slope``, ``dx = h · dy · slope'``, ``db = Σ dx``; the last two empty
+    where the activation has no curvature (``dy`` is None)."""
+    h = pre_activation(ddx, ddb, dim)
+    ddy = (h * slope(x, b, y, ddx, dim, act, alpha, gain, clamp)).to(ddx.dtype)
+    if dy is None:
+        return ddy, ddx.new_empty(0), ddx.new_empty(0)
+    dx = h * dy * slope(x, b, y, ddx, dim, act, alpha, gain, clamp, order=2)
+    db = sum_to_bias(dx, dim).to(ddx.dtype) if need_db else ddx.new_empty(0)
+    return ddy, dx.to(ddx.dtype), db

@@ -1,0 +1,60 @@
+"""The process that the ops run in: versions, and the C library's allocator."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+import fastgan
+from fastgan.ops import backends
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on, by name; ``"none"`` where there is none."""
+    try:
+        import triton
+
+        triton_version = triton.__version__
+    except ImportError:
+        triton_version = "none"
+    found = {
+        "fastgan": fastgan.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda (torch)": torch.version.cuda or "none",
+        "triton": triton_version,
+        "native build": native_build(),
+    }
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def native_build() -> str:
+    """How the compiled part was built: CPU code in use, CUDA architectures, compilers; ``"none"`` without one."""
+    try:
+        from fastgan import _info
+    except ImportError:
+        return "none"
+    parts = [f"torch {_info.torch_version}", f"{_info.compiler}"]
+    if backends()["cpu"].usable:
+        parts.append(f"CPU code {torch.ops.fastgan_runtime.cpu_capability()}")
+    parts.append(f"CUDA {_info.cuda_version} for {_info.cuda_architectures}" if _info.has_cuda else "no CUDA")
+    return ", ".join(parts)
+
+
+def tune_cpu_allocator() -> bool:
+    """Make the C library keep freed memory instead of handing it back to the kernel at each ``free``.
+
+    glibc returns blocks of over 32 MB to the kernel when they are freed, and the page faults of the next one cost
+    several times the work of a memory-bound kernel. This sets ``M_MMAP_THRESHOLD`` to 1 GiB and ``M_TRIM_THRESHOLD``
+    to 4 GiB for the whole process, which then holds on to its peak memory. The command line and the benchmarks call it;
+    importing fastgan never does. jemalloc and tcmalloc behave this way by themselves.
+
+    Returns:
+        True if it took effect; False where there is no glibc or no native library.
+    """
+    if not backends()["cpu"].usable:
+        return False
+    return bool(torch.ops.fastgan_runtime.tune_cpu_allocator())
