@@ -84,13 +84,13 @@ def bias_act(
     default_alpha, default_gain = ACTIVATIONS[act]
     alpha = float(default_alpha if alpha is None or act != "lrelu" else alpha)
     gain = float(default_gain if gain is None else gain)
-    if not math.isfinite(alpha):
+    if not -math.inf < alpha < math.inf:  # math.isfinite breaks the graph where torch.compile has made it symbolic
         raise ValueError(f"alpha must be a finite number, got {alpha}")
-    if not math.isfinite(gain):
+    if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
     if clamp is not None:
         clamp = float(clamp)
-        if not (clamp >= 0 and math.isfinite(clamp)):
+        if not 0 <= clamp < math.inf:
             raise ValueError(f"clamp must be a finite number of at least 0, or None for no clamp, got {clamp}")
 
     chosen = choose_backend("bias_act", x.device, backend)

@@ -1,0 +1,73 @@
+// Every kernel of bias_act over both shapes of work, with the sums that its threads share: run under ThreadSanitizer.
+#include <limits>
+#include <vector>
+
+#include "emulation/race_check.h"
+#include "kernel_api.h"
+
+namespace fg::bias_act {
+namespace {
+
+void all_passes(const Layout& layout, Act act) {
+  const std::int64_t n = layout.numel();
+  std::vector<float> x(n), y(n), dy(n), out(n), out_v(n);
+  std::vector<float> b(layout.channels, 0.5f), ddb(layout.channels, -0.25f), db(layout.channels);
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] = static_cast<float>(i % 7) - 3;
+    y[i] = x[i];
+    dy[i] = 1;
+  }
+  Arguments a{};
+  a.dtype = DType::f32;
+  a.act = act;
+  a.alpha = 0.2;
+  a.gain = 1;
+  a.clamp = std::numeric_limits<double>::quiet_NaN();
+  a.layout = layout;
+  std::vector<float> partial(cuda_partials(a));
+  a.b = b.data();
+  a.out = out.data();
+
+  a.pass = Pass::forward;
+  a.x = x.data();
+  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+
+  a.partial = partial.data();
+  a.pass = Pass::backward;
+  a.dy = dy.data();
+  if (act == Act::piecewise) {
+    a.x = nullptr;
+    a.y = y.data();
+  }
+  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+  FG_REQUIRE(cuda_reduce(a, db.data(), nullptr) == cudaSuccess);
+  float sums = 0, values = 0;
+  for (float v : db) sums += v;
+  for (float v : out) values += v;
+  FG_REQUIRE(std::abs(sums - values) <= 1e-3f * static_cast<float>(n));
+
+  a.pass = Pass::double_backward;
+  a.ddx = dy.data();
+  a.ddb = ddb.data();
+  if (act != Act::piecewise) {
+    a.out_v = out_v.data();
+  } else {
+    a.partial = nullptr;
+  }
+  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+}
+
+}  // namespace
+
+FG_RACE_CHECK(bias_act_rows) {
+  all_passes({2, 3, 5000}, Act::piecewise);  // several segments of a run
+  all_passes({2, 3, 40}, Act::swish);        // several runs of a warp
+  all_passes({1, 2, 300}, Act::tanh);        // several warps of a run
+}
+
+FG_RACE_CHECK(bias_act_columns) {
+  all_passes({70, 12, 1}, Act::piecewise);
+  all_passes({40, 5, 3}, Act::swish);
+}
+
+}  // namespace fg::bias_act

@@ -1,0 +1,95 @@
+"""Running an op with its derivatives, and comparing what came out with the float64 reference."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Results = dict[str, Tensor | None]
+
+
+@contextlib.contextmanager
+def poisoned_memory() -> Iterator[None]:
+    """Fresh memory is full of NaN, so that an element that a kernel forgot to write is seen."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with _filled():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextlib.contextmanager
+def _filled() -> Iterator[None]:
+    settings: Any = torch.utils.deterministic
+    before = settings.fill_uninitialized_memory
+    settings.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        settings.fill_uninitialized_memory = before
+
+
+def _cotangent(like: Tensor, seed: int) -> Tensor:
+    """Values that only depend on shape and seed, in logical order, with the strides of ``like``."""
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(like.shape, generator=generator, dtype=torch.float64)
+    # through float16 and bfloat16, so that every dtype holds the same values exactly
+    return torch.empty_like(like).copy_(values.half().bfloat16())
+
+
+def evaluate(
+    op: Callable[..., Tensor], tensors: Sequence[Tensor | None], options: dict[str, Any], *, order: int
+) -> Results:
+    """The result of ``op`` and its derivatives up to ``order`` (0, 1 or 2) along fixed random directions.
+
+    Returns:
+        ``{"y": ..., "d0": ..., "d1": ..., "dd0": ..., "dd1": ..., "ddy": ...}``: ``d<i>`` the gradient in tensor ``i``,
+        ``dd<i>`` the gradient in it of the first gradients, ``ddy`` their gradient in the incoming gradient; None where
+        there is none.
+    """
+    leaves = [None if t is None else t.detach().requires_grad_(order > 0) for t in tensors]
+    y = op(*leaves, **options)
+    results: Results = {"y": y.detach()}
+    if order == 0:
+        return results
+    inputs = [t for t in leaves if t is not None]
+    names = [str(i) for i, t in enumerate(leaves) if t is not None]
+    dy = _cotangent(y, 1).requires_grad_(order > 1)
+    first = torch.autograd.grad(y, inputs, dy, create_graph=order > 1)
+    results |= {f"d{name}": g.detach() for name, g in zip(names, first)}
+    if order > 1:
+        directions = [_cotangent(g, 2 + i) for i, g in enumerate(first)]
+        second = torch.autograd.grad(first, [dy, *inputs], directions, allow_unused=True)
+        results |= {key: g for key, g in zip(["ddy", *(f"dd{n}" for n in names)], second)}
+    return results
+
+
+def first_mismatch(found: Results, expected: Results, tolerance: float) -> str | None:
+    """A sentence on the first result that differs from the float64 one by more than ``tolerance``, or None."""
+    for name, want in expected.items():
+        have = found[name]
+        if have is None or want is None:  # a missing gradient is a zero one
+            rest = want if have is None else have
+            if rest is not None and rest.numel() and rest.abs().max() > 0:
+                return f"{name}: one side has no gradient, the other has one up to {rest.abs().max():.3g}"
+            continue
+        if have.shape != want.shape:
+            return f"{name}: shape {list(have.shape)}, expected {list(want.shape)}"
+        if not want.numel():
+            continue
+        error = (have.double().cpu() - want.cpu()).abs()
+        bound = tolerance * max(want.abs().max().item(), 1e-3)
+        if not bool((error <= bound).all()):  # NaN fails too
+            worst = torch.where(error.isnan(), torch.full_like(error, torch.inf), error).argmax()
+            return (
+                f"{name}: element {int(worst)} is {have.flatten()[worst].item():.8g}, expected "
+                f"{want.flatten()[worst].item():.8g}; {int((~(error <= bound)).sum())} of {want.numel()} are off by more "
+                f"than {bound:.3g}"
+            )
+    return None

@@ -1,0 +1,65 @@
+"""Which backends an op is tested on: those that run here, the CUDA kernels in emulation, Triton in its interpreter."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgan import ops
+from fastgan.ops import _library
+from tests.emulation.build import build_emulation
+
+INTERPRETING = _library.triton_interpreter()
+BACKENDS = ["triton"] if INTERPRETING else ["reference", "cpu", "emulated"]
+GPU_BACKENDS = ["cuda", "triton"] if torch.cuda.is_available() and not INTERPRETING else []
+
+
+def parameters() -> list:
+    on_gpu = [pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS]
+    return BACKENDS + on_gpu
+
+
+def load_emulated() -> None:
+    """Register the emulated CUDA kernels; the library is built on first use, or named by FASTGAN_EMULATED_LIBRARY."""
+    given = os.environ.get("FASTGAN_EMULATED_LIBRARY")
+    library = Path(given) if given else build_emulation("none") / "_ops_emulated.so"
+    _library.add_backend("emulated", "fastgan_emulated", ("cpu",), library)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if name == "emulated":
+        load_emulated()
+    status = ops.backends()[name]
+    assert status.usable, f"{name}: {status.reason}; {status.remedy}"
+    return name
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> torch.device:
+    marks = {mark.name for mark in request.node.iter_markers()}
+    return torch.device("cuda" if "gpu" in marks else "cpu")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    spec = getattr(metafunc.cls, "spec", None)
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", parameters(), indirect=True)
+    if spec is None:
+        return
+    named = {
+        "sample": spec.samples,
+        "small_sample": [s for s in spec.samples if s.small],
+        "registered_call": spec.registered,
+        "error_case": spec.errors,
+    }
+    for name, values in named.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, values, ids=lambda value: value.id)
+    if "dtype" in metafunc.fixturenames:
+        metafunc.parametrize("dtype", list(spec.tolerance), ids=lambda d: str(d).removeprefix("torch."))
+

@@ -1,0 +1,244 @@
+"""The contract that every op keeps, as a test class: an op's own test file derives from it and names its OpSpec."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from fastgan import ops
+from fastgan.testing import OpSpec, evaluate, first_mismatch, poisoned_memory
+from fastgan.testing.spec import ErrorCase, RegisteredCall, Sample
+
+CPU = torch.device("cpu")
+
+
+def leaves(tensors, requires_grad: bool = True) -> list[Tensor | None]:
+    return [None if t is None else t.detach().clone().requires_grad_(requires_grad) for t in tensors]
+
+
+def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
+    return (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
+
+
+class OpContract:
+    spec: OpSpec
+
+    def skip_large(self, sample: Sample, backend: str, dtype: torch.dtype = torch.float32) -> None:
+        if not sample.large:
+            return
+        if backend == "emulated" or ops._library.triton_interpreter():
+            pytest.skip("a large sample: minutes where kernels are emulated or interpreted")
+        if backend == "reference" or dtype not in (torch.float32, torch.bfloat16):
+            pytest.skip("a large sample: once per width of element, on compiled backends")
+
+    # ---- values
+
+    def test_values(self, backend, device, sample: Sample, dtype):
+        """Result, first and second derivatives against the float64 reference, in memory that was full of NaN."""
+        self.skip_large(sample, backend, dtype)
+        tensors = sample.tensors(dtype, device)
+        op = partial(self.spec.op, backend=backend)
+        with poisoned_memory():
+            found = evaluate(op, tensors, dict(sample.options), order=2)
+        exact = [None if t is None else t.double().cpu() for t in tensors]
+        expected = evaluate(partial(self.spec.op, backend="reference"), exact, dict(sample.options), order=2)
+        problem = first_mismatch(found, expected, self.spec.tolerance[dtype])
+        assert problem is None, problem
+        assert all(t is None or t.dtype == dtype for t in found.values())
+
+    def test_keeps_strides(self, backend, device, sample: Sample):
+        self.skip_large(sample, backend)
+        tensors = sample.tensors(torch.float32, device)
+        found = self.spec.op(*tensors, **sample.options, backend=backend)
+        expected = self.spec.op(*tensors, **sample.options, backend="reference")
+        assert found.shape == expected.shape
+        if torch.empty_like(tensors[0]).stride() == tensors[0].stride():  # dense: kept exactly
+            assert found.stride() == expected.stride()
+
+    def test_inputs_are_not_modified(self, backend, device, sample: Sample):
+        self.skip_large(sample, backend)
+        tensors = sample.tensors(torch.float32, device)
+        before = [None if t is None else t.clone() for t in tensors]
+        evaluate(partial(self.spec.op, backend=backend), tensors, dict(sample.options), order=2)
+        assert all(same_bits(a, b) for a, b in zip(before, tensors))
+
+    # ---- derivatives
+
+    def test_gradcheck(self, backend, device, small_sample: Sample):
+        inputs = leaves(small_sample.tensors(torch.float64, device))
+        given = [t for t in inputs if t is not None]
+
+        def op(*tensors: Tensor) -> Tensor:
+            rest = iter(tensors)
+            full = [None if t is None else next(rest) for t in inputs]
+            return self.spec.op(*full, **small_sample.options, backend=backend)
+
+        assert torch.autograd.gradcheck(op, given, fast_mode=True)
+        assert torch.autograd.gradgradcheck(op, given, fast_mode=True)
+
+        def gradients(*tensors: Tensor) -> tuple[Tensor, ...]:  # third order: gradgradcheck of the first derivative
+            y = op(*tensors)
+            return torch.autograd.grad((y * y).sum(), tensors, create_graph=True)
+
+        assert torch.autograd.gradgradcheck(gradients, given, fast_mode=True)
+
+    def test_only_what_needs_a_gradient_gets_one(self, backend, device):
+        sample = next(s for s in self.spec.samples if s.small)
+        count = len(sample.tensors(torch.float32, device))
+        for wanted in range(count):
+            tensors = sample.tensors(torch.float32, device)
+            inputs = [None if t is None else t.requires_grad_(i == wanted) for i, t in enumerate(tensors)]
+            self.spec.op(*inputs, **sample.options, backend=backend).sum().backward()
+            assert [t.grad is not None for t in inputs] == [i == wanted for i in range(count)]
+
+    # ---- torch.compile, opcheck, autocast, transforms
+
+    def test_opcheck(self, backend, device, registered_call: RegisteredCall):
+        if backend == "reference":
+            pytest.skip("plain PyTorch: nothing is registered")
+        op = getattr(ops._library.ops_of(backend), registered_call.op).default
+        torch.library.opcheck(op, registered_call.args(torch.float32, device))
+
+    @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+    def test_compile(self, backend, device, dynamic):
+        """fullgraph, first derivative included; with a dynamic batch, one graph for all batch sizes."""
+        for sample in [s for s in self.spec.samples if s.small][:: 3 if dynamic else 1][:6]:
+            torch._dynamo.reset()
+            counter = CompileCounterWithBackend("aot_eager")
+            op = partial(self.spec.op, **sample.options, backend=backend)
+            compiled = torch.compile(op, fullgraph=True, backend=counter, dynamic=True if dynamic else None)
+            x, *rest = sample.tensors(torch.float32, device)
+            graphs = 0
+            for repeat in (2, 3, 4) if dynamic else (1,):
+                tensors = [x.repeat(repeat, *(1 for _ in x.shape[1:])), *rest]
+                found = evaluate(compiled, tensors, {}, order=1)
+                expected = evaluate(op, tensors, {}, order=1)
+                assert all(torch.allclose(found[k], expected[k], atol=1e-6) for k in expected)
+                graphs = graphs or counter.frame_count
+            assert counter.frame_count == graphs > 0
+
+    def test_compiled_gradient_of_a_gradient(self, backend, device):
+        """The whole penalty step inside one graph has the parameter gradients of the eager one (any curvature)."""
+        sample = next(s for s in self.spec.samples if s.small and s.options.get("act") == "swish")
+        op = partial(self.spec.op, **sample.options, backend=backend)
+
+        def step(x: Tensor, *parameters: Tensor) -> Tensor:
+            y = op(x, *parameters)
+            (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+            loss = g.square().sum() + y.sum()
+            loss.backward()
+            return loss.detach()
+
+        results = []
+        torch._dynamo.reset()
+        with torch._dynamo.config.patch(trace_autograd_ops=True):
+            for f in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+                tensors = leaves(sample.tensors(torch.float32, device))
+                results.append([f(*tensors), *(t.grad for t in tensors)])
+        assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-5) for a, b in zip(*results))
+
+    def test_no_graph_break_when_choosing_a_backend(self, backend, device):
+        sample = next(s for s in self.spec.samples if s.small)
+        tensors = sample.tensors(torch.float32, device)
+
+        def f(*tensors: Tensor) -> Tensor:
+            return self.spec.op(*tensors, **sample.options)
+
+        torch._dynamo.reset()
+        compiled = torch.compile(f, fullgraph=True, backend="eager")
+        with ops.use_backend(backend):
+            first = compiled(*tensors)
+        assert torch.allclose(first, compiled(*tensors), atol=1e-6)
+
+    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+    def test_autocast(self, backend, device, low):
+        """The op keeps the dtype that x comes in, float32 parameters follow it, and their gradients are float32."""
+        sample = next(s for s in self.spec.samples if s.small)
+        x, *parameters = leaves(sample.tensors(torch.float32, device))
+        with torch.autocast(device.type, dtype=low):
+            for dtype in (low, torch.float32):
+                y = self.spec.op(x.to(dtype), *parameters, **sample.options, backend=backend)
+                assert y.dtype == dtype
+        grads = torch.autograd.grad(y.sum(), [x, *parameters])
+        assert all(g.dtype == torch.float32 for g in grads)
+
+    @pytest.mark.parametrize("transform", ["vmap", "grad", "jvp", "forward_ad", "jacrev"])
+    def test_transforms_are_right(self, backend, device, transform):
+        """Under functorch and forward AD, custom ops fail or lose tangents; the public function doesn't."""
+        sample = next(s for s in self.spec.samples if s.small)
+        x, *rest = sample.tensors(torch.float64, device)
+        tangent = torch.cos(x)
+
+        def f(x: Tensor) -> Tensor:
+            return self.spec.op(x, *rest, **sample.options, backend=backend)
+
+        def reference(x: Tensor) -> Tensor:
+            return self.spec.op(x, *rest, **sample.options, backend="reference")
+
+        leaf = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(reference(leaf).sum(), leaf)
+        if transform == "vmap":
+            batch = torch.stack([x, x + 1])
+            assert torch.allclose(torch.vmap(f)(batch)[1], reference(x + 1))
+        elif transform == "grad":
+            assert torch.allclose(torch.func.grad(lambda t: f(t).sum())(x), gradient)
+        elif transform == "jacrev":
+            small = x.flatten()[:3].reshape(1, 3) if x.ndim == 2 else x[:1, :, :1, :1]
+            assert torch.func.jacrev(f)(small).shape == reference(small).shape + small.shape
+        else:
+            if transform == "jvp":
+                _, out = torch.func.jvp(f, (x,), (tangent,))
+            else:
+                with torch.autograd.forward_ad.dual_level():
+                    dual = torch.autograd.forward_ad.make_dual(x, tangent)
+                    out = torch.autograd.forward_ad.unpack_dual(f(dual)).tangent
+            (vjp,) = torch.autograd.grad(reference(leaf), leaf, torch.ones_like(out))
+            assert torch.allclose(out.sum(), (vjp * tangent).sum()) and out.abs().max() > 0
+
+    # ---- determinism, threads
+
+    def test_same_bits_twice(self, backend, device, sample: Sample):
+        self.skip_large(sample, backend)
+        tensors = sample.tensors(torch.float32, device)
+        op = partial(self.spec.op, backend=backend)
+        first, second = (evaluate(op, tensors, dict(sample.options), order=2) for _ in range(2))
+        assert all(same_bits(first[k], second[k]) for k in first)
+
+    def test_from_several_threads(self, backend, device):
+        if backend == "emulated" or ops._library.triton_interpreter():
+            pytest.skip("the emulator and Triton's interpreter run one kernel at a time")
+        samples = [s for s in self.spec.samples if not s.large][:24]
+        op = partial(self.spec.op, backend=backend)
+
+        def run(sample: Sample) -> list[Tensor | None]:
+            return list(evaluate(op, sample.tensors(torch.float32, device), dict(sample.options), order=2).values())
+
+        expected = [run(s) for s in samples]
+        failures: list[str] = []
+
+        def work(offset: int) -> None:
+            for i in range(len(samples)):
+                i = (i + offset) % len(samples)
+                if not all(same_bits(a, b) for a, b in zip(run(samples[i]), expected[i])):
+                    failures.append(samples[i].id)
+
+        threads = [threading.Thread(target=work, args=(5 * k,)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+
+    # ---- errors
+
+    def test_error(self, error_case: ErrorCase):
+        with pytest.raises(error_case.error) as caught:
+            error_case.call()
+        message = str(caught.value)
+        assert all(words in message for words in error_case.says), message
+        assert "\n" not in message

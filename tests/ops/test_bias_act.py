@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from fastgan import ops
+from fastgan.testing.bias_act import BIAS_ACT
+from tests.ops.contract import OpContract
+
+
+class TestContract(OpContract):
+    spec = BIAS_ACT
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 40, 50), (300, 20)], ids=["rows", "columns"])
+def test_thread_count_does_not_change_a_bit(shape):
+    x, b = torch.randn(shape, requires_grad=True), torch.randn(shape[1], requires_grad=True)
+    results = []
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            y = ops.bias_act(x, b, act="swish", backend="cpu")
+            results.append([y, *torch.autograd.grad(y.square().sum(), (x, b))])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
+
+
+@pytest.mark.parametrize("act", ["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"])
+def test_special_values(backend, device, act):
+    """Infinities and NaN come out as plain PyTorch has them, and large arguments don't overflow on the way."""
+    x = torch.tensor([[float("inf")], [-float("inf")], [float("nan")], [1e4], [-1e4], [100.0], [-100.0], [0.0]])
+    for dtype in (torch.float32, torch.float64):
+        t = x.to(device, dtype)
+        found = ops.bias_act(t, act=act, backend=backend)
+        expected = ops.bias_act(t.double(), act=act, backend="reference")
+        assert torch.allclose(found.double(), expected, rtol=1e-5, equal_nan=True), (found, expected)
+        clamped = ops.bias_act(t, act=act, clamp=2.0, backend=backend)
+        assert torch.allclose(clamped.double(), expected.clamp(-2, 2), equal_nan=True)
+
+
+@pytest.mark.parametrize("act,tensors", [("linear", 0), ("lrelu", 1), ("relu", 1), ("swish", 2)])
+def test_saves_as_little_as_the_maths_needs(backend, device, act, tensors):
+    x = torch.randn(2, 3, 4, 4, device=device, requires_grad=True)
+    b = torch.randn(3, device=device, requires_grad=True)
+    saved: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+        ops.bias_act(x, b, act=act, backend=backend)
+    if backend != "reference":
+        assert sorted(saved) == sorted([[], [x.numel()], [x.numel(), b.numel()]][tensors])
+
+
+def test_every_half_survives_the_identity(backend, device):
+    """All 65,536 bit patterns of each half type through act="linear": conversions lose nothing."""
+    bits = torch.arange(-32768, 32768, dtype=torch.int32).to(torch.int16)
+    for dtype in (torch.float16, torch.bfloat16):
+        x = bits.view(dtype).reshape(256, 256).to(device)
+        y = ops.bias_act(x, act="linear", backend=backend)
+        number = ~x.isnan()
+        assert torch.equal(y[number], x[number])
+        assert bool(y[~number].isnan().all())
+
+
+@pytest.mark.parametrize("gain", [1.41, 0.037, 3e-6, 900.0])
+def test_halves_are_rounded_to_nearest_even(backend, device, gain):
+    bits = torch.arange(0, 65536, 3, dtype=torch.int32).to(torch.int16)
+    for dtype in (torch.float16, torch.bfloat16):
+        x = bits.view(dtype).reshape(1, -1).to(device)
+        y = ops.bias_act(x, act="linear", gain=gain, backend=backend)
+        expected = (x.float() * gain).to(dtype)
+        assert torch.equal(y.nan_to_num(7.0), expected.nan_to_num(7.0))
+
+
+LEVELS = """
+import torch
+from fastgan.testing import evaluate, first_mismatch
+from fastgan.testing.bias_act import BIAS_ACT as spec
+from functools import partial
+assert torch.ops.fastgan_runtime.cpu_capability() == "{level}", torch.ops.fastgan_runtime.cpu_capability()
+for sample in spec.samples:
+    for dtype, tolerance in spec.tolerance.items():
+        if not sample.large:
+            tensors = sample.tensors(dtype, torch.device("cpu"))
+            found = evaluate(partial(spec.op, backend="cpu"), tensors, dict(sample.options), order=2)
+            exact = [None if t is None else t.double() for t in tensors]
+            expected = evaluate(partial(spec.op, backend="reference"), exact, dict(sample.options), order=2)
+            problem = first_mismatch(found, expected, tolerance)
+            assert problem is None, (sample.id, dtype, problem)
+bits = torch.arange(-32768, 32768, dtype=torch.int32).to(torch.int16)
+for dtype in (torch.float16, torch.bfloat16):
+    x = bits.view(dtype).reshape(256, 256)
+    for gain in (1.0, 1.41, 3e-6):
+        y = spec.op(x, act="linear", gain=gain, backend="cpu")
+        assert torch.equal(y.nan_to_num(7.0), (x.float() * gain).to(dtype).nan_to_num(7.0))
+print("right")
+"""
+
+
+@pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_that_this_cpu_runs(level):
+    """The same kernels compiled for less than this CPU has, each in a process of its own."""
+    order = ["baseline", "avx2", "avx512"]
+    best = torch.ops.fastgan_runtime.cpu_capability()
+    if os.environ.get("FASTGAN_CPU_LEVEL") or order.index(level) > order.index(best):
+        pytest.skip(f"this CPU runs up to {best}")
+    run = subprocess.run(
+        [sys.executable, "-c", LEVELS.format(level=level)],
+        env={**os.environ, "FASTGAN_CPU_LEVEL": level}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.stdout.strip() == "right", run.stderr[-2000:]
