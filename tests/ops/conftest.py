@@ -14,6 +14,10 @@ from tests.emulation.build import build_emulation
 
 INTERPRETING = _library.triton_interpreter()
 BACKENDS = ["triton"] if INTERPRETING else ["reference", "cpu", "emulated"]
+if INTERPRETING:
+    from tests.ops import triton_interpreter
+
+    triton_interpreter.apply()
 GPU_BACKENDS = ["cuda", "triton"] if torch.cuda.is_available() and not INTERPRETING else []
 
 

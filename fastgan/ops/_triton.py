@@ -1,0 +1,69 @@
+"""What the Triton kernels of all ops share. Imported on first use only: importing triton is slow."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+ACCUMULATE = {
+    torch.float16: tl.float32,
+    torch.bfloat16: tl.float32,
+    torch.float32: tl.float32,
+    torch.float64: tl.float64,
+}
+
+
+def in_order_of(t: Tensor, layout: Tensor) -> Tensor:
+    """``t`` in the memory order of ``layout``: itself if it has it, else a copy."""
+    same = all(n <= 1 or a == b for n, a, b in zip(t.shape, t.stride(), layout.stride()))
+    return t if same else torch.empty_like(layout).copy_(t)
+
+
+def on_device(t: Tensor) -> torch.cuda.device:
+    """Makes the tensor's GPU the current one, where Triton launches; nothing for CPU tensors (the interpreter)."""
+    return torch.cuda.device(t.device if t.is_cuda else -1)
+
+
+def power_of_two(n: int) -> int:
+    return triton.next_power_of_2(max(n, 1))
+
+
+@triton.jit
+def expm1_of_negative(x):
+    """e^x - 1 for x <= 0, without cancellation near zero."""
+    p = x * 0.0 + 1.0 / 87178291200.0  # 1/14!
+    p = p * x + 1.0 / 6227020800.0
+    p = p * x + 1.0 / 479001600.0
+    p = p * x + 1.0 / 39916800.0
+    p = p * x + 1.0 / 3628800.0
+    p = p * x + 1.0 / 362880.0
+    p = p * x + 1.0 / 40320.0
+    p = p * x + 1.0 / 5040.0
+    p = p * x + 1.0 / 720.0
+    p = p * x + 1.0 / 120.0
+    p = p * x + 1.0 / 24.0
+    p = p * x + 1.0 / 6.0
+    p = p * x + 0.5
+    return tl.where(x > -0.5, (p * x + 1.0) * x, tl.exp(x) - 1.0)
+
+
+@triton.jit
+def log1p_of_fraction(x):
+    """ln(1 + x) for 0 <= x <= 1: 2 artanh(x / (2 + x)), the series to the 33rd power."""
+    s = x / (2.0 + x)
+    t = s * s
+    p = t * 0.0 + 1.0 / 33.0
+    for i in tl.static_range(15):
+        p = p * t + 1.0 / (31.0 - 2.0 * i)
+    return 2.0 * s * (p * t + 1.0)
+
+
+@triton.jit
+def sigmoid_with_slope(v):
+    """sigmoid(v) and its derivative, from e^-|v|, which neither overflows nor cancels."""
+    e = tl.exp(-tl.abs(v))
+    large = 1.0 / (1.0 + e)
+    small = e * large
+    return tl.where(v < 0, small, large), large * small

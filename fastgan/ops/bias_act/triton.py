@@ -1,0 +1,251 @@
+"""bias_act in Triton: one kernel for the op and its two derivatives.
+
+A tensor in memory order is ``[outer, channels, inner]``. The kernel sees it as a matrix, one tile per program:
+``[outer·channels, inner]`` with one bias per row where runs are long (``BY_ROW``), else ``[outer, channels·inner]`` with one
+bias per column. The bias gradient is summed over each tile into a place of its own; torch adds those up, always in the
+same order, so that no atomics are needed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fastgan.ops._triton import (
+    ACCUMULATE,
+    expm1_of_negative,
+    in_order_of,
+    log1p_of_fraction,
+    on_device,
+    power_of_two,
+    sigmoid_with_slope,
+)
+
+SELU_SCALE = tl.constexpr(1.0507009873554804934193349852946)
+SELU_SLOPE = tl.constexpr(1.0507009873554804934193349852946 * 1.6732632423543772848170429916717)
+
+
+@triton.jit
+def _tanh(v):
+    t = expm1_of_negative(-2.0 * tl.abs(v))
+    magnitude = -t / (2.0 + t)
+    return tl.where(v < 0, -magnitude, magnitude)
+
+
+@triton.jit
+def _value(v, alpha, ACT: tl.constexpr):
+    if ACT == "tanh":
+        y = _tanh(v)
+    elif ACT == "sigmoid":
+        y, _ = sigmoid_with_slope(v)
+    elif ACT == "elu":
+        y = tl.where(v > 0, v, expm1_of_negative(tl.where(v > 0, 0.0, v)))
+    elif ACT == "selu":
+        y = tl.where(v > 0, v * SELU_SCALE, expm1_of_negative(tl.where(v > 0, 0.0, v)) * SELU_SLOPE)
+    elif ACT == "softplus":
+        y = tl.where(v < 0, 0.0, v) + log1p_of_fraction(tl.exp(-tl.abs(v)))
+    elif ACT == "swish":
+        s, _ = sigmoid_with_slope(v)
+        y = v * s
+    else:  # slope 1 above zero, alpha below; alpha 0 apart: relu(-inf) is 0
+        y = tl.where(v < 0, tl.where(alpha == 0, 0.0, v * alpha), v)
+    return y
+
+
+@triton.jit
+def _slope(v, alpha, ACT: tl.constexpr):
+    if ACT == "tanh":
+        t = _tanh(v)
+        d = (1.0 - t) * (1.0 + t)
+    elif ACT == "sigmoid":
+        _, d = sigmoid_with_slope(v)
+    elif ACT == "elu":
+        d = tl.where(v > 0, 1.0, tl.exp(tl.where(v > 0, 0.0, v)))
+    elif ACT == "selu":
+        d = tl.where(v > 0, SELU_SCALE, tl.exp(tl.where(v > 0, 0.0, v)) * SELU_SLOPE)
+    elif ACT == "softplus":
+        d, _ = sigmoid_with_slope(v)
+    elif ACT == "swish":
+        s, ds = sigmoid_with_slope(v)
+        d = s + v * ds
+    else:
+        d = tl.where(v > 0, v * 0.0 + 1.0, v * 0.0 + alpha)
+    return d
+
+
+@triton.jit
+def _curvature(v, ACT: tl.constexpr):
+    if ACT == "tanh":
+        t = _tanh(v)
+        d = -2.0 * t * (1.0 - t) * (1.0 + t)
+    elif ACT == "sigmoid":
+        s, ds = sigmoid_with_slope(v)
+        d = ds * (1.0 - 2.0 * s)
+    elif ACT == "elu":
+        d = tl.where(v > 0, 0.0, tl.exp(tl.where(v > 0, 0.0, v)))
+    elif ACT == "selu":
+        d = tl.where(v > 0, 0.0, tl.exp(tl.where(v > 0, 0.0, v)) * SELU_SLOPE)
+    elif ACT == "softplus":
+        _, d = sigmoid_with_slope(v)
+    else:
+        s, ds = sigmoid_with_slope(v)
+        d = 2.0 * ds + v * ds * (1.0 - 2.0 * s)
+    return d
+
+
+@triton.jit
+def bias_act_kernel(
+    x_ptr, b_ptr, y_ptr, dy_ptr, ddx_ptr, ddb_ptr, out_ptr, out_v_ptr, partial_ptr,
+    rows, columns, channels, inner, tiles,
+    alpha: "fp64", gain: "fp64", clamp: "fp64",
+    PASS: tl.constexpr, ACT: tl.constexpr, BY_ROW: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """``PASS``: 0 forward, 1 first derivative, 2 second. Pointers that a pass does not need are None. The clamp is NaN for
+    none: every comparison with it is false."""
+    tile = tl.program_id(0)
+    row = (tile // tiles) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    column = (tile % tiles) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    inside = (row < rows)[:, None] & (column < columns)[None, :]
+    at = row.to(tl.int64)[:, None] * columns + column[None, :]
+    alpha = tl.full((), alpha, ACC)
+    gain = tl.full((), gain, ACC)
+    clamp = tl.full((), clamp, ACC)
+
+    if BY_ROW:
+        channel = row % channels
+        there = row < rows
+    else:
+        channel = column // inner
+        there = column < columns
+    v = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), ACC)
+    if x_ptr is not None:
+        v = tl.load(x_ptr + at, inside, 0.0).to(ACC)
+        if b_ptr is not None:
+            b = tl.load(b_ptr + channel, there, 0.0).to(ACC)
+            v = v + (b[:, None] if BY_ROW else b[None, :])
+
+    if PASS == 0:
+        y = _value(v, alpha, ACT) * gain
+        result = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
+    else:
+        if x_ptr is not None:
+            y = _value(v, alpha, ACT) * gain
+        elif y_ptr is not None:
+            y = tl.load(y_ptr + at, inside, 0.0).to(ACC)
+            v = tl.where(gain < 0, -y, y)
+        else:  # linear without clamp: any y gives its slope, the gain
+            y = v
+        active = tl.abs(y) >= clamp
+        if PASS == 1:
+            h = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
+        else:
+            h = tl.load(ddx_ptr + at, inside, 0.0).to(ACC)
+            if ddb_ptr is not None:
+                ddb = tl.load(ddb_ptr + channel, there, 0.0).to(ACC)
+                h = h + (ddb[:, None] if BY_ROW else ddb[None, :])
+        result = tl.where(active, 0.0, h * _slope(v, alpha, ACT) * gain)
+    tl.store(out_ptr + at, result.to(out_ptr.dtype.element_ty), inside)
+
+    if out_v_ptr is not None:
+        dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
+        result = tl.where(active, 0.0, h * dy * _curvature(v, ACT) * gain)
+        tl.store(out_v_ptr + at, result.to(out_v_ptr.dtype.element_ty), inside)
+    if partial_ptr is not None:
+        result = tl.where(inside, result, 0.0)
+        if BY_ROW:
+            tl.store(partial_ptr + row * tiles + tile % tiles, tl.sum(result, 1), row < rows)
+        else:
+            tl.store(partial_ptr + (tile // tiles).to(tl.int64) * columns + column, tl.sum(result, 0), column < columns)
+
+
+SHORTEST_RUN = 32
+TILE = 2048  # elements per program: 16 per thread with 4 warps
+
+PIECEWISE = {"linear": 1.0, "relu": 0.0}
+
+
+def _rounded(clamp: float | None, dtype: torch.dtype) -> float:
+    """As a result would be, so that a clamped result is recognised by comparing it with the clamp."""
+    return math.nan if clamp is None else torch.tensor(clamp, dtype=torch.float64).to(dtype).item()
+
+
+def _launch(
+    order: int, like: Tensor, dim: int, act: str, alpha: float, gain: float, clamp: float | None, *, out: Tensor,
+    x: Tensor | None = None, b: Tensor | None = None, y: Tensor | None = None, dy: Tensor | None = None,
+    ddx: Tensor | None = None, ddb: Tensor | None = None, out_v: Tensor | None = None, need_db: bool = False,
+) -> Tensor:  # fmt: skip
+    """Runs one pass over tensors in the memory order of ``like``; returns the bias gradient, empty unless wanted."""
+    channels = like.shape[dim]
+    inner = like.stride(dim) if channels > 1 else 1
+    outer = like.numel() // (channels * inner) if like.numel() else 0
+    db = like.new_empty(channels if need_db else 0)
+    if not like.numel():
+        return db.zero_()
+    by_row = inner >= SHORTEST_RUN
+    rows, columns = (outer * channels, inner) if by_row else (outer, channels * inner)
+    block_columns = min(power_of_two(columns), 1024 if by_row else 64)
+    block_rows = min(power_of_two(rows), TILE // block_columns)
+    tiles = triton.cdiv(columns, block_columns)
+    down = triton.cdiv(rows, block_rows)
+    if tiles * down > 2**31 - 1:
+        raise ValueError(f"bias_act: a tensor of {like.numel()} elements is too large for one launch; split it")
+    sum_dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    partial = None
+    if need_db:
+        shape = (outer, channels, tiles) if by_row else (down, channels, inner)
+        partial = torch.empty(shape, dtype=sum_dtype, device=like.device)
+    with on_device(like):
+        bias_act_kernel[(tiles * down,)](
+            x, b, y, dy, ddx, ddb, out, out_v, partial,
+            rows, columns, channels, inner, tiles,
+            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype),
+            PASS=order, ACT="lrelu" if act in PIECEWISE else act, BY_ROW=by_row, ACC=ACCUMULATE[like.dtype],
+            BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns,
+        )  # fmt: skip
+    return db if partial is None else partial.sum((0, 2)).to(like.dtype)
+
+
+def bias_act(
+    x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None
+) -> Tensor:
+    y = torch.empty_like(x)
+    b = None if b is None else b.contiguous()
+    _launch(0, y, dim, act, alpha, gain, clamp, out=y, x=in_order_of(x, y), b=b)
+    return y
+
+
+def _ordered(layout: Tensor, *tensors: Tensor | None) -> list[Tensor | None]:
+    return [None if t is None else in_order_of(t, layout) for t in tensors]
+
+
+def bias_act_backward(
+    dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str, alpha: float,
+    gain: float, clamp: float | None, need_db: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    dx = torch.empty_like(dy)
+    dy_, x, y = _ordered(dx, dy, x, y)
+    b = None if b is None else b.contiguous()
+    db = _launch(
+        1, dx, dim, act, alpha, gain, clamp, out=dx, x=x, b=b, y=y, dy=dy_, need_db=need_db
+    )
+    return dx, db
+
+
+def bias_act_double_backward(
+    ddx: Tensor, ddb: Tensor | None, dy: Tensor | None, x: Tensor | None, b: Tensor | None, y: Tensor | None,
+    dim: int, act: str, alpha: float, gain: float, clamp: float | None, need_db: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    ddy = torch.empty_like(ddx)
+    out_v = None if dy is None else torch.empty_like(ddx)
+    ddx_, dy, x, y = _ordered(ddy, ddx, dy, x, y)
+    b, ddb = (None if t is None else t.contiguous() for t in (b, ddb))
+    db = _launch(
+        2, ddy, dim, act, alpha, gain, clamp,
+        out=ddy, x=x, b=b, y=y, dy=dy, ddx=ddx_, ddb=ddb, out_v=out_v, need_db=need_db,
+    )  # fmt: skip
+    return ddy, (ddx.new_empty(0) if out_v is None else out_v), db

@@ -1,0 +1,60 @@
+"""Makes bfloat16 right in the interpreter of Triton 3.8, for the tests only.
+
+There, casts to bfloat16 truncate where hardware rounds to nearest even, and arithmetic treats the 16 bits as integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import triton.language as tl
+from triton.runtime import interpreter
+
+
+def _to_bfloat16(values: np.ndarray) -> np.ndarray:
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
+
+
+def _to_float32(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def apply() -> None:
+    builder = interpreter.InterpreterBuilder
+    cast, fp_to_fp, dot, binary = (
+        builder.cast_impl, builder.create_fp_to_fp, builder.create_dot, builder.binary_op,
+    )  # fmt: skip
+
+    def converted(self, source, target, otherwise):
+        have, want = source.dtype.scalar, target.scalar
+        if have == tl.bfloat16 and want != tl.bfloat16 and want.is_floating():
+            return cast(self, interpreter.TensorHandle(_to_float32(source.data), tl.float32), target)
+        if want == tl.bfloat16 and have in (tl.float16, tl.float32, tl.float64):
+            return interpreter.TensorHandle(_to_bfloat16(source.data.astype(np.float32)), tl.bfloat16)
+        return otherwise()
+
+    def cast_impl(self, source, target):
+        return converted(self, source, target, lambda: cast(self, source, target))
+
+    def create_fp_to_fp(self, source, target, rounding):
+        return converted(self, source, target, lambda: fp_to_fp(self, source, target, rounding))
+
+    def create_dot(self, a, b, d, precision, imprecise):
+        def widened(t):
+            if t.dtype.scalar != tl.bfloat16:
+                return t
+            return interpreter.TensorHandle(_to_float32(t.data), tl.float32)
+
+        return dot(self, widened(a), widened(b), d, precision, imprecise)
+
+    def binary_op(self, left, right, op):
+        if left.dtype.scalar == tl.bfloat16 and right.dtype.scalar == tl.bfloat16:
+            out = op(_to_float32(left.data), _to_float32(right.data))
+            if out.dtype == np.bool_:
+                return interpreter.TensorHandle(out, tl.int1)
+            return interpreter.TensorHandle(_to_bfloat16(out), tl.bfloat16)
+        return binary(self, left, right, op)
+
+    builder.cast_impl, builder.create_fp_to_fp = cast_impl, create_fp_to_fp
+    builder.create_dot, builder.binary_op = create_dot, binary_op
