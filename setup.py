@@ -68,8 +68,7 @@ class CMakeBuild(build_ext):
         shutil.copy2(source, target)
 
 
-BUILDS = {"bdist_wheel", "editable_wheel", "build_ext", "build", "develop", "install"}
-if BUILDS & set(sys.argv):
+if "sdist" not in sys.argv:  # at the first thing that pip asks, before it says anything less clear
     require("torch", "pybind11")
 
 setup(

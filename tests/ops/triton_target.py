@@ -41,11 +41,12 @@ class _Driver:
 def target(capability: int) -> Iterator[None]:
     """Within it, ``kernel.warmup(...)`` compiles for that compute capability (80, 90, 100)."""
     driver = triton.runtime.driver
+    before = driver._active  # the property would look for a GPU
     driver.set_active(_Driver(GPUTarget("cuda", capability, 32)))
     try:
         yield
     finally:
-        driver.reset_active()
+        driver._active = before
 
 
 @dataclass(frozen=True)

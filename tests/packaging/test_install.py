@@ -1,0 +1,94 @@
+"""What pip makes of the project: a wheel with the native libraries, and plain words where torch is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "TRITON_INTERPRET")}
+    return subprocess.run(
+        [str(c) for c in command], cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A CPU-only wheel, and what the build said."""
+    folder = tmp_path_factory.mktemp("wheel")
+    done = run(
+        *(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-v", "-w", folder, "."),
+        FASTGAN_CUDA="off", FASTGAN_BUILD_DIR=str(ROOT / "build" / "test-wheel"),
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return next(folder.glob("*.whl")), done.stdout
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_native_libraries_and_data(wheel):
+    names = zipfile.ZipFile(wheel[0]).namelist()
+    assert "fastgan/_ops.abi3.so" in names
+    assert any(n.startswith("fastgan/_info.") for n in names)
+    assert "fastgan/metrics/digit_classifier.safetensors" in names
+    assert "fastgan/py.typed" in names
+    assert "fastgan/ops/bias_act/README.md" in names
+    assert any(n.endswith("LICENSE") for n in names)
+    assert "fastgan/_ops_cuda.abi3.so" not in names
+    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "csrc/")) or "emulat" in n]
+
+
+@pytest.mark.slow
+def test_installed_wheel_runs_from_anywhere(wheel, tmp_path):
+    done = run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", tmp_path, wheel[0])
+    assert done.returncode == 0, done.stderr
+    code = (
+        "import fastgan, torch; from fastgan import ops; assert ops.backends()['cpu'].usable; "
+        "print(fastgan.__file__); ops.bias_act(torch.zeros(1, 2), torch.ones(2), backend='cpu')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_without_torch_one_sentence_says_what_to_do(tmp_path):
+    venv.create(tmp_path / "bare", with_pip=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    if run(python, "-c", "import setuptools").returncode != 0:  # Python 3.12 and newer: not in a new environment
+        (python.parent.parent / "lib").mkdir(exist_ok=True)
+        assert run(python, "-m", "pip", "install", "-q", "setuptools").returncode == 0
+    done = run(python, "-m", "pip", "install", "--no-build-isolation", "--no-deps", ".")
+    assert done.returncode != 0
+    sentence = (
+        "fastgan builds against the torch that it will run with, and none is installed here: install torch first, "
+        "then run  pip install --no-build-isolation ."
+    )
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_cuda_asked_for_and_missing_is_a_sentence(tmp_path):
+    """FASTGAN_CUDA=on where nvcc cannot be found: configuring stops and says why."""
+    import pybind11
+
+    scripts = Path(sys.executable).parent
+    done = run(
+        *(scripts / "cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={scripts / 'ninja'}"),
+        *("-DFASTGAN_CUDA=on", "-DCMAKE_CUDA_COMPILER=NOTFOUND", f"-DPython_EXECUTABLE={sys.executable}"),
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        CUDACXX="/nowhere/nvcc",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "FASTGAN_CUDA=on, but no nvcc was found" in done.stderr + done.stdout
