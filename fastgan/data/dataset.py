@@ -1,0 +1,145 @@
+"""What every image data set offers, and the in-memory form that small sets share."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from fastgan.errors import FastganError
+
+MIN_RESOLUTION = 4
+MAX_RESOLUTION = 4096
+
+
+class DataError(FastganError):
+    """A data set can't be opened or read; the message says what came and what to do."""
+
+
+class ImageDataset(ABC):
+    """Square uint8 images with class labels, by random access.
+
+    Attributes:
+        name: what the user would call it, e.g. ``"mnist5k"`` or a folder's name.
+        resolution: height and width in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        num_classes: number of classes, 0 for a set without labels.
+        class_names: one name per class, empty for a set without labels.
+        fingerprint: SHA-256 (hex) of what the set holds; a checkpoint keeps it, so that a run
+            isn't resumed on other data.
+    """
+
+    name: str
+    resolution: int
+    channels: int
+    num_classes: int = 0
+    class_names: tuple[str, ...] = ()
+    fingerprint: str
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Files left out, each as ``"path: reason"``; empty for embedded sets."""
+        return ()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def image(self, i: int) -> Tensor:
+        """Image ``i``: uint8 ``[C, H, W]``. Raises IndexError outside ``0 <= i < len``."""
+
+    @abstractmethod
+    def label(self, i: int) -> int:
+        """Class of image ``i``, 0 for a set without labels. Raises IndexError outside the set."""
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of ``indices`` (int64 ``[N]``): uint8 ``[N, C, H, W]``, int64 ``[N]``."""
+        wanted = self._checked(indices)
+        labels = torch.tensor([self.label(i) for i in wanted], dtype=torch.int64)
+        if not wanted:
+            return torch.empty(0, self.channels, self.resolution, self.resolution, dtype=torch.uint8), labels
+        return torch.stack([self.image(i) for i in wanted]), labels
+
+    def _checked(self, indices: Tensor) -> list[int]:
+        wanted: list[int] = indices.tolist()
+        if wanted:
+            self._check_index(min(wanted))
+            self._check_index(max(wanted))
+        return wanted
+
+    def _check_index(self, i: int) -> None:
+        if not 0 <= i < len(self):
+            raise IndexError(f"image {i} is outside {self.name!r}, which holds {len(self)} images")
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.name!r}, {len(self)} images, {self.channels}x{self.resolution}"
+            f"x{self.resolution}, {self.num_classes} classes)"
+        )
+
+
+class InMemoryDataset(ImageDataset):
+    """A data set that is one tensor.
+
+    Args:
+        images: uint8 ``[N, C, R, R]``.
+        labels: int64 ``[N]``; ignored when ``class_names`` is empty.
+    """
+
+    def __init__(
+        self, name: str, images: Tensor, labels: Tensor, *, class_names: tuple[str, ...] = ()
+    ) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+            raise ValueError(f"images must be uint8 [N, C, R, R], got {images.dtype} {list(images.shape)}")
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(f"labels must be int64 [{len(images)}], got {labels.dtype} {list(labels.shape)}")
+        self.name = name
+        self.resolution = images.shape[2]
+        self.channels = images.shape[1]
+        self.class_names = class_names
+        self.num_classes = len(class_names)
+        self._images = images.contiguous()
+        self._labels = labels.contiguous() if class_names else torch.zeros_like(labels)
+        digest = hashlib.sha256(repr((tuple(images.shape), class_names)).encode())
+        digest.update(self._images.numpy().data)
+        digest.update(self._labels.numpy().data)
+        self.fingerprint = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def image(self, i: int) -> Tensor:
+        self._check_index(i)
+        return self._images[i].clone()
+
+    def label(self, i: int) -> int:
+        self._check_index(i)
+        return int(self._labels[i])
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        self._checked(indices)
+        return self._images[indices], self._labels[indices]
+
+
+def check_resolution(resolution: object) -> int:
+    """``resolution`` as an int. Raises DataError unless it's a whole number from 4 to 4096."""
+    if isinstance(resolution, bool) or not isinstance(resolution, int):
+        raise DataError(
+            f"The resolution must be a whole number of pixels from {MIN_RESOLUTION} to {MAX_RESOLUTION}, "
+            f"but {resolution!r} came."
+        )
+    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
+        raise DataError(
+            f"The resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels, but {resolution} came."
+        )
+    return resolution
+
+
+def check_channels(channels: object) -> int:
+    """``channels`` as an int. Raises DataError unless it's 1 (grey) or 3 (RGB)."""
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels not in (1, 3):
+        raise DataError(f"The number of channels must be 1 (grey) or 3 (RGB), but {channels!r} came.")
+    return channels

@@ -1,0 +1,109 @@
+"""Decode one image file to a square uint8 tensor, and find the image files of a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastgan.data._optional import require
+from fastgan.data.dataset import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+
+
+def find_images(root: Path) -> list[str]:
+    """Paths of the image files under ``root``, relative, with ``/``, sorted.
+
+    Links are followed (each folder once); names that begin with a dot are left out.
+
+    Raises:
+        DataError: the folder is missing, is a file, or it or a sub-folder can't be read.
+    """
+    if not root.exists():
+        raise DataError(f"The image folder {str(root)!r} doesn't exist: check the path.")
+    if not root.is_dir():
+        raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: give its folder.")
+    return sorted(path.relative_to(root).as_posix() for path in _walk(root))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"The image folder {str(error.filename or root)!r} can't be read ({error.strerror or error}): "
+            f"check its permissions."
+        ) from error
+
+    seen = {os.path.realpath(root)}
+    for folder, subfolders, files in os.walk(root, onerror=refuse, followlinks=True):
+        fresh = {}
+        for name in sorted(subfolders):
+            real = os.path.realpath(os.path.join(folder, name))
+            if not name.startswith(".") and real not in seen:
+                seen.add(real)
+                fresh[name] = real
+        subfolders[:] = fresh
+        for name in files:
+            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def image_header(path: Path) -> tuple[int, int, bool]:
+    """Width, height and whether the file is grey, without decoding it.
+
+    Raises whatever Pillow raises for a file that it can't open.
+    """
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    with pil.open(path) as picture:
+        return picture.width, picture.height, picture.mode in _GREY_MODES
+
+
+def decode_image(source: Path | BinaryIO, resolution: int, channels: int) -> Tensor:
+    """One image file as uint8 ``[channels, resolution, resolution]``.
+
+    EXIF orientation is applied, alpha composited on white, 16-bit grey scaled to 8, the largest
+    centred square cut out and resized with an antialiased Lanczos filter (not at all if it
+    already has the size). Of an animation the first frame counts.
+
+    Raises whatever Pillow raises for a file that it can't decode.
+    """
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
+    with pil.open(source) as opened:
+        picture = _on_white(ops.exif_transpose(opened), pil)
+        picture = picture.convert("L" if channels == 1 else "RGB")
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    if picture.size != (resolution, resolution):
+        # Not resize(box=...), whose filter reaches over the edge of the box.
+        picture = picture.crop((left, top, left + side, top + side))
+        picture = picture.resize((resolution, resolution), pil.Resampling.LANCZOS)
+    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))
+    return pixels.reshape(resolution, resolution, channels).permute(2, 0, 1).contiguous()
+
+
+def _on_white(picture: Any, pil: Any) -> Any:
+    """``picture`` as 8-bit grey or colour without alpha."""
+    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to 255
+        deep = np.asarray(picture).astype(np.int64).clip(0, 65535)
+        return pil.fromarray(((deep + 128) // 257).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = pil.new("RGBA", picture.size, (255, 255, 255, 255))
+        return pil.alpha_composite(white, picture)
+    return picture
+
+
+def unreadable_reason(error: Exception) -> str:
+    """Why a file was left out, in a few words and the same on every run."""
+    if type(error).__name__ == "UnidentifiedImageError":  # its message holds a memory address
+        return "not an image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,240 @@
+"""A folder of images as a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from fastgan.data.dataset import (
+    MAX_RESOLUTION,
+    MIN_RESOLUTION,
+    DataError,
+    ImageDataset,
+    check_channels,
+    check_resolution,
+)
+from fastgan.data.decode import EXTENSIONS, decode_image, find_images, image_header, unreadable_reason
+
+CACHE_LIMIT = 1 << 30
+"""Bytes of uint8 pixels up to which a folder is decoded once and kept in memory (1 GiB)."""
+
+_HEADER_BYTES = 1 << 16
+_CHUNK = 256
+_T = TypeVar("_T")
+
+
+class FolderDataset(ImageDataset):
+    """Every jpg, jpeg, png, webp and bmp file under a folder, sorted by relative path.
+
+    Each image is turned by its EXIF orientation, put on white where it's transparent, cut to its
+    centred square and resized (see ``decode_image``). The class of an image is its first-level
+    sub-folder; if any image lies in the folder itself, the set has no labels.
+
+    Up to ``cache_limit`` bytes of pixels the whole set is decoded at opening and kept as uint8, so
+    a corrupt file is found and left out before training starts. A larger set is decoded on demand
+    and only its headers are read at opening; a file found corrupt later is replaced by the next
+    readable one of its class, always the same. Files left out are listed in ``skipped``; the first
+    time there are any, a UserWarning names some of them.
+
+    ``fingerprint`` covers names, order, resolution, channels and the files' bytes; of the files of
+    a set too large to keep, their sizes and first 64 KiB.
+
+    Args:
+        root: the folder.
+        resolution: 4 to 4096, None for the shorter side of the first readable image.
+        channels: 1 or 3, None for 1 if every file is stored as grey, else 3.
+        cache_limit: in bytes.
+
+    Raises:
+        DataError: the folder is missing, a file, unreadable or without (readable) images; wrong
+            resolution or channels; Pillow is missing.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        resolution: int | None = None,
+        channels: int | None = None,
+        cache_limit: int = CACHE_LIMIT,
+    ) -> None:
+        if resolution is not None:
+            check_resolution(resolution)
+        if channels is not None:
+            check_channels(channels)
+        self._root = Path(root)
+        self.name = self._root.resolve().name or str(self._root)
+        self._reasons: dict[str, str] = {}
+        self._warned = False
+        found = find_images(self._root)
+        if not found:
+            raise DataError(
+                f"The folder {str(self._root)!r} holds no images: files ending in {', '.join(EXTENSIONS)} "
+                f"are looked for, in sub-folders too."
+            )
+        headers = dict(self._try_each(self._header, found))
+        self._names = list(headers)
+        self._require_any()
+        width, height, _, _ = headers[self._names[0]]
+        self.resolution = self._native(width, height) if resolution is None else resolution
+        all_grey = all(grey for _, _, grey, _ in headers.values())
+        self.channels = (1 if all_grey else 3) if channels is None else channels
+
+        digests = {name: digest for name, (_, _, _, digest) in headers.items()}
+        self._images: Tensor | None = None
+        if len(self._names) * self.channels * self.resolution**2 <= cache_limit:
+            digests = self._decode_all()
+            self._require_any()
+        self.class_names, self._labels = _labels_of(self._names)
+        self.num_classes = len(self.class_names)
+        listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
+        self.fingerprint = hashlib.sha256(
+            f"{self.channels} {self.resolution}\n{listing}".encode(errors="surrogateescape")
+        ).hexdigest()
+        self._warn_once()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def image(self, i: int) -> Tensor:
+        self._check_index(i)
+        if self._images is not None:
+            return self._images[i].clone()
+        image = self._first_readable(i)
+        self._warn_once()
+        return image
+
+    def label(self, i: int) -> int:
+        self._check_index(i)
+        return int(self._labels[i])
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        wanted = self._checked(indices)
+        if self._images is not None:
+            return self._images[indices], self._labels[indices]
+        out = torch.empty(len(wanted), self.channels, self.resolution, self.resolution, dtype=torch.uint8)
+        with _threads() as pool:
+            for row, image in enumerate(pool.map(self._first_readable, wanted)):
+                out[row] = image
+        self._warn_once()
+        return out, self._labels[indices]
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def _header(self, name: str) -> tuple[int, int, bool, str]:
+        path = self._root / name
+        with path.open("rb") as file:
+            digest = hashlib.sha256(file.read(_HEADER_BYTES))
+        digest.update(str(path.stat().st_size).encode())
+        return (*image_header(path), digest.hexdigest())
+
+    def _decode_all(self) -> dict[str, str]:
+        """Fill ``_images`` and return the SHA-256 of every file that could be decoded."""
+
+        def decode(name: str) -> tuple[Tensor, str]:
+            content = (self._root / name).read_bytes()
+            image = decode_image(io.BytesIO(content), self.resolution, self.channels)
+            return image, hashlib.sha256(content).hexdigest()
+
+        images = torch.empty(
+            len(self._names), self.channels, self.resolution, self.resolution, dtype=torch.uint8
+        )
+        digests: dict[str, str] = {}
+        for name, (image, digest) in self._try_each(decode, self._names):
+            images[len(digests)] = image
+            digests[name] = digest
+        self._names = list(digests)
+        self._images = images[: len(digests)]
+        return digests
+
+    def _try_each(self, function: Callable[[str], _T], names: Sequence[str]) -> Iterator[tuple[str, _T]]:
+        """``(name, function(name))`` in order; a name for which it fails is noted and left out."""
+
+        def attempt(name: str) -> tuple[_T] | None:
+            try:
+                return (function(name),)
+            except DataError:
+                raise
+            except Exception as error:  # decoders raise nearly anything on broken files
+                self._reasons[name] = unreadable_reason(error)
+                return None
+
+        with _threads() as pool:
+            for start in range(0, len(names), _CHUNK):  # else the workers run ahead and hold every image
+                chunk = names[start : start + _CHUNK]
+                for name, result in zip(chunk, pool.map(attempt, chunk)):
+                    if result is not None:
+                        yield name, result[0]
+
+    def _require_any(self) -> None:
+        if not self._names:
+            raise DataError(
+                f"None of the {len(self._reasons)} images in {str(self._root)!r} can be read "
+                f"(the first: {self.skipped[0]}): give a folder with intact images."
+            )
+
+    def _native(self, width: int, height: int) -> int:
+        side = min(width, height)
+        if MIN_RESOLUTION <= side <= MAX_RESOLUTION:
+            return side
+        raise DataError(
+            f"The first image of {str(self._root)!r} is {width}x{height}, whose shorter side can't be the "
+            f"resolution ({MIN_RESOLUTION} to {MAX_RESOLUTION}): give a resolution."
+        )
+
+    # -- corrupt files -------------------------------------------------------------------------
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return tuple(f"{name}: {reason}" for name, reason in sorted(self._reasons.items()))
+
+    def _first_readable(self, i: int) -> Tensor:
+        """Image ``i``, or in its place the next readable one of the same class."""
+        count = len(self._names)
+        for j in ((i + step) % count for step in range(count)):
+            name = self._names[j]
+            if name in self._reasons or self._labels[j] != self._labels[i]:
+                continue
+            try:
+                return decode_image(self._root / name, self.resolution, self.channels)
+            except DataError:
+                raise
+            except Exception as error:
+                self._reasons[name] = unreadable_reason(error)
+        raise DataError(
+            f"No image of the class of {self._names[i]!r} in {str(self._root)!r} can be read: "
+            f"give a folder with intact images."
+        )
+
+    def _warn_once(self) -> None:
+        if not self._reasons or self._warned:
+            return
+        self._warned = True
+        first = "; ".join(self.skipped[:3]) + ("; …" if len(self._reasons) > 3 else "")
+        warnings.warn(
+            f"{len(self._reasons)} unreadable image(s) of {str(self._root)!r} are left out: {first}",
+            stacklevel=3,
+        )
+
+
+def _labels_of(names: list[str]) -> tuple[tuple[str, ...], Tensor]:
+    """Class names and int64 labels from first-level sub-folders."""
+    if not all("/" in name for name in names):
+        return (), torch.zeros(len(names), dtype=torch.int64)
+    folders = [name.split("/", 1)[0] for name in names]
+    class_names = tuple(sorted(set(folders)))
+    index = {name: label for label, name in enumerate(class_names)}
+    return class_names, torch.tensor([index[folder] for folder in folders], dtype=torch.int64)
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(8, os.cpu_count() or 1))

@@ -1,0 +1,110 @@
+"""Between stored images (uint8) and what networks see (float32 in [-1, 1]); grids and PNG files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastgan.data._optional import require
+from fastgan.data.dataset import DataError
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 of any shape to float32 in [-1, 1]: ``x / 127.5 - 1``.
+
+    Raises TypeError for any other dtype.
+    """
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8, got {images.dtype}")
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Floats in [-1, 1], any shape and float dtype, to uint8: ``round((x + 1) * 127.5)``.
+
+    Values outside the range are clamped; NaN becomes mid grey. Undoes ``to_float`` exactly.
+    Raises TypeError for a dtype that isn't floating-point.
+    """
+    if not images.is_floating_point():
+        raise TypeError(f"images must be floating-point, got {images.dtype}")
+    scaled = torch.nan_to_num(images.detach().to(torch.float32), nan=0.0).add(1.0).mul_(127.5)
+    return scaled.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def resize(images: Tensor, resolution: int) -> Tensor:
+    """uint8 ``[N, C, H, W]`` to ``[N, C, resolution, resolution]``, bicubic and antialiased."""
+    if images.shape[-2:] == (resolution, resolution):
+        return images
+    size = (resolution, resolution)
+    out = F.interpolate(images.to(torch.float32), size=size, mode="bicubic", antialias=True)
+    return out.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """uint8 ``[N, 1 or 3, H, W]`` to ``channels``: grey is repeated, RGB becomes its Rec. 601 luma."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.expand(-1, 3, -1, -1).contiguous()
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    luma = (images.to(torch.float32) * weights).sum(dim=1, keepdim=True)
+    return luma.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
+    """Lay out images row by row on black, with ``padding`` pixels between and around them.
+
+    Args:
+        images: uint8 ``[N, 1 or 3, H, W]``, N at least 1.
+        columns: images per row, at least 1; fewer images than that make one shorter row.
+
+    Returns:
+        uint8 ``[3, rows * (H + padding) + padding, ...]``.
+
+    Raises:
+        TypeError: the dtype isn't uint8.
+        ValueError: wrong shape, no image, or ``columns < 1``.
+        DataError: torchvision is missing.
+    """
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8, got {images.dtype}")
+    if images.ndim != 4 or images.shape[0] < 1 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must be [N, 1 or 3, H, W] with N at least 1, got {list(images.shape)}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    utils = require("torchvision.utils", "torchvision", purpose="Laying out a grid of images")
+    images = with_channels(images, 3)
+    if len(images) == 1:  # make_grid returns a single image without its border
+        return F.pad(images[0], (padding,) * 4)
+    grid: Tensor = utils.make_grid(images, nrow=columns, padding=padding)
+    return grid
+
+
+def save_png(path: str | os.PathLike[str], image: Tensor) -> None:
+    """Write uint8 ``[1 or 3, H, W]`` as a PNG file, making its folder if needed.
+
+    The file appears whole or not at all: it's written beside its place and renamed.
+    Raises TypeError or ValueError for a wrong tensor, DataError when the file can't be written.
+    """
+    if image.dtype != torch.uint8:
+        raise TypeError(f"image must be uint8, got {image.dtype}")
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ValueError(f"image must be [1 or 3, H, W], got {list(image.shape)}")
+    pil = require("PIL.Image", "pillow", purpose="Writing a PNG file")
+    pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    picture = pil.fromarray(pixels[:, :, 0] if image.shape[0] == 1 else pixels)
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(temporary, format="PNG")
+        os.replace(temporary, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise DataError(f"The image {str(target)!r} can't be written: {error.strerror or error}.") from error

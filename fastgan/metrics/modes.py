@@ -1,0 +1,56 @@
+"""Mode coverage: how many classes a set of samples shows, and how evenly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ModeCoverage:
+    """Histogram of classes among samples.
+
+    Attributes:
+        counts: samples per class, ``num_classes`` entries.
+        classes_hit: number of classes with at least one sample.
+        num_classes: number of classes there are.
+        kl_to_uniform: ``KL(histogram || uniform)`` in nats: 0 when all classes are equally
+            frequent, ``log(num_classes)`` when all samples are of one class.
+    """
+
+    counts: tuple[int, ...]
+    classes_hit: int
+    num_classes: int
+    kl_to_uniform: float
+
+
+def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
+    """Count the classes among ``labels``.
+
+    ``KL = Σ_k p_k log(p_k · K)`` with ``p_k`` the share of class ``k`` and ``0 · log 0 = 0``.
+
+    Args:
+        labels: int64 ``[N]``, N at least 1, each in ``0 .. num_classes - 1``.
+        num_classes: K, at least 1.
+
+    Raises:
+        TypeError: ``labels`` isn't int64.
+        ValueError: wrong shape, no labels, a label out of range, or ``num_classes < 1``.
+    """
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels must be int64, got {labels.dtype}")
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(f"labels must be [N] with N at least 1, got shape {list(labels.shape)}")
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"labels must be in 0 .. {num_classes - 1}, got values from {low} to {high}")
+    counts: list[int] = torch.bincount(labels.cpu(), minlength=num_classes).tolist()
+    shares = [count / len(labels) for count in counts if count]
+    # The sum is exactly 0 for a uniform histogram, yet rounding could leave it at -1e-17.
+    kl = max(0.0, math.fsum(p * math.log(p * num_classes) for p in shares))
+    return ModeCoverage(tuple(counts), len(shares), num_classes, kl)
