@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
+from typing import Any
 
 import torch
 
@@ -34,7 +36,7 @@ def versions() -> dict[str, str]:
 def native_build() -> str:
     """How the compiled part was built: CPU code in use, CUDA architectures, compilers; ``"none"`` without one."""
     try:
-        from fastgan import _info
+        _info: Any = importlib.import_module("fastgan._info")
     except ImportError:
         return "none"
     parts = [f"torch {_info.torch_version}", f"{_info.compiler}"]

@@ -19,6 +19,8 @@ class BiasAct(nn.Module):
     The bias starts at zero.
     """
 
+    bias: nn.Parameter | None
+
     def __init__(
         self,
         num_channels: int | None,

@@ -96,7 +96,10 @@ _load_native("cuda", "_ops_cuda.abi3.so", needs_cuda=True)
 def _no_gpu() -> tuple[str, str] | None:
     if torch.cuda.is_available():
         return None
-    return ("torch sees no CUDA device", "run on a machine with a GPU and its driver, or use cpu or reference")
+    return (
+        "torch sees no CUDA device",
+        "run on a machine with a GPU and its driver, or use cpu or reference",
+    )
 
 
 def triton_interpreter() -> bool:
@@ -270,9 +273,7 @@ def _define(definition: OpDefinition, namespace: str) -> None:
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
         return definition.backward(ops, ctx, *grads)
 
-    torch.library.register_autograd(
-        qualified, backward, setup_context=definition.setup_context, lib=library
-    )
+    torch.library.register_autograd(qualified, backward, setup_context=definition.setup_context, lib=library)
     if namespace == "fastgan":
         library.impl(definition.name, definition.reference, "CompositeExplicitAutograd")
     elif namespace == "fastgan_triton":

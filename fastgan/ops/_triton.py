@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """What the Triton kernels of all ops share. Imported on first use only: importing triton is slow."""
 
 from __future__ import annotations

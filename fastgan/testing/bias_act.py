@@ -21,9 +21,9 @@ def _values(shape: Sequence[int], dim: int, seed: int, options: dict[str, Any]) 
     x = (torch.randn(list(shape), generator=generator, dtype=torch.float64) * 2).bfloat16().double()
     b = torch.randn(shape[dim], generator=generator, dtype=torch.float64).bfloat16().double()
     act = options.get("act", "lrelu")
-    alpha, gain = ACTIVATIONS[act]
-    alpha = options.get("alpha") if options.get("alpha") is not None else alpha
-    gain = options.get("gain") if options.get("gain") is not None else gain
+    default_alpha, default_gain = ACTIVATIONS[act]
+    alpha = default_alpha if options.get("alpha") is None else options["alpha"]
+    gain = default_gain if options.get("gain") is None else options["gain"]
     clamp = options.get("clamp")
     for _ in range(50):
         v = x + reference.broadcast(b, x, dim % x.ndim) if options.get("with_bias", True) else x
@@ -171,7 +171,9 @@ _ERRORS = [
     ErrorCase("x-list", lambda: ops.bias_act([1.0]), TypeError, ("x", "list")),  # type: ignore[arg-type]
     ErrorCase("x-int", lambda: ops.bias_act(_x(dtype=torch.int64)), TypeError, ("x", "int64", "float32")),
     ErrorCase("x-complex", lambda: ops.bias_act(_x(dtype=torch.complex64)), TypeError, ("x", "complex64")),
-    ErrorCase("x-scalar", lambda: ops.bias_act(torch.tensor(1.0)), ValueError, ("x", "at least one dimension")),
+    ErrorCase(
+        "x-scalar", lambda: ops.bias_act(torch.tensor(1.0)), ValueError, ("x", "at least one dimension")
+    ),
     ErrorCase("dim-high", lambda: ops.bias_act(_x(), dim=4), ValueError, ("dim", "-4 to 3", "got 4")),
     ErrorCase("dim-rank-1", lambda: ops.bias_act(_x(3), _x(3)), ValueError, ("dim", "-1 to 0", "got 1")),
     ErrorCase("act", lambda: ops.bias_act(_x(), act="gelu"), ValueError, ("act", "lrelu", "'gelu'")),
@@ -182,11 +184,18 @@ _ERRORS = [
     ErrorCase("b-device", lambda: ops.bias_act(_x(), _x(3, device="meta")), ValueError, ("b", "cpu", "meta")),
     ErrorCase("alpha", lambda: ops.bias_act(_x(), alpha=float("nan")), ValueError, ("alpha", "nan")),
     ErrorCase("gain", lambda: ops.bias_act(_x(), gain=float("inf")), ValueError, ("gain", "inf")),
-    ErrorCase("clamp-negative", lambda: ops.bias_act(_x(), clamp=-1), ValueError, ("clamp", "at least 0", "-1")),
-    ErrorCase("clamp-nan", lambda: ops.bias_act(_x(), clamp=float("nan")), ValueError, ("clamp", "nan")),
-    ErrorCase("backend-unknown", lambda: ops.bias_act(_x(), backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
     ErrorCase(
-        "backend-device", lambda: ops.bias_act(_x(device="meta"), backend="cpu"), ops.BackendUnavailable, ("cpu", "meta")
+        "clamp-negative", lambda: ops.bias_act(_x(), clamp=-1), ValueError, ("clamp", "at least 0", "-1")
+    ),
+    ErrorCase("clamp-nan", lambda: ops.bias_act(_x(), clamp=float("nan")), ValueError, ("clamp", "nan")),
+    ErrorCase(
+        "backend-unknown", lambda: ops.bias_act(_x(), backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")
+    ),
+    ErrorCase(
+        "backend-device",
+        lambda: ops.bias_act(_x(device="meta"), backend="cpu"),
+        ops.BackendUnavailable,
+        ("cpu", "meta"),
     ),
 ]
 

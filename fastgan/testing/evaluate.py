@@ -15,7 +15,10 @@ Results = dict[str, Tensor | None]
 @contextlib.contextmanager
 def poisoned_memory() -> Iterator[None]:
     """Fresh memory is full of NaN, so that an element that a kernel forgot to write is seen."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with _filled():

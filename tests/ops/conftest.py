@@ -66,4 +66,3 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, values, ids=lambda value: value.id)
     if "dtype" in metafunc.fixturenames:
         metafunc.parametrize("dtype", list(spec.tolerance), ids=lambda d: str(d).removeprefix("torch."))
-

@@ -81,7 +81,9 @@ class OpContract:
         assert torch.autograd.gradcheck(op, given, fast_mode=True)
         assert torch.autograd.gradgradcheck(op, given, fast_mode=True)
 
-        def gradients(*tensors: Tensor) -> tuple[Tensor, ...]:  # third order: gradgradcheck of the first derivative
+        def gradients(
+            *tensors: Tensor,
+        ) -> tuple[Tensor, ...]:  # third order: gradgradcheck of the first derivative
             y = op(*tensors)
             return torch.autograd.grad((y * y).sum(), tensors, create_graph=True)
 
@@ -216,7 +218,9 @@ class OpContract:
         op = partial(self.spec.op, backend=backend)
 
         def run(sample: Sample) -> list[Tensor | None]:
-            return list(evaluate(op, sample.tensors(torch.float32, device), dict(sample.options), order=2).values())
+            return list(
+                evaluate(op, sample.tensors(torch.float32, device), dict(sample.options), order=2).values()
+            )
 
         expected = [run(s) for s in samples]
         failures: list[str] = []

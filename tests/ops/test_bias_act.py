@@ -31,10 +31,14 @@ def test_thread_count_does_not_change_a_bit(shape):
     assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
 
 
-@pytest.mark.parametrize("act", ["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"])
+@pytest.mark.parametrize(
+    "act", ["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
+)
 def test_special_values(backend, device, act):
     """Infinities and NaN come out as plain PyTorch has them, and large arguments don't overflow on the way."""
-    x = torch.tensor([[float("inf")], [-float("inf")], [float("nan")], [1e4], [-1e4], [100.0], [-100.0], [0.0]])
+    x = torch.tensor(
+        [[float("inf")], [-float("inf")], [float("nan")], [1e4], [-1e4], [100.0], [-100.0], [0.0]]
+    )
     for dtype in (torch.float32, torch.float64):
         t = x.to(device, dtype)
         found = ops.bias_act(t, act=act, backend=backend)

@@ -85,7 +85,14 @@ def test_compiles_for_amd(tmp_path):
         "y_ptr": None, "dy_ptr": None, "ddx_ptr": None, "ddb_ptr": None, "out_v_ptr": None, "partial_ptr": None,
         "PASS": 0, "ACT": "lrelu", "BY_ROW": True, "ACC": triton.language.float32, "BLOCK_ROWS": 2, "BLOCK_COLUMNS": 1024,
     }  # fmt: skip
-    types = {"x_ptr": "*fp32", "b_ptr": "*fp32", "out_ptr": "*fp32", "alpha": "fp64", "gain": "fp64", "clamp": "fp64"}
+    types = {
+        "x_ptr": "*fp32",
+        "b_ptr": "*fp32",
+        "out_ptr": "*fp32",
+        "alpha": "fp64",
+        "gain": "fp64",
+        "clamp": "fp64",
+    }
     names = bias_act_kernel.arg_names
     signature = {n: "constexpr" if n in constants else types.get(n, "i32") for n in names}
     source = ASTSource(bias_act_kernel, signature, {(names.index(n),): v for n, v in constants.items()})

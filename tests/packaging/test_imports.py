@@ -40,13 +40,25 @@ def test_imports_flow_one_way():
         if room not in ORDER:
             continue
         allowed = set(ORDER[ORDER.index(room) :])
-        wrong += [f"{path.relative_to(PACKAGE)} imports {other}" for other in rooms_imported_by(path) - allowed]
+        wrong += [
+            f"{path.relative_to(PACKAGE)} imports {other}" for other in rooms_imported_by(path) - allowed
+        ]
     assert not wrong, wrong
 
 
 @pytest.mark.parametrize("module", ["fastgan", "fastgan.ops", "fastgan.nn", "fastgan.runtime"])
 def test_importing_the_ops_is_light(module):
-    heavy = ["tyro", "rich", "tensorboard", "matplotlib", "PIL", "torchvision", "triton", "sklearn", "mlxtend"]
+    heavy = [
+        "tyro",
+        "rich",
+        "tensorboard",
+        "matplotlib",
+        "PIL",
+        "torchvision",
+        "triton",
+        "sklearn",
+        "mlxtend",
+    ]
     code = (
         f"import torch, sys; before = set(sys.modules); import {module}; "
         f"print([m for m in {heavy} if m in sys.modules and m not in before])"

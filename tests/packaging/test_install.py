@@ -66,7 +66,9 @@ def test_installed_wheel_runs_from_anywhere(wheel, tmp_path):
 def test_without_torch_one_sentence_says_what_to_do(tmp_path):
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"
-    if run(python, "-c", "import setuptools").returncode != 0:  # Python 3.12 and newer: not in a new environment
+    if (
+        run(python, "-c", "import setuptools").returncode != 0
+    ):  # Python 3.12 and newer: not in a new environment
         (python.parent.parent / "lib").mkdir(exist_ok=True)
         assert run(python, "-m", "pip", "install", "-q", "setuptools").returncode == 0
     done = run(python, "-m", "pip", "install", "--no-build-isolation", "--no-deps", ".")

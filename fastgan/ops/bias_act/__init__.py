@@ -84,14 +84,18 @@ def bias_act(
     default_alpha, default_gain = ACTIVATIONS[act]
     alpha = float(default_alpha if alpha is None or act != "lrelu" else alpha)
     gain = float(default_gain if gain is None else gain)
-    if not -math.inf < alpha < math.inf:  # math.isfinite breaks the graph where torch.compile has made it symbolic
+    if (
+        not -math.inf < alpha < math.inf
+    ):  # math.isfinite breaks the graph where torch.compile has made it symbolic
         raise ValueError(f"alpha must be a finite number, got {alpha}")
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
     if clamp is not None:
         clamp = float(clamp)
         if not 0 <= clamp < math.inf:
-            raise ValueError(f"clamp must be a finite number of at least 0, or None for no clamp, got {clamp}")
+            raise ValueError(
+                f"clamp must be a finite number of at least 0, or None for no clamp, got {clamp}"
+            )
 
     chosen = choose_backend("bias_act", x.device, backend)
     if chosen == "reference":
@@ -108,7 +112,9 @@ def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
         raise TypeError(f"b must be a tensor or None, got {_kind(b)}")
     if b.dtype != x.dtype:
         if not (torch.is_autocast_enabled(x.device.type) and b.dtype in _DTYPES):
-            raise TypeError(f"b must have the dtype of x, {x.dtype}, got {b.dtype}; convert it with b.to(x.dtype)")
+            raise TypeError(
+                f"b must have the dtype of x, {x.dtype}, got {b.dtype}; convert it with b.to(x.dtype)"
+            )
         b = b.to(x.dtype)
     if b.ndim != 1 or b.shape[0] != x.shape[dim]:
         raise ValueError(

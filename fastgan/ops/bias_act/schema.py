@@ -56,9 +56,7 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ..
     if ctx.act == "linear" and ctx.clamp is None and ctx.gain == 1:
         dx, db = dy, reference.sum_to_bias(dy, ctx.dim) if need_db else None
     else:
-        dx, db = ops.bias_act_backward(
-            dy, x, b, y, ctx.dim, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, need_db
-        )
+        dx, db = ops.bias_act_backward(dy, x, b, y, ctx.dim, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, need_db)
     return dx, db if need_db else None, None, None, None, None, None
 
 
@@ -137,7 +135,7 @@ def _double_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Ten
 
 
 def _double_backward(
-    ops: Any, ctx: Any, g_ddy: Tensor | None, g_dx: Tensor | None, g_db: Tensor | None
+    ops: Any, ctx: Any, g_ddy: Tensor, g_dx: Tensor, g_db: Tensor
 ) -> tuple[Tensor | None, ...]:
     """Third order: kernels again where the activation is piecewise linear, the formula in plain torch elsewhere."""
     ddx, ddb, dy, x, b, y = ctx.saved_tensors

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, name-defined"
 """bias_act in Triton: one kernel for the op and its two derivatives.
 
 A tensor in memory order is ``[outer, channels, inner]``. The kernel sees it as a matrix, one tile per program:
@@ -160,7 +161,11 @@ def bias_act_kernel(
         if BY_ROW:
             tl.store(partial_ptr + row * tiles + tile % tiles, tl.sum(result, 1), row < rows)
         else:
-            tl.store(partial_ptr + (tile // tiles).to(tl.int64) * columns + column, tl.sum(result, 0), column < columns)
+            tl.store(
+                partial_ptr + (tile // tiles).to(tl.int64) * columns + column,
+                tl.sum(result, 0),
+                column < columns,
+            )
 
 
 SHORTEST_RUN = 32
@@ -199,7 +204,9 @@ def _launch(
     tiles = triton.cdiv(columns, block_columns)
     down = triton.cdiv(rows, block_rows)
     if tiles * down > 2**31 - 1:
-        raise ValueError(f"bias_act: a tensor of {like.numel()} elements is too large for one launch; split it")
+        raise ValueError(
+            f"bias_act: a tensor of {like.numel()} elements is too large for one launch; split it"
+        )
     sum_dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
     partial = None
     if need_db:
@@ -236,9 +243,7 @@ def bias_act_backward(
     dx = torch.empty_like(dy)
     dy_, x, y = _ordered(dx, dy, x, y)
     b = None if b is None else b.contiguous()
-    db = _launch(
-        1, dx, dim, act, alpha, gain, clamp, out=dx, x=x, b=b, y=y, dy=dy_, need_db=need_db
-    )
+    db = _launch(1, dx, dim, act, alpha, gain, clamp, out=dx, x=x, b=b, y=y, dy=dy_, need_db=need_db)
     return dx, db
 
 
