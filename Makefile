@@ -36,8 +36,8 @@ $(VENV)/.dependencies: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@echo "building the native libraries"
-	@$(BIN)/pip install -q --no-build-isolation --no-deps -e . -v > $(VENV)/build.log 2>&1 || { tail -40 $(VENV)/build.log; exit 1; }
-	@grep -h 'fastgan: ' $(VENV)/build.log | sed 's/^ *-- //' | sort -u
+	@$(BIN)/pip install --no-build-isolation --no-deps -e . -v > $(VENV)/build.log 2>&1 || { tail -40 $(VENV)/build.log; exit 1; }
+	@grep -ho 'fastgan: building.*\|fastgan: CUDA.*' $(VENV)/build.log | sort -u
 	@touch $@
 
 setup: $(VENV)/.installed

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import torch
+
+from fastgan import nn, ops
+
+
+def test_it_is_the_op():
+    layer = nn.BiasAct(5, act="swish", gain=2.0, clamp=1.5)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, 5, 3, 3)
+    assert torch.equal(layer(x), ops.bias_act(x, layer.bias, act="swish", gain=2.0, clamp=1.5))
+
+
+def test_without_bias_it_has_no_parameters():
+    layer = nn.BiasAct(None, act="relu", gain=1.0)
+    assert not list(layer.parameters()) and not layer.state_dict()
+    x = torch.randn(2, 5)
+    assert torch.equal(layer(x), x.relu())
+
+
+def test_bias_starts_at_zero_and_learns():
+    layer = nn.BiasAct(4, dim=-1)
+    assert layer.bias.shape == (4,) and not layer.bias.any()
+    layer(torch.ones(3, 7, 4)).sum().backward()
+    assert torch.allclose(layer.bias.grad, torch.full((4,), 21 * 2**0.5))
+
+
+def test_repr_says_what_it_does():
+    assert repr(nn.BiasAct(8, act="lrelu", alpha=0.1)) == "BiasAct(8, act='lrelu', alpha=0.1)"
+
+
+def test_compiles_and_moves_dtype():
+    layer = nn.BiasAct(3).double()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    x = torch.randn(2, 3, 4, dtype=torch.float64)
+    assert torch.equal(compiled(x), layer(x))
