@@ -1,0 +1,33 @@
+"""The CUDA library as built: it loads where there is no GPU, and its kernels are registered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+import torch
+
+from fastgan.ops import _library
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("nvcc") is None or torch.version.cuda is None, reason="no nvcc, or a torch without CUDA"
+)
+
+
+def test_it_loads_and_registers_every_kernel():
+    assert _library._native_problem["cuda"] is None, _library._native_problem["cuda"]
+    for definition in _library._definitions:
+        name = f"fastgan::{definition.name}"
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA"), name
+
+
+def test_it_holds_the_architectures_asked_for():
+    from fastgan import _info
+
+    assert _info.has_cuda
+    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace("+PTX", "").replace(".", "").split()
+    built = _info.cuda_architectures.replace("-real", "").split()
+    if os.environ.get("CI"):
+        assert {"80", "90", "100"} <= set(built)
+    assert set(asked) <= set(built)
