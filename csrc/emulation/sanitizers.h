@@ -1,0 +1,65 @@
+// What the sanitizers have to be told about fibers and memory; nothing without them.
+//
+// ThreadSanitizer: the core is compiled without -fsanitize=thread even in the TSan program, which is why a macro
+// (FG_EMU_TSAN) and not the compiler says that it is there. Instrumented, the core's own bookkeeping would be reported
+// as races between the fibers it serves.
+#pragma once
+
+#include <cstddef>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(FG_EMU_TSAN)
+#include <sanitizer/tsan_interface.h>
+extern "C" void __tsan_atomic8_store(volatile char* address, char value, int memory_order);  // GCC ships no header
+#endif
+
+namespace fg::emulation::asan {
+
+#if defined(__SANITIZE_ADDRESS__)
+inline void poison(const void* p, std::size_t n) { __asan_poison_memory_region(p, n); }
+inline void unpoison(const void* p, std::size_t n) { __asan_unpoison_memory_region(p, n); }
+
+// Before and after the stack pointer changes. `fake_stack` keeps ASan's state of the stack left; null drops it.
+inline void leave_stack(void** fake_stack, const void* next_bottom, std::size_t next_size) {
+  __sanitizer_start_switch_fiber(fake_stack, next_bottom, next_size);
+}
+inline void enter_stack(void* fake_stack, const void** previous_bottom, std::size_t* previous_size) {
+  __sanitizer_finish_switch_fiber(fake_stack, previous_bottom, previous_size);
+}
+#else
+inline void poison(const void*, std::size_t) {}
+inline void unpoison(const void*, std::size_t) {}
+inline void leave_stack(void**, const void*, std::size_t) {}
+inline void enter_stack(void*, const void**, std::size_t*) {}
+#endif
+
+}  // namespace fg::emulation::asan
+
+namespace fg::emulation::tsan {
+
+#if defined(FG_EMU_TSAN)
+inline constexpr bool enabled = true;
+inline void* current_fiber() { return __tsan_get_current_fiber(); }
+inline void* create_fiber() { return __tsan_create_fiber(0); }
+inline void name_fiber(void* fiber, const char* name) { __tsan_set_fiber_name(fiber, name); }
+// A switch orders nothing: only barriers, warp operations, fences and the launch's begin and end do.
+inline void switch_to(void* fiber) { __tsan_switch_to_fiber(fiber, __tsan_switch_to_fiber_no_sync); }
+inline void acquire(void* address) { __tsan_acquire(address); }
+inline void release(void* address) { __tsan_release(address); }
+// As release, but forgets what was released to this address before.
+inline void release_alone(char* address) { __tsan_atomic8_store(address, 0, __ATOMIC_RELEASE); }
+#else
+inline constexpr bool enabled = false;
+inline void* current_fiber() { return nullptr; }
+inline void* create_fiber() { return nullptr; }
+inline void name_fiber(void*, const char*) {}
+inline void switch_to(void*) {}
+inline void acquire(void*) {}
+inline void release(void*) {}
+inline void release_alone(char*) {}
+#endif
+
+}  // namespace fg::emulation::tsan

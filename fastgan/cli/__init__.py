@@ -1,0 +1,113 @@
+"""The `fastgan` command. Importing this is quick: torch comes only with the command that needs it.
+
+Exit statuses: 0 done; 1 an error inside fastgan; 2 something a person can mend (one sentence on stderr);
+128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM). `--debug` anywhere shows the traceback of an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from fastgan._version import __version__
+from fastgan.errors import FastganError
+
+COMMANDS = {
+    "train": "train a GAN, or go on with a run",
+    "sample": "draw images from a checkpoint",
+    "doctor": "show versions, and which backends are usable here",
+}
+"""Every command, a module of this package with `run(arguments) -> exit status`, and what it does."""
+
+USAGE = "\n".join(
+    [
+        "usage: fastgan COMMAND [OPTIONS]",
+        "",
+        "commands:",
+        *(f"  {name:<8} {summary}" for name, summary in COMMANDS.items()),
+        "",
+        "options:",
+        "  --help     show this, or the options of a command after its name",
+        "  --version  show the version",
+        "  --debug    show the traceback of an error",
+    ]
+)
+
+
+class UsageError(FastganError):
+    """The command line can't be understood; the message says what it should be."""
+
+
+def main() -> NoReturn:
+    """Runs the command of `sys.argv` and exits with its status."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    warnings.formatwarning = _one_line
+    try:
+        status = run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # What reads our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
+    except (FastganError, OSError) as error:
+        if debug:
+            raise
+        status = complain(error)
+    except Exception as error:
+        if debug:
+            raise
+        message = " ".join(str(error).split())
+        print(
+            f"fastgan: internal error, {type(error).__name__}: {message}; --debug shows the traceback.",
+            file=sys.stderr,
+        )
+        status = 1
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line, without the program's name, and returns the exit status.
+
+    Raises UsageError, or what the command raises.
+    """
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(USAGE)
+        return 0
+    command, *rest = arguments
+    if command == "--version":
+        print(f"fastgan {__version__}")
+        return 0
+    if command not in COMMANDS:
+        raise UsageError(unknown("command", command, COMMANDS))
+    handler: Callable[[list[str]], int] = importlib.import_module(f"fastgan.cli.{command}").run
+    return handler(rest)
+
+
+def complain(error: Exception) -> int:
+    """Prints an error that a person can mend as one sentence on stderr; returns the exit status 2."""
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        message = f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
+    print(f"fastgan: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str]) -> str:
+    """A sentence that `name` is no `kind`, suggesting the nearest of `names`."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"Unknown {kind} {name!r}: {hint}The {kind}s are {', '.join(names)}."
+
+
+def _one_line(message: Warning | str, *place: object, **line: object) -> str:
+    """A warning as `warnings.formatwarning` gives it, without the place in the code."""
+    return f"fastgan: warning: {message}\n"

@@ -1,0 +1,44 @@
+"""`fastgan doctor`: versions, and which backends are usable on which device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from fastgan.cli.parse import parse
+from fastgan.ops import backends
+from fastgan.runtime import versions
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Show versions, and which backends are usable on which device; where one isn't, why and what to do."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan doctor` with these arguments; returns the exit status."""
+    parse(DoctorOptions, arguments, prog="fastgan doctor")
+    terminal = Console()
+    # Wrapped to fit a terminal; elsewhere a line a row, for grep.
+    table = Console(width=terminal.width if terminal.is_terminal else 1000)
+    with table.capture() as capture:
+        table.print(_versions(), "", _backends())
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    return 0
+
+
+def _versions() -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, version in versions().items():
+        table.add_row(name, version)
+    return table
+
+
+def _backends() -> Table:
+    table = Table("backend", "usable", "devices", "why not, and what to do", box=None, padding=(0, 2, 0, 0))
+    for status in backends().values():
+        problem = "" if status.usable else f"{status.reason}: {status.remedy}"
+        table.add_row(status.name, "yes" if status.usable else "no", ", ".join(status.devices), problem)
+    return table

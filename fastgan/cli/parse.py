@@ -1,0 +1,107 @@
+"""tyro, with its errors as one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import itertools
+import re
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from fastgan.cli import UsageError
+
+T = TypeVar("T")
+
+# tyro reports errors only as text: these read it, and any other text still gives a sentence.
+_NOT_A_NUMBER = re.compile(r"Error parsing (--\S+?):.*\b(int|float)\b.*: ('.*')")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_TITLE = re.compile(r"[╭┌]|\+-")
+_FRAME = re.compile(r"[╰╯│─└┘|]+|-{3,}")
+
+
+def parse(form: type[T], arguments: Sequence[str], *, prog: str, default: T | None = None) -> T:
+    """A `form` filled in from command-line arguments.
+
+    default: values of the options that aren't given, in place of the form's own.
+    Prints help and exits with status 0 for --help. Raises UsageError for anything that can't be understood.
+    """
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            filled, extra = tyro.cli(
+                form,
+                prog=prog,
+                args=list(arguments),
+                return_unknown_args=True,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
+                **options,
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UsageError(f"{_sentence(form, errors.getvalue())} See {prog} --help.") from None
+    sys.stderr.write(errors.getvalue())
+    if extra:
+        raise UsageError(_unknown_arguments(form, extra, prog))
+    return filled
+
+
+def _sentence(form: type, box: str) -> str:
+    """What tyro says in its box below the title and above the first rule, as one line."""
+    lines = _COLOUR.sub("", box).splitlines()
+    texts = ["" if _TITLE.match(line) else _FRAME.sub("", line).strip() for line in lines]
+    blocks = [" ".join(block) for full, block in itertools.groupby(texts, bool) if full]
+    # Where the terminal has no box characters, the title is a block of its own.
+    untitled = any(_TITLE.match(line) for line in lines) or len(blocks) < 2
+    message = blocks[0 if untitled else 1] if blocks else "The command line can't be understood"
+    if message.startswith("Missing from"):
+        return f"Needed are {' and '.join(_required(form))}."
+    if (number := _NOT_A_NUMBER.match(message)) is not None:
+        option, kind, value = number.groups()
+        expected = "a whole number" if kind == "int" else "a number"
+        return f"{option} must be {expected}, but {value} came."
+    return message if message.endswith((".", "!")) else message + "."
+
+
+def _unknown_arguments(form: type, extra: Sequence[str], prog: str) -> str:
+    named = [argument.partition("=")[0] for argument in extra if argument.startswith("--")]
+    if not named:
+        return f"Unexpected argument {extra[0]!r}: see {prog} --help."
+    near = difflib.get_close_matches(named[0].replace("_", "-"), _options(form), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"see {prog} --help."
+    return f"Unknown option {named[0]!r}: {hint}"
+
+
+def _required(form: type) -> list[str]:
+    """The arguments of a dataclass that have no default, as the help writes them."""
+    positional = typing.get_type_hints(form, include_extras=True)
+    return [
+        entry.name.upper() if hasattr(positional[entry.name], "__metadata__") else _option(entry.name)
+        for entry in dataclasses.fields(form)
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    ]
+
+
+def _options(form: type) -> list[str]:
+    """The options of a dataclass of dataclasses, as they're written on the command line."""
+    names: list[str] = []
+    hints = typing.get_type_hints(form)
+    for entry in dataclasses.fields(form):
+        kind = hints[entry.name]
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            names += _options(kind)
+        else:
+            names.append(_option(entry.name))
+    return names
+
+
+def _option(field: str) -> str:
+    return "--" + field.replace("_", "-")

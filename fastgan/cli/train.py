@@ -1,0 +1,98 @@
+"""`fastgan train RECIPE`: train a GAN, or go on with a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fastgan.cli.environment import check_environment
+from fastgan.cli.parse import parse
+from fastgan.recipes import RECIPES, Recipe, get_recipe
+from fastgan.runtime import tune_cpu_allocator
+from fastgan.train.config import ConfigError, RunOptions
+from fastgan.train.loop import RunResult, train
+from fastgan.train.progress import duration
+from fastgan.train.report import measures_sentence
+from fastgan.train.run_dir import RunDir
+
+USAGE = "\n".join(
+    [
+        "usage: fastgan train RECIPE [OPTIONS]",
+        "",
+        "recipes:",
+        *(f"  {name:<8} {recipe.summary}" for name, recipe in RECIPES.items()),
+        "",
+        "fastgan train RECIPE --help shows a recipe's options.",
+    ]
+)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan train` with these arguments; returns the exit status."""
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(USAGE)
+        return 0
+    name, *rest = arguments
+    recipe, options = parse_run(name, rest)
+    check_environment()
+    tune_cpu_allocator()
+    console = Console()
+    result = train(recipe, options, console=console)
+    print_result(console, result)
+    return 0 if result.stopped_by is None else 128 + result.stopped_by
+
+
+def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
+    """The recipe and the options of a command line; with --resume, options not given are the saved run's."""
+    recipe = get_recipe(name)
+    form = _form(recipe)
+    prog = f"fastgan train {name}"
+    given: Any = parse(form, arguments, prog=prog)
+    if given.run.resume:
+        if given.run.out is None:
+            given = dataclasses.replace(given, run=dataclasses.replace(given.run, out=f"runs/{name}"))
+        saved = RunDir(Path(given.run.out)).saved_config().recipe
+        if type(saved) is not recipe:
+            raise ConfigError(
+                f"The run in {given.run.out!r} was started with recipe {saved.name!r}, but {name!r} came: "
+                f"use fastgan train {saved.name}, or another --out."
+            )
+        given = parse(form, arguments, prog=prog, default=form(recipe=saved, run=given.run))
+    return given.recipe, given.run
+
+
+def print_result(console: Console, result: RunResult) -> None:
+    """Says how the run went and names what it made."""
+    run, seconds = result.run, result.seconds
+    speed = f", {result.nimg / seconds:,.0f} images/s" if seconds else ""
+    lines = [
+        f"{result.nimg:,} images in {duration(seconds)}{speed}.",
+        measures_sentence(result.measures),
+        "Made:",
+    ]
+    made = {
+        run.samples: "samples",
+        run.curves: "losses, D(real) and D(fake)",
+        run.report: "the whole report in one page",
+        run.latest_checkpoint: "checkpoint",
+    }
+    width = max(len(str(path)) for path in made)
+    lines += [f"  {path!s:<{width}}  {what}" for path, what in made.items() if path is not None]
+    for line in filter(None, lines):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _form(recipe: type[Recipe]) -> Any:
+    """A dataclass with the recipe's settings and the run's options side by side."""
+    form = dataclasses.make_dataclass(
+        "TrainForm",
+        [
+            ("recipe", recipe, dataclasses.field(default_factory=recipe)),
+            ("run", RunOptions, dataclasses.field(default_factory=RunOptions)),
+        ],
+    )
+    form.__doc__ = recipe.__doc__
+    return form

@@ -1,0 +1,79 @@
+"""Multi-layer perceptrons for images of any shape (Goodfellow et al. 2014).
+
+The defaults are the widely taught 784-pixel pair: G 100→256→512→1024→784, LeakyReLU(0.2), batch norm after
+each activation, tanh; D 784→512→256→1, LeakyReLU(0.2), dropout 0.3. The other common pair has two hidden
+layers of 256, z of 64, ReLU in G, and neither batch norm nor dropout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from fastgan.nn import BiasAct
+
+
+class MLPGenerator(nn.Module):
+    """z `[N, z_dim]` → images `[N, C, H, W]` in [-1, 1].
+
+    image_shape: (C, H, W). hidden: widths of the hidden layers. act: "lrelu" (slope 0.2) or "relu".
+    batch_norm: one after each hidden activation.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        z_dim: int = 100,
+        hidden: Sequence[int] = (256, 512, 1024),
+        act: str = "lrelu",
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        self.image_shape = image_shape
+        widths = [z_dim, *hidden]
+        pixels = math.prod(image_shape)
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            # The bias lives in BiasAct, which adds it and activates in one pass.
+            layers += [nn.Linear(fan_in, fan_out, bias=False), BiasAct(fan_out, act=act, gain=1)]
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(fan_out))
+        layers += [nn.Linear(widths[-1], pixels, bias=False), BiasAct(pixels, act="tanh", gain=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.layers(z)
+        return images.unflatten(1, self.image_shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Images `[N, C, H, W]` in [-1, 1] → logits `[N]`, LeakyReLU(0.2) and dropout after each hidden layer.
+
+    image_shape: (C, H, W). hidden: widths of the hidden layers. dropout: probability in [0, 1), 0 for none.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        hidden: Sequence[int] = (512, 256),
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        widths = [math.prod(image_shape), *hidden]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out, bias=False), BiasAct(fan_out, act="lrelu", gain=1)]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        layers.append(nn.Linear(widths[-1], 1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits.squeeze(1)

@@ -1,0 +1,37 @@
+"""Recipes: one file per named GAN, saying which networks, losses, optimisers and data it takes."""
+
+from __future__ import annotations
+
+import difflib
+
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, Recipe, RecipeError, Regularizer
+from fastgan.recipes.dcgan import DCGAN
+from fastgan.recipes.gan import GAN
+
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GAN, DCGAN)}
+"""Every recipe by its name on the command line."""
+
+
+def get_recipe(name: str) -> type[Recipe]:
+    """The recipe called `name`. Raises RecipeError, suggesting the nearest name, if there is none."""
+    if name in RECIPES:
+        return RECIPES[name]
+    near = difflib.get_close_matches(name.lower(), RECIPES, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise RecipeError(f"Unknown recipe {name!r}: {hint}The recipes are {', '.join(RECIPES)}.")
+
+
+__all__ = [
+    "DCGAN",
+    "GAN",
+    "RECIPES",
+    "Batch",
+    "ImageSpec",
+    "Loss",
+    "Networks",
+    "Player",
+    "Recipe",
+    "RecipeError",
+    "Regularizer",
+    "get_recipe",
+]

@@ -1,0 +1,63 @@
+"""`gan`: the original generative adversarial network, perceptrons on both sides (Goodfellow et al. 2014)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
+from fastgan.recipes.base import ImageSpec
+from fastgan.recipes.noise import NoiseToImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class GAN(NoiseToImage):
+    """Goodfellow 2014: perceptrons for G and D, cross-entropy.
+
+    The defaults are the widely taught 784-pixel pair; `GAN.small()` is the other common one.
+    """
+
+    name: ClassVar[str] = "gan"
+    summary: ClassVar[str] = "Goodfellow 2014: perceptrons for G and D, cross-entropy"
+
+    resolution: int | None = 28
+    """Height and width of the images in pixels; None takes the data set's own."""
+    g_hidden: tuple[int, ...] = (256, 512, 1024)
+    """Widths of G's hidden layers."""
+    d_hidden: tuple[int, ...] = (512, 256)
+    """Widths of D's hidden layers."""
+    g_act: Literal["lrelu", "relu"] = "lrelu"
+    """Activation of G's hidden layers (lrelu has slope 0.2)."""
+    batch_norm: bool = True
+    """Batch norm after each hidden activation of G."""
+    dropout: float = 0.3
+    """Dropout after each hidden layer of D; 0 for none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("g_hidden", "d_hidden"):
+            widths = getattr(self, setting)
+            self._require(setting, len(widths) > 0 and all(w >= 1 for w in widths), "widths of at least 1")
+        self._require("g_act", self.g_act in ("lrelu", "relu"), "lrelu or relu")
+        self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
+
+    @classmethod
+    def small(cls) -> GAN:
+        """z of 64, two hidden layers of 256 on both sides, ReLU in G, no batch norm, no dropout."""
+        return cls(
+            z_dim=64, g_hidden=(256, 256), d_hidden=(256, 256), g_act="relu", batch_norm=False, dropout=0.0
+        )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {
+            "G": MLPGenerator(
+                images.shape,
+                z_dim=self.z_dim,
+                hidden=self.g_hidden,
+                act=self.g_act,
+                batch_norm=self.batch_norm,
+            ),
+            "D": MLPDiscriminator(images.shape, hidden=self.d_hidden, dropout=self.dropout),
+        }

@@ -1,0 +1,1 @@
+"""The thin trainer: one state, one step, one loop, one checkpoint file."""

@@ -1,0 +1,124 @@
+"""What a run is told: its options, and the configuration that is saved beside it and in each checkpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fastgan._version import __version__
+from fastgan.data import ImageDataset
+from fastgan.errors import FastganError
+from fastgan.recipes import ImageSpec, Recipe, get_recipe
+from fastgan.train.files import write_atomic
+
+
+class ConfigError(FastganError):
+    """A run's options or its saved configuration can't be used; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run goes, as opposed to what it learns: none of this changes the trained weights."""
+
+    out: str | None = None
+    """Folder for all that the run makes; None takes runs/RECIPE."""
+    resume: bool = False
+    """Go on with the run in --out, with its saved settings."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a CUDA device if there is one."""
+    log_every: int = 1_000
+    """Images between two lines of log.jsonl."""
+    samples_every: int = 20_000
+    """Images between two grids in samples/, always of the same noise."""
+    checkpoint_every: int = 20_000
+    """Images between two checkpoints."""
+    keep: int = 3
+    """How many of the newest checkpoints to keep."""
+
+    def __post_init__(self) -> None:
+        for option in ("log_every", "samples_every", "checkpoint_every", "keep"):
+            if (value := getattr(self, option)) < 1:
+                raise ConfigError(f"--{option.replace('_', '-')} must be at least 1, but {value} came.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What makes two runs the same run: the recipe with its settings, and the data.
+
+    dataset: the data set's own name, for people; data_fingerprint: SHA-256 of what it holds.
+    """
+
+    recipe: Recipe
+    images: ImageSpec
+    dataset: str
+    data_fingerprint: str
+
+    @classmethod
+    def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
+        """Raises RecipeError if the recipe can't be built for the data set's images."""
+        images = ImageSpec(dataset.channels, dataset.resolution, dataset.num_classes)
+        recipe.check_images(images)
+        return cls(recipe, images, dataset.name, dataset.fingerprint)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Strings, numbers, lists and dicts only."""
+        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()}
+        return {
+            "fastgan": __version__,
+            "recipe": self.recipe.name,
+            "settings": settings,
+            "images": asdict(self.images),
+            "dataset": self.dataset,
+            "data_fingerprint": self.data_fingerprint,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> RunConfig:
+        """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
+        try:
+            recipe = get_recipe(plain["recipe"]).from_settings(plain["settings"])
+            images = ImageSpec(**plain["images"])
+            return cls(recipe, images, plain["dataset"], plain["data_fingerprint"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"The saved configuration is incomplete or damaged ({error!r}).") from error
+
+    def check_resumable(self, new: RunConfig) -> None:
+        """Raises ConfigError naming the first way in which `new` isn't this run with more images."""
+        ours, theirs = self.to_plain(), new.to_plain()
+        pairs = [("recipe", ours["recipe"], theirs["recipe"])]
+        pairs += [
+            (f"--{name.replace('_', '-')}", value, theirs["settings"].get(name))
+            for name, value in ours["settings"].items()
+            if name not in ("images", "data")  # images may grow; data is compared by what it holds
+        ]
+        for name, was, came in pairs:
+            if was != came:
+                raise ConfigError(
+                    f"This run was started with {name} {_spelt(was)}, but {_spelt(came)} came: leave it out "
+                    f"to go on, or start another run in a new --out folder."
+                )
+        if self.images != new.images or self.data_fingerprint != new.data_fingerprint:
+            raise ConfigError(
+                f"This run was started on the data set {self.dataset!r}, but --data {new.recipe.data} holds "
+                f"other images: give it the same data, or start another run in a new --out folder."
+            )
+
+
+def _spelt(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def save_config(path: Path, config: RunConfig) -> None:
+    """Writes `config` as JSON."""
+    write_atomic(path, [json.dumps(config.to_plain(), indent=2).encode() + b"\n"])
+
+
+def load_config(path: Path) -> RunConfig:
+    """Reads what `save_config` wrote. Raises ConfigError or RecipeError naming `path` if it can't."""
+    try:
+        plain = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The configuration {str(path)!r} can't be read ({error}).") from error
+    return RunConfig.from_plain(plain)

@@ -1,0 +1,93 @@
+"""The run's log: one JSON object a line in log.jsonl, and TensorBoard where it's installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fastgan.train.files import write_atomic
+
+Row = dict[str, float]
+"""step, nimg, seconds, images_per_second, and the mean of each loss and statistic since the row before."""
+
+
+class MeanStats:
+    """Running means of scalar tensors, kept on their device so that no step waits for it."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+
+    def add(self, stats: dict[str, Tensor]) -> None:
+        for name, value in stats.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (value.double() + total, count + 1)
+
+    def take(self) -> Row:
+        """The means since the last call, as floats."""
+        means = {name: round(float(total) / count, 6) for name, (total, count) in self._sums.items()}
+        self._sums.clear()
+        return means
+
+
+class RunLog:
+    """Appends rows to a log; a resumed run first drops the rows of steps that it will repeat."""
+
+    def __init__(self, path: Path, *, tensorboard: Path, nimg: int) -> None:
+        """path: log.jsonl. tensorboard: folder for its events. nimg: images shown so far, 0 for a new run."""
+        rows = [row for row in read_log(path) if row["nimg"] <= nimg]
+        write_atomic(path, [_line(row) for row in rows])
+        self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
+        self._board = _tensorboard(tensorboard, nimg)
+        self._last_nimg, self._last_seconds = (rows[-1]["nimg"], rows[-1]["seconds"]) if rows else (0.0, 0.0)
+
+    def write(self, *, step: int, nimg: int, seconds: float, means: Row) -> Row:
+        """Appends and returns the row."""
+        elapsed = max(seconds - self._last_seconds, 1e-9)
+        speed = (nimg - self._last_nimg) / elapsed
+        row = {
+            "step": step,
+            "nimg": nimg,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(speed, 1),
+        }
+        row |= means
+        self._file.write(_line(row))
+        self._file.flush()
+        self._last_nimg, self._last_seconds = nimg, seconds
+        if self._board is not None:
+            for name, value in means.items():
+                self._board.add_scalar(name, value, nimg, walltime=time.time())
+        return row
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read_log(path: Path) -> list[Row]:
+    """The rows of a log.jsonl, empty if there is none; a last line cut off by a crash is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def _line(row: Row) -> bytes:
+    return json.dumps(row).encode() + b"\n"
+
+
+def _tensorboard(folder: Path, nimg: int) -> Any:
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=nimg + 1 if nimg else None)

@@ -1,0 +1,75 @@
+"""What a person sees while a run goes: a live bar on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from fastgan.train.log import Row
+
+PLAIN_INTERVAL = 10.0  # seconds between two plain lines
+
+
+def duration(seconds: float) -> str:
+    """`95.2` → "1m 35s"."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {whole:02}s" if minutes else f"{whole}s"
+
+
+class TrainingProgress:
+    """A context that shows images shown, images/s, losses and time left."""
+
+    def __init__(self, console: Console, *, total: int, done: int) -> None:
+        """total: images to show in all. done: images shown before this process."""
+        self._console, self._total, self._done = console, total, done
+        self._began = self._printed = time.monotonic()
+        self._losses = ""
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            columns = (
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[text]}", markup=False),
+            )
+            self._bar = Progress(*columns, console=console, expand=True)
+            self._task = self._bar.add_task("", total=total, completed=done, text="starting")
+
+    def __enter__(self) -> TrainingProgress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, nimg: int) -> None:
+        """Shows that `nimg` images have been shown in all."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=min(nimg, self._total), text=self._text(nimg))
+        elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL or nimg >= self._total:
+            self._printed = now
+            self._console.print(
+                f"{nimg:>11,} / {self._total:,} images  {self._text(nimg)}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def losses(self, row: Row) -> None:
+        """Shows the losses of a log row from now on."""
+        parts = [
+            f"{name.removeprefix('loss/')} {value:.2f}" for name, value in row.items() if "loss/" in name
+        ]
+        self._losses = "  ".join(parts)
+
+    def _text(self, nimg: int) -> str:
+        speed = (nimg - self._done) / max(time.monotonic() - self._began, 1e-9)
+        left = max(self._total - nimg, 0) / max(speed, 1e-9)
+        text = f"{speed:,.0f} images/s  {duration(left)} left"
+        return f"{text}  loss {self._losses}" if self._losses else text

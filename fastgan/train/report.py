@@ -1,0 +1,106 @@
+"""The report of a run: curves.png, and report.html, one page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from fastgan.runtime import versions
+from fastgan.train.config import RunConfig
+from fastgan.train.curves import draw_curves
+from fastgan.train.files import write_atomic
+from fastgan.train.log import read_log
+from fastgan.train.measures import Measures
+from fastgan.train.progress import duration
+from fastgan.train.report_page import PAGE
+from fastgan.train.run_dir import RunDir
+
+STAGES = 5  # grids in the strip that shows how the samples came about
+
+
+def write_report(run: RunDir, config: RunConfig, *, nimg: int, seconds: float, measures: Measures) -> None:
+    """Writes curves.png, measures.json and report.html from the run's log and its samples.png.
+
+    nimg: real images shown. seconds: time trained. Raises ReportError if matplotlib is missing.
+    """
+    rows = read_log(run.log)
+    curves = draw_curves(rows)
+    write_atomic(run.curves, [curves])
+    write_atomic(run.measures, [json.dumps(measures, indent=2).encode() + b"\n"])
+    page = PAGE.substitute(
+        title=html.escape(f"{config.recipe.name} on {config.dataset}"),
+        summary=html.escape(config.recipe.summary),
+        state="" if nimg >= config.recipe.images else _badge(nimg, config.recipe.images),
+        tiles="".join(_tile(name, value) for name, value in _figures(nimg, seconds, measures).items()),
+        samples=_data_uri(run.samples.read_bytes()),
+        curves_light=_data_uri(curves),
+        curves_dark=_data_uri(draw_curves(rows, theme="dark")),
+        stages="".join(_stage(path) for path in _stages(run)),
+        settings=_table(config.to_plain()["settings"]),
+        versions=_table(versions() | {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}),
+        command=html.escape(f"fastgan sample {run.root} --out more.png --seed 1"),
+    )
+    write_atomic(run.report, [page.encode()])
+
+
+def measures_sentence(measures: Measures) -> str:
+    """The measures in one sentence for a person, empty if there are none."""
+    if "classes_hit" not in measures:
+        return ""
+    return (
+        f"{measures['classes_hit']} of {measures['num_classes']} classes appear in {measures['samples']:,} "
+        f"samples, KL to uniform {measures['kl_to_uniform']:.3f}."
+    )
+
+
+def _figures(nimg: int, seconds: float, measures: Measures) -> dict[str, str]:
+    figures = {
+        "real images shown": f"{nimg:,}",
+        "time": duration(seconds),
+        "images/s": f"{nimg / seconds:,.0f}" if seconds else "–",
+    }
+    if "classes_hit" in measures:
+        figures["classes that appear"] = f"{measures['classes_hit']} of {measures['num_classes']}"
+        figures["KL to uniform"] = f"{measures['kl_to_uniform']:.3f}"
+    return figures
+
+
+def _badge(nimg: int, images: int) -> str:
+    return f'<p class="badge">Stopped early, after {nimg:,} of {images:,} images</p>'
+
+
+def _tile(name: str, value: str) -> str:
+    return f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+
+
+def _stages(run: RunDir) -> list[Path]:
+    """At most STAGES grids spread evenly over the run, the first and the last among them."""
+    grids = sorted(run.grids.glob("*.png"))
+    count = min(len(grids), STAGES)
+    return [grids[round(i * (len(grids) - 1) / max(count - 1, 1))] for i in range(count)]
+
+
+def _stage(path: Path) -> str:
+    caption = f"{int(path.stem):,} images"
+    image = f'<img src="{_data_uri(path.read_bytes())}" alt="Samples after {caption}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _table(values: dict[str, Any]) -> str:
+    return "".join(
+        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(_spelt(value))}</td></tr>"
+        for name, value in values.items()
+    )
+
+
+def _spelt(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,0 +1,142 @@
+"""The command itself: help, versions, exit statuses, and one sentence for every error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import fastgan as package
+from fastgan import cli
+from fastgan.cli.parse import parse
+from fastgan.errors import FastganError
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["--debug"]])
+def test_help(fastgan, arguments):
+    outcome = fastgan(*arguments)
+    assert outcome.status == 0 and outcome.out.startswith("usage: fastgan COMMAND")
+    assert all(command in outcome.out for command in ("train", "sample", "doctor", "--version", "--debug"))
+
+
+def test_version(fastgan):
+    assert fastgan("--version") == (0, f"fastgan {package.__version__}\n", "")
+
+
+def test_version_and_help_do_not_import_torch():
+    code = "import sys, fastgan.cli as c; c.run([]); c.run(['--version']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+def test_python_dash_m():
+    run = subprocess.run([sys.executable, "-m", "fastgan", "trian"], capture_output=True, text=True)
+    assert run.returncode == 2 and run.stdout == ""
+    assert (
+        run.stderr
+        == "fastgan: Unknown command 'trian': did you mean 'train'? The commands are train, sample, doctor.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("paint", "Unknown command 'paint'"),
+        ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan."),
+        ("train stylegan9", "Unknown recipe 'stylegan9'"),
+        ("train dcgan --batchsize 3", "Unknown option '--batchsize': did you mean '--batch'?"),
+        ("train dcgan --g_hidden 3", "Unknown option '--g_hidden'"),
+        ("train dcgan --batchsize=3", "Unknown option '--batchsize': did you mean '--batch'?"),
+        ("train dcgan --chekpoint-every 3", "did you mean '--checkpoint-every'?"),
+        ("train dcgan mnist5k", "Unexpected argument 'mnist5k': see fastgan train dcgan --help."),
+        ("train dcgan --batch many", "--batch must be a whole number, but 'many' came."),
+        ("train dcgan --batch 1.5", "--batch must be a whole number, but '1.5' came."),
+        ("train dcgan --lr fast", "--lr must be a number, but 'fast' came."),
+        ("train dcgan --batch", "Missing value for argument '--batch'"),
+        ("train dcgan --betas 0.5", "Missing value for argument '--betas'"),
+        ("train gan --loss hinge", "invalid choice 'hinge' for argument '--loss'"),
+        ("train gan --batch 1", "--batch must be at least 2 (batch norm needs it), but 1 came."),
+        ("train gan --keep 0", "--keep must be at least 1, but 0 came."),
+        (
+            "train dcgan --resolution 28",
+            "dcgan needs a resolution that is one of 16, 32, 64, 128, 256, but 28",
+        ),
+        ("train dcgan --resolution -5", "resolution must be from 4 to 4096 pixels, but -5 came"),
+        ("train dcgan --data mnist6k", "did you mean 'mnist5k'?"),
+        ("train dcgan --data ./no/such/folder", "no/such/folder"),
+        ("train dcgan --resume --out no/such/run", "There is no run to resume in 'no/such/run'"),
+        ("sample", "Needed are CHECKPOINT and --out."),
+        ("sample no/such.pt --out x.png", "There is no checkpoint 'no/such.pt'."),
+        ("sample x.pt --out x.jpg", "--out must be a file that ends in .png, but 'x.jpg' came."),
+        ("sample x.pt --out x.png --rows 0", "--rows must be at least 1, but 0 came."),
+        ("doctor --fix", "Unknown option '--fix'"),
+    ],
+)
+def test_what_a_person_can_mend(refused, tmp_path, monkeypatch, line, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refused(*line.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backend_that_is_none_is_named(refused, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTGAN_BACKEND", "refrence")
+    said = refused("train", "gan")
+    assert "Unknown backend 'refrence': did you mean 'reference'?" in said and "FASTGAN_BACKEND" in said
+
+
+def test_debug_shows_the_traceback():
+    for position in (["--debug", "train", "dcgn"], ["train", "dcgn", "--debug"]):
+        run = subprocess.run([sys.executable, "-m", "fastgan", *position], capture_output=True, text=True)
+        assert "Traceback" in run.stderr and "RecipeError: Unknown recipe" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (FastganError("Two\nlines."), 2, "fastgan: Two lines.\n"),
+        (
+            OSError(28, "No space left on device", "runs/log.jsonl"),
+            2,
+            "fastgan: No space left on device: 'runs/log.jsonl'.\n",
+        ),
+        (OSError(28, "No space left on device"), 2, "fastgan: No space left on device.\n"),
+        (
+            ZeroDivisionError("oops"),
+            1,
+            "fastgan: internal error, ZeroDivisionError: oops; --debug shows the traceback.\n",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_exit_statuses(fastgan, monkeypatch, error, status, said):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "run", fail)
+    assert fastgan("anything") == (status, "", said)
+
+
+def test_a_warning_is_one_line():
+    code = "import warnings; from fastgan import cli; cli.run = lambda _: warnings.warn('A b.'); cli.main()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "fastgan: warning: A b.\n")
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "import sys; sys.argv[1:] = ['--help']; from fastgan.cli import main; main()"
+    shell = f'{sys.executable} -c "{code}" | true; echo ${{PIPESTATUS[0]}}'
+    run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert run.stdout.strip() in ("0", "141") and run.stderr == ""
+
+
+def test_an_error_that_tyro_words_differently_is_still_a_sentence(monkeypatch):
+    def cli_of_the_future(*args, **kwargs):
+        import sys
+
+        print("error: something new", file=sys.stderr)
+        sys.exit(2)
+
+    monkeypatch.setattr("fastgan.cli.parse.tyro.cli", cli_of_the_future)
+    with pytest.raises(cli.UsageError, match=r"^error: something new\. See fastgan x --help\.$"):
+        parse(int, [], prog="fastgan x")

@@ -1,0 +1,173 @@
+"""train, sample and doctor from end to end."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from fastgan.ops import BackendStatus
+from fastgan.recipes import RECIPES
+from fastgan.train import checkpoint
+
+PIL = pytest.importorskip("PIL.Image")
+
+SMOKE = {
+    "gan": "--resolution 8 --z-dim 4 --g-hidden 8 --d-hidden 8",
+    "dcgan": "--resolution 16 --z-dim 4 --ngf 4 --ndf 4",
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_smoke(fastgan, tmp_path, recipe):
+    """Every recipe trains on embedded digits and on colour images, and `sample` draws from what it made."""
+    for data, channels in (("digits", "L"), ("shapes", "RGB")):
+        out = tmp_path / data
+        options = f"--data {data} --batch 8 --images 64 --ema 0.9 --out {out} {SMOKE[recipe]}"
+        outcome = fastgan("train", recipe, *options.split())
+        assert outcome.status == 0, outcome.err
+        for made in ("samples.png", "curves.png", "report.html", "checkpoints/000000064.pt"):
+            assert f"  {out / made}" in outcome.out and (out / made).stat().st_size > 100
+        assert ("classes appear in 20 samples, KL to uniform" in outcome.out) == (data == "digits")
+        assert fastgan("sample", out, "--out", out / "more.png").status == 0
+        picture = PIL.open(out / "more.png").convert("RGB")
+        grey = all(r == g == b for _, (r, g, b) in picture.getcolors(1_000_000))
+        assert grey == (channels == "L")
+
+
+def test_train_without_a_recipe_lists_them(fastgan):
+    for arguments in (["train"], ["train", "--help"]):
+        outcome = fastgan(*arguments)
+        assert outcome.status == 0 and all(f"  {name} " in outcome.out for name in RECIPES)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_option_is_explained(fastgan, recipe):
+    outcome = fastgan("train", recipe, "--help")
+    assert outcome.status == 0
+    text = outcome.out
+    for option in (
+        "--data",
+        "--resolution",
+        "--batch",
+        "--images",
+        "--seed",
+        "--ema",
+        "--out",
+        "--resume",
+        "--lr",
+    ):
+        assert re.search(rf"{option}\b", text), option
+    assert "usage: fastgan train " + recipe in text
+
+
+def test_the_default_folder_is_named_after_the_recipe(fastgan, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fastgan("train", "gan", *tiny).status == 0
+    assert (tmp_path / "runs" / "gan" / "report.html").exists()
+    grown = fastgan("train", "gan", "--resume", "--images", 320)
+    assert grown.status == 0 and "Resumed after 160 images" in grown.out
+
+
+def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
+    assert fastgan("train", "gan", *tiny, "--out", tmp_path / "run", "--seed", 4).status == 0
+    assert fastgan("train", "gan", "--resume", "--out", tmp_path / "run", "--images", 240).status == 0
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert (settings["images"], settings["seed"], settings["g_hidden"]) == (240, 4, [8])
+    assert "--batch 16, but 32 came" in refused(
+        "train", "gan", "--resume", "--out", tmp_path / "run", "--batch", 32
+    )
+    said = refused("train", "dcgan", "--resume", "--out", tmp_path / "run")
+    assert "was started with recipe 'gan', but 'dcgan' came: use fastgan train gan" in said
+
+
+def test_a_taken_folder_is_refused(fastgan, refused, tiny, tmp_path):
+    assert fastgan("train", "gan", *tiny, "--out", tmp_path).status == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert "isn't empty: go on with the run in it with --resume" in refused(
+        "train", "gan", *tiny, "--out", tmp_path
+    )
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_full_disk_ends_in_a_sentence_and_the_old_checkpoint_stays(
+    refused, fastgan, tiny, tmp_path, monkeypatch
+):
+    written = []
+    write_atomic = checkpoint.write_atomic
+
+    def full_after_two(path, parts):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write_atomic(path, parts)
+
+    monkeypatch.setattr(checkpoint, "write_atomic", full_after_two)
+    said = refused("train", "gan", *tiny, "--out", tmp_path / "run", "--checkpoint-every", 48)
+    assert "000000144.pt' can't be written (No space left on device), so training stopped" in said
+    assert "000000096.pt', is intact; make room and go on with --resume." in said
+    monkeypatch.undo()
+    assert fastgan("train", "gan", "--resume", "--out", tmp_path / "run").status == 0
+
+
+def test_a_folder_without_images_is_refused(refused, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = refused("train", "dcgan", "--data", tmp_path / "empty", "--out", tmp_path / "run")
+    assert "empty" in said and not (tmp_path / "run").exists()
+
+
+def test_a_corrupt_image_is_counted(fastgan, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(4):
+        PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
+    (folder / "broken.png").write_bytes(b"not an image")
+    options = f"--data {folder} --batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --out {tmp_path / 'run'}"
+    with pytest.warns(UserWarning, match=r"^1 .*broken\.png"):
+        outcome = fastgan("train", "dcgan", *options.split())
+    assert outcome.status == 0, outcome.err
+    assert "(4 images of 3×16×16)" in outcome.out
+
+
+def test_sample_is_seeded_and_counts(fastgan, refused, tiny, tmp_path):
+    assert fastgan("train", "gan", *tiny, "--out", tmp_path / "run").status == 0
+    newest = tmp_path / "run" / "checkpoints" / "000000160.pt"
+
+    def picture(name, *options):
+        outcome = fastgan("sample", tmp_path / "run", "--out", tmp_path / name, *options)
+        assert outcome.status == 0, outcome.err
+        assert (
+            f"Made {tmp_path / name}: " in outcome.out and f"after 160 images, from {newest}." in outcome.out
+        )
+        return PIL.open(tmp_path / name)
+
+    a, b, other = picture("a.png"), picture("b.png"), picture("c.png", "--seed", 1)
+    assert a.tobytes() == b.tobytes() != other.tobytes()
+    wide = picture("deep/er/wide.png", "--rows", 2, "--columns", 5)
+    assert wide.size == (5 * 66 + 2, 2 * 66 + 2)
+    assert wide.crop((0, 0, 132, 66)).tobytes() == a.crop((0, 0, 132, 66)).tobytes()
+    assert fastgan("sample", newest, "--out", tmp_path / "d.png").status == 0
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert "is truncated" in refused("sample", newest, "--out", tmp_path / "e.png")
+    assert not (tmp_path / "e.png").exists()
+
+
+def test_doctor(fastgan, monkeypatch):
+    statuses = {
+        "cuda": BackendStatus("cuda", False, ("cuda",), "no driver", "install one"),
+        "cpu": BackendStatus("cpu", True, ("cpu",), "", ""),
+    }
+    monkeypatch.setattr("fastgan.cli.doctor.backends", lambda: statuses)
+    outcome = fastgan("doctor")
+    assert outcome.status == 0
+    assert re.search(r"^torch +2\.", outcome.out, re.M)
+    assert re.search(r"^cuda +no +cuda +no driver: install one", outcome.out, re.M)
+    assert re.search(r"^cpu +yes +cpu", outcome.out, re.M)
+
+
+def test_doctor_here(fastgan):
+    out = fastgan("doctor").out
+    assert all(
+        re.search(rf"^{name} +(yes|no) ", out, re.M) for name in ("cuda", "triton", "cpu", "reference")
+    )

@@ -1,0 +1,66 @@
+"""Builds csrc/emulation: the CUDA kernels as CPU code, once per sanitizer."""
+
+import fcntl
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SANITIZERS = ("none", "address", "thread")
+
+
+def _program(name: str) -> str | None:
+    """The tool of the wheel beside this Python if it is there, else the one on PATH."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def missing_tools() -> str | None:
+    """Why nothing can be built here, or None if it can."""
+    if (
+        shutil.which("g++") is None
+    ):  # no other compiler: the sanitizers' libraries are asked for by g++'s names
+        return "no g++ on PATH"
+    missing = [tool for tool in ("cmake", "ninja") if _program(tool) is None]
+    return f"{' and '.join(missing)} not installed" if missing else None
+
+
+@functools.cache
+def build_emulation(sanitizer: str) -> Path:
+    """The folder with what was built: `seeded_defects` in each, `_ops_emulated.so` for "none" and "address"
+    (AddressSanitizer and UndefinedBehaviorSanitizer), `race_check` for "thread" (ThreadSanitizer).
+
+    Incremental: a second where nothing changed. Two processes may call it at the same time. Skips the calling
+    test where there is no compiler; fails it, with the compiler's words, where the build fails.
+    """
+    if sanitizer not in SANITIZERS:
+        raise ValueError(f"sanitizer is {sanitizer!r}; expected one of {', '.join(SANITIZERS)}")
+    reason = missing_tools()
+    if reason is not None:
+        pytest.skip(f"the CUDA kernels cannot be built for the CPU: {reason}")
+    folder = ROOT / "build" / f"emulation-{sanitizer}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in _commands(sanitizer, folder):
+            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CXX": "g++"})
+            if done.returncode != 0:
+                text = done.stdout + done.stderr
+                pytest.fail(f"building the emulation ({sanitizer}) failed:\n{text[-8000:]}", pytrace=False)
+    return folder
+
+
+def _commands(sanitizer: str, folder: Path) -> list[list[str]]:
+    cmake, ninja = str(_program("cmake")), str(_program("ninja"))
+    configure = [
+        *(cmake, "-S", str(ROOT / "csrc" / "emulation"), "-B", str(folder), "-G", "Ninja"),
+        *(f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DPython_EXECUTABLE={sys.executable}"),
+        f"-DFASTGAN_SANITIZER={sanitizer}",
+    ]
+    build = [cmake, "--build", str(folder), "-j", os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))]
+    return [configure, build]

@@ -1,0 +1,50 @@
+"""The ops' kernels under the sanitizers: the test suite under ASan and UBSan, the race checks under TSan."""
+
+import re
+import sys
+
+import pytest
+
+from .build import ROOT, build_emulation
+from .sanitizers import asan_environment, run, tsan_command
+
+
+@pytest.mark.slow
+def test_op_tests_pass_under_address_and_undefined_behaviour_sanitizers() -> None:
+    library = build_emulation("address") / "_ops_emulated.so"
+    done = run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                str(ROOT / "tests" / "ops"),
+                "-m",
+                "not slow",
+                "-k",
+                "emulated",
+            ),
+            *("-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)),
+        ],
+        timeout=550,
+        FASTGAN_EMULATED_LIBRARY=str(library),
+        **asan_environment(),
+    )
+    output = (done.stdout + done.stderr)[-8000:]
+    assert done.returncode == 0, output
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None and int(passed[1]) > 0, output
+
+
+def test_race_checks_pass_under_thread_sanitizer() -> None:
+    command = tsan_command(build_emulation("thread") / "race_check")
+    with_checks = sorted(ROOT.glob("csrc/*/race_check.cpp"))
+    kernels = sorted(ROOT.glob("csrc/*/kernel.cu"))
+    assert [path.parent for path in with_checks] == [path.parent for path in kernels], (
+        "a kernel without race checks"
+    )
+    names = run([*command, "--list"]).stdout.split()
+    assert len(names) >= len(with_checks)
+    done = run(command)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    assert f"{len(names)} race checks in 4 orders, 0 failed" in done.stdout

@@ -1,0 +1,68 @@
+"""The perceptrons of `gan`: sizes, shapes and what a layer does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
+
+MNIST = (1, 28, 28)
+
+
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def dense(*widths: int) -> int:
+    """Weights and biases of a perceptron."""
+    return sum(a * b + b for a, b in pairwise(widths))
+
+
+def test_generator_has_the_published_layers():
+    batch_norms = 2 * (256 + 512 + 1024)
+    assert count(MLPGenerator(MNIST)) == dense(100, 256, 512, 1024, 784) + batch_norms == 1_489_936
+
+
+def test_discriminator_has_the_published_layers():
+    assert count(MLPDiscriminator(MNIST)) == dense(784, 512, 256, 1) == 533_505
+
+
+def test_the_64_256_pair():
+    g = MLPGenerator(MNIST, z_dim=64, hidden=(256, 256), act="relu", batch_norm=False)
+    d = MLPDiscriminator(MNIST, hidden=(256, 256), dropout=0)
+    assert count(g) == dense(64, 256, 256, 784) == 283_920
+    assert count(d) == dense(784, 256, 256, 1) == 267_009
+    assert not any(isinstance(layer, (nn.Dropout, nn.BatchNorm1d)) for layer in [*g.modules(), *d.modules()])
+
+
+def test_shapes_and_range_for_any_image():
+    for shape in [(1, 28, 28), (3, 16, 16), (1, 7, 7)]:
+        images = MLPGenerator(shape)(torch.randn(4, 100))
+        assert images.shape == (4, *shape)
+        assert images.abs().max() <= 1
+        assert MLPDiscriminator(shape)(images).shape == (4,)
+
+
+def test_generator_equals_the_textbook_layers():
+    """Linear → LeakyReLU(0.2) → batch norm, then Linear → tanh, with the same weights."""
+    g = MLPGenerator((1, 4, 4), z_dim=5, hidden=(8,)).double()
+    linear, act, norm, last, tanh = g.layers
+    with torch.no_grad():
+        act.bias.normal_()
+        tanh.bias.normal_()
+    z = torch.randn(6, 5, dtype=torch.float64)
+    hidden = nn.functional.leaky_relu(z @ linear.weight.T + act.bias, 0.2)
+    hidden = nn.functional.batch_norm(hidden, None, None, norm.weight, norm.bias, training=True)
+    expected = torch.tanh(hidden @ last.weight.T + tanh.bias).view(6, 1, 4, 4)
+    torch.testing.assert_close(g(z), expected)
+
+
+def test_dropout_acts_in_training_only():
+    d = MLPDiscriminator(MNIST)
+    images = torch.rand(2, *MNIST)
+    assert not torch.equal(d(images), d(images))
+    d.eval()
+    assert torch.equal(d(images), d(images))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from rich.console import Console
+
+from fastgan.data import InMemoryDataset
+from fastgan.recipes import GAN
+from fastgan.train.config import RunOptions
+from fastgan.train.loop import train
+
+
+@pytest.fixture(autouse=True)
+def noise_data(monkeypatch):
+    """`--data noise` opens 100 random 8×8 images without classes: nothing to load, nothing to measure."""
+    from fastgan.train import loop
+
+    def open_dataset(spec, **options):
+        if spec != "noise":
+            return original(spec, **options)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (100, 1, 8, 8), generator=generator, dtype=torch.uint8)
+        return InMemoryDataset("noise", images, torch.zeros(100, dtype=torch.int64))
+
+    original = loop.open_dataset
+    monkeypatch.setattr(loop, "open_dataset", open_dataset)
+
+
+@pytest.fixture
+def tiny():
+    """A `gan` with everything that could break resume: batch norm, dropout, EMA; 20 steps of 16 images."""
+    return GAN(data="noise", batch=16, images=320, z_dim=4, g_hidden=(8,), d_hidden=(8,), ema=0.9)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Trains a recipe into `tmp_path/run` and returns the result; keyword arguments are RunOptions."""
+
+    def run(recipe, *, out="run", **options):
+        options = {"checkpoint_every": 100, "samples_every": 200, "log_every": 50} | options
+        console = Console(file=io.StringIO(), width=200)
+        result = train(recipe, RunOptions(out=str(tmp_path / out), **options), console=console)
+        result_text = console.file.getvalue()
+        return result, result_text
+
+    return run
+
+
+@pytest.fixture
+def assert_same():
+    """Asserts that two nested states are equal to the last bit."""
+    return check_same
+
+
+def leaves(plain, path=""):
+    """Every tensor and value of nested plain data, by its path."""
+    if isinstance(plain, dict):
+        return {k: v for key, value in plain.items() for k, v in leaves(value, f"{path}/{key}").items()}
+    if isinstance(plain, (list, tuple)):
+        return {k: v for i, value in enumerate(plain) for k, v in leaves(value, f"{path}/{i}").items()}
+    return {path: plain}
+
+
+def check_same(a, b):
+    a, b = leaves(a), leaves(b)
+    assert a.keys() == b.keys()
+    for path in a:
+        same = torch.equal(a[path], b[path]) if isinstance(a[path], torch.Tensor) else a[path] == b[path]
+        assert same, path

@@ -1,0 +1,102 @@
+"""The report: self-contained, complete, and safe to open."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from fastgan.train.curves import draw_curves
+from fastgan.train.progress import duration
+from fastgan.train.report import measures_sentence, write_report
+
+PIL = pytest.importorskip("PIL.Image")
+ROWS = [
+    {"step": i, "nimg": 64 * i, "loss/D": 1.0 / i, "loss/G": 0.1 * i, "D(real)": 0.6, "D(fake)": 0.4}
+    for i in range(1, 60)
+]
+DIGITS = {"samples": 2000, "classes_hit": 9, "num_classes": 10, "kl_to_uniform": 0.1234}
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and checks that its tags are closed in order."""
+
+    VOID = ("meta", "img", "source", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.references, self.open, self.text = [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.references += [value for name, value in attrs if name in ("src", "srcset", "href", "action")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def finished(run, tiny):
+    return run(tiny)[0]
+
+
+def test_the_page_needs_nothing_beside_itself(finished):
+    text = finished.run.report.read_text()
+    page = Page(text)
+    assert len(page.references) >= 5
+    for reference in page.references:
+        kind, _, data = reference.partition(",")
+        assert kind == "data:image/png;base64"
+        PIL.open(io.BytesIO(base64.b64decode(data))).verify()
+    assert not re.search(r"https?://|url\(|@import|<script|<link", text)
+
+
+def test_the_page_says_what_the_run_was(finished):
+    write_report(finished.run, finished.config, nimg=320, seconds=75.0, measures=DIGITS)
+    page = Page(finished.run.report.read_text())
+    for said in (
+        "gan on noise",
+        "1m 15s",
+        "9 of 10",
+        "0.123",
+        "g_hidden",
+        "torch",
+        f"fastgan sample {finished.run.root}",
+    ):
+        assert said in page.text
+    assert "Stopped early" not in page.text
+
+
+def test_the_page_escapes_what_it_shows(finished):
+    config = dataclasses.replace(finished.config, dataset="<script>alert(1)</script>")
+    write_report(finished.run, config, nimg=320, seconds=1.0, measures={})
+    assert "<script>" not in finished.run.report.read_text()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_curves_are_a_picture_in_both_themes(theme):
+    picture = PIL.open(io.BytesIO(draw_curves(ROWS, theme=theme)))
+    assert picture.format == "PNG" and picture.width >= 1000
+    corner = sum(picture.convert("RGB").getpixel((2, 2))) / 3
+    assert corner > 200 if theme == "light" else corner < 60
+
+
+@pytest.mark.parametrize("rows", [[], ROWS[:1], ROWS[:2]])
+def test_curves_of_hardly_any_rows(rows):
+    PIL.open(io.BytesIO(draw_curves(rows))).verify()
+
+
+def test_sentences():
+    assert measures_sentence(DIGITS) == "9 of 10 classes appear in 2,000 samples, KL to uniform 0.123."
+    assert measures_sentence({}) == ""
+    assert [duration(s) for s in (0.4, 59, 61, 3599, 3661)] == ["0s", "59s", "1m 01s", "59m 59s", "1h 01m"]
