@@ -20,7 +20,9 @@ HINT = "install torch first, then run  pip install --no-build-isolation ."
 def require(*modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if "torch" in missing:
-        raise SystemExit(f"fastgan builds against the torch that it will run with, and none is installed here: {HINT}")
+        raise SystemExit(
+            f"fastgan builds against the torch that it will run with, and none is installed here: {HINT}"
+        )
     if missing:
         raise SystemExit(
             f"fastgan's build needs {', '.join(missing)}: pip install {' '.join(missing)}, then run it again"
@@ -50,12 +52,20 @@ class CMakeBuild(build_ext):
             *(f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"),
             *(f"-DCMAKE_INSTALL_PREFIX={self.stage}", f"-DFASTGAN_CUDA={os.environ.get('FASTGAN_CUDA', 'auto')}"),
             *os.environ.get("CMAKE_ARGS", "").split(),
-        ]
+        ]  # fmt: skip
         jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))
-        for command in (configure, [cmake, "--build", str(folder), "-j", jobs], [cmake, "--install", str(folder)]):
+        for command in (
+            configure,
+            [cmake, "--build", str(folder), "-j", jobs],
+            [cmake, "--install", str(folder)],
+        ):
             if subprocess.run(command).returncode != 0:
-                raise SystemExit(f"fastgan's native build failed; the reason stands above ({' '.join(command[:2])} ...)")
-        if not (self.stage / "fastgan" / "_ops_cuda.abi3.so").exists():  # built for the CPU only; cmake said why
+                raise SystemExit(
+                    f"fastgan's native build failed; the reason stands above ({' '.join(command[:2])} ...)"
+                )
+        if not (
+            self.stage / "fastgan" / "_ops_cuda.abi3.so"
+        ).exists():  # built for the CPU only; cmake said why
             self.extensions = [e for e in self.extensions if e.name != "fastgan._ops_cuda"]
             Path(self.get_ext_fullpath("fastgan._ops_cuda")).unlink(missing_ok=True)
         super().run()

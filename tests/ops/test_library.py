@@ -69,14 +69,15 @@ def test_environment_variable():
         "print(l.choose_backend('bias_act', torch.device('cpu'), None), l.choose_backend('o', torch.device('cpu'), 'cpu'))"
     )
     env = {**os.environ, "FASTGAN_BACKEND": "reference"}
-    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    ).stdout
     assert out.split() == ["reference", "cpu"]
 
 
 def test_unknown_name_is_refused_at_once():
-    with pytest.raises(ValueError, match=r"backend must be one of .*reference.*, got 'cudda'"):
-        with ops.use_backend("cudda"):
-            pass
+    with pytest.raises(ValueError, match=r"one of .*reference.*, got 'cudda'"), ops.use_backend("cudda"):
+        pass
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,7 +1,7 @@
 """Every recipe learns: its samples show the ten digits, which an untrained network's don't by far.
 
-As measured (seeds 0 to 2): untrained 1 class and KL 2.30; `gan` after 40,000 images 10 classes and KL 0.64 to 0.75;
-`dcgan` after 16,000 images 10 classes and KL about 0.5. The thresholds leave room for other machines' rounding.
+As measured (seeds 0 to 2): untrained 1 class and KL 2.30; `gan` after 40,000 images 10 classes and KL 0.64 to
+0.75; `dcgan` after 16,000 images 10 classes and KL about 0.5. The thresholds leave room for other machines.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.bias_act import reference, schema
+from fastgan.ops.bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
 
 __all__ = ["ACTIVATIONS", "bias_act"]
 
