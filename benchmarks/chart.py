@@ -1,0 +1,58 @@
+"""The bar chart of an op: multiples of the copy floor by case, measure and side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.results import Comparison, RunResults, title
+
+COLOURS = {"cpu": "#1b7f5a", "cuda": "#1b7f5a", "triton": "#7fbf9e", "eager": "#b8b8b8", "compile": "#e0a33e"}
+HEIGHT = 0.8  # of a group of bars
+
+
+def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, path: Path) -> None:
+    """One panel per measure, a group of bars per case; the dashed line is the floor."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    measures = list(dict.fromkeys(c.measure for c in comparisons))
+    cases = list(dict.fromkeys(c.case for c in comparisons))
+    figure, axes = pyplot.subplots(
+        1,
+        len(measures),
+        figsize=(3.9 * len(measures) + 1.5, 0.75 * len(cases) + 1.6),
+        sharey=True,
+        squeeze=False,
+    )
+    for axis, measure in zip(axes[0], measures):
+        found = {c.case: c for c in comparisons if c.measure == measure}
+        for position, side in enumerate(results.sides):
+            thickness = HEIGHT / len(results.sides)
+            shown = [case for case in cases if case in found and side in found[case].timings]
+            where = [cases.index(case) - HEIGHT / 2 + (position + 0.5) * thickness for case in shown]
+            values = [found[case].floors(side) for case in shown]
+            bars = axis.barh(where, values, thickness * 0.92, color=COLOURS.get(side), label=title(side))
+            axis.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
+        axis.axvline(1, color="black", linewidth=0.8, linestyle="--", label="copy floor")
+        axis.set_title(title(measure), fontsize=10)
+        axis.margins(x=0.15)
+        axis.set_xlim(left=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    labels = {c.case: f"{c.case}\n{'×'.join(map(str, c.shape))}" for c in comparisons}
+    axes[0][0].set_yticks(range(len(cases)), [labels[case] for case in cases])
+    axes[0][0].invert_yaxis()
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=5, loc="upper left"
+    )
+    environment = results.environment
+    figure.suptitle(f"{op}: time in multiples of the copy floor", fontsize=11, x=0.99, ha="right")
+    under = f"{comparisons[0].dtype}, {environment['threads']} threads, {environment['allocator']}"
+    figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)

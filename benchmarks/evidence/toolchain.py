@@ -1,0 +1,158 @@
+"""Running the CUDA tools: one compilation per op and architecture, its result kept until a source changes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.evidence.listing import (
+    Kernel,
+    Name,
+    Resources,
+    count,
+    parse_disassembly,
+    parse_ptxas,
+    read_name,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+# As CMakeLists.txt compiles them; tests/packaging/test_evidence.py holds the two together.
+FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "--expt-relaxed-constexpr"]
+AT_ONCE = 2
+CUDA_HOMES = ("/usr/local/cuda",)
+
+
+class ToolProblem(Exception):
+    """A tool is missing or failed; the message says what to do."""
+
+
+def find_nvcc() -> str:
+    """Path of nvcc: ``$CUDACXX``, the one on PATH, or the one under ``$CUDA_HOME`` or /usr/local/cuda."""
+    homes = [os.environ.get("CUDA_HOME"), *CUDA_HOMES]
+    named = [os.environ.get("CUDACXX"), "nvcc", *(f"{home}/bin/nvcc" for home in homes if home)]
+    for name in named:
+        if name and (found := shutil.which(name)):
+            return found
+    raise ToolProblem("no nvcc was found; install the CUDA toolkit, or name its nvcc in CUDACXX")
+
+
+def find_disassembler() -> list[str]:
+    """The command that disassembles a cubin: the triton package brings one along, else one on PATH."""
+    spec = importlib.util.find_spec("triton")
+    packages = spec.submodule_search_locations if spec else None
+    folders = [f"{package}/backends/nvidia/bin" for package in packages or []]
+    for name, options in (("cuobjdump", ["--dump-sass"]), ("nvdisasm", [])):
+        if found := shutil.which(name, path=os.pathsep.join([*folders, os.environ.get("PATH", "")])):
+            return [found, *options]
+    raise ToolProblem(
+        "neither cuobjdump nor nvdisasm was found; pip install triton, or install the CUDA toolkit"
+    )
+
+
+def ops_with_kernels() -> list[str]:
+    return sorted(path.parent.name for path in (ROOT / "csrc").glob("*/kernel.cu"))
+
+
+def _torch_headers() -> str:
+    spec = importlib.util.find_spec("torch")  # torch itself isn't imported: it takes seconds
+    if spec is None or not spec.submodule_search_locations:
+        raise ToolProblem("the kernels need torch's headers and torch is not installed; pip install torch")
+    return f"{spec.submodule_search_locations[0]}/include"
+
+
+def _output(command: Sequence[str], *, given: str | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, input=given)
+    if done.returncode != 0:
+        raise ToolProblem(f"{' '.join(command[:2])} ... failed:\n{(done.stderr or done.stdout)[-4000:]}")
+    return done.stdout + done.stderr
+
+
+def fingerprint(op: str, architecture: int, nvcc_version: str) -> str:
+    """A hash of all that the result depends on."""
+    digest = hashlib.sha256(repr((architecture, nvcc_version, FLAGS)).encode())
+    readers = [Path(__file__), Path(__file__).with_name("listing.py")]
+    for path in sorted([*readers, *(ROOT / "csrc" / op).glob("*"), *(ROOT / "csrc" / "common").glob("*")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def demangle(names: Sequence[str]) -> list[str]:
+    """C++ signatures; needs c++filt, which comes with every g++."""
+    if shutil.which("c++filt") is None:
+        raise ToolProblem("no c++filt was found; install binutils")
+    return _output(["c++filt"], given="\n".join(names)).splitlines()
+
+
+def compile_kernels(op: str, architecture: int, nvcc: str) -> list[Kernel]:
+    """Compile one op's kernels for one architecture and read the result."""
+    disassembler = find_disassembler()
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = f"{folder}/kernel.cubin"
+        source = str(ROOT / "csrc" / op / "kernel.cu")
+        target = [f"-arch=sm_{architecture}", "-cubin", "-Xptxas", "-v", "-o", cubin]
+        resources = parse_ptxas(_output([nvcc, *FLAGS, "-isystem", _torch_headers(), *target, source]))
+        code = parse_disassembly(_output([*disassembler, cubin]).splitlines())
+    if missing := sorted(set(resources) - set(code)):
+        raise ToolProblem(f"the disassembly of csrc/{op}/kernel.cu lacks {missing[0]}")
+    return [
+        Kernel(
+            op=op,
+            architecture=architecture,
+            signature=signature,
+            name=read_name(signature),
+            resources=resources[mangled],
+            loads=count(code[mangled], "LDG", "LD"),
+            wide_loads=count(code[mangled], "LDG", "LD", wide=True),
+            stores=count(code[mangled], "STG", "ST"),
+            wide_stores=count(code[mangled], "STG", "ST", wide=True),
+            local=count(code[mangled], "LDL", "STL"),
+            instructions=code[mangled].total(),
+        )
+        for mangled, signature in zip(resources, demangle(list(resources)))
+    ]
+
+
+def load_kernel(data: dict[str, object]) -> Kernel:
+    parts = {"name": Name(**data["name"]), "resources": Resources(**data["resources"])}  # type: ignore[arg-type]
+    return Kernel(**{**data, **parts})  # type: ignore[arg-type]
+
+
+def cached_kernels(op: str, architecture: int, nvcc: str, nvcc_version: str, folder: Path) -> list[Kernel]:
+    """:func:`compile_kernels`, unless ``folder`` holds its result for the same sources and tools."""
+    path, key = folder / f"{op}.sm_{architecture}.json", fingerprint(op, architecture, nvcc_version)
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if kept["key"] == key:
+            return [load_kernel(kernel) for kernel in kept["kernels"]]
+    kernels = compile_kernels(op, architecture, nvcc)
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"key": key, "kernels": [asdict(kernel) for kernel in kernels]}))
+    return kernels
+
+
+def nvcc_version(nvcc: str) -> str:
+    lines = [line for line in _output([nvcc, "--version"]).splitlines() if "release" in line]
+    return lines[0].rpartition(",")[2].strip().lstrip("V") if lines else "unknown"
+
+
+def gather(ops: Sequence[str], architectures: Sequence[int], folder: Path) -> list[Kernel]:
+    """Every kernel of ``ops`` on every one of ``architectures`` (90 for sm_90), two compilations at a time.
+
+    Raises:
+        ToolProblem: nvcc or a disassembler is missing, or a kernel does not compile.
+    """
+    nvcc = find_nvcc()
+    version = nvcc_version(nvcc)
+    jobs = [(op, architecture) for op in ops for architecture in architectures]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda job: cached_kernels(job[0], job[1], nvcc, version, folder), jobs))
+    return [kernel for kernels in found for kernel in kernels]

@@ -1,0 +1,66 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from fastgan.runtime import tune_cpu_allocator, versions
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str:
+    """``git describe`` of this checkout; ``"unknown"`` outside one."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--tags", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def set_up_allocator(*, tuned: bool) -> str:
+    """Tune the C library's allocator or leave it, and name the state that it is in.
+
+    Tuning holds for the rest of the process, so the two states are two processes.
+    """
+    preloaded = [
+        name for name in ("jemalloc", "tcmalloc", "mimalloc") if name in os.environ.get("LD_PRELOAD", "")
+    ]
+    if preloaded:
+        return preloaded[0]
+    libc = platform.libc_ver()[0] or platform.system()
+    if not tuned:
+        return f"{libc}, untuned"
+    return f"{libc}, tuned" if tune_cpu_allocator() else f"{libc}, untuned: tuning it is not possible here"
+
+
+def describe(device: torch.device, *, allocator: str) -> dict[str, str]:
+    """The header of a run, by name, in the order in which it is shown."""
+    load = os.getloadavg()[0]
+    busy = "" if load < 0.3 else "; not idle: other work may be in these times"
+    found = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "machine": f"{cpu_model()}, {available_cores()} cores, {platform.system()} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+        "allocator": allocator,
+        "load before": f"{load:.2f}{busy}",
+        "commit": commit(),
+    }
+    return found | {name: version for name, version in versions().items() if name != "gpu"}

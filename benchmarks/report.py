@@ -1,0 +1,64 @@
+"""Writes the figures of one or more runs into the documentation, with a chart of the first.
+
+python -m benchmarks.report build/bench/results*.json --write docs/performance.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks import table
+from benchmarks.chart import draw_chart
+from benchmarks.document import MissingMarkers, markdown, write_part
+from benchmarks.results import RunResults
+
+
+def section(results: RunResults, charts: dict[str, str]) -> list[str]:
+    """One run as Markdown; ``charts`` gives the path of an op's picture, as the document links it."""
+    environment = dict(results.environment)
+    lines = [f"### {environment.pop('device')}, allocator {environment.pop('allocator')}", ""]
+    lines += [f"- {name}: {value}" for name, value in environment.items()]
+    for op, comparisons, memory in results.by_op():
+        if op in charts:
+            lines += ["", f"![{op}: time in multiples of the copy floor]({charts[op]})"]
+        if comparisons:
+            lines += [
+                "",
+                f"{op}, {comparisons[0].dtype}; `copy_` moved {table.copy_speeds(comparisons)}.",
+                "",
+            ]
+            lines += markdown(*table.timing_table(comparisons, results.sides))
+            lines += [f"\n{reason}" for reason in table.reasons(comparisons)]
+        if memory:
+            lines += ["", f"{op}, {memory[0].dtype}, peak extra memory of forward + backward:", ""]
+            lines += markdown(*table.memory_table(memory, results.sides))
+    return [*lines, ""]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="+", type=Path, help="results.json of one run or of several")
+    parser.add_argument("--write", type=Path, help="the Markdown file to write into; default: print")
+    given = parser.parse_args(arguments)
+    if missing := [str(path) for path in given.results if not path.is_file()]:
+        parser.error(f"there is no {' and no '.join(missing)}; run 'make bench' first")
+    runs = [RunResults.load(path) for path in given.results]
+    charts = {}
+    if given.write:
+        for op, comparisons, _ in runs[0].by_op():
+            charts[op] = f"images/{op}.png"
+            draw_chart(op, comparisons, runs[0], given.write.parent / charts[op])
+    lines = [line for run in runs for line in section(run, {} if run is not runs[0] else charts)]
+    if not given.write:
+        print("\n".join(lines))
+        return
+    try:
+        write_part(given.write, "figures", lines[:-1])
+    except (OSError, MissingMarkers) as error:
+        parser.error(f"cannot write the figures to {given.write}: {error}")
+    print(f"wrote {given.write} and {', '.join(charts.values())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Timing several calls against each other: one call of each per round, medians over the rounds."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+Clock = Callable[[Callable[[], object]], float]
+
+
+def wall_clock(call: Callable[[], object]) -> float:
+    """Seconds that one call takes, the freeing of its results included."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+class CudaClock:
+    """Seconds between two CUDA events around one call, with a cold L2 cache.
+
+    A scratch buffer is overwritten first. That empties the cache, and takes the GPU longer than Python takes
+    to launch the call, so that no waiting for launches is in the time.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        l2_bytes = torch.cuda.get_device_properties(device).L2_cache_size
+        self.scratch = torch.empty(max(4 * l2_bytes, 1 << 30), dtype=torch.uint8, device=device)
+        self.start, self.end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+
+    def __call__(self, call: Callable[[], object]) -> float:
+        self.scratch.zero_()
+        self.start.record()
+        call()
+        self.end.record()
+        self.end.synchronize()
+        return self.start.elapsed_time(self.end) / 1e3
+
+
+def clock_for(device: torch.device) -> Clock:
+    return CudaClock(device) if device.type == "cuda" else wall_clock
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds: the median over the rounds, and the quartiles around it."""
+
+    median: float
+    q25: float
+    q75: float
+    rounds: int
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range over the median: 0 on a machine that does nothing else."""
+        return (self.q75 - self.q25) / self.median if self.median else 0.0
+
+
+def summarise(seconds: list[float]) -> Timing:
+    q25, median, q75 = (
+        statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
+    )
+    return Timing(median, q25, q75, len(seconds))
+
+
+class Interleaved:
+    """Calls that are timed in rounds: each round runs every call once, in an order drawn anew.
+
+    So whatever else the machine does hits all of them, and none always finds the cache as the same other one
+    left it.
+    """
+
+    def __init__(self, calls: Mapping[str, Callable[[], object]], clock: Clock, *, seed: int = 0) -> None:
+        self.calls, self.clock = dict(calls), clock
+        self.order = random.Random(seed)
+        self.seconds: dict[str, list[float]] = {name: [] for name in calls}
+
+    def round(self) -> None:
+        names = list(self.calls)
+        self.order.shuffle(names)
+        for name in names:
+            self.seconds[name].append(self.clock(self.calls[name]))
+
+    def warm_up(self, *, rounds: int = 3) -> float:
+        """Run some rounds and forget them; the seconds that the last one took."""
+        for _ in range(rounds):
+            start = time.perf_counter()
+            self.round()
+            last = time.perf_counter() - start
+        self.seconds = {name: [] for name in self.calls}
+        return last
+
+    def timings(self) -> dict[str, Timing]:
+        return {name: summarise(seconds) for name, seconds in self.seconds.items()}
+
+
+def rounds_for(round_seconds: float, *, budget: float, least: int, most: int = 300) -> int:
+    """How many rounds fit into ``budget`` seconds."""
+    return max(least, min(most, int(budget / max(round_seconds, 1e-9))))
+
+
+def floor_seconds(moved: float, copy_seconds: float) -> float:
+    """The time that ``moved`` tensors take at the speed of ``copy_``, which reads one and writes one."""
+    return moved / 2 * copy_seconds
