@@ -35,14 +35,20 @@ def commit() -> str:
         return "unknown"
 
 
+def loaded_libraries() -> str:
+    """The memory map of this process; empty where the system has none to read."""
+    try:
+        return Path("/proc/self/maps").read_text()
+    except OSError:
+        return ""
+
+
 def set_up_allocator(*, tuned: bool) -> str:
     """Tune the C library's allocator or leave it, and name the state that it is in.
 
     Tuning holds for the rest of the process, so the two states are two processes.
     """
-    preloaded = [
-        name for name in ("jemalloc", "tcmalloc", "mimalloc") if name in os.environ.get("LD_PRELOAD", "")
-    ]
+    preloaded = [name for name in ("jemalloc", "tcmalloc", "mimalloc") if f"lib{name}" in loaded_libraries()]
     if preloaded:
         return preloaded[0]
     libc = platform.libc_ver()[0] or platform.system()

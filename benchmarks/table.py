@@ -17,7 +17,7 @@ def _times(ratio: float | None) -> str:
 
 def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tuple[list[str], Rows]:
     """A row per case and measure: milliseconds and floors by side, and what our first gains."""
-    ours = sides[0]
+    ours = next((side for side in sides if any(side in c.timings for c in comparisons)), sides[0])
     others = [side for side in sides if side in ("eager", "compile")]
     header = ["case", "measure", "floor, ms"]
     for side in sides:

@@ -30,7 +30,7 @@ class RunOptions:
     """Where to train; auto takes a CUDA device if there is one."""
     log_every: int = 1_000
     """Images between two lines of log.jsonl."""
-    samples_every: int = 20_000
+    samples_every: int = 10_000
     """Images between two grids in samples/, always of the same noise."""
     checkpoint_every: int = 20_000
     """Images between two checkpoints."""

@@ -51,7 +51,7 @@ def draw_curves(rows: list[Row], *, theme: Theme = "light") -> bytes:
 
 
 def _panel(axes: Any, rows: list[Row], prefix: str, title: str, theme: Theme) -> None:
-    names = sorted({name for row in rows for name in row if name.startswith(prefix)})
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
     for name, colour in zip(names, _LINES[theme]):
         nimg = [row["nimg"] for row in rows if name in row]
         values = [row[name] for row in rows if name in row]

@@ -39,7 +39,7 @@ def write_report(run: RunDir, config: RunConfig, *, nimg: int, seconds: float, m
         curves_light=_data_uri(curves),
         curves_dark=_data_uri(draw_curves(rows, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
-        settings=_table(config.to_plain()["settings"]),
+        settings=_table(config.to_plain()["settings"] | {"resolution": config.images.resolution}),
         versions=_table(versions() | {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}),
         command=html.escape(f"fastgan sample {run.root} --out more.png --seed 1"),
     )
