@@ -79,6 +79,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     results, wrong = config.stash[RUN].results, config.stash[WRONG]
+    if not (wrong or results.comparisons or results.memory):
+        return
     terminalreporter.section("fastgan benchmarks")
     if wrong:
         for line in [*wrong, "results are wrong, so no times are shown and no files are written"]:

@@ -1,6 +1,7 @@
 """Writes the figures of one or more runs into the documentation, with a chart of the first.
 
-python -m benchmarks.report build/bench/results*.json --write docs/performance.md
+python -m benchmarks.report build/bench/results.json build/bench/results-untuned.json \\
+    --write docs/performance.md
 """
 
 from __future__ import annotations
