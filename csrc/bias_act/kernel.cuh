@@ -159,7 +159,9 @@ template <Pass P, bool FromInput, class T, int V>
 __global__ void __launch_bounds__(Plan::threads)
 rows_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t segments) {
   using R = accumulate_t<T>;
-  const std::int64_t group = blockIdx.x / segments, part = blockIdx.x % segments;
+  // The grid is under 2^31, so 32 bits do.
+  const unsigned per_run = static_cast<unsigned>(segments);
+  const std::int64_t group = blockIdx.x / per_run, part = blockIdx.x % per_run;
   const std::int64_t run = group * blockDim.y + threadIdx.y;
   const bool inside = run < layout.outer * layout.channels;
   R total = 0;
@@ -173,6 +175,8 @@ rows_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_
       b[j] = one_b;
       ddb[j] = one_ddb;
     }
+    [[maybe_unused]] constexpr int unrolled = V == 1 ? 2 : 1;  // more costs registers, and spills on sm_100
+#pragma unroll unrolled
     for (std::int64_t i = start + threadIdx.x * V; i < end; i += blockDim.x * V) {
       vector_at<P, FromInput, T, V>(t, s, run * layout.inner + i, b, ddb, sums);
     }
@@ -227,6 +231,7 @@ columns_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int
     }
     const std::int64_t first = blockIdx.y * block_rows;
     const std::int64_t last = first + block_rows < layout.outer ? first + block_rows : layout.outer;
+#pragma unroll 1
     for (std::int64_t r = first + threadIdx.y; r < last; r += Plan::warps) {
       vector_at<P, FromInput, T, V>(t, s, r * row + column, b, ddb, sums);
     }

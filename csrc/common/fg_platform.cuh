@@ -121,9 +121,17 @@ FG_DEVICE Vec<T, N> load_vec(const T* p) {
   return *reinterpret_cast<const Vec<T, N>*>(p);
 }
 
+// 128 bits are written in PTX: past a branch nvcc takes the struct apart and stores each element by itself.
 template <class T, int N>
 FG_DEVICE void store_vec(T* p, const Vec<T, N>& values) {
-  *reinterpret_cast<Vec<T, N>*>(p) = values;
+  if constexpr (sizeof(values) == 16) {
+    uint4 w;
+    memcpy(&w, &values, sizeof(w));
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(__cvta_generic_to_global(p)), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+  } else {
+    *reinterpret_cast<Vec<T, N>*>(p) = values;
+  }
 }
 
 #endif
