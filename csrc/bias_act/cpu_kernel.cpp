@@ -144,20 +144,33 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
   const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
   const Loop<R> loop = loop_for<R>(a);
   const std::int64_t row = p.layout.row();
+  // Short rows go several at a time, with their biases repeated: a stretch has to be worth its call.
+  const std::int64_t group = p.tiles == 1 ? Partition::tile / row : 1;
   alignas(64) R b[Partition::tile], ddb[Partition::tile], total[Partition::tile];
+  std::int64_t filled = -1;
   for (std::int64_t unit = begin; unit < end; ++unit) {
     const std::int64_t block = unit / p.tiles, column = unit % p.tiles * Partition::tile;
-    const std::int64_t width = std::min(Partition::tile, row - column);
-    for (std::int64_t i = 0; i < width; ++i) {
-      const std::int64_t channel = (column + i) / p.layout.inner;
-      b[i] = bias_at<R>(a, a.b, channel);
-      ddb[i] = bias_at<R>(a, a.ddb, channel);
+    const std::int64_t width = std::min(Partition::tile, row - column), span = group * width;
+    if (column != filled) {
+      for (std::int64_t i = 0; i < width; ++i) {
+        const std::int64_t channel = (column + i) / p.layout.inner;
+        b[i] = bias_at<R>(a, a.b, channel);
+        ddb[i] = bias_at<R>(a, a.ddb, channel);
+      }
+      for (std::int64_t i = width; i < span; ++i) {
+        b[i] = b[i - width];
+        ddb[i] = ddb[i - width];
+      }
+      filled = column;
+    }
+    for (std::int64_t i = 0; i < span; ++i) {
       total[i] = 0;
     }
     const std::int64_t last = std::min((block + 1) * p.block_rows, p.layout.outer);
-    for (std::int64_t r = block * p.block_rows; r < last; ++r) {
+    for (std::int64_t r = block * p.block_rows; r < last; r += group) {
       stretch<R>(
-          a, loop, s, r * row + column, width, b, ddb, false, [&](const R* values, std::int64_t at, int n) {
+          a, loop, s, r * row + column, std::min(group, last - r) * width, b, ddb, false,
+          [&](const R* values, std::int64_t at, int n) {
             R* const t = total + at;
             for (int i = 0; i < n; ++i) {
               t[i] += values[i];
@@ -165,6 +178,9 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
           });
     }
     if (a.partial) {
+      for (std::int64_t i = width; i < span; ++i) {
+        total[i % width] += total[i];
+      }
       std::memcpy(static_cast<R*>(a.partial) + block * row + column, total, static_cast<std::size_t>(width) * sizeof(R));
     }
   }

@@ -1,4 +1,5 @@
-// exp, expm1 and log1p that host compilers vectorise in a plain loop (float), and the CUDA library's on the device.
+// exp and expm1 for x <= 0 and log1p for 0 <= x <= 1, all that the activations need: for float on the host in a form that
+// compilers vectorise in a plain loop, on the device the CUDA library's.
 #pragma once
 
 #include <cmath>
@@ -28,33 +29,32 @@ FG_INLINE float log1p_(float x) { return ::log1pf(x); }
 
 // x = n·ln 2 + r with |r| <= ln 2 / 2; then e^x = 2^n · (1 + q) with q = e^r - 1. About 1 ulp each.
 struct Reduced {
-  float q, half_scale, other_scale;  // 2^n in two factors, so that neither overflows nor is denormal
+  float q, scale;  // scale = 2^n, or 0 where e^x is below the normal range
 };
 
 FG_INLINE Reduced reduce_exp(float x) {
-  x = x > 89.f ? 89.f : x < -105.f ? -105.f : x;  // beyond: infinity or zero all the same; NaN passes
-  constexpr float round_magic = 12582912.f;       // 1.5 · 2^23: adding it rounds to an integer
-  const float n = (x * 1.44269504088896341f + round_magic) - round_magic;
-  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  const float above = x < -87.f ? -87.f : x;  // NaN passes
+  constexpr float round_magic = 12582912.f;   // 1.5 · 2^23: adding it rounds to an integer
+  const float n = (above * 1.44269504088896341f + round_magic) - round_magic;
+  const float r = (above - n * 0.693359375f) - n * -2.12194440e-4f;
   float p = 1.f / 5040.f;
   p = p * r + 1.f / 720.f;
   p = p * r + 1.f / 120.f;
   p = p * r + 1.f / 24.f;
   p = p * r + 1.f / 6.f;
   p = p * r + 0.5f;
-  const int k = static_cast<int>(n), k1 = k / 2;
-  return {p * r * r + r, std::bit_cast<float>((k1 + 127) << 23), std::bit_cast<float>((k - k1 + 127) << 23)};
+  const float scale = std::bit_cast<float>((static_cast<int>(n) + 127) << 23);
+  return {p * r * r + r, x < -87.f ? 0.f : scale};
 }
 
 FG_INLINE float exp_(float x) {
   const Reduced e = reduce_exp(x);
-  return (1.f + e.q) * e.half_scale * e.other_scale;
+  return e.scale + e.q * e.scale;
 }
 
 FG_INLINE float expm1_(float x) {
   const Reduced e = reduce_exp(x);
-  const float scale = e.half_scale * e.other_scale;
-  return e.q * scale + (scale - 1.f);
+  return e.q * e.scale + (e.scale - 1.f);
 }
 
 // For 0 <= x <= 1: 2 artanh(x / (2 + x)), the series to s^15.
