@@ -211,7 +211,8 @@ def _benchmark(id: str, shape: Sequence[int], layout: Layout | None = None, **op
     # forward reads x, writes y; backward reads dy and y (or x), writes dx; the second derivative of a curved one reads
     # ddx, dy and x and writes ddy and dx, of a piecewise linear one reads ddx and y and writes ddy
     moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0 if curved else 3.0}
-    if options.get("act") == "linear" and options.get("clamp") is None:  # nothing saved; the gradient passes through
+    if options.get("act") == "linear" and options.get("clamp") is None:
+        # nothing is saved, and the gradient passes through
         moved = {"forward": 2.0, "forward_backward": 3.0, "double_backward": 2.0}
     return BenchmarkCase(id, tensors, options, moved)
 

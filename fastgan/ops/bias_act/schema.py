@@ -53,7 +53,8 @@ def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     x, b, y = ctx.saved_tensors
     if y is not None:
-        y = y.detach()  # its sign is constant; attached, the second derivative would run this pass again on zeros
+        # its sign is constant; attached, the second derivative would run this pass again on zeros
+        y = y.detach()
     need_db = ctx.has_bias and ctx.needs_input_grad[1]
     if ctx.act == "linear" and ctx.clamp is None and ctx.gain == 1:
         dx, db = dy, reference.sum_to_bias(dy, ctx.dim) if need_db else None
