@@ -136,7 +136,15 @@ def test_ctrl_c_is_named_and_leaves_a_report(run, tiny, monkeypatch):
     assert result.run.curves.exists() and result.run.samples.exists()
 
 
-def test_the_second_signal_acts_at_once():
+@pytest.fixture
+def heeded_sigint():
+    """A process started in the background of a shell ignores SIGINT, and then a second one does nothing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_second_signal_acts_at_once(heeded_sigint):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
