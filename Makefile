@@ -47,7 +47,7 @@ demo: setup
 	  --out runs/demo $(if $(wildcard runs/demo/config.json),--resume)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

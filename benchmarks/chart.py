@@ -1,14 +1,26 @@
-"""The bar chart of an op: multiples of the copy floor by case, measure and side."""
+"""The pictures of an op: bars of multiples of the copy floor, and time over size with the roofline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.results import Comparison, RunResults, title
+from benchmarks.results import COPY, Comparison, RunResults, title
 
 COLOURS = {"cpu": "#1b7f5a", "cuda": "#1b7f5a", "triton": "#7fbf9e", "eager": "#b8b8b8", "compile": "#e0a33e"}
 HEIGHT = 0.8  # of a group of bars
+
+
+def draw_charts(results: RunResults, folder: Path, suffix: str = "") -> list[Path]:
+    """``<op>.png`` and ``<op>-scaling.png`` of every op that has such results; the files written."""
+    written = []
+    for op, comparisons, _ in results.by_op():
+        drawn = {op: (draw_chart, comparisons), f"{op}-scaling": (draw_scaling, results.scaling_of(op))}
+        for name, (draw, found) in drawn.items():
+            if found:
+                written.append(folder / f"{name}{suffix}.png")
+                draw(op, found, results, written[-1])
+    return written
 
 
 def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, path: Path) -> None:
@@ -51,6 +63,50 @@ def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, 
     environment = results.environment
     figure.suptitle(f"{op}: time in multiples of the copy floor", fontsize=11, x=0.99, ha="right")
     under = f"{comparisons[0].dtype}, {environment['threads']} threads, {environment['allocator']}"
+    figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, path: Path) -> None:
+    """A panel per kind of case, time over bytes moved by what grows; the line is the time of a copy of as many bytes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    panels = list(dict.fromkeys(c.case.partition("/")[0] for c in points))
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False)
+    for axis, panel in zip(axes[0], panels):
+        shown = [c for c in points if c.case.startswith(f"{panel}/")]
+        for series, marker in zip(dict.fromkeys(c.case for c in shown), "osv^D"):
+            found = sorted((c for c in shown if c.case == series), key=lambda c: c.moved_bytes)
+            times = [next(t for side, t in c.timings.items() if side != COPY).median * 1e3 for c in found]
+            label = f"more {series.partition('/')[2]}"
+            axis.plot(
+                [c.moved_bytes / 1e6 for c in found],
+                times,
+                f"{marker}-",
+                label=label,
+                markersize=4,
+                linewidth=1,
+            )
+        largest = max(shown, key=lambda c: c.moved_bytes)
+        sizes = [min(c.moved_bytes for c in shown), largest.moved_bytes]
+        roof = [size / largest.copy_speed * 1e3 for size in sizes]
+        speed = f"roofline: copy_ at {largest.copy_speed / 1e9:.0f} GB/s"
+        axis.plot([size / 1e6 for size in sizes], roof, "--", color="black", linewidth=0.8, label=speed)
+        axis.set(xscale="log", yscale="log", xlabel="bytes read and written, MB", title=panel)
+        axis.title.set_fontsize(10)
+        axis.grid(which="major", linewidth=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=8)
+    axes[0][0].set_ylabel("forward, ms")
+    environment = results.environment
+    figure.suptitle(f"{op}: time over size", fontsize=11)
+    under = f"{points[0].dtype}, {environment['threads']} threads, {environment['allocator']}"
     figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from benchmarks import machine, table
-from benchmarks.chart import draw_chart
+from benchmarks.chart import draw_charts
 from benchmarks.harness import Run, WrongResult
 from benchmarks.measures import MEASURES
 from benchmarks.results import RunResults
@@ -60,7 +60,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     spec = getattr(metafunc.cls, "spec", None)
     if spec is None:
         return
-    metafunc.parametrize("case", spec.benchmarks, ids=lambda case: case.id)
+    scaling = metafunc.function.__name__ == "test_scaling"
+    shown = spec.scaling if scaling else spec.benchmarks
+    metafunc.parametrize("case", shown, ids=lambda case: case.id)
     if "measure" in metafunc.fixturenames:
         metafunc.parametrize("measure", list(MEASURES))
 
@@ -79,7 +81,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     results, wrong = config.stash[RUN].results, config.stash[WRONG]
-    if not (wrong or results.comparisons or results.memory):
+    if not (wrong or results.comparisons or results.memory or results.scaling):
         return
     terminalreporter.section("fastgan benchmarks")
     if wrong:
@@ -88,7 +90,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     for line in table.report_lines(results):
         terminalreporter.write_line(line)
-    if config.getoption("benchmark_json") and results.comparisons:
+    if config.getoption("benchmark_json") and (results.comparisons or results.scaling):
         for path in write_files(
             results, Path(config.getoption("benchmark_json")).parent, config.getoption("untuned")
         ):
@@ -99,7 +101,5 @@ def write_files(results: RunResults, folder: Path, untuned: bool) -> list[Path]:
     suffix = "-untuned" if untuned else ""
     written = [folder / f"results{suffix}.json"]
     results.save(written[0])
-    for op, comparisons, _ in results.by_op():
-        written.append(folder / f"{op}{suffix}.png")
-        draw_chart(op, comparisons, results, written[-1])
+    written += draw_charts(results, folder, suffix)
     return written

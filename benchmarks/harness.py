@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -156,6 +156,15 @@ class OpBenchmark:
         comparison = compare(self.spec, case, measure, sides_of(self.spec, run.device), run, repeat)
         benchmark.extra_info.update(extra_info(comparison))
         run.results.comparisons.append(comparison)
+
+    def test_scaling(self, benchmark: Any, case: BenchmarkCase, run: Run) -> None:
+        def repeat(one_round: Callable[[], None], times: int) -> None:
+            benchmark.pedantic(one_round, rounds=times, iterations=1)
+
+        ours = sides_of(self.spec, run.device)[:1]
+        comparison = compare(self.spec, case, "forward", ours, replace(run, budget=run.budget / 4), repeat)
+        benchmark.extra_info.update(extra_info(comparison))
+        run.results.scaling.append(comparison)
 
     def test_memory(self, case: BenchmarkCase, run: Run) -> None:
         run.results.memory.append(measure_memory(self.spec, case, sides_of(self.spec, run.device), run))

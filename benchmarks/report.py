@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.chart import draw_chart
+from benchmarks.chart import draw_charts
 from benchmarks.document import MissingMarkers, markdown, write_part
 from benchmarks.results import RunResults
 
@@ -21,9 +21,9 @@ def section(results: RunResults, charts: dict[str, str]) -> list[str]:
     lines = [f"### {environment.pop('device')}, allocator {environment.pop('allocator')}", ""]
     lines += [f"- {name}: {value}" for name, value in environment.items()]
     for op, comparisons, memory in results.by_op():
-        if op in charts:
-            lines += ["", f"![{op}: time in multiples of the copy floor]({charts[op]})"]
         if comparisons:
+            if op in charts:
+                lines += ["", f"![{op}: time in multiples of the copy floor]({charts[op]})"]
             lines += [
                 "",
                 f"{op}, {comparisons[0].dtype}; `copy_` moved {table.copy_speeds(comparisons)}.",
@@ -34,6 +34,13 @@ def section(results: RunResults, charts: dict[str, str]) -> list[str]:
         if memory:
             lines += ["", f"{op}, {memory[0].dtype}, peak extra memory of forward + backward:", ""]
             lines += markdown(*table.memory_table(memory, results.sides))
+        if (points := results.scaling_of(op)) and f"{op}-scaling" in charts:
+            lines += ["", f"![{op}: time over size, with the roofline]({charts[f'{op}-scaling']})", ""]
+            lines += [
+                f"{op}, {points[0].dtype}, forward, from {table.LINEAR_FROM / table.MB:.0f} MB moved on:",
+                "",
+            ]
+            lines += [f"- {line}" for line in table.growth_lines(points)]
     return [*lines, ""]
 
 
@@ -47,9 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     runs = [RunResults.load(path) for path in given.results]
     charts = {}
     if given.write:
-        for op, comparisons, _ in runs[0].by_op():
-            charts[op] = f"images/{op}.png"
-            draw_chart(op, comparisons, runs[0], given.write.parent / charts[op])
+        for path in draw_charts(runs[0], given.write.parent / "images"):
+            charts[path.stem] = f"images/{path.name}"
     lines = [line for run in runs for line in section(run, {} if run is not runs[0] else charts)]
     if not given.write:
         print("\n".join(lines))

@@ -60,6 +60,11 @@ class Comparison:
         """The side's time as a multiple of the copy floor."""
         return self.timings[side].median / self.floor
 
+    @property
+    def moved_bytes(self) -> float:
+        """Bytes that the measure reads and writes at the least."""
+        return self.floor * self.copy_speed
+
     def ratio(self, slower: str, faster: str) -> float | None:
         """How many times longer one side takes than another; None where one of them could not run."""
         if slower not in self.timings or faster not in self.timings:
@@ -96,11 +101,15 @@ class RunResults:
     sides: list[str]
     comparisons: list[Comparison] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
+    scaling: list[Comparison] = field(default_factory=list)  # forward, ours alone; `case` is "panel/series"
 
     def by_op(self) -> Iterator[tuple[str, list[Comparison], list[Memory]]]:
-        names = dict.fromkeys([c.op for c in self.comparisons] + [m.op for m in self.memory])
+        names = dict.fromkeys(found.op for found in [*self.comparisons, *self.memory, *self.scaling])
         for op in names:
             yield op, [c for c in self.comparisons if c.op == op], [m for m in self.memory if m.op == op]
+
+    def scaling_of(self, op: str) -> list[Comparison]:
+        return [c for c in self.scaling if c.op == op]
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,9 +118,12 @@ class RunResults:
     @classmethod
     def load(cls, path: Path) -> RunResults:
         data = json.loads(path.read_text())
-        comparisons = [Comparison(**{**c, "timings": _timings(c["timings"])}) for c in data["comparisons"]]
+        comparisons, scaling = (
+            [Comparison(**{**c, "timings": _timings(c["timings"])}) for c in data[name]]
+            for name in ("comparisons", "scaling")
+        )
         memory = [Memory(**m) for m in data["memory"]]
-        return cls(data["environment"], data["sides"], comparisons, memory)
+        return cls(data["environment"], data["sides"], comparisons, memory, scaling)
 
 
 def label_of(case: str, shape: list[int]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
 from benchmarks.document import Rows, plain
-from benchmarks.results import Comparison, Memory, RunResults, label_of, title
+from benchmarks.results import COPY, Comparison, Memory, RunResults, label_of, title
 
 MB = 1e6
+LINEAR_FROM = 4 * MB  # bytes moved from which on a call's fixed cost is small
 
 
 def _times(ratio: float | None) -> str:
@@ -59,6 +61,24 @@ def reasons(comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
+def growth_lines(points: Sequence[Comparison]) -> list[str]:
+    """By panel and series: the power of the size that the time grows with, over the sizes that leave the caches' reach."""
+    lines = []
+    for case in dict.fromkeys(c.case for c in points):
+        found = [c for c in points if c.case == case and c.moved_bytes >= LINEAR_FROM]
+        sides = [next(side for side in c.timings if side != COPY) for c in found]
+        if len(found) < 2:
+            continue
+        times = [math.log(c.timings[side].median) for c, side in zip(found, sides)]
+        sizes = [math.log(c.moved_bytes) for c in found]
+        slope = statistics.linear_regression(sizes, times).slope
+        floors = [c.floors(side) for c, side in zip(found, sides)]
+        lines.append(
+            f"{case.replace('/', ', more ')}: time ∝ size^{slope:.2f}, {min(floors):.1f} to {max(floors):.1f} copy floors"
+        )
+    return lines
+
+
 def copy_speeds(comparisons: Sequence[Comparison]) -> str:
     """What ``copy_`` reached at each size, all the runs of a size together."""
     found: dict[str, list[float]] = {}
@@ -82,4 +102,11 @@ def report_lines(results: RunResults) -> list[str]:
         if memory:
             lines += ["", f"{op}, {memory[0].dtype}: peak extra memory of forward + backward", ""]
             lines += plain(*memory_table(memory, results.sides))
+        if points := results.scaling_of(op):
+            lines += [
+                "",
+                f"{op}, {points[0].dtype}: growth of the forward pass from {LINEAR_FROM / MB:.0f} MB on",
+                "",
+            ]
+            lines += growth_lines(points)
     return lines

@@ -18,21 +18,6 @@
 
 namespace fg::bias_act {
 
-inline DType dtype_of(const Tensor& t) {
-  switch (t.scalar_type()) {
-    case ScalarType::Half:
-      return DType::f16;
-    case ScalarType::BFloat16:
-      return DType::bf16;
-    case ScalarType::Float:
-      return DType::f32;
-    case ScalarType::Double:
-      return DType::f64;
-    default:
-      STD_TORCH_CHECK(false, "bias_act takes float16, bfloat16, float32 or float64");
-  }
-}
-
 // Rounded as a result would be, so that a clamped result is recognised by comparing it with the clamp.
 inline double rounded(double clamp, DType dtype) {
   switch (dtype) {
@@ -80,7 +65,7 @@ inline void set_act(Arguments& a, const Options& o) {
 inline Arguments arguments(Pass pass, const Tensor& like, const Options& o) {
   Arguments a{};
   a.pass = pass;
-  a.dtype = dtype_of(like);
+  a.dtype = dtype_of(like, "bias_act");
   a.gain = o.gain;
   a.clamp = rounded(o.clamp.value_or(std::numeric_limits<double>::quiet_NaN()), a.dtype);
   set_act(a, o);

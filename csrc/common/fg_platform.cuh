@@ -4,7 +4,7 @@
 //   FG_SHARED(type, name, dims)     static shared memory: FG_SHARED(float, tile, [32][33]);
 //   FG_DYN_SHARED(type, name)       the dynamic shared memory of the launch, once per kernel
 //   fg::half_t, fg::bf16_t          element types; fg::accumulate_t<T> is what sums of T are held in
-//   fg::Vec<T, N>                   N elements moved by one memory access: fg::load_vec, fg::store_vec
+//   fg::Vec<T, N>                   N elements moved by one memory access: fg::load_vec, fg::store_vec, fg::store_shared
 //
 // Under nvcc it is C++17 and takes nothing from torch but two header-only number types.
 #pragma once
@@ -135,5 +135,21 @@ FG_DEVICE void store_vec(T* p, const Vec<T, N>& values) {
 }
 
 #endif
+
+// store_vec for shared memory; in PTX for its reason.
+template <int N, class R>
+FG_DEVICE void store_shared(R* p, const Vec<R, N>& values) {
+#if !defined(FG_EMU)
+  if constexpr (sizeof(values) == 16) {
+    uint4 w;
+    memcpy(&w, &values, sizeof(w));
+    const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(p));
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};"
+                 :: "r"(address), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+    return;
+  }
+#endif
+  *reinterpret_cast<Vec<R, N>*>(p) = values;
+}
 
 }  // namespace fg

@@ -10,6 +10,8 @@
 #include <string>
 #include <tuple>
 
+#include "dtype.h"
+
 namespace fg {
 
 using torch::headeronly::ScalarType;
@@ -17,6 +19,30 @@ using torch::stable::Tensor;
 using OptionalTensor = std::optional<Tensor>;
 
 inline const void* data_or_null(const OptionalTensor& t) { return t ? t->const_data_ptr() : nullptr; }
+
+inline DType dtype_of(const Tensor& t, const char* op) {
+  switch (t.scalar_type()) {
+    case ScalarType::Half:
+      return DType::f16;
+    case ScalarType::BFloat16:
+      return DType::bf16;
+    case ScalarType::Float:
+      return DType::f32;
+    case ScalarType::Double:
+      return DType::f64;
+    default:
+      STD_TORCH_CHECK(false, op, " takes float16, bfloat16, float32 or float64");
+  }
+}
+
+// [N, C, H, W] seen as [N, H, W, C], and back.
+inline Tensor channels_last_view(const Tensor& t) {
+  return torch::stable::transpose(torch::stable::transpose(t, 1, 2), 2, 3);
+}
+
+inline Tensor channels_first_view(const Tensor& t) {
+  return torch::stable::transpose(torch::stable::transpose(t, 2, 3), 1, 2);
+}
 
 inline bool same_strides(const Tensor& a, const Tensor& b) {
   for (std::int64_t d = 0; d < a.dim(); ++d) {

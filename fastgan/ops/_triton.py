@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, assignment"
 """What the Triton kernels of all ops share. Imported on first use only: importing triton is slow."""
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ ACCUMULATE = {
     torch.float32: tl.float32,
     torch.float64: tl.float64,
 }
+SUMS = {t: torch.float64 if t == torch.float64 else torch.float32 for t in ACCUMULATE}
 
 
 def in_order_of(t: Tensor, layout: Tensor) -> Tensor:
@@ -68,3 +69,41 @@ def sigmoid_with_slope(v):
     large = 1.0 / (1.0 + e)
     small = e * large
     return tl.where(v < 0, small, large), large * small
+
+
+@triton.jit
+def split_lanes(v, ROWS: tl.constexpr, LANES: tl.constexpr):
+    """The columns of ``v[ROWS, LANES]`` as a tuple: no data moves where a thread holds whole rows. LANES is at most 16."""
+    parts = (v,)
+    if LANES == 1:
+        parts = (tl.reshape(v, (ROWS,)),)
+    elif LANES == 4:
+        parts = (tl.reshape(v, (ROWS, 2, 2)),)
+    elif LANES == 8:
+        parts = (tl.reshape(v, (ROWS, 2, 2, 2)),)
+    elif LANES == 16:
+        parts = (tl.reshape(v, (ROWS, 2, 2, 2, 2)),)
+    for bit in tl.static_range(4):
+        if (
+            2**bit < LANES
+        ):  # takes the lowest bit of the lane's number off, which so becomes the highest place in the tuple
+            low = ()
+            high = ()
+            for i in tl.static_range(len(parts)):
+                even, odd = tl.split(parts[i])
+                low = low + (even,)
+                high = high + (odd,)
+            parts = low + high
+    return parts
+
+
+@triton.jit
+def join_lanes(parts, ROWS: tl.constexpr, LANES: tl.constexpr):
+    """The inverse of :func:`split_lanes`."""
+    for bit in tl.static_range(4):
+        if 2**bit < LANES:
+            joined = ()
+            for i in tl.static_range(len(parts) // 2):
+                joined = joined + (tl.join(parts[i], parts[i + len(parts) // 2]),)
+            parts = joined
+    return tl.reshape(parts[0], (ROWS, LANES))

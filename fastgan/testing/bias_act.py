@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.ops.bias_act import ACTIVATIONS, reference
+from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
 from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
@@ -51,26 +52,6 @@ def _sample(
     return Sample(id, tensors, options, large=large, small=small)
 
 
-def _channels_last(x: Tensor) -> Tensor:
-    return x.to(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
-
-
-def _transposed(x: Tensor) -> Tensor:
-    return x.transpose(0, 1).contiguous().transpose(0, 1)
-
-
-def _every_other(x: Tensor) -> Tensor:
-    return torch.stack([x, x + 1], dim=-1).flatten(-2)[..., ::2]
-
-
-def _unaligned(x: Tensor) -> Tensor:
-    return torch.cat([x.new_zeros(1), x.flatten()])[1:].view(x.shape)
-
-
-def _expanded(x: Tensor) -> Tensor:
-    return x[:1].expand(x.shape)
-
-
 def _samples() -> list[Sample]:
     found = []
     for act in ACTIVATIONS:
@@ -78,7 +59,7 @@ def _samples() -> list[Sample]:
             name = f"{act}-clamp" if clamp else act
             found.append(_sample(f"{name}-rows", (2, 3, 5, 7), act=act, clamp=clamp, small=True))
             found.append(_sample(f"{name}-columns", (3, 4), act=act, clamp=clamp, small=True))
-            found.append(_sample(f"{name}-channels_last", (2, 8, 3, 5), _channels_last, act=act, clamp=clamp))
+            found.append(_sample(f"{name}-channels_last", (2, 8, 3, 5), channels_last, act=act, clamp=clamp))
     found += [
         _sample("vectors", (2, 3, 16, 16)),
         _sample("vectors-swish", (2, 3, 16, 16), act="swish"),
@@ -93,18 +74,18 @@ def _samples() -> list[Sample]:
         _sample("rank-1", (9,), dim=0),
         _sample("rank-3", (2, 5, 33)),
         _sample("rank-5", (2, 3, 2, 3, 4)),
-        _sample("rank-5-channels_last", (2, 4, 2, 3, 4), _channels_last),
-        _sample("channels_last-vectors", (2, 16, 6, 6), _channels_last),
+        _sample("rank-5-channels_last", (2, 4, 2, 3, 4), channels_last),
+        _sample("channels_last-vectors", (2, 16, 6, 6), channels_last),
         _sample("dim-0", (6, 3, 4), dim=0),
         _sample("dim-2", (2, 3, 4, 5), dim=2),
         _sample("dim-last", (2, 3, 9), dim=-1),
-        _sample("transposed", (6, 40), _transposed),
-        _sample("transposed-rows", (3, 4, 40), _transposed, act="swish"),
-        _sample("every-other", (2, 3, 4, 5), _every_other),
-        _sample("every-other-swish", (2, 3, 4, 5), _every_other, act="swish"),
-        _sample("expanded", (3, 4, 8), _expanded),
-        _sample("unaligned", (2, 3, 8, 8), _unaligned),
-        _sample("unaligned-columns", (5, 16), _unaligned),
+        _sample("transposed", (6, 40), transposed),
+        _sample("transposed-rows", (3, 4, 40), transposed, act="swish"),
+        _sample("every-other", (2, 3, 4, 5), every_other),
+        _sample("every-other-swish", (2, 3, 4, 5), every_other, act="swish"),
+        _sample("expanded", (3, 4, 8), expanded),
+        _sample("unaligned", (2, 3, 8, 8), unaligned),
+        _sample("unaligned-columns", (5, 16), unaligned),
         _sample("no-bias", (2, 3, 5, 7), bias=False, small=True),
         _sample("no-bias-tanh", (2, 3, 5, 7), bias=False, act="tanh", small=True),
         _sample("no-bias-columns", (4, 24), bias=False, act="relu"),
@@ -121,7 +102,7 @@ def _samples() -> list[Sample]:
         _sample("alpha-negative", (2, 3, 5, 7), alpha=-0.3, clamp=1.0, small=True),
         _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
         _sample("large", (4, 66, 128, 130), clamp=1.0, large=True),
-        _sample("large-swish-channels_last", (2, 64, 186, 186), _channels_last, act="swish", large=True),
+        _sample("large-swish-channels_last", (2, 64, 186, 186), channels_last, act="swish", large=True),
     ]
     return found
 
@@ -227,7 +208,7 @@ BIAS_ACT = OpSpec(
     errors=_ERRORS,
     benchmarks=[
         _benchmark("lrelu-clamp", _SIZE, act="lrelu", clamp=256.0),
-        _benchmark("lrelu-clamp-channels_last", _SIZE, _channels_last, act="lrelu", clamp=256.0),
+        _benchmark("lrelu-clamp-channels_last", _SIZE, channels_last, act="lrelu", clamp=256.0),
         _benchmark("linear", _SIZE, act="linear"),
         _benchmark("swish", _SIZE, act="swish"),
         _benchmark("lrelu-small", (16, 128, 16, 16), act="lrelu"),

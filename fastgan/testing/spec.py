@@ -70,6 +70,7 @@ class OpSpec:
     Args:
         op: the public function; takes ``backend=``.
         tolerance: greatest error by dtype, relative to the greatest magnitude of the float64 reference's result.
+        scaling: sizes that show how the forward pass grows; ``id`` is ``"panel/series"`` of the plot.
     """
 
     name: str
@@ -79,3 +80,4 @@ class OpSpec:
     errors: Sequence[ErrorCase]
     benchmarks: Sequence[BenchmarkCase]
     tolerance: Mapping[torch.dtype, float]
+    scaling: Sequence[BenchmarkCase] = ()

@@ -60,6 +60,7 @@ def right(tmp_path_factory):
     return run_session(folder, 0.0), folder / "out"
 
 
+@pytest.mark.xdist_group("session")
 def test_a_session_prints_the_header_and_the_table(right):
     done, _ = right
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,6 +78,7 @@ def test_a_session_prints_the_header_and_the_table(right):
     assert "peak extra memory" in done.stdout
 
 
+@pytest.mark.xdist_group("session")
 def test_a_session_writes_both_kinds_of_json_and_the_chart(right):
     _, folder = right
     ours = json.loads((folder / "results.json").read_text())

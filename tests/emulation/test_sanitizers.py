@@ -2,15 +2,19 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.ops.files import ON_EVERY_BACKEND
 
 from .build import ROOT, build_emulation
 from .sanitizers import asan_environment, run, tsan_command
 
 
 @pytest.mark.slow
-def test_op_tests_pass_under_address_and_undefined_behaviour_sanitizers() -> None:
+@pytest.mark.parametrize("file", ON_EVERY_BACKEND, ids=lambda path: path.stem)
+def test_op_tests_pass_under_address_and_undefined_behaviour_sanitizers(file: Path) -> None:
     library = build_emulation("address") / "_ops_emulated.so"
     done = run(
         [
@@ -18,7 +22,7 @@ def test_op_tests_pass_under_address_and_undefined_behaviour_sanitizers() -> Non
                 sys.executable,
                 "-m",
                 "pytest",
-                str(ROOT / "tests" / "ops"),
+                str(file),
                 "-m",
                 "not slow",
                 "-k",

@@ -12,15 +12,17 @@ import torch
 import triton
 
 from fastgan.ops._library import triton_interpreter
+from tests.ops.files import ON_EVERY_BACKEND
 
 pytestmark = pytest.mark.skipif(triton_interpreter(), reason="this is the interpreter's session itself")
 
 
 @pytest.mark.slow
-def test_contract_in_the_interpreter():
+@pytest.mark.parametrize("file", ON_EVERY_BACKEND, ids=lambda path: path.stem)
+def test_contract_in_the_interpreter(file):
     """The op tests again with every kernel interpreted; a process of its own, for triton reads the variable at import."""
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/ops", "-q", "-k", "triton", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", str(file), "-q", "-k", "triton", "-p", "no:cacheprovider"],
         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-6000:]
@@ -45,8 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize("dtype,capability", TARGETS, ids=lambda v: str(v).removeprefix("torch."))
 @pytest.mark.parametrize("order,act,reads,by_row,need_db", CASES)
-def test_compiles_ahead_of_time(capability, dtype, order, act, reads, by_row, need_db, tmp_path):
-    """No spills, 128-bit accesses to tensors, shared memory that the architecture has."""
+def test_bias_act_compiles_ahead_of_time(capability, dtype, order, act, reads, by_row, need_db, tmp_path):
     from fastgan.ops._triton import ACCUMULATE
     from fastgan.ops.bias_act.triton import bias_act_kernel, blocks
     from tests.ops import triton_target
@@ -66,35 +67,95 @@ def test_compiles_ahead_of_time(capability, dtype, order, act, reads, by_row, ne
             PASS=order, ACT=act, BY_ROW=by_row, ACC=ACCUMULATE[dtype],
             BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns, grid=(1,),
         )  # fmt: skip
-    used = triton_target.resources(compiled, tmp_path)
-    assert used.stack == 0
-    assert used.registers <= 128
-    assert used.shared <= triton_target.SHARED_LIMIT[capability]
-    ptx = compiled.asm["ptx"]
-    assert re.search(r"ld\.global\.v[24]\.b(64|32)", ptx) and re.search(r"st\.global\.v[24]\.b(64|32)", ptx)
+    triton_target.check(compiled, capability, tmp_path)
+    assert min(triton_target.widths(compiled)) >= 8
 
 
-def test_compiles_for_amd(tmp_path):
+# use, shape of the filter, layout, bytes of the widest load and store at the least
+UPFIRDN2D = [
+    pytest.param("up2", (4,), torch.contiguous_format, (8, 16), id="up2-4"),
+    pytest.param("filter", (4,), torch.contiguous_format, (16, 16), id="filter-4"),
+    pytest.param("down2", (4,), torch.contiguous_format, (16, 8), id="down2-4"),
+    pytest.param("up2", (4,), torch.channels_last, (16, 16), id="up2-4-channels_last"),
+    pytest.param("filter", (4,), torch.channels_last, (16, 16), id="filter-4-channels_last"),
+    pytest.param("down2", (4,), torch.channels_last, (8, 8), id="down2-4-channels_last"),
+]
+LONG = [
+    pytest.param("up2", (12,), torch.contiguous_format, (8, 8), id="up2-12"),
+    pytest.param("filter", (12,), torch.contiguous_format, (8, 8), id="filter-12"),
+    pytest.param("filter", (12,), torch.channels_last, (4, 4), id="filter-12-channels_last"),
+    pytest.param("down2", (8,), torch.channels_last, (4, 4), id="down2-8-channels_last"),
+    pytest.param("filter", (4, 4), torch.contiguous_format, (8, 8), id="filter-4x4"),
+    pytest.param("down2", (4, 4), torch.channels_last, (4, 4), id="down2-4x4-channels_last"),
+    pytest.param("filter", (31,), torch.contiguous_format, (2, 2), id="filter-31"),
+    pytest.param("down2", (31,), torch.channels_last, (8, 8), id="down2-31-channels_last"),
+    pytest.param("down2", (13, 13), torch.channels_last, (8, 8), id="down2-13x13-channels_last"),
+]
+
+
+def upfirdn2d(x: torch.Tensor, use: str, taps: tuple[int, ...]) -> None:
+    from fastgan.ops.upfirdn2d import triton as kernels
+    from fastgan.testing.upfirdn2d import USES
+
+    options = USES[use](taps[0])
+    up, down, padding = options.get("up", 1), options.get("down", 1), options["padding"]
+    size = [(x.shape[3 - i] * up + sum(padding[2 * i : 2 * i + 2]) - taps[0]) // down + 1 for i in (0, 1)]
+    kernels.upfirdn2d(
+        x, torch.ones(taps), [up, up], [down, down], [padding[0], padding[2]], size, False, options.get("gain", 1.0)
+    )  # fmt: skip
+
+
+def check_upfirdn2d(dtype, capability, use, taps, layout, wide, folder) -> None:
+    from tests.ops import triton_target
+
+    x = torch.empty(2, 128, 64, 64, dtype=dtype, memory_format=layout)
+    with triton_target.launches(capability) as launched:
+        upfirdn2d(x, use, taps)
+    assert launched
+    for compiled in launched:
+        triton_target.check(compiled, capability, folder)
+        assert all(found >= least for found, least in zip(triton_target.widths(compiled), wide))
+
+
+@pytest.mark.parametrize("dtype,capability", TARGETS, ids=lambda v: str(v).removeprefix("torch."))
+@pytest.mark.parametrize("use,taps,layout,wide", UPFIRDN2D)
+def test_upfirdn2d_compiles_ahead_of_time(dtype, capability, use, taps, layout, wide, tmp_path):
+    """And the lanes of a load are columns at no cost: nothing goes through shared memory."""
+    check_upfirdn2d(dtype, capability, use, taps, layout, wide, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64], ids=lambda d: str(d)[6:])
+@pytest.mark.parametrize("use,taps,layout,wide", LONG)
+def test_long_filters_compile_ahead_of_time(dtype, use, taps, layout, wide, tmp_path):
+    check_upfirdn2d(dtype, 90, use, taps, layout, wide, tmp_path)
+
+
+def test_upfirdn2d_on_images_of_one_pixel_compiles():
+    """Sizes of 1 are constants to the compiler."""
+    from tests.ops import triton_target
+
+    with triton_target.launches(90) as launched:
+        for taps in ((4,), (4, 4), (80,), (13, 13)):
+            upfirdn2d(torch.empty(1, 1, 1, 1), "up2", taps)
+    assert {kernel.name for kernel in launched} == {"strip_kernel", "direct_kernel"}
+
+
+def test_upfirdn2d_refuses_what_its_numbers_cannot_hold():
+    from fastgan.ops.upfirdn2d import triton as kernels
+
+    with pytest.raises(ValueError, match=r"upfirdn2d.*\[1, 1, 8, 8\].*too large"):
+        kernels.upfirdn2d(torch.empty(1, 1, 8, 8), None, [1, 1], [2**30, 1], [0, 0], [4, 8], False, 1.0)
+
+
+def test_compiles_for_amd():
     """The same source for gfx942, as far as Triton's AMD back end goes without ROCm."""
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+    from fastgan.ops.bias_act.triton import bias_act
+    from tests.ops import triton_target
 
-    from fastgan.ops.bias_act.triton import bias_act_kernel
-
-    constants = {
-        "y_ptr": None, "dy_ptr": None, "ddx_ptr": None, "ddb_ptr": None, "out_v_ptr": None, "partial_ptr": None,
-        "PASS": 0, "ACT": "lrelu", "BY_ROW": True, "ACC": triton.language.float32, "BLOCK_ROWS": 2, "BLOCK_COLUMNS": 1024,
-    }  # fmt: skip
-    types = {
-        "x_ptr": "*fp32",
-        "b_ptr": "*fp32",
-        "out_ptr": "*fp32",
-        "alpha": "fp64",
-        "gain": "fp64",
-        "clamp": "fp64",
-    }
-    names = bias_act_kernel.arg_names
-    signature = {n: "constexpr" if n in constants else types.get(n, "i32") for n in names}
-    source = ASTSource(bias_act_kernel, signature, {(names.index(n),): v for n, v in constants.items()})
-    compiled = triton.compile(source, target=GPUTarget("hip", "gfx942", 64))
-    assert "global_store" in compiled.asm["amdgcn"]
+    with triton_target.launches(triton_target.GFX942) as launched:
+        bias_act(torch.empty(2, 128, 64, 64), torch.empty(128), 1, "lrelu", 0.2, 1.0, None)
+        for taps in ((4,), (13, 13)):
+            upfirdn2d(torch.empty(2, 128, 64, 64), "up2", taps)
+    names = [compiled.name for compiled in launched]
+    assert names == ["bias_act_kernel", "strip_kernel", "direct_kernel"]
+    assert all(re.search(r"(global|buffer)_store", compiled.asm["amdgcn"]) for compiled in launched)

@@ -27,26 +27,47 @@ class _Driver:
     def get_current_target(self) -> GPUTarget:
         return self.target
 
-    def get_current_device(self) -> int:
-        return 0
+    def get_current_device(self) -> GPUTarget:
+        return self.target  # Triton keeps what it compiled by this, and another target must not be given it
 
-    def get_current_stream(self, device: int = 0) -> int:
+    def get_current_stream(self, device: GPUTarget) -> int:
         return 0
 
     def get_active_torch_device(self) -> torch.device:
         return torch.device("cpu")
 
 
+#: What else than a compute capability can be named.
+GFX942 = GPUTarget("hip", "gfx942", 64)
+
+
 @contextlib.contextmanager
-def target(capability: int) -> Iterator[None]:
-    """Within it, ``kernel.warmup(...)`` compiles for that compute capability (80, 90, 100)."""
+def target(gpu: int | GPUTarget) -> Iterator[None]:
+    """Within it, ``kernel.warmup(...)`` compiles for that compute capability (80, 90, 100) or target."""
     driver = triton.runtime.driver
     before = driver._active  # the property would look for a GPU
-    driver.set_active(_Driver(GPUTarget("cuda", capability, 32)))
+    driver.set_active(_Driver(GPUTarget("cuda", gpu, 32) if isinstance(gpu, int) else gpu))
     try:
         yield
     finally:
         driver._active = before
+
+
+@contextlib.contextmanager
+def launches(gpu: int | GPUTarget) -> Iterator[list[Any]]:
+    """Within it, launching kernels on CPU tensors compiles them as :func:`target` does; yields what was compiled."""
+    compiled: list[Any] = []
+    run = triton.JITFunction.run
+
+    def compile_only(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
+        compiled.append(run(self, *args, grid=grid, warmup=True, **kwargs))
+
+    triton.JITFunction.run = compile_only
+    try:
+        with target(gpu):
+            yield compiled
+    finally:
+        triton.JITFunction.run = run
 
 
 @dataclass(frozen=True)
@@ -65,3 +86,22 @@ def resources(compiled: Any, folder: Path) -> Resources:
     found = re.search(r"REG:(\d+) STACK:(\d+)", listing)
     assert found, listing
     return Resources(int(found[1]), int(found[2]), compiled.metadata.shared)
+
+
+def check(compiled: Any, capability: int, folder: Path) -> None:
+    """No spills, registers for 16 warps on a multiprocessor, shared memory that the architecture has."""
+    assert compiled.metadata.target.arch == capability
+    used = resources(compiled, folder)
+    assert used.stack == 0
+    assert used.registers <= 128
+    assert used.shared <= SHARED_LIMIT[capability]
+
+
+def widths(compiled: Any) -> tuple[int, int]:
+    """Bytes of the widest load and store of a thread."""
+    found = re.findall(r"(ld|st)\.global(?:\.v([24]))?\.b(\d+)", compiled.asm["ptx"])
+    load, store = (
+        max(int(lanes or 1) * int(bits) // 8 for access, lanes, bits in found if access == kind)
+        for kind in ("ld", "st")
+    )
+    return load, store

@@ -34,6 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
 def test_wheel_holds_the_native_libraries_and_data(wheel):
     names = zipfile.ZipFile(wheel[0]).namelist()
     assert "fastgan/_ops.abi3.so" in names
@@ -47,6 +48,7 @@ def test_wheel_holds_the_native_libraries_and_data(wheel):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
 def test_installed_wheel_runs_from_anywhere(wheel, tmp_path):
     done = run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", tmp_path, wheel[0])
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "cpu_kernel.h"
+#include "glue.h"
+
+namespace fg::upfirdn2d {
+namespace {
+
+// Results above this are stored past the cache; a smaller one is still there when its consumer comes.
+constexpr std::int64_t streaming_bytes = std::int64_t{16} << 20;
+
+// Elements of a block, so that its buffers stay in L1, of a row of it, which may take L2, and of a task for a thread.
+constexpr std::int64_t block_elements = 4096, row_elements = 16384, task_elements = 32768;
+
+// The taps in the order that they meet the image.
+struct Taps {
+  std::vector<double> values;
+
+  Taps(const float* f, std::int64_t count, bool flip, double gain) : values(f, f + count) {
+    if (!flip) {
+      std::reverse(values.begin(), values.end());
+    }
+    for (double& v : values) {
+      v *= gain;
+    }
+  }
+};
+
+template <class R>
+struct OwnedBank {
+  std::vector<std::int64_t> begin{0};
+  std::vector<Term<R>> terms;
+  Bank<R> bank;
+
+  OwnedBank(const Axis& axis, const std::vector<double>& taps) {
+    for (std::int64_t r = 0; r < period(axis); ++r) {
+      const Phase p = phase(axis, r);
+      for (std::int64_t j = 0; j < p.count; ++j) {
+        const std::int64_t tap = p.tap + j * axis.up;
+        terms.push_back({p.first + j, static_cast<R>(taps[tap]), tap});
+      }
+      begin.push_back(static_cast<std::int64_t>(terms.size()));
+    }
+    const auto less = [](const Term<R>& a, const Term<R>& b) { return a.at < b.at; };
+    const auto [low, high] = std::minmax_element(terms.begin(), terms.end(), less);
+    const std::int64_t lowest = terms.empty() ? 0 : low->at, reach = terms.empty() ? 1 : high->at - lowest + 1;
+    bank = {period(axis), advance(axis), lowest, reach, begin.data(), terms.data()};
+  }
+
+  std::int64_t longest() const {
+    std::int64_t most = 0;
+    for (std::size_t r = 0; r + 1 < begin.size(); ++r) {
+      most = std::max(most, begin[r + 1] - begin[r]);
+    }
+    return most;
+  }
+};
+
+// A filter of rank 1 as the product of a column and a row: what users make of [1, 3, 3, 1] by an outer product.
+bool separates(const Taps& f, std::int64_t rows, std::int64_t columns, double tolerance, Taps& column, Taps& row) {
+  const auto largest = std::max_element(
+      f.values.begin(), f.values.end(), [](double a, double b) { return std::abs(a) < std::abs(b); });
+  const std::int64_t at = largest - f.values.begin(), r = at / columns, c = at % columns;
+  if (*largest == 0) {
+    return false;
+  }
+  column.values.clear();
+  row.values.clear();
+  for (std::int64_t y = 0; y < rows; ++y) {
+    column.values.push_back(f.values[y * columns + c] / *largest);
+  }
+  for (std::int64_t x = 0; x < columns; ++x) {
+    row.values.push_back(f.values[r * columns + x]);
+  }
+  for (std::int64_t y = 0; y < rows; ++y) {
+    for (std::int64_t x = 0; x < columns; ++x) {
+      if (std::abs(column.values[y] * row.values[x] - f.values[y * columns + x]) > tolerance * std::abs(*largest)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+template <class R>
+Cut cut_up(const Arguments& a, const Bank<R>& x, const Bank<R>& y) {
+  const std::int64_t periods_x = (a.x.out + x.period - 1) / x.period, periods_y = (a.y.out + y.period - 1) / y.period;
+  const std::int64_t pixels = std::max(x.period, x.advance), rows = std::max(y.period, a.separable ? 1 : y.advance);
+  Cut c{};
+  c.width = std::clamp<std::int64_t>(row_elements / (pixels * a.inner), 1, periods_x);
+  c.height = std::clamp<std::int64_t>(block_elements / (c.width * pixels * a.inner * rows), 1, periods_y);
+  c.across = (periods_x + c.width - 1) / c.width;
+  c.down = (periods_y + c.height - 1) / c.height;
+  const std::int64_t length = (c.width - 1) * x.advance + x.reach, met = (c.height - 1) * y.advance + y.reach;
+  const std::int64_t out_rows = c.height * y.period;
+  c.split = (length + x.advance - 1) / x.advance;
+  c.staged_row = c.split * x.advance * a.inner;
+  c.staged = c.staged_row * (a.separable ? out_rows : met);
+  c.result = c.width * x.period * a.inner * out_rows;
+  c.planar = std::max(c.staged, c.result);
+  c.widened = a.dtype == DType::f16 || a.dtype == DType::bf16 ? std::min(length, a.x.in) * a.inner * met : 0;
+  return c;
+}
+
+struct Cpu {
+  explicit Cpu(const Tensor&) {}
+
+  void run(const Arguments& a) const {
+    if (a.dtype == DType::f64) {
+      run_in<double>(a, FG_SELECT_LEVEL(upfirdn2d_kernels).twice);
+    } else {
+      run_in<float>(a, FG_SELECT_LEVEL(upfirdn2d_kernels).single);
+    }
+  }
+
+ private:
+  template <class R>
+  static void run_in(Arguments a, RunBlocks<R> blocks) {
+    static constexpr float one = 1;
+    const float* const f = a.filter ? a.filter : &one;
+    const std::int64_t rows = a.y.taps, columns = a.x.taps;
+    Taps x(f, a.separable ? columns : rows * columns, a.flip, a.gain), y(f, rows, a.flip, 1);
+    const Taps all = x;
+    if (!a.separable) {
+      // As near as the arithmetic of the sums can tell.
+      a.separable = separates(all, rows, columns, sizeof(R) == 8 ? 0x1p-52 : 0x1p-24, y, x);
+    }
+    const OwnedBank<R> down(a.y, y.values);
+    std::vector<OwnedBank<R>> owned;
+    for (std::int64_t row = 0; row < (a.separable ? 1 : rows); ++row) {
+      const auto begin = all.values.begin() + row * columns;
+      owned.emplace_back(a.x, a.separable ? x.values : std::vector<double>(begin, begin + columns));
+    }
+    std::vector<Bank<R>> across;
+    for (const OwnedBank<R>& bank : owned) {
+      across.push_back(bank.bank);
+    }
+    const Plan<R> plan{down.bank, across.data(), cut_up(a, across[0], down.bank)};
+    const Cut& c = plan.cut;
+    const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest()) : down.longest() * owned[0].longest();
+    const std::int64_t element_bytes = a.dtype == DType::f64 ? 8 : a.dtype == DType::f32 ? 4 : 2;
+    const bool streaming = a.outer * a.y.out * a.x.out * a.inner * element_bytes >= streaming_bytes;
+    const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
+    torch::stable::parallel_for(0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);
+      std::vector<const R*> sources(terms);
+      std::vector<R> weights(terms);
+      R* const planar = buffers.data() + c.staged;
+      R* const result = planar + c.planar;
+      const Workspace<R> w{buffers.data(), planar, result, result + c.result, sources.data(), weights.data()};
+      blocks(a, plan, w, streaming, begin, end);
+    });
+  }
+};
+
+}  // namespace
+}  // namespace fg::upfirdn2d
+
+FG_REGISTER_UPFIRDN2D(fastgan, CPU, fg::upfirdn2d::Cpu)

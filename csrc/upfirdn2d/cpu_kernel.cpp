@@ -1,0 +1,426 @@
+// Compiled once per instruction set, with FG_CPU_LEVEL naming it.
+//
+// Everything is one primitive, a weighted sum of arrays, over the rows of a block of the output. Along y the arrays are rows
+// of the input, summed where they lie; the sums go into a buffer in L1, with zeros beyond the image. Along x it is that
+// buffer, read from different places, that gives the terms of each phase. Where the image advances by several pixels per
+// period, a row of the buffer is split into one array for each remainder first, and where a period has several outputs
+// their arrays are woven together last, so that every sum runs over neighbouring elements whatever the factors are.
+// A filter that is not separable only has more terms: each of its rows from each of its places.
+#include "cpu_kernel.h"
+
+#include <algorithm>
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::upfirdn2d;
+using I = std::int64_t;
+
+// Rows of n elements, and how far one is from the next.
+struct Rows {
+  I count, n, out_step, source_step;
+};
+
+template <int J, bool Add, class R>
+void sum_of(R* out, const R* const* sources, const R* weights, const Rows& rows) {
+  const R* s[J];
+  R w[J];
+  for (int j = 0; j < J; ++j) {
+    s[j] = sources[j];
+    w[j] = weights[j];
+  }
+  const I n = rows.n;
+  for (I row = 0; row < rows.count; ++row) {
+    R* __restrict const to = out + row * rows.out_step;
+    for (I i = 0; i < n; ++i) {
+      R total = w[0] * s[0][i];
+      for (int j = 1; j < J; ++j) {
+        total += w[j] * s[j][i];
+      }
+      to[i] = Add ? to[i] + total : total;
+    }
+    for (int j = 0; j < J; ++j) {
+      s[j] += rows.source_step;
+    }
+  }
+}
+
+template <bool Add, class R>
+void sum_of_up_to_8(R* out, const R* const* s, const R* w, I count, const Rows& rows) {
+  switch (count) {
+    case 1:
+      return sum_of<1, Add>(out, s, w, rows);
+    case 2:
+      return sum_of<2, Add>(out, s, w, rows);
+    case 3:
+      return sum_of<3, Add>(out, s, w, rows);
+    case 4:
+      return sum_of<4, Add>(out, s, w, rows);
+    case 5:
+      return sum_of<5, Add>(out, s, w, rows);
+    case 6:
+      return sum_of<6, Add>(out, s, w, rows);
+    case 7:
+      return sum_of<7, Add>(out, s, w, rows);
+    default:
+      return sum_of<8, Add>(out, s, w, rows);
+  }
+}
+
+// out[i] = Σ_j weights[j] · sources[j][i], row by row
+template <class R>
+void weighted_sum(R* out, const R* const* sources, const R* weights, I count, const Rows& rows) {
+  if (count == 0) {
+    for (I row = 0; row < rows.count; ++row) {
+      std::fill_n(out + row * rows.out_step, rows.n, R(0));
+    }
+    return;
+  }
+  sum_of_up_to_8<false>(out, sources, weights, std::min<I>(count, 8), rows);
+  for (I j = 8; j < count; j += 8) {
+    sum_of_up_to_8<true>(out, sources + j, weights + j, std::min<I>(count - j, 8), rows);
+  }
+}
+
+// The sums of two phases of as many terms, woven together: out[2i] from the first `count` sources, out[2i + 1] from the others.
+template <int J, class R>
+void woven_sum_of(R* out, const R* const* sources, const R* weights, const Rows& rows) {
+  const R* s[2 * J];
+  R w[2 * J];
+  for (int j = 0; j < 2 * J; ++j) {
+    s[j] = sources[j];
+    w[j] = weights[j];
+  }
+  const I n = rows.n;
+  for (I row = 0; row < rows.count; ++row) {
+    R* __restrict const to = out + row * rows.out_step;
+    for (I i = 0; i < n; ++i) {
+      R even = w[0] * s[0][i], odd = w[J] * s[J][i];
+      for (int j = 1; j < J; ++j) {
+        even += w[j] * s[j][i];
+        odd += w[J + j] * s[J + j][i];
+      }
+      to[2 * i] = even;
+      to[2 * i + 1] = odd;
+    }
+    for (int j = 0; j < 2 * J; ++j) {
+      s[j] += rows.source_step;
+    }
+  }
+}
+
+template <class R>
+bool woven_sum(R* out, const R* const* s, const R* w, I count, const Rows& rows) {
+  switch (count) {
+    case 2:
+      return woven_sum_of<2>(out, s, w, rows), true;
+    case 3:
+      return woven_sum_of<3>(out, s, w, rows), true;
+    case 4:
+      return woven_sum_of<4>(out, s, w, rows), true;
+    default:
+      return false;
+  }
+}
+
+// A row of `length` pixels of `inner` elements into one array for each remainder by `step`, `split` pixels apart.
+template <class R>
+FG_LOCAL void split_row(R* __restrict to, const R* __restrict from, I step, I split, I length, I inner) {
+  if (inner == 1 && step == 2) {
+    R *even = to, *odd = to + split;
+    for (I i = 0; i < length / 2; ++i) {
+      even[i] = from[2 * i];
+      odd[i] = from[2 * i + 1];
+    }
+    if (length % 2) {
+      even[length / 2] = from[length - 1];
+    }
+    return;
+  }
+  for (I remainder = 0; remainder < step; ++remainder) {
+    for (I i = 0, p = remainder; p < length; ++i, p += step) {
+      for (I c = 0; c < inner; ++c) {
+        to[(remainder * split + i) * inner + c] = from[p * inner + c];
+      }
+    }
+  }
+}
+
+// The arrays of a period's phases, each `length` pixels, woven into one of `count` pixels.
+template <class R>
+FG_LOCAL void weave(R* __restrict to, const R* __restrict from, I period, I length, I count, I inner) {
+  if (inner == 1 && period == 2) {
+    const R *even = from, *odd = from + length;
+    for (I i = 0; i < count / 2; ++i) {
+      to[2 * i] = even[i];
+      to[2 * i + 1] = odd[i];
+    }
+    if (count % 2) {
+      to[count - 1] = even[count / 2];
+    }
+    return;
+  }
+  for (I p = 0; p < count; ++p) {
+    for (I c = 0; c < inner; ++c) {
+      to[p * inner + c] = from[(p % period * length + p / period) * inner + c];
+    }
+  }
+}
+
+template <class R>
+class Blocks {
+ public:
+  Blocks(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming)
+      : a_(a),
+        y_(plan.y),
+        x_(*plan.x),
+        plan_(plan),
+        w_(w),
+        streaming_(streaming),
+        native_(a.dtype == DType::f32 || a.dtype == DType::f64),
+        split_(splits(plan.x->advance, a.inner)),
+        inner_(a.inner) {}
+
+  void run(I block) {
+    const Cut& cut = plan_.cut;
+    const I image = block / (cut.across * cut.down);
+    first_x_ = block / cut.down % cut.across * cut.width;
+    first_y_ = block % cut.down * cut.height;
+    periods_ = std::min(cut.width, (a_.x.out + x_.period - 1) / x_.period - first_x_);
+    bands_ = std::min(cut.height, (a_.y.out + y_.period - 1) / y_.period - first_y_);
+    pixels_ = std::min(periods_ * x_.period, a_.x.out - first_x_ * x_.period);
+    rows_ = std::min(bands_ * y_.period, a_.y.out - first_y_ * y_.period);
+    // Input pixels that the block meets along x, and those of them that are in the image.
+    start_ = first_x_ * x_.advance + x_.lowest;
+    length_ = (periods_ - 1) * x_.advance + x_.reach;
+    from_ = std::clamp<I>(start_, 0, a_.x.in);
+    to_ = std::clamp<I>(start_ + length_, from_, a_.x.in);
+
+    open_input(image);
+    const I at = ((image * a_.y.out + first_y_ * y_.period) * a_.x.out + first_x_ * x_.period) * inner_;
+    const bool in_place = native_ && !streaming_;
+    result_ = in_place ? static_cast<R*>(a_.output) + at : w_.result;
+    result_step_ = (in_place ? a_.x.out : pixels_) * inner_;
+    if (a_.separable) {
+      for (I r = 0; r < y_.period; ++r) {
+        filter_down(r);
+      }
+      finish_staging(rows_);
+      filter_across({rows_, 0, result_step_, plan_.cut.staged_row}, result_, [&](I phase) {
+        return add_terms(0, x_, phase, w_.staged);
+      });
+    } else {
+      stage_input();
+      for (I r = 0; r < y_.period; ++r) {
+        const Rows rows{rows_of(r), 0, y_.period * result_step_, y_.advance * plan_.cut.staged_row};
+        filter_across(rows, result_ + r * result_step_, [&](I phase) {
+          I count = 0;
+          for (I t = y_.begin[r]; t < y_.begin[r + 1]; ++t) {
+            const R* const row = w_.staged + (y_.terms[t].at - y_.lowest) * plan_.cut.staged_row;
+            count = add_terms(count, plan_.x[y_.terms[t].tap], phase, row);
+          }
+          return count;
+        });
+      }
+    }
+    if (!in_place) {
+      write(at);
+    }
+  }
+
+ private:
+  // Rows of the block that have phase r.
+  I rows_of(I r) const { return rows_ > r ? (rows_ - r - 1) / y_.period + 1 : 0; }
+
+  // Where row y of the input has pixel from_, as R: in the tensor, or in a copy of what the block meets.
+  const R* input(I y) const { return input_ + (y - input_first_) * input_step_; }
+
+  void open_input(I image) {
+    const I n = (to_ - from_) * inner_, row = a_.x.in * inner_, first = image * a_.y.in * row + from_ * inner_;
+    if (native_) {
+      input_ = static_cast<const R*>(a_.input) + first;
+      input_first_ = 0;
+      input_step_ = row;
+      return;
+    }
+    const I low = first_y_ * y_.advance + y_.lowest, high = low + (bands_ - 1) * y_.advance + y_.reach;
+    input_ = w_.widened;
+    input_first_ = std::clamp<I>(low, 0, a_.y.in);
+    input_step_ = n;
+    for (I y = input_first_; y < std::min(high, a_.y.in); ++y) {
+      R* const to = w_.widened + (y - input_first_) * n;
+      for (I i = 0; i < n; i += block_size) {
+        load(a_.dtype, a_.input, first + y * row + i, to + i, static_cast<int>(std::min<I>(block_size, n - i)));
+      }
+    }
+  }
+
+  // The buffer that a row is staged in before it is split, and where its part inside the image begins.
+  R* row_to_stage(I row) const { return (split_ ? w_.planar : w_.staged) + row * plan_.cut.staged_row; }
+  I before() const { return std::clamp<I>(from_ - start_, 0, length_) * inner_; }
+
+  // Output rows of phase r, filtered along y only.
+  void filter_down(I r) {
+    const I begin = y_.begin[r], count = y_.begin[r + 1] - begin, rows = rows_of(r), n = (to_ - from_) * inner_;
+    const I out_step = y_.period * plan_.cut.staged_row;
+    R* const out = row_to_stage(r) + before();
+    // From row `low` to `high` all taps are in the image, and one call does them.
+    I low = 0, high = rows;
+    if (count > 0) {
+      const I first = first_y_ * y_.advance + y_.terms[begin].at, last = first + count - 1;
+      low = std::clamp<I>(first < 0 ? (-first + y_.advance - 1) / y_.advance : 0, 0, rows);
+      high = std::clamp<I>(last < a_.y.in ? (a_.y.in - 1 - last) / y_.advance + 1 : 0, low, rows);
+    }
+    const auto sum = [&](I row, I many) {
+      I inside = 0;
+      for (I t = begin; t < begin + count; ++t) {
+        if (const I y = (first_y_ + row) * y_.advance + y_.terms[t].at; y >= 0 && y < a_.y.in) {
+          w_.sources[inside] = input(y);
+          w_.weights[inside++] = y_.terms[t].weight;
+        }
+      }
+      weighted_sum(out + row * out_step, w_.sources, w_.weights, inside, {many, n, out_step, y_.advance * input_step_});
+    };
+    for (I row = 0; row < low; ++row) {
+      sum(row, 1);
+    }
+    if (low < high) {
+      sum(low, high - low);
+    }
+    for (I row = high; row < rows; ++row) {
+      sum(row, 1);
+    }
+  }
+
+  // For a filter that is not separable: the input rows that the block meets, rows of zeros beyond the image.
+  void stage_input() {
+    const I rows = (bands_ - 1) * y_.advance + y_.reach, n = (to_ - from_) * inner_;
+    for (I row = 0; row < rows; ++row) {
+      const I y = first_y_ * y_.advance + y_.lowest + row;
+      R* const to = row_to_stage(row) + before();
+      if (y >= 0 && y < a_.y.in) {
+        std::copy_n(input(y), n, to);
+      } else {
+        std::fill_n(to, n, R(0));
+      }
+    }
+    finish_staging(rows);
+  }
+
+  // Zeros where the image ends along x, and the split. The zeros of the block before stay, where nothing was written to them.
+  void finish_staging(I rows) {
+    const bool overwritten = split_ && x_.period > 1;
+    if (first_x_ != clean_x_ || rows > clean_rows_ || overwritten) {
+      const I left = before(), inside = (to_ - from_) * inner_, all = length_ * inner_;
+      for (I row = 0; row < rows; ++row) {
+        R* const staged = row_to_stage(row);
+        std::fill_n(staged, left, R(0));
+        std::fill_n(staged + left + inside, all - left - inside, R(0));
+      }
+      clean_x_ = first_x_;
+      clean_rows_ = rows;
+    }
+    for (I row = 0; split_ && row < rows; ++row) {
+      split_row(w_.staged + row * plan_.cut.staged_row, row_to_stage(row), x_.advance, plan_.cut.split, length_, inner_);
+    }
+  }
+
+  // The terms of one phase along x as sources of a sum, after the `count` that are there.
+  I add_terms(I count, const Bank<R>& bank, I phase, const R* staged) const {
+    for (I t = bank.begin[phase]; t < bank.begin[phase + 1]; ++t) {
+      const I offset = bank.terms[t].at - x_.lowest, step = x_.advance;
+      const I pixel = split_ ? offset % step * plan_.cut.split + offset / step : offset;
+      w_.sources[count] = staged + pixel * inner_;
+      w_.weights[count] = bank.terms[t].weight;
+      ++count;
+    }
+    return count;
+  }
+
+  // `terms(phase)` fills in the sources of a phase and says how many there are.
+  template <class Terms>
+  void filter_across(Rows rows, R* out, Terms terms) {
+    const I period = x_.period;
+    if (inner_ >= long_inner && (period > 1 || x_.advance > 1)) {
+      rows.n = inner_;
+      for (I phase = 0; phase < period; ++phase) {
+        const I count = terms(phase);
+        for (I pixel = phase; pixel < pixels_; pixel += period) {
+          weighted_sum(out + pixel * inner_, w_.sources, w_.weights, count, rows);
+          for (I t = 0; t < count; ++t) {
+            w_.sources[t] += x_.advance * inner_;
+          }
+        }
+      }
+    } else if (period == 1) {
+      rows.n = pixels_ * inner_;
+      const I count = terms(0);
+      weighted_sum(out, w_.sources, w_.weights, count, rows);
+    } else if (!weave_across(rows, out)) {
+      const I n = periods_ * inner_;
+      for (I phase = 0; phase < period; ++phase) {
+        const I count = terms(phase);
+        weighted_sum(w_.planar + phase * n, w_.sources, w_.weights, count, {rows.count, n, period * n, rows.source_step});
+      }
+      for (I row = 0; row < rows.count; ++row) {
+        weave(out + row * rows.out_step, w_.planar + row * period * n, period, periods_, pixels_, inner_);
+      }
+    }
+  }
+
+  // The case of a separable filter at twice the width: both phases in one sum, which leaves nothing to weave.
+  bool weave_across(Rows rows, R* out) const {
+    if (!a_.separable || x_.period != 2 || inner_ != 1 || pixels_ % 2 != 0) {
+      return false;
+    }
+    const I count = add_terms(0, x_, 0, w_.staged);
+    rows.n = periods_;
+    return add_terms(count, x_, 1, w_.staged) == 2 * count && woven_sum(out, w_.sources, w_.weights, count, rows);
+  }
+
+  // The block from its buffer to the tensor.
+  void write(I at) const {
+    const bool whole = pixels_ == a_.x.out;  // then its rows follow each other in the tensor too
+    const I pieces = whole ? 1 : rows_, n = (whole ? rows_ : 1) * pixels_ * inner_;
+    for (I piece = 0; piece < pieces; ++piece) {
+      const R* const from = result_ + piece * n;
+      const I to = at + piece * a_.x.out * inner_, step = native_ ? n : block_size;
+      for (I i = 0; i < n; i += step) {
+        store(a_.dtype, a_.output, to + i, from + i, static_cast<int>(std::min(step, n - i)), streaming_);
+      }
+    }
+  }
+
+  const Arguments& a_;
+  const Bank<R>&y_, &x_;
+  const Plan<R>& plan_;
+  const Workspace<R>& w_;
+  const bool streaming_, native_;
+  const bool split_;  // a staged row lies in one array for each remainder of the advance
+  const I inner_;
+  I first_x_ = 0, first_y_ = 0, periods_ = 0, bands_ = 0;  // the block, in periods
+  I pixels_ = 0, rows_ = 0;                                // and in outputs
+  I start_ = 0, length_ = 0, from_ = 0, to_ = 0;
+  I clean_x_ = -1, clean_rows_ = 0;  // the zeros that are in the staging buffer
+  const R* input_ = nullptr;
+  I input_first_ = 0, input_step_ = 0;
+  R* result_ = nullptr;
+  I result_step_ = 0;
+};
+
+template <class R>
+void run(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin, I end) {
+  Blocks<R> blocks(a, plan, w, streaming);
+  for (I block = begin; block < end; ++block) {
+    blocks.run(block);
+  }
+  if (streaming) {
+    stream_fence();
+  }
+}
+
+}  // namespace
+
+extern const Kernels upfirdn2d_kernels = {run<float>, run<double>};
+
+}  // namespace fg::FG_CPU_LEVEL

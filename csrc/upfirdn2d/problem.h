@@ -1,0 +1,44 @@
+// One run of upfirdn2d, in plain types: what the glue fills in and every kernel reads.
+#pragma once
+
+#include <cstdint>
+#include <numeric>
+
+#include "../common/dtype.h"
+
+namespace fg::upfirdn2d {
+
+// One axis: out[o] = Σ_k h[k] · in[(o·down - pad + k) / up] over the taps k where the division is even and its result is in the
+// image. h is the filter turned round, or as it is if `flip`.
+struct Axis {
+  std::int64_t in, out, up, down, pad, taps;
+};
+
+// The same as a bank of small filters, which meets no inserted zero. With o = q·period + r, all outputs of one r have one phase:
+//   out[q·period + r] = Σ_j h[tap + j·up] · in[q·advance + first + j]   over 0 <= j < count
+struct Phase {
+  std::int64_t first, tap, count;
+};
+
+static constexpr std::int64_t period(const Axis& a) { return a.up / std::gcd(a.up, a.down); }
+static constexpr std::int64_t advance(const Axis& a) { return a.down / std::gcd(a.up, a.down); }
+
+static constexpr Phase phase(const Axis& a, std::int64_t r) {
+  const std::int64_t start = r * a.down - a.pad;
+  const std::int64_t tap = ((-start) % a.up + a.up) % a.up;
+  return {(start + tap) / a.up, tap, tap < a.taps ? (a.taps - 1 - tap) / a.up + 1 : 0};
+}
+
+struct Arguments {
+  DType dtype;
+  std::int64_t outer, inner;  // memory is [outer][y][x][inner]: of contiguous images inner is 1, of channels_last ones C
+  Axis x, y;
+  const void* input = nullptr;
+  void* output = nullptr;
+  const float* filter = nullptr;  // [taps], or [taps_y][taps_x] if not separable; null for none: one tap of 1. On the device
+  bool separable = true;
+  bool flip = false;
+  double gain = 1;
+};
+
+}  // namespace fg::upfirdn2d

@@ -1,0 +1,354 @@
+// The fast paths of upfirdn2d. A block copies the input of a tile into shared memory as it is, filters its rows into a
+// second array, and the columns of that into the output. A thread holds a patch of outputs, 4 columns in the first pass
+// and V columns by a few rows in the second, and what it reads slides past: each value is loaded once for all outputs of
+// the patch. Taps, phases and where a window starts within a vector are constants of the code, so that windows stay in
+// registers.
+//
+// Size: up to 4,096 outputs, 128 or 64 wide, as far as 48 KB of shared memory go. 64 by 64 with 4 taps take 36 KB in
+// float32, which leaves room for six blocks on an SM of an H100, and reads 5% of the rows twice, mostly from the L2
+// cache. Small images share a block, so that each of its threads has work.
+//
+// Of filters with fewer taps than the next larger path (3, 5, ...), the missing taps are coefficients of 0, which
+// is the same for every finite pixel.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "axis.cuh"
+
+namespace fg::upfirdn2d {
+
+// Calls f with value, one of 0 .. N-1 and the same for the whole block, as a compile-time constant.
+template <int N, class F>
+FG_DEVICE void with_constant(int value, F&& f) {
+  if constexpr (N > 1) {
+    if (value < N - 1) {
+      return with_constant<N - 1>(value, f);
+    }
+  }
+  f(std::integral_constant<int, N - 1>{});
+}
+
+// n / d without a division, for n · d < 2^18.
+struct Divisor {
+  unsigned magic;
+
+  explicit Divisor(int d) : magic((1u << 18) / d + 1) {}
+  FG_DEVICE int divide(int n) const { return static_cast<int>(n * magic >> 18); }
+};
+
+// An axis as the tiles see it: P phases of J taps, the second of which starts `late` (0 or 1) pixels after the first.
+struct TileAxis {
+  std::int64_t in, out, first, up, taps;
+  std::int64_t tap[2];
+  int late;
+  int tile;  // outputs
+  int span;  // inputs
+  unsigned tiles;
+};
+
+struct Tiles {
+  TileAxis x, y;
+  std::int64_t images;
+  int stacked;      // images of a block; their rows are one below the other
+  int vectors;      // of an input row
+  int quad_stride;  // from the even to the odd quads of a row
+  bool wide_input, wide_output;
+  Filter filter;
+  float gain;
+  Divisor by_vectors, by_span, by_quads, by_columns, by_patches;
+};
+
+template <int V>
+inline constexpr int tile_threads = 1024 / V;
+
+template <int A>
+inline constexpr int patch_rows = A == 2 ? 2 : 4;  // a smaller tile has to keep as many threads busy
+
+// A position as an index of the tile, from 0 to `limit`.
+FG_DEVICE int clipped(std::int64_t position, int limit) {
+  return position < 0 ? 0 : position < limit ? static_cast<int>(position) : limit;
+}
+
+// Filtered rows are stored in quads of 4 columns: in order, or the even ones and then the odd ones where a thread of
+// the second pass takes two, so that neighbours read neighbouring quads: no bank conflicts.
+template <int V>
+FG_DEVICE int quad_at(int quad, int stride) {
+  return quad % (V / 4) * stride + quad / (V / 4) * 4;
+}
+
+// Number i of coefficients[axis][r][j], the gain in those of y.
+template <int P, int J>
+FG_DEVICE float coefficient(const Tiles& t, int i) {
+  const bool is_y = i >= P * J;
+  const TileAxis& axis = is_y ? t.y : t.x;
+  const std::int64_t k = (i / J % P == 0 ? axis.tap[0] : axis.tap[1]) + i % J * axis.up;
+  return k < axis.taps ? t.filter.at(t.filter.index(k, axis.taps)) * (is_y ? t.gain : 1.0f) : 0.0f;
+}
+
+// The input of the tile, zero outside the image. `fetch(values, from, column, begin, end)` gets V elements of a row of
+// the image, of which those from begin to end are inside.
+template <class T, int V, class Fetch>
+FG_DEVICE void load_tile(
+    T* tile, const T* input, const Tiles& t, std::int64_t first_image, std::int64_t top, std::int64_t left,
+    const Fetch& fetch) {
+  constexpr int at_once = 4;  // in flight
+  const int row_begin = clipped(-top, t.y.span), row_end = clipped(t.y.in - top, t.y.span);
+  const int begin = clipped(-left, t.vectors * V), end = clipped(t.x.in - left, t.vectors * V);
+  const int images = clipped(t.images - first_image, t.stacked), total = t.stacked * t.y.span * t.vectors;
+  const T* const images_from = input + first_image * t.y.in * t.x.in;
+#pragma unroll 1
+  for (int first = threadIdx.x; first < total; first += at_once * tile_threads<V>) {
+    Vec<T, V> values[at_once] = {};
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) {
+      const int i = first + k * tile_threads<V>;
+      const int line = t.by_vectors.divide(i), column = (i - line * t.vectors) * V;
+      const int image = t.by_span.divide(line), row = line - image * t.y.span;
+      if (image < images && row >= row_begin && row < row_end) {
+        fetch(values[k], images_from + (image * t.y.in + top + row) * t.x.in + left + column, column, begin, end);
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) {
+      const int i = first + k * tile_threads<V>;
+      if (i < total) {
+        store_shared(tile + i * V, values[k]);
+      }
+    }
+  }
+}
+
+// tile -> filtered: 4 outputs at a time from a window that starts `Offset` elements after a vector of `Width`.
+template <class T, int P, int A, int J, int V, int Offset, int Late, int Width>
+FG_DEVICE void filter_rows(
+    const T* tile, float* filtered, const Tiles& t, int skipped, const float (&coefficients)[2][P][J]) {
+  constexpr int window = (4 / P - 1) * A + Late * (P - 1) + J, reads = (Offset + window + Width - 1) / Width;
+  float h[P][J];
+#pragma unroll
+  for (int i = 0; i < P * J; ++i) {
+    h[i / J][i % J] = coefficients[0][i / J][i % J];
+  }
+  const int quads = t.x.tile / 4;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < t.stacked * t.y.span * quads; i += blockDim.x) {
+    const int line = t.by_quads.divide(i), quad = i - line * quads;
+    const T* from = tile + line * t.vectors * V + quad * (4 / P * A) + skipped;
+    float in[reads * Width];
+#pragma unroll
+    for (int k = 0; k < reads; ++k) {
+      const Vec<T, Width> values = load_vec<Width>(from + k * Width);
+#pragma unroll
+      for (int e = 0; e < Width; ++e) {
+        in[k * Width + e] = to_accumulate(values[e]);
+      }
+    }
+    Vec<float, 4> out;
+#pragma unroll
+    for (int o = 0; o < 4; ++o) {
+      const int r = o % P, start = Offset + o / P * A + r * Late;
+      out[o] = h[r][0] * in[start];
+#pragma unroll
+      for (int j = 1; j < J; ++j) {
+        out[o] += h[r][j] * in[start + j];
+      }
+    }
+    store_shared(filtered + line * (V / 4) * t.quad_stride + quad_at<V>(quad, t.quad_stride), out);
+  }
+}
+
+// filtered -> output: a patch of V columns, down which a window slides.
+template <class T, int P, int A, int J, int V, int Late>
+FG_DEVICE void filter_columns(
+    const float* filtered, T* output, const Tiles& t, std::int64_t first_image, std::int64_t y0, std::int64_t x0,
+    const float (&coefficients)[2][P][J]) {
+  constexpr int rows = patch_rows<A>, window = (rows / P - 1) * A + Late * (P - 1) + J;
+  float h[P][J];
+#pragma unroll
+  for (int i = 0; i < P * J; ++i) {
+    h[i / J][i % J] = coefficients[1][i / J][i % J];
+  }
+  const int columns = t.x.tile / V, patches = t.y.tile / rows, pitch = V / 4 * t.quad_stride;
+  const int width = clipped(t.x.out - x0, t.x.tile), height = clipped(t.y.out - y0, t.y.tile);
+  const int images = clipped(t.images - first_image, t.stacked);
+  T* const images_to = output + (first_image * t.y.out + y0) * t.x.out + x0;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < t.stacked * patches * columns; i += blockDim.x) {
+    const int strip = t.by_columns.divide(i), column = i - strip * columns;
+    const int image = t.by_patches.divide(strip), patch = strip - image * patches;
+    const int y = patch * rows, x = column * V;
+    if (image >= images || y >= height || x >= width) {
+      continue;
+    }
+    const float* from = filtered + (image * t.y.span + patch * (rows / P * A)) * pitch + column * 4;
+    float sums[rows][V] = {};
+#pragma unroll
+    for (int k = 0; k < window; ++k) {
+#pragma unroll
+      for (int part = 0; part < V / 4; ++part) {
+        const Vec<float, 4> in = load_vec<4>(from + k * pitch + part * t.quad_stride);
+#pragma unroll
+        for (int o = 0; o < rows; ++o) {
+          const int r = o % P, j = k - o / P * A - r * Late;
+          if (j >= 0 && j < J) {
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+              sums[o][part * 4 + e] += h[r][j] * in[e];
+            }
+          }
+        }
+      }
+    }
+    T* to = images_to + (image * t.y.out + y) * t.x.out + x;
+#pragma unroll
+    for (int o = 0; o < rows; ++o) {
+      if (y + o < height) {
+        Vec<T, V> values;
+#pragma unroll
+        for (int e = 0; e < V; ++e) {
+          values[e] = from_accumulate<T>(sums[o][e]);
+        }
+        if (t.wide_output) {
+          store_vec(to + o * t.x.out, values);
+        } else {
+#pragma unroll
+          for (int e = 0; e < V; ++e) {
+            if (x + e < width) {
+              to[o * t.x.out + e] = values[e];
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T, int P, int A, int J, int V>
+__global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T* output, Tiles t) {
+  FG_DYN_SHARED(unsigned char, memory);
+  FG_SHARED(float, coefficients, [2][P][J]);
+  T* tile = reinterpret_cast<T*>(memory);
+  float* filtered = reinterpret_cast<float*>(tile + t.stacked * t.y.span * t.vectors * V);
+
+  const unsigned tile_x = blockIdx.x % t.x.tiles, rest = blockIdx.x / t.x.tiles, tile_y = rest % t.y.tiles;
+  const std::int64_t first_image = static_cast<std::int64_t>(rest / t.y.tiles) * t.stacked;
+  const std::int64_t x0 = static_cast<std::int64_t>(tile_x) * t.x.tile;
+  const std::int64_t y0 = static_cast<std::int64_t>(tile_y) * t.y.tile;
+  const std::int64_t start = x0 / P * A + t.x.first, top = y0 / P * A + t.y.first;
+  const int shift = static_cast<int>(start & (V - 1));
+  const std::int64_t left = start - shift;  // a multiple of V
+
+  float mine = 0;  // read before the tile is, stored after it
+  if (threadIdx.x < 2 * P * J) {
+    mine = coefficient<P, J>(t, threadIdx.x);
+  }
+  if (t.wide_input) {
+    const auto fetch = [](Vec<T, V>& values, const T* from, int column, int begin, int end) {
+      if (column >= begin && column < end) {
+        values = load_vec<V>(from);
+      }
+    };
+    load_tile<T, V>(tile, input, t, first_image, top, left, fetch);
+  } else {
+    const auto fetch = [](Vec<T, V>& values, const T* from, int column, int begin, int end) {
+#pragma unroll
+      for (int e = 0; e < V; ++e) {
+        if (column + e >= begin && column + e < end) {
+          values[e] = from[e];
+        }
+      }
+    };
+    load_tile<T, V>(tile, input, t, first_image, top, left, fetch);
+  }
+  if (threadIdx.x < 2 * P * J) {
+    coefficients[threadIdx.x / (P * J)][threadIdx.x / J % P][threadIdx.x % J] = mine;
+  }
+  __syncthreads();
+
+  constexpr int width = 4 / P * A < 4 ? 2 : 4;  // what the starts of all windows are multiples of, but for the offset
+  with_constant<width>(shift % width, [&](auto offset) {
+    with_constant<P>(t.x.late, [&](auto late) {
+      filter_rows<T, P, A, J, V, decltype(offset)::value, decltype(late)::value, width>(
+          tile, filtered, t, shift - decltype(offset)::value, coefficients);
+    });
+  });
+  __syncthreads();
+
+  with_constant<P>(t.y.late, [&](auto late) {
+    filter_columns<T, P, A, J, V, decltype(late)::value>(filtered, output, t, first_image, y0, x0, coefficients);
+  });
+}
+
+// ---- host side
+
+template <class T, int P, int A, int J>
+cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
+  constexpr int V = vec_width<T>, rows = patch_rows<A>, widest = A == 2 ? 64 : 128, highest = 64, pixels = 4096;
+  const auto axis = [](const Axis& from, int tile) {
+    const Phase p = phase(from, 0), q = phase(from, P - 1);
+    const int late = static_cast<int>(q.first - p.first), span = (tile / P - 1) * A + late + J;
+    const unsigned tiles = static_cast<unsigned>(divide_up(from.out, tile));
+    return TileAxis{from.in, from.out, p.first, from.up, from.taps, {p.tap, q.tap}, late, tile, span, tiles};
+  };
+  TileAxis x = axis(a.x, even_tile(a.x.out, widest, V)), y{};
+  const int vectors = (x.span + 2 * V - 2) / V;  // wherever in a vector a tile starts
+  const int quad_stride = V == 4 ? x.tile : x.tile / (V / 4) + 16;
+  const std::int64_t row_bytes = vectors * V * sizeof(T) + V / 4 * quad_stride * sizeof(float);
+  for (int limit = std::min(pixels / x.tile, highest);; limit /= 2) {
+    y = axis(a.y, even_tile(a.y.out, std::max(limit, rows), rows));
+    if (y.span * row_bytes <= shared_limit || limit <= rows) {
+      break;
+    }
+  }
+  // Images of a block: as many as give each thread a vector to load, and more while there are blocks enough for a GPU.
+  const std::int64_t tiles = divide_up(a.x.out, x.tile) * divide_up(a.y.out, y.tile), enough_blocks = 512;
+  const std::int64_t filled = tile_threads<V> / (y.span * vectors);
+  const std::int64_t wanted = std::max(filled, a.outer * tiles / enough_blocks);
+  const std::int64_t room = std::min(shared_limit / (y.span * row_bytes), std::int64_t{pixels / (x.tile * y.tile)});
+  const std::int64_t stacked = std::max<std::int64_t>(1, std::min({wanted, room, a.outer}));
+  const std::int64_t grid = tiles * divide_up(a.outer, stacked);
+  if (divide_up(a.x.out, x.tile) > grid_limit || divide_up(a.y.out, y.tile) > grid_limit || grid > grid_limit) {
+    return cudaErrorInvalidConfiguration;
+  }
+  const T* input = static_cast<const T*>(a.input);
+  T* output = static_cast<T*>(a.output);
+  const Tiles t{x, y, a.outer, static_cast<int>(stacked), vectors, quad_stride,
+                a.x.in % V == 0 && is_vec_aligned<V>(input), a.x.out % V == 0 && is_vec_aligned<V>(output),
+                {a.filter, a.flip}, static_cast<float>(a.gain),
+                Divisor(vectors), Divisor(y.span), Divisor(x.tile / 4), Divisor(x.tile / V), Divisor(y.tile / rows)};
+  return fg_launch(tile_kernel<T, P, A, J, V>, dim3(static_cast<unsigned>(grid)), dim3(tile_threads<V>),
+                   static_cast<std::size_t>(stacked * y.span * row_bytes), stream, input, output, t);
+}
+
+// Whether one of the tile kernels ran, with its error. Half of its products at least are those of real taps.
+template <class T>
+bool try_tiles(const Arguments& a, cudaStream_t stream, cudaError_t& error) {
+  const std::int64_t p = period(a.x), d = advance(a.x), most = std::max(most_taps(a.x), most_taps(a.y));
+  const bool alike = period(a.y) == p && advance(a.y) == d;
+  if (a.inner != 1 || !a.separable || !alike || p > 2 || d > 2 || p * d > 2 || most > 12) {
+    return false;
+  }
+  const std::int64_t fewest = std::min(fewest_taps(a.x), fewest_taps(a.y));
+  const auto fits = [&](std::int64_t taps) { return most <= taps && taps <= 2 * fewest; };
+  const auto with_taps = [&](auto period, auto advance, auto... taps) {
+    constexpr int P = decltype(period)::value, A = decltype(advance)::value;
+    const auto ran = [&](auto j) {
+      constexpr int J = decltype(j)::value;
+      return fits(J) && (error = run_tiles<T, P, A, J>(a, stream), true);
+    };
+    return (ran(taps) || ...);
+  };
+  constexpr std::integral_constant<int, 1> one;
+  constexpr std::integral_constant<int, 2> two;
+  constexpr std::integral_constant<int, 3> three;
+  constexpr std::integral_constant<int, 4> four;
+  constexpr std::integral_constant<int, 6> six;
+  constexpr std::integral_constant<int, 8> eight;
+  constexpr std::integral_constant<int, 12> twelve;
+  return p == 2   ? with_taps(two, one, two, three, four, six)
+         : d == 2 ? with_taps(one, two, four, six, eight, twelve)
+                  : with_taps(one, one, four, six, eight, twelve);
+}
+
+}  // namespace fg::upfirdn2d

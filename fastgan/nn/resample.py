@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from fastgan import ops
+
+Taps = Sequence[float] | Sequence[Sequence[float]] | Tensor
+
+
+class _Filtered(nn.Module):
+    """Holds a filter. It is a setting, not a weight: it isn't in the state dict, and stays float32 under ``.half()``."""
+
+    filter: Tensor
+
+    def __init__(self, taps: Taps, **options: Any) -> None:
+        super().__init__()
+        f = ops.setup_filter(taps)
+        if f is None:
+            raise TypeError("taps must be the taps of a filter, got None")
+        self.register_buffer("filter", f, persistent=False)
+        self.options = options
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> _Filtered:
+        f = self.filter
+        super()._apply(fn, recurse)
+        self.filter = f.to(self.filter.device)
+        return self
+
+    def extra_repr(self) -> str:
+        return ", ".join(
+            [f"taps={list(self.filter.shape)}", *(f"{name}={value}" for name, value in self.options.items())]
+        )
+
+
+class Blur(_Filtered):
+    """Low-pass filter that keeps the size: :func:`fastgan.ops.filter2d` as a layer.
+
+    Args:
+        taps: ``[taps]`` for both axes or ``[taps_y, taps_x]``; normalised to sum 1. The default is the binomial filter
+            of Zhang 2019 and Karras et al. 2019.
+
+    Shape:
+        ``[N, C, H, W]`` → the same.
+    """
+
+    def __init__(self, taps: Taps = (1, 3, 3, 1)) -> None:
+        super().__init__(taps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.filter2d(x, self.filter)
+
+
+class Upsample2d(_Filtered):
+    """Upsampling by a whole factor with a filter against imaging: :func:`fastgan.ops.upsample2d` as a layer.
+
+    Args:
+        taps: as in :class:`Blur`; at least ``up`` of them. ``[1, 1]`` repeats pixels, ``[1, 2, 1]`` is bilinear.
+        up: factor of both axes, or ``(x, y)``.
+
+    Shape:
+        ``[N, C, H, W]`` → ``[N, C, H·up, W·up]``.
+    """
+
+    def __init__(self, taps: Taps = (1, 3, 3, 1), *, up: int | Sequence[int] = 2) -> None:
+        super().__init__(taps, up=up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.upsample2d(x, self.filter, **self.options)
+
+
+class Downsample2d(_Filtered):
+    """Downsampling by a whole factor with a filter against aliasing: :func:`fastgan.ops.downsample2d` as a layer.
+
+    Args:
+        taps: as in :class:`Blur`. ``[1, 1]`` averages pixels.
+        down: factor of both axes, or ``(x, y)``.
+
+    Shape:
+        ``[N, C, H, W]`` → ``[N, C, H // down, W // down]``.
+    """
+
+    def __init__(self, taps: Taps = (1, 3, 3, 1), *, down: int | Sequence[int] = 2) -> None:
+        super().__init__(taps, down=down)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.downsample2d(x, self.filter, **self.options)

@@ -1,0 +1,58 @@
+"""upfirdn2d in plain PyTorch: zeros are inserted, padded and convolved, as the definition says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """The layout of the result: channels_last where the channels of ``x`` are its fastest dimension."""
+    if x.shape[1] > 1 and not x.is_contiguous() and x.stride(1) == 1:
+        return torch.channels_last
+    return torch.contiguous_format
+
+
+def axis_taps(f: Tensor | None) -> tuple[int, int]:
+    """Number of taps along x and y."""
+    return (1, 1) if f is None else (f.shape[-1], f.shape[0])
+
+
+def crop(before: int, after: int, length: int) -> slice:
+    """What negative padding leaves of ``length``."""
+    return slice(max(-before, 0), length - max(-after, 0))
+
+
+def upfirdn2d(
+    x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int], size: Sequence[int],
+    flip: bool, gain: float,
+) -> Tensor:  # fmt: skip
+    """Each pair is ``(x, y)``: ``pad`` what is put before the first row and column, ``size`` that of the output."""
+    n, c, h, w = x.shape
+    if not x.numel():
+        return x.sum() + x.new_zeros((n, c, size[1], size[0]))
+    y = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    y = y.reshape(n * c, 1, h, 1, w, 1)
+    y = F.pad(y, (0, up[0] - 1, 0, 0, 0, up[1] - 1)).reshape(n * c, 1, h * up[1], w * up[0])
+    after = [
+        (size[i] - 1) * down[i] + axis_taps(f)[i] - pad[i] - length * up[i] for i, length in ((0, w), (1, h))
+    ]
+    sides = (pad[0], after[0], pad[1], after[1])
+    y = F.pad(
+        y, [max(side, 0) for side in sides]
+    )  # before cropping, which may take more than there is of the image
+    y = y[:, :, crop(pad[1], after[1], y.shape[2]), crop(pad[0], after[0], y.shape[3])]
+    if f is not None:
+        taps = f.to(y.dtype) if flip else f.to(y.dtype).flip(list(range(f.ndim)))
+        weights = [taps] if f.ndim == 2 else [taps[None, :], taps[:, None]]
+        for weight in weights:
+            y = F.conv2d(y, weight[None, None])
+    y = (y[:, :, :: down[1], :: down[0]] * gain).to(x.dtype)
+    # By way of one dimension, after which the strides are those of the layout also where a size is 1.
+    if memory_format(x) == torch.channels_last:
+        y = y.reshape(n, c, size[1], size[0]).permute(0, 2, 3, 1).reshape(-1)
+        return y.view(n, size[1], size[0], c).permute(0, 3, 1, 2)
+    return y.reshape(-1).view(n, c, size[1], size[0])

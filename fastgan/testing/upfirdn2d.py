@@ -1,0 +1,298 @@
+"""The :class:`OpSpec` of upfirdn2d."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan import ops
+from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
+from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
+
+Layout = Callable[[Tensor], Tensor]
+
+
+def upfirdn2d(x: Tensor, *, f: Tensor | None, **options: Any) -> Tensor:
+    """The op with its filter among the options, for it has no gradient; the filter follows ``x`` to its device."""
+    return ops.upfirdn2d(x, None if f is None else f.to(x.device), **options)
+
+
+def _image(shape: Sequence[int], seed: int) -> Tensor:
+    """Values that bfloat16 holds exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
+
+
+def taps(*shape: int) -> Tensor:
+    """A filter without any symmetry, so that one that is turned round or transposed is seen."""
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, generator=generator) / torch.tensor(shape).prod()
+
+
+def _sample(
+    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, *, large: bool = False,
+    small: bool = False, **options: Any,
+) -> Sample:  # fmt: skip
+    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
+        x = _image(shape, len(id)).to(device, dtype)
+        return (x if layout is None else layout(x),)
+
+    return Sample(id, tensors, {"f": f, **options}, large=large, small=small)
+
+
+#: The three uses in a network: factors, and padding before and after for that many taps.
+USES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "up2": lambda t: {"up": 2, "padding": ((t + 1) // 2, (t - 2) // 2) * 2, "gain": 4.0},
+    "down2": lambda t: {"down": 2, "padding": ((t - 1) // 2, (t - 2) // 2) * 2},
+    "filter": lambda t: {"padding": (t // 2, (t - 1) // 2) * 2},
+}
+
+
+def _samples() -> list[Sample]:
+    # The batch and channels of small samples are such that torch's own convolution compiles once for all batches.
+    found = []
+    for use, options in USES.items():
+        for t in (4, 6, 8, 12):
+            found.append(_sample(f"{use}-{t}", (3, 3, 9, 14), taps(t), small=t == 4, **options(t)))
+        found += [
+            _sample(f"{use}-4-channels_last", (2, 8, 6, 5), taps(4), channels_last, **options(4)),
+            _sample(f"{use}-8-channels_last", (1, 3, 10, 9), taps(8), channels_last, **options(8)),
+            _sample(f"{use}-3", (2, 2, 7, 8), taps(3), **options(3)),
+            _sample(f"{use}-5", (1, 2, 8, 6), taps(5), **options(5)),
+            _sample(f"{use}-4x4", (2, 3, 8, 10), taps(4, 4), **options(4)),
+            _sample(f"{use}-4x4-channels_last", (2, 4, 6, 7), taps(4, 4), channels_last, **options(4)),
+            _sample(f"{use}-vectors", (1, 2, 40, 80), taps(4), **options(4)),
+            _sample(f"{use}-several-tiles", (1, 2, 75, 150), taps(4), **options(4)),
+            _sample(f"{use}-one-pixel", (3, 2, 1, 1), taps(4), **{**options(4), "padding": 2}),
+            _sample(f"{use}-unaligned", (1, 2, 16, 32), taps(4), unaligned, **options(4)),
+            _sample(f"{use}-wide-channels_last", (1, 70, 5, 6), taps(4), channels_last, **options(4)),
+        ]
+    found += [
+        _sample("none", (3, 3, 5, 6), None, small=True),
+        _sample("none-up", (3, 3, 5, 6), None, up=2, small=True),
+        _sample("none-up-channels_last", (2, 4, 5, 6), None, channels_last, up=3),
+        _sample("none-down", (2, 3, 5, 6), None, down=2),
+        _sample("none-padding", (2, 3, 5, 6), None, padding=(1, 2, 3, 0)),
+        _sample("3x5", (3, 3, 8, 9), taps(3, 5), padding=2, small=True),
+        _sample("1x4", (2, 3, 8, 9), taps(1, 4), padding=(2, 1, 0, 0), up=(2, 1)),
+        _sample("outer-product", (2, 3, 8, 9), taps(4)[:, None] * taps(5), up=2, padding=3),
+        _sample("up3-down2", (3, 3, 7, 8), taps(7), up=3, down=2, padding=3, small=True),
+        _sample("up2-down3", (2, 3, 9, 8), taps(6), up=2, down=3, padding=(4, 1)),
+        _sample("up2-down3-channels_last", (2, 3, 9, 8), taps(6), channels_last, up=2, down=3, padding=(4, 1)),
+        _sample("up4-down4", (1, 2, 6, 9), taps(9), up=4, down=4, padding=4),
+        _sample("up2-down6", (1, 2, 20, 21), taps(5), up=2, down=6, padding=1),
+        _sample("per-axis", (3, 3, 7, 8), taps(4), up=(3, 1), down=(1, 2), padding=(3, 2, 1, 1), small=True),
+        _sample("per-axis-2d", (2, 3, 9, 7), taps(3, 4), up=(1, 2), down=(3, 2), padding=(3, 2, 1, 4)),
+        _sample("up5-3", (1, 2, 4, 5), taps(3), up=5, padding=2),  # phases without a tap
+        _sample("up5-3-channels_last", (2, 3, 4, 5), taps(3), channels_last, up=5, padding=2),
+        _sample("crop", (3, 3, 9, 12), taps(4), padding=(-2, 1, -1, -3), small=True),
+        _sample("crop-up", (2, 3, 6, 7), taps(4), up=2, padding=(-3, -2, 4, -1)),
+        _sample("crop-down-channels_last", (2, 4, 9, 11), taps(4), channels_last, down=2, padding=(-1, -3, 2, -2)),
+        _sample("crop-all", (2, 3, 4, 5), taps(3), padding=(-8, 20, 1, 1)),
+        _sample("padding-larger", (2, 2, 3, 3), taps(4), up=2, padding=(20, 17, 3, 31)),
+        _sample("flip", (2, 3, 6, 7), taps(4), flip_filter=True, padding=2),
+        _sample("flip-2d", (2, 3, 6, 7), taps(2, 5), flip_filter=True, padding=2, up=2),
+        _sample("gain", (2, 3, 6, 7), taps(4), gain=-2.5, padding=2),
+        _sample("gain-zero", (2, 3, 6, 7), taps(4), gain=0.0, padding=2),
+        _sample("one-tap", (2, 3, 6, 7), taps(1), up=2, down=2),
+        _sample("one-output", (2, 3, 6, 7), taps(6, 7)),
+        _sample("many-taps", (1, 2, 40, 45), taps(31), down=4, padding=15),
+        _sample("many-taps-2d", (1, 2, 9, 9), taps(13, 13), padding=6),
+        _sample("far-down", (1, 2, 30, 31), taps(3), down=9, padding=1),
+        _sample("transposed", (3, 2, 8, 9), taps(4), transposed, padding=2),
+        _sample("every-other", (2, 3, 8, 6), taps(4), every_other, up=2, padding=(2, 1)),
+        _sample("expanded", (3, 4, 8, 9), taps(4), expanded, down=2, padding=1),
+        _sample("wide-row", (1, 1, 3, 1300), taps(4), **USES["filter"](4)),
+        _sample("wide-row-up", (1, 1, 2, 700), taps(4), **USES["up2"](4)),
+        _sample("wide-row-down", (1, 1, 4, 2500), taps(4), **USES["down2"](4)),
+        _sample("empty-batch", (0, 3, 4, 4), taps(4), padding=2),
+        _sample("no-channels", (2, 0, 4, 4), taps(4), padding=2),
+        _sample("no-rows", (2, 3, 0, 4), taps(4), padding=2),
+        _sample("large-up2", (4, 66, 90, 98), taps(4), large=True, **USES["up2"](4)),
+        _sample("large-down2-channels_last", (3, 64, 150, 150), taps(4), channels_last, large=True, **USES["down2"](4)),
+        _sample("large-filter", (2, 64, 190, 187), taps(4), large=True, **USES["filter"](4)),
+        _sample("large-general", (1, 16, 187, 250), taps(5, 3), large=True, up=3, down=2, padding=2),
+    ]  # fmt: skip
+    return found
+
+
+def random_sample(seed: int) -> Sample:
+    """Arguments drawn at random from everything that the op takes; some leave no output, which it refuses."""
+    draw = random.Random(seed)
+
+    def factor() -> Any:
+        return draw.choice([1, 1, 2, 2, 3, (draw.randint(1, 5), draw.randint(1, 5))])
+
+    shape = (
+        draw.randint(1, 3),
+        draw.choice([1, 2, 3, 5, 8, 16, 17, 40]),
+        draw.randint(1, 20),
+        draw.randint(1, 40),
+    )
+    if draw.random() < 0.05:
+        shape = (1, 1, draw.randint(1, 4), draw.randint(200, 2000))
+    kind = draw.random()
+    f = (
+        taps(draw.randint(1, 14))
+        if kind < 0.5
+        else taps(draw.randint(1, 6), draw.randint(1, 6))
+        if kind < 0.9
+        else None
+    )
+    if f is not None and f.ndim == 2 and draw.random() < 0.2:
+        f = f[:1] * f[:, :1]
+    options = {
+        "up": factor(), "down": factor(), "padding": tuple(draw.randint(-4, 12) for _ in range(4)),
+        "flip_filter": draw.random() < 0.5, "gain": draw.uniform(-2, 2),
+    }  # fmt: skip
+    layout = draw.choice(
+        [None, None, channels_last, channels_last, transposed, every_other, unaligned, expanded]
+    )
+    return _sample(f"seed-{seed}", shape, f, layout, **options)
+
+
+def _call(
+    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, **given: Any
+) -> RegisteredCall:
+    def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+        x = _image(shape, 5).to(device, dtype)
+        x = (x if layout is None else layout(x)).requires_grad_()
+        named = {
+            "up": [1, 1],
+            "down": [1, 1],
+            "pad": [0, 0],
+            "size": [1, 1],
+            "flip": False,
+            "gain": 1.0,
+            **given,
+        }
+        return (x, None if f is None else f.to(device), *named.values())
+
+    return RegisteredCall(id, "upfirdn2d", args)
+
+
+_REGISTERED = [
+    _call("up2", (2, 3, 5, 6), taps(4), up=[2, 2], pad=[2, 2], size=[12, 10], gain=4.0),
+    _call("down2-channels_last", (2, 4, 6, 8), taps(4), channels_last, down=[2, 2], pad=[1, 1], size=[4, 3]),
+    _call("2d", (2, 3, 5, 6), taps(3, 4), up=[1, 2], down=[2, 1], pad=[1, 2], size=[3, 9], flip=True),
+    _call("none", (2, 3, 5, 6), None, down=[3, 2], size=[2, 3]),
+]
+
+
+def _x(*shape: int, **options: Any) -> Tensor:
+    return torch.zeros(shape or (2, 3, 8, 8), **options)
+
+
+def _f(*shape: int, **options: Any) -> Tensor:
+    return torch.ones(shape or (4,), **options)
+
+
+_ERRORS = [
+    ErrorCase("x-list", lambda: ops.upfirdn2d([1.0], None), TypeError, ("x", "list")),  # type: ignore[arg-type]
+    ErrorCase("x-int", lambda: ops.upfirdn2d(_x(dtype=torch.int32), None), TypeError, ("x", "int32", "float32")),
+    ErrorCase("x-rank", lambda: ops.upfirdn2d(_x(3, 8, 8), None), ValueError, ("x", "[N, C, H, W]", "[3, 8, 8]")),
+    ErrorCase("f-list", lambda: ops.upfirdn2d(_x(), [1.0]), TypeError, ("f", "list", "setup_filter")),  # type: ignore[arg-type]
+    ErrorCase("f-dtype", lambda: ops.upfirdn2d(_x(), _f().double()), TypeError, ("f", "float32", "float64")),
+    ErrorCase("f-rank", lambda: ops.upfirdn2d(_x(), _f(1, 2, 2)), ValueError, ("f", "[taps_y, taps_x]", "[1, 2, 2]")),
+    ErrorCase("f-scalar", lambda: ops.upfirdn2d(_x(), torch.tensor(1.0)), ValueError, ("f", "[taps]", "[]")),
+    ErrorCase("f-scalar-centred", lambda: ops.filter2d(_x(), torch.tensor(1.0)), ValueError, ("f", "[taps]", "[]")),
+    ErrorCase("f-empty", lambda: ops.upfirdn2d(_x(), _f(0)), ValueError, ("f", "not empty", "[0]")),
+    ErrorCase("f-device", lambda: ops.upfirdn2d(_x(), _f(device="meta")), ValueError, ("f", "cpu", "meta")),
+    ErrorCase(
+        "f-gradient", lambda: ops.upfirdn2d(_x(), _f(requires_grad=True)), ValueError, ("f", "gradient", "detach")
+    ),
+    ErrorCase("up-zero", lambda: ops.upfirdn2d(_x(), _f(), up=0), ValueError, ("up", "at least 1", "0")),
+    ErrorCase("up-float", lambda: ops.upfirdn2d(_x(), _f(), up=2.0), TypeError, ("up", "whole", "2.0")),  # type: ignore[arg-type]
+    ErrorCase("up-bool", lambda: ops.upfirdn2d(_x(), _f(), up=True), TypeError, ("up", "whole", "True")),
+    ErrorCase("up-three", lambda: ops.upsample2d(_x(), _f(), up=(1, 2, 3)), ValueError, ("up", "(x, y)", "(1, 2, 3)")),
+    ErrorCase("down-negative", lambda: ops.downsample2d(_x(), _f(), down=(2, -1)), ValueError, ("down", "-1")),
+    ErrorCase("padding-three", lambda: ops.upfirdn2d(_x(), _f(), padding=(1, 2, 3)), ValueError, ("padding", "y1")),
+    ErrorCase("padding-float", lambda: ops.filter2d(_x(), _f(), padding=0.5), TypeError, ("padding", "0.5")),  # type: ignore[arg-type]
+    ErrorCase("too-small", lambda: ops.upfirdn2d(_x(1, 1, 3, 8), _f()), ValueError, ("3 by 8", "4 by 4", "padding")),
+    ErrorCase("cropped-away", lambda: ops.upfirdn2d(_x(), None, padding=-4), ValueError, ("0 by 0", "padding")),
+    ErrorCase("gain", lambda: ops.upfirdn2d(_x(), _f(), gain=float("nan")), ValueError, ("gain", "nan")),
+    ErrorCase("backend", lambda: ops.upfirdn2d(_x(), _f(), backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
+    ErrorCase(
+        "backend-device", lambda: ops.upfirdn2d(_x(device="meta"), None, backend="cpu"),
+        ops.BackendUnavailable, ("cpu", "meta"),
+    ),
+    ErrorCase("taps-text", lambda: ops.setup_filter("box"), TypeError, ("taps", "'box'")),  # type: ignore[arg-type]
+    ErrorCase("taps-ragged", lambda: ops.setup_filter([[1, 2], [3]]), TypeError, ("taps", "rows")),
+    ErrorCase("taps-empty", lambda: ops.setup_filter([]), ValueError, ("taps", "not empty", "[0]")),
+    ErrorCase("taps-rank", lambda: ops.setup_filter(_f(1, 2, 2)), ValueError, ("taps", "[1, 2, 2]")),
+    ErrorCase("taps-nan", lambda: ops.setup_filter([1.0, float("nan")]), ValueError, ("taps", "finite")),
+    ErrorCase("taps-sum", lambda: ops.setup_filter([1, -1]), ValueError, ("taps", "sum", "normalize=False")),
+    ErrorCase("taps-separable", lambda: ops.setup_filter(_f(2, 2), separable=True), ValueError, ("separable", "[2, 2]")),
+    ErrorCase("taps-gain", lambda: ops.setup_filter([1, 3], gain=-1.0), ValueError, ("gain", "-1.0", "separable=False")),
+]  # fmt: skip
+
+
+def _benchmark(
+    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, **options: Any
+) -> BenchmarkCase:
+    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(list(shape), generator=generator).to(device, dtype)
+        return (x if layout is None else layout(x),)
+
+    size = upfirdn2d(torch.empty(1, 1, *shape[2:], device="meta"), f=f, **options).shape[2:]
+    once = 1 + size.numel() / (
+        shape[2] * shape[3]
+    )  # input and output; the gradient reads and writes them the other way
+    return BenchmarkCase(
+        id,
+        tensors,
+        {"f": f, **options},
+        {"forward": once, "forward_backward": 2 * once, "double_backward": once},
+    )
+
+
+_SIZE = (8, 128, 64, 64)
+_BINOMIAL = ops.setup_filter([1, 3, 3, 1])
+_TWELVE = ops.setup_filter(torch.signal.windows.kaiser(12, beta=6.0, dtype=torch.float64))
+
+
+def _benchmarks() -> list[BenchmarkCase]:
+    found = []
+    for use, options in USES.items():
+        found += [
+            _benchmark(f"{use}-4", _SIZE, _BINOMIAL, **options(4)),
+            _benchmark(f"{use}-4-channels_last", _SIZE, _BINOMIAL, channels_last, **options(4)),
+            _benchmark(f"{use}-12", _SIZE, _TWELVE, **options(12)),
+        ]
+    found += [
+        _benchmark("up2-4-image", (8, 3, 256, 256), _BINOMIAL, **USES["up2"](4)),
+        _benchmark("filter-4-small", (16, 512, 8, 8), _BINOMIAL, **USES["filter"](4)),
+        _benchmark("up3-down2-2d", _SIZE, taps(5, 5), up=3, down=2, padding=2),
+    ]
+    return found
+
+
+def _scaling() -> list[BenchmarkCase]:
+    shapes = {
+        "pixels": [(2, 32, side, side) for side in (8, 16, 32, 64, 128, 256)],
+        "channels": [(4, c, 64, 64) for c in (2, 8, 32, 128, 512)],
+        "batch": [(n, 64, 64, 64) for n in (1, 2, 4, 8, 16, 32)],
+    }
+    return [
+        _benchmark(f"{use}-4/{series}", shape, _BINOMIAL, **options(4))
+        for use, options in USES.items()
+        for series, sizes in shapes.items()
+        for shape in sizes
+    ]
+
+
+UPFIRDN2D = OpSpec(
+    name="upfirdn2d",
+    op=upfirdn2d,
+    samples=_samples(),
+    registered=_REGISTERED,
+    errors=_ERRORS,
+    benchmarks=_benchmarks(),
+    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    scaling=_scaling(),
+)

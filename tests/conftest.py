@@ -1,0 +1,23 @@
+"""How the suite shares the cores: among the workers of pytest-xdist (`make test` starts some) and with other programs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# Before torch is imported. Waiting OpenMP threads sleep: spinning ones take the cores from whatever else runs,
+# and small tensors then take several times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+if _workers:
+    # Never one thread: what is split among threads shall be tested split.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(2, (os.cpu_count() or 1) // _workers)))
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        os.environ.pop(name, None)  # a session that a test starts is no worker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that no worker is left with one at the end."""
+    if _workers:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
