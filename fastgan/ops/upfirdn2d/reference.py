@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MANY_TAPS = 8  # from which on two convolutions are faster than one with the product of the filters
+
 
 def memory_format(x: Tensor) -> torch.memory_format:
     """The layout of the result: channels_last where the channels of ``x`` are its fastest dimension."""
@@ -35,8 +37,8 @@ def upfirdn2d(
     if not x.numel():
         return x.sum() + x.new_zeros((n, c, size[1], size[0]))
     y = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    y = y.reshape(n * c, 1, h, 1, w, 1)
-    y = F.pad(y, (0, up[0] - 1, 0, 0, 0, up[1] - 1)).reshape(n * c, 1, h * up[1], w * up[0])
+    y = y.reshape(n, c, h, 1, w, 1)
+    y = F.pad(y, (0, up[0] - 1, 0, 0, 0, up[1] - 1)).reshape(n, c, h * up[1], w * up[0])
     after = [
         (size[i] - 1) * down[i] + axis_taps(f)[i] - pad[i] - length * up[i] for i, length in ((0, w), (1, h))
     ]
@@ -48,11 +50,13 @@ def upfirdn2d(
     if f is not None:
         taps = f.to(y.dtype) if flip else f.to(y.dtype).flip(list(range(f.ndim)))
         weights = [taps] if f.ndim == 2 else [taps[None, :], taps[:, None]]
+        if f.ndim == 1 and len(f) < MANY_TAPS:
+            weights = [taps[:, None] * taps]
         for weight in weights:
-            y = F.conv2d(y, weight[None, None])
+            y = F.conv2d(y, weight.expand(c, 1, *weight.shape), groups=c)
     y = (y[:, :, :: down[1], :: down[0]] * gain).to(x.dtype)
     # By way of one dimension, after which the strides are those of the layout also where a size is 1.
     if memory_format(x) == torch.channels_last:
-        y = y.reshape(n, c, size[1], size[0]).permute(0, 2, 3, 1).reshape(-1)
-        return y.view(n, size[1], size[0], c).permute(0, 3, 1, 2)
-    return y.reshape(-1).view(n, c, size[1], size[0])
+        y = y.permute(0, 2, 3, 1)
+        return y.reshape(-1).view(y.shape).permute(0, 3, 1, 2)
+    return y.reshape(-1).view(y.shape)
