@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from benchmarks.results import COPY, Comparison, RunResults, title
@@ -11,13 +11,15 @@ COLOURS = {"cpu": "#1b7f5a", "cuda": "#1b7f5a", "triton": "#7fbf9e", "eager": "#
 HEIGHT = 0.8  # of a group of bars
 
 
-def draw_charts(results: RunResults, folder: Path, suffix: str = "") -> list[Path]:
-    """``<op>.png`` and ``<op>-scaling.png`` of every op that has such results; the files written."""
+def draw_charts(
+    results: RunResults, folder: Path, drawn_before: Container[str] = (), suffix: str = ""
+) -> list[Path]:
+    """``<op>.png`` and ``<op>-scaling.png`` of every op that has such results, but for those named; the files written."""
     written = []
     for op, comparisons, _ in results.by_op():
         drawn = {op: (draw_chart, comparisons), f"{op}-scaling": (draw_scaling, results.scaling_of(op))}
         for name, (draw, found) in drawn.items():
-            if found:
+            if found and name not in drawn_before:
                 written.append(folder / f"{name}{suffix}.png")
                 draw(op, found, results, written[-1])
     return written

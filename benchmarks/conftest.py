@@ -101,5 +101,5 @@ def write_files(results: RunResults, folder: Path, untuned: bool) -> list[Path]:
     suffix = "-untuned" if untuned else ""
     written = [folder / f"results{suffix}.json"]
     results.save(written[0])
-    written += draw_charts(results, folder, suffix)
+    written += draw_charts(results, folder, suffix=suffix)
     return written

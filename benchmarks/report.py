@@ -52,11 +52,17 @@ def main(arguments: list[str] | None = None) -> None:
     if missing := [str(path) for path in given.results if not path.is_file()]:
         parser.error(f"there is no {' and no '.join(missing)}; run 'make bench' first")
     runs = [RunResults.load(path) for path in given.results]
-    charts = {}
-    if given.write:
-        for path in draw_charts(runs[0], given.write.parent / "images"):
-            charts[path.stem] = f"images/{path.name}"
-    lines = [line for run in runs for line in section(run, {} if run is not runs[0] else charts)]
+    charts: dict[str, str] = {}
+    lines = []
+    for run in runs:  # a picture of each op, from the first run that has it
+        drawn = (
+            {}
+            if not given.write
+            else {p.stem: p for p in draw_charts(run, given.write.parent / "images", charts)}
+        )
+        shown = {name: f"images/{path.name}" for name, path in drawn.items()}
+        charts |= shown
+        lines += section(run, shown)
     if not given.write:
         print("\n".join(lines))
         return

@@ -43,9 +43,8 @@ def upfirdn2d(
         (size[i] - 1) * down[i] + axis_taps(f)[i] - pad[i] - length * up[i] for i, length in ((0, w), (1, h))
     ]
     sides = (pad[0], after[0], pad[1], after[1])
-    y = F.pad(
-        y, [max(side, 0) for side in sides]
-    )  # before cropping, which may take more than there is of the image
+    # Padded before it is cropped, which may take more than there is of the image.
+    y = F.pad(y, [max(side, 0) for side in sides])
     y = y[:, :, crop(pad[1], after[1], y.shape[2]), crop(pad[0], after[0], y.shape[3])]
     if f is not None:
         taps = f.to(y.dtype) if flip else f.to(y.dtype).flip(list(range(f.ndim)))
