@@ -1,0 +1,18 @@
+"""What the documentation shows is run as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/ops.md"])
+def test_python_examples_run(page):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:  # one after the other: later ones use what earlier ones made
+        exec(compile(block, page, "exec"), names)
