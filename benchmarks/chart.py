@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.results import COPY, Comparison, RunResults, title
 
@@ -25,13 +26,29 @@ def draw_charts(
     return written
 
 
-def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, path: Path) -> None:
-    """One panel per measure, a group of bars per case; the dashed line is the floor."""
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def _sign_and_save(figure: Any, dtype: str, results: RunResults, path: Path) -> None:
+    """Where it was measured goes under the picture."""
+    environment = results.environment
+    under = f"{dtype}, {environment['threads']} threads, {environment['allocator']}"
+    figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    _pyplot().close(figure)
+
+
+def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, path: Path) -> None:
+    """One panel per measure, a group of bars per case; the dashed line is the floor."""
+    pyplot = _pyplot()
     measures = list(dict.fromkeys(c.measure for c in comparisons))
     cases = list(dict.fromkeys(c.case for c in comparisons))
     figure, axes = pyplot.subplots(
@@ -62,23 +79,13 @@ def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, 
     figure.legend(
         *axes[0][0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=5, loc="upper left"
     )
-    environment = results.environment
     figure.suptitle(f"{op}: time in multiples of the copy floor", fontsize=11, x=0.99, ha="right")
-    under = f"{comparisons[0].dtype}, {environment['threads']} threads, {environment['allocator']}"
-    figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    _sign_and_save(figure, comparisons[0].dtype, results, path)
 
 
 def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, path: Path) -> None:
     """A panel per kind of case, time over bytes moved by what grows; the line is the time of a copy of as many bytes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     panels = list(dict.fromkeys(c.case.partition("/")[0] for c in points))
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False)
     for axis, panel in zip(axes[0], panels):
@@ -106,11 +113,5 @@ def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, pat
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False, fontsize=8)
     axes[0][0].set_ylabel("forward, ms")
-    environment = results.environment
     figure.suptitle(f"{op}: time over size", fontsize=11)
-    under = f"{points[0].dtype}, {environment['threads']} threads, {environment['allocator']}"
-    figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    _sign_and_save(figure, points[0].dtype, results, path)

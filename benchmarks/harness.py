@@ -144,25 +144,28 @@ def extra_info(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def repeat_in(benchmark: Any) -> Callable[[Callable[[], None], int], object]:
+    """Runs rounds as pytest-benchmark's, so that its own report has them too."""
+    return lambda one_round, times: benchmark.pedantic(one_round, rounds=times, iterations=1)
+
+
 class OpBenchmark:
     """Times every benchmark case of ``spec`` in every measure, and measures the memory of every case."""
 
     spec: OpSpec
 
     def test_time(self, benchmark: Any, case: BenchmarkCase, measure: str, run: Run) -> None:
-        def repeat(one_round: Callable[[], None], times: int) -> None:
-            benchmark.pedantic(one_round, rounds=times, iterations=1)
-
-        comparison = compare(self.spec, case, measure, sides_of(self.spec, run.device), run, repeat)
+        comparison = compare(
+            self.spec, case, measure, sides_of(self.spec, run.device), run, repeat_in(benchmark)
+        )
         benchmark.extra_info.update(extra_info(comparison))
         run.results.comparisons.append(comparison)
 
     def test_scaling(self, benchmark: Any, case: BenchmarkCase, run: Run) -> None:
-        def repeat(one_round: Callable[[], None], times: int) -> None:
-            benchmark.pedantic(one_round, rounds=times, iterations=1)
-
         ours = sides_of(self.spec, run.device)[:1]
-        comparison = compare(self.spec, case, "forward", ours, replace(run, budget=run.budget / 4), repeat)
+        comparison = compare(
+            self.spec, case, "forward", ours, replace(run, budget=run.budget / 4), repeat_in(benchmark)
+        )
         benchmark.extra_info.update(extra_info(comparison))
         run.results.scaling.append(comparison)
 

@@ -55,12 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     charts: dict[str, str] = {}
     lines = []
     for run in runs:  # a picture of each op, from the first run that has it
-        drawn = (
-            {}
-            if not given.write
-            else {p.stem: p for p in draw_charts(run, given.write.parent / "images", charts)}
-        )
-        shown = {name: f"images/{path.name}" for name, path in drawn.items()}
+        images = given.write and given.write.parent / "images"
+        drawn = draw_charts(run, images, charts) if images else []
+        shown = {path.stem: f"images/{path.name}" for path in drawn}
         charts |= shown
         lines += section(run, shown)
     if not given.write:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from fastgan.ops._checks import DTYPES, check_input, kind
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
 
@@ -26,7 +27,6 @@ ACTIVATIONS: dict[str, tuple[float, float]] = {
     "softplus": (0.0, 1.0),
     "swish": (0.0, _SQRT2),
 }
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def bias_act(
@@ -70,8 +70,7 @@ def bias_act(
         ValueError: shape, device, ``dim``, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of range.
         BackendUnavailable: the backend asked for by name cannot run here.
     """
-    if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
-        raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {_kind(x)}")
+    check_input(x)
     if x.ndim == 0:
         raise ValueError("x must have at least one dimension, got a scalar tensor; use x.reshape(1)")
     if not -x.ndim <= dim < x.ndim:
@@ -103,15 +102,11 @@ def bias_act(
     return ops_of(chosen).bias_act(x, b, dim, act, alpha, gain, clamp)
 
 
-def _kind(x: object) -> str:
-    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-
-
 def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
     if not isinstance(b, Tensor):
-        raise TypeError(f"b must be a tensor or None, got {_kind(b)}")
+        raise TypeError(f"b must be a tensor or None, got {kind(b)}")
     if b.dtype != x.dtype:
-        if not (torch.is_autocast_enabled(x.device.type) and b.dtype in _DTYPES):
+        if not (torch.is_autocast_enabled(x.device.type) and b.dtype in DTYPES):
             raise TypeError(
                 f"b must have the dtype of x, {x.dtype}, got {b.dtype}; convert it with b.to(x.dtype)"
             )

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastgan.ops._checks import check_input, kind
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.upfirdn2d import reference, schema  # noqa: F401 - importing schema registers the op
 from fastgan.ops.upfirdn2d.filters import setup_filter
 
 __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"]
-
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def upfirdn2d(
@@ -163,13 +162,8 @@ def downsample2d(
 # ------------------------------------------------------------------------------------------------------- arguments
 
 
-def _kind(value: object) -> str:
-    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-
-
 def _check_image(x: Tensor) -> None:
-    if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
-        raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {_kind(x)}")
+    check_input(x)
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
 
@@ -178,7 +172,7 @@ def _check_filter(f: Tensor | None, device: torch.device) -> None:
     if f is None:
         return
     if not isinstance(f, Tensor) or f.dtype != torch.float32:
-        raise TypeError(f"f must be a float32 tensor or None, got {_kind(f)}; make one with setup_filter")
+        raise TypeError(f"f must be a float32 tensor or None, got {kind(f)}; make one with setup_filter")
     if f.ndim not in (1, 2) or 0 in f.shape:
         raise ValueError(f"f must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}")
     if f.device != device:

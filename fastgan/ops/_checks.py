@@ -1,0 +1,19 @@
+"""Checks of arguments that ops share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def kind(value: object) -> str:
+    """What came, for the message of an error."""
+    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def check_input(x: Tensor) -> None:
+    """Raises :class:`TypeError` unless ``x`` is a tensor of a dtype that the ops take."""
+    if not isinstance(x, Tensor) or x.dtype not in DTYPES:
+        raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}")
