@@ -82,6 +82,20 @@ def parse_ptxas(text: str) -> dict[str, Resources]:
     return found
 
 
+def parse_usage(text: str, architecture: int) -> dict[str, Resources]:
+    """Resources by mangled name, from ``cuobjdump -res-usage``, which doesn't tell spills: they are 0 here.
+
+    Of shared memory it counts the 1024 bytes that the system keeps from sm_90 on, if the kernel uses any; ptxas doesn't.
+    """
+    found = {}
+    for name, registers, stack, shared in re.findall(
+        r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)", text
+    ):
+        reserved = 1024 if architecture >= 90 and int(shared) else 0
+        found[name] = Resources(int(registers), int(stack), 0, 0, int(shared) - reserved)
+    return found
+
+
 def parse_disassembly(lines: Iterable[str]) -> dict[str, Counter[str]]:
     """How often each instruction stands in each kernel, by mangled name.
 

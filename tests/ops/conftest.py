@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -25,9 +26,10 @@ def pytest_report_header() -> str:
     return f"fastgan CPU code: {torch.ops.fastgan_runtime.cpu_capability()}"
 
 
-def parameters() -> list:
-    on_gpu = [pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS]
-    return BACKENDS + on_gpu
+def parameters(module: ModuleType) -> list:
+    """The backends of a test file; one that says ``COMPOSITE = True`` is of an op that has no kernels to emulate."""
+    here = [name for name in BACKENDS if name != "emulated" or not getattr(module, "COMPOSITE", False)]
+    return here + [pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS]
 
 
 def load_emulated() -> None:
@@ -56,7 +58,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     spec = getattr(metafunc.cls, "spec", None)
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", parameters(), indirect=True)
+        metafunc.parametrize("backend", parameters(metafunc.module), indirect=True)
     if spec is None:
         return
     # In the interpreter every sample has its values tested, and every third the rest.

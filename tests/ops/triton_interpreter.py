@@ -6,6 +6,7 @@ There, casts to bfloat16 truncate where hardware rounds to nearest even, and ari
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +87,8 @@ def _hurry() -> None:
     known = functools.cache(numpy_type)
     interpreter._get_np_dtype = lambda t: known(t) if type(t) is tl.dtype else numpy_type(t)
 
+    _keep_types()
+
     # Each call of one jitted function by another replaces all that triton.language holds; once per module is enough.
     done: set[str] = set()
 
@@ -96,3 +99,41 @@ def _hurry() -> None:
         return self.rewrite()(*args, **kwargs)
 
     interpreter.InterpretedFunction.__call__ = call
+
+
+def _keep_types() -> None:
+    """Makes each type of block once, where the interpreter makes and checks several per operation."""
+    core, semantic = tl.core, interpreter.TritonSemantic
+    block_type, type_of_values = core.block_type, core._type_for_tuple_values
+    init, broadcast = core.block_type.__init__, semantic.broadcast_impl_value
+    blocks: dict[tuple[str, tuple[int, ...]], dict[str, Any]] = {}
+
+    def init_block_type(self, element_ty, shape):
+        known = blocks.get((element_ty.name, tuple(shape.values if type(shape) is core.tuple else shape)))
+        if known is not None:
+            self.__dict__ = known
+            return
+        init(self, element_ty, shape)
+        blocks[element_ty.name, tuple(self.shape.values)] = self.__dict__
+
+    @functools.cache
+    def sizes(*shape):
+        return core.tuple([core.constexpr(n) for n in shape]), core.constexpr(math.prod(shape))
+
+    def init_tensor(self, handle, type):
+        self.handle, self.type, self.dtype = handle, type, type.scalar
+        self.shape, self.numel = sizes(*(type.shape.values if type.is_block() else ()))
+
+    def broadcast_impl_value(self, lhs, rhs):
+        a, b = lhs.type, rhs.type
+        if a.is_block() and b.is_block() and a.shape.values == b.shape.values:
+            return lhs, rhs
+        return broadcast(self, lhs, rhs)
+
+    unnamed = core.tuple_type([])  # types of tuples are for the compiler
+
+    def type_for_tuple_values(values, fields=None):
+        return type_of_values(values, fields) if fields else unnamed
+
+    block_type.__init__, core.tensor.__init__ = init_block_type, init_tensor
+    semantic.broadcast_impl_value, core._type_for_tuple_values = broadcast_impl_value, type_for_tuple_values

@@ -1,6 +1,8 @@
 """What the CUDA kernels compile to: the readers on recorded text, the thresholds, and the real kernels."""
 
+import os
 import re
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from benchmarks.evidence.listing import (
     count,
     parse_disassembly,
     parse_ptxas,
+    parse_usage,
     read_name,
 )
 
@@ -66,6 +69,28 @@ def test_ptxas_report():
 def test_ptxas_report_in_words_that_are_not_known():
     with pytest.raises(ValueError, match="no registers for _Z7columnsv"):
         parse_ptxas(PTXAS.replace("Used 32 registers", "32 registers were used"))
+
+
+USAGE = """\
+Fatbin elf code:
+================
+arch = sm_90
+
+Resource usage:
+ Common:
+  GLOBAL:0
+ Function _Z4rowsIfEvPT_:
+  REG:48 STACK:8 SHARED:5120 LOCAL:0 CONSTANT[2]:28 CONSTANT[0]:664 TEXTURE:0 SURFACE:0 SAMPLER:0
+ Function _Z7columnsv:
+  REG:32 STACK:0 SHARED:0 LOCAL:0 CONSTANT[0]:568 TEXTURE:0 SURFACE:0 SAMPLER:0
+"""
+
+
+def test_usage_report():
+    columns = Resources(registers=32, stack=0, spill_stores=0, spill_loads=0, shared=0)
+    for architecture, shared in ((80, 5120), (90, 4096)):
+        rows = Resources(registers=48, stack=8, spill_stores=0, spill_loads=0, shared=shared)
+        assert parse_usage(USAGE, architecture) == {"_Z4rowsIfEvPT_": rows, "_Z7columnsv": columns}
 
 
 def test_disassembly():
@@ -197,15 +222,80 @@ def test_without_nvcc_one_sentence_says_what_to_do(monkeypatch, capsys, tmp_path
     assert "install the CUDA toolkit" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("op", toolchain.ops_with_kernels())
-def test_the_kernels_keep_the_thresholds(op):
-    """Two minutes where nothing is kept in build/evidence from an earlier run."""
+@pytest.fixture
+def nvcc() -> str:
     try:
-        toolchain.find_nvcc()
         toolchain.find_disassembler()
+        return toolchain.find_nvcc()
     except toolchain.ToolProblem as problem:
         pytest.skip(f"the CUDA kernels cannot be compiled here: {problem}")
+
+
+KERNELS = {
+    "sums": """
+template <class T> __global__ void pairs_kernel(const T* x, T* y) {
+  __shared__ T kept[256];
+  kept[threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  y[threadIdx.x] = kept[threadIdx.x ^ 1] + x[threadIdx.x];
+}
+template __global__ void pairs_kernel(const float*, float*);
+template __global__ void pairs_kernel(const double*, double*);
+""",
+    "spills": """
+__global__ void turn_kernel(float* y, int by) {
+  float local[32];
+  for (int i = 0; i < 32; ++i) local[(i * by) & 31] = y[i];
+  for (int i = 0; i < 32; ++i) y[i] = local[i];
+}
+""",
+}
+
+
+@pytest.fixture
+def built(nvcc, monkeypatch, tmp_path) -> str:
+    """A library with the kernels of two ops for sm_90; gives nvcc's version."""
+    for op, kernel in KERNELS.items():
+        (tmp_path / "csrc" / op).mkdir(parents=True)
+        (tmp_path / "csrc" / op / "kernel.cu").write_text(f"namespace fg::{op} {{{kernel}}}")
+    version = toolchain.nvcc_version(nvcc)
+    library = tmp_path / "library.so"
+    files = [str(tmp_path / "csrc" / op / "kernel.cu") for op in KERNELS]
+    flags = [
+        *toolchain.FLAGS,
+        "-gencode=arch=compute_90,code=sm_90",
+        "-Xfatbin=-compress-all",
+        "-Xcompiler=-fPIC",
+        "-shared",
+    ]
+    subprocess.run([nvcc, *flags, "-o", str(library), *files], check=True)
+    monkeypatch.setattr(toolchain, "ROOT", tmp_path)
+    monkeypatch.setattr(toolchain, "LIBRARY", library)
+    monkeypatch.setattr(toolchain, "_built_by", lambda: version)
+    return version
+
+
+def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
+    compiled = toolchain.compile_kernels("sums", 90, nvcc)
+    assert {kernel.name for kernel in compiled} == {Name("pairs", t, 1) for t in ("float", "double")}
+    assert all(k.resources.shared in (1024, 2048) and k.loads and k.stores for k in compiled)
+    found = toolchain.built_kernels("sums", 90, built)
+    assert sorted(found, key=lambda k: k.signature) == sorted(compiled, key=lambda k: k.signature)
+    (turn,) = toolchain.compile_kernels("spills", 90, nvcc)
+    assert turn.local > 0 and turn.resources.stack == 128
+    # What the library cannot tell, or not yet:
+    assert toolchain.built_kernels("spills", 90, built) == []
+    assert toolchain.built_kernels("sums", 80, built) == []
+    assert toolchain.built_kernels("sums", 90, "12.0.1") == []
+    later = toolchain.LIBRARY.stat().st_mtime + 1
+    os.utime(tmp_path / "csrc" / "sums" / "kernel.cu", (later, later))
+    assert toolchain.built_kernels("sums", 90, built) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", toolchain.ops_with_kernels())
+def test_the_kernels_keep_the_thresholds(op, nvcc):
+    """Two minutes where neither the library holds them nor build/evidence from an earlier run."""
     kernels = toolchain.gather([op], ARCHITECTURES, ROOT / "build" / "evidence")
     assert {(k.op, k.architecture) for k in kernels} == {(op, architecture) for architecture in ARCHITECTURES}
     problems = thresholds.problems(kernels)

@@ -23,11 +23,16 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A CPU-only wheel, and what the build said."""
+    """A CPU-only wheel, and what the build said. Without optimisation: that the tests of the ops run."""
     folder = tmp_path_factory.mktemp("wheel")
+    unoptimised = ROOT / "build" / "test-wheel" / "unoptimised"
+    unoptimised.parent.mkdir(parents=True, exist_ok=True)
+    unoptimised.write_text('#!/bin/sh\nexec "$@" -O0\n')
+    unoptimised.chmod(0o755)
     done = run(
         *(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-v", "-w", folder, "."),
         FASTGAN_CUDA="off", FASTGAN_BUILD_DIR=str(ROOT / "build" / "test-wheel"),
+        CMAKE_ARGS=f"-DCMAKE_CXX_COMPILER_LAUNCHER={unoptimised}",
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return next(folder.glob("*.whl")), done.stdout
