@@ -4,9 +4,6 @@
 namespace fg::bias_act {
 namespace {
 
-// Results above this are stored past the cache; a smaller one is still there when its consumer comes.
-constexpr std::int64_t streaming_bytes = std::int64_t{16} << 20;
-
 // In a fixed order, in double.
 template <class R, class T>
 void add_up(const Partition& p, const R* partial, T* db) {
@@ -30,8 +27,7 @@ struct Cpu {
 
   void run(Arguments a) const {
     const Partition p(a.layout);
-    const std::int64_t element_bytes = a.dtype == DType::f64 ? 8 : a.dtype == DType::f32 ? 4 : 2;
-    a.streaming = a.layout.numel() * element_bytes >= streaming_bytes;
+    a.streaming = is_worth_streaming(a.dtype, a.layout.numel());
     const RunUnits units = FG_SELECT_LEVEL(bias_act_run);
     torch::stable::parallel_for(
         0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) { units(a, p, begin, end); });
@@ -39,17 +35,10 @@ struct Cpu {
 
   void reduce(const Arguments& a, void* db) const {
     const Partition p(a.layout);
-    const auto* sums = static_cast<const float*>(a.partial);
-    switch (a.dtype) {
-      case DType::f16:
-        return add_up(p, sums, static_cast<c10::Half*>(db));
-      case DType::bf16:
-        return add_up(p, sums, static_cast<c10::BFloat16*>(db));
-      case DType::f32:
-        return add_up(p, sums, static_cast<float*>(db));
-      case DType::f64:
-        return add_up(p, static_cast<const double*>(a.partial), static_cast<double*>(db));
-    }
+    with_dtype(a.dtype, [&](auto t) {
+      using R = std::conditional_t<std::is_same_v<decltype(t), double>, double, float>;
+      add_up(p, static_cast<const R*>(a.partial), static_cast<decltype(t)*>(db));
+    });
   }
 };
 

@@ -47,12 +47,4 @@ using RunUnits = void (*)(const Arguments&, const Partition&, std::int64_t begin
 
 }  // namespace fg::bias_act
 
-namespace fg::baseline {
-extern const bias_act::RunUnits bias_act_run;
-}
-namespace fg::avx2 {
-extern const bias_act::RunUnits bias_act_run;
-}
-namespace fg::avx512 {
-extern const bias_act::RunUnits bias_act_run;
-}
+FG_DECLARE_PER_LEVEL(bias_act::RunUnits, bias_act_run)

@@ -8,67 +8,24 @@
 //   };
 #pragma once
 
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
-
-#include <limits>
-
+#include "../common/activation_options.h"
 #include "../common/stable.h"
 #include "problem.h"
 
 namespace fg::bias_act {
 
-// Rounded as a result would be, so that a clamped result is recognised by comparing it with the clamp.
-inline double rounded(double clamp, DType dtype) {
-  switch (dtype) {
-    case DType::f16:
-      return static_cast<float>(c10::Half(static_cast<float>(clamp)));
-    case DType::bf16:
-      return static_cast<float>(c10::BFloat16(static_cast<float>(clamp)));
-    case DType::f32:
-      return static_cast<float>(clamp);
-    default:
-      return clamp;
-  }
-}
-
 // What users give besides tensors.
 struct Options {
   std::int64_t dim;
-  const std::string& act;
-  double alpha, gain;
-  std::optional<double> clamp;
+  ActivationOptions activation;
 };
-
-inline void set_act(Arguments& a, const Options& o) {
-  a.alpha = o.alpha;
-  static constexpr std::pair<const char*, Act> curved[] = {
-      {"tanh", Act::tanh}, {"sigmoid", Act::sigmoid},   {"elu", Act::elu},
-      {"selu", Act::selu}, {"softplus", Act::softplus}, {"swish", Act::swish}};
-  for (const auto& [name, act] : curved) {
-    if (o.act == name) {
-      a.act = act;
-      return;
-    }
-  }
-  a.act = Act::piecewise;
-  if (o.act == "linear") {
-    a.alpha = 1;
-  } else if (o.act == "relu") {
-    a.alpha = 0;
-  } else {
-    STD_TORCH_CHECK(o.act == "lrelu", "act must be the name of an activation, got ", o.act);
-  }
-}
 
 // `like`: dense, and in the memory order of the results.
 inline Arguments arguments(Pass pass, const Tensor& like, const Options& o) {
   Arguments a{};
   a.pass = pass;
   a.dtype = dtype_of(like, "bias_act");
-  a.gain = o.gain;
-  a.clamp = rounded(o.clamp.value_or(std::numeric_limits<double>::quiet_NaN()), a.dtype);
-  set_act(a, o);
+  set_activation(a, o.activation);
   const std::int64_t channels = like.size(o.dim), inner = channels > 1 ? like.stride(o.dim) : 1;
   a.layout = {like.numel() / (channels * inner), channels, inner};
   return a;
@@ -96,10 +53,6 @@ inline void check(
   }
 }
 
-inline OptionalTensor contiguous(const OptionalTensor& b) {
-  return b ? OptionalTensor(torch::stable::contiguous(*b)) : std::nullopt;
-}
-
 // Runs, and returns the gradient of the bias; empty unless wanted.
 template <class Device>
 Tensor run_and_sum(const Device& device, Arguments& a, const Tensor& like, bool need_db) {
@@ -124,7 +77,7 @@ template <class Device>
 Tensor bias_act(
     const Tensor& x_, const OptionalTensor& b_, std::int64_t dim, const std::string& act, double alpha, double gain,
     std::optional<double> clamp) {
-  const Options o{dim, act, alpha, gain, clamp};
+  const Options o{dim, {act, alpha, gain, clamp}};
   check(x_, o, {}, {&b_});
   Tensor y = result_like(x_);
   if (x_.numel() == 0) {
@@ -145,7 +98,7 @@ template <class Device>
 std::tuple<Tensor, Tensor> bias_act_backward(
     const Tensor& dy_, const OptionalTensor& x_, const OptionalTensor& b_, const OptionalTensor& y_, std::int64_t dim,
     const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_db) {
-  const Options o{dim, act, alpha, gain, clamp};
+  const Options o{dim, {act, alpha, gain, clamp}};
   check(dy_, o, {&x_, &y_}, {&b_});
   Tensor dx = result_like(dy_);
   if (dy_.numel() == 0) {
@@ -169,7 +122,7 @@ std::tuple<Tensor, Tensor, Tensor> bias_act_double_backward(
     const Tensor& ddx_, const OptionalTensor& ddb_, const OptionalTensor& dy_, const OptionalTensor& x_,
     const OptionalTensor& b_, const OptionalTensor& y_, std::int64_t dim, const std::string& act, double alpha,
     double gain, std::optional<double> clamp, bool need_db) {
-  const Options o{dim, act, alpha, gain, clamp};
+  const Options o{dim, {act, alpha, gain, clamp}};
   check(ddx_, o, {&dy_, &x_, &y_}, {&b_, &ddb_});
   const bool curved = dy_.has_value();
   STD_TORCH_CHECK(curved || !need_db, "need_db takes dy: without it the second derivative in x is zero");

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "../common/activation.h"
 #include "../common/dtype.h"
-#include "activation.h"
 
 namespace fg::bias_act {
 

@@ -15,6 +15,15 @@
 
 #define FG_LOCAL static inline __attribute__((always_inline))
 
+// Before a loop that writes nothing that it reads: compilers give up telling that of many pointers by themselves.
+#if defined(__clang__)
+#define FG_NO_ALIAS _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define FG_NO_ALIAS _Pragma("GCC ivdep")
+#else
+#define FG_NO_ALIAS
+#endif
+
 namespace fg {
 
 struct f16 {
@@ -23,6 +32,11 @@ struct f16 {
 struct bf16 {
   std::uint16_t bits;
 };
+
+// Results of this size are stored past the cache; a smaller one is still there when its consumer comes.
+constexpr bool is_worth_streaming(DType dtype, std::int64_t elements) {
+  return elements * bytes_of(dtype) >= std::int64_t{16} << 20;
+}
 
 inline constexpr int block_size = 512;  // elements; a handful of such buffers fit in L1
 
@@ -187,10 +201,11 @@ FG_LOCAL void store(DType dtype, void* p, std::int64_t first, const R* computed,
   }
 }
 
-// Sum in sixteen interleaved lanes: vectorises without leave to reorder, and always in the same order.
+// Sum in 32 interleaved lanes, which hide the latency of additions: vectorises without leave to reorder, and always in the
+// same order.
 template <class R>
 FG_LOCAL R sum(const R* p, int n) {
-  constexpr int lanes = 16;
+  constexpr int lanes = 32;
   R lane[lanes] = {};
   int i = 0;
   for (; i + lanes <= n; i += lanes) {

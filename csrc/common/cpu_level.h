@@ -12,6 +12,18 @@ const char* cpu_level_name(CpuLevel level);
 
 }  // namespace fg
 
+// Declares `const TYPE NAME`, which a kernel file defines in the namespace of its level.
+#define FG_DECLARE_PER_LEVEL(TYPE, NAME) \
+  namespace fg::baseline {               \
+  extern const TYPE NAME;                \
+  }                                      \
+  namespace fg::avx2 {                   \
+  extern const TYPE NAME;                \
+  }                                      \
+  namespace fg::avx512 {                 \
+  extern const TYPE NAME;                \
+  }
+
 // Picks `fg::<level>::NAME` for the running CPU. Every kernel file is compiled once per level into such a namespace.
 #if defined(FG_X86_LEVELS)
 #define FG_SELECT_LEVEL(NAME)                                                \

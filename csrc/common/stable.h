@@ -20,6 +20,10 @@ using OptionalTensor = std::optional<Tensor>;
 
 inline const void* data_or_null(const OptionalTensor& t) { return t ? t->const_data_ptr() : nullptr; }
 
+inline OptionalTensor contiguous(const OptionalTensor& t) {
+  return t ? OptionalTensor(torch::stable::contiguous(*t)) : std::nullopt;
+}
+
 inline DType dtype_of(const Tensor& t, const char* op) {
   switch (t.scalar_type()) {
     case ScalarType::Half:
@@ -43,6 +47,9 @@ inline Tensor channels_last_view(const Tensor& t) {
 inline Tensor channels_first_view(const Tensor& t) {
   return torch::stable::transpose(torch::stable::transpose(t, 2, 3), 1, 2);
 }
+
+// Whether the channels of an image batch are its fastest dimension: then results are channels_last, else contiguous.
+inline bool is_channels_last(const Tensor& t) { return t.size(1) > 1 && !t.is_contiguous() && t.stride(1) == 1; }
 
 inline bool same_strides(const Tensor& a, const Tensor& b) {
   for (std::int64_t d = 0; d < a.dim(); ++d) {

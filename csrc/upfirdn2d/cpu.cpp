@@ -9,9 +9,6 @@
 namespace fg::upfirdn2d {
 namespace {
 
-// Results above this are stored past the cache; a smaller one is still there when its consumer comes.
-constexpr std::int64_t streaming_bytes = std::int64_t{16} << 20;
-
 // Elements of a block, so that its buffers stay in L1, of a row of it, which may take L2, and of a task for a thread.
 constexpr std::int64_t block_elements = 4096, row_elements = 16384, task_elements = 32768;
 
@@ -141,8 +138,7 @@ struct Cpu {
     const Plan<R> plan{down.bank, across.data(), cut_up(a, across[0], down.bank)};
     const Cut& c = plan.cut;
     const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest()) : down.longest() * owned[0].longest();
-    const std::int64_t element_bytes = a.dtype == DType::f64 ? 8 : a.dtype == DType::f32 ? 4 : 2;
-    const bool streaming = a.outer * a.y.out * a.x.out * a.inner * element_bytes >= streaming_bytes;
+    const bool streaming = is_worth_streaming(a.dtype, a.outer * a.y.out * a.x.out * a.inner);
     const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
     torch::stable::parallel_for(0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
       std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);

@@ -67,12 +67,4 @@ struct Kernels {
 
 }  // namespace fg::upfirdn2d
 
-namespace fg::baseline {
-extern const upfirdn2d::Kernels upfirdn2d_kernels;
-}
-namespace fg::avx2 {
-extern const upfirdn2d::Kernels upfirdn2d_kernels;
-}
-namespace fg::avx512 {
-extern const upfirdn2d::Kernels upfirdn2d_kernels;
-}
+FG_DECLARE_PER_LEVEL(upfirdn2d::Kernels, upfirdn2d_kernels)

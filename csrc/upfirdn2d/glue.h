@@ -37,7 +37,7 @@ Tensor upfirdn2d(
     bool flip, double gain) {
   check(x_, f_, up, down, pad, size);
   const std::int64_t n = x_.size(0), c = x_.size(1);
-  const bool channels_last = c > 1 && !x_.is_contiguous() && x_.stride(1) == 1;
+  const bool channels_last = is_channels_last(x_);
   Tensor y = channels_last ? channels_first_view(torch::stable::new_empty(x_, {n, size[1], size[0], c}))
                            : torch::stable::new_empty(x_, {n, c, size[1], size[0]});
   if (y.numel() == 0) {
@@ -48,7 +48,7 @@ Tensor upfirdn2d(
   }
   const Device device(x_);
   const Tensor x = torch::stable::contiguous(channels_last ? channels_last_view(x_) : x_);
-  const OptionalTensor f = f_ ? OptionalTensor(torch::stable::contiguous(*f_)) : std::nullopt;
+  const OptionalTensor f = contiguous(f_);
   Arguments a{};
   a.dtype = dtype_of(x, "upfirdn2d");
   a.outer = channels_last ? n : n * c;

@@ -1,20 +1,11 @@
+#include "../common/with_dtype.h"
 #include "kernel.cuh"
 #include "kernel_api.h"
 
 namespace fg::upfirdn2d {
 
 int cuda_run(const Arguments& a, void* stream) {
-  const auto s = static_cast<cudaStream_t>(stream);
-  switch (a.dtype) {
-    case DType::f16:
-      return run<half_t>(a, s);
-    case DType::bf16:
-      return run<bf16_t>(a, s);
-    case DType::f32:
-      return run<float>(a, s);
-    default:
-      return run<double>(a, s);
-  }
+  return with_dtype(a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
 }
 
 }  // namespace fg::upfirdn2d

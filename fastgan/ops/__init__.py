@@ -6,6 +6,10 @@
 
 from fastgan.ops._library import BackendStatus, BackendUnavailable, backends, use_backend
 from fastgan.ops.bias_act import bias_act
+from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
+from fastgan.ops.conv2d_resample import conv2d_resample
+from fastgan.ops.modulated_conv2d import modulated_conv2d
+from fastgan.ops.scale_bias_act import scale_bias_act
 from fastgan.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
 __all__ = [
@@ -13,8 +17,14 @@ __all__ = [
     "BackendUnavailable",
     "backends",
     "bias_act",
+    "conv2d",
+    "conv2d_resample",
+    "conv_transpose2d",
     "downsample2d",
     "filter2d",
+    "modulated_conv2d",
+    "scale_bias_act",
+    "set_winograd",
     "setup_filter",
     "upfirdn2d",
     "upsample2d",

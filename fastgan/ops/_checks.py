@@ -17,3 +17,15 @@ def check_input(x: Tensor) -> None:
     """Raises :class:`TypeError` unless ``x`` is a tensor of a dtype that the ops take."""
     if not isinstance(x, Tensor) or x.dtype not in DTYPES:
         raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}")
+
+
+def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` has device and, but under autocast, dtype of ``x``."""
+    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
+        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+    if t.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise TypeError(
+            f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; convert it with {name}.to(x.dtype)"
+        )
+    if t.device != x.device:
+        raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")

@@ -263,6 +263,21 @@ def _library(namespace: str) -> torch.library.Library:
     return _libraries[namespace]
 
 
+def _wanted(ctx: Any) -> tuple[bool, ...]:
+    """``ctx.needs_input_grad``, false also for what this backward pass has no use for.
+
+    Autograd fills that in when the op runs forward. But ``torch.autograd.grad(y, x)``, as gradient penalties call it,
+    drops the gradient of the weights, which costs as much as that of the image.
+    """
+    wanted = list(ctx.needs_input_grad)
+    for i, (node, _) in zip(ctx.tensor_inputs, ctx.next_functions):
+        if wanted[i] and node is not None:
+            # torch doesn't tell for a leaf that `autograd.grad` is asked for, which is wanted
+            with contextlib.suppress(RuntimeError):
+                wanted[i] = torch._C._will_engine_execute_node(node)
+    return tuple(wanted)
+
+
 def _define(definition: OpDefinition, namespace: str) -> None:
     library = _library(namespace)
     library.define(definition.schema, tags=(torch.Tag.pt2_compliant_tag,))
@@ -270,10 +285,15 @@ def _define(definition: OpDefinition, namespace: str) -> None:
     torch.library.register_fake(qualified, definition.fake, lib=library)
     ops = getattr(torch.ops, namespace)
 
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.tensor_inputs = [i for i, value in enumerate(inputs) if isinstance(value, torch.Tensor)]
+        definition.setup_context(ctx, inputs, output)
+
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        ctx.needs_input_grad = _wanted(ctx)
         return definition.backward(ops, ctx, *grads)
 
-    torch.library.register_autograd(qualified, backward, setup_context=definition.setup_context, lib=library)
+    torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=library)
     if namespace == "fastgan":
         library.impl(definition.name, definition.reference, "CompositeExplicitAutograd")
     elif namespace == "fastgan_triton":

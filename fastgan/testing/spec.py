@@ -55,12 +55,20 @@ class BenchmarkCase:
     Args:
         moved: bytes that each measure has to read and write at the least, by ``forward``, ``forward_backward`` and
             ``double_backward``, in multiples of the size of the first tensor. The floor is their time at copy speed.
+        products: instead, where arithmetic is the limit: the floating-point operations of each measure in the direct form.
+            The floor is their time at the rate of a matrix product.
     """
 
     id: str
     tensors: Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]
     options: Mapping[str, Any]
-    moved: Mapping[str, float]
+    moved: Mapping[str, float] = field(default_factory=dict)
+    products: Mapping[str, float] | None = None
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Those that have a floor, which are the ones that are timed."""
+        return list(self.moved if self.products is None else self.products)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,9 @@ class OpSpec:
     Args:
         op: the public function; takes ``backend=``.
         tolerance: greatest error by dtype, relative to the greatest magnitude of the float64 reference's result.
-        scaling: sizes that show how the forward pass grows; ``id`` is ``"panel/series"`` of the plot.
+        batched: which of the tensors run along the batch, as the first does.
+        scaling: sizes that show how the forward pass grows; ``id`` is ``"panel/series"`` of the plot, with ``products``
+            ``"panel"``: batch, channels or pixels.
     """
 
     name: str
@@ -80,4 +90,5 @@ class OpSpec:
     errors: Sequence[ErrorCase]
     benchmarks: Sequence[BenchmarkCase]
     tolerance: Mapping[torch.dtype, float]
+    batched: Sequence[int] = (0,)
     scaling: Sequence[BenchmarkCase] = ()

@@ -29,9 +29,19 @@ def test_contract_in_the_interpreter(file):
     assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 300, run.stdout[-1000:]
 
 
-# float16 and float64 for one architecture: their code differs in the conversions alone
-TARGETS = [(d, c) for d in (torch.float32, torch.bfloat16) for c in (80, 90, 100)]
-TARGETS += [(torch.float16, 90), (torch.float64, 90)]
+def on_targets(cases: list, *elsewhere: str) -> list:
+    """Each case in the two widths of element for sm_90; those named in float16 and float64 as well, and for sm_80 and
+    sm_100 in both widths: the source is the same for all, and float16 differs from bfloat16 in the conversions alone."""
+    found = []
+    for case in cases:
+        targets = [(torch.float32, 90), (torch.bfloat16, 90)]
+        if case.id in elsewhere:
+            targets += [(torch.float16, 90), (torch.float64, 90)]
+            targets += [(d, c) for d in (torch.float32, torch.bfloat16) for c in (80, 100)]
+        found += [pytest.param(*case.values, *t, id=f"{case.id}-{str(t[0])[6:]}-{t[1]}") for t in targets]
+    return found
+
+
 CASES = [
     # pass, activation, reads, by_row, wants the bias gradient
     pytest.param(0, "lrelu", "x", True, False, id="forward-rows"),
@@ -45,8 +55,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype,capability", TARGETS, ids=lambda v: str(v).removeprefix("torch."))
-@pytest.mark.parametrize("order,act,reads,by_row,need_db", CASES)
+@pytest.mark.parametrize(
+    "order,act,reads,by_row,need_db,dtype,capability",
+    on_targets(CASES, "backward-columns", "double-backward-swish-rows"),
+)
 def test_bias_act_compiles_ahead_of_time(capability, dtype, order, act, reads, by_row, need_db, tmp_path):
     from fastgan.ops._triton import ACCUMULATE
     from fastgan.ops.bias_act.triton import bias_act_kernel, blocks
@@ -69,6 +81,58 @@ def test_bias_act_compiles_ahead_of_time(capability, dtype, order, act, reads, b
         )  # fmt: skip
     triton_target.check(compiled, capability, tmp_path)
     assert min(triton_target.widths(compiled)) >= 8
+
+
+SCALE_BIAS_ACT = [
+    # order, activation, layout, dtype, compute capability: each pass, each way of summing, each width of element
+    pytest.param(0, "lrelu", torch.channels_last, torch.float32, 90, id="forward-channels_last"),
+    pytest.param(1, "lrelu", torch.contiguous_format, torch.float16, 80, id="backward-rows-80"),
+    pytest.param(1, "softplus", torch.channels_last, torch.bfloat16, 100, id="backward-channels_last-100"),
+    pytest.param(2, "swish", torch.channels_last, torch.float16, 90, id="double-backward-channels_last"),
+    pytest.param(2, "swish", torch.contiguous_format, torch.float32, 90, id="double-backward-rows"),
+    pytest.param(2, "swish", torch.contiguous_format, torch.float64, 90, id="double-backward-float64"),
+]
+
+
+def scale_bias_act(order: int, act: str, layout: torch.memory_format, dtype: torch.dtype) -> None:
+    """One pass with all that it can read and write."""
+    from fastgan.ops.scale_bias_act import triton as kernels
+
+    x = torch.empty(8, 256, 32, 32, dtype=dtype, memory_format=layout)
+    rest = [torch.empty(size, dtype=dtype) for size in ((8, 256), (8, 1, 32, 32), (256,))]
+    options = (act, 0.2, 1.4, 256.0)
+    if order == 0:
+        kernels.scale_bias_act(x, *rest, *options)
+    elif order == 1:
+        kernels.scale_bias_act_backward(x, x, *rest, *options, True, True, True)
+    else:
+        kernels.scale_bias_act_double_backward(x, *rest, x, x, *rest, *options, True, True, True, True)
+
+
+@pytest.mark.parametrize("order,act,layout,dtype,capability", SCALE_BIAS_ACT)
+def test_scale_bias_act_compiles_ahead_of_time(order, act, layout, dtype, capability, tmp_path):
+    from tests.ops import triton_target
+
+    with triton_target.launches(capability) as launched:
+        scale_bias_act(order, act, layout, dtype)
+    (compiled,) = launched
+    triton_target.check(compiled, capability, tmp_path)
+    assert triton_target.widths(compiled) == (16, 16)
+    assert "atom" not in compiled.asm["ptx"] and "red.global" not in compiled.asm["ptx"]
+
+
+def test_scale_bias_act_on_images_of_one_pixel_compiles():
+    """Sizes of 1 are constants to the compiler."""
+    from fastgan.ops.scale_bias_act import triton as kernels
+    from tests.ops import triton_target
+
+    x, one = torch.empty(1, 1, 1, 1), torch.empty(1)
+    rest = (one[None], x, one)
+    with triton_target.launches(90) as launched:
+        kernels.scale_bias_act_double_backward(
+            x, *rest, x, x, *rest, "swish", 0.0, 1.0, None, True, True, True, True
+        )
+    assert [kernel.name for kernel in launched] == ["scale_bias_act_kernel"]
 
 
 # use, shape of the filter, layout, bytes of the widest load and store at the least
@@ -117,8 +181,9 @@ def check_upfirdn2d(dtype, capability, use, taps, layout, wide, folder) -> None:
         assert all(found >= least for found, least in zip(triton_target.widths(compiled), wide))
 
 
-@pytest.mark.parametrize("dtype,capability", TARGETS, ids=lambda v: str(v).removeprefix("torch."))
-@pytest.mark.parametrize("use,taps,layout,wide", UPFIRDN2D)
+@pytest.mark.parametrize(
+    "use,taps,layout,wide,dtype,capability", on_targets(UPFIRDN2D, "up2-4", "down2-4-channels_last")
+)
 def test_upfirdn2d_compiles_ahead_of_time(dtype, capability, use, taps, layout, wide, tmp_path):
     """And the lanes of a load are columns at no cost: nothing goes through shared memory."""
     check_upfirdn2d(dtype, capability, use, taps, layout, wide, tmp_path)
@@ -154,8 +219,9 @@ def test_compiles_for_amd():
 
     with triton_target.launches(triton_target.GFX942) as launched:
         bias_act(torch.empty(2, 128, 64, 64), torch.empty(128), 1, "lrelu", 0.2, 1.0, None)
+        scale_bias_act(2, "swish", torch.channels_last, torch.bfloat16)
         for taps in ((4,), (13, 13)):
             upfirdn2d(torch.empty(2, 128, 64, 64), "up2", taps)
     names = [compiled.name for compiled in launched]
-    assert names == ["bias_act_kernel", "strip_kernel", "direct_kernel"]
+    assert names == ["bias_act_kernel", "scale_bias_act_kernel", "strip_kernel", "direct_kernel"]
     assert all(re.search(r"(global|buffer)_store", compiled.asm["amdgcn"]) for compiled in launched)

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from fastgan.ops._activations import ACTIVATIONS, activation_options
 from fastgan.ops._checks import DTYPES, check_input, kind
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
 
 __all__ = ["ACTIVATIONS", "bias_act"]
-
-_SQRT2 = math.sqrt(2.0)
-
-#: Default ``(alpha, gain)`` of each activation. Only ``lrelu`` has an ``alpha``.
-ACTIVATIONS: dict[str, tuple[float, float]] = {
-    "linear": (0.0, 1.0),
-    "relu": (0.0, _SQRT2),
-    "lrelu": (0.2, _SQRT2),
-    "tanh": (0.0, 1.0),
-    "sigmoid": (0.0, 1.0),
-    "elu": (0.0, 1.0),
-    "selu": (0.0, 1.0),
-    "softplus": (0.0, 1.0),
-    "swish": (0.0, _SQRT2),
-}
 
 
 def bias_act(
@@ -76,26 +60,9 @@ def bias_act(
     if not -x.ndim <= dim < x.ndim:
         raise ValueError(f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}")
     dim %= x.ndim
-    if act not in ACTIVATIONS:
-        raise ValueError(f"act must be one of {', '.join(ACTIVATIONS)}, got {act!r}")
     if b is not None:
         b = _checked_bias(x, b, dim)
-    default_alpha, default_gain = ACTIVATIONS[act]
-    alpha = float(default_alpha if alpha is None or act != "lrelu" else alpha)
-    gain = float(default_gain if gain is None else gain)
-    if (
-        not -math.inf < alpha < math.inf
-    ):  # math.isfinite breaks the graph where torch.compile has made it symbolic
-        raise ValueError(f"alpha must be a finite number, got {alpha}")
-    if not -math.inf < gain < math.inf:
-        raise ValueError(f"gain must be a finite number, got {gain}")
-    if clamp is not None:
-        clamp = float(clamp)
-        if not 0 <= clamp < math.inf:
-            raise ValueError(
-                f"clamp must be a finite number of at least 0, or None for no clamp, got {clamp}"
-            )
-
+    alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("bias_act", x.device, backend)
     if chosen == "reference":
         return reference.bias_act(x, b, dim, act, alpha, gain, clamp)

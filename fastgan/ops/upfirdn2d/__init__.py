@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from fastgan.ops._checks import check_input, kind
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.upfirdn2d import reference, schema  # noqa: F401 - importing schema registers the op
+from fastgan.ops.upfirdn2d.arguments import (
+    check_filter,
+    check_image,
+    filter_taps,
+    four_sides,
+    more_padding,
+    xy_pair,
+)
 from fastgan.ops.upfirdn2d.filters import setup_filter
 
 __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"]
@@ -56,10 +62,10 @@ def upfirdn2d(
         ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or nothing would be left.
         BackendUnavailable: the backend asked for by name cannot run here.
     """
-    _check_image(x)
-    _check_filter(f, x.device)
-    up, down = _pair("up", up), _pair("down", down)
-    sides = _sides(padding)
+    check_image(x)
+    check_filter(f, x.device)
+    up, down = xy_pair("up", up), xy_pair("down", down)
+    sides = four_sides(padding)
     gain = float(gain)
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
@@ -98,10 +104,10 @@ def filter2d(
     Returns:
         ``[N, C, H, W]`` with ``padding=0``.
     """
-    taps = _taps(f)
+    taps = filter_taps(f)
     centred = [side for t in taps for side in (t // 2, (t - 1) // 2)]
     return upfirdn2d(
-        x, f, padding=_more(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
+        x, f, padding=more_padding(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
     )
 
 
@@ -125,10 +131,10 @@ def upsample2d(
     Returns:
         ``[N, C, H·up, W·up]`` with ``padding=0``, where a filter has at least ``up`` taps.
     """
-    up = _pair("up", up)
-    centred = [side for t, u in zip(_taps(f), up) for side in ((t + u - 1) // 2, (t - u) // 2)]
+    up = xy_pair("up", up)
+    centred = [side for t, u in zip(filter_taps(f), up) for side in ((t + u - 1) // 2, (t - u) // 2)]
     return upfirdn2d(
-        *(x, f), up=up, padding=_more(centred, padding), flip_filter=flip_filter,
+        *(x, f), up=up, padding=more_padding(centred, padding), flip_filter=flip_filter,
         gain=gain * up[0] * up[1], backend=backend,
     )  # fmt: skip
 
@@ -152,65 +158,8 @@ def downsample2d(
     Returns:
         ``[N, C, H // down, W // down]`` with ``padding=0``.
     """
-    down = _pair("down", down)
-    centred = [side for t, d in zip(_taps(f), down) for side in ((t - d + 1) // 2, (t - d) // 2)]
+    down = xy_pair("down", down)
+    centred = [side for t, d in zip(filter_taps(f), down) for side in ((t - d + 1) // 2, (t - d) // 2)]
     return upfirdn2d(
-        *(x, f), down=down, padding=_more(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
+        *(x, f), down=down, padding=more_padding(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
     )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------------- arguments
-
-
-def _check_image(x: Tensor) -> None:
-    check_input(x)
-    if x.ndim != 4:
-        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
-
-
-def _check_filter(f: Tensor | None, device: torch.device) -> None:
-    if f is None:
-        return
-    if not isinstance(f, Tensor) or f.dtype != torch.float32:
-        raise TypeError(f"f must be a float32 tensor or None, got {kind(f)}; make one with setup_filter")
-    if f.ndim not in (1, 2) or 0 in f.shape:
-        raise ValueError(f"f must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}")
-    if f.device != device:
-        raise ValueError(f"f must be on the device of x, {device}, got {f.device}")
-    if f.requires_grad:
-        raise ValueError("f must not require a gradient, for upfirdn2d gives it none; pass f.detach()")
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
-        raise TypeError(f"{name} must be a whole number or a sequence of them, got {value!r}")
-    return value  # type: ignore[return-value]
-
-
-def _pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
-    given = list(value) if isinstance(value, (tuple, list)) else [value, value]
-    if len(given) != 2:
-        raise ValueError(f"{name} must be a whole number or (x, y), got {value!r}")
-    x, y = (_whole(name, v) for v in given)
-    if x < 1 or y < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return x, y
-
-
-def _sides(padding: int | Sequence[int]) -> list[int]:
-    """Padding left, right, top, bottom."""
-    given = list(padding) if isinstance(padding, (tuple, list)) else [padding, padding]
-    sides = [_whole("padding", v) for v in given]
-    if len(sides) == 2:
-        sides = [sides[0], sides[0], sides[1], sides[1]]
-    if len(sides) != 4:
-        raise ValueError(f"padding must be a whole number, (x, y) or (x0, x1, y0, y1), got {padding!r}")
-    return sides
-
-
-def _more(centred: Sequence[int], padding: int | Sequence[int]) -> list[int]:
-    return [a + b for a, b in zip(centred, _sides(padding))]
-
-
-def _taps(f: Tensor | None) -> tuple[int, int]:
-    return reference.axis_taps(f) if isinstance(f, Tensor) and f.ndim else (1, 1)

@@ -8,14 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastgan.ops._layout import in_layout_of
+
 MANY_TAPS = 8  # from which on two convolutions are faster than one with the product of the filters
-
-
-def memory_format(x: Tensor) -> torch.memory_format:
-    """The layout of the result: channels_last where the channels of ``x`` are its fastest dimension."""
-    if x.shape[1] > 1 and not x.is_contiguous() and x.stride(1) == 1:
-        return torch.channels_last
-    return torch.contiguous_format
 
 
 def axis_taps(f: Tensor | None) -> tuple[int, int]:
@@ -54,8 +49,4 @@ def upfirdn2d(
         for weight in weights:
             y = F.conv2d(y, weight.expand(c, 1, *weight.shape), groups=c)
     y = (y[:, :, :: down[1], :: down[0]] * gain).to(x.dtype)
-    # By way of one dimension, after which the strides are those of the layout also where a size is 1.
-    if memory_format(x) == torch.channels_last:
-        y = y.permute(0, 2, 3, 1)
-        return y.reshape(-1).view(y.shape).permute(0, 3, 1, 2)
-    return y.reshape(-1).view(y.shape)
+    return in_layout_of(x, y)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._layout import memory_format
 from fastgan.ops._library import OpDefinition, define
 from fastgan.ops.upfirdn2d import reference
 
@@ -25,7 +26,7 @@ def _triton() -> Callable[..., Any]:
 
 def _fake(x: Tensor, f: Any, up: Any, down: Any, pad: Any, size: Sequence[int], *rest: Any) -> Tensor:
     shape = (x.shape[0], x.shape[1], size[1], size[0])
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=reference.memory_format(x))
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

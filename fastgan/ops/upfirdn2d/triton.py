@@ -19,6 +19,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, join_lanes, on_device, power_of_two, split_lanes
 from fastgan.ops.upfirdn2d import reference
 from fastgan.ops.upfirdn2d.strip_layout import Axis, Layout, choose_layout, relative, span
@@ -317,7 +318,7 @@ def upfirdn2d(
     axis_x, axis_y = axes = tuple(Axis(*a) for a in zip((w, h), size, up, down, pad, taps))
     if max(max(a.size * a.up, a.out * a.down, abs(a.pad)) + a.taps * a.down for a in axes) > 2**30:
         raise _too_large(x)
-    memory = reference.memory_format(x)
+    memory = memory_format(x)
     out = torch.empty((n, c, size[1], size[0]), dtype=x.dtype, device=x.device, memory_format=memory)
     if not out.numel():
         return out

@@ -3,9 +3,9 @@
 
 #include <type_traits>
 
-#include "../common/math.h"
+#include "math.h"
 
-namespace fg::bias_act {
+namespace fg {
 
 // `piecewise` has slope 1 above zero and alpha below: linear (alpha 1), relu (alpha 0) and lrelu.
 enum class Act : int { piecewise, tanh, sigmoid, elu, selu, softplus, swish };
@@ -162,4 +162,4 @@ FG_INLINE auto with_act(Act act, F&& f) {
   }
 }
 
-}  // namespace fg::bias_act
+}  // namespace fg

@@ -1,0 +1,290 @@
+// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, with
+// scale, noise and b spread over the block's elements: the code that exists once per activation is one plain loop per pass
+// that knows nothing of layouts, and what is absent is a block of ones or zeros.
+#include "cpu_kernel.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::scale_bias_act;
+
+// scale, noise and b, or the same of the direction of v.
+template <class R>
+struct Spread {
+  const R *scale, *noise, *b;
+};
+
+// One block as its loop sees it.
+template <class R>
+struct Block {
+  const R *x, *dy, *ddx;
+  Spread<R> at, along;  // along: ddscale, ddnoise, ddb
+  R *out, *out_x;
+  R *for_scale, *for_shift;  // what dscale adds up, and what dnoise and db do
+};
+
+template <class R>
+using Loop = void (*)(const Block<R>&, int n, const Scalars<R>&);
+
+template <Act A, class R>
+void forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
+  const Block<R> k = block;
+  const Scalars<R> s = scalars;
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    k.out[i] = forward<A>(k.x[i] * k.at.scale[i] + k.at.noise[i] + k.at.b[i], s);
+  }
+}
+
+template <Act A, class R>
+void backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
+  const Block<R> k = block;
+  const Scalars<R> s = scalars;
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    const R x = k.x[i], scale = k.at.scale[i];
+    const R g = k.dy[i] * slope_from_input<A>(x * scale + k.at.noise[i] + k.at.b[i], s);
+    k.out[i] = g * scale;
+    k.for_scale[i] = g * x;
+    k.for_shift[i] = g;
+  }
+}
+
+template <Act A, class R>
+void double_backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
+  const Block<R> k = block;
+  const Scalars<R> s = scalars;
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    const R x = k.x[i], dy = k.dy[i], ddx = k.ddx[i], scale = k.at.scale[i], ddscale = k.along.scale[i];
+    const R v = x * scale + k.at.noise[i] + k.at.b[i];
+    const R h = scale * ddx + ddscale * x + k.along.noise[i] + k.along.b[i];
+    const R s1 = slope_from_input<A>(v, s), g = dy * s1;
+    k.out[i] = s1 * h;
+    if constexpr (A == Act::piecewise) {
+      k.out_x[i] = g * ddscale;
+      k.for_scale[i] = g * ddx;
+    } else {
+      const R q = dy * h * curvature_from_input<A>(v, s);
+      k.out_x[i] = q * scale + g * ddscale;
+      k.for_scale[i] = q * x + g * ddx;
+      k.for_shift[i] = q;
+    }
+  }
+}
+
+template <class R>
+Loop<R> loop_for(const Arguments& a) {
+  return with_act(a.act, [&](auto act) -> Loop<R> {
+    constexpr Act A = decltype(act)::value;
+    return a.pass == Pass::forward    ? forward_loop<A, R>
+           : a.pass == Pass::backward ? backward_loop<A, R>
+                                      : double_backward_loop<A, R>;
+  });
+}
+
+// A few elements are added up at once, more of them in lanes.
+template <class R>
+FG_LOCAL R row_sum(const R* p, int n) {
+  if (n >= 16) {
+    return sum(p, n);
+  }
+  R total = 0;
+  for (int i = 0; i < n; ++i) {
+    total += p[i];
+  }
+  return total;
+}
+
+// One of scale, noise, b, ddscale, ddnoise, ddb, spread over the elements of a block.
+template <class R>
+class Parameter {
+ public:
+  // `minor`: a vector beside each row, else a number for each. `per_image`: elements from one image to the next.
+  Parameter(DType dtype, const void* p, bool minor, std::int64_t per_image, R if_absent)
+      : dtype_(dtype), p_(p), per_image_(per_image), of_rows_(p && !minor), of_columns_(p && minor) {
+    std::fill_n(block_, block_size, if_absent);
+  }
+
+  // The columns from `first` on, repeated for `repeats` rows.
+  void set_columns(std::int64_t image, std::int64_t first, int width, int repeats) {
+    if (of_columns_) {
+      for (int at = 0; at < width; at += block_size) {
+        const int n = std::min(block_size, width - at);
+        R* const to = columns_ + at;
+        const R* const from = load(dtype_, p_, image * per_image_ + first + at, to, n);
+        if (from != to) {
+          std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(R));
+        }
+      }
+      for (int i = width; i < width * repeats; ++i) {
+        columns_[i] = columns_[i - width];
+      }
+    }
+  }
+
+  // The numbers of `count` rows from `first` on, each over `width` elements.
+  void set_rows(std::int64_t image, std::int64_t first, int count, int width) {
+    if (of_rows_) {
+      for (int row = 0; row < count; ++row) {
+        R one[1];
+        std::fill_n(block_ + row * width, width, *load(dtype_, p_, image * per_image_ + first + row, one, 1));
+      }
+    }
+  }
+
+  const R* at(int column) const { return of_columns_ ? columns_ + column : block_; }
+
+ private:
+  DType dtype_;
+  const void* p_;
+  std::int64_t per_image_;
+  bool of_rows_, of_columns_;
+  alignas(64) R block_[block_size];
+  alignas(64) R columns_[Partition::widest];
+};
+
+// scale, noise and b, or ddscale, ddnoise and ddb.
+template <class R>
+struct Parameters {
+  Parameter<R> scale, noise, b;
+
+  Parameters(const Arguments& a, const void* scale_, const void* noise_, const void* b_, R if_no_scale)
+      : scale(a.dtype, scale_, a.layout.channels_last, a.layout.channels, if_no_scale),
+        noise(a.dtype, noise_, !a.layout.channels_last, a.shared_noise ? 0 : a.layout.pixels, R(0)),
+        b(a.dtype, b_, a.layout.channels_last, 0, R(0)) {}
+
+  void set_columns(std::int64_t image, std::int64_t first, int width, int repeats) {
+    for (Parameter<R>* p : {&scale, &noise, &b}) {
+      p->set_columns(image, first, width, repeats);
+    }
+  }
+
+  void set_rows(std::int64_t image, std::int64_t first, int count, int width) {
+    for (Parameter<R>* p : {&scale, &noise, &b}) {
+      p->set_rows(image, first, count, width);
+    }
+  }
+
+  Spread<R> from(int column) const { return {scale.at(column), noise.at(column), b.at(column)}; }
+};
+
+// The rows and columns of a unit, and how they are cut: `together` short rows in a block, or a part of a long row.
+struct Cut {
+  std::int64_t image, row, column;
+  int rows, width, together, step;
+
+  Cut(const Partition& p, std::int64_t unit)
+      : image(unit / p.chunks / p.groups), row(unit / p.chunks % p.groups * p.rows), column(unit % p.chunks * p.width) {
+    rows = static_cast<int>(std::min(p.rows, p.major - row));
+    width = static_cast<int>(std::min(p.width, p.minor - column));
+    together = p.chunks == 1 ? std::clamp(block_size / width, 1, rows) : 1;
+    const int parts = (width + block_size - 1) / block_size;
+    step = std::min(block_size, ((width + parts - 1) / parts + 15) / 16 * 16);
+  }
+};
+
+// The partial sums of one gradient.
+template <class R>
+class Sum {
+ public:
+  Sum(R* partial, bool over_rows) : partial_(partial), over_rows_(over_rows) {}
+
+  void start(const Cut& c) {
+    if (partial_ && over_rows_) {
+      std::fill_n(columns_, c.width * c.together, R(0));
+    }
+  }
+
+  // `count` rows of `width` values, which start `column` columns into the unit's.
+  void add(const Partition& p, const Cut& c, int row, int column, int count, int width, const R* values) {
+    if (!partial_) {
+      return;
+    }
+    if (over_rows_) {
+      R* const to = columns_ + column;
+      for (int i = 0; i < count * width; ++i) {
+        to[i] += values[i];
+      }
+      return;
+    }
+    R* to = partial_ + (c.image * p.major + c.row + row) * p.chunks + c.column / p.width;
+    for (int j = 0; j < count; ++j, to += p.chunks) {
+      const R total = row_sum(values + j * width, width);
+      *to = column == 0 ? total : *to + total;
+    }
+  }
+
+  void finish(const Partition& p, const Cut& c) {
+    if (partial_ && over_rows_) {
+      for (int i = c.width; i < c.width * c.together; ++i) {
+        columns_[i % c.width] += columns_[i];
+      }
+      R* const to = partial_ + (c.image * p.groups + c.row / p.rows) * p.minor + c.column;
+      std::memcpy(to, columns_, static_cast<std::size_t>(c.width) * sizeof(R));
+    }
+  }
+
+ private:
+  R* partial_;
+  bool over_rows_;
+  alignas(64) R columns_[Partition::widest];
+};
+
+template <class R>
+void run_units(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Loop<R> loop = loop_for<R>(a);
+  const Partials<R> partials(a, p);
+  const bool last = a.layout.channels_last;
+  Parameters<R> at(a, a.scale, a.noise, a.b, R(1)), along(a, a.ddscale, a.ddnoise, a.ddb, R(0));
+  Sum<R> scale(partials.scale, last), noise(partials.noise, !last), b(partials.b, last);
+  alignas(64) R in[3][block_size], results[4][block_size];
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const Cut c(p, unit);
+    at.set_columns(c.image, c.column, c.width, c.together);
+    along.set_columns(c.image, c.column, c.width, c.together);
+    for (Sum<R>* sum : {&scale, &noise, &b}) {
+      sum->start(c);
+    }
+    for (int row = 0; row < c.rows; row += c.together) {
+      const int count = std::min(c.together, c.rows - row);
+      at.set_rows(c.image, c.row + row, count, std::min(c.width, c.step));
+      along.set_rows(c.image, c.row + row, count, std::min(c.width, c.step));
+      for (int column = 0; column < c.width; column += c.step) {
+        const int width = std::min(c.step, c.width - column), n = count * width;
+        const std::int64_t first = (c.image * p.major + c.row + row) * p.minor + c.column + column;
+        // Where one of these is absent, nothing that depends on it is wanted, and any number will do.
+        const R* const ddx = a.ddx ? load(a.dtype, a.ddx, first, in[0], n) : nullptr;
+        const R* const dy = a.dy ? load(a.dtype, a.dy, first, in[1], n) : ddx;
+        const R* const x = a.x ? load(a.dtype, a.x, first, in[2], n) : dy;
+        R* const out = target(a.dtype, a.out, first, results[0], streaming);
+        R* const out_x = a.out_x ? target(a.dtype, a.out_x, first, results[1], streaming) : results[1];
+        loop({x, dy, ddx, at.from(column), along.from(column), out, out_x, results[2], results[3]}, n, s);
+        scale.add(p, c, row, column, count, width, results[2]);
+        noise.add(p, c, row, column, count, width, results[3]);
+        b.add(p, c, row, column, count, width, results[3]);
+        store(a.dtype, a.out, first, out, n, streaming);
+        if (a.out_x) {
+          store(a.dtype, a.out_x, first, out_x, n, streaming);
+        }
+      }
+    }
+    for (Sum<R>* sum : {&scale, &noise, &b}) {
+      sum->finish(p, c);
+    }
+  }
+}
+
+void run(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+  (a.dtype == DType::f64 ? run_units<double> : run_units<float>)(a, p, streaming, begin, end);
+  if (streaming) {
+    stream_fence();
+  }
+}
+
+}  // namespace
+
+extern const RunUnits scale_bias_act_run = run;
+
+}  // namespace fg::FG_CPU_LEVEL

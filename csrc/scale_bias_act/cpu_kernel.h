@@ -1,0 +1,68 @@
+// The CPU kernel of scale_bias_act as a plain function over units of work. Torch-free.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "../common/cpu_block.h"
+#include "../common/cpu_level.h"
+#include "problem.h"
+
+namespace fg::scale_bias_act {
+
+// An image in memory is [major][minor]: channels and pixels if contiguous, pixels and channels if channels_last. What
+// belongs to a minor index (noise there, scale and b here) is a vector beside each row of memory; what belongs to a major
+// index is one number for the row. A unit is a group of rows times a chunk of columns, the same for any number of threads.
+// It leaves
+//   sums over its rows:     one per column, at [batch][group][minor]
+//   sums over its columns:  one per row, at [batch][major][chunk]
+struct Partition {
+  static constexpr std::int64_t widest = 2048, unit_elements = 65536, task_elements = 16384;
+
+  std::int64_t batch, major, minor;
+  std::int64_t width, chunks;  // columns of a chunk
+  std::int64_t rows, groups;   // rows of a group
+
+  explicit Partition(const Layout& l)
+      : batch(l.batch), major(l.channels_last ? l.pixels : l.channels), minor(l.channels_last ? l.channels : l.pixels) {
+    width = std::min(minor, widest);
+    chunks = (minor + width - 1) / width;
+    rows = std::clamp<std::int64_t>(unit_elements / width, 1, major);
+    groups = (major + rows - 1) / rows;
+  }
+
+  std::int64_t units() const { return batch * groups * chunks; }
+
+  // Units that make a task worth handing to a thread.
+  std::int64_t grain() const { return std::max<std::int64_t>(1, task_elements / (rows * width)); }
+
+  std::int64_t sums_over_rows() const { return batch * groups * minor; }
+  std::int64_t sums_over_columns() const { return batch * major * chunks; }
+};
+
+// Where the partial sums of each gradient lie in the workspace; null if it is not wanted.
+template <class R>
+struct Partials {
+  R *scale = nullptr, *noise = nullptr, *b = nullptr;
+  std::int64_t size = 0;
+
+  Partials(const Arguments& a, const Partition& p) {
+    const auto place = [&](void* wanted, bool over_rows) -> R* {
+      if (!wanted) {
+        return nullptr;
+      }
+      R* const here = a.workspace ? static_cast<R*>(a.workspace) + size : nullptr;  // null while it is being asked for
+      size += over_rows ? p.sums_over_rows() : p.sums_over_columns();
+      return here;
+    };
+    scale = place(a.dscale, a.layout.channels_last);
+    noise = place(a.dnoise, !a.layout.channels_last);
+    b = place(a.db, a.layout.channels_last);
+  }
+};
+
+using RunUnits = void (*)(const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
+
+}  // namespace fg::scale_bias_act
+
+FG_DECLARE_PER_LEVEL(scale_bias_act::RunUnits, scale_bias_act_run)

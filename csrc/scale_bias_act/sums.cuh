@@ -1,0 +1,89 @@
+// The partial sums of all gradients, added up in a fixed order by one launch.
+#pragma once
+
+#include "walk.cuh"
+
+namespace fg::scale_bias_act {
+
+// out[o][i] = the sum of partial[o][k][i] over k < terms, in double.
+template <class T>
+struct Sum {
+  const accumulate_t<T>* partial;
+  T* out;
+  std::int64_t outer, terms, inner;
+  int lanes;  // threads along `inner`, a power of two; the others share the terms
+};
+
+template <class T>
+struct Sums {
+  static constexpr int most_threads = 1024, most = 3, terms_of_thread = 8, least_lanes = 8;  // lanes: 32 bytes of float
+  Sum<T> sum[most];
+};
+
+template <class T>
+__global__ void __launch_bounds__(Sums<T>::most_threads) sums_kernel(Sums<T> sums) {
+  FG_SHARED(double, totals, [Sums<T>::most_threads]);
+  const Sum<T> s = blockIdx.y == 0 ? sums.sum[0] : blockIdx.y == 1 ? sums.sum[1] : sums.sum[2];
+  const unsigned across = static_cast<unsigned>((s.inner + s.lanes - 1) / s.lanes);
+  const std::int64_t o = blockIdx.x / across;
+  if (o >= s.outer) {
+    return;
+  }
+  const int lane = threadIdx.x & (s.lanes - 1), depth = blockDim.x / s.lanes;
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x % across) * s.lanes + lane;
+  double total = 0;
+  if (i < s.inner) {
+    const accumulate_t<T>* const from = s.partial + o * s.terms * s.inner + i;
+#pragma unroll 8
+    for (std::int64_t k = threadIdx.x / s.lanes; k < s.terms; k += depth) {
+      total += static_cast<double>(from[k * s.inner]);
+    }
+  }
+  totals[threadIdx.x] = total;
+  for (int step = blockDim.x / 2; step >= s.lanes; step /= 2) {
+    __syncthreads();
+    if (static_cast<int>(threadIdx.x) < step) {
+      totals[threadIdx.x] = total += totals[threadIdx.x + step];
+    }
+  }
+  if (static_cast<int>(threadIdx.x) < s.lanes && i < s.inner) {
+    s.out[o * s.inner + i] = from_accumulate<T>(static_cast<accumulate_t<T>>(total));
+  }
+}
+
+// ---- host side
+
+template <class T>
+cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaStream_t stream) {
+  const Layout& l = a.layout;
+  Sums<T> sums{};
+  int wanted = 0;
+  std::int64_t blocks = 0, most_terms = 0;
+  const auto want = [&](
+      const accumulate_t<T>* partial, void* out, bool over_batch, std::int64_t parts, std::int64_t inner) {
+    if (partial) {
+      const std::int64_t outer = over_batch ? 1 : l.batch, terms = over_batch ? l.batch * parts : parts;
+      sums.sum[wanted++] = {partial, static_cast<T*>(out), outer, terms, inner, 0};
+      most_terms = std::max(most_terms, terms);
+    }
+  };
+  want(t.scale_sums, a.dscale, false, p.channel_parts(), l.channels);
+  want(t.bias_sums, a.db, true, p.channel_parts(), l.channels);
+  want(t.noise_sums, a.dnoise, a.shared_noise, p.pixel_parts(), l.pixels);
+  if (wanted == 0) {
+    return cudaSuccess;
+  }
+  constexpr int few = Plan::threads, many = Sums<T>::most_threads;
+  const int threads = most_terms > few / Sums<T>::least_lanes * Sums<T>::terms_of_thread ? many : few;
+  for (Sum<T>* s = sums.sum; s < sums.sum + wanted; ++s) {
+    s->lanes = threads / power_of_two(divide_up(s->terms, Sums<T>::terms_of_thread), 1, threads / Sums<T>::least_lanes);
+    blocks = std::max(blocks, s->outer * divide_up(s->inner, s->lanes));
+  }
+  if (blocks > grid_limit) {
+    return cudaErrorInvalidConfiguration;
+  }
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(wanted));
+  return fg_launch(sums_kernel<T>, grid, dim3(static_cast<unsigned>(threads)), 0, stream, sums);
+}
+
+}  // namespace fg::scale_bias_act

@@ -1,0 +1,65 @@
+"""Arguments that upfirdn2d and the convolutions around it share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastgan.ops._checks import check_input, kind
+from fastgan.ops.upfirdn2d import reference
+
+
+def check_image(x: Tensor) -> None:
+    check_input(x)
+    if x.ndim != 4:
+        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+
+
+def check_filter(f: Tensor | None, device: torch.device) -> None:
+    if f is None:
+        return
+    if not isinstance(f, Tensor) or f.dtype != torch.float32:
+        raise TypeError(f"f must be a float32 tensor or None, got {kind(f)}; make one with setup_filter")
+    if f.ndim not in (1, 2) or 0 in f.shape:
+        raise ValueError(f"f must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}")
+    if f.device != device:
+        raise ValueError(f"f must be on the device of x, {device}, got {f.device}")
+    if f.requires_grad:
+        raise ValueError("f must not require a gradient, for upfirdn2d gives it none; pass f.detach()")
+
+
+def whole_number(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
+        raise TypeError(f"{name} must be a whole number or a sequence of them, got {value!r}")
+    return value  # type: ignore[return-value]
+
+
+def xy_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
+    given = list(value) if isinstance(value, (tuple, list)) else [value, value]
+    if len(given) != 2:
+        raise ValueError(f"{name} must be a whole number or (x, y), got {value!r}")
+    x, y = (whole_number(name, v) for v in given)
+    if x < 1 or y < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return x, y
+
+
+def four_sides(padding: int | Sequence[int]) -> list[int]:
+    """Padding left, right, top, bottom."""
+    given = list(padding) if isinstance(padding, (tuple, list)) else [padding, padding]
+    found = [whole_number("padding", v) for v in given]
+    if len(found) == 2:
+        found = [found[0], found[0], found[1], found[1]]
+    if len(found) != 4:
+        raise ValueError(f"padding must be a whole number, (x, y) or (x0, x1, y0, y1), got {padding!r}")
+    return found
+
+
+def more_padding(centred: Sequence[int], padding: int | Sequence[int]) -> list[int]:
+    return [a + b for a, b in zip(centred, four_sides(padding))]
+
+
+def filter_taps(f: Tensor | None) -> tuple[int, int]:
+    return reference.axis_taps(f) if isinstance(f, Tensor) and f.ndim else (1, 1)
