@@ -1,0 +1,239 @@
+// The registered ops in terms of tensors. CPU and float32 alone: on a GPU cuDNN has its own Winograd kernels.
+#include "../common/activation_options.h"
+#include "../common/stable.h"
+#include "engine.h"
+
+namespace fg::winograd {
+namespace {
+
+void parallel(std::int64_t units, const auto& f) { torch::stable::parallel_for(0, units, 1, f); }
+
+const float* floats(const Tensor& t) { return static_cast<const float*>(t.const_data_ptr()); }
+float* mutable_floats(Tensor& t) { return static_cast<float*>(t.mutable_data_ptr()); }
+
+Tensor image(const Tensor& t) { return torch::stable::contiguous(channels_last_view(t)); }
+
+void check(const Tensor& t, const char* name, std::initializer_list<std::int64_t> sizes) {
+  bool fits = t.scalar_type() == ScalarType::Float && t.dim() == static_cast<std::int64_t>(sizes.size());
+  std::int64_t d = 0;
+  for (std::int64_t size : sizes) {
+    fits = fits && (size < 0 || t.size(d) == size);
+    ++d;
+  }
+  STD_TORCH_CHECK(fits, name, " of a winograd_conv2d doesn't fit the other tensors, or isn't float32");
+}
+
+Shape shape_of(const Tensor& x, std::int64_t k, std::int64_t pad_y, std::int64_t pad_x) {
+  const std::int64_t h = x.size(2), w = x.size(3);
+  STD_TORCH_CHECK(h + 2 * pad_y >= 3 && w + 2 * pad_x >= 3, "the image is smaller than the 3 x 3 kernel");
+  return {x.size(0), h, w, x.size(1), h + 2 * pad_y - 2, w + 2 * pad_x - 2, k, pad_y, pad_x};
+}
+
+// w [k, c, 3, 3], or [c, k, 3, 3] of the convolution whose transpose it is. `kept` holds what the result points into.
+Weights weights_of(const Tensor& w, bool transposed, std::optional<Tensor>& kept) {
+  kept = w.stride(2) == 3 * w.stride(3) ? w : torch::stable::contiguous(w);
+  return {floats(*kept), kept->stride(transposed ? 1 : 0), kept->stride(transposed ? 0 : 1), kept->stride(3), transposed};
+}
+
+std::int64_t workspace_elements(const Cut& cut, bool sums) {
+  return cut.weight_elements() + cut.in_elements() + cut.out_elements() + cut.zeros + (sums ? cut.block * cut.chunk : 0);
+}
+
+struct Workspace {
+  Tensor memory;
+  Buffers buffers;
+
+  Workspace(const Tensor& like, const Cut& cut, bool sums) : memory(torch::stable::new_empty(like, {workspace_elements(cut, sums)})) {
+    buffers.weights = mutable_floats(memory);
+    buffers.in = buffers.weights + cut.weight_elements();
+    buffers.out = buffers.in + cut.in_elements();
+    float* const zeros = buffers.out + cut.out_elements();
+    std::fill_n(zeros, cut.zeros, 0.f);
+    buffers.zeros = zeros;
+    buffers.sums = zeros + cut.zeros;
+  }
+};
+
+void run_on(const Forward& f, const Scheme& scheme, const Tensor& like) {
+  const Cut cut(f.shape, scheme);
+  const Workspace w(like, cut, f.sums);
+  const Kernels& kernels = FG_SELECT_LEVEL(winograd_kernels);
+  const ForwardStages& stages = scheme.edges ? kernels.upsampling : kernels.convolution;
+  run(f, cut, stages, kernels, w.buffers, [](std::int64_t n, const auto& g) { parallel(n, g); });
+}
+
+// A result [n, c, h, w] in channels_last memory; `finished` brings it into the memory order of `like`.
+Tensor result(const Tensor& like, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
+  return channels_first_view(torch::stable::new_empty(like, {n, h, w, c}));
+}
+
+// In channels_last where either is, as torch's convolutions have it.
+Tensor finished(const Tensor& t, const Tensor& like, const Tensor& or_like) {
+  return is_channels_last(like) || is_channels_last(or_like) ? t : torch::stable::contiguous(t);
+}
+
+// Kept by reference in `Forward`, which doesn't own them.
+struct Operands {
+  Tensor x;
+  OptionalTensor style, scale, noise, bias;
+  std::optional<Tensor> weights;
+};
+
+Tensor forward(Operands o, const Tensor& x, const Tensor& w, std::int64_t pad_y, std::int64_t pad_x, bool transposed, Epilogue e) {
+  check(x, "x", {-1, -1, -1, -1});
+  check(w, "w", {-1, -1, 3, 3});
+  STD_TORCH_CHECK(w.size(transposed ? 0 : 1) == x.size(1), "w doesn't have the channels of x");
+  const std::int64_t k = w.size(transposed ? 1 : 0);
+  const Shape s = shape_of(x, k, transposed ? 2 - pad_y : pad_y, transposed ? 2 - pad_x : pad_x);
+  const auto dense = [](OptionalTensor& t, const char* name, std::initializer_list<std::int64_t> sizes) -> const float* {
+    if (!t) {
+      return nullptr;
+    }
+    check(*t, name, sizes);
+    t = contiguous(t);
+    return floats(*t);
+  };
+  Tensor y = result(x, s.n, s.k, s.oh, s.ow);
+  if (y.numel() == 0) {
+    return finished(y, x, w);
+  }
+  o.x = image(x);
+  Forward f{};
+  f.shape = s;
+  f.x = floats(o.x);
+  f.style = dense(o.style, "style", {s.n, s.c});
+  f.weights = weights_of(w, transposed, o.weights);
+  f.epilogue = e;
+  f.epilogue.scale = dense(o.scale, "scale", {s.n, s.k});
+  f.epilogue.noise = dense(o.noise, "noise", {o.noise && o.noise->size(0) == 1 ? 1 : s.n, 1, s.oh, s.ow});
+  f.epilogue.noise_per_sample = o.noise && o.noise->size(0) > 1;
+  f.epilogue.bias = dense(o.bias, "b", {s.k});
+  f.y = mutable_floats(y);
+  run_on(f, convolution, o.x);
+  return finished(y, x, w);
+}
+
+Tensor conv2d(
+    const Tensor& x, const Tensor& w, const OptionalTensor& style, std::int64_t pad_y, std::int64_t pad_x, bool transposed) {
+  return forward({x, style, {}, {}, {}, {}}, x, w, pad_y, pad_x, transposed, {});
+}
+
+Tensor conv2d_act(
+    const Tensor& x, const Tensor& w, const OptionalTensor& style, const OptionalTensor& scale, const OptionalTensor& noise,
+    const OptionalTensor& b, std::int64_t pad_y, std::int64_t pad_x, const std::string& act, double alpha, double gain,
+    std::optional<double> clamp) {
+  struct {
+    DType dtype = DType::f32;
+    Act act;
+    double alpha, gain, clamp;
+  } a;
+  set_activation(a, {act, alpha, gain, clamp});
+  Epilogue e;
+  e.act = a.act;
+  e.scalars = {static_cast<float>(a.alpha), static_cast<float>(a.gain), static_cast<float>(a.clamp)};
+  e.identity = a.act == Act::piecewise && a.alpha == 1 && a.gain == 1 && !clamp;
+  return forward({x, style, scale, noise, b, {}}, x, w, pad_y, pad_x, false, e);
+}
+
+// x·style, upsampled: the transposed convolution with w [c, k, 3, 3], stride 2 and no padding.
+Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor& style_) {
+  check(x_, "x", {-1, -1, -1, -1});
+  check(w, "w", {x_.size(1), -1, 3, 3});
+  const std::int64_t n = x_.size(0), c = x_.size(1), h = x_.size(2), wide = x_.size(3), k = w.size(1);
+  STD_TORCH_CHECK(h > 0 && wide > 0, "x has no pixels");
+  Tensor y = result(x_, n, k, 2 * h + 1, 2 * wide + 1);
+  if (y.numel() == 0) {
+    return finished(y, x_, w);
+  }
+  const Tensor x = image(x_);
+  const OptionalTensor style = contiguous(style_);
+  if (style) {
+    check(*style, "style", {n, c});
+  }
+  std::optional<Tensor> kept;
+  Forward f{};
+  f.shape = {n, h, wide, c, 2 * h + 1, 2 * wide + 1, k, 0, 0};
+  f.x = floats(x);
+  f.style = style ? floats(*style) : nullptr;
+  f.weights = weights_of(w, true, kept);
+  f.weights.flip = false;
+  f.y = mutable_floats(y);
+  run_on(f, upsampling, x);
+  return finished(y, x_, w);
+}
+
+// The gradient of x·style and of style: with t the gradient of the scaled image, dx = t·style and dstyle = Σ t·x.
+std::tuple<Tensor, Tensor> conv2d_input(
+    const Tensor& dz_, const Tensor& w, const Tensor& x_, const Tensor& style_, std::int64_t pad_y, std::int64_t pad_x) {
+  check(w, "w", {-1, -1, 3, 3});
+  check(dz_, "dz", {-1, w.size(0), -1, -1});
+  const Shape s = shape_of(dz_, w.size(1), 2 - pad_y, 2 - pad_x);
+  check(x_, "x", {s.n, s.k, s.oh, s.ow});
+  check(style_, "style", {s.n, s.k});
+  Tensor dx = result(x_, s.n, s.k, s.oh, s.ow);
+  Tensor dstyle = torch::stable::new_zeros(style_, {s.n, s.k});
+  if (dx.numel() > 0) {
+    const Tensor dz = image(dz_), x = image(x_), style = torch::stable::contiguous(style_);
+    std::optional<Tensor> kept;
+    Forward f{};
+    f.shape = s;
+    f.x = floats(dz);
+    f.weights = weights_of(w, true, kept);
+    f.epilogue.scale = floats(style);
+    f.y = mutable_floats(dx);
+    f.with = floats(x);
+    f.sums = mutable_floats(dstyle);
+    run_on(f, convolution, x);
+  }
+  return {finished(dx, x_, x_), dstyle};
+}
+
+Tensor conv2d_weight(
+    const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, std::int64_t pad_y, std::int64_t pad_x) {
+  check(x_, "x", {-1, -1, -1, -1});
+  check(dy_, "dy", {x_.size(0), -1, -1, -1});
+  const Shape s = shape_of(x_, dy_.size(1), pad_y, pad_x);
+  check(dy_, "dy", {s.n, s.k, s.oh, s.ow});
+  if (style_) {
+    check(*style_, "style", {s.n, s.c});
+  }
+  Tensor dw = torch::stable::new_empty(x_, {s.k, s.c, 3, 3});
+  if (dw.numel() == 0) {
+    return dw;
+  }
+  if (dy_.numel() == 0 || x_.numel() == 0) {
+    return torch::stable::zero_(dw);
+  }
+  const Tensor x = image(x_), dy = image(dy_);
+  const OptionalTensor style = contiguous(style_);
+  const WeightGradient g{s, floats(x), style ? floats(*style) : nullptr, floats(dy), mutable_floats(dw)};
+  const Cut cut(s, convolution);
+  const Workspace workspace(x, cut, false);
+  run(g, cut, FG_SELECT_LEVEL(winograd_kernels), workspace.buffers, [](std::int64_t n, const auto& f) { parallel(n, f); });
+  return dw;
+}
+
+// Bytes of the buffer that a run works in.
+std::int64_t scratch(std::int64_t n, std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w, bool upsamples) {
+  const Shape s = upsamples ? Shape{n, h, w, c, 2 * h + 1, 2 * w + 1, k, 0, 0} : Shape{n, h, w, c, h, w, k, 1, 1};
+  return 4 * workspace_elements(Cut(s, upsamples ? upsampling : convolution), true);
+}
+
+}  // namespace
+}  // namespace fg::winograd
+
+STABLE_TORCH_LIBRARY_FRAGMENT(fastgan_runtime, m) {
+  m.def("winograd_scratch(int n, int c, int k, int h, int w, bool upsamples) -> int");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fastgan_runtime, CompositeExplicitAutograd, m) {
+  m.impl("winograd_scratch", TORCH_BOX(&fg::winograd::scratch));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fastgan, CPU, m) {
+  m.impl("winograd_conv2d", TORCH_BOX(&fg::winograd::conv2d));
+  m.impl("winograd_conv2d_act", TORCH_BOX(&fg::winograd::conv2d_act));
+  m.impl("winograd_conv_transpose2d", TORCH_BOX(&fg::winograd::conv_transpose2d));
+  m.impl("winograd_conv2d_input", TORCH_BOX(&fg::winograd::conv2d_input));
+  m.impl("winograd_conv2d_weight", TORCH_BOX(&fg::winograd::conv2d_weight));
+}

@@ -1,0 +1,29 @@
+// The vectors of the instruction set that this file is compiled for.
+#pragma once
+
+#include <cstdint>
+
+#include "../common/cpu_block.h"
+#include "problem.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+#if defined(__AVX512F__)
+inline constexpr int width = 16, most_rows = 14;
+#elif defined(__AVX2__)
+inline constexpr int width = 8, most_rows = 6;
+#else
+inline constexpr int width = 4, most_rows = 2;
+#endif
+
+typedef float vec __attribute__((vector_size(width * sizeof(float))));
+typedef vec unaligned_vec __attribute__((aligned(4), may_alias));
+
+FG_LOCAL vec load(const float* p) { return *reinterpret_cast<const unaligned_vec*>(p); }
+FG_LOCAL void store(float* p, vec v) { *reinterpret_cast<unaligned_vec*>(p) = v; }
+
+inline constexpr int vectors = fg::winograd::lanes / width;  // that hold one group of lanes
+
+}  // namespace
+}  // namespace fg::FG_CPU_LEVEL

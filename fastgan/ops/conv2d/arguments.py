@@ -1,0 +1,36 @@
+"""Arguments of convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from fastgan.ops._checks import check_input, check_parameter
+
+
+def yx_pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
+    values = (value, value) if isinstance(value, int) else tuple(value)
+    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in values):
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}, or two of them (y, x), got {value!r}"
+        )
+    return values
+
+
+def check_convolution(x: Tensor, weight: Tensor, groups: int, transposed: bool) -> None:
+    check_input(x)
+    if x.ndim != 4:
+        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+    check_parameter("weight", weight, x)
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"groups must be a whole number of at least 1, got {groups!r}")
+    form = "[C, O/groups, kh, kw]" if transposed else "[O, C/groups, kh, kw]"
+    if weight.ndim != 4:
+        raise ValueError(f"weight must have shape {form}, got {list(weight.shape)}")
+    channels = weight.shape[0] if transposed else weight.shape[1] * groups
+    if channels != x.shape[1] or weight.shape[0] % groups:
+        raise ValueError(
+            f"weight {form} must fit x [N, C, H, W] and groups, got {list(weight.shape)} for x {list(x.shape)} and "
+            f"{groups} groups"
+        )

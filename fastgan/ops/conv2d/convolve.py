@@ -1,0 +1,43 @@
+"""Convolutions without what follows them, by the algorithm that suits; ``style[N, C]`` scales the channels of ``x``."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastgan.ops._library import ops_of
+from fastgan.ops.conv2d.choice import winograd_suits
+from fastgan.ops.conv2d.reference import styled
+
+Pair = tuple[int, int]
+
+
+def by_winograd(
+    chosen: str, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> bool:
+    """Whether :func:`convolve` takes ``winograd_conv2d``."""
+    if tuple(weight.shape[2:]) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1:
+        return False
+    height, width = x.shape[2] + 2 * padding[0] - 2, x.shape[3] + 2 * padding[1] - 2
+    return max(padding) <= 2 and winograd_suits(chosen, x, weight, weight.shape[0], (height, width))
+
+
+def convolve(
+    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None = None, *,
+    stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """``F.conv2d`` on backend ``chosen``."""
+    if by_winograd(chosen, x, weight, stride, padding, dilation, groups):
+        return ops_of(chosen).winograd_conv2d(x, weight, style, *padding, False)
+    return F.conv2d(styled(x, style), weight, None, stride, padding, dilation, groups)
+
+
+def convolve_transposed(
+    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None = None, *,
+    stride: Pair = (1, 1), padding: Pair = (0, 0), groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """``F.conv_transpose2d`` on backend ``chosen``."""
+    upsampling = tuple(weight.shape[2:]) == (3, 3) and stride == (2, 2) and padding == (0, 0) and groups == 1
+    if upsampling and winograd_suits(chosen, x, weight, weight.shape[1], x.shape[2:]):
+        return ops_of(chosen).winograd_conv_transpose2d(x, weight, style)
+    return F.conv_transpose2d(styled(x, style), weight, None, stride, padding, 0, groups)

@@ -1,0 +1,59 @@
+"""The ops of conv2d in plain PyTorch. ``style[N, C]`` scales the channels of ``x``; ``pad`` is ``(y, x)``."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_weight
+
+from fastgan.ops import _layout
+from fastgan.ops.scale_bias_act import reference as epilogue
+
+
+def memory_format(x: Tensor, w: Tensor) -> torch.memory_format:
+    """channels_last where image or weights are, as torch's convolutions have it."""
+    either = (_layout.memory_format(t) == torch.channels_last for t in (x, w))
+    return torch.channels_last if any(either) else torch.contiguous_format
+
+
+def styled(x: Tensor, style: Tensor | None) -> Tensor:
+    return x if style is None else x * style[:, :, None, None]
+
+
+def winograd_conv2d(
+    x: Tensor, w: Tensor, style: Tensor | None, pad_y: int, pad_x: int, transposed: bool
+) -> Tensor:
+    """``w[K, C, 3, 3]``; ``transposed`` applies the adjoint of the convolution with ``w[C, K, 3, 3]``."""
+    conv = F.conv_transpose2d if transposed else F.conv2d
+    y = conv(styled(x, style), w, padding=(pad_y, pad_x))
+    return y.contiguous(memory_format=memory_format(x, w))
+
+
+def winograd_conv2d_act(
+    x: Tensor, w: Tensor, style: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
+    pad_y: int, pad_x: int, act: str, alpha: float, gain: float, clamp: float | None,
+) -> Tensor:  # fmt: skip
+    z = winograd_conv2d(x, w, style, pad_y, pad_x, False)
+    return epilogue.scale_bias_act(z, scale, noise, b, act, alpha, gain, clamp)
+
+
+def winograd_conv2d_input(
+    dz: Tensor, w: Tensor, x: Tensor, style: Tensor, pad_y: int, pad_x: int
+) -> tuple[Tensor, Tensor]:
+    """Gradients of ``x`` and ``style``."""
+    t = F.conv_transpose2d(dz, w, padding=(pad_y, pad_x))
+    dx = styled(t, style).contiguous(memory_format=_layout.memory_format(x))
+    return dx, (t * x).sum((2, 3))
+
+
+def winograd_conv2d_weight(dy: Tensor, x: Tensor, style: Tensor | None, pad_y: int, pad_x: int) -> Tensor:
+    """Gradient of ``w[K, C, 3, 3]``."""
+    shape = (dy.shape[1], x.shape[1], 3, 3)
+    return conv2d_weight(styled(x, style), shape, dy, padding=(pad_y, pad_x)).contiguous()
+
+
+def winograd_conv_transpose2d(x: Tensor, w: Tensor, style: Tensor | None) -> Tensor:
+    """``w[C, K, 3, 3]``, stride 2."""
+    y = F.conv_transpose2d(styled(x, style), w, stride=2)
+    return y.contiguous(memory_format=memory_format(x, w))

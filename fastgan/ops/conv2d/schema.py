@@ -1,0 +1,256 @@
+"""Registration of the 3x3 convolutions by Winograd's minimal filtering: schemas, fake kernels, autograd.
+
+With ``⋆`` the convolution, every op here is linear in each of its tensors, and the derivatives are the same ops again:
+
+    y = (x·style) ⋆ w        dx = t·style    dstyle = Σ t·x    with t = dy ⋆ᵀ w        dw = dy ⋆ᵂ (x·style)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_weight
+
+from fastgan.ops import _layout
+from fastgan.ops._library import OpDefinition, define
+from fastgan.ops.conv2d import reference
+from fastgan.ops.scale_bias_act.schema import slope_needs_input
+
+Gradients = tuple[Tensor | None, ...]
+
+
+def _without_kernel(name: str) -> Callable[[], Callable[..., Any]]:
+    """No Triton kernel: on a GPU the convolution is cuDNN's."""
+    return lambda: getattr(reference, name)
+
+
+def _result(x: Tensor, w: Tensor, k: Any, h: Any, width: Any) -> Tensor:
+    shape = (x.shape[0], k, h, width)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=reference.memory_format(x, w))
+
+
+def gradients(
+    ops: Any, dz: Tensor, x: Tensor, w: Tensor, style: Tensor | None, pad: tuple[int, int], needs: Any
+) -> Gradients:
+    """Of ``x``, ``w`` and ``style`` in ``(x·style) ⋆ w``, where needed."""
+    need_x, need_w, need_style = needs
+    dx, dstyle = None, None
+    if need_style:
+        dx, dstyle = ops.winograd_conv2d_input(dz, w, x, style, *pad)
+    elif need_x:
+        dx = reference.styled(ops.winograd_conv2d(dz, w, None, *pad, True), style)
+    return dx, ops.winograd_conv2d_weight(dz, x, style, *pad) if need_w else None, dstyle
+
+
+# ---------------------------------------------------------------------------------------------------- the image
+
+
+def _fake(x: Tensor, w: Tensor, style: Any, pad_y: int, pad_x: int, transposed: bool) -> Tensor:
+    h, width = x.shape[2], x.shape[3]
+    if transposed:
+        return _result(x, w, w.shape[1], h + 2 - 2 * pad_y, width + 2 - 2 * pad_x)
+    return _result(x, w, w.shape[0], h + 2 * pad_y - 2, width + 2 * pad_x - 2)
+
+
+def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, w, style, pad_y, pad_x, ctx.transposed = inputs
+    ctx.pad = (pad_y, pad_x)
+    ctx.save_for_backward(x, w, style)
+
+
+def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+    x, w, style = ctx.saved_tensors
+    if not ctx.transposed:
+        return *gradients(ops, dy, x, w, style, ctx.pad, ctx.needs_input_grad[:3]), None, None, None
+    # w is that of the convolution from y to x·style
+    need_x, need_w, need_style = ctx.needs_input_grad[:3]
+    t = ops.winograd_conv2d(dy, w, None, *ctx.pad, False) if need_x or need_style else None
+    return (
+        reference.styled(t, style) if t is not None and need_x else None,
+        ops.winograd_conv2d_weight(reference.styled(x, style), dy, None, *ctx.pad) if need_w else None,
+        (t * x).sum((2, 3)) if t is not None and need_style else None,
+        *(None, None, None),
+    )
+
+
+define(
+    OpDefinition(
+        schema=(
+            "winograd_conv2d(Tensor x, Tensor w, Tensor? style, int pad_y, int pad_x, bool transposed) -> Tensor"
+        ),
+        reference=reference.winograd_conv2d,
+        fake=_fake,
+        setup_context=_context,
+        backward=_backward,
+        triton=_without_kernel("winograd_conv2d"),
+    )
+)
+
+
+# ------------------------------------------------------------------------------------ the image, with its epilogue
+
+
+def _act_fake(
+    x: Tensor, w: Tensor, style: Any, scale: Any, noise: Any, b: Any, pad_y: int, pad_x: int, *rest: Any
+) -> Tensor:
+    return _fake(x, w, style, pad_y, pad_x, False)
+
+
+def _act_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, pad_y, pad_x, ctx.act, ctx.alpha, ctx.gain, ctx.clamp = inputs
+    ctx.pad = (pad_y, pad_x)
+    ctx.save_for_backward(*tensors)
+
+
+def _act_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+    """The convolution again, since its result before the epilogue was not kept."""
+    x, w, style, scale, noise, b = ctx.saved_tensors
+    needs = ctx.needs_input_grad
+    sums = [t is not None and need for t, need in zip((scale, noise, b), needs[3:6])]
+    z = None
+    if sums[0] or slope_needs_input(ctx.act, ctx.clamp):
+        z = ops.winograd_conv2d(x, w, style, *ctx.pad, False)
+    dz, *d = ops.scale_bias_act_backward(
+        dy, z, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, *sums
+    )
+    given = (t if need else None for t, need in zip(d, sums))
+    return *gradients(ops, dz, x, w, style, ctx.pad, needs[:3]), *given, *(None,) * 6
+
+
+define(
+    OpDefinition(
+        schema=(
+            "winograd_conv2d_act(Tensor x, Tensor w, Tensor? style, Tensor? scale, Tensor? noise, Tensor? b, int pad_y, "
+            "int pad_x, str act, float alpha, float gain, float? clamp) -> Tensor"
+        ),
+        reference=reference.winograd_conv2d_act,
+        fake=_act_fake,
+        setup_context=_act_context,
+        backward=_act_backward,
+        triton=_without_kernel("winograd_conv2d_act"),
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------- gradients of x and style
+
+
+def _input_fake(dz: Tensor, w: Tensor, x: Tensor, style: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x, memory_format=_layout.memory_format(x)), style.new_empty(style.shape)
+
+
+def _input_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    dz, w, x, style, *pad = inputs
+    ctx.pad = tuple(pad)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(dz, w, x, style)
+
+
+def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | None) -> Gradients:
+    dz, w, x, style = ctx.saved_tensors
+    if gdx is None and gdstyle is None:
+        return (None,) * 6
+    need_dz, need_w, need_x, need_style = ctx.needs_input_grad[:4]
+    # dx = t·style and dstyle = Σ t·x, so what reaches t is this:
+    to_t = sum(
+        reference.styled(a, b) for a, b in ((gdx, style), (x, gdstyle)) if a is not None and b is not None
+    )
+    need_dx, need_dstyle = need_x and gdstyle is not None, need_style and gdx is not None
+    t = ops.winograd_conv2d(dz, w, None, *ctx.pad, True) if need_dx or need_dstyle else None
+    return (
+        ops.winograd_conv2d(to_t, w, None, *ctx.pad, False) if need_dz else None,
+        ops.winograd_conv2d_weight(dz, to_t, None, *ctx.pad) if need_w else None,
+        reference.styled(t, gdstyle) if t is not None and need_dx else None,
+        (t * gdx).sum((2, 3)) if t is not None and need_dstyle else None,
+        *(None, None),
+    )
+
+
+define(
+    OpDefinition(
+        schema=(
+            "winograd_conv2d_input(Tensor dz, Tensor w, Tensor x, Tensor style, int pad_y, int pad_x) "
+            "-> (Tensor, Tensor)"
+        ),
+        reference=reference.winograd_conv2d_input,
+        fake=_input_fake,
+        setup_context=_input_context,
+        backward=_input_backward,
+        triton=_without_kernel("winograd_conv2d_input"),
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------- gradient of the weights
+
+
+def _weight_fake(dy: Tensor, x: Tensor, style: Any, pad_y: int, pad_x: int) -> Tensor:
+    return x.new_empty(dy.shape[1], x.shape[1], 3, 3)
+
+
+def _weight_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    dy, x, style, *pad = inputs
+    ctx.pad = tuple(pad)
+    ctx.save_for_backward(dy, x, style)
+
+
+def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
+    dy, x, style = ctx.saved_tensors
+    need_dy, need_x, need_style = ctx.needs_input_grad[:3]
+    ddy = ops.winograd_conv2d(x, gdw, style, *ctx.pad, False) if need_dy else None
+    dx, _, dstyle = gradients(ops, dy, x, gdw, style, ctx.pad, (need_x, False, need_style))
+    return ddy, dx, dstyle, None, None
+
+
+define(
+    OpDefinition(
+        schema="winograd_conv2d_weight(Tensor dy, Tensor x, Tensor? style, int pad_y, int pad_x) -> Tensor",
+        reference=reference.winograd_conv2d_weight,
+        fake=_weight_fake,
+        setup_context=_weight_context,
+        backward=_weight_backward,
+        triton=_without_kernel("winograd_conv2d_weight"),
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------------- upsampling
+
+
+def _up_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
+    return _result(x, w, w.shape[1], 2 * x.shape[2] + 1, 2 * x.shape[3] + 1)
+
+
+def _up_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _up_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+    """Convolutions of stride 2: torch's."""
+    x, w, style = ctx.saved_tensors
+    need_x, need_w, need_style = ctx.needs_input_grad
+    t = F.conv2d(dy, w, stride=2) if need_x or need_style else None
+    dw = None
+    if need_w:
+        dw = conv2d_weight(dy, w.shape, reference.styled(x, style), stride=2)
+    return (
+        reference.styled(t, style) if t is not None and need_x else None,
+        dw,
+        (t * x).sum((2, 3)) if t is not None and need_style else None,
+    )
+
+
+define(
+    OpDefinition(
+        schema="winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
+        reference=reference.winograd_conv_transpose2d,
+        fake=_up_fake,
+        setup_context=_up_context,
+        backward=_up_backward,
+        triton=_without_kernel("winograd_conv_transpose2d"),
+    )
+)

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fastgan import ops
+from fastgan.ops.conv2d import reference
+from fastgan.testing import evaluate, first_mismatch, poisoned_memory
+from fastgan.testing.conv2d import CONV2D, random_call, values, winograd_everywhere
+from tests.ops.contract import OpContract
+
+COMPOSITE = True
+TOLERANCE = 4e-5
+
+
+class TestContract(OpContract):
+    spec = CONV2D
+    test_lower_instruction_sets_that_this_cpu_runs = None  # see the end of this file
+
+    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+    def test_autocast(self, backend, device, low):
+        """As F.conv2d: the convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
+        sample = next(s for s in self.spec.samples if s.id == "winograd")
+        tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
+        with torch.autocast(device.type, dtype=low):
+            y = self.spec.op(*tensors, **sample.options, backend=backend)
+            assert y.dtype == low == F.conv2d(tensors[0], tensors[1]).dtype
+        assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), tensors))
+
+
+class Calls(TorchDispatchMode):
+    """Records which of our ops run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == "fastgan":
+            self.names.append(func._schema.name.removeprefix("fastgan::"))
+        return func(*args, **(kwargs or {}))
+
+
+def _args(device="cpu", **options):
+    x, w = values((2, 64, 24, 24), 1).float(), values((64, 64, 3, 3), 2, 1 / 32).float()
+    return (t.to(device).requires_grad_() for t in (x, w))
+
+
+def test_which_algorithm_runs():
+    x, w = _args()
+    with Calls() as calls, torch.no_grad():
+        ops.conv2d(x, w, padding=1, act="lrelu")
+    assert calls.names == ["winograd_conv2d_act"]
+    with Calls() as calls, torch.no_grad():
+        ops.conv2d(x, w, padding=1, backend="reference")
+        ops.conv2d(x.double(), w.double(), padding=1)
+        ops.conv2d(x[:, :8], w[:, :8], padding=1)
+        ops.conv2d(x, w, padding=1, stride=2)
+        ops.conv2d(x[:, :, :6, :6], w, padding=1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            ops.conv2d(x, w, padding=1)
+        ops.set_winograd(False)
+        try:
+            ops.conv2d(x, w, padding=1)
+        finally:
+            ops.set_winograd(True)
+    assert calls.names == []
+
+
+def test_a_penalty_computes_no_gradient_that_it_drops():
+    """`autograd.grad` in the image alone leaves out the gradient of the weights, which costs as much."""
+    x, w = _args()
+    y = ops.conv2d(x, w, padding=1)
+    with Calls() as calls:
+        (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    assert calls.names == ["winograd_conv2d"]
+    with Calls() as calls:
+        torch.autograd.grad(g.square().sum(), w)
+    assert calls.names == ["winograd_conv2d_weight"]
+    with Calls() as calls:
+        ops.conv2d(x, w, padding=1).sum().backward()
+    assert calls.names == ["winograd_conv2d", "winograd_conv2d", "winograd_conv2d_weight"]
+    assert x.grad is not None and w.grad is not None
+
+
+def called(op, rest):
+    """``op`` as a function of its tensors alone."""
+    return lambda *tensors: op(*tensors, *rest)
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_random_arguments():
+    """Results, first and second derivatives of the registered ops; the seed of a failure is in its message."""
+    for seed in range(300):
+        name, tensors, rest = random_call(seed)
+        single = [None if t is None else t.float() for t in tensors]
+        with poisoned_memory():
+            found = evaluate(called(getattr(torch.ops.fastgan, name), rest), single, {}, order=2)
+        expected = evaluate(called(getattr(reference, name), rest), tensors, {}, order=2)
+        problem = first_mismatch(
+            found, expected, 5 * TOLERANCE
+        )  # some are a single number, in which terms cancel
+        assert problem is None, f"seed {seed}, {name}: {problem}"
+
+
+EPILOGUES = list(itertools.product(["linear", "lrelu", "tanh"], [None, 0.8], [False, True], [1, 3]))
+
+
+@pytest.mark.parametrize("act,clamp,style,batch", EPILOGUES)
+def test_epilogue_in_the_convolution(act, clamp, style, batch):
+    """Forward and first derivatives in every tensor; each of scale, noise and bias once without."""
+    x, w = values((3, 18, 9, 6), 1), values((20, 18, 3, 3), 2, 1 / 16)
+    tensors = [x, w, values((3, 18), 3) if style else None]
+    tensors += [values((3, 20), 4), values((batch, 1, 9, 6), 5), values((20,), 6)]
+    for absent in (None, 3, 4, 5):
+        given = [None if i == absent else t for i, t in enumerate(tensors)]
+        rest = (1, 1, act, 0.2, 1.5, clamp)
+        single = [None if t is None else t.float() for t in given]
+        with poisoned_memory():
+            found = evaluate(called(torch.ops.fastgan.winograd_conv2d_act, rest), single, {}, order=1)
+        expected = evaluate(called(reference.winograd_conv2d_act, rest), given, {}, order=1)
+        # where the slope jumps, rounding may fall on the other side: no value here is that near
+        assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
+
+
+def test_gradient_through_the_scaled_image():
+    dz, w, x, style = (
+        values((2, 17, 6, 7), 1),
+        values((17, 20, 3, 3), 2, 1 / 16),
+        values((2, 20, 6, 7), 3),
+        values((2, 20), 4),
+    )
+
+    def both(op):
+        def f(*tensors):
+            dx, dstyle = op(*tensors, 1, 1)
+            return dx + dstyle[:, :, None, None]
+
+        return f
+
+    found = evaluate(
+        both(torch.ops.fastgan.winograd_conv2d_input), [t.float() for t in (dz, w, x, style)], {}, order=2
+    )
+    expected = evaluate(both(reference.winograd_conv2d_input), [dz, w, x, style], {}, order=2)
+    assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
+
+
+def test_thread_count_does_not_change_a_bit():
+    x, w = (t.detach().requires_grad_() for t in _args())
+    style = values((2, 64), 3).float().requires_grad_()
+    results = []
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            y = torch.ops.fastgan.winograd_conv2d(x, w, style, 1, 1, False)
+            up = torch.ops.fastgan.winograd_conv_transpose2d(x, w, style)
+            results.append([y, up, *torch.autograd.grad(y.square().sum(), (x, w, style))])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
+
+
+def test_many_blocks_of_tiles_and_chunks_of_channels():
+    """Sizes that don't fit into the working memory at once, against the direct algorithm."""
+    x, w = values((2, 256, 44, 40), 1).float(), values((576, 256, 3, 3), 2, 1 / 64).float()
+    x = x.to(memory_format=torch.channels_last)
+    dy = values((2, 576, 44, 40), 3).float()
+    found = ops.conv2d(x, w, padding=1)
+    expected = F.conv2d(x, w, padding=1)
+    assert first_mismatch({"y": found}, {"y": expected.double()}, TOLERANCE) is None
+    dw = torch.ops.fastgan.winograd_conv2d_weight(dy, x, None, 1, 1)
+    expected = torch.nn.grad.conv2d_weight(x, w.shape, dy, padding=1)
+    assert first_mismatch({"dw": dw}, {"dw": expected.double()}, TOLERANCE) is None
+    up = torch.ops.fastgan.winograd_conv_transpose2d(x, w.transpose(0, 1), None)
+    expected = F.conv_transpose2d(x, w.transpose(0, 1), stride=2)
+    assert first_mismatch({"up": up}, {"up": expected.double()}, TOLERANCE) is None
+
+
+def test_working_memory_stays_below_32_megabytes():
+    sizes = [1, 3, 16, 64, 250, 512, 1024, 4096]
+    for c, k in itertools.product(sizes, sizes):
+        for n, h, w in ((1, 1, 1), (1, 4, 4), (8, 32, 32), (16, 1024, 1024)):
+            for upsamples in (False, True):
+                assert torch.ops.fastgan_runtime.winograd_scratch(n, c, k, h, w, upsamples) <= 32 << 20, (
+                    c,
+                    k,
+                    n,
+                    h,
+                )
+
+
+def test_special_values_stay_in_their_tiles():
+    x, w = values((1, 16, 16, 16), 1).float(), values((16, 16, 3, 3), 2).float()
+    x[0, 3, 9, 9] = float("nan")
+    y = torch.ops.fastgan.winograd_conv2d(x, w, None, 1, 1, False)
+    assert (
+        y[:, :, 8:12, 8:12].isnan().all() and not y[:, :, :8].isnan().any() and not y[:, :, 12:].isnan().any()
+    )
+
+
+def test_conv_transpose2d_is_the_adjoint(backend, device):
+    x, w = values((3, 5, 6, 7), 1).to(device), values((5, 8, 3, 3), 2).to(device)
+    for options in (
+        {"stride": 2},
+        {"stride": 2, "padding": 1},
+        {"padding": (1, 0)},
+        {"stride": 3, "groups": 1},
+    ):
+        y = ops.conv_transpose2d(x, w, **options, backend=backend)
+        assert torch.allclose(y, F.conv_transpose2d(x, w, **options))
+        if backend == "cpu":
+            with winograd_everywhere():
+                found = evaluate(ops.conv_transpose2d, [x.float(), w.float()], options, order=2)
+            expected = evaluate(F.conv_transpose2d, [x, w], options, order=2)
+            assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["baseline", "avx2"])
+def test_random_arguments_on_a_lower_instruction_set(level):
+    levels = ["baseline", "avx2", "avx512"]
+    if levels.index(level) >= levels.index(torch.ops.fastgan_runtime.cpu_capability()):
+        pytest.skip("the other tests run the best that this CPU has")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", __file__, "-q", "-k", "random_arguments and not lower", "-p", "no:cacheprovider"],
+        env={**os.environ, "FASTGAN_CPU_LEVEL": level}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0 and "1 passed" in run.stdout, run.stdout[-4000:]
