@@ -97,3 +97,20 @@ def test_a_wrong_backend_fails_and_no_time_is_shown(tmp_path):
     assert "no times are shown" in done.stdout
     assert "medians" not in done.stdout and "× floor" not in done.stdout
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_the_benchmarks_of_every_op_are_collected():
+    """Each in the measures that its case has a floor for."""
+    command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (
+        "bench_upfirdn2d.py::TestUpfirdn2d::test_time[up2-4-double_backward]",
+        "bench_upfirdn2d.py::TestUpfirdn2d::test_scaling",
+        "bench_conv2d.py::TestConv2d::test_time[3x3-256-forward_backward]",
+        "bench_conv2d.py::TestConv2d::test_crossover[64-2x16]",
+        "bench_modulated_conv2d.py::TestModulatedConv2d::test_time[3x3-up2-forward]",
+        "bench_modulated_conv2d.py::TestModulatedConv2d::test_memory[3x3]",
+    ):
+        assert name in done.stdout
+    assert "test_time[3x3-up2-double_backward]" not in done.stdout

@@ -1,9 +1,19 @@
 """The arithmetic of the benchmarks: rounds, medians, the floor."""
 
 import pytest
+import torch
 
 from benchmarks.results import Comparison
-from benchmarks.timing import Interleaved, Timing, floor_seconds, rounds_for, summarise
+from benchmarks.timing import (
+    PRODUCT_FLOPS,
+    Interleaved,
+    Timing,
+    floor_seconds,
+    product_call,
+    product_floor_seconds,
+    rounds_for,
+    summarise,
+)
 
 
 class Recorder:
@@ -75,3 +85,31 @@ def test_floor_is_the_time_of_the_bytes_at_copy_speed():
     assert comparison.ratio("eager", "cpu") == pytest.approx(3.0)
     assert comparison.ratio("compile", "cpu") is None
     assert comparison.copy_speed == pytest.approx(2e10)  # 2 · 100 MB in 10 ms
+
+
+def test_the_product_does_the_operations_that_are_counted():
+    found = product_call(torch.device("cpu"))()
+    assert found.dtype == torch.float32
+    n = found.shape[0]
+    assert torch.equal(found, torch.full((n, n), float(n)))  # of ones: each element is a sum of n products
+    assert 2 * n**3 == PRODUCT_FLOPS
+
+
+def test_floor_is_the_time_of_the_operations_at_the_rate_of_the_product():
+    assert product_floor_seconds(PRODUCT_FLOPS, 0.02) == pytest.approx(0.02)
+    floor = product_floor_seconds(3 * PRODUCT_FLOPS, 0.02)
+    timings = {name: Timing(t, t, t, 3) for name, t in {"product": 0.02, "cpu": 0.03}.items()}
+    comparison = Comparison(
+        "conv2d", "3x3", "forward", [2, 3], "float32", 10**8, floor, timings, {}, 3 * PRODUCT_FLOPS
+    )
+    assert comparison.floors("cpu") == pytest.approx(0.5)  # fewer operations than the direct form
+    assert comparison.product_rate == pytest.approx(PRODUCT_FLOPS / 0.02)
+    assert comparison.rate("cpu") == pytest.approx(2 * comparison.product_rate)
+
+
+def test_there_is_no_rate_without_operations():
+    comparison = Comparison(
+        "bias_act", "lrelu", "forward", [2], "float32", 8, 1.0, {"cpu": Timing(1, 1, 1, 3)}
+    )
+    with pytest.raises(ValueError, match="lrelu is not measured by its operations"):
+        comparison.rate("cpu")

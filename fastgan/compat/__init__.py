@@ -1,0 +1,1 @@
+"""fastgan under the names and argument lists that existing code calls."""

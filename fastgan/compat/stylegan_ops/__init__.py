@@ -1,0 +1,29 @@
+"""The ops that StyleGAN2-ADA and StyleGAN3 code calls, by its names and argument lists, on :mod:`fastgan.ops`.
+
+>>> import torch_utils.ops
+>>> from fastgan.compat import stylegan_ops
+>>> stylegan_ops.install(torch_utils.ops)
+
+Or import the modules of this package in place of theirs.
+"""
+
+from fastgan.compat.stylegan_ops import (
+    bias_act,
+    conv2d_gradfix,
+    conv2d_resample,
+    fma,
+    grid_sample_gradfix,
+    upfirdn2d,
+)
+from fastgan.compat.stylegan_ops._install import install, uninstall
+
+__all__ = [
+    "bias_act",
+    "conv2d_gradfix",
+    "conv2d_resample",
+    "fma",
+    "grid_sample_gradfix",
+    "install",
+    "uninstall",
+    "upfirdn2d",
+]

@@ -1,0 +1,139 @@
+"""Layers with an equalised learning rate (Karras et al. 2018, section 4.1).
+
+The parameters are drawn from N(0, 1) and scaled to He's initialisation at each use, so that an optimiser that divides by
+the size of the gradient, such as Adam, moves the weights of all layers at the same relative rate.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgan import ops
+from fastgan.nn.resample import Taps, _Filtered
+
+
+class EqualLinear(nn.Module):
+    """Linear layer with an equalised learning rate, bias and activation.
+
+    Args:
+        in_features, out_features: sizes of the last dimension.
+        bias: whether there is one.
+        act: activation as in :func:`fastgan.ops.bias_act`.
+        lr_multiplier: the learning rate of this layer, relative to that of others; less for a mapping network (0.01 in
+            StyleGAN). What the layer computes at the start does not depend on it.
+        bias_init: what the bias is at the start.
+
+    Shape:
+        ``[..., in_features]`` → ``[..., out_features]``, in the dtype of the input: the parameters are cast to it.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        act: str = "linear",
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.act, self.lr_multiplier = act, lr_multiplier
+        self.scale = lr_multiplier / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        start = torch.full([out_features], bias_init / lr_multiplier)
+        self.register_parameter("bias", nn.Parameter(start) if bias else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = (self.weight * self.scale).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
+        if self.act == "linear":
+            return F.linear(x, weight, bias)
+        return ops.bias_act(F.linear(x, weight), bias, dim=-1, act=self.act)
+
+    def extra_repr(self) -> str:
+        out_features, in_features = self.weight.shape
+        return (
+            f"{in_features}, {out_features}, bias={self.bias is not None}, act={self.act!r}, "
+            f"lr_multiplier={self.lr_multiplier}"
+        )
+
+
+class EqualConv2d(_Filtered):
+    """Convolution with an equalised learning rate, bias, activation and resampling: a layer of StyleGAN2's discriminator.
+
+    Args:
+        in_channels, out_channels: sizes along the channels.
+        kernel_size: of both axes; odd, so that the size is kept.
+        bias: whether there is one; it starts at zero.
+        act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`.
+        up, down: factors as in :func:`fastgan.ops.conv2d_resample`.
+        resample_filter: taps of its filter, normalised to sum 1; None for none.
+        lr_multiplier: as in :class:`EqualLinear`.
+
+    Shape:
+        ``[N, in_channels, H, W]`` → ``[N, out_channels, H·up // down, W·up // down]``, in the dtype of the input: the
+        parameters are cast to it.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        bias: bool = True,
+        act: str = "linear",
+        alpha: float | None = None,
+        gain: float | None = None,
+        clamp: float | None = None,
+        up: int = 1,
+        down: int = 1,
+        resample_filter: Taps | None = (1, 3, 3, 1),
+        lr_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__((1,) if resample_filter is None else resample_filter)  # one tap of 1 does nothing
+        _check_odd(kernel_size)
+        self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
+        self.up, self.down, self.lr_multiplier = up, down, lr_multiplier
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        self.scale = lr_multiplier / math.sqrt(in_channels * kernel_size**2)
+        self.weight = nn.Parameter(torch.randn(shape) / lr_multiplier)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = (self.weight * self.scale).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
+        padding = weight.shape[2] // 2
+        if self.up == self.down == 1:
+            return ops.conv2d(
+                x, weight, bias, padding=padding, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp
+            )  # fmt: skip
+        y = ops.conv2d_resample(x, weight, self.filter, up=self.up, down=self.down, padding=padding)
+        return ops.bias_act(y, bias, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp)
+
+    def extra_repr(self) -> str:
+        out_channels, in_channels, kernel_size, _ = self.weight.shape
+        return f"{in_channels}, {out_channels}, {kernel_size}, bias={self.bias is not None}, " + _options(
+            self
+        )
+
+
+def _check_odd(kernel_size: int) -> None:
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be an odd number of at least 1, got {kernel_size}")
+
+
+def _options(layer: nn.Module) -> str:
+    """Activation, and what else is not at its default, for a repr."""
+    unset = {"alpha": None, "gain": None, "clamp": None, "up": 1, "down": 1, "demodulate": True}
+    options = {name: getattr(layer, name, default) for name, default in unset.items()}
+    return ", ".join([f"act={layer.act!r}", *(f"{k}={v}" for k, v in options.items() if v != unset[k])])

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fastgan import ops
+from fastgan.nn.equalized import EqualLinear, _check_odd, _options
+from fastgan.nn.noise import NoiseInjection
+from fastgan.nn.resample import Taps, _Filtered
+
+
+class ModulatedConv2d(_Filtered):
+    """Style-modulated convolution with noise, bias and activation: a layer of StyleGAN2's generator (Karras et al. 2020).
+
+    :func:`fastgan.ops.modulated_conv2d` with its parameters, of an equalised learning rate; the styles are an affine
+    function of ``w`` that starts around 1.
+
+    Args:
+        in_channels, out_channels: sizes along the channels.
+        kernel_size: of both axes; odd, so that the size is kept.
+        style_dim: size of ``w``.
+        bias: whether there is one; it starts at zero.
+        act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`.
+        up, down: factors as in :func:`fastgan.ops.conv2d_resample`.
+        demodulate: whether each output channel is brought back to unit variance; False for the layer that makes the image.
+        resample_filter: taps of the filter, normalised to sum 1; None for none.
+        noise: whether noise is added; the layer has a :class:`NoiseInjection` then.
+        resolution: of the constant noise, as in :class:`NoiseInjection`.
+
+    Shape:
+        ``[N, in_channels, H, W]`` and ``w[N, style_dim]`` → ``[N, out_channels, H·up // down, W·up // down]``, in the
+        dtype of the image, whatever that of the parameters and of ``w``.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        style_dim: int,
+        *,
+        bias: bool = True,
+        act: str = "lrelu",
+        alpha: float | None = None,
+        gain: float | None = None,
+        clamp: float | None = None,
+        up: int = 1,
+        down: int = 1,
+        demodulate: bool = True,
+        resample_filter: Taps | None = (1, 3, 3, 1),
+        noise: bool = True,
+        resolution: int | None = None,
+    ) -> None:
+        super().__init__((1,) if resample_filter is None else resample_filter)  # one tap of 1 does nothing
+        _check_odd(kernel_size)
+        self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
+        self.up, self.down, self.demodulate = up, down, demodulate
+        self.affine = EqualLinear(style_dim, in_channels, bias_init=1.0)
+        self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
+        self.noise = NoiseInjection(resolution) if noise else None
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | str | None = None) -> Tensor:
+        """
+        Args:
+            noise: None for fresh noise, ``"const"`` or a tensor, as in :meth:`NoiseInjection.noise`.
+        """
+        added = None
+        if self.noise is not None:
+            size = [length * self.up // self.down for length in x.shape[2:]]
+            added = self.noise.noise((x.shape[0], 1, *size), noise)
+        elif noise is not None:
+            raise ValueError("noise was given to a layer without noise; make it with noise=True")
+        # Half images take float32 factors, which the op brings into their range; the styles, being fewer than the
+        # weights, take the scale.
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        return ops.modulated_conv2d(
+            x, self.weight.to(dtype), (self.affine(w) * self.scale).to(dtype), noise=added, bias=self.bias,
+            act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp, demodulate=self.demodulate,
+            up=self.up, down=self.down, resample_filter=self.filter,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        out_channels, in_channels, kernel_size, _ = self.weight.shape
+        sizes = f"{in_channels}, {out_channels}, {kernel_size}, {self.affine.weight.shape[1]}"
+        return f"{sizes}, bias={self.bias is not None}, {_options(self)}"

@@ -1,0 +1,138 @@
+"""conv2d_resample: a convolution together with upsampling or downsampling. The maths is in this folder's README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from fastgan.ops._library import choose_backend
+from fastgan.ops.conv2d.arguments import check_convolution
+from fastgan.ops.conv2d.convolve import convolve, convolve_transposed
+from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
+from fastgan.ops.upfirdn2d import upfirdn2d
+from fastgan.ops.upfirdn2d.arguments import check_filter, filter_taps, four_sides
+
+__all__ = ["conv2d_resample"]
+
+
+def conv2d_resample(
+    x: Tensor,
+    weight: Tensor,
+    f: Tensor | None = None,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    flip_weight: bool = True,
+    flip_filter: bool = False,
+    backend: str | None = None,
+) -> Tensor:
+    """Upsample, convolve with ``weight``, downsample; differentiable to any order in ``x`` and ``weight``.
+
+    To rounding this is ``upsample2d`` with ``f``, a convolution and ``downsample2d`` with ``f``, one after the other, in
+    fewer products: a transposed convolution upsamples, a strided one downsamples, and a 1×1 kernel runs where the image
+    is small (the layers of Karras et al. 2020).
+
+    Args:
+        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64, with at least one channel and one pixel.
+        weight: ``[O, C/groups, kh, kw]``, of the dtype and device of ``x``.
+        f: filter as in :func:`fastgan.ops.upfirdn2d`, used where ``up`` or ``down`` is more than 1.
+        up, down: factor of both axes.
+        padding: of all sides, ``(x, y)``, or ``(x0, x1, y0, y1)``: left, right, top, bottom. In pixels of the upsampled
+            image, on top of what centres the filters; negative values crop.
+        groups: groups of channels that are convolved apart.
+        flip_weight: True correlates with ``weight``, as :func:`fastgan.ops.conv2d` does; False convolves.
+        flip_filter: correlate with ``f`` in place of convolving.
+        backend: of every step, as in :func:`fastgan.ops.bias_act`.
+
+    Under autocast the convolution runs in the dtype that :func:`fastgan.ops.conv2d` has there, a filter in that of its
+    input.
+
+    Returns:
+        ``[N, O, (H·up + y0 + y1 - kh + 1) // down, (W·up + x0 + x1 - kw + 1) // down]``.
+
+    Raises:
+        TypeError: ``x``, ``weight`` or ``f`` is no tensor of a supported dtype, or a factor or padding no whole number.
+        ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or nothing would be left.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    check_convolution(x, weight, groups, transposed=False)
+    check_filter(f, x.device)
+    up, down = resampling_factor("up", up), resampling_factor("down", down)
+    sides = four_sides(padding)
+    check_size(x, weight, up, down, sides)
+    chosen = choose_backend("conv2d_resample", x.device, backend)
+    return resample(
+        chosen, x, weight, None, f,
+        up=up, down=down, sides=sides, groups=groups, flip_weight=flip_weight, flip_filter=flip_filter,
+    )  # fmt: skip
+
+
+def resample(
+    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None, f: Tensor | None, *,
+    up: int, down: int, sides: Sequence[int], groups: int, flip_weight: bool, flip_filter: bool,
+) -> Tensor:  # fmt: skip
+    """:func:`conv2d_resample` of checked arguments on backend ``chosen``; ``style[N, C]`` scales the channels of ``x``."""
+    sides = list(sides)
+    for axis, taps in enumerate(filter_taps(f)):  # pairs are (x, y)
+        if up > 1:
+            sides[2 * axis] += (taps + up - 1) // 2
+            sides[2 * axis + 1] += (taps - up) // 2
+        if down > 1:
+            sides[2 * axis] += (taps - down + 1) // 2
+            sides[2 * axis + 1] += (taps - down) // 2
+    pointwise = weight.shape[2] == weight.shape[3] == 1
+    if bool(flip_weight) == (up > 1) and not pointwise:  # a transposed convolution turns its weight round
+        weight = weight.flip(2, 3)
+
+    if up > 1:
+        if pointwise:
+            step, y = up, convolve(chosen, x, weight, style, groups=groups)
+        else:
+            step, (y, sides) = 1, _transposed(chosen, x, weight, style, up, sides, groups)
+        y = upfirdn2d(y, f, up=step, padding=sides, flip_filter=flip_filter, gain=up * up, backend=chosen)
+        return y if down == 1 else upfirdn2d(y, f, down=down, flip_filter=flip_filter, backend=chosen)
+    if down > 1 and (f is not None or pointwise):
+        step = down if pointwise else 1
+        x = upfirdn2d(x, f, down=step, padding=sides, flip_filter=flip_filter, backend=chosen)
+        return convolve(chosen, x, weight, style, stride=(down // step, down // step), groups=groups)
+    return _padded(chosen, x, weight, style, down, sides, groups)
+
+
+def _padded(
+    chosen: str,
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor | None,
+    stride: int,
+    sides: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """A convolution with any padding; a copy is padded only where the convolution cannot do it."""
+    padding = (sides[2], sides[0])  # (y, x), before the image
+    after = (sides[3], sides[1])
+    spans = [x.shape[2 + i] + padding[i] - weight.shape[2 + i] for i in (0, 1)]
+    # What is behind the image may differ where the stride does not come to it.
+    same = all((s + p) // stride == (s + q) // stride for s, p, q in zip(spans, padding, after))
+    if min(padding) < 0 or not same:
+        x = upfirdn2d(x, None, padding=sides, backend=chosen)
+        padding = (0, 0)
+    return convolve(chosen, x, weight, style, stride=(stride, stride), padding=padding, groups=groups)
+
+
+def _transposed(
+    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None, up: int, sides: Sequence[int], groups: int
+) -> tuple[Tensor, list[int]]:
+    """The convolution of the image with zeros inserted, and the padding that it still needs."""
+    o, c, kh, kw = weight.shape
+    weight = weight.reshape(groups, o // groups, c, kh, kw).transpose(1, 2)
+    weight = weight.reshape(groups * c, o // groups, kh, kw)
+    rest = [sides[0] - kw + 1, sides[1] - kw + up, sides[2] - kh + 1, sides[3] - kh + up]
+    # What both ends of an axis would lose again is not computed.
+    crop = [max(-max(rest[i], rest[i + 1]), 0) for i in (0, 2)]
+    y = convolve_transposed(
+        chosen, x, weight, style, stride=(up, up), padding=(crop[1], crop[0]), groups=groups
+    )
+    return y, [side + crop[i // 2] for i, side in enumerate(rest)]

@@ -1,0 +1,30 @@
+"""Arguments of resampling convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from fastgan.ops.upfirdn2d.arguments import whole_number
+
+
+def resampling_factor(name: str, value: int) -> int:
+    if whole_number(name, value) < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[int]) -> None:
+    if 0 in x.shape[1:] or 0 in weight.shape:
+        raise ValueError(
+            f"x and weight must have at least one channel and one pixel, got shapes {list(x.shape)} and {list(weight.shape)}"
+        )
+    width, height = (
+        x.shape[3 - i] * up + sides[2 * i] + sides[2 * i + 1] - weight.shape[3 - i] + 1 for i in (0, 1)
+    )
+    if width < down or height < down:
+        raise ValueError(
+            f"nothing would be left: upsampled, padded and convolved, the image has {height} by {width} pixels, to be "
+            f"downsampled by {down}; use more padding or a smaller kernel"
+        )

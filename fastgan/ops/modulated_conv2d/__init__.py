@@ -1,0 +1,183 @@
+"""modulated_conv2d: the convolution of a style-based generator. The maths is in this folder's README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastgan.ops._activations import activation_options
+from fastgan.ops._checks import DTYPES, check_input, kind
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.conv2d.convolve import by_winograd
+from fastgan.ops.conv2d_resample import resample
+from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
+from fastgan.ops.scale_bias_act import scale_bias_act
+from fastgan.ops.upfirdn2d.arguments import check_filter, four_sides
+
+__all__ = ["modulated_conv2d"]
+
+EPSILON = 1e-8
+
+
+def modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    *,
+    noise: Tensor | None = None,
+    bias: Tensor | None = None,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+    demodulate: bool = True,
+    up: int = 1,
+    down: int = 1,
+    padding: int | Sequence[int] | None = None,
+    resample_filter: Tensor | None = None,
+    flip_weight: bool = True,
+    input_gain: float | Tensor | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """A convolution whose weights are scaled per sample, with all that follows it; differentiable to any order.
+
+    With ``w'[n,o,i,k] = weight[o,i,k]·styles[n,i]`` and ``d[n,o] = (Σ w'² + 1e-8)^-½`` it is
+    ``clamp(gain · act(d · conv(x, w') + noise + bias))`` (Karras et al. 2020, section 2.2), resampled on the way by ``up``
+    and ``down``. The styles scale the image and ``d`` the result, so that all samples share one convolution and no
+    weights are written per sample. On the CPU in float32 a 3x3 kernel runs by Winograd's algorithm with the styles, and
+    where no gradient is asked for all that follows, inside of it (see :func:`fastgan.ops.conv2d`); elsewhere the
+    convolution is torch's, and what follows is one pass, :func:`fastgan.ops.scale_bias_act`.
+
+    In half types weights and styles are first divided by constants that leave the result as it is (per output channel
+    the norm of the weights, per sample the largest style), so that neither products nor sums overflow at styles of 1e4.
+
+    Args:
+        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Under autocast float32 is cast to its half type.
+        weight: ``[O, C, kh, kw]``, of the dtype of ``x``, or float32 where ``x`` is of a half type.
+        styles: ``[N, C]``, as ``weight``.
+        noise: ``[N, 1, H', W']``, ``[1, 1, H', W']`` or ``[H', W']``, or None.
+        bias: ``[O]`` or None. It and ``noise`` are cast to the dtype of ``x``.
+        act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`, but ``linear`` by default.
+        demodulate: multiply by ``d``.
+        up, down, padding, resample_filter, flip_weight: as in :func:`fastgan.ops.conv2d_resample`, where
+            ``resample_filter`` is ``f``; ``padding`` None means half the kernel, which keeps ``H·up // down``.
+        input_gain: a number, ``[C]`` or ``[N, C]`` that scales ``x`` too, without an effect on ``d``
+            (Karras et al. 2021, appendix B).
+        backend: of every step, as in :func:`fastgan.ops.bias_act`.
+
+    Returns:
+        ``[N, O, H', W']`` of the dtype of ``x``, in the layout of ``x``.
+
+    Raises:
+        TypeError: a tensor isn't of a supported dtype.
+        ValueError: a shape, device or setting is out of range.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    check_input(x)
+    if x.dtype == torch.float32 and torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))
+    _check(x, weight, styles)
+    if isinstance(input_gain, Tensor) and list(input_gain.shape) not in ([], [x.shape[1]], list(x.shape[:2])):
+        raise ValueError(
+            f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, got {list(input_gain.shape)}"
+        )
+    alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
+    noise = noise[None, None] if isinstance(noise, Tensor) and noise.ndim == 2 else noise
+    noise, bias = _cast("noise", noise, x.dtype), _cast("bias", bias, x.dtype)
+    sides = four_sides([weight.shape[3] // 2, weight.shape[2] // 2] if padding is None else padding)
+    up, down = resampling_factor("up", up), resampling_factor("down", down)
+    check_size(x, weight, up, down, sides)
+    check_filter(resample_filter, x.device)
+    chosen = choose_backend("modulated_conv2d", x.device, backend)
+    weight, styles, scale = factors(x.dtype, weight, styles, demodulate, input_gain)
+
+    tensors = [t for t in (x, weight, styles, scale, noise, bias) if t is not None]
+    trained = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    if not trained and up == down == 1 and sides[0] == sides[1] and sides[2] == sides[3] and min(sides) >= 0:
+        pads = (sides[2], sides[0])
+        if by_winograd(chosen, x, weight, (1, 1), pads, (1, 1), 1):
+            _check_epilogue(noise, bias, x, weight, pads)
+            weight = weight if flip_weight else weight.flip(2, 3)
+            return ops_of(chosen).winograd_conv2d_act(
+                x, weight, styles, scale, noise, bias, *pads, act, alpha, gain, clamp
+            )
+    z = resample(
+        chosen, x, weight, styles, resample_filter,
+        up=up, down=down, sides=sides, groups=1, flip_weight=flip_weight, flip_filter=False,
+    )  # fmt: skip
+    return scale_bias_act(z, scale, noise, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
+
+
+def factors(
+    dtype: torch.dtype, weight: Tensor, styles: Tensor, demodulate: bool, input_gain: float | Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """``(weight, styles, scale)`` of type ``dtype``, such that ``scale · conv(x · styles, weight)`` is the modulated
+    convolution; scale ``[N, O]`` is None for 1."""
+    scale, divisor = None, None
+    if dtype in (torch.float16, torch.bfloat16):
+        # (s/S, w/W) in place of (s, w) leaves the result as it is for any constants S and W, and so its gradients.
+        weight, styles = weight.float(), styles.float()
+        largest = styles.detach().abs().amax(1, keepdim=True)
+        divisor = torch.where(largest > 0, largest, torch.ones_like(largest))
+        styles = styles / divisor
+        scale = divisor.expand(-1, weight.shape[0])
+        if demodulate:
+            norm = weight.detach().square().sum((1, 2, 3)).sqrt()
+            norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+            weight = weight / norm[:, None, None, None]
+            divisor = divisor * norm
+    if demodulate:
+        squares = styles.square() @ weight.square().sum((2, 3)).t()
+        scale = (squares + (EPSILON if divisor is None else EPSILON / divisor.square())).rsqrt()
+    if input_gain is not None:
+        styles = styles * input_gain
+    if scale is not None:  # an infinite factor of an image of zeros would give NaN
+        scale = scale.clamp(max=torch.finfo(dtype).max).to(dtype)
+    return weight.to(dtype), styles.to(dtype), scale
+
+
+def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    if t is None:
+        return None
+    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
+        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+    return t.to(dtype)
+
+
+def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+    half = x.dtype in (torch.float16, torch.bfloat16)
+    for name, t in (("weight", weight), ("styles", styles)):
+        if not isinstance(t, Tensor) or t.dtype not in DTYPES:
+            raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+        if t.dtype != x.dtype and not (half and t.dtype == torch.float32):
+            raise TypeError(
+                f"{name} must have the dtype of x, {x.dtype}, or be float32 with an x of a half type, got {t.dtype}"
+            )
+        if t.device != x.device:
+            raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
+    if weight.ndim != 4 or weight.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"weight must have shape [O, {x.shape[1]}, kh, kw] for this x, got {list(weight.shape)}"
+        )
+    if list(styles.shape) != list(x.shape[:2]):
+        raise ValueError(f"styles must have shape {list(x.shape[:2])}, [N, C] of x, got {list(styles.shape)}")
+
+
+def _check_epilogue(
+    noise: Tensor | None, bias: Tensor | None, x: Tensor, weight: Tensor, pads: tuple[int, int]
+) -> None:
+    height, width = (x.shape[2 + i] + 2 * pads[i] - 2 for i in (0, 1))
+    if noise is not None and (
+        noise.ndim != 4
+        or noise.shape[0] not in (1, x.shape[0])
+        or tuple(noise.shape[1:]) != (1, height, width)
+    ):
+        raise ValueError(
+            f"noise must have shape [{x.shape[0]} or 1, 1, {height}, {width}], got {list(noise.shape)}"
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ValueError(f"bias must have shape [{weight.shape[0]}], that of weight, got {list(bias.shape)}")

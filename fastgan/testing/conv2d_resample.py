@@ -1,0 +1,181 @@
+"""The :class:`OpSpec` of conv2d_resample, and its definition."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastgan import ops
+from fastgan.testing.layouts import channels_last, transposed, unaligned
+from fastgan.testing.spec import ErrorCase, OpSpec, Sample
+from fastgan.testing.upfirdn2d import taps
+
+Layout = Callable[[Tensor], Tensor]
+
+
+def conv2d_resample(x: Tensor, weight: Tensor, *, f: Tensor | None = None, **options: Any) -> Tensor:
+    """The op with its filter among the options, for it has no gradient; the filter follows ``x`` to its device."""
+    return ops.conv2d_resample(x, weight, None if f is None else f.to(x.device), **options)
+
+
+def definition(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    f: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    groups: int = 1,
+    flip_weight: bool = True,
+    flip_filter: bool = False,
+) -> Tensor:
+    """What the op computes, without a short cut: upsampled and padded, convolved, downsampled, one after the other."""
+    more = [0, 0, 0, 0]
+    if down > 1 and f is not None:
+        width, height = f.shape[-1] - down, f.shape[0] - down
+        more = [(width + 1) // 2, width // 2, (height + 1) // 2, height // 2]
+    elif down > 1:
+        more = [(2 - down) // 2, (1 - down) // 2] * 2
+    sides = [p + m for p, m in zip(padding, more)]
+    if up > 1:
+        t = ops.upsample2d(x, f, up=up, padding=sides, flip_filter=flip_filter, backend="reference")
+    else:
+        t = ops.upfirdn2d(x, None, padding=sides, backend="reference")
+    t = F.conv2d(t, weight if flip_weight else weight.flip(2, 3), groups=groups)
+    return ops.upfirdn2d(t, f if down > 1 else None, down=down, flip_filter=flip_filter, backend="reference")
+
+
+def _values(shape: Sequence[int], seed: int) -> Tensor:
+    """Values that bfloat16 holds exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
+
+
+def _sample(
+    id: str, shape: Sequence[int], weight: Sequence[int], f: Tensor | None = None, layout: Layout | None = None, *,
+    large: bool = False, small: bool = False, **options: Any,
+) -> Sample:  # fmt: skip
+    scale = 2.0 ** -round(torch.tensor(weight[1:]).prod().log2().item() / 2)  # exact, and keeps the variance
+
+    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
+        x = _values(shape, len(id)).to(device, dtype)
+        w = (_values(weight, 1 + len(id)) * scale).to(device, dtype)
+        return (x if layout is None else layout(x), w)
+
+    return Sample(id, tensors, {"f": f, **options}, large=large, small=small)
+
+
+_BINOMIAL = ops.setup_filter([1, 3, 3, 1])
+
+#: The uses in a network: a 3×3 layer at each resolution, up and down, and the 1×1 of a skip connection.
+USES: dict[str, tuple[int, dict[str, Any]]] = {
+    "plain": (3, {"padding": 1}),
+    "up2": (3, {"padding": 1, "up": 2}),
+    "down2": (3, {"padding": 1, "down": 2}),
+    "skip-up2": (1, {"up": 2}),
+    "skip-down2": (1, {"down": 2}),
+}
+
+
+def _samples() -> list[Sample]:
+    # The batch and channels of small samples are such that torch's own convolution compiles once for all batches.
+    found = []
+    for use, (k, options) in USES.items():
+        found += [
+            _sample(use, (3, 3, 6, 5), (4, 3, k, k), _BINOMIAL, small=True, **options),
+            _sample(f"{use}-channels_last", (2, 8, 6, 8), (5, 8, k, k), _BINOMIAL, channels_last, **options),
+            _sample(f"{use}-one-pixel", (2, 4, 2, 2), (3, 4, k, k), taps(6), **options),
+        ]
+    found += [
+        _sample("up2-down2", (3, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, down=2, padding=1, small=True),
+        _sample("skip-up2-down3", (2, 3, 6, 9), (4, 3, 1, 1), taps(5), up=2, down=3),
+        _sample("up3-even-kernel", (2, 3, 5, 6), (4, 3, 4, 2), taps(7), up=3, padding=(1, 2, 0, 3)),
+        _sample("up4-kernel-smaller", (2, 2, 5, 4), (3, 2, 3, 3), taps(5), up=4, padding=1),
+        _sample("up2-crop", (2, 2, 7, 8), (3, 2, 3, 3), taps(4), up=2, padding=(-3, -2, -4, -5)),
+        _sample("up2-no-filter", (2, 2, 5, 6), (3, 2, 3, 3), None, up=2, padding=1),
+        _sample("down2-no-filter", (2, 3, 8, 9), (4, 3, 3, 3), None, down=2, padding=1),
+        _sample("down3-2d", (2, 3, 9, 8), (4, 3, 2, 5), taps(3, 4), down=3, padding=(2, 1, 0, 1)),
+        _sample("sides", (3, 3, 6, 5), (4, 3, 3, 2), None, padding=(2, 0, -1, 3), small=True),
+        _sample("groups-up2", (2, 6, 5, 4), (4, 3, 3, 3), taps(4), up=2, padding=1, groups=2),
+        _sample("groups-down2", (2, 6, 8, 6), (9, 2, 3, 3), taps(4), down=2, padding=1, groups=3),
+        _sample("turned", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), padding=1, flip_weight=False),
+        _sample(
+            "turned-up2", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, padding=1, flip_weight=False, flip_filter=True
+        ),
+        _sample("turned-down2", (2, 3, 6, 6), (4, 3, 3, 3), taps(4), down=2, flip_weight=False, flip_filter=True),
+        _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), taps(4), transposed, up=2, padding=1),
+        _sample("unaligned", (2, 4, 8, 8), (4, 4, 3, 3), taps(4), unaligned, down=2, padding=1),
+        _sample("empty-batch-up2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), up=2, padding=1),
+        _sample("empty-batch-down2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), down=2, padding=1),
+    ]  # fmt: skip
+    return found
+
+
+def random_sample(seed: int) -> Sample:
+    """Arguments drawn at random from everything that the op takes; some leave no output, which it refuses."""
+    draw = random.Random(seed)
+    groups = draw.choice([1, 1, 1, 2, 3])
+    channels, out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)
+    kernel = draw.choice([(1, 1), (1, 1), (3, 3), (3, 3), (draw.randint(1, 5), draw.randint(1, 5))])
+    f = draw.choice([None, taps(4), taps(draw.randint(1, 8)), taps(draw.randint(1, 5), draw.randint(1, 5))])
+    same = draw.randint(0, 3)
+    options: dict[str, Any] = {
+        "up": draw.choice([1, 1, 2, 2, 3, 4]), "down": draw.choice([1, 1, 2, 2, 3]), "groups": groups,
+        "padding": draw.choice([(same,) * 4, tuple(draw.randint(-3, 6) for _ in range(4))]),
+        "flip_weight": draw.random() < 0.5, "flip_filter": draw.random() < 0.5,
+    }  # fmt: skip
+    shape = (draw.randint(1, 2), channels, draw.randint(1, 9), draw.randint(1, 12))
+    layout = draw.choice([None, channels_last, transposed])
+    return _sample(f"seed-{seed}", shape, (out, channels // groups, *kernel), f, layout, **options)
+
+
+def _call(x: Any = None, weight: Any = None, f: Any = None, **options: Any) -> Callable[[], Tensor]:
+    x = torch.zeros(2, 4, 6, 6) if x is None else x
+    weight = torch.zeros(4, 4, 3, 3) if weight is None else weight
+    return lambda: ops.conv2d_resample(x, weight, f, **options)
+
+
+_ERRORS = [
+    ErrorCase("x-list", _call([1.0]), TypeError, ("x", "list")),
+    ErrorCase("x-int", _call(torch.zeros(2, 4, 6, 6, dtype=torch.int32)), TypeError, ("x", "int32", "float32")),
+    ErrorCase("x-rank", _call(torch.zeros(4, 6, 6)), ValueError, ("x", "[N, C, H, W]", "[4, 6, 6]")),
+    ErrorCase("x-no-rows", _call(torch.zeros(2, 4, 0, 6), padding=3), ValueError, ("x", "pixel", "[2, 4, 0, 6]")),
+    ErrorCase("weight-list", _call(weight=[1.0]), TypeError, ("weight", "list")),
+    ErrorCase("weight-dtype", _call(weight=torch.zeros(4, 4, 3, 3).half()), TypeError, ("weight", "float16", "x.dtype")),
+    ErrorCase("weight-device", _call(weight=torch.zeros(4, 4, 3, 3, device="meta")), ValueError, ("weight", "meta", "cpu")),
+    ErrorCase("weight-rank", _call(weight=torch.zeros(4, 4, 3)), ValueError, ("weight", "C/groups", "[4, 4, 3]")),
+    ErrorCase("weight-empty", _call(weight=torch.zeros(0, 4, 3, 3)), ValueError, ("weight", "at least one", "[0, 4, 3, 3]")),
+    ErrorCase("weight-channels", _call(weight=torch.zeros(4, 3, 3, 3)), ValueError, ("weight", "[4, 3, 3, 3]", "[2, 4,")),
+    ErrorCase("groups-channels", _call(weight=torch.zeros(3, 2, 3, 3), groups=2), ValueError, ("weight", "2 groups")),
+    ErrorCase("groups-zero", _call(groups=0), ValueError, ("groups", "at least 1", "0")),
+    ErrorCase("groups-float", _call(groups=1.0), ValueError, ("groups", "whole", "1.0")),
+    ErrorCase("up-zero", _call(up=0), ValueError, ("up", "at least 1", "0")),
+    ErrorCase("up-pair", _call(up=(2, 2)), TypeError, ("up", "whole", "(2, 2)")),
+    ErrorCase("down-negative", _call(down=-2), ValueError, ("down", "at least 1", "-2")),
+    ErrorCase("down-float", _call(down=2.0), TypeError, ("down", "whole", "2.0")),
+    ErrorCase("padding-three", _call(padding=(1, 2, 3)), ValueError, ("padding", "y1", "(1, 2, 3)")),
+    ErrorCase("padding-same", _call(padding="same"), TypeError, ("padding", "'same'")),
+    ErrorCase("f-list", _call(f=[1.0, 1.0]), TypeError, ("f", "list", "setup_filter")),
+    ErrorCase("f-dtype", _call(f=torch.ones(4).double(), up=2), TypeError, ("f", "float32", "float64")),
+    ErrorCase("f-gradient", _call(f=torch.ones(4, requires_grad=True), up=2), ValueError, ("f", "gradient", "detach")),
+    ErrorCase("nothing-left", _call(weight=torch.zeros(4, 4, 7, 3)), ValueError, ("0 by 4 pixels", "padding", "kernel")),
+    ErrorCase("nothing-left-down", _call(down=5), ValueError, ("4 by 4 pixels", "by 5")),
+    ErrorCase("backend", _call(backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
+]  # fmt: skip
+
+
+CONV2D_RESAMPLE = OpSpec(
+    name="conv2d_resample",
+    op=conv2d_resample,
+    samples=_samples(),
+    registered=[],
+    errors=_ERRORS,
+    benchmarks=[],
+    tolerance={torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+)
