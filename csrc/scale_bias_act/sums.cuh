@@ -7,7 +7,7 @@ namespace fg::scale_bias_act {
 
 // out[o][i] = the sum of partial[o][k][i] over k < terms, in double.
 template <class T>
-struct Sum {
+struct Reduction {
   const accumulate_t<T>* partial;
   T* out;
   std::int64_t outer, terms, inner;
@@ -15,15 +15,15 @@ struct Sum {
 };
 
 template <class T>
-struct Sums {
+struct Reductions {
   static constexpr int most_threads = 1024, most = 3, terms_of_thread = 8, least_lanes = 8;  // lanes: 32 bytes of float
-  Sum<T> sum[most];
+  Reduction<T> of[most];
 };
 
 template <class T>
-__global__ void __launch_bounds__(Sums<T>::most_threads) sums_kernel(Sums<T> sums) {
-  FG_SHARED(double, totals, [Sums<T>::most_threads]);
-  const Sum<T> s = blockIdx.y == 0 ? sums.sum[0] : blockIdx.y == 1 ? sums.sum[1] : sums.sum[2];
+__global__ void __launch_bounds__(Reductions<T>::most_threads) sums_kernel(Reductions<T> all) {
+  FG_SHARED(double, totals, [Reductions<T>::most_threads]);
+  const Reduction<T> s = blockIdx.y == 0 ? all.of[0] : blockIdx.y == 1 ? all.of[1] : all.of[2];
   const unsigned across = static_cast<unsigned>((s.inner + s.lanes - 1) / s.lanes);
   const std::int64_t o = blockIdx.x / across;
   if (o >= s.outer) {
@@ -56,15 +56,19 @@ __global__ void __launch_bounds__(Sums<T>::most_threads) sums_kernel(Sums<T> sum
 template <class T>
 cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaStream_t stream) {
   const Layout& l = a.layout;
-  Sums<T> sums{};
+  Reductions<T> reductions{};
   int wanted = 0;
   std::int64_t blocks = 0, most_terms = 0;
   const auto want = [&](
       const accumulate_t<T>* partial, void* out, bool over_batch, std::int64_t parts, std::int64_t inner) {
     if (partial) {
-      const std::int64_t outer = over_batch ? 1 : l.batch, terms = over_batch ? l.batch * parts : parts;
-      sums.sum[wanted++] = {partial, static_cast<T*>(out), outer, terms, inner, 0};
-      most_terms = std::max(most_terms, terms);
+      Reduction<T>& r = reductions.of[wanted++];
+      r.partial = partial;
+      r.out = static_cast<T*>(out);
+      r.outer = over_batch ? 1 : l.batch;
+      r.terms = l.batch * parts / r.outer;
+      r.inner = inner;
+      most_terms = std::max(most_terms, r.terms);
     }
   };
   want(t.scale_sums, a.dscale, false, p.channel_parts(), l.channels);
@@ -73,17 +77,19 @@ cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaS
   if (wanted == 0) {
     return cudaSuccess;
   }
-  constexpr int few = Plan::threads, many = Sums<T>::most_threads;
-  const int threads = most_terms > few / Sums<T>::least_lanes * Sums<T>::terms_of_thread ? many : few;
-  for (Sum<T>* s = sums.sum; s < sums.sum + wanted; ++s) {
-    s->lanes = threads / power_of_two(divide_up(s->terms, Sums<T>::terms_of_thread), 1, threads / Sums<T>::least_lanes);
+  using Limits = Reductions<T>;
+  constexpr int few = Plan::threads, many = Limits::most_threads;
+  const int threads = most_terms > few / Limits::least_lanes * Limits::terms_of_thread ? many : few;
+  for (Reduction<T>* s = reductions.of; s < reductions.of + wanted; ++s) {
+    const std::int64_t depth = divide_up(s->terms, Limits::terms_of_thread);
+    s->lanes = threads / power_of_two(depth, 1, threads / Limits::least_lanes);
     blocks = std::max(blocks, s->outer * divide_up(s->inner, s->lanes));
   }
   if (blocks > grid_limit) {
     return cudaErrorInvalidConfiguration;
   }
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(wanted));
-  return fg_launch(sums_kernel<T>, grid, dim3(static_cast<unsigned>(threads)), 0, stream, sums);
+  return fg_launch(sums_kernel<T>, grid, dim3(static_cast<unsigned>(threads)), 0, stream, reductions);
 }
 
 }  // namespace fg::scale_bias_act

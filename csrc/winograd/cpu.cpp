@@ -1,5 +1,6 @@
 // The registered ops in terms of tensors. CPU and float32 alone: on a GPU cuDNN has its own Winograd kernels.
 #include "../common/activation_options.h"
+#include "../common/cpu_block.h"
 #include "../common/stable.h"
 #include "engine.h"
 
@@ -54,7 +55,8 @@ struct Workspace {
   }
 };
 
-void run_on(const Forward& f, const Scheme& scheme, const Tensor& like) {
+void run_on(Forward f, const Scheme& scheme, const Tensor& like) {
+  f.streaming = is_worth_streaming(DType::f32, f.shape.n * f.shape.oh * f.shape.ow * f.shape.k);
   const Cut cut(f.shape, scheme);
   const Workspace w(like, cut, f.sums);
   const Kernels& kernels = FG_SELECT_LEVEL(winograd_kernels);

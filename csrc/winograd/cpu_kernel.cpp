@@ -92,31 +92,73 @@ FG_LOCAL void in_two_dimensions(Transform transform, Get get, Put put) {
 
 // ---- forward
 
+typedef float eight __attribute__((vector_size(32)));
+typedef eight unaligned_eight __attribute__((aligned(4), may_alias));
+
+// to[j][i] = from[i][j] for 8 x 8: pairs, then fours, then halves change places.
+FG_LOCAL void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  eight a[8], b[8];
+  for (int i = 0; i < 8; ++i) {
+    a[i] = *reinterpret_cast<const unaligned_eight*>(from + i * from_row);
+  }
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = i; j < i + 2; ++j) {
+      a[j] = __builtin_shufflevector(b[j], b[j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      a[j + 2] = __builtin_shufflevector(b[j], b[j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    b[i + 4] = __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; ++i) {
+    *reinterpret_cast<unaligned_eight*>(to + i * to_row) = b[i];
+  }
+}
+
+// A group of k by a group of c of all taps; zero beyond the last k.
+void gather_weights(const Weights& w, int64_t k, int valid, int64_t c, int channels, float (*taps)[lanes]) {
+  const float* const from = w.data + k * w.of_k + c * w.of_c;
+  if (valid == lanes && channels == lanes && w.of_tap == 1 && w.of_c == 9) {
+    for (int i = 0; i < lanes; i += 8) {
+      for (int j = 0; j < lanes * 9; j += 8) {
+        transpose(from + i * w.of_k + j, w.of_k, taps[j] + i, lanes);
+      }
+    }
+    return;
+  }
+  for (int i = 0; i < lanes; ++i) {
+    for (int j = 0; j < channels; ++j) {
+      for (int t = 0; t < 9; ++t) {
+        taps[9 * j + t][i] = i < valid ? from[i * w.of_k + j * w.of_c + t * w.of_tap] : 0.f;
+      }
+    }
+  }
+}
+
 template <class S>
 void transform_weights(const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
   const Weights& w = f.weights;
+  const auto turned = [&](int tap) { return w.flip ? 8 - tap : tap; };
   for (int64_t group = begin; group < end; ++group) {
     const int64_t k = part.first_k + group * lanes;
     const int valid = valid_lanes(k, f.shape.k);
     for (int64_t c0 = 0; c0 < f.shape.c; c0 += lanes) {
       const int channels = valid_lanes(c0, f.shape.c);
-      alignas(64) float taps[lanes][9][lanes];
-      for (int i = 0; i < lanes; ++i) {
-        const float* const row = w.data + (k + i) * w.of_k + c0 * w.of_c;
-        for (int c = 0; c < channels; ++c) {
-          for (int t = 0; t < 9; ++t) {
-            taps[c][t][i] = i < valid ? row[c * w.of_c + (w.flip ? 8 - t : t) * w.of_tap] : 0.f;
-          }
-        }
-      }
+      alignas(64) float taps[lanes * 9][lanes];  // [c, tap][k]
+      gather_weights(w, k, valid, c0, channels, taps);
       for (int c = 0; c < channels; ++c) {
         for (int v = 0; v < lanes; v += width) {
           float* const to = b.weights + (group * cut.c + c0 + c) * lanes + v;
           in_two_dimensions<3, S::weights>(
-              S::weight, [&](int i, int j) { return load(taps[c][3 * i + j] + v); },
+              S::weight, [&](int i, int j) { return load(taps[9 * c + turned(3 * i + j)] + v); },
               [&](int i, int j, vec u) { store(to + (i * S::weights + j) * cut.weight_plane, u); });
           for (int e = 0; e < S::edges; ++e) {  // the last row, then the rest of the last column
-            store(to + (S::weights * S::weights + e) * cut.weight_plane, load(taps[c][e < 3 ? 6 + e : 3 * e - 7] + v));
+            store(to + (S::weights * S::weights + e) * cut.weight_plane, load(taps[9 * c + turned(e < 3 ? 6 + e : 3 * e - 7)] + v));
           }
         }
       }
@@ -247,14 +289,17 @@ void transform_out(const Forward& f, const Cut& cut, const Part& part, const Buf
       for (int i = 0; i < rows; ++i) {
         for (int j = 0; j < columns; ++j) {
           float* const to = f.y + (pixel + i * s.ow + j) * s.k + channel;
-          if (valid == lanes) {
-            std::memcpy(to, z[i * size + j], sizeof z[0]);
-          } else {
+          if (valid < lanes) {
             std::memcpy(to, z[i * size + j], static_cast<std::size_t>(valid) * sizeof(float));
+          } else {
+            put(to, z[i * size + j], lanes, f.streaming);
           }
         }
       }
     }
+  }
+  if (f.streaming) {
+    stream_fence();
   }
 }
 

@@ -23,7 +23,7 @@ inline constexpr Scheme convolution{36, 36, 4, false}, upsampling{81, 41, 8, tru
 // weights, inputs and results together stay in the cache, and below 32 MB, whatever the size. It depends on the shape
 // alone: results don't depend on the number of threads.
 struct Cut {
-  static constexpr std::int64_t weight_bytes = 12 << 20, image_bytes = 10 << 20;
+  static constexpr std::int64_t weight_bytes = 12 << 20, image_bytes = 14 << 20;
 
   std::int64_t points, weight_points;  // products per tile, and matrices of weights
   std::int64_t across, down, tiles;    // tiles per row, rows of tiles per sample, tiles in all
@@ -38,6 +38,7 @@ struct Cut {
     chunk = std::clamp(weight_bytes / (4 * weight_points * c) / lanes * lanes, lanes, k);
     chunk = rounded_up((k + (k + chunk - 1) / chunk - 1) / ((k + chunk - 1) / chunk), lanes);  // even shares
     block = std::clamp<std::int64_t>(image_bytes / (4 * points * (c + chunk)) / 12 * 12, 12, rounded_up(tiles, 12));
+    block = rounded_up((tiles + (tiles + block - 1) / block - 1) / ((tiles + block - 1) / block), 12);
     zeros = std::max(c, k);
     weight_plane = c * chunk + 3 * line / 4;
     in_plane = block * c + 3 * line / 4;

@@ -41,6 +41,7 @@ struct Forward {
   // For the gradient of a style: z · with [n, oh, ow, k] is added up over pixels into `sums` [n, k]. Null if not wanted.
   const float* with = nullptr;
   float* sums = nullptr;
+  bool streaming = false;  // y is too large for the cache
 };
 
 // dw[k, c, tap] = Σ dy[n, y, x, k] · (x·style)[n, y + ty - pad, x + tx - pad, c], contiguous.

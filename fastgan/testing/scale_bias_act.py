@@ -82,6 +82,7 @@ def _samples() -> list[Sample]:
         _sample("wide-channels_last", (2, 70, 23, 25), layout=channels_last, act="tanh"),
         _sample("many-channels", (1, 700, 3, 3), "s1b", act="relu"),
         _sample("many-channels_last", (3, 2100, 1, 2), layout=channels_last, act="swish"),
+        _sample("hundreds-of-images", (300, 2, 2, 2), "s1b", act="swish"),
         _sample("many-images", (40, 6, 4, 5), "s1b", act="relu"),
         _sample("many-images-channels_last", (40, 6, 4, 5), "s1b", channels_last, act="relu"),
         _sample("one-pixel", (5, 9, 1, 1), act="relu"),

@@ -1,12 +1,21 @@
 """Comparing sides: what is checked, what is only timed, and what the floor is taken from."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.harness import Run, WrongResult, compare, largest_error, measure_memory, shortened
+from benchmarks.harness import (
+    OpBenchmark,
+    Run,
+    WrongResult,
+    compare,
+    largest_error,
+    measure_memory,
+    shortened,
+)
 from benchmarks.measures import MEASURES
 from benchmarks.results import RunResults
 from benchmarks.sides import Side, sides_of, torch_conv2d
@@ -27,7 +36,7 @@ def tensors(dtype, device):
 
 PRODUCTS = BenchmarkCase("3x3", tensors, {}, products={name: 3 * PRODUCT_FLOPS for name in MEASURES})
 MOVED = replace(PRODUCTS, moved=dict.fromkeys(MEASURES, 5.0), products=None)
-SPEC = OpSpec("convolve", convolve, [], [], [], [], {torch.float32: 1e-5})
+SPEC = OpSpec("convolve", convolve, [], [], [], [PRODUCTS], {torch.float32: 1e-5})
 
 
 def side(name, op, *, checked=True):
@@ -127,10 +136,31 @@ def test_scratch_is_what_the_forward_pass_allocates_beside_its_output():
     )
     found = measure_memory(SPEC, PRODUCTS, [doubled], a_run())
     assert found.scratch == {"doubled": 2 * 4 * 2 * 5 * 8 * 8}
-    assert measure_memory(SPEC, MOVED, [RIGHT], a_run()).scratch == {}
+    bound_by_memory = replace(SPEC, benchmarks=[MOVED])
+    assert measure_memory(bound_by_memory, MOVED, [doubled], a_run()).scratch == {}
 
 
 def test_many_sizes_get_less_time_each():
     run = replace(a_run(), budget=4.0, least_rounds=15)
     assert (shortened(run, 4).budget, shortened(run, 4).least_rounds) == (1.0, 7)
     assert shortened(replace(run, least_rounds=3), 4).least_rounds == 3
+
+
+def test_sides_get_a_column_where_they_appear():
+    class Bench(OpBenchmark):
+        spec = SPEC
+
+        def sides(self, run):
+            return [RIGHT, YARDSTICK]
+
+    def pedantic(one_round, rounds, iterations):
+        repeat(one_round, rounds)
+
+    fixture, run = SimpleNamespace(extra_info={}, pedantic=pedantic), a_run()
+    Bench().test_memory(PRODUCTS, run)
+    assert run.results.sides == ["right"]  # a yardstick has no memory of the op
+    Bench().test_time(fixture, PRODUCTS, "forward", run)
+    assert run.results.sides == ["right", "other"]
+    Bench().test_scaling(fixture, PRODUCTS, run)
+    assert set(run.results.scaling[0].timings) == {"product", "right"}
+    assert run.results.sides == ["right", "other"]

@@ -178,7 +178,7 @@ def test_errors_stand_in_a_table_where_algorithms_differ(convolutions, results):
 
 def test_speed_over_sizes_is_summed_up_by_panel(convolutions):
     assert table.scaling_lines(convolutions.scaling)[0] == (
-        "more channels: fastgan cpu, Winograd 250 to 250 GFLOP/s, 0.50 to 2.00 times F.conv2d"
+        "more channels: fastgan cpu, Winograd 250 to 250 GFLOP/s, 0.50 to 2.00 times as fast as F.conv2d"
     )
 
 
