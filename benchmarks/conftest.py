@@ -58,13 +58,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     spec = getattr(metafunc.cls, "spec", None)
-    if spec is None:
+    if spec is None or "case" not in metafunc.fixturenames:
         return
     scaling = metafunc.function.__name__ == "test_scaling"
     shown = spec.scaling if scaling else spec.benchmarks
-    metafunc.parametrize("case", shown, ids=lambda case: case.id)
-    if "measure" in metafunc.fixturenames:
-        metafunc.parametrize("measure", list(MEASURES))
+    if "measure" not in metafunc.fixturenames:
+        metafunc.parametrize("case", shown, ids=lambda case: case.id)
+        return
+    pairs = [(case, measure) for case in shown for measure in MEASURES if measure in case.measures]
+    metafunc.parametrize(("case", "measure"), pairs, ids=[f"{case.id}-{measure}" for case, measure in pairs])
 
 
 @pytest.fixture
@@ -81,7 +83,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     results, wrong = config.stash[RUN].results, config.stash[WRONG]
-    if not (wrong or results.comparisons or results.memory or results.scaling):
+    measured = any(results.by_op())
+    if not (wrong or measured):
         return
     terminalreporter.section("fastgan benchmarks")
     if wrong:
@@ -90,7 +93,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     for line in table.report_lines(results):
         terminalreporter.write_line(line)
-    if config.getoption("benchmark_json") and (results.comparisons or results.scaling):
+    if config.getoption("benchmark_json") and measured:
         for path in write_files(
             results, Path(config.getoption("benchmark_json")).parent, config.getoption("untuned")
         ):

@@ -12,10 +12,20 @@ from torch import Tensor
 
 from benchmarks.measures import MEASURES, Call, Results, Tensors, present
 from benchmarks.memory import peak_extra_bytes
-from benchmarks.results import COPY, Comparison, Memory, RunResults
+from benchmarks.results import COPY, PRODUCT, Comparison, Memory, RunResults
 from benchmarks.sides import Side, SideUnavailable, sides_of
-from benchmarks.timing import Clock, Interleaved, Timing, floor_seconds, rounds_for
+from benchmarks.timing import (
+    Clock,
+    Interleaved,
+    Timing,
+    floor_seconds,
+    product_call,
+    product_floor_seconds,
+    rounds_for,
+)
 from fastgan.testing import BenchmarkCase, OpSpec, first_mismatch
+
+LEAST_OF_MANY = 7  # rounds of one size where many are timed
 
 
 class WrongResult(AssertionError):
@@ -53,6 +63,17 @@ def check_results(found: Results, expected: Results, tolerance: float, *, what: 
         raise WrongResult(f"{what} is wrong, so it is not timed: {problem}")
 
 
+def largest_error(found: Results, expected: Results) -> float:
+    """The largest error of any result, relative to the largest value expected in it."""
+    errors = [0.0]
+    for name, want in expected.items():
+        have = found[name]
+        if have is not None and want is not None and want.numel():
+            error = (have.detach().double().cpu() - want).abs().max() / want.abs().max().clamp(min=1e-3)
+            errors.append(error.item())
+    return max(errors)
+
+
 def prepare_sides(
     sides: Sequence[Side], measure: str, tensors: Tensors, options: Mapping[str, Any]
 ) -> tuple[dict[str, Call], dict[str, str]]:
@@ -74,7 +95,7 @@ def compare(
     run: Run,
     repeat: Callable[[Callable[[], None], int], object],
 ) -> Comparison:
-    """Check every side, then time them in turn.
+    """Check every side that computes the op, then time them all in turn.
 
     Args:
         repeat: ``repeat(round, times)`` runs the rounds.
@@ -85,17 +106,20 @@ def compare(
     tensors = case.tensors(run.dtype, run.device)
     calls, unavailable = prepare_sides(sides, measure, tensors, case.options)
     expected = expected_results(spec, case, measure, tensors)
-    for name, call in calls.items():
-        what = f"{spec.name} {case.id} {measure}: {name}"
-        check_results(call(), expected, spec.tolerance[run.dtype], what=what)
+    errors = {}
+    for side in (side for side in sides if side.checked and side.name in calls):
+        what, found = f"{spec.name} {case.id} {measure}: {side.name}", calls[side.name]()
+        check_results(found, expected, spec.tolerance[run.dtype], what=what)
+        errors[side.name] = largest_error(found, expected)
+        del found
     del expected
 
     source = first_tensor(tensors)
-    target = torch.empty_like(source)
-    interleaved = Interleaved({COPY: lambda: target.copy_(source), **calls}, run.clock)
+    interleaved = Interleaved({**floor_call(case, source), **calls}, run.clock)
     rounds = rounds_for(interleaved.warm_up(), budget=run.budget, least=run.least_rounds)
     repeat(interleaved.round, rounds)
     timings = interleaved.timings()
+    flops = None if case.products is None else case.products[measure]
     return Comparison(
         op=spec.name,
         case=case.id,
@@ -103,26 +127,63 @@ def compare(
         shape=list(source.shape),
         dtype=str(run.dtype).removeprefix("torch."),
         tensor_bytes=bytes_of(source),
-        floor=floor_seconds(case.moved[measure], timings[COPY].median),
+        floor=(
+            floor_seconds(case.moved[measure], timings[COPY].median)
+            if flops is None
+            else product_floor_seconds(flops, timings[PRODUCT].median)
+        ),
         timings=timings,
         unavailable=unavailable,
+        flops=flops,
+        errors=errors,
     )
+
+
+def floor_call(case: BenchmarkCase, source: Tensor) -> dict[str, Callable[[], object]]:
+    """What the floor of a case is measured with, as a side by name."""
+    if case.products is not None:
+        return {PRODUCT: product_call(source.device)}
+    target = torch.empty_like(source)
+    return {COPY: lambda: target.copy_(source)}
 
 
 def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run: Run) -> Memory:
-    """Peak extra memory of forward and backward together, on every side."""
+    """Peak extra memory of forward and backward together, on every side that computes the op.
+
+    Algorithms differ where arithmetic is the limit of an op, and their scratch is measured too.
+    """
     tensors = case.tensors(run.dtype, run.device)
+    sides = [side for side in sides if side.checked]
     calls, _ = prepare_sides(sides, "forward_backward", tensors, case.options)
-    peaks, yardstick = {}, 0
+    detailed = any(each.products is not None for each in spec.benchmarks)
+    peaks, of_results, activation = {}, 0, 0
+    source = first_tensor(tensors)
     for name, call in calls.items():
         results = call()  # warms up: one-off allocations are not the op's
-        yardstick = sum(map(bytes_of, [*present(tensors), *present(list(results.values()))]))
+        of_results = sum(map(bytes_of, present(list(results.values()))))
+        activation = max(map(bytes_of, present([source, results["y"]])))
         del results
         peaks[name] = peak_extra_bytes(call, run.device)
-    source = first_tensor(tensors)
     return Memory(
-        spec.name, case.id, list(source.shape), str(run.dtype).removeprefix("torch."), yardstick, peaks
+        op=spec.name,
+        case=case.id,
+        shape=list(source.shape),
+        dtype=str(run.dtype).removeprefix("torch."),
+        yardstick=sum(map(bytes_of, present(tensors))) + of_results,
+        peaks=peaks,
+        activation=activation,
+        results=of_results,
+        scratch=measure_scratch(case, sides, tensors, run) if detailed else {},
     )
+
+
+def measure_scratch(case: BenchmarkCase, sides: Sequence[Side], tensors: Tensors, run: Run) -> dict[str, int]:
+    """What the forward pass alone allocates beside its output, on every side."""
+    found = {}
+    for name, call in prepare_sides(sides, "forward", tensors, case.options)[0].items():
+        output = sum(map(bytes_of, present(list(call().values()))))
+        found[name] = peak_extra_bytes(call, run.device) - output
+    return found
 
 
 def first_tensor(tensors: Tensors) -> Tensor:
@@ -140,6 +201,7 @@ def extra_info(comparison: Comparison) -> dict[str, Any]:
         "floor_ms": comparison.floor * 1e3,
         "median_ms": {side: timing.median * 1e3 for side, timing in timings.items()},
         "floors": {side: comparison.floors(side) for side in timings},
+        "errors": comparison.errors,
         "unavailable": comparison.unavailable,
     }
 
@@ -149,25 +211,43 @@ def repeat_in(benchmark: Any) -> Callable[[Callable[[], None], int], object]:
     return lambda one_round, times: benchmark.pedantic(one_round, rounds=times, iterations=1)
 
 
+def shortened(run: Run, times: int) -> Run:
+    """``run`` with so many times less time for each comparison, for many of them."""
+    return replace(run, budget=run.budget / times, least_rounds=min(run.least_rounds, LEAST_OF_MANY))
+
+
 class OpBenchmark:
-    """Times every benchmark case of ``spec`` in every measure, and measures the memory of every case."""
+    """Times every benchmark case of ``spec`` in every measure, and measures the memory of every case.
+
+    A class names further sides in ``others``, and in ``eager`` what the eager reference is called.
+    """
 
     spec: OpSpec
+    eager = "eager"
+    others: Sequence[Side] = ()
+
+    def sides(self, run: Run) -> list[Side]:
+        return [*sides_of(self.spec, run.device, eager=self.eager), *self.others]
+
+    def scaling_sides(self, run: Run) -> list[Side]:
+        """What is timed over sizes: our first."""
+        return self.sides(run)[:1]
 
     def test_time(self, benchmark: Any, case: BenchmarkCase, measure: str, run: Run) -> None:
-        comparison = compare(
-            self.spec, case, measure, sides_of(self.spec, run.device), run, repeat_in(benchmark)
-        )
+        sides = self.sides(run)
+        run.results.name_sides(side.name for side in sides)
+        comparison = compare(self.spec, case, measure, sides, run, repeat_in(benchmark))
         benchmark.extra_info.update(extra_info(comparison))
         run.results.comparisons.append(comparison)
 
     def test_scaling(self, benchmark: Any, case: BenchmarkCase, run: Run) -> None:
-        ours = sides_of(self.spec, run.device)[:1]
         comparison = compare(
-            self.spec, case, "forward", ours, replace(run, budget=run.budget / 4), repeat_in(benchmark)
+            self.spec, case, "forward", self.scaling_sides(run), shortened(run, 4), repeat_in(benchmark)
         )
         benchmark.extra_info.update(extra_info(comparison))
         run.results.scaling.append(comparison)
 
     def test_memory(self, case: BenchmarkCase, run: Run) -> None:
-        run.results.memory.append(measure_memory(self.spec, case, sides_of(self.spec, run.device), run))
+        memory = measure_memory(self.spec, case, self.sides(run), run)
+        run.results.name_sides(memory.peaks)
+        run.results.memory.append(memory)

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.chart import draw_charts
+from benchmarks.chart import draw_charts, floor_title, scaling_caption
 from benchmarks.document import MissingMarkers, markdown, write_part
 from benchmarks.results import RunResults
 
@@ -23,24 +23,24 @@ def section(results: RunResults, charts: dict[str, str]) -> list[str]:
     for op, comparisons, memory in results.by_op():
         if comparisons:
             if op in charts:
-                lines += ["", f"![{op}: time in multiples of the copy floor]({charts[op]})"]
-            lines += [
-                "",
-                f"{op}, {comparisons[0].dtype}; `copy_` moved {table.copy_speeds(comparisons)}.",
-                "",
-            ]
+                lines += ["", f"![{op}: time in multiples of {floor_title(comparisons)}]({charts[op]})"]
+            said = table.floors_said(comparisons, copy="`copy_`")
+            lines += ["", f"{op}, {comparisons[0].dtype}; {said}.", ""]
             lines += markdown(*table.timing_table(comparisons, results.sides))
             lines += [f"\n{reason}" for reason in table.reasons(comparisons)]
+            if table.errors_matter(comparisons):
+                lines += ["", f"{op}, {comparisons[0].dtype}, {table.ERRORS}:", ""]
+                lines += markdown(*table.error_table(comparisons, results.sides))
         if memory:
-            lines += ["", f"{op}, {memory[0].dtype}, peak extra memory of forward + backward:", ""]
+            lines += ["", f"{op}, {memory[0].dtype}, {table.memory_title(memory)}:", ""]
             lines += markdown(*table.memory_table(memory, results.sides))
         if (points := results.scaling_of(op)) and f"{op}-scaling" in charts:
-            lines += ["", f"![{op}: time over size, with the roofline]({charts[f'{op}-scaling']})", ""]
-            lines += [
-                f"{op}, {points[0].dtype}, forward, from {table.LINEAR_FROM / table.MB:.0f} MB moved on:",
-                "",
-            ]
-            lines += [f"- {line}" for line in table.growth_lines(points)]
+            lines += ["", f"![{op}: {scaling_caption(points)}]({charts[f'{op}-scaling']})", ""]
+            lines += [f"{op}, {points[0].dtype}, {table.scaling_title(points)}:", ""]
+            lines += [f"- {line}" for line in table.scaling_lines(points)]
+        if points := results.crossover_of(op):
+            lines += ["", f"{op}, {points[0].dtype}, {table.CROSSOVER}:", ""]
+            lines += markdown(*table.crossover_table(points))
     return [*lines, ""]
 
 

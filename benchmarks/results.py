@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Timing
+from benchmarks.timing import PRODUCT_FLOPS, Timing
 
-COPY = "copy"  # the side that the floor is measured with
+COPY, PRODUCT = "copy", "product"  # the sides that floors are measured with
+OURS = ("cpu", "cuda", "triton")
 TITLES = {
     "forward_backward": "forward + backward",
     "double_backward": "double backward",
@@ -18,6 +19,7 @@ TITLES = {
     "cuda": "fastgan cuda",
     "triton": "fastgan triton",
     "compile": "torch.compile",
+    "winograd": "fastgan cpu, Winograd",
 }
 
 
@@ -32,9 +34,11 @@ class Comparison:
 
     Args:
         shape: of the first tensor; ``tensor_bytes`` its size.
-        floor: seconds that the measure takes at the speed of ``copy_``.
-        timings: by side, ``copy`` among them.
+        floor: seconds that the measure takes at the speed of ``copy_``, or at the rate of a matrix product.
+        timings: by side, ``copy`` or ``product`` among them.
         unavailable: by side that could not run: why.
+        flops: operations of the direct form, where the floor is theirs; else None.
+        errors: by side that computes the op, its largest error against float64, relative to the largest value.
     """
 
     op: str
@@ -46,6 +50,8 @@ class Comparison:
     floor: float
     timings: dict[str, Timing]
     unavailable: dict[str, str] = field(default_factory=dict)
+    flops: float | None = None
+    errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -56,8 +62,19 @@ class Comparison:
         """Bytes that ``copy_`` read and wrote per second."""
         return 2 * self.tensor_bytes / self.timings[COPY].median
 
+    @property
+    def product_rate(self) -> float:
+        """Operations per second that the matrix product reached."""
+        return PRODUCT_FLOPS / self.timings[PRODUCT].median
+
+    def rate(self, side: str) -> float:
+        """Operations of the direct form per second, whatever the side does in their place."""
+        if self.flops is None:
+            raise ValueError(f"{self.case} is not measured by its operations")
+        return self.flops / self.timings[side].median
+
     def floors(self, side: str) -> float:
-        """The side's time as a multiple of the copy floor."""
+        """The side's time as a multiple of the floor."""
         return self.timings[side].median / self.floor
 
     @property
@@ -79,7 +96,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak extra bytes of forward + backward by side, beside those of input, output and gradient."""
+    """Peak extra bytes of forward + backward by side, beside those of input, output and gradient.
+
+    Args:
+        activation: bytes of the larger of first tensor and output.
+        results: bytes of output and gradients.
+        scratch: by side, peak extra bytes of the forward pass alone beyond its output; for the ops that have it shown.
+    """
 
     op: str
     case: str
@@ -87,6 +110,13 @@ class Memory:
     dtype: str
     yardstick: int
     peaks: dict[str, int]
+    activation: int = 0
+    results: int = 0
+    scratch: dict[str, int] = field(default_factory=dict)
+
+    def beyond(self, side: str) -> float:
+        """What the side held beyond its results, in activations."""
+        return (self.peaks[side] - self.results) / self.activation
 
     @property
     def label(self) -> str:
@@ -101,15 +131,31 @@ class RunResults:
     sides: list[str]
     comparisons: list[Comparison] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
-    scaling: list[Comparison] = field(default_factory=list)  # forward, ours alone; `case` is "panel/series"
+    scaling: list[Comparison] = field(default_factory=list)  # forward; `case` is "panel/series"
+    crossover: list[Comparison] = field(
+        default_factory=list
+    )  # forward, of an algorithm that is chosen by size
+
+    def name_sides(self, sides: Iterable[str]) -> None:
+        """Give these a column, to the right of those that have one."""
+        self.sides += [side for side in sides if side not in self.sides]
 
     def by_op(self) -> Iterator[tuple[str, list[Comparison], list[Memory]]]:
-        names = dict.fromkeys(found.op for found in [*self.comparisons, *self.memory, *self.scaling])
+        everything: list[Comparison | Memory] = [
+            *self.comparisons,
+            *self.memory,
+            *self.scaling,
+            *self.crossover,
+        ]
+        names = dict.fromkeys(found.op for found in everything)
         for op in names:
             yield op, [c for c in self.comparisons if c.op == op], [m for m in self.memory if m.op == op]
 
     def scaling_of(self, op: str) -> list[Comparison]:
         return [c for c in self.scaling if c.op == op]
+
+    def crossover_of(self, op: str) -> list[Comparison]:
+        return [c for c in self.crossover if c.op == op]
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,12 +164,12 @@ class RunResults:
     @classmethod
     def load(cls, path: Path) -> RunResults:
         data = json.loads(path.read_text())
-        comparisons, scaling = (
-            [Comparison(**{**c, "timings": _timings(c["timings"])}) for c in data[name]]
-            for name in ("comparisons", "scaling")
+        comparisons, scaling, crossover = (
+            [Comparison(**{**c, "timings": _timings(c["timings"])}) for c in data.get(name, [])]
+            for name in ("comparisons", "scaling", "crossover")
         )
         memory = [Memory(**m) for m in data["memory"]]
-        return cls(data["environment"], data["sides"], comparisons, memory, scaling)
+        return cls(data["environment"], data["sides"], comparisons, memory, scaling, crossover)
 
 
 def label_of(case: str, shape: list[int]) -> str:

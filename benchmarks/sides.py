@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from benchmarks.measures import MEASURES, Call, Tensors, double_backward_as_a_function
+from benchmarks.measures import MEASURES, Call, Tensors, double_backward_as_a_function, present
 from fastgan import ops
 from fastgan.testing import OpSpec
 
@@ -23,19 +25,24 @@ class SideUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Side:
-    """``prepare(measure, tensors, options)`` gives the call to time, or raises :class:`SideUnavailable`."""
+    """``prepare(measure, tensors, options)`` gives the call to time, or raises :class:`SideUnavailable`.
+
+    Args:
+        checked: computes the op itself, so that its results are checked; False for a yardstick, which is only timed.
+    """
 
     name: str
     prepare: Callable[[str, Tensors, Mapping[str, Any]], Call]
+    checked: bool = True
 
 
-def sides_of(spec: OpSpec, device: torch.device) -> list[Side]:
-    """Every side, in the order of the table's columns; ours first."""
+def sides_of(spec: OpSpec, device: torch.device, *, eager: str = "eager") -> list[Side]:
+    """Every side, in the order of the table's columns; ours first. ``eager`` is the name of the eager reference."""
     ours = [Side(name, partial(_prepare_ours, spec, name)) for name in OURS[device.type]]
     reference = partial(spec.op, backend="reference")
     return [
         *ours,
-        Side("eager", partial(_prepare, reference)),
+        Side(eager, partial(_prepare, reference)),
         Side("compile", partial(_prepare_compiled, reference)),
     ]
 
@@ -72,3 +79,16 @@ def _prepare_compiled(
     except TorchDynamoException as error:
         raise SideUnavailable(f"torch.compile failed: {str(error).strip().splitlines()[0]}") from error
     return call
+
+
+def torch_conv2d(name: str, layout: torch.memory_format, *, checked: bool) -> Side:
+    """``F.conv2d`` of the first two tensors, image and weights, padded by half the kernel, in this layout."""
+
+    def conv2d(x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+
+    def prepare(measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call:
+        pair = [t.contiguous(memory_format=layout) for t in present(tensors[:2])]
+        return MEASURES[measure](conv2d, pair, {})
+
+    return Side(name, prepare, checked)

@@ -7,10 +7,16 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks.document import Rows, plain
-from benchmarks.results import COPY, Comparison, Memory, RunResults, label_of, title
+from benchmarks.results import COPY, OURS, PRODUCT, Comparison, Memory, RunResults, label_of, title
+from benchmarks.timing import PRODUCT_SIDE
+from fastgan.ops.conv2d.choice import FEWEST_TILES
 
 MB = 1e6
 LINEAR_FROM = 4 * MB  # bytes moved from which on a call's fixed cost is small
+ERRORS = "largest error against float64, relative to the largest value"
+CROSSOVER = (
+    "forward 3×3, time of F.conv2d over that of Winograd's algorithm, by channels and 4×4 tiles of the result"
+)
 
 
 def _times(ratio: float | None) -> str:
@@ -19,8 +25,9 @@ def _times(ratio: float | None) -> str:
 
 def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tuple[list[str], Rows]:
     """A row per case and measure: milliseconds and floors by side, and what our first gains."""
+    sides = [side for side in sides if any(side in c.timings or side in c.unavailable for c in comparisons)]
     ours = next((side for side in sides if any(side in c.timings for c in comparisons)), sides[0])
-    others = [side for side in sides if side in ("eager", "compile")]
+    others = [side for side in sides if side not in OURS]
     header = ["case", "measure", "floor, ms"]
     for side in sides:
         header += [f"{title(side)}, ms", "× floor"]
@@ -35,19 +42,60 @@ def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tup
     return header, rows
 
 
+def error_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tuple[list[str], Rows]:
+    """A row per case and measure: each side's largest error against float64, relative to the largest value."""
+    sides = [side for side in sides if any(side in c.errors for c in comparisons)]
+    rows = [
+        [c.label, title(c.measure), *(f"{c.errors[side]:.1e}" if side in c.errors else "–" for side in sides)]
+        for c in comparisons
+    ]
+    return ["case", "measure", *map(title, sides)], rows
+
+
+def errors_matter(comparisons: Sequence[Comparison]) -> bool:
+    """Whether the sides are different algorithms, which round differently, and not the same one."""
+    return any(c.flops is not None and c.errors for c in comparisons)
+
+
 def memory_table(memory: Sequence[Memory], sides: Sequence[str]) -> tuple[list[str], Rows]:
-    """A row per case: megabytes (10⁶ bytes), and how much of input + output + gradient they are."""
+    """A row per case: megabytes (10⁶ bytes), and how much of input + output + gradient they are.
+
+    With scratch measured, instead of that: what is held beyond the results, in activations, and the scratch.
+    """
+    sides = [side for side in sides if any(side in m.peaks for m in memory)]
+    detailed = has_scratch(memory)
     header = ["case", "input + output + gradient, MB"]
     for side in sides:
-        header += [f"{title(side)}, MB", "of it"]
+        header += [f"{title(side)}, MB", *(["beyond", "scratch, MB"] if detailed else ["of it"])]
     rows = []
     for m in memory:
         row = [m.label, f"{m.yardstick / MB:.1f}"]
         for side in sides:
-            peak = m.peaks.get(side)
-            row += ["–", "–"] if peak is None else [f"{peak / MB:.1f}", f"{peak / m.yardstick:.0%}"]
+            if side not in m.peaks:
+                row += ["–"] * (3 if detailed else 2)
+                continue
+            row.append(f"{m.peaks[side] / MB:.1f}")
+            if not detailed:
+                row.append(f"{m.peaks[side] / m.yardstick:.0%}")
+                continue
+            scratch = m.scratch.get(side)
+            row += [f"{m.beyond(side):.2f}", "–" if scratch is None else f"{scratch / MB:.1f}"]
         rows.append(row)
     return header, rows
+
+
+def has_scratch(memory: Sequence[Memory]) -> bool:
+    return any(m.scratch for m in memory)
+
+
+def memory_title(memory: Sequence[Memory]) -> str:
+    said = "peak extra memory of forward + backward"
+    if has_scratch(memory):
+        said += (
+            "; beyond its results, in activations (the larger of image and output), scratch included; and what the forward "
+            "pass alone allocates beside its output"
+        )
+    return said
 
 
 def reasons(comparisons: Sequence[Comparison]) -> list[str]:
@@ -79,12 +127,95 @@ def growth_lines(points: Sequence[Comparison]) -> list[str]:
     return lines
 
 
+def speed_lines(points: Sequence[Comparison]) -> list[str]:
+    """By panel: the rates of our side, and how much faster it is than each other."""
+    lines = []
+    for panel, found in by_panel(points).items():
+        ours, *others = (side for side in found[0].timings if side != PRODUCT)
+        rates = [c.rate(ours) / 1e9 for c in found]
+        line = f"more {panel}: {title(ours)} {min(rates):.0f} to {max(rates):.0f} GFLOP/s"
+        for other in others:
+            gains = [c.timings[other].median / c.timings[ours].median for c in found]
+            line += f", {min(gains):.2f} to {max(gains):.2f} times as fast as {title(other)}"
+        lines.append(line)
+    return lines
+
+
+def by_panel(points: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """The points of each panel of a sweep over sizes."""
+    return {panel: [c for c in points if c.case == panel] for panel in dict.fromkeys(c.case for c in points)}
+
+
+def scaling_title(points: Sequence[Comparison]) -> str:
+    if points[0].flops is not None:
+        return "operations of the direct form per second, forward"
+    return f"growth of the forward pass from {LINEAR_FROM / MB:.0f} MB on"
+
+
+def scaling_lines(points: Sequence[Comparison]) -> list[str]:
+    return growth_lines(points) if points[0].flops is None else speed_lines(points)
+
+
+def tiles_of(shape: Sequence[int]) -> int:
+    """4×4 tiles of a result of this shape ``[N, C, H, W]``."""
+    return shape[0] * -(-shape[2] // 4) * -(-shape[3] // 4)
+
+
+def fewest_tiles(points: Sequence[Comparison]) -> int | None:
+    """From which number of tiles on our side is the faster one at every size; None where it isn't at the largest."""
+    fewest = None
+    for c in sorted(points, key=lambda c: tiles_of(c.shape), reverse=True):
+        if _gain(c) < 1:
+            break
+        fewest = tiles_of(c.shape)
+    return fewest
+
+
+def _gain(c: Comparison) -> float:
+    ours, other = (side for side in c.timings if side != PRODUCT)
+    return c.timings[other].median / c.timings[ours].median
+
+
+def crossover_table(points: Sequence[Comparison]) -> tuple[list[str], Rows]:
+    """A row per number of channels: how much faster ours is by tiles; from how many on it is; and the library's choice."""
+    tiles = sorted({tiles_of(c.shape) for c in points})
+    rows = []
+    for channels in sorted({c.shape[1] for c in points}):
+        found = [c for c in points if c.shape[1] == channels]
+        gains = {tiles_of(c.shape): f"{_gain(c):.2f}" for c in found}
+        allowed = [tiles for least, tiles in FEWEST_TILES.items() if channels >= least]
+        measured, chosen = fewest_tiles(found), allowed[-1] if allowed else None
+        row = [str(channels), *(gains.get(t, "–") for t in tiles)]
+        rows.append([*row, *("never" if t is None else str(t) for t in (measured, chosen))])
+    return ["channels", *(f"{t} tiles" for t in tiles), "faster from", "used from"], rows
+
+
 def copy_speeds(comparisons: Sequence[Comparison]) -> str:
     """What ``copy_`` reached at each size, all the runs of a size together."""
     found: dict[str, list[float]] = {}
     for c in comparisons:
-        found.setdefault(label_of("", c.shape).strip(), []).append(c.copy_speed / 1e9)
+        if COPY in c.timings:
+            found.setdefault(label_of("", c.shape).strip(), []).append(c.copy_speed / 1e9)
     return ", ".join(f"{statistics.median(speeds):.1f} GB/s ({shape})" for shape, speeds in found.items())
+
+
+def product_rates(comparisons: Sequence[Comparison]) -> str:
+    """What a matrix product reached, all the runs together."""
+    rates = [c.product_rate / 1e9 for c in comparisons if PRODUCT in c.timings]
+    return f"{statistics.median(rates):.0f} GFLOP/s ({min(rates):.0f} to {max(rates):.0f})" if rates else ""
+
+
+def floors_said(comparisons: Sequence[Comparison], *, copy: str = "copy_") -> str:
+    """How fast it went what the floors are taken from."""
+    said = []
+    if speeds := copy_speeds(comparisons):
+        said.append(f"{copy} moved {speeds}")
+    if rates := product_rates(comparisons):
+        said.append(
+            f"a {PRODUCT_SIDE}³ matrix product ran at {rates}, and the floor of a convolution is the time of the direct "
+            "form's operations at that rate: Winograd's algorithm does fewer and may stay below it"
+        )
+    return "; ".join(said)
 
 
 def report_lines(results: RunResults) -> list[str]:
@@ -95,18 +226,18 @@ def report_lines(results: RunResults) -> list[str]:
         if comparisons:
             lines += [
                 "",
-                f"{op}, {comparisons[0].dtype}: medians; copy_ moved {copy_speeds(comparisons)}",
+                f"{op}, {comparisons[0].dtype}: medians; {floors_said(comparisons)}",
                 "",
             ]
             lines += plain(*timing_table(comparisons, results.sides)) + reasons(comparisons)
+            if errors_matter(comparisons):
+                lines += ["", f"{op}, {comparisons[0].dtype}: {ERRORS}", ""]
+                lines += plain(*error_table(comparisons, results.sides))
         if memory:
-            lines += ["", f"{op}, {memory[0].dtype}: peak extra memory of forward + backward", ""]
+            lines += ["", f"{op}, {memory[0].dtype}: {memory_title(memory)}", ""]
             lines += plain(*memory_table(memory, results.sides))
         if points := results.scaling_of(op):
-            lines += [
-                "",
-                f"{op}, {points[0].dtype}: growth of the forward pass from {LINEAR_FROM / MB:.0f} MB on",
-                "",
-            ]
-            lines += growth_lines(points)
+            lines += ["", f"{op}, {points[0].dtype}: {scaling_title(points)}", "", *scaling_lines(points)]
+        if points := results.crossover_of(op):
+            lines += ["", f"{op}, {points[0].dtype}: {CROSSOVER}", "", *plain(*crossover_table(points))]
     return lines

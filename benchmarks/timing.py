@@ -106,3 +106,19 @@ def rounds_for(round_seconds: float, *, budget: float, least: int, most: int = 3
 def floor_seconds(moved: float, copy_seconds: float) -> float:
     """The time that ``moved`` tensors take at the speed of ``copy_``, which reads one and writes one."""
     return moved / 2 * copy_seconds
+
+
+PRODUCT_SIDE = 1024  # of the square float32 matrices of the product that a rate is taken from
+PRODUCT_FLOPS = 2.0 * PRODUCT_SIDE**3
+
+
+def product_call(device: torch.device) -> Callable[[], object]:
+    """A matrix product of :data:`PRODUCT_FLOPS`, in float32."""
+    shape = (PRODUCT_SIDE, PRODUCT_SIDE)
+    a, b, out = (torch.ones(shape, device=device) for _ in range(3))
+    return lambda: torch.mm(a, b, out=out)
+
+
+def product_floor_seconds(flops: float, product_seconds: float) -> float:
+    """The time that ``flops`` take at the rate of the matrix product."""
+    return flops / PRODUCT_FLOPS * product_seconds

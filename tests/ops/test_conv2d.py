@@ -17,7 +17,7 @@ from fastgan.testing.conv2d import CONV2D, random_call, values, winograd_everywh
 from tests.ops.contract import OpContract
 
 COMPOSITE = True
-TOLERANCE = 4e-5
+TOLERANCE = 1e-5
 
 
 class TestContract(OpContract):

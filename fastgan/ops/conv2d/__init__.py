@@ -39,8 +39,8 @@ def conv2d(
     """``clamp(gain · act(x ⋆ weight + bias))``: ``F.conv2d`` with what follows it, differentiable to any order.
 
     On the CPU, in float32, a 3x3 convolution of stride 1 with enough channels and pixels runs by Winograd's minimal
-    filtering F(4x4, 3x3) (Lavin & Gray 2016), twice as fast as the direct algorithm, with some 2e-6 of rounding error
-    relative to the largest result where that has 5e-7, and its own kernels for every derivative; an infinite or NaN pixel
+    filtering F(4x4, 3x3) (Lavin & Gray 2016), twice as fast as the direct algorithm and with about twice its rounding error
+    (5e-6 of the largest result at 512 channels), on its own kernels for every derivative; an infinite or NaN pixel
     reaches the whole 4x4 tiles that it lies in. :func:`fastgan.ops.set_winograd` turns it off. Where no
     gradient is asked for, bias and activation are part of it. Every other convolution is torch's (cuDNN, oneDNN), with
     :func:`fastgan.ops.bias_act` behind it.

@@ -18,8 +18,8 @@ _enabled = True
 def set_winograd(enabled: bool) -> None:
     """Allow (the default) or forbid Winograd's algorithm in the convolutions of ``fastgan`` on the CPU.
 
-    It computes a 3x3 convolution in float32 with a quarter of the multiplications, and rounds by some 2e-6 of the largest
-    result where the direct algorithm rounds by some 5e-7.
+    It computes a 3x3 convolution in float32 with a quarter of the multiplications and about twice the rounding error of the
+    direct algorithm.
 
     Args:
         enabled: False for the direct algorithm everywhere. ``backend="reference"`` does the same for one call.

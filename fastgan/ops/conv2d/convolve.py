@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastgan.ops._layout import memory_format
 from fastgan.ops._library import ops_of
 from fastgan.ops.conv2d.choice import winograd_suits
 from fastgan.ops.conv2d.reference import styled
@@ -29,7 +31,23 @@ def convolve(
     """``F.conv2d`` on backend ``chosen``."""
     if by_winograd(chosen, x, weight, stride, padding, dilation, groups):
         return ops_of(chosen).winograd_conv2d(x, weight, style, *padding, False)
+    if (
+        style is not None
+        and tuple(weight.shape[2:]) == (1, 1)
+        and (stride, padding, groups) == ((1, 1), (0, 0), 1)
+    ):
+        return _pointwise(x, weight, style)
     return F.conv2d(styled(x, style), weight, None, stride, padding, dilation, groups)
+
+
+def _pointwise(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
+    """A 1x1 convolution with weights of its own for every sample: they are smaller than the image, which is read once."""
+    n, c, h, w = x.shape
+    weights = weight[None, :, :, 0, 0] * style[:, None]  # [N, O, C]
+    if memory_format(x) == torch.channels_last:
+        y = x.permute(0, 2, 3, 1).reshape(n, h * w, c) @ weights.transpose(1, 2)
+        return y.reshape(n, h, w, weight.shape[0]).permute(0, 3, 1, 2)
+    return (weights @ x.reshape(n, c, h * w)).reshape(n, weight.shape[0], h, w)
 
 
 def convolve_transposed(

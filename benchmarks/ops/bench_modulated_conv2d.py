@@ -1,0 +1,80 @@
+"""modulated_conv2d, and F.conv2d of the same image and weights beside it: a yardstick, which does less."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import OpBenchmark
+from benchmarks.sides import torch_conv2d
+from fastgan.testing import BenchmarkCase
+from fastgan.testing.modulated_conv2d import FILTER, MODULATED_CONV2D
+
+
+def _case(
+    id: str,
+    shape: tuple[int, int, int, int],
+    out: int,
+    kernel: int,
+    *,
+    moved: Mapping[str, float] | None = None,
+    **options: Any,
+) -> BenchmarkCase:
+    """A layer with bias and clamp in channels_last: ``x``, ``weight``, ``styles``, ``noise``, ``bias``.
+
+    Biases of ±8 keep what a 3×3 layer activates away from the kink of lrelu, where rounding decides on a gradient.
+    """
+    batch, channels, height, width = shape
+    up = options.get("up", 1)
+
+    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
+        generator = torch.Generator().manual_seed(0)
+
+        def normal(*size: int) -> Tensor:
+            return torch.randn(size, generator=generator).to(device, dtype)
+
+        x, weight, styles = (
+            normal(*shape),
+            normal(out, channels, kernel, kernel),
+            1 + normal(batch, channels) / 2,
+        )
+        noise, bias = None, normal(out)
+        if kernel > 1:
+            noise = normal(batch, 1, height * up, width * up) / 8
+            bias = bias / 8 + 8 * (-1.0) ** torch.arange(out, device=device)
+        if not options.get("demodulate", True):
+            weight = weight / (channels * kernel**2) ** 0.5
+        x, weight = (t.contiguous(memory_format=torch.channels_last) for t in (x, weight))
+        return x, weight, styles, noise, bias.to(dtype)
+
+    once = 2.0 * kernel**2 * channels * out * batch * height * width
+    products = {"forward": once, "forward_backward": 3 * once}
+    if up == 1:  # of the second derivative of upsampling plain PyTorch makes minutes
+        # four, as of any convolution; and two more since the gradient of the demodulation holds the result
+        products["double_backward"] = 6 * once
+    settings = {"clamp": 256.0, **options}
+    if moved is not None:
+        return BenchmarkCase(id, tensors, settings, moved)
+    return BenchmarkCase(id, tensors, settings, products=products)
+
+
+_IMAGE_MOVED = {"forward": 1 + 3 / 256, "forward_backward": 3 + 9 / 256, "double_backward": 3 + 9 / 256}
+CASES = [
+    _case("3x3", (8, 256, 32, 32), 256, 3, act="lrelu"),
+    # a transposed convolution of stride 2 multiplies every pixel by every tap, as one of stride 1 does
+    _case("3x3-up2", (8, 256, 32, 32), 256, 3, act="lrelu", up=2, resample_filter=FILTER),
+    # memory-bound: the image is read forward, read again for the weights and styles, and its gradient is written
+    _case("1x1-image", (8, 256, 64, 64), 3, 1, demodulate=False, moved=_IMAGE_MOVED),
+]  # fmt: skip
+
+
+class TestModulatedConv2d(OpBenchmark):
+    spec = dataclasses.replace(MODULATED_CONV2D, benchmarks=CASES)
+    others = (
+        torch_conv2d("F.conv2d", torch.channels_last, checked=False),
+        torch_conv2d("F.conv2d contiguous", torch.contiguous_format, checked=False),
+    )
