@@ -123,10 +123,21 @@ FG_LOCAL void transpose(const float* from, int64_t from_row, float* to, int64_t 
 // A group of k by a group of c of all taps; zero beyond the last k.
 void gather_weights(const Weights& w, int64_t k, int valid, int64_t c, int channels, float (*taps)[lanes]) {
   const float* const from = w.data + k * w.of_k + c * w.of_c;
-  if (valid == lanes && channels == lanes && w.of_tap == 1 && w.of_c == 9) {
+  const bool whole = valid == lanes && channels == lanes;
+  if (whole && w.of_tap == 1 && w.of_c == 9) {  // [k, c, 3, 3]
     for (int i = 0; i < lanes; i += 8) {
       for (int j = 0; j < lanes * 9; j += 8) {
         transpose(from + i * w.of_k + j, w.of_k, taps[j] + i, lanes);
+      }
+    }
+    return;
+  }
+  if (whole && w.of_c == 1) {  // the same in channels_last
+    for (int t = 0; t < 9; ++t) {
+      for (int i = 0; i < lanes; i += 8) {
+        for (int j = 0; j < lanes; j += 8) {
+          transpose(from + i * w.of_k + t * w.of_tap + j, w.of_k, taps[9 * j + t] + i, 9 * lanes);
+        }
       }
     }
     return;
