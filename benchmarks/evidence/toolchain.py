@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "--expt-relaxed-constexpr"]
 LIBRARY = ROOT / "fastgan" / "_ops_cuda.abi3.so"
 AT_ONCE = 2
+_LOADING = threading.Lock()  # an extension module must not be loaded by two threads at a time
 CUDA_HOMES = ("/usr/local/cuda",)
 
 
@@ -142,8 +144,9 @@ def _built_by() -> str:
     for path in LIBRARY.parent.glob("_info.*.so"):
         spec = importlib.util.spec_from_file_location("_info", path)
         if LIBRARY.exists() and spec is not None and spec.loader is not None:
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            with _LOADING:
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
             return str(module.cuda_version)
     return ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastgan.nn import BiasAct
+from fastgan.nn import BiasAct, Conv2d
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 
@@ -65,11 +65,11 @@ class DCGANDiscriminator(nn.Module):
         widths = stage_widths(resolution, ndf)[::-1]
         layers: list[nn.Module] = []
         for i, (fan_in, fan_out) in enumerate(zip([channels, *widths], widths)):
-            layers.append(nn.Conv2d(fan_in, fan_out, 4, 2, 1, bias=False))
+            layers.append(Conv2d(fan_in, fan_out, 4, 2, 1, bias=False))
             if i:
                 layers.append(nn.BatchNorm2d(fan_out))
             layers.append(BiasAct(None, act="lrelu", gain=1))
-        layers.append(nn.Conv2d(widths[-1], 1, 4, bias=False))
+        layers.append(Conv2d(widths[-1], 1, 4, bias=False))
         self.layers = nn.Sequential(*layers)
         self.apply(init_weights)
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan.ops._activations import activation_options
 
 
 class Conv2d(nn.Conv2d):
@@ -41,6 +42,7 @@ class Conv2d(nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )  # fmt: skip
+        activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
 
     def forward(self, x: Tensor) -> Tensor:

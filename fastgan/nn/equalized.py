@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.nn.resample import Taps, _Filtered
+from fastgan.ops._activations import activation_options
+from fastgan.ops._checks import check_input
 
 
 class EqualLinear(nn.Module):
@@ -44,6 +46,9 @@ class EqualLinear(nn.Module):
         bias_init: float = 0.0,
     ) -> None:
         super().__init__()
+        _check_sizes(in_features=in_features, out_features=out_features)
+        _check_multiplier(lr_multiplier)
+        activation_options(act, None, None, None)
         self.act, self.lr_multiplier = act, lr_multiplier
         self.scale = lr_multiplier / math.sqrt(in_features)
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
@@ -51,6 +56,9 @@ class EqualLinear(nn.Module):
         self.register_parameter("bias", nn.Parameter(start) if bias else None)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_input(x)
+        if x.ndim == 0 or x.shape[-1] != self.weight.shape[1]:
+            raise ValueError(f"x must have shape [..., {self.weight.shape[1]}], got {list(x.shape)}")
         weight = (self.weight * self.scale).to(x.dtype)
         bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
         if self.act == "linear":
@@ -102,6 +110,9 @@ class EqualConv2d(_Filtered):
     ) -> None:
         super().__init__((1,) if resample_filter is None else resample_filter)  # one tap of 1 does nothing
         _check_odd(kernel_size)
+        _check_sizes(in_channels=in_channels, out_channels=out_channels, up=up, down=down)
+        _check_multiplier(lr_multiplier)
+        activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
         self.up, self.down, self.lr_multiplier = up, down, lr_multiplier
         shape = (out_channels, in_channels, kernel_size, kernel_size)
@@ -128,8 +139,19 @@ class EqualConv2d(_Filtered):
 
 
 def _check_odd(kernel_size: int) -> None:
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be an odd number of at least 1, got {kernel_size}")
+    if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be an odd number of at least 1, got {kernel_size!r}")
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def _check_multiplier(lr_multiplier: float) -> None:
+    if not 0 < lr_multiplier < math.inf:
+        raise ValueError(f"lr_multiplier must be a number above 0, got {lr_multiplier!r}")
 
 
 def _options(layer: nn.Module) -> str:

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.nn.equalized import EqualLinear, _check_odd, _options
+from fastgan.nn.equalized import EqualLinear, _check_odd, _check_sizes, _options
 from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.resample import Taps, _Filtered
+from fastgan.ops._activations import activation_options
+from fastgan.ops._checks import check_input
 
 
 class ModulatedConv2d(_Filtered):
@@ -57,6 +59,10 @@ class ModulatedConv2d(_Filtered):
     ) -> None:
         super().__init__((1,) if resample_filter is None else resample_filter)  # one tap of 1 does nothing
         _check_odd(kernel_size)
+        _check_sizes(
+            in_channels=in_channels, out_channels=out_channels, style_dim=style_dim, up=up, down=down
+        )
+        activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
         self.up, self.down, self.demodulate = up, down, demodulate
         self.affine = EqualLinear(style_dim, in_channels, bias_init=1.0)
@@ -70,6 +76,13 @@ class ModulatedConv2d(_Filtered):
         Args:
             noise: None for fresh noise, ``"const"`` or a tensor, as in :meth:`NoiseInjection.noise`.
         """
+        check_input(x)
+        style_dim = self.affine.weight.shape[1]
+        if x.ndim != 4 or not isinstance(w, Tensor) or tuple(w.shape) != (x.shape[0], style_dim):
+            given = list(w.shape) if isinstance(w, Tensor) else f"a {type(w).__name__}"
+            raise ValueError(
+                f"x must have shape [N, C, H, W] and w [N, {style_dim}], got {list(x.shape)} and {given}"
+            )
         added = None
         if self.noise is not None:
             size = [length * self.up // self.down for length in x.shape[2:]]

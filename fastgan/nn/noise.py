@@ -44,6 +44,8 @@ class NoiseInjection(nn.Module):
             TypeError: ``noise`` is neither None, ``"const"`` nor a tensor.
             ValueError: its shape does not fit, or there is no constant noise.
         """
+        if len(shape) != 4:
+            raise ValueError(f"the images must have shape [N, C, H, W], got {list(shape)}")
         n, _, height, width = shape
         if noise is None:
             device, dtype = self.strength.device, self.strength.dtype

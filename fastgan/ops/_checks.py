@@ -19,11 +19,17 @@ def check_input(x: Tensor) -> None:
         raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}")
 
 
+def under_autocast(x: Tensor) -> bool:
+    """Whether autocast is on for the device of ``x``; some devices have none."""
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
     """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` has device and, but under autocast, dtype of ``x``."""
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
         raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
-    if t.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+    if t.dtype != x.dtype and not under_autocast(x):
         raise TypeError(
             f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; convert it with {name}.to(x.dtype)"
         )

@@ -172,7 +172,20 @@ _ERRORS = [
         "dilation", lambda: ops.conv2d(_x(), _W, dilation=(1, 2, 3)), ValueError, ("dilation", "(1, 2, 3)")
     ),
     ErrorCase("too-small", lambda: ops.conv2d(_x(2, 4, 2, 9), _W), ValueError, ("fit", "3 pixels high", "2")),
+    ErrorCase(
+        "padding-float",
+        lambda: ops.conv2d(_x(), _W, padding=1.0),  # type: ignore[arg-type]
+        ValueError,
+        ("padding", "whole", "1.0"),
+    ),
     ErrorCase("act", lambda: ops.conv2d(_x(), _W, act="gelu"), ValueError, ("act", "'gelu'")),
+    ErrorCase(
+        "gain-learned",
+        lambda: ops.conv2d(_x(), _W, gain=torch.ones((), requires_grad=True)),  # type: ignore[arg-type]
+        TypeError,
+        ("gain", "no gradient", "multiply"),
+    ),
+    ErrorCase("clamp-type", lambda: ops.conv2d(_x(), _W, clamp="a"), TypeError, ("clamp", "number", "str")),  # type: ignore[arg-type]
     ErrorCase("backend", lambda: ops.conv2d(_x(), _W, backend="tpu"), ValueError, ("backend", "'tpu'")),
     ErrorCase("set_winograd", lambda: ops.set_winograd(1), TypeError, ("enabled", "True or False", "1")),  # type: ignore[arg-type]
     ErrorCase(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator, stage_widths
-from fastgan.nn import BiasAct
+from fastgan.nn import BiasAct, Conv2d
 
 
 def count(network: nn.Module) -> int:
@@ -62,7 +62,7 @@ def test_batch_norm_everywhere_but_g_output_and_d_input():
     kinds_g = [type(layer) for layer in g.layers]
     kinds_d = [type(layer) for layer in d.layers]
     assert kinds_g == [nn.ConvTranspose2d, nn.BatchNorm2d, BiasAct] * 4 + [nn.ConvTranspose2d, BiasAct]
-    assert kinds_d == [nn.Conv2d, BiasAct] + [nn.Conv2d, nn.BatchNorm2d, BiasAct] * 3 + [nn.Conv2d]
+    assert kinds_d == [Conv2d, BiasAct] + [Conv2d, nn.BatchNorm2d, BiasAct] * 3 + [Conv2d]
     assert [layer.act for layer in g.layers if isinstance(layer, BiasAct)] == ["relu"] * 4 + ["tanh"]
     assert [layer.act for layer in d.layers if isinstance(layer, BiasAct)] == ["lrelu"] * 4
     assert all(layer.gain == 1 for layer in [*g.layers, *d.layers] if isinstance(layer, BiasAct))

@@ -117,3 +117,28 @@ def test_even_kernels_are_refused(kernel_size):
         ValueError, match=f"kernel_size must be an odd number of at least 1, got {kernel_size}"
     ):
         nn.EqualConv2d(3, 4, kernel_size)
+
+
+@pytest.mark.parametrize(
+    "make,error,says",
+    [
+        (lambda: nn.EqualLinear(0, 4), ValueError, ("in_features", "at least 1", "0")),
+        (lambda: nn.EqualLinear(4, 4, lr_multiplier=0), ValueError, ("lr_multiplier", "above 0")),
+        (lambda: nn.EqualLinear(4, 4, act="gelu"), ValueError, ("act", "'gelu'")),
+        (lambda: nn.EqualConv2d(3, -4, 3), ValueError, ("out_channels", "-4")),
+        (lambda: nn.EqualConv2d(3, 4, (3, 1)), ValueError, ("kernel_size", "(3, 1)")),
+        (lambda: nn.EqualConv2d(3, 4, 3, up=0), ValueError, ("up", "0")),
+        (lambda: nn.EqualLinear(8, 4)(torch.ones(2, 8).long()), TypeError, ("x", "int64")),
+        (lambda: nn.EqualLinear(8, 4)(torch.ones(2, 5)), ValueError, ("[..., 8]", "[2, 5]")),
+    ],
+)
+def test_wrong_use(make, error, says):
+    with pytest.raises(error) as caught:
+        make()
+    assert all(words in str(caught.value) for words in says) and "\n" not in str(caught.value)
+
+
+def test_made_on_another_device():
+    with torch.device("meta"):
+        layer = nn.EqualConv2d(3, 4, 3, down=2)
+    assert layer.weight.is_meta

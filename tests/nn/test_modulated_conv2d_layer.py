@@ -99,3 +99,24 @@ def test_compiles():
     x, w = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     assert torch.allclose(compiled(x, w, "const"), layer(x, w, "const"), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "x,w,says",
+    [
+        ((2, 4, 8, 8), (8, 2), ("w [N, 8]", "[8, 2]")),
+        ((2, 4, 8, 8), (2, 14, 8), ("w [N, 8]", "[2, 14, 8]")),
+        ((4, 8, 8), (2, 8), ("[N, C, H, W]", "[4, 8, 8]")),
+    ],
+)
+def test_wrong_shapes_are_named(x, w, says):
+    layer = nn.ModulatedConv2d(4, 4, 3, 8)
+    with pytest.raises(ValueError) as caught:
+        layer(torch.zeros(x), torch.zeros(w))
+    assert all(words in str(caught.value) for words in says)
+
+
+def test_on_the_meta_device():
+    layer = nn.ModulatedConv2d(4, 6, 3, 8, up=2).to("meta")
+    y = layer(torch.zeros(2, 4, 8, 8, device="meta"), torch.zeros(2, 8, device="meta"))
+    assert y.is_meta and y.shape == (2, 6, 16, 16)

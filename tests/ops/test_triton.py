@@ -26,7 +26,7 @@ def test_contract_in_the_interpreter(file):
         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-6000:]
-    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 300, run.stdout[-1000:]
+    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 200, run.stdout[-1000:]
 
 
 def on_targets(cases: list, *elsewhere: str) -> list:

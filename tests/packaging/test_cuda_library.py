@@ -19,7 +19,9 @@ def test_it_loads_and_registers_every_kernel():
     assert _library._native_problem["cuda"] is None, _library._native_problem["cuda"]
     for definition in _library._definitions:
         name = f"fastgan::{definition.name}"
-        assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA"), name
+        has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
+        # on a GPU the convolutions are cuDNN's
+        assert has_kernel == (not definition.name.startswith("winograd_")), name
 
 
 def test_it_holds_the_architectures_asked_for():

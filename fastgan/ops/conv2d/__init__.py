@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
@@ -14,7 +15,7 @@ from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import schema  # noqa: F401 - importing schema registers the ops
 from fastgan.ops.conv2d.arguments import check_convolution, yx_pair
 from fastgan.ops.conv2d.choice import set_winograd
-from fastgan.ops.conv2d.convolve import by_winograd, convolve, convolve_transposed
+from fastgan.ops.conv2d.convolve import by_winograd, convolve_transposed
 
 __all__ = ["conv2d", "conv_transpose2d", "set_winograd"]
 
@@ -85,14 +86,19 @@ def conv2d(
                 f"bias must have shape [{weight.shape[0]}], that of weight, got {list(bias.shape)}"
             )
     chosen = choose_backend("conv2d", x.device, backend)
-    tensors = [t for t in (x, weight, bias) if t is not None]
-    trained = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    if not trained and by_winograd(chosen, x, weight, steps, pads, spread, groups):
-        return ops_of(chosen).winograd_conv2d_act(
-            x, weight, None, None, None, bias, *pads, act, alpha, gain, clamp
-        )
-    y = convolve(chosen, x, weight, stride=steps, padding=pads, dilation=spread, groups=groups)
-    if bias is None and act == "linear" and gain == 1 and clamp is None:
+    plain = act == "linear" and gain == 1 and clamp is None
+    if by_winograd(chosen, x, weight, steps, pads, spread, groups):
+        tensors = [t for t in (x, weight, bias) if t is not None]
+        if not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors)):
+            return ops_of(chosen).winograd_conv2d_act(
+                x, weight, None, None, None, bias, *pads, act, alpha, gain, clamp
+            )
+        y = ops_of(chosen).winograd_conv2d(x, weight, None, *pads, False)
+    elif plain:
+        return F.conv2d(x, weight, bias, steps, pads, spread, groups)
+    else:
+        y = F.conv2d(x, weight, None, steps, pads, spread, groups)
+    if plain and bias is None:
         return y
     return bias_act(y, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
 

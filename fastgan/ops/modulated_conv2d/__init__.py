@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import DTYPES, check_input, kind
+from fastgan.ops._checks import DTYPES, check_input, kind, under_autocast
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.conv2d.convolve import by_winograd
 from fastgan.ops.conv2d_resample import resample
@@ -62,7 +62,8 @@ def modulated_conv2d(
         act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`, but ``linear`` by default.
         demodulate: multiply by ``d``.
         up, down, padding, resample_filter, flip_weight: as in :func:`fastgan.ops.conv2d_resample`, where
-            ``resample_filter`` is ``f``; ``padding`` None means half the kernel, which keeps ``H·up // down``.
+            ``resample_filter`` is ``f``: without one, ``up`` inserts bare zeros. ``padding`` None means half the kernel,
+            with which an odd one gives ``H·up // down``.
         input_gain: a number, ``[C]`` or ``[N, C]`` that scales ``x`` too, without an effect on ``d``
             (Karras et al. 2021, appendix B).
         backend: of every step, as in :func:`fastgan.ops.bias_act`.
@@ -76,7 +77,7 @@ def modulated_conv2d(
         BackendUnavailable: the backend asked for by name cannot run here.
     """
     check_input(x)
-    if x.dtype == torch.float32 and torch.is_autocast_enabled(x.device.type):
+    if x.dtype == torch.float32 and under_autocast(x):
         x = x.to(torch.get_autocast_dtype(x.device.type))
     _check(x, weight, styles)
     if isinstance(input_gain, Tensor) and list(input_gain.shape) not in ([], [x.shape[1]], list(x.shape[:2])):

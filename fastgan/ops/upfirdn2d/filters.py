@@ -38,7 +38,7 @@ def setup_filter(
     if taps is None:
         return None
     try:
-        f = torch.as_tensor(taps, dtype=torch.float32).detach().cpu().clone()
+        f = torch.as_tensor(taps, dtype=torch.float32, device="cpu").detach().clone()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"taps must be a number, a list of numbers or a list of rows of numbers, got {taps!r}"
