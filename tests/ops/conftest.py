@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,15 @@ def backend(request: pytest.FixtureRequest) -> str:
 def device(request: pytest.FixtureRequest) -> torch.device:
     marks = {mark.name for mark in request.node.iter_markers()}
     return torch.device("cuda" if "gpu" in marks else "cpu")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For many small images: waiting for each other would cost the threads more than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -95,14 +95,6 @@ def called(op, rest):
     return lambda *tensors: op(*tensors, *rest)
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments():
     """Results, first and second derivatives of the registered ops; the seed of a failure is in its message."""

@@ -61,15 +61,6 @@ def _sides(padding) -> tuple[int, ...]:
 FUZZED = {"reference": 400, "cpu": 400, "emulated": 100, "triton": 15, "cuda": 400}
 
 
-@pytest.fixture
-def one_thread():
-    """Many small images: waiting for each other would cost the threads more than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments(backend, device):
     """Result and first derivatives against the definition; the seed of a failure is in its message."""

@@ -33,15 +33,6 @@ def refused(seed: int) -> bool:
 FUZZED = {"cpu": 2000, "emulated": 300, "triton": 40, "cuda": 2000}
 
 
-@pytest.fixture
-def one_thread():
-    """Many small images: waiting for each other would cost the threads more than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments(backend, device):
     """The result, and the gradient of every fourth, in each dtype in turn; the seed of a failure is in its message."""
