@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,3 +37,16 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
         )
     if t.device != x.device:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
+
+
+def fitting_parameter(name: str, t: Tensor | None, x: Tensor, *shapes: Sequence[int]) -> Tensor | None:
+    """``t`` in the dtype of ``x``, if it fits ``x`` and has one of ``shapes``."""
+    if t is None:
+        return None
+    check_parameter(name, t, x)
+    if list(t.shape) not in map(list, shapes):
+        expected = " or ".join(str(list(shape)) for shape in shapes)
+        raise ValueError(
+            f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"
+        )
+    return t.to(x.dtype)

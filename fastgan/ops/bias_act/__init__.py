@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from fastgan.ops._activations import ACTIVATIONS, activation_options
-from fastgan.ops._checks import DTYPES, check_input, kind
+from fastgan.ops._checks import check_input, check_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
 
@@ -70,18 +69,9 @@ def bias_act(
 
 
 def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
-    if not isinstance(b, Tensor):
-        raise TypeError(f"b must be a tensor or None, got {kind(b)}")
-    if b.dtype != x.dtype:
-        if not (torch.is_autocast_enabled(x.device.type) and b.dtype in DTYPES):
-            raise TypeError(
-                f"b must have the dtype of x, {x.dtype}, got {b.dtype}; convert it with b.to(x.dtype)"
-            )
-        b = b.to(x.dtype)
+    check_parameter("b", b, x)
     if b.ndim != 1 or b.shape[0] != x.shape[dim]:
         raise ValueError(
             f"b must have shape [{x.shape[dim]}], the size of x along dim {dim}, got {list(b.shape)}"
         )
-    if b.device != x.device:
-        raise ValueError(f"b must be on the device of x, {x.device}, got {b.device}")
-    return b
+    return b.to(x.dtype)

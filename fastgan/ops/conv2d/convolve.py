@@ -35,13 +35,14 @@ def convolve(
         style is not None
         and tuple(weight.shape[2:]) == (1, 1)
         and (stride, padding, groups) == ((1, 1), (0, 0), 1)
+        and weight.shape[0] <= x.shape[2] * x.shape[3]
     ):
         return _pointwise(x, weight, style)
     return F.conv2d(styled(x, style), weight, None, stride, padding, dilation, groups)
 
 
 def _pointwise(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
-    """A 1x1 convolution with weights of its own for every sample: they are smaller than the image, which is read once."""
+    """A 1x1 convolution with weights of its own for every sample, which are no larger than the image: that is read once."""
     n, c, h, w = x.shape
     weights = weight[None, :, :, 0, 0] * style[:, None]  # [N, O, C]
     if memory_format(x) == torch.channels_last:

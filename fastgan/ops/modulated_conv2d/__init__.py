@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import DTYPES, check_input, kind, under_autocast
+from fastgan.ops._checks import DTYPES, check_input, fitting_parameter, kind, under_autocast
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.conv2d.convolve import by_winograd
 from fastgan.ops.conv2d_resample import resample
@@ -99,7 +99,9 @@ def modulated_conv2d(
     if not trained and up == down == 1 and sides[0] == sides[1] and sides[2] == sides[3] and min(sides) >= 0:
         pads = (sides[2], sides[0])
         if by_winograd(chosen, x, weight, (1, 1), pads, (1, 1), 1):
-            _check_epilogue(noise, bias, x, weight, pads)
+            n, height, width = x.shape[0], x.shape[2] + 2 * pads[0] - 2, x.shape[3] + 2 * pads[1] - 2
+            noise = fitting_parameter("noise", noise, x, [n, 1, height, width], [1, 1, height, width])
+            bias = fitting_parameter("bias", bias, x, [weight.shape[0]])
             weight = weight if flip_weight else weight.flip(2, 3)
             return ops_of(chosen).winograd_conv2d_act(
                 x, weight, styles, scale, noise, bias, *pads, act, alpha, gain, clamp
@@ -166,19 +168,3 @@ def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:
         )
     if list(styles.shape) != list(x.shape[:2]):
         raise ValueError(f"styles must have shape {list(x.shape[:2])}, [N, C] of x, got {list(styles.shape)}")
-
-
-def _check_epilogue(
-    noise: Tensor | None, bias: Tensor | None, x: Tensor, weight: Tensor, pads: tuple[int, int]
-) -> None:
-    height, width = (x.shape[2 + i] + 2 * pads[i] - 2 for i in (0, 1))
-    if noise is not None and (
-        noise.ndim != 4
-        or noise.shape[0] not in (1, x.shape[0])
-        or tuple(noise.shape[1:]) != (1, height, width)
-    ):
-        raise ValueError(
-            f"noise must have shape [{x.shape[0]} or 1, 1, {height}, {width}], got {list(noise.shape)}"
-        )
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ValueError(f"bias must have shape [{weight.shape[0]}], that of weight, got {list(bias.shape)}")

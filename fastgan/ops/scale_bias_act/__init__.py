@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import check_input, check_parameter
+from fastgan.ops._checks import check_input, fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.scale_bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
 
@@ -59,24 +57,11 @@ def scale_bias_act(
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
     n, c, h, w = x.shape
-    scale = _checked("scale", scale, x, [n, c])
-    noise = _checked("noise", noise, x, [n, 1, h, w], [1, 1, h, w])
-    b = _checked("b", b, x, [c])
+    scale = fitting_parameter("scale", scale, x, [n, c])
+    noise = fitting_parameter("noise", noise, x, [n, 1, h, w], [1, 1, h, w])
+    b = fitting_parameter("b", b, x, [c])
     alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("scale_bias_act", x.device, backend)
     if chosen == "reference":
         return reference.scale_bias_act(x, scale, noise, b, act, alpha, gain, clamp)
     return ops_of(chosen).scale_bias_act(x, scale, noise, b, act, alpha, gain, clamp)
-
-
-def _checked(name: str, t: Tensor | None, x: Tensor, *shapes: Sequence[int]) -> Tensor | None:
-    """``t`` in the dtype of ``x``, if it fits ``x`` and has one of ``shapes``."""
-    if t is None:
-        return None
-    check_parameter(name, t, x)
-    if list(t.shape) not in map(list, shapes):
-        expected = " or ".join(str(list(shape)) for shape in shapes)
-        raise ValueError(
-            f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"
-        )
-    return t.to(x.dtype)
