@@ -9,6 +9,7 @@ import torch
 
 from fastgan.losses.adversarial import (
     ADVERSARIAL_LOSSES,
+    adversarial_loss,
     minimax_d_loss,
     minimax_g_loss,
     non_saturating_g_loss,
@@ -55,23 +56,116 @@ def test_optimal_discriminator_gives_log_4():
     assert minimax_d_loss(half, half).item() == pytest.approx(math.log(4))
 
 
-@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
+def test_wasserstein_is_the_difference_of_means():
+    loss = ADVERSARIAL_LOSSES["wasserstein"]
+    assert loss.d(logits(3.0, 1.0), logits(-1.0, 2.0)).item() == 0.5 - 2.0
+    assert loss.g(logits(-1.0, 2.0)).item() == -0.5
+
+
+def test_hinge_stops_caring_beyond_the_margin():
+    loss = ADVERSARIAL_LOSSES["hinge"]
+    real, fake = logits(3.0, 0.25), logits(-2.0, 0.5)
+    value = loss.d(real, fake)
+    assert value.item() == 0.75 / 2 + 1.5 / 2
+    value.backward()
+    assert real.grad.tolist() == [0, -1 / 2] and fake.grad.tolist() == [0, 1 / 2]
+    assert loss.g(logits(-2.0, 0.5)).item() == 0.75
+
+
+def test_least_squares_with_the_labels_of_the_paper():
+    pearson = adversarial_loss("least-squares", fake_label=-1, real_label=1, g_label=0)
+    assert pearson.d(logits(2.0, 1.0), logits(0.0, -3.0)).item() == (1 / 2 + 5 / 2) / 2
+    assert pearson.g(logits(2.0, -1.0)).item() == 5 / 4
+    plain = ADVERSARIAL_LOSSES["least-squares"]
+    assert plain.d(logits(2.0, 1.0), logits(0.0, -3.0)).item() == (1 / 2 + 9 / 2) / 2
+    assert plain.g(logits(2.0, -1.0)).item() == 5 / 4
+    smoothed = adversarial_loss("least-squares", real_label=0.5)  # G wants what D is told of real images
+    assert smoothed.g(logits(0.5)).item() == 0
+
+
+def test_relativistic_compares_pairs():
+    loss = ADVERSARIAL_LOSSES["relativistic"]
+    real, fake = logits(LOG3 + 5, 0.0), logits(5.0, LOG3)  # differences log 3 and -log 3: σ = 3/4 and 1/4
+    by_hand = -(math.log(3 / 4) + math.log(1 / 4)) / 2
+    assert loss.d(real, fake).item() == pytest.approx(by_hand)
+    assert loss.g(fake, real).item() == pytest.approx(by_hand)
+    assert loss.d(real, fake - 40).item() < 1e-15 < 38 < loss.g(fake - 40, real).item()
+
+
+def test_only_the_relativistic_loss_needs_real_logits_for_g():
+    fake, real = logits(1.0, -2.0), logits(0.5, 3.0)
+    assert [name for name, loss in ADVERSARIAL_LOSSES.items() if loss.pairs] == ["relativistic"]
+    for loss in ADVERSARIAL_LOSSES.values():
+        if not loss.pairs:
+            assert loss.g(fake, real).item() == loss.g(fake).item()
+
+
+@pytest.mark.parametrize(("real_label", "fake_label"), [(0.9, 0.0), (0.9, 0.1), (1.0, 0.0)])
+def test_smoothed_labels_are_what_d_learns_to_say(real_label, fake_label):
+    """The cross-entropy with target p is -p log D - (1 - p) log(1 - D), least where D = p."""
+    loss = adversarial_loss("non-saturating", real_label=real_label, fake_label=fake_label)
+    real, fake = logits(LOG3, 0.0), logits(-LOG3, LOG3)
+    value = loss.d(real, fake)
+    by_hand = 0.0
+    for label, probabilities in ((real_label, (3 / 4, 1 / 2)), (fake_label, (1 / 4, 3 / 4))):
+        by_hand -= sum(label * math.log(p) + (1 - label) * math.log(1 - p) for p in probabilities) / 2
+    assert value.item() == pytest.approx(by_hand, abs=1e-15)
+    value.backward()
+    assert real.grad.tolist() == pytest.approx([(p - real_label) / 2 for p in (3 / 4, 1 / 2)])
+    assert fake.grad.tolist() == pytest.approx([(p - fake_label) / 2 for p in (1 / 4, 3 / 4)])
+    assert loss.g(fake).item() == non_saturating_g_loss(fake).item()
+
+
+SMOOTHED = [
+    (name, adversarial_loss(name, real_label=0.9, fake_label=0.1))
+    for name in ("minimax", "non-saturating", "least-squares")
+]
+LOSSES = [pytest.param(loss, id=name) for name, loss in ADVERSARIAL_LOSSES.items()] + [
+    pytest.param(loss, id=f"{name}-smoothed") for name, loss in SMOOTHED
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("value", [-1e4, 1e4])
-def test_extreme_logits_stay_finite(name, value):
-    real, fake = logits(value), logits(value)
-    losses = ADVERSARIAL_LOSSES[name]
-    total = losses.d(real, fake) + losses.g(fake)
-    total.backward()
-    assert math.isfinite(total.item())
-    assert torch.isfinite(real.grad).all() and torch.isfinite(fake.grad).all()
+def test_extreme_logits_stay_finite(loss, value):
+    for dtype in (torch.float32, torch.float64):
+        for other in (value, -value):
+            real, fake = torch.tensor([[value], [other]], dtype=dtype).requires_grad_(True)
+            total = loss.d(real, fake) + loss.g(fake, real)
+            gradients = torch.autograd.grad(total, (real, fake))
+            assert math.isfinite(total.item()) and all(torch.isfinite(g).all() for g in gradients)
 
 
-@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
-def test_gradcheck_twice(name):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradcheck_twice(loss):
     torch.manual_seed(0)
-    real, fake = torch.randn(2, 6, dtype=torch.float64).requires_grad_(True).unbind()
-    losses = ADVERSARIAL_LOSSES[name]
-    assert torch.autograd.gradcheck(losses.d, (real, fake))
-    assert torch.autograd.gradgradcheck(losses.d, (real, fake))
-    assert torch.autograd.gradcheck(losses.g, (fake,))
-    assert torch.autograd.gradgradcheck(losses.g, (fake,))
+    real, fake = (torch.randn(3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    for player in (loss.d, loss.g):
+        assert torch.autograd.gradcheck(player, (real, fake))
+        assert torch.autograd.gradgradcheck(player, (real, fake))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: adversarial_loss("gan"), ["minimax, non-saturating", "'gan'"]),
+        (lambda: adversarial_loss("hinge", real_label=0.9), ["hinge has no labels", "0.9", "leave them out"]),
+        (lambda: adversarial_loss("relativistic", fake_label=0.1), ["relativistic has no labels", "0.1"]),
+        (lambda: adversarial_loss("wasserstein", fake_label=-1), ["wasserstein has no labels", "-1"]),
+        (lambda: adversarial_loss("minimax", real_label=1.1), ["<= 1", "1.1"]),
+        (lambda: adversarial_loss("minimax", fake_label=-0.1), ["0 <=", "-0.1"]),
+        (lambda: adversarial_loss("non-saturating", real_label=0.2, fake_label=0.8), ["fake_label < real_label"]),
+        (lambda: adversarial_loss("minimax", real_label=math.nan), ["nan"]),
+        (lambda: adversarial_loss("minimax", g_label=1.0), ["g_label is for least-squares", "minimax"]),
+        (lambda: adversarial_loss("least-squares", fake_label=1), ["fake_label < real_label"]),
+        (lambda: adversarial_loss("least-squares", real_label=math.inf), ["finite", "inf"]),
+        (lambda: adversarial_loss("least-squares", g_label=math.nan), ["finite", "nan"]),
+        (lambda: ADVERSARIAL_LOSSES["relativistic"].g(logits(1.0)), ["no real logits", "g(fake_logits, real_logits)"]),
+        (lambda: ADVERSARIAL_LOSSES["relativistic"].d(torch.ones(4, 1), torch.ones(4)), ["[4, 1]", "[4]", "pairs"]),
+        (lambda: ADVERSARIAL_LOSSES["relativistic"].g(torch.ones(4), torch.ones(2)), ["[4]", "[2]", "pairs"]),
+    ],
+)  # fmt: skip
+def test_error(call, says):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert all(words in str(caught.value) for words in says), caught.value
