@@ -8,6 +8,7 @@ from fastgan.ops._library import BackendStatus, BackendUnavailable, backends, us
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
+from fastgan.ops.gradient_penalty import grad_norm_penalty, interpolate
 from fastgan.ops.modulated_conv2d import modulated_conv2d
 from fastgan.ops.scale_bias_act import scale_bias_act
 from fastgan.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
@@ -22,6 +23,8 @@ __all__ = [
     "conv_transpose2d",
     "downsample2d",
     "filter2d",
+    "grad_norm_penalty",
+    "interpolate",
     "modulated_conv2d",
     "scale_bias_act",
     "set_winograd",

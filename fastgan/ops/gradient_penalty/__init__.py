@@ -1,0 +1,85 @@
+"""What a gradient penalty is made of: points between real and fake, and how far gradients' norms are from a number.
+
+The maths is in this folder's README.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.gradient_penalty import reference, schema  # noqa: F401 - importing schema registers the ops
+from fastgan.ops.gradient_penalty.arguments import check_center, check_samples, fitting
+
+__all__ = ["grad_norm_penalty", "interpolate"]
+
+
+def interpolate(real: Tensor, fake: Tensor, alpha: Tensor, *, backend: str | None = None) -> Tensor:
+    """``y_n = alpha_n · real_n + (1 - alpha_n) · fake_n`` in one pass: where WGAN-GP takes its gradient.
+
+    Gulrajani et al. 2017. Differentiable to any order in all three; only what is asked for is computed. Half types are
+    computed in float32 and rounded once. For backward ``alpha`` is saved, and ``real`` and ``fake`` only if ``alpha`` needs a gradient.
+
+    Args:
+        real: ``[N, ...]``; float16, bfloat16, float32 or float64. Layouts in which each sample is one stretch of memory
+            (contiguous, channels_last) run as they are and the result has the same strides; others are copied once, and
+            the result is contiguous.
+        fake: of the shape, dtype and device of ``real``. Under autocast ``fake`` and ``alpha`` are cast to the dtype of
+            ``real``: the op runs in the dtype that ``real`` comes in.
+        alpha: ``[N]``, one weight per sample, usually uniform in [0, 1]; of the dtype and device of ``real``.
+        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
+            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+            AD every choice means ``reference``.
+
+    Returns:
+        Tensor of the shape and dtype of ``real``.
+
+    Raises:
+        TypeError: a tensor is of an unsupported dtype, or its dtype is not that of ``real``.
+        ValueError: a shape or a device does not fit ``real``.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    check_samples("real", real)
+    fake = fitting("fake", fake, real, list(real.shape))
+    alpha = fitting("alpha", alpha, real, [real.shape[0]])
+    chosen = choose_backend("interpolate", real.device, backend)
+    if chosen == "reference":
+        return reference.interpolate(real, fake, alpha)
+    return ops_of(chosen).interpolate(real, fake, alpha)
+
+
+def grad_norm_penalty(
+    grad: Tensor, *, center: float = 1.0, squared: bool = False, backend: str | None = None
+) -> Tensor:
+    """``(‖grad_n‖₂ - center)²`` for each sample, or ``‖grad_n‖₂²``: the terms of WGAN-GP, and of R1, R2 and path length.
+
+    The norm is over all elements of a sample. Differentiable to any order in ``grad``; forward and first derivative are one
+    pass over memory, so is the second where a sample fits into the cache. A sample whose norm is 0 gives ``center²``, and
+    zero as every derivative (with ``squared``: those of the square).
+
+    Args:
+        grad: ``[N, ...]``, usually ``torch.autograd.grad(scores.sum(), images, create_graph=True)[0]``; float16, bfloat16,
+            float32 or float64. Layouts in which each sample is one stretch of memory (contiguous, channels_last) run as they
+            are, others are copied once.
+        center: the norm that costs nothing, finite and ≥ 0: 1 for WGAN-GP (Gulrajani et al. 2017), 0 for zero-centred
+            penalties (Mescheder et al. 2018).
+        squared: ``‖grad_n‖²``; ``center`` is not used. The same as ``center=0``.
+        backend: as for :func:`interpolate`.
+
+    Returns:
+        Tensor ``[N]``: float64 for float64, else float32. Half types too: the square of a norm over 256 is beyond
+        float16, and what reads it is a mean that is taken in float32 anyway.
+
+    Raises:
+        TypeError: ``grad`` is of an unsupported dtype, or ``center`` is no number.
+        ValueError: ``grad`` is a scalar tensor, or ``center`` is out of range.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    check_samples("grad", grad)
+    check_center(center)
+    center = 0.0 if squared else float(center)
+    chosen = choose_backend("grad_norm_penalty", grad.device, backend)
+    if chosen == "reference":
+        return reference.grad_norm_penalty(grad, center)
+    penalty, _ = ops_of(chosen).grad_norm_penalty(grad, center)
+    return penalty

@@ -1,0 +1,41 @@
+"""Checks of what interpolate and grad_norm_penalty are called with."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from fastgan.ops._checks import DTYPES, kind, under_autocast
+
+
+def check_samples(name: str, t: Tensor) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` is ``[N, ...]`` of a dtype that the ops take."""
+    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
+        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+    if t.ndim == 0:
+        raise ValueError(f"{name} must have shape [N, ...], one entry per sample, got a scalar tensor")
+
+
+def fitting(name: str, t: Tensor, real: Tensor, shape: list[int]) -> Tensor:
+    """``t`` in the dtype of ``real``, if it has its device, ``shape`` and, but under autocast, its dtype."""
+    check_samples(name, t)
+    if list(t.shape) != shape:
+        raise ValueError(
+            f"{name} must have shape {shape} for real of shape {list(real.shape)}, got {list(t.shape)}"
+        )
+    if t.dtype != real.dtype and not under_autocast(real):
+        raise TypeError(
+            f"{name} must have the dtype of real, {real.dtype}, got {t.dtype}; convert it with {name}.to(real.dtype)"
+        )
+    if t.device != real.device:
+        raise ValueError(f"{name} must be on the device of real, {real.device}, got {t.device}")
+    return t.to(real.dtype)
+
+
+def check_center(center: float) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless ``center`` is a finite number of at least 0."""
+    if isinstance(center, bool) or not isinstance(center, (int, float)):
+        raise TypeError(f"center must be a number, got {kind(center)}; a tensor's is center.item()")
+    if not 0 <= center < math.inf:
+        raise ValueError(f"center must be a finite number of at least 0, got {center}")
