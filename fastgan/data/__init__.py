@@ -1,16 +1,19 @@
 """Image data sets: embedded ones that need no download, and folders of images.
 
 ``open_dataset`` opens one by name or path, ``batch_indices`` says which images a step shows,
-and ``images`` converts between stored uint8 and the networks' float32 in [-1, 1].
+``BatchLoader`` has them ready when they're needed, and ``images`` converts between stored uint8 and the
+networks' float32 in [-1, 1].
 """
 
 from fastgan.data.dataset import DataError, ImageDataset, InMemoryDataset
 from fastgan.data.images import image_grid, save_png, to_float, to_uint8
+from fastgan.data.loader import BatchLoader
 from fastgan.data.registry import DATASETS, open_dataset
 from fastgan.data.sampler import batch_indices
 
 __all__ = [
     "DATASETS",
+    "BatchLoader",
     "DataError",
     "ImageDataset",
     "InMemoryDataset",

@@ -43,6 +43,11 @@ class ImageDataset(ABC):
         """Files left out, each as ``"path: reason"``; empty for embedded sets."""
         return ()
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether a batch is a mere copy, which nothing is gained by preparing ahead."""
+        return False
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of images."""
@@ -56,7 +61,10 @@ class ImageDataset(ABC):
         """Class of image ``i``, 0 for a set without labels. Raises IndexError outside the set."""
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``indices`` (int64 ``[N]``): uint8 ``[N, C, H, W]``, int64 ``[N]``."""
+        """Images and labels of ``indices`` (int64 ``[N]``): uint8 ``[N, C, H, W]``, int64 ``[N]``.
+
+        May be called by several threads at once (see ``BatchLoader``).
+        """
         wanted = self._checked(indices)
         labels = torch.tensor([self.label(i) for i in wanted], dtype=torch.int64)
         if not wanted:
@@ -107,6 +115,10 @@ class InMemoryDataset(ImageDataset):
         digest.update(self._images.numpy().data)
         digest.update(self._labels.numpy().data)
         self.fingerprint = digest.hexdigest()
+
+    @property
+    def in_memory(self) -> bool:
+        return True
 
     def __len__(self) -> int:
         return len(self._images)

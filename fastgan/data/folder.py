@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,7 +75,7 @@ class FolderDataset(ImageDataset):
         self._root = Path(root)
         self.name = self._root.resolve().name or str(self._root)
         self._reasons: dict[str, str] = {}
-        self._warned = False
+        self._warned, self._warning = False, threading.Lock()
         found = find_images(self._root)
         if not found:
             raise DataError(
@@ -121,10 +122,10 @@ class FolderDataset(ImageDataset):
         wanted = self._checked(indices)
         if self._images is not None:
             return self._images[indices], self._labels[indices]
+        # Without threads of its own: BatchLoader's call this, each for a part of a batch.
         out = torch.empty(len(wanted), self.channels, self.resolution, self.resolution, dtype=torch.uint8)
-        with _threads() as pool:
-            for row, image in enumerate(pool.map(self._first_readable, wanted)):
-                out[row] = image
+        for row, i in enumerate(wanted):
+            out[row] = self._first_readable(i)
         self._warn_once()
         return out, self._labels[indices]
 
@@ -195,7 +196,12 @@ class FolderDataset(ImageDataset):
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        return tuple(f"{name}: {reason}" for name, reason in sorted(self._reasons.items()))
+        reasons = self._reasons.copy()  # other threads may add to it
+        return tuple(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+
+    @property
+    def in_memory(self) -> bool:
+        return self._images is not None
 
     def _first_readable(self, i: int) -> Tensor:
         """Image ``i``, or in its place the next readable one of the same class."""
@@ -216,9 +222,10 @@ class FolderDataset(ImageDataset):
         )
 
     def _warn_once(self) -> None:
-        if not self._reasons or self._warned:
-            return
-        self._warned = True
+        with self._warning:
+            if not self._reasons or self._warned:
+                return
+            self._warned = True
         first = "; ".join(self.skipped[:3]) + ("; …" if len(self._reasons) > 3 else "")
         warnings.warn(
             f"{len(self._reasons)} unreadable image(s) of {str(self._root)!r} are left out: {first}",

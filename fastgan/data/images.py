@@ -69,7 +69,6 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
     Raises:
         TypeError: the dtype isn't uint8.
         ValueError: wrong shape, no image, or ``columns < 1``.
-        DataError: torchvision is missing.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, got {images.dtype}")
@@ -77,11 +76,17 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
         raise ValueError(f"images must be [N, 1 or 3, H, W] with N at least 1, got {list(images.shape)}")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
-    utils = require("torchvision.utils", "torchvision", purpose="Laying out a grid of images")
     images = with_channels(images, 3)
-    if len(images) == 1:  # make_grid returns a single image without its border
-        return F.pad(images[0], (padding,) * 4)
-    grid: Tensor = utils.make_grid(images, nrow=columns, padding=padding)
+    count, channels, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    grid = images.new_zeros(
+        channels, rows * (height + padding) + padding, columns * (width + padding) + padding
+    )
+    for i, image in enumerate(images):
+        row, column = divmod(i, columns)
+        top, left = padding + row * (height + padding), padding + column * (width + padding)
+        grid[:, top : top + height, left : left + width] = image
     return grid
 
 

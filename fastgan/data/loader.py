@@ -1,0 +1,129 @@
+"""The coming batches of a run, read and decoded by threads while a step computes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastgan.data.dataset import ImageDataset
+from fastgan.data.images import to_float
+from fastgan.data.sampler import batch_indices
+
+AHEAD = 3
+"""Batches in preparation at most: what bounds the memory."""
+MAX_WORKERS = 8
+
+
+class _Coming(NamedTuple):
+    images: Tensor
+    labels: Tensor
+    parts: list[Future[None]]
+
+
+class BatchLoader:
+    """Batches of a run in order: ``next(loader)`` gives images float32 ``[n, C, R, R]`` in [-1, 1], labels int64 ``[n]``.
+
+    What they hold follows from ``(seed, start)`` and the data alone (see ``batch_indices``), however many
+    threads prepare them. A context manager: no thread is left when the block ends. What a thread raises (a
+    DataError) is raised by the ``next`` that needs the batch.
+
+    Args:
+        dataset: its ``batch`` is called by several threads at once if ``workers`` is above 1.
+        seed: decides the order of the images.
+        start: place of the first batch in the endless sequence, the number of images shown before.
+        batch: images per batch, of all ranks together.
+        device: where the batches are wanted; memory is pinned for CUDA, and copies don't wait.
+        rank, size: this process takes the ``rank``-th of ``size`` equal parts of every batch.
+        workers: threads; 0 prepares a batch when it is asked for, in the thread that asks. None: one per
+            core (at most 8), but 0 for a set in memory, where a thread costs more than it hides.
+
+    Attributes:
+        waited: seconds spent in ``next`` until a batch was there, in all.
+
+    Raises:
+        ValueError: ``batch`` can't be split into ``size`` equal parts.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        *,
+        seed: int,
+        start: int,
+        batch: int,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        size: int = 1,
+        workers: int | None = None,
+    ) -> None:
+        if batch % size:
+            raise ValueError(f"batch must be a multiple of size, got {batch} and {size}")
+        if workers is None:
+            workers = 0 if dataset.in_memory else min(MAX_WORKERS, os.cpu_count() or 1)
+        self.waited = 0.0
+        self._dataset, self._seed, self._position, self._batch = dataset, seed, start, batch
+        self._rank, self._local = rank, batch // size
+        self._device = torch.device(device)
+        self._pin = self._device.type == "cuda"
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fastgan-data") if workers else None
+        self._coming: deque[_Coming] = deque()
+
+    def __enter__(self) -> BatchLoader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __iter__(self) -> BatchLoader:
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        began = time.perf_counter()
+        images, labels = self._read() if self._pool is None else self._finished(self._pool)
+        self.waited += time.perf_counter() - began
+        return (
+            to_float(images.to(self._device, non_blocking=self._pin)),
+            labels.to(self._device, non_blocking=self._pin),
+        )
+
+    def _read(self) -> tuple[Tensor, Tensor]:
+        images, labels = self._dataset.batch(self._next_indices())
+        return (images.pin_memory(), labels.pin_memory()) if self._pin else (images, labels)
+
+    def _finished(self, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor]:
+        while len(self._coming) < AHEAD:
+            self._coming.append(self._begin(pool))
+        images, labels, parts = self._coming.popleft()
+        for part in parts:
+            part.result()
+        return images, labels
+
+    def _begin(self, pool: ThreadPoolExecutor) -> _Coming:
+        """A batch under way: all threads work on the one that is needed first, each on a part of it."""
+        indices = self._next_indices()
+        shape = (self._local, self._dataset.channels, self._dataset.resolution, self._dataset.resolution)
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin)
+        labels = torch.empty(self._local, dtype=torch.int64, pin_memory=self._pin)
+
+        def fill(rows: slice) -> None:
+            images[rows], labels[rows] = self._dataset.batch(indices[rows])
+
+        step = -(-self._local // self._workers)
+        parts = [slice(first, first + step) for first in range(0, self._local, step)]
+        return _Coming(images, labels, [pool.submit(fill, rows) for rows in parts])
+
+    def _next_indices(self) -> Tensor:
+        start = self._position + self._rank * self._local
+        self._position += self._batch
+        return batch_indices(len(self._dataset), seed=self._seed, start=start, count=self._local)

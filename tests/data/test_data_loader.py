@@ -1,0 +1,147 @@
+"""Batches prepared ahead: the same as without threads, never late if they needn't be, nothing left behind."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgan.data import (
+    BatchLoader,
+    DataError,
+    ImageDataset,
+    InMemoryDataset,
+    batch_indices,
+    save_png,
+    to_float,
+)
+from fastgan.data.folder import FolderDataset
+
+
+class Slow(ImageDataset):
+    """Image i is filled with i, and takes a while to come; image `broken` never does."""
+
+    name, resolution, channels, fingerprint = "slow", 4, 1, "0" * 64
+
+    def __init__(self, *, seconds: float = 0.0, broken: int = -1) -> None:
+        self._seconds, self._broken = seconds, broken
+        self.asked: list[int] = []
+        self.threads: set[str] = set()
+
+    def __len__(self) -> int:
+        return 50
+
+    def image(self, i: int) -> torch.Tensor:
+        self.asked.append(i)
+        self.threads.add(threading.current_thread().name)
+        time.sleep(self._seconds)
+        if i == self._broken:
+            raise DataError(f"Image {i} is gone.")
+        return torch.full((1, 4, 4), i, dtype=torch.uint8)
+
+    def label(self, i: int) -> int:
+        return i
+
+
+def loader(dataset: ImageDataset, **options: object) -> BatchLoader:
+    return BatchLoader(dataset, **{"seed": 3, "start": 0, "batch": 8} | options)  # type: ignore[arg-type]
+
+
+def ours() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fastgan-data")]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3, 20])
+def test_content_and_order_are_those_of_the_sequence(workers: int) -> None:
+    indices = batch_indices(50, seed=3, start=37, count=10 * 8)  # over the end of an epoch
+    with loader(Slow(), start=37, workers=workers) as batches:
+        for expected in indices.split(8):
+            images, labels = next(batches)
+            assert torch.equal(labels, expected)
+            assert images.shape == (8, 1, 4, 4) and images.is_contiguous()
+            assert torch.equal(images[:, 0, 0, 0], to_float(expected.to(torch.uint8)))
+    assert ours() == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ranks_share_each_batch_in_order(workers: int) -> None:
+    with loader(Slow(), batch=12, workers=0) as whole:
+        expected = [next(whole) for _ in range(5)]
+    for rank in range(3):
+        with loader(Slow(), batch=12, rank=rank, size=3, workers=workers) as part:
+            for images, labels in expected:
+                mine = slice(4 * rank, 4 * rank + 4)
+                got = next(part)
+                assert torch.equal(got[0], images[mine]) and torch.equal(got[1], labels[mine])
+    with pytest.raises(ValueError, match="multiple of size, got 8 and 3"):
+        loader(Slow(), size=3)
+
+
+def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for i in range(20):
+        picture = torch.randint(0, 256, (3, 9, 11), generator=generator, dtype=torch.uint8)
+        save_png(tmp_path / str(i % 2) / f"{i}.png", picture)
+    small, large = FolderDataset(tmp_path, resolution=8), FolderDataset(tmp_path, resolution=8, cache_limit=0)
+    assert small.in_memory and not large.in_memory
+    with loader(small, batch=7) as a, loader(large, batch=7, workers=4) as b:
+        for _ in range(6):
+            for one, other in zip(next(a), next(b)):
+                assert torch.equal(one, other)
+
+
+def test_threads_hide_what_is_slow() -> None:
+    """8 images of 2 ms in 4 threads take 4 ms: hidden by a step of 20 ms, and not without threads."""
+
+    def waited(workers: int) -> float:
+        with loader(Slow(seconds=0.002), workers=workers) as batches:
+            next(batches)
+            first = batches.waited
+            for _ in range(4):
+                time.sleep(0.02)
+                next(batches)
+            return batches.waited - first
+
+    without = waited(0)
+    assert without >= 4 * 8 * 0.002
+    assert waited(4) < without / 2  # 0.1 ms a batch on an idle machine
+
+
+def test_what_is_prepared_is_bounded() -> None:
+    data = Slow()
+    with loader(data, workers=2) as batches:
+        next(batches)
+        time.sleep(0.05)
+        assert len(data.asked) <= 3 * 8
+
+
+def test_only_a_set_that_is_not_in_memory_gets_threads_by_itself() -> None:
+    data = Slow()
+    with loader(data) as batches:
+        next(batches)
+    assert all(name.startswith("fastgan-data") for name in data.threads)
+    kept = InMemoryDataset(
+        "kept", torch.zeros(9, 1, 4, 4, dtype=torch.uint8), torch.zeros(9, dtype=torch.int64)
+    )
+    with loader(kept) as batches:
+        next(batches)
+        assert ours() == []
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_an_error_comes_with_the_batch_that_needs_the_image(workers: int) -> None:
+    broken = int(batch_indices(50, seed=3, start=21, count=1))  # in the third batch
+    with loader(Slow(broken=broken), workers=workers) as batches:
+        assert len(next(batches)[0]) == len(next(batches)[0]) == 8
+        with pytest.raises(DataError, match=rf"^Image {broken} is gone\.$"):
+            next(batches)
+    assert ours() == []
+
+
+def test_no_thread_is_left_after_an_exception() -> None:
+    with pytest.raises(KeyError), loader(Slow(seconds=0.001), workers=3) as batches:
+        next(batches)
+        assert ours()
+        raise KeyError
+    assert ours() == []
