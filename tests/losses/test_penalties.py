@@ -1,0 +1,294 @@
+"""Penalties by hand, and through every op: exact derivatives, the native kernels', and those of a compiled step."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastgan import ops
+from fastgan.losses import penalties
+from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
+from fastgan.losses.stabilizers import flip_labels, instance_noise
+from tests.losses.every_op import Discriminator, Generator
+
+# --------------------------------------------------------------------------------------------------- by hand
+
+
+def half_square(x: Tensor) -> Tensor:
+    """½‖x‖²: its gradient is x itself."""
+    return x.square().flatten(1).sum(1) / 2
+
+
+REAL = torch.tensor(
+    [[[[3.0, 0.0]], [[0.0, 4.0]]], [[[1.0, 1.0]], [[1.0, 1.0]]]]
+)  # [2, 2, 1, 2], norms 5 and 2
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 1, 2), (2, 4), (2, 2, 2)])
+def test_norms_are_over_all_elements_of_a_sample(shape):
+    """Over the channels alone they would be 3, 4 and √2."""
+    real = REAL.reshape(shape)
+    zeros, ones = torch.zeros_like(real), torch.ones(2)
+    assert penalties.r1(half_square, real).item() == (25 + 4) / 2 / 2
+    assert penalties.r2(half_square, real).item() == (25 + 4) / 2 / 2
+    assert penalties.wgan_gp(half_square, real, zeros, alpha=ones).item() == (16 + 1) / 2
+    assert penalties.wgan_gp(half_square, real, zeros, alpha=ones, center=3.0).item() == (4 + 1) / 2
+    assert penalties.zero_centered(half_square, real, zeros, alpha=ones).item() == (25 + 4) / 2
+
+
+def test_interpolates_lie_between_real_and_fake():
+    alpha = torch.tensor([0.25, 1.0])
+    fake = -REAL  # α·x - (1 - α)·x = -x/2 and x
+    assert penalties.wgan_gp(half_square, REAL, fake, alpha=alpha).item() == (1.5**2 + 1) / 2
+    assert penalties.zero_centered(half_square, REAL, fake, alpha=alpha).item() == (2.5**2 + 4) / 2
+
+
+PENALTIES = {
+    "wgan_gp": lambda d, real, fake, alpha, *c: penalties.wgan_gp(d, real, fake, *c, alpha=alpha),
+    "zero_centered": lambda d, real, fake, alpha, *c: penalties.zero_centered(d, real, fake, *c, alpha=alpha),
+    "r1": lambda d, real, fake, alpha, *c: penalties.r1(d, real, *c),
+    "r2": lambda d, real, fake, alpha, *c: penalties.r2(d, fake, *c),
+}
+each_penalty = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+
+
+@each_penalty
+def test_condition_goes_to_every_discriminator_and_penalties_add_up(penalty):
+    def conditional(x: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+        return scale * half_square(x) + offset
+
+    scale, fake, alpha = torch.tensor([2.0, -1.0]), torch.randn_like(REAL), torch.rand(2)
+    one = penalty(conditional, REAL, fake, alpha, scale, torch.ones(2))
+    scaled = nn.Module()
+    scaled.forward = lambda x, scale, offset: conditional(x, -scale, offset)
+    both = penalty([conditional, conditional], REAL, fake, alpha, scale, torch.ones(2))
+    torch.testing.assert_close(both, 2 * one)
+    modules = nn.ModuleList([scaled, scaled, scaled])
+    torch.testing.assert_close(penalty(modules, REAL, fake, alpha, scale, torch.ones(2)), 3 * one)
+    by_hand = penalty(lambda x: scale * half_square(x), REAL, fake, alpha)
+    torch.testing.assert_close(one, by_hand)
+
+
+@each_penalty
+def test_logits_of_several_scales_are_one_sum(penalty):
+    fake, alpha = torch.randn_like(REAL), torch.rand(2)
+    several = penalty(
+        lambda x: [x.square() / 4, (half_square(x) / 4, half_square(x)[:, None] / 4)], REAL, fake, alpha
+    )
+    torch.testing.assert_close(several, penalty(half_square, REAL, fake, alpha))
+
+
+@each_penalty
+def test_vanishing_gradients_are_finite(penalty):
+    weight = torch.zeros(2, 1, 2, requires_grad=True)
+    value = penalty(lambda x: (x * weight).sum((1, 2, 3)), REAL, REAL, torch.rand(2))
+    value.backward()
+    assert value.item() in (0, 1) and weight.grad.abs().sum() == 0
+
+
+@each_penalty
+def test_images_get_no_gradient_and_keep_their_flags(penalty):
+    real, fake = REAL.clone().requires_grad_(), REAL.clone()
+    weight = torch.ones((), requires_grad=True)
+    penalty(lambda x: weight * half_square(x), real, fake, torch.rand(2)).backward()
+    assert real.grad is None and not fake.requires_grad and weight.grad > 0
+
+
+@each_penalty
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_there_is_a_clear_error(penalty, off):
+    with off(), pytest.raises(RuntimeError, match=r"gradients are switched off.*outside of torch.no_grad"):
+        penalty(half_square, REAL, REAL, torch.rand(2))
+
+
+def test_path_length_by_hand():
+    """G(w) = gain·(w_1, 2·w_2): J_wᵀy is gain·(y_1, 2·y_2) per sample."""
+    w, gain = torch.tensor([[5.0, 6.0], [7.0, 8.0]]).requires_grad_(), torch.ones((), requires_grad=True)
+    images = gain * (w * torch.tensor([1.0, 2.0]))[:, :, None, None]
+    noise = torch.tensor([[3.0, 2.0], [0.0, 1.0]])[:, :, None, None]  # lengths 5 and 2
+    penalty, mean = penalties.path_length(images, w, noise, torch.tensor(1.0), decay=0.6)
+    assert mean.item() == pytest.approx(0.6 * 1 + 0.4 * 3.5) and not mean.requires_grad
+    assert penalty.item() == pytest.approx(((5 - 2) ** 2 + (2 - 2) ** 2) / 2)
+    penalty.backward()
+    assert gain.grad.item() == pytest.approx(2 * (5 - 2) * 5 / 2)  # the mean is a constant
+
+
+def test_path_length_is_a_mean_over_layers():
+    """As many equal layers as you like: each of a sample's squared norms is as large as that of one."""
+    one = torch.randn(3, 1, 4, requires_grad=True)
+    noise, mean = torch.randn(3, 4), torch.tensor(0.5)
+    alone = penalties.path_length(one[:, 0].sin(), one, noise, mean)
+    five = one.detach().expand(3, 5, 4).clone().requires_grad_()
+    torch.testing.assert_close(penalties.path_length(five.sin().sum(1), five, noise, mean), alone)
+    flat = one.detach()[:, 0].requires_grad_()
+    torch.testing.assert_close(penalties.path_length(flat.sin(), flat, noise, mean), alone)
+
+
+def test_path_length_of_a_constant_generator_is_finite():
+    w, gain = torch.randn(2, 3, requires_grad=True), torch.zeros((), requires_grad=True)
+    penalty, mean = penalties.path_length(gain * w, w, torch.randn(2, 3), torch.tensor(2.0))
+    penalty.backward()
+    assert mean.item() == pytest.approx(1.98) and penalty.item() == pytest.approx(1.98**2)
+    assert gain.grad == 0
+
+
+def test_drift_is_the_mean_square():
+    assert penalties.drift(torch.tensor([[3.0], [-1.0]])).item() == 5
+
+
+def test_orthogonal_sees_the_angles_between_filters():
+    filters = torch.tensor([[[[3.0, 0.0]]], [[[1.0, 2.0]]]], requires_grad=True)  # products 9, 5 and twice 3
+    bias = torch.ones(7)
+    assert penalties.orthogonal([filters, bias]).item() == 2 * 9
+    assert penalties.orthogonal([filters, bias], norms=True).item() == 2 * 9 + 64 + 16
+    assert penalties.orthogonal([filters, filters]).item() == 4 * 9
+    assert penalties.orthogonal([torch.eye(3, 5)], norms=True).item() == 0
+    for norms in (False, True):
+        assert torch.autograd.gradcheck(
+            lambda w, norms=norms: penalties.orthogonal([w], norms=norms),
+            filters.detach().double().requires_grad_(),
+        )
+
+
+def test_clip_weights_in_place():
+    layer = nn.Linear(2, 1)
+    nn.init.constant_(layer.weight, -3.0), nn.init.constant_(layer.bias, 0.005)
+    penalties.clip_weights_(layer.parameters(), 0.01)
+    assert layer.weight.tolist() == [[pytest.approx(-0.01)] * 2] and layer.bias.item() == pytest.approx(0.005)
+    assert layer.weight.requires_grad
+
+
+W = torch.ones(2, 3, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: penalties.path_length(W * 2, W, torch.ones(3, 2), torch.zeros(())), ["[2, 3]", "[3, 2]", "noise"]),
+        (lambda: penalties.path_length(W.sum() * W[0], W[0], W[0], torch.zeros(())), ["[N, layers, D]", "[3]"]),
+        (lambda: penalties.path_length(W.detach(), W, W, torch.zeros(())), ["not detached"]),
+        (lambda: penalties.orthogonal([torch.ones(3)]), ["no parameter of two dimensions"]),
+        (lambda: penalties.clip_weights_([W], 0.0), ["positive", "0.0"]),
+        (lambda: penalties.clip_weights_([W], math.nan), ["positive", "nan"]),
+    ],
+)  # fmt: skip
+def test_error(call, says):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert all(words in str(caught.value) for words in says), caught.value
+
+
+def test_path_length_without_gradients():
+    with torch.no_grad(), pytest.raises(RuntimeError, match="gradients are switched off"):
+        penalties.path_length(W * 2, W, W, torch.zeros(()))
+
+
+# --------------------------------------------------------------------------------------------- through every op
+
+
+def batch(dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """real, fake `[2, 3, 8, 8]`, alpha `[2]`, condition `[2, 4]`."""
+    generator = torch.Generator().manual_seed(1)
+
+    def randn(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(dtype)
+
+    return randn(2, 3, 8, 8), randn(2, 3, 8, 8), torch.rand(2, generator=generator).to(dtype), randn(2, 4)
+
+
+def path_length(generator, noise: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:
+    w = torch.stack([condition, condition.sin()], dim=1).requires_grad_()
+    mean = torch.tensor(0.5, dtype=w.dtype)
+    return penalties.path_length(generator(w), w, noise, mean, decay=1.0)[0]  # the mean would be no constant
+
+
+CASES = {name: (Discriminator, penalty) for name, penalty in PENALTIES.items()}
+CASES["path_length"] = (Generator, path_length)
+each_case = pytest.mark.parametrize(("network", "penalty"), CASES.values(), ids=CASES)
+
+
+def build(network: type[nn.Module], channels: int, dtype: torch.dtype) -> nn.Module:
+    torch.manual_seed(0)
+    return network(channels).to(dtype)
+
+
+@each_case
+def test_native_parameter_gradients_are_those_of_float64(network, penalty):
+    """64 channels, so that Winograd's kernels are among them."""
+    found = []
+    for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
+        net = build(network, 64, dtype)
+        with ops.use_backend(backend):
+            value = penalty(net, *batch(dtype))
+            gradients = torch.autograd.grad(value, list(net.parameters()), materialize_grads=True)
+        found.append([value.detach(), *gradients])
+    for native, exact in zip(*found):
+        torch.testing.assert_close(native.double(), exact, rtol=0, atol=2e-5 * exact.abs().max().item())
+
+
+@each_case
+def test_gradients_of_a_penalty_are_exact_to_second_order(network, penalty):
+    """On the native kernels in float64: third order of the networks' ops."""
+    net = build(network, 3, torch.float64)
+    parameters = dict(net.named_parameters())
+
+    def value(*tensors: Tensor) -> Tensor:
+        def call(*args: Tensor) -> Tensor:
+            return torch.func.functional_call(net, dict(zip(parameters, tensors)), args)
+
+        return penalty(call, *batch(torch.float64))
+
+    with ops.use_backend("cpu"):
+        assert torch.autograd.gradcheck(value, tuple(parameters.values()), fast_mode=True)
+        assert torch.autograd.gradgradcheck(value, tuple(parameters.values()), fast_mode=True)
+
+
+def run_compiled_and_eager(step, net: nn.Module, *inputs: Tensor) -> None:
+    """One graph holds forward, penalty and backward; results and parameter gradients are the eager ones."""
+    found = []
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(trace_autograd_ops=True), ops.use_backend("cpu"):
+        for f in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+            net.zero_grad(set_to_none=True)
+            value = f(*inputs)
+            found.append([value, *(p.grad for p in net.parameters())])
+    for eager, compiled in zip(*found):
+        assert (eager is None) == (compiled is None)
+        if eager is not None:
+            torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5 * eager.abs().max().item())
+
+
+@each_case
+def test_a_compiled_penalty_has_the_eager_parameter_gradients(network, penalty):
+    net = build(network, 4, torch.float32)
+    player = [net] if network is Discriminator else net  # several discriminators compile as well
+
+    def step(*inputs: Tensor) -> Tensor:
+        value = penalty(player, *inputs)
+        value.backward()
+        return value.detach()
+
+    run_compiled_and_eager(step, net, *batch(torch.float32))
+
+
+def test_compiled_losses_have_the_eager_parameter_gradients():
+    """All of them in one graph, with every option."""
+    net = build(Discriminator, 4, torch.float32)
+    losses = [*ADVERSARIAL_LOSSES.values(), adversarial_loss("least-squares", real_label=0.9, fake_label=0.1)]
+    losses.append(adversarial_loss("minimax", real_label=0.9, fake_label=0.1))
+
+    def step(real: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:
+        real = instance_noise(real, fake, alpha[0])
+        logits = flip_labels(net(real, condition), net(fake), alpha < 0.5)
+        values = torch.stack(
+            [loss.d(*logits) + weight * loss.g(*logits) for weight, loss in enumerate(losses)]
+        )
+        total = (values * torch.arange(1.0, len(losses) + 1)).sum()
+        total = total + penalties.drift(logits[0]) + penalties.orthogonal(net.parameters())
+        total.backward()
+        return values.detach()
+
+    run_compiled_and_eager(step, net, *batch(torch.float32))
