@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/ops.md", "docs/compat.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/ops.md", "docs/compat.md", "docs/losses.md"])
 def test_python_examples_run(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
