@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import difflib
 
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, Recipe, RecipeError, Regularizer
+from fastgan.recipes.base import (
+    Batch,
+    Draw,
+    ImageSpec,
+    Loss,
+    Networks,
+    Player,
+    Recipe,
+    RecipeError,
+    Regularizer,
+)
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
 
@@ -26,6 +36,7 @@ __all__ = [
     "GAN",
     "RECIPES",
     "Batch",
+    "Draw",
     "ImageSpec",
     "Loss",
     "Networks",

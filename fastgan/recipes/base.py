@@ -6,15 +6,19 @@ only every so many steps. That covers n_critic (`updates`), lazy regularisation 
 two discriminators under one optimiser (`networks`) and two time scales (an optimiser per player). Whatever
 else has state and must be in the checkpoint (an image pool, an augmentation pipe) is a module without
 parameters among the networks; what follows an update (weight clipping) is a step hook of the optimiser.
+
+Losses are pure: what is random in them is drawn before, one row per image (`draw`), so that neither
+torch.compile nor the number of processes and micro-batches changes it. Only what networks draw for themselves
+(dropout, noise inputs) isn't.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
@@ -42,11 +46,36 @@ class ImageSpec:
         return (self.channels, self.resolution, self.resolution)
 
 
-class Batch(NamedTuple):
-    """Real images float32 `[N, C, H, W]` in [-1, 1] and their classes int64 `[N]` (0 without labels)."""
+@dataclass(frozen=True)
+class Batch:
+    """What a loss is computed of.
+
+    real: images float32 `[N, C, H, W]` in [-1, 1]. labels: their classes int64 `[N]` (0 without labels).
+    random: what the player's `draw` and its regularisers' gave, each with one row per image.
+    """
 
     real: Tensor
     labels: Tensor
+    random: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is to be drawn: rows for `count` images after `nimg` have been shown, from a CPU `generator`."""
+
+    count: int
+    nimg: int
+    generator: Generator
+
+
+def draw_nothing(draw: Draw) -> dict[str, Tensor]:
+    """For losses without randomness."""
+    return {}
+
+
+def as_it_is(networks: Networks, batch: Batch) -> Batch:
+    """For losses that share nothing with regularisers."""
+    return batch
 
 
 class Loss(NamedTuple):
@@ -58,11 +87,19 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Regularizer:
-    """A term added to a player's loss at every `every`-th step, times `every` to keep its mean weight."""
+    """A term of a player's loss.
+
+    every: 1 adds it to the loss of each update. Above that it is lazy (Karras et al. 2020, appendix B): every
+    `every`-th step ends with an update on this term alone, times `every`, which keeps its mean weight; the
+    optimiser's rate and decays are to be corrected then (`Player.lazy_correction`).
+    float32: compute it outside autocast, as the papers do. draw: random rows that it takes beside the player's.
+    """
 
     name: str
     loss: Callable[[Networks, Batch], Tensor]
     every: int = 1
+    float32: bool = True
+    draw: Callable[[Draw], dict[str, Tensor]] = draw_nothing
 
 
 @dataclass(frozen=True)
@@ -71,6 +108,8 @@ class Player:
 
     name: names its optimiser and its logged loss. networks: the networks it trains; all others are frozen
     while it moves. updates: how many updates it makes per step, each on a batch of its own (n_critic).
+    draw: the random rows that its loss takes. prepare: adds to a batch what its loss and regularisers share,
+    such as generated images, so that they are computed once.
     """
 
     name: str
@@ -78,6 +117,17 @@ class Player:
     loss: Callable[[Networks, Batch], Loss]
     updates: int = 1
     regularizers: tuple[Regularizer, ...] = ()
+    draw: Callable[[Draw], dict[str, Tensor]] = draw_nothing
+    prepare: Callable[[Networks, Batch], Batch] = as_it_is
+
+    @property
+    def lazy_correction(self) -> float:
+        """c in lr' = c·lr, β' = β^c: the share of the loss among this player's updates.
+
+        A step has `updates` of the loss and, on average, 1/every of each lazy term: every / (every + 1) for one.
+        """
+        lazy = sum(1 / term.every for term in self.regularizers if term.every > 1)
+        return self.updates / (self.updates + lazy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +150,23 @@ class Recipe(ABC):
     """Seed of everything random: weights, noise, dropout, the order of the images."""
     ema: float = 0.0
     """Decay per step of the moving average of G's weights, which samples come from; 0 for none."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """What the networks compute in: bf16 and fp16 by autocast, fp16 with a loss scale per optimiser."""
+    full_precision: tuple[str, ...] = ()
+    """Networks that stay in float32 under bf16 and fp16, e.g. D."""
+    accumulate: int = 1
+    """Micro-batches that an update's images are computed in, to fit in memory; batch norm sees one at a time."""
+    sync_batch_norm: bool = True
+    """Batch norm over the images of all processes, not of each process alone."""
 
     def __post_init__(self) -> None:
         self._require("batch", self.batch >= 2, "at least 2 (batch norm needs it)")
         self._require("images", self.images >= 1, "at least 1")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
+        precisions = ("fp32", "tf32", "bf16", "fp16")
+        self._require("precision", self.precision in precisions, f"one of {', '.join(precisions)}")
+        fits = self.accumulate >= 1 and self.batch % self.accumulate == 0
+        self._require("accumulate", fits, f"a divisor of --batch, {self.batch}")
 
     def _require(self, setting: str, holds: bool, expected: str) -> None:
         """Raises RecipeError saying that `setting` must be `expected`, unless it holds."""

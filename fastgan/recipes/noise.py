@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
 from torch.optim import Adam, Optimizer
 
-from fastgan.losses.adversarial import ADVERSARIAL_LOSSES
-from fastgan.recipes.base import Batch, Loss, Networks, Player, Recipe, parameters_of
+from fastgan.losses import penalties
+from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
+from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
+from fastgan.recipes.base import (
+    Batch,
+    Draw,
+    Loss,
+    Networks,
+    Player,
+    Recipe,
+    RecipeError,
+    Regularizer,
+    parameters_of,
+)
+
+Adversarial = Literal["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
+Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
+HAVE_PROBABILITIES = ("minimax", "non-saturating")  # whose D(x) is sigmoid(logit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,48 +36,167 @@ class NoiseToImage(Recipe):
     z_dim: int = 100
     """Length of the noise vector z."""
     lr: float = 2e-4
-    """Adam's learning rate for G and D."""
+    """Adam's learning rate for G, and for D unless --d-lr is given."""
+    d_lr: float | None = None
+    """Adam's learning rate for D (two time scales); None takes --lr."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moment."""
-    loss: Literal["minimax", "non-saturating"] = "non-saturating"
-    """Whether G minimises log(1 - D(G(z))) or maximises log D(G(z))."""
+    loss: Adversarial = "non-saturating"
+    """The game: what D and G minimise."""
+    n_critic: int = 1
+    """Updates of D per update of G, each on images of its own."""
+    real_label: float = 1.0
+    """What D is to say of real images; 0.9 smooths the labels on one side (cross-entropies, least-squares)."""
+    fake_label: float = 0.0
+    """What D is to say of generated images; 0.1 beside --real-label 0.9 smooths both sides."""
+    flip_labels: float = 0.0
+    """Probability that D is told the opposite of what an image is."""
+    instance_noise: float = 0.0
+    """Standard deviation of noise on all that D sees, falling to 0 at --instance-noise-until."""
+    instance_noise_until: int = 100_000
+    """Real images after which there is no instance noise left."""
+    penalty: Penalty = "none"
+    """Penalty on D's gradient in the images: at interpolates (wgan-gp, zero-centered), real (r1), generated (r2)."""
+    penalty_weight: float = 10.0
+    """Weight of the penalty: λ of wgan-gp and zero-centered, γ of r1 and r2 (γ/2 times the squared norm)."""
+    penalty_every: int = 1
+    """Steps between two penalties; above 1 each is an update of its own, with Adam's rate and decays corrected."""
+    drift: float = 0.0
+    """Weight of E[D(real)²], which keeps a Wasserstein critic near 0 (ProGAN takes 0.001)."""
+    clip_weights: float = 0.0
+    """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("z_dim", self.z_dim >= 1, "at least 1")
         self._require("lr", 0 < self.lr < float("inf"), "a positive number")
+        self._require("d_lr", self.d_lr is None or 0 < self.d_lr < float("inf"), "a positive number")
         self._require(
             "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
         )
-        self._require("loss", self.loss in ADVERSARIAL_LOSSES, f"one of {', '.join(ADVERSARIAL_LOSSES)}")
+        self._require(
+            "loss", self.loss in get_args(Adversarial), f"one of {', '.join(get_args(Adversarial))}"
+        )
+        self._require("penalty", self.penalty in get_args(Penalty), f"one of {', '.join(get_args(Penalty))}")
+        for setting in ("n_critic", "penalty_every", "instance_noise_until"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
+        for setting in ("instance_noise", "penalty_weight", "drift", "clip_weights"):
+            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+        try:
+            adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
+        except ValueError as error:
+            raise RecipeError(
+                f"--real-label and --fake-label don't fit --loss {self.loss}: {error}."
+            ) from error
+
+    @property
+    def adversarial(self) -> AdversarialLoss:
+        """The loss with its labels."""
+        return adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
 
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        return {
-            player.name: Adam(parameters_of(networks, player.networks), lr=self.lr, betas=self.betas)
-            for player in self.players()
-        }
+        optimizers: dict[str, Optimizer] = {}
+        for player in self.players():
+            rate = self.d_lr if player.name == "D" and self.d_lr is not None else self.lr
+            c = player.lazy_correction
+            betas = (self.betas[0] ** c, self.betas[1] ** c)
+            optimizers[player.name] = Adam(parameters_of(networks, player.networks), lr=rate * c, betas=betas)
+        if self.clip_weights:
+            critic = parameters_of(networks, ("D",))
+            optimizers["D"].register_step_post_hook(
+                lambda *_: penalties.clip_weights_(critic, self.clip_weights)
+            )
+        return optimizers
 
     def players(self) -> tuple[Player, ...]:
-        return (Player("D", ("D",), self.d_loss), Player("G", ("G",), self.g_loss))
+        terms = []
+        if self.penalty != "none":
+            terms.append(Regularizer(self.penalty, self.penalty_loss, every=self.penalty_every))
+        return (
+            Player(
+                "D",
+                ("D",),
+                self.d_loss,
+                self.n_critic,
+                tuple(terms),
+                draw=self.draw_for_d,
+                prepare=self.with_fakes,
+            ),
+            Player("G", ("G",), self.g_loss, draw=self.draw_noise),
+        )
+
+    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+        """z `[N, z_dim]`, standard normal, and the standard deviation of the instance noise."""
+        rows = {"z": torch.randn(draw.count, self.z_dim, generator=draw.generator)}
+        if self.instance_noise:
+            std = annealed_std(self.instance_noise, draw.nimg, self.instance_noise_until)
+            rows["std"] = torch.full((draw.count,), std)
+        return rows
+
+    def draw_for_d(self, draw: Draw) -> dict[str, Tensor]:
+        """What G's turn takes, flipped labels and the places of interpolates."""
+        rows = self.draw_noise(draw)
+        if self.flip_labels:
+            rows["flipped"] = torch.rand(draw.count, generator=draw.generator) < self.flip_labels
+        if self.penalty in ("wgan-gp", "zero-centered"):
+            rows["alpha"] = torch.rand(draw.count, generator=draw.generator)
+        return rows
+
+    def with_fakes(self, networks: Networks, batch: Batch) -> Batch:
+        """The batch with generated images, as constants."""
+        with torch.no_grad():
+            fake = networks["G"](batch.random["z"])
+        return replace(batch, random={**batch.random, "fake": fake})
 
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
-        """D's loss on a real and a generated batch; D(real) and D(fake) are mean probabilities of "real"."""
-        with torch.no_grad():
-            fake = networks["G"](self.noise(batch))
-        real_logits, fake_logits = networks["D"](batch.real), networks["D"](fake)
-        return Loss(
-            ADVERSARIAL_LOSSES[self.loss].d(real_logits, fake_logits),
-            {"D(real)": real_logits.sigmoid().mean(), "D(fake)": fake_logits.sigmoid().mean()},
+        """D's loss on a real and a generated batch, and what it says of them on the mean.
+
+        "D(real)" and "D(fake)" are probabilities of "real"; "logit(real)" and "logit(fake)" for other losses.
+        """
+        real = self.judge(networks, batch.real, batch)
+        fake = self.judge(networks, batch.random["fake"], batch)
+        told_real, told_fake = (
+            flip_labels(real, fake, batch.random["flipped"]) if self.flip_labels else (real, fake)
         )
+        total = self.adversarial.d(told_real, told_fake)
+        if self.drift:
+            total = total + self.drift * penalties.drift(real)
+        if self.loss in HAVE_PROBABILITIES:
+            return Loss(total, {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()})
+        return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean()})
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
         """G's loss on a generated batch."""
-        fake_logits = networks["D"](networks["G"](self.noise(batch)))
-        return Loss(ADVERSARIAL_LOSSES[self.loss].g(fake_logits))
+        fake = self.judge(networks, networks["G"](batch.random["z"]), batch)
+        if not self.adversarial.pairs:
+            return Loss(self.adversarial.g(fake))
+        with torch.no_grad():
+            real = self.judge(networks, batch.real, batch)
+        return Loss(self.adversarial.g(fake, real))
 
-    def noise(self, batch: Batch) -> Tensor:
-        """z `[N, z_dim]`, as many as the batch has images, on its device, from torch's global generator."""
-        return torch.randn(len(batch.real), self.z_dim, device=batch.real.device)
+    def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
+        """The penalty on D, times its weight."""
+        critic, real, fake = networks["D"], batch.real, batch.random["fake"]
+        if self.penalty == "wgan-gp":
+            penalty = penalties.wgan_gp(critic, real, fake.float(), alpha=batch.random["alpha"])
+        elif self.penalty == "zero-centered":
+            penalty = penalties.zero_centered(critic, real, fake.float(), alpha=batch.random["alpha"])
+        elif self.penalty == "r1":
+            penalty = penalties.r1(critic, real)
+        elif self.penalty == "r2":
+            penalty = penalties.r2(critic, fake.float())
+        else:
+            penalty = penalties.r1(critic, real) + penalties.r2(critic, fake.float())
+        return self.penalty_weight * penalty
+
+    def judge(self, networks: Networks, images: Tensor, batch: Batch) -> Tensor:
+        """D's float32 logits of images, under this step's instance noise."""
+        if self.instance_noise:
+            std = batch.random["std"].view(-1, *(1,) * (images.ndim - 1))
+            images = instance_noise(images, torch.randn_like(images), std)
+        logits: Tensor = networks["D"](images)
+        return logits.float()
 
     def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
         # One draw per image: the n-th image is the same however many are asked for.

@@ -1,6 +1,6 @@
 """All that changes while training, in one object, and where its randomness comes from.
 
-Every step reseeds torch's generators from (seed, step), and the batch it shows follows from (seed, nimg). So
+Every step seeds torch's generators anew from (seed, step), and the batch it shows follows from (seed, nimg). So
 no generator has to be saved, and a run that resumes at step k goes on exactly as one that never stopped.
 """
 
@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Generator, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastgan.recipes import ImageSpec, Networks, Recipe
 
@@ -35,16 +37,22 @@ def seed_everything(seed: int) -> None:
 @dataclass
 class TrainState:
     """networks: all of the recipe's, by name. ema: averages of some of them, empty if the recipe has `ema` 0.
-    optimizers: one per player, by its name. step: steps done. nimg: real images shown. seconds: time trained.
+    optimizers: one per player, by its name; scalers: their loss scales, empty but for fp16. step: steps done.
+    nimg: real images shown, by all processes. seconds: time trained. skipped: updates left out because they
+    weren't finite, by player; skipped_in_a_row: those since its last good one. best: the best measure so far.
     """
 
     recipe: Recipe
     networks: dict[str, nn.Module]
     ema: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
+    scalers: dict[str, GradScaler] = field(default_factory=dict)
     step: int = 0
     nimg: int = 0
     seconds: float = field(default=0.0, compare=False)
+    skipped: dict[str, int] = field(default_factory=dict)
+    skipped_in_a_row: dict[str, int] = field(default_factory=dict)
+    best: dict[str, float] | None = None
 
     @classmethod
     def create(cls, recipe: Recipe, images: ImageSpec, *, device: torch.device | str = "cpu") -> TrainState:
@@ -54,16 +62,23 @@ class TrainState:
             networks = {name: network.to(device) for name, network in recipe.build_networks(images).items()}
         averaged = recipe.averaged if recipe.ema else ()
         ema = {name: copy.deepcopy(networks[name]).eval().requires_grad_(False) for name in averaged}
-        return cls(recipe, networks, ema, recipe.build_optimizers(networks))
+        optimizers = recipe.build_optimizers(networks)
+        scaled = optimizers if recipe.precision == "fp16" else ()
+        scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
+        return cls(recipe, networks, ema, optimizers, scalers)
 
     @property
     def sampler(self) -> Networks:
         """The networks that samples come from: the averaged ones where there are any."""
         return {**self.networks, **self.ema}
 
-    def reseed(self) -> None:
-        """Sets torch's generators (all devices) to what the coming step draws from."""
-        seed_everything(derive_seed(self.recipe.seed, "step", self.step))
+    def reseed(self, rank: int = 0) -> Generator:
+        """Seeds torch's generators (all devices) with what networks draw from in the coming step on this rank.
+
+        Returns a generator, alike on all ranks, for what the losses of the step take.
+        """
+        seed_everything(derive_seed(self.recipe.seed, "step", self.step, rank))
+        return Generator().manual_seed(derive_seed(self.recipe.seed, "draw", self.step))
 
     @torch.no_grad()
     def update_ema(self) -> None:
@@ -71,32 +86,30 @@ class TrainState:
 
         β is the recipe's `ema`, but at most (step + 1)/(step + 10): the first weights are soon forgotten.
         """
-        beta = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
-        for name, average in self.ema.items():
-            for mean, value in zip(average.state_dict().values(), self.networks[name].state_dict().values()):
-                if mean.is_floating_point():
-                    mean.lerp_(value, 1 - beta)
-                else:
+        average = get_ema_multi_avg_fn(min(self.recipe.ema, (self.step + 1) / (self.step + 10)))
+        for name, network in self.ema.items():
+            pairs = list(zip(network.state_dict().values(), self.networks[name].state_dict().values()))
+            floats = [pair for pair in pairs if pair[0].is_floating_point()]
+            average([mean for mean, _ in floats], [value for _, value in floats], None)
+            for mean, value in pairs:
+                if not mean.is_floating_point():
                     mean.copy_(value)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything as tensors and plain data. The tensors are the live ones, not copies."""
         return {
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "ema": {name: network.state_dict() for name, network in self.ema.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "step": self.step,
-            "nimg": self.nimg,
-            "seconds": self.seconds,
+            **{part: {k: v.state_dict() for k, v in getattr(self, part).items()} for part in _PARTS},
+            **{name: getattr(self, name) for name in _NUMBERS},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Undoes `state_dict`. Raises KeyError, RuntimeError or ValueError where `saved` doesn't fit."""
-        for name, network in self.networks.items():
-            network.load_state_dict(saved["networks"][name])
-        for name, network in self.ema.items():
-            network.load_state_dict(saved["ema"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(saved["optimizers"][name])
-        self.step, self.nimg = int(saved["step"]), int(saved["nimg"])
-        self.seconds = float(saved["seconds"])
+        for part in _PARTS:
+            for name, value in getattr(self, part).items():
+                value.load_state_dict(saved[part][name])
+        for name in _NUMBERS:
+            setattr(self, name, copy.copy(saved[name]))
+
+
+_PARTS = ("networks", "ema", "optimizers", "scalers")
+_NUMBERS = ("step", "nimg", "seconds", "skipped", "skipped_in_a_row", "best")

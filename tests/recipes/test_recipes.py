@@ -57,7 +57,7 @@ def test_unknown_setting_is_named():
         (lambda: GAN(dropout=1.0), "--dropout"),
         (lambda: GAN(g_hidden=()), "--g-hidden"),
         (lambda: GAN(d_hidden=(0,)), "--d-hidden"),
-        (lambda: GAN(loss="hinge"), "--loss"),
+        (lambda: GAN(loss="vanilla"), "--loss"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(make, option):
@@ -93,8 +93,8 @@ def test_players_train_their_own_networks(recipe):
 def test_d_never_moves_g(loss):
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), loss=loss)
     networks = recipe.build_networks(ImageSpec(1, 8))
-    batch = Batch(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
-    d_loss = recipe.d_loss(networks, batch)
+    batch = Batch(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), {"z": torch.randn(4, 4)})
+    d_loss = recipe.d_loss(networks, recipe.with_fakes(networks, batch))
     d_loss.total.backward()
     assert all(p.grad is None for p in networks["G"].parameters())
     assert 0 < d_loss.stats["D(real)"] < 1 and 0 < d_loss.stats["D(fake)"] < 1

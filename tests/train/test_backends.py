@@ -8,7 +8,7 @@ import torch
 from fastgan import ops
 from fastgan.recipes import DCGAN, GAN, Batch, ImageSpec
 from fastgan.train.state import TrainState
-from fastgan.train.step import train_step
+from fastgan.train.step import TrainStep
 
 RECIPES = {
     "gan": GAN(z_dim=8, g_hidden=(16, 16), d_hidden=(16,), ema=0.9),
@@ -24,7 +24,8 @@ def losses(recipe, backend, steps=5):
     ]
     state = TrainState.create(recipe, ImageSpec(1, 16))
     with ops.use_backend(backend):
-        stats = [train_step(state, recipe.players(), [batch]) for batch in batches]
+        step = TrainStep(state)
+        stats = [step([batch]) for batch in batches]
     return torch.tensor([[float(value) for value in row.values()] for row in stats])
 
 

@@ -1,0 +1,84 @@
+"""Batch norm over the images of all processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@torch.library.custom_op("fastgan::all_reduce_sum", mutates_args=())
+def all_reduce_sum(x: Tensor) -> Tensor:
+    """The sum of `x` over all ranks, on each of them; its own derivative, so any order of it is right."""
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
+
+
+@all_reduce_sum.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+all_reduce_sum.register_autograd(lambda ctx, grad: all_reduce_sum(grad))
+
+
+class _SyncBatchNorm(nn.Module):
+    """What the classes below add to torch's, whose parameters, buffers and state dict they keep."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        self._check_input_dim(x)
+        if not (self.training or self.running_mean is None):
+            return super().forward(x)
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        over = [d for d in range(x.ndim) if d != 1]
+        shape = [-1 if d == 1 else 1 for d in range(x.ndim)]
+        count = all_reduce_sum(torch.full((), x.numel() // x.shape[1], dtype=wide.dtype, device=x.device))
+        mean = all_reduce_sum(wide.sum(over)) / count
+        centred = wide - mean.view(shape)
+        variance = all_reduce_sum(centred.square().sum(over)) / count
+        self._keep(mean.detach(), variance.detach() * count / (count - 1))
+        y = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            y = y * self.weight.view(shape) + self.bias.view(shape)
+        return y.to(x.dtype)
+
+    def _keep(self: Any, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or not self.training:
+            return
+        self.num_batches_tracked.add_(1)
+        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
+
+
+class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d` whose batch is that of all ranks; see `sync_batch_norm`."""
+
+
+class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` whose batch is that of all ranks; see `sync_batch_norm`."""
+
+
+_SYNCED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: SyncBatchNorm1d,
+    nn.BatchNorm2d: SyncBatchNorm2d,
+}
+
+
+def sync_batch_norm(network: nn.Module) -> nn.Module:
+    """Makes every batch norm inside `network` normalise over the images of all torch.distributed ranks, in place.
+
+    Statistics are summed in float32 (float64 for float64) in two passes, mean and then variance, on any device.
+    Unlike `torch.nn.SyncBatchNorm` it works on CPUs, has derivatives of any order, which gradient penalties take, and
+    compiles in one graph. Parameters, buffers and names stay, so a state dict fits either form.
+
+    Returns:
+        `network` itself. To be called by all ranks, with a process group in place before the first forward pass.
+    """
+    for module in network.modules():
+        if type(module) in _SYNCED:
+            module.__class__ = _SYNCED[type(module)]
+    return network

@@ -1,0 +1,48 @@
+"""torch.compile for a function that differentiates inside, once or twice."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger("fastgan")
+
+_told: set[str] = set()
+
+
+def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Callable[..., Any]:
+    """`function` in one graph, with the calls of `torch.autograd.grad` in it.
+
+    A function compiled without them can't be differentiated twice. Where this torch can't trace them or the
+    compiler fails, `function` itself runs from then on, and a warning says so once.
+    """
+    import torch._dynamo
+
+    # Every step's updates share their code, so each has to have a cache of compiled graphs of its own.
+    isolates = "isolate_recompiles" in inspect.signature(torch.compile).parameters
+    if not isolates or not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+        _tell(f"torch {torch.__version__} can't compile a step that differentiates inside")
+        return function
+    options: dict[str, Any] = {"fullgraph": True, "backend": backend, "isolate_recompiles": True}
+    fast: Callable[..., Any] | None = torch.compile(function, **options)
+
+    def run(*args: Any) -> Any:
+        nonlocal fast
+        if fast is not None:
+            try:
+                with torch._dynamo.config.patch(trace_autograd_ops=True):
+                    return fast(*args)
+            except torch._dynamo.exc.TorchDynamoException as error:  # nothing has run yet
+                fast = None
+                _tell(f"the step can't be compiled here ({str(error).strip().splitlines()[0]})")
+        return function(*args)
+
+    return run
+
+
+def _tell(problem: str) -> None:
+    if problem not in _told:
+        _told.add(problem)
+        log.warning("%s: it runs eagerly, on the same ops.", problem)

@@ -1,0 +1,61 @@
+"""What a step computes in: float32, TF32, or half types by autocast."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastgan.recipes import Networks, RecipeError
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """torch.autocast to the half type of `precision`; no effect for fp32 and tf32."""
+    if precision not in HALF:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=HALF[precision])
+
+
+@contextlib.contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Within the block CUDA multiplies float32 matrices as TF32 for "tf32", exactly for the others."""
+    settings: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    wanted = "tf32" if precision == "tf32" else "ieee"
+    for setting in settings:
+        setting.fp32_precision = wanted
+    try:
+        yield
+    finally:
+        for setting, was in zip(settings, before):
+            setting.fp32_precision = was
+
+
+class Float32(nn.Module):
+    """A network that computes in float32 whatever autocast says; floating-point inputs are converted."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            converted = [x.float() if x.is_floating_point() else x for x in inputs]
+            outputs: Tensor = self.network(*converted)
+        return outputs
+
+
+def with_float32(networks: Networks, names: Sequence[str]) -> dict[str, nn.Module]:
+    """The networks, the named ones as `Float32`. Raises RecipeError for a name that isn't there."""
+    if missing := sorted(set(names) - set(networks)):
+        raise RecipeError(
+            f"--full-precision must name networks of the recipe ({', '.join(networks)}), but "
+            f"{', '.join(missing)} came."
+        )
+    return {name: Float32(network) if name in names else network for name, network in networks.items()}
