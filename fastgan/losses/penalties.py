@@ -72,7 +72,7 @@ def wgan_gp(
         discriminator: D or several of them.
         real, fake: images `[N, ...]` of the same shape.
         condition: passed to D behind the images.
-        alpha: `[N]`, uniform in [0, 1]: `torch.rand(N)`.
+        alpha: `[N]`, uniform in [0, 1], of the images' dtype: `torch.rand(N)`.
         center: the norm that D is drawn to.
 
     Returns:

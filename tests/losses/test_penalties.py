@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastgan import ops
 from fastgan.losses import penalties
@@ -189,14 +190,15 @@ def test_path_length_without_gradients():
 # --------------------------------------------------------------------------------------------- through every op
 
 
-def batch(dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """real, fake `[2, 3, 8, 8]`, alpha `[2]`, condition `[2, 4]`."""
+def batch(dtype: torch.dtype, count: int = 2) -> tuple[Tensor, ...]:
+    """real, fake `[count, 3, 8, 8]`, alpha `[count]`, condition `[count, 4]`."""
     generator = torch.Generator().manual_seed(1)
 
     def randn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(dtype)
 
-    return randn(2, 3, 8, 8), randn(2, 3, 8, 8), torch.rand(2, generator=generator).to(dtype), randn(2, 4)
+    alpha = torch.rand(count, generator=generator).to(dtype)
+    return randn(count, 3, 8, 8), randn(count, 3, 8, 8), alpha, randn(count, 4)
 
 
 def path_length(generator, noise: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:
@@ -215,16 +217,39 @@ def build(network: type[nn.Module], channels: int, dtype: torch.dtype) -> nn.Mod
     return network(channels).to(dtype)
 
 
+class Kernels(TorchDispatchMode):
+    """Collects the names of our ops that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == "fastgan":
+            self.names.add(func._opname)
+        return func(*args, **kwargs or {})
+
+
+KERNELS = {  # of all that run, those that must
+    Discriminator: {
+        "winograd_conv2d", "winograd_conv2d_input", "winograd_conv2d_weight", "upfirdn2d",
+        "bias_act_double_backward", "scale_bias_act_double_backward",
+    },
+    Generator: {"winograd_conv_transpose2d", "upfirdn2d", "scale_bias_act_double_backward"},
+}  # fmt: skip
+
+
 @each_case
 def test_native_parameter_gradients_are_those_of_float64(network, penalty):
-    """64 channels, so that Winograd's kernels are among them."""
+    """As many channels and samples as Winograd's algorithm takes."""
     found = []
     for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
         net = build(network, 64, dtype)
-        with ops.use_backend(backend):
-            value = penalty(net, *batch(dtype))
+        with ops.use_backend(backend), Kernels() as kernels:
+            value = penalty(net, *batch(dtype, count=16))
             gradients = torch.autograd.grad(value, list(net.parameters()), materialize_grads=True)
         found.append([value.detach(), *gradients])
+        assert (kernels.names >= KERNELS[network]) if backend == "cpu" else not kernels.names
     for native, exact in zip(*found):
         torch.testing.assert_close(native.double(), exact, rtol=0, atol=2e-5 * exact.abs().max().item())
 
