@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 log = logging.getLogger("fastgan")
 
 _told: set[str] = set()
@@ -18,11 +20,9 @@ def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Call
     A function compiled without them can't be differentiated twice. Where this torch can't trace them or the
     compiler fails, `function` itself runs from then on, and a warning says so once.
     """
-    import torch._dynamo
+    import torch._dynamo as dynamo  # takes as long to import as torch
 
-    # Every step's updates share their code, so each has to have a cache of compiled graphs of its own.
-    isolates = "isolate_recompiles" in inspect.signature(torch.compile).parameters
-    if not isolates or not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+    if not _can_trace():
         _tell(f"torch {torch.__version__} can't compile a step that differentiates inside")
         return function
     options: dict[str, Any] = {"fullgraph": True, "backend": backend, "isolate_recompiles": True}
@@ -32,14 +32,27 @@ def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Call
         nonlocal fast
         if fast is not None:
             try:
-                with torch._dynamo.config.patch(trace_autograd_ops=True):
+                with dynamo.config.patch(trace_autograd_ops=True):
                     return fast(*args)
-            except torch._dynamo.exc.TorchDynamoException as error:  # nothing has run yet
+            except dynamo.exc.TorchDynamoException as error:  # nothing has run yet
                 fast = None
-                _tell(f"the step can't be compiled here ({str(error).strip().splitlines()[0]})")
+                _tell(f"the step can't be compiled here ({_first_lines(error)})")
         return function(*args)
 
     return run
+
+
+def _can_trace() -> bool:
+    """Whether this torch traces calls of autograd.grad, and keeps the graphs of functions that share code apart."""
+    import torch._dynamo.config as config
+
+    isolates = "isolate_recompiles" in inspect.signature(torch.compile).parameters
+    return isolates and hasattr(config, "trace_autograd_ops")
+
+
+def _first_lines(error: Exception) -> str:
+    """What happened, without the pages of advice and code that follow it."""
+    return " ".join(str(error).split("\n\n")[0].split())
 
 
 def _tell(problem: str) -> None:
