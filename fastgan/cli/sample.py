@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.checkpoint import load_checkpoint, restore
+from fastgan.train.checkpoint import restore
 from fastgan.train.run_dir import find_checkpoint
 from fastgan.train.samples import save_grid
 from fastgan.train.state import TrainState, derive_seed
@@ -43,8 +44,9 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"--out must be a file that ends in .png, but {options.out!r} came.")
     check_environment()
     tune_cpu_allocator()
-    path = find_checkpoint(Path(options.checkpoint))
-    saved = load_checkpoint(path)
+    path, saved, damaged = find_checkpoint(Path(options.checkpoint))
+    for error in damaged.values():
+        warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
     state = TrainState.create(saved.config.recipe, saved.config.images)
     restore(state, saved, path)
     seed = derive_seed(options.seed, "sample")

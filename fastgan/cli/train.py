@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ def run(arguments: list[str]) -> int:
     recipe, options = parse_run(name, rest)
     check_environment()
     tune_cpu_allocator()
-    console = Console()
+    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0)  # of torchrun's processes one speaks
     result = train(recipe, options, console=console)
     print_result(console, result)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
 def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
-    """The recipe and the options of a command line; with --resume, options not given are the saved run's."""
+    """The recipe and the options of a command line; with --resume, options not given are the saved run's, if any."""
     recipe = get_recipe(name)
     form = _form(recipe)
     prog = f"fastgan train {name}"
@@ -54,7 +55,10 @@ def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
     if given.run.resume:
         if given.run.out is None:
             given = dataclasses.replace(given, run=dataclasses.replace(given.run, out=f"runs/{name}"))
-        saved = RunDir(Path(given.run.out)).saved_config().recipe
+        config = RunDir(Path(given.run.out)).saved_config()
+        if config is None:
+            return given.recipe, given.run
+        saved = config.recipe
         if type(saved) is not recipe:
             raise ConfigError(
                 f"The run in {given.run.out!r} was started with recipe {saved.name!r}, but {name!r} came: "
@@ -78,9 +82,11 @@ def print_result(console: Console, result: RunResult) -> None:
         run.curves: "losses, D(real) and D(fake)",
         run.report: "the whole report in one page",
         run.latest_checkpoint: "checkpoint",
+        run.best_checkpoint: "the checkpoint with the best measure",
     }
-    width = max(len(str(path)) for path in made)
-    lines += [f"  {path!s:<{width}}  {what}" for path, what in made.items() if path is not None]
+    there = {path: what for path, what in made.items() if path is not None and path.exists()}
+    width = max(len(str(path)) for path in there)
+    lines += [f"  {path!s:<{width}}  {what}" for path, what in there.items()]
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

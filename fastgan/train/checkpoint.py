@@ -22,6 +22,7 @@ from fastgan.train.files import write_atomic
 from fastgan.train.state import TrainState
 
 SUFFIX = ".pt"
+BEST = f"best{SUFFIX}"
 _SEAL = b"fastgan checkpoint 1, SHA-256 of all before this: "
 _DIGEST_SIZE = 64
 _ZIP_START, _ZIP_END, _ZIP_END_SIZE = b"PK\3\4", b"PK\5\6", 22
@@ -31,6 +32,10 @@ class CheckpointError(FastganError):
     """A checkpoint can't be found, read or written; the message says why and what is left."""
 
 
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint isn't what was written: it ends early, was changed, or never was one. Another may be intact."""
+
+
 class Checkpoint(NamedTuple):
     """config: which run it belongs to. state: for `TrainState.load_state_dict`."""
 
@@ -38,12 +43,32 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]
 
 
+class Found(NamedTuple):
+    """A checkpoint and where it was. damaged: why newer ones were passed over, by their paths."""
+
+    path: Path
+    saved: Checkpoint
+    damaged: dict[Path, DamagedCheckpoint]
+
+
 def save_checkpoint(folder: Path, config: RunConfig, state: TrainState, *, keep: int) -> Path:
     """Writes `folder/NIMG.pt` and removes all but the newest `keep`. Returns its path.
 
     Raises CheckpointError if it can't be written (a full disk); the older ones stay then.
     """
-    path = folder / f"{state.nimg:09d}{SUFFIX}"
+    path = _write(folder / f"{state.nimg:09d}{SUFFIX}", config, state)
+    for old in list_checkpoints(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def save_best(folder: Path, config: RunConfig, state: TrainState) -> Path:
+    """Writes `folder/best.pt`, which `save_checkpoint` neither counts nor removes. Raises CheckpointError."""
+    return _write(folder / BEST, config, state)
+
+
+def _write(path: Path, config: RunConfig, state: TrainState) -> Path:
+    folder = path.parent
     buffer = io.BytesIO()
     torch.save({"config": config.to_plain(), "state": state.state_dict()}, buffer)
     try:
@@ -56,15 +81,14 @@ def save_checkpoint(folder: Path, config: RunConfig, state: TrainState, *, keep:
             f"The checkpoint {str(path)!r} can't be written ({error.strerror or error}), so training "
             f"stopped: {left}; make room and go on with --resume."
         ) from error
-    for old in list_checkpoints(folder)[:-keep]:
-        old.unlink(missing_ok=True)
     return path
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Reads a checkpoint, its tensors on the CPU. Runs no code from the file.
 
-    Raises CheckpointError if it's missing, truncated, damaged, not ours, or holds more than that.
+    Raises DamagedCheckpoint if it's truncated, damaged or not ours; CheckpointError if it's missing, or holds
+    more than that.
     """
     try:
         content = path.read_bytes()
@@ -101,6 +125,30 @@ def restore(state: TrainState, saved: Checkpoint, path: Path) -> None:
         ) from error
 
 
+def load_newest(folder: Path) -> Found | None:
+    """The newest intact checkpoint in `folder`, None if there are none at all.
+
+    Raises CheckpointError if there are some and all are damaged.
+    """
+    damaged: dict[Path, DamagedCheckpoint] = {}
+    for path in reversed(list_checkpoints(folder)):
+        try:
+            return Found(path, load_checkpoint(path), damaged)
+        except DamagedCheckpoint as error:
+            damaged[path] = error
+    if damaged:
+        raise CheckpointError(
+            f"None of the {len(damaged)} checkpoints in {str(folder)!r} is intact (the newest: "
+            f"{next(iter(damaged.values()))}): restore one from a copy, or start another run in a new --out folder."
+        )
+    return None
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged checkpoint, so that it's no longer taken for one. Returns its new path."""
+    return path.rename(path.with_name(f"{path.name}.damaged"))
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, the fewest images first."""
     return sorted(
@@ -124,12 +172,12 @@ def _check_seal(path: Path, content: bytes) -> None:
     if content[-_DIGEST_SIZE - len(_SEAL) : -_DIGEST_SIZE] == _SEAL:
         if hashlib.sha256(memoryview(content)[:-_DIGEST_SIZE]).hexdigest().encode() == digest:
             return
-        problem = "is damaged: its checksum doesn't fit"
+        problem = "is damaged: its checksum doesn't fit."
     elif _ends_early(content):
-        problem = "is truncated: it ends before its checksum"
+        problem = "is truncated: it ends before its checksum."
     else:
-        raise CheckpointError(f"{str(path)!r} isn't a checkpoint of fastgan, and wasn't opened.")
-    raise CheckpointError(f"The checkpoint {str(path)!r} {problem}; remove it to use the one before it.")
+        raise DamagedCheckpoint(f"{str(path)!r} isn't a checkpoint of fastgan, and wasn't opened.")
+    raise DamagedCheckpoint(f"The checkpoint {str(path)!r} {problem}")
 
 
 def _ends_early(content: bytes) -> bool:

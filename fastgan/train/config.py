@@ -20,12 +20,12 @@ class ConfigError(FastganError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run goes, as opposed to what it learns: none of this changes the trained weights."""
+    """How a run goes, as opposed to what it learns: none of this changes the trained weights but for rounding."""
 
     out: str | None = None
     """Folder for all that the run makes; None takes runs/RECIPE."""
     resume: bool = False
-    """Go on with the run in --out, with its saved settings."""
+    """Go on with the run in --out, with its saved settings; start it if nothing is there yet."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes a CUDA device if there is one."""
     log_every: int = 1_000
@@ -36,11 +36,26 @@ class RunOptions:
     """Images between two checkpoints."""
     keep: int = 3
     """How many of the newest checkpoints to keep."""
+    measure_every: int = 0
+    """Images between two measures of the samples, the best of which is kept in best.pt; 0 measures at the end."""
+    workers: int | None = None
+    """Threads that prepare the coming batches; 0 for none, None for one per core if images are read from disk."""
+    compile: Literal["off", "step"] = "off"
+    """Whether torch.compile makes one graph of each update: slow to start, and faster on a GPU."""
 
     def __post_init__(self) -> None:
-        for option in ("log_every", "samples_every", "checkpoint_every", "keep"):
-            if (value := getattr(self, option)) < 1:
-                raise ConfigError(f"--{option.replace('_', '-')} must be at least 1, but {value} came.")
+        least = {
+            "log_every": 1,
+            "samples_every": 1,
+            "checkpoint_every": 1,
+            "keep": 1,
+            "measure_every": 0,
+            "workers": 0,
+        }
+        for option, limit in least.items():
+            value = getattr(self, option)
+            if value is not None and value < limit:
+                raise ConfigError(f"--{option.replace('_', '-')} must be at least {limit}, but {value} came.")
 
 
 @dataclass(frozen=True)

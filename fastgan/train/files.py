@@ -13,7 +13,7 @@ def write_atomic(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     They go to a temporary file beside `path`, which is synced to the disk and renamed. An OSError leaves an
     older file at `path` as it was and removes the temporary one.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_of(path)
     try:
         with open(temporary, "wb") as file:
             for part in parts:
@@ -25,6 +25,11 @@ def write_atomic(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def temporary_of(path: Path) -> Path:
+    """Where `write_atomic` keeps what is to become `path`."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,9 @@ from torch import Tensor
 from fastgan.train.files import write_atomic
 
 Row = dict[str, float]
-"""step, nimg, seconds, images_per_second, and the mean of each loss and statistic since the row before."""
+"""step, nimg, seconds, images_per_second, waiting (share of the time that steps waited for data, 0 to 1), skipped
+(updates left out so far), the mean of each loss and statistic since the row before, and measures ("measure/…").
+"""
 
 
 class MeanStats:
@@ -44,9 +46,15 @@ class RunLog:
         self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
         self._board = _tensorboard(tensorboard, nimg)
         self._last_nimg, self._last_seconds = (rows[-1]["nimg"], rows[-1]["seconds"]) if rows else (0.0, 0.0)
+        self._last_waited = 0.0
 
-    def write(self, *, step: int, nimg: int, seconds: float, means: Row) -> Row:
-        """Appends and returns the row."""
+    def write(
+        self, *, step: int, nimg: int, seconds: float, waited: float, skipped: int, figures: Row
+    ) -> Row:
+        """Appends and returns the row.
+
+        waited: seconds that steps have waited for data in this process. figures: what TensorBoard gets too.
+        """
         elapsed = max(seconds - self._last_seconds, 1e-9)
         speed = (nimg - self._last_nimg) / elapsed
         row = {
@@ -54,13 +62,15 @@ class RunLog:
             "nimg": nimg,
             "seconds": round(seconds, 3),
             "images_per_second": round(speed, 1),
+            "waiting": round(min((waited - self._last_waited) / elapsed, 1.0), 4),
+            "skipped": skipped,
         }
-        row |= means
+        row |= figures
         self._file.write(_line(row))
         self._file.flush()
-        self._last_nimg, self._last_seconds = nimg, seconds
+        self._last_nimg, self._last_seconds, self._last_waited = nimg, seconds, waited
         if self._board is not None:
-            for name, value in means.items():
+            for name, value in figures.items():
                 self._board.add_scalar(name, value, nimg, walltime=time.time())
         return row
 
@@ -90,4 +100,6 @@ def _tensorboard(folder: Path, nimg: int) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=nimg + 1 if nimg else None)
+    return SummaryWriter(
+        str(folder), purge_step=nimg + 1
+    )  # what is repeated replaces what a killed process left

@@ -1,36 +1,49 @@
-"""The loop: opens the data and the run's folder, takes steps, logs, draws, saves, and ends with a report."""
+"""The loop: opens the data and the run's folder, takes steps, logs, draws, measures, saves, and ends with a report."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
-from fastgan.data import ImageDataset, batch_indices, open_dataset, to_float
+from fastgan.data import BatchLoader, ImageDataset
+from fastgan.errors import FastganError
 from fastgan.recipes import Batch, Recipe
-from fastgan.train.checkpoint import load_checkpoint, restore, save_checkpoint
-from fastgan.train.config import ConfigError, RunConfig, RunOptions, save_config
+from fastgan.train.callbacks import Callback
+from fastgan.train.checkpoint import save_best, save_checkpoint
+from fastgan.train.config import RunConfig, RunOptions
 from fastgan.train.curves import require_plotting
+from fastgan.train.distributed import World, join_world
 from fastgan.train.log import MeanStats, RunLog
-from fastgan.train.measures import Measures, measure
+from fastgan.train.measures import Measures, main_measure, measure
 from fastgan.train.progress import TrainingProgress
 from fastgan.train.report import write_report
+from fastgan.train.resume import open_data, open_state
 from fastgan.train.run_dir import RunDir
 from fastgan.train.samples import save_grid
 from fastgan.train.state import TrainState, derive_seed
-from fastgan.train.step import NonFiniteLoss, batches_per_step, parameters_are_finite, train_step
+from fastgan.train.step import TooManySkips, TrainStep, parameters_are_finite
 from fastgan.train.stop import StopRequest, stop_on_signals
 
 GRID_ROWS = GRID_COLUMNS = 8
 
 
+class NonFiniteWeights(FastganError):
+    """A weight became infinite or NaN; such a state is never saved."""
+
+
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left behind. stopped_by: the signal that ended it early, None if it reached its images."""
+    """What a run left behind. stopped_by: the signal that ended it early, None if none did."""
 
     run: RunDir
     config: RunConfig
@@ -40,136 +53,236 @@ class RunResult:
     stopped_by: signal.Signals | None
 
 
-def train(recipe: Recipe, options: RunOptions, *, console: Console | None = None) -> RunResult:
+def train(
+    recipe: Recipe,
+    options: RunOptions | None = None,
+    *,
+    dataset: ImageDataset | None = None,
+    callbacks: Sequence[Callback] = (),
+    console: Console | Literal["auto"] | None = "auto",
+    **more: Any,
+) -> RunResult:
     """Trains `recipe`, or goes on with the run in `options.out`, until `recipe.images` images were shown.
 
-    SIGINT and SIGTERM end it after the current step; the report and a checkpoint are written either way.
+    SIGINT, SIGTERM and `Run.stop` end it after the current step; the report and a checkpoint are written either
+    way. Under torchrun every process calls it alike; the first one writes.
 
-    Raises a FastganError: DataError (data), RecipeError and ConfigError (settings), RunDirError (folder),
-    CheckpointError (unreadable, or can't be written), NonFiniteLoss, ReportError (matplotlib is missing).
+    Args:
+        options: how the run goes; `more` are its fields by name, and win: `train(recipe, out="runs/mine")`.
+        dataset: takes the place of the one that `recipe.data` names.
+        callbacks: called in this order.
+        console: where progress is shown; "auto" is standard output, None is nowhere.
+
+    Raises:
+        FastganError: DataError (data), RecipeError and ConfigError (settings), RunDirError (folder),
+            CheckpointError (unreadable, or can't be written), TooManySkips and NonFiniteWeights (training
+            diverged), ReportError (matplotlib is missing), RankLost and OtherRankFailed (another process).
+        TypeError: an unknown option.
     """
-    console = console or Console()
+    options = dataclasses.replace(options or RunOptions(), **more)
     require_plotting()
-    device = choose_device(options.device)
-    run = RunDir(Path(options.out or f"runs/{recipe.name}"))
-    saved_config = run.saved_config() if options.resume else None
-    dataset = open_dataset(recipe.data, resolution=recipe.resolution)
-    config = RunConfig.of(recipe, dataset)
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices), stop_on_signals() as stop:
-        if saved_config is None:
-            run.create()
-            state = TrainState.create(recipe, config.images, device=device)
-        else:
-            saved_config.check_resumable(config)
-            state = _restored(run, config, device)
-        save_config(run.config, config)
-        _announce(console, run, config, dataset, state, str(device))
-        session = _Session(run, config, options, dataset, state, stop, device)
-        session.run_to_end(console)
-        if stop.signal is not None:
-            console.print(
-                f"Stopped by {stop.signal.name}, the run can go on with --resume.",
-                markup=False,
-                highlight=False,
-            )
-        return _finish(session)
+    with join_world(options.device) as world:
+        shown = Console() if console == "auto" else console
+        if shown is None or not world.is_main:
+            shown = Console(quiet=True, force_terminal=False)
+        recipe = world.broadcast(recipe)  # with --resume its settings come from rank 0's disk
+        dataset, config = open_data(recipe, dataset, world)
+        devices = [world.device] if world.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), stop_on_signals() as stop:
+            folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
+            state, news = open_state(folder, config, world, resume=options.resume)
+            _announce(shown, folder, config, dataset, state, world, news)
+            run = Run(folder, config, options, dataset, state, world, callbacks, stop)
+            return run.to_the_end(shown)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device for "auto", "cpu" or "cuda". Raises ConfigError for "cuda" where torch sees none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda was asked for, but torch sees no CUDA device: see fastgan doctor.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+@dataclass(eq=False)
+class Run:
+    """A run under way.
 
+    folder: where it writes. config: recipe and data. state: networks, optimisers and counters, live.
+    world: this process among those of the run.
+    """
 
-def load_batch(dataset: ImageDataset, *, seed: int, start: int, count: int, device: torch.device) -> Batch:
-    """The `count` images from position `start` of the run's endless shuffled sequence."""
-    real, labels = dataset.batch(batch_indices(len(dataset), seed=seed, start=start, count=count))
-    return Batch(to_float(real.to(device)), labels.to(device))
-
-
-@dataclass
-class _Session:
-    run: RunDir
+    folder: RunDir
     config: RunConfig
     options: RunOptions
     dataset: ImageDataset
     state: TrainState
-    stop: StopRequest
-    device: torch.device
+    world: World
+    _callbacks: Sequence[Callback]
+    _stop: StopRequest
 
-    def run_to_end(self, console: Console) -> None:
-        """Steps until the images are shown or a signal came; the last state is in a checkpoint afterwards."""
-        state, recipe, options = self.state, self.config.recipe, self.options
-        players = recipe.players()
-        log = RunLog(self.run.log, tensorboard=self.run.tensorboard, nimg=state.nimg)
-        means = MeanStats()
+    def __post_init__(self) -> None:
+        self._means = MeanStats()
+        self._log: RunLog | None = None
+        self._measured: tuple[int, Measures] | None = None
+        self._saved_at = self.state.nimg if self.state.nimg else -1  # only a restored state has images
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.config.recipe
+
+    def stop(self) -> None:
+        """Ends the run after the current step, with a checkpoint and the report; it can be resumed."""
+        self._stop.called = True
+
+    def to_the_end(self, console: Console) -> RunResult:
+        """Steps until the images are shown or an end was asked for, saves the last state, and reports."""
+        state, recipe, world = self.state, self.recipe, self.world
+        failure: TooManySkips | None = None
+        step = TrainStep(state, compile=self.options.compile, world=world)
         began = time.monotonic() - state.seconds
-        saved_at = state.nimg if self.run.latest_checkpoint else -1
-        if state.nimg == 0:
-            self.draw(self.run.grid(0))
-        with TrainingProgress(console, total=recipe.images, done=state.nimg) as progress:
-            try:
-                while state.nimg < recipe.images and self.stop.signal is None:
+        with contextlib.ExitStack() as stack:
+            batches = stack.enter_context(self._loader())
+            if world.is_main:
+                self._log = RunLog(self.folder.log, tensorboard=self.folder.tensorboard, nimg=state.nimg)
+                stack.callback(self._log.close)
+            self._tell("on_start")
+            if state.nimg == 0:
+                self._draw(self.folder.grid(0))
+            progress = TrainingProgress(console, total=recipe.images, done=state.nimg)
+            with progress:
+                while state.nimg < recipe.images and not world.any(self._stop.came):
                     before = state.nimg
-                    means.add(train_step(state, players, self.next_batches(batches_per_step(players))))
+                    try:
+                        stats = step([Batch(*next(batches)) for _ in range(step.batches)])
+                    except TooManySkips as error:
+                        failure = error
+                        break
                     state.seconds = time.monotonic() - began
-                    save_now = _crossed(before, state.nimg, options.checkpoint_every)
-                    if save_now or _crossed(before, state.nimg, options.log_every):
-                        progress.losses(self.log_row(log, means))
-                    if _crossed(before, state.nimg, options.samples_every):
-                        self.draw(self.run.grid(state.nimg))
-                    if save_now:
-                        self.checkpoint()
-                        saved_at = state.nimg
+                    self._means.add(stats)
+                    self._tell("on_step", stats)
+                    self._after_step(before, batches, progress)
                     progress.advance(state.nimg)
-                if saved_at != state.nimg:
-                    self.log_row(log, means)
-                    self.checkpoint()
-            finally:
-                log.close()
+                if self._saved_at != state.nimg:
+                    self._row(batches)
+                    self._checkpoint()
+        self._agree_on_the_end(console)
+        result = self._finish()
+        if failure is not None:
+            raise failure
+        return result
 
-    def next_batches(self, count: int) -> list[Batch]:
-        size, seed = self.config.recipe.batch, self.config.recipe.seed
-        starts = [self.state.nimg + i * size for i in range(count)]
-        return [load_batch(self.dataset, seed=seed, start=s, count=size, device=self.device) for s in starts]
+    def _loader(self) -> BatchLoader:
+        return BatchLoader(
+            self.dataset,
+            seed=self.recipe.seed,
+            start=self.state.nimg,
+            batch=self.recipe.batch,
+            device=self.world.device,
+            rank=self.world.rank,
+            size=self.world.size,
+            workers=self.options.workers,
+        )
 
-    def log_row(self, log: RunLog, means: MeanStats) -> dict[str, float]:
+    def _after_step(self, before: int, batches: BatchLoader, progress: TrainingProgress) -> None:
+        """Whatever is due: measures, a row of the log, a grid, a checkpoint. All ranks decide alike."""
+        options, now = self.options, self.state.nimg
+        measure_now = options.measure_every > 0 and _crossed(before, now, options.measure_every)
+        save_now = _crossed(before, now, options.checkpoint_every)
+        if measure_now or save_now or _crossed(before, now, options.log_every):
+            progress.row(self._row(batches, self._measure_and_keep_best() if measure_now else {}))
+        if _crossed(before, now, options.samples_every):
+            self._draw(self.folder.grid(now))
+        if save_now:
+            self._checkpoint()
+
+    def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
         state = self.state
-        return log.write(step=state.step, nimg=state.nimg, seconds=state.seconds, means=means.take())
+        figures = self.world.mean(self._means.take())
+        figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
+        if self._log is None:
+            return {}
+        row = self._log.write(
+            step=state.step,
+            nimg=state.nimg,
+            seconds=state.seconds,
+            waited=batches.waited,
+            skipped=sum(state.skipped.values()),
+            figures=figures,
+        )
+        self._tell("on_log", row)
+        return row
 
-    def draw(self, path: Path) -> None:
-        recipe = self.config.recipe
-        seed = derive_seed(recipe.seed, "grid")
-        save_grid(path, recipe, self.state.sampler, seed=seed, rows=GRID_ROWS, columns=GRID_COLUMNS)
+    def _draw(self, path: Path) -> None:
+        if self.world.is_main:
+            seed = derive_seed(self.recipe.seed, "grid")
+            save_grid(path, self.recipe, self.state.sampler, seed=seed, rows=GRID_ROWS, columns=GRID_COLUMNS)
+            self._tell("on_samples", path)
 
-    def checkpoint(self) -> None:
+    def _measure(self) -> Measures:
+        """Measures of the present state, taken once."""
+        if not self.world.is_main:
+            return {}
+        if self._measured is None or self._measured[0] != self.state.nimg:
+            self._measured = self.state.nimg, measure(self.recipe, self.state.sampler, self.dataset)
+            self._tell("on_measure", self._measured[1])
+        return self._measured[1]
+
+    def _measure_and_keep_best(self) -> Measures:
+        measures, state = self._measure(), self.state
+        name = main_measure(measures)
+        if name is not None and (state.best is None or measures[name] < state.best[name]):
+            state.best = {name: measures[name], "nimg": state.nimg}
+            self._check_finite()
+            self._tell("on_checkpoint", save_best(self.folder.checkpoints, self.config, state))
+        return measures
+
+    def _checkpoint(self) -> None:
+        self._saved_at = self.state.nimg
+        if self.world.is_main:
+            self._check_finite()
+            path = save_checkpoint(self.folder.checkpoints, self.config, self.state, keep=self.options.keep)
+            self._tell("on_checkpoint", path)
+
+    def _check_finite(self) -> None:
         if not parameters_are_finite(self.state):
-            raise NonFiniteLoss(
+            raise NonFiniteWeights(
                 f"A weight became infinite or NaN before {self.state.nimg:,} images, so training stopped: "
                 f"the checkpoints written before are intact; a lower --lr or another --seed may help."
             )
-        save_checkpoint(self.run.checkpoints, self.config, self.state, keep=self.options.keep)
 
+    def _agree_on_the_end(self, console: Console) -> None:
+        """A signal that came to one rank ended all."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if self.world.any(self._stop.signal == number):
+                self._stop.signal = number
+        if self._stop.came:
+            cause = self._stop.signal.name if self._stop.signal is not None else "a callback"
+            text = f"Stopped by {cause}, the run can go on with --resume."
+            console.print(text, markup=False, highlight=False)
 
-def _restored(run: RunDir, config: RunConfig, device: torch.device) -> TrainState:
-    """The state of the newest checkpoint, or the first state if the run ended before its first checkpoint."""
-    state = TrainState.create(config.recipe, config.images, device=device)
-    if (path := run.latest_checkpoint) is not None:
-        saved = load_checkpoint(path)
-        saved.config.check_resumable(config)
-        restore(state, saved, path)
-    return state
+    def _finish(self) -> RunResult:
+        state, folder = self.state, self.folder
+        self._draw(folder.samples)
+        measures = self.world.broadcast(self._measure())
+        if self.world.is_main:
+            write_report(folder, self.config, nimg=state.nimg, seconds=state.seconds, measures=measures)
+        result = RunResult(folder, self.config, state.nimg, state.seconds, measures, self._stop.signal)
+        self._tell("on_end", result)
+        return result
+
+    def _tell(self, event: str, *news: dict[str, Tensor] | dict[str, float] | Path | RunResult) -> None:
+        for callback in self._callbacks:
+            getattr(callback, event)(self, *news)
 
 
 def _announce(
-    console: Console, run: RunDir, config: RunConfig, dataset: ImageDataset, state: TrainState, device: str
+    console: Console,
+    folder: RunDir,
+    config: RunConfig,
+    dataset: ImageDataset,
+    state: TrainState,
+    world: World,
+    news: list[str],
 ) -> None:
     recipe, images = config.recipe, config.images
     size = f"{images.channels}×{images.resolution}×{images.resolution}"
+    where = str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
     lines = [
-        f"{recipe.name} on {dataset.name} ({len(dataset):,} images of {size}), on {device}, into {run.root}"
+        f"{recipe.name} on {dataset.name} ({len(dataset):,} images of {size}), on {where}, into {folder.root}",
+        *news,
     ]
     if state.nimg >= recipe.images:
         lines.append(f"All {state.nimg:,} images have been shown; give a higher --images to go on.")
@@ -177,16 +290,6 @@ def _announce(
         lines.append(f"Resumed after {state.nimg:,} images.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _finish(session: _Session) -> RunResult:
-    session.draw(session.run.samples)
-    measures = measure(session.config.recipe, session.state.sampler, session.dataset)
-    write_report(
-        session.run, session.config, nimg=session.state.nimg, seconds=session.state.seconds, measures=measures
-    )
-    state = session.state
-    return RunResult(session.run, session.config, state.nimg, state.seconds, measures, session.stop.signal)
 
 
 def _crossed(before: int, after: int, every: int) -> bool:

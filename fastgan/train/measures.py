@@ -13,6 +13,12 @@ from fastgan.train.samples import sample_images
 from fastgan.train.state import derive_seed
 
 Measures = dict[str, float]
+"""Figures by name; which one says how good the samples are, `main_measure` tells."""
+
+
+def main_measure(measures: Measures) -> str | None:
+    """The figure by which one state is better than another, lower being better; None for data without one."""
+    return "kl_to_uniform" if "kl_to_uniform" in measures else None
 
 
 def measure(recipe: Recipe, networks: Networks, dataset: ImageDataset, *, samples: int = 2_000) -> Measures:

@@ -22,13 +22,13 @@ def duration(seconds: float) -> str:
 
 
 class TrainingProgress:
-    """A context that shows images shown, images/s, losses and time left."""
+    """A context that shows images shown, images/s, time left, time spent waiting for data, and losses."""
 
     def __init__(self, console: Console, *, total: int, done: int) -> None:
         """total: images to show in all. done: images shown before this process."""
         self._console, self._total, self._done = console, total, done
         self._began = self._printed = time.monotonic()
-        self._losses = ""
+        self._row = ""
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (
@@ -61,15 +61,21 @@ class TrainingProgress:
                 soft_wrap=True,
             )
 
-    def losses(self, row: Row) -> None:
-        """Shows the losses of a log row from now on."""
-        parts = [
+    def row(self, row: Row) -> None:
+        """Shows the losses of a log row from now on, the share of time spent waiting for data, and skipped updates.
+
+        Nothing changes for an empty row: the log is kept elsewhere.
+        """
+        if not row:
+            return
+        losses = [
             f"{name.removeprefix('loss/')} {value:.2f}" for name, value in row.items() if "loss/" in name
         ]
-        self._losses = "  ".join(parts)
+        self._row = f"  data {row['waiting']:.1%}"
+        self._row += f"  loss {'  '.join(losses)}" if losses else ""
+        self._row += f"  skipped {row['skipped']:,}" if row["skipped"] else ""
 
     def _text(self, nimg: int) -> str:
         speed = (nimg - self._done) / max(time.monotonic() - self._began, 1e-9)
         left = max(self._total - nimg, 0) / max(speed, 1e-9)
-        text = f"{speed:,.0f} images/s  {duration(left)} left"
-        return f"{text}  loss {self._losses}" if self._losses else text
+        return f"{speed:,.0f} images/s  {duration(left)} left{self._row}"

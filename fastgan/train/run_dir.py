@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastgan.errors import FastganError
-from fastgan.train.checkpoint import CheckpointError, list_checkpoints, load_checkpoint
+from fastgan.train.checkpoint import (
+    BEST,
+    CheckpointError,
+    Found,
+    list_checkpoints,
+    load_checkpoint,
+    load_newest,
+)
 from fastgan.train.config import RunConfig, load_config
+from fastgan.train.files import temporary_of
 
 
 class RunDirError(FastganError):
@@ -64,11 +72,15 @@ class RunDir:
         found = list_checkpoints(self.checkpoints)
         return found[-1] if found else None
 
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.checkpoints / BEST
+
     def create(self) -> None:
         """Makes the folder. Raises RunDirError if something is in it already."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            taken = any(not entry.name.endswith(".tmp") for entry in self.root.iterdir())
+            taken = self._taken()
         except OSError as error:
             raise RunDirError(
                 f"The output folder {str(self.root)!r} can't be made ({error.strerror or error}): "
@@ -80,27 +92,44 @@ class RunDir:
                 f"or choose another --out."
             )
 
-    def saved_config(self) -> RunConfig:
-        """The configuration of the run in this folder. Raises RunDirError if there is no run in it."""
+    def saved_config(self) -> RunConfig | None:
+        """The configuration of the run in this folder, None if nothing was written there yet.
+
+        Raises RunDirError if the folder holds something that is no run; CheckpointError, ConfigError or
+        RecipeError if the run in it can't be read.
+        """
         if self.config.exists():
             return load_config(self.config)
-        if (checkpoint := self.latest_checkpoint) is not None:
-            return load_checkpoint(checkpoint).config
-        raise RunDirError(
-            f"There is no run to resume in {str(self.root)!r}: check --out, or leave out --resume."
-        )
+        if (found := load_newest(self.checkpoints)) is not None:
+            return found.saved.config
+        if self.root.exists() and (not self.root.is_dir() or self._taken()):
+            raise RunDirError(
+                f"There is no run to resume in {str(self.root)!r}, but something else is: check --out."
+            )
+        return None
+
+    def tidy(self) -> None:
+        """Removes the half-written files that a killed process left."""
+        for folder in (self.root, self.checkpoints, self.grids):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+
+    def _taken(self) -> bool:
+        """Whether anything is in the folder but the half-written configuration of a run killed at its start."""
+        unfinished = temporary_of(self.config).name
+        return any(entry.name != unfinished for entry in self.root.iterdir())
 
 
-def find_checkpoint(path: Path) -> Path:
-    """`path` itself if it's a file, else the newest checkpoint of the run in the folder `path`.
+def find_checkpoint(path: Path) -> Found:
+    """The checkpoint `path` if it's a file, else the newest intact one of the run in the folder `path`.
 
-    Raises CheckpointError if there is none.
+    Raises CheckpointError if there is none, or what `load_checkpoint` raises for a file.
     """
     if path.is_dir():
-        found = list_checkpoints(path / "checkpoints") or list_checkpoints(path)
-        if not found:
+        found = load_newest(path / "checkpoints") or load_newest(path)
+        if found is None:
             raise CheckpointError(f"There is no checkpoint in the folder {str(path)!r}.")
-        return found[-1]
+        return found
     if not path.exists():
         raise CheckpointError(f"There is no checkpoint {str(path)!r}.")
-    return path
+    return Found(path, load_checkpoint(path), {})

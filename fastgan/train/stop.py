@@ -10,9 +10,15 @@ from types import FrameType
 
 
 class StopRequest:
-    """signal: the signal that asked for an end, None while none did."""
+    """signal: the signal that asked for an end, None while none did. called: whether the program itself did."""
 
     signal: signal.Signals | None = None
+    called: bool = False
+
+    @property
+    def came(self) -> bool:
+        """Whether an end was asked for."""
+        return self.called or self.signal is not None
 
 
 @contextmanager

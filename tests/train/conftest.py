@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,14 +13,13 @@ from rich.console import Console
 
 from fastgan.data import InMemoryDataset
 from fastgan.recipes import GAN
-from fastgan.train.config import RunOptions
-from fastgan.train.loop import train
+from fastgan.train import train
 
 
 @pytest.fixture(autouse=True)
 def noise_data(monkeypatch):
     """`--data noise` opens 100 random 8×8 images without classes: nothing to load, nothing to measure."""
-    from fastgan.train import loop
+    from fastgan.train import resume
 
     def open_dataset(spec, **options):
         if spec != "noise":
@@ -24,8 +28,8 @@ def noise_data(monkeypatch):
         images = torch.randint(0, 256, (100, 1, 8, 8), generator=generator, dtype=torch.uint8)
         return InMemoryDataset("noise", images, torch.zeros(100, dtype=torch.int64))
 
-    original = loop.open_dataset
-    monkeypatch.setattr(loop, "open_dataset", open_dataset)
+    original = resume.open_dataset
+    monkeypatch.setattr(resume, "open_dataset", open_dataset)
 
 
 @pytest.fixture
@@ -36,16 +40,37 @@ def tiny():
 
 @pytest.fixture
 def run(tmp_path):
-    """Trains a recipe into `tmp_path/run` and returns the result; keyword arguments are RunOptions."""
+    """Trains a recipe into `tmp_path/run`; returns the result and what was shown. Keyword arguments are train's."""
 
     def run(recipe, *, out="run", **options):
         options = {"checkpoint_every": 100, "samples_every": 200, "log_every": 50} | options
         console = Console(file=io.StringIO(), width=200)
-        result = train(recipe, RunOptions(out=str(tmp_path / out), **options), console=console)
+        result = train(recipe, out=str(tmp_path / out), console=console, **options)
         result_text = console.file.getvalue()
         return result, result_text
 
     return run
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """Runs `fastgan` commands (see warm.py), all at the same time; returns the status and the output of each."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("warm.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    def run(*commands):
+        process.stdin.write(json.dumps(commands) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield run
+    process.stdin.close()
+    process.wait()
 
 
 @pytest.fixture

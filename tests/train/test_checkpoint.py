@@ -19,12 +19,14 @@ from fastgan.train.checkpoint import (
     CheckpointError,
     list_checkpoints,
     load_checkpoint,
+    load_newest,
     restore,
     save_checkpoint,
+    set_aside,
 )
 from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
-from fastgan.train.step import train_step
+from fastgan.train.step import TrainStep
 
 IMAGES = ImageSpec(1, 8)
 
@@ -41,8 +43,9 @@ def state(tiny):
 
 def trained(recipe, *, steps):
     state = TrainState.create(recipe, IMAGES)
+    step = TrainStep(state)
     for _ in range(steps):
-        train_step(state, recipe.players(), [Batch(torch.rand(16, 1, 8, 8), torch.zeros(16))])
+        step([Batch(torch.rand(16, 1, 8, 8), torch.zeros(16))])
     return state
 
 
@@ -54,7 +57,7 @@ def test_everything_comes_back(tmp_path, config, state, tiny, assert_same):
     fresh = TrainState.create(tiny, IMAGES)
     restore(fresh, saved, path)
     assert_same(fresh.state_dict(), state.state_dict())
-    assert set(saved.state) == {"networks", "ema", "optimizers", "step", "nimg", "seconds"}
+    assert set(saved.state) >= {"networks", "ema", "optimizers", "step", "nimg", "seconds", "skipped", "best"}
     assert (fresh.step, fresh.nimg) == (2, 32)
 
 
@@ -235,7 +238,38 @@ def test_a_leftover_temporary_file_is_no_checkpoint(tmp_path, config, state):
     path = save_checkpoint(tmp_path, config, state, keep=3)
     shutil.copy(path, tmp_path / ".000009999.pt.tmp")
     shutil.copy(path, tmp_path / "best.pt")
+    (tmp_path / "000000999.pt.damaged").touch()
     assert list_checkpoints(tmp_path) == [path]
+
+
+def test_the_newest_intact_one_is_found_and_the_damaged_ones_named(tmp_path, config, state):
+    assert load_newest(tmp_path) is None
+    paths = []
+    for nimg in (16, 160, 1600, 16_000):
+        state.nimg = nimg
+        paths.append(save_checkpoint(tmp_path, config, state, keep=9))
+    found = load_newest(tmp_path)
+    assert (found.path, found.saved.state["nimg"], found.damaged) == (paths[3], 16_000, {})
+    paths[3].write_bytes(bytes(1000))  # as a file system may leave it that lost power
+    paths[2].write_bytes(paths[2].read_bytes()[:-5])
+    found = load_newest(tmp_path)
+    assert (found.path, found.saved.state["nimg"]) == (paths[1], 160)
+    assert list(found.damaged) == [paths[3], paths[2]]
+    assert set_aside(paths[3]).name == "000016000.pt.damaged"
+    assert list(load_newest(tmp_path).damaged) == [paths[2]]
+    for path in paths[:2]:
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"None of the 3 checkpoints .*1600\.pt' is truncated"):
+        load_newest(tmp_path)
+
+
+def test_one_that_holds_too_much_is_no_reason_to_go_back(tmp_path, config, state, monkeypatch):
+    save_checkpoint(tmp_path, config, state, keep=3)
+    state.nimg += 16
+    monkeypatch.setattr(TrainState, "state_dict", lambda self: {"networks": Evil(tmp_path / "ran")})
+    save_checkpoint(tmp_path, config, state, keep=3)
+    with pytest.raises(CheckpointError, match="was refused"):
+        load_newest(tmp_path)
 
 
 def test_torch_still_ends_its_archive_as_we_seal_it(config, state):

@@ -15,12 +15,13 @@ import torch
 from fastgan.data import InMemoryDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import DCGAN
-from fastgan.train import loop
+from fastgan.train import loop, resume
 from fastgan.train.checkpoint import CheckpointError, list_checkpoints, load_checkpoint
-from fastgan.train.config import ConfigError
+from fastgan.train.config import ConfigError, save_config
 from fastgan.train.log import read_log
+from fastgan.train.loop import NonFiniteWeights
 from fastgan.train.run_dir import RunDirError, find_checkpoint
-from fastgan.train.step import NonFiniteLoss
+from fastgan.train.step import TooManySkips, TrainStep
 from fastgan.train.stop import stop_on_signals
 
 
@@ -38,14 +39,14 @@ def final_state(result):
 
 def interrupt_at(monkeypatch, images, number=signal.SIGTERM):
     """Sends this process a signal while the step that reaches `images` is under way."""
-    original = loop.train_step
+    original = TrainStep.__call__
 
-    def step(state, players, batches):
-        if state.nimg < images <= state.nimg + len(batches[0].real):
+    def step(self, batches):
+        if self.state.nimg < images <= self.state.nimg + len(batches[0].real):
             os.kill(os.getpid(), number)
-        return original(state, players, batches)
+        return original(self, batches)
 
-    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(TrainStep, "__call__", step)
 
 
 def test_a_run_leaves_all_it_promises(run, tiny):
@@ -56,7 +57,7 @@ def test_a_run_leaves_all_it_promises(run, tiny):
     assert [int(p.stem) for p in list_checkpoints(result.run.checkpoints)] == [208, 304, 320]
     assert [int(p.stem) for p in sorted(result.run.grids.iterdir())] == [0, 208]
     assert "gan on noise (100 images of 1×8×8), on cpu, into" in text
-    assert re.search(r"320 / 320 images +[\d,]+ images/s +0s left +loss D \d", text)
+    assert re.search(r"320 / 320 images +[\d,]+ images/s +0s left +data [\d.]+%  loss D \d", text)
 
 
 def test_log_rows_hold_means_by_name(run, tiny):
@@ -64,8 +65,10 @@ def test_log_rows_hold_means_by_name(run, tiny):
     rows = read_log(result.run.log)
     assert [row["nimg"] for row in rows] == [64, 112, 160, 208, 256, 304, 320]
     assert set(rows[0]) == {
-        "step", "nimg", "seconds", "images_per_second", "loss/D", "loss/G", "D(real)", "D(fake)",
+        "step", "nimg", "seconds", "images_per_second", "waiting", "skipped",
+        "loss/D", "loss/G", "gradient/D", "gradient/G", "D(real)", "D(fake)",
     }  # fmt: skip
+    assert all(0 <= row["waiting"] <= 1 and row["skipped"] == 0 for row in rows)
     assert all(0 < row["D(real)"] < 1 and row["loss/D"] > 0 for row in rows)
 
 
@@ -107,7 +110,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(run, tiny, monkeypatch, kind, im
     if kind == "dcgan":
         shared = {name: getattr(tiny, name) for name in ("data", "batch", "images", "z_dim", "ema")}
         tiny = DCGAN(**shared, ngf=4, ndf=4)
-        monkeypatch.setattr(loop, "open_dataset", lambda spec, **_: noise16())
+        monkeypatch.setattr(resume, "open_dataset", lambda spec, **_: noise16())
     unbroken = run(tiny, out="unbroken")[0]
     interrupt_at(monkeypatch, images)
     broken, text = run(tiny)
@@ -234,7 +237,7 @@ def test_resuming_with_another_setting_is_refused_by_name(run, tiny, change, nam
 
 def test_resuming_with_another_recipe_is_refused(run, tiny, monkeypatch):
     run(tiny)
-    monkeypatch.setattr(loop, "open_dataset", lambda spec, **_: noise16())
+    monkeypatch.setattr(resume, "open_dataset", lambda spec, **_: noise16())
     with pytest.raises(ConfigError, match="recipe gan, but dcgan came"):
         run(DCGAN(data="noise"), resume=True)
 
@@ -244,7 +247,7 @@ def test_resuming_on_other_data_is_refused(run, tiny, monkeypatch):
     other = InMemoryDataset(
         "noise", torch.zeros(100, 1, 8, 8, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64)
     )
-    monkeypatch.setattr(loop, "open_dataset", lambda spec, **_: other)
+    monkeypatch.setattr(resume, "open_dataset", lambda spec, **_: other)
     with pytest.raises(
         ConfigError, match="started on the data set 'noise', but --data noise holds other images"
     ):
@@ -259,16 +262,37 @@ def test_a_checkpoint_of_another_run_is_refused(run, tiny):
         run(tiny, out="a", resume=True)
 
 
-def test_a_damaged_newest_checkpoint_is_named(run, tiny):
-    result, _ = run(tiny)
-    path = result.run.latest_checkpoint
+def damage(path):
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(
-        CheckpointError, match=r"000000320.pt' is truncated.*remove it to use the one before it"
-    ):
-        run(tiny, resume=True)
-    path.unlink()
-    assert run(tiny, resume=True)[0].nimg == 320
+
+
+def test_a_damaged_newest_checkpoint_is_put_aside_and_the_one_before_it_taken(run, tiny, assert_same):
+    result, _ = run(tiny)
+    state, content = final_state(result), {}
+    for path in list_checkpoints(result.run.checkpoints)[1:]:
+        damage(path)
+        content[path.name] = path.read_bytes()
+    resumed, text = run(tiny, resume=True)
+    for name, before in content.items():
+        assert f"{name}' is truncated: it ends before its checksum. It was renamed to {name}.damaged" in text
+        assert (result.run.checkpoints / f"{name}.damaged").read_bytes() == before
+    assert "Resumed after 208 images" in text
+    assert_same(final_state(resumed), state)
+
+
+def test_only_damaged_checkpoints_are_an_error_and_stay(run, tiny):
+    result, _ = run(tiny)
+    paths = list_checkpoints(result.run.checkpoints)
+    for path in paths:
+        damage(path)
+    result.run.config.unlink()  # with or without it
+    for _ in range(2):
+        with pytest.raises(
+            CheckpointError, match=r"None of the 3 checkpoints in .* is intact \(the newest: .*320"
+        ):
+            run(tiny, resume=True)
+        assert list_checkpoints(result.run.checkpoints) == paths
+        save_config(result.run.config, result.config)
 
 
 def test_a_folder_with_something_in_it_is_refused_untouched(run, tiny, tmp_path):
@@ -286,11 +310,60 @@ def test_a_folder_that_cannot_be_made_is_named(run, tiny, tmp_path):
         run(tiny)
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_resuming_nothing_is_refused(run, tiny, tmp_path, make):
+def half_made(path):
+    path.mkdir()
+    (path / ".config.json.tmp").write_text('{"recipe')
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), half_made])
+def test_resuming_nothing_starts_from_the_beginning(run, tiny, tmp_path, make, assert_same):
     make(tmp_path / "run")
+    result, text = run(tiny, resume=True)
+    assert f"Nothing is in {tmp_path / 'run'} yet to resume: starting from the beginning." in text
+    assert_same(final_state(result), final_state(run(tiny, out="other")[0]))
+    assert "starting" not in run(tiny, resume=True)[1]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "thesis.tmp", ".thesis.tmp"])
+def test_resuming_where_something_else_lies_is_refused_untouched(run, tiny, tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("precious")
+    with pytest.raises(
+        RunDirError, match=r"There is no run to resume in .*, but something else is: check --out"
+    ):
+        run(tiny, resume=True)
+    with pytest.raises(RunDirError, match="isn't empty"):
+        run(tiny)
+    assert [(p.name, p.read_text()) for p in (tmp_path / "run").iterdir()] == [(name, "precious")]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(run, tiny, tmp_path):
+    (tmp_path / "run").write_text("a file")
     with pytest.raises(RunDirError, match="There is no run to resume in"):
         run(tiny, resume=True)
+
+
+def test_a_process_that_torchrun_restarted_goes_on(run, tiny, monkeypatch):
+    interrupt_at(monkeypatch, 100)
+    run(tiny)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    with pytest.raises(RunDirError, match="isn't empty"):
+        run(tiny)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert "Resumed after 112 images" in run(tiny)[1]
+
+
+def test_half_written_files_of_a_killed_process_are_removed(run, tiny):
+    result, _ = run(tiny)
+    litter = [
+        result.run.checkpoints / ".000000999.pt.tmp",
+        result.run.grids / ".000000200.png.123.tmp",
+        result.run.root / ".samples.png.123.tmp",
+    ]
+    for path in litter:
+        path.write_text("half")
+    run(tiny, resume=True)
+    assert not any(path.exists() for path in litter)
 
 
 def test_a_broken_config_is_named(run, tiny):
@@ -303,22 +376,22 @@ def test_a_broken_config_is_named(run, tiny):
 
 def test_exploding_training_stops_and_keeps_the_checkpoints(run, tiny):
     explosive = dataclasses.replace(tiny, lr=1e30, images=3200)
-    with pytest.raises(NonFiniteLoss, match="training stopped: the checkpoints written before are intact"):
+    with pytest.raises((TooManySkips, NonFiniteWeights), match="so training stopped"):
         run(explosive, checkpoint_every=16)
 
 
 def test_a_weight_that_is_not_finite_is_never_saved(run, tiny, monkeypatch):
-    original = loop.train_step
+    original = TrainStep.__call__
 
-    def step(state, players, batches):
-        stats = original(state, players, batches)
-        if state.nimg == 112:
+    def step(self, batches):
+        stats = original(self, batches)
+        if self.state.nimg == 112:
             with torch.no_grad():
-                next(state.networks["G"].parameters()).fill_(float("nan"))
+                next(self.state.networks["G"].parameters()).fill_(float("nan"))
         return stats
 
-    monkeypatch.setattr(loop, "train_step", step)
-    with pytest.raises(NonFiniteLoss, match="A weight became infinite or NaN before 112 images"):
+    monkeypatch.setattr(TrainStep, "__call__", step)
+    with pytest.raises(NonFiniteWeights, match="A weight became infinite or NaN before 112 images"):
         run(tiny, checkpoint_every=56)
     (last,) = list_checkpoints(loop.RunDir(tmp_run(run, tiny)).checkpoints)
     assert last.stem == "000000064"
@@ -342,8 +415,8 @@ def test_missing_matplotlib_is_said_before_anything_is_made(run, tiny, tmp_path,
 def test_finding_a_checkpoint(run, tiny, tmp_path):
     result, _ = run(tiny)
     newest = result.run.latest_checkpoint
-    assert find_checkpoint(newest) == find_checkpoint(result.run.root) == newest
-    assert find_checkpoint(result.run.checkpoints) == newest
+    for path in (newest, result.run.root, result.run.checkpoints):
+        assert find_checkpoint(path).path == newest
     with pytest.raises(CheckpointError, match="There is no checkpoint in the folder"):
         find_checkpoint(result.run.grids)
     with pytest.raises(CheckpointError, match=r"There is no checkpoint '.*nowhere'"):
