@@ -18,7 +18,8 @@ def interpolate(real: Tensor, fake: Tensor, alpha: Tensor, *, backend: str | Non
     """``y_n = alpha_n · real_n + (1 - alpha_n) · fake_n`` in one pass: where WGAN-GP takes its gradient.
 
     Gulrajani et al. 2017. Differentiable to any order in all three; only what is asked for is computed. Half types are
-    computed in float32 and rounded once. For backward ``alpha`` is saved, and ``real`` and ``fake`` only if ``alpha`` needs a gradient.
+    computed in float32 and rounded once. For backward ``alpha`` is saved, and ``real`` and ``fake`` only if ``alpha`` needs
+    a gradient.
 
     Args:
         real: ``[N, ...]``; float16, bfloat16, float32 or float64. Layouts in which each sample is one stretch of memory

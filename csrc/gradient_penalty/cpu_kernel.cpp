@@ -1,0 +1,146 @@
+// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, where what
+// is absent is a block of zeros: so each result is one plain loop.
+#include "cpu_kernel.h"
+#include "weights.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::gradient_penalty;
+
+// One block as the loops see it.
+template <class R>
+struct Block {
+  const R *x, *y, *u, *w, *g;
+};
+
+template <class R>
+FG_LOCAL void mix(const Block<R>& k, const Weights<R>& s, R* out, int n) {
+  const R *const x = k.x, *const y = k.y;
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    out[i] = s.p * x[i] + s.q * (s.unit * y[i]);
+  }
+}
+
+template <class R>
+FG_LOCAL void mix_of_four(const Block<R>& k, const Weights<R>& s, R* out, int n) {
+  const R *const x = k.x, *const y = k.y, *const u = k.u, *const w = k.w;
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    out[i] = s.p * x[i] + s.q * y[i] + s.c * (u[i] - w[i]);
+  }
+}
+
+template <class R>
+FG_LOCAL void multiply(const R* from, R factor, R* out, int n) {
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    out[i] = factor * from[i];
+  }
+}
+
+// Σ g·(x - y), in interleaved lanes as `sum` in cpu_block.h.
+template <class R>
+FG_LOCAL R product(const Block<R>& k, int n) {
+  constexpr int lanes = 32;
+  R lane[lanes] = {};
+  int i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (int j = 0; j < lanes; ++j) {
+      lane[j] += k.g[i + j] * (k.x[i + j] - k.y[i + j]);
+    }
+  }
+  for (int j = 0; i + j < n; ++j) {
+    lane[j] += k.g[i + j] * (k.x[i + j] - k.y[i + j]);
+  }
+  for (int width = lanes / 2; width > 0; width /= 2) {
+    for (int j = 0; j < width; ++j) {
+      lane[j] += lane[j + width];
+    }
+  }
+  return lane[0];
+}
+
+template <class R>
+FG_LOCAL R number(DType dtype, const void* p, std::int64_t n) {
+  R one[1];
+  return p ? *load(dtype, p, n, one, 1) : R(0);
+}
+
+template <class R>
+FG_LOCAL Weights<R> weights_of(const Arguments& a, const R* total, std::int64_t n) {
+  if (a.op == Op::interpolate) {
+    return interpolation(number<R>(a.dtype, a.alpha, n), number<R>(a.dtype, a.ddalpha, n));
+  }
+  if (!a.dpenalty) {
+    return {};  // forward: only the sum counts
+  }
+  return derivative_of_penalty(
+      static_cast<const R*>(a.dpenalty)[n], static_cast<const R*>(a.norm)[n], static_cast<R>(a.center),
+      total ? total[n] : R(0));
+}
+
+template <class R>
+void sweep(
+    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming, std::int64_t begin, std::int64_t end) {
+  alignas(64) R in[5][block_size], results[3][block_size], zeros[block_size] = {};
+  const Sums<R> places(a, p);
+  const bool is_forward = pass == Pass::forward, is_double = pass == Pass::double_backward;
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const std::int64_t sample = unit / p.segments, start = unit % p.segments * Partition::segment;
+    const std::int64_t length = std::min(Partition::segment, p.layout.elements - start);
+    const Weights<R> s = weights_of(a, is_forward ? places.total : nullptr, sample);
+    R total = 0;
+    for (std::int64_t at = 0; at < length; at += block_size) {
+      const int n = static_cast<int>(std::min<std::int64_t>(block_size, length - at));
+      const std::int64_t first = sample * p.layout.elements + start + at;
+      const auto given = [&](const void* from, R* buffer) {
+        return from ? load(a.dtype, from, first, buffer, n) : zeros;
+      };
+      const auto result = [&](void* to, R* buffer, auto compute) {
+        if (to) {
+          R* const block = target(a.dtype, to, first, buffer, streaming);
+          compute(block);
+          store(a.dtype, to, first, block, n, streaming);
+        }
+      };
+      Block<R> k{};
+      k.x = given(a.x, in[0]);
+      // In a penalty's second sweep its gradient is what y is elsewhere.
+      k.y = is_forward && a.op == Op::grad_norm_penalty ? given(a.g, in[1]) : given(a.y, in[1]);
+      if (is_forward) {
+        result(a.out, results[0], [&](R* out) { mix(k, s, out, n); });
+        continue;
+      }
+      k.g = given(a.g, in[2]);
+      if (is_double) {
+        k.u = given(a.u, in[3]);
+        k.w = given(a.w, in[4]);
+        result(a.out, results[0], [&](R* out) { mix_of_four(k, s, out, n); });
+      }
+      result(a.out_x, results[1], [&](R* out) { multiply(k.g, is_double ? s.c : s.p, out, n); });
+      result(a.out_y, results[2], [&](R* out) { multiply(k.g, is_double ? -s.c : s.q, out, n); });
+      if (sums) {
+        total += product(k, n);
+      }
+    }
+    if (sums) {
+      places.partial[unit] = total;
+    }
+  }
+}
+
+void run(
+    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming, std::int64_t begin, std::int64_t end) {
+  (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, p, pass, sums, streaming, begin, end);
+  if (streaming) {
+    stream_fence();
+  }
+}
+
+}  // namespace
+
+extern const Sweep gradient_penalty_sweep = run;
+
+}  // namespace fg::FG_CPU_LEVEL

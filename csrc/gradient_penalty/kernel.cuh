@@ -1,0 +1,268 @@
+// CUDA kernels of interpolate and grad_norm_penalty, and their launches. Torch-free; the emulation runs them unchanged.
+//
+// sweep_kernel walks over the big tensors, a block over one segment of a sample, or over several small samples, and leaves a
+// partial sum for each segment; totals_kernel adds those up in a fixed order and writes what the sum is wanted for. A
+// penalty's second derivative is sweep, totals, sweep.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+
+#include "../common/fg_platform.cuh"
+#include "weights.h"
+
+namespace fg::gradient_penalty {
+
+constexpr int block_threads = 256, warp = 32;
+constexpr std::int64_t grid_limit = 0x7fffffff;
+
+// How samples are cut; by the shape alone, so that partial sums are the same whatever the width of access.
+struct Segments {
+  static constexpr std::int64_t least = 4096, most_of_a_sample = 1024;
+
+  std::int64_t samples, elements;
+  std::int64_t length, count;  // elements of a segment, segments of a sample
+
+  explicit Segments(const Layout& l) : samples(l.samples), elements(l.elements) {
+    constexpr std::int64_t step = least * most_of_a_sample;
+    length = least * std::max<std::int64_t>(1, (elements + step - 1) / step);
+    count = std::max<std::int64_t>(1, (elements + length - 1) / length);
+  }
+
+  std::int64_t partials() const { return samples * count; }
+};
+
+template <class T>
+struct Tensors {
+  const T *x, *y, *u, *w, *g;
+  T *out, *out_x, *out_y;
+  accumulate_t<T>* partial;  // null where no sum is wanted
+};
+
+// The numbers of the samples; null where absent.
+template <class T>
+struct Numbers {
+  using R = accumulate_t<T>;
+  const T *alpha, *ddalpha;
+  const R *dpenalty, *norm, *total;
+  R center;
+
+  FG_DEVICE Weights<R> of(std::int64_t n) const {
+    if (alpha) {
+      return interpolation(to_accumulate(alpha[n]), ddalpha ? to_accumulate(ddalpha[n]) : R(0));
+    }
+    return dpenalty ? derivative_of_penalty(dpenalty[n], norm[n], center, total ? total[n] : R(0)) : Weights<R>{};
+  }
+};
+
+template <int V, class T>
+FG_DEVICE Vec<T, V> load_or_zero(const T* p, std::int64_t i) {
+  return p ? load_vec<V>(p + i) : Vec<T, V>{};
+}
+
+// V elements at `i`; returns what the sum adds up.
+template <Pass P, class T, int V, class R = accumulate_t<T>>
+FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) {
+  using Values = Vec<T, V>;
+  Values g{}, u{}, w{}, out, out_x, out_y;
+  if constexpr (P != Pass::forward) {
+    g = load_or_zero<V>(t.g, i);
+  }
+  const Values x = P != Pass::forward && t.x == t.g ? g : load_or_zero<V>(t.x, i);  // a norm reads its gradient once
+  const Values y = load_or_zero<V>(t.y, i);
+  if constexpr (P == Pass::double_backward) {
+    u = load_or_zero<V>(t.u, i);
+    w = load_or_zero<V>(t.w, i);
+  }
+  R sum = 0;
+#pragma unroll
+  for (int j = 0; j < V; ++j) {
+    const R xj = to_accumulate(x[j]), yj = to_accumulate(y[j]), gj = to_accumulate(g[j]);
+    if constexpr (P == Pass::forward) {
+      out[j] = from_accumulate<T>(s.p * xj + s.q * (s.unit * yj));
+    } else {
+      out_x[j] = from_accumulate<T>((P == Pass::backward ? s.p : s.c) * gj);
+      out_y[j] = from_accumulate<T>((P == Pass::backward ? s.q : -s.c) * gj);
+      sum += gj * (xj - yj);
+    }
+    if constexpr (P == Pass::double_backward) {
+      out[j] = from_accumulate<T>(s.p * xj + s.q * yj + s.c * (to_accumulate(u[j]) - to_accumulate(w[j])));
+    }
+  }
+  if (P != Pass::backward && t.out) {
+    store_vec(t.out + i, out);
+  }
+  if (P != Pass::forward && t.out_x) {
+    store_vec(t.out_x + i, out_x);
+  }
+  if (P != Pass::forward && t.out_y) {
+    store_vec(t.out_y + i, out_y);
+  }
+  return sum;
+}
+
+// The sum over the threads of a sample, threadIdx.x, in the first of them. Every thread of the block takes part.
+template <class R>
+FG_DEVICE R sum_of_sample(R total) {
+  FG_SHARED(R, warp_sums, [block_threads / warp]);
+  const int lanes = blockDim.x < warp ? blockDim.x : warp;  // a sample has part of a warp, or several warps
+  for (int step = lanes / 2; step > 0; step /= 2) {
+    total += __shfl_xor_sync(0xffffffffu, total, step);
+  }
+  if (blockDim.x > warp) {
+    const int linear = threadIdx.y * blockDim.x + threadIdx.x;
+    if (linear % warp == 0) {
+      warp_sums[linear / warp] = total;
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      total = 0;
+      for (unsigned k = 0; k < blockDim.x / warp; ++k) {
+        total += warp_sums[linear / warp + k];
+      }
+    }
+  }
+  return total;
+}
+
+template <Pass P, class T, int V>
+__global__ void __launch_bounds__(block_threads) sweep_kernel(Tensors<T> t, Numbers<T> numbers, Segments p) {
+  using R = accumulate_t<T>;
+  // The grid is under 2^31, so 32 bits do.
+  const unsigned count = static_cast<unsigned>(p.count);
+  const std::int64_t part = blockIdx.x % count, n = static_cast<std::int64_t>(blockIdx.x / count) * blockDim.y + threadIdx.y;
+  const bool inside = n < p.samples;
+  R total = 0;
+  if (inside) {
+    const Weights<R> s = numbers.of(n);
+    const std::int64_t start = part * p.length, end = start + p.length < p.elements ? start + p.length : p.elements;
+    [[maybe_unused]] constexpr int unrolled = P == Pass::double_backward ? 1 : 2;
+#pragma unroll unrolled
+    for (std::int64_t i = start + threadIdx.x * V; i < end; i += blockDim.x * V) {
+      total += vector_at<P, T, V>(t, s, n * p.elements + i);
+    }
+  }
+  if constexpr (P != Pass::forward) {
+    if (t.partial) {
+      total = sum_of_sample(total);
+      if (inside && threadIdx.x == 0) {
+        t.partial[n * p.count + part] = total;
+      }
+    }
+  }
+}
+
+// What the totals are wanted for; null where not.
+template <class T>
+struct Wanted {
+  using R = accumulate_t<T>;
+  T* dalpha;
+  R *penalty, *norm_out, *ddpenalty, *total;
+};
+
+// A warp for each sample.
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+totals_kernel(const accumulate_t<T>* partial, Numbers<T> numbers, Wanted<T> wanted, std::int64_t samples, std::int64_t count) {
+  using R = accumulate_t<T>;
+  const std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  double total = 0;
+  if (n < samples) {
+    for (std::int64_t k = threadIdx.x; k < count; k += warp) {
+      total += static_cast<double>(partial[n * count + k]);
+    }
+  }
+  for (int step = warp / 2; step > 0; step /= 2) {
+    total += __shfl_xor_sync(0xffffffffu, total, step);
+  }
+  if (n < samples && threadIdx.x == 0) {
+    const R sum = static_cast<R>(total);
+    if (wanted.dalpha) {
+      wanted.dalpha[n] = from_accumulate<T>(sum);
+    }
+    if (wanted.penalty) {
+      const R norm = sqrt(sum);
+      wanted.norm_out[n] = norm;
+      wanted.penalty[n] = penalty(sum, norm, numbers.center);
+    }
+    if (wanted.ddpenalty) {
+      wanted.ddpenalty[n] = R(2) * kept(numbers.norm[n], numbers.center) * sum;
+    }
+    if (wanted.total) {
+      wanted.total[n] = sum;
+    }
+  }
+}
+
+// ---- host side
+
+// The smallest power of two that reaches `n`; `most` if it is smaller.
+inline int power_of_two(std::int64_t n, int most) {
+  int power = 1;
+  while (power < most && power < n) {
+    power *= 2;
+  }
+  return power;
+}
+
+template <Pass P, class T, int V>
+cudaError_t launch(const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
+  const int threads_x = power_of_two((std::min(p.elements, p.length) + V - 1) / V, block_threads);
+  const int threads_y = block_threads / threads_x;
+  const std::int64_t grid = (p.samples + threads_y - 1) / threads_y * p.count;
+  return grid > grid_limit
+             ? cudaErrorInvalidConfiguration
+             : fg_launch(sweep_kernel<P, T, V>, dim3(static_cast<unsigned>(grid)),
+                         dim3(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y)), 0, stream, t, numbers, p);
+}
+
+template <Pass P, class T>
+cudaError_t sweep(const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
+  constexpr int V = vec_width<T>;
+  const T* const pointers[] = {t.x, t.y, t.u, t.w, t.g, t.out, t.out_x, t.out_y};
+  const bool wide = p.elements % V == 0 && std::all_of(std::begin(pointers), std::end(pointers),
+                                                       [](const T* from) { return is_vec_aligned<V>(from); });
+  return wide ? launch<P, T, V>(t, numbers, p, stream) : launch<P, T, 1>(t, numbers, p, stream);
+}
+
+template <class T>
+cudaError_t add_up(
+    const Tensors<T>& t, const Numbers<T>& numbers, const Wanted<T>& wanted, const Segments& p, cudaStream_t stream) {
+  constexpr int warps = block_threads / warp;
+  const std::int64_t grid = (p.samples + warps - 1) / warps;
+  return grid > grid_limit ? cudaErrorInvalidConfiguration
+                           : fg_launch(totals_kernel<T>, dim3(static_cast<unsigned>(grid)), dim3(warp, warps), 0, stream,
+                                       t.partial, numbers, wanted, p.samples, p.count);
+}
+
+template <class T>
+cudaError_t run(const Arguments& a, cudaStream_t stream) {
+  using R = accumulate_t<T>;
+  const Segments p(a.layout);
+  const auto in = [](const void* from) { return static_cast<const T*>(from); };
+  const auto numbers_in = [](const void* from) { return static_cast<const R*>(from); };
+  const auto to = [](void* there) { return static_cast<T*>(there); };
+  Tensors<T> t{in(a.x), in(a.y), in(a.u), in(a.w), in(a.g), to(a.out), to(a.out_x), to(a.out_y),
+               a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr};
+  Numbers<T> numbers{in(a.alpha), in(a.ddalpha), numbers_in(a.dpenalty), numbers_in(a.norm), nullptr,
+                     static_cast<R>(a.center)};
+  const bool both = a.op == Op::grad_norm_penalty && a.pass == Pass::double_backward;
+  R* const total = both && a.out ? t.partial + p.partials() : nullptr;
+  const Wanted<T> wanted{to(a.dalpha), static_cast<R*>(a.penalty), static_cast<R*>(a.norm_out),
+                         static_cast<R*>(a.ddpenalty), total};
+  const Pass first = a.op == Op::grad_norm_penalty ? Pass::backward : a.pass;
+  cudaError_t error = first == Pass::forward    ? sweep<Pass::forward>(t, numbers, p, stream)
+                      : first == Pass::backward ? sweep<Pass::backward>(t, numbers, p, stream)
+                                                : sweep<Pass::double_backward>(t, numbers, p, stream);
+  if (error == cudaSuccess && t.partial) {
+    error = add_up(t, numbers, wanted, p, stream);
+  }
+  if (error == cudaSuccess && total) {
+    t.y = t.g;
+    numbers.total = total;
+    error = sweep<Pass::forward>(t, numbers, p, stream);
+  }
+  return error;
+}
+
+}  // namespace fg::gradient_penalty

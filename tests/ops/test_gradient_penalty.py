@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fastgan import ops
+from fastgan.testing import evaluate, first_mismatch, poisoned_memory
+from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, INTERPOLATE
+from fastgan.testing.layouts import channels_last
+from fastgan.testing.spec import Sample
+from tests.ops.contract import OpContract, expected_of
+
+
+class TestInterpolate(OpContract):
+    spec = INTERPOLATE
+
+
+class TestGradNormPenalty(OpContract):
+    spec = GRAD_NORM_PENALTY
+
+    def test_values(self, backend, device, sample: Sample, dtype):
+        """As everywhere, but that the result, and what is derived in its gradient, is float32 for half types."""
+        (grad,) = sample.tensors(dtype, device)
+
+        def op(grad, **options):
+            return ops.grad_norm_penalty(grad, **options, backend=backend)
+
+        with poisoned_memory():
+            found = evaluate(op, [grad], dict(sample.options), order=2)
+        expected = expected_of(self.spec, sample, [grad.double().cpu()])
+        problem = first_mismatch(found, expected, self.spec.tolerance[dtype])
+        assert problem is None, problem
+        result = torch.float64 if dtype == torch.float64 else torch.float32
+        dtypes = {"y": result, "ddy": result, "d0": dtype, "dd0": dtype}
+        assert {k: t.dtype for k, t in found.items()} == dtypes
+
+    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+    def test_autocast(self, backend, device, low):
+        """Nothing is cast: the result is float32, and the gradient has the dtype of what came in."""
+        grad = torch.randn(3, 5, device=device, requires_grad=True)
+        with torch.autocast(device.type, dtype=low):
+            for dtype in (low, torch.float32):
+                y = ops.grad_norm_penalty(grad.to(dtype), backend=backend)
+                assert y.dtype == torch.float32
+        (dgrad,) = torch.autograd.grad(y.sum(), grad)
+        assert dgrad.dtype == torch.float32
+
+
+# ------------------------------------------------------------------------------------------------- interpolate
+
+
+def test_interpolate_is_the_line_between_two_points(backend, device):
+    real, fake = torch.randn(3, 4, device=device), torch.randn(3, 4, device=device)
+    alpha = torch.tensor([0.0, 1.0, 0.25], device=device)
+    found = ops.interpolate(real, fake, alpha, backend=backend)
+    assert torch.equal(found[:2], torch.stack([fake[0], real[1]]))
+    assert torch.allclose(found[2], 0.25 * real[2] + 0.75 * fake[2])
+
+
+@pytest.mark.parametrize("wanted,kept", [("r", "a"), ("rf", "a"), ("a", "arf"), ("rfa", "arf")])
+def test_interpolate_saves_as_little_as_the_maths_needs(backend, device, wanted, kept):
+    if backend == "reference":
+        pytest.skip("plain PyTorch saves what its own operations need")
+    given = dict(zip("rfa", (torch.randn(shape, device=device) for shape in ((2, 3), (2, 3), (2,)))))
+    for name in wanted:
+        given[name].requires_grad_()
+    saved: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+        ops.interpolate(*given.values(), backend=backend)
+    assert sorted(saved) == sorted(given[name].data_ptr() for name in kept)
+
+
+@pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"])
+def test_each_first_gradient_alone_can_be_derived_again(backend, device, layout):
+    """The other directions are absent then."""
+    found = {}
+    for side in (backend, "reference"):
+        generator = torch.Generator().manual_seed(0)
+        real, fake, dy = (torch.randn(2, 3, 4, 5, generator=generator).double().to(device) for _ in range(3))
+        alpha = torch.rand(2, generator=generator).double().to(device)
+        given = [t.requires_grad_() for t in (layout(real), layout(fake), alpha, layout(dy))]
+        first = torch.autograd.grad(
+            ops.interpolate(*given[:3], backend=side), given[:3], given[3], create_graph=True
+        )
+        found[side] = [
+            torch.autograd.grad(
+                g.square().sum(), given, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            for g in first
+        ]  # fmt: skip
+    for ours, expected in zip(found[backend], found["reference"]):
+        assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, expected))
+
+
+def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
+    """alpha without a gradient, the usual case: no sum, no difference of real and fake, no gradient of a constant."""
+    if backend == "reference":
+        pytest.skip("plain PyTorch: nothing is registered")
+    real, fake = (torch.randn(2, 3, device=device, requires_grad=True) for _ in range(2))
+    asked = []
+
+    class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if "interpolate" in function._schema.name:
+                asked.append(
+                    [a is not None if i < 7 - 4 * (len(args) == 7) else a for i, a in enumerate(args)]
+                )
+            return function(*args, **(kwargs or {}))
+
+    alpha = torch.rand(2, device=device)
+    with Recorder():
+        y = ops.interpolate(real, fake, alpha, backend=backend)
+        (dreal,) = torch.autograd.grad(y.square().sum(), real, create_graph=True)
+        dreal.square().sum().backward()
+    first, second = asked[1], asked[2]
+    assert first[-3:] == [True, False, False]
+    assert second[:3] == [True, False, False] and second[-4:] == [True, False, False, False]
+
+
+# -------------------------------------------------------------------------------------------- grad_norm_penalty
+
+
+@pytest.mark.parametrize("options", [{}, {"center": 0.0}, {"squared": True}], ids=["1", "0", "squared"])
+def test_zero_norms_are_finite(backend, device, options):
+    grad = torch.zeros(3, 5, device=device)
+    grad[1] = torch.arange(5.0)
+    found = evaluate(ops.grad_norm_penalty, [grad], {**options, "backend": backend}, order=2)
+    assert all(bool(t.isfinite().all()) for t in found.values())
+    assert found["y"][0] == (0.0 if options else 1.0)
+    assert found["d0"][0].count_nonzero() == 0
+    assert bool(found["dd0"][0].count_nonzero()) == bool(
+        options
+    )  # the square bends at 0, a distance has no slope there
+    expected = evaluate(ops.grad_norm_penalty, [grad.double()], {**options, "backend": "reference"}, order=2)
+    problem = first_mismatch(found, {k: t.cpu() for k, t in expected.items()}, 4e-6)
+    assert problem is None, problem
+
+
+def test_tiny_and_large_norms_do_not_overflow(backend, device):
+    """1/‖g‖² of the first is beyond float32; the squared norm of the second is beyond float16."""
+    if backend != "reference":  # autograd divides by the norm twice
+        tiny = torch.tensor([[0.0, 3e-21, 4e-21]], device=device)
+        found = evaluate(ops.grad_norm_penalty, [tiny], {"backend": backend}, order=2)
+        expected = evaluate(ops.grad_norm_penalty, [tiny.double()], {"backend": "reference"}, order=2)
+        assert first_mismatch(found, {k: t.cpu() for k, t in expected.items()}, 1e-2) is None
+    large = torch.full((1, 400), 60000.0, device=device, dtype=torch.float16)
+    penalty = ops.grad_norm_penalty(large, squared=True, backend=backend)
+    assert torch.allclose(penalty.double().cpu(), large.double().cpu().square().sum(1), rtol=1e-6)
+
+
+def test_nan_and_infinity_are_not_hidden(backend, device):
+    grad = torch.tensor([[1.0, float("nan")], [float("inf"), 0.0], [3.0, 4.0]], device=device)
+    for options in ({}, {"squared": True}):
+        penalty = ops.grad_norm_penalty(grad, **options, backend=backend)
+        assert penalty[0].isnan() and penalty[1].isinf() and penalty[2] == (25.0 if options else 16.0)
+
+
+def test_squared_is_the_sum_of_squares(backend, device):
+    grad = torch.randn(4, 3, 6, 5, device=device)
+    found = ops.grad_norm_penalty(grad, center=3.0, squared=True, backend=backend)
+    assert torch.allclose(found, grad.square().sum((1, 2, 3)))
+    assert torch.equal(found, ops.grad_norm_penalty(grad, center=0.0, backend=backend))
+
+
+@pytest.mark.parametrize("shape", [(1, 40000), (3, 30001), (20, 9000), (2, 140000)])
+def test_thread_count_does_not_change_a_bit(shape):
+    """Few samples are swept twice by all threads, many one by one: shapes of either way, one by the count."""
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(shape, generator=generator) for _ in range(2))
+    results = []
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found = evaluate(ops.grad_norm_penalty, [real], {"backend": "cpu"}, order=2)
+            between = evaluate(ops.interpolate, [real, fake, real[:, 0]], {"backend": "cpu"}, order=2)
+            results.append([*found.values(), *between.values()])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
