@@ -42,7 +42,8 @@ def run(arguments: list[str]) -> int:
     tune_cpu_allocator()
     console = Console(quiet=int(os.environ.get("RANK", "0")) > 0)  # of torchrun's processes one speaks
     result = train(recipe, options, console=console)
-    print_result(console, result)
+    if not console.quiet:
+        print_result(console, result)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 

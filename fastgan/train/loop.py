@@ -118,6 +118,7 @@ class Run:
         self._log: RunLog | None = None
         self._measured: tuple[int, Measures] | None = None
         self._saved_at = self.state.nimg if self.state.nimg else -1  # only a restored state has images
+        self._logged_at = -1
 
     @property
     def recipe(self) -> Recipe:
@@ -156,7 +157,8 @@ class Run:
                     self._after_step(before, batches, progress)
                     progress.advance(state.nimg)
                 if self._saved_at != state.nimg:
-                    self._row(batches)
+                    if self._logged_at != state.nimg:
+                        self._row(batches)
                     self._checkpoint()
         self._agree_on_the_end(console)
         result = self._finish()
@@ -190,6 +192,7 @@ class Run:
 
     def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
         state = self.state
+        self._logged_at = state.nimg
         figures = self.world.mean(self._means.take())
         figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
         if self._log is None:

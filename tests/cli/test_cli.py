@@ -54,7 +54,7 @@ def test_python_dash_m():
         ("train dcgan --lr fast", "--lr must be a number, but 'fast' came."),
         ("train dcgan --batch", "Missing value for argument '--batch'"),
         ("train dcgan --betas 0.5", "Missing value for argument '--betas'"),
-        ("train gan --loss hinge", "invalid choice 'hinge' for argument '--loss'"),
+        ("train gan --loss henge", "invalid choice 'henge' for argument '--loss'"),
         ("train gan --batch 1", "--batch must be at least 2 (batch norm needs it), but 1 came."),
         ("train gan --keep 0", "--keep must be at least 1, but 0 came."),
         (
