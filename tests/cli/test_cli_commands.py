@@ -71,7 +71,8 @@ def test_the_default_folder_is_named_after_the_recipe(fastgan, tiny, tmp_path, m
 
 
 def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
-    assert fastgan("train", "gan", *tiny, "--out", tmp_path / "run", "--seed", 4).status == 0
+    begun = fastgan("train", "gan", *tiny, "--out", tmp_path / "run", "--seed", 4, "--resume")
+    assert begun.status == 0 and "yet to resume: starting from the beginning." in begun.out
     assert fastgan("train", "gan", "--resume", "--out", tmp_path / "run", "--images", 240).status == 0
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert (settings["images"], settings["seed"], settings["g_hidden"]) == (240, 4, [8])
@@ -151,6 +152,25 @@ def test_sample_is_seeded_and_counts(fastgan, refused, tiny, tmp_path):
     newest.write_bytes(newest.read_bytes()[:1000])
     assert "is truncated" in refused("sample", newest, "--out", tmp_path / "e.png")
     assert not (tmp_path / "e.png").exists()
+
+
+def test_sample_takes_the_best_one_and_steps_over_a_damaged_one(fastgan, refused, tiny, tmp_path):
+    out, picture = tmp_path / "run", tmp_path / "a.png"
+    options = [*tiny, "--out", out, "--measure-every", 64, "--checkpoint-every", 64]
+    trained = fastgan("train", "gan", *options)
+    assert trained.status == 0 and f"  {out}/checkpoints/best.pt" in trained.out
+    nimg = json.loads((out / "config.json").read_text())["settings"]["images"]
+    drawn = fastgan("sample", out / "checkpoints" / "best.pt", "--out", picture)
+    assert drawn.status == 0 and "best.pt" in drawn.out
+    newest = out / "checkpoints" / f"{nimg:09d}.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"160\.pt' is truncated.*\. Taking the one before it\."):
+        drawn = fastgan("sample", out, "--out", picture)
+    assert drawn.status == 0 and "after 128 images" in drawn.out
+    assert newest.exists()  # only --resume puts it aside
+    for path in (out / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    assert "None of the 3 checkpoints" in refused("sample", out, "--out", picture)
 
 
 def test_doctor(fastgan, monkeypatch):
