@@ -42,7 +42,8 @@ def instance_noise(images: Tensor, noise: Tensor, std: float | Tensor) -> Tensor
     Args:
         images: `[N, ...]`, any float dtype; kept.
         noise: of the same shape, standard normal; of its own for real and for generated images.
-        std: at least 0; a scalar tensor where it changes inside of `torch.compile`, which would recompile for a number.
+        std: at least 0; a number, or a tensor that broadcasts to the images (`[]`, `[N, 1, 1, 1]`). Where it changes in a
+            compiled step a tensor: every new number would be compiled.
 
     Raises:
         ValueError: the shapes differ.
