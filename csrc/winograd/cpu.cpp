@@ -55,13 +55,22 @@ struct Workspace {
   }
 };
 
-void run_on(Forward f, const Scheme& scheme, const Tensor& like) {
+// A scheme and its kernels.
+struct Kind {
+  Scheme scheme;
+  ForwardStages Kernels::* stages;
+  GradientStages Kernels::* gradient;
+};
+
+inline constexpr Kind same_size{convolution, &Kernels::convolution, &Kernels::gradient},
+    upsampled{upsampling, &Kernels::upsampling, nullptr}, downsampled{downsampling, &Kernels::downsampling, &Kernels::downsampling_gradient};
+
+void run_on(Forward f, const Kind& kind, const Tensor& like) {
   f.streaming = is_worth_streaming(DType::f32, f.shape.n * f.shape.oh * f.shape.ow * f.shape.k);
-  const Cut cut(f.shape, scheme);
+  const Cut cut(f.shape, kind.scheme);
   const Workspace w(like, cut, f.sums);
   const Kernels& kernels = FG_SELECT_LEVEL(winograd_kernels);
-  const ForwardStages& stages = scheme.edges ? kernels.upsampling : kernels.convolution;
-  run(f, cut, stages, kernels, w.buffers, [](std::int64_t n, const auto& g) { parallel(n, g); });
+  run(f, cut, kernels.*kind.stages, kernels, w.buffers, [](std::int64_t n, const auto& g) { parallel(n, g); });
 }
 
 // A result [n, c, h, w] in channels_last memory; `finished` brings it into the memory order of `like`.
@@ -111,7 +120,7 @@ Tensor forward(Operands o, const Tensor& x, const Tensor& w, std::int64_t pad_y,
   f.epilogue.noise_per_sample = o.noise && o.noise->size(0) > 1;
   f.epilogue.bias = dense(o.bias, "b", {s.k});
   f.y = mutable_floats(y);
-  run_on(f, convolution, o.x);
+  run_on(f, same_size, o.x);
   return finished(y, x, w);
 }
 
@@ -160,7 +169,7 @@ Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor&
   f.weights = weights_of(w, true, kept);
   f.weights.flip = false;
   f.y = mutable_floats(y);
-  run_on(f, upsampling, x);
+  run_on(f, upsampled, x);
   return finished(y, x_, w);
 }
 
@@ -185,16 +194,13 @@ std::tuple<Tensor, Tensor> conv2d_input(
     f.y = mutable_floats(dx);
     f.with = floats(x);
     f.sums = mutable_floats(dstyle);
-    run_on(f, convolution, x);
+    run_on(f, same_size, x);
   }
   return {finished(dx, x_, x_), dstyle};
 }
 
-Tensor conv2d_weight(
-    const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, std::int64_t pad_y, std::int64_t pad_x) {
-  check(x_, "x", {-1, -1, -1, -1});
-  check(dy_, "dy", {x_.size(0), -1, -1, -1});
-  const Shape s = shape_of(x_, dy_.size(1), pad_y, pad_x);
+// The gradient of w in y = (x·style) convolved with w, from that of y.
+Tensor weight_gradient(const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, const Shape& s, const Kind& kind) {
   check(dy_, "dy", {s.n, s.k, s.oh, s.ow});
   if (style_) {
     check(*style_, "style", {s.n, s.c});
@@ -209,23 +215,71 @@ Tensor conv2d_weight(
   const Tensor x = image(x_), dy = image(dy_);
   const OptionalTensor style = contiguous(style_);
   const WeightGradient g{s, floats(x), style ? floats(*style) : nullptr, floats(dy), mutable_floats(dw)};
-  const Cut cut(s, convolution);
+  const Cut cut(s, kind.scheme);
   const Workspace workspace(x, cut, false);
-  run(g, cut, FG_SELECT_LEVEL(winograd_kernels), workspace.buffers, [](std::int64_t n, const auto& f) { parallel(n, f); });
+  run(g, cut, FG_SELECT_LEVEL(winograd_kernels).*kind.gradient, workspace.buffers,
+      [](std::int64_t n, const auto& f) { parallel(n, f); });
   return dw;
 }
 
-// Bytes of the buffer that a run works in.
-std::int64_t scratch(std::int64_t n, std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w, bool upsamples) {
-  const Shape s = upsamples ? Shape{n, h, w, c, 2 * h + 1, 2 * w + 1, k, 0, 0} : Shape{n, h, w, c, h, w, k, 1, 1};
-  return 4 * workspace_elements(Cut(s, upsamples ? upsampling : convolution), true);
+Tensor conv2d_weight(
+    const Tensor& dy, const Tensor& x, const OptionalTensor& style, std::int64_t pad_y, std::int64_t pad_x) {
+  check(x, "x", {-1, -1, -1, -1});
+  check(dy, "dy", {-1, -1, -1, -1});
+  return weight_gradient(dy, x, style, shape_of(x, dy.size(1), pad_y, pad_x), same_size);
+}
+
+Shape downsampled_shape(const Tensor& x, std::int64_t k) {
+  check(x, "x", {-1, -1, -1, -1});
+  const std::int64_t h = x.size(2), w = x.size(3);
+  STD_TORCH_CHECK(h >= 3 && w >= 3 && h % 2 == 1 && w % 2 == 1, "the image must have 3, 5, 7, … pixels on each side");
+  return {x.size(0), h, w, x.size(1), h / 2, w / 2, k, 0, 0};
+}
+
+// x·style convolved with w [k, c, 3, 3], stride 2 and no padding.
+Tensor conv2d_down(const Tensor& x_, const Tensor& w, const OptionalTensor& style_) {
+  check(w, "w", {-1, x_.dim() == 4 ? x_.size(1) : -1, 3, 3});
+  const Shape s = downsampled_shape(x_, w.size(0));
+  Tensor y = result(x_, s.n, s.k, s.oh, s.ow);
+  if (y.numel() == 0) {
+    return finished(y, x_, w);
+  }
+  const Tensor x = image(x_);
+  const OptionalTensor style = contiguous(style_);
+  if (style) {
+    check(*style, "style", {s.n, s.c});
+  }
+  std::optional<Tensor> kept;
+  Forward f{};
+  f.shape = s;
+  f.x = floats(x);
+  f.style = style ? floats(*style) : nullptr;
+  f.weights = weights_of(w, false, kept);
+  f.y = mutable_floats(y);
+  run_on(f, downsampled, x);
+  return finished(y, x_, w);
+}
+
+Tensor conv2d_down_weight(const Tensor& dy, const Tensor& x, const OptionalTensor& style) {
+  check(dy, "dy", {-1, -1, -1, -1});
+  return weight_gradient(dy, x, style, downsampled_shape(x, dy.size(1)), downsampled);
+}
+
+// Bytes of the buffer that a run on an image of h x w works in; `up` and `down` are 1 or 2.
+std::int64_t scratch(
+    std::int64_t n, std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w, std::int64_t up, std::int64_t down) {
+  const Shape s = up == 2     ? Shape{n, h, w, c, 2 * h + 1, 2 * w + 1, k, 0, 0}
+                  : down == 2 ? Shape{n, h, w, c, h / 2, w / 2, k, 0, 0}
+                              : Shape{n, h, w, c, h, w, k, 1, 1};
+  const Kind& kind = up == 2 ? upsampled : down == 2 ? downsampled : same_size;
+  return 4 * workspace_elements(Cut(s, kind.scheme), true);
 }
 
 }  // namespace
 }  // namespace fg::winograd
 
 STABLE_TORCH_LIBRARY_FRAGMENT(fastgan_runtime, m) {
-  m.def("winograd_scratch(int n, int c, int k, int h, int w, bool upsamples) -> int");
+  m.def("winograd_scratch(int n, int c, int k, int h, int w, int up, int down) -> int");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastgan_runtime, CompositeExplicitAutograd, m) {
@@ -238,4 +292,6 @@ STABLE_TORCH_LIBRARY_IMPL(fastgan, CPU, m) {
   m.impl("winograd_conv_transpose2d", TORCH_BOX(&fg::winograd::conv_transpose2d));
   m.impl("winograd_conv2d_input", TORCH_BOX(&fg::winograd::conv2d_input));
   m.impl("winograd_conv2d_weight", TORCH_BOX(&fg::winograd::conv2d_weight));
+  m.impl("winograd_conv2d_down", TORCH_BOX(&fg::winograd::conv2d_down));
+  m.impl("winograd_conv2d_down_weight", TORCH_BOX(&fg::winograd::conv2d_down_weight));
 }

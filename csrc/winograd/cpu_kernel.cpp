@@ -205,6 +205,12 @@ void transform_in(const Forward& f, const Cut& cut, const Part& part, const Buff
   }
 }
 
+// Which matrix of weights a point multiplies with.
+template <class S>
+FG_LOCAL int64_t matrix_of(int64_t point) {
+  return S::weight_of(static_cast<int>(point / S::points)) * S::weights + S::weight_of(static_cast<int>(point % S::points));
+}
+
 inline constexpr int64_t steps_at_once = 256;  // channels whose weights stay in L1, 16 KB
 
 template <class S>
@@ -212,8 +218,7 @@ void multiply(const Forward& f, const Cut& cut, const Part& part, const Buffers&
   const int64_t groups = part.ks / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t point = unit / groups, group = unit % groups;
-    const int64_t matrix = S::weight_of(static_cast<int>(point / S::points)) * S::weights + S::weight_of(static_cast<int>(point % S::points));
-    const float* const weights = b.weights + matrix * cut.weight_plane + group * cut.c * lanes;
+    const float* const weights = b.weights + matrix_of<S>(point) * cut.weight_plane + group * cut.c * lanes;
     for (int64_t c = 0; c < f.shape.c; c += steps_at_once) {
       const Product p{
           b.in + point * cut.in_plane + c, cut.c, 1, weights + c * lanes, std::min(steps_at_once, f.shape.c - c),
@@ -383,8 +388,8 @@ void add_sums(const Forward& f, const Cut& cut, const Part& part, const Buffers&
 
 // ---- gradient of the weights
 
+template <class S>
 void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
-  using S = Convolution;
   const Shape& s = g.shape;
   Pixels<S::inputs> in;
   Pixels<S::outputs> out;
@@ -393,7 +398,8 @@ void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, c
   for (int64_t t = begin; t < end; ++t) {
     const Tile tile(cut, part.first_tile + t);
     in.set(
-        in, g.x + tile.n * s.h * s.w * s.c, b.zeros, s.h, s.w, s.c, tile.y * S::step - s.pad_y, tile.x * S::step - s.pad_x);
+        in, g.x + tile.n * s.h * s.w * s.c, b.zeros, s.h, s.w, s.c, tile.y * S::step + S::first - s.pad_y,
+        tile.x * S::step + S::first - s.pad_x);
     for (int64_t c = 0; c < cut.c; c += lanes) {
       if (g.style) {
         copy_lanes(style, g.style + tile.n * s.c + c, valid_lanes(c, s.c));
@@ -422,25 +428,36 @@ void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, c
   }
 }
 
+// Several points may share a matrix of weights: they add to the same gradient.
+template <class S>
 void multiply_and_add(const WeightGradient&, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+  constexpr int64_t bundle = 4;  // groups that follow each other at a point, whose `out` stays in L2
   const int64_t groups = cut.c / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t point = unit / groups, group = unit % groups;
-    for (int64_t t = 0; t < part.tiles; t += steps_at_once) {
-      for (int64_t k = 0; k < part.ks / lanes; ++k) {
-        const Product p{
-            b.in + point * cut.in_plane + (group * cut.block + t) * lanes, 1, lanes,
-            b.out + point * cut.out_plane + (k * cut.block + t) * lanes, std::min(steps_at_once, part.tiles - t),
-            b.weights + point * cut.weight_plane + (group * (cut.chunk / lanes) + k) * lanes * lanes, lanes,
-            part.first_tile + t > 0};
-        product_of_rows(p, lanes);
+    const int64_t first = unit / (cut.weight_points * bundle) * bundle, rest = unit - first * cut.weight_points;
+    const int64_t bundled = std::min(bundle, groups - first);
+    const int64_t matrix = rest / bundled, group = first + rest % bundled;
+    bool add = part.first_tile > 0;
+    for (int64_t point = 0; point < cut.points; ++point) {
+      if (matrix_of<S>(point) != matrix) {
+        continue;
+      }
+      for (int64_t t = 0; t < part.tiles; t += steps_at_once) {
+        for (int64_t k = 0; k < part.ks / lanes; ++k) {
+          const Product p{
+              b.in + point * cut.in_plane + (group * cut.block + t) * lanes, 1, lanes,
+              b.out + point * cut.out_plane + (k * cut.block + t) * lanes, std::min(steps_at_once, part.tiles - t),
+              b.weights + matrix * cut.weight_plane + (group * (cut.chunk / lanes) + k) * lanes * lanes, lanes, add};
+          product_of_rows(p, lanes);
+        }
+        add = true;
       }
     }
   }
 }
 
+template <class S>
 void transform_gradient(const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
-  using S = Convolution;
   const int64_t ks = part.ks / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t group = unit / ks, k0 = unit % ks * lanes;
@@ -469,14 +486,19 @@ constexpr ForwardStages stages(ForwardStage edges) {
   return {transform_weights<S>, transform_in<S>, multiply<S>, transform_out<S>, edges};
 }
 
+template <class S>
+constexpr GradientStages gradient_stages() {
+  return {transform_both<S>, multiply_and_add<S>, transform_gradient<S>};
+}
+
 }  // namespace
 
 extern const Kernels winograd_kernels{
     stages<Convolution>(nullptr),
     stages<Upsampling>(last_row_and_column),
+    stages<Downsampling>(nullptr),
     add_sums,
-    transform_both,
-    multiply_and_add,
-    transform_gradient};
+    gradient_stages<Convolution>(),
+    gradient_stages<Downsampling>()};
 
 }  // namespace fg::FG_CPU_LEVEL

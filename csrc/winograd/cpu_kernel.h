@@ -17,7 +17,7 @@ struct Scheme {
   std::int64_t tiles(std::int64_t length) const { return (length - (edges ? 1 : 0) + outputs - 1) / outputs; }
 };
 
-inline constexpr Scheme convolution{36, 36, 4, false}, upsampling{81, 41, 8, true};
+inline constexpr Scheme convolution{36, 36, 4, false}, upsampling{81, 41, 8, true}, downsampling{81, 36, 4, false};
 
 // How a convolution is cut: `chunk` output channels at a time, and for these `block` tiles at a time, so that transformed
 // weights, inputs and results together stay in the cache, and below 32 MB, whatever the size. It depends on the shape
@@ -70,11 +70,15 @@ struct ForwardStages {
   ForwardStage weights, in, products, out, edges;
 };
 
+// Units: tiles; groups of c by matrices of weights; groups of c by groups of `ks`.
+struct GradientStages {
+  GradientStage in, products, out;
+};
+
 struct Kernels {
-  ForwardStages convolution, upsampling;
+  ForwardStages convolution, upsampling, downsampling;
   ForwardStage sums;  // units: groups of `ks`
-  // Units: tiles; points by groups of c; groups of c by groups of `ks`.
-  GradientStage gradient_in, gradient_products, gradient_out;
+  GradientStages gradient, downsampling_gradient;
 };
 
 // The last row and the last column of an upsampled image, cut into blocks of results of two.

@@ -41,16 +41,16 @@ void run(const Forward& f, const Cut& cut, const ForwardStages& stages, const Ke
 }
 
 template <class Parallel>
-void run(const WeightGradient& g, const Cut& cut, const Kernels& kernels, const Buffers& b, Parallel parallel) {
+void run(const WeightGradient& g, const Cut& cut, const GradientStages& stages, const Buffers& b, Parallel parallel) {
   for_each_part(cut, [&](const Part& part) {
     const auto stage = [&](GradientStage s, std::int64_t units) {
       parallel(units, [&](std::int64_t begin, std::int64_t end) { s(g, cut, part, b, begin, end); });
     };
     const std::int64_t groups = cut.c / lanes;
-    stage(kernels.gradient_in, part.tiles);
-    stage(kernels.gradient_products, cut.points * groups);
+    stage(stages.in, part.tiles);
+    stage(stages.products, groups * cut.weight_points);
     if (part.first_tile + part.tiles == cut.tiles) {
-      stage(kernels.gradient_out, groups * (part.ks / lanes));
+      stage(stages.out, groups * (part.ks / lanes));
     }
   });
 }

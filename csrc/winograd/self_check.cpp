@@ -73,13 +73,13 @@ void compare(const char* what, const Shape& s, const std::vector<float>& found, 
   }
 }
 
-// f(n, y, x, k, c, tap, pixel of the image or -1) for every product of a convolution.
-void for_each_product(const Shape& s, auto f) {
+// f(pixel of the result, pixel of the image, n, tap) for every product of a convolution.
+void for_each_product(const Shape& s, int stride, auto f) {
   for (int64_t n = 0; n < s.n; ++n) {
     for (int64_t y = 0; y < s.oh; ++y) {
       for (int64_t x = 0; x < s.ow; ++x) {
         for (int64_t tap = 0; tap < 9; ++tap) {
-          const int64_t iy = y + tap / 3 - s.pad_y, ix = x + tap % 3 - s.pad_x;
+          const int64_t iy = stride * y + tap / 3 - s.pad_y, ix = stride * x + tap % 3 - s.pad_x;
           if (iy >= 0 && iy < s.h && ix >= 0 && ix < s.w) {
             f((n * s.oh + y) * s.ow + x, (n * s.h + iy) * s.w + ix, n, tap);
           }
@@ -89,13 +89,13 @@ void for_each_product(const Shape& s, auto f) {
   }
 }
 
-void check_convolution(const Kernels& kernels, const Shape& s) {
+void check_convolution(const Kernels& kernels, const Shape& s, int stride = 1) {
   const auto x = random(s.n * s.h * s.w * s.c), w = random(s.k * s.c * 9), style = random(s.n * s.c);
   const auto scale = random(s.n * s.k), noise = random(s.n * s.oh * s.ow), bias = random(s.k);
   const int64_t pixels = s.n * s.oh * s.ow;
   const auto with = random(pixels * s.k), dy = random(pixels * s.k);
   std::vector<double> z(pixels * s.k), y(pixels * s.k), sums(s.n * s.k), dw(s.k * s.c * 9);
-  for_each_product(s, [&](int64_t out, int64_t in, int64_t n, int64_t tap) {
+  for_each_product(s, stride, [&](int64_t out, int64_t in, int64_t n, int64_t tap) {
     for (int64_t k = 0; k < s.k; ++k) {
       for (int64_t c = 0; c < s.c; ++c) {
         const double pixel = double(x[in * s.c + c]) * style[n * s.c + c];
@@ -113,16 +113,17 @@ void check_convolution(const Kernels& kernels, const Shape& s) {
     }
   }
 
-  const Cut cut(s, convolution);
+  const Cut cut(s, stride == 1 ? convolution : downsampling);
   std::vector<float> found = unwritten(pixels * s.k), found_sums(s.n * s.k, 0.f), found_dw = unwritten(s.k * s.c * 9);
   const Epilogue epilogue{scale.data(), noise.data(), bias.data(), true, fg::Act::piecewise,
                           {0.2f, 1.5f, std::numeric_limits<float>::quiet_NaN()}, false};
   const Forward f{s, x.data(), style.data(), {w.data(), s.c * 9, 9, 1, false}, epilogue, found.data(), with.data(),
                   found_sums.data()};
-  run(f, cut, kernels.convolution, kernels, Workspace(cut).buffers, parallel);
+  run(f, cut, stride == 1 ? kernels.convolution : kernels.downsampling, kernels, Workspace(cut).buffers, parallel);
   compare("the result", s, found, y);
   compare("the sums", s, found_sums, sums);
-  run(WeightGradient{s, x.data(), style.data(), dy.data(), found_dw.data()}, cut, kernels, Workspace(cut).buffers, parallel);
+  run(WeightGradient{s, x.data(), style.data(), dy.data(), found_dw.data()}, cut,
+      stride == 1 ? kernels.gradient : kernels.downsampling_gradient, Workspace(cut).buffers, parallel);
   compare("the gradient of the weights", s, found_dw, dw);
 }
 
@@ -158,6 +159,9 @@ int main() {
     check_convolution(*kernels, {1, 5, 13, 20, 7, 11, 16, 2, 0});
     check_convolution(*kernels, {3, 3, 3, 2, 1, 3, 5, 0, 1});
     check_convolution(*kernels, {2, 6, 6, 300, 6, 6, 17, 1, 1});  // more channels than one pass of products takes
+    check_convolution(*kernels, {2, 9, 19, 16, 4, 9, 33, 0, 0}, 2);
+    check_convolution(*kernels, {1, 21, 3, 90, 10, 1, 5, 0, 0}, 2);
+    check_convolution(*kernels, {2, 11, 5, 300, 5, 2, 16, 0, 0}, 2);
     check_upsampling(*kernels, 2, 4, 8, 16, 20);
     check_upsampling(*kernels, 2, 5, 12, 7, 16);
     check_upsampling(*kernels, 1, 8, 3, 300, 5);

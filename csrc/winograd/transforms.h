@@ -121,5 +121,61 @@ struct Upsampling {
   };
 };
 
+// The convolution with stride 2, of whose transpose `Upsampling` is: y[j] = w0 x[2j] + w2 x[2j + 2] + w1 x[2j + 1], the
+// pixels of even places by F(4, 2) with the same points, the odd ones as they are.
+struct Downsampling {
+  static constexpr int inputs = 9, points = 9, outputs = 4, step = 8, first = 0, weights = 6, edges = 0;
+  static constexpr int weight_of(int point) { return Upsampling::weight_of(point); }
+
+  static constexpr float a = Upsampling::a, b = Upsampling::b, a2 = a * a, b2 = b * b, a3 = a * a2, b3 = b * b2;
+  static constexpr float at_a = Upsampling::at_a, at_b = Upsampling::at_b;
+
+  static constexpr auto input = [](const vec* d, vec* o) __attribute__((always_inline)) {
+    const vec even[5] = {d[0], d[2], d[4], d[6], d[8]};
+    vec points[9];
+    Upsampling::input(even, points);
+    for (int i = 0; i < 5; ++i) {
+      o[i] = points[i];
+    }
+    for (int i = 0; i < 4; ++i) {
+      o[5 + i] = d[2 * i + 1];
+    }
+  };
+
+  static constexpr auto output = [](const vec* m, vec* y) __attribute__((always_inline)) {
+    const vec even_a = m[0] + m[1], odd_a = m[0] - m[1], even_b = m[2] + m[3], odd_b = m[2] - m[3];
+    y[0] = even_a + even_b + m[5];
+    y[1] = a * odd_a + b * odd_b + m[6];
+    y[2] = a2 * even_a + b2 * even_b + m[7];
+    y[3] = a3 * odd_a + b3 * odd_b + m[4] + m[8];
+  };
+
+  // The adjoint of `output`.
+  static constexpr auto output_adjoint = [](const vec* y, vec* o) __attribute__((always_inline)) {
+    const vec even_a = y[0] + a2 * y[2], odd_a = a * y[1] + a3 * y[3];
+    const vec even_b = y[0] + b2 * y[2], odd_b = b * y[1] + b3 * y[3];
+    o[0] = even_a + odd_a;
+    o[1] = even_a - odd_a;
+    o[2] = even_b + odd_b;
+    o[3] = even_b - odd_b;
+    o[4] = y[3];
+    for (int i = 0; i < 4; ++i) {
+      o[5 + i] = y[i];
+    }
+  };
+
+  static constexpr auto weight = [](const vec* w, vec* u) __attribute__((always_inline)) {
+    const vec turned[3] = {w[2], w[1], w[0]};
+    Upsampling::weight(turned, u);
+  };
+
+  // The adjoint of `weight`.
+  static constexpr auto weight_adjoint = [](const vec* u, vec* w) __attribute__((always_inline)) {
+    w[0] = at_a * (u[0] - u[1]) + at_b * (u[2] - u[3]);
+    w[1] = u[5];
+    w[2] = at_a * a * (u[0] + u[1]) + at_b * b * (u[2] + u[3]) + u[4];
+  };
+};
+
 }  // namespace
 }  // namespace fg::FG_CPU_LEVEL

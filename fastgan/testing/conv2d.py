@@ -99,6 +99,10 @@ def _call(id: str, op: str, *, layout: Layout | None = None, style: bool = True)
                 return dy, w, x, leaf(2, 5, seed=3), 1, 1
             case "winograd_conv2d_weight":
                 return dy, x, s, 1, 1
+            case "winograd_conv2d_down":
+                return leaf(2, 5, 7, 9, seed=5), w, s
+            case "winograd_conv2d_down_weight":
+                return leaf(2, 4, 3, 4, seed=4), leaf(2, 5, 7, 9, seed=5), s
             case _:
                 return x, leaf(5, 4, 3, 3, seed=8), s
 
@@ -112,6 +116,8 @@ _REGISTERED = [
     _call("of-the-image", "winograd_conv2d_input", layout=channels_last),
     _call("of-the-weights", "winograd_conv2d_weight"),
     _call("upsampling", "winograd_conv_transpose2d"),
+    _call("downsampling", "winograd_conv2d_down"),
+    _call("of-the-weights-downsampling", "winograd_conv2d_down_weight", layout=channels_last),
 ]
 
 
@@ -126,6 +132,10 @@ def random_call(seed: int) -> tuple[str, list[Tensor | None], list[Any]]:
     layouts = [channels_last, transposed, lambda t: t]
     if r.random() < 0.25:
         return "winograd_conv_transpose2d", [r.choice(layouts)(x), weight.transpose(0, 1), style], []
+    if r.random() < 0.25:
+        size = (2 * (h // 2) + 3, 2 * (w // 2) + 3)
+        x = values((n, c, *size), seed)
+        return "winograd_conv2d_down", [r.choice(layouts)(x), r.choice(layouts)(weight), style], []
     if r.random() < 0.2:
         dy = r.choice(layouts)(values((n, k, h + 2 * pad[0] - 2, w + 2 * pad[1] - 2), seed + 3))
         return "winograd_conv2d", [dy, r.choice(layouts)(weight), None], [*pad, True]

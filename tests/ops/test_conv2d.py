@@ -59,6 +59,11 @@ def test_which_algorithm_runs():
         ops.conv2d(x, w, padding=1, act="lrelu")
     assert calls.names == ["winograd_conv2d_act"]
     with Calls() as calls, torch.no_grad():
+        ops.conv2d(x[:, :, 1:, 1:], w, stride=2)
+        ops.conv_transpose2d(x, w, stride=2)
+    assert calls.names == ["winograd_conv2d_down", "winograd_conv_transpose2d"]
+    with Calls() as calls, torch.no_grad():
+        ops.conv2d(x, w, stride=2)  # of an even size, which a transposed convolution doesn't have
         ops.conv2d(x, w, padding=1, backend="reference")
         ops.conv2d(x.double(), w.double(), padding=1)
         ops.conv2d(x[:, :8], w[:, :8], padding=1)
@@ -162,7 +167,9 @@ def test_thread_count_does_not_change_a_bit():
             torch.set_num_threads(count)
             y = torch.ops.fastgan.winograd_conv2d(x, w, style, 1, 1, False)
             up = torch.ops.fastgan.winograd_conv_transpose2d(x, w, style)
-            results.append([y, up, *torch.autograd.grad(y.square().sum(), (x, w, style))])
+            down = torch.ops.fastgan.winograd_conv2d_down(x[:, :, 1:, 1:], w, style)
+            results.append([y, up, down, *torch.autograd.grad(y.square().sum(), (x, w, style))])
+            results[-1] += torch.autograd.grad(down.square().sum(), w)
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
@@ -182,19 +189,21 @@ def test_many_blocks_of_tiles_and_chunks_of_channels():
     up = torch.ops.fastgan.winograd_conv_transpose2d(x, w.transpose(0, 1), None)
     expected = F.conv_transpose2d(x, w.transpose(0, 1), stride=2)
     assert first_mismatch({"up": up}, {"up": expected.double()}, TOLERANCE) is None
+    down = torch.ops.fastgan.winograd_conv2d_down(x[:, :, 1:, 1:], w, None)
+    expected = F.conv2d(x[:, :, 1:, 1:], w, stride=2)
+    assert first_mismatch({"down": down}, {"down": expected.double()}, TOLERANCE) is None
+    dw = torch.ops.fastgan.winograd_conv2d_down_weight(down, x[:, :, 1:, 1:], None)
+    expected = torch.nn.grad.conv2d_weight(x[:, :, 1:, 1:], w.shape, down, stride=2)
+    assert first_mismatch({"dw": dw}, {"dw": expected.double()}, TOLERANCE) is None
 
 
 def test_working_memory_stays_below_32_megabytes():
     sizes = [1, 3, 16, 64, 250, 512, 1024, 4096]
     for c, k in itertools.product(sizes, sizes):
-        for n, h, w in ((1, 1, 1), (1, 4, 4), (8, 32, 32), (16, 1024, 1024)):
-            for upsamples in (False, True):
-                assert torch.ops.fastgan_runtime.winograd_scratch(n, c, k, h, w, upsamples) <= 32 << 20, (
-                    c,
-                    k,
-                    n,
-                    h,
-                )
+        for n, h, w in ((1, 3, 3), (1, 4, 4), (8, 32, 32), (16, 1024, 1024)):
+            for resampling in ((1, 1), (2, 1), (1, 2)):
+                scratch = torch.ops.fastgan_runtime.winograd_scratch(n, c, k, h, w, *resampling)
+                assert scratch <= 32 << 20, (c, k, n, h, resampling)
 
 
 def test_special_values_stay_in_their_tiles():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
@@ -15,7 +14,7 @@ from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import schema  # noqa: F401 - importing schema registers the ops
 from fastgan.ops.conv2d.arguments import check_convolution, yx_pair
 from fastgan.ops.conv2d.choice import set_winograd
-from fastgan.ops.conv2d.convolve import by_winograd, convolve_transposed
+from fastgan.ops.conv2d.convolve import by_winograd, convolve, convolve_transposed
 
 __all__ = ["conv2d", "conv_transpose2d", "set_winograd"]
 
@@ -42,7 +41,8 @@ def conv2d(
     On the CPU, in float32, a 3x3 convolution of stride 1 with enough channels and pixels runs by Winograd's minimal
     filtering F(4x4, 3x3) (Lavin & Gray 2016), twice as fast as the direct algorithm and with about twice its rounding error
     (5e-6 of the largest result at 512 channels), on its own kernels for every derivative; an infinite or NaN pixel
-    reaches the whole 4x4 tiles that it lies in. :func:`fastgan.ops.set_winograd` turns it off. Where no
+    reaches the whole 4x4 tiles that it lies in. So does one of stride 2 without padding whose image is odd in height and
+    width, as a filter leaves it: 81 products for 144. :func:`fastgan.ops.set_winograd` turns both off. Where no
     gradient is asked for, bias and activation are part of it. Every other convolution is torch's (cuDNN, oneDNN), with
     :func:`fastgan.ops.bias_act` behind it.
 
@@ -93,14 +93,11 @@ def conv2d(
             return ops_of(chosen).winograd_conv2d_act(
                 x, weight, None, None, None, bias, *pads, act, alpha, gain, clamp
             )
-        y = ops_of(chosen).winograd_conv2d(x, weight, None, *pads, False)
-    elif plain:
-        return F.conv2d(x, weight, bias, steps, pads, spread, groups)
-    else:
-        y = F.conv2d(x, weight, None, steps, pads, spread, groups)
-    if plain and bias is None:
-        return y
-    return bias_act(y, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
+    y = convolve(
+        *(chosen, x, weight), bias=bias if plain else None,
+        stride=steps, padding=pads, dilation=spread, groups=groups,
+    )  # fmt: skip
+    return y if plain else bias_act(y, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
 
 
 def conv_transpose2d(

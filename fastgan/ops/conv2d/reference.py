@@ -57,3 +57,15 @@ def winograd_conv_transpose2d(x: Tensor, w: Tensor, style: Tensor | None) -> Ten
     """``w[C, K, 3, 3]``, stride 2."""
     y = F.conv_transpose2d(styled(x, style), w, stride=2)
     return y.contiguous(memory_format=memory_format(x, w))
+
+
+def winograd_conv2d_down(x: Tensor, w: Tensor, style: Tensor | None) -> Tensor:
+    """``w[K, C, 3, 3]``, stride 2, for images of an odd height and width."""
+    y = F.conv2d(styled(x, style), w, stride=2)
+    return y.contiguous(memory_format=memory_format(x, w))
+
+
+def winograd_conv2d_down_weight(dy: Tensor, x: Tensor, style: Tensor | None) -> Tensor:
+    """Gradient of ``w[K, C, 3, 3]`` in :func:`winograd_conv2d_down`."""
+    shape = (dy.shape[1], x.shape[1], 3, 3)
+    return conv2d_weight(styled(x, style), shape, dy, stride=2).contiguous()

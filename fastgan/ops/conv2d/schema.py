@@ -11,9 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_weight
 
 from fastgan.ops import _layout
 from fastgan.ops._library import OpDefinition, define
@@ -218,28 +216,26 @@ define(
 )
 
 
-# ---------------------------------------------------------------------------------------------------- upsampling
+# ----------------------------------------------------------------------------------------------------- resampling
+#
+# The convolution of stride 2 and its transpose: y = (x·style) ⋆₂ w and y = (x·style) ⋆₂ᵀ w, each the other's gradient.
 
 
 def _up_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
     return _result(x, w, w.shape[1], 2 * x.shape[2] + 1, 2 * x.shape[3] + 1)
 
 
-def _up_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _resampling_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
 def _up_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
-    """Convolutions of stride 2: torch's."""
     x, w, style = ctx.saved_tensors
     need_x, need_w, need_style = ctx.needs_input_grad
-    t = F.conv2d(dy, w, stride=2) if need_x or need_style else None
-    dw = None
-    if need_w:
-        dw = conv2d_weight(dy, w.shape, reference.styled(x, style), stride=2)
+    t = ops.winograd_conv2d_down(dy, w, None) if need_x or need_style else None
     return (
         reference.styled(t, style) if t is not None and need_x else None,
-        dw,
+        ops.winograd_conv2d_down_weight(reference.styled(x, style), dy, None) if need_w else None,
         (t * x).sum((2, 3)) if t is not None and need_style else None,
     )
 
@@ -249,8 +245,66 @@ define(
         schema="winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
         reference=reference.winograd_conv_transpose2d,
         fake=_up_fake,
-        setup_context=_up_context,
+        setup_context=_resampling_context,
         backward=_up_backward,
         triton=_without_kernel("winograd_conv_transpose2d"),
+    )
+)
+
+
+def _down_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
+    return _result(x, w, w.shape[0], x.shape[2] // 2, x.shape[3] // 2)
+
+
+def _down_gradients(
+    ops: Any, dy: Tensor, x: Tensor, w: Tensor, style: Tensor | None, needs: Any
+) -> Gradients:
+    """Of ``x`` and ``style`` in ``(x·style) ⋆₂ w``, where needed."""
+    need_x, need_style = needs
+    t = ops.winograd_conv_transpose2d(dy, w, None) if need_x or need_style else None
+    return (
+        reference.styled(t, style) if t is not None and need_x else None,
+        (t * x).sum((2, 3)) if t is not None and need_style else None,
+    )
+
+
+def _down_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+    x, w, style = ctx.saved_tensors
+    need_x, need_w, need_style = ctx.needs_input_grad
+    dx, dstyle = _down_gradients(ops, dy, x, w, style, (need_x, need_style))
+    return dx, ops.winograd_conv2d_down_weight(dy, x, style) if need_w else None, dstyle
+
+
+define(
+    OpDefinition(
+        schema="winograd_conv2d_down(Tensor x, Tensor w, Tensor? style) -> Tensor",
+        reference=reference.winograd_conv2d_down,
+        fake=_down_fake,
+        setup_context=_resampling_context,
+        backward=_down_backward,
+        triton=_without_kernel("winograd_conv2d_down"),
+    )
+)
+
+
+def _down_weight_fake(dy: Tensor, x: Tensor, style: Any) -> Tensor:
+    return x.new_empty(dy.shape[1], x.shape[1], 3, 3)
+
+
+def _down_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
+    dy, x, style = ctx.saved_tensors
+    need_dy, need_x, need_style = ctx.needs_input_grad
+    ddy = ops.winograd_conv2d_down(x, gdw, style) if need_dy else None
+    return ddy, *_down_gradients(ops, dy, x, gdw, style, (need_x, need_style))
+
+
+define(
+    OpDefinition(
+        schema="winograd_conv2d_down_weight(Tensor dy, Tensor x, Tensor? style) -> Tensor",
+        reference=reference.winograd_conv2d_down_weight,
+        fake=_down_weight_fake,
+        setup_context=_resampling_context,
+        backward=_down_weight_backward,
+        triton=_without_kernel("winograd_conv2d_down_weight"),
     )
 )
