@@ -12,6 +12,7 @@ import torch
 
 from fastgan import ops
 from fastgan.ops import _library
+from fastgan.testing import OpSpec
 from tests.emulation.build import build_emulation
 
 INTERPRETING = _library.triton_interpreter()
@@ -65,22 +66,54 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def dtypes_of(spec: OpSpec, index: int, backend: str) -> list[torch.dtype]:
+    """The dtypes that a sample is tested in: all on compiled backends; two of different widths, in turn, on those that are
+    slow or said the same before (emulation, plain PyTorch, a lower instruction set); in the interpreter one, in turn."""
+    sample, all_of_them = spec.samples[index], list(spec.tolerance)
+    in_turn = sorted(all_of_them, key=lambda dtype: -dtype.itemsize)  # float64, float32, the halves
+    slow = backend in ("reference", "emulated") or INTERPRETING or "FASTGAN_CPU_LEVEL" in os.environ
+    if sample.large:  # for what only a large image does, in single precision; the first one in two widths
+        first = not any(s.large for s in spec.samples[:index])
+        return [] if slow else [torch.float32, *([torch.bfloat16] if first else [])]
+    if INTERPRETING:
+        return [in_turn[index % len(in_turn)]]
+    return [in_turn[index % 2], in_turn[2 + index // 2 % 2]] if slow else all_of_them
+
+
+def values_cases(module: ModuleType, spec: OpSpec) -> list:
+    """Backend, sample and dtype of each test of values; the dtypes of a sample come one after the other."""
+    found = []
+    for parameter in parameters(module):
+        name, id, marks = (
+            (parameter, parameter, ()) if isinstance(parameter, str)
+            else (parameter.values[0], parameter.id, parameter.marks)
+        )  # fmt: skip
+        for index, sample in enumerate(spec.samples):
+            for dtype in dtypes_of(spec, index, name):
+                case = f"{id}-{sample.id}-{str(dtype).removeprefix('torch.')}"
+                found.append(pytest.param(name, sample, dtype, id=case, marks=marks))
+    return found
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     spec = getattr(metafunc.cls, "spec", None)
+    if spec is not None and {"backend", "sample", "dtype"} <= set(metafunc.fixturenames):
+        cases = values_cases(metafunc.module, spec)
+        metafunc.parametrize("backend,sample,dtype", cases, indirect=["backend"])
+        return
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", parameters(metafunc.module), indirect=True)
     if spec is None:
         return
-    # In the interpreter every sample has its values tested, and every third the rest.
-    some = 3 if INTERPRETING else 1
+    # In the interpreter every sample has its values tested, and every sixth the rest.
+    some = 6 if INTERPRETING else 1
+    small = [s for s in spec.samples if s.small]
     named = {
-        "sample": spec.samples if metafunc.function.__name__ == "test_values" else spec.samples[::some],
-        "small_sample": [s for s in spec.samples if s.small][::some],
+        "sample": [s for s in spec.samples if not s.large][::some],
+        "small_sample": small[:: -(-len(small) // 2)] if INTERPRETING else small,
         "registered_call": spec.registered,
         "error_case": spec.errors,
     }
     for name, values in named.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, values, ids=lambda value: value.id)
-    if "dtype" in metafunc.fixturenames:
-        metafunc.parametrize("dtype", list(spec.tolerance), ids=lambda d: str(d).removeprefix("torch."))
