@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from fastgan._version import __version__
@@ -59,15 +62,17 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     except (FastganError, OSError) as error:
+        _tell_torchrun(error)
         if debug:
             raise
         status = complain(error)
     except Exception as error:
+        _tell_torchrun(error)
         if debug:
             raise
         message = " ".join(str(error).split())
         print(
-            f"fastgan: internal error, {type(error).__name__}: {message}; --debug shows the traceback.",
+            f"{_speaker()}: internal error, {type(error).__name__}: {message}; --debug shows the traceback.",
             file=sys.stderr,
         )
         status = 1
@@ -97,8 +102,22 @@ def complain(error: Exception) -> int:
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
-    print(f"fastgan: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{_speaker()}: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _speaker() -> str:
+    """Who says it, where several processes do."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return f"fastgan, process {os.environ['RANK']}" if several else "fastgan"
+
+
+def _tell_torchrun(error: Exception) -> None:
+    """Leaves the error where torchrun's own report of a failed process takes it from."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        said = f"{type(error).__name__}: {error}"
+        details = {"py_callstack": said, "timestamp": str(int(time.time()))}
+        Path(path).write_text(json.dumps({"message": {"message": said, "extraInfo": details}}))
 
 
 def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str]) -> str:
@@ -110,4 +129,4 @@ def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str]) -> str:
 
 def _one_line(message: Warning | str, *place: object, **line: object) -> str:
     """A warning as `warnings.formatwarning` gives it, without the place in the code."""
-    return f"fastgan: warning: {message}\n"
+    return f"{_speaker()}: warning: {message}\n"

@@ -31,6 +31,10 @@ class RankLost(FastganError):
     """Another process of the run can't be reached any more."""
 
 
+class RanksDiffer(FastganError):
+    """The processes of a run no longer hold the same weights."""
+
+
 @dataclass(frozen=True)
 class World:
     """rank: 0 to size - 1. device: where this rank's networks live. With size 1 nothing is ever sent."""
@@ -127,9 +131,12 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
+_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
 def _fingerprint(t: Tensor) -> Tensor:
-    raw = t.detach().contiguous().reshape(-1).view(torch.uint8).to(torch.int64)
-    return (raw * (torch.arange(len(raw), device=raw.device) % 65_521 + 1)).sum()
+    words = t.detach().contiguous().reshape(-1).view(_WORDS[t.element_size()])
+    return (words * torch.arange(1, len(words) + 1, device=t.device)).sum()
 
 
 @contextlib.contextmanager
@@ -146,8 +153,14 @@ def join_world(device: str) -> Iterator[World]:
     here = choose_device(device, local_rank=int(os.environ["LOCAL_RANK"]))
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=TIMEOUT)
-    yield World(here, dist.get_rank(), size)
+    world = World(here, int(os.environ["RANK"]), size)
+    backend = "nccl" if here.type == "cuda" else "gloo"
+    with world._conversation():
+        store, _, _ = next(dist.rendezvous("env://", world.rank, size, timeout=TIMEOUT))
+        # torchrun's store outlives the processes: started again, they would find the addresses of those that ended.
+        store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        dist.init_process_group(backend, store=store, rank=world.rank, world_size=size, timeout=TIMEOUT)
+    yield world
     dist.destroy_process_group()  # not after an error: the others may never answer, and the process ends anyway
 
 

@@ -22,7 +22,7 @@ from fastgan.train.callbacks import Callback
 from fastgan.train.checkpoint import save_best, save_checkpoint
 from fastgan.train.config import RunConfig, RunOptions
 from fastgan.train.curves import require_plotting
-from fastgan.train.distributed import World, join_world
+from fastgan.train.distributed import RanksDiffer, World, join_world
 from fastgan.train.log import MeanStats, RunLog
 from fastgan.train.measures import Measures, main_measure, measure
 from fastgan.train.progress import TrainingProgress
@@ -31,7 +31,7 @@ from fastgan.train.resume import open_data, open_state
 from fastgan.train.run_dir import RunDir
 from fastgan.train.samples import save_grid
 from fastgan.train.state import TrainState, derive_seed
-from fastgan.train.step import TooManySkips, TrainStep, parameters_are_finite
+from fastgan.train.step import TooManySkips, TrainStep, check_settings, parameters_are_finite
 from fastgan.train.stop import StopRequest, stop_on_signals
 
 GRID_ROWS = GRID_COLUMNS = 8
@@ -86,6 +86,7 @@ def train(
         if shown is None or not world.is_main:
             shown = Console(quiet=True, force_terminal=False)
         recipe = world.broadcast(recipe)  # with --resume its settings come from rank 0's disk
+        check_settings(recipe, world)
         dataset, config = open_data(recipe, dataset, world)
         devices = [world.device] if world.device.type == "cuda" else []
         with torch.random.fork_rng(devices), stop_on_signals() as stop:
@@ -234,10 +235,19 @@ class Run:
 
     def _checkpoint(self) -> None:
         self._saved_at = self.state.nimg
+        self._check_ranks()
         if self.world.is_main:
             self._check_finite()
             path = save_checkpoint(self.folder.checkpoints, self.config, self.state, keep=self.options.keep)
             self._tell("on_checkpoint", path)
+
+    def _check_ranks(self) -> None:
+        networks = [*self.state.networks.values(), *self.state.ema.values()]
+        if not self.world.same([t for network in networks for t in network.state_dict().values()]):
+            raise RanksDiffer(
+                f"After {self.state.nimg:,} images the processes no longer hold the same weights, so training "
+                f"stopped: a network or callback must have changed them on one process alone."
+            )
 
     def _check_finite(self) -> None:
         if not parameters_are_finite(self.state):

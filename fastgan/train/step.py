@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from fastgan.errors import FastganError
 from fastgan.nn import sync_batch_norm
-from fastgan.recipes import Batch, Draw, Loss, Networks, Player, RecipeError, Regularizer
+from fastgan.recipes import Batch, Draw, Loss, Networks, Player, Recipe, RecipeError, Regularizer
 from fastgan.recipes.base import parameters_of
 from fastgan.train.compiling import compiled
 from fastgan.train.distributed import World
@@ -25,10 +25,6 @@ Gradients = list[Tensor | None]
 
 class TooManySkips(FastganError):
     """A player's gradients weren't finite ten times in a row; its weights are those of its last good update."""
-
-
-class NonFiniteWeights(FastganError):
-    """A weight became infinite or NaN, although every gradient was finite; such weights are never saved."""
 
 
 class TrainStep:
@@ -54,12 +50,7 @@ class TrainStep:
         self.world = world or World(next(iter(parameters_of(state.networks, tuple(state.networks)))).device)
         self.players = state.recipe.players()
         self.batches = max(player.updates for player in self.players)
-        shares = self.world.size * state.recipe.accumulate
-        if state.recipe.batch % shares:
-            raise RecipeError(
-                f"--batch must be a multiple of the processes times --accumulate, {self.world.size} × "
-                f"{state.recipe.accumulate}, but {state.recipe.batch} came."
-            )
+        check_settings(state.recipe, self.world)
         if self.world.size > 1 and state.recipe.sync_batch_norm:
             for network in state.networks.values():
                 sync_batch_norm(network)
@@ -112,6 +103,21 @@ class TrainStep:
                     f"--precision fp32 or another --seed may help."
                 )
         return stats
+
+
+def check_settings(recipe: Recipe, world: World) -> None:
+    """Raises RecipeError for settings that no step can be taken with; before anything is made."""
+    if recipe.batch % (world.size * recipe.accumulate):
+        raise RecipeError(
+            f"--batch must be a multiple of the processes times --accumulate, {world.size} × "
+            f"{recipe.accumulate}, but {recipe.batch} came."
+        )
+    names = {name for player in recipe.players() for name in player.networks}
+    if missing := sorted(set(recipe.full_precision) - names):
+        raise RecipeError(
+            f"--full-precision must name networks of the recipe ({', '.join(sorted(names))}), but "
+            f"{', '.join(missing)} came."
+        )
 
 
 class _Update:

@@ -159,5 +159,5 @@ def test_wrong_options_are_named(settings, says):
 
 def test_a_network_that_is_not_there_cannot_stay_in_float32():
     recipe = DCGAN(ngf=4, ndf=4, full_precision=("D", "E"))
-    with pytest.raises(RecipeError, match=r"--full-precision must name networks .*\(G, D\), but E came"):
+    with pytest.raises(RecipeError, match=r"--full-precision must name networks .*\(D, G\), but E came"):
         TrainStep(TrainState.create(recipe, ImageSpec(1, 16)))

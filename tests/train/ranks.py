@@ -79,7 +79,11 @@ def main(folder):
             "any": [world.any(world.rank == 1), world.any(False)],
             "mean": world.mean({"rank": float(world.rank)}),
             "broadcast": world.broadcast({"rank": world.rank, "tensor": torch.full((3,), world.rank)}),
-            "same": [world.same([torch.ones(5)]), world.same([torch.ones(5) + world.rank * 1e-7])],
+            "same": [
+                world.same([torch.ones(5), torch.tensor([True])]),
+                world.same([torch.ones(5) + world.rank * 1e-6]),
+                world.same([torch.arange(3).roll(world.rank)]),
+            ],
         }
         torch.save({"trained": found, "norm": (own, shared, kept), "told": told}, folder / f"{world.rank}.pt")
 

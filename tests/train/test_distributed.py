@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fastgan.train.config import ConfigError
-from fastgan.train.distributed import World, choose_device, join_world
+from fastgan.train.distributed import RanksDiffer, World, choose_device, join_world
 from tests.train import ranks
 
 pytestmark = pytest.mark.xdist_group("two processes")
@@ -80,7 +80,7 @@ def test_what_ranks_tell_each_other(found):
         assert told["any"] == [True, False]
         assert told["mean"] == {"rank": 0.5}
         assert told["broadcast"]["rank"] == 0 and told["broadcast"]["tensor"].tolist() == [0, 0, 0]
-        assert told["same"] == [True, False]
+        assert told["same"] == [True, False, False]
 
 
 def test_a_world_of_one_sends_nothing():
@@ -93,6 +93,12 @@ def test_a_world_of_one_sends_nothing():
         world.barrier()
         assert t.tolist() == [1, 1, 1] and world.same([t])
         assert not torch.distributed.is_initialized()
+
+
+def test_ranks_that_differ_are_not_saved(run, tiny, monkeypatch):
+    monkeypatch.setattr(World, "same", lambda self, tensors: False)
+    with pytest.raises(RanksDiffer, match="After 112 images the processes no longer hold the same weights"):
+        run(tiny)
 
 
 def test_a_rank_without_a_device_is_told_how_many_there_are(monkeypatch):
