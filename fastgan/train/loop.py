@@ -99,7 +99,7 @@ def train(
 
 @dataclass(eq=False)
 class Run:
-    """A run under way.
+    """A run under way, as callbacks see it.
 
     folder: where it writes. config: recipe and data. state: networks, optimisers and counters, live.
     world: this process among those of the run.

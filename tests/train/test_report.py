@@ -9,9 +9,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from fastgan.train.curves import draw_curves
-from fastgan.train.progress import duration
+from fastgan.train.progress import TrainingProgress, duration
 from fastgan.train.report import measures_sentence, write_report
 
 PIL = pytest.importorskip("PIL.Image")
@@ -100,3 +101,12 @@ def test_sentences():
     assert measures_sentence(DIGITS) == "9 of 10 classes appear in 2,000 samples, KL to uniform 0.123."
     assert measures_sentence({}) == ""
     assert [duration(s) for s in (0.4, 59, 61, 3599, 3661)] == ["0s", "59s", "1m 01s", "59m 59s", "1h 01m"]
+
+
+def test_progress_names_what_holds_a_run_up():
+    console = Console(file=io.StringIO(), width=200)
+    progress = TrainingProgress(console, total=10, done=0)
+    progress.row({"waiting": 0.0034, "skipped": 1200, "loss/D": 0.5, "loss/G": 1.256})
+    progress.row({})
+    progress.advance(10)
+    assert console.file.getvalue().rstrip().endswith("data 0.3%  loss D 0.50  G 1.26  skipped 1,200")
