@@ -46,7 +46,6 @@ _CASES: list[tuple[str, Sequence[int], Layout | None, bool]] = [
     ("empty-batch", (0, 3, 4), None, False),
     ("empty-samples", (2, 0, 4), None, False),
     ("large", (24, 3, 260, 260), None, True),
-    ("large-channels_last", (2, 64, 186, 186), channels_last, True),
 ]
 
 

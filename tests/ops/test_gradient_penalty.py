@@ -17,6 +17,7 @@ class TestInterpolate(OpContract):
 
 class TestGradNormPenalty(OpContract):
     spec = GRAD_NORM_PENALTY
+    test_lower_instruction_sets_that_this_cpu_runs = None  # TestInterpolate's runs this whole file
 
     def test_values(self, backend, device, sample: Sample, dtype):
         """As everywhere, but that the result, and what is derived in its gradient, is float32 for half types."""
@@ -178,3 +179,34 @@ def test_thread_count_does_not_change_a_bit(shape):
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
+
+
+# --------------------------------------------------------------------------------------------- ahead of time
+
+
+@pytest.mark.skipif(ops._library.triton_interpreter(), reason="the interpreter compiles nothing")
+@pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
+def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
+    """With all that it can read and write: no spills, 128-bit accesses, no atomics."""
+    from fastgan.ops.gradient_penalty import triton as kernels
+    from tests.ops import triton_target
+
+    x, numbers = torch.empty(8, 3, 64, 64, dtype=dtype), torch.empty(8, dtype=dtype)
+    norm = torch.empty(8, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
+    with triton_target.launches(capability) as launched:
+        kernels.interpolate(x, x, numbers)
+        kernels.interpolate_backward(x, x, x, numbers, True, True, True)
+        kernels.interpolate_double_backward(x, x, numbers, x, x, x, numbers, True, True, True, True)
+        kernels.grad_norm_penalty_backward(norm, x, norm, 1.0)
+        kernels.grad_norm_penalty_double_backward(x, norm, x, norm, 1.0, True, True)
+        kernels.grad_norm_penalty(
+            torch.empty(1, 1, dtype=dtype), 1.0
+        )  # sizes of 1 are constants to the compiler
+    assert len(launched) == 7
+    for compiled in launched:
+        triton_target.check(compiled, capability, tmp_path)
+        assert "atom" not in compiled.asm["ptx"] and "red.global" not in compiled.asm["ptx"]
+    assert all(triton_target.widths(compiled)[0] == 16 for compiled in launched[:6])
+    assert all(
+        triton_target.widths(launched[i])[1] == 16 for i in (0, 1, 2, 3, 5)
+    )  # the others store sums alone
