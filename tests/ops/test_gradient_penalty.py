@@ -181,6 +181,27 @@ def test_thread_count_does_not_change_a_bit(shape):
     assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
 
 
+def test_results_past_the_cache_are_those_of_each_sample_alone():
+    """Results of 16 MB are stored as a stream; of a single sample, half of that, they are not."""
+    generator = torch.Generator().manual_seed(0)
+    x, y, u, w, g = (torch.randn(2, 2_100_000, generator=generator) for _ in range(5))
+    alpha, c = torch.tensor([0.25, -2.0]), torch.tensor([3.0, 0.5])
+    native = torch.ops.fastgan
+
+    def run(only: slice) -> list[torch.Tensor]:
+        a, b, d, e, f, p, q = (t[only] for t in (x, y, u, w, g, alpha, c))
+        return [
+            native.interpolate(a, b, p),
+            *native.interpolate_backward(f, a, b, p, True, True, True),
+            *native.interpolate_double_backward(a, b, q, f, d, e, p, True, True, True, True),
+            native.grad_norm_penalty_backward(p, f, q, 1.0),
+            *native.grad_norm_penalty_double_backward(a, p, f, q, 1.0, True, True),
+        ]
+
+    for both, first, second in zip(run(slice(2)), run(slice(1)), run(slice(1, 2))):
+        assert torch.equal(both, torch.cat([first, second]))
+
+
 # --------------------------------------------------------------------------------------------- ahead of time
 
 
