@@ -6,6 +6,7 @@ from fastgan.nn.equalized import EqualConv2d, EqualLinear
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
 from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.resample import Blur, Downsample2d, Upsample2d
+from fastgan.nn.spectral_norm import remove_spectral_norm, spectral_norm
 from fastgan.nn.sync_batch_norm import sync_batch_norm
 
 __all__ = [
@@ -18,5 +19,7 @@ __all__ = [
     "ModulatedConv2d",
     "NoiseInjection",
     "Upsample2d",
+    "remove_spectral_norm",
+    "spectral_norm",
     "sync_batch_norm",
 ]

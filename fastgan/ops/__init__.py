@@ -11,6 +11,7 @@ from fastgan.ops.conv2d_resample import conv2d_resample
 from fastgan.ops.gradient_penalty import grad_norm_penalty, interpolate
 from fastgan.ops.modulated_conv2d import modulated_conv2d
 from fastgan.ops.scale_bias_act import scale_bias_act
+from fastgan.ops.spectral_norm import spectral_norm
 from fastgan.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "scale_bias_act",
     "set_winograd",
     "setup_filter",
+    "spectral_norm",
     "upfirdn2d",
     "upsample2d",
     "use_backend",

@@ -20,7 +20,7 @@ import contextvars
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -263,18 +263,33 @@ def _library(namespace: str) -> torch.library.Library:
     return _libraries[namespace]
 
 
-def _wanted(ctx: Any) -> tuple[bool, ...]:
-    """``ctx.needs_input_grad``, false also for what this backward pass has no use for.
+def _tensor_places(inputs: Iterable[Any]) -> list[tuple[int, int | None]]:
+    """Where the tensors among an op's inputs are, in order: argument and, in a list of tensors, place in it."""
+    places: list[tuple[int, int | None]] = []
+    for i, value in enumerate(inputs):
+        if isinstance(value, torch.Tensor):
+            places.append((i, None))
+        elif isinstance(value, list):
+            places += [(i, k) for k, element in enumerate(value) if isinstance(element, torch.Tensor)]
+    return places
+
+
+def _wanted(ctx: Any) -> tuple[Any, ...]:
+    """``ctx.needs_input_grad``, false also for what this backward pass has no use for; a list for a list of tensors.
 
     Autograd fills that in when the op runs forward. But ``torch.autograd.grad(y, x)``, as gradient penalties call it,
     drops the gradient of the weights, which costs as much as that of the image.
     """
-    wanted = list(ctx.needs_input_grad)
-    for i, (node, _) in zip(ctx.tensor_inputs, ctx.next_functions):
-        if wanted[i] and node is not None:
+    wanted = [list(need) if isinstance(need, list) else need for need in ctx.needs_input_grad]
+    for (i, k), (node, _) in zip(ctx.tensor_inputs, ctx.next_functions):
+        if (wanted[i] if k is None else wanted[i][k]) and node is not None:
             # torch doesn't tell for a leaf that `autograd.grad` is asked for, which is wanted
             with contextlib.suppress(RuntimeError):
-                wanted[i] = torch._C._will_engine_execute_node(node)
+                executed = torch._C._will_engine_execute_node(node)
+                if k is None:
+                    wanted[i] = executed
+                else:
+                    wanted[i][k] = executed
     return tuple(wanted)
 
 
@@ -286,7 +301,7 @@ def _define(definition: OpDefinition, namespace: str) -> None:
     ops = getattr(torch.ops, namespace)
 
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.tensor_inputs = [i for i, value in enumerate(inputs) if isinstance(value, torch.Tensor)]
+        ctx.tensor_inputs = _tensor_places(inputs)
         definition.setup_context(ctx, inputs, output)
 
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:

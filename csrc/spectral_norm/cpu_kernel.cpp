@@ -1,0 +1,347 @@
+// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Rows go by in blocks that stay in L1, four rows at a time
+// where a vector is used with each of them.
+#include "cpu_kernel.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::spectral_norm;
+
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64;
+#elif defined(__AVX__)
+constexpr int vector_bytes = 32;
+#else
+constexpr int vector_bytes = 16;
+#endif
+
+constexpr int together = 4;  // rows
+
+template <class R>
+struct Lanes {
+  static constexpr int count = vector_bytes / sizeof(R);
+  typedef R Vector __attribute__((vector_size(vector_bytes), aligned(sizeof(R)), may_alias));
+
+  FG_LOCAL Vector load(const R* p) { return *reinterpret_cast<const Vector*>(p); }
+};
+
+// totals[k] += the product of w[k] and v, of n elements: in lanes, which hide the latency of additions, and beyond a block in
+// double.
+template <int Rows, class R>
+FG_LOCAL void add_products(const R* const (&w)[Rows], const R* v, int n, double (&totals)[Rows]) {
+  using L = Lanes<R>;
+  constexpr int C = L::count;
+  typename L::Vector even[Rows] = {}, odd[Rows] = {};
+  int i = 0;
+  for (; i + 2 * C <= n; i += 2 * C) {
+    const auto v0 = L::load(v + i), v1 = L::load(v + i + C);
+    for (int k = 0; k < Rows; ++k) {
+      even[k] += L::load(w[k] + i) * v0;
+      odd[k] += L::load(w[k] + i + C) * v1;
+    }
+  }
+  for (int k = 0; k < Rows; ++k) {
+    const auto lanes = even[k] + odd[k];
+    R sum = 0;
+    for (int j = 0; j < C; ++j) {
+      sum += lanes[j];
+    }
+    for (int j = i; j < n; ++j) {
+      sum += w[k][j] * v[j];
+    }
+    totals[k] += static_cast<double>(sum);
+  }
+}
+
+template <class R>
+FG_LOCAL double product(const R* a, const R* b, int n) {
+  const R* const rows[1] = {a};
+  double total[1] = {};
+  add_products(rows, b, n, total);
+  return total[0];
+}
+
+// Calls f(first element of row `row`, column, n) for every block of the row; that of row + k is k·run behind.
+template <class F>
+FG_LOCAL void for_each_block(const Layer& l, std::int64_t row, F&& f) {
+  for (std::int64_t a = 0; a < l.outer; ++a) {
+    const std::int64_t start = (a * l.rows + row) * l.run;
+    for (std::int64_t b = 0; b < l.run; b += block_size) {
+      f(start + b, a * l.run + b, static_cast<int>(std::min<std::int64_t>(block_size, l.run - b)));
+    }
+  }
+}
+
+template <class R>
+R* u_of(const Arguments& a, const Layer& l) {
+  return static_cast<R*>(a.vectors) + l.vectors_at;
+}
+
+template <class R>
+R* v_of(const Arguments& a, const Layer& l) {
+  return u_of<R>(a, l) + l.rows;
+}
+
+// totals = rows `row` and following of the matrix at `from`, times v.
+template <int Rows, class R>
+FG_LOCAL void times_v(
+    const Arguments& a, const Layer& l, const void* from, std::int64_t row, R (&buffers)[together][block_size],
+    double (&totals)[Rows]) {
+  const R* const v = v_of<R>(a, l);
+  std::fill_n(totals, Rows, 0.0);
+  for_each_block(l, row, [&](std::int64_t first, std::int64_t column, int n) {
+    const R* w[Rows];
+    for (int k = 0; k < Rows; ++k) {
+      w[k] = load(a.dtype, from, first + k * l.run, buffers[k], n);
+    }
+    add_products<Rows>(w, v + column, n, totals);
+  });
+}
+
+template <int Rows, class R>
+FG_LOCAL void sweep_rows(
+    const Arguments& a, const Layer& l, std::int64_t row, R* partial, R (&buffers)[together][block_size]) {
+  double y[Rows];
+  times_v(a, l, l.weight, row, buffers, y);
+  R factors[Rows];
+  for (int k = 0; k < Rows; ++k) {
+    factors[k] = u_of<R>(a, l)[row + k] = static_cast<R>(y[k]);
+  }
+  for_each_block(l, row, [&](std::int64_t first, std::int64_t column, int n) {
+    const R* w[Rows];
+    for (int k = 0; k < Rows; ++k) {
+      w[k] = load(a.dtype, l.weight, first + k * l.run, buffers[k], n);
+    }
+    R* const to = partial + column;
+    FG_NO_ALIAS
+    for (int i = 0; i < n; ++i) {
+      R sum = to[i];
+      for (int k = 0; k < Rows; ++k) {
+        sum += factors[k] * w[k][i];
+      }
+      to[i] = sum;
+    }
+  });
+}
+
+template <class R>
+void sweep(const Arguments& a, const Unit& unit) {
+  const Layer& l = *unit.layer;
+  alignas(64) R buffers[together][block_size];
+  R* const partial = static_cast<R*>(a.workspace) + unit.partial_at;
+  std::fill_n(partial, l.columns(), R(0));
+  std::int64_t row = unit.first_row;
+  const std::int64_t end = row + unit.rows;
+  for (; row + together <= end; row += together) {
+    sweep_rows<together>(a, l, row, partial, buffers);
+  }
+  for (; row < end; ++row) {
+    sweep_rows<1>(a, l, row, partial, buffers);
+  }
+}
+
+// Divides by max(norm, eps); the norm is that of what is there, whose squares add up to `squares`.
+template <class R>
+FG_LOCAL double normalise(R* x, std::int64_t n, double squares, double eps) {
+  const double least = std::max(std::sqrt(squares), eps);
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[i] = static_cast<R>(static_cast<double>(x[i]) / least);
+  }
+  return least;
+}
+
+template <class R>
+FG_LOCAL double squares_of(const R* x, std::int64_t n) {
+  double total = 0;
+  for (std::int64_t i = 0; i < n; i += block_size) {
+    total += product(x + i, x + i, static_cast<int>(std::min<std::int64_t>(block_size, n - i)));
+  }
+  return total;
+}
+
+template <class R>
+void finish(const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
+  const double norm = normalise(u_of<R>(a, l), l.rows, squares_of(u_of<R>(a, l), l.rows), a.eps);
+  R* const v = v_of<R>(a, l);
+  const R* const partial = static_cast<const R*>(a.workspace);
+  for (std::int64_t column = 0; column < l.columns(); column += block_size) {
+    const int n = static_cast<int>(std::min<std::int64_t>(block_size, l.columns() - column));
+    double totals[block_size] = {};
+    for (std::int64_t k = 0; k < count; ++k) {
+      const R* const from = partial + units[k].partial_at + column;
+      for (int i = 0; i < n; ++i) {
+        totals[i] += static_cast<double>(from[i]);
+      }
+    }
+    for (int i = 0; i < n; ++i) {
+      v[column + i] = static_cast<R>(totals[i] / norm);
+    }
+  }
+  const double squares = squares_of(v, l.columns());  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+  *static_cast<R*>(sigma) = static_cast<R>(squares / normalise(v, l.columns(), squares, a.eps));
+}
+
+// uᵀMv over the rows of a unit.
+template <class R>
+double bilinear(const Arguments& a, const Unit& unit, const void* matrix) {
+  const Layer& l = *unit.layer;
+  const R* const u = u_of<R>(a, l);
+  alignas(64) R buffers[together][block_size];
+  double total = 0;
+  std::int64_t row = unit.first_row;
+  const std::int64_t end = row + unit.rows;
+  for (; row + together <= end; row += together) {
+    double y[together];
+    times_v(a, l, matrix, row, buffers, y);
+    for (int k = 0; k < together; ++k) {
+      total += static_cast<double>(u[row + k]) * y[k];
+    }
+  }
+  for (; row < end; ++row) {
+    double y[1];
+    times_v(a, l, matrix, row, buffers, y);
+    total += static_cast<double>(u[row]) * y[0];
+  }
+  return total;
+}
+
+template <class R>
+Sums project(const Arguments& a, const Unit& unit) {
+  return {0, 0, bilinear<R>(a, unit, unit.layer->weight)};
+}
+
+// Calls f(first element, row, column, n) for every block of a unit.
+template <class F>
+FG_LOCAL void for_each_block_of(const Unit& unit, F&& f) {
+  for (std::int64_t row = unit.first_row; row < unit.first_row + unit.rows; ++row) {
+    for_each_block(*unit.layer, row, [&](std::int64_t first, std::int64_t column, int n) { f(first, row, column, n); });
+  }
+}
+
+template <class R>
+void scale(const Arguments& a, const Unit& unit, double sigma_, bool streaming) {
+  const Layer& l = *unit.layer;
+  const R sigma = static_cast<R>(sigma_);
+  alignas(64) R in[block_size], result[block_size];
+  for_each_block_of(unit, [&](std::int64_t first, std::int64_t, std::int64_t, int n) {
+    const R* const w = load(a.dtype, l.weight, first, in, n);
+    R* const to = target(a.dtype, l.out, first, result, streaming);
+    FG_NO_ALIAS
+    for (int i = 0; i < n; ++i) {
+      to[i] = w[i] / sigma;
+    }
+    store(a.dtype, l.out, first, to, n, streaming);
+  });
+}
+
+template <class R>
+Sums sums(const Arguments& a, const Unit& unit) {
+  const Layer& l = *unit.layer;
+  alignas(64) R in[3][block_size];
+  Sums s;
+  for_each_block_of(unit, [&](std::int64_t first, std::int64_t, std::int64_t, int n) {
+    const R* const g = load(a.dtype, l.grad, first, in[0], n);
+    s.p += product(g, load(a.dtype, l.weight, first, in[1], n), n);
+    if (l.direction) {
+      s.q += product(g, load(a.dtype, l.direction, first, in[2], n), n);
+    }
+  });
+  if (l.direction) {
+    s.h = bilinear<R>(a, unit, l.direction);
+  }
+  return s;
+}
+
+// `along`: dsigma - p/sigma² in the first derivative, -h/sigma² in the second.
+template <class R>
+void combine(const Arguments& a, const Unit& unit, double sigma_, double along_, bool streaming) {
+  const Layer& l = *unit.layer;
+  const R sigma = static_cast<R>(sigma_), along = static_cast<R>(along_);
+  const R *const u = u_of<R>(a, l), *const v = v_of<R>(a, l);
+  alignas(64) R in[3][block_size], results[2][block_size];
+  for_each_block_of(unit, [&](std::int64_t first, std::int64_t row, std::int64_t column, int n) {
+    R* const out = target(a.dtype, l.out, first, results[0], streaming);
+    if (a.pass == Pass::backward) {
+      const R* const g = load(a.dtype, l.grad, first, in[0], n);
+      const R* const beside = v + column;
+      const R factor = along * u[row];
+      FG_NO_ALIAS
+      for (int i = 0; i < n; ++i) {
+        out[i] = g[i] / sigma + factor * beside[i];
+      }
+    } else {
+      const R* const w = load(a.dtype, l.weight, first, in[1], n);
+      const R* const d = load(a.dtype, l.direction, first, in[2], n);
+      FG_NO_ALIAS
+      for (int i = 0; i < n; ++i) {
+        out[i] = d[i] / sigma + along * w[i];
+      }
+      if (l.out_weight) {
+        const R* const g = load(a.dtype, l.grad, first, in[0], n);
+        R* const out_weight = target(a.dtype, l.out_weight, first, results[1], streaming);
+        FG_NO_ALIAS
+        for (int i = 0; i < n; ++i) {
+          out_weight[i] = along * g[i];
+        }
+        store(a.dtype, l.out_weight, first, out_weight, n, streaming);
+      }
+    }
+    store(a.dtype, l.out, first, out, n, streaming);
+  });
+}
+
+template <class R>
+void widen_all(DType dtype, const void* from, void* to_, std::int64_t n) {
+  R* const to = static_cast<R*>(to_);
+  for (std::int64_t i = 0; i < n; i += block_size) {
+    const int m = static_cast<int>(std::min<std::int64_t>(block_size, n - i));
+    const R* const values = load(dtype, from, i, to + i, m);
+    if (values != to + i) {
+      std::memcpy(to + i, values, static_cast<std::size_t>(m) * sizeof(R));
+    }
+  }
+}
+
+// The element type at run time.
+
+void run_sweep(const Arguments& a, const Unit& unit) { (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, unit); }
+
+void run_finish(const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
+  (a.dtype == DType::f64 ? finish<double> : finish<float>)(a, l, units, count, sigma);
+}
+
+Sums run_project(const Arguments& a, const Unit& unit) {
+  return (a.dtype == DType::f64 ? project<double> : project<float>)(a, unit);
+}
+
+void run_scale(const Arguments& a, const Unit& unit, double sigma, bool streaming) {
+  (a.dtype == DType::f64 ? scale<double> : scale<float>)(a, unit, sigma, streaming);
+  if (streaming) {
+    stream_fence();
+  }
+}
+
+Sums run_sums(const Arguments& a, const Unit& unit) {
+  return (a.dtype == DType::f64 ? sums<double> : sums<float>)(a, unit);
+}
+
+void run_combine(const Arguments& a, const Unit& unit, double sigma, double along, bool streaming) {
+  (a.dtype == DType::f64 ? combine<double> : combine<float>)(a, unit, sigma, along, streaming);
+  if (streaming) {
+    stream_fence();
+  }
+}
+
+void run_widen(DType dtype, const void* from, void* to, std::int64_t n) {
+  (dtype == DType::f64 ? widen_all<double> : widen_all<float>)(dtype, from, to, n);
+}
+
+}  // namespace
+
+extern const Kernels spectral_norm_kernels = {
+    run_sweep, run_finish, run_project, run_scale, run_sums, run_combine, run_widen};
+
+}  // namespace fg::FG_CPU_LEVEL

@@ -1,0 +1,182 @@
+"""Spectral normalisation of a whole network (Miyato et al. 2018), all layers in one call per forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils import parametrize
+
+from fastgan import ops
+
+_AT_THE_START = 15  # power iterations, as many as torch does
+
+
+class _SpectralNorm(nn.Module):
+    """The parametrisation of one weight, with the buffers of torch's: the vectors ``_u`` and ``_v``."""
+
+    _u: Tensor
+    _v: Tensor
+    ready: Tensor | None
+
+    def __init__(self, weight: Tensor, dim: int, n_power_iterations: int, eps: float) -> None:
+        super().__init__()
+        self.dim, self.n_power_iterations, self.eps = dim, n_power_iterations, eps
+        self.ready = (
+            None  # the normalised weight, from when the network begins to run until the layer takes it
+        )
+        rows = weight.shape[dim]
+        with torch.no_grad():
+            u = nn.functional.normalize(weight.new_empty(rows).normal_(), dim=0, eps=eps)
+            v = nn.functional.normalize(weight.new_empty(weight.numel() // rows).normal_(), dim=0, eps=eps)
+            _, _, (u,), (v,) = ops.spectral_norm(
+                [weight.detach()], [u], [v], n_power_iterations=_AT_THE_START, eps=eps, dims=[dim]
+            )
+        # Copies: they are views of one tensor, which serialisation would write with each.
+        self.register_buffer("_u", u.clone())
+        self.register_buffer("_v", v.clone())
+
+    def forward(self, weight: Tensor) -> Tensor:
+        ready, self.ready = self.ready, None
+        return _normalise([self], [weight])[0] if ready is None else ready
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, n_power_iterations={self.n_power_iterations}, eps={self.eps}"
+
+
+def _normalise(layers: Sequence[_SpectralNorm], weights: Sequence[Tensor]) -> list[Tensor]:
+    """The normalised weights of layers that share mode, dtype and device; in training their vectors go on."""
+    first = layers[0]
+    us, vs = [layer._u for layer in layers], [layer._v for layer in layers]
+    normalised, _, new_us, new_vs = ops.spectral_norm(
+        weights, us, vs, n_power_iterations=first.n_power_iterations if first.training else 0, eps=first.eps,
+        dims=[layer.dim for layer in layers],
+    )  # fmt: skip
+    if first.training:
+        with torch.no_grad():
+            torch._foreach_copy_([*us, *vs], [*new_us, *new_vs])
+    return normalised
+
+
+class _Group:
+    """The layers of one network; its methods are the network's hooks, so that a copy of the network has its own."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        self.layers = list(layers)
+
+    def parametrizations(self) -> Iterator[Any]:
+        for layer in self.layers:
+            yield layer.parametrizations["weight"]  # type: ignore[index]
+
+    def before(self, network: nn.Module, args: Any) -> None:
+        alike: dict[Any, list[Any]] = {}
+        for each in self.parametrizations():
+            weight = each.original
+            alike.setdefault((each[0].training, weight.dtype, weight.device), []).append(each)
+        for some in alike.values():
+            layers = [each[0] for each in some]
+            for layer, weight in zip(layers, _normalise(layers, [each.original for each in some])):
+                layer.ready = weight
+
+    def after(self, network: nn.Module, args: Any, output: Any) -> None:
+        for each in self.parametrizations():
+            each[0].ready = None
+
+
+def spectral_norm(network: nn.Module, n_power_iterations: int = 1, eps: float = 1e-12) -> nn.Module:
+    """Normalise the weight of every linear layer and convolution of ``network`` by its spectral norm, in place.
+
+    The layers are torch's (``Linear``, ``Conv1d`` to ``3d``, ``ConvTranspose1d`` to ``3d``) and what derives from them, as
+    :class:`fastgan.nn.Conv2d` does. It does what :func:`torch.nn.utils.parametrizations.spectral_norm` does when it is
+    applied to each of them in the order of ``network.modules()``: the same draws and 15 iterations at the start, then
+    ``n_power_iterations`` whenever the network runs in training mode and none in eval mode, the same parameters and state
+    dict, so that checkpoints go either way. But here one call of :func:`fastgan.ops.spectral_norm` serves all layers.
+
+    A layer that runs by itself, or a second time in one pass, is normalised by itself, as torch does. A layer that a pass in
+    training mode leaves out has its vectors iterated all the same. Copies of the network are independent of it.
+
+    Args:
+        network: a module, or a single layer.
+        n_power_iterations: at least 1.
+        eps: least norm to divide by.
+
+    Returns:
+        ``network``.
+
+    Raises:
+        TypeError: ``network`` is no module.
+        ValueError: it has no such layer, one of them has a parametrised weight already, or one that isn't there before the
+            first batch (a lazy layer); ``n_power_iterations`` or ``eps`` is out of range.
+    """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, got a {type(network).__name__}")
+    if (
+        isinstance(n_power_iterations, bool)
+        or not isinstance(n_power_iterations, int)
+        or n_power_iterations < 1
+    ):
+        raise ValueError(
+            f"n_power_iterations must be a whole number of at least 1, got {n_power_iterations!r}"
+        )
+    layers = [(name, m) for name, m in network.named_modules() if isinstance(m, (nn.Linear, _ConvNd))]
+    if not layers:
+        raise ValueError(
+            f"network must hold a linear layer or a convolution, got a {type(network).__name__} without one"
+        )
+    for name, layer in layers:
+        where = f"layer {name!r} of network" if name else "network"
+        if parametrize.is_parametrized(layer, "weight"):
+            raise ValueError(
+                f"the weight of {where} is parametrised already; call fastgan.nn.remove_spectral_norm first"
+            )
+        if nn.parameter.is_lazy(layer.weight):
+            raise ValueError(f"the weight of {where} has no shape yet; run a batch through the network first")
+    for _, layer in layers:
+        dim = int(isinstance(layer, _ConvTransposeNd))
+        norm = _SpectralNorm(layer.weight, dim, n_power_iterations, eps)
+        parametrize.register_parametrization(layer, "weight", norm)
+    group = _Group([layer for _, layer in layers])
+    network.register_forward_pre_hook(group.before)
+    network.register_forward_hook(group.after, always_call=True)
+    return network
+
+
+def remove_spectral_norm(network: nn.Module) -> nn.Module:
+    """Undo :func:`spectral_norm`: the weights become what the network would run with in eval mode, and parameters again.
+
+    Returns:
+        ``network``. Its parameters are the same objects, so optimisers keep them.
+
+    Raises:
+        ValueError: :func:`spectral_norm` hasn't been applied to this module itself.
+    """
+    hooks = [(key, hook) for key, hook in network._forward_pre_hooks.items() if _group_of(hook) is not None]
+    if not hooks:
+        raise ValueError(f"spectral_norm has not been applied to this {type(network).__name__}")
+    for key, hook in hooks:
+        group = _group_of(hook)
+        assert group is not None
+        for layer, each in zip(group.layers, list(group.parametrizations())):
+            each[0].eval()
+            _own_class(layer)
+            parametrize.remove_parametrizations(layer, "weight")
+        del network._forward_pre_hooks[key]
+        for key, hook in list(network._forward_hooks.items()):
+            if _group_of(hook) is group:
+                del network._forward_hooks[key], network._forward_hooks_always_called[key]
+    return network
+
+
+def _own_class(layer: nn.Module) -> None:
+    """Gives a parametrised layer a class of its own: copies share it, and removing takes a property from it."""
+    shared = type(layer)
+    contents = {k: v for k, v in shared.__dict__.items() if k not in ("__dict__", "__weakref__")}
+    layer.__class__ = type(shared.__name__, shared.__bases__, contents)
+
+
+def _group_of(hook: Any) -> _Group | None:
+    group = getattr(hook, "__self__", None)
+    return group if isinstance(group, _Group) else None

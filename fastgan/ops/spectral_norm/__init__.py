@@ -1,0 +1,147 @@
+"""spectral_norm: the weights of a whole network divided by their spectral norms. The maths is in this folder's README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from fastgan.ops._checks import DTYPES, kind
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.spectral_norm import reference, schema  # noqa: F401 - importing schema registers the ops
+
+__all__ = ["spectral_norm"]
+
+Lists = tuple[list[Tensor], list[Tensor], list[Tensor], list[int]]
+
+
+def spectral_norm(
+    weights: Sequence[Tensor],
+    us: Sequence[Tensor],
+    vs: Sequence[Tensor],
+    *,
+    n_power_iterations: int = 1,
+    eps: float = 1e-12,
+    dims: Sequence[int] | None = None,
+    backend: str | None = None,
+) -> tuple[list[Tensor], Tensor, list[Tensor], list[Tensor]]:
+    """Every weight of a network divided by an estimate of its largest singular value (Miyato et al. 2018), in one call.
+
+    Each weight is seen as a matrix ``W [out, rest]``. ``n_power_iterations`` times ``u ← Wv / max(‖Wv‖, eps)`` and
+    ``v ← Wᵀu / max(‖Wᵀu‖, eps)``; then ``σ = uᵀWv``, and the result is ``W / σ``. A weight that is zero gives NaN, as in
+    torch. Differentiable to any order in ``weights``, with u and v as constants. Nothing is changed in place.
+
+    Args:
+        weights: tensors of rank 2 and more, all of one dtype (float16, bfloat16, float32 or float64) and device. Half types
+            are computed in float32. Under autocast the op runs in the dtype that they come in.
+        us: ``[out]`` for each weight, of its dtype and device; read where ``n_power_iterations`` is 0.
+        vs: ``[rest]`` for each weight, of its dtype and device, in the order of ``weight.movedim(dim, 0).flatten(1)``.
+        n_power_iterations: 0 leaves u and v as they are.
+        eps: least norm to divide by, at least 0.
+        dims: the dimension of each weight that its outputs run along: 1 for transposed convolutions; default 0 for all.
+        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
+            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+            AD every choice means ``reference``.
+
+    Returns:
+        The normalised weights, of the shapes and dtype of ``weights``, channels_last where these are and their dimension
+        is 0, else contiguous; σ ``[layers]`` in float32, or float64 for such weights, differentiable; the new us and vs.
+
+    Raises:
+        TypeError: one of the lists or of its elements is of a wrong type, or a dtype is not that of the first weight.
+        ValueError: lengths, shapes, devices, ``n_power_iterations``, ``eps`` or ``dims`` are out of range.
+        BackendUnavailable: the backend asked for by name cannot run here.
+    """
+    _check_settings(n_power_iterations, eps)
+    given = _check_lists(weights, us, vs, dims)
+    memory = [_memory_order(weight, dim) for weight, dim in zip(given[0], given[3])]
+    matrices, us, vs, dims = _to_memory_order(given, memory)
+    chosen = choose_backend("spectral_norm", matrices[0].device, backend)
+    call = reference.spectral_norm if chosen == "reference" else ops_of(chosen).spectral_norm
+    normalised, sigmas, vectors = call(matrices, us, vs, dims, n_power_iterations, eps)
+    us, vs = reference.split_vectors(vectors.detach(), matrices, dims)
+    for i, order in enumerate(memory):
+        if order is not None:
+            back = [order.index(d) for d in range(len(order))]
+            shape = normalised[i].shape
+            vs[i] = vs[i].reshape(1, *shape[1:]).permute(back).reshape(-1)
+            normalised[i] = normalised[i].permute(back)
+    dtype = matrices[0].dtype
+    return list(normalised), sigmas, [u.to(dtype) for u in us], [v.to(dtype) for v in vs]
+
+
+def _memory_order(weight: Tensor, dim: int) -> list[int] | None:
+    """The dimensions of a channels_last weight as they lie in memory, its outputs first; None where there is no need."""
+    if weight.ndim < 4 or dim != 0 or weight.is_contiguous():
+        return None
+    order = [0, *range(2, weight.ndim), 1]
+    return order if weight.permute(order).is_contiguous() else None
+
+
+def _to_memory_order(given: Lists, memory: Sequence[list[int] | None]) -> Lists:
+    """The same lists with channels_last weights permuted, and their v with them: the singular values stay what they are."""
+    weights, us, vs, dims = given
+    for i, order in enumerate(memory):
+        if order is not None:
+            vs[i] = vs[i].reshape(1, *weights[i].shape[1:]).permute(order).reshape(-1)
+            weights[i] = weights[i].permute(order)
+    return weights, us, vs, dims
+
+
+def _check_settings(n_power_iterations: int, eps: float) -> None:
+    if (
+        isinstance(n_power_iterations, bool)
+        or not isinstance(n_power_iterations, int)
+        or n_power_iterations < 0
+    ):
+        raise ValueError(
+            f"n_power_iterations must be a whole number of at least 0, got {n_power_iterations!r}"
+        )
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"eps must be a number of at least 0, got {eps!r}")
+
+
+def _check_lists(
+    weights: Sequence[Tensor], us: Sequence[Tensor], vs: Sequence[Tensor], dims: Sequence[int] | None
+) -> Lists:
+    for name, values in (("weights", weights), ("us", us), ("vs", vs)):
+        if not isinstance(values, (list, tuple)):
+            raise TypeError(f"{name} must be a list of tensors, got {kind(values)}")
+    if not weights:
+        raise ValueError("weights must hold at least one tensor, got an empty list")
+    dims = [0] * len(weights) if dims is None else list(dims)
+    if not len(weights) == len(us) == len(vs) == len(dims):
+        raise ValueError(
+            f"us, vs and dims must be as long as weights, {len(weights)}, got {len(us)}, {len(vs)} and {len(dims)}"
+        )
+    first = weights[0]
+    for i, weight in enumerate(weights):
+        if not isinstance(weight, Tensor) or weight.dtype not in DTYPES:
+            raise TypeError(
+                f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, got {kind(weight)}"
+            )
+        if weight.ndim < 2:
+            raise ValueError(f"weights[{i}] must have at least 2 dimensions, got shape {list(weight.shape)}")
+        if not isinstance(dims[i], int) or not 0 <= dims[i] < weight.ndim:
+            raise ValueError(
+                f"dims[{i}] must be a dimension of weights[{i}], 0 to {weight.ndim - 1}, got {dims[i]!r}"
+            )
+        sizes = reference.sizes_of(weight, dims[i])
+        for name, t, size in (("weights", weight, None), ("us", us[i], sizes[0]), ("vs", vs[i], sizes[1])):
+            _check_tensor(f"{name}[{i}]", t, first, size)
+    return list(weights), list(us), list(vs), dims
+
+
+def _check_tensor(name: str, t: Tensor, first: Tensor, size: int | None) -> None:
+    if not isinstance(t, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {kind(t)}")
+    if t.dtype != first.dtype:
+        raise TypeError(
+            f"{name} must have the dtype of weights[0], {first.dtype}, got {t.dtype}; normalise layers of different "
+            f"dtypes in calls of their own"
+        )
+    if t.device != first.device:
+        raise ValueError(f"{name} must be on the device of weights[0], {first.device}, got {t.device}")
+    if size is not None and t.shape != (size,):
+        raise ValueError(f"{name} must have shape [{size}] for its weight, got {list(t.shape)}")

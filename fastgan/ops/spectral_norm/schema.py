@@ -1,0 +1,187 @@
+"""Registration of spectral_norm and its derivatives: schemas, fake kernels, autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.ops._library import OpDefinition, define
+from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops.spectral_norm import reference
+
+
+def _triton(name: str) -> Callable[[], Callable[..., Any]]:
+    def load() -> Callable[..., Any]:
+        from fastgan.ops.spectral_norm import triton  # imported on first use: importing triton is slow
+
+        return getattr(triton, name)
+
+    return load
+
+
+def _like(weights: Sequence[Tensor]) -> list[Tensor]:
+    return [weight.new_empty(weight.shape) for weight in weights]
+
+
+def _row(weights: Sequence[Tensor], size: int) -> Tensor:
+    return weights[0].new_empty(size, dtype=accumulate_dtype(weights[0].dtype))
+
+
+# ---------------------------------------------------------------------------------------------------- forward
+
+
+def _forward_fake(
+    weights: Sequence[Tensor], us: Any, vs: Any, dims: Sequence[int], *rest: Any
+) -> reference.Normalised:
+    length = sum(sum(reference.sizes_of(weight, dim)) for weight, dim in zip(weights, dims))
+    return _like(weights), _row(weights, len(weights)), _row(weights, length)
+
+
+def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: reference.Normalised) -> None:
+    weights, _, _, ctx.dims, _, _ = inputs
+    _, sigmas, vectors = output
+    ctx.mark_non_differentiable(vectors)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(sigmas, vectors, *weights)
+
+
+def _forward_backward(
+    ops: Any, ctx: Any, grads: Sequence[Tensor | None], dsigmas: Tensor | None, _: Any
+) -> tuple[Any, ...]:
+    sigmas, vectors, *weights = ctx.saved_tensors
+    count, dims = len(weights), ctx.dims
+    wanted = [
+        i for i in range(count)
+        if ctx.needs_input_grad[0][i] and (grads[i] is not None or dsigmas is not None)
+    ]  # fmt: skip
+    found: list[Tensor | None] = [None] * count
+    if wanted:
+        if len(wanted) < count:  # frozen layers, and those that nothing depends on
+            us, vs = reference.split_vectors(vectors, weights, dims)
+            vectors = torch.cat([part for i in wanted for part in (us[i], vs[i])])
+            sigmas = torch.stack([sigmas[i] for i in wanted])
+            dsigmas = None if dsigmas is None else torch.stack([dsigmas[i] for i in wanted])
+        given = [torch.zeros_like(weights[i]) if (g := grads[i]) is None else g for i in wanted]
+        results = ops.spectral_norm_backward(
+            given, dsigmas, [weights[i] for i in wanted], sigmas, vectors, [dims[i] for i in wanted]
+        )
+        for i, result in zip(wanted, results):
+            found[i] = result
+    none = [None] * count
+    return found, none, none, None, None, None
+
+
+define(
+    OpDefinition(
+        schema=(
+            "spectral_norm(Tensor[] weights, Tensor[] us, Tensor[] vs, int[] dims, int n_power_iterations, float eps) "
+            "-> (Tensor[], Tensor, Tensor)"
+        ),
+        reference=reference.spectral_norm,
+        fake=_forward_fake,
+        setup_context=_forward_context,
+        backward=_forward_backward,
+        triton=_triton("spectral_norm"),
+    )
+)
+
+
+# ------------------------------------------------------------------------------------------------ first derivative
+
+
+def _backward_fake(grads: Any, dsigmas: Any, weights: Sequence[Tensor], *rest: Any) -> list[Tensor]:
+    return _like(weights)
+
+
+def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    grads, dsigmas, weights, sigmas, vectors, ctx.dims = inputs
+    ctx.has_dsigmas = dsigmas is not None
+    ctx.save_for_backward(sigmas, vectors, *grads, *weights)
+
+
+def _backward_backward(ops: Any, ctx: Any, ddweights: Sequence[Tensor]) -> tuple[Any, ...]:
+    sigmas, vectors, *both = ctx.saved_tensors
+    count = len(both) // 2
+    grads, weights = both[:count], both[count:]
+    need_dweights = any(ctx.needs_input_grad[2])
+    dgrads, ddsigmas, dweights, dsigmas = ops.spectral_norm_double_backward(
+        ddweights, grads, weights, sigmas, vectors, ctx.dims, need_dweights
+    )
+    none = [None] * count
+    return dgrads, ddsigmas if ctx.has_dsigmas else None, dweights or none, dsigmas, None, None
+
+
+define(
+    OpDefinition(
+        schema=(
+            "spectral_norm_backward(Tensor[] grads, Tensor? dsigmas, Tensor[] weights, Tensor sigmas, Tensor vectors, "
+            "int[] dims) -> Tensor[]"
+        ),
+        reference=reference.spectral_norm_backward,
+        fake=_backward_fake,
+        setup_context=_backward_context,
+        backward=_backward_backward,
+        triton=_triton("spectral_norm_backward"),
+    )
+)
+
+
+# ----------------------------------------------------------------------------------------------- second derivative
+
+
+def _double_fake(
+    ddweights: Any, grads: Any, weights: Sequence[Tensor], *rest: Any
+) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor]:
+    count = len(weights)
+    return _like(weights), _row(weights, count), _like(weights) if rest[-1] else [], _row(weights, count)
+
+
+def _double_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    ddweights, grads, weights, sigmas, vectors, ctx.dims, ctx.has_dweights = inputs
+    ctx.save_for_backward(sigmas, vectors, *ddweights, *grads, *weights)
+
+
+def _double_backward(
+    ops: Any, ctx: Any, to_grads: Sequence[Tensor], to_ddsigmas: Tensor, to_weights: Sequence[Tensor],
+    to_sigmas: Tensor,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Third order, in plain torch: the README's formulas; ``a, b, c, d`` are what comes in for the four results."""
+    sigmas, vectors, *tensors = ctx.saved_tensors
+    count = len(tensors) // 3
+    weights = tensors[2 * count :]
+    us, vs = reference.split_vectors(vectors, weights, ctx.dims)
+    in_h, in_g, in_w, in_sigma = [], [], [], []
+    for i, dim in enumerate(ctx.dims):
+        H, G, W = (reference.as_matrix(tensors[i + k * count], dim) for k in range(3))
+        a, b, d = reference.as_matrix(to_grads[i], dim), to_ddsigmas[i], to_sigmas[i]
+        c = reference.as_matrix(to_weights[i], dim) if ctx.has_dweights else torch.zeros_like(a)
+        u, v, s = us[i], vs[i], sigmas[i]
+        h, p, q = torch.dot(u, torch.mv(H, v)), (G * W).sum(), (H * G).sum()
+        bends = (a * W).sum() + (c * G).sum()
+        in_h.append(a / s + (b + 2 * d * p / s**3 - bends / s**2) * torch.outer(u, v) - d / s**2 * G)
+        in_g.append(2 * d * h / s**3 * W - h / s**2 * c - d / s**2 * H)
+        in_w.append(2 * d * h / s**3 * G - h / s**2 * a)
+        in_sigma.append(2 * (h * bends + d * q) / s**3 - (a * H).sum() / s**2 - 6 * d * p * h / s**4)
+    found = (
+        [reference.like_weight(t, weight, dim) for t, weight, dim in zip(part, weights, ctx.dims)]
+        for part in (in_h, in_g, in_w)
+    )
+    return *found, torch.stack(in_sigma), None, None, None
+
+
+define(
+    OpDefinition(
+        schema=(
+            "spectral_norm_double_backward(Tensor[] ddweights, Tensor[] grads, Tensor[] weights, Tensor sigmas, "
+            "Tensor vectors, int[] dims, bool need_dweights) -> (Tensor[], Tensor, Tensor[], Tensor)"
+        ),
+        reference=reference.spectral_norm_double_backward,
+        fake=_double_fake,
+        setup_context=_double_context,
+        backward=_double_backward,
+        triton=_triton("spectral_norm_double_backward"),
+    )
+)
