@@ -33,7 +33,7 @@ def require_plotting() -> None:
 
 
 def draw_curves(rows: list[Row], *, theme: Theme = "light") -> bytes:
-    """A PNG of two panels over the images shown: every "loss/…" of the log, and every "D(…)"."""
+    """A PNG of two panels over the images shown: every "loss/…" of the log, and every "D(…)" or "logit(…)"."""
     require_plotting()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -41,10 +41,15 @@ def draw_curves(rows: list[Row], *, theme: Theme = "light") -> bytes:
     figure = Figure(figsize=(10, 3.8), dpi=110, facecolor=_PAPER[theme], layout="constrained")
     FigureCanvasAgg(figure)
     losses, judgements = figure.subplots(1, 2)
-    _panel(losses, rows, "loss/", "Loss (nats)", theme)
-    _panel(judgements, rows, "D(", "Mean probability that D gives to “real”", theme)
-    judgements.set_ylim(-0.02, 1.02)
-    judgements.axhline(0.5, color=_INK[theme], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+    _panel(losses, rows, "loss/", "Loss", theme)
+    probabilities = not any("logit(real)" in row for row in rows)
+    if probabilities:
+        _panel(judgements, rows, "D(", "Mean probability that D gives to “real”", theme)
+        judgements.set_ylim(-0.02, 1.02)
+    else:
+        _panel(judgements, rows, "logit(", "What D says on the mean", theme)
+    undecided = 0.5 if probabilities else 0
+    judgements.axhline(undecided, color=_INK[theme], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -110,3 +110,13 @@ def test_progress_names_what_holds_a_run_up():
     progress.row({})
     progress.advance(10)
     assert console.file.getvalue().rstrip().endswith("data 0.3%  loss D 0.50  G 1.26  skipped 1,200")
+
+
+def test_a_loss_without_probabilities_shows_what_d_says():
+    def right_half(rows):
+        picture = PIL.open(io.BytesIO(draw_curves(rows))).convert("RGB")
+        return picture.crop((picture.width // 2, 0, picture.width, picture.height)).tobytes()
+
+    rows = [{key: value for key, value in row.items() if not key.startswith("D(")} for row in ROWS]
+    near, far = ([row | {"logit(real)": 3.0, "logit(fake)": low} for row in rows] for low in (-2.0, -9.0))
+    assert len({right_half(rows), right_half(near), right_half(far)}) == 3
