@@ -39,5 +39,5 @@ class DCGAN(NoiseToImage):
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         return {
             "G": DCGANGenerator(images.resolution, images.channels, z_dim=self.z_dim, ngf=self.ngf),
-            "D": DCGANDiscriminator(images.resolution, images.channels, ndf=self.ndf),
+            "D": self.stabilized(DCGANDiscriminator(images.resolution, images.channels, ndf=self.ndf)),
         }

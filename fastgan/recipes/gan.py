@@ -59,5 +59,5 @@ class GAN(NoiseToImage):
                 act=self.g_act,
                 batch_norm=self.batch_norm,
             ),
-            "D": MLPDiscriminator(images.shape, hidden=self.d_hidden, dropout=self.dropout),
+            "D": self.stabilized(MLPDiscriminator(images.shape, hidden=self.d_hidden, dropout=self.dropout)),
         }

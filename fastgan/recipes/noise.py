@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
 from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
+from fastgan.nn import spectral_norm
 from fastgan.recipes.base import (
     Batch,
     Draw,
@@ -65,6 +66,8 @@ class NoiseToImage(Recipe):
     """Weight of E[D(real)²], which keeps a Wasserstein critic near 0 (ProGAN takes 0.001)."""
     clip_weights: float = 0.0
     """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
+    spectral_norm: bool = False
+    """Divide each weight of D by its spectral norm (SNGAN)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +111,10 @@ class NoiseToImage(Recipe):
                 lambda *_: penalties.clip_weights_(critic, self.clip_weights)
             )
         return optimizers
+
+    def stabilized(self, discriminator: nn.Module) -> nn.Module:
+        """D as the options want it."""
+        return spectral_norm(discriminator) if self.spectral_norm else discriminator
 
     def players(self) -> tuple[Player, ...]:
         terms = []

@@ -116,6 +116,18 @@ def test_weights_are_clipped_after_every_update():
     assert max(p.abs().max() for p in step.state.networks["G"].parameters()) > 0.01
 
 
+@pytest.mark.parametrize("recipe", [GAN, DCGAN])
+def test_spectral_norm_bounds_every_layer_of_d(recipe):
+    torch.manual_seed(0)
+    small = {"g_hidden": (8,), "d_hidden": (8,)} if recipe is GAN else {"ngf": 4, "ndf": 4}
+    networks = recipe(spectral_norm=True, z_dim=4, **small).build_networks(ImageSpec(1, 16))
+    layers = [m for m in networks["D"].modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+    for layer in layers:
+        largest = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item()
+        assert largest == pytest.approx(1, rel=0.05)  # 15 iterations at the start
+    assert not any("_u" in name for name in networks["G"].state_dict())
+
+
 def test_drift_adds_its_share():
     plain, drifting = small(loss="wasserstein"), small(loss="wasserstein", drift=0.5)
     networks, batch = prepared(plain)
