@@ -27,16 +27,26 @@ class Discriminator(nn.Module):
         self.down, self.down_bias = parameter(c, c, 3, 3), parameter(c)
         self.last = parameter(1, c * 16)
         self.register_buffer("filter", ops.setup_filter([1, 3, 3, 1]))
+        self.register_buffer("u", torch.randn(2, c))
+        self.register_buffer("v", torch.randn(2, c * 9))
+        with torch.no_grad():
+            _, _, us, vs = ops.spectral_norm(*self.normalised(), n_power_iterations=3)
+        self.u, self.v = torch.stack(us), torch.stack(vs)
+
+    def normalised(self) -> tuple[list[Tensor], ...]:
+        """The weights that spectral normalisation divides, and what it knows of their singular vectors."""
+        return [self.plain, self.down], list(self.u), list(self.v)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         c = torch.ones(len(x), 4, dtype=x.dtype) / 2 if condition is None else condition
         f = self.filter.float()
+        (plain, down), *_ = ops.spectral_norm(*self.normalised(), n_power_iterations=0)
         h = ops.conv2d(x, self.first, self.first_bias, act="swish")
-        h = ops.bias_act(ops.conv2d(h, self.plain, padding=1), self.plain_bias, act="softplus")
+        h = ops.bias_act(ops.conv2d(h, plain, padding=1), self.plain_bias, act="softplus")
         h = ops.modulated_conv2d(h, self.modulated, 1 + c @ self.styles, bias=self.modulated_bias, act="tanh")
         h = ops.scale_bias_act(h, 1 + c @ self.scales, x[:, :1], self.scaled_bias, act="elu")
         h = ops.filter2d(h, f)
-        h = ops.conv2d_resample(h, self.down, f, down=2, padding=1)
+        h = ops.conv2d_resample(h, down, f, down=2, padding=1)
         h = ops.bias_act(h, self.down_bias, act="lrelu")
         return h.flatten(1) @ self.last.T
 
