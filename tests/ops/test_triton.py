@@ -26,18 +26,17 @@ def test_contract_in_the_interpreter(file):
         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-6000:]
-    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 200, run.stdout[-1000:]
+    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 50, run.stdout[-1000:]
 
 
 def on_targets(cases: list, *elsewhere: str) -> list:
     """Each case in the two widths of element for sm_90; those named in float16 and float64 as well, and for sm_80 and
-    sm_100 in both widths: the source is the same for all, and float16 differs from bfloat16 in the conversions alone."""
+    sm_100: the source is the same for all, and float16 differs from bfloat16 in the conversions alone."""
     found = []
     for case in cases:
         targets = [(torch.float32, 90), (torch.bfloat16, 90)]
         if case.id in elsewhere:
-            targets += [(torch.float16, 90), (torch.float64, 90)]
-            targets += [(d, c) for d in (torch.float32, torch.bfloat16) for c in (80, 100)]
+            targets += [(torch.float16, 90), (torch.float64, 90), (torch.float32, 80), (torch.bfloat16, 100)]
         found += [pytest.param(*case.values, *t, id=f"{case.id}-{str(t[0])[6:]}-{t[1]}") for t in targets]
     return found
 
@@ -189,10 +188,12 @@ def test_upfirdn2d_compiles_ahead_of_time(dtype, capability, use, taps, layout, 
     check_upfirdn2d(dtype, capability, use, taps, layout, wide, tmp_path)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64], ids=lambda d: str(d)[6:])
 @pytest.mark.parametrize("use,taps,layout,wide", LONG)
-def test_long_filters_compile_ahead_of_time(dtype, use, taps, layout, wide, tmp_path):
-    check_upfirdn2d(dtype, 90, use, taps, layout, wide, tmp_path)
+def test_long_filters_compile_ahead_of_time(use, taps, layout, wide, tmp_path):
+    """In float64, which takes the most registers, and in a narrower type: each has its own number of lanes."""
+    other = torch.float16 if len(taps) == 2 or taps[0] == 31 else torch.float32
+    for dtype in (torch.float64, other):
+        check_upfirdn2d(dtype, 90, use, taps, layout, wide, tmp_path)
 
 
 def test_upfirdn2d_on_images_of_one_pixel_compiles():

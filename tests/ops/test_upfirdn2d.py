@@ -29,8 +29,8 @@ def refused(seed: int) -> bool:
     return False
 
 
-#: Sets of random arguments by backend: what a minute or so allows where kernels are emulated or interpreted.
-FUZZED = {"cpu": 2000, "emulated": 300, "triton": 40, "cuda": 2000}
+#: Sets of random arguments by backend: what a few seconds allow.
+FUZZED = {"cpu": 1000, "emulated": 150, "triton": 24, "cuda": 2000}
 
 
 @pytest.mark.usefixtures("one_thread")
