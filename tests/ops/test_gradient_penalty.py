@@ -231,3 +231,11 @@ def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
     assert all(
         triton_target.widths(launched[i])[1] == 16 for i in (0, 1, 2, 3, 5)
     )  # the others store sums alone
+
+
+def test_launches_refuse_what_their_numbers_cannot_hold():
+    from fastgan.ops.gradient_penalty import triton as kernels
+
+    huge = torch.empty(1, 2**31, device="meta")
+    with pytest.raises(ValueError, match=r"gradient_penalty.*\[1, 2147483648\].*too large"):
+        kernels.grad_norm_penalty(huge, 1.0)
