@@ -82,6 +82,8 @@ def test_values_do_not_depend_on_what_else_is_in_the_call(backend, device):
 
 
 def test_more_layers_than_a_launch_takes(backend, device):
+    if backend == "triton":
+        pytest.skip("one of Triton's takes any number of layers")
     shapes, dims = [(2, 3)] * 43, [0] * 43
     weights, _, _ = network(device, shapes=shapes, dims=dims)
     found, expected = (
