@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from fastgan.cli import main
 from fastgan.train.checkpoint import list_checkpoints
 from tests.train.test_distributed import torchrun
 
@@ -64,11 +67,17 @@ def test_a_killed_process_starts_all_again_and_the_second_time_ends_the_run(tmp_
     assert "Signal 9 (SIGKILL)" in err  # torchrun names the process that died
 
 
-@pytest.mark.slow
-def test_an_error_of_one_process_is_in_torchruns_report(tmp_path):
-    process = torchrun(*TRAIN, "--out", tmp_path / "run", "--batch", 15)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert "fastgan, process 1: --batch must be a multiple of the processes times --accumulate, 2 × 1" in err
-    report = err.split("Root Cause")[1]
-    assert "RecipeError: --batch must be a multiple of the processes" in report and "Traceback" not in report
+def test_an_error_is_left_for_torchruns_report(tmp_path, monkeypatch, capsys):
+    report = tmp_path / "error.json"
+    for name, value in {"TORCHELASTIC_ERROR_FILE": str(report), "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["fastgan", "train", "gna"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = "Unknown recipe 'gna': did you mean 'gan'?"
+    assert capsys.readouterr().err.startswith(f"fastgan, process 1: {said}")
+    message = json.loads(report.read_text())["message"]  # the form that torch.distributed.elastic reads
+    assert message["message"].startswith(f"RecipeError: {said}")
+    assert message["extraInfo"]["py_callstack"] == message["message"] and int(
+        message["extraInfo"]["timestamp"]
+    )
