@@ -158,6 +158,8 @@ def test_frozen_and_unused_layers_are_left_out(backend, device):
 
 
 def test_second_derivative_of_one_layer_alone(backend, device):
+    if backend == "reference":
+        pytest.skip("it is what the others are compared with")
     weights, us, vs = network(device, torch.float64)
     found = {}
     for side in ("reference", backend):
