@@ -42,6 +42,8 @@ def draw_charts(
 
 
 def floor_title(comparisons: Sequence[Comparison]) -> str:
+    if any(c.notes for c in comparisons):
+        return "its floor"
     kinds = {"copy" if c.flops is None else "product" for c in comparisons}
     return f"the {' or '.join(sorted(kinds))} floor"
 

@@ -39,6 +39,7 @@ class Comparison:
         unavailable: by side that could not run: why.
         flops: operations of the direct form, where the floor is theirs; else None.
         errors: by side that computes the op, its largest error against float64, relative to the largest value.
+        notes: of a whole step: what its floor is, and what else was found, a sentence each.
     """
 
     op: str
@@ -52,6 +53,7 @@ class Comparison:
     unavailable: dict[str, str] = field(default_factory=dict)
     flops: float | None = None
     errors: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str:

@@ -207,7 +207,7 @@ def product_rates(comparisons: Sequence[Comparison]) -> str:
 
 def floors_said(comparisons: Sequence[Comparison], *, copy: str = "copy_") -> str:
     """How fast it went what the floors are taken from."""
-    said = []
+    said = [note for c in comparisons for note in c.notes]
     if speeds := copy_speeds(comparisons):
         said.append(f"{copy} moved {speeds}")
     if rates := product_rates(comparisons):

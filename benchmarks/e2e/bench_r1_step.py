@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import Run, bytes_of, check_results, extra_info, largest_error, repeat_in, shortened
+from benchmarks.launches import Launches
 from benchmarks.measures import Call, Results
-from benchmarks.results import Comparison
+from benchmarks.results import Comparison, title
 from benchmarks.sides import OURS
 from benchmarks.timing import Interleaved, rounds_for
 from fastgan import ops
@@ -108,11 +109,13 @@ def test_r1_step(benchmark: Any, run: Run) -> None:
 
     calls: dict[str, Call] = {name: partial(side, r1_step, name, d, images) for name in backends}
     calls["eager"] = partial(side, r1_step, "", d, images)
-    counts = {}
+    counts, launches = {}, {}
     for name, call in calls.items():
         with ConvolutionCalls() as counted:
             call()
         counts[name] = counted.count
+        with Launches() as launches[name]:
+            call()
     seconds = {}
     torch._dynamo.reset()
     torch._dynamo.config.trace_autograd_ops = True
@@ -139,6 +142,15 @@ def test_r1_step(benchmark: Any, run: Run) -> None:
     repeat_in(benchmark)(interleaved.round, rounds)
     timings = interleaved.timings()
     needed, rate = flops_of_the_maths(d, images), flops / timings[CONVOLUTION].median
+    notes = [
+        f"the floor is {needed / 1e9:.0f} GFLOP at the {rate / 1e9:.0f} GFLOP/s of one F.conv2d",
+        "convolutions and products: " + ", ".join(f"{title(name)} {count}" for name, count in counts.items()),
+        "operators that compute, and what they read and write: "
+        + ", ".join(
+            f"{title(name)} {one.count:,} and {one.moved / 1e9:.2f} GB" for name, one in launches.items()
+        ),
+        "compiled in " + ", ".join(f"{value:.0f} s ({title(name)})" for name, value in seconds.items()),
+    ]
     comparison = Comparison(
         op="r1_step",
         case="stylegan2",
@@ -150,13 +162,8 @@ def test_r1_step(benchmark: Any, run: Run) -> None:
         timings=timings,
         flops=needed,
         errors=errors,
+        notes=notes,
     )
     benchmark.extra_info.update(extra_info(comparison))
     run.results.name_sides(calls)
     run.results.comparisons.append(comparison)
-    run.results.environment["r1_step"] = (
-        f"the floor is {needed / 1e9:.0f} GFLOP at the {rate / 1e9:.0f} GFLOP/s of one F.conv2d; convolutions and products: "
-        + ", ".join(f"{name} {count}" for name, count in counts.items())
-        + "; compiled in "
-        + ", ".join(f"{value:.0f} s ({name})" for name, value in seconds.items())
-    )
