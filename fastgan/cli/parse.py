@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 # tyro reports errors only as text: these read it, and any other text still gives a sentence.
 _NOT_A_NUMBER = re.compile(r"Error parsing (--\S+?):.*\b(int|float)\b.*: ('.*')")
+_NO_CHOICE = re.compile(r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TITLE = re.compile(r"[╭┌]|\+-")
 _FRAME = re.compile(r"[╰╯│─└┘|]+|-{3,}")
@@ -68,6 +69,12 @@ def _sentence(form: type, box: str) -> str:
         option, kind, value = number.groups()
         expected = "a whole number" if kind == "int" else "a number"
         return f"{option} must be {expected}, but {value} came."
+    if (choice := _NO_CHOICE.match(message)) is not None:
+        value, option, choices = choice.groups()
+        names = re.findall(r"'([^']*)'", choices)
+        near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"{option} must be one of {', '.join(names)}, but {value!r} came.{hint}"
     return message if message.endswith((".", "!")) else message + "."
 
 

@@ -17,6 +17,8 @@ from fastgan.train.run_dir import find_checkpoint
 from fastgan.train.samples import save_grid
 from fastgan.train.state import TrainState, derive_seed
 
+MAX_SAMPLES = 10_000
+
 
 @dataclass(frozen=True)
 class SampleOptions:
@@ -40,6 +42,11 @@ def run(arguments: list[str]) -> int:
     for option, value in (("--rows", options.rows), ("--columns", options.columns)):
         if value < 1:
             raise UsageError(f"{option} must be at least 1, but {value} came.")
+    if options.rows * options.columns > MAX_SAMPLES:
+        raise UsageError(
+            f"--rows times --columns must be at most {MAX_SAMPLES:,} for one picture, but {options.rows} × "
+            f"{options.columns} came."
+        )
     if not options.out.lower().endswith(".png"):
         raise UsageError(f"--out must be a file that ends in .png, but {options.out!r} came.")
     check_environment()

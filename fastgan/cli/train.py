@@ -13,7 +13,7 @@ from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.recipes import RECIPES, Recipe, get_recipe
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.config import ConfigError, RunOptions
+from fastgan.train.config import ConfigError, RunOptions, load_options
 from fastgan.train.loop import RunResult, train
 from fastgan.train.progress import duration
 from fastgan.train.report import measures_sentence
@@ -65,7 +65,8 @@ def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
                 f"The run in {given.run.out!r} was started with recipe {saved.name!r}, but {name!r} came: "
                 f"use fastgan train {saved.name}, or another --out."
             )
-        given = parse(form, arguments, prog=prog, default=form(recipe=saved, run=given.run))
+        kept = load_options(RunDir(Path(given.run.out)).options, given.run)
+        given = parse(form, arguments, prog=prog, default=form(recipe=saved, run=kept))
     return given.recipe, given.run
 
 

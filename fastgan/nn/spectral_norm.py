@@ -124,13 +124,15 @@ def spectral_norm(network: nn.Module, n_power_iterations: int = 1, eps: float = 
     layers = [(name, m) for name, m in network.named_modules() if isinstance(m, (nn.Linear, _ConvNd))]
     if not layers:
         raise ValueError(
-            f"network must hold a linear layer or a convolution, got a {type(network).__name__} without one"
+            f"network must hold a linear layer or a convolution of torch (or fastgan.nn.Conv2d), got a "
+            f"{type(network).__name__} without one"
         )
     for name, layer in layers:
         where = f"layer {name!r} of network" if name else "network"
         if parametrize.is_parametrized(layer, "weight"):
             raise ValueError(
-                f"the weight of {where} is parametrised already; call fastgan.nn.remove_spectral_norm first"
+                f"the weight of {where} is parametrised already; remove that first, by fastgan.nn.remove_spectral_norm "
+                f"or torch.nn.utils.parametrize.remove_parametrizations"
             )
         if nn.parameter.is_lazy(layer.weight):
             raise ValueError(f"the weight of {where} has no shape yet; run a batch through the network first")

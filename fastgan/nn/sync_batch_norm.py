@@ -30,7 +30,7 @@ class _SyncBatchNorm(nn.Module):
 
     def forward(self: Any, x: Tensor) -> Tensor:
         self._check_input_dim(x)
-        if not (self.training or self.running_mean is None):
+        if not (self.training or self.running_mean is None) or not dist.is_initialized():
             return super().forward(x)
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         over = [d for d in range(x.ndim) if d != 1]
@@ -76,7 +76,7 @@ def sync_batch_norm(network: nn.Module) -> nn.Module:
     compiles in one graph. Parameters, buffers and names stay, so a state dict fits either form.
 
     Returns:
-        `network` itself. To be called by all ranks, with a process group in place before the first forward pass.
+        `network` itself. Without a process group its layers are torch's; with one, all ranks run it alike.
     """
     for module in network.modules():
         if type(module) in _SYNCED:

@@ -165,6 +165,12 @@ class Recipe(ABC):
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         precisions = ("fp32", "tf32", "bf16", "fp16")
         self._require("precision", self.precision in precisions, f"one of {', '.join(precisions)}")
+        half = self.precision in ("bf16", "fp16")
+        if self.full_precision and not half:
+            raise RecipeError(
+                f"--full-precision is for --precision bf16 and fp16, but {self.precision} came: leave it out."
+            )
+        self._require("accumulate", self.accumulate >= 1, "at least 1")
         fits = self.accumulate >= 1 and self.batch % self.accumulate == 0
         self._require("accumulate", fits, f"a divisor of --batch, {self.batch}")
 

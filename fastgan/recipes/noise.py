@@ -81,6 +81,10 @@ class NoiseToImage(Recipe):
             "loss", self.loss in get_args(Adversarial), f"one of {', '.join(get_args(Adversarial))}"
         )
         self._require("penalty", self.penalty in get_args(Penalty), f"one of {', '.join(get_args(Penalty))}")
+        if self.penalty == "none" and (self.penalty_weight, self.penalty_every) != (10.0, 1):
+            raise RecipeError(
+                "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
+            )
         for setting in ("n_critic", "penalty_every", "instance_noise_until"):
             self._require(setting, getattr(self, setting) >= 1, "at least 1")
         self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")

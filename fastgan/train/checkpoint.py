@@ -138,8 +138,8 @@ def load_newest(folder: Path) -> Found | None:
             damaged[path] = error
     if damaged:
         raise CheckpointError(
-            f"None of the {len(damaged)} checkpoints in {str(folder)!r} is intact (the newest: "
-            f"{next(iter(damaged.values()))}): restore one from a copy, or start another run in a new --out folder."
+            f"No checkpoint in {str(folder)!r} is intact. {next(iter(damaged.values()))} Restore one from a copy, or "
+            f"train anew in another folder."
         )
     return None
 

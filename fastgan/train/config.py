@@ -130,6 +130,24 @@ def save_config(path: Path, config: RunConfig) -> None:
     write_atomic(path, [json.dumps(config.to_plain(), indent=2).encode() + b"\n"])
 
 
+def save_options(path: Path, options: RunOptions) -> None:
+    """Writes the options that a run resumed from the command line keeps."""
+    kept = {name: value for name, value in asdict(options).items() if name not in _OF_A_START}
+    write_atomic(path, [json.dumps(kept, indent=2).encode() + b"\n"])
+
+
+def load_options(path: Path, given: RunOptions) -> RunOptions:
+    """What `save_options` wrote, with what each start says for itself from `given`; `given` if it can't be read."""
+    try:
+        kept = json.loads(path.read_text())
+        return RunOptions(**kept, **{name: getattr(given, name) for name in _OF_A_START})
+    except (OSError, ValueError, TypeError, ConfigError):
+        return given
+
+
+_OF_A_START = ("out", "resume", "device")
+
+
 def load_config(path: Path) -> RunConfig:
     """Reads what `save_config` wrote. Raises ConfigError or RecipeError naming `path` if it can't."""
     try:

@@ -57,7 +57,7 @@ class World:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([t.reshape(-1) for t in bucket])
-            with self._conversation():
+            with self.conversation():
                 dist.all_reduce(flat)
             flat /= self.size
             parts = flat.split([t.numel() for t in bucket])
@@ -68,7 +68,7 @@ class World:
         if self.size == 1:
             return flag
         told = torch.tensor(float(flag), device=self.device)
-        with self._conversation():
+        with self.conversation():
             dist.all_reduce(told, op=dist.ReduceOp.MAX)
         return bool(told)
 
@@ -77,7 +77,7 @@ class World:
         if self.size == 1 or not row:
             return dict(row)
         values = torch.tensor(list(row.values()), dtype=torch.float64, device=self.device)
-        with self._conversation():
+        with self.conversation():
             dist.all_reduce(values)
         return dict(zip(row, (values / self.size).tolist()))
 
@@ -86,7 +86,7 @@ class World:
         if self.size == 1:
             return value
         box = [value]
-        with self._conversation():
+        with self.conversation():
             dist.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
 
@@ -106,10 +106,13 @@ class World:
         return not self.any(not torch.equal(sums.cpu(), theirs))
 
     @contextlib.contextmanager
-    def _conversation(self) -> Iterator[None]:
+    def conversation(self, *, among_other_work: bool = False) -> Iterator[None]:
+        """A block that talks to other ranks: an error in that becomes RankLost; other work's errors stay."""
         try:
             yield
         except RuntimeError as error:
+            if among_other_work and not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise
             reason = str(error).splitlines()[0]
             raise RankLost(
                 f"Rank {self.rank} of {self.size} lost touch with another rank ({reason}), so this run ends: what "
@@ -155,7 +158,7 @@ def join_world(device: str) -> Iterator[World]:
         torch.cuda.set_device(here)
     world = World(here, int(os.environ["RANK"]), size)
     backend = "nccl" if here.type == "cuda" else "gloo"
-    with world._conversation():
+    with world.conversation():
         store, _, _ = next(dist.rendezvous("env://", world.rank, size, timeout=TIMEOUT))
         # torchrun's store outlives the processes: started again, they would find the addresses of those that ended.
         store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)

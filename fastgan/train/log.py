@@ -31,7 +31,7 @@ class MeanStats:
 
     def take(self) -> Row:
         """The means since the last call, as floats."""
-        means = {name: round(float(total) / count, 6) for name, (total, count) in self._sums.items()}
+        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
         self._sums.clear()
         return means
 

@@ -20,11 +20,11 @@ from fastgan.errors import FastganError
 from fastgan.recipes import Batch, Recipe
 from fastgan.train.callbacks import Callback
 from fastgan.train.checkpoint import save_best, save_checkpoint
-from fastgan.train.config import RunConfig, RunOptions
+from fastgan.train.config import RunConfig, RunOptions, save_options
 from fastgan.train.curves import require_plotting
 from fastgan.train.distributed import RanksDiffer, World, join_world
 from fastgan.train.log import MeanStats, RunLog
-from fastgan.train.measures import Measures, main_measure, measure
+from fastgan.train.measures import Measures, has_measures, main_measure, measure
 from fastgan.train.progress import TrainingProgress
 from fastgan.train.report import write_report
 from fastgan.train.resume import open_data, open_state
@@ -80,6 +80,9 @@ def train(
         TypeError: an unknown option.
     """
     options = dataclasses.replace(options or RunOptions(), **more)
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks must be instances of fastgan.train.Callback, got {callback!r}")
     require_plotting()
     with join_world(options.device) as world:
         shown = Console() if console == "auto" else console
@@ -92,6 +95,9 @@ def train(
         with torch.random.fork_rng(devices), stop_on_signals() as stop:
             folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
             state, news = open_state(folder, config, world, resume=options.resume)
+            if world.is_main:
+                save_options(folder.options, options)
+            news += _what_to_know(options, dataset)
             _announce(shown, folder, config, dataset, state, world, news)
             run = Run(folder, config, options, dataset, state, world, callbacks, stop)
             return run.to_the_end(shown)
@@ -194,7 +200,7 @@ class Run:
     def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
         state = self.state
         self._logged_at = state.nimg
-        figures = self.world.mean(self._means.take())
+        figures = {name: round(value, 6) for name, value in self.world.mean(self._means.take()).items()}
         figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
         if self._log is None:
             return {}
@@ -303,6 +309,16 @@ def _announce(
         lines.append(f"Resumed after {state.nimg:,} images.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
+    """What a person might wonder about later."""
+    news = []
+    if options.measure_every and not has_measures(dataset):
+        news.append(f"There are no measures for {dataset.name} yet, so --measure-every changes nothing.")
+    if options.compile == "step":
+        news.append("Each update is compiled when it first runs, which may take minutes.")
+    return news
 
 
 def _crossed(before: int, after: int, every: int) -> bool:

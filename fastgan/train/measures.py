@@ -21,6 +21,11 @@ def main_measure(measures: Measures) -> str | None:
     return "kl_to_uniform" if "kl_to_uniform" in measures else None
 
 
+def has_measures(dataset: ImageDataset) -> bool:
+    """Whether `measure` has any for this data."""
+    return dataset.class_names == DIGIT_NAMES
+
+
 def measure(recipe: Recipe, networks: Networks, dataset: ImageDataset, *, samples: int = 2_000) -> Measures:
     """Measures of `samples` generated images; empty for data without a measure.
 
@@ -28,7 +33,7 @@ def measure(recipe: Recipe, networks: Networks, dataset: ImageDataset, *, sample
     `num_classes` appear, and `kl_to_uniform` (nats) is the Kullback-Leibler divergence of their histogram
     from the uniform one.
     """
-    if dataset.class_names != DIGIT_NAMES:
+    if not has_measures(dataset):
         return {}
     images = sample_images(recipe, networks, samples, seed=derive_seed(recipe.seed, "measures"))
     classifier = load_digit_classifier().eval()

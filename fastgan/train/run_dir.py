@@ -33,6 +33,10 @@ class RunDir:
         return self.root / "config.json"
 
     @property
+    def options(self) -> Path:
+        return self.root / "options.json"
+
+    @property
     def log(self) -> Path:
         return self.root / "log.jsonl"
 

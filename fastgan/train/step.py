@@ -83,7 +83,7 @@ class TrainStep:
         state = self.state
         generator = state.reseed(self.world.rank)
         stats: Stats = {}
-        with matmul_precision(state.recipe.precision):
+        with matmul_precision(state.recipe.precision), self.world.conversation(among_other_work=True):
             for player in self.players:
                 for name, network in state.networks.items():
                     network.requires_grad_(name in player.networks)
@@ -111,6 +111,11 @@ def check_settings(recipe: Recipe, world: World) -> None:
         raise RecipeError(
             f"--batch must be a multiple of the processes times --accumulate, {world.size} × "
             f"{recipe.accumulate}, but {recipe.batch} came."
+        )
+    if recipe.batch < 2 * world.size * recipe.accumulate:
+        raise RecipeError(
+            f"--batch must be at least 2 for each micro-batch of each process (batch norm needs it), "
+            f"{2 * world.size * recipe.accumulate} in all, but {recipe.batch} came: choose a lower --accumulate."
         )
     names = {name for player in recipe.players() for name in player.networks}
     if missing := sorted(set(recipe.full_precision) - names):

@@ -54,7 +54,7 @@ def test_python_dash_m():
         ("train dcgan --lr fast", "--lr must be a number, but 'fast' came."),
         ("train dcgan --batch", "Missing value for argument '--batch'"),
         ("train dcgan --betas 0.5", "Missing value for argument '--betas'"),
-        ("train gan --loss henge", "invalid choice 'henge' for argument '--loss'"),
+        ("train gan --loss henge", "but 'henge' came. Did you mean 'hinge'?"),
         ("train gan --batch 1", "--batch must be at least 2 (batch norm needs it), but 1 came."),
         ("train gan --keep 0", "--keep must be at least 1, but 0 came."),
         (
@@ -66,7 +66,7 @@ def test_python_dash_m():
         ("train dcgan --data ./no/such/folder", "no/such/folder"),
         ("train gan --measure-every -1", "--measure-every must be at least 0, but -1 came."),
         ("train gan --workers -1", "--workers must be at least 0, but -1 came."),
-        ("train gan --compile all", "invalid choice 'all' for argument '--compile'"),
+        ("train gan --compile all", "--compile must be one of off, step, but 'all' came."),
         ("sample", "Needed are CHECKPOINT and --out."),
         ("sample no/such.pt --out x.png", "There is no checkpoint 'no/such.pt'."),
         ("sample x.pt --out x.jpg", "--out must be a file that ends in .png, but 'x.jpg' came."),

@@ -170,7 +170,7 @@ def test_sample_takes_the_best_one_and_steps_over_a_damaged_one(fastgan, refused
     assert newest.exists()  # only --resume puts it aside
     for path in (out / "checkpoints").iterdir():
         path.write_bytes(b"")
-    assert "None of the 3 checkpoints" in refused("sample", out, "--out", picture)
+    assert "No checkpoint in" in refused("sample", out, "--out", picture)
 
 
 def test_doctor(fastgan, monkeypatch):
@@ -191,3 +191,35 @@ def test_doctor_here(fastgan):
     assert all(
         re.search(rf"^{name} +(yes|no) ", out, re.M) for name in ("cuda", "triton", "cpu", "reference")
     )
+
+
+def test_a_resumed_run_keeps_its_options_unless_they_are_given_anew(fastgan, tiny, tmp_path):
+    out = tmp_path / "run"
+
+    def logged():
+        return [json.loads(line)["nimg"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+    assert fastgan("train", "gan", *tiny, "--out", out, "--images", 64, "--log-every", 32).status == 0
+    assert fastgan("train", "gan", "--out", out, "--resume", "--images", 128).status == 0
+    assert logged() == [32, 64, 96, 128]
+    again = fastgan("train", "gan", "--out", out, "--resume", "--images", 192, "--log-every", 64)
+    assert again.status == 0 and logged() == [32, 64, 96, 128, 192]
+    (out / "options.json").write_text("{")  # broken: the defaults, and what is given
+    assert fastgan("train", "gan", "--out", out, "--resume", "--images", 224).status == 0
+    assert logged() == [32, 64, 96, 128, 192, 224]
+
+
+def test_what_changes_nothing_is_said(fastgan, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(4):
+        PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
+    options = f"--data {folder} --batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4 --out {tmp_path / 'run'}"
+    outcome = fastgan("train", "dcgan", *options.split())
+    assert outcome.status == 0
+    assert "There are no measures for images yet, so --measure-every changes nothing." in outcome.out
+
+
+def test_a_picture_of_too_many_samples_is_refused(refused):
+    said = refused("sample", "nowhere", "--out", "a.png", "--rows", 1000, "--columns", 1000)
+    assert "--rows times --columns must be at most 10,000 for one picture, but 1000 × 1000 came." in said

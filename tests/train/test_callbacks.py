@@ -64,6 +64,13 @@ class StopAt(Callback):
             run.stop()
 
 
+def test_a_class_in_place_of_a_callback_is_refused(tiny):
+    with pytest.raises(
+        TypeError, match=r"callbacks must be instances of fastgan\.train\.Callback, got <class"
+    ):
+        train(tiny, callbacks=[Callback])
+
+
 def test_callbacks_are_told_everything_in_order(run, tiny):
     notes = Notes()
     run(dataclasses.replace(tiny, images=64), callbacks=[notes], log_every=32, checkpoint_every=64)

@@ -259,7 +259,7 @@ def test_the_newest_intact_one_is_found_and_the_damaged_ones_named(tmp_path, con
     assert list(load_newest(tmp_path).damaged) == [paths[2]]
     for path in paths[:2]:
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"None of the 3 checkpoints .*1600\.pt' is truncated"):
+    with pytest.raises(CheckpointError, match=r"No checkpoint in .* is intact.*1600\.pt' is truncated"):
         load_newest(tmp_path)
 
 

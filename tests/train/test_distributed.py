@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastgan.nn import sync_batch_norm
 from fastgan.train.config import ConfigError
-from fastgan.train.distributed import RanksDiffer, World, choose_device, join_world
+from fastgan.train.distributed import RankLost, RanksDiffer, World, choose_device, join_world
 from tests.train import ranks
 
 pytestmark = pytest.mark.xdist_group("two processes")
@@ -93,6 +94,25 @@ def test_a_world_of_one_sends_nothing():
         world.barrier()
         assert t.tolist() == [1, 1, 1] and world.same([t])
         assert not torch.distributed.is_initialized()
+
+
+def test_synchronised_batch_norm_is_torchs_where_there_is_no_process_group():
+    x = torch.randn(6, 3, 4, 4)
+    torchs, ours = torch.nn.BatchNorm2d(3), sync_batch_norm(torch.nn.BatchNorm2d(3))
+    assert torch.equal(ours(x), torchs(x)) and torch.equal(ours.running_var, torchs.running_var)
+
+
+def test_only_what_other_ranks_did_makes_a_rank_lost():
+    world = World(torch.device("cpu"), 1, 2)
+    with (
+        pytest.raises(
+            RankLost, match=r"Rank 1 of 2 lost touch with another rank \(\[gloo/pair.cc\] closed\)"
+        ),
+        world.conversation(among_other_work=True),
+    ):
+        raise RuntimeError("[gloo/pair.cc] closed")
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), world.conversation(among_other_work=True):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
 def test_ranks_that_differ_are_not_saved(run, tiny, monkeypatch):

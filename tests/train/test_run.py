@@ -287,9 +287,7 @@ def test_only_damaged_checkpoints_are_an_error_and_stay(run, tiny):
         damage(path)
     result.run.config.unlink()  # with or without it
     for _ in range(2):
-        with pytest.raises(
-            CheckpointError, match=r"None of the 3 checkpoints in .* is intact \(the newest: .*320"
-        ):
+        with pytest.raises(CheckpointError, match=r"No checkpoint in .* is intact.*320"):
             run(tiny, resume=True)
         assert list_checkpoints(result.run.checkpoints) == paths
         save_config(result.run.config, result.config)

@@ -139,18 +139,16 @@ def test_the_lazy_correction_is_the_share_of_the_loss_among_the_updates(n_critic
 
 
 def test_micro_batches_add_up_to_the_batch():
-    whole, pieces = (step_of(TwoPairs(n_critic=1, batch=4, accumulate=n)) for n in (1, 4))
+    whole, pieces = (step_of(TwoPairs(n_critic=1, batch=8, accumulate=n)) for n in (1, 4))
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
-        batch = [Batch(torch.rand(4, 4, generator=generator), torch.arange(4))]
+        batch = [Batch(torch.rand(8, 4, generator=generator), torch.arange(8))]
         seen = [step(batch) for step in (whole, pieces)]
         for name in ("loss/D", "loss/G", "gradient/D", "gradient/G"):
             torch.testing.assert_close(seen[0][name], seen[1][name])
     # each image has its own row, however they are cut
     drawn = [call[1] for call in calls if call[0] == "drawn"]
-    assert drawn[0] == [
-        number for piece in drawn[1:5] for number in piece
-    ]
+    assert drawn[0] == [number for piece in drawn[1:5] for number in piece]
     for name, network in whole.state.networks.items():
         torch.testing.assert_close(network.weight, pieces.state.networks[name].weight)
 
@@ -160,6 +158,8 @@ def test_a_batch_that_cannot_be_shared_out_is_refused():
         TwoPairs(accumulate=3)
     with pytest.raises(RecipeError, match=r"multiple of the processes times --accumulate, 3 × 2, but 4 came"):
         TrainStep(state_of(TwoPairs(batch=4, accumulate=2)), world=World(torch.device("cpu"), 0, 3))
+    with pytest.raises(RecipeError, match=r"at least 2 for each micro-batch .*, 8 in all, but 4 came"):
+        TrainStep(state_of(TwoPairs(batch=4, accumulate=4)))
 
 
 def test_statistics_are_detached_scalars():
