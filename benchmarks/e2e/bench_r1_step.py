@@ -26,8 +26,8 @@ from fastgan.testing.conv2d_calls import ConvolutionCalls
 
 BATCH, RESOLUTION, CHANNELS = 8, 64, {"channel_base": 8192, "channel_max": 256}
 GAMMA = 10.0
-# Of a gradient's largest value. Where rounding tips an activation's slope, a pixel's share of a bias changes; gradients without such pixels
-# are held to 2e-5 in tests/networks/test_stylegan2_networks.py.
+# Of a gradient's largest value: where rounding tips an activation's slope, a pixel's share of a bias changes.
+# Gradients without such pixels are held to 2e-5 in tests/networks/test_stylegan2_networks.py.
 TOLERANCE = 2e-2
 CONVOLUTION = "convolution"  # the side that the floor is measured with
 COMPILED = {"": "compile", "cpu": "fastgan compiled", "cuda": "fastgan compiled", "triton": "triton compiled"}
