@@ -57,9 +57,14 @@ def save_checkpoint(folder: Path, config: RunConfig, state: TrainState, *, keep:
     Raises CheckpointError if it can't be written (a full disk); the older ones stay then.
     """
     path = _write(folder / f"{state.nimg:09d}{SUFFIX}", config, state)
+    remove_old(folder, keep=keep)
+    return path
+
+
+def remove_old(folder: Path, *, keep: int) -> None:
+    """Removes all checkpoints in `folder` but the newest `keep`."""
     for old in list_checkpoints(folder)[:-keep]:
         old.unlink(missing_ok=True)
-    return path
 
 
 def save_best(folder: Path, config: RunConfig, state: TrainState) -> Path:

@@ -19,7 +19,7 @@ from fastgan.data import BatchLoader, ImageDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import Batch, Recipe
 from fastgan.train.callbacks import Callback
-from fastgan.train.checkpoint import save_best, save_checkpoint
+from fastgan.train.checkpoint import remove_old, save_best, save_checkpoint
 from fastgan.train.config import RunConfig, RunOptions, save_options
 from fastgan.train.curves import require_plotting
 from fastgan.train.distributed import RanksDiffer, World, join_world
@@ -97,6 +97,7 @@ def train(
             state, news = open_state(folder, config, world, resume=options.resume)
             if world.is_main:
                 save_options(folder.options, options)
+                remove_old(folder.checkpoints, keep=options.keep)  # a run may be killed before it does
             news += _what_to_know(options, dataset)
             _announce(shown, folder, config, dataset, state, world, news)
             run = Run(folder, config, options, dataset, state, world, callbacks, stop)

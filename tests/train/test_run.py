@@ -191,6 +191,14 @@ def test_resuming_a_finished_run_only_makes_its_report_again(run, tiny, assert_s
     assert_same(final_state(again), state)
 
 
+def test_old_checkpoints_that_a_killed_run_left_are_removed(run, tiny):
+    result, _ = run(tiny)
+    newest = list_checkpoints(result.run.checkpoints)[-1]
+    (newest.parent / "000000016.pt").write_bytes(newest.read_bytes())
+    run(tiny, resume=True)
+    assert [int(p.stem) for p in list_checkpoints(newest.parent)] == [208, 304, 320]
+
+
 def test_resuming_before_the_first_checkpoint_starts_anew(run, tiny, assert_same):
     unbroken, _ = run(tiny, out="unbroken")
     broken, _ = run(tiny)
