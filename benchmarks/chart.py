@@ -82,7 +82,7 @@ def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, 
     figure, axes = pyplot.subplots(
         1,
         len(measures),
-        figsize=(3.9 * len(measures) + 1.5, 0.75 * len(cases) + 1.6),
+        figsize=(max(3.9 * len(measures) + 1.5, 10.5), 0.75 * len(cases) + 1.6),
         sharey=True,
         squeeze=False,
     )

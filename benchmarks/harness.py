@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.measures import MEASURES, Call, Results, Tensors, present
 from benchmarks.memory import peak_extra_bytes
-from benchmarks.results import COPY, PRODUCT, Comparison, Memory, RunResults
+from benchmarks.results import COPY, OURS, PRODUCT, Comparison, Memory, RunResults
 from benchmarks.sides import Side, SideUnavailable, sides_of
 from benchmarks.timing import (
     Clock,
@@ -109,7 +109,9 @@ def compare(
     errors = {}
     for side in (side for side in sides if side.checked and side.name in calls):
         what, found = f"{spec.name} {case.id} {measure}: {side.name}", calls[side.name]()
-        check_results(found, expected, spec.tolerance[run.dtype], what=what)
+        # others may round more than our bound allows: compiled sums go one by one
+        bound = spec.tolerance[run.dtype] * (1 if side.name in OURS else 10)
+        check_results(found, expected, bound, what=what)
         errors[side.name] = largest_error(found, expected)
         del found
     del expected
