@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
 import importlib.util
 import logging
 import os
@@ -251,6 +252,15 @@ class OpDefinition:
 
     def __post_init__(self) -> None:
         self.name = self.schema.partition("(")[0]
+
+
+def triton_of(package: str) -> Callable[[str], Callable[[], Callable[..., Any]]]:
+    """Loaders of the launchers in ``package.triton``, by name. They import it on first use: importing triton is slow."""
+
+    def loader(name: str) -> Callable[[], Callable[..., Any]]:
+        return lambda: getattr(importlib.import_module(f"{package}.triton"), name)
+
+    return loader
 
 
 _definitions: list[OpDefinition] = []

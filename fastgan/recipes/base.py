@@ -171,8 +171,7 @@ class Recipe(ABC):
                 f"--full-precision is for --precision bf16 and fp16, but {self.precision} came: leave it out."
             )
         self._require("accumulate", self.accumulate >= 1, "at least 1")
-        fits = self.accumulate >= 1 and self.batch % self.accumulate == 0
-        self._require("accumulate", fits, f"a divisor of --batch, {self.batch}")
+        self._require("accumulate", self.batch % self.accumulate == 0, f"a divisor of --batch, {self.batch}")
 
     def _require(self, setting: str, holds: bool, expected: str) -> None:
         """Raises RecipeError saying that `setting` must be `expected`, unless it holds."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.bias_act import reference
 
 CURVED = frozenset({"tanh", "sigmoid", "elu", "selu", "softplus", "swish"})
@@ -23,13 +22,7 @@ def saves_output(act: str, alpha: float, clamp: float | None) -> bool:
     return not saves_input(act, alpha) and (act != "linear" or clamp is not None)
 
 
-def _triton(name: str) -> Callable[[], Callable[..., Any]]:
-    def load() -> Callable[..., Any]:
-        from fastgan.ops.bias_act import triton  # imported on first use: importing triton is slow
-
-        return getattr(triton, name)
-
-    return load
+_triton = triton_of("fastgan.ops.bias_act")
 
 
 # ---------------------------------------------------------------------------------------------------- forward

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.bias_act.reference import accumulate_dtype
 from fastgan.ops.gradient_penalty import reference
 from fastgan.ops.gradient_penalty.reference import difference, inner, per_sample, result_like
@@ -16,13 +15,7 @@ from fastgan.ops.gradient_penalty.reference import difference, inner, per_sample
 Gradients = tuple[Tensor | None, ...]
 
 
-def _triton(name: str) -> Callable[[], Callable[..., Any]]:
-    def load() -> Callable[..., Any]:
-        from fastgan.ops.gradient_penalty import triton  # imported on first use: importing triton is slow
-
-        return getattr(triton, name)
-
-    return load
+_triton = triton_of("fastgan.ops.gradient_penalty")
 
 
 def _wanted(like: Tensor, *needs: bool) -> list[Tensor]:

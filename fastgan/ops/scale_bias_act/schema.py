@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan.ops._layout import memory_format
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.bias_act.schema import CURVED
 from fastgan.ops.scale_bias_act import reference
 
@@ -21,13 +20,7 @@ def slope_needs_input(act: str, clamp: float | None) -> bool:
     return act != "linear" or clamp is not None
 
 
-def _triton(name: str) -> Callable[[], Callable[..., Any]]:
-    def load() -> Callable[..., Any]:
-        from fastgan.ops.scale_bias_act import triton  # imported on first use: importing triton is slow
-
-        return getattr(triton, name)
-
-    return load
+_triton = triton_of("fastgan.ops.scale_bias_act")
 
 
 def _image_like(x: Tensor) -> Tensor:

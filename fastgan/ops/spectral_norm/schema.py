@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.bias_act.reference import accumulate_dtype
 from fastgan.ops.spectral_norm import reference
 
-
-def _triton(name: str) -> Callable[[], Callable[..., Any]]:
-    def load() -> Callable[..., Any]:
-        from fastgan.ops.spectral_norm import triton  # imported on first use: importing triton is slow
-
-        return getattr(triton, name)
-
-    return load
+_triton = triton_of("fastgan.ops.spectral_norm")
 
 
 def _like(weights: Sequence[Tensor]) -> list[Tensor]:

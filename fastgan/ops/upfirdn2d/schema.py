@@ -7,21 +7,15 @@ derivative of any order runs on the kernels of the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan.ops._layout import memory_format
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.upfirdn2d import reference
-
-
-def _triton() -> Callable[..., Any]:
-    from fastgan.ops.upfirdn2d.triton import upfirdn2d  # imported on first use: importing triton is slow
-
-    return upfirdn2d
 
 
 def _fake(x: Tensor, f: Any, up: Any, down: Any, pad: Any, size: Sequence[int], *rest: Any) -> Tensor:
@@ -53,6 +47,6 @@ define(
         fake=_fake,
         setup_context=_context,
         backward=_backward,
-        triton=_triton,
+        triton=triton_of("fastgan.ops.upfirdn2d")("upfirdn2d"),
     )
 )
