@@ -66,7 +66,8 @@ class ModulatedConv2d(_Filtered):
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
         self.up, self.down, self.demodulate = up, down, demodulate
         self.affine = EqualLinear(style_dim, in_channels, bias_init=1.0)
-        self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
+        # demodulation undoes any scale of the weights
+        self.scale = 1.0 if demodulate else 1 / math.sqrt(in_channels * kernel_size**2)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
         self.noise = NoiseInjection(resolution) if noise else None
@@ -74,7 +75,7 @@ class ModulatedConv2d(_Filtered):
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | str | None = None) -> Tensor:
         """
         Args:
-            noise: None for fresh noise, ``"const"`` or a tensor, as in :meth:`NoiseInjection.noise`.
+            noise: None for fresh noise, ``"const"`` or a tensor, as in :meth:`NoiseInjection.noise`; ``"none"`` for none.
         """
         check_input(x)
         style_dim = self.affine.weight.shape[1]
@@ -84,7 +85,9 @@ class ModulatedConv2d(_Filtered):
                 f"x must have shape [N, C, H, W] and w [N, {style_dim}], got {list(x.shape)} and {given}"
             )
         added = None
-        if self.noise is not None:
+        if isinstance(noise, str) and noise == "none":
+            pass
+        elif self.noise is not None:
             size = [length * self.up // self.down for length in x.shape[2:]]
             added = self.noise.noise((x.shape[0], 1, *size), noise)
         elif noise is not None:

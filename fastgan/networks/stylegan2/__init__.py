@@ -1,0 +1,16 @@
+"""StyleGAN2's networks (Karras et al. 2020), with labels and mixed precision as in Karras et al. 2020b."""
+
+from fastgan.networks.stylegan2._sizes import RESOLUTIONS, channels_at
+from fastgan.networks.stylegan2.discriminator import StyleGAN2Discriminator, minibatch_stddev
+from fastgan.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
+from fastgan.networks.stylegan2.mapping import MappingNetwork
+
+__all__ = [
+    "RESOLUTIONS",
+    "MappingNetwork",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
+    "SynthesisNetwork",
+    "channels_at",
+    "minibatch_stddev",
+]

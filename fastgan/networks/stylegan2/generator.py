@@ -1,0 +1,231 @@
+"""StyleGAN2's generator: a mapping network and skip synthesis (Karras et al. 2020, sections 2 and 4, figure 7b)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fastgan import ops
+from fastgan.networks.stylegan2._sizes import (
+    RESOLUTIONS,
+    channels_at,
+    check_fp16,
+    check_sizes,
+    image_size,
+)
+from fastgan.networks.stylegan2.mapping import MappingNetwork
+from fastgan.nn import ModulatedConv2d
+
+NoiseMode = Literal["random", "const", "none"]
+NOISE_MODES = ("random", "const", "none")
+
+
+class SynthesisBlock(nn.Module):
+    """Features ``[N, in_channels, H/2, W/2]`` → ``[N, out_channels, H, W]``, and an image of the same size to add.
+
+    Two modulated 3×3 convolutions with noise, the first one upsampling, and ``torgb``, which makes an image of features.
+    The first block, with ``in_channels`` 0, starts from a learned constant and has the second convolution alone.
+
+    Args:
+        size: (H, W) of what comes out.
+        fp16: whether the features are in float16 (where the network lets them).
+        clamp: bound of what every layer gives.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        size: tuple[int, int],
+        image_channels: int,
+        *,
+        fp16: bool = False,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.fp16 = fp16
+        options: dict[str, Any] = {"resolution": size, "clamp": clamp}
+        self.const = None if in_channels else nn.Parameter(torch.randn(out_channels, *size))
+        self.conv0 = None
+        if in_channels:
+            self.conv0 = ModulatedConv2d(in_channels, out_channels, 3, w_dim, up=2, **options)
+        self.conv1 = ModulatedConv2d(out_channels, out_channels, 3, w_dim, **options)
+        self.torgb = ModulatedConv2d(
+            out_channels, image_channels, 1, w_dim, act="linear", demodulate=False, noise=False, clamp=clamp
+        )
+
+    @property
+    def num_convs(self) -> int:
+        """Layers that have a w of their own: ``torgb`` takes that of the next block's first."""
+        return 1 if self.conv0 is None else 2
+
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: list[Tensor], noise_mode: NoiseMode, *, fp16: bool
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            x, image: of the block before; None for the first.
+            ws: one ``[N, w_dim]`` for each convolution and one for ``torgb``.
+            fp16: whether blocks made for float16 compute in it.
+        """
+        noise = None if noise_mode == "random" else noise_mode
+        dtype = torch.float16 if self.fp16 and fp16 else ws[0].dtype
+        if self.conv0 is None:
+            assert self.const is not None
+            x = self.const.to(dtype).expand(ws[0].shape[0], -1, -1, -1)
+            x = x.contiguous(memory_format=torch.channels_last)
+        else:
+            assert x is not None
+            x = self.conv0(x.to(dtype), ws[0], noise)
+        x = self.conv1(x, ws[-2], noise)
+        new = self.torgb(x, ws[-1]).to(ws[0].dtype)
+        return x, new if image is None else ops.upsample2d(image, self.conv1.filter) + new
+
+
+class SynthesisNetwork(nn.Module):
+    """w ``[N, num_ws, w_dim]`` → images ``[N, channels, H, W]``, in blocks ``b4``, ``b8``, … up to the resolution."""
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        w_dim: int,
+        *,
+        channel_base: int,
+        channel_max: int,
+        num_fp16_res: int = 0,
+        conv_clamp: float | None = None,
+        base: tuple[int, int] = (4, 4),
+    ) -> None:
+        super().__init__()
+        self.w_dim, self.image_size = w_dim, image_size(resolution, base)
+        self.resolutions = [4, *(r for r in RESOLUTIONS if r <= resolution)]
+        width = 0
+        for r in self.resolutions:
+            before, width = width, channels_at(r, channel_base, channel_max)
+            # the highest resolutions, whose features are largest; the first block never
+            fp16 = r > 4 and r * 2**num_fp16_res > resolution
+            block = SynthesisBlock(
+                before, width, w_dim, image_size(r, base), channels, fp16=fp16, clamp=conv_clamp
+            )
+            self.add_module(f"b{r}", block)
+        self.num_ws = sum(block.num_convs for block in self.blocks()) + 1
+
+    def blocks(self) -> list[SynthesisBlock]:
+        """From the lowest resolution to the highest."""
+        return [getattr(self, f"b{r}") for r in self.resolutions]
+
+    def forward(
+        self, ws: Tensor, *, noise_mode: NoiseMode = "random", force_fp32: bool | None = None
+    ) -> Tensor:
+        """
+        Args:
+            ws: ``[N, num_ws, w_dim]``.
+            noise_mode: fresh noise for every image, the constant noise of the layers, or none.
+            force_fp32: whether blocks made for float16 compute in float32; None for where it's quicker, on a CPU.
+
+        Returns:
+            ``[N, channels, H, W]`` in the dtype of ``ws``, around [-1, 1] but not clipped to it.
+
+        Raises:
+            ValueError: ``ws`` of another shape, or an unknown ``noise_mode``.
+        """
+        if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}")
+        if noise_mode not in NOISE_MODES:
+            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
+        fp16 = not (ws.device.type == "cpu" if force_fp32 is None else force_fp32)
+        w = ws.unbind(1)
+        x = image = None
+        first = 0
+        for block in self.blocks():
+            own = list(w[first : first + block.num_convs + 1])
+            x, image = block(x, image, own, noise_mode, fp16=fp16)
+            first += block.num_convs
+        assert image is not None
+        return image
+
+
+class StyleGAN2Generator(nn.Module):
+    """z ``[N, z_dim]`` → images ``[N, channels, H, W]``, around [-1, 1].
+
+    Args:
+        resolution: a power of two from 8 to 1024; the images are ``base`` times resolution/4.
+        channels: of the images, 1 to 4.
+        z_dim, w_dim: of the latent vectors.
+        c_dim: number of classes, or length of other labels; 0 for none.
+        mapping_layers, mapping_lr_multiplier, w_avg_beta: as in :class:`MappingNetwork`.
+        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
+        num_fp16_res: how many of the highest resolutions compute in float16.
+        conv_clamp: bound of what layers give; 256 keeps float16 from overflowing. None for none.
+        base: (height, width) of the learned constant: (4, 8) makes images twice as wide as high.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 256,
+        channels: int = 3,
+        *,
+        z_dim: int = 512,
+        w_dim: int = 512,
+        c_dim: int = 0,
+        mapping_layers: int = 8,
+        mapping_lr_multiplier: float = 0.01,
+        w_avg_beta: float | None = 0.998,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        num_fp16_res: int = 0,
+        conv_clamp: float | None = None,
+        base: tuple[int, int] = (4, 4),
+    ) -> None:
+        super().__init__()
+        base = (base[0], base[1]) if len(base) == 2 else base
+        check_sizes(
+            resolution, channels, channel_base, base, {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1)}
+        )
+        check_fp16(num_fp16_res, conv_clamp)
+        self.config: dict[str, Any] = {
+            "resolution": resolution, "channels": channels, "z_dim": z_dim, "w_dim": w_dim, "c_dim": c_dim,
+            "mapping_layers": mapping_layers, "mapping_lr_multiplier": mapping_lr_multiplier, "w_avg_beta": w_avg_beta,
+            "channel_base": channel_base, "channel_max": channel_max, "num_fp16_res": num_fp16_res,
+            "conv_clamp": conv_clamp, "base": base,
+        }  # fmt: skip
+        self.resolution, self.channels = resolution, channels
+        self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
+        self.synthesis = SynthesisNetwork(
+            resolution, channels, w_dim, channel_base=channel_base, channel_max=channel_max,
+            num_fp16_res=num_fp16_res, conv_clamp=conv_clamp, base=base,
+        )  # fmt: skip
+        self.num_ws = self.synthesis.num_ws
+        self.mapping = MappingNetwork(
+            z_dim, c_dim, w_dim, num_ws=self.num_ws, num_layers=mapping_layers,
+            lr_multiplier=mapping_lr_multiplier, w_avg_beta=w_avg_beta,
+        )  # fmt: skip
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: NoiseMode = "random",
+        update_w_avg: bool = False,
+        force_fp32: bool | None = None,
+    ) -> Tensor:
+        """``synthesis(mapping(z, c))``; the arguments are those of the two."""
+        ws = self.mapping(
+            z,
+            c,
+            truncation_psi=truncation_psi,
+            truncation_cutoff=truncation_cutoff,
+            update_w_avg=update_w_avg,
+        )
+        images: Tensor = self.synthesis(ws, noise_mode=noise_mode, force_fp32=force_fp32)
+        return images

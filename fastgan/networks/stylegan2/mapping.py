@@ -1,0 +1,149 @@
+"""The mapping network: z and a label → w (Karras et al. 2019, section 2; 2020b for labels)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgan.nn import EqualLinear
+
+
+def normalize_second_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """``x / √(mean(x²) + eps)`` along the last dimension."""
+    return x * (x.square().mean(-1, keepdim=True) + eps).rsqrt()
+
+
+class MappingNetwork(nn.Module):
+    """z ``[N, z_dim]`` and a label → w ``[N, num_ws, w_dim]``, the same for all layers.
+
+    z and the label's embedding are each divided by their root mean square, joined, and go through fully connected layers
+    with leaky ReLU. ``w_avg``, a moving average of w over z and labels, is what truncation draws towards.
+
+    Args:
+        z_dim: of z; 0 for none.
+        c_dim: number of classes, or length of other labels; 0 for none.
+        w_dim: of w, and of all layers.
+        num_ws: how many layers w is repeated for; None to give w ``[N, w_dim]`` itself.
+        num_layers: fully connected layers.
+        lr_multiplier: learning rate of the layers, relative to the rest of the network.
+        w_avg_beta: how much of ``w_avg`` is kept at an update; None for no ``w_avg``.
+
+    Raises:
+        ValueError: neither z nor labels, a size that isn't positive.
+    """
+
+    w_avg: Tensor
+
+    def __init__(
+        self,
+        z_dim: int = 512,
+        c_dim: int = 0,
+        w_dim: int = 512,
+        *,
+        num_ws: int | None,
+        num_layers: int = 8,
+        lr_multiplier: float = 0.01,
+        w_avg_beta: float | None = 0.998,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("z_dim", z_dim, 0), ("c_dim", c_dim, 0), ("w_dim", w_dim, 1), ("num_layers", num_layers, 1),
+        ):  # fmt: skip
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if z_dim == c_dim == 0:
+            raise ValueError("a mapping network needs z or a label, but z_dim and c_dim are both 0")
+        if w_avg_beta is not None and not 0 <= w_avg_beta <= 1:
+            raise ValueError(f"w_avg_beta must be None or from 0 to 1, got {w_avg_beta!r}")
+        self.z_dim, self.c_dim, self.w_dim, self.num_ws = z_dim, c_dim, w_dim, num_ws
+        self.num_layers, self.w_avg_beta = num_layers, w_avg_beta
+        if c_dim:
+            self.embed = EqualLinear(c_dim, w_dim)
+        for i in range(num_layers):
+            features = w_dim if i else z_dim + (w_dim if c_dim else 0)
+            layer = EqualLinear(features, w_dim, act="lrelu", lr_multiplier=lr_multiplier)
+            self.add_module(f"fc{i}", layer)
+        if w_avg_beta is not None:
+            self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(
+        self,
+        z: Tensor | None,
+        c: Tensor | None = None,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        update_w_avg: bool = False,
+    ) -> Tensor:
+        """
+        Args:
+            z: ``[N, z_dim]``, standard normal; None where ``z_dim`` is 0.
+            c: labels ``[N, c_dim]``, or the indices of classes int64 ``[N]``.
+            truncation_psi: 1 leaves w; 0 gives ``w_avg``; between, w is drawn towards it (Karras et al. 2019, section B).
+            truncation_cutoff: truncate the first so many layers' w only.
+            update_w_avg: move ``w_avg`` towards this batch's mean.
+
+        Returns:
+            w ``[N, num_ws, w_dim]``, or ``[N, w_dim]`` without ``num_ws``.
+
+        Raises:
+            ValueError: z or c of another shape, a label that is missing or not known, or truncation without ``w_avg``.
+        """
+        dtype = next(self.parameters()).dtype
+        parts = []
+        if self.z_dim:
+            if z is None or z.ndim != 2 or z.shape[1] != self.z_dim:
+                raise ValueError(f"z must have shape [N, {self.z_dim}], got {_shape(z)}")
+            parts.append(normalize_second_moment(z.to(dtype)))
+        if self.c_dim:
+            label = self.label(c, None if z is None or not self.z_dim else z.shape[0])
+            parts.append(normalize_second_moment(self.embed(label.to(dtype))))
+        elif c is not None and c.numel():
+            raise ValueError(f"c was given, {_shape(c)}, to a network without labels; leave it out")
+        w = torch.cat(parts, 1)
+        for i in range(self.num_layers):
+            w = getattr(self, f"fc{i}")(w)
+        if update_w_avg:
+            self._need_w_avg("update_w_avg")
+            with torch.no_grad():
+                self.w_avg.copy_(w.detach().float().mean(0).lerp(self.w_avg, self.w_avg_beta))  # type: ignore[arg-type]
+        if truncation_psi != 1:
+            self._need_w_avg("truncation_psi")
+        if self.num_ws is None:
+            return w if truncation_psi == 1 else self.w_avg.to(w.dtype).lerp(w, truncation_psi)
+        ws = w[:, None].expand(-1, self.num_ws, -1)
+        if truncation_psi == 1:
+            return ws
+        truncated = self.w_avg.to(w.dtype).lerp(ws, truncation_psi)
+        if truncation_cutoff is None:
+            return truncated
+        return torch.cat([truncated[:, :truncation_cutoff], ws[:, truncation_cutoff:]], 1)
+
+    def label(self, c: Tensor | None, count: int | None = None) -> Tensor:
+        """Labels as ``[N, c_dim]``: classes become one-hot rows. Raises ValueError for what isn't a label."""
+        expected = f"c must be labels [N, {self.c_dim}] or classes int64 [N] of 0 to {self.c_dim - 1}"
+        if c is None:
+            raise ValueError(f"{expected}, but none came and this network needs them")
+        if c.ndim == 1 and not c.is_floating_point():
+            # in a graph that torch.compile or torch.export captures the values can't be looked at
+            if (
+                not torch.compiler.is_compiling()
+                and c.numel()
+                and not 0 <= int(c.min()) <= int(c.max()) < self.c_dim
+            ):
+                raise ValueError(f"{expected}, got classes from {int(c.min())} to {int(c.max())}")
+            c = F.one_hot(c.long(), self.c_dim)
+        if c.ndim != 2 or c.shape[1] != self.c_dim or (count is not None and c.shape[0] != count):
+            raise ValueError(f"{expected}{'' if count is None else f' with N = {count}'}, got {_shape(c)}")
+        return c
+
+    def _need_w_avg(self, argument: str) -> None:
+        if self.w_avg_beta is None:
+            raise ValueError(
+                f"{argument} needs the mean of w, but this network was made without: w_avg_beta is None"
+            )
+
+
+def _shape(x: Tensor | None) -> str:
+    return "none" if x is None else str(list(x.shape))
