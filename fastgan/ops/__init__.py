@@ -9,6 +9,7 @@ from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
 from fastgan.ops.gradient_penalty import grad_norm_penalty, interpolate
+from fastgan.ops.grid_sample import grid_sample
 from fastgan.ops.modulated_conv2d import modulated_conv2d
 from fastgan.ops.scale_bias_act import scale_bias_act
 from fastgan.ops.spectral_norm import spectral_norm
@@ -25,6 +26,7 @@ __all__ = [
     "downsample2d",
     "filter2d",
     "grad_norm_penalty",
+    "grid_sample",
     "interpolate",
     "modulated_conv2d",
     "scale_bias_act",

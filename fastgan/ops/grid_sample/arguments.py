@@ -1,0 +1,53 @@
+"""Checks of what grid_sample is called with."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastgan.ops._checks import DTYPES, check_input, kind, under_autocast
+from fastgan.ops.bias_act.reference import accumulate_dtype
+
+MODES = ("bilinear", "nearest")
+PADDING_MODES = ("zeros", "border", "reflection")
+LARGEST = 2**31 - 1  # pixels of an image
+
+
+def check_image(x: Tensor) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless ``x`` is ``[N, C, H, W]`` with at least one pixel."""
+    check_input(x)
+    if x.ndim != 4 or 0 in x.shape[2:]:
+        raise ValueError(f"x must have shape [N, C, H, W] with at least one pixel, got {list(x.shape)}")
+
+
+def fitting_grid(grid: Tensor, x: Tensor) -> Tensor:
+    """``grid`` in the dtype that ``x`` is computed in, if it has the batch size and the device of ``x``."""
+    if not isinstance(grid, Tensor) or grid.dtype not in DTYPES:
+        raise TypeError(f"grid must be a float16, bfloat16, float32 or float64 tensor, got {kind(grid)}")
+    if grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
+        raise ValueError(
+            f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, got {list(grid.shape)}"
+        )
+    computed = accumulate_dtype(x.dtype)
+    if grid.dtype not in (x.dtype, computed) and not under_autocast(x):
+        allowed = " or ".join(map(str, dict.fromkeys((x.dtype, computed))))
+        raise TypeError(
+            f"grid must be {allowed} for x of {x.dtype}, got {grid.dtype}; convert it with grid.to({computed})"
+        )
+    if grid.device != x.device:
+        raise ValueError(f"grid must be on the device of x, {x.device}, got {grid.device}")
+    for name, (height, width) in (("x", x.shape[2:]), ("grid", grid.shape[1:3])):
+        if height * width > LARGEST:
+            raise ValueError(
+                f"{name} may have up to 2^31 - 1 pixels per image, got {height} by {width}; split it"
+            )
+    return grid.to(computed)
+
+
+def check_settings(mode: str, padding_mode: str, align_corners: bool) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless the settings are among those that there are."""
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if padding_mode not in PADDING_MODES:
+        raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
+    if not isinstance(align_corners, bool):
+        raise TypeError(f"align_corners must be True or False, got {kind(align_corners)}")
