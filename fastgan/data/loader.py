@@ -43,6 +43,7 @@ class BatchLoader:
         rank, size: this process takes the ``rank``-th of ``size`` equal parts of every batch.
         workers: threads; 0 prepares a batch when it is asked for, in the thread that asks. None: one per
             core (at most 8), but 0 for a set in memory, where a thread costs more than it hides.
+        mirror: the data set is twice as large: a pass shows each image as it is and mirrored, left for right.
 
     Attributes:
         waited: seconds spent in ``next`` until a batch was there, in all.
@@ -62,6 +63,7 @@ class BatchLoader:
         rank: int = 0,
         size: int = 1,
         workers: int | None = None,
+        mirror: bool = False,
     ) -> None:
         if batch % size:
             raise ValueError(f"batch must be a multiple of size, got {batch} and {size}")
@@ -70,6 +72,7 @@ class BatchLoader:
         self.waited = 0.0
         self._dataset, self._seed, self._position, self._batch = dataset, seed, start, batch
         self._rank, self._local = rank, batch // size
+        self._length = len(dataset) * (2 if mirror else 1)
         self._device = torch.device(device)
         self._pin = self._device.type == "cuda"
         self._workers = workers
@@ -98,7 +101,7 @@ class BatchLoader:
         )
 
     def _read(self) -> tuple[Tensor, Tensor]:
-        images, labels = self._dataset.batch(self._next_indices())
+        images, labels = self._images(self._next_indices())
         return (images.pin_memory(), labels.pin_memory()) if self._pin else (images, labels)
 
     def _finished(self, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor]:
@@ -117,13 +120,21 @@ class BatchLoader:
         labels = torch.empty(self._local, dtype=torch.int64, pin_memory=self._pin)
 
         def fill(rows: slice) -> None:
-            images[rows], labels[rows] = self._dataset.batch(indices[rows])
+            images[rows], labels[rows] = self._images(indices[rows])
 
         step = -(-self._local // self._workers)
         parts = [slice(first, first + step) for first in range(0, self._local, step)]
         return _Coming(images, labels, [pool.submit(fill, rows) for rows in parts])
 
+    def _images(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The second half of a mirrored set's indices are of the mirrored images."""
+        length = len(self._dataset)
+        images, labels = self._dataset.batch(indices % length)
+        if self._length > length:
+            images = torch.where((indices >= length)[:, None, None, None], images.flip(-1), images)
+        return images, labels
+
     def _next_indices(self) -> Tensor:
         start = self._position + self._rank * self._local
         self._position += self._batch
-        return batch_indices(len(self._dataset), seed=self._seed, start=start, count=self._local)
+        return batch_indices(self._length, seed=self._seed, start=start, count=self._local)

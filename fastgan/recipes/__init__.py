@@ -17,8 +17,9 @@ from fastgan.recipes.base import (
 )
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
+from fastgan.recipes.stylegan2 import StyleGAN2
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GAN, DCGAN)}
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GAN, DCGAN, StyleGAN2)}
 """Every recipe by its name on the command line."""
 
 
@@ -44,5 +45,6 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Regularizer",
+    "StyleGAN2",
     "get_recipe",
 ]

@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 from fastgan.errors import FastganError
 
 Networks = Mapping[str, nn.Module]
+EMA_RAMPUP = 0.05  # of the images shown, the longest half-life
 
 
 class RecipeError(FastganError):
@@ -93,6 +94,7 @@ class Regularizer:
     `every`-th step ends with an update on this term alone, times `every`, which keeps its mean weight; the
     optimiser's rate and decays are to be corrected then (`Player.lazy_correction`).
     float32: compute it outside autocast, as the papers do. draw: random rows that it takes beside the player's.
+    prepared: whether it takes what the player's `prepare` adds; False spares a lazy one that.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Regularizer:
     every: int = 1
     float32: bool = True
     draw: Callable[[Draw], dict[str, Tensor]] = draw_nothing
+    prepared: bool = True
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,10 @@ class Recipe(ABC):
     """Seed of everything random: weights, noise, dropout, the order of the images."""
     ema: float = 0.0
     """Decay per step of the moving average of G's weights, which samples come from; 0 for none."""
+    ema_kimg: float = 0.0
+    """Half-life of that average in thousands of images, instead of --ema; a twentieth of the images shown at most."""
+    mirror: bool = False
+    """Show every image as it is and mirrored, left for right."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """What the networks compute in: bf16 and fp16 by autocast, fp16 with a loss scale per optimiser."""
     full_precision: tuple[str, ...] = ()
@@ -163,6 +170,12 @@ class Recipe(ABC):
         self._require("batch", self.batch >= 2, "at least 2 (batch norm needs it)")
         self._require("images", self.images >= 1, "at least 1")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
+        self._require("ema_kimg", 0 <= self.ema_kimg < float("inf"), "at least 0")
+        if self.ema and self.ema_kimg:
+            raise RecipeError(
+                f"--ema and --ema-kimg are two ways to say one thing, but both came ({self.ema}, {self.ema_kimg}): "
+                "choose one, and set the other to 0."
+            )
         precisions = ("fp32", "tf32", "bf16", "fp16")
         self._require("precision", self.precision in precisions, f"one of {', '.join(precisions)}")
         half = self.precision in ("bf16", "fp16")
@@ -178,6 +191,22 @@ class Recipe(ABC):
         if not holds:
             option = setting.replace("_", "-")
             raise RecipeError(f"--{option} must be {expected}, but {getattr(self, setting)} came.")
+
+    @property
+    def averages(self) -> tuple[str, ...]:
+        """The networks that have a moving average."""
+        return self.averaged if self.ema or self.ema_kimg else ()
+
+    def ema_decay(self, step: int, nimg: int, images: int) -> float:
+        """What the averages keep at the end of step number `step`, of `images` images, the last of `nimg`.
+
+        With `ema`, at most (step + 1)/(step + 10); with `ema_kimg`, half after so many images, or after a twentieth
+        of those shown (Karras et al. 2020b): the first weights are soon forgotten.
+        """
+        if self.ema_kimg:
+            half_life: float = min(self.ema_kimg * 1000, nimg * EMA_RAMPUP)
+            return float(0.5 ** (images / half_life))
+        return min(self.ema, (step + 1) / (step + 10))
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Recipe:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 import torch
@@ -27,6 +28,7 @@ from fastgan.recipes.base import (
 
 Adversarial = Literal["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
 Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
+Side = Literal["real", "fake"]
 HAVE_PROBABILITIES = ("minimax", "non-saturating")  # whose D(x) is sigmoid(logit)
 
 
@@ -58,8 +60,8 @@ class NoiseToImage(Recipe):
     """Real images after which there is no instance noise left."""
     penalty: Penalty = "none"
     """Penalty on D's gradient in the images: at interpolates (wgan-gp, zero-centered), real (r1), generated (r2)."""
-    penalty_weight: float = 10.0
-    """Weight of the penalty: λ of wgan-gp and zero-centered, γ of r1 and r2 (γ/2 times the squared norm)."""
+    penalty_weight: float | None = None
+    """Weight of the penalty: λ of wgan-gp and zero-centered, γ of r1 and r2 (γ/2 times the squared norm); None is 10."""
     penalty_every: int = 1
     """Steps between two penalties; above 1 each is an update of its own, with Adam's rate and decays corrected."""
     drift: float = 0.0
@@ -81,7 +83,9 @@ class NoiseToImage(Recipe):
             "loss", self.loss in get_args(Adversarial), f"one of {', '.join(get_args(Adversarial))}"
         )
         self._require("penalty", self.penalty in get_args(Penalty), f"one of {', '.join(get_args(Penalty))}")
-        if self.penalty == "none" and (self.penalty_weight, self.penalty_every) != (10.0, 1):
+        usual = {f.name: f.default for f in fields(self)}
+        of_a_penalty = ("penalty_weight", "penalty_every")
+        if self.penalty == "none" and any(getattr(self, name) != usual[name] for name in of_a_penalty):
             raise RecipeError(
                 "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
             )
@@ -89,7 +93,7 @@ class NoiseToImage(Recipe):
             self._require(setting, getattr(self, setting) >= 1, "at least 1")
         self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
         for setting in ("instance_noise", "penalty_weight", "drift", "clip_weights"):
-            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+            self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
         try:
             adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
         except ValueError as error:
@@ -123,7 +127,10 @@ class NoiseToImage(Recipe):
     def players(self) -> tuple[Player, ...]:
         terms = []
         if self.penalty != "none":
-            terms.append(Regularizer(self.penalty, self.penalty_loss, every=self.penalty_every))
+            takes_fakes = self.penalty != "r1"
+            terms.append(
+                Regularizer(self.penalty, self.penalty_loss, every=self.penalty_every, prepared=takes_fakes)
+            )
         return (
             Player(
                 "D",
@@ -134,8 +141,12 @@ class NoiseToImage(Recipe):
                 draw=self.draw_for_d,
                 prepare=self.with_fakes,
             ),
-            Player("G", ("G",), self.g_loss, draw=self.draw_noise),
+            Player("G", ("G",), self.g_loss, regularizers=self.g_terms(), draw=self.draw_noise),
         )
+
+    def g_terms(self) -> tuple[Regularizer, ...]:
+        """Regularisers of G."""
+        return ()
 
     def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
         """z `[N, z_dim]`, standard normal, and the standard deviation of the instance noise."""
@@ -157,15 +168,20 @@ class NoiseToImage(Recipe):
     def with_fakes(self, networks: Networks, batch: Batch) -> Batch:
         """The batch with generated images, as constants."""
         with torch.no_grad():
-            fake = networks["G"](batch.random["z"])
+            fake = self.generate(networks, batch)
         return replace(batch, random={**batch.random, "fake": fake})
+
+    def generate(self, networks: Networks, batch: Batch) -> Tensor:
+        """G's images, one for each of the batch."""
+        images: Tensor = networks["G"](batch.random["z"])
+        return images
 
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
         """D's loss on a real and a generated batch, and what it says of them on the mean.
 
         "D(real)" and "D(fake)" are probabilities of "real"; "logit(real)" and "logit(fake)" for other losses.
         """
-        real = self.judge(networks, batch.real, batch)
+        real = self.judge(networks, batch.real, batch, "real")
         fake = self.judge(networks, batch.random["fake"], batch)
         told_real, told_fake = (
             flip_labels(real, fake, batch.random["flipped"]) if self.flip_labels else (real, fake)
@@ -179,35 +195,47 @@ class NoiseToImage(Recipe):
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
         """G's loss on a generated batch."""
-        fake = self.judge(networks, networks["G"](batch.random["z"]), batch)
+        fake = self.judge(networks, self.generate(networks, batch), batch)
         if not self.adversarial.pairs:
             return Loss(self.adversarial.g(fake))
         with torch.no_grad():
-            real = self.judge(networks, batch.real, batch)
+            real = self.judge(networks, batch.real, batch, "real")
         return Loss(self.adversarial.g(fake, real))
 
     def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
         """The penalty on D, times its weight."""
-        critic, real, fake = networks["D"], batch.real, batch.random["fake"]
+        real, of_real, of_fake = (
+            batch.real,
+            self.critic(networks, batch, "real"),
+            self.critic(networks, batch, "fake"),
+        )
+        if self.penalty == "r1":
+            return self.weight_of_penalty(real) * penalties.r1(of_real, real)
+        fake = batch.random["fake"].float()
         if self.penalty == "wgan-gp":
-            penalty = penalties.wgan_gp(critic, real, fake.float(), alpha=batch.random["alpha"])
+            penalty = penalties.wgan_gp(of_real, real, fake, alpha=batch.random["alpha"])
         elif self.penalty == "zero-centered":
-            penalty = penalties.zero_centered(critic, real, fake.float(), alpha=batch.random["alpha"])
-        elif self.penalty == "r1":
-            penalty = penalties.r1(critic, real)
+            penalty = penalties.zero_centered(of_real, real, fake, alpha=batch.random["alpha"])
         elif self.penalty == "r2":
-            penalty = penalties.r2(critic, fake.float())
+            penalty = penalties.r2(of_fake, fake)
         else:
-            penalty = penalties.r1(critic, real) + penalties.r2(critic, fake.float())
-        return self.penalty_weight * penalty
+            penalty = penalties.r1(of_real, real) + penalties.r2(of_fake, fake)
+        return self.weight_of_penalty(real) * penalty
 
-    def judge(self, networks: Networks, images: Tensor, batch: Batch) -> Tensor:
+    def weight_of_penalty(self, images: Tensor) -> float:
+        """λ or γ, for images of this size."""
+        return 10.0 if self.penalty_weight is None else self.penalty_weight
+
+    def critic(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
+        """D's logits as a function of images, which take the labels of the batch and the augmentations of a `side`."""
+        return networks["D"]
+
+    def judge(self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake") -> Tensor:
         """D's float32 logits of images, under this step's instance noise."""
         if self.instance_noise:
             std = batch.random["std"].view(-1, *(1,) * (images.ndim - 1))
             images = instance_noise(images, torch.randn_like(images), std)
-        logits: Tensor = networks["D"](images)
-        return logits.float()
+        return self.critic(networks, batch, side)(images).float()
 
     def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
         # One draw per image: the n-th image is the same however many are asked for.

@@ -184,6 +184,7 @@ class Run:
             rank=self.world.rank,
             size=self.world.size,
             workers=self.options.workers,
+            mirror=self.recipe.mirror,
         )
 
     def _after_step(self, before: int, batches: BatchLoader, progress: TrainingProgress) -> None:

@@ -36,7 +36,7 @@ def seed_everything(seed: int) -> None:
 
 @dataclass
 class TrainState:
-    """networks: all of the recipe's, by name. ema: averages of some of them, empty if the recipe has `ema` 0.
+    """networks: all of the recipe's, by name. ema: averages of some of them, empty if the recipe has none.
     optimizers: one per player, by its name; scalers: their loss scales, empty but for fp16. step: steps done.
     nimg: real images shown, by all processes. seconds: time trained. skipped: updates left out because they
     weren't finite, by player; skipped_in_a_row: those since its last good one. best: the best measure so far.
@@ -60,8 +60,7 @@ class TrainState:
         with torch.random.fork_rng(devices=()):
             seed_everything(derive_seed(recipe.seed, "networks"))
             networks = {name: network.to(device) for name, network in recipe.build_networks(images).items()}
-        averaged = recipe.averaged if recipe.ema else ()
-        ema = {name: copy.deepcopy(networks[name]).eval().requires_grad_(False) for name in averaged}
+        ema = {name: copy.deepcopy(networks[name]).eval().requires_grad_(False) for name in recipe.averages}
         optimizers = recipe.build_optimizers(networks)
         scaled = optimizers if recipe.precision == "fp16" else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
@@ -81,12 +80,14 @@ class TrainState:
         return Generator().manual_seed(derive_seed(self.recipe.seed, "draw", self.step))
 
     @torch.no_grad()
-    def update_ema(self) -> None:
+    def update_ema(self, images: int) -> None:
         """ema ← β·ema + (1 - β)·network for parameters and float buffers; other buffers are copied.
 
-        β is the recipe's `ema`, but at most (step + 1)/(step + 10): the first weights are soon forgotten.
+        β is the recipe's `ema_decay` of a step of so many images, the last of which `nimg` counts.
         """
-        average = get_ema_multi_avg_fn(min(self.recipe.ema, (self.step + 1) / (self.step + 10)))
+        if not self.ema:
+            return
+        average = get_ema_multi_avg_fn(self.recipe.ema_decay(self.step, self.nimg, images))
         for name, network in self.ema.items():
             pairs = list(zip(network.state_dict().values(), self.networks[name].state_dict().values()))
             floats = [pair for pair in pairs if pair[0].is_floating_point()]

@@ -92,9 +92,10 @@ class TrainStep:
                 for every, update in self._lazy[player.name]:
                     if state.step % every == 0:
                         stats |= update(batches[player.updates - 1], generator)
-        state.update_ema()
+        images = sum(len(batch.real) for batch in batches) * self.world.size
+        state.nimg += images
+        state.update_ema(images)
         state.step += 1
-        state.nimg += sum(len(batch.real) for batch in batches) * self.world.size
         for name, count in state.skipped_in_a_row.items():
             if count >= MAX_SKIPS:
                 raise TooManySkips(
@@ -172,8 +173,9 @@ class _Update:
         """Gradients of the weighted sum times `scale`, and detached statistics. Pure; compiled as one graph."""
         total, stats = torch.zeros((), device=scale.device), {}
         precision, device, name = self.state.recipe.precision, self.world.device, self.player.name
-        with autocast(precision, device):
-            batch = self.player.prepare(self.networks, batch)
+        if self.loss is not None or any(term.prepared for term in self.terms):
+            with autocast(precision, device):
+                batch = self.player.prepare(self.networks, batch)
         if self.loss is not None:
             with autocast(precision, device):
                 loss = self.loss(self.networks, batch)

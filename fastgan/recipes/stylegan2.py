@@ -1,0 +1,224 @@
+"""`stylegan2`: style-based generator with skip connections, lazy R1 and path length (Karras et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, cast
+
+import torch
+from torch import Generator, Tensor, nn
+
+from fastgan.losses import penalties
+from fastgan.networks.stylegan2 import RESOLUTIONS, StyleGAN2Discriminator, StyleGAN2Generator
+from fastgan.recipes.base import (
+    Batch,
+    Draw,
+    ImageSpec,
+    Networks,
+    RecipeError,
+    Regularizer,
+)
+from fastgan.recipes.noise import Adversarial, NoiseToImage, Penalty, Side
+
+
+class PathLength(nn.Module):
+    """The running mean of path lengths, for the checkpoint."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN2(NoiseToImage):
+    """Karras 2020: modulated convolutions, skip G, residual D, R1 and path length every few steps."""
+
+    name: ClassVar[str] = "stylegan2"
+    summary: ClassVar[str] = "Karras 2020: styles, modulated convolutions, lazy R1 and path length"
+
+    batch: int = 32
+    images: int = 25_000_000
+    z_dim: int = 512
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.0, 0.99)
+    ema_kimg: float = 10.0
+    loss: Adversarial = "non-saturating"
+    penalty: Penalty = "r1"
+    penalty_weight: float | None = None
+    """Weight of the penalty: λ, or γ of r1 and r2; None is 10 at 1024×1024, as the paper has it, and less as r² below."""
+    penalty_every: int = 16
+    w_dim: int = 512
+    """Length of the style vector w."""
+    channel_base: int | None = None
+    """Feature maps at resolution r: this by r; None takes 32768 from 512×512 on and 16384 below."""
+    channel_max: int = 512
+    """Feature maps at most."""
+    mapping_layers: int = 8
+    """Layers of the mapping network."""
+    w_avg_beta: float = 0.998
+    """What the mean of w, which truncation draws towards, keeps at a step."""
+    style_mixing: float = 0.9
+    """Share of the images that take the styles of another z from some layer on."""
+    path_length_weight: float | None = None
+    """Weight of the path length penalty, 0 for none; None is ln 2 / (r²·(ln r - ln 2)), as the paper has it."""
+    path_length_every: int = 4
+    """Steps between two path length penalties."""
+    path_length_decay: float = 0.99
+    """What the running mean of the path lengths keeps at one."""
+    path_length_shrink: int = 2
+    """The path length penalty takes one image of so many of the batch."""
+    group_size: int = 4
+    """Images that minibatch stddev compares; 1 for none to compare."""
+    num_fp16_res: int = 0
+    """How many of the highest resolutions compute in float16, on a GPU; their activations are clamped at 256."""
+    conditional: bool = False
+    """Give the images' labels to G and D."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision not in ("fp32", "tf32"):
+            raise RecipeError(
+                f"{self.name} has its own mixed precision, but --precision {self.precision} came: use "
+                "--num-fp16-res 4, which keeps the small layers in float32."
+            )
+        for setting in (
+            "w_dim",
+            "channel_max",
+            "mapping_layers",
+            "path_length_every",
+            "path_length_shrink",
+            "group_size",
+        ):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8")
+        for setting in ("style_mixing", "w_avg_beta", "path_length_decay"):
+            self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
+        weight = self.path_length_weight
+        self._require("path_length_weight", weight is None or 0 <= weight < math.inf, "at least 0")
+        self._require("num_fp16_res", self.num_fp16_res >= 0, "at least 0")
+
+    def check_images(self, images: ImageSpec) -> None:
+        if images.resolution not in RESOLUTIONS:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{images.resolution} came: choose one with --resolution."
+            )
+        if self.conditional and images.num_classes < 2:
+            raise RecipeError(
+                "--conditional needs labels, but the data set has none: put the images of each class in a folder "
+                "of its own, or leave it out."
+            )
+        if self.channel_base is not None and self.channel_base < images.resolution:
+            raise RecipeError(
+                f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
+            )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        base = self.channel_base or (32768 if images.resolution >= 512 else 16384)
+        c_dim = images.num_classes if self.conditional else 0
+        clamp = 256.0 if self.num_fp16_res else None
+        networks: dict[str, nn.Module] = {
+            "G": StyleGAN2Generator(
+                images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim, c_dim=c_dim,
+                mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta, channel_base=base,
+                channel_max=self.channel_max, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+            ),
+            "D": self.stabilized(
+                StyleGAN2Discriminator(
+                    images.resolution, images.channels, c_dim=c_dim, mapping_layers=self.mapping_layers,
+                    channel_base=base, channel_max=self.channel_max, group_size=self.group_size,
+                    num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+                )
+            ),
+        }  # fmt: skip
+        if self.path_length_weight != 0:
+            networks["path_length"] = PathLength()
+        return networks
+
+    def g_terms(self) -> tuple[Regularizer, ...]:
+        if self.path_length_weight == 0:
+            return ()
+        return (Regularizer("path_length", self.path_length_loss, every=self.path_length_every),)
+
+    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+        """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
+        rows = super().draw_noise(draw)
+        if self.style_mixing:
+            rows["z_mixed"] = torch.randn(draw.count, self.z_dim, generator=draw.generator)
+            mixed = torch.rand(draw.count, generator=draw.generator) < self.style_mixing
+            crossover = torch.rand(draw.count, generator=draw.generator)
+            rows["crossover"] = torch.where(mixed, crossover, torch.ones(()))
+        return rows
+
+    def styles(self, networks: Networks, batch: Batch, *, update_w_avg: bool = False) -> Tensor:
+        """w `[N, num_ws, w_dim]` of the batch's z, mixed (Karras et al. 2019, section 3.1)."""
+        g, random, labels = _generator(networks), batch.random, self.labels(batch)
+        ws: Tensor = g.mapping(random["z"], labels, update_w_avg=update_w_avg)
+        if self.style_mixing:
+            # the first layer always has its own; the last may be the only one that hasn't
+            first = 1 + (random["crossover"] * (ws.shape[1] - 1)).long()
+            own = torch.arange(ws.shape[1], device=ws.device) < first[:, None]
+            ws = torch.where(own[..., None], ws, g.mapping(random["z_mixed"], labels))
+        return ws
+
+    def labels(self, batch: Batch) -> Tensor | None:
+        """What the networks take of the batch's labels."""
+        return batch.labels if self.conditional else None
+
+    def generate(self, networks: Networks, batch: Batch) -> Tensor:
+        # D's turn moves the mean of w: it comes with every step, and outside of any graph
+        ws = self.styles(networks, batch, update_w_avg=not torch.is_grad_enabled())
+        images: Tensor = _generator(networks).synthesis(ws)
+        return images
+
+    def critic(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
+        d, labels = super().critic(networks, batch, side), self.labels(batch)
+        return d if labels is None else partial(_with_label, d, labels)
+
+    def path_length_loss(self, networks: Networks, batch: Batch) -> Tensor:
+        """The penalty on a part of the batch, times its weight; moves the running mean."""
+        part = slice(0, -(-len(batch.real) // self.path_length_shrink))
+        random = {name: rows[part] for name, rows in batch.random.items()}
+        ws = self.styles(networks, Batch(batch.real[part], batch.labels[part], random))
+        images = _generator(networks).synthesis(ws)
+        running = cast(PathLength, networks["path_length"])
+        penalty, mean = penalties.path_length(
+            images, ws, torch.randn_like(images), running.mean, decay=self.path_length_decay
+        )
+        running.mean.copy_(mean)
+        size = math.sqrt(images.shape[2] * images.shape[3])
+        weight = self.path_length_weight
+        if weight is None:
+            weight = math.log(2) / (size**2 * (math.log(size) - math.log(2)))
+        return weight * penalty
+
+    def weight_of_penalty(self, images: Tensor) -> float:
+        if self.penalty_weight is not None:
+            return self.penalty_weight
+        return 10.0 * images.shape[2] * images.shape[3] / 1024**2
+
+    def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
+        g = _generator(networks)
+        rows = []
+        classes = []
+        for _ in range(count):  # one draw per image: the n-th image is the same however many are asked for
+            rows.append(torch.randn(self.z_dim, generator=generator))
+            if self.conditional:
+                classes.append(torch.randint(g.c_dim, (), generator=generator))
+        device = next(g.parameters()).device
+        labels = torch.stack(classes).to(device) if classes else None
+        images: Tensor = g(torch.stack(rows).to(device), labels, noise_mode="const")
+        return images
+
+
+def _generator(networks: Networks) -> StyleGAN2Generator:
+    return cast(StyleGAN2Generator, networks["G"])
+
+
+def _with_label(d: Callable[..., Tensor], labels: Tensor, images: Tensor) -> Tensor:
+    return d(images, labels)
