@@ -1,0 +1,210 @@
+"""Adaptive discriminator augmentation (Karras et al. 2020b)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Generator, Tensor
+
+from fastgan import ops
+from fastgan.augment.base import Augment, check_images, columns
+from fastgan.augment.color import apply_color, color_matrix
+from fastgan.augment.corruptions import add_noise, cutout
+from fastgan.augment.filtering import apply_filter, band_gains, band_matrices
+from fastgan.augment.geometry import blit, blit_matrix, geometry_matrix, warp
+from fastgan.augment.settings import PRESETS, TRANSFORMATIONS, Strengths
+from fastgan.augment.wavelets import symlet
+
+# What is drawn, by column: whether a transformation is on, and how. The same for every pipe.
+GATES = (
+    "flip", "rotate90", "integer_translation", "scale", "rotation_before", "anisotropic_scale", "rotation_after",
+    "fractional_translation", "brightness", "contrast", "luma_flip", "hue", "saturation",
+    "filter0", "filter1", "filter2", "filter3", "noise", "cutout",
+)  # fmt: skip
+UNIFORM = (
+    "flip", "rotate90", "integer_x", "integer_y", "rotation_before", "rotation_after", "luma_flip", "hue",
+    "cutout_x", "cutout_y",
+)  # fmt: skip
+NORMAL = (
+    "scale", "anisotropic_scale", "fractional_x", "fractional_y", "brightness", "contrast", "saturation",
+    "filter0", "filter1", "filter2", "filter3", "noise",
+)  # fmt: skip
+
+
+class ADA(Augment):
+    """The paper's pipe of 18 transformations, each made with probability ``p``, and the control of ``p`` by overfitting.
+
+    While p stays below about 0.8 the pipe does not leak: what it does to a distribution of images can be undone, so that
+    only the right distribution looks right through it. At p = 0 images come out as they are, to the bit.
+
+    Args:
+        resolution: of the images, or ``(height, width)``; at least 4.
+        channels: 1 (grey), 3 (RGB), 2 or 4 (the same with an alpha that colour and noise leave as it is).
+        categories: a name in ``PRESETS``, or names of categories: blit, geom, color, filter, noise, cutout. The paper trains
+            with ``"bgc"``.
+        multipliers: factors of ``p``, 0 to 1, by names in ``TRANSFORMATIONS``; 1 for those that are not named.
+        strengths: how far each goes.
+        p: to start with.
+        target: r_t that ``p`` is steered to.
+        kimg: thousands of images in which ``p`` can go from 0 to 1.
+
+    Buffers, in the state dict:
+        p: float32 ``[]``. Set it by ``ada.p.fill_(value)``.
+        signs: float32 ``[2]``, the sum and the count of what ``observe`` has seen since ``p`` last moved.
+
+    Raises:
+        ValueError: an argument is out of range, or an unknown name.
+    """
+
+    p: Tensor
+    signs: Tensor
+    multipliers: Tensor
+    taps: Tensor
+    bands_x: Tensor
+    bands_y: Tensor
+
+    def __init__(
+        self,
+        resolution: int | tuple[int, int],
+        channels: int = 3,
+        *,
+        categories: str | Sequence[str] = "bgc",
+        multipliers: Mapping[str, float] | None = None,
+        strengths: Strengths | None = None,
+        p: float = 0.0,
+        target: float = 0.6,
+        kimg: float = 500.0,
+    ) -> None:
+        super().__init__()
+        height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
+        if min(height, width) < 4:
+            raise ValueError(f"resolution must be at least 4, or (height, width) of that, got {resolution!r}")
+        if channels not in (1, 2, 3, 4):
+            raise ValueError(f"channels must be 1, 2, 3 or 4, got {channels!r}")
+        for name, value in (("p", p), ("target", target)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be at least 0 and at most 1, got {value!r}")
+        if not kimg > 0:
+            raise ValueError(f"kimg must be more than 0, got {kimg!r}")
+        self.size = (height, width)
+        self.channels, self.target, self.kimg = channels, float(target), float(kimg)
+        self.categories = _categories(categories)
+        self.strengths = strengths or Strengths()
+        self.register_buffer("p", torch.tensor(float(p)))
+        self.register_buffer("signs", torch.zeros(2))
+        # Settings, not state:
+        self.register_buffer("multipliers", torch.tensor(_multipliers(multipliers or {})), persistent=False)
+        if "geom" in self.categories:
+            self.register_buffer("taps", ops.setup_filter(torch.from_numpy(symlet(6))), persistent=False)
+        if "filter" in self.categories:
+            self.register_buffer("bands_x", band_matrices(width), persistent=False)
+            self.register_buffer("bands_y", band_matrices(height), persistent=False)
+
+    def draw(self, count: int, generator: Generator) -> dict[str, Tensor]:
+        rows = {
+            "gate": torch.rand(count, len(GATES), generator=generator),
+            "uniform": torch.rand(count, len(UNIFORM), generator=generator),
+            "normal": torch.randn(count, len(NORMAL), generator=generator),
+        }
+        if "noise" in self.categories:
+            rows["noise"] = torch.randn(count, self.channels, *self.size, generator=generator)
+        return rows
+
+    def forward(self, images: Tensor, rows: Mapping[str, Tensor]) -> Tensor:
+        check_images(images, rows)
+        expected = (self.channels, *self.size)
+        if tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"images must be [N, {', '.join(map(str, expected))}] as this ADA was made for, got {list(images.shape)}"
+            )
+        with torch.autocast(images.device.type, enabled=False):
+            wide = images if images.dtype == torch.float64 else images.float()
+            on = columns(rows["gate"] < self.probabilities(), GATES)
+            u = columns(rows["uniform"].to(wide.dtype), UNIFORM)
+            z = columns(rows["normal"].to(wide.dtype), NORMAL)
+            wide = self._moved(wide, on, u, z)
+            if "color" in self.categories:
+                wide = apply_color(wide, color_matrix(on, u, z, self.strengths))
+            if "filter" in self.categories:
+                gains = band_gains(on, z, self.strengths)
+                wide = apply_filter(wide, gains, self.bands_x.to(wide.dtype), self.bands_y.to(wide.dtype))
+            if "noise" in self.categories:
+                std = torch.where(on["noise"], z["noise"].abs() * self.strengths.noise, 0.0)
+                wide = add_noise(wide, rows["noise"].to(wide.dtype), std)
+            if "cutout" in self.categories:
+                side = torch.where(on["cutout"], self.strengths.cutout, torch.zeros_like(u["cutout_x"]))
+                wide = cutout(wide, u["cutout_x"], u["cutout_y"], side)
+            return wide.to(images.dtype)
+
+    def _moved(
+        self, images: Tensor, on: Mapping[str, Tensor], u: Mapping[str, Tensor], z: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Blitting and geometry in one go. An image that only blits is copied pixel by pixel, and not resampled."""
+        matrix, copied = None, images
+        if "blit" in self.categories:
+            matrix = blit_matrix(on, u, self.size, self.strengths)
+            copied = blit(images, matrix)
+        if "geom" not in self.categories:
+            return copied
+        further = geometry_matrix(on, u, z, self.size, self.strengths)
+        resampled = (further != torch.eye(3, dtype=further.dtype, device=further.device)).flatten(1).any(1)
+        warped = warp(images, further if matrix is None else matrix @ further, self.taps)
+        return torch.where(resampled[:, None, None, None], warped, copied)
+
+    def probabilities(self) -> Tensor:
+        """Of each gate, float32 ``[19]``. Of the two rotations none is made with probability 1 - p, as of all others."""
+        chances = self.p * self.multipliers
+        rotation = torch.tensor([name.startswith("rotation_") for name in GATES], device=chances.device)
+        return torch.where(rotation, 1 - (1 - chances).sqrt(), chances)
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor) -> None:
+        """Takes note of the signs of D's logits of augmented real images, any shape; nothing waits for the device.
+
+        Their mean is r_t = E[sign(D(x))]: 0 where D cannot tell real from generated, 1 where it knows the data by heart.
+        """
+        signs = logits.detach().float().sign()
+        self.signs += torch.stack([signs.sum(), torch.full_like(signs.sum(), signs.numel())])
+
+    @torch.no_grad()
+    def adjust(self, images: int) -> None:
+        """Moves ``p`` by (images observed) / (1000·kimg) towards where r_t is ``target``, once ``images`` were observed.
+
+        To be called after D's updates; calls before that do nothing. The paper waits for four batches. With several
+        processes ``signs`` is to be their mean (the trainer sees to that); ``images`` counts those of all.
+        """
+        if images < 1:
+            raise ValueError(f"images must be at least 1, got {images!r}")
+        world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        total, count = self.signs.unbind()
+        due = count * world >= images
+        step = (total / count - self.target).sign() * (count * world / (1000 * self.kimg))
+        self.p.copy_(torch.where(due, (self.p + step).clamp(0, 1), self.p))
+        self.signs.mul_(~due)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, {self.channels}, categories={self.categories}, target={self.target}, kimg={self.kimg}"
+
+
+def _categories(names: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        if names not in PRESETS:
+            raise ValueError(f"categories must be one of {', '.join(PRESETS)}, got {names!r}")
+        return PRESETS[names]
+    unknown = [name for name in names if name not in TRANSFORMATIONS]
+    if unknown or not names:
+        raise ValueError(f"categories must be some of {', '.join(TRANSFORMATIONS)}, got {unknown or names!r}")
+    return tuple(category for category in TRANSFORMATIONS if category in names)
+
+
+def _multipliers(factors: Mapping[str, float]) -> list[float]:
+    """One for each gate."""
+    known = [name for names in TRANSFORMATIONS.values() for name in names]
+    for name, factor in factors.items():
+        if name not in known:
+            raise ValueError(f"multipliers are of {', '.join(known)}, got one of {name!r}")
+        if not 0 <= factor <= 1:
+            raise ValueError(f"multipliers must be at least 0 and at most 1, got {factor!r} of {name!r}")
+    return [float(factors.get("rotation" if gate.startswith("rotation_") else gate, 1.0)) for gate in GATES]
