@@ -1,0 +1,172 @@
+"""Images of numbered seeds, and the arrangements of them that show what a generator's latents do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastgan.latent.errors import LatentError
+from fastgan.latent.paths import Space, walk
+from fastgan.latent.statistics import estimate_w_avg
+from fastgan.latent.styles import Layers, layers_of, mix, truncate
+from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.networks.stylegan2.generator import NoiseMode
+
+MAX_SEEDS = 10_000
+_LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How images are drawn from G: one at a time, so that an image depends on its seed alone.
+
+    A seed's z comes from numpy's legacy generator, as in the programs that StyleGANs are published with, so a converted
+    network draws the images known by their seeds.
+
+    Attributes:
+        truncation_psi, truncation_cutoff: as in :func:`truncate`; towards an estimated mean where G keeps none.
+        noise: the constant noise, noise of the seed, or none.
+        label: the class of all images; None draws one from each seed, if G takes classes.
+    """
+
+    G: StyleGAN2Generator
+    truncation_psi: float = 1.0
+    truncation_cutoff: int | None = None
+    noise: NoiseMode = "const"
+    label: int | None = None
+
+    def z(self, seed: int) -> Tensor:
+        """float32 ``[1, z_dim]``."""
+        return torch.from_numpy(np.random.RandomState(seed).randn(1, self.G.z_dim)).float()
+
+    def c(self, seed: int) -> Tensor | None:
+        """The class, int64 ``[1]``; None if G takes none."""
+        if self.G.c_dim == 0:
+            return None
+        label = np.random.RandomState(seed).randint(self.G.c_dim) if self.label is None else self.label
+        return torch.tensor([label])
+
+    @torch.no_grad()
+    def ws(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """Truncated styles ``[N, num_ws, w_dim]`` of z ``[N, z_dim]``."""
+        ws: Tensor = self.G.mapping(z, None if c is None else c.expand(len(z)))
+        if self.truncation_psi == 1:
+            return ws
+        w_avg = self.G.mapping.w_avg if self.G.mapping.w_avg_beta is not None else None
+        if w_avg is None:
+            w_avg = estimate_w_avg(self.G, generator=torch.Generator().manual_seed(0)).mean
+        return truncate(ws, w_avg.to(ws), self.truncation_psi, self.truncation_cutoff)
+
+    def ws_of(self, seed: int) -> Tensor:
+        """Truncated styles ``[1, num_ws, w_dim]`` of a seed."""
+        return self.ws(self.z(seed), self.c(seed))
+
+    @torch.no_grad()
+    def image(self, ws: Tensor, *, seed: int = 0) -> Tensor:
+        """The image ``[1, C, H, W]`` of styles ``[1, num_ws, w_dim]``; the seed is that of fresh noise."""
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(seed)
+            images: Tensor = self.G.synthesis(ws, noise_mode=self.noise)
+        return images
+
+    def images(self, seeds: Sequence[int]) -> Tensor:
+        """Images ``[N, C, H, W]`` of so many seeds."""
+        return torch.cat([self.image(self.ws_of(seed), seed=seed) for seed in seeds])
+
+
+def mixing_table(drawing: Drawing, rows: Sequence[int], columns: Sequence[int], layers: Layers) -> Tensor:
+    """Karras et al. 2019, figure 3: each column's styles in ``layers``, and each row's in all others.
+
+    The sources stand above and on the left, the corner is black.
+
+    Returns:
+        ``[(1 + rows)·(1 + columns), C, H, W]``, row by row.
+
+    Raises:
+        LatentError: the generator has no such layers.
+    """
+    layers_of(layers, drawing.G.num_ws)
+    above = [drawing.ws_of(seed) for seed in columns]
+    pictures = [drawing.image(ws, seed=seed) for seed, ws in zip(columns, above)]
+    table = [torch.full_like(pictures[0], -1), *pictures]
+    for seed in rows:
+        ws = drawing.ws_of(seed)
+        table += [drawing.image(ws, seed=seed)]
+        table += [drawing.image(mix(ws, other, layers), seed=seed) for other in above]
+    return torch.cat(table)
+
+
+def direction_strips(
+    drawing: Drawing,
+    seeds: Sequence[int],
+    direction: Tensor,
+    strengths: Sequence[float],
+    *,
+    layers: Layers | None = None,
+) -> Tensor:
+    """One row of images per seed, along a direction in w.
+
+    Args:
+        direction: ``[w_dim]``, such as one of :func:`sefa`.
+        strengths: how often it's added, one image each.
+        layers: whose styles it's added to; None for all.
+
+    Returns:
+        ``[seeds·strengths, C, H, W]``, row by row.
+
+    Raises:
+        LatentError: the generator has no such layers.
+    """
+    num_ws = drawing.G.num_ws
+    mask = torch.zeros(num_ws, 1)
+    mask[list(range(num_ws)) if layers is None else layers_of(layers, num_ws)] = 1
+    return torch.cat(
+        [
+            drawing.image(drawing.ws_of(seed) + strength * mask * direction, seed=seed)
+            for seed in seeds
+            for strength in strengths
+        ]
+    )
+
+
+def interpolation(
+    drawing: Drawing, seeds: Sequence[int], frames: int, *, space: Space = "w"
+) -> Iterator[Tensor]:
+    """The images ``[1, C, H, W]`` of a loop through the seeds, ``frames`` from one to the next, made one by one.
+
+    All are of the first seed's class. Fresh noise is another in each frame.
+    """
+    c = drawing.c(seeds[0])
+    zs = torch.cat([drawing.z(seed) for seed in seeds])
+    if space == "z":
+        latents = (drawing.ws(z[None], c) for z in walk(zs, frames, space="z"))
+    else:
+        latents = (ws[None] for ws in walk(drawing.ws(zs, c), frames))
+    for i, ws in enumerate(latents):
+        yield drawing.image(ws, seed=i)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds as people write them: ``"0-15,42"``.
+
+    Raises:
+        LatentError: it's no such list, or has more than 10,000.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= _LARGEST_SEED:
+            raise LatentError(
+                f"Seeds must be whole numbers from 0 to {_LARGEST_SEED} and ranges of them, such as 0-15,42, but "
+                f"{text!r} came."
+            )
+        if len(seeds) + last - first >= MAX_SEEDS:
+            raise LatentError(f"There may be at most {MAX_SEEDS:,} seeds, but {text!r} has more.")
+        seeds += range(first, last + 1)
+    return seeds

@@ -1,0 +1,101 @@
+"""Frames to GIF and MP4 files."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastgan.data.images import with_channels
+from fastgan.latent.errors import LatentError
+
+FORMATS = (".gif", ".mp4")
+
+
+def save_video(path: str | os.PathLike[str], frames: Iterable[Tensor], *, fps: int = 25) -> None:
+    """Writes frames as a GIF that repeats for ever, or as an MP4 (H.264), by the ending of ``path``.
+
+    The file appears whole or not at all. A GIF has 256 colours per frame and whole hundredths of a second between them;
+    an MP4's height and width are even, so an odd one gets a row or column more.
+
+    Args:
+        frames: uint8 ``[1 or 3, H, W]`` each, of one size, such as a tensor ``[F, C, H, W]``; they're taken one by one.
+        fps: frames per second, 1 to 100.
+
+    Raises:
+        LatentError: another ending, no frame, a missing library (Pillow; PyAV for MP4), or the file can't be written.
+        ValueError: a wrong frame or fps.
+    """
+    if not 1 <= fps <= 100:
+        raise ValueError(f"fps must be from 1 to 100, got {fps}")
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in FORMATS:
+        raise LatentError(f"A video must end in {' or '.join(FORMATS)}, but {str(path)!r} came.")
+    library = _require("PIL.Image", "pillow") if suffix == ".gif" else _require("av", "av")
+    write = _write_gif if suffix == ".gif" else _write_mp4
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(library, temporary, _checked(frames), fps)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise LatentError(f"The video {str(path)!r} can't be written: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _write_gif(pil: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:
+    pictures = (pil.fromarray(frame.permute(1, 2, 0).numpy()).quantize(256) for frame in frames)
+    first = next(pictures)
+    first.save(path, save_all=True, append_images=pictures, duration=round(100 / fps) * 10, loop=0)
+
+
+def _write_mp4(av: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = None
+        for frame in frames:
+            height, width = frame.shape[1:]
+            even = F.pad(frame[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].byte()
+            if stream is None:
+                stream = container.add_stream("h264", rate=Fraction(fps), options={"crf": "18"})
+                stream.height, stream.width = even.shape[1:]
+                stream.pix_fmt = "yuv420p"  # what every player shows
+            picture = av.VideoFrame.from_ndarray(even.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+            container.mux(stream.encode(picture))
+        if stream is not None:
+            container.mux(stream.encode(None))
+
+
+def _checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The frames in colour and on the CPU, each checked; the first one at once."""
+    size = None
+    for frame in frames:
+        if frame.ndim != 3 or frame.shape[0] not in (1, 3) or "uint8" not in str(frame.dtype):
+            raise ValueError(f"frames must be uint8 [1 or 3, H, W], got {frame.dtype} {list(frame.shape)}")
+        if size not in (None, frame.shape):
+            raise ValueError(f"frames must have one shape, got {list(size or ())} and {list(frame.shape)}")
+        size = frame.shape
+        yield with_channels(frame[None].cpu(), 3)[0]
+    if size is None:
+        raise LatentError("A video needs at least one frame, but none came.")
+
+
+def _require(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise LatentError(
+            f"Writing this video needs {package}, which can't be imported ({error}): install it with "
+            f"pip install {package}, or write a .gif, which needs Pillow alone."
+            if package == "av"
+            else f"Writing a GIF needs {package}, which can't be imported ({error}): install it with pip install {package}."
+        ) from error
