@@ -1,0 +1,50 @@
+"""`fastgan convert FILE OUT.safetensors`: a StyleGAN2 of another implementation into a file of fastgan's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from fastgan.cli import UsageError
+from fastgan.cli.parse import parse
+from fastgan.compat.networks import load_network, read_networks, save_network
+from fastgan.networks.stylegan2 import StyleGAN2Generator
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Read a StyleGAN2 from another implementation's file, running nothing in it, and write it as .safetensors."""
+
+    file: tyro.conf.Positional[str]
+    """A network pickle (.pkl) of StyleGAN2-ADA's or StyleGAN3's PyTorch code, a .pt file of rosinality's, or a checkpoint
+    or folder of a run of StyleGAN2."""
+    out: tyro.conf.Positional[str]
+    """The .safetensors file to write."""
+    network: Literal["G_ema", "G", "D"] = "G_ema"
+    """Which network: the generator's moving average, the generator, or the discriminator."""
+    force: bool = False
+    """Replace OUT if it exists."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan convert` with these arguments; returns the exit status."""
+    options = parse(ConvertOptions, arguments, prog="fastgan convert")
+    if not options.out.lower().endswith(".safetensors"):
+        raise UsageError(f"OUT must be a file that ends in .safetensors, but {options.out!r} came.")
+    if Path(options.out).exists() and not options.force:
+        raise UsageError(f"{options.out!r} exists: choose another name, or replace it with --force.")
+    networks = read_networks(options.file)
+    network = load_network(options.file, options.network, networks)
+    save_network(network, options.out, name=options.network)
+    sized = network.synthesis if isinstance(network, StyleGAN2Generator) else network
+    height, width = sized.image_size
+    others = ", ".join(name for name in networks if name != options.network)
+    print(
+        f"Made {options.out}: {options.network} of {options.file}, a {type(network).__name__} of {width}×{height} images "
+        f"with {sum(p.numel() for p in network.parameters()):,} parameters."
+        + (f" Also in there: {others} (--network)." if others else "")
+    )
+    return 0
