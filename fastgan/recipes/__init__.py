@@ -17,9 +17,9 @@ from fastgan.recipes.base import (
 )
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
-from fastgan.recipes.stylegan2 import StyleGAN2
+from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GAN, DCGAN, StyleGAN2)}
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GAN, DCGAN, StyleGAN2, StyleGAN2ADA)}
 """Every recipe by its name on the command line."""
 
 
@@ -46,5 +46,6 @@ __all__ = [
     "RecipeError",
     "Regularizer",
     "StyleGAN2",
+    "StyleGAN2ADA",
     "get_recipe",
 ]

@@ -62,11 +62,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Draw:
-    """What is to be drawn: rows for `count` images after `nimg` have been shown, from a CPU `generator`."""
+    """What is to be drawn: rows for `count` images after `nimg` have been shown, from a CPU `generator`.
+
+    networks: all of the recipe's, for what says itself what it draws, such as an augmentation.
+    """
 
     count: int
     nimg: int
     generator: Generator
+    networks: Networks = field(default_factory=dict)
 
 
 def draw_nothing(draw: Draw) -> dict[str, Tensor]:

@@ -40,4 +40,5 @@ class DCGAN(NoiseToImage):
         return {
             "G": DCGANGenerator(images.resolution, images.channels, z_dim=self.z_dim, ngf=self.ngf),
             "D": self.stabilized(DCGANDiscriminator(images.resolution, images.channels, ndf=self.ndf)),
+            **self.augmentation(images),
         }

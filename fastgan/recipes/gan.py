@@ -60,4 +60,5 @@ class GAN(NoiseToImage):
                 batch_norm=self.batch_norm,
             ),
             "D": self.stabilized(MLPDiscriminator(images.shape, hidden=self.d_hidden, dropout=self.dropout)),
+            **self.augmentation(images),
         }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from fastgan.augment import ADA, Augment, DiffAugment
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
 from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
@@ -17,6 +18,7 @@ from fastgan.nn import spectral_norm
 from fastgan.recipes.base import (
     Batch,
     Draw,
+    ImageSpec,
     Loss,
     Networks,
     Player,
@@ -29,6 +31,9 @@ from fastgan.recipes.base import (
 Adversarial = Literal["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
 Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
 Side = Literal["real", "fake"]
+Augmentation = Literal["none", "diffaugment", "ada"]
+Pipe = Literal["blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
+OBSERVED = 4  # batches between two moves of ADA's p
 HAVE_PROBABILITIES = ("minimax", "non-saturating")  # whose D(x) is sigmoid(logit)
 
 
@@ -70,6 +75,16 @@ class NoiseToImage(Recipe):
     """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
     spectral_norm: bool = False
     """Divide each weight of D by its spectral norm (SNGAN)."""
+    augment: Augmentation = "none"
+    """Augmentation of all that D sees, for few images: DiffAugment, or ADA, which finds its own probability p."""
+    augment_pipe: Pipe = "bgc"
+    """What ADA transforms: blitting, geometry, colour, filter, noise, cutout, or the first of them by initials."""
+    augment_p: float | None = None
+    """A fixed p for ADA; None lets it follow how much D overfits."""
+    ada_target: float = 0.6
+    """Mean sign of D's logits of real images that p is steered to."""
+    ada_kimg: float = 500.0
+    """Thousands of images in which p can go from 0 to 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +107,7 @@ class NoiseToImage(Recipe):
         for setting in ("n_critic", "penalty_every", "instance_noise_until"):
             self._require(setting, getattr(self, setting) >= 1, "at least 1")
         self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
+        self._check_augmentation()
         for setting in ("instance_noise", "penalty_weight", "drift", "clip_weights"):
             self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
         try:
@@ -100,6 +116,23 @@ class NoiseToImage(Recipe):
             raise RecipeError(
                 f"--real-label and --fake-label don't fit --loss {self.loss}: {error}."
             ) from error
+
+    def _check_augmentation(self) -> None:
+        self._require(
+            "augment", self.augment in get_args(Augmentation), f"one of {', '.join(get_args(Augmentation))}"
+        )
+        self._require(
+            "augment_pipe", self.augment_pipe in get_args(Pipe), f"one of {', '.join(get_args(Pipe))}"
+        )
+        self._require("augment_p", 0 <= (self.augment_p or 0) <= 1, "at least 0 and at most 1")
+        self._require("ada_target", 0 < self.ada_target < 1, "between 0 and 1")
+        self._require("ada_kimg", 0 < self.ada_kimg < float("inf"), "a positive number")
+        usual = {f.name: f.default for f in fields(self)}
+        of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
+        if self.augment != "ada" and any(getattr(self, name) != usual[name] for name in of_ada):
+            raise RecipeError(
+                f"--augment-pipe, --augment-p, --ada-target and --ada-kimg are of --augment ada, but {self.augment} came."
+            )
 
     @property
     def adversarial(self) -> AdversarialLoss:
@@ -113,6 +146,9 @@ class NoiseToImage(Recipe):
             c = player.lazy_correction
             betas = (self.betas[0] ** c, self.betas[1] ** c)
             optimizers[player.name] = Adam(parameters_of(networks, player.networks), lr=rate * c, betas=betas)
+        if self.augment == "ada" and self.augment_p is None:
+            ada = cast(ADA, networks["augment"])
+            optimizers["D"].register_step_post_hook(lambda *_: ada.adjust(OBSERVED * self.batch))
         if self.clip_weights:
             critic = parameters_of(networks, ("D",))
             optimizers["D"].register_step_post_hook(
@@ -123,6 +159,19 @@ class NoiseToImage(Recipe):
     def stabilized(self, discriminator: nn.Module) -> nn.Module:
         """D as the options want it."""
         return spectral_norm(discriminator) if self.spectral_norm else discriminator
+
+    def augmentation(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """What augments images of this shape, as a network without parameters; none without --augment."""
+        if self.augment == "diffaugment":
+            return {"augment": DiffAugment()}
+        if self.augment == "ada":
+            return {
+                "augment": ADA(
+                    images.resolution, images.channels, categories=self.augment_pipe, p=self.augment_p or 0.0,
+                    target=self.ada_target, kimg=self.ada_kimg,
+                )
+            }  # fmt: skip
+        return {}
 
     def players(self) -> tuple[Player, ...]:
         terms = []
@@ -141,7 +190,7 @@ class NoiseToImage(Recipe):
                 draw=self.draw_for_d,
                 prepare=self.with_fakes,
             ),
-            Player("G", ("G",), self.g_loss, regularizers=self.g_terms(), draw=self.draw_noise),
+            Player("G", ("G",), self.g_loss, regularizers=self.g_terms(), draw=self.draw_for_g),
         )
 
     def g_terms(self) -> tuple[Regularizer, ...]:
@@ -156,9 +205,25 @@ class NoiseToImage(Recipe):
             rows["std"] = torch.full((draw.count,), std)
         return rows
 
+    def draw_for_g(self, draw: Draw) -> dict[str, Tensor]:
+        """Noise, and the augmentations of generated images; of real ones too for losses of pairs."""
+        sides: tuple[Side, ...] = ("real", "fake") if self.adversarial.pairs else ("fake",)
+        return {**self.draw_noise(draw), **self.draw_augmentations(draw, sides)}
+
+    def draw_augmentations(self, draw: Draw, sides: tuple[Side, ...]) -> dict[str, Tensor]:
+        """Rows of their own for each side's images."""
+        if self.augment == "none":
+            return {}
+        augment = cast(Augment, draw.networks["augment"])
+        return {
+            f"augment.{side}.{name}": rows
+            for side in sides
+            for name, rows in augment.draw(draw.count, draw.generator).items()
+        }
+
     def draw_for_d(self, draw: Draw) -> dict[str, Tensor]:
-        """What G's turn takes, flipped labels and the places of interpolates."""
-        rows = self.draw_noise(draw)
+        """Noise, the augmentations of both sides, flipped labels and the places of interpolates."""
+        rows = {**self.draw_noise(draw), **self.draw_augmentations(draw, ("real", "fake"))}
         if self.flip_labels:
             rows["flipped"] = torch.rand(draw.count, generator=draw.generator) < self.flip_labels
         if self.penalty in ("wgan-gp", "zero-centered"):
@@ -187,11 +252,16 @@ class NoiseToImage(Recipe):
             flip_labels(real, fake, batch.random["flipped"]) if self.flip_labels else (real, fake)
         )
         total = self.adversarial.d(told_real, told_fake)
+        stats = {}
+        if self.augment == "ada":
+            ada = cast(ADA, networks["augment"])
+            ada.observe(real)
+            stats["augment_p"] = ada.p.clone()
         if self.drift:
             total = total + self.drift * penalties.drift(real)
         if self.loss in HAVE_PROBABILITIES:
-            return Loss(total, {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()})
-        return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean()})
+            return Loss(total, {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean(), **stats})
+        return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean(), **stats})
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
         """G's loss on a generated batch."""
@@ -228,7 +298,17 @@ class NoiseToImage(Recipe):
 
     def critic(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
         """D's logits as a function of images, which take the labels of the batch and the augmentations of a `side`."""
-        return networks["D"]
+        if self.augment == "none":
+            return lambda images: self.logits(networks, batch, images)
+        prefix = f"augment.{side}."
+        rows = {name.removeprefix(prefix): t for name, t in batch.random.items() if name.startswith(prefix)}
+        augment = networks["augment"]
+        return lambda images: self.logits(networks, batch, augment(images, rows))
+
+    def logits(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
+        """What D says of images."""
+        found: Tensor = networks["D"](images)
+        return found
 
     def judge(self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake") -> Tensor:
         """D's float32 logits of images, under this step's instance noise."""

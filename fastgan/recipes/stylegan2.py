@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, cast
 
 import torch
@@ -21,7 +19,7 @@ from fastgan.recipes.base import (
     RecipeError,
     Regularizer,
 )
-from fastgan.recipes.noise import Adversarial, NoiseToImage, Penalty, Side
+from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 
 
 class PathLength(nn.Module):
@@ -135,6 +133,7 @@ class StyleGAN2(NoiseToImage):
                     num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
                 )
             ),
+            **self.augmentation(images),
         }  # fmt: skip
         if self.path_length_weight != 0:
             networks["path_length"] = PathLength()
@@ -176,9 +175,10 @@ class StyleGAN2(NoiseToImage):
         images: Tensor = _generator(networks).synthesis(ws)
         return images
 
-    def critic(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
-        d, labels = super().critic(networks, batch, side), self.labels(batch)
-        return d if labels is None else partial(_with_label, d, labels)
+    def logits(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
+        labels = self.labels(batch)
+        found: Tensor = networks["D"](images) if labels is None else networks["D"](images, labels)
+        return found
 
     def path_length_loss(self, networks: Networks, batch: Batch) -> Tensor:
         """The penalty on a part of the batch, times its weight; moves the running mean."""
@@ -220,5 +220,12 @@ def _generator(networks: Networks) -> StyleGAN2Generator:
     return cast(StyleGAN2Generator, networks["G"])
 
 
-def _with_label(d: Callable[..., Tensor], labels: Tensor, images: Tensor) -> Tensor:
-    return d(images, labels)
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN2ADA(StyleGAN2):
+    """Karras 2020b: StyleGAN2 for few images; what D sees is augmented as much as D overfits."""
+
+    name: ClassVar[str] = "stylegan2-ada"
+    summary: ClassVar[str] = "Karras 2020b: StyleGAN2 with adaptive augmentation, for few images"
+
+    augment: Augmentation = "ada"
+    mirror: bool = True

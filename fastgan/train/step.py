@@ -209,7 +209,7 @@ class _Update:
     def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
         """Equal parts of the batch, each with its rows of what is drawn for the images of all ranks."""
         count, rank = len(batch.real), self.world.rank
-        draw = Draw(count * self.world.size, self.state.nimg, generator)
+        draw = Draw(count * self.world.size, self.state.nimg, generator, self.state.networks)
         rows: dict[str, Any] = self.player.draw(draw)
         for term in self.terms:
             rows |= term.draw(draw)
