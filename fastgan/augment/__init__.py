@@ -8,6 +8,7 @@
 from fastgan.augment.ada import ADA
 from fastgan.augment.base import Augment
 from fastgan.augment.diffaugment import DiffAugment
+from fastgan.augment.preview import preview
 from fastgan.augment.settings import PRESETS, TRANSFORMATIONS, Strengths
 
-__all__ = ["ADA", "PRESETS", "TRANSFORMATIONS", "Augment", "DiffAugment", "Strengths"]
+__all__ = ["ADA", "PRESETS", "TRANSFORMATIONS", "Augment", "DiffAugment", "Strengths", "preview"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
+from fastgan import ops
 from fastgan.augment.base import Augment, check_images, columns, join_alpha, split_alpha
 from fastgan.augment.corruptions import cutout
 
@@ -65,14 +66,12 @@ def _recolored(images: Tensor, u: Mapping[str, Tensor]) -> Tensor:
 
 def _shifted(images: Tensor, u_x: Tensor, u_y: Tensor) -> Tensor:
     """Each image moved by whole pixels, uniform among those up to an eighth of the side; zeros beyond it."""
-    indices, inside = [], []
-    for u, n in ((u_x, images.shape[3]), (u_y, images.shape[2])):
-        most = round(n / 8)
-        shift = (u * (2 * most + 1)).floor().long() - most
-        place = torch.arange(n, device=u.device) - shift[:, None]
-        indices.append(place.clamp(0, n - 1))
-        inside.append(((place >= 0) & (place < n)).to(images.dtype))
-    index = indices[1][:, :, None] * images.shape[3] + indices[0][:, None, :]
-    index = index.flatten(1)[:, None].expand(-1, images.shape[1], -1)
-    moved = images.flatten(2).gather(2, index).view_as(images)
-    return moved * (inside[1][:, None, :, None] * inside[0][:, None, None, :])
+    places = []
+    for u, side in ((u_x, images.shape[3]), (u_y, images.shape[2])):
+        most = round(side / 8)
+        shift = (u * (2 * most + 1)).floor() - most
+        pixel = torch.arange(side, dtype=u.dtype, device=u.device) - shift[:, None]
+        places.append((2 * pixel + 1) / side - 1)
+    x, y = places[0][:, None, :], places[1][:, :, None]
+    grid = torch.stack(torch.broadcast_tensors(x, y), 3)
+    return ops.grid_sample(images, grid, mode="nearest")

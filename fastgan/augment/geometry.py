@@ -92,27 +92,32 @@ def geometry_matrix(on: Column, u: Column, z: Column, size: tuple[int, int], str
     )
 
 
-def _places(matrix: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the pixels of rows ``y`` and columns ``x`` of the result come from: x and y, ``[N, len(y), len(x)]`` each."""
+def _grid(matrix: Tensor, x: Tensor, y: Tensor, size: tuple[int, int], lag: Tensor | float = 0.0) -> Tensor:
+    """Where the columns ``x`` and rows ``y`` of the result are in the image, as grid_sample takes it: -1 to 1.
+
+    x, y: in pixels from the centre. size: (H, W) in these pixels. lag: by how many the image lies to the right and below.
+    Returns ``[N, len(y), len(x), 2]``.
+    """
     x, y = x[None, None, :], y[None, :, None]
-    (ax, bx, cx), (ay, by, cy) = (matrix[:, row, :, None, None].unbind(1) for row in (0, 1))
-    return ax * x + (bx * y + cx), ay * x + (by * y + cy)
+    places = []
+    for row, side in ((0, size[1]), (1, size[0])):
+        a, b, c = (2 / side * matrix[:, row, :, None, None]).unbind(1)
+        places.append(a * x + (b * y + (c + 2 / side * lag)))
+    return torch.stack(places, 3)
+
+
+def _centred(start: int, end: int, side: int, like: Tensor) -> Tensor:
+    """Whole numbers from ``start`` to ``end`` less the place of the middle of ``side`` pixels."""
+    return torch.arange(start, end, dtype=like.dtype, device=like.device) - (side - 1) / 2
 
 
 def blit(images: Tensor, matrix: Tensor) -> Tensor:
     """Copies pixels: ``images[N, C, H, W]`` under a ``blit_matrix``, to the bit."""
     height, width = images.shape[2:]
-    x, y = (torch.arange(n, dtype=matrix.dtype, device=matrix.device) - (n - 1) / 2 for n in (width, height))
-    from_x, from_y = _places(matrix, x, y)
-    column = _mirrored_index(from_x + (width - 1) / 2, width)
-    row = _mirrored_index(from_y + (height - 1) / 2, height)
-    index = (row * width + column).flatten(1)[:, None].expand(-1, images.shape[1], -1)
-    return images.flatten(2).gather(2, index).unflatten(2, (height, width))
-
-
-def _mirrored_index(place: Tensor, size: int) -> Tensor:
-    place = place.round().long().remainder(2 * size)
-    return torch.where(place < size, place, 2 * size - 1 - place)
+    grid = _grid(
+        matrix, _centred(0, width, width, matrix), _centred(0, height, height, matrix), (height, width)
+    )
+    return ops.grid_sample(images, grid, mode="nearest", padding_mode="reflection")
 
 
 def warp(images: Tensor, matrix: Tensor, taps: Tensor) -> Tensor:
@@ -125,19 +130,13 @@ def warp(images: Tensor, matrix: Tensor, taps: Tensor) -> Tensor:
     padded = torch.cat([images[..., :3].flip(3), images, images[..., -3:].flip(3)], 3)
     padded = torch.cat([padded[:, :, :3].flip(2), padded, padded[:, :, -3:].flip(2)], 2)
     fine = ops.upfirdn2d(padded, taps, up=2, padding=(0, -1, 0, -1), gain=4.0)  # [N, C, 2H, 2W]
-    # The filter puts pixel k at 2k + lag, and takes it from there on the way down; five more samples on either side.
-    lag = (taps.double() @ torch.arange(12.0, dtype=torch.float64, device=taps.device) - 5).to(matrix.dtype)
+    # The filter isn't symmetric: up and down it puts everything this far to the right and below, in fine pixels.
+    lag = (taps @ torch.arange(12, dtype=taps.dtype, device=taps.device) - 5.5).to(matrix.dtype)
+    doubled = torch.cat([matrix[:, :2, :2], 2 * matrix[:, :2, 2:]], 2)
     x, y = (
-        (torch.arange(-5, 2 * n + 5, dtype=matrix.dtype, device=matrix.device) - lag) / 2 - (n - 1) / 2
-        for n in (width, height)
+        _centred(-5, 2 * side + 5, 2 * side, matrix) - lag for side in (width, height)
+    )  # 12 taps to filter
+    moved = ops.grid_sample(
+        fine, _grid(doubled, x, y, (2 * height, 2 * width), lag), padding_mode="reflection"
     )
-    from_x, from_y = _places(matrix, x, y)
-    grid = torch.stack(
-        [
-            (2 * (2 * (place + (n - 1) / 2) + lag) + 1) / (2 * n) - 1
-            for place, n in ((from_x, width), (from_y, height))
-        ],
-        3,
-    )
-    moved = ops.grid_sample(fine, grid, padding_mode="reflection")
     return ops.upfirdn2d(moved, taps, down=2, flip_filter=True)

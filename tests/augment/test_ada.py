@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from PIL import Image
 
-from fastgan.augment import ADA, PRESETS, TRANSFORMATIONS
+from fastgan import nn
+from fastgan.augment import ADA, PRESETS, TRANSFORMATIONS, preview
+from fastgan.losses import penalties
 from tests.augment.rows import rows_with
 
 
@@ -77,14 +80,26 @@ def test_rows_belong_to_images():
     assert torch.equal(drawn(pipe, 6)["gate"], drawn(ADA(12, 3, categories="blit", p=0.1), 6)["gate"])
 
 
-def test_one_graph_for_every_p():
+def test_one_graph_holds_an_update_at_every_p():
+    """D's loss, its regulariser through the pipe, gradients and what is observed; a new p is no new graph."""
+    torch.manual_seed(0)
+    critic = torch.nn.Sequential(nn.EqualConv2d(3, 2, 3, act="softplus", down=2), torch.nn.Flatten(1))
+    weights = list(critic.parameters())
     pipe = ADA(8, 3, categories="bgcfnc")
     rows, images = drawn(pipe, 2), torch.randn(2, 3, 8, 8)
-    compiled = torch.compile(pipe, fullgraph=True, backend="aot_eager")
-    with torch._dynamo.config.patch(error_on_recompile=True):
+
+    def update(images, rows):
+        logits = critic(pipe(images, rows))
+        pipe.observe(logits)
+        penalty = penalties.r1(lambda x: critic(pipe(x, rows)), images)
+        return torch.autograd.grad(logits.square().mean() + penalty, weights)
+
+    compiled = torch.compile(update, fullgraph=True, backend="eager")
+    with torch._dynamo.config.patch(trace_autograd_ops=True, error_on_recompile=True):
         for p in (0.0, 0.5, 1.0):
             pipe.p.fill_(p)
-            torch.testing.assert_close(compiled(images, rows), pipe(images, rows), atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(compiled(images, rows), update(images, rows))
+    assert pipe.signs[1] == 6 * len(critic(images).flatten())
     torch._dynamo.reset()
 
 
@@ -164,3 +179,9 @@ def test_presets_are_named_by_their_initials():
     for name, categories in PRESETS.items():
         assert name in TRANSFORMATIONS or name == "".join(category[0] for category in categories)
         assert ADA(8, categories=categories).categories == categories
+
+
+def test_the_preview_is_a_picture(tmp_path):
+    preview(tmp_path / "ada.png", resolution=16, count=2)
+    with Image.open(tmp_path / "ada.png") as picture:
+        assert picture.size == (2 * 18 + 2, 9 * 18 + 2)

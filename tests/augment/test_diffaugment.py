@@ -57,9 +57,6 @@ def test_derivatives_and_dtypes():
     assert torch.autograd.gradgradcheck(lambda x: augment(x, rows).tanh(), images, fast_mode=True)
     half = images.detach().half()
     assert torch.equal(augment(half, rows), augment(half.float(), rows).half())
-    compiled = torch.compile(augment, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(half, rows), augment(half, rows))
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/ops.md", "docs/compat.md", "docs/losses.md", "docs/scale.md", "docs/train.md"]
+    "page",
+    [
+        "README.md",
+        "docs/ops.md",
+        "docs/compat.md",
+        "docs/losses.md",
+        "docs/augment.md",
+        "docs/scale.md",
+        "docs/train.md",
+    ],
 )
 def test_python_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what they write
