@@ -85,8 +85,7 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor, *, fp16: bool) -> Tensor:
         """``fp16``: whether blocks made for float16 compute in it."""
-        if self.fp16 and fp16:
-            x = x.to(torch.float16)
+        x = x.to(torch.float16 if self.fp16 and fp16 else self.conv0.weight.dtype)
         if self.fromrgb is not None:
             x = self.fromrgb(x.contiguous(memory_format=torch.channels_last))
             x = x.contiguous(

@@ -187,8 +187,9 @@ class StyleGAN2Generator(nn.Module):
         super().__init__()
         base = (base[0], base[1]) if len(base) == 2 else base
         check_sizes(
-            resolution, channels, channel_base, base, {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1)}
-        )
+            resolution, channels, channel_base, base,
+            {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1), "w_dim": (w_dim, 1)},
+        )  # fmt: skip
         check_fp16(num_fp16_res, conv_clamp)
         self.config: dict[str, Any] = {
             "resolution": resolution, "channels": channels, "z_dim": z_dim, "w_dim": w_dim, "c_dim": c_dim,
