@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Generator, Tensor
 
 from fastgan import ops
-from fastgan.augment.base import Augment, check_images, columns
+from fastgan.augment.base import Augment, check_images, columns, product
 from fastgan.augment.color import apply_color, color_matrix
 from fastgan.augment.corruptions import add_noise, cutout
 from fastgan.augment.filtering import apply_filter, band_gains, band_matrices
@@ -61,6 +61,7 @@ class ADA(Augment):
     p: Tensor
     signs: Tensor
     multipliers: Tensor
+    rotates: Tensor
     taps: Tensor
     bands_x: Tensor
     bands_y: Tensor
@@ -96,6 +97,8 @@ class ADA(Augment):
         self.register_buffer("signs", torch.zeros(2))
         # Settings, not state:
         self.register_buffer("multipliers", torch.tensor(_multipliers(multipliers or {})), persistent=False)
+        rotates = torch.tensor([name.startswith("rotation_") for name in GATES])
+        self.register_buffer("rotates", rotates, persistent=False)
         if "geom" in self.categories:
             self.register_buffer("taps", ops.setup_filter(torch.from_numpy(symlet(6))), persistent=False)
         if "filter" in self.categories:
@@ -150,14 +153,13 @@ class ADA(Augment):
             return copied
         further = geometry_matrix(on, u, z, self.size, self.strengths)
         resampled = (further != torch.eye(3, dtype=further.dtype, device=further.device)).flatten(1).any(1)
-        warped = warp(images, further if matrix is None else matrix @ further, self.taps)
+        warped = warp(images, further if matrix is None else product(matrix, further), self.taps)
         return torch.where(resampled[:, None, None, None], warped, copied)
 
     def probabilities(self) -> Tensor:
         """Of each gate, float32 ``[19]``. Of the two rotations none is made with probability 1 - p, as of all others."""
         chances = self.p * self.multipliers
-        rotation = torch.tensor([name.startswith("rotation_") for name in GATES], device=chances.device)
-        return torch.where(rotation, 1 - (1 - chances).sqrt(), chances)
+        return torch.where(self.rotates, 1 - (1 - chances).sqrt(), chances)
 
     @torch.no_grad()
     def observe(self, logits: Tensor) -> None:

@@ -48,6 +48,11 @@ def columns(table: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     return dict(zip(names, table.unbind(1)))
 
 
+def product(first: Tensor, second: Tensor) -> Tensor:
+    """``[N, I, K]`` times ``[N, K, J]`` for small ones: float32 also where matrices are multiplied as TF32."""
+    return (first[:, :, :, None] * second[:, None]).sum(2)
+
+
 def check_images(images: Tensor, rows: Mapping[str, Tensor]) -> None:
     """Raises TypeError or ValueError for images that no row can be applied to."""
     if not images.is_floating_point():

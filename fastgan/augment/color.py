@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fastgan.augment.base import join_alpha, split_alpha
+from fastgan.augment.base import join_alpha, product, split_alpha
 from fastgan.augment.settings import Strengths
 
 
@@ -32,9 +32,9 @@ def color_matrix(
     cross = (eye.roll(1, 0) - eye.roll(1, 1)) / math.sqrt(3)  # x ↦ v × x
     scaled, flipped, angle, saturation = (t[:, None, None] for t in (contrast, flipped, angle, saturation))
     turn = angle.cos() * eye + (1 - angle.cos()) * grey + angle.sin() * cross  # Rodrigues
-    linear = (eye + (saturation - 1) * (eye - grey)) @ turn @ (eye - 2 * flipped * grey) * scaled
+    linear = product(product(eye + (saturation - 1) * (eye - grey), turn), eye - 2 * flipped * grey) * scaled
     # contrast and luma flip act on what brightness added, hue and saturation leave grey as it is
-    offset = linear @ brightness[:, None, None].expand(-1, 3, 1)
+    offset = linear.sum(2, keepdim=True) * brightness[:, None, None]
     return torch.cat([linear, offset], 2)
 
 
@@ -44,5 +44,7 @@ def apply_color(images: Tensor, matrix: Tensor) -> Tensor:
     linear, offset = matrix[:, :, :3], matrix[:, :, 3:]
     if colours.shape[1] == 1:  # every transformation maps grey to grey
         linear, offset = linear.sum(2, keepdim=True)[:, :1], offset[:, :1]
-    changed = torch.baddbmm(offset, linear, colours.flatten(2)).unflatten(2, images.shape[2:])
+    changed = offset[..., None]
+    for channel, factors in enumerate(linear.unbind(2)):
+        changed = torch.addcmul(changed, factors[:, :, None, None], colours[:, channel, None])
     return join_alpha(changed, alpha)

@@ -60,14 +60,13 @@ def band_matrices(size: int) -> Tensor:
 
 def band_gains(on: Mapping[str, Tensor], z: Mapping[str, Tensor], strengths: Strengths) -> Tensor:
     """Amplification of each band ``[N, 4]``: each that is on is drawn, and all are divided so that the power stays."""
-    power = torch.tensor(EXPECTED_POWER, dtype=z["filter0"].dtype, device=z["filter0"].device)
-    gains = torch.ones(len(z["filter0"]), 4, dtype=power.dtype, device=power.device)
-    for band in range(4):
+    gains = torch.ones_like(z["filter0"])[:, None].repeat(1, 4)
+    for band, share in enumerate(EXPECTED_POWER):
         name = f"filter{band}"
         drawn = torch.ones_like(gains)
         drawn[:, band] = torch.exp2(z[name] * strengths.filter)
-        drawn = drawn / (drawn.square() @ power).sqrt()[:, None]
-        gains = gains * torch.where(on[name][:, None], drawn, 1.0)
+        power = 1 - share + share * drawn[:, band].square()
+        gains = gains * torch.where(on[name][:, None], drawn / power.sqrt()[:, None], 1.0)
     return gains
 
 
@@ -77,9 +76,8 @@ def apply_filter(images: Tensor, gains: Tensor, along_x: Tensor, along_y: Tensor
     gains: ``[N, 4]``. along_x, along_y: ``band_matrices`` of W and of H.
     """
     for bands in (along_x, along_y):
-        # The bands sum to I: written like this, gains of 1 are exactly I.
-        matrix = ((gains - 1) @ bands.flatten(1)).unflatten(1, bands.shape[1:])
-        matrix = matrix + torch.eye(bands.shape[1], dtype=matrix.dtype, device=matrix.device)
-        channels = images.shape[1]
-        images = torch.bmm(images.flatten(1, 2), matrix).unflatten(1, (channels, -1)).transpose(2, 3)
+        # The bands sum to I, so this is what is added to an image: nothing for gains of 1, to the bit.
+        change = ((gains - 1) @ bands.flatten(1)).unflatten(1, bands.shape[1:])
+        rows = images.flatten(1, 2)
+        images = torch.baddbmm(rows, rows, change).unflatten(1, images.shape[1:3]).transpose(2, 3)
     return images.contiguous()

@@ -7,6 +7,7 @@ Beyond its borders an image is mirrored.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
+from fastgan.augment.base import product
 from fastgan.augment.settings import Strengths
 
 Column = Mapping[str, Tensor]
@@ -41,6 +43,10 @@ def _turn(cos: Tensor, sin: Tensor) -> Tensor:
     return _matrix((cos, -sin, zero), (sin, cos, zero))
 
 
+def _chain(*matrices: Tensor) -> Tensor:
+    return functools.reduce(product, matrices)
+
+
 def blit_matrix(on: Column, u: Column, size: tuple[int, int], strengths: Strengths) -> Tensor:
     """x-flip, rotation by a multiple of 90° and integer translation: whole pixels to whole pixels, exactly.
 
@@ -61,7 +67,7 @@ def blit_matrix(on: Column, u: Column, size: tuple[int, int], strengths: Strengt
         )
         for axis, side in (("integer_x", width), ("integer_y", height))
     ]
-    return _scale(flip, zero + 1) @ _turn(cos, sin) @ _shift(-shift[0], -shift[1])
+    return _chain(_scale(flip, zero + 1), _turn(cos, sin), _shift(-shift[0], -shift[1]))
 
 
 def geometry_matrix(on: Column, u: Column, z: Column, size: tuple[int, int], strengths: Strengths) -> Tensor:
@@ -83,12 +89,12 @@ def geometry_matrix(on: Column, u: Column, z: Column, size: tuple[int, int], str
         torch.where(on["fractional_translation"], z[axis] * strengths.fractional_translation * side, zero)
         for axis, side in (("fractional_x", width), ("fractional_y", height))
     ]
-    return (
-        _scale(scale, scale)
-        @ _turn(before.cos(), before.sin())
-        @ _scale(1 / stretch, stretch)
-        @ _turn(after.cos(), after.sin())
-        @ _shift(-shift[0], -shift[1])
+    return _chain(
+        _scale(scale, scale),
+        _turn(before.cos(), before.sin()),
+        _scale(1 / stretch, stretch),
+        _turn(after.cos(), after.sin()),
+        _shift(-shift[0], -shift[1]),
     )
 
 
@@ -131,7 +137,7 @@ def warp(images: Tensor, matrix: Tensor, taps: Tensor) -> Tensor:
     padded = torch.cat([padded[:, :, :3].flip(2), padded, padded[:, :, -3:].flip(2)], 2)
     fine = ops.upfirdn2d(padded, taps, up=2, padding=(0, -1, 0, -1), gain=4.0)  # [N, C, 2H, 2W]
     # The filter isn't symmetric: up and down it puts everything this far to the right and below, in fine pixels.
-    lag = (taps @ torch.arange(12, dtype=taps.dtype, device=taps.device) - 5.5).to(matrix.dtype)
+    lag = ((taps * torch.arange(12, device=taps.device)).sum() - 5.5).to(matrix.dtype)
     doubled = torch.cat([matrix[:, :2, :2], 2 * matrix[:, :2, 2:]], 2)
     x, y = (
         _centred(-5, 2 * side + 5, 2 * side, matrix) - lag for side in (width, height)
