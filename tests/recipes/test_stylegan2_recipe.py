@@ -1,0 +1,205 @@
+"""What the recipes stylegan2 and stylegan2-ada do in a step, and what they refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from fastgan.losses import penalties
+from fastgan.recipes import Batch, Draw, ImageSpec, RecipeError, StyleGAN2, StyleGAN2ADA
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+IMAGES = ImageSpec(3, 8, 3)
+
+
+def small(kind=StyleGAN2, **settings):
+    sizes = {"z_dim": 8, "w_dim": 8, "channel_base": 32, "channel_max": 4, "mapping_layers": 2, "batch": 4}
+    return kind(**{**sizes, **settings})
+
+
+def step_of(recipe, images=IMAGES):
+    return TrainStep(TrainState.create(recipe, images))
+
+
+def a_batch(recipe):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(recipe.batch) % 3
+    return [Batch(torch.randn(recipe.batch, 3, 8, 8, generator=generator), labels)]
+
+
+def drawn(recipe, networks, count=4):
+    return recipe.draw_for_d(Draw(count, 0, torch.Generator().manual_seed(1), networks))
+
+
+def test_which_terms_come_when():
+    """R1 every 16 steps and the path length every 4, each as an update of its own (appendix B)."""
+    step = step_of(small())
+    came = [set(step(a_batch(step.state.recipe))) & {"r1/D", "path_length/G"} for _ in range(17)]
+    both, length = {"r1/D", "path_length/G"}, {"path_length/G"}
+    assert [i for i, names in enumerate(came) if names == both] == [0, 16]
+    assert [i for i, names in enumerate(came) if names == length] == [4, 8, 12]
+    rates = {name: optimizer.param_groups[0] for name, optimizer in step.state.optimizers.items()}
+    assert rates["D"]["lr"] == pytest.approx(2e-3 * 16 / 17) and rates["G"]["lr"] == pytest.approx(
+        2e-3 * 4 / 5
+    )
+    assert rates["G"]["betas"] == pytest.approx((0.0, 0.99**0.8))
+
+
+@pytest.mark.parametrize("kind", [StyleGAN2, StyleGAN2ADA])
+def test_a_step_trains_all_of_both_networks(kind):
+    step = step_of(small(kind, conditional=True))
+    before = {name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()}
+    stats = step(a_batch(step.state.recipe))
+    assert all(value.isfinite() for value in stats.values())
+    for name, network in step.state.networks.items():
+        unmoved = [
+            key for (key, p), was in zip(network.named_parameters(), before[name]) if torch.equal(p, was)
+        ]
+        assert unmoved == [], name
+
+
+def test_r1_alone_generates_no_images():
+    recipe = small(penalty_every=2)
+    step, calls = step_of(recipe), []
+    step.state.networks["G"].synthesis.register_forward_hook(lambda *_: calls.append(1))
+    step(a_batch(recipe))
+    assert len(calls) == 3  # for D, for G, for the path length
+
+
+def test_the_weights_of_the_penalties():
+    assert small().weight_of_penalty(torch.zeros(1, 3, 1024, 1024)) == 10
+    assert small().weight_of_penalty(torch.zeros(1, 3, 32, 32)) == pytest.approx(10 / 1024)
+    assert small(penalty_weight=3.0).weight_of_penalty(torch.zeros(1, 3, 32, 32)) == 3
+
+
+def test_the_path_length_takes_half_of_the_batch_and_moves_its_mean():
+    recipe = small(style_mixing=0.0)
+    networks = recipe.build_networks(IMAGES)
+    batch = dataclasses.replace(a_batch(recipe)[0], random=drawn(recipe, networks))
+    torch.manual_seed(0)
+    loss = recipe.path_length_loss(networks, batch)
+    mean = networks["path_length"].mean
+    torch.manual_seed(0)
+    ws = networks["G"].mapping(batch.random["z"][:2])
+    images = networks["G"].synthesis(ws)
+    penalty, expected = penalties.path_length(images, ws, torch.randn_like(images), torch.zeros(()))
+    assert torch.equal(mean, expected) and mean > 0
+    weight = math.log(2) / (64 * (math.log(8) - math.log(2)))
+    assert loss.item() == pytest.approx(weight * penalty.item(), rel=1e-5)
+    assert "path_length" not in small(path_length_weight=0.0).build_networks(IMAGES)
+
+
+def test_style_mixing():
+    """An image has its own styles up to some layer, and another z's from there on; never from the first."""
+    recipe = small(style_mixing=0.5)
+    networks = recipe.build_networks(IMAGES)
+    random = drawn(recipe, networks, 1000)
+    batch = Batch(torch.zeros(1000, 3, 8, 8), torch.zeros(1000, dtype=torch.int64), random)
+    with torch.no_grad():
+        found = recipe.styles(networks, batch)
+        own, other = (networks["G"].mapping(random[name]) for name in ("z", "z_mixed"))
+    is_own = (found == own).all(2)
+    assert ((found == other).all(2) | is_own).all() and is_own[:, 0].all()
+    assert (is_own.int().diff(dim=1) <= 0).all(), "once the other's, always the other's"
+    assert is_own.all(1).float().mean() == pytest.approx(0.5, abs=0.06)
+    last = is_own[~is_own.all(1)].sum(1).bincount()[1:].float()
+    assert last / last.sum() == pytest.approx(torch.full([3], 1 / 3), abs=0.1)
+
+
+def test_what_a_resumed_run_needs_is_in_the_checkpoint():
+    recipe = small(StyleGAN2ADA, ada_kimg=0.04)
+    step = step_of(recipe)
+    with torch.no_grad():
+        step.state.networks["D"].b4.out.bias.fill_(100.0)  # so that p moves
+    for _ in range(6):
+        step(a_batch(recipe))
+    saved = step.state.state_dict()
+    again = step_of(recipe)
+    again.state.load_state_dict(saved)
+    networks = again.state.networks
+    assert networks["augment"].p > 0 and networks["augment"].signs[1] == 8
+    assert networks["path_length"].mean > 0 and networks["G"].mapping.w_avg.any()
+    a, b = step(a_batch(recipe)), again(a_batch(recipe))
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_p_follows_the_signs_of_d():
+    """Up while D knows the images, by as much as was shown over 1000·kimg, after every fourth batch."""
+    recipe = small(StyleGAN2ADA, ada_kimg=0.064, lr=1e-9)
+    step = step_of(recipe)
+    with torch.no_grad():
+        step.state.networks["D"].b4.out.bias.fill_(100.0)
+    shown = [step(a_batch(recipe))["augment_p"].item() for _ in range(9)]
+    assert shown == [0, 0, 0, 0, 0.25, 0.25, 0.25, 0.25, 0.5]
+    with torch.no_grad():
+        step.state.networks["D"].b4.out.bias.fill_(-100.0)
+    for _ in range(4):
+        step(a_batch(recipe))
+    assert step.state.networks["augment"].p == 0.25
+
+
+@pytest.mark.parametrize("augment", ["diffaugment", "ada"])
+def test_augmentations_are_alike_in_pieces(augment):
+    """What is drawn is drawn before: micro-batches change no gradient."""
+    pipe = {"augment_p": 0.8} if augment == "ada" else {}
+    ends = []
+    for accumulate in (1, 2):
+        recipe = small(augment=augment, accumulate=accumulate, group_size=1, path_length_weight=0.0, **pipe)
+        step = step_of(recipe)
+        for network in step.state.networks.values():
+            for name, p in network.named_parameters():
+                if name.endswith("noise.strength"):
+                    p.data.zero_()
+        step(a_batch(recipe))
+        ends.append(torch.cat([p.detach().flatten() for p in step.state.networks["D"].parameters()]))
+    assert torch.allclose(*ends, atol=2e-5)
+
+
+def test_samples_are_the_same_however_many_are_asked_for():
+    recipe = small(conditional=True)
+    networks = recipe.build_networks(IMAGES)
+    many, few = (recipe.sample(networks, n, generator=torch.Generator().manual_seed(3)) for n in (5, 2))
+    assert many.shape == (5, 3, 8, 8) and torch.allclose(many[:2], few, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"precision": "bf16"},
+            "has its own mixed precision, but --precision bf16 came: use --num-fp16-res 4",
+        ),
+        ({"style_mixing": 1.5}, "--style-mixing must be at least 0 and at most 1, but 1.5 came"),
+        ({"path_length_weight": -1.0}, "--path-length-weight must be at least 0, but -1.0 came"),
+        ({"path_length_every": 0}, "--path-length-every must be at least 1, but 0 came"),
+        ({"ema": 0.9}, "--ema and --ema-kimg are two ways to say one thing"),
+        ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
+        ({"augment_p": 0.5}, "are of --augment ada, but none came"),
+        ({"augment": "ada", "augment_p": 1.5}, "--augment-p must be at least 0 and at most 1, but 1.5 came"),
+        ({"augment": "ada", "ada_target": 1.0}, "--ada-target must be between 0 and 1, but 1.0 came"),
+    ],
+)
+def test_settings_that_cannot_be(settings, said):
+    with pytest.raises(RecipeError, match=said):
+        small(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "images", "said"),
+    [
+        ({}, ImageSpec(3, 24), "needs a resolution that is one of 8, 16, .*1024, but 24 came"),
+        ({"conditional": True}, ImageSpec(3, 8), "--conditional needs labels, but the data set has none"),
+        (
+            {"channel_base": 16},
+            ImageSpec(3, 32),
+            "--channel-base must be at least the resolution, 32, but 16 came",
+        ),
+    ],
+)
+def test_images_that_cannot_be(settings, images, said):
+    with pytest.raises(RecipeError, match=said):
+        small(**settings).check_images(images)
