@@ -7,7 +7,6 @@ import functools
 import json
 import pickle
 import re
-import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -90,19 +89,20 @@ def read_networks(path: str | Path) -> Networks:
     if path.is_dir():
         return _from_run(path)
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            start = file.read(32)
     except OSError as error:
         raise CompatError(f"{str(path)!r} can't be read: {error.strerror or error}.") from error
-    if content[8:9] == b"{":
-        return _from_safetensors(path, content)
-    if content.startswith(_ZIP):
+    if start[8:9] == b"{":
+        return _from_safetensors(path)
+    if start.startswith(_ZIP):
         return _from_zip(path)
-    if content.startswith(_LEGACY_TORCH):
+    if start.startswith(_LEGACY_TORCH):
         return _from_torch(path)
-    if content.startswith(_PICKLE):
-        return read_official(content, str(path))
+    if start.startswith(_PICKLE):
+        return read_official(path.read_bytes(), str(path))
     raise CompatError(
-        f"{str(path)!r} is {'no file of networks' if content else 'empty'}: expected are a network pickle (.pkl), a "
+        f"{str(path)!r} is {'no file of networks' if start else 'empty'}: expected are a network pickle (.pkl), a "
         f"file of torch.save (.pt), one of fastgan convert (.safetensors) or a checkpoint of fastgan."
     )
 
@@ -127,13 +127,12 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
     write_atomic(Path(path), [content])
 
 
-def _from_safetensors(path: Path, content: bytes) -> Networks:
+def _from_safetensors(path: Path) -> Networks:
     try:
-        tensors = safetensors.torch.load(content)
-        (length,) = struct.unpack("<Q", content[:8])
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        description = json.loads(metadata.get(METADATA, "null"))
-    except (SafetensorError, LookupError, RecursionError, TypeError, ValueError) as error:
+        with safetensors.safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            description = json.loads((file.metadata() or {}).get(METADATA, "null"))
+    except (SafetensorError, RecursionError, ValueError) as error:
         raise CompatError(
             f"{str(path)!r} is no .safetensors file, or is damaged or cut short: make it again."
         ) from error
@@ -165,14 +164,16 @@ def _from_torch(path: Path) -> Networks:
         # The options of the training that made it are plain values in a Namespace; nobody looks at them.
         with torch.serialization.safe_globals([argparse.Namespace]):
             saved = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        asked = f"it asks for {shown(named[1])}, " if named else "it holds "
+    except Exception as error:  # torch raises whatever the bytes lead it to
+        named = (
+            re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        )
         raise CompatError(
-            f"{str(path)!r} was refused, and nothing in it was run: {asked}more than tensors and plain data."
+            f"{str(path)!r} was refused, and nothing in it was run: it asks for {shown(named[1])}, more than tensors and "
+            f"plain data."
+            if named
+            else f"{str(path)!r} is damaged or cut short: it can't be read to its end."
         ) from error
-    except (ArithmeticError, EOFError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise CompatError(f"{str(path)!r} is damaged or cut short: it can't be read to its end.") from error
     return read_rosinality(saved)
 
 

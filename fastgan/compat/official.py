@@ -131,6 +131,11 @@ class _Module:
         clamp = self.setting(
             ("conv_clamp",), (f"{modules[-1]}.{layer}", modules[-1], prefix.rstrip(".")), None
         )
+        for name, record in self.records.items():
+            if not name.endswith(".skip") and record.state.get("conv_clamp", clamp) != clamp:
+                raise Refusal(
+                    f"its layer {shown(name)} has another conv_clamp than {clamp}, that of the others"
+                )
         return number, clamp
 
     def widths(self, widths: dict[int, int], module: str) -> dict[str, int]:

@@ -240,7 +240,7 @@ class AugmentPipe(Persistent):
         self.register_buffer("p", torch.ones([]))
 
 
-def network_pickle(path: Path, **networks) -> Path:
+def network_pickle(path: Path, *, protocol: int = 4, **networks) -> Path:
     """Writes a network pickle of these modules, with what else such files have."""
     import numpy as np
 
@@ -248,7 +248,7 @@ def network_pickle(path: Path, **networks) -> Path:
         "training_set_kwargs": EasyDict(class_name="training.dataset", size=np.int64(3), seen=np.arange(3.0)),
         "augment_pipe": AugmentPipe(),
     }
-    path.write_bytes(dumps({**networks, **extras}))
+    path.write_bytes(dumps({**networks, **extras}, protocol))
     return path
 
 
