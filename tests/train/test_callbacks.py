@@ -111,8 +111,9 @@ def scores(monkeypatch):
     """What `measure` finds, by the images shown."""
     scores = {}
 
-    def measure(recipe, networks, dataset):
-        return {"kl_to_uniform": scores[states[-1].nimg], "samples": 5}
+    def measure(recipe, networks, dataset, which):
+        name = {"auto": "kl_to_uniform", "fd": "fd_mobilenet_v2"}[which]
+        return {name: scores[states[-1].nimg], "samples": 5}
 
     states = []
     create = loop.Run.__post_init__
@@ -143,6 +144,14 @@ def test_the_best_by_measure_is_kept_and_survives_resume(run, tiny, scores, asse
     ]  # the last one serves the report too
     states = [load_checkpoint(r.run.latest_checkpoint).state for r in (resumed, unbroken)]
     assert_same(*({k: v for k, v in state.items() if k != "seconds"} for state in states))
+
+
+def test_a_run_resumed_with_another_measure_chooses_the_best_by_that_one(run, tiny, scores):
+    scores |= {64: 0.3, 128: 0.2, 192: 30.0, 256: 20.0, 320: 25.0}
+    run(dataclasses.replace(tiny, images=128), measure_every=64)
+    resumed, _ = run(tiny, resume=True, measure_every=64, measure="fd")
+    best = load_checkpoint(resumed.run.best_checkpoint)
+    assert best.state["best"] == {"fd_mobilenet_v2": 20.0, "nimg": 256}
 
 
 def test_too_many_skipped_updates_end_with_a_checkpoint_and_a_report(run, tiny, tmp_path, monkeypatch):

