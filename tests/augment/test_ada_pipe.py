@@ -124,6 +124,8 @@ def test_colours_follow_their_formulas():
     for name, value in together.items():
         in_turn = applied(in_turn, name, **{name: value})
     torch.testing.assert_close(applied(x, *together, **together), in_turn, atol=1e-5, rtol=1e-5)
+    stronger = ADA(4, 3, categories="color", p=1.0, strengths=Strengths(brightness=0.5))
+    torch.testing.assert_close(stronger(x, rows_with("brightness", count=2, brightness=1.5)), x + 0.75)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
