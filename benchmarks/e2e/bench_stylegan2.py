@@ -1,4 +1,4 @@
-"""StyleGAN2's five steps at 64×64 and 256×256: ours, the reference and torch.compile of it, against the direct form's time."""
+"""StyleGAN2's five steps at 64×64 and 256×256: ours, the reference, torch.compile of it, and the direct form's time."""
 
 from __future__ import annotations
 
