@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "sample": "draw images from a checkpoint",
     "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",
+    "export": "write a network to a file that other programs open",
     "doctor": "show versions, and which backends are usable here",
 }
 """Every command, a module of this package with `run(arguments) -> exit status`, and what it does."""

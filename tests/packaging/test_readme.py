@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "docs/ops.md",
         "docs/compat.md",
         "docs/losses.md",
+        "docs/export.md",
         "docs/augment.md",
         "docs/scale.md",
         "docs/train.md",

@@ -1,0 +1,125 @@
+"""`fastgan export CHECKPOINT --to FORMAT`: a network as a file for somewhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from fastgan.cli import UsageError
+from fastgan.cli.environment import check_environment
+from fastgan.cli.parse import parse
+from fastgan.export import (
+    Form,
+    Source,
+    Written,
+    discriminator_form,
+    generator_form,
+    load_network,
+    to_aotinductor,
+    to_onnx,
+    to_safetensors,
+    to_torch_export,
+)
+
+SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "aotinductor": ".pt2", "onnx": ".onnx"}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a network of a checkpoint to a file that other programs open, and check that it computes the same."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """A checkpoint, the folder of a run, a .safetensors of fastgan, or a network pickle (.pkl)."""
+    to: Literal["safetensors", "torch-export", "aotinductor", "onnx"]
+    """Format: weights, a graph of torch.export, a compiled package, or ONNX."""
+    out: str
+    """File to write: .safetensors, .pt2 (torch-export and aotinductor) or .onnx."""
+    network: Literal["G", "D"] = "G"
+    """Generator or discriminator."""
+    input: Literal["z", "w"] = "z"
+    """What a style-based G takes: z, or w, which leaves the mapping network out."""
+    truncation_psi: float | None = None
+    """Truncation of a style-based G; None is 1, no truncation."""
+    noise: Literal["const", "none", "random"] | None = None
+    """Noise of a style-based G: the layers' constant noise (None), none, or drawn anew at every call."""
+    batch: str = "dynamic"
+    """Images per call: dynamic for any number, or one number."""
+    portable: bool = False
+    """Plain PyTorch in place of fastgan's ops: slower, and loading needs no fastgan (torch-export, aotinductor)."""
+    force: bool = False
+    """Replace a file that exists."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan export` with these arguments; returns the exit status."""
+    options = parse(ExportOptions, arguments, prog="fastgan export")
+    batch = _check(options)
+    check_environment()
+    source = load_network(options.checkpoint, options.network)
+    if options.to == "safetensors":
+        written = to_safetensors(source.network, options.out, name=source.name, run=source.run)
+        about = "The weights in the file are the network's, bit for bit."
+    else:
+        form = _form(options, source, batch)
+        written = _write(options, form, dynamic_batch=batch is None)
+        inputs = ", ".join(str(["N" if batch is None else batch, *x.shape[1:]]) for x in form.example)
+        about = f"It takes {inputs.replace(chr(39), '')} and differs from the network by at most {written.difference:.1e}."
+    print(f"Made {written.path} ({options.to}): {source.title}.\n{about} Opening it needs {written.needs}.")
+    return 0
+
+
+def _check(options: ExportOptions) -> int | None:
+    """The batch, None if it's dynamic. Raises UsageError for what doesn't go together."""
+    suffix = SUFFIXES[options.to]
+    if not options.out.lower().endswith(suffix):
+        raise UsageError(f"--out must end in {suffix} for {options.to}, but {options.out!r} came.")
+    if Path(options.out).exists() and not options.force:
+        raise UsageError(
+            f"The file {options.out!r} exists: replace it with --force, or choose another --out."
+        )
+    if options.to == "safetensors" and options.checkpoint.lower().endswith(suffix):
+        raise UsageError(f"{options.checkpoint!r} is safetensors already: copy it.")
+    batch = None
+    if options.batch != "dynamic":
+        if not options.batch.isdecimal() or int(options.batch) < 1:
+            raise UsageError(
+                f"--batch must be dynamic or a whole number of at least 1, but {options.batch!r} came."
+            )
+        batch = int(options.batch)
+    of_graphs = {
+        "--input": options.input != "z",
+        "--truncation-psi": options.truncation_psi is not None,
+        "--noise": options.noise is not None,
+        "--batch": batch is not None,
+    }
+    graphs_only = [option for option, given in of_graphs.items() if given and options.to == "safetensors"]
+    if options.portable and options.to in ("safetensors", "onnx"):
+        graphs_only.append("--portable")
+    if graphs_only:
+        raise UsageError(f"{graphs_only[0]} has no meaning for {options.to}: leave it out.")
+    styles_only = [option for option in ("--input", "--truncation-psi", "--noise") if of_graphs[option]]
+    if options.network == "D" and styles_only:
+        raise UsageError(f"{styles_only[0]} is for G, but --network D came: leave one of them out.")
+    return batch
+
+
+def _form(options: ExportOptions, source: Source, batch: int | None) -> Form:
+    if options.network == "D":
+        return discriminator_form(source.network, source.image_shape, batch=batch)
+    return generator_form(
+        source.network,
+        batch=batch,
+        inputs=options.input,
+        truncation_psi=options.truncation_psi,
+        noise=options.noise,
+    )
+
+
+def _write(options: ExportOptions, form: Form, *, dynamic_batch: bool) -> Written:
+    if options.to == "onnx":
+        return to_onnx(*form, options.out, dynamic_batch=dynamic_batch)
+    to_graph = to_torch_export if options.to == "torch-export" else to_aotinductor
+    return to_graph(*form, options.out, dynamic_batch=dynamic_batch, portable=options.portable)

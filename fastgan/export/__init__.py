@@ -1,0 +1,30 @@
+"""A network as a file for somewhere else: weights, a graph of torch.export, a compiled package, or ONNX.
+
+>>> from fastgan import export
+>>> export.to_onnx(G, (z,), "G.onnx")
+
+Every writer runs what it wrote and compares it with the network; a file that computes something else is not left behind.
+"""
+
+from fastgan.export.aotinductor import to_aotinductor
+from fastgan.export.files import ExportError, Written
+from fastgan.export.forms import Form, discriminator_form, generator_form
+from fastgan.export.onnx import to_onnx
+from fastgan.export.safetensors import load_safetensors, to_safetensors
+from fastgan.export.source import Source, load_network
+from fastgan.export.torch_export import to_torch_export
+
+__all__ = [
+    "ExportError",
+    "Form",
+    "Source",
+    "Written",
+    "discriminator_form",
+    "generator_form",
+    "load_network",
+    "load_safetensors",
+    "to_aotinductor",
+    "to_onnx",
+    "to_safetensors",
+    "to_torch_export",
+]

@@ -1,0 +1,51 @@
+"""Packages that AOTInductor compiles: ``torch._inductor.aoti_load_package`` opens them, and so does C++."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch._inductor
+from torch import Tensor, nn
+
+from fastgan.export.check import compare
+from fastgan.export.files import ExportError, Written, new_file
+from fastgan.export.trace import has_own_ops, trace
+
+
+def to_aotinductor(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    path: str | Path,
+    *,
+    dynamic_batch: bool = True,
+    portable: bool = False,
+) -> Written:
+    """Compiles ``module(*example)`` for this processor or GPU into a package with code and weights.
+
+    Noise is drawn by torch's generators, as the network does. The arguments are those of
+    :func:`fastgan.export.to_torch_export`; it takes a C++ compiler, and about a minute for a large network.
+
+    Raises:
+        ExportError: the module can't be captured or compiled, or the package gives other outputs.
+        OSError: the file can't be written.
+    """
+    with new_file(path, ".pt2") as temporary:
+        program = trace(module, example, dynamic_batch=dynamic_batch, portable=portable)
+        try:
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(temporary), inductor_configs={"fallback_random": True}
+            )
+        except Exception as error:  # Inductor raises what compilers and code generators do
+            first = str(error).strip().partition("\n")[0]
+            raise ExportError(
+                f"AOTInductor can't compile the network ({first}): is there a C++ compiler (g++)?"
+            ) from error
+        run = torch._inductor.aoti_load_package(str(temporary))
+        difference = compare(module, run, example, dynamic_batch=dynamic_batch, kind="aotinductor")
+    needs = (
+        "torch and fastgan ('import fastgan.ops' first)"
+        if has_own_ops(program)
+        else "torch alone, in Python or C++"
+    )
+    return Written(Path(path), difference, f"{needs}, on a processor like this one")

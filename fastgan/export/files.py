@@ -1,0 +1,45 @@
+"""Files that are written, checked, and only then given their name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from fastgan.errors import FastganError
+from fastgan.train.files import sync_folder
+
+
+class ExportError(FastganError):
+    """A network can't be exported, or the file isn't what it should be; the message says why and what to do."""
+
+
+class Written(NamedTuple):
+    """path: the file. difference: the largest found between its outputs and the network's, see
+    :func:`fastgan.export.check.compare`. needs: what opening it takes, for a person.
+    """
+
+    path: Path
+    difference: float
+    needs: str
+
+
+@contextmanager
+def new_file(path: str | Path, suffix: str) -> Iterator[Path]:
+    """A temporary path beside ``path``, which becomes ``path`` where the block ends well and is removed where it doesn't.
+
+    Raises ExportError unless ``path`` ends in ``suffix``, which what reads it goes by.
+    """
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise ExportError(f"The file must end in {suffix}, but {str(path)!r} came.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.tmp{suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
