@@ -24,8 +24,9 @@ from fastgan.errors import FastganError
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "sample": "draw images from a checkpoint",
-    "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",
+    "project": "find the latent of an image in a StyleGAN2",
     "export": "write a network to a file that other programs open",
+    "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",
     "doctor": "show versions, and which backends are usable here",
 }
 """Every command, a module of this package with `run(arguments) -> exit status`, and what it does."""

@@ -111,4 +111,4 @@ def _options(form: type) -> list[str]:
 
 
 def _option(field: str) -> str:
-    return "--" + field.replace("_", "-")
+    return "--" + field.rstrip("_").replace("_", "-")  # class_ is --class

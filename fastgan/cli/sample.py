@@ -2,71 +2,322 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
 import tyro
+from torch import Tensor
 
 from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
+from fastgan.data import image_grid, save_png, to_uint8
+from fastgan.latent import (
+    Drawing,
+    direction_strips,
+    interpolation,
+    mixing_table,
+    parse_seeds,
+    save_video,
+    sefa,
+)
+from fastgan.latent.video import FORMATS
+from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.recipes import Networks, Recipe
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.checkpoint import restore
 from fastgan.train.run_dir import find_checkpoint
-from fastgan.train.samples import save_grid
+from fastgan.train.samples import MIN_TILE, save_grid
 from fastgan.train.state import TrainState, derive_seed
 
 MAX_SAMPLES = 10_000
+SIDE = 8
+FILES = (".pkl", ".safetensors")  # networks without a run
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Draw a grid of images from a checkpoint, or from the newest checkpoint of a run's folder."""
+    """Draw images from a checkpoint, or from the newest checkpoint of a run's folder."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, or the folder of a run."""
+    """A checkpoint, the folder of a run, or a StyleGAN2 network (.safetensors, .pkl)."""
     out: str
-    """PNG file to write; one that exists is replaced."""
-    seed: int = 0
-    """Seed of the noise: the same seed draws the same images."""
-    rows: int = 8
-    """Rows of the grid."""
-    columns: int = 8
-    """Columns of the grid."""
+    """PNG file to write, GIF or MP4 for --interpolate, or a folder for one PNG per seed; what exists is replaced."""
+    seed: int | None = None
+    """Seed of the noise, 0 if left out: the same seed draws the same images."""
+    rows: int | None = None
+    """Rows of the grid, 8 if left out."""
+    columns: int | None = None
+    """Columns of the grid, 8 if left out; images per row of --direction, 7 if left out."""
+    seeds: str | None = None
+    """StyleGAN2: one image for each of these seeds, such as 0-15,42, the same in any grid."""
+    truncation_psi: float | None = None
+    """StyleGAN2: draw the styles towards their mean; 1 leaves them, 0 gives the average image."""
+    truncation_cutoff: int | None = None
+    """StyleGAN2: truncate the first so many styles only."""
+    class_: Annotated[int | None, tyro.conf.arg(name="class")] = None
+    """StyleGAN2 with labels: the class to draw, from 0; left out, each seed draws one."""
+    noise: Literal["const", "random", "none"] | None = None
+    """StyleGAN2: the network's constant noise (if left out), noise of the seed, or none."""
+    mix: str | None = None
+    """StyleGAN2: a table ROWSEEDS:COLUMNSEEDS:LAYERS of rows' images with columns' coarse, middle, fine or 0-3 styles."""
+    interpolate: str | None = None
+    """StyleGAN2: a video that loops through these seeds."""
+    frames: int | None = None
+    """Frames from one seed of --interpolate to the next, 50 if left out."""
+    fps: int | None = None
+    """Frames per second of --interpolate, 25 if left out."""
+    space: Literal["w", "z"] | None = None
+    """Where --interpolate goes: in the styles (if left out) or in the noise."""
+    direction: int | None = None
+    """StyleGAN2: a row for each seed along this direction of SeFa, from 0, the strongest."""
+    strength: str | None = None
+    """How far --direction goes, -3..3 if left out, in the units of w."""
+    layers: str | None = None
+    """Layers that --direction moves: coarse, middle, fine or a range such as 0-3; all if left out."""
+
+
+class Opened(NamedTuple):
+    """What images are drawn from. recipe: None for a network without a run. origin: what it is and where from, in words."""
+
+    recipe: Recipe | None
+    networks: Networks
+    origin: str
 
 
 def run(arguments: list[str]) -> int:
     """Runs `fastgan sample` with these arguments; returns the exit status."""
     options = parse(SampleOptions, arguments, prog="fastgan sample")
-    for option, value in (("--rows", options.rows), ("--columns", options.columns)):
-        if value < 1:
-            raise UsageError(f"{option} must be at least 1, but {value} came.")
-    if options.rows * options.columns > MAX_SAMPLES:
-        raise UsageError(
-            f"--rows times --columns must be at most {MAX_SAMPLES:,} for one picture, but {options.rows} × "
-            f"{options.columns} came."
-        )
-    if not options.out.lower().endswith(".png"):
-        raise UsageError(f"--out must be a file that ends in .png, but {options.out!r} came.")
+    mode = _mode(options)
+    _check(options, mode)
     check_environment()
     tune_cpu_allocator()
-    path, saved, damaged = find_checkpoint(Path(options.checkpoint))
+    opened = open_checkpoint(Path(options.checkpoint))
+    G = opened.networks["G"]
+    if not isinstance(G, StyleGAN2Generator):
+        made = _recipe_grid(options, opened)
+    else:
+        made = DRAW[mode](options, _drawing(options, G))
+    print(f"Made {options.out}: {made} of {opened.origin}.")
+    return 0
+
+
+def open_checkpoint(path: Path) -> Opened:
+    """The networks of a checkpoint, of the newest one in a run's folder, or of a network's file, in evaluation mode.
+
+    Raises CheckpointError, or what `fastgan.compat.load_generator` raises.
+    """
+    if path.suffix.lower() in FILES:
+        from fastgan.compat import load_generator
+
+        return Opened(None, {"G": load_generator(path).eval()}, f"StyleGAN2, from {path}")
+    found, saved, damaged = find_checkpoint(path)
     for error in damaged.values():
         warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
-    state = TrainState.create(saved.config.recipe, saved.config.images)
-    restore(state, saved, path)
-    seed = derive_seed(options.seed, "sample")
-    save_grid(
-        Path(options.out),
-        saved.config.recipe,
-        state.sampler,
-        seed=seed,
-        rows=options.rows,
-        columns=options.columns,
+    recipe = saved.config.recipe
+    state = TrainState.create(recipe, saved.config.images)
+    restore(state, saved, found)
+    networks = {name: network.eval() for name, network in state.sampler.items()}
+    return Opened(recipe, networks, f"{recipe.name} after {state.nimg:,} images, from {found}")
+
+
+def _mode(options: SampleOptions) -> str:
+    """Which of MODES is asked for. Raises UsageError for two, or for an option of another."""
+    asked = [mode for mode in ("mix", "interpolate", "direction") if getattr(options, mode) is not None]
+    if len(asked) > 1:
+        raise UsageError(f"--{asked[0]} and --{asked[1]} are two pictures: ask for one of them.")
+    mode = asked[0] if asked else "grid"
+    for option in sorted(set().union(*MODES.values()) - MODES[mode]):
+        if getattr(options, option) is not None:
+            others = " or ".join(
+                f"--{other}" for other in MODES if option in MODES[other] and other != "grid"
+            )
+            reason = f"is for {others}" if mode == "grid" else f"has no meaning with --{mode}"
+            raise UsageError(f"--{option} {reason}: leave it out.")
+    if options.seeds is not None:
+        for option in ("seed", "rows"):
+            if getattr(options, option) is not None:
+                raise UsageError(
+                    f"--seeds says which images to draw, so --{option} has no meaning: leave it out."
+                )
+    return mode
+
+
+def _check(options: SampleOptions, mode: str) -> None:
+    """Raises UsageError for numbers out of range, and for an --out that the picture can't be written to."""
+    for option, least, most in (
+        ("rows", 1, None),
+        ("columns", 1, None),
+        ("frames", 1, None),
+        ("fps", 1, 100),
+        ("seed", 0, 2**32 - MAX_SAMPLES),
+        ("truncation_cutoff", 0, None),
+    ):
+        value = getattr(options, option)
+        if value is not None and (value < least or (most is not None and value > most)):
+            range_ = f"at least {least}" if most is None else f"from {least} to {most}"
+            raise UsageError(f"--{option.replace('_', '-')} must be {range_}, but {value} came.")
+    rows, columns = options.rows or SIDE, options.columns or SIDE
+    if rows * columns > MAX_SAMPLES:
+        raise UsageError(
+            f"--rows times --columns must be at most {MAX_SAMPLES:,} for one picture, but {rows} × {columns} came."
+        )
+    if options.truncation_cutoff is not None and options.truncation_psi is None:
+        raise UsageError("--truncation-cutoff says where to truncate: give --truncation-psi too.")
+    suffix = Path(options.out).suffix.lower()
+    if mode == "interpolate":
+        if suffix not in FORMATS:
+            raise UsageError(f"--out must be a file that ends in .gif or .mp4, but {options.out!r} came.")
+    elif suffix != ".png" and not (mode == "grid" and _is_folder(options.out)):
+        folder = ", or a folder (mine/)" if mode == "grid" else ""
+        raise UsageError(f"--out must be a file that ends in .png{folder}, but {options.out!r} came.")
+
+
+def _is_folder(out: str) -> bool:
+    return out.endswith(("/", os.sep)) or Path(out).is_dir()
+
+
+def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
+    """A grid of any recipe's samples. Raises UsageError for options that only StyleGAN2 can take."""
+    assert opened.recipe is not None
+    for option in STEERING:
+        if getattr(options, option) is not None:
+            raise UsageError(
+                f"--{option.rstrip('_').replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
+                f"{opened.recipe.name!r}: leave it out."
+            )
+    if _is_folder(options.out):
+        raise UsageError(
+            f"A folder of images is for StyleGAN2, but this is a checkpoint of recipe {opened.recipe.name!r}: give "
+            f"--out a file that ends in .png."
+        )
+    rows, columns = options.rows or SIDE, options.columns or SIDE
+    seed = derive_seed(options.seed or 0, "sample")
+    save_grid(Path(options.out), opened.recipe, opened.networks, seed=seed, rows=rows, columns=columns)
+    return f"{rows * columns} samples"
+
+
+def _drawing(options: SampleOptions, G: StyleGAN2Generator) -> Drawing:
+    """Raises UsageError for what this G can't draw."""
+    if G.channels not in (1, 3):
+        raise UsageError(
+            f"Only grey and colour images can be written, but this network makes {G.channels} channels."
+        )
+    if options.class_ is not None and not 0 <= options.class_ < G.c_dim:
+        classes = f"has the classes 0 to {G.c_dim - 1}" if G.c_dim else "knows no classes: leave it out"
+        raise UsageError(f"--class {options.class_} came, but this network {classes}.")
+    if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
+        raise UsageError(
+            f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, but "
+            f"{options.truncation_cutoff} came."
+        )
+    psi = 1.0 if options.truncation_psi is None else options.truncation_psi
+    return Drawing(
+        G,
+        truncation_psi=psi,
+        truncation_cutoff=options.truncation_cutoff,
+        noise=options.noise or "const",
+        label=options.class_,
     )
-    print(
-        f"Made {options.out}: {options.rows * options.columns} samples of {saved.config.recipe.name} "
-        f"after {state.nimg:,} images, from {path}."
-    )
-    return 0
+
+
+def _draw_grid(options: SampleOptions, drawing: Drawing) -> str:
+    columns = options.columns or SIDE
+    seeds = _seeds(options, (options.rows or SIDE) * columns)
+    if not _is_folder(options.out):
+        _save_table(options.out, drawing.images(seeds), columns)
+        return f"{len(seeds)} samples"
+    for seed in seeds:
+        image = to_uint8(drawing.images([seed]))[0]
+        save_png(Path(options.out, f"seed{seed:04d}.png"), image)
+    return f"{len(seeds)} samples"
+
+
+def _draw_mix(options: SampleOptions, drawing: Drawing) -> str:
+    parts = (options.mix or "").split(":")
+    if len(parts) != 3:
+        raise UsageError(
+            f"--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, but {options.mix!r} came."
+        )
+    rows, columns = parse_seeds(parts[0]), parse_seeds(parts[1])
+    if (1 + len(rows)) * (1 + len(columns)) > MAX_SAMPLES:
+        raise UsageError(
+            f"--mix must make at most {MAX_SAMPLES:,} images, but {len(rows)} rows and {len(columns)} columns came."
+        )
+    _save_table(options.out, mixing_table(drawing, rows, columns, parts[2]), 1 + len(columns))
+    return f"{len(rows)} × {len(columns)} mixed samples"
+
+
+def _draw_interpolation(options: SampleOptions, drawing: Drawing) -> str:
+    seeds = parse_seeds(options.interpolate or "")
+    if len(seeds) < 2:
+        raise UsageError(
+            f"--interpolate needs two seeds or more, such as 0-3, but {options.interpolate!r} came."
+        )
+    frames = options.frames or 50
+    images = interpolation(drawing, seeds, frames, space=options.space or "w")
+    save_video(options.out, (_tiles(image)[0] for image in images), fps=options.fps or 25)
+    return f"a video of {len(seeds) * frames} frames"
+
+
+def _draw_direction(options: SampleOptions, drawing: Drawing) -> str:
+    number, columns = options.direction or 0, options.columns or 7
+    if not 0 <= number < drawing.G.w_dim:
+        raise UsageError(f"--direction must be from 0 to {drawing.G.w_dim - 1}, but {number} came.")
+    low, high = _strengths(options.strength or "-3..3")
+    strengths = [low + (high - low) * i / max(1, columns - 1) for i in range(columns)]
+    seeds = _seeds(options, options.rows or 4)
+    direction = sefa(drawing.G, options.layers, number + 1).directions[number]
+    images = direction_strips(drawing, seeds, direction, strengths, layers=options.layers)
+    _save_table(options.out, images, columns)
+    return f"{len(seeds)} × {columns} samples along direction {number}"
+
+
+def _seeds(options: SampleOptions, count: int) -> list[int]:
+    first = options.seed or 0
+    return list(range(first, first + count)) if options.seeds is None else parse_seeds(options.seeds)
+
+
+def _strengths(text: str) -> tuple[float, float]:
+    low, dots, high = text.partition("..")
+    try:
+        if dots:
+            return float(low), float(high)
+    except ValueError:
+        pass
+    raise UsageError(f"--strength must be two numbers, such as -3..3, but {text!r} came.")
+
+
+def _save_table(out: str, images: Tensor, columns: int) -> None:
+    save_png(out, image_grid(_tiles(images), columns))
+
+
+def _tiles(images: Tensor) -> Tensor:
+    """uint8, small images enlarged by a whole factor."""
+    scale = max(1, MIN_TILE // images.shape[-1])
+    return to_uint8(images).repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+
+
+MODES = {
+    "grid": {"seed", "rows", "columns", "seeds"},
+    "mix": set[str](),
+    "interpolate": {"frames", "fps", "space"},
+    "direction": {"seed", "rows", "columns", "seeds", "strength", "layers"},
+}
+"""Kinds of pictures, and the options that not all of them have."""
+
+DRAW: dict[str, Callable[[SampleOptions, Drawing], str]] = {
+    "grid": _draw_grid,
+    "mix": _draw_mix,
+    "interpolate": _draw_interpolation,
+    "direction": _draw_direction,
+}
+"""What draws each; it writes --out and says what that is."""
+
+STEERING = (
+    "seeds", "truncation_psi", "truncation_cutoff", "class_", "noise", "mix", "interpolate", "direction",
+)  # fmt: skip

@@ -15,7 +15,7 @@ from fastgan.latent.errors import LatentError
 WEIGHTS = Path(__file__).with_name("perceptual.safetensors")
 """The shipped weights, float16; ``python -m fastgan.latent.train_perceptual`` makes them."""
 
-SHA256 = "ee329bcbac8cb7a3235ecf050e042e993bb04599900f0991bebe9bb89a3eed8d"
+SHA256 = "14150daf3f3aae76dab582126dad01f366011bf88fc6c560143e1ca42a9cb96a"
 """Of the file ``WEIGHTS``."""
 
 WIDTHS = (16, 32, 64, 96)

@@ -63,6 +63,7 @@ class Schedule:
         return self.w_noise * left**2
 
 
+@torch.enable_grad()
 def project(
     G: StyleGAN2Generator,
     image: Tensor,

@@ -123,7 +123,7 @@ def _place(cover: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(means, 1) * 4, torch.stack(spreads, 1) * 4
 
 
-def train(cover: Tensor, labels: Tensor, *, steps: int = STEPS) -> Tasks:
+def train(cover: Tensor, labels: Tensor, *, steps: int = STEPS, batch: int = BATCH) -> Tasks:
     """Train on float32 ``cover`` ``[N, 1, R, R]`` in [0, 1] and int64 ``labels`` ``[N]``."""
     torch.manual_seed(SEED)  # initialisation
     generator = torch.Generator().manual_seed(SEED)
@@ -131,7 +131,7 @@ def train(cover: Tensor, labels: Tensor, *, steps: int = STEPS) -> Tasks:
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for step in range(steps):
-        rows = torch.randint(len(cover), (BATCH,), generator=generator)
+        rows = torch.randint(len(cover), (batch,), generator=generator)
         scenes = paint(cover[rows], labels[rows], generator)
         logits, attributes = model(scenes.images)
         loss = F.cross_entropy(logits, scenes.labels) + F.mse_loss(attributes, scenes.attributes)

@@ -1,0 +1,118 @@
+"""`fastgan project CHECKPOINT IMAGE`: find the latent of an image."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import save
+from torch import Tensor
+
+from fastgan.cli import UsageError
+from fastgan.cli.environment import check_environment
+from fastgan.cli.parse import parse
+from fastgan.cli.sample import MIN_TILE, open_checkpoint
+from fastgan.data import DataError, save_png, to_float, to_uint8
+from fastgan.data.decode import decode_image, unreadable_reason
+from fastgan.latent import Projection, project, save_video
+from fastgan.latent.video import FORMATS
+from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.runtime import tune_cpu_allocator
+from fastgan.train.files import write_atomic
+
+FRAMES = 100
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """Find the styles and the noise with which a StyleGAN2 makes an image most like the given one."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """A checkpoint, the folder of a run, or a StyleGAN2 network (.safetensors, .pkl)."""
+    image: tyro.conf.Positional[str]
+    """The image; its largest centred square is taken."""
+    out: str
+    """Folder for what is found; files in it that exist are replaced."""
+    steps: int = 1000
+    """Steps of the search."""
+    space: Literal["w", "w+"] = "w"
+    """One style for all layers, or one for each, which comes nearer to images that the network doesn't make."""
+    seed: int = 0
+    """Seed of what is random in it."""
+    video: str | None = None
+    """Also write the way there, as gif or mp4."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan project` with these arguments; returns the exit status."""
+    options = parse(ProjectOptions, arguments, prog="fastgan project")
+    if options.steps < 1:
+        raise UsageError(f"--steps must be at least 1, but {options.steps} came.")
+    if options.video is not None and f".{options.video}" not in FORMATS:
+        raise UsageError(f"--video must be gif or mp4, but {options.video!r} came.")
+    out = Path(options.out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out must be a folder, but {options.out!r} is a file.")
+    check_environment()
+    tune_cpu_allocator()
+    opened = open_checkpoint(Path(options.checkpoint))
+    G = opened.networks["G"]
+    if not isinstance(G, StyleGAN2Generator):
+        raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {opened.origin}.")
+    target = read_image(Path(options.image), G)
+    with Progress(
+        TextColumn("{task.description}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("projecting", total=options.steps)
+        found = project(
+            G,
+            target,
+            space=options.space,
+            steps=options.steps,
+            frame_every=-(-options.steps // FRAMES) if options.video else 0,
+            generator=torch.Generator().manual_seed(options.seed),
+            progress=lambda step, distance: bar.update(
+                task, completed=step + 1, description=f"distance {distance:.4f}"
+            ),
+        )
+    write(out, target, found, video=options.video)
+    first, last = found.distances[0], found.distances[-1]
+    print(
+        f"Made {options.out}: {options.image} as {opened.origin}; perceptual distance {last:.4f}, from {first:.4f} "
+        f"at the mean of w."
+    )
+    return 0
+
+
+def read_image(path: Path, G: StyleGAN2Generator) -> Tensor:
+    """The image as G makes them, float32 ``[1, C, H, W]`` in [-1, 1]. Raises UsageError if it can't be read or made."""
+    height, width = G.synthesis.image_size
+    if height != width or G.channels not in (1, 3):
+        raise UsageError(
+            f"Files are read as square grey or colour images, but this network makes {G.channels}×{height}×{width}: use "
+            f"fastgan.latent.project from Python."
+        )
+    try:
+        return to_float(decode_image(path, height, G.channels))[None]
+    except DataError:  # Pillow is missing
+        raise
+    except Exception as error:
+        raise UsageError(f"The image {str(path)!r} can't be read: {unreadable_reason(error)}.") from error
+
+
+def write(out: Path, target: Tensor, found: Projection, *, video: str | None) -> None:
+    """Fills the folder: target.png, projected.png, latent.safetensors (ws, and noise maps by name), distances.json."""
+    save_png(out / "target.png", to_uint8(target)[0])
+    save_png(out / "projected.png", to_uint8(found.image)[0])
+    write_atomic(out / "latent.safetensors", [save({"ws": found.ws, **found.noise})])
+    write_atomic(out / "distances.json", [json.dumps(found.distances).encode() + b"\n"])
+    if video is not None:
+        scale = max(1, MIN_TILE // target.shape[-1])
+        frames = found.frames.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+        save_video(out / f"way.{video}", frames)
