@@ -8,7 +8,7 @@
 
 namespace fg::upfirdn2d {
 
-inline constexpr std::int64_t shared_limit = 47 * 1024;  // of 48 KB; what is left is for the small static arrays
+inline constexpr std::int64_t shared_limit = 46 * 1024;  // of 48 KB; what is left is for the static arrays
 inline constexpr std::int64_t grid_limit = 0x7fffffff;
 
 // Taps in the order that they are applied in; a filter of two dimensions is turned round by turning its memory round.

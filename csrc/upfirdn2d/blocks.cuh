@@ -40,6 +40,9 @@ struct Blocks {
   bool separable;
 };
 
+// With what a launch asks for they stay within what a block has without opting in to more.
+static_assert(shared_limit + (Blocks::widest + Blocks::highest) * sizeof(Line) <= 48 * 1024);
+
 // Where a thread of a block works.
 struct Place {
   std::int64_t outer, y0, x, c;

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastgan.ops._library import assume_constant_result
+
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -21,10 +23,14 @@ def check_input(x: Tensor) -> None:
         raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}")
 
 
+@assume_constant_result  # before torch 2.14 Dynamo stops at it
+def _has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
+
+
 def under_autocast(x: Tensor) -> bool:
     """Whether autocast is on for the device of ``x``; some devices have none."""
-    device = x.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return _has_autocast(x.device.type) and torch.is_autocast_enabled(x.device.type)
 
 
 def check_parameter(name: str, t: Tensor, x: Tensor) -> None:

@@ -143,6 +143,10 @@ def backends() -> dict[str, BackendStatus]:
 # ------------------------------------------------------------------------------------------------ choosing
 
 _requested: contextvars.ContextVar[str | None] = contextvars.ContextVar("fastgan_backend", default=None)
+# Dynamo reads and guards a context variable from torch 2.14 on. Before, compiled code sees what was asked for last in any
+# thread, which is a global that is guarded too.
+_DYNAMO_READS_CONTEXT = torch.__version__ >= "2.14"
+_requested_last: str | None = None
 _from_environment = os.environ.get("FASTGAN_BACKEND") or None  # read once, when fastgan.ops is imported
 
 
@@ -158,11 +162,20 @@ def use_backend(name: str | None) -> Iterator[None]:
     """
     if name is not None:
         _check_name(name)
-    token = _requested.set(name)
+    global _requested_last
+    token, before = _requested.set(name), _requested_last
+    _requested_last = name
     try:
         yield
     finally:
         _requested.reset(token)
+        _requested_last = before
+
+
+def _request() -> str | None:
+    if _DYNAMO_READS_CONTEXT or not torch.compiler.is_compiling():
+        return _requested.get()
+    return _requested_last
 
 
 def _check_name(name: str) -> None:
@@ -217,7 +230,7 @@ def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
     """
     if _is_transformed():
         return "reference"
-    name = backend or _requested.get() or _from_environment
+    name = backend or _request() or _from_environment
     return _automatic(op, device.type) if name is None else _named(name, device.type)
 
 

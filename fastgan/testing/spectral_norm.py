@@ -171,6 +171,7 @@ SPECTRAL_NORM = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=[],
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    # in "small" sigma is a sum that nearly cancels, and its square divides
+    tolerance={torch.float64: 1e-12, torch.float32: 6e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2},
     batched=(),
 )

@@ -224,14 +224,14 @@ def test_tuning_returns_the_fastest_as_an_entry(monkeypatch, capsys):
     too_large, slow, fast = (Config(16, 16, 16, 4, stages) for stages in (1, 2, 3))
     asked = []
 
-    def do_bench(call, return_mode):
+    def do_bench_cudagraph(call, return_mode):
         config = call.args[-1]
         asked.append(config)
         if config == too_large:
             raise triton.runtime.errors.OutOfResources(1, 0, "shared memory")
         return {slow: 2.0, fast: 1.0}[config]
 
-    monkeypatch.setattr(triton.testing, "do_bench", do_bench)
+    monkeypatch.setattr(triton.testing, "do_bench_cudagraph", do_bench_cudagraph)
     t = given(torch.float16, torch.channels_last)
     found = tune(
         *t, "linear", 0.0, 1.0, None, (too_large, fast, slow, Config(64, 16, 16, 4, 3)._replace(block_m=16))

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,20 @@ def test_context_holds_in_its_thread_alone(used):
         thread.start()
         thread.join()
     assert used == ["cpu"]
+
+
+def test_compiled_code_follows_use_backend_where_dynamo_reads_no_context_variables(monkeypatch):
+    monkeypatch.setattr(_library, "_DYNAMO_READS_CONTEXT", False)
+    torch._dynamo.reset()
+
+    @partial(torch.compile, fullgraph=True, backend="eager")
+    def compiled(x: torch.Tensor) -> torch.Tensor:
+        return x + (_library.choose_backend("bias_act", x.device, None) == "reference")
+
+    zero = torch.zeros(())
+    with ops.use_backend("reference"):
+        assert compiled(zero) == 1
+    assert compiled(zero) == 0
 
 
 def test_environment_variable():

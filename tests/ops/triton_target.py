@@ -89,8 +89,10 @@ def resources(compiled: Any, folder: Path) -> Resources:
 
 
 def check(compiled: Any, capability: int, folder: Path) -> None:
-    """No spills, registers for 16 warps on a multiprocessor, shared memory that the architecture has."""
+    """No spills, registers for 16 warps on a multiprocessor, shared memory that the architecture has; no number is rounded
+    to float32 on its way in."""
     assert compiled.metadata.target.arch == capability
+    assert "fp32" not in compiled.src.signature.values()
     used = resources(compiled, folder)
     assert used.stack == 0
     assert used.registers <= 128

@@ -102,7 +102,7 @@ def _curvature(v, ACT: tl.constexpr):
 def bias_act_kernel(
     x_ptr, b_ptr, y_ptr, dy_ptr, ddx_ptr, ddb_ptr, out_ptr, out_v_ptr, partial_ptr,
     rows, columns, channels, inner, tiles,
-    alpha: "fp64", gain: "fp64", clamp: "fp64",  # noqa: F821, UP037 - Triton's names of types
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
     PASS: tl.constexpr, ACT: tl.constexpr, BY_ROW: tl.constexpr, ACC: tl.constexpr,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
 ):  # fmt: skip

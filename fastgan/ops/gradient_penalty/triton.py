@@ -31,7 +31,7 @@ def _read(ptr, at, inside, ACC: tl.constexpr):
 def sweep_kernel(
     x_ptr, y_ptr, u_ptr, w_ptr, g_ptr, out_ptr, out_x_ptr, out_y_ptr, partial_ptr,
     alpha_ptr, ddalpha_ptr, dpenalty_ptr, norm_ptr, total_ptr,
-    center: "fp64", samples, elements, tiles,  # noqa: F821, UP037 - Triton's name of a type
+    center: tl.float64, samples, elements, tiles,  # other floats come as float32
     PASS: tl.constexpr, ACC: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """The sweeps that csrc/gradient_penalty/problem.h names: ``PASS`` 0 forward, 1 backward, 2 double_backward. Pointers

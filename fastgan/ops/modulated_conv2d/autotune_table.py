@@ -1,8 +1,8 @@
 """Tile sizes of the fused modulated convolution, by architecture and shape class.
 
-NOTHING HERE IS MEASURED. The entries are reasoned from the sizes of registers and shared memory and from the number of
-programs that a GPU needs (docs/performance.md). ``fastgan.ops.modulated_conv2d.triton.tune`` measures on a GPU and returns
-an entry to put in their place.
+Those of sm_90 for 3x3 were measured on an H100 with Triton 3.6 (docs/performance.md). ALL OTHERS ARE NOT MEASURED but
+reasoned from the sizes of registers and shared memory and from the number of programs that a GPU needs.
+``fastgan.ops.modulated_conv2d.triton.tune`` measures on a GPU and returns an entry to put in their place.
 """
 
 from __future__ import annotations
@@ -34,19 +34,21 @@ DEFAULT = Config(128, 64, 32, 4, 3)
 TABLE: dict[Key, Config] = {
     # few pixels: small tiles, or most multiprocessors have nothing to do; the time goes into reading the weights
     Key(80, 3, 512, 512, 128, 2): Config(16, 64, 64, 4, 4),
-    Key(90, 3, 512, 512, 128, 2): Config(16, 64, 128, 4, 4),
+    Key(90, 3, 512, 512, 128, 2): Config(16, 32, 128, 4, 3),
     Key(100, 3, 512, 512, 128, 2): Config(16, 64, 128, 4, 4),
     Key(80, 3, 512, 512, 2048, 2): Config(64, 64, 64, 4, 4),
-    Key(90, 3, 512, 512, 2048, 2): Config(64, 64, 64, 4, 4),
+    Key(90, 3, 512, 512, 2048, 2): Config(64, 128, 64, 4, 3),
     Key(100, 3, 512, 512, 2048, 2): Config(64, 64, 64, 4, 4),
     # enough for one tile per multiprocessor
     Key(80, 3, 256, 256, 8192, 2): Config(128, 128, 32, 8, 4),
-    Key(90, 3, 256, 256, 8192, 2): Config(128, 128, 64, 8, 4),
+    Key(90, 3, 256, 256, 8192, 2): Config(128, 128, 64, 8, 3),
     Key(100, 3, 256, 256, 8192, 2): Config(128, 128, 64, 8, 4),
     # several tiles each: the widest that the registers hold (128×256 spills on sm_100)
     Key(80, 3, 512, 512, 32768, 2): Config(128, 128, 32, 8, 4),
     Key(90, 3, 512, 512, 32768, 2): Config(128, 256, 64, 8, 4),
     Key(100, 3, 512, 512, 32768, 2): Config(128, 128, 64, 8, 4),
+    # large images of few channels
+    Key(90, 3, 128, 128, 131072, 2): Config(128, 128, 64, 4, 4),
     # to colours: every pixel is read once and the few output channels leave tensor cores idle
     Key(80, 1, 256, 4, 32768, 2): Config(128, 16, 64, 4, 4),
     Key(90, 1, 256, 4, 32768, 2): Config(128, 16, 64, 4, 4),

@@ -32,7 +32,7 @@ from fastgan.ops.modulated_conv2d.autotune_table import Config, Key, key_of, loo
 def modulated_conv2d_kernel(
     x_ptr, w_ptr, s_ptr, d_ptr, noise_ptr, b_ptr, y_ptr,
     channels, outs, height, width, x_pixel, x_channel, y_pixel, y_channel, noise_image, tiles_p, tiles_o,
-    alpha: "fp64", gain: "fp64", clamp: "fp64",  # noqa: F821, UP037 - Triton's names of types
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
     KERNEL: tl.constexpr, ACT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -218,7 +218,8 @@ def tune(
     times: dict[Config, float] = {}
     for config in dict.fromkeys(fitted(candidate, x, weight) for candidate in candidates):
         with contextlib.suppress(triton.runtime.errors.OutOfResources):
-            times[config] = triton.testing.do_bench(
+            # replays of a graph: launching takes longer than a small convolution
+            times[config] = triton.testing.do_bench_cudagraph(
                 functools.partial(modulated_conv2d_fused, *given, config), return_mode="median"
             )
     if not times:

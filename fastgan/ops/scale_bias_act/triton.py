@@ -40,7 +40,7 @@ def scale_bias_act_kernel(
     x_ptr, scale_ptr, noise_ptr, b_ptr, dy_ptr, ddx_ptr, ddscale_ptr, ddnoise_ptr, ddb_ptr,
     out_ptr, dx_ptr, for_scale_ptr, for_noise_ptr, for_b_ptr,
     channels, pixels, channel_step, pixel_step, noise_step, tiles_c, tiles_p,
-    alpha: "fp64", gain: "fp64", clamp: "fp64",  # noqa: F821, UP037 - Triton's names of types
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
     PASS: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
     """``PASS``: 0 forward, 1 first derivative, 2 second. ``out`` is y or ddy; of the other results those that are None are

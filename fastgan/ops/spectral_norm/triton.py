@@ -142,8 +142,8 @@ def _image_of_u(partial, c, columns, chunks, norm, ACC: tl.constexpr, BLOCK: tl.
 
 @triton.jit
 def finish_kernel(
-    table, count, vectors, workspace, sigmas, eps: "fp64", ACC: tl.constexpr, CHUNK: tl.constexpr,  # noqa: F821, UP037
-    BLOCK: tl.constexpr,
+    table, count, vectors, workspace, sigmas, eps: tl.float64,  # other floats come as float32
+    ACC: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A program for each layer: u, v and sigma from what the two kernels above left."""
     layer = tl.program_id(0)

@@ -59,7 +59,7 @@ def _filter_row(
     for g in tl.static_range(GROUP):
         for r in tl.static_range(len(PHASES)):
             total = zero
-            for j in tl.static_range(PHASES[r][2]):
+            for j in tl.static_range(tl.constexpr(PHASES[r][2])):
                 total += weights[PHASES[r][1] + j * UP] * row[g * ADVANCE + PHASES[r][0] + j]
             found = found + (total,)
     return found
@@ -76,13 +76,13 @@ def _filter_window(
     for g in tl.static_range(GROUP):
         for p in tl.static_range(len(PHASES_X)):
             total = zero
-            for i in tl.static_range(PHASES_Y[r][2]):
+            for i in tl.static_range(tl.constexpr(PHASES_Y[r][2])):
                 if SEPARABLE:
                     total += (
                         weights[PHASES_Y[r][1] + i * UP_Y] * window[PHASES_Y[r][0] + i][g * len(PHASES_X) + p]
                     )
                 else:
-                    for j in tl.static_range(PHASES_X[p][2]):
+                    for j in tl.static_range(tl.constexpr(PHASES_X[p][2])):
                         total += (
                             weights[(PHASES_Y[r][1] + i * UP_Y) * TAPS_X + PHASES_X[p][1] + j * UP_X]
                             * window[PHASES_Y[r][0] + i][g * ADVANCE_X + PHASES_X[p][0] + j]
@@ -97,7 +97,7 @@ SIZES = ("in_h", "in_w", "out_h", "out_w", "inner", "items", "groups", "first_x"
 
 @triton.jit(do_not_specialize=[*SIZES, "f_start", "f_step"])
 def strip_kernel(
-    x_ptr, f_ptr, out_ptr, gain: "fp64",  # noqa: F821, UP037 - Triton's name of a type
+    x_ptr, f_ptr, out_ptr, gain: tl.float64,  # other floats come as float32
     in_h, in_w, out_h, out_w, inner, items, groups, first_x, first_y, rows, strips, f_start, f_step,
     PHASES_X: tl.constexpr, PHASES_Y: tl.constexpr, UP_X: tl.constexpr, UP_Y: tl.constexpr,
     ADVANCE_X: tl.constexpr, ADVANCE_Y: tl.constexpr, TAPS_X: tl.constexpr, TAPS_Y: tl.constexpr,
@@ -201,7 +201,7 @@ TILE = 1024  # outputs of a program of the direct kernel
 
 @triton.jit
 def direct_kernel(
-    x_ptr, f_ptr, out_ptr, gain: "fp64",  # noqa: F821, UP037
+    x_ptr, f_ptr, out_ptr, gain: tl.float64,  # other floats come as float32
     in_h, in_w, out_h, out_w, inner, rows, tiles,
     up_x, up_y, down_x, down_y, pad_x, pad_y, taps_x, taps_y, f_start, f_step,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, ACC: tl.constexpr,
