@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--threads", type=int, default=min(machine.available_cores(), 16), help="of torch on the CPU"
     )
+    group.addoption("--tf32", action="store_true", help="on a GPU, multiply float32 as TF32")
     group.addoption("--untuned", action="store_true", help="leave the C library's allocator as it is")
     group.addoption(
         "--quick", action="store_true", help="a few rounds: shows that all runs, and no figures to trust"
@@ -43,12 +44,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     device = torch.device(config.getoption("device") or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.set_num_threads(config.getoption("threads"))
+    products = "tf32" if config.getoption("tf32") else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = products
     allocator = machine.set_up_allocator(tuned=not config.getoption("untuned"))
     environment = machine.describe(device, allocator=allocator)
+    if device.type == "cuda":
+        environment["products of float32"] = products
     if config.getoption("quick"):
         environment["quick"] = "a few rounds only; no figures to trust"
     results = RunResults(environment, [*OURS[device.type], "eager", "compile"])
-    run = Run(device, getattr(torch, config.getoption("dtype")), clock_for(device), results)
+    run = Run(
+        device, getattr(torch, config.getoption("dtype")), clock_for(device), results, tf32=products == "tf32"
+    )
+    if device.type == "cuda":  # which nothing else is using
+        run.budget, run.least_rounds = 1.0, 7
     if config.getoption("quick"):
         run.budget, run.least_rounds = 0.2, 3
     config.stash[RUN], config.stash[WRONG] = run, []

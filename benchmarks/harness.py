@@ -39,6 +39,7 @@ class Run:
     Args:
         budget: seconds that one comparison is timed for, after the warm-up.
         least_rounds: how many rounds there are at the least.
+        tf32: float32 is multiplied as TF32.
     """
 
     device: torch.device
@@ -47,13 +48,26 @@ class Run:
     results: RunResults
     budget: float = 4.0
     least_rounds: int = 15
+    tf32: bool = False
+
+    @property
+    def rounded_to(self) -> torch.dtype:
+        """The dtype that products are as exact as: TF32 has the 10 bits of float16."""
+        return torch.float16 if self.tf32 else self.dtype
 
 
 def expected_results(spec: OpSpec, case: BenchmarkCase, measure: str, tensors: Tensors) -> Results:
-    """The same measure of the reference, on the CPU, in float64."""
-    exact = [None if t is None else t.detach().cpu().double() for t in tensors]
+    """The same measure of the reference in float64."""
+    exact = [None if t is None else t.detach().double() for t in tensors]
     found = MEASURES[measure](partial(spec.op, backend="reference"), exact, case.options)()
     return {name: None if t is None else t.detach() for name, t in found.items()}
+
+
+def options_of(case: BenchmarkCase, device: torch.device) -> dict[str, Any]:
+    """The options, filters among them where the image is: to copy them there in every call would wait for the GPU."""
+    return {
+        name: value.to(device) if isinstance(value, Tensor) else value for name, value in case.options.items()
+    }
 
 
 def check_results(found: Results, expected: Results, tolerance: float, *, what: str) -> None:
@@ -69,7 +83,7 @@ def largest_error(found: Results, expected: Results) -> float:
     for name, want in expected.items():
         have = found[name]
         if have is not None and want is not None and want.numel():
-            error = (have.detach().double().cpu() - want).abs().max() / want.abs().max().clamp(min=1e-3)
+            error = (have.detach().double().cpu() - want.cpu()).abs().max() / want.abs().max().clamp(min=1e-3)
             errors.append(error.item())
     return max(errors)
 
@@ -104,13 +118,13 @@ def compare(
         WrongResult: a side computes something else than the float64 reference.
     """
     tensors = case.tensors(run.dtype, run.device)
-    calls, unavailable = prepare_sides(sides, measure, tensors, case.options)
+    calls, unavailable = prepare_sides(sides, measure, tensors, options_of(case, run.device))
     expected = expected_results(spec, case, measure, tensors)
     errors = {}
     for side in (side for side in sides if side.checked and side.name in calls):
         what, found = f"{spec.name} {case.id} {measure}: {side.name}", calls[side.name]()
         # others may round more than our bound allows: compiled sums go one by one
-        bound = spec.tolerance[run.dtype] * (1 if side.name in OURS else 10)
+        bound = spec.tolerance[run.rounded_to] * (1 if side.name in OURS else 10)
         check_results(found, expected, bound, what=what)
         errors[side.name] = largest_error(found, expected)
         del found
@@ -132,19 +146,20 @@ def compare(
         floor=(
             floor_seconds(case.moved[measure], timings[COPY].median)
             if flops is None
-            else product_floor_seconds(flops, timings[PRODUCT].median)
+            else product_floor_seconds(flops, timings[PRODUCT].median, run.device.type)
         ),
         timings=timings,
         unavailable=unavailable,
         flops=flops,
         errors=errors,
+        device_type=run.device.type,
     )
 
 
 def floor_call(case: BenchmarkCase, source: Tensor) -> dict[str, Callable[[], object]]:
     """What the floor of a case is measured with, as a side by name."""
     if case.products is not None:
-        return {PRODUCT: product_call(source.device)}
+        return {PRODUCT: product_call(source.device, source.dtype)}
     target = torch.empty_like(source)
     return {COPY: lambda: target.copy_(source)}
 
@@ -156,7 +171,7 @@ def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run
     """
     tensors = case.tensors(run.dtype, run.device)
     sides = [side for side in sides if side.checked]
-    calls, _ = prepare_sides(sides, "forward_backward", tensors, case.options)
+    calls, _ = prepare_sides(sides, "forward_backward", tensors, options_of(case, run.device))
     detailed = any(each.products is not None for each in spec.benchmarks)
     peaks, of_results, activation = {}, 0, 0
     source = first_tensor(tensors)
@@ -182,7 +197,7 @@ def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run
 def measure_scratch(case: BenchmarkCase, sides: Sequence[Side], tensors: Tensors, run: Run) -> dict[str, int]:
     """What the forward pass alone allocates beside its output, on every side."""
     found = {}
-    for name, call in prepare_sides(sides, "forward", tensors, case.options)[0].items():
+    for name, call in prepare_sides(sides, "forward", tensors, options_of(case, run.device))[0].items():
         output = sum(map(bytes_of, present(list(call().values()))))
         found[name] = peak_extra_bytes(call, run.device) - output
     return found

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import PRODUCT_FLOPS, Timing
+from benchmarks.timing import Timing, product_flops
 
 COPY, PRODUCT = "copy", "product"  # the sides that floors are measured with
 OURS = ("cpu", "cuda", "triton")
@@ -54,6 +54,7 @@ class Comparison:
     flops: float | None = None
     errors: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    device_type: str = "cpu"
 
     @property
     def label(self) -> str:
@@ -67,7 +68,7 @@ class Comparison:
     @property
     def product_rate(self) -> float:
         """Operations per second that the matrix product reached."""
-        return PRODUCT_FLOPS / self.timings[PRODUCT].median
+        return product_flops(self.device_type) / self.timings[PRODUCT].median
 
     def rate(self, side: str) -> float:
         """Operations of the direct form per second, whatever the side does in their place."""

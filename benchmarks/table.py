@@ -211,8 +211,9 @@ def floors_said(comparisons: Sequence[Comparison], *, copy: str = "copy_") -> st
     if speeds := copy_speeds(comparisons):
         said.append(f"{copy} moved {speeds}")
     if rates := product_rates(comparisons):
+        side = PRODUCT_SIDE[comparisons[0].device_type]
         said.append(
-            f"a {PRODUCT_SIDE}³ matrix product ran at {rates}, and the floor of a convolution is the time of the direct "
+            f"a {side}³ matrix product ran at {rates}, and the floor of a convolution is the time of the direct "
             "form's operations at that rate: Winograd's algorithm does fewer and may stay below it"
         )
     return "; ".join(said)

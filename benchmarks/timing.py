@@ -20,11 +20,14 @@ def wall_clock(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+LAUNCHING = 8_000_000  # cycles: four milliseconds at 2 GHz
+
+
 class CudaClock:
     """Seconds between two CUDA events around one call, with a cold L2 cache.
 
-    A scratch buffer is overwritten first. That empties the cache, and takes the GPU longer than Python takes
-    to launch the call, so that no waiting for launches is in the time.
+    A scratch buffer is overwritten first, which empties the cache; then the GPU waits for :data:`LAUNCHING`, in which Python
+    launches the call, so that no waiting for launches is in the time of a call that takes no longer to launch.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -34,6 +37,7 @@ class CudaClock:
 
     def __call__(self, call: Callable[[], object]) -> float:
         self.scratch.zero_()
+        torch.cuda._sleep(LAUNCHING)
         self.start.record()
         call()
         self.end.record()
@@ -108,17 +112,20 @@ def floor_seconds(moved: float, copy_seconds: float) -> float:
     return moved / 2 * copy_seconds
 
 
-PRODUCT_SIDE = 1024  # of the square float32 matrices of the product that a rate is taken from
-PRODUCT_FLOPS = 2.0 * PRODUCT_SIDE**3
+PRODUCT_SIDE = {"cpu": 1024, "cuda": 4096}  # of the square matrices of the product that a rate is taken from
 
 
-def product_call(device: torch.device) -> Callable[[], object]:
-    """A matrix product of :data:`PRODUCT_FLOPS`, in float32."""
-    shape = (PRODUCT_SIDE, PRODUCT_SIDE)
-    a, b, out = (torch.ones(shape, device=device) for _ in range(3))
+def product_flops(device_type: str) -> float:
+    return 2.0 * PRODUCT_SIDE[device_type] ** 3
+
+
+def product_call(device: torch.device, dtype: torch.dtype = torch.float32) -> Callable[[], object]:
+    """A matrix product of :func:`product_flops`; of random numbers, since a GPU multiplies ones at a higher clock."""
+    side = PRODUCT_SIDE[device.type]
+    a, b, out = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(3))
     return lambda: torch.mm(a, b, out=out)
 
 
-def product_floor_seconds(flops: float, product_seconds: float) -> float:
+def product_floor_seconds(flops: float, product_seconds: float, device_type: str = "cpu") -> float:
     """The time that ``flops`` take at the rate of the matrix product."""
-    return flops / PRODUCT_FLOPS * product_seconds
+    return flops / product_flops(device_type) * product_seconds

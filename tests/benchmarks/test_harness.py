@@ -19,7 +19,7 @@ from benchmarks.harness import (
 from benchmarks.measures import MEASURES
 from benchmarks.results import RunResults
 from benchmarks.sides import Side, sides_of, torch_conv2d
-from benchmarks.timing import PRODUCT_FLOPS
+from benchmarks.timing import product_flops
 from fastgan.testing import BenchmarkCase, OpSpec
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def tensors(dtype, device):
     return [torch.randn(size, generator=generator).to(device, dtype) for size in ((2, 3, 8, 8), (5, 3, 3, 3))]
 
 
-PRODUCTS = BenchmarkCase("3x3", tensors, {}, products={name: 3 * PRODUCT_FLOPS for name in MEASURES})
+PRODUCTS = BenchmarkCase("3x3", tensors, {}, products={name: 3 * product_flops("cpu") for name in MEASURES})
 MOVED = replace(PRODUCTS, moved=dict.fromkeys(MEASURES, 5.0), products=None)
 SPEC = OpSpec("convolve", convolve, [], [], [], [PRODUCTS], {torch.float32: 1e-5})
 
@@ -67,7 +67,7 @@ def test_the_floor_of_operations_comes_from_a_product():
     found = compare(SPEC, PRODUCTS, "forward", [RIGHT], a_run(), repeat)
     assert set(found.timings) == {"product", "right"}
     assert found.floor == pytest.approx(6.0)
-    assert found.flops == 3 * PRODUCT_FLOPS
+    assert found.flops == 3 * product_flops("cpu")
     assert found.timings["right"].rounds == 3
 
 
