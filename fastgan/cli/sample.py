@@ -173,8 +173,7 @@ def _check(options: SampleOptions, mode: str) -> None:
         if suffix not in FORMATS:
             raise UsageError(f"--out must be a file that ends in .gif or .mp4, but {options.out!r} came.")
     elif suffix != ".png" and not (mode == "grid" and _is_folder(options.out)):
-        folder = ", or a folder (mine/)" if mode == "grid" else ""
-        raise UsageError(f"--out must be a file that ends in .png{folder}, but {options.out!r} came.")
+        raise UsageError(f"--out must be a file that ends in .png, but {options.out!r} came.")
 
 
 def _is_folder(out: str) -> bool:

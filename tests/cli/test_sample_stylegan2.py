@@ -191,7 +191,7 @@ def test_a_network_without_a_run(draw, refused, monkeypatch, tmp_path):
         ("--truncation-cutoff 3", "--truncation-cutoff says where to truncate: give --truncation-psi too."),
         ("--truncation-psi 1 --truncation-cutoff 7", "--truncation-cutoff must be at most 6, the styles of"),
         ("--interpolate 0-3", "--out must be a file that ends in .gif or .mp4, but "),
-        ("--out a.gif", "--out must be a file that ends in .png, or a folder (mine/), but 'a.gif' came."),
+        ("--out a.gif", "--out must be a file that ends in .png, but 'a.gif' came."),
         ("--out a.gif --interpolate 3", "--interpolate needs two seeds or more, such as 0-3, but '3' came."),
         ("--out a.gif --interpolate 0,1 --fps 0", "--fps must be from 1 to 100, but 0 came."),
         ("--out a.gif --mix 0:1:coarse", "--out must be a file that ends in .png, but 'a.gif' came."),

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "README.md",
         "docs/ops.md",
         "docs/compat.md",
+        "docs/latent.md",
         "docs/losses.md",
         "docs/export.md",
         "docs/augment.md",
