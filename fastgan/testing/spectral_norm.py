@@ -81,7 +81,8 @@ _LAYERS = [(4, 3, 3, 3), (6, 4, 2, 2), (1, 6)]
 
 _SAMPLES = [
     # u and v are constants to the derivative, as nothing but 0 iterations makes them for a difference quotient
-    _sample("small", _LAYERS, n_power_iterations=0, small=True),
+    # (the values follow from the id's length: these don't nearly cancel in sigma, whose square divides)
+    _sample("no-steps", _LAYERS, n_power_iterations=0, small=True),
     _sample("transposed-small", [(3, 4, 2, 2), (2, 5)], dims=[1, 1], n_power_iterations=0, small=True),
     _sample("one-step", _LAYERS),
     _sample("three-steps", _LAYERS, n_power_iterations=3),
@@ -171,7 +172,6 @@ SPECTRAL_NORM = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=[],
-    # in "small" sigma is a sum that nearly cancels, and its square divides
-    tolerance={torch.float64: 1e-12, torch.float32: 6e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2},
     batched=(),
 )
