@@ -9,6 +9,7 @@ import pytest
 
 import fastgan as package
 from fastgan import cli
+from fastgan.cli import COMMANDS
 from fastgan.cli.parse import parse
 from fastgan.errors import FastganError
 
@@ -34,7 +35,7 @@ def test_python_dash_m():
     assert run.returncode == 2 and run.stdout == ""
     assert (
         run.stderr
-        == "fastgan: Unknown command 'trian': did you mean 'train'? The commands are train, sample, doctor.\n"
+        == f"fastgan: Unknown command 'trian': did you mean 'train'? The commands are {', '.join(COMMANDS)}.\n"
     )
 
 
@@ -42,7 +43,7 @@ def test_python_dash_m():
     ("line", "sentence"),
     [
         ("paint", "Unknown command 'paint'"),
-        ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan."),
+        ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan, stylegan2"),
         ("train stylegan9", "Unknown recipe 'stylegan9'"),
         ("train dcgan --batchsize 3", "Unknown option '--batchsize': did you mean '--batch'?"),
         ("train dcgan --g_hidden 3", "Unknown option '--g_hidden'"),
