@@ -22,10 +22,11 @@ def grid_sample(
 ) -> Tensor:
     """The values of ``torch.nn.functional.grid_sample``, differentiable to any order in ``x`` and in ``grid``.
 
-    torch's is differentiable once: R1 through an image warped by it, as adaptive discriminator augmentation needs (Karras et
-    al. 2020, "Training Generative Adversarial Networks with Limited Data"), fails there. Sampling as in spatial
-    transformers (Jaderberg et al. 2015): each point is the mean of the four pixels around it, weighted by closeness. Half
-    types are computed in float32 and rounded once; results are the same bit for bit every time, gradients included.
+    R1 through a warped image, as adaptive discriminator augmentation needs it (Karras et al. 2020, "Training Generative
+    Adversarial Networks with Limited Data"), takes a second derivative: torch before 2.12 or so has none, later ones put it
+    together from dozens of operations, here it is one pass. Sampling as in spatial transformers (Jaderberg et al. 2015):
+    each point is the mean of the four pixels around it, weighted by closeness. Half types are computed in float32 and
+    rounded once; results are the same bit for bit every time, gradients included.
 
     Args:
         x: ``[N, C, H, W]`` with at least one pixel; float16, bfloat16, float32 or float64. Contiguous and channels_last run

@@ -18,10 +18,10 @@ class Neighbour(NamedTuple):
     """One of the two pixels beside each point along an axis; all ``[N, points]``.
 
     ``weight`` is its share of the result and ``slope`` that share's derivative in the coordinate of the grid, both 0 where
-    the pixel is not ``inside`` of the image; ``index`` is then 0.
+    the pixel is not ``inside`` of the image; ``pixel``, its number, is then 0.
     """
 
-    index: Tensor
+    pixel: Tensor
     inside: Tensor
     weight: Tensor
     slope: Tensor
@@ -30,7 +30,7 @@ class Neighbour(NamedTuple):
 def reflected(u: Tensor, slope: Tensor, low: float, span: float) -> tuple[Tensor, Tensor]:
     """``u`` thrown back at ``low`` and at ``low + span`` until it lies between them."""
     if span == 0:
-        return torch.zeros_like(u), torch.zeros_like(slope)
+        return u * 0, slope * 0
     distance = torch.where(u < low, low - u, u - low)
     slope = torch.where(u < low, -slope, slope)
     rest = distance - 2 * span * (distance / (2 * span)).floor()
@@ -66,7 +66,7 @@ def neighbours(
         share = torch.where(inside, u * 0 + 1, 0)  # of the coordinate too: its gradient is 0, not missing
         only = Neighbour(torch.where(inside, first, 0).long(), inside, share, torch.zeros_like(share))
         none = torch.zeros_like(inside)
-        return [only, Neighbour(only.index, none, only.slope, only.slope)]
+        return [only, Neighbour(only.pixel, none, only.slope, only.slope)]
     first = u.detach().floor()
     found = []
     for index, weight, bend in ((first, first + 1 - u, -slope), (first + 1, u - first, slope)):
@@ -96,7 +96,7 @@ class Places:
         for row in self.rows:
             for column in self.columns:
                 factor = (column.slope if across else column.weight) * (row.slope if down else row.weight)
-                at = row.index * self.size[1] + column.index
+                at = row.pixel * self.size[1] + column.pixel
                 found.append((at[:, None], (row.inside & column.inside)[:, None], factor[:, None]))
         return found
 

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+
+from benchmarks.harness import OpBenchmark
+from benchmarks.measures import MEASURES, Call, Tensors
+from benchmarks.sides import Side, SideUnavailable
+from fastgan.testing.grid_sample import GRID_SAMPLE
+
+
+def _prepare(measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call:
+    call = MEASURES[measure](F.grid_sample, tensors, {"align_corners": False, **options})
+    try:
+        call()
+    except RuntimeError as error:  # half types on the CPU, and second derivatives before torch 2.12 or so
+        raise SideUnavailable(f"F.grid_sample: {str(error).strip().splitlines()[0]}") from error
+    return call
+
+
+class TestGridSample(OpBenchmark):
+    spec = GRID_SAMPLE
+    eager = "gather"  # the reference, for torch has its own kernels
+    others = (Side("torch", _prepare),)

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fastgan import ops
+from fastgan.testing import evaluate
+from fastgan.testing.grid_sample import GRID_SAMPLE, random_grid, rotated_grid
+from fastgan.testing.layouts import channels_last
+from tests.emulation.build import build_emulation
+from tests.emulation.control import Emulator
+from tests.ops.conftest import load_emulated
+from tests.ops.contract import OpContract
+
+PADDING = ("zeros", "border", "reflection")
+NAN, INFINITY = float("nan"), float("inf")
+
+
+class TestGridSample(OpContract):
+    spec = GRID_SAMPLE
+
+    def batched(self, tensors):
+        return [0, 1]
+
+
+# ------------------------------------------------------------------------------------------- against torch's own
+
+
+def test_second_derivatives_are_torchs_where_it_has_them(backend, device):
+    """Older ones raise, which is why this op exists: R1 of augmented images needs them."""
+    x = torch.randn(2, 3, 4, 4).double().to(device)
+    grid = random_grid(2, (3, 3), (4, 4)).to(device)
+    found = evaluate(ops.grid_sample, [x, grid], {"backend": backend}, order=2)
+    assert found["ddy"].abs().max() > 0 and found["dd1"].abs().max() > 0
+    try:
+        expected = evaluate(F.grid_sample, [x, grid], {"align_corners": False}, order=2)
+    except RuntimeError as error:
+        assert "grid_sampler_2d_backward is not implemented" in str(error)
+    else:
+        assert all(torch.allclose(found[k], expected[k], rtol=1e-12, atol=1e-12) for k in expected)
+
+
+@pytest.mark.parametrize("padding_mode", PADDING)
+@pytest.mark.parametrize("align_corners", [False, True], ids=["edges", "corners"])
+def test_values_and_first_derivatives_are_torchs(backend, device, align_corners, padding_mode):
+    generator = torch.Generator().manual_seed(0)
+    for mode in ("bilinear", "nearest"):
+        options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+        x = torch.randn(2, 3, 5, 7, generator=generator).double().to(device)
+        grid = torch.randn(2, 6, 4, 2, generator=generator).double().mul(1.5).to(device)
+        found = evaluate(ops.grid_sample, [x, grid], {**options, "backend": backend}, order=1)
+        expected = evaluate(F.grid_sample, [x, grid], options, order=1)
+        assert all(torch.allclose(found[k], v, rtol=1e-12, atol=1e-12) for k, v in expected.items()), options
+
+
+# ------------------------------------------------------------------------------------------------ what is defined
+
+
+@pytest.mark.parametrize("padding_mode", PADDING)
+def test_coordinates_that_are_not_finite(backend, device, padding_mode):
+    x = torch.arange(1.0, 7).view(1, 1, 2, 3).to(device)
+    places = [NAN, -0.5, -0.5, NAN, INFINITY, -0.5, -INFINITY, -0.5, 0, INFINITY, 1e30, 0, NAN, NAN]
+    grid = torch.tensor(places, device=device).view(1, 1, 7, 2)
+    expected = {
+        "zeros": [0.0] * 7,
+        "border": [1.0, 1.25, 3.0, 1.0, 5.0, 4.5, 1.0],
+        "reflection": [1.0, 1.25, 1.0, 1.0, 2.0, None, 1.0],  # 1e30 has no place within one pixel
+    }[padding_mode]
+    found = evaluate(ops.grid_sample, [x, grid], {"padding_mode": padding_mode, "backend": backend}, order=2)
+    for have, want in zip(found["y"].flatten().tolist(), expected):
+        assert (1 <= have <= 6) if want is None else have == pytest.approx(want, abs=1e-6)
+    assert all(bool(t.isfinite().all()) for t in found.values() if t is not None)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_pixels_beyond_the_image_are_not_multiplied(backend, device, mode):
+    """An infinite first pixel stays out of points that it has no part in, and their gradients out of it."""
+    x = torch.zeros(1, 1, 2, 2, device=device)
+    x[0, 0, 0, 0] = INFINITY
+    grid = torch.tensor([[-2.0, -2.0], [0.75, 0.75], [-0.5, -0.25]], device=device).view(1, 1, 3, 2)
+    found = ops.grid_sample(x, grid, mode=mode, backend=backend)
+    assert found.flatten().tolist() == [0.0, 0.0, INFINITY]
+
+
+@pytest.mark.parametrize("bad", [NAN, INFINITY], ids=["nan", "infinity"])
+def test_a_gradient_that_is_not_finite_is_not_hidden(backend, device, bad):
+    """Nor does it get into other images; that it may fill its own, the GPU's kernels in fixed point make it do."""
+    x = torch.zeros(3, 2, 4, 4, device=device, requires_grad=True)
+    grid = torch.zeros(3, 2, 2, 2, device=device)
+    grid[:, 0, 0] = 5.0  # beyond the image: what comes in there reaches no pixel
+    dy = torch.ones(3, 2, 2, 2, device=device)
+    dy[1, 1, 1, 0] = dy[2, 0, 0, 0] = bad
+    (dx,) = torch.autograd.grad(ops.grid_sample(x, grid, backend=backend), x, dy)
+    assert not bool(dx[1, 1, 1:3, 1:3].isfinite().any())
+    assert bool(dx[[0, 2]].isfinite().all()) and dx[0, 0, 1, 1] == 0.75
+
+
+def test_small_gradients_beside_large_ones_keep_their_digits(backend, device):
+    """In fixed point the unit goes by the largest: a millionth of it keeps twenty binary digits."""
+    dy = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    dy[:, :, :5] *= 1e-6
+    grid = rotated_grid(1, (8, 8), 0.0, 1.0)
+
+    def dx_of(dy: torch.Tensor, backend: str) -> torch.Tensor:
+        x = torch.zeros_like(dy, requires_grad=True)
+        y = ops.grid_sample(x, grid.to(dy), backend=backend)
+        return torch.autograd.grad(y, x, dy)[0].double().cpu()
+
+    found = dx_of(dy.to(device), backend)
+    expected, size = dx_of(dy.double(), "reference"), dx_of(dy.double().abs(), "reference")
+    assert bool(((found - expected).abs() <= 4e-6 * size).all())
+    assert size[0, 0, 1].max() < 1e-5 < size[0, 0, 5].min()
+
+
+@pytest.mark.parametrize("wanted,kept", [("x", "g"), ("g", "gx"), ("xg", "gx")])
+def test_only_a_gradient_of_the_grid_takes_the_image(backend, device, wanted, kept):
+    if backend == "reference":
+        pytest.skip("plain PyTorch saves what its own operations need")
+    x, grid = torch.randn(2, 3, 4, 4, device=device), torch.zeros(2, 3, 3, 2, device=device)
+    given = {"x": x.requires_grad_("x" in wanted), "g": grid.requires_grad_("g" in wanted)}
+    saved: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+        ops.grid_sample(x, grid, backend=backend)
+    assert sorted(saved) == sorted(given[name].data_ptr() for name in kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+def test_half_types_take_a_grid_in_float32(backend, device, dtype):
+    """As exact as that: a grid in bfloat16 is off by pixels here."""
+    x = torch.arange(1000.0, device=device).view(1, 1, 1, 1000).expand(1, 1, 2, 1000)
+    grid = torch.stack(
+        [torch.linspace(-0.99, 0.99, 7, device=device), torch.zeros(7, device=device)], -1
+    ).view(1, 1, 7, 2)
+    exact = ops.grid_sample(x, grid, backend="reference")
+    found = ops.grid_sample(x.to(dtype), grid.requires_grad_(), backend=backend)
+    assert found.dtype == dtype
+    assert torch.allclose(found.float(), exact, rtol=2 * torch.finfo(dtype).eps)
+    assert torch.autograd.grad(found.sum(), grid)[0].dtype == torch.float32
+
+
+# ------------------------------------------------------------------------------------------------ the same bits
+
+
+def _derivatives(backend: str, layout, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = layout(torch.randn(2, 37, 9, 8, generator=generator).to(dtype))
+    grid = random_grid(2, (30, 31), (9, 8)).to(dtype)
+    return list(evaluate(ops.grid_sample, [x, grid], {"backend": backend}, order=2).values())
+
+
+@pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"])
+def test_thread_count_does_not_change_a_bit(layout):
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(_derivatives("cpu", layout))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
+
+
+@pytest.mark.skipif(ops._library.triton_interpreter(), reason="about the CUDA kernels")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_order_of_threads_does_not_change_a_bit(dtype):
+    """Hundreds of points add to each pixel, in whole numbers of a unit."""
+    load_emulated()
+    emulator = Emulator(build_emulation("none") / "_ops_emulated.so")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 2, 3, 4, generator=generator).to(dtype)
+    grid = random_grid(1, (40, 30), (3, 4)).to(dtype)
+    results = []
+    for order in range(4):
+        with emulator.options(order=order):
+            results.append(evaluate(ops.grid_sample, [x, grid], {"backend": "emulated"}, order=2))
+    assert all(torch.equal(results[0][k], later[k]) for later in results[1:] for k in results[0])
+
+
+# --------------------------------------------------------------------------------------------- ahead of time
+
+
+@pytest.mark.skipif(ops._library.triton_interpreter(), reason="the interpreter compiles nothing")
+@pytest.mark.parametrize("dtype,capability", [(torch.bfloat16, 90), (torch.float64, 100)])
+def test_every_kernel_compiles_ahead_of_time(dtype, capability, tmp_path):
+    """No spills, and no atomics but of integers."""
+    from fastgan.ops.grid_sample import triton as kernels
+    from tests.ops import triton_target
+
+    x = torch.empty(2, 3, 64, 64, dtype=dtype)
+    settings = ([64, 64], "bilinear", "reflection", False)
+    grid = torch.empty(2, 64, 64, 2, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
+    with triton_target.launches(capability) as launched:
+        kernels.grid_sample(x, grid, *settings[1:])
+        kernels.grid_sample_backward(x, x, grid, *settings, True, True)
+        kernels.grid_sample_double_backward(x, grid, x, x, grid, *settings, True, True, True)
+        # sizes of 1 are constants to the compiler
+        kernels.grid_sample(torch.empty(1, 1, 1, 1, dtype=dtype), grid[:1, :1, :1], *settings[1:])
+    both = ["points_kernel", "bound_kernel", "add_kernel"]
+    assert [kernel.name for kernel in launched] == ["points_kernel", *both, *both, "points_kernel"]
+    for compiled in launched:
+        triton_target.check(compiled, capability, tmp_path)
+        assert not re.search(r"(atom|red)\.\S*\.b?f\d", compiled.asm["ptx"])
+
+
+def test_launches_refuse_what_their_numbers_cannot_hold():
+    from fastgan.ops.grid_sample import triton as kernels
+
+    huge, grid = torch.empty(2**24, 1, 2, 2, device="meta"), torch.empty(2**24, 2**8, 2**8, 2, device="meta")
+    with pytest.raises(ValueError, match=r"grid_sample.*\[16777216, 1, 2, 2\].*too large"):
+        kernels.grid_sample(huge, grid, "bilinear", "zeros", False)
