@@ -22,7 +22,7 @@ if INTERPRETING:
 
     triton_interpreter.apply()
 # Where torch convolves on a GPU, cuDNN would round float32 to TF32 and add up in any order unless told otherwise.
-torch.backends.cudnn.conv.fp32_precision = "ieee"
+torch.backends.cudnn.allow_tf32 = False  # the flag that torch.export reads; it raises where conv alone was set
 torch.backends.cudnn.deterministic = True
 GPU_BACKENDS = ["cuda", "triton"] if torch.cuda.is_available() and not INTERPRETING else []
 

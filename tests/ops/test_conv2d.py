@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -22,7 +19,6 @@ TOLERANCE = 1e-5
 
 class TestContract(OpContract):
     spec = CONV2D
-    test_lower_instruction_sets_that_this_cpu_runs = None  # see the end of this file
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
@@ -230,16 +226,3 @@ def test_conv_transpose2d_is_the_adjoint(backend, device):
                 found = evaluate(ops.conv_transpose2d, [x.float(), w.float()], options, order=2)
             expected = evaluate(F.conv_transpose2d, [x, w], options, order=2)
             assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", ["baseline", "avx2"])
-def test_random_arguments_on_a_lower_instruction_set(level):
-    levels = ["baseline", "avx2", "avx512"]
-    if levels.index(level) >= levels.index(torch.ops.fastgan_runtime.cpu_capability()):
-        pytest.skip("the other tests run the best that this CPU has")
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", __file__, "-q", "-k", "random_arguments and not lower", "-p", "no:cacheprovider"],
-        env={**os.environ, "FASTGAN_CPU_LEVEL": level}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0 and "1 passed" in run.stdout, run.stdout[-4000:]

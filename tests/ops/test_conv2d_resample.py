@@ -20,7 +20,6 @@ COMPOSITE = True
 class TestContract(OpContract):
     spec = CONV2D_RESAMPLE
     test_opcheck = None  # nothing is registered, and no kernel is its own
-    test_lower_instruction_sets_that_this_cpu_runs = None
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):

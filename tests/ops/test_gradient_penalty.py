@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch, poisoned_memory
+from fastgan.testing import evaluate, first_mismatch
 from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, INTERPOLATE
 from fastgan.testing.layouts import channels_last
 from fastgan.testing.spec import Sample
-from tests.ops.contract import OpContract, expected_of
+from tests.ops.contract import OpContract
 
 
 class TestInterpolate(OpContract):
@@ -17,20 +19,11 @@ class TestInterpolate(OpContract):
 
 class TestGradNormPenalty(OpContract):
     spec = GRAD_NORM_PENALTY
-    test_lower_instruction_sets_that_this_cpu_runs = None  # TestInterpolate's runs this whole file
 
     def test_values(self, backend, device, sample: Sample, dtype):
         """As everywhere, but that the result, and what is derived in its gradient, is float32 for half types."""
-        (grad,) = sample.tensors(dtype, device)
-
-        def op(grad, **options):
-            return ops.grad_norm_penalty(grad, **options, backend=backend)
-
-        with poisoned_memory():
-            found = evaluate(op, [grad], dict(sample.options), order=2)
-        expected = expected_of(self.spec, sample, [grad.double().cpu()])
-        problem = first_mismatch(found, expected, self.spec.tolerance[dtype])
-        assert problem is None, problem
+        op = partial(ops.grad_norm_penalty, backend=backend)
+        found = self.check_values(op, backend, device, sample, dtype)
         result = torch.float64 if dtype == torch.float64 else torch.float32
         dtypes = {"y": result, "ddy": result, "d0": dtype, "dd0": dtype}
         assert {k: t.dtype for k, t in found.items()} == dtypes

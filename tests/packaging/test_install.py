@@ -24,7 +24,8 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A CPU-only wheel, and what the build said. Without optimisation: that the tests of the ops run."""
+    """A CPU-only wheel, and what the build said. Without optimisation, which the tests of the ops
+    run, and in few units, as most of the time goes into reading torch's headers."""
     folder = tmp_path_factory.mktemp("wheel")
     unoptimised = ROOT / "build" / "test-wheel" / "unoptimised"
     unoptimised.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = run(
         *(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-v", "-w", folder, "."),
         FASTGAN_CUDA="off", FASTGAN_BUILD_DIR=str(ROOT / "build" / "test-wheel"),
-        CMAKE_ARGS=f"-DCMAKE_CXX_COMPILER_LAUNCHER={unoptimised}",
+        CMAKE_ARGS=f"-DCMAKE_CXX_COMPILER_LAUNCHER={unoptimised} -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0",
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return next(folder.glob("*.whl")), done.stdout
