@@ -21,8 +21,9 @@ if INTERPRETING:
     from tests.ops import triton_interpreter
 
     triton_interpreter.apply()
-# Where torch convolves on a GPU, cuDNN would round float32 to TF32 and add up in any order unless told otherwise.
-torch.backends.cudnn.allow_tf32 = False  # the flag that torch.export reads; it raises where conv alone was set
+# Where torch convolves on a GPU, cuDNN would round float32 to TF32 and add up in any order unless told otherwise. Told by
+# the flag that torch.export reads, which raises where conv alone was set.
+torch.backends.cudnn.allow_tf32 = False
 torch.backends.cudnn.deterministic = True
 GPU_BACKENDS = ["cuda", "triton"] if torch.cuda.is_available() and not INTERPRETING else []
 
