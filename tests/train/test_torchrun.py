@@ -50,13 +50,13 @@ def newest(out):
 @pytest.mark.slow
 def test_a_killed_process_starts_all_again_and_the_second_time_ends_the_run(tmp_path):
     out = tmp_path / "run"
-    process = torchrun(*TRAIN, "--out", out, "--checkpoint-every", 1600, options=["--max-restarts", "1"])
+    process = torchrun(*TRAIN, "--out", out, "--checkpoint-every", 320, options=["--max-restarts", "1"])
     wait_for(lambda: newest(out), process)
     first = worker(process.pid, 1)
     reached = newest(out)
     os.kill(first, signal.SIGKILL)
     second = wait_for(lambda: worker(process.pid, 1, but=first), process)
-    wait_for(lambda: newest(out) > reached + 1600, process)
+    wait_for(lambda: newest(out) > reached + 320, process)
     os.kill(second, signal.SIGKILL)
     killed_at = time.monotonic()
     said, err = process.communicate(timeout=60)
