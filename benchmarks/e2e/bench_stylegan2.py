@@ -26,6 +26,7 @@ SIZES: dict[int, dict[str, int]] = {
     64: {"batch": 8, "channel_base": 8192, "channel_max": 256},
     256: {"batch": 2, "channel_base": 16384, "channel_max": 512},
 }
+ROUNDS = {64: 7, 256: 3}  # at the least; a round of 256 takes half a minute on two cores
 # Of a gradient's largest value: where rounding tips an activation's slope, a pixel's share of a bias changes.
 TOLERANCE = 2e-2
 OF_IMAGES = 1e-3
@@ -84,8 +85,9 @@ def test_step(benchmark: Any, run: Run, resolution: int, step: str) -> None:
 
     convolution, flops = one_convolution(run)
     settings = shortened(run, 1)
+    least = min(settings.least_rounds, ROUNDS[resolution])
     interleaved = Interleaved({CONVOLUTION: convolution, **calls}, run.clock)
-    rounds = rounds_for(interleaved.warm_up(rounds=2), budget=settings.budget, least=settings.least_rounds)
+    rounds = rounds_for(interleaved.warm_up(rounds=1), budget=settings.budget, least=least)
     repeat_in(benchmark)(interleaved.round, rounds)
     timings = interleaved.timings()
     needed, rate = flops_of(step, game), flops / timings[CONVOLUTION].median
