@@ -158,7 +158,7 @@ class Recipe(ABC):
     ema: float = 0.0
     """Decay per step of the moving average of G's weights, which samples come from; 0 for none."""
     ema_kimg: float = 0.0
-    """Half-life of that average in thousands of images, instead of --ema; a twentieth of the images shown at most."""
+    """Half-life of that average in thousands of images, a twentieth of those shown at most; --ema goes before it."""
     mirror: bool = False
     """Show every image as it is and mirrored, left for right."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
@@ -175,10 +175,11 @@ class Recipe(ABC):
         self._require("images", self.images >= 1, "at least 1")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require("ema_kimg", 0 <= self.ema_kimg < float("inf"), "at least 0")
-        if self.ema and self.ema_kimg:
+        usual = next(f.default for f in fields(self) if f.name == "ema_kimg")
+        if self.ema and self.ema_kimg not in (0, usual):
             raise RecipeError(
                 f"--ema and --ema-kimg are two ways to say one thing, but both came ({self.ema}, {self.ema_kimg}): "
-                "choose one, and set the other to 0."
+                "choose one."
             )
         precisions = ("fp32", "tf32", "bf16", "fp16")
         self._require("precision", self.precision in precisions, f"one of {', '.join(precisions)}")
@@ -207,10 +208,10 @@ class Recipe(ABC):
         With `ema`, at most (step + 1)/(step + 10); with `ema_kimg`, half after so many images, or after a twentieth
         of those shown (Karras et al. 2020b): the first weights are soon forgotten.
         """
-        if self.ema_kimg:
-            half_life: float = min(self.ema_kimg * 1000, nimg * EMA_RAMPUP)
-            return float(0.5 ** (images / half_life))
-        return min(self.ema, (step + 1) / (step + 10))
+        if self.ema:
+            return min(self.ema, (step + 1) / (step + 10))
+        half_life = min(self.ema_kimg * 1000, nimg * EMA_RAMPUP)
+        return float(0.5 ** (images / half_life))
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Recipe:

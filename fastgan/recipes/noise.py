@@ -131,7 +131,8 @@ class NoiseToImage(Recipe):
         of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
         if self.augment != "ada" and any(getattr(self, name) != usual[name] for name in of_ada):
             raise RecipeError(
-                f"--augment-pipe, --augment-p, --ada-target and --ada-kimg are of --augment ada, but {self.augment} came."
+                "--augment-pipe, --augment-p, --ada-target and --ada-kimg are of ADA, but --augment "
+                f"{self.augment} came: add --augment ada, or leave them out."
             )
 
     @property

@@ -82,7 +82,7 @@ class StyleGAN2(NoiseToImage):
         if self.precision not in ("fp32", "tf32"):
             raise RecipeError(
                 f"{self.name} has its own mixed precision, but --precision {self.precision} came: use "
-                "--num-fp16-res 4, which keeps the small layers in float32."
+                "--num-fp16-res, which keeps the layers of low resolution in float32."
             )
         for setting in (
             "w_dim",
@@ -93,6 +93,11 @@ class StyleGAN2(NoiseToImage):
             "group_size",
         ):
             self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        piece, group = self.batch // self.accumulate, self.group_size
+        self._require(
+            "batch", piece <= group or piece % group == 0,
+            f"such that the images computed at once are a multiple of --group-size, {group}, or fewer",
+        )  # fmt: skip
         self._require("channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8")
         for setting in ("style_mixing", "w_avg_beta", "path_length_decay"):
             self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
@@ -106,6 +111,12 @@ class StyleGAN2(NoiseToImage):
                 f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
                 f"{images.resolution} came: choose one with --resolution."
             )
+        most = RESOLUTIONS.index(images.resolution) + 1
+        self._require(
+            "num_fp16_res",
+            self.num_fp16_res <= most,
+            f"at most {most} at {images.resolution}×{images.resolution}",
+        )
         if self.conditional and images.num_classes < 2:
             raise RecipeError(
                 "--conditional needs labels, but the data set has none: put the images of each class in a folder "

@@ -70,6 +70,14 @@ def test_r1_alone_generates_no_images():
     assert len(calls) == 3  # for D, for G, for the path length
 
 
+def test_the_average_of_g():
+    """A half-life of 10,000 images, of a twentieth of those shown before; a decay per step goes before it."""
+    assert small().ema_decay(0, nimg=4000, images=100) == pytest.approx(0.5 ** (100 / 200))
+    assert small().ema_decay(0, nimg=10**6, images=100) == pytest.approx(0.5 ** (100 / 10_000))
+    assert small(ema=0.9).ema_decay(10**6, nimg=10**6, images=100) == 0.9
+    assert small(ema_kimg=0.0).averages == () and small().averages == ("G",)
+
+
 def test_the_weights_of_the_penalties():
     assert small().weight_of_penalty(torch.zeros(1, 3, 1024, 1024)) == 10
     assert small().weight_of_penalty(torch.zeros(1, 3, 32, 32)) == pytest.approx(10 / 1024)
@@ -171,14 +179,18 @@ def test_samples_are_the_same_however_many_are_asked_for():
     [
         (
             {"precision": "bf16"},
-            "has its own mixed precision, but --precision bf16 came: use --num-fp16-res 4",
+            "has its own mixed precision, but --precision bf16 came: use --num-fp16-res",
         ),
         ({"style_mixing": 1.5}, "--style-mixing must be at least 0 and at most 1, but 1.5 came"),
         ({"path_length_weight": -1.0}, "--path-length-weight must be at least 0, but -1.0 came"),
         ({"path_length_every": 0}, "--path-length-every must be at least 1, but 0 came"),
-        ({"ema": 0.9}, "--ema and --ema-kimg are two ways to say one thing"),
+        ({"ema": 0.9, "ema_kimg": 5.0}, r"two ways to say one thing, but both came \(0.9, 5.0\): choose one"),
+        (
+            {"batch": 7},
+            "--batch must be such that the images computed at once are a multiple of --group-size, 4",
+        ),
         ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
-        ({"augment_p": 0.5}, "are of --augment ada, but none came"),
+        ({"augment_p": 0.5}, "but --augment none came: add --augment ada, or leave them out"),
         ({"augment": "ada", "augment_p": 1.5}, "--augment-p must be at least 0 and at most 1, but 1.5 came"),
         ({"augment": "ada", "ada_target": 1.0}, "--ada-target must be between 0 and 1, but 1.0 came"),
     ],
@@ -191,6 +203,7 @@ def test_settings_that_cannot_be(settings, said):
 @pytest.mark.parametrize(
     ("settings", "images", "said"),
     [
+        ({"num_fp16_res": 4}, ImageSpec(3, 16), "--num-fp16-res must be at most 2 at 16×16, but 4 came"),
         ({}, ImageSpec(3, 24), "needs a resolution that is one of 8, 16, .*1024, but 24 came"),
         ({"conditional": True}, ImageSpec(3, 8), "--conditional needs labels, but the data set has none"),
         (
