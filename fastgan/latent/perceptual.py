@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastgan.latent.errors import LatentError
+from fastgan.metrics.networks import load_embedded
 
 WEIGHTS = Path(__file__).with_name("perceptual.safetensors")
 """The shipped weights, float16; ``python -m fastgan.latent.train_perceptual`` makes them."""
@@ -106,27 +106,11 @@ def load_perceptual_network(path: Path = WEIGHTS, *, sha256: str | None = SHA256
     Raises:
         LatentError: the file is missing, unreadable or not the expected one.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LatentError(
-            f"The perceptual network {str(path)!r} can't be read ({error.strerror or error}): reinstall fastgan "
-            f"or run python -m fastgan.latent.train_perceptual."
-        ) from error
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise LatentError(
-            f"The perceptual network {str(path)!r} isn't the file that fastgan ships (its SHA-256 differs): "
-            f"reinstall fastgan."
-        )
-    model = PerceptualNetwork()
-    try:
-        model.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError) as error:
-        raise LatentError(
-            f"{str(path)!r} doesn't hold the weights of the perceptual network: give a file made by "
-            f"python -m fastgan.latent.train_perceptual."
-        ) from error
-    return model.eval().requires_grad_(False)
+    return load_embedded(
+        PerceptualNetwork(),
+        path,
+        sha256=sha256,
+        what="perceptual network",
+        made_by="python -m fastgan.latent.train_perceptual",
+        error=LatentError,
+    )

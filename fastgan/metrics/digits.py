@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastgan.metrics.errors import MetricError
+from fastgan.metrics.networks import check_images, load_embedded
 
 WEIGHTS = Path(__file__).with_name("digit_classifier.safetensors")
 """The shipped weights, float16; ``python -m fastgan.metrics.train_digit_classifier`` makes them."""
@@ -73,13 +73,7 @@ class DigitClassifier(nn.Module):
         return F.relu(self.hidden(self.body(x).flatten(1)))
 
     def _in_chunks(self, network: Callable[[Tensor], Tensor], images: Tensor, width: int) -> Tensor:
-        if not images.is_floating_point():
-            raise TypeError(
-                f"images must be floating-point in [-1, 1], got {images.dtype}; "
-                f"fastgan.data.to_float converts uint8"
-            )
-        if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
-            raise ValueError(f"images must be [N, 1 or 3, H, W], got {list(images.shape)}")
+        check_images(images)
         if len(images) == 0:
             return torch.empty(0, width, device=self.head.weight.device)
         was_training = self.training
@@ -112,27 +106,11 @@ def load_digit_classifier(path: Path = WEIGHTS, *, sha256: str | None = SHA256) 
     Raises:
         MetricError: the file is missing, unreadable or not the expected one.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise MetricError(
-            f"The digit classifier {str(path)!r} can't be read ({error.strerror or error}): reinstall "
-            f"fastgan or run python -m fastgan.metrics.train_digit_classifier."
-        ) from error
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise MetricError(
-            f"The digit classifier {str(path)!r} isn't the file that fastgan ships (its SHA-256 differs): "
-            f"reinstall fastgan."
-        )
-    model = DigitClassifier()
-    try:
-        model.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError) as error:
-        raise MetricError(
-            f"{str(path)!r} doesn't hold the weights of a digit classifier: give a file made by "
-            f"python -m fastgan.metrics.train_digit_classifier."
-        ) from error
-    return model.eval().requires_grad_(False)
+    return load_embedded(
+        DigitClassifier(),
+        path,
+        sha256=sha256,
+        what="digit classifier",
+        made_by="python -m fastgan.metrics.train_digit_classifier",
+        error=MetricError,
+    )

@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastgan.data import to_float, to_uint8
 from fastgan.metrics.errors import MetricError
+from fastgan.metrics.networks import check_images
 
 RESOLUTION = 128
 NUM_FEATURES = 1280
@@ -56,13 +57,7 @@ class MobileNetV2(nn.Module):
             TypeError: ``images`` isn't floating-point.
             ValueError: wrong shape.
         """
-        if not images.is_floating_point():
-            raise TypeError(
-                f"images must be floating-point in [-1, 1], got {images.dtype}; "
-                f"fastgan.data.to_float converts uint8"
-            )
-        if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
-            raise ValueError(f"images must be [N, 1 or 3, H, W], got {list(images.shape)}")
+        check_images(images)
         if len(images) == 0:
             return torch.empty(0, NUM_FEATURES, device=self.mean.device)
         parts = [self.body(self._prepare(part)).mean(dim=(2, 3)) for part in images.split(_CHUNK)]

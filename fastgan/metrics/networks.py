@@ -1,0 +1,57 @@
+"""What networks that look at images share: the images they take, and weights that are files of the package."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from fastgan.errors import FastganError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def check_images(images: Tensor) -> None:
+    """Raises TypeError or ValueError for what isn't floating-point ``[N, 1 or 3, H, W]``."""
+    if not images.is_floating_point():
+        raise TypeError(
+            f"images must be floating-point in [-1, 1], got {images.dtype}; fastgan.data.to_float converts uint8"
+        )
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
+        raise ValueError(f"images must be [N, 1 or 3, H, W], got {list(images.shape)}")
+
+
+def load_embedded(
+    network: Network, path: Path, *, sha256: str | None, what: str, made_by: str, error: type[FastganError]
+) -> Network:
+    """The network with the weights of a .safetensors file of the package: in eval mode, frozen.
+
+    Args:
+        sha256: what the file must hash to; None skips the check.
+        what: the network's name, for messages. made_by: the command that trains it.
+
+    Raises:
+        error: the file is missing, unreadable or not the expected one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise error(
+            f"The {what} {str(path)!r} can't be read ({problem.strerror or problem}): reinstall fastgan or run {made_by}."
+        ) from problem
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise error(
+            f"The {what} {str(path)!r} isn't the file that fastgan ships (its SHA-256 differs): reinstall fastgan."
+        )
+    try:
+        network.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError) as problem:
+        raise error(
+            f"{str(path)!r} doesn't hold the weights of the {what}: give a file made by {made_by}."
+        ) from problem
+    return network.eval().requires_grad_(False)
