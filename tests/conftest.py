@@ -17,7 +17,15 @@ if _workers:
         os.environ.pop(name, None)  # a session that a test starts is no worker
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first, so that no worker is left with one at the end."""
+@pytest.hookimpl(trylast=True)  # after pytest-xdist has put the groups into the names
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests first, so that no worker is left with one at the end; and groups that hold."""
     if _workers:
+        if config.getvalue("loadgroup"):
+            loose = [i.nodeid for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+            if loose:
+                raise pytest.UsageError(
+                    f"{loose[0]} has no group: this pytest-xdist doesn't work with pytest {pytest.__version__}; "
+                    "install the versions that pyproject.toml asks for"
+                )
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
