@@ -43,6 +43,8 @@ class NoiseToImage(Recipe):
 
     z_dim: int = 100
     """Length of the noise vector z."""
+    conditional: bool = False
+    """Give the images' labels to G and D, so that a class can be asked for."""
     lr: float = 2e-4
     """Adam's learning rate for G, and for D unless --d-lr is given."""
     d_lr: float | None = None
@@ -134,6 +136,17 @@ class NoiseToImage(Recipe):
                 "--augment-pipe, --augment-p, --ada-target and --ada-kimg are of ADA, but --augment "
                 f"{self.augment} came: add --augment ada, or leave them out."
             )
+
+    def check_images(self, images: ImageSpec) -> None:
+        if self.conditional and images.num_classes < 2:
+            raise RecipeError(
+                "--conditional needs labels, but the data set has none: put the images of each class in a folder "
+                "of its own, or leave it out."
+            )
+
+    def classes(self, images: ImageSpec) -> int:
+        """How many classes the networks are told of, 0 for none."""
+        return images.num_classes if self.conditional else 0
 
     @property
     def adversarial(self) -> AdversarialLoss:
@@ -238,9 +251,13 @@ class NoiseToImage(Recipe):
         return replace(batch, random={**batch.random, "fake": fake})
 
     def generate(self, networks: Networks, batch: Batch) -> Tensor:
-        """G's images, one for each of the batch."""
-        images: Tensor = networks["G"](batch.random["z"])
+        """G's images, one for each of the batch, of its classes."""
+        images: Tensor = networks["G"](batch.random["z"], *self.labels(batch))
         return images
+
+    def labels(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the networks take of the batch's labels beside z and images: `(labels,)` or nothing."""
+        return (batch.labels,) if self.conditional else ()
 
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
         """D's loss on a real and a generated batch, and what it says of them on the mean.
@@ -308,7 +325,7 @@ class NoiseToImage(Recipe):
 
     def logits(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
         """What D says of images."""
-        found: Tensor = networks["D"](images)
+        found: Tensor = networks["D"](images, *self.labels(batch))
         return found
 
     def judge(self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake") -> Tensor:
@@ -320,6 +337,16 @@ class NoiseToImage(Recipe):
 
     def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
         # One draw per image: the n-th image is the same however many are asked for.
-        z = torch.stack([torch.randn(self.z_dim, generator=generator) for _ in range(count)])
-        images: Tensor = networks["G"](z.to(next(networks["G"].parameters()).device))
+        rows, classes = [], []
+        for _ in range(count):
+            rows.append(torch.randn(self.z_dim, generator=generator))
+            if self.conditional:
+                classes.append(torch.randint(int(networks["G"].c_dim), (), generator=generator))
+        device = next(networks["G"].parameters()).device
+        labels = (torch.stack(classes).to(device),) if classes else ()
+        return self.images_of(networks, torch.stack(rows).to(device), *labels)
+
+    def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
+        """Samples of z `[N, z_dim]` and, where `conditional`, of classes int64 `[N]`, as they are to be looked at."""
+        images: Tensor = networks["G"](z, *labels)
         return images

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from fastgan.losses import penalties
 from fastgan.networks.stylegan2 import RESOLUTIONS, StyleGAN2Discriminator, StyleGAN2Generator
@@ -74,8 +74,6 @@ class StyleGAN2(NoiseToImage):
     """Images that minibatch stddev compares; 1 for none to compare."""
     num_fp16_res: int = 0
     """How many of the highest resolutions compute in float16, on a GPU; their activations are clamped at 256."""
-    conditional: bool = False
-    """Give the images' labels to G and D."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +104,7 @@ class StyleGAN2(NoiseToImage):
         self._require("num_fp16_res", self.num_fp16_res >= 0, "at least 0")
 
     def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
         if images.resolution not in RESOLUTIONS:
             raise RecipeError(
                 f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
@@ -117,11 +116,6 @@ class StyleGAN2(NoiseToImage):
             self.num_fp16_res <= most,
             f"at most {most} at {images.resolution}×{images.resolution}",
         )
-        if self.conditional and images.num_classes < 2:
-            raise RecipeError(
-                "--conditional needs labels, but the data set has none: put the images of each class in a folder "
-                "of its own, or leave it out."
-            )
         if self.channel_base is not None and self.channel_base < images.resolution:
             raise RecipeError(
                 f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
@@ -129,7 +123,7 @@ class StyleGAN2(NoiseToImage):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         base = self.channel_base or (32768 if images.resolution >= 512 else 16384)
-        c_dim = images.num_classes if self.conditional else 0
+        c_dim = self.classes(images)
         clamp = 256.0 if self.num_fp16_res else None
         networks: dict[str, nn.Module] = {
             "G": StyleGAN2Generator(
@@ -168,28 +162,19 @@ class StyleGAN2(NoiseToImage):
     def styles(self, networks: Networks, batch: Batch, *, update_w_avg: bool = False) -> Tensor:
         """w `[N, num_ws, w_dim]` of the batch's z, mixed (Karras et al. 2019, section 3.1)."""
         g, random, labels = _generator(networks), batch.random, self.labels(batch)
-        ws: Tensor = g.mapping(random["z"], labels, update_w_avg=update_w_avg)
+        ws: Tensor = g.mapping(random["z"], *labels, update_w_avg=update_w_avg)
         if self.style_mixing:
             # the first layer always has its own; the last may be the only one that hasn't
             first = 1 + (random["crossover"] * (ws.shape[1] - 1)).long()
             own = torch.arange(ws.shape[1], device=ws.device) < first[:, None]
-            ws = torch.where(own[..., None], ws, g.mapping(random["z_mixed"], labels))
+            ws = torch.where(own[..., None], ws, g.mapping(random["z_mixed"], *labels))
         return ws
-
-    def labels(self, batch: Batch) -> Tensor | None:
-        """What the networks take of the batch's labels."""
-        return batch.labels if self.conditional else None
 
     def generate(self, networks: Networks, batch: Batch) -> Tensor:
         # D's turn moves the mean of w: it comes with every step, and outside of any graph
         ws = self.styles(networks, batch, update_w_avg=not torch.is_grad_enabled())
         images: Tensor = _generator(networks).synthesis(ws)
         return images
-
-    def logits(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
-        labels = self.labels(batch)
-        found: Tensor = networks["D"](images) if labels is None else networks["D"](images, labels)
-        return found
 
     def path_length_loss(self, networks: Networks, batch: Batch) -> Tensor:
         """The penalty on a part of the batch, times its weight; moves the running mean."""
@@ -213,17 +198,8 @@ class StyleGAN2(NoiseToImage):
             return self.penalty_weight
         return 10.0 * images.shape[2] * images.shape[3] / 1024**2
 
-    def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
-        g = _generator(networks)
-        rows = []
-        classes = []
-        for _ in range(count):  # one draw per image: the n-th image is the same however many are asked for
-            rows.append(torch.randn(self.z_dim, generator=generator))
-            if self.conditional:
-                classes.append(torch.randint(g.c_dim, (), generator=generator))
-        device = next(g.parameters()).device
-        labels = torch.stack(classes).to(device) if classes else None
-        images: Tensor = g(torch.stack(rows).to(device), labels, noise_mode="const")
+    def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
+        images: Tensor = networks["G"](z, *labels, noise_mode="const")
         return images
 
 
