@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from fastgan.ops import grad_norm_penalty, interpolate
 
@@ -182,14 +183,34 @@ def orthogonal(parameters: Iterable[Tensor], *, norms: bool = False) -> Tensor:
     for weight in parameters:
         if weight.ndim >= 2:
             rows = weight.flatten(1)
-            products = rows @ rows.T
-            target = torch.ones_like(products.diagonal()) if norms else products.diagonal()
-            penalties.append((products - target.diag_embed()).square().sum())
+            if len(rows) > rows.shape[1]:  # WᵀW and WWᵀ have the same norm, and the other one is small
+                lengths = rows.square().sum(1)
+                norm = (rows.T @ rows).square().sum()
+                penalty = norm - 2 * lengths.sum() + len(rows) if norms else norm - lengths.square().sum()
+            else:
+                products = rows @ rows.T
+                target = torch.ones_like(products.diagonal()) if norms else products.diagonal()
+                penalty = (products - target.diag_embed()).square().sum()
+            penalties.append(penalty)
     if not penalties:
         raise ValueError(
             "orthogonal got no parameter of two dimensions or more; pass the weights of a network's layers"
         )
     return torch.stack(penalties).sum()
+
+
+def filters_of(network: nn.Module) -> list[Tensor]:
+    """The weights of a network's layers for `orthogonal`, `[out, ...]` each, with their graph.
+
+    All parameters of two dimensions or more but embeddings, which are tables; those of transposed convolutions, which
+    torch keeps as `[in, out, ...]`, turned round.
+    """
+    tables, turned = (
+        {id(p) for layer in network.modules() if isinstance(layer, kind) for p in layer.parameters()}
+        for kind in (nn.Embedding, _ConvTransposeNd)
+    )
+    weights = (p for p in network.parameters() if p.ndim >= 2 and id(p) not in tables)
+    return [p.transpose(0, 1) if id(p) in turned else p for p in weights]
 
 
 @torch.no_grad()

@@ -77,6 +77,8 @@ class NoiseToImage(Recipe):
     """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
     spectral_norm: bool = False
     """Divide each weight of D by its spectral norm (SNGAN)."""
+    orthogonal: float = 0.0
+    """Weight of the orthogonal regularisation of G's weights but embeddings (BigGAN takes 1e-4); 0 for none."""
     augment: Augmentation = "none"
     """Augmentation of all that D sees, for few images: DiffAugment, or ADA, which finds its own probability p."""
     augment_pipe: Pipe = "bgc"
@@ -110,7 +112,7 @@ class NoiseToImage(Recipe):
             self._require(setting, getattr(self, setting) >= 1, "at least 1")
         self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
         self._check_augmentation()
-        for setting in ("instance_noise", "penalty_weight", "drift", "clip_weights"):
+        for setting in ("instance_noise", "penalty_weight", "drift", "clip_weights", "orthogonal"):
             self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
         try:
             adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
@@ -204,11 +206,25 @@ class NoiseToImage(Recipe):
                 draw=self.draw_for_d,
                 prepare=self.with_fakes,
             ),
-            Player("G", ("G",), self.g_loss, regularizers=self.g_terms(), draw=self.draw_for_g),
+            Player(
+                "G",
+                ("G",),
+                self.g_loss,
+                regularizers=(*self.g_stabilizers(), *self.g_terms()),
+                draw=self.draw_for_g,
+            ),
         )
 
+    def g_stabilizers(self) -> tuple[Regularizer, ...]:
+        """Regularisers of G that are options of every recipe."""
+        return (Regularizer("orthogonal", self.orthogonal_loss),) if self.orthogonal else ()
+
+    def orthogonal_loss(self, networks: Networks, batch: Batch) -> Tensor:
+        """How far G's filters are from right angles, times its weight (Brock et al. 2019, eq. 3)."""
+        return self.orthogonal * penalties.orthogonal(penalties.filters_of(networks["G"]))
+
     def g_terms(self) -> tuple[Regularizer, ...]:
-        """Regularisers of G."""
+        """Regularisers of G of the recipe's own."""
         return ()
 
     def draw_noise(self, draw: Draw) -> dict[str, Tensor]:

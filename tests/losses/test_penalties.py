@@ -13,6 +13,7 @@ from fastgan import ops
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from fastgan.losses.stabilizers import flip_labels, instance_noise
+from fastgan.nn import spectral_norm
 from tests.losses.every_op import Discriminator, Generator
 
 # --------------------------------------------------------------------------------------------------- by hand
@@ -152,6 +153,28 @@ def test_orthogonal_sees_the_angles_between_filters():
             lambda w, norms=norms: penalties.orthogonal([w], norms=norms),
             filters.detach().double().requires_grad_(),
         )
+
+
+@pytest.mark.parametrize("norms", [False, True])
+def test_orthogonal_of_more_filters_than_dimensions(norms):
+    """Computed from the small product there."""
+    filters = torch.randn(7, 3, dtype=torch.float64)
+    products = filters @ filters.T
+    target = torch.eye(7, dtype=torch.float64) if norms else products.diagonal().diag_embed()
+    expected = (products - target).square().sum()
+    torch.testing.assert_close(penalties.orthogonal([filters], norms=norms), expected)
+    assert torch.autograd.gradcheck(
+        lambda w: penalties.orthogonal([w], norms=norms), filters.requires_grad_()
+    )
+
+
+def test_filters_of_turns_transposed_convolutions_and_leaves_tables_out():
+    network = nn.Sequential(
+        nn.Embedding(5, 4), nn.Linear(4, 6), nn.ConvTranspose2d(6, 2, 3), nn.BatchNorm2d(2)
+    )
+    assert [list(weight.shape) for weight in penalties.filters_of(network)] == [[6, 4], [2, 6, 3, 3]]
+    spectral_norm(network[2])
+    assert [list(weight.shape) for weight in penalties.filters_of(network)] == [[6, 4], [2, 6, 3, 3]]
 
 
 def test_clip_weights_in_place():

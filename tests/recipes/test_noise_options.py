@@ -128,6 +128,27 @@ def test_spectral_norm_bounds_every_layer_of_d(recipe):
     assert not any("_u" in name for name in networks["G"].state_dict())
 
 
+def test_orthogonal_regularisation_turns_the_filters_of_g_apart():
+    torch.manual_seed(0)
+    recipe = DCGAN(z_dim=8, ngf=4, ndf=4, orthogonal=1.0)
+    networks = recipe.build_networks(ImageSpec(1, 16))
+    filters = networks["G"].layers[3].weight  # [8, 4, 4, 4], a transposed convolution
+    with torch.no_grad():
+        filters.copy_(0.05 + 0.02 * torch.randn_like(filters))
+    (term,) = recipe.players()[1].regularizers
+
+    def likeness():
+        directions = nn.functional.normalize(filters.detach().transpose(0, 1).flatten(1))
+        return (directions @ directions.T - torch.eye(4)).abs().max()
+
+    assert likeness() > 0.8
+    for _ in range(50):
+        (gradient,) = torch.autograd.grad(term.loss(networks, None), filters)
+        with torch.no_grad():
+            filters -= 0.2 * gradient
+    assert likeness() < 0.1
+
+
 def test_drift_adds_its_share():
     plain, drifting = small(loss="wasserstein"), small(loss="wasserstein", drift=0.5)
     networks, batch = prepared(plain)
@@ -159,6 +180,7 @@ def test_rates_of_their_own_and_the_correction_for_lazy_penalties():
         ({"penalty": "gp"}, "--penalty must be one of none, wgan-gp, .* but gp came"),
         ({"penalty": "r1", "penalty_every": 0}, "--penalty-every must be at least 1"),
         ({"clip_weights": -1.0}, "--clip-weights must be at least 0"),
+        ({"orthogonal": -1.0}, "--orthogonal must be at least 0"),
         ({"loss": "hinge", "real_label": 0.9}, "--real-label and --fake-label don't fit --loss hinge"),
         ({"precision": "int8"}, "--precision must be one of fp32, tf32, bf16, fp16, but int8 came"),
         ({"accumulate": 0}, "--accumulate must be at least 1, but 0 came"),
