@@ -1,24 +1,40 @@
 """Layers over :mod:`fastgan.ops`, to import into any project. They hold parameters and no maths of their own."""
 
+from fastgan.nn.adaptive_norm import SPADE, AdaIN, ConditionalBatchNorm2d
 from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
+from fastgan.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
+from fastgan.nn.image_pool import ImagePool
+from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
 from fastgan.nn.noise import NoiseInjection
+from fastgan.nn.pixel_norm import PixelNorm, pixel_norm
 from fastgan.nn.resample import Blur, Downsample2d, Upsample2d
 from fastgan.nn.spectral_norm import remove_spectral_norm, spectral_norm
 from fastgan.nn.sync_batch_norm import sync_batch_norm
+from fastgan.nn.weight_history import WeightHistory
 
 __all__ = [
+    "SPADE",
+    "AdaIN",
     "BiasAct",
     "Blur",
+    "ConditionalBatchNorm2d",
     "Conv2d",
     "Downsample2d",
     "EqualConv2d",
     "EqualLinear",
+    "MinibatchStddev",
+    "ImagePool",
+    "MinibatchDiscrimination",
     "ModulatedConv2d",
     "NoiseInjection",
+    "PixelNorm",
     "Upsample2d",
+    "WeightHistory",
+    "minibatch_stddev",
+    "pixel_norm",
     "remove_spectral_norm",
     "spectral_norm",
     "sync_batch_norm",

@@ -25,6 +25,17 @@ def _(x: Tensor) -> Tensor:
 all_reduce_sum.register_autograd(lambda ctx, grad: all_reduce_sum(grad))
 
 
+def batch_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance `[C]` of `x[N, C, *]` over the positions of all samples of all ranks, and over how many
+    values they are, in float32 or, for float64, float64; differentiable to any order."""
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    over = [d for d in range(x.ndim) if d != 1]
+    count = all_reduce_sum(torch.full((), x.numel() // x.shape[1], dtype=wide.dtype, device=x.device))
+    mean = all_reduce_sum(wide.sum(over)) / count
+    centred = wide - mean.view([-1 if d == 1 else 1 for d in range(x.ndim)])
+    return mean, all_reduce_sum(centred.square().sum(over)) / count, count
+
+
 class _SyncBatchNorm(nn.Module):
     """What the classes below add to torch's, whose parameters, buffers and state dict they keep."""
 
@@ -32,14 +43,10 @@ class _SyncBatchNorm(nn.Module):
         self._check_input_dim(x)
         if not (self.training or self.running_mean is None) or not dist.is_initialized():
             return super().forward(x)
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        over = [d for d in range(x.ndim) if d != 1]
-        shape = [-1 if d == 1 else 1 for d in range(x.ndim)]
-        count = all_reduce_sum(torch.full((), x.numel() // x.shape[1], dtype=wide.dtype, device=x.device))
-        mean = all_reduce_sum(wide.sum(over)) / count
-        centred = wide - mean.view(shape)
-        variance = all_reduce_sum(centred.square().sum(over)) / count
+        mean, variance, count = batch_moments(x)
         self._keep(mean.detach(), variance.detach() * count / (count - 1))
+        shape = [-1 if d == 1 else 1 for d in range(x.ndim)]
+        centred = x.to(mean.dtype) - mean.view(shape)
         y = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             y = y * self.weight.view(shape) + self.bias.view(shape)
@@ -62,7 +69,8 @@ class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d` whose batch is that of all ranks; see `sync_batch_norm`."""
 
 
-_SYNCED: dict[type[nn.Module], type[nn.Module]] = {
+#: Each layer and the one that it becomes; layers of other files enter themselves.
+SYNCED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: SyncBatchNorm1d,
     nn.BatchNorm2d: SyncBatchNorm2d,
 }
@@ -79,6 +87,6 @@ def sync_batch_norm(network: nn.Module) -> nn.Module:
         `network` itself. Without a process group its layers are torch's; with one, all ranks run it alike.
     """
     for module in network.modules():
-        if type(module) in _SYNCED:
-            module.__class__ = _SYNCED[type(module)]
+        if type(module) in SYNCED:
+            module.__class__ = SYNCED[type(module)]
     return network

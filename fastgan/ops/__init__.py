@@ -5,6 +5,7 @@
 """
 
 from fastgan.ops._library import BackendStatus, BackendUnavailable, backends, use_backend
+from fastgan.ops.adaptive_norm import adaptive_norm, adaptive_norm_with_stats
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
@@ -18,6 +19,8 @@ from fastgan.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2
 __all__ = [
     "BackendStatus",
     "BackendUnavailable",
+    "adaptive_norm",
+    "adaptive_norm_with_stats",
     "backends",
     "bias_act",
     "conv2d",

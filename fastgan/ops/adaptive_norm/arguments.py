@@ -1,0 +1,65 @@
+"""Checks of what adaptive_norm is called with."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from fastgan.ops._checks import DTYPES, check_input, fitting_parameter, kind, under_autocast
+from fastgan.ops.bias_act.reference import accumulate_dtype
+
+OVER = ("sample", "batch")
+
+
+def check_image(x: Tensor) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless ``x`` is ``[N, C, *]`` of a dtype that the op takes."""
+    check_input(x)
+    if x.ndim < 2:
+        raise ValueError(f"x must have shape [N, C, *], got {list(x.shape)}")
+
+
+def check_setting(over: str, eps: float) -> None:
+    """Raises :class:`TypeError` or :class:`ValueError` unless ``over`` and ``eps`` are ones that the op has."""
+    if over not in OVER:
+        raise ValueError(f"over must be 'sample' or 'batch', got {over!r}")
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
+        raise TypeError(f"eps must be a number, got {kind(eps)}")
+    if not 0 < eps < math.inf:
+        raise ValueError(f"eps must be a finite number above 0, got {eps}")
+
+
+def modulation(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
+    """``scale`` or ``shift`` in the dtype of ``x``: ``[N, C]``, or of the shape of ``x``."""
+    n, c = x.shape[:2]
+    t = fitting_parameter(name, t, x, [c], [n, c], list(x.shape))
+    return t.expand(n, c) if t is not None and t.ndim == 1 else t
+
+
+def statistics(mean: Tensor | None, var: Tensor | None, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Both in the accumulation dtype as ``[N, C]``, or None for both."""
+    if (mean is None) != (var is None):
+        raise ValueError(
+            f"mean and var must be given together, got {'var' if mean is None else 'mean'} alone; give both or neither"
+        )
+    return _statistic("mean", mean, x), _statistic("var", var, x)
+
+
+def _statistic(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
+    if t is None:
+        return None
+    n, c = x.shape[:2]
+    wide = accumulate_dtype(x.dtype)
+    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
+        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+    if t.dtype not in (x.dtype, wide) and not under_autocast(x):
+        raise TypeError(
+            f"{name} must have the dtype {wide} for x of {x.dtype}, got {t.dtype}; convert it with {name}.to({wide})"
+        )
+    if list(t.shape) not in ([c], [n, c]):
+        raise ValueError(
+            f"{name} must have shape {[c]} or {[n, c]} for x of shape {list(x.shape)}, got {list(t.shape)}"
+        )
+    if t.device != x.device:
+        raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
+    return t.to(wide).expand(n, c)

@@ -1,0 +1,111 @@
+"""adaptive_norm in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastgan.ops._layout import in_layout_of
+from fastgan.ops.adaptive_norm.coefficients import direction, first, norm_of, second
+from fastgan.ops.bias_act.reference import accumulate_dtype, activation, below_clamp, derivative
+
+
+def per_channel(t: Tensor) -> Tensor:
+    """``[N, C]`` shaped to broadcast over the pixels of ``[N, C, H, W]``."""
+    return t[..., None, None]
+
+
+def sums(t: Tensor) -> Tensor:
+    """Over the pixels: ``[N, C]``."""
+    return t.sum((2, 3))
+
+
+def moments(x: Tensor, over: str) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance in the accumulation dtype: ``[N, C]`` over the pixels of each sample, ``[1, C]`` over the batch."""
+    x = x.to(accumulate_dtype(x.dtype))
+    dims = (0, 2, 3) if over == "batch" else (2, 3)
+    count = max(x.numel() // max(x.shape[1] * (1 if over == "batch" else x.shape[0]), 1), 1)
+    mean = x.sum(dims, keepdim=True) / count
+    var = (x - mean).square().sum(dims, keepdim=True) / count
+    return mean[..., 0, 0], var[..., 0, 0]
+
+
+def adaptive_norm(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None, over: str,
+    eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """``clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift))`` rounded once, mean and variance (``[0]`` where
+    they are given); any order of derivative by autograd."""
+    wide = x.to(accumulate_dtype(x.dtype))
+    if over == "given":
+        assert mean is not None and var is not None
+        found = wide.new_empty(0), wide.new_empty(0)
+    else:
+        mean, var = found = moments(x, over)
+    k = norm_of(x, scale, shift, mean, var, over, eps)
+    v = per_channel(k.p) * (wide - per_channel(k.mean)) + per_channel(k.t)
+    y = (activation(v, act, alpha) * gain).to(x.dtype)
+    if clamp is not None:  # no gradient where |y| reaches the clamp
+        y = torch.where(below_clamp(y, clamp), y, y.detach().clamp(-clamp, clamp))
+    return in_layout_of(x, y), *found
+
+
+# The same derivatives written out: kernels where a namespace has no native one, and the formula of third order.
+
+
+def slopes(
+    v: Tensor, dtype: torch.dtype, act: str, alpha: float, gain: float, clamp: float | None, *, orders: int
+) -> list[Tensor]:
+    """``s_k = gain · act^(k)(v)`` for ``k`` from 1 to ``orders``, zero where the clamp of a result of ``dtype`` is active."""
+    found = [derivative(v, act, alpha, k) * gain for k in range(1, orders + 1)]
+    if clamp is not None:
+        below = below_clamp((activation(v.detach(), act, alpha) * gain).to(dtype), clamp)
+        found = [torch.where(below, s, torch.zeros_like(s)) for s in found]
+    return found
+
+
+def adaptive_norm_backward(
+    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str,
+    eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dshift: bool,
+    need_dstats: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """``dx`` and, empty where not needed, ``dscale``, ``dshift``, ``dmean``, ``dvar``, each ``[N, C]``."""
+    k = norm_of(x, scale, shift, mean, var, over, eps)
+    centred = x.to(mean.dtype) - per_channel(mean)
+    v = per_channel(k.p) * centred + per_channel(k.t)
+    g = dy * slopes(v, dy.dtype, act, alpha, gain, clamp, orders=1)[0]
+    found = first(k, sums(g), sums(g * centred))
+    dx = per_channel(k.p) * g + per_channel(found.shift) + per_channel(found.slope) * centred
+    needs = (need_dscale, need_dshift, need_dstats, need_dstats)
+    return in_layout_of(dy, dx.to(dy.dtype)), *_only(found[:4], needs, dy.dtype)  # type: ignore[return-value]
+
+
+def adaptive_norm_double_backward(
+    ddx: Tensor, ddscale: Tensor | None, ddshift: Tensor | None, ddmean: Tensor | None, ddvar: Tensor | None,
+    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str,
+    eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
+    need_dshift: bool, need_dstats: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """``ddy`` and, empty where not needed, the second derivatives in ``x``, ``scale``, ``shift``, ``mean``, ``var``."""
+    k = norm_of(x, scale, shift, mean, var, over, eps)
+    centred, u = x.to(mean.dtype) - per_channel(mean), ddx.to(mean.dtype)
+    v = per_channel(k.p) * centred + per_channel(k.t)
+    s1, s2 = slopes(v, dy.dtype, act, alpha, gain, clamp, orders=2)
+    along = direction(k, sums(u), sums(u * centred), ddscale, ddshift, ddmean, ddvar)
+    h = per_channel(k.p) * u + per_channel(along.slope) * centred + per_channel(along.shift)
+    g, q = dy * s1, dy * s2 * h
+    found = second(k, along, ddscale, sums(g), sums(g * centred), sums(g * u), sums(q), sums(q * centred))
+    dx = ddx.new_empty(0)
+    if need_dx:
+        dx = per_channel(k.p) * q + per_channel(along.slope) * g + per_channel(found.f_u) * u
+        dx = dx + per_channel(found.f_x) * centred + per_channel(found.f_1)
+        dx = in_layout_of(ddx, dx.to(ddx.dtype))
+    needs = (need_dscale, need_dshift, need_dstats, need_dstats)
+    ddy = in_layout_of(ddx, (s1 * h).to(ddx.dtype))
+    return ddy, dx, *_only(found[:4], needs, ddx.dtype)  # type: ignore[return-value]
+
+
+def _only(found: tuple[Tensor, ...], needs: tuple[bool, ...], dtype: torch.dtype) -> list[Tensor]:
+    """Gradients of scale and shift in ``dtype``, of mean and variance in the accumulation dtype; ``[0]`` where not needed."""
+    dtypes = (dtype, dtype, accumulate_dtype(dtype), accumulate_dtype(dtype))
+    return [t.to(d) if need else t.new_empty(0, dtype=d) for t, need, d in zip(found, needs, dtypes)]
