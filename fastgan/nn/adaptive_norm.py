@@ -15,7 +15,7 @@ from fastgan.ops._activations import activation_options
 
 
 class _BatchNorm(nn.Module):
-    """Normalises over the batch in training and by running averages in evaluation; buffers as torch's batch norm has them."""
+    """Normalises over the batch in training, by running averages in evaluation; buffers as torch's batch norm has them."""
 
     running_mean: Tensor
     running_var: Tensor

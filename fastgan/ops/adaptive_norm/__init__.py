@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._library import choose_backend
-from fastgan.ops.adaptive_norm import reference
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.adaptive_norm import reference, schema  # noqa: F401 - importing schema registers the ops
 from fastgan.ops.adaptive_norm.arguments import check_image, check_setting, modulation, statistics
 from fastgan.ops.bias_act import bias_act
 
@@ -112,7 +112,7 @@ def _run(
     chosen = choose_backend("adaptive_norm", x.device, backend)
     over = over if mean is None else "given"
     image = x if x.ndim == 4 else x[..., None, None] if x.ndim == 2 else x.flatten(2)[..., None]
-    run = reference.adaptive_norm
+    run = reference.adaptive_norm if chosen == "reference" else ops_of(chosen).adaptive_norm
     if any(t is not None and t.ndim > 2 for t in (scale, shift)):
         y, *found = run(image, None, None, mean, var, over, eps, "linear", 0.0, 1.0, None)
         y = _modulated(y.reshape(x.shape), scale, shift)

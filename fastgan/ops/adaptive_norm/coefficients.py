@@ -43,7 +43,8 @@ def norm_of(
     a = torch.ones_like(r) if scale is None else 1 + scale.to(r.dtype)
     t = torch.zeros_like(r) if shift is None else shift.to(r.dtype)
     p, t = (a * r).expand(n, c), t.expand(n, c)
-    return Norm(over, h * w * (n if over == "batch" else 1), mean, r, a, p, t)
+    count = h * w * (n if over == "batch" else 1)
+    return Norm(over, max(count, 1), mean, r, a, p, t)
 
 
 class First(NamedTuple):

@@ -21,7 +21,7 @@ def sums(t: Tensor) -> Tensor:
 
 
 def moments(x: Tensor, over: str) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance in the accumulation dtype: ``[N, C]`` over the pixels of each sample, ``[1, C]`` over the batch."""
+    """Mean and biased variance in the accumulation dtype: ``[N, C]`` over each sample, ``[1, C]`` over the batch."""
     x = x.to(accumulate_dtype(x.dtype))
     dims = (0, 2, 3) if over == "batch" else (2, 3)
     count = max(x.numel() // max(x.shape[1] * (1 if over == "batch" else x.shape[0]), 1), 1)
@@ -56,7 +56,7 @@ def adaptive_norm(
 def slopes(
     v: Tensor, dtype: torch.dtype, act: str, alpha: float, gain: float, clamp: float | None, *, orders: int
 ) -> list[Tensor]:
-    """``s_k = gain · act^(k)(v)`` for ``k`` from 1 to ``orders``, zero where the clamp of a result of ``dtype`` is active."""
+    """``s_k = gain · act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp of a result of ``dtype`` is active."""
     found = [derivative(v, act, alpha, k) * gain for k in range(1, orders + 1)]
     if clamp is not None:
         below = below_clamp((activation(v.detach(), act, alpha) * gain).to(dtype), clamp)
@@ -106,6 +106,6 @@ def adaptive_norm_double_backward(
 
 
 def _only(found: tuple[Tensor, ...], needs: tuple[bool, ...], dtype: torch.dtype) -> list[Tensor]:
-    """Gradients of scale and shift in ``dtype``, of mean and variance in the accumulation dtype; ``[0]`` where not needed."""
+    """Those of scale and shift in ``dtype``, of mean and variance in the accumulation dtype; ``[0]`` where not needed."""
     dtypes = (dtype, dtype, accumulate_dtype(dtype), accumulate_dtype(dtype))
     return [t.to(d) if need else t.new_empty(0, dtype=d) for t, need, d in zip(found, needs, dtypes)]
