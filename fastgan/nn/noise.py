@@ -11,6 +11,7 @@ class NoiseInjection(nn.Module):
 
     Args:
         resolution: height and width of the constant noise, or ``(height, width)``; None for no constant noise.
+        channels: a strength for each channel, as StyleGAN has it; None for one for all, as StyleGAN2.
 
     Shape:
         ``[N, C, H, W]`` → the same.
@@ -20,9 +21,9 @@ class NoiseInjection(nn.Module):
 
     const: Tensor | None
 
-    def __init__(self, resolution: int | Sequence[int] | None = None) -> None:
+    def __init__(self, resolution: int | Sequence[int] | None = None, *, channels: int | None = None) -> None:
         super().__init__()
-        self.strength = nn.Parameter(torch.zeros(()))
+        self.strength = nn.Parameter(torch.zeros(() if channels is None else (channels, 1, 1)))
         size = (resolution, resolution) if isinstance(resolution, int) else resolution
         self.register_buffer("const", None if size is None else torch.randn(tuple(size)))
 
@@ -38,7 +39,7 @@ class NoiseInjection(nn.Module):
                 ``[N, 1, H, W]``.
 
         Returns:
-            ``[N, 1, H, W]`` or ``[1, 1, H, W]``, in the dtype of the strength.
+            ``[N, 1, H, W]`` or ``[1, 1, H, W]``, with ``channels`` in place of 1, in the dtype of the strength.
 
         Raises:
             TypeError: ``noise`` is neither None, ``"const"`` nor a tensor.

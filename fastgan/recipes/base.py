@@ -15,7 +15,7 @@ torch.compile nor the number of processes and micro-batches changes it. Only wha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -239,6 +239,15 @@ class Recipe(ABC):
     @abstractmethod
     def players(self) -> tuple[Player, ...]:
         """The players in the order in which they move."""
+
+    def before_step(
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
+    ) -> Sequence[Batch]:
+        """The step's batches as the players are to see them; called before every step, outside of what is compiled.
+
+        Networks and their averages may be told here of `nimg`, the images shown so far, which is the same on all ranks.
+        """
+        return batches
 
     @abstractmethod
     def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:

@@ -20,6 +20,7 @@ from fastgan.recipes.base import (
     Regularizer,
 )
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
+from fastgan.recipes.styles import draw_mixing, mixed_styles
 
 
 class PathLength(nn.Module):
@@ -153,10 +154,7 @@ class StyleGAN2(NoiseToImage):
         """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
         rows = super().draw_noise(draw)
         if self.style_mixing:
-            rows["z_mixed"] = torch.randn(draw.count, self.z_dim, generator=draw.generator)
-            mixed = torch.rand(draw.count, generator=draw.generator) < self.style_mixing
-            crossover = torch.rand(draw.count, generator=draw.generator)
-            rows["crossover"] = torch.where(mixed, crossover, torch.ones(()))
+            rows |= draw_mixing(draw, self.z_dim, self.style_mixing)
         return rows
 
     def styles(self, networks: Networks, batch: Batch, *, update_w_avg: bool = False) -> Tensor:
@@ -164,10 +162,8 @@ class StyleGAN2(NoiseToImage):
         g, random, labels = _generator(networks), batch.random, self.labels(batch)
         ws: Tensor = g.mapping(random["z"], *labels, update_w_avg=update_w_avg)
         if self.style_mixing:
-            # the first layer always has its own; the last may be the only one that hasn't
-            first = 1 + (random["crossover"] * (ws.shape[1] - 1)).long()
-            own = torch.arange(ws.shape[1], device=ws.device) < first[:, None]
-            ws = torch.where(own[..., None], ws, g.mapping(random["z_mixed"], *labels))
+            others = g.mapping(random["z_mixed"], *labels)
+            ws = mixed_styles(ws, others, random["crossover"], ws.shape[1])
         return ws
 
     def generate(self, networks: Networks, batch: Batch) -> Tensor:

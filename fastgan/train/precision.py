@@ -44,10 +44,10 @@ class Float32(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, **options: Any) -> Tensor:
         with torch.autocast(inputs[0].device.type, enabled=False):
             converted = [x.float() if x.is_floating_point() else x for x in inputs]
-            outputs: Tensor = self.network(*converted)
+            outputs: Tensor = self.network(*converted, **options)
         return outputs
 
 

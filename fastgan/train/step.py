@@ -81,6 +81,7 @@ class TrainStep:
         Raises TooManySkips after ten such updates of a player in a row.
         """
         state = self.state
+        batches = state.recipe.before_step(state.networks, state.ema, state.nimg, batches)
         generator = state.reseed(self.world.rank)
         stats: Stats = {}
         with matmul_precision(state.recipe.precision), self.world.conversation(among_other_work=True):

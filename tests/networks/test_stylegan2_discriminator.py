@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.networks.stylegan2 import StyleGAN2Discriminator, channels_at, minibatch_stddev
+from fastgan.networks.stylegan2 import StyleGAN2Discriminator, channels_at
+from fastgan.nn import minibatch_stddev
 from fastgan.testing.conv2d import winograd_everywhere
 from fastgan.testing.conv2d_calls import ConvolutionCalls
 

@@ -1,9 +1,9 @@
 """StyleGAN2's networks (Karras et al. 2020), with labels and mixed precision as in Karras et al. 2020b."""
 
 from fastgan.networks.stylegan2._sizes import RESOLUTIONS, channels_at
-from fastgan.networks.stylegan2.discriminator import StyleGAN2Discriminator, minibatch_stddev
+from fastgan.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from fastgan.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
-from fastgan.networks.stylegan2.mapping import MappingNetwork
+from fastgan.networks.stylegan2.mapping import MappingNetwork, label_rows, no_labels
 
 __all__ = [
     "RESOLUTIONS",
@@ -12,5 +12,6 @@ __all__ = [
     "StyleGAN2Generator",
     "SynthesisNetwork",
     "channels_at",
-    "minibatch_stddev",
+    "label_rows",
+    "no_labels",
 ]

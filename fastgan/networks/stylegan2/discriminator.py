@@ -18,36 +18,8 @@ from fastgan.networks.stylegan2._sizes import (
     check_sizes,
     image_size,
 )
-from fastgan.networks.stylegan2.mapping import MappingNetwork
-from fastgan.nn import EqualConv2d, EqualLinear
-
-
-def minibatch_stddev(x: Tensor, group_size: int = 4) -> Tensor:
-    """Appends one channel that tells how much the samples of a group differ (Karras et al. 2018, section 3).
-
-    The standard deviation over the group, of each feature at each place, averaged over features and places. Group ``i`` of
-    ``M = N / group_size`` holds the samples ``i, i + M, i + 2M, …``.
-
-    Args:
-        x: ``[N, C, H, W]``.
-        group_size: samples per group; a batch with fewer is one group.
-
-    Returns:
-        ``[N, C + 1, H, W]``.
-
-    Raises:
-        ValueError: the batch cannot be cut into groups of this size.
-    """
-    n, c, h, w = x.shape
-    group = min(group_size, n)
-    if group < 1 or n % group:
-        raise ValueError(
-            f"the batch must have up to {group_size} samples or a multiple of {group_size}, got {n}; use another batch "
-            "size or group_size"
-        )
-    stddev = (x.reshape(group, n // group, c, h, w).var(0, correction=0) + 1e-8).sqrt()
-    feature = stddev.mean((1, 2, 3)).repeat(group)  # [N]
-    return torch.cat([x, feature[:, None, None, None].expand(n, 1, h, w)], 1)
+from fastgan.networks.stylegan2.mapping import MappingNetwork, no_labels
+from fastgan.nn import EqualConv2d, EqualLinear, minibatch_stddev
 
 
 class DiscriminatorBlock(nn.Module):
@@ -208,6 +180,5 @@ class StyleGAN2Discriminator(nn.Module):
         if self.mapping is not None:
             label = self.mapping(None, self.mapping.label(c, len(images)))
             return (y * label).sum(1, keepdim=True) / math.sqrt(y.shape[1])
-        if c is not None and c.numel():
-            raise ValueError(f"c was given, {list(c.shape)}, to a network without labels; leave it out")
+        no_labels(c)
         return y

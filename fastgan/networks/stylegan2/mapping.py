@@ -6,12 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastgan.nn import EqualLinear
-
-
-def normalize_second_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
-    """``x / √(mean(x²) + eps)`` along the last dimension."""
-    return x * (x.square().mean(-1, keepdim=True) + eps).rsqrt()
+from fastgan.nn import EqualLinear, pixel_norm
 
 
 class MappingNetwork(nn.Module):
@@ -95,12 +90,12 @@ class MappingNetwork(nn.Module):
         if self.z_dim:
             if z is None or z.ndim != 2 or z.shape[1] != self.z_dim:
                 raise ValueError(f"z must have shape [N, {self.z_dim}], got {_shape(z)}")
-            parts.append(normalize_second_moment(z.to(dtype)))
+            parts.append(pixel_norm(z.to(dtype)))
         if self.c_dim:
             label = self.label(c, None if z is None or not self.z_dim else z.shape[0])
-            parts.append(normalize_second_moment(self.embed(label.to(dtype))))
-        elif c is not None and c.numel():
-            raise ValueError(f"c was given, {_shape(c)}, to a network without labels; leave it out")
+            parts.append(pixel_norm(self.embed(label.to(dtype))))
+        else:
+            no_labels(c)
         w = torch.cat(parts, 1)
         for i in range(self.num_layers):
             w = getattr(self, f"fc{i}")(w)
@@ -121,28 +116,40 @@ class MappingNetwork(nn.Module):
         return torch.cat([truncated[:, :truncation_cutoff], ws[:, truncation_cutoff:]], 1)
 
     def label(self, c: Tensor | None, count: int | None = None) -> Tensor:
-        """Labels as ``[N, c_dim]``: classes become one-hot rows. Raises ValueError for what isn't a label."""
-        expected = f"c must be labels [N, {self.c_dim}] or classes int64 [N] of 0 to {self.c_dim - 1}"
-        if c is None:
-            raise ValueError(f"{expected}, but none came and this network needs them")
-        if c.ndim == 1 and not c.is_floating_point():
-            # in a graph that torch.compile or torch.export captures the values can't be looked at
-            if (
-                not torch.compiler.is_compiling()
-                and c.numel()
-                and not 0 <= int(c.min()) <= int(c.max()) < self.c_dim
-            ):
-                raise ValueError(f"{expected}, got classes from {int(c.min())} to {int(c.max())}")
-            c = F.one_hot(c.long(), self.c_dim)
-        if c.ndim != 2 or c.shape[1] != self.c_dim or (count is not None and c.shape[0] != count):
-            raise ValueError(f"{expected}{'' if count is None else f' with N = {count}'}, got {_shape(c)}")
-        return c
+        """:func:`label_rows` of this network's labels."""
+        return label_rows(c, self.c_dim, count)
 
     def _need_w_avg(self, argument: str) -> None:
         if self.w_avg_beta is None:
             raise ValueError(
                 f"{argument} needs the mean of w, but this network was made without: w_avg_beta is None"
             )
+
+
+def label_rows(c: Tensor | None, c_dim: int, count: int | None = None) -> Tensor:
+    """Labels as ``[N, c_dim]``: classes int64 ``[N]`` become one-hot rows.
+
+    Raises:
+        ValueError: what isn't a label, or not ``count`` of them.
+    """
+    expected = f"c must be labels [N, {c_dim}] or classes int64 [N] of 0 to {c_dim - 1}"
+    if c is None:
+        raise ValueError(f"{expected}, but none came and this network needs them")
+    if c.ndim == 1 and not c.is_floating_point():
+        # in a graph that torch.compile or torch.export captures the values can't be looked at
+        looked_at = not torch.compiler.is_compiling() and c.numel()
+        if looked_at and not 0 <= int(c.min()) <= int(c.max()) < c_dim:
+            raise ValueError(f"{expected}, got classes from {int(c.min())} to {int(c.max())}")
+        c = F.one_hot(c.long(), c_dim)
+    if c.ndim != 2 or c.shape[1] != c_dim or (count is not None and c.shape[0] != count):
+        raise ValueError(f"{expected}{'' if count is None else f' with N = {count}'}, got {_shape(c)}")
+    return c
+
+
+def no_labels(c: Tensor | None) -> None:
+    """Raises ValueError for labels that came to a network without."""
+    if c is not None and c.numel():
+        raise ValueError(f"c was given, {_shape(c)}, to a network without labels; leave it out")
 
 
 def _shape(x: Tensor | None) -> str:

@@ -1,0 +1,166 @@
+"""StyleGAN's generator (Karras et al. 2019, section 2 and appendix C). Its discriminator is ProGAN's, filtered.
+
+Layers have an equalised learning rate and leaky ReLU with its gain of √2. Images grow from 8×8 on. Bilinear resampling is
+repetition or averaging of pixels, (1, 1), with the binomial filter (1, 2, 1): together (1, 3, 3, 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastgan.networks.progan import GrowingGenerator
+from fastgan.networks.stylegan2 import MappingNetwork, channels_at
+from fastgan.networks.stylegan2._sizes import check_sizes
+from fastgan.networks.stylegan2.generator import NOISE_MODES, NoiseMode
+from fastgan.nn import AdaIN, BiasAct, EqualConv2d, NoiseInjection
+
+LOWEST = 8
+BILINEAR = (1, 3, 3, 1)
+
+
+class StyledLayer(nn.Module):
+    """Features and w → convolution, noise, bias and leaky ReLU, adaptive instance norm.
+
+    Args:
+        in_channels, out_channels: of the 3×3 convolution; 0 of the first for none.
+        w_dim: of w.
+        resolution: of what comes out.
+        up: 2 upsamples.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, up: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv = None
+        if in_channels:
+            options: dict[str, Any] = {"bias": False, "up": up, "resample_filter": BILINEAR}
+            self.conv = EqualConv2d(in_channels, out_channels, 3, **options)
+        self.noise = NoiseInjection(resolution, channels=out_channels)
+        self.bias_act = BiasAct(out_channels)
+        self.norm = AdaIN(out_channels, w_dim)
+
+    def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode) -> Tensor:
+        """``[N, in_channels, H, W]``, ``[N, w_dim]`` → ``[N, out_channels, H·up, W·up]``."""
+        if self.conv is not None:
+            x = self.conv(x)
+        if noise_mode != "none":
+            x = self.noise(x, None if noise_mode == "random" else "const")
+        y: Tensor = self.norm(self.bias_act(x), w)
+        return y
+
+
+class StyleGANSynthesis(GrowingGenerator):
+    """w ``[N, num_ws, w_dim]`` → images ``[N, channels, resolution, resolution]``.
+
+    Two styled layers at each resolution from 4×4 on; the first has the learned constant in place of a convolution.
+    """
+
+    def __init__(
+        self, resolution: int, channels: int, w_dim: int, *, channel_base: int, channel_max: int
+    ) -> None:
+        super().__init__(channels, LOWEST, resolution, channel_base, channel_max)
+        self.w_dim = w_dim
+        widths = {r: channels_at(r, channel_base, channel_max) for r in (4, *self.resolutions)}
+        self.const = nn.Parameter(torch.ones(widths[4], 4, 4))
+        self.layers = nn.ModuleList(
+            [StyledLayer(0, widths[4], w_dim, 4), StyledLayer(widths[4], widths[4], w_dim, 4)]
+        )
+        for r in self.resolutions:
+            self.layers.append(StyledLayer(widths[r // 2], widths[r], w_dim, r, up=2))
+            self.layers.append(StyledLayer(widths[r], widths[r], w_dim, r))
+        self.num_ws = len(self.layers)
+
+    @property
+    def active(self) -> int:
+        """How many layers run at the current level; the first ones."""
+        return 2 * (self.level + 2)
+
+    def forward(self, ws: Tensor, *, noise_mode: NoiseMode = "random", enlarge: bool = True) -> Tensor:
+        """
+        Args:
+            ws: ``[N, num_ws, w_dim]``, also for layers that don't run yet.
+            noise_mode: fresh noise for every image, the constant noise of the layers, or none.
+            enlarge: False gives the images at the current resolution.
+
+        Raises:
+            ValueError: ``ws`` of another shape, or an unknown ``noise_mode``.
+        """
+        if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}")
+        if noise_mode not in NOISE_MODES:
+            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
+        x = self.const.to(ws.dtype).expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        below = None
+        for i, (layer, w) in enumerate(zip(list(self.layers)[: self.active], ws.unbind(1))):
+            if i == self.active - 2:
+                below = x
+            x = layer(x, w, noise_mode)
+        return self.image(below, x, enlarge=enlarge)
+
+
+class StyleGANGenerator(nn.Module):
+    """z ``[N, z_dim]`` → images ``[N, channels, resolution, resolution]``, around [-1, 1].
+
+    Args:
+        resolution: a power of two from 8 to 1024.
+        channels: of the images, 1 to 4.
+        z_dim, w_dim: of the latent vectors.
+        c_dim: number of classes, or length of other labels; 0 for none.
+        mapping_layers, mapping_lr_multiplier, w_avg_beta: as in :class:`fastgan.networks.stylegan2.MappingNetwork`.
+        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 1024,
+        channels: int = 3,
+        *,
+        z_dim: int = 512,
+        w_dim: int = 512,
+        c_dim: int = 0,
+        mapping_layers: int = 8,
+        mapping_lr_multiplier: float = 0.01,
+        w_avg_beta: float | None = 0.998,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+    ) -> None:
+        super().__init__()
+        check_sizes(
+            resolution, channels, channel_base, (4, 4),
+            {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1), "w_dim": (w_dim, 1)},
+        )  # fmt: skip
+        self.resolution, self.channels = resolution, channels
+        self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
+        self.synthesis = StyleGANSynthesis(
+            resolution, channels, w_dim, channel_base=channel_base, channel_max=channel_max
+        )
+        self.num_ws = self.synthesis.num_ws
+        self.mapping = MappingNetwork(
+            z_dim, c_dim, w_dim, num_ws=self.num_ws, num_layers=mapping_layers,
+            lr_multiplier=mapping_lr_multiplier, w_avg_beta=w_avg_beta,
+        )  # fmt: skip
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: NoiseMode = "random",
+        update_w_avg: bool = False,
+        enlarge: bool = True,
+    ) -> Tensor:
+        """``synthesis(mapping(z, c))``; the arguments are those of the two."""
+        ws = self.mapping(
+            z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, update_w_avg=update_w_avg
+        )  # fmt: skip
+        images: Tensor = self.synthesis(ws, noise_mode=noise_mode, enlarge=enlarge)
+        return images

@@ -1,0 +1,105 @@
+"""What recipes that grow share: the schedule, and images of the current resolution on both sides (Karras et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from torch import Tensor, nn
+
+from fastgan.networks import growing
+from fastgan.networks.stylegan2 import RESOLUTIONS
+from fastgan.recipes.base import Batch, ImageSpec, Networks, RecipeError
+from fastgan.recipes.noise import NoiseToImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growing(NoiseToImage):
+    """G and D grow together; what they are at a step follows from the images shown before it."""
+
+    batch: int = 16
+    z_dim: int = 512
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.0, 0.99)
+    ema: float = 0.999
+    stable_kimg: float = 800.0
+    """Thousands of images to show at a resolution once it is there."""
+    fade_kimg: float = 800.0
+    """Thousands of images in which a new resolution fades in."""
+    channel_base: int = 16384
+    """Feature maps at resolution r: this by r."""
+    channel_max: int = 512
+    """Feature maps at most."""
+    group_size: int = 16
+    """Images that minibatch stddev compares; 1 for none to compare."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("fade_kimg", 0 < self.fade_kimg < float("inf"), "a positive number")
+        self._require("stable_kimg", 0 <= self.stable_kimg < float("inf"), "at least 0")
+        self._require("channel_base", self.channel_base >= 8, "at least 8")
+        for setting in ("channel_max", "group_size"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        piece, group = self.batch // self.accumulate, self.group_size
+        self._require(
+            "batch", piece <= group or piece % group == 0,
+            f"such that the images computed at once are a multiple of --group-size, {group}, or fewer",
+        )  # fmt: skip
+        if self.augment == "ada":
+            raise RecipeError(
+                f"{self.name} shows D images of a resolution that grows, but --augment ada is made for one: use "
+                "--augment diffaugment."
+            )
+        if self.spectral_norm:
+            raise RecipeError(
+                f"{self.name} scales the weights of its layers itself, but --spectral-norm came: leave it out."
+            )
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution not in RESOLUTIONS:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{images.resolution} came: choose one with --resolution."
+            )
+        if self.channel_base < images.resolution:
+            raise RecipeError(
+                f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
+            )
+
+    def growth(self, nimg: int) -> float:
+        """How far networks have grown after `nimg` images, were there no highest level: 2.3 fades level 3 in.
+
+        The lowest level is shown `stable_kimg`; each one above fades in and is stable then.
+        """
+        stable, fade = 1000 * self.stable_kimg, 1000 * self.fade_kimg
+        if nimg < stable:
+            return 0.0
+        level, within = divmod(nimg - stable, fade + stable)
+        return level + min(1.0, within / fade)
+
+    def before_step(
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
+    ) -> Sequence[Batch]:
+        growth = self.growth(nimg)
+        for part in growing_parts([*networks.values(), *ema.values()]):
+            part.grow(min(growth, len(part.resolutions) - 1))
+        d = cast(growing.Growing, networks["D"])
+        return [replace(batch, real=d.reals(batch.real)) for batch in batches]
+
+    def generate(self, networks: Networks, batch: Batch) -> Tensor:
+        images: Tensor = networks["G"](batch.random["z"], *self.labels(batch), enlarge=False)
+        return images
+
+
+def growing_parts(networks: Sequence[nn.Module]) -> Iterator[growing.Growing]:
+    """What grows in networks."""
+    return (m for network in networks for m in network.modules() if isinstance(m, growing.Growing))
+
+
+def newborn(network: nn.Module) -> nn.Module:
+    """The network at its lowest resolution."""
+    for part in growing_parts([network]):
+        part.grow(0)
+    return network

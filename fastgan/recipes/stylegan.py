@@ -1,0 +1,82 @@
+"""`stylegan`: a style-based generator that grows (Karras et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from fastgan.networks.progan import ProGANDiscriminator
+from fastgan.networks.stylegan import BILINEAR, LOWEST, StyleGANGenerator
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Networks, RecipeError
+from fastgan.recipes.growing import Growing, newborn
+from fastgan.recipes.noise import Adversarial, Penalty
+from fastgan.recipes.styles import draw_mixing, mixed_styles
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN(Growing):
+    """Karras 2019: mapping network, AdaIN, noise, constant input, style mixing, grows from 8×8, R1."""
+
+    name: ClassVar[str] = "stylegan"
+    summary: ClassVar[str] = "Karras 2019: styles by AdaIN, noise, grows from 8×8, R1"
+
+    images: int = 25_000_000
+    loss: Adversarial = "non-saturating"
+    penalty: Penalty = "r1"
+    w_dim: int = 512
+    """Length of the style vector w."""
+    mapping_layers: int = 8
+    """Layers of the mapping network."""
+    w_avg_beta: float = 0.998
+    """What the mean of w, which truncation draws towards, keeps at a step."""
+    style_mixing: float = 0.9
+    """Share of the images that take the styles of another z from some layer on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("w_dim", "mapping_layers"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        for setting in ("style_mixing", "w_avg_beta"):
+            self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
+        if "G" in self.full_precision:
+            raise RecipeError(
+                f"{self.name} runs G in parts, which have the precision of all, but --full-precision G came: "
+                "leave it out."
+            )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        g = StyleGANGenerator(
+            images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim, c_dim=self.classes(images),
+            mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
+            channel_base=self.channel_base, channel_max=self.channel_max,
+        )  # fmt: skip
+        d = ProGANDiscriminator(
+            images.resolution, images.channels, c_dim=self.classes(images), group_size=self.group_size,
+            channel_base=self.channel_base, channel_max=self.channel_max,
+            lowest=LOWEST, resample_filter=BILINEAR,
+        )  # fmt: skip
+        return {"G": newborn(g), "D": newborn(d), **self.augmentation(images)}
+
+    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+        """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
+        rows = super().draw_noise(draw)
+        if self.style_mixing:
+            rows |= draw_mixing(draw, self.z_dim, self.style_mixing)
+        return rows
+
+    def generate(self, networks: Networks, batch: Batch) -> Tensor:
+        g, random, labels = cast(StyleGANGenerator, networks["G"]), batch.random, self.labels(batch)
+        # D's turn moves the mean of w: it comes with every step, and outside of any graph
+        ws = g.mapping(random["z"], *labels, update_w_avg=not torch.is_grad_enabled())
+        if self.style_mixing:
+            others = g.mapping(random["z_mixed"], *labels)
+            ws = mixed_styles(ws, others, random["crossover"], g.synthesis.active)
+        images: Tensor = g.synthesis(ws, enlarge=False)
+        return images
+
+    def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
+        images: Tensor = networks["G"](z, *labels, noise_mode="const")
+        return images
