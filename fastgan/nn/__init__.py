@@ -1,6 +1,7 @@
 """Layers over :mod:`fastgan.ops`, to import into any project. They hold parameters and no maths of their own."""
 
 from fastgan.nn.adaptive_norm import SPADE, AdaIN, ConditionalBatchNorm2d
+from fastgan.nn.attention import SelfAttention2d
 from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
@@ -31,6 +32,7 @@ __all__ = [
     "ModulatedConv2d",
     "NoiseInjection",
     "PixelNorm",
+    "SelfAttention2d",
     "Upsample2d",
     "WeightHistory",
     "minibatch_stddev",

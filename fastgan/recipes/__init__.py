@@ -15,11 +15,16 @@ from fastgan.recipes.base import (
     RecipeError,
     Regularizer,
 )
+from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
+from fastgan.recipes.sagan import SAGAN
+from fastgan.recipes.sngan import SNGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GAN, DCGAN, StyleGAN2, StyleGAN2ADA)}
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.name: recipe for recipe in (GAN, DCGAN, SNGAN, SAGAN, BigGAN, StyleGAN2, StyleGAN2ADA)
+}
 """Every recipe by its name on the command line."""
 
 
@@ -36,7 +41,10 @@ __all__ = [
     "DCGAN",
     "GAN",
     "RECIPES",
+    "SAGAN",
+    "SNGAN",
     "Batch",
+    "BigGAN",
     "Draw",
     "ImageSpec",
     "Loss",

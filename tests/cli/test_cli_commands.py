@@ -14,9 +14,13 @@ from fastgan.train import checkpoint
 PIL = pytest.importorskip("PIL.Image")
 
 STYLEGAN2 = "--resolution 8 --z-dim 4 --w-dim 4 --channel-base 32 --channel-max 4 --mapping-layers 1"
+RESIDUAL = "--resolution 16 --z-dim 3 --ngf 1 --ndf 1"
 SMOKE = {
     "gan": "--resolution 8 --z-dim 4 --g-hidden 8 --d-hidden 8",
     "dcgan": "--resolution 16 --z-dim 4 --ngf 4 --ndf 4",
+    "sngan": RESIDUAL,
+    "sagan": RESIDUAL,
+    "biggan": RESIDUAL,
     "stylegan2": STYLEGAN2,
     "stylegan2-ada": STYLEGAN2,
 }

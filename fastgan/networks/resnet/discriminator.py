@@ -1,0 +1,68 @@
+"""The discriminator of SNGAN, SAGAN and BigGAN: residual blocks, sum over positions, projection of the class."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from fastgan.networks.resnet.blocks import ClassVectors, DownBlock, check_labels, linear, relu
+from fastgan.networks.resnet.widths import D_HALVINGS, D_WIDTHS, attention_after, scaled
+from fastgan.nn import SelfAttention2d
+
+
+class ResNetDiscriminator(nn.Module):
+    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] (and classes int64 ``[N]``) → logits ``[N]``.
+
+    With h the sum of the last features over positions and y the class: ⟨v_y, h⟩ + ⟨w, h⟩ + b (Miyato and Koyama 2018).
+    The papers normalise all of its weights, the v_y as one matrix, by :func:`fastgan.nn.spectral_norm`.
+
+    Args:
+        resolution: 16, 32, 64, 128 or 256.
+        c_dim: number of classes, 0 for none.
+        ndf: channels behind the first block; twice as many in all blocks up to 32×32.
+        attention: the resolution of the features that self-attention works on; None for none.
+        wide: a block's first convolution has as many channels as its second (Brock et al. 2019, appendix B), else as its
+            input.
+
+    Raises:
+        ValueError: an argument is out of range; labels that are missing, not wanted or of another shape.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 32,
+        channels: int = 3,
+        *,
+        c_dim: int = 0,
+        ndf: int = 64,
+        attention: int | None = None,
+        wide: bool = False,
+    ) -> None:
+        super().__init__()
+        self.c_dim = c_dim
+        widths = [channels, *scaled(D_WIDTHS, resolution, ndf)]
+        halvings = D_HALVINGS[resolution]
+        self.blocks = nn.ModuleList(
+            DownBlock(a, b, hidden=b if wide or i == 0 else a, down=i < halvings, first=i == 0)
+            for i, (a, b) in enumerate(pairwise(widths))
+        )
+        sizes = [resolution >> min(i + 1, halvings) for i in range(len(self.blocks))]
+        self.attends_after = attention_after(attention, sizes)
+        if self.attends_after is not None:
+            self.attention = SelfAttention2d(widths[self.attends_after + 1])
+        self.out = linear(widths[-1], 1)
+        self.classes = ClassVectors(c_dim, widths[-1]) if c_dim else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_labels(labels, self.c_dim, len(images))
+        x = images
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i == self.attends_after:
+                x = self.attention(x)
+        features = relu(x).sum((2, 3))
+        logits: Tensor = self.out(features).squeeze(1)
+        if self.classes is not None:
+            logits = logits + (self.classes(labels) * features).sum(1)
+        return logits

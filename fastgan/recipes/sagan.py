@@ -1,0 +1,64 @@
+"""`sagan`: self-attention, spectral norm in both networks, two time scales (Zhang et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from fastgan.networks.resnet import ResNetDiscriminator, ResNetGenerator, attention_resolutions
+from fastgan.nn import spectral_norm
+from fastgan.recipes.base import ImageSpec, RecipeError
+from fastgan.recipes.sngan import SNGAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class SAGAN(SNGAN):
+    """Zhang 2019: self-attention in both networks, spectral norm in both, Adam 1e-4 for G and 4e-4 for D, classes."""
+
+    name: ClassVar[str] = "sagan"
+    summary: ClassVar[str] = "Zhang 2019: self-attention, spectral norm in G and D, two time scales"
+    attends_up_to: ClassVar[int] = 32
+
+    lr: float = 1e-4
+    d_lr: float | None = 4e-4
+    n_critic: int = 1
+    conditional: bool = True
+    g_spectral_norm: bool = True
+    """Divide each weight of G by its spectral norm too."""
+    attention: int | None = None
+    """Height of the features that self-attention works on, 0 for none; None takes the paper's, at most half the image's."""
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        possible = attention_resolutions(images.resolution)
+        if self.attention and self.attention not in possible:
+            raise RecipeError(
+                f"--attention must be 0 or a resolution inside of both networks, {', '.join(map(str, possible))} for "
+                f"{images.resolution}×{images.resolution} images, but {self.attention} came."
+            )
+
+    def attention_at(self, images: ImageSpec) -> int | None:
+        """Where self-attention comes, None for nowhere."""
+        if self.attention is None:
+            return min(self.attends_up_to, images.resolution // 2)
+        return self.attention or None
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return self.normalised(
+            ResNetGenerator(
+                images.resolution, images.channels, z_dim=self.z_dim, c_dim=self.classes(images), ngf=self.ngf,
+                attention=self.attention_at(images),
+            )
+        )  # fmt: skip
+
+    def normalised(self, generator: nn.Module) -> nn.Module:
+        """G as --g-spectral-norm wants it."""
+        return spectral_norm(generator) if self.g_spectral_norm else generator
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        return ResNetDiscriminator(
+            images.resolution, images.channels, c_dim=self.classes(images), ndf=self.ndf,
+            attention=self.attention_at(images),
+        )  # fmt: skip

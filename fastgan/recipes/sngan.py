@@ -1,0 +1,66 @@
+"""`sngan`: residual networks, spectral norm in D, hinge loss (Miyato et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from fastgan.networks.resnet import RESOLUTIONS, ResNetDiscriminator, ResNetGenerator
+from fastgan.recipes.base import ImageSpec, RecipeError
+from fastgan.recipes.noise import Adversarial, NoiseToImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNGAN(NoiseToImage):
+    """Miyato 2018: residual blocks, spectral norm in D, hinge loss, five updates of D for each of G.
+
+    With --conditional the batch norms of G and a projection in D know the class (Miyato and Koyama 2018).
+    """
+
+    name: ClassVar[str] = "sngan"
+    summary: ClassVar[str] = "Miyato 2018: residual networks, spectral norm in D, hinge loss"
+
+    z_dim: int = 128
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.0, 0.9)
+    loss: Adversarial = "hinge"
+    n_critic: int = 5
+    spectral_norm: bool = True
+    ngf: int = 64
+    """Channels of G at the image's resolution, up to 16 times as many below; 4 times everywhere up to 32×32."""
+    ndf: int = 64
+    """Channels of D's first block, up to 16 times as many behind it; twice as many everywhere up to 32×32."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("ngf", self.ngf >= 1, "at least 1")
+        self._require("ndf", self.ndf >= 1, "at least 1")
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution not in RESOLUTIONS:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{images.resolution} came: choose one with --resolution."
+            )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {
+            "G": self.generator(images),
+            "D": self.stabilized(self.discriminator(images)),
+            **self.augmentation(images),
+        }
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        """G for images of this shape."""
+        return ResNetGenerator(
+            images.resolution, images.channels, z_dim=self.z_dim, c_dim=self.classes(images), ngf=self.ngf
+        )
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        """D for images of this shape, before options change it."""
+        return ResNetDiscriminator(
+            images.resolution, images.channels, c_dim=self.classes(images), ndf=self.ndf
+        )
