@@ -1,0 +1,11 @@
+"""conv2d in groups against F.conv2d, whose second derivative convolves every group on its own."""
+
+from __future__ import annotations
+
+from benchmarks.harness import OpBenchmark
+from fastgan.testing.grouped_conv2d import GROUPED_CONV2D
+
+
+class TestGroupedConv2d(OpBenchmark):
+    spec = GROUPED_CONV2D
+    eager = "F.conv2d"  # which the reference is, without an epilogue

@@ -1,0 +1,183 @@
+"""R3GAN's generator and discriminator (Huang et al. 2024, sections 3.3 to 3.5): residual blocks and nothing beside them.
+
+Every resolution has a few inverted bottlenecks whose 3×3 convolution is in groups; bilinear filters and 1×1 convolutions
+lead from one resolution to the next. There is no normalisation: blocks start as the identity (Zhang et al. 2019, Fixup).
+G grows from a learned 4×4 basis that z scales, D ends in a 4×4 convolution of each channel. D is G in reverse.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fastgan import ops
+from fastgan.nn import Conv2d
+from fastgan.nn.resample import _Filtered
+
+RESOLUTIONS = tuple(2**i for i in range(3, 11))
+BILINEAR = (1, 3, 3, 1)  # by a factor of 2, between centres of pixels
+SLOPE = 0.2  # of LeakyReLU
+
+
+def stage_widths(resolution: int, channel_base: int, channel_max: int) -> list[int]:
+    """Channels at 4×4, 8×8, …, resolution: base / r, at most the maximum.
+
+    Raises ValueError unless resolution is one of RESOLUTIONS and every stage has a channel.
+    """
+    if resolution not in RESOLUTIONS:
+        raise ValueError(f"R3GAN's resolution must be one of {RESOLUTIONS}, not {resolution}")
+    if channel_base < resolution or channel_max < 1:
+        raise ValueError(
+            f"R3GAN's channel_base must be at least the resolution, {resolution}, and its channel_max at least 1, not "
+            f"{channel_base} and {channel_max}"
+        )
+    return [min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())]
+
+
+@torch.no_grad()
+def init_weight(weight: Tensor, gain: float = 1.0) -> None:
+    """Draws from N(0, gain² / fan_in), in place: a gain of 1 keeps the variance."""
+    weight.normal_(0.0, gain / math.sqrt(weight[0].numel()))
+
+
+class ResidualBlock(nn.Module):
+    """``x + f(x)``, ``[N, C, H, W]`` → the same; f is 1×1 to more channels, 3×3 in groups, 1×1 back.
+
+    Biases and LeakyReLU come behind the first two; the last is zero at the start.
+
+    Args:
+        expansion: how many times as many channels lie inside.
+        group_size: channels of a group; fewer where the block has fewer.
+        scale: of the first two convolutions at the start, below He's initialisation.
+
+    Raises ValueError where the groups don't divide the channels inside.
+    """
+
+    def __init__(self, channels: int, *, expansion: int, group_size: int, scale: float) -> None:
+        super().__init__()
+        width = channels * expansion
+        group_size = min(group_size, width)
+        if width % group_size:
+            raise ValueError(
+                f"R3GAN's group_size must divide the {width} channels inside of a block, not be {group_size}"
+            )
+        self.expand = Conv2d(channels, width, 1, act="lrelu", gain=1)
+        self.grouped = Conv2d(width, width, 3, padding=1, groups=width // group_size, act="lrelu", gain=1)
+        self.project = Conv2d(width, channels, 1, bias=False)
+        for layer in (self.expand, self.grouped):
+            init_weight(layer.weight, scale * math.sqrt(2 / (1 + SLOPE**2)))
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.project.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.project(self.grouped(self.expand(x)))
+
+
+class Transition(_Filtered):
+    """To twice or half the resolution by a bilinear filter, and by a 1×1 convolution where the channels change."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, up: int = 1, down: int = 1) -> None:
+        super().__init__(BILINEAR, up=up, down=down)
+        self.conv = None
+        if in_channels != out_channels:
+            self.conv = Conv2d(in_channels, out_channels, 1, bias=False)
+            init_weight(self.conv.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.conv is not None:
+            return ops.conv2d_resample(x, self.conv.weight, self.filter, **self.options)
+        return ops.upsample2d(x, self.filter) if self.options["up"] > 1 else ops.downsample2d(x, self.filter)
+
+
+def _stage(channels: int, blocks: int, **options: int | float) -> list[nn.Module]:
+    return [ResidualBlock(channels, **options) for _ in range(blocks)]  # type: ignore[arg-type]
+
+
+def _fixup(stages: int, blocks: int) -> float:
+    """L^(-1/(2m - 2)) for L blocks of m = 3 layers."""
+    return float((stages * blocks) ** -0.25)
+
+
+class R3GANGenerator(nn.Module):
+    """z `[N, z_dim]` and, with classes, labels int64 `[N]` → images `[N, channels, resolution, resolution]`.
+
+    Not bounded: the real images are in [-1, 1].
+
+    Args:
+        resolution: one of RESOLUTIONS.
+        z_dim: length of z, and of what stands for a class.
+        c_dim: number of classes, 0 for none; their embedding goes behind z.
+        channel_base, channel_max: min(base / r, max) channels at resolution r; the defaults are those of FFHQ-256.
+        blocks: per resolution. expansion, group_size: as `ResidualBlock` has them.
+
+    Raises ValueError for sizes out of range.
+    """
+
+    def __init__(
+        self, resolution: int = 256, channels: int = 3, *, z_dim: int = 64, c_dim: int = 0,
+        channel_base: int = 24576, channel_max: int = 768, blocks: int = 2, expansion: int = 2, group_size: int = 16,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.z_dim, self.c_dim = z_dim, c_dim
+        widths = stage_widths(resolution, channel_base, channel_max)
+        scale = _fixup(len(widths), blocks)
+        self.basis = nn.Parameter(torch.empty(widths[0], 4, 4).normal_())
+        self.embed = nn.Embedding(c_dim, z_dim) if c_dim else None
+        self.modulate = nn.Linear(z_dim * (2 if c_dim else 1), widths[0], bias=False)
+        init_weight(self.modulate.weight)
+        layers: list[nn.Module] = []
+        for before, width in zip([0, *widths], widths):
+            if before:
+                layers.append(Transition(before, width, up=2))
+            layers += _stage(width, blocks, expansion=expansion, group_size=group_size, scale=scale)
+        self.layers = nn.Sequential(*layers)
+        self.torgb = Conv2d(widths[-1], channels, 1, bias=False)
+        init_weight(self.torgb.weight)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.embed is not None:
+            z = torch.cat([z, self.embed(labels).to(z.dtype)], 1)
+        x = self.basis * self.modulate(z)[:, :, None, None]
+        images: Tensor = self.torgb(self.layers(x.contiguous(memory_format=torch.channels_last)))
+        return images
+
+
+class R3GANDiscriminator(nn.Module):
+    """Images `[N, channels, resolution, resolution]` and, with classes, labels int64 `[N]` → logits `[N]`.
+
+    With classes by projection: the features' product with a class's embedding is added (Miyato and Koyama 2018).
+    Arguments and errors as for `R3GANGenerator`.
+    """
+
+    def __init__(
+        self, resolution: int = 256, channels: int = 3, *, c_dim: int = 0,
+        channel_base: int = 24576, channel_max: int = 768, blocks: int = 2, expansion: int = 2, group_size: int = 16,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        widths = stage_widths(resolution, channel_base, channel_max)[::-1]
+        scale = _fixup(len(widths), blocks)
+        self.fromrgb = Conv2d(channels, widths[0], 1, bias=False)
+        init_weight(self.fromrgb.weight)
+        layers: list[nn.Module] = []
+        for width, after in zip(widths, [*widths[1:], 0]):
+            layers += _stage(width, blocks, expansion=expansion, group_size=group_size, scale=scale)
+            if after:
+                layers.append(Transition(width, after, down=2))
+        self.layers = nn.Sequential(*layers)
+        self.reduce = Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
+        init_weight(self.reduce.weight)
+        self.out = nn.Linear(widths[-1], 1, bias=False)
+        init_weight(self.out.weight)
+        self.embed = nn.Embedding(c_dim, widths[-1]) if c_dim else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.fromrgb(images.contiguous(memory_format=torch.channels_last))
+        # an image of one channel doesn't say what it is in
+        features = self.reduce(self.layers(x.contiguous(memory_format=torch.channels_last))).flatten(1)
+        logits: Tensor = self.out(features)[:, 0]
+        if self.embed is not None:
+            classes = self.embed(labels).to(features.dtype)
+            logits = logits + (features * classes).sum(1) / math.sqrt(features.shape[1])
+        return logits

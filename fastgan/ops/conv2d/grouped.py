@@ -1,0 +1,153 @@
+"""Grouped convolutions whose derivatives are grouped convolutions: schemas, plain PyTorch, fake kernels, autograd.
+
+With ``⋆`` the convolution in groups, each of the three is linear in both of its tensors, and its derivatives are the other
+two:
+
+    y = x ⋆ w        dx = dy ⋆ᵀ w        dw = dy ⋆ᵂ x
+
+So any order of derivative takes a number of convolutions that the number of groups has no part in. torch's second derivative
+in the weights convolves every group on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastgan.ops._library import OpDefinition, define
+from fastgan.ops.conv2d.reference import memory_format
+
+Pair = list[int]
+Gradients = tuple[Tensor | None, ...]
+
+GEOMETRY = "SymInt[2] stride, SymInt[2] padding, SymInt[2] dilation, SymInt groups"
+
+
+def is_channels_last(x: Tensor, w: Tensor) -> bool:
+    """Whether the convolution of ``x`` with ``w`` is in channels_last, and so the gradient of ``x``."""
+    return memory_format(x, w) == torch.channels_last
+
+
+def in_format(y: Tensor, channels_last: bool) -> Tensor:
+    return y.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def _backward_of(
+    dy: Tensor, x: Tensor, w: Tensor, geometry: tuple[Any, ...], wanted: list[bool]
+) -> Gradients:
+    stride, padding, dilation, groups = geometry
+    found: Gradients = torch.ops.aten.convolution_backward(
+        dy, x, w, None, stride, padding, dilation, False, [0, 0], groups, [*wanted, False]
+    )
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- the kernels
+
+
+def grouped_conv2d(x: Tensor, w: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Tensor:
+    """``x[N, C, H, W] ⋆ w[O, C/groups, kh, kw]``."""
+    y = F.conv2d(x, w, None, stride, padding, dilation, groups)
+    return in_format(y, is_channels_last(x, w))
+
+
+def grouped_conv2d_input(
+    dy: Tensor, w: Tensor, size: Pair, channels_last: bool, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Tensor:  # fmt: skip
+    """``dy ⋆ᵀ w``: the gradient of an image whose height and width are ``size``."""
+    x = _image_like(dy, w, size, channels_last, groups)  # for its sizes and strides: no element is read
+    dx, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [True, False])
+    assert dx is not None
+    return in_format(dx, channels_last)
+
+
+def grouped_conv2d_weight(
+    dy: Tensor, x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Tensor:
+    """``dy ⋆ᵂ x``: the gradient of ``w[O, C/groups, *kernel]``."""
+    w = x.new_empty(dy.shape[1], x.shape[1] // groups, *kernel)
+    _, dw, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [False, True])
+    assert dw is not None
+    return dw.contiguous()
+
+
+# ---------------------------------------------------------------------------------------------------- registration
+
+
+def _image_like(dy: Tensor, w: Tensor, size: Any, channels_last: bool, groups: Any) -> Tensor:
+    shape = (dy.shape[0], w.shape[1] * groups, *size)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(shape, dtype=dy.dtype, device=dy.device, memory_format=layout)
+
+
+def _fake(x: Tensor, w: Tensor, stride: Any, padding: Any, dilation: Any, groups: Any) -> Tensor:
+    size = [
+        (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (w.shape[2 + i] - 1) - 1) // stride[i] + 1
+        for i in (0, 1)
+    ]
+    shape = (x.shape[0], w.shape[0], *size)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x, w))
+
+
+def _input_fake(
+    dy: Tensor, w: Tensor, size: Any, channels_last: bool, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Tensor:  # fmt: skip
+    return _image_like(dy, w, size, channels_last, groups)
+
+
+def _weight_fake(dy: Tensor, x: Tensor, kernel: Any, *geometry: Any) -> Tensor:
+    return x.new_empty(dy.shape[1], x.shape[1] // geometry[-1], *kernel)
+
+
+def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.geometry = inputs[-4:]
+    ctx.save_for_backward(*inputs[:2])
+
+
+def _of_image(ops: Any, dy: Tensor, w: Tensor, x: Tensor, geometry: tuple[Any, ...]) -> Tensor:
+    found: Tensor = ops.grouped_conv2d_input(dy, w, x.shape[2:], is_channels_last(x, w), *geometry)
+    return found
+
+
+def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+    x, w = ctx.saved_tensors
+    need_x, need_w = ctx.needs_input_grad[:2]
+    dx = _of_image(ops, dy, w, x, ctx.geometry) if need_x else None
+    dw = ops.grouped_conv2d_weight(dy, x, w.shape[2:], *ctx.geometry) if need_w else None
+    return dx, dw, *(None,) * 4
+
+
+def _input_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
+    dy, w = ctx.saved_tensors
+    need_dy, need_w = ctx.needs_input_grad[:2]
+    ddy = ops.grouped_conv2d(g, w, *ctx.geometry) if need_dy else None
+    dw = ops.grouped_conv2d_weight(dy, g, w.shape[2:], *ctx.geometry) if need_w else None
+    return ddy, dw, *(None,) * 6
+
+
+def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
+    dy, x = ctx.saved_tensors
+    need_dy, need_x = ctx.needs_input_grad[:2]
+    ddy = ops.grouped_conv2d(x, gdw, *ctx.geometry) if need_dy else None
+    dx = _of_image(ops, dy, gdw, x, ctx.geometry) if need_x else None
+    return ddy, dx, *(None,) * 5
+
+
+def _define(schema: str, kernel: Callable[..., Tensor], fake: Any, backward: Any) -> None:
+    # no Triton kernel: on a GPU the convolution is cuDNN's
+    define(OpDefinition(schema, kernel, fake, _context, backward, triton=lambda: kernel))
+
+
+_define(f"grouped_conv2d(Tensor x, Tensor w, {GEOMETRY}) -> Tensor", grouped_conv2d, _fake, _backward)
+_define(
+    f"grouped_conv2d_input(Tensor dy, Tensor w, SymInt[2] size, bool channels_last, {GEOMETRY}) -> Tensor",
+    grouped_conv2d_input, _input_fake, _input_backward,
+)  # fmt: skip
+_define(
+    f"grouped_conv2d_weight(Tensor dy, Tensor x, SymInt[2] kernel, {GEOMETRY}) -> Tensor",
+    grouped_conv2d_weight, _weight_fake, _weight_backward,
+)  # fmt: skip

@@ -1,0 +1,158 @@
+"""`r3gan`: relativistic pairs under R1 and R2, residual networks without tricks (Huang et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, RecipeError
+from fastgan.recipes.noise import Adversarial, NoiseToImage, Penalty
+
+Share = TypeVar("Share", float, Tensor)
+
+
+class Schedule(nn.Module):
+    """What is left of the way from first to last values, 1 to 0: for the optimisers, which see no batch."""
+
+    left: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("left", torch.ones(()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class R3GAN(NoiseToImage):
+    """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D. The paper's widths are those of FFHQ-256."""
+
+    name: ClassVar[str] = "r3gan"
+    summary: ClassVar[str] = "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
+
+    batch: int = 256
+    images: int = 25_000_000
+    z_dim: int = 64
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.0, 0.9)
+    ema_kimg: float = 500.0
+    loss: Adversarial = "relativistic"
+    penalty: Penalty = "r1+r2"
+    penalty_weight: float | None = None
+    """Weight of the penalty at first: λ, or γ of r1 and r2; None is 0.05 up to 32×32, 2 up to 64×64, 150 above."""
+    burn_in_kimg: float = 20_000.0
+    """Thousands of images in which rates, β2 and penalty go to their last values, along a cosine; 0 for those at once."""
+    lr_decay: float = 0.25
+    """What the learning rates are multiplied by at the end of the burn-in."""
+    penalty_decay: float = 0.1
+    """What the weight of the penalty is multiplied by at the end of the burn-in."""
+    last_beta2: float = 0.99
+    """Adam's decay rate of the second moment at the end of the burn-in."""
+    channel_base: int = 24576
+    """Channels at resolution r: this by r."""
+    channel_max: int = 768
+    """Channels at most."""
+    blocks: int = 2
+    """Residual blocks at each resolution."""
+    expansion: int = 2
+    """How many times as many channels lie inside of a block."""
+    group_size: int = 16
+    """Channels of a group of the 3×3 convolutions."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("channel_max", "blocks", "expansion", "group_size"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("channel_base", self.channel_base >= RESOLUTIONS[0], f"at least {RESOLUTIONS[0]}")
+        self._require("burn_in_kimg", 0 <= self.burn_in_kimg < math.inf, "at least 0")
+        for setting in ("lr_decay", "penalty_decay"):
+            self._require(setting, 0 < getattr(self, setting) < math.inf, "a positive number")
+        self._require("last_beta2", 0 <= self.last_beta2 < 1, "at least 0 and less than 1")
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution not in RESOLUTIONS:
+            raise RecipeError(
+                f"r3gan needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{images.resolution} came: choose one with --resolution."
+            )
+        self._require("channel_base", self.channel_base >= images.resolution, f"at least {images.resolution}")
+        for i in range(2, images.resolution.bit_length()):
+            inside = self.expansion * min(self.channel_base // 2**i, self.channel_max)
+            self._require(
+                "group_size", inside <= self.group_size or inside % self.group_size == 0,
+                f"a divisor of the channels inside of the blocks, {inside} at {2**i}×{2**i}",
+            )  # fmt: skip
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        sizes: dict[str, Any] = {
+            "c_dim": self.classes(images), "channel_base": self.channel_base, "channel_max": self.channel_max,
+            "blocks": self.blocks, "expansion": self.expansion, "group_size": self.group_size,
+        }  # fmt: skip
+        return {
+            "G": R3GANGenerator(images.resolution, images.channels, z_dim=self.z_dim, **sizes),
+            "D": self.stabilized(R3GANDiscriminator(images.resolution, images.channels, **sizes)),
+            "schedule": Schedule(),
+            **self.augmentation(images),
+        }
+
+    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
+        optimizers = super().build_optimizers(networks)
+        schedule = cast(Schedule, networks["schedule"])
+        for player in self.players():
+            self._anneal(optimizers[player.name], schedule, player.lazy_correction)
+        return optimizers
+
+    def _anneal(self, optimizer: Optimizer, schedule: Schedule, correction: float) -> None:
+        """Sets rate and β2 before each update, of what they are now as the first values."""
+        (group,) = optimizer.param_groups
+        lr, beta1 = group["lr"], group["betas"][0]
+
+        def anneal(optimizer: Optimizer, *_: Any) -> None:
+            left = schedule.left.item()
+            beta2 = between(self.betas[1], self.last_beta2, left) ** correction
+            for group in optimizer.param_groups:
+                group["lr"], group["betas"] = between(lr, lr * self.lr_decay, left), (beta1, beta2)
+
+        optimizer.register_step_pre_hook(anneal)
+
+    def left(self, nimg: int) -> float:
+        """What is left of the burn-in after `nimg` images: half a period of a cosine, from 1 to 0."""
+        whole = 1000 * self.burn_in_kimg
+        return 0.5 + 0.5 * math.cos(math.pi * nimg / whole) if nimg < whole else 0.0
+
+    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+        """Noise, and what is left of the burn-in."""
+        return {**super().draw_noise(draw), "left": torch.full((draw.count,), self.left(draw.nimg))}
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        tell(networks, batch)
+        return super().d_loss(networks, batch)
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        tell(networks, batch)
+        return super().g_loss(networks, batch)
+
+    def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
+        return super().penalty_loss(networks, batch) * between(
+            1.0, self.penalty_decay, batch.random["left"][0]
+        )
+
+    def weight_of_penalty(self, images: Tensor) -> float:
+        if self.penalty_weight is not None:
+            return self.penalty_weight
+        return next((weight for size, weight in ((32, 0.05), (64, 2.0)) if images.shape[3] <= size), 150.0)
+
+
+def between(first: float, last: float, left: Share) -> Share:
+    """`first` where 1 is left, `last` where 0 is."""
+    return last + (first - last) * left
+
+
+def tell(networks: Networks, batch: Batch) -> None:
+    """Puts into the schedule what is left."""
+    cast(Schedule, networks["schedule"]).left.copy_(batch.random["left"][0])

@@ -1,0 +1,86 @@
+"""conv2d in groups: its derivatives run as one convolution each, whatever the number of groups."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fastgan import nn, ops
+from fastgan.testing import evaluate, first_mismatch, poisoned_memory
+from fastgan.testing.conv2d import values
+from fastgan.testing.conv2d_calls import ConvolutionCalls
+from fastgan.testing.grouped_conv2d import GROUPED_CONV2D, random_call
+from tests.ops.contract import OpContract
+
+COMPOSITE = True
+TOLERANCE = 1e-5
+
+
+class TestContract(OpContract):
+    spec = GROUPED_CONV2D
+
+    @pytest.fixture(autouse=True)
+    def plain_pytorch_is_held_elsewhere(self, request):
+        if request.node.callspec.params.get("backend") == "reference":
+            pytest.skip("plain PyTorch in groups is held by test_conv2d.py")
+
+    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+    def test_autocast(self, backend, device, low):
+        """As F.conv2d: the convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
+        sample = next(s for s in self.spec.samples if s.id == "channels_last")
+        tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
+        with torch.autocast(device.type, dtype=low):
+            y = self.spec.op(*tensors, **sample.options, backend=backend)
+            expected = F.conv2d(*tensors, padding=1, groups=2)
+        assert y.dtype == low == expected.dtype
+        assert torch.allclose(y, expected.tanh(), atol=0.02)
+        assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), tensors))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_random_arguments():
+    """Results, first and second derivatives; the seed of a failure is in its message."""
+    for seed in range(60):
+        tensors, options = random_call(seed)
+        with poisoned_memory():
+            found = evaluate(ops.conv2d, [t.float() for t in tensors], {**options, "backend": "cpu"}, order=2)
+        expected = evaluate(F.conv2d, tensors, options, order=2)
+        problem = first_mismatch(found, expected, 5 * TOLERANCE)  # some are a sum in which terms cancel
+        assert problem is None, f"seed {seed}, {options}: {problem}"
+
+
+def test_transposed_in_groups_is_the_adjoint():
+    x, w = values((2, 6, 5, 4), 1), values((6, 2, 3, 2), 2)
+    for options in ({"groups": 2}, {"groups": 3, "stride": (2, 3), "padding": (1, 0)}):
+        found = evaluate(ops.conv_transpose2d, [x.float(), w.float()], {**options, "backend": "cpu"}, order=2)
+        expected = evaluate(F.conv_transpose2d, [x, w], options, order=2)
+        assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
+
+
+@pytest.mark.parametrize("groups", [2, 8, 32])
+def test_a_penalty_takes_as_many_convolutions_whatever_the_groups(groups):
+    """Forward, the image's gradient, and of that one convolution each for what came in and for the weights."""
+    layer = nn.Conv2d(32, 32, 3, padding=1, groups=groups, bias=False)
+    x = values((2, 32, 5, 5), 1).float().requires_grad_()
+    with ConvolutionCalls() as calls, ops.use_backend("cpu"):
+        (g,) = torch.autograd.grad(layer(x).square().sum() / 2, x, create_graph=True)
+        assert calls.count == 2
+        torch.autograd.grad(g.square().sum(), layer.weight)
+    # of g = (x ⋆ w) ⋆ᵀ w: back to x ⋆ w, and the weights' gradient of either
+    assert calls.count == 2 + 3
+
+
+def test_a_gradient_keeps_the_layout_of_its_image():
+    """Also where one pixel is left, whose layout says nothing: what comes before would run in the other one."""
+    x = values((2, 8, 4, 4), 1).float().to(memory_format=torch.channels_last).requires_grad_()
+    w = values((8, 1, 4, 4), 2).float()
+    (g,) = torch.autograd.grad(ops.conv2d(x, w, groups=8).sum(), x)
+    assert g.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_without_a_gradient_it_is_the_convolution_of_torch():
+    x, w = values((2, 4, 5, 5), 1).float(), values((4, 2, 3, 3), 2).float().requires_grad_()
+    with torch.no_grad():
+        assert torch.equal(ops.conv2d(x, w, groups=2), F.conv2d(x, w, groups=2))
+    assert ops.conv2d(x, w, groups=2).grad_fn is not None

@@ -1,0 +1,133 @@
+"""What the recipe r3gan does in a step, how its settings move, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from fastgan.recipes import R3GAN, Batch, ImageSpec, RecipeError
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+IMAGES = ImageSpec(3, 8, 3)
+
+
+def small(**settings):
+    sizes = {"z_dim": 8, "channel_base": 32, "channel_max": 4, "group_size": 4, "blocks": 1, "batch": 4}
+    return R3GAN(**{**sizes, **settings})
+
+
+def step_of(recipe, **options):
+    return TrainStep(TrainState.create(recipe, IMAGES), **options)
+
+
+def a_batch(recipe):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(recipe.batch) % 3
+    return [Batch(torch.randn(recipe.batch, 3, 8, 8, generator=generator), labels)]
+
+
+def rates(step, name):
+    group = step.state.optimizers[name].param_groups[0]
+    return group["lr"], group["betas"]
+
+
+def test_a_step_trains_all_of_both_networks():
+    """The first one only what blocks add up, which is zero at the start; the next ones everything."""
+    step = step_of(small(conditional=True))
+    before = {name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()}
+    for _ in range(3):
+        stats = step(a_batch(step.state.recipe))
+    assert set(stats) >= {"loss/D", "loss/G", "r1+r2/D"} and all(value.isfinite() for value in stats.values())
+    for name, network in step.state.networks.items():
+        assert not [
+            k for (k, p), was in zip(network.named_parameters(), before[name]) if torch.equal(p, was)
+        ], name
+
+
+def test_settings_go_from_first_to_last_along_a_cosine():
+    recipe = small(burn_in_kimg=0.016, lr=1e-3, d_lr=2e-3)
+    step, shown = step_of(recipe), []
+    for _ in range(6):
+        step(a_batch(recipe))
+        shown.append(rates(step, "D"))
+    left = [0.5 + 0.5 * math.cos(math.pi * i / 4) for i in range(4)] + [0.0, 0.0]
+    for (lr, betas), share in zip(shown, left):
+        assert lr == pytest.approx(2e-3 * (0.25 + 0.75 * share), rel=1e-6)
+        assert betas == pytest.approx((0.0, 0.99 - 0.09 * share), rel=1e-6)
+    assert rates(step, "G")[0] == pytest.approx(2.5e-4)
+    assert small(burn_in_kimg=0.0).left(0) == 0
+
+
+def test_the_weight_of_the_penalty_falls_too():
+    recipe = small(penalty_weight=3.0)
+    networks = recipe.build_networks(IMAGES)
+    (batch,) = a_batch(recipe)
+    fake = batch.real.flip(0)
+    found = [
+        recipe.penalty_loss(networks, Batch(batch.real, batch.labels, {"fake": fake, "left": left.expand(4)}))
+        for left in torch.tensor([[1.0], [0.0]])
+    ]
+    assert found[0].item() == pytest.approx(10 * found[1].item(), rel=1e-5) and found[1] > 0
+    weights = [small().weight_of_penalty(torch.zeros(1, 3, r, r)) for r in (16, 32, 64, 128, 256)]
+    assert weights == [0.05, 0.05, 2.0, 150.0, 150.0]
+
+
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2, "penalty_every": 2, "augment": "ada"}])
+def test_a_resumed_run_goes_on_bit_for_bit(settings):
+    recipe = small(burn_in_kimg=0.02, conditional=True, **settings)
+    step = step_of(recipe)
+    for _ in range(3):
+        step(a_batch(recipe))
+    again = step_of(recipe)
+    again.state.load_state_dict(copy.deepcopy(step.state.state_dict()))
+    a, b = step(a_batch(recipe)), again(a_batch(recipe))
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    assert rates(step, "D") == rates(again, "D") != rates(step_of(recipe), "D")
+    for name, network in step.state.networks.items():
+        ours, theirs = network.state_dict(), again.state.networks[name].state_dict()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_compiled_step_trains_as_an_eager_one():
+    found = []
+    for options in ({}, {"compile": "step", "backend": "aot_eager"}):
+        torch._dynamo.reset()
+        step = step_of(small(burn_in_kimg=0.016), **options)
+        for _ in range(2):
+            stats = step(a_batch(step.state.recipe))
+        weights = {
+            f"{n}.{k}": v for n, net in step.state.networks.items() for k, v in net.state_dict().items()
+        }
+        found.append({**stats, **weights})
+    eager, compiled = found
+    assert eager.keys() == compiled.keys()
+    for name in eager:
+        torch.testing.assert_close(compiled[name], eager[name], rtol=1e-4, atol=2e-5, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"blocks": 0}, "--blocks must be at least 1, but 0 came"),
+        ({"burn_in_kimg": -1.0}, "--burn-in-kimg must be at least 0, but -1.0 came"),
+        ({"lr_decay": 0.0}, "--lr-decay must be a positive number, but 0.0 came"),
+        ({"last_beta2": 1.0}, "--last-beta2 must be at least 0 and less than 1, but 1.0 came"),
+        ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
+        (
+            {"channel_max": 5},
+            "--group-size must be a divisor of the channels inside of the blocks, 10 at 4×4",
+        ),
+    ],
+)
+def test_impossible_settings_are_refused(settings, says):
+    with pytest.raises(RecipeError, match=says):
+        small(**settings).check_images(IMAGES)
+
+
+def test_it_names_the_resolutions_it_takes():
+    with pytest.raises(RecipeError, match=r"one of 8, 16, .*but 28 came"):
+        R3GAN().check_images(ImageSpec(1, 28))
