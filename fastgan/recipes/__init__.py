@@ -18,12 +18,13 @@ from fastgan.recipes.base import (
 from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
+from fastgan.recipes.r3gan import R3GAN
 from fastgan.recipes.sagan import SAGAN
 from fastgan.recipes.sngan import SNGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.name: recipe for recipe in (GAN, DCGAN, SNGAN, SAGAN, BigGAN, StyleGAN2, StyleGAN2ADA)
+    recipe.name: recipe for recipe in (GAN, DCGAN, SNGAN, SAGAN, BigGAN, StyleGAN2, StyleGAN2ADA, R3GAN)
 }
 """Every recipe by its name on the command line."""
 
@@ -40,6 +41,7 @@ def get_recipe(name: str) -> type[Recipe]:
 __all__ = [
     "DCGAN",
     "GAN",
+    "R3GAN",
     "RECIPES",
     "SAGAN",
     "SNGAN",
