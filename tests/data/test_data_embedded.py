@@ -15,7 +15,12 @@ from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
 
 @pytest.mark.parametrize(
     ("spec", "length", "channels", "classes"),
-    [("mnist5k", 5000, 1, 10), ("digits", 1797, 1, 10), ("shapes", 10_000, 3, 8)],
+    [
+        ("mnist5k", 5000, 1, 10),
+        ("digits", 1797, 1, 10),
+        ("shapes", 10_000, 3, 8),
+        ("stacked-mnist", 128_000, 3, 1000),
+    ],
 )
 def test_every_embedded_set(spec: str, length: int, channels: int, classes: int) -> None:
     dataset = open_dataset(spec)
