@@ -4,6 +4,9 @@
 #include "../common/stable.h"
 #include "engine.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace fg::winograd {
 namespace {
 
@@ -199,6 +202,38 @@ std::tuple<Tensor, Tensor> conv2d_input(
   return {finished(dx, x_, x_), dstyle};
 }
 
+// t of dx = t·style, the gradient of a scaled image. Where a style is too small to divide by, from dz and w.
+Tensor conv2d_unscaled(
+    const Tensor& dx_, const Tensor& style_, const Tensor& dz, const Tensor& w, std::int64_t pad_y, std::int64_t pad_x) {
+  check(w, "w", {-1, -1, 3, 3});
+  check(dz, "dz", {-1, w.size(0), -1, -1});
+  const Shape s = shape_of(dz, w.size(1), 2 - pad_y, 2 - pad_x);
+  check(dx_, "dx", {s.n, s.k, s.oh, s.ow});
+  check(style_, "style", {s.n, s.k});
+  const Tensor style = torch::stable::contiguous(style_);
+  const float* const by = floats(style);
+  constexpr float least = 0x1p-20f;  // smaller ones may have brought dx under the smallest float
+  if (!std::all_of(by, by + s.n * s.k, [](float f) { return std::fabs(f) >= least && std::isfinite(f); })) {
+    const Tensor t = forward({dz, {}, {}, {}, {}, {}}, dz, w, pad_y, pad_x, true, {});
+    return is_channels_last(dx_) ? channels_first_view(image(t)) : torch::stable::contiguous(t);
+  }
+  Tensor t = result(dx_, s.n, s.k, s.oh, s.ow);
+  const Tensor dx = image(dx_);
+  const float* const from = floats(dx);
+  float* const to = mutable_floats(t);
+  parallel(s.n * s.oh, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      const float* const f = by + row / s.oh * s.k;
+      for (std::int64_t i = row * s.ow * s.k; i < (row + 1) * s.ow * s.k; i += s.k) {
+        for (std::int64_t c = 0; c < s.k; ++c) {
+          to[i + c] = from[i + c] / f[c];
+        }
+      }
+    }
+  });
+  return finished(t, dx_, dx_);
+}
+
 // The gradient of w in y = (x·style) convolved with w, from that of y.
 Tensor weight_gradient(const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, const Shape& s, const Kind& kind) {
   check(dy_, "dy", {s.n, s.k, s.oh, s.ow});
@@ -291,6 +326,7 @@ STABLE_TORCH_LIBRARY_IMPL(fastgan, CPU, m) {
   m.impl("winograd_conv2d_act", TORCH_BOX(&fg::winograd::conv2d_act));
   m.impl("winograd_conv_transpose2d", TORCH_BOX(&fg::winograd::conv_transpose2d));
   m.impl("winograd_conv2d_input", TORCH_BOX(&fg::winograd::conv2d_input));
+  m.impl("winograd_conv2d_unscaled", TORCH_BOX(&fg::winograd::conv2d_unscaled));
   m.impl("winograd_conv2d_weight", TORCH_BOX(&fg::winograd::conv2d_weight));
   m.impl("winograd_conv2d_down", TORCH_BOX(&fg::winograd::conv2d_down));
   m.impl("winograd_conv2d_down_weight", TORCH_BOX(&fg::winograd::conv2d_down_weight));

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops.conv2d import choice
+from fastgan.ops.conv2d import choice, reference
 from fastgan.testing.layouts import channels_last, every_other, transposed
 from fastgan.testing.spec import ErrorCase, OpSpec, RegisteredCall, Sample
 
@@ -97,12 +97,20 @@ def _call(id: str, op: str, *, layout: Layout | None = None, style: bool = True)
                 return x, w, s, scale, noise, b, 1, 1, "lrelu", 0.2, 1.5, 2.0
             case "winograd_conv2d_input":
                 return dy, w, x, leaf(2, 5, seed=3), 1, 1
+            case "winograd_conv2d_unscaled":
+                by = leaf(2, 5, seed=3).detach()
+                dx, _ = reference.winograd_conv2d_input(dy.detach(), w.detach(), x.detach(), by, 1, 1)
+                return dx, by, dy, w, 1, 1
             case "winograd_conv2d_weight":
                 return dy, x, s, 1, 1
             case "winograd_conv2d_down":
                 return leaf(2, 5, 7, 9, seed=5), w, s
             case "winograd_conv2d_down_weight":
                 return leaf(2, 4, 3, 4, seed=4), leaf(2, 5, 7, 9, seed=5), s
+            case "product_per_sample":
+                return leaf(2, 6, 5, seed=1), leaf(2, 3, 5, seed=2)
+            case "product_per_sample_weight":
+                return leaf(2, 6, 3, seed=1), leaf(2, 6, 5, seed=2)
             case _:
                 return x, leaf(5, 4, 3, 3, seed=8), s
 
@@ -114,7 +122,10 @@ _REGISTERED = [
     _call("convolution-channels_last", "winograd_conv2d", layout=channels_last, style=False),
     _call("with-epilogue", "winograd_conv2d_act"),
     _call("of-the-image", "winograd_conv2d_input", layout=channels_last),
+    _call("of-the-image-again", "winograd_conv2d_unscaled", layout=channels_last),
     _call("of-the-weights", "winograd_conv2d_weight"),
+    _call("pixels", "product_per_sample"),
+    _call("of-the-weights-of-pixels", "product_per_sample_weight"),
     _call("upsampling", "winograd_conv_transpose2d"),
     _call("downsampling", "winograd_conv2d_down"),
     _call("of-the-weights-downsampling", "winograd_conv2d_down_weight", layout=channels_last),

@@ -131,13 +131,18 @@ def test_epilogue_in_the_convolution(act, clamp, style, batch):
         assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
 
 
-def test_gradient_through_the_scaled_image():
+@pytest.mark.parametrize("least", [None, 1e-30, 0.0])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradient_through_the_scaled_image(least, layout):
+    """The second derivative divides by the styles; by none that is too small for it."""
     dz, w, x, style = (
         values((2, 17, 6, 7), 1),
         values((17, 20, 3, 3), 2, 1 / 16),
-        values((2, 20, 6, 7), 3),
+        values((2, 20, 6, 7), 3).contiguous(memory_format=layout),
         values((2, 20), 4),
     )
+    if least is not None:
+        style[1, 3] = least
 
     def both(op):
         def f(*tensors):
@@ -151,6 +156,28 @@ def test_gradient_through_the_scaled_image():
     )
     expected = evaluate(both(reference.winograd_conv2d_input), [dz, w, x, style], {}, order=2)
     assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
+
+
+def test_third_derivative_through_the_scaled_image():
+    """From the convolution, for the second derivative knows the gradient only."""
+    dz, w, x, style = (
+        values((1, 3, 4, 5), 1),
+        values((3, 2, 3, 3), 2),
+        values((1, 2, 4, 5), 3),
+        values((1, 2), 4),
+    )
+
+    def third(op, dtype):
+        tensors = [t.to(dtype).requires_grad_() for t in (dz, w, x, style)]
+        dx, dstyle = op(*tensors, 1, 1)
+        first = torch.autograd.grad((dx.sin().sum() + dstyle.square().sum()), tensors, create_graph=True)
+        second = torch.autograd.grad(sum(t.square().sum() for t in first), tensors)
+        return [t.double() for t in second]
+
+    found = third(torch.ops.fastgan.winograd_conv2d_input, torch.float32)
+    expected = third(reference.winograd_conv2d_input, torch.float64)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * b.abs().max().item())
 
 
 def test_thread_count_does_not_change_a_bit():

@@ -11,7 +11,7 @@ from fastgan.ops._library import ops_of
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d.choice import winograd_suits
 from fastgan.ops.conv2d.grouped import is_channels_last
-from fastgan.ops.conv2d.reference import styled
+from fastgan.ops.conv2d.reference import product_per_sample, styled
 
 Pair = tuple[int, int]
 
@@ -75,7 +75,7 @@ def convolve(
         and (stride, padding, groups) == ((1, 1), (0, 0), 1)
         and weight.shape[0] <= x.shape[2] * x.shape[3]
     ):
-        y = _pointwise(x, weight, style)
+        y = _pointwise(chosen, x, weight, style)
     elif by_product(chosen, x, weight, *how):
         y = _product(styled(x, style), weight)
     else:
@@ -98,12 +98,13 @@ def _product(x: Tensor, weight: Tensor) -> Tensor:
     return y.reshape(n, h, w, weight.shape[0]).permute(0, 3, 1, 2)
 
 
-def _pointwise(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
+def _pointwise(chosen: str, x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
     """A 1x1 convolution with weights of its own for every sample, which are no larger than the image: that is read once."""
     n, c, h, w = x.shape
     weights = weight[None, :, :, 0, 0] * style[:, None]  # [N, O, C]
     if memory_format(x) == torch.channels_last:
-        y = x.permute(0, 2, 3, 1).reshape(n, h * w, c) @ weights.transpose(1, 2)
+        product = product_per_sample if chosen == "reference" else ops_of(chosen).product_per_sample
+        y = product(x.permute(0, 2, 3, 1).reshape(n, h * w, c), weights)
         return y.reshape(n, h, w, weight.shape[0]).permute(0, 3, 1, 2)
     return (weights @ x.reshape(n, c, h * w)).reshape(n, weight.shape[0], h, w)
 

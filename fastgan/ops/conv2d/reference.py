@@ -47,6 +47,14 @@ def winograd_conv2d_input(
     return dx, (t * x).sum((2, 3))
 
 
+def winograd_conv2d_unscaled(
+    dx: Tensor, style: Tensor, dz: Tensor, w: Tensor, pad_y: int, pad_x: int
+) -> Tensor:
+    """t of ``dx = t·style``."""
+    t = F.conv_transpose2d(dz, w, padding=(pad_y, pad_x))
+    return t.contiguous(memory_format=_layout.memory_format(dx))
+
+
 def winograd_conv2d_weight(dy: Tensor, x: Tensor, style: Tensor | None, pad_y: int, pad_x: int) -> Tensor:
     """Gradient of ``w[K, C, 3, 3]``."""
     shape = (dy.shape[1], x.shape[1], 3, 3)
@@ -69,3 +77,13 @@ def winograd_conv2d_down_weight(dy: Tensor, x: Tensor, style: Tensor | None) -> 
     """Gradient of ``w[K, C, 3, 3]`` in :func:`winograd_conv2d_down`."""
     shape = (dy.shape[1], x.shape[1], 3, 3)
     return conv2d_weight(styled(x, style), shape, dy, stride=2).contiguous()
+
+
+def product_per_sample(x: Tensor, w: Tensor) -> Tensor:
+    """``x[N, P, C]`` times the transpose of ``w[N, O, C]``."""
+    return torch.bmm(x, w.transpose(1, 2))
+
+
+def product_per_sample_weight(dy: Tensor, x: Tensor) -> Tensor:
+    """Gradient of ``w[N, O, C]``."""
+    return torch.bmm(dy.transpose(1, 2), x)

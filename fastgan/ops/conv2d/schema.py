@@ -31,6 +31,20 @@ def _result(x: Tensor, w: Tensor, k: Any, h: Any, width: Any) -> Tensor:
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=reference.memory_format(x, w))
 
 
+def through_style(
+    ops: Any, t: Tensor | None, style: Tensor | None, x: Tensor, need_x: bool, need_style: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of ``x`` and ``style`` in ``x·style``, where needed, with ``t`` that of the product; both in one pass."""
+    if t is None:
+        return None, None
+    if style is None or not (need_x and need_style):
+        return reference.styled(t, style) if need_x else None, (t * x).sum((2, 3)) if need_style else None
+    dx, dstyle, *_ = ops.scale_bias_act_backward(
+        t, x, style, None, None, "linear", 0.0, 1.0, None, True, False, False
+    )
+    return dx, dstyle
+
+
 def gradients(
     ops: Any, dz: Tensor, x: Tensor, w: Tensor, style: Tensor | None, pad: tuple[int, int], needs: Any
 ) -> Gradients:
@@ -42,6 +56,10 @@ def gradients(
     elif need_x:
         dx = reference.styled(ops.winograd_conv2d(dz, w, None, *pad, True), style)
     return dx, ops.winograd_conv2d_weight(dz, x, style, *pad) if need_w else None, dstyle
+
+
+def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
 
 
 # ---------------------------------------------------------------------------------------------------- the image
@@ -67,12 +85,9 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     # w is that of the convolution from y to x·style
     need_x, need_w, need_style = ctx.needs_input_grad[:3]
     t = ops.winograd_conv2d(dy, w, None, *ctx.pad, False) if need_x or need_style else None
-    return (
-        reference.styled(t, style) if t is not None and need_x else None,
-        ops.winograd_conv2d_weight(reference.styled(x, style), dy, None, *ctx.pad) if need_w else None,
-        (t * x).sum((2, 3)) if t is not None and need_style else None,
-        *(None, None, None),
-    )
+    dx, dstyle = through_style(ops, t, style, x, need_x, need_style)
+    dw = ops.winograd_conv2d_weight(reference.styled(x, style), dy, None, *ctx.pad) if need_w else None
+    return dx, dw, dstyle, None, None, None
 
 
 define(
@@ -145,27 +160,29 @@ def _input_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     dz, w, x, style, *pad = inputs
     ctx.pad = tuple(pad)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(dz, w, x, style)
+    ctx.save_for_backward(dz, w, x, style, output[0])
 
 
 def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | None) -> Gradients:
-    dz, w, x, style = ctx.saved_tensors
+    dz, w, x, style, dx = ctx.saved_tensors
     if gdx is None and gdstyle is None:
         return (None,) * 6
     need_dz, need_w, need_x, need_style = ctx.needs_input_grad[:4]
+    need_x, need_style = need_x and gdstyle is not None, need_style and gdx is not None
+    ddz = dw = gx = gstyle = None
     # dx = t·style and dstyle = Σ t·x, so what reaches t is this:
-    to_t = sum(
-        reference.styled(a, b) for a, b in ((gdx, style), (x, gdstyle)) if a is not None and b is not None
-    )
-    need_dx, need_dstyle = need_x and gdstyle is not None, need_style and gdx is not None
-    t = ops.winograd_conv2d(dz, w, None, *ctx.pad, True) if need_dx or need_dstyle else None
-    return (
-        ops.winograd_conv2d(to_t, w, None, *ctx.pad, False) if need_dz else None,
-        ops.winograd_conv2d_weight(dz, to_t, None, *ctx.pad) if need_w else None,
-        reference.styled(t, gdstyle) if t is not None and need_dx else None,
-        (t * gdx).sum((2, 3)) if t is not None and need_dstyle else None,
-        *(None, None),
-    )
+    if need_dz or need_w:
+        to_t = x * gdstyle[:, :, None, None] if gdstyle is not None else None
+        if gdx is not None:
+            to_t = (
+                reference.styled(gdx, style) if to_t is None else to_t.addcmul(gdx, style[:, :, None, None])
+            )
+        ddz = ops.winograd_conv2d(to_t, w, None, *ctx.pad, False) if need_dz else None
+        dw = ops.winograd_conv2d_weight(dz, to_t, None, *ctx.pad) if need_w else None
+    if need_x or need_style:
+        t = ops.winograd_conv2d_unscaled(dx.detach(), style.detach(), dz, w, *ctx.pad)
+        gx, gstyle = through_style(ops, t, gdstyle, gdx, need_x, need_style)
+    return ddz, dw, gx, gstyle, None, None
 
 
 define(
@@ -179,6 +196,38 @@ define(
         setup_context=_input_context,
         backward=_input_backward,
         triton=_without_kernel("winograd_conv2d_input"),
+    )
+)
+
+
+def _unscaled_fake(dx: Tensor, *rest: Any) -> Tensor:
+    return torch.empty_like(dx, memory_format=_layout.memory_format(dx))
+
+
+def _unscaled_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, _, dz, w, *pad = inputs
+    ctx.pad = tuple(pad)
+    ctx.save_for_backward(dz, w)
+
+
+def _unscaled_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
+    dz, w = ctx.saved_tensors
+    _, _, need_dz, need_w = ctx.needs_input_grad[:4]
+    ddz = ops.winograd_conv2d(g, w, None, *ctx.pad, False) if need_dz else None
+    return None, None, ddz, ops.winograd_conv2d_weight(dz, g, None, *ctx.pad) if need_w else None, None, None
+
+
+# t = dz ⋆ᵀ w where dx = t·style is known: a division in place of a convolution. dx and style are no variables of it.
+define(
+    OpDefinition(
+        schema=(
+            "winograd_conv2d_unscaled(Tensor dx, Tensor style, Tensor dz, Tensor w, int pad_y, int pad_x) -> Tensor"
+        ),
+        reference=reference.winograd_conv2d_unscaled,
+        fake=_unscaled_fake,
+        setup_context=_unscaled_context,
+        backward=_unscaled_backward,
+        triton=_without_kernel("winograd_conv2d_unscaled"),
     )
 )
 
@@ -225,19 +274,13 @@ def _up_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
     return _result(x, w, w.shape[1], 2 * x.shape[2] + 1, 2 * x.shape[3] + 1)
 
 
-def _resampling_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
 def _up_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     x, w, style = ctx.saved_tensors
     need_x, need_w, need_style = ctx.needs_input_grad
     t = ops.winograd_conv2d_down(dy, w, None) if need_x or need_style else None
-    return (
-        reference.styled(t, style) if t is not None and need_x else None,
-        ops.winograd_conv2d_down_weight(reference.styled(x, style), dy, None) if need_w else None,
-        (t * x).sum((2, 3)) if t is not None and need_style else None,
-    )
+    dx, dstyle = through_style(ops, t, style, x, need_x, need_style)
+    dw = ops.winograd_conv2d_down_weight(reference.styled(x, style), dy, None) if need_w else None
+    return dx, dw, dstyle
 
 
 define(
@@ -245,7 +288,7 @@ define(
         schema="winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
         reference=reference.winograd_conv_transpose2d,
         fake=_up_fake,
-        setup_context=_resampling_context,
+        setup_context=_keep_inputs,
         backward=_up_backward,
         triton=_without_kernel("winograd_conv_transpose2d"),
     )
@@ -262,10 +305,7 @@ def _down_gradients(
     """Of ``x`` and ``style`` in ``(x·style) ⋆₂ w``, where needed."""
     need_x, need_style = needs
     t = ops.winograd_conv_transpose2d(dy, w, None) if need_x or need_style else None
-    return (
-        reference.styled(t, style) if t is not None and need_x else None,
-        (t * x).sum((2, 3)) if t is not None and need_style else None,
-    )
+    return through_style(ops, t, style, x, need_x, need_style)
 
 
 def _down_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
@@ -280,7 +320,7 @@ define(
         schema="winograd_conv2d_down(Tensor x, Tensor w, Tensor? style) -> Tensor",
         reference=reference.winograd_conv2d_down,
         fake=_down_fake,
-        setup_context=_resampling_context,
+        setup_context=_keep_inputs,
         backward=_down_backward,
         triton=_without_kernel("winograd_conv2d_down"),
     )
@@ -303,8 +343,60 @@ define(
         schema="winograd_conv2d_down_weight(Tensor dy, Tensor x, Tensor? style) -> Tensor",
         reference=reference.winograd_conv2d_down_weight,
         fake=_down_weight_fake,
-        setup_context=_resampling_context,
+        setup_context=_keep_inputs,
         backward=_down_weight_backward,
         triton=_without_kernel("winograd_conv2d_down_weight"),
+    )
+)
+
+
+# ------------------------------------------------------------------------------------------------ 1x1 in channels_last
+#
+# y = x·wᵀ with pixels as rows. torch's derivative of a batched product gives some gradients as columns: an image whose
+# channels lie apart, which all that follows takes several times as long for.
+
+
+def _product_fake(x: Tensor, w: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], x.shape[1], w.shape[1])
+
+
+def _product_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+    x, w = ctx.saved_tensors
+    need_x, need_w = ctx.needs_input_grad
+    dx = ops.product_per_sample(dy, w.transpose(1, 2)) if need_x else None
+    return dx, ops.product_per_sample_weight(dy, x) if need_w else None
+
+
+define(
+    OpDefinition(
+        schema="product_per_sample(Tensor x, Tensor w) -> Tensor",
+        reference=reference.product_per_sample,
+        fake=_product_fake,
+        setup_context=_keep_inputs,
+        backward=_product_backward,
+        triton=_without_kernel("product_per_sample"),
+    )
+)
+
+
+def _product_weight_fake(dy: Tensor, x: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], dy.shape[2], x.shape[2])
+
+
+def _product_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
+    dy, x = ctx.saved_tensors
+    need_dy, need_x = ctx.needs_input_grad
+    ddy = ops.product_per_sample(x, gdw) if need_dy else None
+    return ddy, ops.product_per_sample(dy, gdw.transpose(1, 2)) if need_x else None
+
+
+define(
+    OpDefinition(
+        schema="product_per_sample_weight(Tensor dy, Tensor x) -> Tensor",
+        reference=reference.product_per_sample_weight,
+        fake=_product_weight_fake,
+        setup_context=_keep_inputs,
+        backward=_product_weight_backward,
+        triton=_without_kernel("product_per_sample_weight"),
     )
 )
