@@ -89,12 +89,17 @@ def side(
 
 
 def in_units(gradients: Results, exact: Results) -> Results:
-    """Each gradient in terms of the largest value that is expected in it: those of the biases are tiny."""
+    """Each gradient in terms of the largest value that is expected in it: those of the biases are tiny.
+
+    Gradients of one value, sums over an image in which most cancels, are in terms of the largest of their kind.
+    """
     found: Results = {}
+    largest = [t.abs().max() for t in exact.values() if t is not None and t.numel() == 1]
+    of_one = torch.stack(largest).max() if largest else torch.zeros(())
     for name, g in gradients.items():
         expected = exact[name]
         assert g is not None and expected is not None
-        unit = expected.abs().max()
+        unit = of_one if expected.numel() == 1 else expected.abs().max()
         found[name] = g.detach().cpu().double() / torch.where(unit > 0, unit, torch.ones_like(unit))
     return found
 
