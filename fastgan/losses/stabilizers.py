@@ -1,4 +1,4 @@
-"""Noise on what D sees and on what it is told. Random numbers are drawn outside and passed in: pure functions."""
+"""Noise on what D sees and on what it is told, features for G. Random numbers are drawn outside: pure functions."""
 
 from __future__ import annotations
 
@@ -65,3 +65,28 @@ def annealed_std(std: float, nimg: int, until: int) -> float:
             f"std and nimg must be at least 0 and until at least 1, got {std}, {nimg} and {until}"
         )
     return std * max(0.0, 1 - nimg / until)
+
+
+def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
+    """‖E f(x) - E f(G(z))‖², for G (Salimans et al. 2016, eq. 1).
+
+    f is what a layer inside of D gives. G is then to draw images that are like the real ones on the mean, whatever D says.
+
+    Args:
+        real_features: `[N, ...]`, constants to G: they may be computed under `torch.no_grad()`.
+        fake_features: `[M, ...]`, of the same shape but for the batch.
+
+    Returns:
+        A scalar, of float32 for half types.
+
+    Raises:
+        ValueError: shapes that don't fit.
+    """
+    if real_features.ndim < 2 or real_features.shape[1:] != fake_features.shape[1:]:
+        raise ValueError(
+            f"feature_matching takes features [N, ...] and [M, ...] of equal shapes but for the batch, got "
+            f"{list(real_features.shape)} and {list(fake_features.shape)}"
+        )
+    half = (torch.float16, torch.bfloat16)
+    real, fake = (f.float() if f.dtype in half else f for f in (real_features, fake_features))
+    return (real.mean(0) - fake.mean(0)).square().sum()

@@ -13,6 +13,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from fastgan.networks.batch_comparison import BatchComparison
+from fastgan.networks.labels import join_labels, label_embedding
 from fastgan.nn import BiasAct
 
 
@@ -20,7 +22,8 @@ class MLPGenerator(nn.Module):
     """z `[N, z_dim]` → images `[N, C, H, W]` in [-1, 1].
 
     image_shape: (C, H, W). hidden: widths of the hidden layers. act: "lrelu" (slope 0.2) or "relu".
-    batch_norm: one after each hidden activation.
+    batch_norm: one after each hidden activation. c_dim: with so many classes it takes their labels int64 `[N]` too,
+    and joins a learned vector of c_dim numbers to z.
     """
 
     def __init__(
@@ -31,11 +34,12 @@ class MLPGenerator(nn.Module):
         hidden: Sequence[int] = (256, 512, 1024),
         act: str = "lrelu",
         batch_norm: bool = True,
+        c_dim: int = 0,
     ) -> None:
         super().__init__()
-        self.z_dim = z_dim
+        self.z_dim, self.c_dim = z_dim, c_dim
         self.image_shape = image_shape
-        widths = [z_dim, *hidden]
+        widths = [z_dim + c_dim, *hidden]
         pixels = math.prod(image_shape)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
@@ -45,16 +49,24 @@ class MLPGenerator(nn.Module):
                 layers.append(nn.BatchNorm1d(fan_out))
         layers += [nn.Linear(widths[-1], pixels, bias=False), BiasAct(pixels, act="tanh", gain=1)]
         self.layers = nn.Sequential(*layers)
+        self.embedding = label_embedding(c_dim, c_dim)
 
-    def forward(self, z: Tensor) -> Tensor:
-        images: Tensor = self.layers(z)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        images: Tensor = self.layers(join_labels(z, labels, self.embedding))
         return images.unflatten(1, self.image_shape)
 
 
 class MLPDiscriminator(nn.Module):
     """Images `[N, C, H, W]` in [-1, 1] → logits `[N]`, LeakyReLU(0.2) and dropout after each hidden layer.
 
-    image_shape: (C, H, W). hidden: widths of the hidden layers. dropout: probability in [0, 1), 0 for none.
+    Args:
+        image_shape: (C, H, W).
+        hidden: widths of the hidden layers.
+        dropout: probability in [0, 1), 0 for none.
+        c_dim: with so many classes it takes their labels int64 `[N]` too, and joins a learned vector of c_dim numbers to
+            the pixels.
+        minibatch_discrimination: kernels that compare the images of a batch before the last layer; 0 for none.
+        minibatch_stddev: images per group that `fastgan.nn.minibatch_stddev` compares before the last layer; 0 for none.
     """
 
     def __init__(
@@ -63,17 +75,30 @@ class MLPDiscriminator(nn.Module):
         *,
         hidden: Sequence[int] = (512, 256),
         dropout: float = 0.3,
+        c_dim: int = 0,
+        minibatch_discrimination: int = 0,
+        minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
-        widths = [math.prod(image_shape), *hidden]
-        layers: list[nn.Module] = [nn.Flatten()]
+        widths = [math.prod(image_shape) + c_dim, *hidden]
+        layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layers += [nn.Linear(fan_in, fan_out, bias=False), BiasAct(fan_out, act="lrelu", gain=1)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
-        layers.append(nn.Linear(widths[-1], 1))
-        self.layers = nn.Sequential(*layers)
+        layers.append(nn.Linear(widths[-1] + bool(minibatch_stddev), 1))
+        self.layers = nn.Sequential(nn.Flatten(), *layers)
+        self.comparison = BatchComparison(widths[-1], minibatch_discrimination, minibatch_stddev)
+        self.embedding = label_embedding(c_dim, c_dim)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
-        return logits.squeeze(1)
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer sees, `[N, width]`."""
+        x = join_labels(images.flatten(1), labels, self.embedding)
+        for layer in list(self.layers)[:-1]:
+            x = layer(x)
+        return x
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.features(images, labels)
+        logits: Tensor = self.layers[-1](self.comparison.joined(x))
+        return self.comparison.added(logits.squeeze(1), x)

@@ -5,9 +5,9 @@ from fastgan.nn.attention import SelfAttention2d
 from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
-from fastgan.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from fastgan.nn.image_pool import ImagePool
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
+from fastgan.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
 from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.pixel_norm import PixelNorm, pixel_norm
@@ -26,9 +26,9 @@ __all__ = [
     "Downsample2d",
     "EqualConv2d",
     "EqualLinear",
-    "MinibatchStddev",
     "ImagePool",
     "MinibatchDiscrimination",
+    "MinibatchStddev",
     "ModulatedConv2d",
     "NoiseInjection",
     "PixelNorm",

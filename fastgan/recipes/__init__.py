@@ -16,15 +16,37 @@ from fastgan.recipes.base import (
     Regularizer,
 )
 from fastgan.recipes.biggan import BigGAN
+from fastgan.recipes.cgan import CGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
+from fastgan.recipes.lsgan import LSGAN
+from fastgan.recipes.progan import ProGAN
 from fastgan.recipes.r3gan import R3GAN
 from fastgan.recipes.sagan import SAGAN
 from fastgan.recipes.sngan import SNGAN
+from fastgan.recipes.stylegan import StyleGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
+from fastgan.recipes.wgan import WGAN
+from fastgan.recipes.wgan_gp import WGANGP
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.name: recipe for recipe in (GAN, DCGAN, SNGAN, SAGAN, BigGAN, StyleGAN2, StyleGAN2ADA, R3GAN)
+    recipe.name: recipe
+    for recipe in (
+        GAN,
+        DCGAN,
+        CGAN,
+        WGAN,
+        WGANGP,
+        LSGAN,
+        SNGAN,
+        SAGAN,
+        BigGAN,
+        ProGAN,
+        StyleGAN,
+        StyleGAN2,
+        StyleGAN2ADA,
+        R3GAN,
+    )
 }
 """Every recipe by its name on the command line."""
 
@@ -39,12 +61,16 @@ def get_recipe(name: str) -> type[Recipe]:
 
 
 __all__ = [
+    "CGAN",
     "DCGAN",
     "GAN",
+    "LSGAN",
     "R3GAN",
     "RECIPES",
     "SAGAN",
     "SNGAN",
+    "WGAN",
+    "WGANGP",
     "Batch",
     "BigGAN",
     "Draw",
@@ -52,9 +78,11 @@ __all__ = [
     "Loss",
     "Networks",
     "Player",
+    "ProGAN",
     "Recipe",
     "RecipeError",
     "Regularizer",
+    "StyleGAN",
     "StyleGAN2",
     "StyleGAN2ADA",
     "get_recipe",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator
 from fastgan.recipes.base import ImageSpec, RecipeError
 from fastgan.recipes.noise import NoiseToImage
+from fastgan.recipes.noise_settings import PARTS_OF_D
+
+Norm = Literal["batch", "layer", "instance", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,27 +21,41 @@ class DCGAN(NoiseToImage):
 
     name: ClassVar[str] = "dcgan"
     summary: ClassVar[str] = "Radford 2016: strided convolutions with batch norm"
+    of_d: ClassVar[frozenset[str]] = PARTS_OF_D
 
     ngf: int = 64
     """Channels of G's last hidden layer; each layer before it has twice as many, up to 8 times."""
     ndf: int = 64
     """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    d_norm: Norm = "batch"
+    """Norm of D's layers but the first and the last: over the batch, the layer (for gradient penalties), each map."""
+    d_dropout: float = 0.0
+    """Dropout after each activation of D; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("ngf", self.ngf >= 1, "at least 1")
         self._require("ndf", self.ndf >= 1, "at least 1")
+        self._require("d_norm", self.d_norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}")
+        self._require("d_dropout", 0 <= self.d_dropout < 1, "at least 0 and less than 1")
 
     def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
         if images.resolution not in RESOLUTIONS:
             raise RecipeError(
-                f"dcgan needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
                 f"{images.resolution} came: choose one with --resolution."
             )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        size, c_dim = (images.resolution, images.channels), self.classes(images)
         return {
-            "G": DCGANGenerator(images.resolution, images.channels, z_dim=self.z_dim, ngf=self.ngf),
-            "D": self.stabilized(DCGANDiscriminator(images.resolution, images.channels, ndf=self.ndf)),
+            "G": DCGANGenerator(*size, z_dim=self.z_dim, ngf=self.ngf, c_dim=c_dim),
+            "D": self.stabilized(
+                DCGANDiscriminator(
+                    *size, ndf=self.ndf, c_dim=c_dim, norm=self.d_norm, dropout=self.d_dropout,
+                    minibatch_discrimination=self.minibatch_discrimination, minibatch_stddev=self.minibatch_stddev,
+                )
+            ),
             **self.augmentation(images),
-        }
+        }  # fmt: skip

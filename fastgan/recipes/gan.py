@@ -10,6 +10,7 @@ from torch import nn
 from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
 from fastgan.recipes.base import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
+from fastgan.recipes.noise_settings import PARTS_OF_D
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class GAN(NoiseToImage):
 
     name: ClassVar[str] = "gan"
     summary: ClassVar[str] = "Goodfellow 2014: perceptrons for G and D, cross-entropy"
+    of_d: ClassVar[frozenset[str]] = PARTS_OF_D
 
     resolution: int | None = 28
     """Height and width of the images in pixels; None takes the data set's own."""
@@ -51,6 +53,7 @@ class GAN(NoiseToImage):
         )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        c_dim = self.classes(images)
         return {
             "G": MLPGenerator(
                 images.shape,
@@ -58,7 +61,17 @@ class GAN(NoiseToImage):
                 hidden=self.g_hidden,
                 act=self.g_act,
                 batch_norm=self.batch_norm,
+                c_dim=c_dim,
             ),
-            "D": self.stabilized(MLPDiscriminator(images.shape, hidden=self.d_hidden, dropout=self.dropout)),
+            "D": self.stabilized(
+                MLPDiscriminator(
+                    images.shape,
+                    hidden=self.d_hidden,
+                    dropout=self.dropout,
+                    c_dim=c_dim,
+                    minibatch_discrimination=self.minibatch_discrimination,
+                    minibatch_stddev=self.minibatch_stddev,
+                )
+            ),
             **self.augmentation(images),
         }

@@ -1,20 +1,23 @@
-"""What all noise-to-image recipes share: z ~ N(0, 1), one G, one D, an adversarial loss, two Adams."""
+"""What all noise-to-image recipes share: z ~ N(0, 1), one G, one D, an adversarial loss, two optimisers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.func import functional_call
+from torch.optim import Adam, Optimizer, RMSprop
 
 from fastgan.augment import ADA, Augment, DiffAugment
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
-from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
+from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
 from fastgan.nn import spectral_norm
+from fastgan.nn.image_pool import ImagePool
+from fastgan.nn.weight_history import WeightHistory
 from fastgan.recipes.base import (
     Batch,
     Draw,
@@ -22,122 +25,24 @@ from fastgan.recipes.base import (
     Loss,
     Networks,
     Player,
-    Recipe,
     RecipeError,
     Regularizer,
     parameters_of,
 )
+from fastgan.recipes.noise_settings import Adversarial, Augmentation, NoiseSettings, Penalty, Pipe
 
-Adversarial = Literal["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
-Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
 Side = Literal["real", "fake"]
-Augmentation = Literal["none", "diffaugment", "ada"]
-Pipe = Literal["blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
 OBSERVED = 4  # batches between two moves of ADA's p
 HAVE_PROBABILITIES = ("minimax", "non-saturating")  # whose D(x) is sigmoid(logit)
+RMSPROP_ALPHA = 0.99  # what the mean of squared gradients keeps
+REPLAYED = 0.5  # share of the images that go through the pool
+
+__all__ = ["Adversarial", "Augmentation", "NoiseToImage", "Penalty", "Pipe", "Side"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseToImage(Recipe):
+class NoiseToImage(NoiseSettings):
     """G maps z to an image, D maps an image to a logit."""
-
-    z_dim: int = 100
-    """Length of the noise vector z."""
-    conditional: bool = False
-    """Give the images' labels to G and D, so that a class can be asked for."""
-    lr: float = 2e-4
-    """Adam's learning rate for G, and for D unless --d-lr is given."""
-    d_lr: float | None = None
-    """Adam's learning rate for D (two time scales); None takes --lr."""
-    betas: tuple[float, float] = (0.5, 0.999)
-    """Adam's decay rates of the first and second moment."""
-    loss: Adversarial = "non-saturating"
-    """The game: what D and G minimise."""
-    n_critic: int = 1
-    """Updates of D per update of G, each on images of its own."""
-    real_label: float = 1.0
-    """What D is to say of real images; 0.9 smooths the labels on one side (cross-entropies, least-squares)."""
-    fake_label: float = 0.0
-    """What D is to say of generated images; 0.1 beside --real-label 0.9 smooths both sides."""
-    flip_labels: float = 0.0
-    """Probability that D is told the opposite of what an image is."""
-    instance_noise: float = 0.0
-    """Standard deviation of noise on all that D sees, falling to 0 at --instance-noise-until."""
-    instance_noise_until: int = 100_000
-    """Real images after which there is no instance noise left."""
-    penalty: Penalty = "none"
-    """Penalty on D's gradient in the images: at interpolates (wgan-gp, zero-centered), real (r1), generated (r2)."""
-    penalty_weight: float | None = None
-    """Weight of the penalty: λ of wgan-gp and zero-centered, γ of r1 and r2 (γ/2 times the squared norm); None is 10."""
-    penalty_every: int = 1
-    """Steps between two penalties; above 1 each is an update of its own, with Adam's rate and decays corrected."""
-    drift: float = 0.0
-    """Weight of E[D(real)²], which keeps a Wasserstein critic near 0 (ProGAN takes 0.001)."""
-    clip_weights: float = 0.0
-    """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
-    spectral_norm: bool = False
-    """Divide each weight of D by its spectral norm (SNGAN)."""
-    orthogonal: float = 0.0
-    """Weight of the orthogonal regularisation of G's weights but embeddings (BigGAN takes 1e-4); 0 for none."""
-    augment: Augmentation = "none"
-    """Augmentation of all that D sees, for few images: DiffAugment, or ADA, which finds its own probability p."""
-    augment_pipe: Pipe = "bgc"
-    """What ADA transforms: blitting, geometry, colour, filter, noise, cutout, or the first of them by initials."""
-    augment_p: float | None = None
-    """A fixed p for ADA; None lets it follow how much D overfits."""
-    ada_target: float = 0.6
-    """Mean sign of D's logits of real images that p is steered to."""
-    ada_kimg: float = 500.0
-    """Thousands of images in which p can go from 0 to 1."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require("z_dim", self.z_dim >= 1, "at least 1")
-        self._require("lr", 0 < self.lr < float("inf"), "a positive number")
-        self._require("d_lr", self.d_lr is None or 0 < self.d_lr < float("inf"), "a positive number")
-        self._require(
-            "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
-        )
-        self._require(
-            "loss", self.loss in get_args(Adversarial), f"one of {', '.join(get_args(Adversarial))}"
-        )
-        self._require("penalty", self.penalty in get_args(Penalty), f"one of {', '.join(get_args(Penalty))}")
-        usual = {f.name: f.default for f in fields(self)}
-        of_a_penalty = ("penalty_weight", "penalty_every")
-        if self.penalty == "none" and any(getattr(self, name) != usual[name] for name in of_a_penalty):
-            raise RecipeError(
-                "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
-            )
-        for setting in ("n_critic", "penalty_every", "instance_noise_until"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
-        self._check_augmentation()
-        for setting in ("instance_noise", "penalty_weight", "drift", "clip_weights", "orthogonal"):
-            self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
-        try:
-            adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
-        except ValueError as error:
-            raise RecipeError(
-                f"--real-label and --fake-label don't fit --loss {self.loss}: {error}."
-            ) from error
-
-    def _check_augmentation(self) -> None:
-        self._require(
-            "augment", self.augment in get_args(Augmentation), f"one of {', '.join(get_args(Augmentation))}"
-        )
-        self._require(
-            "augment_pipe", self.augment_pipe in get_args(Pipe), f"one of {', '.join(get_args(Pipe))}"
-        )
-        self._require("augment_p", 0 <= (self.augment_p or 0) <= 1, "at least 0 and at most 1")
-        self._require("ada_target", 0 < self.ada_target < 1, "between 0 and 1")
-        self._require("ada_kimg", 0 < self.ada_kimg < float("inf"), "a positive number")
-        usual = {f.name: f.default for f in fields(self)}
-        of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
-        if self.augment != "ada" and any(getattr(self, name) != usual[name] for name in of_ada):
-            raise RecipeError(
-                "--augment-pipe, --augment-p, --ada-target and --ada-kimg are of ADA, but --augment "
-                f"{self.augment} came: add --augment ada, or leave them out."
-            )
 
     def check_images(self, images: ImageSpec) -> None:
         if self.conditional and images.num_classes < 2:
@@ -151,6 +56,11 @@ class NoiseToImage(Recipe):
         return images.num_classes if self.conditional else 0
 
     @property
+    def g_sees_real_images(self) -> bool:
+        """Whether G's loss depends on what D makes of real images."""
+        return self.adversarial.pairs or bool(self.feature_matching or self.unroll)
+
+    @property
     def adversarial(self) -> AdversarialLoss:
         """The loss with its labels."""
         return adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
@@ -159,9 +69,8 @@ class NoiseToImage(Recipe):
         optimizers: dict[str, Optimizer] = {}
         for player in self.players():
             rate = self.d_lr if player.name == "D" and self.d_lr is not None else self.lr
-            c = player.lazy_correction
-            betas = (self.betas[0] ** c, self.betas[1] ** c)
-            optimizers[player.name] = Adam(parameters_of(networks, player.networks), lr=rate * c, betas=betas)
+            weights = parameters_of(networks, player.networks)
+            optimizers[player.name] = self._optimizer(weights, rate, player.lazy_correction)
         if self.augment == "ada" and self.augment_p is None:
             ada = cast(ADA, networks["augment"])
             optimizers["D"].register_step_post_hook(lambda *_: ada.adjust(OBSERVED * self.batch))
@@ -170,32 +79,48 @@ class NoiseToImage(Recipe):
             optimizers["D"].register_step_post_hook(
                 lambda *_: penalties.clip_weights_(critic, self.clip_weights)
             )
+        if self.historical_averaging:
+            for name, optimizer in optimizers.items():
+                history = cast(WeightHistory, networks[f"history_{name}"])
+                weights = parameters_of(networks, (name,))
+                history.follow(weights)
+                optimizer.register_step_post_hook(lambda *_, h=history, w=weights: h.update(w))
         return optimizers
+
+    def _optimizer(self, weights: list[nn.Parameter], rate: float, c: float) -> Optimizer:
+        """Corrected by c for updates on lazy terms alone."""
+        if self.optimizer == "rmsprop":
+            return RMSprop(weights, lr=rate * c, alpha=RMSPROP_ALPHA**c)
+        return Adam(weights, lr=rate * c, betas=(self.betas[0] ** c, self.betas[1] ** c))
 
     def stabilized(self, discriminator: nn.Module) -> nn.Module:
         """D as the options want it."""
         return spectral_norm(discriminator) if self.spectral_norm else discriminator
 
     def augmentation(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """What augments images of this shape, as a network without parameters; none without --augment."""
+        """What augments images of this shape, and what remembers something, as networks without parameters."""
+        extras: dict[str, nn.Module] = {}
         if self.augment == "diffaugment":
-            return {"augment": DiffAugment()}
+            extras["augment"] = DiffAugment()
         if self.augment == "ada":
-            return {
-                "augment": ADA(
-                    images.resolution, images.channels, categories=self.augment_pipe, p=self.augment_p or 0.0,
-                    target=self.ada_target, kimg=self.ada_kimg,
-                )
-            }  # fmt: skip
-        return {}
+            extras["augment"] = ADA(
+                images.resolution, images.channels, categories=self.augment_pipe, p=self.augment_p or 0.0,
+                target=self.ada_target, kimg=self.ada_kimg,
+            )  # fmt: skip
+        if self.replay:
+            extras["pool"] = ImagePool(self.replay, images.shape)
+        if self.historical_averaging:
+            extras |= {f"history_{name}": WeightHistory() for name in ("D", "G")}
+        return extras
 
     def players(self) -> tuple[Player, ...]:
-        terms = []
+        terms: list[Regularizer] = []
         if self.penalty != "none":
             takes_fakes = self.penalty != "r1"
             terms.append(
                 Regularizer(self.penalty, self.penalty_loss, every=self.penalty_every, prepared=takes_fakes)
             )
+        terms += self.history_terms("D")
         return (
             Player(
                 "D",
@@ -210,6 +135,7 @@ class NoiseToImage(Recipe):
                 "G",
                 ("G",),
                 self.g_loss,
+                self.n_gen,
                 regularizers=(*self.g_stabilizers(), *self.g_terms()),
                 draw=self.draw_for_g,
             ),
@@ -217,7 +143,21 @@ class NoiseToImage(Recipe):
 
     def g_stabilizers(self) -> tuple[Regularizer, ...]:
         """Regularisers of G that are options of every recipe."""
-        return (Regularizer("orthogonal", self.orthogonal_loss),) if self.orthogonal else ()
+        terms = self.history_terms("G")
+        if self.orthogonal:
+            terms.append(Regularizer("orthogonal", self.orthogonal_loss))
+        return tuple(terms)
+
+    def history_terms(self, name: str) -> list[Regularizer]:
+        """The distance of a player's weights from where they've been, if it's asked for (Salimans et al. 2016)."""
+        if not self.historical_averaging:
+            return []
+
+        def loss(networks: Networks, batch: Batch) -> Tensor:
+            distance: Tensor = networks[f"history_{name}"](parameters_of(networks, (name,)))
+            return self.historical_averaging * distance
+
+        return [Regularizer("history", loss)]
 
     def orthogonal_loss(self, networks: Networks, batch: Batch) -> Tensor:
         """How far G's filters are from right angles, times its weight (Brock et al. 2019, eq. 3)."""
@@ -236,8 +176,8 @@ class NoiseToImage(Recipe):
         return rows
 
     def draw_for_g(self, draw: Draw) -> dict[str, Tensor]:
-        """Noise, and the augmentations of generated images; of real ones too for losses of pairs."""
-        sides: tuple[Side, ...] = ("real", "fake") if self.adversarial.pairs else ("fake",)
+        """Noise, and the augmentations of generated images; of real ones too where G's turn shows them to D."""
+        sides: tuple[Side, ...] = ("real", "fake") if self.g_sees_real_images else ("fake",)
         return {**self.draw_noise(draw), **self.draw_augmentations(draw, sides)}
 
     def draw_augmentations(self, draw: Draw, sides: tuple[Side, ...]) -> dict[str, Tensor]:
@@ -252,19 +192,26 @@ class NoiseToImage(Recipe):
         }
 
     def draw_for_d(self, draw: Draw) -> dict[str, Tensor]:
-        """Noise, the augmentations of both sides, flipped labels and the places of interpolates."""
+        """Noise, the augmentations of both sides, flipped labels, the places of interpolates and those in the pool."""
         rows = {**self.draw_noise(draw), **self.draw_augmentations(draw, ("real", "fake"))}
         if self.flip_labels:
             rows["flipped"] = torch.rand(draw.count, generator=draw.generator) < self.flip_labels
         if self.penalty in ("wgan-gp", "zero-centered"):
             rows["alpha"] = torch.rand(draw.count, generator=draw.generator)
+        if self.replay:
+            rows["swapped"] = torch.rand(draw.count, generator=draw.generator) < REPLAYED
+            rows["place"] = torch.randperm(self.replay, generator=draw.generator)[: draw.count]
         return rows
 
     def with_fakes(self, networks: Networks, batch: Batch) -> Batch:
-        """The batch with generated images, as constants."""
+        """The batch with generated images, as constants; with replay, older ones among them and the classes of all."""
         with torch.no_grad():
             fake = self.generate(networks, batch)
-        return replace(batch, random={**batch.random, "fake": fake})
+        if not self.replay:
+            return replace(batch, random={**batch.random, "fake": fake})
+        random = batch.random
+        fake, labels = networks["pool"](fake, batch.labels, swapped=random["swapped"], place=random["place"])
+        return replace(batch, random={**random, "fake": fake, "fake_labels": labels})
 
     def generate(self, networks: Networks, batch: Batch) -> Tensor:
         """G's images, one for each of the batch, of its classes."""
@@ -299,12 +246,48 @@ class NoiseToImage(Recipe):
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
         """G's loss on a generated batch."""
-        fake = self.judge(networks, self.generate(networks, batch), batch)
-        if not self.adversarial.pairs:
-            return Loss(self.adversarial.g(fake))
+        images = self.generate(networks, batch)
+        judges = self.unrolled(networks, batch, images) if self.unroll else networks
+        fake = self.judge(judges, images, batch)
+        if self.adversarial.pairs:
+            with torch.set_grad_enabled(self.unroll > 0):  # an unrolled D depends on G whatever it looks at
+                real = self.judge(judges, batch.real, batch, "real")
+            total = self.adversarial.g(fake, real)
+        else:
+            total = self.adversarial.g(fake)
+        stats = {}  # never Loss's own: Dynamo doesn't follow its proxy beside what functional_call changes
+        if self.feature_matching:
+            stats["feature_matching/G"] = self.matching_loss(networks, batch, images)
+            total = total + self.feature_matching * stats["feature_matching/G"]
+        return Loss(total, stats)
+
+    def matching_loss(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
+        """How far D's features of generated images are from those of real ones, on the mean (Salimans et al. 2016)."""
+        features: Callable[..., Tensor] = cast(Any, networks["D"]).features
         with torch.no_grad():
-            real = self.judge(networks, batch.real, batch, "real")
-        return Loss(self.adversarial.g(fake, real))
+            real = features(self.shown(networks, batch.real, batch, "real"), *self.labels(batch))
+        fake = features(self.shown(networks, images, batch, "fake"), *self.labels(batch))
+        return feature_matching(real, fake)
+
+    def unrolled(self, networks: Networks, batch: Batch, images: Tensor) -> Networks:
+        """The networks with D as it will be after steps of gradient descent on its loss, a function of G's images.
+
+        θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph (Metz et al. 2017, eq. 8); D itself stays as it is.
+        """
+        D = networks["D"]
+        weights = {name: p.detach().requires_grad_(True) for name, p in D.named_parameters()}
+
+        def with_weights(weights: dict[str, Tensor]) -> Networks:
+            found = lambda images, *labels: functional_call(D, weights, (images, *labels))  # noqa: E731
+            return {**networks, "D": cast(nn.Module, found)}
+
+        for _ in range(self.unroll):
+            judges = with_weights(weights)
+            real = self.judge(judges, batch.real, batch, "real")
+            loss = self.adversarial.d(real, self.judge(judges, images, batch))
+            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            weights = {n: p - self.unroll_lr * g for (n, p), g in zip(weights.items(), gradients)}
+        return with_weights(weights)
 
     def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
         """The penalty on D, times its weight."""
@@ -332,12 +315,19 @@ class NoiseToImage(Recipe):
 
     def critic(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
         """D's logits as a function of images, which take the labels of the batch and the augmentations of a `side`."""
+        if side == "fake" and "fake_labels" in batch.random:
+            batch = replace(batch, labels=batch.random["fake_labels"])
+        augment = self.augmenter(networks, batch, side)
+        return lambda images: self.logits(networks, batch, augment(images))
+
+    def augmenter(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
+        """The augmentations of a side; images as they are, without any."""
         if self.augment == "none":
-            return lambda images: self.logits(networks, batch, images)
+            return lambda images: images
         prefix = f"augment.{side}."
         rows = {name.removeprefix(prefix): t for name, t in batch.random.items() if name.startswith(prefix)}
         augment = networks["augment"]
-        return lambda images: self.logits(networks, batch, augment(images, rows))
+        return lambda images: augment(images, rows)
 
     def logits(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
         """What D says of images."""
@@ -346,18 +336,30 @@ class NoiseToImage(Recipe):
 
     def judge(self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake") -> Tensor:
         """D's float32 logits of images, under this step's instance noise."""
-        if self.instance_noise:
-            std = batch.random["std"].view(-1, *(1,) * (images.ndim - 1))
-            images = instance_noise(images, torch.randn_like(images), std)
-        return self.critic(networks, batch, side)(images).float()
+        return self.critic(networks, batch, side)(self.noisy(images, batch)).float()
 
-    def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
-        # One draw per image: the n-th image is the same however many are asked for.
+    def shown(self, networks: Networks, images: Tensor, batch: Batch, side: Side) -> Tensor:
+        """Images as D sees them: under instance noise and the augmentations of a side."""
+        return self.augmenter(networks, batch, side)(self.noisy(images, batch))
+
+    def noisy(self, images: Tensor, batch: Batch) -> Tensor:
+        """Images under this step's instance noise."""
+        if not self.instance_noise:
+            return images
+        std = batch.random["std"].view(-1, *(1,) * (images.ndim - 1))
+        return instance_noise(images, torch.randn_like(images), std)
+
+    def sample(
+        self, networks: Networks, count: int, *, generator: Generator, label: int | None = None
+    ) -> Tensor:
+        """label: the class of all images, for networks with labels; None draws one for each."""
+        # One draw per image: the n-th image is the same however many are asked for, and of whatever class.
         rows, classes = [], []
         for _ in range(count):
             rows.append(torch.randn(self.z_dim, generator=generator))
             if self.conditional:
-                classes.append(torch.randint(int(networks["G"].c_dim), (), generator=generator))
+                drawn = torch.randint(cast(Any, networks["G"]).c_dim, (), generator=generator)
+                classes.append(drawn if label is None else torch.tensor(label))
         device = next(networks["G"].parameters()).device
         labels = (torch.stack(classes).to(device),) if classes else ()
         return self.images_of(networks, torch.stack(rows).to(device), *labels)

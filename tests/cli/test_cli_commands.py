@@ -14,13 +14,18 @@ from fastgan.train import checkpoint
 PIL = pytest.importorskip("PIL.Image")
 
 STYLEGAN2 = "--resolution 8 --z-dim 4 --w-dim 4 --channel-base 32 --channel-max 4 --mapping-layers 1"
+GROWING = "--resolution 8 --z-dim 4 --channel-base 32 --channel-max 4 --stable-kimg 0.016 --fade-kimg 0.016"
+CONVOLUTIONAL = "--resolution 16 --z-dim 4 --ngf 4 --ndf 4"
 RESIDUAL = "--resolution 16 --z-dim 3 --ngf 1 --ndf 1"
 SMOKE = {
     "gan": "--resolution 8 --z-dim 4 --g-hidden 8 --d-hidden 8",
-    "dcgan": "--resolution 16 --z-dim 4 --ngf 4 --ndf 4",
+    **dict.fromkeys(("dcgan", "cgan", "lsgan"), CONVOLUTIONAL),
+    **dict.fromkeys(("wgan", "wgan-gp"), f"{CONVOLUTIONAL} --n-critic 2"),
     "sngan": RESIDUAL,
     "sagan": RESIDUAL,
     "biggan": RESIDUAL,
+    "progan": GROWING,
+    "stylegan": f"{GROWING} --w-dim 4 --mapping-layers 1",
     "stylegan2": STYLEGAN2,
     "stylegan2-ada": STYLEGAN2,
     "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 --blocks 1 --ema-kimg 0",
@@ -226,7 +231,7 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     outcome = fastgan("train", "dcgan", *options.split())
     assert outcome.status == 0
     assert (
-        "There are no measures for images but --measure fd, so --measure-every changes nothing."
+        "There are no measures for images but those of --measure, such as fd, so --measure-every changes nothing."
         in outcome.out
     )
 

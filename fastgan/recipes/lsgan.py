@@ -1,0 +1,19 @@
+"""`lsgan`: least squares GAN (Mao et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastgan.recipes.dcgan import DCGAN
+from fastgan.recipes.noise import Adversarial
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSGAN(DCGAN):
+    """Mao 2017: least squares with a = 0 and b = c = 1, on DCGAN's networks."""
+
+    name: ClassVar[str] = "lsgan"
+    summary: ClassVar[str] = "Mao 2017: least squares, on DCGAN's networks"
+
+    loss: Adversarial = "least-squares"

@@ -1,0 +1,168 @@
+"""The settings that all noise-to-image recipes share; `fastgan.recipes.noise` does what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, get_args
+
+from fastgan.losses.adversarial import adversarial_loss
+from fastgan.recipes.base import Recipe, RecipeError
+
+Adversarial = Literal["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
+Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
+Optimizing = Literal["adam", "rmsprop"]
+Augmentation = Literal["none", "diffaugment", "ada"]
+Pipe = Literal["blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
+PARTS_OF_D = frozenset({"minibatch_discrimination", "minibatch_stddev", "feature_matching"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseSettings(Recipe):
+    """The settings, and what they have to be."""
+
+    of_d: ClassVar[frozenset[str]] = frozenset()
+    """Settings for which this recipe's D has the parts: minibatch_discrimination and minibatch_stddev, which it's built
+    with, and feature_matching, for which it has a method `features` that takes what it itself takes."""
+
+    z_dim: int = 100
+    """Length of the noise vector z."""
+    conditional: bool = False
+    """Give the images' labels to G and D, so that a class can be asked for."""
+    optimizer: Optimizing = "adam"
+    """What updates G and D: Adam, or RMSprop, which has no momentum (WGAN)."""
+    lr: float = 2e-4
+    """Learning rate for G, and for D unless --d-lr is given."""
+    d_lr: float | None = None
+    """Learning rate for D (two time scales); None takes --lr."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's decay rates of the first and second moment."""
+    loss: Adversarial = "non-saturating"
+    """The game: what D and G minimise."""
+    n_critic: int = 1
+    """Updates of D per step, each on images of its own."""
+    n_gen: int = 1
+    """Updates of G per step, each on noise of its own."""
+    real_label: float = 1.0
+    """What D is to say of real images; 0.9 smooths the labels on one side (cross-entropies, least-squares)."""
+    fake_label: float = 0.0
+    """What D is to say of generated images; 0.1 beside --real-label 0.9 smooths both sides."""
+    flip_labels: float = 0.0
+    """Probability that D is told the opposite of what an image is."""
+    instance_noise: float = 0.0
+    """Standard deviation of noise on all that D sees, falling to 0 at --instance-noise-until."""
+    instance_noise_until: int = 100_000
+    """Real images after which there is no instance noise left."""
+    penalty: Penalty = "none"
+    """Penalty on D's gradient in the images: at interpolates (wgan-gp, zero-centered), real (r1), generated (r2)."""
+    penalty_weight: float | None = None
+    """Weight of the penalty: λ of wgan-gp and zero-centered, γ of r1 and r2 (γ/2 times the squared norm); None is 10."""
+    penalty_every: int = 1
+    """Steps between two penalties; above 1 each is an update of its own, with Adam's rate and decays corrected."""
+    drift: float = 0.0
+    """Weight of E[D(real)²], which keeps a Wasserstein critic near 0 (ProGAN takes 0.001)."""
+    clip_weights: float = 0.0
+    """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
+    spectral_norm: bool = False
+    """Divide each weight of D by its spectral norm (SNGAN)."""
+    minibatch_discrimination: int = 0
+    """Kernels that compare the images of a batch before D's last layer (Salimans et al. take 100); 0 for none."""
+    minibatch_stddev: int = 0
+    """Images per group whose standard deviation D sees before its last layer (ProGAN takes 4); 0 for none."""
+    feature_matching: float = 0.0
+    """Weight, in G's loss, of the distance between D's mean features of real and generated images; 0 for none."""
+    unroll: int = 0
+    """Steps of D that G looks ahead, and sees its own influence on; 0 for none (unrolled GAN)."""
+    unroll_lr: float = 0.1
+    """Rate of those steps of gradient descent."""
+    historical_averaging: float = 0.0
+    """Weight of the squared distance of D's and G's weights from their mean over all updates so far; 0 for none."""
+    replay: int = 0
+    """Generated images that are kept to show half of them to D again later, at least --batch; 0 for none."""
+    orthogonal: float = 0.0
+    """Weight of the orthogonal regularisation of G's weights but embeddings (BigGAN takes 1e-4); 0 for none."""
+    augment: Augmentation = "none"
+    """Augmentation of all that D sees, for few images: DiffAugment, or ADA, which finds its own probability p."""
+    augment_pipe: Pipe = "bgc"
+    """What ADA transforms: blitting, geometry, colour, filter, noise, cutout, or the first of them by initials."""
+    augment_p: float | None = None
+    """A fixed p for ADA; None lets it follow how much D overfits."""
+    ada_target: float = 0.6
+    """Mean sign of D's logits of real images that p is steered to."""
+    ada_kimg: float = 500.0
+    """Thousands of images in which p can go from 0 to 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("z_dim", self.z_dim >= 1, "at least 1")
+        self._require("lr", 0 < self.lr < float("inf"), "a positive number")
+        self._require("d_lr", self.d_lr is None or 0 < self.d_lr < float("inf"), "a positive number")
+        self._require(
+            "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
+        )
+        optimizers = get_args(Optimizing)
+        self._require("optimizer", self.optimizer in optimizers, f"one of {', '.join(optimizers)}")
+        self._require(
+            "loss", self.loss in get_args(Adversarial), f"one of {', '.join(get_args(Adversarial))}"
+        )
+        self._require("penalty", self.penalty in get_args(Penalty), f"one of {', '.join(get_args(Penalty))}")
+        usual = {f.name: f.default for f in fields(self)}
+        of_a_penalty = ("penalty_weight", "penalty_every")
+        if self.penalty == "none" and any(getattr(self, name) != usual[name] for name in of_a_penalty):
+            raise RecipeError(
+                "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
+            )
+        for setting in ("n_critic", "n_gen", "penalty_every", "instance_noise_until"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
+        self._check_augmentation()
+        self._check_stabilizers()
+        try:
+            adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
+        except ValueError as error:
+            raise RecipeError(
+                f"--real-label and --fake-label don't fit --loss {self.loss}: {error}."
+            ) from error
+
+    def _check_stabilizers(self) -> None:
+        for setting in (
+            "instance_noise", "penalty_weight", "drift", "clip_weights", "orthogonal", "minibatch_discrimination",
+            "minibatch_stddev", "feature_matching", "unroll", "historical_averaging",
+        ):  # fmt: skip
+            self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
+        for setting in sorted(PARTS_OF_D - self.of_d):
+            if getattr(self, setting):
+                option = setting.replace("_", "-")
+                raise RecipeError(
+                    f"--{option} needs a D that has the part for it, and that of {self.name} hasn't: leave it out."
+                )
+        self._require("unroll_lr", 0 < self.unroll_lr < float("inf"), "a positive number")
+        piece, group = self.batch // self.accumulate, self.minibatch_stddev
+        self._require(
+            "batch", group == 0 or piece <= group or piece % group == 0,
+            f"such that the images computed at once are a multiple of --minibatch-stddev, {group}, or fewer",
+        )  # fmt: skip
+        self._require(
+            "replay", self.replay == 0 or self.replay >= self.batch, f"0 or at least {self.batch}, as --batch"
+        )
+        if self.feature_matching and "D" in self.full_precision:
+            raise RecipeError(
+                "--feature-matching looks into D, which --full-precision D encloses: leave one of them out."
+            )
+
+    def _check_augmentation(self) -> None:
+        self._require(
+            "augment", self.augment in get_args(Augmentation), f"one of {', '.join(get_args(Augmentation))}"
+        )
+        self._require(
+            "augment_pipe", self.augment_pipe in get_args(Pipe), f"one of {', '.join(get_args(Pipe))}"
+        )
+        self._require("augment_p", 0 <= (self.augment_p or 0) <= 1, "at least 0 and at most 1")
+        self._require("ada_target", 0 < self.ada_target < 1, "between 0 and 1")
+        self._require("ada_kimg", 0 < self.ada_kimg < float("inf"), "a positive number")
+        usual = {f.name: f.default for f in fields(self)}
+        of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
+        if self.augment != "ada" and any(getattr(self, name) != usual[name] for name in of_ada):
+            raise RecipeError(
+                "--augment-pipe, --augment-p, --ada-target and --ada-kimg are of ADA, but --augment "
+                f"{self.augment} came: add --augment ada, or leave them out."
+            )

@@ -1,0 +1,24 @@
+"""`wgan`: Wasserstein GAN with clipped weights (Arjovsky, Chintala, Bottou 2017, algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastgan.recipes.dcgan import DCGAN
+from fastgan.recipes.noise import Adversarial
+from fastgan.recipes.noise_settings import Optimizing
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGAN(DCGAN):
+    """Arjovsky 2017: a critic with weights in [-0.01, 0.01], trained more often than G, and no momentum."""
+
+    name: ClassVar[str] = "wgan"
+    summary: ClassVar[str] = "Arjovsky 2017: a critic with clipped weights, on DCGAN's networks"
+
+    loss: Adversarial = "wasserstein"
+    clip_weights: float = 0.01
+    n_critic: int = 5
+    optimizer: Optimizing = "rmsprop"
+    lr: float = 5e-5
