@@ -29,3 +29,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     "install the versions that pyproject.toml asks for"
                 )
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Features of real images are kept for the session, not in the home of who runs the tests."""
+    os.environ["FASTGAN_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -24,6 +24,7 @@ from fastgan.errors import FastganError
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "sample": "draw images from a checkpoint",
+    "evaluate": "measure what a checkpoint makes against real images",
     "project": "find the latent of an image in a StyleGAN2",
     "export": "write a network to a file that other programs open",
     "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",

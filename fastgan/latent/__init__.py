@@ -5,6 +5,7 @@ Nothing here changes a network.
 """
 
 from fastgan.latent.errors import LatentError
+from fastgan.latent.path_length import perceptual_path_length
 from fastgan.latent.paths import interpolate, walk
 from fastgan.latent.perceptual import PerceptualDistance, PerceptualNetwork, load_perceptual_network
 from fastgan.latent.pictures import Drawing, direction_strips, interpolation, mixing_table, parse_seeds
@@ -32,6 +33,7 @@ __all__ = [
     "mix",
     "mixing_table",
     "parse_seeds",
+    "perceptual_path_length",
     "project",
     "resolution_of",
     "save_video",

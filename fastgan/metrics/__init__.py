@@ -1,20 +1,40 @@
-"""Measures of what a generator makes: the digit classifier, mode coverage, FD-MobileNetV2."""
+"""Measures of what a generator makes: distances and coverage in the features of a network, modes, nearest neighbours."""
 
 from fastgan.metrics.digits import DigitClassifier, load_digit_classifier
 from fastgan.metrics.errors import MetricError
-from fastgan.metrics.fd_mobilenet import fd_mobilenet_v2, real_statistics, statistics_of
+from fastgan.metrics.fd_mobilenet import fd_mobilenet_v2, statistics_of
+from fastgan.metrics.feature_networks import FeatureNetwork, open_features
 from fastgan.metrics.frechet import FeatureStatistics, frechet_distance
-from fastgan.metrics.modes import ModeCoverage, mode_coverage
+from fastgan.metrics.kernel import KernelDistance, kernel_distance, polynomial_mmd
+from fastgan.metrics.modes import ModeCoverage, mode_classifier, mode_coverage
+from fastgan.metrics.neighbours import Neighbours, nearest_neighbours, neighbour_grid
+from fastgan.metrics.prdc import PRDC, prdc
+from fastgan.metrics.real import RealFeatures, real_features
+from fastgan.metrics.score import ClassifierScore, classifier_score
 
 __all__ = [
+    "PRDC",
+    "ClassifierScore",
     "DigitClassifier",
+    "FeatureNetwork",
     "FeatureStatistics",
+    "KernelDistance",
     "MetricError",
     "ModeCoverage",
+    "Neighbours",
+    "RealFeatures",
+    "classifier_score",
     "fd_mobilenet_v2",
     "frechet_distance",
+    "kernel_distance",
     "load_digit_classifier",
+    "mode_classifier",
     "mode_coverage",
-    "real_statistics",
+    "nearest_neighbours",
+    "neighbour_grid",
+    "open_features",
+    "polynomial_mmd",
+    "prdc",
+    "real_features",
     "statistics_of",
 ]

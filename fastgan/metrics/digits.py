@@ -34,6 +34,9 @@ class DigitClassifier(nn.Module):
     ``logits`` and ``features`` take what generators make.
     """
 
+    key, name, sha256, resolution = "digits", "digits", SHA256, RESOLUTION
+    preparation = "colours averaged, resized to 32×32 (bilinear, antialiased)"
+
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
@@ -68,6 +71,12 @@ class DigitClassifier(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """The last hidden layer, after its ReLU: float32 ``[N, 64]``. Takes what ``logits`` takes."""
         return self._in_chunks(self._penultimate, images, NUM_FEATURES)
+
+    @torch.no_grad()
+    def classify(self, features: Tensor) -> Tensor:
+        """What ``logits`` gives, of features ``[N, 64]``."""
+        found: Tensor = self.head(features.to(self.head.weight))
+        return found
 
     def _penultimate(self, x: Tensor) -> Tensor:
         return F.relu(self.hidden(self.body(x).flatten(1)))

@@ -6,20 +6,12 @@ data, measured with the same number of images.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
-import torch
 from torch import Tensor
 
-from fastgan.data import ImageDataset, to_float
-from fastgan.metrics.features import RESOLUTION, SHA256, MobileNetV2, mobilenet_v2
+from fastgan.metrics.features import MobileNetV2, mobilenet_v2
 from fastgan.metrics.frechet import FeatureStatistics, frechet_distance
-
-MAX_REAL = 10_000
-_CHUNK = 256
-_known: dict[str, FeatureStatistics] = {}
 
 
 def fd_mobilenet_v2(images_a: Tensor, images_b: Tensor, *, device: str = "cpu") -> float:
@@ -45,31 +37,3 @@ def statistics_of(batches: Iterable[Tensor], network: MobileNetV2) -> FeatureSta
     for images in batches:
         statistics.update(network.features(images))
     return statistics
-
-
-def real_statistics(
-    dataset: ImageDataset, network: MobileNetV2, *, most: int = MAX_REAL, folder: Path | None = None
-) -> FeatureStatistics:
-    """Statistics of a data set's images, or of ``most`` of them evenly spread; taken once for what the set holds.
-
-    folder: keeps them there as well (13 MB), for other processes; None keeps them in memory alone.
-
-    Raises MetricError if ``folder`` holds a damaged file of them.
-    """
-    what = (dataset.fingerprint, dataset.resolution, dataset.channels, most, SHA256, RESOLUTION)
-    key = hashlib.sha256(repr(what).encode()).hexdigest()
-    file = None if folder is None else folder / f"fd-mobilenet-v2-{key[:16]}.safetensors"
-    if key not in _known and file is not None and file.exists():
-        _known[key] = FeatureStatistics.load(file)
-    if key not in _known:
-        _known[key] = statistics_of(_real_images(dataset, most), network)
-    if file is not None and not file.exists():
-        _known[key].save(file)
-    return _known[key]
-
-
-def _real_images(dataset: ImageDataset, most: int) -> Iterator[Tensor]:
-    count = min(most, len(dataset))
-    # Evenly spread: a folder's images come sorted by class.
-    for rows in (torch.arange(count) * len(dataset) // count).split(_CHUNK):
-        yield to_float(dataset.batch(rows)[0])

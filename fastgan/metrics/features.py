@@ -30,19 +30,22 @@ _CHUNK = 64
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 (Sandler et al. 2018) trained on ImageNet, without its classifier; frozen.
+    """MobileNetV2 (Sandler et al. 2018) trained on ImageNet; frozen.
 
     Images are rounded to 8 bits as a saved file's are, resized to 128x128 (bilinear, antialiased), normalised as
     ImageNet's are; grey ones become three equal channels.
     """
 
+    key, name, sha256, resolution = "mobilenet_v2", "MobileNetV2", SHA256, RESOLUTION
+    preparation = "rounded to 8 bits, resized to 128×128 (bilinear, antialiased)"
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
         _fold_batch_norms(body)  # twice as fast on a CPU, as is channels_last
         self.body = body.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.head = head.eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
@@ -62,6 +65,12 @@ class MobileNetV2(nn.Module):
             return torch.empty(0, NUM_FEATURES, device=self.mean.device)
         parts = [self.body(self._prepare(part)).mean(dim=(2, 3)) for part in images.split(_CHUNK)]
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def classify(self, features: Tensor) -> Tensor:
+        """ImageNet's 1,000 logits of features ``[N, 1280]``."""
+        logits: Tensor = self.head(features.to(self.mean.device))
+        return logits
 
     def _prepare(self, images: Tensor) -> Tensor:
         x = to_float(to_uint8(images.to(self.mean.device))).add_(1).div_(2)
@@ -93,7 +102,7 @@ def mobilenet_v2(device: str = "cpu") -> MobileNetV2:
     with torch.device("meta"):  # no initialisation, which would draw from the global generator
         network = architecture()
     network.load_state_dict(weights, assign=True)
-    return MobileNetV2(network.features).to(device)
+    return MobileNetV2(network.features, network.classifier).to(device)
 
 
 def weights_file() -> Path:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
-
-from fastgan.metrics.errors import MetricError
 
 
 class FeatureStatistics:
@@ -57,28 +50,6 @@ class FeatureStatistics:
         if self.count < 2:
             raise ValueError(f"A covariance needs at least 2 feature vectors, but {self.count} came.")
         return self._scatter / (self.count - 1)
-
-    def save(self, path: Path) -> None:
-        """Writes a safetensors file, whole or not at all, making its folder if needed."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        count = torch.tensor(self.count)
-        temporary.write_bytes(save({"count": count, "mean": self.mean, "scatter": self._scatter}))
-        os.replace(temporary, path)
-
-    @classmethod
-    def load(cls, path: Path) -> FeatureStatistics:
-        """What ``save`` wrote. Raises MetricError if it can't be read or is something else."""
-        statistics = cls()
-        try:
-            stored = load(path.read_bytes())
-            statistics.count = int(stored["count"])
-            statistics.mean, statistics._scatter = stored["mean"], stored["scatter"]
-        except (OSError, SafetensorError, KeyError) as error:
-            raise MetricError(
-                f"{str(path)!r} doesn't hold statistics of features ({error}): remove it, it is made anew."
-            ) from error
-        return statistics
 
 
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:

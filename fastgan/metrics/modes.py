@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from fastgan.data.digits import DIGIT_NAMES
+from fastgan.data.stacked_mnist import MODE_NAMES
+from fastgan.metrics.digits import load_digit_classifier
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,26 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
     # The sum is exactly 0 for a uniform histogram, yet rounding could leave it at -1e-17.
     kl = max(0.0, math.fsum(p * math.log(p * num_classes) for p in shares))
     return ModeCoverage(tuple(counts), len(shares), num_classes, kl)
+
+
+def mode_classifier(class_names: tuple[str, ...], channels: int) -> Callable[[Tensor], Tensor] | None:
+    """What tells the class of an image for data of these classes; None where there is no classifier for them.
+
+    There is one for the digits 0 to 9, and for Stacked MNIST, whose three channels it looks at one by one.
+
+    Returns:
+        A function of images ``[N, channels, H, W]`` in [-1, 1] that gives their classes, int64 ``[N]``.
+    """
+    if class_names == DIGIT_NAMES:
+        classifier = load_digit_classifier()
+        return lambda images: classifier.logits(images.cpu()).argmax(1)
+    if class_names == MODE_NAMES and channels == 3:
+        classifier = load_digit_classifier()
+
+        def stacked(images: Tensor) -> Tensor:
+            each = images.cpu().flatten(0, 1).unsqueeze(1)
+            digits = classifier.logits(each).argmax(1).view(-1, 3)
+            return digits @ torch.tensor([100, 10, 1])
+
+        return stacked
+    return None

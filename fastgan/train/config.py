@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fastgan._version import __version__
 from fastgan.data import ImageDataset
 from fastgan.errors import FastganError
+from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.recipes import ImageSpec, Recipe, get_recipe
 from fastgan.train.files import write_atomic
 
@@ -18,7 +19,9 @@ class ConfigError(FastganError):
     """A run's options or its saved configuration can't be used; the message says what to do."""
 
 
-WhichMeasures = Literal["auto", "fd"]
+WhichMeasures = Literal[
+    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +44,38 @@ class RunOptions:
     """How many of the newest checkpoints to keep."""
     measure_every: int = 0
     """Images between two measures of the samples, the best of which is kept in best.pt; 0 measures at the end."""
-    measure: WhichMeasures = "auto"
-    """Measures of the samples: auto is what the data has (digits: classes shown), fd adds FD-MobileNetV2 to it."""
+    measure: tuple[WhichMeasures, ...] = ("auto",)
+    """Measures of the samples: auto is what the data has (digits: classes shown), any others add to it; none for none."""
+    measure_samples: int | None = None
+    """Samples that are measured; None takes 2,000, or 25,600 for the modes of stacked-mnist."""
+    measure_features: FeaturesName | None = None
+    """Features that fd, kd, score and prdc are taken in; None takes mobilenet, or inception for fid, kid and is."""
+    measure_weights: str | None = None
+    """File of Inception's weights; None takes the one that torch-fidelity downloads."""
     workers: int | None = None
     """Threads that prepare the coming batches; 0 for none, None for one per core if images are read from disk."""
     compile: Literal["off", "step"] = "off"
     """Whether torch.compile makes one graph of each update: slow to start, and faster on a GPU."""
 
     def __post_init__(self) -> None:
+        # One name from Python or from options of older runs, and JSON's lists.
+        which = (self.measure,) if isinstance(self.measure, str) else tuple(self.measure)
+        object.__setattr__(self, "measure", which)
+        names = get_args(WhichMeasures)
+        for name in which:
+            if name not in names:
+                raise ConfigError(f"--measure must be of {', '.join(names)}, but {name!r} came.")
+        if "none" in which and len(which) > 1:
+            raise ConfigError(
+                f"--measure none takes no measures, but {' '.join(which)} came: leave none out."
+            )
         least = {
             "log_every": 1,
             "samples_every": 1,
             "checkpoint_every": 1,
             "keep": 1,
             "measure_every": 0,
+            "measure_samples": 10,
             "workers": 0,
         }
         for option, limit in least.items():

@@ -28,7 +28,7 @@ from fastgan.train.log import MeanStats, RunLog
 from fastgan.train.measures import Measures, has_measures, main_measure, measure, require_measures
 from fastgan.train.progress import TrainingProgress
 from fastgan.train.report import write_report
-from fastgan.train.resume import open_data, open_state
+from fastgan.train.resume import open_data, open_state, together
 from fastgan.train.run_dir import RunDir
 from fastgan.train.samples import save_grid
 from fastgan.train.state import TrainState, derive_seed
@@ -86,7 +86,6 @@ def train(
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks must be instances of fastgan.train.Callback, got {callback!r}")
     require_plotting()
-    require_measures(options.measure)
     with join_world(options.device) as world:
         shown = Console() if console == "auto" else console
         if shown is None or not world.is_main:
@@ -94,6 +93,9 @@ def train(
         recipe = world.broadcast(recipe)  # with --resume its settings come from rank 0's disk
         check_settings(recipe, world)
         dataset, config = open_data(recipe, dataset, world)
+        with together(world):
+            if world.is_main:
+                require_measures(recipe, dataset, options)
         devices = [world.device] if world.device.type == "cuda" else []
         with torch.random.fork_rng(devices), stop_on_signals() as stop:
             folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
@@ -231,8 +233,8 @@ class Run:
         if not self.world.is_main:
             return {}
         if self._measured is None or self._measured[0] != self.state.nimg:
-            which = self.options.measure
-            self._measured = self.state.nimg, measure(self.recipe, self.state.sampler, self.dataset, which)
+            found = measure(self.recipe, self.state.sampler, self.dataset, self.options)
+            self._measured = self.state.nimg, found
             self._tell("on_measure", self._measured[1])
         return self._measured[1]
 
@@ -322,9 +324,12 @@ def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
     """What a person might wonder about later."""
     news = []
     if options.measure_every and not has_measures(dataset, options.measure):
-        news.append(
-            f"There are no measures for {dataset.name} but --measure fd, so --measure-every changes nothing."
+        why = (
+            "--measure none takes none"
+            if "none" in options.measure
+            else f"There are no measures for {dataset.name} but those of --measure, such as fd"
         )
+        news.append(f"{why}, so --measure-every changes nothing.")
     if options.compile == "step":
         news.append("Each update is compiled when it first runs, which may take minutes.")
     return news

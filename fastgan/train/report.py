@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fastgan.metrics.figures import CLASSES, figures
 from fastgan.runtime import versions
 from fastgan.train.config import RunConfig
 from fastgan.train.curves import draw_curves
@@ -49,27 +50,23 @@ def write_report(run: RunDir, config: RunConfig, *, nimg: int, seconds: float, m
 def measures_sentence(measures: Measures) -> str:
     """The measures in one sentence for a person, empty if there are none."""
     said = []
-    if "classes_hit" in measures:
-        shown = f"{measures['classes_hit']} of {measures['num_classes']} classes"
-        said.append(f"{shown} appear in {measures['samples']:,} samples")
-        said.append(f"KL to uniform {measures['kl_to_uniform']:.3f}")
-    if "fd_mobilenet_v2" in measures:
-        said.append(f"FD-MobileNetV2 {measures['fd_mobilenet_v2']:.2f} ({measures['samples']:,} samples)")
+    for label, value, _ in figures(measures):
+        if label == CLASSES:
+            said.append(f"{value} classes appear in {measures['samples']:,} samples")
+        else:
+            said.append(f"{label} {value}")
+    if said and "kl_to_uniform" not in list(measures)[-1:]:
+        said[-1] += f" ({measures['samples']:,} samples)"
     return ", ".join(said) + "." if said else ""
 
 
 def _figures(nimg: int, seconds: float, measures: Measures) -> dict[str, str]:
-    figures = {
+    shown = {
         "real images shown": f"{nimg:,}",
         "time": duration(seconds),
         "images/s": f"{nimg / seconds:,.0f}" if seconds else "–",
     }
-    if "classes_hit" in measures:
-        figures["classes that appear"] = f"{measures['classes_hit']} of {measures['num_classes']}"
-        figures["KL to uniform"] = f"{measures['kl_to_uniform']:.3f}"
-    if "fd_mobilenet_v2" in measures:
-        figures["FD-MobileNetV2"] = f"{measures['fd_mobilenet_v2']:.2f}"
-    return figures
+    return shown | {label: value for label, value, _ in figures(measures)}
 
 
 def _badge(nimg: int, images: int) -> str:

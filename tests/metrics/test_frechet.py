@@ -1,13 +1,11 @@
 """The Fréchet distance against scipy's matrix root and against closed forms; statistics against numpy."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from fastgan.metrics import FeatureStatistics, MetricError, frechet_distance
+from fastgan.metrics import FeatureStatistics, frechet_distance
 
 
 def by_definition(mean_a, cov_a, mean_b, cov_b) -> float:
@@ -89,16 +87,3 @@ def test_statistics_refuse() -> None:
     for shape in [(3,), (2, 4)]:
         with pytest.raises(ValueError, match=r"\[N, 3\]"):
             statistics.update(torch.zeros(shape))
-
-
-def test_statistics_in_a_file(tmp_path: Path) -> None:
-    statistics = FeatureStatistics()
-    statistics.update(torch.rand(10, 3))
-    path = tmp_path / "new" / "x.safetensors"
-    statistics.save(path)
-    stored = FeatureStatistics.load(path)
-    assert stored.count == 10 and torch.equal(stored.mean, statistics.mean)
-    assert torch.equal(stored.covariance, statistics.covariance)
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(MetricError, match="doesn't hold statistics of features"):
-        FeatureStatistics.load(path)

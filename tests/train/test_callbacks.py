@@ -111,8 +111,8 @@ def scores(monkeypatch):
     """What `measure` finds, by the images shown."""
     scores = {}
 
-    def measure(recipe, networks, dataset, which):
-        name = {"auto": "kl_to_uniform", "fd": "fd_mobilenet_v2"}[which]
+    def measure(recipe, networks, dataset, options):
+        name = {("auto",): "kl_to_uniform", ("fd",): "fd_mobilenet_v2"}[options.measure]
         return {name: scores[states[-1].nimg], "samples": 5}
 
     states = []

@@ -1,0 +1,156 @@
+"""`fastgan evaluate CHECKPOINT`: measure what a checkpoint makes against real images."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from fastgan.cli import UsageError
+from fastgan.cli.environment import check_environment
+from fastgan.cli.parse import parse
+from fastgan.data import ImageDataset, open_dataset, save_png
+from fastgan.metrics.feature_networks import FeaturesName
+from fastgan.metrics.figures import Metric, figures
+from fastgan.metrics.real import MAX_REAL
+from fastgan.runtime import tune_cpu_allocator
+from fastgan.train.checkpoint import restore
+from fastgan.train.config import RunConfig
+from fastgan.train.distributed import choose_device
+from fastgan.train.files import write_atomic
+from fastgan.train.measures import data_metrics, draw_neighbours, evaluate, make_plan
+from fastgan.train.run_dir import find_checkpoint
+from fastgan.train.state import TrainState
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Measure what a checkpoint makes against real images, those it was trained on unless others are named."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """A checkpoint, or the folder of a run, of which the newest one is taken."""
+    metrics: tuple[Metric, ...] = ()
+    """What to measure; left out, fd, kd, prdc, and modes where the data has a classifier."""
+    features: FeaturesName | None = None
+    """Features that fd, kd, score and prdc are taken in; None takes mobilenet, or inception for fid, kid and is."""
+    weights: str | None = None
+    """File of Inception's weights; None takes the one that torch-fidelity downloads."""
+    samples: int | None = None
+    """Images to draw; None takes 2,000, or 25,600 for the modes of stacked-mnist."""
+    seed: int = 0
+    """Seed of the samples: the same seed measures the same images."""
+    data: str | None = None
+    """Data set to compare with; None takes the one of the run."""
+    real: int = MAX_REAL
+    """The most real images to compare with, evenly spread over a larger set; 0 for all."""
+    out: str | None = None
+    """JSON file for the figures and all that they depend on."""
+    neighbours: str | None = None
+    """PNG file for the first samples, each beside the real images nearest to it."""
+    neighbours_in: Literal["features", "pixels"] = "features"
+    """What nearness is of."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw and to measure; auto takes a CUDA device if there is one."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan evaluate` with these arguments; returns the exit status."""
+    options = parse(EvaluateOptions, arguments, prog="fastgan evaluate")
+    _check(options)
+    check_environment()
+    tune_cpu_allocator()
+    path, config, state = _open(Path(options.checkpoint), options.device)
+    recipe, networks = config.recipe, state.sampler
+    dataset = _open_data(config, options.data)
+    metrics: tuple[str, ...] = options.metrics or ("fd", "kd", "prdc", *data_metrics(dataset))
+    found = evaluate(
+        recipe,
+        networks,
+        dataset,
+        metrics,
+        features=options.features,
+        weights=options.weights,
+        samples=options.samples,
+        seed=options.seed,
+        real=options.real or None,
+    )
+    found["checkpoint"] = {"path": str(path), "recipe": recipe.name, "nimg": state.nimg}
+    print(f"{recipe.name} after {state.nimg:,} images, from {path}, against {_against(found)}.")
+    _show(found)
+    made = []
+    if options.neighbours is not None:
+        made.append(options.neighbours)
+        features = make_plan(recipe, dataset, metrics, features=options.features).features
+        picture = draw_neighbours(
+            recipe,
+            networks,
+            dataset,
+            features=features if options.neighbours_in == "features" else None,
+            weights=options.weights,
+            seed=options.seed,
+            real=options.real or None,
+        )
+        save_png(options.neighbours, picture)
+    if options.out is not None:
+        made.append(options.out)
+        out = Path(options.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, [json.dumps(found, indent=2).encode() + b"\n"])
+    if made:
+        print(f"Made {' and '.join(made)}.")
+    return 0
+
+
+def _check(options: EvaluateOptions) -> None:
+    """Raises UsageError for what can't be understood or written."""
+    for option, least in (("samples", 10), ("seed", 0), ("real", 0)):
+        value = getattr(options, option)
+        if value is not None and value < least:
+            raise UsageError(f"--{option} must be at least {least}, but {value} came.")
+    for option, suffix in (("out", ".json"), ("neighbours", ".png")):
+        name = getattr(options, option)
+        if name is not None and Path(name).suffix.lower() != suffix:
+            raise UsageError(f"--{option} must be a file that ends in {suffix}, but {name!r} came.")
+    if options.weights is not None and not Path(options.weights).is_file():
+        raise UsageError(f"There is no file {options.weights!r} of weights: check --weights.")
+
+
+def _open(checkpoint: Path, device: Literal["auto", "cpu", "cuda"]) -> tuple[Path, RunConfig, TrainState]:
+    path, saved, damaged = find_checkpoint(checkpoint)
+    for error in damaged.values():
+        warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
+    state = TrainState.create(saved.config.recipe, saved.config.images, device=choose_device(device))
+    restore(state, saved, path)
+    return path, saved.config, state
+
+
+def _open_data(config: RunConfig, other: str | None) -> ImageDataset:
+    """The run's data, or another set, with images of the shape that the networks make."""
+    images = config.images
+    dataset = open_dataset(
+        other or config.recipe.data, resolution=images.resolution, channels=images.channels
+    )
+    if other is None and dataset.fingerprint != config.data_fingerprint:
+        warnings.warn(
+            f"{config.recipe.data!r} no longer holds the images that this checkpoint was trained on.",
+            stacklevel=1,
+        )
+    return dataset
+
+
+def _against(found: dict[str, Any]) -> str:
+    data, of = found["data"], found["settings"].get("features")
+    return f"{of['real_images']:,} images of {data['name']}" if of else f"the classes of {data['name']}"
+
+
+def _show(found: dict[str, Any]) -> None:
+    table = Table(f"measure of {found['settings']['samples']:,} samples", "value", "better", box=None)
+    for figure in figures(found["measures"]):
+        table.add_row(*figure)
+    Console().print(table)

@@ -1,0 +1,152 @@
+"""Kernel distance, classifier score, precision and its kin, neighbours: against their definitions, written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fastgan.data import InMemoryDataset
+from fastgan.metrics import (
+    classifier_score,
+    kernel_distance,
+    nearest_neighbours,
+    neighbour_grid,
+    polynomial_mmd,
+    prdc,
+)
+
+
+def normal(count: int, width: int = 6, *, seed: int = 0, shift: float = 0.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, width, generator=generator, dtype=torch.float64) + shift
+
+
+def test_the_kernel_distance_is_the_double_sum() -> None:
+    a, b = normal(9).numpy(), normal(7, seed=1, shift=0.5).numpy()
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return (float(x @ y) / 6 + 1) ** 3
+
+    within_a = [k(x, y) for i, x in enumerate(a) for j, y in enumerate(a) if i != j]
+    within_b = [k(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j]
+    between = [k(x, y) for x in a for y in b]
+    expected = math.fsum(within_a) / 72 + math.fsum(within_b) / 42 - 2 * math.fsum(between) / 63
+    found = polynomial_mmd(torch.from_numpy(a), torch.from_numpy(b))
+    assert found == pytest.approx(expected, rel=1e-12)
+    # subsets as large as the sets hold all of them
+    whole = kernel_distance(torch.from_numpy(a[:7]), torch.from_numpy(b), subsets=3)
+    assert whole.mean == pytest.approx(
+        polynomial_mmd(torch.from_numpy(a[:7]), torch.from_numpy(b)), rel=1e-12
+    )
+    assert whole.std == pytest.approx(0, abs=1e-12)
+
+
+def test_subsets_are_seeded_and_unbiased() -> None:
+    a, b = normal(300), normal(400, seed=1)
+    first = kernel_distance(a, b, subsets=50, subset_size=40)
+    assert kernel_distance(a, b, subsets=50, subset_size=40) == first
+    assert kernel_distance(a, b, subsets=50, subset_size=40, seed=1) != first
+    assert abs(first.mean) < 3 * first.std / math.sqrt(50) + 0.05  # equal distributions: 0, from both sides
+    shifted = kernel_distance(a, b + 0.5, subsets=50, subset_size=40)
+    assert shifted.mean == pytest.approx(polynomial_mmd(a, b + 0.5), abs=4 * shifted.std / math.sqrt(50))
+    assert shifted.mean > first.mean + 0.2
+
+
+def test_the_kernel_distance_refuses() -> None:
+    for a, b in [((1, 6), (9, 6)), ((9, 6), (9, 5)), ((9,), (9, 6))]:
+        with pytest.raises(ValueError, match=r"\[N, D\] and \[M, D\] with N and M at least 2"):
+            polynomial_mmd(torch.zeros(a), torch.zeros(b))
+    for bad in ({"subsets": 0}, {"subset_size": 1}):
+        with pytest.raises(ValueError, match="subsets must be at least 1 and subset_size at least 2"):
+            kernel_distance(normal(5), normal(5), **bad)
+
+
+def test_the_score_by_its_definition_and_at_its_ends() -> None:
+    logits = 2 * normal(40, 5)
+    p = logits.softmax(1).numpy()
+    expected = []
+    for part in np.split(p, 4):
+        marginal = part.mean(0)
+        expected.append(math.exp(np.mean([np.sum(row * np.log(row / marginal)) for row in part])))
+    found = classifier_score(logits, splits=4)
+    assert found.mean == pytest.approx(np.mean(expected)) and found.std == pytest.approx(np.std(expected))
+    certain = torch.where(torch.eye(5, dtype=torch.bool), 0.0, -torch.inf).repeat(4, 1)
+    assert classifier_score(certain, splits=1).mean == pytest.approx(5)  # each class, each for certain
+    assert classifier_score(certain[:1].expand(10, -1), splits=1).mean == pytest.approx(1)  # one class alone
+    assert classifier_score(torch.zeros(10, 5)).mean == pytest.approx(1)  # nothing told
+    with pytest.raises(ValueError, match=r"\[N, K\] with N at least 10, got \[9, 5\]"):
+        classifier_score(torch.zeros(9, 5))
+
+
+def by_force(real: np.ndarray, fake: np.ndarray, k_precision: int, k_density: int) -> tuple[float, ...]:
+    def distance(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.sqrt(np.sum((x - y) ** 2)))
+
+    def radius(points: np.ndarray, i: int, k: int) -> float:
+        return sorted(distance(points[i], points[j]) for j in range(len(points)) if j != i)[k - 1]
+
+    n, m = range(len(real)), range(len(fake))
+    r3, r5 = ([radius(real, i, k) for i in n] for k in (k_precision, k_density))
+    f3 = [radius(fake, j, k_precision) for j in m]
+    d = [[distance(real[i], fake[j]) for j in m] for i in n]
+    return (
+        sum(any(d[i][j] <= r3[i] for i in n) for j in m) / len(fake),
+        sum(any(d[i][j] <= f3[j] for j in m) for i in n) / len(real),
+        sum(d[i][j] <= r5[i] for i in n for j in m) / (k_density * len(fake)),
+        sum(any(d[i][j] <= r5[i] for j in m) for i in n) / len(real),
+    )
+
+
+@pytest.mark.parametrize(("counts", "shift"), [((40, 30), 0.5), ((25, 45), 1.5), ((8, 8), 0.0)])
+def test_precision_and_its_kin_by_force(
+    counts: tuple[int, int], shift: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = normal(counts[0], 3), normal(counts[1], 3, seed=1, shift=shift)
+    expected = by_force(real.numpy(), fake.numpy(), 3, 5)
+    assert tuple(prdc(real, fake)) == pytest.approx(expected, abs=1e-15)
+    import sys
+
+    monkeypatch.setattr(sys.modules["fastgan.metrics.prdc"], "_ROWS", 7)  # in pieces
+    assert tuple(prdc(real, fake)) == pytest.approx(expected, abs=1e-15)
+
+
+def test_precision_and_its_kin_at_their_ends() -> None:
+    real = normal(60)
+    assert prdc(real, real) == pytest.approx(
+        (1, 1, (5 + 1) / 5, 1)
+    )  # its own ball, and five more on the mean
+    assert prdc(real, real + 100) == (0, 0, 0, 0)
+    collapsed = prdc(real, real[:1] + 1e-3 * normal(60, seed=1))
+    assert collapsed.precision == 1 and collapsed.recall < 0.1 and collapsed.coverage < 0.5
+
+
+def test_precision_and_its_kin_refuse() -> None:
+    for a, b in [((5, 6), (9, 6)), ((9, 6), (9, 5)), ((9,), (9, 6))]:
+        with pytest.raises(ValueError, match=r"\[N, D\] and \[M, D\] with N and M above 5"):
+            prdc(torch.zeros(a), torch.zeros(b))
+    with pytest.raises(ValueError, match="neighbours must be at least 1, got 0 and 5"):
+        prdc(normal(9), normal(9), precision_neighbour=0)
+
+
+def test_neighbours_and_their_picture() -> None:
+    references = normal(20, 12)
+    queries = references[[3, 17]] + 1e-3
+    found = nearest_neighbours(queries, references.split(6), 4)
+    everything = torch.cdist(queries, references).sort(dim=1)
+    assert torch.equal(found.indices, everything.indices[:, :4]) and found.indices[:, 0].tolist() == [3, 17]
+    torch.testing.assert_close(found.distances, everything.values[:, :4])
+    for k in (0, 21):
+        with pytest.raises(ValueError, match=f"k must be from 1 to 20, the references, got {k}"):
+            nearest_neighbours(queries, [references], k)
+    with pytest.raises(ValueError, match=r"\[Q, D\] and \[n, D\], got \[2, 12\] and \[20, 11\]"):
+        nearest_neighbours(queries, [references[:, :11]], 1)
+
+    images = torch.arange(20, dtype=torch.uint8).view(20, 1, 1, 1).expand(-1, 1, 4, 4)
+    dataset = InMemoryDataset("numbers", images, torch.zeros(20, dtype=torch.int64))
+    picture = neighbour_grid(images[[3, 17]] + 100, dataset, found.indices)
+    shown = picture[0, 2::6, 2::6]  # the corner of each tile
+    assert shown.tolist() == [[103, *found.indices[0].tolist()], [117, *found.indices[1].tolist()]]
