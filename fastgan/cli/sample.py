@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+import torch
 import tyro
 from torch import Tensor
 
@@ -28,14 +29,16 @@ from fastgan.latent import (
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import Networks, Recipe
+from fastgan.recipes.noise import NoiseToImage
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.checkpoint import restore
 from fastgan.train.run_dir import find_checkpoint
-from fastgan.train.samples import MIN_TILE, save_grid
+from fastgan.train.samples import MIN_TILE
 from fastgan.train.state import TrainState, derive_seed
 
 MAX_SAMPLES = 10_000
 SIDE = 8
+CHUNK = 256  # images drawn at once
 FILES = (".pkl", ".safetensors")  # networks without a run
 
 
@@ -54,13 +57,13 @@ class SampleOptions:
     columns: int | None = None
     """Columns of the grid, 8 if left out; images per row of --direction, 7 if left out."""
     seeds: str | None = None
-    """StyleGAN2: one image for each of these seeds, such as 0-15,42, the same in any grid."""
+    """One image for each of these seeds, such as 0-15,42, the same in any grid."""
     truncation_psi: float | None = None
     """StyleGAN2: draw the styles towards their mean; 1 leaves them, 0 gives the average image."""
     truncation_cutoff: int | None = None
     """StyleGAN2: truncate the first so many styles only."""
     class_: Annotated[int | None, tyro.conf.arg(name="class")] = None
-    """StyleGAN2 with labels: the class to draw, from 0; left out, each seed draws one."""
+    """With labels: the class to draw, from 0; left out, each seed draws one."""
     noise: Literal["const", "random", "none"] | None = None
     """StyleGAN2: the network's constant noise (if left out), noise of the seed, or none."""
     mix: str | None = None
@@ -181,23 +184,62 @@ def _is_folder(out: str) -> bool:
 
 
 def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
-    """A grid of any recipe's samples. Raises UsageError for options that only StyleGAN2 can take."""
+    """Any recipe's samples. Raises UsageError for options that only StyleGAN2 can take."""
     assert opened.recipe is not None
     for option in STEERING:
         if getattr(options, option) is not None:
             raise UsageError(
-                f"--{option.rstrip('_').replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
+                f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
                 f"{opened.recipe.name!r}: leave it out."
             )
-    if _is_folder(options.out):
-        raise UsageError(
-            f"A folder of images is for StyleGAN2, but this is a checkpoint of recipe {opened.recipe.name!r}: give "
-            f"--out a file that ends in .png."
-        )
-    rows, columns = options.rows or SIDE, options.columns or SIDE
-    seed = derive_seed(options.seed or 0, "sample")
-    save_grid(Path(options.out), opened.recipe, opened.networks, seed=seed, rows=rows, columns=columns)
-    return f"{rows * columns} samples"
+    drawing = RecipeDrawing(opened.recipe, opened.networks, label=options.class_)
+    _check_class(options, drawing.classes)
+    if options.seeds is not None or _is_folder(options.out):
+        return _draw_grid(options, drawing)
+    count = (options.rows or SIDE) * (options.columns or SIDE)
+    images = drawing.drawn_from(derive_seed(options.seed or 0, "sample"), count)
+    _save_table(options.out, images, options.columns or SIDE)
+    return f"{count} samples"
+
+
+@dataclass(frozen=True)
+class RecipeDrawing:
+    """Images of any recipe. label: the class of all; None lets each draw its own, if the networks take classes."""
+
+    recipe: Recipe
+    networks: Networks
+    label: int | None = None
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are to ask for, 0 for none."""
+        asked = isinstance(self.recipe, NoiseToImage) and self.recipe.conditional
+        return int(getattr(self.networks["G"], "c_dim", 0)) if asked else 0
+
+    @torch.no_grad()
+    def drawn_from(self, seed: int, count: int) -> Tensor:
+        """So many images `[count, C, H, W]`, one after the other from one seed."""
+        generator = torch.Generator().manual_seed(seed)
+        parts = []
+        for start in range(0, count, CHUNK):
+            number = min(CHUNK, count - start)
+            if isinstance(self.recipe, NoiseToImage):
+                part = self.recipe.sample(self.networks, number, generator=generator, label=self.label)
+            else:
+                part = self.recipe.sample(self.networks, number, generator=generator)
+            parts.append(part)
+        return torch.cat(parts)
+
+    def images(self, seeds: Sequence[int]) -> Tensor:
+        """One image `[N, C, H, W]` for each seed, which depends on it alone."""
+        return torch.cat([self.drawn_from(derive_seed(seed, "sample"), 1) for seed in seeds])
+
+
+def _check_class(options: SampleOptions, classes: int) -> None:
+    """Raises UsageError for a class that there isn't."""
+    if options.class_ is not None and not 0 <= options.class_ < classes:
+        known = f"has the classes 0 to {classes - 1}" if classes else "knows no classes: leave it out"
+        raise UsageError(f"--class {options.class_} came, but this network {known}.")
 
 
 def _drawing(options: SampleOptions, G: StyleGAN2Generator) -> Drawing:
@@ -206,9 +248,7 @@ def _drawing(options: SampleOptions, G: StyleGAN2Generator) -> Drawing:
         raise UsageError(
             f"Only grey and colour images can be written, but this network makes {G.channels} channels."
         )
-    if options.class_ is not None and not 0 <= options.class_ < G.c_dim:
-        classes = f"has the classes 0 to {G.c_dim - 1}" if G.c_dim else "knows no classes: leave it out"
-        raise UsageError(f"--class {options.class_} came, but this network {classes}.")
+    _check_class(options, G.c_dim)
     if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
         raise UsageError(
             f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, but "
@@ -224,7 +264,7 @@ def _drawing(options: SampleOptions, G: StyleGAN2Generator) -> Drawing:
     )
 
 
-def _draw_grid(options: SampleOptions, drawing: Drawing) -> str:
+def _draw_grid(options: SampleOptions, drawing: Drawing | RecipeDrawing) -> str:
     columns = options.columns or SIDE
     seeds = _seeds(options, (options.rows or SIDE) * columns)
     if not _is_folder(options.out):
@@ -317,6 +357,5 @@ DRAW: dict[str, Callable[[SampleOptions, Drawing], str]] = {
 }
 """What draws each; it writes --out and says what that is."""
 
-STEERING = (
-    "seeds", "truncation_psi", "truncation_cutoff", "class_", "noise", "mix", "interpolate", "direction",
-)  # fmt: skip
+STEERING = ("truncation_psi", "truncation_cutoff", "noise", "mix", "interpolate", "direction")
+"""What only a network with styles can do."""
