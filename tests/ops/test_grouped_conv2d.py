@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fastgan import nn, ops
+from fastgan.ops.conv2d import choice
 from fastgan.testing import evaluate, first_mismatch, poisoned_memory
 from fastgan.testing.conv2d import values
 from fastgan.testing.conv2d_calls import ConvolutionCalls
@@ -15,6 +16,12 @@ from tests.ops.contract import OpContract
 
 COMPOSITE = True
 TOLERANCE = 1e-5
+
+
+@pytest.fixture(autouse=True)
+def from_two_groups_on(monkeypatch):
+    """Where torch's would be quicker too."""
+    monkeypatch.setattr(choice, "FEWEST_GROUPS", 2)
 
 
 class TestContract(OpContract):
@@ -79,8 +86,15 @@ def test_a_gradient_keeps_the_layout_of_its_image():
     assert g.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_without_a_gradient_it_is_the_convolution_of_torch():
-    x, w = values((2, 4, 5, 5), 1).float(), values((4, 2, 3, 3), 2).float().requires_grad_()
+def test_which_convolutions_run_on_it(monkeypatch):
+    """Those that a gradient may be asked of, from eight groups on."""
+    x, w = values((2, 16, 5, 5), 1).float(), values((16, 2, 3, 3), 2).float().requires_grad_()
+
+    def runs(groups, **options):
+        return "grouped" in ops.conv2d(x, w[:, : 16 // groups], groups=groups, **options).grad_fn.name()
+
+    monkeypatch.undo()
+    assert runs(8) and runs(16) and not runs(8, backend="reference")
+    assert not ops.conv2d(x[:, :8], w, groups=4).grad_fn.name().count("grouped")
     with torch.no_grad():
-        assert torch.equal(ops.conv2d(x, w, groups=2), F.conv2d(x, w, groups=2))
-    assert ops.conv2d(x, w, groups=2).grad_fn is not None
+        assert torch.equal(ops.conv2d(x, w, groups=8), F.conv2d(x, w, groups=8))

@@ -44,8 +44,8 @@ def conv2d(
     reaches the whole 4x4 tiles that it lies in. So does one of stride 2 without padding whose image is odd in height and
     width, as a filter leaves it: 81 products for 144. :func:`fastgan.ops.set_winograd` turns both off. Where no
     gradient is asked for, bias and activation are part of it. Every other convolution is torch's (cuDNN, oneDNN), with
-    :func:`fastgan.ops.bias_act` behind it; in groups every order of derivative is one convolution per tensor, where torch's
-    second derivative takes one per group.
+    :func:`fastgan.ops.bias_act` behind it; from 8 groups on every order of derivative is one convolution per tensor, where
+    torch's second derivative takes one per group.
 
     Args:
         x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. channels_last is the fastest layout on the CPU:

@@ -12,6 +12,10 @@ from torch import Tensor
 FEWEST_TILES = {32: 256, 64: 16, 128: 8, 256: 16, 512: 8}
 MOST_CHANNELS = 4096  # for which transformed weights and images stay below 32 MB
 
+#: From how many groups on our derivatives beat torch's, which in the second one convolve every group on its own: below, what
+#: an op of ours takes besides its kernel is more than that.
+FEWEST_GROUPS = 8
+
 _enabled = True
 
 
@@ -49,3 +53,9 @@ def winograd_suits(chosen: str, x: Tensor, weight: Tensor, out_channels: int, si
     if not needed or more > MOST_CHANNELS:
         return False
     return bool(x.shape[0] * ((size[0] + 3) // 4) * ((size[1] + 3) // 4) >= needed[-1])
+
+
+def groups_suit(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:
+    """Whether a convolution in groups runs on ops of ours: where a gradient may be asked for."""
+    wanted = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    return groups >= FEWEST_GROUPS and chosen != "reference" and wanted

@@ -9,7 +9,7 @@ from torch import Tensor
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import ops_of
 from fastgan.ops.bias_act import bias_act
-from fastgan.ops.conv2d.choice import winograd_suits
+from fastgan.ops.conv2d.choice import groups_suit, winograd_suits
 from fastgan.ops.conv2d.grouped import is_channels_last
 from fastgan.ops.conv2d.reference import product_per_sample, styled
 
@@ -51,12 +51,6 @@ def by_product(
     return chosen == "cpu" and x.dtype == torch.float32 and memory_format(x) == torch.channels_last
 
 
-def by_groups(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:
-    """Whether :func:`convolve` takes ``grouped_conv2d``: in groups, where a gradient may be asked for."""
-    wanted = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    return groups > 1 and chosen != "reference" and wanted
-
-
 def convolve(
     chosen: str, x: Tensor, weight: Tensor, style: Tensor | None = None, *, bias: Tensor | None = None,
     stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1,
@@ -67,7 +61,7 @@ def convolve(
         y = ops_of(chosen).winograd_conv2d(x, weight, style, *padding, False)
     elif by_winograd_down(chosen, x, weight, *how):
         y = ops_of(chosen).winograd_conv2d_down(x, weight, style)
-    elif by_groups(chosen, x, weight, groups):
+    elif groups_suit(chosen, x, weight, groups):
         y = ops_of(chosen).grouped_conv2d(*_under_autocast(styled(x, style), weight), *how)
     elif (
         style is not None
@@ -117,7 +111,7 @@ def convolve_transposed(
     upsampling = tuple(weight.shape[2:]) == (3, 3) and stride == (2, 2) and padding == (0, 0) and groups == 1
     if upsampling and winograd_suits(chosen, x, weight, weight.shape[1], x.shape[2:]):
         return ops_of(chosen).winograd_conv_transpose2d(x, weight, style)
-    if by_groups(chosen, x, weight, groups):
+    if groups_suit(chosen, x, weight, groups):
         x, weight = _under_autocast(styled(x, style), weight)
         size = [(x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1)]
         return ops_of(chosen).grouped_conv2d_input(
