@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -15,13 +16,14 @@ from rich.table import Table
 from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
+from fastgan.cli.sample import FILES
 from fastgan.data import ImageDataset, open_dataset, save_png
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import Metric, figures
 from fastgan.metrics.real import MAX_REAL
+from fastgan.recipes import Networks, Recipe, StyleGAN2
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.checkpoint import restore
-from fastgan.train.config import RunConfig
 from fastgan.train.distributed import choose_device
 from fastgan.train.files import write_atomic
 from fastgan.train.measures import data_metrics, draw_neighbours, evaluate, make_plan
@@ -34,7 +36,7 @@ class EvaluateOptions:
     """Measure what a checkpoint makes against real images, those it was trained on unless others are named."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, or the folder of a run, of which the newest one is taken."""
+    """A checkpoint, the folder of a run, of which the newest one is taken, or a StyleGAN2 network (.safetensors, .pkl)."""
     metrics: tuple[Metric, ...] = ()
     """What to measure; left out, fd, kd, prdc, and modes where the data has a classifier."""
     features: FeaturesName | None = None
@@ -46,7 +48,7 @@ class EvaluateOptions:
     seed: int = 0
     """Seed of the samples: the same seed measures the same images."""
     data: str | None = None
-    """Data set to compare with; None takes the one of the run."""
+    """Data set to compare with; None takes the one of the run. A network without a run needs it."""
     real: int = MAX_REAL
     """The most real images to compare with, evenly spread over a larger set; 0 for all."""
     out: str | None = None
@@ -65,9 +67,7 @@ def run(arguments: list[str]) -> int:
     _check(options)
     check_environment()
     tune_cpu_allocator()
-    path, config, state = _open(Path(options.checkpoint), options.device)
-    recipe, networks = config.recipe, state.sampler
-    dataset = _open_data(config, options.data)
+    recipe, networks, dataset, origin = _open(options)
     metrics: tuple[str, ...] = options.metrics or ("fd", "kd", "prdc", *data_metrics(dataset))
     found = evaluate(
         recipe,
@@ -80,8 +80,8 @@ def run(arguments: list[str]) -> int:
         seed=options.seed,
         real=options.real or None,
     )
-    found["checkpoint"] = {"path": str(path), "recipe": recipe.name, "nimg": state.nimg}
-    print(f"{recipe.name} after {state.nimg:,} images, from {path}, against {_against(found)}.")
+    found["checkpoint"] = {"path": options.checkpoint, "networks": origin}
+    print(f"{origin}, against {_against(found)}.")
     _show(found)
     made = []
     if options.neighbours is not None:
@@ -121,27 +121,46 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError(f"There is no file {options.weights!r} of weights: check --weights.")
 
 
-def _open(checkpoint: Path, device: Literal["auto", "cpu", "cuda"]) -> tuple[Path, RunConfig, TrainState]:
-    path, saved, damaged = find_checkpoint(checkpoint)
+def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str]:
+    """What draws samples, the data to compare with, and where the networks are from, in words."""
+    path, device = Path(options.checkpoint), choose_device(options.device)
+    if path.suffix.lower() in FILES:
+        return _open_network(path, options.data, device)
+    found, saved, damaged = find_checkpoint(path)
     for error in damaged.values():
         warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
-    state = TrainState.create(saved.config.recipe, saved.config.images, device=choose_device(device))
-    restore(state, saved, path)
-    return path, saved.config, state
-
-
-def _open_data(config: RunConfig, other: str | None) -> ImageDataset:
-    """The run's data, or another set, with images of the shape that the networks make."""
-    images = config.images
+    recipe, images = saved.config.recipe, saved.config.images
     dataset = open_dataset(
-        other or config.recipe.data, resolution=images.resolution, channels=images.channels
+        options.data or recipe.data, resolution=images.resolution, channels=images.channels
     )
-    if other is None and dataset.fingerprint != config.data_fingerprint:
+    if options.data is None and dataset.fingerprint != saved.config.data_fingerprint:
         warnings.warn(
-            f"{config.recipe.data!r} no longer holds the images that this checkpoint was trained on.",
-            stacklevel=1,
+            f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.", stacklevel=1
         )
-    return dataset
+    state = TrainState.create(recipe, images, device=device)
+    restore(state, saved, found)
+    return recipe, state.sampler, dataset, f"{recipe.name} after {state.nimg:,} images, from {found}"
+
+
+def _open_network(
+    path: Path, data: str | None, device: torch.device
+) -> tuple[Recipe, Networks, ImageDataset, str]:
+    """A StyleGAN2 without a run."""
+    from fastgan.compat import load_generator
+
+    if data is None:
+        raise UsageError(
+            "A network without a run has no data of its own: name what to compare with in --data."
+        )
+    G = load_generator(path).eval().to(device)
+    height, width = G.synthesis.image_size
+    if height != width or G.channels not in (1, 3):
+        raise UsageError(
+            f"Only square grey and colour images can be measured, but this network makes {G.channels}×{height}×{width}."
+        )
+    dataset = open_dataset(data, resolution=height, channels=G.channels)
+    recipe = StyleGAN2(z_dim=G.z_dim, conditional=G.c_dim > 0)
+    return recipe, {"G": G}, dataset, f"StyleGAN2, from {path}"
 
 
 def _against(found: dict[str, Any]) -> str:

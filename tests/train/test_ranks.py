@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import socket
@@ -9,17 +10,20 @@ import socket
 import pytest
 import torch
 
-from fastgan.data import save_png
-from fastgan.train import resume
-from fastgan.train.checkpoint import list_checkpoints, load_checkpoint
+from fastgan.data import open_dataset, save_png
+from fastgan.train import RunOptions, resume
+from fastgan.train.checkpoint import list_checkpoints, load_checkpoint, restore
 from fastgan.train.distributed import World
 from fastgan.train.log import read_log
+from fastgan.train.measures import measure
+from fastgan.train.state import TrainState
 
 pytestmark = pytest.mark.xdist_group("warm")
 
 ARGUMENTS = shlex.split(
     "train gan --resolution 8 --batch 16 --images 320 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 --seed 7 "
-    "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --resume"
+    "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --resume "
+    "--measure fd --measure-features digits"
 )
 
 
@@ -77,6 +81,14 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     assert list(disks[1].iterdir()) == []
     assert_same(state_of(disks[0] / "run"), state_of(disks[0] / "unbroken"))
     assert [row["nimg"] for row in read_log(disks[0] / "unbroken" / "log.jsonl")] == list(range(32, 321, 32))
+    (path,) = list_checkpoints(disks[0] / "unbroken" / "checkpoints")[-1:]
+    saved = load_checkpoint(path)
+    state = TrainState.create(saved.config.recipe, saved.config.images)
+    restore(state, saved, path)
+    asked = RunOptions(measure=("fd",), measure_features="digits")
+    alone = measure(state.recipe, state.sampler, open_dataset("digits", resolution=8), asked, samples=50)
+    of_two = json.loads((disks[0] / "unbroken" / "measures.json").read_text())
+    assert alone == pytest.approx(of_two, rel=1e-5) and "fd_digits" in alone
 
 
 @pytest.mark.slow

@@ -1,0 +1,112 @@
+"""fastgan evaluate: the figures of a run, in a table and in JSON, a picture of neighbours, and all that is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import torch
+
+from fastgan.data import open_dataset
+from fastgan.metrics.digits import SHA256
+from fastgan.networks.stylegan2 import StyleGAN2Generator
+
+PIL = pytest.importorskip("PIL.Image")
+
+IN_DIGITS = ("--features", "digits", "--samples", 20)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that measured itself when it ended."""
+    from fastgan.recipes import GAN
+    from fastgan.train import train
+
+    recipe = GAN(
+        data="digits", resolution=8, batch=16, images=64, z_dim=4, g_hidden=(8,), d_hidden=(8,), seed=3
+    )
+    result = train(
+        recipe,
+        out=str(tmp_path_factory.mktemp("trained") / "run"),
+        measure=("fd", "prdc"),
+        measure_features="digits",
+        measure_samples=20,
+        console=None,
+    )
+    return result
+
+
+def test_a_run_s_own_figures_again(fastgan, trained, tmp_path):
+    out, picture = tmp_path / "new" / "e.json", tmp_path / "n.png"
+    metrics = ["--metrics", "modes", "fd", "prdc", *IN_DIGITS, "--seed", 3]
+    outcome = fastgan("evaluate", trained.run.root, *metrics, "--out", out, "--neighbours", picture)
+    assert outcome.status == 0, outcome.err
+    found = json.loads(out.read_text())
+    expected = {name: value for name, value in trained.measures.items() if name != "samples"}
+    assert found["measures"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert found["settings"]["features"]["sha256"] == SHA256 and found["settings"]["samples"] == 20
+    assert found["data"]["fingerprint"] == open_dataset("digits", resolution=8).fingerprint
+    newest = trained.run.latest_checkpoint
+    assert f"gan after 64 images, from {newest}, against 1,797 images of digits." in outcome.out
+    assert re.search(r"measure of 20 samples +value +better", outcome.out)
+    assert re.search(r"FD-digits +[\d.]+ +lower", outcome.out)
+    assert re.search(r"classes that appear +\d of 10 +higher", outcome.out)
+    assert "precision, digits" in outcome.out and f"Made {picture} and {out}." in outcome.out
+    with PIL.open(picture) as shown:
+        assert shown.size == (6 * 66 + 2, 8 * 66 + 2)
+
+
+def test_neighbours_in_pixels_and_the_measures_of_the_data(fastgan, trained, tmp_path):
+    pixels = ["--neighbours", tmp_path / "p.png", "--neighbours-in", "pixels", "--real", 100]
+    outcome = fastgan("evaluate", trained.run.root, "--metrics", "modes", *IN_DIGITS[2:], *pixels)
+    assert outcome.status == 0, outcome.err
+    assert "against the classes of digits." in outcome.out and "FD" not in outcome.out
+    assert (tmp_path / "p.png").stat().st_size > 500
+
+
+def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, monkeypatch, tmp_path):
+    outcome = fastgan("evaluate", trained.run.root, "--data", "mnist5k", "--real", 50, *IN_DIGITS)
+    assert outcome.status == 0 and "against 50 images of mnist5k." in outcome.out
+    assert "KD-digits" in outcome.out and "coverage, digits" in outcome.out and "KL to uniform" in outcome.out
+
+    torch.manual_seed(0)
+    small = {"z_dim": 4, "w_dim": 4, "channel_base": 32, "channel_max": 4, "mapping_layers": 1}
+    made = {"3": StyleGAN2Generator(8, 3, c_dim=2, **small), "2": StyleGAN2Generator(8, 2, **small)}
+    monkeypatch.setattr("fastgan.compat.load_generator", lambda path: made[path.stem], raising=False)
+    wide = ["--data", "shapes", "--real", 20, *IN_DIGITS]
+    outcome = fastgan("evaluate", "3.pkl", *wide, "--metrics", "fd", "ppl")
+    assert outcome.status == 0, outcome.err
+    assert "StyleGAN2, from 3.pkl, against 20 images of shapes." in outcome.out
+    assert "path length in w, embedded network" in outcome.out
+    assert "Only square grey and colour images can be measured, but this network makes 2×8×8." in refused(
+        "evaluate", "2.safetensors", *wide
+    )
+    assert "name what to compare with in --data." in refused("evaluate", "3.pkl")
+
+
+def test_changed_data_are_told(fastgan, trained, monkeypatch):
+    from fastgan.cli import evaluate
+
+    monkeypatch.setattr(evaluate, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options))
+    with pytest.warns(UserWarning, match="'digits' no longer holds the images that this checkpoint was"):
+        assert fastgan("evaluate", trained.run.root, "--metrics", "modes", *IN_DIGITS[2:]).status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--samples 9", "--samples must be at least 10, but 9 came."),
+        ("--real -1", "--real must be at least 0, but -1 came."),
+        ("--out e.txt", "--out must be a file that ends in .json, but 'e.txt' came."),
+        ("--neighbours n.gif", "--neighbours must be a file that ends in .png, but 'n.gif' came."),
+        ("--weights nowhere.pth", "There is no file 'nowhere.pth' of weights: check --weights."),
+        ("--metrics fd fidd", "'fidd'"),
+        ("--metrics fid --features digits", "fid is of Inception's features, but the features are 'digits': ask for fd"),
+        ("--metrics modes --data shapes", "There is no classifier for the classes of shapes, only for digits and"),
+    ],
+)  # fmt: skip
+def test_refused(refused, trained, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    assert said in refused("evaluate", trained.run.root, *options.split())
+    assert not list(tmp_path.iterdir())
