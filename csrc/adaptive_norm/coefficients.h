@@ -1,0 +1,277 @@
+// The numbers of each image and channel: coefficients of the sweeps from totals, and the gradients of the parameters. One
+// formula for the CPU and CUDA, that of fastgan/ops/adaptive_norm/README.md.
+#pragma once
+
+#include <type_traits>
+
+#include "problem.h"
+
+namespace fg::adaptive_norm {
+
+// Everything [batch][channels]; mean and var are every `stat_step` numbers from one image to the next.
+template <class T>
+struct Table {
+  using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Layout layout;
+  Over over;
+  R eps;
+  bool has_sums, bends;  // otherwise totals are zero and were not taken
+  std::int64_t stat_step;
+  const T *x, *scale, *shift, *ddscale, *ddshift;
+  const R *mean, *var, *ddmean, *ddvar;
+  T *dscale, *dshift;
+  R *dmean, *dvar, *mean_out, *var_out;
+  R* numbers;  // coefficients, then totals, each of a [batch][channels]
+
+  FG_INLINE std::int64_t size() const { return layout.batch * layout.channels; }
+  FG_INLINE R& coefficient(int which, std::int64_t i) const { return numbers[which * size() + i]; }
+  FG_INLINE R total(int which, std::int64_t i) const {
+    const bool taken = which >= t_q ? bends : has_sums;
+    return taken ? numbers[(coefficient_count + which) * size() + i] : R(0);
+  }
+};
+
+template <class T>
+Table<T> table_of(const Arguments& a) {
+  using R = typename Table<T>::R;
+  const auto in = [](const void* p) { return static_cast<const T*>(p); };
+  const auto wide = [](const void* p) { return static_cast<const R*>(p); };
+  Table<T> t{};
+  t.layout = a.layout;
+  t.over = a.over;
+  t.eps = static_cast<R>(a.eps);
+  t.has_sums = a.takes_sums();
+  t.bends = a.takes_bends();
+  t.stat_step = a.over == Over::batch ? 0 : a.layout.channels;
+  t.x = in(a.x);
+  t.scale = in(a.scale);
+  t.shift = in(a.shift);
+  t.ddscale = in(a.ddscale);
+  t.ddshift = in(a.ddshift);
+  t.mean = wide(a.mean);
+  t.var = wide(a.var);
+  t.ddmean = wide(a.ddmean);
+  t.ddvar = wide(a.ddvar);
+  t.dscale = static_cast<T*>(a.dscale);
+  t.dshift = static_cast<T*>(a.dshift);
+  t.dmean = static_cast<R*>(a.dmean);
+  t.dvar = static_cast<R*>(a.dvar);
+  t.mean_out = static_cast<R*>(a.mean_out);
+  t.var_out = static_cast<R*>(a.var_out);
+  t.numbers = static_cast<R*>(a.workspace);
+  return t;
+}
+
+// The images and the channel that share a mean: one image, or the batch.
+struct Group {
+  std::int64_t begin, end, channel;
+};
+
+template <class T>
+FG_INLINE Group group_of(const Table<T>& k, std::int64_t group) {
+  if (k.over == Over::batch) {
+    return {0, k.layout.batch, group};
+  }
+  const std::int64_t n = group / k.layout.channels;
+  return {n, n + 1, group % k.layout.channels};
+}
+
+template <class T>
+FG_INLINE auto count_of(const Table<T>& k, const Group& g) {
+  return static_cast<typename Table<T>::R>((g.end - g.begin) * k.layout.pixels);
+}
+
+template <class T, class R>
+FG_INLINE R number(const T* p, std::int64_t i, R otherwise) {
+  return p ? static_cast<R>(p[i]) : otherwise;
+}
+
+// r, a and p of an image and channel.
+template <class R>
+struct Norm {
+  R r, a, p;
+};
+
+template <class T, class R = typename Table<T>::R>
+FG_INLINE Norm<R> norm_of(const Table<T>& k, std::int64_t n, std::int64_t c, R var) {
+  const R r = R(1) / std::sqrt(var + k.eps), a = R(1) + number(k.scale, n * k.layout.channels + c, R(0));
+  return {r, a, a * r};
+}
+
+template <class T, class R = typename Table<T>::R>
+FG_INLINE Norm<R> norm_of(const Table<T>& k, std::int64_t n, std::int64_t c) {
+  return norm_of(k, n, c, k.var[n * k.stat_step + c]);
+}
+
+// The mean of a few elements over the whole group, which sums of squares are taken about: so they don't cancel.
+template <class T>
+FG_INLINE void anchor(const Table<T>& k, const Group& g) {
+  using R = typename Table<T>::R;
+  constexpr std::int64_t most = 16;
+  const std::int64_t channels = k.layout.channels, pixels = k.layout.pixels, elements = (g.end - g.begin) * pixels;
+  const std::int64_t few = elements < most ? elements : most, step = elements / few;
+  R total = 0;
+  for (std::int64_t i = 0; i < few; ++i) {
+    const std::int64_t n = g.begin + i * step / pixels, pixel = i * step % pixels;
+    const std::int64_t at =
+        k.layout.channels_last ? (n * pixels + pixel) * channels + g.channel : (n * channels + g.channel) * pixels + pixel;
+    total += static_cast<R>(k.x[at]);
+  }
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    k.coefficient(c_mean, n * channels + g.channel) = total / static_cast<R>(few);
+  }
+}
+
+// The coefficients of forward.
+template <class T, class R = typename Table<T>::R>
+FG_INLINE void set_base(const Table<T>& k, const Group& g, std::int64_t n, R mean, R var) {
+  const std::int64_t i = n * k.layout.channels + g.channel;
+  k.coefficient(c_mean, i) = mean;
+  k.coefficient(c_p, i) = norm_of(k, n, g.channel, var).p;
+  k.coefficient(c_t, i) = number(k.shift, i, R(0));
+}
+
+template <class T>
+FG_INLINE void base(const Table<T>& k, const Group& g) {
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    const std::int64_t at = n * k.stat_step + g.channel;
+    set_base(k, g, n, k.mean[at], k.var[at]);
+  }
+}
+
+template <class T>
+FG_INLINE void moments(const Table<T>& k, const Group& g) {
+  using R = typename Table<T>::R;
+  R sum = 0, squares = 0;
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    sum += k.total(t_g, n * k.layout.channels + g.channel);
+    squares += k.total(t_gx, n * k.layout.channels + g.channel);
+  }
+  const R count = count_of(k, g), past = sum / count, spread = squares / count - past * past;
+  const R mean = k.coefficient(c_mean, g.begin * k.layout.channels + g.channel) + past;
+  const R var = spread < 0 ? R(0) : spread;  // NaN passes
+  const std::int64_t at = g.begin * k.stat_step + g.channel;
+  k.mean_out[at] = mean;
+  k.var_out[at] = var;
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    set_base(k, g, n, mean, var);
+  }
+}
+
+template <class T, class R = typename Table<T>::R>
+FG_INLINE void leave(const Table<T>& k, std::int64_t i, R dscale, R dshift, R dmean, R dvar) {
+  if (k.dscale) {
+    k.dscale[i] = static_cast<T>(dscale);
+  }
+  if (k.dshift) {
+    k.dshift[i] = static_cast<T>(dshift);
+  }
+  if (k.dmean) {
+    k.dmean[i] = dmean;
+    k.dvar[i] = dvar;
+  }
+}
+
+template <class T>
+FG_INLINE void first(const Table<T>& k, const Group& group) {
+  using R = typename Table<T>::R;
+  R means = 0, vars = 0;
+  for (std::int64_t n = group.begin; n < group.end; ++n) {
+    const std::int64_t i = n * k.layout.channels + group.channel;
+    const Norm<R> norm = norm_of(k, n, group.channel);
+    const R g = k.total(t_g, i), gx = k.total(t_gx, i);
+    const R dmean = -norm.p * g, dvar = R(-0.5) * norm.r * norm.r * norm.p * gx;
+    means += dmean;
+    vars += dvar;
+    leave(k, i, norm.r * gx, g, dmean, dvar);
+  }
+  const R share = k.over == Over::given ? R(0) : R(1) / count_of(k, group);
+  for (std::int64_t n = group.begin; n < group.end; ++n) {
+    const std::int64_t i = n * k.layout.channels + group.channel;
+    k.coefficient(c_1, i) = share * means;
+    k.coefficient(c_x, i) = 2 * share * vars;
+  }
+}
+
+// How mean and variance move along ddx, or as they were told to.
+template <class R>
+struct Moved {
+  R mean, var;
+};
+
+template <class T>
+FG_INLINE auto moved_of(const Table<T>& k, const Group& g) {
+  using R = typename Table<T>::R;
+  if (k.over == Over::given) {
+    const std::int64_t i = g.begin * k.layout.channels + g.channel;
+    return Moved<R>{number(k.ddmean, i, R(0)), number(k.ddvar, i, R(0))};
+  }
+  R u = 0, ux = 0;
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    u += k.total(t_u, n * k.layout.channels + g.channel);
+    ux += k.total(t_ux, n * k.layout.channels + g.channel);
+  }
+  const R count = count_of(k, g);
+  return Moved<R>{u / count, 2 * ux / count};
+}
+
+template <class T>
+FG_INLINE void direction(const Table<T>& k, const Group& g) {
+  using R = typename Table<T>::R;
+  const Moved<R> moved = moved_of(k, g);
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    const std::int64_t i = n * k.layout.channels + g.channel;
+    const Norm<R> norm = norm_of(k, n, g.channel);
+    k.coefficient(c_slope, i) =
+        R(-0.5) * norm.p * norm.r * norm.r * moved.var + norm.r * number(k.ddscale, i, R(0));
+    k.coefficient(c_shift, i) = number(k.ddshift, i, R(0)) - norm.p * moved.mean;
+  }
+}
+
+template <class T>
+FG_INLINE void second(const Table<T>& k, const Group& group) {
+  using R = typename Table<T>::R;
+  const Moved<R> moved = moved_of(k, group);
+  R means = 0, vars = 0, turns = 0;
+  for (std::int64_t n = group.begin; n < group.end; ++n) {
+    const std::int64_t i = n * k.layout.channels + group.channel;
+    const Norm<R> norm = norm_of(k, n, group.channel);
+    const R r2 = norm.r * norm.r, g = k.total(t_g, i), gx = k.total(t_gx, i), q = k.total(t_q, i);
+    const R along = k.total(t_qx, i) + k.total(t_gu, i) - moved.mean * g;
+    const R dscale = norm.r * along - R(0.5) * r2 * norm.r * moved.var * gx;
+    const R dr = norm.a * along + (number(k.ddscale, i, R(0)) - R(1.5) * norm.a * r2 * moved.var) * gx;
+    const R dmean = -(norm.p * q + k.coefficient(c_slope, i) * g), dvar = R(-0.5) * r2 * norm.r * dr;
+    means += dmean;
+    vars += dvar;
+    turns += R(-0.5) * norm.p * r2 * gx;
+    leave(k, i, dscale, q, dmean, dvar);
+  }
+  const R share = k.over == Over::given ? R(0) : R(1) / count_of(k, group);
+  for (std::int64_t n = group.begin; n < group.end; ++n) {
+    const std::int64_t i = n * k.layout.channels + group.channel;
+    k.coefficient(c_u, i) = 2 * share * turns;
+    k.coefficient(c_x, i) = 2 * share * vars;
+    k.coefficient(c_1, i) = share * means - 2 * share * turns * moved.mean;
+  }
+}
+
+template <class T>
+FG_INLINE void take_step(const Table<T>& k, Step step, std::int64_t at) {
+  const Group g = group_of(k, at);
+  switch (step) {
+    case Step::anchor:
+      return anchor(k, g);
+    case Step::moments:
+      return moments(k, g);
+    case Step::base:
+      return base(k, g);
+    case Step::first:
+      return first(k, g);
+    case Step::direction:
+      return direction(k, g);
+    default:
+      return second(k, g);
+  }
+}
+
+}  // namespace fg::adaptive_norm

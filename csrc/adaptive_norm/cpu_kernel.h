@@ -1,0 +1,37 @@
+// The CPU kernel of adaptive_norm as a plain function over units of work. Torch-free.
+#pragma once
+
+#include "../scale_bias_act/cpu_kernel.h"
+#include "problem.h"
+
+namespace fg::adaptive_norm {
+
+// Memory and work are cut as those of scale_bias_act: a unit leaves its sums over rows at [batch][group][channel] in
+// channels_last, those over columns at [batch][channel][chunk] else.
+using scale_bias_act::Partition;
+
+inline std::int64_t partial_size(const Arguments& a, const Partition& p) {
+  return a.layout.channels_last ? p.sums_over_rows() : p.sums_over_columns();
+}
+
+// In the workspace.
+template <class R>
+R* coefficient_of(const Arguments& a, int which) {
+  return static_cast<R*>(a.workspace) + which * a.numbers();
+}
+
+template <class R>
+R* total_of(const Arguments& a, int which) {
+  return coefficient_of<R>(a, coefficient_count + which);
+}
+
+template <class R>
+R* partial_of(const Arguments& a, const Partition& p, int which) {
+  return total_of<R>(a, total_count) + which * partial_size(a, p);
+}
+
+using RunUnits = void (*)(const Arguments&, const Partition&, Sweep, bool streaming, std::int64_t begin, std::int64_t end);
+
+}  // namespace fg::adaptive_norm
+
+FG_DECLARE_PER_LEVEL(adaptive_norm::RunUnits, adaptive_norm_run)

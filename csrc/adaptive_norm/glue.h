@@ -1,0 +1,237 @@
+// The three registered ops in terms of tensors, for any `Device` that runs the kernels:
+//
+//   struct Device {
+//     explicit Device(const Tensor&);                      // makes the tensor's device current
+//     std::int64_t workspace(const Arguments&) const;      // elements of the accumulation type that a run takes
+//     void run(const Arguments&) const;
+//   };
+#pragma once
+
+#include "../common/activation_options.h"
+#include "../scale_bias_act/glue.h"
+#include "problem.h"
+
+namespace fg::adaptive_norm {
+
+using scale_bias_act::image_like;
+
+// The settings that every op ends with.
+struct Settings {
+  const std::string& over;
+  double eps;
+  ActivationOptions activation;
+};
+
+// What a norm is made of besides the image.
+struct Parameters {
+  const OptionalTensor &scale, &shift, &mean, &var;
+};
+
+inline Over over_of(const std::string& over) {
+  STD_TORCH_CHECK(
+      over == "given" || over == "sample" || over == "batch", "over must be given, sample or batch, got ", over);
+  return over == "given" ? Over::given : over == "sample" ? Over::sample : Over::batch;
+}
+
+inline ScalarType wide_type(const Tensor& like) {
+  return like.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+inline void check_image(const OptionalTensor& t, const char* name, const Tensor& like) {
+  scale_bias_act::check_shape(t, name, like, {like.size(0), like.size(1), like.size(2), like.size(3)});
+}
+
+// [rows, C].
+inline void check_numbers(
+    const OptionalTensor& t, const char* name, const Tensor& like, std::int64_t rows, ScalarType type) {
+  STD_TORCH_CHECK(
+      !t || (t->scalar_type() == type && t->dim() == 2 && t->size(0) == rows && t->size(1) == like.size(1)), name,
+      " of adaptive_norm does not fit the other tensors in shape or dtype");
+}
+
+// Parameters, or directions of them, of which those of mean and variance are always one for each image.
+inline void check_parameters(const Tensor& like, const Parameters& p, bool of_batch) {
+  STD_TORCH_CHECK(like.dim() == 4, "adaptive_norm takes images of shape [N, C, H, W], got rank ", like.dim());
+  const std::int64_t n = like.size(0);
+  check_numbers(p.scale, "scale", like, n, like.scalar_type());
+  check_numbers(p.shift, "shift", like, n, like.scalar_type());
+  check_numbers(p.mean, "mean", like, of_batch ? 1 : n, wide_type(like));
+  check_numbers(p.var, "var", like, of_batch ? 1 : n, wide_type(like));
+}
+
+// `out`: the first result, by image_like.
+inline Arguments arguments(Pass pass, const Tensor& out, const Settings& s) {
+  Arguments a{};
+  a.pass = pass;
+  a.dtype = dtype_of(out, "adaptive_norm");
+  set_activation(a, s.activation);
+  a.eps = s.eps;
+  a.layout = {out.size(0), out.size(1), out.size(2) * out.size(3), is_channels_last(out)};
+  a.over = over_of(s.over);
+  return a;
+}
+
+// Parameters in the order of memory that they are read in; alive until the run is over.
+struct Ordered {
+  OptionalTensor scale, shift, mean, var;
+
+  explicit Ordered(const Parameters& p)
+      : scale(contiguous(p.scale)), shift(contiguous(p.shift)), mean(contiguous(p.mean)), var(contiguous(p.var)) {}
+};
+
+inline void set_parameters(Arguments& a, const Ordered& o) {
+  a.scale = data_or_null(o.scale);
+  a.shift = data_or_null(o.shift);
+  a.mean = data_or_null(o.mean);
+  a.var = data_or_null(o.var);
+}
+
+struct Wanted {
+  bool scale, shift, stats;
+};
+
+// The gradients of the parameters; [0] where not wanted.
+struct Gradients {
+  Tensor scale, shift, mean, var;
+
+  Gradients(const Tensor& like, const Wanted& w)
+      : scale(numbers(like, w.scale, like.scalar_type())), shift(numbers(like, w.shift, like.scalar_type())),
+        mean(numbers(like, w.stats, wide_type(like))), var(numbers(like, w.stats, wide_type(like))) {}
+
+  void clear() {
+    for (Tensor* t : {&scale, &shift, &mean, &var}) {
+      torch::stable::zero_(*t);
+    }
+  }
+
+  void put(Arguments& a, const Wanted& w) {
+    a.dscale = w.scale ? scale.mutable_data_ptr() : nullptr;
+    a.dshift = w.shift ? shift.mutable_data_ptr() : nullptr;
+    a.dmean = w.stats ? mean.mutable_data_ptr() : nullptr;
+    a.dvar = w.stats ? var.mutable_data_ptr() : nullptr;
+  }
+
+ private:
+  static Tensor numbers(const Tensor& like, bool wanted, ScalarType type) {
+    return wanted ? torch::stable::new_empty(like, {like.size(0), like.size(1)}, type)
+                  : torch::stable::new_empty(like, {0}, type);
+  }
+};
+
+template <class Device>
+void run(const Device& device, Arguments& a, const Tensor& like) {
+  Tensor workspace = torch::stable::new_empty(like, {device.workspace(a)}, wide_type(like));
+  a.workspace = workspace.mutable_data_ptr();
+  device.run(a);
+}
+
+template <class Device>
+std::tuple<Tensor, Tensor, Tensor> adaptive_norm(
+    const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift, const OptionalTensor& mean,
+    const OptionalTensor& var, const std::string& over, double eps, const std::string& act, double alpha, double gain,
+    std::optional<double> clamp) {
+  const Parameters parameters{scale, shift, mean, var};
+  check_parameters(x_, parameters, false);
+  Tensor y = image_like(x_);
+  Arguments a = arguments(Pass::forward, y, {over, eps, {act, alpha, gain, clamp}});
+  STD_TORCH_CHECK(a.own() != (mean && var), "adaptive_norm over '", over, "' does not go with mean and var as they came");
+  const auto found = [&] {
+    return a.own() ? torch::stable::new_empty(x_, {a.over == Over::batch ? 1 : x_.size(0), x_.size(1)}, wide_type(x_))
+                   : torch::stable::new_empty(x_, {0}, wide_type(x_));
+  };
+  Tensor mean_out = found(), var_out = found();
+  if (x_.numel() == 0) {
+    torch::stable::zero_(mean_out);
+    torch::stable::zero_(var_out);
+    return {y, mean_out, var_out};
+  }
+  const Device device(x_);
+  const Tensor x = in_order_of(x_, y);
+  const Ordered ordered(parameters);
+  set_parameters(a, ordered);
+  a.x = x.const_data_ptr();
+  a.out = y.mutable_data_ptr();
+  a.mean_out = a.own() ? mean_out.mutable_data_ptr() : nullptr;
+  a.var_out = a.own() ? var_out.mutable_data_ptr() : nullptr;
+  run(device, a, x_);
+  return {y, mean_out, var_out};
+}
+
+template <class Device>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_backward(
+    const Tensor& dy_, const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift, const Tensor& mean_,
+    const Tensor& var_, const std::string& over, double eps, const std::string& act, double alpha, double gain,
+    std::optional<double> clamp, bool need_dscale, bool need_dshift, bool need_dstats) {
+  const OptionalTensor mean(mean_), var(var_);
+  const Parameters parameters{scale, shift, mean, var};
+  const Wanted wanted{need_dscale, need_dshift, need_dstats};
+  Tensor dx = image_like(dy_);
+  Arguments a = arguments(Pass::backward, dx, {over, eps, {act, alpha, gain, clamp}});
+  check_parameters(dy_, parameters, a.over == Over::batch);
+  check_image(x_, "x", dy_);
+  Gradients gradients(dy_, wanted);
+  if (dy_.numel() == 0) {
+    gradients.clear();
+    return {dx, gradients.scale, gradients.shift, gradients.mean, gradients.var};
+  }
+  const Device device(dy_);
+  const Tensor dy = in_order_of(dy_, dx), x = in_order_of(x_, dx);
+  const Ordered ordered(parameters);
+  set_parameters(a, ordered);
+  a.dy = dy.const_data_ptr();
+  a.x = x.const_data_ptr();
+  a.out = dx.mutable_data_ptr();
+  gradients.put(a, wanted);
+  run(device, a, dy_);
+  return {dx, gradients.scale, gradients.shift, gradients.mean, gradients.var};
+}
+
+template <class Device>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_double_backward(
+    const Tensor& ddx_, const OptionalTensor& ddscale, const OptionalTensor& ddshift, const OptionalTensor& ddmean,
+    const OptionalTensor& ddvar, const Tensor& dy_, const Tensor& x_, const OptionalTensor& scale,
+    const OptionalTensor& shift, const Tensor& mean_, const Tensor& var_, const std::string& over, double eps,
+    const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_dx, bool need_dscale,
+    bool need_dshift, bool need_dstats) {
+  const OptionalTensor mean(mean_), var(var_);
+  const Parameters parameters{scale, shift, mean, var}, directions{ddscale, ddshift, ddmean, ddvar};
+  const Wanted wanted{need_dscale, need_dshift, need_dstats};
+  Tensor ddy = image_like(ddx_);
+  Tensor dx = need_dx ? image_like(ddx_) : scale_bias_act::nothing(ddx_);
+  Arguments a = arguments(Pass::double_backward, ddy, {over, eps, {act, alpha, gain, clamp}});
+  check_parameters(ddx_, parameters, a.over == Over::batch);
+  check_parameters(ddx_, directions, false);
+  check_image(dy_, "dy", ddx_);
+  check_image(x_, "x", ddx_);
+  Gradients gradients(ddx_, wanted);
+  if (ddx_.numel() == 0) {
+    gradients.clear();
+    return {ddy, dx, gradients.scale, gradients.shift, gradients.mean, gradients.var};
+  }
+  const Device device(ddx_);
+  const Tensor ddx = in_order_of(ddx_, ddy), dy = in_order_of(dy_, ddy), x = in_order_of(x_, ddy);
+  const Ordered ordered(parameters), along(directions);
+  set_parameters(a, ordered);
+  a.ddscale = data_or_null(along.scale);
+  a.ddshift = data_or_null(along.shift);
+  a.ddmean = data_or_null(along.mean);
+  a.ddvar = data_or_null(along.var);
+  a.ddx = ddx.const_data_ptr();
+  a.dy = dy.const_data_ptr();
+  a.x = x.const_data_ptr();
+  a.out = ddy.mutable_data_ptr();
+  a.out_x = need_dx ? dx.mutable_data_ptr() : nullptr;
+  gradients.put(a, wanted);
+  run(device, a, ddx_);
+  return {ddy, dx, gradients.scale, gradients.shift, gradients.mean, gradients.var};
+}
+
+}  // namespace fg::adaptive_norm
+
+// Registers the ops in a namespace for a dispatch key.
+#define FG_REGISTER_ADAPTIVE_NORM(NAMESPACE, KEY, DEVICE)                                                           \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                                    \
+    m.impl("adaptive_norm", TORCH_BOX(&fg::adaptive_norm::adaptive_norm<DEVICE>));                                  \
+    m.impl("adaptive_norm_backward", TORCH_BOX(&fg::adaptive_norm::adaptive_norm_backward<DEVICE>));                \
+    m.impl("adaptive_norm_double_backward", TORCH_BOX(&fg::adaptive_norm::adaptive_norm_double_backward<DEVICE>)); \
+  }
