@@ -18,7 +18,8 @@ from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCal
 Layout = Callable[[Tensor], Tensor]
 Given = list[Tensor | None]
 
-#: Which parameters there are: scale, shift, mean with variance ([N, C]; [C] in capitals; full: scale and shift ``[N, C, *]``).
+#: Which parameters there are: s scale, t shift, m mean and variance, ``[N, C]``, in capitals ``[C]``; or ``full``: scale and
+#: shift of the shape of x.
 EVERYTHING = "st"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def _fake_parameters(like: Tensor, scale: bool, shift: bool, stats: bool) -> tup
     return *modulation, *(like.new_empty((n, c) if stats else 0, dtype=wide) for _ in range(2))
 
 
-def _only(found: tuple[Tensor, ...], needs: tuple[bool, ...]) -> Gradients:
+def _only(found: Sequence[Tensor | None], needs: Sequence[bool]) -> Gradients:
     return tuple(t if need else None for t, need in zip(found, needs))
 
 
@@ -103,11 +104,11 @@ def _first_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _first_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | None) -> Gradients:
     dy, x, scale, shift, mean, var = ctx.saved_tensors
-    ddscale, ddshift, ddmean, ddvar = directions = _only(dd, ctx.has)  # type: ignore[arg-type]
+    directions = _only(dd, ctx.has)
     ddx = torch.zeros_like(dy) if ddx is None else ddx
     over, _, act, *_ = ctx.settings
     bends = act in CURVED
-    turns = bends or over != "given" or ddscale is not None or ddvar is not None
+    turns = bends or over != "given" or directions[0] is not None or directions[3] is not None
     _, x_too, scale_too, shift_too, *stats = ctx.needs_input_grad[:6]
     needs = (
         x_too and turns,
