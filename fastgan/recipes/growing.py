@@ -55,6 +55,11 @@ class Growing(NoiseToImage):
             raise RecipeError(
                 f"{self.name} scales the weights of its layers itself, but --spectral-norm came: leave it out."
             )
+        for setting in ("replay", "unroll"):
+            if getattr(self, setting):
+                raise RecipeError(
+                    f"{self.name} grows, but --{setting} is for images and networks that don't: leave it out."
+                )
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -11,6 +11,8 @@ import torch
 
 log = logging.getLogger("fastgan")
 
+MAX_GRAPHS = 32  # of one function: networks that grow to 1024×1024 have one for each of nine resolutions
+
 _told: set[str] = set()
 
 
@@ -25,14 +27,17 @@ def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Call
     if not _can_trace():
         _tell(f"torch {torch.__version__} can't compile a step that differentiates inside")
         return function
-    options: dict[str, Any] = {"fullgraph": True, "backend": backend, "isolate_recompiles": True}
+    options: dict[str, Any] = {
+        "fullgraph": True, "backend": backend, "isolate_recompiles": True,
+        "dynamic": False,  # sizes change where networks grow, and each has a graph of its own
+    }  # fmt: skip
     fast: Callable[..., Any] | None = torch.compile(function, **options)
 
     def run(*args: Any) -> Any:
         nonlocal fast
         if fast is not None:
             try:
-                with dynamo.config.patch(trace_autograd_ops=True):
+                with dynamo.config.patch(trace_autograd_ops=True, recompile_limit=MAX_GRAPHS):
                     return fast(*args)
             except dynamo.exc.TorchDynamoException as error:  # nothing has run yet
                 fast = None
