@@ -12,13 +12,11 @@ from fastgan.nn.conv2d import Conv2d
 from fastgan.ops._library import choose_backend
 
 
-@torch.library.custom_op("fastgan::attention", mutates_args=())
 def _attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, scale=scale).contiguous()
 
 
-@_attention.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+def _fake(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     return q.new_empty((*q.shape[:-1], v.shape[-1]))
 
 
@@ -29,14 +27,26 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
     # Gradients are on here exactly if the caller wants to differentiate once more (create_graph), which torch's fused
-    # kernels can't; on a CPU they don't take values of another length than the keys, so there the formula is the quicker.
-    composed = torch.is_grad_enabled() or not grad.is_cuda
+    # kernels can't.
+    composed = torch.is_grad_enabled() or not _has_fused_kernels(grad)
     derivative = composed_gradients if composed else fused_gradients
     q, k, v = ctx.saved_tensors
     return *derivative(grad, q, k, v, ctx.scale), None
 
 
-_attention.register_autograd(_backward, setup_context=_save)
+# Not by torch.library.custom_op, which imports torch._dynamo, and that takes as long as torch.
+_library = torch.library.Library("fastgan", "FRAGMENT")
+_library.define(
+    "attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,)
+)
+_library.impl("attention", _attention, "CompositeExplicitAutograd")
+torch.library.register_fake("fastgan::attention", _fake, lib=_library)
+torch.library.register_autograd("fastgan::attention", _backward, setup_context=_save, lib=_library)
+
+
+def _has_fused_kernels(tensor: Tensor) -> bool:
+    """Whether torch has some for its device; a CPU's take no values of another length than the keys."""
+    return tensor.is_cuda
 
 
 def composed_gradients(
@@ -95,7 +105,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float) -> Tensor:
         choose_backend("attention", q.device, None) == "reference"
     ):  # by name, or for functorch, which can't look into ops
         return (q @ k.mT * scale).softmax(-1) @ v
-    result: Tensor = _attention(q, k, v, scale)
+    result: Tensor = torch.ops.fastgan.attention(q, k, v, scale)
     return result
 
 
