@@ -1,0 +1,13 @@
+#include "../common/with_dtype.h"
+#include "kernel.cuh"
+#include "kernel_api.h"
+
+namespace fg::adaptive_norm {
+
+std::int64_t cuda_workspace(const Arguments& a) { return a.workspace_size(plan_of(a).channel_sums(a.layout)); }
+
+int cuda_run(const Arguments& a, void* stream) {
+  return with_dtype(a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
+}
+
+}  // namespace fg::adaptive_norm

@@ -1,0 +1,147 @@
+// CUDA kernels of adaptive_norm and their launches. Torch-free; the emulation runs them unchanged.
+//
+// Each sweep of problem.h is a launch, followed, where it leaves sums, by one that adds them up; each step between sweeps is
+// one of a thread for each group.
+#pragma once
+
+#include "../scale_bias_act/sums.cuh"
+#include "coefficients.h"
+#include "sweep.cuh"
+
+namespace fg::adaptive_norm {
+
+constexpr int step_threads = 128;
+
+template <class T>
+__global__ void __launch_bounds__(step_threads) step_kernel(Table<T> table, Step step, std::int64_t groups) {
+  const std::int64_t group = static_cast<std::int64_t>(blockIdx.x) * step_threads + threadIdx.x;
+  if (group < groups) {
+    take_step(table, step, group);
+  }
+}
+
+// ---- host side
+
+// That of scale_bias_act for the same images.
+inline Plan plan_of(const Arguments& a) {
+  scale_bias_act::Arguments images{};
+  images.dtype = a.dtype;
+  images.layout = a.layout;
+  images.x = a.x;
+  images.dy = a.dy;
+  images.ddx = a.ddx;
+  images.out = a.out;
+  images.out_x = a.out_x;
+  return scale_bias_act::make_plan(images);
+}
+
+// Calls f with `value` as a compile-time constant.
+template <class F>
+cudaError_t with(bool value, F&& f) {
+  return value ? f(std::true_type{}) : f(std::false_type{});
+}
+
+template <class T>
+class Run {
+  using R = accumulate_t<T>;
+
+ public:
+  Run(const Arguments& a, cudaStream_t stream) : a_(a), p_(plan_of(a)), table_(table_of<T>(a)), stream_(stream) {}
+
+  void sweep(Sweep sweep) {
+    switch (sweep) {
+      case Sweep::moments:
+        return launch<Sweep::moments>();
+      case Sweep::forward:
+        return launch<Sweep::forward>();
+      case Sweep::first_sums:
+        return launch<Sweep::first_sums>();
+      case Sweep::backward:
+        return launch<Sweep::backward>();
+      case Sweep::second_sums:
+        return launch<Sweep::second_sums>();
+      case Sweep::bend_sums:
+        return launch<Sweep::bend_sums>();
+      default:
+        return launch<Sweep::double_backward>();
+    }
+  }
+
+  void step(Step step) {
+    const std::int64_t groups = a_.groups(), blocks = scale_bias_act::divide_up(groups, step_threads);
+    try_(blocks > scale_bias_act::grid_limit, [&] {
+      return fg_launch(
+          step_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(step_threads), 0, stream_, table_, step, groups);
+    });
+  }
+
+  cudaError_t error() const { return error_; }
+
+ private:
+  template <class F>
+  void try_(bool too_large, F&& f) {
+    if (error_ == cudaSuccess) {
+      error_ = too_large ? cudaErrorInvalidConfiguration : f();
+    }
+  }
+
+  template <Sweep S>
+  void launch() {
+    const Tensors<T> t{static_cast<const T*>(a_.x),   static_cast<const T*>(a_.dy), static_cast<const T*>(a_.ddx),
+                       table_.numbers,                static_cast<T*>(a_.out),      static_cast<T*>(a_.out_x),
+                       table_.numbers + (int{coefficient_count} + int{total_count}) * a_.numbers()};
+    const Setting<R> s{{static_cast<R>(a_.alpha), static_cast<R>(a_.gain), static_cast<R>(a_.clamp)}, a_.act};
+    const dim3 grid(static_cast<unsigned>(p_.batch * p_.tiles * p_.chunks));
+    const dim3 block(static_cast<unsigned>(p_.lanes), static_cast<unsigned>(p_.height));
+    try_(!p_.fits_a_grid(), [&] {
+      return with(a_.act != Act::piecewise, [&](auto curved) {
+        // An activation counts for nothing in the one, and the other is of curved ones alone.
+        constexpr bool C = S == Sweep::bend_sums || (S != Sweep::moments && decltype(curved)::value);
+        return with(p_.channels_last, [&](auto last) {
+          return with(p_.wide, [&](auto wide) {
+            constexpr int V = decltype(wide)::value ? vec_width<T> : 1;
+            return fg_launch(sweep_kernel<S, C, decltype(last)::value, T, V>, grid, block, 0, stream_, t, s, p_);
+          });
+        });
+      });
+    });
+    if constexpr (totals_of(S).count > 0) {
+      add_up(t.partial, totals_of(S));
+    }
+  }
+
+  // All sums of a sweep are one array, [sums, batch][parts][channels].
+  void add_up(const R* partial, Totals totals) {
+    using Limits = scale_bias_act::Reductions<R>;
+    Limits reductions{};
+    scale_bias_act::Reduction<R>& r = reductions.of[0];
+    r.partial = partial;
+    r.out = table_.numbers + (coefficient_count + totals.first) * a_.numbers();
+    r.outer = totals.count * a_.layout.batch;
+    r.terms = p_.channel_parts();
+    r.inner = a_.layout.channels;
+    constexpr int threads = Plan::threads;
+    const std::int64_t depth = scale_bias_act::divide_up(r.terms, Limits::terms_of_thread);
+    r.lanes = threads / scale_bias_act::power_of_two(depth, 1, threads / Limits::least_lanes);
+    const std::int64_t blocks = r.outer * scale_bias_act::divide_up(r.inner, r.lanes);
+    try_(blocks > scale_bias_act::grid_limit, [&] {
+      return fg_launch(
+          scale_bias_act::sums_kernel<R>, dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_, reductions);
+    });
+  }
+
+  const Arguments& a_;
+  Plan p_;
+  Table<T> table_;
+  cudaStream_t stream_;
+  cudaError_t error_ = cudaSuccess;
+};
+
+template <class T>
+cudaError_t run(const Arguments& a, cudaStream_t stream) {
+  Run<T> passes(a, stream);
+  run_passes(a, passes);
+  return passes.error();
+}
+
+}  // namespace fg::adaptive_norm

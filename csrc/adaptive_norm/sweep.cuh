@@ -1,0 +1,189 @@
+// The kernel of every sweep: results, or partial sums for each image and channel. It walks over memory as that of
+// scale_bias_act does: a thread keeps to a few columns and goes down rows.
+#pragma once
+
+#include "../scale_bias_act/walk.cuh"
+#include "problem.h"
+
+namespace fg::adaptive_norm {
+
+using scale_bias_act::Columns;
+using scale_bias_act::Plan;
+using scale_bias_act::columns_of_thread;
+using scale_bias_act::warp;
+
+template <class T>
+struct Tensors {
+  using R = accumulate_t<T>;
+  const T *x, *dy, *ddx;
+  const R* numbers;  // coefficients, each [batch][channels]
+  T *out, *out_x;
+  R* partial;  // sums, each [batch][parts][channels]
+};
+
+template <class R>
+struct Setting {
+  Scalars<R> scalars;
+  Act act;
+};
+
+constexpr Pass orders_of(Sweep sweep) {
+  return sweep == Sweep::forward                                        ? Pass::forward
+         : sweep == Sweep::bend_sums || sweep == Sweep::double_backward ? Pass::double_backward
+                                                                        : Pass::backward;
+}
+
+// The coefficients that a sweep reads are the first ones.
+constexpr int coefficients_of(Sweep sweep) {
+  return sweep == Sweep::moments                                                       ? 1
+         : sweep == Sweep::backward || sweep == Sweep::double_backward                 ? coefficient_count
+         : sweep == Sweep::bend_sums                                                   ? c_u
+                                                                                       : c_slope;
+}
+
+// One element: its results, and what is added up.
+template <class R>
+struct Element {
+  R out, out_x, sums[most_sums];
+};
+
+template <Sweep S, bool Curved, class T, class R = accumulate_t<T>>
+FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[coefficient_count]) {
+  Element<R> e{};
+  const R z = x - k[c_mean], p = k[c_p];
+  if constexpr (S == Sweep::moments) {
+    e.sums[0] = z;
+    e.sums[1] = z * z;
+  } else {
+    constexpr Pass P = orders_of(S);
+    const R v = p * z + k[c_t];
+    scale_bias_act::Activated<R> a;
+    if constexpr (Curved) {
+      a = with_act(s.act, [&](auto act) { return scale_bias_act::activation<P, decltype(act)::value, T>(s.scalars, v); });
+    } else {
+      a = scale_bias_act::activation<P, Act::piecewise, T>(s.scalars, v);
+    }
+    const R g = dy * a.slope, h = p * u + k[c_slope] * z + k[c_shift], q = Curved ? dy * a.curvature * h : R(0);
+    if constexpr (S == Sweep::forward) {
+      e.out = a.value;
+    } else if constexpr (S == Sweep::first_sums || S == Sweep::second_sums) {
+      e.sums[t_g] = g;
+      e.sums[t_gx] = g * z;
+      e.sums[t_u] = u;
+      e.sums[t_ux] = u * z;
+      e.sums[t_gu] = g * u;
+    } else if constexpr (S == Sweep::backward) {
+      e.out = p * g + k[c_x] * z + k[c_1];
+    } else if constexpr (S == Sweep::bend_sums) {
+      e.sums[0] = q;
+      e.sums[1] = q * z;
+    } else {
+      e.out = a.slope * h;
+      e.out_x = p * q + k[c_slope] * g + k[c_u] * u + k[c_x] * z + k[c_1];
+    }
+  }
+  return e;
+}
+
+template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
+__global__ void __launch_bounds__(Plan::threads, 2) sweep_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
+  using R = accumulate_t<T>;
+  constexpr int E = columns_of_thread(sizeof(T), V > 1), reads = coefficients_of(S), sum_count = totals_of(S).count;
+  constexpr int sums_kept = sum_count ? sum_count : 1;
+  constexpr bool reads_dy = S != Sweep::moments && S != Sweep::forward;
+  constexpr bool reads_ddx = S == Sweep::second_sums || S == Sweep::bend_sums || S == Sweep::double_backward;
+  using Values = Vec<T, E>;
+  // The grid is under 2^31, so 32 bits do.
+  const unsigned tiles = static_cast<unsigned>(p.tiles), chunks = static_cast<unsigned>(p.chunks);
+  const unsigned tile = blockIdx.x % tiles, above = blockIdx.x / tiles, chunk = above % chunks, n = above / chunks;
+  const Columns<T, V> columns(p, tile);
+  const std::int64_t channels = ChannelsLast ? p.columns : p.rows, size = p.batch * channels, image = n * channels;
+  FG_SHARED(R, shared, [ChannelsLast ? reads : 1][ChannelsLast ? E : 1][warp]);
+  if constexpr (ChannelsLast) {
+    if (threadIdx.y == 0) {
+#pragma unroll
+      for (int c = 0; c < reads; ++c) {
+#pragma unroll
+        for (int e = 0; e < E; ++e) {
+          const bool inside = e * columns.step < columns.left;
+          shared[c][e][threadIdx.x] = inside ? t.numbers[c * size + image + columns.first + e * columns.step] : R(0);
+        }
+      }
+    }
+    __syncthreads();
+  }
+  R column_sums[sums_kept][E] = {};
+  R k[coefficient_count] = {};
+
+  const std::int64_t start = static_cast<std::int64_t>(chunk) * p.block_rows;
+  const int rows = static_cast<int>(p.rows - start < p.block_rows ? p.rows - start : p.block_rows);
+#pragma unroll 1
+  for (int top = 0; top < rows; top += p.height) {
+    const std::int64_t row = start + top + threadIdx.y;
+    const bool row_inside = top + static_cast<int>(threadIdx.y) < rows;
+    R row_sums[sums_kept] = {};
+    if (row_inside && columns.inside(0)) {
+      const std::int64_t i = (n * p.rows + row) * p.columns + columns.first;
+      const Values x = columns.load(t.x, i);
+      Values dy{}, ddx{}, out{}, out_x{};
+      if constexpr (reads_dy) {
+        dy = columns.load(t.dy, i);
+      }
+      if constexpr (reads_ddx) {
+        ddx = columns.load(t.ddx, i);
+      }
+      if constexpr (!ChannelsLast) {
+#pragma unroll
+        for (int c = 0; c < reads; ++c) {
+          k[c] = t.numbers[c * size + image + row];
+        }
+      }
+#pragma unroll
+      for (int e = 0; e < E; ++e) {
+        if constexpr (ChannelsLast) {
+#pragma unroll
+          for (int c = 0; c < reads; ++c) {
+            k[c] = shared[c][e][threadIdx.x];
+          }
+        }
+        const Element<R> r =
+            element<S, Curved, T>(s, to_accumulate(x[e]), to_accumulate(dy[e]), to_accumulate(ddx[e]), k);
+        out[e] = from_accumulate<T>(r.out);
+        out_x[e] = from_accumulate<T>(r.out_x);
+        if (sum_count && (Columns<T, V>::side_by_side || columns.inside(e))) {
+#pragma unroll
+          for (int j = 0; j < sum_count; ++j) {
+            (ChannelsLast ? column_sums[j][e] : row_sums[j]) += r.sums[j];
+          }
+        }
+      }
+      if constexpr (sum_count == 0) {
+        columns.store(t.out + i, out);
+        if (S == Sweep::double_backward && t.out_x) {
+          columns.store(t.out_x + i, out_x);
+        }
+      }
+    }
+    if constexpr (sum_count && !ChannelsLast) {
+      scale_bias_act::sum_along_row(row_sums, p.lanes);
+      if (threadIdx.x == 0 && row_inside) {
+#pragma unroll
+        for (int j = 0; j < sum_count; ++j) {
+          t.partial[j * size * p.tiles + (n * p.tiles + tile) * p.rows + row] = row_sums[j];
+        }
+      }
+    }
+  }
+  if constexpr (sum_count && ChannelsLast) {
+#pragma unroll
+    for (int j = 0; j < sum_count; ++j) {
+      scale_bias_act::sum_down_the_block(column_sums[j]);
+      if (threadIdx.y == 0) {
+        const std::int64_t part = static_cast<std::int64_t>(n) * chunks + chunk;
+        columns.store_each(t.partial + j * size * p.chunks + part * p.columns + columns.first, column_sums[j]);
+      }
+    }
+  }
+}
+
+}  // namespace fg::adaptive_norm
