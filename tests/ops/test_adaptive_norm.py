@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch
+from fastgan.testing import evaluate
 from fastgan.testing.adaptive_norm import ADAPTIVE_NORM
 from fastgan.testing.layouts import channels_last
 from tests.ops.contract import OpContract
@@ -20,3 +20,129 @@ LAYOUTS = pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["
 
 def image(*shape: int, device: object = "cpu") -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("over", ["sample", "batch"])
+def test_thread_count_does_not_change_a_bit(layout, over):
+    x, scale = layout(image(3, 40, 40, 50)), image(3, 40)
+    results = []
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            options = {"act": "swish", "over": over, "backend": "cpu"}
+            results.append(evaluate(ops.adaptive_norm, [x, scale, scale], options, order=2))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(results[0][k], later[k]) for later in results[1:] for k in results[0])
+
+
+@LAYOUTS
+def test_it_is_torch_batch_norm_and_instance_norm(backend, device, layout):
+    x = layout(image(4, 6, 5, 7, device=device))
+    weight, bias = image(6, device=device), image(2, 6, device=device)[1]
+    expected = F.relu(F.batch_norm(x, None, None, weight, bias, training=True))
+    options = {"act": "relu", "gain": 1, "backend": backend}
+    found, mean, var = ops.adaptive_norm_with_stats(x, weight - 1, bias, **options)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(mean, x.mean((0, 2, 3)), atol=1e-6)
+    assert torch.allclose(var, x.var((0, 2, 3), unbiased=False), atol=1e-6)
+    assert not mean.requires_grad and not var.requires_grad
+    assert torch.allclose(ops.adaptive_norm(x, backend=backend), F.instance_norm(x), atol=1e-5)
+    again = ops.adaptive_norm(x, weight - 1, bias, mean=mean, var=var, **options)
+    assert torch.allclose(again, found, atol=1e-5)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("over", ["sample", "batch"])
+def test_far_from_zero_nothing_is_lost(backend, device, layout, over):
+    """A mean of a thousand deviations: sums of squares about zero would leave nothing of the variance. The result moves by
+    what float32 can tell of such a mean, 6e-5."""
+    x = layout(1000 + image(4, 5, 24, 24, device=device))
+    found, _, var = ops.adaptive_norm_with_stats(x, over=over, backend=backend)
+    dims = (0, 2, 3) if over == "batch" else (2, 3)
+    assert torch.allclose(var.double(), x.double().var(dims, unbiased=False), rtol=1e-5)
+    expected = ops.adaptive_norm(x.double(), over=over, backend="reference")
+    assert (found.double() - expected).abs().max() < 3e-4
+
+
+def test_a_constant_image_is_its_shift(backend, device):
+    x = torch.full((2, 3, 4, 5), 0.7, device=device).requires_grad_()
+    shift = image(2, 3, device=device)
+    y = ops.adaptive_norm(x, None, shift, backend=backend)
+    assert torch.allclose(y, shift[..., None, None].expand_as(y), atol=1e-3)
+    (dx,) = torch.autograd.grad(y.square().sum(), x)
+    assert dx.isfinite().all()
+
+
+def test_statistics_of_half_types_are_float32(backend, device):
+    x = image(4, 3, 5, 6, device=device).half()
+    y, mean, var = ops.adaptive_norm_with_stats(x, over="sample", backend=backend)
+    assert y.dtype == torch.float16 and mean.dtype == var.dtype == torch.float32 and mean.shape == (4, 3)
+    again = ops.adaptive_norm(x, mean=mean, var=var, backend=backend)
+    assert torch.equal(y, again)
+
+
+def test_a_summed_statistic_has_the_gradient_of_its_own(backend, device):
+    """Mean and variance given, as functions of x: what a caller does who sums them over processes."""
+    x, scale, dy = (image(4, 3, 5, 6, device=device).double().sin() for _ in range(3))
+    results = []
+    for given in (False, True):
+        leaf = x.clone().requires_grad_()
+        stats = {}
+        if given:
+            stats = {"mean": leaf.mean((0, 2, 3)), "var": leaf.var((0, 2, 3), unbiased=False)}
+        y = ops.adaptive_norm(leaf, scale[:, :, 0, 0], over="batch", act="swish", backend=backend, **stats)
+        (dx,) = torch.autograd.grad(y, leaf, dy, create_graph=True)
+        results += [dx, *torch.autograd.grad(dx.square().sum(), leaf)]
+    assert torch.allclose(results[0], results[2]) and torch.allclose(results[1], results[3])
+
+
+def test_only_what_is_needed_is_saved_and_asked_for(backend, device):
+    if backend == "reference":
+        pytest.skip("plain PyTorch: nothing is registered")
+    x, scale, shift = (t.requires_grad_() for t in (image(2, 3, 4, 5), image(2, 3), image(2, 3)))
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+        y = ops.adaptive_norm(x, scale, shift, backend=backend)
+    assert sorted(saved) == [6, 6, 6, 120]  # scale, mean, variance; not shift, for the slope is 1
+    asked = []
+
+    class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function._schema.name.endswith("adaptive_norm_backward"):
+                asked.append(args[-3:])
+            if function._schema.name.endswith("adaptive_norm_double_backward"):
+                asked.append((args[1:5], args[-4:]))
+            return function(*args, **(kwargs or {}))
+
+    with Recorder():
+        (dx,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        dx.square().sum().backward()
+    assert asked == [(False, False, False), ((None,) * 4, (True, True, False, False))]
+
+
+@pytest.mark.parametrize(
+    "layout", [torch.contiguous_format, torch.channels_last], ids=["rows", "channels_last"]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_triton_kernels_compile_ahead_of_time(layout, dtype, tmp_path):
+    from fastgan.ops._library import triton_interpreter
+
+    if triton_interpreter():
+        pytest.skip("the interpreter compiles nothing")
+    from fastgan.ops.adaptive_norm import triton as kernels
+    from tests.ops import triton_target
+
+    x = torch.empty(8, 256, 32, 32, dtype=dtype, memory_format=layout)
+    numbers = {
+        name: torch.empty(8, 256) for name in ("mean", "p", "t", "slope", "shift", "f_u", "f_x", "f_1")
+    }
+    with triton_target.launches(90) as launched:
+        for kind in ("moments", "second_sums", "double_backward"):
+            kernels.sweep(kind, x, "swish", 0.0, 1.4, 256.0, x=x, dy=x, ddx=x, out=x, dx=x, **numbers)
+    for compiled in launched:
+        triton_target.check(compiled, 90, tmp_path)
+        assert triton_target.widths(compiled)[0] == 16
+        assert "atom" not in compiled.asm["ptx"] and "red.global" not in compiled.asm["ptx"]
