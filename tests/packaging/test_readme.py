@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "docs/augment.md",
         "docs/scale.md",
         "docs/train.md",
+        "docs/measures.md",
     ],
 )
 def test_python_examples_run(page, tmp_path, monkeypatch):
