@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastgan.losses.adversarial import ADVERSARIAL_LOSSES
-from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
+from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 1, 2, 3)])
@@ -40,6 +40,17 @@ def test_annealed_std_falls_to_zero_and_stays():
     assert [annealed_std(0.2, nimg, 1000) for nimg in (0, 500, 1000, 5000)] == [0.2, 0.1, 0.0, 0.0]
 
 
+def test_feature_matching_compares_means_and_has_its_optimum_there():
+    real, fake = torch.tensor([[1.0, 0.0], [3.0, 4.0]]), torch.tensor([[2.0, 5.0]], requires_grad=True)
+    loss = feature_matching(real, fake)  # means [2, 2] and [2, 5]
+    assert loss.item() == 9
+    (gradient,) = torch.autograd.grad(loss, fake)
+    assert gradient.tolist() == [[0, 6]]
+    at_the_mean = real.mean(0, keepdim=True).requires_grad_()
+    assert not torch.autograd.grad(feature_matching(real, at_the_mean), at_the_mean)[0].any()
+    assert feature_matching(real.bfloat16(), fake.bfloat16()).dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
@@ -47,6 +58,8 @@ def test_annealed_std_falls_to_zero_and_stays():
         (lambda: flip_labels(torch.ones(4), torch.ones(3), torch.ones(4) > 0), ValueError, ["[4]", "[3]"]),
         (lambda: flip_labels(torch.ones(4, 2), torch.ones(4, 2), torch.ones(4, 2) > 0), ValueError, ["[4, 2]", "[N]"]),
         (lambda: instance_noise(torch.ones(4, 1), torch.ones(4), 0.1), ValueError, ["[4, 1]", "[4]"]),
+        (lambda: feature_matching(torch.ones(4, 2), torch.ones(4, 3)), ValueError, ["[4, 2]", "[4, 3]"]),
+        (lambda: feature_matching(torch.ones(4), torch.ones(4)), ValueError, ["[N, ...]", "[4]"]),
         (lambda: annealed_std(-0.1, 0, 1), ValueError, ["-0.1", "at least 0"]),
         (lambda: annealed_std(0.1, 0, 0), ValueError, ["until at least 1"]),
     ],

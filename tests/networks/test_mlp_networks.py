@@ -66,3 +66,27 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(d(images), d(images))
     d.eval()
     assert torch.equal(d(images), d(images))
+
+
+def test_labels_are_joined_to_z_and_to_the_pixels():
+    torch.manual_seed(0)
+    g = MLPGenerator((1, 4, 4), z_dim=5, hidden=(8,), c_dim=3, batch_norm=False)
+    d = MLPDiscriminator((1, 4, 4), hidden=(8,), dropout=0, c_dim=3)
+    assert count(g) == dense(5 + 3, 8, 16) + 3 * 3 and count(d) == dense(16 + 3, 8, 1) + 3 * 3
+    z, labels = torch.randn(3, 5), torch.tensor([0, 1, 2])
+    images = g(z, labels)
+    assert (images - g(z, labels.roll(1))).abs().amin(0).max() > 0 and (g.c_dim, g.z_dim) == (3, 5)
+    hidden = nn.functional.leaky_relu(
+        torch.cat([images.flatten(1), d.embedding.weight], 1) @ d.layers[1].weight.T, 0.2
+    )
+    torch.testing.assert_close(d(images, labels), d.layers[3](hidden).squeeze(1))
+    torch.testing.assert_close(d.features(images, labels), hidden)
+
+
+def test_d_compares_the_images_of_a_batch():
+    torch.manual_seed(0)
+    image, others = torch.randn(1, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    for parts in ({"minibatch_discrimination": 4}, {"minibatch_stddev": 2}):
+        d = MLPDiscriminator((1, 4, 4), hidden=(8,), dropout=0, **parts)
+        told = d(torch.cat([image, others]))[0] - d(image.expand(4, -1, -1, -1))[0]
+        assert told.abs() > 1e-4, parts

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from fastgan.recipes import DCGAN, GAN, Batch, Draw, ImageSpec, RecipeError
+from fastgan.recipes import (
+    CGAN,
+    DCGAN,
+    GAN,
+    LSGAN,
+    WGAN,
+    WGANGP,
+    Batch,
+    Draw,
+    ImageSpec,
+    RecipeError,
+    StyleGAN2,
+)
 from fastgan.train.state import TrainState
 from fastgan.train.step import TrainStep
 
@@ -171,6 +184,214 @@ def test_rates_of_their_own_and_the_correction_for_lazy_penalties():
     assert (optimizers["G"].defaults["lr"], optimizers["G"].defaults["betas"]) == (1e-3, (0.5, 0.9))
 
 
+def test_n_gen_counts_gs_updates():
+    recipe = small(n_gen=2)
+    assert [(player.name, player.updates) for player in recipe.players()] == [("D", 1), ("G", 2)]
+    step = step_of(recipe)
+    assert step.batches == 2  # each has labels and noise of its own
+    step(a_batch(step))
+    updates = {name: optimizer.state.values() for name, optimizer in step.state.optimizers.items()}
+    assert {int(state["step"]) for state in updates["G"]} == {2}
+    assert {int(state["step"]) for state in updates["D"]} == {1}
+
+
+def test_rmsprop_scales_the_gradient_by_its_mean_square():
+    step = step_of(small(optimizer="rmsprop", lr=0.01, penalty="r1", penalty_every=4))
+    c = 4 / 5
+    assert step.state.optimizers["D"].defaults["alpha"] == pytest.approx(0.99**c)
+    assert step.state.optimizers["D"].defaults["lr"] == pytest.approx(0.01 * c)
+    before = [p.detach().clone() for p in step.state.networks["G"].parameters()]
+    step(a_batch(step))
+    for p, was in zip(step.state.networks["G"].parameters(), before):  # the first one: g / √(0.01·g²)
+        moved = (p.detach() - was).abs()
+        assert moved.max().item() == pytest.approx(0.01 / 0.01**0.5, rel=1e-3)
+
+
+def test_feature_matching_draws_gs_features_to_the_real_ones():
+    recipe = small(feature_matching=2.0)
+    torch.manual_seed(0)
+    networks, batch = prepared(recipe)
+    plain, matched = small().g_loss(networks, batch), recipe.g_loss(networks, batch)
+    distance = matched.stats["feature_matching/G"]
+    assert (matched.total - plain.total).item() == pytest.approx(2 * distance.item(), rel=1e-5)
+    features = networks["D"].features
+    with torch.no_grad():
+        means = [features(images).mean(0) for images in (batch.real, recipe.generate(networks, batch))]
+    assert distance.item() == pytest.approx((means[0] - means[1]).square().sum().item(), rel=1e-4)
+    optimizer = torch.optim.SGD(networks["G"].parameters(), lr=0.05)
+    for _ in range(30):
+        optimizer.zero_grad()
+        recipe.matching_loss(networks, batch, recipe.generate(networks, batch)).backward()
+        optimizer.step()
+    assert recipe.matching_loss(networks, batch, recipe.generate(networks, batch)) < distance / 2
+
+
+class Line(nn.Module):
+    """D(x) = a·x + b on images of one pixel, whose descent can be done by hand."""
+
+    def __init__(self, a, b):
+        super().__init__()
+        self.a, self.b = nn.Parameter(a), nn.Parameter(b)
+
+    def forward(self, images):
+        return self.a * images.flatten() + self.b
+
+
+class Shift(nn.Module):
+    """G(z) = z + θ."""
+
+    def __init__(self, theta):
+        super().__init__()
+        self.theta = nn.Parameter(theta)
+
+    def forward(self, z):
+        return (z[:, 0] + self.theta).view(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_unrolling_is_g_against_d_some_steps_later(steps):
+    """By hand: least squares' descent on a and b, then the loss of G; its gradient by finite differences."""
+    one = torch.ones((), dtype=torch.float64)
+    recipe, plain = (
+        small(loss="least-squares", unroll=k, **({"unroll_lr": 0.3} if k else {})) for k in (steps, 0)
+    )
+    real = torch.tensor([1.0, 2.0, 0.5, 1.5], dtype=torch.float64).view(4, 1, 1, 1)
+    z = torch.tensor([[0.1], [-0.4], [0.3], [0.9]], dtype=torch.float64)
+
+    def by_hand(theta):
+        a, b, x, fake = 0.4, -0.2, real.flatten(), z[:, 0] + theta
+        for _ in range(steps):
+            of_real, of_fake = a * x + b - 1, a * fake + b
+            slope = (of_real * x).mean() + (of_fake * fake).mean()
+            a, b = a - 0.3 * slope, b - 0.3 * (of_real.mean() + of_fake.mean())
+        return ((a * fake + b - 1) ** 2).mean().item() / 2
+
+    def gradient_of(recipe):
+        networks = {"G": Shift(-0.7 * one), "D": Line(0.4 * one, -0.2 * one).requires_grad_(False)}
+        loss = recipe.g_loss(networks, Batch(real, torch.zeros(4), {"z": z})).total
+        (gradient,) = torch.autograd.grad(loss, networks["G"].parameters())
+        assert (networks["D"].a, networks["D"].b) == (0.4, -0.2)  # D itself stays
+        return loss.item(), gradient.item()
+
+    loss, gradient = gradient_of(recipe)
+    assert loss == pytest.approx(by_hand(-0.7), rel=1e-6)
+    assert gradient == pytest.approx((by_hand(-0.7 + 1e-4) - by_hand(-0.7 - 1e-4)) / 2e-4, rel=1e-4)
+    assert abs(gradient - gradient_of(plain)[1]) > 0.1 * abs(gradient)
+
+
+def test_historical_averaging_pulls_each_player_to_its_mean():
+    recipe = small(historical_averaging=0.5)
+    step = step_of(recipe)
+    first = {name: [p.clone() for p in step.state.networks[name].parameters()] for name in "GD"}
+    stats = step(a_batch(step))
+    assert stats["history/D"] == 0 and stats["history/G"] == 0  # nothing has moved yet
+    for name in "GD":
+        history, weights = (
+            step.state.networks[f"history_{name}"],
+            list(step.state.networks[name].parameters()),
+        )
+        means = [(was + p) / 2 for was, p in zip(first[name], weights)]
+        distance = sum(((p - mean) ** 2).sum() for p, mean in zip(weights, means))
+        (term,) = next(p for p in recipe.players() if p.name == name).regularizers
+        torch.testing.assert_close(term.loss(step.state.networks, None), 0.5 * distance)
+        torch.testing.assert_close(history.mean0, means[0])
+    assert step(a_batch(step))["history/D"] > 0
+
+
+def test_replay_shows_d_older_images_with_their_labels():
+    recipe = small(replay=8, conditional=True)
+    networks = recipe.build_networks(ImageSpec(1, 8, 3))
+    networks["D"] = Spy()
+    labels = torch.tensor([0, 1, 2, 0])
+    real, generator = torch.zeros(4, 1, 8, 8), torch.Generator().manual_seed(0)
+    ages = []
+    for number in range(40):
+        networks["G"] = lambda z, of, number=number: (number + of / 10).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+        rows = recipe.draw_for_d(Draw(4, 0, generator))
+        assert len(set(rows["place"].tolist())) == 4  # no two in one place
+        recipe.d_loss(networks, recipe.with_fakes(networks, Batch(real, labels, rows)))
+        images, of = networks["D"].seen[-1]
+        made = images[:, 0, 0, 0]
+        assert torch.equal((10 * (made - made.floor())).round().long(), of)  # each with its own label
+        ages += (number - made.floor())[number >= 20 :].tolist() if number >= 20 else []
+    assert 0.3 < sum(age > 0 for age in ages) / len(ages) < 0.7 and max(ages) > 4
+
+
+class Spy(nn.Module):
+    """D that remembers what it's shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, *inputs):
+        self.seen.append(inputs)
+        return inputs[0].mean((1, 2, 3))
+
+
+REMEMBERING = {"replay": 8, "historical_averaging": 0.1, "minibatch_discrimination": 2, "unroll": 1}
+
+
+def test_what_remembers_resumes_bit_for_bit():
+    recipe = small(**REMEMBERING)
+    step, again = step_of(recipe), step_of(recipe)
+    for _ in range(3):
+        step(a_batch(step))
+    again.state.load_state_dict(copy.deepcopy(step.state.state_dict()))
+    ours, theirs = step(a_batch(step)), again(a_batch(again))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    for name, network in step.state.networks.items():
+        for a, b in zip(network.state_dict().values(), again.state.networks[name].state_dict().values()):
+            assert torch.equal(a, b), name
+
+
+def test_labels_reach_both_networks():
+    recipe = small(conditional=True)
+    networks = recipe.build_networks(ImageSpec(1, 8, 3))
+    labels, other = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 0, 1])
+    losses = []
+    for told in (labels, other):
+        batch = Batch(torch.ones(4, 1, 8, 8), told, draws(recipe))
+        batch = recipe.with_fakes(networks, batch)
+        losses.append((recipe.d_loss(networks, batch).total, recipe.g_loss(networks, batch).total))
+    assert losses[0][0] != losses[1][0] and losses[0][1] != losses[1][1]
+    with pytest.raises(RecipeError, match="--conditional needs labels"):
+        recipe.check_images(ImageSpec(1, 8))
+
+
+@pytest.mark.parametrize("setting", ["minibatch_discrimination", "minibatch_stddev", "feature_matching"])
+def test_a_d_without_the_part_is_refused(setting):
+    option = setting.replace("_", "-")
+    with pytest.raises(
+        RecipeError, match=f"--{option} needs a D that has the part for it, and that of stylegan2"
+    ):
+        StyleGAN2(**{setting: 4})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (CGAN(), {"conditional": True, "loss": "non-saturating"}),
+        (
+            WGAN(),
+            {"loss": "wasserstein", "clip_weights": 0.01, "optimizer": "rmsprop", "lr": 5e-5, "n_critic": 5},
+        ),
+        (
+            WGANGP(),
+            {"penalty": "wgan-gp", "n_critic": 5, "lr": 1e-4, "betas": (0.0, 0.9), "d_norm": "layer"},
+        ),
+        (LSGAN(), {"loss": "least-squares", "real_label": 1.0, "fake_label": 0.0}),
+    ],
+)
+def test_the_papers_settings(recipe, expected):
+    assert {name: getattr(recipe, name) for name in expected} == expected
+    with torch.device("meta"):
+        networks = recipe.build_networks(ImageSpec(3, 64, 10))
+    more = 100_000 if recipe.conditional else 0
+    assert 0 <= sum(p.numel() for p in networks["G"].parameters()) - 3_576_704 <= more
+    assert 0 <= sum(p.numel() for p in networks["D"].parameters()) - 2_765_568 <= more
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -181,6 +402,22 @@ def test_rates_of_their_own_and_the_correction_for_lazy_penalties():
         ({"penalty": "r1", "penalty_every": 0}, "--penalty-every must be at least 1"),
         ({"clip_weights": -1.0}, "--clip-weights must be at least 0"),
         ({"orthogonal": -1.0}, "--orthogonal must be at least 0"),
+        ({"n_gen": 0}, "--n-gen must be at least 1, but 0 came"),
+        ({"optimizer": "sgd"}, "--optimizer must be one of adam, rmsprop, but sgd came"),
+        ({"minibatch_discrimination": -1}, "--minibatch-discrimination must be at least 0"),
+        (
+            {"minibatch_stddev": 3},
+            "computed at once are a multiple of --minibatch-stddev, 3, or fewer, but 4 came",
+        ),
+        ({"feature_matching": -1.0}, "--feature-matching must be at least 0"),
+        (
+            {"feature_matching": 1.0, "precision": "bf16", "full_precision": ("D",)},
+            "--feature-matching looks into D, which --full-precision D encloses",
+        ),
+        ({"unroll": -1}, "--unroll must be at least 0"),
+        ({"unroll": 1, "unroll_lr": 0.0}, "--unroll-lr must be a positive number"),
+        ({"historical_averaging": -0.1}, "--historical-averaging must be at least 0"),
+        ({"replay": 3}, "--replay must be 0 or at least 4, as --batch, but 3 came"),
         ({"loss": "hinge", "real_label": 0.9}, "--real-label and --fake-label don't fit --loss hinge"),
         ({"precision": "int8"}, "--precision must be one of fp32, tf32, bf16, fp16, but int8 came"),
         ({"accumulate": 0}, "--accumulate must be at least 1, but 0 came"),
@@ -193,6 +430,18 @@ def test_rates_of_their_own_and_the_correction_for_lazy_penalties():
 def test_wrong_options_are_named(settings, says):
     with pytest.raises(RecipeError, match=says):
         small(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"d_norm": "group"}, "--d-norm must be one of batch, layer, instance, none, but group came"),
+        ({"d_dropout": 1.0}, "--d-dropout must be at least 0 and less than 1, but 1.0 came"),
+    ],
+)
+def test_wrong_options_of_convolutional_pairs_are_named(settings, says):
+    with pytest.raises(RecipeError, match=says):
+        DCGAN(**settings)
 
 
 def test_a_network_that_is_not_there_cannot_stay_in_float32():
