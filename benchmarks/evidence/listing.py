@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 ELEMENT_TYPES = {"float": 4, "double": 8, "half": 2, "bfloat16": 2}  # and their bytes
 PASSES = ("forward", "backward", "double backward")  # of an op's `enum class Pass`, in order
+#: Of adaptive_norm's `enum class Sweep`, in order.
+SWEEPS = ("moments", "forward", "first sums", "backward", "second sums", "bend sums", "double backward")
+_STEPS = {"Pass": PASSES, "Sweep": SWEEPS}
 _SPELLING = {"c10::Half": "half", "c10::BFloat16": "bfloat16"}
 
 
@@ -38,6 +41,12 @@ class Name:
     def vectorised(self) -> bool:
         """Whether it is an instantiation for 128-bit accesses."""
         return self.width > 1 and self.width * ELEMENT_TYPES.get(self.element, 0) == 16
+
+
+    @property
+    def leaves_sums_alone(self) -> bool:
+        """Whether it writes no image, so that it has nothing to store 128 bits at a time."""
+        return self.family.endswith((", moments", " sums"))
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,8 @@ def read_name(signature: str) -> Name:
     if plain is None:
         return Name(signature, "", 1)
     arguments = [argument.strip() for argument in (plain[2] or "").split(",")]
-    steps = [PASSES[int(match[1])] for a in arguments if (match := re.fullmatch(r"\([\w:]*Pass\)([0-2])", a))]
+    found = [re.fullmatch(r"\((?:\w+::)*(Pass|Sweep)\)([0-6])", a) for a in arguments]
+    steps = [_STEPS[match[1]][int(match[2])] for match in found if match]
     elements = [_SPELLING.get(a, a) for a in arguments if _SPELLING.get(a, a) in ELEMENT_TYPES]
     widths = [int(a) for a in arguments if a.isdigit()]
     return Name(", ".join([plain[1], *steps]), elements[0] if elements else "", widths[-1] if widths else 1)

@@ -86,7 +86,7 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
 }
 
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
-__global__ void __launch_bounds__(Plan::threads, 2) sweep_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
+__global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
   constexpr int E = columns_of_thread(sizeof(T), V > 1), reads = coefficients_of(S), sum_count = totals_of(S).count;
   constexpr int sums_kept = sum_count ? sum_count : 1;

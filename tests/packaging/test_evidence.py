@@ -120,6 +120,10 @@ def test_disassembly():
             "void fg::bias_act::reduce_kernel<c10::Half>(fg::Accumulate<c10::Half>::type const*, c10::Half*)",
             Name("reduce", "half", 1),
         ),
+        (
+            "void fg::adaptive_norm::sweep_kernel<(fg::adaptive_norm::Sweep)4, true, float, 4>(long)",
+            Name("sweep, second sums", "float", 4),
+        ),
         ("void fg::other_kernel(float*)", Name("other", "", 1)),
     ],
 )
@@ -162,7 +166,8 @@ def kernel(element: str = "float", **changes) -> Kernel:
 
 def test_thresholds_hold():
     scalar = kernel(name=Name("rows, forward", "float", 1), wide_loads=0, wide_stores=0)
-    assert thresholds.problems([scalar, *map(kernel, WIDTHS)]) == []
+    sums = kernel(name=Name("sweep, first sums", "float", 4), wide_stores=0)
+    assert thresholds.problems([scalar, sums, *map(kernel, WIDTHS)]) == []
 
 
 @pytest.mark.parametrize(
