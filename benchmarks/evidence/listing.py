@@ -42,7 +42,6 @@ class Name:
         """Whether it is an instantiation for 128-bit accesses."""
         return self.width > 1 and self.width * ELEMENT_TYPES.get(self.element, 0) == 16
 
-
     @property
     def leaves_sums_alone(self) -> bool:
         """Whether it writes no image, so that it has nothing to store 128 bits at a time."""
