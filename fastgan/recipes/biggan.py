@@ -92,11 +92,8 @@ class BigGAN(SAGAN):
         )  # fmt: skip
         return network.apply(init_orthogonal)
 
-    def images_of(
-        self, networks: Networks, z: Tensor, *labels: Tensor, truncation: float | None = None
-    ) -> Tensor:
-        """Samples, of a z truncated at the threshold given or else at the recipe's."""
-        threshold = self.truncation if truncation is None else truncation
-        return super().images_of(
-            networks, z if threshold is None else truncated_normal(z, threshold), *labels
-        )
+    def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
+        """Samples of z truncated at the recipe's threshold; `dataclasses.replace(recipe, truncation=0.5)` has another."""
+        if self.truncation is not None:
+            z = truncated_normal(z, self.truncation)
+        return super().images_of(networks, z, *labels)

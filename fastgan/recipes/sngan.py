@@ -21,6 +21,7 @@ class SNGAN(NoiseToImage):
 
     name: ClassVar[str] = "sngan"
     summary: ClassVar[str] = "Miyato 2018: residual networks, spectral norm in D, hinge loss"
+    of_d: ClassVar[frozenset[str]] = frozenset({"feature_matching"})
 
     z_dim: int = 128
     lr: float = 2e-4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -138,7 +139,7 @@ def test_samples_are_of_truncated_noise():
     networks["G"].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     z, labels = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
     recipe.images_of(networks, z, labels)
-    recipe.images_of(networks, z, labels, truncation=0.1)
+    dataclasses.replace(recipe, truncation=0.1).images_of(networks, z, labels)
     small(BigGAN).images_of(networks, z, labels)
     assert torch.equal(seen[0], truncated_normal(z, 0.5)) and torch.equal(seen[1], truncated_normal(z, 0.1))
     assert torch.equal(seen[2], z)
@@ -160,3 +161,8 @@ def test_samples_are_of_truncated_noise():
 def test_what_cannot_be_is_refused(make, says):
     with pytest.raises(RecipeError, match=says):
         make()
+
+
+def test_g_can_match_ds_features():
+    step = step_of(small(SAGAN, feature_matching=1.0))
+    assert step(batches(step))["feature_matching/G"] > 0

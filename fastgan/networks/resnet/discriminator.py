@@ -54,14 +54,18 @@ class ResNetDiscriminator(nn.Module):
         self.out = linear(widths[-1], 1)
         self.classes = ClassVectors(c_dim, widths[-1]) if c_dim else None
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, len(images))
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer sees, ``[N, C]``; the class plays no part in it."""
         x = images
         for i, block in enumerate(self.blocks):
             x = block(x)
             if i == self.attends_after:
                 x = self.attention(x)
-        features = relu(x).sum((2, 3))
+        return relu(x).sum((2, 3))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_labels(labels, self.c_dim, len(images))
+        features = self.features(images)
         logits: Tensor = self.out(features).squeeze(1)
         if self.classes is not None:
             logits = logits + (self.classes(labels) * features).sum(1)
