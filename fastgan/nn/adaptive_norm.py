@@ -41,9 +41,9 @@ class _BatchNorm(nn.Module):
             mean, var = self.running_mean, self.running_var
             return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, act=self.act, eps=self.eps)
         if self._over_processes and dist.is_initialized():
-            mean, var, count = batch_moments(x)
+            mean, var, total = batch_moments(x)
             y = ops.adaptive_norm(x, scale, shift, mean=mean, var=var, act=self.act, eps=self.eps)
-            self._keep(mean.detach(), var.detach() * count / (count - 1))
+            self._keep(mean.detach(), var.detach() * total / (total - 1))
             return y
         count = x.numel() // x.shape[1]
         if count < 2:

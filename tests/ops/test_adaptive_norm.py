@@ -141,7 +141,7 @@ def test_triton_kernels_compile_ahead_of_time(layout, dtype, tmp_path):
     }
     with triton_target.launches(90) as launched:
         for kind in ("moments", "second_sums", "double_backward"):
-            kernels.sweep(kind, x, "swish", 0.0, 1.4, 256.0, x=x, dy=x, ddx=x, out=x, dx=x, **numbers)
+            kernels.sweep(kind, x, ("swish", 0.0, 1.4, 256.0), numbers, x=x, dy=x, ddx=x, out=x, dx=x)
     for compiled in launched:
         triton_target.check(compiled, 90, tmp_path)
         assert triton_target.widths(compiled)[0] == 16

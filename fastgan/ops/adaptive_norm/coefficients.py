@@ -14,11 +14,11 @@ from torch import Tensor
 class Norm(NamedTuple):
     """A norm as it acts on an image: ``v = p·(x - mean) + t`` with ``r = (var + eps)^-½``, ``a = 1 + scale``, ``p = a·r``.
 
-    ``over``: ``given``, ``sample`` or ``batch``. ``count``: over how many elements a mean is.
+    ``over``: ``given``, ``sample`` or ``batch``. ``elements``: over how many a mean is.
     """
 
     over: str
-    count: int
+    elements: int
     mean: Tensor
     r: Tensor
     a: Tensor
@@ -63,7 +63,7 @@ def first(k: Norm, g: Tensor, gx: Tensor) -> First:
     dmean = -k.p * g
     dvar = -0.5 * k.r**2 * k.p * gx
     if k.own():
-        shift, slope = k.group(dmean) / k.count, 2 / k.count * k.group(dvar)
+        shift, slope = k.group(dmean) / k.elements, 2 / k.elements * k.group(dvar)
     else:
         shift = slope = torch.zeros_like(dmean)
     return First(k.r * gx, g, dmean, dvar, shift, slope)
@@ -85,7 +85,7 @@ def direction(
     """From the sums ``u`` of ddx and ``ux`` of ddx·(x - mean), which count where mean and variance are the image's."""
     zero = torch.zeros_like(k.t)
     if k.own():
-        mean, var = k.group(u) / k.count, 2 / k.count * k.group(ux)
+        mean, var = k.group(u) / k.elements, 2 / k.elements * k.group(ux)
     else:
         mean, var = (zero if d is None else d for d in (ddmean, ddvar))
     slope = -0.5 * k.p * k.r**2 * var
@@ -129,7 +129,7 @@ def second(
     f_u = f_x = f_1 = torch.zeros_like(k.t)
     if k.own():
         # the direction of the variance is a function of x too
-        f_u = 2 / k.count * k.group(-0.5 * k.p * k.r**2 * gx)
-        f_x = 2 / k.count * k.group(dvar)
-        f_1 = k.group(dmean) / k.count - f_u * along.mean
+        f_u = 2 / k.elements * k.group(-0.5 * k.p * k.r**2 * gx)
+        f_x = 2 / k.elements * k.group(dvar)
+        f_1 = k.group(dmean) / k.elements - f_u * along.mean
     return Second(dscale, q, dmean, dvar, f_u, f_x, f_1)

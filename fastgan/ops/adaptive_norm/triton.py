@@ -108,12 +108,16 @@ def adaptive_norm_kernel(
 SUM_COUNTS = {"moments": 2, "first_sums": 2, "second_sums": 5, "bend_sums": 2}
 
 
+#: Activation, alpha, gain and clamp.
+Settings = tuple[str, float, float, "float | None"]
+
+
 def sweep(
-    kind: str, like: Tensor, act: str, alpha: float, gain: float, clamp: float | None, *, x: Tensor,
-    dy: Tensor | None = None, ddx: Tensor | None = None, out: Tensor | None = None, dx: Tensor | None = None,
-    **numbers: Tensor | None,
+    kind: str, like: Tensor, settings: Settings, numbers: dict[str, Tensor], *, x: Tensor, dy: Tensor | None = None,
+    ddx: Tensor | None = None, out: Tensor | None = None, dx: Tensor | None = None,
 ) -> list[Tensor]:  # fmt: skip
     """One sweep in the layout of ``like``; ``numbers``: coefficients by name. Returns its sums, each ``[N, C]``."""
+    act, alpha, gain, clamp = settings
     n, channels, height, width = like.shape
     pixels = height * width
     memory = memory_format(like)
@@ -168,13 +172,13 @@ def adaptive_norm(
         return y, x.new_zeros(shape, dtype=wide), x.new_zeros(shape, dtype=wide)
     if mean is None or var is None:
         about = anchor(x, over)
-        sums = sweep("moments", y, *settings, x=x, mean=about)
+        sums = sweep("moments", y, settings, {"mean": about}, x=x)
         count = x.shape[2] * x.shape[3] * (x.shape[0] if over == "batch" else 1)
         past, squares = (s.sum(0, keepdim=True) / count if over == "batch" else s / count for s in sums)
         mean, var = found = [about + past, (squares - past.square()).clamp(min=0)]
     k = norm_of(x, scale, shift, mean, var, over, eps)
-    sweep("forward", y, *settings, x=x, out=y, mean=mean, p=k.p, t=k.t)
-    return y, *found
+    sweep("forward", y, settings, {"mean": mean, "p": k.p, "t": k.t}, x=x, out=y)
+    return y, *found  # type: ignore[return-value]
 
 
 def adaptive_norm_backward(
@@ -187,11 +191,12 @@ def adaptive_norm_backward(
     base = {"mean": mean, "p": k.p, "t": k.t}
     g = gx = torch.zeros_like(k.p)
     if k.own() or need_dscale or need_dshift or need_dstats:
-        g, gx = sweep("first_sums", dx, *settings, x=x, dy=dy, **base)
+        g, gx = sweep("first_sums", dx, settings, base, x=x, dy=dy)
     found = first(k, g, gx)
-    sweep("backward", dx, *settings, x=x, dy=dy, dx=dx, **base, f_x=found.slope, f_1=found.shift)
+    base |= {"f_x": found.slope, "f_1": found.shift}
+    sweep("backward", dx, settings, base, x=x, dy=dy, dx=dx)
     needs = (need_dscale, need_dshift, need_dstats, need_dstats)
-    return dx, *_only(found[:4], needs, dy.dtype)
+    return dx, *_only(found[:4], needs, dy.dtype)  # type: ignore[return-value]
 
 
 def adaptive_norm_double_backward(
@@ -203,18 +208,18 @@ def adaptive_norm_double_backward(
     ddy, settings = _result(ddx), (act, alpha, gain, clamp)
     dx = _result(ddx) if need_dx else None
     k = norm_of(ddx, scale, shift, mean, var, over, eps)
-    images = {"x": x, "dy": dy, "ddx": ddx}
     base = {"mean": mean, "p": k.p, "t": k.t}
     parameters = need_dscale or need_dshift or need_dstats
     g = gx = u = ux = gu = q = qx = torch.zeros_like(k.p)
     if k.own() or parameters:
-        g, gx, u, ux, gu = sweep("second_sums", ddy, *settings, **images, **base)
+        g, gx, u, ux, gu = sweep("second_sums", ddy, settings, base, x=x, dy=dy, ddx=ddx)
     along = direction(k, u, ux, ddscale, ddshift, ddmean, ddvar)
     base |= {"slope": along.slope, "shift": along.shift}
     if act in CURVED and (parameters or (k.own() and need_dx)):
-        q, qx = sweep("bend_sums", ddy, *settings, **images, **base)
+        q, qx = sweep("bend_sums", ddy, settings, base, x=x, dy=dy, ddx=ddx)
     found = second(k, along, ddscale, g, gx, gu, q, qx)
     base |= {"f_u": found.f_u, "f_x": found.f_x, "f_1": found.f_1}
-    sweep("double_backward", ddy, *settings, **images, out=ddy, dx=dx, **base)
+    sweep("double_backward", ddy, settings, base, x=x, dy=dy, ddx=ddx, out=ddy, dx=dx)
     needs = (need_dscale, need_dshift, need_dstats, need_dstats)
-    return ddy, (ddx.new_empty(0) if dx is None else dx), *_only(found[:4], needs, ddx.dtype)
+    dx = ddx.new_empty(0) if dx is None else dx
+    return ddy, dx, *_only(found[:4], needs, ddx.dtype)  # type: ignore[return-value]
