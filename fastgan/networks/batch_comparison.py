@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
-from fastgan.nn.minibatch_stddev import minibatch_stddev
+from fastgan.ops import minibatch_stddev
 
 
 class BatchComparison(nn.Module):
@@ -31,7 +31,7 @@ class BatchComparison(nn.Module):
         if not self.group_size:
             return x
         places = x if x.ndim == 4 else x[:, :, None, None]
-        return minibatch_stddev(places, self.group_size).view(len(x), -1, *x.shape[2:])
+        return minibatch_stddev(places, group_size=self.group_size).view(len(x), -1, *x.shape[2:])
 
     def added(self, logits: Tensor, x: Tensor) -> Tensor:
         """The last layer's logits `[N]` and, where it is asked for, what minibatch discrimination says of features x."""

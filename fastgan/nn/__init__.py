@@ -7,14 +7,15 @@ from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
 from fastgan.nn.image_pool import ImagePool
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
-from fastgan.nn.minibatch_stddev import MinibatchStddev, minibatch_stddev
+from fastgan.nn.minibatch_stddev import MinibatchStddev
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
 from fastgan.nn.noise import NoiseInjection
-from fastgan.nn.pixel_norm import PixelNorm, pixel_norm
+from fastgan.nn.pixel_norm import PixelNorm
 from fastgan.nn.resample import Blur, Downsample2d, Upsample2d
 from fastgan.nn.spectral_norm import remove_spectral_norm, spectral_norm
 from fastgan.nn.sync_batch_norm import sync_batch_norm
 from fastgan.nn.weight_history import WeightHistory
+from fastgan.ops import minibatch_stddev, pixel_norm
 
 __all__ = [
     "SPADE",

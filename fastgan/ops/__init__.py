@@ -11,7 +11,9 @@ from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
 from fastgan.ops.gradient_penalty import grad_norm_penalty, interpolate
 from fastgan.ops.grid_sample import grid_sample
+from fastgan.ops.minibatch_stddev import minibatch_stddev
 from fastgan.ops.modulated_conv2d import modulated_conv2d
+from fastgan.ops.pixel_norm import pixel_norm
 from fastgan.ops.scale_bias_act import scale_bias_act
 from fastgan.ops.spectral_norm import spectral_norm
 from fastgan.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
@@ -31,7 +33,9 @@ __all__ = [
     "grad_norm_penalty",
     "grid_sample",
     "interpolate",
+    "minibatch_stddev",
     "modulated_conv2d",
+    "pixel_norm",
     "scale_bias_act",
     "set_winograd",
     "setup_filter",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, channels_at
-from fastgan.nn import minibatch_stddev
+from fastgan.ops import minibatch_stddev
 from fastgan.testing.conv2d import winograd_everywhere
 from fastgan.testing.conv2d_calls import ConvolutionCalls
 
@@ -178,12 +178,12 @@ def test_images_in_any_layout_run_in_channels_last():
 
 def test_groups_of_minibatch_stddev():
     x = torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    y = minibatch_stddev(x, 3)
+    y = minibatch_stddev(x, group_size=3)
     assert torch.equal(y[:, :3], x)
     for members in ([0, 2, 4], [1, 3, 5]):
         expected = stddev_of([x[i] for i in members])
         assert torch.allclose(y[members, 3], expected)
-    assert torch.allclose(minibatch_stddev(x[:2], 4)[:, 3], stddev_of([x[0], x[1]]))
+    assert torch.allclose(minibatch_stddev(x[:2], group_size=4)[:, 3], stddev_of([x[0], x[1]]))
     assert torch.allclose(minibatch_stddev(x[:1])[:, 3], torch.tensor(1e-4, dtype=x.dtype))  # of one alone
 
 

@@ -19,7 +19,8 @@ from fastgan.networks.stylegan2._sizes import (
     image_size,
 )
 from fastgan.networks.stylegan2.mapping import MappingNetwork, no_labels
-from fastgan.nn import EqualConv2d, EqualLinear, minibatch_stddev
+from fastgan.nn import EqualConv2d, EqualLinear
+from fastgan.ops import minibatch_stddev
 
 
 class DiscriminatorBlock(nn.Module):
@@ -79,7 +80,7 @@ class DiscriminatorEpilogue(nn.Module):
         self.out = EqualLinear(channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(minibatch_stddev(x, self.group_size))
+        x = self.conv(minibatch_stddev(x, group_size=self.group_size))
         y: Tensor = self.out(self.fc(x.flatten(1)))
         return y
 

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastgan.nn import EqualLinear, pixel_norm
+from fastgan.nn import EqualLinear
+from fastgan.ops import pixel_norm
 
 
 class MappingNetwork(nn.Module):

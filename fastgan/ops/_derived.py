@@ -1,0 +1,27 @@
+"""Derivatives beyond those that have kernels: what autograd makes of an op's reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def derived(
+    results_of: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor], grads: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The gradients in ``tensors`` of ``results_of(*tensors)``, plain PyTorch, for the incoming ``grads``; any order."""
+    with torch.enable_grad():
+        # Views, so that what one input owes to another doesn't count twice; another derivative goes through them.
+        inputs = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors]
+        results = results_of(*inputs)
+    pairs = [(r, g) for r, g in zip(results, grads) if g is not None and r.requires_grad]
+    if not pairs:
+        return [None] * len(inputs)
+    return list(
+        torch.autograd.grad(
+            [r for r, _ in pairs], inputs, [g for _, g in pairs],
+            create_graph=torch.is_grad_enabled(), allow_unused=True,
+        )
+    )  # fmt: skip
