@@ -68,7 +68,7 @@ def annealed_std(std: float, nimg: int, until: int) -> float:
 
 
 def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
-    """‖E f(x) - E f(G(z))‖², for G (Salimans et al. 2016, eq. 1).
+    """‖E f(x) - E f(G(z))‖², for G (Salimans et al. 2016, section 3.1).
 
     f is what a layer inside of D gives. G is then to draw images that are like the real ones on the mean, whatever D says.
 

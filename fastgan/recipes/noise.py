@@ -272,7 +272,7 @@ class NoiseToImage(NoiseSettings):
     def unrolled(self, networks: Networks, batch: Batch, images: Tensor) -> Networks:
         """The networks with D as it will be after steps of gradient descent on its loss, a function of G's images.
 
-        θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph (Metz et al. 2017, eq. 8); D itself stays as it is.
+        θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph (Metz et al. 2017); D itself stays as it is.
         """
         D = networks["D"]
         weights = {name: p.detach().requires_grad_(True) for name, p in D.named_parameters()}

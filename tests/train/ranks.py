@@ -23,12 +23,20 @@ PERCEPTRONS = {
     "batch_norm": False,
     "dropout": 0.0,
 }
-GROWING = {"z_dim": 4, "channel_base": 32, "channel_max": 4, "batch": 8, "stable_kimg": 0.004, "fade_kimg": 0.016}
+GROWING = {
+    "z_dim": 4,
+    "channel_base": 32,
+    "channel_max": 4,
+    "batch": 8,
+    "stable_kimg": 0.004,
+    "fade_kimg": 0.016,
+}
 GROWING |= {"group_size": 1}  # each rank compares its own images
 GAMES = {
     "wgan-gp": DCGAN(**CONVOLUTIONS, loss="wasserstein", penalty="wgan-gp", n_critic=2),
     "lazy r1": DCGAN(**CONVOLUTIONS, penalty="r1", penalty_every=2, flip_labels=0.3),
     "in pieces": GAN(**PERCEPTRONS, loss="hinge", penalty="r2", accumulate=2, clip_weights=0.5),
+    "remembering": GAN(**PERCEPTRONS, replay=12, historical_averaging=0.5),
     "fp16": GAN(**PERCEPTRONS, precision="fp16"),
     "fading in": ProGAN(**GROWING),
 }

@@ -57,6 +57,19 @@ def test_compiled_and_eager_train_alike(name, caplog):
             torch.testing.assert_close(ours, theirs, **tolerance)
 
 
+def test_what_remembers_compares_and_looks_ahead_compiles_whole(caplog):
+    recipe = GAN(
+        z_dim=4, g_hidden=(8,), d_hidden=(8,), batch=4, dropout=0.0, replay=8, historical_averaging=0.1,
+        minibatch_discrimination=2, minibatch_stddev=4, feature_matching=0.5, unroll=1,
+    )  # fmt: skip
+    eager, eager_stats = trained(recipe, steps=2)
+    compiled, stats = trained(recipe, steps=2, compile="step", backend="eager")
+    assert not warnings(caplog) and eager_stats.keys() == stats.keys()
+    for name, network in eager.networks.items():
+        for ours, theirs in zip(compiled.networks[name].state_dict().values(), network.state_dict().values()):
+            torch.testing.assert_close(ours, theirs)
+
+
 def test_an_update_compiles_once_for_every_batch_and_every_state(caplog):
     from torch._dynamo.utils import counters
 
