@@ -22,8 +22,8 @@ from fastgan.nn import (
     EqualLinear,
     MinibatchStddev,
     PixelNorm,
-    pixel_norm,
 )
+from fastgan.ops import pixel_norm
 
 Taps = Sequence[float]
 
@@ -52,7 +52,7 @@ class ProGANGenerator(GrowingGenerator):
 
     z is taken by its direction; with labels, so is an embedding of them beside it. A linear layer makes 4×4 pixels, a 3×3
     convolution follows, and each resolution above repeats the pixels and has two more; the features of a pixel are
-    normalised after each (:func:`fastgan.nn.pixel_norm`).
+    normalised after each (:func:`fastgan.ops.pixel_norm`).
 
     Args:
         resolution: a power of two from 8 to 1024.
@@ -105,8 +105,8 @@ class ProGANGenerator(GrowingGenerator):
         if self.embed is None:
             no_labels(c)
         else:
-            parts.append(pixel_norm(self.embed(label_rows(c, self.c_dim, len(z)).to(z.dtype))))
-        x: Tensor = self.fc(torch.cat(parts, 1)).view(len(z), -1, 4, 4)
+            parts.append(pixel_norm(self.embed(label_rows(c, self.c_dim, z.shape[0]).to(z.dtype))))
+        x: Tensor = self.fc(torch.cat(parts, 1)).unflatten(1, (-1, 4, 4))
         x = x.contiguous(memory_format=torch.channels_last)
         below = None
         for block in list(self.blocks)[: self.level + 1]:
@@ -124,7 +124,7 @@ def _convolution(in_channels: int, out_channels: int, *, up: int = 1) -> list[nn
 class ProGANDiscriminator(Growing):
     """Images ``[N, channels, resolution, resolution]`` in [-1, 1] → logits ``[N]``.
 
-    Each resolution has two 3×3 convolutions and halves what they give; at 4×4 stand :func:`fastgan.nn.minibatch_stddev`, a
+    Each resolution has two 3×3 convolutions and halves what they give; at 4×4 stand :func:`fastgan.ops.minibatch_stddev`, a
     3×3 convolution and two linear layers. ``fromrgb`` makes features of an image, at the current level and at the one below.
     Images come at the full resolution or at the current one. With labels there's a logit for every class, and that of the
     label counts.
@@ -158,6 +158,10 @@ class ProGANDiscriminator(Growing):
         if lowest not in (4, 8):
             raise ValueError(f"lowest must be 4 or 8, got {lowest!r}")
         super().__init__(channels, lowest, resolution)
+        self.config: dict[str, Any] = {
+            "resolution": resolution, "channels": channels, "c_dim": c_dim, "channel_base": channel_base,
+            "channel_max": channel_max, "group_size": group_size, "lowest": lowest, "resample_filter": resample_filter,
+        }  # fmt: skip
         self.c_dim = c_dim
 
         def width(r: int) -> int:
@@ -200,6 +204,6 @@ class ProGANDiscriminator(Growing):
                 x = self.blend(self.fromrgb[self.level - 1](nn.functional.avg_pool2d(images, 2)), x)
         logits: Tensor = self.epilogue(x)
         if self.c_dim:
-            return (logits * label_rows(c, self.c_dim, len(images)).to(logits.dtype)).sum(1)
+            return (logits * label_rows(c, self.c_dim, images.shape[0]).to(logits.dtype)).sum(1)
         no_labels(c)
         return logits[:, 0]
