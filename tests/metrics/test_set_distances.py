@@ -11,7 +11,9 @@ from torch import Tensor
 
 from fastgan.data import InMemoryDataset
 from fastgan.metrics import (
+    FeatureStatistics,
     classifier_score,
+    frechet_distance,
     kernel_distance,
     nearest_neighbours,
     neighbour_grid,
@@ -150,3 +152,23 @@ def test_neighbours_and_their_picture() -> None:
     picture = neighbour_grid(images[[3, 17]] + 100, dataset, found.indices)
     shown = picture[0, 2::6, 2::6]  # the corner of each tile
     assert shown.tolist() == [[103, *found.indices[0].tolist()], [117, *found.indices[1].tolist()]]
+
+
+def test_torch_fidelity_finds_the_same() -> None:
+    """The same features, the same figures, so that Inception's are the FID, KID and IS of papers."""
+    fidelity = pytest.importorskip("torch_fidelity")
+    a, b = normal(60, 8).float(), normal(60, 8, seed=1, shift=0.4).float()
+    kid = fidelity.metric_kid.kid_features_to_metric(a, b, kid_subsets=1, kid_subset_size=60, verbose=False)
+    assert polynomial_mmd(a, b) == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-4)
+    score = fidelity.metric_isc.isc_features_to_metric(a, 10, False)
+    assert tuple(classifier_score(a)) == pytest.approx(tuple(score.values()), rel=1e-9)
+    shares = fidelity.metric_prc.prc_features_to_metric(b, a, prc_neighborhood=3, verbose=False)
+    assert prdc(a, b)[:2] == pytest.approx((shares["precision"], shares["recall"]), rel=1e-6)
+    of_sets = [fidelity.metric_fid.fid_features_to_statistics(x) for x in (a, b)]
+    fid = fidelity.metric_fid.fid_statistics_to_metric(*of_sets, False)["frechet_inception_distance"]
+    ours = [FeatureStatistics(), FeatureStatistics()]
+    for statistics, x in zip(ours, (a, b)):
+        statistics.update(x)
+    assert frechet_distance(
+        ours[0].mean, ours[0].covariance, ours[1].mean, ours[1].covariance
+    ) == pytest.approx(fid, rel=1e-6)
