@@ -83,7 +83,7 @@ def test_attention_is_in_both_networks_unless_it_is_not_wanted(attention):
     assert SAGAN().attention_at(ImageSpec(3, 32)) == BigGAN().attention_at(ImageSpec(3, 32)) == 16
 
 
-@pytest.mark.parametrize("penalty", ["none", "r1", "wgan-gp"])
+@pytest.mark.parametrize("penalty", ["none", "r1"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_trains_all_of_both_networks(kind, penalty):
     step = step_of(small(kind, ngf=2, ndf=2, penalty=penalty, n_critic=1))
@@ -166,3 +166,17 @@ def test_what_cannot_be_is_refused(make, says):
 def test_g_can_match_ds_features():
     step = step_of(small(SAGAN, feature_matching=1.0))
     assert step(batches(step))["feature_matching/G"] > 0
+
+
+def test_classes_are_learned():
+    """Of dark images of class 0 and bright ones of class 1, G soon draws the one that is asked for."""
+    step = step_of(small(BigGAN, ngf=2, ndf=4, batch=8, n_critic=1, ema=0.0, lr=1e-3, d_lr=2e-3))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        labels = torch.randint(2, (8,), generator=generator)
+        real = (1.2 * labels - 0.6).view(8, 1, 1, 1) + 0.1 * torch.randn(8, 1, 16, 16, generator=generator)
+        step([Batch(real, labels)])
+    G, z = step.state.networks["G"].eval(), torch.randn(64, 6, generator=generator)
+    with torch.no_grad():
+        dark, bright = (G(z, torch.full((64,), k)).mean().item() for k in (0, 1))
+    assert bright - dark > 0.6
