@@ -93,7 +93,11 @@ class StyleGANSynthesis(GrowingGenerator):
             raise ValueError(f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}")
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
-        x = self.const.to(ws.dtype).expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = (
+            self.const.to(ws.dtype)
+            .expand(ws.shape[0], -1, -1, -1)
+            .contiguous(memory_format=torch.channels_last)
+        )
         below = None
         for i, (layer, w) in enumerate(zip(list(self.layers)[: self.active], ws.unbind(1))):
             if i == self.active - 2:
