@@ -43,7 +43,7 @@ def test_python_dash_m():
     ("line", "sentence"),
     [
         ("paint", "Unknown command 'paint'"),
-        ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan, stylegan2"),
+        ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan, cgan, wgan"),
         ("train stylegan9", "Unknown recipe 'stylegan9'"),
         ("train dcgan --batchsize 3", "Unknown option '--batchsize': did you mean '--batch'?"),
         ("train dcgan --g_hidden 3", "Unknown option '--g_hidden'"),

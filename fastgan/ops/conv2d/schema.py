@@ -32,13 +32,14 @@ def _result(x: Tensor, w: Tensor, k: Any, h: Any, width: Any) -> Tensor:
 
 
 def through_style(
-    ops: Any, t: Tensor | None, style: Tensor | None, x: Tensor, need_x: bool, need_style: bool
+    ops: Any, t: Tensor | None, style: Tensor | None, x: Tensor | None, need_x: bool, need_style: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of ``x`` and ``style`` in ``x·style``, where needed, with ``t`` that of the product; both in one pass."""
     if t is None:
         return None, None
-    if style is None or not (need_x and need_style):
-        return reference.styled(t, style) if need_x else None, (t * x).sum((2, 3)) if need_style else None
+    if style is None or x is None or not (need_x and need_style):
+        dstyle = (t * x).sum((2, 3)) if need_style and x is not None else None
+        return reference.styled(t, style) if need_x else None, dstyle
     dx, dstyle, *_ = ops.scale_bias_act_backward(
         t, x, style, None, None, "linear", 0.0, 1.0, None, True, False, False
     )
@@ -172,11 +173,12 @@ def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | No
     ddz = dw = gx = gstyle = None
     # dx = t·style and dstyle = Σ t·x, so what reaches t is this:
     if need_dz or need_w:
-        to_t = x * gdstyle[:, :, None, None] if gdstyle is not None else None
-        if gdx is not None:
-            to_t = (
-                reference.styled(gdx, style) if to_t is None else to_t.addcmul(gdx, style[:, :, None, None])
-            )
+        if gdx is None:
+            to_t = reference.styled(x, gdstyle)
+        elif gdstyle is None:
+            to_t = reference.styled(gdx, style)
+        else:
+            to_t = reference.styled(x, gdstyle).addcmul(gdx, style[:, :, None, None])
         ddz = ops.winograd_conv2d(to_t, w, None, *ctx.pad, False) if need_dz else None
         dw = ops.winograd_conv2d_weight(dz, to_t, None, *ctx.pad) if need_w else None
     if need_x or need_style:
