@@ -21,7 +21,7 @@ SMOKE = {
     "gan": "--resolution 8 --z-dim 4 --g-hidden 8 --d-hidden 8",
     **dict.fromkeys(("dcgan", "cgan", "lsgan"), CONVOLUTIONAL),
     **dict.fromkeys(("wgan", "wgan-gp"), f"{CONVOLUTIONAL} --n-critic 2"),
-    "sngan": RESIDUAL,
+    "sngan": f"{RESIDUAL} --n-critic 4",
     "sagan": RESIDUAL,
     "biggan": RESIDUAL,
     "progan": GROWING,
