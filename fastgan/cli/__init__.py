@@ -1,6 +1,7 @@
 """The `fastgan` command. Importing this is quick: torch comes only with the command that needs it.
 
 Exit statuses: 0 done; 1 an error inside fastgan; 2 something a person can mend (one sentence on stderr);
+3 `diagnose` saw a failure;
 128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM). `--debug` anywhere shows the traceback of an error.
 """
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "sample": "draw images from a checkpoint",
     "evaluate": "measure what a checkpoint makes against real images",
+    "diagnose": "say which failure of GAN training a run shows, and what may help",
     "project": "find the latent of an image in a StyleGAN2",
     "export": "write a network to a file that other programs open",
     "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",

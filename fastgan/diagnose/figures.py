@@ -1,0 +1,107 @@
+"""What a run's log and its samples say of the game, as numbers; what they mean, `symptoms` tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, median, pstdev
+
+import torch
+from torch import Tensor
+
+from fastgan.diagnose.certainty import DLoss
+from fastgan.metrics import prdc
+from fastgan.train.log import Row
+
+Figures = dict[str, float]
+
+LEAST_ROWS = 8
+NEIGHBOURS = 256  # images of each kind that are compared
+
+
+def log_figures(rows: Sequence[Row], d_loss: DLoss | None) -> Figures:
+    """The figures that a log has, those of which it lacks the columns left out.
+
+    All are of the last third of the run, its state, but where something else is said:
+
+    - ``certainty``: D's, from 0 (can tell nothing) to 1 (never wrong); ``certainty_peak`` the highest mean of three rows.
+    - ``swing``: standard deviation of the certainty about its trend in the second half; without a scale, that of D's loss
+      over its mean size in the run.
+    - ``fooled``: share of the rows in which D says "real" of generated images, on the mean.
+    - ``gradient_g_kept``: median norm of G's gradient over the highest median of a third.
+    - ``loss_g_rise``: the mean of G's loss in the last third over that in the first, of positive losses.
+    - ``skipped``: updates left out because they weren't finite, over the steps of the run.
+
+    Args:
+        rows: of log.jsonl, at least LEAST_ROWS.
+        d_loss: the scale of D's loss, if it has one.
+    """
+    found: Figures = {}
+    losses = _column(rows, "loss/D")
+    if d_loss is not None and losses:
+        certainties = [d_loss.certainty(loss) for loss in losses]
+        found["certainty"] = fmean(_last_third(certainties))
+        found["certainty_peak"] = max(fmean(certainties[i : i + 3]) for i in range(len(certainties) - 2))
+        found["swing"] = _about_trend(certainties[len(certainties) // 2 :])
+    elif losses:
+        found["swing"] = _about_trend(losses[len(losses) // 2 :]) / max(fmean(map(abs, losses)), 1e-12)
+    if d_loss is not None and (margins := _margins(rows, d_loss.even)):
+        found["fooled"] = fmean(margin > 0 for margin in _last_third(margins))
+    if norms := _column(rows, "gradient/G"):
+        third = len(norms) // 3
+        thirds = [median(part) for part in (norms[:third], norms[third:-third], norms[-third:])]
+        found["gradient_g_kept"] = thirds[-1] / max(*thirds, 1e-12)
+    if (g := _column(rows, "loss/G")) and min(g) > 0:
+        found["loss_g_rise"] = fmean(_last_third(g)) / fmean(g[: len(g) // 3])
+    if rows[-1].get("step"):
+        found["skipped"] = rows[-1].get("skipped", 0) / rows[-1]["step"]
+    return found
+
+
+def sample_figures(real: Tensor, fake: Tensor) -> Figures:
+    """How samples lie among real images, pixel by pixel.
+
+    - ``spread``: the variance of the samples over that of the real images.
+    - ``apart``: the median distance of a sample to the nearest other one, over that of real images to each other.
+    - ``covered``: share of the real images with a sample as near as their fifth neighbour (coverage, Naeem et al. 2020).
+
+    Args:
+        real, fake: ``[N, C, H, W]`` of the same shape in [-1, 1], N at least 6.
+    """
+    real, fake = real.flatten(1).double(), fake.flatten(1).double()
+    return {
+        "spread": float(fake.var(dim=0).sum() / real.var(dim=0).sum().clamp_min(1e-12)),
+        "apart": float(_nearest(fake) / _nearest(real).clamp_min(1e-12)),
+        "covered": prdc(real, fake).coverage,
+    }
+
+
+def _nearest(images: Tensor) -> Tensor:
+    distances = torch.cdist(images, images)
+    distances.fill_diagonal_(float("inf"))
+    return distances.min(dim=1).values.median()
+
+
+def _column(rows: Sequence[Row], name: str) -> list[float]:
+    """The column, empty where too few rows have it."""
+    values = [row[name] for row in rows if name in row]
+    return values if len(values) >= LEAST_ROWS else []
+
+
+def _margins(rows: Sequence[Row], even: float | None) -> list[float]:
+    """By how much D's mean verdict on generated images is on the side of "real"; without an even one, above the real's."""
+    fake = _column(rows, "D(fake)") or _column(rows, "logit(fake)")
+    if even is not None:
+        return [value - even for value in fake]
+    return [value - real for value, real in zip(fake, _column(rows, "logit(real)"))]
+
+
+def _last_third(values: Sequence[float]) -> Sequence[float]:
+    return values[-(len(values) // 3) :]
+
+
+def _about_trend(values: Sequence[float]) -> float:
+    """Standard deviation about the straight line of least squares."""
+    middle = (len(values) - 1) / 2
+    along = sum((i - middle) ** 2 for i in range(len(values)))
+    slope = sum((i - middle) * value for i, value in enumerate(values)) / along
+    return pstdev(value - slope * (i - middle) for i, value in enumerate(values))

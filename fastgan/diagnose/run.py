@@ -1,0 +1,90 @@
+"""A run's folder read and judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastgan.data import DataError, open_dataset, to_float
+from fastgan.diagnose.certainty import d_loss_of
+from fastgan.diagnose.figures import LEAST_ROWS, NEIGHBOURS, Figures, log_figures, sample_figures
+from fastgan.diagnose.symptoms import Symptom, symptoms_of
+from fastgan.errors import FastganError
+from fastgan.metrics.real import spread
+from fastgan.recipes import Recipe
+from fastgan.train.checkpoint import restore
+from fastgan.train.config import RunConfig
+from fastgan.train.log import read_log
+from fastgan.train.run_dir import RunDir, find_checkpoint
+from fastgan.train.samples import sample_images
+from fastgan.train.state import TrainState, derive_seed
+
+
+class DiagnoseError(FastganError):
+    """The run can't be judged; the message says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """figures: all that was measured. unseen: why samples weren't looked at, empty if they were."""
+
+    recipe: Recipe
+    nimg: int
+    figures: Figures
+    symptoms: tuple[Symptom, ...]
+    unseen: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        return not self.symptoms
+
+
+def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
+    """What the log, the measures and the newest checkpoint of the run in `folder` say of it.
+
+    seed: of the samples. They are compared with the data of the run; where that can't be opened or there is no checkpoint,
+    the log alone is judged. Raises DiagnoseError if there is no run, or its log is too short to tell.
+    """
+    run = RunDir(Path(folder))
+    config = run.saved_config() if run.root.is_dir() else None
+    if config is None:
+        raise DiagnoseError(f"There is no run in {str(folder)!r}: name the --out folder of fastgan train.")
+    rows = read_log(run.log)
+    if len(rows) < LEAST_ROWS:
+        raise DiagnoseError(
+            f"A diagnosis needs {LEAST_ROWS} lines of log, but {str(run.log)!r} has {len(rows)}: train longer, or "
+            "with a lower --log-every."
+        )
+    figures = log_figures(rows, d_loss_of(config.recipe)) | _measured(run)
+    unseen = ""
+    try:
+        figures |= _of_samples(run, config, seed)
+    except (FastganError, OSError) as error:
+        unseen = str(error)
+    return Diagnosis(
+        config.recipe, int(rows[-1]["nimg"]), figures, symptoms_of(figures, config.recipe), unseen
+    )
+
+
+def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
+    found, saved, _ = find_checkpoint(run.root)
+    recipe, images = saved.config.recipe, saved.config.images
+    dataset = open_dataset(recipe.data, resolution=images.resolution, channels=images.channels)
+    if dataset.fingerprint != config.data_fingerprint:
+        raise DataError(f"{recipe.data!r} no longer holds the images that the run was trained on.")
+    state = TrainState.create(recipe, images)
+    restore(state, saved, found)
+    count = min(NEIGHBOURS, len(dataset))
+    real = to_float(dataset.batch(spread(count, len(dataset)))[0])
+    fake = sample_images(recipe, state.sampler, count, seed=derive_seed(seed, "diagnose"))
+    return sample_figures(real, fake)
+
+
+def _measured(run: RunDir) -> Figures:
+    """Of the run's own measures: the share of the data's classes that appear."""
+    measures: dict[str, Any] = json.loads(run.measures.read_text()) if run.measures.exists() else {}
+    if "classes_hit" in measures:
+        return {"classes_shown": measures["classes_hit"] / measures["num_classes"]}
+    return {}

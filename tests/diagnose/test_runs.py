@@ -1,0 +1,119 @@
+"""Runs broken on purpose are told from healthy ones, by the command too; what can't be judged is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+import torch
+
+from fastgan import cli
+from fastgan.diagnose import DiagnoseError, diagnose_run
+from fastgan.recipes import GAN
+from fastgan.train import train
+
+HEALTHY = GAN(
+    data="digits", resolution=8, batch=32, images=16_000, lr=4e-4, z_dim=32, g_hidden=(64, 128), d_hidden=(128, 64)
+)  # fmt: skip
+BROKEN = {
+    "D too strong": {"d_lr": 4e-3, "dropout": 0.0, "images": 4_000},
+    "G too strong": {"d_lr": 4e-5, "images": 12_000},
+    "mode collapse": {"batch_norm": False, "images": 12_000},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The layers are small: two threads take longer."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def trained(recipe, folder):
+    every = recipe.images // 32
+    train(recipe, out=str(folder), device="cpu", log_every=every, measure_samples=500, console=None)
+    return diagnose_run(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_run_that_was_broken_on_purpose(name, tmp_path):
+    found = trained(replace(HEALTHY, **BROKEN[name]), tmp_path / "run")
+    assert name in {symptom.name for symptom in found.symptoms}, found.figures
+
+
+@pytest.mark.slow
+def test_g_s_rate_times_ten(tmp_path):
+    found = trained(replace(HEALTHY, lr=4e-3, d_lr=4e-4, images=8_000), tmp_path / "run")
+    assert [symptom.name for symptom in found.symptoms] == ["G too strong"], found.figures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["non-saturating", "hinge"])
+def test_no_false_alarm(loss, tmp_path):
+    found = trained(replace(HEALTHY, loss=loss, seed=1), tmp_path / "run")
+    assert found.healthy and not found.unseen, (found.symptoms, found.figures)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A run of ten steps that measured two classes."""
+    folder = tmp_path_factory.mktemp("short") / "run"
+    recipe = replace(HEALTHY, images=160, batch=16)
+    train(recipe, out=str(folder), device="cpu", log_every=16, measure=("none",), console=None)
+    (folder / "measures.json").write_text('{"samples": 500, "classes_hit": 2, "num_classes": 10}')
+    return folder
+
+
+def command(monkeypatch, *arguments):
+    output, errors = StringIO(), StringIO()
+    monkeypatch.setattr(sys, "argv", ["fastgan", *map(str, arguments)])
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "stderr", errors)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code, output.getvalue(), errors.getvalue()
+
+
+def test_the_command_names_the_failure_its_numbers_and_remedies(short, tmp_path, monkeypatch):
+    out = tmp_path / "new" / "found.json"
+    status, said, errors = command(monkeypatch, "diagnose", short, "--out", out)
+    assert status == 3 and not errors
+    assert said.startswith("gan after 160 images: mode collapse.\n")
+    assert "share of the classes that appear: 0.2, under 0.5" in said
+    assert "--minibatch-discrimination 16" in said and f"Made {out}." in said
+    found = json.loads(out.read_text())
+    assert found["healthy"] is False and found["recipe"] == "gan" and found["nimg"] == 160
+    (symptom,) = found["symptoms"]
+    for evidence in symptom["evidence"]:
+        assert evidence["value"] == found["figures"][evidence["figure"]] < evidence["threshold"]
+    assert symptom["remedies"][0]["settings"]
+
+
+def test_a_run_without_its_data_is_judged_by_its_log(short, tmp_path, monkeypatch):
+    for name in ("config.json", "log.jsonl"):
+        (tmp_path / name).write_bytes((short / name).read_bytes())
+    status, said, _ = command(monkeypatch, "diagnose", tmp_path)
+    assert status == 0
+    assert said.startswith("gan after 160 images: healthy.\n")
+    assert "The log alone was judged, not the samples: There is no checkpoint" in said
+
+
+def test_what_cannot_be_judged(short, tmp_path, monkeypatch):
+    with pytest.raises(DiagnoseError, match=r"There is no run in .*name the --out folder"):
+        diagnose_run(tmp_path / "none")
+    (tmp_path / "config.json").write_bytes((short / "config.json").read_bytes())
+    (tmp_path / "log.jsonl").write_text('{"nimg": 16, "loss/D": 1.0}\n')
+    with pytest.raises(
+        DiagnoseError, match=r"needs 8 lines of log, but .* has 1: train longer, or with a lower"
+    ):
+        diagnose_run(tmp_path)
+    status, _, error = command(monkeypatch, "diagnose", short, "--out", "found.txt")
+    assert status == 2 and "--out must be a file that ends in .json, but 'found.txt' came." in error
+    status, _, error = command(monkeypatch, "diagnose", short, "--seed", -1)
+    assert status == 2 and "--seed must be at least 0, but -1 came." in error

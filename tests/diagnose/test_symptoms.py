@@ -1,0 +1,173 @@
+"""Every failure is seen in a log that has its signs, by the right numbers, and no other; a healthy log shows none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fastgan.diagnose import d_loss_of, log_figures, sample_figures, symptoms_of
+from fastgan.losses.adversarial import adversarial_loss
+from fastgan.losses.stabilizers import flip_labels
+from fastgan.recipes import DCGAN, GAN, WGANGP, StyleGAN2
+
+EVEN = 2 * math.log(2)
+LIKE_DATA = {"spread": 0.9, "apart": 0.9, "covered": 0.9, "classes_shown": 1.0}
+UNLIKE_DATA = {"spread": 0.7, "apart": 0.7, "covered": 0.1}
+
+
+def log(loss_d, *, loss_g=None, gradient=None, fake=None, rows=30, skipped=0):
+    """Rows whose columns are functions of the run's progress from 0 to 1."""
+    columns = {
+        "loss/D": loss_d,
+        "loss/G": loss_g or (lambda t: 1.0),
+        "gradient/G": gradient or (lambda t: 1.0),
+        "D(fake)": fake or (lambda t: 0.4),
+    }
+    found = []
+    for i in range(rows):
+        t = i / (rows - 1)
+        row = {name: column(t) for name, column in columns.items()}
+        found.append(row | {"step": 10 * (i + 1), "nimg": 160 * (i + 1), "skipped": skipped})
+    return found
+
+
+def seen(rows, samples=None, recipe=None):
+    recipe = recipe or GAN()
+    figures = log_figures(rows, d_loss_of(recipe)) | (samples or {})
+    return {symptom.name: {e.figure for e in symptom.evidence} for symptom in symptoms_of(figures, recipe)}
+
+
+def learning(t):
+    """D leads, and G catches up."""
+    return EVEN * (0.6 + 0.35 * t)
+
+
+def test_a_healthy_log_shows_nothing():
+    assert seen(log(learning)) == {}
+    assert seen(log(learning), LIKE_DATA) == {}
+    at_the_end = log(lambda t: EVEN, fake=lambda t: 0.51)
+    assert seen(at_the_end, LIKE_DATA) == {}  # D can tell nothing because there is nothing to tell
+
+
+def test_d_too_strong_is_a_d_loss_near_zero():
+    assert seen(log(lambda t: 0.05)) == {"D too strong": {"certainty"}}
+    assert seen(log(lambda t: 0.05), UNLIKE_DATA) == {"D too strong": {"certainty"}}
+    assert seen(log(lambda t: EVEN * 0.3)) == {}
+    smoothed = GAN(real_label=0.9)  # D's loss can't fall below the entropy of its labels
+    assert seen(log(lambda t: 0.35), recipe=smoothed) == {"D too strong": {"certainty"}}
+    assert seen(log(lambda t: 0.35)) == {}
+
+
+def test_vanishing_gradients_need_a_sure_d():
+    gone = {"gradient": lambda t: 10.0 ** (-3 * t)}
+    assert seen(log(lambda t: 0.5, **gone)) == {"vanishing gradients": {"gradient_g_kept", "certainty"}}
+    assert seen(log(lambda t: EVEN * 0.95, **gone)) == {}  # small because G has nothing left to learn
+
+
+def test_g_too_strong_is_a_d_that_can_tell_nothing_while_samples_are_unlike_the_data():
+    never = log(lambda t: EVEN, fake=lambda t: 0.5)
+    assert seen(never, UNLIKE_DATA) == {"G too strong": {"certainty", "certainty_peak", "covered"}}
+    fooled = log(lambda t: EVEN * (0.5 + 0.51 * min(2 * t, 1)), fake=lambda t: 0.4 + 0.2 * t)
+    assert seen(fooled, UNLIKE_DATA) == {"G too strong": {"certainty", "fooled", "covered"}}
+    assert "G too strong" not in seen(never, LIKE_DATA)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [{"spread": 0.9, "apart": 0.1}, {"spread": 0.05, "apart": 0.8}, {"classes_shown": 0.3}],
+    ids=["one-beside-the-other", "one-for-all", "classes"],
+)
+def test_mode_collapse_is_seen_in_the_samples(samples):
+    assert list(seen(log(learning), samples)) == ["mode collapse"]
+    assert seen(log(learning), LIKE_DATA | {"classes_shown": 0.6}) == {}
+
+
+def test_oscillation_is_about_the_trend():
+    around = log(lambda t: EVEN * (0.5 + 0.35 * math.sin(25 * t)))
+    assert seen(around) == {"oscillation": {"swing"}}
+    assert seen(log(lambda t: EVEN * (0.9 - 0.7 * t))) == {}  # a fall is no swing
+    assert seen(log(learning, skipped=9)) == {"oscillation": {"skipped"}}
+    critic = WGANGP()
+    assert (
+        seen(log(lambda t: 8 * math.cos(25 * t)), recipe=critic) == {}
+    )  # one swing about as large as the loss
+    wild = log(lambda t: 40.0 if round(29 * t) % 5 == 0 else -1.0)
+    assert seen(wild, recipe=critic) == {"oscillation": {"swing"}}
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non-saturating", "least-squares", "hinge", "relativistic"])
+@pytest.mark.parametrize("flipped", [0.0, 0.1])
+def test_the_scale_of_d_s_loss(loss, flipped):
+    """Against the loss itself: minimised by one logit for all images, and by one for each side."""
+    smooth = {"real_label": 0.9} if loss not in ("hinge", "relativistic") else {}
+    scale = d_loss_of(GAN(loss=loss, flip_labels=flipped, **smooth))
+    function = adversarial_loss(loss, **smooth)
+    swapped = torch.arange(10) < 10 * flipped
+
+    def of(real, fake):
+        ones = torch.ones(10, dtype=torch.float64)
+        return float(function.d(*flip_labels(real * ones, fake * ones, swapped)))
+
+    grid = torch.linspace(-9, 9, 361, dtype=torch.float64)
+    undecided = min((of(t, t), float(t)) for t in grid)
+    assert scale.undecided == pytest.approx(undecided[0], abs=2e-3)
+    real = min(
+        grid, key=lambda t: of(t, grid[0])
+    )  # one side after the other: of pairs only the difference matters
+    assert scale.least == pytest.approx(min(of(real, t) for t in grid), abs=2e-3)
+    if loss in ("minimax", "non-saturating"):
+        assert scale.even == pytest.approx(1 / (1 + math.exp(-undecided[1])), abs=0.02)
+    elif loss == "least-squares":
+        assert scale.even == pytest.approx(undecided[1], abs=0.03)
+
+
+def test_games_without_a_scale():
+    assert d_loss_of(WGANGP()) is None
+    assert d_loss_of(GAN(flip_labels=0.5)) is None
+
+
+def test_samples_among_real_images():
+    generator = torch.Generator().manual_seed(0)
+    real = torch.rand(64, 1, 4, 4, generator=generator) * 2 - 1
+    same = sample_figures(real, torch.rand(64, 1, 4, 4, generator=generator) * 2 - 1)
+    assert 0.8 < same["spread"] < 1.2 and 0.8 < same["apart"] < 1.2 and same["covered"] > 0.8
+    two_modes = real[:2].repeat(32, 1, 1, 1) + 0.01 * torch.randn(64, 1, 4, 4, generator=generator)
+    few = sample_figures(real, two_modes)
+    assert few["apart"] < 0.1 and few["covered"] < 0.3
+    one = sample_figures(real, torch.zeros(64, 1, 4, 4))
+    assert one["spread"] == 0 and one["apart"] == 0
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [GAN(), GAN(loss="minimax", batch_norm=False), DCGAN(), WGANGP(), StyleGAN2(), GAN(n_gen=2, n_critic=2)],
+    ids=lambda recipe: recipe.name,
+)
+def test_every_remedy_is_one_that_the_recipe_can_take(recipe):
+    figures = {
+        "certainty": 0.99, "gradient_g_kept": 0.0, "apart": 0.0, "swing": 9.0,
+    }  # fmt: skip
+    ill = symptoms_of(figures, recipe)
+    ill += symptoms_of({"certainty": 0.0, "fooled": 1.0}, recipe)
+    names = {"D too strong", "vanishing gradients", "mode collapse", "oscillation", "G too strong"}
+    assert {symptom.name for symptom in ill} == names
+    for symptom in ill:
+        assert len(symptom.remedies) >= 2
+        for remedy in symptom.remedies:
+            assert replace(recipe, **remedy.settings) != recipe
+
+
+def test_remedies_answer_the_recipe_s_own_settings():
+    def options(figures, recipe):
+        return [remedy.option for remedy in symptoms_of(figures, recipe)[0].remedies]
+
+    strong = options({"certainty": 0.99}, GAN(lr=4e-4, dropout=0.0))
+    assert "--d-lr 0.0001" in strong and "--dropout 0.3" in strong and "--d-hidden 256 128" in strong
+    assert "--dropout 0.3" not in options({"certainty": 0.99}, GAN())
+    assert "--batch-norm" in options({"apart": 0.0}, GAN(batch_norm=False))
+    assert "--loss non-saturating" in options({"gradient_g_kept": 0.0}, GAN(loss="minimax"))
+    assert "--loss wasserstein --penalty wgan-gp" in options({"apart": 0.0}, DCGAN())
+    assert "--d-lr 0.0008" in options({"certainty": 0.0, "fooled": 1.0}, GAN())
