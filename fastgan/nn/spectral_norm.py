@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
@@ -51,6 +52,8 @@ def _normalise(layers: Sequence[_SpectralNorm], weights: Sequence[Tensor]) -> li
     """The normalised weights of layers that share mode, dtype and device; in training their vectors go on."""
     first = layers[0]
     us, vs = [layer._u for layer in layers], [layer._v for layer in layers]
+    if not first.training:  # those of an average of networks are averages of unit vectors, which are shorter
+        us, vs = ([F.normalize(t, dim=0, eps=first.eps) for t in vectors] for vectors in (us, vs))
     normalised, _, new_us, new_vs = ops.spectral_norm(
         weights, us, vs, n_power_iterations=first.n_power_iterations if first.training else 0, eps=first.eps,
         dims=[layer.dim for layer in layers],

@@ -171,6 +171,18 @@ def test_copies_are_independent():
     )
 
 
+def test_an_average_of_networks_is_normalised_by_unit_vectors():
+    """Averaged u and v are shorter than 1; with them the weights would come out too large."""
+    network = spectral_norm(Network().double())
+    network(images())
+    average = copy.deepcopy(network).eval()
+    expected = average(images())
+    for name, vector in average.named_buffers():
+        if name.endswith(("_u", "_v")):
+            vector.mul_(0.6)
+    assert torch.allclose(average(images()), expected)
+
+
 def test_frozen_layers_are_normalised_and_get_no_gradient():
     ours, theirs = pair()
     for network in (ours, theirs):
