@@ -1,0 +1,64 @@
+"""The learning pages run as they're written, with fewer images and steps."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgan import cli
+
+PAGES = sorted((Path(__file__).resolve().parents[2] / "docs" / "learn").glob("*.md"))
+SHORTER = [
+    (r"--images \d+", "--images 1600"),
+    (r"--log-every \d+", "--log-every 32"),
+    (r"images=[\d_]+", "images=1600"),
+    (r"steps=[\d_]+", "steps=20"),
+    (r"count = [\d_]+", "count = 20"),
+    (r"docs/images/", ""),
+]
+
+
+def command(line: str) -> int:
+    """The exit status of `fastgan …` or `python -m …`, run in this process."""
+    program, *arguments = shlex.split(line)
+    if program == "python":
+        assert arguments[0] == "-m"
+        importlib.import_module(arguments[1]).main(*arguments[2:], steps=20)
+        return 0
+    assert program == "fastgan"
+    if arguments[0] == "train":
+        arguments += ["--measure-samples", "20", "--device", "cpu"]
+        if "--log-every" not in arguments:
+            arguments += ["--log-every", "32"]
+    return cli.run(arguments)
+
+
+def test_there_are_five():
+    assert [page.name[0] for page in PAGES] == list("12345")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        names: dict[str, object] = {}
+        blocks = re.findall(r"```(sh|python)\n(.*?)```", page.read_text(), re.DOTALL)
+        assert blocks
+        for kind, block in blocks:
+            for long, short in SHORTER:
+                block = re.sub(long, short, block)
+            if kind == "python":
+                exec(compile(block, page.name, "exec"), names)
+                continue
+            for line in block.splitlines():
+                assert command(line) in ((0, 3) if " diagnose " in line else (0,)), line
+    finally:
+        torch.set_num_threads(threads)
