@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._checks import check_input
-from fastgan.ops._library import choose_backend
-from fastgan.ops.minibatch_stddev import reference
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.minibatch_stddev import reference, schema  # noqa: F401 - importing schema registers the ops
 
 __all__ = ["minibatch_stddev"]
 
@@ -55,8 +55,10 @@ def minibatch_stddev(
         raise ValueError(
             f"num_channels must divide the channels of x, {c}, into parts of one at least, got {num_channels}"
         )
-    choose_backend("minibatch_stddev", x.device, backend)
-    return reference.minibatch_stddev(x, group_size, num_channels)
+    chosen = choose_backend("minibatch_stddev", x.device, backend)
+    if chosen == "reference":
+        return reference.minibatch_stddev(x, group_size, num_channels)
+    return ops_of(chosen).minibatch_stddev(x, group_size, num_channels)
 
 
 def check_count(name: str, value: int) -> None:

@@ -24,8 +24,9 @@ def in_groups(t: Tensor, group_size: int, parts: int) -> Tensor:
 
 def with_channels(x: Tensor, channels: Tensor) -> Tensor:
     """``x[N, C, H, W]`` and behind it ``channels[M, F]`` of its group and part at every pixel, in the layout of ``x``."""
-    per_sample = channels.repeat(x.shape[0] // len(channels), 1).to(x.dtype)
-    return in_layout_of(x, torch.cat([x, per_sample[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1))
+    per_sample = channels.repeat(x.shape[0] // len(channels), 1)[:, :, None, None]
+    planes = per_sample.expand(-1, -1, *x.shape[2:]).to(x.dtype)  # last, so that gradients are summed wide
+    return in_layout_of(x, torch.cat([x, planes], 1))
 
 
 def without_values(x: Tensor, num_channels: int) -> Tensor:

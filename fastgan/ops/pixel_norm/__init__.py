@@ -7,8 +7,8 @@ import math
 from torch import Tensor
 
 from fastgan.ops._checks import check_input, kind
-from fastgan.ops._library import choose_backend
-from fastgan.ops.pixel_norm import reference
+from fastgan.ops._library import choose_backend, ops_of
+from fastgan.ops.pixel_norm import reference, schema  # noqa: F401 - importing schema registers the ops
 
 __all__ = ["pixel_norm"]
 
@@ -46,5 +46,7 @@ def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | Non
     if not 0 < eps < math.inf:
         raise ValueError(f"eps must be a finite number above 0, got {eps}")
     dim, eps = dim % x.ndim, float(eps)
-    choose_backend("pixel_norm", x.device, backend)
-    return reference.pixel_norm(x, dim, eps)
+    chosen = choose_backend("pixel_norm", x.device, backend)
+    if chosen == "reference":
+        return reference.pixel_norm(x, dim, eps)
+    return ops_of(chosen).pixel_norm(x, dim, eps)

@@ -1,0 +1,80 @@
+#include <type_traits>
+
+#include "../common/with_dtype.h"
+#include "cpu_kernel.h"
+#include "glue.h"
+
+namespace fg::minibatch_stddev {
+namespace {
+
+// w of each group and part, from what came in for the appended channels: in a fixed order, in double.
+template <class R, class T>
+void gather(const Arguments& a, R* weight) {
+  const Layout l = a.layout;
+  const T* const dy = static_cast<const T*>(a.dy);
+  for (std::int64_t number = 0; number < l.groups * l.parts; ++number) {
+    double total = 0;
+    for (std::int64_t k = 0; k < l.group; ++k) {
+      const T* const sample = dy + (k * l.groups + number / l.parts) * l.wide_sample();
+      for (std::int64_t pixel = 0; pixel < l.pixels; ++pixel) {
+        total += static_cast<double>(sample[l.appended(number % l.parts, pixel)]);
+      }
+    }
+    weight[number] = static_cast<R>(total / static_cast<double>(l.group * l.positions()));
+  }
+}
+
+// The sum of each group and part, over all that share it, into the appended channels of its samples.
+template <class R, class T>
+void scatter(const Arguments& a, const Partition& p, const R* partial) {
+  const Layout l = a.layout;
+  const double count = static_cast<double>(l.positions() * (a.pass == Pass::forward ? 1 : l.group));
+  for (std::int64_t number = 0; number < l.groups * l.parts; ++number) {
+    double total = 0;
+    for (std::int64_t i = number * p.of_part; i < (number + 1) * p.of_part; ++i) {
+      total += static_cast<double>(partial[i]);
+    }
+    const T value = static_cast<T>(static_cast<R>(total / count));
+    for (std::int64_t k = 0; k < l.group; ++k) {
+      T* const sample = static_cast<T*>(a.wide) + (k * l.groups + number / l.parts) * l.wide_sample();
+      for (std::int64_t pixel = 0; pixel < l.pixels; ++pixel) {
+        sample[l.appended(number % l.parts, pixel)] = value;
+      }
+    }
+  }
+}
+
+struct Cpu {
+  explicit Cpu(const Tensor&) {}
+
+  std::int64_t workspace(const Arguments& a) const {
+    return Partition(a.layout).units() + a.layout.groups * a.layout.parts;
+  }
+
+  void run(const Arguments& a) const {
+    const Layout l = a.layout;
+    const Partition p(l);
+    const bool streaming = is_worth_streaming(a.dtype, l.group * l.groups * l.narrow_sample());
+    const Sweep sweep = FG_SELECT_LEVEL(minibatch_stddev_sweep);
+    const std::int64_t elements = l.group * l.groups * l.narrow_sample() / p.units();
+    const std::int64_t grain = std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, elements));
+    with_dtype(a.dtype, [&](auto t) {
+      using T = decltype(t);
+      using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
+      const Numbers<R> numbers(a, p);
+      if (a.wants_weights()) {
+        gather<R, T>(a, numbers.weight);
+      }
+      torch::stable::parallel_for(
+          0, p.units(), grain, [&](std::int64_t begin, std::int64_t end) { sweep(a, p, streaming, begin, end); });
+      if (a.wants_sums()) {
+        scatter<R, T>(a, p, numbers.partial);
+      }
+    });
+  }
+};
+
+}  // namespace
+}  // namespace fg::minibatch_stddev
+
+FG_REGISTER_MINIBATCH_STDDEV(fastgan, CPU, fg::minibatch_stddev::Cpu)

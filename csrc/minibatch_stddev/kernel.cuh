@@ -1,0 +1,197 @@
+// CUDA kernels of minibatch_stddev and its derivatives, and their launches. Torch-free; the emulation runs them unchanged.
+//
+// gather_kernel makes the weights of what came in for the appended channels; sweep_kernel walks over the images, a thread for
+// a position in all samples of its group, which it reads again from the cache, and leaves a partial sum for each segment;
+// scatter_kernel adds those up in a fixed order and writes them into the appended channels.
+//
+// Accesses are of one element: the threads of a warp read neighbours, rows of the appended image start anywhere, and the
+// samples of a group are as many accesses in flight.
+#pragma once
+
+#include <cmath>
+
+#include "../common/fg_platform.cuh"
+#include "problem.h"
+
+namespace fg::minibatch_stddev {
+
+constexpr int block_threads = 256, warp = 32;
+constexpr std::int64_t grid_limit = 0x7fffffff;
+
+// How the positions of a part are cut; by the shape alone.
+struct Segments {
+  static constexpr std::int64_t length = 4 * block_threads;
+
+  std::int64_t groups_and_parts, count;
+
+  explicit Segments(const Layout& l)
+      : groups_and_parts(l.groups * l.parts), count((l.positions() + length - 1) / length) {}
+
+  std::int64_t partials() const { return groups_and_parts * count; }
+};
+
+// The sum over the block, in all of its threads, once in a kernel. Every thread takes part.
+template <class R>
+FG_DEVICE R sum_of_block(R total) {
+  FG_SHARED(R, warp_sums, [block_threads / warp]);
+  for (int step = warp / 2; step > 0; step /= 2) {
+    total += __shfl_xor_sync(0xffffffffu, total, step);
+  }
+  if (threadIdx.x % warp == 0) {
+    warp_sums[threadIdx.x / warp] = total;
+  }
+  __syncthreads();
+  total = 0;
+  for (int k = 0; k < block_threads / warp; ++k) {
+    total += warp_sums[k];
+  }
+  return total;
+}
+
+// A block for each group and part.
+template <class T>
+__global__ void __launch_bounds__(block_threads) gather_kernel(const T* dy, accumulate_t<T>* weight, Layout l) {
+  const std::int64_t m = blockIdx.x / l.parts, f = blockIdx.x % l.parts;
+  double total = 0;
+  for (std::int64_t i = threadIdx.x; i < l.group * l.pixels; i += block_threads) {
+    const std::int64_t sample = i / l.pixels * l.groups + m;
+    total += static_cast<double>(to_accumulate(dy[sample * l.wide_sample() + l.appended(f, i % l.pixels)]));
+  }
+  total = sum_of_block(total);
+  if (threadIdx.x == 0) {
+    weight[blockIdx.x] = static_cast<accumulate_t<T>>(total / static_cast<double>(l.group * l.positions()));
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+scatter_kernel(const accumulate_t<T>* partial, T* wide, Layout l, std::int64_t count, double of) {
+  const std::int64_t m = blockIdx.x / l.parts, f = blockIdx.x % l.parts;
+  double total = 0;
+  for (std::int64_t i = threadIdx.x; i < count; i += block_threads) {
+    total += static_cast<double>(partial[blockIdx.x * count + i]);
+  }
+  const T value = from_accumulate<T>(static_cast<accumulate_t<T>>(sum_of_block(total) / of));
+  for (std::int64_t i = threadIdx.x; i < l.group * l.pixels; i += block_threads) {
+    const std::int64_t sample = i / l.pixels * l.groups + m;
+    wide[sample * l.wide_sample() + l.appended(f, i % l.pixels)] = value;
+  }
+}
+
+template <class T>
+struct Images {
+  const T *x, *ddx, *dy;
+  T *narrow, *wide;
+};
+
+// One position; returns what it adds to the sum. `narrow` and `wide`: where it is in the first sample of the group.
+template <Pass P, class T, class R = accumulate_t<T>>
+FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, std::int64_t wide, R weight) {
+  const std::int64_t narrow_step = l.groups * l.narrow_sample(), wide_step = l.groups * l.wide_sample();
+  const R group = static_cast<R>(l.group);
+  R mean = 0, mean_ddx = 0, square = 0, b = 0;
+#pragma unroll 4
+  for (std::int64_t k = 0; k < l.group; ++k) {
+    const T x = t.x[narrow + k * narrow_step];
+    mean += to_accumulate(x);
+    T copied = x;
+    if constexpr (P == Pass::double_backward) {
+      copied = t.ddx[narrow + k * narrow_step];
+      mean_ddx += to_accumulate(copied);
+    }
+    if (P != Pass::backward && t.wide) {
+      t.wide[wide + k * wide_step] = copied;
+    }
+  }
+  mean /= group;
+  mean_ddx /= group;
+#pragma unroll 4
+  for (std::int64_t k = 0; k < l.group; ++k) {
+    const R z = to_accumulate(t.x[narrow + k * narrow_step]) - mean;
+    square += z * z;
+    if constexpr (P == Pass::double_backward) {
+      b += to_accumulate(t.ddx[narrow + k * narrow_step]) * z;
+    }
+  }
+  const R sigma = std::sqrt(square / group + static_cast<R>(eps));
+  if constexpr (P == Pass::forward) {
+    return sigma;
+  } else {
+    const R rsigma = R(1) / sigma;
+    if (t.narrow) {
+#pragma unroll 4
+      for (std::int64_t k = 0; k < l.group; ++k) {
+        const R z = to_accumulate(t.x[narrow + k * narrow_step]) - mean;
+        R dx;
+        if constexpr (P == Pass::backward) {
+          dx = to_accumulate(t.dy[wide + k * wide_step]) + weight * z * rsigma;
+        } else {
+          const R turn = b * z * rsigma * rsigma / group;
+          dx = weight * rsigma * (to_accumulate(t.ddx[narrow + k * narrow_step]) - mean_ddx - turn);
+        }
+        t.narrow[narrow + k * narrow_step] = from_accumulate<T>(dx);
+      }
+    }
+    return b * rsigma;
+  }
+}
+
+template <Pass P, class T>
+__global__ void __launch_bounds__(block_threads)
+sweep_kernel(Images<T> t, accumulate_t<T>* partial, const accumulate_t<T>* weights, Layout l, std::int64_t count) {
+  using R = accumulate_t<T>;
+  // The grid and the positions of a part are under 2^31, so 32 bits do.
+  const unsigned number = blockIdx.x / static_cast<unsigned>(count), length = static_cast<unsigned>(l.length());
+  const std::int64_t m = number / l.parts, f = number % l.parts;
+  const unsigned start = blockIdx.x % static_cast<unsigned>(count) * static_cast<unsigned>(Segments::length);
+  const unsigned all = static_cast<unsigned>(l.positions());
+  const unsigned end = all - start < Segments::length ? all : start + static_cast<unsigned>(Segments::length);
+  const R weight = weights ? weights[number] : R(0);
+  R total = 0;
+  for (unsigned p = start + threadIdx.x; p < end; p += block_threads) {
+    const std::int64_t row = p / length, within = f * length + p % length;
+    total += position<P>(t, l, m * l.narrow_sample() + row * l.narrow_row() + within,
+                         m * l.wide_sample() + row * l.wide_row() + within, weight);
+  }
+  if (P != Pass::backward && partial) {
+    total = sum_of_block(total);
+    if (threadIdx.x == 0) {
+      partial[blockIdx.x] = total;
+    }
+  }
+}
+
+// ---- host side
+
+template <class T>
+cudaError_t run(const Arguments& a, cudaStream_t stream) {
+  using R = accumulate_t<T>;
+  const Layout l = a.layout;
+  const Segments s(l);
+  if (s.partials() > grid_limit || l.positions() > grid_limit) {
+    return cudaErrorInvalidConfiguration;
+  }
+  const dim3 threads(block_threads), by_number(static_cast<unsigned>(s.groups_and_parts));
+  const dim3 blocks(static_cast<unsigned>(s.partials()));
+  R* const partial = a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr;
+  R* const weights = a.wants_weights() ? static_cast<R*>(a.workspace) + s.partials() : nullptr;
+  const Images<T> t{static_cast<const T*>(a.x), static_cast<const T*>(a.ddx), static_cast<const T*>(a.dy),
+                    static_cast<T*>(a.narrow), static_cast<T*>(a.wide)};
+  cudaError_t error = cudaSuccess;
+  if (weights) {
+    error = fg_launch(gather_kernel<T>, by_number, threads, 0, stream, t.dy, weights, l);
+  }
+  if (error == cudaSuccess) {
+    const auto kernel = a.pass == Pass::forward    ? sweep_kernel<Pass::forward, T>
+                        : a.pass == Pass::backward ? sweep_kernel<Pass::backward, T>
+                                                   : sweep_kernel<Pass::double_backward, T>;
+    error = fg_launch(kernel, blocks, threads, 0, stream, t, partial, weights, l, s.count);
+  }
+  if (error == cudaSuccess && partial) {
+    const double of = static_cast<double>(l.positions() * (a.pass == Pass::forward ? 1 : l.group));
+    error = fg_launch(scatter_kernel<T>, by_number, threads, 0, stream, partial, t.wide, l, s.count, of);
+  }
+  return error;
+}
+
+}  // namespace fg::minibatch_stddev

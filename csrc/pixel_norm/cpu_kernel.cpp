@@ -1,0 +1,188 @@
+// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Every unit is walked over twice: for the sums of its pixels,
+// and for the results.
+#include "cpu_kernel.h"
+#include "coefficients.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::pixel_norm;
+
+template <class R>
+struct Buffers {
+  alignas(64) R x[block_size], dy[block_size], ddx[block_size], out[block_size], dx[block_size];
+};
+
+// One block as the loops see it.
+template <class R>
+struct Block {
+  const R *x, *dy, *ddx;
+
+  FG_LOCAL Element<R> at(const Block& b, Pass pass, int i) {
+    return {b.x[i], pass == Pass::forward ? R(0) : b.dy[i], pass == Pass::double_backward ? b.ddx[i] : R(0)};
+  }
+};
+
+template <Pass P, class R>
+FG_LOCAL Block<R> given(const Arguments& a, std::int64_t first, Buffers<R>& to, int n) {
+  Block<R> b{load(a.dtype, a.x, first, to.x, n), nullptr, nullptr};
+  if constexpr (P != Pass::forward) {
+    b.dy = load(a.dtype, a.dy, first, to.dy, n);
+  }
+  if constexpr (P == Pass::double_backward) {
+    b.ddx = load(a.dtype, a.ddx, first, to.ddx, n);
+  }
+  return b;
+}
+
+// `k(i)` gives the coefficients of element i.
+template <Pass P, class R, class K>
+FG_LOCAL void write(
+    const Arguments& a, const Block<R>& b, std::int64_t first, Buffers<R>& buffers, int n, bool streaming, const K& k) {
+  if (a.out) {
+    R* const out = target(a.dtype, a.out, first, buffers.out, streaming);
+    FG_NO_ALIAS
+    for (int i = 0; i < n; ++i) {
+      out[i] = result<P>(Block<R>::at(b, P, i), k(i));
+    }
+    store(a.dtype, a.out, first, out, n, streaming);
+  }
+  if constexpr (P == Pass::double_backward) {
+    if (a.dx) {
+      R* const dx = target(a.dtype, a.dx, first, buffers.dx, streaming);
+      FG_NO_ALIAS
+      for (int i = 0; i < n; ++i) {
+        dx[i] = second_dx(Block<R>::at(b, P, i), k(i));
+      }
+      store(a.dtype, a.dx, first, dx, n, streaming);
+    }
+  }
+}
+
+// ---- channels apart in memory: pixels are neighbours
+
+template <Pass P, class R>
+FG_LOCAL void add(const Block<R>& b, R (&sums)[4][block_size], int n) {
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    const Element<R> t = Block<R>::at(b, P, i);
+    sums[0][i] += t.x * t.x;
+    if constexpr (P != Pass::forward) {
+      sums[1][i] += t.dy * t.x;
+    }
+    if constexpr (P == Pass::double_backward) {
+      sums[2][i] += t.ddx * t.x;
+      sums[3][i] += t.ddx * t.dy;
+    }
+  }
+}
+
+template <Pass P, class R>
+void strip(const Arguments& a, std::int64_t first, int n, bool streaming) {
+  const Layout l = a.layout;
+  Buffers<R> buffers;
+  alignas(64) R sums[4][block_size] = {};
+  for (std::int64_t c = 0; c < l.channels; ++c) {
+    add<P>(given<P>(a, first + c * l.inner, buffers, n), sums, n);
+  }
+  // In place of the sums.
+  const R channels = static_cast<R>(l.channels), eps = static_cast<R>(a.eps);
+  FG_NO_ALIAS
+  for (int i = 0; i < n; ++i) {
+    const Coefficients<R> k = coefficients<R>({sums[0][i], sums[1][i], sums[2][i], sums[3][i]}, channels, eps);
+    sums[0][i] = k.r;
+    sums[1][i] = k.along_dy;
+    sums[2][i] = k.along_ddx;
+    sums[3][i] = k.bend;
+  }
+  for (std::int64_t c = 0; c < l.channels; ++c) {
+    const std::int64_t at = first + c * l.inner;
+    write<P>(a, given<P>(a, at, buffers, n), at, buffers, n, streaming, [&](int i) {
+      return Coefficients<R>{sums[0][i], sums[1][i], sums[2][i], sums[3][i]};
+    });
+  }
+}
+
+// ---- channels are neighbours
+
+// Σ a·b in interleaved lanes, as `sum` in cpu_block.h.
+template <class R>
+FG_LOCAL R product(const R* a, const R* b, int n) {
+  constexpr int lanes = 32;
+  R lane[lanes] = {};
+  int i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (int j = 0; j < lanes; ++j) {
+      lane[j] += a[i + j] * b[i + j];
+    }
+  }
+  for (int j = 0; i + j < n; ++j) {
+    lane[j] += a[i + j] * b[i + j];
+  }
+  for (int width = lanes / 2; width > 0; width /= 2) {
+    for (int j = 0; j < width; ++j) {
+      lane[j] += lane[j + width];
+    }
+  }
+  return lane[0];
+}
+
+template <Pass P, class R>
+void row(const Arguments& a, std::int64_t first, bool streaming) {
+  const std::int64_t channels = a.layout.channels;
+  Buffers<R> buffers;
+  Sums<R> sums{};
+  for (std::int64_t c = 0; c < channels; c += block_size) {
+    const int n = static_cast<int>(std::min<std::int64_t>(block_size, channels - c));
+    const Block<R> b = given<P>(a, first + c, buffers, n);
+    sums.xx += product(b.x, b.x, n);
+    if constexpr (P != Pass::forward) {
+      sums.gx += product(b.dy, b.x, n);
+    }
+    if constexpr (P == Pass::double_backward) {
+      sums.ux += product(b.ddx, b.x, n);
+      sums.ug += product(b.ddx, b.dy, n);
+    }
+  }
+  const Coefficients<R> k = coefficients(sums, static_cast<R>(channels), static_cast<R>(a.eps));
+  for (std::int64_t c = 0; c < channels; c += block_size) {
+    const int n = static_cast<int>(std::min<std::int64_t>(block_size, channels - c));
+    write<P>(a, given<P>(a, first + c, buffers, n), first + c, buffers, n, streaming, [&](int) { return k; });
+  }
+}
+
+template <Pass P, class R>
+void units(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+  const Layout l = a.layout;
+  if (l.inner == 1) {
+    for (std::int64_t n = begin * p.pixels; n < std::min(end * p.pixels, l.outer); ++n) {
+      row<P, R>(a, n * l.channels, streaming);
+    }
+    return;
+  }
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const std::int64_t pixel = unit % p.strips * p.pixels;
+    const int n = static_cast<int>(std::min(p.pixels, l.inner - pixel));
+    strip<P, R>(a, unit / p.strips * l.channels * l.inner + pixel, n, streaming);
+  }
+}
+
+template <class R>
+void run_as(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+  (a.pass == Pass::forward    ? units<Pass::forward, R>
+   : a.pass == Pass::backward ? units<Pass::backward, R>
+                              : units<Pass::double_backward, R>)(a, p, streaming, begin, end);
+}
+
+void run(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+  (a.dtype == DType::f64 ? run_as<double> : run_as<float>)(a, p, streaming, begin, end);
+  if (streaming) {
+    stream_fence();
+  }
+}
+
+}  // namespace
+
+extern const Run pixel_norm_run = run;
+
+}  // namespace fg::FG_CPU_LEVEL

@@ -1,0 +1,39 @@
+// The CPU kernel as a plain function over units of work. Torch-free.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "../common/cpu_block.h"
+#include "../common/cpu_level.h"
+#include "problem.h"
+
+namespace fg::pixel_norm {
+
+// A unit is a strip of neighbouring pixels, whose channels are read a second time while they are in a core's second cache;
+// where the channels are the fastest dimension, a number of pixels.
+struct Partition {
+  static constexpr std::int64_t unit_elements = 65536, least_strip = 32;
+
+  std::int64_t units, pixels;  // pixels of a unit
+  std::int64_t strips;         // of an outer index
+
+  explicit Partition(const Layout& l) {
+    const std::int64_t fitting = unit_elements / l.channels;
+    if (l.inner == 1) {
+      pixels = std::max<std::int64_t>(1, fitting);
+      strips = 1;
+      units = (l.outer + pixels - 1) / pixels;
+    } else {
+      pixels = std::clamp<std::int64_t>(fitting / least_strip * least_strip, least_strip, block_size);
+      strips = (l.inner + pixels - 1) / pixels;
+      units = l.outer * strips;
+    }
+  }
+};
+
+using Run = void (*)(const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
+
+}  // namespace fg::pixel_norm
+
+FG_DECLARE_PER_LEVEL(pixel_norm::Run, pixel_norm_run)

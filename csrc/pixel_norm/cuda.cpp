@@ -1,0 +1,17 @@
+#include "../common/cuda_device.h"
+#include "glue.h"
+#include "kernel_api.h"
+
+namespace fg::pixel_norm {
+namespace {
+
+struct Cuda : CudaDevice {
+  using CudaDevice::CudaDevice;
+
+  void run(const Arguments& a) const { check_launch(cuda_run(a, stream()), "pixel_norm"); }
+};
+
+}  // namespace
+}  // namespace fg::pixel_norm
+
+FG_REGISTER_PIXEL_NORM(FG_CUDA_NAMESPACE, FG_CUDA_KEY, fg::pixel_norm::Cuda)

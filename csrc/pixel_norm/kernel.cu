@@ -1,0 +1,11 @@
+#include "../common/with_dtype.h"
+#include "kernel.cuh"
+#include "kernel_api.h"
+
+namespace fg::pixel_norm {
+
+int cuda_run(const Arguments& a, void* stream) {
+  return with_dtype(a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
+}
+
+}  // namespace fg::pixel_norm

@@ -1,0 +1,239 @@
+// CUDA kernels of pixel_norm and its derivatives, and their launches. Torch-free; the emulation runs them unchanged.
+//
+// A block reads all channels of its pixels for their sums, and again, from the cache, for the results. Where pixels are
+// neighbours in memory (strips_kernel) threadIdx.x runs over them and threadIdx.y over the channels; where channels are
+// (rows_kernel) threadIdx.x runs over those and threadIdx.y over pixels.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+
+#include "../common/fg_platform.cuh"
+#include "coefficients.h"
+
+namespace fg::pixel_norm {
+
+constexpr int block_threads = 256, warp = 32;
+constexpr std::int64_t grid_limit = 0x7fffffff;
+
+template <class T>
+struct Tensors {
+  const T *x, *dy, *ddx;
+  T *out, *dx;
+};
+
+template <class T, int V>
+struct Given {
+  Vec<T, V> x, dy, ddx;
+
+  FG_DEVICE Element<accumulate_t<T>> operator[](int j) const {
+    return {to_accumulate(x[j]), to_accumulate(dy[j]), to_accumulate(ddx[j])};
+  }
+};
+
+template <Pass P, class T, int V>
+FG_DEVICE Given<T, V> given(const Tensors<T>& t, std::int64_t i) {
+  Given<T, V> found{};
+  found.x = load_vec<V>(t.x + i);
+  if constexpr (P != Pass::forward) {
+    found.dy = load_vec<V>(t.dy + i);
+  }
+  if constexpr (P == Pass::double_backward) {
+    found.ddx = load_vec<V>(t.ddx + i);
+  }
+  return found;
+}
+
+template <Pass P, class R>
+FG_DEVICE void add(const Element<R>& t, R* sums, int step) {
+  sums[0] += t.x * t.x;
+  if constexpr (P != Pass::forward) {
+    sums[step] += t.dy * t.x;
+  }
+  if constexpr (P == Pass::double_backward) {
+    sums[2 * step] += t.ddx * t.x;
+    sums[3 * step] += t.ddx * t.dy;
+  }
+}
+
+template <Pass P, class R>
+FG_DEVICE Sums<R> sums_of(const R* sums, int step) {
+  if constexpr (P == Pass::forward) {
+    return {sums[0], R(0), R(0), R(0)};
+  } else if constexpr (P == Pass::backward) {
+    return {sums[0], sums[step], R(0), R(0)};
+  } else {
+    return {sums[0], sums[step], sums[2 * step], sums[3 * step]};
+  }
+}
+
+// `k[j * step]`: the coefficients of element j.
+template <Pass P, class T, int V>
+FG_DEVICE void write(
+    const Tensors<T>& t, const Given<T, V>& found, std::int64_t i, const Coefficients<accumulate_t<T>>* k, int step) {
+  Vec<T, V> out, dx;
+#pragma unroll
+  for (int j = 0; j < V; ++j) {
+    out[j] = from_accumulate<T>(result<P>(found[j], k[j * step]));
+    if constexpr (P == Pass::double_backward) {
+      dx[j] = from_accumulate<T>(second_dx(found[j], k[j * step]));
+    }
+  }
+  if (t.out) {
+    store_vec(t.out + i, out);
+  }
+  if (P == Pass::double_backward && t.dx) {
+    store_vec(t.dx + i, dx);
+  }
+}
+
+template <Pass P, class T, int V>
+__global__ void __launch_bounds__(block_threads)
+strips_kernel(Tensors<T> t, std::int64_t channels, std::int64_t inner, std::int64_t strips, accumulate_t<T> eps) {
+  using R = accumulate_t<T>;
+  constexpr int count = count_of_sums(P);
+  FG_SHARED(R, parts, [count * V * block_threads]);
+  // The grid is under 2^31, so 32 bits do.
+  const unsigned of_outer = static_cast<unsigned>(strips);
+  const std::int64_t pixel = (static_cast<std::int64_t>(blockIdx.x % of_outer) * blockDim.x + threadIdx.x) * V;
+  const std::int64_t first = blockIdx.x / of_outer * channels * inner + pixel;
+  const bool inside = pixel < inner;
+  R sums[count * V] = {};
+  if (inside) {
+#pragma unroll 2
+    for (std::int64_t c = threadIdx.y; c < channels; c += blockDim.y) {
+      const Given<T, V> found = given<P, T, V>(t, first + c * inner);
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        add<P>(found[j], sums + j, V);
+      }
+    }
+  }
+  const int linear = threadIdx.y * blockDim.x + threadIdx.x;
+#pragma unroll
+  for (int s = 0; s < count * V; ++s) {
+    parts[s * block_threads + linear] = sums[s];
+  }
+  __syncthreads();
+#pragma unroll
+  for (int s = 0; s < count * V; ++s) {
+    sums[s] = 0;
+    for (unsigned y = 0; y < blockDim.y; ++y) {
+      sums[s] += parts[s * block_threads + y * blockDim.x + threadIdx.x];
+    }
+  }
+  if (inside) {
+    Coefficients<R> k[V];
+#pragma unroll
+    for (int j = 0; j < V; ++j) {
+      k[j] = coefficients(sums_of<P>(sums + j, V), static_cast<R>(channels), eps);
+    }
+#pragma unroll 2
+    for (std::int64_t c = threadIdx.y; c < channels; c += blockDim.y) {
+      const std::int64_t i = first + c * inner;
+      write<P>(t, given<P, T, V>(t, i), i, k, 1);
+    }
+  }
+}
+
+// The sum over the threads of a row, threadIdx.x, in all of them. Every thread of the block takes part, in one call a sum.
+template <class R>
+FG_DEVICE R sum_of_row(R total, R* warp_sums) {
+  const int lanes = blockDim.x < warp ? blockDim.x : warp;  // a row has part of a warp, or several warps
+  for (int step = lanes / 2; step > 0; step /= 2) {
+    total += __shfl_xor_sync(0xffffffffu, total, step);
+  }
+  if (blockDim.x > warp) {
+    const int linear = threadIdx.y * blockDim.x + threadIdx.x;
+    if (linear % warp == 0) {
+      warp_sums[linear / warp] = total;
+    }
+    __syncthreads();
+    total = 0;
+    for (unsigned k = 0; k < blockDim.x / warp; ++k) {
+      total += warp_sums[threadIdx.y * (blockDim.x / warp) + k];
+    }
+  }
+  return total;
+}
+
+template <Pass P, class T, int V>
+__global__ void __launch_bounds__(block_threads)
+rows_kernel(Tensors<T> t, std::int64_t channels, std::int64_t rows, accumulate_t<T> eps) {
+  using R = accumulate_t<T>;
+  constexpr int count = count_of_sums(P), warps = block_threads / warp;
+  FG_SHARED(R, warp_sums, [count * warps]);
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  const std::int64_t first = row * channels;
+  const bool inside = row < rows;
+  R sums[count] = {};
+  if (inside) {
+#pragma unroll 2
+    for (std::int64_t c = threadIdx.x * V; c < channels; c += blockDim.x * V) {
+      const Given<T, V> found = given<P, T, V>(t, first + c);
+#pragma unroll
+      for (int j = 0; j < V; ++j) {
+        add<P>(found[j], sums, 1);
+      }
+    }
+  }
+#pragma unroll
+  for (int s = 0; s < count; ++s) {
+    sums[s] = sum_of_row(sums[s], warp_sums + s * warps);
+  }
+  if (inside) {
+    const Coefficients<R> k = coefficients(sums_of<P>(sums, 1), static_cast<R>(channels), eps);
+#pragma unroll 2
+    for (std::int64_t c = threadIdx.x * V; c < channels; c += blockDim.x * V) {
+      write<P>(t, given<P, T, V>(t, first + c), first + c, &k, 0);
+    }
+  }
+}
+
+// ---- host side
+
+// The smallest power of two that reaches `n`; `most` if it is smaller.
+inline int power_of_two(std::int64_t n, int most) {
+  int power = 1;
+  while (power < most && power < n) {
+    power *= 2;
+  }
+  return power;
+}
+
+template <Pass P, class T, int V>
+cudaError_t launch(const Tensors<T>& t, const Arguments& a, cudaStream_t stream) {
+  const Layout l = a.layout;
+  const auto eps = static_cast<accumulate_t<T>>(a.eps);
+  const bool rows = l.inner == 1;
+  const std::int64_t across = ((rows ? l.channels : l.inner) + V - 1) / V;  // vectors that threadIdx.x runs over
+  const int threads_x = power_of_two(across, rows ? block_threads : warp), threads_y = block_threads / threads_x;
+  const std::int64_t strips = (across + threads_x - 1) / threads_x;
+  const std::int64_t grid = rows ? (l.outer + threads_y - 1) / threads_y : l.outer * strips;
+  if (grid > grid_limit) {
+    return cudaErrorInvalidConfiguration;
+  }
+  const dim3 blocks(static_cast<unsigned>(grid)), threads(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y));
+  return rows ? fg_launch(rows_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.outer, eps)
+              : fg_launch(strips_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.inner, strips, eps);
+}
+
+template <Pass P, class T>
+cudaError_t run_pass(const Arguments& a, cudaStream_t stream) {
+  constexpr int V = vec_width<T>;
+  const Tensors<T> t{static_cast<const T*>(a.x), static_cast<const T*>(a.dy), static_cast<const T*>(a.ddx),
+                     static_cast<T*>(a.out), static_cast<T*>(a.dx)};
+  const T* const pointers[] = {t.x, t.dy, t.ddx, t.out, t.dx};
+  const bool wide = (a.layout.inner == 1 ? a.layout.channels : a.layout.inner) % V == 0 &&
+                    std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) { return is_vec_aligned<V>(p); });
+  return wide ? launch<P, T, V>(t, a, stream) : launch<P, T, 1>(t, a, stream);
+}
+
+template <class T>
+cudaError_t run(const Arguments& a, cudaStream_t stream) {
+  return a.pass == Pass::forward    ? run_pass<Pass::forward, T>(a, stream)
+         : a.pass == Pass::backward ? run_pass<Pass::backward, T>(a, stream)
+                                    : run_pass<Pass::double_backward, T>(a, stream);
+}
+
+}  // namespace fg::pixel_norm
