@@ -27,6 +27,7 @@ COMMANDS = {
     "sample": "draw images from a checkpoint",
     "evaluate": "measure what a checkpoint makes against real images",
     "diagnose": "say which failure of GAN training a run shows, and what may help",
+    "compare": "show runs side by side: settings, measures, curves, samples",
     "project": "find the latent of an image in a StyleGAN2",
     "export": "write a network to a file that other programs open",
     "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",

@@ -1,0 +1,55 @@
+"""`fastgan compare RUN RUN …`: runs side by side, as a table and as a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fastgan.cli import UsageError
+from fastgan.cli.parse import parse
+from fastgan.train.comparison import Line, compare, read_runs, write_comparison
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Show runs side by side: the settings that differ, measures, speed, parameters; curves and samples on one page."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """The --out folders of two or more runs."""
+    out: str | None = None
+    """HTML file for the table, curves and samples; it needs nothing beside itself."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `fastgan compare` with these arguments; returns the exit status."""
+    options = parse(CompareOptions, arguments, prog="fastgan compare")
+    if len(options.runs) < 2:
+        raise UsageError(f"Needed are two runs or more to compare, but {len(options.runs)} came.")
+    if options.out is not None and Path(options.out).suffix.lower() != ".html":
+        raise UsageError(f"--out must be a file that ends in .html, but {options.out!r} came.")
+    runs = read_runs(options.runs)
+    terminal = Console()
+    # Wrapped to fit a terminal; elsewhere a line a row, for grep.
+    console = Console(width=terminal.width if terminal.is_terminal else 1000)
+    with console.capture() as capture:
+        console.print(_table([run.name for run in runs], compare(runs)))
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    if options.out is not None:
+        write_comparison(Path(options.out), runs)
+        print(f"Made {options.out}.")
+    return 0
+
+
+def _table(names: list[str], lines: list[Line]) -> Table:
+    table = Table("", *map(escape, names), box=None, padding=(0, 2, 0, 0))
+    for _, group in groupby(lines, key=lambda line: line.kind):
+        for line in group:
+            table.add_row(line.name, *map(escape, line.values))
+        table.add_row()
+    return table
