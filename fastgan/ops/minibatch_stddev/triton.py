@@ -97,7 +97,8 @@ def _sweep(
     groups = n // group
     length = channels // parts * (1 if last else pixels)
     positions = channels // parts * pixels
-    block = min(power_of_two(positions), 2048 // x.itemsize)  # 16 bytes per thread of 4 warps
+    # 16 bytes per thread of 4 warps; more than 4 elements, each with its row, would spill in channels_last
+    block = min(power_of_two(positions), 2048 // x.itemsize, 512 if last else 1024)
     tiles = triton.cdiv(positions, block)
     if max(groups * parts * tiles, positions + block) > 2**31 - 1:
         raise ValueError(
