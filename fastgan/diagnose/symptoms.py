@@ -14,7 +14,7 @@ from fastgan.diagnose.figures import Figures
 from fastgan.recipes import Recipe, RecipeError
 
 SURE = 0.85  # certainty of a D that is nearly never wrong
-BLIND = 0.05  # certainty of a D that can tell nothing
+BLIND = 0.1  # certainty of a D that can tell nothing
 NEVER_LED = 0.2  # highest certainty of a D that never could
 FOOLED = 0.75  # share of rows
 MISSED = 0.5  # share of the real images that samples worth the name come near
@@ -73,17 +73,19 @@ def _vanishing(f: Figures) -> list[Evidence]:
 
 
 def _g_too_strong(f: Figures) -> list[Evidence]:
-    """D can tell nothing, though the samples aren't yet like the data: at the game's end both would hold."""
+    """D can tell nothing, though the samples aren't yet like the data: at the game's end both would hold.
+
+    That it never could is no sign by itself, where nobody looked at the samples: a penalty may hold it back.
+    """
     blind = _below(f, "certainty", BLIND, "D's certainty (0: can tell nothing)")
     never = _below(f, "certainty_peak", NEVER_LED, "the highest certainty that D ever had")
+    never = never if "covered" in f else []
     fooled = _above(f, "fooled", FOOLED, "share of the log in which D takes samples for real")
     missed = _below(f, "covered", MISSED, "share of the real images that a sample comes near")
     return [*blind, *never, *fooled, *missed] if blind and (never or fooled) and _misses(f) else []
 
 
 def _mode_collapse(f: Figures) -> list[Evidence]:
-    if f.get("certainty_peak", 1.0) < BLIND:
-        return []
     return [
         *_below(f, "apart", ALIKE, "distance from sample to sample, of that between real images"),
         *_below(f, "spread", NARROW, "variance of the samples, of the real images'"),

@@ -73,6 +73,7 @@ def test_g_too_strong_is_a_d_that_can_tell_nothing_while_samples_are_unlike_the_
     fooled = log(lambda t: EVEN * (0.5 + 0.51 * min(2 * t, 1)), fake=lambda t: 0.4 + 0.2 * t)
     assert seen(fooled, UNLIKE_DATA) == {"G too strong": {"certainty", "fooled", "covered"}}
     assert "G too strong" not in seen(never, LIKE_DATA)
+    assert seen(never) == {} and "G too strong" in seen(fooled)  # without samples it takes more
 
 
 @pytest.mark.parametrize(
