@@ -60,7 +60,6 @@ _SAMPLES = [
     _sample("empty-batch", (0, 3, 4)),
     _sample("no-features", (2, 0, 4)),
     _sample("past-the-cache", (2, 33, 257, 260), large=True),
-    _sample("past-the-cache-rows", (9000, 520), large=True),
 ]
 
 
@@ -80,7 +79,6 @@ _REGISTERED = [
     _call("forward", "pixel_norm"),
     _call("backward", "pixel_norm_backward"),
     _call("double-backward", "pixel_norm_double_backward", True, True),
-    _call("double-backward-dx", "pixel_norm_double_backward", False, True),
 ]
 
 

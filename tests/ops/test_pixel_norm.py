@@ -48,6 +48,20 @@ def test_thread_count_does_not_change_a_bit(shape):
     assert all(torch.equal(later[k], results[0][k]) for later in results[1:] for k in later)
 
 
+def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, device):
+    if backend == "reference":
+        pytest.skip("plain PyTorch: nothing is registered")
+    op = ops._library.ops_of(backend).pixel_norm_double_backward
+    given = [
+        t.to(device) for t in (torch.randn(4, 3, 2, 5), torch.randn(4, 3, 2, 5), torch.randn(4, 3, 2, 5))
+    ]
+    ddy, dx = op(*given, 1, 1e-8, True, True)
+    alone, nothing = op(*given, 1, 1e-8, True, False)
+    assert torch.equal(alone, ddy) and nothing.numel() == 0
+    nothing, alone = op(*given, 1, 1e-8, False, True)
+    assert torch.equal(alone, dx) and nothing.numel() == 0
+
+
 @pytest.mark.skipif(ops._library.triton_interpreter(), reason="the interpreter compiles nothing")
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 @pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["strips", "rows"])
