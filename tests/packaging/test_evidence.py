@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.evidence import tables, thresholds, toolchain
-from benchmarks.evidence.__main__ import ARCHITECTURES, main
+from benchmarks.evidence.__main__ import main
 from benchmarks.evidence.listing import (
     Kernel,
     Name,
@@ -297,11 +297,15 @@ def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
     assert toolchain.built_kernels("sums", 90, built) == []
 
 
+#: The ends of what `make evidence` lists: compiling for one more takes a minute and a half.
+ENDS = (80, 100)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("op", toolchain.ops_with_kernels())
 def test_the_kernels_keep_the_thresholds(op, nvcc):
     """Two minutes where neither the library holds them nor build/evidence from an earlier run."""
-    kernels = toolchain.gather([op], ARCHITECTURES, ROOT / "build" / "evidence")
-    assert {(k.op, k.architecture) for k in kernels} == {(op, architecture) for architecture in ARCHITECTURES}
+    kernels = toolchain.gather([op], ENDS, ROOT / "build" / "evidence")
+    assert {(k.op, k.architecture) for k in kernels} == {(op, architecture) for architecture in ENDS}
     problems = thresholds.problems(kernels)
     assert not problems, f"{len(problems)} thresholds missed:\n" + "\n".join(problems[:20])

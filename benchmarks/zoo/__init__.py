@@ -1,0 +1,1 @@
+"""Every recipe trained on the embedded digits with one budget, and the page that shows what came of it."""

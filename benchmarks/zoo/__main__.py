@@ -1,0 +1,37 @@
+"""Trains every recipe on the embedded digits, about two hours on two cores, and writes docs/gans.md.
+
+python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
+
+Stopped at any moment, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.zoo.entries import ENTRIES
+from benchmarks.zoo.page import write_page
+from benchmarks.zoo.run import load_outcome, run_entry
+
+
+def main(arguments: list[str] | None = None) -> None:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.zoo", description=__doc__.splitlines()[0])
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="train these alone; default: all")
+    parser.add_argument("--out", type=Path, default=Path("runs/zoo"), help="folder of the runs")
+    parser.add_argument("--write", type=Path, help="the Markdown file to write what is done into")
+    given = parser.parse_args(arguments)
+    names = [entry.name for entry in ENTRIES]
+    if unknown := [name for name in given.recipes if name not in names]:
+        parser.error(f"there is no {' and no '.join(unknown)} in the zoo: it has {', '.join(names)}")
+    for entry in ENTRIES:
+        if not given.recipes or entry.name in given.recipes:
+            run_entry(given.out, entry)
+    if given.write:
+        done = [(entry, outcome) for entry in ENTRIES if (outcome := load_outcome(given.out, entry))]
+        write_page(given.write, given.out, done)
+
+
+if __name__ == "__main__":
+    main()
