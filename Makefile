@@ -1,10 +1,10 @@
-# make demo | test | lint | format | bench | evidence | clean -- each sets up what it needs, once.
+# make demo | test | lint | format | bench | evidence | zoo | clean -- each sets up what it needs, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt setup.py $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake' | grep -v '^csrc/emulation')
 
-.PHONY: demo test lint format bench evidence clean setup
+.PHONY: demo test lint format bench evidence zoo clean setup
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    set up, then the whole CPU test suite (under 12 minutes on two cores)"
 	@echo "make lint    ruff and mypy          make format   ruff's formatter"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
+	@echo "make zoo     train every recipe on real digits, two hours on two cores; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
 
 # The steps build on each other; each leaves a stamp, so a second run repeats none.
@@ -61,6 +62,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider --benchmark-json=build/bench/benchmarks.json
+
+zoo: setup
+	$(BIN)/python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
 
 evidence: setup
 	$(BIN)/python -m benchmarks.evidence --write docs/performance.md

@@ -9,7 +9,7 @@ from fastgan.cli.train import parse_run
 from fastgan.recipes import Recipe
 
 SHARED = "--data mnist5k --resolution 32"
-IMAGES = 60_000
+IMAGES = 30_000
 """Real images shown to each, so that a recipe with several updates of D per step makes fewer of G."""
 
 
@@ -37,4 +37,34 @@ class Entry:
         return parse_run(self.name, self.arguments)[0]
 
 
-ENTRIES: tuple[Entry, ...] = ()
+_DCGAN = "--ngf 32 --ndf 32 --batch 32"
+_RESIDUAL = "--ngf 8 --ndf 16 --batch 32"
+_GROWING = "--channel-base 512 --channel-max 64 --z-dim 64 --batch 16 --stable-kimg 2 --fade-kimg 4 --lr 2e-3 --ema 0.99"
+_MAPPED = "--w-dim 64 --mapping-layers 2 --penalty-weight 1"
+_STYLES = f"--channel-base 512 --channel-max 64 --z-dim 64 --batch 16 --conditional {_MAPPED}"
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("gan", "Goodfellow et al. 2014", "--lr 4e-4 --batch 32"),
+    Entry("dcgan", "Radford et al. 2016", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
+    Entry("cgan", "Mirza and Osindero 2014", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
+    Entry("wgan", "Arjovsky et al. 2017", f"{_DCGAN} --lr 2e-4 --n-critic 3"),
+    Entry("wgan-gp", "Gulrajani et al. 2017", f"{_DCGAN} --lr 5e-4 --n-critic 3"),
+    Entry("lsgan", "Mao et al. 2017", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
+    Entry("sngan", "Miyato et al. 2018", f"{_RESIDUAL} --z-dim 64 --lr 5e-4 --n-critic 2"),
+    Entry("sagan", "Zhang et al. 2019", f"{_RESIDUAL} --z-dim 64 --lr 5e-4 --d-lr 1e-3"),
+    Entry(
+        "biggan",
+        "Brock et al. 2019",
+        f"{_RESIDUAL} --z-dim 64 --embedding-dim 32 --lr 5e-4 --d-lr 1e-3 --ema 0.99",
+    ),
+    Entry("progan", "Karras et al. 2018", _GROWING),
+    Entry("stylegan", "Karras et al. 2019", f"{_GROWING} {_MAPPED}"),
+    Entry("stylegan2", "Karras et al. 2020", _STYLES),
+    Entry("stylegan2-ada", "Karras et al. 2020b", f"{_STYLES} --no-mirror --ada-kimg 50"),
+    Entry(
+        "r3gan",
+        "Huang et al. 2024",
+        "--channel-base 768 --channel-max 48 --blocks 1 --z-dim 32 --batch 16 --lr 2e-3 --penalty-weight 1 "
+        "--burn-in-kimg 30 --ema-kimg 1",
+    ),
+)

@@ -58,8 +58,8 @@ def generator_form(
     """A generator with an example.
 
     Args:
-        network: called with z ``[N, z_dim]``, or a style-based one, which has ``mapping`` and ``synthesis`` and takes labels
-            where ``c_dim`` isn't 0. The other arguments are for these alone.
+        network: called with z ``[N, z_dim]``, and with labels where ``c_dim`` isn't 0. The other arguments are for style-based
+            ones alone, which have ``mapping`` and ``synthesis``.
         batch: N of the example; None for 2.
         inputs: ``"w"`` leaves the mapping network out.
         truncation_psi: 1 if None.
@@ -76,11 +76,9 @@ def generator_form(
             ("input of w", inputs == "w"),
         ):
             if given:
-                raise ExportError(
-                    f"{type(network).__name__} takes z alone, it has no {option}: leave that out."
-                )
-        return Form(network, (z,))
-    example = (z, _labels(n, network.c_dim)) if network.c_dim else (z,)
+                raise ExportError(f"{type(network).__name__} has no {option}: leave that out.")
+        return Form(network, (z, *_labels(network, n)))
+    example = (z, *_labels(network, n))
     noise = "const" if noise is None else noise
     if inputs == "w":
         if truncation_psi is not None:
@@ -99,14 +97,17 @@ def discriminator_form(network: Any, image_shape: tuple[int, int, int], *, batch
     config = getattr(network, "config", {})
     n = 2 * config.get("group_size", 1) if batch is None else batch
     images = _normal(n, *image_shape).clamp(-1, 1)
-    labels = getattr(network, "c_dim", 0)
-    return Form(network, (images, _labels(n, labels)) if labels else (images,))
+    return Form(network, (images, *_labels(network, n)))
 
 
 def _normal(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(EXAMPLE_SEED))
 
 
-def _labels(n: int, c_dim: int) -> Tensor:
-    """Each class in turn, one-hot ``[n, c_dim]``."""
-    return torch.eye(c_dim)[torch.arange(n) % c_dim]
+def _labels(network: Any, n: int) -> tuple[Tensor, ...]:
+    """Each class in turn: one-hot ``[n, c_dim]`` for a mapping network, else int64 ``[n]``; nothing without classes."""
+    c_dim = getattr(network, "c_dim", 0)
+    if not c_dim:
+        return ()
+    classes = torch.arange(n) % c_dim
+    return (torch.eye(c_dim)[classes] if hasattr(network, "mapping") else classes,)

@@ -90,6 +90,7 @@ class DCGANDiscriminator(nn.Module):
         minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
+        self.c_dim = c_dim
         widths = stage_widths(resolution, ndf)[::-1]
         layers: list[nn.Module] = []
         for i, (fan_in, fan_out) in enumerate(zip([channels + bool(c_dim), *widths], widths)):

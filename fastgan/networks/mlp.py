@@ -80,6 +80,7 @@ class MLPDiscriminator(nn.Module):
         minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
+        self.c_dim = c_dim
         widths = [math.prod(image_shape) + c_dim, *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):

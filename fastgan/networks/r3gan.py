@@ -156,6 +156,7 @@ class R3GANDiscriminator(nn.Module):
         channel_base: int = 24576, channel_max: int = 768, blocks: int = 2, expansion: int = 2, group_size: int = 16,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.c_dim = c_dim
         widths = stage_widths(resolution, channel_base, channel_max)[::-1]
         scale = _fixup(len(widths), blocks)
         self.fromrgb = Conv2d(channels, widths[0], 1, bias=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastgan.networks.stylegan2 import StyleGAN2Generator
-from fastgan.recipes import DCGAN, GAN, ImageSpec, StyleGAN2
+from fastgan.recipes import CGAN, DCGAN, GAN, ImageSpec, StyleGAN2
 from fastgan.train.checkpoint import save_checkpoint
 from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
@@ -15,6 +15,7 @@ STYLED = {"z_dim": 8, "w_dim": 8, "channel_base": 256, "channel_max": 32, "mappi
 RECIPES = {
     "gan": (GAN(resolution=8, z_dim=4, g_hidden=(8,), d_hidden=(8,), ema=0.9), ImageSpec(1, 8)),
     "dcgan": (DCGAN(z_dim=4, ngf=4, ndf=4), ImageSpec(3, 16)),
+    "cgan": (CGAN(z_dim=4, ngf=4, ndf=4), ImageSpec(3, 16, num_classes=3)),
     "stylegan2": (StyleGAN2(**STYLED, data="/somewhere/private"), ImageSpec(3, 8)),
 }
 

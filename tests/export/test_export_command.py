@@ -44,6 +44,17 @@ def test_every_recipe_as_weights_and_as_a_graph(export, run_of, normal, tmp_path
         torch.testing.assert_close(loaded(z, **options), expected)
 
 
+@pytest.mark.parametrize("name", ["G", "D"])
+def test_networks_with_classes_take_their_numbers(export, run_of, normal, tmp_path, name):
+    folder, state = run_of("cgan")
+    export(folder, "--network", name, "--to", "torch-export", "--out", tmp_path / "net.pt2")
+    first = normal(5, 4) if name == "G" else normal(5, 3, 16, 16)
+    labels = torch.tensor([2, 0, 1, 1, 2])
+    with torch.no_grad():
+        got = torch.export.load(tmp_path / "net.pt2").module()(first, labels)
+        torch.testing.assert_close(got, state.sampler[name](first, labels), atol=1e-4, rtol=0)
+
+
 def test_the_discriminator_of_a_stylegan2_takes_whole_groups(export, run_of, normal, tmp_path):
     folder, state = run_of("stylegan2")
     export(folder, "--network", "D", "--to", "torch-export", "--portable", "--out", tmp_path / "D.pt2")
@@ -89,7 +100,7 @@ def test_onnx(export, run_of, normal, tmp_path):
         ("--to onnx --out g.onnx --portable", "--portable has no meaning for onnx: leave it out"),
         ("--to safetensors --out g.safetensors --batch 2", "--batch has no meaning for safetensors: leave it out"),
         ("--to onnx --out g.onnx --network D --noise none", "--noise is for G, but --network D came"),
-        ("--to onnx --out g.onnx --noise none", "MLPGenerator takes z alone, it has no noise: leave that out"),
+        ("--to onnx --out g.onnx --noise none", "MLPGenerator has no noise: leave that out"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(run_of, tmp_path, monkeypatch, arguments, said):

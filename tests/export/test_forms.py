@@ -51,7 +51,7 @@ def test_a_discriminator_gets_whole_groups():
 )
 def test_settings_without_effect_are_refused(run_of, options, said):
     G = run_of("dcgan")[1].networks["G"]
-    with pytest.raises(ExportError, match=f"DCGANGenerator takes z alone, it has {said}: leave that out"):
+    with pytest.raises(ExportError, match=f"DCGANGenerator has {said}: leave that out"):
         generator_form(G, **options)
 
 
