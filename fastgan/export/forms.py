@@ -58,8 +58,8 @@ def generator_form(
     """A generator with an example.
 
     Args:
-        network: called with z ``[N, z_dim]``, and with labels where ``c_dim`` isn't 0. The other arguments are for style-based
-            ones alone, which have ``mapping`` and ``synthesis``.
+        network: called with z ``[N, z_dim]``, and with labels where ``c_dim`` isn't 0. The other arguments are for
+            style-based ones alone, which have ``mapping`` and ``synthesis``.
         batch: N of the example; None for 2.
         inputs: ``"w"`` leaves the mapping network out.
         truncation_psi: 1 if None.

@@ -229,6 +229,7 @@ def tensor(made: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, .
         (b"\x8b" + struct.pack("<i", 2**31 - 1) + b"x", "damaged or cut short"),
         (b"Nr\xff\xff\xff\xff", "has no network"),
     ],
+    ids=[f"claim{i}" for i in range(15)],  # the files hold addresses, another in each process
 )
 def test_claims_allocate_nothing(refusal, content, said):
     tracemalloc.start()
