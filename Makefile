@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt setup.py $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake' | grep -v '^csrc/emulation')
 
-.PHONY: demo test lint format bench evidence zoo clean setup
+.PHONY: demo test test-long lint format bench evidence zoo clean setup
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
 	@echo "make demo    set up, then train a DCGAN on real digits: runs/demo (4 minutes on two cores)"
 	@echo "make test    set up, then the whole CPU test suite (under 12 minutes on two cores)"
+	@echo "make test-long  the tests that take minutes: longer learning, compiled steps, diagnosed runs"
 	@echo "make lint    ruff and mypy          make format   ruff's formatter"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
 	@echo "make zoo     train every recipe on real digits, two hours on two cores; goes on where it was stopped"
@@ -50,6 +51,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+test-long: setup
+	$(BIN)/python -m pytest -m long
 
 lint: setup
 	$(BIN)/ruff check .

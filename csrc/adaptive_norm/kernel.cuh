@@ -99,7 +99,7 @@ class Run {
         constexpr bool C = S == Sweep::bend_sums || (S != Sweep::moments && decltype(curved)::value);
         return with(p_.channels_last, [&](auto last) {
           return with(p_.wide, [&](auto wide) {
-            constexpr int V = decltype(wide)::value && sizeof(T) < 8 ? vec_width<T> : 1;  // half the kernels of float64
+            constexpr int V = decltype(wide)::value ? vec_width<T> : 1;
             return fg_launch(sweep_kernel<S, C, decltype(last)::value, T, V>, grid, block, 0, stream_, t, s, p_);
           });
         });

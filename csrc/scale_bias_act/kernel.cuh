@@ -47,7 +47,7 @@ cudaError_t walk(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaStr
     return with(p.channels_last, [&](auto last) {
       return with(p.wide, [&](auto wide) {
         constexpr bool C = decltype(curved)::value, L = decltype(last)::value;
-        constexpr int V = decltype(wide)::value && sizeof(T) < 8 ? vec_width<T> : 1;  // half the kernels of float64
+        constexpr int V = decltype(wide)::value ? vec_width<T> : 1;
         return fg_launch(walk_kernel<P, C, L, T, V>, grid, block, 0, stream, t, s, p);
       });
     });

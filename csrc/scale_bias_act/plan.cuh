@@ -55,12 +55,12 @@ inline int power_of_two(std::int64_t n, int least, int most) {
   return power;
 }
 
-// Whether all that is read or written along a row is at multiples of 16 bytes; float64 is never in a hurry.
+// Whether all that is read or written along a row is at multiples of 16 bytes.
 inline bool is_wide(const Arguments& a, std::int64_t columns, std::int64_t element_bytes) {
   const bool last = a.layout.channels_last;
   const void* const pointers[] = {a.x, a.dy, a.ddx, a.out, a.out_x, last ? a.scale : a.noise, last ? a.b : nullptr,
                                   last ? a.ddscale : a.ddnoise, last ? a.ddb : nullptr};
-  return element_bytes < 8 && columns * element_bytes % 16 == 0 &&
+  return columns * element_bytes % 16 == 0 &&
          std::all_of(std::begin(pointers), std::end(pointers),
                      [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
 }

@@ -34,4 +34,4 @@ def join_labels(x: Tensor, labels: Tensor | None, embedding: nn.Embedding | None
             "or the images"
         )
     vectors = embedding(labels).to(x.dtype)
-    return torch.cat([x, vectors.view(len(x), -1, *x.shape[2:])], 1)
+    return torch.cat([x, vectors.view(x.shape[0], -1, *x.shape[2:])], 1)

@@ -47,13 +47,13 @@ def test_a_run_that_was_broken_on_purpose(name, tmp_path):
     assert name in {symptom.name for symptom in found.symptoms}, found.figures
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_g_s_rate_times_ten(tmp_path):
     found = trained(replace(HEALTHY, lr=4e-3, d_lr=4e-4, images=8_000), tmp_path / "run")
     assert [symptom.name for symptom in found.symptoms] == ["G too strong"], found.figures
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("loss", ["non-saturating", "hinge"])
 def test_no_false_alarm(loss, tmp_path):
     found = trained(replace(HEALTHY, loss=loss, seed=1), tmp_path / "run")

@@ -20,8 +20,10 @@ def test_it_loads_and_registers_every_kernel():
     for definition in _library._definitions:
         name = f"fastgan::{definition.name}"
         has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
-        # on a GPU the convolutions are cuDNN's
-        assert has_kernel == (not definition.name.startswith("winograd_")), name
+        # on a GPU convolutions and products are cuDNN's and cuBLAS's
+        assert has_kernel == (
+            not definition.name.startswith(("winograd_", "grouped_conv2d", "product_per_sample"))
+        ), name
 
 
 def test_it_holds_the_architectures_asked_for():

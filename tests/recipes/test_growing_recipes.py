@@ -188,7 +188,7 @@ def test_a_function_has_a_graph_for_each_of_many_resolutions():
     assert run(x) == 18
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_compiled_step_is_the_eager_one_and_a_fade_is_no_new_graph():
     from torch._dynamo.utils import counters
 

@@ -95,7 +95,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(settings):
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_compiled_step_trains_as_an_eager_one():
     found = []
     for options in ({}, {"compile": "step", "backend": "aot_eager"}):

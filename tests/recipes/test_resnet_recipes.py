@@ -168,6 +168,7 @@ def test_g_can_match_ds_features():
     assert step(batches(step))["feature_matching/G"] > 0
 
 
+@pytest.mark.long
 def test_classes_are_learned():
     """Of dark images of class 0 and bright ones of class 1, G soon draws the one that is asked for."""
     step = step_of(small(BigGAN, ngf=2, ndf=4, batch=8, n_critic=1, ema=0.0, lr=1e-3, d_lr=2e-3))

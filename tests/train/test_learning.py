@@ -96,7 +96,7 @@ def test_the_recipe_learns_the_digits(name):
     assert trained < bound < untrained, (trained, bound, untrained)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stylegan2_learns_to_draw_the_digit_asked_for():
     """And its FD-MobileNetV2 falls."""
     recipe, dataset, state = opened(

@@ -60,7 +60,7 @@ class BigGANGenerator(nn.Module):
         return len(scaled(G_WIDTHS, resolution, 1))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, len(z))
+        check_labels(labels, self.c_dim, z.shape[0])
         first, *conditions = z.chunk(self.parts, 1)
         if self.embedding is not None:
             shared = self.embedding(labels)

@@ -64,7 +64,7 @@ class ResNetDiscriminator(nn.Module):
         return relu(x).sum((2, 3))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, len(images))
+        check_labels(labels, self.c_dim, images.shape[0])
         features = self.features(images)
         logits: Tensor = self.out(features).squeeze(1)
         if self.classes is not None:

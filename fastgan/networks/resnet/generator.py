@@ -89,6 +89,6 @@ class ResNetGenerator(nn.Module):
         self.layers = Upsampling(resolution, channels, z_dim, norm, ngf=ngf, attention=attention)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, len(z))
+        check_labels(labels, self.c_dim, z.shape[0])
         images: Tensor = self.layers(z, [labels] * len(self.layers.blocks))
         return images

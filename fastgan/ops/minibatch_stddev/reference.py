@@ -24,7 +24,7 @@ def in_groups(t: Tensor, group_size: int, parts: int) -> Tensor:
 
 def with_channels(x: Tensor, channels: Tensor) -> Tensor:
     """``x[N, C, H, W]`` and behind it ``channels[M, F]`` of its group and part at every pixel, in the layout of ``x``."""
-    per_sample = channels.repeat(x.shape[0] // len(channels), 1)[:, :, None, None]
+    per_sample = channels.repeat(x.shape[0] // channels.shape[0], 1)[:, :, None, None]
     planes = per_sample.expand(-1, -1, *x.shape[2:]).to(x.dtype)  # last, so that gradients are summed wide
     return in_layout_of(x, torch.cat([x, planes], 1))
 
@@ -79,8 +79,8 @@ def minibatch_stddev_double_backward(
     u = in_groups(ddx, group_size, num_channels)
     b = (u * z).sum(0)
     if need_ddy:
-        ddy = in_layout_of(x, with_channels(ddx, (b / sigma).mean(-1) / len(z)))
+        ddy = in_layout_of(x, with_channels(ddx, (b / sigma).mean(-1) / z.shape[0]))
     if need_dx:
-        turned = (u - u.mean(0)) / sigma - b * z / (len(z) * sigma**3)
+        turned = (u - u.mean(0)) / sigma - b * z / (z.shape[0] * sigma**3)
         dx = in_layout_of(x, (weights(dy, x, group_size) * turned).reshape(x.shape).to(x.dtype))
     return ddy, dx
