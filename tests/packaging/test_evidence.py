@@ -309,7 +309,7 @@ SPILLS = {
 @pytest.mark.parametrize(
     "op",
     [
-        pytest.param(op, marks=pytest.mark.xfail(reason=SPILLS[op], strict=True)) if op in SPILLS else op
+        pytest.param(op, marks=pytest.mark.xfail(reason=SPILLS[op], run=False)) if op in SPILLS else op
         for op in toolchain.ops_with_kernels()
     ],
 )
