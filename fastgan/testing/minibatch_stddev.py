@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,53 +10,29 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.testing.layouts import channels_last, every_other, transposed, unaligned
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-
-
-def _random(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
-
-
-def _tensors(
-    shape: Sequence[int], layout: Layout | None
-) -> Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x = _random(shape, 9).to(device, dtype)  # none of the directions of derivatives
-        return [x if layout is None else layout(x)]
-
-    return tensors
-
-
-def _sample(
-    id: str, shape: Sequence[int], layout: Layout | None = None, *, large: bool = False, **options: Any
-) -> Sample:
-    return Sample(id, _tensors(shape, layout), options, large=large, small=id.startswith("small"))
-
+from fastgan.testing.one_tensor import Layout, random_values, sample, tensors_of
+from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall
 
 _SAMPLES = [
-    _sample("small", (4, 3, 2, 2)),
-    _sample("small-groups", (6, 4, 1, 2), group_size=3, num_channels=2),
-    _sample("small-batch", (3, 2, 2, 1), group_size=20),
-    _sample("several-groups", (12, 5, 4, 4)),
-    _sample("vectors", (8, 16, 4, 4), num_channels=4),
-    _sample("channels_last", (8, 6, 4, 4), channels_last, num_channels=3),
-    _sample("channels_last-group", (4, 37, 3, 5), channels_last),
-    _sample("one-pixel", (8, 24, 1, 1)),
-    _sample("one-channel-each", (4, 3, 5, 7), channels_last, num_channels=3),
-    _sample("large-group", (40, 3, 4, 4), group_size=40),
-    _sample("several-segments", (4, 4, 40, 41), num_channels=2),
-    _sample("several-segments-channels_last", (4, 34, 16, 17), channels_last),
-    _sample("several-segments-of-a-row", (2, 5000, 1, 2), channels_last, group_size=2),
-    _sample("transposed", (4, 3, 5, 2), transposed),
-    _sample("every-other", (4, 3, 2, 4), every_other),
-    _sample("unaligned", (4, 8, 4, 4), unaligned),
-    _sample("empty-batch", (0, 3, 4, 4)),
-    _sample("empty-images", (4, 3, 0, 4)),
-    _sample("past-the-cache", (4, 65, 129, 130), large=True),
+    sample("small", (4, 3, 2, 2)),
+    sample("small-groups", (6, 4, 1, 2), group_size=3, num_channels=2),
+    sample("small-batch", (3, 2, 2, 1), group_size=20),
+    sample("several-groups", (12, 5, 4, 4)),
+    sample("vectors", (8, 16, 4, 4), num_channels=4),
+    sample("channels_last", (8, 6, 4, 4), channels_last, num_channels=3),
+    sample("channels_last-group", (4, 37, 3, 5), channels_last),
+    sample("one-pixel", (8, 24, 1, 1)),
+    sample("one-channel-each", (4, 3, 5, 7), channels_last, num_channels=3),
+    sample("large-group", (40, 3, 4, 4), group_size=40),
+    sample("several-segments", (4, 4, 40, 41), num_channels=2),
+    sample("several-segments-channels_last", (4, 34, 16, 17), channels_last),
+    sample("several-segments-of-a-row", (2, 5000, 1, 2), channels_last, group_size=2),
+    sample("transposed", (4, 3, 5, 2), transposed),
+    sample("every-other", (4, 3, 2, 4), every_other),
+    sample("unaligned", (4, 8, 4, 4), unaligned),
+    sample("empty-batch", (0, 3, 4, 4)),
+    sample("empty-images", (4, 3, 0, 4)),
+    sample("past-the-cache", (4, 65, 129, 130), large=True),
 ]
 
 
@@ -65,8 +41,8 @@ _SAMPLES = [
 
 def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x, ddx = (_random((6, 4, 2, 3), i).to(device, dtype).requires_grad_() for i in range(2))
-        dy = _random((6, 5, 2, 3), 2).to(device, dtype).requires_grad_()
+        x, ddx = (random_values((6, 4, 2, 3), i).to(device, dtype).requires_grad_() for i in range(2))
+        dy = random_values((6, 5, 2, 3), 2).to(device, dtype).requires_grad_()
         tensors = {"minibatch_stddev": (x,), "minibatch_stddev_backward": (dy, x)}.get(op, (ddx, dy, x))
         return *tensors, 3, 1, *needs
 
@@ -113,7 +89,7 @@ _MOVED = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 4.0}
 
 
 def _benchmark(id: str, shape: Sequence[int], layout: Layout | None = None) -> BenchmarkCase:
-    return BenchmarkCase(id, _tensors(shape, layout), {}, _MOVED)
+    return BenchmarkCase(id, tensors_of(shape, layout), {}, _MOVED)
 
 
 MINIBATCH_STDDEV = OpSpec(

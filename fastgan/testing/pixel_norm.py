@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,56 +10,32 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-
-
-def _random(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
-
-
-def _tensors(
-    shape: Sequence[int], layout: Layout | None
-) -> Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x = _random(shape, 9).to(device, dtype)  # none of the directions of derivatives
-        return [x if layout is None else layout(x)]
-
-    return tensors
-
-
-def _sample(
-    id: str, shape: Sequence[int], layout: Layout | None = None, *, large: bool = False, **options: Any
-) -> Sample:
-    return Sample(id, _tensors(shape, layout), options, large=large, small=id.startswith("small"))
-
+from fastgan.testing.one_tensor import Layout, random_values, sample, tensors_of
+from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall
 
 _SAMPLES = [
-    _sample("small", (3, 4, 2, 3)),
-    _sample("small-rows", (3, 5), eps=0.1),
-    _sample("small-last", (2, 3, 4), dim=-1),
-    _sample("vectors", (2, 8, 8, 8)),
-    _sample("many-channels", (2, 70, 3, 5)),
-    _sample("several-strips", (2, 5, 9, 131)),
-    _sample("channels_last", (2, 7, 4, 6), channels_last),
-    _sample("channels_last-vectors", (2, 16, 4, 6), channels_last),
-    _sample("channels_last-rows", (2, 4, 3, 6), channels_last, dim=2),
-    _sample("long-rows", (3, 2100)),
-    _sample("short-rows", (300, 3)),
-    _sample("first", (5, 2, 7), dim=0),
-    _sample("vector", (9,), dim=0),
-    _sample("one-feature", (3, 1, 5), eps=0.5),  # without it the sign, whose derivatives are zero
-    _sample("transposed", (4, 3, 5), transposed),
-    _sample("every-other", (2, 3, 4), every_other),
-    _sample("expanded", (3, 4, 2), expanded),
-    _sample("unaligned", (2, 8, 8, 8), unaligned),
-    _sample("volumes", (2, 3, 2, 3, 4)),
-    _sample("empty-batch", (0, 3, 4)),
-    _sample("no-features", (2, 0, 4)),
-    _sample("past-the-cache", (2, 33, 257, 260), large=True),
+    sample("small", (3, 4, 2, 3)),
+    sample("small-rows", (3, 5), eps=0.1),
+    sample("small-last", (2, 3, 4), dim=-1),
+    sample("vectors", (2, 8, 8, 8)),
+    sample("many-channels", (2, 70, 3, 5)),
+    sample("several-strips", (2, 5, 9, 131)),
+    sample("channels_last", (2, 7, 4, 6), channels_last),
+    sample("channels_last-vectors", (2, 16, 4, 6), channels_last),
+    sample("channels_last-rows", (2, 4, 3, 6), channels_last, dim=2),
+    sample("long-rows", (3, 2100)),
+    sample("short-rows", (300, 3)),
+    sample("first", (5, 2, 7), dim=0),
+    sample("vector", (9,), dim=0),
+    sample("one-feature", (3, 1, 5), eps=0.5),  # without it the sign, whose derivatives are zero
+    sample("transposed", (4, 3, 5), transposed),
+    sample("every-other", (2, 3, 4), every_other),
+    sample("expanded", (3, 4, 2), expanded),
+    sample("unaligned", (2, 8, 8, 8), unaligned),
+    sample("volumes", (2, 3, 2, 3, 4)),
+    sample("empty-batch", (0, 3, 4)),
+    sample("no-features", (2, 0, 4)),
+    sample("past-the-cache", (2, 33, 257, 260), large=True),
 ]
 
 
@@ -68,7 +44,7 @@ _SAMPLES = [
 
 def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x, dy, ddx = (_random((3, 4, 5), i).to(device, dtype).requires_grad_() for i in range(3))
+        x, dy, ddx = (random_values((3, 4, 5), i).to(device, dtype).requires_grad_() for i in range(3))
         tensors = {"pixel_norm": (x,), "pixel_norm_backward": (dy, x)}.get(op, (ddx, dy, x))
         return *tensors, 1, 1e-8, *needs
 
@@ -113,7 +89,7 @@ _MOVED = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0}
 
 
 def _benchmark(id: str, shape: Sequence[int], layout: Layout | None = None) -> BenchmarkCase:
-    return BenchmarkCase(id, _tensors(shape, layout), {}, _MOVED)
+    return BenchmarkCase(id, tensors_of(shape, layout), {}, _MOVED)
 
 
 PIXEL_NORM = OpSpec(

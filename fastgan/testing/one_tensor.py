@@ -1,0 +1,35 @@
+"""Samples of ops of one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.testing.spec import Sample
+
+Layout = Callable[[Tensor], Tensor]
+
+
+def random_values(shape: Sequence[int], seed: int) -> Tensor:
+    """Values that bfloat16 holds exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
+
+
+def tensors_of(
+    shape: Sequence[int], layout: Layout | None
+) -> Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]:
+    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
+        x = random_values(shape, 9).to(device, dtype)  # none of the directions of derivatives
+        return [x if layout is None else layout(x)]
+
+    return tensors
+
+
+def sample(
+    id: str, shape: Sequence[int], layout: Layout | None = None, *, large: bool = False, **options: Any
+) -> Sample:
+    return Sample(id, tensors_of(shape, layout), options, large=large, small=id.startswith("small"))
