@@ -32,6 +32,4 @@ def test_it_holds_the_architectures_asked_for():
     assert _info.has_cuda
     asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace("+PTX", "").replace(".", "").split()
     built = _info.cuda_architectures.replace("-real", "").split()
-    if os.environ.get("CI"):
-        assert {"80", "90", "100"} <= set(built)
     assert set(asked) <= set(built)
