@@ -1,4 +1,4 @@
-"""Trains every recipe on the embedded digits, about two hours on two cores, and writes docs/gans.md.
+"""Trains every recipe on the embedded digits, some hours of one core, and writes docs/gans.md.
 
 python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
 
@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.machine import available_cores
 from benchmarks.zoo.entries import ENTRIES
 from benchmarks.zoo.page import write_page
-from benchmarks.zoo.run import load_outcome, run_entry
+from benchmarks.zoo.run import load_outcome, run_entries, run_entry
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,13 +21,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.zoo", description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="train these alone; default: all")
     parser.add_argument("--out", type=Path, default=Path("runs/zoo"), help="folder of the runs")
+    parser.add_argument(
+        "--jobs", type=int, default=available_cores(), help="trained at a time; 0: in this process"
+    )
     parser.add_argument("--write", type=Path, help="the Markdown file to write what is done into")
     given = parser.parse_args(arguments)
     names = [entry.name for entry in ENTRIES]
     if unknown := [name for name in given.recipes if name not in names]:
         parser.error(f"there is no {' and no '.join(unknown)} in the zoo: it has {', '.join(names)}")
-    for entry in ENTRIES:
-        if not given.recipes or entry.name in given.recipes:
+    wanted = [entry for entry in ENTRIES if not given.recipes or entry.name in given.recipes]
+    if given.jobs:
+        run_entries(given.out, wanted, given.jobs)
+    else:
+        for entry in wanted:
             run_entry(given.out, entry)
     if given.write:
         done = [(entry, outcome) for entry in ENTRIES if (outcome := load_outcome(given.out, entry))]

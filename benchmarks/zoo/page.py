@@ -15,12 +15,11 @@ from fastgan.recipes import get_recipe
 from fastgan.runtime import versions
 from fastgan.train.curves import draw_curves
 from fastgan.train.log import read_log
-from fastgan.train.progress import duration
 from fastgan.train.run_dir import RunDir
 
 FD = "fd_mobilenet_v2"
 HEADER = (
-    "recipe", "G", "D", "images", "time", "images/s", "classes of 10", "KL to uniform", "untrained", "FD-MobileNetV2",
+    "recipe", "G", "D", "images", "images/s", "classes of 10", "KL to uniform", "untrained", "FD-MobileNetV2",
     "untrained",
 )  # fmt: skip
 CURVES_WIDTH = 640
@@ -33,8 +32,7 @@ def row(outcome: Outcome) -> list[str]:
         f"[`{outcome.name}`](#{outcome.name})",
         *(f"{outcome.parameters.get(name, 0):,}" for name in ("G", "D")),
         f"{outcome.images:,}",
-        duration(outcome.seconds),
-        f"{outcome.images / outcome.seconds:,.0f}",
+        f"{outcome.speed:,.0f}",
         f"{after['classes_hit']}",
         *(f"{measures['kl_to_uniform']:.3f}" for measures in (after, before)),
         *(f"{measures[FD]:.1f}" for measures in (after, before)),
@@ -60,7 +58,11 @@ def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) ->
     machine = {"machine": f"{cpu_model()}, {available_cores()} cores", "commit": commit()} | versions()
     lines = [f"- {name}: {value}" for name, value in machine.items()]
     samples = " and ".join(sorted({f"{outcome.samples:,}" for _, outcome in done}))
-    lines += ["", f"Measures are of {samples} samples, drawn by index.", ""]
+    lines += [
+        "",
+        f"Measures are of {samples} samples, drawn by index; images/s are of one core, by the processor's time.",
+        "",
+    ]
     lines += [*markdown(HEADER, [row(outcome) for _, outcome in done]), ""]
     for entry, _ in done:
         home = root / entry.name

@@ -1,36 +1,43 @@
-"""Trains one entry in a process of its own, measures it, and keeps what the page shows of it."""
+"""Trains entries in processes of their own, measures them, and keeps what the page shows of them."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
 from benchmarks.zoo.entries import Entry
-from fastgan.data import image_grid, open_dataset, save_png, to_uint8
-from fastgan.recipes import ImageSpec
+from fastgan.data import BatchLoader, ImageDataset, image_grid, open_dataset, save_png, to_uint8
+from fastgan.recipes import Batch, ImageSpec
 from fastgan.train.checkpoint import restore
 from fastgan.train.files import write_atomic
-from fastgan.train.log import read_log
 from fastgan.train.measures import Measures, evaluate
 from fastgan.train.run_dir import RunDir, find_checkpoint
 from fastgan.train.samples import sample_images
 from fastgan.train.state import TrainState, derive_seed
+from fastgan.train.step import TrainStep
 
 METRICS = ("modes", "fd")
 COLUMNS, ROWS = 16, 4
+TIMED_STEPS = 16  # every lazy term comes as often as its turn says
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one entry came to. seconds: trained, without measures. parameters: by network, those that learn."""
+    """What one entry came to. speed: images per second of one core. parameters: by network, those that learn."""
 
     name: str
     command: str
     images: int
-    seconds: float
+    speed: float
     parameters: dict[str, int]
     samples: int
     untrained: Measures
@@ -48,6 +55,21 @@ def load_outcome(root: Path, entry: Entry) -> Outcome | None:
         return None
     found = Outcome(**json.loads(path.read_text()))
     return found if found.command == entry.command else None
+
+
+def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
+    """Runs what isn't done yet, so many at a time, each in a process of one thread: small networks gain little by more.
+
+    Raises subprocess.CalledProcessError where training fails; what it says is on the terminal.
+    """
+    command = [sys.executable, "-m", "benchmarks.zoo", "--out", str(root), "--jobs", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    waiting = [entry.name for entry in entries if load_outcome(root, entry) is None]
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(
+            lambda name: subprocess.run([*command, name], check=True, env=environment), waiting
+        ):
+            pass
 
 
 def run_entry(root: Path, entry: Entry) -> Outcome:
@@ -81,16 +103,32 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
         sample_images(recipe, state.sampler, COLUMNS * ROWS, seed=derive_seed(recipe.seed, "grid"))
     )
     save_png(folder.root.parent / "grid.png", image_grid(images, COLUMNS, padding=0))
+    images_shown = state.nimg
     parameters = {
         name: sum(p.numel() for p in network.parameters()) for name, network in state.networks.items()
     }
     return Outcome(
         entry.name,
         entry.command,
-        state.nimg,
-        read_log(folder.log)[-1]["seconds"],
+        images_shown,
+        speed(state, dataset),
         {name: count for name, count in parameters.items() if count},
         after["settings"]["samples"],
         before["measures"],
         after["measures"],
     )
+
+
+def speed(state: TrainState, dataset: ImageDataset) -> float:
+    """Images per second of one core in the run's further steps, by the processor's time: what else runs hardly matters."""
+    step, recipe = TrainStep(state), state.recipe
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with BatchLoader(dataset, seed=recipe.seed, start=state.nimg, batch=recipe.batch) as batches:
+        step([Batch(*next(batches)) for _ in range(step.batches)])
+        nimg, began = state.nimg, time.process_time()
+        for _ in range(TIMED_STEPS):
+            step([Batch(*next(batches)) for _ in range(step.batches)])
+        seconds = time.process_time() - began
+    torch.set_num_threads(before)
+    return (state.nimg - nimg) / seconds
