@@ -60,11 +60,13 @@ def load_outcome(root: Path, entry: Entry) -> Outcome | None:
 def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
     """Runs what isn't done yet, so many at a time, each in a process of one thread: small networks gain little by more.
 
+    The last of the entries take longest, so they go first.
+
     Raises subprocess.CalledProcessError where training fails; what it says is on the terminal.
     """
     command = [sys.executable, "-m", "benchmarks.zoo", "--out", str(root), "--jobs", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    waiting = [entry.name for entry in entries if load_outcome(root, entry) is None]
+    waiting = [entry.name for entry in reversed(entries) if load_outcome(root, entry) is None]
     with ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(
             lambda name: subprocess.run([*command, name], check=True, env=environment), waiting
