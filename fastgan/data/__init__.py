@@ -6,21 +6,27 @@ networks' float32 in [-1, 1].
 """
 
 from fastgan.data.dataset import DataError, ImageDataset, InMemoryDataset
-from fastgan.data.images import image_grid, save_png, to_float, to_uint8
-from fastgan.data.loader import BatchLoader
+from fastgan.data.images import image_grid, save_png, to_batch, to_float, to_uint8
+from fastgan.data.inputs import TASKS, InputSpec, Task
+from fastgan.data.loader import BatchLoader, LoadedBatch
 from fastgan.data.registry import DATASETS, open_dataset
 from fastgan.data.sampler import batch_indices
 
 __all__ = [
     "DATASETS",
+    "TASKS",
     "BatchLoader",
     "DataError",
     "ImageDataset",
     "InMemoryDataset",
+    "InputSpec",
+    "LoadedBatch",
+    "Task",
     "batch_indices",
     "image_grid",
     "open_dataset",
     "save_png",
+    "to_batch",
     "to_float",
     "to_uint8",
 ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from fastgan.data.inputs import InputSpec
 from fastgan.errors import FastganError
 
 MIN_RESOLUTION = 4
@@ -27,8 +30,9 @@ class ImageDataset(ABC):
         channels: 1 (grey) or 3 (RGB).
         num_classes: number of classes, 0 for a set without labels.
         class_names: one name per class, empty for a set without labels.
-        fingerprint: SHA-256 (hex) of what the set holds; a checkpoint keeps it, so that a run
-            isn't resumed on other data.
+        inputs: what each image comes with, by name; empty unless the set was opened for a task.
+        fingerprint: SHA-256 (hex) of what the set holds, inputs included; a checkpoint keeps it, so that
+            a run isn't resumed on other data.
     """
 
     name: str
@@ -36,6 +40,7 @@ class ImageDataset(ABC):
     channels: int
     num_classes: int = 0
     class_names: tuple[str, ...] = ()
+    inputs: Mapping[str, InputSpec] = MappingProxyType({})
     fingerprint: str
 
     @property
@@ -70,6 +75,19 @@ class ImageDataset(ABC):
         if not wanted:
             return torch.empty(0, self.channels, self.resolution, self.resolution, dtype=torch.uint8), labels
         return torch.stack([self.image(i) for i in wanted]), labels
+
+    def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
+        """What the images of ``indices`` (int64 ``[N]``) come with: for each of ``inputs`` a tensor of N rows."""
+        self._checked(indices)
+        return {}
+
+    def examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """``batch`` and ``batch_inputs`` in one, for sets that read or draw them together."""
+        return *self.batch(indices), self.batch_inputs(indices)
+
+    def held_out(self) -> ImageDataset | None:
+        """Images of the same kind that this set doesn't hold, with the same inputs; None if there are none."""
+        return None
 
     def _checked(self, indices: Tensor) -> list[int]:
         wanted: list[int] = indices.tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
+from fastgan.data.inputs import InputSpec
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -34,6 +36,17 @@ def to_uint8(images: Tensor) -> Tensor:
         raise TypeError(f"images must be floating-point, got {images.dtype}")
     scaled = torch.nan_to_num(images.detach().to(torch.float32), nan=0.0).add(1.0).mul_(127.5)
     return scaled.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_batch(inputs: Mapping[str, Tensor], specs: Mapping[str, InputSpec]) -> dict[str, Tensor]:
+    """Stored inputs in the form that a batch has (see ``InputSpec``), on the device where they are."""
+    convert = {
+        "image": to_float,
+        "map": Tensor.long,
+        "attributes": Tensor.float,
+        "caption": Tensor.long,
+    }
+    return {name: convert[specs[name].kind](value) for name, value in inputs.items()}
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:

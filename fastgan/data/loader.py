@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data.dataset import ImageDataset
-from fastgan.data.images import to_float
+from fastgan.data.images import to_batch, to_float
 from fastgan.data.sampler import batch_indices
 
 AHEAD = 3
@@ -21,14 +21,21 @@ AHEAD = 3
 MAX_WORKERS = 8
 
 
-class _Coming(NamedTuple):
+class LoadedBatch(NamedTuple):
+    """Images float32 ``[n, C, R, R]`` in [-1, 1], labels int64 ``[n]``, inputs as ``InputSpec`` says of batches."""
+
     images: Tensor
     labels: Tensor
+    inputs: dict[str, Tensor]
+
+
+class _Coming(NamedTuple):
+    stored: LoadedBatch
     parts: list[Future[None]]
 
 
 class BatchLoader:
-    """Batches of a run in order: ``next(loader)`` gives images float32 ``[n, C, R, R]`` in [-1, 1], labels int64 ``[n]``.
+    """Batches of a run in order: ``next(loader)`` gives a ``LoadedBatch``, images, labels and inputs.
 
     What they hold follows from ``(seed, start)`` and the data alone (see ``batch_indices``), however many
     threads prepare them. A context manager: no thread is left when the block ends. What a thread raises (a
@@ -43,7 +50,8 @@ class BatchLoader:
         rank, size: this process takes the ``rank``-th of ``size`` equal parts of every batch.
         workers: threads; 0 prepares a batch when it is asked for, in the thread that asks. None: one per
             core (at most 8), but 0 for a set in memory, where a thread costs more than it hides.
-        mirror: the data set is twice as large: a pass shows each image as it is and mirrored, left for right.
+        mirror: the data set is twice as large: a pass shows each image as it is and mirrored, left for right,
+            together with inputs that are images or maps.
 
     Attributes:
         waited: seconds spent in ``next`` until a batch was there, in all.
@@ -91,50 +99,72 @@ class BatchLoader:
     def __iter__(self) -> BatchLoader:
         return self
 
-    def __next__(self) -> tuple[Tensor, Tensor]:
+    def __next__(self) -> LoadedBatch:
         began = time.perf_counter()
-        images, labels = self._read() if self._pool is None else self._finished(self._pool)
+        images, labels, inputs = self._read() if self._pool is None else self._finished(self._pool)
         self.waited += time.perf_counter() - began
-        return (
-            to_float(images.to(self._device, non_blocking=self._pin)),
-            labels.to(self._device, non_blocking=self._pin),
+        return LoadedBatch(
+            to_float(self._moved(images)),
+            self._moved(labels),
+            to_batch({name: self._moved(value) for name, value in inputs.items()}, self._dataset.inputs),
         )
 
-    def _read(self) -> tuple[Tensor, Tensor]:
-        images, labels = self._images(self._next_indices())
-        return (images.pin_memory(), labels.pin_memory()) if self._pin else (images, labels)
+    def _moved(self, stored: Tensor) -> Tensor:
+        return stored.to(self._device, non_blocking=self._pin)
 
-    def _finished(self, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor]:
+    def _read(self) -> LoadedBatch:
+        images, labels, inputs = self._examples(self._next_indices())
+        if not self._pin:
+            return LoadedBatch(images, labels, inputs)
+        pinned = {name: value.pin_memory() for name, value in inputs.items()}
+        return LoadedBatch(images.pin_memory(), labels.pin_memory(), pinned)
+
+    def _finished(self, pool: ThreadPoolExecutor) -> LoadedBatch:
         while len(self._coming) < AHEAD:
             self._coming.append(self._begin(pool))
-        images, labels, parts = self._coming.popleft()
+        stored, parts = self._coming.popleft()
         for part in parts:
             part.result()
-        return images, labels
+        return stored
 
     def _begin(self, pool: ThreadPoolExecutor) -> _Coming:
         """A batch under way: all threads work on the one that is needed first, each on a part of it."""
         indices = self._next_indices()
-        shape = (self._local, self._dataset.channels, self._dataset.resolution, self._dataset.resolution)
-        images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin)
-        labels = torch.empty(self._local, dtype=torch.int64, pin_memory=self._pin)
+        dataset, resolution = self._dataset, self._dataset.resolution
+
+        def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+            return torch.empty((self._local, *shape), dtype=dtype, pin_memory=self._pin)
+
+        images = empty((dataset.channels, resolution, resolution), torch.uint8)
+        labels = empty((), torch.int64)
+        inputs = {name: empty(spec.shape(resolution), spec.dtype) for name, spec in dataset.inputs.items()}
 
         def fill(rows: slice) -> None:
-            images[rows], labels[rows] = self._images(indices[rows])
+            images[rows], labels[rows], values = self._examples(indices[rows])
+            for name, value in values.items():
+                inputs[name][rows] = value
 
         step = -(-self._local // self._workers)
         parts = [slice(first, first + step) for first in range(0, self._local, step)]
-        return _Coming(images, labels, [pool.submit(fill, rows) for rows in parts])
+        return _Coming(LoadedBatch(images, labels, inputs), [pool.submit(fill, rows) for rows in parts])
 
-    def _images(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def _examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The second half of a mirrored set's indices are of the mirrored images."""
         length = len(self._dataset)
-        images, labels = self._dataset.batch(indices % length)
+        images, labels, inputs = self._dataset.examples(indices % length)
         if self._length > length:
-            images = torch.where((indices >= length)[:, None, None, None], images.flip(-1), images)
-        return images, labels
+            turned = indices >= length
+            images = _mirrored(images, turned)
+            for name, spec in self._dataset.inputs.items():
+                if spec.mirrors:
+                    inputs[name] = _mirrored(inputs[name], turned)
+        return images, labels, inputs
 
     def _next_indices(self) -> Tensor:
         start = self._position + self._rank * self._local
         self._position += self._batch
         return batch_indices(self._length, seed=self._seed, start=start, count=self._local)
+
+
+def _mirrored(images: Tensor, which: Tensor) -> Tensor:
+    return torch.where(which.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)

@@ -12,8 +12,10 @@ from fastgan.data import (
     DataError,
     ImageDataset,
     InMemoryDataset,
+    InputSpec,
     batch_indices,
     save_png,
+    to_batch,
     to_float,
 )
 from fastgan.data.folder import FolderDataset
@@ -57,8 +59,8 @@ def test_content_and_order_are_those_of_the_sequence(workers: int) -> None:
     indices = batch_indices(50, seed=3, start=37, count=10 * 8)  # over the end of an epoch
     with loader(Slow(), start=37, workers=workers) as batches:
         for expected in indices.split(8):
-            images, labels = next(batches)
-            assert torch.equal(labels, expected)
+            images, labels, inputs = next(batches)
+            assert torch.equal(labels, expected) and inputs == {}
             assert images.shape == (8, 1, 4, 4) and images.is_contiguous()
             assert torch.equal(images[:, 0, 0, 0], to_float(expected.to(torch.uint8)))
     assert ours() == []
@@ -70,12 +72,61 @@ def test_ranks_share_each_batch_in_order(workers: int) -> None:
         expected = [next(whole) for _ in range(5)]
     for rank in range(3):
         with loader(Slow(), batch=12, rank=rank, size=3, workers=workers) as part:
-            for images, labels in expected:
+            for images, labels, _ in expected:
                 mine = slice(4 * rank, 4 * rank + 4)
                 got = next(part)
                 assert torch.equal(got[0], images[mine]) and torch.equal(got[1], labels[mine])
     with pytest.raises(ValueError, match="multiple of size, got 8 and 3"):
         loader(Slow(), size=3)
+
+
+class Translated(Slow):
+    """Slow, with an input of every kind: image i comes with numbers made of i."""
+
+    channels = 3
+    inputs = {
+        "input": InputSpec("image", channels=2),
+        "map": InputSpec("map", names=tuple("abcd")),
+        "attributes": InputSpec("attributes", names=tuple("abc")),
+        "caption": InputSpec("caption", names=("", "a"), length=5),
+    }
+
+    def image(self, i: int) -> torch.Tensor:
+        return self.batch_inputs(torch.tensor([i]))["map"].expand(3, 4, 4)
+
+    def batch_inputs(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        rows = indices.to(torch.uint8)
+        columns = torch.arange(4, dtype=torch.uint8).expand(len(rows), 4, 4)
+        return {
+            "input": (columns + rows.view(-1, 1, 1)).unsqueeze(1).expand(-1, 2, 4, 4),
+            "map": columns,
+            "attributes": torch.stack([rows % 2, rows // 2 % 2, rows // 4 % 2], dim=1),
+            "caption": indices.view(-1, 1).expand(-1, 5),
+        }
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_inputs_come_with_their_images_mirrored_where_they_are_pictures(workers: int) -> None:
+    data, seen = Translated(), 0
+    with loader(data, workers=workers, mirror=True) as batches:
+        for expected in batch_indices(100, seed=3, start=0, count=100).split(8)[:12]:
+            images, labels, inputs = next(batches)
+            stored = data.batch_inputs(expected % 50)
+            turned = expected >= 50
+            seen += int(turned.sum())
+            assert torch.equal(labels, expected % 50)
+            assert {name: value.dtype for name, value in inputs.items()} == {
+                "input": torch.float32,
+                "map": torch.int64,
+                "attributes": torch.float32,
+                "caption": torch.int64,
+            }
+            for name, value in to_batch(stored, data.inputs).items():
+                if name in ("input", "map"):
+                    value[turned] = value[turned].flip(-1)
+                assert torch.equal(inputs[name], value)
+            assert torch.equal(images[:, 0], to_float(inputs["map"].to(torch.uint8)))
+    assert 30 < seen < 66
 
 
 def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> None:
@@ -87,7 +138,7 @@ def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> N
     assert small.in_memory and not large.in_memory
     with loader(small, batch=7) as a, loader(large, batch=7, workers=4) as b:
         for _ in range(6):
-            for one, other in zip(next(a), next(b)):
+            for one, other in zip(next(a)[:2], next(b)[:2]):
                 assert torch.equal(one, other)
 
 
