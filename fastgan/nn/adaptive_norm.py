@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -22,13 +24,15 @@ class _BatchNorm(nn.Module):
     num_batches_tracked: Tensor
     _over_processes = False
 
-    def __init__(self, channels: int, act: str, eps: float, momentum: float) -> None:
+    def __init__(
+        self, channels: int, act: str, eps: float, momentum: float, gain: float | None = None
+    ) -> None:
         super().__init__()
         _check_sizes(channels=channels)
-        activation_options(act, None, None, None)
+        activation_options(act, None, gain, None)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be a number from 0 to 1, got {momentum!r}")
-        self.channels, self.act, self.eps, self.momentum = channels, act, eps, momentum
+        self.channels, self.act, self.eps, self.momentum, self.gain = channels, act, eps, momentum, gain
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
@@ -37,12 +41,13 @@ class _BatchNorm(nn.Module):
         """``[N, channels, H, W]`` with ``scale``, ``shift`` as :func:`fastgan.ops.adaptive_norm` takes them."""
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(f"x must have shape [N, {self.channels}, H, W], got {list(x.shape)}")
+        options: dict[str, Any] = {"act": self.act, "gain": self.gain, "eps": self.eps}
         if not self.training:
             mean, var = self.running_mean, self.running_var
-            return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, act=self.act, eps=self.eps)
+            return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, **options)
         if self._over_processes and dist.is_initialized():
             mean, var, total = batch_moments(x)
-            y = ops.adaptive_norm(x, scale, shift, mean=mean, var=var, act=self.act, eps=self.eps)
+            y = ops.adaptive_norm(x, scale, shift, mean=mean, var=var, **options)
             self._keep(mean.detach(), var.detach() * total / (total - 1))
             return y
         count = x.numel() // x.shape[1]
@@ -51,7 +56,7 @@ class _BatchNorm(nn.Module):
                 f"x must hold at least 2 values per channel in training, got shape {list(x.shape)}; call .eval() to use "
                 "the running averages"
             )
-        y, mean, var = ops.adaptive_norm_with_stats(x, scale, shift, act=self.act, eps=self.eps)
+        y, mean, var = ops.adaptive_norm_with_stats(x, scale, shift, **options)
         self._keep(mean, var * (count / (count - 1)))
         return y
 
@@ -170,7 +175,7 @@ class SPADE(_BatchNorm):
         channels: of the image.
         map_channels: of the map, such as the number of classes of a segmentation.
         hidden: channels between the convolutions; 128 in the paper.
-        act: activation as in :func:`fastgan.ops.bias_act`, with its default gain.
+        act, gain: activation and what it is multiplied by, as in :func:`fastgan.ops.bias_act`.
         eps: added to the variance.
         momentum: share of a new batch in the running averages.
 
@@ -187,10 +192,11 @@ class SPADE(_BatchNorm):
         *,
         hidden: int = 128,
         act: str = "linear",
+        gain: float | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
     ) -> None:
-        super().__init__(channels, act, eps, momentum)
+        super().__init__(channels, act, eps, momentum, gain)
         _check_sizes(map_channels=map_channels, hidden=hidden)
         self.shared = Conv2d(map_channels, hidden, 3, padding=1, act="relu", gain=1.0)
         self.scale = Conv2d(hidden, channels, 3, padding=1)

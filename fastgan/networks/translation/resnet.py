@@ -1,0 +1,65 @@
+"""CycleGAN's generator (Zhu et al. 2017, appendix 7.2; Johnson et al. 2016): residual blocks at a quarter of the size."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fastgan.networks.translation.layers import (
+    DownConv2d,
+    ResidualBlock,
+    UpConv2d,
+    as_input,
+    check_widths,
+    init_normal,
+    norm_act,
+)
+from fastgan.nn import Conv2d
+
+
+class ResNetGenerator(nn.Module):
+    """Images ``[N, in_channels, H, W]`` in [-1, 1] → ``[N, out_channels, H, W]`` in [-1, 1].
+
+    The paper's c7s1-64, d128, d256, R256 (nine of them), u128, u64, c7s1-3, with ReLU behind every norm and tanh at the end.
+    Edges are reflected everywhere but in the transposed convolutions. A convolution in front of a norm has no bias, which
+    the norm would take away.
+
+    Args:
+        ngf: channels behind the first layer.
+        blocks: 9 in the paper at 256×256 and above, 6 at 128×128; may be 0.
+        norm: ``instance``, ``batch`` or ``none``.
+
+    Raises:
+        ValueError: an argument is out of range; the images are of another shape, less than 8 pixels, or no multiple of 4.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        *,
+        ngf: int = 64,
+        blocks: int = 9,
+        norm: str = "instance",
+    ) -> None:
+        super().__init__()
+        check_widths(in_channels=in_channels, out_channels=out_channels, ngf=ngf, blocks=blocks + 1)
+        self.in_channels = in_channels
+        self.layers = nn.Sequential(
+            Conv2d(in_channels, ngf, 7, padding=3, bias=False, padding_mode="reflect"),
+            norm_act(norm, ngf, "relu"),
+            DownConv2d(ngf, 2 * ngf),
+            norm_act(norm, 2 * ngf, "relu"),
+            DownConv2d(2 * ngf, 4 * ngf),
+            norm_act(norm, 4 * ngf, "relu"),
+            *(ResidualBlock(4 * ngf, norm=norm) for _ in range(blocks)),
+            UpConv2d(4 * ngf, 2 * ngf),
+            norm_act(norm, 2 * ngf, "relu"),
+            UpConv2d(2 * ngf, ngf),
+            norm_act(norm, ngf, "relu"),
+            Conv2d(ngf, out_channels, 7, padding=3, padding_mode="reflect", act="tanh"),
+        )
+        self.apply(init_normal)
+
+    def forward(self, images: Tensor) -> Tensor:
+        result: Tensor = self.layers(as_input(images, "the ResNet's images", self.in_channels, 4, least=8))
+        return result

@@ -1,0 +1,96 @@
+"""pix2pix's generator (Isola et al. 2017, section 3.2 and appendix 6.1.1): an encoder and decoder with skip connections."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgan.networks.translation.layers import as_input, check_widths, init_normal, norm_act
+from fastgan.nn import BiasAct, Conv2d
+
+
+class Dropout(nn.Module):
+    """Zeroes numbers with probability ``p``, scaling the others up; with ``always`` in evaluation too."""
+
+    def __init__(self, p: float, always: bool) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be at least 0 and less than 1, got {p}")
+        self.p, self.always = p, always
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.p, self.training or self.always)
+
+
+class UNetGenerator(nn.Module):
+    """Images ``[N, in_channels, H, W]`` in [-1, 1] → ``[N, out_channels, H, W]`` in [-1, 1].
+
+    4×4 convolutions of stride 2 halve the image down to one pixel, transposed ones double it again; each level of the
+    decoder also sees what the encoder had at its size. LeakyReLU(0.2) in the encoder, ReLU in the decoder, tanh at the end;
+    a norm in all layers but the first, the innermost (whose feature maps may be one pixel: the paper's errata) and the last.
+
+    At 256 that is C64-C128-C256-C512-C512-C512-C512-C512 and CD512-CD512-CD512-C512-C256-C128-C64 of the paper.
+
+    Args:
+        resolution: a power of 2, at least 4: the size at which the innermost features are one pixel. Images may be of any
+            multiple of it.
+        ngf: channels behind the first layer; they double down to 8·ngf.
+        norm: ``batch``, ``instance`` or ``none``.
+        dropout: probability in the decoder's first three layers; the only noise there is.
+        dropout_in_eval: the noise stays in evaluation, as the paper has it.
+
+    Raises:
+        ValueError: an argument is out of range, or the images are of another shape.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        *,
+        resolution: int = 256,
+        ngf: int = 64,
+        norm: str = "batch",
+        dropout: float = 0.5,
+        dropout_in_eval: bool = False,
+    ) -> None:
+        super().__init__()
+        if resolution < 4 or resolution & (resolution - 1):
+            raise ValueError(f"the U-Net's resolution must be a power of 2 of at least 4, got {resolution}")
+        check_widths(in_channels=in_channels, out_channels=out_channels, ngf=ngf)
+        self.in_channels, self.resolution = in_channels, resolution
+        levels = resolution.bit_length() - 1
+        widths = [ngf * min(2**i, 8) for i in range(levels)]
+        self.down = nn.ModuleList([Conv2d(in_channels, ngf, 4, 2, 1, act="lrelu", gain=1)])
+        for fan_in, fan_out in pairwise(widths[:-1]):
+            conv = Conv2d(fan_in, fan_out, 4, 2, 1, bias=False)
+            self.down.append(nn.Sequential(conv, norm_act(norm, fan_out, "lrelu")))
+        self.down.append(Conv2d(widths[-2], widths[-1], 4, 2, 1, act="lrelu", gain=1))
+        self.up = nn.ModuleList()
+        fan_in = widths[-1]
+        for i, fan_out in enumerate(reversed(widths[:-1])):
+            layers = [_up(fan_in, fan_out), norm_act(norm, fan_out, "relu")]
+            if dropout and i < 3:
+                layers.append(Dropout(dropout, dropout_in_eval))
+            self.up.append(nn.Sequential(*layers))
+            fan_in = 2 * fan_out
+        self.out = nn.Sequential(_up(fan_in, out_channels), BiasAct(out_channels, act="tanh"))
+        self.apply(init_normal)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = as_input(images, "the U-Net's images", self.in_channels, self.resolution)
+        skips = []
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        for up, skip in zip(self.up, reversed(skips[:-1])):
+            x = torch.cat([up(x), skip], 1)
+        result: Tensor = self.out(x)
+        return result
+
+
+def _up(in_channels: int, out_channels: int) -> nn.Module:
+    return nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)

@@ -1,0 +1,216 @@
+"""U-Net, ResNet generator and patch discriminators against the papers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fastgan.networks.translation import (
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    ResNetGenerator,
+    UNetGenerator,
+)
+from fastgan.networks.translation.layers import DownConv2d, ResidualBlock, UpConv2d
+from fastgan.networks.translation.patchgan import HALVINGS
+from fastgan.nn import spectral_norm
+
+
+def count(make) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in make().parameters())
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+#: Each network, small, and what it is called with.
+SMALL = {
+    "unet-batch": (lambda: UNetGenerator(3, 2, resolution=16, ngf=2), (draw(2, 3, 16, 32),)),
+    "unet-instance": (lambda: UNetGenerator(3, 2, resolution=8, ngf=2, norm="instance"), (draw(2, 3, 8, 8),)),
+    "resnet": (lambda: ResNetGenerator(3, 2, ngf=2, blocks=1), (draw(2, 3, 8, 12),)),
+    "resnet-none": (lambda: ResNetGenerator(1, 1, ngf=2, blocks=1, norm="none"), (draw(2, 1, 8, 8),)),
+    "patch": (lambda: PatchDiscriminator(3, patch=34, ndf=2), (draw(2, 3, 16, 16),)),
+    "patch-condition": (
+        lambda: PatchDiscriminator(2, condition_channels=3, patch=16, ndf=2, norm="batch"),
+        (draw(2, 2, 8, 8), draw(2, 3, 8, 8)),
+    ),
+    "pixel": (lambda: PatchDiscriminator(1, patch=1, ndf=2), (draw(2, 1, 4, 4),)),
+    "scales": (lambda: MultiScaleDiscriminator(3, scales=2, patch=16, ndf=2), (draw(2, 3, 12, 12),)),
+}
+
+
+def tensors(found):
+    """All tensors in lists of lists."""
+    return [found] if isinstance(found, torch.Tensor) else [t for each in found for t in tensors(each)]
+
+
+def test_the_papers_numbers_of_parameters():
+    """Figures given for the papers' networks: 54.414 M, 11.378 M (with 5,248 biases that norms take away), 2.769 M."""
+    assert count(UNetGenerator) == 54_414_531
+    assert count(ResNetGenerator) + 64 + 128 + 256 + 18 * 256 + 128 + 64 == 11_378_179
+    assert count(lambda: PatchDiscriminator(condition_channels=3, norm="batch")) == 2_768_705
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_parameter_learns(name):
+    make, inputs = SMALL[name]
+    torch.manual_seed(0)
+    network = make()
+    sum((t * draw(*t.shape, seed=1)).sum() for t in tensors(network(*inputs))).backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_compiled_in_one_graph_and_under_autocast(name):
+    make, inputs = SMALL[name]
+    torch.manual_seed(0)
+    network = make().eval()
+    expected = tensors(network(*inputs))
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    for a, b in zip(tensors(compiled(*inputs)), expected):
+        torch.testing.assert_close(a, b)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for a, b in zip(tensors(network(*inputs)), expected):
+            assert a.dtype == torch.bfloat16 and (a - b).abs().max() < 0.1 * max(b.abs().max(), 1)
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("name", ["unet-batch", "unet-instance", "resnet", "resnet-none"])
+def test_generators_give_images_of_the_same_size(name):
+    make, (images,) = SMALL[name]
+    out = make()(images)
+    assert out.shape[2:] == images.shape[2:] and out.shape[1] in (1, 2) and out.abs().max() <= 1
+
+
+def test_layers_of_stride_two_are_torchs():
+    up, down, x = UpConv2d(3, 5), DownConv2d(3, 5), draw(2, 3, 6, 8)
+    expected = F.conv_transpose2d(x, up.weight, stride=2, padding=1, output_padding=1)
+    torch.testing.assert_close(up(x), expected)
+    expected = F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), down.weight, stride=2)
+    torch.testing.assert_close(down(x), expected)
+
+
+def test_a_residual_block_is_the_papers():
+    torch.manual_seed(0)
+    block, x = ResidualBlock(3), draw(2, 3, 5, 5)
+
+    def layer(x, conv):
+        return F.instance_norm(F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), conv.weight))
+
+    torch.testing.assert_close(block(x), x + layer(layer(x, block.conv1).relu(), block.conv2))
+
+
+@pytest.mark.parametrize("name", ["resnet", "unet-instance"])
+def test_a_generator_treats_every_image_alone(name):
+    make, (images,) = SMALL[name]
+    network = make().eval()
+    torch.testing.assert_close(network(images)[:1], network(images[:1]))
+
+
+def test_the_unets_outer_skip_carries_details():
+    """A pixel changes what is behind the first level though the innermost level is cut off."""
+    torch.manual_seed(0)
+    network, images = UNetGenerator(1, 1, resolution=8, ngf=2, norm="instance").eval(), draw(1, 1, 8, 8)
+    nn.init.zeros_(network.up[0][0].weight)
+    other = images.clone()
+    other[..., 0, 0] += 1
+    assert (network(images) - network(other))[..., :2, :2].abs().max() > 1e-4
+
+
+def test_the_unets_noise():
+    torch.manual_seed(0)
+    images = draw(1, 1, 16, 16)
+    for always in (False, True):
+        network = UNetGenerator(1, 1, resolution=16, ngf=2, norm="instance", dropout_in_eval=always)
+        assert not torch.equal(network(images), network(images))
+        network.eval()
+        assert torch.equal(network(images), network(images)) is not always
+
+
+@pytest.mark.parametrize("patch", HALVINGS)
+def test_a_logit_sees_a_patch(patch):
+    """The gradient of one logit in the middle, without norm, covers so many pixels."""
+    torch.manual_seed(0)
+    d = PatchDiscriminator(1, patch=patch, ndf=1, norm="none")
+    size = max(2 * patch, d.least) // 2**5 * 2**5 + 2**5
+    images = draw(1, 1, size, size).requires_grad_()
+    logits = d(images)
+    middle = logits.shape[-1] // 2
+    (seen,) = torch.autograd.grad(logits[0, 0, middle, middle], images)
+    rows = seen[0, 0].abs().sum(1).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == patch
+    smallest = d(draw(1, 1, d.least, d.least))
+    assert smallest.shape == (1, 1, 1, 1)
+
+
+def test_scales_see_halved_images():
+    torch.manual_seed(0)
+    network = MultiScaleDiscriminator(3, scales=2, condition_channels=1, patch=16, ndf=2)
+    images, condition = draw(2, 3, 12, 12), draw(2, 1, 12, 12, seed=1)
+    found = network(images, condition)
+    assert [[list(t.shape) for t in scale] for scale in found] == [
+        [[2, 2, 6, 6], [2, 4, 5, 5], [2, 1, 4, 4]],
+        [[2, 2, 3, 3], [2, 4, 2, 2], [2, 1, 1, 1]],
+    ]
+    both = torch.cat([images, condition], 1)
+    ones = F.avg_pool2d(torch.ones_like(both), 3, 2, 1)
+    half = F.avg_pool2d(both, 3, 2, 1) / ones  # means of the pixels there are
+    torch.testing.assert_close(found[1][-1], network.scales[1](half))
+
+
+def test_scales_under_spectral_norm():
+    torch.manual_seed(0)
+    network = spectral_norm(MultiScaleDiscriminator(1, scales=2, patch=16, ndf=2))
+    network(draw(1, 1, 12, 12))
+    for scale in network.scales:
+        for layer in scale.modules():
+            if isinstance(layer, nn.Conv2d):
+                assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) == pytest.approx(
+                    1, rel=0.05
+                )
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: UNetGenerator(resolution=48), "a power of 2 of at least 4, got 48"),
+        (lambda: UNetGenerator(ngf=0), "ngf must be at least 1, got 0"),
+        (lambda: UNetGenerator(dropout=1), "dropout must be at least 0 and less than 1, got 1"),
+        (lambda: UNetGenerator(norm="layer"), "norm must be one of instance, batch, none, got 'layer'"),
+        (
+            lambda: UNetGenerator(1, 1, resolution=16, ngf=1)(draw(1, 1, 24, 16)),
+            "at least 16 pixels high and wide, multiples of 16, got 24×16; resize, crop or pad",
+        ),
+        (lambda: ResNetGenerator(blocks=-1), "blocks"),
+        (lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 1, 4, 4)), "at least 8 pixels high and wide"),
+        (
+            lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 3, 8, 8)),
+            r"the ResNet's images must have shape \[N, 1, H, W\], got \[1, 3, 8, 8\]",
+        ),
+        (lambda: PatchDiscriminator(patch=64), "patch must be one of 1, 16, 34, 70, 142, 286, got 64"),
+        (
+            lambda: PatchDiscriminator(1, ndf=1)(draw(1, 1, 16, 16)),
+            "at least 24 pixels high and wide, got 16×16",
+        ),
+        (
+            lambda: PatchDiscriminator(1, condition_channels=2, patch=1)(draw(1, 1, 8, 8)),
+            r"condition must have shape \[1, 2, 8, 8\], got none",
+        ),
+        (
+            lambda: PatchDiscriminator(1, patch=1)(draw(1, 1, 8, 8), draw(1, 1, 8, 8)),
+            "a condition .* came to a discriminator without",
+        ),
+        (lambda: MultiScaleDiscriminator(scales=0), "scales must be at least 1, got 0"),
+        (
+            lambda: MultiScaleDiscriminator(1, ndf=1)(draw(1, 1, 48, 48)),
+            "at least 24 pixels high and wide, got 12×12",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
