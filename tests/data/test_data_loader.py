@@ -84,7 +84,7 @@ class Translated(Slow):
     """Slow, with an input of every kind: image i comes with numbers made of i."""
 
     channels = 3
-    inputs = {
+    inputs = {  # noqa: RUF012
         "input": InputSpec("image", channels=2),
         "map": InputSpec("map", names=tuple("abcd")),
         "attributes": InputSpec("attributes", names=tuple("abc")),

@@ -1,0 +1,140 @@
+"""Scenes of one shape with what recipes that translate learn from: outlines, maps, stripes, attributes, captions."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fastgan.data.dataset import DataError
+from fastgan.data.images import with_channels
+from fastgan.data.inputs import InputSpec, Task
+from fastgan.data.shapes import COLOURS, SHAPES, Scene, ShapesDataset, cover, hits_of, nearly_grey
+
+# Part of the fingerprint: raise it whenever the same index would have other inputs.
+_VERSION = 1
+_STRIPES_FROM = 16  # pixels a side: a stripe is then one of them
+_LINE = 64  # an outline reaches a 64th of the side to either side of the edge
+_LARGE = 0.29  # the size that half of the scenes exceed
+
+ATTRIBUTE_COLOURS = ("red", "green", "blue")
+ATTRIBUTES = (*(f"colour={name}" for name in ATTRIBUTE_COLOURS), "striped", "light background")
+_VOCABULARY = (
+    "",
+    *sorted({*SHAPES, *COLOURS, "a", "small", "large", "on", "dark", "light", "background"}),
+)
+_WORDS = {word: index for index, word in enumerate(_VOCABULARY)}
+_CAPTION_WORDS = 8
+
+
+class ShapesForTask(ShapesDataset):
+    """``ShapesDataset`` with one input for every image, which depends on the same ``(seed, i)``.
+
+    | task | images | input |
+    |---|---|---|
+    | ``pairs`` | those of ``shapes`` | ``input``: the outline, black on white |
+    | ``domains`` | those of ``shapes`` | ``other``: another scene, its shape striped |
+    | ``maps`` | those of ``shapes`` | ``map``: 0 background, 1 to 8 the shape's class, where it covers half a pixel |
+    | ``attributes`` | red, green or blue, plain or striped, on dark or light | ``attributes``: which of these |
+    | ``captions`` | those of ``shapes`` | ``caption``: such as "a small red circle on a light background" |
+
+    Args:
+        task: which of the five.
+        resolution, channels, length, seed, first: as ``ShapesDataset`` takes them.
+
+    Raises:
+        DataError: as ``ShapesDataset``; fewer than 16 pixels for domains or attributes, whose stripes need them.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        resolution: int = 32,
+        channels: int = 3,
+        length: int = 10_000,
+        seed: int = 0,
+        first: int = 0,
+    ) -> None:
+        super().__init__(resolution=resolution, channels=channels, length=length, seed=seed, first=first)
+        if task in ("domains", "attributes") and resolution < _STRIPES_FROM:
+            raise DataError(
+                f"The stripes of the shapes' {task} need a resolution of at least {_STRIPES_FROM} pixels, but "
+                f"{resolution} came."
+            )
+        self.task = task
+        self.inputs = {
+            "pairs": {"input": InputSpec("image", channels=channels)},
+            "domains": {"other": InputSpec("image", channels=channels)},
+            "maps": {"map": InputSpec("map", names=("background", *SHAPES))},
+            "attributes": {"attributes": InputSpec("attributes", names=ATTRIBUTES, groups=((0, 1, 2),))},
+            "captions": {"caption": InputSpec("caption", names=_VOCABULARY, length=_CAPTION_WORDS)},
+        }[task]
+        self.fingerprint = hashlib.sha256(f"{self.fingerprint} {task} v{_VERSION}".encode()).hexdigest()
+
+    def attributes(self, i: int) -> Scene:
+        scene = super().attributes(i)
+        if self.task != "attributes":
+            return scene
+        draw = self._draw(i, 17)[10:]
+        level = 0.1 * draw[3] if draw[2] < 0.5 else 0.8 + 0.2 * draw[3]
+        return replace(
+            scene,
+            colour=ATTRIBUTE_COLOURS[int(draw[0] * len(ATTRIBUTE_COLOURS))],
+            striped=draw[1] < 0.5,
+            background=nearly_grey(level, draw[4:7]),
+        )
+
+    def other(self, i: int) -> Scene:
+        """The scene of the striped domain that comes with image ``i``. Raises IndexError outside the set."""
+        self._check_index(i)
+        return replace(self._scene(i, stream=1), striped=True)
+
+    def caption(self, i: int) -> str:
+        """Image ``i`` in words, all of them in the vocabulary. Raises IndexError outside the set."""
+        scene = self.attributes(i)
+        size = "large" if scene.size > _LARGE else "small"
+        background = "light" if scene.light else "dark"
+        return f"a {size} {scene.colour} {scene.shape} on a {background} background"
+
+    def held_out(self) -> ShapesForTask:
+        return ShapesForTask(self.task, **self._held_out_options())
+
+    def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
+        wanted = self._checked(indices)
+        if self.task == "captions":
+            words = [[_WORDS[word] for word in self.caption(i).split()] for i in wanted]
+            return {"caption": torch.tensor(words, dtype=torch.int64).view(-1, _CAPTION_WORDS)}
+        if self.task == "domains":
+            return {"other": self._painted([self.other(i) for i in wanted])}
+        scenes = [self.attributes(i) for i in wanted]
+        if self.task == "attributes":
+            rows = [
+                [*(scene.colour == name for name in ATTRIBUTE_COLOURS), scene.striped, scene.light]
+                for scene in scenes
+            ]
+            return {"attributes": torch.tensor(rows, dtype=torch.uint8).view(-1, len(ATTRIBUTES))}
+        if self.task == "maps":
+            labels = torch.tensor([scene.label + 1 for scene in scenes], dtype=torch.uint8)
+            return {"map": self.masks(indices) * labels.view(-1, 1, 1)}
+        outlines = torch.empty(len(scenes), 1, self.resolution, self.resolution, dtype=torch.uint8)
+        for rows_of, hits in hits_of(scenes, self.resolution):
+            outlines[rows_of, 0] = (255 - 255 * cover(_edge(hits))).round().to(torch.uint8)
+        return {"input": with_channels(outlines, self.channels)}
+
+
+def _edge(hits: Tensor) -> Tensor:
+    """Sample points of which one of eight neighbours at the width of the line lies across the edge."""
+    reach = max(1, round(hits.shape[-1] / _LINE))
+    slant = max(1, round(reach * 0.5**0.5))
+    edge = torch.zeros_like(hits)
+    for dy, dx in ((0, reach), (reach, 0), (slant, slant), (slant, -slant)):
+        # Both ends of a step across the edge: so each of the four directions serves its opposite too.
+        there = hits[:, dy:, max(0, dx) : hits.shape[-1] + min(0, dx)]
+        here = hits[:, : hits.shape[-2] - dy, max(0, -dx) : hits.shape[-1] + min(0, -dx)]
+        crossed = here ^ there
+        edge[:, dy:, max(0, dx) : hits.shape[-1] + min(0, dx)] |= crossed
+        edge[:, : hits.shape[-2] - dy, max(0, -dx) : hits.shape[-1] + min(0, -dx)] |= crossed
+    return edge
