@@ -28,6 +28,7 @@ from fastgan.train.distributed import choose_device
 from fastgan.train.files import write_atomic
 from fastgan.train.measures import data_metrics, draw_neighbours, evaluate, make_plan
 from fastgan.train.run_dir import find_checkpoint
+from fastgan.train.samples import unseen
 from fastgan.train.state import TrainState
 
 
@@ -131,7 +132,7 @@ def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str
         warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
     recipe, images = saved.config.recipe, saved.config.images
     dataset = open_dataset(
-        options.data or recipe.data, resolution=images.resolution, channels=images.channels
+        options.data or recipe.data, resolution=images.resolution, channels=images.channels, task=recipe.task
     )
     if options.data is None and dataset.fingerprint != saved.config.data_fingerprint:
         warnings.warn(
@@ -139,7 +140,12 @@ def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str
         )
     state = TrainState.create(recipe, images, device=device)
     restore(state, saved, found)
-    return recipe, state.sampler, dataset, f"{recipe.name} after {state.nimg:,} images, from {found}"
+    return (
+        recipe,
+        state.sampler,
+        unseen(recipe, dataset),
+        f"{recipe.name} after {state.nimg:,} images, from {found}",
+    )
 
 
 def _open_network(

@@ -16,7 +16,7 @@ from torch import Tensor
 from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.data import image_grid, save_png, to_uint8
+from fastgan.data import ImageDataset, image_grid, open_dataset, save_png, to_uint8
 from fastgan.latent import (
     Drawing,
     direction_strips,
@@ -28,12 +28,12 @@ from fastgan.latent import (
 )
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
-from fastgan.recipes import Networks, Recipe
+from fastgan.recipes import ImageSpec, Networks, Recipe
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.checkpoint import restore
 from fastgan.train.run_dir import find_checkpoint
-from fastgan.train.samples import MIN_TILE
+from fastgan.train.samples import MIN_TILE, save_grid, unseen
 from fastgan.train.state import TrainState, derive_seed
 
 MAX_SAMPLES = 10_000
@@ -85,11 +85,14 @@ class SampleOptions:
 
 
 class Opened(NamedTuple):
-    """What images are drawn from. recipe: None for a network without a run. origin: what it is and where from, in words."""
+    """What images are drawn from. recipe, images: None for a network without a run. origin: what it is and where from, in
+    words.
+    """
 
     recipe: Recipe | None
     networks: Networks
     origin: str
+    images: ImageSpec | None = None
 
 
 def run(arguments: list[str]) -> int:
@@ -125,7 +128,8 @@ def open_checkpoint(path: Path) -> Opened:
     state = TrainState.create(recipe, saved.config.images)
     restore(state, saved, found)
     networks = {name: network.eval() for name, network in state.sampler.items()}
-    return Opened(recipe, networks, f"{recipe.name} after {state.nimg:,} images, from {found}")
+    origin = f"{recipe.name} after {state.nimg:,} images, from {found}"
+    return Opened(recipe, networks, origin, saved.config.images)
 
 
 def _mode(options: SampleOptions) -> str:
@@ -192,6 +196,8 @@ def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
                 f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
                 f"{opened.recipe.name!r}: leave it out."
             )
+    if opened.recipe.translates:
+        return _translated_grid(options, opened)
     drawing = RecipeDrawing(opened.recipe, opened.networks, label=options.class_)
     _check_class(options, drawing.classes)
     if options.seeds is not None or _is_folder(options.out):
@@ -200,6 +206,38 @@ def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
     images = drawing.drawn_from(derive_seed(options.seed or 0, "sample"), count)
     _save_table(options.out, images, options.columns or SIDE)
     return f"{count} samples"
+
+
+def _translated_grid(options: SampleOptions, opened: Opened) -> str:
+    """What a recipe makes of the data of its run. Raises UsageError for options of noise."""
+    assert opened.recipe is not None and opened.images is not None
+    for option, name in (("seeds", "--seeds"), ("class_", "--class")):
+        if getattr(options, option) is not None:
+            raise UsageError(
+                f"{name} is for networks that draw from noise, but this is {opened.origin}: leave it out."
+            )
+    if _is_folder(options.out):
+        raise UsageError(
+            f"--out must be a file that ends in .png, but {options.out!r} came: fastgan translate fills folders."
+        )
+    names = save_grid(
+        Path(options.out),
+        opened.recipe,
+        opened.networks,
+        seed=derive_seed(options.seed or 0, "sample"),
+        rows=options.rows or SIDE,
+        columns=options.columns or SIDE,
+        dataset=open_run_data(opened.recipe, opened.images),
+    )
+    return f"rows of {', '.join(names)}"
+
+
+def open_run_data(recipe: Recipe, images: ImageSpec) -> ImageDataset:
+    """The data set of a run; what the run wasn't trained on, if there is any of that. Raises DataError."""
+    dataset = open_dataset(
+        recipe.data, resolution=images.resolution, channels=images.channels, task=recipe.task
+    )
+    return unseen(recipe, dataset)
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,16 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
 def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
     found, saved, _ = find_checkpoint(run.root)
     recipe, images = saved.config.recipe, saved.config.images
-    dataset = open_dataset(recipe.data, resolution=images.resolution, channels=images.channels)
+    dataset = open_dataset(
+        recipe.data, resolution=images.resolution, channels=images.channels, task=recipe.task
+    )
     if dataset.fingerprint != config.data_fingerprint:
         raise DataError(f"{recipe.data!r} no longer holds the images that the run was trained on.")
     state = TrainState.create(recipe, images)
     restore(state, saved, found)
     count = min(NEIGHBOURS, len(dataset))
     real = to_float(dataset.batch(spread(count, len(dataset)))[0])
-    fake = sample_images(recipe, state.sampler, count, seed=derive_seed(seed, "diagnose"))
+    fake = sample_images(recipe, state.sampler, count, seed=derive_seed(seed, "diagnose"), dataset=dataset)
     return sample_figures(real, fake)
 
 

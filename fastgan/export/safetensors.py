@@ -90,7 +90,7 @@ def load_safetensors(path: str | Path) -> Loaded:
             f"load_discriminator."
         )
     try:
-        images = ImageSpec(**about["images"])
+        images = ImageSpec.from_plain(about["images"])
         recipe = get_recipe(about["recipe"]).from_settings(about["settings"])
         with torch.random.fork_rng(devices=()):
             network = recipe.build_networks(images)[about["network"].removesuffix("_ema")]

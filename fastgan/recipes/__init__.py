@@ -20,6 +20,7 @@ from fastgan.recipes.cgan import CGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
 from fastgan.recipes.lsgan import LSGAN
+from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.progan import ProGAN
 from fastgan.recipes.r3gan import R3GAN
 from fastgan.recipes.sagan import SAGAN
@@ -46,6 +47,7 @@ RECIPES: dict[str, type[Recipe]] = {
         StyleGAN2,
         StyleGAN2ADA,
         R3GAN,
+        Pix2Pix,
     )
 }
 """Every recipe by its name on the command line."""
@@ -77,6 +79,7 @@ __all__ = [
     "ImageSpec",
     "Loss",
     "Networks",
+    "Pix2Pix",
     "Player",
     "ProGAN",
     "Recipe",

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from fastgan.data import ImageDataset, InputSpec, Task
 from fastgan.errors import FastganError
 
 Networks = Mapping[str, nn.Module]
@@ -35,16 +36,39 @@ class RecipeError(FastganError):
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The images that networks are built for: square, float32 in [-1, 1] when a network sees them."""
+    """The images that networks are built for: square, float32 in [-1, 1] when a network sees them.
+
+    inputs: what else the data set gives with each of them, by name (`ImageDataset.inputs`).
+    """
 
     channels: int
     resolution: int
     num_classes: int = 0
+    inputs: Mapping[str, InputSpec] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return (self.channels, self.resolution, self.resolution)
+
+    @classmethod
+    def of(cls, dataset: ImageDataset) -> ImageSpec:
+        """The images of a data set."""
+        return cls(dataset.channels, dataset.resolution, dataset.num_classes, dict(dataset.inputs))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Strings, numbers, lists and dicts only."""
+        plain: dict[str, Any] = _lists(asdict(self))
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ImageSpec:
+        """Undoes `to_plain`. Raises TypeError for anything else."""
+        inputs = {
+            name: InputSpec(**{key: _tuples(value) for key, value in spec.items()})
+            for name, spec in plain.get("inputs", {}).items()
+        }
+        return cls(**{**plain, "inputs": inputs})
 
 
 @dataclass(frozen=True)
@@ -53,11 +77,23 @@ class Batch:
 
     real: images float32 `[N, C, H, W]` in [-1, 1]. labels: their classes int64 `[N]` (0 without labels).
     random: what the player's `draw` and its regularisers' gave, each with one row per image.
+    inputs: what the data set gives with the images (`ImageDataset.inputs`), by name, one row per image: images float32 in
+    [-1, 1], maps int64, attributes float32, captions int64.
     """
 
     real: Tensor
     labels: Tensor
     random: Mapping[str, Tensor] = field(default_factory=dict)
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def rows(self, part: slice) -> Batch:
+        """Some of its images with all that belongs to them."""
+        return Batch(
+            self.real[part],
+            self.labels[part],
+            {name: t[part] for name, t in self.random.items()},
+            {name: t[part] for name, t in self.inputs.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -84,10 +120,15 @@ def as_it_is(networks: Networks, batch: Batch) -> Batch:
 
 
 class Loss(NamedTuple):
-    """A scalar to minimise, and scalars worth logging by the name they're logged under."""
+    """A scalar to minimise, and scalars worth logging by the name they're logged under.
+
+    made: what players that move later in the step find in `Batch.random`, as constants, such as generated images: one row
+    per image. A player's i-th update finds what the others made in their i-th.
+    """
 
     total: Tensor
     stats: Mapping[str, Tensor] = MappingProxyType({})
+    made: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +185,8 @@ class Recipe(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]  # one line for the command line's list of recipes
     averaged: ClassVar[tuple[str, ...]] = ("G",)  # networks that `ema` averages
+    task: ClassVar[Task | None] = None  # what is read out of the data beside images
+    translates: ClassVar[bool] = False  # whether samples are made of what is in the data, not of noise alone
 
     data: str = "mnist5k"
     """Data set: mnist5k, digits, shapes, or the path of a folder of images."""
@@ -171,7 +214,8 @@ class Recipe(ABC):
     """Batch norm over the images of all processes, not of each process alone."""
 
     def __post_init__(self) -> None:
-        self._require("batch", self.batch >= 2, "at least 2 (batch norm needs it)")
+        why = " (batch norm needs it)" if self.least_batch == 2 else ""
+        self._require("batch", self.batch >= self.least_batch, f"at least {self.least_batch}{why}")
         self._require("images", self.images >= 1, "at least 1")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require("ema_kimg", 0 <= self.ema_kimg < float("inf"), "at least 0")
@@ -196,6 +240,11 @@ class Recipe(ABC):
         if not holds:
             option = setting.replace("_", "-")
             raise RecipeError(f"--{option} must be {expected}, but {getattr(self, setting)} came.")
+
+    @property
+    def least_batch(self) -> int:
+        """Images that are computed at once at least: batch norm needs two."""
+        return 2
 
     @property
     def averages(self) -> tuple[str, ...]:
@@ -249,12 +298,37 @@ class Recipe(ABC):
         """
         return batches
 
+    def rate(self, nimg: int) -> float:
+        """What the optimisers' learning rates are multiplied by after `nimg` images have been shown."""
+        return 1.0
+
     @abstractmethod
-    def sample(self, networks: Networks, count: int, *, generator: Generator) -> Tensor:
+    def sample(
+        self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None
+    ) -> Tensor:
         """Generated images float32 `[count, C, H, W]` in [-1, 1] on the networks' device.
 
         generator: a CPU generator, so that its seed gives the same noise for every device.
+        given: `count` rows of data that samples are made of where the recipe `translates`; of no meaning elsewhere.
         """
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        """What a person is shown of samples `output`, made of `given`: images like them by name, in the order to show.
+
+        None for a plain grid of samples.
+        """
+        return {}
+
+
+def _lists(plain: Any) -> Any:
+    """`plain` with lists in place of tuples."""
+    if isinstance(plain, dict):
+        return {name: _lists(value) for name, value in plain.items()}
+    return [_lists(value) for value in plain] if isinstance(plain, (list, tuple)) else plain
+
+
+def _tuples(plain: Any) -> Any:
+    return tuple(_tuples(value) for value in plain) if isinstance(plain, (list, tuple)) else plain
 
 
 def parameters_of(networks: Networks, names: tuple[str, ...]) -> list[nn.Parameter]:

@@ -350,7 +350,13 @@ class NoiseToImage(NoiseSettings):
         return instance_noise(images, torch.randn_like(images), std)
 
     def sample(
-        self, networks: Networks, count: int, *, generator: Generator, label: int | None = None
+        self,
+        networks: Networks,
+        count: int,
+        *,
+        generator: Generator,
+        given: Batch | None = None,
+        label: int | None = None,
     ) -> Tensor:
         """label: the class of all images, for networks with labels; None draws one for each."""
         # One draw per image: the n-th image is the same however many are asked for, and of whatever class.

@@ -99,7 +99,7 @@ class RunConfig:
     @classmethod
     def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
         """Raises RecipeError if the recipe can't be built for the data set's images."""
-        images = ImageSpec(dataset.channels, dataset.resolution, dataset.num_classes)
+        images = ImageSpec.of(dataset)
         recipe.check_images(images)
         return cls(recipe, images, dataset.name, dataset.fingerprint)
 
@@ -110,7 +110,7 @@ class RunConfig:
             "fastgan": __version__,
             "recipe": self.recipe.name,
             "settings": settings,
-            "images": asdict(self.images),
+            "images": self.images.to_plain(),
             "dataset": self.dataset,
             "data_fingerprint": self.data_fingerprint,
         }
@@ -120,7 +120,7 @@ class RunConfig:
         """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
         try:
             recipe = get_recipe(plain["recipe"]).from_settings(plain["settings"])
-            images = ImageSpec(**plain["images"])
+            images = ImageSpec.from_plain(plain["images"])
             return cls(recipe, images, plain["dataset"], plain["data_fingerprint"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"The saved configuration is incomplete or damaged ({error!r}).") from error

@@ -30,7 +30,7 @@ from fastgan.train.progress import TrainingProgress
 from fastgan.train.report import write_report
 from fastgan.train.resume import open_data, open_state, together
 from fastgan.train.run_dir import RunDir
-from fastgan.train.samples import save_grid
+from fastgan.train.samples import save_grid, unseen
 from fastgan.train.state import TrainState, derive_seed
 from fastgan.train.step import TooManySkips, TrainStep, check_settings, parameters_are_finite
 from fastgan.train.stop import StopRequest, stop_on_signals
@@ -132,6 +132,8 @@ class Run:
         self._measured: tuple[int, Measures] | None = None
         self._saved_at = self.state.nimg if self.state.nimg else -1  # only a restored state has images
         self._logged_at = -1
+        self._unseen = unseen(self.recipe, self.dataset)
+        self._views: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> Recipe:
@@ -160,7 +162,7 @@ class Run:
                 while state.nimg < recipe.images and not world.any(self._stop.came):
                     before = state.nimg
                     try:
-                        stats = step([Batch(*next(batches)) for _ in range(step.batches)])
+                        stats = step([next_batch(batches) for _ in range(step.batches)])
                     except TooManySkips as error:
                         failure = error
                         break
@@ -225,7 +227,15 @@ class Run:
     def _draw(self, path: Path) -> None:
         if self.world.is_main:
             seed = derive_seed(self.recipe.seed, "grid")
-            save_grid(path, self.recipe, self.state.sampler, seed=seed, rows=GRID_ROWS, columns=GRID_COLUMNS)
+            self._views = save_grid(
+                path,
+                self.recipe,
+                self.state.sampler,
+                seed=seed,
+                rows=GRID_ROWS,
+                columns=GRID_COLUMNS,
+                dataset=self._unseen,
+            )
             self._tell("on_samples", path)
 
     def _measure(self) -> Measures:
@@ -233,7 +243,7 @@ class Run:
         if not self.world.is_main:
             return {}
         if self._measured is None or self._measured[0] != self.state.nimg:
-            found = measure(self.recipe, self.state.sampler, self.dataset, self.options)
+            found = measure(self.recipe, self.state.sampler, self._unseen, self.options)
             self._measured = self.state.nimg, found
             self._tell("on_measure", self._measured[1])
         return self._measured[1]
@@ -286,7 +296,14 @@ class Run:
         self._draw(folder.samples)
         measures = self.world.broadcast(self._measure())
         if self.world.is_main:
-            write_report(folder, self.config, nimg=state.nimg, seconds=state.seconds, measures=measures)
+            write_report(
+                folder,
+                self.config,
+                nimg=state.nimg,
+                seconds=state.seconds,
+                measures=measures,
+                views=self._views,
+            )
         result = RunResult(folder, self.config, state.nimg, state.seconds, measures, self._stop.signal)
         self._tell("on_end", result)
         return result
@@ -333,6 +350,12 @@ def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
     if options.compile == "step":
         news.append("Each update is compiled when it first runs, which may take minutes.")
     return news
+
+
+def next_batch(batches: BatchLoader) -> Batch:
+    """What the loader has ready, as losses take it."""
+    images, labels, inputs = next(batches)
+    return Batch(images, labels, inputs=inputs)
 
 
 def _crossed(before: int, after: int, every: int) -> bool:

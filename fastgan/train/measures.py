@@ -224,7 +224,7 @@ def draw_neighbours(
         MetricError: a network's package or weights are missing, or there are fewer real images than columns.
     """
     seed = derive_seed(seed, "measures")
-    samples = to_uint8(sample_images(recipe, networks, rows, seed=seed))
+    samples = to_uint8(sample_images(recipe, networks, rows, seed=seed, dataset=dataset))
     indices = spread(len(dataset) if real is None else real, len(dataset))
     if len(indices) < columns:
         raise MetricError(
@@ -276,7 +276,8 @@ def _take(
     found: Measures = {}
     with evaluation(networks) as networks:
         if classify is not None or network is not None:
-            for images in sample_batches(recipe, networks, plan.samples, seed=derive_seed(seed, "measures")):
+            noise = derive_seed(seed, "measures")
+            for images in sample_batches(recipe, networks, plan.samples, seed=noise, dataset=dataset):
                 if classify is not None:
                     labels.append(classify(images))
                 if network is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastgan.metrics.figures import CLASSES, figures
+from fastgan.recipes import Recipe
 from fastgan.runtime import versions
 from fastgan.train.config import RunConfig
 from fastgan.train.curves import draw_curves
@@ -22,10 +24,19 @@ from fastgan.train.run_dir import RunDir
 STAGES = 5  # grids in the strip that shows how the samples came about
 
 
-def write_report(run: RunDir, config: RunConfig, *, nimg: int, seconds: float, measures: Measures) -> None:
+def write_report(
+    run: RunDir,
+    config: RunConfig,
+    *,
+    nimg: int,
+    seconds: float,
+    measures: Measures,
+    views: Sequence[str] = (),
+) -> None:
     """Writes curves.png, measures.json and report.html from the run's log and its samples.png.
 
-    nimg: real images shown. seconds: time trained. Raises ReportError if matplotlib is missing.
+    nimg: real images shown. seconds: time trained. views: what the rows of its grids show, in turn, where a row isn't of
+    samples alone. Raises ReportError if matplotlib is missing.
     """
     rows = read_log(run.log)
     curves = draw_curves(rows)
@@ -37,14 +48,22 @@ def write_report(run: RunDir, config: RunConfig, *, nimg: int, seconds: float, m
         state="" if nimg >= config.recipe.images else _badge(nimg, config.recipe.images),
         tiles="".join(_tile(name, value) for name, value in _figures(nimg, seconds, measures).items()),
         samples=_data_uri(run.samples.read_bytes()),
+        views=f"<p>Rows, in turn: {html.escape(', '.join(views))}</p>" if views else "",
+        what_stays="inputs" if views else "noise",
         curves_light=_data_uri(curves),
         curves_dark=_data_uri(draw_curves(rows, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
         settings=_table(config.to_plain()["settings"] | {"resolution": config.images.resolution}),
         versions=_table(versions() | {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}),
-        command=html.escape(f"fastgan sample {run.root} --out more.png --seed 1"),
+        command=html.escape(_command(run, config.recipe)),
     )
     write_atomic(run.report, [page.encode()])
+
+
+def _command(run: RunDir, recipe: Recipe) -> str:
+    if recipe.translates:
+        return f"fastgan translate {run.root} pictures/ --out translated/"
+    return f"fastgan sample {run.root} --out more.png --seed 1"
 
 
 def measures_sentence(measures: Measures) -> str:

@@ -48,6 +48,7 @@ PAGE = Template("""\
   tr:last-child th, tr:last-child td { border-bottom: 0; }
   code { display: block; padding: .8rem 1rem; overflow-x: auto; background: var(--paper); border-radius: 8px;
          font: .875rem ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+  section p { margin: .8rem 0 0; color: var(--soft); font-size: .875rem; text-align: center; }
   @media (max-width: 640px) { .stages { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
 </style>
 </head>
@@ -62,6 +63,7 @@ PAGE = Template("""\
 <section>
   <h2>Samples</h2>
   <img class="samples" src="$samples" alt="A grid of generated images">
+  $views
 </section>
 <section>
   <h2>Curves</h2>
@@ -71,7 +73,7 @@ PAGE = Template("""\
   </picture>
 </section>
 <section>
-  <h2>The same noise through the run</h2>
+  <h2>The same $what_stays through the run</h2>
   <div class="stages">$stages</div>
 </section>
 <div class="pair">

@@ -42,7 +42,7 @@ def open_data(recipe: Recipe, dataset: ImageDataset | None, world: World) -> tup
     """
     with together(world):
         if dataset is None:
-            dataset = open_dataset(recipe.data, resolution=recipe.resolution)
+            dataset = open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
         config = RunConfig.of(recipe, dataset)
     with together(world):
         if world.broadcast(config.data_fingerprint) != config.data_fingerprint:

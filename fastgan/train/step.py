@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from fastgan.train.state import TrainState
 MAX_SKIPS = 10
 
 Stats = dict[str, Tensor]
+Rows = dict[str, Tensor]
 Gradients = list[Tensor | None]
 
 
@@ -81,18 +83,21 @@ class TrainStep:
         Raises TooManySkips after ten such updates of a player in a row.
         """
         state = self.state
-        batches = state.recipe.before_step(state.networks, state.ema, state.nimg, batches)
+        batches = list(state.recipe.before_step(state.networks, state.ema, state.nimg, batches))
+        self._set_rates()
         generator = state.reseed(self.world.rank)
         stats: Stats = {}
         with matmul_precision(state.recipe.precision), self.world.conversation(among_other_work=True):
             for player in self.players:
                 for name, network in state.networks.items():
                     network.requires_grad_(name in player.networks)
-                for batch in batches[: player.updates]:
-                    stats |= self._updates[player.name](batch, generator)
+                for i, batch in enumerate(batches[: player.updates]):
+                    told, made = self._updates[player.name](batch, generator)
+                    stats |= told
+                    batches[i] = replace(batch, random={**batch.random, **made})
                 for every, update in self._lazy[player.name]:
                     if state.step % every == 0:
-                        stats |= update(batches[player.updates - 1], generator)
+                        stats |= update(batches[player.updates - 1], generator)[0]
         images = sum(len(batch.real) for batch in batches) * self.world.size
         state.nimg += images
         state.update_ema(images)
@@ -106,6 +111,14 @@ class TrainStep:
                 )
         return stats
 
+    def _set_rates(self) -> None:
+        """As the recipe's schedule has them; the first ones stay in the optimisers' groups, and so in checkpoints."""
+        factor = self.state.recipe.rate(self.state.nimg)
+        for optimizer in self.state.optimizers.values():
+            for group in optimizer.param_groups:
+                if factor != 1 or "initial_lr" in group:
+                    group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+
 
 def check_settings(recipe: Recipe, world: World) -> None:
     """Raises RecipeError for settings that no step can be taken with; before anything is made."""
@@ -114,7 +127,7 @@ def check_settings(recipe: Recipe, world: World) -> None:
             f"--batch must be a multiple of the processes times --accumulate, {world.size} × "
             f"{recipe.accumulate}, but {recipe.batch} came."
         )
-    if recipe.batch < 2 * world.size * recipe.accumulate:
+    if recipe.batch < recipe.least_batch * world.size * recipe.accumulate:
         raise RecipeError(
             f"--batch must be at least 2 for each micro-batch of each process (batch norm needs it), "
             f"{2 * world.size * recipe.accumulate} in all, but {recipe.batch} came: choose a lower --accumulate."
@@ -144,11 +157,12 @@ class _Update:
         self.parameters = parameters_of(state.networks, player.networks)
         self.one = torch.ones((), device=world.device)
 
-    def __call__(self, batch: Batch, generator: Generator) -> Stats:
+    def __call__(self, batch: Batch, generator: Generator) -> tuple[Stats, Rows]:
+        """Takes the update. Returns its statistics, none if it was skipped, and what later players of the step are given."""
         optimizer, scaler = self.state.optimizers[self.player.name], self.state.scalers.get(self.player.name)
         buffers = [buffer for network in self.state.networks.values() for buffer in network.buffers()]
         before = [buffer.clone() for buffer in buffers]
-        gradients, stats = self._of_micro_batches(
+        gradients, stats, made = self._of_micro_batches(
             batch, generator, scaler.scale(self.one) if scaler else self.one
         )
         found = [gradient for gradient in gradients if gradient is not None]
@@ -168,11 +182,11 @@ class _Update:
         if scaler:
             scaler.update()
         optimizer.zero_grad(set_to_none=True)
-        return stats if finite else {}
+        return stats if finite else {}, made
 
-    def gradients(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats]:
-        """Gradients of the weighted sum times `scale`, and detached statistics. Pure; compiled as one graph."""
-        total, stats = torch.zeros((), device=scale.device), {}
+    def gradients(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats, Rows]:
+        """Gradients of the weighted sum times `scale`, statistics and `Loss.made`, detached. Pure; compiled as one graph."""
+        total, stats, made = torch.zeros((), device=scale.device), {}, {}
         precision, device, name = self.state.recipe.precision, self.world.device, self.player.name
         if self.loss is not None or any(term.prepared for term in self.terms):
             with autocast(precision, device):
@@ -182,21 +196,27 @@ class _Update:
                 loss = self.loss(self.networks, batch)
             total = total + loss.total.float()
             stats = {f"loss/{name}": loss.total, **loss.stats}
+            if loss.made is not None:
+                made = {name: rows.detach() for name, rows in loss.made.items()}
         for term in self.terms:
             with autocast("fp32" if term.float32 else precision, device):
                 penalty = term.loss(self.networks, batch).float()
             total = total + term.every * penalty
             stats[f"{term.name}/{name}"] = penalty
         found = torch.autograd.grad(total * scale, self.parameters, allow_unused=True)
-        return list(found), {name: value.detach() for name, value in stats.items()}
+        return list(found), {name: value.detach() for name, value in stats.items()}, made
 
-    def _of_micro_batches(self, batch: Batch, generator: Generator, scale: Tensor) -> tuple[Gradients, Stats]:
+    def _of_micro_batches(
+        self, batch: Batch, generator: Generator, scale: Tensor
+    ) -> tuple[Gradients, Stats, Rows]:
         """What `gradients` gives for the whole batch, computed in the recipe's number of pieces."""
         pieces = self.state.recipe.accumulate
         gradients: Gradients = []
         stats: Stats = {}
+        parts: list[Rows] = []
         for piece in self._pieces(batch, generator, pieces):
-            more, piece_stats = self.gradients(piece, scale / pieces)
+            more, piece_stats, made = self.gradients(piece, scale / pieces)
+            parts.append(made)
             if gradients:
                 torch._foreach_add_(
                     [g for g in gradients if g is not None], [g for g in more if g is not None]
@@ -205,7 +225,7 @@ class _Update:
                 gradients = list(more)
             shares = {name: value / pieces for name, value in piece_stats.items()}
             stats = {name: share + stats[name] if stats else share for name, share in shares.items()}
-        return gradients, stats
+        return gradients, stats, {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
         """Equal parts of the batch, each with its rows of what is drawn for the images of all ranks."""
@@ -215,10 +235,9 @@ class _Update:
         for term in self.terms:
             rows |= term.draw(draw)
         rows = {name: t[rank * count :][:count].to(self.world.device) for name, t in rows.items()}
-        size = count // pieces
+        batch, size = replace(batch, random={**batch.random, **rows}), count // pieces
         for start in range(0, count, size):
-            part = slice(start, start + size)
-            yield Batch(batch.real[part], batch.labels[part], {name: t[part] for name, t in rows.items()})
+            yield batch.rows(slice(start, start + size))
 
     def _average_changed(self, buffers: list[Tensor], before: list[Tensor]) -> None:
         """Makes what a network learned of its batch (running statistics) the mean over the ranks."""

@@ -15,8 +15,10 @@ from fastgan.data import save_png
 from fastgan.recipes import RECIPES
 
 
-def test_every_recipe_has_a_row_that_its_command_makes():
-    assert {entry.name for entry in ENTRIES} == set(RECIPES)
+def test_every_recipe_of_noise_has_a_row_that_its_command_makes():
+    assert {entry.name for entry in ENTRIES} == {
+        name for name, recipe in RECIPES.items() if not recipe.translates
+    }
     for entry in ENTRIES:
         assert entry.recipe.name == entry.name and entry.recipe.images == entry.images
         assert entry.images == IMAGES or entry.why

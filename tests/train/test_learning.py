@@ -19,7 +19,8 @@ from fastgan.cli.train import parse_run
 from fastgan.data import BatchLoader, ImageDataset, open_dataset, to_float
 from fastgan.metrics import fd_mobilenet_v2
 from fastgan.metrics.digits import load_digit_classifier
-from fastgan.recipes import Batch, ImageSpec, Recipe
+from fastgan.recipes import ImageSpec, Recipe
+from fastgan.train.loop import next_batch
 from fastgan.train.measures import evaluate
 from fastgan.train.state import TrainState
 from fastgan.train.step import TrainStep
@@ -55,7 +56,7 @@ RUNS = {
 def opened(name: str, options: str) -> tuple[Recipe, ImageDataset, TrainState]:
     recipe, _ = parse_run(name, [*SHARED.split(), *options.split()])
     dataset = open_dataset(recipe.data, resolution=recipe.resolution)
-    images = ImageSpec(dataset.channels, dataset.resolution, dataset.num_classes)
+    images = ImageSpec.of(dataset)
     return recipe, dataset, TrainState.create(recipe, images)
 
 
@@ -75,7 +76,7 @@ def learn(recipe: Recipe, dataset: ImageDataset, state: TrainState) -> None:
     step = TrainStep(state)
     with BatchLoader(dataset, seed=recipe.seed, start=0, batch=recipe.batch, device="cpu") as batches:
         while state.nimg < recipe.images:
-            step([Batch(*next(batches)) for _ in range(step.batches)])
+            step([next_batch(batches) for _ in range(step.batches)])
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ def test_stacked_digits_are_counted_by_channel(made):
     class Real(GAN):
         """Draws the data set's own images."""
 
-        def sample(self, networks, count, *, generator):
+        def sample(self, networks, count, *, generator, given=None):
             self.__dict__["drawn"] = first = self.__dict__.get("drawn", 0)
             self.__dict__["drawn"] += count
             return to_float(dataset.batch(torch.arange(first, first + count))[0])
@@ -164,7 +164,7 @@ def test_neighbours_of_samples_that_are_real(ten, real, where):
     class Copies(GAN):
         """Draws real images with a little noise."""
 
-        def sample(self, networks, count, *, generator):
+        def sample(self, networks, count, *, generator, given=None):
             rows = torch.randint(60, (count,), generator=generator)
             return to_float(real[rows]) + 0.01
 

@@ -302,3 +302,40 @@ def test_sampling_is_chunked_alike_and_puts_networks_back(tiny):
     assert state.networks["G"].training
     torch.testing.assert_close(parts, whole)  # the noise is the same however it is cut
     assert whole.shape == (10, 1, 8, 8) and not whole.requires_grad
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passing(TwoPairs):
+    """G hands its images to D, which moves after it."""
+
+    def players(self):
+        return (
+            Player("G", ("G_ab", "G_ba"), self.g_loss),
+            Player("D", ("D_a", "D_b"), self.d_loss, updates=2),
+        )
+
+    def g_loss(self, networks, batch):
+        fake = networks["G_ab"](batch.inputs["other"])
+        return Loss(fake.square().mean(), {}, {"fake": fake})
+
+    def d_loss(self, networks, batch):
+        calls.append(batch)
+        return Loss(networks["D_a"](batch.random.get("fake", batch.real)).mean())
+
+
+def test_what_a_player_made_is_given_to_later_ones_with_its_rows():
+    """In pieces; D's second update, of another batch, has none of it. G has moved then, but its images are from before."""
+    recipe = Passing(batch=4, accumulate=2, n_critic=1)
+    step = TrainStep(TrainState.create(recipe, ImageSpec(1, 4)))
+    other = torch.arange(16.0).view(4, 4)
+    expected = step.state.networks["G_ab"](other).detach()
+    calls.clear()
+    step([Batch(torch.rand(4, 4), torch.arange(4), inputs={"other": other}) for _ in range(2)])
+    first, second = calls[:2], calls[2:]
+    for part, batch in enumerate(first):
+        rows = slice(2 * part, 2 * part + 2)
+        assert torch.equal(batch.inputs["other"], other[rows]) and torch.equal(
+            batch.labels, torch.arange(4)[rows]
+        )
+        assert torch.allclose(batch.random["fake"], expected[rows]) and not batch.random["fake"].requires_grad
+    assert [dict(batch.random) for batch in second] == [{}, {}]

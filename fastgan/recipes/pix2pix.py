@@ -1,0 +1,127 @@
+"""`pix2pix`: image-to-image translation from pairs (Isola, Zhu, Zhou, Efros 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, cast, get_args
+
+from torch import Generator, Tensor, nn
+from torch.nn.functional import l1_loss
+
+from fastgan.data import Task
+from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
+from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.translation import Translation, seeded
+
+Patch = Literal[1, 16, 34, 70, 142, 286]
+Norm = Literal["instance", "batch", "none"]
+LARGEST = 256  # at which the U-Net has the paper's eight levels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2Pix(Translation):
+    """Isola 2017: a U-Net draws the target of an input, PatchGAN sees both; cross-entropy + 100·L1, dropout as noise."""
+
+    name: ClassVar[str] = "pix2pix"
+    summary: ClassVar[str] = "Isola 2017: image to image from pairs, U-Net and PatchGAN"
+    task: ClassVar[Task | None] = "pairs"
+
+    data: str = "shapes"
+    """Data set: shapes (from an outline to the shape), or the path of a folder of pairs."""
+    ngf: int = 64
+    """Channels of the U-Net's first layer; each layer after it has twice as many, up to 8 times."""
+    ndf: int = 64
+    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    patch: Patch = 70
+    """Pixels that a logit of D sees."""
+    norm: Norm = "instance"
+    """Norm of both networks; over one image at a time, what the paper's batch norm is at a batch of 1."""
+    dropout: float = 0.5
+    """Dropout in the U-Net's decoder, when sampling too; the only noise there is."""
+    l1_weight: float = 100.0
+    """Weight of the mean absolute difference from the target in G's loss."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("ngf", "ndf"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require(
+            "patch", self.patch in get_args(Patch), f"one of {', '.join(map(str, get_args(Patch)))}"
+        )
+        self._require("norm", self.norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}")
+        self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
+        self._require("l1_weight", 0 <= self.l1_weight < float("inf"), "at least 0")
+
+    @property
+    def least_batch(self) -> int:
+        return 2 if self.norm == "batch" else 1
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if _levels_at(images.resolution) < 8:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is a multiple of 8, but {images.resolution} came: choose one with "
+                "--resolution."
+            )
+        check_patch(self.name, self.patch, images)
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        of_input = images.inputs["input"].channels
+        return {
+            "G": UNetGenerator(
+                of_input, images.channels, resolution=_levels_at(images.resolution), ngf=self.ngf, norm=self.norm,
+                dropout=self.dropout, dropout_in_eval=True,
+            ),
+            "D": PatchDiscriminator(
+                images.channels, condition_channels=of_input, patch=self.patch, ndf=self.ndf, norm=self.norm
+            ),
+        }  # fmt: skip
+
+    def players(self) -> tuple[Player, ...]:
+        return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """What D makes of the output beside its input, and how far that is from the target (eq. 4)."""
+        condition = batch.inputs["input"]
+        fake = networks["G"](condition)
+        adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
+        l1 = l1_loss(fake.float(), batch.real)
+        return Loss(
+            adversarial + self.l1_weight * l1, {"adversarial/G": adversarial, "l1/G": l1}, {"fake": fake}
+        )
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Half the cross-entropy, which slows D down (section 3.3), on what G made in its turn."""
+        condition = batch.inputs["input"]
+        real = networks["D"](batch.real, condition).float()
+        fake = networks["D"](batch.random["fake"], condition).float()
+        stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
+        return Loss(minimax_d_loss(real, fake) / 2, stats)
+
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        with seeded(generator, inputs["input"].device):
+            images: Tensor = networks["G"](inputs["input"])
+        return images
+
+    def multiple(self, networks: Networks) -> int:
+        return int(cast(Any, networks["G"]).resolution)
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        return {"input": given.inputs["input"], "output": output, "target": given.real}
+
+
+def _levels_at(resolution: int) -> int:
+    """The resolution at which a U-Net for images of this one is down to a pixel: the highest power of 2 that divides it."""
+    return min(resolution & -resolution, LARGEST)
+
+
+def check_patch(name: str, patch: int, images: ImageSpec) -> None:
+    """Raises RecipeError for images that are too small for D's patches."""
+    least = PatchDiscriminator(1, patch=patch, ndf=1).least
+    if images.resolution < least:
+        raise RecipeError(
+            f"{name} judges patches of {patch} pixels, which needs images of at least {least}, but "
+            f"{images.resolution} came: choose a smaller --patch or a higher --resolution."
+        )

@@ -1,0 +1,114 @@
+"""What all image-to-image recipes share: samples are made of what is in the data, and any picture can be translated."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+from torch.optim import Adam, Optimizer
+
+from fastgan.data import Task
+from fastgan.recipes.base import Batch, ImageSpec, Networks, Recipe, RecipeError, parameters_of
+
+NEEDED: dict[Task, tuple[str, str]] = {
+    "pairs": ("input", "pairs of images"),
+    "domains": ("other", "images of two domains"),
+    "maps": ("map", "images with maps"),
+    "attributes": ("attributes", "images with attributes"),
+    "captions": ("caption", "images with captions"),
+}
+"""What each task's data sets give beside an image: its name, and the whole in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translation(Recipe):
+    """Networks take images, not noise alone; Adam for every player."""
+
+    translates: ClassVar[bool] = True
+    directions: ClassVar[Mapping[str, str]] = {"": "input"}
+    """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one."""
+    scale: ClassVar[int] = 1
+    """How many times as high and wide as what it's made of an output is."""
+
+    data: str = "shapes"
+    """Data set: shapes, or the path of a folder (docs/data.md says how it has to look)."""
+    batch: int = 1
+    lr: float = 2e-4
+    """Learning rate of all players."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's decay rates of the first and second moment."""
+    decay_after: int | None = None
+    """Real images after which the learning rate falls linearly, to 0 at --images; None keeps it as it is."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("lr", 0 < self.lr < float("inf"), "a positive number")
+        self._require(
+            "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
+        )
+        self._require(
+            "decay_after",
+            self.decay_after is None or 0 <= self.decay_after < self.images,
+            f"at least 0 and less than --images, {self.images}",
+        )
+
+    def rate(self, nimg: int) -> float:
+        if self.decay_after is None or nimg <= self.decay_after:
+            return 1.0
+        return max(0.0, (self.images - nimg) / (self.images - self.decay_after))
+
+    def check_images(self, images: ImageSpec) -> None:
+        if self.task is None:
+            return
+        name, words = NEEDED[self.task]
+        if name not in images.inputs:
+            raise RecipeError(
+                f"{self.name} learns from {words}, but the data set gives images alone: open it with "
+                f"open_dataset(..., task={self.task!r})."
+            )
+
+    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
+        return {
+            player.name: Adam(parameters_of(networks, player.networks), lr=self.lr, betas=self.betas)
+            for player in self.players()
+        }
+
+    def sample(
+        self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None
+    ) -> Tensor:
+        """Translations of `given`, comparable with its `real` images."""
+        if given is None or len(given.real) != count:
+            came = "none" if given is None else len(given.real)
+            raise RecipeError(f"{self.name} makes {count} images of {count} rows of data, but {came} came.")
+        return self.translate(networks, self.source(given), generator=generator)
+
+    def source(self, given: Batch) -> Mapping[str, Tensor]:
+        """What is translated of rows of data."""
+        return given.inputs
+
+    @abstractmethod
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        """Images float32 `[N, C, scale·H, scale·W]` in [-1, 1] of inputs by name, in the form of `Batch.inputs`.
+
+        Pictures may have any height and width that are multiples of `multiple`. generator: of what is random in it.
+        """
+
+    @abstractmethod
+    def multiple(self, networks: Networks) -> int:
+        """What the height and width of a picture to translate must be a multiple of."""
+
+
+@contextmanager
+def seeded(generator: Generator, device: torch.device) -> Iterator[None]:
+    """A block in which what networks draw for themselves follows from a CPU generator."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield
