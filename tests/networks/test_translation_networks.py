@@ -27,63 +27,11 @@ def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-#: Each network, small, and what it is called with.
-SMALL = {
-    "unet-batch": (lambda: UNetGenerator(3, 2, resolution=16, ngf=2), (draw(2, 3, 16, 32),)),
-    "unet-instance": (lambda: UNetGenerator(3, 2, resolution=8, ngf=2, norm="instance"), (draw(2, 3, 8, 8),)),
-    "resnet": (lambda: ResNetGenerator(3, 2, ngf=2, blocks=1), (draw(2, 3, 8, 12),)),
-    "resnet-none": (lambda: ResNetGenerator(1, 1, ngf=2, blocks=1, norm="none"), (draw(2, 1, 8, 8),)),
-    "patch": (lambda: PatchDiscriminator(3, patch=34, ndf=2), (draw(2, 3, 16, 16),)),
-    "patch-condition": (
-        lambda: PatchDiscriminator(2, condition_channels=3, patch=16, ndf=2, norm="batch"),
-        (draw(2, 2, 8, 8), draw(2, 3, 8, 8)),
-    ),
-    "pixel": (lambda: PatchDiscriminator(1, patch=1, ndf=2), (draw(2, 1, 4, 4),)),
-    "scales": (lambda: MultiScaleDiscriminator(3, scales=2, patch=16, ndf=2), (draw(2, 3, 12, 12),)),
-}
-
-
-def tensors(found):
-    """All tensors in lists of lists."""
-    return [found] if isinstance(found, torch.Tensor) else [t for each in found for t in tensors(each)]
-
-
 def test_the_papers_numbers_of_parameters():
     """Figures given for the papers' networks: 54.414 M, 11.378 M (with 5,248 biases that norms take away), 2.769 M."""
     assert count(UNetGenerator) == 54_414_531
     assert count(ResNetGenerator) + 64 + 128 + 256 + 18 * 256 + 128 + 64 == 11_378_179
     assert count(lambda: PatchDiscriminator(condition_channels=3, norm="batch")) == 2_768_705
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_every_parameter_learns(name):
-    make, inputs = SMALL[name]
-    torch.manual_seed(0)
-    network = make()
-    sum((t * draw(*t.shape, seed=1)).sum() for t in tensors(network(*inputs))).backward()
-    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_compiled_in_one_graph_and_under_autocast(name):
-    make, inputs = SMALL[name]
-    torch.manual_seed(0)
-    network = make().eval()
-    expected = tensors(network(*inputs))
-    compiled = torch.compile(network, fullgraph=True, backend="eager")
-    for a, b in zip(tensors(compiled(*inputs)), expected):
-        torch.testing.assert_close(a, b)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        for a, b in zip(tensors(network(*inputs)), expected):
-            assert a.dtype == torch.bfloat16 and (a - b).abs().max() < 0.1 * max(b.abs().max(), 1)
-    torch.compiler.reset()
-
-
-@pytest.mark.parametrize("name", ["unet-batch", "unet-instance", "resnet", "resnet-none"])
-def test_generators_give_images_of_the_same_size(name):
-    make, (images,) = SMALL[name]
-    out = make()(images)
-    assert out.shape[2:] == images.shape[2:] and out.shape[1] in (1, 2) and out.abs().max() <= 1
 
 
 def test_layers_of_stride_two_are_torchs():
@@ -104,11 +52,21 @@ def test_a_residual_block_is_the_papers():
     torch.testing.assert_close(block(x), x + layer(layer(x, block.conv1).relu(), block.conv2))
 
 
-@pytest.mark.parametrize("name", ["resnet", "unet-instance"])
-def test_a_generator_treats_every_image_alone(name):
-    make, (images,) = SMALL[name]
-    network = make().eval()
-    torch.testing.assert_close(network(images)[:1], network(images[:1]))
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: UNetGenerator(3, 2, resolution=8, ngf=2, norm="instance"),
+        lambda: UNetGenerator(3, 2, resolution=8, ngf=2, norm="batch"),
+        lambda: ResNetGenerator(3, 2, ngf=2, blocks=1),
+        lambda: ResNetGenerator(3, 2, ngf=2, blocks=1, norm="none"),
+    ],
+)
+def test_generators_give_images_of_the_same_size_each_on_its_own(make):
+    torch.manual_seed(0)
+    network, images = make().eval(), draw(2, 3, 8, 16)
+    out = network(images)
+    assert out.shape == (2, 2, 8, 16) and out.abs().max() <= 1
+    torch.testing.assert_close(out[:1], network(images[:1]))
 
 
 def test_the_unets_outer_skip_carries_details():

@@ -1,7 +1,28 @@
-"""Networks from images to images, and what judges them, a file per family."""
+"""Networks from images, maps, attributes or captions to images, and what judges them; a file per family."""
 
 from fastgan.networks.translation.patchgan import MultiScaleDiscriminator, PatchDiscriminator
 from fastgan.networks.translation.resnet import ResNetGenerator
+from fastgan.networks.translation.spade import SPADEGenerator, one_hot_map
+from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
+from fastgan.networks.translation.super_resolution import RRDBNet, SRGANDiscriminator, SRResNet
+from fastgan.networks.translation.text import TextDiscriminator, TextEncoder, TextGenerator
 from fastgan.networks.translation.unet import UNetGenerator
+from fastgan.networks.translation.unit import UNITGenerator
 
-__all__ = ["MultiScaleDiscriminator", "PatchDiscriminator", "ResNetGenerator", "UNetGenerator"]
+__all__ = [
+    "MultiScaleDiscriminator",
+    "PatchDiscriminator",
+    "RRDBNet",
+    "ResNetGenerator",
+    "SPADEGenerator",
+    "SRGANDiscriminator",
+    "SRResNet",
+    "StarGANDiscriminator",
+    "StarGANGenerator",
+    "TextDiscriminator",
+    "TextEncoder",
+    "TextGenerator",
+    "UNITGenerator",
+    "UNetGenerator",
+    "one_hot_map",
+]

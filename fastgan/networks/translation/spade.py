@@ -1,0 +1,140 @@
+"""SPADE's generator (Park et al. 2019, appendix A): residual blocks that a semantic map normalises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgan import ops
+from fastgan.networks.translation.layers import as_input, check_widths
+from fastgan.nn import SPADE, Conv2d
+
+#: Features behind each block at 256×256, in units of ngf; smaller images have the last ones.
+WIDTHS = (16, 16, 16, 8, 4, 2, 1)
+
+
+def one_hot_map(classes: Tensor, count: int) -> Tensor:
+    """A map of classes int64 ``[N, H, W]`` → a plane of zeros and ones for each class, float32 ``[N, count, H, W]``.
+
+    A pixel outside 0 to ``count - 1`` is zero in all of them: of no class.
+
+    Raises:
+        ValueError: the map isn't of whole numbers ``[N, H, W]``.
+    """
+    if classes.ndim != 3 or classes.is_floating_point():
+        raise ValueError(
+            f"a map of classes must be int64 [N, H, W], got {classes.dtype} {list(classes.shape)}"
+        )
+    every = torch.arange(count, device=classes.device)[:, None, None]
+    return (classes[:, None] == every).float()
+
+
+class SPADEBlock(nn.Module):
+    """Twice SPADE, ReLU and a 3×3 convolution beside a shortcut, ``[N, in_channels, H, W]`` → ``[N, out_channels, H, W]``.
+
+    Where the channels change, the shortcut is SPADE and a 1×1 convolution. Between the two convolutions there are as many
+    channels as in the narrower of input and output.
+
+    Args:
+        map_channels: of the map. hidden: of each SPADE between map and modulation.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, map_channels: int, hidden: int) -> None:
+        super().__init__()
+        middle = min(in_channels, out_channels)
+        self.norm1 = SPADE(in_channels, map_channels, hidden=hidden, act="relu", gain=1)
+        self.conv1 = Conv2d(in_channels, middle, 3, padding=1)
+        self.norm2 = SPADE(middle, map_channels, hidden=hidden, act="relu", gain=1)
+        self.conv2 = Conv2d(middle, out_channels, 3, padding=1)
+        self.norm_skip: SPADE | None = None
+        if in_channels != out_channels:
+            self.norm_skip = SPADE(in_channels, map_channels, hidden=hidden)
+            self.conv_skip = Conv2d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor, segmentation: Tensor) -> Tensor:
+        y = self.conv1(self.norm1(x, segmentation))
+        y = self.conv2(self.norm2(y, segmentation))
+        shortcut = x if self.norm_skip is None else self.conv_skip(self.norm_skip(x, segmentation))
+        result: Tensor = shortcut + y
+        return result
+
+
+class SPADEGenerator(nn.Module):
+    """A map ``[N, map_channels, H, W]`` (and z ``[N, z_dim]``) → images ``[N, channels, H, W]`` in [-1, 1].
+
+    Features of 4×4, by a linear layer of z or without z by a 3×3 convolution of the map, go through blocks with nearest
+    neighbours' upsampling between them; LeakyReLU(0.2), a 3×3 convolution and tanh end it. The paper normalises all weights
+    by :func:`fastgan.nn.spectral_norm`, and its batches are those of all processes (:func:`fastgan.nn.sync_batch_norm`).
+
+    Args:
+        map_channels: planes of the map, see :func:`one_hot_map`.
+        channels: of the images.
+        resolution: 16, 32, 64, 128 or 256. Without z the map may be of any multiple of resolution/4 pixels.
+        z_dim: length of z, 256 in the paper; 0 for none.
+        ngf: channels of the last block.
+        hidden: channels of each SPADE between map and modulation.
+
+    Raises:
+        ValueError: an argument is out of range; map or z is of another shape, missing or not wanted.
+    """
+
+    def __init__(
+        self,
+        map_channels: int,
+        channels: int = 3,
+        *,
+        resolution: int = 256,
+        z_dim: int = 0,
+        ngf: int = 64,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        if resolution not in (16, 32, 64, 128, 256):
+            raise ValueError(f"SPADE's resolution must be 16, 32, 64, 128 or 256, got {resolution}")
+        check_widths(map_channels=map_channels, channels=channels, z_dim=z_dim + 1, ngf=ngf, hidden=hidden)
+        self.map_channels, self.resolution, self.z_dim = map_channels, resolution, z_dim
+        doublings = resolution.bit_length() - 3
+        widths = [ngf * width for width in WIDTHS[-doublings - 1 :]]
+        self.start: nn.Module
+        if z_dim:
+            self.start = nn.Linear(z_dim, 16 * widths[0])
+        else:
+            self.start = Conv2d(map_channels, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList(
+            SPADEBlock(a, b, map_channels, hidden) for a, b in pairwise([widths[0], *widths])
+        )
+        self.out = Conv2d(widths[-1], channels, 3, padding=1, act="tanh")
+        for layer in self.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def forward(self, segmentation: Tensor, z: Tensor | None = None) -> Tensor:
+        planes = as_input(segmentation, "SPADE's map", self.map_channels, self.resolution // 4)
+        height, width = (4 * size // self.resolution for size in planes.shape[2:])
+        if not self.z_dim:
+            if z is not None:
+                raise ValueError(f"z {list(z.shape)} came to a SPADE generator without; leave it out")
+            x = self.start(F.interpolate(planes, size=(height, width)))
+        else:
+            shape = [planes.shape[0], self.z_dim]
+            if z is None or list(z.shape) != shape:
+                raise ValueError(
+                    f"SPADE's z must have shape {shape}, got {'none' if z is None else list(z.shape)}"
+                )
+            if (height, width) != (4, 4):
+                size = f"{self.resolution}×{self.resolution}"
+                raise ValueError(
+                    f"with z SPADE's map must be {size}, got {planes.shape[2]}×{planes.shape[3]}; resize it"
+                )
+            x = self.start(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        for i, block in enumerate(self.blocks):
+            if i:
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = block(x, planes)
+        images: Tensor = self.out(ops.bias_act(x, act="lrelu", gain=1))
+        return images

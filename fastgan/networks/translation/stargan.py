@@ -1,0 +1,108 @@
+"""StarGAN's generator and discriminator (Choi et al. 2018, tables 4 and 5): one network for all domains."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from fastgan.networks.translation.layers import (
+    ResidualBlock,
+    as_input,
+    check_widths,
+    init_normal,
+    norm_act,
+)
+from fastgan.nn import Conv2d
+
+LEAK = 0.01  # slope of D's LeakyReLU
+
+
+class StarGANGenerator(nn.Module):
+    """Images ``[N, channels, H, W]`` in [-1, 1] and the attributes ``[N, c_dim]`` they are to have → images of that shape.
+
+    Attributes become planes beside the image. A 7×7 convolution, two of 4×4 and stride 2, residual blocks, two transposed
+    ones and a 7×7 convolution with tanh, zeros at all edges; instance norm with a scale and shift, and ReLU, behind all
+    but the last.
+
+    Args:
+        c_dim: number of attributes; 5 in the paper's figures.
+        ngf: channels behind the first layer. blocks: residual ones.
+
+    Raises:
+        ValueError: an argument is out of range; images (of a size that is a multiple of 4) or attributes are of another
+            shape.
+    """
+
+    def __init__(self, channels: int = 3, *, c_dim: int = 5, ngf: int = 64, blocks: int = 6) -> None:
+        super().__init__()
+        check_widths(channels=channels, c_dim=c_dim, ngf=ngf, blocks=blocks + 1)
+        self.channels, self.c_dim = channels, c_dim
+
+        def norm(width: int) -> nn.Module:
+            return norm_act("instance", width, "relu", affine=True)
+
+        layers: list[nn.Module] = [Conv2d(channels + c_dim, ngf, 7, padding=3, bias=False), norm(ngf)]
+        for a, b in pairwise((ngf, 2 * ngf, 4 * ngf)):
+            layers += [Conv2d(a, b, 4, 2, 1, bias=False), norm(b)]
+        layers += [ResidualBlock(4 * ngf, affine=True, padding_mode="zeros") for _ in range(blocks)]
+        for a, b in pairwise((4 * ngf, 2 * ngf, ngf)):
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), norm(b)]
+        layers.append(Conv2d(ngf, channels, 7, padding=3, bias=False, act="tanh"))
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_normal)
+
+    def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
+        as_input(images, "StarGAN's images", self.channels, 4, least=8)
+        if list(attributes.shape) != [images.shape[0], self.c_dim]:
+            raise ValueError(
+                f"StarGAN's attributes must have shape {[images.shape[0], self.c_dim]}, got {list(attributes.shape)}"
+            )
+        planes = attributes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        x = torch.cat([images, planes], 1).contiguous(memory_format=torch.channels_last)
+        result: Tensor = self.layers(x)
+        return result
+
+
+class StarGANDiscriminator(nn.Module):
+    """Images ``[N, channels, resolution, resolution]`` → logits of patches ``[N, 1, h, w]``, of attributes ``[N, c_dim]``.
+
+    4×4 convolutions of stride 2 with LeakyReLU(0.01) and without norm, down to 2×2 pixels and at most six of them, each
+    twice as wide as the one before.
+
+    Args:
+        resolution: a power of 2, at least 8.
+        c_dim: number of attributes.
+        ndf: channels behind the first layer.
+
+    Raises:
+        ValueError: an argument is out of range, or the images are of another shape.
+    """
+
+    def __init__(self, resolution: int = 128, channels: int = 3, *, c_dim: int = 5, ndf: int = 64) -> None:
+        super().__init__()
+        if resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(
+                f"StarGAN's resolution must be a power of 2 of at least 8 in D, got {resolution}"
+            )
+        check_widths(channels=channels, c_dim=c_dim, ndf=ndf)
+        self.resolution, self.channels = resolution, channels
+        halvings = min(resolution.bit_length() - 2, 6)
+        widths = [channels, *(ndf * 2**i for i in range(halvings))]
+        self.layers = nn.Sequential(
+            *(Conv2d(a, b, 4, 2, 1, act="lrelu", alpha=LEAK, gain=1) for a, b in pairwise(widths))
+        )
+        self.patches = Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.attributes = Conv2d(widths[-1], c_dim, resolution >> halvings, bias=False)
+        self.apply(init_normal)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = as_input(images, "StarGAN's images", self.channels, 1)
+        if list(x.shape[2:]) != [self.resolution] * 2:
+            size = f"{self.resolution}×{self.resolution}"
+            raise ValueError(
+                f"StarGAN's D takes images of {size}, got {x.shape[2]}×{x.shape[3]}; resize them"
+            )
+        x = self.layers(x)
+        return self.patches(x), self.attributes(x).flatten(1)
