@@ -23,7 +23,7 @@ inline constexpr Scheme convolution{36, 36, 4, false}, upsampling{81, 41, 8, tru
 // weights, inputs and results together stay in the cache, and below 32 MB, whatever the size. It depends on the shape
 // alone: results don't depend on the number of threads.
 struct Cut {
-  static constexpr std::int64_t weight_bytes = 12 << 20, image_bytes = 8 << 20;
+  static constexpr std::int64_t weight_bytes = 12 << 20, image_bytes = 12 << 20;
 
   std::int64_t points, weight_points;  // products per tile, and matrices of weights
   std::int64_t across, down, tiles;    // tiles per row, rows of tiles per sample, tiles in all
