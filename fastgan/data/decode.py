@@ -76,7 +76,7 @@ def decode_image(source: Path | BinaryIO, resolution: int, channels: int) -> Ten
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
     with pil.open(source) as opened:
-        picture = _on_white(ops.exif_transpose(opened), pil)
+        picture = on_white(ops.exif_transpose(opened), pil)
         picture = picture.convert("L" if channels == 1 else "RGB")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
@@ -88,7 +88,7 @@ def decode_image(source: Path | BinaryIO, resolution: int, channels: int) -> Ten
     return pixels.reshape(resolution, resolution, channels).permute(2, 0, 1).contiguous()
 
 
-def _on_white(picture: Any, pil: Any) -> Any:
+def on_white(picture: Any, pil: Any) -> Any:
     """``picture`` as 8-bit grey or colour without alpha."""
     if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to 255
         deep = np.asarray(picture).astype(np.int64).clip(0, 65535)

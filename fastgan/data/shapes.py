@@ -20,7 +20,7 @@ _SUBPIXELS = 4
 # Bounds the memory of one pass: 2**22 sample points are 16 MiB per float32 temporary.
 _MAX_POINTS = 1 << 22
 _HELD_OUT = 1000
-_STRIPES = 8  # pairs of a stripe and a gap over the image's height
+STRIPES = 8  # over the height of the image, each followed by a gap as wide
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (214, 39, 40),
@@ -266,7 +266,7 @@ def _paint(scenes: list[Scene], hits: Tensor) -> Tensor:
     ink = _rgb([COLOURS[scene.colour] for scene in scenes])
     image = paper + cover(hits).unsqueeze(1) * (ink - paper)
     if any(scene.striped for scene in scenes):
-        stripes = (_points(hits.shape[-1]) * (2 * _STRIPES)).floor() % 2 == 1
+        stripes = (_points(hits.shape[-1]) * (2 * STRIPES)).floor() % 2 == 1
         striped = torch.tensor([scene.striped for scene in scenes]).view(-1, 1, 1)
         second = _rgb([(0, 0, 0) if scene.light else (255, 255, 255) for scene in scenes])
         image += cover(hits & stripes.view(1, -1, 1) & striped).unsqueeze(1) * (second - ink)
