@@ -25,6 +25,7 @@ from fastgan.errors import FastganError
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "sample": "draw images from a checkpoint",
+    "translate": "translate pictures with a checkpoint of pix2pix, cyclegan and their kind",
     "evaluate": "measure what a checkpoint makes against real images",
     "diagnose": "say which failure of GAN training a run shows, and what may help",
     "compare": "show runs side by side: settings, measures, curves, samples",
@@ -40,7 +41,7 @@ USAGE = "\n".join(
         "usage: fastgan COMMAND [OPTIONS]",
         "",
         "commands:",
-        *(f"  {name:<8} {summary}" for name, summary in COMMANDS.items()),
+        *(f"  {name:<9} {summary}" for name, summary in COMMANDS.items()),
         "",
         "options:",
         "  --help     show this, or the options of a command after its name",

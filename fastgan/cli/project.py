@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
     check_environment()
     tune_cpu_allocator()
     opened = open_checkpoint(Path(options.checkpoint))
-    G = opened.networks["G"]
+    G = opened.networks.get("G")
     if not isinstance(G, StyleGAN2Generator):
         raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {opened.origin}.")
     target = read_image(Path(options.image), G)

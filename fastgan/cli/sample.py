@@ -103,7 +103,7 @@ def run(arguments: list[str]) -> int:
     check_environment()
     tune_cpu_allocator()
     opened = open_checkpoint(Path(options.checkpoint))
-    G = opened.networks["G"]
+    G = opened.networks.get("G")
     if not isinstance(G, StyleGAN2Generator):
         made = _recipe_grid(options, opened)
     else:

@@ -17,6 +17,7 @@ from fastgan.recipes.base import (
 )
 from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.cgan import CGAN
+from fastgan.recipes.cyclegan import CycleGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
 from fastgan.recipes.lsgan import LSGAN
@@ -48,6 +49,7 @@ RECIPES: dict[str, type[Recipe]] = {
         StyleGAN2ADA,
         R3GAN,
         Pix2Pix,
+        CycleGAN,
     )
 }
 """Every recipe by its name on the command line."""
@@ -75,6 +77,7 @@ __all__ = [
     "WGANGP",
     "Batch",
     "BigGAN",
+    "CycleGAN",
     "Draw",
     "ImageSpec",
     "Loss",

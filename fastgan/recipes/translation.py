@@ -34,6 +34,8 @@ class Translation(Recipe):
     """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one."""
     scale: ClassVar[int] = 1
     """How many times as high and wide as what it's made of an output is."""
+    least: ClassVar[int] = 1
+    """Pixels that a picture to translate must be high and wide."""
 
     data: str = "shapes"
     """Data set: shapes, or the path of a folder (docs/data.md says how it has to look)."""

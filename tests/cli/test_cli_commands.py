@@ -30,6 +30,7 @@ SMOKE = {
     "stylegan2-ada": STYLEGAN2,
     "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 --blocks 1 --ema-kimg 0",
     "pix2pix": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
+    "cyclegan": "--resolution 16 --ngf 2 --ndf 2 --patch 16 --blocks 1",
 }
 
 

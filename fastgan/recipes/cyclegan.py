@@ -1,0 +1,167 @@
+"""`cyclegan`: translation between two domains without pairs (Zhu, Park, Isola, Efros 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import l1_loss
+
+from fastgan.data import Task
+from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
+from fastgan.networks.translation import PatchDiscriminator, ResNetGenerator
+from fastgan.nn.image_pool import ImagePool
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.pix2pix import Patch, check_patch
+from fastgan.recipes.translation import Translation
+
+SWAPPED = 0.5  # share of the generated images that go through a pool
+DEEP_FROM = 256  # pixels from which the ResNet has nine blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGAN(Translation):
+    """Zhu 2017: two generators that undo each other, two PatchGANs with pools of images, least squares.
+
+    Domain A is the data set's images, B what it gives as "other".
+    """
+
+    name: ClassVar[str] = "cyclegan"
+    summary: ClassVar[str] = "Zhu 2017: between two domains without pairs, by cycle consistency"
+    averaged: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
+    task: ClassVar[Task | None] = "domains"
+    directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
+    least: ClassVar[int] = 8
+
+    data: str = "shapes"
+    """Data set: shapes (plain and striped), or the path of a folder of two domains."""
+    ngf: int = 64
+    """Channels of G's first layer; four times as many in its residual blocks."""
+    ndf: int = 64
+    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    blocks: int | None = None
+    """Residual blocks of G; None takes 9, or 6 below 256 pixels."""
+    patch: Patch = 70
+    """Pixels that a logit of D sees."""
+    cycle_weight: float = 10.0
+    """Weight of the mean absolute difference of an image from what it is after both generators."""
+    identity_weight: float = 5.0
+    """Weight of the mean absolute difference that a generator makes to an image of its own domain; 0 for none."""
+    pool: int = 50
+    """Generated images of each domain that are kept to show half of them to D again later; 0 for none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("ngf", "ndf"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("blocks", self.blocks is None or self.blocks >= 0, "at least 0")
+        for setting in ("cycle_weight", "identity_weight"):
+            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+        self._require(
+            "pool", self.pool == 0 or self.pool >= self.batch, f"0, or at least --batch, {self.batch}"
+        )
+
+    @property
+    def least_batch(self) -> int:
+        return 1
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution % 4 or images.resolution < 8:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is a multiple of 4 and at least 8, but {images.resolution} came: "
+                "choose one with --resolution."
+            )
+        check_patch(self.name, self.patch, images)
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        channels = images.channels
+        blocks = (9 if images.resolution >= DEEP_FROM else 6) if self.blocks is None else self.blocks
+        networks: dict[str, nn.Module] = {}
+        for name in ("G_AB", "G_BA"):
+            networks[name] = ResNetGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
+        for name in ("D_A", "D_B"):
+            networks[name] = PatchDiscriminator(channels, patch=self.patch, ndf=self.ndf)
+        if self.pool:
+            networks |= {name: ImagePool(self.pool, images.shape) for name in ("pool_A", "pool_B")}
+        return networks
+
+    def players(self) -> tuple[Player, ...]:
+        return (
+            Player("G", ("G_AB", "G_BA"), self.g_loss),
+            Player("D", ("D_A", "D_B"), self.d_loss, draw=self.draw_places, prepare=self.with_older_fakes),
+        )
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """What D makes of images of both, cycles, and what both do to images of their own domains (eq. 3, section 5.2)."""
+        a, b = batch.real, batch.inputs["other"]
+        to_b, to_a = networks["G_AB"], networks["G_BA"]
+        fake_b, fake_a = to_b(a), to_a(b)
+        stats: dict[str, Tensor] = {}
+        judged = torch.stack(
+            [
+                least_squares_g_loss(networks[judge](fake).float())
+                for judge, fake in (("D_A", fake_a), ("D_B", fake_b))
+            ]
+        )
+        stats["adversarial/G"] = 2 * judged.sum()  # the paper has no half in it
+        stats["cycle/G"] = l1_loss(to_a(fake_b).float(), a) + l1_loss(to_b(fake_a).float(), b)
+        total = stats["adversarial/G"] + self.cycle_weight * stats["cycle/G"]
+        if self.identity_weight:
+            stats["identity/G"] = l1_loss(to_a(a).float(), a) + l1_loss(to_b(b).float(), b)
+            total = total + self.identity_weight * stats["identity/G"]
+        return Loss(total, stats, {"fake_A": fake_a, "fake_B": fake_b})
+
+    def draw_places(self, draw: Draw) -> dict[str, Tensor]:
+        """Which of each domain's generated images go into its pool, and where."""
+        rows: dict[str, Tensor] = {}
+        for domain in ("A", "B") if self.pool else ():
+            rows[f"swapped_{domain}"] = torch.rand(draw.count, generator=draw.generator) < SWAPPED
+            rows[f"place_{domain}"] = torch.randperm(self.pool, generator=draw.generator)[: draw.count]
+        return rows
+
+    def with_older_fakes(self, networks: Networks, batch: Batch) -> Batch:
+        """The batch with images that the generators made in their turn, older ones among them."""
+        if not self.pool:
+            return batch
+        random = dict(batch.random)
+        for domain in ("A", "B"):
+            shown, _ = networks[f"pool_{domain}"](
+                random[f"fake_{domain}"],
+                batch.labels,
+                swapped=random[f"swapped_{domain}"],
+                place=random[f"place_{domain}"],
+            )
+            random[f"fake_{domain}"] = shown
+        return replace(batch, random=random)
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Both discriminators', each half the paper's, which slows them down (section 4)."""
+        total = torch.zeros((), device=batch.real.device)
+        said: dict[str, list[Tensor]] = {"real": [], "fake": []}
+        for domain, images in (("A", batch.real), ("B", batch.inputs["other"])):
+            real = networks[f"D_{domain}"](images).float()
+            fake = networks[f"D_{domain}"](batch.random[f"fake_{domain}"]).float()
+            total = total + least_squares_d_loss(real, fake)
+            said["real"].append(real.mean())
+            said["fake"].append(fake.mean())
+        return Loss(total, {f"logit({side})": torch.stack(means).mean() for side, means in said.items()})
+
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        """Of "image" images of B, of "other" images of A, which samples are: they are compared with the data set's."""
+        (name, images) = next(iter(inputs.items()))
+        translated: Tensor = networks["G_AB" if name == "image" else "G_BA"](images)
+        return translated
+
+    def multiple(self, networks: Networks) -> int:
+        return 4
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        a, b = given.real, given.inputs["other"]
+        to_b, to_a = networks["G_AB"], networks["G_BA"]
+        there = to_b(a)
+        return {"A": a, "A to B": there, "A to B to A": to_a(there),
+                "B": b, "B to A": output, "B to A to B": to_b(output)}  # fmt: skip

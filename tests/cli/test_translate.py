@@ -1,0 +1,173 @@
+"""`fastgan translate`: pictures and folders of any size, what it refuses to touch, and what it keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fastgan.data import InputSpec
+from fastgan.recipes import GAN, CycleGAN, ImageSpec, Pix2Pix
+from fastgan.train.checkpoint import save_checkpoint
+from fastgan.train.config import RunConfig
+from fastgan.train.state import TrainState
+
+PIL = pytest.importorskip("PIL.Image")
+RECIPES = {
+    "pix2pix": (Pix2Pix(ngf=2, ndf=2, patch=16), {"input": InputSpec("image", channels=3)}),
+    "grey": (Pix2Pix(ngf=2, ndf=2, patch=16, dropout=0.0), {"input": InputSpec("image", channels=1)}),
+    "cyclegan": (CycleGAN(ngf=2, ndf=2, patch=16, blocks=0), {"other": InputSpec("image", channels=3)}),
+    "gan": (GAN(z_dim=4, g_hidden=(4,), d_hidden=(4,)), {}),
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The folder of a checkpoint of each recipe, untrained."""
+    root = tmp_path_factory.mktemp("runs")
+    for name, (recipe, inputs) in RECIPES.items():
+        images = ImageSpec(3, 16, inputs=inputs)
+        config = RunConfig(recipe, images, "shapes", "")
+        save_checkpoint(root / name / "checkpoints", config, TrainState.create(recipe, images), keep=1)
+    return root
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of three pictures: one turned by EXIF, one with alpha, one grey in a sub-folder."""
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    exif = PIL.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    PIL.fromarray(draw.integers(0, 256, (20, 33, 3), dtype=np.uint8)).save(folder / "turned.jpg", exif=exif)
+    PIL.fromarray(draw.integers(0, 256, (18, 25, 4), dtype=np.uint8)).save(folder / "alpha.png")
+    PIL.fromarray(draw.integers(0, 256, (16, 16), dtype=np.uint8)).save(folder / "sub" / "grey.bmp")
+    return folder
+
+
+def read(path):
+    with PIL.open(path) as picture:
+        return np.array(picture)
+
+
+def test_a_folder_is_translated_and_stays_as_it_was(fastgan, checkpoint, pictures, tmp_path):
+    before = {path: path.read_bytes() for path in pictures.rglob("*.*")}
+    outcome = fastgan("translate", checkpoint / "pix2pix", pictures, "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith(f"Made 3 pictures in {tmp_path / 'out'} with pix2pix after 0 images, from ")
+    found = {
+        path.relative_to(tmp_path / "out").as_posix(): read(path)
+        for path in (tmp_path / "out").rglob("*.png")
+    }
+    assert {name: array.shape for name, array in found.items()} == {
+        "turned.png": (33, 20, 3), "alpha.png": (18, 25, 4), "sub/grey.png": (16, 16, 3),
+    }  # fmt: skip
+    assert np.array_equal(found["alpha.png"][:, :, 3], read(pictures / "alpha.png")[:, :, 3])
+    assert {path: path.read_bytes() for path in pictures.rglob("*.*")} == before
+
+
+def test_a_picture_is_what_the_network_makes_of_it(fastgan, checkpoint, pictures, tmp_path):
+    picture = pictures / "sub" / "grey.bmp"
+    for name, direction, network in (
+        ("grey", [], "G"),
+        ("cyclegan", [], "G_AB"),
+        ("cyclegan", ["--direction", "BtoA"], "G_BA"),
+    ):
+        out = tmp_path / f"{name}{network}"
+        assert fastgan("translate", checkpoint / name, picture, "--out", out, *direction).status == 0
+        recipe, inputs = RECIPES[name]
+        networks = TrainState.create(recipe, ImageSpec(3, 16, inputs=inputs)).sampler
+        x = torch.from_numpy(read(picture)).float()[None, None] / 127.5 - 1
+        with torch.no_grad():
+            expected = networks[network].eval()(x if name == "grey" else x.expand(1, 3, -1, -1))
+        expected = ((expected[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).numpy()
+        assert np.abs(read(out / "grey.png").astype(float) - expected).max() <= 1
+
+
+def test_tiles_and_seeds(fastgan, checkpoint, pictures, tmp_path):
+    outs = []
+    for options in ([], [], ["--seed", 1], ["--tile", 16]):
+        outs.append(tmp_path / str(len(outs)))
+        assert (
+            fastgan(
+                "translate", checkpoint / "pix2pix", pictures / "turned.jpg", "--out", outs[-1], *options
+            ).status
+            == 0
+        )
+    same, again, seeded, tiled = (read(out / "turned.png") for out in outs)
+    assert np.array_equal(same, again) and not np.array_equal(same, seeded)
+    assert tiled.shape == same.shape and not np.array_equal(tiled, same)
+
+
+def test_nothing_is_overwritten(fastgan, refused, checkpoint, pictures, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("translate", checkpoint / "grey", pictures / "alpha.png", "--out", out)
+    assert fastgan(*arguments).status == 0
+    (out / "alpha.png").write_bytes(b"mine")
+    assert refused(*arguments).endswith(
+        "alpha.png' exists: choose another --out, or replace what is there with --force."
+    )
+    assert (out / "alpha.png").read_bytes() == b"mine"
+    assert fastgan(*arguments, "--force").status == 0 and read(out / "alpha.png").shape == (18, 25, 4)
+    # The originals, not even then.
+    original = (pictures / "alpha.png").read_bytes()
+    assert refused("translate", checkpoint / "grey", pictures, "--out", pictures, "--force").endswith(
+        "is one of the originals: choose another --out."
+    )
+    assert (pictures / "alpha.png").read_bytes() == original
+
+
+def test_a_broken_picture_is_left_out_by_name(fastgan, refused, checkpoint, pictures, tmp_path):
+    (pictures / "broken.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match=r"broken\.png' is left out: not an image\."):
+        outcome = fastgan("translate", checkpoint / "grey", pictures, "--out", tmp_path / "out")
+    assert outcome.status == 0 and "Made 3 pictures" in outcome.out
+    with pytest.warns(UserWarning, match="is left out"):
+        said = refused("translate", checkpoint / "grey", pictures / "broken.png", "--out", tmp_path / "none")
+    assert said == "None of the pictures can be read: give intact ones."
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "said"),
+    [
+        ("pix2pix", ["{in}/none.png"], "There is no picture or folder '{in}/none.png': check the path."),
+        ("pix2pix", ["{in}/empty"], "The folder '{in}/empty' holds no pictures."),
+        ("pix2pix", ["{in}/alpha.png", "--direction", "AtoB"], "pix2pix translates one way only: leave --direction out."),
+        (
+            "cyclegan",
+            ["{in}/alpha.png", "--direction", "AtoC"],
+            "Unknown direction 'AtoC': did you mean 'AtoB'? The directions are AtoB, BtoA.",
+        ),
+        ("pix2pix", ["{in}/alpha.png", "--tile", "8"], "--tile must be at least 16, but 8 came."),
+        (
+            "pix2pix",
+            ["{in}/alpha.png", "--out", "{in}/alpha.png"],
+            "--out must be a folder, but '{in}/alpha.png' is a file.",
+        ),
+        (
+            "pix2pix",
+            ["{in}/alpha.png", "{in}/other/alpha.bmp"],
+            "'{in}/alpha.png' and '{in}/other/alpha.bmp' would both become '{out}/alpha.png': translate them into "
+            "folders of their own.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    refused, checkpoint, pictures, tmp_path, run, options, said
+):
+    (pictures / "empty").mkdir()
+    (pictures / "other").mkdir()
+    PIL.new("RGB", (8, 8)).save(pictures / "other" / "alpha.bmp")
+    places = {"in": pictures, "out": tmp_path / "out"}
+    arguments = ["--out", tmp_path / "out", *(option.format(**places) for option in options)]
+    assert refused("translate", checkpoint / run, *arguments) == said.format(**places)
+
+
+def test_a_checkpoint_that_draws_from_noise_is_refused(refused, checkpoint, pictures, tmp_path):
+    said = refused("translate", checkpoint / "gan", pictures, "--out", tmp_path / "out")
+    assert said.startswith(
+        "fastgan translate takes a checkpoint of pix2pix, cyclegan, but this is gan after 0 images"
+    )
+    said = refused("translate", "net.pkl", pictures, "--out", tmp_path / "out")
+    assert said.endswith("but 'net.pkl' is a StyleGAN2's file.")
