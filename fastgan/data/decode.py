@@ -15,6 +15,9 @@ from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_ORIENTATION = 0x0112  # of EXIF
+_QUARTER_TURNS = 5  # the orientations from it on exchange width and height
+_MAP_MODES = frozenset({"1", "L", "P"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
@@ -55,13 +58,52 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def image_header(path: Path) -> tuple[int, int, bool]:
-    """Width, height and whether the file is grey, without decoding it.
+    """Width and height as shown and whether the file is grey, without decoding it.
 
     Raises whatever Pillow raises for a file that it can't open.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     with pil.open(path) as picture:
-        return picture.width, picture.height, picture.mode in _GREY_MODES
+        width, height = picture.size
+        # Without the first question Pillow decodes a PNG file in search of it.
+        if "exif" in picture.info and picture.getexif().get(_ORIENTATION, 1) >= _QUARTER_TURNS:
+            width, height = height, width
+        return width, height, picture.mode in _GREY_MODES
+
+
+def map_header(path: Path) -> tuple[int, int]:
+    """Width and height of a map of class indices, without decoding it.
+
+    Raises DataError for a file that isn't 8-bit grey or of a palette, or whatever Pillow raises for one that it
+    can't open.
+    """
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    with pil.open(path) as picture:
+        if picture.mode not in _MAP_MODES:
+            raise DataError(
+                f"The map {str(path)!r} is a picture of mode {picture.mode}, where the index of a class is expected "
+                f"in each pixel: save it as an 8-bit grey PNG or one with a palette."
+            )
+        return picture.width, picture.height
+
+
+def decode_map(source: Path | BinaryIO) -> Tensor:
+    """A map of class indices as uint8 ``[H, W]``; of a palette the indices count, not the colours.
+
+    Raises whatever Pillow raises for a file that it can't decode.
+    """
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    with pil.open(source) as opened:
+        return torch.from_numpy(np.array(opened, dtype=np.uint8))
+
+
+def fit_map(indices: Tensor, resolution: int) -> Tensor:
+    """``[H, W]`` to ``[resolution, resolution]``: the centred square that images are cut to, each pixel the nearest one."""
+    height, width = indices.shape
+    side = min(height, width)
+    nearest = ((torch.arange(resolution) + 0.5) * (side / resolution)).long().clamp(max=side - 1)
+    rows, columns = nearest + (height - side) // 2, nearest + (width - side) // 2
+    return indices[rows[:, None], columns]
 
 
 def decode_image(source: Path | BinaryIO, resolution: int, channels: int) -> Tensor:
@@ -73,19 +115,39 @@ def decode_image(source: Path | BinaryIO, resolution: int, channels: int) -> Ten
 
     Raises whatever Pillow raises for a file that it can't decode.
     """
+    return _fitted(_as_shown(source, channels), resolution, channels)
+
+
+def decode_halves(source: Path | BinaryIO, resolution: int, channels: int) -> tuple[Tensor, Tensor]:
+    """The left and the right half of one image file, each as ``decode_image`` gives a whole one."""
+    picture = _as_shown(source, channels)
+    middle = picture.width // 2
+    left = picture.crop((0, 0, middle, picture.height))
+    right = picture.crop((middle, 0, 2 * middle, picture.height))
+    return _fitted(left, resolution, channels), _fitted(right, resolution, channels)
+
+
+def _as_shown(source: Path | BinaryIO, channels: int) -> Any:
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
     with pil.open(source) as opened:
         picture = on_white(ops.exif_transpose(opened), pil)
-        picture = picture.convert("L" if channels == 1 else "RGB")
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        return picture.convert("L" if channels == 1 else "RGB")
+
+
+def _fitted(picture: Any, resolution: int, channels: int) -> Tensor:
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
     if picture.size != (resolution, resolution):
         # Not resize(box=...), whose filter reaches over the edge of the box.
-        picture = picture.crop((left, top, left + side, top + side))
-        picture = picture.resize((resolution, resolution), pil.Resampling.LANCZOS)
+        picture = _centre(picture).resize((resolution, resolution), pil.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))
     return pixels.reshape(resolution, resolution, channels).permute(2, 0, 1).contiguous()
+
+
+def _centre(picture: Any) -> Any:
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))
 
 
 def on_white(picture: Any, pil: Any) -> Any:

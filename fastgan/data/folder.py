@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import torch
 from torch import Tensor
@@ -76,13 +77,7 @@ class FolderDataset(ImageDataset):
         self.name = self._root.resolve().name or str(self._root)
         self._reasons: dict[str, str] = {}
         self._warned, self._warning = False, threading.Lock()
-        found = find_images(self._root)
-        if not found:
-            raise DataError(
-                f"The folder {str(self._root)!r} holds no images: files ending in {', '.join(EXTENSIONS)} "
-                f"are looked for, in sub-folders too."
-            )
-        headers = dict(self._try_each(self._header, found))
+        headers = dict(self._try_each(self._header, self._find()))
         self._names = list(headers)
         self._require_any()
         width, height, _, _ = headers[self._names[0]]
@@ -91,11 +86,11 @@ class FolderDataset(ImageDataset):
         self.channels = (1 if all_grey else 3) if channels is None else channels
 
         digests = {name: digest for name, (_, _, _, digest) in headers.items()}
-        self._images: Tensor | None = None
-        if len(self._names) * self.channels * self.resolution**2 <= cache_limit:
+        self._kept: list[Tensor] | None = None
+        if len(self._names) * sum(math.prod(shape) for shape in self._shapes()) <= cache_limit:
             digests = self._decode_all()
             self._require_any()
-        self.class_names, self._labels = _labels_of(self._names)
+        self.class_names, self._labels = self._classes()
         self.num_classes = len(self.class_names)
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
         self.fingerprint = hashlib.sha256(
@@ -107,54 +102,96 @@ class FolderDataset(ImageDataset):
         return len(self._names)
 
     def image(self, i: int) -> Tensor:
-        self._check_index(i)
-        if self._images is not None:
-            return self._images[i].clone()
-        image = self._first_readable(i)
-        self._warn_once()
-        return image
+        return self.batch(torch.tensor([i]))[0][0]
 
     def label(self, i: int) -> int:
         self._check_index(i)
         return int(self._labels[i])
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.examples(indices)[:2]
+
+    def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
+        return self.examples(indices)[2]
+
+    def examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         wanted = self._checked(indices)
-        if self._images is not None:
-            return self._images[indices], self._labels[indices]
+        if self._kept is not None:
+            parts = [kept[indices] for kept in self._kept]
+            return parts[0], self._labels[indices], self._inputs_of(parts[1:], indices)
         # Without threads of its own: BatchLoader's call this, each for a part of a batch.
-        out = torch.empty(len(wanted), self.channels, self.resolution, self.resolution, dtype=torch.uint8)
+        parts = [torch.empty(len(wanted), *shape, dtype=torch.uint8) for shape in self._shapes()]
+        shown = indices.clone()
         for row, i in enumerate(wanted):
-            out[row] = self._first_readable(i)
+            shown[row], decoded = self._first_readable(i)
+            for part, value in zip(parts, decoded, strict=True):
+                part[row] = value
         self._warn_once()
-        return out, self._labels[indices]
+        return parts[0], self._labels[indices], self._inputs_of(parts[1:], shown)
+
+    # -- what a folder of images with inputs says otherwise (see task_folders) -------------------
+
+    def _find(self) -> list[str]:
+        """Names of the images, in order; none twice."""
+        found = find_images(self._root)
+        if not found:
+            raise DataError(
+                f"The folder {str(self._root)!r} holds no images: files ending in {', '.join(EXTENSIONS)} "
+                f"are looked for, in sub-folders too."
+            )
+        return found
+
+    def _files(self, name: str) -> tuple[Path, ...]:
+        """The files that an image and its inputs are decoded from."""
+        return (self._root / name,)
+
+    def _look_at(self, name: str) -> tuple[int, int, bool]:
+        """Width, height and whether it's grey, without decoding."""
+        return image_header(self._root / name)
+
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the uint8 tensors that ``_decode`` gives."""
+        return ((self.channels, self.resolution, self.resolution),)
+
+    def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
+        """The image, then its inputs, from what ``_files`` names or its content."""
+        return (decode_image(sources[0], self.resolution, self.channels),)
+
+    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
+        return _labels_of(self._names)
+
+    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+        """Inputs by name, of what was decoded beside the images and of the places of the images shown."""
+        return {}
 
     # -- opening -------------------------------------------------------------------------------
 
     def _header(self, name: str) -> tuple[int, int, bool, str]:
-        path = self._root / name
-        with path.open("rb") as file:
-            digest = hashlib.sha256(file.read(_HEADER_BYTES))
-        digest.update(str(path.stat().st_size).encode())
-        return (*image_header(path), digest.hexdigest())
+        digest = hashlib.sha256()
+        for path in self._files(name):
+            with path.open("rb") as file:
+                digest.update(file.read(_HEADER_BYTES))
+            digest.update(str(path.stat().st_size).encode())
+        return (*self._look_at(name), digest.hexdigest())
 
     def _decode_all(self) -> dict[str, str]:
-        """Fill ``_images`` and return the SHA-256 of every file that could be decoded."""
+        """Fill ``_kept`` and return the SHA-256 of every file that could be decoded."""
 
-        def decode(name: str) -> tuple[Tensor, str]:
-            content = (self._root / name).read_bytes()
-            image = decode_image(io.BytesIO(content), self.resolution, self.channels)
-            return image, hashlib.sha256(content).hexdigest()
+        def decode(name: str) -> tuple[tuple[Tensor, ...], str]:
+            digest = hashlib.sha256()
+            contents = [path.read_bytes() for path in self._files(name)]
+            for content in contents:
+                digest.update(content)
+            return self._decode(name, [io.BytesIO(content) for content in contents]), digest.hexdigest()
 
-        images = torch.empty(
-            len(self._names), self.channels, self.resolution, self.resolution, dtype=torch.uint8
-        )
+        kept = [torch.empty(len(self._names), *shape, dtype=torch.uint8) for shape in self._shapes()]
         digests: dict[str, str] = {}
-        for name, (image, digest) in self._try_each(decode, self._names):
-            images[len(digests)] = image
+        for name, (decoded, digest) in self._try_each(decode, self._names):
+            for tensor, value in zip(kept, decoded, strict=True):
+                tensor[len(digests)] = value
             digests[name] = digest
         self._names = list(digests)
-        self._images = images[: len(digests)]
+        self._kept = [tensor[: len(digests)] for tensor in kept]
         return digests
 
     def _try_each(self, function: Callable[[str], _T], names: Sequence[str]) -> Iterator[tuple[str, _T]]:
@@ -201,17 +238,17 @@ class FolderDataset(ImageDataset):
 
     @property
     def in_memory(self) -> bool:
-        return self._images is not None
+        return self._kept is not None
 
-    def _first_readable(self, i: int) -> Tensor:
-        """Image ``i``, or in its place the next readable one of the same class."""
+    def _first_readable(self, i: int) -> tuple[int, tuple[Tensor, ...]]:
+        """Place and tensors of image ``i``, or in its place of the next readable one of the same class."""
         count = len(self._names)
         for j in ((i + step) % count for step in range(count)):
             name = self._names[j]
             if name in self._reasons or self._labels[j] != self._labels[i]:
                 continue
             try:
-                return decode_image(self._root / name, self.resolution, self.channels)
+                return j, self._decode(name, self._files(name))
             except DataError:
                 raise
             except Exception as error:

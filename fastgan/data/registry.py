@@ -75,7 +75,9 @@ def _open_for(task: Task, spec: str, resolution: int | None, channels: int | Non
         return ShapesForTask(task, resolution=resolution or 32, channels=channels or 3)
     if spec in DATASETS:
         raise DataError(f"The data set {spec!r} has no {task}: give shapes, or a folder laid out for {task}.")
-    raise DataError(f"The folder {str(_folder(spec))!r} has no {task}: give shapes.")
+    from fastgan.data.open_task_folder import open_task_folder
+
+    return open_task_folder(task, _folder(spec), resolution=resolution, channels=channels)
 
 
 def _folder(spec: str) -> Path:

@@ -1,0 +1,183 @@
+"""Folders with a list that says of every image its attributes, or what it shows in words."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.data.captions import caption_spec, encode_caption
+from fastgan.data.dataset import DataError
+from fastgan.data.decode import find_images
+from fastgan.data.inputs import InputSpec
+from fastgan.data.task_folders import TaskFolder
+
+
+class ListedFolder(TaskFolder):
+    """Images that a list names, each line with one row of the input. An image may be in several lines."""
+
+    def _find(self) -> list[str]:
+        self._paths: dict[str, Path] = {}
+        self._rows: dict[str, Tensor] = {}
+        self._spec, lines = self._listed()
+        for place, file, row in lines:
+            path = self._root / file
+            if not path.is_file() or not path.is_relative_to(self._root):
+                raise DataError(
+                    f"{place} names the image {file!r}, which isn't in {str(self._root)!r}: put it there, or take the "
+                    f"line away."
+                )
+            name = file if file not in self._paths else f"{file} ({place})"
+            self._paths[name], self._rows[name] = path, row
+        listed = {path.relative_to(self._root).as_posix() for path in self._paths.values()}
+        for file in find_images(self._root):
+            if file not in listed:
+                raise DataError(
+                    f"The image {str(self._root / file)!r} is in no line of the list: add one, or take the image away."
+                )
+        if not self._paths:
+            raise DataError(f"The list in {str(self._root)!r} is empty: a line for each image is expected.")
+        return list(self._paths)
+
+    def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
+        """The input, and of every line where it is, the image's file and the input's row."""
+        raise NotImplementedError
+
+    def _specs(self) -> Mapping[str, InputSpec]:
+        self._table = torch.stack([self._rows[name] for name in self._names])
+        digest = hashlib.sha256(f"{self.fingerprint} ".encode())
+        digest.update(self._table.numpy().data)
+        self.fingerprint = digest.hexdigest()
+        return {self._spec.kind: self._spec}
+
+    def _files(self, name: str) -> tuple[Path, ...]:
+        return (self._paths[name],)
+
+    def _look_at(self, name: str) -> tuple[int, int, bool]:
+        return super()._look_at(self._paths[name].relative_to(self._root).as_posix())
+
+    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+        return {self._spec.kind: self._table[shown]}
+
+
+class CaptionFolder(ListedFolder):
+    """``captions.jsonl``, one ``{"file": …, "text": …}`` a line; the vocabulary is all of its words, sorted."""
+
+    def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
+        lines = list(_json_lines(self._root, "captions.jsonl", "text", str))
+        spec = self._like["caption"] if self._like else caption_spec(text for _, _, text in lines)
+        return spec, [(place, file, _placed(place, text, spec)) for place, file, text in lines]
+
+
+class AttributeFolder(ListedFolder):
+    """``attributes.csv`` or ``attributes.jsonl``.
+
+    The CSV's first column is ``file``, the others are named after attributes and hold 0 or -1 (no) and 1 (yes). A
+    line of JSON is ``{"file": …, "attributes": [names of those that it has]}``. Attributes named ``group=value`` with
+    the same group exclude each other, and every image has one of them.
+    """
+
+    def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
+        if (self._root / "attributes.csv").is_file():
+            lines = list(_csv_lines(self._root / "attributes.csv"))
+        else:
+            found = _json_lines(self._root, "attributes.jsonl", "attributes", list, or_else="attributes.csv")
+            lines = [(place, file, dict.fromkeys(map(str, names), True)) for place, file, names in found]
+        names = sorted({name for _, _, has in lines for name in has})
+        spec = self._like["attributes"] if self._like else _attribute_spec(names)
+        return spec, [(place, file, _attribute_row(place, has, spec)) for place, file, has in lines]
+
+
+def _attribute_spec(names: list[str]) -> InputSpec:
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        if "=" in name:
+            groups.setdefault(name.split("=", 1)[0], []).append(index)
+    return InputSpec(
+        "attributes", names=tuple(names), groups=tuple(tuple(group) for group in groups.values())
+    )
+
+
+def _attribute_row(place: str, has: Mapping[str, bool], spec: InputSpec) -> Tensor:
+    for name in has:
+        if name not in spec.names:
+            raise DataError(
+                f"{place} has the attribute {name!r}, but {', '.join(spec.names)} are known: mend it."
+            )
+    row = [has.get(name, False) for name in spec.names]
+    for group in spec.groups:
+        if sum(row[index] for index in group) != 1:
+            raise DataError(
+                f"{place} has {sum(row[index] for index in group)} of the attributes "
+                f"{', '.join(spec.names[index] for index in group)}, where exactly one is expected: mend it."
+            )
+    return torch.tensor(row, dtype=torch.uint8)
+
+
+def _placed(place: str, text: str, spec: InputSpec) -> Tensor:
+    try:
+        return encode_caption(text, spec)
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from None
+
+
+def _json_lines(
+    root: Path, name: str, key: str, kind: type, *, or_else: str | None = None
+) -> Iterator[tuple[str, str, Any]]:
+    path = root / name
+    for number, line in enumerate(_text(path, or_else).splitlines(), start=1):
+        if not line.strip():
+            continue
+        place = f"Line {number} of {str(path)!r}"
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            entry = str(error)
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("file"), str)
+            or not isinstance(entry.get(key), kind)
+        ):
+            what = "a list" if kind is list else "a text"
+            raise DataError(
+                f'{place} is {line[:60]!r}, where {{"file": a path, "{key}": {what}}} is expected: mend it.'
+            )
+        yield place, entry["file"], entry[key]
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
+    table = csv.reader(_text(path, None).splitlines())
+    header = next(table, [])
+    names = header[1:]
+    if header[:1] != ["file"] or not names or len(set(names)) < len(names):
+        raise DataError(
+            f"The first line of {str(path)!r} is {','.join(header)[:60]!r}, where file and the names of attributes are "
+            f"expected, none twice: mend it."
+        )
+    for cells in filter(None, table):
+        place = f"Line {table.line_num} of {str(path)!r}"
+        values = [cell.strip() for cell in cells[1:]]
+        if len(values) != len(names) or not set(values) <= {"0", "1", "-1"}:
+            raise DataError(
+                f"{place} is {','.join(cells)[:60]!r}, where a file and {len(names)} values 0, 1 or -1 are expected: "
+                f"mend it."
+            )
+        yield place, cells[0], {name: value == "1" for name, value in zip(names, values, strict=True)}
+
+
+def _text(path: Path, or_else: str | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        lists = path.name if or_else is None else f"{path.name} or {or_else}"
+        raise DataError(
+            f"The folder {str(path.parent)!r} has no {lists}, with a line for each image: write it."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The list {str(path)!r} can't be read ({error}): mend it.") from error

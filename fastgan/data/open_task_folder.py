@@ -1,0 +1,57 @@
+"""Which layout of folder serves which task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastgan.data.dataset import DataError, ImageDataset
+from fastgan.data.decode import find_images
+from fastgan.data.inputs import Task
+from fastgan.data.listed_folders import AttributeFolder, CaptionFolder
+from fastgan.data.task_folders import DomainFolders, InputFolder, MapFolder, SideBySideFolder, TaskFolder
+
+
+def open_task_folder(
+    task: Task, root: Path, *, resolution: int | None = None, channels: int | None = None
+) -> ImageDataset:
+    """A folder whose images come with what ``task`` takes (docs/data.md has the layouts).
+
+    For domains the set is ``trainA`` with ``trainB``, and ``testA`` with ``testB`` are held out. For the other tasks a
+    folder ``train`` in it is the set, if there is one, and ``test`` or else ``val`` is held out.
+
+    Raises:
+        DataError: as ``TaskFolder`` and ``DomainFolders``.
+    """
+    if not root.is_dir():
+        find_images(root)  # says what is wrong
+    dataset: ImageDataset
+    if task == "domains":
+        trained, held_out = ((root / f"{split}A", root / f"{split}B") for split in ("train", "test"))
+        if not all(folder.is_dir() for folder in trained):
+            raise DataError(
+                f"The folder {str(root)!r} has no domains: the folders trainA/ and trainB/ are expected in it, with "
+                f"the images of either."
+            )
+        tested = held_out if all(folder.is_dir() for folder in held_out) else None
+        dataset = DomainFolders(trained, resolution=resolution, channels=channels, held_out=tested)
+    else:
+        split = (root / "train").is_dir()
+        images = root / "train" if split else root
+        others = [root / name for name in ("test", "val") if split and (root / name).is_dir()]
+        reader = _reader(task, images)
+        dataset = reader(
+            images, resolution=resolution, channels=channels, held_out=others[0] if others else None
+        )
+    dataset.name = root.resolve().name or str(root)
+    return dataset
+
+
+def _reader(task: Task, root: Path) -> type[TaskFolder]:
+    if task == "pairs":
+        return InputFolder if (root / "inputs").is_dir() else SideBySideFolder
+    readers: dict[Task, type[TaskFolder]] = {
+        "maps": MapFolder,
+        "captions": CaptionFolder,
+        "attributes": AttributeFolder,
+    }
+    return readers[task]

@@ -1,0 +1,323 @@
+"""Folders whose images have a partner each: the other half of the file, or a file of the same name; and two domains."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+import torch
+from torch import Tensor
+
+from fastgan.data.dataset import DataError, ImageDataset
+from fastgan.data.decode import (
+    EXTENSIONS,
+    decode_halves,
+    decode_image,
+    decode_map,
+    find_images,
+    fit_map,
+    image_header,
+    map_header,
+)
+from fastgan.data.folder import CACHE_LIMIT, FolderDataset
+from fastgan.data.inputs import InputSpec
+
+MAX_CLASSES = 256
+
+
+class TaskFolder(FolderDataset):
+    """A folder whose images come with an input each. Read as ``FolderDataset`` reads; there are no class labels.
+
+    Args:
+        root: the folder.
+        resolution, channels, cache_limit: as ``FolderDataset`` takes them.
+        held_out: a folder laid out alike, of images that aren't to be trained on.
+        like: inputs of the set from which this one is held out, whose names hold here.
+
+    Raises:
+        DataError: as ``FolderDataset``; a folder that isn't laid out for the task, an image or input without its
+            partner, partners of different sizes, a class, attribute or word that isn't known.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        resolution: int | None = None,
+        channels: int | None = None,
+        cache_limit: int = CACHE_LIMIT,
+        held_out: Path | None = None,
+        like: Mapping[str, InputSpec] | None = None,
+    ) -> None:
+        self._held_out, self._like, self._cache_limit = held_out, like, cache_limit
+        super().__init__(root, resolution=resolution, channels=channels, cache_limit=cache_limit)
+        self.inputs = self._specs()
+        self.fingerprint = hashlib.sha256(f"{self.fingerprint} {dict(self.inputs)}".encode()).hexdigest()
+
+    def held_out(self) -> TaskFolder | None:
+        if self._held_out is None:
+            return None
+        return type(self)(
+            self._held_out,
+            resolution=self.resolution,
+            channels=self.channels,
+            cache_limit=self._cache_limit,
+            like=self.inputs,
+        )
+
+    def _specs(self) -> Mapping[str, InputSpec]:
+        raise NotImplementedError
+
+    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
+        return (), torch.zeros(len(self._names), dtype=torch.int64)
+
+
+class SideBySideFolder(TaskFolder):
+    """Pairs in one file each: the left half is the input, the right half the target (the layout of pix2pix)."""
+
+    def _specs(self) -> Mapping[str, InputSpec]:
+        return {"input": InputSpec("image", channels=self.channels)}
+
+    def _look_at(self, name: str) -> tuple[int, int, bool]:
+        width, height, grey = super()._look_at(name)
+        if width != 2 * height:
+            raise DataError(
+                f"The pair {str(self._root / name)!r} is {width}x{height}, where input and target side by side are "
+                f"expected, twice as wide as high: mend it, or put the two into the folders inputs/ and images/."
+            )
+        return height, height, grey
+
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        return super()._shapes() * 2
+
+    def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
+        left, right = decode_halves(sources[0], self.resolution, self.channels)
+        return right, left
+
+    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+        return {"input": parts[0]}
+
+
+class PartnerFolder(TaskFolder):
+    """``images/`` and a second folder in which each image has a partner of the same size and name, but for its ending."""
+
+    second: ClassVar[str]  # the folder
+    noun: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]] = EXTENSIONS
+
+    def _find(self) -> list[str]:
+        for folder in ("images", self.second):
+            if not (self._root / folder).is_dir():
+                raise DataError(
+                    f"The folder {str(self._root)!r} has no folder {folder}/: images/ and {self.second}/ are expected, "
+                    f"with a {self.noun} for each image under the same name."
+                )
+        images, partners = self._by_stem("images", EXTENSIONS), self._by_stem(self.second, self.endings)
+        for here, there, folder, noun in (
+            (images, partners, self.second, self.noun),
+            (partners, images, "images", "image"),
+        ):
+            for stem in here:
+                if stem not in there:
+                    raise DataError(
+                        f"{str(self._root / here[stem])!r} has no {noun}: {folder}/{stem} is expected with one of the "
+                        f"endings {', '.join(self.endings if noun == self.noun else EXTENSIONS)}; add it, or take "
+                        f"its partner away."
+                    )
+        if not images:
+            raise DataError(f"The folder {str(self._root / 'images')!r} holds no images: put some there.")
+        self._partner = {name: partners[stem] for stem, name in images.items()}
+        return list(self._partner)
+
+    def _by_stem(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in find_images(self._root / folder):
+            stem, path = name.rsplit(".", 1)[0], f"{folder}/{name}"
+            if not name.lower().endswith(endings):
+                continue
+            if stem in found:
+                raise DataError(
+                    f"{str(self._root / path)!r} and {found[stem]!r} have the same name but for the ending, which "
+                    f"partners are found by: rename one."
+                )
+            found[stem] = path
+        return found
+
+    def _files(self, name: str) -> tuple[Path, ...]:
+        return self._root / name, self._root / self._partner[name]
+
+    def _check_size(self, name: str, size: tuple[int, int], partner: tuple[int, int]) -> None:
+        if size != partner:
+            raise DataError(
+                f"{str(self._root / self._partner[name])!r} is {partner[0]}x{partner[1]}, but its image {name!r} is "
+                f"{size[0]}x{size[1]}: the same size is expected; resize one of them."
+            )
+
+
+class InputFolder(PartnerFolder):
+    """Pairs in two files each: ``inputs/`` and the targets in ``images/``."""
+
+    second, noun = "inputs", "input"
+
+    def _specs(self) -> Mapping[str, InputSpec]:
+        return {"input": InputSpec("image", channels=self.channels)}
+
+    def _look_at(self, name: str) -> tuple[int, int, bool]:
+        (width, height, grey), other = (image_header(path) for path in self._files(name))
+        self._check_size(name, (width, height), other[:2])
+        return width, height, grey and other[2]
+
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        return super()._shapes() * 2
+
+    def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
+        return tuple(decode_image(source, self.resolution, self.channels) for source in sources)
+
+    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+        return {"input": parts[0]}
+
+
+class MapFolder(PartnerFolder):
+    """``images/`` and ``maps/``: PNG files, grey or of a palette, whose pixels are the indices of classes.
+
+    Names of the classes are the lines of ``classes.txt``; without it they are numbers, up to the largest in any map.
+    """
+
+    second, noun, endings = "maps", "map", (".png",)
+
+    def _find(self) -> list[str]:
+        self._known = self._like["map"].names if self._like else self._named()
+        return super()._find()
+
+    def _named(self) -> tuple[str, ...]:
+        folders = [self._root, self._root.parent] if self._root.name == "train" else [self._root]
+        for path in (folder / "classes.txt" for folder in folders):
+            if path.is_file():
+                names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+                if not 0 < len(names) <= MAX_CLASSES or not all(names) or len(set(names)) < len(names):
+                    raise DataError(
+                        f"{str(path)!r} has {len(names)} lines, {len(set(names))} of them different: 1 to "
+                        f"{MAX_CLASSES} names of classes are expected, one a line, none empty or twice."
+                    )
+                return names
+        return ()
+
+    def _specs(self) -> Mapping[str, InputSpec]:
+        names = self._known
+        if not names:
+            largest = self._try_each(lambda name: int(decode_map(self._files(name)[1]).max()), self._names)
+            names = tuple(str(index) for index in range(1 + max((index for _, index in largest), default=0)))
+        return {"map": InputSpec("map", names=names)}
+
+    def _look_at(self, name: str) -> tuple[int, int, bool]:
+        image, partner = self._files(name)
+        width, height, grey = image_header(image)
+        self._check_size(name, (width, height), map_header(partner))
+        return width, height, grey
+
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        return *super()._shapes(), (self.resolution, self.resolution)
+
+    def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
+        indices = decode_map(sources[1])
+        largest = int(indices.max())
+        if self._known and largest >= len(self._known):
+            raise DataError(
+                f"The map {str(self._root / self._partner[name])!r} has the class {largest}, but there are "
+                f"{len(self._known)}, 0 to {len(self._known) - 1}: mend the map, or name the class in classes.txt."
+            )
+        image = decode_image(sources[0], self.resolution, self.channels)
+        return image, fit_map(indices, self.resolution)
+
+    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+        return {"map": parts[0]}
+
+
+class DomainFolders(ImageDataset):
+    """Images of one folder, each with one of a second folder that has nothing to do with it.
+
+    The set is as long as the larger folder. The second's images come in an order that a seed gives; those of the
+    smaller folder come again, in another order each time.
+
+    Args:
+        roots: the two folders.
+        resolution, channels, cache_limit: as ``FolderDataset`` takes them; those of the first folder hold for both,
+            and colour for both where one has it.
+        held_out: two more folders, of images that aren't to be trained on.
+
+    Raises:
+        DataError: as ``FolderDataset``.
+    """
+
+    def __init__(
+        self,
+        roots: tuple[Path, Path],
+        *,
+        resolution: int | None = None,
+        channels: int | None = None,
+        cache_limit: int = CACHE_LIMIT,
+        held_out: tuple[Path, Path] | None = None,
+    ) -> None:
+        def opened(root: Path, resolution: int | None, channels: int | None) -> FolderDataset:
+            return FolderDataset(root, resolution=resolution, channels=channels, cache_limit=cache_limit)
+
+        first = opened(roots[0], resolution, channels)
+        second = opened(roots[1], first.resolution, channels)
+        if first.channels < second.channels:
+            first = opened(roots[0], first.resolution, second.channels)
+        elif second.channels < first.channels:
+            second = opened(roots[1], first.resolution, first.channels)
+        self._first, self._second, self._held_out, self._cache_limit = first, second, held_out, cache_limit
+        self.name, self.resolution, self.channels = first.name, first.resolution, first.channels
+        self.inputs = {"other": InputSpec("image", channels=self.channels)}
+        length = max(len(first), len(second))
+        self._places = torch.arange(length) if len(first) == length else _repeated(len(first), length, seed=0)
+        self._others = _repeated(len(second), length, seed=1)
+        identity = f"domains {first.fingerprint} {second.fingerprint}"
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return self._first.skipped + self._second.skipped
+
+    @property
+    def in_memory(self) -> bool:
+        return self._first.in_memory and self._second.in_memory
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def image(self, i: int) -> Tensor:
+        self._check_index(i)
+        return self._first.image(int(self._places[i]))
+
+    def label(self, i: int) -> int:
+        self._check_index(i)
+        return 0
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        self._checked(indices)
+        return self._first.batch(self._places[indices])[0], torch.zeros_like(indices)
+
+    def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
+        self._checked(indices)
+        return {"other": self._second.batch(self._others[indices])[0]}
+
+    def held_out(self) -> DomainFolders | None:
+        if self._held_out is None:
+            return None
+        return DomainFolders(
+            self._held_out,
+            resolution=self.resolution,
+            channels=self.channels,
+            cache_limit=self._cache_limit,
+        )
+
+
+def _repeated(count: int, length: int, *, seed: int) -> Tensor:
+    """``length`` places out of ``count``: one permutation after another, int64."""
+    generator = torch.Generator().manual_seed(seed)
+    passes = [torch.randperm(count, generator=generator) for _ in range(-(-length // count))]
+    return torch.cat(passes)[:length]
