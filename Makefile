@@ -50,7 +50,8 @@ demo: setup
 	  --out runs/demo $(if $(wildcard runs/demo/config.json),--resume)
 
 test: setup
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder \
+	  -m 'not long and not emulated'  # emulated tests run in a session of test_sanitizers.py
 
 test-long: setup
 	$(BIN)/python -m pytest -m long

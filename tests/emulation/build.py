@@ -31,9 +31,10 @@ def missing_tools() -> str | None:
 
 
 @functools.cache
-def build_emulation(sanitizer: str) -> Path:
-    """The folder with what was built: `seeded_defects` in each, `_ops_emulated.so` for "none" and "address"
-    (AddressSanitizer and UndefinedBehaviorSanitizer), `race_check` for "thread" (ThreadSanitizer).
+def build_emulation(sanitizer: str, target: str) -> Path:
+    """The file that was built: `seeded_defects` with each of SANITIZERS, `_ops_emulated.so` with "none" and "address"
+    (AddressSanitizer and UndefinedBehaviorSanitizer), `race_check` with "thread" (ThreadSanitizer), `winograd_check` with
+    both.
 
     Incremental: a second where nothing changed. Two processes may call it at the same time. Skips the calling
     test where there is no compiler; fails it, with the compiler's words, where the build fails.
@@ -47,20 +48,27 @@ def build_emulation(sanitizer: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in _commands(sanitizer, folder):
+        for command in _commands(sanitizer, folder, target):
             done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CXX": "g++"})
             if done.returncode != 0:
                 text = done.stdout + done.stderr
                 pytest.fail(f"building the emulation ({sanitizer}) failed:\n{text[-8000:]}", pytrace=False)
-    return folder
+    return folder / target
 
 
-def _commands(sanitizer: str, folder: Path) -> list[list[str]]:
+def emulated_library() -> Path:
+    """The one named by FASTGAN_EMULATED_LIBRARY, else the one without sanitizers, built on first use."""
+    given = os.environ.get("FASTGAN_EMULATED_LIBRARY")
+    return Path(given) if given else build_emulation("none", "_ops_emulated.so")
+
+
+def _commands(sanitizer: str, folder: Path, target: str) -> list[list[str]]:
     cmake, ninja = str(_program("cmake")), str(_program("ninja"))
     configure = [
         *(cmake, "-S", str(ROOT / "csrc" / "emulation"), "-B", str(folder), "-G", "Ninja"),
         *(f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DPython_EXECUTABLE={sys.executable}"),
         f"-DFASTGAN_SANITIZER={sanitizer}",
     ]
-    build = [cmake, "--build", str(folder), "-j", os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))]
+    jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))
+    build = [cmake, "--build", str(folder), "--target", target, "-j", jobs]
     return [configure, build]

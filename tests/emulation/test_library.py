@@ -1,8 +1,6 @@
 """The emulated op library from Python: errors, options, counts; no result depends on the threads' order."""
 
-import os
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,14 +8,15 @@ import torch
 from fastgan import ops
 from fastgan.ops import _library
 
-from .build import build_emulation
+from .build import emulated_library
 from .control import Emulator
+
+pytestmark = pytest.mark.emulated
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Emulator:
-    given = os.environ.get("FASTGAN_EMULATED_LIBRARY")
-    path = Path(given) if given else build_emulation("none") / "_ops_emulated.so"
+    path = emulated_library()
     _library.add_backend("emulated", "fastgan_emulated", ("cpu",), path)
     return Emulator(path)
 

@@ -95,7 +95,7 @@ CATCHES = [
 
 @functools.cache
 def program(sanitizer: str) -> tuple[str, ...]:
-    built = build_emulation(sanitizer) / "seeded_defects"
+    built = build_emulation(sanitizer, "seeded_defects")
     return tuple(tsan_command(built)) if sanitizer == "thread" else (str(built),)
 
 

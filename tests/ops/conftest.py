@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,10 +12,17 @@ import torch
 from fastgan import ops
 from fastgan.ops import _library
 from fastgan.testing import OpSpec
-from tests.emulation.build import build_emulation
+from tests.emulation.build import emulated_library
 
 INTERPRETING = _library.triton_interpreter()
-BACKENDS = ["triton"] if INTERPRETING else ["reference", "cpu", "emulated"]
+EMULATED = pytest.param("emulated", id="emulated", marks=pytest.mark.emulated)
+BACKENDS = ["triton"] if INTERPRETING else ["reference", "cpu", EMULATED]
+#: What torch makes of an op, by the same code whichever kernels it runs: nothing new of emulated or interpreted ones,
+#: whose launches are those of test_values again.
+OF_ANY_KERNELS = (
+    "test_gradcheck", "test_compile", "test_compiled_gradient_of_a_gradient", "test_autocast", "test_transforms_are_right",
+    "test_no_graph_break_when_choosing_a_backend", "test_a_penalty_through_the_weights_compiles",
+)  # fmt: skip
 if INTERPRETING:
     from tests.ops import triton_interpreter
 
@@ -32,17 +38,19 @@ def pytest_report_header() -> str:
     return f"fastgan CPU code: {torch.ops.fastgan_runtime.cpu_capability()}"
 
 
-def parameters(module: ModuleType) -> list:
-    """The backends of a test file; one that says ``COMPOSITE = True`` is of an op that has no kernels to emulate."""
-    here = [name for name in BACKENDS if name != "emulated" or not getattr(module, "COMPOSITE", False)]
+def parameters(module: ModuleType, test: str) -> list:
+    """The backends of a test; a file that says ``COMPOSITE = True`` is of an op that has no kernels to emulate."""
+    here = list(BACKENDS)
+    if EMULATED in here and (test in OF_ANY_KERNELS or getattr(module, "COMPOSITE", False)):
+        here.remove(EMULATED)
+    elif INTERPRETING and test in OF_ANY_KERNELS:
+        here = []
     return here + [pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS]
 
 
 def load_emulated() -> None:
-    """Register the emulated CUDA kernels; the library is built on first use, or named by FASTGAN_EMULATED_LIBRARY."""
-    given = os.environ.get("FASTGAN_EMULATED_LIBRARY")
-    library = Path(given) if given else build_emulation("none") / "_ops_emulated.so"
-    _library.add_backend("emulated", "fastgan_emulated", ("cpu",), library)
+    """Register the emulated CUDA kernels."""
+    _library.add_backend("emulated", "fastgan_emulated", ("cpu",), emulated_library())
 
 
 @pytest.fixture
@@ -87,7 +95,7 @@ def dtypes_of(spec: OpSpec, index: int, backend: str) -> list[torch.dtype]:
 def values_cases(module: ModuleType, spec: OpSpec) -> list:
     """Backend, sample and dtype of each test of values; the dtypes of a sample come one after the other."""
     found = []
-    for parameter in parameters(module):
+    for parameter in parameters(module, "test_values"):
         name, id, marks = (
             (parameter, parameter, ()) if isinstance(parameter, str)
             else (parameter.values[0], parameter.id, parameter.marks)
@@ -106,7 +114,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend,sample,dtype", cases, indirect=["backend"])
         return
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", parameters(metafunc.module), indirect=True)
+        here = parameters(metafunc.module, metafunc.function.__name__)
+        metafunc.parametrize("backend", here, indirect=True)
     if spec is None:
         return
     # In the interpreter every sample has its values tested, and every sixth the rest.

@@ -28,11 +28,6 @@ def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
     return (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
 
 
-def kernels_alone(backend: str) -> bool:
-    """Whether a backend differs from others in its kernels alone: what traces and derives them is the same code."""
-    return backend == "emulated" or ops._library.triton_interpreter()
-
-
 #: The latest sample's inputs in float64 and what the reference makes of them: mostly the same in each dtype.
 _expected: dict[str, tuple[list[Tensor | None], Results]] = {}
 
@@ -123,14 +118,15 @@ class OpContract:
             pytest.skip("plain PyTorch: nothing is registered")
         op = getattr(ops._library.ops_of(backend), registered_call.op).default
         of_the_kernel = {"test_utils": ("test_schema", "test_faketensor")}
-        checks = of_the_kernel if kernels_alone(backend) else {}
+        kernels_alone = backend == "emulated" or ops._library.triton_interpreter()
+        checks = of_the_kernel if kernels_alone else {}
         torch.library.opcheck(op, registered_call.args(torch.float32, device), **checks)
 
     @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
     def test_compile(self, backend, device, dynamic):
         """fullgraph, first derivative included; with a dynamic batch, one graph for all batch sizes."""
         small = [s for s in self.spec.samples if s.small]
-        count = 1 if kernels_alone(backend) else 2 if dynamic else 3
+        count = 2 if dynamic else 3
         for sample in small[:: -(-len(small) // count)]:
             torch._dynamo.reset()
             counter = CompileCounterWithBackend("aot_eager")
@@ -251,7 +247,7 @@ class OpContract:
     def test_from_several_threads(self, backend, device):
         if ops._library.triton_interpreter():
             pytest.skip("Triton's interpreter runs one kernel at a time")
-        samples = [s for s in self.spec.samples if not s.large][:24]
+        samples = [s for s in self.spec.samples if not s.large][: 24 : 3 if backend == "emulated" else 1]
         op = partial(self.spec.op, backend=backend)
 
         def run(sample: Sample) -> list[Tensor | None]:
