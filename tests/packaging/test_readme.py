@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "docs/scale.md",
         "docs/train.md",
         "docs/measures.md",
+        "docs/data.md",
     ],
 )
 def test_python_examples_run(page, tmp_path, monkeypatch):
