@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fastgan.data.captions import caption_spec, encode_caption
 from fastgan.data.dataset import DataError
 from fastgan.data.decode import find_images
 from fastgan.data.inputs import InputSpec
-from fastgan.data.task_folders import TaskFolder
+from fastgan.data.task_folders import TaskFolder, read_list
 
 
 class ListedFolder(TaskFolder):
@@ -45,9 +46,9 @@ class ListedFolder(TaskFolder):
             raise DataError(f"The list in {str(self._root)!r} is empty: a line for each image is expected.")
         return list(self._paths)
 
+    @abstractmethod
     def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
         """The input, and of every line where it is, the image's file and the input's row."""
-        raise NotImplementedError
 
     def _specs(self) -> Mapping[str, InputSpec]:
         self._table = torch.stack([self._rows[name] for name in self._names])
@@ -173,11 +174,9 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
 
 def _text(path: Path, or_else: str | None) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_list(path)
     except FileNotFoundError:
         lists = path.name if or_else is None else f"{path.name} or {or_else}"
         raise DataError(
             f"The folder {str(path.parent)!r} has no {lists}, with a line for each image: write it."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The list {str(path)!r} can't be read ({error}): mend it.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -67,8 +68,9 @@ class TaskFolder(FolderDataset):
             like=self.inputs,
         )
 
+    @abstractmethod
     def _specs(self) -> Mapping[str, InputSpec]:
-        raise NotImplementedError
+        """The inputs, once the images are known."""
 
     def _classes(self) -> tuple[tuple[str, ...], Tensor]:
         return (), torch.zeros(len(self._names), dtype=torch.int64)
@@ -195,7 +197,7 @@ class MapFolder(PartnerFolder):
         folders = [self._root, self._root.parent] if self._root.name == "train" else [self._root]
         for path in (folder / "classes.txt" for folder in folders):
             if path.is_file():
-                names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+                names = tuple(line.strip() for line in read_list(path).splitlines())
                 if not 0 < len(names) <= MAX_CLASSES or not all(names) or len(set(names)) < len(names):
                     raise DataError(
                         f"{str(path)!r} has {len(names)} lines, {len(set(names))} of them different: 1 to "
@@ -314,6 +316,18 @@ class DomainFolders(ImageDataset):
             channels=self.channels,
             cache_limit=self._cache_limit,
         )
+
+
+def read_list(path: Path) -> str:
+    """The text of a list that lies beside images. Raises DataError for one that can't be read, but FileNotFoundError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark in front
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"The list {str(path)!r} can't be read as text in UTF-8 ({error}): save it as such."
+        ) from error
 
 
 def _repeated(count: int, length: int, *, seed: int) -> Tensor:

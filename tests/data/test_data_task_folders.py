@@ -349,6 +349,14 @@ def test_lists_refused(tmp_path: Path, task: Task, name: str, entries: list[Any]
     refused(tmp_path, task, match)
 
 
+def test_lists_of_spreadsheets_and_of_no_text(tmp_path: Path) -> None:
+    flat(tmp_path / "x.png", 1)
+    (tmp_path / "attributes.csv").write_bytes(b"\xef\xbb\xbffile,tall\r\nx.png,1\r\n")
+    assert open_dataset(str(tmp_path), task="attributes").inputs["attributes"].names == ("tall",)
+    (tmp_path / "attributes.csv").write_bytes(b"file,gr\xf6\xdfe\nx.png,1\n")
+    refused(tmp_path, "attributes", r"attributes\.csv' can't be read as text in UTF-8 .*: save it as such")
+
+
 def test_an_attribute_that_training_does_not_know(tmp_path: Path) -> None:
     for split, name in (("train", "tall"), ("test", "tal")):
         flat(tmp_path / split / "x.png", 1)
