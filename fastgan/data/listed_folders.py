@@ -91,6 +91,8 @@ class AttributeFolder(ListedFolder):
             found = _json_lines(self._root, "attributes.jsonl", "attributes", list, or_else="attributes.csv")
             lines = [(place, file, dict.fromkeys(map(str, names), True)) for place, file, names in found]
         names = sorted({name for _, _, has in lines for name in has})
+        if lines and not names:
+            raise DataError(f"The list in {str(self._root)!r} names no attribute: give the images some.")
         spec = self._like["attributes"] if self._like else _attribute_spec(names)
         return spec, [(place, file, _attribute_row(place, has, spec)) for place, file, has in lines]
 
@@ -156,10 +158,10 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
     table = csv.reader(_text(path, None).splitlines())
     header = next(table, [])
     names = header[1:]
-    if header[:1] != ["file"] or not names or len(set(names)) < len(names):
+    if header[:1] != ["file"] or not names or not all(names) or len(set(names)) < len(names):
         raise DataError(
             f"The first line of {str(path)!r} is {','.join(header)[:60]!r}, where file and the names of attributes are "
-            f"expected, none twice: mend it."
+            f"expected, none empty or twice: mend it."
         )
     for cells in filter(None, table):
         place = f"Line {table.line_num} of {str(path)!r}"

@@ -224,7 +224,7 @@ class ShapesDataset(ImageDataset):
     def _painted(self, scenes: list[Scene]) -> Tensor:
         images = torch.empty(len(scenes), 3, self.resolution, self.resolution, dtype=torch.uint8)
         for rows, hits in hits_of(scenes, self.resolution):
-            images[rows] = _paint([scenes[i] for i in rows.tolist()], hits)
+            images[rows] = paint([scenes[i] for i in rows.tolist()], hits)
         return with_channels(images, self.channels)
 
 
@@ -260,8 +260,8 @@ def _placed(scene: Scene) -> tuple[float, float, float, float]:
     return *scene.centre, math.cos(scene.angle) / scene.size, math.sin(scene.angle) / scene.size
 
 
-def _paint(scenes: list[Scene], hits: Tensor) -> Tensor:
-    """Scenes as uint8 ``[N, 3, R, R]``."""
+def paint(scenes: list[Scene], hits: Tensor) -> Tensor:
+    """``scenes`` with their colours where ``hits`` (bool ``[N, 4 R, 4 R]``) says, uint8 ``[N, 3, R, R]``."""
     paper = _rgb([scene.background for scene in scenes])
     ink = _rgb([COLOURS[scene.colour] for scene in scenes])
     image = paper + cover(hits).unsqueeze(1) * (ink - paper)

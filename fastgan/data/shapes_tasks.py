@@ -11,7 +11,7 @@ from torch import Tensor
 from fastgan.data.dataset import DataError
 from fastgan.data.images import with_channels
 from fastgan.data.inputs import InputSpec, Task
-from fastgan.data.shapes import COLOURS, SHAPES, Scene, ShapesDataset, cover, hits_of, nearly_grey
+from fastgan.data.shapes import COLOURS, SHAPES, Scene, ShapesDataset, hits_of, nearly_grey, paint
 
 # Part of the fingerprint: raise it whenever the same index would have other inputs.
 _VERSION = 1
@@ -34,7 +34,7 @@ class ShapesForTask(ShapesDataset):
 
     | task | images | input |
     |---|---|---|
-    | ``pairs`` | those of ``shapes`` | ``input``: the outline, black on white |
+    | ``pairs`` | those of ``shapes`` | ``input``: the same scene with the shape's outline alone |
     | ``domains`` | those of ``shapes`` | ``other``: another scene, its shape striped |
     | ``maps`` | those of ``shapes`` | ``map``: 0 background, 1 to 8 the shape's class, where it covers half a pixel |
     | ``attributes`` | red, green or blue, plain or striped, on dark or light | ``attributes``: which of these |
@@ -119,9 +119,9 @@ class ShapesForTask(ShapesDataset):
         if self.task == "maps":
             labels = torch.tensor([scene.label + 1 for scene in scenes], dtype=torch.uint8)
             return {"map": self.masks(indices) * labels.view(-1, 1, 1)}
-        outlines = torch.empty(len(scenes), 1, self.resolution, self.resolution, dtype=torch.uint8)
-        for rows_of, hits in hits_of(scenes, self.resolution):
-            outlines[rows_of, 0] = (255 - 255 * cover(_edge(hits))).round().to(torch.uint8)
+        outlines = torch.empty(len(scenes), 3, self.resolution, self.resolution, dtype=torch.uint8)
+        for places, hits in hits_of(scenes, self.resolution):
+            outlines[places] = paint([scenes[i] for i in places.tolist()], _edge(hits))
         return {"input": with_channels(outlines, self.channels)}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -21,6 +22,7 @@ from fastgan.data.decode import (
     fit_map,
     image_header,
     map_header,
+    unreadable_reason,
 )
 from fastgan.data.folder import CACHE_LIMIT, FolderDataset
 from fastgan.data.inputs import InputSpec
@@ -150,6 +152,16 @@ class PartnerFolder(TaskFolder):
     def _files(self, name: str) -> tuple[Path, ...]:
         return self._root / name, self._root / self._partner[name]
 
+    @contextmanager
+    def _reading_partner(self, name: str) -> Iterator[None]:
+        """What is said of a file that can't be decoded names the partner, not the image."""
+        try:
+            yield
+        except DataError:
+            raise
+        except Exception as error:  # decoders raise nearly anything on broken files
+            raise ValueError(f"{self._partner[name]}: {unreadable_reason(error)}") from error
+
     def _check_size(self, name: str, size: tuple[int, int], partner: tuple[int, int]) -> None:
         if size != partner:
             raise DataError(
@@ -167,15 +179,20 @@ class InputFolder(PartnerFolder):
         return {"input": InputSpec("image", channels=self.channels)}
 
     def _look_at(self, name: str) -> tuple[int, int, bool]:
-        (width, height, grey), other = (image_header(path) for path in self._files(name))
-        self._check_size(name, (width, height), other[:2])
-        return width, height, grey and other[2]
+        image, partner = self._files(name)
+        width, height, grey = image_header(image)
+        with self._reading_partner(name):
+            other_width, other_height, grey_too = image_header(partner)
+        self._check_size(name, (width, height), (other_width, other_height))
+        return width, height, grey and grey_too
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         return super()._shapes() * 2
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
-        return tuple(decode_image(source, self.resolution, self.channels) for source in sources)
+        image = decode_image(sources[0], self.resolution, self.channels)
+        with self._reading_partner(name):
+            return image, decode_image(sources[1], self.resolution, self.channels)
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
         return {"input": parts[0]}
@@ -216,14 +233,17 @@ class MapFolder(PartnerFolder):
     def _look_at(self, name: str) -> tuple[int, int, bool]:
         image, partner = self._files(name)
         width, height, grey = image_header(image)
-        self._check_size(name, (width, height), map_header(partner))
+        with self._reading_partner(name):
+            size = map_header(partner)
+        self._check_size(name, (width, height), size)
         return width, height, grey
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         return *super()._shapes(), (self.resolution, self.resolution)
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
-        indices = decode_map(sources[1])
+        with self._reading_partner(name):
+            indices = decode_map(sources[1])
         largest = int(indices.max())
         if self._known and largest >= len(self._known):
             raise DataError(

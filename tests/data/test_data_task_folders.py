@@ -91,7 +91,8 @@ def test_a_corrupt_file_takes_its_partner_along(tmp_path: Path, cache_limit: int
             images, _, inputs = next(batches)
         gap = (inputs["input"] - images) * 127.5
     assert torch.allclose(gap, torch.full_like(gap, 5), atol=1e-3)
-    assert sorted(reason.split(":")[0] for reason in data.skipped) == ["images/1.png", "images/4.png"]
+    assert [reason.split(": ")[0] for reason in data.skipped] == ["images/1.png", "images/4.png"]
+    assert data.skipped[1].startswith("images/4.png: inputs/4.png: ")
     assert len(data) == (4 if cache_limit else 6)
 
 
