@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -87,7 +88,9 @@ def _output(command: Sequence[str], *, given: str | None = None, folder: str | N
 
 def sources(op: str) -> list[Path]:
     """What the op's kernels are compiled from, and a little more; not what is for the CPU alone."""
-    found = [*(ROOT / "csrc" / op).glob("*"), *(ROOT / "csrc" / "common").glob("*")]
+    own = (ROOT / "csrc" / op).glob("*.cuh")
+    others = {name for path in own for name in re.findall(r'#include "\.\./(\w+)/', path.read_text())}
+    found = [path for name in {op, "common", *others} for path in (ROOT / "csrc" / name).glob("*")]
     return sorted(path for path in found if not path.name.startswith(("cpu", "race_check")))
 
 

@@ -6,9 +6,16 @@
 
 #include "problem.h"
 
+// Before loops of a thread of its own, which gain nothing by being unrolled and would cost registers.
+#if defined(__CUDACC__)
+#define FG_ROLLED _Pragma("unroll 1")
+#else
+#define FG_ROLLED
+#endif
+
 namespace fg::adaptive_norm {
 
-// Everything [batch][channels]; mean and var are every `stat_step` numbers from one image to the next.
+// Everything [batch][channels]; over the batch, mean and var are [channels].
 template <class T>
 struct Table {
   using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
@@ -16,7 +23,6 @@ struct Table {
   Over over;
   R eps;
   bool has_sums, bends;  // otherwise totals are zero and were not taken
-  std::int64_t stat_step;
   const T *x, *scale, *shift, *ddscale, *ddshift;
   const R *mean, *var, *ddmean, *ddvar;
   T *dscale, *dshift;
@@ -42,7 +48,6 @@ Table<T> table_of(const Arguments& a) {
   t.eps = static_cast<R>(a.eps);
   t.has_sums = a.takes_sums();
   t.bends = a.takes_bends();
-  t.stat_step = a.over == Over::batch ? 0 : a.layout.channels;
   t.x = in(a.x);
   t.scale = in(a.scale);
   t.shift = in(a.shift);
@@ -76,6 +81,21 @@ FG_INLINE Group group_of(const Table<T>& k, std::int64_t group) {
   return {n, n + 1, group % k.layout.channels};
 }
 
+// Calls f with the number of each image of a group and of the group's channel.
+template <class T, class F>
+FG_INLINE void each_image(const Table<T>& k, const Group& g, F&& f) {
+  FG_ROLLED
+  for (std::int64_t n = g.begin; n < g.end; ++n) {
+    f(n * k.layout.channels + g.channel);
+  }
+}
+
+// Where the mean of number i is.
+template <class T>
+FG_INLINE std::int64_t stat_of(const Table<T>& k, const Group& g, std::int64_t i) {
+  return k.over == Over::batch ? g.channel : i;
+}
+
 template <class T>
 FG_INLINE auto count_of(const Table<T>& k, const Group& g) {
   return static_cast<typename Table<T>::R>((g.end - g.begin) * k.layout.pixels);
@@ -93,14 +113,14 @@ struct Norm {
 };
 
 template <class T, class R = typename Table<T>::R>
-FG_INLINE Norm<R> norm_of(const Table<T>& k, std::int64_t n, std::int64_t c, R var) {
-  const R r = R(1) / std::sqrt(var + k.eps), a = R(1) + number(k.scale, n * k.layout.channels + c, R(0));
+FG_INLINE Norm<R> norm_of(const Table<T>& k, std::int64_t i, R var) {
+  const R r = R(1) / std::sqrt(var + k.eps), a = R(1) + number(k.scale, i, R(0));
   return {r, a, a * r};
 }
 
 template <class T, class R = typename Table<T>::R>
-FG_INLINE Norm<R> norm_of(const Table<T>& k, std::int64_t n, std::int64_t c) {
-  return norm_of(k, n, c, k.var[n * k.stat_step + c]);
+FG_INLINE Norm<R> norm_of(const Table<T>& k, const Group& g, std::int64_t i) {
+  return norm_of(k, i, k.var[stat_of(k, g, i)]);
 }
 
 // The mean of a few elements over the whole group, which sums of squares are taken about: so they don't cancel.
@@ -111,51 +131,44 @@ FG_INLINE void anchor(const Table<T>& k, const Group& g) {
   const std::int64_t channels = k.layout.channels, pixels = k.layout.pixels, elements = (g.end - g.begin) * pixels;
   const std::int64_t few = elements < most ? elements : most, step = elements / few;
   R total = 0;
+  FG_ROLLED
   for (std::int64_t i = 0; i < few; ++i) {
     const std::int64_t n = g.begin + i * step / pixels, pixel = i * step % pixels;
     const std::int64_t at =
         k.layout.channels_last ? (n * pixels + pixel) * channels + g.channel : (n * channels + g.channel) * pixels + pixel;
     total += static_cast<R>(k.x[at]);
   }
-  for (std::int64_t n = g.begin; n < g.end; ++n) {
-    k.coefficient(c_mean, n * channels + g.channel) = total / static_cast<R>(few);
-  }
+  each_image(k, g, [&](auto i) { k.coefficient(c_mean, i) = total / static_cast<R>(few); });
 }
 
 // The coefficients of forward.
 template <class T, class R = typename Table<T>::R>
-FG_INLINE void set_base(const Table<T>& k, const Group& g, std::int64_t n, R mean, R var) {
-  const std::int64_t i = n * k.layout.channels + g.channel;
+FG_INLINE void set_base(const Table<T>& k, std::int64_t i, R mean, R var) {
   k.coefficient(c_mean, i) = mean;
-  k.coefficient(c_p, i) = norm_of(k, n, g.channel, var).p;
+  k.coefficient(c_p, i) = norm_of(k, i, var).p;
   k.coefficient(c_t, i) = number(k.shift, i, R(0));
 }
 
 template <class T>
 FG_INLINE void base(const Table<T>& k, const Group& g) {
-  for (std::int64_t n = g.begin; n < g.end; ++n) {
-    const std::int64_t at = n * k.stat_step + g.channel;
-    set_base(k, g, n, k.mean[at], k.var[at]);
-  }
+  each_image(k, g, [&](auto i) { set_base(k, i, k.mean[stat_of(k, g, i)], k.var[stat_of(k, g, i)]); });
 }
 
 template <class T>
 FG_INLINE void moments(const Table<T>& k, const Group& g) {
   using R = typename Table<T>::R;
   R sum = 0, squares = 0;
-  for (std::int64_t n = g.begin; n < g.end; ++n) {
-    sum += k.total(t_g, n * k.layout.channels + g.channel);
-    squares += k.total(t_gx, n * k.layout.channels + g.channel);
-  }
+  each_image(k, g, [&](auto i) {
+    sum += k.total(t_g, i);
+    squares += k.total(t_gx, i);
+  });
   const R count = count_of(k, g), past = sum / count, spread = squares / count - past * past;
-  const R mean = k.coefficient(c_mean, g.begin * k.layout.channels + g.channel) + past;
+  const std::int64_t any = g.begin * k.layout.channels + g.channel;
+  const R mean = k.coefficient(c_mean, any) + past;
   const R var = spread < 0 ? R(0) : spread;  // NaN passes
-  const std::int64_t at = g.begin * k.stat_step + g.channel;
-  k.mean_out[at] = mean;
-  k.var_out[at] = var;
-  for (std::int64_t n = g.begin; n < g.end; ++n) {
-    set_base(k, g, n, mean, var);
-  }
+  k.mean_out[stat_of(k, g, any)] = mean;
+  k.var_out[stat_of(k, g, any)] = var;
+  each_image(k, g, [&](auto i) { set_base(k, i, mean, var); });
 }
 
 template <class T, class R = typename Table<T>::R>
@@ -176,21 +189,19 @@ template <class T>
 FG_INLINE void first(const Table<T>& k, const Group& group) {
   using R = typename Table<T>::R;
   R means = 0, vars = 0;
-  for (std::int64_t n = group.begin; n < group.end; ++n) {
-    const std::int64_t i = n * k.layout.channels + group.channel;
-    const Norm<R> norm = norm_of(k, n, group.channel);
+  each_image(k, group, [&](auto i) {
+    const Norm<R> norm = norm_of(k, group, i);
     const R g = k.total(t_g, i), gx = k.total(t_gx, i);
     const R dmean = -norm.p * g, dvar = R(-0.5) * norm.r * norm.r * norm.p * gx;
     means += dmean;
     vars += dvar;
     leave(k, i, norm.r * gx, g, dmean, dvar);
-  }
+  });
   const R share = k.over == Over::given ? R(0) : R(1) / count_of(k, group);
-  for (std::int64_t n = group.begin; n < group.end; ++n) {
-    const std::int64_t i = n * k.layout.channels + group.channel;
+  each_image(k, group, [&](auto i) {
     k.coefficient(c_1, i) = share * means;
     k.coefficient(c_x, i) = 2 * share * vars;
-  }
+  });
 }
 
 // How mean and variance move along ddx, or as they were told to.
@@ -207,10 +218,10 @@ FG_INLINE auto moved_of(const Table<T>& k, const Group& g) {
     return Moved<R>{number(k.ddmean, i, R(0)), number(k.ddvar, i, R(0))};
   }
   R u = 0, ux = 0;
-  for (std::int64_t n = g.begin; n < g.end; ++n) {
-    u += k.total(t_u, n * k.layout.channels + g.channel);
-    ux += k.total(t_ux, n * k.layout.channels + g.channel);
-  }
+  each_image(k, g, [&](auto i) {
+    u += k.total(t_u, i);
+    ux += k.total(t_ux, i);
+  });
   const R count = count_of(k, g);
   return Moved<R>{u / count, 2 * ux / count};
 }
@@ -219,13 +230,12 @@ template <class T>
 FG_INLINE void direction(const Table<T>& k, const Group& g) {
   using R = typename Table<T>::R;
   const Moved<R> moved = moved_of(k, g);
-  for (std::int64_t n = g.begin; n < g.end; ++n) {
-    const std::int64_t i = n * k.layout.channels + g.channel;
-    const Norm<R> norm = norm_of(k, n, g.channel);
+  each_image(k, g, [&](auto i) {
+    const Norm<R> norm = norm_of(k, g, i);
     k.coefficient(c_slope, i) =
         R(-0.5) * norm.p * norm.r * norm.r * moved.var + norm.r * number(k.ddscale, i, R(0));
     k.coefficient(c_shift, i) = number(k.ddshift, i, R(0)) - norm.p * moved.mean;
-  }
+  });
 }
 
 template <class T>
@@ -233,9 +243,8 @@ FG_INLINE void second(const Table<T>& k, const Group& group) {
   using R = typename Table<T>::R;
   const Moved<R> moved = moved_of(k, group);
   R means = 0, vars = 0, turns = 0;
-  for (std::int64_t n = group.begin; n < group.end; ++n) {
-    const std::int64_t i = n * k.layout.channels + group.channel;
-    const Norm<R> norm = norm_of(k, n, group.channel);
+  each_image(k, group, [&](auto i) {
+    const Norm<R> norm = norm_of(k, group, i);
     const R r2 = norm.r * norm.r, g = k.total(t_g, i), gx = k.total(t_gx, i), q = k.total(t_q, i);
     const R along = k.total(t_qx, i) + k.total(t_gu, i) - moved.mean * g;
     const R dscale = norm.r * along - R(0.5) * r2 * norm.r * moved.var * gx;
@@ -245,14 +254,13 @@ FG_INLINE void second(const Table<T>& k, const Group& group) {
     vars += dvar;
     turns += R(-0.5) * norm.p * r2 * gx;
     leave(k, i, dscale, q, dmean, dvar);
-  }
+  });
   const R share = k.over == Over::given ? R(0) : R(1) / count_of(k, group);
-  for (std::int64_t n = group.begin; n < group.end; ++n) {
-    const std::int64_t i = n * k.layout.channels + group.channel;
+  each_image(k, group, [&](auto i) {
     k.coefficient(c_u, i) = 2 * share * turns;
     k.coefficient(c_x, i) = 2 * share * vars;
     k.coefficient(c_1, i) = share * means - 2 * share * turns * moved.mean;
-  }
+  });
 }
 
 template <class T>

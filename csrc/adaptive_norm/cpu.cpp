@@ -1,4 +1,5 @@
 #include "../common/with_dtype.h"
+#include "../scale_bias_act/cpu_sums.h"
 #include "coefficients.h"
 #include "cpu_kernel.h"
 #include "glue.h"
@@ -24,7 +25,9 @@ class Run {
       units(a_, p_, sweep, streaming, begin, end);
     });
     for (int k = 0; k < totals.count; ++k) {
-      add_up(partial_of<R>(a_, p_, k), total_of<R>(a_, totals.first + k));
+      scale_bias_act::add_up(
+          scale_bias_act::parts_of(p_, a_.layout.channels_last, true), partial_of<R>(a_, p_, k),
+          total_of<R>(a_, totals.first + k));
     }
   }
 
@@ -39,24 +42,6 @@ class Run {
   }
 
  private:
-  // Partial sums, [batch][groups][channels] or [batch][channels][chunks], for each image and channel: in a fixed order, in
-  // double.
-  void add_up(const R* partial, R* total) const {
-    const bool last = a_.layout.channels_last;
-    const std::int64_t parts = last ? p_.groups : p_.chunks, channels = a_.layout.channels;
-    const std::int64_t grain = std::max<std::int64_t>(1, numbers_of_a_task / parts);
-    torch::stable::parallel_for(0, a_.numbers(), grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const R* const from = partial + (last ? i / channels * parts * channels + i % channels : i * parts);
-        double sum = 0;
-        for (std::int64_t k = 0; k < parts; ++k) {
-          sum += static_cast<double>(from[k * (last ? channels : 1)]);
-        }
-        total[i] = static_cast<R>(sum);
-      }
-    });
-  }
-
   const Arguments& a_;
   Partition p_;
   Table<T> table_;
@@ -75,4 +60,4 @@ struct Cpu {
 }  // namespace
 }  // namespace fg::adaptive_norm
 
-FG_REGISTER_ADAPTIVE_NORM(fastgan, CPU, fg::adaptive_norm::Cpu)
+FG_REGISTER_WITH_DERIVATIVES(fastgan, CPU, adaptive_norm, fg::adaptive_norm::Cpu)

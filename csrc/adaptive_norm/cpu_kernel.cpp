@@ -1,6 +1,7 @@
 // Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, with
 // coefficients spread over the block's elements: the code that exists once per activation is one plain loop per sweep that
 // knows nothing of layouts.
+#include "../scale_bias_act/cpu_walk.h"
 #include "cpu_kernel.h"
 
 namespace fg::FG_CPU_LEVEL {
@@ -136,34 +137,6 @@ constexpr int coefficients_of(Sweep sweep) {
                                                                                              : c_slope;
 }
 
-// A few elements are added up at once, more of them in lanes.
-template <class R>
-FG_LOCAL R row_sum(const R* p, int n) {
-  if (n >= 16) {
-    return sum(p, n);
-  }
-  R total = 0;
-  for (int i = 0; i < n; ++i) {
-    total += p[i];
-  }
-  return total;
-}
-
-// The rows and columns of a unit, and how they are cut: `together` short rows in a block, or a part of a long row.
-struct Cut {
-  std::int64_t image, row, column;
-  int rows, width, together, step;
-
-  Cut(const Partition& p, std::int64_t unit)
-      : image(unit / p.chunks / p.groups), row(unit / p.chunks % p.groups * p.rows), column(unit % p.chunks * p.width) {
-    rows = static_cast<int>(std::min(p.rows, p.major - row));
-    width = static_cast<int>(std::min(p.width, p.minor - column));
-    together = p.chunks == 1 ? std::clamp(block_size / width, 1, rows) : 1;
-    const int parts = (width + block_size - 1) / block_size;
-    step = std::min(block_size, ((width + parts - 1) / parts + 15) / 16 * 16);
-  }
-};
-
 // The coefficients of a block, spread over its elements.
 template <class R>
 class Spread {
@@ -208,61 +181,6 @@ class Spread {
   alignas(64) R block_[coefficient_count][block_size];
 };
 
-// The partial sums of a sweep.
-template <class R>
-class Sums {
- public:
-  Sums(const Arguments& a, const Partition& p, int count) : p_(p), count_(count), over_rows_(a.layout.channels_last) {
-    for (int k = 0; k < count; ++k) {
-      partial_[k] = partial_of<R>(a, p, k);
-    }
-  }
-
-  void start(const Cut& c) {
-    if (over_rows_) {
-      for (int k = 0; k < count_; ++k) {
-        std::fill_n(columns_[k], c.width * c.together, R(0));
-      }
-    }
-  }
-
-  // `count` rows of `width` values, which start `column` columns into the unit's.
-  void add(const Cut& c, int row, int column, int count, int width, R* const (&values)[most_sums]) {
-    for (int k = 0; k < count_; ++k) {
-      if (over_rows_) {
-        R* const to = columns_[k] + column;
-        const R* const from = values[k];
-        for (int i = 0; i < count * width; ++i) {
-          to[i] += from[i];
-        }
-      } else {
-        R* to = partial_[k] + (c.image * p_.major + c.row + row) * p_.chunks + c.column / p_.width;
-        for (int j = 0; j < count; ++j, to += p_.chunks) {
-          const R total = row_sum(values[k] + j * width, width);
-          *to = column == 0 ? total : *to + total;
-        }
-      }
-    }
-  }
-
-  void finish(const Cut& c) {
-    for (int k = 0; k < count_ && over_rows_; ++k) {
-      for (int i = c.width; i < c.width * c.together; ++i) {
-        columns_[k][i % c.width] += columns_[k][i];
-      }
-      R* const to = partial_[k] + (c.image * p_.groups + c.row / p_.rows) * p_.minor + c.column;
-      std::memcpy(to, columns_[k], static_cast<std::size_t>(c.width) * sizeof(R));
-    }
-  }
-
- private:
-  const Partition& p_;
-  int count_;
-  bool over_rows_;
-  R* partial_[most_sums];
-  alignas(64) R columns_[most_sums][Partition::widest];
-};
-
 template <class R>
 void run_units(
     const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin, std::int64_t end) {
@@ -272,7 +190,10 @@ void run_units(
   const bool first = sweep == Sweep::moments || sweep == Sweep::forward;
   const bool second = sweep == Sweep::second_sums || sweep == Sweep::bend_sums || sweep == Sweep::double_backward;
   Spread<R> spread(a, coefficients_of(sweep));
-  Sums<R> sums(a, p, totals_of(sweep).count);
+  Sum<R> sums[most_sums];
+  for (int k = 0; k < totals_of(sweep).count; ++k) {
+    sums[k].take(partial_of<R>(a, p, k), last);
+  }
   alignas(64) R in[3][block_size], results[2][block_size], values[most_sums][block_size];
   Block<R> block{};
   for (int k = 0; k < most_sums; ++k) {
@@ -283,7 +204,9 @@ void run_units(
     if (last) {
       spread.set_columns(c);
     }
-    sums.start(c);
+    for (Sum<R>& sum : sums) {
+      sum.start(c);
+    }
     for (int row = 0; row < c.rows; row += c.together) {
       const int count = std::min(c.together, c.rows - row);
       if (!last) {
@@ -299,7 +222,9 @@ void run_units(
         block.out = writes ? target(a.dtype, a.out, at, results[0], streaming) : nullptr;
         block.out_x = writes && a.out_x ? target(a.dtype, a.out_x, at, results[1], streaming) : results[1];
         loop(block, n, s);
-        sums.add(c, row, column, count, width, block.sums);
+        for (int k = 0; k < most_sums; ++k) {
+          sums[k].add(p, c, row, column, count, width, values[k]);
+        }
         if (writes) {
           store(a.dtype, a.out, at, block.out, n, streaming);
           if (a.out_x) {
@@ -308,7 +233,9 @@ void run_units(
         }
       }
     }
-    sums.finish(c);
+    for (Sum<R>& sum : sums) {
+      sum.finish(p, c);
+    }
   }
 }
 

@@ -15,4 +15,4 @@ struct Cuda : CudaDevice {
 }  // namespace
 }  // namespace fg::adaptive_norm
 
-FG_REGISTER_ADAPTIVE_NORM(FG_CUDA_NAMESPACE, FG_CUDA_KEY, fg::adaptive_norm::Cuda)
+FG_REGISTER_WITH_DERIVATIVES(FG_CUDA_NAMESPACE, FG_CUDA_KEY, adaptive_norm, fg::adaptive_norm::Cuda)

@@ -227,11 +227,3 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_double_
 }
 
 }  // namespace fg::adaptive_norm
-
-// Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_ADAPTIVE_NORM(NAMESPACE, KEY, DEVICE)                                                           \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                                    \
-    m.impl("adaptive_norm", TORCH_BOX(&fg::adaptive_norm::adaptive_norm<DEVICE>));                                  \
-    m.impl("adaptive_norm_backward", TORCH_BOX(&fg::adaptive_norm::adaptive_norm_backward<DEVICE>));                \
-    m.impl("adaptive_norm_double_backward", TORCH_BOX(&fg::adaptive_norm::adaptive_norm_double_backward<DEVICE>)); \
-  }

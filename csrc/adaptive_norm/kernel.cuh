@@ -35,12 +35,6 @@ inline Plan plan_of(const Arguments& a) {
   return scale_bias_act::make_plan(images);
 }
 
-// Calls f with `value` as a compile-time constant.
-template <class F>
-cudaError_t with(bool value, F&& f) {
-  return value ? f(std::true_type{}) : f(std::false_type{});
-}
-
 template <class T>
 class Run {
   using R = accumulate_t<T>;
@@ -94,15 +88,12 @@ class Run {
     const dim3 grid(static_cast<unsigned>(p_.batch * p_.tiles * p_.chunks));
     const dim3 block(static_cast<unsigned>(p_.lanes), static_cast<unsigned>(p_.height));
     try_(!p_.fits_a_grid(), [&] {
-      return with(a_.act != Act::piecewise, [&](auto curved) {
+      return scale_bias_act::with_variant<T>(p_, a_.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
         // An activation counts for nothing in the one, and the other is of curved ones alone.
         constexpr bool C = S == Sweep::bend_sums || (S != Sweep::moments && decltype(curved)::value);
-        return with(p_.channels_last, [&](auto last) {
-          return with(p_.wide, [&](auto wide) {
-            constexpr int V = decltype(wide)::value ? vec_width<T> : 1;
-            return fg_launch(sweep_kernel<S, C, decltype(last)::value, T, V>, grid, block, 0, stream_, t, s, p_);
-          });
-        });
+        constexpr int V = decltype(columns)::value;
+        constexpr auto kernel = sweep_kernel<S, C, V == 1 || decltype(last)::value, T, V>;
+        return fg_launch(kernel, grid, block, 0, stream_, t, s, p_);
       });
     });
     if constexpr (totals_of(S).count > 0) {
@@ -112,22 +103,14 @@ class Run {
 
   // All sums of a sweep are one array, [sums, batch][parts][channels].
   void add_up(const R* partial, Totals totals) {
-    using Limits = scale_bias_act::Reductions<R>;
-    Limits reductions{};
+    scale_bias_act::Reductions<R> reductions{};
     scale_bias_act::Reduction<R>& r = reductions.of[0];
     r.partial = partial;
     r.out = table_.numbers + (coefficient_count + totals.first) * a_.numbers();
     r.outer = totals.count * a_.layout.batch;
     r.terms = p_.channel_parts();
     r.inner = a_.layout.channels;
-    constexpr int threads = Plan::threads;
-    const std::int64_t depth = scale_bias_act::divide_up(r.terms, Limits::terms_of_thread);
-    r.lanes = threads / scale_bias_act::power_of_two(depth, 1, threads / Limits::least_lanes);
-    const std::int64_t blocks = r.outer * scale_bias_act::divide_up(r.inner, r.lanes);
-    try_(blocks > scale_bias_act::grid_limit, [&] {
-      return fg_launch(
-          scale_bias_act::sums_kernel<R>, dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_, reductions);
-    });
+    try_(false, [&] { return scale_bias_act::launch_sums(reductions, 1, stream_); });
   }
 
   const Arguments& a_;

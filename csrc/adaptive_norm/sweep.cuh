@@ -8,8 +8,8 @@
 namespace fg::adaptive_norm {
 
 using scale_bias_act::Columns;
+using scale_bias_act::Part;
 using scale_bias_act::Plan;
-using scale_bias_act::columns_of_thread;
 using scale_bias_act::warp;
 
 template <class T>
@@ -57,12 +57,7 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
   } else {
     constexpr Pass P = orders_of(S);
     const R v = p * z + k[c_t];
-    scale_bias_act::Activated<R> a;
-    if constexpr (Curved) {
-      a = with_act(s.act, [&](auto act) { return scale_bias_act::activation<P, decltype(act)::value, T>(s.scalars, v); });
-    } else {
-      a = scale_bias_act::activation<P, Act::piecewise, T>(s.scalars, v);
-    }
+    const auto a = scale_bias_act::activation<P, Curved, T>(s.scalars, s.act, v);
     const R g = dy * a.slope, h = p * u + k[c_slope] * z + k[c_shift], q = Curved ? dy * a.curvature * h : R(0);
     if constexpr (S == Sweep::forward) {
       e.out = a.value;
@@ -85,103 +80,97 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
   return e;
 }
 
+// A kernel of one column takes any layout, ChannelsLast or not.
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
 __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
-  constexpr int E = columns_of_thread(sizeof(T), V > 1), reads = coefficients_of(S), sum_count = totals_of(S).count;
-  constexpr int sums_kept = sum_count ? sum_count : 1;
+  using In = Packed<T, V>;
+  constexpr int reads = coefficients_of(S), sum_count = totals_of(S).count, sums_kept = sum_count ? sum_count : 1;
   constexpr bool reads_dy = S != Sweep::moments && S != Sweep::forward;
   constexpr bool reads_ddx = S == Sweep::second_sums || S == Sweep::bend_sums || S == Sweep::double_backward;
-  using Values = Vec<T, E>;
-  // The grid is under 2^31, so 32 bits do.
-  const unsigned tiles = static_cast<unsigned>(p.tiles), chunks = static_cast<unsigned>(p.chunks);
-  const unsigned tile = blockIdx.x % tiles, above = blockIdx.x / tiles, chunk = above % chunks, n = above / chunks;
-  const Columns<T, V> columns(p, tile);
-  const std::int64_t channels = ChannelsLast ? p.columns : p.rows, size = p.batch * channels, image = n * channels;
-  FG_SHARED(R, shared, [ChannelsLast ? reads : 1][ChannelsLast ? E : 1][warp]);
-  if constexpr (ChannelsLast) {
+  constexpr bool may_be_last = V == 1 || ChannelsLast;
+  const bool last = V == 1 ? p.channels_last : ChannelsLast;
+  const Part part(p);
+  const Columns<T, V> columns(p, part.tile);
+  const std::int64_t channels = last ? p.columns : p.rows, size = p.batch * channels, image = part.n * channels;
+  FG_SHARED(R, shared, [may_be_last ? reads : 1][may_be_last ? V : 1][warp]);
+  FG_SHARED(std::int64_t, place, [may_be_last ? warp : 1]);  // of sums; the loop has no registers to spare
+  if (last) {
     if (threadIdx.y == 0) {
+      place[threadIdx.x] = scale_bias_act::place_of_sums(p, part, columns);
 #pragma unroll
       for (int c = 0; c < reads; ++c) {
 #pragma unroll
-        for (int e = 0; e < E; ++e) {
-          const bool inside = e * columns.step < columns.left;
-          shared[c][e][threadIdx.x] = inside ? t.numbers[c * size + image + columns.first + e * columns.step] : R(0);
+        for (int e = 0; e < V; ++e) {
+          shared[c][e][threadIdx.x] = columns.inside ? t.numbers[c * size + image + columns.first + e] : R(0);
         }
       }
     }
     __syncthreads();
   }
-  R column_sums[sums_kept][E] = {};
-  R k[coefficient_count] = {};
+  R column_sums[sums_kept][V] = {};
 
-  const std::int64_t start = static_cast<std::int64_t>(chunk) * p.block_rows;
-  const int rows = static_cast<int>(p.rows - start < p.block_rows ? p.rows - start : p.block_rows);
 #pragma unroll 1
-  for (int top = 0; top < rows; top += p.height) {
-    const std::int64_t row = start + top + threadIdx.y;
-    const bool row_inside = top + static_cast<int>(threadIdx.y) < rows;
+  for (int top = 0; top < part.rows; top += p.height) {
+    const std::int64_t row = part.start + top + threadIdx.y;
+    const bool row_inside = top + static_cast<int>(threadIdx.y) < part.rows;
     R row_sums[sums_kept] = {};
-    if (row_inside && columns.inside(0)) {
-      const std::int64_t i = (n * p.rows + row) * p.columns + columns.first;
-      const Values x = columns.load(t.x, i);
-      Values dy{}, ddx{}, out{}, out_x{};
+    if (row_inside && columns.inside) {
+      const std::int64_t i = (part.n * p.rows + row) * p.columns + columns.first;
+      const In x(t.x + i);
+      In dy, ddx;
+      Vec<T, V> out, out_x;
       if constexpr (reads_dy) {
-        dy = columns.load(t.dy, i);
+        dy = In(t.dy + i);
       }
       if constexpr (reads_ddx) {
-        ddx = columns.load(t.ddx, i);
+        ddx = In(t.ddx + i);
       }
-      if constexpr (!ChannelsLast) {
+      R k[coefficient_count] = {};
+      if (!last) {
 #pragma unroll
         for (int c = 0; c < reads; ++c) {
           k[c] = t.numbers[c * size + image + row];
         }
       }
 #pragma unroll
-      for (int e = 0; e < E; ++e) {
-        if constexpr (ChannelsLast) {
+      for (int e = 0; e < V; ++e) {
+        if (last) {
 #pragma unroll
           for (int c = 0; c < reads; ++c) {
             k[c] = shared[c][e][threadIdx.x];
           }
         }
-        const Element<R> r =
-            element<S, Curved, T>(s, to_accumulate(x[e]), to_accumulate(dy[e]), to_accumulate(ddx[e]), k);
+        const Element<R> r = element<S, Curved, T>(s, x[e], dy[e], ddx[e], k);
         out[e] = from_accumulate<T>(r.out);
         out_x[e] = from_accumulate<T>(r.out_x);
-        if (sum_count && (Columns<T, V>::side_by_side || columns.inside(e))) {
 #pragma unroll
-          for (int j = 0; j < sum_count; ++j) {
-            (ChannelsLast ? column_sums[j][e] : row_sums[j]) += r.sums[j];
-          }
+        for (int j = 0; j < sum_count; ++j) {
+          (last ? column_sums[j][e] : row_sums[j]) += r.sums[j];
         }
       }
       if constexpr (sum_count == 0) {
-        columns.store(t.out + i, out);
+        store_vec(t.out + i, out);
         if (S == Sweep::double_backward && t.out_x) {
-          columns.store(t.out_x + i, out_x);
+          store_vec(t.out_x + i, out_x);
         }
       }
     }
-    if constexpr (sum_count && !ChannelsLast) {
+    if (sum_count && !last) {
       scale_bias_act::sum_along_row(row_sums, p.lanes);
       if (threadIdx.x == 0 && row_inside) {
 #pragma unroll
         for (int j = 0; j < sum_count; ++j) {
-          t.partial[j * size * p.tiles + (n * p.tiles + tile) * p.rows + row] = row_sums[j];
+          t.partial[j * size * p.tiles + (part.n * p.tiles + part.tile) * p.rows + row] = row_sums[j];
         }
       }
     }
   }
-  if constexpr (sum_count && ChannelsLast) {
+  if (sum_count && last) {
 #pragma unroll
     for (int j = 0; j < sum_count; ++j) {
       scale_bias_act::sum_down_the_block(column_sums[j]);
-      if (threadIdx.y == 0) {
-        const std::int64_t part = static_cast<std::int64_t>(n) * chunks + chunk;
-        columns.store_each(t.partial + j * size * p.chunks + part * p.columns + columns.first, column_sums[j]);
-      }
+      scale_bias_act::leave_sums(t.partial + j * size * p.chunks, place[threadIdx.x], column_sums[j]);
     }
   }
 }

@@ -15,6 +15,10 @@
 
 namespace fg::bias_act {
 
+// Elements of an access: 128 bits, or one of double, which is there to check the others by.
+template <class T>
+inline constexpr int access_width = sizeof(T) < 8 ? vec_width<T> : 1;
+
 template <class T>
 struct Tensors {
   using R = accumulate_t<T>;
@@ -289,7 +293,7 @@ cudaError_t launch(const Plan& p, const Tensors<T>& t, const Setting<accumulate_
 template <class T>
 bool all_aligned(const Tensors<T>& t) {
   const T* const pointers[] = {t.x, t.y, t.h, t.dy, t.out, t.out_v};
-  return std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) { return is_vec_aligned<vec_width<T>>(p); });
+  return std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) { return is_vec_aligned<access_width<T>>(p); });
 }
 
 template <class T>
@@ -307,12 +311,12 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
   const Tensors<T> t = tensors_of<T>(a);
   const Setting<R> s{{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)}, a.act};
-  const Plan p = make_plan(a.layout, vec_width<T>, all_aligned(t));
+  const Plan p = make_plan(a.layout, access_width<T>, all_aligned(t));
   const bool from_input = a.act != Act::piecewise || (a.pass != Pass::forward && a.x);
   const auto go = [&](auto pass, auto input) {
     constexpr Pass P = decltype(pass)::value;
     constexpr bool I = decltype(input)::value;
-    return p.width > 1 ? launch<P, I, T, vec_width<T>>(p, t, s, stream) : launch<P, I, T, 1>(p, t, s, stream);
+    return p.width > 1 ? launch<P, I, T, access_width<T>>(p, t, s, stream) : launch<P, I, T, 1>(p, t, s, stream);
   };
   const auto with_source = [&](auto pass) {
     return from_input ? go(pass, std::true_type{}) : go(pass, std::false_type{});

@@ -77,4 +77,4 @@ struct Cpu {
 }  // namespace
 }  // namespace fg::minibatch_stddev
 
-FG_REGISTER_MINIBATCH_STDDEV(fastgan, CPU, fg::minibatch_stddev::Cpu)
+FG_REGISTER_WITH_DERIVATIVES(fastgan, CPU, minibatch_stddev, fg::minibatch_stddev::Cpu)

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "../common/registration.h"
 #include "../common/stable.h"
 #include "problem.h"
 
@@ -119,13 +120,3 @@ std::tuple<Tensor, Tensor> minibatch_stddev_double_backward(
 }
 
 }  // namespace fg::minibatch_stddev
-
-// Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_MINIBATCH_STDDEV(NAMESPACE, KEY, DEVICE)                                            \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                        \
-    m.impl("minibatch_stddev", TORCH_BOX(&fg::minibatch_stddev::minibatch_stddev<DEVICE>));             \
-    m.impl("minibatch_stddev_backward", TORCH_BOX(&fg::minibatch_stddev::minibatch_stddev_backward<DEVICE>)); \
-    m.impl(                                                                                             \
-        "minibatch_stddev_double_backward",                                                             \
-        TORCH_BOX(&fg::minibatch_stddev::minibatch_stddev_double_backward<DEVICE>));                    \
-  }

@@ -117,7 +117,7 @@ FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, s
   if constexpr (P == Pass::forward) {
     return sigma;
   } else {
-    const R rsigma = R(1) / sigma;
+    const R rsigma = R(1) / sigma, bend = b * rsigma * rsigma / group;
     if (t.narrow) {
 #pragma unroll 4
       for (std::int64_t k = 0; k < l.group; ++k) {
@@ -126,8 +126,7 @@ FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, s
         if constexpr (P == Pass::backward) {
           dx = to_accumulate(t.dy[wide + k * wide_step]) + weight * z * rsigma;
         } else {
-          const R turn = b * z * rsigma * rsigma / group;
-          dx = weight * rsigma * (to_accumulate(t.ddx[narrow + k * narrow_step]) - mean_ddx - turn);
+          dx = weight * rsigma * (to_accumulate(t.ddx[narrow + k * narrow_step]) - mean_ddx - bend * z);
         }
         t.narrow[narrow + k * narrow_step] = from_accumulate<T>(dx);
       }
@@ -137,7 +136,7 @@ FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, s
 }
 
 template <Pass P, class T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 4)  // without the 4, sm_80 is kept to 48 registers, and spills
 sweep_kernel(Images<T> t, accumulate_t<T>* partial, const accumulate_t<T>* weights, Layout l, std::int64_t count) {
   using R = accumulate_t<T>;
   // The grid and the positions of a part are under 2^31, so 32 bits do.

@@ -23,9 +23,9 @@ struct Coefficients {
 
 template <class R>
 FG_INLINE Coefficients<R> coefficients(const Sums<R>& s, R channels, R eps) {
-  const R r = R(1) / std::sqrt(s.xx / channels + eps), cube = r * r * r / channels;
+  const R share = R(1) / channels, r = R(1) / std::sqrt(s.xx * share + eps), cube = r * r * r * share;
   const R along_dy = cube * s.gx, along_ddx = cube * s.ux;
-  return {r, along_dy, along_ddx, R(3) * r * r * along_dy * (s.ux / channels) - cube * s.ug};
+  return {r, along_dy, along_ddx, R(3) * r * r * along_dy * (s.ux * share) - cube * s.ug};
 }
 
 template <class R>

@@ -22,4 +22,4 @@ struct Cpu {
 }  // namespace
 }  // namespace fg::pixel_norm
 
-FG_REGISTER_PIXEL_NORM(fastgan, CPU, fg::pixel_norm::Cpu)
+FG_REGISTER_WITH_DERIVATIVES(fastgan, CPU, pixel_norm, fg::pixel_norm::Cpu)

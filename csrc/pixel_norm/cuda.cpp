@@ -14,4 +14,4 @@ struct Cuda : CudaDevice {
 }  // namespace
 }  // namespace fg::pixel_norm
 
-FG_REGISTER_PIXEL_NORM(FG_CUDA_NAMESPACE, FG_CUDA_KEY, fg::pixel_norm::Cuda)
+FG_REGISTER_WITH_DERIVATIVES(FG_CUDA_NAMESPACE, FG_CUDA_KEY, pixel_norm, fg::pixel_norm::Cuda)

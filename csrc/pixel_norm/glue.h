@@ -6,6 +6,7 @@
 //   };
 #pragma once
 
+#include "../common/registration.h"
 #include "../common/stable.h"
 #include "problem.h"
 
@@ -92,11 +93,3 @@ std::tuple<Tensor, Tensor> pixel_norm_double_backward(
 }
 
 }  // namespace fg::pixel_norm
-
-// Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_PIXEL_NORM(NAMESPACE, KEY, DEVICE)                                                      \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                            \
-    m.impl("pixel_norm", TORCH_BOX(&fg::pixel_norm::pixel_norm<DEVICE>));                                   \
-    m.impl("pixel_norm_backward", TORCH_BOX(&fg::pixel_norm::pixel_norm_backward<DEVICE>));                 \
-    m.impl("pixel_norm_double_backward", TORCH_BOX(&fg::pixel_norm::pixel_norm_double_backward<DEVICE>));   \
-  }

@@ -1,7 +1,7 @@
 // Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, with
 // scale, noise and b spread over the block's elements: the code that exists once per activation is one plain loop per pass
 // that knows nothing of layouts, and what is absent is a block of ones or zeros.
-#include "cpu_kernel.h"
+#include "cpu_walk.h"
 
 namespace fg::FG_CPU_LEVEL {
 namespace {
@@ -83,19 +83,6 @@ Loop<R> loop_for(const Arguments& a) {
   });
 }
 
-// A few elements are added up at once, more of them in lanes.
-template <class R>
-FG_LOCAL R row_sum(const R* p, int n) {
-  if (n >= 16) {
-    return sum(p, n);
-  }
-  R total = 0;
-  for (int i = 0; i < n; ++i) {
-    total += p[i];
-  }
-  return total;
-}
-
 // One of scale, noise, b, ddscale, ddnoise, ddb, spread over the elements of a block.
 template <class R>
 class Parameter {
@@ -169,68 +156,6 @@ struct Parameters {
   Spread<R> from(int column) const { return {scale.at(column), noise.at(column), b.at(column)}; }
 };
 
-// The rows and columns of a unit, and how they are cut: `together` short rows in a block, or a part of a long row.
-struct Cut {
-  std::int64_t image, row, column;
-  int rows, width, together, step;
-
-  Cut(const Partition& p, std::int64_t unit)
-      : image(unit / p.chunks / p.groups), row(unit / p.chunks % p.groups * p.rows), column(unit % p.chunks * p.width) {
-    rows = static_cast<int>(std::min(p.rows, p.major - row));
-    width = static_cast<int>(std::min(p.width, p.minor - column));
-    together = p.chunks == 1 ? std::clamp(block_size / width, 1, rows) : 1;
-    const int parts = (width + block_size - 1) / block_size;
-    step = std::min(block_size, ((width + parts - 1) / parts + 15) / 16 * 16);
-  }
-};
-
-// The partial sums of one gradient.
-template <class R>
-class Sum {
- public:
-  Sum(R* partial, bool over_rows) : partial_(partial), over_rows_(over_rows) {}
-
-  void start(const Cut& c) {
-    if (partial_ && over_rows_) {
-      std::fill_n(columns_, c.width * c.together, R(0));
-    }
-  }
-
-  // `count` rows of `width` values, which start `column` columns into the unit's.
-  void add(const Partition& p, const Cut& c, int row, int column, int count, int width, const R* values) {
-    if (!partial_) {
-      return;
-    }
-    if (over_rows_) {
-      R* const to = columns_ + column;
-      for (int i = 0; i < count * width; ++i) {
-        to[i] += values[i];
-      }
-      return;
-    }
-    R* to = partial_ + (c.image * p.major + c.row + row) * p.chunks + c.column / p.width;
-    for (int j = 0; j < count; ++j, to += p.chunks) {
-      const R total = row_sum(values + j * width, width);
-      *to = column == 0 ? total : *to + total;
-    }
-  }
-
-  void finish(const Partition& p, const Cut& c) {
-    if (partial_ && over_rows_) {
-      for (int i = c.width; i < c.width * c.together; ++i) {
-        columns_[i % c.width] += columns_[i];
-      }
-      R* const to = partial_ + (c.image * p.groups + c.row / p.rows) * p.minor + c.column;
-      std::memcpy(to, columns_, static_cast<std::size_t>(c.width) * sizeof(R));
-    }
-  }
-
- private:
-  R* partial_;
-  bool over_rows_;
-  alignas(64) R columns_[Partition::widest];
-};
-
 template <class R>
 void run_units(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
@@ -238,7 +163,10 @@ void run_units(const Arguments& a, const Partition& p, bool streaming, std::int6
   const Partials<R> partials(a, p);
   const bool last = a.layout.channels_last;
   Parameters<R> at(a, a.scale, a.noise, a.b, R(1)), along(a, a.ddscale, a.ddnoise, a.ddb, R(0));
-  Sum<R> scale(partials.scale, last), noise(partials.noise, !last), b(partials.b, last);
+  Sum<R> scale, noise, b;
+  scale.take(partials.scale, last);
+  noise.take(partials.noise, !last);
+  b.take(partials.b, last);
   alignas(64) R in[3][block_size], results[4][block_size];
   for (std::int64_t unit = begin; unit < end; ++unit) {
     const Cut c(p, unit);

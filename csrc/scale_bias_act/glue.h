@@ -8,6 +8,7 @@
 #pragma once
 
 #include "../common/activation_options.h"
+#include "../common/registration.h"
 #include "../common/stable.h"
 #include "problem.h"
 
@@ -200,11 +201,3 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> scale_bias_act_double_backwar
 }
 
 }  // namespace fg::scale_bias_act
-
-// Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_SCALE_BIAS_ACT(NAMESPACE, KEY, DEVICE)                                                            \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                                      \
-    m.impl("scale_bias_act", TORCH_BOX(&fg::scale_bias_act::scale_bias_act<DEVICE>));                                 \
-    m.impl("scale_bias_act_backward", TORCH_BOX(&fg::scale_bias_act::scale_bias_act_backward<DEVICE>));               \
-    m.impl("scale_bias_act_double_backward", TORCH_BOX(&fg::scale_bias_act::scale_bias_act_double_backward<DEVICE>)); \
-  }

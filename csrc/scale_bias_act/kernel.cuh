@@ -3,7 +3,6 @@
 // One kernel walks over the big tensors; a second adds up the partial sums that it leaves, where a gradient wants them.
 #pragma once
 
-#include <type_traits>
 #include <utility>
 
 #include "sums.cuh"
@@ -31,26 +30,16 @@ Tensors<T> tensors_of(const Arguments& a, const Plan& p) {
   return t;
 }
 
-// Calls f with `value` as a compile-time constant.
-template <class F>
-cudaError_t with(bool value, F&& f) {
-  return value ? f(std::true_type{}) : f(std::false_type{});
-}
-
 template <Pass P, class T>
 cudaError_t walk(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaStream_t stream) {
   using R = accumulate_t<T>;
   const Setting<R> s{{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)}, a.act, a.shared_noise};
   const dim3 grid(static_cast<unsigned>(p.batch * p.tiles * p.chunks));
   const dim3 block(static_cast<unsigned>(p.lanes), static_cast<unsigned>(p.height));
-  return with(a.act != Act::piecewise, [&](auto curved) {
-    return with(p.channels_last, [&](auto last) {
-      return with(p.wide, [&](auto wide) {
-        constexpr bool C = decltype(curved)::value, L = decltype(last)::value;
-        constexpr int V = decltype(wide)::value ? vec_width<T> : 1;
-        return fg_launch(walk_kernel<P, C, L, T, V>, grid, block, 0, stream, t, s, p);
-      });
-    });
+  return with_variant<T>(p, a.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
+    return fg_launch(
+        walk_kernel<P, decltype(curved)::value, decltype(last)::value, T, decltype(columns)::value>, grid, block, 0, stream,
+        t, s, p);
   });
 }
 

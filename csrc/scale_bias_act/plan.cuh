@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <type_traits>
 
 #include "../common/fg_platform.cuh"
 #include "problem.h"
@@ -39,9 +40,9 @@ struct Plan {
   bool fits_a_grid() const { return tiles <= grid_limit / batch && chunks <= grid_limit / (batch * tiles); }
 };
 
-// Columns of a thread: 16 bytes of them, or several that it reads one by one.
+// Columns of a thread: 16 bytes of them, or one, as always of double, which is there to check the others by.
 constexpr int columns_of_thread(std::int64_t element_bytes, bool wide) {
-  return wide ? 16 / static_cast<int>(element_bytes) : element_bytes == 8 ? 2 : 4;
+  return wide && element_bytes < 8 ? 16 / static_cast<int>(element_bytes) : 1;
 }
 
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -84,6 +85,23 @@ inline Plan make_plan(const Arguments& a) {
   p.block_rows = static_cast<int>(p.height * block_steps);
   p.chunks = divide_up(steps, block_steps);
   return p;
+}
+
+// Calls f with constants of a kernel: whether the activation is curved, whether memory is channels_last, and the columns of
+// a thread. Those that take one column are slow anyway, and take any activation.
+template <class T, class F>
+cudaError_t with_variant(const Plan& p, bool curved, F&& f) {
+  const auto with_layout = [&](auto of_activation, auto columns) {
+    return p.channels_last ? f(of_activation, std::true_type{}, columns) : f(of_activation, std::false_type{}, columns);
+  };
+  constexpr int wide = columns_of_thread(sizeof(T), true);
+  if constexpr (wide > 1) {
+    if (p.wide) {
+      const std::integral_constant<int, wide> columns{};
+      return curved ? with_layout(std::true_type{}, columns) : with_layout(std::false_type{}, columns);
+    }
+  }
+  return with_layout(std::true_type{}, std::integral_constant<int, 1>{});
 }
 
 }  // namespace fg::scale_bias_act

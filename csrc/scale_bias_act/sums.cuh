@@ -53,12 +53,34 @@ __global__ void __launch_bounds__(Reductions<T>::most_threads) sums_kernel(Reduc
 
 // ---- host side
 
+// Of the first `count` reductions; it sets their lanes.
+template <class T>
+cudaError_t launch_sums(Reductions<T>& all, int count, cudaStream_t stream) {
+  using Limits = Reductions<T>;
+  constexpr int few = Plan::threads, many = Limits::most_threads;
+  Reduction<T>* const end = all.of + count;
+  const bool long_ones = std::any_of(all.of, end, [](const Reduction<T>& r) {
+    return r.terms > few / Limits::least_lanes * Limits::terms_of_thread;
+  });
+  const int threads = long_ones ? many : few;
+  std::int64_t blocks = 0;
+  for (Reduction<T>* r = all.of; r < end; ++r) {
+    const std::int64_t depth = divide_up(r->terms, Limits::terms_of_thread);
+    r->lanes = threads / power_of_two(depth, 1, threads / Limits::least_lanes);
+    blocks = std::max(blocks, r->outer * divide_up(r->inner, r->lanes));
+  }
+  if (blocks > grid_limit) {
+    return cudaErrorInvalidConfiguration;
+  }
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(count));
+  return fg_launch(sums_kernel<T>, grid, dim3(static_cast<unsigned>(threads)), 0, stream, all);
+}
+
 template <class T>
 cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaStream_t stream) {
   const Layout& l = a.layout;
   Reductions<T> reductions{};
   int wanted = 0;
-  std::int64_t blocks = 0, most_terms = 0;
   const auto want = [&](
       const accumulate_t<T>* partial, void* out, bool over_batch, std::int64_t parts, std::int64_t inner) {
     if (partial) {
@@ -68,28 +90,12 @@ cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaS
       r.outer = over_batch ? 1 : l.batch;
       r.terms = l.batch * parts / r.outer;
       r.inner = inner;
-      most_terms = std::max(most_terms, r.terms);
     }
   };
   want(t.scale_sums, a.dscale, false, p.channel_parts(), l.channels);
   want(t.bias_sums, a.db, true, p.channel_parts(), l.channels);
   want(t.noise_sums, a.dnoise, a.shared_noise, p.pixel_parts(), l.pixels);
-  if (wanted == 0) {
-    return cudaSuccess;
-  }
-  using Limits = Reductions<T>;
-  constexpr int few = Plan::threads, many = Limits::most_threads;
-  const int threads = most_terms > few / Limits::least_lanes * Limits::terms_of_thread ? many : few;
-  for (Reduction<T>* s = reductions.of; s < reductions.of + wanted; ++s) {
-    const std::int64_t depth = divide_up(s->terms, Limits::terms_of_thread);
-    s->lanes = threads / power_of_two(depth, 1, threads / Limits::least_lanes);
-    blocks = std::max(blocks, s->outer * divide_up(s->inner, s->lanes));
-  }
-  if (blocks > grid_limit) {
-    return cudaErrorInvalidConfiguration;
-  }
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(wanted));
-  return fg_launch(sums_kernel<T>, grid, dim3(static_cast<unsigned>(threads)), 0, stream, reductions);
+  return wanted == 0 ? cudaSuccess : launch_sums(reductions, wanted, stream);
 }
 
 }  // namespace fg::scale_bias_act

@@ -6,6 +6,7 @@
 
 #include <type_traits>
 
+#include "../common/packed.cuh"
 #include "plan.cuh"
 
 namespace fg::scale_bias_act {
@@ -32,71 +33,54 @@ struct Tensors {
   R *scale_sums, *noise_sums, *bias_sums;  // partial; null where not wanted
 };
 
-// The columns of a thread: V side by side, or, if V is 1, several that are `lanes` apart.
+// The V columns of a thread, side by side: all of them are in the row, or none.
 template <class T, int V>
 struct Columns {
-  static constexpr int E = columns_of_thread(sizeof(T), V > 1);
-  static constexpr bool side_by_side = V > 1;
   std::int64_t first;
-  int left, step;  // of the row, from `first` on
+  bool inside;
 
   FG_DEVICE Columns(const Plan& p, unsigned tile)
-      : first(static_cast<std::int64_t>(tile) * p.lanes * E + threadIdx.x * V), step(side_by_side ? 1 : p.lanes) {
-    const std::int64_t rest = p.columns - first, all = E * step;
-    left = static_cast<int>(rest < all ? rest : all);
-  }
-
-  // Side by side, all are inside if the first is.
-  FG_DEVICE bool inside(int e) const { return side_by_side ? left > 0 : e * step < left; }
+      : first((static_cast<std::int64_t>(tile) * p.lanes + threadIdx.x) * V), inside(first < p.columns) {}
 
   // From `at`, where the first of them is; what is outside, or all if `from` is null, becomes `otherwise`.
-  FG_DEVICE Vec<T, E> load(const T* from, std::int64_t at, T otherwise = T(0)) const {
-    Vec<T, E> values;
-    if constexpr (side_by_side) {
-      if (from && inside(0)) {
-        return load_vec<E>(from + at);
-      }
+  FG_DEVICE Vec<T, V> load(const T* from, std::int64_t at, T otherwise = T(0)) const {
+    if (from && inside) {
+      return load_vec<V>(from + at);
+    }
+    Vec<T, V> values;
 #pragma unroll
-      for (int e = 0; e < E; ++e) {
-        values[e] = otherwise;
-      }
-    } else {
-#pragma unroll
-      for (int e = 0; e < E; ++e) {
-        values[e] = from && inside(e) ? from[at + e * step] : otherwise;
-      }
+    for (int e = 0; e < V; ++e) {
+      values[e] = otherwise;
     }
     return values;
   }
+};
 
-  FG_DEVICE void store(T* to, const Vec<T, E>& values) const {
-    if constexpr (side_by_side) {
-      if (inside(0)) {
-        store_vec(to, values);
-      }
-    } else {
-      store_each(to, values.v);
-    }
-  }
+// What a block walks over: rows of image `n`, the `chunk`th lot of them, at a tile of the columns.
+struct Part {
+  unsigned tile, chunk, n;
+  std::int64_t start;
+  int rows;
 
-  template <class S>
-  FG_DEVICE void store_each(S* to, const S (&values)[E]) const {
-#pragma unroll
-    for (int e = 0; e < E; ++e) {
-      if (inside(e)) {
-        to[e * step] = values[e];
-      }
-    }
+  FG_DEVICE explicit Part(const Plan& p) {
+    // The grid is under 2^31, so 32 bits do.
+    const unsigned tiles = static_cast<unsigned>(p.tiles), chunks = static_cast<unsigned>(p.chunks);
+    const unsigned above = blockIdx.x / tiles;
+    tile = blockIdx.x % tiles;
+    chunk = above % chunks;
+    n = above / chunks;
+    start = static_cast<std::int64_t>(chunk) * p.block_rows;
+    rows = static_cast<int>(p.rows - start < p.block_rows ? p.rows - start : p.block_rows);
   }
 };
 
 // Coefficients where a thread works. Those of its columns are read once: noise into registers, scale and b, which would
-// take too many of them in the second derivative, into shared memory as [scale, b][E][lanes].
+// take too many of them in the second derivative, into shared memory as [scale, b][V][lanes].
 template <bool ChannelsLast, class T, int V>
 struct Local {
   using R = accumulate_t<T>;
-  static constexpr int E = columns_of_thread(sizeof(T), V > 1), shared_size = ChannelsLast ? 2 * E * warp : 1;
-  Vec<T, E> column_noise;
+  static constexpr int shared_size = ChannelsLast ? 2 * V * warp : 1;
+  Vec<T, V> column_noise;
   const R* column;
   R row_scale, row_shift;
 
@@ -107,12 +91,12 @@ struct Local {
     if constexpr (ChannelsLast) {
       column = shared + threadIdx.x;
       if (threadIdx.y == 0) {
-        const Vec<T, E> scale = c.load(k.scale, channel_at + c.first, no_scale);
-        const Vec<T, E> b = c.load(k.b, c.first);
+        const Vec<T, V> scale = c.load(k.scale, channel_at + c.first, no_scale);
+        const Vec<T, V> b = c.load(k.b, c.first);
 #pragma unroll
-        for (int e = 0; e < E; ++e) {
+        for (int e = 0; e < V; ++e) {
           shared[threadIdx.x + e * warp] = to_accumulate(scale[e]);
-          shared[threadIdx.x + (E + e) * warp] = to_accumulate(b[e]);
+          shared[threadIdx.x + (V + e) * warp] = to_accumulate(b[e]);
         }
       }
     } else {
@@ -134,7 +118,7 @@ struct Local {
 
   // scale * x + noise + b
   FG_DEVICE R apply(R scale, R x, int e) const {
-    return ChannelsLast ? scale * x + row_shift + column[(E + e) * warp]
+    return ChannelsLast ? scale * x + row_shift + column[(V + e) * warp]
                         : scale * x + to_accumulate(column_noise[e]) + row_shift;
   }
 };
@@ -156,6 +140,15 @@ FG_DEVICE Activated<R> activation(const Scalars<R>& s, R v) {
   }
 }
 
+template <Pass P, bool Curved, class T, class R = accumulate_t<T>>
+FG_DEVICE Activated<R> activation(const Scalars<R>& s, Act act, R v) {
+  if constexpr (Curved) {
+    return with_act(act, [&](auto one) { return activation<P, decltype(one)::value, T>(s, v); });
+  } else {
+    return activation<P, Act::piecewise, T>(s, v);
+  }
+}
+
 // One element: its results, and what the gradients of scale and of the shifts, noise and b, add up.
 template <class R>
 struct Element {
@@ -165,12 +158,7 @@ struct Element {
 // v and its scale; h and ddscale: the direction of v, and of its scale.
 template <Pass P, bool Curved, class T, class R = accumulate_t<T>>
 FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R ddx, R v, R scale, R h, R ddscale) {
-  Activated<R> a;
-  if constexpr (Curved) {
-    a = with_act(s.act, [&](auto act) { return activation<P, decltype(act)::value, T>(s.scalars, v); });
-  } else {
-    a = activation<P, Act::piecewise, T>(s.scalars, v);
-  }
+  const Activated<R> a = activation<P, Curved, T>(s.scalars, s.act, v);
   if constexpr (P == Pass::forward) {
     return {a.value, R(0), R(0), R(0)};
   } else {
@@ -196,20 +184,20 @@ FG_DEVICE void sum_along_row(R (&sums)[N], int lanes) {
 }
 
 // The sums over threadIdx.y, in the first of them. Every thread of the block takes part.
-template <class R, int E>
-FG_DEVICE void sum_down_the_block(R (&sums)[E]) {
-  FG_SHARED(R, tile, [E][Plan::threads]);
+template <class R, int V>
+FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
+  FG_SHARED(R, tile, [V][Plan::threads]);
   const int thread = threadIdx.y * blockDim.x + threadIdx.x;
   __syncthreads();  // the tile is used twice
 #pragma unroll
-  for (int e = 0; e < E; ++e) {
+  for (int e = 0; e < V; ++e) {
     tile[e][thread] = sums[e];
   }
   for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
     __syncthreads();
     if (threadIdx.y < half) {
 #pragma unroll
-      for (int e = 0; e < E; ++e) {
+      for (int e = 0; e < V; ++e) {
         sums[e] += tile[e][thread + half * blockDim.x];
         tile[e][thread] = sums[e];
       }
@@ -217,17 +205,30 @@ FG_DEVICE void sum_down_the_block(R (&sums)[E]) {
   }
 }
 
+// Where the sums of a thread's columns go in [batch][chunks][columns]; negative if they are outside.
+template <class T, int V>
+FG_DEVICE std::int64_t place_of_sums(const Plan& p, const Part& part, const Columns<T, V>& columns) {
+  return columns.inside ? (part.n * p.chunks + part.chunk) * p.columns + columns.first : -1;
+}
+
+template <class R, int V>
+FG_DEVICE void leave_sums(R* partial, std::int64_t place, const R (&sums)[V]) {
+  if (threadIdx.y == 0 && place >= 0) {
+#pragma unroll
+    for (int e = 0; e < V; ++e) {
+      partial[place + e] = sums[e];
+    }
+  }
+}
+
 template <Pass P, bool Curved, bool ChannelsLast, class T, int V>
 __global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
-  constexpr int E = columns_of_thread(sizeof(T), V > 1);
-  using Values = Vec<T, E>;
-  // The grid is under 2^31, so 32 bits do.
-  const unsigned tiles = static_cast<unsigned>(p.tiles), chunks = static_cast<unsigned>(p.chunks);
-  const unsigned tile = blockIdx.x % tiles, above = blockIdx.x / tiles, chunk = above % chunks, n = above / chunks;
-  const Columns<T, V> columns(p, tile);
-  const std::int64_t channel_at = n * (ChannelsLast ? p.columns : p.rows);
-  const std::int64_t noise_at = s.shared_noise ? 0 : n * (ChannelsLast ? p.rows : p.columns);
+  using In = Packed<T, V>;
+  const Part part(p);
+  const Columns<T, V> columns(p, part.tile);
+  const std::int64_t channel_at = part.n * (ChannelsLast ? p.columns : p.rows);
+  const std::int64_t noise_at = s.shared_noise ? 0 : part.n * (ChannelsLast ? p.rows : p.columns);
   using Place = Local<ChannelsLast, T, V>;
   Place at, along;
   FG_SHARED(R, coefficients, [P == Pass::double_backward ? 2 : 1][Place::shared_size]);
@@ -238,59 +239,57 @@ __global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(Tensors<T> t, Se
   if constexpr (ChannelsLast) {
     __syncthreads();
   }
-  R scale_sums[E] = {}, shift_sums[E] = {};
+  R scale_sums[V] = {}, shift_sums[V] = {};
   constexpr int per_row = ChannelsLast ? 1 : 2;  // sums of a row: for noise, or for b and scale
   R* const row_partial[] = {ChannelsLast ? t.noise_sums : t.bias_sums, ChannelsLast ? nullptr : t.scale_sums};
 
-  const std::int64_t start = static_cast<std::int64_t>(chunk) * p.block_rows;
-  const int rows = static_cast<int>(p.rows - start < p.block_rows ? p.rows - start : p.block_rows);
 #pragma unroll 1
-  for (int top = 0; top < rows; top += p.height) {
-    const std::int64_t row = start + top + threadIdx.y;
-    const bool row_inside = top + static_cast<int>(threadIdx.y) < rows;
+  for (int top = 0; top < part.rows; top += p.height) {
+    const std::int64_t row = part.start + top + threadIdx.y;
+    const bool row_inside = top + static_cast<int>(threadIdx.y) < part.rows;
     R row_sums[per_row] = {};
-    if (row_inside && columns.inside(0)) {
-      const std::int64_t i = (n * p.rows + row) * p.columns + columns.first;
-      const Values x = columns.load(t.x, i);
-      Values dy{}, ddx{}, out{}, out_x{};
+    if (row_inside && columns.inside) {
+      const std::int64_t i = (part.n * p.rows + row) * p.columns + columns.first;
+      const auto read = [&](const T* from) { return from ? In(from + i) : In(); };
+      const In x = read(t.x);
+      In dy, ddx;
+      Vec<T, V> out, out_x;
       at.enter_row(t.at, channel_at, noise_at, row, R(1));
       if constexpr (P != Pass::forward) {
-        dy = columns.load(t.dy, i);
+        dy = read(t.dy);
       }
       if constexpr (P == Pass::double_backward) {
-        ddx = columns.load(t.ddx, i);
+        ddx = read(t.ddx);
         along.enter_row(t.along, channel_at, noise_at, row, R(0));
       }
 #pragma unroll
-      for (int e = 0; e < E; ++e) {
-        const R xe = to_accumulate(x[e]), de = to_accumulate(ddx[e]), scale = at.scale(e);
+      for (int e = 0; e < V; ++e) {
+        const R xe = x[e], de = ddx[e], scale = at.scale(e);
         R h = 0, ddscale = 0;
         if constexpr (P == Pass::double_backward) {
           ddscale = along.scale(e);
           h = scale * de + along.apply(ddscale, xe, e);
         }
         const Element<R> r =
-            element<P, Curved, T>(s, xe, to_accumulate(dy[e]), de, at.apply(scale, xe, e), scale, h, ddscale);
+            element<P, Curved, T>(s, xe, dy[e], de, at.apply(scale, xe, e), scale, h, ddscale);
         out[e] = from_accumulate<T>(r.out);
         out_x[e] = from_accumulate<T>(r.out_x);
-        if (Columns<T, V>::side_by_side || columns.inside(e)) {
-          row_sums[0] += r.to_shift;
-          if constexpr (!ChannelsLast) {
-            row_sums[1] += r.to_scale;
-          }
-          scale_sums[e] += r.to_scale;
-          shift_sums[e] += r.to_shift;
+        row_sums[0] += r.to_shift;
+        if constexpr (!ChannelsLast) {
+          row_sums[1] += r.to_scale;
         }
+        scale_sums[e] += r.to_scale;
+        shift_sums[e] += r.to_shift;
       }
-      columns.store(t.out + i, out);
+      store_vec(t.out + i, out);
       if (P == Pass::double_backward && t.out_x) {
-        columns.store(t.out_x + i, out_x);
+        store_vec(t.out_x + i, out_x);
       }
     }
     if constexpr (P != Pass::forward) {
       if (row_partial[0] || row_partial[1]) {
         sum_along_row(row_sums, p.lanes);
-        const std::int64_t place = (n * p.tiles + tile) * p.rows + row;
+        const std::int64_t place = (part.n * p.tiles + part.tile) * p.rows + row;
 #pragma unroll
         for (int k = 0; k < per_row; ++k) {
           if (threadIdx.x == 0 && row_inside && row_partial[k]) {
@@ -301,13 +300,10 @@ __global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(Tensors<T> t, Se
     }
   }
   if constexpr (P != Pass::forward) {
-    const auto leave = [&](R* partial, R (&sums)[E]) {
+    const auto leave = [&](R* partial, R (&sums)[V]) {
       if (partial) {
         sum_down_the_block(sums);
-        if (threadIdx.y == 0) {
-          const std::int64_t part = static_cast<std::int64_t>(n) * chunks + chunk;
-          columns.store_each(partial + part * p.columns + columns.first, sums);
-        }
+        leave_sums(partial, place_of_sums(p, part, columns), sums);
       }
     };
     if constexpr (ChannelsLast) {

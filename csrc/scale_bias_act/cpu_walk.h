@@ -1,0 +1,90 @@
+// How the CPU kernels walk over the units of a Partition. Local to the file that includes it, as cpu_block.h says.
+#pragma once
+
+#include "cpu_kernel.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using scale_bias_act::Partition;
+
+// A few elements are added up at once, more of them in lanes.
+template <class R>
+FG_LOCAL R row_sum(const R* p, int n) {
+  if (n >= 16) {
+    return sum(p, n);
+  }
+  R total = 0;
+  for (int i = 0; i < n; ++i) {
+    total += p[i];
+  }
+  return total;
+}
+
+// The rows and columns of a unit, and how they are cut: `together` short rows in a block, or a part of a long row.
+struct Cut {
+  std::int64_t image, row, column;
+  int rows, width, together, step;
+
+  Cut(const Partition& p, std::int64_t unit)
+      : image(unit / p.chunks / p.groups), row(unit / p.chunks % p.groups * p.rows), column(unit % p.chunks * p.width) {
+    rows = static_cast<int>(std::min(p.rows, p.major - row));
+    width = static_cast<int>(std::min(p.width, p.minor - column));
+    together = p.chunks == 1 ? std::clamp(block_size / width, 1, rows) : 1;
+    const int parts = (width + block_size - 1) / block_size;
+    step = std::min(block_size, ((width + parts - 1) / parts + 15) / 16 * 16);
+  }
+};
+
+// The partial sums of one gradient; without a place for them none are taken.
+template <class R>
+class Sum {
+ public:
+  void take(R* partial, bool over_rows) {
+    partial_ = partial;
+    over_rows_ = over_rows;
+  }
+
+  void start(const Cut& c) {
+    if (partial_ && over_rows_) {
+      std::fill_n(columns_, c.width * c.together, R(0));
+    }
+  }
+
+  // `count` rows of `width` values, which start `column` columns into the unit's.
+  void add(const Partition& p, const Cut& c, int row, int column, int count, int width, const R* values) {
+    if (!partial_) {
+      return;
+    }
+    if (over_rows_) {
+      R* const to = columns_ + column;
+      for (int i = 0; i < count * width; ++i) {
+        to[i] += values[i];
+      }
+      return;
+    }
+    R* to = partial_ + (c.image * p.major + c.row + row) * p.chunks + c.column / p.width;
+    for (int j = 0; j < count; ++j, to += p.chunks) {
+      const R total = row_sum(values + j * width, width);
+      *to = column == 0 ? total : *to + total;
+    }
+  }
+
+  void finish(const Partition& p, const Cut& c) {
+    if (partial_ && over_rows_) {
+      for (int i = c.width; i < c.width * c.together; ++i) {
+        columns_[i % c.width] += columns_[i];
+      }
+      R* const to = partial_ + (c.image * p.groups + c.row / p.rows) * p.minor + c.column;
+      std::memcpy(to, columns_, static_cast<std::size_t>(c.width) * sizeof(R));
+    }
+  }
+
+ private:
+  R* partial_ = nullptr;
+  bool over_rows_ = false;
+  alignas(64) R columns_[Partition::widest];
+};
+
+}  // namespace
+}  // namespace fg::FG_CPU_LEVEL
