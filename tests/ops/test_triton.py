@@ -18,20 +18,17 @@ pytestmark = pytest.mark.skipif(triton_interpreter(), reason="this is the interp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "files",
-    [ON_EVERY_BACKEND[::2], [*ON_EVERY_BACKEND[1::2], IMPLICIT_GEMM]],
-    ids=lambda files: "+".join(p.stem[5:] for p in files),
-)
-def test_contract_in_the_interpreter(files):
-    """The op tests again with every kernel interpreted, in two processes, for triton reads the variable at import."""
+def test_contract_in_the_interpreter():
+    """The op tests again with every kernel interpreted, in a process of its own, for triton reads the variable at import:
+    one for all ops, as starting one takes as long as the tests of two."""
+    files = [*ON_EVERY_BACKEND, IMPLICIT_GEMM]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *map(str, files), "-v", "-k", "triton or implicit_gemm", "-p", "no:cacheprovider"],
         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-6000:]
     for file in files:
-        assert len(re.findall(rf"{file.name}::.* PASSED", run.stdout)) > 25, file.name
+        assert len(re.findall(rf"{file.name}::.* PASSED", run.stdout)) > 20, file.name
 
 
 def on_targets(cases: list, *elsewhere: str) -> list:
