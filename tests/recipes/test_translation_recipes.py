@@ -1,0 +1,158 @@
+"""pix2pix and cyclegan: what their players train, what the losses are of, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import l1_loss
+
+from fastgan.data import InputSpec
+from fastgan.recipes import Batch, CycleGAN, Draw, ImageSpec, Pix2Pix, RecipeError
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+IMAGE = InputSpec("image", channels=3)
+PAIRS, DOMAINS = (ImageSpec(3, 16, inputs={name: IMAGE}) for name in ("input", "other"))
+SMALL = {"ngf": 2, "ndf": 2, "patch": 16}
+
+
+def images(count, seed):
+    return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def pairs(count=2):
+    return Batch(images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"input": images(count, 1)})
+
+
+def domains(count=2):
+    return Batch(images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"other": images(count, 1)})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "spec", "sizes"),
+    [
+        (Pix2Pix(), {"input": IMAGE}, {"G": 54_404_675, "D": 2_766_913}),
+        (CycleGAN(pool=0), {"other": IMAGE}, {"G_AB": 11_372_931, "D_A": 2_763_841}),
+    ],
+)
+def test_networks_have_the_papers_sizes(recipe, spec, sizes):
+    """54.4 and 11.4 million; biases in front of a norm, which take no part, are left out."""
+    with torch.device("meta"):
+        networks = recipe.build_networks(ImageSpec(3, 256, inputs=spec))
+    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    assert counts.items() >= sizes.items()
+
+
+def test_pix2pix_losses_are_the_papers():
+    recipe = Pix2Pix(**SMALL, dropout=0.0)
+    networks, batch = recipe.build_networks(PAIRS), pairs()
+    g = recipe.g_loss(networks, batch)
+    condition = batch.inputs["input"]
+    fake = networks["G"](condition)
+    said = networks["D"](fake, condition)
+    expected = -said.sigmoid().log().mean() + 100 * l1_loss(fake, batch.real)
+    assert torch.allclose(g.total, expected, rtol=1e-4) and torch.equal(g.made["fake"], fake)
+    seen = Batch(batch.real, batch.labels, {"fake": fake.detach()}, batch.inputs)
+    d = recipe.d_loss(networks, seen)
+    real = networks["D"](batch.real, condition)
+    expected = -(real.sigmoid().log().mean() + (1 - said.sigmoid()).log().mean()) / 2
+    assert torch.allclose(d.total, expected, rtol=1e-4)
+
+
+def test_cyclegan_losses_are_the_papers():
+    recipe = CycleGAN(**SMALL, blocks=0)
+    networks, batch = recipe.build_networks(DOMAINS), domains()
+    a, b, to_b, to_a = batch.real, batch.inputs["other"], networks["G_AB"], networks["G_BA"]
+    g = recipe.g_loss(networks, batch)
+    expected = (networks["D_B"](to_b(a)) - 1).square().mean() + (networks["D_A"](to_a(b)) - 1).square().mean()
+    expected = expected + 10 * (l1_loss(to_a(to_b(a)), a) + l1_loss(to_b(to_a(b)), b))
+    expected = expected + 5 * (l1_loss(to_a(a), a) + l1_loss(to_b(b), b))
+    assert torch.allclose(g.total, expected, rtol=1e-4)
+    d = recipe.d_loss(networks, Batch(a, batch.labels, dict(g.made), batch.inputs))
+    expected = sum(
+        ((networks[f"D_{domain}"](real) - 1).square().mean() + networks[f"D_{domain}"](fake).square().mean())
+        / 2
+        for domain, real, fake in (("A", a, to_a(b)), ("B", b, to_b(a)))
+    )
+    assert torch.allclose(d.total, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "images", "batch"),
+    [
+        (Pix2Pix(**SMALL, batch=4, accumulate=2), PAIRS, pairs),
+        (CycleGAN(**SMALL, batch=4, accumulate=2, blocks=0), DOMAINS, domains),
+    ],
+)
+def test_every_player_trains_its_own_networks_and_all_of_them_move(recipe, images, batch):
+    state = TrainState.create(recipe, images)
+    step = TrainStep(state)
+    before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
+    stats = step([batch(4)])
+    assert {"loss/G", "loss/D", "gradient/G", "gradient/D"} <= set(stats)
+    for player in recipe.players():
+        ours = {id(p) for group in state.optimizers[player.name].param_groups for p in group["params"]}
+        assert ours == {id(p) for name in player.networks for p in state.networks[name].parameters()}
+    for name, network in state.networks.items():
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+
+
+def test_cyclegan_pools_remember_each_domain():
+    recipe = CycleGAN(**SMALL, blocks=0, pool=4)
+    state = TrainState.create(recipe, DOMAINS)
+    step = TrainStep(state)
+    for _ in range(12):
+        step([domains(1)])
+    pools = [state.networks[name] for name in ("pool_A", "pool_B")]
+    assert all(pool.full.any() for pool in pools)
+    assert not torch.equal(pools[0].images, pools[1].images)
+    rows = recipe.draw_places(Draw(3, 0, torch.Generator().manual_seed(0)))
+    assert all(len(set(rows[f"place_{domain}"].tolist())) == 3 for domain in "AB")
+    assert "pool_A" not in CycleGAN(**SMALL, pool=0).build_networks(DOMAINS)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Pix2Pix(patch=17), "--patch must be one of 1, 16, 34, 70, 142, 286, but 17 came."),
+        (lambda: Pix2Pix(norm="layer"), "--norm must be one of instance, batch, none, but layer came."),
+        (lambda: Pix2Pix(norm="batch"), "--batch must be at least 2 (batch norm needs it), but 1 came."),
+        (lambda: Pix2Pix(dropout=1.0), "--dropout must be at least 0 and less than 1, but 1.0 came."),
+        (lambda: Pix2Pix(l1_weight=-1.0), "--l1-weight must be at least 0, but -1.0 came."),
+        (lambda: CycleGAN(pool=3, batch=4), "--pool must be 0, or at least --batch, 4, but 3 came."),
+        (lambda: CycleGAN(blocks=-1), "--blocks must be at least 0, but -1 came."),
+        (lambda: CycleGAN(lr=0.0), "--lr must be a positive number, but 0.0 came."),
+        (
+            lambda: CycleGAN(images=10, decay_after=10),
+            "--decay-after must be at least 0 and less than --images, 10, but 10 came.",
+        ),
+        (
+            lambda: Pix2Pix().check_images(ImageSpec(3, 36, inputs={"input": IMAGE})),
+            "pix2pix needs a resolution that is a multiple of 8, but 36 came: choose one with --resolution.",
+        ),
+        (
+            lambda: CycleGAN(patch=16).check_images(ImageSpec(3, 18, inputs={"other": IMAGE})),
+            "cyclegan needs a resolution that is a multiple of 4 and at least 8, but 18 came: choose one with "
+            "--resolution.",
+        ),
+        (
+            lambda: Pix2Pix().check_images(PAIRS),
+            "pix2pix judges patches of 70 pixels, which needs images of at least 24, but 16 came: choose a smaller "
+            "--patch or a higher --resolution.",
+        ),
+        (
+            lambda: CycleGAN().sample({}, 2, generator=torch.Generator()),
+            "cyclegan makes 2 images of 2 rows of data, but none came.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(make, said):
+    with pytest.raises(RecipeError) as error:
+        make()
+    assert str(error.value) == said
+
+
+def test_rates_fall_to_nothing():
+    recipe = CycleGAN(images=100, decay_after=50)
+    assert [recipe.rate(n) for n in (0, 50, 75, 100, 120)] == [1.0, 1.0, 0.5, 0.0, 0.0]
+    assert CycleGAN(images=100).rate(99) == 1.0
