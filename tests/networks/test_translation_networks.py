@@ -13,7 +13,7 @@ from fastgan.networks.translation import (
     ResNetGenerator,
     UNetGenerator,
 )
-from fastgan.networks.translation.layers import DownConv2d, ResidualBlock, UpConv2d
+from fastgan.networks.translation.layers import DownConv2d, ImageConv2d, ResidualBlock, UpConv2d
 from fastgan.networks.translation.patchgan import HALVINGS
 from fastgan.nn import spectral_norm
 
@@ -40,6 +40,18 @@ def test_layers_of_stride_two_are_torchs():
     torch.testing.assert_close(up(x), expected)
     expected = F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), down.weight, stride=2)
     torch.testing.assert_close(down(x), expected)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_the_last_layer_is_a_convolution_and_tanh(mode):
+    """On the CPU, where it goes by rows."""
+    layer, x = ImageConv2d(3, 2, padding_mode=mode), draw(2, 3, 6, 8).requires_grad_()
+    padded = F.pad(x, (3, 3, 3, 3), "constant" if mode == "zeros" else mode)
+    expected = F.conv2d(padded, layer.weight, layer.bias).tanh()
+    y, tensors = layer(x), (x, layer.weight, layer.bias)
+    torch.testing.assert_close(y, expected)
+    gradients = (torch.autograd.grad(t.square().sum(), tensors) for t in (y, expected))
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 def test_a_residual_block_is_the_papers():

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "docs/scale.md",
         "docs/train.md",
         "docs/measures.md",
+        "docs/networks.md",
         "docs/data.md",
     ],
 )

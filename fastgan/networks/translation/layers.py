@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +44,8 @@ class UpConv2d(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, 3, 2, padding=1, output_padding=1, bias=False)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return ops.conv_transpose2d(x, self.weight, stride=2)[:, :, 1:, 1:]
+        # Padding by -1, unlike a slice, keeps channels_last, and so does its gradient.
+        return F.pad(ops.conv_transpose2d(x, self.weight, stride=2), (-1, 0, -1, 0))
 
 
 class DownConv2d(Conv2d):
@@ -59,6 +62,35 @@ class DownConv2d(Conv2d):
         return super().forward(F.pad(x, (1, 0, 1, 0), "reflect"))
 
 
+class ImageConv2d(Conv2d):
+    """A 7×7 convolution to the few channels of an image, and tanh, ``[N, C, H, W]`` → ``[N, O, H, W]``.
+
+    oneDNN computes channels by the dozen. So on the CPU the seven rows of the kernel are convolved apart, as channels of
+    one 1×7 convolution, and added where they belong.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        bias: bool = True,
+        padding_mode: Literal["zeros", "reflect"] = "reflect",
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, 7, padding=3, bias=bias, padding_mode=padding_mode, act="tanh"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        rows = self.weight.flip(2).transpose(1, 2).flatten(0, 1)[:, :, None]  # [7·O, C, 1, 7]
+        y = ops.conv2d(F.pad(x, (3, 3, 3, 3), mode), rows)
+        y = F.fold(y.flatten(2), x.shape[2:], (7, 1), padding=(6, 0))
+        return ops.bias_act(y, self.bias, act=self.act)
+
+
 class ResidualBlock(nn.Module):
     """``x + norm(conv(relu(norm(conv(x)))))``, ``[N, C, H, W]`` → the same (Johnson et al. 2016, without ReLU at the end).
 
@@ -68,12 +100,16 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, norm: str = "instance", affine: bool = False, padding_mode: str = "reflect"
+        self,
+        channels: int,
+        *,
+        norm: str = "instance",
+        affine: bool = False,
+        padding_mode: Literal["zeros", "reflect"] = "reflect",
     ) -> None:
         super().__init__()
         self.conv1, self.conv2 = (
-            Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding_mode)  # type: ignore[arg-type]
-            for _ in range(2)
+            Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding_mode) for _ in range(2)
         )
         self.norm1 = norm_act(norm, channels, "relu", affine=affine)
         self.norm2 = norm_act(norm, channels, "linear", affine=affine)
@@ -92,8 +128,13 @@ def init_normal(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def as_input(x: Tensor, name: str, channels: int, multiple: int, least: int = 1) -> Tensor:
-    """``x`` in channels_last, which convolutions and norms are fastest in.
+def as_input(
+    x: Tensor, name: str, channels: int, multiple: int = 1, *, least: int = 1, kernel: int = 3
+) -> Tensor:
+    """``x`` in the layout that a network of kernels of that size is fastest in, for its first layer to hand on.
+
+    That is channels_last. But on the CPU 4×4 convolutions are oneDNN's, which wants its weights in another order then:
+    reordering the wide ones of a small image takes longer than the convolution.
 
     Raises:
         ValueError: it isn't ``[N, channels, H, W]`` with a height and width that are multiples of ``multiple`` and at least
@@ -107,7 +148,8 @@ def as_input(x: Tensor, name: str, channels: int, multiple: int, least: int = 1)
         if multiple > 1:
             sizes += f", multiples of {multiple}"
         raise ValueError(f"{name} must be {sizes}, got {height}×{width}; resize, crop or pad them")
-    return x.contiguous(memory_format=torch.channels_last)
+    planar = kernel == 4 and x.device.type == "cpu"
+    return x.contiguous(memory_format=torch.contiguous_format if planar else torch.channels_last)
 
 
 def check_widths(**sizes: int) -> None:

@@ -66,7 +66,7 @@ class PatchDiscriminator(nn.Module):
     def stages(self, images: Tensor, condition: Tensor | None = None) -> list[Tensor]:
         """What every layer gives, the logits last; feature matching compares them (Wang et al. 2018, section 3.3)."""
         x = joined(images, condition, self.channels, self.condition_channels)
-        x = as_input(x, "the discriminator's images", x.shape[1], 1, self.least)
+        x = as_input(x, "the discriminator's images", x.shape[1], least=self.least, kernel=4)
         found = []
         for layer in self.layers:
             x = layer(x)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fastgan.networks.translation.layers import (
     DownConv2d,
+    ImageConv2d,
     ResidualBlock,
     UpConv2d,
     as_input,
@@ -56,7 +57,7 @@ class ResNetGenerator(nn.Module):
             norm_act(norm, 2 * ngf, "relu"),
             UpConv2d(2 * ngf, ngf),
             norm_act(norm, ngf, "relu"),
-            Conv2d(ngf, out_channels, 7, padding=3, padding_mode="reflect", act="tanh"),
+            ImageConv2d(ngf, out_channels, padding_mode="reflect"),
         )
         self.apply(init_normal)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.translation.layers import (
+    ImageConv2d,
     ResidualBlock,
     as_input,
     check_widths,
@@ -49,12 +50,12 @@ class StarGANGenerator(nn.Module):
         layers += [ResidualBlock(4 * ngf, affine=True, padding_mode="zeros") for _ in range(blocks)]
         for a, b in pairwise((4 * ngf, 2 * ngf, ngf)):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), norm(b)]
-        layers.append(Conv2d(ngf, channels, 7, padding=3, bias=False, act="tanh"))
+        layers.append(ImageConv2d(ngf, channels, bias=False, padding_mode="zeros"))
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
 
     def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
-        as_input(images, "StarGAN's images", self.channels, 4, least=8)
+        images = as_input(images, "StarGAN's images", self.channels, 4, least=8)
         if list(attributes.shape) != [images.shape[0], self.c_dim]:
             raise ValueError(
                 f"StarGAN's attributes must have shape {[images.shape[0], self.c_dim]}, got {list(attributes.shape)}"
@@ -98,7 +99,7 @@ class StarGANDiscriminator(nn.Module):
         self.apply(init_normal)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        x = as_input(images, "StarGAN's images", self.channels, 1)
+        x = as_input(images, "StarGAN's images", self.channels, kernel=4)
         if list(x.shape[2:]) != [self.resolution] * 2:
             size = f"{self.resolution}×{self.resolution}"
             raise ValueError(

@@ -44,7 +44,7 @@ class SRResNet(nn.Module):
         self.out = Conv2d(ngf, channels, 9, padding=4)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.start(as_input(images, "SRResNet's images", self.channels, 1))
+        x = self.start(as_input(images, "SRResNet's images", self.channels))
         result: Tensor = self.out(self.up(x + self.end(self.blocks(x))))
         return result
 
@@ -93,7 +93,7 @@ class RRDBNet(nn.Module):
         self.out = Conv2d(ngf, channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.start(as_input(images, "RRDBNet's images", self.channels, 1))
+        x = self.start(as_input(images, "RRDBNet's images", self.channels))
         result: Tensor = self.out(self.last(self.up(x + self.end(self.blocks(x)))))
         return result
 
@@ -170,7 +170,7 @@ class SRGANDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        x = as_input(images, "SRGAN's images", self.channels, 1)
+        x = as_input(images, "SRGAN's images", self.channels)
         if list(x.shape[2:]) != [self.resolution] * 2:
             size = f"{self.resolution}×{self.resolution}"
             raise ValueError(

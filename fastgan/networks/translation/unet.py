@@ -81,7 +81,7 @@ class UNetGenerator(nn.Module):
         self.apply(init_normal)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = as_input(images, "the U-Net's images", self.in_channels, self.resolution)
+        x = as_input(images, "the U-Net's images", self.in_channels, self.resolution, kernel=4)
         skips = []
         for down in self.down:
             x = down(x)

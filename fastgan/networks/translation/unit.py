@@ -77,7 +77,7 @@ class UNITGenerator(nn.Module):
 
     def decode(self, latents: Tensor, domain: int) -> Tensor:
         """Images of a domain, ``[N, channels, H, W]`` in [-1, 1], of latents ``[N, 4·ngf, H/4, W/4]``."""
-        x = as_input(latents, "UNIT's latents", self.latent_channels, 1, least=2)
+        x = as_input(latents, "UNIT's latents", self.latent_channels, least=2)
         images: Tensor = self.decoders[self._known(domain)](self.from_latent(x))
         return images
 
