@@ -115,11 +115,16 @@ def _run(
     run = reference.adaptive_norm if chosen == "reference" else ops_of(chosen).adaptive_norm
     if any(t is not None and t.ndim > 2 for t in (scale, shift)):
         y, *found = run(image, None, None, mean, var, over, eps, "linear", 0.0, 1.0, None)
-        y = _modulated(y.reshape(x.shape), scale, shift)
+        y = _modulated(_in_shape_of(x, y), scale, shift)
         alpha, gain, clamp = settings
         return bias_act(y, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen), *found
     y, *found = run(image, scale, shift, mean, var, over, eps, act, *settings)
-    return y.reshape(x.shape), *found
+    return _in_shape_of(x, y), *found
+
+
+def _in_shape_of(x: Tensor, y: Tensor) -> Tensor:
+    """y as it is where it has the shape: a view of a single image in channels_last passes for contiguous."""
+    return y if x.ndim == 4 else y.reshape(x.shape)
 
 
 def _modulated(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
