@@ -17,6 +17,7 @@ from fastgan.recipes.base import (
 )
 from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.cgan import CGAN
+from fastgan.recipes.colorize import Colorize
 from fastgan.recipes.cyclegan import CycleGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
@@ -26,6 +27,8 @@ from fastgan.recipes.progan import ProGAN
 from fastgan.recipes.r3gan import R3GAN
 from fastgan.recipes.sagan import SAGAN
 from fastgan.recipes.sngan import SNGAN
+from fastgan.recipes.srgan import SRGAN
+from fastgan.recipes.stargan import StarGAN
 from fastgan.recipes.stylegan import StyleGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
 from fastgan.recipes.wgan import WGAN
@@ -50,6 +53,9 @@ RECIPES: dict[str, type[Recipe]] = {
         R3GAN,
         Pix2Pix,
         CycleGAN,
+        StarGAN,
+        SRGAN,
+        Colorize,
     )
 }
 """Every recipe by its name on the command line."""
@@ -73,10 +79,12 @@ __all__ = [
     "RECIPES",
     "SAGAN",
     "SNGAN",
+    "SRGAN",
     "WGAN",
     "WGANGP",
     "Batch",
     "BigGAN",
+    "Colorize",
     "CycleGAN",
     "Draw",
     "ImageSpec",
@@ -88,6 +96,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Regularizer",
+    "StarGAN",
     "StyleGAN",
     "StyleGAN2",
     "StyleGAN2ADA",

@@ -167,6 +167,12 @@ class Player:
     regularizers: tuple[Regularizer, ...] = ()
     draw: Callable[[Draw], dict[str, Tensor]] = draw_nothing
     prepare: Callable[[Networks, Batch], Batch] = as_it_is
+    begins: int = 0
+    ends: int | None = None
+
+    def moves(self, nimg: int) -> bool:
+        """Whether it takes part in a step after `nimg` images."""
+        return self.begins <= nimg and (self.ends is None or nimg < self.ends)
 
     @property
     def lazy_correction(self) -> float:

@@ -67,8 +67,16 @@ class Pix2Pix(Translation):
             )
         check_patch(self.name, self.patch, images)
 
+    def condition_channels(self, images: ImageSpec) -> int:
+        """Channels of what G is given."""
+        return images.inputs["input"].channels
+
+    def condition(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """What G is given of inputs by name, and what D sees beside an output."""
+        return inputs["input"]
+
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
-        of_input = images.inputs["input"].channels
+        of_input = self.condition_channels(images)
         return {
             "G": UNetGenerator(
                 of_input, images.channels, resolution=_levels_at(images.resolution), ngf=self.ngf, norm=self.norm,
@@ -84,7 +92,7 @@ class Pix2Pix(Translation):
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
         """What D makes of the output beside its input, and how far that is from the target (eq. 4)."""
-        condition = batch.inputs["input"]
+        condition = self.condition(self.source(batch))
         fake = networks["G"](condition)
         adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
         l1 = l1_loss(fake.float(), batch.real)
@@ -94,22 +102,23 @@ class Pix2Pix(Translation):
 
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
         """Half the cross-entropy, which slows D down (section 3.3), on what G made in its turn."""
-        condition = batch.inputs["input"]
+        condition = self.condition(self.source(batch))
         real = networks["D"](batch.real, condition).float()
         fake = networks["D"](batch.random["fake"], condition).float()
         stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
         return Loss(minimax_d_loss(real, fake) / 2, stats)
 
     def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
-        with seeded(generator, inputs["input"].device):
-            images: Tensor = networks["G"](inputs["input"])
+        condition = self.condition(inputs)
+        with seeded(generator, condition.device):
+            images: Tensor = networks["G"](condition)
         return images
 
     def multiple(self, networks: Networks) -> int:
         return int(cast(Any, networks["G"]).resolution)
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        return {"input": given.inputs["input"], "output": output, "target": given.real}
+        return {"input": self.condition(self.source(given)), "output": output, "target": given.real}
 
 
 def _levels_at(resolution: int) -> int:

@@ -32,8 +32,6 @@ class Translation(Recipe):
     translates: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "input"}
     """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one."""
-    scale: ClassVar[int] = 1
-    """How many times as high and wide as what it's made of an output is."""
     least: ClassVar[int] = 1
     """Pixels that a picture to translate must be high and wide."""
 
@@ -93,9 +91,14 @@ class Translation(Recipe):
         """What is translated of rows of data."""
         return given.inputs
 
+    @property
+    def enlarges(self) -> int:
+        """How many times as high and wide as what it's made of an output is."""
+        return 1
+
     @abstractmethod
     def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
-        """Images float32 `[N, C, scale·H, scale·W]` in [-1, 1] of inputs by name, in the form of `Batch.inputs`.
+        """Images float32 `[N, C, enlarges·H, enlarges·W]` in [-1, 1] of inputs by name, in the form of `Batch.inputs`.
 
         Pictures may have any height and width that are multiples of `multiple`. generator: of what is random in it.
         """

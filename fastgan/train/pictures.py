@@ -22,7 +22,7 @@ def translate_picture(
     seed: int,
     tile: int,
 ) -> Tensor:
-    """What becomes of a picture float32 `[C, H, W]` in [-1, 1]: `[C', scale·H, scale·W]`, on the same device.
+    """What becomes of a picture float32 `[C, H, W]` in [-1, 1]: `[C', H', W']`, `recipe.enlarges` times as large, on the same device.
 
     Where its sides aren't what the networks take, it is continued by its mirror image, and the result cropped. Above `tile`
     pixels of height or width it is translated in overlapping tiles that are blended linearly; what networks normalise over
@@ -38,7 +38,7 @@ def translate_picture(
         inputs: Mapping[str, Tensor] = {name: part}
         return recipe.translate(networks, inputs, generator=Generator().manual_seed(seed)).float()
 
-    multiple, scale = recipe.multiple(networks), recipe.scale
+    multiple, scale = recipe.multiple(networks), recipe.enlarges
     least = -(-recipe.least // multiple) * multiple
     return tiled(
         lambda part: padded(translate, part, multiple=multiple, least=least, scale=scale),

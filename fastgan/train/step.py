@@ -89,6 +89,8 @@ class TrainStep:
         stats: Stats = {}
         with matmul_precision(state.recipe.precision), self.world.conversation(among_other_work=True):
             for player in self.players:
+                if not player.moves(state.nimg):
+                    continue
                 for name, network in state.networks.items():
                     network.requires_grad_(name in player.networks)
                 for i, batch in enumerate(batches[: player.updates]):

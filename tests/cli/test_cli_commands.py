@@ -31,6 +31,9 @@ SMOKE = {
     "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 --blocks 1 --ema-kimg 0",
     "pix2pix": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
     "cyclegan": "--resolution 16 --ngf 2 --ndf 2 --patch 16 --blocks 1",
+    "stargan": "--resolution 16 --ngf 2 --ndf 2 --blocks 1 --n-critic 2",
+    "srgan": "--resolution 32 --ngf 4 --ndf 2 --blocks 1 --pretrain 32",
+    "colorize": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
 }
 
 

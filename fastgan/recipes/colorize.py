@@ -1,0 +1,48 @@
+"""`colorize`: colours for grey images (Isola et al. 2017, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fastgan.data import Task
+from fastgan.recipes.base import Batch, ImageSpec, RecipeError
+from fastgan.recipes.pix2pix import Pix2Pix
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colorize(Pix2Pix):
+    """Isola 2017: pix2pix from an image's grey to its colours, which any set of colour images has pairs of."""
+
+    name: ClassVar[str] = "colorize"
+    summary: ClassVar[str] = "Isola 2017: colours for grey images, by pix2pix"
+    task: ClassVar[Task | None] = None
+    directions: ClassVar[Mapping[str, str]] = {"": "image"}
+
+    data: str = "shapes"
+    """Data set of colour images: shapes, or the path of a folder."""
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.channels != 3:
+            raise RecipeError(
+                f"{self.name} learns from colour images, but these are grey: give others with --data."
+            )
+
+    def condition_channels(self, images: ImageSpec) -> int:
+        return 1
+
+    def condition(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The luma of images `[N, 3, H, W]`: `[N, 1, H, W]` in [-1, 1]."""
+        images = inputs["image"]
+        weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
+        return (images * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+    def source(self, given: Batch) -> Mapping[str, Tensor]:
+        return {"image": given.real}

@@ -1,0 +1,126 @@
+"""`srgan`: super-resolution (Ledig et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from torch import Generator, Tensor, nn
+from torch.nn.functional import interpolate, mse_loss
+
+from fastgan.latent import PerceptualDistance
+from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
+from fastgan.networks.translation import SRGANDiscriminator, SRResNet
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.translation import Translation
+
+Scale = Literal[2, 4, 8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SRGAN(Translation):
+    """Ledig 2017: SRResNet learns by mean squared error first, then by a perceptual distance and D.
+
+    The low resolution is the data set's images made smaller; any set will do.
+    """
+
+    name: ClassVar[str] = "srgan"
+    summary: ClassVar[str] = "Ledig 2017: super-resolution, by squared error, then against D"
+    directions: ClassVar[Mapping[str, str]] = {"": "low"}
+
+    data: str = "shapes"
+    """Data set: shapes, or the path of a folder of images."""
+    batch: int = 16
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    scale: Scale = 4
+    """How many times as high and wide images become."""
+    pretrain: int = 100_000
+    """Images after which the perceptual distance and D take the place of the mean squared error."""
+    ngf: int = 64
+    """Channels of G."""
+    blocks: int = 16
+    """Residual blocks of G."""
+    ndf: int = 64
+    """Channels of D's first layer; eight times as many in its last."""
+    pixel_weight: float = 1.0
+    """Weight of the mean squared error beside the perceptual distance."""
+    adversarial_weight: float = 1e-3
+    """Weight of what D makes of G's images."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("ngf", "ndf", "blocks"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require(
+            "scale", self.scale in get_args(Scale), f"one of {', '.join(map(str, get_args(Scale)))}"
+        )
+        for setting in ("pretrain", "pixel_weight", "adversarial_weight"):
+            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+
+    @property
+    def enlarges(self) -> int:
+        return self.scale
+
+    def check_images(self, images: ImageSpec) -> None:
+        if images.resolution < 32 or images.resolution % 16:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is a multiple of 16 and at least 32, but {images.resolution} came: "
+                "choose one with --resolution."
+            )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {
+            "G": SRResNet(images.channels, scale=self.scale, blocks=self.blocks, ngf=self.ngf),
+            "D": SRGANDiscriminator(images.resolution, images.channels, ndf=self.ndf),
+            "content": PerceptualDistance(),
+        }
+
+    def players(self) -> tuple[Player, ...]:
+        """G has an optimiser for each of its times."""
+        return (
+            Player("MSE", ("G",), self.mse_loss, ends=self.pretrain),
+            Player("G", ("G",), self.g_loss, begins=self.pretrain),
+            Player("D", ("D",), self.d_loss, begins=self.pretrain),
+        )
+
+    def low(self, images: Tensor) -> Tensor:
+        """Images made smaller, bicubic and antialiased."""
+        size = (images.shape[2] // self.scale, images.shape[3] // self.scale)
+        return interpolate(images, size=size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+    def mse_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Mean squared error, which sets the peak signal-to-noise ratio (eq. 4)."""
+        return Loss(mse_loss(networks["G"](self.low(batch.real)).float(), batch.real))
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """A perceptual distance, by the network that ships with fastgan for the paper's VGG, and D's verdict (eq. 3)."""
+        fake = networks["G"](self.low(batch.real)).float()
+        content = networks["content"](fake, batch.real).mean()
+        pixels = mse_loss(fake, batch.real)
+        adversarial = non_saturating_g_loss(networks["D"](fake).float())
+        total = content + self.pixel_weight * pixels + self.adversarial_weight * adversarial
+        stats = {"content/G": content, "mse/G": pixels, "adversarial/G": adversarial}
+        return Loss(total, stats, {"fake": fake})
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Cross-entropy on what G made in its turn (eq. 2)."""
+        real, fake = networks["D"](batch.real).float(), networks["D"](batch.random["fake"]).float()
+        stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
+        return Loss(minimax_d_loss(real, fake), stats)
+
+    def source(self, given: Batch) -> Mapping[str, Tensor]:
+        return {"low": self.low(given.real)}
+
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        images: Tensor = networks["G"](inputs["low"])
+        return images.clamp(-1, 1)
+
+    def multiple(self, networks: Networks) -> int:
+        return 1
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        low = self.low(given.real)
+        enlarged = interpolate(low, size=given.real.shape[2:], mode="bicubic").clamp(-1, 1)
+        return {"bicubic": enlarged, "output": output, "target": given.real}
