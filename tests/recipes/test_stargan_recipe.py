@@ -1,0 +1,183 @@
+"""stargan: what its losses are of, how attributes are asked for, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fastgan.data import InputSpec
+from fastgan.recipes import Batch, ImageSpec, RecipeError, StarGAN
+from fastgan.recipes.stargan import Attributes
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+SPEC = InputSpec(
+    "attributes", names=("colour=red", "colour=green", "striped", "light background"), groups=((0, 1),)
+)
+IMAGES = ImageSpec(3, 16, inputs={"attributes": SPEC})
+SMALL = {"ngf": 2, "ndf": 2, "blocks": 1}
+ROWS = torch.tensor([[1.0, 0, 1, 0], [0, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 1]])
+
+
+def batch(count=4, seed=0):
+    images = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return Batch(images, torch.zeros(count, dtype=torch.int64), inputs={"attributes": ROWS[:count]})
+
+
+def ready(recipe, given):
+    (given,) = recipe.before_step({}, {}, 0, [given])
+    alpha = torch.linspace(0.1, 0.9, len(given.real))
+    return Batch(given.real, given.labels, {**given.random, "alpha": alpha}, given.inputs)
+
+
+def entropy(logits, attributes):
+    group = -(attributes[:, :2] * logits[:, :2].log_softmax(1)).sum(1)
+    said = logits[:, 2:].sigmoid()
+    free = -(attributes[:, 2:] * said.log() + (1 - attributes[:, 2:]) * (1 - said).log()).sum(1)
+    return (group + free).mean()
+
+
+def test_networks_have_the_papers_sizes():
+    """8.4 and 44.8 million at 128×128 with five attributes."""
+    five = InputSpec("attributes", names=("black", "blond", "brown", "gender", "aged"))
+    with torch.device("meta"):
+        networks = StarGAN().build_networks(ImageSpec(3, 128, inputs={"attributes": five}))
+    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    assert counts == {"G": 8_430_528, "D": 44_762_048, "attributes": 0}
+
+
+def test_losses_are_the_papers():
+    recipe = StarGAN(**SMALL, batch=4)
+    networks, given = recipe.build_networks(IMAGES), ready(recipe, batch())
+    real, own = given.real, given.inputs["attributes"]
+    wanted = own[[3, 0, 1, 2]]
+    assert torch.equal(given.random["wanted"], wanted)
+    G, D = networks["G"], networks["D"]
+    fake = G(real, wanted)
+    patches, told = D(fake)
+    g = recipe.g_loss(networks, given)
+    expected = -patches.mean() + entropy(told, wanted) + 10 * F.l1_loss(G(fake, own), real)
+    torch.testing.assert_close(g.total, expected, rtol=1e-4, atol=1e-5)
+    seen = recipe.with_fakes(networks, given)
+    assert not seen.random["fake"].requires_grad
+    d = recipe.d_loss(networks, seen)
+    expected = patches.mean() - D(real)[0].mean() + entropy(D(real)[1], own)
+    torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
+    alpha = given.random["alpha"].view(-1, 1, 1, 1)
+    between = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(D(between)[0].sum(), between)
+    expected = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    torch.testing.assert_close(recipe.penalty_loss(networks, seen), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_d_moves_n_critic_times_and_pieces_add_up_to_the_whole():
+    """Whichever the micro-batches, images take the same attributes."""
+
+    def after(**options):
+        recipe = StarGAN(**SMALL, batch=4, n_critic=2, **options)
+        state = TrainState.create(recipe, IMAGES)
+        step = TrainStep(state)
+        assert step.batches == 2
+        stats = step([batch(seed=1), batch(seed=2)])
+        assert {"loss/G", "loss/D", "wgan-gp/D", "attributes/D", "reconstruction/G"} <= set(stats)
+        assert {s["step"].item() for s in state.optimizers["D"].state.values()} == {2}
+        return stats
+
+    whole, pieces = after(), after(accumulate=2)
+    assert whole.keys() == pieces.keys()
+    for name in ("loss/D", "loss/G", "wgan-gp/D"):
+        torch.testing.assert_close(pieces[name], whole[name], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("names", "row"),
+    [
+        ([], [1, 0, 1, 0]),
+        (["green"], [0, 1, 1, 0]),
+        (["colour=green", "not striped"], [0, 1, 0, 0]),
+        (["red", "light background"], [1, 0, 1, 1]),
+        (["striped", "not light background"], [1, 0, 1, 0]),
+    ],
+)
+def test_attributes_are_set_by_name(names, row):
+    assert Attributes(SPEC).set(ROWS[:1], names).tolist() == [row]
+    assert ROWS[0].tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["stripes"],
+            "Unknown attribute 'stripes': did you mean 'striped'? The attributes are colour=red, colour=green, striped, "
+            "light background.",
+        ),
+        (["not red"], "An image has one of several, so 'not red' isn't enough: say colour=green."),
+        (["red", "green"], "'red' and 'green' exclude each other: choose one."),
+        (["striped", "not striped"], "'striped' and 'not striped' exclude each other: choose one."),
+    ],
+)
+def test_attributes_that_cannot_be_are_refused(names, said):
+    with pytest.raises(RecipeError) as error:
+        Attributes(SPEC).set(ROWS, names)
+    assert str(error.value) == said
+
+
+def test_what_is_not_asked_for_stays_as_d_tells_it():
+    recipe = StarGAN(**SMALL)
+    networks = recipe.build_networks(IMAGES)
+    told = networks["D"](batch().real)[1]
+    expected = torch.stack([told[:, 0] > told[:, 1], told[:, 1] > told[:, 0], told[:, 2] > 0, told[:, 3] > 0])
+    expected = expected.T.float()
+    assert torch.equal(recipe.wanted(networks, batch().real, []), expected)
+    expected[:, 2] = 1
+    assert torch.equal(recipe.wanted(networks, batch().real, ["striped"]), expected)
+    large = torch.nn.functional.interpolate(batch().real, size=(32, 48), mode="nearest")
+    assert recipe.wanted(networks, large, ["green"])[:, :2].tolist() == [[0, 1]] * 4
+
+
+def test_views_are_the_input_and_each_attribute_in_turn():
+    recipe = StarGAN(**SMALL)
+    networks, given = recipe.build_networks(IMAGES), batch()
+    rows = recipe.views(networks, given, given.real)
+    assert list(rows) == [
+        "input",
+        "colour=red",
+        "colour=green",
+        "striped changed",
+        "light background changed",
+    ]
+    assert torch.equal(rows["input"], given.real)
+    green = torch.cat([torch.tensor([[0.0, 1]] * 4), ROWS[:, 2:]], 1)
+    plain = torch.cat([ROWS[:, :2], 1 - ROWS[:, 2:3], ROWS[:, 3:]], 1)
+    for name, wanted in (("colour=green", green), ("striped changed", plain)):
+        torch.testing.assert_close(rows[name], networks["G"](given.real, wanted))
+    sampled = recipe.sample(networks, 4, generator=torch.Generator(), given=given)
+    torch.testing.assert_close(sampled, networks["G"](given.real, ROWS[[3, 0, 1, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: StarGAN(batch=1),
+            "--batch must be at least 2 (images take each other's attributes), but 1 came.",
+        ),
+        (lambda: StarGAN(n_critic=0), "--n-critic must be at least 1, but 0 came."),
+        (lambda: StarGAN(class_weight=-1.0), "--class-weight must be at least 0, but -1.0 came."),
+        (
+            lambda: StarGAN().check_images(ImageSpec(3, 24, inputs={"attributes": SPEC})),
+            "stargan needs a resolution that is a power of 2 and at least 8, but 24 came: choose one with --resolution.",
+        ),
+        (
+            lambda: StarGAN().translate({}, {"image": batch().real}, generator=torch.Generator()),
+            'stargan gives images the attributes that it is told, but none came: give translate "attributes" beside '
+            "\"image\", such as wanted(networks, images, ['striped']).",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(make, said):
+    with pytest.raises(RecipeError) as error:
+        make()
+    assert str(error.value) == said
