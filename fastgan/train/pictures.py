@@ -22,7 +22,7 @@ def translate_picture(
     seed: int,
     tile: int,
 ) -> Tensor:
-    """What becomes of a picture float32 `[C, H, W]` in [-1, 1]: `[C', H', W']`, `recipe.enlarges` times as large, on the same device.
+    """What becomes of a picture float32 `[C, H, W]` in [-1, 1]: `[C', H', W']`, `recipe.enlarges` times as high and wide.
 
     Where its sides aren't what the networks take, it is continued by its mirror image, and the result cropped. Above `tile`
     pixels of height or width it is translated in overlapping tiles that are blended linearly; what networks normalise over

@@ -1,0 +1,75 @@
+"""Recipes that translate learn, in seconds: better than what is to be had without them, on images not seen before.
+
+As measured with seed 0 on 100 held-out images. Mean absolute difference from the target, in colours of -1 to 1: pix2pix
+0.14, its inputs 1.37, the mean image 0.70. Of plain shapes that cyclegan translated 99% count as striped after 1,600 images,
+and they overlap with what they were by 0.75; with the longer run's settings all do, and by 0.83, after 3,200 images.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from outlines import Outlines
+from test_learning import learn, one_thread
+
+from fastgan.cli.train import parse_run
+from fastgan.data import ImageDataset, open_dataset, to_uint8
+from fastgan.data.shapes_oracle import STRIPED, shape_mask, stripedness
+from fastgan.recipes import Batch, ImageSpec, Recipe
+from fastgan.train.samples import evaluation, given_rows, sample_images, unseen
+from fastgan.train.state import TrainState
+
+COUNT = 100
+CYCLEGAN = "--batch 16 --ngf 8 --ndf 16 --lr 2e-3 --patch 16 --blocks 0 --identity-weight 2 --ema 0.9"
+LONGER = (
+    "--batch 16 --images 4800 --ngf 12 --ndf 16 --lr 3e-3 --patch 16 --blocks 0 --identity-weight 4 --ema 0.95 "
+    "--decay-after 2400"
+)
+
+
+def trained(name: str, options: str, dataset: ImageDataset) -> tuple[Recipe, TrainState, Batch]:
+    """A recipe after a run, and rows that it hasn't seen."""
+    recipe, _ = parse_run(name, options.split())
+    state = TrainState.create(recipe, ImageSpec.of(dataset))
+    learn(recipe, dataset, state)
+    given = given_rows(recipe, state.networks, unseen(recipe, dataset), range(COUNT))
+    assert given is not None
+    return recipe, state, given
+
+
+@pytest.mark.slow
+def test_pix2pix_comes_nearer_to_targets_than_their_inputs_and_their_mean():
+    dataset = Outlines()
+    with one_thread():
+        recipe, state, given = trained(
+            "pix2pix", "--batch 16 --images 1600 --ngf 8 --ndf 8 --lr 2e-3 --patch 16 --dropout 0", dataset
+        )
+        output = sample_images(recipe, state.sampler, COUNT, seed=0, dataset=unseen(recipe, dataset))
+        copied = given.inputs["input"]
+        mean = given_rows(recipe, state.networks, dataset, range(500)).real.mean(0).expand_as(output)
+        l1 = [(images - given.real).abs().mean().item() for images in (output, copied, mean)]
+    print("pix2pix", l1)
+    assert l1[0] < 0.5 * min(l1[1:]), l1
+
+
+@pytest.mark.parametrize(
+    ("options", "least"),
+    [
+        pytest.param(f"{CYCLEGAN} --images 1600", 0.65, marks=pytest.mark.slow, id="soon"),
+        pytest.param(LONGER, 0.8, marks=pytest.mark.long, id="longer"),
+    ],
+)
+def test_cyclegan_stripes_plain_shapes_and_keeps_them_in_place(options, least):
+    """With all but the fewest striped, and over `least` of intersection over union."""
+    dataset = open_dataset("shapes", task="domains")
+    with one_thread():
+        recipe, state, given = trained("cyclegan", options, dataset)
+        with evaluation(state.sampler) as networks:
+            images = recipe.translate(networks, {"image": given.real}, generator=torch.Generator())
+    before, after = to_uint8(given.real), to_uint8(images)
+    plain, striped = shape_mask(before), shape_mask(after)
+    share = (stripedness(after) > STRIPED).float().mean().item()
+    overlap = ((plain & striped).sum((1, 2)) / (plain | striped).sum((1, 2))).mean().item()
+    print("cyclegan", share, overlap)
+    assert (stripedness(before) > STRIPED).float().mean() < 0.05
+    assert share > 0.9 and overlap > least, (share, overlap)
