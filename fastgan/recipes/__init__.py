@@ -21,6 +21,7 @@ from fastgan.recipes.colorize import Colorize
 from fastgan.recipes.cyclegan import CycleGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
+from fastgan.recipes.gaugan import GauGAN
 from fastgan.recipes.lsgan import LSGAN
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.progan import ProGAN
@@ -54,6 +55,7 @@ RECIPES: dict[str, type[Recipe]] = {
         Pix2Pix,
         CycleGAN,
         StarGAN,
+        GauGAN,
         SRGAN,
         Colorize,
     )
@@ -87,6 +89,7 @@ __all__ = [
     "Colorize",
     "CycleGAN",
     "Draw",
+    "GauGAN",
     "ImageSpec",
     "Loss",
     "Networks",

@@ -1,0 +1,175 @@
+"""`gaugan`: images of semantic maps, whose layout normalises G's features (Park, Liu, Wang, Zhu 2019)."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast, get_args
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import l1_loss
+from torch.optim import Adam, Optimizer
+
+from fastgan.data import Task
+from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
+from fastgan.networks.translation import (
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    SPADEGenerator,
+    one_hot_map,
+)
+from fastgan.nn import spectral_norm
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, parameters_of
+from fastgan.recipes.pix2pix import Patch
+from fastgan.recipes.translation import Translation
+
+RESOLUTIONS = (16, 32, 64, 128, 256)
+GOLDEN = (5**0.5 - 1) / 2  # of the circle of hues between one class and the next
+
+Stages = list[list[Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GauGAN(Translation):
+    """Park 2019: maps normalise G (SPADE), a PatchGAN at each of two scales, hinge loss, feature matching, spectral norm."""
+
+    name: ClassVar[str] = "gaugan"
+    summary: ClassVar[str] = "Park 2019: images of semantic maps, by SPADE"
+    task: ClassVar[Task | None] = "maps"
+    directions: ClassVar[Mapping[str, str]] = {"": "map"}
+
+    data: str = "shapes"
+    """Data set: shapes (of their classes' outlines), or the path of a folder of images and maps."""
+    batch: int = 32
+    lr: float = 1e-4
+    d_lr: float = 4e-4
+    """Learning rate of D."""
+    betas: tuple[float, float] = (0.0, 0.9)
+    ngf: int = 64
+    """Channels of G's last block, up to 16 times as many before it."""
+    hidden: int = 128
+    """Channels of each SPADE between the map and what it is modulated by."""
+    ndf: int = 64
+    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    patch: Patch = 70
+    """Pixels that a logit of D sees at the finest scale, twice as many at the next."""
+    scales: int = 2
+    """How many discriminators there are, each for images half as large as the one before."""
+    matching_weight: float = 10.0
+    """Weight of the mean absolute difference of D's features of generated images from those of real ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("d_lr", 0 < self.d_lr < float("inf"), "a positive number")
+        for setting in ("ngf", "hidden", "ndf", "scales"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require(
+            "patch", self.patch in get_args(Patch), f"one of {', '.join(map(str, get_args(Patch)))}"
+        )
+        self._require("matching_weight", 0 <= self.matching_weight < float("inf"), "at least 0")
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution not in RESOLUTIONS:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{images.resolution} came: choose one with --resolution."
+            )
+        least = PatchDiscriminator(1, patch=self.patch, ndf=1).least << (self.scales - 1)
+        if images.resolution < least:
+            raise RecipeError(
+                f"{self.name} judges patches of {self.patch} pixels at {self.scales} scales, which needs images of at least "
+                f"{least}, but {images.resolution} came: choose a smaller --patch, fewer --scales or a higher --resolution."
+            )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        classes = len(images.inputs["map"].names)
+        return {
+            "G": spectral_norm(
+                SPADEGenerator(
+                    classes, images.channels, resolution=images.resolution, ngf=self.ngf, hidden=self.hidden
+                )
+            ),
+            "D": spectral_norm(
+                MultiScaleDiscriminator(
+                    images.channels, condition_channels=classes, scales=self.scales, patch=self.patch,
+                    ndf=self.ndf,
+                )
+            ),
+        }  # fmt: skip
+
+    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
+        rates = {"G": self.lr, "D": self.d_lr}
+        return {
+            name: Adam(parameters_of(networks, (name,)), lr=rate, betas=self.betas)
+            for name, rate in rates.items()
+        }
+
+    def players(self) -> tuple[Player, ...]:
+        return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
+
+    def planes(self, networks: Networks, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The map as a plane of zeros and ones for each class."""
+        return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """What D makes of the output beside its map, and how far D's features of it are from those of the target."""
+        planes = self.planes(networks, batch.inputs)
+        fake = networks["G"](planes)
+        judged: Stages = networks["D"](fake, planes)
+        stats = {"adversarial/G": _mean_of([wasserstein_g_loss(scale[-1].float()) for scale in judged])}
+        total = stats["adversarial/G"]
+        if self.matching_weight:
+            with torch.no_grad():
+                real: Stages = networks["D"](batch.real, planes)
+            stats["feature_matching/G"] = feature_distance(judged, real)
+            total = total + self.matching_weight * stats["feature_matching/G"]
+        return Loss(total, stats, {"fake": fake})
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """The hinge loss, the mean over scales, on what G made in its turn."""
+        planes = self.planes(networks, batch.inputs)
+        real: Stages = networks["D"](batch.real, planes)
+        fake: Stages = networks["D"](batch.random["fake"], planes)
+        said = [(r[-1].float(), f[-1].float()) for r, f in zip(real, fake)]
+        stats = {
+            "logit(real)": _mean_of([r.mean() for r, _ in said]),
+            "logit(fake)": _mean_of([f.mean() for _, f in said]),
+        }
+        return Loss(_mean_of([hinge_d_loss(r, f) for r, f in said]), stats)
+
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        images: Tensor = networks["G"](self.planes(networks, inputs))
+        return images
+
+    def multiple(self, networks: Networks) -> int:
+        return int(cast(Any, networks["G"]).resolution) // 4
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        return {"map": coloured(given.inputs["map"]), "output": output, "target": given.real}
+
+
+def feature_distance(fake: Stages, real: Stages) -> Tensor:
+    """Mean absolute difference of features, summed over layers, the mean over scales (Wang et al. 2018, eq. 3).
+
+    fake, real: for each scale what its layers give of generated and of real images, the logits last.
+    """
+    scales = []
+    for ours, theirs in zip(fake, real):
+        layers = [l1_loss(f.float(), r.float()) for f, r in zip(ours[:-1], theirs[:-1])]
+        scales.append(torch.stack(layers).sum())
+    return _mean_of(scales)
+
+
+def coloured(classes: Tensor) -> Tensor:
+    """A map int64 `[N, H, W]` in colours that tell its classes apart, the first black: `[N, 3, H, W]` in [-1, 1]."""
+    count = int(classes.max()) + 1
+    colours = [(0.0, 0.0, 0.0), *(colorsys.hsv_to_rgb(i * GOLDEN % 1, 0.7, 1.0) for i in range(1, count))]
+    palette = torch.tensor(colours, device=classes.device) * 2 - 1
+    return palette[classes].movedim(-1, 1)
+
+
+def _mean_of(scalars: list[Tensor]) -> Tensor:
+    return torch.stack(scalars).mean()

@@ -1,0 +1,101 @@
+"""gaugan: what its losses are of, its rates, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fastgan.data import InputSpec
+from fastgan.recipes import Batch, GauGAN, ImageSpec, RecipeError
+from fastgan.recipes.gaugan import coloured
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+MAP = InputSpec("map", names=("background", "circle", "square"))
+IMAGES = ImageSpec(3, 16, inputs={"map": MAP})
+SMALL = {"ngf": 1, "ndf": 2, "hidden": 4, "patch": 16}
+
+
+def batch(count=4):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, 3, 16, 16, generator=generator) * 2 - 1
+    maps = torch.randint(0, 3, (count, 16, 16), generator=generator)
+    return Batch(images, torch.zeros(count, dtype=torch.int64), inputs={"map": maps})
+
+
+def test_networks_have_the_papers_sizes():
+    """97.5 million in G on COCO-Stuff, whose maps have 184 planes."""
+    spec = InputSpec("map", names=tuple(map(str, range(184))))
+    with torch.device("meta"):
+        networks = GauGAN().build_networks(ImageSpec(3, 256, inputs={"map": spec}))
+    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    assert counts == {"G": 97_480_899, "D": 5_904_514}
+
+
+def test_losses_are_the_papers():
+    recipe = GauGAN(**SMALL)
+    networks, given = recipe.build_networks(IMAGES), batch()
+    for network in networks.values():
+        network.eval()  # spectral norms stay as they are
+    G, D = networks["G"], networks["D"]
+    planes = F.one_hot(given.inputs["map"], 3).movedim(-1, 1).float()
+    fake = G(planes)
+    ours, theirs = D(fake, planes), D(given.real, planes)
+    assert len(ours) == 2
+    adversarial = -(ours[0][-1].mean() + ours[1][-1].mean()) / 2
+    matching = sum((f - r).abs().mean() for a, b in zip(ours, theirs) for f, r in zip(a[:-1], b[:-1])) / 2
+    g = recipe.g_loss(networks, given)
+    torch.testing.assert_close(g.total, adversarial + 10 * matching, rtol=1e-4, atol=1e-5)
+    assert torch.equal(g.made["fake"], fake)
+    d = recipe.d_loss(networks, Batch(given.real, given.labels, {"fake": fake.detach()}, given.inputs))
+    expected = sum((1 - b[-1]).relu().mean() + (1 + a[-1]).relu().mean() for a, b in zip(ours, theirs)) / 2
+    torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_both_players_move_at_their_own_rates_under_spectral_norm():
+    state = TrainState.create(GauGAN(**SMALL, batch=4, accumulate=2), IMAGES)
+    rates = {name: o.param_groups[0]["lr"] for name, o in state.optimizers.items()}
+    assert rates == {"G": 1e-4, "D": 4e-4}
+    before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
+    assert {"loss/G", "loss/D", "feature_matching/G"} <= set(TrainStep(state)([batch()]))
+    for name, network in state.networks.items():
+        assert any("parametrizations" in key for key, _ in network.named_parameters())
+        assert all(not torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+
+
+def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
+    recipe = GauGAN(**SMALL)
+    networks, given = recipe.build_networks(IMAGES), batch()
+    rows = recipe.views(networks, given, given.real)
+    assert list(rows) == ["map", "output", "target"]
+    shown, classes = coloured(given.inputs["map"]), given.inputs["map"]
+    seen = {tuple(colour) for colour in shown.movedim(1, -1).reshape(-1, 3).tolist()}
+    assert len(seen) == 3 and torch.equal(shown.amax(1) == -1, classes == 0)
+    wide = torch.zeros(1, 16, 24, dtype=torch.int64)
+    made = recipe.translate(networks, {"map": wide}, generator=torch.Generator())
+    assert made.shape == (1, 3, 16, 24) and 24 % recipe.multiple(networks) == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: GauGAN(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
+        (lambda: GauGAN(scales=0), "--scales must be at least 1, but 0 came."),
+        (lambda: GauGAN(patch=17), "--patch must be one of 1, 16, 34, 70, 142, 286, but 17 came."),
+        (lambda: GauGAN(matching_weight=-1.0), "--matching-weight must be at least 0, but -1.0 came."),
+        (
+            lambda: GauGAN().check_images(ImageSpec(3, 24, inputs={"map": MAP})),
+            "gaugan needs a resolution that is one of 16, 32, 64, 128, 256, but 24 came: choose one with --resolution.",
+        ),
+        (
+            lambda: GauGAN().check_images(ImageSpec(3, 32, inputs={"map": MAP})),
+            "gaugan judges patches of 70 pixels at 2 scales, which needs images of at least 48, but 32 came: choose a "
+            "smaller --patch, fewer --scales or a higher --resolution.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(make, said):
+    with pytest.raises(RecipeError) as error:
+        make()
+    assert str(error.value) == said
