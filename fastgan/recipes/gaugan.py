@@ -111,7 +111,12 @@ class GauGAN(Translation):
         return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
 
     def planes(self, networks: Networks, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The map as a plane of zeros and ones for each class."""
+        """The map as a plane of zeros and ones for each class. RecipeError for a picture in its place."""
+        if inputs["map"].is_floating_point():
+            raise RecipeError(
+                f"{self.name} makes images of maps of classes, int64 [N, H, W], but a picture came: fastgan sample shows "
+                "what it makes of its data's maps."
+            )
         return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:

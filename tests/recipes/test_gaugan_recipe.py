@@ -93,6 +93,11 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
             "gaugan judges patches of 70 pixels at 2 scales, which needs images of at least 48, but 32 came: choose a "
             "smaller --patch, fewer --scales or a higher --resolution.",
         ),
+        (
+            lambda: GauGAN().translate({}, {"map": torch.zeros(1, 3, 16, 16)}, generator=torch.Generator()),
+            "gaugan makes images of maps of classes, int64 [N, H, W], but a picture came: fastgan sample shows what it "
+            "makes of its data's maps.",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(make, said):
