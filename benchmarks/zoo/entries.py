@@ -39,9 +39,10 @@ class Entry:
 
 _DCGAN = "--ngf 32 --ndf 32 --batch 32"
 _RESIDUAL = "--ngf 8 --ndf 16 --batch 32"
-_GROWING = "--channel-base 512 --channel-max 64 --z-dim 64 --batch 16 --stable-kimg 2 --fade-kimg 4 --lr 2e-3 --ema 0.99"
-_MAPPED = "--w-dim 64 --mapping-layers 2 --penalty-weight 1"
-_STYLES = f"--channel-base 512 --channel-max 64 --z-dim 64 --batch 16 --conditional {_MAPPED}"
+_NARROW = "--channel-base 512 --channel-max 64 --z-dim 64 --batch 16"
+_GROWING = f"{_NARROW} --stable-kimg 2 --fade-kimg 4"
+_MAPPED = "--w-dim 64 --mapping-layers 2"
+_STYLES = f"{_NARROW} --conditional {_MAPPED} --penalty-weight 1"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry("gan", "Goodfellow et al. 2014", "--lr 4e-4 --batch 32"),
@@ -57,8 +58,8 @@ ENTRIES: tuple[Entry, ...] = (
         "Brock et al. 2019",
         f"{_RESIDUAL} --z-dim 64 --embedding-dim 32 --lr 5e-4 --d-lr 1e-3 --ema 0.99",
     ),
-    Entry("progan", "Karras et al. 2018", _GROWING),
-    Entry("stylegan", "Karras et al. 2019", f"{_GROWING} {_MAPPED}"),
+    Entry("progan", "Karras et al. 2018", f"{_GROWING} --lr 2e-3 --ema 0.99"),
+    Entry("stylegan", "Karras et al. 2019", f"{_GROWING} --lr 1e-3 --ema 0.99 {_MAPPED} --penalty-weight 10"),
     Entry("stylegan2", "Karras et al. 2020", _STYLES),
     Entry("stylegan2-ada", "Karras et al. 2020b", f"{_STYLES} --no-mirror --ada-kimg 50"),
     Entry(
