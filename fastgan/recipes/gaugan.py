@@ -146,7 +146,8 @@ class GauGAN(Translation):
         return Loss(_mean_of([hinge_d_loss(r, f) for r, f in said]), stats)
 
     def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
-        images: Tensor = networks["G"](self.planes(networks, inputs))
+        planes = self.planes(networks, inputs)
+        images: Tensor = networks["G"](planes)
         return images
 
     def multiple(self, networks: Networks) -> int:

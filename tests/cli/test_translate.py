@@ -166,8 +166,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 
 def test_a_checkpoint_that_draws_from_noise_is_refused(refused, checkpoint, pictures, tmp_path):
     said = refused("translate", checkpoint / "gan", pictures, "--out", tmp_path / "out")
-    assert said.startswith(
-        "fastgan translate takes a checkpoint of pix2pix, cyclegan, but this is gan after 0 images"
-    )
+    assert said.startswith("fastgan translate takes a checkpoint of pix2pix, cyclegan, ")
+    assert "but this is gan after 0 images" in said
     said = refused("translate", "net.pkl", pictures, "--out", tmp_path / "out")
     assert said.endswith("but 'net.pkl' is a StyleGAN2's file.")
