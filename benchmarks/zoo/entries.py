@@ -49,7 +49,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("dcgan", "Radford et al. 2016", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
     Entry("cgan", "Mirza and Osindero 2014", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
     Entry("wgan", "Arjovsky et al. 2017", f"{_DCGAN} --lr 2e-4 --n-critic 3"),
-    Entry("wgan-gp", "Gulrajani et al. 2017", "--ngf 32 --ndf 32 --batch 16 --lr 1e-3 --n-critic 2 --ema 0.99"),
+    Entry(
+        "wgan-gp", "Gulrajani et al. 2017", "--ngf 32 --ndf 32 --batch 16 --lr 1e-3 --n-critic 2 --ema 0.99"
+    ),
     Entry("lsgan", "Mao et al. 2017", f"{_DCGAN} --lr 6e-4 --d-lr 2e-4 --ema 0.99"),
     Entry("sngan", "Miyato et al. 2018", f"{_RESIDUAL} --z-dim 64 --lr 5e-4 --n-critic 2"),
     Entry("sagan", "Zhang et al. 2019", f"{_RESIDUAL} --z-dim 64 --lr 5e-4 --d-lr 1e-3"),
