@@ -16,9 +16,10 @@ import torch
 
 from benchmarks.zoo.entries import Entry
 from fastgan.data import BatchLoader, ImageDataset, image_grid, open_dataset, save_png, to_uint8
-from fastgan.recipes import Batch, ImageSpec
+from fastgan.recipes import ImageSpec
 from fastgan.train.checkpoint import restore
 from fastgan.train.files import write_atomic
+from fastgan.train.loop import next_batch
 from fastgan.train.measures import Measures, evaluate
 from fastgan.train.run_dir import RunDir, find_checkpoint
 from fastgan.train.samples import sample_images
@@ -97,7 +98,7 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
     found = find_checkpoint(folder.root)
     recipe = found.saved.config.recipe
     dataset = open_dataset(recipe.data, resolution=recipe.resolution)
-    state = TrainState.create(recipe, ImageSpec(dataset.channels, dataset.resolution, dataset.num_classes))
+    state = TrainState.create(recipe, ImageSpec.of(dataset))
     before = evaluate(recipe, state.sampler, dataset, METRICS)
     restore(state, found.saved, found.path)
     after = evaluate(recipe, state.sampler, dataset, METRICS)
@@ -127,10 +128,10 @@ def speed(state: TrainState, dataset: ImageDataset) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with BatchLoader(dataset, seed=recipe.seed, start=state.nimg, batch=recipe.batch) as batches:
-        step([Batch(*next(batches)) for _ in range(step.batches)])
+        step([next_batch(batches) for _ in range(step.batches)])
         nimg, began = state.nimg, time.process_time()
         for _ in range(TIMED_STEPS):
-            step([Batch(*next(batches)) for _ in range(step.batches)])
+            step([next_batch(batches) for _ in range(step.batches)])
         seconds = time.process_time() - began
     torch.set_num_threads(before)
     return (state.nimg - nimg) / seconds
