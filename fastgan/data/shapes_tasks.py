@@ -14,13 +14,14 @@ from fastgan.data.inputs import InputSpec, Task
 from fastgan.data.shapes import COLOURS, SHAPES, Scene, ShapesDataset, hits_of, nearly_grey, paint
 
 # Part of the fingerprint: raise it whenever the same index would have other inputs.
-_VERSION = 1
+_VERSION = 2
 _STRIPES_FROM = 16  # pixels a side: a stripe is then one of them
 _LINE = 64  # an outline reaches a 64th of the side to either side of the edge
 _LARGE = 0.29  # the size that half of the scenes exceed
 
 ATTRIBUTE_COLOURS = ("red", "green", "blue")
 ATTRIBUTES = (*(f"colour={name}" for name in ATTRIBUTE_COLOURS), "striped", "light background")
+MAP_CLASSES = ("dark background", "light background", *COLOURS)
 _VOCABULARY = (
     "",
     *sorted({*SHAPES, *COLOURS, "a", "small", "large", "on", "dark", "light", "background"}),
@@ -36,7 +37,7 @@ class ShapesForTask(ShapesDataset):
     |---|---|---|
     | ``pairs`` | those of ``shapes`` | ``input``: the same scene with the shape's outline alone |
     | ``domains`` | those of ``shapes`` | ``other``: another scene, its shape striped |
-    | ``maps`` | those of ``shapes`` | ``map``: 0 background, 1 to 8 the shape's class, where it covers half a pixel |
+    | ``maps`` | those of ``shapes`` | ``map``: 0 dark or 1 light background, 2 to 9 the shape's colour |
     | ``attributes`` | red, green or blue, plain or striped, on dark or light | ``attributes``: which of these |
     | ``captions`` | those of ``shapes`` | ``caption``: such as "a small red circle on a light background" |
 
@@ -68,7 +69,7 @@ class ShapesForTask(ShapesDataset):
         self.inputs = {
             "pairs": {"input": InputSpec("image", channels=channels)},
             "domains": {"other": InputSpec("image", channels=channels)},
-            "maps": {"map": InputSpec("map", names=("background", *SHAPES))},
+            "maps": {"map": InputSpec("map", names=MAP_CLASSES)},
             "attributes": {"attributes": InputSpec("attributes", names=ATTRIBUTES, groups=((0, 1, 2),))},
             "captions": {"caption": InputSpec("caption", names=_VOCABULARY, length=_CAPTION_WORDS)},
         }[task]
@@ -117,8 +118,9 @@ class ShapesForTask(ShapesDataset):
             ]
             return {"attributes": torch.tensor(rows, dtype=torch.uint8).view(-1, len(ATTRIBUTES))}
         if self.task == "maps":
-            labels = torch.tensor([scene.label + 1 for scene in scenes], dtype=torch.uint8)
-            return {"map": self.masks(indices) * labels.view(-1, 1, 1)}
+            classes = [(int(scene.light), MAP_CLASSES.index(scene.colour)) for scene in scenes]
+            paper, ink = torch.tensor(classes, dtype=torch.uint8).view(-1, 2, 1, 1).unbind(1)
+            return {"map": torch.where(self.masks(indices), ink, paper)}
         outlines = torch.empty(len(scenes), 3, self.resolution, self.resolution, dtype=torch.uint8)
         for places, hits in hits_of(scenes, self.resolution):
             outlines[places] = paint([scenes[i] for i in places.tolist()], _edge(hits))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastgan.data import TASKS, DataError, Task, open_dataset
-from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
+from fastgan.data.shapes import COLOURS, ShapesDataset
 from fastgan.data.shapes_tasks import ATTRIBUTES, ShapesForTask
 
 
@@ -72,21 +72,23 @@ def test_inputs_show_the_same_at_every_resolution(task: Task) -> None:
     assert (torch.nn.functional.avg_pool2d(large, 2) - small).abs().mean() < 1.5
 
 
-def test_maps_name_the_class_where_the_shape_is() -> None:
+def test_maps_name_the_colour_where_the_shape_is_and_whether_the_background_is_light() -> None:
     data = ShapesForTask("maps")
     rows = torch.arange(64)
-    images, labels, inputs = data.examples(rows)
-    spec, maps = data.inputs["map"], inputs["map"]
-    assert spec.names == ("background", *SHAPES)
-    assert torch.equal(maps > 0, data.masks(rows))
-    assert torch.equal(maps.flatten(1).amax(1).long(), labels + 1)
+    images, _, inputs = data.examples(rows)
+    names, maps, masks = data.inputs["map"].names, inputs["map"], data.masks(rows)
+    assert names == ("dark background", "light background", *COLOURS) and maps.dtype == torch.uint8
     for i in rows.tolist():
         scene = data.attributes(i)
+        assert {names[c] for c in maps[i][masks[i]].tolist()} == {scene.colour}
+        assert {names[c] for c in maps[i][~masks[i]].tolist()} == {
+            "light background" if scene.light else "dark background"
+        }
         nearer = [
             (images[i].float() - torch.tensor(colour).view(3, 1, 1)).square().sum(0)
             for colour in (COLOURS[scene.colour], scene.background)
         ]
-        assert ((nearer[0] < nearer[1]) == (maps[i] > 0)).float().mean() > 0.98
+        assert ((nearer[0] < nearer[1]) == masks[i]).float().mean() > 0.98
 
 
 def test_domains_are_plain_and_striped_and_show_different_scenes() -> None:
