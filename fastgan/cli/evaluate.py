@@ -19,7 +19,7 @@ from fastgan.cli.parse import parse
 from fastgan.cli.sample import FILES
 from fastgan.data import ImageDataset, open_dataset, save_png
 from fastgan.metrics.feature_networks import FeaturesName
-from fastgan.metrics.figures import Metric, figures
+from fastgan.metrics.figures import OF_TARGETS, Metric, figures
 from fastgan.metrics.real import MAX_REAL
 from fastgan.recipes import Networks, Recipe, StyleGAN2
 from fastgan.runtime import tune_cpu_allocator
@@ -39,7 +39,7 @@ class EvaluateOptions:
     checkpoint: tyro.conf.Positional[str]
     """A checkpoint, the folder of a run, of which the newest one is taken, or a StyleGAN2 network (.safetensors, .pkl)."""
     metrics: tuple[Metric, ...] = ()
-    """What to measure; left out, fd, kd, prdc, and modes where the data has a classifier."""
+    """What to measure; left out, fd, kd, prdc, modes where there is a classifier, and all of targets where there are any."""
     features: FeaturesName | None = None
     """Features that fd, kd, score and prdc are taken in; None takes mobilenet, or inception for fid, kid and is."""
     weights: str | None = None
@@ -69,7 +69,13 @@ def run(arguments: list[str]) -> int:
     check_environment()
     tune_cpu_allocator()
     recipe, networks, dataset, origin = _open(options)
-    metrics: tuple[str, ...] = options.metrics or ("fd", "kd", "prdc", *data_metrics(dataset))
+    metrics: tuple[str, ...] = options.metrics or (
+        "fd",
+        "kd",
+        "prdc",
+        *data_metrics(dataset),
+        *(OF_TARGETS if recipe.paired else ()),
+    )
     found = evaluate(
         recipe,
         networks,
@@ -171,7 +177,10 @@ def _open_network(
 
 def _against(found: dict[str, Any]) -> str:
     data, of = found["data"], found["settings"].get("features")
-    return f"{of['real_images']:,} images of {data['name']}" if of else f"the classes of {data['name']}"
+    if of:
+        return f"{of['real_images']:,} images of {data['name']}"
+    what = "classes" if "modes" in found["settings"]["metrics"] else "images"
+    return f"the {what} of {data['name']}"
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""Measures of what a generator makes: distances and coverage in the features of a network, modes, nearest neighbours."""
+"""Measures of what a generator makes: distances and coverage in the features of a network, modes, nearest neighbours, and
+distances from targets."""
 
 from fastgan.metrics.digits import DigitClassifier, load_digit_classifier
 from fastgan.metrics.errors import MetricError
@@ -8,6 +9,7 @@ from fastgan.metrics.frechet import FeatureStatistics, frechet_distance
 from fastgan.metrics.kernel import KernelDistance, kernel_distance, polynomial_mmd
 from fastgan.metrics.modes import ModeCoverage, mode_classifier, mode_coverage
 from fastgan.metrics.neighbours import Neighbours, nearest_neighbours, neighbour_grid
+from fastgan.metrics.paired import l1, psnr, ssim
 from fastgan.metrics.prdc import PRDC, prdc
 from fastgan.metrics.real import RealFeatures, real_features
 from fastgan.metrics.score import ClassifierScore, classifier_score
@@ -27,6 +29,7 @@ __all__ = [
     "fd_mobilenet_v2",
     "frechet_distance",
     "kernel_distance",
+    "l1",
     "load_digit_classifier",
     "mode_classifier",
     "mode_coverage",
@@ -35,6 +38,8 @@ __all__ = [
     "open_features",
     "polynomial_mmd",
     "prdc",
+    "psnr",
     "real_features",
+    "ssim",
     "statistics_of",
 ]

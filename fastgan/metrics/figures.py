@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Metric = Literal["fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is"]
+Metric = Literal[
+    "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is", "l1", "psnr", "ssim", "perceptual"
+]  # fmt: skip
 """fd, kd, score, prdc: of the features chosen. ppl: of the embedded perceptual network. modes: of a classifier of the
-data's classes. fid, kid, is: fd, kd and score of Inception's features."""
+data's classes. fid, kid, is: fd, kd and score of Inception's features. l1, psnr, ssim, perceptual: of samples and the
+targets that recipes with pairs have for them, the last by the embedded perceptual network."""
 
 OF_FEATURES = ("fd", "kd", "score", "prdc")
+OF_TARGETS = ("l1", "psnr", "ssim", "perceptual")
 OF_INCEPTION = {"fid": "fd", "kid": "kd", "is": "score"}
 
 CLASSES = "classes that appear"
@@ -22,6 +26,10 @@ _PLAIN = {
     "ppl_z": ("path length in z, embedded network", "lower"),
     "ppl_w": ("path length in w, embedded network", "lower"),
     "kl_to_uniform": ("KL to uniform", "lower"),
+    "l1": ("L1", "lower"),
+    "psnr": ("PSNR, dB", "higher"),
+    "ssim": ("SSIM", "higher"),
+    "perceptual": ("perceptual distance, embedded network", "lower"),
 }
 _OF_FEATURES = {
     "fd": ("FD-{}", "lower"),
@@ -32,7 +40,7 @@ _OF_FEATURES = {
     "density": ("density, {}", "higher"),
     "coverage": ("coverage, {}", "higher"),
 }
-_FINEST_FIRST = ("fid", "fd", "kid", "kd", "kl_to_uniform")
+_FINEST_FIRST = ("fid", "fd", "kid", "kd", "perceptual", "l1", "kl_to_uniform")
 
 
 class Figure(NamedTuple):
@@ -53,7 +61,8 @@ def figure_name(metric: str, features: str) -> str:
 
 
 def figures(measures: Mapping[str, float]) -> list[Figure]:
-    """The measures as a table has them: deviations beside their means, counts beside what they're counts of."""
+    """The measures as a table has them: deviations beside their means, counts beside what they're counts of, and
+    in brackets what baselines have."""
     found = []
     if "classes_hit" in measures:
         shown = f"{measures['classes_hit']:,} of {measures['num_classes']:,}"
@@ -65,6 +74,9 @@ def figures(measures: Mapping[str, float]) -> list[Figure]:
             text = f"{value:.3f}" if name == "kl_to_uniform" else f"{value:.4g}"
             if f"{name}_std" in measures:
                 text += f" ± {measures[f'{name}_std']:.2g}"
+            for other, its in measures.items():
+                if other.startswith(f"{name}_of_"):
+                    text += f" ({other.removeprefix(f'{name}_of_')} {its:.4g})"
             found.append(Figure(label, text, better))
     return found
 
@@ -72,7 +84,7 @@ def figures(measures: Mapping[str, float]) -> list[Figure]:
 def main_figure(measures: Mapping[str, float]) -> str | None:
     """The name of the figure by which one state is better than another, lower being better; None if there is none.
 
-    A Fréchet distance before a kernel distance before the KL divergence of the classes.
+    A Fréchet distance before a kernel distance, then what is nearest to targets, then the KL divergence of the classes.
     """
     lower = [name for name in measures if (_describe(name) or ("", ""))[1] == "lower"]
     for start in _FINEST_FIRST:

@@ -38,6 +38,7 @@ class GauGAN(Translation):
     name: ClassVar[str] = "gaugan"
     summary: ClassVar[str] = "Park 2019: images of semantic maps, by SPADE"
     task: ClassVar[Task | None] = "maps"
+    paired: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "map"}
 
     data: str = "shapes"

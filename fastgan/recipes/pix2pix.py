@@ -27,6 +27,8 @@ class Pix2Pix(Translation):
     name: ClassVar[str] = "pix2pix"
     summary: ClassVar[str] = "Isola 2017: image to image from pairs, U-Net and PatchGAN"
     task: ClassVar[Task | None] = "pairs"
+    paired: ClassVar[bool] = True
+    baseline: ClassVar[str | None] = "input"
 
     data: str = "shapes"
     """Data set: shapes (from an outline to the shape), or the path of a folder of pairs."""

@@ -20,7 +20,8 @@ class ConfigError(FastganError):
 
 
 WhichMeasures = Literal[
-    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is"
+    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is", "l1", "psnr", "ssim",
+    "perceptual",
 ]  # fmt: skip
 
 

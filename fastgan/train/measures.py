@@ -28,9 +28,10 @@ from fastgan.metrics import (
     real_features,
 )
 from fastgan.metrics.feature_networks import FeaturesName
-from fastgan.metrics.figures import OF_FEATURES, OF_INCEPTION, figure_name, main_figure
+from fastgan.metrics.figures import OF_FEATURES, OF_INCEPTION, OF_TARGETS, figure_name, main_figure
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.kernel import SUBSET_SIZE, SUBSETS
+from fastgan.metrics.paired import require_torchmetrics
 from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
 from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
 from fastgan.metrics.score import SPLITS
@@ -40,6 +41,7 @@ from fastgan.runtime import versions
 from fastgan.train.config import RunOptions
 from fastgan.train.samples import MIN_TILE, evaluation, sample_batches, sample_images
 from fastgan.train.state import derive_seed
+from fastgan.train.targets import TargetDistances
 
 Measures = dict[str, float]
 """Figures by name; which one says how good the samples are, `main_measure` tells."""
@@ -113,6 +115,12 @@ def make_plan(
         raise MetricError(
             f"{recipe.name} makes no images of z, so it has no paths to measure: leave ppl out."
         )
+    if (of_targets := _of_targets(taken)) and not recipe.paired:
+        raise MetricError(
+            f"{recipe.name} makes images that have no targets to be compared with: leave {' and '.join(of_targets)} out."
+        )
+    if "psnr" in taken or "ssim" in taken:
+        require_torchmetrics()
     if samples is None:
         samples = STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
     if samples < LEAST:
@@ -171,7 +179,8 @@ def evaluate(
 
     Args:
         networks: what samples come from (`TrainState.sampler`).
-        metrics: fd, kd, score, prdc, ppl, modes, or with Inception's features fid, kid, is.
+        metrics: fd, kd, score, prdc, ppl, modes, or with Inception's features fid, kid, is; l1, psnr, ssim, perceptual
+            where the recipe is `paired`, of samples and of its `baseline`.
         features: "mobilenet", "digits" or "inception"; None as in `make_plan`.
         weights: the file of Inception's weights; None takes the one that torch-fidelity downloads.
         samples: at least 10; None takes 2,000, or 25,600 where the modes of Stacked MNIST are counted.
@@ -254,6 +263,10 @@ def _needs_features(plan: Plan) -> bool:
     return any(name in OF_FEATURES for name in plan.metrics)
 
 
+def _of_targets(metrics: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in metrics if name in OF_TARGETS)
+
+
 def _network(plan: Plan, weights: str | Path | None, networks: Networks) -> FeatureNetwork | None:
     if not _needs_features(plan):
         return None
@@ -273,15 +286,19 @@ def _take(
     classify = mode_classifier(dataset.class_names, dataset.channels) if "modes" in plan.metrics else None
     labels: list[Tensor] = []
     features: list[Tensor] = []
+    of_targets = _of_targets(plan.metrics)
+    distances = TargetDistances(of_targets, _device_of(networks)) if of_targets else None
     found: Measures = {}
     with evaluation(networks) as networks:
-        if classify is not None or network is not None:
+        if classify is not None or network is not None or distances is not None:
             noise = derive_seed(seed, "measures")
-            for images in sample_batches(recipe, networks, plan.samples, seed=noise, dataset=dataset):
+            for images, given in sample_batches(recipe, networks, plan.samples, seed=noise, dataset=dataset):
                 if classify is not None:
                     labels.append(classify(images))
                 if network is not None:
                     features.append(network.features(images).cpu())
+                if distances is not None and given is not None:
+                    distances.add(recipe, networks, given, images)
         if classify is not None:
             coverage = mode_coverage(torch.cat(labels), dataset.num_classes)
             found |= {
@@ -292,6 +309,8 @@ def _take(
         if network is not None:
             real = real_features(dataset, network, most=most)
             found |= _of_features(plan.metrics, network, torch.cat(features), real)
+        if distances is not None:
+            found |= distances.means()
         if "ppl" in plan.metrics:
             found |= _path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
     return found
@@ -382,6 +401,7 @@ def _settings(
             "precision_neighbour": PRECISION_NEIGHBOUR,
             "density_neighbour": DENSITY_NEIGHBOUR,
         }
+    settings["perceptual"] = {"network_sha256": PERCEPTUAL_SHA256}
     settings["ppl"] = {"paths": plan.samples, "epsilon": EPSILON, "network_sha256": PERCEPTUAL_SHA256}
     taken = ("metrics", "samples", "seed", "features", *plan.metrics)
     return {name: value for name, value in settings.items() if name in taken}

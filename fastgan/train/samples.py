@@ -42,8 +42,8 @@ def sample_batches(
     seed: int,
     chunk: int = 256,
     dataset: ImageDataset | None = None,
-) -> Iterator[Tensor]:
-    """`count` generated images in batches, float32 `[<= chunk, C, H, W]` on the networks' device.
+) -> Iterator[tuple[Tensor, Batch | None]]:
+    """`count` generated images in batches, float32 `[<= chunk, C, H, W]` on the networks' device, with what they're made of.
 
     The seed alone decides the noise. Take them within `evaluation`.
 
@@ -54,7 +54,7 @@ def sample_batches(
     for start in range(0, count, chunk):
         number = min(chunk, count - start)
         given = given_rows(recipe, networks, dataset, range(start, start + number))
-        yield recipe.sample(networks, number, generator=generator, given=given).float()
+        yield recipe.sample(networks, number, generator=generator, given=given).float(), given
 
 
 def given_rows(recipe: Recipe, networks: Networks, dataset: ImageDataset | None, rows: range) -> Batch | None:
@@ -88,7 +88,7 @@ def sample_images(
     """`count` generated images float32 `[count, C, H, W]` on the CPU, as `sample_batches` makes them."""
     with evaluation(networks) as networks:
         parts = sample_batches(recipe, networks, count, seed=seed, chunk=chunk, dataset=dataset)
-        return torch.cat([part.cpu() for part in parts])
+        return torch.cat([part.cpu() for part, _ in parts])
 
 
 def save_grid(

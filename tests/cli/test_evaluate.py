@@ -85,6 +85,18 @@ def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, monke
     assert "name what to compare with in --data." in refused("evaluate", "3.pkl")
 
 
+def test_a_run_with_targets(fastgan, tmp_path):
+    run, small = tmp_path / "run", "--resolution 16 --ngf 1 --ndf 1 --patch 16 --batch 4 --images 4"
+    assert fastgan("train", "pix2pix", *small.split(), "--out", run).status == 0
+    options = ["--metrics", "l1", "perceptual", "--samples", 20, "--out", tmp_path / "e.json"]
+    outcome = fastgan("evaluate", run, *options)
+    assert outcome.status == 0, outcome.err
+    assert "against the images of shapes." in outcome.out
+    assert re.search(r"L1 +[\d.]+ \(input [\d.]+\) +lower", outcome.out)
+    found = json.loads((tmp_path / "e.json").read_text())["measures"]
+    assert list(found) == ["l1", "perceptual", "l1_of_input", "perceptual_of_input"]
+
+
 def test_changed_data_are_told(fastgan, trained, monkeypatch):
     from fastgan.cli import evaluate
 
@@ -103,6 +115,7 @@ def test_changed_data_are_told(fastgan, trained, monkeypatch):
         ("--weights nowhere.pth", "There is no file 'nowhere.pth' of weights: check --weights."),
         ("--metrics fd fidd", "'fidd'"),
         ("--metrics fid --features digits", "fid is of Inception's features, but the features are 'digits': ask for fd"),
+        ("--metrics psnr", "gan makes images that have no targets to be compared with: leave psnr out."),
         ("--metrics modes --data shapes", "There is no classifier for the classes of shapes, only for digits and"),
     ],
 )  # fmt: skip

@@ -1,0 +1,49 @@
+"""Measures of samples that have targets: how far each is from its own, and how far a baseline is, to read that by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastgan.latent import PerceptualDistance
+from fastgan.metrics import l1, psnr, ssim
+from fastgan.recipes import Batch, Networks, Recipe
+
+_PIXELS = {"l1": l1, "psnr": psnr, "ssim": ssim}
+_CHUNK = 64
+
+
+class TargetDistances:
+    """Gathers measures of samples, batch by batch.
+
+    Args:
+        metrics: of `fastgan.metrics.figures.OF_TARGETS`.
+        device: where samples are.
+    """
+
+    def __init__(self, metrics: Sequence[str], device: str) -> None:
+        self._metrics = metrics
+        self._perceptual = PerceptualDistance().to(device) if "perceptual" in metrics else None
+        self._values: dict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, recipe: Recipe, networks: Networks, given: Batch, images: Tensor) -> None:
+        """What a recipe made of rows of data, and its baseline, if that can be an image like the target."""
+        self._compare("", images, given.real)
+        if recipe.baseline is not None:
+            view = recipe.views(networks, given, images)[recipe.baseline].float()
+            if view.shape[1] in (1, given.real.shape[1]):
+                self._compare(f"_of_{recipe.baseline}", view.expand_as(given.real), given.real)
+
+    def means(self) -> dict[str, float]:
+        """Means over images: `psnr` and its like, and of a baseline such as the input `psnr_of_input`."""
+        return {name: float(f"{torch.cat(parts).mean():.6g}") for name, parts in self._values.items()}
+
+    def _compare(self, suffix: str, images: Tensor, targets: Tensor) -> None:
+        for name in self._metrics:
+            parts = zip(images.split(_CHUNK), targets.split(_CHUNK))
+            distance = _PIXELS.get(name, self._perceptual)
+            assert distance is not None
+            self._values[name + suffix] += [distance(ours, theirs).cpu() for ours, theirs in parts]
