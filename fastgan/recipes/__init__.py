@@ -32,6 +32,7 @@ from fastgan.recipes.srgan import SRGAN
 from fastgan.recipes.stargan import StarGAN
 from fastgan.recipes.stylegan import StyleGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
+from fastgan.recipes.unit import UNIT
 from fastgan.recipes.wgan import WGAN
 from fastgan.recipes.wgan_gp import WGANGP
 
@@ -54,6 +55,7 @@ RECIPES: dict[str, type[Recipe]] = {
         R3GAN,
         Pix2Pix,
         CycleGAN,
+        UNIT,
         StarGAN,
         GauGAN,
         SRGAN,
@@ -82,6 +84,7 @@ __all__ = [
     "SAGAN",
     "SNGAN",
     "SRGAN",
+    "UNIT",
     "WGAN",
     "WGANGP",
     "Batch",

@@ -31,6 +31,7 @@ SMOKE = {
     "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 --blocks 1 --ema-kimg 0",
     "pix2pix": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
     "cyclegan": "--resolution 16 --ngf 2 --ndf 2 --patch 16 --blocks 1",
+    "unit": "--resolution 16 --ngf 2 --ndf 2 --patch 16 --blocks 1",
     "stargan": "--resolution 16 --ngf 2 --ndf 2 --blocks 1 --n-critic 2",
     "gaugan": "--resolution 16 --ngf 1 --ndf 2 --hidden 4 --patch 16 --scales 1",
     "srgan": "--resolution 32 --ngf 4 --ndf 2 --blocks 1 --pretrain 32",

@@ -81,9 +81,10 @@ class UNITGenerator(nn.Module):
         images: Tensor = self.decoders[self._known(domain)](self.from_latent(x))
         return images
 
-    def forward(self, images: Tensor, source: int, target: int) -> Tensor:
-        """Images of domain ``source`` as ones of domain ``target``, without noise."""
-        return self.decode(self.encode(images, source), target)
+    def forward(self, x: Tensor, source: int | None, target: int | None) -> Tensor:
+        """Images of domain ``source`` as ones of domain ``target``, without noise; None stands for the latent space."""
+        latents = x if source is None else self.encode(x, source)
+        return latents if target is None else self.decode(latents, target)
 
     def _known(self, domain: int) -> int:
         if not 0 <= domain < self.domains:

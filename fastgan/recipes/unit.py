@@ -1,0 +1,207 @@
+"""`unit`: translation between two domains through latents that they share (Liu, Breuel, Kautz 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast, get_args
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import l1_loss
+
+from fastgan.data import Task
+from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
+from fastgan.networks.translation import PatchDiscriminator, UNITGenerator
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.pix2pix import Patch, check_patch
+from fastgan.recipes.translation import Translation
+
+Norm = Literal["instance", "batch", "none"]
+DOMAINS = ("A", "B")
+
+
+class LatentNoise(nn.Module):
+    """What is added to the means of latents, without weights: it knows their shape.
+
+    Args:
+        shape: (C, H, W) of the latents.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        """N(0, 1), `[count, C, H, W]`, from a CPU generator."""
+        return torch.randn(count, *self.shape, generator=generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNIT(Translation):
+    """Liu 2017: two variational auto-encoders that share their latents, and a PatchGAN for each domain.
+
+    Domain A is the data set's images, B what it gives as "other".
+    """
+
+    name: ClassVar[str] = "unit"
+    summary: ClassVar[str] = "Liu 2017: between two domains without pairs, by latents that they share"
+    task: ClassVar[Task | None] = "domains"
+    directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
+    least: ClassVar[int] = 8
+
+    data: str = "shapes"
+    """Data set: shapes (plain and striped), or the path of a folder of two domains."""
+    lr: float = 1e-4
+    ngf: int = 64
+    """Channels of the encoders' first layer; four times as many in the latents."""
+    ndf: int = 64
+    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    blocks: int = 3
+    """Residual blocks of each encoder and decoder; one more of either is shared by the domains."""
+    patch: Patch = 70
+    """Pixels that a logit of D sees."""
+    norm: Norm = "instance"
+    """Norm of all networks; without one flat colours are kept better."""
+    adversarial_weight: float = 10.0
+    """Weight of what D says in G's loss; the paper's λ0."""
+    kl_weight: float = 0.1
+    """Weight of the latents' divergence from N(0, 1); λ1."""
+    reconstruction_weight: float = 100.0
+    """Weight of the mean absolute difference of an image from what its latents become in its own domain; λ2."""
+    cycle_kl_weight: float = 0.1
+    """Weight of the divergences in the cycle: of an image's latents, and of its translation's; λ3."""
+    cycle_weight: float = 100.0
+    """Weight of the mean absolute difference of an image from what it is after both translations; λ4."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("ngf", "ndf"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("blocks", self.blocks >= 0, "at least 0")
+        self._require(
+            "patch", self.patch in get_args(Patch), f"one of {', '.join(map(str, get_args(Patch)))}"
+        )
+        self._require("norm", self.norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}")
+        for term in ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle"):
+            self._require(f"{term}_weight", 0 <= getattr(self, f"{term}_weight") < float("inf"), "at least 0")
+
+    @property
+    def least_batch(self) -> int:
+        return 2 if self.norm == "batch" else 1
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution % 4 or images.resolution < 8:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is a multiple of 4 and at least 8, but {images.resolution} came: "
+                "choose one with --resolution."
+            )
+        check_patch(self.name, self.patch, images)
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        g = UNITGenerator(images.channels, ngf=self.ngf, blocks=self.blocks, norm=self.norm)
+        d_a, d_b = (
+            PatchDiscriminator(images.channels, patch=self.patch, ndf=self.ndf, norm=self.norm)
+            for _ in DOMAINS
+        )
+        side = images.resolution // 4
+        return {"G": g, "D_A": d_a, "D_B": d_b, "noise": LatentNoise((g.latent_channels, side, side))}
+
+    def players(self) -> tuple[Player, ...]:
+        return (
+            Player("G", ("G",), self.g_loss, draw=self.draw_noise),
+            Player("D", ("D_A", "D_B"), self.d_loss),
+        )
+
+    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+        """What is added to the latents of each domain's images, and to those of their translations."""
+        noise = cast(LatentNoise, draw.networks["noise"])
+        names = [f"{of}_{domain}" for of in ("noise", "cycle_noise") for domain in DOMAINS]
+        return {name: noise.draw(draw.count, draw.generator) for name in names}
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Both variational auto-encoders', both translations' and both cycles' (eq. 3 to 5), each the mean over entries."""
+        g, images = networks["G"], (batch.real, batch.inputs["other"])
+        zero = torch.zeros((), device=batch.real.device)
+        stats = {f"{term}/G": zero for term in ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle")}
+        made: dict[str, Tensor] = {}
+        for here, there in ((0, 1), (1, 0)):
+            image, own, other = images[here], DOMAINS[here], DOMAINS[there]
+            mean = g(image, source=here, target=None)
+            latents = mean + batch.random[f"noise_{own}"]
+            again = g(latents, source=None, target=here)
+            made[f"fake_{other}"] = fake = g(latents, source=None, target=there)
+            fake_mean = g(fake, source=there, target=None)
+            back = g(fake_mean + batch.random[f"cycle_noise_{own}"], source=None, target=here)
+            judged = networks[f"D_{other}"](fake).float()
+            terms = {
+                "adversarial": non_saturating_g_loss(judged),
+                "kl": divergence(mean),
+                "reconstruction": l1_loss(again.float(), image),
+                "cycle_kl": divergence(mean) + divergence(fake_mean),
+                "cycle": l1_loss(back.float(), image),
+            }
+            stats = {f"{term}/G": stats[f"{term}/G"] + value for term, value in terms.items()}
+        total = zero
+        for term in ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle"):
+            total = total + getattr(self, f"{term}_weight") * stats[f"{term}/G"]
+        return Loss(total, stats, made)
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Both discriminators' cross-entropy, on translations alone (section 3). Adam doesn't see that λ0 isn't in it."""
+        total = torch.zeros((), device=batch.real.device)
+        said: dict[str, list[Tensor]] = {"real": [], "fake": []}
+        for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
+            real = networks[f"D_{domain}"](images).float()
+            fake = networks[f"D_{domain}"](batch.random[f"fake_{domain}"]).float()
+            total = total + minimax_d_loss(real, fake)
+            said["real"].append(real.sigmoid().mean())
+            said["fake"].append(fake.sigmoid().mean())
+        return Loss(total, {f"D({side})": torch.stack(means).mean() for side, means in said.items()})
+
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        """Of "image" images of B, of "other" images of A, without noise; samples are the latter, as with `cyclegan`."""
+        (name, images) = next(iter(inputs.items()))
+        here, there = (0, 1) if name == "image" else (1, 0)
+        translated: Tensor = networks["G"](images, source=here, target=there)
+        return translated
+
+    def multiple(self, networks: Networks) -> int:
+        return 4
+
+    def interpolate(
+        self, networks: Networks, start: Tensor, end: Tensor, shares: Sequence[float]
+    ) -> tuple[Tensor, Tensor]:
+        """Images between pairs of images of A, by latents between theirs: of A, and the same ones of B.
+
+        Args:
+            start, end: `[N, C, H, W]` in [-1, 1].
+            shares: of `end` in the latents, usually from 0 to 1.
+
+        Returns:
+            Two of `[S, N, C, H, W]`.
+        """
+        g = networks["G"]
+        first, last = (g(images, source=0, target=None) for images in (start, end))
+        latents = [torch.lerp(first, last, share) for share in shares]
+        of_a, of_b = (
+            torch.stack([g(between, source=None, target=domain) for between in latents]) for domain in (0, 1)
+        )
+        return of_a, of_b
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        """Both ways and back, and what lies halfway between an image of A and the next one, in both domains."""
+        g, a, b = networks["G"], given.real, given.inputs["other"]
+        there = g(a, source=0, target=1)
+        (halfway,), (halfway_there,) = self.interpolate(networks, a, a.roll(-1, 0), [0.5])
+        return {
+            "A": a, "A again": g(a, source=0, target=0), "A to B": there, "A to B to A": g(there, source=1, target=0),
+            "B": b, "B again": g(b, source=1, target=1), "B to A": output, "B to A to B": g(output, source=0, target=1),
+            "A halfway to the next": halfway, "the same in B": halfway_there,
+        }  # fmt: skip
+
+
+def divergence(mean: Tensor) -> Tensor:
+    """Of N(mean, 1) from N(0, 1), in nats per entry: mean²/2."""
+    return mean.float().square().mean() / 2
