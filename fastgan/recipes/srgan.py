@@ -27,6 +27,8 @@ class SRGAN(Translation):
 
     name: ClassVar[str] = "srgan"
     summary: ClassVar[str] = "Ledig 2017: super-resolution, by squared error, then against D"
+    paired: ClassVar[bool] = True
+    baseline: ClassVar[str | None] = "bicubic"
     directions: ClassVar[Mapping[str, str]] = {"": "low"}
 
     data: str = "shapes"
@@ -42,6 +44,8 @@ class SRGAN(Translation):
     """Channels of G."""
     blocks: int = 16
     """Residual blocks of G."""
+    residual: bool = False
+    """Add what G gives to the bicubic enlargement, not the paper's: small networks learn much sooner so."""
     ndf: int = 64
     """Channels of D's first layer; eight times as many in its last."""
     pixel_weight: float = 1.0
@@ -72,7 +76,9 @@ class SRGAN(Translation):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         return {
-            "G": SRResNet(images.channels, scale=self.scale, blocks=self.blocks, ngf=self.ngf),
+            "G": SRResNet(
+                images.channels, scale=self.scale, blocks=self.blocks, ngf=self.ngf, residual=self.residual
+            ),
             "D": SRGANDiscriminator(images.resolution, images.channels, ndf=self.ndf),
             "content": PerceptualDistance(),
         }

@@ -62,6 +62,16 @@ def test_srresnet_is_the_papers():
     torch.testing.assert_close(network(images), conv(y, network.out))
 
 
+def test_a_residual_srresnet_starts_as_bicubic_and_adds_to_it():
+    torch.manual_seed(0)
+    network, images = SRResNet(1, scale=2, blocks=1, ngf=2, residual=True), draw(2, 1, 6, 5)
+    enlarged = F.interpolate(images, size=(12, 10), mode="bicubic")
+    torch.testing.assert_close(network(images), enlarged)
+    plain = SRResNet(1, scale=2, blocks=1, ngf=2)
+    network.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(network(images), enlarged + plain(images))
+
+
 def test_rrdb_is_the_papers():
     torch.manual_seed(0)
     network, images = RRDBNet(1, scale=2, blocks=1, ngf=2, growth=3), draw(1, 1, 5, 5)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import l1_loss
 
 from fastgan.data import InputSpec
-from fastgan.recipes import SRGAN, Batch, Colorize, CycleGAN, Draw, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes import Batch, Colorize, CycleGAN, Draw, ImageSpec, Pix2Pix, RecipeError
 from fastgan.train.state import TrainState
 from fastgan.train.step import TrainStep
 
@@ -156,30 +156,6 @@ def test_rates_fall_to_nothing():
     recipe = CycleGAN(images=100, decay_after=50)
     assert [recipe.rate(n) for n in (0, 50, 75, 100, 120)] == [1.0, 1.0, 0.5, 0.0, 0.0]
     assert CycleGAN(images=100).rate(99) == 1.0
-
-
-def test_srgan_learns_pixels_first_and_then_against_d():
-    """Each time has its players and an optimiser of its own."""
-    recipe = SRGAN(batch=2, ngf=2, ndf=1, blocks=1, pretrain=2)
-    step = TrainStep(TrainState.create(recipe, ImageSpec(3, 32)))
-    batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, torch.zeros(2, dtype=torch.int64))
-    first, second = step([batch]), step([batch])
-    assert set(first) == {"loss/MSE", "gradient/MSE"}
-    assert {"loss/G", "content/G", "adversarial/G", "loss/D", "D(fake)"} < set(second)
-    assert "loss/MSE" not in second
-
-
-def test_srgan_is_given_what_was_made_smaller():
-    recipe, real = SRGAN(scale=2), images(2, 0)
-    given = Batch(real, torch.zeros(2, dtype=torch.int64))
-    low = recipe.source(given)["low"]
-    assert low.shape == (2, 3, 8, 8) and recipe.enlarges == 2
-    assert torch.allclose(low.mean(), real.mean(), atol=0.05)
-    networks = {
-        name: n.eval()
-        for name, n in SRGAN(scale=2, ngf=2, ndf=1, blocks=1).build_networks(ImageSpec(3, 32)).items()
-    }
-    assert recipe.sample(networks, 2, generator=torch.Generator(), given=given).shape == real.shape
 
 
 def test_colorize_sees_no_colours():

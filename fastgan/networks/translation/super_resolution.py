@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan.networks.translation.layers import DownConv2d, as_input, check_widths, norm_act
@@ -23,15 +24,19 @@ class SRResNet(nn.Module):
 
     Args:
         scale: 2, 4 or 8. blocks: residual ones. ngf: channels.
+        residual: what the network gives is added to the bicubic enlargement (Kim et al. 2016, section 3.1), which it
+            starts as.
 
     Raises:
         ValueError: an argument is out of range, or the images are of another shape.
     """
 
-    def __init__(self, channels: int = 3, *, scale: int = 4, blocks: int = 16, ngf: int = 64) -> None:
+    def __init__(
+        self, channels: int = 3, *, scale: int = 4, blocks: int = 16, ngf: int = 64, residual: bool = False
+    ) -> None:
         super().__init__()
         check_widths(channels=channels, blocks=blocks, ngf=ngf)
-        self.channels, self.scale = channels, scale
+        self.channels, self.scale, self.residual = channels, scale, residual
         self.start = nn.Sequential(Conv2d(channels, ngf, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(_SRBlock(ngf) for _ in range(blocks)))
         self.end = nn.Sequential(Conv2d(ngf, ngf, 3, padding=1, bias=False), BatchNorm2d(ngf))
@@ -42,10 +47,16 @@ class SRResNet(nn.Module):
             )
         )
         self.out = Conv2d(ngf, channels, 9, padding=4)
+        if residual:
+            assert self.out.bias is not None
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.start(as_input(images, "SRResNet's images", self.channels))
         result: Tensor = self.out(self.up(x + self.end(self.blocks(x))))
+        if self.residual:
+            result = result + F.interpolate(images, scale_factor=float(self.scale), mode="bicubic")
         return result
 
 
