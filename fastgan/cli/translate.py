@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 import tyro
 from rich.console import Console
@@ -18,17 +16,19 @@ from torch import Tensor
 from fastgan.cli import UsageError, unknown
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
+from fastgan.cli.picture_files import Picture, read_map, read_picture, write_picture
 from fastgan.cli.sample import FILES, Opened, open_checkpoint
-from fastgan.data import DataError, to_float, to_uint8
-from fastgan.data._optional import require
-from fastgan.data.decode import find_images, on_white, unreadable_reason
+from fastgan.data import InputSpec, to_batch, to_uint8
+from fastgan.data.decode import find_images, unreadable_reason
+from fastgan.errors import FastganError
 from fastgan.recipes import RECIPES
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.distributed import choose_device
-from fastgan.train.files import write_atomic
 from fastgan.train.pictures import translate_picture
 from fastgan.train.state import derive_seed
+
+OPAQUE = 255
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class TranslateOptions:
     checkpoint: tyro.conf.Positional[str]
     """A checkpoint, or the folder of a run, of which the newest one is taken."""
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Pictures, and folders of pictures."""
+    """Pictures, and folders of pictures; maps of classes where the recipe makes images of maps."""
     out: str
     """Folder for the translations: PNG files of the same names, in the same sub-folders."""
     direction: str | None = None
     """Which way, where there are two: AtoB (also if left out) or BtoA."""
+    attributes: tuple[str, ...] = ()
+    """Attributes to give to the pictures, such as striped or "not striped", of a recipe that knows some."""
     tile: int = 1024
     """Pixels; a picture that is higher or wider is translated in overlapping tiles of this size, blended together."""
     force: bool = False
@@ -71,13 +73,13 @@ def run(arguments: list[str]) -> int:
     ) as bar:  # fmt: skip
         for source, target in bar.track(planned.items()):
             try:
-                picture = read_picture(source, translator.channels)
-            except DataError:  # Pillow is missing
+                picture = translator.read(source)
+            except FastganError:  # it isn't what the recipe takes, or Pillow is missing
                 raise
             except Exception as error:
                 warnings.warn(f"{str(source)!r} is left out: {unreadable_reason(error)}.", stacklevel=1)
                 continue
-            write_picture(target, translator(picture.pixels), picture.alpha)
+            write_picture(target, translator(picture), None if translator.recipe.fills else picture.alpha)
             made += 1
     if not made:
         raise UsageError("None of the pictures can be read: give intact ones.")
@@ -123,24 +125,45 @@ def plan(options: TranslateOptions) -> dict[Path, Path]:
 
 @dataclass(frozen=True)
 class Translator:
-    """A checkpoint's networks, ready for pictures of so many channels."""
+    """A checkpoint's networks, ready for pictures.
+
+    name, spec: the input that they are given as, and what it is. attributes: those asked for, by name.
+    """
 
     recipe: Translation
     networks: dict[str, torch.nn.Module]
     name: str
-    channels: int
+    spec: InputSpec
+    attributes: tuple[str, ...]
     seed: int
     tile: int
     device: torch.device
 
+    def read(self, path: Path) -> Picture:
+        """A file as the recipe takes it. Raises DataError for a map that can't be, UsageError where nothing is to be filled,
+        and whatever Pillow raises for what it can't decode."""
+        if self.spec.kind == "map":
+            return read_map(path, len(self.spec.names))
+        picture = read_picture(path, self.spec.channels)
+        if self.recipe.fills and (picture.alpha is None or bool((picture.alpha == OPAQUE).all())):
+            raise UsageError(
+                f"{self.recipe.name} fills what is transparent in a picture, but {str(path)!r} is opaque: erase what it "
+                "is to fill, and save it as PNG."
+            )
+        return picture
+
     @torch.no_grad()
-    def __call__(self, picture: Tensor) -> Tensor:
-        """uint8 `[channels, H, W]` → uint8 `[1 or 3, scale·H, scale·W]`."""
+    def __call__(self, picture: Picture) -> Tensor:
+        """A picture of height H and width W → uint8 `[1 or 3, scale·H, scale·W]`."""
+        stored = {self.name: picture.pixels[None].to(self.device)}
+        inputs = to_batch(stored, {self.name: self.spec})
+        if self.recipe.fills:
+            assert picture.alpha is not None
+            inputs["mask"] = (picture.alpha < OPAQUE).float()[None, None].to(self.device)
         found = translate_picture(
             self.recipe,
             self.networks,
-            to_float(picture.to(self.device)),
-            name=self.name,
+            self.recipe.prepare(self.networks, inputs, self.attributes),
             seed=derive_seed(self.seed, "translate"),
             tile=self.tile,
         )
@@ -150,67 +173,37 @@ class Translator:
 def _open(options: TranslateOptions) -> tuple[Opened, Translator]:
     """Raises CheckpointError, and UsageError for a checkpoint or a direction that pictures can't be translated with."""
     path, device = Path(options.checkpoint), choose_device(options.device)
-    translating = ", ".join(name for name, recipe in RECIPES.items() if recipe.translates)
+    translating = ", ".join(
+        name for name, recipe in RECIPES.items() if issubclass(recipe, Translation) and recipe.directions
+    )
     if path.suffix.lower() in FILES:
         raise UsageError(
             f"fastgan translate takes a checkpoint of {translating}, but {options.checkpoint!r} is a StyleGAN2's file."
         )
     opened = open_checkpoint(path)
     recipe = opened.recipe
-    if not isinstance(recipe, Translation):
+    if not isinstance(recipe, Translation) or not recipe.directions:
+        source = "words" if isinstance(recipe, Translation) else "noise"
         raise UsageError(
-            f"fastgan translate takes a checkpoint of {translating}, but this is {opened.origin}: it draws from noise, with "
-            "fastgan sample."
+            f"fastgan translate takes a checkpoint of {translating}, but this is {opened.origin}: it draws from {source}, "
+            "with fastgan sample."
         )
     assert opened.images is not None
-    ways = recipe.directions
-    way = next(iter(ways)) if options.direction is None else options.direction
-    if way not in ways or (options.direction is not None and "" in ways):
-        if "" in ways:
-            raise UsageError(f"{recipe.name} translates one way only: leave --direction out.")
-        raise UsageError(unknown("direction", way, list(ways)))
-    name = ways[way]
-    spec = opened.images.inputs.get(name)
+    name = _input(recipe, options.direction)
     networks = {key: network.to(device) for key, network in opened.networks.items()}
-    channels = opened.images.channels if spec is None else spec.channels
-    return opened, Translator(recipe, networks, name, channels, options.seed, options.tile, device)
+    spec = opened.images.inputs.get(name, InputSpec("image", channels=opened.images.channels))
+    return opened, Translator(
+        recipe, networks, name, spec, options.attributes, options.seed, options.tile, device
+    )
 
 
-@dataclass(frozen=True)
-class Picture:
-    """pixels: uint8 `[1 or 3, H, W]`, on white where it's transparent. alpha: uint8 `[H, W]`, None if it's opaque."""
-
-    pixels: Tensor
-    alpha: Tensor | None
-
-
-def read_picture(path: Path, channels: int) -> Picture:
-    """A picture turned by its EXIF orientation, its first frame. Raises whatever Pillow raises for what it can't decode."""
-    pil = require("PIL.Image", "pillow", purpose="Reading image files")
-    ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
-    with pil.open(path) as opened:
-        picture = ops.exif_transpose(opened)
-        see_through = picture.has_transparency_data
-        alpha = _tensor(picture.convert("RGBA").getchannel("A")) if see_through else None
-        pixels = _tensor(on_white(picture, pil).convert("L" if channels == 1 else "RGB"))
-    return Picture(pixels[None] if channels == 1 else pixels.permute(2, 0, 1), alpha)
-
-
-def write_picture(path: Path, pixels: Tensor, alpha: Tensor | None) -> None:
-    """Writes uint8 `[1 or 3, H, W]` as PNG, with the alpha of what it was made of, enlarged as that was."""
-    pil = require("PIL.Image", "pillow", purpose="Writing a PNG file")
-    array = pixels.permute(1, 2, 0).contiguous().numpy()
-    picture = pil.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    if alpha is not None:
-        channel = pil.fromarray(alpha.numpy())
-        if channel.size != picture.size:
-            channel = channel.resize(picture.size, pil.Resampling.BICUBIC)
-        picture.putalpha(channel)
-    content = io.BytesIO()
-    picture.save(content, format="PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, [content.getvalue()])
-
-
-def _tensor(picture: Any) -> Tensor:
-    return torch.from_numpy(np.array(picture, dtype=np.uint8))
+def _input(recipe: Translation, direction: str | None) -> str:
+    """The input that pictures are given as. Raises UsageError for a direction that there isn't."""
+    ways = recipe.directions
+    if direction is None:
+        return next(iter(ways.values()))
+    if "" in ways:
+        raise UsageError(f"{recipe.name} translates one way only: leave --direction out.")
+    if direction not in ways:
+        raise UsageError(unknown("direction", direction, list(ways)))
+    return ways[direction]

@@ -115,8 +115,7 @@ class GauGAN(Translation):
         """The map as a plane of zeros and ones for each class. RecipeError for a picture in its place."""
         if inputs["map"].is_floating_point():
             raise RecipeError(
-                f"{self.name} makes images of maps of classes, int64 [N, H, W], but a picture came: fastgan sample shows "
-                "what it makes of its data's maps."
+                f"{self.name} makes images of maps of classes, int64 [N, H, W], but a picture came: give it a map."
             )
         return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
 

@@ -242,6 +242,16 @@ class StarGAN(Translation):
         images: Tensor = networks["G"](inputs["image"], inputs["attributes"])
         return images
 
+    def prepare(
+        self, networks: Networks, inputs: Mapping[str, Tensor], attributes: Sequence[str]
+    ) -> Mapping[str, Tensor]:
+        if not attributes:
+            known = ", ".join(cast(Attributes, networks["attributes"]).names)
+            raise RecipeError(
+                f"{self.name} gives pictures attributes, but none came: name some with --attributes, of {known}."
+            )
+        return {**inputs, "attributes": self.wanted(networks, inputs["image"], attributes)}
+
     def wanted(self, networks: Networks, images: Tensor, names: Sequence[str]) -> Tensor:
         """Attributes `[N, A]` for images `[N, C, H, W]` of any size: those that D tells, but for the ones asked for by name.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +31,10 @@ class Translation(Recipe):
 
     translates: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "input"}
-    """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one."""
+    """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one. Empty
+    where it takes no pictures."""
+    fills: ClassVar[bool] = False
+    """Whether it fills what isn't opaque in a picture: `translate` takes that as "mask", float32 `[N, 1, H, W]`, 1 there."""
     least: ClassVar[int] = 1
     """Pixels that a picture to translate must be high and wide."""
 
@@ -95,6 +98,17 @@ class Translation(Recipe):
     def enlarges(self) -> int:
         """How many times as high and wide as what it's made of an output is."""
         return 1
+
+    def prepare(
+        self, networks: Networks, inputs: Mapping[str, Tensor], attributes: Sequence[str]
+    ) -> Mapping[str, Tensor]:
+        """What `translate` takes beside the inputs of a whole picture is added to them.
+
+        attributes: those that it is asked for, by name. Raises RecipeError for those that it can't be given.
+        """
+        if attributes:
+            raise RecipeError(f"{self.name} gives pictures no attributes: leave --attributes out.")
+        return inputs
 
     @abstractmethod
     def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:

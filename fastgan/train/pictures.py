@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 
 import torch
 from torch import Generator, Tensor
@@ -16,59 +17,69 @@ OVERLAP = 8  # a tile shares at least an eighth of its side with the next
 def translate_picture(
     recipe: Translation,
     networks: Networks,
-    picture: Tensor,
+    inputs: Mapping[str, Tensor],
     *,
-    name: str,
     seed: int,
     tile: int,
 ) -> Tensor:
-    """What becomes of a picture float32 `[C, H, W]` in [-1, 1]: `[C', H', W']`, `recipe.enlarges` times as high and wide.
+    """What becomes of a picture: `[C, H', W']`, `recipe.enlarges` times as high and wide.
 
     Where its sides aren't what the networks take, it is continued by its mirror image, and the result cropped. Above `tile`
     pixels of height or width it is translated in overlapping tiles that are blended linearly; what networks normalise over
     is each tile then. Networks are to be in eval mode, under no_grad.
 
     Args:
-        name: the input that it's given as, one of `recipe.directions`.
+        inputs: what `recipe.translate` takes, by name, for one picture: those of three dimensions or more, `[1, …, H, W]`,
+            are continued and cut alike; others, such as attributes, go with every tile.
         seed: of what is random, anew for every tile.
         tile: at least what networks take, which it's rounded down to.
     """
 
-    def translate(part: Tensor) -> Tensor:
-        inputs: Mapping[str, Tensor] = {name: part}
-        return recipe.translate(networks, inputs, generator=Generator().manual_seed(seed)).float()
+    def translate(part: Mapping[str, Tensor]) -> Tensor:
+        return recipe.translate(networks, part, generator=Generator().manual_seed(seed)).float()
 
     multiple, scale = recipe.multiple(networks), recipe.enlarges
     least = -(-recipe.least // multiple) * multiple
     return tiled(
         lambda part: padded(translate, part, multiple=multiple, least=least, scale=scale),
-        picture[None],
+        inputs,
         tile=max(least, tile // multiple * multiple),
         scale=scale,
     )[0]
 
 
 def padded(
-    translate: Callable[[Tensor], Tensor], images: Tensor, *, multiple: int, least: int, scale: int
+    translate: Callable[[Mapping[str, Tensor]], Tensor],
+    inputs: Mapping[str, Tensor],
+    *,
+    multiple: int,
+    least: int,
+    scale: int,
 ) -> Tensor:
-    """`translate` of images `[N, C, H, W]` continued by reflection to multiples of `multiple`, at least `least`; cropped."""
-    height, width = images.shape[2:]
+    """`translate` of inputs continued by reflection to multiples of `multiple`, at least `least`; cropped."""
+    height, width = _size(inputs)
     rows, top = _reflected(height, max(least, -(-height // multiple) * multiple))
     columns, left = _reflected(width, max(least, -(-width // multiple) * multiple))
-    whole = images[:, :, rows.to(images.device)][..., columns.to(images.device)]
-    found = translate(whole)
+    found = translate(_each(inputs, lambda t: t[..., rows.to(t.device), :][..., columns.to(t.device)]))
     return found[:, :, scale * top :, scale * left :][:, :, : scale * height, : scale * width]
 
 
-def tiled(translate: Callable[[Tensor], Tensor], images: Tensor, *, tile: int, scale: int) -> Tensor:
-    """`translate` of images `[N, C, H, W]`, tile by tile where they're higher or wider than `tile` pixels."""
-    height, width = images.shape[2:]
+def tiled(
+    translate: Callable[[Mapping[str, Tensor]], Tensor],
+    inputs: Mapping[str, Tensor],
+    *,
+    tile: int,
+    scale: int,
+) -> Tensor:
+    """`translate` of inputs, tile by tile where they're higher or wider than `tile` pixels."""
+    height, width = _size(inputs)
     if max(height, width) <= tile:
-        return translate(images)
+        return translate(inputs)
     total = weight = torch.zeros(())
     for top in _starts(height, tile):
         for left in _starts(width, tile):
-            found = translate(images[:, :, top : top + tile, left : left + tile])
+            place = (..., slice(top, top + tile), slice(left, left + tile))
+            found = translate(_each(inputs, itemgetter(place)))
             if not total.ndim:
                 size = (scale * height, scale * width)
                 total, weight = found.new_zeros(*found.shape[:2], *size), found.new_zeros(size)
@@ -82,6 +93,17 @@ def tiled(translate: Callable[[Tensor], Tensor], images: Tensor, *, tile: int, s
             total[:, :, part[0], part[1]] += share * found
             weight[part] += share
     return total / weight
+
+
+def _size(inputs: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Height and width of a picture's inputs."""
+    height, width = next(t.shape[-2:] for t in inputs.values() if t.ndim > 2)
+    return height, width
+
+
+def _each(inputs: Mapping[str, Tensor], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """The inputs, those that have a height and width changed."""
+    return {name: change(t) if t.ndim > 2 else t for name, t in inputs.items()}
 
 
 def _starts(length: int, tile: int) -> list[int]:

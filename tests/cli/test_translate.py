@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastgan.data import InputSpec
-from fastgan.recipes import GAN, CycleGAN, ImageSpec, Pix2Pix
+from fastgan.recipes import GAN, CycleGAN, GauGAN, ImageSpec, Inpaint, Pix2Pix, StarGAN
 from fastgan.train.checkpoint import save_checkpoint
 from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
@@ -17,6 +17,19 @@ RECIPES = {
     "pix2pix": (Pix2Pix(ngf=2, ndf=2, patch=16), {"input": InputSpec("image", channels=3)}),
     "grey": (Pix2Pix(ngf=2, ndf=2, patch=16, dropout=0.0), {"input": InputSpec("image", channels=1)}),
     "cyclegan": (CycleGAN(ngf=2, ndf=2, patch=16, blocks=0), {"other": InputSpec("image", channels=3)}),
+    "stargan": (
+        StarGAN(ngf=2, ndf=2, blocks=0),
+        {
+            "attributes": InputSpec(
+                "attributes", names=("colour=red", "colour=blue", "striped"), groups=((0, 1),)
+            )
+        },
+    ),
+    "gaugan": (
+        GauGAN(ngf=1, ndf=2, hidden=2, patch=16, scales=1),
+        {"map": InputSpec("map", names=("sky", "sea", "sand"))},
+    ),
+    "inpaint": (Inpaint(ngf=2, ndf=2, patch=16), {}),
     "gan": (GAN(z_dim=4, g_hidden=(4,), d_hidden=(4,)), {}),
 }
 
@@ -85,6 +98,80 @@ def test_a_picture_is_what_the_network_makes_of_it(fastgan, checkpoint, pictures
         assert np.abs(read(out / "grey.png").astype(float) - expected).max() <= 1
 
 
+def ready(name):
+    recipe, inputs = RECIPES[name]
+    networks = TrainState.create(recipe, ImageSpec(3, 16, inputs=inputs)).sampler
+    return recipe, {key: network.eval() for key, network in networks.items()}
+
+
+def as_written(images):
+    return ((images[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).numpy()
+
+
+def test_pictures_are_given_the_attributes_asked_for(fastgan, checkpoint, pictures, tmp_path):
+    """Those not asked for are D's to tell, of the whole picture, in all of its tiles."""
+    source, out = pictures / "wide.png", tmp_path / "out"
+    PIL.fromarray(np.random.default_rng(1).integers(0, 256, (16, 28, 3), dtype=np.uint8)).save(source)
+    made = fastgan(
+        "translate", checkpoint / "stargan", source, pictures / "sub", "--out", out, "--attributes", "blue", "not striped"
+    )  # fmt: skip
+    assert made.status == 0, made.err
+    assert read(out / "grey.png").shape == (16, 16, 3)
+    _, networks = ready("stargan")
+    x = torch.from_numpy(read(source)).permute(2, 0, 1).float()[None] / 127.5 - 1
+    with torch.no_grad():
+        expected = networks["G"](x, torch.tensor([[0.0, 1, 0]]))
+    assert np.abs(read(out / "wide.png").astype(float) - as_written(expected)).max() <= 1
+    tiled = tmp_path / "tiled"
+    options = ("--attributes", "striped", "--tile", 16)
+    assert fastgan("translate", checkpoint / "stargan", source, "--out", tiled, *options).status == 0
+    assert read(tiled / "wide.png").shape == (16, 28, 3)
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_maps_become_images(fastgan, checkpoint, tmp_path, palette):
+    indices = np.random.default_rng(0).integers(0, 3, (18, 9), dtype=np.uint8)
+    picture = PIL.fromarray(indices)
+    if palette:
+        picture = PIL.frombytes("P", (9, 18), indices.tobytes())
+        picture.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200])
+    picture.save(tmp_path / "map.png")
+    made = fastgan("translate", checkpoint / "gaugan", tmp_path / "map.png", "--out", tmp_path / "out")
+    assert made.status == 0, made.err
+    recipe, networks = ready("gaugan")
+    # 20×12 are the next multiples of 4.
+    whole = torch.from_numpy(np.pad(indices, ((1, 1), (1, 2)), mode="reflect")).long()[None]
+    with torch.no_grad():
+        expected = recipe.translate(networks, {"map": whole}, generator=torch.Generator())
+    expected = as_written(expected[:, :, 1:19, 1:10])
+    assert np.abs(read(tmp_path / "out" / "map.png").astype(float) - expected).max() <= 1
+
+
+def test_what_is_not_opaque_is_filled(fastgan, refused, checkpoint, pictures, tmp_path):
+    pixels = np.random.default_rng(2).integers(0, 256, (16, 16, 4), dtype=np.uint8)
+    pixels[:, :, 3] = 255
+    pixels[4:9, 6:12, 3] = [0, 50, 100, 150, 200, 254]
+    PIL.fromarray(pixels).save(tmp_path / "hole.png")
+    out = tmp_path / "out"
+    made = fastgan("translate", checkpoint / "inpaint", tmp_path / "hole.png", "--out", out)
+    assert made.status == 0, made.err
+    found, known = read(out / "hole.png"), pixels[:, :, 3] == 255
+    assert found.shape == (16, 16, 3) and np.array_equal(found[known], pixels[known][:, :3])
+    recipe, networks = ready("inpaint")
+    inputs = {
+        "image": torch.from_numpy(pixels[:, :, :3]).permute(2, 0, 1).float()[None] / 127.5 - 1,
+        "mask": torch.from_numpy(~known).float()[None, None],
+    }
+    with torch.no_grad():
+        expected = as_written(recipe.translate(networks, inputs, generator=torch.Generator()))
+    assert np.abs(found.astype(float) - expected).max() <= 1
+    opaque = pictures / "sub" / "grey.bmp"
+    assert refused("translate", checkpoint / "inpaint", opaque, "--out", out) == (
+        f"inpaint fills what is transparent in a picture, but {str(opaque)!r} is opaque: erase what it is to fill, and save "
+        "it as PNG."
+    )
+
+
 def test_tiles_and_seeds(fastgan, checkpoint, pictures, tmp_path):
     outs = []
     for options in ([], [], ["--seed", 1], ["--tile", 16]):
@@ -139,6 +226,33 @@ def test_a_broken_picture_is_left_out_by_name(fastgan, refused, checkpoint, pict
             ["{in}/alpha.png", "--direction", "AtoC"],
             "Unknown direction 'AtoC': did you mean 'AtoB'? The directions are AtoB, BtoA.",
         ),
+        (
+            "pix2pix",
+            ["{in}/alpha.png", "--attributes", "striped"],
+            "pix2pix gives pictures no attributes: leave --attributes out.",
+        ),
+        (
+            "stargan",
+            ["{in}/alpha.png"],
+            "stargan gives pictures attributes, but none came: name some with --attributes, of colour=red, colour=blue, "
+            "striped.",
+        ),
+        (
+            "stargan",
+            ["{in}/alpha.png", "--attributes", "stripes"],
+            "Unknown attribute 'stripes': did you mean 'striped'? The attributes are colour=red, colour=blue, striped.",
+        ),
+        (
+            "gaugan",
+            ["{in}/alpha.png"],
+            "The map '{in}/alpha.png' is a picture of mode RGBA, where the index of a class is expected in each pixel: save "
+            "it as an 8-bit grey PNG or one with a palette.",
+        ),
+        (
+            "gaugan",
+            ["{in}/classes.png"],
+            "The map '{in}/classes.png' has the class 3, but the network knows 3, 0 to 2: mend the map.",
+        ),
         ("pix2pix", ["{in}/alpha.png", "--tile", "8"], "--tile must be at least 16, but 8 came."),
         (
             "pix2pix",
@@ -159,6 +273,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     (pictures / "empty").mkdir()
     (pictures / "other").mkdir()
     PIL.new("RGB", (8, 8)).save(pictures / "other" / "alpha.bmp")
+    PIL.new("L", (8, 8), 3).save(pictures / "classes.png")
     places = {"in": pictures, "out": tmp_path / "out"}
     arguments = ["--out", tmp_path / "out", *(option.format(**places) for option in options)]
     assert refused("translate", checkpoint / run, *arguments) == said.format(**places)

@@ -95,8 +95,7 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
         ),
         (
             lambda: GauGAN().translate({}, {"map": torch.zeros(1, 3, 16, 16)}, generator=torch.Generator()),
-            "gaugan makes images of maps of classes, int64 [N, H, W], but a picture came: fastgan sample shows what it "
-            "makes of its data's maps.",
+            "gaugan makes images of maps of classes, int64 [N, H, W], but a picture came: give it a map.",
         ),
     ],
 )

@@ -16,7 +16,8 @@ def picture(height, width):
 def strict(multiple, least, scale=1):
     """Doubles a picture's values, enlarges it by `scale`, and takes few sizes."""
 
-    def translate(images):
+    def translate(inputs):
+        images = inputs["image"]
         assert all(side % multiple == 0 and side >= least for side in images.shape[2:]), images.shape
         return 2 * images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
@@ -27,20 +28,21 @@ def strict(multiple, least, scale=1):
 @pytest.mark.parametrize(("multiple", "least", "scale"), [(8, 8, 1), (4, 8, 2), (16, 16, 4), (1, 1, 1)])
 def test_what_comes_back_is_what_was_there(size, multiple, least, scale):
     images = picture(*size)
-    found = padded(strict(multiple, least, scale), images, multiple=multiple, least=least, scale=scale)
-    assert torch.equal(found, strict(1, 1, scale)(images))
+    given = {"image": images}
+    found = padded(strict(multiple, least, scale), given, multiple=multiple, least=least, scale=scale)
+    assert torch.equal(found, strict(1, 1, scale)(given))
 
 
 def test_what_is_added_is_the_mirror_image():
     images, seen = picture(6, 10), []
 
-    def translate(whole):
-        seen.append(whole)
-        return whole
+    def translate(inputs):
+        seen.append(inputs["image"])
+        return seen[-1]
 
-    padded(translate, images, multiple=4, least=4, scale=1)
+    padded(translate, {"image": images}, multiple=4, least=4, scale=1)
     assert torch.equal(seen[0], F.pad(images, (1, 1, 1, 1), "reflect"))
-    padded(translate, images[:, :, :, :2], multiple=8, least=8, scale=1)
+    padded(translate, {"image": images[:, :, :, :2]}, multiple=8, least=8, scale=1)
     assert torch.equal(seen[1][0, 0, 1], images[0, 0, 0, [1, 0, 1, 0, 1, 0, 1, 0]])
 
 
@@ -50,11 +52,11 @@ def test_tiles_of_what_sees_single_pixels_are_the_whole(size, scale):
     images, sizes = picture(*size), []
 
     def translate(part):
-        sizes.append(part.shape[2:])
+        sizes.append(part["image"].shape[2:])
         return strict(1, 1, scale)(part)
 
-    found = tiled(translate, images, tile=16, scale=scale)
-    assert torch.allclose(found, strict(1, 1, scale)(images), atol=1e-6)
+    found = tiled(translate, {"image": images}, tile=16, scale=scale)
+    assert torch.allclose(found, strict(1, 1, scale)({"image": images}), atol=1e-6)
     assert max(max(size) for size in sizes) <= 16
     assert len(sizes) == 1 or size != (16, 16)
 
@@ -62,6 +64,21 @@ def test_tiles_of_what_sees_single_pixels_are_the_whole(size, scale):
 def test_tiles_that_differ_are_blended():
     """Each tile gets a brightness of its own: no step from pixel to pixel is as large as that between tiles."""
     images, brightness = torch.zeros(1, 1, 16, 90), iter(range(10))
-    found = tiled(lambda part: part + next(brightness), images, tile=32, scale=1)
+    found = tiled(lambda part: part["image"] + next(brightness), {"image": images}, tile=32, scale=1)
     steps = (found[..., 1:] - found[..., :-1]).abs()
     assert 0 < steps.max() <= 0.25 and found.max() == found[..., -1].max() >= 2
+
+
+@pytest.mark.parametrize("size", [(5, 7), (20, 40)])
+def test_all_inputs_come_along(size):
+    """A map of the same places is continued and cut as the picture is; attributes are those of the whole."""
+    classes = torch.randint(0, 9, (1, *size), generator=torch.Generator().manual_seed(0))
+    given = {"image": classes[:, None].float(), "map": classes, "attributes": torch.tensor([[0.0, 1, 1]])}
+
+    def translate(inputs):
+        assert torch.equal(inputs["image"][:, 0], inputs["map"].float())
+        assert torch.equal(inputs["attributes"], given["attributes"])
+        return inputs["map"][:, None].float()
+
+    found = tiled(lambda part: padded(translate, part, multiple=8, least=8, scale=1), given, tile=16, scale=1)
+    torch.testing.assert_close(found, given["image"])
