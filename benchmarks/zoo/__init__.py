@@ -1,1 +1,1 @@
-"""Every recipe trained on the embedded digits with one budget, and the page that shows what came of it."""
+"""Every recipe trained on embedded data, and the page that shows what came of it."""

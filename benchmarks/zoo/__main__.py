@@ -1,4 +1,4 @@
-"""Trains every recipe on the embedded digits, 90 minutes of one core, and writes docs/gans.md.
+"""Trains every recipe on embedded data, two hours of one core, and writes docs/gans.md.
 
 python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
 

@@ -8,24 +8,26 @@ from functools import cached_property
 from fastgan.cli.train import parse_run
 from fastgan.recipes import Recipe
 
-SHARED = "--data mnist5k --resolution 32"
+DIGITS = "--data mnist5k --resolution 32"
+SHAPES = "--data shapes --resolution 32"
 IMAGES = 30_000
-"""Real images shown to each, so that a recipe with several updates of D per step makes fewer of G."""
+"""Real digits shown to each, so that a recipe with several updates of D per step makes fewer of G."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the zoo. options: of `fastgan train`, beside the shared ones. images: where the budget is another."""
+    """One row of the zoo. options: of `fastgan train`, beside those of the data. images: where the budget is another."""
 
     name: str
     paper: str
     options: str = ""
     images: int = IMAGES
     why: str = ""
+    data: str = DIGITS
 
     @property
     def arguments(self) -> list[str]:
-        return f"{SHARED} --images {self.images} {self.options}".split()
+        return f"{self.data} --images {self.images} {self.options}".split()
 
     @property
     def command(self) -> str:
@@ -44,7 +46,7 @@ _GROWING = f"{_NARROW} --stable-kimg 2 --fade-kimg 4"
 _MAPPED = "--w-dim 64 --mapping-layers 2"
 _STYLES = f"{_NARROW} --conditional {_MAPPED} --penalty-weight 1"
 
-ENTRIES: tuple[Entry, ...] = (
+_OF_NOISE = (
     Entry("gan", "Goodfellow et al. 2014", "--lr 4e-4 --batch 32"),
     Entry("dcgan", "Radford et al. 2016", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
     Entry("cgan", "Mirza and Osindero 2014", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
@@ -71,3 +73,47 @@ ENTRIES: tuple[Entry, ...] = (
         "--burn-in-kimg 30 --ema-kimg 1",
     ),
 )
+
+
+def _of_images(name: str, paper: str, options: str, images: int) -> Entry:
+    """On rendered shapes, of which there are all kinds of pairs; for about two minutes."""
+    return Entry(name, paper, f"--batch 16 {options}", images, data=SHAPES)
+
+
+_PAIRED = "--ngf 16 --ndf 16 --patch 16 --lr 2e-3 --dropout 0 --ema 0.95"
+
+_OF_IMAGES = (
+    _of_images("pix2pix", "Isola et al. 2017", _PAIRED, 16_000),
+    _of_images(
+        "cyclegan",
+        "Zhu et al. 2017",
+        "--ngf 12 --ndf 16 --patch 16 --blocks 0 --lr 3e-3 --identity-weight 4 --ema 0.95 --decay-after 3200",
+        6_400,
+    ),
+    _of_images(
+        "unit", "Liu et al. 2017", "--ngf 12 --ndf 16 --patch 16 --blocks 1 --lr 1e-3 --ema 0.95", 4_800
+    ),
+    _of_images(
+        "stargan",
+        "Choi et al. 2018",
+        "--ngf 12 --ndf 16 --blocks 2 --lr 1e-3 --n-critic 2 --ema 0.95",
+        12_800,
+    ),
+    _of_images(
+        "gaugan",
+        "Park et al. 2019",
+        "--ngf 8 --ndf 16 --hidden 16 --patch 16 --scales 1 --lr 1e-3 --d-lr 2e-3 --ema 0.95",
+        9_600,
+    ),
+    _of_images(
+        "srgan",
+        "Ledig et al. 2017",
+        "--ngf 24 --ndf 8 --blocks 4 --lr 2e-3 --pretrain 16000 --ema 0.95",
+        20_800,
+    ),
+    _of_images("colorize", "Isola et al. 2017", _PAIRED, 16_000),
+    _of_images("inpaint", "Pathak et al. 2016", _PAIRED, 16_000),
+    _of_images("text2image", "Reed et al. 2016", "--lr 1e-3 --ema 0.95", 12_800),
+)
+
+ENTRIES: tuple[Entry, ...] = (*_OF_NOISE, *_OF_IMAGES)

@@ -1,4 +1,4 @@
-"""docs/gans.md from what the runs came to: a table, and for each recipe its samples, its losses and its command."""
+"""docs/gans.md from what the runs came to: two tables, and for each recipe its samples, its losses and its command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks.document import markdown, write_part
 from benchmarks.machine import available_cores, commit, cpu_model
 from benchmarks.zoo.entries import Entry
 from benchmarks.zoo.run import Outcome
+from fastgan.metrics.figures import figure_text
 from fastgan.recipes import get_recipe
 from fastgan.runtime import versions
 from fastgan.train.curves import draw_curves
@@ -18,37 +19,72 @@ from fastgan.train.log import read_log
 from fastgan.train.run_dir import RunDir
 
 FD = "fd_mobilenet_v2"
-HEADER = (
-    "recipe", "G", "D", "images", "images/s", "classes of 10", "KL to uniform", "untrained", "FD-MobileNetV2",
-    "untrained",
-)  # fmt: skip
+COST = ("recipe", "G", "D", "images", "images/s")
+HEADER = (*COST, "classes of 10", "KL to uniform", "untrained", "FD-MobileNetV2", "untrained")
+TARGETS = {"l1": "L1", "psnr": "PSNR, dB", "ssim": "SSIM", "perceptual": "perceptual"}
+HEADER_OF_TRANSLATIONS = (*COST, *TARGETS.values(), "FD-MobileNetV2", "untrained")
 CURVES_WIDTH = 640
 
 
 def row(outcome: Outcome) -> list[str]:
-    """A line of the table."""
+    """A line of the first table."""
     before, after = outcome.untrained, outcome.trained
     return [
-        f"[`{outcome.name}`](#{outcome.name})",
-        *(f"{outcome.parameters.get(name, 0):,}" for name in ("G", "D")),
-        f"{outcome.images:,}",
-        f"{outcome.speed:,.0f}",
+        *cost(outcome),
         f"{after['classes_hit']}",
         *(f"{measures['kl_to_uniform']:.3f}" for measures in (after, before)),
         *(f"{measures[FD]:.1f}" for measures in (after, before)),
     ]
 
 
-def section(entry: Entry) -> list[str]:
+def row_of_translation(outcome: Outcome) -> list[str]:
+    """A line of the second table."""
+    before, after = outcome.untrained, outcome.trained
+    return [
+        *cost(outcome),
+        *(figure_text(after, name) if name in after else "–" for name in TARGETS),
+        *(f"{measures[FD]:.1f}" for measures in (after, before)),
+    ]
+
+
+def cost(outcome: Outcome) -> list[str]:
+    """What both tables begin with; several generators or discriminators count together."""
+    sizes = [
+        sum(size for name, size in outcome.parameters.items() if name.startswith(side)) for side in ("G", "D")
+    ]
+    return [
+        f"[`{outcome.name}`](#{outcome.name})",
+        *(f"{size:,}" for size in sizes),
+        f"{outcome.images:,}",
+        f"{outcome.speed:,.0f}",
+    ]
+
+
+def section(entry: Entry, outcome: Outcome) -> list[str]:
     """What the page shows of one recipe."""
     pictures = f"images/gans/{entry.name}"
     lines = [
         f"### `{entry.name}`", "", f"{get_recipe(entry.name).summary}. {entry.paper}.", "",
         f"![{entry.name}: samples]({pictures}.png)", "",
+        *([f"Rows, in turn: {', '.join(outcome.views)}.", ""] if outcome.views else []),
         f"![{entry.name}: losses, and what D says]({pictures}-curves.png)", "",
         "```", entry.command, "```",
     ]  # fmt: skip
     return [*lines, *(["", entry.why] if entry.why else []), ""]
+
+
+def part(
+    title: str, header: tuple[str, ...], rows: list[list[str]], done: list[tuple[Entry, Outcome]]
+) -> list[str]:
+    """What the page says of recipes of one kind, nothing if there are none."""
+    if not done:
+        return []
+    samples = " and ".join(sorted({f"{outcome.samples:,}" for _, outcome in done}))
+    return [
+        f"## {title}", "", f"Measures are of {samples} samples, drawn by index.", "",
+        *markdown(header, rows), "",
+        *(line for entry, outcome in done for line in section(entry, outcome)),
+    ]  # fmt: skip
 
 
 def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) -> None:
@@ -57,19 +93,17 @@ def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) ->
     folder.mkdir(parents=True, exist_ok=True)
     machine = {"machine": f"{cpu_model()}, {available_cores()} cores", "commit": commit()} | versions()
     lines = [f"- {name}: {value}" for name, value in machine.items()]
-    samples = " and ".join(sorted({f"{outcome.samples:,}" for _, outcome in done}))
-    lines += [
-        "",
-        f"Measures are of {samples} samples, drawn by index; images/s are of one core, by the processor's time.",
-        "",
-    ]
-    lines += [*markdown(HEADER, [row(outcome) for _, outcome in done]), ""]
+    lines += ["", "Images/s are of one core, by the processor's time.", ""]
     for entry, _ in done:
         home = root / entry.name
         (folder / f"{entry.name}.png").write_bytes((home / "grid.png").read_bytes())
         curves = draw_curves(read_log(RunDir(home / "run").log))
         (folder / f"{entry.name}-curves.png").write_bytes(smaller(curves))
-        lines += section(entry)
+    of_noise = [(entry, outcome) for entry, outcome in done if not entry.recipe.translates]
+    of_images = [(entry, outcome) for entry, outcome in done if entry.recipe.translates]
+    lines += part("Noise to image", HEADER, [row(outcome) for _, outcome in of_noise], of_noise)
+    rows = [row_of_translation(outcome) for _, outcome in of_images]
+    lines += part("Image to image", HEADER_OF_TRANSLATIONS, rows, of_images)
     write_part(document, "zoo", lines)
 
 

@@ -9,31 +9,32 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 
 from benchmarks.zoo.entries import Entry
 from fastgan.data import BatchLoader, ImageDataset, image_grid, open_dataset, save_png, to_uint8
+from fastgan.metrics.figures import OF_TARGETS
 from fastgan.recipes import ImageSpec
 from fastgan.train.checkpoint import restore
 from fastgan.train.files import write_atomic
 from fastgan.train.loop import next_batch
-from fastgan.train.measures import Measures, evaluate
+from fastgan.train.measures import SAMPLES, Measures, evaluate
 from fastgan.train.run_dir import RunDir, find_checkpoint
-from fastgan.train.samples import sample_images
+from fastgan.train.samples import unseen, view_rows
 from fastgan.train.state import TrainState, derive_seed
 from fastgan.train.step import TrainStep
 
-METRICS = ("modes", "fd")
 COLUMNS, ROWS = 16, 4
+VIEWS = 6  # rows of grids that show inputs too, at least once all there are
 TIMED_STEPS = 16  # every lazy term comes as often as its turn says
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one entry came to. speed: images per second of one core. parameters: by network, those that learn."""
+    """What an entry came to. speed: images per second of one core. parameters: by network. views: what the grid shows."""
 
     name: str
     command: str
@@ -43,6 +44,7 @@ class Outcome:
     samples: int
     untrained: Measures
     trained: Measures
+    views: list[str] = field(default_factory=list)
 
 
 def outcome_file(root: Path, entry: Entry) -> Path:
@@ -61,7 +63,7 @@ def load_outcome(root: Path, entry: Entry) -> Outcome | None:
 def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
     """Runs what isn't done yet, so many at a time, each in a process of one thread: small networks gain little by more.
 
-    The last of the entries take longest, so they go first.
+    Later entries take longer by and large, so they go first.
 
     Raises subprocess.CalledProcessError where training fails; what it says is on the terminal.
     """
@@ -97,15 +99,17 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
     """Measures a finished run and the networks it started from; draws its grid beside the run's folder."""
     found = find_checkpoint(folder.root)
     recipe = found.saved.config.recipe
-    dataset = open_dataset(recipe.data, resolution=recipe.resolution)
+    dataset = open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
     state = TrainState.create(recipe, ImageSpec.of(dataset))
-    before = evaluate(recipe, state.sampler, dataset, METRICS)
+    shown = unseen(recipe, dataset)
+    metrics = ("fd", *(OF_TARGETS if recipe.paired else ())) if recipe.translates else ("modes", "fd")
+    samples = min(SAMPLES, len(shown)) if recipe.translates else None
+    before = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
     restore(state, found.saved, found.path)
-    after = evaluate(recipe, state.sampler, dataset, METRICS)
-    images = to_uint8(
-        sample_images(recipe, state.sampler, COLUMNS * ROWS, seed=derive_seed(recipe.seed, "grid"))
-    )
-    save_png(folder.root.parent / "grid.png", image_grid(images, COLUMNS, padding=0))
+    after = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
+    seed, rows = derive_seed(recipe.seed, "grid"), VIEWS if recipe.translates else ROWS
+    views, images = view_rows(recipe, state.sampler, seed=seed, rows=rows, columns=COLUMNS, dataset=shown)
+    save_png(folder.root.parent / "grid.png", image_grid(to_uint8(images), COLUMNS, padding=0))
     images_shown = state.nimg
     parameters = {
         name: sum(p.numel() for p in network.parameters()) for name, network in state.networks.items()
@@ -119,6 +123,7 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
         after["settings"]["samples"],
         before["measures"],
         after["measures"],
+        list(views),
     )
 
 

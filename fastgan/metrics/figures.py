@@ -61,24 +61,28 @@ def figure_name(metric: str, features: str) -> str:
 
 
 def figures(measures: Mapping[str, float]) -> list[Figure]:
-    """The measures as a table has them: deviations beside their means, counts beside what they're counts of, and
-    in brackets what baselines have."""
+    """The measures as a table has them, each with what stands beside it."""
     found = []
     if "classes_hit" in measures:
         shown = f"{measures['classes_hit']:,} of {measures['num_classes']:,}"
         found.append(Figure(CLASSES, shown, "higher"))
-    for name, value in measures.items():
+    for name in measures:
         described = _describe(name)
         if described is not None:
             label, better = described
-            text = f"{value:.3f}" if name == "kl_to_uniform" else f"{value:.4g}"
-            if f"{name}_std" in measures:
-                text += f" ± {measures[f'{name}_std']:.2g}"
-            for other, its in measures.items():
-                if other.startswith(f"{name}_of_"):
-                    text += f" ({other.removeprefix(f'{name}_of_')} {its:.4g})"
-            found.append(Figure(label, text, better))
+            found.append(Figure(label, figure_text(measures, name), better))
     return found
+
+
+def figure_text(measures: Mapping[str, float], name: str) -> str:
+    """A measure as a table has it: with its deviation, and in brackets what baselines have."""
+    text = f"{measures[name]:.3f}" if name == "kl_to_uniform" else f"{measures[name]:.4g}"
+    if f"{name}_std" in measures:
+        text += f" ± {measures[f'{name}_std']:.2g}"
+    for other, value in measures.items():
+        if other.startswith(f"{name}_of_"):
+            text += f" ({other.removeprefix(f'{name}_of_')} {value:.4g})"
+    return text
 
 
 def main_figure(measures: Mapping[str, float]) -> str | None:
