@@ -17,6 +17,7 @@ from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.data import ImageDataset, image_grid, open_dataset, save_png, to_uint8
+from fastgan.data.captions import encode_caption
 from fastgan.latent import (
     Drawing,
     direction_strips,
@@ -30,6 +31,7 @@ from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import ImageSpec, Networks, Recipe
 from fastgan.recipes.noise import NoiseToImage
+from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.checkpoint import restore
 from fastgan.train.run_dir import find_checkpoint
@@ -64,6 +66,8 @@ class SampleOptions:
     """StyleGAN2: truncate the first so many styles only."""
     class_: Annotated[int | None, tyro.conf.arg(name="class")] = None
     """With labels: the class to draw, from 0; left out, each seed draws one."""
+    caption: str | None = None
+    """Of text2image: words for what to draw; left out, it draws the captions of its data."""
     noise: Literal["const", "random", "none"] | None = None
     """StyleGAN2: the network's constant noise (if left out), noise of the seed, or none."""
     mix: str | None = None
@@ -104,8 +108,9 @@ def run(arguments: list[str]) -> int:
     tune_cpu_allocator()
     opened = open_checkpoint(Path(options.checkpoint))
     G = opened.networks.get("G")
+    caption = _caption(options, opened)
     if not isinstance(G, StyleGAN2Generator):
-        made = _recipe_grid(options, opened)
+        made = _recipe_grid(options, opened, caption)
     else:
         made = DRAW[mode](options, _drawing(options, G))
     print(f"Made {options.out}: {made} of {opened.origin}.")
@@ -187,7 +192,7 @@ def _is_folder(out: str) -> bool:
     return out.endswith(("/", os.sep)) or Path(out).is_dir()
 
 
-def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
+def _recipe_grid(options: SampleOptions, opened: Opened, caption: Tensor | None) -> str:
     """Any recipe's samples. Raises UsageError for options that only StyleGAN2 can take."""
     assert opened.recipe is not None
     for option in STEERING:
@@ -196,9 +201,9 @@ def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
                 f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
                 f"{opened.recipe.name!r}: leave it out."
             )
-    if opened.recipe.translates:
+    if opened.recipe.translates and caption is None:
         return _translated_grid(options, opened)
-    drawing = RecipeDrawing(opened.recipe, opened.networks, label=options.class_)
+    drawing = RecipeDrawing(opened.recipe, opened.networks, label=options.class_, caption=caption)
     _check_class(options, drawing.classes)
     if options.seeds is not None or _is_folder(options.out):
         return _draw_grid(options, drawing)
@@ -206,6 +211,18 @@ def _recipe_grid(options: SampleOptions, opened: Opened) -> str:
     images = drawing.drawn_from(derive_seed(options.seed or 0, "sample"), count)
     _save_table(options.out, images, options.columns or SIDE)
     return f"{count} samples"
+
+
+def _caption(options: SampleOptions, opened: Opened) -> Tensor | None:
+    """The words to draw, int64 `[1, T]`. Raises UsageError where no words can be drawn, DataError for unknown ones."""
+    if options.caption is None:
+        return None
+    specs = {} if opened.images is None else opened.images.inputs
+    if "caption" not in specs:
+        raise UsageError(
+            f"--caption is for networks that draw from words, but this is {opened.origin}: leave it out."
+        )
+    return encode_caption(options.caption, specs["caption"])[None]
 
 
 def _translated_grid(options: SampleOptions, opened: Opened) -> str:
@@ -242,11 +259,14 @@ def open_run_data(recipe: Recipe, images: ImageSpec) -> ImageDataset:
 
 @dataclass(frozen=True)
 class RecipeDrawing:
-    """Images of any recipe. label: the class of all; None lets each draw its own, if the networks take classes."""
+    """Images of any recipe. label: the class of all; None lets each draw its own, if the networks take classes.
+    caption: the words of all, where the networks draw from words.
+    """
 
     recipe: Recipe
     networks: Networks
     label: int | None = None
+    caption: Tensor | None = None
 
     @property
     def classes(self) -> int:
@@ -263,6 +283,9 @@ class RecipeDrawing:
             number = min(CHUNK, count - start)
             if isinstance(self.recipe, NoiseToImage):
                 part = self.recipe.sample(self.networks, number, generator=generator, label=self.label)
+            elif isinstance(self.recipe, Translation) and self.caption is not None:
+                inputs = {"caption": self.caption.expand(number, -1)}
+                part = self.recipe.translate(self.networks, inputs, generator=generator)
             else:
                 part = self.recipe.sample(self.networks, number, generator=generator)
             parts.append(part)

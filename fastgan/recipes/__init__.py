@@ -22,6 +22,7 @@ from fastgan.recipes.cyclegan import CycleGAN
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.gan import GAN
 from fastgan.recipes.gaugan import GauGAN
+from fastgan.recipes.inpaint import Inpaint
 from fastgan.recipes.lsgan import LSGAN
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.progan import ProGAN
@@ -32,6 +33,7 @@ from fastgan.recipes.srgan import SRGAN
 from fastgan.recipes.stargan import StarGAN
 from fastgan.recipes.stylegan import StyleGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
+from fastgan.recipes.text2image import Text2Image
 from fastgan.recipes.unit import UNIT
 from fastgan.recipes.wgan import WGAN
 from fastgan.recipes.wgan_gp import WGANGP
@@ -60,6 +62,8 @@ RECIPES: dict[str, type[Recipe]] = {
         GauGAN,
         SRGAN,
         Colorize,
+        Inpaint,
+        Text2Image,
     )
 }
 """Every recipe by its name on the command line."""
@@ -94,6 +98,7 @@ __all__ = [
     "Draw",
     "GauGAN",
     "ImageSpec",
+    "Inpaint",
     "Loss",
     "Networks",
     "Pix2Pix",
@@ -106,5 +111,6 @@ __all__ = [
     "StyleGAN",
     "StyleGAN2",
     "StyleGAN2ADA",
+    "Text2Image",
     "get_recipe",
 ]

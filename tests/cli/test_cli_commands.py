@@ -36,6 +36,8 @@ SMOKE = {
     "gaugan": "--resolution 16 --ngf 1 --ndf 2 --hidden 4 --patch 16 --scales 1",
     "srgan": "--resolution 32 --ngf 4 --ndf 2 --blocks 1 --pretrain 32",
     "colorize": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
+    "inpaint": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
+    "text2image": "--resolution 16 --ngf 2 --ndf 2 --z-dim 4 --text-dim 4",
 }
 
 

@@ -58,8 +58,10 @@ def test_the_sentence_is_projected_on_the_features():
     d = spectral_norm(TextDiscriminator(4, 16, 1, text_dim=4, ndf=2)).eval()
     images, captions = draw(2, 1, 16, 16), torch.tensor([[1, 2], [3, 0]])
     h = d.features(images)
-    expected = (h * (d.image.out.weight[0] + d.project(d.text(captions)))).sum(1) + d.image.out.bias
+    expected = (h * (d.out.weight[0] + d.project(d.text(captions)))).sum(1) + d.out.bias
     torch.testing.assert_close(d(images, captions), expected)
+    other = captions.flip(0)  # several captions of one image
+    torch.testing.assert_close(d(images, torch.cat([captions, other]))[2:], d(images, other))
 
 
 @pytest.mark.parametrize(
@@ -68,8 +70,12 @@ def test_the_sentence_is_projected_on_the_features():
         (lambda: TextEncoder(4, kind="lstm"), "kind must be gru or mean, got 'lstm'"),
         (lambda: TextEncoder(0), "vocabulary must be at least 1, got 0"),
         (lambda: TextEncoder(4)(draw(2, 3)), r"must be int64 \[N, T\], got torch.float32 \[2, 3\]"),
-        (lambda: TextGenerator(4, 24), "resolution must be one of 16, 32, 64, 128, 256, got 24"),
+        (lambda: TextGenerator(4, 24), r"resolution must be one of \(16, 32, 64, 128, 256\), not 24"),
         (lambda: TextDiscriminator(4, channels=0), "channels must be at least 1, got 0"),
+        (
+            lambda: TextDiscriminator(4, 16, ndf=1)(draw(2, 3, 16, 16), torch.ones(3, 1, dtype=torch.int64)),
+            "captions must be as many as images or a multiple of that, got 3 for 2",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call, says):

@@ -1,20 +1,20 @@
-"""Images of captions: a small text encoder, and SNGAN's networks with the sentence in the place of the class.
+"""Images of captions: a small text encoder, and DCGAN's convolutions with a sentence beside noise and image.
 
-Reed et al. 2016 give G and D the vector of a sentence beside noise and image. Here it scales and shifts G's batch norms too
-(de Vries et al. 2017) and is projected on D's features (Miyato and Koyama 2018).
+Reed et al. 2016 (section 4.1, figure 2) join the sentence's vector to z, and to D's features at 4×4. Here it scales and
+shifts G's batch norms too (de Vries et al. 2017), and is projected on D's features (Miyato and Koyama 2018).
 """
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from fastgan.networks.resnet import ResNetDiscriminator
+from fastgan.networks.dcgan import stage_widths
 from fastgan.networks.resnet.blocks import NormReLU, linear
-from fastgan.networks.resnet.generator import Upsampling
 from fastgan.networks.translation.layers import check_widths
+from fastgan.nn import BiasAct, Conv2d
 
 
 class TextEncoder(nn.Module):
@@ -55,11 +55,13 @@ class TextEncoder(nn.Module):
 class TextGenerator(nn.Module):
     """z ``[N, z_dim]`` and captions int64 ``[N, T]`` → images ``[N, channels, resolution, resolution]`` in [-1, 1].
 
-    The sentence is joined to z, and chooses scale and shift of the batch norms.
+    From 4×4 on, each 4×4 transposed convolution doubles the resolution and halves the channels; batch norm and ReLU in front
+    of each, tanh at the end. The sentence is joined to z, and chooses scale and shift of the batch norms.
 
     Args:
         vocabulary, text_dim, kind: of its :class:`TextEncoder`.
-        resolution, channels, ngf: as :class:`fastgan.networks.resnet.ResNetGenerator` has them.
+        resolution: 16, 32, 64, 128 or 256.
+        ngf: channels in front of the last layer; up to 8 times as many before it.
 
     Raises:
         ValueError: an argument is out of range, or the captions are of another shape or dtype.
@@ -70,29 +72,40 @@ class TextGenerator(nn.Module):
         z_dim: int = 100, text_dim: int = 128, ngf: int = 64, kind: str = "gru",
     ) -> None:  # fmt: skip
         super().__init__()
-        check_widths(z_dim=z_dim, channels=channels)
+        check_widths(z_dim=z_dim, channels=channels, ngf=ngf)
         self.z_dim = z_dim
         self.text = TextEncoder(vocabulary, text_dim=text_dim, kind=kind)
-        norm = partial(NormReLU, cond_dim=text_dim)
-        self.layers = Upsampling(resolution, channels, z_dim + text_dim, norm, ngf=ngf, attention=None)
+        widths = stage_widths(resolution, ngf)
+        self.start = linear(z_dim + text_dim, 16 * widths[0])
+        self.norms = nn.ModuleList(NormReLU(width, text_dim) for width in widths)
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise([*widths, channels])
+        )
+        self.out = BiasAct(channels, act="tanh", gain=1)
 
     def forward(self, z: Tensor, captions: Tensor) -> Tensor:
         sentences = self.text(captions).to(z.dtype)
-        images: Tensor = self.layers(torch.cat([z, sentences], 1), [sentences] * len(self.layers.blocks))
+        x = self.start(torch.cat([z, sentences], 1)).unflatten(1, (-1, 4, 4))
+        for norm, up in zip(self.norms, self.ups):
+            x = up(norm(x, sentences))
+        images: Tensor = self.out(x)
         return images
 
 
 class TextDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] and captions int64 ``[N, T]`` → logits ``[N]``.
+    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] and captions int64 ``[k·N, T]`` → logits ``[k·N]``.
 
-    With h the sum of the last features over positions and s the sentence: ⟨V·s, h⟩ + ⟨w, h⟩ + b.
+    4×4 convolutions of stride 2 down to 4×4 and a 3×3 one, with LeakyReLU(0.2). With h the sum of the last features over
+    positions and s the sentence: ⟨V·s, h⟩ + ⟨w, h⟩ + b. Captions come once or several times for all images: the features,
+    which don't depend on them, are computed once.
 
     Args:
         vocabulary, text_dim, kind: of its :class:`TextEncoder`, which isn't G's.
-        resolution, channels, ndf: as :class:`fastgan.networks.resnet.ResNetDiscriminator` has them.
+        resolution: 16, 32, 64, 128 or 256.
+        ndf: channels behind the first layer, up to 8 times as many at 4×4 and twice as many as there in the last.
 
     Raises:
-        ValueError: an argument is out of range, or the captions are of another shape or dtype.
+        ValueError: an argument is out of range; the captions are of another shape or dtype, or not as many or a multiple.
     """
 
     def __init__(
@@ -100,16 +113,27 @@ class TextDiscriminator(nn.Module):
         text_dim: int = 128, ndf: int = 64, kind: str = "gru",
     ) -> None:  # fmt: skip
         super().__init__()
-        check_widths(channels=channels)
+        check_widths(channels=channels, ndf=ndf)
         self.text = TextEncoder(vocabulary, text_dim=text_dim, kind=kind)
-        self.image = ResNetDiscriminator(resolution, channels, ndf=ndf)
-        self.project = linear(text_dim, self.image.out.in_features)
+        widths = [channels, *reversed(stage_widths(resolution, ndf))]
+        last = 2 * widths[-1]
+        self.layers = nn.Sequential(
+            *(Conv2d(a, b, 4, 2, 1, act="lrelu", gain=1) for a, b in pairwise(widths)),
+            Conv2d(widths[-1], last, 3, 1, 1, act="lrelu", gain=1),
+        )
+        self.out, self.project = linear(last, 1), linear(text_dim, last)
 
     def features(self, images: Tensor) -> Tensor:
         """What the last layers see, ``[N, C]``; the caption plays no part in it."""
-        return self.image.features(images)
+        found: Tensor = self.layers(images).sum((2, 3))
+        return found
 
     def forward(self, images: Tensor, captions: Tensor) -> Tensor:
-        h = self.features(images)
-        logits: Tensor = self.image.out(h).squeeze(1)
+        times, left = divmod(len(captions), len(images))
+        if left or not times:
+            raise ValueError(
+                f"captions must be as many as images or a multiple of that, got {len(captions)} for {len(images)}"
+            )
+        h = self.features(images).repeat(times, 1)
+        logits: Tensor = self.out(h).squeeze(1)
         return logits + (self.project(self.text(captions)) * h).sum(1)

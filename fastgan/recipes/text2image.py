@@ -1,0 +1,138 @@
+"""`text2image`: images of captions (Reed, Akata, Yan, Logeswaran, Schiele, Lee 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import relu
+from torch.optim import Adam, Optimizer
+
+from fastgan.data import Task
+from fastgan.losses.adversarial import wasserstein_g_loss
+from fastgan.networks.dcgan import RESOLUTIONS
+from fastgan.networks.translation import TextDiscriminator, TextGenerator
+from fastgan.nn import spectral_norm
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, RecipeError, parameters_of
+from fastgan.recipes.translation import Translation
+
+Encoder = Literal["gru", "mean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text2Image(Translation):
+    """Reed 2016: G draws what a caption says; D takes a generated image for false, and a real one with another's caption.
+
+    A wrong caption is that of the image before in the batch. Hinge loss and spectral norm in D; each network has a text
+    encoder of its own, which learns with it.
+    """
+
+    name: ClassVar[str] = "text2image"
+    summary: ClassVar[str] = "Reed 2016: images of captions, against wrong captions too"
+    task: ClassVar[Task | None] = "captions"
+    directions: ClassVar[Mapping[str, str]] = {}
+
+    data: str = "shapes"
+    """Data set: shapes, or the path of a folder of images with captions."""
+    batch: int = 64
+    d_lr: float = 2e-4
+    """Learning rate of D."""
+    betas: tuple[float, float] = (0.0, 0.9)
+    z_dim: int = 100
+    """Length of z ~ N(0, 1), the noise that makes images of one caption differ."""
+    ngf: int = 64
+    """Channels of G's last layer before the image, up to 8 times as many before it."""
+    ndf: int = 64
+    """Channels of D's first layer, up to 8 times as many behind it."""
+    text_dim: int = 128
+    """Length of a caption's vector, and of its words'."""
+    encoder: Encoder = "gru"
+    """How words become a vector: gru reads them in order, mean takes the mean of theirs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("d_lr", 0 < self.d_lr < float("inf"), "a positive number")
+        for setting in ("z_dim", "ngf", "ndf", "text_dim"):
+            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require("encoder", self.encoder in get_args(Encoder), f"one of {', '.join(get_args(Encoder))}")
+
+    @property
+    def least_batch(self) -> int:
+        return 2
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.resolution not in RESOLUTIONS:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
+                f"{images.resolution} came: choose one with --resolution."
+            )
+
+    def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
+        words, size = len(images.inputs["caption"].names), (images.resolution, images.channels)
+        return {
+            "G": TextGenerator(
+                words, *size, z_dim=self.z_dim, text_dim=self.text_dim, ngf=self.ngf, kind=self.encoder
+            ),
+            "D": spectral_norm(
+                TextDiscriminator(words, *size, text_dim=self.text_dim, ndf=self.ndf, kind=self.encoder)
+            ),
+        }
+
+    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
+        rates = {"D": self.d_lr, "G": self.lr}
+        return {
+            name: Adam(parameters_of(networks, (name,)), lr=rate, betas=self.betas)
+            for name, rate in rates.items()
+        }
+
+    def players(self) -> tuple[Player, ...]:
+        return (Player("G", ("G",), self.g_loss, draw=self.draw_noise), Player("D", ("D",), self.d_loss))
+
+    def before_step(
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
+    ) -> Sequence[Batch]:
+        """The batches with wrong captions: images come in random order, so they are any others'."""
+        return [
+            replace(batch, random={**batch.random, "wrong": batch.inputs["caption"].roll(1, 0)})
+            for batch in batches
+        ]
+
+    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+        """z for every image."""
+        return {"z": torch.randn(draw.count, self.z_dim, generator=draw.generator)}
+
+    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """What D makes of generated images with the captions that they are to show."""
+        caption = batch.inputs["caption"]
+        fake = networks["G"](batch.random["z"], caption)
+        return Loss(wasserstein_g_loss(networks["D"](fake, caption).float()), made={"fake": fake})
+
+    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+        """Real images with their captions against what G made in its turn and against real ones with wrong captions, half
+        of each (algorithm 1), in the hinge form. A wrong caption that happens to be the right one says nothing."""
+        caption, wrong = batch.inputs["caption"], batch.random["wrong"]
+        # One pass for all, since D's features don't depend on the caption; a generated image with a wrong one is left out.
+        images = torch.cat([batch.real, batch.random["fake"].to(batch.real.dtype)])
+        captions = torch.cat([caption, caption, wrong, wrong])
+        right, fake, mismatched, _ = networks["D"](images, captions).float().chunk(4)
+        differs = (wrong != caption).any(1).float()
+        false = (relu(1 + fake) + differs * relu(1 + mismatched)).mean() / 2
+        stats = {"logit(real)": right.mean(), "logit(fake)": fake.mean(), "logit(wrong)": mismatched.mean()}
+        return Loss(relu(1 - right).mean() + false, stats)
+
+    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+        """inputs: `caption` int64 `[N, T]`, as `fastgan.data.captions.encode_caption` makes them."""
+        caption = inputs["caption"]
+        z = torch.randn(len(caption), self.z_dim, generator=generator).to(caption.device)
+        images: Tensor = networks["G"](z, caption)
+        return images
+
+    def multiple(self, networks: Networks) -> int:
+        return 1
+
+    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+        return {"output": output, "of the same caption": given.real}

@@ -1,0 +1,102 @@
+"""inpaint: its holes, its losses, and that what is known stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fastgan.recipes import Batch, Draw, ImageSpec, Inpaint, RecipeError
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+IMAGES = ImageSpec(3, 16)
+SMALL = {"ngf": 2, "ndf": 2, "patch": 16}
+
+
+def batch(count=2, seed=0, **random):
+    real = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return Batch(real, torch.zeros(count, dtype=torch.int64), random)
+
+
+def drawn(recipe, count=2):
+    return recipe.draw_holes(Draw(count, 0, torch.Generator().manual_seed(1)))
+
+
+def test_holes_are_rectangles_of_the_sizes_and_anywhere():
+    recipe = Inpaint(hole=(0.25, 0.5))
+    masks = recipe.masks(drawn(recipe, 500)["hole"], 16, 32)
+    assert masks.shape == (500, 1, 16, 32) and set(masks.unique().tolist()) == {0.0, 1.0}
+    rows, columns = masks.amax(3).sum(2), masks.amax(2).sum(2)
+    assert torch.equal(rows * columns, masks.sum((2, 3)))  # nothing of them is missing
+    assert set(rows.flatten().tolist()) == set(range(4, 9)) and columns.min() == 8 and columns.max() == 16
+    assert masks.mean((0, 1, 3)).min() > 0 and masks.mean((0, 1, 2)).min() > 0  # none is always known
+
+
+def test_a_hole_of_one_size_and_the_ends_of_the_draw_stay_inside():
+    recipe = Inpaint(hole=(0.5, 0.5))
+    corners = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]).mul(0.9999999)
+    first, last = recipe.masks(corners, 16, 16)
+    assert first[0, :8, :8].all() and last[0, 8:, 8:].all() and first.sum() == last.sum() == 64
+
+
+def test_the_losses_are_of_the_filled_image_and_of_the_hole():
+    recipe = Inpaint(**SMALL, l1_weight=50.0)
+    networks = recipe.build_networks(IMAGES)
+    assert networks["G"].in_channels == 4
+    given = batch(**drawn(recipe))
+    mask = recipe.masks(given.random["hole"], 16, 16)
+    condition = torch.cat([given.real * (1 - mask), mask], 1)
+    fake = given.real * (1 - mask) + networks["G"](condition) * mask
+    said = networks["D"](fake, condition)
+    missed = [(fake - given.real)[i].abs()[:, mask[i, 0] > 0].mean() for i in range(2)]
+    g = recipe.g_loss(networks, given)
+    expected = -said.sigmoid().log().mean() + 50 * sum(missed) / 2
+    torch.testing.assert_close(g.total, expected)
+    torch.testing.assert_close(g.made["fake"], fake)
+    d = recipe.d_loss(networks, Batch(given.real, given.labels, dict(g.made)))
+    real = networks["D"](given.real, condition)
+    expected = -(real.sigmoid().log().mean() + (1 - said.sigmoid()).log().mean()) / 2
+    torch.testing.assert_close(d.total, expected)
+
+
+def test_what_is_known_is_kept_to_the_bit_and_what_is_hidden_is_not_seen():
+    recipe = Inpaint(**SMALL)
+    networks = recipe.build_networks(IMAGES)
+    given = batch(3)
+    views = recipe.views(
+        networks, given, recipe.sample(networks, 3, generator=torch.Generator(), given=given)
+    )
+    assert list(views) == ["masked", "output", "target"] and views["target"] is given.real
+    mask = recipe.source(given)["mask"].expand_as(given.real) > 0
+    assert torch.equal(views["output"][~mask], given.real[~mask])
+    assert not torch.equal(views["output"][mask], given.real[mask]) and not views["masked"][mask].any()
+    other = torch.where(mask, -given.real, given.real)
+    for name, image in (("output", given.real), ("hidden", other)):
+        inputs = {"image": image, "mask": mask[:, :1].float()}
+        views[name] = recipe.translate(networks, inputs, generator=torch.Generator())
+    assert torch.equal(views["output"], views["hidden"])
+
+
+def test_samples_have_the_same_holes_every_time():
+    recipe = Inpaint(**SMALL)
+    masks = [recipe.source(batch(count, seed))["mask"] for count, seed in ((2, 0), (4, 1))]
+    assert torch.equal(masks[0], masks[1][:2]) and not torch.equal(*masks[0])
+
+
+def test_both_players_move_in_micro_batches():
+    """D judges the holes that G filled."""
+    state = TrainState.create(Inpaint(**SMALL, batch=4, accumulate=2), IMAGES)
+    before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
+    stats = TrainStep(state)([batch(4)])
+    assert {"loss/G", "l1/G", "loss/D", "D(fake)"} <= set(stats)
+    for name, network in state.networks.items():
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+
+
+@pytest.mark.parametrize("hole", [(0.0, 0.5), (0.5, 0.25), (0.5, 1.0)])
+def test_holes_that_cannot_be_are_refused(hole):
+    with pytest.raises(RecipeError) as error:
+        Inpaint(hole=hole)
+    assert str(error.value) == (
+        f"--hole must be two numbers above 0 and below 1, the larger one second, but {hole} came."
+    )

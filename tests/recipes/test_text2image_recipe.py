@@ -1,0 +1,95 @@
+"""text2image: its losses on right and wrong captions, and images of words."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import relu
+
+from fastgan.data import InputSpec
+from fastgan.recipes import Batch, Draw, ImageSpec, RecipeError, Text2Image
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+WORDS = InputSpec("caption", names=("", "blue", "circle", "red"), length=2)
+IMAGES = ImageSpec(3, 16, inputs={"caption": WORDS})
+SMALL = {"ngf": 2, "ndf": 2, "z_dim": 3, "text_dim": 4}
+CAPTIONS = torch.tensor([[1, 2], [3, 2], [1, 0], [1, 0]])
+
+
+def batch(recipe):
+    """Four images as the players see them; the last one's caption is the one's before it."""
+    real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    plain = Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})
+    (told,) = recipe.before_step({}, {}, 0, [plain])
+    drawn = recipe.draw_noise(Draw(4, 0, torch.Generator().manual_seed(1)))
+    return Batch(real, told.labels, {**told.random, **drawn}, told.inputs)
+
+
+def test_d_is_told_what_is_wrong():
+    """In eval mode, where spectral norm stands still."""
+    recipe = Text2Image(**SMALL)
+    networks = {name: network.eval() for name, network in recipe.build_networks(IMAGES).items()}
+    given = batch(recipe)
+    g = recipe.g_loss(networks, given)
+    fake, d = g.made["fake"], networks["D"]
+    torch.testing.assert_close(fake, networks["G"](given.random["z"], CAPTIONS))
+    torch.testing.assert_close(g.total, -d(fake, CAPTIONS).mean())
+    assert torch.equal(given.random["wrong"], CAPTIONS[[3, 0, 1, 2]])
+    mismatched = relu(1 + d(given.real, given.random["wrong"]))[:3].sum() / 4  # the last isn't wrong
+    expected = (
+        relu(1 - d(given.real, CAPTIONS)).mean() + (relu(1 + d(fake, CAPTIONS)).mean() + mismatched) / 2
+    )
+    seen = Batch(given.real, given.labels, {**given.random, "fake": fake}, given.inputs)
+    torch.testing.assert_close(recipe.d_loss(networks, seen).total, expected)
+
+
+def test_images_are_of_the_caption_and_of_the_noise():
+    recipe = Text2Image(**SMALL, encoder="mean")
+    networks = {name: network.eval() for name, network in recipe.build_networks(IMAGES).items()}
+    given = batch(recipe)
+    images = recipe.sample(networks, 4, generator=torch.Generator().manual_seed(0), given=given)
+    assert images.shape == (4, 3, 16, 16) and images.abs().max() <= 1
+    assert not torch.allclose(images[2], images[3], atol=1e-4)  # of one caption
+    inputs = {"caption": CAPTIONS[[0, 0, 0, 0]]}
+    others = recipe.translate(networks, inputs, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(others[0], images[0])
+    assert not torch.allclose(others[1], images[1], atol=1e-4)  # of one noise
+    assert list(recipe.views(networks, given, images)) == ["output", "of the same caption"]
+
+
+def test_both_players_move_in_micro_batches():
+    recipe = Text2Image(**SMALL, batch=4, accumulate=2, d_lr=1e-3)
+    state = TrainState.create(recipe, IMAGES)
+    rates = {name: o.param_groups[0]["lr"] for name, o in state.optimizers.items()}
+    assert rates == {"D": 1e-3, "G": 2e-4}
+    before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
+    real = torch.rand(4, 3, 16, 16) * 2 - 1
+    stats = TrainStep(state)([Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})])
+    assert {"loss/G", "loss/D", "logit(real)", "logit(fake)", "logit(wrong)"} <= set(stats)
+    for name, network in state.networks.items():
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Text2Image(encoder="lstm"), "--encoder must be one of gru, mean, but lstm came."),
+        (lambda: Text2Image(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
+        (lambda: Text2Image(text_dim=0), "--text-dim must be at least 1, but 0 came."),
+        (
+            lambda: Text2Image().check_images(ImageSpec(3, 24, inputs={"caption": WORDS})),
+            "text2image needs a resolution that is one of 16, 32, 64, 128, 256, but 24 came: choose one with "
+            "--resolution.",
+        ),
+        (
+            lambda: Text2Image().check_images(ImageSpec(3, 16)),
+            "text2image learns from images with captions, but the data set gives images alone: open it with "
+            "open_dataset(..., task='captions').",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(make, said):
+    with pytest.raises(RecipeError) as error:
+        make()
+    assert str(error.value) == said
