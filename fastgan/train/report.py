@@ -7,10 +7,11 @@ import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from fastgan.metrics.figures import CLASSES, figures
-from fastgan.recipes import Recipe
+from fastgan.recipes.translation import Translation
 from fastgan.runtime import versions
 from fastgan.train.config import RunConfig
 from fastgan.train.curves import draw_curves
@@ -55,15 +56,20 @@ def write_report(
         stages="".join(_stage(path) for path in _stages(run)),
         settings=_table(config.to_plain()["settings"] | {"resolution": config.images.resolution}),
         versions=_table(versions() | {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}),
-        command=html.escape(_command(run, config.recipe)),
+        command=html.escape(_command(run, config)),
     )
     write_atomic(run.report, [page.encode()])
 
 
-def _command(run: RunDir, recipe: Recipe) -> str:
-    if recipe.translates:
-        return f"fastgan translate {run.root} pictures/ --out translated/"
-    return f"fastgan sample {run.root} --out more.png --seed 1"
+def _command(run: RunDir, config: RunConfig) -> str:
+    """What makes more of the run's images, of a person's own pictures or words where it can."""
+    recipe, inputs = config.recipe, config.images.inputs
+    if not isinstance(recipe, Translation) or not recipe.directions:
+        words = ' --caption "WORDS"' if recipe.task == "captions" else ""
+        return f"fastgan sample {run.root}{words} --out more.png --seed 1"
+    told = f" --attributes {quote(inputs['attributes'].names[0])}" if recipe.task == "attributes" else ""
+    what = "maps/" if recipe.task == "maps" else "pictures/"
+    return f"fastgan translate {run.root} {what}{told} --out translated/"
 
 
 def measures_sentence(measures: Measures) -> str:

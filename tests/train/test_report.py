@@ -7,13 +7,18 @@ import dataclasses
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from fastgan.data import open_dataset
+from fastgan.recipes import RECIPES, ImageSpec
+from fastgan.train.config import RunConfig
 from fastgan.train.curves import draw_curves
 from fastgan.train.progress import TrainingProgress, duration
-from fastgan.train.report import measures_sentence, write_report
+from fastgan.train.report import _command, measures_sentence, write_report
+from fastgan.train.run_dir import RunDir
 
 PIL = pytest.importorskip("PIL.Image")
 ROWS = [
@@ -76,6 +81,22 @@ def test_the_page_says_what_the_run_was(finished):
     ):
         assert said in page.text
     assert "Stopped early" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "said"),
+    [
+        ("cyclegan", "domains", "fastgan translate {} pictures/ --out"),
+        ("colorize", None, "fastgan translate {} pictures/ --out"),
+        ("gaugan", "maps", "fastgan translate {} maps/ --out"),
+        ("stargan", "attributes", "fastgan translate {} pictures/ --attributes colour=red --out"),
+        ("text2image", "captions", 'fastgan sample {} --caption "WORDS" --out'),
+    ],
+)
+def test_the_page_says_how_to_draw_more(name, task, said):
+    images = ImageSpec.of(open_dataset("shapes", task=task))
+    config = RunConfig(RECIPES[name](), images, "shapes", "")
+    assert _command(RunDir(Path("runs/mine")), config).startswith(said.format("runs/mine"))
 
 
 def test_the_page_escapes_what_it_shows(finished):
