@@ -13,7 +13,7 @@ help:
 	@echo "make test-long  the tests that take minutes: longer learning, compiled steps, diagnosed runs"
 	@echo "make lint    ruff and mypy          make format   ruff's formatter"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
-	@echo "make zoo     train every noise-to-image recipe on real digits, 90 minutes of one core; goes on where it was stopped"
+	@echo "make zoo     train every recipe on real digits or rendered shapes, two hours of one core; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
 
 # The steps build on each other; each leaves a stamp, so a second run repeats none.
