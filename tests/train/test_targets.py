@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 
 import pytest
 import torch
@@ -97,6 +98,13 @@ def test_recipes_without_targets_refuse_them(recipe):
     said = f"^{recipe.name} makes images that have no targets to be compared with: leave l1 and ssim out"
     with pytest.raises(MetricError, match=said):
         make_plan(recipe, Negatives(), ("l1", "fd", "ssim"))
+
+
+def test_what_needs_torchmetrics_is_refused_before_a_run_without_it(pix2pix, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    with pytest.raises(MetricError, match="PSNR and SSIM need torchmetrics"):
+        make_plan(pix2pix, Negatives(), ("l1", "psnr"))
+    assert make_plan(pix2pix, Negatives(), ("l1", "perceptual")).metrics == ("l1", "perceptual")
 
 
 def test_a_baseline_stands_beside_its_figure():
