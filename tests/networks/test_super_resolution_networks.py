@@ -69,7 +69,7 @@ def test_a_residual_srresnet_starts_as_bicubic_and_adds_to_it():
     torch.testing.assert_close(network(images), enlarged)
     plain = SRResNet(1, scale=2, blocks=1, ngf=2)
     network.load_state_dict(plain.state_dict())
-    torch.testing.assert_close(network(images), enlarged + plain(images))
+    torch.testing.assert_close(network(images), enlarged + 0.1 * plain(images))
 
 
 def test_rrdb_is_the_papers():
