@@ -80,10 +80,10 @@ def _of_images(name: str, paper: str, options: str, images: int) -> Entry:
     return Entry(name, paper, f"--batch 16 {options}", images, data=SHAPES)
 
 
-_PAIRED = "--ngf 16 --ndf 16 --patch 16 --lr 2e-3 --dropout 0 --ema 0.95"
+_PAIRED = "--ngf 16 --ndf 16 --patch 16 --lr 2e-3"
 
 _OF_IMAGES = (
-    _of_images("pix2pix", "Isola et al. 2017", _PAIRED, 16_000),
+    _of_images("pix2pix", "Isola et al. 2017", f"{_PAIRED} --dropout 0 --decay-after 8000", 16_000),
     _of_images(
         "cyclegan",
         "Zhu et al. 2017",
@@ -108,12 +108,17 @@ _OF_IMAGES = (
     _of_images(
         "srgan",
         "Ledig et al. 2017",
-        "--ngf 24 --ndf 8 --blocks 4 --lr 2e-3 --pretrain 16000 --ema 0.95",
-        20_800,
+        "--scale 2 --ngf 24 --blocks 3 --residual --ndf 8 --lr 3e-3 --pretrain 9600",
+        12_800,
     ),
-    _of_images("colorize", "Isola et al. 2017", _PAIRED, 16_000),
-    _of_images("inpaint", "Pathak et al. 2016", _PAIRED, 16_000),
-    _of_images("text2image", "Reed et al. 2016", "--lr 1e-3 --ema 0.95", 12_800),
+    _of_images("colorize", "Isola et al. 2017", f"{_PAIRED} --dropout 0 --decay-after 8000", 16_000),
+    _of_images("inpaint", "Pathak et al. 2016", f"{_PAIRED} --norm none --ema 0.95", 16_000),
+    _of_images(
+        "text2image",
+        "Reed et al. 2016",
+        "--ngf 16 --ndf 16 --text-dim 32 --z-dim 32 --encoder mean --lr 1e-3 --d-lr 1e-3 --ema 0.95",
+        16_000,
+    ),
 )
 
 ENTRIES: tuple[Entry, ...] = (*_OF_NOISE, *_OF_IMAGES)
