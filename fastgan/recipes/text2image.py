@@ -44,7 +44,7 @@ class Text2Image(Translation):
     z_dim: int = 100
     """Length of z ~ N(0, 1), the noise that makes images of one caption differ."""
     ngf: int = 64
-    """Channels of G's last layer before the image, up to 8 times as many before it."""
+    """Channels of G at the image's resolution, up to 16 times as many below."""
     ndf: int = 64
     """Channels of D's first layer, up to 8 times as many behind it."""
     text_dim: int = 128

@@ -1,4 +1,4 @@
-"""Images of captions: a small text encoder, and DCGAN's convolutions with a sentence beside noise and image.
+"""Images of captions: a small text encoder, and convolutions that know the sentence beside noise and image.
 
 Reed et al. 2016 (section 4.1, figure 2) join the sentence's vector to z, and to D's features at 4×4. Here it scales and
 shifts G's batch norms too (de Vries et al. 2017), and is projected on D's features (Miyato and Koyama 2018).
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.dcgan import stage_widths
-from fastgan.networks.resnet.blocks import NormReLU, linear
+from fastgan.networks.resnet.blocks import NormReLU, linear, upsample
 from fastgan.networks.translation.layers import check_widths
-from fastgan.nn import BiasAct, Conv2d
+from fastgan.nn import Conv2d
 
 
 class TextEncoder(nn.Module):
@@ -55,13 +55,14 @@ class TextEncoder(nn.Module):
 class TextGenerator(nn.Module):
     """z ``[N, z_dim]`` and captions int64 ``[N, T]`` → images ``[N, channels, resolution, resolution]`` in [-1, 1].
 
-    From 4×4 on, each 4×4 transposed convolution doubles the resolution and halves the channels; batch norm and ReLU in front
-    of each, tanh at the end. The sentence is joined to z, and chooses scale and shift of the batch norms.
+    From 4×4 on, every pixel becomes four and a 3×3 convolution halves the channels, up to the resolution; then one more to
+    the image, and tanh. Batch norm and ReLU in front of each. The sentence is joined to z, and chooses the norms' scale and
+    shift.
 
     Args:
         vocabulary, text_dim, kind: of its :class:`TextEncoder`.
         resolution: 16, 32, 64, 128 or 256.
-        ngf: channels in front of the last layer; up to 8 times as many before it.
+        ngf: channels at the resolution; up to 16 times as many below it.
 
     Raises:
         ValueError: an argument is out of range, or the captions are of another shape or dtype.
@@ -75,20 +76,18 @@ class TextGenerator(nn.Module):
         check_widths(z_dim=z_dim, channels=channels, ngf=ngf)
         self.z_dim = z_dim
         self.text = TextEncoder(vocabulary, text_dim=text_dim, kind=kind)
-        widths = stage_widths(resolution, ngf)
+        widths = [*stage_widths(resolution, 2 * ngf), ngf]
         self.start = linear(z_dim + text_dim, 16 * widths[0])
         self.norms = nn.ModuleList(NormReLU(width, text_dim) for width in widths)
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise([*widths, channels])
-        )
-        self.out = BiasAct(channels, act="tanh", gain=1)
+        self.convs = nn.ModuleList(Conv2d(a, b, 3, 1, 1, bias=False) for a, b in pairwise(widths))
+        self.out = Conv2d(ngf, channels, 3, 1, 1, act="tanh", gain=1)
 
     def forward(self, z: Tensor, captions: Tensor) -> Tensor:
         sentences = self.text(captions).to(z.dtype)
         x = self.start(torch.cat([z, sentences], 1)).unflatten(1, (-1, 4, 4))
-        for norm, up in zip(self.norms, self.ups):
-            x = up(norm(x, sentences))
-        images: Tensor = self.out(x)
+        for norm, conv in zip(self.norms, self.convs):
+            x = conv(upsample(norm(x, sentences)))
+        images: Tensor = self.out(self.norms[-1](x, sentences))
         return images
 
 
