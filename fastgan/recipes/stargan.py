@@ -123,6 +123,8 @@ class StarGAN(Translation):
     """Channels of D's first layer; each layer after it has twice as many."""
     blocks: int = 6
     """Residual blocks of G."""
+    skip: bool = False
+    """G's first layer without norm and joined to its last, not the paper's: small networks learn much sooner so."""
     n_critic: int = 5
     """Updates of D per step, each on images of its own."""
     penalty_weight: float = 10.0
@@ -157,7 +159,7 @@ class StarGAN(Translation):
         spec, channels = images.inputs["attributes"], images.channels
         c_dim = len(spec.names)
         return {
-            "G": StarGANGenerator(channels, c_dim=c_dim, ngf=self.ngf, blocks=self.blocks),
+            "G": StarGANGenerator(channels, c_dim=c_dim, ngf=self.ngf, blocks=self.blocks, skip=self.skip),
             "D": StarGANDiscriminator(images.resolution, channels, c_dim=c_dim, ndf=self.ndf),
             "attributes": Attributes(spec),
         }

@@ -12,7 +12,6 @@ from fastgan.networks.translation.layers import (
     ResidualBlock,
     as_input,
     check_widths,
-    init_normal,
     norm_act,
 )
 from fastgan.nn import Conv2d
@@ -30,29 +29,36 @@ class StarGANGenerator(nn.Module):
     Args:
         c_dim: number of attributes; 5 in the paper's figures.
         ngf: channels behind the first layer. blocks: residual ones.
+        skip: the first layer has a bias in place of the norm, which leaves of planes and flat colours only what differs at
+            edges, and its features go to the last layer too; not in the paper.
 
     Raises:
         ValueError: an argument is out of range; images (of a size that is a multiple of 4) or attributes are of another
             shape.
     """
 
-    def __init__(self, channels: int = 3, *, c_dim: int = 5, ngf: int = 64, blocks: int = 6) -> None:
+    def __init__(
+        self, channels: int = 3, *, c_dim: int = 5, ngf: int = 64, blocks: int = 6, skip: bool = False
+    ) -> None:
         super().__init__()
         check_widths(channels=channels, c_dim=c_dim, ngf=ngf, blocks=blocks + 1)
-        self.channels, self.c_dim = channels, c_dim
+        self.channels, self.c_dim, self.skip = channels, c_dim, skip
 
         def norm(width: int) -> nn.Module:
             return norm_act("instance", width, "relu", affine=True)
 
-        layers: list[nn.Module] = [Conv2d(channels + c_dim, ngf, 7, padding=3, bias=False), norm(ngf)]
+        self.first = nn.Sequential(
+            Conv2d(channels + c_dim, ngf, 7, padding=3, bias=False),
+            norm_act("none", ngf, "relu") if skip else norm(ngf),
+        )
+        layers: list[nn.Module] = []
         for a, b in pairwise((ngf, 2 * ngf, 4 * ngf)):
             layers += [Conv2d(a, b, 4, 2, 1, bias=False), norm(b)]
         layers += [ResidualBlock(4 * ngf, affine=True, padding_mode="zeros") for _ in range(blocks)]
         for a, b in pairwise((4 * ngf, 2 * ngf, ngf)):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), norm(b)]
-        layers.append(ImageConv2d(ngf, channels, bias=False, padding_mode="zeros"))
         self.layers = nn.Sequential(*layers)
-        self.apply(init_normal)
+        self.last = ImageConv2d(2 * ngf if skip else ngf, channels, bias=False, padding_mode="zeros")
 
     def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
         images = as_input(images, "StarGAN's images", self.channels, 4, least=8)
@@ -62,7 +68,9 @@ class StarGANGenerator(nn.Module):
             )
         planes = attributes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         x = torch.cat([images, planes], 1).contiguous(memory_format=torch.channels_last)
-        result: Tensor = self.layers(x)
+        features = self.first(x)
+        x = self.layers(features)
+        result: Tensor = self.last(torch.cat([x, features], 1) if self.skip else x)
         return result
 
 
@@ -96,7 +104,6 @@ class StarGANDiscriminator(nn.Module):
         )
         self.patches = Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.attributes = Conv2d(widths[-1], c_dim, resolution >> halvings, bias=False)
-        self.apply(init_normal)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         x = as_input(images, "StarGAN's images", self.channels, kernel=4)
