@@ -19,7 +19,8 @@ class Run {
 
   void sweep(Sweep sweep) const {
     const Totals totals = totals_of(sweep);
-    const bool streaming = totals.count == 0 && is_worth_streaming(a_.dtype, a_.layout.numel());
+    const bool writes = totals.count == 0 || (sweep == Sweep::first_sums && a_.has_maps());
+    const bool streaming = writes && is_worth_streaming(a_.dtype, a_.layout.numel());
     const RunUnits units = FG_SELECT_LEVEL(adaptive_norm_run);
     torch::stable::parallel_for(0, p_.units(), p_.grain(), [&](std::int64_t begin, std::int64_t end) {
       units(a_, p_, sweep, streaming, begin, end);

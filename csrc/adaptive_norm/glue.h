@@ -22,9 +22,11 @@ struct Settings {
   ActivationOptions activation;
 };
 
-// What a norm is made of besides the image.
+// What a norm is made of besides the image. Scale and shift are numbers [N, C] or maps in the shape of the image, both alike.
 struct Parameters {
   const OptionalTensor &scale, &shift, &mean, &var;
+
+  bool maps() const { return (scale && scale->dim() == 4) || (shift && shift->dim() == 4); }
 };
 
 inline Over over_of(const std::string& over) {
@@ -53,8 +55,13 @@ inline void check_numbers(
 inline void check_parameters(const Tensor& like, const Parameters& p, bool of_batch) {
   STD_TORCH_CHECK(like.dim() == 4, "adaptive_norm takes images of shape [N, C, H, W], got rank ", like.dim());
   const std::int64_t n = like.size(0);
-  check_numbers(p.scale, "scale", like, n, like.scalar_type());
-  check_numbers(p.shift, "shift", like, n, like.scalar_type());
+  if (p.maps()) {
+    check_image(p.scale, "scale", like);
+    check_image(p.shift, "shift", like);
+  } else {
+    check_numbers(p.scale, "scale", like, n, like.scalar_type());
+    check_numbers(p.shift, "shift", like, n, like.scalar_type());
+  }
   check_numbers(p.mean, "mean", like, of_batch ? 1 : n, wide_type(like));
   check_numbers(p.var, "var", like, of_batch ? 1 : n, wide_type(like));
 }
@@ -71,17 +78,19 @@ inline Arguments arguments(Pass pass, const Tensor& out, const Settings& s) {
   return a;
 }
 
-// Parameters in the order of memory that they are read in; alive until the run is over.
+// Parameters in the order of memory that they are read in, maps in that of `out`; alive until the run is over.
 struct Ordered {
+  bool maps;
   OptionalTensor scale, shift, mean, var;
 
-  explicit Ordered(const Parameters& p)
-      : scale(contiguous(p.scale)), shift(contiguous(p.shift)), mean(contiguous(p.mean)), var(contiguous(p.var)) {}
+  Ordered(const Parameters& p, const Tensor& out)
+      : maps(p.maps()), scale(maps ? in_order_of(p.scale, out) : contiguous(p.scale)),
+        shift(maps ? in_order_of(p.shift, out) : contiguous(p.shift)), mean(contiguous(p.mean)), var(contiguous(p.var)) {}
 };
 
 inline void set_parameters(Arguments& a, const Ordered& o) {
-  a.scale = data_or_null(o.scale);
-  a.shift = data_or_null(o.shift);
+  (o.maps ? a.scale_map : a.scale) = data_or_null(o.scale);
+  (o.maps ? a.shift_map : a.shift) = data_or_null(o.shift);
   a.mean = data_or_null(o.mean);
   a.var = data_or_null(o.var);
 }
@@ -90,13 +99,14 @@ struct Wanted {
   bool scale, shift, stats;
 };
 
-// The gradients of the parameters; [0] where not wanted.
+// The gradients of the parameters; [0] where not wanted, but for a map's shift, which dx follows from.
 struct Gradients {
+  bool maps;
   Tensor scale, shift, mean, var;
 
-  Gradients(const Tensor& like, const Wanted& w)
-      : scale(numbers(like, w.scale, like.scalar_type())), shift(numbers(like, w.shift, like.scalar_type())),
-        mean(numbers(like, w.stats, wide_type(like))), var(numbers(like, w.stats, wide_type(like))) {}
+  Gradients(const Tensor& like, const Wanted& w, bool maps_)
+      : maps(maps_), scale(maps && w.scale ? image_like(like) : numbers(like, w.scale, like.scalar_type())),
+        shift(maps ? image_like(like) : numbers(like, w.shift, like.scalar_type())), mean(numbers(like, w.stats, wide_type(like))), var(numbers(like, w.stats, wide_type(like))) {}
 
   void clear() {
     for (Tensor* t : {&scale, &shift, &mean, &var}) {
@@ -105,8 +115,8 @@ struct Gradients {
   }
 
   void put(Arguments& a, const Wanted& w) {
-    a.dscale = w.scale ? scale.mutable_data_ptr() : nullptr;
-    a.dshift = w.shift ? shift.mutable_data_ptr() : nullptr;
+    (maps ? a.dscale_map : a.dscale) = w.scale ? scale.mutable_data_ptr() : nullptr;
+    (maps ? a.dshift_map : a.dshift) = w.shift || maps ? shift.mutable_data_ptr() : nullptr;
     a.dmean = w.stats ? mean.mutable_data_ptr() : nullptr;
     a.dvar = w.stats ? var.mutable_data_ptr() : nullptr;
   }
@@ -128,10 +138,11 @@ void run(const Device& device, Arguments& a, const Tensor& like) {
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> adaptive_norm(
     const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift, const OptionalTensor& mean,
-    const OptionalTensor& var, const std::string& over, double eps, const std::string& act, double alpha, double gain,
-    std::optional<double> clamp) {
+    const OptionalTensor& var, const OptionalTensor& residual_, const std::string& over, double eps,
+    const std::string& act, double alpha, double gain, std::optional<double> clamp) {
   const Parameters parameters{scale, shift, mean, var};
   check_parameters(x_, parameters, false);
+  check_image(residual_, "residual", x_);
   Tensor y = image_like(x_);
   Arguments a = arguments(Pass::forward, y, {over, eps, {act, alpha, gain, clamp}});
   STD_TORCH_CHECK(a.own() != (mean && var), "adaptive_norm over '", over, "' does not go with mean and var as they came");
@@ -147,9 +158,11 @@ std::tuple<Tensor, Tensor, Tensor> adaptive_norm(
   }
   const Device device(x_);
   const Tensor x = in_order_of(x_, y);
-  const Ordered ordered(parameters);
+  const OptionalTensor residual = in_order_of(residual_, y);
+  const Ordered ordered(parameters, y);
   set_parameters(a, ordered);
   a.x = x.const_data_ptr();
+  a.residual = data_or_null(residual);
   a.out = y.mutable_data_ptr();
   a.mean_out = a.own() ? mean_out.mutable_data_ptr() : nullptr;
   a.var_out = a.own() ? var_out.mutable_data_ptr() : nullptr;
@@ -169,14 +182,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_backward(
   Arguments a = arguments(Pass::backward, dx, {over, eps, {act, alpha, gain, clamp}});
   check_parameters(dy_, parameters, a.over == Over::batch);
   check_image(x_, "x", dy_);
-  Gradients gradients(dy_, wanted);
+  Gradients gradients(dy_, wanted, parameters.maps());
   if (dy_.numel() == 0) {
     gradients.clear();
     return {dx, gradients.scale, gradients.shift, gradients.mean, gradients.var};
   }
   const Device device(dy_);
   const Tensor dy = in_order_of(dy_, dx), x = in_order_of(x_, dx);
-  const Ordered ordered(parameters);
+  const Ordered ordered(parameters, dx);
   set_parameters(a, ordered);
   a.dy = dy.const_data_ptr();
   a.x = x.const_data_ptr();
@@ -199,18 +212,19 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_double_
   Tensor ddy = image_like(ddx_);
   Tensor dx = need_dx ? image_like(ddx_) : scale_bias_act::nothing(ddx_);
   Arguments a = arguments(Pass::double_backward, ddy, {over, eps, {act, alpha, gain, clamp}});
+  STD_TORCH_CHECK(!parameters.maps(), "adaptive_norm has no kernel for second derivatives of maps");
   check_parameters(ddx_, parameters, a.over == Over::batch);
   check_parameters(ddx_, directions, false);
   check_image(dy_, "dy", ddx_);
   check_image(x_, "x", ddx_);
-  Gradients gradients(ddx_, wanted);
+  Gradients gradients(ddx_, wanted, false);
   if (ddx_.numel() == 0) {
     gradients.clear();
     return {ddy, dx, gradients.scale, gradients.shift, gradients.mean, gradients.var};
   }
   const Device device(ddx_);
   const Tensor ddx = in_order_of(ddx_, ddy), dy = in_order_of(dy_, ddy), x = in_order_of(x_, ddy);
-  const Ordered ordered(parameters), along(directions);
+  const Ordered ordered(parameters, ddy), along(directions, ddy);
   set_parameters(a, ordered);
   a.ddscale = data_or_null(along.scale);
   a.ddshift = data_or_null(along.shift);

@@ -4,6 +4,9 @@
 // one of a thread for each group.
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
+
 #include "../scale_bias_act/sums.cuh"
 #include "coefficients.h"
 #include "sweep.cuh"
@@ -22,6 +25,15 @@ __global__ void __launch_bounds__(step_threads) step_kernel(Table<T> table, Step
 
 // ---- host side
 
+// Of several pointers one that is as well aligned as all of them.
+inline const void* least_aligned(std::initializer_list<const void*> pointers) {
+  std::uintptr_t bits = 0;
+  for (const void* p : pointers) {
+    bits |= reinterpret_cast<std::uintptr_t>(p);
+  }
+  return reinterpret_cast<const void*>(bits);
+}
+
 // That of scale_bias_act for the same images.
 inline Plan plan_of(const Arguments& a) {
   scale_bias_act::Arguments images{};
@@ -29,7 +41,7 @@ inline Plan plan_of(const Arguments& a) {
   images.layout = a.layout;
   images.x = a.x;
   images.dy = a.dy;
-  images.ddx = a.ddx;
+  images.ddx = least_aligned({a.ddx, a.scale_map, a.shift_map, a.residual, a.dscale_map, a.dshift_map});
   images.out = a.out;
   images.out_x = a.out_x;
   return scale_bias_act::make_plan(images);
@@ -81,9 +93,19 @@ class Run {
 
   template <Sweep S>
   void launch() {
-    const Tensors<T> t{static_cast<const T*>(a_.x),   static_cast<const T*>(a_.dy), static_cast<const T*>(a_.ddx),
-                       table_.numbers,                static_cast<T*>(a_.out),      static_cast<T*>(a_.out_x),
-                       table_.numbers + (int{coefficient_count} + int{total_count}) * a_.numbers()};
+    const auto in = [](const void* p) { return static_cast<const T*>(p); };
+    const bool maps = a_.has_maps(), map_sums = maps && S == Sweep::first_sums;
+    Tensors<T> t{};
+    t.x = in(a_.x);
+    t.dy = in(maps && S == Sweep::backward ? a_.dshift_map : a_.dy);
+    t.ddx = in(a_.ddx);
+    t.scale = in(a_.scale_map);
+    t.shift = in(a_.shift_map);
+    t.residual = in(a_.residual);
+    t.numbers = table_.numbers;
+    t.out = static_cast<T*>(map_sums ? a_.dshift_map : a_.out);
+    t.out_x = static_cast<T*>(map_sums ? a_.dscale_map : a_.out_x);
+    t.partial = table_.numbers + (int{coefficient_count} + int{total_count}) * a_.numbers();
     const Setting<R> s{{static_cast<R>(a_.alpha), static_cast<R>(a_.gain), static_cast<R>(a_.clamp)}, a_.act};
     const dim3 grid(static_cast<unsigned>(p_.batch * p_.tiles * p_.chunks));
     const dim3 block(static_cast<unsigned>(p_.lanes), static_cast<unsigned>(p_.height));

@@ -26,6 +26,12 @@ enum class Over { given, sample, batch };
 //                     out_x = dx = p·q + slope·g + f_u·u + f_x·z + f_1
 //
 // Sums are over the pixels. Coefficients are numbers for each image and channel, which coefficients.h works out between.
+//
+// Scale and shift may be maps, images of their own. With m = 1 + scale, then, v = p·m·z + shift, where p is the deviation's
+// inverse alone, and there are no second derivatives:
+//
+//   first_sums        Σ g·m, Σ g·m·z, and dshift = g, dscale = g·p·z
+//   backward          out = dx = p·m·g + f_x·z + f_1, with g read from dshift
 enum class Sweep { moments, forward, first_sums, backward, second_sums, bend_sums, double_backward };
 
 enum Coefficient { c_mean, c_p, c_t, c_slope, c_shift, c_u, c_x, c_1, coefficient_count };
@@ -57,6 +63,9 @@ struct Arguments {
   // [channels]. In a forward pass that finds them mean_out and var_out are written, else mean and var read.
   const void *x = nullptr, *dy = nullptr, *ddx = nullptr;
   const void *scale = nullptr, *shift = nullptr, *mean = nullptr, *var = nullptr;
+  // Images as x is; null where absent. The residual is added to a forward result. With a map there is a dshift_map.
+  const void *scale_map = nullptr, *shift_map = nullptr, *residual = nullptr;
+  void *dscale_map = nullptr, *dshift_map = nullptr;
   const void *ddscale = nullptr, *ddshift = nullptr, *ddmean = nullptr, *ddvar = nullptr;
   void *out = nullptr, *out_x = nullptr;  // out_x: null if not wanted
   void *dscale = nullptr, *dshift = nullptr, *dmean = nullptr, *dvar = nullptr, *mean_out = nullptr, *var_out = nullptr;
@@ -64,7 +73,8 @@ struct Arguments {
 
   bool own() const { return over != Over::given; }
   bool wants_parameters() const { return dscale || dshift || dmean; }
-  bool takes_sums() const { return own() || wants_parameters(); }
+  bool has_maps() const { return scale_map || shift_map; }
+  bool takes_sums() const { return own() || wants_parameters() || has_maps(); }
   bool takes_bends() const { return act != Act::piecewise && ((own() && out_x) || wants_parameters()); }  // sums of q
   std::int64_t numbers() const { return layout.batch * layout.channels; }
   std::int64_t groups() const { return over == Over::batch ? layout.channels : numbers(); }

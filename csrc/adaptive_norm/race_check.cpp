@@ -31,11 +31,13 @@ struct Problem {
   Layout l;
   Over over;
   Act act;
+  bool maps;
   Floats x, dy, scale, shift;
 
-  Problem(const Layout& l_, Over over_, Act act_)
-      : l(l_), over(over_), act(act_), x(pattern(l.numel(), 1)), dy(pattern(l.numel(), 2)),
-        scale(pattern(l.batch * l.channels, 4)), shift(pattern(l.batch * l.channels, 5)) {}
+  Problem(const Layout& l_, Over over_, Act act_, bool maps_)
+      : l(l_), over(over_), act(act_), maps(maps_), x(pattern(l.numel(), 1)), dy(pattern(l.numel(), 2)),
+        scale(pattern(maps ? l.numel() : l.batch * l.channels, 4)),
+        shift(pattern(maps ? l.numel() : l.batch * l.channels, 5)) {}
 
   Arguments arguments(Pass pass) const {
     Arguments a{};
@@ -49,10 +51,16 @@ struct Problem {
     a.layout = l;
     a.over = over;
     a.x = x.data();
-    a.scale = scale.data();
-    a.shift = shift.data();
+    (maps ? a.scale_map : a.scale) = scale.data();
+    (maps ? a.shift_map : a.shift) = shift.data();
+    if (maps && pass == Pass::forward) {
+      a.residual = dy.data();
+    }
     return a;
   }
+
+  // Where the scale of element i is.
+  std::int64_t place(std::int64_t i) const { return maps ? i : number(i); }
 
   std::int64_t number(std::int64_t i) const {  // of the image and channel of element i
     const std::int64_t image = l.channels * l.pixels, n = i / image, in_image = i % image;
@@ -71,7 +79,7 @@ struct Expected {
     const double count = static_cast<double>(size) / static_cast<double>(p.groups());
     const auto each = [&](auto f) {
       for (std::int64_t i = 0; i < size; ++i) {
-        f(i, p.number(i), p.group(p.number(i)));
+        f(i, p.place(i), p.group(p.number(i)));
       }
     };
     each([&](auto i, auto, auto g) { mean[g] += p.x[i] / count; });
@@ -82,7 +90,7 @@ struct Expected {
     each([&](auto i, auto k, auto g) {
       const double unit = (p.x[i] - mean[g]) / std::sqrt(var[g] + a.eps), v = unit * (1 + p.scale[k]) + p.shift[k];
       with_act(p.act, [&](auto act) {
-        y[i] = fg::forward<decltype(act)::value>(v, s);
+        y[i] = fg::forward<decltype(act)::value>(v, s) + (p.maps ? p.dy[i] : 0);
         slope[i] = slope_from_input<decltype(act)::value>(v, s);
       });
       const double d = p.dy[i] * slope[i];
@@ -104,8 +112,8 @@ void run(Arguments a) {
   FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
 }
 
-void check(const Layout& layout, Over over, Act act) {
-  const Problem p(layout, over, act);
+void check(const Layout& layout, Over over, Act act, bool maps = false) {
+  const Problem p(layout, over, act, maps);
   const Expected expected(p);
   Floats mean(p.groups()), var(p.groups()), y(p.x.size()), dx(p.x.size()), dscale(p.scale.size()), dshift(p.scale.size());
   Arguments a = p.arguments(Pass::forward);
@@ -122,13 +130,16 @@ void check(const Layout& layout, Over over, Act act) {
   a.var = var.data();
   a.dy = p.dy.data();
   a.out = dx.data();
-  a.dscale = dscale.data();
-  a.dshift = dshift.data();
+  (maps ? a.dscale_map : a.dscale) = dscale.data();
+  (maps ? a.dshift_map : a.dshift) = dshift.data();
   run(a);
   require_close(dx, expected.dx);
   require_close(dscale, expected.dscale);
   require_close(dshift, expected.dshift);
 
+  if (maps) {
+    return;
+  }
   // dx is linear in dy, and ddy is the transposed map of ddx: <dy, ddy> = <dx, ddx>.
   Floats ddy(p.x.size()), ddx_result(p.x.size());
   a.pass = Pass::double_backward;
@@ -150,11 +161,13 @@ void check(const Layout& layout, Over over, Act act) {
 FG_RACE_CHECK(adaptive_norm_contiguous) {
   check({2, 5, 136, false}, Over::batch, Act::piecewise);
   check({2, 20, 67, false}, Over::sample, Act::swish);  // rows that are not vectors
+  check({2, 5, 136, false}, Over::sample, Act::swish, true);
 }
 
 FG_RACE_CHECK(adaptive_norm_channels_last) {
   check({2, 40, 70, true}, Over::sample, Act::piecewise);
   check({2, 131, 5, true}, Over::batch, Act::swish);
+  check({2, 40, 70, true}, Over::batch, Act::piecewise, true);
 }
 
 }  // namespace fg::adaptive_norm

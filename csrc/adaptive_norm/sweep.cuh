@@ -15,10 +15,12 @@ using scale_bias_act::warp;
 template <class T>
 struct Tensors {
   using R = accumulate_t<T>;
-  const T *x, *dy, *ddx;
+  const T *x, *dy, *ddx, *scale, *shift, *residual;  // scale and shift: maps
   const R* numbers;  // coefficients, each [batch][channels]
   T *out, *out_x;
   R* partial;  // sums, each [batch][parts][channels]
+
+  FG_DEVICE bool has_maps() const { return scale || shift; }
 };
 
 template <class R>
@@ -80,6 +82,28 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
   return e;
 }
 
+// The same with a factor m and a shift of its own; where dx is wanted, dy is the shift's gradient already.
+template <Sweep S, bool Curved, class T, class R = accumulate_t<T>>
+FG_DEVICE Element<R> map_element(const Setting<R>& s, R x, R dy, R m, R shift, const R (&k)[coefficient_count]) {
+  Element<R> e{};
+  const R z = x - k[c_mean], unit = k[c_p] * z;
+  if constexpr (S == Sweep::backward) {
+    e.out = k[c_p] * m * dy + k[c_x] * z + k[c_1];
+  } else {
+    const auto a = scale_bias_act::activation<orders_of(S), Curved, T>(s.scalars, s.act, unit * m + shift);
+    if constexpr (S == Sweep::forward) {
+      e.out = a.value;
+    } else {
+      const R g = dy * a.slope;
+      e.out = g;
+      e.out_x = g * unit;
+      e.sums[t_g] = g * m;
+      e.sums[t_gx] = g * m * z;
+    }
+  }
+  return e;
+}
+
 // A kernel of one column takes any layout, ChannelsLast or not.
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
 __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
@@ -88,6 +112,9 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, S
   constexpr int reads = coefficients_of(S), sum_count = totals_of(S).count, sums_kept = sum_count ? sum_count : 1;
   constexpr bool reads_dy = S != Sweep::moments && S != Sweep::forward;
   constexpr bool reads_ddx = S == Sweep::second_sums || S == Sweep::bend_sums || S == Sweep::double_backward;
+  constexpr bool may_have_maps = S == Sweep::forward || S == Sweep::first_sums || S == Sweep::backward;
+  constexpr bool may_write = sum_count == 0 || S == Sweep::first_sums;
+  const bool maps = may_have_maps && t.has_maps();
   constexpr bool may_be_last = V == 1 || ChannelsLast;
   const bool last = V == 1 ? p.channels_last : ChannelsLast;
   const Part part(p);
@@ -118,13 +145,26 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, S
     if (row_inside && columns.inside) {
       const std::int64_t i = (part.n * p.rows + row) * p.columns + columns.first;
       const In x(t.x + i);
-      In dy, ddx;
+      In dy, ddx, scale, shift, residual;
       Vec<T, V> out, out_x;
       if constexpr (reads_dy) {
         dy = In(t.dy + i);
       }
       if constexpr (reads_ddx) {
         ddx = In(t.ddx + i);
+      }
+      if constexpr (may_have_maps) {
+        if (t.scale) {
+          scale = In(t.scale + i);
+        }
+        if (S != Sweep::backward && t.shift) {
+          shift = In(t.shift + i);
+        }
+      }
+      if constexpr (S == Sweep::forward) {
+        if (t.residual) {
+          residual = In(t.residual + i);
+        }
       }
       R k[coefficient_count] = {};
       if (!last) {
@@ -141,17 +181,24 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, S
             k[c] = shared[c][e][threadIdx.x];
           }
         }
-        const Element<R> r = element<S, Curved, T>(s, x[e], dy[e], ddx[e], k);
-        out[e] = from_accumulate<T>(r.out);
+        Element<R> r;
+        if (maps) {
+          r = map_element<S, Curved, T>(s, x[e], dy[e], R(1) + scale[e], shift[e], k);
+        } else {
+          r = element<S, Curved, T>(s, x[e], dy[e], ddx[e], k);
+        }
+        out[e] = from_accumulate<T>(r.out + residual[e]);
         out_x[e] = from_accumulate<T>(r.out_x);
 #pragma unroll
         for (int j = 0; j < sum_count; ++j) {
           (last ? column_sums[j][e] : row_sums[j]) += r.sums[j];
         }
       }
-      if constexpr (sum_count == 0) {
-        store_vec(t.out + i, out);
-        if (S == Sweep::double_backward && t.out_x) {
+      if constexpr (may_write) {
+        if (sum_count == 0 || maps) {
+          store_vec(t.out + i, out);
+        }
+        if ((S == Sweep::double_backward || maps) && t.out_x) {
           store_vec(t.out_x + i, out_x);
         }
       }

@@ -70,6 +70,9 @@ class Sum {
     }
   }
 
+  // Over rows: the sums from a column of the unit on, to be added to.
+  R* columns(int column) { return columns_ + column; }
+
   void finish(const Partition& p, const Cut& c) {
     if (partial_ && over_rows_) {
       for (int i = c.width; i < c.width * c.together; ++i) {

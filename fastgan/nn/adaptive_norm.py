@@ -37,11 +37,13 @@ class _BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def _normalise(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """``[N, channels, H, W]`` with ``scale``, ``shift`` as :func:`fastgan.ops.adaptive_norm` takes them."""
+    def _normalise(self, x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None = None) -> Tensor:
+        """``[N, channels, H, W]`` with ``scale``, ``shift``, ``residual`` as :func:`fastgan.ops.adaptive_norm` has them."""
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(f"x must have shape [N, {self.channels}, H, W], got {list(x.shape)}")
-        options: dict[str, Any] = {"act": self.act, "gain": self.gain, "eps": self.eps}
+        options: dict[str, Any] = {
+            "act": self.act, "gain": self.gain, "eps": self.eps, "residual": residual,
+        }  # fmt: skip
         if not self.training:
             mean, var = self.running_mean, self.running_var
             return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, **options)

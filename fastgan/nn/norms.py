@@ -22,7 +22,8 @@ class InstanceNorm2d(nn.Module):
         eps: added to the variance.
 
     Shape:
-        ``[N, channels, *]`` → the same, in the dtype of the input. A feature map of one pixel becomes zero.
+        ``[N, channels, *]``, and a residual of that shape that is added to the result → the same, in the dtype of the input.
+        A feature map of one pixel becomes zero.
     """
 
     weight: nn.Parameter | None
@@ -44,12 +45,14 @@ class InstanceNorm2d(nn.Module):
         self.register_parameter("weight", nn.Parameter(torch.ones(channels)) if affine else None)
         self.register_parameter("bias", nn.Parameter(torch.zeros(channels)) if affine else None)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.channels:
             raise ValueError(f"x must have shape [N, {self.channels}, *], got {list(x.shape)}")
         scale = None if self.weight is None else (self.weight - 1).to(x.dtype)
         shift = None if self.bias is None else self.bias.to(x.dtype)
-        return ops.adaptive_norm(x, scale, shift, act=self.act, gain=self.gain, eps=self.eps)
+        return ops.adaptive_norm(
+            x, scale, shift, act=self.act, gain=self.gain, eps=self.eps, residual=residual
+        )
 
     def extra_repr(self) -> str:
         return f"{self.channels}, affine={self.weight is not None}, act={self.act!r}"
@@ -65,7 +68,8 @@ class BatchNorm2d(_BatchNorm):
         momentum: share of a new batch in the running averages.
 
     Shape:
-        ``[N, channels, H, W]`` → the same, in the dtype of the input.
+        ``[N, channels, H, W]``, and a residual of that shape that is added to the result → the same, in the dtype of the
+        input.
 
     Batches over several processes as for :class:`fastgan.nn.ConditionalBatchNorm2d`.
     """
@@ -83,8 +87,8 @@ class BatchNorm2d(_BatchNorm):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._normalise(x, (self.weight - 1).to(x.dtype), self.bias.to(x.dtype))
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return self._normalise(x, (self.weight - 1).to(x.dtype), self.bias.to(x.dtype), residual)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, act={self.act!r}"

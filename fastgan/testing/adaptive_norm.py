@@ -18,17 +18,18 @@ from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCal
 Layout = Callable[[Tensor], Tensor]
 Given = list[Tensor | None]
 
-#: Which parameters there are: s scale, t shift, m mean and variance, ``[N, C]``, in capitals ``[C]``; or ``full``: scale and
-#: shift of the shape of x.
+#: Which parameters there are: s scale, t shift, m mean and variance, ``[N, C]``, in capitals ``[C]``; x and y: scale and
+#: shift of the shape of x; r: a residual.
 EVERYTHING = "st"
+MAPS = {"s": "x", "t": "y"}
 
 
 def adaptive_norm(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None = None, var: Tensor | None = None,
-    **options: Any,
+    residual: Tensor | None = None, **options: Any,
 ) -> Tensor:  # fmt: skip
     """The op with all its tensors in a row."""
-    return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, **options)
+    return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, residual=residual, **options)
 
 
 def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]) -> Given:
@@ -43,7 +44,7 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
 
     def of(letter: str) -> Tensor | None:
         size = shape[:2] if letter in given else shape[1:2] if letter.upper() in given else None
-        if letter in "st" and "full" in given:
+        if letter in MAPS and MAPS[letter] in given:
             size = shape
         return None if size is None else exact(random(size))
 
@@ -62,7 +63,7 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
         if not doubtful.any():
             break
         x = torch.where(doubtful, exact(x + 0.1875), x)
-    return [x, scale, shift, mean, var]
+    return [x, scale, shift, mean, var, exact(random(shape)) if "r" in given else None]
 
 
 def _sample(
@@ -74,7 +75,10 @@ def _sample(
             None if t is None else t.to(device, dtype) for t in _values(shape, given, len(id), options)
         )
         assert x is not None
-        return x if layout is None else layout(x), *(rest if rest[2] is not None else rest[:2])
+        while len(rest) > 2 and rest[-1] is None:
+            rest.pop()
+        arranged = [t if t is None or layout is None or t.ndim < 4 else layout(t) for t in rest]
+        return x if layout is None else layout(x), *arranged
 
     return Sample(id, tensors, options, large=large, small=small)
 
@@ -87,7 +91,12 @@ def _samples() -> list[Sample]:
         _sample("sample-lrelu-small", _SMALL, act="lrelu", clamp=1.25, small=True),
         _sample("batch-swish-small", _SMALL, over="batch", act="swish", small=True),
         _sample("given-swish-small", _SMALL, "stM", act="swish", small=True),
-        _sample("full-softplus", _SMALL, "full", over="batch", act="softplus"),
+        _sample("maps-softplus", _SMALL, "xyr", over="batch", act="softplus", small=True),
+        _sample("maps-lrelu-channels_last", (2, 19, 3, 4), "xyr", channels_last, act="lrelu", clamp=1.5),
+        _sample("scale-map-batch-relu-channels_last", (3, 40, 5, 4), "xt", channels_last, over="batch", act="relu"),
+        _sample("shift-map-given", (2, 3, 16, 24), "syM", act="swish"),
+        _sample("scale-map", (2, 3, 8, 8), "x", act="tanh"),
+        _sample("residual-1d", (2, 3, 9), "tr", act="elu"),
         _sample("given-linear", (2, 3, 3, 5), "stM"),
         _sample("given-lrelu-channels_last", (2, 19, 3, 4), "SM", channels_last, act="lrelu"),
         _sample("batch-relu-channels_last", (3, 19, 3, 4), "ST", channels_last, over="batch", act="relu"),
@@ -99,6 +108,8 @@ def _samples() -> list[Sample]:
         _sample("batch-sigmoid-0d", (6, 5), over="batch", act="sigmoid"),
         _sample("batch-lrelu-3d", (2, 2, 2, 3, 4), over="batch", act="lrelu", gain=-1.5, alpha=-0.3),
         _sample("many-channels_last", (3, 150, 2, 3), "t", channels_last, over="batch", act="softplus"),
+        _sample("many-maps-channels_last", (3, 150, 2, 3), "xy", channels_last, over="batch", act="lrelu"),
+        _sample("maps-unaligned", (2, 3, 8, 8), "xyr", unaligned, act="lrelu"),
         _sample("many-images", (40, 6, 2, 3), "ST", over="batch", act="relu"),
         _sample("one-channel", (3, 1, 6, 7), act="lrelu"),
         _sample("transposed", (6, 4, 3, 5), layout=transposed, act="lrelu"),
@@ -109,16 +120,19 @@ def _samples() -> list[Sample]:
         _sample("empty-image", (2, 3, 0, 4), act="lrelu"),
         _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
         _sample("large", (2, 33, 130, 130), act="lrelu", large=True),
+        _sample("large-maps-channels_last", (2, 64, 93, 93), "xyr", channels_last, over="batch", act="relu", large=True),
         _sample("large-channels_last", (2, 64, 93, 93), "ST", channels_last, over="batch", act="swish", large=True),
     ]  # fmt: skip
 
 
-def _call(id: str, op: str, over: str, act: str, clamp: float | None = None) -> RegisteredCall:
+def _call(
+    id: str, op: str, over: str, act: str, clamp: float | None = None, *, given: str = ""
+) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        shape, given = (2, 3, 4, 5), over == "given"
-        options = {"act": act, "clamp": clamp, "over": "sample" if given else over}
-        values = _values(shape, "stm" if given else "st", 3, options)
-        x, scale, shift, mean, var = (None if t is None else t.to(device, dtype) for t in values)
+        shape, stats_too = (2, 3, 4, 5), over == "given"
+        options = {"act": act, "clamp": clamp, "over": "sample" if stats_too else over}
+        values = _values(shape, given or ("stm" if stats_too else "st"), 3, options)
+        x, scale, shift, mean, var, residual = (None if t is None else t.to(device, dtype) for t in values)
         assert x is not None
         alpha, gain, _ = activation_options(act, None, None, clamp)
         settings = (over, 1e-5, act, alpha, gain, clamp)
@@ -127,16 +141,16 @@ def _call(id: str, op: str, over: str, act: str, clamp: float | None = None) -> 
             return tuple(None if t is None else t.requires_grad_() for t in found)
 
         if op == "adaptive_norm":
-            return *wanted(x, scale, shift, mean, var), *settings
+            return *wanted(x, scale, shift, mean, var, residual), *settings
         dy, ddx = torch.cos(3 * x), torch.sin(2 * x)
-        stats = wanted(mean, var) if given else reference.moments(x, over)
+        stats = wanted(mean, var) if stats_too else reference.moments(x, over)
         inputs = (*wanted(dy, x, scale, shift), *stats)
         if op == "adaptive_norm_backward":
-            return *inputs, *settings, True, True, given
+            return *inputs, *settings, True, True, stats_too
         dd = [None if t is None else torch.sin(t.detach()) for t in (scale, shift, mean, var)]
         # Tracing the third order takes seconds; gradcheck takes it.
         plain = (t if t is None else t.detach() for t in inputs)
-        return ddx, *dd, *plain, *settings, True, True, True, given
+        return ddx, *dd, *plain, *settings, True, True, True, stats_too
 
     return RegisteredCall(id, op, args)
 
@@ -144,6 +158,8 @@ def _call(id: str, op: str, over: str, act: str, clamp: float | None = None) -> 
 _REGISTERED = [
     _call("forward-sample", "adaptive_norm", "sample", "lrelu", 0.75),
     _call("forward-given", "adaptive_norm", "given", "linear"),
+    _call("forward-maps", "adaptive_norm", "batch", "lrelu", given="xyr"),
+    _call("backward-maps", "adaptive_norm_backward", "batch", "lrelu", given="xy"),
     _call("backward-batch", "adaptive_norm_backward", "batch", "lrelu", 0.75),
     _call("backward-given", "adaptive_norm_backward", "given", "linear"),
     _call("double-backward-sample", "adaptive_norm_double_backward", "sample", "swish"),
@@ -166,6 +182,7 @@ _ERRORS = [
     _error("scale-shape", ValueError, ("scale", "[3] or [2, 3] or [2, 3, 4, 5]", "[3, 3]"), _x(), _x(3, 3)),
     _error("shift-shape", ValueError, ("shift", "[2]"), _x(), None, _x(2)),
     _error("shift-device", ValueError, ("shift", "cpu", "meta"), _x(), shift=_x(3, device="meta")),
+    _error("residual-shape", ValueError, ("residual", "[2, 3, 4, 5]", "[3]"), _x(), residual=_x(3)),
     _error("mean-alone", ValueError, ("mean and var", "mean alone"), _x(), mean=_x(3)),
     _error("var-alone", ValueError, ("mean and var", "var alone"), _x(), var=_x(3)),
     _error("mean-type", TypeError, ("mean", "float"), _x(), mean=1.0, var=_x(3)),
@@ -188,13 +205,26 @@ def _benchmark(
     # derivative reads ddx, dy and x twice, of a curved activation three times, and writes ddy and dx.
     passes = 3 if options.get("act") == "swish" else 2
     moved = {"forward": 3.0, "forward_backward": 8.0, "double_backward": 3.0 * passes + 2.0}
+    if (
+        "x" in given
+    ):  # two maps more are read; backward writes their gradients, and reads one again with the scale
+        moved = {"forward": 5.0, "forward_backward": 15.0}
+    if "r" in given:
+        moved = {name: count + 1.0 for name, count in moved.items()}
 
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(list(shape), generator=generator).to(device, dtype)
         x = x if layout is None else layout(x)
-        rest = [torch.randn(tuple(shape[:2]), generator=generator).to(device, dtype) for _ in range(2)]
-        return x, *(t if letter in given else None for letter, t in zip("st", rest))
+        maps, residual = "x" in given, "r" in given
+        rest = [
+            torch.randn(tuple(shape if full else shape[:2]), generator=generator).to(device, dtype)
+            for full in (maps, maps, residual)
+        ]
+        if layout is not None:
+            rest = [layout(t) if t.ndim == 4 else t for t in rest]
+        scale, shift = (t if maps or letter in given else None for letter, t in zip("st", rest))
+        return (x, scale, shift, None, None, rest[2]) if residual else (x, scale, shift)
 
     return BenchmarkCase(id, tensors, options, moved)
 
@@ -205,6 +235,10 @@ def _benchmarks() -> list[BenchmarkCase]:
         for suffix, layout in (("", None), ("-channels_last", channels_last)):
             found.append(_benchmark(f"adain-{name}{suffix}", shape, "st", layout, act="lrelu"))
             found.append(_benchmark(f"batch-{name}{suffix}", shape, "st", layout, over="batch", act="relu"))
+    for suffix, layout in (("", None), ("-channels_last", channels_last)):
+        found.append(_benchmark(f"instance-64{suffix}", shape, "", layout, act="relu"))
+        found.append(_benchmark(f"residual-64{suffix}", shape, "r", layout))
+        found.append(_benchmark(f"spade-64{suffix}", shape, "xy", layout, over="batch", act="relu"))
     return found
 
 
@@ -216,5 +250,5 @@ ADAPTIVE_NORM = OpSpec(
     errors=_ERRORS,
     benchmarks=_benchmarks(),
     tolerance={torch.float64: 1e-11, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2},
-    batched=(0, 1, 2),
+    batched=(0, 1, 2, 5),
 )

@@ -53,7 +53,8 @@ class OpContract:
     def batched(self, tensors: Sequence[Tensor | None]) -> list[int]:
         """Which of a sample's tensors run along its batch; noise may also be one for all."""
         batch = len(tensors[0])
-        return [i for i in self.spec.batched if (t := tensors[i]) is not None and len(t) == batch]
+        places = [i for i in self.spec.batched if i < len(tensors)]
+        return [i for i in places if (t := tensors[i]) is not None and len(t) == batch]
 
     # ---- values
 

@@ -67,6 +67,20 @@ def test_far_from_zero_nothing_is_lost(backend, device, layout, over):
     assert (found.double() - expected).abs().max() < 3e-4
 
 
+@LAYOUTS
+def test_maps_cost_no_copies_of_the_normalised_image(backend, device, layout):
+    """SPADE in one pass: saved are x, the maps and the statistics."""
+    if backend == "reference":
+        pytest.skip("plain PyTorch: nothing is registered")
+    x, scale, shift = (layout(image(2, 8, 4, 5, device=device)).requires_grad_() for _ in range(3))
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+        y = ops.adaptive_norm(x, scale, shift, over="batch", act="relu", residual=x, backend=backend)
+    assert sorted(saved) == [8, 8, 320, 320, 320]
+    grads = torch.autograd.grad(y, (x, scale, shift), torch.ones_like(y))
+    assert all(g.is_contiguous(memory_format=torch.channels_last) == (layout is channels_last) for g in grads)
+
+
 def test_a_constant_image_is_its_shift(backend, device):
     x = torch.full((2, 3, 4, 5), 0.7, device=device).requires_grad_()
     shift = image(2, 3, device=device)
@@ -140,9 +154,12 @@ def test_triton_kernels_compile_ahead_of_time(layout, dtype, tmp_path):
     numbers = {
         name: torch.empty(8, 256) for name in ("mean", "p", "t", "slope", "shift", "f_u", "f_x", "f_1")
     }
+    settings, maps = ("swish", 0.0, 1.4, 256.0), (x, x)
     with triton_target.launches(90) as launched:
+        kernels.sweep("forward", x, settings, numbers, x=x, maps=maps, residual=x, out=x)
+        kernels.sweep("first_sums", x, settings, numbers, x=x, dy=x, maps=maps, out=x, dx=x)
         for kind in ("moments", "second_sums", "double_backward"):
-            kernels.sweep(kind, x, ("swish", 0.0, 1.4, 256.0), numbers, x=x, dy=x, ddx=x, out=x, dx=x)
+            kernels.sweep(kind, x, settings, numbers, x=x, dy=x, ddx=x, out=x, dx=x)
     for compiled in launched:
         triton_target.check(compiled, 90, tmp_path)
         assert triton_target.widths(compiled)[0] == 16

@@ -115,8 +115,11 @@ class ResidualBlock(nn.Module):
         self.norm2 = norm_act(norm, channels, "linear", affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm2(self.conv2(self.norm1(self.conv1(x))))
-        return x + y
+        y = self.conv2(self.norm1(self.conv1(x)))
+        if isinstance(self.norm2, (BatchNorm2d, InstanceNorm2d)):
+            result: Tensor = self.norm2(y, x)
+            return result
+        return x + self.norm2(y)
 
 
 @torch.no_grad()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
+from fastgan.ops._checks import fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.adaptive_norm import reference, schema  # noqa: F401 - importing schema registers the ops
-from fastgan.ops.adaptive_norm.arguments import check_image, check_setting, modulation, statistics
-from fastgan.ops.bias_act import bias_act
+from fastgan.ops.adaptive_norm.arguments import alike, check_image, check_setting, modulation, statistics
 
 __all__ = ["adaptive_norm", "adaptive_norm_with_stats"]
 
@@ -27,9 +26,10 @@ def adaptive_norm(
     gain: float | None = None,
     clamp: float | None = None,
     eps: float = 1e-5,
+    residual: Tensor | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """``y = clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift), -clamp, +clamp)``.
+    """``y = clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift), -clamp, +clamp) + residual``.
 
     Instance norm and AdaIN (Huang & Belongie 2017) over the positions of each sample, batch norm and conditional batch norm
     (de Vries et al. 2017) over samples and positions, SPADE (Park et al. 2019) with a scale and a shift for each position.
@@ -42,8 +42,8 @@ def adaptive_norm(
             and the result has the same layout; any other strides are copied once, and the result is contiguous.
         scale: ``[C]``, ``[N, C]``, or the shape of ``x``; of the dtype and device of ``x``; None for 0. Under autocast
             ``scale`` and ``shift`` are cast to the dtype of ``x``: the op runs in the dtype that ``x`` comes in.
-        shift: as ``scale``. Where one of the two has the shape of ``x``, both are applied after the normalisation, by
-            torch's multiplication and :func:`fastgan.ops.bias_act`: the normalised image is rounded, and saved, there.
+        shift: as ``scale``. Where one of the two has the shape of ``x``, the other is expanded to it; their second
+            derivatives are plain PyTorch's.
         over: ``"sample"``: mean and variance over the positions of each sample and channel; ``"batch"``: over all samples
             and positions of each channel.
         mean, var: ``[C]`` or ``[N, C]``: used in place of those of ``x``, with a gradient if they require one; of the dtype
@@ -53,6 +53,8 @@ def adaptive_norm(
         gain: factor after the activation; default √2 for ``relu``, ``lrelu``, ``swish``, else 1.
         clamp: bound on the magnitude of the output, ≥ 0, or None for none; the gradient is zero where it is active.
         eps: added to the variance, > 0.
+        residual: of the shape, dtype and device of ``x``, cast to its dtype under autocast: added behind everything, in the
+            same pass; None for 0.
         backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
             variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
@@ -66,7 +68,7 @@ def adaptive_norm(
             one of ``mean`` and ``var`` is given.
         BackendUnavailable: the backend asked for by name cannot run here.
     """
-    return _run(x, scale, shift, over, mean, var, act, alpha, gain, clamp, eps, backend)[0]
+    return _run(x, scale, shift, over, mean, var, act, alpha, gain, clamp, eps, residual, backend)[0]
 
 
 def adaptive_norm_with_stats(
@@ -80,12 +82,13 @@ def adaptive_norm_with_stats(
     gain: float | None = None,
     clamp: float | None = None,
     eps: float = 1e-5,
+    residual: Tensor | None = None,
     backend: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """:func:`adaptive_norm` with the mean and the variance that it found on the way, as running averages need them.
 
     Args:
-        x, scale, shift, over, act, alpha, gain, clamp, eps, backend: as for :func:`adaptive_norm`.
+        x, scale, shift, over, act, alpha, gain, clamp, eps, residual, backend: as for :func:`adaptive_norm`.
 
     Returns:
         ``(y, mean, var)``: mean and biased variance ``[C]`` over a batch, ``[N, C]`` over samples, float64 for float64,
@@ -94,7 +97,7 @@ def adaptive_norm_with_stats(
     Raises:
         As :func:`adaptive_norm`.
     """
-    y, mean, var = _run(x, scale, shift, over, None, None, act, alpha, gain, clamp, eps, backend)
+    y, mean, var = _run(x, scale, shift, over, None, None, act, alpha, gain, clamp, eps, residual, backend)
     if over == "batch":
         mean, var = mean[0], var[0]
     return y, mean.detach(), var.detach()
@@ -102,38 +105,25 @@ def adaptive_norm_with_stats(
 
 def _run(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, over: str, mean: Tensor | None, var: Tensor | None,
-    act: str, alpha: float | None, gain: float | None, clamp: float | None, eps: float, backend: str | None,
+    act: str, alpha: float | None, gain: float | None, clamp: float | None, eps: float, residual: Tensor | None,
+    backend: str | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     check_image(x)
     check_setting(over, eps)
-    scale, shift = modulation("scale", scale, x), modulation("shift", shift, x)
+    scale, shift = alike(modulation("scale", scale, x), modulation("shift", shift, x))
+    residual = fitting_parameter("residual", residual, x, list(x.shape))
     mean, var = statistics(mean, var, x)
     settings = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("adaptive_norm", x.device, backend)
     over = over if mean is None else "given"
-    image = x if x.ndim == 4 else x[..., None, None] if x.ndim == 2 else x.flatten(2)[..., None]
     run = reference.adaptive_norm if chosen == "reference" else ops_of(chosen).adaptive_norm
-    if any(t is not None and t.ndim > 2 for t in (scale, shift)):
-        y, *found = run(image, None, None, mean, var, over, eps, "linear", 0.0, 1.0, None)
-        y = _modulated(_in_shape_of(x, y), scale, shift)
-        alpha, gain, clamp = settings
-        return bias_act(y, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen), *found
-    y, *found = run(image, scale, shift, mean, var, over, eps, act, *settings)
-    return _in_shape_of(x, y), *found
+    scale, shift = (t if t is None or t.ndim == 2 else _image(t) for t in (scale, shift))
+    residual = residual if residual is None else _image(residual)
+    y, *found = run(_image(x), scale, shift, mean, var, residual, over, eps, act, *settings)
+    # As it is where it has the shape: a view of a single image in channels_last passes for contiguous.
+    return y if x.ndim == 4 else y.reshape(x.shape), *found
 
 
-def _in_shape_of(x: Tensor, y: Tensor) -> Tensor:
-    """y as it is where it has the shape: a view of a single image in channels_last passes for contiguous."""
-    return y if x.ndim == 4 else y.reshape(x.shape)
-
-
-def _modulated(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
-    """``x·(1 + scale) + shift`` where one of the two is ``[N, C]`` and one of the shape of ``x``, or both are."""
-    scale, shift = (
-        t if t is None or t.ndim == x.ndim else t.reshape(*t.shape, *(1 for _ in x.shape[2:]))
-        for t in (scale, shift)
-    )
-    if scale is None:
-        assert shift is not None
-        return x + shift
-    return x * (1 + scale) if shift is None else torch.addcmul(shift, x, 1 + scale)
+def _image(t: Tensor) -> Tensor:
+    """Of rank 4."""
+    return t if t.ndim == 4 else t[..., None, None] if t.ndim == 2 else t.flatten(2)[..., None]

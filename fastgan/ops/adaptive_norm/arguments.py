@@ -36,6 +36,18 @@ def modulation(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
     return t.expand(n, c) if t is not None and t.ndim == 1 else t
 
 
+def alike(scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """``scale`` and ``shift`` of :func:`modulation`, both in the shape of the image where one of them is."""
+    rank = max((t.ndim for t in (scale, shift) if t is not None), default=2)
+    shape = next((t.shape for t in (scale, shift) if t is not None and t.ndim == rank), ())
+    if rank > 2:
+        scale, shift = (
+            t if t is None or t.ndim == rank else t.reshape(*t.shape, *(1 for _ in shape[2:])).expand(shape)
+            for t in (scale, shift)
+        )
+    return scale, shift
+
+
 def statistics(mean: Tensor | None, var: Tensor | None, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """Both in the accumulation dtype as ``[N, C]``, or None for both."""
     if (mean is None) != (var is None):

@@ -9,10 +9,25 @@ from fastgan.ops._layout import in_layout_of
 from fastgan.ops.adaptive_norm.coefficients import direction, first, norm_of, second
 from fastgan.ops.bias_act.reference import accumulate_dtype, activation, below_clamp, derivative
 
+Parameters = tuple[Tensor | None, Tensor | None]
+
 
 def per_channel(t: Tensor) -> Tensor:
     """``[N, C]`` shaped to broadcast over the pixels of ``[N, C, H, W]``."""
     return t[..., None, None]
+
+
+def split(scale: Tensor | None, shift: Tensor | None) -> tuple[Parameters, Parameters]:
+    """Scale and shift as numbers ``[N, C]`` and as maps ``[N, C, H, W]``: what they aren't is None."""
+    maps = any(t is not None and t.ndim == 4 for t in (scale, shift))
+    return ((None, None), (scale, shift)) if maps else ((scale, shift), (None, None))
+
+
+def modulated(t: Tensor, maps: Parameters) -> Tensor:
+    """``t·(1 + scale) + shift``, in the dtype of ``t``."""
+    scale, shift = (None if m is None else m.to(t.dtype) for m in maps)
+    t = t if scale is None else t * (1 + scale)
+    return t if shift is None else t + shift
 
 
 def sums(t: Tensor) -> Tensor:
@@ -31,23 +46,26 @@ def moments(x: Tensor, over: str) -> tuple[Tensor, Tensor]:
 
 
 def adaptive_norm(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None, over: str,
-    eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None,
+    residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """``clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift))`` rounded once, mean and variance (``[0]`` where
-    they are given); any order of derivative by autograd."""
+    """``clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift)) + residual`` rounded once, mean and variance
+    (``[0]`` where they are given); any order of derivative by autograd."""
     wide = x.to(accumulate_dtype(x.dtype))
     if over == "given":
         assert mean is not None and var is not None
         found = wide.new_empty(0), wide.new_empty(0)
     else:
         mean, var = found = moments(x, over)
-    k = norm_of(x, scale, shift, mean, var, over, eps)
-    v = per_channel(k.p) * (wide - per_channel(k.mean)) + per_channel(k.t)
-    y = (activation(v, act, alpha) * gain).to(x.dtype)
+    numbers, maps = split(scale, shift)
+    k = norm_of(x, *numbers, mean, var, over, eps)
+    v = modulated(per_channel(k.p) * (wide - per_channel(k.mean)) + per_channel(k.t), maps)
+    y = activation(v, act, alpha) * gain
     if clamp is not None:  # no gradient where |y| reaches the clamp
-        y = torch.where(below_clamp(y, clamp), y, y.detach().clamp(-clamp, clamp))
-    return in_layout_of(x, y), *found
+        y = torch.where(below_clamp(y.to(x.dtype), clamp), y, y.detach().clamp(-clamp, clamp))
+    if residual is not None:
+        y = y + residual
+    return in_layout_of(x, y.to(x.dtype)), *found
 
 
 # The same derivatives written out: kernels where a namespace has no native one, and the formula of third order.
@@ -69,15 +87,22 @@ def adaptive_norm_backward(
     eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dshift: bool,
     need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """``dx`` and, empty where not needed, ``dscale``, ``dshift``, ``dmean``, ``dvar``, each ``[N, C]``."""
-    k = norm_of(x, scale, shift, mean, var, over, eps)
+    """``dx`` and, empty where not needed, ``dscale``, ``dshift``, ``dmean``, ``dvar``, each ``[N, C]``, or images where
+    scale and shift are maps; ``dshift`` always then, since ``dx`` follows from it."""
+    numbers, maps = split(scale, shift)
+    k = norm_of(x, *numbers, mean, var, over, eps)
     centred = x.to(mean.dtype) - per_channel(mean)
-    v = per_channel(k.p) * centred + per_channel(k.t)
+    unit = per_channel(k.p) * centred
+    v = modulated(unit + per_channel(k.t), maps)
     g = dy * slopes(v, dy.dtype, act, alpha, gain, clamp, orders=1)[0]
-    found = first(k, sums(g), sums(g * centred))
-    dx = per_channel(k.p) * g + per_channel(found.shift) + per_channel(found.slope) * centred
-    needs = (need_dscale, need_dshift, need_dstats, need_dstats)
-    return in_layout_of(dy, dx.to(dy.dtype)), *_only(found[:4], needs, dy.dtype)  # type: ignore[return-value]
+    through = modulated(g, (maps[0], None))
+    found = first(k, sums(through), sums(through * centred))
+    dx = per_channel(k.p) * through + per_channel(found.shift) + per_channel(found.slope) * centred
+    parameters: tuple[Tensor, ...] = found[:4]
+    if maps != (None, None):
+        parameters = (in_layout_of(dy, g * unit), in_layout_of(dy, g), *found[2:4])
+    needs = (need_dscale, need_dshift or maps != (None, None), need_dstats, need_dstats)
+    return in_layout_of(dy, dx.to(dy.dtype)), *_only(parameters, needs, dy.dtype)  # type: ignore[return-value]
 
 
 def adaptive_norm_double_backward(

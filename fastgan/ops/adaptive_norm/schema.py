@@ -27,10 +27,19 @@ def _image_like(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=memory_format(x))
 
 
-def _fake_parameters(like: Tensor, scale: bool, shift: bool, stats: bool) -> tuple[Tensor, ...]:
+def _has_maps(scale: Tensor | None, shift: Tensor | None) -> bool:
+    return any(t is not None and t.ndim == 4 for t in (scale, shift))
+
+
+def _fake_parameters(
+    like: Tensor, scale: bool, shift: bool, stats: bool, *, maps: bool = False
+) -> tuple[Tensor, ...]:
     n, c = like.shape[:2]
     wide = accumulate_dtype(like.dtype)
-    modulation = [like.new_empty((n, c) if wanted else 0) for wanted in (scale, shift)]
+    if maps:
+        modulation = [_image_like(like) if wanted else like.new_empty(0) for wanted in (scale, True)]
+    else:
+        modulation = [like.new_empty((n, c) if wanted else 0) for wanted in (scale, shift)]
     return *modulation, *(like.new_empty((n, c) if stats else 0, dtype=wide) for _ in range(2))
 
 
@@ -42,7 +51,7 @@ def _only(found: Sequence[Tensor | None], needs: Sequence[bool]) -> Gradients:
 
 
 def _forward_fake(
-    x: Tensor, scale: Any, shift: Any, mean: Any, var: Any, over: str, *rest: Any
+    x: Tensor, scale: Any, shift: Any, mean: Any, var: Any, residual: Any, over: str, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     n, c = x.shape[:2]
     shape: Any = {"given": 0, "sample": (n, c), "batch": (1, c)}[over]
@@ -51,7 +60,7 @@ def _forward_fake(
 
 
 def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, scale, shift, mean, var, *ctx.settings = inputs
+    x, scale, shift, mean, var, _, *ctx.settings = inputs
     over, _, act, _, _, clamp = ctx.settings
     ctx.set_materialize_grads(False)
     stats = (mean, var) if over == "given" else output[1:]
@@ -61,7 +70,7 @@ def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ..
 
 def _forward_backward(ops: Any, ctx: Any, dy: Tensor | None, *unused: Tensor | None) -> Gradients:
     if dy is None:
-        return (None,) * 11
+        return (None,) * 12
     x, scale, shift, mean, var = ctx.saved_tensors
     if ctx.settings[0] != "given":
         mean, var = mean.detach(), var.detach()  # what follows has them as functions of x
@@ -69,13 +78,14 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor | None, *unused: Tensor | N
     has_scale, has_shift, given = ctx.has
     needs = (has_scale and scale_too, has_shift and shift_too, given and any(stats))
     dx, *rest = ops.adaptive_norm_backward(dy, x, scale, shift, mean, var, *ctx.settings, *needs)
-    return (dx, *_only(rest, (*needs, needs[2]))) + (None,) * 6
+    dresidual = dy if ctx.needs_input_grad[5] else None
+    return (dx, *_only(rest, (*needs, needs[2])), dresidual) + (None,) * 6
 
 
 define(
     OpDefinition(
         schema=(
-            "adaptive_norm(Tensor x, Tensor? scale, Tensor? shift, Tensor? mean, Tensor? var, "
+            "adaptive_norm(Tensor x, Tensor? scale, Tensor? shift, Tensor? mean, Tensor? var, Tensor? residual, "
             f"{_SETTINGS}) -> (Tensor, Tensor, Tensor)"
         ),
         reference=reference.adaptive_norm,
@@ -90,13 +100,14 @@ define(
 # ------------------------------------------------------------------------------------------------ first derivative
 
 
-def _first_fake(dy: Tensor, *rest: Any) -> tuple[Tensor, ...]:
-    return _image_like(dy), *_fake_parameters(dy, *rest[-3:])
+def _first_fake(dy: Tensor, x: Tensor, scale: Any, shift: Any, *rest: Any) -> tuple[Tensor, ...]:
+    return _image_like(dy), *_fake_parameters(dy, *rest[-3:], maps=_has_maps(scale, shift))
 
 
 def _first_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, need_dscale, need_dshift, need_dstats = inputs
     ctx.settings = tensors[6:]
+    ctx.needs = need_dscale, need_dshift, need_dstats
     ctx.has = need_dscale, need_dshift, need_dstats, need_dstats
     ctx.set_materialize_grads(False)  # a penalty on dx alone has no directions for the others
     ctx.save_for_backward(*tensors[:6])
@@ -104,6 +115,8 @@ def _first_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _first_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | None) -> Gradients:
     dy, x, scale, shift, mean, var = ctx.saved_tensors
+    if _has_maps(scale, shift):
+        return _in_plain_torch(ctx, (ddx, *dd))
     directions = _only(dd, ctx.has)
     ddx = torch.zeros_like(dy) if ddx is None else ddx
     over, _, act, *_ = ctx.settings
@@ -137,6 +150,40 @@ define(
 )
 
 
+def _in_plain_torch(ctx: Any, grads: tuple[Tensor | None, ...]) -> Gradients:
+    """The second derivative where scale and shift are maps: what autograd makes of the first."""
+    over = ctx.settings[0]
+    with torch.enable_grad():
+        inputs = _leaves(ctx.saved_tensors)
+        stats = inputs[4:] if over == "given" else reference.moments(inputs[1], over)  # type: ignore[arg-type]
+        results = reference.adaptive_norm_backward(*inputs[:4], *stats, *ctx.settings, *ctx.needs)  # type: ignore[arg-type]
+    return (*_derivative(results, grads, inputs), *(None for _ in range(9)))
+
+
+def _leaves(saved: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Views, so that what one input owes to another doesn't count twice; another derivative goes through them."""
+    return [
+        None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in saved
+    ]
+
+
+def _derivative(
+    results: Sequence[Tensor], grads: Sequence[Tensor | None], inputs: Sequence[Tensor | None]
+) -> Gradients:
+    """What autograd makes of results that came of inputs."""
+    pairs = [(r, g) for r, g in zip(results, grads) if g is not None and r.requires_grad]
+    if not pairs:
+        return (None,) * len(inputs)
+    wanted = [t for t in inputs if t is not None]
+    found = iter(
+        torch.autograd.grad(
+            [r for r, _ in pairs], wanted, [g for _, g in pairs],
+            create_graph=torch.is_grad_enabled(), allow_unused=True,
+        )
+    )  # fmt: skip
+    return tuple(None if t is None else next(found) for t in inputs)
+
+
 # ----------------------------------------------------------------------------------------------- second derivative
 
 
@@ -156,24 +203,10 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     """Third order: what autograd makes of the second derivative in plain torch."""
     over = ctx.settings[0]
     with torch.enable_grad():
-        # Views, so that what one input owes to another doesn't count twice; another derivative goes through them.
-        inputs = [
-            None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
-            for t in ctx.saved_tensors
-        ]
+        inputs = _leaves(ctx.saved_tensors)
         stats = inputs[9:] if over == "given" else reference.moments(inputs[6], over)  # type: ignore[arg-type]
         results = reference.adaptive_norm_double_backward(*inputs[:9], *stats, *ctx.settings, *ctx.needs)  # type: ignore[arg-type]
-    pairs = [(r, g) for r, g in zip(results, grads) if g is not None and r.requires_grad]
-    if not pairs:
-        return (None,) * 21
-    wanted = [t for t in inputs if t is not None]
-    found = iter(
-        torch.autograd.grad(
-            [r for r, _ in pairs], wanted, [g for _, g in pairs],
-            create_graph=torch.is_grad_enabled(), allow_unused=True,
-        )
-    )  # fmt: skip
-    return (*(None if t is None else next(found) for t in inputs), *(None for _ in range(10)))
+    return (*_derivative(results, grads, inputs), *(None for _ in range(10)))
 
 
 define(

@@ -15,7 +15,7 @@ from torch import Tensor
 from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device
 from fastgan.ops.adaptive_norm.coefficients import direction, first, norm_of, second
-from fastgan.ops.adaptive_norm.reference import _only
+from fastgan.ops.adaptive_norm.reference import Parameters, _only, split
 from fastgan.ops.bias_act.schema import CURVED
 from fastgan.ops.bias_act.triton import PIECEWISE, _curvature, _rounded, _slope, _value
 from fastgan.ops.scale_bias_act.triton import blocks, warps
@@ -29,14 +29,16 @@ def _number(ptr, at, there, ACC: tl.constexpr):
 
 @triton.jit
 def adaptive_norm_kernel(
-    x_ptr, dy_ptr, ddx_ptr, out_ptr, dx_ptr, sums_ptr,
+    x_ptr, dy_ptr, ddx_ptr, scale_map_ptr, shift_map_ptr, residual_ptr, out_ptr, dx_ptr, sums_ptr,
     mean_ptr, p_ptr, t_ptr, slope_ptr, shift_ptr, f_u_ptr, f_x_ptr, f_1_ptr,
     channels, pixels, channel_step, pixel_step, tiles_c, tiles_p, sums_step,
     alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
-    SWEEP: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    SWEEP: tl.constexpr, MAPS: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr, BLOCK_C: tl.constexpr,
+    BLOCK_P: tl.constexpr,
 ):  # fmt: skip
     """The sweeps that csrc/adaptive_norm/problem.h names. Pointers that a sweep does not need are None; ``dx`` is None where
-    it is not wanted. The clamp is NaN for none: every comparison with it is false."""
+    it is not wanted. The clamp is NaN for none: every comparison with it is false. With maps the sums' ``out`` and ``dx``
+    are the gradients of shift and scale, and backward's ``dy`` is that of shift."""
     tile = tl.program_id(0)
     tile_p = tile % tiles_p
     tile_c = tile // tiles_p % tiles_c
@@ -60,10 +62,19 @@ def adaptive_norm_kernel(
         tl.store(sums_ptr + sums_step + sums_at, tl.sum(z * z, 1), there)
     else:
         p = _number(p_ptr, number, there, ACC)
-        v = p * z + _number(t_ptr, number, there, ACC)
+        unit = p * z
+        v = unit
+        if scale_map_ptr is not None:
+            factor = 1.0 + tl.load(scale_map_ptr + at, inside, 0.0).to(ACC)
+            v *= factor
+        v += _number(t_ptr, number, there, ACC)
+        if shift_map_ptr is not None:
+            v += tl.load(shift_map_ptr + at, inside, 0.0).to(ACC)
         y = _value(v, alpha, ACT) * gain
         if SWEEP == "forward":
             y = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
+            if residual_ptr is not None:
+                y += tl.load(residual_ptr + at, inside, 0.0).to(ACC)
             tl.store(out_ptr + at, y.to(out_ptr.dtype.element_ty), inside)
         else:
             active = (
@@ -73,9 +84,19 @@ def adaptive_norm_kernel(
             s1 = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
             g = dy * s1  # zero outside the image, as dy and ddx are
             if SWEEP == "backward":
+                if MAPS:
+                    g = dy
+                if scale_map_ptr is not None:
+                    g *= factor
                 dx = p * g + _number(f_x_ptr, number, there, ACC) * z + _number(f_1_ptr, number, there, ACC)
                 tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), inside)
             elif SWEEP == "first_sums":
+                if MAPS:
+                    tl.store(out_ptr + at, g.to(out_ptr.dtype.element_ty), inside)
+                    if dx_ptr is not None:
+                        tl.store(dx_ptr + at, (g * unit).to(dx_ptr.dtype.element_ty), inside)
+                if scale_map_ptr is not None:
+                    g *= factor
                 tl.store(sums_ptr + sums_at, tl.sum(g, 1), there)
                 tl.store(sums_ptr + sums_step + sums_at, tl.sum(g * z, 1), there)
             else:
@@ -114,7 +135,8 @@ Settings = tuple[str, float, float, "float | None"]
 
 def sweep(
     kind: str, like: Tensor, settings: Settings, numbers: dict[str, Tensor], *, x: Tensor, dy: Tensor | None = None,
-    ddx: Tensor | None = None, out: Tensor | None = None, dx: Tensor | None = None,
+    ddx: Tensor | None = None, maps: Parameters = (None, None), residual: Tensor | None = None,
+    out: Tensor | None = None, dx: Tensor | None = None,
 ) -> list[Tensor]:  # fmt: skip
     """One sweep in the layout of ``like``; ``numbers``: coefficients by name. Returns its sums, each ``[N, C]``."""
     act, alpha, gain, clamp = settings
@@ -132,7 +154,9 @@ def sweep(
             f"adaptive_norm: a tensor of shape {list(like.shape)} is too large for one launch; split it"
         )
     sums = torch.empty((count, n, tiles_p, channels), dtype=SUMS[like.dtype], device=like.device)
-    images = [None if t is None else t.contiguous(memory_format=memory) for t in (x, dy, ddx)]
+    images = [
+        None if t is None else t.contiguous(memory_format=memory) for t in (x, dy, ddx, *maps, residual)
+    ]
     names = ("mean", "p", "t", "slope", "shift", "f_u", "f_x", "f_1")
     found = [numbers.get(name) for name in names]
     found = [None if t is None else t.expand(n, channels).contiguous() for t in found]
@@ -142,7 +166,7 @@ def sweep(
             *images, out, dx, sums if count else None, *found,
             channels, pixels, *((1, channels) if last else (pixels, 1)), tiles_c, tiles_p, n * tiles_p * channels,
             PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype),
-            SWEEP=kind, ACT="lrelu" if act in PIECEWISE else act, ACC=ACCUMULATE[like.dtype],
+            SWEEP=kind, MAPS=maps != (None, None), ACT="lrelu" if act in PIECEWISE else act, ACC=ACCUMULATE[like.dtype],
             BLOCK_C=block_c, BLOCK_P=block_p, num_warps=warps(block_c * block_p, order, like.dtype),
         )  # fmt: skip
     return list(sums.sum(2))
@@ -161,8 +185,8 @@ def _result(like: Tensor) -> Tensor:
 
 
 def adaptive_norm(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None, over: str,
-    eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None,
+    residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     y, wide = _result(x), SUMS[x.dtype]
     settings = (act, alpha, gain, clamp)
@@ -176,8 +200,10 @@ def adaptive_norm(
         count = x.shape[2] * x.shape[3] * (x.shape[0] if over == "batch" else 1)
         past, squares = (s.sum(0, keepdim=True) / count if over == "batch" else s / count for s in sums)
         mean, var = found = [about + past, (squares - past.square()).clamp(min=0)]
-    k = norm_of(x, scale, shift, mean, var, over, eps)
-    sweep("forward", y, settings, {"mean": mean, "p": k.p, "t": k.t}, x=x, out=y)
+    numbers, maps = split(scale, shift)
+    k = norm_of(x, *numbers, mean, var, over, eps)
+    base = {"mean": mean, "p": k.p, "t": k.t}
+    sweep("forward", y, settings, base, x=x, maps=maps, residual=residual, out=y)
     return y, *found  # type: ignore[return-value]
 
 
@@ -187,16 +213,23 @@ def adaptive_norm_backward(
     need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     dx, settings = _result(dy), (act, alpha, gain, clamp)
-    k = norm_of(dy, scale, shift, mean, var, over, eps)
+    numbers, maps = split(scale, shift)
+    with_maps = maps != (None, None)
+    k = norm_of(dy, *numbers, mean, var, over, eps)
     base = {"mean": mean, "p": k.p, "t": k.t}
     g = gx = torch.zeros_like(k.p)
-    if k.own() or need_dscale or need_dshift or need_dstats:
-        g, gx = sweep("first_sums", dx, settings, base, x=x, dy=dy)
+    dshift = _result(dy) if with_maps else None
+    dscale = _result(dy) if with_maps and need_dscale else None
+    if k.own() or need_dscale or need_dshift or need_dstats or with_maps:
+        g, gx = sweep("first_sums", dx, settings, base, x=x, dy=dy, maps=maps, out=dshift, dx=dscale)
     found = first(k, g, gx)
     base |= {"f_x": found.slope, "f_1": found.shift}
-    sweep("backward", dx, settings, base, x=x, dy=dy, dx=dx)
+    sweep("backward", dx, settings, base, x=x, dy=dy if dshift is None else dshift, maps=maps, dx=dx)
     needs = (need_dscale, need_dshift, need_dstats, need_dstats)
-    return dx, *_only(found[:4], needs, dy.dtype)  # type: ignore[return-value]
+    dnumbers = _only(found[:4], needs, dy.dtype)
+    if dshift is not None:
+        dnumbers[:2] = [dy.new_empty(0) if dscale is None else dscale, dshift]
+    return dx, *dnumbers  # type: ignore[return-value]
 
 
 def adaptive_norm_double_backward(
