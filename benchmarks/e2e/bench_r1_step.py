@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.e2e.steps import CONVOLUTION, in_units, one_convolution
 from benchmarks.harness import Run, bytes_of, check_results, extra_info, largest_error, repeat_in, shortened
 from benchmarks.launches import Launches
 from benchmarks.measures import Call, Results
@@ -29,7 +29,6 @@ GAMMA = 10.0
 # Of a gradient's largest value: where rounding tips an activation's slope, a pixel's share of a bias changes.
 # Gradients without such pixels are held to 2e-5 in tests/networks/test_stylegan2_networks.py.
 TOLERANCE = 2e-2
-CONVOLUTION = "convolution"  # the side that the floor is measured with
 COMPILED = {"": "compile", "cpu": "fastgan compiled", "cuda": "fastgan compiled", "triton": "triton compiled"}
 
 
@@ -66,18 +65,6 @@ def flops_of_the_maths(d: StyleGAN2Discriminator, images: Tensor) -> float:
     return sum(counted)
 
 
-def one_convolution(run: Run) -> tuple[Call, float]:
-    """What the rate is taken from: 3×3, 256 to 256 channels, by torch; and its operations."""
-    x, weight = torch.randn(8, 256, 32, 32), torch.randn(256, 256, 3, 3) / 48
-    x, weight = (t.to(run.device, memory_format=torch.channels_last) for t in (x, weight))
-
-    def call() -> Results:
-        with torch.no_grad():
-            return {"y": F.conv2d(x, weight, padding=1)}
-
-    return call, 2.0 * weight[0].numel() * 8 * 256 * 32 * 32
-
-
 def side(
     step: Callable[..., list[Tensor | None]], backend: str, d: StyleGAN2Discriminator, images: Tensor
 ) -> Results:
@@ -86,22 +73,6 @@ def side(
         found = step(d, images)
     named = zip(d.named_parameters(), found, strict=True)
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in named}
-
-
-def in_units(gradients: Results, exact: Results) -> Results:
-    """Each gradient in terms of the largest value that is expected in it: those of the biases are tiny.
-
-    Gradients of one value, sums over an image in which most cancels, are in terms of the largest of their kind.
-    """
-    found: Results = {}
-    largest = [t.abs().max() for t in exact.values() if t is not None and t.numel() == 1]
-    of_one = torch.stack(largest).max() if largest else torch.zeros(())
-    for name, g in gradients.items():
-        expected = exact[name]
-        assert g is not None and expected is not None
-        unit = of_one if expected.numel() == 1 else expected.abs().max()
-        found[name] = g.detach().cpu().double() / torch.where(unit > 0, unit, torch.ones_like(unit))
-    return found
 
 
 def test_r1_step(benchmark: Any, run: Run) -> None:

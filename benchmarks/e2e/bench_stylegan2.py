@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch._dynamo.exc import TorchDynamoException
 
-from benchmarks.e2e.bench_r1_step import CONVOLUTION, in_units, one_convolution
-from benchmarks.e2e.stylegan2 import STEPS, Game, Gradients, flops_of, take
-from benchmarks.harness import Run, bytes_of, check_results, extra_info, largest_error, repeat_in, shortened
-from benchmarks.measures import Call, Results
-from benchmarks.memory import peak_extra_bytes
-from benchmarks.results import Comparison, Memory, title
-from benchmarks.sides import OURS
-from benchmarks.timing import Interleaved, rounds_for
-from fastgan import ops
-from fastgan.testing.conv2d_calls import ConvolutionCalls
+from benchmarks.e2e.steps import Step, time_step
+from benchmarks.e2e.stylegan2 import STEPS, Game, flops_of, take
+from benchmarks.harness import Run, bytes_of
 
 SIZES: dict[int, dict[str, int]] = {
     64: {"batch": 8, "channel_base": 8192, "channel_max": 256},
@@ -42,94 +32,28 @@ def game_of(resolution: int, run: Run) -> Game:
     return _games[resolution]
 
 
-def side(step: str, function: Callable[[Game], Gradients], backend: str, game: Game) -> Results:
-    with ops.use_backend(backend):
-        return dict(take(step, function, game))
-
-
 @pytest.mark.parametrize("resolution", SIZES)
 @pytest.mark.parametrize("step", STEPS)
 def test_step(benchmark: Any, run: Run, resolution: int, step: str) -> None:
     if run.dtype != torch.float32:
         pytest.skip("the steps are timed in float32")
     game = game_of(resolution, run)
-    backends = [name for name in OURS[run.device.type] if ops.backends()[name].usable]
-    calls: dict[str, Call] = {name: partial(side, step, STEPS[step], name, game) for name in backends}
-    calls["eager"] = partial(side, step, STEPS[step], "reference", game)
-    counts = {}
-    for name, call in calls.items():
-        with ConvolutionCalls() as counted:
-            call()
-        counts[name] = counted.count
-
-    unavailable, compiling = {}, 0.0
-    torch._dynamo.reset()
-    torch._dynamo.config.trace_autograd_ops = True
-    compiled = torch.compile(STEPS[step], fullgraph=True, dynamic=False)
-    calls["compile"] = partial(side, step, compiled, "reference", game)
-    start = time.perf_counter()
-    try:
-        calls["compile"]()
-        compiling = time.perf_counter() - start
-    except TorchDynamoException as error:
-        del calls["compile"]
-        unavailable["compile"] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
-
-    exact = side(step, STEPS[step], "reference", game.exact())
-    expected, errors = in_units(exact, exact), {}
-    for name, call in calls.items():
-        found = in_units(call(), exact)
-        tolerance = OF_IMAGES if step == "G forward" else TOLERANCE
-        check_results(found, expected, tolerance, what=f"the {step} at {resolution} on {name}")
-        errors[name] = largest_error(found, expected)
-
-    convolution, flops = one_convolution(run)
-    settings = shortened(run, 1)
-    least = min(settings.least_rounds, ROUNDS[resolution])
-    interleaved = Interleaved({CONVOLUTION: convolution, **calls}, run.clock)
-    rounds = rounds_for(interleaved.warm_up(rounds=1), budget=settings.budget, least=least)
-    repeat_in(benchmark)(interleaved.round, rounds)
-    timings = interleaved.timings()
-    needed, rate = flops_of(step, game), flops / timings[CONVOLUTION].median
-    images = len(game.noise) if step == "path length step" else len(game.z)
-    peaks = {name: peak_extra_bytes(call, run.device) for name, call in calls.items()}
-    speeds = {name: images / timings[name].median for name in calls}
-    notes = [
-        f"{step} at {resolution}×{resolution}, {images} images: the floor is {needed / 1e9:.0f} GFLOP at the "
-        f"{rate / 1e9:.0f} GFLOP/s of one F.conv2d; "
-        + ", ".join(f"{title(name)} {speed:.3g} images/s" for name, speed in speeds.items())
-        + "; convolutions and products: "
-        + ", ".join(f"{title(name)} {count}" for name, count in counts.items())
-        + (f"; compiled in {compiling:.0f} s" if compiling else "")
-    ]
-    label = f"{resolution}×{resolution}"
-    comparison = Comparison(
-        op="stylegan2",
-        case=label,
-        measure=step,
-        shape=list(game.real.shape),
-        dtype="float32",
-        tensor_bytes=bytes_of(game.real),
-        floor=needed / rate,
-        timings=timings,
-        unavailable=unavailable,
-        flops=needed,
-        errors=errors,
-        notes=notes,
-    )
-    benchmark.extra_info.update(extra_info(comparison) | {"peak_bytes": peaks, "images_per_second": speeds})
-    run.results.name_sides(calls)
-    run.results.comparisons.append(comparison)
-    results = sum(bytes_of(t) for t in exact.values() if t is not None) // 2  # float64's half
     network = game.d if step in ("D step", "R1 step") else game.g
-    yardstick = bytes_of(game.real) + sum(map(bytes_of, network.parameters())) + results
-    run.results.memory.append(
-        Memory(
+    time_step(
+        benchmark,
+        run,
+        Step(
             op="stylegan2",
-            case=f"{step}, {label}",
-            shape=list(game.real.shape),
-            dtype="float32",
-            yardstick=yardstick,
-            peaks=peaks,
-        )
+            case=f"{resolution}×{resolution}",
+            name=step,
+            gradients=STEPS[step],
+            take=partial(take, step),
+            game=game,
+            exact=game.exact(),
+            tolerance=OF_IMAGES if step == "G forward" else TOLERANCE,
+            images=game.real[: len(game.noise)] if step == "path length step" else game.real,
+            flops=flops_of(step, game),
+            weights=sum(map(bytes_of, network.parameters())),
+            rounds=ROUNDS[resolution],
+        ),
     )

@@ -99,7 +99,11 @@ class CycleGAN(Translation):
         """What D makes of images of both, cycles, and what both do to images of their own domains (eq. 3, section 5.2)."""
         a, b = batch.real, batch.inputs["other"]
         to_b, to_a = networks["G_AB"], networks["G_BA"]
-        fake_b, fake_a = to_b(a), to_a(b)
+        # Images of both domains at once: each is normalised by itself, and what a convolution makes of weights serves both.
+        if self.identity_weight:
+            (fake_b, same_b), (fake_a, same_a) = both(to_b, a, b), both(to_a, b, a)
+        else:
+            fake_b, fake_a = to_b(a), to_a(b)
         stats: dict[str, Tensor] = {}
         judged = torch.stack(
             [
@@ -111,7 +115,7 @@ class CycleGAN(Translation):
         stats["cycle/G"] = l1_loss(to_a(fake_b).float(), a) + l1_loss(to_b(fake_a).float(), b)
         total = stats["adversarial/G"] + self.cycle_weight * stats["cycle/G"]
         if self.identity_weight:
-            stats["identity/G"] = l1_loss(to_a(a).float(), a) + l1_loss(to_b(b).float(), b)
+            stats["identity/G"] = l1_loss(same_a.float(), a) + l1_loss(same_b.float(), b)
             total = total + self.identity_weight * stats["identity/G"]
         return Loss(total, stats, {"fake_A": fake_a, "fake_B": fake_b})
 
@@ -143,8 +147,8 @@ class CycleGAN(Translation):
         total = torch.zeros((), device=batch.real.device)
         said: dict[str, list[Tensor]] = {"real": [], "fake": []}
         for domain, images in (("A", batch.real), ("B", batch.inputs["other"])):
-            real = networks[f"D_{domain}"](images).float()
-            fake = networks[f"D_{domain}"](batch.random[f"fake_{domain}"]).float()
+            judged = both(networks[f"D_{domain}"], images, batch.random[f"fake_{domain}"])
+            real, fake = (logits.float() for logits in judged)
             total = total + least_squares_d_loss(real, fake)
             said["real"].append(real.mean())
             said["fake"].append(fake.mean())
@@ -165,3 +169,9 @@ class CycleGAN(Translation):
         there = to_b(a)
         return {"A": a, "A to B": there, "A to B to A": to_a(there),
                 "B": b, "B to A": output, "B to A to B": to_b(output)}  # fmt: skip
+
+
+def both(network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """What a network that takes each image by itself makes of two batches of a size, in one call."""
+    one, other = network(torch.cat([first, second])).chunk(2)
+    return one, other
