@@ -42,9 +42,14 @@ class Upright(ShapesForTask):
             if ((scene.label + list(COLOURS).index(scene.colour)) % len(COLOURS) == 0) == unseen:
                 self._scenes.append(replace(scene, centre=(0.5, 0.5), size=0.4, angle=0.0))
         self._length, self.unseen = len(self._scenes), unseen
+        self._drawn = super().examples(torch.arange(self._length))  # once, not at every epoch
 
     def _scene(self, i, *, stream=0):
         return self._scenes[i]
+
+    def examples(self, indices):
+        images, labels, inputs = self._drawn
+        return images[indices], labels[indices], {"caption": inputs["caption"][indices]}
 
     def held_out(self):
         return None if self.unseen else Upright(unseen=True)
