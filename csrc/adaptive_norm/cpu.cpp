@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <vector>
+
 #include "../common/with_dtype.h"
 #include "../scale_bias_act/cpu_sums.h"
 #include "coefficients.h"
@@ -8,19 +11,19 @@ namespace fg::adaptive_norm {
 namespace {
 
 constexpr std::int64_t numbers_of_a_task = 1024;
+constexpr std::int64_t elements_of_a_slab = 16384;  // of each image; a handful of them fit in L2
 
-// One run of an op on elements of T.
+// One run of an op on elements of T. streaming: whether results are too large to be found in the cache again.
 template <class T>
 class Run {
   using R = typename Table<T>::R;
 
  public:
-  explicit Run(const Arguments& a) : a_(a), p_(a.layout), table_(table_of<T>(a)) {}
+  Run(const Arguments& a, bool streaming) : a_(a), p_(a.layout), table_(table_of<T>(a)), streaming_(streaming) {}
 
   void sweep(Sweep sweep) const {
     const Totals totals = totals_of(sweep);
-    const bool writes = totals.count == 0 || (sweep == Sweep::first_sums && a_.has_maps());
-    const bool streaming = writes && is_worth_streaming(a_.dtype, a_.layout.numel());
+    const bool streaming = streaming_ && totals.count == 0;
     const RunUnits units = FG_SELECT_LEVEL(adaptive_norm_run);
     torch::stable::parallel_for(0, p_.units(), p_.grain(), [&](std::int64_t begin, std::int64_t end) {
       units(a_, p_, sweep, streaming, begin, end);
@@ -46,15 +49,78 @@ class Run {
   const Arguments& a_;
   Partition p_;
   Table<T> table_;
+  bool streaming_;
 };
+
+// Rows that have a mean each don't depend on others: they are run by the slab, whose second sweep finds it in L2.
+inline bool by_slabs(const Arguments& a) {
+  return !a.layout.channels_last && a.over != Over::batch && a.layout.pixels <= 4 * elements_of_a_slab;
+}
+
+inline std::int64_t rows_of_a_slab(const Arguments& a) {
+  return std::clamp<std::int64_t>(elements_of_a_slab / a.layout.pixels, 1, a.numbers());
+}
+
+inline void move(const void*& p, std::int64_t bytes) { p = p ? static_cast<const char*>(p) + bytes : nullptr; }
+
+inline void move(void*& p, std::int64_t bytes) { p = p ? static_cast<char*>(p) + bytes : nullptr; }
+
+// The run of some of the rows [batch · channels][pixels], without a workspace.
+template <class T>
+Arguments slab_of(const Arguments& a, std::int64_t first, std::int64_t rows) {
+  using R = typename Table<T>::R;
+  Arguments s = a;
+  s.layout.batch = 1;
+  s.layout.channels = rows;
+  const std::int64_t number = first * std::int64_t{sizeof(T)}, wide = first * std::int64_t{sizeof(R)};
+  for (const void** p : {&s.x, &s.dy, &s.ddx, &s.scale_map, &s.shift_map, &s.residual}) {
+    move(*p, number * a.layout.pixels);
+  }
+  for (void** p : {&s.out, &s.out_x, &s.dscale_map, &s.dshift_map}) {
+    move(*p, number * a.layout.pixels);
+  }
+  for (const void** p : {&s.scale, &s.shift, &s.ddscale, &s.ddshift}) {
+    move(*p, number);
+  }
+  for (void** p : {&s.dscale, &s.dshift}) {
+    move(*p, number);
+  }
+  for (const void** p : {&s.mean, &s.var, &s.ddmean, &s.ddvar}) {
+    move(*p, wide);
+  }
+  for (void** p : {&s.dmean, &s.dvar, &s.mean_out, &s.var_out}) {
+    move(*p, wide);
+  }
+  return s;
+}
+
+template <class T>
+void run_slabs(const Arguments& a, bool streaming) {
+  const std::int64_t rows = rows_of_a_slab(a), slabs = (a.numbers() + rows - 1) / rows;
+  torch::stable::parallel_for(0, slabs, 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<typename Table<T>::R> workspace;
+    for (std::int64_t slab = begin; slab < end; ++slab) {
+      Arguments s = slab_of<T>(a, slab * rows, std::min(rows, a.numbers() - slab * rows));
+      workspace.resize(s.workspace_size(partial_size(s, Partition(s.layout))));
+      s.workspace = workspace.data();
+      run_passes(s, Run<T>(s, streaming));
+    }
+  });
+}
 
 struct Cpu {
   explicit Cpu(const Tensor&) {}
 
-  std::int64_t workspace(const Arguments& a) const { return a.workspace_size(partial_size(a, Partition(a.layout))); }
+  std::int64_t workspace(const Arguments& a) const {
+    return by_slabs(a) ? 0 : a.workspace_size(partial_size(a, Partition(a.layout)));
+  }
 
   void run(const Arguments& a) const {
-    with_dtype(a.dtype, [&](auto t) { run_passes(a, Run<decltype(t)>(a)); });
+    const bool streaming = is_worth_streaming(a.dtype, a.layout.numel());
+    with_dtype(a.dtype, [&](auto t) {
+      using T = decltype(t);
+      by_slabs(a) ? run_slabs<T>(a, streaming) : run_passes(a, Run<T>(a, streaming));
+    });
   }
 };
 
