@@ -80,10 +80,10 @@ def _of_images(name: str, paper: str, options: str, images: int) -> Entry:
     return Entry(name, paper, options, images, data=SHAPES)
 
 
-_PAIRED = "--batch 16 --ngf 16 --ndf 16 --patch 16 --lr 2e-3 --dropout 0 --decay-after 8000"
+_PAIRED = "--batch 16 --ngf 16 --ndf 8 --patch 16 --dropout 0 --lr 4e-3 --decay-after 8000"
 
 _OF_IMAGES = (
-    _of_images("pix2pix", "Isola et al. 2017", _PAIRED, 16_000),
+    _of_images("pix2pix", "Isola et al. 2017", f"{_PAIRED} --norm batch --ema 0.9", 16_000),
     _of_images(
         "cyclegan",
         "Zhu et al. 2017",
@@ -93,13 +93,13 @@ _OF_IMAGES = (
     _of_images(
         "unit",
         "Liu et al. 2017",
-        "--batch 16 --ngf 12 --ndf 16 --patch 16 --blocks 1 --lr 1e-3 --ema 0.95",
+        "--batch 8 --ngf 8 --ndf 16 --patch 16 --blocks 0 --norm batch --lr 3e-3 --ema 0.9 --decay-after 3200",
         4_800,
     ),
     _of_images(
         "stargan",
         "Choi et al. 2018",
-        "--batch 16 --ngf 12 --ndf 16 --blocks 2 --lr 1e-3 --n-critic 2 --ema 0.95",
+        "--batch 16 --ngf 12 --ndf 16 --blocks 2 --skip --lr 1e-3 --n-critic 2 --ema 0.95",
         12_800,
     ),
     _of_images(
@@ -124,8 +124,8 @@ _OF_IMAGES = (
     _of_images(
         "text2image",
         "Reed et al. 2016",
-        "--batch 32 --ngf 16 --ndf 16 --text-dim 64 --z-dim 16 --encoder mean --lr 1e-3 --d-lr 1e-3 --ema 0.97",
-        16_000,
+        "--batch 32 --ngf 8 --ndf 16 --text-dim 64 --z-dim 16 --encoder mean --lr 1e-3 --d-lr 1e-3 --ema 0.97",
+        32_000,
     ),
 )
 
