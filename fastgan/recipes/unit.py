@@ -62,7 +62,7 @@ class UNIT(Translation):
     patch: Patch = 70
     """Pixels that a logit of D sees."""
     norm: Norm = "instance"
-    """Norm of all networks; without one flat colours are kept better."""
+    """Norm of all networks; batch learns faster where batches allow it."""
     adversarial_weight: float = 10.0
     """Weight of what D says in G's loss; the paper's λ0."""
     kl_weight: float = 0.1
