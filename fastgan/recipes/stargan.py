@@ -124,7 +124,7 @@ class StarGAN(Translation):
     blocks: int = 6
     """Residual blocks of G."""
     skip: bool = False
-    """G's first layer without norm and joined to its last, not the paper's: small networks learn much sooner so."""
+    """G's first layer without norm and joined to its last, not the paper's: attributes then reach all of an image."""
     n_critic: int = 5
     """Updates of D per step, each on images of its own."""
     penalty_weight: float = 10.0
