@@ -194,7 +194,7 @@ class Recipe(ABC):
     task: ClassVar[Task | None] = None  # what is read out of the data beside images
     translates: ClassVar[bool] = False  # whether samples are made of what is in the data, not of noise alone
     paired: ClassVar[bool] = False  # whether each sample has a target: the image of the row that it's made of
-    baseline: ClassVar[str | None] = None  # the view that is measured against targets too: what there is without a network
+    baseline: ClassVar[str | None] = None  # the view that is measured against targets too
 
     data: str = "mnist5k"
     """Data set: mnist5k, digits, shapes, or the path of a folder of images."""
