@@ -4,6 +4,7 @@ As measured with seed 0 on 100 held-out images. Mean absolute difference from th
 Fréchet distance of MobileNetV2's features: pix2pix 0.07 and 145, its inputs 1.36 and 200, the mean image 0.71 and 363, other
 real images 0.86 and 85. Of plain shapes that cyclegan translated 98% count as striped after 1,600 images, and they overlap
 with what they were by 0.74; with the longer run's settings all do, and by 0.83, after 3,200 images.
+Batches of 8, a rate of 3e-3 that falls after 1,200 images and an identity weight of 4 came to 94% and 0.78 after 2,000.
 """
 
 from __future__ import annotations
