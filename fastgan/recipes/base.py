@@ -249,6 +249,14 @@ class Recipe(ABC):
             option = setting.replace("_", "-")
             raise RecipeError(f"--{option} must be {expected}, but {getattr(self, setting)} came.")
 
+    def _require_resolution(self, images: ImageSpec, holds: bool, expected: str) -> None:
+        """Raises RecipeError saying that the resolution must be `expected`, unless it holds."""
+        if not holds:
+            raise RecipeError(
+                f"{self.name} needs a resolution that is {expected}, but {images.resolution} came: choose one with "
+                "--resolution."
+            )
+
     @property
     def least_batch(self) -> int:
         """Images that are computed at once at least: batch norm needs two."""

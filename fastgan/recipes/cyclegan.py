@@ -14,7 +14,7 @@ from fastgan.data import Task
 from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
 from fastgan.networks.translation import PatchDiscriminator, ResNetGenerator
 from fastgan.nn.image_pool import ImagePool
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.pix2pix import Patch, check_patch
 from fastgan.recipes.translation import Translation
 
@@ -70,11 +70,9 @@ class CycleGAN(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution % 4 or images.resolution < 8:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is a multiple of 4 and at least 8, but {images.resolution} came: "
-                "choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
+        )
         check_patch(self.name, self.patch, images)
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, get_args
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator
-from fastgan.recipes.base import ImageSpec, RecipeError
+from fastgan.recipes.base import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.noise_settings import PARTS_OF_D
 
@@ -41,11 +41,9 @@ class DCGAN(NoiseToImage):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution not in RESOLUTIONS:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
-                f"{images.resolution} came: choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
+        )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         size, c_dim = (images.resolution, images.channels), self.classes(images)

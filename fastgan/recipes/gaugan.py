@@ -73,11 +73,9 @@ class GauGAN(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution not in RESOLUTIONS:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
-                f"{images.resolution} came: choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
+        )
         least = PatchDiscriminator(1, patch=self.patch, ndf=1).least << (self.scales - 1)
         if images.resolution < least:
             raise RecipeError(

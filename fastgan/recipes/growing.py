@@ -63,11 +63,9 @@ class Growing(NoiseToImage):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution not in RESOLUTIONS:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
-                f"{images.resolution} came: choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
+        )
         if self.channel_base < images.resolution:
             raise RecipeError(
                 f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."

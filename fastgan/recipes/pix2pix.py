@@ -62,11 +62,7 @@ class Pix2Pix(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if _levels_at(images.resolution) < 8:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is a multiple of 8, but {images.resolution} came: choose one with "
-                "--resolution."
-            )
+        self._require_resolution(images, _levels_at(images.resolution) >= 8, "a multiple of 8")
         check_patch(self.name, self.patch, images)
 
     def condition_channels(self, images: ImageSpec) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, RecipeError
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks
 from fastgan.recipes.noise import Adversarial, NoiseToImage, Penalty
 
 Share = TypeVar("Share", float, Tensor)
@@ -75,11 +75,9 @@ class R3GAN(NoiseToImage):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution not in RESOLUTIONS:
-            raise RecipeError(
-                f"r3gan needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
-                f"{images.resolution} came: choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
+        )
         self._require("channel_base", self.channel_base >= images.resolution, f"at least {images.resolution}")
         for i in range(2, images.resolution.bit_length()):
             inside = self.expansion * min(self.channel_base // 2**i, self.channel_max)

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate, mse_loss
 from fastgan.latent import PerceptualDistance
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.translation import Translation
 
 Scale = Literal[2, 4, 8]
@@ -68,11 +68,11 @@ class SRGAN(Translation):
         return self.scale
 
     def check_images(self, images: ImageSpec) -> None:
-        if images.resolution < 32 or images.resolution % 16:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is a multiple of 16 and at least 32, but {images.resolution} came: "
-                "choose one with --resolution."
-            )
+        self._require_resolution(
+            images,
+            images.resolution % 16 == 0 and images.resolution >= 32,
+            "a multiple of 16 and at least 32",
+        )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         return {

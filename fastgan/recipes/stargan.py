@@ -149,11 +149,11 @@ class StarGAN(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution < 8 or images.resolution & (images.resolution - 1):
-            raise RecipeError(
-                f"{self.name} needs a resolution that is a power of 2 and at least 8, but {images.resolution} came: "
-                "choose one with --resolution."
-            )
+        self._require_resolution(
+            images,
+            images.resolution >= 8 and not images.resolution & (images.resolution - 1),
+            "a power of 2 and at least 8",
+        )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         spec, channels = images.inputs["attributes"], images.channels

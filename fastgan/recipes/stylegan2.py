@@ -106,11 +106,9 @@ class StyleGAN2(NoiseToImage):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution not in RESOLUTIONS:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
-                f"{images.resolution} came: choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
+        )
         most = RESOLUTIONS.index(images.resolution) + 1
         self._require(
             "num_fp16_res",

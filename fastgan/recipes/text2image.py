@@ -16,7 +16,7 @@ from fastgan.losses.adversarial import wasserstein_g_loss
 from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
 from fastgan.nn import spectral_norm
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, RecipeError, parameters_of
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, parameters_of
 from fastgan.recipes.translation import Translation
 
 Encoder = Literal["gru", "mean"]
@@ -65,11 +65,9 @@ class Text2Image(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution not in RESOLUTIONS:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is one of {', '.join(map(str, RESOLUTIONS))}, but "
-                f"{images.resolution} came: choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
+        )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         words, size = len(images.inputs["caption"].names), (images.resolution, images.channels)

@@ -13,7 +13,7 @@ from torch.nn.functional import l1_loss
 from fastgan.data import Task
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import PatchDiscriminator, UNITGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.pix2pix import Patch, check_patch
 from fastgan.recipes.translation import Translation
 
@@ -92,11 +92,9 @@ class UNIT(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        if images.resolution % 4 or images.resolution < 8:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is a multiple of 4 and at least 8, but {images.resolution} came: "
-                "choose one with --resolution."
-            )
+        self._require_resolution(
+            images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
+        )
         check_patch(self.name, self.patch, images)
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
