@@ -133,6 +133,8 @@ class StarGAN(Translation):
     """Weight of the cross-entropy of attributes in both players' losses."""
     reconstruction_weight: float = 10.0
     """Weight of the mean absolute difference of an image from what it is with its own attributes again."""
+    identity_weight: float = 0.0
+    """Weight of the mean absolute difference that G makes to an image whose attributes stay; the paper has none, 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,7 +142,7 @@ class StarGAN(Translation):
         for setting in ("ngf", "ndf", "n_critic"):
             self._require(setting, getattr(self, setting) >= 1, "at least 1")
         self._require("blocks", self.blocks >= 0, "at least 0")
-        for setting in ("penalty_weight", "class_weight", "reconstruction_weight"):
+        for setting in ("penalty_weight", "class_weight", "reconstruction_weight", "identity_weight"):
             self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
 
     @property
@@ -229,6 +231,10 @@ class StarGAN(Translation):
             + self.class_weight * stats["attributes/G"]
             + self.reconstruction_weight * stats["reconstruction/G"]
         )
+        if self.identity_weight:
+            same = networks["G"](batch.real, batch.inputs["attributes"])
+            stats["identity/G"] = F.l1_loss(same.float(), batch.real)
+            total = total + self.identity_weight * stats["identity/G"]
         return Loss(total, stats)
 
     def source(self, given: Batch) -> Mapping[str, Tensor]:

@@ -62,7 +62,7 @@ class UNIT(Translation):
     patch: Patch = 70
     """Pixels that a logit of D sees."""
     norm: Norm = "instance"
-    """Norm of all networks; batch learns faster where batches allow it."""
+    """Norm of the generator; batch learns faster where batches allow it. Discriminators have instance norm."""
     adversarial_weight: float = 10.0
     """Weight of what D says in G's loss; the paper's λ0."""
     kl_weight: float = 0.1
@@ -99,10 +99,7 @@ class UNIT(Translation):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = UNITGenerator(images.channels, ngf=self.ngf, blocks=self.blocks, norm=self.norm)
-        d_a, d_b = (
-            PatchDiscriminator(images.channels, patch=self.patch, ndf=self.ndf, norm=self.norm)
-            for _ in DOMAINS
-        )
+        d_a, d_b = (PatchDiscriminator(images.channels, patch=self.patch, ndf=self.ndf) for _ in DOMAINS)
         side = images.resolution // 4
         return {"G": g, "D_A": d_a, "D_B": d_b, "noise": LatentNoise((g.latent_channels, side, side))}
 

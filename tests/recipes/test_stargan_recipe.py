@@ -71,6 +71,15 @@ def test_losses_are_the_papers():
     torch.testing.assert_close(recipe.penalty_loss(networks, seen), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_an_identity_weight_holds_images_whose_attributes_stay():
+    recipe, plain = StarGAN(**SMALL, batch=4, identity_weight=5.0), StarGAN(**SMALL, batch=4)
+    networks, given = recipe.build_networks(IMAGES), ready(recipe, batch())
+    expected = F.l1_loss(networks["G"](given.real, given.inputs["attributes"]), given.real)
+    loss, without = (of.g_loss(networks, given) for of in (recipe, plain))
+    torch.testing.assert_close(loss.total - without.total, 5 * expected)
+    assert "identity/G" in loss.stats and "identity/G" not in without.stats
+
+
 def test_d_moves_n_critic_times_and_pieces_add_up_to_the_whole():
     """Whichever the micro-batches, images take the same attributes."""
 
