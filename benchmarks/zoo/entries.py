@@ -87,20 +87,21 @@ _OF_IMAGES = (
     _of_images(
         "cyclegan",
         "Zhu et al. 2017",
-        "--batch 16 --ngf 12 --ndf 16 --patch 16 --blocks 0 --lr 3e-3 --identity-weight 4 --ema 0.95 --decay-after 3200",
-        6_400,
+        "--batch 8 --ngf 10 --ndf 16 --patch 16 --blocks 0 --lr 3e-3 --identity-weight 4 --ema 0.95 --decay-after 2000",
+        4_000,
     ),
     _of_images(
         "unit",
         "Liu et al. 2017",
-        "--batch 8 --ngf 8 --ndf 16 --patch 16 --blocks 0 --norm batch --lr 3e-3 --ema 0.9 --decay-after 3200",
-        4_800,
+        "--batch 8 --ngf 8 --ndf 16 --patch 16 --blocks 0 --norm batch --lr 3e-3 --ema 0.97",
+        1_600,
     ),
     _of_images(
         "stargan",
         "Choi et al. 2018",
-        "--batch 16 --ngf 12 --ndf 16 --blocks 2 --skip --lr 1e-3 --n-critic 2 --ema 0.95",
-        12_800,
+        "--resolution 16 --batch 16 --ngf 16 --ndf 16 --blocks 0 --skip --lr 2e-3 --n-critic 2 --penalty-weight 1 "
+        "--identity-weight 10 --ema 0.97",
+        19_200,
     ),
     _of_images(
         "gaugan",

@@ -1,7 +1,7 @@
 """gaugan learns, in seconds: its images of maps that it hasn't seen are told to be of these maps again.
 
-As measured with seed 0 on 200 held-out maps of ten classes: a mean IoU of 0.855 after 6,400 images, 0.042 untrained. The
-maps' own images have 0.950, since pixels on edges are of both sides.
+As measured with seed 0 on 200 held-out maps of ten classes: a mean IoU of 0.817 after 4,000 images and 0.855 after 6,400,
+0.042 untrained. The maps' own images have 0.950, since pixels on edges are of both sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastgan.train.state import TrainState
 
 COUNT = 200
 OPTIONS = (
-    "--resolution 16 --batch 16 --images 6400 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 "
+    "--resolution 16 --batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 "
     "--ema 0.9"
 )
 
@@ -40,9 +40,15 @@ def mean_iou(found: Tensor, wanted: Tensor, classes: int) -> float:
     return torch.stack(both).mean().item()
 
 
-@pytest.mark.slow
-def test_gaugan_draws_what_the_map_says():
-    recipe, _ = parse_run("gaugan", OPTIONS.split())
+@pytest.mark.parametrize(
+    ("images", "least"),
+    [
+        pytest.param(4_000, 0.75, marks=pytest.mark.slow, id="soon"),
+        pytest.param(6_400, 0.8, marks=pytest.mark.long, id="longer"),
+    ],
+)
+def test_gaugan_draws_what_the_map_says(images, least):
+    recipe, _ = parse_run("gaugan", f"{OPTIONS} --images {images}".split())
     dataset = open_dataset("shapes", task="maps", resolution=recipe.resolution)
     with one_thread():
         state = TrainState.create(recipe, ImageSpec.of(dataset))
@@ -59,4 +65,4 @@ def test_gaugan_draws_what_the_map_says():
         trained = score()
     targets = mean_iou(segmented(given.real), maps, classes)
     print(f"gaugan: {untrained:.3f}, {trained:.3f}; of the targets {targets:.3f}")
-    assert untrained < 0.2 and trained > 0.8, (untrained, trained)
+    assert untrained < 0.2 and trained > least, (untrained, trained)
