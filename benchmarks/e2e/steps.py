@@ -13,7 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from benchmarks.harness import Run, bytes_of, check_results, extra_info, largest_error, repeat_in, shortened
+from benchmarks.harness import (
+    Run,
+    WrongResult,
+    bytes_of,
+    check_results,
+    extra_info,
+    largest_error,
+    repeat_in,
+    shortened,
+)
 from benchmarks.measures import Call, Results
 from benchmarks.memory import peak_extra_bytes
 from benchmarks.results import Comparison, Memory, title
@@ -87,17 +96,10 @@ def time_step(benchmark: Any, run: Run, step: Step) -> None:
         unavailable["compile"] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
 
     exact = _on("reference", replace(step, game=step.exact), step.gradients)
-    compared = of_norm if step.whole else in_units
-    expected, errors = compared(exact, exact), {}
-    for name, call in calls.items():
-        found = compared(call(), exact)
-        check_results(found, expected, step.tolerance, what=f"the {step.name} at {step.case} on {name}")
-        # those of a norm are errors already
-        errors[name] = (
-            max(t.item() for t in found.values() if t is not None)
-            if step.whole
-            else largest_error(found, expected)
-        )
+    errors = {
+        name: _error(step, call(), exact, f"the {step.name} at {step.case} on {name}")
+        for name, call in calls.items()
+    }
 
     convolution, flops = one_convolution(run)
     settings = shortened(run, 1)
@@ -164,16 +166,20 @@ def one_convolution(run: Run) -> tuple[Call, float]:
     return call, 2.0 * weight[0].numel() * 8 * 256 * 32 * 32
 
 
-def of_norm(gradients: Results, exact: Results) -> Results:
-    """For each gradient the norm of its error over that of what is expected."""
-    found: Results = {}
-    for name, g in gradients.items():
-        expected = exact[name]
-        assert g is not None and expected is not None
-        expected = expected.cpu()
-        error = (g.detach().cpu().double() - expected).norm()
-        found[name] = error / expected.norm().clamp(min=torch.finfo(torch.float64).tiny)
-    return found
+def _error(step: Step, gradients: Results, exact: Results, what: str) -> float:
+    """The largest error of a gradient, as the step measures them. Raises WrongResult, naming `what`, above its tolerance."""
+    if not step.whole:
+        expected, found = in_units(exact, exact), in_units(gradients, exact)
+        check_results(found, expected, step.tolerance, what=what)
+        return largest_error(found, expected)
+    worst, name = max(
+        ((g.detach().cpu().double() - want.cpu()).norm().item() / max(want.norm().item(), 1e-300), name)
+        for name, want in exact.items()
+        if want is not None and (g := gradients[name]) is not None
+    )
+    if not worst <= step.tolerance:
+        raise WrongResult(f"{what} is wrong, so it is not timed: {name} is off by {worst:.2g} of its norm")
+    return worst
 
 
 def in_units(gradients: Results, exact: Results) -> Results:
