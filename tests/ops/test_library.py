@@ -177,7 +177,7 @@ def _free_gigabytes() -> float:
     return int(fields["MemAvailable"].split()[0]) / 2**20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_than_2_to_the_31_elements():
     if _free_gigabytes() < 6:
         pytest.skip("needs 6 GB of memory")

@@ -1,7 +1,7 @@
 """text2image learns to draw what captions say, in seconds: shape and colour, together as no caption had them before.
 
-As measured with seed 0: of 200 images of unseen captions 98.5% show the shape that is named and as many the colour, by a
-judge that is right about all real ones; untrained 9%.
+As measured with seed 0, of 200 images of unseen captions 77% show the shape that is named and 93% the colour after 16,000
+images, 98.5% either after 32,000, by a judge that is right about all real ones; untrained 9%.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastgan.train.state import TrainState
 
 COUNT = 200
 SETTINGS = (
-    "--encoder mean --batch 32 --images 32000 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 --d-lr 1e-3 "
+    "--encoder mean --batch 32 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 --d-lr 1e-3 "
     "--ema 0.97"
 )
 
@@ -63,9 +63,15 @@ def shares(images, dataset):
     return (torch.stack([shapes, colours], 1) == named).float().mean(0).tolist()
 
 
-@pytest.mark.slow
-def test_text2image_draws_the_shape_and_the_colour_that_it_is_told():
-    recipe, _ = parse_run("text2image", SETTINGS.split())
+@pytest.mark.parametrize(
+    ("images", "least"),
+    [
+        pytest.param(16_000, 0.65, marks=pytest.mark.slow, id="soon"),
+        pytest.param(32_000, 0.9, marks=pytest.mark.long, id="longer"),
+    ],
+)
+def test_text2image_draws_the_shape_and_the_colour_that_it_is_told(images, least):
+    recipe, _ = parse_run("text2image", f"{SETTINGS} --images {images}".split())
     dataset = Upright()
     state, unseen = TrainState.create(recipe, ImageSpec.of(dataset)), dataset.held_out()
 
@@ -81,4 +87,4 @@ def test_text2image_draws_the_shape_and_the_colour_that_it_is_told():
         f"text2image, shapes and colours: real {real}, untrained {untrained}, trained {trained}, known {known}"
     )
     assert min(real) > 0.97 and max(untrained) < 0.3
-    assert min(trained) > 0.9, trained
+    assert min(trained) > least, trained
