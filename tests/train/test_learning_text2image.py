@@ -23,8 +23,7 @@ from fastgan.train.state import TrainState
 
 COUNT = 200
 SETTINGS = (
-    "--encoder mean --batch 32 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 --d-lr 1e-3 "
-    "--ema 0.97"
+    "--encoder mean --batch 32 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 --d-lr 1e-3 --ema 0.97"
 )
 
 
