@@ -1,8 +1,8 @@
 """unit learns, in seconds: plain shapes become striped where they lie, and what lies between latents lies between images.
 
-As measured with seed 0 on 100 held-out images after 1,600 images: 90% of the plain shapes count as striped, and they overlap
+As measured with seed 0 on 100 held-out images after 1,600 images: 98% of the plain shapes count as striped, and they overlap
 with what they were by 0.76; with those of the next image by 0.19. Halfway between two latents shapes are halfway, and those
-of both domains overlap by 0.69.
+of both domains overlap by 0.70.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fastgan.data import open_dataset, to_uint8
 from fastgan.data.shapes_oracle import STRIPED, shape_mask, stripedness
 from fastgan.train.samples import evaluation
 
-SIZES = "--batch 8 --ngf 8 --ndf 16 --blocks 0 --patch 16 --norm batch"
-RUN = "--images 1600 --lr 3e-3 --ema 0.97"
+SIZES = "--batch 8 --ngf 8 --ndf 24 --blocks 0 --patch 16 --norm batch"
+RUN = "--images 1600 --lr 2e-3 --ema 0.985 --adversarial-weight 15"
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 FAR = 0.2  # of the side, between the centres of two shapes
 
@@ -64,7 +64,7 @@ def test_unit_stripes_plain_shapes_in_place_and_moves_them_between_images():
     alike = [overlap(a, b) for a, b in zip(in_a, in_b)]
     print("unit", share, kept, chance, ways, alike)
     assert striped(plain) < 0.05 and chance < 0.3
-    assert share > 0.8 and kept > 0.7, (share, kept)
+    assert share > 0.9 and kept > 0.7, (share, kept)
     for way in ways:
         assert abs(way[0]) < 0.1 and 0.3 < way[2] < 0.7 and abs(way[4] - 1) < 0.1, way
         assert all(later > sooner + 0.01 for sooner, later in pairwise(way)), way
