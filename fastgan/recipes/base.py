@@ -224,23 +224,22 @@ class Recipe(ABC):
     def __post_init__(self) -> None:
         why = " (batch norm needs it)" if self.least_batch == 2 else ""
         self._require("batch", self.batch >= self.least_batch, f"at least {self.least_batch}{why}")
-        self._require("images", self.images >= 1, "at least 1")
+        self._require_at_least(1, "images")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
-        self._require("ema_kimg", 0 <= self.ema_kimg < float("inf"), "at least 0")
+        self._require_at_least(0, "ema_kimg")
         usual = next(f.default for f in fields(self) if f.name == "ema_kimg")
         if self.ema and self.ema_kimg not in (0, usual):
             raise RecipeError(
                 f"--ema and --ema-kimg are two ways to say one thing, but both came ({self.ema}, {self.ema_kimg}): "
                 "choose one."
             )
-        precisions = ("fp32", "tf32", "bf16", "fp16")
-        self._require("precision", self.precision in precisions, f"one of {', '.join(precisions)}")
+        self._require_one_of("precision", ("fp32", "tf32", "bf16", "fp16"))
         half = self.precision in ("bf16", "fp16")
         if self.full_precision and not half:
             raise RecipeError(
                 f"--full-precision is for --precision bf16 and fp16, but {self.precision} came: leave it out."
             )
-        self._require("accumulate", self.accumulate >= 1, "at least 1")
+        self._require_at_least(1, "accumulate")
         self._require("accumulate", self.batch % self.accumulate == 0, f"a divisor of --batch, {self.batch}")
 
     def _require(self, setting: str, holds: bool, expected: str) -> None:
@@ -248,6 +247,20 @@ class Recipe(ABC):
         if not holds:
             option = setting.replace("_", "-")
             raise RecipeError(f"--{option} must be {expected}, but {getattr(self, setting)} came.")
+
+    def _require_at_least(self, least: int, *settings: str) -> None:
+        """Raises RecipeError unless all of these are numbers from `least` on."""
+        for setting in settings:
+            self._require(setting, least <= getattr(self, setting) < float("inf"), f"at least {least}")
+
+    def _require_positive(self, *settings: str) -> None:
+        """Raises RecipeError unless all of these are above 0."""
+        for setting in settings:
+            self._require(setting, 0 < getattr(self, setting) < float("inf"), "a positive number")
+
+    def _require_one_of(self, setting: str, choices: Sequence[object]) -> None:
+        """Raises RecipeError unless the setting is one of these."""
+        self._require(setting, getattr(self, setting) in choices, one_of(choices))
 
     def _require_resolution(self, images: ImageSpec, holds: bool, expected: str) -> None:
         """Raises RecipeError saying that the resolution must be `expected`, unless it holds."""
@@ -345,6 +358,11 @@ def _lists(plain: Any) -> Any:
 
 def _tuples(plain: Any) -> Any:
     return tuple(_tuples(value) for value in plain) if isinstance(plain, (list, tuple)) else plain
+
+
+def one_of(choices: Sequence[object]) -> str:
+    """The choices as errors name them."""
+    return f"one of {', '.join(map(str, choices))}"
 
 
 def parameters_of(networks: Networks, names: tuple[str, ...]) -> list[nn.Parameter]:

@@ -65,7 +65,7 @@ class BigGAN(SAGAN):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("embedding_dim", self.embedding_dim >= 1, "at least 1")
+        self._require_at_least(1, "embedding_dim")
         self._require("truncation", self.truncation is None or self.truncation > 0, "more than 0")
 
     def check_images(self, images: ImageSpec) -> None:

@@ -10,42 +10,26 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
-from fastgan.data import Task
 from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
 from fastgan.networks.translation import PatchDiscriminator, ResNetGenerator
 from fastgan.nn.image_pool import ImagePool
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
-from fastgan.recipes.pix2pix import Patch, check_patch
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.domains import DOMAINS, Domains
 
 SWAPPED = 0.5  # share of the generated images that go through a pool
 DEEP_FROM = 256  # pixels from which the ResNet has nine blocks
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGAN(Translation):
-    """Zhu 2017: two generators that undo each other, two PatchGANs with pools of images, least squares.
-
-    Domain A is the data set's images, B what it gives as "other".
-    """
+class CycleGAN(Domains):
+    """Zhu 2017: two generators that undo each other, two PatchGANs with pools of images, least squares."""
 
     name: ClassVar[str] = "cyclegan"
     summary: ClassVar[str] = "Zhu 2017: between two domains without pairs, by cycle consistency"
     averaged: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
-    task: ClassVar[Task | None] = "domains"
-    directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
-    least: ClassVar[int] = 8
 
-    data: str = "shapes"
-    """Data set: shapes (plain and striped), or the path of a folder of two domains."""
-    ngf: int = 64
-    """Channels of G's first layer; four times as many in its residual blocks."""
-    ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
     blocks: int | None = None
     """Residual blocks of G; None takes 9, or 6 below 256 pixels."""
-    patch: Patch = 70
-    """Pixels that a logit of D sees."""
     cycle_weight: float = 10.0
     """Weight of the mean absolute difference of an image from what it is after both generators."""
     identity_weight: float = 5.0
@@ -55,25 +39,11 @@ class CycleGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in ("ngf", "ndf"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
         self._require("blocks", self.blocks is None or self.blocks >= 0, "at least 0")
-        for setting in ("cycle_weight", "identity_weight"):
-            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+        self._require_at_least(0, "cycle_weight", "identity_weight")
         self._require(
             "pool", self.pool == 0 or self.pool >= self.batch, f"0, or at least --batch, {self.batch}"
         )
-
-    @property
-    def least_batch(self) -> int:
-        return 1
-
-    def check_images(self, images: ImageSpec) -> None:
-        super().check_images(images)
-        self._require_resolution(
-            images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
-        )
-        check_patch(self.name, self.patch, images)
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         channels = images.channels
@@ -120,7 +90,7 @@ class CycleGAN(Translation):
     def draw_places(self, draw: Draw) -> dict[str, Tensor]:
         """Which of each domain's generated images go into its pool, and where."""
         rows: dict[str, Tensor] = {}
-        for domain in ("A", "B") if self.pool else ():
+        for domain in DOMAINS if self.pool else ():
             rows[f"swapped_{domain}"] = torch.rand(draw.count, generator=draw.generator) < SWAPPED
             rows[f"place_{domain}"] = torch.randperm(self.pool, generator=draw.generator)[: draw.count]
         return rows
@@ -130,7 +100,7 @@ class CycleGAN(Translation):
         if not self.pool:
             return batch
         random = dict(batch.random)
-        for domain in ("A", "B"):
+        for domain in DOMAINS:
             shown, _ = networks[f"pool_{domain}"](
                 random[f"fake_{domain}"],
                 batch.labels,
@@ -144,7 +114,7 @@ class CycleGAN(Translation):
         """Both discriminators', each half the paper's, which slows them down (section 4)."""
         total = torch.zeros((), device=batch.real.device)
         said: dict[str, list[Tensor]] = {"real": [], "fake": []}
-        for domain, images in (("A", batch.real), ("B", batch.inputs["other"])):
+        for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
             judged = both(networks[f"D_{domain}"], images, batch.random[f"fake_{domain}"])
             real, fake = (logits.float() for logits in judged)
             total = total + least_squares_d_loss(real, fake)
@@ -157,9 +127,6 @@ class CycleGAN(Translation):
         (name, images) = next(iter(inputs.items()))
         translated: Tensor = networks["G_AB" if name == "image" else "G_BA"](images)
         return translated
-
-    def multiple(self, networks: Networks) -> int:
-        return 4
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
         a, b = given.real, given.inputs["other"]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, get_args
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator
-from fastgan.recipes.base import ImageSpec
+from fastgan.recipes.base import ImageSpec, one_of
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.noise_settings import PARTS_OF_D
 
@@ -34,16 +34,13 @@ class DCGAN(NoiseToImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("ngf", self.ngf >= 1, "at least 1")
-        self._require("ndf", self.ndf >= 1, "at least 1")
-        self._require("d_norm", self.d_norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}")
+        self._require_at_least(1, "ngf", "ndf")
+        self._require_one_of("d_norm", get_args(Norm))
         self._require("d_dropout", 0 <= self.d_dropout < 1, "at least 0 and less than 1")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         size, c_dim = (images.resolution, images.channels), self.classes(images)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, cast, get_args
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
-from torch.optim import Adam, Optimizer
 
 from fastgan.data import Task
 from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
@@ -21,7 +20,7 @@ from fastgan.networks.translation import (
     one_hot_map,
 )
 from fastgan.nn import spectral_norm
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, parameters_of
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, one_of
 from fastgan.recipes.pix2pix import Patch
 from fastgan.recipes.translation import Translation
 
@@ -42,7 +41,7 @@ class GauGAN(Translation):
     directions: ClassVar[Mapping[str, str]] = {"": "map"}
 
     data: str = "shapes"
-    """Data set: shapes (of their classes' outlines), or the path of a folder of images and maps."""
+    """Data set: shapes (of maps of their colours), or the path of a folder of images and maps."""
     batch: int = 32
     lr: float = 1e-4
     d_lr: float = 4e-4
@@ -63,19 +62,14 @@ class GauGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("d_lr", 0 < self.d_lr < float("inf"), "a positive number")
-        for setting in ("ngf", "hidden", "ndf", "scales"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require(
-            "patch", self.patch in get_args(Patch), f"one of {', '.join(map(str, get_args(Patch)))}"
-        )
-        self._require("matching_weight", 0 <= self.matching_weight < float("inf"), "at least 0")
+        self._require_positive("d_lr")
+        self._require_at_least(1, "ngf", "hidden", "ndf", "scales")
+        self._require_one_of("patch", get_args(Patch))
+        self._require_at_least(0, "matching_weight")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
         least = PatchDiscriminator(1, patch=self.patch, ndf=1).least << (self.scales - 1)
         if images.resolution < least:
             raise RecipeError(
@@ -99,12 +93,8 @@ class GauGAN(Translation):
             ),
         }  # fmt: skip
 
-    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        rates = {"G": self.lr, "D": self.d_lr}
-        return {
-            name: Adam(parameters_of(networks, (name,)), lr=rate, betas=self.betas)
-            for name, rate in rates.items()
-        }
+    def learning_rate(self, player: str) -> float:
+        return self.d_lr if player == "D" else self.lr
 
     def players(self) -> tuple[Player, ...]:
         return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))

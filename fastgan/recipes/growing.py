@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastgan.networks import growing
 from fastgan.networks.stylegan2 import RESOLUTIONS
-from fastgan.recipes.base import Batch, ImageSpec, Networks, RecipeError
+from fastgan.recipes.base import Batch, ImageSpec, Networks, RecipeError, one_of
 from fastgan.recipes.noise import NoiseToImage
 
 
@@ -36,11 +36,10 @@ class Growing(NoiseToImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("fade_kimg", 0 < self.fade_kimg < float("inf"), "a positive number")
-        self._require("stable_kimg", 0 <= self.stable_kimg < float("inf"), "at least 0")
-        self._require("channel_base", self.channel_base >= 8, "at least 8")
-        for setting in ("channel_max", "group_size"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require_positive("fade_kimg")
+        self._require_at_least(0, "stable_kimg")
+        self._require_at_least(8, "channel_base")
+        self._require_at_least(1, "channel_max", "group_size")
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
@@ -63,9 +62,7 @@ class Growing(NoiseToImage):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
         if self.channel_base < images.resolution:
             raise RecipeError(
                 f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."

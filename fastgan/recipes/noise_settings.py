@@ -93,26 +93,22 @@ class NoiseSettings(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("z_dim", self.z_dim >= 1, "at least 1")
-        self._require("lr", 0 < self.lr < float("inf"), "a positive number")
+        self._require_at_least(1, "z_dim")
+        self._require_positive("lr")
         self._require("d_lr", self.d_lr is None or 0 < self.d_lr < float("inf"), "a positive number")
         self._require(
             "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
         )
-        optimizers = get_args(Optimizing)
-        self._require("optimizer", self.optimizer in optimizers, f"one of {', '.join(optimizers)}")
-        self._require(
-            "loss", self.loss in get_args(Adversarial), f"one of {', '.join(get_args(Adversarial))}"
-        )
-        self._require("penalty", self.penalty in get_args(Penalty), f"one of {', '.join(get_args(Penalty))}")
+        self._require_one_of("optimizer", get_args(Optimizing))
+        self._require_one_of("loss", get_args(Adversarial))
+        self._require_one_of("penalty", get_args(Penalty))
         usual = {f.name: f.default for f in fields(self)}
         of_a_penalty = ("penalty_weight", "penalty_every")
         if self.penalty == "none" and any(getattr(self, name) != usual[name] for name in of_a_penalty):
             raise RecipeError(
                 "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
             )
-        for setting in ("n_critic", "n_gen", "penalty_every", "instance_noise_until"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require_at_least(1, "n_critic", "n_gen", "penalty_every", "instance_noise_until")
         self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
         self._check_augmentation()
         self._check_stabilizers()
@@ -135,7 +131,7 @@ class NoiseSettings(Recipe):
                 raise RecipeError(
                     f"--{option} needs a D that has the part for it, and that of {self.name} hasn't: leave it out."
                 )
-        self._require("unroll_lr", 0 < self.unroll_lr < float("inf"), "a positive number")
+        self._require_positive("unroll_lr")
         piece, group = self.batch // self.accumulate, self.minibatch_stddev
         self._require(
             "batch", group == 0 or piece <= group or piece % group == 0,
@@ -150,15 +146,11 @@ class NoiseSettings(Recipe):
             )
 
     def _check_augmentation(self) -> None:
-        self._require(
-            "augment", self.augment in get_args(Augmentation), f"one of {', '.join(get_args(Augmentation))}"
-        )
-        self._require(
-            "augment_pipe", self.augment_pipe in get_args(Pipe), f"one of {', '.join(get_args(Pipe))}"
-        )
+        self._require_one_of("augment", get_args(Augmentation))
+        self._require_one_of("augment_pipe", get_args(Pipe))
         self._require("augment_p", 0 <= (self.augment_p or 0) <= 1, "at least 0 and at most 1")
         self._require("ada_target", 0 < self.ada_target < 1, "between 0 and 1")
-        self._require("ada_kimg", 0 < self.ada_kimg < float("inf"), "a positive number")
+        self._require_positive("ada_kimg")
         usual = {f.name: f.default for f in fields(self)}
         of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
         if self.augment != "ada" and any(getattr(self, name) != usual[name] for name in of_ada):

@@ -47,14 +47,11 @@ class Pix2Pix(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in ("ngf", "ndf"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require(
-            "patch", self.patch in get_args(Patch), f"one of {', '.join(map(str, get_args(Patch)))}"
-        )
-        self._require("norm", self.norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}")
+        self._require_at_least(1, "ngf", "ndf")
+        self._require_one_of("patch", get_args(Patch))
+        self._require_one_of("norm", get_args(Norm))
         self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
-        self._require("l1_weight", 0 <= self.l1_weight < float("inf"), "at least 0")
+        self._require_at_least(0, "l1_weight")
 
     @property
     def least_batch(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, one_of
 from fastgan.recipes.noise import Adversarial, NoiseToImage, Penalty
 
 Share = TypeVar("Share", float, Tensor)
@@ -65,19 +65,15 @@ class R3GAN(NoiseToImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in ("channel_max", "blocks", "expansion", "group_size"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require_at_least(1, "channel_max", "blocks", "expansion", "group_size")
         self._require("channel_base", self.channel_base >= RESOLUTIONS[0], f"at least {RESOLUTIONS[0]}")
-        self._require("burn_in_kimg", 0 <= self.burn_in_kimg < math.inf, "at least 0")
-        for setting in ("lr_decay", "penalty_decay"):
-            self._require(setting, 0 < getattr(self, setting) < math.inf, "a positive number")
+        self._require_at_least(0, "burn_in_kimg")
+        self._require_positive("lr_decay", "penalty_decay")
         self._require("last_beta2", 0 <= self.last_beta2 < 1, "at least 0 and less than 1")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
         self._require("channel_base", self.channel_base >= images.resolution, f"at least {images.resolution}")
         for i in range(2, images.resolution.bit_length()):
             inside = self.expansion * min(self.channel_base // 2**i, self.channel_max)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from fastgan.networks.resnet import RESOLUTIONS, ResNetDiscriminator, ResNetGenerator
-from fastgan.recipes.base import ImageSpec
+from fastgan.recipes.base import ImageSpec, one_of
 from fastgan.recipes.noise import Adversarial, NoiseToImage
 
 
@@ -36,14 +36,11 @@ class SNGAN(NoiseToImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("ngf", self.ngf >= 1, "at least 1")
-        self._require("ndf", self.ndf >= 1, "at least 1")
+        self._require_at_least(1, "ngf", "ndf")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         return {

@@ -55,13 +55,9 @@ class SRGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in ("ngf", "ndf", "blocks"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require(
-            "scale", self.scale in get_args(Scale), f"one of {', '.join(map(str, get_args(Scale)))}"
-        )
-        for setting in ("pretrain", "pixel_weight", "adversarial_weight"):
-            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+        self._require_at_least(1, "ngf", "ndf", "blocks")
+        self._require_one_of("scale", get_args(Scale))
+        self._require_at_least(0, "pretrain", "pixel_weight", "adversarial_weight")
 
     @property
     def enlarges(self) -> int:

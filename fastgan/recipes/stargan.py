@@ -139,11 +139,11 @@ class StarGAN(Translation):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("batch", self.batch >= 2, "at least 2 (images take each other's attributes)")
-        for setting in ("ngf", "ndf", "n_critic"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require("blocks", self.blocks >= 0, "at least 0")
-        for setting in ("penalty_weight", "class_weight", "reconstruction_weight", "identity_weight"):
-            self._require(setting, 0 <= getattr(self, setting) < float("inf"), "at least 0")
+        self._require_at_least(1, "ngf", "ndf", "n_critic")
+        self._require_at_least(0, "blocks")
+        self._require_at_least(
+            0, "penalty_weight", "class_weight", "reconstruction_weight", "identity_weight"
+        )
 
     @property
     def least_batch(self) -> int:

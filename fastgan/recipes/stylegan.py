@@ -37,8 +37,7 @@ class StyleGAN(Growing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in ("w_dim", "mapping_layers"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        self._require_at_least(1, "w_dim", "mapping_layers")
         for setting in ("style_mixing", "w_avg_beta"):
             self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
         if "G" in self.full_precision:

@@ -18,6 +18,7 @@ from fastgan.recipes.base import (
     Networks,
     RecipeError,
     Regularizer,
+    one_of,
 )
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.styles import draw_mixing, mixed_styles
@@ -83,15 +84,15 @@ class StyleGAN2(NoiseToImage):
                 f"{self.name} has its own mixed precision, but --precision {self.precision} came: use "
                 "--num-fp16-res, which keeps the layers of low resolution in float32."
             )
-        for setting in (
+        self._require_at_least(
+            1,
             "w_dim",
             "channel_max",
             "mapping_layers",
             "path_length_every",
             "path_length_shrink",
             "group_size",
-        ):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
+        )
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
@@ -102,13 +103,11 @@ class StyleGAN2(NoiseToImage):
             self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
         weight = self.path_length_weight
         self._require("path_length_weight", weight is None or 0 <= weight < math.inf, "at least 0")
-        self._require("num_fp16_res", self.num_fp16_res >= 0, "at least 0")
+        self._require_at_least(0, "num_fp16_res")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
         most = RESOLUTIONS.index(images.resolution) + 1
         self._require(
             "num_fp16_res",

@@ -9,14 +9,13 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import relu
-from torch.optim import Adam, Optimizer
 
 from fastgan.data import Task
 from fastgan.losses.adversarial import wasserstein_g_loss
 from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
 from fastgan.nn import spectral_norm
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, parameters_of
+from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, one_of
 from fastgan.recipes.translation import Translation
 
 Encoder = Literal["gru", "mean"]
@@ -54,10 +53,9 @@ class Text2Image(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("d_lr", 0 < self.d_lr < float("inf"), "a positive number")
-        for setting in ("z_dim", "ngf", "ndf", "text_dim"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require("encoder", self.encoder in get_args(Encoder), f"one of {', '.join(get_args(Encoder))}")
+        self._require_positive("d_lr")
+        self._require_at_least(1, "z_dim", "ngf", "ndf", "text_dim")
+        self._require_one_of("encoder", get_args(Encoder))
 
     @property
     def least_batch(self) -> int:
@@ -65,9 +63,7 @@ class Text2Image(Translation):
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
-        self._require_resolution(
-            images, images.resolution in RESOLUTIONS, f"one of {', '.join(map(str, RESOLUTIONS))}"
-        )
+        self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         words, size = len(images.inputs["caption"].names), (images.resolution, images.channels)
@@ -80,12 +76,8 @@ class Text2Image(Translation):
             ),
         }
 
-    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        rates = {"D": self.d_lr, "G": self.lr}
-        return {
-            name: Adam(parameters_of(networks, (name,)), lr=rate, betas=self.betas)
-            for name, rate in rates.items()
-        }
+    def learning_rate(self, player: str) -> float:
+        return self.d_lr if player == "D" else self.lr
 
     def players(self) -> tuple[Player, ...]:
         return (Player("G", ("G",), self.g_loss, draw=self.draw_noise), Player("D", ("D",), self.d_loss))

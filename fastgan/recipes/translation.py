@@ -50,7 +50,7 @@ class Translation(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("lr", 0 < self.lr < float("inf"), "a positive number")
+        self._require_positive("lr")
         self._require(
             "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
         )
@@ -77,9 +77,15 @@ class Translation(Recipe):
 
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
         return {
-            player.name: Adam(parameters_of(networks, player.networks), lr=self.lr, betas=self.betas)
+            player.name: Adam(
+                parameters_of(networks, player.networks), lr=self.learning_rate(player.name), betas=self.betas
+            )
             for player in self.players()
         }
+
+    def learning_rate(self, player: str) -> float:
+        """Of a player, by its name; before it decays."""
+        return self.lr
 
     def sample(
         self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None

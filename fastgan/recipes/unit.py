@@ -10,15 +10,13 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
-from fastgan.data import Task
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import PatchDiscriminator, UNITGenerator
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
-from fastgan.recipes.pix2pix import Patch, check_patch
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.domains import DOMAINS, Domains
 
 Norm = Literal["instance", "batch", "none"]
-DOMAINS = ("A", "B")
+TERMS = ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle")  # of G's loss
 
 
 class LatentNoise(nn.Module):
@@ -38,29 +36,15 @@ class LatentNoise(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNIT(Translation):
-    """Liu 2017: two variational auto-encoders that share their latents, and a PatchGAN for each domain.
-
-    Domain A is the data set's images, B what it gives as "other".
-    """
+class UNIT(Domains):
+    """Liu 2017: two variational auto-encoders that share their latents, and a PatchGAN for each domain."""
 
     name: ClassVar[str] = "unit"
     summary: ClassVar[str] = "Liu 2017: between two domains without pairs, by latents that they share"
-    task: ClassVar[Task | None] = "domains"
-    directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
-    least: ClassVar[int] = 8
 
-    data: str = "shapes"
-    """Data set: shapes (plain and striped), or the path of a folder of two domains."""
     lr: float = 1e-4
-    ngf: int = 64
-    """Channels of the encoders' first layer; four times as many in the latents."""
-    ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
     blocks: int = 3
     """Residual blocks of each encoder and decoder; one more of either is shared by the domains."""
-    patch: Patch = 70
-    """Pixels that a logit of D sees."""
     norm: Norm = "instance"
     """Norm of the generator; batch learns faster where batches allow it. Discriminators have instance norm."""
     adversarial_weight: float = 10.0
@@ -76,26 +60,13 @@ class UNIT(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in ("ngf", "ndf"):
-            self._require(setting, getattr(self, setting) >= 1, "at least 1")
-        self._require("blocks", self.blocks >= 0, "at least 0")
-        self._require(
-            "patch", self.patch in get_args(Patch), f"one of {', '.join(map(str, get_args(Patch)))}"
-        )
-        self._require("norm", self.norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}")
-        for term in ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle"):
-            self._require(f"{term}_weight", 0 <= getattr(self, f"{term}_weight") < float("inf"), "at least 0")
+        self._require_at_least(0, "blocks")
+        self._require_one_of("norm", get_args(Norm))
+        self._require_at_least(0, *(f"{term}_weight" for term in TERMS))
 
     @property
     def least_batch(self) -> int:
         return 2 if self.norm == "batch" else 1
-
-    def check_images(self, images: ImageSpec) -> None:
-        super().check_images(images)
-        self._require_resolution(
-            images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
-        )
-        check_patch(self.name, self.patch, images)
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = UNITGenerator(images.channels, ngf=self.ngf, blocks=self.blocks, norm=self.norm)
@@ -119,7 +90,7 @@ class UNIT(Translation):
         """Both variational auto-encoders', both translations' and both cycles' (eq. 3 to 5), each the mean over entries."""
         g, images = networks["G"], (batch.real, batch.inputs["other"])
         zero = torch.zeros((), device=batch.real.device)
-        stats = {f"{term}/G": zero for term in ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle")}
+        stats = {f"{term}/G": zero for term in TERMS}
         made: dict[str, Tensor] = {}
         for here, there in ((0, 1), (1, 0)):
             image, own, other = images[here], DOMAINS[here], DOMAINS[there]
@@ -139,7 +110,7 @@ class UNIT(Translation):
             }
             stats = {f"{term}/G": stats[f"{term}/G"] + value for term, value in terms.items()}
         total = zero
-        for term in ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle"):
+        for term in TERMS:
             total = total + getattr(self, f"{term}_weight") * stats[f"{term}/G"]
         return Loss(total, stats, made)
 
@@ -161,9 +132,6 @@ class UNIT(Translation):
         here, there = (0, 1) if name == "image" else (1, 0)
         translated: Tensor = networks["G"](images, source=here, target=there)
         return translated
-
-    def multiple(self, networks: Networks) -> int:
-        return 4
 
     def interpolate(
         self, networks: Networks, start: Tensor, end: Tensor, shares: Sequence[float]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from rich.console import Console
 
 from fastgan.data import InMemoryDataset
 from fastgan.recipes import GAN
-from fastgan.train import train
+from fastgan.train import Callback, train
+from fastgan.train.checkpoint import load_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,55 @@ def warm():
     yield run
     process.stdin.close()
     process.wait()
+
+
+@pytest.fixture
+def resumes(run):
+    """Asserts that a run stopped at `stop` images and resumed ends as an unbroken one, whose callbacks may be given."""
+
+    class Stop(Callback):
+        def __init__(self, nimg):
+            self.nimg = nimg
+
+        def on_step(self, run, stats):
+            if run.state.nimg == self.nimg:
+                run.stop()
+
+    def final_state(result):
+        state = load_checkpoint(result.run.latest_checkpoint).state
+        return {key: value for key, value in state.items() if key != "seconds"}
+
+    def check(recipe, *, stop, callbacks=(), **options):
+        unbroken, _ = run(recipe, out="unbroken", callbacks=callbacks, **options)
+        broken, _ = run(recipe, callbacks=[Stop(stop)], **options)
+        assert broken.nimg == stop < recipe.images
+        resumed, _ = run(recipe, resume=True, **options)
+        check_same(final_state(resumed), final_state(unbroken))
+
+    return check
+
+
+@pytest.fixture
+def compiles_as_eager(caplog):
+    """Asserts that a compiled step falls back to nothing, and that it says and leaves what an eager one does; returns what
+    it says.
+
+    `trained(**options)`: the state after a step, and its stats; options are those of TrainStep.
+    """
+
+    def check(trained, *, rtol, atol):
+        with caplog.at_level(logging.WARNING, "fastgan"):
+            (eager, said), (compiled, told) = trained(), trained(compile="step", backend="eager")
+        assert not caplog.records and said.keys() == told.keys()
+        for key, value in said.items():
+            torch.testing.assert_close(told[key], value, rtol=rtol, atol=atol)
+        for name, network in compiled.networks.items():
+            weights = zip(network.state_dict().values(), eager.networks[name].state_dict().values())
+            for there, here in weights:
+                torch.testing.assert_close(there, here, rtol=rtol, atol=atol)
+        return told
+
+    return check
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""What recipes of two domains without pairs share: the data, the ways to translate, a PatchGAN for each domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+from fastgan.data import Task
+from fastgan.recipes.base import ImageSpec, Networks
+from fastgan.recipes.pix2pix import Patch, check_patch
+from fastgan.recipes.translation import Translation
+
+DOMAINS = ("A", "B")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domains(Translation):
+    """Domain A is the data set's images, B what it gives as "other". D_A and D_B judge them."""
+
+    task: ClassVar[Task | None] = "domains"
+    directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
+    least: ClassVar[int] = 8
+
+    data: str = "shapes"
+    """Data set: shapes (plain and striped), or the path of a folder of two domains."""
+    ngf: int = 64
+    """Channels of G's first layer; four times as many behind its third."""
+    ndf: int = 64
+    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    patch: Patch = 70
+    """Pixels that a logit of D sees."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_at_least(1, "ngf", "ndf")
+        self._require_one_of("patch", get_args(Patch))
+
+    @property
+    def least_batch(self) -> int:
+        return 1
+
+    def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        self._require_resolution(
+            images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
+        )
+        check_patch(self.name, self.patch, images)
+
+    def multiple(self, networks: Networks) -> int:
+        return 4
