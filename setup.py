@@ -50,7 +50,7 @@ class CMakeBuild(build_ext):
         configure = [
             *(cmake, "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={program('ninja')}"),
             *(f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"),
-            *(f"-DCMAKE_INSTALL_PREFIX={self.stage}", f"-DFASTGAN_CUDA={os.environ.get('FASTGAN_CUDA', 'auto')}"),
+            *(f"-DCMAKE_INSTALL_PREFIX={self.stage}", f"-DFASTGAN_CUDA={os.environ.get('FASTGAN_CUDA') or 'auto'}"),
             *os.environ.get("CMAKE_ARGS", "").split(),
         ]  # fmt: skip
         jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from tests import tiers
+
 # Before torch is imported. Waiting OpenMP threads sleep: spinning ones take the cores from whatever else runs,
 # and small tensors then take several times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -17,9 +19,19 @@ if _workers:
         os.environ.pop(name, None)  # a session that a test starts is no worker
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    tiers.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not _workers:
+        config.pluginmanager.register(tiers.Bookkeeping(config), "fastgan-tiers")
+
+
 @pytest.hookimpl(trylast=True)  # after pytest-xdist has put the groups into the names
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long tests first, so that no worker is left with one at the end; and groups that hold."""
+    tiers.skip_passed(config, items)
     if _workers:
         if config.getvalue("loadgroup"):
             loose = [i.nodeid for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]

@@ -80,8 +80,10 @@ def _load_native(backend: str, filename: str, needs_cuda: bool) -> None:
             "install a CUDA build of torch and reinstall fastgan",
         )
     elif not path.exists():
-        hint = "install the CUDA toolkit (nvcc) and " if needs_cuda else ""
-        _native_problem[backend] = (f"fastgan was built without its {filename}", hint + _REBUILD)
+        remedy = _REBUILD
+        if needs_cuda:
+            remedy = f"with nvcc on PATH {_REBUILD}; where it finds no GPU, set FASTGAN_CUDA=on"
+        _native_problem[backend] = (f"fastgan was built without its {filename}", remedy)
     else:
         try:
             torch.ops.load_library(str(path))

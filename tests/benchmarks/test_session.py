@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long  # each test starts pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 BENCHMARK = """

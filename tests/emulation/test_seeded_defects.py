@@ -13,6 +13,7 @@ import pytest
 from .build import ROOT, SANITIZERS, build_emulation
 from .sanitizers import run, tsan_command
 
+pytestmark = pytest.mark.backends
 SOURCES = ROOT / "csrc" / "emulation" / "seeded_defects"
 ORDERS = (0, 1, 2, 3)  # forward, reverse, two shuffled
 

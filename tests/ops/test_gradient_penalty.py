@@ -198,7 +198,7 @@ def test_results_past_the_cache_are_those_of_each_sample_alone():
 # --------------------------------------------------------------------------------------------- ahead of time
 
 
-@pytest.mark.skipif(ops._library.triton_interpreter(), reason="the interpreter compiles nothing")
+@pytest.mark.backends
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
     """With all that it can read and write: no spills, 128-bit accesses, no atomics."""

@@ -183,7 +183,7 @@ def test_order_of_threads_does_not_change_a_bit(dtype):
 # --------------------------------------------------------------------------------------------- ahead of time
 
 
-@pytest.mark.skipif(ops._library.triton_interpreter(), reason="the interpreter compiles nothing")
+@pytest.mark.backends
 @pytest.mark.parametrize("dtype,capability", [(torch.bfloat16, 90), (torch.float64, 100)])
 def test_every_kernel_compiles_ahead_of_time(dtype, capability, tmp_path):
     """No spills, and no atomics but of integers."""

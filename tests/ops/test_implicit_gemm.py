@@ -31,7 +31,6 @@ INTERPRETING = triton_interpreter()
 RUNS = INTERPRETING or torch.cuda.is_available()
 DEVICE = "cpu" if INTERPRETING or not RUNS else "cuda"
 runs_kernels = pytest.mark.skipif(not RUNS, reason="needs the interpreter or a GPU")
-compiles = pytest.mark.skipif(INTERPRETING, reason="the interpreter's session compiles nothing")
 DTYPES = pytest.mark.parametrize(
     "of", [torch.float32, torch.float16, torch.bfloat16], ids=lambda d: str(d)[6:]
 )
@@ -239,7 +238,7 @@ def float32_products():
     torch.backends.cuda.matmul.fp32_precision = before
 
 
-@compiles
+@pytest.mark.backends
 @pytest.mark.parametrize(
     "capability,of,shape,tf32,instruction",
     [

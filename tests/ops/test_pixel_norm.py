@@ -62,7 +62,7 @@ def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, devic
     assert torch.equal(alone, dx) and nothing.numel() == 0
 
 
-@pytest.mark.skipif(ops._library.triton_interpreter(), reason="the interpreter compiles nothing")
+@pytest.mark.backends
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 @pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["strips", "rows"])
 def test_triton_kernels_compile_ahead_of_time(layout, dtype, capability, tmp_path):

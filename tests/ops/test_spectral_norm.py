@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._library import _tensor_places, ops_of, triton_interpreter
+from fastgan.ops._library import _tensor_places, ops_of
 from fastgan.ops.spectral_norm import reference
 from fastgan.testing import evaluate, first_mismatch, poisoned_memory
 from fastgan.testing.layouts import channels_last
@@ -230,11 +230,10 @@ def test_a_penalty_through_the_weights_compiles(backend, device):
     assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-5) for a, b in zip(*results))
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("capability", [80, 90, 100])
 def test_triton_kernels_compile_ahead_of_time(capability, tmp_path):
     """Every kernel, in each width of element: no spills, no atomics."""
-    if triton_interpreter():
-        pytest.skip("the interpreter compiles nothing")
     from fastgan.ops.spectral_norm import triton as kernels
     from tests.ops import triton_target
 

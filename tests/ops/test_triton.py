@@ -1,34 +1,14 @@
-"""Triton without a GPU: the contract in the interpreter, and compilation ahead of time."""
+"""Triton kernels compiled ahead of time, without a GPU."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
 import triton
 
-from fastgan.ops._library import triton_interpreter
-from tests.ops.files import IMPLICIT_GEMM, ON_EVERY_BACKEND
-
-pytestmark = pytest.mark.skipif(triton_interpreter(), reason="this is the interpreter's session itself")
-
-
-@pytest.mark.slow
-def test_contract_in_the_interpreter():
-    """The op tests again with every kernel interpreted, in a process of its own, for triton reads the variable at import:
-    one for all ops, as starting one takes as long as the tests of two."""
-    files = [*ON_EVERY_BACKEND, IMPLICIT_GEMM]
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", *map(str, files), "-v", "-k", "triton or implicit_gemm", "-p", "no:cacheprovider"],
-        env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout[-6000:]
-    for file in files:
-        assert len(re.findall(rf"{file.name}::.* PASSED", run.stdout)) > 20, file.name
+pytestmark = pytest.mark.backends
 
 
 def on_targets(cases: list, *elsewhere: str) -> list:

@@ -280,6 +280,7 @@ def built(nvcc, monkeypatch, tmp_path) -> str:
     return version
 
 
+@pytest.mark.backends
 def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
     compiled = toolchain.compile_kernels("sums", 90, nvcc)
     assert {kernel.name for kernel in compiled} == {Name("pairs", t, 1) for t in ("float", "double")}
@@ -301,7 +302,7 @@ def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
 CHECKED = (90,)
 
 
-@pytest.mark.slow
+@pytest.mark.backends
 @pytest.mark.parametrize("op", toolchain.ops_with_kernels())
 def test_the_kernels_keep_the_thresholds(op, nvcc):
     """Two minutes where neither the library holds them nor build/evidence from an earlier run."""

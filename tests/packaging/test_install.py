@@ -56,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return next(folder.glob("*.whl")), done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("wheel")
 def test_wheel_holds_the_native_libraries_and_data(wheel):
     names = zipfile.ZipFile(wheel[0]).namelist()
@@ -70,7 +70,7 @@ def test_wheel_holds_the_native_libraries_and_data(wheel):
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "csrc/")) or "emulat" in n]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("wheel")
 def test_installed_wheel_runs_from_anywhere(wheel, tmp_path):
     done = run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", tmp_path, wheel[0])
@@ -87,7 +87,7 @@ def test_installed_wheel_runs_from_anywhere(wheel, tmp_path):
     assert done.stdout.startswith(str(tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_torch_one_sentence_says_what_to_do(tmp_path):
     venv.create(tmp_path / "bare")
     python = tmp_path / "bare" / "bin" / "python"
@@ -105,6 +105,7 @@ def test_without_torch_one_sentence_says_what_to_do(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.backends
 def test_cuda_asked_for_and_missing_is_a_sentence(tmp_path):
     """FASTGAN_CUDA=on where nvcc cannot be found: configuring stops and says why."""
     import pybind11

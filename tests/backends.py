@@ -1,0 +1,123 @@
+"""The sessions of `make test-backends`, one after the other: `python -m tests.backends [SESSION ...]`.
+
+Kernels run here as something else than in `make test`: CUDA kernels as CPU code under AddressSanitizer, Triton kernels in
+its interpreter, CPU kernels of a lower instruction set; and compilers say what they make of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.emulation.build import build_emulation
+from tests.emulation.sanitizers import asan_environment
+from tests.ops.files import IMPLICIT_GEMM, ON_EVERY_BACKEND
+from tests.tiers import OVERRUN
+
+ROOT = Path(__file__).resolve().parents[1]
+BUDGET = 480  # seconds of all sessions on two cores
+LEVELS = ("baseline", "avx2", "avx512")
+LEVEL = "import torch, fastgan.ops; print(torch.ops.fastgan_runtime.cpu_capability())"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of pytest in an environment of its own."""
+
+    name: str
+    arguments: tuple[object, ...]
+    environment: Callable[[], Mapping[str, str]] = dict
+    least_passes: int = 1
+    files: tuple[Path, ...] = field(default=())
+
+
+def asan() -> dict[str, str]:
+    """The emulated CUDA kernels under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    library = build_emulation("address", "_ops_emulated.so")
+    return {"FASTGAN_EMULATED_LIBRARY": str(library), **asan_environment()}
+
+
+def lower(level: str) -> dict[str, str]:
+    """The environment for a lower instruction set; raises LookupError where it is none."""
+    best = cpu_level({})
+    if LEVELS.index(level) >= LEVELS.index(best):
+        raise LookupError(f"make test runs {best}")
+    environment = {"FASTGAN_CPU_LEVEL": level}
+    if (got := cpu_level(environment)) != level:
+        raise SystemExit(f"FASTGAN_CPU_LEVEL={level} runs the code of {got}")
+    return environment
+
+
+def cpu_level(environment: Mapping[str, str]) -> str:
+    """The instruction set whose kernels run in this environment."""
+    clean = {name: value for name, value in os.environ.items() if name != "FASTGAN_CPU_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", LEVEL], env=clean | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+OF_THE_CPU = "cpu and (values or halves or half) or random_arguments"
+EMULATED = (*ON_EVERY_BACKEND, ROOT / "tests" / "emulation" / "test_library.py")
+CONVOLUTION = ROOT / "tests" / "ops" / "test_conv2d.py"
+SESSIONS = [
+    Session("programs", ("-m", "backends and not long and not gpu"), least_passes=0),
+    Session("emulated", ("-m", "emulated and not long"), asan, files=EMULATED),
+    Session(
+        "interpreter", ("-k", "triton or implicit_gemm"), lambda: {"TRITON_INTERPRET": "1"}, 20,
+        (*ON_EVERY_BACKEND, IMPLICIT_GEMM),
+    ),
+    *(
+        Session(level, ("-k", OF_THE_CPU), lambda level=level: lower(level), 10, (*ON_EVERY_BACKEND, CONVOLUTION))
+        for level in LEVELS[:-1]
+    ),
+]  # fmt: skip
+
+
+def run(session: Session) -> bool:
+    """Run one session; True if all its tests passed."""
+    print(f"\n=== {session.name} ===", flush=True)
+    try:
+        environment = os.environ | session.environment()
+    except (LookupError, pytest.skip.Exception) as reason:
+        print(f"left out: {reason}", flush=True)
+        return True
+    except pytest.fail.Exception as reason:
+        print(reason, flush=True)
+        return False
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup"),
+        *("-p", "no:cacheprovider", "--skip-passed", "--record", f"backends/{session.name}"),
+        *("--least-passes", session.least_passes, *session.arguments, *session.files),
+    ]  # fmt: skip
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode == 0
+
+
+def main() -> int:
+    names = [session.name for session in SESSIONS]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sessions", nargs="*", choices=[*names, []], default=[], metavar="SESSION",
+                        help=f"one of {', '.join(names)}; all without any")  # fmt: skip
+    chosen = parser.parse_args().sessions or names
+    start = time.monotonic()
+    failed = [s.name for s in SESSIONS if s.name in chosen and not run(s)]
+    seconds = time.monotonic() - start
+    print(f"\n{len(chosen)} sessions in {seconds:.0f} seconds, failed: {', '.join(failed) or 'none'}")
+    if seconds > OVERRUN * BUDGET:
+        print(
+            f"more than {OVERRUN:g} times the budget of {BUDGET} seconds: build/durations.json lists the slowest tests"
+        )
+        return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

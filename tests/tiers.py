@@ -1,0 +1,121 @@
+"""Bookkeeping of a tier of the suite: its slowest tests, its budget, and tests that passed before.
+
+`tests/conftest.py` makes this a plugin. None of it is active without its options.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests import sources
+
+ROOT = Path(__file__).resolve().parents[1]
+DURATIONS = ROOT / "build" / "durations.json"
+PASSED = ROOT / "build" / "passed.json"
+SLOWEST = 40
+OVERRUN = 1.5  # of the budget, the time at which a tier fails
+SKIPPED = "passed before with the same sources, harness and compilers: build/passed.json"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tiers")
+    group.addoption(
+        "--record", metavar="NAME", help=f"write the {SLOWEST} slowest tests to build/durations.json"
+    )
+    group.addoption("--budget", type=float, metavar="SECONDS", help="fail after one and a half times as long")
+    group.addoption("--skip-passed", action="store_true", help="skip tests whose sources passed before")
+    group.addoption(
+        "--least-passes", type=int, default=0, metavar="N", help="fail unless each named file passes N"
+    )
+
+
+def read(path: Path) -> dict:
+    """The JSON object in a file; an empty one if there is none that can be read."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def write(path: Path, content: dict) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+class Bookkeeping:
+    """Plugin of the process that starts the session: it sees the reports of all workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._name: str | None = config.getoption("--record")
+        self._budget: float | None = config.getoption("--budget")
+        self._least: int = config.getoption("--least-passes")
+        self._files = {Path(a.partition("::")[0]).name for a in config.args} if self._least else set()
+        self._start = time.monotonic()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._digests: dict[str, str] = {}
+        self._passes: Counter[str] = Counter()
+        self._failures: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] += report.duration
+        file = Path(report.nodeid.partition("::")[0]).name
+        properties = dict(report.user_properties)
+        if report.when == "call" and report.passed:
+            self._passes[file] += 1
+            if digest := properties.get("sources"):
+                self._digests[report.nodeid] = digest
+        elif report.when == "setup" and report.skipped and SKIPPED in str(report.longrepr):
+            self._passes[file] += 1
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        seconds = time.monotonic() - self._start
+        if self._name:
+            slowest = sorted(self._seconds.items(), key=lambda item: -item[1])[:SLOWEST]
+            write(DURATIONS, read(DURATIONS) | {
+                self._name: {
+                    "seconds": round(seconds, 1),
+                    "budget": self._budget,
+                    "tests": len(self._seconds),
+                    "slowest": [{"test": test, "seconds": round(took, 2)} for test, took in slowest],
+                }
+            })  # fmt: skip
+            if self._digests:
+                passed = read(PASSED)
+                write(PASSED, passed | {self._name: passed.get(self._name, {}) | self._digests})
+        if self._budget and seconds > OVERRUN * self._budget:
+            self._failures.append(
+                f"{seconds:.0f} seconds are more than {OVERRUN:g} times the budget of {self._budget:.0f}: "
+                f"{DURATIONS.relative_to(ROOT)} lists the slowest tests"
+            )
+        self._failures += [
+            f"{file} passed {self._passes[file]} tests, expected at least {self._least}"
+            for file in sorted(self._files)
+            if self._passes[file] < self._least
+        ]
+        if self._failures and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for failure in self._failures:
+            terminalreporter.write_line(f"FAILED {self._name}: {failure}", red=True)
+
+
+def skip_passed(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test the digest of its sources; skip those that are recorded as passed with it.
+
+    Continuous integration skips none.
+    """
+    if not config.getoption("--skip-passed"):
+        return
+    recorded = {} if os.environ.get("CI") else read(PASSED).get(config.getoption("--record"), {})
+    for item in items:
+        digest = sources.digest(item.path)
+        item.user_properties.append(("sources", digest))
+        if recorded.get(item.nodeid) == digest:
+            item.add_marker(pytest.mark.skip(reason=SKIPPED))
