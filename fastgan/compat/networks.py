@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
-import pickle
-import re
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
-from safetensors import SafetensorError
 
-from fastgan.compat.errors import CompatError, Refusal, shown
-from fastgan.compat.official import read_official
-from fastgan.compat.rosinality import read_rosinality
-from fastgan.compat.weights import CLASSES, StyleGAN2, Weights, build
+from fastgan.foreign.errors import CompatError, Refusal
+from fastgan.foreign.files import METADATA, Networks, read_file
+from fastgan.foreign.weights import CLASSES, StyleGAN2, Weights, build
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
-
-METADATA = "fastgan"
-"""Under this key a file of ours has JSON of ``network`` (its name), ``class`` and ``config``."""
-
-_ZIP, _PICKLE = b"PK\3\4", b"\x80"
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-
-Networks = dict[str, Callable[[], Weights]]
 
 
 def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2Generator:
@@ -86,25 +70,9 @@ def read_networks(path: str | Path) -> Networks:
         CompatError: the file is missing, damaged or refused, or of a kind that isn't known.
     """
     path = Path(path)
-    if path.is_dir():
-        return _from_run(path)
-    try:
-        with open(path, "rb") as file:
-            start = file.read(32)
-    except OSError as error:
-        raise CompatError(f"{str(path)!r} can't be read: {error.strerror or error}.") from error
-    if start[8:9] == b"{":
-        return _from_safetensors(path)
-    if start.startswith(_ZIP):
-        return _from_zip(path)
-    if start.startswith(_LEGACY_TORCH):
-        return _from_torch(path)
-    if start.startswith(_PICKLE):
-        return read_official(path.read_bytes(), str(path))
-    raise CompatError(
-        f"{str(path)!r} is {'no file of networks' if start else 'empty'}: expected are a network pickle (.pkl), a "
-        f"file of torch.save (.pt), one of fastgan convert (.safetensors) or a checkpoint of fastgan."
-    )
+    from fastgan.train.checkpoint import is_checkpoint
+
+    return _from_run(path) if path.is_dir() or is_checkpoint(path) else read_file(path)
 
 
 def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
@@ -125,56 +93,6 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
     content = safetensors.torch.save(tensors, {METADATA: json.dumps(description)})
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(Path(path), [content])
-
-
-def _from_safetensors(path: Path) -> Networks:
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-            description = json.loads((file.metadata() or {}).get(METADATA, "null"))
-    except (SafetensorError, RecursionError, ValueError) as error:
-        raise CompatError(
-            f"{str(path)!r} is no .safetensors file, or is damaged or cut short: make it again."
-        ) from error
-    if description is None:
-        raise CompatError(
-            f"{str(path)!r} doesn't say what network it holds: expected is a file that fastgan convert made."
-        )
-    try:
-        name, class_name, config = (description[key] for key in ("network", "class", "config"))
-        known = class_name in CLASSES and isinstance(name, str) and isinstance(config, dict)
-    except (LookupError, TypeError):
-        known = False
-    if not known:
-        raise CompatError(f"{str(path)!r} holds no network that this version of fastgan knows.")
-    return {name: lambda: Weights(class_name, config, tensors)}
-
-
-def _from_zip(path: Path) -> Networks:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            ours = archive.comment.startswith(b"fastgan checkpoint")
-    except zipfile.BadZipFile as error:
-        raise CompatError(f"{str(path)!r} is damaged or cut short: it can't be read to its end.") from error
-    return _from_run(path) if ours else _from_torch(path)
-
-
-def _from_torch(path: Path) -> Networks:
-    try:
-        # The options of the training that made it are plain values in a Namespace; nobody looks at them.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the bytes lead it to
-        named = (
-            re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        )
-        raise CompatError(
-            f"{str(path)!r} was refused, and nothing in it was run: it asks for {shown(named[1])}, more than tensors and "
-            f"plain data."
-            if named
-            else f"{str(path)!r} is damaged or cut short: it can't be read to its end."
-        ) from error
-    return read_rosinality(saved)
 
 
 def _from_run(path: Path) -> Networks:

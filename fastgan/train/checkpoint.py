@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -159,6 +160,17 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(
         (p for p in folder.glob(f"*{SUFFIX}") if p.stem.isdecimal()), key=lambda path: int(path.stem)
     )
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Tell by its last bytes whether a file is a checkpoint, intact or not."""
+    size = len(_SEAL) + _DIGEST_SIZE
+    try:
+        with open(path, "rb") as file:
+            file.seek(-size, os.SEEK_END)
+            return file.read(len(_SEAL)) == _SEAL
+    except OSError:  # missing, a folder, or shorter than a seal
+        return False
 
 
 def _sealed(buffer: io.BytesIO) -> tuple[memoryview, bytes]:

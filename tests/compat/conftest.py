@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastgan.compat import load_generator
-from fastgan.compat.errors import CompatError
+from fastgan.foreign.errors import CompatError
 from tests.compat import fake_official as fake
 
 

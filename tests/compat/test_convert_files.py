@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fastgan.compat import load_discriminator, load_generator
-from fastgan.compat.errors import CompatError
 from fastgan.compat.networks import save_network
+from fastgan.foreign.errors import CompatError
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.train.checkpoint import save_checkpoint

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fastgan.compat import load_discriminator, load_generator
-from fastgan.compat.errors import CompatError
+from fastgan.foreign.errors import CompatError
 from tests.compat import fake_official as fake
 from tests.compat import oracle
 

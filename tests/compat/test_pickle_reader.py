@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from fastgan.compat import pickles
-from fastgan.compat.errors import CompatError, Refusal
 from fastgan.compat.networks import read_networks
+from fastgan.foreign import pickles
+from fastgan.foreign.errors import CompatError, Refusal
 from tests.compat import fake_official as fake
 
 HEAD = b"\x80\x04"

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "fastgan"
 
 #: Each room may import from the rooms after it (and from itself); these anyone may import.
 ORDER = [
-    "cli", "export", "compat", "diagnose", "learn", "train", "recipes", "augment", "latent", "metrics", "data", "networks",
-    "losses", "testing", "runtime", "nn", "ops",
+    "cli", "export", "compat", "diagnose", "learn", "train", "foreign", "recipes", "augment", "latent", "metrics",
+    "data", "networks", "losses", "testing", "runtime", "nn", "ops",
 ]  # fmt: skip
 EVERYWHERE = {"errors", "_version", "_info"}
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.compat.errors import Refusal, shown
-from fastgan.compat.weights import Weights, build_mapping, check_filter, turned, widths_as_base
+from fastgan.foreign.errors import Refusal, shown
+from fastgan.foreign.weights import Weights, build_mapping, check_filter, turned, widths_as_base
 
 NAMES = {"G": "g", "G_ema": "g_ema", "D": "d"}
 

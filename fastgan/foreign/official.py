@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
-from fastgan.compat.errors import CompatError, Refusal, shown
-from fastgan.compat.pickle_values import Record, builders
-from fastgan.compat.pickles import Budget, read_pickle
-from fastgan.compat.weights import Weights, check_filter, turned, widths_as_base
+from fastgan.foreign.errors import CompatError, Refusal, shown
+from fastgan.foreign.pickle_values import Record, builders
+from fastgan.foreign.pickles import Budget, read_pickle
+from fastgan.foreign.weights import Weights, check_filter, turned, widths_as_base
 
 MAX_ENTRIES = 10_000
 """Parameters, buffers and modules of one network, all in all."""

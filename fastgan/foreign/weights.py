@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastgan.compat.errors import Refusal, shown
+from fastgan.foreign.errors import Refusal, shown
 from fastgan.networks.stylegan2 import MappingNetwork, StyleGAN2Discriminator, StyleGAN2Generator
 
 StyleGAN2 = StyleGAN2Generator | StyleGAN2Discriminator

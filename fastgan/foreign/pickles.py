@@ -13,7 +13,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastgan.compat.errors import Refusal, shown
+from fastgan.foreign.errors import Refusal, shown
 
 MAX_INSTRUCTIONS = 1_000_000
 """Of one file. Networks have some ten thousand."""

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.compat.errors import Refusal, shown
-from fastgan.compat.pickles import Budget, Buildable, Builders, Name, read_pickle, text
+from fastgan.foreign.errors import Refusal, shown
+from fastgan.foreign.pickles import Budget, Buildable, Builders, Name, read_pickle, text
 
 # How torch begins the format in which a pickled tensor carries its storage.
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001

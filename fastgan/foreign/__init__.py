@@ -1,0 +1,1 @@
+"""Network files of other programs, and converted ones, read as data: nothing in them is run."""
