@@ -119,25 +119,54 @@ def test_the_reference_is_named_as_asked():
     assert [s.name for s in sides_of(SPEC, CPU, eager="F.conv2d")] == ["cpu", "F.conv2d", "compile"]
 
 
+def product(x, y, *, backend=None):
+    """Known memory: the result, which is as large as either factor."""
+    return x * y
+
+
+def factors(dtype, device):
+    return torch.ones(2, 3, 8, 8, dtype=dtype, device=device), torch.ones(
+        2, 3, 8, 8, dtype=dtype, device=device
+    )
+
+
+FACTORS = replace(PRODUCTS, id="factors", tensors=factors)
+PRODUCT_SPEC = OpSpec("product", product, [], [], [], [FACTORS], {torch.float32: 1e-5})
+BYTES = 4 * 2 * 3 * 8 * 8  # of each tensor
+
+
+def with_scratch(nbytes):
+    """A side that holds so many bytes beside its result while it computes."""
+
+    def op(x, y):
+        held = torch.empty(nbytes, dtype=torch.uint8)
+        result = x * y
+        del held
+        return result
+
+    return side(f"{nbytes} bytes", op)
+
+
 def test_memory_is_of_the_sides_that_compute_the_op():
-    x, weight = tensors(torch.float32, CPU)
-    y = convolve(x, weight, backend=None)
-    found = measure_memory(SPEC, PRODUCTS, [RIGHT, YARDSTICK], a_run())
+    found = measure_memory(PRODUCT_SPEC, FACTORS, [side("right", product), YARDSTICK], a_run())
     assert set(found.peaks) == set(found.scratch) == {"right"}
-    assert found.results == y.nbytes + x.nbytes + weight.nbytes
-    assert found.yardstick == found.results + x.nbytes + weight.nbytes
-    assert found.activation == y.nbytes  # the larger one
+    assert found.results == 3 * BYTES and found.yardstick == 5 * BYTES  # y, dx and dy; with x and y
+    assert found.peaks["right"] >= found.results
+
+
+def test_the_activation_is_the_larger_one_of_input_and_output():
+    wide = replace(FACTORS, tensors=lambda *args: (factors(*args)[0][:, :1], factors(*args)[1]))
+    narrow = replace(FACTORS, tensors=lambda *args: (factors(*args)[0], factors(*args)[1][:1]))
+    for case in (wide, narrow):
+        assert measure_memory(PRODUCT_SPEC, case, [side("right", product)], a_run()).activation == BYTES
 
 
 def test_scratch_is_what_the_forward_pass_allocates_beside_its_output():
-    """Its own 5·8·8·2 elements, and twice that beyond them."""
-    doubled = side(
-        "doubled", lambda x, weight: torch.cat([F.conv2d(x, weight, padding=1)] * 2).chunk(2)[0].clone()
-    )
-    found = measure_memory(SPEC, PRODUCTS, [doubled], a_run())
-    assert found.scratch == {"doubled": 2 * 4 * 2 * 5 * 8 * 8}
-    bound_by_memory = replace(SPEC, benchmarks=[MOVED])
-    assert measure_memory(bound_by_memory, MOVED, [doubled], a_run()).scratch == {}
+    sides = [with_scratch(nbytes) for nbytes in (0, 1000, 10 * BYTES)]
+    found = measure_memory(PRODUCT_SPEC, FACTORS, sides, a_run())
+    assert found.scratch == {"0 bytes": 0, "1000 bytes": 1000, f"{10 * BYTES} bytes": 10 * BYTES}
+    bound_by_memory = replace(PRODUCT_SPEC, benchmarks=[replace(FACTORS, moved=MOVED.moved, products=None)])
+    assert measure_memory(bound_by_memory, FACTORS, sides, a_run()).scratch == {}
 
 
 def test_many_sizes_get_less_time_each():

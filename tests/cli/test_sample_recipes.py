@@ -9,9 +9,9 @@ from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.train.checkpoint import save_checkpoint
 from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
+from tests.cli.tiles import tile
 
 PIL = pytest.importorskip("PIL.Image")
-TILE = 64 + 2
 
 
 def save_run(folder, recipe, classes=3, **settings):
@@ -34,10 +34,6 @@ def draw(fastgan, tmp_path):
     return draw
 
 
-def tile(picture, column):
-    return picture[2:TILE, 2 + column * TILE : (column + 1) * TILE]
-
-
 def test_a_class_is_drawn_on_demand_and_keeps_the_noise_of_its_seed(draw, refused, tmp_path):
     folder = save_run(tmp_path / "run", "gan", conditional=True, g_hidden=(8,), d_hidden=(8,))
     grid = ("--rows", 1, "--columns", 4)
@@ -45,7 +41,7 @@ def test_a_class_is_drawn_on_demand_and_keeps_the_noise_of_its_seed(draw, refuse
     assert not np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[1], drawn[2])
     own = draw(folder, *grid)  # each of a class of its own: what that class shows at this place
     for column in range(4):
-        assert any(np.array_equal(tile(own, column), tile(picture, column)) for picture in drawn)
+        assert any(np.array_equal(tile(own, 0, column), tile(picture, 0, column)) for picture in drawn)
     assert refused("sample", folder, "--out", tmp_path / "b.png", "--class", 3) == (
         "--class 3 came, but this network has the classes 0 to 2."
     )
@@ -61,12 +57,12 @@ def test_a_recipe_without_classes_refuses_one(refused, tmp_path):
 def test_a_seed_has_its_image_in_any_grid_and_as_a_file(draw, fastgan, tmp_path):
     folder = save_run(tmp_path / "run", "cgan", ngf=4, ndf=4)
     picture = draw(folder, "--seeds", "3,7", "--class", 2)
-    assert np.array_equal(tile(picture, 1), tile(draw(folder, "--seeds", "7", "--class", 2), 0))
+    assert np.array_equal(tile(picture, 0, 1), tile(draw(folder, "--seeds", "7", "--class", 2), 0, 0))
     outcome = fastgan("sample", folder, "--out", f"{tmp_path}/many/", "--seeds", "7", "--class", "2")
     assert outcome.status == 0 and "1 samples of cgan after 0 images" in outcome.out
     with PIL.open(tmp_path / "many" / "seed0007.png") as alone:
         enlarged = np.array(alone.convert("RGB")).repeat(4, 0).repeat(4, 1)
-    assert np.array_equal(tile(picture, 1), enlarged)
+    assert np.array_equal(tile(picture, 0, 1), enlarged)
 
 
 def test_a_grid_does_not_depend_on_how_many_are_drawn_at_once(draw, tmp_path, monkeypatch):

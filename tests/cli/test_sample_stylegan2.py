@@ -14,10 +14,9 @@ from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.train.checkpoint import save_checkpoint
 from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
+from tests.cli.tiles import TILE, tile
 
 PIL = pytest.importorskip("PIL.Image")
-
-TILE = 64 + 2  # pixels; a small image enlarged, and the line beside it
 
 
 def save_run(folder, *, classes=0, recipe="stylegan2", resolution=16, **settings):
@@ -58,10 +57,6 @@ def draw(fastgan, tmp_path):
             return np.array(picture.convert("RGB")), outcome.out
 
     return draw
-
-
-def tile(picture, row, column):
-    return picture[2 + row * TILE : (row + 1) * TILE, 2 + column * TILE : (column + 1) * TILE]
 
 
 def test_a_seed_has_its_image_in_any_grid(draw, fastgan, run, tmp_path):

@@ -6,19 +6,15 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.ops import _library
 
-from .build import emulated_library
-from .control import Emulator
+from .control import Emulator, load_emulated
 
 pytestmark = pytest.mark.emulated
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Emulator:
-    path = emulated_library()
-    _library.add_backend("emulated", "fastgan_emulated", ("cpu",), path)
-    return Emulator(path)
+    return Emulator(load_emulated())
 
 
 def forward_and_gradients(*, channels_last: bool = False) -> list[torch.Tensor]:

@@ -5,7 +5,7 @@ import torch
 
 from fastgan.latent import LatentError, estimate_w_avg, sefa
 from fastgan.latent.sefa import affine_layers
-from tests.latent.conftest import generator
+from tests.latent.generators import generator
 
 
 def test_each_style_finds_the_affine_layers_that_take_it(G):

@@ -7,7 +7,7 @@ import torch
 
 from fastgan.latent import PerceptualDistance, Schedule, WStatistics, estimate_w_avg, project
 from fastgan.latent.projection import _normalize, noise_penalty
-from tests.latent.conftest import generator
+from tests.latent.generators import generator
 
 
 def rng(seed=0):

@@ -12,7 +12,7 @@ import torch
 from fastgan import ops
 from fastgan.ops import _library
 from fastgan.testing import OpSpec
-from tests.emulation.build import emulated_library
+from tests.emulation.control import load_emulated
 
 INTERPRETING = _library.triton_interpreter()
 EMULATED = pytest.param("emulated", id="emulated", marks=pytest.mark.emulated)
@@ -46,11 +46,6 @@ def parameters(module: ModuleType, test: str) -> list:
     elif INTERPRETING and test in OF_ANY_KERNELS:
         here = []
     return here + [pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS]
-
-
-def load_emulated() -> None:
-    """Register the emulated CUDA kernels."""
-    _library.add_backend("emulated", "fastgan_emulated", ("cpu",), emulated_library())
 
 
 @pytest.fixture

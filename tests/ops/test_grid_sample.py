@@ -10,9 +10,7 @@ from fastgan import ops
 from fastgan.testing import evaluate
 from fastgan.testing.grid_sample import GRID_SAMPLE, random_grid, rotated_grid
 from fastgan.testing.layouts import channels_last
-from tests.emulation.build import emulated_library
-from tests.emulation.control import Emulator
-from tests.ops.conftest import load_emulated
+from tests.emulation.control import Emulator, load_emulated
 from tests.ops.contract import OpContract
 
 PADDING = ("zeros", "border", "reflection")
@@ -168,8 +166,7 @@ def test_thread_count_does_not_change_a_bit(layout):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_order_of_threads_does_not_change_a_bit(dtype):
     """Hundreds of points add to each pixel, in whole numbers of a unit."""
-    load_emulated()
-    emulator = Emulator(emulated_library())
+    emulator = Emulator(load_emulated())
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, 2, 3, 4, generator=generator).to(dtype)
     grid = random_grid(1, (40, 30), (3, 4)).to(dtype)

@@ -11,7 +11,7 @@ from fastgan.train import train
 from fastgan.train.comparison import _parameters, compare, read_runs, write_comparison
 from fastgan.train.config import RunConfig
 from fastgan.train.run_dir import RunDirError
-from tests.train.test_report import Page
+from tests.train.page import Page
 
 TINY = GAN(data="digits", resolution=8, batch=16, images=160, z_dim=4, g_hidden=(8,), d_hidden=(8,))
 

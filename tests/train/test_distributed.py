@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,27 +11,9 @@ from fastgan.nn import sync_batch_norm
 from fastgan.train.config import ConfigError
 from fastgan.train.distributed import RankLost, RanksDiffer, World, choose_device, join_world
 from tests.train import ranks
+from tests.train.launch import torchrun
 
 pytestmark = pytest.mark.xdist_group("two processes")
-
-
-def torchrun(*arguments, processes=2, options=(), **environment):
-    """The command line of torchrun on this machine, and its environment."""
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(processes),
-    ]
-    return subprocess.Popen(
-        [*command, *options, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()} | environment,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from fastgan.train.curves import draw_curves
 from fastgan.train.progress import TrainingProgress, duration
 from fastgan.train.report import _command, measures_sentence, write_report
 from fastgan.train.run_dir import RunDir
+from tests.train.page import Page
 
 PIL = pytest.importorskip("PIL.Image")
 ROWS = [
@@ -26,29 +26,6 @@ ROWS = [
     for i in range(1, 60)
 ]
 DIGITS = {"samples": 2000, "classes_hit": 9, "num_classes": 10, "kl_to_uniform": 0.1234}
-
-
-class Page(HTMLParser):
-    """Collects what a page refers to, and checks that its tags are closed in order."""
-
-    VOID = ("meta", "img", "source", "br")
-
-    def __init__(self, text):
-        super().__init__()
-        self.references, self.open, self.text = [], [], ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in self.VOID:
-            self.open.append(tag)
-        self.references += [value for name, value in attrs if name in ("src", "srcset", "href", "action")]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture

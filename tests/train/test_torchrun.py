@@ -13,7 +13,7 @@ import pytest
 
 from fastgan.cli import main
 from fastgan.train.checkpoint import list_checkpoints
-from tests.train.test_distributed import torchrun
+from tests.train.launch import torchrun
 
 TRAIN = [
     *("-m", "fastgan", "train", "gan", "--data", "digits", "--resolution", "8", "--batch", "16"),
