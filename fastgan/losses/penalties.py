@@ -127,8 +127,8 @@ def path_length(
 ) -> tuple[Tensor, Tensor]:
     """E[(‖J_wᵀy‖ - a)²], J_w being the Jacobian of G at w and a the running mean of the norms.
 
-    Karras et al. 2020, section 3.2, eq. 4. J_wᵀy is the gradient of <G(w), y>, so no Jacobian is ever formed. The paper's
-    weight at a resolution of r is γ = ln 2 / (r²·(ln r - ln 2)) (appendix B), every 4th step, times 4.
+    Karras et al. 2020, section 3.2, eq. 4. J_wᵀy is the gradient of <G(w), y>, so no Jacobian is ever formed. Its weight is
+    `path_length_weight(pixels)`, every 4th step, times 4.
 
     Args:
         images: G(w), `[N, ...]`, with its graph.
@@ -161,6 +161,20 @@ def path_length(
     lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / layers**0.5  # its gradient at 0 is 0
     mean = decay * mean.detach() + (1 - decay) * lengths.detach().mean()
     return (lengths - mean).square().mean(), mean
+
+
+def path_length_weight(pixels: int) -> float:
+    """Weight of `path_length` for images of so many pixels (height times width): 2 / pixels.
+
+    Karras et al. 2020, appendix B, has γ = ln 2 / (r²·(ln r - ln 2)) at a resolution of r. A generator of that size takes
+    styles in L = 2·log₂ r - 2 layers, so γ = 1 / (r²·(log₂ r - 1)) = 2 / (r²·L): γ divides the sum over the layers by their
+    number. `path_length` has divided by it already, being a mean over layers, so that 2 / r² is left.
+
+    Raises ValueError unless pixels is at least 1.
+    """
+    if pixels < 1:
+        raise ValueError(f"pixels must be at least 1, got {pixels}")
+    return 2 / pixels
 
 
 def drift(real_logits: Tensor) -> Tensor:

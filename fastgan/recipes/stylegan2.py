@@ -65,7 +65,7 @@ class StyleGAN2(NoiseToImage):
     style_mixing: float = 0.9
     """Share of the images that take the styles of another z from some layer on."""
     path_length_weight: float | None = None
-    """Weight of the path length penalty, 0 for none; None is ln 2 / (r²·(ln r - ln 2)), as the paper has it."""
+    """Weight of the path length penalty, a mean over layers; 0 for none, None is 2 / r², the paper's for that mean."""
     path_length_every: int = 4
     """Steps between two path length penalties."""
     path_length_decay: float = 0.99
@@ -180,10 +180,9 @@ class StyleGAN2(NoiseToImage):
             images, ws, torch.randn_like(images), running.mean, decay=self.path_length_decay
         )
         running.mean.copy_(mean)
-        size = math.sqrt(images.shape[2] * images.shape[3])
         weight = self.path_length_weight
         if weight is None:
-            weight = math.log(2) / (size**2 * (math.log(size) - math.log(2)))
+            weight = penalties.path_length_weight(images.shape[2] * images.shape[3])
         return weight * penalty
 
     def weight_of_penalty(self, images: Tensor) -> float:

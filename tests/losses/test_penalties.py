@@ -129,6 +129,27 @@ def test_path_length_is_a_mean_over_layers():
     torch.testing.assert_close(penalties.path_length(flat.sin(), flat, noise, mean), alone)
 
 
+@pytest.mark.parametrize("resolution", [8, 16, 64, 1024])
+def test_path_length_weight_is_the_papers_for_a_mean_over_layers(resolution):
+    """γ·E[(‖J_wᵀy‖ - a)²] of Karras et al. 2020, appendix B, with the squared norm summed over the layers."""
+    layers = 2 * int(math.log2(resolution)) - 2
+    w = torch.randn(5, layers, 3, requires_grad=True)
+    images, noise, mean = w.sin().sum(1), torch.randn(5, 3), torch.tensor(0.7)
+    penalty, _ = penalties.path_length(images, w, noise, mean, decay=0.9)
+    (gradient,) = torch.autograd.grad(w.sin().sum(1), w, noise)
+    lengths = gradient.square().sum((1, 2)).sqrt()
+    running = 0.9 * mean * layers**0.5 + 0.1 * lengths.mean()  # the paper's a, in lengths of the sum
+    gamma = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
+    expected = gamma * (lengths - running).square().mean()
+    found = penalties.path_length_weight(resolution**2) * penalty
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_path_length_weight_needs_pixels():
+    with pytest.raises(ValueError, match="pixels must be at least 1, got 0"):
+        penalties.path_length_weight(0)
+
+
 def test_path_length_of_a_constant_generator_is_finite():
     w, gain = torch.randn(2, 3, requires_grad=True), torch.zeros((), requires_grad=True)
     penalty, mean = penalties.path_length(gain * w, w, torch.randn(2, 3), torch.tensor(2.0))

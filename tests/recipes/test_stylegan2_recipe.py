@@ -96,9 +96,30 @@ def test_the_path_length_takes_half_of_the_batch_and_moves_its_mean():
     images = networks["G"].synthesis(ws)
     penalty, expected = penalties.path_length(images, ws, torch.randn_like(images), torch.zeros(()))
     assert torch.equal(mean, expected) and mean > 0
-    weight = math.log(2) / (64 * (math.log(8) - math.log(2)))
-    assert loss.item() == pytest.approx(weight * penalty.item(), rel=1e-5)
+    assert loss.item() == pytest.approx(2 / 64 * penalty.item(), rel=1e-5)
     assert "path_length" not in small(path_length_weight=0.0).build_networks(IMAGES)
+
+
+@pytest.mark.parametrize("resolution", [8, 16, 32, 64])
+def test_the_path_length_has_the_papers_weight(resolution):
+    """γ·E[(‖J_wᵀy‖ - a)²] (Karras et al. 2020, appendix B), the squares summed over all layers with styles."""
+    recipe = small(style_mixing=0.0, channel_base=64, batch=2, path_length_shrink=1)
+    networks = recipe.build_networks(ImageSpec(1, resolution))
+    random = drawn(recipe, networks, 2)
+    batch = Batch(torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64), random)
+    networks["path_length"].mean.fill_(3.0)
+    torch.manual_seed(0)
+    found = recipe.path_length_loss(networks, batch)
+    torch.manual_seed(0)
+    ws = networks["G"].mapping(random["z"])
+    images = networks["G"].synthesis(ws)
+    (gradient,) = torch.autograd.grad(images, ws, torch.randn_like(images))
+    layers = ws.shape[1]
+    assert layers == 2 * math.log2(resolution) - 2
+    lengths = gradient.square().sum((1, 2)).sqrt()
+    running = 0.99 * 3.0 * layers**0.5 + 0.01 * lengths.mean()
+    gamma = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
+    assert found.item() == pytest.approx((gamma * (lengths - running).square().mean()).item(), rel=1e-3)
 
 
 def test_style_mixing():
