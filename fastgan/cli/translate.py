@@ -19,7 +19,8 @@ from fastgan.cli.parse import parse
 from fastgan.cli.picture_files import Picture, read_map, read_picture, write_picture
 from fastgan.cli.sample import FILES, Opened, open_checkpoint
 from fastgan.data import InputSpec, to_batch, to_uint8
-from fastgan.data.decode import find_images, unreadable_reason
+from fastgan.data.decode import unreadable_reason
+from fastgan.data.discovery import few, find_pictures
 from fastgan.errors import FastganError
 from fastgan.recipes import RECIPES
 from fastgan.recipes.translation import Translation
@@ -100,10 +101,8 @@ def plan(options: TranslateOptions) -> dict[Path, Path]:
     for given in map(Path, options.inputs):
         if not given.exists():
             raise UsageError(f"There is no picture or folder {str(given)!r}: check the path.")
-        names = find_images(given) if given.is_dir() else [given.name]
         folder = given if given.is_dir() else given.parent
-        if not names:
-            raise UsageError(f"The folder {str(given)!r} holds no pictures.")
+        names = _pictures(given, out) if given.is_dir() else (given.name,)
         planned |= {folder / name: (out / name).with_suffix(".png") for name in names}
     by_target: dict[Path, Path] = {}
     originals = {source.resolve() for source in planned}
@@ -121,6 +120,23 @@ def plan(options: TranslateOptions) -> dict[Path, Path]:
                 f"{str(target)!r} exists: choose another --out, or replace what is there with --force."
             )
     return planned
+
+
+def _pictures(folder: Path, out: Path) -> tuple[str, ...]:
+    """Names of the pictures in a folder but for those in ``out``; warns of files that are none."""
+    found = find_pictures(folder, leave_out=[out])
+    if not found.pictures:
+        others = f", only {few(found.others)}" if found.others else ""
+        raise UsageError(f"The folder {str(folder)!r} holds no pictures{others}.")
+    if found.others:
+        warnings.warn(
+            f"{len(found.others):,} of the files in {str(folder)!r} left out, which Pillow doesn't open: "
+            f"{few(found.others)}.",
+            stacklevel=1,
+        )
+    for note in found.notes:
+        warnings.warn(note, stacklevel=1)
+    return found.pictures
 
 
 @dataclass(frozen=True)

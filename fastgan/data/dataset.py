@@ -30,6 +30,7 @@ class ImageDataset(ABC):
         channels: 1 (grey) or 3 (RGB).
         num_classes: number of classes, 0 for a set without labels.
         class_names: one name per class, empty for a set without labels.
+        unlabelled: why there are no labels where a person may expect some, a clause; else empty.
         inputs: what each image comes with, by name; empty unless the set was opened for a task.
         fingerprint: SHA-256 (hex) of what the set holds, inputs included; a checkpoint keeps it, so that
             a run isn't resumed on other data.
@@ -40,12 +41,18 @@ class ImageDataset(ABC):
     channels: int
     num_classes: int = 0
     class_names: tuple[str, ...] = ()
+    unlabelled: str = ""
     inputs: Mapping[str, InputSpec] = MappingProxyType({})
     fingerprint: str
 
     @property
     def skipped(self) -> tuple[str, ...]:
         """Files left out, each as ``"path: reason"``; empty for embedded sets."""
+        return ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for a person, sentences on how the files were read; shown where a run begins."""
         return ()
 
     @property

@@ -1,9 +1,7 @@
-"""Decode one image file to a square uint8 tensor, and find the image files of a folder."""
+"""Decode one image file to a square uint8 tensor."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,47 +12,11 @@ from torch import Tensor
 from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _ORIENTATION = 0x0112  # of EXIF
 _QUARTER_TURNS = 5  # the orientations from it on exchange width and height
+_LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP", "AVIF"})
 _MAP_MODES = frozenset({"1", "L", "P"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-
-
-def find_images(root: Path) -> list[str]:
-    """Paths of the image files under ``root``, relative, with ``/``, sorted.
-
-    Links are followed (each folder once); names that begin with a dot are left out.
-
-    Raises:
-        DataError: the folder is missing, is a file, or it or a sub-folder can't be read.
-    """
-    if not root.exists():
-        raise DataError(f"The image folder {str(root)!r} doesn't exist: check the path.")
-    if not root.is_dir():
-        raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: give its folder.")
-    return sorted(path.relative_to(root).as_posix() for path in _walk(root))
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"The image folder {str(error.filename or root)!r} can't be read ({error.strerror or error}): "
-            f"check its permissions."
-        ) from error
-
-    seen = {os.path.realpath(root)}
-    for folder, subfolders, files in os.walk(root, onerror=refuse, followlinks=True):
-        fresh = {}
-        for name in sorted(subfolders):
-            real = os.path.realpath(os.path.join(folder, name))
-            if not name.startswith(".") and real not in seen:
-                seen.add(real)
-                fresh[name] = real
-        subfolders[:] = fresh
-        for name in files:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                yield Path(folder, name)
 
 
 def image_header(path: Path) -> tuple[int, int, bool]:
@@ -79,6 +41,11 @@ def map_header(path: Path) -> tuple[int, int]:
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     with pil.open(path) as picture:
+        if picture.format in _LOSSY:
+            raise DataError(
+                f"The map {str(path)!r} is a {picture.format} file, whose compression changes indices: "
+                f"save it as PNG."
+            )
         if picture.mode not in _MAP_MODES:
             raise DataError(
                 f"The map {str(path)!r} is a picture of mode {picture.mode}, where the index of a class is expected "

@@ -24,7 +24,9 @@ from fastgan.data.dataset import (
     check_channels,
     check_resolution,
 )
-from fastgan.data.decode import EXTENSIONS, decode_image, find_images, image_header, unreadable_reason
+from fastgan.data.decode import decode_image, image_header, unreadable_reason
+from fastgan.data.discovery import NOT_A_PICTURE, Listing, few, find_pictures
+from fastgan.data.labels import LABELS_FILE, Labels, folder_labels, stated_labels
 
 CACHE_LIMIT = 1 << 30
 """Bytes of uint8 pixels up to which a folder is decoded once and kept in memory (1 GiB)."""
@@ -35,11 +37,14 @@ _T = TypeVar("_T")
 
 
 class FolderDataset(ImageDataset):
-    """Every jpg, jpeg, png, webp and bmp file under a folder, sorted by relative path.
+    """Every file under a folder that Pillow opens, sorted by relative path; the first frame of several.
 
     Each image is turned by its EXIF orientation, put on white where it's transparent, cut to its
-    centred square and resized (see ``decode_image``). The class of an image is its first-level
-    sub-folder; if any image lies in the folder itself, the set has no labels.
+    centred square and resized (see ``decode_image``). Folders of runs are left out.
+
+    A ``dataset.json`` in the folder states the classes, as in StyleGAN data sets (see
+    ``stated_labels``). Without one the class of an image is its first-level sub-folder; if any image
+    lies in the folder itself, the set has no labels.
 
     Up to ``cache_limit`` bytes of pixels the whole set is decoded at opening and kept as uint8, so
     a corrupt file is found and left out before training starts. A larger set is decoded on demand
@@ -47,8 +52,8 @@ class FolderDataset(ImageDataset):
     readable one of its class, always the same. Files left out are listed in ``skipped``; the first
     time there are any, a UserWarning names some of them.
 
-    ``fingerprint`` covers names, order, resolution, channels and the files' bytes; of the files of
-    a set too large to keep, their sizes and first 64 KiB.
+    ``fingerprint`` covers names, order, resolution, channels, stated labels and the files' bytes; of
+    the files of a set too large to keep, their sizes and first 64 KiB.
 
     Args:
         root: the folder.
@@ -76,6 +81,7 @@ class FolderDataset(ImageDataset):
         self._root = Path(root)
         self.name = self._root.resolve().name or str(self._root)
         self._reasons: dict[str, str] = {}
+        self._notes: list[str] = []
         self._warned, self._warning = False, threading.Lock()
         headers = dict(self._try_each(self._header, self._find()))
         self._names = list(headers)
@@ -90,8 +96,7 @@ class FolderDataset(ImageDataset):
         if len(self._names) * sum(math.prod(shape) for shape in self._shapes()) <= cache_limit:
             digests = self._decode_all()
             self._require_any()
-        self.class_names, self._labels = self._classes()
-        self.num_classes = len(self.class_names)
+        self._labels = self._take_labels()
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
         self.fingerprint = hashlib.sha256(
             f"{self.channels} {self.resolution}\n{listing}".encode(errors="surrogateescape")
@@ -133,13 +138,15 @@ class FolderDataset(ImageDataset):
 
     def _find(self) -> list[str]:
         """Names of the images, in order; none twice."""
-        found = find_images(self._root)
-        if not found:
+        found = self._search()
+        if not found.pictures:
+            others = f", only {few(found.others)}" if found.others else ""
             raise DataError(
-                f"The folder {str(self._root)!r} holds no images: files ending in {', '.join(EXTENSIONS)} "
-                f"are looked for, in sub-folders too."
+                f"The folder {str(self._root)!r} holds no images{others}: pictures of any kind that Pillow "
+                f"opens are looked for, in sub-folders too."
             )
-        return found
+        self._listing = found
+        return list(found.pictures)
 
     def _files(self, name: str) -> tuple[Path, ...]:
         """The files that an image and its inputs are decoded from."""
@@ -157,14 +164,42 @@ class FolderDataset(ImageDataset):
         """The image, then its inputs, from what ``_files`` names or its content."""
         return (decode_image(sources[0], self.resolution, self.channels),)
 
-    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
-        return _labels_of(self._names)
+    def _classes(self) -> Labels:
+        path = self._root / LABELS_FILE
+        if path.is_file():
+            present = (*self._listing.pictures, *self._listing.others)
+            stated = stated_labels(path.read_bytes(), self._names, present)
+            if stated is not None:
+                return stated
+            self._notes.append(f"{LABELS_FILE} has no labels and isn't read: the folders are the classes.")
+        self._note_empty_folders()
+        return folder_labels(self._names)
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
         """Inputs by name, of what was decoded beside the images and of the places of the images shown."""
         return {}
 
+    def _search(self, folder: str = "") -> Listing:
+        """What lies under a folder of the set; notes what is left out of it."""
+        found = find_pictures(self._root / folder)
+        self._reasons |= {f"{folder}/{name}" if folder else name: NOT_A_PICTURE for name in found.others}
+        self._notes += found.notes
+        return found
+
     # -- opening -------------------------------------------------------------------------------
+
+    def _take_labels(self) -> Tensor:
+        found = self._classes()
+        self.class_names, self.num_classes = found.class_names, len(found.class_names)
+        self.unlabelled = found.missing
+        return found.numbers
+
+    def _note_empty_folders(self) -> None:
+        """Notes first-level folders that are no class, since nothing in them can be read."""
+        taken = {name.split("/", 1)[0] for name in (*self._names, *self._listing.runs)}
+        empty = [folder for folder in self._listing.folders if folder not in taken]
+        if empty and all("/" in name for name in self._names):
+            self._notes.append(f"Not a class, since no picture in it can be read: {few(empty)}.")
 
     def _header(self, name: str) -> tuple[int, int, bool, str]:
         digest = hashlib.sha256()
@@ -237,6 +272,10 @@ class FolderDataset(ImageDataset):
         return tuple(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    @property
     def in_memory(self) -> bool:
         return self._kept is not None
 
@@ -263,21 +302,11 @@ class FolderDataset(ImageDataset):
             if not self._reasons or self._warned:
                 return
             self._warned = True
-        first = "; ".join(self.skipped[:3]) + ("; …" if len(self._reasons) > 3 else "")
+        count, noun = len(self._reasons), "file" if len(self._reasons) == 1 else "files"
         warnings.warn(
-            f"{len(self._reasons)} unreadable image(s) of {str(self._root)!r} are left out: {first}",
+            f"{count:,} unreadable {noun} of {str(self._root)!r} left out: {few(self.skipped)}.",
             stacklevel=3,
         )
-
-
-def _labels_of(names: list[str]) -> tuple[tuple[str, ...], Tensor]:
-    """Class names and int64 labels from first-level sub-folders."""
-    if not all("/" in name for name in names):
-        return (), torch.zeros(len(names), dtype=torch.int64)
-    folders = [name.split("/", 1)[0] for name in names]
-    class_names = tuple(sorted(set(folders)))
-    index = {name: label for label, name in enumerate(class_names)}
-    return class_names, torch.tensor([index[folder] for folder in folders], dtype=torch.int64)
 
 
 def _threads() -> ThreadPoolExecutor:

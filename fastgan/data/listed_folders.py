@@ -15,7 +15,6 @@ from torch import Tensor
 
 from fastgan.data.captions import caption_spec, encode_caption
 from fastgan.data.dataset import DataError
-from fastgan.data.decode import find_images
 from fastgan.data.inputs import InputSpec
 from fastgan.data.task_folders import TaskFolder, read_list
 
@@ -37,7 +36,7 @@ class ListedFolder(TaskFolder):
             name = file if file not in self._paths else f"{file} ({place})"
             self._paths[name], self._rows[name] = path, row
         listed = {path.relative_to(self._root).as_posix() for path in self._paths.values()}
-        for file in find_images(self._root):
+        for file in self._search().pictures:
             if file not in listed:
                 raise DataError(
                     f"The image {str(self._root / file)!r} is in no line of the list: add one, or take the image away."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastgan.data.dataset import DataError, ImageDataset
-from fastgan.data.decode import find_images
+from fastgan.data.discovery import find_pictures
 from fastgan.data.inputs import Task
 from fastgan.data.listed_folders import AttributeFolder, CaptionFolder
 from fastgan.data.task_folders import DomainFolders, InputFolder, MapFolder, SideBySideFolder, TaskFolder
@@ -23,7 +23,7 @@ def open_task_folder(
         DataError: as ``TaskFolder`` and ``DomainFolders``.
     """
     if not root.is_dir():
-        find_images(root)  # says what is wrong
+        find_pictures(root)  # says what is wrong
     dataset: ImageDataset
     if task == "domains":
         trained, held_out = ((root / f"{split}A", root / f"{split}B") for split in ("train", "test"))

@@ -14,18 +14,18 @@ from torch import Tensor
 
 from fastgan.data.dataset import DataError, ImageDataset
 from fastgan.data.decode import (
-    EXTENSIONS,
     decode_halves,
     decode_image,
     decode_map,
-    find_images,
     fit_map,
     image_header,
     map_header,
     unreadable_reason,
 )
+from fastgan.data.discovery import PictureKinds
 from fastgan.data.folder import CACHE_LIMIT, FolderDataset
 from fastgan.data.inputs import InputSpec
+from fastgan.data.labels import Labels
 
 MAX_CLASSES = 256
 
@@ -74,8 +74,8 @@ class TaskFolder(FolderDataset):
     def _specs(self) -> Mapping[str, InputSpec]:
         """The inputs, once the images are known."""
 
-    def _classes(self) -> tuple[tuple[str, ...], Tensor]:
-        return (), torch.zeros(len(self._names), dtype=torch.int64)
+    def _classes(self) -> Labels:
+        return Labels.none(len(self._names))
 
 
 class SideBySideFolder(TaskFolder):
@@ -109,7 +109,6 @@ class PartnerFolder(TaskFolder):
 
     second: ClassVar[str]  # the folder
     noun: ClassVar[str]
-    endings: ClassVar[tuple[str, ...]] = EXTENSIONS
 
     def _find(self) -> list[str]:
         for folder in ("images", self.second):
@@ -118,7 +117,7 @@ class PartnerFolder(TaskFolder):
                     f"The folder {str(self._root)!r} has no folder {folder}/: images/ and {self.second}/ are expected, "
                     f"with a {self.noun} for each image under the same name."
                 )
-        images, partners = self._by_stem("images", EXTENSIONS), self._by_stem(self.second, self.endings)
+        images, partners = self._by_stem("images"), self._by_stem(self.second)
         for here, there, folder, noun in (
             (images, partners, self.second, self.noun),
             (partners, images, "images", "image"),
@@ -126,21 +125,19 @@ class PartnerFolder(TaskFolder):
             for stem in here:
                 if stem not in there:
                     raise DataError(
-                        f"{str(self._root / here[stem])!r} has no {noun}: {folder}/{stem} is expected with one of the "
-                        f"endings {', '.join(self.endings if noun == self.noun else EXTENSIONS)}; add it, or take "
-                        f"its partner away."
+                        f"{str(self._root / here[stem])!r} has no {noun}: {folder}/{stem} is expected, with the "
+                        f"ending of any picture; add it, or take its partner away."
                     )
         if not images:
             raise DataError(f"The folder {str(self._root / 'images')!r} holds no images: put some there.")
         self._partner = {name: partners[stem] for stem, name in images.items()}
         return list(self._partner)
 
-    def _by_stem(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
+    def _by_stem(self, folder: str) -> dict[str, str]:
         found: dict[str, str] = {}
-        for name in find_images(self._root / folder):
-            stem, path = name.rsplit(".", 1)[0], f"{folder}/{name}"
-            if not name.lower().endswith(endings):
-                continue
+        kinds = PictureKinds()
+        for name in self._search(folder).pictures:
+            stem, path = kinds.stem(name), f"{folder}/{name}"
             if stem in found:
                 raise DataError(
                     f"{str(self._root / path)!r} and {found[stem]!r} have the same name but for the ending, which "
@@ -199,12 +196,12 @@ class InputFolder(PartnerFolder):
 
 
 class MapFolder(PartnerFolder):
-    """``images/`` and ``maps/``: PNG files, grey or of a palette, whose pixels are the indices of classes.
+    """``images/`` and ``maps/``: files, grey or of a palette, whose pixels are the indices of classes.
 
     Names of the classes are the lines of ``classes.txt``; without it they are numbers, up to the largest in any map.
     """
 
-    second, noun, endings = "maps", "map", (".png",)
+    second, noun = "maps", "map"
 
     def _find(self) -> list[str]:
         self._known = self._like["map"].names if self._like else self._named()
@@ -303,6 +300,10 @@ class DomainFolders(ImageDataset):
     @property
     def skipped(self) -> tuple[str, ...]:
         return self._first.skipped + self._second.skipped
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._first.notes + self._second.notes
 
     @property
     def in_memory(self) -> bool:

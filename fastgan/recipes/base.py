@@ -306,6 +306,10 @@ class Recipe(ABC):
     def check_images(self, images: ImageSpec) -> None:  # noqa: B027 - most recipes take any image
         """Raises RecipeError for images that the networks can't be built for."""
 
+    def check_data(self, dataset: ImageDataset) -> None:
+        """Raises RecipeError for a data set that the networks can't be trained on."""
+        self.check_images(ImageSpec.of(dataset))
+
     @abstractmethod
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         """Freshly initialised networks by name, on the CPU, from torch's global random generator."""

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.optim import Adam, Optimizer, RMSprop
 
 from fastgan.augment import ADA, Augment, DiffAugment
+from fastgan.data import ImageDataset
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
 from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
@@ -50,6 +51,18 @@ class NoiseToImage(NoiseSettings):
                 "--conditional needs labels, but the data set has none: put the images of each class in a folder "
                 "of its own, or leave it out."
             )
+
+    def check_data(self, dataset: ImageDataset) -> None:
+        if self.conditional and dataset.unlabelled:
+            raise RecipeError(
+                f"--conditional needs labels, but there are none in {dataset.name!r}: {dataset.unlabelled}."
+            )
+        if self.conditional and dataset.num_classes == 1 and dataset.class_names:
+            raise RecipeError(
+                f"--conditional needs two classes or more, but {dataset.name!r} has one, "
+                f"{dataset.class_names[0]!r}: add another, or leave it out."
+            )
+        super().check_data(dataset)
 
     def classes(self, images: ImageSpec) -> int:
         """How many classes the networks are told of, 0 for none."""

@@ -101,7 +101,7 @@ class RunConfig:
     def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
         """Raises RecipeError if the recipe can't be built for the data set's images."""
         images = ImageSpec.of(dataset)
-        recipe.check_images(images)
+        recipe.check_data(dataset)
         return cls(recipe, images, dataset.name, dataset.fingerprint)
 
     def to_plain(self) -> dict[str, Any]:

@@ -339,7 +339,9 @@ def _announce(
 
 def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
     """What a person might wonder about later."""
-    news = []
+    news = list(dataset.notes)
+    if dataset.unlabelled:
+        news.append(f"Labels are ignored: {dataset.unlabelled}.")
     if options.measure_every and not has_measures(dataset, options.measure):
         why = (
             "--measure none takes none"

@@ -119,7 +119,9 @@ def test_pairs_refused(tmp_path: Path) -> None:
     refused(tmp_path / "none", "pairs", r"none' doesn't exist")
     noise(tmp_path / "two" / "inputs" / "b.png")
     refused(
-        tmp_path / "two", "pairs", r"inputs/b\.png' has no image: images/b is expected with one of .*\.jpg"
+        tmp_path / "two",
+        "pairs",
+        r"inputs/b\.png' has no image: images/b is expected, with the ending of any picture",
     )
     noise(tmp_path / "two" / "images" / "b.png")
     noise(tmp_path / "two" / "images" / "b.jpg")
@@ -203,7 +205,8 @@ def test_maps_refused(tmp_path: Path) -> None:
         tmp_path, "maps", r"has no folder maps/: images/ and maps/ are expected, with a map for each image"
     )
     noise(tmp_path / "maps" / "a.jpg")  # lossy
-    refused(tmp_path, "maps", r"images/a\.png' has no map: maps/a is expected with one of the endings \.png;")
+    refused(tmp_path, "maps", r"maps/a\.jpg' is a JPEG file, whose compression changes indices: save it")
+    (tmp_path / "maps" / "a.jpg").unlink()
     noise(tmp_path / "maps" / "a.png")
     refused(
         tmp_path, "maps", r"maps/a\.png' is a picture of mode RGB, where the index of a class is expected"

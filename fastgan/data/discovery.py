@@ -1,0 +1,170 @@
+"""Find the picture files of a folder: every file that Pillow opens, and a list of those that it doesn't."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from fastgan.data._optional import require
+from fastgan.data.dataset import DataError
+
+NOT_A_PICTURE = "not a picture that Pillow opens"
+_QUIET_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
+_QUIET_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+_NEVER_DECODED = frozenset({"MPEG"})  # Pillow reads the size of a film and nothing else
+_RUN_KEYS = frozenset({"fastgan", "recipe", "settings", "data_fingerprint"})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files by what they are. Names are relative to the folder, with ``/``, and sorted.
+
+    Attributes:
+        pictures: files to read.
+        others: files that Pillow doesn't open. Hidden files, lists and texts are in neither.
+        runs: folders of runs, which are left out with all that is in them.
+        folders: first-level folders that were searched.
+    """
+
+    pictures: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for a person on what was left out but for single files."""
+        if not self.runs:
+            return ()
+        what = "the folder of a run" if len(self.runs) == 1 else "folders of runs"
+        return (f"Left out as {what}, whose pictures are samples: {few(self.runs)}.",)
+
+
+class PictureKinds:
+    """The formats that Pillow decodes here, with plugins that were registered before."""
+
+    def __init__(self) -> None:
+        self._pil: Any = require("PIL.Image", "pillow", purpose="Reading image files")
+        stub = require("PIL.ImageFile", "pillow", purpose="Reading image files").StubImageFile
+        self._pil.init()
+        decoded = {
+            name: accept
+            for name, (factory, accept) in self._pil.OPEN.items()
+            if name not in _NEVER_DECODED and not (isinstance(factory, type) and issubclass(factory, stub))
+        }
+        self.endings = frozenset(
+            ending for ending, name in self._pil.registered_extensions().items() if name in decoded
+        )
+        # Formats without a signature would take any file for theirs.
+        self._signed = [name for name, accept in decoded.items() if accept is not None]
+
+    def sort(self, name: str, open_file: Callable[[], BinaryIO]) -> bool | None:
+        """True for a picture, False for another file, None for one that is no concern of pictures.
+
+        A known ending decides; a file with an unknown one, or none, is opened for its header.
+        """
+        base = PurePosixPath(name).name.lower()
+        ending = PurePosixPath(base).suffix
+        if base.startswith(".") or base in _QUIET_NAMES or ending in _QUIET_ENDINGS:
+            return None
+        if ending in self.endings:
+            return True
+        try:
+            with open_file() as file, self._pil.open(file, formats=self._signed):
+                return True
+        except Exception:  # decoders raise nearly anything on foreign files
+            return False
+
+    def stem(self, name: str) -> str:
+        """``name`` without the ending of a picture: what partners of different formats share."""
+        ending = PurePosixPath(name).suffix
+        return name[: -len(ending)] if ending.lower() in self.endings else name
+
+
+def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
+    """Sort the files under ``root`` into pictures and others.
+
+    Links are followed, each folder once. Names that begin with a dot are left out, and so are folders of
+    runs of ``fastgan train`` and the folders ``leave_out``.
+
+    Raises:
+        DataError: the folder is missing, is a file or the folder of a run, or can't be read; Pillow is
+            missing.
+    """
+    if not root.exists():
+        raise DataError(f"The image folder {str(root)!r} doesn't exist: check the path.")
+    if not root.is_dir():
+        raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: give its folder.")
+    if is_run(root):
+        raise DataError(
+            f"{str(root)!r} is the folder of a run, where a folder of images is expected: "
+            f"give the folder of the images that you mean."
+        )
+    kinds = PictureKinds()
+    pictures: list[str] = []
+    others: list[str] = []
+    runs: list[str] = []
+    folders: set[str] = set()
+    skipped = {os.path.realpath(path) for path in leave_out}
+    for folder, files in _walk(root, skipped, runs):
+        inside = folder.relative_to(root)
+        if inside.parts:
+            folders.add(inside.parts[0])
+        for name in files:
+            kind = kinds.sort(name, partial(_open_file, folder / name))
+            if kind is not None:
+                (pictures if kind else others).append((inside / name).as_posix())
+    return Listing(*(tuple(sorted(found)) for found in (pictures, others, runs, folders)))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether ``folder`` is what a run of ``fastgan train`` wrote, by the configuration in it."""
+    try:
+        found = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.keys() >= _RUN_KEYS
+
+
+def few(names: Iterable[str], most: int = 3) -> str:
+    """The first of ``names`` in a sentence: "a, b, c and 4 more"."""
+    listed = list(names)
+    more = len(listed) - most
+    return ", ".join(listed[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _open_file(path: Path) -> BinaryIO:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(path)
+    return path.open("rb")
+
+
+def _walk(root: Path, leave_out: set[str], runs: list[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Folders with the names of their files. Folders of runs go to ``runs``, and nothing in them comes."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"The image folder {str(error.filename or root)!r} can't be read ({error.strerror or error}): "
+            f"check its permissions."
+        ) from error
+
+    seen = {os.path.realpath(root), *leave_out}
+    for name, subfolders, files in os.walk(root, onerror=refuse, followlinks=True):
+        folder, fresh = Path(name), []
+        for subfolder in sorted(subfolders):
+            path = folder / subfolder
+            real = os.path.realpath(path)
+            if subfolder.startswith(".") or real in seen:
+                continue
+            seen.add(real)
+            if is_run(path) or (path.is_symlink() and any(map(is_run, Path(real).parents))):
+                runs.append(path.relative_to(root).as_posix())
+            else:
+                fresh.append(subfolder)
+        subfolders[:] = fresh
+        yield folder, files
