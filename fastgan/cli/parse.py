@@ -27,10 +27,13 @@ _TITLE = re.compile(r"[╭┌]|\+-")
 _FRAME = re.compile(r"[╰╯│─└┘|]+|-{3,}")
 
 
-def parse(form: type[T], arguments: Sequence[str], *, prog: str, default: T | None = None) -> T:
+def parse(
+    form: type[T], arguments: Sequence[str], *, prog: str, default: T | None = None, partial: bool = False
+) -> T:
     """A `form` filled in from command-line arguments.
 
-    default: values of the options that aren't given, in place of the form's own.
+    default: values of the options that aren't given, in place of the form's own. partial: leave arguments that the form
+    doesn't know to another one.
     Prints help and exits with status 0 for --help. Raises UsageError for anything that can't be understood.
     """
     options: dict[str, Any] = {} if default is None else {"default": default}
@@ -50,7 +53,7 @@ def parse(form: type[T], arguments: Sequence[str], *, prog: str, default: T | No
             raise
         raise UsageError(f"{_sentence(form, errors.getvalue())} See {prog} --help.") from None
     sys.stderr.write(errors.getvalue())
-    if extra:
+    if extra and not partial:
         raise UsageError(_unknown_arguments(form, extra, prog))
     return filled
 

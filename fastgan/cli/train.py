@@ -52,22 +52,32 @@ def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
     recipe = get_recipe(name)
     form = _form(recipe)
     prog = f"fastgan train {name}"
-    given: Any = parse(form, arguments, prog=prog)
-    if given.run.resume:
-        if given.run.out is None:
-            given = dataclasses.replace(given, run=dataclasses.replace(given.run, out=f"runs/{name}"))
-        config = RunDir(Path(given.run.out)).saved_config()
-        if config is None:
-            return given.recipe, given.run
-        saved = config.recipe
-        if type(saved) is not recipe:
-            raise ConfigError(
-                f"The run in {given.run.out!r} was started with recipe {saved.name!r}, but {name!r} came: "
-                f"use fastgan train {saved.name}, or another --out."
-            )
-        kept = load_options(RunDir(Path(given.run.out)).options, given.run)
-        given = parse(form, arguments, prog=prog, default=form(recipe=saved, run=kept))
+    default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
+    given: Any = parse(form, arguments, prog=prog, default=default)
     return given.recipe, given.run
+
+
+def _resumes(arguments: list[str]) -> bool:
+    return "--resume" in arguments and not {"--help", "-h"} & set(arguments)
+
+
+def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str) -> Any:
+    """The saved run's settings and options; None where nothing was written yet.
+
+    The run's options are read first and alone: settings of the recipe can only be checked beside the saved ones.
+    """
+    run = parse(RunOptions, arguments, prog=prog, partial=True)
+    folder = RunDir(Path(run.out or f"runs/{recipe.name}"))
+    config = folder.saved_config()
+    if config is None:
+        return None
+    if type(config.recipe) is not recipe:
+        raise ConfigError(
+            f"The run in {str(folder.root)!r} was started with recipe {config.recipe.name!r}, but {recipe.name!r} "
+            f"came: use fastgan train {config.recipe.name}, or another --out."
+        )
+    kept = load_options(folder.options, dataclasses.replace(run, out=str(folder.root)))
+    return form(recipe=config.recipe, run=kept)
 
 
 def print_result(console: Console, result: RunResult) -> None:

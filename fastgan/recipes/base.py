@@ -195,6 +195,7 @@ class Recipe(ABC):
     translates: ClassVar[bool] = False  # whether samples are made of what is in the data, not of noise alone
     paired: ClassVar[bool] = False  # whether each sample has a target: the image of the row that it's made of
     baseline: ClassVar[str | None] = None  # the view that is measured against targets too
+    extends: ClassVar[tuple[str, ...]] = ("images",)  # settings that may change when a run goes on
 
     data: str = "mnist5k"
     """Data set: mnist5k, digits, shapes, or the path of a folder of images."""
@@ -302,6 +303,19 @@ class Recipe(ABC):
             )
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         return cls(**values)
+
+    def settled(self, saved: Recipe | None = None) -> Recipe:
+        """Return the settings that a run is stored with.
+
+        A schedule's end that follows from `images`, which may be raised at a resume, becomes a setting of its own.
+
+        Args:
+            saved: settings of the run that goes on, whose ends are kept; None for a run that starts.
+
+        Raises:
+            RecipeError: the run can't go on with these settings.
+        """
+        return self
 
     def check_images(self, images: ImageSpec) -> None:  # noqa: B027 - most recipes take any image
         """Raises RecipeError for images that the networks can't be built for."""

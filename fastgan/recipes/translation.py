@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -37,6 +37,7 @@ class Translation(Recipe):
     """Whether it fills what isn't opaque in a picture: `translate` takes that as "mask", float32 `[N, 1, H, W]`, 1 there."""
     least: ClassVar[int] = 1
     """Pixels that a picture to translate must be high and wide."""
+    extends: ClassVar[tuple[str, ...]] = ("images", "decay_until")
 
     data: str = "shapes"
     """Data set: shapes, or the path of a folder (docs/data.md says how it has to look)."""
@@ -46,7 +47,9 @@ class Translation(Recipe):
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moment."""
     decay_after: int | None = None
-    """Real images after which the learning rate falls linearly, to 0 at --images; None keeps it as it is."""
+    """Real images after which the learning rate falls linearly, to 0 at --decay-until; None keeps it as it is."""
+    decay_until: int | None = None
+    """Real images at which the learning rate is 0; None takes the run's first --images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,16 +57,36 @@ class Translation(Recipe):
         self._require(
             "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
         )
+        if self.decay_after is None:
+            if self.decay_until is not None:
+                raise RecipeError(
+                    f"--decay-until is the end of --decay-after, but {self.decay_until} came without it: give both, or "
+                    "none."
+                )
+            return
+        until = "images" if self.decay_until is None else "decay_until"
+        end = getattr(self, until)
         self._require(
             "decay_after",
-            self.decay_after is None or 0 <= self.decay_after < self.images,
-            f"at least 0 and less than --images, {self.images}",
+            0 <= self.decay_after < end,
+            f"at least 0 and less than --{until.replace('_', '-')}, {end}",
         )
+        if end < self.images:
+            raise RecipeError(
+                f"--decay-until must be at least --images, {self.images}, but it is {end}, where the learning rate "
+                "falls to 0, so nothing would be learned after it: raise --decay-until too, or lower --images."
+            )
 
     def rate(self, nimg: int) -> float:
         if self.decay_after is None or nimg <= self.decay_after:
             return 1.0
-        return max(0.0, (self.images - nimg) / (self.images - self.decay_after))
+        end = self.images if self.decay_until is None else self.decay_until
+        return max(0.0, (end - nimg) / (end - self.decay_after))
+
+    def settled(self, saved: Recipe | None = None) -> Recipe:
+        if self.decay_after is None or self.decay_until is not None:
+            return self
+        return replace(self, decay_until=getattr(saved or self, "decay_until", None) or self.images)
 
     def check_images(self, images: ImageSpec) -> None:
         if self.task is None:

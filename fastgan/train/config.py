@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -120,11 +120,18 @@ class RunConfig:
     def from_plain(cls, plain: Any) -> RunConfig:
         """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
         try:
-            recipe = get_recipe(plain["recipe"]).from_settings(plain["settings"])
+            recipe = get_recipe(plain["recipe"]).from_settings(plain["settings"]).settled()
             images = ImageSpec.from_plain(plain["images"])
             return cls(recipe, images, plain["dataset"], plain["data_fingerprint"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"The saved configuration is incomplete or damaged ({error!r}).") from error
+
+    def settled(self, saved: RunConfig | None = None) -> RunConfig:
+        """Return this configuration as a run is stored with it; `saved` is that of the run that goes on, if any.
+
+        Raises RecipeError if the run can't go on with these settings.
+        """
+        return replace(self, recipe=self.recipe.settled(None if saved is None else saved.recipe))
 
     def check_resumable(self, new: RunConfig) -> None:
         """Raises ConfigError naming the first way in which `new` isn't this run with more images."""
@@ -133,7 +140,7 @@ class RunConfig:
         pairs += [
             (f"--{name.replace('_', '-')}", value, theirs["settings"].get(name))
             for name, value in ours["settings"].items()
-            if name not in ("images", "data")  # images may grow; data is compared by what it holds
+            if name not in (*self.recipe.extends, "data")  # data is compared by what it holds
         ]
         for name, was, came in pairs:
             if was != came:

@@ -99,7 +99,7 @@ def train(
         devices = [world.device] if world.device.type == "cuda" else []
         with torch.random.fork_rng(devices), stop_on_signals() as stop:
             folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
-            state, news = open_state(folder, config, world, resume=options.resume)
+            config, state, news = open_state(folder, config, world, resume=options.resume)
             if world.is_main:
                 save_options(folder.options, options)
                 remove_old(folder.checkpoints, keep=options.keep)  # a run may be killed before it does

@@ -55,8 +55,8 @@ def open_data(recipe: Recipe, dataset: ImageDataset | None, world: World) -> tup
 
 def open_state(
     folder: RunDir, config: RunConfig, world: World, *, resume: bool
-) -> tuple[TrainState, list[str]]:
-    """The state to go on from, the first one for a new run, and what a person should know about it.
+) -> tuple[RunConfig, TrainState, list[str]]:
+    """The run's settled configuration, the state to go on from, and what a person should know about it.
 
     Rank 0 alone reads and writes; the others are told. Raises RunDirError, ConfigError, CheckpointError.
     """
@@ -64,13 +64,13 @@ def open_state(
     news: list[str] = []
     with together(world):
         if world.is_main:
-            found, news = _claim(folder, config, resume=resume or _restarted())
-    # Not the whole of what was found: the configuration is the same on all ranks.
+            config, found, news = _claim(folder, config, resume=resume or _restarted())
+    config = world.broadcast(config)
     path, saved = world.broadcast((found.path, found.saved.state) if found else (None, {}))
     state = TrainState.create(config.recipe, config.images, device=world.device)
     if path is not None:
         restore(state, Checkpoint(config, saved), path)
-    return state, news
+    return config, state, news
 
 
 def _restarted() -> bool:
@@ -78,11 +78,12 @@ def _restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def _claim(folder: RunDir, config: RunConfig, *, resume: bool) -> tuple[Found | None, list[str]]:
+def _claim(folder: RunDir, config: RunConfig, *, resume: bool) -> tuple[RunConfig, Found | None, list[str]]:
     """Makes the folder, or finds the newest intact checkpoint in it and puts damaged ones aside."""
     found: Found | None = None
     news: list[str] = []
     saved_config = folder.saved_config() if resume else None
+    config = config.settled(saved_config)
     if saved_config is not None:
         saved_config.check_resumable(config)
         if (found := load_newest(folder.checkpoints)) is not None:
@@ -91,10 +92,21 @@ def _claim(folder: RunDir, config: RunConfig, *, resume: bool) -> tuple[Found | 
                 news.append(
                     f"{error} It was renamed to {set_aside(path).name}, and the one before it is taken."
                 )
+            news += _new_ends(found.saved.config.recipe, config.recipe, found.saved.state["nimg"])
         folder.tidy()
     else:
         folder.create()
         if resume:
             news.append(f"Nothing is in {folder.root} yet to resume: starting from the beginning.")
     save_config(folder.config, config)
-    return found, news
+    return config, found, news
+
+
+def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
+    """A line for each end of a schedule that a resumed run moves."""
+    names = [name for name in now.extends if name != "images" and getattr(now, name) != getattr(was, name)]
+    return [
+        f"--{name.replace('_', '-')} is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
+        f"learning rates go on at {now.rate(nimg):.3g} times their first values in place of {was.rate(nimg):.3g}."
+        for name in names
+    ]

@@ -107,6 +107,22 @@ def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
     assert "was started with recipe 'gan', but 'dcgan' came: use fastgan train gan" in said
 
 
+def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, refused, tmp_path):
+    """--decay-after 230000 is above the recipe's own --images, and --decay-until means nothing without --decay-after."""
+    out = tmp_path / "run"
+    small = f"{SMOKE['pix2pix']} --data shapes --batch 4 --measure none"
+    run = ("train", "pix2pix", *small.split(), "--out", out)
+    decay = ("--decay-after", 4, "--decay-until", 300_000)
+    assert fastgan(*run, "--images", 8, *decay).status == 0
+    assert fastgan("train", "pix2pix", "--out", out, "--resume", "--images", 12).status == 0
+    again = fastgan("train", "pix2pix", "--out", out, "--resume", "--decay-until", 250_000)
+    assert again.status == 0 and "--decay-until is 250000 now, and was 300000: after 12 images" in again.out
+    said = refused("train", "pix2pix", "--out", out, "--resume", "--images", 260_000)
+    assert said.startswith("--decay-until must be at least --images, 260000, but it is 250000")
+    said = refused("train", "pix2pix", "--out", out, "--resume", "--decay-after", 230_000)
+    assert "started with --decay-after 4, but 230000 came" in said
+
+
 def test_a_taken_folder_is_refused(fastgan, refused, tiny, tmp_path):
     assert fastgan("train", "gan", *tiny, "--out", tmp_path).status == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -127,6 +127,19 @@ def test_cyclegan_pools_remember_each_domain():
             "--decay-after must be at least 0 and less than --images, 10, but 10 came.",
         ),
         (
+            lambda: CycleGAN(images=10, decay_after=20, decay_until=20),
+            "--decay-after must be at least 0 and less than --decay-until, 20, but 20 came.",
+        ),
+        (
+            lambda: CycleGAN(decay_until=10),
+            "--decay-until is the end of --decay-after, but 10 came without it: give both, or none.",
+        ),
+        (
+            lambda: CycleGAN(images=10, decay_after=2, decay_until=9),
+            "--decay-until must be at least --images, 10, but it is 9, where the learning rate falls to 0, so nothing "
+            "would be learned after it: raise --decay-until too, or lower --images.",
+        ),
+        (
             lambda: Pix2Pix().check_images(ImageSpec(3, 36, inputs={"input": IMAGE})),
             "pix2pix needs a resolution that is a multiple of 8, but 36 came: choose one with --resolution.",
         ),
@@ -156,6 +169,8 @@ def test_rates_fall_to_nothing():
     recipe = CycleGAN(images=100, decay_after=50)
     assert [recipe.rate(n) for n in (0, 50, 75, 100, 120)] == [1.0, 1.0, 0.5, 0.0, 0.0]
     assert CycleGAN(images=100).rate(99) == 1.0
+    longer = CycleGAN(images=60, decay_after=50, decay_until=100)
+    assert [longer.rate(n) for n in (0, 50, 60, 75)] == [1.0, 1.0, 0.8, 0.5]
 
 
 def test_colorize_sees_no_colours():

@@ -11,6 +11,8 @@ from pairs import Negatives
 from fastgan.data import InMemoryDataset, to_float
 from fastgan.recipes import GAN, ImageSpec, Pix2Pix, RecipeError
 from fastgan.train import Callback, measures
+from fastgan.train.checkpoint import load_checkpoint
+from fastgan.train.config import RunConfig
 from fastgan.train.samples import sample_images, save_grid, unseen, view_rows
 from fastgan.train.state import TrainState
 
@@ -34,6 +36,71 @@ def test_a_run_resumes_bit_for_bit_and_its_rate_falls(resumes, pix2pix):
     data = {"dataset": Negatives(), "checkpoint_every": 8}
     resumes(pix2pix, stop=16, callbacks=[Watch()], **data)
     assert rates == pytest.approx([2e-4] * 6 + [2e-4 * left / 14 for left in (12, 10, 8, 6, 4, 2)])
+
+
+@pytest.fixture
+def rates():
+    """Learning rates of G, step by step, of the runs that `watch` is a callback of."""
+
+    class Watch(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_step(self, run, stats):
+            self.seen.append(run.state.optimizers["G"].param_groups[0]["lr"] / 2e-4)
+
+    return Watch()
+
+
+def test_more_images_leave_the_end_of_the_decay_where_it_was(run, pix2pix, rates, assert_same):
+    """A run planned to the end of its decay and begun with fewer images goes the same way as one with all of them."""
+    data = {"dataset": Negatives(), "checkpoint_every": 8}
+    planned = dataclasses.replace(pix2pix, decay_until=32)
+    whole = dataclasses.replace(planned, images=32)
+    unbroken, _ = run(whole, out="unbroken", callbacks=[rates], **data)
+    expected, rates.seen = rates.seen, []
+    run(planned, callbacks=[rates], **data)
+    resumed, said = run(whole, resume=True, callbacks=[rates], **data)
+    assert rates.seen == expected and "--decay-until" not in said
+    assert rates.seen[-2:] == pytest.approx([4 / 22, 2 / 22])
+    states = [load_checkpoint(result.run.latest_checkpoint).state for result in (resumed, unbroken)]
+    assert_same(*({k: v for k, v in state.items() if k != "seconds"} for state in states))
+
+
+def test_images_beyond_the_end_of_the_decay_are_refused_and_a_new_end_is_announced(run, pix2pix, rates):
+    data = {"dataset": Negatives(), "checkpoint_every": 8}
+    first, _ = run(pix2pix, **data)
+    assert first.config.recipe.decay_until == 24
+    state = first.run.latest_checkpoint.read_bytes()
+    more = dataclasses.replace(pix2pix, images=48)
+    with pytest.raises(
+        RecipeError, match="--decay-until must be at least --images, 48, but it is 24, where the"
+    ):
+        run(more, resume=True, **data)
+    assert first.run.latest_checkpoint.read_bytes() == state
+    again, said = run(dataclasses.replace(more, decay_until=48), resume=True, callbacks=[rates], **data)
+    assert (
+        "--decay-until is 48 now, and was 24: after 24 images learning rates go on at 0.632 times their first "
+        "values in place of 0."
+    ) in said
+    assert rates.seen == pytest.approx([(48 - n) / 38 for n in range(24, 48, 2)])
+    assert again.config.recipe.decay_until == 48
+    _, said = run(more, resume=True, **data)  # the new end is the run's
+    assert "--decay-until" not in said
+
+
+def test_fewer_images_keep_the_end_of_the_decay(run, pix2pix, rates):
+    data = {"dataset": Negatives(), "checkpoint_every": 4}
+    run(dataclasses.replace(pix2pix, images=12, decay_until=24), **data)
+    fewer = dataclasses.replace(pix2pix, images=16)
+    result, _ = run(fewer, resume=True, callbacks=[rates], **data)
+    assert rates.seen == pytest.approx([12 / 14, 10 / 14]) and result.config.recipe.decay_until == 24
+
+
+def test_a_run_from_before_the_end_was_a_setting_keeps_it(pix2pix):
+    plain = RunConfig.of(pix2pix, Negatives()).to_plain()
+    del plain["settings"]["decay_until"]
+    assert RunConfig.from_plain(plain).recipe.decay_until == 24
 
 
 def test_the_report_and_the_grids_show_inputs_outputs_and_targets(run, pix2pix):

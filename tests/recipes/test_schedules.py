@@ -1,0 +1,72 @@
+"""Schedules follow the images shown and the run's settings; `images`, which a resume may raise, is not among them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from fastgan.recipes import RECIPES, Draw, GauGAN, ImageSpec, Pix2Pix
+from fastgan.recipes.base import Recipe
+from fastgan.recipes.growing import Growing
+from fastgan.recipes.noise import NoiseToImage
+
+SHOWN = (0, 1, 7, 50, 99, 100, 101, 150, 199, 200)
+SCHEDULED = {
+    "decay_after": 50, "pretrain": 60, "instance_noise": 0.5, "instance_noise_until": 150, "burn_in_kimg": 0.15,
+    "stable_kimg": 0.03, "fade_kimg": 0.02, "ema_kimg": 0.02,
+}  # fmt: skip
+"""Settings under which every schedule moves within 200 images."""
+
+
+def scheduled(name: str) -> Recipe:
+    kind = RECIPES[name]
+    known = {f.name for f in fields(kind)}
+    settings = {key: value for key, value in SCHEDULED.items() if key in known}
+    if next(f.default for f in fields(kind) if f.name == "ema"):
+        settings["ema_kimg"] = 0.0
+    return kind(images=100, **settings).settled()
+
+
+def at(recipe: Recipe, nimg: int) -> list[object]:
+    """All that a recipe lets depend on the images shown."""
+    found: list[object] = [recipe.rate(nimg)]
+    if recipe.averages and nimg:
+        found.append(recipe.ema_decay(nimg, nimg, 1))
+    if isinstance(recipe, Growing):
+        found.append(recipe.growth(nimg))
+    networks = recipe.augmentation(ImageSpec(3, 16)) if isinstance(recipe, NoiseToImage) else {}
+    for player in recipe.players():
+        found.append(player.moves(nimg))
+        if recipe.name != "unit":  # whose draws ask a network for their shape, and have no schedule
+            rows = player.draw(Draw(2, nimg, torch.Generator().manual_seed(0), networks))
+            found += [rows[key].tolist() for key in ("std", "left") if key in rows]
+    return found
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_more_images_move_no_schedule(name):
+    recipe = scheduled(name)
+    kept = {key: getattr(recipe, key) for key in recipe.extends if key != "images"}
+    more = replace(recipe, images=200, **{key: 200 for key in kept}) if kept else replace(recipe, images=200)
+    if kept:  # the rate's end is a setting that has to be raised by name
+        assert more.settled() == more and more.rate(150) > 0
+        more = replace(more, images=100, **kept)
+    assert [at(recipe, nimg) for nimg in SHOWN] == [at(more, nimg) for nimg in SHOWN]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_settled_recipe_is_settled(name):
+    recipe = scheduled(name)
+    assert recipe.settled() == recipe and recipe.settled(recipe) == recipe
+    assert RECIPES[name]().settled() == RECIPES[name]()
+
+
+def test_the_end_of_the_decay_is_that_of_the_run_that_goes_on():
+    begun = Pix2Pix(images=100, decay_after=50).settled()
+    assert begun.decay_until == 100
+    assert Pix2Pix(images=80, decay_after=50).settled(begun) == replace(begun, images=80)
+    assert Pix2Pix(images=80, decay_after=50, decay_until=90).settled(begun).decay_until == 90
+    assert GauGAN(images=80, decay_after=50).settled(Pix2Pix()).decay_until == 80
+    assert Pix2Pix(images=80).settled(begun).decay_until is None
