@@ -44,7 +44,7 @@ SMOKE = {
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_smoke(fastgan, tmp_path, recipe):
     """Every recipe trains on colour images, and `sample` draws from what it made; two on digits too, which all learn
-    in tests/train/test_learning.py."""
+    in tests/learning."""
     both = {"digits": "L", "shapes": "RGB"}
     for data, channels in both.items() if recipe in ("gan", "dcgan") else [("shapes", "RGB")]:
         out = tmp_path / data

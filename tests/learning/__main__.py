@@ -1,0 +1,81 @@
+"""Run learning experiments at several levels of CPU code and record their figures.
+
+    python -m tests.learning [RECIPE...] [--seeds 0 1 2 3 4] [--levels avx512 avx2 baseline] [--again]
+
+Runs that are recorded with today's settings are left out, unless `--again` is set. Each run is recorded
+when it ends in `records.json`, with `TABLE.md` made of it. Exit status 1: a figure is out of its bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.learning import records
+from tests.learning.catalogue import EXPERIMENTS, SEEDS
+from tests.learning.worker import environment
+
+
+def run_level(level: str, names: list[str], seeds: list[int], *, again: bool) -> list[str]:
+    """Run and record what is missing at a level; returns the failures, in words."""
+    recorded = records.read()
+    runs = [
+        f"{name}:{seed}"
+        for name in names
+        for seed in seeds
+        if again or str(seed) not in records.seeds(recorded, EXPERIMENTS[name], level)
+    ]
+    if not runs:
+        return []
+    failures = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.learning.worker", level, *runs],
+        env=os.environ | environment(level),
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            found = json.loads(line)
+            experiment = EXPERIMENTS[found["recipe"]]
+            recorded = records.read()
+            records.add(recorded, experiment, level, found["seed"], found["figures"], found["machine"])
+            records.write(recorded)
+            failed = experiment.failures(found["figures"], margin=records.MARGIN)
+            failures += [f"{level}, seed {found['seed']}: {text}" for text in failed]
+            print(
+                f"{level} {found['recipe']} {found['seed']} {found['seconds']:.0f} s",
+                found["figures"],
+                flush=True,
+            )
+    if process.returncode:
+        failures.append(f"{level}: ended with status {process.returncode}")
+    return failures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.learning", description=__doc__.partition("\n")[0])
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all without any")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--levels", nargs="+", choices=records.LEVELS, default=list(records.LEVELS))
+    parser.add_argument("--again", action="store_true", help="repeat runs that are recorded")
+    arguments = parser.parse_args()
+    names = arguments.recipes or list(EXPERIMENTS)
+    if unknown := sorted(set(names) - set(EXPERIMENTS)):
+        parser.error(f"RECIPE must be one of {', '.join(EXPERIMENTS)}, got {', '.join(unknown)}")
+    failures = [
+        failure
+        for level in arguments.levels
+        for failure in run_level(level, names, arguments.seeds, again=arguments.again)
+    ]
+    print(*failures, sep="\n")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Experiments of recipes that draw digits from noise.
+
+The figure is the Fréchet distance in the features of the digit classifier, of 500 samples. Its bound
+has to lie below the distance of the untrained network, too. Where labels are given, the digit
+classifier also tells whether samples show the digit asked for.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from fastgan.data import ImageDataset, open_dataset, to_float
+from fastgan.metrics.digits import load_digit_classifier
+from fastgan.recipes import Recipe
+from fastgan.train.measures import evaluate
+from fastgan.train.samples import evaluation
+from tests.learning.experiment import Experiment, Figures, Trial, least, most
+
+SHARED = "--data mnist5k --resolution 16"
+CONVOLUTIONS = "--batch 16 --z-dim 32 --ngf 16 --ndf 16"
+RESIDUAL = "--batch 16 --ngf 4 --ndf 8"
+GROWING = (
+    "--batch 16 --channel-base 256 --channel-max 32 --z-dim 32 --stable-kimg 0.8 --fade-kimg 0.8 "
+    "--lr 3e-3 --ema 0.98"
+)
+STYLE = (
+    "--batch 16 --conditional --lr 4e-3 --penalty-weight 1 --path-length-weight 0 "
+    "--channel-base 256 --channel-max 32 --z-dim 32 --w-dim 32 --mapping-layers 2"
+)
+FD, UNTRAINED = "FD", "untrained FD"
+SHARE = "digit as asked"
+
+
+def digits(recipe: Recipe) -> ImageDataset:
+    return open_dataset(recipe.data, resolution=recipe.resolution)
+
+
+def distance(trial: Trial) -> float:
+    """The distance of 500 samples from 1,000 digits."""
+    found = evaluate(
+        trial.recipe, trial.state.sampler, trial.dataset, ("fd",), features="digits", samples=500, real=1_000
+    )
+    return float(found["measures"]["fd_digits"])
+
+
+def distances(trial: Trial) -> Figures:
+    """The distance, untrained and trained."""
+    untrained = distance(trial)
+    trial.learn()
+    return {FD: distance(trial), UNTRAINED: untrained}
+
+
+def obedience(trial: Trial) -> Figures:
+    """The distance, and the share of 500 samples that show the digit asked for."""
+    count = 500
+    classes = torch.arange(count) % 10
+    z = torch.randn(count, 32, generator=torch.Generator().manual_seed(0))
+    images, labels = trial.dataset.batch(torch.arange(count) * len(trial.dataset) // count)
+    classifier = load_digit_classifier()
+
+    def share() -> float:
+        with evaluation(trial.state.sampler) as networks:
+            samples = networks["G"](z, classes, noise_mode="const").clamp(-1, 1)
+        return (classifier.logits(samples).argmax(1) == classes).float().mean().item()
+
+    untrained = share()
+    figures = distances(trial)
+    real = (classifier.logits(to_float(images)).argmax(1) == labels).float().mean().item()
+    return figures | {SHARE: share(), "untrained " + SHARE: untrained, "real " + SHARE: real}
+
+
+def by_distance(recipe: str, settings: str, limit: float) -> Experiment:
+    bounds = {FD: most(limit), UNTRAINED: least(limit)}
+    return Experiment(recipe, f"{SHARED} {settings}", digits, distances, bounds)
+
+
+def by_obedience(recipe: str, settings: str) -> Experiment:
+    bounds = {SHARE: least(0.2), "untrained " + SHARE: most(0.16), FD: most(150), UNTRAINED: least(160)}
+    return Experiment(recipe, f"{SHARED} {STYLE} {settings}", digits, obedience, bounds)
+
+
+EXPERIMENTS = (
+    by_distance("gan", "--batch 32 --images 17024 --lr 4e-4 --g-hidden 128 256 --d-hidden 256 128", 260),
+    by_distance("dcgan", f"{CONVOLUTIONS} --images 4768 --lr 6e-4", 250),
+    by_distance("cgan", f"{CONVOLUTIONS} --images 2528 --lr 6e-4", 250),
+    by_distance("wgan", f"{CONVOLUTIONS} --images 3360 --lr 5e-4 --n-critic 2", 230),
+    by_distance("wgan-gp", f"{CONVOLUTIONS} --images 3360 --lr 1e-3 --n-critic 2", 230),
+    by_distance("lsgan", f"{CONVOLUTIONS} --images 4768 --lr 6e-4", 250),
+    by_distance("sngan", f"{RESIDUAL} --images 1824 --z-dim 32 --n-critic 2 --lr 1e-3", 200),
+    by_distance("sagan", f"{RESIDUAL} --images 1680 --z-dim 32 --lr 1e-3 --d-lr 2e-3", 240),
+    by_distance(
+        "biggan",
+        f"{RESIDUAL} --images 2000 --z-dim 21 --embedding-dim 8 --lr 1e-3 --d-lr 2e-3 --ema 0.98 --n-critic 1",
+        230,
+    ),
+    by_distance("progan", f"{GROWING} --images 4000", 190),
+    by_distance("stylegan", f"{GROWING} --images 2400 --w-dim 32 --mapping-layers 2", 180),
+    by_distance(
+        "r3gan",
+        "--images 2000 --channel-base 256 --channel-max 32 --z-dim 32 --batch 16 --lr 2e-3 --ema 0.98 "
+        "--penalty-weight 1 --blocks 1",
+        245,
+    ),
+    by_obedience("stylegan2", "--images 12800"),
+    by_obedience("stylegan2-ada", "--images 12800 --no-mirror"),
+)

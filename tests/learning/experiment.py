@@ -1,0 +1,134 @@
+"""Learning experiment: a recipe, its settings, the figures to measure and their bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fastgan.cli.train import parse_run
+from fastgan.data import BatchLoader, ImageDataset
+from fastgan.recipes import Batch, ImageSpec, Recipe
+from fastgan.train.loop import next_batch
+from fastgan.train.samples import evaluation, given_rows, sample_images, unseen
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+Figures = dict[str, float]
+
+
+class Trial:
+    """One run of a recipe, without files: networks before, during and after training.
+
+    Args:
+        recipe: its settings, the seed among them.
+        dataset: the training images.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: ImageDataset) -> None:
+        self.recipe, self.dataset = recipe, dataset
+        self.unseen = unseen(recipe, dataset)
+        self.state = TrainState.create(recipe, ImageSpec.of(dataset))
+
+    def learn(self, images: int | None = None) -> None:
+        """Train until that many images were shown, `recipe.images` by default."""
+        step = TrainStep(self.state)
+        with BatchLoader(
+            self.dataset,
+            seed=self.recipe.seed,
+            start=self.state.nimg,
+            batch=self.recipe.batch,
+            device="cpu",
+        ) as batches:
+            while self.state.nimg < (images or self.recipe.images):
+                step([next_batch(batches) for _ in range(step.batches)])
+
+    def rows(self, count: int) -> Batch:
+        """The first held-out rows, for recipes that translate."""
+        given = given_rows(self.recipe, self.state.networks, self.unseen, range(count))
+        assert given is not None
+        return given
+
+    def samples(self, count: int, *, of: ImageDataset | None = None) -> Tensor:
+        """Generated images, float32 `[count, C, H, W]`; of held-out rows where the recipe translates."""
+        dataset = of or self.unseen
+        return sample_images(self.recipe, self.state.sampler, count, seed=0, dataset=dataset)
+
+    def translate(self, **inputs: Tensor) -> Tensor:
+        """Translations of the inputs by the averaged networks."""
+        with evaluation(self.state.sampler) as networks:
+            return self.recipe.translate(networks, inputs, generator=torch.Generator())
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Limit of a figure: the least or the most that passes."""
+
+    kind: Literal["least", "most"]
+    limit: float
+
+    def margin(self, figure: float) -> float:
+        """Distance from the limit as a share of it: positive inside, negative outside, NaN for a NaN."""
+        away = figure - self.limit if self.kind == "least" else self.limit - figure
+        return away / self.limit
+
+    def __str__(self) -> str:
+        return f"{'>' if self.kind == 'least' else '<'} {self.limit:g}"
+
+
+def least(limit: float) -> Bound:
+    return Bound("least", limit)
+
+
+def most(limit: float) -> Bound:
+    return Bound("most", limit)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How a recipe shows that it learns.
+
+    Attributes:
+        recipe: the name of the recipe, and of the experiment.
+        settings: options of `fastgan train`, without `--seed`.
+        dataset: makes the training images.
+        measure: trains a trial and returns its figures, also those of baselines.
+        bounds: limits by the name of a figure; figures without one are shown alone.
+    """
+
+    recipe: str
+    settings: str
+    dataset: Callable[[Recipe], ImageDataset]
+    measure: Callable[[Trial], Figures]
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+
+    def run(self, seed: int) -> Figures:
+        """Train on one thread and return the figures."""
+        recipe, _ = parse_run(self.recipe, [*self.settings.split(), "--seed", str(seed)])
+        with _one_thread():
+            figures = self.measure(Trial(recipe, self.dataset(recipe)))
+        return {name: float(f"{figure:.4g}") for name, figure in figures.items()}
+
+    def failures(self, figures: Figures, *, margin: float = 0.0) -> list[str]:
+        """Figures that don't pass their bounds by the margin, in words; empty if all do."""
+        return [
+            f"{self.recipe}: {name} is {figures[name]:g}, expected {bound}"
+            + (f" by a margin of {margin:.0%}" if margin else "")
+            for name, bound in self.bounds.items()
+            if not bound.margin(figures[name]) > margin
+        ]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of torch: with small layers two take twice as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

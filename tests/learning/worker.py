@@ -1,0 +1,68 @@
+"""Process of one level of CPU code, which is chosen at import: runs experiments and prints their figures.
+
+    python -m tests.learning.worker LEVEL RECIPE:SEED...
+
+Each line of the output is a JSON object: recipe, seed, seconds of CPU time, figures, machine.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import fastgan.ops  # noqa: F401 -- loads the native library
+from tests.learning.catalogue import EXPERIMENTS
+
+ENVIRONMENT = {
+    "avx512": ("avx512", "AVX512_CORE", "AVX512"),
+    "avx2": ("avx2", "AVX2", "AVX2"),
+    "baseline": ("default", "SSE41", "SSE4_2"),
+}
+
+
+def environment(level: str) -> dict[str, str]:
+    """Variables that limit our kernels, torch's, oneDNN's and MKL's to a level."""
+    aten, onednn, mkl = ENVIRONMENT[level]
+    return {
+        "FASTGAN_CPU_LEVEL": level,
+        "ATEN_CPU_CAPABILITY": aten,
+        "ONEDNN_MAX_CPU_ISA": onednn,
+        "MKL_ENABLE_INSTRUCTIONS": mkl,
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def machine() -> dict[str, str]:
+    """The CPU and torch's version."""
+    info: dict[str, str] = {}
+    if (path := Path("/proc/cpuinfo")).exists():
+        for line in path.read_text().split("\n\n")[0].splitlines():
+            key, _, value = line.partition(":")
+            info[key.strip()] = value.strip()
+    cpu = info.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in info:
+        cpu += f" (family {info['cpu family']}, model {info.get('model')})"
+    return {"cpu": cpu, "torch": torch.__version__.partition("+")[0]}
+
+
+def main(level: str, *runs: str) -> None:
+    kernels = torch.ops.fastgan_runtime.cpu_capability()
+    library = torch.backends.cpu.get_cpu_capability().lower()
+    if (kernels, library) != (level, ENVIRONMENT[level][0]):
+        raise SystemExit(f"this CPU has no {level} code: kernels run {kernels}, torch runs {library}")
+    for run in runs:
+        name, _, seed = run.rpartition(":")
+        start = time.process_time()
+        figures = EXPERIMENTS[name].run(int(seed))
+        seconds = time.process_time() - start
+        line = {"recipe": name, "seed": int(seed), "seconds": seconds, "figures": figures}
+        print(json.dumps(line | {"machine": machine()}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
