@@ -19,13 +19,13 @@ _MAP_MODES = frozenset({"1", "L", "P"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
-def image_header(path: Path) -> tuple[int, int, bool]:
+def image_header(source: Path | BinaryIO) -> tuple[int, int, bool]:
     """Width and height as shown and whether the file is grey, without decoding it.
 
     Raises whatever Pillow raises for a file that it can't open.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
-    with pil.open(path) as picture:
+    with pil.open(source) as picture:
         width, height = picture.size
         # Without the first question Pillow decodes a PNG file in search of it.
         if "exif" in picture.info and picture.getexif().get(_ORIENTATION, 1) >= _QUARTER_TURNS:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
 
+CONFIG = "config.json"
 NOT_A_PICTURE = "not a picture that Pillow opens"
 _QUIET_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
 _QUIET_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
@@ -43,6 +44,31 @@ class Listing:
             return ()
         what = "the folder of a run" if len(self.runs) == 1 else "folders of runs"
         return (f"Left out as {what}, whose pictures are samples: {few(self.runs)}.",)
+
+
+class Folder:
+    """A folder of pictures, as ``Archive`` is a file of them."""
+
+    title = "folder"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find(self, folder: str = "") -> Listing:
+        """The files under it, or under a folder in it. Raises DataError as ``find_pictures``."""
+        return find_pictures(self._root / folder)
+
+    def file(self, name: str) -> Path:
+        """Path of a file."""
+        return self._root / name
+
+    def text(self, name: str) -> bytes | None:
+        """Content of a file, None if there is none of this name. Raises DataError if it can't be read."""
+        path = self._root / name
+        try:
+            return path.read_bytes() if path.is_file() else None
+        except OSError as error:
+            raise DataError(f"{str(path)!r} can't be read: {error.strerror or error}.") from error
 
 
 class PictureKinds:
@@ -99,7 +125,8 @@ def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
     if not root.exists():
         raise DataError(f"The image folder {str(root)!r} doesn't exist: check the path.")
     if not root.is_dir():
-        raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: give its folder.")
+        how = "unpack it and give the folder" if root.suffix.lower() == ".zip" else "give its folder"
+        raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: {how}.")
     if is_run(root):
         raise DataError(
             f"{str(root)!r} is the folder of a run, where a folder of images is expected: "
@@ -125,8 +152,16 @@ def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
 def is_run(folder: Path) -> bool:
     """Whether ``folder`` is what a run of ``fastgan train`` wrote, by the configuration in it."""
     try:
-        found = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+        return is_run_config((folder / CONFIG).read_bytes())
+    except OSError:
+        return False
+
+
+def is_run_config(content: bytes) -> bool:
+    """Whether a file is the configuration that a run wrote."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.keys() >= _RUN_KEYS
 

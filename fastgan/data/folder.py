@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar
 import torch
 from torch import Tensor
 
+from fastgan.data.archive import Archive, Member
 from fastgan.data.dataset import (
     MAX_RESOLUTION,
     MIN_RESOLUTION,
@@ -25,7 +26,7 @@ from fastgan.data.dataset import (
     check_resolution,
 )
 from fastgan.data.decode import decode_image, image_header, unreadable_reason
-from fastgan.data.discovery import NOT_A_PICTURE, Listing, few, find_pictures
+from fastgan.data.discovery import NOT_A_PICTURE, Folder, Listing, few
 from fastgan.data.labels import LABELS_FILE, Labels, folder_labels, stated_labels
 
 CACHE_LIMIT = 1 << 30
@@ -37,7 +38,7 @@ _T = TypeVar("_T")
 
 
 class FolderDataset(ImageDataset):
-    """Every file under a folder that Pillow opens, sorted by relative path; the first frame of several.
+    """Every file in a folder or zip archive that Pillow opens, sorted by path; the first frame of several.
 
     Each image is turned by its EXIF orientation, put on white where it's transparent, cut to its
     centred square and resized (see ``decode_image``). Folders of runs are left out.
@@ -56,7 +57,7 @@ class FolderDataset(ImageDataset):
     the files of a set too large to keep, their sizes and first 64 KiB.
 
     Args:
-        root: the folder.
+        root: the folder, or a file that ends in ``.zip`` (see ``Archive``).
         resolution: 4 to 4096, None for the shorter side of the first readable image.
         channels: 1 or 3, None for 1 if every file is stored as grey, else 3.
         cache_limit: in bytes.
@@ -79,6 +80,8 @@ class FolderDataset(ImageDataset):
         if channels is not None:
             check_channels(channels)
         self._root = Path(root)
+        archived = self._root.suffix.lower() == ".zip" and not self._root.is_dir()
+        self._source: Folder | Archive = Archive(self._root) if archived else Folder(self._root)
         self.name = self._root.resolve().name or str(self._root)
         self._reasons: dict[str, str] = {}
         self._notes: list[str] = []
@@ -98,6 +101,8 @@ class FolderDataset(ImageDataset):
             self._require_any()
         self._labels = self._take_labels()
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
+        if self._stated:
+            listing += f"\nlabels {self.num_classes} {self._labels.tolist()}"
         self.fingerprint = hashlib.sha256(
             f"{self.channels} {self.resolution}\n{listing}".encode(errors="surrogateescape")
         ).hexdigest()
@@ -140,21 +145,28 @@ class FolderDataset(ImageDataset):
         """Names of the images, in order; none twice."""
         found = self._search()
         if not found.pictures:
-            others = f", only {few(found.others)}" if found.others else ""
+            others = few((*found.others, *(f"the run {run}" for run in found.runs)))
             raise DataError(
-                f"The folder {str(self._root)!r} holds no images{others}: pictures of any kind that Pillow "
-                f"opens are looked for, in sub-folders too."
+                f"The {self._source.title} {str(self._root)!r} holds no images"
+                f"{f', only {others}' if others else ''}: pictures of any kind that Pillow opens are "
+                f"looked for, in sub-folders too."
             )
         self._listing = found
         return list(found.pictures)
 
-    def _files(self, name: str) -> tuple[Path, ...]:
+    def _files(self, name: str) -> tuple[Path | Member, ...]:
         """The files that an image and its inputs are decoded from."""
-        return (self._root / name,)
+        return (self._source.file(name),)
 
     def _look_at(self, name: str) -> tuple[int, int, bool]:
         """Width, height and whether it's grey, without decoding."""
-        return image_header(self._root / name)
+        file = self._source.file(name)
+        if isinstance(file, Path):
+            return image_header(file)
+        try:
+            return image_header(io.BytesIO(file.head(_HEADER_BYTES)))
+        except Exception:  # the header of some formats is at the end
+            return image_header(io.BytesIO(file.read_bytes()))
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of the uint8 tensors that ``_decode`` gives."""
@@ -165,10 +177,9 @@ class FolderDataset(ImageDataset):
         return (decode_image(sources[0], self.resolution, self.channels),)
 
     def _classes(self) -> Labels:
-        path = self._root / LABELS_FILE
-        if path.is_file():
+        if (text := self._source.text(LABELS_FILE)) is not None:
             present = (*self._listing.pictures, *self._listing.others)
-            stated = stated_labels(path.read_bytes(), self._names, present)
+            stated = stated_labels(text, self._names, present)
             if stated is not None:
                 return stated
             self._notes.append(f"{LABELS_FILE} has no labels and isn't read: the folders are the classes.")
@@ -181,7 +192,7 @@ class FolderDataset(ImageDataset):
 
     def _search(self, folder: str = "") -> Listing:
         """What lies under a folder of the set; notes what is left out of it."""
-        found = find_pictures(self._root / folder)
+        found = self._source.find(folder)
         self._reasons |= {f"{folder}/{name}" if folder else name: NOT_A_PICTURE for name in found.others}
         self._notes += found.notes
         return found
@@ -192,6 +203,12 @@ class FolderDataset(ImageDataset):
         found = self._classes()
         self.class_names, self.num_classes = found.class_names, len(found.class_names)
         self.unlabelled = found.missing
+        self._stated = found.stated
+        if found.stated:
+            used = set(found.numbers.tolist())
+            unused = [name for number, name in enumerate(found.class_names) if number not in used]
+            if unused:
+                self._notes.append(f"Classes of {LABELS_FILE} without a picture: {few(unused)}.")
         return found.numbers
 
     def _note_empty_folders(self) -> None:
@@ -203,10 +220,10 @@ class FolderDataset(ImageDataset):
 
     def _header(self, name: str) -> tuple[int, int, bool, str]:
         digest = hashlib.sha256()
-        for path in self._files(name):
-            with path.open("rb") as file:
-                digest.update(file.read(_HEADER_BYTES))
-            digest.update(str(path.stat().st_size).encode())
+        for file in self._files(name):
+            head, size = _beginning(file)
+            digest.update(head)
+            digest.update(str(size).encode())
         return (*self._look_at(name), digest.hexdigest())
 
     def _decode_all(self) -> dict[str, str]:
@@ -214,7 +231,7 @@ class FolderDataset(ImageDataset):
 
         def decode(name: str) -> tuple[tuple[Tensor, ...], str]:
             digest = hashlib.sha256()
-            contents = [path.read_bytes() for path in self._files(name)]
+            contents = [file.read_bytes() for file in self._files(name)]
             for content in contents:
                 digest.update(content)
             return self._decode(name, [io.BytesIO(content) for content in contents]), digest.hexdigest()
@@ -287,7 +304,11 @@ class FolderDataset(ImageDataset):
             if name in self._reasons or self._labels[j] != self._labels[i]:
                 continue
             try:
-                return j, self._decode(name, self._files(name))
+                sources = [
+                    file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+                    for file in self._files(name)
+                ]
+                return j, self._decode(name, sources)
             except DataError:
                 raise
             except Exception as error:
@@ -307,6 +328,14 @@ class FolderDataset(ImageDataset):
             f"{count:,} unreadable {noun} of {str(self._root)!r} left out: {few(self.skipped)}.",
             stacklevel=3,
         )
+
+
+def _beginning(file: Path | Member) -> tuple[bytes, int]:
+    """The first bytes of a file, and its size."""
+    if not isinstance(file, Path):
+        return file.head(_HEADER_BYTES), file.size
+    with file.open("rb") as opened:
+        return opened.read(_HEADER_BYTES), os.fstat(opened.fileno()).st_size
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -21,10 +21,11 @@ DATASETS: dict[str, str] = {
 def open_dataset(
     spec: str, *, resolution: int | None = None, channels: int | None = None, task: Task | None = None
 ) -> ImageDataset:
-    """Open an embedded data set by name, or a folder of images by path.
+    """Open an embedded data set by name, or a folder or zip archive of images by path.
 
     Args:
-        spec: ``"mnist5k"``, ``"digits"``, ``"shapes"``, ``"stacked-mnist"`` (see ``DATASETS``) or the path of a folder.
+        spec: ``"mnist5k"``, ``"digits"``, ``"shapes"``, ``"stacked-mnist"`` (see ``DATASETS``) or the path of a
+            folder or of a ``.zip`` (see ``FolderDataset``).
             A name wins over a folder of the same name; write ``./digits`` for the folder.
         resolution: height and width in pixels, 4 to 4096. None: 32 for the embedded sets, the
             shorter side of the first image for a folder.
@@ -86,11 +87,12 @@ def _folder(spec: str) -> Path:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise DataError(
             f"There is no data set {spec!r}{hint}: give {', '.join(DATASETS)} or the path of a "
-            f"folder of images."
+            f"folder or .zip of images."
         )
     return Path(spec).expanduser()
 
 
 def _looks_like_path(spec: str) -> bool:
     separators = {os.sep, os.altsep or os.sep}
-    return spec.startswith(("~", ".")) or any(s in spec for s in separators) or os.path.lexists(spec)
+    named = spec.startswith(("~", ".")) or spec.lower().endswith(".zip")
+    return named or any(s in spec for s in separators) or os.path.lexists(spec)
