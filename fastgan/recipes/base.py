@@ -195,6 +195,7 @@ class Recipe(ABC):
     translates: ClassVar[bool] = False  # whether samples are made of what is in the data, not of noise alone
     paired: ClassVar[bool] = False  # whether each sample has a target: the image of the row that it's made of
     baseline: ClassVar[str | None] = None  # the view that is measured against targets too
+    exchanged: ClassVar[str] = ""  # what images of a batch take from each other, in words
     extends: ClassVar[tuple[str, ...]] = ("images",)  # settings that may change when a run goes on
 
     data: str = "mnist5k"
@@ -223,9 +224,7 @@ class Recipe(ABC):
     """Batch norm over the images of all processes, not of each process alone."""
 
     def __post_init__(self) -> None:
-        why = " (batch norm needs it)" if self.least_batch == 2 else ""
-        self._require("batch", self.batch >= self.least_batch, f"at least {self.least_batch}{why}")
-        self._require_at_least(1, "images")
+        self._require_at_least(1, "batch", "images")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require_at_least(0, "ema_kimg")
         usual = next(f.default for f in fields(self) if f.name == "ema_kimg")
@@ -242,6 +241,7 @@ class Recipe(ABC):
             )
         self._require_at_least(1, "accumulate")
         self._require("accumulate", self.batch % self.accumulate == 0, f"a divisor of --batch, {self.batch}")
+        self.check_batch()
 
     def _require(self, setting: str, holds: bool, expected: str) -> None:
         """Raises RecipeError saying that `setting` must be `expected`, unless it holds."""
@@ -272,9 +272,30 @@ class Recipe(ABC):
             )
 
     @property
-    def least_batch(self) -> int:
-        """Images that are computed at once at least: batch norm needs two."""
-        return 2
+    def has_batch_norm(self) -> bool:
+        """True if a network in training normalises over the images computed at once, which must then be two or more."""
+        return False
+
+    def check_batch(self, processes: int = 1) -> None:
+        """Raise RecipeError unless `batch` has enough images for each of the processes and their micro-batches."""
+        parts = processes * self.accumulate
+        if self.batch % parts:
+            raise RecipeError(
+                f"--batch must be a multiple of the processes times --accumulate, {processes} × {self.accumulate}, "
+                f"but {self.batch} came."
+            )
+        if self.exchanged:
+            of_each = f"2 for each of {processes} processes, {2 * processes}" if processes > 1 else "2"
+            self._require(
+                "batch",
+                self.batch >= 2 * processes,
+                f"at least {of_each} (images take each other's {self.exchanged})",
+            )
+        if self.has_batch_norm:
+            # Batch norm over all processes sees the images of all of them at once.
+            parts = self.accumulate if self.sync_batch_norm else parts
+            of_each = f"2 for each of {parts} micro-batches, {2 * parts}" if parts > 1 else "2"
+            self._require("batch", self.batch >= 2 * parts, f"at least {of_each} (batch norm needs it)")
 
     @property
     def averages(self) -> tuple[str, ...]:

@@ -38,6 +38,10 @@ class DCGAN(NoiseToImage):
         self._require_one_of("d_norm", get_args(Norm))
         self._require("d_dropout", 0 <= self.d_dropout < 1, "at least 0 and less than 1")
 
+    @property
+    def has_batch_norm(self) -> bool:
+        return True
+
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))

@@ -36,10 +36,6 @@ class Domains(Translation):
         self._require_at_least(1, "ngf", "ndf")
         self._require_one_of("patch", get_args(Patch))
 
-    @property
-    def least_batch(self) -> int:
-        return 1
-
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(

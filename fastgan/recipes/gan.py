@@ -45,6 +45,10 @@ class GAN(NoiseToImage):
         self._require("g_act", self.g_act in ("lrelu", "relu"), "lrelu or relu")
         self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
 
+    @property
+    def has_batch_norm(self) -> bool:
+        return self.batch_norm
+
     @classmethod
     def small(cls) -> GAN:
         """z of 64, two hidden layers of 256 on both sides, ReLU in G, no batch norm, no dropout."""

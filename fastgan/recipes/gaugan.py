@@ -67,6 +67,10 @@ class GauGAN(Translation):
         self._require_one_of("patch", get_args(Patch))
         self._require_at_least(0, "matching_weight")
 
+    @property
+    def has_batch_norm(self) -> bool:
+        return True
+
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))

@@ -54,8 +54,8 @@ class Pix2Pix(Translation):
         self._require_at_least(0, "l1_weight")
 
     @property
-    def least_batch(self) -> int:
-        return 2 if self.norm == "batch" else 1
+    def has_batch_norm(self) -> bool:
+        return self.norm == "batch"
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

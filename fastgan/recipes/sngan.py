@@ -38,6 +38,10 @@ class SNGAN(NoiseToImage):
         super().__post_init__()
         self._require_at_least(1, "ngf", "ndf")
 
+    @property
+    def has_batch_norm(self) -> bool:
+        return True
+
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))

@@ -60,6 +60,10 @@ class SRGAN(Translation):
         self._require_at_least(0, "pretrain", "pixel_weight", "adversarial_weight")
 
     @property
+    def has_batch_norm(self) -> bool:
+        return True
+
+    @property
     def enlarges(self) -> int:
         return self.scale
 

@@ -112,6 +112,7 @@ class StarGAN(Translation):
     task: ClassVar[Task | None] = "attributes"
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
     least: ClassVar[int] = 8
+    exchanged: ClassVar[str] = "attributes"
 
     data: str = "shapes"
     """Data set: shapes (colour, stripes, background), or the path of a folder with attributes."""
@@ -138,16 +139,11 @@ class StarGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("batch", self.batch >= 2, "at least 2 (images take each other's attributes)")
         self._require_at_least(1, "ngf", "ndf", "n_critic")
         self._require_at_least(0, "blocks")
         self._require_at_least(
             0, "penalty_weight", "class_weight", "reconstruction_weight", "identity_weight"
         )
-
-    @property
-    def least_batch(self) -> int:
-        return 1
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -33,6 +33,7 @@ class Text2Image(Translation):
     summary: ClassVar[str] = "Reed 2016: images of captions, against wrong captions too"
     task: ClassVar[Task | None] = "captions"
     directions: ClassVar[Mapping[str, str]] = {}
+    exchanged: ClassVar[str] = "captions"
 
     data: str = "shapes"
     """Data set: shapes, or the path of a folder of images with captions."""
@@ -58,8 +59,8 @@ class Text2Image(Translation):
         self._require_one_of("encoder", get_args(Encoder))
 
     @property
-    def least_batch(self) -> int:
-        return 2
+    def has_batch_norm(self) -> bool:
+        return True
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

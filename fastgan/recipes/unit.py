@@ -65,8 +65,8 @@ class UNIT(Domains):
         self._require_at_least(0, *(f"{term}_weight" for term in TERMS))
 
     @property
-    def least_batch(self) -> int:
-        return 2 if self.norm == "batch" else 1
+    def has_batch_norm(self) -> bool:
+        return self.norm == "batch"
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = UNITGenerator(images.channels, ngf=self.ngf, blocks=self.blocks, norm=self.norm)

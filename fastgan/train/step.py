@@ -124,16 +124,7 @@ class TrainStep:
 
 def check_settings(recipe: Recipe, world: World) -> None:
     """Raises RecipeError for settings that no step can be taken with; before anything is made."""
-    if recipe.batch % (world.size * recipe.accumulate):
-        raise RecipeError(
-            f"--batch must be a multiple of the processes times --accumulate, {world.size} × "
-            f"{recipe.accumulate}, but {recipe.batch} came."
-        )
-    if recipe.batch < recipe.least_batch * world.size * recipe.accumulate:
-        raise RecipeError(
-            f"--batch must be at least 2 for each micro-batch of each process (batch norm needs it), "
-            f"{2 * world.size * recipe.accumulate} in all, but {recipe.batch} came: choose a lower --accumulate."
-        )
+    recipe.check_batch(world.size)
     names = {name for player in recipe.players() for name in player.networks}
     if missing := sorted(set(recipe.full_precision) - names):
         raise RecipeError(

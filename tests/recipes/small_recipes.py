@@ -1,0 +1,69 @@
+"""Every recipe with the smallest networks it can have, and data for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.data import ImageDataset, open_dataset, to_batch, to_float
+from fastgan.recipes import RECIPES, Batch, ImageSpec, Recipe
+from fastgan.train.state import TrainState
+from fastgan.train.step import TrainStep
+
+CONVOLUTIONAL = {"z_dim": 4, "ngf": 2, "ndf": 2}
+RESIDUAL = {"z_dim": 3, "ngf": 1, "ndf": 1}
+STYLED = {"z_dim": 4, "w_dim": 4, "channel_base": 64, "channel_max": 4, "mapping_layers": 1}
+GROWING = {"z_dim": 4, "channel_base": 64, "channel_max": 4, "stable_kimg": 0.0, "fade_kimg": 0.001}
+PATCHES = {"ngf": 2, "ndf": 2, "patch": 16}
+SMALL: dict[str, dict[str, Any]] = {
+    "gan": {"resolution": 16, "z_dim": 4, "g_hidden": (8,), "d_hidden": (8,)},
+    **dict.fromkeys(("dcgan", "cgan", "wgan", "wgan-gp", "lsgan"), CONVOLUTIONAL),
+    **dict.fromkeys(("sngan", "sagan", "biggan"), RESIDUAL),
+    "progan": GROWING,
+    "stylegan": {**GROWING, "w_dim": 4, "mapping_layers": 1},
+    **dict.fromkeys(("stylegan2", "stylegan2-ada"), STYLED),
+    "r3gan": {"z_dim": 4, "channel_base": 64, "channel_max": 4, "group_size": 4, "blocks": 1},
+    "pix2pix": PATCHES,
+    "colorize": PATCHES,
+    "inpaint": PATCHES,
+    "cyclegan": {**PATCHES, "blocks": 1},
+    "unit": {**PATCHES, "blocks": 0},
+    "stargan": {"ngf": 2, "ndf": 2, "blocks": 1},
+    "gaugan": {"ngf": 1, "ndf": 2, "hidden": 4, "patch": 16, "scales": 1},
+    "srgan": {"resolution": 32, "ngf": 4, "ndf": 2, "blocks": 1, "pretrain": 1},
+    "text2image": {**CONVOLUTIONAL, "text_dim": 4},
+}
+"""Settings by the recipe's name; the resolution is 16 where none is given."""
+
+
+def small(name: str, **settings: Any) -> Recipe:
+    """A recipe with small networks for `shapes`."""
+    return RECIPES[name](**{"data": "shapes", "resolution": 16, **SMALL[name], **settings})
+
+
+def data_of(recipe: Recipe) -> ImageDataset:
+    """The data set that the recipe asks for."""
+    return open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
+
+
+def examples(dataset: ImageDataset, count: int, start: int = 0) -> Batch:
+    """Some images of a data set with all that belongs to them."""
+    images, labels, inputs = dataset.examples(torch.arange(start, start + count))
+    return Batch(to_float(images), labels, inputs=to_batch(inputs, dataset.inputs))
+
+
+def take_steps(recipe: Recipe, count: int) -> list[dict[str, Tensor]]:
+    """What each of the first steps of a run says, on the recipe's own data."""
+    dataset = data_of(recipe)
+    recipe.check_images(ImageSpec.of(dataset))
+    step = TrainStep(TrainState.create(recipe, ImageSpec.of(dataset)))
+    said = []
+    for number in range(count):
+        batches = [
+            examples(dataset, recipe.batch, (number * step.batches + i) * recipe.batch)
+            for i in range(step.batches)
+        ]
+        said.append(step(batches))
+    return said
