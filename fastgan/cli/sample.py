@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -18,6 +18,8 @@ from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.data import ImageDataset, image_grid, open_dataset, save_png, to_uint8
 from fastgan.data.captions import encode_caption
+from fastgan.data.labels import class_number
+from fastgan.export.safetensors import describe
 from fastgan.latent import (
     Drawing,
     direction_strips,
@@ -64,8 +66,8 @@ class SampleOptions:
     """StyleGAN2: draw the styles towards their mean; 1 leaves them, 0 gives the average image."""
     truncation_cutoff: int | None = None
     """StyleGAN2: truncate the first so many styles only."""
-    class_: Annotated[int | None, tyro.conf.arg(name="class")] = None
-    """With labels: the class to draw, from 0; left out, each seed draws one."""
+    class_: Annotated[str | None, tyro.conf.arg(name="class")] = None
+    """With labels: the class to draw, by its name or its number from 0; left out, each seed draws one."""
     caption: str | None = None
     """Of text2image: words for what to draw; left out, it draws the captions of its data."""
     noise: Literal["const", "random", "none"] | None = None
@@ -112,7 +114,7 @@ def run(arguments: list[str]) -> int:
     if not isinstance(G, StyleGAN2Generator):
         made = _recipe_grid(options, opened, caption)
     else:
-        made = DRAW[mode](options, _drawing(options, G))
+        made = DRAW[mode](options, _drawing(options, opened, G))
     print(f"Made {options.out}: {made} of {opened.origin}.")
     return 0
 
@@ -203,8 +205,8 @@ def _recipe_grid(options: SampleOptions, opened: Opened, caption: Tensor | None)
             )
     if opened.recipe.translates and caption is None:
         return _translated_grid(options, opened)
-    drawing = RecipeDrawing(opened.recipe, opened.networks, label=options.class_, caption=caption)
-    _check_class(options, drawing.classes)
+    drawing = RecipeDrawing(opened.recipe, opened.networks, caption=caption)
+    drawing = replace(drawing, label=_label(options, opened, drawing.classes))
     if options.seeds is not None or _is_folder(options.out):
         return _draw_grid(options, drawing)
     count = (options.rows or SIDE) * (options.columns or SIDE)
@@ -296,20 +298,32 @@ class RecipeDrawing:
         return torch.cat([self.drawn_from(derive_seed(seed, "sample"), 1) for seed in seeds])
 
 
-def _check_class(options: SampleOptions, classes: int) -> None:
-    """Raises UsageError for a class that there isn't."""
-    if options.class_ is not None and not 0 <= options.class_ < classes:
-        known = f"has the classes 0 to {classes - 1}" if classes else "knows no classes: leave it out"
-        raise UsageError(f"--class {options.class_} came, but this network {known}.")
+def _label(options: SampleOptions, opened: Opened, classes: int) -> int | None:
+    """The number of the class that is asked for. Raises UsageError or DataError for one that there isn't."""
+    if options.class_ is None:
+        return None
+    if not classes:
+        raise UsageError(f"--class {options.class_} came, but this network knows no classes: leave it out.")
+    return class_number(options.class_, _class_names(options, opened), classes)
 
 
-def _drawing(options: SampleOptions, G: StyleGAN2Generator) -> Drawing:
+def _class_names(options: SampleOptions, opened: Opened) -> tuple[str, ...]:
+    """Names of the classes, as the run or the file that was exported from it keeps them; empty for others."""
+    if opened.images is not None:
+        return opened.images.class_names
+    if not options.checkpoint.lower().endswith(".safetensors"):
+        return ()
+    images = describe(options.checkpoint).get("images", {})
+    return tuple(images.get("class_names", ()))
+
+
+def _drawing(options: SampleOptions, opened: Opened, G: StyleGAN2Generator) -> Drawing:
     """Raises UsageError for what this G can't draw."""
     if G.channels not in (1, 3):
         raise UsageError(
             f"Only grey and colour images can be written, but this network makes {G.channels} channels."
         )
-    _check_class(options, G.c_dim)
+    label = _label(options, opened, G.c_dim)
     if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
         raise UsageError(
             f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, but "
@@ -321,7 +335,7 @@ def _drawing(options: SampleOptions, G: StyleGAN2Generator) -> Drawing:
         truncation_psi=psi,
         truncation_cutoff=options.truncation_cutoff,
         noise=options.noise or "const",
-        label=options.class_,
+        label=label,
     )
 
 

@@ -39,12 +39,14 @@ class ImageSpec:
     """The images that networks are built for: square, float32 in [-1, 1] when a network sees them.
 
     inputs: what else the data set gives with each of them, by name (`ImageDataset.inputs`).
+    class_names: one for each class, in the order of their numbers; empty where they have no names.
     """
 
     channels: int
     resolution: int
     num_classes: int = 0
     inputs: Mapping[str, InputSpec] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,7 +56,13 @@ class ImageSpec:
     @classmethod
     def of(cls, dataset: ImageDataset) -> ImageSpec:
         """The images of a data set."""
-        return cls(dataset.channels, dataset.resolution, dataset.num_classes, dict(dataset.inputs))
+        return cls(
+            dataset.channels,
+            dataset.resolution,
+            dataset.num_classes,
+            dict(dataset.inputs),
+            tuple(dataset.class_names),
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """Strings, numbers, lists and dicts only."""
@@ -68,7 +76,8 @@ class ImageSpec:
             name: InputSpec(**{key: _tuples(value) for key, value in spec.items()})
             for name, spec in plain.get("inputs", {}).items()
         }
-        return cls(**{**plain, "inputs": inputs})
+        class_names = tuple(plain.get("class_names", ()))  # older files have none
+        return cls(**{**plain, "inputs": inputs, "class_names": class_names})
 
 
 @dataclass(frozen=True)

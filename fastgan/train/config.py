@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from fastgan._version import __version__
 from fastgan.data import ImageDataset
+from fastgan.data.discovery import few
 from fastgan.errors import FastganError
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.recipes import ImageSpec, Recipe, get_recipe
@@ -148,11 +149,36 @@ class RunConfig:
                     f"This run was started with {name} {_spelt(was)}, but {_spelt(came)} came: leave it out "
                     f"to go on, or start another run in a new --out folder."
                 )
-        if self.images != new.images or self.data_fingerprint != new.data_fingerprint:
+        self._check_classes(new)
+        unnamed = replace(self.images, class_names=new.images.class_names)  # by an older version
+        if unnamed != new.images or self.data_fingerprint != new.data_fingerprint:
             raise ConfigError(
                 f"This run was started on the data set {self.dataset!r}, but --data {new.recipe.data} holds "
                 f"other images: give it the same data, or start another run in a new --out folder."
             )
+
+    def _check_classes(self, new: RunConfig) -> None:
+        """Raises ConfigError where a label of `new` means something else than it did here."""
+        was, now = self.images.class_names, new.images.class_names
+        if was == now or (not was and now == tuple(sorted(now))):
+            return
+        if not was:
+            if self.images.num_classes != len(now) or not getattr(self.recipe, "conditional", False):
+                return
+            how = f"in the order {few(sorted(now), 4)}, but it's {few(now, 4)} now"
+        elif not now:
+            how = f"{few(was, 4)}, but --data {new.recipe.data} has none"
+        elif sorted(was) == sorted(now):
+            how = f"in the order {few(was, 4)}, but it's {few(now, 4)} now"
+        else:
+            gone = [name for name in was if name not in now]
+            fresh = [name for name in now if name not in was]
+            parts = [f"{what} {few(names)}" for what, names in (("lacks", gone), ("has", fresh)) if names]
+            how = f"{few(was, 4)}, but --data {new.recipe.data} {' and '.join(parts)}"
+        raise ConfigError(
+            f"This run was started with the classes {how}: name them as they were, or start another run in a "
+            f"new --out folder."
+        )
 
 
 def _spelt(value: Any) -> str:

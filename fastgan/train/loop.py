@@ -17,6 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from fastgan.data import BatchLoader, ImageDataset
+from fastgan.data.discovery import few
 from fastgan.errors import FastganError
 from fastgan.recipes import Batch, Recipe
 from fastgan.train.callbacks import Callback
@@ -327,6 +328,7 @@ def _announce(
     where = str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
     lines = [
         f"{recipe.name} on {dataset.name} ({len(dataset):,} images of {size}), on {where}, into {folder.root}",
+        *_classes(config),
         *news,
     ]
     if state.nimg >= recipe.images:
@@ -335,6 +337,15 @@ def _announce(
         lines.append(f"Resumed after {state.nimg:,} images.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _classes(config: RunConfig) -> list[str]:
+    """The classes by name, where the recipe can take them."""
+    names, conditional = config.images.class_names, getattr(config.recipe, "conditional", None)
+    if not names or conditional is None:
+        return []
+    use = "" if conditional else ", which --conditional takes"
+    return [f"{len(names):,} {'class' if len(names) == 1 else 'classes'}{use}: {few(names, 8)}."]
 
 
 def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:

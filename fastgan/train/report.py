@@ -10,7 +10,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from fastgan.data.discovery import few
 from fastgan.metrics.figures import CLASSES, figures
+from fastgan.recipes import ImageSpec
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import versions
 from fastgan.train.config import RunConfig
@@ -22,6 +24,7 @@ from fastgan.train.progress import duration
 from fastgan.train.report_page import PAGE
 from fastgan.train.run_dir import RunDir
 
+SHOWN_CLASSES = 100
 STAGES = 5  # grids in the strip that shows how the samples came about
 
 
@@ -54,11 +57,17 @@ def write_report(
         curves_light=_data_uri(curves),
         curves_dark=_data_uri(draw_curves(rows, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
-        settings=_table(config.to_plain()["settings"] | {"resolution": config.images.resolution}),
+        settings=_table(config.to_plain()["settings"] | _of_images(config.images)),
         versions=_table(versions() | {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}),
         command=html.escape(_command(run, config)),
     )
     write_atomic(run.report, [page.encode()])
+
+
+def _of_images(images: ImageSpec) -> dict[str, Any]:
+    names = images.class_names
+    classes = {"classes": f"{len(names):,}: {few(names, SHOWN_CLASSES)}"} if names else {}
+    return {"resolution": images.resolution, **classes}
 
 
 def _command(run: RunDir, config: RunConfig) -> str:

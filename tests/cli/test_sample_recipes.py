@@ -43,7 +43,7 @@ def test_a_class_is_drawn_on_demand_and_keeps_the_noise_of_its_seed(draw, refuse
     for column in range(4):
         assert any(np.array_equal(tile(own, 0, column), tile(picture, 0, column)) for picture in drawn)
     assert refused("sample", folder, "--out", tmp_path / "b.png", "--class", 3) == (
-        "--class 3 came, but this network has the classes 0 to 2."
+        "The class must be a number, 0 to 2, got '3'."
     )
 
 

@@ -98,7 +98,7 @@ def test_classes(draw, refused, run, labelled, tmp_path):
     }
     assert len(classes) > 1
     out = ["--out", tmp_path / "b.png", "--class"]
-    assert "--class 3 came, but this network has the classes 0 to 2." in refused("sample", labelled, *out, 3)
+    assert "The class must be a number, 0 to 2, got '3'." in refused("sample", labelled, *out, 3)
     assert "--class 0 came, but this network knows no classes: leave it out." in refused(
         "sample", run, *out, 0
     )
