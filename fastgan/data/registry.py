@@ -89,7 +89,12 @@ def _folder(spec: str) -> Path:
             f"There is no data set {spec!r}{hint}: give {', '.join(DATASETS)} or the path of a "
             f"folder or .zip of images."
         )
-    return Path(spec).expanduser()
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError:
+        raise DataError(
+            f"The folder {spec!r} is in the home of a user who isn't there: give its whole path."
+        ) from None
 
 
 def _looks_like_path(spec: str) -> bool:

@@ -108,13 +108,13 @@ def inception(weights: Path | None = None, *, device: str = "cpu") -> Inception:
 def _downloaded(url: str) -> Path:
     """Where torch's hub keeps the file, which is fetched once."""
     path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256_START)
-        except (OSError, RuntimeError) as error:
-            raise MetricError(
-                f"Inception's weights can't be downloaded from {url} ({error}): give --weights with a copy of the file, "
-                "or measure with other features."
-            ) from error
+    except (OSError, RuntimeError) as error:
+        raise MetricError(
+            f"Inception's weights can't be downloaded from {url} ({error}): give --weights with a copy of the file, "
+            "or measure with other features."
+        ) from error
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import warnings
@@ -40,9 +41,20 @@ class RealFeatures:
 
 
 def cache_folder() -> Path:
-    """Where features of real images are kept: $FASTGAN_CACHE, or ~/.cache/fastgan."""
-    named = os.environ.get("FASTGAN_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "fastgan"
+    """Return the folder for features of real images: $FASTGAN_CACHE, or ~/.cache/fastgan.
+
+    Raises:
+        FileNotFoundError: there is no home folder to put it into.
+    """
+    named = os.environ.get("FASTGAN_CACHE") or "~/.cache/fastgan"
+    if not named.startswith("~"):
+        return Path(named)
+    name, _, rest = named.partition("/")
+    # Without a home, expanduser returns what it got; of an empty HOME it makes the root folder.
+    home = "" if name == "~" and os.environ.get("HOME") == "" else os.path.expanduser(name)
+    if not os.path.isdir(home):
+        raise FileNotFoundError(errno.ENOENT, "there is no such home folder", name)
+    return Path(home, rest)
 
 
 def spread(count: int, length: int) -> Tensor:
@@ -57,7 +69,7 @@ def real_features(
     """Features of a data set's images, from memory or disk where they were taken before.
 
     They are kept under a hash of what the set holds, of the network's weights and of how many images were taken. A damaged
-    file is made anew, and where the folder can't be written they aren't kept; each with a warning.
+    file is made anew. Without a folder that can be written, they aren't kept on disk. Either gives a warning.
 
     Args:
         most: takes so many images, evenly spread, of a larger set; None takes all.
@@ -74,29 +86,32 @@ def real_features(
     )
     key = hashlib.sha256(repr(what).encode()).hexdigest()
     if key not in _known:
-        path = cache_folder() / f"features-{network.key}-{key[:24]}.safetensors"
-        features = _read(path)
+        name = f"features-{network.key}-{key[:24]}.safetensors"
+        features = _read(name)
         if features is None:
             parts = [
                 network.features(to_float(dataset.batch(rows)[0])).cpu() for rows in indices.split(_CHUNK)
             ]
             features = torch.cat(parts)
-            _write(path, features)
+            _write(name, features)
         _known[key] = RealFeatures(features, indices)
     return _known[key]
 
 
-def _read(path: Path) -> Tensor | None:
+def _read(name: str) -> Tensor | None:
     """What `_write` wrote; None if there is nothing, or nothing whole."""
-    if not path.exists():
-        return None
     try:
-        stored = load(path.read_bytes())
+        path = cache_folder() / name
+        content = path.read_bytes()
+    except OSError:
+        return None  # where that matters, `_write` fails too, and says why
+    try:
+        stored = load(content)
         features = stored["features"]
         if torch.equal(stored["sha256"], _digest(features)):
             return features
         problem = "its checksum doesn't fit"
-    except (OSError, SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError) as error:
         problem = str(error)
     warnings.warn(
         f"The features kept in {str(path)!r} are damaged ({problem}): they are taken anew.", stacklevel=3
@@ -104,17 +119,23 @@ def _read(path: Path) -> Tensor | None:
     return None
 
 
-def _write(path: Path, features: Tensor) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _write(name: str, features: Tensor) -> None:
+    folder = os.environ.get("FASTGAN_CACHE") or "~/.cache/fastgan"
     try:
+        path = cache_folder() / name
+        folder = str(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save({"features": features, "sha256": _digest(features)}))
-        os.replace(temporary, path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(save({"features": features, "sha256": _digest(features)}))
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         warnings.warn(
-            f"Features of the real images can't be kept in {str(path.parent)!r} ({error.strerror or error}), so they are "
+            f"Features of the real images can't be kept in {folder!r} ({error.strerror or error}), so they are "
             "taken anew each time: name another folder in FASTGAN_CACHE.",
             stacklevel=3,
         )

@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,25 @@ def _load_native(backend: str, filename: str, needs_cuda: bool) -> None:
 
 _load_native("cpu", "_ops.abi3.so", needs_cuda=False)
 _load_native("cuda", "_ops_cuda.abi3.so", needs_cuda=True)
+
+CPU_LEVELS = ("baseline", "avx2", "avx512")
+
+
+def check_cpu_level(asked: str, runs: str) -> None:
+    """Warn where FASTGAN_CPU_LEVEL asks for other CPU code than runs: an unknown name, or more than there is."""
+    if asked not in CPU_LEVELS:
+        problem = f"FASTGAN_CPU_LEVEL must be one of {', '.join(CPU_LEVELS)}, got {asked!r}"
+    elif asked != runs:
+        problem = (
+            f"FASTGAN_CPU_LEVEL is {asked!r}, but this CPU, or this build of fastgan, has no more than {runs}"
+        )
+    else:
+        return
+    warnings.warn(f"{problem}: the ops run {runs} code; unset it or name another level.", stacklevel=2)
+
+
+if (_asked_level := os.environ.get("FASTGAN_CPU_LEVEL")) and _native_problem["cpu"] is None:
+    check_cpu_level(_asked_level, torch.ops.fastgan_runtime.cpu_capability())
 
 
 def _no_gpu() -> tuple[str, str] | None:

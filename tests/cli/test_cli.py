@@ -12,6 +12,7 @@ from fastgan import cli
 from fastgan.cli import COMMANDS
 from fastgan.cli.parse import parse
 from fastgan.errors import FastganError
+from fastgan.ops import BackendStatus
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["--debug"]])
@@ -86,6 +87,16 @@ def test_a_backend_that_is_none_is_named(refused, monkeypatch, tmp_path):
     monkeypatch.setenv("FASTGAN_BACKEND", "refrence")
     said = refused("train", "gan")
     assert "Unknown backend 'refrence': did you mean 'reference'?" in said and "FASTGAN_BACKEND" in said
+
+
+def test_a_backend_that_cannot_run_is_refused_before_anything_is_made(refused, monkeypatch, tmp_path):
+    broken = {"cpu": BackendStatus("cpu", False, ("cpu",), "it is broken", "mend it")}
+    monkeypatch.setattr("fastgan.cli.environment.backends", lambda: broken)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTGAN_BACKEND", "cpu")
+    said = refused("train", "gan", "--data", "digits")
+    assert said == "The backend 'cpu' of FASTGAN_BACKEND can't run here: it is broken; mend it."
+    assert not list(tmp_path.iterdir())
 
 
 def test_debug_shows_the_traceback():

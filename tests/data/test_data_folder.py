@@ -63,6 +63,10 @@ def test_home_and_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     assert len(open_dataset("~/digits")) == len(open_dataset("./digits")) == 1
     assert len(open_dataset("digits")) == 1797  # a name wins over a folder
+    with pytest.raises(
+        DataError, match=r"'~no-such-user/digits' is in the home of a user who isn't there: give"
+    ):
+        open_dataset("~no-such-user/digits")
 
 
 # -- how a file is decoded -------------------------------------------------------------------------

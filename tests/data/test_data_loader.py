@@ -19,6 +19,9 @@ from fastgan.data import (
     to_float,
 )
 from fastgan.data.folder import FolderDataset
+from fastgan.data.loader import AHEAD
+
+LONG = 60.0  # seconds until something that never comes is given up
 
 
 class Slow(ImageDataset):
@@ -142,29 +145,46 @@ def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> N
                 assert torch.equal(one, other)
 
 
-def test_threads_hide_what_is_slow() -> None:
-    """8 images of 2 ms in 4 threads take 4 ms: hidden by a step of 20 ms, and not without threads."""
+class Meeting(Slow):
+    """The first image of each thread comes once `count` threads ask for one at the same time."""
 
-    def waited(workers: int) -> float:
-        with loader(Slow(seconds=0.002), workers=workers) as batches:
-            next(batches)
-            first = batches.waited
-            for _ in range(4):
-                time.sleep(0.02)
-                next(batches)
-            return batches.waited - first
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._together = threading.Barrier(count)
 
-    without = waited(0)
-    assert without >= 4 * 8 * 0.002
-    assert waited(4) < without / 2  # 0.1 ms a batch on an idle machine
+    def image(self, i: int) -> torch.Tensor:
+        if threading.current_thread().name not in self.threads:
+            self._together.wait(timeout=LONG)
+        return super().image(i)
 
 
-def test_what_is_prepared_is_bounded() -> None:
+def test_all_threads_read_at_the_same_time() -> None:
+    data = Meeting(4)
+    with loader(data, workers=4) as batches:
+        for _ in range(3):
+            assert len(next(batches)[0]) == 8
+    assert len(data.threads) == 4
+
+
+def test_coming_batches_are_read_while_nobody_waits_and_no_more_than_are_allowed() -> None:
     data = Slow()
     with loader(data, workers=2) as batches:
         next(batches)
-        time.sleep(0.05)
-        assert len(data.asked) <= 3 * 8
+        deadline = time.monotonic() + LONG
+        while len(data.asked) < AHEAD * 8 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.05)  # for those too many, if there are any
+        assert len(data.asked) == AHEAD * 8
+
+
+def test_waiting_is_what_it_takes_until_a_batch_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by a second for every image."""
+    data = Slow()
+    monkeypatch.setattr("fastgan.data.loader.time.perf_counter", lambda: float(len(data.asked)))
+    with loader(data, workers=0) as batches:
+        for count in range(1, 4):
+            next(batches)
+            assert batches.waited == 8 * count
 
 
 def test_only_a_set_that_is_not_in_memory_gets_threads_by_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FASTGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(real, "_known", {})
     return tmp_path / "cache"
+
+
+def environment(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *, named: str | None, home: str | None
+) -> None:
+    """Set or unset FASTGAN_CACHE and HOME; `{}` in them is the folder."""
+    forget(monkeypatch)
+    for name, value in {"FASTGAN_CACHE": named, "HOME": home}.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value.format(folder))
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +116,59 @@ def test_a_folder_that_cannot_be_written(folder: Path) -> None:
         assert len(real_features(dataset(), Means()).features) == 10
 
 
-def test_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FASTGAN_CACHE")
-    assert real.cache_folder() == Path.home() / ".cache" / "fastgan"
+@pytest.mark.parametrize(
+    ("named", "home", "expected"),
+    [
+        ("", "{}", "{}/.cache/fastgan"),
+        (None, "{}", "{}/.cache/fastgan"),
+        ("~/kept", "{}", "{}/kept"),
+        ("{}/kept", None, "{}/kept"),
+        ("{}/kept", "{}/none", "{}/kept"),
+    ],
+)
+def test_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, home: str | None, expected: str
+) -> None:
+    environment(monkeypatch, tmp_path, named=named, home=home)
+    assert real.cache_folder() == Path(expected.format(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("named", "home"),
+    [(None, ""), (None, "{}/none"), ("~/kept", "{}/none"), ("~no-such-user/kept", "{}"), ("~", "")],
+)
+def test_without_a_home_nothing_is_kept_and_no_home_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, home: str
+) -> None:
+    environment(monkeypatch, tmp_path, named=named, home=home)
+    said = r"can't be kept in '~.* \(there is no such home folder\).*name another folder in FASTGAN_CACHE\.$"
+    with pytest.warns(UserWarning, match=said) as warned:
+        assert len(real_features(dataset(), Means()).features) == 10
+    assert len(warned) == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_user_without_an_entry_in_the_password_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that is started under another user number, without HOME."""
+
+    def no_entry(uid: int) -> object:
+        raise KeyError(uid)
+
+    environment(monkeypatch, tmp_path, named=None, home=None)
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    with pytest.warns(UserWarning, match="there is no such home folder"):
+        assert len(real_features(dataset(), Means()).features) == 10
+
+
+def test_a_home_that_must_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so the system's answer to others is put in its place."""
+
+    def forbidden(self: Path, *_: object, **__: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    for name in ("read_bytes", "exists", "mkdir"):
+        monkeypatch.setattr(Path, name, forbidden)
+    with pytest.warns(UserWarning, match=r"can't be kept in .*cache' \(Permission denied\)") as warned:
+        assert len(real_features(dataset(), Means()).features) == 10
+    assert len(warned) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
@@ -25,8 +24,8 @@ ARGUMENTS = shlex.split(
     "train gan --data digits --resolution 8 --batch 16 --images 960 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 "
     "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --keep 2 --resume --out"
 )
-KILLS = 20
 TIMES = {"seconds", "images_per_second", "waiting"}
+STEPS = 960 // 16
 FILES = 138  # how often the unbroken run opens, renames, makes or removes one
 
 
@@ -70,44 +69,68 @@ def kill_in_its_first_second(out, moment):
     assert process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.slow
-def test_sigkill_at_any_moment_changes_nothing(tmp_path, warm, assert_same):
-    """Twenty times, at random times and before random touches of a file; the same command goes on each time."""
-    seed = random.SystemRandom().randrange(10**6)
-    draw, story = random.Random(seed), []
-    ((status, output),) = warm({"argv": [*ARGUMENTS, str(tmp_path / "unbroken")]})
+class Moments:
+    """Draws the moments of kills from a seed: before a touch of a file, before a step, at a time."""
+
+    def __init__(self, seed, seconds=None):
+        self._draw, self._seconds = random.Random(seed), seconds
+
+    def __next__(self):
+        kinds = [{"event": self._draw.randint(1, FILES // 2)}, {"step": self._draw.randint(1, STEPS // 2)}]
+        if self._seconds is not None:
+            kinds.append({"seconds": self._draw.uniform(0, self._seconds / 2)})
+        return self._draw.choice(kinds)
+
+
+@pytest.fixture
+def unbroken(tmp_path, warm):
+    """The folder of a run that nothing ended."""
+    out = tmp_path / "unbroken"
+    ((status, output),) = warm({"argv": [*ARGUMENTS, str(out)]})
     assert status == 0, output
-    unbroken = everything(tmp_path / "unbroken")
-    assert unbroken["state"]["best"]["kl_to_uniform"] == min(
-        row["measure/kl_to_uniform"] for row in unbroken["log"] if "measure/kl_to_uniform" in row
-    )
-    seconds = read_log(tmp_path / "unbroken" / "log.jsonl")[-1]["seconds"] + 0.3
-    kills = 0
-    for number in itertools.count():
-        out = tmp_path / str(number)
-        if number < 2:
-            kill_in_its_first_second(out, draw.random())
-            kills += 1
+    return out
+
+
+def check_kills(folder, warm, moments, unbroken, assert_same, kills):
+    """End runs so many times with SIGKILL; the same command goes on each time, and each run ends as the unbroken one."""
+    expected, number, story = everything(unbroken), 0, []
+    while len(story) < kills:
+        out = folder / str(number)
+        number += 1
         while True:
             command = {"argv": [*ARGUMENTS, str(out)], "signal": signal.SIGKILL}
-            if kills < KILLS:
-                command |= draw.choice(
-                    [{"event": draw.randint(1, FILES // 2)}, {"seconds": draw.uniform(0, seconds / 2)}]
-                )
-            story.append((out.name, command.get("event"), command.get("seconds")))
-            ((status, output),) = warm(command)
+            moment = next(moments) if len(story) < kills else {}
+            ((status, output),) = warm(command | moment)
             if status == 0:
                 break
-            assert status == -signal.SIGKILL, (seed, story, output)
-            kills += 1
+            assert status == -signal.SIGKILL, (story, output)
+            story.append((out.name, moment))
         try:
-            assert_same(everything(out), unbroken)
+            assert_same(everything(out), expected)
             assert not list(out.rglob(".*")), "half-written files are left"
         except AssertionError as error:
-            raise AssertionError(f"seed {seed}, kills {story}: {error}") from error
-        if kills >= KILLS:
-            break
-    assert board(out) == board(tmp_path / "unbroken")
+            raise AssertionError(f"{story}: {error}") from error
+    assert board(out) == board(unbroken)
+
+
+@pytest.mark.slow
+def test_sigkill_before_any_step_or_touch_of_a_file_changes_nothing(tmp_path, warm, unbroken, assert_same):
+    state = everything(unbroken)
+    assert state["state"]["best"]["kl_to_uniform"] == min(
+        row["measure/kl_to_uniform"] for row in state["log"] if "measure/kl_to_uniform" in row
+    )
+    check_kills(tmp_path, warm, Moments(0), unbroken, assert_same, kills=10)
+
+
+@pytest.mark.long
+def test_sigkill_at_any_moment_changes_nothing(tmp_path, warm, unbroken, assert_same):
+    """With another seed each time; FASTGAN_KILL_SEED repeats one."""
+    seed = int(os.environ.get("FASTGAN_KILL_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"again with the same moments: FASTGAN_KILL_SEED={seed}")
+    moments = Moments(seed, read_log(unbroken / "log.jsonl")[-1]["seconds"] + 0.3)
+    for number in range(2):
+        kill_in_its_first_second(tmp_path / str(number), random.Random(seed + number).random())
+    check_kills(tmp_path, warm, moments, unbroken, assert_same, kills=30)
 
 
 @pytest.mark.slow
