@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[2] / "fastgan"
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "fastgan"
 
 #: Each room may import from the rooms after it (and from itself); these anyone may import.
 ORDER = [
@@ -15,21 +19,30 @@ ORDER = [
     "data", "networks", "losses", "testing", "runtime", "nn", "ops",
 ]  # fmt: skip
 EVERYWHERE = {"errors", "_version", "_info"}
+TESTS = re.compile(r"(^|\.)(test_\w+|conftest)(\.|$)")
+
+
+def imported_by(source: str) -> set[str]:
+    """Return the names of all modules that a source imports, as it writes them, and of what it takes from them."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            dot = "." if node.module else ""
+            found |= {module, *(f"{module}{dot}{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
 
 
 def rooms_imported_by(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "fastgan" and len(parts) > 1 and parts[1] in ORDER:
-                found.add(parts[1])
-    return found
+    parts = [name.split(".") for name in imported_by(path.read_text(encoding="utf-8"))]
+    return {part[1] for part in parts if part[0] == "fastgan" and len(part) > 1 and part[1] in ORDER}
+
+
+def imported_tests(source: str) -> list[str]:
+    """Return the imports that name a module of tests, or a conftest."""
+    return sorted(name for name in imported_by(source) if TESTS.search(name))
 
 
 def test_imports_flow_one_way():
@@ -43,6 +56,34 @@ def test_imports_flow_one_way():
             f"{path.relative_to(PACKAGE)} imports {other}" for other in rooms_imported_by(path) - allowed
         ]
     assert not wrong, wrong
+
+
+def test_no_module_of_tests_imports_another():
+    """What two of them need is in a module that is no test, or a fixture: so each runs alone, and none runs twice."""
+    sources = sorted(ROOT.glob("tests/**/*.py"))
+    found = {
+        str(path.relative_to(ROOT)): imported_tests(path.read_text(encoding="utf-8")) for path in sources
+    }
+    assert not {path: names for path, names in found.items() if names}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import test_learning",
+        "from test_learning import learn",
+        "from tests.train.test_report import Page",
+        "from tests.train import test_report as report",
+        "import tests.latent.conftest",
+        "from tests.latent.conftest import generator",
+        "from .test_report import Page",
+        "from . import conftest",
+        "def test():\n    from .. import test_report",
+    ],
+)
+def test_imports_of_tests_are_seen(source):
+    assert imported_tests(source)
+    assert not imported_tests("from tests.train import pairs\nfrom torch.testing import assert_close")
 
 
 def test_importing_the_ops_is_light():
