@@ -69,6 +69,8 @@ def run(arguments: list[str]) -> int:
     check_environment()
     tune_cpu_allocator()
     recipe, networks, dataset, origin = _open(options)
+    for note in dataset.notes:
+        warnings.warn(note, stacklevel=1)
     metrics: tuple[str, ...] = options.metrics or (
         "fd",
         "kd",

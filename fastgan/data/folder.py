@@ -277,8 +277,8 @@ class FolderDataset(ImageDataset):
         if MIN_RESOLUTION <= side <= MAX_RESOLUTION:
             return side
         raise DataError(
-            f"The first image of {str(self._root)!r} is {width}x{height}, whose shorter side can't be the "
-            f"resolution ({MIN_RESOLUTION} to {MAX_RESOLUTION}): give a resolution."
+            f"The first image of {str(self._root)!r}, {self._names[0]!r}, is {width}x{height}, whose shorter "
+            f"side can't be the resolution ({MIN_RESOLUTION} to {MAX_RESOLUTION}): give a resolution."
         )
 
     # -- corrupt files -------------------------------------------------------------------------

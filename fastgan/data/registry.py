@@ -1,4 +1,4 @@
-"""Open a data set by its name or by the path of a folder."""
+"""Open a data set by its name, or by the path of a folder or zip archive."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class Recipe(ABC):
     extends: ClassVar[tuple[str, ...]] = ("images",)  # settings that may change when a run goes on
 
     data: str = "mnist5k"
-    """Data set: mnist5k, digits, shapes, or the path of a folder of images."""
+    """Data set: mnist5k, digits, shapes, or the path of a folder or .zip of images."""
     resolution: int | None = None
     """Height and width of the images in pixels; None takes the data set's own."""
     batch: int = 64

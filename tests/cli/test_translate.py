@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -213,6 +215,35 @@ def test_a_broken_picture_is_left_out_by_name(fastgan, refused, checkpoint, pict
     with pytest.warns(UserWarning, match="is left out"):
         said = refused("translate", checkpoint / "grey", pictures / "broken.png", "--out", tmp_path / "none")
     assert said == "None of the pictures can be read: give intact ones."
+
+
+def test_any_kind_of_picture_in_a_folder(fastgan, checkpoint, pictures, tmp_path):
+    with PIL.open(pictures / "alpha.png") as picture:
+        picture.save(pictures / "b.tif")
+        picture.convert("P").save(
+            pictures / "c.gif", save_all=True, append_images=[PIL.new("P", picture.size)]
+        )
+        picture.save(pictures / "d", format="PNG")
+    (pictures / "README").write_text("x")
+    with pytest.warns(
+        UserWarning, match=r"1 of the files in .* left out, which Pillow doesn't open: README\."
+    ):
+        outcome = fastgan("translate", checkpoint / "grey", pictures, "--out", tmp_path / "out")
+    assert outcome.status == 0 and "Made 6 pictures" in outcome.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"b.png", "c.png", "d.png"}
+
+
+def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, checkpoint, pictures):
+    run = {"fastgan": "0", "recipe": "gan", "settings": {}, "data_fingerprint": ""}
+    (pictures / "runs" / "a").mkdir(parents=True)
+    (pictures / "runs" / "a" / "config.json").write_text(json.dumps(run))
+    PIL.new("L", (16, 16)).save(pictures / "runs" / "a" / "samples.png")
+    for force in ([], ["--force"]):
+        with pytest.warns(
+            UserWarning, match="Left out as the folder of a run, whose pictures are samples: runs/a"
+        ):
+            outcome = fastgan("translate", checkpoint / "grey", pictures, "--out", pictures / "out", *force)
+        assert outcome.status == 0 and "Made 3 pictures" in outcome.out, outcome.err
 
 
 @pytest.mark.parametrize(

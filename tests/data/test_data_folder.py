@@ -256,7 +256,7 @@ def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inne
 @pytest.mark.parametrize(("size", "shown"), [((2, 9), "2x9"), ((5000, 4097), "5000x4097")])
 def test_native_size_out_of_range(tmp_path: Path, size: tuple[int, int], shown: str) -> None:
     write(tmp_path / "a.png", 0, size=size, mode="L")
-    with pytest.raises(DataError, match=rf"{shown}.*4 to 4096.*give a resolution"):
+    with pytest.raises(DataError, match=rf"'a\.png', is {shown}.*4 to 4096.*give a resolution"):
         open_dataset(str(tmp_path))
     assert open_dataset(str(tmp_path), resolution=4).image(0).shape == (1, 4, 4)
 
