@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 
 from fastgan.data import ImageDataset, InputSpec, Task
 from fastgan.errors import FastganError
+from fastgan.recipes.fields import check_fields
 
 Networks = Mapping[str, nn.Module]
 EMA_RAMPUP = 0.05  # of the images shown, the longest half-life
@@ -233,6 +234,7 @@ class Recipe(ABC):
     """Batch norm over the images of all processes, not of each process alone."""
 
     def __post_init__(self) -> None:
+        check_fields(self, RecipeError)
         self._require_at_least(1, "batch", "images")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require_at_least(0, "ema_kimg")
@@ -242,7 +244,6 @@ class Recipe(ABC):
                 f"--ema and --ema-kimg are two ways to say one thing, but both came ({self.ema}, {self.ema_kimg}): "
                 "choose one."
             )
-        self._require_one_of("precision", ("fp32", "tf32", "bf16", "fp16"))
         half = self.precision in ("bf16", "fp16")
         if self.full_precision and not half:
             raise RecipeError(
@@ -267,10 +268,6 @@ class Recipe(ABC):
         """Raises RecipeError unless all of these are above 0."""
         for setting in settings:
             self._require(setting, 0 < getattr(self, setting) < float("inf"), "a positive number")
-
-    def _require_one_of(self, setting: str, choices: Sequence[object]) -> None:
-        """Raises RecipeError unless the setting is one of these."""
-        self._require(setting, getattr(self, setting) in choices, one_of(choices))
 
     def _require_resolution(self, images: ImageSpec, holds: bool, expected: str) -> None:
         """Raises RecipeError saying that the resolution must be `expected`, unless it holds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -35,7 +35,6 @@ class DCGAN(NoiseToImage):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "ngf", "ndf")
-        self._require_one_of("d_norm", get_args(Norm))
         self._require("d_dropout", 0 <= self.d_dropout < 1, "at least 0 and less than 1")
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from fastgan.data import Task
 from fastgan.recipes.base import ImageSpec, Networks
@@ -34,7 +34,6 @@ class Domains(Translation):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "ngf", "ndf")
-        self._require_one_of("patch", get_args(Patch))
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

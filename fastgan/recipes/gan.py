@@ -42,7 +42,6 @@ class GAN(NoiseToImage):
         for setting in ("g_hidden", "d_hidden"):
             widths = getattr(self, setting)
             self._require(setting, len(widths) > 0 and all(w >= 1 for w in widths), "widths of at least 1")
-        self._require("g_act", self.g_act in ("lrelu", "relu"), "lrelu or relu")
         self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -64,7 +64,6 @@ class GauGAN(Translation):
         super().__post_init__()
         self._require_positive("d_lr")
         self._require_at_least(1, "ngf", "hidden", "ndf", "scales")
-        self._require_one_of("patch", get_args(Patch))
         self._require_at_least(0, "matching_weight")
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from fastgan.losses.adversarial import adversarial_loss
 from fastgan.recipes.base import Recipe, RecipeError
@@ -99,9 +99,6 @@ class NoiseSettings(Recipe):
         self._require(
             "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
         )
-        self._require_one_of("optimizer", get_args(Optimizing))
-        self._require_one_of("loss", get_args(Adversarial))
-        self._require_one_of("penalty", get_args(Penalty))
         usual = {f.name: f.default for f in fields(self)}
         of_a_penalty = ("penalty_weight", "penalty_every")
         if self.penalty == "none" and any(getattr(self, name) != usual[name] for name in of_a_penalty):
@@ -146,8 +143,6 @@ class NoiseSettings(Recipe):
             )
 
     def _check_augmentation(self) -> None:
-        self._require_one_of("augment", get_args(Augmentation))
-        self._require_one_of("augment_pipe", get_args(Pipe))
         self._require("augment_p", 0 <= (self.augment_p or 0) <= 1, "at least 0 and at most 1")
         self._require("ada_target", 0 < self.ada_target < 1, "between 0 and 1")
         self._require_positive("ada_kimg")

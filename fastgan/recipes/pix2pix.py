@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast
 
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
@@ -48,8 +48,6 @@ class Pix2Pix(Translation):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "ngf", "ndf")
-        self._require_one_of("patch", get_args(Patch))
-        self._require_one_of("norm", get_args(Norm))
         self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
         self._require_at_least(0, "l1_weight")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
@@ -56,7 +56,6 @@ class SRGAN(Translation):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "ngf", "ndf", "blocks")
-        self._require_one_of("scale", get_args(Scale))
         self._require_at_least(0, "pretrain", "pixel_weight", "adversarial_weight")
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -56,7 +56,6 @@ class Text2Image(Translation):
         super().__post_init__()
         self._require_positive("d_lr")
         self._require_at_least(1, "z_dim", "ngf", "ndf", "text_dim")
-        self._require_one_of("encoder", get_args(Encoder))
 
     @property
     def has_batch_norm(self) -> bool:

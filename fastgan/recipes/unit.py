@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -61,7 +61,6 @@ class UNIT(Domains):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(0, "blocks")
-        self._require_one_of("norm", get_args(Norm))
         self._require_at_least(0, *(f"{term}_weight" for term in TERMS))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from fastgan._version import __version__
 from fastgan.data import ImageDataset
@@ -13,6 +13,7 @@ from fastgan.data.discovery import few
 from fastgan.errors import FastganError
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.recipes import ImageSpec, Recipe, get_recipe
+from fastgan.recipes.fields import check_fields
 from fastgan.train.files import write_atomic
 
 
@@ -60,13 +61,11 @@ class RunOptions:
     """Whether torch.compile makes one graph of each update: slow to start, and faster on a GPU."""
 
     def __post_init__(self) -> None:
-        # One name from Python or from options of older runs, and JSON's lists.
-        which = (self.measure,) if isinstance(self.measure, str) else tuple(self.measure)
+        # One name from Python or from options of older runs.
+        which = (self.measure,) if isinstance(self.measure, str) else self.measure
         object.__setattr__(self, "measure", which)
-        names = get_args(WhichMeasures)
-        for name in which:
-            if name not in names:
-                raise ConfigError(f"--measure must be of {', '.join(names)}, but {name!r} came.")
+        check_fields(self, ConfigError)
+        which = self.measure
         if "none" in which and len(which) > 1:
             raise ConfigError(
                 f"--measure none takes no measures, but {' '.join(which)} came: leave none out."

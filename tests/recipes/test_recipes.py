@@ -57,7 +57,7 @@ def test_unknown_setting_is_named():
         (lambda: GAN(dropout=1.0), "--dropout"),
         (lambda: GAN(g_hidden=()), "--g-hidden"),
         (lambda: GAN(d_hidden=(0,)), "--d-hidden"),
-        (lambda: GAN(loss="vanilla"), "--loss"),
+        (lambda: GAN(loss="vanilla"), "loss"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(make, option):

@@ -74,7 +74,7 @@ def test_both_players_move_in_micro_batches():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Text2Image(encoder="lstm"), "--encoder must be one of gru, mean, but lstm came."),
+        (lambda: Text2Image(encoder="lstm"), "encoder must be one of gru, mean, got 'lstm'."),
         (lambda: Text2Image(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
         (lambda: Text2Image(text_dim=0), "--text-dim must be at least 1, but 0 came."),
         (

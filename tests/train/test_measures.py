@@ -227,7 +227,7 @@ def test_options_of_measures_and_of_older_runs(tmp_path):
     path.write_text(json.dumps(older | {"measure": "fd"}))
     assert load_options(path, RunOptions()) == RunOptions(measure=("fd",))
     for bad, said in [
-        ("fdd", "--measure must be of auto, none, fd, .*, but 'fdd' came"),
+        ("fdd", r"measure must be a tuple of auto, none, fd, .*, got \('fdd',\)"),
         (("none", "fd"), "--measure none takes no measures, but none fd came: leave none out"),
     ]:
         with pytest.raises(ConfigError, match=said):
