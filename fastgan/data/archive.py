@@ -70,6 +70,10 @@ class Archive:
         """A member by its name."""
         return Member(self, self._members[name])
 
+    def has(self, name: str) -> bool:
+        """Whether there is a member of this name."""
+        return name in self._members
+
     def text(self, name: str) -> bytes | None:
         """Content of a member, None if there is none of this name. Raises DataError if it is damaged."""
         if name not in self._members:

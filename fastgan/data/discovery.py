@@ -62,6 +62,10 @@ class Folder:
         """Path of a file."""
         return self._root / name
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self._root / name).is_file()
+
     def text(self, name: str) -> bytes | None:
         """Content of a file, None if there is none of this name. Raises DataError if it can't be read."""
         path = self._root / name

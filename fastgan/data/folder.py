@@ -183,6 +183,11 @@ class FolderDataset(ImageDataset):
             if stated is not None:
                 return stated
             self._notes.append(f"{LABELS_FILE} has no labels and isn't read: the folders are the classes.")
+        nested = [f for f in self._listing.folders if self._source.has(f"{f}/{LABELS_FILE}")]
+        if nested:
+            self._notes.append(
+                f"{few(f'{f}/{LABELS_FILE}' for f in nested)} isn't read: give its folder to have its labels."
+            )
         self._note_empty_folders()
         return folder_labels(self._names)
 

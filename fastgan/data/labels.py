@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastgan.data.dataset import DataError
 from fastgan.data.discovery import few
+from fastgan.data.listed_names import ListedNames
 
 LABELS_FILE = "dataset.json"
 MAX_CLASSES = 1 << 16
@@ -119,9 +120,10 @@ def stated_labels(text: bytes, names: Sequence[str], present: Iterable[str]) -> 
     if content["labels"] is None:
         return Labels.none(len(names), f"{LABELS_FILE} says null for the labels")
     try:
-        given = _by_name(content["labels"])
-        _check_names(given, names, {*present, *names})
-        values, count = _numbers({name: given[name] for name in given})
+        given = _by_name(content["labels"], ListedNames((*present, *names)))
+        if unlabelled := [name for name in names if given.get(name) is None]:
+            raise _UnusableError(f"{LABELS_FILE} has no label for {few(unlabelled)}")
+        values, count = _numbers(given)
     except _UnusableError as error:
         return Labels.none(len(names), str(error))
     class_names = tuple(map(str, range(count)))
@@ -132,30 +134,32 @@ class _UnusableError(Exception):
     """Labels that a file states can't be used; the message is a clause that says which and why."""
 
 
-def _by_name(labels: Any) -> dict[str, Any]:
+def _by_name(labels: Any, files: ListedNames) -> dict[str, Any]:
+    """Labels by the files that they are of."""
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
     if not isinstance(pairs, list):
         raise _UnusableError(f"the labels in {LABELS_FILE} must be a list, got {_short(labels)}")
     given: dict[str, Any] = {}
+    unknown: list[str] = []
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
             raise _UnusableError(f"each label in {LABELS_FILE} must be [file, label], got {_short(pair)}")
-        name = pair[0].replace("\\", "/").removeprefix("./")
-        if name in given and given[name] != pair[1]:
+        written, label = pair
+        name = files.find(written)
+        if name is None:
+            unknown.append(written)
+        elif name in given and given[name] != label:
             raise _UnusableError(
-                f"{LABELS_FILE} has two labels for {name!r}, {_short(given[name])} and {_short(pair[1])}"
+                f"{LABELS_FILE} has two labels for {name!r}, {_short(given[name])} and {_short(label)}"
             )
-        given[name] = pair[1]
-    return given
-
-
-def _check_names(given: Mapping[str, Any], names: Sequence[str], present: set[str]) -> None:
-    if unknown := [name for name in given if name not in present]:
+        else:
+            given[name] = label
+    if unknown:
+        near = files.near(unknown[0])
         raise _UnusableError(
-            f"{LABELS_FILE} has labels for {_noun('file', unknown)} not in the set: {few(unknown)}"
+            f"{LABELS_FILE} has labels for {_noun('file', unknown)} not in the set: {few(unknown)}{near}"
         )
-    if unlabelled := [name for name in names if name not in given or given[name] is None]:
-        raise _UnusableError(f"{LABELS_FILE} has no label for {few(unlabelled)}")
+    return given
 
 
 def _numbers(given: Mapping[str, Any]) -> tuple[dict[str, int], int]:

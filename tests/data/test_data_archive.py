@@ -104,6 +104,14 @@ def test_a_picture_whose_header_is_at_its_end(tmp_path: Path) -> None:
     assert torch.equal(dataset.image(0), FolderDataset(root, resolution=16).image(0))
 
 
+def test_labels_that_lie_deeper_are_named(shards: Path, tmp_path: Path) -> None:
+    shutil.copytree(shards, tmp_path / "in" / "set")
+    write(tmp_path / "in" / "other" / "a.png")
+    for path in (tmp_path / "in", zipped(tmp_path / "in", tmp_path / "a.zip")):
+        (note,) = open_dataset(str(path)).notes
+        assert note == "set/dataset.json isn't read: give its folder to have its labels."
+
+
 def test_runs_in_an_archive_are_left_out(shards: Path, tmp_path: Path) -> None:
     run = json.dumps({"fastgan": "0", "recipe": "gan", "settings": {}, "data_fingerprint": ""})
     before = FolderDataset(zipped(shards, tmp_path / "a.zip")).fingerprint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from drawn_files import write
 
 from fastgan.data import DataError, ImageDataset, open_dataset
 from fastgan.data.labels import class_number, order_classes
+from fastgan.data.listed_names import ListedNames
 
 NAMES = ["00000/a.png", "00001/b.png", "00002/c.png"]
 
@@ -126,6 +128,29 @@ def test_other_spellings_of_paths(stated: Any) -> None:
     assert labels_of(stated("\ufeff" + json.dumps({"labels": [[n, 1] for n in NAMES]}))) == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_in_another_normal_form(tmp_path: Path, on_disk: Any, written: Any) -> None:
+    write(tmp_path / unicodedata.normalize(on_disk, "café.png"))
+    text = json.dumps({"labels": [[unicodedata.normalize(written, "café.png"), 1]]}, ensure_ascii=False)
+    (tmp_path / "dataset.json").write_text(text)
+    assert open_dataset(str(tmp_path)).num_classes == 2
+
+
+def test_two_files_that_a_list_may_mean() -> None:
+    forms = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
+    files = ListedNames([f"{form}.png" for form in forms])
+    assert [files.find(f"{form}.png") for form in forms] == [f"{form}.png" for form in forms]
+    with pytest.raises(DataError, match=r"may mean 'e\\u0301\.png' or '\\xe9\.png': rename one"):
+        files.find(f"./{forms[0]}.png")
+
+
+def test_files_that_a_list_means() -> None:
+    files = ListedNames(["a/b.png", "odd\\name.png"])
+    for spelling in ("a/b.png", "a\\b.png", "./a/b.png", " a/b.png\r", "a//b.png", "a/./b.png"):
+        assert files.find(spelling) == "a/b.png"
+    assert files.find("odd\\name.png") == "odd\\name.png" and files.find("../a/b.png") is None
+
+
 def test_classes_without_a_picture_are_named(stated: Any) -> None:
     assert stated({"labels": [[n, 3 * (n == NAMES[2])] for n in NAMES]}).notes == (
         "Classes of dataset.json without a picture: 1, 2.",
@@ -140,6 +165,11 @@ def test_classes_without_a_picture_are_named(stated: Any) -> None:
         ([["00000/a.png", 0]], r"no label for 00001/b\.png, 00002/c\.png$"),
         ([[n, i or None] for i, n in enumerate(NAMES)], r"no label for 00000/a\.png$"),
         ([*([n, 0] for n in NAMES), ["gone.png", 1]], r"labels for file not in the set: gone\.png$"),
+        (
+            [["00000/A.PNG", 0]],
+            r"not in the set: 00000/A\.PNG \(only the case differs from '00000/a\.png'\)$",
+        ),
+        ([["a.png", 0]], r"not in the set: a\.png \(a file of that name is '00000/a\.png'\)$"),
         ([*([n, 0] for n in NAMES), [NAMES[1], 1]], r"two labels for '00001/b\.png', 0 and 1$"),
         ([[n, -1] for n in NAMES], r"must be a class number, .* got -1 for '00000/a\.png'"),
         ([[n, 0.5] for n in NAMES], r"must be a class number, .* got 0\.5 for"),
