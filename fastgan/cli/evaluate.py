@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.sample import FILES
-from fastgan.data import ImageDataset, open_dataset, save_png
+from fastgan.data import ImageDataset, Reading, open_dataset, save_png
+from fastgan.data.reading import Fit
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import OF_TARGETS, Metric, figures
 from fastgan.metrics.real import MAX_REAL
@@ -50,6 +51,8 @@ class EvaluateOptions:
     """Seed of the samples: the same seed measures the same images."""
     data: str | None = None
     """Data set to compare with; None takes the one of the run. A network without a run needs it."""
+    fit: Fit | None = None
+    """How pictures of --data become squares: crop, pad or stretch; None takes the run's own, crop without a run."""
     real: int = MAX_REAL
     """The most real images to compare with, evenly spread over a larger set; 0 for all."""
     out: str | None = None
@@ -134,15 +137,15 @@ def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str
     """What draws samples, the data to compare with, and where the networks are from, in words."""
     path, device = Path(options.checkpoint), choose_device(options.device)
     if path.suffix.lower() in FILES:
-        return _open_network(path, options.data, device)
+        return _open_network(path, options, device)
     found, saved, damaged = find_checkpoint(path)
     for error in damaged.values():
         warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
     recipe, images = saved.config.recipe, saved.config.images
-    dataset = open_dataset(
-        options.data or recipe.data, resolution=images.resolution, channels=images.channels, task=recipe.task
-    )
-    if options.data is None and dataset.fingerprint != saved.config.data_fingerprint:
+    if options.fit is not None:
+        recipe = replace(recipe, fit=options.fit)
+    dataset = recipe.open_data(images, data=options.data)
+    if options.data is options.fit is None and dataset.fingerprint != saved.config.data_fingerprint:
         warnings.warn(
             f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.", stacklevel=1
         )
@@ -157,12 +160,12 @@ def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str
 
 
 def _open_network(
-    path: Path, data: str | None, device: torch.device
+    path: Path, options: EvaluateOptions, device: torch.device
 ) -> tuple[Recipe, Networks, ImageDataset, str]:
     """A StyleGAN2 without a run."""
     from fastgan.compat import load_generator
 
-    if data is None:
+    if options.data is None:
         raise UsageError(
             "A network without a run has no data of its own: name what to compare with in --data."
         )
@@ -172,7 +175,8 @@ def _open_network(
         raise UsageError(
             f"Only square grey and colour images can be measured, but this network makes {G.channels}×{height}×{width}."
         )
-    dataset = open_dataset(data, resolution=height, channels=G.channels)
+    reading = Reading(fit=options.fit or "crop")
+    dataset = open_dataset(options.data, resolution=height, channels=G.channels, reading=reading)
     recipe = StyleGAN2(z_dim=G.z_dim, conditional=G.c_dim > 0)
     return recipe, {"G": G}, dataset, f"StyleGAN2, from {path}"
 

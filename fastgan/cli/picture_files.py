@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.data import DataError
+from fastgan.data import InputSpec
 from fastgan.data._optional import require
 from fastgan.data.decode import decode_map, map_header, on_white
+from fastgan.data.map_classes import check_map
 from fastgan.train.files import write_atomic
 
 
@@ -40,7 +41,7 @@ def read_picture(path: Path, channels: int) -> Picture:
     return Picture(pixels[None] if channels == 1 else pixels.permute(2, 0, 1), alpha)
 
 
-def read_map(path: Path, classes: int) -> Picture:
+def read_map(path: Path, spec: InputSpec) -> Picture:
     """A map of class indices.
 
     Raises DataError for a picture that isn't one, and for a class that there isn't; whatever Pillow raises for what it can't
@@ -48,11 +49,7 @@ def read_map(path: Path, classes: int) -> Picture:
     """
     map_header(path)
     indices = decode_map(path)
-    if (largest := int(indices.max())) >= classes:
-        raise DataError(
-            f"The map {str(path)!r} has the class {largest}, but the network knows {classes}, 0 to {classes - 1}: "
-            "mend the map."
-        )
+    check_map(indices, str(path), classes=len(spec.names), void=spec.void)
     return Picture(indices)
 
 

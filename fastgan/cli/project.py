@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,9 @@ from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.sample import MIN_TILE, open_checkpoint
-from fastgan.data import DataError, save_png, to_float, to_uint8
+from fastgan.data import DataError, Reading, save_png, to_float, to_uint8
 from fastgan.data.decode import decode_image, unreadable_reason
+from fastgan.data.reading import Fit
 from fastgan.latent import Projection, project, save_video
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
@@ -36,11 +37,13 @@ class ProjectOptions:
     checkpoint: tyro.conf.Positional[str]
     """A checkpoint, the folder of a run, or a StyleGAN2 network (.safetensors, .pkl)."""
     image: tyro.conf.Positional[str]
-    """The image; its largest centred square is taken."""
+    """The image."""
     out: str
     """Folder for what is found; files in it that exist are replaced."""
     steps: int = 1000
     """Steps of the search."""
+    fit: Fit | None = None
+    """How it becomes a square: crop cuts the centre out, pad adds black, stretch; None takes the run's own, or crop."""
     space: Literal["w", "w+"] = "w"
     """One style for all layers, or one for each, which comes nearer to images that the network doesn't make."""
     seed: int = 0
@@ -65,7 +68,10 @@ def run(arguments: list[str]) -> int:
     G = opened.networks.get("G")
     if not isinstance(G, StyleGAN2Generator):
         raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {opened.origin}.")
-    target = read_image(Path(options.image), G)
+    reading = opened.recipe.reading if opened.recipe is not None else Reading()
+    if options.fit is not None:
+        reading = replace(reading, fit=options.fit)
+    target = read_image(Path(options.image), G, reading)
     with Progress(
         TextColumn("{task.description}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True
     ) as bar:
@@ -90,7 +96,7 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def read_image(path: Path, G: StyleGAN2Generator) -> Tensor:
+def read_image(path: Path, G: StyleGAN2Generator, reading: Reading) -> Tensor:
     """The image as G makes them, float32 ``[1, C, H, W]`` in [-1, 1]. Raises UsageError if it can't be read or made."""
     height, width = G.synthesis.image_size
     if height != width or G.channels not in (1, 3):
@@ -99,7 +105,7 @@ def read_image(path: Path, G: StyleGAN2Generator) -> Tensor:
             f"fastgan.latent.project from Python."
         )
     try:
-        return to_float(decode_image(path, height, G.channels))[None]
+        return to_float(decode_image(path, height, G.channels, reading=reading))[None]
     except DataError:  # Pillow is missing
         raise
     except Exception as error:

@@ -16,7 +16,7 @@ from torch import Tensor
 from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.data import ImageDataset, image_grid, open_dataset, save_png, to_uint8
+from fastgan.data import ImageDataset, image_grid, save_png, to_uint8
 from fastgan.data.captions import encode_caption
 from fastgan.data.labels import class_number
 from fastgan.export.safetensors import describe
@@ -253,10 +253,7 @@ def _translated_grid(options: SampleOptions, opened: Opened) -> str:
 
 def open_run_data(recipe: Recipe, images: ImageSpec) -> ImageDataset:
     """The data set of a run; what the run wasn't trained on, if there is any of that. Raises DataError."""
-    dataset = open_dataset(
-        recipe.data, resolution=images.resolution, channels=images.channels, task=recipe.task
-    )
-    return unseen(recipe, dataset)
+    return unseen(recipe, recipe.open_data(images))
 
 
 @dataclass(frozen=True)

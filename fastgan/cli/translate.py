@@ -159,7 +159,7 @@ class Translator:
         """A file as the recipe takes it. Raises DataError for a map that can't be, UsageError where nothing is to be filled,
         and whatever Pillow raises for what it can't decode."""
         if self.spec.kind == "map":
-            return read_map(path, len(self.spec.names))
+            return read_map(path, self.spec)
         picture = read_picture(path, self.spec.channels)
         if self.recipe.fills and (picture.alpha is None or bool((picture.alpha == OPAQUE).all())):
             raise UsageError(

@@ -9,6 +9,7 @@ from fastgan.data.dataset import DataError, ImageDataset, InMemoryDataset
 from fastgan.data.images import image_grid, save_png, to_batch, to_float, to_uint8
 from fastgan.data.inputs import TASKS, InputSpec, Task
 from fastgan.data.loader import BatchLoader, LoadedBatch
+from fastgan.data.reading import Reading
 from fastgan.data.registry import DATASETS, open_dataset
 from fastgan.data.sampler import batch_indices
 
@@ -21,6 +22,7 @@ __all__ = [
     "InMemoryDataset",
     "InputSpec",
     "LoadedBatch",
+    "Reading",
     "Task",
     "batch_indices",
     "image_grid",

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
+from fastgan.data.reading import Fit, Reading, padded_box
 
 _ORIENTATION = 0x0112  # of EXIF
 _QUARTER_TURNS = 5  # the orientations from it on exchange width and height
 _LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP", "AVIF"})
 _MAP_MODES = frozenset({"1", "L", "P"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+DEFAULT = Reading()
 
 
 def image_header(source: Path | BinaryIO) -> tuple[int, int, bool]:
@@ -64,34 +66,57 @@ def decode_map(source: Path | BinaryIO) -> Tensor:
         return torch.from_numpy(np.array(opened, dtype=np.uint8))
 
 
-def fit_map(indices: Tensor, resolution: int) -> Tensor:
-    """``[H, W]`` to ``[resolution, resolution]``: the centred square that images are cut to, each pixel the nearest one."""
+def fit_map(indices: Tensor, resolution: int, *, fit: Fit = "crop", void: int = 0) -> Tensor:
+    """``[H, W]`` to ``[resolution, resolution]``, fitted as ``decode_image`` fits images, by the nearest pixel.
+
+    ``void`` is the index around a padded map.
+    """
     height, width = indices.shape
+    if fit == "pad":
+        box = padded_box(width, height, resolution)
+        rows, columns = _nearest(box.height, height), _nearest(box.width, width)
+        square = indices.new_full((resolution, resolution), void)
+        inner = indices[rows[:, None], columns]
+        square[box.top : box.top + box.height, box.left : box.left + box.width] = inner
+        return square
+    if fit == "stretch":
+        return indices[_nearest(resolution, height)[:, None], _nearest(resolution, width)]
     side = min(height, width)
-    nearest = ((torch.arange(resolution) + 0.5) * (side / resolution)).long().clamp(max=side - 1)
+    nearest = _nearest(resolution, side)
     rows, columns = nearest + (height - side) // 2, nearest + (width - side) // 2
     return indices[rows[:, None], columns]
 
 
-def decode_image(source: Path | BinaryIO, resolution: int, channels: int) -> Tensor:
+def _nearest(count: int, length: int) -> Tensor:
+    """Places of the ``count`` pixels out of ``length`` that are nearest to evenly spread ones."""
+    return ((torch.arange(count) + 0.5) * (length / count)).long().clamp(max=length - 1)
+
+
+def decode_image(
+    source: Path | BinaryIO, resolution: int, channels: int, *, reading: Reading = DEFAULT
+) -> Tensor:
     """One image file as uint8 ``[channels, resolution, resolution]``.
 
-    EXIF orientation is applied, alpha composited on white, 16-bit grey scaled to 8, the largest
-    centred square cut out and resized with an antialiased Lanczos filter (not at all if it
-    already has the size). Of an animation the first frame counts.
+    EXIF orientation is applied, alpha composited on white, 16-bit grey scaled to 8. ``reading.fit`` makes it a
+    square: ``crop`` cuts the largest centred one out, ``pad`` puts the whole on black, ``stretch`` changes the
+    proportions. It's resized with an antialiased Lanczos filter (not at all if it already has the size). Of an
+    animation the first frame counts.
 
     Raises whatever Pillow raises for a file that it can't decode.
     """
-    return _fitted(_as_shown(source, channels), resolution, channels)
+    return _fitted(_as_shown(source, channels), resolution, channels, reading.fit)
 
 
-def decode_halves(source: Path | BinaryIO, resolution: int, channels: int) -> tuple[Tensor, Tensor]:
+def decode_halves(
+    source: Path | BinaryIO, resolution: int, channels: int, *, reading: Reading = DEFAULT
+) -> tuple[Tensor, Tensor]:
     """The left and the right half of one image file, each as ``decode_image`` gives a whole one."""
     picture = _as_shown(source, channels)
     middle = picture.width // 2
     left = picture.crop((0, 0, middle, picture.height))
     right = picture.crop((middle, 0, 2 * middle, picture.height))
-    return _fitted(left, resolution, channels), _fitted(right, resolution, channels)
+    fit = reading.fit
+    return _fitted(left, resolution, channels, fit), _fitted(right, resolution, channels, fit)
 
 
 def _as_shown(source: Path | BinaryIO, channels: int) -> Any:
@@ -102,13 +127,24 @@ def _as_shown(source: Path | BinaryIO, channels: int) -> Any:
         return picture.convert("L" if channels == 1 else "RGB")
 
 
-def _fitted(picture: Any, resolution: int, channels: int) -> Tensor:
+def _fitted(picture: Any, resolution: int, channels: int, fit: Fit) -> Tensor:
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
-    if picture.size != (resolution, resolution):
-        # Not resize(box=...), whose filter reaches over the edge of the box.
-        picture = _centre(picture).resize((resolution, resolution), pil.Resampling.LANCZOS)
+    square = (resolution, resolution)
+    if picture.size != square:
+        if fit == "pad":
+            box = padded_box(picture.width, picture.height, resolution)
+            canvas = pil.new(picture.mode, square)
+            canvas.paste(_resized(picture, (box.width, box.height), pil), (box.left, box.top))
+            picture = canvas
+        else:
+            # Not resize(box=...), whose filter reaches over the edge of the box.
+            picture = _resized(_centre(picture) if fit == "crop" else picture, square, pil)
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8))
     return pixels.reshape(resolution, resolution, channels).permute(2, 0, 1).contiguous()
+
+
+def _resized(picture: Any, size: tuple[int, int], pil: Any) -> Any:
+    return picture if picture.size == size else picture.resize(size, pil.Resampling.LANCZOS)
 
 
 def _centre(picture: Any) -> Any:

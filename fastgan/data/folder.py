@@ -25,9 +25,10 @@ from fastgan.data.dataset import (
     check_channels,
     check_resolution,
 )
-from fastgan.data.decode import decode_image, image_header, unreadable_reason
+from fastgan.data.decode import DEFAULT, decode_image, image_header, unreadable_reason
 from fastgan.data.discovery import NOT_A_PICTURE, Folder, Listing, few
 from fastgan.data.labels import LABELS_FILE, Labels, folder_labels, stated_labels
+from fastgan.data.reading import Reading, crop_note
 
 CACHE_LIMIT = 1 << 30
 """Bytes of uint8 pixels up to which a folder is decoded once and kept in memory (1 GiB)."""
@@ -40,8 +41,8 @@ _T = TypeVar("_T")
 class FolderDataset(ImageDataset):
     """Every file in a folder or zip archive that Pillow opens, sorted by path; the first frame of several.
 
-    Each image is turned by its EXIF orientation, put on white where it's transparent, cut to its
-    centred square and resized (see ``decode_image``). Folders of runs are left out.
+    Each image is turned by its EXIF orientation, put on white where it's transparent, fitted to a
+    square by ``reading.fit`` and resized (see ``decode_image``). Folders of runs are left out.
 
     A ``dataset.json`` in the folder states the classes, as in StyleGAN data sets (see
     ``stated_labels``). Without one the class of an image is its first-level sub-folder; if any image
@@ -58,9 +59,11 @@ class FolderDataset(ImageDataset):
 
     Args:
         root: the folder, or a file that ends in ``.zip`` (see ``Archive``).
-        resolution: 4 to 4096, None for the shorter side of the first readable image.
+        resolution: 4 to 4096, None for the shorter side of the first readable image, or for its longer
+            side if it is padded.
         channels: 1 or 3, None for 1 if every file is stored as grey, else 3.
         cache_limit: in bytes.
+        reading: how files become square images.
 
     Raises:
         DataError: the folder is missing, a file, unreadable or without (readable) images; wrong
@@ -74,12 +77,13 @@ class FolderDataset(ImageDataset):
         resolution: int | None = None,
         channels: int | None = None,
         cache_limit: int = CACHE_LIMIT,
+        reading: Reading = DEFAULT,
     ) -> None:
         if resolution is not None:
             check_resolution(resolution)
         if channels is not None:
             check_channels(channels)
-        self._root = Path(root)
+        self._root, self._reading = Path(root), reading
         archived = self._root.suffix.lower() == ".zip" and not self._root.is_dir()
         self._source: Folder | Archive = Archive(self._root) if archived else Folder(self._root)
         self.name = self._root.resolve().name or str(self._root)
@@ -103,8 +107,11 @@ class FolderDataset(ImageDataset):
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
         if self._stated:
             listing += f"\nlabels {self.num_classes} {self._labels.tolist()}"
+        note = crop_note(headers[name][:2] for name in self._names) if reading.fit == "crop" else ""
+        self._notes += [note] if note else []
+        how = f" {reading.identity}" if reading.identity else ""
         self.fingerprint = hashlib.sha256(
-            f"{self.channels} {self.resolution}\n{listing}".encode(errors="surrogateescape")
+            f"{self.channels} {self.resolution}{how}\n{listing}".encode(errors="surrogateescape")
         ).hexdigest()
         self._warn_once()
 
@@ -174,7 +181,7 @@ class FolderDataset(ImageDataset):
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
         """The image, then its inputs, from what ``_files`` names or its content."""
-        return (decode_image(sources[0], self.resolution, self.channels),)
+        return (decode_image(sources[0], self.resolution, self.channels, reading=self._reading),)
 
     def _classes(self) -> Labels:
         if (text := self._source.text(LABELS_FILE)) is not None:
@@ -278,12 +285,14 @@ class FolderDataset(ImageDataset):
             )
 
     def _native(self, width: int, height: int) -> int:
-        side = min(width, height)
+        padded = self._reading.fit == "pad"
+        side = max(width, height) if padded else min(width, height)
         if MIN_RESOLUTION <= side <= MAX_RESOLUTION:
             return side
         raise DataError(
-            f"The first image of {str(self._root)!r}, {self._names[0]!r}, is {width}x{height}, whose shorter "
-            f"side can't be the resolution ({MIN_RESOLUTION} to {MAX_RESOLUTION}): give a resolution."
+            f"The first image of {str(self._root)!r}, {self._names[0]!r}, is {width}x{height}, whose "
+            f"{'longer' if padded else 'shorter'} side can't be the resolution ({MIN_RESOLUTION} to "
+            f"{MAX_RESOLUTION}): give a resolution."
         )
 
     # -- corrupt files -------------------------------------------------------------------------

@@ -42,11 +42,20 @@ def to_batch(inputs: Mapping[str, Tensor], specs: Mapping[str, InputSpec]) -> di
     """Stored inputs in the form that a batch has (see ``InputSpec``), on the device where they are."""
     convert = {
         "image": to_float,
-        "map": Tensor.long,
         "attributes": Tensor.float,
         "caption": Tensor.long,
     }
-    return {name: convert[specs[name].kind](value) for name, value in inputs.items()}
+    return {
+        name: _classes(value, specs[name].void)
+        if specs[name].kind == "map"
+        else convert[specs[name].kind](value)
+        for name, value in inputs.items()
+    }
+
+
+def _classes(stored: Tensor, void: int | None) -> Tensor:
+    classes = stored.long()
+    return classes if void is None else classes.masked_fill(stored == void, -1)
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
@@ -23,7 +23,7 @@ class InputSpec:
     | kind | stored | in a batch |
     |---|---|---|
     | ``image`` | uint8 ``[N, channels, R, R]`` | float32 in [-1, 1] |
-    | ``map`` | uint8 ``[N, R, R]``, indices of ``names`` | int64 |
+    | ``map`` | uint8 ``[N, R, R]``, indices of ``names``, or ``void`` | int64, -1 where it is ``void`` |
     | ``attributes`` | uint8 ``[N, len(names)]``, 0 or 1 | float32 |
     | ``caption`` | int64 ``[N, length]``, indices of ``names``, 0 after the last word | int64 |
 
@@ -34,6 +34,7 @@ class InputSpec:
         groups: attributes of which an image has exactly one, as indices of ``names``; those in no group are
             independent of each other.
         length: words of the longest caption, else 0.
+        void: stored value of a map's pixels that are of no class, None if all are of one.
     """
 
     kind: Literal["image", "map", "attributes", "caption"]
@@ -41,6 +42,8 @@ class InputSpec:
     names: tuple[str, ...] = ()
     groups: tuple[tuple[int, ...], ...] = ()
     length: int = 0
+    # Not in the text that fingerprints of older runs are made of.
+    void: int | None = field(default=None, repr=False)
 
     @property
     def dtype(self) -> torch.dtype:

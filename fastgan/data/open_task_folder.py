@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastgan.data.dataset import DataError, ImageDataset
+from fastgan.data.decode import DEFAULT
 from fastgan.data.discovery import find_pictures
 from fastgan.data.inputs import Task
 from fastgan.data.listed_folders import AttributeFolder, CaptionFolder
+from fastgan.data.reading import Reading
 from fastgan.data.task_folders import DomainFolders, InputFolder, MapFolder, SideBySideFolder, TaskFolder
 
 
 def open_task_folder(
-    task: Task, root: Path, *, resolution: int | None = None, channels: int | None = None
+    task: Task,
+    root: Path,
+    *,
+    resolution: int | None = None,
+    channels: int | None = None,
+    reading: Reading = DEFAULT,
 ) -> ImageDataset:
     """A folder whose images come with what ``task`` takes (docs/data.md has the layouts).
 
@@ -33,14 +40,20 @@ def open_task_folder(
                 f"the images of either."
             )
         tested = held_out if all(folder.is_dir() for folder in held_out) else None
-        dataset = DomainFolders(trained, resolution=resolution, channels=channels, held_out=tested)
+        dataset = DomainFolders(
+            trained, resolution=resolution, channels=channels, reading=reading, held_out=tested
+        )
     else:
         split = (root / "train").is_dir()
         images = root / "train" if split else root
         others = [root / name for name in ("test", "val") if split and (root / name).is_dir()]
         reader = _reader(task, images)
         dataset = reader(
-            images, resolution=resolution, channels=channels, held_out=others[0] if others else None
+            images,
+            resolution=resolution,
+            channels=channels,
+            reading=reading,
+            held_out=others[0] if others else None,
         )
     dataset.name = root.resolve().name or str(root)
     return dataset

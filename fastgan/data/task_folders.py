@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fastgan.data.dataset import DataError, ImageDataset
 from fastgan.data.decode import (
+    DEFAULT,
     decode_halves,
-    decode_image,
     decode_map,
     fit_map,
     image_header,
@@ -26,8 +26,11 @@ from fastgan.data.discovery import PictureKinds
 from fastgan.data.folder import CACHE_LIMIT, FolderDataset
 from fastgan.data.inputs import InputSpec
 from fastgan.data.labels import Labels
+from fastgan.data.map_classes import check_map, class_note
+from fastgan.data.reading import Reading
 
 MAX_CLASSES = 256
+SCANNED = 500  # maps that are looked at for the classes that occur, of a set too large to keep
 
 
 class TaskFolder(FolderDataset):
@@ -35,7 +38,7 @@ class TaskFolder(FolderDataset):
 
     Args:
         root: the folder.
-        resolution, channels, cache_limit: as ``FolderDataset`` takes them.
+        resolution, channels, cache_limit, reading: as ``FolderDataset`` takes them.
         held_out: a folder laid out alike, of images that aren't to be trained on.
         like: inputs of the set from which this one is held out, whose names hold here.
 
@@ -51,11 +54,14 @@ class TaskFolder(FolderDataset):
         resolution: int | None = None,
         channels: int | None = None,
         cache_limit: int = CACHE_LIMIT,
+        reading: Reading = DEFAULT,
         held_out: Path | None = None,
         like: Mapping[str, InputSpec] | None = None,
     ) -> None:
         self._held_out, self._like, self._cache_limit = held_out, like, cache_limit
-        super().__init__(root, resolution=resolution, channels=channels, cache_limit=cache_limit)
+        super().__init__(
+            root, resolution=resolution, channels=channels, cache_limit=cache_limit, reading=reading
+        )
         self.inputs = self._specs()
         self.fingerprint = hashlib.sha256(f"{self.fingerprint} {dict(self.inputs)}".encode()).hexdigest()
 
@@ -67,6 +73,7 @@ class TaskFolder(FolderDataset):
             resolution=self.resolution,
             channels=self.channels,
             cache_limit=self._cache_limit,
+            reading=self._reading,
             like=self.inputs,
         )
 
@@ -97,7 +104,7 @@ class SideBySideFolder(TaskFolder):
         return super()._shapes() * 2
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
-        left, right = decode_halves(sources[0], self.resolution, self.channels)
+        left, right = decode_halves(sources[0], self.resolution, self.channels, reading=self._reading)
         return right, left
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
@@ -187,9 +194,9 @@ class InputFolder(PartnerFolder):
         return super()._shapes() * 2
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
-        image = decode_image(sources[0], self.resolution, self.channels)
+        (image,) = super()._decode(name, sources)
         with self._reading_partner(name):
-            return image, decode_image(sources[1], self.resolution, self.channels)
+            return image, *super()._decode(name, sources[1:])
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
         return {"input": parts[0]}
@@ -199,12 +206,19 @@ class MapFolder(PartnerFolder):
     """``images/`` and ``maps/``: files, grey or of a palette, whose pixels are the indices of classes.
 
     Names of the classes are the lines of ``classes.txt``; without it they are numbers, up to the largest in any map.
+    Pixels of the value ``reading.void`` are of no class.
     """
 
     second, noun = "maps", "map"
 
     def _find(self) -> list[str]:
+        if self._reading.fit == "pad" and self._reading.void is None:
+            raise DataError(
+                "--fit pad needs --void, the value of pixels without a class, which maps are padded with: give it, "
+                "such as --void 255, or another --fit."
+            )
         self._known = self._like["map"].names if self._like else self._named()
+        self._occurring: set[int] = set()
         return super()._find()
 
     def _named(self) -> tuple[str, ...]:
@@ -221,11 +235,27 @@ class MapFolder(PartnerFolder):
         return ()
 
     def _specs(self) -> Mapping[str, InputSpec]:
-        names = self._known
-        if not names:
-            largest = self._try_each(lambda name: int(decode_map(self._files(name)[1]).max()), self._names)
-            names = tuple(str(index) for index in range(1 + max((index for _, index in largest), default=0)))
-        return {"map": InputSpec("map", names=names)}
+        examined = self._examined()
+        names = self._known or tuple(str(index) for index in range(1 + max(self._occurring, default=0)))
+        if not self._like:
+            self._notes.append(class_note(names, self._occurring, examined, named=bool(self._known)))
+        return {"map": InputSpec("map", names=names, void=self._reading.void)}
+
+    def _examined(self) -> str:
+        """Fill ``_occurring`` and return which maps it is from."""
+        if self._kept is not None:  # every map has been decoded
+            return "the maps"
+        names = self._names
+        if self._known and len(names) > SCANNED:
+            names = [names[i * len(names) // SCANNED] for i in range(SCANNED)]
+        for _, indices in self._try_each(lambda name: self._indices(self._files(name)[1], name), names):
+            self._occurring.update(self._values(indices))
+        return "the maps" if len(names) == len(self._names) else f"{len(names)} of the maps"
+
+    def _values(self, indices: Tensor) -> list[int]:
+        """The classes that occur in a map."""
+        found: list[int] = indices.unique().tolist()
+        return [index for index in found if index != self._reading.void]
 
     def _look_at(self, name: str) -> tuple[int, int, bool]:
         image, partner = self._files(name)
@@ -239,16 +269,20 @@ class MapFolder(PartnerFolder):
         return *super()._shapes(), (self.resolution, self.resolution)
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
+        indices = self._indices(sources[1], name)
+        (image,) = super()._decode(name, sources)
+        self._occurring.update(self._values(indices))
+        void = self._reading.void
+        return image, fit_map(indices, self.resolution, fit=self._reading.fit, void=void or 0)
+
+    def _indices(self, source: Path | BinaryIO, name: str) -> Tensor:
+        """The map of an image, checked."""
         with self._reading_partner(name):
-            indices = decode_map(sources[1])
-        largest = int(indices.max())
-        if self._known and largest >= len(self._known):
-            raise DataError(
-                f"The map {str(self._root / self._partner[name])!r} has the class {largest}, but there are "
-                f"{len(self._known)}, 0 to {len(self._known) - 1}: mend the map, or name the class in classes.txt."
-            )
-        image = decode_image(sources[0], self.resolution, self.channels)
-        return image, fit_map(indices, self.resolution)
+            indices = decode_map(source)
+        if self._known:
+            path = str(self._root / self._partner[name])
+            check_map(indices, path, classes=len(self._known), void=self._reading.void)
+        return indices
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
         return {"map": parts[0]}
@@ -262,7 +296,7 @@ class DomainFolders(ImageDataset):
 
     Args:
         roots: the two folders.
-        resolution, channels, cache_limit: as ``FolderDataset`` takes them; those of the first folder hold for both,
+        resolution, channels, cache_limit, reading: as ``FolderDataset`` takes them; those of the first folder hold for both,
             and colour for both where one has it.
         held_out: two more folders, of images that aren't to be trained on.
 
@@ -277,10 +311,13 @@ class DomainFolders(ImageDataset):
         resolution: int | None = None,
         channels: int | None = None,
         cache_limit: int = CACHE_LIMIT,
+        reading: Reading = DEFAULT,
         held_out: tuple[Path, Path] | None = None,
     ) -> None:
         def opened(root: Path, resolution: int | None, channels: int | None) -> FolderDataset:
-            return FolderDataset(root, resolution=resolution, channels=channels, cache_limit=cache_limit)
+            return FolderDataset(
+                root, resolution=resolution, channels=channels, cache_limit=cache_limit, reading=reading
+            )
 
         first = opened(roots[0], resolution, channels)
         second = opened(roots[1], first.resolution, channels)
@@ -289,6 +326,7 @@ class DomainFolders(ImageDataset):
         elif second.channels < first.channels:
             second = opened(roots[1], first.resolution, first.channels)
         self._first, self._second, self._held_out, self._cache_limit = first, second, held_out, cache_limit
+        self._reading, self._folders = reading, tuple(root.name for root in roots)
         self.name, self.resolution, self.channels = first.name, first.resolution, first.channels
         self.inputs = {"other": InputSpec("image", channels=self.channels)}
         length = max(len(first), len(second))
@@ -303,7 +341,8 @@ class DomainFolders(ImageDataset):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self._first.notes + self._second.notes
+        sides = zip(self._folders, (self._first, self._second))
+        return tuple(f"{folder}: {note}" for folder, side in sides for note in side.notes)
 
     @property
     def in_memory(self) -> bool:
@@ -336,6 +375,7 @@ class DomainFolders(ImageDataset):
             resolution=self.resolution,
             channels=self.channels,
             cache_limit=self._cache_limit,
+            reading=self._reading,
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastgan.data import DataError, open_dataset, to_float
+from fastgan.data import DataError, to_float
 from fastgan.diagnose.certainty import d_loss_of
 from fastgan.diagnose.figures import LEAST_ROWS, NEIGHBOURS, Figures, log_figures, sample_figures
 from fastgan.diagnose.symptoms import Symptom, symptoms_of
@@ -71,9 +71,7 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
 def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
     found, saved, _ = find_checkpoint(run.root)
     recipe, images = saved.config.recipe, saved.config.images
-    dataset = open_dataset(
-        recipe.data, resolution=images.resolution, channels=images.channels, task=recipe.task
-    )
+    dataset = recipe.open_data(images)
     if dataset.fingerprint != config.data_fingerprint:
         raise DataError(f"{recipe.data!r} no longer holds the images that the run was trained on.")
     state = TrainState.create(recipe, images)

@@ -23,7 +23,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from fastgan.data import ImageDataset, InputSpec, Task
+from fastgan.data import ImageDataset, InputSpec, Reading, Task, open_dataset
+from fastgan.data.reading import Fit
 from fastgan.errors import FastganError
 from fastgan.recipes.fields import check_fields
 
@@ -212,6 +213,8 @@ class Recipe(ABC):
     """Data set: mnist5k, digits, shapes, or the path of a folder or .zip of images."""
     resolution: int | None = None
     """Height and width of the images in pixels; None takes the data set's own."""
+    fit: Fit = "crop"
+    """How pictures become squares: crop cuts the centre out, pad adds black, stretch changes the proportions."""
     batch: int = 64
     """Real images per update."""
     images: int = 200_000
@@ -343,6 +346,27 @@ class Recipe(ABC):
             RecipeError: the run can't go on with these settings.
         """
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """Settings for reading picture files."""
+        return Reading(fit=self.fit)
+
+    def open_data(self, images: ImageSpec | None = None, *, data: str | None = None) -> ImageDataset:
+        """Open the data set that the recipe learns from, or ``data`` in the same way.
+
+        images: those of a run, whose resolution and channels hold. None: ``resolution`` and the set's own channels.
+
+        Raises:
+            DataError: as ``open_dataset``.
+        """
+        return open_dataset(
+            data or self.data,
+            resolution=self.resolution if images is None else images.resolution,
+            channels=None if images is None else images.channels,
+            task=self.task,
+            reading=self.reading,
+        )
 
     def check_images(self, images: ImageSpec) -> None:  # noqa: B027 - most recipes take any image
         """Raises RecipeError for images that the networks can't be built for."""

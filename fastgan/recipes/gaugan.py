@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
-from fastgan.data import Task
+from fastgan.data import Reading, Task
+from fastgan.data.reading import MAX_INDEX
 from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
@@ -42,6 +43,8 @@ class GauGAN(Translation):
 
     data: str = "shapes"
     """Data set: shapes (of maps of their colours), or the path of a folder of images and maps."""
+    void: int | None = None
+    """Value of the maps' pixels that are of no class, such as 255; None if every value is a class."""
     batch: int = 32
     lr: float = 1e-4
     d_lr: float = 4e-4
@@ -62,6 +65,7 @@ class GauGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require("void", self.void is None or 0 <= self.void <= MAX_INDEX, f"from 0 to {MAX_INDEX}")
         self._require_positive("d_lr")
         self._require_at_least(1, "ngf", "hidden", "ndf", "scales")
         self._require_at_least(0, "matching_weight")
@@ -69,6 +73,10 @@ class GauGAN(Translation):
     @property
     def has_batch_norm(self) -> bool:
         return True
+
+    @property
+    def reading(self) -> Reading:
+        return replace(super().reading, void=self.void)
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
@@ -161,11 +169,14 @@ def feature_distance(fake: Stages, real: Stages) -> Tensor:
 
 
 def coloured(classes: Tensor) -> Tensor:
-    """A map int64 `[N, H, W]` in colours that tell its classes apart, the first black: `[N, 3, H, W]` in [-1, 1]."""
-    count = int(classes.max()) + 1
+    """A map int64 `[N, H, W]` in colours that tell its classes apart: `[N, 3, H, W]` in [-1, 1].
+
+    The first class is black, a pixel without a class (-1) is mid grey.
+    """
+    count = max(1, int(classes.max()) + 1)
     colours = [(0.0, 0.0, 0.0), *(colorsys.hsv_to_rgb(i * GOLDEN % 1, 0.7, 1.0) for i in range(1, count))]
     palette = torch.tensor(colours, device=classes.device) * 2 - 1
-    return palette[classes].movedim(-1, 1)
+    return palette[classes.clamp(min=0)].masked_fill((classes < 0)[..., None], 0.0).movedim(-1, 1)
 
 
 def _mean_of(scalars: list[Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastgan.data import ImageDataset, open_dataset
+from fastgan.data import ImageDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import Recipe
 from fastgan.train.checkpoint import Checkpoint, Found, load_newest, restore, set_aside
@@ -42,7 +42,7 @@ def open_data(recipe: Recipe, dataset: ImageDataset | None, world: World) -> tup
     """
     with together(world):
         if dataset is None:
-            dataset = open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
+            dataset = recipe.open_data()
         config = RunConfig.of(recipe, dataset)
     with together(world):
         if world.broadcast(config.data_fingerprint) != config.data_fingerprint:

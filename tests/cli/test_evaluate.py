@@ -98,9 +98,9 @@ def test_a_run_with_targets(fastgan, tmp_path):
 
 
 def test_changed_data_are_told(fastgan, trained, monkeypatch):
-    from fastgan.cli import evaluate
+    from fastgan.recipes import base
 
-    monkeypatch.setattr(evaluate, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options))
+    monkeypatch.setattr(base, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options))
     with pytest.warns(UserWarning, match="'digits' no longer holds the images that this checkpoint was"):
         assert fastgan("evaluate", trained.run.root, "--metrics", "modes", *IN_DIGITS[2:]).status == 0
 

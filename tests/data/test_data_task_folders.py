@@ -193,7 +193,9 @@ def test_classes_have_names_and_no_others_come(tmp_path: Path) -> None:
     data = open_dataset(str(tmp_path), task="maps")
     assert data.inputs["map"].names == ("sky", "sea")
     save_map(tmp_path / "test" / "maps" / "a.png", np.full((8, 8), 2))
-    with pytest.raises(DataError, match=r"test/maps/a\.png' has the class 2, but there are 2, 0 to 1: mend"):
+    with pytest.raises(
+        DataError, match=r"test/maps/a\.png' has the value 2, but there are 2 classes, 0 to 1: mend"
+    ):
         data.held_out()
     lines(tmp_path / "classes.txt", "sky", "sky")
     refused(tmp_path, "maps", r"classes\.txt' has 2 lines, 1 of them different: 1 to 256 names")

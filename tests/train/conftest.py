@@ -21,7 +21,7 @@ from fastgan.train.checkpoint import load_checkpoint
 @pytest.fixture(autouse=True)
 def noise_data(monkeypatch):
     """`--data noise` opens 100 random 8×8 images without classes: nothing to load, nothing to measure."""
-    from fastgan.train import resume
+    from fastgan.recipes import base
 
     def open_dataset(spec, **options):
         if spec != "noise":
@@ -30,8 +30,8 @@ def noise_data(monkeypatch):
         images = torch.randint(0, 256, (100, 1, 8, 8), generator=generator, dtype=torch.uint8)
         return InMemoryDataset("noise", images, torch.zeros(100, dtype=torch.int64))
 
-    original = resume.open_dataset
-    monkeypatch.setattr(resume, "open_dataset", open_dataset)
+    original = base.open_dataset
+    monkeypatch.setattr(base, "open_dataset", open_dataset)
 
 
 @pytest.fixture

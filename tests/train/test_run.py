@@ -14,8 +14,8 @@ import torch
 
 from fastgan.data import InMemoryDataset
 from fastgan.errors import FastganError
-from fastgan.recipes import DCGAN
-from fastgan.train import loop, resume
+from fastgan.recipes import DCGAN, base
+from fastgan.train import loop
 from fastgan.train.checkpoint import CheckpointError, list_checkpoints, load_checkpoint
 from fastgan.train.config import ConfigError, save_config
 from fastgan.train.log import read_log
@@ -110,7 +110,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(run, tiny, monkeypatch, kind, im
     if kind == "dcgan":
         shared = {name: getattr(tiny, name) for name in ("data", "batch", "images", "z_dim", "ema")}
         tiny = DCGAN(**shared, ngf=4, ndf=4)
-        monkeypatch.setattr(resume, "open_dataset", lambda spec, **_: noise16())
+        monkeypatch.setattr(base, "open_dataset", lambda spec, **_: noise16())
     unbroken = run(tiny, out="unbroken")[0]
     interrupt_at(monkeypatch, images)
     broken, text = run(tiny)
@@ -245,7 +245,7 @@ def test_resuming_with_another_setting_is_refused_by_name(run, tiny, change, nam
 
 def test_resuming_with_another_recipe_is_refused(run, tiny, monkeypatch):
     run(tiny)
-    monkeypatch.setattr(resume, "open_dataset", lambda spec, **_: noise16())
+    monkeypatch.setattr(base, "open_dataset", lambda spec, **_: noise16())
     with pytest.raises(ConfigError, match="recipe gan, but dcgan came"):
         run(DCGAN(data="noise"), resume=True)
 
@@ -255,7 +255,7 @@ def test_resuming_on_other_data_is_refused(run, tiny, monkeypatch):
     other = InMemoryDataset(
         "noise", torch.zeros(100, 1, 8, 8, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64)
     )
-    monkeypatch.setattr(resume, "open_dataset", lambda spec, **_: other)
+    monkeypatch.setattr(base, "open_dataset", lambda spec, **_: other)
     with pytest.raises(
         ConfigError, match="started on the data set 'noise', but --data noise holds other images"
     ):
