@@ -14,7 +14,7 @@ from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.train.checkpoint import save_checkpoint
 from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
-from tests.cli.tiles import TILE, tile
+from tests.cli.tiles import TILE, same, tile
 
 PIL = pytest.importorskip("PIL.Image")
 
@@ -64,16 +64,14 @@ def test_a_seed_has_its_image_in_any_grid(draw, fastgan, run, tmp_path):
     assert said.startswith(f"Made {tmp_path / 'a.png'}: 5 samples of stylegan2 after 0 images, from {run}")
     assert wide.shape == (2 * TILE + 2, 3 * TILE + 2, 3) and not tile(wide, 1, 2).any()
     tall, _ = draw(run, "--seeds", "42,2", "--columns", 1)
-    assert (tile(tall, 0, 0) == tile(wide, 1, 1)).all() and (tile(tall, 1, 0) == tile(wide, 0, 2)).all()
-    assert (tile(tall, 0, 0) != tile(tall, 1, 0)).any()
+    assert same(tile(tall, 0, 0), tile(wide, 1, 1)) and same(tile(tall, 1, 0), tile(wide, 0, 2))
+    assert not same(tile(tall, 0, 0), tile(tall, 1, 0))
     from_two, _ = draw(run, "--seed", 2, "--rows", 1, "--columns", 2)
-    assert (tile(from_two, 0, 0) == tile(wide, 0, 2)).all() and (
-        tile(from_two, 0, 1) == tile(wide, 1, 0)
-    ).all()
+    assert same(tile(from_two, 0, 0), tile(wide, 0, 2)) and same(tile(from_two, 0, 1), tile(wide, 1, 0))
     assert fastgan("sample", run, "--out", f"{tmp_path}/many/", "--seeds", "2,42").status == 0
     assert {path.name for path in (tmp_path / "many").iterdir()} == {"seed0002.png", "seed0042.png"}
     with PIL.open(tmp_path / "many" / "seed0042.png") as single:
-        assert (np.array(single) == tile(wide, 1, 1)[::4, ::4]).all()
+        assert same(np.array(single), tile(wide, 1, 1)[::4, ::4])
 
 
 def test_truncation_and_noise(draw, run):
@@ -81,7 +79,7 @@ def test_truncation_and_noise(draw, run):
     plain, _ = draw(run, *grid)
     assert (draw(run, *grid, "--truncation-psi", 1, "--noise", "const")[0] == plain).all()
     average, _ = draw(run, *grid, "--truncation-psi", 0)
-    assert (tile(average, 0, 0) == tile(average, 0, 1)).all() and (average != plain).any()
+    assert same(tile(average, 0, 0), tile(average, 0, 1)) and not same(average, plain)
     assert (draw(run, *grid, "--truncation-psi", 0, "--truncation-cutoff", 0)[0] == plain).all()
     fresh, _ = draw(run, *grid, "--noise", "random")
     assert (fresh == draw(run, *grid, "--noise", "random")[0]).all()
@@ -90,10 +88,10 @@ def test_truncation_and_noise(draw, run):
 
 def test_classes(draw, refused, run, labelled, tmp_path):
     shown = [draw(labelled, "--seeds", "0-5", "--columns", 6, "--class", label)[0] for label in range(3)]
-    assert (shown[0] != shown[1]).any() and (shown[1] != shown[2]).any()
+    assert not same(shown[0], shown[1]) and not same(shown[1], shown[2])
     mixed, _ = draw(labelled, "--seeds", "0-5", "--columns", 6)  # each of its seed's class
     classes = {
-        next(label for label in range(3) if (tile(mixed, 0, i) == tile(shown[label], 0, i)).all())
+        next(label for label in range(3) if same(tile(mixed, 0, i), tile(shown[label], 0, i)))
         for i in range(6)
     }
     assert len(classes) > 1
@@ -110,13 +108,12 @@ def test_a_mixing_table(draw, run):
     assert not tile(table, 0, 0).any()
     sources, _ = draw(run, "--seeds", "0-1,10-12", "--columns", 5)
     for i, (row, column) in enumerate([(1, 0), (2, 0), (0, 1), (0, 2), (0, 3)]):
-        assert (tile(table, row, column) == tile(sources, 0, i)).all()
+        assert same(tile(table, row, column), tile(sources, 0, i))
     everything, _ = draw(run, "--mix", "0-1:10-12:0-5")
     # every style from the column: only the row's noise would be left, and that is constant
-    assert all((tile(everything, 1, i) == tile(everything, 0, i)).all() for i in (1, 2, 3))
-    assert (tile(table, 1, 1) != tile(everything, 1, 1)).any() and (
-        tile(table, 1, 1) != tile(table, 1, 0)
-    ).any()
+    assert all(same(tile(everything, 1, i), tile(everything, 0, i)) for i in (1, 2, 3))
+    assert not same(tile(table, 1, 1), tile(everything, 1, 1))
+    assert not same(tile(table, 1, 1), tile(table, 1, 0))
 
 
 @pytest.mark.parametrize("space", ["w", "z"])
@@ -146,7 +143,7 @@ def test_a_direction(draw, run):
     strips, said = draw(run, *options, "--strength", "-2..2")
     assert "2 × 3 samples along direction 1" in said and strips.shape == (2 * TILE + 2, 3 * TILE + 2, 3)
     plain, _ = draw(run, "--seeds", "4,6", "--columns", 1)
-    assert all((tile(strips, i, 1) == tile(plain, i, 0)).all() for i in (0, 1))
+    assert all(same(tile(strips, i, 1), tile(plain, i, 0)) for i in (0, 1))
     assert all((tile(strips, i, j) != tile(plain, i, 0)).any() for i in (0, 1) for j in (0, 2))
     assert (draw(run, *options, "--strength", "-2..2", "--layers", "coarse")[0] != strips).any()
 
