@@ -73,8 +73,8 @@ class BigGAN(SAGAN):
         parts = BigGANGenerator.parts_at(images.resolution)
         self._require(
             "z_dim",
-            self.z_dim % parts == 0,
-            f"a multiple of {parts} at {images.resolution}×{images.resolution}, one part for 4×4 and each block",
+            self.z_dim >= parts,
+            f"at least {parts} at {images.resolution}×{images.resolution}, one part for 4×4 and each block",
         )
 
     def generator(self, images: ImageSpec) -> nn.Module:

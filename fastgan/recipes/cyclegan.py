@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
-from fastgan.networks.translation import PatchDiscriminator, ResNetGenerator
+from fastgan.networks.translation import ResNetGenerator
 from fastgan.nn.image_pool import ImagePool
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.domains import DOMAINS, Domains
@@ -51,8 +51,7 @@ class CycleGAN(Domains):
         networks: dict[str, nn.Module] = {}
         for name in ("G_AB", "G_BA"):
             networks[name] = ResNetGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
-        for name in ("D_A", "D_B"):
-            networks[name] = PatchDiscriminator(channels, patch=self.patch, ndf=self.ndf)
+        networks |= self.discriminators(images)
         if self.pool:
             networks |= {name: ImagePool(self.pool, images.shape) for name in ("pool_A", "pool_B")}
         return networks

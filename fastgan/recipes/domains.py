@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import nn
+
 from fastgan.data import Task
+from fastgan.networks.translation import PatchDiscriminator
 from fastgan.recipes.base import ImageSpec, Networks
-from fastgan.recipes.pix2pix import Patch, check_patch
+from fastgan.recipes.patches import Patch, patch_size
 from fastgan.recipes.translation import Translation
 
 DOMAINS = ("A", "B")
@@ -28,8 +31,8 @@ class Domains(Translation):
     """Channels of G's first layer; four times as many behind its third."""
     ndf: int = 64
     """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
-    patch: Patch = 70
-    """Pixels that a logit of D sees."""
+    patch: Patch | None = None
+    """Pixels that a logit of D sees; None takes 70, or the most that smaller images are large enough for."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,7 +43,15 @@ class Domains(Translation):
         self._require_resolution(
             images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
         )
-        check_patch(self.name, self.patch, images)
+        patch_size(self.name, self.patch, images)
+
+    def discriminators(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """D_A and D_B, freshly initialised."""
+        patch = patch_size(self.name, self.patch, images)
+        return {
+            f"D_{domain}": PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf)
+            for domain in DOMAINS
+        }
 
     def multiple(self, networks: Networks) -> int:
         return 4

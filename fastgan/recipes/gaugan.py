@@ -16,13 +16,12 @@ from fastgan.data.reading import MAX_INDEX
 from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
-    PatchDiscriminator,
     SPADEGenerator,
     one_hot_map,
 )
 from fastgan.nn import spectral_norm
 from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, one_of
-from fastgan.recipes.pix2pix import Patch
+from fastgan.recipes.patches import Patch, patch_size
 from fastgan.recipes.translation import Translation
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -56,8 +55,9 @@ class GauGAN(Translation):
     """Channels of each SPADE between the map and what it is modulated by."""
     ndf: int = 64
     """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
-    patch: Patch = 70
-    """Pixels that a logit of D sees at the finest scale, twice as many at the next."""
+    patch: Patch | None = None
+    """Pixels that a logit of D sees at the finest scale, twice as many at the next; None takes 70, or the most that smaller
+    images are large enough for."""
     scales: int = 2
     """How many discriminators there are, each for images half as large as the one before."""
     matching_weight: float = 10.0
@@ -81,15 +81,11 @@ class GauGAN(Translation):
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
-        least = PatchDiscriminator(1, patch=self.patch, ndf=1).least << (self.scales - 1)
-        if images.resolution < least:
-            raise RecipeError(
-                f"{self.name} judges patches of {self.patch} pixels at {self.scales} scales, which needs images of at least "
-                f"{least}, but {images.resolution} came: choose a smaller --patch, fewer --scales or a higher --resolution."
-            )
+        patch_size(self.name, self.patch, images, self.scales)
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         classes = len(images.inputs["map"].names)
+        patch = patch_size(self.name, self.patch, images, self.scales)
         return {
             "G": spectral_norm(
                 SPADEGenerator(
@@ -98,7 +94,7 @@ class GauGAN(Translation):
             ),
             "D": spectral_norm(
                 MultiScaleDiscriminator(
-                    images.channels, condition_channels=classes, scales=self.scales, patch=self.patch,
+                    images.channels, condition_channels=classes, scales=self.scales, patch=patch,
                     ndf=self.ndf,
                 )
             ),

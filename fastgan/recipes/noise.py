@@ -49,7 +49,7 @@ class NoiseToImage(NoiseSettings):
         if self.conditional and images.num_classes < 2:
             raise RecipeError(
                 "--conditional needs labels, but the data set has none: put the images of each class in a folder "
-                "of its own, or leave it out."
+                "of its own, or train with --no-conditional."
             )
 
     def check_data(self, dataset: ImageDataset) -> None:

@@ -12,10 +12,10 @@ from torch.nn.functional import l1_loss
 from fastgan.data import Task
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError
+from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
+from fastgan.recipes.patches import Patch, patch_size
 from fastgan.recipes.translation import Translation, seeded
 
-Patch = Literal[1, 16, 34, 70, 142, 286]
 Norm = Literal["instance", "batch", "none"]
 LARGEST = 256  # at which the U-Net has the paper's eight levels
 
@@ -36,8 +36,8 @@ class Pix2Pix(Translation):
     """Channels of the U-Net's first layer; each layer after it has twice as many, up to 8 times."""
     ndf: int = 64
     """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
-    patch: Patch = 70
-    """Pixels that a logit of D sees."""
+    patch: Patch | None = None
+    """Pixels that a logit of D sees; None takes 70, or the most that smaller images are large enough for."""
     norm: Norm = "instance"
     """Norm of both networks; over one image at a time, what the paper's batch norm is at a batch of 1."""
     dropout: float = 0.5
@@ -58,7 +58,7 @@ class Pix2Pix(Translation):
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, _levels_at(images.resolution) >= 8, "a multiple of 8")
-        check_patch(self.name, self.patch, images)
+        patch_size(self.name, self.patch, images)
 
     def condition_channels(self, images: ImageSpec) -> int:
         """Channels of what G is given."""
@@ -69,14 +69,14 @@ class Pix2Pix(Translation):
         return inputs["input"]
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
-        of_input = self.condition_channels(images)
+        of_input, patch = self.condition_channels(images), patch_size(self.name, self.patch, images)
         return {
             "G": UNetGenerator(
                 of_input, images.channels, resolution=_levels_at(images.resolution), ngf=self.ngf, norm=self.norm,
                 dropout=self.dropout, dropout_in_eval=True,
             ),
             "D": PatchDiscriminator(
-                images.channels, condition_channels=of_input, patch=self.patch, ndf=self.ndf, norm=self.norm
+                images.channels, condition_channels=of_input, patch=patch, ndf=self.ndf, norm=self.norm
             ),
         }  # fmt: skip
 
@@ -117,13 +117,3 @@ class Pix2Pix(Translation):
 def _levels_at(resolution: int) -> int:
     """The resolution at which a U-Net for images of this one is down to a pixel: the highest power of 2 that divides it."""
     return min(resolution & -resolution, LARGEST)
-
-
-def check_patch(name: str, patch: int, images: ImageSpec) -> None:
-    """Raises RecipeError for images that are too small for D's patches."""
-    least = PatchDiscriminator(1, patch=patch, ndf=1).least
-    if images.resolution < least:
-        raise RecipeError(
-            f"{name} judges patches of {patch} pixels, which needs images of at least {least}, but "
-            f"{images.resolution} came: choose a smaller --patch or a higher --resolution."
-        )

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
-from fastgan.networks.translation import PatchDiscriminator, UNITGenerator
+from fastgan.networks.translation import UNITGenerator
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.domains import DOMAINS, Domains
 
@@ -69,9 +69,12 @@ class UNIT(Domains):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = UNITGenerator(images.channels, ngf=self.ngf, blocks=self.blocks, norm=self.norm)
-        d_a, d_b = (PatchDiscriminator(images.channels, patch=self.patch, ndf=self.ndf) for _ in DOMAINS)
         side = images.resolution // 4
-        return {"G": g, "D_A": d_a, "D_B": d_b, "noise": LatentNoise((g.latent_channels, side, side))}
+        return {
+            "G": g,
+            **self.discriminators(images),
+            "noise": LatentNoise((g.latent_channels, side, side)),
+        }
 
     def players(self) -> tuple[Player, ...]:
         return (

@@ -162,6 +162,15 @@ def test_each_part_of_z_reaches_its_block_and_the_class_all_of_them():
         assert torch.equal(condition[:, 2:], g.embedding.weight[labels])
 
 
+def test_biggan_cuts_z_into_equal_parts_and_the_first_has_the_rest():
+    for z_dim, lengths in ((3, [1, 1, 1]), (6, [2, 2, 2]), (8, [4, 2, 2])):
+        g = BigGANGenerator(16, 1, z_dim=z_dim, ngf=1)
+        assert g.lengths == lengths
+        z = draw(2, z_dim).requires_grad_()
+        (gradient,) = torch.autograd.grad(g(z).square().sum(), z)
+        assert (gradient != 0).any(0).all(), "every number of z reaches the image"
+
+
 @pytest.mark.parametrize("make", [ResNetGenerator, BigGANGenerator])
 def test_the_class_changes_the_image(make):
     torch.manual_seed(0)
@@ -215,7 +224,7 @@ def test_a_penalty_through_everything_in_d():
             lambda: BigGANGenerator(32, z_dim=120, ngf=1, c_dim=2)(torch.ones(2, 120)),
             "2 classes needs labels",
         ),
-        (lambda: BigGANGenerator(256), "z_dim must be a multiple of 7 at 256×256, got 120"),
+        (lambda: BigGANGenerator(256, z_dim=6), "z_dim must be at least 7 at 256×256, got 6"),
         (lambda: ResNetGenerator(16, ngf=1)(torch.ones(2, 128), torch.zeros(2)), "a network without classes"),
         (
             lambda: ResNetDiscriminator(16, 1, c_dim=2, ndf=1)(torch.ones(2, 1, 16, 16), torch.zeros(2, 2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from fastgan.data import ImageDataset, open_dataset, to_batch, to_float
 from fastgan.recipes import RECIPES, Batch, ImageSpec, Recipe
+from fastgan.train.distributed import World
 from fastgan.train.state import TrainState
 from fastgan.train.step import TrainStep
 
@@ -66,4 +68,39 @@ def take_steps(recipe: Recipe, count: int) -> list[dict[str, Tensor]]:
             for i in range(step.batches)
         ]
         said.append(step(batches))
+    return said
+
+
+def meta_gradients(recipe: Recipe, dataset: ImageDataset) -> list[str]:
+    """Take a first step of every player as far as its gradients, on the meta device: shapes are computed, values aren't.
+
+    Returns what each player's updates say of themselves, by name.
+    """
+    images = ImageSpec.of(dataset)
+    recipe.check_images(images)
+    with torch.device("meta"):
+        state = TrainState.create(recipe, images, device="meta")
+    step = TrainStep(state, world=World(torch.device("meta")))
+    one = examples(dataset, 1)
+    batch = Batch(
+        one.real.to("meta").expand(recipe.batch, -1, -1, -1),
+        one.labels.to("meta").expand(recipe.batch),
+        inputs={
+            name: value.to("meta").expand(recipe.batch, *value.shape[1:])
+            for name, value in one.inputs.items()
+        },
+    )
+    (batch,) = recipe.before_step(state.networks, state.ema, 0, [batch])
+    generator, said = state.reseed(), []
+    for player in step.players:
+        for name, network in state.networks.items():
+            network.requires_grad_(name in player.networks)
+        for update in (step._updates[player.name], *(lazy for _, lazy in step._lazy[player.name])):
+            (piece,) = update._pieces(batch, generator, 1)
+            gradients, stats, made = update.gradients(piece, torch.ones((), device="meta"))
+            assert any(gradient is not None for gradient in gradients)
+            for parameter, gradient in zip(update.parameters, gradients):
+                assert gradient is None or gradient.shape == parameter.shape
+            batch = replace(batch, random={**batch.random, **made})
+            said += stats
     return said

@@ -16,12 +16,13 @@ from fastgan.nn import Conv2d
 class BigGANGenerator(nn.Module):
     """z ``[N, z_dim]`` (and classes int64 ``[N]``) → images ``[N, channels, resolution, resolution]`` in [-1, 1].
 
-    z is cut into as many parts as there are resolutions. The first is what 4×4 is made of; each other one, joined to the
+    z is cut into as many equal parts as there are resolutions, and the first one has what is left over. It is what 4×4 is
+    made of; each other one, joined to the
     class's embedding, which all blocks share, goes through two linear maps of each batch norm to its scale and shift.
 
     Args:
         resolution: 16, 32, 64, 128 or 256.
-        z_dim: a multiple of the parts, 3, 4, 5, 6 and 7 at these.
+        z_dim: at least as many as there are parts, 3, 4, 5, 6 and 7 at these.
         c_dim: number of classes, 0 for none. embedding_dim: length of a class's embedding.
         ngf: the paper's ch, channels at the image's resolution; 4 times as many everywhere up to 32×32.
         attention: the resolution after whose block self-attention (the "non-local block") comes; None for none.
@@ -43,15 +44,15 @@ class BigGANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.parts = self.parts_at(resolution)
-        if z_dim < 1 or z_dim % self.parts:
-            raise ValueError(
-                f"z_dim must be a multiple of {self.parts} at {resolution}×{resolution}, got {z_dim}"
-            )
+        if z_dim < self.parts:
+            raise ValueError(f"z_dim must be at least {self.parts} at {resolution}×{resolution}, got {z_dim}")
         self.z_dim, self.c_dim = z_dim, c_dim
         part = z_dim // self.parts
+        first = z_dim - part * (self.parts - 1)
+        self.lengths = [first] + [part] * (self.parts - 1)
         self.embedding = nn.Embedding(c_dim, embedding_dim) if c_dim else None
         norm = partial(NormReLU, cond_dim=part + (embedding_dim if c_dim else 0))
-        self.layers = Upsampling(resolution, channels, part, norm, ngf=ngf, attention=attention)
+        self.layers = Upsampling(resolution, channels, first, norm, ngf=ngf, attention=attention)
         self.apply(init_orthogonal)
 
     @staticmethod
@@ -61,7 +62,7 @@ class BigGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         check_labels(labels, self.c_dim, z.shape[0])
-        first, *conditions = z.chunk(self.parts, 1)
+        first, *conditions = z.split(self.lengths, 1)
         if self.embedding is not None:
             shared = self.embedding(labels)
             conditions = [torch.cat([part, shared], 1) for part in conditions]

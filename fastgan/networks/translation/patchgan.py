@@ -13,6 +13,13 @@ from fastgan.nn import Conv2d
 HALVINGS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 
 
+def least_size(patch: int) -> int:
+    """Return the least height and width of images that a :class:`PatchDiscriminator` makes a logit of."""
+    halvings = HALVINGS[patch]
+    # Leaves 3 pixels, of which 4×4 makes 2, then 1.
+    return 3 * 2**halvings if halvings else 1
+
+
 class PatchDiscriminator(nn.Module):
     """Images ``[N, channels, H, W]`` in [-1, 1] → logits ``[N, 1, h, w]``, one for each patch.
 
@@ -46,9 +53,7 @@ class PatchDiscriminator(nn.Module):
         self.channels, self.condition_channels = channels, condition_channels
         halvings = HALVINGS[patch]
         kernel, padding = (4, 1) if halvings else (1, 0)
-        self.least = (
-            2 ** (halvings + 1) + 2**halvings if halvings else 1
-        )  # leaves 3 pixels, of which 4×4 makes 2, then 1
+        self.least = least_size(patch)
         self.layers = nn.ModuleList()
         fan_in = channels + condition_channels
         for i in range(halvings + 1 or 2):

@@ -1,0 +1,34 @@
+"""The size of the patches that a recipe's D judges."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from fastgan.networks.translation import least_size
+from fastgan.recipes.base import ImageSpec, RecipeError
+
+Patch = Literal[1, 16, 34, 70, 142, 286]
+USUAL = 70  # pixels, of all the papers
+
+
+def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 1) -> int:
+    """Return the pixels that a logit of D sees: `patch`, or of None 70, and less where images are too small for that.
+
+    Args:
+        name: the recipe's, for the error.
+        scales: how many discriminators there are, each for images half as large as the one before.
+
+    Raises:
+        RecipeError: the images are too small.
+    """
+    sizes = [size for size in get_args(Patch) if size <= USUAL] if patch is None else [patch]
+    least = {size: least_size(size) << (scales - 1) for size in sizes}
+    for size in reversed(sizes):
+        if least[size] <= images.resolution:
+            return size
+    at_scales = f" at {scales} scales" if scales > 1 else ""
+    fewer = ", fewer --scales" if scales > 1 else ""
+    raise RecipeError(
+        f"{name} judges patches of {sizes[0]} pixels{at_scales}, which needs images of at least {least[sizes[0]]}, but "
+        f"{images.resolution} came: choose a smaller --patch{fewer} or a higher --resolution."
+    )

@@ -1,0 +1,128 @@
+"""`fastgan train NAME` and `fastgan train NAME --data FOLDER --resolution R` need nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_recipes import data_of, meta_gradients
+
+from fastgan.data import open_dataset
+from fastgan.recipes import RECIPES, CycleGAN, GauGAN, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes.patches import patch_size
+
+image = pytest.importorskip("PIL.Image")
+RESOLUTIONS = (8, 12, 16, 24, 28, 32, 40, 48, 64, 96, 100, 128, 256, 512, 1024)
+WITHOUT_A_TASK = ("", "classes")
+
+
+SEVERAL_SECONDS = ("sngan", "sagan", "biggan", "gaugan")
+"""Their weights under spectral norm are many tensors, each of which the meta device thinks about."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.long) if n in SEVERAL_SECONDS else n for n in RECIPES]
+)
+def test_the_defaults_build_networks_and_take_a_step(name):
+    """With the recipe's own data, batch and networks; on the meta device, for their real size is a GPU's work."""
+    recipe = RECIPES[name]()
+    if getattr(recipe, "augment", "none") == "ada":
+        recipe = replace(
+            recipe, augment="none"
+        )  # ADA switches autocast off, which the meta device has none of
+    said = meta_gradients(recipe, data_of(recipe))
+    players = {player.name for player in recipe.players()}
+    assert {f"loss/{name}" for name in players} <= set(said)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_only_thing_to_say_against_a_resolution_is_that_another_one_is_needed(name):
+    recipe = RECIPES[name]()
+    images = ImageSpec.of(data_of(replace(recipe, resolution=None)))
+    taken = []
+    for resolution in RESOLUTIONS:
+        try:
+            recipe.check_images(replace(images, resolution=resolution))
+            taken.append(resolution)
+        except RecipeError as error:
+            assert str(error).startswith(f"{name} needs a resolution that is "), (resolution, error)
+    assert len(taken) >= 4 and {32, 64, 128, 256} <= set(taken)
+
+
+def draw(path: Path, number: int, size: tuple[int, int] = (20, 20), mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour = number if mode == "L" else (40 * number, 200 - 40 * number, 90)
+    image.new(mode, size, colour).save(path)
+
+
+def folder_for(task: str, root: Path) -> Path:
+    """A folder of three pictures that are laid out for a task, or, without one, in classes or not."""
+    for number in range(3):
+        picture = f"{number}.png"
+        if task == "pairs":
+            draw(root / picture, number, (40, 20))
+        elif task == "domains":
+            draw(root / "trainA" / picture, number)
+            draw(root / "trainB" / picture, number + 1)
+        elif task == "maps":
+            draw(root / "images" / picture, number)
+            draw(root / "maps" / picture, number, mode="L")
+        elif task == "classes":
+            draw(root / str(number) / picture, number)
+        else:
+            draw(root / picture, number)
+    if task == "captions":
+        lines = [json.dumps({"file": f"{number}.png", "text": "a picture"}) for number in range(3)]
+        (root / "captions.jsonl").write_text("\n".join(lines))
+    if task == "attributes":
+        (root / "attributes.csv").write_text("file,red,small\n0.png,1,0\n1.png,0,1\n2.png,1,1\n")
+    return root
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_folder_of_its_task_and_a_resolution_are_enough(name, tmp_path):
+    conditional = getattr(RECIPES[name](), "conditional", False)
+    task = RECIPES[name].task or WITHOUT_A_TASK[conditional]
+    recipe = RECIPES[name](data=str(folder_for(task, tmp_path)), resolution=64)
+    images = ImageSpec.of(data_of(recipe))
+    recipe.check_images(images)
+    assert images.resolution == 64 and images.channels == 3
+
+
+@pytest.mark.parametrize("name", ["cgan", "sagan", "biggan"])
+def test_a_folder_without_classes_is_refused_with_the_way_out(name, tmp_path):
+    recipe = RECIPES[name](data=str(folder_for("", tmp_path)), resolution=64)
+    images = ImageSpec.of(open_dataset(recipe.data, resolution=64))
+    with pytest.raises(RecipeError, match="a folder of its own, or train with --no-conditional"):
+        recipe.check_images(images)
+    replace(recipe, conditional=False).check_images(images)
+
+
+def test_patches_fit_the_images():
+    sizes = {
+        resolution: patch_size("x", None, ImageSpec(3, resolution)) for resolution in (8, 12, 23, 24, 256)
+    }
+    assert sizes == {8: 16, 12: 34, 23: 34, 24: 70, 256: 70}
+    assert [patch_size("x", None, ImageSpec(3, 48), scales) for scales in (1, 2, 3, 4)] == [70, 70, 34, 16]
+    assert patch_size("x", 16, ImageSpec(3, 256)) == 16 and patch_size("x", 286, ImageSpec(3, 96)) == 286
+    with pytest.raises(
+        RecipeError, match="x judges patches of 70 pixels, which needs images of at least 24, but 16"
+    ):
+        patch_size("x", 70, ImageSpec(3, 16))
+    with pytest.raises(
+        RecipeError, match="x judges patches of 1 pixels at 5 scales, which needs images of at least 16"
+    ):
+        patch_size("x", None, ImageSpec(3, 8), 5)
+
+
+@pytest.mark.parametrize("kind", [Pix2Pix, CycleGAN, GauGAN])
+def test_no_patch_given_is_the_papers_where_it_fits(kind):
+    dataset = data_of(kind(resolution=64))
+    recipe = kind(ngf=1, ndf=1)
+    usual, papers = (
+        made.build_networks(ImageSpec.of(dataset)) for made in (recipe, replace(recipe, patch=70))
+    )
+    for name, network in usual.items():
+        assert [p.shape for p in network.parameters()] == [p.shape for p in papers[name].parameters()]
