@@ -16,6 +16,7 @@ from fastgan.data.dataset import DataError
 CONFIG = "config.json"
 NOT_A_PICTURE = "not a picture that Pillow opens"
 _QUIET_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
+_PACKED = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"})
 _QUIET_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 _NEVER_DECODED = frozenset({"MPEG"})  # Pillow reads the size of a film and nothing else
 _RUN_KEYS = frozenset({"fastgan", "recipe", "settings", "data_fingerprint"})
@@ -129,7 +130,8 @@ def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
     if not root.exists():
         raise DataError(f"The image folder {str(root)!r} doesn't exist: check the path.")
     if not root.is_dir():
-        how = "unpack it and give the folder" if root.suffix.lower() == ".zip" else "give its folder"
+        packed = root.suffix.lower() in _PACKED
+        how = "unpack it and give the folder" if packed else "give its folder"
         raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: {how}.")
     if is_run(root):
         raise DataError(

@@ -27,7 +27,7 @@ from fastgan.data.dataset import (
 )
 from fastgan.data.decode import DEFAULT, decode_image, image_header, unreadable_reason
 from fastgan.data.discovery import NOT_A_PICTURE, Folder, Listing, few
-from fastgan.data.labels import LABELS_FILE, Labels, folder_labels, stated_labels
+from fastgan.data.labels import Labels, find_labels
 from fastgan.data.reading import Reading, crop_note
 
 CACHE_LIMIT = 1 << 30
@@ -45,7 +45,7 @@ class FolderDataset(ImageDataset):
     square by ``reading.fit`` and resized (see ``decode_image``). Folders of runs are left out.
 
     A ``dataset.json`` in the folder states the classes, as in StyleGAN data sets (see
-    ``stated_labels``). Without one the class of an image is its first-level sub-folder; if any image
+    ``find_labels``). Without one the class of an image is its first-level sub-folder; if any image
     lies in the folder itself, the set has no labels.
 
     Up to ``cache_limit`` bytes of pixels the whole set is decoded at opening and kept as uint8, so
@@ -89,7 +89,8 @@ class FolderDataset(ImageDataset):
         self.name = self._root.resolve().name or str(self._root)
         self._reasons: dict[str, str] = {}
         self._notes: list[str] = []
-        self._warned, self._warning = False, threading.Lock()
+        self._warning, self._warnings, self._told = threading.Lock(), 0, frozenset[str]()
+        self._opened = False
         headers = dict(self._try_each(self._header, self._find()))
         self._names = list(headers)
         self._require_any()
@@ -103,9 +104,12 @@ class FolderDataset(ImageDataset):
         if len(self._names) * sum(math.prod(shape) for shape in self._shapes()) <= cache_limit:
             digests = self._decode_all()
             self._require_any()
-        self._labels = self._take_labels()
+        labels = self._classes()
+        self.class_names, self.num_classes = labels.class_names, len(labels.class_names)
+        self.unlabelled, self._labels = labels.missing, labels.numbers
+        self._notes += labels.notes
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
-        if self._stated:
+        if labels.stated:
             listing += f"\nlabels {self.num_classes} {self._labels.tolist()}"
         note = crop_note(headers[name][:2] for name in self._names) if reading.fit == "crop" else ""
         self._notes += [note] if note else []
@@ -114,6 +118,7 @@ class FolderDataset(ImageDataset):
             f"{self.channels} {self.resolution}{how}\n{listing}".encode(errors="surrogateescape")
         ).hexdigest()
         self._warn_once()
+        self._opened = True
 
     def __len__(self) -> int:
         return len(self._names)
@@ -184,19 +189,7 @@ class FolderDataset(ImageDataset):
         return (decode_image(sources[0], self.resolution, self.channels, reading=self._reading),)
 
     def _classes(self) -> Labels:
-        if (text := self._source.text(LABELS_FILE)) is not None:
-            present = (*self._listing.pictures, *self._listing.others)
-            stated = stated_labels(text, self._names, present)
-            if stated is not None:
-                return stated
-            self._notes.append(f"{LABELS_FILE} has no labels and isn't read: the folders are the classes.")
-        nested = [f for f in self._listing.folders if self._source.has(f"{f}/{LABELS_FILE}")]
-        if nested:
-            self._notes.append(
-                f"{few(f'{f}/{LABELS_FILE}' for f in nested)} isn't read: give its folder to have its labels."
-            )
-        self._note_empty_folders()
-        return folder_labels(self._names)
+        return find_labels(self._source, self._listing, self._names)
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
         """Inputs by name, of what was decoded beside the images and of the places of the images shown."""
@@ -210,25 +203,6 @@ class FolderDataset(ImageDataset):
         return found
 
     # -- opening -------------------------------------------------------------------------------
-
-    def _take_labels(self) -> Tensor:
-        found = self._classes()
-        self.class_names, self.num_classes = found.class_names, len(found.class_names)
-        self.unlabelled = found.missing
-        self._stated = found.stated
-        if found.stated:
-            used = set(found.numbers.tolist())
-            unused = [name for number, name in enumerate(found.class_names) if number not in used]
-            if unused:
-                self._notes.append(f"Classes of {LABELS_FILE} without a picture: {few(unused)}.")
-        return found.numbers
-
-    def _note_empty_folders(self) -> None:
-        """Notes first-level folders that are no class, since nothing in them can be read."""
-        taken = {name.split("/", 1)[0] for name in (*self._names, *self._listing.runs)}
-        empty = [folder for folder in self._listing.folders if folder not in taken]
-        if empty and all("/" in name for name in self._names):
-            self._notes.append(f"Not a class, since no picture in it can be read: {few(empty)}.")
 
     def _header(self, name: str) -> tuple[int, int, bool, str]:
         digest = hashlib.sha256()
@@ -279,9 +253,10 @@ class FolderDataset(ImageDataset):
 
     def _require_any(self) -> None:
         if not self._names:
+            broken = [said for said in self.skipped if not said.endswith(NOT_A_PICTURE)]
             raise DataError(
-                f"None of the {len(self._reasons)} images in {str(self._root)!r} can be read "
-                f"(the first: {self.skipped[0]}): give a folder with intact images."
+                f"None of the {len(broken):,} images in {str(self._root)!r} can be read (the first: "
+                f"{broken[0]}): give a folder with intact images."
             )
 
     def _native(self, width: int, height: int) -> int:
@@ -333,13 +308,16 @@ class FolderDataset(ImageDataset):
         )
 
     def _warn_once(self) -> None:
+        """Name files that aren't read: once those that opening finds, once those found later."""
         with self._warning:
-            if not self._reasons or self._warned:
+            fresh = [said for said in self.skipped if said not in self._told]
+            if not fresh or self._warnings == 2:
                 return
-            self._warned = True
-        count, noun = len(self._reasons), "file" if len(self._reasons) == 1 else "files"
+            self._warnings = 1 + bool(self._opened)
+            self._told = frozenset(self.skipped)
+        noun = "file" if len(fresh) == 1 else "files"
         warnings.warn(
-            f"{count:,} unreadable {noun} of {str(self._root)!r} left out: {few(self.skipped)}.",
+            f"{len(fresh):,} unreadable {noun} of {str(self._root)!r} left out: {few(fresh)}.",
             stacklevel=3,
         )
 

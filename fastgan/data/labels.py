@@ -7,13 +7,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from fastgan.data.dataset import DataError
-from fastgan.data.discovery import few
+from fastgan.data.discovery import Listing, few
 from fastgan.data.listed_names import ListedNames
 
 LABELS_FILE = "dataset.json"
@@ -29,17 +29,51 @@ class Labels(NamedTuple):
         numbers: int64 ``[N]``, 0 without labels.
         missing: why there are no labels where a person may expect some, a clause that names the file.
         stated: whether a file states them, so that they aren't part of the pictures' names.
+        notes: lines for a person on how they were found.
     """
 
     class_names: tuple[str, ...]
     numbers: Tensor
     missing: str = ""
     stated: bool = False
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def none(cls, count: int, missing: str = "") -> Labels:
         """No labels for ``count`` pictures."""
         return cls((), torch.zeros(count, dtype=torch.int64), missing)
+
+
+class Source(Protocol):
+    """Files of a set: those of a folder or an archive."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+
+    def text(self, name: str) -> bytes | None:
+        """Content of a file, None if there is none."""
+
+
+def find_labels(source: Source, listing: Listing, names: Sequence[str]) -> Labels:
+    """Classes of the pictures ``names``: as ``dataset.json`` states them, else by their folders.
+
+    Raises:
+        DataError: the file can't be read as JSON.
+    """
+    notes = []
+    if (text := source.text(LABELS_FILE)) is not None:
+        stated = stated_labels(text, names, (*listing.pictures, *listing.others))
+        if stated is not None:
+            return stated
+        notes.append(f"{LABELS_FILE} has no labels and isn't read: the folders are the classes.")
+    if nested := [f"{f}/{LABELS_FILE}" for f in listing.folders if source.has(f"{f}/{LABELS_FILE}")]:
+        notes.append(f"{few(nested)} isn't read: give its folder to have its labels.")
+    found = folder_labels(names)
+    taken = {name.split("/", 1)[0] for name in (*names, *listing.runs)}
+    empty = [folder for folder in listing.folders if folder not in taken]
+    if empty and found.class_names:
+        notes.append(f"Not a class, since no picture in it can be read: {few(empty)}.")
+    return found._replace(notes=tuple(notes))
 
 
 def folder_labels(names: Sequence[str]) -> Labels:
@@ -127,7 +161,11 @@ def stated_labels(text: bytes, names: Sequence[str], present: Iterable[str]) -> 
     except _UnusableError as error:
         return Labels.none(len(names), str(error))
     class_names = tuple(map(str, range(count)))
-    return Labels(class_names, torch.tensor([values[name] for name in names]), stated=True)
+    numbers = torch.tensor([values[name] for name in names])
+    used = set(numbers.tolist())
+    unused = [name for number, name in enumerate(class_names) if number not in used]
+    notes = (f"Classes of {LABELS_FILE} without a picture: {few(unused)}.",) if unused else ()
+    return Labels(class_names, numbers, stated=True, notes=notes)
 
 
 class _UnusableError(Exception):

@@ -205,6 +205,20 @@ def test_corrupt_files_are_left_out_and_counted(tmp_path: Path) -> None:
     assert "truncated" in dataset.skipped[0] and dataset.skipped[2] == "d.jpg: not an image"
 
 
+def test_files_found_corrupt_later_are_named_too(tmp_path: Path) -> None:
+    write(tmp_path / "a.png")
+    corrupt(tmp_path / "b.jpg")
+    (tmp_path / "README").write_text("x")
+    with pytest.warns(UserWarning, match=r"1 unreadable file of .*: README"):
+        dataset = FolderDataset(tmp_path, resolution=8, cache_limit=0)
+    for warned in (1, 0):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            dataset.batch(torch.tensor([1]))
+        assert len(caught) == warned and all("1 unreadable file" in str(w.message) for w in caught)
+        assert all(": b.jpg: " in str(w.message) for w in caught)
+
+
 def test_warning_names_only_the_first_few(tmp_path: Path) -> None:
     write(tmp_path / "z.png")
     for i in range(5):
@@ -216,6 +230,7 @@ def test_warning_names_only_the_first_few(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [corrupt, lambda path: path.write_text("x")])
 def test_no_readable_image_left(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "a.jpg")
+    (tmp_path / "README").write_bytes(b"x")
     with pytest.raises(DataError, match=r"None of the 1 images .* can be read .*a\.jpg"):
         open_dataset(str(tmp_path))
 
@@ -229,6 +244,12 @@ def test_path_is_a_file(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png' is a file, where a folder"):
         open_dataset(str(tmp_path / "a.png"))
+
+
+def test_path_is_an_archive_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"a\.tar' is a file, .*: unpack it and give the folder\."):
+        open_dataset(str(tmp_path / "a.tar"))
 
 
 def test_folder_without_images(tmp_path: Path) -> None:

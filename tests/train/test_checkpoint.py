@@ -31,6 +31,14 @@ from fastgan.train.step import TrainStep
 IMAGES = ImageSpec(1, 8)
 
 
+def test_names_of_classes_come_back_and_older_files_have_none():
+    images = ImageSpec(3, 16, 2, class_names=("cat", "dog"))
+    plain = images.to_plain()
+    assert plain["class_names"] == ["cat", "dog"] and ImageSpec.from_plain(plain) == images
+    del plain["class_names"]
+    assert ImageSpec.from_plain(plain) == ImageSpec(3, 16, 2)
+
+
 @pytest.fixture
 def config(tiny):
     return RunConfig(tiny, IMAGES, "noise", "0" * 64)
