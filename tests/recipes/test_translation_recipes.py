@@ -149,7 +149,7 @@ def test_cyclegan_pools_remember_each_domain():
             "--resolution.",
         ),
         (
-            lambda: Pix2Pix().check_images(PAIRS),
+            lambda: Pix2Pix(patch=70).check_images(PAIRS),
             "pix2pix judges patches of 70 pixels, which needs images of at least 24, but 16 came: choose a smaller "
             "--patch or a higher --resolution.",
         ),

@@ -141,7 +141,7 @@ def test_both_directions_and_the_views_are_of_the_right_domains():
             "unit needs a resolution that is a multiple of 4 and at least 8, but 18 came: choose one with --resolution.",
         ),
         (
-            lambda: UNIT().check_images(DOMAINS),
+            lambda: UNIT(patch=70).check_images(DOMAINS),
             "unit judges patches of 70 pixels, which needs images of at least 24, but 16 came: choose a smaller --patch "
             "or a higher --resolution.",
         ),
