@@ -53,6 +53,8 @@ class EvaluateOptions:
     """Data set to compare with; None takes the one of the run. A network without a run needs it."""
     fit: Fit | None = None
     """How pictures of --data become squares: crop, pad or stretch; None takes the run's own, crop without a run."""
+    range: str | None = None
+    """Values LOW:HIGH that become black and white in files of more than 8 bits, or auto; None takes the run's own."""
     real: int = MAX_REAL
     """The most real images to compare with, evenly spread over a larger set; 0 for all."""
     out: str | None = None
@@ -142,10 +144,11 @@ def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str
     for error in damaged.values():
         warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
     recipe, images = saved.config.recipe, saved.config.images
-    if options.fit is not None:
-        recipe = replace(recipe, fit=options.fit)
+    reading = {"fit": options.fit, "range": options.range}
+    changed: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
+    recipe = replace(recipe, **changed) if changed else recipe
     dataset = recipe.open_data(images, data=options.data)
-    if options.data is options.fit is None and dataset.fingerprint != saved.config.data_fingerprint:
+    if options.data is None and not changed and dataset.fingerprint != saved.config.data_fingerprint:
         warnings.warn(
             f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.", stacklevel=1
         )
@@ -175,7 +178,7 @@ def _open_network(
         raise UsageError(
             f"Only square grey and colour images can be measured, but this network makes {G.channels}×{height}×{width}."
         )
-    reading = Reading(fit=options.fit or "crop")
+    reading = Reading(fit=options.fit or "crop", range=options.range or "auto")
     dataset = open_dataset(options.data, resolution=height, channels=G.channels, reading=reading)
     recipe = StyleGAN2(z_dim=G.z_dim, conditional=G.c_dim > 0)
     return recipe, {"G": G}, dataset, f"StyleGAN2, from {path}"

@@ -14,6 +14,8 @@ from torch import Tensor
 from fastgan.data import InputSpec
 from fastgan.data._optional import require
 from fastgan.data.decode import decode_map, map_header, on_white
+from fastgan.data.inputs import Levels
+from fastgan.data.levels import eight_bits
 from fastgan.data.map_classes import check_map
 from fastgan.train.files import write_atomic
 
@@ -29,15 +31,15 @@ class Picture:
     alpha: Tensor | None = None
 
 
-def read_picture(path: Path, channels: int) -> Picture:
-    """A picture turned by its EXIF orientation, its first frame. Raises whatever Pillow raises for what it can't decode."""
-    pil = require("PIL.Image", "pillow", purpose="Reading image files")
-    ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
-    with pil.open(path) as opened:
-        picture = ops.exif_transpose(opened)
-        see_through = picture.has_transparency_data
-        alpha = _tensor(picture.convert("RGBA").getchannel("A")) if see_through else None
-        pixels = _tensor(on_white(picture, pil).convert("L" if channels == 1 else "RGB"))
+def read_picture(path: Path, channels: int, levels: Levels = ()) -> Picture:
+    """A picture turned by its EXIF orientation, its first frame; values of more than 8 bits are scaled by ``levels``.
+
+    Raises whatever Pillow raises for what it can't decode.
+    """
+    picture = eight_bits(path, levels)
+    see_through = picture.has_transparency_data
+    alpha = _tensor(picture.convert("RGBA").getchannel("A")) if see_through else None
+    pixels = _tensor(on_white(picture).convert("L" if channels == 1 else "RGB"))
     return Picture(pixels[None] if channels == 1 else pixels.permute(2, 0, 1), alpha)
 
 

@@ -20,7 +20,7 @@ from fastgan.cli.parse import parse
 from fastgan.cli.sample import MIN_TILE, open_checkpoint
 from fastgan.data import DataError, Reading, save_png, to_float, to_uint8
 from fastgan.data.decode import decode_image, unreadable_reason
-from fastgan.data.reading import Fit
+from fastgan.data.reading import Fit, levels_of
 from fastgan.latent import Projection, project, save_video
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
@@ -44,6 +44,8 @@ class ProjectOptions:
     """Steps of the search."""
     fit: Fit | None = None
     """How it becomes a square: crop cuts the centre out, pad adds black, stretch; None takes the run's own, or crop."""
+    range: str | None = None
+    """Values LOW:HIGH that become black and white if it has more than 8 bits, or auto; None takes the run's own."""
     space: Literal["w", "w+"] = "w"
     """One style for all layers, or one for each, which comes nearer to images that the network doesn't make."""
     seed: int = 0
@@ -68,9 +70,11 @@ def run(arguments: list[str]) -> int:
     G = opened.networks.get("G")
     if not isinstance(G, StyleGAN2Generator):
         raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {opened.origin}.")
-    reading = opened.recipe.reading if opened.recipe is not None else Reading()
+    reading = opened.reading
     if options.fit is not None:
         reading = replace(reading, fit=options.fit)
+    if options.range is not None:
+        reading = replace(reading, range=options.range, levels=())
     target = read_image(Path(options.image), G, reading)
     with Progress(
         TextColumn("{task.description}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True
@@ -105,7 +109,10 @@ def read_image(path: Path, G: StyleGAN2Generator, reading: Reading) -> Tensor:
             f"fastgan.latent.project from Python."
         )
     try:
-        return to_float(decode_image(path, height, G.channels, reading=reading))[None]
+        levels, notes = levels_of([path], reading)
+        for note in notes:
+            print(note)
+        return to_float(decode_image(path, height, G.channels, reading=reading, levels=levels))[None]
     except DataError:  # Pillow is missing
         raise
     except Exception as error:

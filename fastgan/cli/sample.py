@@ -16,7 +16,7 @@ from torch import Tensor
 from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.data import ImageDataset, image_grid, save_png, to_uint8
+from fastgan.data import ImageDataset, Reading, image_grid, save_png, to_uint8
 from fastgan.data.captions import encode_caption
 from fastgan.data.labels import class_number
 from fastgan.export.safetensors import describe
@@ -99,6 +99,13 @@ class Opened(NamedTuple):
     networks: Networks
     origin: str
     images: ImageSpec | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """Settings for reading files as the run's were read; the usual ones without a run."""
+        if self.recipe is None or self.images is None:
+            return Reading()
+        return self.images.reading(self.recipe.reading)
 
 
 def run(arguments: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +19,10 @@ from fastgan.cli.parse import parse
 from fastgan.cli.picture_files import Picture, read_map, read_picture, write_picture
 from fastgan.cli.sample import FILES, Opened, open_checkpoint
 from fastgan.data import InputSpec, to_batch, to_uint8
+from fastgan.data._optional import require
 from fastgan.data.decode import unreadable_reason
 from fastgan.data.discovery import few, find_pictures
+from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
 from fastgan.recipes import RECIPES
 from fastgan.recipes.translation import Translation
@@ -30,6 +32,7 @@ from fastgan.train.pictures import translate_picture
 from fastgan.train.state import derive_seed
 
 OPAQUE = 255
+SHOWN = 3  # pictures left out whose reasons are printed
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class TranslateOptions:
     """Which way, where there are two: AtoB (also if left out) or BtoA."""
     attributes: tuple[str, ...] = ()
     """Attributes to give to the pictures, such as striped or "not striped", of a recipe that knows some."""
+    range: str | None = None
+    """Values LOW:HIGH that become black and white in files of more than 8 bits, or auto; None takes the run's own."""
     tile: int = 1024
     """Pixels; a picture that is higher or wider is translated in overlapping tiles of this size, blended together."""
     force: bool = False
@@ -65,8 +70,9 @@ def run(arguments: list[str]) -> int:
     planned = plan(options)
     check_environment()
     tune_cpu_allocator()
-    opened, translator = _open(options)
-    made = 0
+    require("PIL.Image", "pillow", purpose="Reading image files")
+    opened, translator = _open(options, tuple(planned))
+    made, reasons = 0, []
     console = Console(stderr=True)
     with Progress(
         TextColumn("translating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -75,17 +81,30 @@ def run(arguments: list[str]) -> int:
         for source, target in bar.track(planned.items()):
             try:
                 picture = translator.read(source)
-            except FastganError:  # it isn't what the recipe takes, or Pillow is missing
-                raise
-            except Exception as error:
-                warnings.warn(f"{str(source)!r} is left out: {unreadable_reason(error)}.", stacklevel=1)
+            except Exception as error:  # decoders raise nearly anything on broken files
+                reasons.append(
+                    str(error)
+                    if isinstance(error, FastganError)
+                    else f"{str(source)!r} can't be read: {unreadable_reason(error)}."
+                )
                 continue
             write_picture(target, translator(picture), None if translator.recipe.fills else picture.alpha)
             made += 1
     if not made:
-        raise UsageError("None of the pictures can be read: give intact ones.")
+        raise UsageError(
+            reasons[0] if len(reasons) == 1 else f"None of the {len(reasons)} pictures fits: {_few(reasons)}"
+        )
+    if reasons:
+        warnings.warn(
+            f"Left out {len(reasons):,} of {len(planned):,} pictures: {_few(reasons)}", stacklevel=1
+        )
     print(f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {opened.origin}.")
     return 0
+
+
+def _few(reasons: list[str]) -> str:
+    more = f" And {len(reasons) - SHOWN:,} more." if len(reasons) > SHOWN else ""
+    return " ".join(reasons[:SHOWN]) + more
 
 
 def plan(options: TranslateOptions) -> dict[Path, Path]:
@@ -160,7 +179,7 @@ class Translator:
         and whatever Pillow raises for what it can't decode."""
         if self.spec.kind == "map":
             return read_map(path, self.spec)
-        picture = read_picture(path, self.spec.channels)
+        picture = read_picture(path, self.spec.channels, self.spec.levels)
         if self.recipe.fills and (picture.alpha is None or bool((picture.alpha == OPAQUE).all())):
             raise UsageError(
                 f"{self.recipe.name} fills what is transparent in a picture, but {str(path)!r} is opaque: erase what it "
@@ -186,7 +205,7 @@ class Translator:
         return to_uint8(found).cpu()
 
 
-def _open(options: TranslateOptions) -> tuple[Opened, Translator]:
+def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[Opened, Translator]:
     """Raises CheckpointError, and UsageError for a checkpoint or a direction that pictures can't be translated with."""
     path, device = Path(options.checkpoint), choose_device(options.device)
     translating = ", ".join(
@@ -208,6 +227,14 @@ def _open(options: TranslateOptions) -> tuple[Opened, Translator]:
     name = _input(recipe, options.direction)
     networks = {key: network.to(device) for key, network in opened.networks.items()}
     spec = opened.images.inputs.get(name, InputSpec("image", channels=opened.images.channels))
+    if spec.kind == "image":
+        reading = opened.reading
+        if options.range is not None:
+            reading = replace(reading, range=options.range, levels=(), input_levels=())
+        levels, notes = levels_of(paths, reading, part=int(name in opened.images.inputs))
+        spec = replace(spec, levels=levels)
+        for note in notes:
+            print(note)
     return opened, Translator(
         recipe, networks, name, spec, options.attributes, options.seed, options.tile, device
     )

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from fastgan.data.inputs import InputSpec
+from fastgan.data.inputs import InputSpec, Levels
 from fastgan.errors import FastganError
 
 MIN_RESOLUTION = 4
@@ -32,6 +32,7 @@ class ImageDataset(ABC):
         class_names: one name per class, empty for a set without labels.
         unlabelled: why there are no labels where a person may expect some, a clause; else empty.
         inputs: what each image comes with, by name; empty unless the set was opened for a task.
+        levels: values that become black and white in files of more than 8 bits, by the kind of file.
         fingerprint: SHA-256 (hex) of what the set holds, inputs included; a checkpoint keeps it, so that
             a run isn't resumed on other data.
     """
@@ -43,6 +44,7 @@ class ImageDataset(ABC):
     class_names: tuple[str, ...] = ()
     unlabelled: str = ""
     inputs: Mapping[str, InputSpec] = MappingProxyType({})
+    levels: Levels = ()
     fingerprint: str
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
+from fastgan.data.levels import Kind, Levels, eight_bits, kind_of
 from fastgan.data.reading import Fit, Reading, padded_box
 
 _ORIENTATION = 0x0112  # of EXIF
@@ -18,11 +19,24 @@ _QUARTER_TURNS = 5  # the orientations from it on exchange width and height
 _LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP", "AVIF"})
 _MAP_MODES = frozenset({"1", "L", "P"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 DEFAULT = Reading()
 
 
-def image_header(source: Path | BinaryIO) -> tuple[int, int, bool]:
-    """Width and height as shown and whether the file is grey, without decoding it.
+class Header(NamedTuple):
+    """Width and height as shown, whether the file is grey, and the kinds of its pictures of more than 8 bits.
+
+    kinds: one for each picture that an image is made of, None for 8 bits.
+    """
+
+    width: int
+    height: int
+    grey: bool
+    kinds: tuple[Kind | None, ...]
+
+
+def image_header(source: Path | BinaryIO) -> Header:
+    """The header of an image file, without decoding it.
 
     Raises whatever Pillow raises for a file that it can't open.
     """
@@ -32,7 +46,7 @@ def image_header(source: Path | BinaryIO) -> tuple[int, int, bool]:
         # Without the first question Pillow decodes a PNG file in search of it.
         if "exif" in picture.info and picture.getexif().get(_ORIENTATION, 1) >= _QUARTER_TURNS:
             width, height = height, width
-        return width, height, picture.mode in _GREY_MODES
+        return Header(width, height, picture.mode in _GREY_MODES, (kind_of(picture),))
 
 
 def map_header(path: Path) -> tuple[int, int]:
@@ -93,25 +107,35 @@ def _nearest(count: int, length: int) -> Tensor:
 
 
 def decode_image(
-    source: Path | BinaryIO, resolution: int, channels: int, *, reading: Reading = DEFAULT
+    source: Path | BinaryIO,
+    resolution: int,
+    channels: int,
+    *,
+    reading: Reading = DEFAULT,
+    levels: Levels = (),
 ) -> Tensor:
     """One image file as uint8 ``[channels, resolution, resolution]``.
 
-    EXIF orientation is applied, alpha composited on white, 16-bit grey scaled to 8. ``reading.fit`` makes it a
-    square: ``crop`` cuts the largest centred one out, ``pad`` puts the whole on black, ``stretch`` changes the
-    proportions. It's resized with an antialiased Lanczos filter (not at all if it already has the size). Of an
-    animation the first frame counts.
+    EXIF orientation is applied, values of more than 8 bits are scaled by ``levels``. Alpha is composited on white, or
+    kept if there are 2 or 4 channels. ``reading.fit`` makes it a square: ``crop`` cuts the largest centred one out,
+    ``pad`` puts the whole on black, ``stretch`` changes the proportions. It's resized with an antialiased Lanczos
+    filter (not at all if it already has the size). Of an animation the first frame counts.
 
     Raises whatever Pillow raises for a file that it can't decode.
     """
-    return _fitted(_as_shown(source, channels), resolution, channels, reading.fit)
+    return _fitted(_as_shown(source, channels, levels), resolution, channels, reading.fit)
 
 
 def decode_halves(
-    source: Path | BinaryIO, resolution: int, channels: int, *, reading: Reading = DEFAULT
+    source: Path | BinaryIO,
+    resolution: int,
+    channels: int,
+    *,
+    reading: Reading = DEFAULT,
+    levels: Levels = (),
 ) -> tuple[Tensor, Tensor]:
     """The left and the right half of one image file, each as ``decode_image`` gives a whole one."""
-    picture = _as_shown(source, channels)
+    picture = _as_shown(source, channels, levels)
     middle = picture.width // 2
     left = picture.crop((0, 0, middle, picture.height))
     right = picture.crop((middle, 0, 2 * middle, picture.height))
@@ -119,12 +143,11 @@ def decode_halves(
     return _fitted(left, resolution, channels, fit), _fitted(right, resolution, channels, fit)
 
 
-def _as_shown(source: Path | BinaryIO, channels: int) -> Any:
-    pil = require("PIL.Image", "pillow", purpose="Reading image files")
-    ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
-    with pil.open(source) as opened:
-        picture = on_white(ops.exif_transpose(opened), pil)
-        return picture.convert("L" if channels == 1 else "RGB")
+def _as_shown(source: Path | BinaryIO, channels: int, levels: Levels) -> Any:
+    picture = eight_bits(source, levels)
+    if channels in (2, 4):
+        return picture.convert("RGBA").convert(_MODES[channels])
+    return on_white(picture).convert(_MODES[channels])
 
 
 def _fitted(picture: Any, resolution: int, channels: int, fit: Fit) -> Tensor:
@@ -153,16 +176,14 @@ def _centre(picture: Any) -> Any:
     return picture.crop((left, top, left + side, top + side))
 
 
-def on_white(picture: Any, pil: Any) -> Any:
-    """``picture`` as 8-bit grey or colour without alpha."""
-    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to 255
-        deep = np.asarray(picture).astype(np.int64).clip(0, 65535)
-        return pil.fromarray(((deep + 128) // 257).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = pil.new("RGBA", picture.size, (255, 255, 255, 255))
-        return pil.alpha_composite(white, picture)
-    return picture
+def on_white(picture: Any) -> Any:
+    """``picture`` of 8 bits as grey or colour without alpha."""
+    if not picture.has_transparency_data:
+        return picture
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    picture = picture.convert("RGBA")
+    white = pil.new("RGBA", picture.size, (255, 255, 255, 255))
+    return pil.alpha_composite(white, picture)
 
 
 def unreadable_reason(error: Exception) -> str:

@@ -10,8 +10,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,9 +26,10 @@ from fastgan.data.dataset import (
     check_channels,
     check_resolution,
 )
-from fastgan.data.decode import DEFAULT, decode_image, image_header, unreadable_reason
+from fastgan.data.decode import DEFAULT, Header, decode_image, image_header, unreadable_reason
 from fastgan.data.discovery import NOT_A_PICTURE, Folder, Listing, few
 from fastgan.data.labels import Labels, find_labels
+from fastgan.data.levels import Levels, Span, joined, levels_for, levels_note, parse_range, span_of, unusual
 from fastgan.data.reading import Reading, crop_note
 
 CACHE_LIMIT = 1 << 30
@@ -35,6 +37,7 @@ CACHE_LIMIT = 1 << 30
 
 _HEADER_BYTES = 1 << 16
 _CHUNK = 256
+SCANNED = 500  # files of more than 8 bits whose values are looked at, of a set too large to keep
 _T = TypeVar("_T")
 
 
@@ -70,6 +73,8 @@ class FolderDataset(ImageDataset):
             resolution or channels; Pillow is missing.
     """
 
+    _places: ClassVar[tuple[str, ...]] = ("",)  # of an image's pictures, in words
+
     def __init__(
         self,
         root: Path,
@@ -94,14 +99,17 @@ class FolderDataset(ImageDataset):
         headers = dict(self._try_each(self._header, self._find()))
         self._names = list(headers)
         self._require_any()
-        width, height, _, _ = headers[self._names[0]]
-        self.resolution = self._native(width, height) if resolution is None else resolution
-        all_grey = all(grey for _, _, grey, _ in headers.values())
+        first, _ = headers[self._names[0]]
+        self.resolution = self._native(first.width, first.height) if resolution is None else resolution
+        all_grey = all(header.grey for header, _ in headers.values())
         self.channels = (1 if all_grey else 3) if channels is None else channels
 
-        digests = {name: digest for name, (_, _, _, digest) in headers.items()}
+        digests = {name: digest for name, (_, digest) in headers.items()}
         self._kept: list[Tensor] | None = None
-        if len(self._names) * sum(math.prod(shape) for shape in self._shapes()) <= cache_limit:
+        keep = len(self._names) * sum(math.prod(shape) for shape in self._shapes()) <= cache_limit
+        self._levels = self._find_levels([header for header, _ in headers.values()], keep)
+        self.levels = self._levels[0]
+        if keep:
             digests = self._decode_all()
             self._require_any()
         labels = self._classes()
@@ -111,9 +119,9 @@ class FolderDataset(ImageDataset):
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
         if labels.stated:
             listing += f"\nlabels {self.num_classes} {self._labels.tolist()}"
-        note = crop_note(headers[name][:2] for name in self._names) if reading.fit == "crop" else ""
+        note = crop_note(headers[name][0][:2] for name in self._names) if reading.fit == "crop" else ""
         self._notes += [note] if note else []
-        how = f" {reading.identity}" if reading.identity else ""
+        how = "".join(f" {part}" for part in (reading.identity, *map(unusual, self._levels)) if part)
         self.fingerprint = hashlib.sha256(
             f"{self.channels} {self.resolution}{how}\n{listing}".encode(errors="surrogateescape")
         ).hexdigest()
@@ -170,8 +178,8 @@ class FolderDataset(ImageDataset):
         """The files that an image and its inputs are decoded from."""
         return (self._source.file(name),)
 
-    def _look_at(self, name: str) -> tuple[int, int, bool]:
-        """Width, height and whether it's grey, without decoding."""
+    def _look_at(self, name: str) -> Header:
+        """Sizes and kinds of the files of an image, without decoding."""
         file = self._source.file(name)
         if isinstance(file, Path):
             return image_header(file)
@@ -186,7 +194,7 @@ class FolderDataset(ImageDataset):
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
         """The image, then its inputs, from what ``_files`` names or its content."""
-        return (decode_image(sources[0], self.resolution, self.channels, reading=self._reading),)
+        return (self._picture(sources[0]),)
 
     def _classes(self) -> Labels:
         return find_labels(self._source, self._listing, self._names)
@@ -204,13 +212,41 @@ class FolderDataset(ImageDataset):
 
     # -- opening -------------------------------------------------------------------------------
 
-    def _header(self, name: str) -> tuple[int, int, bool, str]:
+    def _header(self, name: str) -> tuple[Header, str]:
         digest = hashlib.sha256()
         for file in self._files(name):
             head, size = _beginning(file)
             digest.update(head)
             digest.update(str(size).encode())
-        return (*self._look_at(name), digest.hexdigest())
+        return self._look_at(name), digest.hexdigest()
+
+    def _find_levels(self, headers: Sequence[Header], keep: bool) -> list[Levels]:
+        """For each picture that an image is made of the levels of its files; notes what was found."""
+        found: list[Levels] = []
+        parts = len(headers[0].kinds)
+        for part in range(parts):
+            kinds = [header.kinds[part] for header in headers]
+            known = {level[0]: level for level in self._reading.known(part)}
+            names = [name for name, kind in zip(self._names, kinds) if kind is not None and kind not in known]
+            if names and not keep:
+                names = [names[i] for i in sorted({k * len(names) // SCANNED for k in range(SCANNED)})]
+            spans = self._try_each(partial(self._span, part=part), names)
+            for span in joined(span for _, span in spans):
+                self._notes.append(levels_note(span, self._places[part] if parts > 1 else ""))
+                known[span.kind] = (span.kind, *levels_for(span))
+            found.append(tuple(known[kind] for kind in sorted(known) if kind in kinds))
+        if parse_range(self._reading.range) and not any(kind for header in headers for kind in header.kinds):
+            self._notes.append("--range changes nothing, since no picture has more than 8 bits per value.")
+        return found
+
+    def _span(self, name: str, *, part: int) -> Span | None:
+        file = self._files(name)[part]
+        return span_of(file if isinstance(file, Path) else io.BytesIO(file.read_bytes()))
+
+    def _picture(self, source: Path | BinaryIO, part: int = 0) -> Tensor:
+        return decode_image(
+            source, self.resolution, self.channels, reading=self._reading, levels=self._levels[part]
+        )
 
     def _decode_all(self) -> dict[str, str]:
         """Fill ``_kept`` and return the SHA-256 of every file that could be decoded."""

@@ -7,6 +7,11 @@ from typing import Literal, get_args
 
 import torch
 
+Kind = Literal["grey", "colour", "float"]
+Levels = tuple[tuple[Kind, float, float], ...]
+"""For each kind of file the values that become 0 and 255. ``grey``: integers of 16 or 32 bits; ``colour``: 16 bits a
+channel, or grey with alpha; ``float``: floating-point numbers. Files of 8 bits are taken as they are."""
+
 Task = Literal["pairs", "domains", "maps", "attributes", "captions"]
 """What is read out of a data set beside its images: one kind of input each (see ``TASKS``)."""
 
@@ -35,6 +40,7 @@ class InputSpec:
             independent of each other.
         length: words of the longest caption, else 0.
         void: stored value of a map's pixels that are of no class, None if all are of one.
+        levels: values of an image's files that become black and white, for files of more than 8 bits.
     """
 
     kind: Literal["image", "map", "attributes", "caption"]
@@ -44,6 +50,7 @@ class InputSpec:
     length: int = 0
     # Not in the text that fingerprints of older runs are made of.
     void: int | None = field(default=None, repr=False)
+    levels: Levels = field(default=(), repr=False, compare=False)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fastgan.data.captions import caption_spec, encode_caption
 from fastgan.data.dataset import DataError
+from fastgan.data.decode import Header
 from fastgan.data.inputs import InputSpec
 from fastgan.data.task_folders import TaskFolder, read_list
 
@@ -59,7 +60,7 @@ class ListedFolder(TaskFolder):
     def _files(self, name: str) -> tuple[Path, ...]:
         return (self._paths[name],)
 
-    def _look_at(self, name: str) -> tuple[int, int, bool]:
+    def _look_at(self, name: str) -> Header:
         return super()._look_at(self._paths[name].relative_to(self._root).as_posix())
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from fastgan.data.dataset import DataError
+from fastgan.data.inputs import Kind, Levels
+from fastgan.data.levels import NOUNS, Span, joined, levels_for, levels_note, parse_range, span_of
 
 Fit = Literal["crop", "pad", "stretch"]
 """``crop``: cut the largest centred square out. ``pad``: keep the whole picture, on a black square. ``stretch``: change
@@ -24,12 +27,20 @@ class Reading:
         fit: how a picture becomes a square (see ``Fit``).
         void: value of a map's pixels that are of no class, 0 to 255; None if every value is a class.
 
+        range: ``LOW:HIGH``, the values that become black and white in files of more than 8 bits; ``auto``: as the
+            values that occur suggest (see ``levels_for``).
+        levels, input_levels: what ``auto`` found in the files of a run, images and their inputs; what is missing is
+            found anew.
+
     Raises:
-        DataError: an unknown ``fit``, a ``void`` outside 0 to 255.
+        DataError: an unknown ``fit``, a ``void`` outside 0 to 255, a ``range`` that isn't one.
     """
 
     fit: Fit = "crop"
     void: int | None = None
+    range: str = "auto"
+    levels: Levels = ()
+    input_levels: Levels = ()
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -38,6 +49,15 @@ class Reading:
             isinstance(self.void, bool) or not isinstance(self.void, int) or not 0 <= self.void <= MAX_INDEX
         ):
             raise DataError(f"void must be a whole number from 0 to {MAX_INDEX}, got {self.void!r}.")
+
+        parse_range(self.range)
+
+    def known(self, part: int = 0) -> Levels:
+        """Return levels that need no look at the files: of images for ``part`` 0, of their inputs for 1."""
+        limits = parse_range(self.range)
+        if limits is not None:
+            return tuple((kind, *limits) for kind in NOUNS)
+        return self.input_levels if part else self.levels
 
     @property
     def identity(self) -> str:
@@ -77,3 +97,26 @@ def crop_note(sizes: Iterable[tuple[int, int]]) -> str:
     return (
         f"cropped: on average {sum(cut) / len(cut):.0%} of {pictures}{rest}; --fit pad or stretch keeps all"
     )
+
+
+def levels_of(paths: Sequence[Path], reading: Reading, *, part: int = 0) -> tuple[Levels, list[str]]:
+    """Return the levels of these files, and lines about those that were found by a look at the values.
+
+    Files that can't be decoded don't count.
+
+    part: 0 for files read like the run's images, 1 for files read like their inputs.
+    """
+    known = {level[0]: level for level in reading.known(part)}
+    spans = joined(_span_or_none(path, tuple(known)) for path in paths)
+    notes = [levels_note(span) for span in spans]
+    known |= {span.kind: (span.kind, *levels_for(span)) for span in spans}
+    return tuple(known.values()), notes
+
+
+def _span_or_none(path: Path, beside: tuple[Kind, ...]) -> Span | None:
+    try:
+        return span_of(path, beside=beside)
+    except DataError:
+        raise
+    except Exception:  # decoders raise nearly anything on broken files
+        return None

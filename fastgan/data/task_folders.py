@@ -6,6 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from fastgan.data.dataset import DataError, ImageDataset
 from fastgan.data.decode import (
     DEFAULT,
+    Header,
     decode_halves,
     decode_map,
     fit_map,
@@ -73,7 +75,7 @@ class TaskFolder(FolderDataset):
             resolution=self.resolution,
             channels=self.channels,
             cache_limit=self._cache_limit,
-            reading=self._reading,
+            reading=replace(self._reading, levels=self.levels, input_levels=self._levels[-1]),
             like=self.inputs,
         )
 
@@ -89,22 +91,25 @@ class SideBySideFolder(TaskFolder):
     """Pairs in one file each: the left half is the input, the right half the target (the layout of pix2pix)."""
 
     def _specs(self) -> Mapping[str, InputSpec]:
-        return {"input": InputSpec("image", channels=self.channels)}
+        return {"input": InputSpec("image", channels=self.channels, levels=self.levels)}
 
-    def _look_at(self, name: str) -> tuple[int, int, bool]:
-        width, height, grey = super()._look_at(name)
+    def _look_at(self, name: str) -> Header:
+        header = super()._look_at(name)
+        width, height = header[:2]
         if width != 2 * height:
             raise DataError(
                 f"The pair {str(self._root / name)!r} is {width}x{height}, where input and target side by side are "
                 f"expected, twice as wide as high: mend it, or put the two into the folders inputs/ and images/."
             )
-        return height, height, grey
+        return header._replace(width=height)
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         return super()._shapes() * 2
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
-        left, right = decode_halves(sources[0], self.resolution, self.channels, reading=self._reading)
+        left, right = decode_halves(
+            sources[0], self.resolution, self.channels, reading=self._reading, levels=self.levels
+        )
         return right, left
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
@@ -178,17 +183,18 @@ class InputFolder(PartnerFolder):
     """Pairs in two files each: ``inputs/`` and the targets in ``images/``."""
 
     second, noun = "inputs", "input"
+    _places = (" of images/", " of inputs/")
 
     def _specs(self) -> Mapping[str, InputSpec]:
-        return {"input": InputSpec("image", channels=self.channels)}
+        return {"input": InputSpec("image", channels=self.channels, levels=self._levels[1])}
 
-    def _look_at(self, name: str) -> tuple[int, int, bool]:
-        image, partner = self._files(name)
-        width, height, grey = image_header(image)
+    def _look_at(self, name: str) -> Header:
+        path, partner_path = self._files(name)
+        image = image_header(path)
         with self._reading_partner(name):
-            other_width, other_height, grey_too = image_header(partner)
-        self._check_size(name, (width, height), (other_width, other_height))
-        return width, height, grey and grey_too
+            partner = image_header(partner_path)
+        self._check_size(name, image[:2], partner[:2])
+        return image._replace(grey=image.grey and partner.grey, kinds=image.kinds + partner.kinds)
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         return super()._shapes() * 2
@@ -196,7 +202,7 @@ class InputFolder(PartnerFolder):
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
         (image,) = super()._decode(name, sources)
         with self._reading_partner(name):
-            return image, *super()._decode(name, sources[1:])
+            return image, self._picture(sources[1], part=1)
 
     def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
         return {"input": parts[0]}
@@ -257,13 +263,13 @@ class MapFolder(PartnerFolder):
         found: list[int] = indices.unique().tolist()
         return [index for index in found if index != self._reading.void]
 
-    def _look_at(self, name: str) -> tuple[int, int, bool]:
-        image, partner = self._files(name)
-        width, height, grey = image_header(image)
+    def _look_at(self, name: str) -> Header:
+        path, partner = self._files(name)
+        image = image_header(path)
         with self._reading_partner(name):
             size = map_header(partner)
-        self._check_size(name, (width, height), size)
-        return width, height, grey
+        self._check_size(name, image[:2], size)
+        return image
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         return *super()._shapes(), (self.resolution, self.resolution)
@@ -314,21 +320,27 @@ class DomainFolders(ImageDataset):
         reading: Reading = DEFAULT,
         held_out: tuple[Path, Path] | None = None,
     ) -> None:
-        def opened(root: Path, resolution: int | None, channels: int | None) -> FolderDataset:
+        def opened(part: int, resolution: int | None, channels: int | None) -> FolderDataset:
             return FolderDataset(
-                root, resolution=resolution, channels=channels, cache_limit=cache_limit, reading=reading
+                roots[part],
+                resolution=resolution,
+                channels=channels,
+                cache_limit=cache_limit,
+                reading=replace(reading, levels=reading.input_levels) if part else reading,
             )
 
-        first = opened(roots[0], resolution, channels)
-        second = opened(roots[1], first.resolution, channels)
+        first = opened(0, resolution, channels)
+        second = opened(1, first.resolution, channels)
         if first.channels < second.channels:
-            first = opened(roots[0], first.resolution, second.channels)
+            first = opened(0, first.resolution, second.channels)
         elif second.channels < first.channels:
-            second = opened(roots[1], first.resolution, first.channels)
+            second = opened(1, first.resolution, first.channels)
         self._first, self._second, self._held_out, self._cache_limit = first, second, held_out, cache_limit
-        self._reading, self._folders = reading, tuple(root.name for root in roots)
+        self.levels = first.levels
+        self._reading = replace(reading, levels=first.levels, input_levels=second.levels)
+        self._folders = tuple(root.name for root in roots)
         self.name, self.resolution, self.channels = first.name, first.resolution, first.channels
-        self.inputs = {"other": InputSpec("image", channels=self.channels)}
+        self.inputs = {"other": InputSpec("image", channels=self.channels, levels=second.levels)}
         length = max(len(first), len(second))
         self._places = torch.arange(length) if len(first) == length else _repeated(len(first), length, seed=0)
         self._others = _repeated(len(second), length, seed=1)

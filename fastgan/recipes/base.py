@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from fastgan.data import ImageDataset, InputSpec, Reading, Task, open_dataset
+from fastgan.data import DataError, ImageDataset, InputSpec, Reading, Task, open_dataset
+from fastgan.data.inputs import Levels
+from fastgan.data.levels import parse_range
 from fastgan.data.reading import Fit
 from fastgan.errors import FastganError
 from fastgan.recipes.fields import check_fields
@@ -42,6 +44,7 @@ class ImageSpec:
 
     inputs: what else the data set gives with each of them, by name (`ImageDataset.inputs`).
     class_names: one for each class, in the order of their numbers; empty where they have no names.
+    levels: values that become black and white in files of more than 8 bits (`ImageDataset.levels`).
     """
 
     channels: int
@@ -49,6 +52,7 @@ class ImageSpec:
     num_classes: int = 0
     inputs: Mapping[str, InputSpec] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    levels: Levels = field(default=(), compare=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,7 +68,13 @@ class ImageSpec:
             dataset.num_classes,
             dict(dataset.inputs),
             tuple(dataset.class_names),
+            dataset.levels,
         )
+
+    def reading(self, settings: Reading) -> Reading:
+        """Settings for reading other files as those of these images were read."""
+        of_inputs = (spec.levels for spec in self.inputs.values() if spec.kind == "image")
+        return replace(settings, levels=self.levels, input_levels=next(of_inputs, ()))
 
     def to_plain(self) -> dict[str, Any]:
         """Strings, numbers, lists and dicts only."""
@@ -79,7 +89,14 @@ class ImageSpec:
             for name, spec in plain.get("inputs", {}).items()
         }
         class_names = tuple(plain.get("class_names", ()))  # older files have none
-        return cls(**{**plain, "inputs": inputs, "class_names": class_names})
+        return cls(
+            **{
+                **plain,
+                "inputs": inputs,
+                "class_names": class_names,
+                "levels": _tuples(plain.get("levels", ())),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -215,6 +232,8 @@ class Recipe(ABC):
     """Height and width of the images in pixels; None takes the data set's own."""
     fit: Fit = "crop"
     """How pictures become squares: crop cuts the centre out, pad adds black, stretch changes the proportions."""
+    range: str = "auto"
+    """Values LOW:HIGH that become black and white in files of more than 8 bits; auto goes by the values that occur."""
     batch: int = 64
     """Real images per update."""
     images: int = 200_000
@@ -239,6 +258,10 @@ class Recipe(ABC):
     def __post_init__(self) -> None:
         check_fields(self, RecipeError)
         self._require_at_least(1, "batch", "images")
+        try:
+            parse_range(self.range)
+        except DataError as error:
+            raise RecipeError(f"--{error}") from None
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require_at_least(0, "ema_kimg")
         usual = next(f.default for f in fields(self) if f.name == "ema_kimg")
@@ -350,7 +373,7 @@ class Recipe(ABC):
     @property
     def reading(self) -> Reading:
         """Settings for reading picture files."""
-        return Reading(fit=self.fit)
+        return Reading(fit=self.fit, range=self.range)
 
     def open_data(self, images: ImageSpec | None = None, *, data: str | None = None) -> ImageDataset:
         """Open the data set that the recipe learns from, or ``data`` in the same way.
@@ -365,7 +388,7 @@ class Recipe(ABC):
             resolution=self.resolution if images is None else images.resolution,
             channels=None if images is None else images.channels,
             task=self.task,
-            reading=self.reading,
+            reading=self.reading if images is None else images.reading(self.reading),
         )
 
     def check_images(self, images: ImageSpec) -> None:  # noqa: B027 - most recipes take any image

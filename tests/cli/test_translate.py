@@ -209,12 +209,32 @@ def test_nothing_is_overwritten(fastgan, refused, checkpoint, pictures, tmp_path
 
 def test_a_broken_picture_is_left_out_by_name(fastgan, refused, checkpoint, pictures, tmp_path):
     (pictures / "broken.png").write_bytes(b"no picture")
-    with pytest.warns(UserWarning, match=r"broken\.png' is left out: not an image\."):
+    with pytest.warns(
+        UserWarning, match=r"Left out 1 of 4 pictures: .*broken\.png' can't be read: not an image\."
+    ):
         outcome = fastgan("translate", checkpoint / "grey", pictures, "--out", tmp_path / "out")
     assert outcome.status == 0 and "Made 3 pictures" in outcome.out
-    with pytest.warns(UserWarning, match="is left out"):
-        said = refused("translate", checkpoint / "grey", pictures / "broken.png", "--out", tmp_path / "none")
-    assert said == "None of the pictures can be read: give intact ones."
+    broken = pictures / "broken.png"
+    said = refused("translate", checkpoint / "grey", broken, "--out", tmp_path / "none")
+    assert said == f"{str(broken)!r} can't be read: not an image." and not (tmp_path / "none").exists()
+
+
+def test_a_wrong_map_is_left_out_by_name(fastgan, refused, checkpoint, tmp_path):
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for name, value in (("good", 1), ("high", 9), ("higher", 10)):
+        PIL.new("L", (8, 8), value).save(maps / f"{name}.png")
+    PIL.new("RGB", (8, 8)).save(maps / "colour.png")
+    (maps / "broken.png").write_bytes(b"no picture")
+    with pytest.warns(
+        UserWarning, match=r"Left out 4 of 5 pictures: .*broken.*colour.*value 9.* And 1 more\."
+    ):
+        outcome = fastgan("translate", checkpoint / "gaugan", maps, "--out", tmp_path / "out")
+    assert outcome.status == 0 and "Made 1 picture in" in outcome.out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+    (maps / "good.png").unlink()
+    said = refused("translate", checkpoint / "gaugan", maps, "--out", tmp_path / "none")
+    assert said.startswith("None of the 4 pictures fits: ") and not (tmp_path / "none").exists()
 
 
 def test_any_kind_of_picture_in_a_folder(fastgan, checkpoint, pictures, tmp_path):

@@ -1,0 +1,244 @@
+"""Values of picture files with more than 8 bits: their range, and which values become black and white."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from fastgan.data._optional import require
+from fastgan.data.dataset import DataError
+from fastgan.data.inputs import Kind, Levels
+
+NOUNS: dict[Kind, str] = {
+    "grey": "grey {} of more than 8 bits",
+    "colour": "{} of 16 bits a channel",
+    "float": "floating-point {}",
+}
+FULL = (0.0, 65535.0)
+_BITS = (8, 10, 12, 14)  # of sensors whose values are stored in 16 bits
+_UNITS = ((0.0, 1.0), (-1.0, 1.0))
+_SLACK = 0.01  # of a float range, for filters that overshoot
+_BYTES, _BRIGHT = 255.0, 128.0
+_NATIVE = "L" if sys.byteorder == "little" else "B"
+
+
+class Span(NamedTuple):
+    """Smallest and largest value of a file, or of several files of one kind."""
+
+    kind: Kind
+    low: float
+    high: float
+    files: int = 1
+
+
+def parse_range(text: str) -> tuple[float, float] | None:
+    """Return the two values of ``LOW:HIGH``, None for ``auto``.
+
+    Raises:
+        DataError: ``text`` is neither.
+    """
+    if text == "auto":
+        return None
+    parts = text.split(":")
+    try:
+        low, high = (float(part) for part in parts)
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise DataError(
+            f"range must be auto or LOW:HIGH, two numbers of which the first is smaller, such as 0:4095, got {text!r}."
+        )
+    return low, high
+
+
+def kind_of(picture: Any) -> Kind | None:
+    """Return the kind of an open picture, None for 8 bits, without decoding it."""
+    if picture.mode.startswith("I"):
+        return "grey"
+    if picture.mode == "F":
+        return "float"
+    deep = picture.mode in ("RGB", "RGBA", "LA") and _swapped(_raw_mode(picture)) is not None
+    return "colour" if deep else None
+
+
+def span_of(source: Path | BinaryIO, *, beside: Collection[Kind] = ()) -> Span | None:
+    """Return the finite values' range of a file, None for a file of 8 bits or of a kind in ``beside``.
+
+    Raises whatever Pillow raises for a file that it can't decode.
+    """
+    with _opened(source) as picture:
+        kind = kind_of(picture)
+        if kind is None or kind in beside:
+            return None
+        values = np.asarray(picture) if kind != "colour" else None
+    if values is None:
+        values = _colour(source)
+        values = values[..., : (values.shape[2] - 1) | 1]  # without alpha
+    if kind == "float":
+        values = values[np.isfinite(values)]
+    if not values.size:
+        return Span(kind, 0.0, 0.0)
+    return Span(kind, float(values.min()), float(values.max()))
+
+
+def joined(spans: Iterable[Span | None]) -> list[Span]:
+    """Return one span for each kind."""
+    found: dict[Kind, Span] = {}
+    for span in filter(None, spans):
+        so_far = found.get(span.kind)
+        if so_far is not None:
+            low, high = min(so_far.low, span.low), max(so_far.high, span.high)
+            span = Span(span.kind, low, high, so_far.files + span.files)
+        found[span.kind] = span
+    return list(found.values())
+
+
+def levels_for(span: Span) -> tuple[float, float]:
+    """Return the values that become black and white, by the values that occur."""
+    low, high = span.low, span.high
+    if span.kind == "float":
+        for bottom, top in _UNITS:
+            slack = _SLACK * (top - bottom)
+            if bottom - slack <= low and high <= top + slack:
+                return bottom, top
+        if low >= 0 and _BRIGHT <= high <= _BYTES:
+            return 0.0, _BYTES
+    elif low >= 0 and high <= FULL[1]:
+        bits = next((bits for bits in _BITS if 0 < high < 1 << bits), 16)
+        return 0.0, float((1 << bits) - 1)
+    return low, max(high, low + 1)
+
+
+def unusual(levels: Levels) -> str:
+    """Return the levels as text for a fingerprint; empty if the files are taken by all of their 16 bits."""
+    return ", ".join(f"{kind} {low}:{high}" for kind, low, high in levels if (low, high) != FULL)
+
+
+def levels_note(span: Span, where: str = "") -> str:
+    """Return one line about the values that were found and what they are taken as.
+
+    where: " of a folder", if not of the whole set.
+    """
+    low, high = levels_for(span)
+    noun = NOUNS[span.kind].format("picture" if span.files == 1 else "pictures")
+    line = f"values: {_spelt(span.low)} to {_spelt(span.high)} in {span.files:,} {noun}{where}"
+    line += f", taken as {_spelt(low)}:{_spelt(high)}"
+    if span.kind != "float" and low == 0 and high + 1 in {1 << bits for bits in _BITS}:
+        line += f" ({int(high + 1).bit_length() - 1} bits); --range 0:65535 takes all 16"
+    elif (low, high) != FULL:
+        line += "; --range LOW:HIGH takes another range"
+    return line
+
+
+def limits(levels: Levels, kind: Kind) -> tuple[float, float]:
+    """Return the values of ``kind`` that become black and white; those of full 16 or 8 bits if none are known."""
+    default = (0.0, _BYTES) if kind == "float" else FULL
+    return next(((low, high) for name, low, high in levels if name == kind), default)
+
+
+def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
+    """Return a file as a Pillow picture of 8 bits a channel, turned by its EXIF orientation; the first frame.
+
+    Raises whatever Pillow raises for a file that it can't decode.
+    """
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
+    with _opened(source) as opened:
+        kind = kind_of(opened)
+        span = FULL if kind is None else limits(levels, kind)
+        if kind is None or (kind == "colour" and span == FULL):  # Pillow keeps the upper 8 bits
+            picture = ops.exif_transpose(opened)
+            picture.load()
+            return picture
+        if kind != "colour":
+            return pil.fromarray(_scaled(np.asarray(ops.exif_transpose(opened)), *span))
+        values = _colour(source)
+    if values.shape[2] % 2 == 0:  # the last is alpha
+        alpha = values[..., -1]
+        opaque = span if alpha.max() <= span[1] else FULL
+        parts = [_scaled(values[..., :-1], *span), _scaled(alpha, *opaque)[..., None]]
+        return pil.fromarray(np.concatenate(parts, axis=2))
+    return pil.fromarray(_scaled(values, *span))
+
+
+def _scaled(values: Any, low: float, high: float) -> Any:
+    exact = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    return np.floor((exact - low) * 255 / (high - low) + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _spelt(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
+
+
+# -- 16 bits a channel, of which Pillow decodes the upper 8 ------------------------------------------
+
+
+@contextmanager
+def _opened(source: Path | BinaryIO) -> Iterator[Any]:
+    pil = require("PIL.Image", "pillow", purpose="Reading image files")
+    if not isinstance(source, Path):
+        source.seek(0)
+    with pil.open(source) as picture:
+        yield picture
+
+
+def _raw_mode(picture: Any) -> str:
+    """Return the layout of the file's values as Pillow's decoders call it, "" if it isn't known."""
+    tiles = getattr(picture, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    return (
+        arguments
+        if isinstance(arguments, str)
+        else next((a for a in arguments or () if isinstance(a, str)), "")
+    )
+
+
+def _swapped(raw_mode: str) -> str | None:
+    """Return the layout in which the lower byte of each value is the upper one; None unless there is one."""
+    if raw_mode == "LA;16B":
+        return "RGBA"
+    channels, _, order = raw_mode.partition(";16")
+    if channels not in ("RGB", "RGBA") or order not in ("B", "L", "N"):
+        return None
+    return f"{channels};16{'L' if (_NATIVE if order == 'N' else order) == 'B' else 'B'}"
+
+
+def _colour(source: Path | BinaryIO) -> Any:
+    """Return the values of a picture of 16 bits a channel, uint16 ``[H, W, C]``."""
+    with _opened(source) as picture:
+        swapped = _swapped(_raw_mode(picture))
+        assert swapped is not None
+        if swapped == "RGBA":  # grey and alpha: four bytes a pixel
+            high, low = np.split(_decoded(source, "RGBA", "RGBA")[..., [0, 2, 1, 3]], 2, axis=2)
+        else:
+            high, low = _decoded(source), _decoded(source, swapped)
+    return high.astype(np.uint16) << 8 | low
+
+
+def _decoded(source: Path | BinaryIO, raw_mode: str | None = None, mode: str | None = None) -> Any:
+    ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
+    with _opened(source) as picture:
+        if mode is not None:
+            picture._mode = mode
+        if raw_mode is not None:
+            picture.tile = [_with_raw_mode(tile, raw_mode) for tile in picture.tile]
+        return np.asarray(ops.exif_transpose(picture))
+
+
+def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
+    codec, box, offset, arguments = tile
+    changed: Any = raw_mode
+    if not isinstance(arguments, str):
+        first = next(i for i, argument in enumerate(arguments) if isinstance(argument, str))
+        changed = (*arguments[:first], raw_mode, *arguments[first + 1 :])
+    return (
+        type(tile)(codec, box, offset, changed) if type(tile) is not tuple else (codec, box, offset, changed)
+    )
