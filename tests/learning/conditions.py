@@ -137,10 +137,10 @@ EXPERIMENTS = (
     Experiment(
         "gaugan",
         "--resolution 16 --batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 "
-        "--ema 0.9 --images 4000",
+        "--ema 0.9 --images 2800",
         lambda recipe: open_dataset("shapes", task="maps", resolution=recipe.resolution),
         maps,
-        {"mean IoU": least(0.7), "untrained mean IoU": most(0.2)},
+        {"mean IoU": least(0.6), "untrained mean IoU": most(0.2)},
     ),
     Experiment(
         "stargan",

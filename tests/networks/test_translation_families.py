@@ -56,6 +56,33 @@ def test_unit_shares_what_is_next_to_the_latents():
         assert used == shared | {id(p) for p in own}
 
 
+@pytest.mark.parametrize("norm", ["instance", "batch", "none"])
+def test_units_domains_start_alike_and_learn_apart(norm):
+    """Before training a translation is what the image becomes in its own domain: light stays light."""
+    torch.manual_seed(0)
+    network, images = UNITGenerator(1, domains=3, ngf=2, blocks=1, norm=norm).eval(), draw(2, 1, 8, 12)
+    own = network(images, 0, 0)
+    for source, target in ((0, 1), (1, 0), (2, 2)):
+        assert torch.equal(network(images, source, target), own)
+    with torch.no_grad():
+        for parameter in (*network.encoders[1].parameters(), *network.decoders[2].parameters()):
+            parameter.add_(1)
+    assert torch.equal(network(images, 0, 0), own) and torch.equal(network(images, 2, 1), own)
+    assert not torch.equal(network(images, 1, 0), own) and not torch.equal(network(images, 0, 2), own)
+
+
+@pytest.mark.parametrize("ngf", [8, 32])
+def test_units_layers_keep_the_scale_of_what_they_are_given(ngf):
+    """At any width and without norms, so that a rate is as large for narrow networks as for the paper's."""
+    torch.manual_seed(0)
+    network, x = UNITGenerator(3, ngf=ngf, blocks=0, norm="none"), draw(8, 3, 32, 32)
+    for layer in (*network.encoders[1][::2], *network.decoders[1][::2]):
+        channels = layer.in_channels
+        y = layer(x if channels == 3 else draw(8, channels, 32, 32))
+        assert 0.4 < y.std() < 1.6, layer
+        assert layer.bias is None or not layer.bias.any()
+
+
 def test_stargans_attributes_change_the_image():
     """Far from edges only where the first layer has no norm: planes are constant, and it takes away what is."""
     images, middle = draw(1, 3, 64, 64).expand(2, -1, -1, -1), slice(24, 40)

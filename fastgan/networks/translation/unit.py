@@ -10,7 +10,7 @@ from fastgan.networks.translation.layers import (
     UpConv2d,
     as_input,
     check_widths,
-    init_normal,
+    init_by_fan_in,
     norm_act,
 )
 from fastgan.nn import Conv2d
@@ -24,7 +24,8 @@ class UNITGenerator(nn.Module):
     around what :meth:`encode` gives, ``[N, 4·ngf, H/4, W/4]``: noise is added where it is drawn, outside.
 
     As in the paper there are three convolutions and four residual blocks to a side, LeakyReLU, and tanh behind a last 1×1
-    convolution. Residual blocks are as wide as the layer before them.
+    convolution. Residual blocks are as wide as the layer before them. Unlike the paper's, all domains start with the same
+    weights, drawn at a scale that goes with a layer's width.
 
     Args:
         domains: how many.
@@ -67,7 +68,12 @@ class UNITGenerator(nn.Module):
             )
             for _ in range(domains)
         )
-        self.apply(init_normal)
+        self.apply(init_by_fan_in)
+        # Domains start alike, so a latent means the same in all: else light may become dark by chance.
+        for networks in (self.encoders, self.decoders):
+            first, *others = networks
+            for other in others:
+                other.load_state_dict(first.state_dict())
 
     def encode(self, images: Tensor, domain: int) -> Tensor:
         """The mean of the latents of images of a domain, ``[N, 4·ngf, H/4, W/4]``."""
