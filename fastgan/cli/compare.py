@@ -7,12 +7,12 @@ from itertools import groupby
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fastgan.cli import UsageError
 from fastgan.cli.parse import parse
+from fastgan.cli.tables import print_tables
 from fastgan.train.comparison import Line, compare, read_runs, write_comparison
 
 
@@ -34,12 +34,7 @@ def run(arguments: list[str]) -> int:
     if options.out is not None and Path(options.out).suffix.lower() != ".html":
         raise UsageError(f"--out must be a file that ends in .html, but {options.out!r} came.")
     runs = read_runs(options.runs)
-    terminal = Console()
-    # Wrapped to fit a terminal; elsewhere a line a row, for grep.
-    console = Console(width=terminal.width if terminal.is_terminal else 1000)
-    with console.capture() as capture:
-        console.print(_table([run.name for run in runs], compare(runs)))
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    print_tables(_table([run.name for run in runs], compare(runs)))
     if options.out is not None:
         write_comparison(Path(options.out), runs)
         print(f"Made {options.out}.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 
 from fastgan.cli.parse import parse
+from fastgan.cli.tables import print_tables
 from fastgan.ops import backends
 from fastgan.runtime import versions
 
@@ -20,12 +20,7 @@ class DoctorOptions:
 def run(arguments: list[str]) -> int:
     """Runs `fastgan doctor` with these arguments; returns the exit status."""
     parse(DoctorOptions, arguments, prog="fastgan doctor")
-    terminal = Console()
-    # Wrapped to fit a terminal; elsewhere a line a row, for grep.
-    table = Console(width=terminal.width if terminal.is_terminal else 1000)
-    with table.capture() as capture:
-        table.print(_versions(), "", _backends())
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    print_tables(_versions(), "", _backends())
     return 0
 
 

@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from fastgan.cli import UsageError
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.sample import FILES
+from fastgan.cli.tables import print_tables
 from fastgan.data import ImageDataset, Reading, open_dataset, save_png
 from fastgan.data.reading import Fit
 from fastgan.metrics.feature_networks import FeaturesName
@@ -196,4 +196,4 @@ def _show(found: dict[str, Any]) -> None:
     table = Table(f"measure of {found['settings']['samples']:,} samples", "value", "better", box=None)
     for figure in figures(found["measures"]):
         table.add_row(*figure)
-    Console().print(table)
+    print_tables(table)

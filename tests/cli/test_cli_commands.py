@@ -48,8 +48,8 @@ def test_smoke(fastgan, tmp_path, recipe):
     both = {"digits": "L", "shapes": "RGB"}
     for data, channels in both.items() if recipe in ("gan", "dcgan") else [("shapes", "RGB")]:
         out = tmp_path / data
-        options = f"--data {data} --batch 8 --images 64 --ema 0.9 --out {out} {SMOKE[recipe]}"
-        outcome = fastgan("train", recipe, *options.split())
+        options = f"--data {data} --batch 8 --images 64 --ema 0.9 {SMOKE[recipe]}"
+        outcome = fastgan("train", recipe, *options.split(), "--out", out)
         assert outcome.status == 0, outcome.err
         for made in ("samples.png", "curves.png", "report.html", "checkpoints/000000064.pt"):
             assert f"  {out / made}" in outcome.out and (out / made).stat().st_size > 100
@@ -164,9 +164,9 @@ def test_a_corrupt_image_is_counted(fastgan, tmp_path):
     for i in range(4):
         PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
     (folder / "broken.png").write_bytes(b"not an image")
-    options = f"--data {folder} --batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --out {tmp_path / 'run'}"
+    options = "--batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4"
     with pytest.warns(UserWarning, match=r"^1 .*broken\.png"):
-        outcome = fastgan("train", "dcgan", *options.split())
+        outcome = fastgan("train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run")
     assert outcome.status == 0, outcome.err
     assert "(4 images of 3×16×16)" in outcome.out
 
@@ -254,8 +254,8 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     folder.mkdir()
     for i in range(4):
         PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
-    options = f"--data {folder} --batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4 --out {tmp_path / 'run'}"
-    outcome = fastgan("train", "dcgan", *options.split())
+    options = "--batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4"
+    outcome = fastgan("train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run")
     assert outcome.status == 0
     assert (
         "There are no measures for images but those of --measure, such as fd, so --measure-every changes nothing."

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import re
 from pathlib import Path
+from shlex import quote
 
 import pytest
 from rich.console import Console
@@ -54,7 +55,7 @@ def test_the_page_says_what_the_run_was(finished):
         "0.123",
         "g_hidden",
         "torch",
-        f"fastgan sample {finished.run.root}",
+        f"fastgan sample {quote(str(finished.run.root))}",
     ):
         assert said in page.text
     assert "Stopped early" not in page.text
