@@ -65,7 +65,7 @@ def test_defaults_are_of_their_types(name):
         (lambda: DCGAN(loss=None), "loss must be one of minimax, non-saturating, wasserstein, hinge, "
                                    "least-squares, relativistic, got None."),
         (lambda: RECIPES["srgan"](scale=True), "scale must be one of 2, 4, 8, got True."),
-        (lambda: RECIPES["pix2pix"](patch="70"), "patch must be one of 1, 16, 34, 70, 142, 286, got '70'."),
+        (lambda: RECIPES["pix2pix"](patch="70"), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got '70'."),
     ],
 )  # fmt: skip
 def test_errors_name_the_setting_and_its_type(make, said):

@@ -82,7 +82,7 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
     [
         (lambda: GauGAN(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
         (lambda: GauGAN(scales=0), "--scales must be at least 1, but 0 came."),
-        (lambda: GauGAN(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286, got 17."),
+        (lambda: GauGAN(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (lambda: GauGAN(matching_weight=-1.0), "--matching-weight must be at least 0, but -1.0 came."),
         (
             lambda: GauGAN().check_images(ImageSpec(3, 24, inputs={"map": MAP})),

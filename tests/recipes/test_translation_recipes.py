@@ -114,7 +114,7 @@ def test_cyclegan_pools_remember_each_domain():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Pix2Pix(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286, got 17."),
+        (lambda: Pix2Pix(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (lambda: Pix2Pix(norm="layer"), "norm must be one of instance, batch, none, got 'layer'."),
         (lambda: Pix2Pix(norm="batch"), "--batch must be at least 2 (batch norm needs it), but 1 came."),
         (lambda: Pix2Pix(dropout=1.0), "--dropout must be at least 0 and less than 1, but 1.0 came."),

@@ -132,7 +132,7 @@ def test_both_directions_and_the_views_are_of_the_right_domains():
     [
         (lambda: UNIT(ngf=0), "--ngf must be at least 1, but 0 came."),
         (lambda: UNIT(blocks=-1), "--blocks must be at least 0, but -1 came."),
-        (lambda: UNIT(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286, got 17."),
+        (lambda: UNIT(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (lambda: UNIT(norm="layer"), "norm must be one of instance, batch, none, got 'layer'."),
         (lambda: UNIT(norm="batch"), "--batch must be at least 2 (batch norm needs it), but 1 came."),
         (lambda: UNIT(cycle_kl_weight=-1.0), "--cycle-kl-weight must be at least 0, but -1.0 came."),
