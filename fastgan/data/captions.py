@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 import torch
@@ -17,7 +18,7 @@ _WORD = re.compile(r"\w+(?:'\w+)*")
 
 def words_of(text: str) -> list[str]:
     """The words of a sentence in lower case; what stands between them is left out."""
-    return _WORD.findall(text.lower().replace("’", "'"))
+    return _WORD.findall(unicodedata.normalize("NFC", text).lower().replace("’", "'"))
 
 
 def caption_spec(texts: Iterable[str]) -> InputSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from fastgan.data.captions import caption_spec, encode_caption
 from fastgan.data.dataset import DataError
 from fastgan.data.decode import Header
 from fastgan.data.inputs import InputSpec
+from fastgan.data.listed_names import ListedNames
 from fastgan.data.task_folders import TaskFolder, read_list
 
 
@@ -27,17 +29,14 @@ class ListedFolder(TaskFolder):
         self._paths: dict[str, Path] = {}
         self._rows: dict[str, Tensor] = {}
         self._spec, lines = self._listed()
-        for place, file, row in lines:
-            path = self._root / file
-            if not path.is_file() or not path.is_relative_to(self._root):
-                raise DataError(
-                    f"{place} names the image {file!r}, which isn't in {str(self._root)!r}: put it there, or take the "
-                    f"line away."
-                )
+        found = self._search()
+        names = ListedNames((*found.pictures, *found.others))
+        for place, written, row in lines:
+            file = self._meant(names, place, written)
             name = file if file not in self._paths else f"{file} ({place})"
-            self._paths[name], self._rows[name] = path, row
+            self._paths[name], self._rows[name] = self._root / file, row
         listed = {path.relative_to(self._root).as_posix() for path in self._paths.values()}
-        for file in self._search().pictures:
+        for file in found.pictures:
             if file not in listed:
                 raise DataError(
                     f"The image {str(self._root / file)!r} is in no line of the list: add one, or take the image away."
@@ -45,6 +44,22 @@ class ListedFolder(TaskFolder):
         if not self._paths:
             raise DataError(f"The list in {str(self._root)!r} is empty: a line for each image is expected.")
         return list(self._paths)
+
+    def _meant(self, names: ListedNames, place: str, written: str) -> str:
+        """The file that a line of the list means. Raises DataError for none, or more than one."""
+        try:
+            meant = None if written.strip().startswith(("/", "\\")) else names.find(written)
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from None
+        if meant is not None:
+            return meant
+        path = self._root / written  # such as a hidden file
+        if written and ".." not in path.parts and path.is_relative_to(self._root) and path.is_file():
+            return written
+        raise DataError(
+            f"{place} names the image {written!r}, which isn't in {str(self._root)!r}{names.near(written)}: put it "
+            f"there, or take the line away."
+        )
 
     @abstractmethod
     def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
@@ -89,7 +104,10 @@ class AttributeFolder(ListedFolder):
             lines = list(_csv_lines(self._root / "attributes.csv"))
         else:
             found = _json_lines(self._root, "attributes.jsonl", "attributes", list, or_else="attributes.csv")
-            lines = [(place, file, dict.fromkeys(map(str, names), True)) for place, file, names in found]
+            lines = [
+                (place, file, dict.fromkeys((_tidy(str(name)) for name in names), True))
+                for place, file, names in found
+            ]
         names = sorted({name for _, _, has in lines for name in has})
         if lines and not names:
             raise DataError(f"The list in {str(self._root)!r} names no attribute: give the images some.")
@@ -134,7 +152,7 @@ def _json_lines(
     root: Path, name: str, key: str, kind: type, *, or_else: str | None = None
 ) -> Iterator[tuple[str, str, Any]]:
     path = root / name
-    for number, line in enumerate(_text(path, or_else).splitlines(), start=1):
+    for number, line in enumerate(_text(path, or_else).split("\n"), start=1):
         if not line.strip():
             continue
         place = f"Line {number} of {str(path)!r}"
@@ -155,8 +173,8 @@ def _json_lines(
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
-    table = csv.reader(_text(path, None).splitlines())
-    header = next(table, [])
+    table = csv.reader(_text(path, None).split("\n"))
+    header = [_tidy(cell) for cell in next(table, [])]
     names = header[1:]
     if header[:1] != ["file"] or not names or not all(names) or len(set(names)) < len(names):
         raise DataError(
@@ -172,6 +190,11 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
                 f"mend it."
             )
         yield place, cells[0], {name: value == "1" for name, value in zip(names, values, strict=True)}
+
+
+def _tidy(text: str) -> str:
+    """A name without blanks around it, in the usual Unicode form."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def _text(path: Path, or_else: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -136,8 +137,10 @@ class PartnerFolder(TaskFolder):
         ):
             for stem in here:
                 if stem not in there:
+                    near = next((there[s] for s in there if s.casefold() == stem.casefold()), None)
+                    differs = f" (only the case differs from {near!r})" if near else ""
                     raise DataError(
-                        f"{str(self._root / here[stem])!r} has no {noun}: {folder}/{stem} is expected, with the "
+                        f"{str(self._root / here[stem])!r} has no {noun}{differs}: {folder}/{stem} is expected, with the "
                         f"ending of any picture; add it, or take its partner away."
                     )
         if not images:
@@ -149,11 +152,13 @@ class PartnerFolder(TaskFolder):
         found: dict[str, str] = {}
         kinds = PictureKinds()
         for name in self._search(folder).pictures:
-            stem, path = kinds.stem(name), f"{folder}/{name}"
+            stem, path = unicodedata.normalize("NFC", kinds.stem(name)), f"{folder}/{name}"
             if stem in found:
+                same = stem == kinds.stem(name) == kinds.stem(found[stem].split("/", 1)[1])
+                but = "but for the ending" if same else "in two Unicode forms"
                 raise DataError(
-                    f"{str(self._root / path)!r} and {found[stem]!r} have the same name but for the ending, which "
-                    f"partners are found by: rename one."
+                    f"{str(self._root / path)!r} and {found[stem]!r} have the same name {but}, which partners are "
+                    f"found by: rename one."
                 )
             found[stem] = path
         return found
@@ -231,7 +236,10 @@ class MapFolder(PartnerFolder):
         folders = [self._root, self._root.parent] if self._root.name == "train" else [self._root]
         for path in (folder / "classes.txt" for folder in folders):
             if path.is_file():
-                names = tuple(line.strip() for line in read_list(path).splitlines())
+                names = tuple(
+                    unicodedata.normalize("NFC", line.strip())
+                    for line in read_list(path).rstrip().split("\n")
+                )
                 if not 0 < len(names) <= MAX_CLASSES or not all(names) or len(set(names)) < len(names):
                     raise DataError(
                         f"{str(path)!r} has {len(names)} lines, {len(set(names))} of them different: 1 to "
