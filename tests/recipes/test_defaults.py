@@ -22,6 +22,7 @@ SEVERAL_SECONDS = ("sngan", "sagan", "biggan", "gaugan")
 """Their weights under spectral norm are many tensors, each of which the meta device thinks about."""
 
 
+@pytest.mark.filterwarnings("ignore:.*non-meta parameter")  # a network that reads its weights from a file
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.long) if n in SEVERAL_SECONDS else n for n in RECIPES]
 )
