@@ -27,7 +27,7 @@ class ImageDataset(ABC):
     Attributes:
         name: what the user would call it, e.g. ``"mnist5k"`` or a folder's name.
         resolution: height and width in pixels.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).
         num_classes: number of classes, 0 for a set without labels.
         class_names: one name per class, empty for a set without labels.
         unlabelled: why there are no labels where a person may expect some, a clause; else empty.
@@ -177,8 +177,14 @@ def check_resolution(resolution: object) -> int:
     return resolution
 
 
-def check_channels(channels: object) -> int:
-    """``channels`` as an int. Raises DataError unless it's 1 (grey) or 3 (RGB)."""
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels not in (1, 3):
+def check_channels(channels: object, *, alpha: bool = False) -> int:
+    """``channels`` as an int. Raises DataError unless it's 1 (grey) or 3 (RGB), or with ``alpha`` 2 or 4."""
+    allowed = (1, 2, 3, 4) if alpha else (1, 3)
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels not in allowed:
+        if alpha:
+            raise DataError(
+                f"The number of channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), but "
+                f"{channels!r} came."
+            )
         raise DataError(f"The number of channels must be 1 (grey) or 3 (RGB), but {channels!r} came.")
     return channels

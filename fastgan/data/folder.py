@@ -64,7 +64,7 @@ class FolderDataset(ImageDataset):
         root: the folder, or a file that ends in ``.zip`` (see ``Archive``).
         resolution: 4 to 4096, None for the shorter side of the first readable image, or for its longer
             side if it is padded.
-        channels: 1 or 3, None for 1 if every file is stored as grey, else 3.
+        channels: 1 or 3, or 2 or 4 to keep alpha; None for 1 if every file is stored as grey, else 3.
         cache_limit: in bytes.
         reading: how files become square images.
 
@@ -87,7 +87,7 @@ class FolderDataset(ImageDataset):
         if resolution is not None:
             check_resolution(resolution)
         if channels is not None:
-            check_channels(channels)
+            check_channels(channels, alpha=True)
         self._root, self._reading = Path(root), reading
         archived = self._root.suffix.lower() == ".zip" and not self._root.is_dir()
         self._source: Folder | Archive = Archive(self._root) if archived else Folder(self._root)

@@ -15,6 +15,8 @@ from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
 from fastgan.data.inputs import InputSpec
 
+SQUARE, LIGHT, DARK = 8, 204, 153  # of the checkerboard behind alpha, in pixels and grey
+
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 of any shape to float32 in [-1, 1]: ``x / 127.5 - 1``.
@@ -67,8 +69,28 @@ def resize(images: Tensor, resolution: int) -> Tensor:
     return out.round_().clamp_(0, 255).to(torch.uint8)
 
 
+def over_mid_grey(images: Tensor) -> Tensor:
+    """Images ``[N, 1 to 4, H, W]`` in [-1, 1] as ``[N, 1 or 3, H, W]``: the alpha of 2 or 4 channels over mid grey."""
+    if images.shape[1] not in (2, 4):
+        return images
+    return images[:, :-1] * ((images[:, -1:] + 1) / 2)  # mid grey is 0
+
+
+def _over_checkerboard(images: Tensor) -> Tensor:
+    """uint8 ``[N, 2 or 4, H, W]`` over squares in two greys, without alpha."""
+    places = [torch.arange(length, device=images.device) // SQUARE for length in images.shape[2:]]
+    board = torch.where((places[0][:, None] + places[1]) % 2 == 0, LIGHT, DARK).float()
+    alpha = images[:, -1:].float() / 255
+    return (images[:, :-1].float() * alpha + board * (1 - alpha)).round_().to(torch.uint8)
+
+
 def with_channels(images: Tensor, channels: int) -> Tensor:
-    """uint8 ``[N, 1 or 3, H, W]`` to ``channels``: grey is repeated, RGB becomes its Rec. 601 luma."""
+    """uint8 ``[N, 1 to 4, H, W]`` to 1 or 3 ``channels``: grey is repeated, RGB becomes its Rec. 601 luma.
+
+    Alpha, the last of 2 or 4 channels, is shown over a checkerboard.
+    """
+    if images.shape[1] in (2, 4):
+        images = _over_checkerboard(images)
     if images.shape[1] == channels:
         return images
     if channels == 3:
@@ -82,7 +104,7 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
     """Lay out images row by row on black, with ``padding`` pixels between and around them.
 
     Args:
-        images: uint8 ``[N, 1 or 3, H, W]``, N at least 1.
+        images: uint8 ``[N, 1 to 4, H, W]``, N at least 1; alpha over a checkerboard.
         columns: images per row, at least 1; fewer images than that make one shorter row.
 
     Returns:
@@ -94,8 +116,8 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, got {images.dtype}")
-    if images.ndim != 4 or images.shape[0] < 1 or images.shape[1] not in (1, 3):
-        raise ValueError(f"images must be [N, 1 or 3, H, W] with N at least 1, got {list(images.shape)}")
+    if images.ndim != 4 or images.shape[0] < 1 or not 1 <= images.shape[1] <= 4:
+        raise ValueError(f"images must be [N, 1 to 4, H, W] with N at least 1, got {list(images.shape)}")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     images = with_channels(images, 3)
@@ -113,15 +135,15 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
 
 
 def save_png(path: str | os.PathLike[str], image: Tensor) -> None:
-    """Write uint8 ``[1 or 3, H, W]`` as a PNG file, making its folder if needed.
+    """Write uint8 ``[1 to 4, H, W]`` as a PNG file, making its folder if needed; 2 and 4 channels end in alpha.
 
     The file appears whole or not at all: it's written beside its place and renamed.
     Raises TypeError or ValueError for a wrong tensor, DataError when the file can't be written.
     """
     if image.dtype != torch.uint8:
         raise TypeError(f"image must be uint8, got {image.dtype}")
-    if image.ndim != 3 or image.shape[0] not in (1, 3):
-        raise ValueError(f"image must be [1 or 3, H, W], got {list(image.shape)}")
+    if image.ndim != 3 or not 1 <= image.shape[0] <= 4:
+        raise ValueError(f"image must be [1 to 4, H, W], got {list(image.shape)}")
     pil = require("PIL.Image", "pillow", purpose="Writing a PNG file")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
     picture = pil.fromarray(pixels[:, :, 0] if image.shape[0] == 1 else pixels)

@@ -35,8 +35,8 @@ def open_dataset(
             A name wins over a folder of the same name; write ``./digits`` for the folder.
         resolution: height and width in pixels, 4 to 4096. None: 32 for the embedded sets, the
             shorter side of the first image for a folder, or its longer side if images are padded.
-        channels: 1 or 3. None: 1 for the digits, 3 for shapes and stacked digits; for a folder 3,
-            or 1 if every image in it is grey.
+        channels: 1 or 3, for a folder also 2 or 4 (with alpha). None: 1 for the digits, 3 for shapes and stacked
+            digits; for a folder 3, or 1 if every image in it is grey.
         task: what each image comes with (see ``TASKS`` and ``ImageDataset.inputs``), which ``"shapes"`` has for
             every task, and a folder that is laid out for it. None: nothing.
         reading: how files become square images; embedded sets are square already. None: ``Reading()``.
@@ -49,7 +49,7 @@ def open_dataset(
     if resolution is not None:
         check_resolution(resolution)
     if channels is not None:
-        check_channels(channels)
+        check_channels(channels, alpha=spec not in DATASETS)
     reading = reading or Reading()
     if reading.void is not None and (task != "maps" or spec == "shapes"):
         raise DataError(

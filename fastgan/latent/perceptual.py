@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastgan.data.images import over_mid_grey
 from fastgan.latent.errors import LatentError
 from fastgan.metrics.networks import load_embedded
 
@@ -26,7 +27,7 @@ Features = Callable[[Tensor], Sequence[Tensor]]
 
 
 class PerceptualNetwork(nn.Module):
-    """Features of images ``[N, 1 or 3, H, W]`` in [-1, 1], any size, at four depths.
+    """Features of images ``[N, 1 to 4, H, W]`` in [-1, 1], any size, at four depths.
 
     Six 3×3 convolutions, batch norm and ReLU after each: 16 features at full size, 32 at a half, 64 at a quarter,
     96 at an eighth. Grey images are taken as colour ones.
@@ -48,12 +49,12 @@ class PerceptualNetwork(nn.Module):
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        if images.ndim != 4 or images.shape[1] not in (1, 3):
+        if images.ndim != 4 or not 1 <= images.shape[1] <= 4:
             raise ValueError(
-                f"the embedded perceptual network takes images [N, 1 or 3, H, W], got {list(images.shape)}; "
+                f"the embedded perceptual network takes images [N, 1 to 4, H, W], got {list(images.shape)}; "
                 f"give a perceptual distance of your own for others"
             )
-        x = images.expand(-1, 3, -1, -1)
+        x = over_mid_grey(images).expand(-1, 3, -1, -1)
         features = []
         for stage in self.stages:
             x = stage(x)

@@ -26,7 +26,7 @@ def save_video(path: str | os.PathLike[str], frames: Iterable[Tensor], *, fps: i
     an MP4's height and width are even, so an odd one gets a row or column more.
 
     Args:
-        frames: uint8 ``[1 or 3, H, W]`` each, of one size, such as a tensor ``[F, C, H, W]``; they're taken one by one.
+        frames: uint8 ``[1 to 4, H, W]`` each, of one size, such as a tensor ``[F, C, H, W]``; they're taken one by one.
         fps: frames per second, 1 to 100.
 
     Raises:
@@ -79,8 +79,8 @@ def _checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
     """The frames in colour and on the CPU, each checked; the first one at once."""
     size = None
     for frame in frames:
-        if frame.ndim != 3 or frame.shape[0] not in (1, 3) or "uint8" not in str(frame.dtype):
-            raise ValueError(f"frames must be uint8 [1 or 3, H, W], got {frame.dtype} {list(frame.shape)}")
+        if frame.ndim != 3 or not 1 <= frame.shape[0] <= 4 or "uint8" not in str(frame.dtype):
+            raise ValueError(f"frames must be uint8 [1 to 4, H, W], got {frame.dtype} {list(frame.shape)}")
         if size not in (None, frame.shape):
             raise ValueError(f"frames must have one shape, got {list(size or ())} and {list(frame.shape)}")
         size = frame.shape

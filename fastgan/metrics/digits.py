@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastgan.data.images import over_mid_grey
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images, load_embedded
 
@@ -82,7 +83,8 @@ class DigitClassifier(nn.Module):
         return F.relu(self.hidden(self.body(x).flatten(1)))
 
     def _in_chunks(self, network: Callable[[Tensor], Tensor], images: Tensor, width: int) -> Tensor:
-        check_images(images)
+        check_images(images, alpha=True)
+        images = over_mid_grey(images)
         if len(images) == 0:
             return torch.empty(0, width, device=self.head.weight.device)
         was_training = self.training

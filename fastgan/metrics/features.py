@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastgan.data import to_float, to_uint8
+from fastgan.data.images import over_mid_grey
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
 
@@ -54,13 +55,13 @@ class MobileNetV2(nn.Module):
         """The last activation, averaged over its positions: float32 ``[N, 1280]`` on the network's device.
 
         Args:
-            images: ``[N, 1 or 3, H, W]`` in [-1, 1], any float dtype, any resolution.
+            images: ``[N, 1 to 4, H, W]`` in [-1, 1], alpha over mid grey, any float dtype, any resolution.
 
         Raises:
             TypeError: ``images`` isn't floating-point.
             ValueError: wrong shape.
         """
-        check_images(images)
+        check_images(images, alpha=True)
         if len(images) == 0:
             return torch.empty(0, NUM_FEATURES, device=self.mean.device)
         parts = [self.body(self._prepare(part)).mean(dim=(2, 3)) for part in images.split(_CHUNK)]
@@ -73,7 +74,7 @@ class MobileNetV2(nn.Module):
         return logits
 
     def _prepare(self, images: Tensor) -> Tensor:
-        x = to_float(to_uint8(images.to(self.mean.device))).add_(1).div_(2)
+        x = to_float(to_uint8(over_mid_grey(images.to(self.mean.device)))).add_(1).div_(2)
         if x.shape[-2:] != (RESOLUTION, RESOLUTION):
             x = F.interpolate(x, size=(RESOLUTION, RESOLUTION), mode="bilinear", antialias=True)
         return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.data import to_uint8
+from fastgan.data.images import over_mid_grey
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
 
@@ -38,18 +39,19 @@ class Inception(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """The pooled features, float32 ``[N, 2048]``, of images ``[N, 1 or 3, H, W]`` in [-1, 1].
+        """The pooled features, float32 ``[N, 2048]``, of images ``[N, 1 to 4, H, W]`` in [-1, 1].
 
         Raises:
             TypeError: ``images`` isn't floating-point.
             ValueError: wrong shape.
         """
-        check_images(images)
+        check_images(images, alpha=True)
         device = self._head.device
         if len(images) == 0:
             return torch.empty(0, NUM_FEATURES, device=device)
         parts = [
-            self.network(to_uint8(part.to(device)).expand(-1, 3, -1, -1))[0] for part in images.split(_CHUNK)
+            self.network(to_uint8(over_mid_grey(part.to(device))).expand(-1, 3, -1, -1))[0]
+            for part in images.split(_CHUNK)
         ]
         return torch.cat(parts)
 

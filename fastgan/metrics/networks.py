@@ -13,14 +13,16 @@ from fastgan.errors import FastganError
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def check_images(images: Tensor) -> None:
-    """Raises TypeError or ValueError for what isn't floating-point ``[N, 1 or 3, H, W]``."""
+def check_images(images: Tensor, *, alpha: bool = False) -> None:
+    """Raises TypeError or ValueError for what isn't floating-point ``[N, 1 or 3, H, W]``; 2 and 4 too with ``alpha``."""
     if not images.is_floating_point():
         raise TypeError(
             f"images must be floating-point in [-1, 1], got {images.dtype}; fastgan.data.to_float converts uint8"
         )
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
-        raise ValueError(f"images must be [N, 1 or 3, H, W], got {list(images.shape)}")
+    channels = (1, 2, 3, 4) if alpha else (1, 3)
+    if images.ndim != 4 or images.shape[1] not in channels or 0 in images.shape[2:]:
+        expected = "[N, 1 to 4, H, W]" if alpha else "[N, 1 or 3, H, W]"
+        raise ValueError(f"images must be {expected}, got {list(images.shape)}")
 
 
 def load_embedded(

@@ -89,6 +89,12 @@ class Translation(Recipe):
         return replace(self, decay_until=getattr(saved or self, "decay_until", None) or self.images)
 
     def check_images(self, images: ImageSpec) -> None:
+        super().check_images(images)
+        if images.channels not in (1, 3):
+            raise RecipeError(
+                f"{self.name} makes grey or colour images, 1 or 3 channels, but the data set has {images.channels}: put "
+                f"transparent images on a background."
+            )
         if self.task is None:
             return
         name, words = NEEDED[self.task]

@@ -12,7 +12,7 @@ from fastgan.data import ImageDataset
 from fastgan.data.discovery import few
 from fastgan.errors import FastganError
 from fastgan.metrics.feature_networks import FeaturesName
-from fastgan.recipes import ImageSpec, Recipe, get_recipe
+from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
 from fastgan.train.files import write_atomic
 
@@ -101,6 +101,11 @@ class RunConfig:
     def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
         """Raises RecipeError if the recipe can't be built for the data set's images."""
         images = ImageSpec.of(dataset)
+        if not 1 <= images.channels <= 4:
+            raise RecipeError(
+                f"Images must have 1 to 4 channels (grey, grey and alpha, RGB, RGBA), got {images.channels}: give each "
+                f"picture fewer."
+            )
         recipe.check_data(dataset)
         return cls(recipe, images, dataset.name, dataset.fingerprint)
 

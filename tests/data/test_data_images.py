@@ -109,7 +109,7 @@ def test_save_png_errors(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="can't be written"):
         save_png(tmp_path / "file" / "x.png", torch.zeros(3, 2, 2, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="1 or 3"):
-        save_png(tmp_path / "x.png", torch.zeros(2, 2, 2, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="1 to 4"):
+        save_png(tmp_path / "x.png", torch.zeros(5, 2, 2, dtype=torch.uint8))
     with pytest.raises(TypeError, match="uint8"):
         save_png(tmp_path / "x.png", torch.zeros(3, 2, 2))

@@ -45,9 +45,9 @@ def test_distance_is_its_formula(distance):
     grey = a[:, :1]
     assert torch.equal(distance(grey, b), distance(grey.expand(-1, 3, -1, -1), b))
     with pytest.raises(
-        ValueError, match=r"\[N, 1 or 3, H, W\], got \[4, 2, 16, 16\]; give a perceptual distance"
+        ValueError, match=r"\[N, 1 to 4, H, W\], got \[4, 5, 16, 16\]; give a perceptual distance"
     ):
-        distance(torch.cat([grey, grey], 1), b)
+        distance(torch.cat([grey] * 5, 1), b)
 
 
 def test_it_sees_what_pixels_dont(distance):

@@ -56,7 +56,7 @@ def test_refused(tmp_path, monkeypatch):
             save_video(tmp_path / name, good)
     with pytest.raises(LatentError, match="at least one frame, but none came"):
         save_video(tmp_path / "a.gif", good[:0])
-    with pytest.raises(ValueError, match=r"uint8 \[1 or 3, H, W\], got torch.float32 \[3, 18, 22\]"):
+    with pytest.raises(ValueError, match=r"uint8 \[1 to 4, H, W\], got torch.float32 \[3, 18, 22\]"):
         save_video(tmp_path / "a.gif", good.float())
     with pytest.raises(ValueError, match=r"one shape, got \[3, 18, 22\] and \[3, 18, 21\]"):
         save_video(tmp_path / "a.gif", [good[0], good[1, :, :, 1:]])

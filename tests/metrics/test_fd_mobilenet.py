@@ -8,6 +8,7 @@ import torchvision
 from torch import Tensor
 
 from fastgan.data import open_dataset, to_float, to_uint8
+from fastgan.data.images import over_mid_grey
 from fastgan.metrics import MetricError, fd_mobilenet_v2, features, statistics_of
 from fastgan.metrics.features import MobileNetV2, mobilenet_v2
 
@@ -54,9 +55,15 @@ def test_shapes_dtypes_and_what_is_equal(network: MobileNetV2, scenes: Tensor) -
 def test_wrong_images(network: MobileNetV2) -> None:
     with pytest.raises(TypeError, match="to_float"):
         network.features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
-    for shape in [(1, 2, 8, 8), (3, 8, 8), (1, 3, 0, 8)]:
-        with pytest.raises(ValueError, match="N, 1 or 3, H, W"):
+    for shape in [(1, 5, 8, 8), (3, 8, 8), (1, 3, 0, 8)]:
+        with pytest.raises(ValueError, match="N, 1 to 4, H, W"):
             network.features(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_seen_over_mid_grey(network: MobileNetV2, channels: int) -> None:
+    images = torch.rand(2, channels, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert torch.equal(network.features(images), network.features(over_mid_grey(images)))
 
 
 def test_loading_draws_no_random_number() -> None:
