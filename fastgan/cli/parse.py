@@ -114,4 +114,4 @@ def _options(form: type) -> list[str]:
 
 
 def _option(field: str) -> str:
-    return "--" + field.rstrip("_").replace("_", "-")  # class_ is --class
+    return "--" + field.rstrip("_").replace("_", "-")  # class_ is --class, from_ is --from

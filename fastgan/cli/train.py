@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
+import tyro
 from rich.console import Console
 
 from fastgan.cli.environment import check_environment
@@ -18,6 +20,7 @@ from fastgan.train.loop import RunResult, train
 from fastgan.train.progress import duration
 from fastgan.train.report import measures_sentence
 from fastgan.train.run_dir import RunDir
+from fastgan.train.transfer import Source, read_source, source_settings
 
 USAGE = "\n".join(
     [
@@ -31,30 +34,82 @@ USAGE = "\n".join(
 )
 
 
+_From = Annotated[
+    str | None,
+    tyro.conf.arg(
+        name="from",
+        help="Trained weights to begin with: a run's folder (its newest checkpoint), a checkpoint, an export as "
+        "safetensors, or a StyleGAN2 file of another program.",
+    ),
+]
+
+
 def run(arguments: list[str]) -> int:
     """Runs `fastgan train` with these arguments; returns the exit status."""
     if not arguments or arguments[0] in ("--help", "-h"):
         print(USAGE)
         return 0
     name, *rest = arguments
-    recipe, options = parse_run(name, rest)
+    start = parse_start(name, rest)
     check_environment()
     tune_cpu_allocator()
-    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0)  # of torchrun's processes one speaks
-    result = train(recipe, options, console=console)
+    console = Console(quiet=not _speaks())
+    for line in start.news:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    result = train(start.recipe, start.options, init_from=start.init_from, console=console)
     if not console.quiet:
         print_result(console, result)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
+class Start(NamedTuple):
+    """What a command line asks for. init_from: trained weights to begin with. news: what a person should know."""
+
+    recipe: Recipe
+    options: RunOptions
+    init_from: str | Source | None = None
+    news: Sequence[str] = ()
+
+
 def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
-    """The recipe and the options of a command line; with --resume, options not given are the saved run's, if any."""
+    """The recipe and the options of a command line, as `parse_start` finds them."""
+    start = parse_start(name, arguments)
+    return start.recipe, start.options
+
+
+def parse_start(name: str, arguments: list[str]) -> Start:
+    """The recipe, the options and the weights of a command line.
+
+    With --resume, options not given are those of the saved run, if there is one; else with --from, the sizes of networks
+    and the resolution are those of the weights to begin with.
+    """
     recipe = get_recipe(name)
     form = _form(recipe)
     prog = f"fastgan train {name}"
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
     given: Any = parse(form, arguments, prog=prog, default=default)
-    return given.recipe, given.run
+    if default is not None or given.from_ is None or not _speaks():
+        return Start(given.recipe, given.run, given.from_)
+    source = read_source(given.from_)
+    sizes = source_settings(source, recipe)
+    default = form(recipe=dataclasses.replace(recipe(), **sizes), run=given.run, from_=given.from_)
+    given = parse(form, arguments, prog=prog, default=default)
+    taken = [
+        f"--{setting.replace('_', '-')} {_spelt(value)}"
+        for setting, value in sizes.items()
+        if getattr(given.recipe, setting) == value
+    ]
+    news = [f"As {source.path} has it: {', '.join(taken)}."] if taken else []
+    return Start(given.recipe, given.run, source, news)
+
+
+def _speaks() -> bool:
+    """Whether this process, of those that torchrun started, is the one that reads and writes."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _spelt(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _resumes(arguments: list[str]) -> bool:
@@ -110,6 +165,7 @@ def _form(recipe: type[Recipe]) -> Any:
         [
             ("recipe", recipe, dataclasses.field(default_factory=recipe)),
             ("run", RunOptions, dataclasses.field(default_factory=RunOptions)),
+            ("from_", _From, dataclasses.field(default=None)),
         ],
     )
     form.__doc__ = recipe.__doc__

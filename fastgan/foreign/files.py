@@ -8,9 +8,11 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from fastgan.foreign.errors import CompatError, shown
 from fastgan.foreign.official import read_official
@@ -49,7 +51,21 @@ def read_file(path: Path) -> Networks:
     )
 
 
-def _from_safetensors(path: Path) -> Networks:
+def is_safetensors(path: Path) -> bool:
+    """Tell by its first bytes whether a file has the form of safetensors."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError:
+        return False
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what a safetensors file of ours says of its network, and the network's tensors.
+
+    Raises:
+        CompatError: the file is damaged, or doesn't say what network it holds.
+    """
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
@@ -62,6 +78,11 @@ def _from_safetensors(path: Path) -> Networks:
         raise CompatError(
             f"{str(path)!r} doesn't say what network it holds: expected is a file that fastgan convert made."
         )
+    return description, tensors
+
+
+def _from_safetensors(path: Path) -> Networks:
+    description, tensors = read_safetensors(path)
     try:
         name, class_name, config = (description[key] for key in ("network", "class", "config"))
         known = class_name in CLASSES and isinstance(name, str) and isinstance(config, dict)

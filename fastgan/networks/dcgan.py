@@ -9,6 +9,7 @@ first ones keep the paper's 512 channels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,10 @@ class DCGANGenerator(nn.Module):
     Batch norm and ReLU after every layer but the last, which is tanh without batch norm. With c_dim classes it takes
     their labels int64 `[N]` too, and joins a learned vector of c_dim numbers to z.
     """
+
+    counted_from_end: ClassVar[tuple[str, ...]] = (
+        "layers",
+    )  # lists that other resolutions share the ends of
 
     def __init__(
         self, resolution: int = 64, channels: int = 3, *, z_dim: int = 100, ngf: int = 64, c_dim: int = 0

@@ -8,6 +8,7 @@ G grows from a learned 4×4 basis that z scales, D ends in a 4×4 convolution of
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -150,6 +151,10 @@ class R3GANDiscriminator(nn.Module):
     With classes by projection: the features' product with a class's embedding is added (Miyato and Koyama 2018).
     Arguments and errors as for `R3GANGenerator`.
     """
+
+    counted_from_end: ClassVar[tuple[str, ...]] = (
+        "layers",
+    )  # lists that other resolutions share the ends of
 
     def __init__(
         self, resolution: int = 256, channels: int = 3, *, c_dim: int = 0,

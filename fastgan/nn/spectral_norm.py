@@ -33,12 +33,25 @@ class _SpectralNorm(nn.Module):
         with torch.no_grad():
             u = nn.functional.normalize(weight.new_empty(rows).normal_(), dim=0, eps=eps)
             v = nn.functional.normalize(weight.new_empty(weight.numel() // rows).normal_(), dim=0, eps=eps)
-            _, _, (u,), (v,) = ops.spectral_norm(
-                [weight.detach()], [u], [v], n_power_iterations=_AT_THE_START, eps=eps, dims=[dim]
-            )
-        # Copies: they are views of one tensor, which serialisation would write with each.
-        self.register_buffer("_u", u.clone())
-        self.register_buffer("_v", v.clone())
+        self.register_buffer("_u", u)
+        self.register_buffer("_v", v)
+        self.settle(weight)
+
+    @torch.no_grad()
+    def settle(self, weight: Tensor) -> None:
+        """Finds the vectors of this weight from those that are there, in as many iterations as at the start."""
+        if weight.is_meta:  # there is nothing to find
+            return
+        _, _, (u,), (v,) = ops.spectral_norm(
+            [weight.detach()],
+            [self._u],
+            [self._v],
+            n_power_iterations=_AT_THE_START,
+            eps=self.eps,
+            dims=[self.dim],
+        )
+        self._u.copy_(u)
+        self._v.copy_(v)
 
     def forward(self, weight: Tensor) -> Tensor:
         ready, self.ready = self.ready, None

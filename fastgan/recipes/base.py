@@ -225,6 +225,7 @@ class Recipe(ABC):
     baseline: ClassVar[str | None] = None  # the view that is measured against targets too
     exchanged: ClassVar[str] = ""  # what images of a batch take from each other, in words
     extends: ClassVar[tuple[str, ...]] = ("images",)  # settings that may change when a run goes on
+    carried: ClassVar[tuple[str, ...]] = ()  # networks without weights that a run takes from trained ones
 
     data: str = "mnist5k"
     """Data set: mnist5k, digits, shapes, or the path of a folder or .zip of images."""
@@ -334,16 +335,25 @@ class Recipe(ABC):
         """The networks that have a moving average."""
         return self.averaged if self.ema or self.ema_kimg else ()
 
-    def ema_decay(self, step: int, nimg: int, images: int) -> float:
+    def ema_decay(self, step: int, nimg: int, images: int, *, ramp: bool = True) -> float:
         """What the averages keep at the end of step number `step`, of `images` images, the last of `nimg`.
 
         With `ema`, at most (step + 1)/(step + 10); with `ema_kimg`, half after so many images, or after a twentieth
-        of those shown (Karras et al. 2020b): the first weights are soon forgotten.
+        of those shown (Karras et al. 2020b): the first weights are soon forgotten. Without `ramp`, for an average that
+        began with trained weights, it is the full decay from the first step on.
         """
         if self.ema:
-            return min(self.ema, (step + 1) / (step + 10))
-        half_life = min(self.ema_kimg * 1000, nimg * EMA_RAMPUP)
+            return min(self.ema, (step + 1) / (step + 10)) if ramp else self.ema
+        half_life = min(self.ema_kimg * 1000, nimg * EMA_RAMPUP) if ramp else self.ema_kimg * 1000
         return float(0.5 ** (images / half_life))
+
+    def resolved(self, images: ImageSpec) -> dict[str, Any]:
+        """Return the settings of the networks' sizes that are None, as they are for these images."""
+        return {}
+
+    def begin_with(self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec) -> dict[str, Any]:
+        """Return settings that follow from trained weights, state dicts by network, that a run begins with."""
+        return {}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Recipe:

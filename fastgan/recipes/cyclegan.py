@@ -45,9 +45,12 @@ class CycleGAN(Domains):
             "pool", self.pool == 0 or self.pool >= self.batch, f"0, or at least --batch, {self.batch}"
         )
 
+    def resolved(self, images: ImageSpec) -> dict[str, int]:
+        return {"blocks": 9 if images.resolution >= DEEP_FROM else 6} if self.blocks is None else {}
+
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         channels = images.channels
-        blocks = (9 if images.resolution >= DEEP_FROM else 6) if self.blocks is None else self.blocks
+        blocks = self.resolved(images)["blocks"] if self.blocks is None else self.blocks
         networks: dict[str, nn.Module] = {}
         for name in ("G_AB", "G_BA"):
             networks[name] = ResNetGenerator(channels, channels, ngf=self.ngf, blocks=blocks)

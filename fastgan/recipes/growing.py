@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
 from fastgan.networks import growing
 from fastgan.networks.stylegan2 import RESOLUTIONS
-from fastgan.recipes.base import Batch, ImageSpec, Networks, RecipeError, one_of
+from fastgan.recipes.base import Batch, ImageSpec, Networks, Recipe, RecipeError, one_of
 from fastgan.recipes.noise import NoiseToImage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growing(NoiseToImage):
     """G and D grow together; what they are at a step follows from the images shown before it."""
+
+    lowest: ClassVar[int] = 4  # resolution of the networks' first level
 
     batch: int = 16
     z_dim: int = 512
@@ -27,6 +29,8 @@ class Growing(NoiseToImage):
     """Thousands of images to show at a resolution once it is there."""
     fade_kimg: float = 800.0
     """Thousands of images in which a new resolution fades in."""
+    start_resolution: int | None = None
+    """Resolution that growth begins at; None takes the lowest, or with --from the highest that was trained."""
     channel_base: int = 16384
     """Feature maps at resolution r: this by r."""
     channel_max: int = 512
@@ -68,16 +72,32 @@ class Growing(NoiseToImage):
                 f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
             )
 
+        if self.start_resolution is not None:
+            possible = [r for r in (4, *RESOLUTIONS) if self.lowest <= r <= images.resolution]
+            self._require("start_resolution", self.start_resolution in possible, one_of(possible))
+
+    def settled(self, saved: Recipe | None = None) -> Recipe:
+        begun = getattr(saved, "start_resolution", None)
+        return replace(self, start_resolution=begun) if self.start_resolution is None and begun else self
+
+    def begin_with(self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec) -> dict[str, Any]:
+        """Growth goes on where that of the trained weights is: at the highest resolution that has faded in."""
+        grown = [t for key, t in networks.get("G", {}).items() if key.rpartition(".")[2] == "growth"]
+        if not grown or self.start_resolution is not None:
+            return {}
+        return {"start_resolution": min(self.lowest * 2 ** int(grown[0]), images.resolution)}
+
     def growth(self, nimg: int) -> float:
         """How far networks have grown after `nimg` images, were there no highest level: 2.3 fades level 3 in.
 
-        The lowest level is shown `stable_kimg`; each one above fades in and is stable then.
+        The first level, that of `start_resolution`, is shown `stable_kimg`; each one above fades in and is stable then.
         """
+        first = ((self.start_resolution or self.lowest) // self.lowest).bit_length() - 1
         stable, fade = 1000 * self.stable_kimg, 1000 * self.fade_kimg
         if nimg < stable:
-            return 0.0
+            return float(first)
         level, within = divmod(nimg - stable, fade + stable)
-        return level + min(1.0, within / fade)
+        return first + level + min(1.0, within / fade)
 
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]

@@ -22,6 +22,7 @@ class StyleGAN(Growing):
 
     name: ClassVar[str] = "stylegan"
     summary: ClassVar[str] = "Karras 2019: styles by AdaIN, noise, grows from 8×8, R1"
+    lowest: ClassVar[int] = LOWEST
 
     images: int = 25_000_000
     loss: Adversarial = "non-saturating"

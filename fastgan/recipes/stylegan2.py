@@ -40,6 +40,7 @@ class StyleGAN2(NoiseToImage):
 
     name: ClassVar[str] = "stylegan2"
     summary: ClassVar[str] = "Karras 2020: styles, modulated convolutions, lazy R1 and path length"
+    carried: ClassVar[tuple[str, ...]] = ("path_length",)
 
     batch: int = 32
     images: int = 25_000_000
@@ -119,8 +120,12 @@ class StyleGAN2(NoiseToImage):
                 f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
             )
 
+    def resolved(self, images: ImageSpec) -> dict[str, int]:
+        usual = 32768 if images.resolution >= 512 else 16384
+        return {"channel_base": usual} if self.channel_base is None else {}
+
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
-        base = self.channel_base or (32768 if images.resolution >= 512 else 16384)
+        base = self.channel_base or self.resolved(images)["channel_base"]
         c_dim = self.classes(images)
         clamp = 256.0 if self.num_fp16_res else None
         networks: dict[str, nn.Module] = {

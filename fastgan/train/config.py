@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -86,16 +87,38 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """What makes two runs the same run: the recipe with its settings, and the data.
+class Beginning:
+    """The trained weights that a run began with.
 
-    dataset: the data set's own name, for people; data_fingerprint: SHA-256 of what it holds.
+    source: path as it was given. file: what was read of it. sha256: of that file. title: what it is, for a person.
+    whole: averaged networks all of whose weights came from there.
+    """
+
+    source: str
+    file: str
+    sha256: str
+    title: str
+    whole: tuple[str, ...] = ()
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Beginning:
+        """Undoes `asdict`, after JSON too. Raises TypeError for anything else."""
+        return cls(**{**plain, "whole": tuple(plain.get("whole", ()))})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What makes two runs the same run: the recipe with its settings, the data, and where the weights began.
+
+    dataset: the data set's own name, for people; data_fingerprint: SHA-256 of what it holds. beginning: trained weights
+    that it began with, None for weights drawn from the seed.
     """
 
     recipe: Recipe
     images: ImageSpec
     dataset: str
     data_fingerprint: str
+    beginning: Beginning | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
@@ -112,6 +135,7 @@ class RunConfig:
     def to_plain(self) -> dict[str, Any]:
         """Strings, numbers, lists and dicts only."""
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()}
+        began = {} if self.beginning is None else {"beginning": _plain(self.beginning)}
         return {
             "fastgan": __version__,
             "recipe": self.recipe.name,
@@ -119,6 +143,7 @@ class RunConfig:
             "images": self.images.to_plain(),
             "dataset": self.dataset,
             "data_fingerprint": self.data_fingerprint,
+            **began,
         }
 
     @classmethod
@@ -127,7 +152,8 @@ class RunConfig:
         try:
             recipe = get_recipe(plain["recipe"]).from_settings(plain["settings"]).settled()
             images = ImageSpec.from_plain(plain["images"])
-            return cls(recipe, images, plain["dataset"], plain["data_fingerprint"])
+            began = Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None
+            return cls(recipe, images, plain["dataset"], plain["data_fingerprint"], began)
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"The saved configuration is incomplete or damaged ({error!r}).") from error
 
@@ -136,7 +162,8 @@ class RunConfig:
 
         Raises RecipeError if the run can't go on with these settings.
         """
-        return replace(self, recipe=self.recipe.settled(None if saved is None else saved.recipe))
+        recipe = self.recipe.settled(None if saved is None else saved.recipe)
+        return replace(self, recipe=recipe, beginning=(saved or self).beginning)
 
     def check_resumable(self, new: RunConfig) -> None:
         """Raises ConfigError naming the first way in which `new` isn't this run with more images."""
@@ -183,6 +210,10 @@ class RunConfig:
             f"This run was started with the classes {how}: name them as they were, or start another run in a "
             f"new --out folder."
         )
+
+
+def _plain(beginning: Beginning) -> dict[str, Any]:
+    return asdict(beginning) | {"whole": list(beginning.whole)}
 
 
 def _spelt(value: Any) -> str:

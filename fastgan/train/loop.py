@@ -35,6 +35,7 @@ from fastgan.train.samples import save_grid, unseen
 from fastgan.train.state import TrainState, derive_seed
 from fastgan.train.step import TooManySkips, TrainStep, check_settings, parameters_are_finite
 from fastgan.train.stop import StopRequest, stop_on_signals
+from fastgan.train.transfer import Source
 
 GRID_ROWS = GRID_COLUMNS = 8
 
@@ -60,6 +61,7 @@ def train(
     options: RunOptions | None = None,
     *,
     dataset: ImageDataset | None = None,
+    init_from: str | Path | Source | None = None,
     callbacks: Sequence[Callback] = (),
     console: Console | Literal["auto"] | None = "auto",
     **more: Any,
@@ -72,12 +74,16 @@ def train(
     Args:
         options: how the run goes; `more` are its fields by name, and win: `train(recipe, out="runs/mine")`.
         dataset: takes the place of the one that `recipe.data` names.
+        init_from: trained weights to begin with, as far as they fit: the folder of a run (its newest checkpoint), a
+            checkpoint, an export as safetensors, or a StyleGAN2 file of another program. A run that goes on needs it
+            no more.
         callbacks: called in this order.
         console: where progress is shown; "auto" is standard output, None is nowhere.
 
     Raises:
         FastganError: DataError (data), RecipeError and ConfigError (settings), RunDirError (folder),
-            CheckpointError (unreadable, or can't be written), TooManySkips and NonFiniteWeights (training
+            CheckpointError (unreadable, or can't be written), TransferError and CompatError (no weights to begin with),
+            TooManySkips and NonFiniteWeights (training
             diverged), ReportError (matplotlib is missing), MetricError (what a measure
             needs is missing), RankLost and OtherRankFailed (another process).
         TypeError: an unknown option.
@@ -100,7 +106,9 @@ def train(
         devices = [world.device] if world.device.type == "cuda" else []
         with torch.random.fork_rng(devices), stop_on_signals() as stop:
             folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
-            config, state, news = open_state(folder, config, world, resume=options.resume)
+            config, state, news = open_state(
+                folder, config, world, resume=options.resume, init_from=init_from
+            )
             if world.is_main:
                 save_options(folder.options, options)
                 remove_old(folder.checkpoints, keep=options.keep)  # a run may be killed before it does

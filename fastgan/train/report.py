@@ -58,10 +58,17 @@ def write_report(
         curves_dark=_data_uri(draw_curves(rows, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
         settings=_table(config.to_plain()["settings"] | _of_images(config.images)),
-        versions=_table(versions() | {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}),
+        versions=_table(versions() | _origins(config)),
         command=html.escape(_command(run, config)),
     )
     write_atomic(run.report, [page.encode()])
+
+
+def _origins(config: RunConfig) -> dict[str, str]:
+    """Where the images, and the weights that it began with, came from."""
+    data = {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}
+    began = config.beginning
+    return data if began is None else data | {"began with": f"{began.title}, {began.sha256[:16]}…"}
 
 
 def _of_images(images: ImageSpec) -> dict[str, Any]:

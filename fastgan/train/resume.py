@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from fastgan.data import ImageDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import Recipe
-from fastgan.train.checkpoint import Checkpoint, Found, load_newest, restore, set_aside
-from fastgan.train.config import ConfigError, RunConfig, save_config
+from fastgan.train.checkpoint import Checkpoint, load_newest, restore, set_aside
+from fastgan.train.config import Beginning, ConfigError, RunConfig, save_config
 from fastgan.train.distributed import World
 from fastgan.train.run_dir import RunDir
 from fastgan.train.state import TrainState
+from fastgan.train.transfer import Plan, Source, file_of, make_plan, read_source
+from fastgan.train.transfer.source import sha256_of
 
 
 class OtherRankFailed(FastganError):
@@ -53,24 +58,49 @@ def open_data(recipe: Recipe, dataset: ImageDataset | None, world: World) -> tup
     return dataset, config
 
 
-def open_state(
-    folder: RunDir, config: RunConfig, world: World, *, resume: bool
-) -> tuple[RunConfig, TrainState, list[str]]:
-    """The run's settled configuration, the state to go on from, and what a person should know about it.
+class Opened(NamedTuple):
+    """How a run begins. config: settled, as it is stored. news: what a person should know about it."""
 
-    Rank 0 alone reads and writes; the others are told. Raises RunDirError, ConfigError, CheckpointError.
+    config: RunConfig
+    state: TrainState
+    news: list[str]
+
+
+class _Claimed(NamedTuple):
+    """What rank 0 finds and tells the others. path, saved: of a checkpoint. plan: trained weights to begin with."""
+
+    config: RunConfig
+    path: Path | None = None
+    saved: dict[str, Any] | None = None
+    plan: Plan | None = None
+    news: Sequence[str] = ()
+
+
+def open_state(
+    folder: RunDir,
+    config: RunConfig,
+    world: World,
+    *,
+    resume: bool,
+    init_from: str | Path | Source | None = None,
+) -> Opened:
+    """The state to go on from, or the first one for a new run, which `init_from` gives its weights.
+
+    Rank 0 alone reads and writes; the others are told. Raises RunDirError, ConfigError, CheckpointError; TransferError or
+    CompatError for weights to begin with.
     """
-    found: Found | None = None
-    news: list[str] = []
+    claimed = _Claimed(config)
     with together(world):
         if world.is_main:
-            config, found, news = _claim(folder, config, resume=resume or _restarted())
-    config = world.broadcast(config)
-    path, saved = world.broadcast((found.path, found.saved.state) if found else (None, {}))
-    state = TrainState.create(config.recipe, config.images, device=world.device)
-    if path is not None:
-        restore(state, Checkpoint(config, saved), path)
-    return config, state, news
+            claimed = _claim(folder, config, resume=resume or _restarted(), init_from=init_from)
+    claimed = world.broadcast(claimed)
+    config = claimed.config
+    state = TrainState.create(config.recipe, config.images, device=world.device, plan=claimed.plan)
+    if config.beginning is not None:
+        state.trained = config.beginning.whole
+    if claimed.path is not None:
+        restore(state, Checkpoint(config, claimed.saved or {}), claimed.path)
+    return Opened(config, state, list(claimed.news))
 
 
 def _restarted() -> bool:
@@ -78,28 +108,52 @@ def _restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def _claim(folder: RunDir, config: RunConfig, *, resume: bool) -> tuple[RunConfig, Found | None, list[str]]:
+def _claim(
+    folder: RunDir, config: RunConfig, *, resume: bool, init_from: str | Path | Source | None
+) -> _Claimed:
     """Makes the folder, or finds the newest intact checkpoint in it and puts damaged ones aside."""
-    found: Found | None = None
-    news: list[str] = []
     saved_config = folder.saved_config() if resume else None
     config = config.settled(saved_config)
-    if saved_config is not None:
-        saved_config.check_resumable(config)
-        if (found := load_newest(folder.checkpoints)) is not None:
-            found.saved.config.check_resumable(config)
-            for path, error in found.damaged.items():
-                news.append(
-                    f"{error} It was renamed to {set_aside(path).name}, and the one before it is taken."
-                )
-            news += _new_ends(found.saved.config.recipe, config.recipe, found.saved.state["nimg"])
-        folder.tidy()
-    else:
+    if saved_config is None:
+        claimed = _begin(config, init_from)
         folder.create()
         if resume:
-            news.append(f"Nothing is in {folder.root} yet to resume: starting from the beginning.")
-    save_config(folder.config, config)
-    return config, found, news
+            news = f"Nothing is in {folder.root} yet to resume: starting from the beginning."
+            claimed = claimed._replace(news=[news, *claimed.news])
+    else:
+        claimed = _go_on(folder, config, saved_config, init_from)
+        folder.tidy()
+    save_config(folder.config, claimed.config)
+    return claimed
+
+
+def _begin(config: RunConfig, init_from: str | Path | Source | None) -> _Claimed:
+    if init_from is None:
+        return _Claimed(config)
+    source = init_from if isinstance(init_from, Source) else read_source(init_from)
+    recipe, plan = make_plan(source, config.recipe, config.images)
+    recipe.check_images(config.images)
+    config = replace(config, recipe=recipe, beginning=plan.beginning)
+    return _Claimed(config, plan=plan, news=plan.news)
+
+
+def _go_on(
+    folder: RunDir, config: RunConfig, saved: RunConfig, init_from: str | Path | Source | None
+) -> _Claimed:
+    _check_beginning(saved.beginning, init_from)
+    saved.check_resumable(config)
+    found = load_newest(folder.checkpoints)
+    if found is None:  # killed before the first checkpoint
+        if saved.beginning is None:
+            return _Claimed(config)
+        return _begin_again(config, saved.beginning, init_from)
+    found.saved.config.check_resumable(config)
+    news = [
+        f"{error} It was renamed to {set_aside(path).name}, and the one before it is taken."
+        for path, error in found.damaged.items()
+    ]
+    news += _new_ends(found.saved.config.recipe, config.recipe, found.saved.state["nimg"])
+    return _Claimed(config, found.path, found.saved.state, news=news)
 
 
 def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
@@ -110,3 +164,38 @@ def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
         f"learning rates go on at {now.rate(nimg):.3g} times their first values in place of {was.rate(nimg):.3g}."
         for name in names
     ]
+
+
+def _begin_again(config: RunConfig, beginning: Beginning, init_from: str | Path | Source | None) -> _Claimed:
+    """Begins once more with the same weights. Raises ConfigError where they are no longer there."""
+    claimed = _begin(config, init_from or beginning.source)
+    assert claimed.config.beginning is not None
+    if claimed.config.beginning.sha256 != beginning.sha256:
+        raise ConfigError(
+            f"This run began with {beginning.title} and has no checkpoint yet, but {beginning.source!r} holds other "
+            f"weights now: start another run in a new --out folder."
+        )
+    return claimed
+
+
+def _check_beginning(beginning: Beginning | None, init_from: str | Path | Source | None) -> None:
+    """Raises ConfigError for other weights than those that the run began with."""
+    if init_from is None:
+        return
+    path = init_from.path if isinstance(init_from, Source) else str(init_from)
+    if beginning is None:
+        raise ConfigError(
+            f"This run began with weights drawn from its seed, but --from {path} came: leave it out to go on, or "
+            f"start another run in a new --out folder."
+        )
+    if path == beginning.source:
+        return
+    try:
+        its_hash = sha256_of(file_of(path))
+    except (FastganError, OSError):
+        its_hash = "unknown"
+    if its_hash != beginning.sha256:
+        raise ConfigError(
+            f"This run began with {beginning.title}, but --from {path} came, which is another file: leave it out to "
+            f"go on, or start another run in a new --out folder."
+        )

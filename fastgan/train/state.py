@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, nn
@@ -18,6 +18,9 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastgan.recipes import ImageSpec, Networks, Recipe
+
+if TYPE_CHECKING:
+    from fastgan.train.transfer.plan import Plan
 
 
 def derive_seed(seed: int, *path: object) -> int:
@@ -40,6 +43,7 @@ class TrainState:
     optimizers: one per player, by its name; scalers: their loss scales, empty but for fp16. step: steps done.
     nimg: real images shown, by all processes. seconds: time trained. skipped: updates left out because they
     weren't finite, by player; skipped_in_a_row: those since its last good one. best: the best measure so far.
+    trained: averages that began with trained weights, which the first steps must not forget.
     """
 
     recipe: Recipe
@@ -53,18 +57,36 @@ class TrainState:
     skipped: dict[str, int] = field(default_factory=dict)
     skipped_in_a_row: dict[str, int] = field(default_factory=dict)
     best: dict[str, float] | None = None
+    trained: tuple[str, ...] = ()
 
     @classmethod
-    def create(cls, recipe: Recipe, images: ImageSpec, *, device: torch.device | str = "cpu") -> TrainState:
-        """The state before the first step: networks drawn from the recipe's seed, the same for any device."""
+    def create(
+        cls,
+        recipe: Recipe,
+        images: ImageSpec,
+        *,
+        device: torch.device | str = "cpu",
+        plan: Plan | None = None,
+    ) -> TrainState:
+        """The state before the first step: networks drawn from the recipe's seed, the same for any device.
+
+        plan: trained weights that take the place of those drawn, as far as they fit.
+        """
         with torch.random.fork_rng(devices=()):
             seed_everything(derive_seed(recipe.seed, "networks"))
-            networks = {name: network.to(device) for name, network in recipe.build_networks(images).items()}
+            networks = recipe.build_networks(images)
+            if plan is not None:
+                plan.load(networks, plan.live)
+            networks = {name: network.to(device) for name, network in networks.items()}
         ema = {name: copy.deepcopy(networks[name]).eval().requires_grad_(False) for name in recipe.averages}
+        if plan is not None:
+            plan.load(ema, plan.averages)
+            recipe.before_step(networks, ema, 0, ())  # what follows from the images shown isn't the source's
         optimizers = recipe.build_optimizers(networks)
         scaled = optimizers if recipe.precision == "fp16" else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
-        return cls(recipe, networks, ema, optimizers, scalers)
+        trained = plan.beginning.whole if plan is not None else ()
+        return cls(recipe, networks, ema, optimizers, scalers, trained=trained)
 
     @property
     def sampler(self) -> Networks:
@@ -87,8 +109,9 @@ class TrainState:
         """
         if not self.ema:
             return
-        average = get_ema_multi_avg_fn(self.recipe.ema_decay(self.step, self.nimg, images))
         for name, network in self.ema.items():
+            decay = self.recipe.ema_decay(self.step, self.nimg, images, ramp=name not in self.trained)
+            average = get_ema_multi_avg_fn(decay)
             pairs = list(zip(network.state_dict().values(), self.networks[name].state_dict().values()))
             floats = [pair for pair in pairs if pair[0].is_floating_point()]
             average([mean for mean, _ in floats], [value for _, value in floats], None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -26,6 +27,10 @@ class Upsampling(nn.Module):
     Raises:
         ValueError: an argument is out of range.
     """
+
+    counted_from_end: ClassVar[tuple[str, ...]] = (
+        "blocks",
+    )  # lists that other resolutions share the ends of
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +81,10 @@ class SPADEGenerator(nn.Module):
     Raises:
         ValueError: an argument is out of range; map or z is of another shape, missing or not wanted.
     """
+
+    counted_from_end: ClassVar[tuple[str, ...]] = (
+        "blocks",
+    )  # lists that other resolutions share the ends of
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ shifts G's batch norms too (de Vries et al. 2017), and is projected on D's featu
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,11 @@ class TextGenerator(nn.Module):
     Raises:
         ValueError: an argument is out of range, or the captions are of another shape or dtype.
     """
+
+    counted_from_end: ClassVar[tuple[str, ...]] = (
+        "norms",
+        "convs",
+    )  # lists that other resolutions share the ends of
 
     def __init__(
         self, vocabulary: int, resolution: int = 64, channels: int = 3, *,

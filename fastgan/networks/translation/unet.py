@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,8 @@ class UNetGenerator(nn.Module):
     Raises:
         ValueError: an argument is out of range, or the images are of another shape.
     """
+
+    counted_from_end: ClassVar[tuple[str, ...]] = ("up",)  # lists that other resolutions share the ends of
 
     def __init__(
         self,
