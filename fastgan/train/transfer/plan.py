@@ -94,7 +94,8 @@ def make_plan(source: Source, recipe: Recipe, images: ImageSpec) -> tuple[Recipe
             continue
         fit = _fit(name, source.networks()[name], here, there, mapping)
         if not fit.has_weights and name not in recipe.carried:
-            news.append(f"  {name} starts fresh: no weight of the source's {name} has its shape.")
+            differ = f": {_differences(fit)}" if fit.differ else ""
+            news.append(f"  {name} starts fresh: no weight of the source's {name} has its shape{differ}.")
             continue
         live[name] = fit.loaded
         news += _lines(name, fit, change) if name not in recipe.carried else [f"  {name} is carried along."]
@@ -204,11 +205,14 @@ def _lines(name: str, fit: Fit, change: str) -> list[str]:
     if fit.fresh:
         lines.append(f"    {len(fit.fresh)} start fresh, as the source has none: {_some(fit.fresh)}.")
     if fit.differ:
-        named = [f"{key} {before} there, {now} here" for key, before, now in fit.differ]
-        lines.append(f"    {len(fit.differ)} start fresh, as shapes differ: {_some(named, '; ')}.")
+        lines.append(f"    {len(fit.differ)} start fresh, as shapes differ: {_differences(fit)}.")
     if fit.unused:
         lines.append(f"    {len(fit.unused)} of the source have no place: {_some(fit.unused)}.")
     return lines
+
+
+def _differences(fit: Fit) -> str:
+    return _some([f"{key} {before} there, {now} here" for key, before, now in fit.differ], "; ")
 
 
 def _change(there: Blueprint, here: Blueprint) -> str:
