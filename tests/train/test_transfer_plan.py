@@ -158,7 +158,7 @@ def test_attributes_words_and_classes_of_maps_are_known_by_name(name, begin):
     before, after = spec(name, 3, names=("", "red", "blue")), spec(name, 3, names=("", "new", "blue", "red"))
     old = trained(small(name), before)
     new, plan = begin(old, before, small(name), after)
-    first = {"stargan": "layers.0.weight", "gaugan": "start", "text2image": "text.words.weight"}[name]
+    first = {"stargan": "first.0.weight", "gaugan": "start", "text2image": "text.words.weight"}[name]
     weights = [state.networks["G"].state_dict() for state in (old, new)]
     key = next(key for key in weights[0] if key.startswith(first) and weights[0][key].ndim > 1)
     dim = 0 if name == "text2image" else 1
