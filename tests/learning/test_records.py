@@ -24,9 +24,9 @@ GAPS: dict[str, tuple[str, ...]] = {
         "cyclegan", "unit", "stargan", "text2image",
     ),
     "baseline": (
-        "gan", "dcgan", "cgan", "wgan", "wgan-gp", "lsgan", "sngan", "sagan", "biggan",
-        "progan", "stylegan", "r3gan", "stylegan2", "stylegan2-ada", "pix2pix", "colorize",
-        "srgan", "inpaint", "cyclegan", "unit", "gaugan", "stargan", "text2image",
+        "gan", "cgan", "wgan", "wgan-gp", "lsgan", "sngan", "sagan", "biggan", "progan",
+        "stylegan", "r3gan", "stylegan2", "stylegan2-ada", "pix2pix", "colorize", "srgan",
+        "inpaint", "cyclegan", "unit", "gaugan", "stargan", "text2image",
     ),
 }  # fmt: skip
 """Recipes without five recorded seeds at a level: runs that nobody has had the time for yet."""
