@@ -13,16 +13,15 @@ from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.export import (
     Form,
-    Source,
     Written,
-    discriminator_form,
-    generator_form,
+    form_of,
     load_network,
     to_aotinductor,
     to_onnx,
     to_safetensors,
     to_torch_export,
 )
+from fastgan.recipes.signature import Port
 
 SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "aotinductor": ".pt2", "onnx": ".onnx"}
 
@@ -37,14 +36,15 @@ class ExportOptions:
     """Format: weights, a graph of torch.export, a compiled package, or ONNX."""
     out: str
     """File to write: .safetensors, .pt2 (torch-export and aotinductor) or .onnx."""
-    network: Literal["G", "D"] = "G"
-    """Generator or discriminator."""
+    network: str | None = None
+    """Network, such as G, D, G_AB or D_A; None takes the generator. docs/export.md lists those of each recipe."""
     input: Literal["z", "w"] = "z"
     """What a style-based G takes: z, or w, which leaves the mapping network out."""
     truncation_psi: float | None = None
     """Truncation of a style-based G; None is 1, no truncation."""
     noise: Literal["const", "none", "random"] | None = None
-    """Noise of a style-based G: the layers' constant noise (None), none, or drawn anew at every call."""
+    """Noise of a style-based G: the layers' constant noise (None), none, or drawn anew at every call. Of a G with dropout:
+    none (None), or random."""
     batch: str = "dynamic"
     """Images per call: dynamic for any number, or one number."""
     portable: bool = False
@@ -60,15 +60,32 @@ def run(arguments: list[str]) -> int:
     check_environment()
     source = load_network(options.checkpoint, options.network)
     if options.to == "safetensors":
-        written = to_safetensors(source.network, options.out, name=source.name, run=source.run)
+        written = to_safetensors(source.network, options.out, name=source.name, about=source.described)
         about = "The weights in the file are the network's, bit for bit."
     else:
-        form = _form(options, source, batch)
+        form = form_of(
+            source.network, source.signature, batch=batch, inputs=options.input,
+            truncation_psi=options.truncation_psi, noise=options.noise, about=source.about,
+        )  # fmt: skip
         written = _write(options, form, dynamic_batch=batch is None)
-        inputs = ", ".join(str(["N" if batch is None else batch, *x.shape[1:]]) for x in form.example)
-        about = f"It takes {inputs.replace(chr(39), '')} and differs from the network by at most {written.difference:.1e}."
+        about = f"{_ports(form, batch)} It differs from the network by at most {written.difference:.1e}."
     print(f"Made {written.path} ({options.to}): {source.title}.\n{about} Opening it needs {written.needs}.")
+    if source.others:
+        print(f"Also in there: {', '.join(source.others)} (--network).")
     return 0
+
+
+def _ports(form: Form, batch: int | None) -> str:
+    """A sentence on what a file takes and gives."""
+    assert form.signature is not None
+    n = "N" if batch is None else batch
+
+    def listed(ports: tuple[Port, ...]) -> str:
+        return ", ".join(f"{port.name} [{', '.join(map(str, (n, *port.shape)))}]" for port in ports)
+
+    taken, given, sizes = form.signature.inputs, form.signature.outputs, form.signature.sizes
+    sentence = f"It takes {listed(taken)} and gives {listed(given)}."
+    return sentence if sizes is None else f"{sentence} Height and width: {sizes}."
 
 
 def _check(options: ExportOptions) -> int | None:
@@ -100,26 +117,11 @@ def _check(options: ExportOptions) -> int | None:
         graphs_only.append("--portable")
     if graphs_only:
         raise UsageError(f"{graphs_only[0]} has no meaning for {options.to}: leave it out.")
-    styles_only = [option for option in ("--input", "--truncation-psi", "--noise") if of_graphs[option]]
-    if options.network == "D" and styles_only:
-        raise UsageError(f"{styles_only[0]} is for G, but --network D came: leave one of them out.")
     return batch
-
-
-def _form(options: ExportOptions, source: Source, batch: int | None) -> Form:
-    if options.network == "D":
-        return discriminator_form(source.network, source.image_shape, batch=batch)
-    return generator_form(
-        source.network,
-        batch=batch,
-        inputs=options.input,
-        truncation_psi=options.truncation_psi,
-        noise=options.noise,
-    )
 
 
 def _write(options: ExportOptions, form: Form, *, dynamic_batch: bool) -> Written:
     if options.to == "onnx":
-        return to_onnx(*form, options.out, dynamic_batch=dynamic_batch)
+        return to_onnx(form, options.out, dynamic_batch=dynamic_batch)
     to_graph = to_torch_export if options.to == "torch-export" else to_aotinductor
-    return to_graph(*form, options.out, dynamic_batch=dynamic_batch, portable=options.portable)
+    return to_graph(form, options.out, dynamic_batch=dynamic_batch, portable=options.portable)

@@ -1,16 +1,17 @@
 """A network as a file for somewhere else: weights, a graph of torch.export, a compiled package, or ONNX.
 
 >>> from fastgan import export
->>> export.to_onnx(G, (z,), "G.onnx")
+>>> source = export.load_network("runs/demo")
+>>> export.to_onnx(export.form_of(source.network, source.signature), "G.onnx")
 
 Every writer runs what it wrote and compares it with the network; a file that computes something else is not left behind.
 """
 
 from fastgan.export.aotinductor import to_aotinductor
 from fastgan.export.files import ExportError, Written
-from fastgan.export.forms import Form, discriminator_form, generator_form
+from fastgan.export.forms import Form, discriminator_form, form_of, generator_form
 from fastgan.export.onnx import to_onnx
-from fastgan.export.safetensors import load_safetensors, to_safetensors
+from fastgan.export.safetensors import describe, load_safetensors, to_safetensors
 from fastgan.export.source import Source, load_network
 from fastgan.export.torch_export import to_torch_export
 
@@ -19,7 +20,9 @@ __all__ = [
     "Form",
     "Source",
     "Written",
+    "describe",
     "discriminator_form",
+    "form_of",
     "generator_form",
     "load_network",
     "load_safetensors",

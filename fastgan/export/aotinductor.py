@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import torch
 import torch._inductor
-from torch import Tensor, nn
 
 from fastgan.export.check import compare
 from fastgan.export.files import ExportError, Written, new_file
+from fastgan.export.forms import Form
+from fastgan.export.metadata import metadata_of
 from fastgan.export.trace import has_own_ops, trace
 
 
 def to_aotinductor(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    path: str | Path,
-    *,
-    dynamic_batch: bool = True,
-    portable: bool = False,
+    form: Form, path: str | Path, *, dynamic_batch: bool = True, portable: bool = False
 ) -> Written:
-    """Compiles ``module(*example)`` for this processor or GPU into a package with code and weights.
+    """Compile a form for this processor or GPU into a package with code and weights.
 
     Noise is drawn by torch's generators, as the network does. The arguments are those of
     :func:`fastgan.export.to_torch_export`; it takes a C++ compiler, and about a minute for a large network.
@@ -30,19 +28,27 @@ def to_aotinductor(
         ExportError: the module can't be captured or compiled, or the package gives other outputs.
         OSError: the file can't be written.
     """
-    with new_file(path, ".pt2") as temporary:
-        program = trace(module, example, dynamic_batch=dynamic_batch, portable=portable)
+    # In a folder of its own, for torch takes no path that isn't UTF-8.
+    with new_file(path, ".pt2") as temporary, tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "network.pt2"
+        program = trace(form, dynamic_batch=dynamic_batch, portable=portable)
         try:
             torch._inductor.aoti_compile_and_package(
-                program, package_path=str(temporary), inductor_configs={"fallback_random": True}
+                program,
+                package_path=str(package),
+                inductor_configs={
+                    "fallback_random": True,
+                    "aot_inductor.metadata": metadata_of(form, dynamic_batch=dynamic_batch),
+                },
             )
         except Exception as error:  # Inductor raises what compilers and code generators do
             first = str(error).strip().partition("\n")[0]
             raise ExportError(
                 f"AOTInductor can't compile the network ({first}): is there a C++ compiler (g++)?"
             ) from error
-        run = torch._inductor.aoti_load_package(str(temporary))
-        difference = compare(module, run, example, dynamic_batch=dynamic_batch, kind="aotinductor")
+        run = torch._inductor.aoti_load_package(str(package))
+        difference = compare(form, run, dynamic_batch=dynamic_batch, kind="aotinductor")
+        shutil.copyfile(package, temporary)
     needs = (
         "torch and fastgan ('import fastgan.ops' first)"
         if has_own_ops(program)

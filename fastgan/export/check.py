@@ -1,50 +1,74 @@
-"""Whether a file computes what the network does."""
+"""Comparison of what a file computes with what the network does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastgan.export.files import ExportError
+from fastgan.export.forms import Form
 
 TOLERANCE = 1e-4
 Tensors = tuple[Tensor, ...]
 
 
-def compare(
-    module: nn.Module, run: Callable[..., Tensor], example: Tensors, *, dynamic_batch: bool, kind: str
-) -> float:
-    """The largest difference between ``module`` and ``run``, relative to the module's largest output where that is over 1.
+def compare(form: Form, run: Callable[..., Any], *, dynamic_batch: bool, kind: str) -> float:
+    """Return the largest difference between the network and ``run``, as a share of its largest output.
 
-    Both run on ``example`` and, with ``dynamic_batch``, on twice as many samples, from the same seed of torch's generators.
+    An output below 1 counts as 1. Both run on the form's example, from the same seed of torch's
+    generators. With ``dynamic_batch`` they also run on twice as many samples and on the fewest;
+    where sizes are open, on the smallest images.
 
-    Raises ExportError, naming ``kind``, where it is above :data:`TOLERANCE`.
+    Raises:
+        ExportError: the difference is above :data:`TOLERANCE`; it names ``kind``.
     """
-    batches = [example]
-    if dynamic_batch:
-        batches.append(tuple(torch.cat([x, x.flip(0)]) for x in example))
     largest = 0.0
-    for inputs in batches:
-        expected, got = (_seeded(function, inputs) for function in (module, run))
-        if expected.shape != got.shape:
+    for inputs in _cases(form, dynamic_batch):
+        expected, got = (_seeded(function, inputs) for function in (form.module, run))
+        shapes = [[list(x.shape) for x in outputs] for outputs in (expected, got)]
+        if shapes[0] != shapes[1]:
             raise ExportError(
-                f"The {kind} file gives outputs {list(got.shape)} where the network gives {list(expected.shape)}: it was "
-                f"not kept."
+                f"The {kind} file gives outputs {_shown(shapes[1])} where the network gives {_shown(shapes[0])}: "
+                "it was not kept."
             )
-        scale = max(1.0, expected.abs().max().item())
-        difference = (expected.double() - got.double()).abs().max().item() / scale
-        if not difference <= TOLERANCE:  # nor NaN
-            raise ExportError(
-                f"The {kind} file differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}: it was not kept."
-            )
-        largest = max(largest, difference)
+        for ours, theirs in zip(expected, got):
+            scale = max(1.0, ours.abs().max().item())
+            difference = (ours.double() - theirs.double()).abs().max().item() / scale
+            if not difference <= TOLERANCE:  # nor NaN
+                raise ExportError(
+                    f"The {kind} file differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}: "
+                    "it was not kept."
+                )
+            largest = max(largest, difference)
     return largest
 
 
+def _cases(form: Form, dynamic_batch: bool) -> list[Tensors]:
+    example, signature = form.example, form.signature
+    cases = [example]
+    if dynamic_batch:
+        cases.append(tuple(torch.cat([x, x.flip(0)]) for x in example))
+        fewest = 1 if signature is None or signature.group == 1 else len(example[0])
+        cases.append(tuple(x[:fewest] for x in example))
+    if signature is not None and signature.sizes is not None:
+        cases.append(signature.example(form.batch, (1, 1)))
+    return cases
+
+
+def outputs_of(result: Any) -> Tensors:
+    """Return what a module or a file gave, as a tuple of tensors."""
+    return (result,) if isinstance(result, Tensor) else tuple(result)
+
+
 @torch.no_grad()
-def _seeded(function: Callable[..., Tensor], inputs: Tensors) -> Tensor:
+def _seeded(function: Callable[..., Any], inputs: Tensors) -> Tensors:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return function(*inputs)
+        return outputs_of(function(*inputs))
+
+
+def _shown(shapes: list[list[int]]) -> str:
+    return ", ".join(map(str, shapes))

@@ -1,23 +1,41 @@
-"""What of a network is exported: a module that takes and gives nothing but tensors, and an example of its inputs."""
+"""Forms: a network as a module of tensors alone, with an example of its inputs and a description."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fastgan.export.files import ExportError
+from fastgan.networks.translation.unet import Dropout
+from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
+from fastgan.recipes.signature import Port, Signature
 
 NoiseMode = Literal["const", "none", "random"]
-EXAMPLE_SEED = 0
 
 
 class Form(NamedTuple):
-    """module: in eval mode. example: tensors ``[N, …]`` to call it with."""
+    """A network as it is exported.
+
+    module: in eval mode; takes and returns tensors alone, one or a tuple of several.
+    example: tensors ``[N, …]`` to call it with.
+    signature: names and meanings of its inputs and outputs; None for those of ``forward``.
+    about: what else a file says of it, plain data.
+    """
 
     module: nn.Module
     example: tuple[Tensor, ...]
+    signature: Signature | None = None
+    about: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def batch(self) -> int:
+        return self.example[0].shape[0]
 
 
 class StyledGenerator(nn.Module):
@@ -47,6 +65,73 @@ class Synthesis(nn.Module):
 
 
 @torch.no_grad()
+def form_of(
+    network: nn.Module,
+    signature: Signature,
+    *,
+    batch: int | None = None,
+    inputs: Literal["z", "w"] = "z",
+    truncation_psi: float | None = None,
+    noise: NoiseMode | None = None,
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> Form:
+    """Return the form of a network that a signature describes.
+
+    Args:
+        network: the one with the weights, in eval mode.
+        batch: N of the example; None for 2, or for two groups of samples that are compared.
+        inputs: ``"w"`` leaves the mapping network of a style-based generator out.
+        truncation_psi: of a style-based generator; 1 if None.
+        noise: of a style-based generator the constant noise of the layers if None; of one with
+            dropout none. ``"random"`` draws anew at every call.
+        about: what files are to say of it beside its inputs and outputs.
+
+    Raises:
+        ExportError: an option that the network has no use for.
+    """
+    n = 2 * signature.group if batch is None else batch
+    styled = hasattr(network, "synthesis")
+    drops = any(isinstance(module, Dropout) and module.always for module in network.modules())
+    for option, given, possible in (
+        ("truncation", truncation_psi is not None, styled),
+        ("noise", noise is not None, styled or (drops and noise != "const")),
+        ("input of w", inputs == "w", styled),
+    ):
+        if given and not possible:
+            constant = "constant " if drops and option == "noise" else ""
+            raise ExportError(f"{type(network).__name__} has no {constant}{option}: leave that out.")
+    if styled:
+        return _styled(network, signature, n, inputs, truncation_psi, noise or "const", about)
+    if drops and noise != "random":
+        network = copy.deepcopy(network)
+        for module in network.modules():
+            if isinstance(module, Dropout):
+                module.always = False
+    return Form(signature.wrap(network), signature.example(n), signature, about)
+
+
+def _styled(
+    network: Any,
+    signature: Signature,
+    n: int,
+    inputs: Literal["z", "w"],
+    truncation_psi: float | None,
+    noise: NoiseMode,
+    about: Mapping[str, Any],
+) -> Form:
+    example = signature.example(n)
+    if inputs == "w":
+        if truncation_psi is not None:
+            raise ExportError("Truncation is done before w: leave it out with an input of w.")
+        ws = network.mapping(*example).contiguous()
+        port = Port("w", tuple(ws.shape[1:]), "style of each layer, from the mapping network", "real")
+        module: nn.Module = Synthesis(network.synthesis, noise_mode=noise)
+        return Form(module.eval(), (ws,), replace(signature, inputs=(port,)), {**about, "noise": noise})
+    psi = 1.0 if truncation_psi is None else truncation_psi
+    module = StyledGenerator(network, truncation_psi=psi, noise_mode=noise)
+    return Form(module.eval(), example, signature, {**about, "truncation_psi": psi, "noise": noise})
+
+
 def generator_form(
     network: Any,
     *,
@@ -55,59 +140,22 @@ def generator_form(
     truncation_psi: float | None = None,
     noise: NoiseMode | None = None,
 ) -> Form:
-    """A generator with an example.
+    """Return the form of a generator that draws from noise.
 
-    Args:
-        network: called with z ``[N, z_dim]``, and with labels where ``c_dim`` isn't 0. The other arguments are for
-            style-based ones alone, which have ``mapping`` and ``synthesis``.
-        batch: N of the example; None for 2.
-        inputs: ``"w"`` leaves the mapping network out.
-        truncation_psi: 1 if None.
-        noise: the constant noise of the layers if None; ``"random"`` draws anew at every call.
-
-    Raises ExportError for arguments that the network has no use for.
+    network: called with z ``[N, z_dim]``, and with labels where ``c_dim`` isn't 0. The other
+    arguments and errors are those of :func:`form_of`.
     """
-    n = 2 if batch is None else batch
-    z = _normal(n, network.z_dim)
-    if not hasattr(network, "synthesis"):
-        for option, given in (
-            ("truncation", truncation_psi is not None),
-            ("noise", noise is not None),
-            ("input of w", inputs == "w"),
-        ):
-            if given:
-                raise ExportError(f"{type(network).__name__} has no {option}: leave that out.")
-        return Form(network, (z, *_labels(network, n)))
-    example = (z, *_labels(network, n))
-    noise = "const" if noise is None else noise
-    if inputs == "w":
-        if truncation_psi is not None:
-            raise ExportError("Truncation is done before w: leave it out with an input of w.")
-        ws = network.mapping(*example).contiguous()
-        return Form(Synthesis(network.synthesis, noise_mode=noise).eval(), (ws,))
-    psi = 1.0 if truncation_psi is None else truncation_psi
-    return Form(StyledGenerator(network, truncation_psi=psi, noise_mode=noise).eval(), example)
+    signature = generator_signature(network, ())
+    with torch.no_grad():
+        made = network(*signature.example(2))
+    signature = generator_signature(network, made.shape[1:])
+    options: dict[str, Any] = {"inputs": inputs, "truncation_psi": truncation_psi, "noise": noise}
+    return form_of(network, signature, batch=batch, **options)
 
 
-def discriminator_form(network: Any, image_shape: tuple[int, int, int], *, batch: int | None = None) -> Form:
-    """A discriminator with an example of images in [-1, 1], ``[N, *image_shape]``, and labels if it takes them.
+def discriminator_form(network: Any, image_shape: Sequence[int], *, batch: int | None = None) -> Form:
+    """Return the form of a discriminator of images ``[N, *image_shape]``, with labels if it takes them.
 
-    batch: N of the example; None for two groups of what the network compares within a batch (minibatch stddev).
+    batch: N of the example; None for two groups of what the network compares within a batch.
     """
-    config = getattr(network, "config", {})
-    n = 2 * config.get("group_size", 1) if batch is None else batch
-    images = _normal(n, *image_shape).clamp(-1, 1)
-    return Form(network, (images, *_labels(network, n)))
-
-
-def _normal(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(EXAMPLE_SEED))
-
-
-def _labels(network: Any, n: int) -> tuple[Tensor, ...]:
-    """Each class in turn: one-hot ``[n, c_dim]`` for a mapping network, else int64 ``[n]``; nothing without classes."""
-    c_dim = getattr(network, "c_dim", 0)
-    if not c_dim:
-        return ()
-    classes = torch.arange(n) % c_dim
-    return (torch.eye(c_dim)[classes] if hasattr(network, "mapping") else classes,)
+    return form_of(network, discriminator_signature(network, image_shape), batch=batch)

@@ -6,6 +6,7 @@ import copy
 import importlib
 import inspect
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fastgan.export.check import compare
+from fastgan.export.check import compare, outputs_of
 from fastgan.export.files import ExportError, Written, new_file
+from fastgan.export.forms import Form
+from fastgan.export.metadata import metadata_of
 from fastgan.export.trace import trace
 
 RANDOM = ("RandomNormal", "RandomNormalLike")
 
 
-def to_onnx(
-    module: nn.Module, example: tuple[Tensor, ...], path: str | Path, *, dynamic_batch: bool = True
-) -> Written:
-    """Writes ``module(*example)`` in ONNX's standard operators, with its weights in the same file.
+def to_onnx(form: Form, path: str | Path, *, dynamic_batch: bool = True) -> Written:
+    """Write a form in ONNX's standard operators, with its weights in the same file.
 
-    Inputs are named as the module's ``forward`` does, the output ``output``. Random noise is drawn by the runtime, which
-    shares no generator with torch: outputs are compared with zeros in its place then.
+    Inputs and outputs are named as in the signature; without one, as ``forward`` names inputs, and
+    ``output``. The runtime draws random noise, and shares no generator with torch: outputs are
+    compared with zeros in its place then.
 
     Args:
-        module: in eval mode and on the CPU; it returns one tensor.
-        example: tensors ``[N, …]``; with ``dynamic_batch`` N is at least 2 here and anything later.
+        form: on the CPU; its example has N of at least 2 with ``dynamic_batch``.
         path: ends in ``.onnx``; a file that exists is replaced.
 
     Raises:
@@ -39,26 +40,34 @@ def to_onnx(
         OSError: the file can't be written.
     """
     onnx, _, onnxruntime = (_require(package) for package in ("onnx", "onnxscript", "onnxruntime"))
-    names = list(inspect.signature(module.forward).parameters)[: len(example)]
+    inputs, outputs = _names(form)
     with new_file(path, ".onnx") as temporary:
-        program = trace(module, example, dynamic_batch=dynamic_batch, portable=True)
+        program = trace(form, dynamic_batch=dynamic_batch, portable=True)
         try:
             exported = torch.onnx.export(
-                program, input_names=names, output_names=["output"], dynamo=True, verbose=False
+                program, input_names=inputs, output_names=outputs, dynamo=True, verbose=False
             )
         except torch.onnx.errors.OnnxExporterError as error:
             first = str(error).strip().partition("\n")[0]
             raise ExportError(f"The network has no form in ONNX ({first}).") from error
         assert exported is not None
-        model = _tidied(exported.model_proto, dynamic_batch)
+        model = _tidied(exported.model_proto, form, dynamic_batch)
+        onnx.helper.set_model_props(model, metadata_of(form, dynamic_batch=dynamic_batch))
         onnx.checker.check_model(model, full_check=True)
         _check_standard(model)
-        onnx.save(model, temporary)
+        temporary.write_bytes(content := model.SerializeToString())
         random = any(node.op_type in RANDOM for node in model.graph.node)
-        run = _runner(onnxruntime, _noiseless(onnx, model) if random else str(temporary), names)
-        expected = _Noiseless(module) if random else module
-        difference = compare(expected, run, example, dynamic_batch=dynamic_batch, kind="onnx")
+        run = _runner(onnxruntime, _noiseless(onnx, model) if random else content, inputs)
+        expected = form._replace(module=_Noiseless(form.module)) if random else form
+        difference = compare(expected, run, dynamic_batch=dynamic_batch, kind="onnx")
     return Written(Path(path), difference, "onnxruntime, or another runtime of ONNX")
+
+
+def _names(form: Form) -> tuple[list[str], list[str]]:
+    """Return the names of inputs and outputs; no two are the same."""
+    if form.signature is None:
+        return list(inspect.signature(form.module.forward).parameters)[: len(form.example)], ["output"]
+    return [port.name for port in form.signature.inputs], [port.name for port in form.signature.outputs]
 
 
 def _require(package: str) -> Any:
@@ -71,17 +80,23 @@ def _require(package: str) -> Any:
         ) from error
 
 
-def _tidied(model: Any, dynamic_batch: bool) -> Any:
-    """Without the exporter's notes, which hold paths and source lines of this machine; the batch is named ``batch``."""
+def _tidied(model: Any, form: Form, dynamic_batch: bool) -> Any:
+    """Return the model without the exporter's notes, which hold paths of this machine; open sizes are named."""
     graph = model.graph
     del graph.value_info[:]  # shapes in between, which every reader infers
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
     for node in graph.node:
         node.doc_string = ""
-    if dynamic_batch:
-        for value in (*graph.input, *graph.output):
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    ports = () if form.signature is None else (*form.signature.inputs, *form.signature.outputs)
+    values = (*graph.input, *graph.output)
+    for value, port in zip_longest(values, ports):
+        sizes = value.type.tensor_type.shape.dim
+        if dynamic_batch:
+            sizes[0].dim_param = "batch"
+        for size, name in zip(sizes[1:], port.shape if port is not None else ()):
+            if isinstance(name, str):
+                size.dim_param = name
     return model
 
 
@@ -95,12 +110,12 @@ def _check_standard(model: Any) -> None:
         raise ExportError(f"The network needs operators that aren't ONNX's own ({', '.join(named)}).")
 
 
-def _runner(onnxruntime: Any, model: str | bytes, names: list[str]) -> Callable[..., Tensor]:
+def _runner(onnxruntime: Any, model: bytes, names: list[str]) -> Callable[..., tuple[Tensor, ...]]:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
-    def run(*inputs: Tensor) -> Tensor:
-        (output,) = session.run(None, {name: x.numpy() for name, x in zip(names, inputs)})
-        return torch.from_numpy(output)
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+        outputs = session.run(None, {name: x.numpy() for name, x in zip(names, inputs)})
+        return tuple(map(torch.from_numpy, outputs))
 
     return run
 
@@ -129,10 +144,9 @@ class _Noiseless(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         with _ZeroNormals():
-            output: Tensor = self.module(*inputs)
-        return output
+            return outputs_of(self.module(*inputs))
 
 
 class _ZeroNormals(TorchDispatchMode):

@@ -1,8 +1,9 @@
 """Weights with a description of their network, in safetensors.
 
-The metadata entry ``fastgan`` is JSON: ``network``, what it is called (G, G_ema or D); ``class`` and, where the class keeps
-its arguments, ``config``, which :func:`fastgan.compat.load_generator` rebuilds a StyleGAN2 from; of a run also ``recipe``,
-``settings`` and ``images``, which :func:`load_safetensors` rebuilds any recipe's network from.
+The metadata entry ``fastgan`` is JSON: ``network``, what the weights are called (G, G_ema, D); ``class`` and, where the
+class keeps its arguments, ``config``, which :func:`fastgan.compat.load_generator` rebuilds a StyleGAN2 from; of a run also
+``recipe``, ``settings`` and ``images``, which :func:`load_safetensors` rebuilds any recipe's network from, and what the
+network takes and gives.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -18,43 +20,47 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from fastgan.export.files import ExportError, Written, new_file
+from fastgan.export.metadata import METADATA, encoded
 from fastgan.recipes import ImageSpec, get_recipe
-from fastgan.train.config import RunConfig
-
-METADATA = "fastgan"
+from fastgan.recipes.signature import Signature
 
 
 class Loaded(NamedTuple):
-    """network: in eval mode, on the CPU. images: that it makes or judges."""
+    """A network of a file.
+
+    network: in eval mode, on the CPU. images: that it makes or judges. signatures: of what can be
+    exported with its weights, by name.
+    """
 
     network: nn.Module
     images: ImageSpec
+    signatures: Mapping[str, Signature]
 
 
 def to_safetensors(
-    module: nn.Module, path: str | Path, *, name: str = "G", run: RunConfig | None = None
+    module: nn.Module,
+    path: str | Path,
+    *,
+    name: str = "G",
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Written:
-    """Writes the state dict of ``module`` to ``path``, which ends in ``.safetensors``; a file that exists is replaced.
+    """Write the state dict of a module to ``path``, which ends in ``.safetensors``; a file that exists is replaced.
 
     Args:
-        name: what the network is called in the file: G, G_ema (a moving average) or D.
-        run: the run that it comes from. Where its data lies isn't written.
+        name: what the weights are called in the file: G, G_ema (a moving average) or D.
+        about: what else it says of them, such as :attr:`fastgan.export.Source.about`.
 
     Raises:
         ExportError: the file doesn't hold the same values.
         OSError: it can't be written.
     """
-    about: dict[str, Any] = {"network": name, "class": type(module).__name__}
+    described: dict[str, Any] = {"network": name, "class": type(module).__name__, **about}
     if hasattr(module, "config"):
-        about["config"] = module.config
-    if run is not None:
-        plain = run.to_plain()
-        settings = {key: value for key, value in plain["settings"].items() if key != "data"}
-        about |= {"recipe": plain["recipe"], "settings": settings, "images": plain["images"]}
+        described["config"] = module.config
     # safetensors takes neither other strides nor tensors that share memory
     tensors = {key: t.detach().cpu().contiguous().clone() for key, t in module.state_dict().items()}
     with new_file(path, ".safetensors") as temporary:
-        temporary.write_bytes(save(tensors, {METADATA: json.dumps(about)}))
+        temporary.write_bytes(save(tensors, {METADATA: encoded(described)}))
         written = load_file(temporary)
         if written.keys() != tensors.keys() or not all(_same(written[key], tensors[key]) for key in tensors):
             raise ExportError("The safetensors file doesn't hold the network's weights: it was not kept.")
@@ -93,14 +99,17 @@ def load_safetensors(path: str | Path) -> Loaded:
         images = ImageSpec.from_plain(about["images"])
         recipe = get_recipe(about["recipe"]).from_settings(about["settings"])
         with torch.random.fork_rng(devices=()):
-            network = recipe.build_networks(images)[about["network"].removesuffix("_ema")]
-        network.load_state_dict(load_file(path))
+            networks = recipe.build_networks(images)
+        name = about["network"].removesuffix("_ema")
+        networks[name].load_state_dict(load_file(path))
     except (AttributeError, KeyError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ExportError(
             f"{str(path)!r} doesn't hold the network that it describes ({reason}): export it anew."
         ) from error
-    return Loaded(network.eval(), images)
+    signatures = recipe.signatures(networks, images).items()
+    own = {key: signature for key, signature in signatures if signature.network == name}
+    return Loaded(networks[name].eval(), images, own)
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:

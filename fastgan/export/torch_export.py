@@ -5,38 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from fastgan.export.check import compare
 from fastgan.export.files import Written, new_file
+from fastgan.export.forms import Form
+from fastgan.export.metadata import metadata_of
 from fastgan.export.trace import has_own_ops, trace
 
 
 def to_torch_export(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    path: str | Path,
-    *,
-    dynamic_batch: bool = True,
-    portable: bool = False,
+    form: Form, path: str | Path, *, dynamic_batch: bool = True, portable: bool = False
 ) -> Written:
-    """Writes the graph of ``module(*example)``, which ``torch.export.load(path).module()`` runs.
+    """Write the graph of a form, which ``torch.export.load(path).module()`` runs.
 
     Args:
-        module: in eval mode; it returns one tensor.
-        example: tensors ``[N, …]``; with ``dynamic_batch`` N is at least 2 here and anything later.
+        form: its example has N of at least 2 with ``dynamic_batch``; a call may then have any N.
         path: ends in ``.pt2``; a file that exists is replaced.
-        portable: plain PyTorch, so that loading needs no fastgan. Otherwise the graph calls fastgan's ops, which are faster,
-            and ``import fastgan.ops`` comes before loading.
+        portable: plain PyTorch, so that loading needs no fastgan. Otherwise the graph calls
+            fastgan's ops, which are faster, and ``import fastgan.ops`` comes before loading.
 
     Raises:
         ExportError: the module can't be captured, or the file gives other outputs.
         OSError: the file can't be written.
     """
     with new_file(path, ".pt2") as temporary:
-        program = trace(module, example, dynamic_batch=dynamic_batch, portable=portable)
-        torch.export.save(program, temporary)
-        run = torch.export.load(temporary).module()
-        difference = compare(module, run, example, dynamic_batch=dynamic_batch, kind="torch-export")
+        program = trace(form, dynamic_batch=dynamic_batch, portable=portable)
+        with open(temporary, "wb") as file:
+            torch.export.save(program, file, extra_files=metadata_of(form, dynamic_batch=dynamic_batch))
+        with open(temporary, "rb") as file:
+            run = torch.export.load(file).module()
+        difference = compare(form, run, dynamic_batch=dynamic_batch, kind="torch-export")
     needs = "torch and fastgan ('import fastgan.ops' first)" if has_own_ops(program) else "torch alone"
     return Written(Path(path), difference, needs)

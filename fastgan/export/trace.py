@@ -3,55 +3,81 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.export import Dim
 
 from fastgan.export.files import ExportError
+from fastgan.export.forms import Form
 from fastgan.ops import use_backend
+from fastgan.recipes.signature import Lambda
 
 
 @torch.no_grad()
-def trace(
-    module: nn.Module, example: tuple[Tensor, ...], *, dynamic_batch: bool, portable: bool
-) -> torch.export.ExportedProgram:
-    """The graph of ``module(*example)``, for inference.
+def trace(form: Form, *, dynamic_batch: bool, portable: bool) -> torch.export.ExportedProgram:
+    """Return the graph of a form, for inference.
 
     Args:
-        module: in eval mode.
-        example: tensors ``[N, …]`` with N of at least 2; N is left open with ``dynamic_batch``.
-        portable: fastgan's ops as plain PyTorch, their references. Otherwise the ops of the backend chosen here stay
-            in the graph, and whoever loads it imports ``fastgan.ops`` first.
+        form: its example has N of at least 2 with ``dynamic_batch``, which leaves N open. Heights
+            and widths that its signature leaves open stay open.
+        portable: fastgan's ops as plain PyTorch, their references. Otherwise the ops of the backend
+            chosen here stay in the graph, and whoever loads it imports ``fastgan.ops`` first.
 
     Raises:
         ExportError: the module is in training mode, refuses the example, or can't be captured.
     """
+    module, example = form.module, form.example
     if module.training:
         raise ExportError(
             "The network is in training mode, and an export is for inference: call eval() on it first."
         )
     if dynamic_batch and min(x.shape[0] for x in example) < 2:
         raise ExportError("An example for any batch must have a batch of at least 2.")
-    sizes = ({0: torch.export.Dim.DYNAMIC} for _ in example)
     try:
         module(*example)
     except ValueError as error:
         raise ExportError(f"The network can't be run as asked: {error}") from error
+    shapes: Any = _dynamic_shapes(form, dynamic_batch)
+    if shapes is not None and isinstance(module, Lambda):  # of its one argument, *inputs
+        shapes = (shapes,)
     try:
-        with use_backend("reference") if portable else nullcontext(), _batch_left_open():
-            return torch.export.export(
-                module, example, dynamic_shapes=tuple(sizes) if dynamic_batch else None, strict=False
-            )
+        with use_backend("reference") if portable else nullcontext(), _choices_of(example):
+            program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export raises whatever went wrong in the module or the tracer
         first = str(error).strip().partition("\n")[0]
         hint = "; a fixed batch (--batch N) may do" if dynamic_batch else ""
         raise ExportError(
             f"torch.export can't capture the network ({type(error).__name__}: {first}){hint}."
         ) from error
+    if form.signature is not None and form.signature.sizes is not None:
+        # They only keep memory layouts as they were for the example, and refuse a size of 1 for that.
+        program._guards_code = []
+    return program
+
+
+def _dynamic_shapes(form: Form, dynamic_batch: bool) -> tuple[dict[int, Any], ...] | None:
+    """Return the open dimensions of each input, None if there are none."""
+    signature = form.signature
+    batch: Any = Dim.DYNAMIC
+    if signature is not None and len(signature.inputs) > 1:  # one for all inputs
+        batch = Dim("batch") if signature.group == 1 else signature.group * Dim("groups")
+    sides: dict[int | str, Any] = {}
+    if signature is not None and signature.sizes is not None:
+        multiple = signature.sizes.multiple
+        for name in ("height", "width"):
+            sides[name] = Dim.DYNAMIC if multiple == 1 else multiple * Dim(f"_{name}")
+    found = []
+    for i in range(len(form.example)):
+        shape = () if signature is None else signature.inputs[i].shape
+        dims = {k: sides[size] for k, size in enumerate(shape, 1) if size in sides}
+        found.append(dims | ({0: batch} if dynamic_batch else {}))
+    return tuple(found) if any(found) else None
 
 
 def has_own_ops(program: torch.export.ExportedProgram) -> bool:
@@ -63,14 +89,19 @@ def has_own_ops(program: torch.export.ExportedProgram) -> bool:
 
 
 @contextmanager
-def _batch_left_open() -> Iterator[None]:
-    """Convolutions choose their algorithm as for one image: a choice by the batch would bound it in the graph."""
+def _choices_of(example: Sequence[Tensor]) -> Iterator[None]:
+    """Let convolutions choose their algorithm as for one image of the example.
+
+    A choice by sizes that are open would bound them in the graph.
+    """
     # by name: the package `conv2d` is hidden behind the function of that name
     convolve = importlib.import_module("fastgan.ops.conv2d.convolve")
     suits = convolve.winograd_suits
 
-    def for_one_image(chosen: str, x: Tensor, *rest: Any) -> bool:
-        return bool(suits(chosen, x[:1], *rest))
+    def for_one_image(chosen: str, x: Tensor, weight: Tensor, out_channels: int, size: Sequence[Any]) -> bool:
+        sides = [side.node.hint if isinstance(side, torch.SymInt) else side for side in size]
+        one = SimpleNamespace(shape=(1, x.shape[1]), dtype=x.dtype)  # slicing x would go into the graph
+        return bool(suits(chosen, one, weight, out_channels, sides))
 
     with mock.patch.object(convolve, "winograd_suits", for_one_image):
         yield

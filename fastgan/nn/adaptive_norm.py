@@ -205,7 +205,7 @@ class SPADE(_BatchNorm):
         self.shift = Conv2d(hidden, channels, 3, padding=1)
 
     def forward(self, x: Tensor, segmentation: Tensor) -> Tensor:
-        shape = [len(x), self.shared.in_channels]
+        shape = [x.shape[0], self.shared.in_channels]
         if segmentation.ndim != 4 or list(segmentation.shape[:2]) != shape:
             raise ValueError(
                 f"segmentation must have shape {[*shape, '*', '*']} for x of shape {list(x.shape)}, "

@@ -43,7 +43,7 @@ class MinibatchDiscrimination(nn.Module):
             projected = projected.float()
         projected = projected.unflatten(1, (self.kernels, self.dims))
         distances = (projected[:, None] - projected[None]).abs().sum(3)  # [N, N, kernels]
-        return ((-distances).exp().sum(1) - 1) / max(1, len(features) - 1)
+        return ((-distances).exp().sum(1) - 1) / max(1, features.shape[0] - 1)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, kernels={self.kernels}, dims={self.dims}"

@@ -29,6 +29,7 @@ from fastgan.data.levels import parse_range
 from fastgan.data.reading import Fit
 from fastgan.errors import FastganError
 from fastgan.recipes.fields import check_fields
+from fastgan.recipes.signature import Signature
 
 Networks = Mapping[str, nn.Module]
 EMA_RAMPUP = 0.05  # of the images shown, the longest half-life
@@ -442,6 +443,10 @@ class Recipe(ABC):
         generator: a CPU generator, so that its seed gives the same noise for every device.
         given: `count` rows of data that samples are made of where the recipe `translates`; of no meaning elsewhere.
         """
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        """Every network that can be exported, by the name to ask for it; the first is the default."""
+        return {}
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
         """What a person is shown of samples `output`, made of `given`: images like them by name, in the order to show.

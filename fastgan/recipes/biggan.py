@@ -92,6 +92,12 @@ class BigGAN(SAGAN):
         )  # fmt: skip
         return network.apply(init_orthogonal)
 
+    @property
+    def noise_meaning(self) -> str:
+        if self.truncation is None:
+            return super().noise_meaning
+        return f"noise, truncated to [-{self.truncation}, {self.truncation}] in samples"
+
     def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
         """Samples of z truncated at the recipe's threshold; `dataclasses.replace(recipe, truncation=0.5)` has another."""
         if self.truncation is not None:

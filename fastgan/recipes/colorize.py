@@ -35,6 +35,10 @@ class Colorize(Pix2Pix):
                 f"{self.name} learns from colour images, but these are grey: give others with --data."
             )
 
+    @property
+    def source_meaning(self) -> str:
+        return "grey image, 0.299 of red, 0.587 of green and 0.114 of blue"
+
     def condition_channels(self, images: ImageSpec) -> int:
         return 1
 

@@ -11,8 +11,9 @@ from torch import nn
 from fastgan.data import Task
 from fastgan.networks.translation import PatchDiscriminator
 from fastgan.recipes.base import ImageSpec, Networks
-from fastgan.recipes.patches import Patch, patch_size
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.patches import Patch, judge_sizes, patch_logits, patch_size
+from fastgan.recipes.signature import Signature, Sizes, Wrap, as_it_is
+from fastgan.recipes.translation import Translation, plane
 
 DOMAINS = ("A", "B")
 
@@ -52,6 +53,24 @@ class Domains(Translation):
             f"D_{domain}": PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf)
             for domain in DOMAINS
         }
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        found = {}
+        for source, target in (DOMAINS, DOMAINS[::-1]):
+            taken = plane("image", images.channels, f"image of domain {source}")
+            made = plane("output", images.channels, f"the same as one of domain {target}")
+            network, wrap = self.translator(source, target)
+            sizes = Sizes(self.multiple(networks), self.least)
+            found[f"G_{source}{target}"] = Signature(network, (taken,), (made,), sizes, wrap=wrap)
+        for domain in DOMAINS:
+            name = f"D_{domain}"
+            judged = plane("image", images.channels, f"image to judge as one of domain {domain}")
+            found[name] = Signature(name, (judged,), (patch_logits(),), judge_sizes(networks[name]))
+        return found
+
+    def translator(self, source: str, target: str) -> tuple[str, Wrap]:
+        """The network that translates from one domain to the other, and how it is called."""
+        return f"G_{source}{target}", as_it_is
 
     def multiple(self, networks: Networks) -> int:
         return 4

@@ -17,12 +17,14 @@ from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
     SPADEGenerator,
+    least_size,
     one_hot_map,
 )
 from fastgan.nn import spectral_norm
 from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, one_of
-from fastgan.recipes.patches import Patch, patch_size
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.patches import Patch, patch_logits, patch_size
+from fastgan.recipes.signature import Port, Signature, Sizes, called_by
+from fastgan.recipes.translation import Translation, plane
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 GOLDEN = (5**0.5 - 1) / 2  # of the circle of hues between one class and the next
@@ -144,6 +146,26 @@ class GauGAN(Translation):
         planes = self.planes(networks, inputs)
         images: Tensor = networks["G"](planes)
         return images
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        names = images.inputs["map"].names
+        classes = Port("map", ("height", "width"), "class of each pixel", "index", names)
+        made = plane("output", images.channels, "image of the map")
+        judged = plane("output", images.channels, "image to judge as one of the map")
+        scales = tuple(patch_logits(f"logits_{scale}") for scale in range(self.scales))
+        patch = patch_size(self.name, self.patch, images, self.scales)
+        return {
+            "G": Signature(
+                "G", (classes,), (made,), Sizes(self.multiple(networks)),
+                wrap=called_by(lambda network, classes: network(one_hot_map(classes, len(names)))),
+            ),
+            "D": Signature(
+                "D", (judged, classes), scales, Sizes(least=least_size(patch) << (self.scales - 1)),
+                wrap=called_by(lambda network, image, classes: tuple(
+                    scale[-1] for scale in network(image, one_hot_map(classes, len(names)))
+                )),
+            ),
+        }  # fmt: skip
 
     def multiple(self, networks: Networks) -> int:
         return int(cast(Any, networks["G"]).resolution) // 4

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from fastgan.data import Task
 from fastgan.losses.adversarial import non_saturating_g_loss
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.pix2pix import Pix2Pix
+from fastgan.recipes.signature import Signature, Sizes, called_by
+from fastgan.recipes.translation import plane
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,23 @@ class Inpaint(Pix2Pix):
         stats = {"adversarial/G": adversarial, "l1/G": l1}
         made = {"fake": fake, "hole": batch.random["hole"]}
         return Loss(adversarial + self.l1_weight * l1, stats, made)
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        channels = images.channels
+        image = plane("image", channels, "image to fill; what lies in the hole is not looked at")
+        mask = plane("mask", 1, "1 where the image is to be filled, 0 where it is kept", "flags")
+        made = plane("output", channels, "the image, filled")
+        shown = plane("condition", channels + 1, "the image with 0 in its hole, and the mask behind it")
+        return {
+            "G": Signature(
+                "G", (image, mask), (made,), Sizes(self.multiple(networks)), wrap=called_by(self._fill)
+            ),
+            "D": self.judge_signature(networks, images, shown),
+        }
+
+    def _fill(self, network: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
+        inputs = {"image": image, "mask": mask}
+        return filled(network(self.condition(inputs)), inputs)
 
     def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
         """inputs: `image` and `mask`, float32 `[N, 1, H, W]`, 1 where the image is to be filled and 0 where it's kept."""

@@ -31,6 +31,8 @@ from fastgan.recipes.base import (
     parameters_of,
 )
 from fastgan.recipes.noise_settings import Adversarial, Augmentation, NoiseSettings, Penalty, Pipe
+from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
+from fastgan.recipes.signature import Signature
 
 Side = Literal["real", "fake"]
 OBSERVED = 4  # batches between two moves of ADA's p
@@ -382,6 +384,18 @@ class NoiseToImage(NoiseSettings):
         device = next(networks["G"].parameters()).device
         labels = (torch.stack(classes).to(device),) if classes else ()
         return self.images_of(networks, torch.stack(rows).to(device), *labels)
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        names = images.class_names
+        return {
+            "G": generator_signature(networks["G"], images.shape, names, noise=self.noise_meaning),
+            "D": discriminator_signature(networks["D"], images.shape, names),
+        }
+
+    @property
+    def noise_meaning(self) -> str:
+        """z, for a person."""
+        return "noise"
 
     def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
         """Samples of z `[N, z_dim]` and, where `conditional`, of classes int64 `[N]`, as they are to be looked at."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, cast, get_args
+
+from torch import nn
 
 from fastgan.networks.translation import least_size
 from fastgan.recipes.base import ImageSpec, RecipeError
+from fastgan.recipes.signature import Port, Sizes
 
 Patch = Literal[1, 16, 34, 70, 142, 286]
 USUAL = 70  # pixels, of all the papers
@@ -32,3 +35,13 @@ def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 
         f"{name} judges patches of {sizes[0]} pixels{at_scales}, which needs images of at least {least[sizes[0]]}, but "
         f"{images.resolution} came: choose a smaller --patch{fewer} or a higher --resolution."
     )
+
+
+def judge_sizes(network: nn.Module) -> Sizes:
+    """Return the sizes that a PatchGAN takes."""
+    return Sizes(least=int(cast(Any, network).least))
+
+
+def patch_logits(name: str = "logits") -> Port:
+    """Return a PatchGAN's logits."""
+    return Port(name, (1, "rows", "columns"), "a logit for each patch, higher where it looks real", "real")

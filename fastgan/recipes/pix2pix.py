@@ -13,8 +13,9 @@ from fastgan.data import Task
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
 from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
-from fastgan.recipes.patches import Patch, patch_size
-from fastgan.recipes.translation import Translation, seeded
+from fastgan.recipes.patches import Patch, judge_sizes, patch_logits, patch_size
+from fastgan.recipes.signature import Port, Signature, Sizes
+from fastgan.recipes.translation import Translation, plane, seeded
 
 Norm = Literal["instance", "batch", "none"]
 LARGEST = 256  # at which the U-Net has the paper's eight levels
@@ -109,6 +110,24 @@ class Pix2Pix(Translation):
 
     def multiple(self, networks: Networks) -> int:
         return int(cast(Any, networks["G"]).resolution)
+
+    @property
+    def source_meaning(self) -> str:
+        """What G is given, for a person."""
+        return "image to translate"
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        source = plane("image", self.condition_channels(images), self.source_meaning)
+        made = plane("output", images.channels, "its translation")
+        return {
+            "G": Signature("G", (source,), (made,), Sizes(self.multiple(networks))),
+            "D": self.judge_signature(networks, images, source),
+        }
+
+    def judge_signature(self, networks: Networks, images: ImageSpec, source: Port) -> Signature:
+        """D's signature. source: what it sees beside an output."""
+        judged = plane("output", images.channels, "image to judge as the translation")
+        return Signature("D", (judged, source), (patch_logits(),), judge_sizes(networks["D"]))
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
         return {"input": self.condition(self.source(given)), "output": output, "target": given.real}

@@ -13,7 +13,8 @@ from fastgan.latent import PerceptualDistance
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
 from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.signature import Port, Signature, Sizes, called_by
+from fastgan.recipes.translation import Translation, plane
 
 Scale = Literal[2, 4, 8]
 
@@ -119,8 +120,17 @@ class SRGAN(Translation):
         return {"low": self.low(given.real)}
 
     def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
-        images: Tensor = networks["G"](inputs["low"])
-        return images.clamp(-1, 1)
+        return _enlarged(networks["G"], inputs["low"])
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        low = plane("image", images.channels, "image to enlarge")
+        made = plane("output", images.channels, f"the image, {self.scale} times as large", scale=self.scale)
+        judged = Port("image", images.shape, "image to judge", "image")
+        logits = Port("logits", (), "logits, higher for images that look real", "real")
+        return {
+            "G": Signature("G", (low,), (made,), Sizes(), wrap=called_by(_enlarged)),
+            "D": Signature("D", (judged,), (logits,)),
+        }
 
     def multiple(self, networks: Networks) -> int:
         return 1
@@ -129,3 +139,8 @@ class SRGAN(Translation):
         low = self.low(given.real)
         enlarged = interpolate(low, size=given.real.shape[2:], mode="bicubic").clamp(-1, 1)
         return {"bicubic": enlarged, "output": output, "target": given.real}
+
+
+def _enlarged(network: nn.Module, image: Tensor) -> Tensor:
+    enlarged: Tensor = network(image)
+    return enlarged.clamp(-1, 1)

@@ -25,7 +25,9 @@ from fastgan.recipes.base import (
     RecipeError,
     Regularizer,
 )
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.patches import patch_logits
+from fastgan.recipes.signature import Port, Signature, Sizes
+from fastgan.recipes.translation import Translation, plane
 
 
 class Attributes(nn.Module):
@@ -267,6 +269,28 @@ class StarGAN(Translation):
         if images.shape[2:] != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
         return attributes.set(attributes.likeliest(judge(images)[1]), names)
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        spec, channels = images.inputs["attributes"], images.channels
+        wanted = Port(
+            "attributes",
+            (len(spec.names),),
+            "attributes to give, 1 for yes",
+            "flags",
+            spec.names,
+            spec.groups,
+        )
+        told = Port(
+            "attributes", (len(spec.names),), "a logit for each attribute", "real", spec.names, spec.groups
+        )
+        image = plane("image", channels, "image to translate")
+        judged = Port("image", images.shape, "image to judge", "image")
+        made = plane("output", channels, "the image with these attributes")
+        sizes = Sizes(self.multiple(networks), self.least)
+        return {
+            "G": Signature("G", (image, wanted), (made,), sizes),
+            "D": Signature("D", (judged,), (patch_logits(), told)),
+        }
 
     def multiple(self, networks: Networks) -> int:
         return 4

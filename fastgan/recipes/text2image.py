@@ -16,6 +16,7 @@ from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
 from fastgan.nn import spectral_norm
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, one_of
+from fastgan.recipes.signature import Port, Signature
 from fastgan.recipes.translation import Translation
 
 Encoder = Literal["gru", "mean"]
@@ -120,6 +121,20 @@ class Text2Image(Translation):
         z = torch.randn(len(caption), self.z_dim, generator=generator).to(caption.device)
         images: Tensor = networks["G"](z, caption)
         return images
+
+    def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
+        spec = images.inputs["caption"]
+        z = Port("z", (self.z_dim,), "noise", "normal")
+        caption = Port(
+            "caption", (spec.length,), "places of a caption's words in the names, then 0", "index", spec.names
+        )
+        made = Port("output", images.shape, "image of the caption", "image")
+        judged = Port("image", images.shape, "image to judge as one of the caption", "image")
+        logits = Port("logits", (), "logits, higher for images that look real and fit", "real")
+        return {
+            "G": Signature("G", (z, caption), (made,)),
+            "D": Signature("D", (judged, caption), (logits,)),
+        }
 
     def multiple(self, networks: Networks) -> int:
         return 1

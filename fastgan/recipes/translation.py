@@ -14,6 +14,7 @@ from torch.optim import Adam, Optimizer
 
 from fastgan.data import Task
 from fastgan.recipes.base import Batch, ImageSpec, Networks, Recipe, RecipeError, parameters_of
+from fastgan.recipes.signature import Kind, Port
 
 NEEDED: dict[Task, tuple[str, str]] = {
     "pairs": ("input", "pairs of images"),
@@ -166,3 +167,9 @@ def seeded(generator: Generator, device: torch.device) -> Iterator[None]:
         if device.type == "cuda":
             torch.cuda.manual_seed(seed)
         yield
+
+
+def plane(name: str, channels: int, meaning: str, kind: Kind = "image", *, scale: int = 1) -> Port:
+    """Return an image, or another input of its size, ``[channels, height, width]``, ``scale`` times as large."""
+    sides = tuple(side if scale == 1 else f"{scale}*{side}" for side in ("height", "width"))
+    return Port(name, (channels, *sides), meaning, kind)

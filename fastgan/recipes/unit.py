@@ -14,6 +14,7 @@ from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import UNITGenerator
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.domains import DOMAINS, Domains
+from fastgan.recipes.signature import Wrap, called_by
 
 Norm = Literal["instance", "batch", "none"]
 TERMS = ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle")  # of G's loss
@@ -75,6 +76,10 @@ class UNIT(Domains):
             **self.discriminators(images),
             "noise": LatentNoise((g.latent_channels, side, side)),
         }
+
+    def translator(self, source: str, target: str) -> tuple[str, Wrap]:
+        here, there = DOMAINS.index(source), DOMAINS.index(target)
+        return "G", called_by(lambda network, image: network(image, source=here, target=there))
 
     def players(self) -> tuple[Player, ...]:
         return (

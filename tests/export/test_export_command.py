@@ -35,7 +35,11 @@ def test_every_recipe_as_weights_and_as_a_graph(export, run_of, normal, tmp_path
     assert "bit for bit. Opening it needs safetensors, and fastgan" in said
     loaded = load_safetensors(weights).network
     said = export(weights, "--to", "torch-export", "--out", graph)
-    assert f"It takes [N, {z.shape[1]}] and differs from the network by at most " in said
+    shape = "[N, " + ", ".join(map(str, state.networks["G"](z).shape[1:])) + "]"
+    assert (
+        f"It takes z [N, {z.shape[1]}] and gives images {shape}. It differs from the network by at most "
+        in said
+    )
     assert "Opening it needs torch and fastgan ('import fastgan.ops' first)." in said
     options = {"noise_mode": "const"} if recipe == "stylegan2" else {}
     with torch.no_grad():
@@ -68,7 +72,7 @@ def test_truncation_noise_and_batch_reach_the_file(export, run_of, normal, tmp_p
     folder, state = run_of("stylegan2")
     options = ("--truncation-psi", 0.5, "--noise", "none", "--batch", 3)
     said = export(folder, "--to", "torch-export", "--out", tmp_path / "G.pt2", *options)
-    assert "It takes [3, 8] and differs" in said
+    assert "It takes z [3, 8] and gives images [3, 3, 8, 8]. It differs" in said
     z = normal(3, 8)
     with torch.no_grad():
         expected = state.ema["G"](z, truncation_psi=0.5, noise_mode="none")
@@ -81,7 +85,10 @@ def test_onnx(export, run_of, normal, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     folder, state = run_of("gan")
     said = export(folder, "--to", "onnx", "--out", tmp_path / "G.onnx")
-    assert "It takes [N, 4] and differs" in said and "Opening it needs onnxruntime" in said
+    assert (
+        "It takes z [N, 4] and gives images [N, 1, 8, 8]. It differs" in said
+        and "Opening it needs onnxruntime" in said
+    )
     session = onnxruntime.InferenceSession(tmp_path / "G.onnx", providers=["CPUExecutionProvider"])
     z = normal(5, 4)
     (got,) = session.run(None, {"z": z.numpy()})
@@ -99,7 +106,7 @@ def test_onnx(export, run_of, normal, tmp_path):
         ("--to onnx --out g.onnx --batch 0", "--batch must be dynamic or a whole number of at least 1, but '0'"),
         ("--to onnx --out g.onnx --portable", "--portable has no meaning for onnx: leave it out"),
         ("--to safetensors --out g.safetensors --batch 2", "--batch has no meaning for safetensors: leave it out"),
-        ("--to onnx --out g.onnx --network D --noise none", "--noise is for G, but --network D came"),
+        ("--to onnx --out g.onnx --network D --noise none", "MLPDiscriminator has no noise: leave that out"),
         ("--to onnx --out g.onnx --noise none", "MLPGenerator has no noise: leave that out"),
     ],
 )  # fmt: skip

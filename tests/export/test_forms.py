@@ -59,29 +59,33 @@ def test_a_run_gives_the_averaged_generator(run_of, normal):
     folder, state = run_of("gan")
     z = normal(5, 4)
     found = load_network(folder)
+    assert found.others == ("D",)
     assert torch.equal(found.network(z), state.ema["G"](z)) and not torch.equal(
         found.network(z), state.networks["G"](z)
     )
     assert found.name == "G_ema" and found.title.startswith("averaged G of gan after 0 images, from ")
     judge = load_network(folder, "D")
-    assert (judge.name, judge.image_shape) == ("D", (1, 8, 8)) and not judge.network.training
+    assert (judge.name, judge.signature.inputs[0].shape) == ("D", (1, 8, 8)) and not judge.network.training
 
 
 @pytest.mark.parametrize("recipe", ["gan", "dcgan", "stylegan2"])
 def test_safetensors_rebuild_the_network(run_of, normal, tmp_path, recipe):
     source = load_network(run_of(recipe)[0])
-    written = to_safetensors(source.network, tmp_path / "G.safetensors", name=source.name, run=source.run)
+    written = to_safetensors(
+        source.network, tmp_path / "G.safetensors", name=source.name, about=source.described
+    )
     assert written.difference == 0 and b"private" not in written.path.read_bytes()
     again = load_network(written.path)
-    loaded, images = load_safetensors(written.path)
-    assert (again.name, again.image_shape) == (source.name, source.image_shape) == (source.name, images.shape)
+    loaded, images, _ = load_safetensors(written.path)
+    assert (again.name, again.described) == (source.name, source.described)
+    assert again.signature.outputs[0].shape == images.shape
     (z,) = generator_form(source.network, batch=3).example
     for network in (loaded, again.network):
         torch.manual_seed(1)
         expected = source.network(z)
         torch.manual_seed(1)
         assert torch.equal(network(z), expected)
-    with pytest.raises(ExportError, match=r"holds G.*, but D was asked for"):
+    with pytest.raises(ExportError, match=r"holds the weights of G.*: it has no network 'D', only G\."):
         load_network(written.path, "D")
 
 
@@ -104,8 +108,8 @@ def test_foreign_and_spoilt_safetensors_are_refused(run_of, tmp_path):
     for name in ("foreign", "damaged"):
         with pytest.raises(ExportError, match=f"{name}.safetensors' isn't a safetensors file of fastgan"):
             load_network(tmp_path / f"{name}.safetensors")
-    run = load_network(run_of("gan")[0]).run
-    to_safetensors(torch.nn.Linear(2, 2), tmp_path / "other.safetensors", run=run)
+    about = load_network(run_of("gan")[0]).about
+    to_safetensors(torch.nn.Linear(2, 2), tmp_path / "other.safetensors", about=about)
     with pytest.raises(
         ExportError, match=r"doesn't hold the network that it describes \(Error\(s\) in loading"
     ):

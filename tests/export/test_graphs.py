@@ -11,7 +11,7 @@ import torch._inductor
 from torch import nn
 
 from fastgan import ops
-from fastgan.export import ExportError, generator_form, to_aotinductor, to_torch_export
+from fastgan.export import ExportError, Form, generator_form, to_aotinductor, to_torch_export
 
 
 class Upsampler(nn.Module):
@@ -40,7 +40,7 @@ def load(path):
 def test_our_ops_stay_and_the_batch_is_open(normal, tmp_path):
     torch.manual_seed(0)
     module = Upsampler().eval()
-    written = to_torch_export(module, (normal(2, 32, 8, 8),), tmp_path / "m.pt2")
+    written = to_torch_export(Form(module, (normal(2, 32, 8, 8),)), tmp_path / "m.pt2")
     assert written.needs.startswith("torch and fastgan") and written.difference < 1e-5
     program = torch.export.load(written.path)
     assert {"scale_bias_act", "upfirdn2d", "bias_act"} <= {
@@ -57,7 +57,7 @@ def test_our_ops_stay_and_the_batch_is_open(normal, tmp_path):
 def test_portable_is_plain_pytorch(normal, tmp_path):
     torch.manual_seed(0)
     module = Upsampler().eval()
-    written = to_torch_export(module, (normal(2, 32, 8, 8),), tmp_path / "m.pt2", portable=True)
+    written = to_torch_export(Form(module, (normal(2, 32, 8, 8),)), tmp_path / "m.pt2", portable=True)
     assert written.needs == "torch alone" and written.difference < 1e-5
     program, x = torch.export.load(written.path), normal(5, 32, 8, 8)
     assert all("fastgan" not in str(node.target) for node in program.graph.nodes)
@@ -66,8 +66,8 @@ def test_portable_is_plain_pytorch(normal, tmp_path):
 
 @torch.no_grad()
 def test_random_noise_is_drawn_by_the_generators_of_torch(styled, normal, tmp_path):
-    module, example = generator_form(styled, noise="random", truncation_psi=0.7)
-    written = to_torch_export(module, example, tmp_path / "G.pt2")
+    form = generator_form(styled, noise="random", truncation_psi=0.7)
+    written = to_torch_export(form, tmp_path / "G.pt2")
     run, z, c = load(written.path), normal(5, 8), torch.eye(3)[[0, 1, 2, 2, 1]]
     torch.manual_seed(3)
     expected = styled(z, c, truncation_psi=0.7, noise_mode="random")
@@ -78,7 +78,7 @@ def test_random_noise_is_drawn_by_the_generators_of_torch(styled, normal, tmp_pa
 
 def test_a_fixed_batch(run_of, normal, tmp_path):
     G = run_of("dcgan")[1].networks["G"]
-    path = to_torch_export(G, (normal(1, 4),), tmp_path / "G.pt2", dynamic_batch=False).path
+    path = to_torch_export(Form(G, (normal(1, 4),)), tmp_path / "G.pt2", dynamic_batch=False).path
     run, z = load(path), normal(1, 4)
     torch.testing.assert_close(run(z), G(z))
     with pytest.raises(AssertionError, match="Guard failed"):
@@ -102,27 +102,27 @@ class Shrinking(nn.Module):
 
 def test_a_file_that_differs_is_not_left_behind(normal, tmp_path):
     x = normal(2, 3)
-    good = to_torch_export(nn.Linear(3, 3).eval(), (x,), tmp_path / "m.pt2").path.read_bytes()
+    good = to_torch_export(Form(nn.Linear(3, 3).eval(), (x,)), tmp_path / "m.pt2").path.read_bytes()
     with pytest.raises(
         ExportError, match=r"The torch-export file differs from the network by .*: it was not kept"
     ):
-        to_torch_export(Forgetful().eval(), (x,), tmp_path / "m.pt2")
+        to_torch_export(Form(Forgetful().eval(), (x,)), tmp_path / "m.pt2")
     assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"] and (tmp_path / "m.pt2").read_bytes() == good
 
 
 def test_what_cannot_be_exported_is_refused_in_a_sentence(styled, normal, tmp_path):
     x = normal(2, 3)
-    to_file = {"example": (x,), "path": tmp_path / "m.pt2"}
+    path = tmp_path / "m.pt2"
     with pytest.raises(ExportError, match=r"in training mode.*: call eval\(\) on it first"):
-        to_torch_export(nn.Linear(3, 3), **to_file)
+        to_torch_export(Form(nn.Linear(3, 3), (x,)), path)
     with pytest.raises(ExportError, match="must have a batch of at least 2"):
-        to_torch_export(nn.Linear(3, 3).eval(), (x[:1],), tmp_path / "m.pt2")
+        to_torch_export(Form(nn.Linear(3, 3).eval(), (x[:1],)), tmp_path / "m.pt2")
     with pytest.raises(ExportError, match=r"torch.export can't capture the network \(.*a fixed batch"):
-        to_torch_export(Shrinking().eval(), **to_file)
+        to_torch_export(Form(Shrinking().eval(), (x,)), path)
     with pytest.raises(ExportError, match=r"The file must end in \.pt2, but '.*m\.pt' came"):
-        to_torch_export(nn.Linear(3, 3).eval(), (x,), tmp_path / "m.pt")
+        to_torch_export(Form(nn.Linear(3, 3).eval(), (x,)), tmp_path / "m.pt")
     with pytest.raises(ExportError, match="can't be run as asked: z must have shape"):
-        to_torch_export(styled, **to_file)
+        to_torch_export(Form(styled, (x,)), path)
     assert not list(tmp_path.iterdir())
 
 
@@ -131,7 +131,7 @@ def test_a_missing_compiler_is_named(normal, tmp_path):
     with pytest.raises(
         ExportError, match=r"AOTInductor can't compile the network \(.*\): is there a C\+\+ compiler"
     ):
-        to_aotinductor(Upsampler().eval(), (normal(2, 32, 8, 8),), tmp_path / "m.pt2")
+        to_aotinductor(Form(Upsampler().eval(), (normal(2, 32, 8, 8),)), tmp_path / "m.pt2")
     assert not list(tmp_path.iterdir())
 
 
@@ -159,9 +159,9 @@ def test_packages_run_in_a_process_without_the_networks(styled, normal, tmp_path
     """With any batch and noise drawn anew; the portable one in a process that never imports fastgan."""
     torch.manual_seed(0)
     upsampler = Upsampler().eval()
-    native = to_aotinductor(upsampler, (normal(2, 32, 8, 8),), tmp_path / "native.pt2")
-    module, example = generator_form(styled, noise="random", truncation_psi=0.7)
-    portable = to_aotinductor(module, example, tmp_path / "portable.pt2", portable=True)
+    native = to_aotinductor(Form(upsampler, (normal(2, 32, 8, 8),)), tmp_path / "native.pt2")
+    form = generator_form(styled, noise="random", truncation_psi=0.7)
+    portable = to_aotinductor(form, tmp_path / "portable.pt2", portable=True)
     assert native.needs.startswith("torch and fastgan ('import fastgan.ops' first)")
     assert portable.needs.startswith("torch alone") and max(native.difference, portable.difference) < 1e-5
     inputs = {
@@ -169,7 +169,7 @@ def test_packages_run_in_a_process_without_the_networks(styled, normal, tmp_path
         "native.pt2": [(normal(n, 32, 8, 8),) for n in (1, 2, 7)],
     }
     cases = {}
-    for name, network in (("portable.pt2", module), ("native.pt2", upsampler)):
+    for name, network in (("portable.pt2", form.module), ("native.pt2", upsampler)):
         cases[name] = []
         for x in inputs[name]:
             torch.manual_seed(3)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from fastgan.export import ExportError, generator_form, to_onnx
+from fastgan.export import ExportError, Form, generator_form, to_onnx
 from fastgan.export import onnx as writer
 
 onnx = pytest.importorskip("onnx")
@@ -26,8 +26,7 @@ def runner(path):
 @pytest.mark.slow
 @torch.no_grad()
 def test_a_styled_generator(styled, normal, tmp_path):
-    module, example = generator_form(styled, truncation_psi=0.7)
-    written = to_onnx(module, example, tmp_path / "G.onnx")
+    written = to_onnx(generator_form(styled, truncation_psi=0.7), tmp_path / "G.onnx")
     assert written.difference < 1e-5
     model = onnx.load(written.path)
     onnx.checker.check_model(model, full_check=True)
@@ -51,7 +50,7 @@ def test_random_noise_is_drawn_by_the_runtime(normal, tmp_path, dynamic_batch):
         def forward(self, x):
             return x + 0.5 * torch.randn((x.shape[0], 1000))
 
-    written = to_onnx(Noisy().eval(), (normal(2, 1),), tmp_path / "m.onnx", dynamic_batch=dynamic_batch)
+    written = to_onnx(Form(Noisy().eval(), (normal(2, 1),)), tmp_path / "m.onnx", dynamic_batch=dynamic_batch)
     run, x = runner(written.path)[1], normal(2, 1)
     first, second = run(x), run(x)
     assert written.difference == 0 and not torch.equal(first, second)
@@ -66,7 +65,7 @@ def test_a_missing_package_is_named(run_of, normal, tmp_path, monkeypatch):
     with pytest.raises(
         ExportError, match=r"needs onnxscript, .* install it with pip install 'fastgan\[export\]'"
     ):
-        to_onnx(G, (normal(2, 4),), tmp_path / "G.onnx")
+        to_onnx(Form(G, (normal(2, 4),)), tmp_path / "G.onnx")
 
 
 def test_what_onnx_cannot_say_is_refused(normal, tmp_path):
@@ -75,7 +74,7 @@ def test_what_onnx_cannot_say_is_refused(normal, tmp_path):
             return torch.linalg.eigvalsh(x)
 
     with pytest.raises(ExportError, match="The network has no form in ONNX"):
-        to_onnx(Eigenvalues().eval(), (normal(2, 3, 3),), tmp_path / "m.onnx")
+        to_onnx(Form(Eigenvalues().eval(), (normal(2, 3, 3),)), tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
     node = onnx.helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))

@@ -179,7 +179,7 @@ class StyleGAN2Discriminator(nn.Module):
             x = getattr(self, f"b{r}")(x, fp16=fp16)
         y: Tensor = self.b4(x.to(images.dtype))
         if self.mapping is not None:
-            label = self.mapping(None, self.mapping.label(c, len(images)))
+            label = self.mapping(None, self.mapping.label(c, images.shape[0]))
             return (y * label).sum(1, keepdim=True) / math.sqrt(y.shape[1])
         no_labels(c)
         return y

@@ -139,7 +139,8 @@ class SPADEGenerator(nn.Module):
             x = self.start(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for i, block in enumerate(self.blocks):
             if i:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                # a size, for a graph with open sizes: a scale factor is a float there
+                x = F.interpolate(x, size=[2 * side for side in x.shape[2:]], mode="nearest")
             x = block(x, planes)
         images: Tensor = self.out(ops.bias_act(x, act="lrelu", gain=1))
         return images

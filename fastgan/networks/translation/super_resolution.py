@@ -56,7 +56,8 @@ class SRResNet(nn.Module):
         x = self.start(as_input(images, "SRResNet's images", self.channels))
         result: Tensor = self.out(self.up(x + self.end(self.blocks(x))))
         if self.residual:
-            enlarged = F.interpolate(images, scale_factor=float(self.scale), mode="bicubic")
+            size = [self.scale * side for side in images.shape[2:]]
+            enlarged = F.interpolate(images, size=size, mode="bicubic")
             # Adam moves all of the many weights behind a pixel as far: without the tenth, by more than what is missing.
             result = torch.add(enlarged, result, alpha=0.1)
         return result

@@ -47,7 +47,7 @@ class TextEncoder(nn.Module):
         if self.cell is None:
             total: Tensor = (words * there).sum(1)
             return total / there.sum(1).clamp(min=1)
-        state = words.new_zeros(len(captions), self.text_dim)
+        state = words.new_zeros(captions.shape[0], self.text_dim)
         for t in range(captions.shape[1]):
             state = torch.where(there[:, t], self.cell(words[:, t], state), state)
         return state
@@ -134,7 +134,7 @@ class TextDiscriminator(nn.Module):
         return found
 
     def forward(self, images: Tensor, captions: Tensor) -> Tensor:
-        times, left = divmod(len(captions), len(images))
+        times, left = divmod(captions.shape[0], images.shape[0])
         if left or not times:
             raise ValueError(
                 f"captions must be as many as images or a multiple of that, got {len(captions)} for {len(images)}"

@@ -1,0 +1,168 @@
+"""Signatures: what a network takes and gives when it is exported, in one declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+Wrap = Callable[[nn.Module], nn.Module]
+Kind = Literal["normal", "image", "flags", "one-hot", "index", "real"]
+
+EXAMPLE_SEED = 0
+_VALUES: dict[Kind, str] = {
+    "normal": "N(0, 1)",
+    "image": "-1 to 1",
+    "flags": "0 or 1",
+    "one-hot": "0, and 1 once in each row",
+    "index": "0 to {most}",
+    "real": "any",
+}
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a network, with the batch N as its first dimension.
+
+    Attributes:
+        name: what files call it.
+        shape: without the batch; a text such as ``height`` or ``4*height`` is a size left open.
+        meaning: a phrase for people.
+        kind: its values, which decide the dtype: int64 for ``index``, float32 for the others.
+        names: of the values of an ``index``, or of the entries of ``flags`` and ``one-hot``.
+        groups: places among ``flags`` of which exactly one is 1; others are independent.
+        count: how many values an ``index`` has, for one without names.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    meaning: str
+    kind: Kind
+    names: tuple[str, ...] = ()
+    groups: tuple[tuple[int, ...], ...] = ()
+    count: int = 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.int64 if self.kind == "index" else torch.float32
+
+    @property
+    def values(self) -> str:
+        """The range of its values, for a person."""
+        return _VALUES[self.kind].format(most=(self.count or len(self.names)) - 1)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Strings, numbers and lists only."""
+        plain: dict[str, Any] = {
+            "name": self.name,
+            "shape": ["N", *self.shape],
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "values": self.values,
+            "meaning": self.meaning,
+        }
+        if self.names:
+            plain["names"] = list(self.names)
+        if self.groups:
+            plain["groups"] = [list(group) for group in self.groups]
+        return plain
+
+    def example(self, n: int, sides: Mapping[str, int], generator: Generator) -> Tensor:
+        """Return an input ``[n, *shape]``; ``sides``: the sizes in place of those left open."""
+        shape = (n, *(sides[size] if isinstance(size, str) else size for size in self.shape))
+        if self.kind in ("index", "one-hot"):  # every value in turn
+            count = self.count or len(self.names) or shape[-1]
+            indices = torch.arange(n if self.kind == "one-hot" else prod(shape)) % count
+            return torch.eye(count)[indices] if self.kind == "one-hot" else indices.view(shape)
+        drawn = torch.randn(shape, generator=generator)
+        if self.kind == "flags":
+            return (drawn > 0).float()
+        return drawn.clamp(-1, 1) if self.kind == "image" else drawn
+
+
+class Sizes(NamedTuple):
+    """Heights and widths that a network takes: multiples of ``multiple``, of ``least`` or more."""
+
+    multiple: int = 1
+    least: int = 1
+
+    def at(self, factor: int) -> int:
+        """The smallest size of at least ``factor`` times the least one."""
+        least = -(-self.least // self.multiple)
+        return self.multiple * factor * least
+
+    def __str__(self) -> str:
+        least = self.at(1)
+        if self.multiple == 1:
+            return f"of at least {least} pixels"
+        return f"a multiple of {self.multiple} pixels" + (
+            "" if least == self.multiple else f" from {least} on"
+        )
+
+
+def as_it_is(network: nn.Module) -> nn.Module:
+    """Return the network: it takes and gives its ports as they are."""
+    return network
+
+
+@dataclass(frozen=True)
+class Signature:
+    """An exported network: where its weights are, and what it takes and gives.
+
+    Attributes:
+        network: the recipe's network that has the weights.
+        inputs, outputs: in the order of the arguments and results.
+        sizes: heights and widths that a fully convolutional network takes; None for one size.
+        group: samples that are compared within a batch; a batch holds whole groups of them.
+        wrap: turns the network into a module that takes ``inputs``, tensors all, and returns
+            ``outputs``: one tensor, or a tuple of several.
+    """
+
+    network: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    sizes: Sizes | None = None
+    group: int = 1
+    wrap: Wrap = as_it_is
+
+    def example(self, n: int, factors: tuple[int, int] = (2, 3)) -> tuple[Tensor, ...]:
+        """Return inputs of ``n`` samples, always the same.
+
+        factors: height and width as multiples of the least ones, where they are left open.
+        """
+        sides: dict[str, int] = {}
+        if self.sizes is not None:
+            sides = {name: self.sizes.at(factor) for name, factor in zip(("height", "width"), factors)}
+        generator = Generator().manual_seed(EXAMPLE_SEED)
+        return tuple(port.example(n, sides, generator) for port in self.inputs)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Strings, numbers and lists only."""
+        plain: dict[str, Any] = {
+            "inputs": [port.to_plain() for port in self.inputs],
+            "outputs": [port.to_plain() for port in self.outputs],
+        }
+        if self.sizes is not None:
+            plain["sizes"] = {"multiple": self.sizes.multiple, "least": self.sizes.at(1)}
+        if self.group > 1:
+            plain["batch"] = {"multiple": self.group}
+        return plain
+
+
+class Lambda(nn.Module):
+    """A network called by a function of it and of tensors."""
+
+    def __init__(self, network: nn.Module, call: Callable[..., Any]) -> None:
+        super().__init__()
+        self.network, self.call = network, call
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.call(self.network, *inputs)
+
+
+def called_by(call: Callable[..., Any]) -> Wrap:
+    """Return a :attr:`Signature.wrap` for ``call(network, *inputs)``."""
+    return lambda network: Lambda(network, call).eval()
