@@ -64,6 +64,11 @@ class Synthesis(nn.Module):
         return images
 
 
+def drops(module: nn.Module) -> bool:
+    """Whether a layer is dropout that stays in evaluation."""
+    return isinstance(module, Dropout) and module.p > 0 and module.always
+
+
 @torch.no_grad()
 def form_of(
     network: nn.Module,
@@ -91,18 +96,18 @@ def form_of(
     """
     n = 2 * signature.group if batch is None else batch
     styled = hasattr(network, "synthesis")
-    drops = any(isinstance(module, Dropout) and module.always for module in network.modules())
+    noisy = any(drops(module) for module in network.modules())
     for option, given, possible in (
         ("truncation", truncation_psi is not None, styled),
-        ("noise", noise is not None, styled or (drops and noise != "const")),
+        ("noise", noise is not None, styled or (noisy and noise != "const")),
         ("input of w", inputs == "w", styled),
     ):
         if given and not possible:
-            constant = "constant " if drops and option == "noise" else ""
+            constant = "constant " if noisy and option == "noise" else ""
             raise ExportError(f"{type(network).__name__} has no {constant}{option}: leave that out.")
     if styled:
         return _styled(network, signature, n, inputs, truncation_psi, noise or "const", about)
-    if drops and noise != "random":
+    if noisy and noise != "random":
         network = copy.deepcopy(network)
         for module in network.modules():
             if isinstance(module, Dropout):

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastgan.export.check import compare, outputs_of
 from fastgan.export.files import ExportError, Written, new_file
-from fastgan.export.forms import Form
+from fastgan.export.forms import Form, drops
 from fastgan.export.metadata import metadata_of
 from fastgan.export.trace import trace
 
@@ -40,6 +40,11 @@ def to_onnx(form: Form, path: str | Path, *, dynamic_batch: bool = True) -> Writ
         OSError: the file can't be written.
     """
     onnx, _, onnxruntime = (_require(package) for package in ("onnx", "onnxscript", "onnxruntime"))
+    if any(drops(module) for module in form.module.modules()):
+        raise ExportError(
+            "Dropout that is drawn anew at every call has no form in ONNX that can be checked: leave the noise out, "
+            "or write a graph of torch.export."
+        )
     inputs, outputs = _names(form)
     with new_file(path, ".onnx") as temporary:
         program = trace(form, dynamic_batch=dynamic_batch, portable=True)

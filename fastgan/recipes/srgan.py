@@ -124,7 +124,7 @@ class SRGAN(Translation):
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         low = plane("image", images.channels, "image to enlarge")
-        made = plane("output", images.channels, f"the image, {self.scale} times as large", scale=self.scale)
+        made = plane("output", images.channels, "the image, enlarged", scale=self.scale)
         judged = Port("image", images.shape, "image to judge", "image")
         logits = Port("logits", (), "logits, higher for images that look real", "real")
         return {
