@@ -82,7 +82,7 @@ def folder_labels(names: Sequence[str]) -> Labels:
     folders = {name.split("/", 1)[0] for name in names if "/" in name}
     if loose or not folders:
         beside = f"{_files(loose)} beside the {_noun('folder', folders)} {few(order_classes(folders))}"
-        return Labels.none(len(names), f"{beside}, not in one of a class" if folders else "")
+        return Labels.none(len(names), f"{beside}, not in one of them" if folders else "")
     class_names = order_classes(folders)
     index = {name: number for number, name in enumerate(class_names)}
     return Labels(class_names, torch.tensor([index[name.split("/", 1)[0]] for name in names]))

@@ -57,7 +57,8 @@ class NoiseToImage(NoiseSettings):
     def check_data(self, dataset: ImageDataset) -> None:
         if self.conditional and dataset.unlabelled:
             raise RecipeError(
-                f"--conditional needs labels, but there are none in {dataset.name!r}: {dataset.unlabelled}."
+                f"--conditional needs labels, but there are none in {dataset.name!r}: {dataset.unlabelled}; "
+                f"mend that, or leave it out."
             )
         if self.conditional and dataset.num_classes == 1 and dataset.class_names:
             raise RecipeError(

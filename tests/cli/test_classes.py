@@ -115,7 +115,7 @@ def test_labels_of_a_file_that_can_not_be_used_are_refused(refused, tmp_path):
     data = fill(tmp_path / "pets", "00000", "00001")
     (data / "dataset.json").write_text(json.dumps({"labels": [["00000/0.png", 0]]}))
     said = refused("train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional")
-    assert said.endswith("in 'pets': dataset.json has no label for 00000/1.png, 00001/0.png, 00001/1.png.")
+    assert "in 'pets': dataset.json has no label for 00000/1.png, 00001/0.png, 00001/1.png; mend that" in said
 
 
 def test_one_class_is_too_few(refused, tmp_path):
