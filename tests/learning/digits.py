@@ -95,7 +95,7 @@ EXPERIMENTS = (
         230,
     ),
     by_distance("progan", f"{GROWING} --images 4000", 190),
-    by_distance("stylegan", f"{GROWING} --images 4000 --w-dim 32 --mapping-layers 2", 190, 0.9),
+    by_distance("stylegan", f"{GROWING} --images 4000 --w-dim 32 --mapping-layers 2", 190, 1.0),
     by_distance(
         "r3gan",
         "--images 2000 --channel-base 256 --channel-max 32 --z-dim 32 --batch 16 --lr 2e-3 --ema 0.98 "
