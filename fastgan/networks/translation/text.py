@@ -134,7 +134,9 @@ class TextDiscriminator(nn.Module):
         return found
 
     def forward(self, images: Tensor, captions: Tensor) -> Tensor:
-        times, left = divmod(captions.shape[0], images.shape[0])
+        # no divmod: open sizes of a graph have none
+        given, count = captions.shape[0], images.shape[0]
+        times, left = given // count, given % count
         if left or not times:
             raise ValueError(
                 f"captions must be as many as images or a multiple of that, got {len(captions)} for {len(images)}"
