@@ -11,6 +11,7 @@ import difflib
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import NoReturn
 
 from fastgan._version import __version__
 from fastgan.errors import FastganError
+from fastgan.names import never_fail, printable
 
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
@@ -60,6 +62,8 @@ def main() -> NoReturn:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.formatwarning = _one_line
+    for stream in (sys.stdout, sys.stderr):
+        never_fail(stream)
     try:
         status = run(arguments)
         sys.stdout.flush()
@@ -78,11 +82,8 @@ def main() -> NoReturn:
         _tell_torchrun(error)
         if debug:
             raise
-        message = " ".join(str(error).split())
-        print(
-            f"{_speaker()}: internal error, {type(error).__name__}: {message}; --debug shows the traceback.",
-            file=sys.stderr,
-        )
+        said = f"internal error, {type(error).__name__}: {_line(error)}; --debug shows the traceback."
+        print(f"{_speaker()}: {said}", file=sys.stderr)
         status = 1
     sys.exit(status)
 
@@ -100,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"fastgan {__version__}")
         return 0
     if command not in COMMANDS:
-        raise UsageError(unknown("command", command, COMMANDS))
+        raise UsageError(_no_command(command))
     handler: Callable[[list[str]], int] = importlib.import_module(f"fastgan.cli.{command}").run
     return handler(rest)
 
@@ -110,8 +111,27 @@ def complain(error: Exception) -> int:
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
-    print(f"{_speaker()}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{_speaker()}: {_line(message)}", file=sys.stderr)
     return 2
+
+
+def say(line: str) -> None:
+    """Print a line on stdout, with the names in it made printable."""
+    print(printable(line))
+
+
+def _line(message: object) -> str:
+    """Return a message as one line that any stream takes, bytes in quoted names spelt as in others."""
+    text = _QUOTED_BYTES.sub(_bytes, " ".join(str(message).split()))
+    return printable(text)
+
+
+_QUOTED_BYTES = re.compile(r"(?:\\udc[89a-f][0-9a-f])+")
+"""How `repr` writes the bytes of a name that Python couldn't decode."""
+
+
+def _bytes(quoted: re.Match[str]) -> str:
+    return quoted[0].encode().decode("unicode_escape")
 
 
 def _speaker() -> str:
@@ -128,13 +148,30 @@ def _tell_torchrun(error: Exception) -> None:
         Path(path).write_text(json.dumps({"message": {"message": said, "extraInfo": details}}))
 
 
-def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str]) -> str:
-    """A sentence that `name` is no `kind`, suggesting the nearest of `names`."""
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.4)
+MEANT = {
+    "report": "fastgan train writes report.html into --out when a run ends, and fastgan compare makes a page "
+    "of several runs",
+    "resume": "fastgan train RECIPE --out RUN --resume goes on with a run",
+    "generate": "fastgan sample draws images",
+    "metrics": "fastgan evaluate measures a checkpoint",
+    "info": "fastgan doctor shows versions and backends",
+}
+"""What does it, for words that people try."""
+
+
+def _no_command(name: str) -> str:
+    if name in MEANT:
+        return f"Unknown command {name!r}: {MEANT[name]}. The commands are {', '.join(COMMANDS)}."
+    return unknown("command", name, COMMANDS, cutoff=0.6)
+
+
+def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str], *, cutoff: float = 0.4) -> str:
+    """A sentence that `name` is no `kind`, suggesting the nearest of `names` if it's near enough."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"Unknown {kind} {name!r}: {hint}The {kind}s are {', '.join(names)}."
 
 
 def _one_line(message: Warning | str, *place: object, **line: object) -> str:
     """A warning as `warnings.formatwarning` gives it, without the place in the code."""
-    return f"{_speaker()}: warning: {message}\n"
+    return f"{_speaker()}: warning: {_line(message)}\n"

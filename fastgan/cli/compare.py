@@ -7,12 +7,13 @@ from itertools import groupby
 from pathlib import Path
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
+from fastgan.names import printable
 from fastgan.train.comparison import Line, compare, read_runs, write_comparison
 
 
@@ -37,14 +38,19 @@ def run(arguments: list[str]) -> int:
     print_tables(_table([run.name for run in runs], compare(runs)))
     if options.out is not None:
         write_comparison(Path(options.out), runs)
-        print(f"Made {options.out}.")
+        say(f"Made {options.out}.")
     return 0
 
 
 def _table(names: list[str], lines: list[Line]) -> Table:
-    table = Table("", *map(escape, names), box=None, padding=(0, 2, 0, 0))
+    table = Table("", *(Column(_cell(name)) for name in names), box=None, padding=(0, 2, 0, 0))
     for _, group in groupby(lines, key=lambda line: line.kind):
         for line in group:
-            table.add_row(line.name, *map(escape, line.values))
+            table.add_row(line.name, *map(_cell, line.values))
         table.add_row()
     return table
+
+
+def _cell(text: str) -> Text:
+    """Return a cell in which nothing is taken for rich's markup or emoji."""
+    return Text(printable(text))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
 from fastgan.compat.networks import load_network, read_networks, save_network
 from fastgan.networks.stylegan2 import StyleGAN2Generator
@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
     sized = network.synthesis if isinstance(network, StyleGAN2Generator) else network
     height, width = sized.image_size
     others = ", ".join(name for name in networks if name != options.network)
-    print(
+    say(
         f"Made {options.out}: {options.network} of {options.file}, a {type(network).__name__} of {width}×{height} images "
         f"with {sum(p.numel() for p in network.parameters()):,} parameters."
         + (f" Also in there: {others} (--network)." if others else "")

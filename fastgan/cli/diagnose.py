@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
 from fastgan.diagnose import Diagnosis, Evidence, diagnose_run
 from fastgan.runtime import tune_cpu_allocator
@@ -40,16 +40,17 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"--out must be a file that ends in .json, but {options.out!r} came.")
     tune_cpu_allocator()
     found = diagnose_run(options.run, seed=options.seed)
-    print(_said(found))
+    for line in _said(found):
+        say(line)
     if options.out is not None:
         out = Path(options.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, [json.dumps(_plain(found), indent=2).encode() + b"\n"])
-        print(f"Made {options.out}.")
+        say(f"Made {options.out}.")
     return 0 if found.healthy else ILL
 
 
-def _said(found: Diagnosis) -> str:
+def _said(found: Diagnosis) -> list[str]:
     names = ", ".join(symptom.name for symptom in found.symptoms) or "healthy"
     lines = [f"{found.recipe.name} after {found.nimg:,} images: {names}."]
     if found.unseen:
@@ -61,7 +62,7 @@ def _said(found: Diagnosis) -> str:
             width = max(len(remedy.option) for remedy in symptom.remedies)
             lines += ["What may help:"]
             lines += [f"  {remedy.option:<{width}}  {remedy.why}" for remedy in symptom.remedies]
-    return "\n".join(lines)
+    return lines
 
 
 def _shown(evidence: Evidence) -> str:

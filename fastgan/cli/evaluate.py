@@ -12,7 +12,7 @@ import torch
 import tyro
 from rich.table import Table
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.sample import FILES
@@ -22,6 +22,7 @@ from fastgan.data.reading import Fit
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import OF_TARGETS, Metric, figures
 from fastgan.metrics.real import MAX_REAL
+from fastgan.names import printable
 from fastgan.recipes import Networks, Recipe, StyleGAN2
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.checkpoint import restore
@@ -94,8 +95,8 @@ def run(arguments: list[str]) -> int:
         seed=options.seed,
         real=options.real or None,
     )
-    found["checkpoint"] = {"path": options.checkpoint, "networks": origin}
-    print(f"{origin}, against {_against(found)}.")
+    found["checkpoint"] = {"path": printable(options.checkpoint), "networks": printable(origin)}
+    say(f"{origin}, against {_against(found)}.")
     _show(found)
     made = []
     if options.neighbours is not None:
@@ -117,7 +118,7 @@ def run(arguments: list[str]) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, [json.dumps(found, indent=2).encode() + b"\n"])
     if made:
-        print(f"Made {' and '.join(made)}.")
+        say(f"Made {' and '.join(made)}.")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.export import (
@@ -69,9 +69,10 @@ def run(arguments: list[str]) -> int:
         )  # fmt: skip
         written = _write(options, form, dynamic_batch=batch is None)
         about = f"{_ports(form, batch)} It differs from the network by at most {written.difference:.1e}."
-    print(f"Made {written.path} ({options.to}): {source.title}.\n{about} Opening it needs {written.needs}.")
+    say(f"Made {written.path} ({options.to}): {source.title}.")
+    say(f"{about} Opening it needs {written.needs}.")
     if source.others:
-        print(f"Also in there: {', '.join(source.others)} (--network).")
+        say(f"Also in there: {', '.join(source.others)} (--network).")
     return 0
 
 

@@ -85,7 +85,7 @@ def _unknown_arguments(form: type, extra: Sequence[str], prog: str) -> str:
     named = [argument.partition("=")[0] for argument in extra if argument.startswith("--")]
     if not named:
         return f"Unexpected argument {extra[0]!r}: see {prog} --help."
-    near = difflib.get_close_matches(named[0].replace("_", "-"), _options(form), n=1)
+    near = difflib.get_close_matches(named[0].replace("_", "-"), options_of(form), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"see {prog} --help."
     return f"Unknown option {named[0]!r}: {hint}"
 
@@ -100,14 +100,14 @@ def _required(form: type) -> list[str]:
     ]
 
 
-def _options(form: type) -> list[str]:
+def options_of(form: type) -> list[str]:
     """The options of a dataclass of dataclasses, as they're written on the command line."""
     names: list[str] = []
     hints = typing.get_type_hints(form)
     for entry in dataclasses.fields(form):
         kind = hints[entry.name]
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            names += _options(kind)
+            names += options_of(kind)
         else:
             names.append(_option(entry.name))
     return names

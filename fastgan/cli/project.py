@@ -14,7 +14,7 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save
 from torch import Tensor
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.sample import MIN_TILE, open_checkpoint
@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
         )
     write(out, target, found, video=options.video)
     first, last = found.distances[0], found.distances[-1]
-    print(
+    say(
         f"Made {options.out}: {options.image} as {opened.origin}; perceptual distance {last:.4f}, from {first:.4f} "
         f"at the mean of w."
     )

@@ -13,7 +13,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.data import ImageDataset, Reading, image_grid, save_png, to_uint8
@@ -122,7 +122,7 @@ def run(arguments: list[str]) -> int:
         made = _recipe_grid(options, opened, caption)
     else:
         made = DRAW[mode](options, _drawing(options, opened, G))
-    print(f"Made {options.out}: {made} of {opened.origin}.")
+    say(f"Made {options.out}: {made} of {opened.origin}.")
     return 0
 
 

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
+from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, get_recipe
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.train.config import ConfigError, RunOptions, load_options
 from fastgan.train.loop import RunResult, train
-from fastgan.train.progress import duration
+from fastgan.train.progress import duration, say
 from fastgan.train.report import measures_sentence
 from fastgan.train.run_dir import RunDir
 from fastgan.train.transfer import Source, read_source, source_settings
@@ -141,7 +142,7 @@ def print_result(console: Console, result: RunResult) -> None:
     speed = f", {result.nimg / seconds:,.0f} images/s" if seconds else ""
     lines = [
         f"{result.nimg:,} images in {duration(seconds)}{speed}.",
-        measures_sentence(result.measures),
+        f"Not measured: {result.unmeasured}" if result.unmeasured else measures_sentence(result.measures),
         "Made:",
     ]
     made = {
@@ -152,10 +153,10 @@ def print_result(console: Console, result: RunResult) -> None:
         run.best_checkpoint: "the checkpoint with the best measure",
     }
     there = {path: what for path, what in made.items() if path is not None and path.exists()}
-    width = max(len(str(path)) for path in there)
-    lines += [f"  {path!s:<{width}}  {what}" for path, what in there.items()]
+    width = max(len(printable(path)) for path in there)
+    lines += [f"  {printable(path):<{width}}  {what}" for path, what in there.items()]
     for line in filter(None, lines):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _form(recipe: type[Recipe]) -> Any:

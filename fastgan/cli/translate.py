@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from fastgan.cli import UsageError, unknown
+from fastgan.cli import UsageError, say, unknown
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.picture_files import Picture, read_map, read_picture, write_picture
@@ -98,7 +98,7 @@ def run(arguments: list[str]) -> int:
         warnings.warn(
             f"Left out {len(reasons):,} of {len(planned):,} pictures: {_few(reasons)}", stacklevel=1
         )
-    print(f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {opened.origin}.")
+    say(f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {opened.origin}.")
     return 0
 
 

@@ -31,6 +31,7 @@ from fastgan.data.discovery import NOT_A_PICTURE, Folder, Listing, few
 from fastgan.data.labels import Labels, find_labels
 from fastgan.data.levels import Levels, Span, joined, levels_for, levels_note, parse_range, span_of, unusual
 from fastgan.data.reading import Reading, crop_note
+from fastgan.names import printable
 
 CACHE_LIMIT = 1 << 30
 """Bytes of uint8 pixels up to which a folder is decoded once and kept in memory (1 GiB)."""
@@ -91,7 +92,7 @@ class FolderDataset(ImageDataset):
         self._root, self._reading = Path(root), reading
         archived = self._root.suffix.lower() == ".zip" and not self._root.is_dir()
         self._source: Folder | Archive = Archive(self._root) if archived else Folder(self._root)
-        self.name = self._root.resolve().name or str(self._root)
+        self.name = printable(self._root.resolve().name or self._root)
         self._reasons: dict[str, str] = {}
         self._notes: list[str] = []
         self._warning, self._warnings, self._told = threading.Lock(), 0, frozenset[str]()

@@ -11,6 +11,7 @@ from fastgan.data.inputs import Task
 from fastgan.data.listed_folders import AttributeFolder, CaptionFolder
 from fastgan.data.reading import Reading
 from fastgan.data.task_folders import DomainFolders, InputFolder, MapFolder, SideBySideFolder, TaskFolder
+from fastgan.names import printable
 
 
 def open_task_folder(
@@ -55,7 +56,7 @@ def open_task_folder(
             reading=reading,
             held_out=others[0] if others else None,
         )
-    dataset.name = root.resolve().name or str(root)
+    dataset.name = printable(root.resolve().name or root)
     return dataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite, nan
 from statistics import fmean, median, pstdev
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from fastgan.diagnose.certainty import DLoss
 from fastgan.metrics import prdc
+from fastgan.metrics.checks import require_finite
 from fastgan.train.log import Row
 
 Figures = dict[str, float]
@@ -66,7 +68,11 @@ def sample_figures(real: Tensor, fake: Tensor) -> Figures:
 
     Args:
         real, fake: ``[N, C, H, W]`` of the same shape in [-1, 1], N at least 6.
+
+    Raises:
+        NonFiniteError: an image holds infinite or NaN values.
     """
+    require_finite("how samples lie among real images", real=real, fake=fake)
     real, fake = real.flatten(1).double(), fake.flatten(1).double()
     return {
         "spread": float(fake.var(dim=0).sum() / real.var(dim=0).sum().clamp_min(1e-12)),
@@ -82,8 +88,8 @@ def _nearest(images: Tensor) -> Tensor:
 
 
 def _column(rows: Sequence[Row], name: str) -> list[float]:
-    """The column, empty where too few rows have it."""
-    values = [row[name] for row in rows if name in row]
+    """The finite values of a column, empty where too few rows have one."""
+    values = [row[name] for row in rows if isfinite(row.get(name, nan))]
     return values if len(values) >= LEAST_ROWS else []
 
 

@@ -84,7 +84,7 @@ def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
 
 def _measured(run: RunDir) -> Figures:
     """Of the run's own measures: the share of the data's classes that appear."""
-    measures: dict[str, Any] = json.loads(run.measures.read_text()) if run.measures.exists() else {}
+    measures: dict[str, Any] = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
     if "classes_hit" in measures:
         return {"classes_shown": measures["classes_hit"] / measures["num_classes"]}
     return {}

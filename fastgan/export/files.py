@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastgan.errors import FastganError
+from fastgan.names import plain_folder
 from fastgan.train.files import sync_folder
 
 
@@ -36,10 +37,12 @@ def new_file(path: str | Path, suffix: str) -> Iterator[Path]:
     if path.suffix.lower() != suffix:
         raise ExportError(f"The file must end in {suffix}, but {str(path)!r} came.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp{suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # torch's and ONNX's writers take plain paths alone.
+    with plain_folder(path.parent) as folder:
+        temporary = folder / f".fastgan-{os.getpid()}.tmp{suffix}"
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     sync_folder(path.parent)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastgan.latent.paths import Space, interpolate
+from fastgan.metrics.checks import require_finite, warn_of_range
 
 LARGEST = 256
 """Pixels: larger images are averaged down before they are compared."""
@@ -44,6 +45,7 @@ def perceptual_path_length(
 
     Raises:
         ValueError: shapes, space or ε don't fit, or there is no path.
+        NonFiniteError: an image or a distance is infinite or NaN.
     """
     if a.shape != b.shape or a.ndim < 2 or len(a) < 1 or t.shape != a.shape[:1]:
         raise ValueError(
@@ -59,7 +61,12 @@ def perceptual_path_length(
         steps = [interpolate(a[i].double(), b[i].double(), t[i] + ends, space=space) for i in rows]
         here, there = torch.stack(steps).float().unbind(1)
         classes = [each[rows.start : rows.stop] for each in labels]
-        distances = distance(_small(generate(here, *classes)), _small(generate(there, *classes)))
+        images = [generate(latents, *classes) for latents in (here, there)]
+        for part in images:
+            require_finite("the path length", images=part)
+        warn_of_range(images[0])
+        distances = distance(*map(_small, images))
+        require_finite("the path length", distances=distances)
         total += distances.double().sum().item()
     return total / len(a) / epsilon**2
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fastgan.data.images import over_mid_grey
 from fastgan.latent.errors import LatentError
+from fastgan.metrics.checks import require_finite, warn_of_range
 from fastgan.metrics.networks import load_embedded
 
 WEIGHTS = Path(__file__).with_name("perceptual.safetensors")
@@ -79,6 +80,9 @@ class PerceptualDistance(nn.Module):
 
     Args:
         features: the network; None takes the embedded one (:func:`load_perceptual_network`).
+
+    Raises:
+        NonFiniteError: an image holds infinite or NaN values.
     """
 
     def __init__(self, features: Features | None = None) -> None:
@@ -86,6 +90,8 @@ class PerceptualDistance(nn.Module):
         self.features = load_perceptual_network() if features is None else features
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        require_finite("the perceptual distance", a=a, b=b)
+        warn_of_range(a)
         depths = zip(self.features(a), self.features(b))
         parts = [
             (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(1).mean((1, 2))

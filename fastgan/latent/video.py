@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from fastgan.data.images import with_channels
 from fastgan.latent.errors import LatentError
+from fastgan.names import plain_folder
 
 FORMATS = (".gif", ".mp4")
 
@@ -41,7 +42,7 @@ def save_video(path: str | os.PathLike[str], frames: Iterable[Tensor], *, fps: i
         raise LatentError(f"A video must end in {' or '.join(FORMATS)}, but {str(path)!r} came.")
     library = _require("PIL.Image", "pillow") if suffix == ".gif" else _require("av", "av")
     write = _write_gif if suffix == ".gif" else _write_mp4
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{suffix}")
+    temporary = target.with_name(f".fastgan-{os.getpid()}.tmp{suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(library, temporary, _checked(frames), fps)
@@ -60,7 +61,7 @@ def _write_gif(pil: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None
 
 
 def _write_mp4(av: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:
-    with av.open(str(path), "w") as container:
+    with plain_folder(path.parent) as folder, av.open(str(folder / path.name), "w") as container:
         stream = None
         for frame in frames:
             height, width = frame.shape[1:]

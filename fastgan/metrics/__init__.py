@@ -1,6 +1,7 @@
 """Measures of what a generator makes: distances and coverage in the features of a network, modes, nearest neighbours, and
 distances from targets."""
 
+from fastgan.metrics.checks import NonFiniteError
 from fastgan.metrics.digits import DigitClassifier, load_digit_classifier
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.fd_mobilenet import fd_mobilenet_v2, statistics_of
@@ -24,6 +25,7 @@ __all__ = [
     "MetricError",
     "ModeCoverage",
     "Neighbours",
+    "NonFiniteError",
     "RealFeatures",
     "classifier_score",
     "fd_mobilenet_v2",

@@ -65,7 +65,7 @@ class DigitClassifier(nn.Module):
 
         Raises:
             TypeError: ``images`` isn't floating-point.
-            ValueError: wrong shape.
+            ValueError: wrong shape, or NonFiniteError for infinite or NaN values.
         """
         return self._in_chunks(self.forward, images, NUM_CLASSES)
 
@@ -83,7 +83,7 @@ class DigitClassifier(nn.Module):
         return F.relu(self.hidden(self.body(x).flatten(1)))
 
     def _in_chunks(self, network: Callable[[Tensor], Tensor], images: Tensor, width: int) -> Tensor:
-        check_images(images, alpha=True)
+        check_images(images, measure="the class of digits", alpha=True)
         images = over_mid_grey(images)
         if len(images) == 0:
             return torch.empty(0, width, device=self.head.weight.device)

@@ -59,9 +59,9 @@ class MobileNetV2(nn.Module):
 
         Raises:
             TypeError: ``images`` isn't floating-point.
-            ValueError: wrong shape.
+            ValueError: wrong shape, or NonFiniteError for infinite or NaN values.
         """
-        check_images(images, alpha=True)
+        check_images(images, measure="MobileNetV2's features", alpha=True)
         if len(images) == 0:
             return torch.empty(0, NUM_FEATURES, device=self.mean.device)
         parts = [self.body(self._prepare(part)).mean(dim=(2, 3)) for part in images.split(_CHUNK)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastgan.metrics.checks import require_finite
+
 
 class FeatureStatistics:
     """Mean and covariance of feature vectors that come in batches, in float64; the batches' sizes don't matter.
@@ -23,6 +25,7 @@ class FeatureStatistics:
         Raises:
             TypeError: not floating-point.
             ValueError: wrong shape, or another D than before.
+            NonFiniteError: a value is infinite or NaN.
         """
         if not features.is_floating_point():
             raise TypeError(f"features must be floating-point, got {features.dtype}")
@@ -31,6 +34,7 @@ class FeatureStatistics:
             raise ValueError(f"features must be [N, {width}], got {list(features.shape)}")
         if len(features) == 0:
             return
+        require_finite("the Fréchet distance", features=features)
         x = features.detach().to("cpu", torch.float64)
         mean = x.mean(dim=0)
         scatter = (x - mean).T @ (x - mean)
@@ -63,7 +67,7 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
         cov_a, cov_b: ``[D, D]``, symmetric, no eigenvalue below 0 but for rounding.
 
     Raises:
-        ValueError: wrong shapes, or a value that is infinite or NaN.
+        ValueError: wrong shapes, or NonFiniteError for a value that is infinite or NaN.
     """
     width = mean_a.numel()
     for name, value, shape in [
@@ -74,8 +78,7 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     ]:
         if list(value.shape) != shape:
             raise ValueError(f"{name} must be {shape}, got {list(value.shape)}")
-        if not value.isfinite().all():
-            raise ValueError(f"{name} holds values that are infinite or NaN")
+        require_finite("the Fréchet distance", **{name: value})
     mean_a, cov_a, mean_b, cov_b = (t.to("cpu", torch.float64) for t in (mean_a, cov_a, mean_b, cov_b))
     roots = _root(cov_a).T @ _root(cov_b)
     overlap = torch.linalg.svdvals(roots).sum()

@@ -43,9 +43,9 @@ class Inception(nn.Module):
 
         Raises:
             TypeError: ``images`` isn't floating-point.
-            ValueError: wrong shape.
+            ValueError: wrong shape, or NonFiniteError for infinite or NaN values.
         """
-        check_images(images, alpha=True)
+        check_images(images, measure="Inception's features", alpha=True)
         device = self._head.device
         if len(images) == 0:
             return torch.empty(0, NUM_FEATURES, device=device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data import ImageDataset, image_grid
+from fastgan.metrics.checks import require_finite
 
 
 class Neighbours(NamedTuple):
@@ -27,7 +28,7 @@ def nearest_neighbours(queries: Tensor, references: Iterable[Tensor], k: int) ->
         k: how many, from 1 to N.
 
     Raises:
-        ValueError: wrong shapes, or k out of range.
+        ValueError: wrong shapes, or k out of range; NonFiniteError for infinite or NaN values.
     """
     parts = []
     for part in references:
@@ -36,6 +37,7 @@ def nearest_neighbours(queries: Tensor, references: Iterable[Tensor], k: int) ->
                 f"queries and batches of references must be [Q, D] and [n, D], got {list(queries.shape)} and "
                 f"{list(part.shape)}"
             )
+        require_finite("nearest neighbours", queries=queries, references=part)
         parts.append(torch.cdist(queries.double(), part.double()))
     count = sum(distances.shape[1] for distances in parts)
     if not 1 <= k <= count:

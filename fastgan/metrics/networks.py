@@ -9,12 +9,23 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from fastgan.errors import FastganError
+from fastgan.metrics.checks import require_finite, warn_of_range
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def check_images(images: Tensor, *, alpha: bool = False) -> None:
-    """Raises TypeError or ValueError for what isn't floating-point ``[N, 1 or 3, H, W]``; 2 and 4 too with ``alpha``."""
+def check_images(images: Tensor, *, measure: str, name: str = "images", alpha: bool = False) -> None:
+    """Check images ``[N, 1 or 3, H, W]``, and warn of those far outside [-1, 1].
+
+    Args:
+        measure: what they are for. name: of the argument. Both for messages.
+        alpha: images of 2 and 4 channels are taken too.
+
+    Raises:
+        TypeError: not floating-point.
+        ValueError: wrong shape.
+        NonFiniteError: a value is infinite or NaN.
+    """
     if not images.is_floating_point():
         raise TypeError(
             f"images must be floating-point in [-1, 1], got {images.dtype}; fastgan.data.to_float converts uint8"
@@ -23,6 +34,8 @@ def check_images(images: Tensor, *, alpha: bool = False) -> None:
     if images.ndim != 4 or images.shape[1] not in channels or 0 in images.shape[2:]:
         expected = "[N, 1 to 4, H, W]" if alpha else "[N, 1 or 3, H, W]"
         raise ValueError(f"images must be {expected}, got {list(images.shape)}")
+    require_finite(measure, **{name: images})
+    warn_of_range(images)
 
 
 def load_embedded(

@@ -23,9 +23,9 @@ def l1(images: Tensor, targets: Tensor) -> Tensor:
 
     Raises:
         TypeError: they aren't floating-point.
-        ValueError: wrong shape, or their shapes differ.
+        ValueError: wrong shape, or their shapes differ; NonFiniteError for infinite or NaN values.
     """
-    ours, theirs = _values(images, targets)
+    ours, theirs = _values("l1", images, targets)
     return 2 * (ours - theirs).abs().mean((1, 2, 3))
 
 
@@ -37,7 +37,7 @@ def psnr(images: Tensor, targets: Tensor) -> Tensor:
     require_torchmetrics()
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
-    ours, theirs = _values(images, targets)
+    ours, theirs = _values("psnr", images, targets)
     found = peak_signal_noise_ratio(ours, theirs, data_range=1.0, reduction="none", dim=(1, 2, 3))
     return found.clamp(max=MOST_DB)
 
@@ -51,7 +51,7 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
     require_torchmetrics()
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    ours, theirs = _values(images, targets)
+    ours, theirs = _values("ssim", images, targets)
     found = structural_similarity_index_measure(ours, theirs, data_range=1.0, reduction="none")
     assert isinstance(found, Tensor)
     return found
@@ -66,10 +66,10 @@ def require_torchmetrics() -> None:
         )
 
 
-def _values(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _values(measure: str, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Both from 0 to 1: SSIM compares means, which must not be around 0."""
-    check_images(images)
-    check_images(targets)
+    check_images(images, measure=measure)
+    check_images(targets, measure=measure, name="targets")
     if images.shape != targets.shape:
         raise ValueError(
             f"images and their targets must have one shape, got {list(images.shape)} and {list(targets.shape)}"

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastgan.metrics.checks import require_finite
+
 PRECISION_NEIGHBOUR, DENSITY_NEIGHBOUR = 3, 5
 _ROWS = 1024  # of distances at a time, so that memory stays bounded
 
@@ -43,7 +45,8 @@ def prdc(
         real, fake: ``[N, D]`` and ``[M, D]``, more vectors than neighbours in each, any float dtype.
 
     Raises:
-        ValueError: wrong shapes, too few vectors, or a neighbour below 1.
+        ValueError: wrong shapes, too few vectors, or a neighbour below 1; NonFiniteError for
+            infinite or NaN values.
     """
     most = max(precision_neighbour, density_neighbour)
     if min(precision_neighbour, density_neighbour) < 1:
@@ -58,6 +61,7 @@ def prdc(
             f"features must be [N, D] and [M, D] with N and M above {most}, got {list(real.shape)} and "
             f"{list(fake.shape)}"
         )
+    require_finite("precision, recall, density and coverage", real=real, fake=fake)
     real, fake = real.double(), fake.double()
     ks = (precision_neighbour, density_neighbour)
     real_radii, real_balls = _radii(real, ks)

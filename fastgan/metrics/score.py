@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastgan.metrics.checks import not_finite
+
 SPLITS = 10
 
 
@@ -27,10 +29,15 @@ def classifier_score(logits: Tensor, *, splits: int = SPLITS) -> ClassifierScore
 
     Raises:
         ValueError: wrong shape, or fewer samples than splits.
+        NonFiniteError: a logit is NaN or +inf, or all of a row are -inf: no probabilities follow.
     """
     if logits.ndim != 2 or splits < 1 or len(logits) < splits:
         raise ValueError(f"logits must be [N, K] with N at least {splits}, got {list(logits.shape)}")
-    scores = [_score(part) for part in logits.double().log_softmax(dim=1).tensor_split(splits)]
+    log_p = logits.double().log_softmax(dim=1)
+    # A logit of -inf is a probability of 0; whatever gives none makes its row NaN.
+    if bad := int(log_p.isnan().any(dim=1).sum()):
+        raise not_finite("the classifier score", "logits", bad, len(logits))
+    scores = [_score(part) for part in log_p.tensor_split(splits)]
     values = torch.stack(scores)
     return ClassifierScore(values.mean().item(), values.std(correction=0).item())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from fastgan.metrics.figures import figures
 from fastgan.train.comparison_page import PAGE
 from fastgan.train.config import RunConfig
 from fastgan.train.curves import draw_curves
+from fastgan.train.files import write_atomic
 from fastgan.train.log import Row, read_log
 from fastgan.train.progress import duration
-from fastgan.train.report import _data_uri
+from fastgan.train.report import MISSING, NOT_MEASURED, data_uri, escaped, spelt
 from fastgan.train.run_dir import RunDir, RunDirError
-
-MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
         config = run.saved_config() if run.root.is_dir() else None
         if config is None:
             raise RunDirError(f"There is no run in {str(folder)!r}: name --out folders of fastgan train.")
-        measures = json.loads(run.measures.read_text()) if run.measures.exists() else {}
+        measures = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
         found.append(ComparedRun(name, run, config, read_log(run.log), measures))
     return found
 
@@ -62,16 +60,16 @@ def compare(runs: Sequence[ComparedRun]) -> list[Line]:
 
 def write_comparison(path: Path, runs: Sequence[ComparedRun]) -> None:
     """Writes the page: the table, then curves and samples of each run. Raises ReportError if matplotlib is missing."""
-    head = "".join(f"<th>{html.escape(run.name)}</th>" for run in runs)
+    head = "".join(f"<th>{escaped(run.name)}</th>" for run in runs)
     body = "".join(_table_row(line) for line in compare(runs))
     page = PAGE.substitute(
-        title=html.escape(" · ".join(run.name for run in runs)),
+        title=escaped(" · ".join(run.name for run in runs)),
         count=len(runs),
         table=f"<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody>",
         columns="".join(_column(run) for run in runs),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page)
+    write_atomic(path, [page.encode()])
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -88,18 +86,10 @@ def _settings(runs: Sequence[ComparedRun]) -> list[Line]:
         tables.append({"recipe": plain["recipe"]} | plain["settings"] | of_the_data)
     lines = []
     for name in dict.fromkeys(name for table in tables for name in table):
-        values = tuple(_spelt(table.get(name)) for table in tables)
+        values = tuple(spelt(table.get(name)) for table in tables)
         if len(set(values)) > 1:
             lines.append(Line("setting", name.replace("_", "-"), values))
     return lines
-
-
-def _spelt(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return MISSING if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _measures(runs: Sequence[ComparedRun]) -> list[Line]:
@@ -108,7 +98,11 @@ def _measures(runs: Sequence[ComparedRun]) -> list[Line]:
         for run in runs
     ]
     names = dict.fromkeys(name for measures in taken for name in measures)
-    return [Line("measure", name, tuple(measures.get(name, MISSING) for measures in taken)) for name in names]
+    absent = ["not measured" if NOT_MEASURED in run.measures else MISSING for run in runs]
+    return [
+        Line("measure", name, tuple(found.get(name, none) for found, none in zip(taken, absent)))
+        for name in names or (["measures"] if "not measured" in absent else [])
+    ]
 
 
 def _course(runs: Sequence[ComparedRun]) -> list[Line]:
@@ -136,19 +130,19 @@ def _parameters(config: RunConfig) -> dict[str, int]:
 
 
 def _table_row(line: Line) -> str:
-    cells = "".join(f"<td>{html.escape(value)}</td>" for value in line.values)
-    return f'<tr class="{line.kind}"><th>{html.escape(line.name)}</th>{cells}</tr>'
+    cells = "".join(f"<td>{escaped(value)}</td>" for value in line.values)
+    return f'<tr class="{line.kind}"><th>{escaped(line.name)}</th>{cells}</tr>'
 
 
 def _column(run: ComparedRun) -> str:
-    name = html.escape(run.name)
+    name = escaped(run.name)
     grids = [run.run.samples, *sorted(run.run.grids.glob("*.png"), reverse=True)]
     shown = next((path for path in grids if path.exists()), None)
     samples = curves = ""
     if shown is not None:
-        samples = f'<img class="samples" src="{_data_uri(shown.read_bytes())}" alt="Samples of {name}">'
+        samples = f'<img class="samples" src="{data_uri(shown.read_bytes())}" alt="Samples of {name}">'
     if run.rows:
-        light, dark = (_data_uri(draw_curves(run.rows, theme=theme)) for theme in ("light", "dark"))
+        light, dark = (data_uri(draw_curves(run.rows, theme=theme)) for theme in ("light", "dark"))
         curves = (
             f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
             f'<img src="{light}" alt="Curves of {name}"></picture>'

@@ -13,6 +13,7 @@ from fastgan.data import ImageDataset
 from fastgan.data.discovery import few
 from fastgan.errors import FastganError
 from fastgan.metrics.feature_networks import FeaturesName
+from fastgan.names import local_name, portable_name
 from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
 from fastgan.train.files import write_atomic
@@ -135,6 +136,7 @@ class RunConfig:
     def to_plain(self) -> dict[str, Any]:
         """Strings, numbers, lists and dicts only."""
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()}
+        settings["data"] = portable_name(self.recipe.data)
         began = {} if self.beginning is None else {"beginning": _plain(self.beginning)}
         return {
             "fastgan": __version__,
@@ -150,7 +152,9 @@ class RunConfig:
     def from_plain(cls, plain: Any) -> RunConfig:
         """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
         try:
-            recipe = get_recipe(plain["recipe"]).from_settings(plain["settings"]).settled()
+            settings = plain["settings"].items()
+            opened = {name: local_name(value) if name == "data" else value for name, value in settings}
+            recipe = get_recipe(plain["recipe"]).from_settings(opened).settled()
             images = ImageSpec.from_plain(plain["images"])
             began = Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None
             return cls(recipe, images, plain["dataset"], plain["data_fingerprint"], began)
@@ -234,7 +238,7 @@ def save_options(path: Path, options: RunOptions) -> None:
 def load_options(path: Path, given: RunOptions) -> RunOptions:
     """What `save_options` wrote, with what each start says for itself from `given`; `given` if it can't be read."""
     try:
-        kept = json.loads(path.read_text())
+        kept = json.loads(path.read_text("utf-8"))
         return RunOptions(**kept, **{name: getattr(given, name) for name in _OF_A_START})
     except (OSError, ValueError, TypeError, ConfigError):
         return given
@@ -246,7 +250,7 @@ _OF_A_START = ("out", "resume", "device")
 def load_config(path: Path) -> RunConfig:
     """Reads what `save_config` wrote. Raises ConfigError or RecipeError naming `path` if it can't."""
     try:
-        plain = json.loads(path.read_text())
+        plain = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"The configuration {str(path)!r} can't be read ({error}).") from error
     return RunConfig.from_plain(plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import time
@@ -10,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fastgan.names import plain_folder
 from fastgan.train.files import write_atomic
 
 Row = dict[str, float]
@@ -44,7 +46,9 @@ class RunLog:
         rows = [row for row in read_log(path) if row["nimg"] <= nimg]
         write_atomic(path, [_line(row) for row in rows])
         self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
-        self._board = _tensorboard(tensorboard, nimg)
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(self._file.close)
+        self._board = self._open_board(tensorboard, nimg)
         self._last_nimg, self._last_seconds = (rows[-1]["nimg"], rows[-1]["seconds"]) if rows else (0.0, 0.0)
         self._last_waited = 0.0
 
@@ -75,15 +79,25 @@ class RunLog:
         return row
 
     def close(self) -> None:
-        self._file.close()
-        if self._board is not None:
-            self._board.close()
+        self._closing.close()
+
+    def _open_board(self, folder: Path, nimg: int) -> Any:
+        if importlib.util.find_spec("tensorboard") is None:
+            return None
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        path = self._closing.enter_context(plain_folder(folder))
+        # What is repeated replaces what a killed process left.
+        board = SummaryWriter(str(path), purge_step=nimg + 1)
+        self._closing.callback(board.close)
+        return board
 
 
 def read_log(path: Path) -> list[Row]:
     """The rows of a log.jsonl, empty if there is none; a last line cut off by a crash is left out."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         try:
             rows.append(json.loads(line))
         except ValueError:
@@ -93,13 +107,3 @@ def read_log(path: Path) -> list[Row]:
 
 def _line(row: Row) -> bytes:
     return json.dumps(row).encode() + b"\n"
-
-
-def _tensorboard(folder: Path, nimg: int) -> Any:
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(
-        str(folder), purge_step=nimg + 1
-    )  # what is repeated replaces what a killed process left

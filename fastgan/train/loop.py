@@ -7,6 +7,7 @@ import dataclasses
 import math
 import signal
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from fastgan.data import BatchLoader, ImageDataset
 from fastgan.data.discovery import few
 from fastgan.errors import FastganError
+from fastgan.metrics import NonFiniteError
 from fastgan.recipes import Batch, Recipe
 from fastgan.train.callbacks import Callback
 from fastgan.train.checkpoint import remove_old, save_best, save_checkpoint
@@ -27,7 +29,7 @@ from fastgan.train.curves import require_plotting
 from fastgan.train.distributed import RanksDiffer, World, join_world
 from fastgan.train.log import MeanStats, RunLog
 from fastgan.train.measures import Measures, has_measures, main_measure, measure, require_measures
-from fastgan.train.progress import TrainingProgress
+from fastgan.train.progress import TrainingProgress, say
 from fastgan.train.report import write_report
 from fastgan.train.resume import open_data, open_state, together
 from fastgan.train.run_dir import RunDir
@@ -46,7 +48,12 @@ class NonFiniteWeights(FastganError):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left behind. stopped_by: the signal that ended it early, None if none did."""
+    """What a run left behind.
+
+    Attributes:
+        stopped_by: the signal that ended it early, None if none did.
+        unmeasured: why there are no measures at its end though some were asked for, else empty.
+    """
 
     run: RunDir
     config: RunConfig
@@ -54,6 +61,7 @@ class RunResult:
     seconds: float
     measures: Measures
     stopped_by: signal.Signals | None
+    unmeasured: str = ""
 
 
 def train(
@@ -139,6 +147,7 @@ class Run:
         self._means = MeanStats()
         self._log: RunLog | None = None
         self._measured: tuple[int, Measures] | None = None
+        self._unmeasured = ""
         self._saved_at = self.state.nimg if self.state.nimg else -1  # only a restored state has images
         self._logged_at = -1
         self._unseen = unseen(self.recipe, self.dataset)
@@ -248,13 +257,20 @@ class Run:
             self._tell("on_samples", path)
 
     def _measure(self) -> Measures:
-        """Measures of the present state, taken once."""
+        """Measures of the present state, taken once; none of samples that aren't finite."""
         if not self.world.is_main:
             return {}
-        if self._measured is None or self._measured[0] != self.state.nimg:
-            found = measure(self.recipe, self.state.sampler, self._unseen, self.options)
-            self._measured = self.state.nimg, found
-            self._tell("on_measure", self._measured[1])
+        nimg = self.state.nimg
+        if self._measured is None or self._measured[0] != nimg:
+            self._measured, self._unmeasured = (nimg, {}), ""
+            try:
+                found = measure(self.recipe, self.state.sampler, self._unseen, self.options)
+            except NonFiniteError as error:  # the run may recover, and its report says it
+                self._unmeasured = str(error)
+                warnings.warn(f"After {nimg:,} images: {error}", stacklevel=1)
+            else:
+                self._measured = nimg, found
+                self._tell("on_measure", found)
         return self._measured[1]
 
     def _measure_and_keep_best(self) -> Measures:
@@ -297,13 +313,12 @@ class Run:
                 self._stop.signal = number
         if self._stop.came:
             cause = self._stop.signal.name if self._stop.signal is not None else "a callback"
-            text = f"Stopped by {cause}, the run can go on with --resume."
-            console.print(text, markup=False, highlight=False)
+            say(console, f"Stopped by {cause}, the run can go on with --resume.")
 
     def _finish(self) -> RunResult:
         state, folder = self.state, self.folder
         self._draw(folder.samples)
-        measures = self.world.broadcast(self._measure())
+        measures, unmeasured = self.world.broadcast((self._measure(), self._unmeasured))
         if self.world.is_main:
             write_report(
                 folder,
@@ -312,8 +327,11 @@ class Run:
                 seconds=state.seconds,
                 measures=measures,
                 views=self._views,
+                unmeasured=unmeasured,
             )
-        result = RunResult(folder, self.config, state.nimg, state.seconds, measures, self._stop.signal)
+        result = RunResult(
+            folder, self.config, state.nimg, state.seconds, measures, self._stop.signal, unmeasured
+        )
         self._tell("on_end", result)
         return result
 
@@ -344,7 +362,7 @@ def _announce(
     elif state.nimg:
         lines.append(f"Resumed after {state.nimg:,} images.")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _classes(config: RunConfig) -> list[str]:

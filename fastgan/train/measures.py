@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from fastgan.metrics import (
     prdc,
     real_features,
 )
+from fastgan.metrics.checks import NonFiniteError, not_finite, rows_not_finite
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import OF_FEATURES, OF_INCEPTION, OF_TARGETS, figure_name, main_figure
 from fastgan.metrics.frechet import FeatureStatistics
@@ -143,6 +145,7 @@ def measure(
 ) -> Measures:
     """The measures that a run's options ask for, and `samples`, of how many; none where there are none.
 
+    Raises NonFiniteError where samples hold infinite or NaN values.
     What the data has is taken as well, unless `options.measure` is "none". samples: goes before `options.measure_samples`.
     """
     metrics = _asked(dataset, options.measure)
@@ -190,7 +193,8 @@ def evaluate(
         `measures` (figures by name), `settings`, `data`, `versions`.
 
     Raises:
-        MetricError: a metric that can't be taken, or a network's package or weights are missing.
+        MetricError: a metric that can't be taken, or a network's package or weights are missing;
+            NonFiniteError where samples hold infinite or NaN values.
     """
     plan = make_plan(recipe, dataset, metrics, features=features, samples=samples)
     network = _network(plan, weights, networks)
@@ -289,16 +293,23 @@ def _take(
     of_targets = _of_targets(plan.metrics)
     distances = TargetDistances(of_targets, _device_of(networks)) if of_targets else None
     found: Measures = {}
+    bad = 0
     with evaluation(networks) as networks:
         if classify is not None or network is not None or distances is not None:
             noise = derive_seed(seed, "measures")
             for images, given in sample_batches(recipe, networks, plan.samples, seed=noise, dataset=dataset):
+                # All are counted before the error that says how many.
+                bad += rows_not_finite(images)
+                if bad:
+                    continue
                 if classify is not None:
                     labels.append(classify(images))
                 if network is not None:
                     features.append(network.features(images).cpu())
                 if distances is not None and given is not None:
                     distances.add(recipe, networks, given, images)
+        if bad:
+            raise not_finite(" and ".join(plan.metrics), "samples", bad, plan.samples)
         if classify is not None:
             coverage = mode_coverage(torch.cat(labels), dataset.num_classes)
             found |= {
@@ -313,6 +324,8 @@ def _take(
             found |= distances.means()
         if "ppl" in plan.metrics:
             found |= _path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
+    if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
+        raise NonFiniteError(f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}.")
     return found
 
 

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from fastgan.names import encodable, printable
 from fastgan.train.log import Row
 
 PLAIN_INTERVAL = 10.0  # seconds between two plain lines
@@ -19,6 +20,11 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02}m"
     return f"{minutes}m {whole:02}s" if minutes else f"{whole}s"
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: no markup, no wrapping, names made printable, in the console's encoding."""
+    console.out(encodable(printable(line), console.encoding), highlight=False)
 
 
 class TrainingProgress:
@@ -54,12 +60,7 @@ class TrainingProgress:
             self._bar.update(self._task, completed=min(nimg, self._total), text=self._text(nimg))
         elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL or nimg >= self._total:
             self._printed = now
-            self._console.print(
-                f"{nimg:>11,} / {self._total:,} images  {self._text(nimg)}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            say(self._console, f"{nimg:>11,} / {self._total:,} images  {self._text(nimg)}")
 
     def row(self, row: Row) -> None:
         """Shows the losses of a log row from now on, the share of time spent waiting for data, and skipped updates.

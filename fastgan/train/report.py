@@ -7,11 +7,11 @@ import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from fastgan.data.discovery import few
 from fastgan.metrics.figures import CLASSES, figures
+from fastgan.names import printable, shell_word
 from fastgan.recipes import ImageSpec
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import versions
@@ -24,6 +24,9 @@ from fastgan.train.progress import duration
 from fastgan.train.report_page import PAGE
 from fastgan.train.run_dir import RunDir
 
+MISSING = "–"
+NOT_MEASURED = "not_measured"
+"""In measures.json: why there are no measures though some were asked for."""
 SHOWN_CLASSES = 100
 STAGES = 5  # grids in the strip that shows how the samples came about
 
@@ -36,30 +39,32 @@ def write_report(
     seconds: float,
     measures: Measures,
     views: Sequence[str] = (),
+    unmeasured: str = "",
 ) -> None:
     """Writes curves.png, measures.json and report.html from the run's log and its samples.png.
 
     nimg: real images shown. seconds: time trained. views: what the rows of its grids show, in turn, where a row isn't of
-    samples alone. Raises ReportError if matplotlib is missing.
+    samples alone. unmeasured: why there are no measures. Raises ReportError if matplotlib is missing.
     """
     rows = read_log(run.log)
     curves = draw_curves(rows)
     write_atomic(run.curves, [curves])
-    write_atomic(run.measures, [json.dumps(measures, indent=2).encode() + b"\n"])
+    kept = {NOT_MEASURED: unmeasured} if unmeasured else measures
+    write_atomic(run.measures, [json.dumps(kept, indent=2).encode() + b"\n"])
     page = PAGE.substitute(
-        title=html.escape(f"{config.recipe.name} on {config.dataset}"),
-        summary=html.escape(config.recipe.summary),
-        state="" if nimg >= config.recipe.images else _badge(nimg, config.recipe.images),
+        title=escaped(f"{config.recipe.name} on {config.dataset}"),
+        summary=escaped(config.recipe.summary),
+        state=_state(nimg, config.recipe.images, unmeasured),
         tiles="".join(_tile(name, value) for name, value in _figures(nimg, seconds, measures).items()),
-        samples=_data_uri(run.samples.read_bytes()),
-        views=f"<p>Rows, in turn: {html.escape(', '.join(views))}</p>" if views else "",
+        samples=data_uri(run.samples.read_bytes()),
+        views=f"<p>Rows, in turn: {escaped(', '.join(views))}</p>" if views else "",
         what_stays="inputs" if views else "noise",
-        curves_light=_data_uri(curves),
-        curves_dark=_data_uri(draw_curves(rows, theme="dark")),
+        curves_light=data_uri(curves),
+        curves_dark=data_uri(draw_curves(rows, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
         settings=_table(config.to_plain()["settings"] | _of_images(config.images)),
         versions=_table(versions() | _origins(config)),
-        command=html.escape(_command(run, config)),
+        command=escaped(_command(run, config)),
     )
     write_atomic(run.report, [page.encode()])
 
@@ -82,10 +87,10 @@ def _command(run: RunDir, config: RunConfig) -> str:
     recipe, inputs = config.recipe, config.images.inputs
     if not isinstance(recipe, Translation) or not recipe.directions:
         words = ' --caption "WORDS"' if recipe.task == "captions" else ""
-        return f"fastgan sample {run.root}{words} --out more.png --seed 1"
-    told = f" --attributes {quote(inputs['attributes'].names[0])}" if recipe.task == "attributes" else ""
+        return f"fastgan sample {shell_word(run.root)}{words} --out more.png --seed 1"
+    told = f" --attributes {shell_word(inputs['attributes'].names[0])}" if recipe.task == "attributes" else ""
     what = "maps/" if recipe.task == "maps" else "pictures/"
-    return f"fastgan translate {run.root} {what}{told} --out translated/"
+    return f"fastgan translate {shell_word(run.root)} {what}{told} --out translated/"
 
 
 def measures_sentence(measures: Measures) -> str:
@@ -110,12 +115,15 @@ def _figures(nimg: int, seconds: float, measures: Measures) -> dict[str, str]:
     return shown | {label: value for label, value, _ in figures(measures)}
 
 
-def _badge(nimg: int, images: int) -> str:
-    return f'<p class="badge">Stopped early, after {nimg:,} of {images:,} images</p>'
+def _state(nimg: int, images: int, unmeasured: str) -> str:
+    """What a person should know before the figures: a line each."""
+    lines = [f"Stopped early, after {nimg:,} of {images:,} images"] if nimg < images else []
+    lines += [f"Not measured: {unmeasured}"] if unmeasured else []
+    return "".join(f'<p class="badge">{escaped(line)}</p>' for line in lines)
 
 
 def _tile(name: str, value: str) -> str:
-    return f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+    return f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
 
 
 def _stages(run: RunDir) -> list[Path]:
@@ -126,23 +134,31 @@ def _stages(run: RunDir) -> list[Path]:
 
 
 def _stage(path: Path) -> str:
-    caption = f"{int(path.stem):,} images"
-    image = f'<img src="{_data_uri(path.read_bytes())}" alt="Samples after {caption}">'
+    nimg = int(path.stem)
+    caption = f"after {nimg:,} images" if nimg else "before training"
+    image = f'<img src="{data_uri(path.read_bytes())}" alt="Samples {caption}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _table(values: dict[str, Any]) -> str:
     return "".join(
-        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(_spelt(value))}</td></tr>"
-        for name, value in values.items()
+        f"<tr><th>{escaped(name)}</th><td>{escaped(spelt(value))}</td></tr>" for name, value in values.items()
     )
 
 
-def _spelt(value: Any) -> str:
+def escaped(text: str) -> str:
+    """Return a name or other text for HTML, whatever is in it."""
+    return html.escape(printable(text))
+
+
+def spelt(value: Any) -> str:
+    """Return a setting for a person: on and off, numbers with commas, lists without brackets."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return MISSING if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()

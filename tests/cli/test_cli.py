@@ -43,7 +43,9 @@ def test_python_dash_m():
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("paint", "Unknown command 'paint'"),
+        ("paint", "Unknown command 'paint': The commands are train, "),
+        ("report runs/x", "Unknown command 'report': fastgan train writes report.html into --out"),
+        ("sampel x", "Unknown command 'sampel': did you mean 'sample'?"),
         ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan, cgan, wgan"),
         ("train stylegan9", "Unknown recipe 'stylegan9'"),
         ("train dcgan --batchsize 3", "Unknown option '--batchsize': did you mean '--batch'?"),

@@ -31,7 +31,7 @@ def test_the_table_has_what_differs(folders):
     lines = {line.name: line.values for line in compare(read_runs(folders))}
     settings = {line.name for line in compare(read_runs(folders)) if line.kind == "setting"}
     assert settings == {"d-lr", "spectral-norm", "z-dim"}
-    assert lines["d-lr"] == ("–", "0.001") and lines["spectral-norm"] == ("no", "yes")
+    assert lines["d-lr"] == ("–", "0.001") and lines["spectral-norm"] == ("off", "on")
     assert lines["real images shown"] == ("160", "160")
     assert lines["parameters of D"] == ("529", "529")  # 64·8 + 8 + 8 + 1
     assert lines["parameters of G"] == ("632", "648")  # z·8 + 8, batch norm's 16, 8·64 + 64
