@@ -14,6 +14,9 @@ from fastgan.runtime import tune_cpu_allocator, versions
 ROOT = Path(__file__).resolve().parents[1]
 
 
+UNCOMMITTED = "measured with changes that no commit holds"
+
+
 def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -27,12 +30,13 @@ def cpu_model() -> str:
 
 
 def commit() -> str:
-    """``git describe`` of this checkout; ``"unknown"`` outside one."""
+    """``git describe`` of this checkout, and whether it holds what ran; ``"unknown"`` outside one."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--tags", "--dirty"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{found}: {UNCOMMITTED}" if found.endswith("-dirty") else found
 
 
 def loaded_libraries() -> str:

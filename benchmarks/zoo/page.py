@@ -21,6 +21,7 @@ from fastgan.train.run_dir import RunDir
 FD = "fd_mobilenet_v2"
 COST = ("recipe", "G", "D", "images", "images/s")
 HEADER = (*COST, "classes of 10", "KL to uniform", "untrained", "FD-MobileNetV2", "untrained")
+COMPARED = (("kl_to_uniform", "KL", ".3f"), (FD, "FD", ".1f"))
 TARGETS = {"l1": "L1", "psnr": "PSNR, dB", "ssim": "SSIM", "perceptual": "perceptual"}
 HEADER_OF_TRANSLATIONS = (*COST, *TARGETS.values(), "FD-MobileNetV2", "untrained")
 CURVES_WIDTH = 640
@@ -45,6 +46,34 @@ def row_of_translation(outcome: Outcome) -> list[str]:
         *(figure_text(after, name) if name in after else "–" for name in TARGETS),
         *(f"{measures[FD]:.1f}" for measures in (after, before)),
     ]
+
+
+def not_better(outcomes: list[Outcome]) -> list[str]:
+    """A list of the recipes that a figure of their own puts no better than untrained or their input."""
+    lines = [
+        f"- `{outcome.name}`: {'; '.join(figures)}" for outcome in outcomes if (figures := failures(outcome))
+    ]
+    title = (
+        "By these figures of their own, recipes are no better than untrained, or than what they are given:"
+    )
+    return [title, "", *lines, ""] if lines else []
+
+
+def failures(outcome: Outcome) -> list[str]:
+    """Figures of an outcome that are no better than untrained, or than those of its baseline."""
+    before, after = outcome.untrained, outcome.trained
+    found = [
+        f"{label} {after[name]:{form}}, untrained {before[name]:{form}}"
+        for name, label, form in COMPARED
+        if name in after and after[name] >= before[name]
+    ]
+    for name, label in TARGETS.items():
+        for baseline in (other for other in after if other.startswith(f"{name}_of_")):
+            sign = -1 if name in ("psnr", "ssim") else 1
+            if sign * after[name] >= sign * after[baseline]:
+                given = baseline.removeprefix(f"{name}_of_")
+                found.append(f"{label} {after[name]:.4g}, {given} {after[baseline]:.4g}")
+    return found
 
 
 def cost(outcome: Outcome) -> list[str]:
@@ -83,6 +112,7 @@ def part(
     return [
         f"## {title}", "", f"Measures are of {samples} samples, drawn by index.", "",
         *markdown(header, rows), "",
+        *not_better([outcome for _, outcome in done]),
         *(line for entry, outcome in done for line in section(entry, outcome)),
     ]  # fmt: skip
 

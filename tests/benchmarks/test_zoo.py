@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.machine import commit
 from benchmarks.zoo.entries import ENTRIES, IMAGES
 from benchmarks.zoo.page import write_page
 from benchmarks.zoo.run import Outcome, load_outcome, outcome_file
@@ -19,9 +22,21 @@ def test_every_recipe_has_a_row_that_its_command_makes():
     assert sorted(entry.name for entry in ENTRIES) == sorted(RECIPES)
     for entry in ENTRIES:
         assert entry.recipe.name == entry.name and entry.recipe.images == entry.images
-        data = "shapes" if entry.recipe.translates else "mnist5k"
-        assert entry.command.startswith(f"fastgan train {entry.name} --data {data} --resolution 32 ")
+        assert entry.recipe.data == ("shapes" if entry.recipe.translates else "mnist5k")
+        assert entry.recipe.resolution == (16 if entry.name == "stargan" else 32)
         assert entry.recipe.translates or entry.images == IMAGES or entry.why
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_command_sets_each_option_once(entry):
+    options = [word for word in entry.arguments if word.startswith("--")]
+    assert len(options) == len(set(options)), entry.command
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_the_page_has_the_command(entry):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "gans.md").read_text("utf-8")
+    assert f"```\n{entry.command}\n```" in page
 
 
 def finished(root, entry, before, after, **more):
@@ -90,6 +105,31 @@ def test_recipes_between_images_have_a_table_of_their_own(tmp_path, page, outcom
     assert cells(text, "cyclegan") == [*cost, *"––––", *distance]
     assert text.index("`gan`") < text.index("## Image to image") < text.index("[`pix2pix`]")
     assert text.count("Rows, in turn: input, output, target.") == 1
+
+
+def test_what_is_no_better_than_untrained_is_said(tmp_path, page):
+    of = {entry.name: entry for entry in ENTRIES}
+    classes = {"classes_hit": 9, "kl_to_uniform": 0.5, "fd_mobilenet_v2": 100.0}
+    worse = finished(tmp_path, of["gan"], classes, classes | {"kl_to_uniform": 0.75, "fd_mobilenet_v2": 50.0})
+    better = finished(
+        tmp_path, of["dcgan"], classes, classes | {"kl_to_uniform": 0.25, "fd_mobilenet_v2": 99.0}
+    )
+    near = {"fd_mobilenet_v2": 50.0, "psnr": 20.0, "psnr_of_input": 21.0, "l1": 0.1, "l1_of_input": 0.2}
+    paired = finished(tmp_path, of["pix2pix"], {"fd_mobilenet_v2": 50.0}, near)
+    write_page(page, tmp_path, [(of[made.name], made) for made in (worse, better, paired)])
+    text = page.read_text()
+    assert "- `gan`: KL 0.750, untrained 0.500\n" in text and "- `dcgan`" not in text
+    assert "- `pix2pix`: FD 50.0, untrained 50.0; PSNR, dB 20, input 21\n" in text
+
+
+def test_a_tree_with_changes_is_marked(monkeypatch):
+    def describe(*arguments, **options):
+        return subprocess.CompletedProcess(arguments, 0, stdout=f"{described}\n")
+
+    monkeypatch.setattr(subprocess, "run", describe)
+    for described, marked in (("abc1234", False), ("abc1234-dirty", True)):
+        assert commit().startswith(described)
+        assert ("changes that no commit holds" in commit()) == marked
 
 
 def test_what_is_done_is_kept_for_the_same_command_alone(tmp_path, outcome):

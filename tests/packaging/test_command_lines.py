@@ -1,0 +1,105 @@
+"""Every `fastgan …` that the documentation shows is a command line that the parser takes."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fastgan import cli
+from fastgan.cli import COMMANDS
+from fastgan.cli.parse import options_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = r"^```(\w*)\n(.*?)^```[ ]*$"
+PLACEHOLDERS = {"RECIPE", "COMMAND", "OPTIONS", "…", "..."}
+
+
+def blocks(text: str) -> list[str]:
+    """The command lines of the page's shell blocks."""
+    found = []
+    for language, block in re.findall(FENCE, text, re.DOTALL | re.MULTILINE):
+        if language not in ("", "sh", "bash", "console"):
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            match = re.match(r"(?:\$ )?(?:torchrun .*? -m |python -m )?fastgan\s+(.*)", line)
+            if match:
+                found.append(match[1])
+    return found
+
+
+def inline(text: str) -> list[str]:
+    """The command lines that stand in a sentence, often without what is needed."""
+    text = re.sub(FENCE, "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"`(?:torchrun [^`]*? -m )?fastgan ([^`]+)`", text)
+
+
+class ParsedError(Exception):
+    """The command line was understood; nothing is done."""
+
+
+@pytest.fixture
+def understood(monkeypatch, tmp_path):
+    """Parses a command line as its command does, and does nothing; without `whole` its options alone."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str, *, whole: bool) -> None:
+        words = [word for word in shlex.split(line, comments=True) if word not in PLACEHOLDERS]
+        if not words or words[0] in ("--help", "--version", "--debug"):
+            return
+        assert words[0] in COMMANDS, f"there is no command {words[0]!r}"
+        module = importlib.import_module(f"fastgan.cli.{words[0]}")
+        parse = module.parse
+
+        def only_parse(form, arguments, **options):
+            if whole:
+                parse(form, arguments, **options)
+            known = {*options_of(form), "--help", "--debug"}
+            for word in arguments:
+                option = word.partition("=")[0]
+                if re.match(r"--[a-z]", option):
+                    assert option in known or option.replace("--no-", "--") in known, option
+            raise ParsedError
+
+        if words[0] == "train" and (len(words) == 1 or words[1].startswith("-")):
+            words.insert(1, "dcgan")  # the recipe is left open
+        with monkeypatch.context() as patched, pytest.raises(ParsedError):
+            patched.setattr(module, "parse", only_parse)
+            cli.run(words)
+
+    return run
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_command_lines_parse(understood, page):
+    text = page.read_text("utf-8")
+    for line in blocks(text):
+        synopsis = " [" in line
+        understood(re.sub(r"[\[\]]", " ", line) if synopsis else line, whole=not synopsis)
+    for line in inline(text):
+        understood(line, whole=False)
+
+
+def test_there_are_some():
+    assert len(blocks((ROOT / "README.md").read_text("utf-8"))) > 10
+    assert sum(len(blocks(page.read_text("utf-8"))) for page in PAGES) > 60
+    assert sum(len(inline(page.read_text("utf-8"))) for page in PAGES) > 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "report runs/x",
+        "train dcgn",
+        "train dcgan --bath 3",
+        "sample x --out y.png --sed 1",
+        "train gan --d-norm none",
+    ],
+)
+def test_a_stale_line_is_found(understood, line):
+    with pytest.raises(Exception, match=r"no command|Unknown recipe|--bath|--sed|--d-norm"):
+        understood(line, whole=False)
