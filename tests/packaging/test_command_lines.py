@@ -26,7 +26,9 @@ def blocks(text: str) -> list[str]:
         if language not in ("", "sh", "bash", "console"):
             continue
         for line in block.replace("\\\n", " ").splitlines():
-            match = re.match(r"(?:\$ )?(?:[A-Z_]+=\S+ )?(?:torchrun .*? -m |python -m )?fastgan ([^ ].*)", line)
+            match = re.match(
+                r"(?:\$ )?(?:[A-Z_]+=\S+ )?(?:torchrun .*? -m |python -m )?fastgan ([^ ].*)", line
+            )
             if match:
                 found.append(match[1])
     return found
