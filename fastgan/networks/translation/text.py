@@ -141,6 +141,8 @@ class TextDiscriminator(nn.Module):
             raise ValueError(
                 f"captions must be as many as images or a multiple of that, got {len(captions)} for {len(images)}"
             )
-        h = self.features(images).repeat(times, 1)
+        h = self.features(images)
+        if given != count:  # a graph of as many captions as images has no factor to look at
+            h = h.repeat(times, 1)
         logits: Tensor = self.out(h).squeeze(1)
         return logits + (self.project(self.text(captions)) * h).sum(1)
