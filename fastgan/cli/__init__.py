@@ -162,7 +162,7 @@ MEANT = {
 def _no_command(name: str) -> str:
     if name in MEANT:
         return f"Unknown command {name!r}: {MEANT[name]}. The commands are {', '.join(COMMANDS)}."
-    return unknown("command", name, COMMANDS, cutoff=0.6)
+    return unknown("command", name, COMMANDS, cutoff=0.65)
 
 
 def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str], *, cutoff: float = 0.4) -> str:

@@ -82,7 +82,7 @@ def understood(monkeypatch, tmp_path):
 def test_command_lines_parse(understood, page):
     text = page.read_text("utf-8")
     for line in blocks(text):
-        synopsis = " [" in line
+        synopsis = " [" in line or "|" in line
         understood(re.sub(r"[\[\]]", " ", line) if synopsis else line, whole=not synopsis)
     for line in inline(text):
         understood(line, whole=False)
