@@ -81,8 +81,10 @@ class PerceptualDistance(nn.Module):
     Args:
         features: the network; None takes the embedded one (:func:`load_perceptual_network`).
 
+    As a loss, with images that need a gradient, it looks at no values: a step neither waits nor breaks its graph.
+
     Raises:
-        NonFiniteError: an image holds infinite or NaN values.
+        NonFiniteError: an image holds infinite or NaN values, and none needs a gradient.
     """
 
     def __init__(self, features: Features | None = None) -> None:
@@ -90,8 +92,9 @@ class PerceptualDistance(nn.Module):
         self.features = load_perceptual_network() if features is None else features
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        require_finite("the perceptual distance", a=a, b=b)
-        warn_of_range(a)
+        if not (a.requires_grad or b.requires_grad):
+            require_finite("the perceptual distance", a=a, b=b)
+            warn_of_range(a)
         depths = zip(self.features(a), self.features(b))
         parts = [
             (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(1).mean((1, 2))

@@ -194,7 +194,9 @@ def test_an_export_is_a_source(source, tmp_path):
 
     state = source[1]
     config = RunConfig(state.recipe, spec("gan"), "data", "0" * 64)
-    to_safetensors(state.ema["G"], tmp_path / "G.safetensors", name="G_ema", run=config)
+    plain = config.to_plain()
+    about = {"recipe": plain["recipe"], "settings": plain["settings"], "images": plain["images"]}
+    to_safetensors(state.ema["G"], tmp_path / "G.safetensors", name="G_ema", about=about)
     found = read_source(tmp_path / "G.safetensors")
     assert found.averages.keys() == {"G"} and not found.live and found.images == spec("gan")
     _, plan = make_plan(found, small("gan", ema=0.9), spec("gan"))

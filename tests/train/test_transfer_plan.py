@@ -201,7 +201,7 @@ def test_another_resolution_takes_what_is_shared(name, sizes, begin):
     loaded = {n: sum(t.numel() for t in tensors.values()) for n, tensors in plan.live.items()}
     for network in {n for n in ("G", "D", "G_AB", "D_A") if n in new.networks}:
         total = sum(t.numel() for t in new.networks[network].state_dict().values())
-        assert loaded[network] > total / 8, (network, loaded[network], total)
+        assert loaded[network] > total / 10, (network, loaded[network], total)
 
 
 def test_blocks_of_a_shared_resolution_stay_where_they_are(begin):
