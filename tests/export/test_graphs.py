@@ -153,7 +153,7 @@ assert not [m for m in sys.modules if m.startswith(("fastgan.networks", "fastgan
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @torch.no_grad()
 def test_packages_run_in_a_process_without_the_networks(styled, normal, tmp_path):
     """With any batch and noise drawn anew; the portable one in a process that never imports fastgan."""
