@@ -94,7 +94,7 @@ def run(session: Session) -> bool:
         print(reason, flush=True)
         return False
     command = [
-        *(sys.executable, "-m", "pytest", "-q", "-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup"),
+        *(sys.executable, "-m", "pytest", "-q", "-rfE", "-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup"),
         *("-p", "no:cacheprovider", "--skip-passed", "--record", f"backends/{session.name}"),
         *("--least-passes", session.least_passes, *session.arguments, *session.files),
     ]  # fmt: skip

@@ -60,6 +60,7 @@ class Bookkeeping:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._digests: dict[str, str] = {}
         self._passes: Counter[str] = Counter()
+        self._before = 0
         self._failures: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -72,6 +73,7 @@ class Bookkeeping:
                 self._digests[report.nodeid] = digest
         elif report.when == "setup" and report.skipped and SKIPPED in str(report.longrepr):
             self._passes[file] += 1
+            self._before += 1
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         seconds = time.monotonic() - self._start
@@ -102,6 +104,8 @@ class Bookkeeping:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._before:
+            terminalreporter.write_line(f"{self._before} of the skipped tests {SKIPPED}")
         for failure in self._failures:
             terminalreporter.write_line(f"FAILED {self._name}: {failure}", red=True)
 

@@ -11,7 +11,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in module.EXPERIMENTS
 }
 
-QUICK = ("dcgan", "stylegan", "pix2pix", "cyclegan", "gaugan")
+QUICK = ("dcgan", "stylegan2", "pix2pix", "cyclegan", "gaugan")
 """One recipe of each family, with seed 0: images from noise, styles, pairs, two domains, maps."""
 
 SEEDS = (0, 1, 2, 3, 4)
