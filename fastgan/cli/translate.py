@@ -21,7 +21,7 @@ from fastgan.cli.sample import FILES, Opened, open_checkpoint
 from fastgan.data import InputSpec, to_batch, to_uint8
 from fastgan.data._optional import require
 from fastgan.data.decode import unreadable_reason
-from fastgan.data.discovery import few, find_pictures
+from fastgan.data.discovery import few, find_pictures, is_special
 from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
 from fastgan.recipes import RECIPES
@@ -120,6 +120,8 @@ def plan(options: TranslateOptions) -> dict[Path, Path]:
     for given in map(Path, options.inputs):
         if not given.exists():
             raise UsageError(f"There is no picture or folder {str(given)!r}: check the path.")
+        if not given.is_dir() and is_special(given):
+            raise UsageError(f"{str(given)!r} must be a picture or a folder, got a pipe or a device.")
         folder = given if given.is_dir() else given.parent
         names = _pictures(given, out) if given.is_dir() else (given.name,)
         planned |= {folder / name: (out / name).with_suffix(".png") for name in names}

@@ -121,16 +121,35 @@ class InMemoryDataset(ImageDataset):
 
     Args:
         images: uint8 ``[N, C, R, R]``.
-        labels: int64 ``[N]``; ignored when ``class_names`` is empty.
+        labels: int64 ``[N]``, numbers of ``class_names``; ignored when that is empty. None is zeros.
+
+    Raises:
+        ValueError: images or labels of another type or shape, none at all, or labels of no class.
     """
 
     def __init__(
-        self, name: str, images: Tensor, labels: Tensor, *, class_names: tuple[str, ...] = ()
+        self, name: str, images: Tensor, labels: Tensor | None = None, *, class_names: tuple[str, ...] = ()
     ) -> None:
+        for argument, value in {"images": images, "labels": labels}.items():
+            if not isinstance(value, Tensor) and not (value is None and argument == "labels"):
+                raise ValueError(f"{argument} must be a torch.Tensor, got {type(value).__name__}")
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
             raise ValueError(f"images must be uint8 [N, C, R, R], got {images.dtype} {list(images.shape)}")
+        if not len(images):
+            raise ValueError("images must hold at least one image, got none")
+        if labels is None:
+            if class_names:
+                raise ValueError(
+                    f"labels must be int64 [{len(images)}] for {len(class_names)} classes, got None"
+                )
+            labels = torch.zeros(len(images), dtype=torch.int64)
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise ValueError(f"labels must be int64 [{len(images)}], got {labels.dtype} {list(labels.shape)}")
+        if class_names and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
+            raise ValueError(
+                f"labels must be from 0 to {len(class_names) - 1} for {len(class_names)} class_names, got "
+                f"{int(labels.min())} to {int(labels.max())}"
+            )
         self.name = name
         self.resolution = images.shape[2]
         self.channels = images.shape[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -150,9 +151,18 @@ def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
             folders.add(inside.parts[0])
         for name in files:
             kind = kinds.sort(name, partial(_open_file, folder / name))
+            kind = kind and not is_special(folder / name)
             if kind is not None:
                 (pictures if kind else others).append((inside / name).as_posix())
     return Listing(*(tuple(sorted(found)) for found in (pictures, others, runs, folders)))
+
+
+def is_special(path: Path) -> bool:
+    """Whether ``path`` is a pipe, socket or device, which a reader would wait for."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def is_run(folder: Path) -> bool:

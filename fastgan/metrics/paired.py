@@ -45,13 +45,17 @@ def psnr(images: Tensor, targets: Tensor) -> Tensor:
 def ssim(images: Tensor, targets: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004), float32 ``[N]``, 1 for equal images: of values from 0 to 1.
 
-    Gaussian windows of 11 pixels, σ 1.5, in each colour; K1 0.01, K2 0.03. Arguments and errors as ``psnr``; at least
-    6 pixels high and wide.
+    Gaussian windows of 11 pixels, σ 1.5, in each colour; K1 0.01, K2 0.03. Arguments and errors as ``psnr``, and
+    MetricError below 6 pixels of height or width.
     """
     require_torchmetrics()
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     ours, theirs = _values("ssim", images, targets)
+    if min(images.shape[-2:]) < 6:
+        raise MetricError(
+            f"ssim needs images of at least 6 pixels in height and width, got {list(images.shape)}: leave it out."
+        )
     found = structural_similarity_index_measure(ours, theirs, data_range=1.0, reduction="none")
     assert isinstance(found, Tensor)
     return found

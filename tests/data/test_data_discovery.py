@@ -12,7 +12,7 @@ from drawn_files import RED, WHITE, corrupt, write
 from PIL import Image
 
 from fastgan.data import DataError, open_dataset
-from fastgan.data.discovery import PictureKinds, few, find_pictures
+from fastgan.data.discovery import Listing, PictureKinds, few, find_pictures
 
 RUN = {"fastgan": "0.1.0", "recipe": "gan", "settings": {}, "images": {}, "data_fingerprint": ""}
 WRITTEN = [
@@ -104,9 +104,11 @@ def test_other_files_are_named_once(tmp_path: Path, name: str, content: bytes) -
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "pipe.png"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "link.png").symlink_to("pipe")
     write(tmp_path / "a.png")
-    assert find_pictures(tmp_path).others == ("pipe",)
+    assert find_pictures(tmp_path) == Listing(("a.png",), ("link.png", "pipe", "pipe.png"))
 
 
 def test_stems_of_partners() -> None:

@@ -193,8 +193,22 @@ def test_in_memory_dataset_refuses_wrong_tensors() -> None:
     assert unlabelled.num_classes == 0 and unlabelled.label(1) == 0
     with pytest.raises(ValueError, match="uint8"):
         InMemoryDataset("x", images.float(), labels)
-    with pytest.raises(ValueError, match="labels"):
-        InMemoryDataset("x", images, labels[:1])
+    assert InMemoryDataset("x", images).fingerprint == unlabelled.fingerprint
+    names = ("a", "b")
+    refused = {
+        r"labels must be int64 \[2\], got": lambda: InMemoryDataset("x", images, labels[:1]),
+        r"labels must be int64 \[2\] for 2 classes": lambda: InMemoryDataset("x", images, class_names=names),
+        "labels must be from 0 to 1 for 2 class_names, got 5 to 5": lambda: InMemoryDataset(
+            "x", images, labels + 5, class_names=names
+        ),
+        "got -1 to -1": lambda: InMemoryDataset("x", images, labels - 1, class_names=names),
+        r"images must be a torch.Tensor, got ndarray": lambda: InMemoryDataset("x", images.numpy(), labels),
+        r"labels must be a torch.Tensor, got list": lambda: InMemoryDataset("x", images, [0, 1]),
+        "images must hold at least one image, got none": lambda: InMemoryDataset("x", images[:0], labels[:0]),
+    }
+    for message, call in refused.items():
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_importing_brings_no_heavy_library() -> None:

@@ -83,3 +83,10 @@ def test_without_torchmetrics(monkeypatch):
             MetricError, match=r"need torchmetrics, .*: pip install 'fastgan\[metrics\]', or leave"
         ):
             distance(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))
+
+
+@with_torchmetrics
+def test_images_smaller_than_the_window_are_refused():
+    images = torch.zeros(2, 3, 5, 8)
+    with pytest.raises(MetricError, match=r"at least 6 pixels in height and width, got \[2, 3, 5, 8\]"):
+        ssim(images, images)
