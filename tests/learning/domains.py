@@ -96,7 +96,7 @@ EXPERIMENTS = (
         plain_and_striped,
         stripes_and_moves,
         {
-            "striped": least(0.9),
+            "striped": least(0.85),
             "IoU": least(0.8),
             "IoU with the next image": most(0.3),
             "striped inputs": most(0.05),
