@@ -190,7 +190,7 @@ def few(names: Iterable[str], most: int = 3) -> str:
 
 
 def _open_file(path: Path) -> BinaryIO:
-    if not path.is_file():  # a pipe would be waited for
+    if is_special(path):
         raise FileNotFoundError(path)
     return path.open("rb")
 

@@ -74,16 +74,11 @@ def obedience(trial: Trial) -> Figures:
     return figures | {SHARE: share(), "untrained " + SHARE: untrained, "real " + SHARE: real}
 
 
-def by_distance(recipe: str, settings: str, limit: float, share: float = 0.8) -> Experiment:
+def by_distance(
+    recipe: str, settings: str, limit: float, share: float = 0.8, *, shared: str = SHARED
+) -> Experiment:
     bounds = {FD: most(limit), OF_UNTRAINED: most(share)}
-    return Experiment(recipe, f"{SHARED} {settings}", digits, distances, bounds)
-
-
-def by_tiny_distance(recipe: str, settings: str) -> Experiment:
-    """Styles need many images, so these are of 8×8 pixels."""
-    return Experiment(
-        recipe, f"{TINY} {settings}", digits, distances, {FD: most(30), OF_UNTRAINED: most(0.5)}
-    )
+    return Experiment(recipe, f"{shared} {settings}", digits, distances, bounds)
 
 
 def by_obedience(recipe: str, settings: str) -> Experiment:
@@ -106,8 +101,15 @@ EXPERIMENTS = (
         230,
     ),
     by_distance("progan", f"{GROWING} --images 4000", 190),
-    by_tiny_distance("stylegan", "--images 4800 --stable-kimg 0.8 --fade-kimg 0.8"),
-    by_tiny_distance("stylegan2", "--images 4000 --group-size 16 --penalty-every 1 --path-length-weight 0"),
+    # Styles need many images, so these are of 8×8 pixels.
+    by_distance("stylegan", "--images 4800 --stable-kimg 0.8 --fade-kimg 0.8", 30, 0.5, shared=TINY),
+    by_distance(
+        "stylegan2",
+        "--images 4000 --group-size 16 --penalty-every 1 --path-length-weight 0",
+        30,
+        0.5,
+        shared=TINY,
+    ),
     by_distance(
         "r3gan",
         "--images 2000 --channel-base 256 --channel-max 32 --z-dim 32 --batch 16 --lr 2e-3 --ema 0.98 "
