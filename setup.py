@@ -74,7 +74,9 @@ class CMakeBuild(build_ext):
         source = next((self.stage / "fastgan").glob(f"{ext.name.rpartition('.')[2]}.*"))
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)  # never write into a library that a running process has mapped
+        target.unlink(
+            missing_ok=True
+        )  # never write into a library that a running process has mapped
         shutil.copy2(source, target)
 
 

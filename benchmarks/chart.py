@@ -91,11 +91,19 @@ def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, 
         for position, side in enumerate(sides):
             thickness = HEIGHT / len(sides)
             shown = [case for case in cases if case in found and side in found[case].timings]
-            where = [cases.index(case) - HEIGHT / 2 + (position + 0.5) * thickness for case in shown]
+            where = [
+                cases.index(case) - HEIGHT / 2 + (position + 0.5) * thickness for case in shown
+            ]
             values = [found[case].floors(side) for case in shown]
-            bars = axis.barh(where, values, thickness * 0.92, color=COLOURS.get(side), label=title(side))
-            axis.bar_label(bars, fmt="%.2f" if max(values, default=0) < 3 else "%.1f", padding=2, fontsize=7)
-        axis.axvline(1, color="black", linewidth=0.8, linestyle="--", label=floor.removeprefix("the "))
+            bars = axis.barh(
+                where, values, thickness * 0.92, color=COLOURS.get(side), label=title(side)
+            )
+            axis.bar_label(
+                bars, fmt="%.2f" if max(values, default=0) < 3 else "%.1f", padding=2, fontsize=7
+            )
+        axis.axvline(
+            1, color="black", linewidth=0.8, linestyle="--", label=floor.removeprefix("the ")
+        )
         axis.set_title(title(measure), fontsize=10)
         axis.margins(x=0.15)
         axis.set_xlim(left=0)
@@ -105,7 +113,11 @@ def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, 
     axes[0][0].set_yticks(range(len(cases)), [labels[case] for case in cases])
     axes[0][0].invert_yaxis()
     figure.legend(
-        *axes[0][0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=5, loc="upper left"
+        *axes[0][0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        ncols=5,
+        loc="upper left",
     )
     figure.suptitle(f"{op}: time in multiples of {floor}", fontsize=11, x=0.99, ha="right")
     _sign_and_save(figure, comparisons[0].dtype, results, path)
@@ -115,12 +127,16 @@ def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, pat
     """A panel per kind of case, time over bytes moved by what grows; the line is the time of a copy of as many bytes."""
     pyplot = _pyplot()
     panels = list(dict.fromkeys(c.case.partition("/")[0] for c in points))
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False)
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False
+    )
     for axis, panel in zip(axes[0], panels):
         shown = [c for c in points if c.case.startswith(f"{panel}/")]
         for series, marker in zip(dict.fromkeys(c.case for c in shown), "osv^D"):
             found = sorted((c for c in shown if c.case == series), key=lambda c: c.moved_bytes)
-            times = [next(t for side, t in c.timings.items() if side != COPY).median * 1e3 for c in found]
+            times = [
+                next(t for side, t in c.timings.items() if side != COPY).median * 1e3 for c in found
+            ]
             label = f"more {series.partition('/')[2]}"
             axis.plot(
                 [c.moved_bytes / 1e6 for c in found],
@@ -134,7 +150,9 @@ def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, pat
         sizes = [min(c.moved_bytes for c in shown), largest.moved_bytes]
         roof = [size / largest.copy_speed * 1e3 for size in sizes]
         speed = f"roofline: copy_ at {largest.copy_speed / 1e9:.0f} GB/s"
-        axis.plot([size / 1e6 for size in sizes], roof, "--", color="black", linewidth=0.8, label=speed)
+        axis.plot(
+            [size / 1e6 for size in sizes], roof, "--", color="black", linewidth=0.8, label=speed
+        )
         axis.set(xscale="log", yscale="log", xlabel="bytes read and written, MB", title=panel)
         axis.title.set_fontsize(10)
         axis.grid(which="major", linewidth=0.3)
@@ -149,21 +167,30 @@ def draw_speed(op: str, points: Sequence[Comparison], results: RunResults, path:
     """A panel per size that grows, named by the case: operations of the direct form per second, by side."""
     pyplot = _pyplot()
     panels = by_panel(points)
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False)
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False
+    )
     for axis, (panel, found) in zip(axes[0], panels.items()):
         axis_of_size, label = SIZES[panel]
         found = sorted(found, key=lambda c: c.shape[axis_of_size])
         sizes = [c.shape[axis_of_size] for c in found]
         for side, marker in zip((side for side in found[0].timings if side != PRODUCT), "osv^D"):
             rates = [c.rate(side) / 1e9 for c in found]
-            style = {"color": COLOURS.get(side), "label": title(side), "markersize": 4, "linewidth": 1}
+            style = {
+                "color": COLOURS.get(side),
+                "label": title(side),
+                "markersize": 4,
+                "linewidth": 1,
+            }
             axis.plot(sizes, rates, f"{marker}-", **style)
         product = [c.product_rate / 1e9 for c in found]
         axis.plot(sizes, product, "--", color="black", linewidth=0.8, label="matrix product")
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.minorticks_off()
-        of_all = (" or ".join(map(str, dict.fromkeys(each))) for each in zip(*(c.shape for c in found)))
+        of_all = (
+            " or ".join(map(str, dict.fromkeys(each))) for each in zip(*(c.shape for c in found))
+        )
         axis.set_xlabel(label.format(*of_all), fontsize=8)
         axis.grid(which="major", linewidth=0.3)
         axis.spines[["top", "right"]].set_visible(False)
@@ -171,7 +198,11 @@ def draw_speed(op: str, points: Sequence[Comparison], results: RunResults, path:
     axes[0][0].set_ylim(bottom=0)
     axes[0][0].set_ylabel("forward, GFLOP/s of the direct form")
     figure.legend(
-        *axes[0][0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=5, loc="upper left"
+        *axes[0][0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        ncols=5,
+        loc="upper left",
     )
     figure.suptitle(f"{op}: speed over size", fontsize=11, x=0.99, ha="right")
     _sign_and_save(figure, points[0].dtype, results, path)

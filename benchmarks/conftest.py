@@ -30,19 +30,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--device", choices=["cpu", "cuda"], help="what to run on; default: the GPU if there is one"
     )
-    group.addoption("--dtype", default="float32", choices=["float16", "bfloat16", "float32", "float64"])
     group.addoption(
-        "--threads", type=int, default=min(machine.available_cores(), 16), help="of torch on the CPU"
+        "--dtype", default="float32", choices=["float16", "bfloat16", "float32", "float64"]
+    )
+    group.addoption(
+        "--threads",
+        type=int,
+        default=min(machine.available_cores(), 16),
+        help="of torch on the CPU",
     )
     group.addoption("--tf32", action="store_true", help="on a GPU, multiply float32 as TF32")
-    group.addoption("--untuned", action="store_true", help="leave the C library's allocator as it is")
     group.addoption(
-        "--quick", action="store_true", help="a few rounds: shows that all runs, and no figures to trust"
+        "--untuned", action="store_true", help="leave the C library's allocator as it is"
+    )
+    group.addoption(
+        "--quick",
+        action="store_true",
+        help="a few rounds: shows that all runs, and no figures to trust",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    device = torch.device(config.getoption("device") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(
+        config.getoption("device") or ("cuda" if torch.cuda.is_available() else "cpu")
+    )
     torch.set_num_threads(config.getoption("threads"))
     products = "tf32" if config.getoption("tf32") else "ieee"
     torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = products
@@ -54,7 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
         environment["quick"] = "a few rounds only; no figures to trust"
     results = RunResults(environment, [*OURS[device.type], "eager", "compile"])
     run = Run(
-        device, getattr(torch, config.getoption("dtype")), clock_for(device), results, tf32=products == "tf32"
+        device,
+        getattr(torch, config.getoption("dtype")),
+        clock_for(device),
+        results,
+        tf32=products == "tf32",
     )
     if device.type == "cuda":  # which nothing else is using
         run.budget, run.least_rounds = 1.0, 7
@@ -75,7 +90,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", shown, ids=lambda case: case.id)
         return
     pairs = [(case, measure) for case in shown for measure in MEASURES if measure in case.measures]
-    metafunc.parametrize(("case", "measure"), pairs, ids=[f"{case.id}-{measure}" for case, measure in pairs])
+    metafunc.parametrize(
+        ("case", "measure"), pairs, ids=[f"{case.id}-{measure}" for case, measure in pairs]
+    )
 
 
 @pytest.fixture

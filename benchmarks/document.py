@@ -17,7 +17,10 @@ def plain(header: Sequence[str], rows: Rows) -> list[str]:
     widths = [max(map(len, column)) for column in zip(header, *rows)]
 
     def line(row: Sequence[str]) -> str:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])),
+        ]
         return "  ".join(cells).rstrip()
 
     lines = [line(row) for row in (header, *rows)]

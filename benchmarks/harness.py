@@ -66,7 +66,8 @@ def expected_results(spec: OpSpec, case: BenchmarkCase, measure: str, tensors: T
 def options_of(case: BenchmarkCase, device: torch.device) -> dict[str, Any]:
     """The options, filters among them where the image is: to copy them there in every call would wait for the GPU."""
     return {
-        name: value.to(device) if isinstance(value, Tensor) else value for name, value in case.options.items()
+        name: value.to(device) if isinstance(value, Tensor) else value
+        for name, value in case.options.items()
     }
 
 
@@ -83,7 +84,9 @@ def largest_error(found: Results, expected: Results) -> float:
     for name, want in expected.items():
         have = found[name]
         if have is not None and want is not None and want.numel():
-            error = (have.detach().double().cpu() - want.cpu()).abs().max() / want.abs().max().clamp(min=1e-3)
+            error = (
+                have.detach().double().cpu() - want.cpu()
+            ).abs().max() / want.abs().max().clamp(min=1e-3)
             errors.append(error.item())
     return max(errors)
 
@@ -194,10 +197,14 @@ def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run
     )
 
 
-def measure_scratch(case: BenchmarkCase, sides: Sequence[Side], tensors: Tensors, run: Run) -> dict[str, int]:
+def measure_scratch(
+    case: BenchmarkCase, sides: Sequence[Side], tensors: Tensors, run: Run
+) -> dict[str, int]:
     """What the forward pass alone allocates beside its output, on every side."""
     found = {}
-    for name, call in prepare_sides(sides, "forward", tensors, options_of(case, run.device))[0].items():
+    for name, call in prepare_sides(sides, "forward", tensors, options_of(case, run.device))[
+        0
+    ].items():
         output = sum(map(bytes_of, present(list(call().values()))))
         found[name] = peak_extra_bytes(call, run.device) - output
     return found
@@ -230,7 +237,9 @@ def repeat_in(benchmark: Any) -> Callable[[Callable[[], None], int], object]:
 
 def shortened(run: Run, times: int) -> Run:
     """``run`` with so many times less time for each comparison, for many of them."""
-    return replace(run, budget=run.budget / times, least_rounds=min(run.least_rounds, LEAST_OF_MANY))
+    return replace(
+        run, budget=run.budget / times, least_rounds=min(run.least_rounds, LEAST_OF_MANY)
+    )
 
 
 class OpBenchmark:
@@ -259,7 +268,12 @@ class OpBenchmark:
 
     def test_scaling(self, benchmark: Any, case: BenchmarkCase, run: Run) -> None:
         comparison = compare(
-            self.spec, case, "forward", self.scaling_sides(run), shortened(run, 4), repeat_in(benchmark)
+            self.spec,
+            case,
+            "forward",
+            self.scaling_sides(run),
+            shortened(run, 4),
+            repeat_in(benchmark),
         )
         benchmark.extra_info.update(extra_info(comparison))
         run.results.scaling.append(comparison)

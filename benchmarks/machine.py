@@ -24,7 +24,9 @@ def available_cores() -> int:
 def cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -52,13 +54,19 @@ def set_up_allocator(*, tuned: bool) -> str:
 
     Tuning holds for the rest of the process, so the two states are two processes.
     """
-    preloaded = [name for name in ("jemalloc", "tcmalloc", "mimalloc") if f"lib{name}" in loaded_libraries()]
+    preloaded = [
+        name for name in ("jemalloc", "tcmalloc", "mimalloc") if f"lib{name}" in loaded_libraries()
+    ]
     if preloaded:
         return preloaded[0]
     libc = platform.libc_ver()[0] or platform.system()
     if not tuned:
         return f"{libc}, untuned"
-    return f"{libc}, tuned" if tune_cpu_allocator() else f"{libc}, untuned: tuning it is not possible here"
+    return (
+        f"{libc}, tuned"
+        if tune_cpu_allocator()
+        else f"{libc}, untuned: tuning it is not possible here"
+    )
 
 
 def describe(device: torch.device, *, allocator: str) -> dict[str, str]:

@@ -43,7 +43,9 @@ def _names(prefix: str, tensors: Tensors) -> list[str]:
     return [f"{prefix}{i}" for i, t in enumerate(tensors) if t is not None]
 
 
-def incoming_gradient(op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any]) -> Tensor:
+def incoming_gradient(
+    op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any]
+) -> Tensor:
     with torch.no_grad():
         y = op(*tensors, **options)
     return direction(y.shape, 1, y)
@@ -62,7 +64,9 @@ def forward(op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, A
     return call
 
 
-def forward_backward(op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any]) -> Call:
+def forward_backward(
+    op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any]
+) -> Call:
     leaves, names = leaves_of(tensors), ["y", *_names("d", tensors)]
     inputs, dy = present(leaves), incoming_gradient(op, tensors, options)
 
@@ -73,21 +77,28 @@ def forward_backward(op: Callable[..., Tensor], tensors: Tensors, options: Mappi
     return call
 
 
-def double_backward(op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any]) -> Call:
+def double_backward(
+    op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any]
+) -> Call:
     leaves, names = leaves_of(tensors), ["ddy", *_names("dd", tensors)]
     dy = incoming_gradient(op, tensors, options).requires_grad_()
     inputs, directions = present(leaves), directions_of(tensors)
     first = torch.autograd.grad(op(*leaves, **options), inputs, dy, create_graph=True)
 
     def call() -> Results:
-        second = torch.autograd.grad(first, [dy, *inputs], directions, retain_graph=True, allow_unused=True)
+        second = torch.autograd.grad(
+            first, [dy, *inputs], directions, retain_graph=True, allow_unused=True
+        )
         return dict(zip(names, second))
 
     return call
 
 
 def double_backward_as_a_function(
-    op: Callable[..., Tensor], tensors: Tensors, options: Mapping[str, Any], transform: Callable[[Any], Any]
+    op: Callable[..., Tensor],
+    tensors: Tensors,
+    options: Mapping[str, Any],
+    transform: Callable[[Any], Any],
 ) -> Call:
     """The results of :func:`double_backward` from its inputs in one function, which ``transform`` compiles.
 

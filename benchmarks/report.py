@@ -23,7 +23,10 @@ def section(results: RunResults, charts: dict[str, str]) -> list[str]:
     for op, comparisons, memory in results.by_op():
         if comparisons:
             if op in charts:
-                lines += ["", f"![{op}: time in multiples of {floor_title(comparisons)}]({charts[op]})"]
+                lines += [
+                    "",
+                    f"![{op}: time in multiples of {floor_title(comparisons)}]({charts[op]})",
+                ]
             said = table.floors_said(comparisons, copy="`copy_`")
             lines += ["", f"{op}, {comparisons[0].dtype}; {said}.", ""]
             lines += markdown(*table.timing_table(comparisons, results.sides))
@@ -45,9 +48,15 @@ def section(results: RunResults, charts: dict[str, str]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.splitlines()[0])
-    parser.add_argument("results", nargs="+", type=Path, help="results.json of one run or of several")
-    parser.add_argument("--write", type=Path, help="the Markdown file to write into; default: print")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "results", nargs="+", type=Path, help="results.json of one run or of several"
+    )
+    parser.add_argument(
+        "--write", type=Path, help="the Markdown file to write into; default: print"
+    )
     given = parser.parse_args(arguments)
     if missing := [str(path) for path in given.results if not path.is_file()]:
         parser.error(f"there is no {' and no '.join(missing)}; run 'make bench' first")

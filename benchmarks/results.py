@@ -152,7 +152,11 @@ class RunResults:
         ]
         names = dict.fromkeys(found.op for found in everything)
         for op in names:
-            yield op, [c for c in self.comparisons if c.op == op], [m for m in self.memory if m.op == op]
+            yield (
+                op,
+                [c for c in self.comparisons if c.op == op],
+                [m for m in self.memory if m.op == op],
+            )
 
     def scaling_of(self, op: str) -> list[Comparison]:
         return [c for c in self.scaling if c.op == op]

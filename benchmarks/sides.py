@@ -47,7 +47,9 @@ def sides_of(spec: OpSpec, device: torch.device, *, eager: str = "eager") -> lis
     ]
 
 
-def _prepare(op: Callable[..., Any], measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call:
+def _prepare(
+    op: Callable[..., Any], measure: str, tensors: Tensors, options: Mapping[str, Any]
+) -> Call:
     return MEASURES[measure](op, tensors, options)
 
 
@@ -77,7 +79,9 @@ def _prepare_compiled(
             call = _prepare(compiled(reference), measure, tensors, options)
         call()
     except TorchDynamoException as error:
-        raise SideUnavailable(f"torch.compile failed: {str(error).strip().splitlines()[0]}") from error
+        raise SideUnavailable(
+            f"torch.compile failed: {str(error).strip().splitlines()[0]}"
+        ) from error
     return call
 
 

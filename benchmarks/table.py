@@ -14,9 +14,7 @@ from fastgan.ops.conv2d.choice import FEWEST_TILES
 MB = 1e6
 LINEAR_FROM = 4 * MB  # bytes moved from which on a call's fixed cost is small
 ERRORS = "largest error against float64, relative to the largest value"
-CROSSOVER = (
-    "forward 3×3, time of F.conv2d over that of Winograd's algorithm, by channels and 4×4 tiles of the result"
-)
+CROSSOVER = "forward 3×3, time of F.conv2d over that of Winograd's algorithm, by channels and 4×4 tiles of the result"
 
 
 def _times(ratio: float | None) -> str:
@@ -25,7 +23,11 @@ def _times(ratio: float | None) -> str:
 
 def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tuple[list[str], Rows]:
     """A row per case and measure: milliseconds and floors by side, and what our first gains."""
-    sides = [side for side in sides if any(side in c.timings or side in c.unavailable for c in comparisons)]
+    sides = [
+        side
+        for side in sides
+        if any(side in c.timings or side in c.unavailable for c in comparisons)
+    ]
     ours = next((side for side in sides if any(side in c.timings for c in comparisons)), sides[0])
     others = [side for side in sides if side not in OURS]
     header = ["case", "measure", "floor, ms"]
@@ -37,7 +39,11 @@ def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tup
         row = [c.label, title(c.measure), f"{c.floor * 1e3:.3f}"]
         for side in sides:
             timing = c.timings.get(side)
-            row += ["–", "–"] if timing is None else [f"{timing.median * 1e3:.3f}", f"{c.floors(side):.2f}"]
+            row += (
+                ["–", "–"]
+                if timing is None
+                else [f"{timing.median * 1e3:.3f}", f"{c.floors(side):.2f}"]
+            )
         rows.append(row + [_times(c.ratio(other, ours)) for other in others] + [f"{c.spread:.0%}"])
     return header, rows
 
@@ -46,7 +52,11 @@ def error_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tupl
     """A row per case and measure: each side's largest error against float64, relative to the largest value."""
     sides = [side for side in sides if any(side in c.errors for c in comparisons)]
     rows = [
-        [c.label, title(c.measure), *(f"{c.errors[side]:.1e}" if side in c.errors else "–" for side in sides)]
+        [
+            c.label,
+            title(c.measure),
+            *(f"{c.errors[side]:.1e}" if side in c.errors else "–" for side in sides),
+        ]
         for c in comparisons
     ]
     return ["case", "measure", *map(title, sides)], rows
@@ -105,7 +115,8 @@ def reasons(comparisons: Sequence[Comparison]) -> list[str]:
         for side, why in c.unavailable.items():
             found.setdefault((side, why), []).append(title(c.measure))
     return [
-        f"{title(side)}, {', '.join(dict.fromkeys(where))}: {why}" for (side, why), where in found.items()
+        f"{title(side)}, {', '.join(dict.fromkeys(where))}: {why}"
+        for (side, why), where in found.items()
     ]
 
 
@@ -143,7 +154,10 @@ def speed_lines(points: Sequence[Comparison]) -> list[str]:
 
 def by_panel(points: Sequence[Comparison]) -> dict[str, list[Comparison]]:
     """The points of each panel of a sweep over sizes."""
-    return {panel: [c for c in points if c.case == panel] for panel in dict.fromkeys(c.case for c in points)}
+    return {
+        panel: [c for c in points if c.case == panel]
+        for panel in dict.fromkeys(c.case for c in points)
+    }
 
 
 def scaling_title(points: Sequence[Comparison]) -> str:
@@ -196,13 +210,19 @@ def copy_speeds(comparisons: Sequence[Comparison]) -> str:
     for c in comparisons:
         if COPY in c.timings:
             found.setdefault(label_of("", c.shape).strip(), []).append(c.copy_speed / 1e9)
-    return ", ".join(f"{statistics.median(speeds):.1f} GB/s ({shape})" for shape, speeds in found.items())
+    return ", ".join(
+        f"{statistics.median(speeds):.1f} GB/s ({shape})" for shape, speeds in found.items()
+    )
 
 
 def product_rates(comparisons: Sequence[Comparison]) -> str:
     """What a matrix product reached, all the runs together."""
     rates = [c.product_rate / 1e9 for c in comparisons if PRODUCT in c.timings]
-    return f"{statistics.median(rates):.0f} GFLOP/s ({min(rates):.0f} to {max(rates):.0f})" if rates else ""
+    return (
+        f"{statistics.median(rates):.0f} GFLOP/s ({min(rates):.0f} to {max(rates):.0f})"
+        if rates
+        else ""
+    )
 
 
 def floors_said(comparisons: Sequence[Comparison], *, copy: str = "copy_") -> str:
@@ -238,7 +258,17 @@ def report_lines(results: RunResults) -> list[str]:
             lines += ["", f"{op}, {memory[0].dtype}: {memory_title(memory)}", ""]
             lines += plain(*memory_table(memory, results.sides))
         if points := results.scaling_of(op):
-            lines += ["", f"{op}, {points[0].dtype}: {scaling_title(points)}", "", *scaling_lines(points)]
+            lines += [
+                "",
+                f"{op}, {points[0].dtype}: {scaling_title(points)}",
+                "",
+                *scaling_lines(points),
+            ]
         if points := results.crossover_of(op):
-            lines += ["", f"{op}, {points[0].dtype}: {CROSSOVER}", "", *plain(*crossover_table(points))]
+            lines += [
+                "",
+                f"{op}, {points[0].dtype}: {CROSSOVER}",
+                "",
+                *plain(*crossover_table(points)),
+            ]
     return lines

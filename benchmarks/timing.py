@@ -78,7 +78,9 @@ class Interleaved:
     left it.
     """
 
-    def __init__(self, calls: Mapping[str, Callable[[], object]], clock: Clock, *, seed: int = 0) -> None:
+    def __init__(
+        self, calls: Mapping[str, Callable[[], object]], clock: Clock, *, seed: int = 0
+    ) -> None:
         self.calls, self.clock = dict(calls), clock
         self.order = random.Random(seed)
         self.seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -112,7 +114,10 @@ def floor_seconds(moved: float, copy_seconds: float) -> float:
     return moved / 2 * copy_seconds
 
 
-PRODUCT_SIDE = {"cpu": 1024, "cuda": 4096}  # of the square matrices of the product that a rate is taken from
+PRODUCT_SIDE = {
+    "cpu": 1024,
+    "cuda": 4096,
+}  # of the square matrices of the product that a rate is taken from
 
 
 def product_flops(device_type: str) -> float:

@@ -42,7 +42,9 @@ def native_build() -> str:
     parts = [f"torch {_info.torch_version}", f"{_info.compiler}"]
     if backends()["cpu"].usable:
         parts.append(f"CPU code {torch.ops.fastgan_runtime.cpu_capability()}")
-    parts.append(f"CUDA {_info.cuda_version} for {_info.cuda_architectures}" if _info.has_cuda else "no CUDA")
+    parts.append(
+        f"CUDA {_info.cuda_version} for {_info.cuda_architectures}" if _info.has_cuda else "no CUDA"
+    )
     return ", ".join(parts)
 
 

@@ -60,7 +60,11 @@ def cpu_level(environment: Mapping[str, str]) -> str:
     """The instruction set whose kernels run in this environment."""
     clean = {name: value for name, value in os.environ.items() if name != "FASTGAN_CPU_LEVEL"}
     done = subprocess.run(
-        [sys.executable, "-c", LEVEL], env=clean | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LEVEL],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip()
 
@@ -98,7 +102,9 @@ def run(session: Session) -> bool:
         *("-p", "no:cacheprovider", "--skip-passed", "--record", f"backends/{session.name}"),
         *("--least-passes", session.least_passes, *session.arguments, *session.files),
     ]  # fmt: skip
-    return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode == 0
+    return (
+        subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode == 0
+    )
 
 
 def main() -> int:
@@ -110,7 +116,9 @@ def main() -> int:
     start = time.monotonic()
     failed = [s.name for s in SESSIONS if s.name in chosen and not run(s)]
     seconds = time.monotonic() - start
-    print(f"\n{len(chosen)} sessions in {seconds:.0f} seconds, failed: {', '.join(failed) or 'none'}")
+    print(
+        f"\n{len(chosen)} sessions in {seconds:.0f} seconds, failed: {', '.join(failed) or 'none'}"
+    )
     if seconds > OVERRUN * BUDGET:
         print(
             f"more than {OVERRUN:g} times the budget of {BUDGET} seconds: build/durations.json lists the slowest tests"

@@ -34,7 +34,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     tiers.skip_passed(config, items)
     if _workers:
         if config.getvalue("loadgroup"):
-            loose = [i.nodeid for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+            loose = [
+                i.nodeid
+                for i in items
+                if i.get_closest_marker("xdist_group") and "@" not in i.nodeid
+            ]
             if loose:
                 raise pytest.UsageError(
                     f"{loose[0]} has no group: this pytest-xdist doesn't work with pytest {pytest.__version__}; "

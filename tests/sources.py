@@ -13,19 +13,28 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENT = ("FASTGAN_CPU_LEVEL", "TRITON_INTERPRET", "FASTGAN_EMULATED_LIBRARY", "TORCH_CUDA_ARCH_LIST")
+ENVIRONMENT = (
+    "FASTGAN_CPU_LEVEL",
+    "TRITON_INTERPRET",
+    "FASTGAN_EMULATED_LIBRARY",
+    "TORCH_CUDA_ARCH_LIST",
+)
 SHARED = (
     "CMakeLists.txt", "csrc/*.*", "csrc/common/**/*", "csrc/emulation/**/*", "fastgan/ops/*.py", "fastgan/testing/*.py",
     "tests/*.py", "tests/emulation/*.py", "benchmarks/evidence/*.py",
 )  # fmt: skip
-OPS = sorted(path.name for path in (ROOT / "fastgan" / "ops").iterdir() if (path / "__init__.py").exists())
+OPS = sorted(
+    path.name for path in (ROOT / "fastgan" / "ops").iterdir() if (path / "__init__.py").exists()
+)
 MENTION = re.compile(rf"\b({'|'.join(OPS)}|winograd)\b")
 
 
 def _hash(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.relative_to(ROOT)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(
+            f"{path.relative_to(ROOT)}\0".encode() + hashlib.sha256(path.read_bytes()).digest()
+        )
     return digest.hexdigest()
 
 
@@ -70,7 +79,9 @@ def machine() -> str:
 
     packages = [f"{name} {metadata.version(name)}" for name in ("torch", "pytest", "numpy")]
     triton = [f"triton {metadata.version('triton')}"] if _installed("triton") else []
-    level = torch.ops.fastgan_runtime.cpu_capability() if hasattr(torch.ops, "fastgan_runtime") else ""
+    level = (
+        torch.ops.fastgan_runtime.cpu_capability() if hasattr(torch.ops, "fastgan_runtime") else ""
+    )
     settings = [f"{name}={os.environ.get(name)}" for name in ENVIRONMENT]
     versions = [_version("g++"), _version("nvcc"), platform.python_version(), str(level)]
     return "\n".join([*packages, *triton, *versions, *settings])
@@ -90,5 +101,7 @@ def digest(test: Path) -> str:
     op = test.stem.removeprefix("test_")
     ops = closure(op) if op in OPS else (*OPS, "winograd")
     files = {path for name in ops for path in _of_op(name)} | set(_files(*SHARED))
-    files |= {path for path in _files("tests/ops/*.py") if not path.stem.startswith("test_")} | {test}
+    files |= {path for path in _files("tests/ops/*.py") if not path.stem.startswith("test_")} | {
+        test
+    }
     return hashlib.sha256(f"{_hash(sorted(files))}\n{machine()}".encode()).hexdigest()

@@ -26,12 +26,22 @@ SKIPPED = "passed before with the same sources, harness and compilers: build/pas
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("tiers")
     group.addoption(
-        "--record", metavar="NAME", help=f"write the {SLOWEST} slowest tests to build/durations.json"
+        "--record",
+        metavar="NAME",
+        help=f"write the {SLOWEST} slowest tests to build/durations.json",
     )
-    group.addoption("--budget", type=float, metavar="SECONDS", help="fail after one and a half times as long")
-    group.addoption("--skip-passed", action="store_true", help="skip tests whose sources passed before")
     group.addoption(
-        "--least-passes", type=int, default=0, metavar="N", help="fail unless each named file passes N"
+        "--budget", type=float, metavar="SECONDS", help="fail after one and a half times as long"
+    )
+    group.addoption(
+        "--skip-passed", action="store_true", help="skip tests whose sources passed before"
+    )
+    group.addoption(
+        "--least-passes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="fail unless each named file passes N",
     )
 
 
@@ -55,7 +65,9 @@ class Bookkeeping:
         self._name: str | None = config.getoption("--record")
         self._budget: float | None = config.getoption("--budget")
         self._least: int = config.getoption("--least-passes")
-        self._files = {Path(a.partition("::")[0]).name for a in config.args} if self._least else set()
+        self._files = (
+            {Path(a.partition("::")[0]).name for a in config.args} if self._least else set()
+        )
         self._start = time.monotonic()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._digests: dict[str, str] = {}

@@ -35,18 +35,30 @@ class Game:
         torch.manual_seed(0)
         recipe = CycleGAN(pool=0)
         spec = ImageSpec(3, RESOLUTION, 0, inputs={"other": InputSpec("image", channels=3)})
-        networks = {name: network.to(device) for name, network in recipe.build_networks(spec).items()}
+        networks = {
+            name: network.to(device) for name, network in recipe.build_networks(spec).items()
+        }
         a, b = (torch.rand(1, 3, RESOLUTION, RESOLUTION).mul(2).sub(1).to(device) for _ in range(2))
-        return cls(recipe, networks, Batch(a, torch.zeros(1, dtype=torch.int64), inputs={"other": b}))
+        return cls(
+            recipe, networks, Batch(a, torch.zeros(1, dtype=torch.int64), inputs={"other": b})
+        )
 
     def exact(self) -> Game:
         """The same in float64, on the CPU."""
-        networks = {name: copy.deepcopy(network).cpu().double() for name, network in self.networks.items()}
+        networks = {
+            name: copy.deepcopy(network).cpu().double() for name, network in self.networks.items()
+        }
         real, other = (t.cpu().double() for t in (self.batch.real, self.batch.inputs["other"]))
-        return Game(self.recipe, networks, Batch(real, self.batch.labels.cpu(), inputs={"other": other}))
+        return Game(
+            self.recipe, networks, Batch(real, self.batch.labels.cpu(), inputs={"other": other})
+        )
 
     def parameters(self, names: tuple[str, ...]) -> dict[str, Tensor]:
-        return {f"{name}.{key}": p for name in names for key, p in self.networks[name].named_parameters()}
+        return {
+            f"{name}.{key}": p
+            for name in names
+            for key, p in self.networks[name].named_parameters()
+        }
 
 
 def gradients(game: Game) -> list[Tensor | None]:
@@ -73,7 +85,9 @@ def flops_of(game: Game) -> float:
     generator takes two images of the data, whose gradient nobody needs, and one that the other made; a discriminator passes
     one gradient on to the generator, without its weights', and then judges two images.
     """
-    (g, g_first), (d, d_first) = (_products(game.networks[name], game.batch.real) for name in ("G_AB", "D_A"))
+    (g, g_first), (d, d_first) = (
+        _products(game.networks[name], game.batch.real) for name in ("G_AB", "D_A")
+    )
     return 2 * ((9 * g - 2 * g_first) + 2 * d + 2 * (3 * d - d_first))
 
 
@@ -85,7 +99,9 @@ def _products(network: nn.Module, images: Tensor) -> tuple[float, float]:
         pixels = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
         counted.append(2.0 * layer.weight.numel() * pixels[0, 0].numel())
 
-    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
+    layers = [
+        layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    ]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     with torch.no_grad():
         network(images)

@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.e2e.steps import CONVOLUTION, in_units, one_convolution
-from benchmarks.harness import Run, bytes_of, check_results, extra_info, largest_error, repeat_in, shortened
+from benchmarks.harness import (
+    Run,
+    bytes_of,
+    check_results,
+    extra_info,
+    largest_error,
+    repeat_in,
+    shortened,
+)
 from benchmarks.launches import Launches
 from benchmarks.measures import Call, Results
 from benchmarks.results import Comparison, title
@@ -29,7 +37,12 @@ GAMMA = 10.0
 # Of a gradient's largest value: where rounding tips an activation's slope, a pixel's share of a bias changes.
 # Gradients without such pixels are held to 2e-5 in tests/networks/test_stylegan2_networks.py.
 TOLERANCE = 2e-2
-COMPILED = {"": "compile", "cpu": "fastgan compiled", "cuda": "fastgan compiled", "triton": "triton compiled"}
+COMPILED = {
+    "": "compile",
+    "cpu": "fastgan compiled",
+    "cuda": "fastgan compiled",
+    "triton": "triton compiled",
+}
 
 
 def r1_step(d: StyleGAN2Discriminator, images: Tensor) -> list[Tensor | None]:
@@ -66,7 +79,10 @@ def flops_of_the_maths(d: StyleGAN2Discriminator, images: Tensor) -> float:
 
 
 def side(
-    step: Callable[..., list[Tensor | None]], backend: str, d: StyleGAN2Discriminator, images: Tensor
+    step: Callable[..., list[Tensor | None]],
+    backend: str,
+    d: StyleGAN2Discriminator,
+    images: Tensor,
 ) -> Results:
     """The gradients by parameter; a backend may leave out those that are zero everywhere."""
     with ops.use_backend(backend or "reference"):
@@ -120,12 +136,15 @@ def test_r1_step(benchmark: Any, run: Run) -> None:
     needed, rate = flops_of_the_maths(d, images), flops / timings[CONVOLUTION].median
     notes = [
         f"the floor is {needed / 1e9:.0f} GFLOP at the {rate / 1e9:.0f} GFLOP/s of one F.conv2d",
-        "convolutions and products: " + ", ".join(f"{title(name)} {count}" for name, count in counts.items()),
+        "convolutions and products: "
+        + ", ".join(f"{title(name)} {count}" for name, count in counts.items()),
         "operators that compute, and what they read and write: "
         + ", ".join(
-            f"{title(name)} {one.count:,} and {one.moved / 1e9:.2f} GB" for name, one in launches.items()
+            f"{title(name)} {one.count:,} and {one.moved / 1e9:.2f} GB"
+            for name, one in launches.items()
         ),
-        "compiled in " + ", ".join(f"{value:.0f} s ({title(name)})" for name, value in seconds.items()),
+        "compiled in "
+        + ", ".join(f"{value:.0f} s ({title(name)})" for name, value in seconds.items()),
     ]
     comparison = Comparison(
         op="r1_step",

@@ -68,7 +68,9 @@ class Interleave(Callback):
         self.hand = ByHand(recipe, run.device)
         state = TrainState.create(recipe, ImageSpec(3, RESOLUTION), device=run.device)
         self.compiled = TrainStep(state, compile="step")
-        self.loader = BatchLoader(data, seed=recipe.seed, start=0, batch=BATCH, device=run.device, workers=0)
+        self.loader = BatchLoader(
+            data, seed=recipe.seed, start=0, batch=BATCH, device=run.device, workers=0
+        )
         self.seconds: dict[str, list[float]] = {BY_HAND: [], TRAINER: [], COMPILED: []}
         self.compile_seconds = 0.0
         self.begins = 0.0
@@ -94,10 +96,14 @@ class Interleave(Callback):
         if run.state.step > 1:
             return
         for name in "GD":
-            pairs = zip(run.state.networks[name].parameters(), self.hand.state.networks[name].parameters())
+            pairs = zip(
+                run.state.networks[name].parameters(), self.hand.state.networks[name].parameters()
+            )
             for ours, theirs in pairs:
                 if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5):
-                    raise WrongResult(f"the trainer's first update of {name} isn't that of the step by hand")
+                    raise WrongResult(
+                        f"the trainer's first update of {name} isn't that of the step by hand"
+                    )
 
     def now(self) -> float:
         if self.device.type == "cuda":

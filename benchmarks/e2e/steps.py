@@ -133,7 +133,9 @@ def time_step(benchmark: Any, run: Run, step: Step) -> None:
         errors=errors,
         notes=notes,
     )
-    benchmark.extra_info.update(extra_info(comparison) | {"peak_bytes": peaks, "images_per_second": speeds})
+    benchmark.extra_info.update(
+        extra_info(comparison) | {"peak_bytes": peaks, "images_per_second": speeds}
+    )
     run.results.name_sides(calls)
     run.results.comparisons.append(comparison)
     results = sum(bytes_of(t) for t in exact.values() if t is not None) // 2  # float64's half
@@ -173,12 +175,18 @@ def _error(step: Step, gradients: Results, exact: Results, what: str) -> float:
         check_results(found, expected, step.tolerance, what=what)
         return largest_error(found, expected)
     worst, name = max(
-        ((g.detach().cpu().double() - want.cpu()).norm().item() / max(want.norm().item(), 1e-300), name)
+        (
+            (g.detach().cpu().double() - want.cpu()).norm().item()
+            / max(want.norm().item(), 1e-300),
+            name,
+        )
         for name, want in exact.items()
         if want is not None and (g := gradients[name]) is not None
     )
     if not worst <= step.tolerance:
-        raise WrongResult(f"{what} is wrong, so it is not timed: {name} is off by {worst:.2g} of its norm")
+        raise WrongResult(
+            f"{what} is wrong, so it is not timed: {name} is off by {worst:.2g} of its norm"
+        )
     return worst
 
 

@@ -102,7 +102,9 @@ def take(step: str, function: Callable[[Game], Gradients], game: Game) -> dict[s
     if step == "G forward":
         return {"images": found[0]} if found[0] is not None else {}
     named = zip(network.named_parameters(), found, strict=True)
-    return {name: torch.zeros_like(p) if gradient is None else gradient for (name, p), gradient in named}
+    return {
+        name: torch.zeros_like(p) if gradient is None else gradient for (name, p), gradient in named
+    }
 
 
 def flops_of(step: str, game: Game) -> float:
@@ -114,7 +116,10 @@ def flops_of(step: str, game: Game) -> float:
     comes back through it, but in D from the minibatch's standard deviation, and in G from the styles, which multiply what
     the layers take: a gradient of theirs holds the values.
     """
-    g, d = _products(game.g, lambda: g_forward(game)), _products(game.d, lambda: _no_grad(game.d, game.real))
+    g, d = (
+        _products(game.g, lambda: g_forward(game)),
+        _products(game.d, lambda: _no_grad(game.d, game.real)),
+    )
     of_g, of_d = sum(g.values()), sum(d.values())
     first = game.d.get_submodule(f"b{game.d.resolution}.fromrgb")
     if step == "G forward":

@@ -17,18 +17,23 @@ def part_of_document(kernels: list[Kernel], problems: list[str], version: str) -
     verdict = "All thresholds hold."
     if problems:
         verdict = f"**{len(problems)} thresholds missed**, the first: {problems[0]}."
-    counted = (
-        f"{len({k.signature for k in kernels})} kernels, compiled by nvcc {version} for {architectures}."
-    )
+    counted = f"{len({k.signature for k in kernels})} kernels, compiled by nvcc {version} for {architectures}."
     return [f"{counted} {verdict}", "", *markdown(*tables.family_table(kernels))]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=evidence.SUMMARY)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.evidence", description=evidence.SUMMARY
+    )
     parser.add_argument("--write", type=Path, help="the Markdown file to write the table into")
-    parser.add_argument("--architectures", type=int, nargs="+", default=list(ARCHITECTURES), metavar="90")
     parser.add_argument(
-        "--out", type=Path, default=toolchain.ROOT / "build" / "evidence", help="for the full tables"
+        "--architectures", type=int, nargs="+", default=list(ARCHITECTURES), metavar="90"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=toolchain.ROOT / "build" / "evidence",
+        help="for the full tables",
     )
     given = parser.parse_args(arguments)
     try:
@@ -43,7 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, MissingMarkers) as error:
         parser.error(f"cannot write the table to {given.write}: {error}")
     print(f"\nevery kernel: {', '.join(map(str, tables.save_all(kernels, given.out)))}")
-    print(f"{len(problems)} thresholds missed" if problems else "all thresholds hold", *problems, sep="\n  ")
+    print(
+        f"{len(problems)} thresholds missed" if problems else "all thresholds hold",
+        *problems,
+        sep="\n  ",
+    )
     return 1 if problems else 0
 
 

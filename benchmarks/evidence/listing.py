@@ -10,7 +10,15 @@ from dataclasses import dataclass
 ELEMENT_TYPES = {"float": 4, "double": 8, "half": 2, "bfloat16": 2}  # and their bytes
 PASSES = ("forward", "backward", "double backward")  # of an op's `enum class Pass`, in order
 #: Of adaptive_norm's `enum class Sweep`, in order.
-SWEEPS = ("moments", "forward", "first sums", "backward", "second sums", "bend sums", "double backward")
+SWEEPS = (
+    "moments",
+    "forward",
+    "first sums",
+    "backward",
+    "second sums",
+    "bend sums",
+    "double backward",
+)
 _STEPS = {"Pass": PASSES, "Sweep": SWEEPS}
 _SPELLING = {"c10::Half": "half", "c10::BFloat16": "bfloat16"}
 
@@ -140,4 +148,6 @@ def read_name(signature: str) -> Name:
     steps = [_STEPS[match[1]][int(match[2])] for match in found if match]
     elements = [_SPELLING.get(a, a) for a in arguments if _SPELLING.get(a, a) in ELEMENT_TYPES]
     widths = [int(a) for a in arguments if a.isdigit()]
-    return Name(", ".join([plain[1], *steps]), elements[0] if elements else "", widths[-1] if widths else 1)
+    return Name(
+        ", ".join([plain[1], *steps]), elements[0] if elements else "", widths[-1] if widths else 1
+    )

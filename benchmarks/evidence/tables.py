@@ -23,7 +23,9 @@ def family_table(kernels: Sequence[Kernel]) -> tuple[list[str], Rows]:
         groups.setdefault((f"{k.op}: {k.name.family}", k.name.element), []).append(k)
     rows = []
     for (family, element), group in groups.items():
-        registers = [max(k.resources.registers for k in group if k.architecture == a) for a in architectures]
+        registers = [
+            max(k.resources.registers for k in group if k.architecture == a) for a in architectures
+        ]
         row = [family, element or "–", str(len({k.signature for k in group})), *map(str, registers)]
         row.append(f"{occupancy(max(registers)):.0%}".rstrip("%"))
         row.append(str(max(k.resources.spill_stores + k.resources.spill_loads for k in group)))

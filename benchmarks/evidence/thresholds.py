@@ -33,7 +33,9 @@ def problems(kernels: Sequence[Kernel]) -> list[str]:
                 f"and has {k.local} accesses to local memory; none are allowed"
             )
         if r.registers > REGISTER_CEILING:
-            found.append(f"{where} takes {r.registers} registers, at most {REGISTER_CEILING} are allowed")
+            found.append(
+                f"{where} takes {r.registers} registers, at most {REGISTER_CEILING} are allowed"
+            )
         if k.name.vectorised and not k.wide_loads:
             found.append(f"{where} has no 128-bit load among its {k.loads} loads")
         if k.name.vectorised and not k.name.leaves_sums_alone and not k.wide_stores:
@@ -46,7 +48,9 @@ def _missing_types(kernels: Sequence[Kernel]) -> list[str]:
     found = []
     for op in dict.fromkeys(k.op for k in kernels):
         fast = {k.name.element for k in kernels if k.op == op and k.name.vectorised}
-        if missing := [e for e, size in ELEMENT_TYPES.items() if size < 8 and fast and e not in fast]:
+        if missing := [
+            e for e, size in ELEMENT_TYPES.items() if size < 8 and fast and e not in fast
+        ]:
             found.append(f"{op} has no instantiation for 128-bit accesses of {', '.join(missing)}")
     return found
 

@@ -75,21 +75,27 @@ def ops_with_kernels() -> list[str]:
 def _torch_headers() -> str:
     spec = importlib.util.find_spec("torch")  # torch itself isn't imported: it takes seconds
     if spec is None or not spec.submodule_search_locations:
-        raise ToolProblem("the kernels need torch's headers and torch is not installed; pip install torch")
+        raise ToolProblem(
+            "the kernels need torch's headers and torch is not installed; pip install torch"
+        )
     return f"{spec.submodule_search_locations[0]}/include"
 
 
 def _output(command: Sequence[str], *, given: str | None = None, folder: str | None = None) -> str:
     done = subprocess.run(command, capture_output=True, text=True, input=given, cwd=folder)
     if done.returncode != 0:
-        raise ToolProblem(f"{' '.join(command[:2])} ... failed:\n{(done.stderr or done.stdout)[-4000:]}")
+        raise ToolProblem(
+            f"{' '.join(command[:2])} ... failed:\n{(done.stderr or done.stdout)[-4000:]}"
+        )
     return done.stdout + done.stderr
 
 
 def sources(op: str) -> list[Path]:
     """What the op's kernels are compiled from, and a little more; not what is for the CPU alone."""
     own = (ROOT / "csrc" / op).glob("*.cuh")
-    others = {name for path in own for name in re.findall(r'#include "\.\./(\w+)/', path.read_text())}
+    others = {
+        name for path in own for name in re.findall(r'#include "\.\./(\w+)/', path.read_text())
+    }
     found = [path for name in {op, "common", *others} for path in (ROOT / "csrc" / name).glob("*")]
     return sorted(path for path in found if not path.name.startswith(("cpu", "race_check")))
 
@@ -110,7 +116,9 @@ def demangle(names: Sequence[str]) -> list[str]:
     return _output(["c++filt"], given="\n".join(names)).splitlines()
 
 
-def _listed(op: str, architecture: int, cubin: Path, resources: dict[str, Resources]) -> list[Kernel]:
+def _listed(
+    op: str, architecture: int, cubin: Path, resources: dict[str, Resources]
+) -> list[Kernel]:
     """The kernels of a cubin, their instructions counted."""
     code = parse_disassembly(_output([*find_disassembler(), str(cubin)]).splitlines())
     if missing := sorted(set(resources) - set(code)):
@@ -180,14 +188,18 @@ def load_kernel(data: dict[str, object]) -> Kernel:
     return Kernel(**{**data, **parts})  # type: ignore[arg-type]
 
 
-def cached_kernels(op: str, architecture: int, nvcc: str, nvcc_version: str, folder: Path) -> list[Kernel]:
+def cached_kernels(
+    op: str, architecture: int, nvcc: str, nvcc_version: str, folder: Path
+) -> list[Kernel]:
     """An op's kernels on an architecture, from ``folder`` if that holds them for the same sources and tools."""
     path, key = folder / f"{op}.sm_{architecture}.json", fingerprint(op, architecture, nvcc_version)
     if path.exists():
         kept = json.loads(path.read_text())
         if kept["key"] == key:
             return [load_kernel(kernel) for kernel in kept["kernels"]]
-    kernels = built_kernels(op, architecture, nvcc_version) or compile_kernels(op, architecture, nvcc)
+    kernels = built_kernels(op, architecture, nvcc_version) or compile_kernels(
+        op, architecture, nvcc
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"key": key, "kernels": [asdict(kernel) for kernel in kernels]}))
     return kernels
@@ -208,5 +220,7 @@ def gather(ops: Sequence[str], architectures: Sequence[int], folder: Path) -> li
     version = nvcc_version(nvcc)
     jobs = [(op, architecture) for op in ops for architecture in architectures]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(lambda job: cached_kernels(job[0], job[1], nvcc, version, folder), jobs))
+        found = list(
+            pool.map(lambda job: cached_kernels(job[0], job[1], nvcc, version, folder), jobs)
+        )
     return [kernel for kernels in found for kernel in kernels]

@@ -26,7 +26,9 @@ def convolution(id: str, batch: int, channels: int, side: int) -> BenchmarkCase:
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(batch, channels, side, side, generator=generator)
         weight = torch.randn(channels, channels, 3, 3, generator=generator) / (3 * channels**0.5)
-        return [t.to(device, dtype).contiguous(memory_format=torch.channels_last) for t in (x, weight)]
+        return [
+            t.to(device, dtype).contiguous(memory_format=torch.channels_last) for t in (x, weight)
+        ]
 
     once = 2.0 * 9 * batch * channels**2 * side**2
     return BenchmarkCase(
@@ -88,6 +90,8 @@ class TestConv2d(OpBenchmark):
         """From which size on Winograd's algorithm is the faster one: the table of fastgan/ops/conv2d/choice.py."""
         skip_without_winograd(run)
         sides = [WINOGRAD, CHANNELS_LAST]
-        comparison = compare(self.spec, size, "forward", sides, shortened(run, 16), repeat_in(benchmark))
+        comparison = compare(
+            self.spec, size, "forward", sides, shortened(run, 16), repeat_in(benchmark)
+        )
         benchmark.extra_info.update(extra_info(comparison))
         run.results.crossover.append(comparison)

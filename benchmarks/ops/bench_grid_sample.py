@@ -15,7 +15,9 @@ def _prepare(measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call
     call = MEASURES[measure](F.grid_sample, tensors, {"align_corners": False, **options})
     try:
         call()
-    except RuntimeError as error:  # half types on the CPU, and second derivatives before torch 2.12 or so
+    except (
+        RuntimeError
+    ) as error:  # half types on the CPU, and second derivatives before torch 2.12 or so
         raise SideUnavailable(f"F.grid_sample: {str(error).strip().splitlines()[0]}") from error
     return call
 

@@ -62,7 +62,11 @@ def _case(
     return BenchmarkCase(id, tensors, settings, products=products)
 
 
-_IMAGE_MOVED = {"forward": 1 + 3 / 256, "forward_backward": 3 + 9 / 256, "double_backward": 3 + 9 / 256}
+_IMAGE_MOVED = {
+    "forward": 1 + 3 / 256,
+    "forward_backward": 3 + 9 / 256,
+    "double_backward": 3 + 9 / 256,
+}
 CASES = [
     _case("3x3", (8, 256, 32, 32), 256, 3, act="lrelu"),
     # a transposed convolution of stride 2 multiplies every pixel by every tap, as one of stride 1 does

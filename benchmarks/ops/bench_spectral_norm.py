@@ -32,7 +32,9 @@ Normalise = Callable[[], list[Tensor]]
 
 def network_weights(run: Run) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(shape, generator=generator).to(run.device, run.dtype) for shape in DISCRIMINATOR]
+    return [
+        torch.randn(shape, generator=generator).to(run.device, run.dtype) for shape in DISCRIMINATOR
+    ]
 
 
 def with_op(weights: list[Tensor], backend: str | None) -> Normalise:
@@ -78,7 +80,11 @@ def step_of(normalise: Normalise, weights: list[Tensor], measure: str) -> Callab
 def sides(run: Run, measure: str) -> dict[str, Callable[[], Results]]:
     """Ours, the eager reference, and torch's parametrisation."""
     found = {}
-    backends = [name for name in ("cuda", "triton", "cpu") if run.device.type in ops.backends()[name].devices]
+    backends = [
+        name
+        for name in ("cuda", "triton", "cpu")
+        if run.device.type in ops.backends()[name].devices
+    ]
     named: dict[str, Any] = {name: name for name in backends if ops.backends()[name].usable}
     for side, backend in {**named, "eager": "reference"}.items():
         weights = [nn.Parameter(w) for w in network_weights(run)]
@@ -104,7 +110,10 @@ class TestSpectralNorm:
         for name, call in calls.items():
             results = call()
             check_results(
-                results, expected, self.spec.tolerance[run.dtype], what=f"spectral_norm {step}: {name}"
+                results,
+                expected,
+                self.spec.tolerance[run.dtype],
+                what=f"spectral_norm {step}: {name}",
             )
             errors[name] = largest_error(results, expected)
             del results
@@ -113,7 +122,8 @@ class TestSpectralNorm:
         target = torch.empty_like(source)
         interleaved = Interleaved({COPY: lambda: target.copy_(source), **calls}, run.clock)
         repeat_in(benchmark)(
-            interleaved.round, rounds_for(interleaved.warm_up(), budget=run.budget, least=run.least_rounds)
+            interleaved.round,
+            rounds_for(interleaved.warm_up(), budget=run.budget, least=run.least_rounds),
         )
         timings = interleaved.timings()
         comparison = Comparison(

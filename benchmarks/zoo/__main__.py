@@ -18,8 +18,12 @@ from benchmarks.zoo.run import load_outcome, run_entries, run_entry
 
 def main(arguments: list[str] | None = None) -> None:
     assert __doc__ is not None
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.zoo", description=__doc__.splitlines()[0])
-    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="train these alone; default: all")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.zoo", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "recipes", nargs="*", metavar="RECIPE", help="train these alone; default: all"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/zoo"), help="folder of the runs")
     parser.add_argument(
         "--jobs", type=int, default=available_cores(), help="trained at a time; 0: in this process"
@@ -28,7 +32,9 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     names = [entry.name for entry in ENTRIES]
     if unknown := [name for name in given.recipes if name not in names]:
-        parser.error(f"there is no {' and no '.join(unknown)} in the zoo: it has {', '.join(names)}")
+        parser.error(
+            f"there is no {' and no '.join(unknown)} in the zoo: it has {', '.join(names)}"
+        )
     wanted = [entry for entry in ENTRIES if not given.recipes or entry.name in given.recipes]
     if given.jobs:
         run_entries(given.out, wanted, given.jobs)
@@ -36,7 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
         for entry in wanted:
             run_entry(given.out, entry)
     if given.write:
-        done = [(entry, outcome) for entry in ENTRIES if (outcome := load_outcome(given.out, entry))]
+        done = [
+            (entry, outcome) for entry in ENTRIES if (outcome := load_outcome(given.out, entry))
+        ]
         write_page(given.write, given.out, done)
 
 

@@ -53,7 +53,9 @@ _OF_NOISE = (
     Entry("cgan", "Mirza and Osindero 2014", f"{_DCGAN} --lr 4e-4 --ema 0.995"),
     Entry("wgan", "Arjovsky et al. 2017", f"{_DCGAN} --lr 2e-4 --n-critic 3"),
     Entry(
-        "wgan-gp", "Gulrajani et al. 2017", "--ngf 32 --ndf 32 --batch 16 --lr 1e-3 --n-critic 2 --ema 0.99"
+        "wgan-gp",
+        "Gulrajani et al. 2017",
+        "--ngf 32 --ndf 32 --batch 16 --lr 1e-3 --n-critic 2 --ema 0.99",
     ),
     Entry("lsgan", "Mao et al. 2017", f"{_DCGAN} --lr 6e-4 --d-lr 2e-4 --ema 0.99"),
     Entry("sngan", "Miyato et al. 2018", f"{_RESIDUAL} --z-dim 64 --lr 5e-4 --n-critic 2"),
@@ -64,7 +66,11 @@ _OF_NOISE = (
         f"{_RESIDUAL} --z-dim 64 --embedding-dim 32 --lr 5e-4 --d-lr 1e-3 --ema 0.99",
     ),
     Entry("progan", "Karras et al. 2018", f"{_GROWING} --lr 2e-3 --ema 0.99"),
-    Entry("stylegan", "Karras et al. 2019", f"{_GROWING} --lr 1e-3 --ema 0.99 {_MAPPED} --penalty-weight 10"),
+    Entry(
+        "stylegan",
+        "Karras et al. 2019",
+        f"{_GROWING} --lr 1e-3 --ema 0.99 {_MAPPED} --penalty-weight 10",
+    ),
     Entry("stylegan2", "Karras et al. 2020", _STYLES),
     Entry("stylegan2-ada", "Karras et al. 2020b", f"{_STYLES} --no-mirror --ada-kimg 50"),
     Entry(

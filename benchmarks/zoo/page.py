@@ -51,11 +51,11 @@ def row_of_translation(outcome: Outcome) -> list[str]:
 def not_better(outcomes: list[Outcome]) -> list[str]:
     """A list of the recipes that a figure of their own puts no better than untrained or their input."""
     lines = [
-        f"- `{outcome.name}`: {'; '.join(figures)}" for outcome in outcomes if (figures := failures(outcome))
+        f"- `{outcome.name}`: {'; '.join(figures)}"
+        for outcome in outcomes
+        if (figures := failures(outcome))
     ]
-    title = (
-        "By these figures of their own, recipes are no better than untrained, or than what they are given:"
-    )
+    title = "By these figures of their own, recipes are no better than untrained, or than what they are given:"
     return [title, "", *lines, ""] if lines else []
 
 
@@ -79,7 +79,8 @@ def failures(outcome: Outcome) -> list[str]:
 def cost(outcome: Outcome) -> list[str]:
     """What both tables begin with; several generators or discriminators count together."""
     sizes = [
-        sum(size for name, size in outcome.parameters.items() if name.startswith(side)) for side in ("G", "D")
+        sum(size for name, size in outcome.parameters.items() if name.startswith(side))
+        for side in ("G", "D")
     ]
     return [
         f"[`{outcome.name}`](#{outcome.name})",
@@ -121,7 +122,10 @@ def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) ->
     """Writes table, sections and pictures. Raises MissingMarkers if the document isn't made for them."""
     folder = document.parent / "images" / "gans"
     folder.mkdir(parents=True, exist_ok=True)
-    machine = {"machine": f"{cpu_model()}, {available_cores()} cores", "commit": commit()} | versions()
+    machine = {
+        "machine": f"{cpu_model()}, {available_cores()} cores",
+        "commit": commit(),
+    } | versions()
     lines = [f"- {name}: {value}" for name, value in machine.items()]
     lines += ["", "Images/s are of one core, by the processor's time.", ""]
     for entry, _ in done:

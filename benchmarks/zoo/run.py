@@ -91,7 +91,9 @@ def run_entry(root: Path, entry: Entry) -> Outcome:
         check=True,
     )  # fmt: skip
     outcome = measured(entry, folder)
-    write_atomic(outcome_file(root, entry), [json.dumps(asdict(outcome), indent=2).encode() + b"\n"])
+    write_atomic(
+        outcome_file(root, entry), [json.dumps(asdict(outcome), indent=2).encode() + b"\n"]
+    )
     return outcome
 
 
@@ -102,17 +104,22 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
     dataset = open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
     state = TrainState.create(recipe, ImageSpec.of(dataset))
     shown = unseen(recipe, dataset)
-    metrics = ("fd", *(OF_TARGETS if recipe.paired else ())) if recipe.translates else ("modes", "fd")
+    metrics = (
+        ("fd", *(OF_TARGETS if recipe.paired else ())) if recipe.translates else ("modes", "fd")
+    )
     samples = min(SAMPLES, len(shown)) if recipe.translates else None
     before = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
     restore(state, found.saved, found.path)
     after = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
     seed, rows = derive_seed(recipe.seed, "grid"), VIEWS if recipe.translates else ROWS
-    views, images = view_rows(recipe, state.sampler, seed=seed, rows=rows, columns=COLUMNS, dataset=shown)
+    views, images = view_rows(
+        recipe, state.sampler, seed=seed, rows=rows, columns=COLUMNS, dataset=shown
+    )
     save_png(folder.root.parent / "grid.png", image_grid(to_uint8(images), COLUMNS, padding=0))
     images_shown = state.nimg
     parameters = {
-        name: sum(p.numel() for p in network.parameters()) for name, network in state.networks.items()
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in state.networks.items()
     }
     return Outcome(
         entry.name,

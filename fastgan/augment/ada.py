@@ -81,7 +81,9 @@ class ADA(Augment):
         super().__init__()
         height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
         if min(height, width) < 4:
-            raise ValueError(f"resolution must be at least 4, or (height, width) of that, got {resolution!r}")
+            raise ValueError(
+                f"resolution must be at least 4, or (height, width) of that, got {resolution!r}"
+            )
         if channels not in (1, 2, 3, 4):
             raise ValueError(f"channels must be 1, 2, 3 or 4, got {channels!r}")
         for name, value in (("p", p), ("target", target)):
@@ -96,11 +98,15 @@ class ADA(Augment):
         self.register_buffer("p", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))
         # Settings, not state:
-        self.register_buffer("multipliers", torch.tensor(_multipliers(multipliers or {})), persistent=False)
+        self.register_buffer(
+            "multipliers", torch.tensor(_multipliers(multipliers or {})), persistent=False
+        )
         rotates = torch.tensor([name.startswith("rotation_") for name in GATES])
         self.register_buffer("rotates", rotates, persistent=False)
         if "geom" in self.categories:
-            self.register_buffer("taps", ops.setup_filter(torch.from_numpy(symlet(6))), persistent=False)
+            self.register_buffer(
+                "taps", ops.setup_filter(torch.from_numpy(symlet(6))), persistent=False
+            )
         if "filter" in self.categories:
             self.register_buffer("bands_x", band_matrices(width), persistent=False)
             self.register_buffer("bands_y", band_matrices(height), persistent=False)
@@ -132,17 +138,25 @@ class ADA(Augment):
                 wide = apply_color(wide, color_matrix(on, u, z, self.strengths))
             if "filter" in self.categories:
                 gains = band_gains(on, z, self.strengths)
-                wide = apply_filter(wide, gains, self.bands_x.to(wide.dtype), self.bands_y.to(wide.dtype))
+                wide = apply_filter(
+                    wide, gains, self.bands_x.to(wide.dtype), self.bands_y.to(wide.dtype)
+                )
             if "noise" in self.categories:
                 std = torch.where(on["noise"], z["noise"].abs() * self.strengths.noise, 0.0)
                 wide = add_noise(wide, rows["noise"].to(wide.dtype), std)
             if "cutout" in self.categories:
-                side = torch.where(on["cutout"], self.strengths.cutout, torch.zeros_like(u["cutout_x"]))
+                side = torch.where(
+                    on["cutout"], self.strengths.cutout, torch.zeros_like(u["cutout_x"])
+                )
                 wide = cutout(wide, u["cutout_x"], u["cutout_y"], side)
             return wide.to(images.dtype)
 
     def _moved(
-        self, images: Tensor, on: Mapping[str, Tensor], u: Mapping[str, Tensor], z: Mapping[str, Tensor]
+        self,
+        images: Tensor,
+        on: Mapping[str, Tensor],
+        u: Mapping[str, Tensor],
+        z: Mapping[str, Tensor],
     ) -> Tensor:
         """Blitting and geometry in one go. An image that only blits is copied pixel by pixel, and not resampled."""
         matrix, copied = None, images
@@ -152,7 +166,9 @@ class ADA(Augment):
         if "geom" not in self.categories:
             return copied
         further = geometry_matrix(on, u, z, self.size, self.strengths)
-        resampled = (further != torch.eye(3, dtype=further.dtype, device=further.device)).flatten(1).any(1)
+        resampled = (
+            (further != torch.eye(3, dtype=further.dtype, device=further.device)).flatten(1).any(1)
+        )
         warped = warp(images, further if matrix is None else product(matrix, further), self.taps)
         return torch.where(resampled[:, None, None, None], warped, copied)
 
@@ -197,7 +213,9 @@ def _categories(names: str | Sequence[str]) -> tuple[str, ...]:
         return PRESETS[names]
     unknown = [name for name in names if name not in TRANSFORMATIONS]
     if unknown or not names:
-        raise ValueError(f"categories must be some of {', '.join(TRANSFORMATIONS)}, got {unknown or names!r}")
+        raise ValueError(
+            f"categories must be some of {', '.join(TRANSFORMATIONS)}, got {unknown or names!r}"
+        )
     return tuple(category for category in TRANSFORMATIONS if category in names)
 
 
@@ -208,5 +226,10 @@ def _multipliers(factors: Mapping[str, float]) -> list[float]:
         if name not in known:
             raise ValueError(f"multipliers are of {', '.join(known)}, got one of {name!r}")
         if not 0 <= factor <= 1:
-            raise ValueError(f"multipliers must be at least 0 and at most 1, got {factor!r} of {name!r}")
-    return [float(factors.get("rotation" if gate.startswith("rotation_") else gate, 1.0)) for gate in GATES]
+            raise ValueError(
+                f"multipliers must be at least 0 and at most 1, got {factor!r} of {name!r}"
+            )
+    return [
+        float(factors.get("rotation" if gate.startswith("rotation_") else gate, 1.0))
+        for gate in GATES
+    ]

@@ -25,14 +25,21 @@ def color_matrix(
     contrast = torch.exp2(torch.where(on["contrast"], z["contrast"] * strengths.contrast, zero))
     flipped = (on["luma_flip"] & (u["luma_flip"] < 0.5)).to(zero.dtype)
     angle = torch.where(on["hue"], (2 * u["hue"] - 1) * math.radians(strengths.hue), zero)
-    saturation = torch.exp2(torch.where(on["saturation"], z["saturation"] * strengths.saturation, zero))
+    saturation = torch.exp2(
+        torch.where(on["saturation"], z["saturation"] * strengths.saturation, zero)
+    )
 
     eye = torch.eye(3, dtype=zero.dtype, device=zero.device)
     grey = torch.full_like(eye, 1 / 3)  # vvᵀ
     cross = (eye.roll(1, 0) - eye.roll(1, 1)) / math.sqrt(3)  # x ↦ v × x
-    scaled, flipped, angle, saturation = (t[:, None, None] for t in (contrast, flipped, angle, saturation))
+    scaled, flipped, angle, saturation = (
+        t[:, None, None] for t in (contrast, flipped, angle, saturation)
+    )
     turn = angle.cos() * eye + (1 - angle.cos()) * grey + angle.sin() * cross  # Rodrigues
-    linear = product(product(eye + (saturation - 1) * (eye - grey), turn), eye - 2 * flipped * grey) * scaled
+    linear = (
+        product(product(eye + (saturation - 1) * (eye - grey), turn), eye - 2 * flipped * grey)
+        * scaled
+    )
     # contrast and luma flip act on what brightness added, hue and saturation leave grey as it is
     offset = linear.sum(2, keepdim=True) * brightness[:, None, None]
     return torch.cat([linear, offset], 2)

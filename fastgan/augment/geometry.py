@@ -70,7 +70,9 @@ def blit_matrix(on: Column, u: Column, size: tuple[int, int], strengths: Strengt
     return _chain(_scale(flip, zero + 1), _turn(cos, sin), _shift(-shift[0], -shift[1]))
 
 
-def geometry_matrix(on: Column, u: Column, z: Column, size: tuple[int, int], strengths: Strengths) -> Tensor:
+def geometry_matrix(
+    on: Column, u: Column, z: Column, size: tuple[int, int], strengths: Strengths
+) -> Tensor:
     """Scale, rotation, anisotropic scale, rotation and fractional translation.
 
     A rotation before and one after the anisotropic scale lets that act along any direction. size: (H, W).
@@ -79,14 +81,18 @@ def geometry_matrix(on: Column, u: Column, z: Column, size: tuple[int, int], str
     zero = torch.zeros_like(z["scale"])
     scale = torch.exp2(torch.where(on["scale"], -z["scale"] * strengths.scale, zero))
     stretch = torch.exp2(
-        torch.where(on["anisotropic_scale"], z["anisotropic_scale"] * strengths.anisotropic_scale, zero)
+        torch.where(
+            on["anisotropic_scale"], z["anisotropic_scale"] * strengths.anisotropic_scale, zero
+        )
     )
     before, after = (
         torch.where(on[name], (2 * u[name] - 1) * math.radians(strengths.rotation), zero)
         for name in ("rotation_before", "rotation_after")
     )
     shift = [
-        torch.where(on["fractional_translation"], z[axis] * strengths.fractional_translation * side, zero)
+        torch.where(
+            on["fractional_translation"], z[axis] * strengths.fractional_translation * side, zero
+        )
         for axis, side in (("fractional_x", width), ("fractional_y", height))
     ]
     return _chain(
@@ -98,7 +104,9 @@ def geometry_matrix(on: Column, u: Column, z: Column, size: tuple[int, int], str
     )
 
 
-def _grid(matrix: Tensor, x: Tensor, y: Tensor, size: tuple[int, int], lag: Tensor | float = 0.0) -> Tensor:
+def _grid(
+    matrix: Tensor, x: Tensor, y: Tensor, size: tuple[int, int], lag: Tensor | float = 0.0
+) -> Tensor:
     """Where the columns ``x`` and rows ``y`` of the result are in the image, as grid_sample takes it: -1 to 1.
 
     x, y: in pixels from the centre. size: (H, W) in these pixels. lag: by how many the image lies to the right and below.
@@ -121,7 +129,10 @@ def blit(images: Tensor, matrix: Tensor) -> Tensor:
     """Copies pixels: ``images[N, C, H, W]`` under a ``blit_matrix``, to the bit."""
     height, width = images.shape[2:]
     grid = _grid(
-        matrix, _centred(0, width, width, matrix), _centred(0, height, height, matrix), (height, width)
+        matrix,
+        _centred(0, width, width, matrix),
+        _centred(0, height, height, matrix),
+        (height, width),
     )
     return ops.grid_sample(images, grid, mode="nearest", padding_mode="reflection")
 

@@ -13,7 +13,9 @@ from fastgan.data.images import image_grid, save_png, to_float, to_uint8
 from fastgan.data.shapes import ShapesDataset
 
 
-def preview(path: str | os.PathLike[str], *, resolution: int = 64, count: int = 8, seed: int = 0) -> None:
+def preview(
+    path: str | os.PathLike[str], *, resolution: int = 64, count: int = 8, seed: int = 0
+) -> None:
     """Writes a PNG of ``count`` images of `shapes` in nine rows.
 
     From above: as they are; under each of ADA's categories at p = 1 (blit, geom, color, filter, noise, cutout); under all of

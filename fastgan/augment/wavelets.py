@@ -49,7 +49,9 @@ def _choices(moments: int) -> list[list[complex]]:
         z = np.roots([1, 4 * y - 2, 1])[0]  # y = (2 - z - 1/z) / 4
         groups.append([z] if abs(y.imag) < 1e-12 else [z, z.conjugate()])
     turned = itertools.product((1, -1), repeat=max(len(groups) - 1, 0))
-    return [[z**sign for group, sign in zip(groups, (1, *signs)) for z in group] for signs in turned]
+    return [
+        [z**sign for group, sign in zip(groups, (1, *signs)) for z in group] for signs in turned
+    ]
 
 
 def _from_roots(roots: list[complex], moments: int) -> np.ndarray:

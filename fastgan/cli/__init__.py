@@ -82,7 +82,9 @@ def main() -> NoReturn:
         _tell_torchrun(error)
         if debug:
             raise
-        said = f"internal error, {type(error).__name__}: {_line(error)}; --debug shows the traceback."
+        said = (
+            f"internal error, {type(error).__name__}: {_line(error)}; --debug shows the traceback."
+        )
         print(f"{_speaker()}: {said}", file=sys.stderr)
         status = 1
     sys.exit(status)
@@ -110,7 +112,9 @@ def complain(error: Exception) -> int:
     """Prints an error that a person can mend as one sentence on stderr; returns the exit status 2."""
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
-        message = f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
+        message = (
+            f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
+        )
     print(f"{_speaker()}: {_line(message)}", file=sys.stderr)
     return 2
 
@@ -165,7 +169,9 @@ def _no_command(name: str) -> str:
     return unknown("command", name, COMMANDS, cutoff=0.65)
 
 
-def unknown(kind: str, name: str, names: Sequence[str] | dict[str, str], *, cutoff: float = 0.4) -> str:
+def unknown(
+    kind: str, name: str, names: Sequence[str] | dict[str, str], *, cutoff: float = 0.4
+) -> str:
     """A sentence that `name` is no `kind`, suggesting the nearest of `names` if it's near enough."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     hint = f"did you mean {near[0]!r}? " if near else ""

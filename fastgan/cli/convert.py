@@ -35,7 +35,9 @@ def run(arguments: list[str]) -> int:
     if not options.out.lower().endswith(".safetensors"):
         raise UsageError(f"OUT must be a file that ends in .safetensors, but {options.out!r} came.")
     if Path(options.out).exists() and not options.force:
-        raise UsageError(f"{options.out!r} exists: choose another name, or replace it with --force.")
+        raise UsageError(
+            f"{options.out!r} exists: choose another name, or replace it with --force."
+        )
     networks = read_networks(options.file)
     network = load_network(options.file, options.network, networks)
     save_network(network, options.out, name=options.network)

@@ -32,8 +32,12 @@ def _versions() -> Table:
 
 
 def _backends() -> Table:
-    table = Table("backend", "usable", "devices", "why not, and what to do", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        "backend", "usable", "devices", "why not, and what to do", box=None, padding=(0, 2, 0, 0)
+    )
     for status in backends().values():
         problem = "" if status.usable else f"{status.reason}: {status.remedy}"
-        table.add_row(status.name, "yes" if status.usable else "no", ", ".join(status.devices), problem)
+        table.add_row(
+            status.name, "yes" if status.usable else "no", ", ".join(status.devices), problem
+        )
     return table

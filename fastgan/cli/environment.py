@@ -15,7 +15,9 @@ def check_environment() -> None:
         return
     status = backends().get(name)
     if status is None:
-        raise UsageError(unknown("backend", name, list(backends())) + " It came from FASTGAN_BACKEND.")
+        raise UsageError(
+            unknown("backend", name, list(backends())) + " It came from FASTGAN_BACKEND."
+        )
     if not status.usable:
         raise UsageError(
             f"The backend {name!r} of FASTGAN_BACKEND can't run here: {status.reason}; {status.remedy}."

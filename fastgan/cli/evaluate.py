@@ -149,9 +149,14 @@ def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str
     changed: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
     recipe = replace(recipe, **changed) if changed else recipe
     dataset = recipe.open_data(images, data=options.data)
-    if options.data is None and not changed and dataset.fingerprint != saved.config.data_fingerprint:
+    if (
+        options.data is None
+        and not changed
+        and dataset.fingerprint != saved.config.data_fingerprint
+    ):
         warnings.warn(
-            f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.", stacklevel=1
+            f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.",
+            stacklevel=1,
         )
     state = TrainState.create(recipe, images, device=device)
     restore(state, saved, found)
@@ -194,7 +199,9 @@ def _against(found: dict[str, Any]) -> str:
 
 
 def _show(found: dict[str, Any]) -> None:
-    table = Table(f"measure of {found['settings']['samples']:,} samples", "value", "better", box=None)
+    table = Table(
+        f"measure of {found['settings']['samples']:,} samples", "value", "better", box=None
+    )
     for figure in figures(found["measures"]):
         table.add_row(*figure)
     print_tables(table)

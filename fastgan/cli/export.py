@@ -23,7 +23,12 @@ from fastgan.export import (
 )
 from fastgan.recipes.signature import Port
 
-SUFFIXES = {"safetensors": ".safetensors", "torch-export": ".pt2", "aotinductor": ".pt2", "onnx": ".onnx"}
+SUFFIXES = {
+    "safetensors": ".safetensors",
+    "torch-export": ".pt2",
+    "aotinductor": ".pt2",
+    "onnx": ".onnx",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ def run(arguments: list[str]) -> int:
     check_environment()
     source = load_network(options.checkpoint, options.network)
     if options.to == "safetensors":
-        written = to_safetensors(source.network, options.out, name=source.name, about=source.described)
+        written = to_safetensors(
+            source.network, options.out, name=source.name, about=source.described
+        )
         about = "The weights in the file are the network's, bit for bit."
     else:
         form = form_of(
@@ -113,7 +120,9 @@ def _check(options: ExportOptions) -> int | None:
         "--noise": options.noise is not None,
         "--batch": batch is not None,
     }
-    graphs_only = [option for option, given in of_graphs.items() if given and options.to == "safetensors"]
+    graphs_only = [
+        option for option, given in of_graphs.items() if given and options.to == "safetensors"
+    ]
     if options.portable and options.to in ("safetensors", "onnx"):
         graphs_only.append("--portable")
     if graphs_only:

@@ -21,14 +21,21 @@ T = TypeVar("T")
 
 # tyro reports errors only as text: these read it, and any other text still gives a sentence.
 _NOT_A_NUMBER = re.compile(r"Error parsing (--\S+?):.*\b(int|float)\b.*: ('.*')")
-_NO_CHOICE = re.compile(r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)")
+_NO_CHOICE = re.compile(
+    r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)"
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TITLE = re.compile(r"[╭┌]|\+-")
 _FRAME = re.compile(r"[╰╯│─└┘|]+|-{3,}")
 
 
 def parse(
-    form: type[T], arguments: Sequence[str], *, prog: str, default: T | None = None, partial: bool = False
+    form: type[T],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    default: T | None = None,
+    partial: bool = False,
 ) -> T:
     """A `form` filled in from command-line arguments.
 
@@ -94,7 +101,9 @@ def _required(form: type) -> list[str]:
     """The arguments of a dataclass that have no default, as the help writes them."""
     positional = typing.get_type_hints(form, include_extras=True)
     return [
-        entry.name.upper() if hasattr(positional[entry.name], "__metadata__") else _option(entry.name)
+        entry.name.upper()
+        if hasattr(positional[entry.name], "__metadata__")
+        else _option(entry.name)
         for entry in dataclasses.fields(form)
         if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
     ]

@@ -77,7 +77,10 @@ def run(arguments: list[str]) -> int:
         reading = replace(reading, range=options.range, levels=())
     target = read_image(Path(options.image), G, reading)
     with Progress(
-        TextColumn("{task.description}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task("projecting", total=options.steps)
         found = project(
@@ -112,11 +115,15 @@ def read_image(path: Path, G: StyleGAN2Generator, reading: Reading) -> Tensor:
         levels, notes = levels_of([path], reading)
         for note in notes:
             print(note)
-        return to_float(decode_image(path, height, G.channels, reading=reading, levels=levels))[None]
+        return to_float(decode_image(path, height, G.channels, reading=reading, levels=levels))[
+            None
+        ]
     except DataError:  # Pillow is missing
         raise
     except Exception as error:
-        raise UsageError(f"The image {str(path)!r} can't be read: {unreadable_reason(error)}.") from error
+        raise UsageError(
+            f"The image {str(path)!r} can't be read: {unreadable_reason(error)}."
+        ) from error
 
 
 def write(out: Path, target: Tensor, found: Projection, *, video: str | None) -> None:

@@ -148,7 +148,9 @@ def open_checkpoint(path: Path) -> Opened:
 
 def _mode(options: SampleOptions) -> str:
     """Which of MODES is asked for. Raises UsageError for two, or for an option of another."""
-    asked = [mode for mode in ("mix", "interpolate", "direction") if getattr(options, mode) is not None]
+    asked = [
+        mode for mode in ("mix", "interpolate", "direction") if getattr(options, mode) is not None
+    ]
     if len(asked) > 1:
         raise UsageError(f"--{asked[0]} and --{asked[1]} are two pictures: ask for one of them.")
     mode = asked[0] if asked else "grid"
@@ -192,7 +194,9 @@ def _check(options: SampleOptions, mode: str) -> None:
     suffix = Path(options.out).suffix.lower()
     if mode == "interpolate":
         if suffix not in FORMATS:
-            raise UsageError(f"--out must be a file that ends in .gif or .mp4, but {options.out!r} came.")
+            raise UsageError(
+                f"--out must be a file that ends in .gif or .mp4, but {options.out!r} came."
+            )
     elif suffix != ".png" and not (mode == "grid" and _is_folder(options.out)):
         raise UsageError(f"--out must be a file that ends in .png, but {options.out!r} came.")
 
@@ -288,7 +292,9 @@ class RecipeDrawing:
         for start in range(0, count, CHUNK):
             number = min(CHUNK, count - start)
             if isinstance(self.recipe, NoiseToImage):
-                part = self.recipe.sample(self.networks, number, generator=generator, label=self.label)
+                part = self.recipe.sample(
+                    self.networks, number, generator=generator, label=self.label
+                )
             elif isinstance(self.recipe, Translation) and self.caption is not None:
                 inputs = {"caption": self.caption.expand(number, -1)}
                 part = self.recipe.translate(self.networks, inputs, generator=generator)
@@ -307,7 +313,9 @@ def _label(options: SampleOptions, opened: Opened, classes: int) -> int | None:
     if options.class_ is None:
         return None
     if not classes:
-        raise UsageError(f"--class {options.class_} came, but this network knows no classes: leave it out.")
+        raise UsageError(
+            f"--class {options.class_} came, but this network knows no classes: leave it out."
+        )
     return class_number(options.class_, _class_names(options, opened), classes)
 
 
@@ -397,7 +405,9 @@ def _draw_direction(options: SampleOptions, drawing: Drawing) -> str:
 
 def _seeds(options: SampleOptions, count: int) -> list[int]:
     first = options.seed or 0
-    return list(range(first, first + count)) if options.seeds is None else parse_seeds(options.seeds)
+    return (
+        list(range(first, first + count)) if options.seeds is None else parse_seeds(options.seeds)
+    )
 
 
 def _strengths(text: str) -> tuple[float, float]:

@@ -142,7 +142,9 @@ def print_result(console: Console, result: RunResult) -> None:
     speed = f", {result.nimg / seconds:,.0f} images/s" if seconds else ""
     lines = [
         f"{result.nimg:,} images in {duration(seconds)}{speed}.",
-        f"Not measured: {result.unmeasured}" if result.unmeasured else measures_sentence(result.measures),
+        f"Not measured: {result.unmeasured}"
+        if result.unmeasured
+        else measures_sentence(result.measures),
         "Made:",
     ]
     made = {

@@ -66,7 +66,9 @@ def run(arguments: list[str]) -> int:
     options = parse(TranslateOptions, arguments, prog="fastgan translate")
     for option, least in (("tile", 16), ("seed", 0)):
         if getattr(options, option) < least:
-            raise UsageError(f"--{option} must be at least {least}, but {getattr(options, option)} came.")
+            raise UsageError(
+                f"--{option} must be at least {least}, but {getattr(options, option)} came."
+            )
     planned = plan(options)
     check_environment()
     tune_cpu_allocator()
@@ -88,17 +90,23 @@ def run(arguments: list[str]) -> int:
                     else f"{str(source)!r} can't be read: {unreadable_reason(error)}."
                 )
                 continue
-            write_picture(target, translator(picture), None if translator.recipe.fills else picture.alpha)
+            write_picture(
+                target, translator(picture), None if translator.recipe.fills else picture.alpha
+            )
             made += 1
     if not made:
         raise UsageError(
-            reasons[0] if len(reasons) == 1 else f"None of the {len(reasons)} pictures fits: {_few(reasons)}"
+            reasons[0]
+            if len(reasons) == 1
+            else f"None of the {len(reasons)} pictures fits: {_few(reasons)}"
         )
     if reasons:
         warnings.warn(
             f"Left out {len(reasons):,} of {len(planned):,} pictures: {_few(reasons)}", stacklevel=1
         )
-    say(f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {opened.origin}.")
+    say(
+        f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {opened.origin}."
+    )
     return 0
 
 
@@ -121,7 +129,9 @@ def plan(options: TranslateOptions) -> dict[Path, Path]:
         if not given.exists():
             raise UsageError(f"There is no picture or folder {str(given)!r}: check the path.")
         if not given.is_dir() and is_special(given):
-            raise UsageError(f"{str(given)!r} must be a picture or a folder, got a pipe or a device.")
+            raise UsageError(
+                f"{str(given)!r} must be a picture or a folder, got a pipe or a device."
+            )
         folder = given if given.is_dir() else given.parent
         names = _pictures(given, out) if given.is_dir() else (given.name,)
         planned |= {folder / name: (out / name).with_suffix(".png") for name in names}
@@ -211,7 +221,9 @@ def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[Opened, T
     """Raises CheckpointError, and UsageError for a checkpoint or a direction that pictures can't be translated with."""
     path, device = Path(options.checkpoint), choose_device(options.device)
     translating = ", ".join(
-        name for name, recipe in RECIPES.items() if issubclass(recipe, Translation) and recipe.directions
+        name
+        for name, recipe in RECIPES.items()
+        if issubclass(recipe, Translation) and recipe.directions
     )
     if path.suffix.lower() in FILES:
         raise UsageError(

@@ -50,12 +50,16 @@ def load_discriminator(path: str | Path) -> StyleGAN2Discriminator:
     return found
 
 
-def load_network(path: str | Path, name: str | None = None, networks: Networks | None = None) -> StyleGAN2:
+def load_network(
+    path: str | Path, name: str | None = None, networks: Networks | None = None
+) -> StyleGAN2:
     """The network called ``name`` in a file; None for G_ema, or for the only one. ``networks``: what was read of it."""
     networks = read_networks(path) if networks is None else networks
     name = name or (next(iter(networks)) if len(networks) == 1 else "G_ema")
     if name not in networks:
-        there = f"it has {', '.join(networks)}" if networks else "it has no network of StyleGAN2 at all"
+        there = (
+            f"it has {', '.join(networks)}" if networks else "it has no network of StyleGAN2 at all"
+        )
         raise CompatError(f"There is no {name} in {str(path)!r}: {there}.")
     try:
         return build(networks[name]())
@@ -89,7 +93,9 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
     from fastgan.train.files import write_atomic
 
     description = {"network": name, "class": type(network).__name__, "config": network.config}
-    tensors = {key: t.detach().cpu().clone().contiguous() for key, t in network.state_dict().items()}
+    tensors = {
+        key: t.detach().cpu().clone().contiguous() for key, t in network.state_dict().items()
+    }
     content = safetensors.torch.save(tensors, {METADATA: json.dumps(description)})
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(Path(path), [content])

@@ -42,7 +42,13 @@ class Archive:
             with zipfile.ZipFile(path) as archive:
                 found = {info.filename: info for info in archive.infolist() if not info.is_dir()}
             self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            ValueError,
+            struct.error,
+            EOFError,
+        ) as error:
             raise DataError(
                 f"The archive {str(path)!r} can't be read as a zip file ({error}): it may be incomplete or "
                 f"damaged; fetch or make it again."
@@ -56,7 +62,9 @@ class Archive:
         self._members = {
             name.replace("\\", "/").removeprefix("./"): info
             for name, info in found.items()
-            if not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+            if not any(
+                part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts
+            )
         }
         for info in self._members.values():
             self._check(info)
@@ -81,7 +89,9 @@ class Archive:
         try:
             return self.file(name).read_bytes()
         except ValueError as error:
-            raise DataError(f"{name!r} in the archive {str(self._path)!r} can't be read: {error}.") from error
+            raise DataError(
+                f"{name!r} in the archive {str(self._path)!r} can't be read: {error}."
+            ) from error
 
     def read(self, info: zipfile.ZipInfo, limit: int | None = None) -> bytes:
         """The first ``limit`` bytes of a member, or all, then compared with their checksum.
@@ -141,8 +151,13 @@ class Archive:
                 (pictures if kind else others).append(name)
         folder = self._only_folder(pictures)
         self._members = {name.removeprefix(folder): info for name, info in self._members.items()}
-        inside = [sorted(name.removeprefix(folder) for name in names) for names in (pictures, others, runs)]
-        folders = sorted({name.split("/", 1)[0] for names in inside[:2] for name in names if "/" in name})
+        inside = [
+            sorted(name.removeprefix(folder) for name in names)
+            for names in (pictures, others, runs)
+        ]
+        folders = sorted(
+            {name.split("/", 1)[0] for names in inside[:2] for name in names if "/" in name}
+        )
         return Listing(*map(tuple, (*inside, folders)))
 
     def _only_folder(self, pictures: list[str]) -> str:

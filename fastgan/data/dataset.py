@@ -82,7 +82,9 @@ class ImageDataset(ABC):
         wanted = self._checked(indices)
         labels = torch.tensor([self.label(i) for i in wanted], dtype=torch.int64)
         if not wanted:
-            return torch.empty(0, self.channels, self.resolution, self.resolution, dtype=torch.uint8), labels
+            return torch.empty(
+                0, self.channels, self.resolution, self.resolution, dtype=torch.uint8
+            ), labels
         return torch.stack([self.image(i) for i in wanted]), labels
 
     def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
@@ -128,13 +130,20 @@ class InMemoryDataset(ImageDataset):
     """
 
     def __init__(
-        self, name: str, images: Tensor, labels: Tensor | None = None, *, class_names: tuple[str, ...] = ()
+        self,
+        name: str,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        class_names: tuple[str, ...] = (),
     ) -> None:
         for argument, value in {"images": images, "labels": labels}.items():
             if not isinstance(value, Tensor) and not (value is None and argument == "labels"):
                 raise ValueError(f"{argument} must be a torch.Tensor, got {type(value).__name__}")
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
-            raise ValueError(f"images must be uint8 [N, C, R, R], got {images.dtype} {list(images.shape)}")
+            raise ValueError(
+                f"images must be uint8 [N, C, R, R], got {images.dtype} {list(images.shape)}"
+            )
         if not len(images):
             raise ValueError("images must hold at least one image, got none")
         if labels is None:
@@ -144,7 +153,9 @@ class InMemoryDataset(ImageDataset):
                 )
             labels = torch.zeros(len(images), dtype=torch.int64)
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-            raise ValueError(f"labels must be int64 [{len(images)}], got {labels.dtype} {list(labels.shape)}")
+            raise ValueError(
+                f"labels must be int64 [{len(images)}], got {labels.dtype} {list(labels.shape)}"
+            )
         if class_names and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
             raise ValueError(
                 f"labels must be from 0 to {len(class_names) - 1} for {len(class_names)} class_names, got "
@@ -205,5 +216,7 @@ def check_channels(channels: object, *, alpha: bool = False) -> int:
                 f"The number of channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), but "
                 f"{channels!r} came."
             )
-        raise DataError(f"The number of channels must be 1 (grey) or 3 (RGB), but {channels!r} came.")
+        raise DataError(
+            f"The number of channels must be 1 (grey) or 3 (RGB), but {channels!r} came."
+        )
     return channels

@@ -36,7 +36,9 @@ def mnist5k(*, resolution: int | None = None, channels: int | None = None) -> In
     images, labels = _mnist5k_native()
     if resolution != 28:
         images = resize(F.pad(images, (2, 2, 2, 2)), resolution)
-    return InMemoryDataset("mnist5k", with_channels(images, channels), labels, class_names=DIGIT_NAMES)
+    return InMemoryDataset(
+        "mnist5k", with_channels(images, channels), labels, class_names=DIGIT_NAMES
+    )
 
 
 def digits(*, resolution: int | None = None, channels: int | None = None) -> InMemoryDataset:

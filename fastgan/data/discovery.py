@@ -16,7 +16,9 @@ from fastgan.data.dataset import DataError
 
 CONFIG = "config.json"
 NOT_A_PICTURE = "not a picture that Pillow opens"
-_QUIET_ENDINGS = frozenset({".csv", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
+_QUIET_ENDINGS = frozenset(
+    {".csv", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+)
 _PACKED = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"})
 _QUIET_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 _NEVER_DECODED = frozenset({"MPEG"})  # Pillow reads the size of a film and nothing else
@@ -87,7 +89,8 @@ class PictureKinds:
         decoded = {
             name: accept
             for name, (factory, accept) in self._pil.OPEN.items()
-            if name not in _NEVER_DECODED and not (isinstance(factory, type) and issubclass(factory, stub))
+            if name not in _NEVER_DECODED
+            and not (isinstance(factory, type) and issubclass(factory, stub))
         }
         self.endings = frozenset(
             ending for ending, name in self._pil.registered_extensions().items() if name in decoded

@@ -29,7 +29,16 @@ from fastgan.data.dataset import (
 from fastgan.data.decode import DEFAULT, Header, decode_image, image_header, unreadable_reason
 from fastgan.data.discovery import NOT_A_PICTURE, Folder, Listing, few
 from fastgan.data.labels import Labels, find_labels
-from fastgan.data.levels import Levels, Span, joined, levels_for, levels_note, parse_range, span_of, unusual
+from fastgan.data.levels import (
+    Levels,
+    Span,
+    joined,
+    levels_for,
+    levels_note,
+    parse_range,
+    span_of,
+    unusual,
+)
 from fastgan.data.reading import Reading, crop_note
 from fastgan.names import printable
 
@@ -101,7 +110,9 @@ class FolderDataset(ImageDataset):
         self._names = list(headers)
         self._require_any()
         first, _ = headers[self._names[0]]
-        self.resolution = self._native(first.width, first.height) if resolution is None else resolution
+        self.resolution = (
+            self._native(first.width, first.height) if resolution is None else resolution
+        )
         all_grey = all(header.grey for header, _ in headers.values())
         self.channels = (1 if all_grey else 3) if channels is None else channels
 
@@ -120,9 +131,13 @@ class FolderDataset(ImageDataset):
         listing = "\n".join(f"{digests[name]} {name}" for name in self._names)
         if labels.stated:
             listing += f"\nlabels {self.num_classes} {self._labels.tolist()}"
-        note = crop_note(headers[name][0][:2] for name in self._names) if reading.fit == "crop" else ""
+        note = (
+            crop_note(headers[name][0][:2] for name in self._names) if reading.fit == "crop" else ""
+        )
         self._notes += [note] if note else []
-        how = "".join(f" {part}" for part in (reading.identity, *map(unusual, self._levels)) if part)
+        how = "".join(
+            f" {part}" for part in (reading.identity, *map(unusual, self._levels)) if part
+        )
         self.fingerprint = hashlib.sha256(
             f"{self.channels} {self.resolution}{how}\n{listing}".encode(errors="surrogateescape")
         ).hexdigest()
@@ -207,7 +222,9 @@ class FolderDataset(ImageDataset):
     def _search(self, folder: str = "") -> Listing:
         """What lies under a folder of the set; notes what is left out of it."""
         found = self._source.find(folder)
-        self._reasons |= {f"{folder}/{name}" if folder else name: NOT_A_PICTURE for name in found.others}
+        self._reasons |= {
+            f"{folder}/{name}" if folder else name: NOT_A_PICTURE for name in found.others
+        }
         self._notes += found.notes
         return found
 
@@ -228,16 +245,26 @@ class FolderDataset(ImageDataset):
         for part in range(parts):
             kinds = [header.kinds[part] for header in headers]
             known = {level[0]: level for level in self._reading.known(part)}
-            names = [name for name, kind in zip(self._names, kinds) if kind is not None and kind not in known]
+            names = [
+                name
+                for name, kind in zip(self._names, kinds)
+                if kind is not None and kind not in known
+            ]
             if names and not keep:
-                names = [names[i] for i in sorted({k * len(names) // SCANNED for k in range(SCANNED)})]
+                names = [
+                    names[i] for i in sorted({k * len(names) // SCANNED for k in range(SCANNED)})
+                ]
             spans = self._try_each(partial(self._span, part=part), names)
             for span in joined(span for _, span in spans):
                 self._notes.append(levels_note(span, self._places[part] if parts > 1 else ""))
                 known[span.kind] = (span.kind, *levels_for(span))
             found.append(tuple(known[kind] for kind in sorted(known) if kind in kinds))
-        if parse_range(self._reading.range) and not any(kind for header in headers for kind in header.kinds):
-            self._notes.append("--range changes nothing, since no picture has more than 8 bits per value.")
+        if parse_range(self._reading.range) and not any(
+            kind for header in headers for kind in header.kinds
+        ):
+            self._notes.append(
+                "--range changes nothing, since no picture has more than 8 bits per value."
+            )
         return found
 
     def _span(self, name: str, *, part: int) -> Span | None:
@@ -257,9 +284,13 @@ class FolderDataset(ImageDataset):
             contents = [file.read_bytes() for file in self._files(name)]
             for content in contents:
                 digest.update(content)
-            return self._decode(name, [io.BytesIO(content) for content in contents]), digest.hexdigest()
+            return self._decode(
+                name, [io.BytesIO(content) for content in contents]
+            ), digest.hexdigest()
 
-        kept = [torch.empty(len(self._names), *shape, dtype=torch.uint8) for shape in self._shapes()]
+        kept = [
+            torch.empty(len(self._names), *shape, dtype=torch.uint8) for shape in self._shapes()
+        ]
         digests: dict[str, str] = {}
         for name, (decoded, digest) in self._try_each(decode, self._names):
             for tensor, value in zip(kept, decoded, strict=True):
@@ -269,7 +300,9 @@ class FolderDataset(ImageDataset):
         self._kept = [tensor[: len(digests)] for tensor in kept]
         return digests
 
-    def _try_each(self, function: Callable[[str], _T], names: Sequence[str]) -> Iterator[tuple[str, _T]]:
+    def _try_each(
+        self, function: Callable[[str], _T], names: Sequence[str]
+    ) -> Iterator[tuple[str, _T]]:
         """``(name, function(name))`` in order; a name for which it fails is noted and left out."""
 
         def attempt(name: str) -> tuple[_T] | None:
@@ -282,7 +315,9 @@ class FolderDataset(ImageDataset):
                 return None
 
         with _threads() as pool:
-            for start in range(0, len(names), _CHUNK):  # else the workers run ahead and hold every image
+            for start in range(
+                0, len(names), _CHUNK
+            ):  # else the workers run ahead and hold every image
                 chunk = names[start : start + _CHUNK]
                 for name, result in zip(chunk, pool.map(attempt, chunk)):
                     if result is not None:

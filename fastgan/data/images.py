@@ -117,7 +117,9 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, got {images.dtype}")
     if images.ndim != 4 or images.shape[0] < 1 or not 1 <= images.shape[1] <= 4:
-        raise ValueError(f"images must be [N, 1 to 4, H, W] with N at least 1, got {list(images.shape)}")
+        raise ValueError(
+            f"images must be [N, 1 to 4, H, W] with N at least 1, got {list(images.shape)}"
+        )
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     images = with_channels(images, 3)
@@ -156,4 +158,6 @@ def save_png(path: str | os.PathLike[str], image: Tensor) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise DataError(f"The image {str(target)!r} can't be written: {error.strerror or error}.") from error
+        raise DataError(
+            f"The image {str(target)!r} can't be written: {error.strerror or error}."
+        ) from error

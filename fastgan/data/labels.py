@@ -66,7 +66,9 @@ def find_labels(source: Source, listing: Listing, names: Sequence[str]) -> Label
         if stated is not None:
             return stated
         notes.append(f"{LABELS_FILE} has no labels and isn't read: the folders are the classes.")
-    if nested := [f"{f}/{LABELS_FILE}" for f in listing.folders if source.has(f"{f}/{LABELS_FILE}")]:
+    if nested := [
+        f"{f}/{LABELS_FILE}" for f in listing.folders if source.has(f"{f}/{LABELS_FILE}")
+    ]:
         notes.append(f"{few(nested)} isn't read: give its folder to have its labels.")
     found = folder_labels(names)
     taken = {name.split("/", 1)[0] for name in (*names, *listing.runs)}
@@ -81,7 +83,9 @@ def folder_labels(names: Sequence[str]) -> Labels:
     loose = [name for name in names if "/" not in name]
     folders = {name.split("/", 1)[0] for name in names if "/" in name}
     if loose or not folders:
-        beside = f"{_files(loose)} beside the {_noun('folder', folders)} {few(order_classes(folders))}"
+        beside = (
+            f"{_files(loose)} beside the {_noun('folder', folders)} {few(order_classes(folders))}"
+        )
         return Labels.none(len(names), f"{beside}, not in one of them" if folders else "")
     class_names = order_classes(folders)
     index = {name: number for number, name in enumerate(class_names)}
@@ -181,7 +185,9 @@ def _by_name(labels: Any, files: ListedNames) -> dict[str, Any]:
     unknown: list[str] = []
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise _UnusableError(f"each label in {LABELS_FILE} must be [file, label], got {_short(pair)}")
+            raise _UnusableError(
+                f"each label in {LABELS_FILE} must be [file, label], got {_short(pair)}"
+            )
         written, label = pair
         name = files.find(written)
         if name is None:
@@ -205,7 +211,9 @@ def _numbers(given: Mapping[str, Any]) -> tuple[dict[str, int], int]:
     vectors = {name for name, label in given.items() if isinstance(label, list)}
     if vectors and len(vectors) < len(given):
         other = next(name for name in given if name not in vectors)
-        raise _UnusableError(f"{LABELS_FILE} has a vector for {min(vectors)!r}, but a number for {other!r}")
+        raise _UnusableError(
+            f"{LABELS_FILE} has a vector for {min(vectors)!r}, but a number for {other!r}"
+        )
     if not given:
         raise _UnusableError(f"{LABELS_FILE} has no labels")
     length = len(next(iter(given.values()))) if vectors else 0

@@ -240,5 +240,7 @@ def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
         first = next(i for i, argument in enumerate(arguments) if isinstance(argument, str))
         changed = (*arguments[:first], raw_mode, *arguments[first + 1 :])
     return (
-        type(tile)(codec, box, offset, changed) if type(tile) is not tuple else (codec, box, offset, changed)
+        type(tile)(codec, box, offset, changed)
+        if type(tile) is not tuple
+        else (codec, box, offset, changed)
     )

@@ -42,7 +42,9 @@ class ListedFolder(TaskFolder):
                     f"The image {str(self._root / file)!r} is in no line of the list: add one, or take the image away."
                 )
         if not self._paths:
-            raise DataError(f"The list in {str(self._root)!r} is empty: a line for each image is expected.")
+            raise DataError(
+                f"The list in {str(self._root)!r} is empty: a line for each image is expected."
+            )
         return list(self._paths)
 
     def _meant(self, names: ListedNames, place: str, written: str) -> str:
@@ -54,7 +56,12 @@ class ListedFolder(TaskFolder):
         if meant is not None:
             return meant
         path = self._root / written  # such as a hidden file
-        if written and ".." not in path.parts and path.is_relative_to(self._root) and path.is_file():
+        if (
+            written
+            and ".." not in path.parts
+            and path.is_relative_to(self._root)
+            and path.is_file()
+        ):
             return written
         raise DataError(
             f"{place} names the image {written!r}, which isn't in {str(self._root)!r}{names.near(written)}: put it "
@@ -103,14 +110,18 @@ class AttributeFolder(ListedFolder):
         if (self._root / "attributes.csv").is_file():
             lines = list(_csv_lines(self._root / "attributes.csv"))
         else:
-            found = _json_lines(self._root, "attributes.jsonl", "attributes", list, or_else="attributes.csv")
+            found = _json_lines(
+                self._root, "attributes.jsonl", "attributes", list, or_else="attributes.csv"
+            )
             lines = [
                 (place, file, dict.fromkeys((_tidy(str(name)) for name in names), True))
                 for place, file, names in found
             ]
         names = sorted({name for _, _, has in lines for name in has})
         if lines and not names:
-            raise DataError(f"The list in {str(self._root)!r} names no attribute: give the images some.")
+            raise DataError(
+                f"The list in {str(self._root)!r} names no attribute: give the images some."
+            )
         spec = self._like["attributes"] if self._like else _attribute_spec(names)
         return spec, [(place, file, _attribute_row(place, has, spec)) for place, file, has in lines]
 
@@ -189,7 +200,11 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
                 f"{place} is {','.join(cells)[:60]!r}, where a file and {len(names)} values 0, 1 or -1 are expected: "
                 f"mend it."
             )
-        yield place, cells[0], {name: value == "1" for name, value in zip(names, values, strict=True)}
+        yield (
+            place,
+            cells[0],
+            {name: value == "1" for name, value in zip(names, values, strict=True)},
+        )
 
 
 def _tidy(text: str) -> str:

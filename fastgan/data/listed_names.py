@@ -45,9 +45,13 @@ class ListedNames:
         """What differs from a file that may be meant, a clause in brackets after a blank; empty if nothing is near."""
         if not self._folded:
             self._folded = {form.casefold(): names[0] for form, names in self._by_form.items()}
-            self._folded |= {form.rsplit("/", 1)[-1]: names[0] for form, names in self._by_form.items()}
+            self._folded |= {
+                form.rsplit("/", 1)[-1]: names[0] for form, names in self._by_form.items()
+            }
         form = _form(written)
-        if (other := self._folded.get(form.casefold())) and _form(other).casefold() == form.casefold():
+        if (other := self._folded.get(form.casefold())) and _form(
+            other
+        ).casefold() == form.casefold():
             return f" (only the case differs from {other!r})"
         other = self._folded.get(form.rsplit("/", 1)[-1])
         return f" (a file of that name is {other!r})" if other else ""

@@ -84,14 +84,19 @@ class BatchLoader:
         self._device = torch.device(device)
         self._pin = self._device.type == "cuda"
         self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fastgan-data") if workers else None
+        self._pool = (
+            ThreadPoolExecutor(workers, thread_name_prefix="fastgan-data") if workers else None
+        )
         self._coming: deque[_Coming] = deque()
 
     def __enter__(self) -> BatchLoader:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
@@ -106,7 +111,9 @@ class BatchLoader:
         return LoadedBatch(
             to_float(self._moved(images)),
             self._moved(labels),
-            to_batch({name: self._moved(value) for name, value in inputs.items()}, self._dataset.inputs),
+            to_batch(
+                {name: self._moved(value) for name, value in inputs.items()}, self._dataset.inputs
+            ),
         )
 
     def _moved(self, stored: Tensor) -> Tensor:
@@ -137,7 +144,9 @@ class BatchLoader:
 
         images = empty((dataset.channels, resolution, resolution), torch.uint8)
         labels = empty((), torch.int64)
-        inputs = {name: empty(spec.shape(resolution), spec.dtype) for name, spec in dataset.inputs.items()}
+        inputs = {
+            name: empty(spec.shape(resolution), spec.dtype) for name, spec in dataset.inputs.items()
+        }
 
         def fill(rows: slice) -> None:
             images[rows], labels[rows], values = self._examples(indices[rows])
@@ -146,7 +155,9 @@ class BatchLoader:
 
         step = -(-self._local // self._workers)
         parts = [slice(first, first + step) for first in range(0, self._local, step)]
-        return _Coming(LoadedBatch(images, labels, inputs), [pool.submit(fill, rows) for rows in parts])
+        return _Coming(
+            LoadedBatch(images, labels, inputs), [pool.submit(fill, rows) for rows in parts]
+        )
 
     def _examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The second half of a mirrored set's indices are of the mirrored images."""

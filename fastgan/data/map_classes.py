@@ -30,7 +30,9 @@ def check_map(indices: Tensor, path: str, *, classes: int, void: int | None) -> 
         )
 
 
-def class_note(names: Sequence[str], occurring: Collection[int], examined: str, *, named: bool) -> str:
+def class_note(
+    names: Sequence[str], occurring: Collection[int], examined: str, *, named: bool
+) -> str:
     """Return one line about the classes taken and those that occur.
 
     Args:

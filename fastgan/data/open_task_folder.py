@@ -10,7 +10,13 @@ from fastgan.data.discovery import find_pictures
 from fastgan.data.inputs import Task
 from fastgan.data.listed_folders import AttributeFolder, CaptionFolder
 from fastgan.data.reading import Reading
-from fastgan.data.task_folders import DomainFolders, InputFolder, MapFolder, SideBySideFolder, TaskFolder
+from fastgan.data.task_folders import (
+    DomainFolders,
+    InputFolder,
+    MapFolder,
+    SideBySideFolder,
+    TaskFolder,
+)
 from fastgan.names import printable
 
 
@@ -34,7 +40,9 @@ def open_task_folder(
         find_pictures(root)  # says what is wrong
     dataset: ImageDataset
     if task == "domains":
-        trained, held_out = ((root / f"{split}A", root / f"{split}B") for split in ("train", "test"))
+        trained, held_out = (
+            (root / f"{split}A", root / f"{split}B") for split in ("train", "test")
+        )
         if not all(folder.is_dir() for folder in trained):
             raise DataError(
                 f"The folder {str(root)!r} has no domains: the folders trainA/ and trainB/ are expected in it, with "

@@ -46,9 +46,13 @@ class Reading:
         if self.fit not in FITS:
             raise DataError(f"fit must be one of {', '.join(FITS)}, got {self.fit!r}.")
         if self.void is not None and (
-            isinstance(self.void, bool) or not isinstance(self.void, int) or not 0 <= self.void <= MAX_INDEX
+            isinstance(self.void, bool)
+            or not isinstance(self.void, int)
+            or not 0 <= self.void <= MAX_INDEX
         ):
-            raise DataError(f"void must be a whole number from 0 to {MAX_INDEX}, got {self.void!r}.")
+            raise DataError(
+                f"void must be a whole number from 0 to {MAX_INDEX}, got {self.void!r}."
+            )
 
         parse_range(self.range)
 
@@ -83,7 +87,9 @@ def padded_box(width: int, height: int, resolution: int) -> Box:
     longer = max(width, height)
     inner_width = max(1, round(width * resolution / longer))
     inner_height = max(1, round(height * resolution / longer))
-    return Box((resolution - inner_width) // 2, (resolution - inner_height) // 2, inner_width, inner_height)
+    return Box(
+        (resolution - inner_width) // 2, (resolution - inner_height) // 2, inner_width, inner_height
+    )
 
 
 def crop_note(sizes: Iterable[tuple[int, int]]) -> str:
@@ -94,12 +100,12 @@ def crop_note(sizes: Iterable[tuple[int, int]]) -> str:
         return ""
     pictures = "1 picture" if len(cut) == 1 else f"each of {len(cut):,} pictures"
     rest = f", of {len(shares):,}" if len(cut) < len(shares) else ""
-    return (
-        f"cropped: on average {sum(cut) / len(cut):.0%} of {pictures}{rest}; --fit pad or stretch keeps all"
-    )
+    return f"cropped: on average {sum(cut) / len(cut):.0%} of {pictures}{rest}; --fit pad or stretch keeps all"
 
 
-def levels_of(paths: Sequence[Path], reading: Reading, *, part: int = 0) -> tuple[Levels, list[str]]:
+def levels_of(
+    paths: Sequence[Path], reading: Reading, *, part: int = 0
+) -> tuple[Levels, list[str]]:
     """Return the levels of these files, and lines about those that were found by a look at the values.
 
     Files that can't be decoded don't count.

@@ -84,16 +84,22 @@ def _open_for(
     task: Task, spec: str, resolution: int | None, channels: int | None, reading: Reading
 ) -> ImageDataset:
     if task not in TASKS:
-        raise DataError(f"The task of a data set must be one of {', '.join(TASKS)}, but {task!r} came.")
+        raise DataError(
+            f"The task of a data set must be one of {', '.join(TASKS)}, but {task!r} came."
+        )
     if spec == "shapes":
         from fastgan.data.shapes_tasks import ShapesForTask
 
         return ShapesForTask(task, resolution=resolution or 32, channels=channels or 3)
     if spec in DATASETS:
-        raise DataError(f"The data set {spec!r} has no {task}: give shapes, or a folder laid out for {task}.")
+        raise DataError(
+            f"The data set {spec!r} has no {task}: give shapes, or a folder laid out for {task}."
+        )
     from fastgan.data.open_task_folder import open_task_folder
 
-    return open_task_folder(task, _folder(spec), resolution=resolution, channels=channels, reading=reading)
+    return open_task_folder(
+        task, _folder(spec), resolution=resolution, channels=channels, reading=reading
+    )
 
 
 def _folder(spec: str) -> Path:

@@ -204,7 +204,9 @@ class ShapesDataset(ImageDataset):
     def masks(self, indices: Tensor) -> Tensor:
         """Where the shapes of ``indices`` cover at least half a pixel: bool ``[N, R, R]``."""
         masks = torch.empty(len(indices), self.resolution, self.resolution, dtype=torch.bool)
-        for rows, hits in hits_of([self.attributes(i) for i in self._checked(indices)], self.resolution):
+        for rows, hits in hits_of(
+            [self.attributes(i) for i in self._checked(indices)], self.resolution
+        ):
             masks[rows] = cover(hits) >= 0.5
         return masks
 
@@ -240,7 +242,9 @@ def hits_of(scenes: list[Scene], resolution: int) -> Iterator[tuple[Tensor, Tens
         for part in rows.split(max(1, _MAX_POINTS // len(points) ** 2)):
             if len(part):  # splitting no rows gives one part
                 numbers = [_placed(scenes[i]) for i in part.tolist()]
-                cx, cy, cos, sin = torch.tensor(numbers, dtype=torch.float32).view(-1, 4, 1, 1).unbind(1)
+                cx, cy, cos, sin = (
+                    torch.tensor(numbers, dtype=torch.float32).view(-1, 4, 1, 1).unbind(1)
+                )
                 x, y = points.view(1, 1, -1) - cx, points.view(1, -1, 1) - cy
                 yield part, inside(x * cos + y * sin, y * cos - x * sin)
 

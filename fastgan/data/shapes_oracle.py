@@ -13,7 +13,9 @@ from fastgan.data.shapes import COLOURS, STRIPES
 STRIPED = 0.08
 """``stripedness`` from which a shape counts as striped: at 32x32 plain scenes have less than 0.04, striped ones over 0.1."""
 
-_FAINT = 24  # of 255: what differs less from the border's colour is background however little stands out
+_FAINT = (
+    24  # of 255: what differs less from the border's colour is background however little stands out
+)
 _CHROMA = 48  # of 255: stripes and backgrounds have less
 
 
@@ -52,7 +54,11 @@ def dominant_colour(images: Tensor) -> Tensor:
     coloured = inside & (pixels.amax(dim=1) - pixels.amin(dim=1) > _CHROMA)
     nearest = torch.cdist(pixels.movedim(1, -1)[coloured], palette).argmin(dim=1)
     votes = coloured.nonzero()[:, 0] * len(palette) + nearest
-    return torch.bincount(votes, minlength=len(pixels) * len(palette)).view(-1, len(palette)).argmax(dim=1)
+    return (
+        torch.bincount(votes, minlength=len(pixels) * len(palette))
+        .view(-1, len(palette))
+        .argmax(dim=1)
+    )
 
 
 def light_background(images: Tensor) -> Tensor:
@@ -67,7 +73,12 @@ def _border(pixels: Tensor) -> Tensor:
 
 
 def _checked(images: Tensor) -> Tensor:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:
+    if (
+        images.dtype != torch.uint8
+        or images.ndim != 4
+        or images.shape[1] != 3
+        or min(images.shape[2:]) < 16
+    ):
         raise ValueError(
             f"images must be uint8 [N, 3, R, R] with R at least 16, got {images.dtype} {list(images.shape)}"
         )

@@ -59,7 +59,9 @@ class ShapesForTask(ShapesDataset):
         seed: int = 0,
         first: int = 0,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, length=length, seed=seed, first=first)
+        super().__init__(
+            resolution=resolution, channels=channels, length=length, seed=seed, first=first
+        )
         if task in ("domains", "attributes") and resolution < _STRIPES_FROM:
             raise DataError(
                 f"The stripes of the shapes' {task} need a resolution of at least {_STRIPES_FROM} pixels, but "
@@ -70,10 +72,14 @@ class ShapesForTask(ShapesDataset):
             "pairs": {"input": InputSpec("image", channels=channels)},
             "domains": {"other": InputSpec("image", channels=channels)},
             "maps": {"map": InputSpec("map", names=MAP_CLASSES)},
-            "attributes": {"attributes": InputSpec("attributes", names=ATTRIBUTES, groups=((0, 1, 2),))},
+            "attributes": {
+                "attributes": InputSpec("attributes", names=ATTRIBUTES, groups=((0, 1, 2),))
+            },
             "captions": {"caption": InputSpec("caption", names=_VOCABULARY, length=_CAPTION_WORDS)},
         }[task]
-        self.fingerprint = hashlib.sha256(f"{self.fingerprint} {task} v{_VERSION}".encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(
+            f"{self.fingerprint} {task} v{_VERSION}".encode()
+        ).hexdigest()
 
     def attributes(self, i: int) -> Scene:
         scene = super().attributes(i)

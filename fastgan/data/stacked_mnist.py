@@ -33,12 +33,19 @@ class StackedMnist(ImageDataset):
     """
 
     def __init__(
-        self, *, resolution: int | None = None, channels: int = 3, length: int = 128_000, seed: int = 0
+        self,
+        *,
+        resolution: int | None = None,
+        channels: int = 3,
+        length: int = 128_000,
+        seed: int = 0,
     ) -> None:
         if length < 1:
             raise DataError(f"The number of stacked digits must be at least 1, but {length} came.")
         if not 0 <= seed < 2**64:
-            raise DataError(f"The seed of the stacked digits must be from 0 to 2**64 - 1, but {seed} came.")
+            raise DataError(
+                f"The seed of the stacked digits must be from 0 to 2**64 - 1, but {seed} came."
+            )
         digits = mnist5k(resolution=resolution)
         self.name = "stacked-mnist"
         self.resolution = digits.resolution

@@ -66,7 +66,9 @@ class TaskFolder(FolderDataset):
             root, resolution=resolution, channels=channels, cache_limit=cache_limit, reading=reading
         )
         self.inputs = self._specs()
-        self.fingerprint = hashlib.sha256(f"{self.fingerprint} {dict(self.inputs)}".encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(
+            f"{self.fingerprint} {dict(self.inputs)}".encode()
+        ).hexdigest()
 
     def held_out(self) -> TaskFolder | None:
         if self._held_out is None:
@@ -144,7 +146,9 @@ class PartnerFolder(TaskFolder):
                         f"ending of any picture; add it, or take its partner away."
                     )
         if not images:
-            raise DataError(f"The folder {str(self._root / 'images')!r} holds no images: put some there.")
+            raise DataError(
+                f"The folder {str(self._root / 'images')!r} holds no images: put some there."
+            )
         self._partner = {name: partners[stem] for stem, name in images.items()}
         return list(self._partner)
 
@@ -240,7 +244,11 @@ class MapFolder(PartnerFolder):
                     unicodedata.normalize("NFC", line.strip())
                     for line in read_list(path).rstrip().split("\n")
                 )
-                if not 0 < len(names) <= MAX_CLASSES or not all(names) or len(set(names)) < len(names):
+                if (
+                    not 0 < len(names) <= MAX_CLASSES
+                    or not all(names)
+                    or len(set(names)) < len(names)
+                ):
                     raise DataError(
                         f"{str(path)!r} has {len(names)} lines, {len(set(names))} of them different: 1 to "
                         f"{MAX_CLASSES} names of classes are expected, one a line, none empty or twice."
@@ -250,9 +258,13 @@ class MapFolder(PartnerFolder):
 
     def _specs(self) -> Mapping[str, InputSpec]:
         examined = self._examined()
-        names = self._known or tuple(str(index) for index in range(1 + max(self._occurring, default=0)))
+        names = self._known or tuple(
+            str(index) for index in range(1 + max(self._occurring, default=0))
+        )
         if not self._like:
-            self._notes.append(class_note(names, self._occurring, examined, named=bool(self._known)))
+            self._notes.append(
+                class_note(names, self._occurring, examined, named=bool(self._known))
+            )
         return {"map": InputSpec("map", names=names, void=self._reading.void)}
 
     def _examined(self) -> str:
@@ -262,7 +274,9 @@ class MapFolder(PartnerFolder):
         names = self._names
         if self._known and len(names) > SCANNED:
             names = [names[i * len(names) // SCANNED] for i in range(SCANNED)]
-        for _, indices in self._try_each(lambda name: self._indices(self._files(name)[1], name), names):
+        for _, indices in self._try_each(
+            lambda name: self._indices(self._files(name)[1], name), names
+        ):
             self._occurring.update(self._values(indices))
         return "the maps" if len(names) == len(self._names) else f"{len(names)} of the maps"
 
@@ -343,14 +357,21 @@ class DomainFolders(ImageDataset):
             first = opened(0, first.resolution, second.channels)
         elif second.channels < first.channels:
             second = opened(1, first.resolution, first.channels)
-        self._first, self._second, self._held_out, self._cache_limit = first, second, held_out, cache_limit
+        self._first, self._second, self._held_out, self._cache_limit = (
+            first,
+            second,
+            held_out,
+            cache_limit,
+        )
         self.levels = first.levels
         self._reading = replace(reading, levels=first.levels, input_levels=second.levels)
         self._folders = tuple(root.name for root in roots)
         self.name, self.resolution, self.channels = first.name, first.resolution, first.channels
         self.inputs = {"other": InputSpec("image", channels=self.channels, levels=second.levels)}
         length = max(len(first), len(second))
-        self._places = torch.arange(length) if len(first) == length else _repeated(len(first), length, seed=0)
+        self._places = (
+            torch.arange(length) if len(first) == length else _repeated(len(first), length, seed=0)
+        )
         self._others = _repeated(len(second), length, seed=1)
         identity = f"domains {first.fingerprint} {second.fingerprint}"
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()

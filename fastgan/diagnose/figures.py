@@ -42,10 +42,14 @@ def log_figures(rows: Sequence[Row], d_loss: DLoss | None) -> Figures:
     if d_loss is not None and losses:
         certainties = [d_loss.certainty(loss) for loss in losses]
         found["certainty"] = fmean(_last_third(certainties))
-        found["certainty_peak"] = max(fmean(certainties[i : i + 3]) for i in range(len(certainties) - 2))
+        found["certainty_peak"] = max(
+            fmean(certainties[i : i + 3]) for i in range(len(certainties) - 2)
+        )
         found["swing"] = _about_trend(certainties[len(certainties) // 2 :])
     elif losses:
-        found["swing"] = _about_trend(losses[len(losses) // 2 :]) / max(fmean(map(abs, losses)), 1e-12)
+        found["swing"] = _about_trend(losses[len(losses) // 2 :]) / max(
+            fmean(map(abs, losses)), 1e-12
+        )
     if d_loss is not None and (margins := _margins(rows, d_loss.even)):
         found["fooled"] = fmean(margin > 0 for margin in _last_third(margins))
     if norms := _column(rows, "gradient/G"):

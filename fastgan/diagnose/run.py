@@ -50,7 +50,9 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
     run = RunDir(Path(folder))
     config = run.saved_config() if run.root.is_dir() else None
     if config is None:
-        raise DiagnoseError(f"There is no run in {str(folder)!r}: name the --out folder of fastgan train.")
+        raise DiagnoseError(
+            f"There is no run in {str(folder)!r}: name the --out folder of fastgan train."
+        )
     rows = read_log(run.log)
     if len(rows) < LEAST_ROWS:
         raise DiagnoseError(
@@ -78,13 +80,17 @@ def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
     restore(state, saved, found)
     count = min(NEIGHBOURS, len(dataset))
     real = to_float(dataset.batch(spread(count, len(dataset)))[0])
-    fake = sample_images(recipe, state.sampler, count, seed=derive_seed(seed, "diagnose"), dataset=dataset)
+    fake = sample_images(
+        recipe, state.sampler, count, seed=derive_seed(seed, "diagnose"), dataset=dataset
+    )
     return sample_figures(real, fake)
 
 
 def _measured(run: RunDir) -> Figures:
     """Of the run's own measures: the share of the data's classes that appear."""
-    measures: dict[str, Any] = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
+    measures: dict[str, Any] = (
+        json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
+    )
     if "classes_hit" in measures:
         return {"classes_shown": measures["classes_hit"] / measures["num_classes"]}
     return {}

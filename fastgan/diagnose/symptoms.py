@@ -98,7 +98,10 @@ def _oscillation(f: Figures) -> list[Evidence]:
     what = "D's certainty" if scaled else "D's loss, of its size"
     return [
         *_above(
-            f, "swing", SWING if scaled else LOSS_SWING, f"swings of {what}, from line to line of the log"
+            f,
+            "swing",
+            SWING if scaled else LOSS_SWING,
+            f"swings of {what}, from line to line of the log",
         ),
         *_above(f, "skipped", SKIPPED, "updates left out because they weren't finite, per step"),
     ]
@@ -171,7 +174,9 @@ def _of_g_too_strong(recipe: Recipe) -> list[Change]:
 
 
 def _of_vanishing(recipe: Recipe) -> list[Change]:
-    not_saturating = [({"loss": "non-saturating"}, "its gradient is strong exactly where D is sure")]
+    not_saturating = [
+        ({"loss": "non-saturating"}, "its gradient is strong exactly where D is sure")
+    ]
     return [
         *(not_saturating if getattr(recipe, "loss", None) == "minimax" else []),
         ({"loss": "wasserstein", "penalty": "wgan-gp"}, "a critic's gradient doesn't vanish"),
@@ -210,7 +215,11 @@ def _of_oscillation(recipe: Recipe) -> list[Change]:
 def _dropout(recipe: Recipe, rate: float) -> list[Change]:
     name = "dropout" if hasattr(recipe, "dropout") else "d_dropout"
     now = getattr(recipe, name, rate)
-    return [({name: rate}, "dropout in D" if rate else "no dropout in D")] if (rate == 0) == (now > 0) else []
+    return (
+        [({name: rate}, "dropout in D" if rate else "no dropout in D")]
+        if (rate == 0) == (now > 0)
+        else []
+    )
 
 
 def _width_of_d(recipe: Recipe, factor: float) -> list[Change]:
@@ -218,7 +227,9 @@ def _width_of_d(recipe: Recipe, factor: float) -> list[Change]:
     if hasattr(recipe, "ndf"):
         return [({"ndf": max(1, round(recipe.ndf * factor))}, why)]
     if hasattr(recipe, "d_hidden"):
-        return [({"d_hidden": tuple(max(1, round(width * factor)) for width in recipe.d_hidden)}, why)]
+        return [
+            ({"d_hidden": tuple(max(1, round(width * factor)) for width in recipe.d_hidden)}, why)
+        ]
     return []
 
 

@@ -104,7 +104,9 @@ def form_of(
     ):
         if given and not possible:
             constant = "constant " if noisy and option == "noise" else ""
-            raise ExportError(f"{type(network).__name__} has no {constant}{option}: leave that out.")
+            raise ExportError(
+                f"{type(network).__name__} has no {constant}{option}: leave that out."
+            )
     if styled:
         return _styled(network, signature, n, inputs, truncation_psi, noise or "const", about)
     if noisy and noise != "random":
@@ -129,9 +131,13 @@ def _styled(
         if truncation_psi is not None:
             raise ExportError("Truncation is done before w: leave it out with an input of w.")
         ws = network.mapping(*example).contiguous()
-        port = Port("w", tuple(ws.shape[1:]), "style of each layer, from the mapping network", "real")
+        port = Port(
+            "w", tuple(ws.shape[1:]), "style of each layer, from the mapping network", "real"
+        )
         module: nn.Module = Synthesis(network.synthesis, noise_mode=noise)
-        return Form(module.eval(), (ws,), replace(signature, inputs=(port,)), {**about, "noise": noise})
+        return Form(
+            module.eval(), (ws,), replace(signature, inputs=(port,)), {**about, "noise": noise}
+        )
     psi = 1.0 if truncation_psi is None else truncation_psi
     module = StyledGenerator(network, truncation_psi=psi, noise_mode=noise)
     return Form(module.eval(), example, signature, {**about, "truncation_psi": psi, "noise": noise})
@@ -158,7 +164,9 @@ def generator_form(
     return form_of(network, signature, batch=batch, **options)
 
 
-def discriminator_form(network: Any, image_shape: Sequence[int], *, batch: int | None = None) -> Form:
+def discriminator_form(
+    network: Any, image_shape: Sequence[int], *, batch: int | None = None
+) -> Form:
     """Return the form of a discriminator of images ``[N, *image_shape]``, with labels if it takes them.
 
     batch: N of the example; None for two groups of what the network compares within a batch.

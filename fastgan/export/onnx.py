@@ -71,8 +71,12 @@ def to_onnx(form: Form, path: str | Path, *, dynamic_batch: bool = True) -> Writ
 def _names(form: Form) -> tuple[list[str], list[str]]:
     """Return the names of inputs and outputs; no two are the same."""
     if form.signature is None:
-        return list(inspect.signature(form.module.forward).parameters)[: len(form.example)], ["output"]
-    return [port.name for port in form.signature.inputs], [port.name for port in form.signature.outputs]
+        return list(inspect.signature(form.module.forward).parameters)[: len(form.example)], [
+            "output"
+        ]
+    return [port.name for port in form.signature.inputs], [
+        port.name for port in form.signature.outputs
+    ]
 
 
 def _require(package: str) -> Any:
@@ -108,11 +112,15 @@ def _tidied(model: Any, form: Form, dynamic_batch: bool) -> Any:
 def _check_standard(model: Any) -> None:
     """Raises ExportError for an operator outside ONNX's own domain."""
     other = {
-        f"{node.domain}::{node.op_type}" for node in model.graph.node if node.domain not in ("", "ai.onnx")
+        f"{node.domain}::{node.op_type}"
+        for node in model.graph.node
+        if node.domain not in ("", "ai.onnx")
     }
     if other or model.functions:
         named = sorted(other | {function.name for function in model.functions})
-        raise ExportError(f"The network needs operators that aren't ONNX's own ({', '.join(named)}).")
+        raise ExportError(
+            f"The network needs operators that aren't ONNX's own ({', '.join(named)})."
+        )
 
 
 def _runner(onnxruntime: Any, model: bytes, names: list[str]) -> Callable[..., tuple[Tensor, ...]]:
@@ -134,7 +142,9 @@ def _noiseless(onnx: Any, model: Any) -> bytes:
             node.input.append(node.input[0])
             del node.attribute[:]
         elif node.op_type == "RandomNormal":
-            shape = next(attribute.ints for attribute in node.attribute if attribute.name == "shape")
+            shape = next(
+                attribute.ints for attribute in node.attribute if attribute.name == "shape"
+            )
             zeros = onnx.numpy_helper.from_array(torch.zeros(*shape).numpy())
             node.op_type = "Constant"
             del node.attribute[:]

@@ -62,8 +62,12 @@ def to_safetensors(
     with new_file(path, ".safetensors") as temporary:
         temporary.write_bytes(save(tensors, {METADATA: encoded(described)}))
         written = load_file(temporary)
-        if written.keys() != tensors.keys() or not all(_same(written[key], tensors[key]) for key in tensors):
-            raise ExportError("The safetensors file doesn't hold the network's weights: it was not kept.")
+        if written.keys() != tensors.keys() or not all(
+            _same(written[key], tensors[key]) for key in tensors
+        ):
+            raise ExportError(
+                "The safetensors file doesn't hold the network's weights: it was not kept."
+            )
     return Written(Path(path), 0.0, "safetensors, and fastgan for the network that they go into")
 
 
@@ -77,7 +81,9 @@ def describe(path: str | Path) -> Mapping[str, Any]:
             f"{str(path)!r} isn't a safetensors file of fastgan: it doesn't say what network its weights are of."
         ) from error
     if not isinstance(about, dict):
-        raise ExportError(f"{str(path)!r} describes its network in a way that fastgan doesn't know.")
+        raise ExportError(
+            f"{str(path)!r} describes its network in a way that fastgan doesn't know."
+        )
     return about
 
 

@@ -79,9 +79,7 @@ def _from_run(path: Path, name: str | None) -> Source:
     weights = signature.network
     network = state.sampler[weights].eval().requires_grad_(False)
     averaged = weights in state.ema
-    title = (
-        f"{'averaged ' if averaged else ''}{name} of {recipe.name} after {state.nimg:,} images, from {path}"
-    )
+    title = f"{'averaged ' if averaged else ''}{name} of {recipe.name} after {state.nimg:,} images, from {path}"
     others = tuple(other for other in signatures if other != name)
     return Source(
         network, f"{weights}_ema" if averaged else weights, title, signature,
@@ -118,7 +116,12 @@ def _from_compat(path: Path, name: str | None) -> Source:
 def _about(name: str, plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return what files say of a network, from a run's configuration. Where its data lies isn't written."""
     settings = {key: value for key, value in plain["settings"].items() if key != "data"}
-    return {"name": name, "recipe": plain["recipe"], "settings": settings, "images": plain["images"]}
+    return {
+        "name": name,
+        "recipe": plain["recipe"],
+        "settings": settings,
+        "images": plain["images"],
+    }
 
 
 def _chosen(name: str | None, names: Any, owner: str) -> str:

@@ -31,9 +31,13 @@ def to_torch_export(
     with new_file(path, ".pt2") as temporary:
         program = trace(form, dynamic_batch=dynamic_batch, portable=portable)
         with open(temporary, "wb") as file:
-            torch.export.save(program, file, extra_files=metadata_of(form, dynamic_batch=dynamic_batch))
+            torch.export.save(
+                program, file, extra_files=metadata_of(form, dynamic_batch=dynamic_batch)
+            )
         with open(temporary, "rb") as file:
             run = torch.export.load(file).module()
         difference = compare(form, run, dynamic_batch=dynamic_batch, kind="torch-export")
-    needs = "torch and fastgan ('import fastgan.ops' first)" if has_own_ops(program) else "torch alone"
+    needs = (
+        "torch and fastgan ('import fastgan.ops' first)" if has_own_ops(program) else "torch alone"
+    )
     return Written(Path(path), difference, needs)

@@ -49,7 +49,9 @@ def trace(form: Form, *, dynamic_batch: bool, portable: bool) -> torch.export.Ex
     try:
         with use_backend("reference") if portable else nullcontext(), _choices_of(example):
             program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # torch.export raises whatever went wrong in the module or the tracer
+    except (
+        Exception
+    ) as error:  # torch.export raises whatever went wrong in the module or the tracer
         first = str(error).strip().partition("\n")[0]
         hint = "; a fixed batch (--batch N) may do" if dynamic_batch else ""
         raise ExportError(
@@ -83,7 +85,8 @@ def _dynamic_shapes(form: Form, dynamic_batch: bool) -> tuple[dict[int, Any], ..
 def has_own_ops(program: torch.export.ExportedProgram) -> bool:
     """Whether ops of fastgan are in the graph."""
     return any(
-        isinstance(node.target, torch._ops.OpOverload) and node.target.namespace.startswith("fastgan")
+        isinstance(node.target, torch._ops.OpOverload)
+        and node.target.namespace.startswith("fastgan")
         for node in program.graph.nodes
     )
 
@@ -98,9 +101,13 @@ def _choices_of(example: Sequence[Tensor]) -> Iterator[None]:
     convolve = importlib.import_module("fastgan.ops.conv2d.convolve")
     suits = convolve.winograd_suits
 
-    def for_one_image(chosen: str, x: Tensor, weight: Tensor, out_channels: int, size: Sequence[Any]) -> bool:
+    def for_one_image(
+        chosen: str, x: Tensor, weight: Tensor, out_channels: int, size: Sequence[Any]
+    ) -> bool:
         sides = [side.node.hint if isinstance(side, torch.SymInt) else side for side in size]
-        one = SimpleNamespace(shape=(1, x.shape[1]), dtype=x.dtype)  # slicing x would go into the graph
+        one = SimpleNamespace(
+            shape=(1, x.shape[1]), dtype=x.dtype
+        )  # slicing x would go into the graph
         return bool(suits(chosen, one, weight, out_channels, sides))
 
     with mock.patch.object(convolve, "winograd_suits", for_one_image):

@@ -100,7 +100,9 @@ def _from_torch(path: Path) -> Networks:
             saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the bytes lead it to
         named = (
-            re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+            re.search(r"GLOBAL ([\w.]+)", str(error))
+            if isinstance(error, pickle.UnpicklingError)
+            else None
         )
         raise CompatError(
             f"{str(path)!r} was refused, and nothing in it was run: it asks for {shown(named[1])}, more than tensors and "

@@ -37,7 +37,9 @@ def read_official(content: bytes, path: str) -> dict[str, Callable[[], Weights]]
     try:
         top = read_pickle(io.BytesIO(content), builders(budget), budget)
     except Refusal as refusal:
-        raise CompatError(f"{path!r} was refused, and nothing in it was run: {refusal}.") from refusal
+        raise CompatError(
+            f"{path!r} was refused, and nothing in it was run: {refusal}."
+        ) from refusal
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CompatError(
             f"{path!r} is no network pickle, or is damaged or cut short: it can't be read to its end."
@@ -65,13 +67,17 @@ class _Module:
                 for name, value in _dict(module.state.get(part)).items():
                     entries += 1
                     if entries > MAX_ENTRIES or len(name) > 64:
-                        raise Refusal("it has more, or longer named, tensors and modules than any network")
+                        raise Refusal(
+                            "it has more, or longer named, tensors and modules than any network"
+                        )
                     if part == "_modules" and isinstance(value, Record):
                         todo.append((f"{prefix}{name}.", value))
                     elif part != "_modules" and isinstance(value, Tensor):
                         self.tensors[prefix + name] = value
                     elif value is not None:
-                        raise Refusal(f"its {shown(prefix + name)} is {shown(value)}, no tensor or module")
+                        raise Refusal(
+                            f"its {shown(prefix + name)} is {shown(value)}, no tensor or module"
+                        )
 
     tensors: dict[str, Tensor]
     records: dict[str, Record]
@@ -103,7 +109,9 @@ class _Module:
         found = [re.fullmatch(rf"{re.escape(prefix)}b(\d{{1,4}})", name) for name in self.records]
         resolutions = sorted(int(match[1]) for match in found if match)
         if len(resolutions) < 2 or resolutions != [4 * 2**i for i in range(len(resolutions))]:
-            raise Refusal("it has no blocks b4, b8 and so on, so it is no StyleGAN2 of a known layout")
+            raise Refusal(
+                "it has no blocks b4, b8 and so on, so it is no StyleGAN2 of a known layout"
+            )
         return resolutions
 
     def mapping(self) -> tuple[int, int, int, float]:
@@ -139,7 +147,9 @@ class _Module:
         return number, clamp
 
     def widths(self, widths: dict[int, int], module: str) -> dict[str, int]:
-        places = _arguments(self.records.get(module, self.records[""])) + _arguments(self.records[""])
+        places = _arguments(self.records.get(module, self.records[""])) + _arguments(
+            self.records[""]
+        )
         given = [next((place[name] for place in places if name in place), None) for name in _WIDTHS]
         return dict(zip(_WIDTHS, widths_as_base(widths, (given[0], given[1]))))
 
@@ -150,13 +160,17 @@ class _Module:
             if name.endswith("resample_filter"):
                 check_filter(tensor, name)
                 continue
-            name = name.replace(".noise_const", ".noise.const").replace(".noise_strength", ".noise.strength")
+            name = name.replace(".noise_const", ".noise.const").replace(
+                ".noise_strength", ".noise.strength"
+            )
             found[name] = turned(tensor) if name in upsampling else tensor
         return found
 
     def architecture(self, name: str, prefix: str, blocks: list[int]) -> bool:
         """Whether no block says that it is of another architecture than ``name``."""
-        return all(self.records[f"{prefix}b{r}"].state.get("architecture", name) == name for r in blocks)
+        return all(
+            self.records[f"{prefix}b{r}"].state.get("architecture", name) == name for r in blocks
+        )
 
     def check_activations(self) -> None:
         for name, record in self.records.items():
@@ -173,8 +187,12 @@ _WIDTHS = ("channel_base", "channel_max")
 
 def _generator(record: Record, path: str) -> Weights:
     g = _Module(record, path)
-    if "synthesis.input" in g.records or any(re.match(r"synthesis\.L\d", name) for name in g.records):
-        raise Refusal("it is a StyleGAN3 (alias-free) generator, and fastgan reads StyleGAN2's so far")
+    if "synthesis.input" in g.records or any(
+        re.match(r"synthesis\.L\d", name) for name in g.records
+    ):
+        raise Refusal(
+            "it is a StyleGAN3 (alias-free) generator, and fastgan reads StyleGAN2's so far"
+        )
     blocks = g.blocks("synthesis.")
     if not g.architecture("skip", "synthesis.", blocks) or any(
         f"synthesis.b{r}.torgb.weight" not in g.tensors for r in blocks
@@ -198,7 +216,9 @@ def _generator(record: Record, path: str) -> Weights:
         "conv_clamp": clamp,
         "base": tuple(g.shape("synthesis.b4.const", 3)[1:]),
     }
-    return Weights("StyleGAN2Generator", config, g.ours({f"synthesis.b{r}.conv0.weight" for r in blocks}))
+    return Weights(
+        "StyleGAN2Generator", config, g.ours({f"synthesis.b{r}.conv0.weight" for r in blocks})
+    )
 
 
 def _discriminator(record: Record, path: str) -> Weights:

@@ -95,14 +95,25 @@ def load_storage(content: Any, *, budget: Budget) -> Tensor:
     if type(system) is not dict or system.get("little_endian") is not True:
         raise Refusal("it has a storage whose bytes are in another order than this machine's")
     claim, keys = read(persistent=_claim), read()
-    if type(claim) is not _Claim or type(keys) is not list or len(keys) != 1 or text(keys[0]) != claim.key:
+    if (
+        type(claim) is not _Claim
+        or type(keys) is not list
+        or len(keys) != 1
+        or text(keys[0]) != claim.key
+    ):
         raise Refusal("it has a storage that isn't one block of elements")
     (length,) = struct.unpack("<q", stream.read(8).ljust(8, b"\0"))
     data = stream.read()
     size = torch.empty((), dtype=claim.dtype).element_size()
     if length != claim.length or len(data) != length * size:
-        raise Refusal(f"it has a storage that claims {claim.length:,} elements but has {len(data) // size:,}")
-    return torch.frombuffer(bytearray(data), dtype=claim.dtype) if data else torch.empty(0, dtype=claim.dtype)
+        raise Refusal(
+            f"it has a storage that claims {claim.length:,} elements but has {len(data) // size:,}"
+        )
+    return (
+        torch.frombuffer(bytearray(data), dtype=claim.dtype)
+        if data
+        else torch.empty(0, dtype=claim.dtype)
+    )
 
 
 def _claim(reference: Any) -> _Claim:
@@ -125,7 +136,9 @@ def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
     count = math.prod(size)
     # as many elements as the storage has, at the most: strides of 0 would make terabytes of a few bytes
     if count > len(storage) or (count and last >= len(storage)):
-        raise Refusal(f"it has a tensor that reaches out of its storage of {len(storage):,} elements")
+        raise Refusal(
+            f"it has a tensor that reaches out of its storage of {len(storage):,} elements"
+        )
     return storage.as_strided(size, stride, offset) if count else storage.new_empty(size)
 
 
@@ -145,7 +158,11 @@ class DType(Buildable):
 
     def build(self, state: Any) -> None:
         """``(version, byte order, …)``; parts, names and fields are for types that aren't numbers."""
-        if type(state) is not tuple or len(state) < 5 or any(part is not None for part in state[2:5]):
+        if (
+            type(state) is not tuple
+            or len(state) < 5
+            or any(part is not None for part in state[2:5])
+        ):
             raise Refusal("it has a numpy array of a type that is put together of others")
         if state[1] not in ("<", ">", "|", "="):
             raise Refusal("it has a numpy array whose byte order isn't known")
@@ -171,9 +188,13 @@ class Array(Buildable):
         _, shape, kind, fortran, data = state
         if type(kind) is not DType or type(data) is not bytes:
             raise Refusal("it has a numpy array that isn't one of numbers")
-        if len(shape) > 32 or math.prod(_whole(n) for n in shape) * kind.dtype.itemsize != len(data):
+        if len(shape) > 32 or math.prod(_whole(n) for n in shape) * kind.dtype.itemsize != len(
+            data
+        ):
             raise Refusal("it has a numpy array whose shape doesn't fit its bytes")
-        self.value = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if fortran is True else "C")
+        self.value = np.frombuffer(data, kind.dtype).reshape(
+            shape, order="F" if fortran is True else "C"
+        )
 
 
 def new_array(kind: Any, shape: Any, code: Any) -> Array:

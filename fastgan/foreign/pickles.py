@@ -32,7 +32,9 @@ class Budget:
     def instruction(self) -> None:
         self.instructions -= 1
         if self.instructions < 0:
-            raise Refusal(f"it has more than {MAX_INSTRUCTIONS:,} instructions, which no network needs")
+            raise Refusal(
+                f"it has more than {MAX_INSTRUCTIONS:,} instructions, which no network needs"
+            )
 
     def allocate(self, num_bytes: int) -> None:
         self.num_bytes -= num_bytes
@@ -90,7 +92,9 @@ def read_pickle(
         elif opcode.name in _INSTRUCTIONS:
             _INSTRUCTIONS[opcode.name](machine, argument)
         else:
-            raise Refusal(f"it uses the pickle instruction {opcode.name}, which no network's file needs")
+            raise Refusal(
+                f"it uses the pickle instruction {opcode.name}, which no network's file needs"
+            )
     raise ValueError("it has no end")
 
 

@@ -66,14 +66,18 @@ def _generator(state: dict[str, Any]) -> Weights:
     for r in blocks[1:]:
         name = f"synthesis.b{r}.conv0.weight"
         tensors[name] = turned(_needed(tensors, name))
-    base, limit = widths_as_base({r: tensors[f"synthesis.b{r}.conv1.weight"].shape[0] for r in blocks})
+    base, limit = widths_as_base(
+        {r: tensors[f"synthesis.b{r}.conv1.weight"].shape[0] for r in blocks}
+    )
     w_dim, z_dim = _needed(tensors, "mapping.fc0.weight").shape
     config = {
         "resolution": blocks[-1],
         "channels": _needed(tensors, "synthesis.b4.torgb.weight").shape[0],
         "z_dim": z_dim,
         "w_dim": w_dim,
-        "mapping_layers": sum(1 for name in tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name)),
+        "mapping_layers": sum(
+            1 for name in tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name)
+        ),
         "channel_base": base,
         "channel_max": limit,
         "base": tuple(_needed(tensors, "synthesis.b4.const").shape[1:]),
@@ -84,10 +88,14 @@ def _generator(state: dict[str, Any]) -> Weights:
 
 
 def _discriminator(state: dict[str, Any]) -> Weights:
-    numbers = [int(match[1]) for name in state if (match := re.match(r"convs\.(\d\d?)\.", str(name)))]
+    numbers = [
+        int(match[1]) for name in state if (match := re.match(r"convs\.(\d\d?)\.", str(name)))
+    ]
     top = 4 * 2 ** max(numbers, default=0)
     tensors = _renamed(state, functools.partial(_in_discriminator, top=top))
-    widths = {r: tensors[f"b{r}.conv0.weight"].shape[0] for r in _blocks(tensors, "b", ".conv0.weight")}
+    widths = {
+        r: tensors[f"b{r}.conv0.weight"].shape[0] for r in _blocks(tensors, "b", ".conv0.weight")
+    }
     widths[4] = _needed(tensors, "b4.conv.weight").shape[0]
     base, limit = widths_as_base(widths)
     config = {
@@ -129,7 +137,11 @@ def _in_discriminator(name: str, *, top: int) -> tuple[str, int] | None:
     if name in _LAST:
         return _LAST[name]
     if name in ("convs.0.0.weight", "convs.0.1.bias"):
-        return (f"b{top}.fromrgb.weight", 4) if name.endswith("weight") else (f"b{top}.fromrgb.bias", 1)
+        return (
+            (f"b{top}.fromrgb.weight", 4)
+            if name.endswith("weight")
+            else (f"b{top}.fromrgb.bias", 1)
+        )
     match = re.fullmatch(r"convs\.([1-9]\d?)\.(.+)", name)
     if match is None or match[2] not in _PLAIN:
         return None
@@ -137,7 +149,9 @@ def _in_discriminator(name: str, *, top: int) -> tuple[str, int] | None:
     return f"b{2 * top // 2 ** int(match[1])}.{part}", axes
 
 
-def _renamed(state: dict[str, Any], rename: Callable[[str], tuple[str, int] | None]) -> dict[str, Tensor]:
+def _renamed(
+    state: dict[str, Any], rename: Callable[[str], tuple[str, int] | None]
+) -> dict[str, Tensor]:
     tensors = {}
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
@@ -157,12 +171,16 @@ def _with_axes(tensor: Tensor, axes: int, name: str) -> Tensor:
     while len(shape) > axes and 1 in (shape[0], shape[-1]):
         shape.pop(0 if shape[0] == 1 else -1)
     if len(shape) != axes:
-        raise Refusal(f"its {shown(name)} has shape {list(tensor.shape)}, where {axes} axes were expected")
+        raise Refusal(
+            f"its {shown(name)} has shape {list(tensor.shape)}, where {axes} axes were expected"
+        )
     return tensor.reshape(shape)
 
 
 def _blocks(tensors: dict[str, Tensor], prefix: str, suffix: str) -> list[int]:
-    found = [re.fullmatch(rf"{re.escape(prefix)}(\d+){re.escape(suffix)}", name) for name in tensors]
+    found = [
+        re.fullmatch(rf"{re.escape(prefix)}(\d+){re.escape(suffix)}", name) for name in tensors
+    ]
     resolutions = sorted(int(match[1]) for match in found if match)
     if not resolutions:
         raise Refusal("it has no convolutions of StyleGAN2 by the names that are known")

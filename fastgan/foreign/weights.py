@@ -32,7 +32,9 @@ def build(weights: Weights) -> StyleGAN2:
         Refusal: the configuration is out of range, or the tensors aren't those of such a network.
     """
     for name, most in (("mapping_layers", len(weights.tensors) + 8), ("num_fp16_res", 16)):
-        if weights.config.get(name, 0) not in range(most + 1):  # what a constructor would count up to
+        if weights.config.get(name, 0) not in range(
+            most + 1
+        ):  # what a constructor would count up to
             raise Refusal(f"its {name} isn't a whole number from 0 to {most}")
     network_class = CLASSES[weights.class_name]
     try:
@@ -78,12 +80,16 @@ def check_tensors(what: str, found: dict[str, Tensor], expected: dict[str, Tenso
                 f"{list(tensor.shape)}"
             )
     # One tensor shown as many, or stretched, would make a large network of a small file.
-    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found.values()}
+    storages = {
+        t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found.values()
+    }
     if sum(t.numel() * t.element_size() for t in found.values()) > sum(storages.values()):
         raise Refusal("its tensors claim more bytes than it has")
 
 
-def widths_as_base(widths: dict[int, int], given: tuple[object, object] = (None, None)) -> tuple[int, int]:
+def widths_as_base(
+    widths: dict[int, int], given: tuple[object, object] = (None, None)
+) -> tuple[int, int]:
     """``(channel_base, channel_max)`` with which ``min(channel_base // r, channel_max)`` is ``widths[r]`` for every r.
 
     Args:
@@ -114,7 +120,9 @@ def check_filter(taps: Tensor, name: str) -> None:
     if taps.shape != expected.shape or not torch.allclose(
         taps.float() / taps.float().sum(), expected, atol=1e-5
     ):
-        raise Refusal(f"its filter {shown(name)} isn't [1, 3, 3, 1], which fastgan's networks resample with")
+        raise Refusal(
+            f"its filter {shown(name)} isn't [1, 3, 3, 1], which fastgan's networks resample with"
+        )
 
 
 def turned(weight: Tensor) -> Tensor:

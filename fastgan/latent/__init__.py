@@ -8,7 +8,13 @@ from fastgan.latent.errors import LatentError
 from fastgan.latent.path_length import perceptual_path_length
 from fastgan.latent.paths import interpolate, walk
 from fastgan.latent.perceptual import PerceptualDistance, PerceptualNetwork, load_perceptual_network
-from fastgan.latent.pictures import Drawing, direction_strips, interpolation, mixing_table, parse_seeds
+from fastgan.latent.pictures import (
+    Drawing,
+    direction_strips,
+    interpolation,
+    mixing_table,
+    parse_seeds,
+)
 from fastgan.latent.projection import Projection, Schedule, project
 from fastgan.latent.sefa import Directions, sefa
 from fastgan.latent.statistics import WStatistics, estimate_w_avg

@@ -27,7 +27,9 @@ def interpolate(a: Tensor, b: Tensor, t: float | Tensor, *, space: Space = "w") 
     """
     _check_space(space)
     if a.shape != b.shape or a.ndim < 1:
-        raise ValueError(f"a and b must have one shape [..., dim], got {list(a.shape)} and {list(b.shape)}")
+        raise ValueError(
+            f"a and b must have one shape [..., dim], got {list(a.shape)} and {list(b.shape)}"
+        )
     share = torch.as_tensor(t, dtype=a.dtype, device=a.device)
     if share.ndim > 1:
         raise ValueError(f"t must be a number or have shape [T], got {list(share.shape)}")
@@ -38,14 +40,18 @@ def interpolate(a: Tensor, b: Tensor, t: float | Tensor, *, space: Space = "w") 
     angle = cosine.acos()
     sine = angle.sin()
     nothing = torch.minimum(a.norm(dim=-1), b.norm(dim=-1))[..., None] == 0
-    straight = (sine < 1e-4) | nothing  # parallel, or opposite, where no great circle is the shortest
+    straight = (
+        sine < 1e-4
+    ) | nothing  # parallel, or opposite, where no great circle is the shortest
     safe = torch.where(straight, 1.0, sine)
     from_a = torch.where(straight, 1 - share, ((1 - share) * angle).sin() / safe)
     from_b = torch.where(straight, share, (share * angle).sin() / safe)
     return from_a * a + from_b * b
 
 
-def walk(keyframes: Tensor, frames_per_key: int, *, loop: bool = True, space: Space = "w") -> Tensor:
+def walk(
+    keyframes: Tensor, frames_per_key: int, *, loop: bool = True, space: Space = "w"
+) -> Tensor:
     """A smooth path through the keyframes: a cubic spline without corners (Catmull & Rom 1974), one latent per frame.
 
     In z every latent takes its length from the keyframes beside it, so that it stays near their sphere.
@@ -64,7 +70,9 @@ def walk(keyframes: Tensor, frames_per_key: int, *, loop: bool = True, space: Sp
     """
     _check_space(space)
     if keyframes.ndim < 2 or len(keyframes) < 2:
-        raise ValueError(f"keyframes must be [K, ..., dim] with K at least 2, got {list(keyframes.shape)}")
+        raise ValueError(
+            f"keyframes must be [K, ..., dim] with K at least 2, got {list(keyframes.shape)}"
+        )
     if frames_per_key < 1:
         raise ValueError(f"frames_per_key must be at least 1, got {frames_per_key}")
     path = _spline(keyframes, frames_per_key, loop)
@@ -75,8 +83,14 @@ def walk(keyframes: Tensor, frames_per_key: int, *, loop: bool = True, space: Sp
     steps = torch.arange(len(path), device=path.device)
     before = ends[steps // frames_per_key]
     after = ends[(steps // frames_per_key + 1).clamp(max=len(ends) - 1)]
-    share = (steps % frames_per_key / frames_per_key).view(-1, *(1 for _ in keyframes.shape[1:])).to(path)
-    return path * (torch.lerp(before, after, share) / path.norm(dim=-1, keepdim=True).clamp(min=1e-12))
+    share = (
+        (steps % frames_per_key / frames_per_key)
+        .view(-1, *(1 for _ in keyframes.shape[1:]))
+        .to(path)
+    )
+    return path * (
+        torch.lerp(before, after, share) / path.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    )
 
 
 def _spline(keys: Tensor, frames_per_key: int, loop: bool) -> Tensor:
@@ -85,14 +99,20 @@ def _spline(keys: Tensor, frames_per_key: int, loop: bool) -> Tensor:
         count * frames_per_key if loop else (count - 1) * frames_per_key + 1, device=keys.device
     )
     index = frames // frames_per_key
-    t = (frames % frames_per_key / frames_per_key).to(keys.dtype).view(-1, *(1 for _ in keys.shape[1:]))
+    t = (
+        (frames % frames_per_key / frames_per_key)
+        .to(keys.dtype)
+        .view(-1, *(1 for _ in keys.shape[1:]))
+    )
 
     def key(offset: int) -> Tensor:
         there = index + offset
         return keys[there % count if loop else there.clamp(0, count - 1)]
 
     p0, p1, p2, p3 = (key(offset) for offset in (-1, 0, 1, 2))
-    return p1 + t / 2 * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
+    return p1 + t / 2 * (
+        p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))
+    )
 
 
 def _check_space(space: str) -> None:

@@ -97,13 +97,18 @@ class PerceptualDistance(nn.Module):
             warn_of_range(a)
         depths = zip(self.features(a), self.features(b))
         parts = [
-            (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(1).mean((1, 2))
+            (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1))
+            .square()
+            .sum(1)
+            .mean((1, 2))
             for x, y in depths
         ]
         return torch.stack(parts).sum(0)
 
 
-def load_perceptual_network(path: Path = WEIGHTS, *, sha256: str | None = SHA256) -> PerceptualNetwork:
+def load_perceptual_network(
+    path: Path = WEIGHTS, *, sha256: str | None = SHA256
+) -> PerceptualNetwork:
     """The embedded network with its trained weights: float32, on the CPU, in eval mode, frozen.
 
     Trained on drawn shapes and handwritten digits in random colours (see ``train_perceptual``), it knows edges,

@@ -48,7 +48,9 @@ class Drawing:
         """The class, int64 ``[1]``; None if G takes none."""
         if self.G.c_dim == 0:
             return None
-        label = np.random.RandomState(seed).randint(self.G.c_dim) if self.label is None else self.label
+        label = (
+            np.random.RandomState(seed).randint(self.G.c_dim) if self.label is None else self.label
+        )
         return torch.tensor([label])
 
     @torch.no_grad()
@@ -79,7 +81,9 @@ class Drawing:
         return torch.cat([self.image(self.ws_of(seed), seed=seed) for seed in seeds])
 
 
-def mixing_table(drawing: Drawing, rows: Sequence[int], columns: Sequence[int], layers: Layers) -> Tensor:
+def mixing_table(
+    drawing: Drawing, rows: Sequence[int], columns: Sequence[int], layers: Layers
+) -> Tensor:
     """Karras et al. 2019, figure 3: each column's styles in ``layers``, and each row's in all others.
 
     The sources stand above and on the left, the corner is black.

@@ -124,13 +124,17 @@ def project(
     def normal(like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=generator).to(device)
 
-    maps = {name: value for name, value in G.synthesis.named_buffers() if name.endswith("noise.const")}
+    maps = {
+        name: value for name, value in G.synthesis.named_buffers() if name.endswith("noise.const")
+    }
     noise = {name: normal(value).requires_grad_() for name, value in maps.items()}
     w = mean.to(device).repeat(1, 1 if space == "w" else G.num_ws, 1).requires_grad_()
 
     def synthesize(w: Tensor) -> Tensor:
         ws = w.expand(1, G.num_ws, -1)
-        images: Tensor = functional_call(G.synthesis, {**weights, **noise}, (ws,), {"noise_mode": "const"})
+        images: Tensor = functional_call(
+            G.synthesis, {**weights, **noise}, (ws,), {"noise_mode": "const"}
+        )
         return images
 
     def distance(images: Tensor) -> Tensor:
@@ -145,7 +149,9 @@ def project(
         images = synthesize(w + schedule.deviation(t) * std * normal(w))
         apart = distance(images)
         loss = apart + schedule.noise_weight * noise_penalty(list(noise.values()))
-        for variable, gradient in zip(variables, torch.autograd.grad(loss, variables, allow_unused=True)):
+        for variable, gradient in zip(
+            variables, torch.autograd.grad(loss, variables, allow_unused=True)
+        ):
             variable.grad = gradient
         optimizer.step()
         _normalize(list(noise.values()))

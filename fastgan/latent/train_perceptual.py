@@ -70,7 +70,9 @@ def masks() -> tuple[Tensor, Tensor]:
     paper = torch.tensor([scene.background for scene in scenes]).view(-1, 3, 1, 1).float()
     ink = torch.tensor([COLOURS[scene.colour] for scene in scenes]).view(-1, 3, 1, 1).float()
     contrast = ink - paper
-    cover = ((images - paper) * contrast).sum(1, keepdim=True) / contrast.square().sum(1, keepdim=True)
+    cover = ((images - paper) * contrast).sum(1, keepdim=True) / contrast.square().sum(
+        1, keepdim=True
+    )
     digits: ImageDataset = open_dataset("mnist5k", resolution=RESOLUTION)
     strokes, names = digits.batch(torch.arange(len(digits)))
     return torch.cat([cover.clamp(0, 1), strokes / 255]), torch.cat([labels, names + len(SHAPES)])
@@ -100,7 +102,9 @@ def paint(cover: Tensor, labels: Tensor, generator: torch.Generator) -> Scenes:
     near = (ink - paper).norm(dim=1, keepdim=True) < 0.6
     ink = torch.where(near, -paper, ink)
     field = torch.randn(n, 3, 4, 4, generator=generator) * uniform(0.0, 0.2, 1, 1, 1)
-    paper_there = paper[:, :, None, None] + F.interpolate(field, size=cover.shape[-2:], mode="bicubic")
+    paper_there = paper[:, :, None, None] + F.interpolate(
+        field, size=cover.shape[-2:], mode="bicubic"
+    )
     images = paper_there + cover * (ink[:, :, None, None] - paper_there)
     blur, grain = uniform(0.0, 1.0, 1, 1, 1), uniform(0.0, 0.3, 1, 1, 1)
     blurred = F.avg_pool2d(F.pad(images, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
@@ -175,7 +179,9 @@ def main(out: Path = WEIGHTS) -> None:
     print(
         f"held-out accuracy {score:.2%} on {len(held_out_rows)} scenes, {time.perf_counter() - started:.0f} s"
     )
-    print(f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}")
+    print(
+        f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
+    )
     if out == WEIGHTS:
         print("copy that sha256 into SHA256 of fastgan/latent/perceptual.py")
 

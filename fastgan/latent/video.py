@@ -48,7 +48,9 @@ def save_video(path: str | os.PathLike[str], frames: Iterable[Tensor], *, fps: i
         write(library, temporary, _checked(frames), fps)
         os.replace(temporary, target)
     except OSError as error:
-        raise LatentError(f"The video {str(path)!r} can't be written: {error.strerror or error}.") from error
+        raise LatentError(
+            f"The video {str(path)!r} can't be written: {error.strerror or error}."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -65,12 +67,16 @@ def _write_mp4(av: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:
         stream = None
         for frame in frames:
             height, width = frame.shape[1:]
-            even = F.pad(frame[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[0].byte()
+            even = F.pad(frame[None].float(), (0, width % 2, 0, height % 2), mode="replicate")[
+                0
+            ].byte()
             if stream is None:
                 stream = container.add_stream("h264", rate=Fraction(fps), options={"crf": "18"})
                 stream.height, stream.width = even.shape[1:]
                 stream.pix_fmt = "yuv420p"  # what every player shows
-            picture = av.VideoFrame.from_ndarray(even.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+            picture = av.VideoFrame.from_ndarray(
+                even.permute(1, 2, 0).contiguous().numpy(), format="rgb24"
+            )
             container.mux(stream.encode(picture))
         if stream is not None:
             container.mux(stream.encode(None))
@@ -81,9 +87,13 @@ def _checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
     size = None
     for frame in frames:
         if frame.ndim != 3 or not 1 <= frame.shape[0] <= 4 or "uint8" not in str(frame.dtype):
-            raise ValueError(f"frames must be uint8 [1 to 4, H, W], got {frame.dtype} {list(frame.shape)}")
+            raise ValueError(
+                f"frames must be uint8 [1 to 4, H, W], got {frame.dtype} {list(frame.shape)}"
+            )
         if size not in (None, frame.shape):
-            raise ValueError(f"frames must have one shape, got {list(size or ())} and {list(frame.shape)}")
+            raise ValueError(
+                f"frames must have one shape, got {list(size or ())} and {list(frame.shape)}"
+            )
         size = frame.shape
         yield with_channels(frame[None].cpu(), 3)[0]
     if size is None:

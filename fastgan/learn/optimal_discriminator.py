@@ -32,12 +32,17 @@ class Mixture(NamedTuple):
         """p(x), any shape."""
         parts = zip(self.shares, self.means, self.stds)
         return torch.stack(
-            [a * torch.exp(-(((x - m) / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi)) for a, m, s in parts]
+            [
+                a * torch.exp(-(((x - m) / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi))
+                for a, m, s in parts
+            ]
         ).sum(dim=0)
 
     def sample(self, count: int, generator: Generator) -> Tensor:
         """float32 ``[count, 1]``."""
-        which = torch.multinomial(torch.tensor(self.shares), count, replacement=True, generator=generator)
+        which = torch.multinomial(
+            torch.tensor(self.shares), count, replacement=True, generator=generator
+        )
         noise = torch.randn(count, generator=generator)
         return (torch.tensor(self.means)[which] + torch.tensor(self.stds)[which] * noise)[:, None]
 
@@ -77,7 +82,9 @@ def train_discriminator(
     optimizer = torch.optim.Adam(D.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        loss = minimax_d_loss(D(data.sample(BATCH, generator)), D(generated.sample(BATCH, generator)))
+        loss = minimax_d_loss(
+            D(data.sample(BATCH, generator)), D(generated.sample(BATCH, generator))
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -110,7 +117,12 @@ def draw(found: Found, path: str) -> None:
     densities.plot(found.x, found.data, color="#2563eb", label="p_data")
     densities.plot(found.x, found.generated, color="#d9480f", label="p_g")
     verdicts.plot(
-        found.x, found.optimum, color="#1f2430", linewidth=3, alpha=0.3, label="p_data / (p_data + p_g)"
+        found.x,
+        found.optimum,
+        color="#1f2430",
+        linewidth=3,
+        alpha=0.3,
+        label="p_data / (p_data + p_g)",
     )
     verdicts.plot(found.x, found.d, color="#0f8a6a", label=f"D, mean error {found.error:.3f}")
     for axes in (densities, verdicts):

@@ -69,7 +69,9 @@ def least_squares_d_loss(
     real_logits: Tensor, fake_logits: Tensor, *, real_label: float = 1.0, fake_label: float = 0.0
 ) -> Tensor:
     """½·E[(D(x) - b)²] + ½·E[(D(G(z)) - a)²] with b = real_label, a = fake_label (Mao et al. 2017, eq. 2)."""
-    return ((real_logits - real_label).square().mean() + (fake_logits - fake_label).square().mean()) / 2
+    return (
+        (real_logits - real_label).square().mean() + (fake_logits - fake_label).square().mean()
+    ) / 2
 
 
 def least_squares_g_loss(fake_logits: Tensor, *, g_label: float = 1.0) -> Tensor:
@@ -151,10 +153,14 @@ def adversarial_loss(
         ValueError: an unknown name, labels out of range or not in order, labels for a loss that has none.
     """
     if name not in ADVERSARIAL_LOSSES:
-        raise ValueError(f"adversarial loss must be one of {', '.join(ADVERSARIAL_LOSSES)}, got {name!r}")
+        raise ValueError(
+            f"adversarial loss must be one of {', '.join(ADVERSARIAL_LOSSES)}, got {name!r}"
+        )
     loss = ADVERSARIAL_LOSSES[name]
     if g_label is not None and name != "least-squares":
-        raise ValueError(f"g_label is for least-squares alone, got {g_label} for {name}; leave it out")
+        raise ValueError(
+            f"g_label is for least-squares alone, got {g_label} for {name}; leave it out"
+        )
     if loss.d_loss is minimax_d_loss:
         if not 0 <= fake_label < real_label <= 1:
             raise ValueError(
@@ -162,7 +168,9 @@ def adversarial_loss(
             )
     elif loss.d_loss is least_squares_d_loss:
         g_label = real_label if g_label is None else g_label
-        if not (fake_label < real_label and isfinite(real_label - fake_label) and isfinite(g_label)):
+        if not (
+            fake_label < real_label and isfinite(real_label - fake_label) and isfinite(g_label)
+        ):
             raise ValueError(
                 f"labels of {name} must be finite, fake_label < real_label, got fake_label {fake_label}, "
                 f"real_label {real_label} and g_label {g_label}"

@@ -48,11 +48,17 @@ def _gradient(discriminator: Discriminator, images: Tensor, condition: tuple[Any
 
 
 def _each(discriminator: Discriminator | Sequence[Discriminator]) -> list[Discriminator]:
-    return list(discriminator) if isinstance(discriminator, (Sequence, nn.ModuleList)) else [discriminator]
+    return (
+        list(discriminator)
+        if isinstance(discriminator, (Sequence, nn.ModuleList))
+        else [discriminator]
+    )
 
 
 def _mean_squared_norm(
-    discriminator: Discriminator | Sequence[Discriminator], images: Tensor, condition: tuple[Any, ...]
+    discriminator: Discriminator | Sequence[Discriminator],
+    images: Tensor,
+    condition: tuple[Any, ...],
 ) -> Tensor:
     """E‖∇D(x)‖²."""
     gradients = [_gradient(d, images, condition) for d in _each(discriminator)]
@@ -100,7 +106,9 @@ def zero_centered(
     return _mean_squared_norm(discriminator, images, condition)
 
 
-def r1(discriminator: Discriminator | Sequence[Discriminator], real: Tensor, *condition: Any) -> Tensor:
+def r1(
+    discriminator: Discriminator | Sequence[Discriminator], real: Tensor, *condition: Any
+) -> Tensor:
     """½·E‖∇D(x)‖² on real images (Mescheder et al. 2018, eq. 9; weight γ).
 
     Args:
@@ -117,7 +125,9 @@ def r1(discriminator: Discriminator | Sequence[Discriminator], real: Tensor, *co
     return _mean_squared_norm(discriminator, real, condition) / 2
 
 
-def r2(discriminator: Discriminator | Sequence[Discriminator], fake: Tensor, *condition: Any) -> Tensor:
+def r2(
+    discriminator: Discriminator | Sequence[Discriminator], fake: Tensor, *condition: Any
+) -> Tensor:
     """½·E‖∇D(G(z))‖² on generated images (Mescheder et al. 2018, eq. 10; weight γ). Arguments as for `r1`."""
     return _mean_squared_norm(discriminator, fake, condition) / 2
 
@@ -158,7 +168,9 @@ def path_length(
         )
     (gradient,) = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)
     layers = latents.shape[1] if latents.ndim == 3 else 1
-    lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / layers**0.5  # its gradient at 0 is 0
+    lengths = (
+        torch.linalg.vector_norm(gradient.flatten(1), dim=1) / layers**0.5
+    )  # its gradient at 0 is 0
     mean = decay * mean.detach() + (1 - decay) * lengths.detach().mean()
     return (lengths - mean).square().mean(), mean
 
@@ -197,10 +209,14 @@ def orthogonal(parameters: Iterable[Tensor], *, norms: bool = False) -> Tensor:
     for weight in parameters:
         if weight.ndim >= 2:
             rows = weight.flatten(1)
-            if len(rows) > rows.shape[1]:  # WᵀW and WWᵀ have the same norm, and the other one is small
+            if (
+                len(rows) > rows.shape[1]
+            ):  # WᵀW and WWᵀ have the same norm, and the other one is small
                 lengths = rows.square().sum(1)
                 norm = (rows.T @ rows).square().sum()
-                penalty = norm - 2 * lengths.sum() + len(rows) if norms else norm - lengths.square().sum()
+                penalty = (
+                    norm - 2 * lengths.sum() + len(rows) if norms else norm - lengths.square().sum()
+                )
             else:
                 products = rows @ rows.T
                 target = torch.ones_like(products.diagonal()) if norms else products.diagonal()
@@ -220,7 +236,12 @@ def filters_of(network: nn.Module) -> list[Tensor]:
     torch keeps as `[in, out, ...]`, turned round.
     """
     tables, turned = (
-        {id(p) for layer in network.modules() if isinstance(layer, kind) for p in layer.parameters()}
+        {
+            id(p)
+            for layer in network.modules()
+            if isinstance(layer, kind)
+            for p in layer.parameters()
+        }
         for kind in (nn.Embedding, _ConvTransposeNd)
     )
     weights = (p for p in network.parameters() if p.ndim >= 2 and id(p) not in tables)

@@ -24,7 +24,9 @@ def flip_labels(real_logits: Tensor, fake_logits: Tensor, flipped: Tensor) -> tu
         ValueError: shapes that don't fit.
     """
     if flipped.dtype != torch.bool:
-        raise TypeError(f"flipped must be bool, got {flipped.dtype}; pass torch.rand(N) < probability")
+        raise TypeError(
+            f"flipped must be bool, got {flipped.dtype}; pass torch.rand(N) < probability"
+        )
     if real_logits.shape != fake_logits.shape or flipped.shape != real_logits.shape[:1]:
         raise ValueError(
             f"flip_labels takes real and fake logits [N, ...] of equal shapes and flipped [N], got "

@@ -38,9 +38,7 @@ class FeatureStatistics:
         x = features.detach().to("cpu", torch.float64)
         mean = x.mean(dim=0)
         scatter = (x - mean).T @ (x - mean)
-        if (
-            self.count
-        ):  # Chan, Golub & LeVeque 1979: exact, and nothing cancels as it does in E[xxᵀ] - E[x]E[x]ᵀ
+        if self.count:  # Chan, Golub & LeVeque 1979: exact, and nothing cancels as it does in E[xxᵀ] - E[x]E[x]ᵀ
             total = self.count + len(x)
             step = mean - self.mean
             scatter += self._scatter + torch.outer(step, step) * (self.count * len(x) / total)
@@ -52,7 +50,9 @@ class FeatureStatistics:
     def covariance(self) -> Tensor:
         """The unbiased estimate (divided by count - 1), float64 ``[D, D]``. Raises ValueError below 2 vectors."""
         if self.count < 2:
-            raise ValueError(f"A covariance needs at least 2 feature vectors, but {self.count} came.")
+            raise ValueError(
+                f"A covariance needs at least 2 feature vectors, but {self.count} came."
+            )
         return self._scatter / (self.count - 1)
 
 
@@ -79,7 +79,9 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
         if list(value.shape) != shape:
             raise ValueError(f"{name} must be {shape}, got {list(value.shape)}")
         require_finite("the Fréchet distance", **{name: value})
-    mean_a, cov_a, mean_b, cov_b = (t.to("cpu", torch.float64) for t in (mean_a, cov_a, mean_b, cov_b))
+    mean_a, cov_a, mean_b, cov_b = (
+        t.to("cpu", torch.float64) for t in (mean_a, cov_a, mean_b, cov_b)
+    )
     roots = _root(cov_a).T @ _root(cov_b)
     overlap = torch.linalg.svdvals(roots).sum()
     distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * overlap

@@ -50,7 +50,9 @@ def kernel_distance(
     size = min(subset_size, len(features_a), len(features_b))
 
     def subset(features: Tensor) -> Tensor:
-        return features[torch.randperm(len(features), generator=generator)[:size].to(features.device)]
+        return features[
+            torch.randperm(len(features), generator=generator)[:size].to(features.device)
+        ]
 
     found = [polynomial_mmd(subset(features_a), subset(features_b)) for _ in range(subsets)]
     values = torch.tensor(found, dtype=torch.float64)

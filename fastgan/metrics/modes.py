@@ -53,7 +53,9 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:
-        raise ValueError(f"labels must be in 0 .. {num_classes - 1}, got values from {low} to {high}")
+        raise ValueError(
+            f"labels must be in 0 .. {num_classes - 1}, got values from {low} to {high}"
+        )
     counts: list[int] = torch.bincount(labels.cpu(), minlength=num_classes).tolist()
     shares = [count / len(labels) for count in counts if count]
     # The sum is exactly 0 for a uniform histogram, yet rounding could leave it at -1e-17.
@@ -61,7 +63,9 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
     return ModeCoverage(tuple(counts), len(shares), num_classes, kl)
 
 
-def mode_classifier(class_names: tuple[str, ...], channels: int) -> Callable[[Tensor], Tensor] | None:
+def mode_classifier(
+    class_names: tuple[str, ...], channels: int
+) -> Callable[[Tensor], Tensor] | None:
     """What tells the class of an image for data of these classes; None where there is no classifier for them.
 
     There is one for the digits 0 to 9, and for Stacked MNIST, whose three channels it looks at one by one.

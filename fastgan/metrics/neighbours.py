@@ -45,7 +45,9 @@ def nearest_neighbours(queries: Tensor, references: Iterable[Tensor], k: int) ->
     return Neighbours(*torch.cat(parts, dim=1).topk(k, largest=False))
 
 
-def neighbour_grid(samples: Tensor, dataset: ImageDataset, indices: Tensor, *, scale: int = 1) -> Tensor:
+def neighbour_grid(
+    samples: Tensor, dataset: ImageDataset, indices: Tensor, *, scale: int = 1
+) -> Tensor:
     """A row for each sample: the sample, then its nearest real images.
 
     Args:

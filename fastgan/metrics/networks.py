@@ -14,7 +14,9 @@ from fastgan.metrics.checks import require_finite, warn_of_range
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def check_images(images: Tensor, *, measure: str, name: str = "images", alpha: bool = False) -> None:
+def check_images(
+    images: Tensor, *, measure: str, name: str = "images", alpha: bool = False
+) -> None:
     """Check images ``[N, 1 or 3, H, W]``, and warn of those far outside [-1, 1].
 
     Args:
@@ -39,7 +41,13 @@ def check_images(images: Tensor, *, measure: str, name: str = "images", alpha: b
 
 
 def load_embedded(
-    network: Network, path: Path, *, sha256: str | None, what: str, made_by: str, error: type[FastganError]
+    network: Network,
+    path: Path,
+    *,
+    sha256: str | None,
+    what: str,
+    made_by: str,
+    error: type[FastganError],
 ) -> Network:
     """The network with the weights of a .safetensors file of the package: in eval mode, frozen.
 

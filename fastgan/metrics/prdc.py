@@ -50,7 +50,9 @@ def prdc(
     """
     most = max(precision_neighbour, density_neighbour)
     if min(precision_neighbour, density_neighbour) < 1:
-        raise ValueError(f"neighbours must be at least 1, got {precision_neighbour} and {density_neighbour}")
+        raise ValueError(
+            f"neighbours must be at least 1, got {precision_neighbour} and {density_neighbour}"
+        )
     if (
         real.ndim != 2
         or fake.ndim != 2

@@ -90,7 +90,8 @@ def real_features(
         features = _read(name)
         if features is None:
             parts = [
-                network.features(to_float(dataset.batch(rows)[0])).cpu() for rows in indices.split(_CHUNK)
+                network.features(to_float(dataset.batch(rows)[0])).cpu()
+                for rows in indices.split(_CHUNK)
             ]
             features = torch.cat(parts)
             _write(name, features)
@@ -114,7 +115,8 @@ def _read(name: str) -> Tensor | None:
     except (SafetensorError, KeyError) as error:
         problem = str(error)
     warnings.warn(
-        f"The features kept in {str(path)!r} are damaged ({problem}): they are taken anew.", stacklevel=3
+        f"The features kept in {str(path)!r} are damaged ({problem}): they are taken anew.",
+        stacklevel=3,
     )
     return None
 

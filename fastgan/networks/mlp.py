@@ -84,7 +84,10 @@ class MLPDiscriminator(nn.Module):
         widths = [math.prod(image_shape) + c_dim, *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
-            layers += [nn.Linear(fan_in, fan_out, bias=False), BiasAct(fan_out, act="lrelu", gain=1)]
+            layers += [
+                nn.Linear(fan_in, fan_out, bias=False),
+                BiasAct(fan_out, act="lrelu", gain=1),
+            ]
             if dropout:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(widths[-1] + bool(minibatch_stddev), 1))

@@ -76,7 +76,11 @@ class ProGANGenerator(GrowingGenerator):
         channel_max: int = 512,
     ) -> None:
         check_sizes(
-            resolution, channels, channel_base, (4, 4), {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1)}
+            resolution,
+            channels,
+            channel_base,
+            (4, 4),
+            {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1)},
         )
         super().__init__(channels, 4, resolution, channel_base, channel_max)
         self.z_dim, self.c_dim = z_dim, c_dim

@@ -65,7 +65,9 @@ class ResidualBlock(nn.Module):
                 f"R3GAN's group_size must divide the {width} channels inside of a block, not be {group_size}"
             )
         self.expand = Conv2d(channels, width, 1, act="lrelu", gain=1)
-        self.grouped = Conv2d(width, width, 3, padding=1, groups=width // group_size, act="lrelu", gain=1)
+        self.grouped = Conv2d(
+            width, width, 3, padding=1, groups=width // group_size, act="lrelu", gain=1
+        )
         self.project = Conv2d(width, channels, 1, bias=False)
         for layer in (self.expand, self.grouped):
             init_weight(layer.weight, scale * math.sqrt(2 / (1 + SLOPE**2)))
@@ -89,7 +91,11 @@ class Transition(_Filtered):
     def forward(self, x: Tensor) -> Tensor:
         if self.conv is not None:
             return ops.conv2d_resample(x, self.conv.weight, self.filter, **self.options)
-        return ops.upsample2d(x, self.filter) if self.options["up"] > 1 else ops.downsample2d(x, self.filter)
+        return (
+            ops.upsample2d(x, self.filter)
+            if self.options["up"] > 1
+            else ops.downsample2d(x, self.filter)
+        )
 
 
 def _stage(channels: int, blocks: int, **options: int | float) -> list[nn.Module]:
@@ -181,7 +187,9 @@ class R3GANDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.fromrgb(images.contiguous(memory_format=torch.channels_last))
         # an image of one channel doesn't say what it is in
-        features = self.reduce(self.layers(x.contiguous(memory_format=torch.channels_last))).flatten(1)
+        features = self.reduce(
+            self.layers(x.contiguous(memory_format=torch.channels_last))
+        ).flatten(1)
         logits: Tensor = self.out(features)[:, 0]
         if self.embed is not None:
             classes = self.embed(labels).to(features.dtype)

@@ -79,7 +79,9 @@ class StyleGANSynthesis(GrowingGenerator):
         """How many layers run at the current level; the first ones."""
         return 2 * (self.level + 2)
 
-    def forward(self, ws: Tensor, *, noise_mode: NoiseMode = "random", enlarge: bool = True) -> Tensor:
+    def forward(
+        self, ws: Tensor, *, noise_mode: NoiseMode = "random", enlarge: bool = True
+    ) -> Tensor:
         """
         Args:
             ws: ``[N, num_ws, w_dim]``, also for layers that don't run yet.
@@ -90,9 +92,13 @@ class StyleGANSynthesis(GrowingGenerator):
             ValueError: ``ws`` of another shape, or an unknown ``noise_mode``.
         """
         if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
-            raise ValueError(f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}")
+            raise ValueError(
+                f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}"
+            )
         if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
+            raise ValueError(
+                f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}"
+            )
         x = (
             self.const.to(ws.dtype)
             .expand(ws.shape[0], -1, -1, -1)

@@ -32,12 +32,20 @@ class _BatchNorm(nn.Module):
         activation_options(act, None, gain, None)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be a number from 0 to 1, got {momentum!r}")
-        self.channels, self.act, self.eps, self.momentum, self.gain = channels, act, eps, momentum, gain
+        self.channels, self.act, self.eps, self.momentum, self.gain = (
+            channels,
+            act,
+            eps,
+            momentum,
+            gain,
+        )
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def _normalise(self, x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None = None) -> Tensor:
+    def _normalise(
+        self, x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None = None
+    ) -> Tensor:
         """``[N, channels, H, W]`` with ``scale``, ``shift``, ``residual`` as :func:`fastgan.ops.adaptive_norm` has them."""
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(f"x must have shape [N, {self.channels}, H, W], got {list(x.shape)}")
@@ -105,7 +113,9 @@ class ConditionalBatchNorm2d(_BatchNorm):
         _check_sizes(cond_dim=cond_dim)
         self.cond_dim, self.embedding = cond_dim, embedding
         self.scale, self.shift = (
-            nn.Embedding(cond_dim, channels) if embedding else nn.Linear(cond_dim, channels, bias=False)
+            nn.Embedding(cond_dim, channels)
+            if embedding
+            else nn.Linear(cond_dim, channels, bias=False)
             for _ in range(2)
         )
         for layer in (self.scale, self.shift):
@@ -150,7 +160,9 @@ class AdaIN(nn.Module):
         ``[N, channels, *]`` and ``[N, w_dim]`` → ``[N, channels, *]``, in the dtype of the input.
     """
 
-    def __init__(self, channels: int, w_dim: int, *, act: str = "linear", eps: float = 1e-5) -> None:
+    def __init__(
+        self, channels: int, w_dim: int, *, act: str = "linear", eps: float = 1e-5
+    ) -> None:
         super().__init__()
         _check_sizes(channels=channels, w_dim=w_dim)
         activation_options(act, None, None, None)

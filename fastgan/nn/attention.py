@@ -37,7 +37,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
 # Not by torch.library.custom_op, which imports torch._dynamo, and that takes as long as torch.
 _library = torch.library.Library("fastgan", "FRAGMENT")
 _library.define(
-    "attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,)
+    "attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor",
+    tags=(torch.Tag.pt2_compliant_tag,),
 )
 _library.impl("attention", _attention, "CompositeExplicitAutograd")
 torch.library.register_fake("fastgan::attention", _fake, lib=_library)

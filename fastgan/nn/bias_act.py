@@ -38,10 +38,20 @@ class BiasAct(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.bias_act(
-            x, self.bias, dim=self.dim, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp
+            x,
+            self.bias,
+            dim=self.dim,
+            act=self.act,
+            alpha=self.alpha,
+            gain=self.gain,
+            clamp=self.clamp,
         )
 
     def extra_repr(self) -> str:
         channels = None if self.bias is None else self.bias.numel()
-        options = {k: getattr(self, k) for k in ("alpha", "gain", "clamp") if getattr(self, k) is not None}
-        return ", ".join([f"{channels}", f"act={self.act!r}", *(f"{k}={v}" for k, v in options.items())])
+        options = {
+            k: getattr(self, k) for k in ("alpha", "gain", "clamp") if getattr(self, k) is not None
+        }
+        return ", ".join(
+            [f"{channels}", f"act={self.act!r}", *(f"{k}={v}" for k, v in options.items())]
+        )

@@ -47,7 +47,9 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         batch = x[None] if x.ndim == 3 else x
-        x0, x1, y0, y1 = self._reversed_padding_repeated_twice  # also what the name of a padding stands for
+        x0, x1, y0, y1 = (
+            self._reversed_padding_repeated_twice
+        )  # also what the name of a padding stands for
         padding = (y0, x0)
         if self.padding_mode != "zeros" or (x0, y0) != (x1, y1):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -62,4 +64,6 @@ class Conv2d(nn.Conv2d):
     def extra_repr(self) -> str:
         options = {"act": self.act, "alpha": self.alpha, "gain": self.gain, "clamp": self.clamp}
         unset = {"act": "linear", "alpha": None, "gain": None, "clamp": None}
-        return ", ".join([super().extra_repr(), *(f"{k}={v!r}" for k, v in options.items() if v != unset[k])])
+        return ", ".join(
+            [super().extra_repr(), *(f"{k}={v!r}" for k, v in options.items() if v != unset[k])]
+        )

@@ -58,7 +58,9 @@ class EqualLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_input(x)
         if x.ndim == 0 or x.shape[-1] != self.weight.shape[1]:
-            raise ValueError(f"x must have shape [..., {self.weight.shape[1]}], got {list(x.shape)}")
+            raise ValueError(
+                f"x must have shape [..., {self.weight.shape[1]}], got {list(x.shape)}"
+            )
         weight = (self.weight * self.scale).to(x.dtype)
         bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
         if self.act == "linear":
@@ -108,7 +110,9 @@ class EqualConv2d(_Filtered):
         resample_filter: Taps | None = (1, 3, 3, 1),
         lr_multiplier: float = 1.0,
     ) -> None:
-        super().__init__((1,) if resample_filter is None else resample_filter)  # one tap of 1 does nothing
+        super().__init__(
+            (1,) if resample_filter is None else resample_filter
+        )  # one tap of 1 does nothing
         _check_odd(kernel_size)
         _check_sizes(in_channels=in_channels, out_channels=out_channels, up=up, down=down)
         _check_multiplier(lr_multiplier)
@@ -129,12 +133,15 @@ class EqualConv2d(_Filtered):
                 x, weight, bias, padding=padding, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp
             )  # fmt: skip
         y = ops.conv2d_resample(x, weight, self.filter, up=self.up, down=self.down, padding=padding)
-        return ops.bias_act(y, bias, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp)
+        return ops.bias_act(
+            y, bias, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp
+        )
 
     def extra_repr(self) -> str:
         out_channels, in_channels, kernel_size, _ = self.weight.shape
-        return f"{in_channels}, {out_channels}, {kernel_size}, bias={self.bias is not None}, " + _options(
-            self
+        return (
+            f"{in_channels}, {out_channels}, {kernel_size}, bias={self.bias is not None}, "
+            + _options(self)
         )
 
 
@@ -158,4 +165,6 @@ def _options(layer: nn.Module) -> str:
     """Activation, and what else is not at its default, for a repr."""
     unset = {"alpha": None, "gain": None, "clamp": None, "up": 1, "down": 1, "demodulate": True}
     options = {name: getattr(layer, name, default) for name, default in unset.items()}
-    return ", ".join([f"act={layer.act!r}", *(f"{k}={v}" for k, v in options.items() if v != unset[k])])
+    return ", ".join(
+        [f"act={layer.act!r}", *(f"{k}={v}" for k, v in options.items() if v != unset[k])]
+    )

@@ -57,10 +57,16 @@ class ModulatedConv2d(_Filtered):
         noise: bool = True,
         resolution: int | None = None,
     ) -> None:
-        super().__init__((1,) if resample_filter is None else resample_filter)  # one tap of 1 does nothing
+        super().__init__(
+            (1,) if resample_filter is None else resample_filter
+        )  # one tap of 1 does nothing
         _check_odd(kernel_size)
         _check_sizes(
-            in_channels=in_channels, out_channels=out_channels, style_dim=style_dim, up=up, down=down
+            in_channels=in_channels,
+            out_channels=out_channels,
+            style_dim=style_dim,
+            up=up,
+            down=down,
         )
         activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp

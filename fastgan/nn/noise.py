@@ -21,7 +21,9 @@ class NoiseInjection(nn.Module):
 
     const: Tensor | None
 
-    def __init__(self, resolution: int | Sequence[int] | None = None, *, channels: int | None = None) -> None:
+    def __init__(
+        self, resolution: int | Sequence[int] | None = None, *, channels: int | None = None
+    ) -> None:
         super().__init__()
         self.strength = nn.Parameter(torch.zeros(() if channels is None else (channels, 1, 1)))
         size = (resolution, resolution) if isinstance(resolution, int) else resolution
@@ -53,7 +55,9 @@ class NoiseInjection(nn.Module):
             return self.strength * torch.randn((n, 1, height, width), device=device, dtype=dtype)
         if isinstance(noise, str) and noise == "const":
             if self.const is None:
-                raise ValueError("noise is 'const', but the layer has none; make it with resolution=")
+                raise ValueError(
+                    "noise is 'const', but the layer has none; make it with resolution="
+                )
             noise = self.const
         if not isinstance(noise, Tensor):
             raise TypeError(f"noise must be None, 'const' or a tensor, got {noise!r}")

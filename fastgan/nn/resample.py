@@ -31,7 +31,10 @@ class _Filtered(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(
-            [f"taps={list(self.filter.shape)}", *(f"{name}={value}" for name, value in self.options.items())]
+            [
+                f"taps={list(self.filter.shape)}",
+                *(f"{name}={value}" for name, value in self.options.items()),
+            ]
         )
 
 

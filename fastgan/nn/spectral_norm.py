@@ -26,13 +26,13 @@ class _SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor, dim: int, n_power_iterations: int, eps: float) -> None:
         super().__init__()
         self.dim, self.n_power_iterations, self.eps = dim, n_power_iterations, eps
-        self.ready = (
-            None  # the normalised weight, from when the network begins to run until the layer takes it
-        )
+        self.ready = None  # the normalised weight, from when the network begins to run until the layer takes it
         rows = weight.shape[dim]
         with torch.no_grad():
             u = nn.functional.normalize(weight.new_empty(rows).normal_(), dim=0, eps=eps)
-            v = nn.functional.normalize(weight.new_empty(weight.numel() // rows).normal_(), dim=0, eps=eps)
+            v = nn.functional.normalize(
+                weight.new_empty(weight.numel() // rows).normal_(), dim=0, eps=eps
+            )
         self.register_buffer("_u", u)
         self.register_buffer("_v", v)
         self.settle(weight)
@@ -65,7 +65,9 @@ def _normalise(layers: Sequence[_SpectralNorm], weights: Sequence[Tensor]) -> li
     """The normalised weights of layers that share mode, dtype and device; in training their vectors go on."""
     first = layers[0]
     us, vs = [layer._u for layer in layers], [layer._v for layer in layers]
-    if not first.training:  # those of an average of networks are averages of unit vectors, which are shorter
+    if (
+        not first.training
+    ):  # those of an average of networks are averages of unit vectors, which are shorter
         us, vs = ([F.normalize(t, dim=0, eps=first.eps) for t in vectors] for vectors in (us, vs))
     normalised, _, new_us, new_vs = ops.spectral_norm(
         weights, us, vs, n_power_iterations=first.n_power_iterations if first.training else 0, eps=first.eps,
@@ -137,7 +139,9 @@ def spectral_norm(network: nn.Module, n_power_iterations: int = 1, eps: float = 
         raise ValueError(
             f"n_power_iterations must be a whole number of at least 1, got {n_power_iterations!r}"
         )
-    layers = [(name, m) for name, m in network.named_modules() if isinstance(m, (nn.Linear, _ConvNd))]
+    layers = [
+        (name, m) for name, m in network.named_modules() if isinstance(m, (nn.Linear, _ConvNd))
+    ]
     if not layers:
         raise ValueError(
             f"network must hold a linear layer or a convolution of torch (or fastgan.nn.Conv2d), got a "
@@ -151,7 +155,9 @@ def spectral_norm(network: nn.Module, n_power_iterations: int = 1, eps: float = 
                 f"or torch.nn.utils.parametrize.remove_parametrizations"
             )
         if nn.parameter.is_lazy(layer.weight):
-            raise ValueError(f"the weight of {where} has no shape yet; run a batch through the network first")
+            raise ValueError(
+                f"the weight of {where} has no shape yet; run a batch through the network first"
+            )
     for _, layer in layers:
         dim = int(isinstance(layer, _ConvTransposeNd))
         norm = _SpectralNorm(layer.weight, dim, n_power_iterations, eps)
@@ -171,7 +177,11 @@ def remove_spectral_norm(network: nn.Module) -> nn.Module:
     Raises:
         ValueError: :func:`spectral_norm` hasn't been applied to this module itself.
     """
-    hooks = [(key, hook) for key, hook in network._forward_pre_hooks.items() if _group_of(hook) is not None]
+    hooks = [
+        (key, hook)
+        for key, hook in network._forward_pre_hooks.items()
+        if _group_of(hook) is not None
+    ]
     if not hooks:
         raise ValueError(f"spectral_norm has not been applied to this {type(network).__name__}")
     for key, hook in hooks:

@@ -30,7 +30,9 @@ def batch_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     values they are, in float32 or, for float64, float64; differentiable to any order."""
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     over = [d for d in range(x.ndim) if d != 1]
-    count = all_reduce_sum(torch.full((), x.numel() // x.shape[1], dtype=wide.dtype, device=x.device))
+    count = all_reduce_sum(
+        torch.full((), x.numel() // x.shape[1], dtype=wide.dtype, device=x.device)
+    )
     mean = all_reduce_sum(wide.sum(over)) / count
     centred = wide - mean.view([-1 if d == 1 else 1 for d in range(x.ndim)])
     return mean, all_reduce_sum(centred.square().sum(over)) / count, count

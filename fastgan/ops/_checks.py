@@ -14,7 +14,9 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def kind(value: object) -> str:
     """What came, for the message of an error."""
-    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    return (
+        f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    )
 
 
 def check_input(x: Tensor) -> None:
@@ -36,7 +38,9 @@ def under_autocast(x: Tensor) -> bool:
 def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
     """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` has device and, but under autocast, dtype of ``x``."""
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+        raise TypeError(
+            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
+        )
     if t.dtype != x.dtype and not under_autocast(x):
         raise TypeError(
             f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; convert it with {name}.to(x.dtype)"
@@ -45,7 +49,9 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
 
 
-def fitting_parameter(name: str, t: Tensor | None, x: Tensor, *shapes: Sequence[int]) -> Tensor | None:
+def fitting_parameter(
+    name: str, t: Tensor | None, x: Tensor, *shapes: Sequence[int]
+) -> Tensor | None:
     """``t`` in the dtype of ``x``, if it fits ``x`` and has one of ``shapes``."""
     if t is None:
         return None

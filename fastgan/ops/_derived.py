@@ -9,7 +9,9 @@ from torch import Tensor
 
 
 def derived(
-    results_of: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor], grads: Sequence[Tensor | None]
+    results_of: Callable[..., Sequence[Tensor]],
+    tensors: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The gradients in ``tensors`` of ``results_of(*tensors)``, plain PyTorch, for the incoming ``grads``; any order."""
     with torch.enable_grad():

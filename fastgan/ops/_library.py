@@ -104,12 +104,12 @@ def check_cpu_level(asked: str, runs: str) -> None:
     if asked not in CPU_LEVELS:
         problem = f"FASTGAN_CPU_LEVEL must be one of {', '.join(CPU_LEVELS)}, got {asked!r}"
     elif asked != runs:
-        problem = (
-            f"FASTGAN_CPU_LEVEL is {asked!r}, but this CPU, or this build of fastgan, has no more than {runs}"
-        )
+        problem = f"FASTGAN_CPU_LEVEL is {asked!r}, but this CPU, or this build of fastgan, has no more than {runs}"
     else:
         return
-    warnings.warn(f"{problem}: the ops run {runs} code; unset it or name another level.", stacklevel=2)
+    warnings.warn(
+        f"{problem}: the ops run {runs} code; unset it or name another level.", stacklevel=2
+    )
 
 
 if (_asked_level := os.environ.get("FASTGAN_CPU_LEVEL")) and _native_problem["cpu"] is None:
@@ -137,7 +137,9 @@ def _triton_problem() -> tuple[str, str] | None:
 
 
 _backends: dict[str, _Backend] = {
-    "cuda": _Backend("cuda", "fastgan", lambda: ("cuda",), lambda: _native_problem["cuda"] or _no_gpu()),
+    "cuda": _Backend(
+        "cuda", "fastgan", lambda: ("cuda",), lambda: _native_problem["cuda"] or _no_gpu()
+    ),
     "triton": _Backend(
         "triton",
         "fastgan_triton",
@@ -164,12 +166,16 @@ def backends() -> dict[str, BackendStatus]:
 
 # ------------------------------------------------------------------------------------------------ choosing
 
-_requested: contextvars.ContextVar[str | None] = contextvars.ContextVar("fastgan_backend", default=None)
+_requested: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "fastgan_backend", default=None
+)
 # Dynamo reads and guards a context variable from torch 2.14 on. Before, compiled code sees what was asked for last in any
 # thread, which is a global that is guarded too.
 _DYNAMO_READS_CONTEXT = torch.__version__ >= "2.14"
 _requested_last: str | None = None
-_from_environment = os.environ.get("FASTGAN_BACKEND") or None  # read once, when fastgan.ops is imported
+_from_environment = (
+    os.environ.get("FASTGAN_BACKEND") or None
+)  # read once, when fastgan.ops is imported
 
 
 @contextlib.contextmanager
@@ -315,7 +321,9 @@ def _tensor_places(inputs: Iterable[Any]) -> list[tuple[int, int | None]]:
         if isinstance(value, torch.Tensor):
             places.append((i, None))
         elif isinstance(value, list):
-            places += [(i, k) for k, element in enumerate(value) if isinstance(element, torch.Tensor)]
+            places += [
+                (i, k) for k, element in enumerate(value) if isinstance(element, torch.Tensor)
+            ]
     return places
 
 

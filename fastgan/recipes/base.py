@@ -221,12 +221,18 @@ class Recipe(ABC):
     summary: ClassVar[str]  # one line for the command line's list of recipes
     averaged: ClassVar[tuple[str, ...]] = ("G",)  # networks that `ema` averages
     task: ClassVar[Task | None] = None  # what is read out of the data beside images
-    translates: ClassVar[bool] = False  # whether samples are made of what is in the data, not of noise alone
-    paired: ClassVar[bool] = False  # whether each sample has a target: the image of the row that it's made of
+    translates: ClassVar[bool] = (
+        False  # whether samples are made of what is in the data, not of noise alone
+    )
+    paired: ClassVar[bool] = (
+        False  # whether each sample has a target: the image of the row that it's made of
+    )
     baseline: ClassVar[str | None] = None  # the view that is measured against targets too
     exchanged: ClassVar[str] = ""  # what images of a batch take from each other, in words
     extends: ClassVar[tuple[str, ...]] = ("images",)  # settings that may change when a run goes on
-    carried: ClassVar[tuple[str, ...]] = ()  # networks without weights that a run takes from trained ones
+    carried: ClassVar[
+        tuple[str, ...]
+    ] = ()  # networks without weights that a run takes from trained ones
 
     data: str = "mnist5k"
     """Data set: mnist5k, digits, shapes, or the path of a folder or .zip of images."""
@@ -278,7 +284,9 @@ class Recipe(ABC):
                 f"--full-precision is for --precision bf16 and fp16, but {self.precision} came: leave it out."
             )
         self._require_at_least(1, "accumulate")
-        self._require("accumulate", self.batch % self.accumulate == 0, f"a divisor of --batch, {self.batch}")
+        self._require(
+            "accumulate", self.batch % self.accumulate == 0, f"a divisor of --batch, {self.batch}"
+        )
         self.check_batch()
 
     def _require(self, setting: str, holds: bool, expected: str) -> None:
@@ -290,7 +298,9 @@ class Recipe(ABC):
     def _require_at_least(self, least: int, *settings: str) -> None:
         """Raises RecipeError unless all of these are numbers from `least` on."""
         for setting in settings:
-            self._require(setting, least <= getattr(self, setting) < float("inf"), f"at least {least}")
+            self._require(
+                setting, least <= getattr(self, setting) < float("inf"), f"at least {least}"
+            )
 
     def _require_positive(self, *settings: str) -> None:
         """Raises RecipeError unless all of these are above 0."""
@@ -319,7 +329,9 @@ class Recipe(ABC):
                 f"but {self.batch} came."
             )
         if self.exchanged:
-            of_each = f"2 for each of {processes} processes, {2 * processes}" if processes > 1 else "2"
+            of_each = (
+                f"2 for each of {processes} processes, {2 * processes}" if processes > 1 else "2"
+            )
             self._require(
                 "batch",
                 self.batch >= 2 * processes,
@@ -329,7 +341,9 @@ class Recipe(ABC):
             # Batch norm over all processes sees the images of all of them at once.
             parts = self.accumulate if self.sync_batch_norm else parts
             of_each = f"2 for each of {parts} micro-batches, {2 * parts}" if parts > 1 else "2"
-            self._require("batch", self.batch >= 2 * parts, f"at least {of_each} (batch norm needs it)")
+            self._require(
+                "batch", self.batch >= 2 * parts, f"at least {of_each} (batch norm needs it)"
+            )
 
     @property
     def averages(self) -> tuple[str, ...]:
@@ -352,7 +366,9 @@ class Recipe(ABC):
         """Return the settings of the networks' sizes that are None, as they are for these images."""
         return {}
 
-    def begin_with(self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec) -> dict[str, Any]:
+    def begin_with(
+        self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec
+    ) -> dict[str, Any]:
         """Return settings that follow from trained weights, state dicts by network, that a run begins with."""
         return {}
 
@@ -365,7 +381,9 @@ class Recipe(ABC):
                 f"The saved configuration has settings that recipe {cls.name!r} doesn't know "
                 f"({', '.join(unknown)}): it was made by another version of fastgan."
             )
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
+        }
         return cls(**values)
 
     def settled(self, saved: Recipe | None = None) -> Recipe:
@@ -386,7 +404,9 @@ class Recipe(ABC):
         """Settings for reading picture files."""
         return Reading(fit=self.fit, range=self.range)
 
-    def open_data(self, images: ImageSpec | None = None, *, data: str | None = None) -> ImageDataset:
+    def open_data(
+        self, images: ImageSpec | None = None, *, data: str | None = None
+    ) -> ImageDataset:
         """Open the data set that the recipe learns from, or ``data`` in the same way.
 
         images: those of a run, whose resolution and channels hold. None: ``resolution`` and the set's own channels.

@@ -42,7 +42,9 @@ class CycleGAN(Domains):
         self._require("blocks", self.blocks is None or self.blocks >= 0, "at least 0")
         self._require_at_least(0, "cycle_weight", "identity_weight")
         self._require(
-            "pool", self.pool == 0 or self.pool >= self.batch, f"0, or at least --batch, {self.batch}"
+            "pool",
+            self.pool == 0 or self.pool >= self.batch,
+            f"0, or at least --batch, {self.batch}",
         )
 
     def resolved(self, images: ImageSpec) -> dict[str, int]:
@@ -62,7 +64,13 @@ class CycleGAN(Domains):
     def players(self) -> tuple[Player, ...]:
         return (
             Player("G", ("G_AB", "G_BA"), self.g_loss),
-            Player("D", ("D_A", "D_B"), self.d_loss, draw=self.draw_places, prepare=self.with_older_fakes),
+            Player(
+                "D",
+                ("D_A", "D_B"),
+                self.d_loss,
+                draw=self.draw_places,
+                prepare=self.with_older_fakes,
+            ),
         )
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
@@ -94,7 +102,9 @@ class CycleGAN(Domains):
         rows: dict[str, Tensor] = {}
         for domain in DOMAINS if self.pool else ():
             rows[f"swapped_{domain}"] = torch.rand(draw.count, generator=draw.generator) < SWAPPED
-            rows[f"place_{domain}"] = torch.randperm(self.pool, generator=draw.generator)[: draw.count]
+            rows[f"place_{domain}"] = torch.randperm(self.pool, generator=draw.generator)[
+                : draw.count
+            ]
         return rows
 
     def with_older_fakes(self, networks: Networks, batch: Batch) -> Batch:
@@ -122,9 +132,13 @@ class CycleGAN(Domains):
             total = total + least_squares_d_loss(real, fake)
             said["real"].append(real.mean())
             said["fake"].append(fake.mean())
-        return Loss(total, {f"logit({side})": torch.stack(means).mean() for side, means in said.items()})
+        return Loss(
+            total, {f"logit({side})": torch.stack(means).mean() for side, means in said.items()}
+        )
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         """Of "image" images of B, of "other" images of A, which samples are: they are compared with the data set's."""
         (name, images) = next(iter(inputs.items()))
         translated: Tensor = networks["G_AB" if name == "image" else "G_BA"](images)

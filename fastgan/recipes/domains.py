@@ -42,7 +42,9 @@ class Domains(Translation):
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(
-            images, images.resolution % 4 == 0 and images.resolution >= 8, "a multiple of 4 and at least 8"
+            images,
+            images.resolution % 4 == 0 and images.resolution >= 8,
+            "a multiple of 4 and at least 8",
         )
         patch_size(self.name, self.patch, images)
 

@@ -41,7 +41,9 @@ class GAN(NoiseToImage):
         super().__post_init__()
         for setting in ("g_hidden", "d_hidden"):
             widths = getattr(self, setting)
-            self._require(setting, len(widths) > 0 and all(w >= 1 for w in widths), "widths of at least 1")
+            self._require(
+                setting, len(widths) > 0 and all(w >= 1 for w in widths), "widths of at least 1"
+            )
         self._require("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
 
     @property
@@ -52,7 +54,12 @@ class GAN(NoiseToImage):
     def small(cls) -> GAN:
         """z of 64, two hidden layers of 256 on both sides, ReLU in G, no batch norm, no dropout."""
         return cls(
-            z_dim=64, g_hidden=(256, 256), d_hidden=(256, 256), g_act="relu", batch_norm=False, dropout=0.0
+            z_dim=64,
+            g_hidden=(256, 256),
+            d_hidden=(256, 256),
+            g_act="relu",
+            batch_norm=False,
+            dropout=0.0,
         )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:

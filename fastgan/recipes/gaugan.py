@@ -67,7 +67,9 @@ class GauGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("void", self.void is None or 0 <= self.void <= MAX_INDEX, f"from 0 to {MAX_INDEX}")
+        self._require(
+            "void", self.void is None or 0 <= self.void <= MAX_INDEX, f"from 0 to {MAX_INDEX}"
+        )
         self._require_positive("d_lr")
         self._require_at_least(1, "ngf", "hidden", "ndf", "scales")
         self._require_at_least(0, "matching_weight")
@@ -121,7 +123,9 @@ class GauGAN(Translation):
         planes = self.planes(networks, batch.inputs)
         fake = networks["G"](planes)
         judged: Stages = networks["D"](fake, planes)
-        stats = {"adversarial/G": _mean_of([wasserstein_g_loss(scale[-1].float()) for scale in judged])}
+        stats = {
+            "adversarial/G": _mean_of([wasserstein_g_loss(scale[-1].float()) for scale in judged])
+        }
         total = stats["adversarial/G"]
         if self.matching_weight:
             with torch.no_grad():
@@ -142,7 +146,9 @@ class GauGAN(Translation):
         }
         return Loss(_mean_of([hinge_d_loss(r, f) for r, f in said]), stats)
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         planes = self.planes(networks, inputs)
         images: Tensor = networks["G"](planes)
         return images
@@ -192,7 +198,10 @@ def coloured(classes: Tensor) -> Tensor:
     The first class is black, a pixel without a class (-1) is mid grey.
     """
     count = max(1, int(classes.max()) + 1)
-    colours = [(0.0, 0.0, 0.0), *(colorsys.hsv_to_rgb(i * GOLDEN % 1, 0.7, 1.0) for i in range(1, count))]
+    colours = [
+        (0.0, 0.0, 0.0),
+        *(colorsys.hsv_to_rgb(i * GOLDEN % 1, 0.7, 1.0) for i in range(1, count)),
+    ]
     palette = torch.tensor(colours, device=classes.device) * 2 - 1
     return palette[classes.clamp(min=0)].masked_fill((classes < 0)[..., None], 0.0).movedim(-1, 1)
 

@@ -78,11 +78,19 @@ class Growing(NoiseToImage):
 
     def settled(self, saved: Recipe | None = None) -> Recipe:
         begun = getattr(saved, "start_resolution", None)
-        return replace(self, start_resolution=begun) if self.start_resolution is None and begun else self
+        return (
+            replace(self, start_resolution=begun)
+            if self.start_resolution is None and begun
+            else self
+        )
 
-    def begin_with(self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec) -> dict[str, Any]:
+    def begin_with(
+        self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec
+    ) -> dict[str, Any]:
         """Growth goes on where that of the trained weights is: at the highest resolution that has faded in."""
-        grown = [t for key, t in networks.get("G", {}).items() if key.rpartition(".")[2] == "growth"]
+        grown = [
+            t for key, t in networks.get("G", {}).items() if key.rpartition(".")[2] == "growth"
+        ]
         if not grown or self.start_resolution is not None:
             return {}
         return {"start_resolution": min(self.lowest * 2 ** int(grown[0]), images.resolution)}

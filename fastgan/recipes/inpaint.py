@@ -41,7 +41,9 @@ class Inpaint(Pix2Pix):
     def __post_init__(self) -> None:
         super().__post_init__()
         least, most = self.hole
-        self._require("hole", 0 < least <= most < 1, "two numbers above 0 and below 1, the larger one second")
+        self._require(
+            "hole", 0 < least <= most < 1, "two numbers above 0 and below 1, the larger one second"
+        )
 
     def condition_channels(self, images: ImageSpec) -> int:
         return images.channels + 1
@@ -52,7 +54,10 @@ class Inpaint(Pix2Pix):
         return torch.cat([inputs["image"] * (1 - mask), mask], 1)
 
     def players(self) -> tuple[Player, ...]:
-        return (Player("G", ("G",), self.g_loss, draw=self.draw_holes), Player("D", ("D",), self.d_loss))
+        return (
+            Player("G", ("G",), self.g_loss, draw=self.draw_holes),
+            Player("D", ("D",), self.d_loss),
+        )
 
     def draw_holes(self, draw: Draw) -> dict[str, Tensor]:
         """Height, width and place of a hole for every image, all in [0, 1)."""
@@ -71,7 +76,10 @@ class Inpaint(Pix2Pix):
     def masks(self, drawn: Tensor, height: int, width: int) -> Tensor:
         """1 in the holes of `draw_holes`, 0 around them: float32 `[N, 1, height, width]`."""
         inside = []
-        for extent, place, side in ((drawn[:, 0], drawn[:, 2], height), (drawn[:, 1], drawn[:, 3], width)):
+        for extent, place, side in (
+            (drawn[:, 0], drawn[:, 2], height),
+            (drawn[:, 1], drawn[:, 3], width),
+        ):
             least, most = self.hole
             length = ((least + (most - least) * extent) * side).round().clamp(min=1)[:, None]
             start = (place[:, None] * (side - length + 1)).floor()
@@ -97,10 +105,16 @@ class Inpaint(Pix2Pix):
         image = plane("image", channels, "image to fill; what lies in the hole is not looked at")
         mask = plane("mask", 1, "1 where the image is to be filled, 0 where it is kept", "flags")
         made = plane("output", channels, "the image, filled")
-        shown = plane("condition", channels + 1, "the image with 0 in its hole, and the mask behind it")
+        shown = plane(
+            "condition", channels + 1, "the image with 0 in its hole, and the mask behind it"
+        )
         return {
             "G": Signature(
-                "G", (image, mask), (made,), Sizes(self.multiple(networks)), wrap=called_by(self._fill)
+                "G",
+                (image, mask),
+                (made,),
+                Sizes(self.multiple(networks)),
+                wrap=called_by(self._fill),
             ),
             "D": self.judge_signature(networks, images, shown),
         }
@@ -109,13 +123,19 @@ class Inpaint(Pix2Pix):
         inputs = {"image": image, "mask": mask}
         return filled(network(self.condition(inputs)), inputs)
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         """inputs: `image` and `mask`, float32 `[N, 1, H, W]`, 1 where the image is to be filled and 0 where it's kept."""
         return filled(super().translate(networks, inputs, generator=generator), inputs)
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
         inputs = self.source(given)
-        return {"masked": inputs["image"] * (1 - inputs["mask"]), "output": output, "target": given.real}
+        return {
+            "masked": inputs["image"] * (1 - inputs["mask"]),
+            "output": output,
+            "target": given.real,
+        }
 
 
 def filled(made: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -134,7 +134,9 @@ class NoiseToImage(NoiseSettings):
         if self.penalty != "none":
             takes_fakes = self.penalty != "r1"
             terms.append(
-                Regularizer(self.penalty, self.penalty_loss, every=self.penalty_every, prepared=takes_fakes)
+                Regularizer(
+                    self.penalty, self.penalty_loss, every=self.penalty_every, prepared=takes_fakes
+                )
             )
         terms += self.history_terms("D")
         return (
@@ -226,7 +228,9 @@ class NoiseToImage(NoiseSettings):
         if not self.replay:
             return replace(batch, random={**batch.random, "fake": fake})
         random = batch.random
-        fake, labels = networks["pool"](fake, batch.labels, swapped=random["swapped"], place=random["place"])
+        fake, labels = networks["pool"](
+            fake, batch.labels, swapped=random["swapped"], place=random["place"]
+        )
         return replace(batch, random={**random, "fake": fake, "fake_labels": labels})
 
     def generate(self, networks: Networks, batch: Batch) -> Tensor:
@@ -257,7 +261,9 @@ class NoiseToImage(NoiseSettings):
         if self.drift:
             total = total + self.drift * penalties.drift(real)
         if self.loss in HAVE_PROBABILITIES:
-            return Loss(total, {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean(), **stats})
+            return Loss(
+                total, {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean(), **stats}
+            )
         return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean(), **stats})
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
@@ -266,7 +272,9 @@ class NoiseToImage(NoiseSettings):
         judges = self.unrolled(networks, batch, images) if self.unroll else networks
         fake = self.judge(judges, images, batch)
         if self.adversarial.pairs:
-            with torch.set_grad_enabled(self.unroll > 0):  # an unrolled D depends on G whatever it looks at
+            with torch.set_grad_enabled(
+                self.unroll > 0
+            ):  # an unrolled D depends on G whatever it looks at
                 real = self.judge(judges, batch.real, batch, "real")
             total = self.adversarial.g(fake, real)
         else:
@@ -341,7 +349,11 @@ class NoiseToImage(NoiseSettings):
         if self.augment == "none":
             return lambda images: images
         prefix = f"augment.{side}."
-        rows = {name.removeprefix(prefix): t for name, t in batch.random.items() if name.startswith(prefix)}
+        rows = {
+            name.removeprefix(prefix): t
+            for name, t in batch.random.items()
+            if name.startswith(prefix)
+        }
         augment = networks["augment"]
         return lambda images: augment(images, rows)
 
@@ -350,7 +362,9 @@ class NoiseToImage(NoiseSettings):
         found: Tensor = networks["D"](images, *self.labels(batch))
         return found
 
-    def judge(self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake") -> Tensor:
+    def judge(
+        self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake"
+    ) -> Tensor:
         """D's float32 logits of images, under this step's instance noise."""
         return self.critic(networks, batch, side)(self.noisy(images, batch)).float()
 

@@ -8,11 +8,15 @@ from typing import ClassVar, Literal
 from fastgan.losses.adversarial import adversarial_loss
 from fastgan.recipes.base import Recipe, RecipeError
 
-Adversarial = Literal["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
+Adversarial = Literal[
+    "minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"
+]
 Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
 Optimizing = Literal["adam", "rmsprop"]
 Augmentation = Literal["none", "diffaugment", "ada"]
-Pipe = Literal["blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"]
+Pipe = Literal[
+    "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
+]
 PARTS_OF_D = frozenset({"minibatch_discrimination", "minibatch_stddev", "feature_matching"})
 
 
@@ -95,13 +99,19 @@ class NoiseSettings(Recipe):
         super().__post_init__()
         self._require_at_least(1, "z_dim")
         self._require_positive("lr")
-        self._require("d_lr", self.d_lr is None or 0 < self.d_lr < float("inf"), "a positive number")
         self._require(
-            "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
+            "d_lr", self.d_lr is None or 0 < self.d_lr < float("inf"), "a positive number"
+        )
+        self._require(
+            "betas",
+            all(0 <= b < 1 for b in self.betas),
+            "two numbers of at least 0 and less than 1",
         )
         usual = {f.name: f.default for f in fields(self)}
         of_a_penalty = ("penalty_weight", "penalty_every")
-        if self.penalty == "none" and any(getattr(self, name) != usual[name] for name in of_a_penalty):
+        if self.penalty == "none" and any(
+            getattr(self, name) != usual[name] for name in of_a_penalty
+        ):
             raise RecipeError(
                 "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
             )
@@ -135,7 +145,9 @@ class NoiseSettings(Recipe):
             f"such that the images computed at once are a multiple of --minibatch-stddev, {group}, or fewer",
         )  # fmt: skip
         self._require(
-            "replay", self.replay == 0 or self.replay >= self.batch, f"0 or at least {self.batch}, as --batch"
+            "replay",
+            self.replay == 0 or self.replay >= self.batch,
+            f"0 or at least {self.batch}, as --batch",
         )
         if self.feature_matching and "D" in self.full_precision:
             raise RecipeError(

@@ -25,11 +25,15 @@ def generator_signature(
     noise: the meaning of z.
     """
     z = Port("z", (network.z_dim,), noise, "normal")
-    images = Port("images", tuple(shape), "generated images; beyond the range they are clipped", "image")
+    images = Port(
+        "images", tuple(shape), "generated images; beyond the range they are clipped", "image"
+    )
     return Signature("G", (z, *_labels(network, names)), (images,))
 
 
-def discriminator_signature(network: Any, shape: Sequence[int], names: Sequence[str] = ()) -> Signature:
+def discriminator_signature(
+    network: Any, shape: Sequence[int], names: Sequence[str] = ()
+) -> Signature:
     """Return images, and labels if it takes them, to logits. The arguments are those of `generator_signature`."""
     images = Port("images", tuple(shape), "images to judge", "image")
     single = (1,) if isinstance(network, StyleGAN2Discriminator) else ()
@@ -49,5 +53,7 @@ def _labels(network: Any, names: Sequence[str]) -> tuple[Port, ...]:
 
 def _group(network: nn.Module) -> int:
     """Return the samples that a discriminator compares within a batch, 1 for none."""
-    groups = [int(module.group_size) for module in network.modules() if isinstance(module, _COMPARING)]
+    groups = [
+        int(module.group_size) for module in network.modules() if isinstance(module, _COMPARING)
+    ]
     return max(1, *groups) if groups else 1

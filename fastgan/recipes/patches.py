@@ -44,4 +44,6 @@ def judge_sizes(network: nn.Module) -> Sizes:
 
 def patch_logits(name: str = "logits") -> Port:
     """Return a PatchGAN's logits."""
-    return Port(name, (1, "rows", "columns"), "a logit for each patch, higher where it looks real", "real")
+    return Port(
+        name, (1, "rows", "columns"), "a logit for each patch, higher where it looks real", "real"
+    )

@@ -91,7 +91,9 @@ class Pix2Pix(Translation):
         adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
         l1 = l1_loss(fake.float(), batch.real)
         return Loss(
-            adversarial + self.l1_weight * l1, {"adversarial/G": adversarial, "l1/G": l1}, {"fake": fake}
+            adversarial + self.l1_weight * l1,
+            {"adversarial/G": adversarial, "l1/G": l1},
+            {"fake": fake},
         )
 
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
@@ -102,7 +104,9 @@ class Pix2Pix(Translation):
         stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
         return Loss(minimax_d_loss(real, fake) / 2, stats)
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         condition = self.condition(inputs)
         with seeded(generator, condition.device):
             images: Tensor = networks["G"](condition)

@@ -32,7 +32,9 @@ class R3GAN(NoiseToImage):
     """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D. The paper's widths are those of FFHQ-256."""
 
     name: ClassVar[str] = "r3gan"
-    summary: ClassVar[str] = "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
+    summary: ClassVar[str] = (
+        "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
+    )
 
     batch: int = 256
     images: int = 25_000_000
@@ -66,7 +68,9 @@ class R3GAN(NoiseToImage):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "channel_max", "blocks", "expansion", "group_size")
-        self._require("channel_base", self.channel_base >= RESOLUTIONS[0], f"at least {RESOLUTIONS[0]}")
+        self._require(
+            "channel_base", self.channel_base >= RESOLUTIONS[0], f"at least {RESOLUTIONS[0]}"
+        )
         self._require_at_least(0, "burn_in_kimg")
         self._require_positive("lr_decay", "penalty_decay")
         self._require("last_beta2", 0 <= self.last_beta2 < 1, "at least 0 and less than 1")
@@ -74,7 +78,9 @@ class R3GAN(NoiseToImage):
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
-        self._require("channel_base", self.channel_base >= images.resolution, f"at least {images.resolution}")
+        self._require(
+            "channel_base", self.channel_base >= images.resolution, f"at least {images.resolution}"
+        )
         for i in range(2, images.resolution.bit_length()):
             inside = self.expansion * min(self.channel_base // 2**i, self.channel_max)
             self._require(
@@ -139,7 +145,9 @@ class R3GAN(NoiseToImage):
     def weight_of_penalty(self, images: Tensor) -> float:
         if self.penalty_weight is not None:
             return self.penalty_weight
-        return next((weight for size, weight in ((32, 0.05), (64, 2.0)) if images.shape[3] <= size), 150.0)
+        return next(
+            (weight for size, weight in ((32, 0.05), (64, 2.0)) if images.shape[3] <= size), 150.0
+        )
 
 
 def between(first: float, last: float, left: Share) -> Share:

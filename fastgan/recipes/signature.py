@@ -135,7 +135,9 @@ class Signature:
         """
         sides: dict[str, int] = {}
         if self.sizes is not None:
-            sides = {name: self.sizes.at(factor) for name, factor in zip(("height", "width"), factors)}
+            sides = {
+                name: self.sizes.at(factor) for name, factor in zip(("height", "width"), factors)
+            }
         generator = Generator().manual_seed(EXAMPLE_SEED)
         return tuple(port.example(n, sides, generator) for port in self.inputs)
 

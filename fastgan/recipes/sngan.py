@@ -56,7 +56,11 @@ class SNGAN(NoiseToImage):
     def generator(self, images: ImageSpec) -> nn.Module:
         """G for images of this shape."""
         return ResNetGenerator(
-            images.resolution, images.channels, z_dim=self.z_dim, c_dim=self.classes(images), ngf=self.ngf
+            images.resolution,
+            images.channels,
+            z_dim=self.z_dim,
+            c_dim=self.classes(images),
+            ngf=self.ngf,
         )
 
     def discriminator(self, images: ImageSpec) -> nn.Module:

@@ -77,7 +77,11 @@ class SRGAN(Translation):
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         return {
             "G": SRResNet(
-                images.channels, scale=self.scale, blocks=self.blocks, ngf=self.ngf, residual=self.residual
+                images.channels,
+                scale=self.scale,
+                blocks=self.blocks,
+                ngf=self.ngf,
+                residual=self.residual,
             ),
             "D": SRGANDiscriminator(images.resolution, images.channels, ndf=self.ndf),
             "content": PerceptualDistance(),
@@ -119,7 +123,9 @@ class SRGAN(Translation):
     def source(self, given: Batch) -> Mapping[str, Tensor]:
         return {"low": self.low(given.real)}
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         return _enlarged(networks["G"], inputs["low"])
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:

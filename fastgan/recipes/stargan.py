@@ -53,7 +53,9 @@ class Attributes(nn.Module):
             members = list(group)
             total = total + F.cross_entropy(logits[:, members], attributes[:, members])
         for place in self.free:
-            total = total + F.binary_cross_entropy_with_logits(logits[:, place], attributes[:, place])
+            total = total + F.binary_cross_entropy_with_logits(
+                logits[:, place], attributes[:, place]
+            )
         return total
 
     def likeliest(self, logits: Tensor) -> Tensor:
@@ -61,7 +63,9 @@ class Attributes(nn.Module):
         found = (logits > 0).to(logits.dtype)
         for group in self.groups:
             members = list(group)
-            found[:, members] = F.one_hot(logits[:, members].argmax(1), len(members)).to(logits.dtype)
+            found[:, members] = F.one_hot(logits[:, members].argmax(1), len(members)).to(
+                logits.dtype
+            )
         return found
 
     def changed(self, attributes: Tensor, place: int) -> Tensor:
@@ -85,7 +89,9 @@ class Attributes(nn.Module):
             group = next((group for group in self.groups if place in group), (place,))
             if name.startswith("not ") and len(group) > 1:
                 others = " or ".join(self.names[other] for other in group if other != place)
-                raise RecipeError(f"An image has one of several, so {name!r} isn't enough: say {others}.")
+                raise RecipeError(
+                    f"An image has one of several, so {name!r} isn't enough: say {others}."
+                )
             if group in given:
                 raise RecipeError(f"{given[group]!r} and {name!r} exclude each other: choose one.")
             given[group] = name
@@ -94,12 +100,16 @@ class Attributes(nn.Module):
         return attributes
 
     def _place(self, name: str) -> int:
-        found = [i for i, known in enumerate(self.names) if name in (known, known.partition("=")[2])]
+        found = [
+            i for i, known in enumerate(self.names) if name in (known, known.partition("=")[2])
+        ]
         if len(found) == 1:
             return found[0]
         near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise RecipeError(f"Unknown attribute {name!r}: {hint}The attributes are {', '.join(self.names)}.")
+        raise RecipeError(
+            f"Unknown attribute {name!r}: {hint}The attributes are {', '.join(self.names)}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +169,9 @@ class StarGAN(Translation):
         spec, channels = images.inputs["attributes"], images.channels
         c_dim = len(spec.names)
         return {
-            "G": StarGANGenerator(channels, c_dim=c_dim, ngf=self.ngf, blocks=self.blocks, skip=self.skip),
+            "G": StarGANGenerator(
+                channels, c_dim=c_dim, ngf=self.ngf, blocks=self.blocks, skip=self.skip
+            ),
             "D": StarGANDiscriminator(images.resolution, channels, c_dim=c_dim, ndf=self.ndf),
             "attributes": Attributes(spec),
         }
@@ -238,7 +250,9 @@ class StarGAN(Translation):
     def source(self, given: Batch) -> Mapping[str, Tensor]:
         return {"image": given.real, "attributes": _others(given.inputs["attributes"])}
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         """Of "image" images with the "attributes" that they are to have, such as `wanted` gives; RecipeError without."""
         if "attributes" not in inputs:
             raise RecipeError(
@@ -281,7 +295,12 @@ class StarGAN(Translation):
             spec.groups,
         )
         told = Port(
-            "attributes", (len(spec.names),), "a logit for each attribute", "real", spec.names, spec.groups
+            "attributes",
+            (len(spec.names),),
+            "a logit for each attribute",
+            "real",
+            spec.names,
+            spec.groups,
         )
         image = plane("image", channels, "image to translate")
         judged = Port("image", images.shape, "image to judge", "image")
@@ -301,7 +320,9 @@ class StarGAN(Translation):
         rows = {"input": given.real}
         for place, name in enumerate(attributes.names):
             wanted = attributes.changed(given.inputs["attributes"], place)
-            rows[f"{name} changed" if place in attributes.free else name] = networks["G"](given.real, wanted)
+            rows[f"{name} changed" if place in attributes.free else name] = networks["G"](
+                given.real, wanted
+            )
         return rows
 
 

@@ -99,7 +99,9 @@ class StyleGAN2(NoiseToImage):
             "batch", piece <= group or piece % group == 0,
             f"such that the images computed at once are a multiple of --group-size, {group}, or fewer",
         )  # fmt: skip
-        self._require("channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8")
+        self._require(
+            "channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8"
+        )
         for setting in ("style_mixing", "w_avg_beta", "path_length_decay"):
             self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
         weight = self.path_length_weight

@@ -70,10 +70,17 @@ class Text2Image(Translation):
         words, size = len(images.inputs["caption"].names), (images.resolution, images.channels)
         return {
             "G": TextGenerator(
-                words, *size, z_dim=self.z_dim, text_dim=self.text_dim, ngf=self.ngf, kind=self.encoder
+                words,
+                *size,
+                z_dim=self.z_dim,
+                text_dim=self.text_dim,
+                ngf=self.ngf,
+                kind=self.encoder,
             ),
             "D": spectral_norm(
-                TextDiscriminator(words, *size, text_dim=self.text_dim, ndf=self.ndf, kind=self.encoder)
+                TextDiscriminator(
+                    words, *size, text_dim=self.text_dim, ndf=self.ndf, kind=self.encoder
+                )
             ),
         }
 
@@ -81,7 +88,10 @@ class Text2Image(Translation):
         return self.d_lr if player == "D" else self.lr
 
     def players(self) -> tuple[Player, ...]:
-        return (Player("G", ("G",), self.g_loss, draw=self.draw_noise), Player("D", ("D",), self.d_loss))
+        return (
+            Player("G", ("G",), self.g_loss, draw=self.draw_noise),
+            Player("D", ("D",), self.d_loss),
+        )
 
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
@@ -112,10 +122,16 @@ class Text2Image(Translation):
         right, fake, mismatched, _ = networks["D"](images, captions).float().chunk(4)
         differs = (wrong != caption).any(1).float()
         false = (relu(1 + fake) + differs * relu(1 + mismatched)).mean() / 2
-        stats = {"logit(real)": right.mean(), "logit(fake)": fake.mean(), "logit(wrong)": mismatched.mean()}
+        stats = {
+            "logit(real)": right.mean(),
+            "logit(fake)": fake.mean(),
+            "logit(wrong)": mismatched.mean(),
+        }
         return Loss(relu(1 - right).mean() + false, stats)
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         """inputs: `caption` int64 `[N, T]`, as `fastgan.data.captions.encode_caption` makes them."""
         caption = inputs["caption"]
         z = torch.randn(len(caption), self.z_dim, generator=generator).to(caption.device)
@@ -126,7 +142,11 @@ class Text2Image(Translation):
         spec = images.inputs["caption"]
         z = Port("z", (self.z_dim,), "noise", "normal")
         caption = Port(
-            "caption", (spec.length,), "places of a caption's words in the names, then 0", "index", spec.names
+            "caption",
+            (spec.length,),
+            "places of a caption's words in the names, then 0",
+            "index",
+            spec.names,
         )
         made = Port("output", images.shape, "image of the caption", "image")
         judged = Port("image", images.shape, "image to judge as one of the caption", "image")

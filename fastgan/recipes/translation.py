@@ -56,7 +56,9 @@ class Translation(Recipe):
         super().__post_init__()
         self._require_positive("lr")
         self._require(
-            "betas", all(0 <= b < 1 for b in self.betas), "two numbers of at least 0 and less than 1"
+            "betas",
+            all(0 <= b < 1 for b in self.betas),
+            "two numbers of at least 0 and less than 1",
         )
         if self.decay_after is None:
             if self.decay_until is not None:
@@ -108,7 +110,9 @@ class Translation(Recipe):
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
         return {
             player.name: Adam(
-                parameters_of(networks, player.networks), lr=self.learning_rate(player.name), betas=self.betas
+                parameters_of(networks, player.networks),
+                lr=self.learning_rate(player.name),
+                betas=self.betas,
             )
             for player in self.players()
         }
@@ -123,7 +127,9 @@ class Translation(Recipe):
         """Translations of `given`, comparable with its `real` images."""
         if given is None or len(given.real) != count:
             came = "none" if given is None else len(given.real)
-            raise RecipeError(f"{self.name} makes {count} images of {count} rows of data, but {came} came.")
+            raise RecipeError(
+                f"{self.name} makes {count} images of {count} rows of data, but {came} came."
+            )
         return self.translate(networks, self.source(given), generator=generator)
 
     def source(self, given: Batch) -> Mapping[str, Tensor]:
@@ -147,7 +153,9 @@ class Translation(Recipe):
         return inputs
 
     @abstractmethod
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         """Images float32 `[N, C, enlarges·H, enlarges·W]` in [-1, 1] of inputs by name, in the form of `Batch.inputs`.
 
         Pictures may have any height and width that are multiples of `multiple`. generator: of what is random in it.

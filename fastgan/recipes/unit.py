@@ -41,7 +41,9 @@ class UNIT(Domains):
     """Liu 2017: two variational auto-encoders that share their latents, and a PatchGAN for each domain."""
 
     name: ClassVar[str] = "unit"
-    summary: ClassVar[str] = "Liu 2017: between two domains without pairs, by latents that they share"
+    summary: ClassVar[str] = (
+        "Liu 2017: between two domains without pairs, by latents that they share"
+    )
 
     lr: float = 1e-4
     blocks: int = 3
@@ -131,9 +133,13 @@ class UNIT(Domains):
             total = total + minimax_d_loss(real, fake)
             said["real"].append(real.sigmoid().mean())
             said["fake"].append(fake.sigmoid().mean())
-        return Loss(total, {f"D({side})": torch.stack(means).mean() for side, means in said.items()})
+        return Loss(
+            total, {f"D({side})": torch.stack(means).mean() for side, means in said.items()}
+        )
 
-    def translate(self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator) -> Tensor:
+    def translate(
+        self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
+    ) -> Tensor:
         """Of "image" images of B, of "other" images of A, without noise; samples are the latter, as with `cyclegan`."""
         (name, images) = next(iter(inputs.items()))
         here, there = (0, 1) if name == "image" else (1, 0)
@@ -156,7 +162,8 @@ class UNIT(Domains):
         first, last = (g(images, source=0, target=None) for images in (start, end))
         latents = [torch.lerp(first, last, share) for share in shares]
         of_a, of_b = (
-            torch.stack([g(between, source=None, target=domain) for between in latents]) for domain in (0, 1)
+            torch.stack([g(between, source=None, target=domain) for between in latents])
+            for domain in (0, 1)
         )
         return of_a, of_b
 

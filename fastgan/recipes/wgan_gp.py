@@ -14,7 +14,9 @@ class WGANGP(DCGAN):
     """Gulrajani 2017: a critic whose gradient is drawn to 1 between real and generated images, without batch norm."""
 
     name: ClassVar[str] = "wgan-gp"
-    summary: ClassVar[str] = "Gulrajani 2017: a critic under a gradient penalty, on DCGAN's networks"
+    summary: ClassVar[str] = (
+        "Gulrajani 2017: a critic under a gradient penalty, on DCGAN's networks"
+    )
 
     loss: Adversarial = "wasserstein"
     penalty: Penalty = "wgan-gp"

@@ -53,7 +53,9 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
     var = var if var is None else exact(var.abs() + 0.5)
     x = exact(random(shape) + 0.5)
     act = options.get("act", "linear")
-    alpha, gain, clamp = activation_options(act, *(options.get(k) for k in ("alpha", "gain", "clamp")))
+    alpha, gain, clamp = activation_options(
+        act, *(options.get(k) for k in ("alpha", "gain", "clamp"))
+    )
     over, eps = options.get("over", "sample"), options.get("eps", 1e-5)
     for _ in range(60 if clamp or act in ("relu", "lrelu", "elu", "selu") else 0):
         v = adaptive_norm(x, scale, shift, mean, var, over=over, eps=eps, backend="reference")
@@ -72,7 +74,8 @@ def _sample(
 ) -> Sample:  # fmt: skip
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, *rest = (
-            None if t is None else t.to(device, dtype) for t in _values(shape, given, len(id), options)
+            None if t is None else t.to(device, dtype)
+            for t in _values(shape, given, len(id), options)
         )
         assert x is not None
         while len(rest) > 2 and rest[-1] is None:
@@ -132,7 +135,9 @@ def _call(
         shape, stats_too = (2, 3, 4, 5), over == "given"
         options = {"act": act, "clamp": clamp, "over": "sample" if stats_too else over}
         values = _values(shape, given or ("stm" if stats_too else "st"), 3, options)
-        x, scale, shift, mean, var, residual = (None if t is None else t.to(device, dtype) for t in values)
+        x, scale, shift, mean, var, residual = (
+            None if t is None else t.to(device, dtype) for t in values
+        )
         assert x is not None
         alpha, gain, _ = activation_options(act, None, None, clamp)
         settings = (over, 1e-5, act, alpha, gain, clamp)
@@ -171,7 +176,9 @@ def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3, 4, 5), **options)
 
 
-def _error(id: str, error: type[Exception], says: tuple[str, ...], *args: Any, **options: Any) -> ErrorCase:
+def _error(
+    id: str, error: type[Exception], says: tuple[str, ...], *args: Any, **options: Any
+) -> ErrorCase:
     return ErrorCase(id, lambda: ops.adaptive_norm(*args, **options), error, says)
 
 
@@ -179,7 +186,13 @@ _ERRORS = [
     _error("x-list", TypeError, ("x", "list"), [1.0]),
     _error("x-rank", ValueError, ("x", "[N, C, *]", "[3]"), _x(3)),
     _error("scale-dtype", TypeError, ("scale", "float32", "float64"), _x(), _x(2, 3).double()),
-    _error("scale-shape", ValueError, ("scale", "[3] or [2, 3] or [2, 3, 4, 5]", "[3, 3]"), _x(), _x(3, 3)),
+    _error(
+        "scale-shape",
+        ValueError,
+        ("scale", "[3] or [2, 3] or [2, 3, 4, 5]", "[3, 3]"),
+        _x(),
+        _x(3, 3),
+    ),
     _error("shift-shape", ValueError, ("shift", "[2]"), _x(), None, _x(2)),
     _error("shift-device", ValueError, ("shift", "cpu", "meta"), _x(), shift=_x(3, device="meta")),
     _error("residual-shape", ValueError, ("residual", "[2, 3, 4, 5]", "[3]"), _x(), residual=_x(3)),
@@ -187,7 +200,9 @@ _ERRORS = [
     _error("var-alone", ValueError, ("mean and var", "var alone"), _x(), var=_x(3)),
     _error("mean-type", TypeError, ("mean", "float"), _x(), mean=1.0, var=_x(3)),
     _error("mean-shape", ValueError, ("mean", "[3] or [2, 3]", "[4]"), _x(), mean=_x(4), var=_x(3)),
-    _error("var-dtype", TypeError, ("var", "float32", "float64"), _x(), mean=_x(3), var=_x(3).double()),
+    _error(
+        "var-dtype", TypeError, ("var", "float32", "float64"), _x(), mean=_x(3), var=_x(3).double()
+    ),
     _error("var-device", ValueError, ("var", "meta"), _x(), mean=_x(3), var=_x(3, device="meta")),
     _error("over", ValueError, ("over", "'sample' or 'batch'", "'layer'"), _x(), over="layer"),
     _error("eps", ValueError, ("eps", "above 0", "0"), _x(), eps=0.0),
@@ -234,7 +249,9 @@ def _benchmarks() -> list[BenchmarkCase]:
     for name, shape in (("32", (8, 256, 32, 32)), ("64", (8, 128, 64, 64))):
         for suffix, layout in (("", None), ("-channels_last", channels_last)):
             found.append(_benchmark(f"adain-{name}{suffix}", shape, "st", layout, act="lrelu"))
-            found.append(_benchmark(f"batch-{name}{suffix}", shape, "st", layout, over="batch", act="relu"))
+            found.append(
+                _benchmark(f"batch-{name}{suffix}", shape, "st", layout, over="batch", act="relu")
+            )
     for suffix, layout in (("", None), ("-channels_last", channels_last)):
         found.append(_benchmark(f"instance-64{suffix}", shape, "", layout, act="relu"))
         found.append(_benchmark(f"residual-64{suffix}", shape, "r", layout))
@@ -249,6 +266,11 @@ ADAPTIVE_NORM = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),
-    tolerance={torch.float64: 1e-11, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    tolerance={
+        torch.float64: 1e-11,
+        torch.float32: 1e-5,
+        torch.float16: 4e-3,
+        torch.bfloat16: 3e-2,
+    },
     batched=(0, 1, 2, 5),
 )

@@ -16,7 +16,9 @@ from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCal
 Layout = Callable[[Tensor], Tensor]
 
 
-def _values(shape: Sequence[int], dim: int, seed: int, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _values(
+    shape: Sequence[int], dim: int, seed: int, options: dict[str, Any]
+) -> tuple[Tensor, Tensor]:
     """x and b that bfloat16 holds exactly, away from the kink at 0 and from where the clamp sets in."""
     generator = torch.Generator().manual_seed(seed)
     x = (torch.randn(list(shape), generator=generator, dtype=torch.float64) * 2).bfloat16().double()
@@ -59,7 +61,9 @@ def _samples() -> list[Sample]:
             name = f"{act}-clamp" if clamp else act
             found.append(_sample(f"{name}-rows", (2, 3, 5, 7), act=act, clamp=clamp, small=True))
             found.append(_sample(f"{name}-columns", (3, 4), act=act, clamp=clamp, small=True))
-            found.append(_sample(f"{name}-channels_last", (2, 8, 3, 5), channels_last, act=act, clamp=clamp))
+            found.append(
+                _sample(f"{name}-channels_last", (2, 8, 3, 5), channels_last, act=act, clamp=clamp)
+            )
     found += [
         _sample("vectors", (2, 3, 16, 16)),
         _sample("vectors-swish", (2, 3, 16, 16), act="swish"),
@@ -102,13 +106,21 @@ def _samples() -> list[Sample]:
         _sample("alpha-negative", (2, 3, 5, 7), alpha=-0.3, clamp=1.0, small=True),
         _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
         _sample("large", (4, 66, 128, 130), clamp=1.0, large=True),
-        _sample("large-swish-channels_last", (2, 64, 186, 186), channels_last, act="swish", large=True),
+        _sample(
+            "large-swish-channels_last", (2, 64, 186, 186), channels_last, act="swish", large=True
+        ),
     ]
     return found
 
 
 def _call(
-    id: str, op: str, act: str, *, save: str, shape: Sequence[int] = (2, 3, 4, 5), clamp: float | None = None
+    id: str,
+    op: str,
+    act: str,
+    *,
+    save: str,
+    shape: Sequence[int] = (2, 3, 4, 5),
+    clamp: float | None = None,
 ) -> RegisteredCall:
     """``save``: what the derivative reads; ``"output"``, ``"input"`` or ``"nothing"``."""
 
@@ -140,7 +152,9 @@ _REGISTERED = [
     _call("backward-linear", "bias_act_backward", "linear", save="nothing"),
     _call("backward-curved", "bias_act_backward", "tanh", save="input"),
     _call("double-backward", "bias_act_double_backward", "lrelu", save="output"),
-    _call("double-backward-curved", "bias_act_double_backward", "softplus", save="input", clamp=0.75),
+    _call(
+        "double-backward-curved", "bias_act_double_backward", "softplus", save="input", clamp=0.75
+    ),
 ]
 
 
@@ -150,27 +164,60 @@ def _x(*shape: int, **options: Any) -> Tensor:
 
 _ERRORS = [
     ErrorCase("x-list", lambda: ops.bias_act([1.0]), TypeError, ("x", "list")),  # type: ignore[arg-type]
-    ErrorCase("x-int", lambda: ops.bias_act(_x(dtype=torch.int64)), TypeError, ("x", "int64", "float32")),
-    ErrorCase("x-complex", lambda: ops.bias_act(_x(dtype=torch.complex64)), TypeError, ("x", "complex64")),
     ErrorCase(
-        "x-scalar", lambda: ops.bias_act(torch.tensor(1.0)), ValueError, ("x", "at least one dimension")
+        "x-int", lambda: ops.bias_act(_x(dtype=torch.int64)), TypeError, ("x", "int64", "float32")
     ),
-    ErrorCase("dim-high", lambda: ops.bias_act(_x(), dim=4), ValueError, ("dim", "-4 to 3", "got 4")),
-    ErrorCase("dim-rank-1", lambda: ops.bias_act(_x(3), _x(3)), ValueError, ("dim", "-1 to 0", "got 1")),
-    ErrorCase("act", lambda: ops.bias_act(_x(), act="gelu"), ValueError, ("act", "lrelu", "'gelu'")),
+    ErrorCase(
+        "x-complex", lambda: ops.bias_act(_x(dtype=torch.complex64)), TypeError, ("x", "complex64")
+    ),
+    ErrorCase(
+        "x-scalar",
+        lambda: ops.bias_act(torch.tensor(1.0)),
+        ValueError,
+        ("x", "at least one dimension"),
+    ),
+    ErrorCase(
+        "dim-high", lambda: ops.bias_act(_x(), dim=4), ValueError, ("dim", "-4 to 3", "got 4")
+    ),
+    ErrorCase(
+        "dim-rank-1", lambda: ops.bias_act(_x(3), _x(3)), ValueError, ("dim", "-1 to 0", "got 1")
+    ),
+    ErrorCase(
+        "act", lambda: ops.bias_act(_x(), act="gelu"), ValueError, ("act", "lrelu", "'gelu'")
+    ),
     ErrorCase("b-type", lambda: ops.bias_act(_x(), 1.0), TypeError, ("b", "float")),  # type: ignore[arg-type]
-    ErrorCase("b-dtype", lambda: ops.bias_act(_x(), _x(3).double()), TypeError, ("b", "float32", "float64")),
+    ErrorCase(
+        "b-dtype",
+        lambda: ops.bias_act(_x(), _x(3).double()),
+        TypeError,
+        ("b", "float32", "float64"),
+    ),
     ErrorCase("b-length", lambda: ops.bias_act(_x(), _x(4)), ValueError, ("b", "[3]", "[4]")),
     ErrorCase("b-rank", lambda: ops.bias_act(_x(), _x(1, 3)), ValueError, ("b", "[3]", "[1, 3]")),
-    ErrorCase("b-device", lambda: ops.bias_act(_x(), _x(3, device="meta")), ValueError, ("b", "cpu", "meta")),
-    ErrorCase("alpha", lambda: ops.bias_act(_x(), alpha=float("nan")), ValueError, ("alpha", "nan")),
+    ErrorCase(
+        "b-device",
+        lambda: ops.bias_act(_x(), _x(3, device="meta")),
+        ValueError,
+        ("b", "cpu", "meta"),
+    ),
+    ErrorCase(
+        "alpha", lambda: ops.bias_act(_x(), alpha=float("nan")), ValueError, ("alpha", "nan")
+    ),
     ErrorCase("gain", lambda: ops.bias_act(_x(), gain=float("inf")), ValueError, ("gain", "inf")),
     ErrorCase(
-        "clamp-negative", lambda: ops.bias_act(_x(), clamp=-1), ValueError, ("clamp", "at least 0", "-1")
+        "clamp-negative",
+        lambda: ops.bias_act(_x(), clamp=-1),
+        ValueError,
+        ("clamp", "at least 0", "-1"),
     ),
-    ErrorCase("clamp-nan", lambda: ops.bias_act(_x(), clamp=float("nan")), ValueError, ("clamp", "nan")),
     ErrorCase(
-        "backend-unknown", lambda: ops.bias_act(_x(), backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")
+        "clamp-nan", lambda: ops.bias_act(_x(), clamp=float("nan")), ValueError, ("clamp", "nan")
+    ),
+    ErrorCase(
+        "backend-unknown",
+        lambda: ops.bias_act(_x(), backend="tpu"),
+        ValueError,
+        ("backend", "'tpu'", "cuda"),
     ),
     ErrorCase(
         "backend-device",
@@ -181,7 +228,9 @@ _ERRORS = [
 ]
 
 
-def _benchmark(id: str, shape: Sequence[int], layout: Layout | None = None, **options: Any) -> BenchmarkCase:
+def _benchmark(
+    id: str, shape: Sequence[int], layout: Layout | None = None, **options: Any
+) -> BenchmarkCase:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(list(shape), generator=generator).to(device, dtype)
@@ -213,5 +262,10 @@ BIAS_ACT = OpSpec(
         _benchmark("swish", _SIZE, act="swish"),
         _benchmark("lrelu-small", (16, 128, 16, 16), act="lrelu"),
     ],
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 4e-6,
+        torch.float16: 2e-3,
+        torch.bfloat16: 1.6e-2,
+    },
 )

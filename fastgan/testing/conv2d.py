@@ -34,7 +34,10 @@ def winograd_everywhere() -> Iterator[None]:
 def values(shape: Sequence[int], seed: int, scale: float = 1.0) -> Tensor:
     """Normal values of a power of two's scale that bfloat16 holds exactly."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double() * scale
+    return (
+        torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
+        * scale
+    )
 
 
 def weight_values(shape: Sequence[int], seed: int) -> Tensor:
@@ -57,7 +60,15 @@ def _sample(
 
 _SAMPLES = [
     _sample("small", (3, 3, 6, 5), (4, 3, 3, 3), padding=1, act="swish", small=True),
-    _sample("small-clamp", (3, 3, 4, 4), (4, 3, 3, 3), padding=(0, 1), act="lrelu", clamp=0.9, small=True),
+    _sample(
+        "small-clamp",
+        (3, 3, 4, 4),
+        (4, 3, 3, 3),
+        padding=(0, 1),
+        act="lrelu",
+        clamp=0.9,
+        small=True,
+    ),
     _sample(
         "small-stride-groups",
         (3, 3, 7, 6),
@@ -69,13 +80,20 @@ _SAMPLES = [
         small=True,
     ),
     _sample("pointwise", (2, 8, 5, 4), (5, 8, 1, 1), channels_last, act="lrelu"),
-    _sample("dilated-even", (2, 4, 8, 9), (3, 4, 2, 4), padding=(2, 1), dilation=(1, 2), stride=(1, 2)),
+    _sample(
+        "dilated-even", (2, 4, 8, 9), (3, 4, 2, 4), padding=(2, 1), dilation=(1, 2), stride=(1, 2)
+    ),
     _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), transposed, padding=1),
     _sample("empty-batch", (0, 4, 5, 5), (4, 4, 3, 3), padding=1, act="lrelu"),
     # enough channels and tiles for Winograd's algorithm on the CPU in float32
     _sample("winograd", (2, 64, 25, 22), (72, 64, 3, 3), padding=1, act="swish"),
     _sample(
-        "winograd-channels_last", (3, 64, 20, 21), (64, 64, 3, 3), channels_last, padding=(2, 1), act="tanh"
+        "winograd-channels_last",
+        (3, 64, 20, 21),
+        (64, 64, 3, 3),
+        channels_last,
+        padding=(2, 1),
+        act="tanh",
     ),
     _sample("winograd-no-padding", (5, 65, 18, 18), (64, 65, 3, 3), every_other, bias=False),
 ]
@@ -87,7 +105,11 @@ def _call(id: str, op: str, *, layout: Layout | None = None, style: bool = True)
             t = values(shape, seed).to(device, dtype)
             return (t if layout is None or t.ndim < 4 else layout(t)).requires_grad_()
 
-        x, w, s = leaf(2, 5, 6, 7, seed=1), leaf(4, 5, 3, 3, seed=2), leaf(2, 5, seed=3) if style else None
+        x, w, s = (
+            leaf(2, 5, 6, 7, seed=1),
+            leaf(4, 5, 3, 3, seed=2),
+            leaf(2, 5, seed=3) if style else None,
+        )
         dy = leaf(2, 4, 6, 7, seed=4)
         match op:
             case "winograd_conv2d":
@@ -99,7 +121,9 @@ def _call(id: str, op: str, *, layout: Layout | None = None, style: bool = True)
                 return dy, w, x, leaf(2, 5, seed=3), 1, 1
             case "winograd_conv2d_unscaled":
                 by = leaf(2, 5, seed=3).detach()
-                dx, _ = reference.winograd_conv2d_input(dy.detach(), w.detach(), x.detach(), by, 1, 1)
+                dx, _ = reference.winograd_conv2d_input(
+                    dy.detach(), w.detach(), x.detach(), by, 1, 1
+                )
                 return dx, by, dy, w, 1, 1
             case "winograd_conv2d_weight":
                 return dy, x, s, 1, 1
@@ -142,7 +166,11 @@ def random_call(seed: int) -> tuple[str, list[Tensor | None], list[Any]]:
     weight = weight_values((k, c, 3, 3), seed + 2)
     layouts = [channels_last, transposed, lambda t: t]
     if r.random() < 0.25:
-        return "winograd_conv_transpose2d", [r.choice(layouts)(x), weight.transpose(0, 1), style], []
+        return (
+            "winograd_conv_transpose2d",
+            [r.choice(layouts)(x), weight.transpose(0, 1), style],
+            [],
+        )
     if r.random() < 0.25:
         size = (2 * (h // 2) + 3, 2 * (w // 2) + 3)
         x = values((n, c, *size), seed)
@@ -150,7 +178,11 @@ def random_call(seed: int) -> tuple[str, list[Tensor | None], list[Any]]:
     if r.random() < 0.2:
         dy = r.choice(layouts)(values((n, k, h + 2 * pad[0] - 2, w + 2 * pad[1] - 2), seed + 3))
         return "winograd_conv2d", [dy, r.choice(layouts)(weight), None], [*pad, True]
-    return "winograd_conv2d", [r.choice(layouts)(x), r.choice(layouts)(weight), style], [*pad, False]
+    return (
+        "winograd_conv2d",
+        [r.choice(layouts)(x), r.choice(layouts)(weight), style],
+        [*pad, False],
+    )
 
 
 def _x(*shape: int, **options: Any) -> Tensor:
@@ -162,13 +194,24 @@ _W = torch.zeros(6, 4, 3, 3)
 _ERRORS = [
     ErrorCase("x-list", lambda: ops.conv2d([1.0], _W), TypeError, ("x", "list")),  # type: ignore[arg-type]
     ErrorCase("x-int", lambda: ops.conv2d(_x(dtype=torch.int32), _W), TypeError, ("x", "int32")),
-    ErrorCase("x-rank", lambda: ops.conv2d(_x(4, 5, 5), _W), ValueError, ("x", "[N, C, H, W]", "[4, 5, 5]")),
+    ErrorCase(
+        "x-rank",
+        lambda: ops.conv2d(_x(4, 5, 5), _W),
+        ValueError,
+        ("x", "[N, C, H, W]", "[4, 5, 5]"),
+    ),
     ErrorCase("weight-type", lambda: ops.conv2d(_x(), 1.0), TypeError, ("weight", "float")),  # type: ignore[arg-type]
     ErrorCase(
-        "weight-dtype", lambda: ops.conv2d(_x(), _W.half()), TypeError, ("weight", "float32", "float16")
+        "weight-dtype",
+        lambda: ops.conv2d(_x(), _W.half()),
+        TypeError,
+        ("weight", "float32", "float16"),
     ),
     ErrorCase(
-        "weight-device", lambda: ops.conv2d(_x(), _W.to("meta")), ValueError, ("weight", "cpu", "meta")
+        "weight-device",
+        lambda: ops.conv2d(_x(), _W.to("meta")),
+        ValueError,
+        ("weight", "cpu", "meta"),
     ),
     ErrorCase("weight-rank", lambda: ops.conv2d(_x(), _x(6, 4)), ValueError, ("weight", "[6, 4]")),
     ErrorCase(
@@ -183,16 +226,34 @@ _ERRORS = [
         ValueError,
         ("groups", "[5, 2, 3, 3]"),
     ),
-    ErrorCase("groups", lambda: ops.conv2d(_x(), _W, groups=0), ValueError, ("groups", "at least 1", "0")),
-    ErrorCase("bias-shape", lambda: ops.conv2d(_x(), _W, _x(5)), ValueError, ("bias", "[6]", "[5]")),
-    ErrorCase("bias-type", lambda: ops.conv2d(_x(), _W, 1.0), TypeError, ("bias", "float")),  # type: ignore[arg-type]
-    ErrorCase("bias-dtype", lambda: ops.conv2d(_x(), _W, _x(6).half()), TypeError, ("float32", "float16")),
-    ErrorCase("stride", lambda: ops.conv2d(_x(), _W, stride=0), ValueError, ("stride", "at least 1", "0")),
-    ErrorCase("padding", lambda: ops.conv2d(_x(), _W, padding=(1, -1)), ValueError, ("padding", "(1, -1)")),
     ErrorCase(
-        "dilation", lambda: ops.conv2d(_x(), _W, dilation=(1, 2, 3)), ValueError, ("dilation", "(1, 2, 3)")
+        "groups", lambda: ops.conv2d(_x(), _W, groups=0), ValueError, ("groups", "at least 1", "0")
     ),
-    ErrorCase("too-small", lambda: ops.conv2d(_x(2, 4, 2, 9), _W), ValueError, ("fit", "3 pixels high", "2")),
+    ErrorCase(
+        "bias-shape", lambda: ops.conv2d(_x(), _W, _x(5)), ValueError, ("bias", "[6]", "[5]")
+    ),
+    ErrorCase("bias-type", lambda: ops.conv2d(_x(), _W, 1.0), TypeError, ("bias", "float")),  # type: ignore[arg-type]
+    ErrorCase(
+        "bias-dtype", lambda: ops.conv2d(_x(), _W, _x(6).half()), TypeError, ("float32", "float16")
+    ),
+    ErrorCase(
+        "stride", lambda: ops.conv2d(_x(), _W, stride=0), ValueError, ("stride", "at least 1", "0")
+    ),
+    ErrorCase(
+        "padding", lambda: ops.conv2d(_x(), _W, padding=(1, -1)), ValueError, ("padding", "(1, -1)")
+    ),
+    ErrorCase(
+        "dilation",
+        lambda: ops.conv2d(_x(), _W, dilation=(1, 2, 3)),
+        ValueError,
+        ("dilation", "(1, 2, 3)"),
+    ),
+    ErrorCase(
+        "too-small",
+        lambda: ops.conv2d(_x(2, 4, 2, 9), _W),
+        ValueError,
+        ("fit", "3 pixels high", "2"),
+    ),
     ErrorCase(
         "padding-float",
         lambda: ops.conv2d(_x(), _W, padding=1.0),  # type: ignore[arg-type]
@@ -206,9 +267,15 @@ _ERRORS = [
         TypeError,
         ("gain", "no gradient", "multiply"),
     ),
-    ErrorCase("clamp-type", lambda: ops.conv2d(_x(), _W, clamp="a"), TypeError, ("clamp", "number", "str")),  # type: ignore[arg-type]
-    ErrorCase("backend", lambda: ops.conv2d(_x(), _W, backend="tpu"), ValueError, ("backend", "'tpu'")),
-    ErrorCase("set_winograd", lambda: ops.set_winograd(1), TypeError, ("enabled", "True or False", "1")),  # type: ignore[arg-type]
+    ErrorCase(
+        "clamp-type", lambda: ops.conv2d(_x(), _W, clamp="a"), TypeError, ("clamp", "number", "str")
+    ),  # type: ignore[arg-type]
+    ErrorCase(
+        "backend", lambda: ops.conv2d(_x(), _W, backend="tpu"), ValueError, ("backend", "'tpu'")
+    ),
+    ErrorCase(
+        "set_winograd", lambda: ops.set_winograd(1), TypeError, ("enabled", "True or False", "1")
+    ),  # type: ignore[arg-type]
     ErrorCase(
         "transposed-weight",
         lambda: ops.conv_transpose2d(_x(), _W),
@@ -225,5 +292,10 @@ CONV2D = OpSpec(
     errors=_ERRORS,
     benchmarks=[],
     # The convolution rounds to the half type before the epilogue does.
-    tolerance={torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 1e-5,
+        torch.float16: 4e-3,
+        torch.bfloat16: 3e-2,
+    },
 )

@@ -25,6 +25,8 @@ class ConvolutionCalls(TorchDispatchMode):
         name = func._schema.name.partition("::")[2]
         if "convolution_backward" in name:
             self.count += sum(args[-1][:2])  # the output mask: image, weights, bias
-        elif "convolution" in name or name.startswith(("winograd_", "grouped_")) or name in PRODUCTS:
+        elif (
+            "convolution" in name or name.startswith(("winograd_", "grouped_")) or name in PRODUCTS
+        ):
             self.count += 1
         return func(*args, **(kwargs or {}))

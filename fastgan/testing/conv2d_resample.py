@@ -18,7 +18,9 @@ from fastgan.testing.upfirdn2d import taps
 Layout = Callable[[Tensor], Tensor]
 
 
-def conv2d_resample(x: Tensor, weight: Tensor, *, f: Tensor | None = None, **options: Any) -> Tensor:
+def conv2d_resample(
+    x: Tensor, weight: Tensor, *, f: Tensor | None = None, **options: Any
+) -> Tensor:
     """The op with its filter among the options, for it has no gradient; the filter follows ``x`` to its device."""
     return ops.conv2d_resample(x, weight, None if f is None else f.to(x.device), **options)
 
@@ -48,7 +50,9 @@ def definition(
     else:
         t = ops.upfirdn2d(x, None, padding=sides, backend="reference")
     t = F.conv2d(t, weight if flip_weight else weight.flip(2, 3), groups=groups)
-    return ops.upfirdn2d(t, f if down > 1 else None, down=down, flip_filter=flip_filter, backend="reference")
+    return ops.upfirdn2d(
+        t, f if down > 1 else None, down=down, flip_filter=flip_filter, backend="reference"
+    )
 
 
 def _values(shape: Sequence[int], seed: int) -> Tensor:
@@ -61,7 +65,9 @@ def _sample(
     id: str, shape: Sequence[int], weight: Sequence[int], f: Tensor | None = None, layout: Layout | None = None, *,
     large: bool = False, small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
-    scale = 2.0 ** -round(torch.tensor(weight[1:]).prod().log2().item() / 2)  # exact, and keeps the variance
+    scale = 2.0 ** -round(
+        torch.tensor(weight[1:]).prod().log2().item() / 2
+    )  # exact, and keeps the variance
 
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x = _values(shape, len(id)).to(device, dtype)
@@ -89,7 +95,14 @@ def _samples() -> list[Sample]:
     for use, (k, options) in USES.items():
         found += [
             _sample(use, (3, 3, 6, 5), (4, 3, k, k), _BINOMIAL, small=True, **options),
-            _sample(f"{use}-channels_last", (2, 8, 6, 8), (5, 8, k, k), _BINOMIAL, channels_last, **options),
+            _sample(
+                f"{use}-channels_last",
+                (2, 8, 6, 8),
+                (5, 8, k, k),
+                _BINOMIAL,
+                channels_last,
+                **options,
+            ),
             _sample(f"{use}-one-pixel", (2, 4, 2, 2), (3, 4, k, k), taps(6), **options),
         ]
     found += [
@@ -123,7 +136,9 @@ def random_sample(seed: int) -> Sample:
     groups = draw.choice([1, 1, 1, 2, 3])
     channels, out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)
     kernel = draw.choice([(1, 1), (1, 1), (3, 3), (3, 3), (draw.randint(1, 5), draw.randint(1, 5))])
-    f = draw.choice([None, taps(4), taps(draw.randint(1, 8)), taps(draw.randint(1, 5), draw.randint(1, 5))])
+    f = draw.choice(
+        [None, taps(4), taps(draw.randint(1, 8)), taps(draw.randint(1, 5), draw.randint(1, 5))]
+    )
     same = draw.randint(0, 3)
     options: dict[str, Any] = {
         "up": draw.choice([1, 1, 2, 2, 3, 4]), "down": draw.choice([1, 1, 2, 2, 3]), "groups": groups,
@@ -177,5 +192,10 @@ CONV2D_RESAMPLE = OpSpec(
     registered=[],
     errors=_ERRORS,
     benchmarks=[],
-    tolerance={torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 1e-5,
+        torch.float16: 4e-3,
+        torch.bfloat16: 3e-2,
+    },
 )

@@ -47,7 +47,11 @@ def _cotangent(like: Tensor, seed: int) -> Tensor:
 
 
 def evaluate(
-    op: Callable[..., Tensor], tensors: Sequence[Tensor | None], options: dict[str, Any], *, order: int
+    op: Callable[..., Tensor],
+    tensors: Sequence[Tensor | None],
+    options: dict[str, Any],
+    *,
+    order: int,
 ) -> Results:
     """The result of ``op`` and its derivatives up to ``order`` (0, 1 or 2) along fixed random directions.
 

@@ -121,14 +121,18 @@ _INTERPOLATE_REGISTERED = [
     _interpolate_call("backward", "interpolate_backward", "a", (True, True, True)),
     _interpolate_call("backward-fake-alone", "interpolate_backward", "", (False, True, False)),
     _interpolate_call("double-backward", "interpolate_double_backward", "rfa", (True,) * 4),
-    _interpolate_call("double-backward-real", "interpolate_double_backward", "r", (True, False, False, True)),
+    _interpolate_call(
+        "double-backward-real", "interpolate_double_backward", "r", (True, False, False, True)
+    ),
 ]
 
 _PENALTY_REGISTERED = [
     _penalty_call("forward", "grad_norm_penalty", 1.0),
     _penalty_call("backward", "grad_norm_penalty_backward", 1.0),
     _penalty_call("double-backward", "grad_norm_penalty_double_backward", 1.0, True, True),
-    _penalty_call("double-backward-dpenalty", "grad_norm_penalty_double_backward", 1.0, True, False),
+    _penalty_call(
+        "double-backward-dpenalty", "grad_norm_penalty_double_backward", 1.0, True, False
+    ),
 ]
 
 
@@ -140,7 +144,13 @@ def _x(*shape: int, **options: Any) -> Tensor:
 
 
 def _interpolate_error(
-    id: str, error: type[Exception], says: tuple[str, ...], real: Any, fake: Any, alpha: Any, **options: Any
+    id: str,
+    error: type[Exception],
+    says: tuple[str, ...],
+    real: Any,
+    fake: Any,
+    alpha: Any,
+    **options: Any,
 ) -> ErrorCase:
     return ErrorCase(id, lambda: ops.interpolate(real, fake, alpha, **options), error, says)
 
@@ -160,14 +170,20 @@ _INTERPOLATE_ERRORS = [
         "real-scalar", ValueError, ("real", "[N, ...]", "scalar"), torch.tensor(1.0), _x(), _x(2)
     ),
     _interpolate_error("fake-type", TypeError, ("fake", "float"), _x(), 1.0, _x(2)),
-    _interpolate_error("fake-shape", ValueError, ("fake", "[2, 3]", "[2, 1]"), _x(), _x(2, 1), _x(2)),
+    _interpolate_error(
+        "fake-shape", ValueError, ("fake", "[2, 3]", "[2, 1]"), _x(), _x(2, 1), _x(2)
+    ),
     _interpolate_error(
         "fake-dtype", TypeError, ("fake", "float32", "float16", "fake.to"), _x(), _x().half(), _x(2)
     ),
-    _interpolate_error("fake-device", ValueError, ("fake", "cpu", "meta"), _x(), _x(device="meta"), _x(2)),
+    _interpolate_error(
+        "fake-device", ValueError, ("fake", "cpu", "meta"), _x(), _x(device="meta"), _x(2)
+    ),
     _interpolate_error("alpha-number", TypeError, ("alpha", "a float"), _x(), _x(), 0.5),
     _interpolate_error("alpha-shape", ValueError, ("alpha", "[2]", "[2, 1]"), _x(), _x(), _x(2, 1)),
-    _interpolate_error("alpha-dtype", TypeError, ("alpha", "float32", "float64"), _x(), _x(), _x(2).double()),
+    _interpolate_error(
+        "alpha-dtype", TypeError, ("alpha", "float32", "float64"), _x(), _x(), _x(2).double()
+    ),
     _interpolate_error(
         "backend",
         ops.BackendUnavailable,
@@ -181,10 +197,18 @@ _PENALTY_ERRORS = [
     _penalty_error("grad-none", TypeError, ("grad", "NoneType"), None),
     _penalty_error("grad-int", TypeError, ("grad", "int64", "float32"), _x(dtype=torch.int64)),
     _penalty_error("grad-scalar", ValueError, ("grad", "[N, ...]", "scalar"), torch.tensor(1.0)),
-    _penalty_error("center-negative", ValueError, ("center", "at least 0", "-1"), _x(), center=-1.0),
-    _penalty_error("center-nan", ValueError, ("center", "finite", "nan"), _x(), center=float("nan")),
-    _penalty_error("center-tensor", TypeError, ("center", "number", "item()"), _x(), center=torch.ones(())),
-    _penalty_error("backend", ops.BackendUnavailable, ("cpu", "meta"), _x(device="meta"), backend="cpu"),
+    _penalty_error(
+        "center-negative", ValueError, ("center", "at least 0", "-1"), _x(), center=-1.0
+    ),
+    _penalty_error(
+        "center-nan", ValueError, ("center", "finite", "nan"), _x(), center=float("nan")
+    ),
+    _penalty_error(
+        "center-tensor", TypeError, ("center", "number", "item()"), _x(), center=torch.ones(())
+    ),
+    _penalty_error(
+        "backend", ops.BackendUnavailable, ("cpu", "meta"), _x(device="meta"), backend="cpu"
+    ),
 ]
 
 
@@ -225,7 +249,8 @@ INTERPOLATE = OpSpec(
     registered=_INTERPOLATE_REGISTERED,
     errors=_INTERPOLATE_ERRORS,
     benchmarks=[
-        _benchmark(f"interpolate-{id}", shape, 2, _INTERPOLATE_MOVED, layout) for id, shape, layout in _SIZES
+        _benchmark(f"interpolate-{id}", shape, 2, _INTERPOLATE_MOVED, layout)
+        for id, shape, layout in _SIZES
     ],
     tolerance=TOLERANCE,
     batched=(0, 1, 2),
@@ -238,7 +263,8 @@ GRAD_NORM_PENALTY = OpSpec(
     registered=_PENALTY_REGISTERED,
     errors=_PENALTY_ERRORS,
     benchmarks=[
-        _benchmark(f"penalty-{id}", shape, 1, _PENALTY_MOVED, layout) for id, shape, layout in _SIZES
+        _benchmark(f"penalty-{id}", shape, 1, _PENALTY_MOVED, layout)
+        for id, shape, layout in _SIZES
     ],
     tolerance=TOLERANCE,
 )

@@ -33,7 +33,9 @@ def random_grid(
     generator = torch.Generator().manual_seed(seed)
     along = []
     for length in (size[1], size[0]):
-        sixteenths = torch.randint(-24, 8 * length + 16, (n, *out), generator=generator).double() * 2 + 1
+        sixteenths = (
+            torch.randint(-24, 8 * length + 16, (n, *out), generator=generator).double() * 2 + 1
+        )
         place = sixteenths / 16
         unit = max(length - 1, 1) if align_corners else length
         along.append((2 * place + (0 if align_corners else 1)) / unit - 1)
@@ -45,7 +47,9 @@ def rotated_grid(n: int, out: Sequence[int], degrees: float, zoom: float) -> Ten
     angle = math.radians(degrees)
     sine, cosine = zoom * math.sin(angle), zoom * math.cos(angle)
     matrix = torch.tensor([[cosine, -sine, 0.1], [sine, cosine, -0.2]], dtype=torch.float64)
-    return F.affine_grid(matrix.expand(n, 2, 3), [n, 1, *out], align_corners=False).bfloat16().double()
+    return (
+        F.affine_grid(matrix.expand(n, 2, 3), [n, 1, *out], align_corners=False).bfloat16().double()
+    )
 
 
 def _sample(
@@ -91,7 +95,8 @@ def _registered(id: str, op: str, *needs: bool, given: str = "") -> RegisteredCa
             for i, shape in enumerate([(2, 3, 4, 4), (2, 3, 3, 2), (2, 3, 4, 4)])
         )
         grid, ddgrid = (
-            random_grid(2, (3, 2), (4, 4), seed=i).to(device, dtype).requires_grad_() for i in (0, 1)
+            random_grid(2, (3, 2), (4, 4), seed=i).to(device, dtype).requires_grad_()
+            for i in (0, 1)
         )
         if op == "grid_sample":
             return x, grid, *settings
@@ -115,7 +120,12 @@ _REGISTERED = [
 
 
 def _error(
-    id: str, error: type[Exception], says: tuple[str, ...], x: Any = None, grid: Any = None, **options: Any
+    id: str,
+    error: type[Exception],
+    says: tuple[str, ...],
+    x: Any = None,
+    grid: Any = None,
+    **options: Any,
 ) -> ErrorCase:
     x = torch.zeros(2, 3, 4, 5) if x is None else x
     grid = torch.zeros(2, 6, 7, 2) if grid is None else grid

@@ -72,8 +72,13 @@ def random_call(seed: int) -> tuple[list[Tensor], dict[str, Any]]:
     """Image and weights in float64 under random strides, and the settings of a convolution in groups."""
     r = random.Random(seed)
     groups, c, k = r.randint(2, 6), r.randint(1, 5), r.randint(1, 5)
-    kernel, stride, dilation, padding = ([r.randint(low, 3) for _ in range(2)] for low in (1, 1, 1, 0))
-    size = [max(1, d * (n - 1) + 1 - 2 * p) + r.randint(0, 5) for n, d, p in zip(kernel, dilation, padding)]
+    kernel, stride, dilation, padding = (
+        [r.randint(low, 3) for _ in range(2)] for low in (1, 1, 1, 0)
+    )
+    size = [
+        max(1, d * (n - 1) + 1 - 2 * p) + r.randint(0, 5)
+        for n, d, p in zip(kernel, dilation, padding)
+    ]
     layouts = [channels_last, transposed, every_other, lambda t: t]
     x = r.choice(layouts)(values((r.randint(1, 3), groups * c, *size), seed))
     w = r.choice(layouts)(weight_values((groups * k, c, *kernel), seed + 1))
@@ -87,8 +92,12 @@ def _error(id: str, call: Callable[[], Any], *says: str) -> ErrorCase:
 _X, _W = torch.zeros(2, 4, 5, 5), torch.zeros(6, 2, 3, 3)
 
 _ERRORS = [
-    _error("channels", lambda: ops.conv2d(_X, _W, groups=3), "[6, 2, 3, 3]", "[2, 4, 5, 5]", "3 groups"),
-    _error("transposed", lambda: ops.conv_transpose2d(_X, _W, groups=2), "[6, 2, 3, 3]", "2 groups"),
+    _error(
+        "channels", lambda: ops.conv2d(_X, _W, groups=3), "[6, 2, 3, 3]", "[2, 4, 5, 5]", "3 groups"
+    ),
+    _error(
+        "transposed", lambda: ops.conv_transpose2d(_X, _W, groups=2), "[6, 2, 3, 3]", "2 groups"
+    ),
     _error("number", lambda: ops.conv2d(_X, _W, groups=True), "groups", "at least 1", "True"),
 ]
 
@@ -103,7 +112,10 @@ def benchmark_case(
         x = torch.randn(batch, channels, side, side, generator=generator)
         weight = torch.randn(channels, channels // groups, kernel, kernel, generator=generator)
         weight = weight / weight[0].numel() ** 0.5
-        return [x.to(device, dtype).contiguous(memory_format=torch.channels_last), weight.to(device, dtype)]
+        return [
+            x.to(device, dtype).contiguous(memory_format=torch.channels_last),
+            weight.to(device, dtype),
+        ]
 
     pixels = (side + 2 * padding - kernel + 1) ** 2
     once = 2.0 * batch * channels * (channels // groups) * kernel**2 * pixels
@@ -129,5 +141,10 @@ GROUPED_CONV2D = OpSpec(
         benchmark_case("depthwise-4x4", 32, 768, 768, 4, kernel=4, padding=0),
     ],
     # The convolution rounds to the half type before the epilogue does.
-    tolerance={torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 1e-5,
+        torch.float16: 4e-3,
+        torch.bfloat16: 3e-2,
+    },
 )

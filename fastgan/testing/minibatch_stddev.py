@@ -41,9 +41,13 @@ _SAMPLES = [
 
 def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x, ddx = (random_values((6, 4, 2, 3), i).to(device, dtype).requires_grad_() for i in range(2))
+        x, ddx = (
+            random_values((6, 4, 2, 3), i).to(device, dtype).requires_grad_() for i in range(2)
+        )
         dy = random_values((6, 5, 2, 3), 2).to(device, dtype).requires_grad_()
-        tensors = {"minibatch_stddev": (x,), "minibatch_stddev_backward": (dy, x)}.get(op, (ddx, dy, x))
+        tensors = {"minibatch_stddev": (x,), "minibatch_stddev_backward": (dy, x)}.get(
+            op, (ddx, dy, x)
+        )
         return *tensors, 3, 1, *needs
 
     return RegisteredCall(id, op, args)
@@ -59,7 +63,9 @@ _REGISTERED = [
 # --------------------------------------------------------------------------------------------------------- errors
 
 
-def _error(id: str, error: type[Exception], says: tuple[str, ...], x: Any, **options: Any) -> ErrorCase:
+def _error(
+    id: str, error: type[Exception], says: tuple[str, ...], x: Any, **options: Any
+) -> ErrorCase:
     return ErrorCase(id, lambda: ops.minibatch_stddev(x, **options), error, says)
 
 
@@ -74,7 +80,9 @@ _ERRORS = [
     _error("batch", ValueError, ("batch", "up to 4", "multiple of 4", "got 6"), _x(6, 2, 1, 1)),
     _error("group-zero", ValueError, ("group_size", "at least 1", "got 0"), _x(), group_size=0),
     _error("group-float", ValueError, ("group_size", "whole", "got 2.0"), _x(), group_size=2.0),
-    _error("channels-bool", ValueError, ("num_channels", "whole", "got True"), _x(), num_channels=True),
+    _error(
+        "channels-bool", ValueError, ("num_channels", "whole", "got True"), _x(), num_channels=True
+    ),
     _error("channels", ValueError, ("num_channels", "divide", "6", "got 4"), _x(), num_channels=4),
     _error("no-channels", ValueError, ("num_channels", "0", "got 1"), _x(4, 0, 2, 2)),
     _error("backend", ops.BackendUnavailable, ("cpu", "meta"), _x(device="meta"), backend="cpu"),
@@ -104,5 +112,10 @@ MINIBATCH_STDDEV = OpSpec(
         _benchmark("64", (32, 128, 64, 64)),
         _benchmark("64-channels_last", (32, 128, 64, 64), channels_last),
     ],
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 4e-6,
+        torch.float16: 2e-3,
+        torch.bfloat16: 1.6e-2,
+    },
 )

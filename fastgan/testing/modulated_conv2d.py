@@ -23,7 +23,9 @@ def modulated_conv2d(
 ) -> Tensor:  # fmt: skip
     """The op with its tensors in order; the filter, which has no gradient, follows ``x`` to its device."""
     f = None if resample_filter is None else resample_filter.to(x.device)
-    return ops.modulated_conv2d(x, weight, styles, noise=noise, bias=bias, resample_filter=f, **options)
+    return ops.modulated_conv2d(
+        x, weight, styles, noise=noise, bias=bias, resample_filter=f, **options
+    )
 
 
 def definition(
@@ -53,7 +55,10 @@ def definition(
     )
     t = t.reshape(n, o, *t.shape[2:])
     return ops.bias_act(
-        t if noise is None else t + noise, bias, **{"act": "linear", **epilogue}, backend="reference"
+        t if noise is None else t + noise,
+        bias,
+        **{"act": "linear", **epilogue},
+        backend="reference",
     )
 
 
@@ -93,9 +98,19 @@ _SAMPLES = [
     # enough channels and tiles for Winograd's algorithm on the CPU in float32
     _sample("winograd", (2, 64, 24, 22), 72, 3, channels_last, noise=2, act="swish"),
     _sample(
-        "winograd-up2", (4, 64, 16, 16), 64, 3, channels_last, noise=1, act="tanh", up=2, flip_weight=False
+        "winograd-up2",
+        (4, 64, 16, 16),
+        64,
+        3,
+        channels_last,
+        noise=1,
+        act="tanh",
+        up=2,
+        flip_weight=False,
     ),
-    _sample("winograd-contiguous", (3, 66, 20, 21), 64, 3, act="linear", demodulate=False, gain=0.5),
+    _sample(
+        "winograd-contiguous", (3, 66, 20, 21), 64, 3, act="linear", demodulate=False, gain=0.5
+    ),
 ]
 
 
@@ -109,7 +124,9 @@ _W, _S = torch.zeros(6, 4, 3, 3), torch.zeros(2, 4)
 def _error(id: str, error: type[Exception], says: tuple[str, ...], **changed: Any) -> ErrorCase:
     def call() -> Tensor:
         given: dict[str, Any] = {"x": _x(), "weight": _W, "styles": _S, **changed}
-        return ops.modulated_conv2d(given.pop("x"), given.pop("weight"), given.pop("styles"), **given)
+        return ops.modulated_conv2d(
+            given.pop("x"), given.pop("weight"), given.pop("styles"), **given
+        )
 
     return ErrorCase(id, call, error, says)
 
@@ -119,7 +136,12 @@ _ERRORS = [
     _error("x-rank", ValueError, ("x", "[N, C, H, W]", "[4, 5]"), x=_x(4, 5)),
     _error("weight-type", TypeError, ("weight", "list"), weight=[1.0]),
     _error("weight-dtype", TypeError, ("weight", "float32", "float64"), weight=_W.double()),
-    _error("weight-shape", ValueError, ("weight", "[O, 4, kh, kw]", "[6, 3, 3, 3]"), weight=_x(6, 3, 3, 3)),
+    _error(
+        "weight-shape",
+        ValueError,
+        ("weight", "[O, 4, kh, kw]", "[6, 3, 3, 3]"),
+        weight=_x(6, 3, 3, 3),
+    ),
     _error("weight-device", ValueError, ("weight", "cpu", "meta"), weight=_W.to("meta")),
     _error("styles-shape", ValueError, ("styles", "[2, 4]", "[4]"), styles=_x(4)),
     _error("styles-dtype", TypeError, ("styles", "float32", "float16"), styles=_S.half()),
@@ -151,6 +173,11 @@ MODULATED_CONV2D = OpSpec(
     errors=_ERRORS,
     benchmarks=[],
     # Half types round weights, styles, the convolution and the result.
-    tolerance={torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 8e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 2e-5,
+        torch.float16: 1e-2,
+        torch.bfloat16: 8e-2,
+    },
     batched=(0, 2, 3),
 )

@@ -30,6 +30,11 @@ def tensors_of(
 
 
 def sample(
-    id: str, shape: Sequence[int], layout: Layout | None = None, *, large: bool = False, **options: Any
+    id: str,
+    shape: Sequence[int],
+    layout: Layout | None = None,
+    *,
+    large: bool = False,
+    **options: Any,
 ) -> Sample:
     return Sample(id, tensors_of(shape, layout), options, large=large, small=id.startswith("small"))

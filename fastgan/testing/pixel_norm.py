@@ -44,7 +44,9 @@ _SAMPLES = [
 
 def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x, dy, ddx = (random_values((3, 4, 5), i).to(device, dtype).requires_grad_() for i in range(3))
+        x, dy, ddx = (
+            random_values((3, 4, 5), i).to(device, dtype).requires_grad_() for i in range(3)
+        )
         tensors = {"pixel_norm": (x,), "pixel_norm_backward": (dy, x)}.get(op, (ddx, dy, x))
         return *tensors, 1, 1e-8, *needs
 
@@ -61,7 +63,9 @@ _REGISTERED = [
 # --------------------------------------------------------------------------------------------------------- errors
 
 
-def _error(id: str, error: type[Exception], says: tuple[str, ...], x: Any, **options: Any) -> ErrorCase:
+def _error(
+    id: str, error: type[Exception], says: tuple[str, ...], x: Any, **options: Any
+) -> ErrorCase:
     return ErrorCase(id, lambda: ops.pixel_norm(x, **options), error, says)
 
 
@@ -105,5 +109,10 @@ PIXEL_NORM = OpSpec(
         _benchmark("128-channels_last", (16, 128, 128, 128), channels_last),
         _benchmark("latents", (64, 512)),
     ],
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 4e-6,
+        torch.float16: 2e-3,
+        torch.bfloat16: 1.6e-2,
+    },
 )

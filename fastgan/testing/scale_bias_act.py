@@ -31,11 +31,17 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
 
     n, c, h, w = shape
     x = random(*shape)
-    scale = (random(n, c).sign() * (random(n, c).abs() + 0.5)).bfloat16().double() if "s" in given else None
+    scale = (
+        (random(n, c).sign() * (random(n, c).abs() + 0.5)).bfloat16().double()
+        if "s" in given
+        else None
+    )
     noise = random(1 if "1" in given else n, 1, h, w) if "n" in given or "1" in given else None
     b = random(c) if "b" in given else None
     act = options.get("act", "linear")
-    alpha, gain, clamp = activation_options(act, *(options.get(k) for k in ("alpha", "gain", "clamp")))
+    alpha, gain, clamp = activation_options(
+        act, *(options.get(k) for k in ("alpha", "gain", "clamp"))
+    )
     for _ in range(50):
         v = reference.pre_activation(x, scale, noise, b)
         doubtful = v.abs() < 0.02
@@ -67,12 +73,16 @@ _SMALL = (3, 3, 2, 5)
 def _samples() -> list[Sample]:
     found = [_sample("lrelu-clamp-small", _SMALL, act="lrelu", clamp=1.25, small=True)]
     for act in ACTIVATIONS:
-        found.append(_sample(f"{act}-channels_last", (2, 19, 3, 7), "s1b", channels_last, act=act, clamp=1.0))
+        found.append(
+            _sample(f"{act}-channels_last", (2, 19, 3, 7), "s1b", channels_last, act=act, clamp=1.0)
+        )
         if act != "lrelu":
             found.append(_sample(f"{act}-small", _SMALL, act=act, small=True))
     for given in ("", "s", "1", "nb"):
         name = f"{given or 'x'}-swish"
-        found.append(_sample(name, (3, 3, 3, 4), given, act="swish", clamp=2.0, small=given in ("s", "1")))
+        found.append(
+            _sample(name, (3, 3, 3, 4), given, act="swish", clamp=2.0, small=given in ("s", "1"))
+        )
     for given in ("", "s", "1b"):
         found.append(_sample(f"{given or 'x'}-linear", (2, 4, 5, 7), given))
     found += [
@@ -102,7 +112,9 @@ def _samples() -> list[Sample]:
     return found
 
 
-def _call(id: str, op: str, act: str, given: str = EVERYTHING, clamp: float | None = None) -> RegisteredCall:
+def _call(
+    id: str, op: str, act: str, given: str = EVERYTHING, clamp: float | None = None
+) -> RegisteredCall:
     sloped = act != "linear" or clamp is not None
     curved = act not in ("linear", "relu", "lrelu")
 
@@ -145,7 +157,9 @@ def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3, 4, 5), **options)
 
 
-def _error(id: str, error: type[Exception], says: tuple[str, ...], *args: Any, **options: Any) -> ErrorCase:
+def _error(
+    id: str, error: type[Exception], says: tuple[str, ...], *args: Any, **options: Any
+) -> ErrorCase:
     return ErrorCase(id, lambda: ops.scale_bias_act(*args, **options), error, says)
 
 
@@ -157,7 +171,9 @@ _ERRORS = [
     _error("scale-dtype", TypeError, ("scale", "float32", "float64"), _x(), _x(2, 3).double()),
     _error("scale-shape", ValueError, ("scale", "[2, 3]", "[3, 3]"), _x(), _x(3, 3)),
     _error("scale-rank", ValueError, ("scale", "[2, 3]", "[3]"), _x(), _x(3)),
-    _error("noise-dtype", TypeError, ("noise", "float32", "float16"), _x(), None, _x(1, 1, 4, 5).half()),
+    _error(
+        "noise-dtype", TypeError, ("noise", "float32", "float16"), _x(), None, _x(1, 1, 4, 5).half()
+    ),
     _error(
         *("noise-shape", ValueError, ("noise", "[2, 1, 4, 5] or [1, 1, 4, 5]", "[2, 3, 4, 5]")),
         _x(),
@@ -188,7 +204,9 @@ def _benchmark(
         sizes = {"s": (n, c), "n": (n, 1, h, w), "b": (c,)}
         x = torch.randn(list(shape), generator=generator).to(device, dtype)
         x = x if layout is None else layout(x)
-        rest = {k: torch.randn(size, generator=generator).to(device, dtype) for k, size in sizes.items()}
+        rest = {
+            k: torch.randn(size, generator=generator).to(device, dtype) for k, size in sizes.items()
+        }
         return x, *(rest[k] if k in given else None for k in "snb")
 
     return BenchmarkCase(id, tensors, options, moved)
@@ -202,7 +220,9 @@ def _benchmarks() -> list[BenchmarkCase]:
     for name, shape in (("32", (8, 256, 32, 32)), ("64", (8, 128, 64, 64))):
         for suffix, layout in (("", None), ("-channels_last", channels_last)):
             found.append(
-                _benchmark(f"lrelu-{name}{suffix}", shape, "snb", moved, layout, act="lrelu", clamp=256.0)
+                _benchmark(
+                    f"lrelu-{name}{suffix}", shape, "snb", moved, layout, act="lrelu", clamp=256.0
+                )
             )
             found.append(_benchmark(f"scale-{name}{suffix}", shape, "s", moved, layout))
     return found
@@ -215,6 +235,11 @@ SCALE_BIAS_ACT = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 4e-6,
+        torch.float16: 2e-3,
+        torch.bfloat16: 1.6e-2,
+    },
     batched=(0, 1, 2),
 )

@@ -62,7 +62,8 @@ def normalised(
 def _values(shapes: Sequence[Sequence[int]], seed: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [
-        torch.randn(list(s), generator=generator, dtype=torch.float64).bfloat16().double() for s in shapes
+        torch.randn(list(s), generator=generator, dtype=torch.float64).bfloat16().double()
+        for s in shapes
     ]
 
 
@@ -83,12 +84,19 @@ _SAMPLES = [
     # u and v are constants to the derivative, as nothing but 0 iterations makes them for a difference quotient
     # (the values follow from the id's length: these don't nearly cancel in sigma, whose square divides)
     _sample("no-steps", _LAYERS, n_power_iterations=0, small=True),
-    _sample("transposed-small", [(3, 4, 2, 2), (2, 5)], dims=[1, 1], n_power_iterations=0, small=True),
+    _sample(
+        "transposed-small", [(3, 4, 2, 2), (2, 5)], dims=[1, 1], n_power_iterations=0, small=True
+    ),
     _sample("one-step", _LAYERS),
     _sample("three-steps", _LAYERS, n_power_iterations=3),
     _sample("vectors", [(70, 16, 3, 3), (8, 144)]),
     _sample("odd", [(67, 7, 3, 3), (5, 1031), (130, 27)]),
-    _sample("transposed", [(8, 6, 4, 4), (33, 3, 4, 4), (5, 7, 1, 1)], dims=[1, 1, 1], n_power_iterations=2),
+    _sample(
+        "transposed",
+        [(8, 6, 4, 4), (33, 3, 4, 4), (5, 7, 1, 1)],
+        dims=[1, 1, 1],
+        n_power_iterations=2,
+    ),
     _sample("volumes", [(3, 4, 2, 2, 2), (4, 3, 3), (3, 5, 2, 2, 2)], dims=[0, 1, 1]),
     _sample("rows-of-one", [(1, 300), (300, 1), (5, 2)]),
     _sample("empty", [(0, 4), (3, 4), (3, 0)]),
@@ -104,7 +112,10 @@ _SAMPLES = [
 def _call(id: str, op: str, n: int = 1) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
         weights, grads, directions = (
-            [t.to(device, dtype).requires_grad_() for t in _values([(4, 3, 3, 3), (3, 6, 2, 2)], seed)]
+            [
+                t.to(device, dtype).requires_grad_()
+                for t in _values([(4, 3, 3, 3), (3, 6, 2, 2)], seed)
+            ]
             for seed in (1, 2, 3)
         )
         dims = [0, 1]
@@ -131,7 +142,9 @@ _REGISTERED = [
 ]
 
 
-def _error(id: str, error: type[Exception], says: tuple[str, ...], *lists: Any, **options: Any) -> ErrorCase:
+def _error(
+    id: str, error: type[Exception], says: tuple[str, ...], *lists: Any, **options: Any
+) -> ErrorCase:
     given = [[torch.zeros(2, 3)], [torch.zeros(2)], [torch.zeros(3)]]
     given[: len(lists)] = lists
     return ErrorCase(id, lambda: ops.spectral_norm(*given, **options), error, says)
@@ -143,7 +156,9 @@ _ERRORS = [
     _error("nothing", ValueError, ("weights", "at least one"), [], [], []),
     _error("lengths", ValueError, ("us", "1", "2"), _W, _U * 2),
     _error("no-tensor", TypeError, ("weights[0]", "float"), [1.0]),
-    _error("int", TypeError, ("weights[0]", "float32", "int64"), [torch.zeros(2, 3, dtype=torch.int64)]),
+    _error(
+        "int", TypeError, ("weights[0]", "float32", "int64"), [torch.zeros(2, 3, dtype=torch.int64)]
+    ),
     _error("rank", ValueError, ("weights[0]", "2 dimensions", "[3]"), [torch.zeros(3)]),
     _error(
         *("dtypes", TypeError, ("weights[1]", "float32", "float64", "calls of their own")),
@@ -155,10 +170,14 @@ _ERRORS = [
     _error("u-type", TypeError, ("us[0]", "tensor", "NoneType"), _W, [None]),
     _error("u-shape", ValueError, ("us[0]", "[2]", "[3]"), _W, _V),
     _error("v-shape", ValueError, ("vs[0]", "[3]", "[2]"), _W, _U, _U),
-    _error("v-device", ValueError, ("vs[0]", "cpu", "meta"), _W, _U, [torch.zeros(3, device="meta")]),
+    _error(
+        "v-device", ValueError, ("vs[0]", "cpu", "meta"), _W, _U, [torch.zeros(3, device="meta")]
+    ),
     _error("dims-length", ValueError, ("dims", "1", "2"), dims=[0, 0]),
     _error("dims-range", ValueError, ("dims[0]", "0 to 1", "2"), dims=[2]),
-    _error("iterations", ValueError, ("n_power_iterations", "at least 0", "-1"), n_power_iterations=-1),
+    _error(
+        "iterations", ValueError, ("n_power_iterations", "at least 0", "-1"), n_power_iterations=-1
+    ),
     _error("iterations-type", ValueError, ("n_power_iterations", "1.5"), n_power_iterations=1.5),
     _error("eps", ValueError, ("eps", "at least 0", "-1"), eps=-1),
     _error("backend", ValueError, ("backend", "cudda"), backend="cudda"),
@@ -172,6 +191,11 @@ SPECTRAL_NORM = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=[],
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 4e-6,
+        torch.float16: 4e-3,
+        torch.bfloat16: 3e-2,
+    },
     batched=(),
 )

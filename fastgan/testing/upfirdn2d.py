@@ -64,12 +64,16 @@ def _samples() -> list[Sample]:
             _sample(f"{use}-3", (2, 2, 7, 8), taps(3), **options(3)),
             _sample(f"{use}-5", (1, 2, 8, 6), taps(5), **options(5)),
             _sample(f"{use}-4x4", (2, 3, 8, 10), taps(4, 4), **options(4)),
-            _sample(f"{use}-4x4-channels_last", (2, 4, 6, 7), taps(4, 4), channels_last, **options(4)),
+            _sample(
+                f"{use}-4x4-channels_last", (2, 4, 6, 7), taps(4, 4), channels_last, **options(4)
+            ),
             _sample(f"{use}-vectors", (1, 2, 40, 80), taps(4), **options(4)),
             _sample(f"{use}-several-tiles", (1, 2, 75, 150), taps(4), **options(4)),
             _sample(f"{use}-one-pixel", (3, 2, 1, 1), taps(4), **{**options(4), "padding": 2}),
             _sample(f"{use}-unaligned", (1, 2, 16, 32), taps(4), unaligned, **options(4)),
-            _sample(f"{use}-wide-channels_last", (1, 70, 5, 6), taps(4), channels_last, **options(4)),
+            _sample(
+                f"{use}-wide-channels_last", (1, 70, 5, 6), taps(4), channels_last, **options(4)
+            ),
         ]
     found += [
         _sample("none", (3, 3, 5, 6), None, small=True),
@@ -177,8 +181,18 @@ def _call(
 
 _REGISTERED = [
     _call("up2", (2, 3, 5, 6), taps(4), up=[2, 2], pad=[2, 2], size=[12, 10], gain=4.0),
-    _call("down2-channels_last", (2, 4, 6, 8), taps(4), channels_last, down=[2, 2], pad=[1, 1], size=[4, 3]),
-    _call("2d", (2, 3, 5, 6), taps(3, 4), up=[1, 2], down=[2, 1], pad=[1, 2], size=[3, 9], flip=True),
+    _call(
+        "down2-channels_last",
+        (2, 4, 6, 8),
+        taps(4),
+        channels_last,
+        down=[2, 2],
+        pad=[1, 1],
+        size=[4, 3],
+    ),
+    _call(
+        "2d", (2, 3, 5, 6), taps(3, 4), up=[1, 2], down=[2, 1], pad=[1, 2], size=[3, 9], flip=True
+    ),
     _call("none", (2, 3, 5, 6), None, down=[3, 2], size=[2, 3]),
 ]
 
@@ -293,6 +307,11 @@ UPFIRDN2D = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),
-    tolerance={torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    tolerance={
+        torch.float64: 1e-12,
+        torch.float32: 4e-6,
+        torch.float16: 2e-3,
+        torch.bfloat16: 1.6e-2,
+    },
     scaling=_scaling(),
 )

@@ -82,7 +82,9 @@ def _write(path: Path, config: RunConfig, state: TrainState) -> Path:
         write_atomic(path, _sealed(buffer))
     except OSError as error:
         older = list_checkpoints(folder)
-        left = f"the last one, {str(older[-1])!r}, is intact" if older else "there is no earlier one"
+        left = (
+            f"the last one, {str(older[-1])!r}, is intact" if older else "there is no earlier one"
+        )
         raise CheckpointError(
             f"The checkpoint {str(path)!r} can't be written ({error.strerror or error}), so training "
             f"stopped: {left}; make room and go on with --resume."
@@ -158,7 +160,8 @@ def set_aside(path: Path) -> Path:
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, the fewest images first."""
     return sorted(
-        (p for p in folder.glob(f"*{SUFFIX}") if p.stem.isdecimal()), key=lambda path: int(path.stem)
+        (p for p in folder.glob(f"*{SUFFIX}") if p.stem.isdecimal()),
+        key=lambda path: int(path.stem),
     )
 
 

@@ -47,7 +47,9 @@ def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
         run = RunDir(Path(folder))
         config = run.saved_config() if run.root.is_dir() else None
         if config is None:
-            raise RunDirError(f"There is no run in {str(folder)!r}: name --out folders of fastgan train.")
+            raise RunDirError(
+                f"There is no run in {str(folder)!r}: name --out folders of fastgan train."
+            )
         measures = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
         found.append(ComparedRun(name, run, config, read_log(run.log), measures))
     return found
@@ -125,7 +127,9 @@ def _parameters(config: RunConfig) -> dict[str, int]:
     """How many each network has, of those that have any; built on the meta device, in no time and no memory."""
     with torch.random.fork_rng(devices=()), torch.device("meta"):
         networks = config.recipe.build_networks(config.images)
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    counts = {
+        name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
+    }
     return {name: count for name, count in counts.items() if count}
 
 
@@ -140,7 +144,9 @@ def _column(run: ComparedRun) -> str:
     shown = next((path for path in grids if path.exists()), None)
     samples = curves = ""
     if shown is not None:
-        samples = f'<img class="samples" src="{data_uri(shown.read_bytes())}" alt="Samples of {name}">'
+        samples = (
+            f'<img class="samples" src="{data_uri(shown.read_bytes())}" alt="Samples of {name}">'
+        )
     if run.rows:
         light, dark = (data_uri(draw_curves(run.rows, theme=theme)) for theme in ("light", "dark"))
         curves = (

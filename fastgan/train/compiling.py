@@ -11,7 +11,9 @@ import torch
 
 log = logging.getLogger("fastgan")
 
-MAX_GRAPHS = 32  # of one function: networks that grow to 1024×1024 have one for each of nine resolutions
+MAX_GRAPHS = (
+    32  # of one function: networks that grow to 1024×1024 have one for each of nine resolutions
+)
 
 _told: set[str] = set()
 

@@ -84,7 +84,9 @@ class RunOptions:
         for option, limit in least.items():
             value = getattr(self, option)
             if value is not None and value < limit:
-                raise ConfigError(f"--{option.replace('_', '-')} must be at least {limit}, but {value} came.")
+                raise ConfigError(
+                    f"--{option.replace('_', '-')} must be at least {limit}, but {value} came."
+                )
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,9 @@ class RunConfig:
 
     def to_plain(self) -> dict[str, Any]:
         """Strings, numbers, lists and dicts only."""
-        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()}
+        settings = {
+            k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()
+        }
         settings["data"] = portable_name(self.recipe.data)
         began = {} if self.beginning is None else {"beginning": _plain(self.beginning)}
         return {
@@ -153,13 +157,17 @@ class RunConfig:
         """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
         try:
             settings = plain["settings"].items()
-            opened = {name: local_name(value) if name == "data" else value for name, value in settings}
+            opened = {
+                name: local_name(value) if name == "data" else value for name, value in settings
+            }
             recipe = get_recipe(plain["recipe"]).from_settings(opened).settled()
             images = ImageSpec.from_plain(plain["images"])
             began = Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None
             return cls(recipe, images, plain["dataset"], plain["data_fingerprint"], began)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"The saved configuration is incomplete or damaged ({error!r}).") from error
+            raise ConfigError(
+                f"The saved configuration is incomplete or damaged ({error!r})."
+            ) from error
 
     def settled(self, saved: RunConfig | None = None) -> RunConfig:
         """Return this configuration as a run is stored with it; `saved` is that of the run that goes on, if any.
@@ -198,7 +206,9 @@ class RunConfig:
         if was == now or (not was and now == tuple(sorted(now))):
             return
         if not was:
-            if self.images.num_classes != len(now) or not getattr(self.recipe, "conditional", False):
+            if self.images.num_classes != len(now) or not getattr(
+                self.recipe, "conditional", False
+            ):
                 return
             how = f"in the order {few(sorted(now), 4)}, but it's {few(now, 4)} now"
         elif not now:
@@ -208,7 +218,9 @@ class RunConfig:
         else:
             gone = [name for name in was if name not in now]
             fresh = [name for name in now if name not in was]
-            parts = [f"{what} {few(names)}" for what, names in (("lacks", gone), ("has", fresh)) if names]
+            parts = [
+                f"{what} {few(names)}" for what, names in (("lacks", gone), ("has", fresh)) if names
+            ]
             how = f"{few(was, 4)}, but --data {new.recipe.data} {' and '.join(parts)}"
         raise ConfigError(
             f"This run was started with the classes {how}: name them as they were, or start another run in a "

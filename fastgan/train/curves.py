@@ -61,15 +61,24 @@ def _panel(axes: Any, rows: list[Row], prefix: str, title: str, theme: Theme) ->
         nimg = [row["nimg"] for row in rows if name in row]
         values = [row[name] for row in rows if name in row]
         axes.plot(
-            nimg, values, color=colour, linewidth=0.8, alpha=0.3, marker="o" if len(values) == 1 else None
+            nimg,
+            values,
+            color=colour,
+            linewidth=0.8,
+            alpha=0.3,
+            marker="o" if len(values) == 1 else None,
         )
-        axes.plot(nimg, _smoothed(values), color=colour, linewidth=1.8, label=name.removeprefix("loss/"))
+        axes.plot(
+            nimg, _smoothed(values), color=colour, linewidth=1.8, label=name.removeprefix("loss/")
+        )
     ink = _INK[theme]
     axes.set_facecolor(_PAPER[theme])
     axes.set_title(title, color=ink, fontsize=11, loc="left")
     axes.set_xlabel("real images shown", color=ink, fontsize=9)
     axes.tick_params(colors=ink, labelsize=9, length=0)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+    )
     axes.grid(color=_FAINT[theme], linewidth=0.7)
     axes.set_axisbelow(True)
     for side in axes.spines.values():

@@ -100,7 +100,9 @@ class World:
             return True
         # Sums of the raw bytes, weighted by place: a difference of one bit anywhere changes them.
         sums = (
-            torch.stack([_fingerprint(t) for t in tensors]) if tensors else torch.zeros(1, dtype=torch.int64)
+            torch.stack([_fingerprint(t) for t in tensors])
+            if tensors
+            else torch.zeros(1, dtype=torch.int64)
         )
         theirs = self.broadcast(sums.cpu())
         return not self.any(not torch.equal(sums.cpu(), theirs))
@@ -161,8 +163,12 @@ def join_world(device: str) -> Iterator[World]:
     with world.conversation():
         store, _, _ = next(dist.rendezvous("env://", world.rank, size, timeout=TIMEOUT))
         # torchrun's store outlives the processes: started again, they would find the addresses of those that ended.
-        store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-        dist.init_process_group(backend, store=store, rank=world.rank, world_size=size, timeout=TIMEOUT)
+        store = dist.PrefixStore(
+            f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store
+        )
+        dist.init_process_group(
+            backend, store=store, rank=world.rank, world_size=size, timeout=TIMEOUT
+        )
     yield world
     dist.destroy_process_group()  # not after an error: the others may never answer, and the process ends anyway
 
@@ -173,7 +179,9 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
     Raises ConfigError for "cuda" where torch sees none, and for a rank that there is no CUDA device for.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda was asked for, but torch sees no CUDA device: see fastgan doctor.")
+        raise ConfigError(
+            "--device cuda was asked for, but torch sees no CUDA device: see fastgan doctor."
+        )
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if local_rank is None:

@@ -49,7 +49,9 @@ class RunLog:
         self._closing = contextlib.ExitStack()
         self._closing.callback(self._file.close)
         self._board = self._open_board(tensorboard, nimg)
-        self._last_nimg, self._last_seconds = (rows[-1]["nimg"], rows[-1]["seconds"]) if rows else (0.0, 0.0)
+        self._last_nimg, self._last_seconds = (
+            (rows[-1]["nimg"], rows[-1]["seconds"]) if rows else (0.0, 0.0)
+        )
         self._last_waited = 0.0
 
     def write(

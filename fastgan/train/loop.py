@@ -99,7 +99,9 @@ def train(
     options = dataclasses.replace(options or RunOptions(), **more)
     for callback in callbacks:
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks must be instances of fastgan.train.Callback, got {callback!r}")
+            raise TypeError(
+                f"callbacks must be instances of fastgan.train.Callback, got {callback!r}"
+            )
     require_plotting()
     with join_world(options.device) as world:
         shown = Console() if console == "auto" else console
@@ -119,7 +121,9 @@ def train(
             )
             if world.is_main:
                 save_options(folder.options, options)
-                remove_old(folder.checkpoints, keep=options.keep)  # a run may be killed before it does
+                remove_old(
+                    folder.checkpoints, keep=options.keep
+                )  # a run may be killed before it does
             news += _what_to_know(options, dataset)
             _announce(shown, folder, config, dataset, state, world, news)
             run = Run(folder, config, options, dataset, state, world, callbacks, stop)
@@ -148,7 +152,9 @@ class Run:
         self._log: RunLog | None = None
         self._measured: tuple[int, Measures] | None = None
         self._unmeasured = ""
-        self._saved_at = self.state.nimg if self.state.nimg else -1  # only a restored state has images
+        self._saved_at = (
+            self.state.nimg if self.state.nimg else -1
+        )  # only a restored state has images
         self._logged_at = -1
         self._unseen = unseen(self.recipe, self.dataset)
         self._views: tuple[str, ...] = ()
@@ -170,7 +176,9 @@ class Run:
         with contextlib.ExitStack() as stack:
             batches = stack.enter_context(self._loader())
             if world.is_main:
-                self._log = RunLog(self.folder.log, tensorboard=self.folder.tensorboard, nimg=state.nimg)
+                self._log = RunLog(
+                    self.folder.log, tensorboard=self.folder.tensorboard, nimg=state.nimg
+                )
                 stack.callback(self._log.close)
             self._tell("on_start")
             if state.nimg == 0:
@@ -227,7 +235,9 @@ class Run:
     def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
         state = self.state
         self._logged_at = state.nimg
-        figures = {name: round(value, 6) for name, value in self.world.mean(self._means.take()).items()}
+        figures = {
+            name: round(value, 6) for name, value in self.world.mean(self._means.take()).items()
+        }
         figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
         if self._log is None:
             return {}
@@ -276,7 +286,9 @@ class Run:
     def _measure_and_keep_best(self) -> Measures:
         measures, state = self._measure(), self.state
         name = main_measure(measures)
-        best = (state.best or {}).get(name or "", math.inf)  # a resumed run may ask for another measure
+        best = (state.best or {}).get(
+            name or "", math.inf
+        )  # a resumed run may ask for another measure
         if name is not None and measures[name] < best:
             state.best = {name: measures[name], "nimg": state.nimg}
             self._check_finite()
@@ -288,7 +300,9 @@ class Run:
         self._check_ranks()
         if self.world.is_main:
             self._check_finite()
-            path = save_checkpoint(self.folder.checkpoints, self.config, self.state, keep=self.options.keep)
+            path = save_checkpoint(
+                self.folder.checkpoints, self.config, self.state, keep=self.options.keep
+            )
             self._tell("on_checkpoint", path)
 
     def _check_ranks(self) -> None:
@@ -335,7 +349,9 @@ class Run:
         self._tell("on_end", result)
         return result
 
-    def _tell(self, event: str, *news: dict[str, Tensor] | dict[str, float] | Path | RunResult) -> None:
+    def _tell(
+        self, event: str, *news: dict[str, Tensor] | dict[str, float] | Path | RunResult
+    ) -> None:
         for callback in self._callbacks:
             getattr(callback, event)(self, *news)
 

@@ -124,7 +124,9 @@ def make_plan(
     if "psnr" in taken or "ssim" in taken:
         require_torchmetrics()
     if samples is None:
-        samples = STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
+        samples = (
+            STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
+        )
     if samples < LEAST:
         raise MetricError(f"Measures are of at least {LEAST} samples, but {samples} came.")
     plan = Plan(taken, features or ("inception" if named else "mobilenet"), samples)
@@ -260,7 +262,9 @@ def _asked(dataset: ImageDataset, which: Sequence[str]) -> tuple[str, ...]:
     """The metrics of `RunOptions.measure`: the data's own and those named."""
     if "none" in which:
         return ()
-    return tuple(dict.fromkeys([*data_metrics(dataset), *(name for name in which if name != "auto")]))
+    return tuple(
+        dict.fromkeys([*data_metrics(dataset), *(name for name in which if name != "auto")])
+    )
 
 
 def _needs_features(plan: Plan) -> bool:
@@ -287,7 +291,9 @@ def _take(
     seed: int,
     most: int | None,
 ) -> Measures:
-    classify = mode_classifier(dataset.class_names, dataset.channels) if "modes" in plan.metrics else None
+    classify = (
+        mode_classifier(dataset.class_names, dataset.channels) if "modes" in plan.metrics else None
+    )
     labels: list[Tensor] = []
     features: list[Tensor] = []
     of_targets = _of_targets(plan.metrics)
@@ -297,7 +303,9 @@ def _take(
     with evaluation(networks) as networks:
         if classify is not None or network is not None or distances is not None:
             noise = derive_seed(seed, "measures")
-            for images, given in sample_batches(recipe, networks, plan.samples, seed=noise, dataset=dataset):
+            for images, given in sample_batches(
+                recipe, networks, plan.samples, seed=noise, dataset=dataset
+            ):
                 # All are counted before the error that says how many.
                 bad += rows_not_finite(images)
                 if bad:
@@ -325,7 +333,9 @@ def _take(
         if "ppl" in plan.metrics:
             found |= _path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
     if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
-        raise NonFiniteError(f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}.")
+        raise NonFiniteError(
+            f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}."
+        )
     return found
 
 
@@ -396,9 +406,18 @@ def _path_lengths(recipe: Any, networks: Networks, count: int, *, seed: int) -> 
 
 
 def _settings(
-    plan: Plan, network: FeatureNetwork | None, dataset: ImageDataset, *, seed: int, most: int | None
+    plan: Plan,
+    network: FeatureNetwork | None,
+    dataset: ImageDataset,
+    *,
+    seed: int,
+    most: int | None,
 ) -> dict[str, Any]:
-    settings: dict[str, Any] = {"metrics": list(plan.metrics), "samples": plan.samples, "seed": seed}
+    settings: dict[str, Any] = {
+        "metrics": list(plan.metrics),
+        "samples": plan.samples,
+        "seed": seed,
+    }
     if network is not None:
         real = len(dataset) if most is None else min(most, len(dataset))
         settings["features"] = {
@@ -407,7 +426,11 @@ def _settings(
             "images": network.preparation,
             "real_images": real,
         }
-        settings["kd"] = {"subsets": SUBSETS, "subset_size": min(SUBSET_SIZE, plan.samples, real), "seed": 0}
+        settings["kd"] = {
+            "subsets": SUBSETS,
+            "subset_size": min(SUBSET_SIZE, plan.samples, real),
+            "seed": 0,
+        }
         settings["score"] = {"splits": SPLITS}
         settings["prdc"] = {
             "vectors": _of_each(plan.samples, real),
@@ -415,7 +438,11 @@ def _settings(
             "density_neighbour": DENSITY_NEIGHBOUR,
         }
     settings["perceptual"] = {"network_sha256": PERCEPTUAL_SHA256}
-    settings["ppl"] = {"paths": plan.samples, "epsilon": EPSILON, "network_sha256": PERCEPTUAL_SHA256}
+    settings["ppl"] = {
+        "paths": plan.samples,
+        "epsilon": EPSILON,
+        "network_sha256": PERCEPTUAL_SHA256,
+    }
     taken = ("metrics", "samples", "seed", "features", *plan.metrics)
     return {name: value for name, value in settings.items() if name in taken}
 

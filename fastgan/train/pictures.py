@@ -60,7 +60,9 @@ def padded(
     height, width = _size(inputs)
     rows, top = _reflected(height, max(least, -(-height // multiple) * multiple))
     columns, left = _reflected(width, max(least, -(-width // multiple) * multiple))
-    found = translate(_each(inputs, lambda t: t[..., rows.to(t.device), :][..., columns.to(t.device)]))
+    found = translate(
+        _each(inputs, lambda t: t[..., rows.to(t.device), :][..., columns.to(t.device)])
+    )
     return found[:, :, scale * top :, scale * left :][:, :, : scale * height, : scale * width]
 
 

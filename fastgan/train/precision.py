@@ -53,4 +53,6 @@ class Float32(nn.Module):
 
 def with_float32(networks: Networks, names: Sequence[str]) -> dict[str, nn.Module]:
     """The networks, the named ones as `Float32`."""
-    return {name: Float32(network) if name in names else network for name, network in networks.items()}
+    return {
+        name: Float32(network) if name in names else network for name, network in networks.items()
+    }

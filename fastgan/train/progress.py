@@ -70,7 +70,9 @@ class TrainingProgress:
         if not row:
             return
         losses = [
-            f"{name.removeprefix('loss/')} {value:.2f}" for name, value in row.items() if "loss/" in name
+            f"{name.removeprefix('loss/')} {value:.2f}"
+            for name, value in row.items()
+            if "loss/" in name
         ]
         self._row = f"  data {row['waiting']:.1%}"
         self._row += f"  loss {'  '.join(losses)}" if losses else ""

@@ -55,7 +55,9 @@ def write_report(
         title=escaped(f"{config.recipe.name} on {config.dataset}"),
         summary=escaped(config.recipe.summary),
         state=_state(nimg, config.recipe.images, unmeasured),
-        tiles="".join(_tile(name, value) for name, value in _figures(nimg, seconds, measures).items()),
+        tiles="".join(
+            _tile(name, value) for name, value in _figures(nimg, seconds, measures).items()
+        ),
         samples=data_uri(run.samples.read_bytes()),
         views=f"<p>Rows, in turn: {escaped(', '.join(views))}</p>" if views else "",
         what_stays="inputs" if views else "noise",
@@ -88,7 +90,11 @@ def _command(run: RunDir, config: RunConfig) -> str:
     if not isinstance(recipe, Translation) or not recipe.directions:
         words = ' --caption "WORDS"' if recipe.task == "captions" else ""
         return f"fastgan sample {shell_word(run.root)}{words} --out more.png --seed 1"
-    told = f" --attributes {shell_word(inputs['attributes'].names[0])}" if recipe.task == "attributes" else ""
+    told = (
+        f" --attributes {shell_word(inputs['attributes'].names[0])}"
+        if recipe.task == "attributes"
+        else ""
+    )
     what = "maps/" if recipe.task == "maps" else "pictures/"
     return f"fastgan translate {shell_word(run.root)} {what}{told} --out translated/"
 
@@ -142,7 +148,8 @@ def _stage(path: Path) -> str:
 
 def _table(values: dict[str, Any]) -> str:
     return "".join(
-        f"<tr><th>{escaped(name)}</th><td>{escaped(spelt(value))}</td></tr>" for name, value in values.items()
+        f"<tr><th>{escaped(name)}</th><td>{escaped(spelt(value))}</td></tr>"
+        for name, value in values.items()
     )
 
 

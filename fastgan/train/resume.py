@@ -37,10 +37,14 @@ def together(world: World) -> Iterator[None]:
     if failure is not None:
         raise failure
     if failed:
-        raise OtherRankFailed("Another process of this run couldn't begin: its own output says why.")
+        raise OtherRankFailed(
+            "Another process of this run couldn't begin: its own output says why."
+        )
 
 
-def open_data(recipe: Recipe, dataset: ImageDataset | None, world: World) -> tuple[ImageDataset, RunConfig]:
+def open_data(
+    recipe: Recipe, dataset: ImageDataset | None, world: World
+) -> tuple[ImageDataset, RunConfig]:
     """The data set, `recipe`'s own unless one is given, and what makes the run this run.
 
     Raises DataError or RecipeError; ConfigError if a rank sees other images than rank 0.
@@ -158,7 +162,11 @@ def _go_on(
 
 def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
     """A line for each end of a schedule that a resumed run moves."""
-    names = [name for name in now.extends if name != "images" and getattr(now, name) != getattr(was, name)]
+    names = [
+        name
+        for name in now.extends
+        if name != "images" and getattr(now, name) != getattr(was, name)
+    ]
     return [
         f"--{name.replace('_', '-')} is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
         f"learning rates go on at {now.rate(nimg):.3g} times their first values in place of {was.rate(nimg):.3g}."
@@ -166,7 +174,9 @@ def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
     ]
 
 
-def _begin_again(config: RunConfig, beginning: Beginning, init_from: str | Path | Source | None) -> _Claimed:
+def _begin_again(
+    config: RunConfig, beginning: Beginning, init_from: str | Path | Source | None
+) -> _Claimed:
     """Begins once more with the same weights. Raises ConfigError where they are no longer there."""
     claimed = _begin(config, init_from or beginning.source)
     assert claimed.config.beginning is not None

@@ -57,7 +57,9 @@ def sample_batches(
         yield recipe.sample(networks, number, generator=generator, given=given).float(), given
 
 
-def given_rows(recipe: Recipe, networks: Networks, dataset: ImageDataset | None, rows: range) -> Batch | None:
+def given_rows(
+    recipe: Recipe, networks: Networks, dataset: ImageDataset | None, rows: range
+) -> Batch | None:
     """What samples of these numbers are made of, on the networks' device; None where noise is enough."""
     if not recipe.translates:
         return None
@@ -106,7 +108,9 @@ def save_grid(
     They are samples; of a recipe that translates, its views: a row of each for so many columns, in bands below each other
     that fill at most `rows`. Returns their names, empty for samples alone.
     """
-    names, images = view_rows(recipe, networks, seed=seed, rows=rows, columns=columns, dataset=dataset)
+    names, images = view_rows(
+        recipe, networks, seed=seed, rows=rows, columns=columns, dataset=dataset
+    )
     pixels = to_uint8(images)
     scale = max(1, MIN_TILE // pixels.shape[-1])
     pixels = pixels.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)

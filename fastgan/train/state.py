@@ -78,10 +78,15 @@ class TrainState:
             if plan is not None:
                 plan.load(networks, plan.live)
             networks = {name: network.to(device) for name, network in networks.items()}
-        ema = {name: copy.deepcopy(networks[name]).eval().requires_grad_(False) for name in recipe.averages}
+        ema = {
+            name: copy.deepcopy(networks[name]).eval().requires_grad_(False)
+            for name in recipe.averages
+        }
         if plan is not None:
             plan.load(ema, plan.averages)
-            recipe.before_step(networks, ema, 0, ())  # what follows from the images shown isn't the source's
+            recipe.before_step(
+                networks, ema, 0, ()
+            )  # what follows from the images shown isn't the source's
         optimizers = recipe.build_optimizers(networks)
         scaled = optimizers if recipe.precision == "fp16" else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
@@ -110,9 +115,13 @@ class TrainState:
         if not self.ema:
             return
         for name, network in self.ema.items():
-            decay = self.recipe.ema_decay(self.step, self.nimg, images, ramp=name not in self.trained)
+            decay = self.recipe.ema_decay(
+                self.step, self.nimg, images, ramp=name not in self.trained
+            )
             average = get_ema_multi_avg_fn(decay)
-            pairs = list(zip(network.state_dict().values(), self.networks[name].state_dict().values()))
+            pairs = list(
+                zip(network.state_dict().values(), self.networks[name].state_dict().values())
+            )
             floats = [pair for pair in pairs if pair[0].is_floating_point()]
             average([mean for mean, _ in floats], [value for _, value in floats], None)
             for mean, value in pairs:
@@ -122,7 +131,9 @@ class TrainState:
     def state_dict(self) -> dict[str, Any]:
         """Everything as tensors and plain data. The tensors are the live ones, not copies."""
         return {
-            **{part: {k: v.state_dict() for k, v in getattr(self, part).items()} for part in _PARTS},
+            **{
+                part: {k: v.state_dict() for k, v in getattr(self, part).items()} for part in _PARTS
+            },
             **{name: getattr(self, name) for name in _NUMBERS},
         }
 

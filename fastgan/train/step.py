@@ -49,7 +49,9 @@ class TrainStep:
         backend: str = "inductor",
     ) -> None:
         self.state = state
-        self.world = world or World(next(iter(parameters_of(state.networks, tuple(state.networks)))).device)
+        self.world = world or World(
+            next(iter(parameters_of(state.networks, tuple(state.networks)))).device
+        )
         self.players = state.recipe.players()
         self.batches = max(player.updates for player in self.players)
         check_settings(state.recipe, self.world)
@@ -58,7 +60,9 @@ class TrainStep:
                 sync_batch_norm(network)
         networks = with_float32(state.networks, state.recipe.full_precision)
 
-        def update(player: Player, loss: Callable[..., Loss] | None, *terms: Regularizer) -> _Update:
+        def update(
+            player: Player, loss: Callable[..., Loss] | None, *terms: Regularizer
+        ) -> _Update:
             made = _Update(player, loss, terms, networks, state, self.world)
             if compile == "step":
                 made.gradients = compiled(made.gradients, backend=backend)  # type: ignore[method-assign]
@@ -69,7 +73,9 @@ class TrainStep:
             for p in self.players
         }
         self._lazy = {
-            p.name: [(term.every, update(p, None, term)) for term in p.regularizers if term.every > 1]
+            p.name: [
+                (term.every, update(p, None, term)) for term in p.regularizers if term.every > 1
+            ]
             for p in self.players
         }
 
@@ -87,7 +93,10 @@ class TrainStep:
         self._set_rates()
         generator = state.reseed(self.world.rank)
         stats: Stats = {}
-        with matmul_precision(state.recipe.precision), self.world.conversation(among_other_work=True):
+        with (
+            matmul_precision(state.recipe.precision),
+            self.world.conversation(among_other_work=True),
+        ):
             for player in self.players:
                 if not player.moves(state.nimg):
                     continue
@@ -152,8 +161,13 @@ class _Update:
 
     def __call__(self, batch: Batch, generator: Generator) -> tuple[Stats, Rows]:
         """Takes the update. Returns its statistics, none if it was skipped, and what later players of the step are given."""
-        optimizer, scaler = self.state.optimizers[self.player.name], self.state.scalers.get(self.player.name)
-        buffers = [buffer for network in self.state.networks.values() for buffer in network.buffers()]
+        optimizer, scaler = (
+            self.state.optimizers[self.player.name],
+            self.state.scalers.get(self.player.name),
+        )
+        buffers = [
+            buffer for network in self.state.networks.values() for buffer in network.buffers()
+        ]
         before = [buffer.clone() for buffer in buffers]
         gradients, stats, made = self._of_micro_batches(
             batch, generator, scaler.scale(self.one) if scaler else self.one
@@ -217,8 +231,14 @@ class _Update:
             else:
                 gradients = list(more)
             shares = {name: value / pieces for name, value in piece_stats.items()}
-            stats = {name: share + stats[name] if stats else share for name, share in shares.items()}
-        return gradients, stats, {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            stats = {
+                name: share + stats[name] if stats else share for name, share in shares.items()
+            }
+        return (
+            gradients,
+            stats,
+            {name: torch.cat([part[name] for part in parts]) for name in parts[0]},
+        )
 
     def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
         """Equal parts of the batch, each with its rows of what is drawn for the images of all ranks."""
@@ -236,7 +256,9 @@ class _Update:
         """Makes what a network learned of its batch (running statistics) the mean over the ranks."""
         if self.world.size > 1:
             pairs = zip(buffers, before)
-            self.world.average_([b for b, was in pairs if b.is_floating_point() and not torch.equal(b, was)])
+            self.world.average_(
+                [b for b, was in pairs if b.is_floating_point() and not torch.equal(b, was)]
+            )
 
     def _count(self, finite: bool, *, searching: bool) -> None:
         """Keeps the score of skipped updates. An fp16 loss scale above 1 that is still falling is no failure."""
@@ -251,5 +273,7 @@ class _Update:
 def parameters_are_finite(state: TrainState) -> bool:
     """Whether every weight is finite; a broken update shows here before it shows in a loss."""
     return all(
-        bool(torch.isfinite(p).all()) for network in state.networks.values() for p in network.parameters()
+        bool(torch.isfinite(p).all())
+        for network in state.networks.values()
+        for p in network.parameters()
     )

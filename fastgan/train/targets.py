@@ -39,7 +39,9 @@ class TargetDistances:
 
     def means(self) -> dict[str, float]:
         """Means over images: `psnr` and its like, and of a baseline such as the input `psnr_of_input`."""
-        return {name: float(f"{torch.cat(parts).mean():.6g}") for name, parts in self._values.items()}
+        return {
+            name: float(f"{torch.cat(parts).mean():.6g}") for name, parts in self._values.items()
+        }
 
     def _compare(self, suffix: str, images: Tensor, targets: Tensor) -> None:
         for name in self._metrics:

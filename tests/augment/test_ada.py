@@ -23,7 +23,9 @@ SHARES = {"flip": 1 / 2, "luma_flip": 1 / 2, "rotate90": 3 / 4, "integer_transla
 @pytest.mark.parametrize("name", [name for names in TRANSFORMATIONS.values() for name in names])
 def test_a_transformation_is_made_with_its_probability(name):
     count, p = 1000, 0.4
-    multipliers = {other: 0.0 for names in TRANSFORMATIONS.values() for other in names} | {name: 0.75}
+    multipliers = {other: 0.0 for names in TRANSFORMATIONS.values() for other in names} | {
+        name: 0.75
+    }
     pipe = ADA(8, 3, categories="bgcfnc", p=p, multipliers=multipliers)
     images = torch.rand(count, 3, 8, 8) + 0.1
     found = pipe(images, drawn(pipe, count))
@@ -37,7 +39,9 @@ def test_rotations_by_quarters_do_not_leak_below_p_1():
     image = torch.rand(1, 1, 4, 4)
     turned = torch.cat([image.rot90(k, (2, 3)) for k in range(4)])
     for p, undoable in ((0.6, True), (1.0, False)):
-        pipe = ADA(4, 1, categories="blit", p=p, multipliers={"flip": 0.0, "integer_translation": 0.0})
+        pipe = ADA(
+            4, 1, categories="blit", p=p, multipliers={"flip": 0.0, "integer_translation": 0.0}
+        )
         found = pipe(image.expand(4000, -1, -1, -1), drawn(pipe, 4000))
         shares = torch.stack([(found == t).flatten(1).all(1).double().mean() for t in turned])
         assert shares.sum() == 1 and abs(shares[0] - (1 - 0.75 * p)) < 0.03
@@ -77,13 +81,17 @@ def test_rows_belong_to_images():
     part = pipe(images[2:4], {name: table[2:4] for name, table in rows.items()})
     torch.testing.assert_close(part, whole[2:4], atol=1e-5, rtol=1e-5)
     assert [table.shape for table in drawn(ADA(12, 3), 6).values()] == [(6, 19), (6, 10), (6, 12)]
-    assert torch.equal(drawn(pipe, 6)["gate"], drawn(ADA(12, 3, categories="blit", p=0.1), 6)["gate"])
+    assert torch.equal(
+        drawn(pipe, 6)["gate"], drawn(ADA(12, 3, categories="blit", p=0.1), 6)["gate"]
+    )
 
 
 def test_one_graph_holds_an_update_at_every_p():
     """D's loss, its regulariser through the pipe, gradients and what is observed; a new p is no new graph."""
     torch.manual_seed(0)
-    critic = torch.nn.Sequential(nn.EqualConv2d(3, 2, 3, act="softplus", down=2), torch.nn.Flatten(1))
+    critic = torch.nn.Sequential(
+        nn.EqualConv2d(3, 2, 3, act="softplus", down=2), torch.nn.Flatten(1)
+    )
     weights = list(critic.parameters())
     pipe = ADA(8, 3, categories="bgcfnc")
     rows, images = drawn(pipe, 2), torch.randn(2, 3, 8, 8)

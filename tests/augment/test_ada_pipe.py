@@ -119,13 +119,21 @@ def test_colours_follow_their_formulas():
     }
     for (name, value), y in expected.items():
         torch.testing.assert_close(applied(x, name, **{name: value}), y, atol=1e-6, rtol=1e-5)
-    together = {"brightness": 1.5, "contrast": 2.0, "luma_flip": 0.2, "hue": 0.7, "saturation": -1.0}
+    together = {
+        "brightness": 1.5,
+        "contrast": 2.0,
+        "luma_flip": 0.2,
+        "hue": 0.7,
+        "saturation": -1.0,
+    }
     in_turn = x
     for name, value in together.items():
         in_turn = applied(in_turn, name, **{name: value})
     torch.testing.assert_close(applied(x, *together, **together), in_turn, atol=1e-5, rtol=1e-5)
     stronger = ADA(4, 3, categories="color", p=1.0, strengths=Strengths(brightness=0.5))
-    torch.testing.assert_close(stronger(x, rows_with("brightness", count=2, brightness=1.5)), x + 0.75)
+    torch.testing.assert_close(
+        stronger(x, rows_with("brightness", count=2, brightness=1.5)), x + 0.75
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
@@ -144,7 +152,9 @@ def test_grey_is_that_of_rgb_and_alpha_stays(channels):
     }
     found = applied(x, *on, drawn=noise, **values)
     rgb, rgb_noise = (t[:, :colours].expand(-1, 3, -1, -1) for t in (x, noise))
-    torch.testing.assert_close(found[:, :colours], applied(rgb, *on, drawn=rgb_noise, **values)[:, :colours])
+    torch.testing.assert_close(
+        found[:, :colours], applied(rgb, *on, drawn=rgb_noise, **values)[:, :colours]
+    )
     assert torch.equal(found[:, colours:], x[:, colours:])
 
 
@@ -167,7 +177,9 @@ def test_a_band_amplifies_its_frequencies():
 
 def test_noise_has_the_drawn_strength():
     images, noise = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(applied(images, "noise", drawn=noise, noise=-2.0), images + 0.2 * noise)
+    torch.testing.assert_close(
+        applied(images, "noise", drawn=noise, noise=-2.0), images + 0.2 * noise
+    )
 
 
 def test_cutout_zeroes_a_square_of_half_the_side():

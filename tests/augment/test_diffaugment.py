@@ -65,7 +65,11 @@ def test_derivatives_and_dtypes():
         (lambda: DiffAugment(["colour"]), ValueError, ["color", "['colour']"]),
         (lambda: DiffAugment("color"), ValueError, ["policy", "'color'"]),
         (lambda: DiffAugment([]), ValueError, ["policy", "[]"]),
-        (lambda: DiffAugment()(torch.ones(1, 5, 4, 4), rows_with()), ValueError, ["1 to 4", "[1, 5, 4, 4]"]),
+        (
+            lambda: DiffAugment()(torch.ones(1, 5, 4, 4), rows_with()),
+            ValueError,
+            ["1 to 4", "[1, 5, 4, 4]"],
+        ),
     ],
 )
 def test_error(call, error, says):

@@ -18,9 +18,13 @@ def test_symlets_are_orthogonal_and_smooth(moments):
     for shift in range(0, 2 * moments, 2):
         inner = float(h[shift:] @ h[: len(h) - shift])
         assert inner == pytest.approx(float(shift == 0), abs=1e-9)
-    wavelet = h * (-1.0) ** np.arange(len(h))  # what is left over by the low-pass filter, up to its direction
+    wavelet = h * (-1.0) ** np.arange(
+        len(h)
+    )  # what is left over by the low-pass filter, up to its direction
     for power in range(moments):
-        assert float(wavelet @ (np.arange(len(h)) - len(h) / 2) ** power) == pytest.approx(0, abs=1e-6)
+        assert float(wavelet @ (np.arange(len(h)) - len(h) / 2) ** power) == pytest.approx(
+            0, abs=1e-6
+        )
 
 
 def test_sym2_and_sym6_are_the_published_ones():
@@ -28,8 +32,22 @@ def test_sym2_and_sym6_are_the_published_ones():
     sqrt3 = math.sqrt(3)
     sym2 = np.array([1 + sqrt3, 3 + sqrt3, 3 - sqrt3, 1 - sqrt3]) / (4 * math.sqrt(2))
     sym6 = [
-        *(0.015404109327, 0.003490712084, -0.117990111148, -0.048311742586, 0.491055941927, 0.787641141030),
-        *(0.337929421728, -0.072637522786, -0.021060292513, 0.044724901771, 0.001767711865, -0.007800708325),
+        *(
+            0.015404109327,
+            0.003490712084,
+            -0.117990111148,
+            -0.048311742586,
+            0.491055941927,
+            0.787641141030,
+        ),
+        *(
+            0.337929421728,
+            -0.072637522786,
+            -0.021060292513,
+            0.044724901771,
+            0.001767711865,
+            -0.007800708325,
+        ),
     ]
     for found, known in ((symlet(2), sym2), (symlet(6), np.array(sym6))):
         assert min(abs(found - known).max(), abs(found[::-1] - known).max()) < 1e-9

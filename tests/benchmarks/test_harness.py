@@ -31,16 +31,23 @@ def convolve(x, weight, *, backend):
 
 def tensors(dtype, device):
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(size, generator=generator).to(device, dtype) for size in ((2, 3, 8, 8), (5, 3, 3, 3))]
+    return [
+        torch.randn(size, generator=generator).to(device, dtype)
+        for size in ((2, 3, 8, 8), (5, 3, 3, 3))
+    ]
 
 
-PRODUCTS = BenchmarkCase("3x3", tensors, {}, products={name: 3 * product_flops("cpu") for name in MEASURES})
+PRODUCTS = BenchmarkCase(
+    "3x3", tensors, {}, products={name: 3 * product_flops("cpu") for name in MEASURES}
+)
 MOVED = replace(PRODUCTS, moved=dict.fromkeys(MEASURES, 5.0), products=None)
 SPEC = OpSpec("convolve", convolve, [], [], [], [PRODUCTS], {torch.float32: 1e-5})
 
 
 def side(name, op, *, checked=True):
-    return Side(name, lambda measure, tensors, options: MEASURES[measure](op, tensors, options), checked)
+    return Side(
+        name, lambda measure, tensors, options: MEASURES[measure](op, tensors, options), checked
+    )
 
 
 RIGHT = side("right", lambda x, weight: F.conv2d(x, weight, padding=1))
@@ -91,12 +98,18 @@ def test_a_yardstick_is_timed_and_not_checked(measure):
 
 
 def test_another_side_that_computes_the_op_is_checked():
-    with pytest.raises(WrongResult, match="convolve 3x3 forward: other is wrong, so it is not timed"):
+    with pytest.raises(
+        WrongResult, match="convolve 3x3 forward: other is wrong, so it is not timed"
+    ):
         compare(SPEC, PRODUCTS, "forward", [RIGHT, WRONG], a_run(), repeat)
 
 
 def test_the_largest_error_is_relative_to_the_largest_value():
-    expected = {"y": torch.tensor([4.0, -8.0, 0.0]).double(), "d0": torch.tensor([2.0]).double(), "d1": None}
+    expected = {
+        "y": torch.tensor([4.0, -8.0, 0.0]).double(),
+        "d0": torch.tensor([2.0]).double(),
+        "d1": None,
+    }
     found = {"y": torch.tensor([4.0, -8.0, 0.5]), "d0": torch.tensor([2.25]), "d1": None}
     assert largest_error(found, expected) == 0.125
     assert largest_error({**found, "d0": torch.tensor([2.0])}, expected) == 0.0625
@@ -158,14 +171,19 @@ def test_the_activation_is_the_larger_one_of_input_and_output():
     wide = replace(FACTORS, tensors=lambda *args: (factors(*args)[0][:, :1], factors(*args)[1]))
     narrow = replace(FACTORS, tensors=lambda *args: (factors(*args)[0], factors(*args)[1][:1]))
     for case in (wide, narrow):
-        assert measure_memory(PRODUCT_SPEC, case, [side("right", product)], a_run()).activation == BYTES
+        assert (
+            measure_memory(PRODUCT_SPEC, case, [side("right", product)], a_run()).activation
+            == BYTES
+        )
 
 
 def test_scratch_is_what_the_forward_pass_allocates_beside_its_output():
     sides = [with_scratch(nbytes) for nbytes in (0, 1000, 10 * BYTES)]
     found = measure_memory(PRODUCT_SPEC, FACTORS, sides, a_run())
     assert found.scratch == {"0 bytes": 0, "1000 bytes": 1000, f"{10 * BYTES} bytes": 10 * BYTES}
-    bound_by_memory = replace(PRODUCT_SPEC, benchmarks=[replace(FACTORS, moved=MOVED.moved, products=None)])
+    bound_by_memory = replace(
+        PRODUCT_SPEC, benchmarks=[replace(FACTORS, moved=MOVED.moved, products=None)]
+    )
     assert measure_memory(bound_by_memory, FACTORS, sides, a_run()).scratch == {}
 
 

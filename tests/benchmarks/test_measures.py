@@ -71,7 +71,9 @@ def test_a_wrong_side_is_refused(measure):
     case = small_case(act="lrelu")
     tensors = case.tensors(torch.float32, CPU)
     expected = expected_results(BIAS_ACT, case, measure, tensors)
-    wrong = MEASURES[measure](lambda x, b, **o: BIAS_ACT.op(x, b, **o) * 1.001, tensors, case.options)()
+    wrong = MEASURES[measure](
+        lambda x, b, **o: BIAS_ACT.op(x, b, **o) * 1.001, tensors, case.options
+    )()
     with pytest.raises(WrongResult, match=r"bias_act small: cpu is wrong, so it is not timed"):
         check_results(wrong, expected, 4e-6, what="bias_act small: cpu")
 

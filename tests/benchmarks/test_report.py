@@ -12,15 +12,27 @@ from benchmarks.timing import Timing
 
 def comparison(measure="forward", **seconds):
     timings = {name: Timing(t, t * 0.95, t * 1.05, 9) for name, t in seconds.items()}
-    unavailable = {} if "compile" in seconds else {"compile": "torch.compile failed: no C++ compiler"}
+    unavailable = (
+        {} if "compile" in seconds else {"compile": "torch.compile failed: no C++ compiler"}
+    )
     return Comparison(
-        "bias_act", "lrelu", measure, [16, 128, 64, 64], "float32", 33554432, 0.010, timings, unavailable
+        "bias_act",
+        "lrelu",
+        measure,
+        [16, 128, 64, 64],
+        "float32",
+        33554432,
+        0.010,
+        timings,
+        unavailable,
     )
 
 
 @pytest.fixture
 def results():
-    memory = Memory("bias_act", "lrelu", [16, 128, 64, 64], "float32", 100_000_000, {"cpu": 67_000_000})
+    memory = Memory(
+        "bias_act", "lrelu", [16, 128, 64, 64], "float32", 100_000_000, {"cpu": 67_000_000}
+    )
     environment = {
         "device": "CPU",
         "machine": "a CPU",
@@ -133,7 +145,9 @@ def convolution(case, shape, errors=None, **seconds):
 @pytest.fixture
 def convolutions():
     """One comparison, a sweep over sizes, and the sizes around a crossover."""
-    found = RunResults({"device": "CPU", "threads": "2", "allocator": "glibc", "commit": "c0"}, ["cpu"])
+    found = RunResults(
+        {"device": "CPU", "threads": "2", "allocator": "glibc", "commit": "c0"}, ["cpu"]
+    )
     found.name_sides(["cpu", "F.conv2d"])
     errors = {"cpu": 1.7e-5, "F.conv2d": 2e-6}
     seconds = {"product": 0.01, "cpu": 0.004, "F.conv2d": 0.010}
@@ -149,7 +163,9 @@ def convolutions():
     ]
     gains = {16: (0.5, 0.75, 0.9), 32: (0.5, 1.5, 2.0), 64: (1.5, 0.9, 2.0)}
     found.crossover += [
-        convolution("-", [1, channels, side, side], product=0.01, winograd=0.01, **{"F.conv2d": 0.01 * gain})
+        convolution(
+            "-", [1, channels, side, side], product=0.01, winograd=0.01, **{"F.conv2d": 0.01 * gain}
+        )
         for channels, row in gains.items()
         for side, gain in zip((6, 12, 16), row)
     ]
@@ -158,14 +174,23 @@ def convolutions():
 
 def test_the_floor_of_a_convolution_is_said(convolutions, results):
     said = table.floors_said([*results.comparisons, *convolutions.comparisons])
-    assert said.startswith("copy_ moved 6.7 GB/s (16×128×64×64); a 1024³ matrix product ran at 215 GFLOP/s")
+    assert said.startswith(
+        "copy_ moved 6.7 GB/s (16×128×64×64); a 1024³ matrix product ran at 215 GFLOP/s"
+    )
     assert "copy_" not in table.floors_said(convolutions.comparisons)
     assert "matrix product" not in table.floors_said(results.comparisons)
 
 
 def test_a_yardstick_gets_its_columns_and_its_ratio(convolutions):
     header, rows = table.timing_table(convolutions.comparisons, [*convolutions.sides, "compile"])
-    assert header[3:] == ["fastgan cpu, ms", "× floor", "F.conv2d, ms", "× floor", "F.conv2d / cpu", "spread"]
+    assert header[3:] == [
+        "fastgan cpu, ms",
+        "× floor",
+        "F.conv2d, ms",
+        "× floor",
+        "F.conv2d / cpu",
+        "spread",
+    ]
     assert rows[0][2:] == ["5.000", "4.000", "0.80", "10.000", "2.00", "2.50×", "10%"]
 
 

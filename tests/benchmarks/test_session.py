@@ -49,7 +49,14 @@ def run_session(folder: Path, error: float) -> subprocess.CompletedProcess:
             "-c",
             str(ROOT / "benchmarks" / "pytest.ini"),
         ),
-        *("--quick", "--device", "cpu", "--threads", "1", f"--benchmark-json={folder}/out/benchmarks.json"),
+        *(
+            "--quick",
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+            f"--benchmark-json={folder}/out/benchmarks.json",
+        ),
         str(folder / "bench_scale.py"),
     ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -75,7 +82,10 @@ def test_a_session_prints_the_header_and_the_table(right):
         "double 3×5",
     ):
         assert words in done.stdout
-    assert "torch.compile, forward, forward + backward, double backward: left out, to be quick" in done.stdout
+    assert (
+        "torch.compile, forward, forward + backward, double backward: left out, to be quick"
+        in done.stdout
+    )
     assert "peak extra memory" in done.stdout
 
 
@@ -83,11 +93,18 @@ def test_a_session_prints_the_header_and_the_table(right):
 def test_a_session_writes_both_kinds_of_json_and_the_chart(right):
     _, folder = right
     ours = json.loads((folder / "results.json").read_text())
-    assert [c["measure"] for c in ours["comparisons"]] == ["forward", "forward_backward", "double_backward"]
+    assert [c["measure"] for c in ours["comparisons"]] == [
+        "forward",
+        "forward_backward",
+        "double_backward",
+    ]
     theirs = json.loads((folder / "benchmarks.json").read_text())["benchmarks"]
     for benchmark, comparison in zip(theirs, ours["comparisons"]):
         assert set(benchmark["extra_info"]["median_ms"]) == {"copy", "cpu", "eager"}
-        assert benchmark["extra_info"]["median_ms"]["cpu"] == comparison["timings"]["cpu"]["median"] * 1e3
+        assert (
+            benchmark["extra_info"]["median_ms"]["cpu"]
+            == comparison["timings"]["cpu"]["median"] * 1e3
+        )
     assert (folder / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -102,7 +119,16 @@ def test_a_wrong_backend_fails_and_no_time_is_shown(tmp_path):
 
 def test_the_benchmarks_of_every_op_are_collected():
     """Each in the measures that its case has a floor for."""
-    command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "--device", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "benchmarks",
+        "--collect-only",
+        "-q",
+        "--device",
+        "cpu",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in (

@@ -77,9 +77,19 @@ def test_rounds_fill_the_budget_within_bounds():
 def test_floor_is_the_time_of_the_bytes_at_copy_speed():
     assert floor_seconds(2.0, 0.010) == pytest.approx(0.010)  # a copy moves two tensors
     assert floor_seconds(5.0, 0.010) == pytest.approx(0.025)
-    timings = {name: Timing(t, t, t, 3) for name, t in {"copy": 0.010, "cpu": 0.030, "eager": 0.090}.items()}
+    timings = {
+        name: Timing(t, t, t, 3)
+        for name, t in {"copy": 0.010, "cpu": 0.030, "eager": 0.090}.items()
+    }
     comparison = Comparison(
-        "bias_act", "lrelu", "forward_backward", [2, 3], "float32", 10**8, floor_seconds(5.0, 0.010), timings
+        "bias_act",
+        "lrelu",
+        "forward_backward",
+        [2, 3],
+        "float32",
+        10**8,
+        floor_seconds(5.0, 0.010),
+        timings,
     )
     assert comparison.floors("cpu") == pytest.approx(1.2)
     assert comparison.ratio("eager", "cpu") == pytest.approx(3.0)
@@ -98,7 +108,16 @@ def test_floor_is_the_time_of_the_operations_at_the_rate_of_the_product():
     floor = product_floor_seconds(3 * product_flops("cpu"), 0.02)
     timings = {name: Timing(t, t, t, 3) for name, t in {"product": 0.02, "cpu": 0.03}.items()}
     comparison = Comparison(
-        "conv2d", "3x3", "forward", [2, 3], "float32", 10**8, floor, timings, {}, 3 * product_flops("cpu")
+        "conv2d",
+        "3x3",
+        "forward",
+        [2, 3],
+        "float32",
+        10**8,
+        floor,
+        timings,
+        {},
+        3 * product_flops("cpu"),
     )
     assert comparison.floors("cpu") == pytest.approx(0.5)  # fewer operations than the direct form
     assert comparison.product_rate == pytest.approx(product_flops("cpu") / 0.02)

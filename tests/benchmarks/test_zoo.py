@@ -42,11 +42,18 @@ def test_the_page_has_the_command(entry):
 def finished(root, entry, before, after, **more):
     """An entry's folder as `run_entry` leaves it; what it came to."""
     (root / entry.name / "run").mkdir(parents=True)
-    rows = [{"nimg": n, "seconds": n / 100, "loss/D": 1.0, "loss/G": 0.7, "D(real)": 0.5} for n in (100, 200)]
-    (root / entry.name / "run" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [
+        {"nimg": n, "seconds": n / 100, "loss/D": 1.0, "loss/G": 0.7, "D(real)": 0.5}
+        for n in (100, 200)
+    ]
+    (root / entry.name / "run" / "log.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows)
+    )
     save_png(root / entry.name / "grid.png", torch.zeros(1, 8, 16, dtype=torch.uint8))
     parameters = {"G": 1234, "D": 567, "pool": 0} | more.pop("parameters", {})
-    made = Outcome(entry.name, entry.command, 30_016, 334.4, parameters, 2_000, before, after, **more)
+    made = Outcome(
+        entry.name, entry.command, 30_016, 334.4, parameters, 2_000, before, after, **more
+    )
     kept = {name: value for name, value in asdict(made).items() if name != "views" or value}
     outcome_file(root, entry).write_text(json.dumps(kept))
     return made
@@ -76,7 +83,17 @@ def cells(text, name):
 def test_the_page_holds_the_figures_and_pictures(tmp_path, page, outcome):
     write_page(page, tmp_path, [(ENTRIES[0], outcome)])
     text = page.read_text()
-    assert cells(text, "gan") == ["1,234", "567", "30,016", "334", "10", "0.125", "2.303", "61.5", "340.2"]
+    assert cells(text, "gan") == [
+        "1,234",
+        "567",
+        "30,016",
+        "334",
+        "10",
+        "0.125",
+        "2.303",
+        "61.5",
+        "340.2",
+    ]
     assert outcome.command in text and "old" not in text and text.endswith("after\n")
     assert "## Noise to image" in text and "## Image to image" not in text
     for name in ("gan.png", "gan-curves.png"):
@@ -94,10 +111,14 @@ def test_recipes_between_images_have_a_table_of_their_own(tmp_path, page, outcom
         "ssim": 0.91234,
         "perceptual": 0.25,
     }
-    paired = finished(tmp_path, of["pix2pix"], before, after | near, views=["input", "output", "target"])
+    paired = finished(
+        tmp_path, of["pix2pix"], before, after | near, views=["input", "output", "target"]
+    )
     players = {"G": 0, "D": 0, "G_AB": 1000, "G_BA": 234, "D_A": 500, "D_B": 67}
     unpaired = finished(tmp_path, of["cyclegan"], before, after, parameters=players)
-    write_page(page, tmp_path, [(ENTRIES[0], outcome), (of["pix2pix"], paired), (of["cyclegan"], unpaired)])
+    write_page(
+        page, tmp_path, [(ENTRIES[0], outcome), (of["pix2pix"], paired), (of["cyclegan"], unpaired)]
+    )
     text = page.read_text()
     cost, distance = ["1,234", "567", "30,016", "334"], ["61.5", "340.2"]
     shown = ["0.05 (input 0.5)", "25 (input 10)", "0.9123", "0.25"]
@@ -110,11 +131,19 @@ def test_recipes_between_images_have_a_table_of_their_own(tmp_path, page, outcom
 def test_what_is_no_better_than_untrained_is_said(tmp_path, page):
     of = {entry.name: entry for entry in ENTRIES}
     classes = {"classes_hit": 9, "kl_to_uniform": 0.5, "fd_mobilenet_v2": 100.0}
-    worse = finished(tmp_path, of["gan"], classes, classes | {"kl_to_uniform": 0.75, "fd_mobilenet_v2": 50.0})
+    worse = finished(
+        tmp_path, of["gan"], classes, classes | {"kl_to_uniform": 0.75, "fd_mobilenet_v2": 50.0}
+    )
     better = finished(
         tmp_path, of["dcgan"], classes, classes | {"kl_to_uniform": 0.25, "fd_mobilenet_v2": 99.0}
     )
-    near = {"fd_mobilenet_v2": 50.0, "psnr": 20.0, "psnr_of_input": 21.0, "l1": 0.1, "l1_of_input": 0.2}
+    near = {
+        "fd_mobilenet_v2": 50.0,
+        "psnr": 20.0,
+        "psnr_of_input": 21.0,
+        "l1": 0.1,
+        "l1_of_input": 0.2,
+    }
     paired = finished(tmp_path, of["pix2pix"], {"fd_mobilenet_v2": 50.0}, near)
     write_page(page, tmp_path, [(of[made.name], made) for made in (worse, better, paired)])
     text = page.read_text()

@@ -16,7 +16,20 @@ from fastgan.train.config import RunConfig
 from fastgan.train.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")
-SMALL = ["--batch", 4, "--images", 8, "--z-dim", 4, "--g-hidden", 4, "--d-hidden", 4, "--measure", "none"]
+SMALL = [
+    "--batch",
+    4,
+    "--images",
+    8,
+    "--z-dim",
+    4,
+    "--g-hidden",
+    4,
+    "--d-hidden",
+    4,
+    "--measure",
+    "none",
+]
 
 
 def fill(root: Path, *folders: str) -> Path:
@@ -82,7 +95,13 @@ def test_numbered_folders_are_drawn_by_their_own_numbers(fastgan, train, tmp_pat
 
 def test_names_follow_an_exported_network(fastgan, refused, tmp_path):
     recipe = StyleGAN2(
-        resolution=8, z_dim=4, w_dim=4, channel_base=32, channel_max=4, mapping_layers=1, conditional=True
+        resolution=8,
+        z_dim=4,
+        w_dim=4,
+        channel_base=32,
+        channel_max=4,
+        mapping_layers=1,
+        conditional=True,
     )
     images = ImageSpec(3, 8, 2, class_names=("cat", "dog"))
     config, state = RunConfig(recipe, images, "pets", ""), TrainState.create(recipe, images)
@@ -101,8 +120,12 @@ def test_names_follow_an_exported_network(fastgan, refused, tmp_path):
 def test_a_stray_picture_is_named(fastgan, refused, train, tmp_path):
     data = fill(tmp_path / "pets", "cat", "dog")
     PIL.new("L", (8, 8)).save(data / "stray.tif")
-    said = refused("train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional")
-    assert said.startswith("--conditional needs labels, but there are none in 'pets': stray.tif lies beside")
+    said = refused(
+        "train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional"
+    )
+    assert said.startswith(
+        "--conditional needs labels, but there are none in 'pets': stray.tif lies beside"
+    )
     assert not (tmp_path / "run").exists()
     outcome = train(data, tmp_path / "run", conditional=False)
     assert (
@@ -114,13 +137,20 @@ def test_a_stray_picture_is_named(fastgan, refused, train, tmp_path):
 def test_labels_of_a_file_that_can_not_be_used_are_refused(refused, tmp_path):
     data = fill(tmp_path / "pets", "00000", "00001")
     (data / "dataset.json").write_text(json.dumps({"labels": [["00000/0.png", 0]]}))
-    said = refused("train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional")
-    assert "in 'pets': dataset.json has no label for 00000/1.png, 00001/0.png, 00001/1.png; mend that" in said
+    said = refused(
+        "train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional"
+    )
+    assert (
+        "in 'pets': dataset.json has no label for 00000/1.png, 00001/0.png, 00001/1.png; mend that"
+        in said
+    )
 
 
 def test_one_class_is_too_few(refused, tmp_path):
     data = fill(tmp_path / "pets", "cat")
-    said = refused("train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional")
+    said = refused(
+        "train", "gan", "--data", data, "--out", tmp_path / "run", *SMALL, "--conditional"
+    )
     assert said.startswith("--conditional needs two classes or more, but 'pets' has one, 'cat'")
 
 
@@ -176,7 +206,9 @@ def strip_names(run: Path) -> None:
     path.write_text(json.dumps(config))
 
 
-def test_a_run_of_an_older_version_goes_on_where_classes_have_the_same_numbers(pets, train, monkeypatch):
+def test_a_run_of_an_older_version_goes_on_where_classes_have_the_same_numbers(
+    pets, train, monkeypatch
+):
     data, run, _ = pets
     strip_names(run)
     assert train(data, run, "--resume", "--images", 16).status == 0
@@ -199,12 +231,18 @@ def test_a_run_inside_its_data_never_sees_its_samples(fastgan, train, tmp_path, 
     data = fill(tmp_path / "data", ".")
     monkeypatch.chdir(data)
     first = train(".", "runs/a", conditional=False)
-    assert first.status == 0 and "gan on data (2 images" in first.out and "Left out" not in first.out
+    assert (
+        first.status == 0 and "gan on data (2 images" in first.out and "Left out" not in first.out
+    )
     again = train(".", "runs/a", "--resume", "--images", 16, conditional=False)
     assert again.status == 0 and "gan on data (2 images" in again.out
     assert "\nLeft out as the folder of a run, whose pictures are samples: runs/a.\n" in again.out
     other = train(data, data / "deep" / "b", conditional=False)
-    assert other.status == 0 and "gan on data (2 images" in other.out and "samples: runs/a." in other.out
+    assert (
+        other.status == 0
+        and "gan on data (2 images" in other.out
+        and "samples: runs/a." in other.out
+    )
     first_config, other_config = (
         json.loads((data / run / "config.json").read_text()) for run in ("runs/a", "deep/b")
     )

@@ -19,7 +19,9 @@ from fastgan.ops import BackendStatus
 def test_help(fastgan, arguments):
     outcome = fastgan(*arguments)
     assert outcome.status == 0 and outcome.out.startswith("usage: fastgan COMMAND")
-    assert all(command in outcome.out for command in ("train", "sample", "doctor", "--version", "--debug"))
+    assert all(
+        command in outcome.out for command in ("train", "sample", "doctor", "--version", "--debug")
+    )
 
 
 def test_version(fastgan):
@@ -46,7 +48,10 @@ def test_python_dash_m():
         ("paint", "Unknown command 'paint': The commands are train, "),
         ("report runs/x", "Unknown command 'report': fastgan train writes report.html into --out"),
         ("sampel x", "Unknown command 'sampel': did you mean 'sample'?"),
-        ("train dcgn", "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan, cgan, wgan"),
+        (
+            "train dcgn",
+            "Unknown recipe 'dcgn': did you mean 'dcgan'? The recipes are gan, dcgan, cgan, wgan",
+        ),
         ("train stylegan9", "Unknown recipe 'stylegan9'"),
         ("train dcgan --batchsize 3", "Unknown option '--batchsize': did you mean '--batch'?"),
         ("train dcgan --g_hidden 3", "Unknown option '--g_hidden'"),
@@ -88,10 +93,15 @@ def test_a_backend_that_is_none_is_named(refused, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FASTGAN_BACKEND", "refrence")
     said = refused("train", "gan")
-    assert "Unknown backend 'refrence': did you mean 'reference'?" in said and "FASTGAN_BACKEND" in said
+    assert (
+        "Unknown backend 'refrence': did you mean 'reference'?" in said
+        and "FASTGAN_BACKEND" in said
+    )
 
 
-def test_a_backend_that_cannot_run_is_refused_before_anything_is_made(refused, monkeypatch, tmp_path):
+def test_a_backend_that_cannot_run_is_refused_before_anything_is_made(
+    refused, monkeypatch, tmp_path
+):
     broken = {"cpu": BackendStatus("cpu", False, ("cpu",), "it is broken", "mend it")}
     monkeypatch.setattr("fastgan.cli.environment.backends", lambda: broken)
     monkeypatch.chdir(tmp_path)
@@ -103,7 +113,9 @@ def test_a_backend_that_cannot_run_is_refused_before_anything_is_made(refused, m
 
 def test_debug_shows_the_traceback():
     for position in (["--debug", "train", "dcgn"], ["train", "dcgn", "--debug"]):
-        run = subprocess.run([sys.executable, "-m", "fastgan", *position], capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "-m", "fastgan", *position], capture_output=True, text=True
+        )
         assert "Traceback" in run.stderr and "RecipeError: Unknown recipe" in run.stderr
 
 

@@ -13,7 +13,9 @@ from fastgan.train import checkpoint
 
 PIL = pytest.importorskip("PIL.Image")
 
-STYLEGAN2 = "--resolution 8 --z-dim 4 --w-dim 4 --channel-base 32 --channel-max 4 --mapping-layers 1"
+STYLEGAN2 = (
+    "--resolution 8 --z-dim 4 --w-dim 4 --channel-base 32 --channel-max 4 --mapping-layers 1"
+)
 GROWING = "--resolution 8 --z-dim 4 --channel-base 32 --channel-max 4 --stable-kimg 0.016 --fade-kimg 0.016"
 CONVOLUTIONAL = "--resolution 16 --z-dim 4 --ngf 4 --ndf 4"
 RESIDUAL = "--resolution 16 --z-dim 3 --ngf 1 --ndf 1"
@@ -97,7 +99,9 @@ def test_the_default_folder_is_named_after_the_recipe(fastgan, tiny, tmp_path, m
 def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
     begun = fastgan("train", "gan", *tiny, "--out", tmp_path / "run", "--seed", 4, "--resume")
     assert begun.status == 0 and "yet to resume: starting from the beginning." in begun.out
-    assert fastgan("train", "gan", "--resume", "--out", tmp_path / "run", "--images", 240).status == 0
+    assert (
+        fastgan("train", "gan", "--resume", "--out", tmp_path / "run", "--images", 240).status == 0
+    )
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert (settings["images"], settings["seed"], settings["g_hidden"]) == (240, 4, [8])
     assert "--batch 16, but 32 came" in refused(
@@ -116,7 +120,10 @@ def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, r
     assert fastgan(*run, "--images", 8, *decay).status == 0
     assert fastgan("train", "pix2pix", "--out", out, "--resume", "--images", 12).status == 0
     again = fastgan("train", "pix2pix", "--out", out, "--resume", "--decay-until", 250_000)
-    assert again.status == 0 and "--decay-until is 250000 now, and was 300000: after 12 images" in again.out
+    assert (
+        again.status == 0
+        and "--decay-until is 250000 now, and was 300000: after 12 images" in again.out
+    )
     said = refused("train", "pix2pix", "--out", out, "--resume", "--images", 260_000)
     assert said.startswith("--decay-until must be at least --images, 260000, but it is 250000")
     said = refused("train", "pix2pix", "--out", out, "--resume", "--decay-after", 230_000)
@@ -166,7 +173,9 @@ def test_a_corrupt_image_is_counted(fastgan, tmp_path):
     (folder / "broken.png").write_bytes(b"not an image")
     options = "--batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4"
     with pytest.warns(UserWarning, match=r"^1 .*broken\.png"):
-        outcome = fastgan("train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run")
+        outcome = fastgan(
+            "train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run"
+        )
     assert outcome.status == 0, outcome.err
     assert "(4 images of 3×16×16)" in outcome.out
 
@@ -179,7 +188,8 @@ def test_sample_is_seeded_and_counts(fastgan, refused, tiny, tmp_path):
         outcome = fastgan("sample", tmp_path / "run", "--out", tmp_path / name, *options)
         assert outcome.status == 0, outcome.err
         assert (
-            f"Made {tmp_path / name}: " in outcome.out and f"after 160 images, from {newest}." in outcome.out
+            f"Made {tmp_path / name}: " in outcome.out
+            and f"after 160 images, from {newest}." in outcome.out
         )
         return PIL.open(tmp_path / name)
 
@@ -229,7 +239,8 @@ def test_doctor(fastgan, monkeypatch):
 def test_doctor_here(fastgan):
     out = fastgan("doctor").out
     assert all(
-        re.search(rf"^{name} +(yes|no) ", out, re.M) for name in ("cuda", "triton", "cpu", "reference")
+        re.search(rf"^{name} +(yes|no) ", out, re.M)
+        for name in ("cuda", "triton", "cpu", "reference")
     )
 
 
@@ -239,7 +250,9 @@ def test_a_resumed_run_keeps_its_options_unless_they_are_given_anew(fastgan, tin
     def logged():
         return [json.loads(line)["nimg"] for line in (out / "log.jsonl").read_text().splitlines()]
 
-    assert fastgan("train", "gan", *tiny, "--out", out, "--images", 64, "--log-every", 32).status == 0
+    assert (
+        fastgan("train", "gan", *tiny, "--out", out, "--images", 64, "--log-every", 32).status == 0
+    )
     assert fastgan("train", "gan", "--out", out, "--resume", "--images", 128).status == 0
     assert logged() == [32, 64, 96, 128]
     again = fastgan("train", "gan", "--out", out, "--resume", "--images", 192, "--log-every", 64)
@@ -255,7 +268,9 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     for i in range(4):
         PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
     options = "--batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4"
-    outcome = fastgan("train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run")
+    outcome = fastgan(
+        "train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run"
+    )
     assert outcome.status == 0
     assert (
         "There are no measures for images but those of --measure, such as fd, so --measure-every changes nothing."
@@ -265,4 +280,7 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
 
 def test_a_picture_of_too_many_samples_is_refused(refused):
     said = refused("sample", "nowhere", "--out", "a.png", "--rows", 1000, "--columns", 1000)
-    assert "--rows times --columns must be at most 10,000 for one picture, but 1000 × 1000 came." in said
+    assert (
+        "--rows times --columns must be at most 10,000 for one picture, but 1000 × 1000 came."
+        in said
+    )

@@ -37,7 +37,9 @@ def test_convert(fastgan, pickled, tmp_path):
 
 def test_what_is_refused(refused, pickled, tmp_path):
     out = tmp_path / "g.safetensors"
-    assert "must be a file that ends in .safetensors" in refused("convert", pickled, tmp_path / "g.pt")
+    assert "must be a file that ends in .safetensors" in refused(
+        "convert", pickled, tmp_path / "g.pt"
+    )
     assert "Needed are FILE and OUT." in refused("convert", pickled)
     assert "must be one of G_ema, G, D" in refused("convert", pickled, out, "--network", "E")
     assert "No such file or directory" in refused("convert", tmp_path / "none.pkl", out)

@@ -24,7 +24,14 @@ def trained(tmp_path_factory):
     from fastgan.train import train
 
     recipe = GAN(
-        data="digits", resolution=8, batch=16, images=64, z_dim=4, g_hidden=(8,), d_hidden=(8,), seed=3
+        data="digits",
+        resolution=8,
+        batch=16,
+        images=64,
+        z_dim=4,
+        g_hidden=(8,),
+        d_hidden=(8,),
+        seed=3,
     )
     result = train(
         recipe,
@@ -68,19 +75,26 @@ def test_neighbours_in_pixels_and_the_measures_of_the_data(fastgan, trained, tmp
 def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, monkeypatch, tmp_path):
     outcome = fastgan("evaluate", trained.run.root, "--data", "mnist5k", "--real", 50, *IN_DIGITS)
     assert outcome.status == 0 and "against 50 images of mnist5k." in outcome.out
-    assert "KD-digits" in outcome.out and "coverage, digits" in outcome.out and "KL to uniform" in outcome.out
+    assert (
+        "KD-digits" in outcome.out
+        and "coverage, digits" in outcome.out
+        and "KL to uniform" in outcome.out
+    )
 
     torch.manual_seed(0)
     small = {"z_dim": 4, "w_dim": 4, "channel_base": 32, "channel_max": 4, "mapping_layers": 1}
     made = {"3": StyleGAN2Generator(8, 3, c_dim=2, **small), "2": StyleGAN2Generator(8, 2, **small)}
-    monkeypatch.setattr("fastgan.compat.load_generator", lambda path: made[path.stem], raising=False)
+    monkeypatch.setattr(
+        "fastgan.compat.load_generator", lambda path: made[path.stem], raising=False
+    )
     wide = ["--data", "shapes", "--real", 20, *IN_DIGITS]
     outcome = fastgan("evaluate", "3.pkl", *wide, "--metrics", "fd", "ppl")
     assert outcome.status == 0, outcome.err
     assert "StyleGAN2, from 3.pkl, against 20 images of shapes." in outcome.out
     assert "path length in w, embedded network" in outcome.out
-    assert "Only square grey and colour images can be measured, but this network makes 2×8×8." in refused(
-        "evaluate", "2.safetensors", *wide
+    assert (
+        "Only square grey and colour images can be measured, but this network makes 2×8×8."
+        in refused("evaluate", "2.safetensors", *wide)
     )
     assert "name what to compare with in --data." in refused("evaluate", "3.pkl")
 
@@ -100,9 +114,15 @@ def test_a_run_with_targets(fastgan, tmp_path):
 def test_changed_data_are_told(fastgan, trained, monkeypatch):
     from fastgan.recipes import base
 
-    monkeypatch.setattr(base, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options))
-    with pytest.warns(UserWarning, match="'digits' no longer holds the images that this checkpoint was"):
-        assert fastgan("evaluate", trained.run.root, "--metrics", "modes", *IN_DIGITS[2:]).status == 0
+    monkeypatch.setattr(
+        base, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options)
+    )
+    with pytest.warns(
+        UserWarning, match="'digits' no longer holds the images that this checkpoint was"
+    ):
+        assert (
+            fastgan("evaluate", trained.run.root, "--metrics", "modes", *IN_DIGITS[2:]).status == 0
+        )
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_a_run_and_all_that_is_made_of_it(fastgan, here, name):
     assert len(list(folder.tensorboard.iterdir())) == 2
     assert not [path for path in folder.root.rglob("*.tmp*")]
     page = Page(folder.report.read_text("utf-8"))
-    assert ("b" not in page.tags and r"\xe9" in page.text and "[red]" in page.text) or name == NOT_UTF8
+    assert (
+        "b" not in page.tags and r"\xe9" in page.text and "[red]" in page.text
+    ) or name == NOT_UTF8
     command = re.search(r"fastgan sample .* --out more.png --seed 1", page.text)
     assert command is not None
 
@@ -166,7 +168,9 @@ def test_unreadable_files_are_named(fastgan, here, name):
     write_pictures(here / name, 24)
     (here / name / os.fsdecode(b"\xe9") / f"{AWKWARD[1:]}bad.png").write_bytes(b"no picture")
     with pytest.warns(UserWarning, match="not an image") as warned:
-        outcome = fastgan("train", "gan", f"--data=./{name}", *SMALL.split(), "--images", 8, "--out", "r")
+        outcome = fastgan(
+            "train", "gan", f"--data=./{name}", *SMALL.split(), "--images", 8, "--out", "r"
+        )
     assert outcome.status == 0, outcome.err
     said = warnings.formatwarning(warned[0].message, UserWarning, "", 0)
     assert one_line(said) and said.count("\n") == 1 and r"bad.png" in said
@@ -201,14 +205,30 @@ def test_a_terminal_that_knows_ascii_alone(here):
         "        print('status', stop.code or 0)\n"
     )
     packed = "\x1e".join("\x1f".join(shlex.split(line)) for line in lines).encode()
-    env = os.environ | ASCII | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    env = (
+        os.environ | ASCII | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    )
     run = subprocess.run([sys.executable, "-c", code, packed], capture_output=True, env=env)
     out, err = run.stdout.decode("ascii"), run.stderr.decode("ascii")
     assert run.returncode == 0, err
-    assert re.findall(r"^status (\d+)$", out, re.M) == ["0", "0", "0", "0", "0", "0", "2", "0", "0", "2"], err
+    assert re.findall(r"^status (\d+)$", out, re.M) == [
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "2",
+        "0",
+        "0",
+        "2",
+    ], err
     assert "3x16x16" in out and "Resumed after 16 images." in out
     assert "internal error" not in err and r"na\xefve-\xe9" in out and r"runs/\xf1" in err
     for page in (f"runs/{folder}/report.html", f"{folder}.html"):
         assert folder in Page(Path(page).read_text("utf-8")).text
     # What the C locale stored is opened where names are UTF-8.
-    assert json.loads(Path(f"runs/{folder}/config.json").read_text())["settings"]["data"] == f"./{folder}"
+    assert (
+        json.loads(Path(f"runs/{folder}/config.json").read_text())["settings"]["data"]
+        == f"./{folder}"
+    )

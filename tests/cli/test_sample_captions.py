@@ -31,13 +31,18 @@ def words(tmp_path):
 
 def test_words_are_drawn_as_often_as_asked_for(fastgan, words, tmp_path):
     def drawn(caption, *options):
-        outcome = fastgan("sample", words, "--caption", caption, "--out", tmp_path / "a.png", *options)
+        outcome = fastgan(
+            "sample", words, "--caption", caption, "--out", tmp_path / "a.png", *options
+        )
         assert outcome.status == 0, outcome.err
         with PIL.open(tmp_path / "a.png") as picture:
             return np.array(picture.convert("RGB")), outcome.out
 
     grid, said = drawn(RED, "--rows", 1, "--columns", 3)
-    assert grid.shape == (TILE + 2, 3 * TILE + 2, 3) and "3 samples of text2image after 0 images" in said
+    assert (
+        grid.shape == (TILE + 2, 3 * TILE + 2, 3)
+        and "3 samples of text2image after 0 images" in said
+    )
     assert not same(tile(grid, 0, 0), tile(grid, 0, 1))  # each of noise of its own
     other, _ = drawn(RED.replace("red", "blue"), "--rows", 1, "--columns", 3)
     assert not np.array_equal(tile(grid, 0, 0), tile(other, 0, 0))
@@ -47,7 +52,9 @@ def test_words_are_drawn_as_often_as_asked_for(fastgan, words, tmp_path):
 
 def test_a_word_that_no_image_had_is_refused_and_near_ones_named(refused, words, tmp_path):
     said = refused("sample", words, "--caption", "a small ret circle", "--out", tmp_path / "a.png")
-    assert said.startswith("The word 'ret' of the caption 'a small ret circle' is not in the vocabulary of")
+    assert said.startswith(
+        "The word 'ret' of the caption 'a small ret circle' is not in the vocabulary of"
+    )
     assert "red" in said.partition("such as")[2]
 
 
@@ -55,4 +62,6 @@ def test_words_are_refused_where_none_are_drawn(refused, tmp_path):
     recipe = GAN(data="shapes", resolution=16, z_dim=4, g_hidden=(4,), d_hidden=(4,))
     folder = saved(tmp_path / "run", recipe, ImageSpec(3, 16))
     said = refused("sample", folder, "--caption", RED, "--out", tmp_path / "a.png")
-    assert said.startswith("--caption is for networks that draw from words, but this is gan after 0 images")
+    assert said.startswith(
+        "--caption is for networks that draw from words, but this is gan after 0 images"
+    )

@@ -18,7 +18,10 @@ def save_run(folder, recipe, classes=3, **settings):
     made = get_recipe(recipe)(data="shapes", resolution=16, z_dim=4, **settings)
     images = ImageSpec(3, 16, classes)
     save_checkpoint(
-        folder / "checkpoints", RunConfig(made, images, "shapes", ""), TrainState.create(made, images), keep=1
+        folder / "checkpoints",
+        RunConfig(made, images, "shapes", ""),
+        TrainState.create(made, images),
+        keep=1,
     )
     return folder
 
@@ -58,7 +61,9 @@ def test_a_seed_has_its_image_in_any_grid_and_as_a_file(draw, fastgan, tmp_path)
     folder = save_run(tmp_path / "run", "cgan", ngf=4, ndf=4)
     picture = draw(folder, "--seeds", "3,7", "--class", 2)
     assert same(tile(picture, 0, 1), tile(draw(folder, "--seeds", "7", "--class", 2), 0, 0))
-    outcome = fastgan("sample", folder, "--out", f"{tmp_path}/many/", "--seeds", "7", "--class", "2")
+    outcome = fastgan(
+        "sample", folder, "--out", f"{tmp_path}/many/", "--seeds", "7", "--class", "2"
+    )
     assert outcome.status == 0 and "1 samples of cgan after 0 images" in outcome.out
     with PIL.open(tmp_path / "many" / "seed0007.png") as alone:
         enlarged = np.array(alone.convert("RGB")).repeat(4, 0).repeat(4, 1)

@@ -61,13 +61,17 @@ def draw(fastgan, tmp_path):
 
 def test_a_seed_has_its_image_in_any_grid(draw, fastgan, run, tmp_path):
     wide, said = draw(run, "--seeds", "0-3,42", "--columns", 3)
-    assert said.startswith(f"Made {tmp_path / 'a.png'}: 5 samples of stylegan2 after 0 images, from {run}")
+    assert said.startswith(
+        f"Made {tmp_path / 'a.png'}: 5 samples of stylegan2 after 0 images, from {run}"
+    )
     assert wide.shape == (2 * TILE + 2, 3 * TILE + 2, 3) and not tile(wide, 1, 2).any()
     tall, _ = draw(run, "--seeds", "42,2", "--columns", 1)
     assert same(tile(tall, 0, 0), tile(wide, 1, 1)) and same(tile(tall, 1, 0), tile(wide, 0, 2))
     assert not same(tile(tall, 0, 0), tile(tall, 1, 0))
     from_two, _ = draw(run, "--seed", 2, "--rows", 1, "--columns", 2)
-    assert same(tile(from_two, 0, 0), tile(wide, 0, 2)) and same(tile(from_two, 0, 1), tile(wide, 1, 0))
+    assert same(tile(from_two, 0, 0), tile(wide, 0, 2)) and same(
+        tile(from_two, 0, 1), tile(wide, 1, 0)
+    )
     assert fastgan("sample", run, "--out", f"{tmp_path}/many/", "--seeds", "2,42").status == 0
     assert {path.name for path in (tmp_path / "many").iterdir()} == {"seed0002.png", "seed0042.png"}
     with PIL.open(tmp_path / "many" / "seed0042.png") as single:
@@ -87,7 +91,9 @@ def test_truncation_and_noise(draw, run):
 
 
 def test_classes(draw, refused, run, labelled, tmp_path):
-    shown = [draw(labelled, "--seeds", "0-5", "--columns", 6, "--class", label)[0] for label in range(3)]
+    shown = [
+        draw(labelled, "--seeds", "0-5", "--columns", 6, "--class", label)[0] for label in range(3)
+    ]
     assert not same(shown[0], shown[1]) and not same(shown[1], shown[2])
     mixed, _ = draw(labelled, "--seeds", "0-5", "--columns", 6)  # each of its seed's class
     classes = {
@@ -104,7 +110,11 @@ def test_classes(draw, refused, run, labelled, tmp_path):
 
 def test_a_mixing_table(draw, run):
     table, said = draw(run, "--mix", "0-1:10-12:coarse")
-    assert "2 × 3 mixed samples of stylegan2" in said and table.shape == (3 * TILE + 2, 4 * TILE + 2, 3)
+    assert "2 × 3 mixed samples of stylegan2" in said and table.shape == (
+        3 * TILE + 2,
+        4 * TILE + 2,
+        3,
+    )
     assert not tile(table, 0, 0).any()
     sources, _ = draw(run, "--seeds", "0-1,10-12", "--columns", 5)
     for i, (row, column) in enumerate([(1, 0), (2, 0), (0, 1), (0, 2), (0, 3)]):
@@ -119,7 +129,16 @@ def test_a_mixing_table(draw, run):
 @pytest.mark.parametrize("space", ["w", "z"])
 def test_a_walk(draw, fastgan, run, tmp_path, space):
     outcome = fastgan(
-        "sample", run, "--out", tmp_path / "a.gif", "--interpolate", "3,5", "--frames", 4, "--space", space
+        "sample",
+        run,
+        "--out",
+        tmp_path / "a.gif",
+        "--interpolate",
+        "3,5",
+        "--frames",
+        4,
+        "--space",
+        space,
     )
     assert outcome.status == 0 and "a video of 8 frames of stylegan2" in outcome.out
     keys, _ = draw(run, "--seeds", "3,5", "--columns", 2)
@@ -141,7 +160,11 @@ def test_an_mp4(fastgan, run, tmp_path):
 def test_a_direction(draw, run):
     options = ["--direction", 1, "--seeds", "4,6", "--columns", 3]
     strips, said = draw(run, *options, "--strength", "-2..2")
-    assert "2 × 3 samples along direction 1" in said and strips.shape == (2 * TILE + 2, 3 * TILE + 2, 3)
+    assert "2 × 3 samples along direction 1" in said and strips.shape == (
+        2 * TILE + 2,
+        3 * TILE + 2,
+        3,
+    )
     plain, _ = draw(run, "--seeds", "4,6", "--columns", 1)
     assert all(same(tile(strips, i, 1), tile(plain, i, 0)) for i in (0, 1))
     assert all((tile(strips, i, j) != tile(plain, i, 0)).any() for i in (0, 1) for j in (0, 2))
@@ -150,14 +173,19 @@ def test_a_direction(draw, run):
 
 def test_a_network_without_a_run(draw, refused, monkeypatch, tmp_path):
     torch.manual_seed(0)
-    made = {channels: StyleGAN2Generator(8, channels, w_avg_beta=None, **SMALL) for channels in (1, 2)}
-    monkeypatch.setattr("fastgan.compat.load_generator", lambda path: made[int(path.stem)], raising=False)
+    made = {
+        channels: StyleGAN2Generator(8, channels, w_avg_beta=None, **SMALL) for channels in (1, 2)
+    }
+    monkeypatch.setattr(
+        "fastgan.compat.load_generator", lambda path: made[int(path.stem)], raising=False
+    )
     _, said = draw(
         "1.pkl", "--rows", 1, "--columns", 2, "--truncation-psi", 0.5
     )  # its mean of w is estimated
     assert said.endswith("2 samples of StyleGAN2, from 1.pkl.\n")
-    assert "Only grey and colour images can be written, but this network makes 2 channels." in refused(
-        "sample", "2.safetensors", "--out", tmp_path / "b.png"
+    assert (
+        "Only grey and colour images can be written, but this network makes 2 channels."
+        in refused("sample", "2.safetensors", "--out", tmp_path / "b.png")
     )
 
 
@@ -197,12 +225,17 @@ def test_refused(refused, run, tmp_path, monkeypatch, options, said):
 
 
 def test_other_recipes_refuse_what_only_styles_can_do(refused, tmp_path):
-    folder = save_run(tmp_path / "run", recipe="gan", resolution=8, z_dim=4, g_hidden=(8,), d_hidden=(8,))
+    folder = save_run(
+        tmp_path / "run", recipe="gan", resolution=8, z_dim=4, g_hidden=(8,), d_hidden=(8,)
+    )
     for option, value in (
         ("truncation-psi", "0.5"), ("noise", "none"), ("mix", "0:1:coarse"), ("direction", "1"),
     ):  # fmt: skip
         said = refused("sample", folder, "--out", tmp_path / "a.png", f"--{option}", value)
-        assert said == f"--{option} is for StyleGAN2, but this is a checkpoint of recipe 'gan': leave it out."
+        assert (
+            said
+            == f"--{option} is for StyleGAN2, but this is a checkpoint of recipe 'gan': leave it out."
+        )
     image = tmp_path / "x.png"
     PIL.new("RGB", (16, 16)).save(image)
     assert "Only a StyleGAN2 has styles to find, but this is gan after 0 images" in refused(
@@ -213,7 +246,9 @@ def test_other_recipes_refuse_what_only_styles_can_do(refused, tmp_path):
 def test_project(fastgan, refused, run, tmp_path):
     assert fastgan("sample", run, "--out", f"{tmp_path}/many/", "--seeds", "7").status == 0
     image, out = tmp_path / "many" / "seed0007.png", tmp_path / "found"
-    outcome = fastgan("project", run, image, "--out", out, "--steps", 6, "--space", "w+", "--video", "gif")
+    outcome = fastgan(
+        "project", run, image, "--out", out, "--steps", 6, "--space", "w+", "--video", "gif"
+    )
     assert outcome.status == 0, outcome.err
     assert f"Made {out}: {image} as stylegan2 after 0 images, from {run}" in outcome.out
     distances = json.loads((out / "distances.json").read_text())

@@ -11,7 +11,8 @@ from fastgan.cli.tables import print_tables
 def a_table() -> Table:
     table = Table("measure", "what it says", box=None)
     table.add_row(
-        "fd_mobilenet_v2", "a sentence of many words, as those that say why something can't be used here"
+        "fd_mobilenet_v2",
+        "a sentence of many words, as those that say why something can't be used here",
     )
     return table
 

@@ -27,8 +27,12 @@ def test_sizes_and_resolution_are_those_of_the_source(source):
 
 
 def test_given_settings_take_precedence(source):
-    start = parse_start("stylegan2", ["--from", str(source), "--resolution", "16", "--channel-max", "4"])
-    assert start.recipe.resolution == 16 and start.recipe.channel_max == 4 and start.recipe.w_dim == 4
+    start = parse_start(
+        "stylegan2", ["--from", str(source), "--resolution", "16", "--channel-max", "4"]
+    )
+    assert (
+        start.recipe.resolution == 16 and start.recipe.channel_max == 4 and start.recipe.w_dim == 4
+    )
     assert "--resolution" not in start.news[0]
 
 

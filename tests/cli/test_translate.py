@@ -17,8 +17,14 @@ from fastgan.train.state import TrainState
 PIL = pytest.importorskip("PIL.Image")
 RECIPES = {
     "pix2pix": (Pix2Pix(ngf=2, ndf=2, patch=16), {"input": InputSpec("image", channels=3)}),
-    "grey": (Pix2Pix(ngf=2, ndf=2, patch=16, dropout=0.0), {"input": InputSpec("image", channels=1)}),
-    "cyclegan": (CycleGAN(ngf=2, ndf=2, patch=16, blocks=0), {"other": InputSpec("image", channels=3)}),
+    "grey": (
+        Pix2Pix(ngf=2, ndf=2, patch=16, dropout=0.0),
+        {"input": InputSpec("image", channels=1)},
+    ),
+    "cyclegan": (
+        CycleGAN(ngf=2, ndf=2, patch=16, blocks=0),
+        {"other": InputSpec("image", channels=3)},
+    ),
     "stargan": (
         StarGAN(ngf=2, ndf=2, blocks=0),
         {
@@ -43,7 +49,9 @@ def checkpoint(tmp_path_factory):
     for name, (recipe, inputs) in RECIPES.items():
         images = ImageSpec(3, 16, inputs=inputs)
         config = RunConfig(recipe, images, "shapes", "")
-        save_checkpoint(root / name / "checkpoints", config, TrainState.create(recipe, images), keep=1)
+        save_checkpoint(
+            root / name / "checkpoints", config, TrainState.create(recipe, images), keep=1
+        )
     return root
 
 
@@ -55,7 +63,9 @@ def pictures(tmp_path):
     draw = np.random.default_rng(0)
     exif = PIL.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
-    PIL.fromarray(draw.integers(0, 256, (20, 33, 3), dtype=np.uint8)).save(folder / "turned.jpg", exif=exif)
+    PIL.fromarray(draw.integers(0, 256, (20, 33, 3), dtype=np.uint8)).save(
+        folder / "turned.jpg", exif=exif
+    )
     PIL.fromarray(draw.integers(0, 256, (18, 25, 4), dtype=np.uint8)).save(folder / "alpha.png")
     PIL.fromarray(draw.integers(0, 256, (16, 16), dtype=np.uint8)).save(folder / "sub" / "grey.bmp")
     return folder
@@ -70,7 +80,9 @@ def test_a_folder_is_translated_and_stays_as_it_was(fastgan, checkpoint, picture
     before = {path: path.read_bytes() for path in pictures.rglob("*.*")}
     outcome = fastgan("translate", checkpoint / "pix2pix", pictures, "--out", tmp_path / "out")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.startswith(f"Made 3 pictures in {tmp_path / 'out'} with pix2pix after 0 images, from ")
+    assert outcome.out.startswith(
+        f"Made 3 pictures in {tmp_path / 'out'} with pix2pix after 0 images, from "
+    )
     found = {
         path.relative_to(tmp_path / "out").as_posix(): read(path)
         for path in (tmp_path / "out").rglob("*.png")
@@ -90,7 +102,9 @@ def test_a_picture_is_what_the_network_makes_of_it(fastgan, checkpoint, pictures
         ("cyclegan", ["--direction", "BtoA"], "G_BA"),
     ):
         out = tmp_path / f"{name}{network}"
-        assert fastgan("translate", checkpoint / name, picture, "--out", out, *direction).status == 0
+        assert (
+            fastgan("translate", checkpoint / name, picture, "--out", out, *direction).status == 0
+        )
         recipe, inputs = RECIPES[name]
         networks = TrainState.create(recipe, ImageSpec(3, 16, inputs=inputs)).sampler
         x = torch.from_numpy(read(picture)).float()[None, None] / 127.5 - 1
@@ -113,7 +127,9 @@ def as_written(images):
 def test_pictures_are_given_the_attributes_asked_for(fastgan, checkpoint, pictures, tmp_path):
     """Those not asked for are D's to tell, of the whole picture, in all of its tiles."""
     source, out = pictures / "wide.png", tmp_path / "out"
-    PIL.fromarray(np.random.default_rng(1).integers(0, 256, (16, 28, 3), dtype=np.uint8)).save(source)
+    PIL.fromarray(np.random.default_rng(1).integers(0, 256, (16, 28, 3), dtype=np.uint8)).save(
+        source
+    )
     made = fastgan(
         "translate", checkpoint / "stargan", source, pictures / "sub", "--out", out, "--attributes", "blue", "not striped"
     )  # fmt: skip
@@ -126,7 +142,9 @@ def test_pictures_are_given_the_attributes_asked_for(fastgan, checkpoint, pictur
     assert np.abs(read(out / "wide.png").astype(float) - as_written(expected)).max() <= 1
     tiled = tmp_path / "tiled"
     options = ("--attributes", "striped", "--tile", 16)
-    assert fastgan("translate", checkpoint / "stargan", source, "--out", tiled, *options).status == 0
+    assert (
+        fastgan("translate", checkpoint / "stargan", source, "--out", tiled, *options).status == 0
+    )
     assert read(tiled / "wide.png").shape == (16, 28, 3)
 
 
@@ -138,7 +156,9 @@ def test_maps_become_images(fastgan, checkpoint, tmp_path, palette):
         picture = PIL.frombytes("P", (9, 18), indices.tobytes())
         picture.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200])
     picture.save(tmp_path / "map.png")
-    made = fastgan("translate", checkpoint / "gaugan", tmp_path / "map.png", "--out", tmp_path / "out")
+    made = fastgan(
+        "translate", checkpoint / "gaugan", tmp_path / "map.png", "--out", tmp_path / "out"
+    )
     assert made.status == 0, made.err
     recipe, networks = ready("gaugan")
     # 20×12 are the next multiples of 4.
@@ -180,7 +200,12 @@ def test_tiles_and_seeds(fastgan, checkpoint, pictures, tmp_path):
         outs.append(tmp_path / str(len(outs)))
         assert (
             fastgan(
-                "translate", checkpoint / "pix2pix", pictures / "turned.jpg", "--out", outs[-1], *options
+                "translate",
+                checkpoint / "pix2pix",
+                pictures / "turned.jpg",
+                "--out",
+                outs[-1],
+                *options,
             ).status
             == 0
         )
@@ -198,12 +223,16 @@ def test_nothing_is_overwritten(fastgan, refused, checkpoint, pictures, tmp_path
         "alpha.png' exists: choose another --out, or replace what is there with --force."
     )
     assert (out / "alpha.png").read_bytes() == b"mine"
-    assert fastgan(*arguments, "--force").status == 0 and read(out / "alpha.png").shape == (18, 25, 4)
+    assert fastgan(*arguments, "--force").status == 0 and read(out / "alpha.png").shape == (
+        18,
+        25,
+        4,
+    )
     # The originals, not even then.
     original = (pictures / "alpha.png").read_bytes()
-    assert refused("translate", checkpoint / "grey", pictures, "--out", pictures, "--force").endswith(
-        "is one of the originals: choose another --out."
-    )
+    assert refused(
+        "translate", checkpoint / "grey", pictures, "--out", pictures, "--force"
+    ).endswith("is one of the originals: choose another --out.")
     assert (pictures / "alpha.png").read_bytes() == original
 
 
@@ -216,7 +245,9 @@ def test_a_broken_picture_is_left_out_by_name(fastgan, refused, checkpoint, pict
     assert outcome.status == 0 and "Made 3 pictures" in outcome.out
     broken = pictures / "broken.png"
     said = refused("translate", checkpoint / "grey", broken, "--out", tmp_path / "none")
-    assert said == f"{str(broken)!r} can't be read: not an image." and not (tmp_path / "none").exists()
+    assert (
+        said == f"{str(broken)!r} can't be read: not an image." and not (tmp_path / "none").exists()
+    )
 
 
 def test_a_wrong_map_is_left_out_by_name(fastgan, refused, checkpoint, tmp_path):
@@ -262,7 +293,9 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         with pytest.warns(
             UserWarning, match="Left out as the folder of a run, whose pictures are samples: runs/a"
         ):
-            outcome = fastgan("translate", checkpoint / "grey", pictures, "--out", pictures / "out", *force)
+            outcome = fastgan(
+                "translate", checkpoint / "grey", pictures, "--out", pictures / "out", *force
+            )
         assert outcome.status == 0 and "Made 3 pictures" in outcome.out, outcome.err
 
 

@@ -19,7 +19,9 @@ def refusal(tmp_path, monkeypatch):
         with pytest.raises(CompatError) as caught:
             load(path)
         said = str(caught.value)
-        assert "network.pkl" in said and said.endswith(".") and "\n" not in said and len(said) < 600, said
+        assert (
+            "network.pkl" in said and said.endswith(".") and "\n" not in said and len(said) < 600
+        ), said
         assert [entry.name for entry in tmp_path.iterdir()] == ["network.pkl"], (
             "something in the file was run"
         )

@@ -102,7 +102,9 @@ class FullyConnectedLayer(Persistent):
 
 class MappingNetwork(Persistent):
     def __init__(self, z_dim, c_dim, w_dim, num_ws, *, layers, lr, beta, kwargs=None) -> None:
-        super().__init__(kwargs, z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_ws=num_ws, num_layers=layers)
+        super().__init__(
+            kwargs, z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_ws=num_ws, num_layers=layers
+        )
         self.w_avg_beta = beta
         if c_dim:
             self.embed = FullyConnectedLayer(c_dim, w_dim)
@@ -157,7 +159,12 @@ class Generator(Persistent):
         self, resolution=16, channels=3, *, z_dim=12, w_dim=16, c_dim=0, layers=2, lr=0.01, beta=0.995,
         base=256, most=24, fp16=0, clamp=None, nested=True,
     ) -> None:  # fmt: skip
-        parts = {"channel_base": base, "channel_max": most, "num_fp16_res": fp16, "conv_clamp": clamp}
+        parts = {
+            "channel_base": base,
+            "channel_max": most,
+            "num_fp16_res": fp16,
+            "conv_clamp": clamp,
+        }
         mapping = EasyDict(num_layers=layers, lr_multiplier=lr, w_avg_beta=beta)
         kwargs = {"z_dim": z_dim, "c_dim": c_dim, "w_dim": w_dim, "img_resolution": resolution}
         kwargs |= {"synthesis_kwargs": EasyDict(parts)} if nested else parts
@@ -168,7 +175,13 @@ class Generator(Persistent):
         for r in blocks:
             width = min(base // r, most)
             block = SynthesisBlock(
-                before, width, w_dim, r, channels, fp16=r * 2**fp16 > resolution and r > 4, clamp=clamp
+                before,
+                width,
+                w_dim,
+                r,
+                channels,
+                fp16=r * 2**fp16 > resolution and r > 4,
+                clamp=clamp,
             )
             self.synthesis.add_module(f"b{r}", block)
             before = width
@@ -178,7 +191,9 @@ class Generator(Persistent):
 
 
 class Conv2dLayer(Persistent):
-    def __init__(self, inputs, outputs, k, *, bias=True, down=1, activation="lrelu", clamp=None) -> None:
+    def __init__(
+        self, inputs, outputs, k, *, bias=True, down=1, activation="lrelu", clamp=None
+    ) -> None:
         super().__init__(activation=activation, down=down, conv_clamp=clamp)
         self.register_buffer("resample_filter", _filter())
         self.parameter("weight", outputs, inputs, k, k)
@@ -214,7 +229,12 @@ class Discriminator(Persistent):
     def __init__(
         self, resolution=16, channels=3, *, c_dim=0, layers=2, lr=0.01, base=256, most=24, fp16=0, clamp=None, group=4
     ) -> None:  # fmt: skip
-        parts = {"channel_base": base, "channel_max": most, "num_fp16_res": fp16, "conv_clamp": clamp}
+        parts = {
+            "channel_base": base,
+            "channel_max": most,
+            "num_fp16_res": fp16,
+            "conv_clamp": clamp,
+        }
         super().__init__(
             {"c_dim": c_dim, "img_resolution": resolution, **parts, "block_kwargs": EasyDict(),
              "epilogue_kwargs": EasyDict(mbstd_group_size=group)}
@@ -245,7 +265,9 @@ def network_pickle(path: Path, *, protocol: int = 4, **networks) -> Path:
     import numpy as np
 
     extras = {
-        "training_set_kwargs": EasyDict(class_name="training.dataset", size=np.int64(3), seen=np.arange(3.0)),
+        "training_set_kwargs": EasyDict(
+            class_name="training.dataset", size=np.int64(3), seen=np.arange(3.0)
+        ),
         "augment_pipe": AugmentPipe(),
     }
     path.write_bytes(dumps({**networks, **extras}, protocol))

@@ -70,7 +70,11 @@ def write(folder: Path, *, without: tuple[str, ...] = (), failing: tuple[str, ..
     for module, names in THEIRS.items():
         if module in without:
             continue
-        code = "raise RuntimeError('made for another torch')\n" if module in failing else "enabled = False\n"
+        code = (
+            "raise RuntimeError('made for another torch')\n"
+            if module in failing
+            else "enabled = False\n"
+        )
         if module == "bias_act":
             code += "class Entry: def_alpha, def_gain = 0.2, 2**0.5\nactivation_funcs = {'lrelu': Entry}\n"
         if module == "upfirdn2d":

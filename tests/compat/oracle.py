@@ -34,7 +34,9 @@ def linear(t: Tensors, name: str, x: Tensor, lr: float = 1.0) -> Tensor:
 def fir(x: Tensor, f: Tensor, pad: tuple[int, int], stride: int = 1) -> Tensor:
     """Each channel convolved with a symmetric filter, with `pad` zeros before and behind."""
     channels = x.shape[1]
-    return F.conv2d(F.pad(x, [*pad, *pad]), f.expand(channels, 1, *f.shape), stride=stride, groups=channels)
+    return F.conv2d(
+        F.pad(x, [*pad, *pad]), f.expand(channels, 1, *f.shape), stride=stride, groups=channels
+    )
 
 
 def normalized(x: Tensor) -> Tensor:
@@ -51,7 +53,9 @@ def mapped(t: Tensors, z: Tensor | None, c: Tensor | None, *, layers: int, lr: f
     return w
 
 
-def modulated(x: Tensor, weight: Tensor, s: Tensor, *, up: bool = False, demodulate: bool = True) -> Tensor:
+def modulated(
+    x: Tensor, weight: Tensor, s: Tensor, *, up: bool = False, demodulate: bool = True
+) -> Tensor:
     out = []
     for image, style in zip(x, s):
         w = weight * style[:, None, None]
@@ -83,7 +87,10 @@ def synthesis(t: Tensors, ws: Tensor, *, noise_mode: str, clamp: float | None) -
         index += 1
         name = f"synthesis.b{r}.torgb"
         s = linear(t, f"{name}.affine", ws[:, index]) / math.sqrt(x.shape[1])
-        rgb = modulated(x, t[f"{name}.weight"], s, demodulate=False) + t[f"{name}.bias"][:, None, None]
+        rgb = (
+            modulated(x, t[f"{name}.weight"], s, demodulate=False)
+            + t[f"{name}.bias"][:, None, None]
+        )
         rgb = clamped(rgb, clamp)
         if image is not None:
             n, channels, h, width = image.shape
@@ -110,12 +117,16 @@ def judge(
     t: Tensors, images: Tensor, c: Tensor | None = None, *, layers: int = 0, lr: float = 0.01, group: int = 4,
     clamp: float | None = None,
 ) -> Tensor:  # fmt: skip
-    def conv(x: Tensor, name: str, *, down: bool = False, act: float | None = math.sqrt(2)) -> Tensor:
+    def conv(
+        x: Tensor, name: str, *, down: bool = False, act: float | None = math.sqrt(2)
+    ) -> Tensor:
         w = t[f"{name}.weight"]
         k = w.shape[2]
         if down:
             x = fir(x, t[f"{name}.resample_filter"], (k // 2 + 1, k // 2 + 1))
-        x = F.conv2d(x, w / math.sqrt(w[0].numel()), stride=2 if down else 1, padding=0 if down else k // 2)
+        x = F.conv2d(
+            x, w / math.sqrt(w[0].numel()), stride=2 if down else 1, padding=0 if down else k // 2
+        )
         if act is None:
             return x
         return clamped(lrelu(x + t[f"{name}.bias"][:, None, None], act), clamp, act / math.sqrt(2))

@@ -24,7 +24,9 @@ def generator(**options) -> StyleGAN2Generator:
     return StyleGAN2Generator(16, 2, z_dim=4, w_dim=6, mapping_layers=2, **SIZES, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"c_dim": 3, "base": (4, 8), "num_fp16_res": 1, "conv_clamp": 9.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"c_dim": 3, "base": (4, 8), "num_fp16_res": 1, "conv_clamp": 9.0}]
+)
 def test_what_was_saved_is_loaded_to_the_bit(tmp_path, seeded, options):
     g = generator(**options, w_avg_beta=0.9)
     d = StyleGAN2Discriminator(16, 2, mapping_layers=2, **SIZES, **options)
@@ -40,7 +42,8 @@ def test_what_was_saved_is_loaded_to_the_bit(tmp_path, seeded, options):
         for key, tensor in network.state_dict().items():
             assert torch.equal(loaded.state_dict()[key], tensor), key
     with pytest.raises(
-        CompatError, match=r"holds a generator only: convert the discriminator too, with --network D"
+        CompatError,
+        match=r"holds a generator only: convert the discriminator too, with --network D",
     ):
         load_discriminator(path)
     with pytest.raises(CompatError, match=r"There is no G_ema in '.*': it has G\."):
@@ -49,23 +52,41 @@ def test_what_was_saved_is_loaded_to_the_bit(tmp_path, seeded, options):
 
 def rewritten(path, **changes) -> None:
     """Changes the metadata: a value for an entry, or None for no metadata."""
-    description = {"network": "G_ema", "class": "StyleGAN2Generator", "config": generator().config} | changes
+    description = {
+        "network": "G_ema",
+        "class": "StyleGAN2Generator",
+        "config": generator().config,
+    } | changes
     save_file(
-        load_file(path), path, None if changes.get("network") == "-" else {"fastgan": json.dumps(description)}
+        load_file(path),
+        path,
+        None if changes.get("network") == "-" else {"fastgan": json.dumps(description)},
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network": "-"}, "doesn't say what network it holds: expected is a file that fastgan convert made"),
+        (
+            {"network": "-"},
+            "doesn't say what network it holds: expected is a file that fastgan convert made",
+        ),
         ({"class": "Module"}, "holds no network that this version of fastgan knows"),
         ({"class": ["x"]}, "holds no network that this version of fastgan knows"),
         ({"config": None}, "holds no network that this version of fastgan knows"),
-        ({"config": {"resolution": 48}}, "its configuration isn't one of a StyleGAN2Generator .*48"),
+        (
+            {"config": {"resolution": 48}},
+            "its configuration isn't one of a StyleGAN2Generator .*48",
+        ),
         ({"config": {"os": 1}}, "its configuration isn't one of a StyleGAN2Generator"),
-        ({"config": {"mapping_layers": 10**9}}, "its mapping_layers isn't a whole number from 0 to"),
-        ({"config": {"num_fp16_res": 10**12}}, "its num_fp16_res isn't a whole number from 0 to 16"),
+        (
+            {"config": {"mapping_layers": 10**9}},
+            "its mapping_layers isn't a whole number from 0 to",
+        ),
+        (
+            {"config": {"num_fp16_res": 10**12}},
+            "its num_fp16_res isn't a whole number from 0 to 16",
+        ),
         ({"config": {"channel_base": 10**12, "channel_max": 10**12}}, "configuration"),
         ({"config": {"resolution": 1024}}, "it has no tensor 'mapping.fc2.bias'"),
     ],
@@ -84,7 +105,9 @@ def test_a_damaged_file(tmp_path):
     content = path.read_bytes()
     for end in (9, 100, len(content) - 1):
         path.write_bytes(content[:end])
-        with pytest.raises(CompatError, match=r"is no .safetensors file, or is damaged or cut short"):
+        with pytest.raises(
+            CompatError, match=r"is no .safetensors file, or is damaged or cut short"
+        ):
             load_generator(path)
 
 
@@ -97,14 +120,19 @@ def test_a_run_of_stylegan2(tmp_path, ema):
     state = TrainState.create(recipe, images)
     for network in state.ema.values():
         network.synthesis.b4.const.zero_()
-    save_checkpoint(tmp_path / "checkpoints", RunConfig(recipe, images, "digits", "0"), state, keep=1)
+    save_checkpoint(
+        tmp_path / "checkpoints", RunConfig(recipe, images, "digits", "0"), state, keep=1
+    )
     for path in (tmp_path, tmp_path / "checkpoints" / "000000000.pt"):
         name = "G_ema" if ema else "G"
         g = load_generator(path, network=name)
         assert g.config == state.networks["G"].config
-        assert torch.equal(g.synthesis.b4.const, (state.ema or state.networks)["G"].synthesis.b4.const)
         assert torch.equal(
-            load_generator(path, network="G").synthesis.b4.const, state.networks["G"].synthesis.b4.const
+            g.synthesis.b4.const, (state.ema or state.networks)["G"].synthesis.b4.const
+        )
+        assert torch.equal(
+            load_generator(path, network="G").synthesis.b4.const,
+            state.networks["G"].synthesis.b4.const,
         )
         d = load_discriminator(path)
         assert torch.equal(d.b4.out.weight, state.networks["D"].b4.out.weight)

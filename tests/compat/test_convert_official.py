@@ -16,7 +16,14 @@ from tests.compat import oracle
 LAYOUTS = {
     "ada": {"resolution": 16},
     "ada-labels": {"resolution": 16, "c_dim": 3, "layers": 3, "lr": 0.02, "channels": 1},
-    "stylegan3": {"resolution": 32, "nested": False, "beta": 0.998, "fp16": 4, "clamp": 1.5, "channels": 4},
+    "stylegan3": {
+        "resolution": 32,
+        "nested": False,
+        "beta": 0.998,
+        "fp16": 4,
+        "clamp": 1.5,
+        "channels": 4,
+    },
     "stylegan3-labels": {
         "resolution": 8,
         "nested": False,
@@ -97,10 +104,16 @@ def test_logits_are_those_of_the_file(layout, tmp_path):
     clamp = options.get("clamp")
     assert d.config["group_size"] == 2 and d.config["conv_clamp"] == clamp
     assert d.config["num_fp16_res"] == min(options.get("fp16", 0), len(d.resolutions))
-    size, channels, c_dim = options["resolution"], options.get("channels", 3), options.get("c_dim", 0)
+    size, channels, c_dim = (
+        options["resolution"],
+        options.get("channels", 3),
+        options.get("c_dim", 0),
+    )
     images, c = torch.randn(4, channels, size, size), labels(c_dim, 4)
     known = {"layers": options.get("layers", 2), "lr": options.get("lr", 0.01)}
-    expected = oracle.judge(oracle.doubles(theirs), images.double(), double(c), group=2, clamp=clamp, **known)
+    expected = oracle.judge(
+        oracle.doubles(theirs), images.double(), double(c), group=2, clamp=clamp, **known
+    )
     assert (d(images, c) - expected).abs().max() < 1e-4
 
 
@@ -132,13 +145,18 @@ def test_settings_are_also_found_in_the_arguments(tmp_path, nested):
         for name in ("use_fp16", "conv_clamp", "w_avg_beta", "bias_gain"):
             part.__dict__.pop(name, None)
     config = load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=g)).config
-    found = [config[name] for name in ("num_fp16_res", "conv_clamp", "w_avg_beta", "mapping_lr_multiplier")]
+    found = [
+        config[name]
+        for name in ("num_fp16_res", "conv_clamp", "w_avg_beta", "mapping_lr_multiplier")
+    ]
     assert found == [1, 7.5, 0.9, 0.03]
 
 
 def test_settings_that_a_file_does_not_say(tmp_path):
     names = ("use_fp16", "num_fp16_res", "conv_clamp", "w_avg_beta", "bias_gain", "lr_multiplier")
-    path = fake.network_pickle(tmp_path / "network.pkl", G_ema=fake.forget(fake.Generator(8), *names))
+    path = fake.network_pickle(
+        tmp_path / "network.pkl", G_ema=fake.forget(fake.Generator(8), *names)
+    )
     with pytest.warns(UserWarning) as caught:
         load_generator(path)
     said = [str(warning.message).partition(" doesn't say ")[2] for warning in caught]
@@ -162,7 +180,9 @@ def test_frozen_layers_are_buffers_there(tmp_path):
 
 
 def test_a_mapping_network_without_w_avg(tmp_path):
-    g = load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=fake.Generator(8, beta=None)))
+    g = load_generator(
+        fake.network_pickle(tmp_path / "network.pkl", G_ema=fake.Generator(8, beta=None))
+    )
     assert g.config["w_avg_beta"] is None and "mapping.w_avg" not in g.state_dict()
 
 
@@ -247,4 +267,9 @@ def refused(load, said: str) -> None:
     with pytest.raises(CompatError) as caught:
         load()
     text = str(caught.value)
-    assert said in text and "network.pkl' can't be used: " in text and text.endswith(".") and "\n" not in text
+    assert (
+        said in text
+        and "network.pkl' can't be used: " in text
+        and text.endswith(".")
+        and "\n" not in text
+    )

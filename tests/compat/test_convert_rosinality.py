@@ -110,7 +110,9 @@ def test_pictures_and_logits_are_those_of_the_file(file, resolution, archive):
     ours, theirs = load_generator(path), oracle.doubles(g)
     z = torch.randn(4, 12)
     for mode, psi, cutoff in (("const", 1.0, None), ("none", 0.7, 2)):
-        expected = oracle.generate(theirs, z.double(), layers=2, psi=psi, cutoff=cutoff, noise_mode=mode)
+        expected = oracle.generate(
+            theirs, z.double(), layers=2, psi=psi, cutoff=cutoff, noise_mode=mode
+        )
         images = ours(z, truncation_psi=psi, truncation_cutoff=cutoff, noise_mode=mode)
         assert (images - expected).abs().max() < 1e-4
     logits = load_discriminator(path)(images)
@@ -123,14 +125,20 @@ def test_the_mean_of_w_where_a_file_has_none(file):
     g = fake.Generator(8)
     loaded = load_generator(file({"g_ema": generator_state(g)}))
     w = oracle.mapped(oracle.doubles(g), torch.randn(50_000, 12).double(), None, layers=2, lr=0.01)
-    assert (loaded.mapping.w_avg - w.mean(0)).abs().max() < 6 * w.std() * (1 / 10_000 + 1 / 50_000) ** 0.5
+    assert (loaded.mapping.w_avg - w.mean(0)).abs().max() < 6 * w.std() * (
+        1 / 10_000 + 1 / 50_000
+    ) ** 0.5
     assert torch.equal(
         load_generator(file({"g_ema": generator_state(g)})).mapping.w_avg, loaded.mapping.w_avg
     )
 
 
 def changed(state: dict, name: str, value: object) -> dict:
-    return {**state, name: value} if value is not None else {k: v for k, v in state.items() if k != name}
+    return (
+        {**state, name: value}
+        if value is not None
+        else {k: v for k, v in state.items() if k != name}
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,9 +147,17 @@ def changed(state: dict, name: str, value: object) -> dict:
         ("convs.0.conv.weight", None, "it lacks what becomes 'synthesis.b8.conv0.weight'"),
         ("conv1.activate.bias", None, "it has no tensor 'synthesis.b4.conv1.bias'"),
         ("style.1.weight", None, "it lacks what becomes 'mapping.fc0.weight'"),
-        ("style.2.weight", None, "it has a tensor 'mapping.fc1.bias', which a StyleGAN2Generator has no use"),
+        (
+            "style.2.weight",
+            None,
+            "it has a tensor 'mapping.fc1.bias', which a StyleGAN2Generator has no use",
+        ),
         ("extra.weight", torch.zeros(2), "it has a tensor 'extra.weight', which isn't known"),
-        ("conv1.conv.extra", torch.zeros(2), "it has a tensor 'conv1.conv.extra', which isn't known"),
+        (
+            "conv1.conv.extra",
+            torch.zeros(2),
+            "it has a tensor 'conv1.conv.extra', which isn't known",
+        ),
         ("style.1.bias", "text", "its 'style.1.bias' is 'text', no tensor"),
         (
             "input.input",
@@ -173,7 +189,8 @@ def test_code_is_refused_with_its_name(file, archive, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = file({"g_ema": Bomb()}, _use_new_zipfile_serialization=archive)
     with pytest.raises(
-        CompatError, match=r"nothing in it was run: it asks for '(posix|nt)\.system', more than tensors"
+        CompatError,
+        match=r"nothing in it was run: it asks for '(posix|nt)\.system', more than tensors",
     ):
         load_generator(path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["network.pt"]
@@ -191,6 +208,9 @@ def test_files_that_are_something_else(file, tmp_path):
         content = path.read_bytes()
         for end in (30, len(content) // 2, len(content) - 30):
             path.write_bytes(content[:end])
-            with pytest.raises(CompatError, match="is damaged or cut short"), warnings.catch_warnings():
+            with (
+                pytest.raises(CompatError, match="is damaged or cut short"),
+                warnings.catch_warnings(),
+            ):
                 warnings.simplefilter("error")
                 load_generator(path)

@@ -57,7 +57,9 @@ def plain(g, styles: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
                 images.append(F.conv2d(image[None], w, padding=1))
         return torch.cat(images) + noise
 
-    x = layer(g.const.expand(len(styles), -1, -1, -1), g.weight0, styles[:, :4], g.noise[0, 0], False)
+    x = layer(
+        g.const.expand(len(styles), -1, -1, -1), g.weight0, styles[:, :4], g.noise[0, 0], False
+    )
     x = (F.leaky_relu(x + g.bias[:, None, None], 0.2) * 2**0.5).clamp(-256, 256)
     x = layer(x, g.weight1, styles, g.noise, True)
     x = F.silu(x + g.bias[:, None, None]) * 2**0.5
@@ -85,13 +87,17 @@ def test_a_network_runs_on_fastgan(make, installed):
     # path length regularisation: a gradient of a gradient, through all of it
     (g,) = torch.autograd.grad(generator(styles, grid).sum(), styles, create_graph=True)
     g.square().sum().backward()
-    assert all(p.grad.abs().max() > 0 for name, p in generator.named_parameters() if "weight" in name)
+    assert all(
+        p.grad.abs().max() > 0 for name, p in generator.named_parameters() if "weight" in name
+    )
 
 
 def test_what_is_not_ours_stays(make):
     package = make()
     stylegan_ops.install(package)
-    assert package.upfirdn2d._parse_padding(1) == "theirs" and package.conv2d_gradfix.enabled is False
+    assert (
+        package.upfirdn2d._parse_padding(1) == "theirs" and package.conv2d_gradfix.enabled is False
+    )
     assert package.upfirdn2d.upfirdn2d is stylegan_ops.upfirdn2d.upfirdn2d
 
 
@@ -114,7 +120,10 @@ def test_missing_and_failing_modules_are_ours(make, caplog):
     assert len(caplog.records) == 1 and "made for another torch" in caplog.text
     assert package.fma is sys.modules["fake_utils.ops.fma"] is stylegan_ops.fma
     generator = fake_package.networks().Generator()
-    styles, grid = torch.randn(2, 5, dtype=torch.float64), torch.zeros(2, 3, 3, 2, dtype=torch.float64)
+    styles, grid = (
+        torch.randn(2, 5, dtype=torch.float64),
+        torch.zeros(2, 3, 3, 2, dtype=torch.float64),
+    )
     assert torch.allclose(generator(styles, grid), plain(generator, styles, grid))
     stylegan_ops.uninstall(package)
     assert not hasattr(package, "fma") and "fake_utils.ops.fma" not in sys.modules

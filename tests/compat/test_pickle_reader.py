@@ -92,7 +92,9 @@ def test_any_other_name_is_refused_with_its_full_name(refusal, full, arguments, 
         inside = HEAD + call + b"."
         call = name("torch.storage._load_from_bytes") + raw(inside) + b"\x85R"
     content = g_ema(record(call)) if where == "state" else g_ema(call)
-    assert f"refused, and nothing in it was run: it asks for {full!r}, which is no part" in refusal(content)
+    assert f"refused, and nothing in it was run: it asks for {full!r}, which is no part" in refusal(
+        content
+    )
     # as newer protocols look names up, where an attribute may have dots
     module, _, attribute = full.rpartition(".")
     stacked = g_ema(text(module) + text(attribute) + b"\x93)R")
@@ -112,8 +114,14 @@ def test_what_pickle_itself_writes_of_a_call(refusal):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (name("collections.OrderedDict") + b"}" + text("x") + text("y") + b"sb", "sets the state of a Name"),
-        (name("torch_utils.persistence._reconstruct_persistent_obj") + b"}b", "sets the state of a Name"),
+        (
+            name("collections.OrderedDict") + b"}" + text("x") + text("y") + b"sb",
+            "sets the state of a Name",
+        ),
+        (
+            name("torch_utils.persistence._reconstruct_persistent_obj") + b"}b",
+            "sets the state of a Name",
+        ),
         (record(b"}") + b"}" + text("state") + b"Nsb", "sets the state of a Record"),
         (b"]}b", "sets the state of a list"),
         (text("x") + b")R", "calls 'x', which is nothing to call"),
@@ -181,9 +189,14 @@ def test_numpy_arrays_that_are_not_what_they_claim(refusal):
 def storage(elements: int, claimed: int | None = None, sized: int | None = None) -> bytes:
     """Instructions that make a float32 storage of `elements`, which says that it has `claimed`, then `sized`."""
     content = pickle.dumps(torch.zeros(elements), 4)
-    block = next(argument for _, argument, _ in pickletools.genops(content) if isinstance(argument, bytes))
+    block = next(
+        argument for _, argument, _ in pickletools.genops(content) if isinstance(argument, bytes)
+    )
     if claimed is not None:
-        before, after = b"K" + bytes([elements]) + b"N", b"\x8a\x08" + struct.pack("<q", claimed) + b"N"
+        before, after = (
+            b"K" + bytes([elements]) + b"N",
+            b"\x8a\x08" + struct.pack("<q", claimed) + b"N",
+        )
         assert block.count(before) == 1
         block = block.replace(before, after)
     if sized is not None:
@@ -270,7 +283,9 @@ def test_no_end_of_instructions(refusal, monkeypatch, opening):
 )
 def test_depth_is_no_recursion(refusal, deep):
     assert "has no network" in refusal(g_ema(deep))
-    assert "only text belongs" in refusal(g_ema(b"}" + deep + b"Ns"))  # a key that has no end to hash
+    assert "only text belongs" in refusal(
+        g_ema(b"}" + deep + b"Ns")
+    )  # a key that has no end to hash
     state = b"}" + text("_parameters") + b"}" + text("x") + deep + b"ss"
     assert "no tensor or module" in refusal(g_ema(record(state)))
 
@@ -278,7 +293,8 @@ def test_depth_is_no_recursion(refusal, deep):
 def laughs(depth: int = 100) -> bytes:
     """A list of two lists of two lists and so on, which are the same: 2^depth to whoever walks it."""
     return b"]" + b"".join(
-        b"q" + bytes([i]) + b"0" + b"](h" + bytes([i]) + b"h" + bytes([i]) + b"e" for i in range(depth)
+        b"q" + bytes([i]) + b"0" + b"](h" + bytes([i]) + b"h" + bytes([i]) + b"e"
+        for i in range(depth)
     )
 
 
@@ -327,7 +343,9 @@ def test_attributes_that_explode_when_they_are_shown(refusal, small_pickle, attr
 
 
 def test_truncated_anywhere(refusal, small_pickle):
-    ends = {1, 2, 3, 10, len(small_pickle) - 1} | set(range(17, len(small_pickle), len(small_pickle) // 60))
+    ends = {1, 2, 3, 10, len(small_pickle) - 1} | set(
+        range(17, len(small_pickle), len(small_pickle) // 60)
+    )
     for end in sorted(ends):
         assert "damaged or cut short" in refusal(small_pickle[:end]), end
 
@@ -358,7 +376,9 @@ def test_changed_bytes_never_do_anything_but_fail(small_pickle, tmp_path, monkey
     generator = random.Random(0)
     path, outcomes = tmp_path / "network.pkl", collections.Counter()
     structure = [
-        i for i, byte in enumerate(small_pickle) if byte in b"cRbQ\x93\x85\x86\x87t\x94h]}(useq)\x81NKX\x8c"
+        i
+        for i, byte in enumerate(small_pickle)
+        if byte in b"cRbQ\x93\x85\x86\x87t\x94h]}(useq)\x81NKX\x8c"
     ]
     for _ in range(120):
         content = bytearray(small_pickle)

@@ -25,10 +25,14 @@ def test_functions_are_the_ops(impl):
     assert torch.allclose(found, ops.bias_act(x, b, act="lrelu", alpha=0.1, gain=2.0, clamp=1.5))
     assert torch.equal(bias_act.bias_act(x), x)  # linear, where the op's default is lrelu
     found = upfirdn2d.upfirdn2d(x, f, [2, 1], 3, [1, 2, 3, 4], True, 2.0, impl)
-    expected = ops.upfirdn2d(x, f, up=(2, 1), down=3, padding=(1, 2, 3, 4), flip_filter=True, gain=2.0)
+    expected = ops.upfirdn2d(
+        x, f, up=(2, 1), down=3, padding=(1, 2, 3, 4), flip_filter=True, gain=2.0
+    )
     assert torch.allclose(found, expected, atol=1e-6)
     found = upfirdn2d.filter2d(x, f, 1, True, 2.0, impl)
-    assert torch.allclose(found, ops.filter2d(x, f, padding=1, flip_filter=True, gain=2.0), atol=1e-6)
+    assert torch.allclose(
+        found, ops.filter2d(x, f, padding=1, flip_filter=True, gain=2.0), atol=1e-6
+    )
     for ours, theirs, factor in [
         (ops.upsample2d, upfirdn2d.upsample2d, "up"),
         (ops.downsample2d, upfirdn2d.downsample2d, "down"),
@@ -126,7 +130,9 @@ def both_convolutions_agree():
     w, b = torch.randn(4, 3, 3, 3, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
     for output_padding, dilation in [(0, 1), (1, 1), (1, 2), (0, (2, 1))]:
         args = (b, 2, 1, output_padding, 2, dilation)
-        assert torch.allclose(conv2d_gradfix.conv_transpose2d(x, w, *args), F.conv_transpose2d(x, w, *args))
+        assert torch.allclose(
+            conv2d_gradfix.conv_transpose2d(x, w, *args), F.conv_transpose2d(x, w, *args)
+        )
     assert torch.allclose(conv2d_gradfix.conv_transpose2d(x, w), F.conv_transpose2d(x, w))
 
 
@@ -209,8 +215,13 @@ def test_grid_sample_is_torchs(size, spread):
     """Value and first derivatives, also for places at and beyond the border."""
     results = []
     image, grid = image_and_grid(spread=spread, size=size)
-    grid[0, 0, :4] = torch.tensor([[-1.0, -1], [1, 1], [0, 0], [1 + 1 / size[1], 0]], dtype=torch.float64)
-    for op in (grid_sample_gradfix.grid_sample, lambda *args: F.grid_sample(*args, align_corners=False)):
+    grid[0, 0, :4] = torch.tensor(
+        [[-1.0, -1], [1, 1], [0, 0], [1 + 1 / size[1], 0]], dtype=torch.float64
+    )
+    for op in (
+        grid_sample_gradfix.grid_sample,
+        lambda *args: F.grid_sample(*args, align_corners=False),
+    ):
         leaves = [t.clone().requires_grad_() for t in (image, grid)]
         y = op(*leaves)
         results.append([y, *torch.autograd.grad(y.square().sum(), leaves)])
@@ -236,7 +247,9 @@ def test_grid_sample_in_other_dtypes(dtype):
 def test_grid_sample_far_away_and_not_a_number():
     image = torch.ones(1, 1, 4, 4)
     grid = (
-        torch.tensor([1e30, -1e30, float("inf"), float("-inf"), float("nan"), 1e9]).repeat(2, 1).T[None, None]
+        torch.tensor([1e30, -1e30, float("inf"), float("-inf"), float("nan"), 1e9])
+        .repeat(2, 1)
+        .T[None, None]
     )
     assert grid_sample_gradfix.grid_sample(image, grid).flatten().tolist() == [0.0] * 6
 
@@ -253,7 +266,12 @@ def test_grid_sample_compiles_and_switches_off(monkeypatch):
 @pytest.mark.parametrize(
     "image,grid,error,says",
     [
-        ((2, 3, 4), (2, 3, 4, 2), ValueError, r"input must have shape \[N, C, H, W\].*got \[2, 3, 4\]"),
+        (
+            (2, 3, 4),
+            (2, 3, 4, 2),
+            ValueError,
+            r"input must have shape \[N, C, H, W\].*got \[2, 3, 4\]",
+        ),
         ((2, 3, 4, 4), (2, 3, 4, 3), ValueError, r"grid \[N, H_out, W_out, 2\].*\[2, 3, 4, 3\]"),
         ((2, 3, 4, 4), (1, 3, 4, 2), ValueError, r"got \[2, 3, 4, 4\] and \[1, 3, 4, 2\]"),
         ((2, 3, 0, 4), (2, 3, 4, 2), ValueError, r"at least one pixel, got shape \[2, 3, 0, 4\]"),

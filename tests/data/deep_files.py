@@ -15,7 +15,10 @@ def write_png16(path: Path, values: np.ndarray) -> None:
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
         )
 
     height, width, channels = values.shape
@@ -47,7 +50,9 @@ def write_tiff16(path: Path, values: np.ndarray, order: str) -> None:
         wide = kind == 4 or number > 1
         content = struct.pack(f"{order}I", value) if wide else struct.pack(f"{order}HH", value, 0)
         out += struct.pack(f"{order}HHI", tag, kind, number) + content
-    path.write_bytes(out + struct.pack(f"{order}I", 0) + struct.pack(f"{order}3H", 16, 16, 16) + data)
+    path.write_bytes(
+        out + struct.pack(f"{order}I", 0) + struct.pack(f"{order}3H", 16, 16, 16) + data
+    )
 
 
 def write_grey16(path: Path, values: np.ndarray) -> None:

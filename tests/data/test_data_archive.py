@@ -44,7 +44,9 @@ def shards(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("cache_limit", [1 << 30, 0])
-def test_an_archive_is_as_its_folder(shards: Path, tmp_path: Path, method: int, cache_limit: int) -> None:
+def test_an_archive_is_as_its_folder(
+    shards: Path, tmp_path: Path, method: int, cache_limit: int
+) -> None:
     path = zipped(shards, tmp_path / "set.ZIP", method=method)
     before = sorted(tmp_path.rglob("*"))
     folder, archive = (FolderDataset(p, cache_limit=cache_limit) for p in (shards, path))
@@ -60,7 +62,9 @@ def test_opened_by_its_path(shards: Path, tmp_path: Path, monkeypatch: pytest.Mo
     zipped(shards, tmp_path / "set.zip")
     monkeypatch.chdir(tmp_path)
     assert len(open_dataset("set.zip")) == 6
-    with pytest.raises(DataError, match=r"'other\.zip' can't be read \(No such file or directory\)"):
+    with pytest.raises(
+        DataError, match=r"'other\.zip' can't be read \(No such file or directory\)"
+    ):
         open_dataset("other.zip")
     with pytest.raises(DataError, match=r"set\.zip' is a file.*unpack it and give the folder"):
         open_dataset("set.zip", task="pairs")
@@ -120,7 +124,9 @@ def test_runs_in_an_archive_are_left_out(shards: Path, tmp_path: Path) -> None:
     write(shards / "runs" / "gan" / "samples.png")
     dataset = FolderDataset(zipped(shards, tmp_path / "a.zip"))
     assert dataset.fingerprint == before
-    assert dataset.notes == ("Left out as the folder of a run, whose pictures are samples: runs/gan.",)
+    assert dataset.notes == (
+        "Left out as the folder of a run, whose pictures are samples: runs/gan.",
+    )
     with pytest.raises(DataError, match="holds no images, only the run"):
         open_dataset(str(zipped(shards / "runs" / "gan", tmp_path / "b.zip")))
 
@@ -145,7 +151,9 @@ def test_threads_and_a_forked_process_share_one_handle(shards: Path, tmp_path: P
     archive = Archive(tmp_path / "a.zip")
     name = "00002/img00000005.png"
     if (child := os.fork()) == 0:
-        same = all(archive.file(name).read_bytes() == (shards / name).read_bytes() for _ in range(20))
+        same = all(
+            archive.file(name).read_bytes() == (shards / name).read_bytes() for _ in range(20)
+        )
         os._exit(0 if same else 1)
     for _ in range(20):
         assert archive.file(name).read_bytes() == (shards / name).read_bytes()
@@ -161,7 +169,9 @@ def test_threads_and_a_forked_process_share_one_handle(shards: Path, tmp_path: P
 # -- broken archives -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\3\4" + bytes(100), b"PK\5\6" + b"\xff" * 18])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a zip", b"PK\3\4" + bytes(100), b"PK\5\6" + b"\xff" * 18]
+)
 def test_a_file_that_is_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.zip' (can't be read|holds no images)"):
@@ -254,5 +264,8 @@ def test_heads_of_members(tmp_path: Path) -> None:
             archive.writestr("empty.png", b"")
         (tmp_path / "a.zip").write_bytes(memory.getvalue())
         opened = Archive(tmp_path / "a.zip")
-        assert opened.file("a.png").head(1000) == data[:1000] and opened.file("a.png").read_bytes() == data
+        assert (
+            opened.file("a.png").head(1000) == data[:1000]
+            and opened.file("a.png").read_bytes() == data
+        )
         assert opened.file("empty.png").read_bytes() == b"" == opened.file("empty.png").head(5)

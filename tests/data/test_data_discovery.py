@@ -71,7 +71,16 @@ def test_a_picture_without_a_known_ending_is_found_by_its_header(tmp_path: Path)
 
 def test_files_that_are_no_concern_are_not_named(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
-    for name in ("Thumbs.db", ".DS_Store", "desktop.ini", "a.json", "a.TXT", "a.csv", "._a.png", "b.jsonl"):
+    for name in (
+        "Thumbs.db",
+        ".DS_Store",
+        "desktop.ini",
+        "a.json",
+        "a.TXT",
+        "a.csv",
+        "._a.png",
+        "b.jsonl",
+    ):
         (tmp_path / name).write_bytes(b"\0\1\2\3")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -95,7 +104,9 @@ def test_files_that_are_no_concern_are_not_named(tmp_path: Path) -> None:
 def test_other_files_are_named_once(tmp_path: Path, name: str, content: bytes) -> None:
     write(tmp_path / "a.png")
     (tmp_path / name).write_bytes(content)
-    with pytest.warns(UserWarning, match=rf"1 unreadable file of .*{name}: not a picture") as caught:
+    with pytest.warns(
+        UserWarning, match=rf"1 unreadable file of .*{name}: not a picture"
+    ) as caught:
         dataset = open_dataset(str(tmp_path))
     assert len(caught) == 1 and len(dataset) == 1
     (tmp_path / "a.png").unlink()
@@ -153,7 +164,9 @@ def test_a_stray_picture_is_named_as_the_reason(tmp_path: Path) -> None:
     assert dataset.unlabelled.startswith("stray.tif lies beside the folders cat, dog")
     for i in range(5):
         write(tmp_path / f"{i}.png")
-    assert open_dataset(str(tmp_path)).unlabelled.startswith("0.png, 1.png, 2.png and 3 more lie beside")
+    assert open_dataset(str(tmp_path)).unlabelled.startswith(
+        "0.png, 1.png, 2.png and 3 more lie beside"
+    )
 
 
 def test_a_flat_folder_expects_no_labels(tmp_path: Path) -> None:

@@ -25,7 +25,11 @@ from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
 def test_every_embedded_set(spec: str, length: int, channels: int, classes: int) -> None:
     dataset = open_dataset(spec)
     assert (dataset.name, len(dataset), dataset.resolution) == (spec, length, 32)
-    assert (dataset.channels, dataset.num_classes, len(dataset.class_names)) == (channels, classes, classes)
+    assert (dataset.channels, dataset.num_classes, len(dataset.class_names)) == (
+        channels,
+        classes,
+        classes,
+    )
     assert dataset.skipped == ()
     indices = torch.tensor([length - 1, 0, 7, 7])
     images, labels = dataset.batch(indices)
@@ -109,7 +113,9 @@ def test_shapes_attributes_describe_the_image() -> None:
         assert scene.label == dataset.label(i) and dataset.class_names[scene.label] == scene.shape
         background = torch.tensor(scene.background).view(3, 1, 1)
         changed = (image != background).any(0)
-        distance = ((axis - scene.centre[0]) ** 2 + (axis.view(-1, 1) - scene.centre[1]) ** 2).sqrt()
+        distance = (
+            (axis - scene.centre[0]) ** 2 + (axis.view(-1, 1) - scene.centre[1]) ** 2
+        ).sqrt()
         # The shape stays inside its circle and reaches it, to within the diagonal of a pixel.
         assert abs(distance[changed].max() - scene.size) < 1.5 / 64
         ink = torch.tensor(COLOURS[scene.colour]).view(3, 1, 1)
@@ -120,7 +126,10 @@ def test_shapes_attributes_describe_the_image() -> None:
 
 def test_shapes_draw_every_class_and_colour_about_equally() -> None:
     scenes = [ShapesDataset().attributes(i) for i in range(2000)]
-    for names, drawn in ((SHAPES, [s.shape for s in scenes]), (COLOURS, [s.colour for s in scenes])):
+    for names, drawn in (
+        (SHAPES, [s.shape for s in scenes]),
+        (COLOURS, [s.colour for s in scenes]),
+    ):
         assert all(180 < drawn.count(name) < 320 for name in names)  # 250 ± 4.7 standard deviations
 
 
@@ -128,7 +137,9 @@ def test_shapes_random_draws_are_fixed_for_good() -> None:
     scene = ShapesDataset().attributes(1234)
     assert (scene.shape, scene.colour, scene.background) == ("star", "yellow", (0, 17, 14))
     assert scene.centre == pytest.approx((0.29743559555963156, 0.3558471877240861), abs=1e-12)
-    assert (scene.size, scene.angle) == pytest.approx((0.23000805990141704, 3.670963851711073), abs=1e-12)
+    assert (scene.size, scene.angle) == pytest.approx(
+        (0.23000805990141704, 3.670963851711073), abs=1e-12
+    )
 
 
 def test_shapes_length_and_seed() -> None:
@@ -197,14 +208,20 @@ def test_in_memory_dataset_refuses_wrong_tensors() -> None:
     names = ("a", "b")
     refused = {
         r"labels must be int64 \[2\], got": lambda: InMemoryDataset("x", images, labels[:1]),
-        r"labels must be int64 \[2\] for 2 classes": lambda: InMemoryDataset("x", images, class_names=names),
+        r"labels must be int64 \[2\] for 2 classes": lambda: InMemoryDataset(
+            "x", images, class_names=names
+        ),
         "labels must be from 0 to 1 for 2 class_names, got 5 to 5": lambda: InMemoryDataset(
             "x", images, labels + 5, class_names=names
         ),
         "got -1 to -1": lambda: InMemoryDataset("x", images, labels - 1, class_names=names),
-        r"images must be a torch.Tensor, got ndarray": lambda: InMemoryDataset("x", images.numpy(), labels),
+        r"images must be a torch.Tensor, got ndarray": lambda: InMemoryDataset(
+            "x", images.numpy(), labels
+        ),
         r"labels must be a torch.Tensor, got list": lambda: InMemoryDataset("x", images, [0, 1]),
-        "images must hold at least one image, got none": lambda: InMemoryDataset("x", images[:0], labels[:0]),
+        "images must hold at least one image, got none": lambda: InMemoryDataset(
+            "x", images[:0], labels[:0]
+        ),
     }
     for message, call in refused.items():
         with pytest.raises(ValueError, match=message):
@@ -218,5 +235,7 @@ def test_importing_brings_no_heavy_library() -> None:
         f"print(*(m for m in {heavy.split()!r} if m in sys.modules))"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
     assert done.stdout.split() == []

@@ -47,9 +47,9 @@ def test_each_fit_of_a_long_picture(tmp_path: Path, width: int, height: int) -> 
     assert whole[20, [8, 24, 40]].tolist() == [50, 120, 200]
     stretched = upright(first(tmp_path, resolution=12, reading=STRETCH))
     assert stretched.shape == (12, 12)
-    assert torch.equal(stretched[0], stretched[11]) and stretched[5, [1, 6, 10]].tolist() == pytest.approx(
-        [50, 120, 200], abs=4
-    )
+    assert torch.equal(stretched[0], stretched[11]) and stretched[
+        5, [1, 6, 10]
+    ].tolist() == pytest.approx([50, 120, 200], abs=4)
     small = upright(first(tmp_path, resolution=12, reading=PAD))
     assert (small[4:8] > 0).all() and not small[:4].any() and not small[8:].any()
 
@@ -60,7 +60,9 @@ def test_square_pictures_are_the_same_by_every_fit(tmp_path: Path, fit: Any) -> 
     Image.fromarray(pixels).save(tmp_path / "a.png")
     for resolution in (16, 8, 20):
         cropped = open_dataset(str(tmp_path), resolution=resolution).image(0)
-        fitted = open_dataset(str(tmp_path), resolution=resolution, reading=Reading(fit=fit)).image(0)
+        fitted = open_dataset(str(tmp_path), resolution=resolution, reading=Reading(fit=fit)).image(
+            0
+        )
         assert torch.equal(fitted, cropped)
 
 
@@ -72,7 +74,9 @@ def test_padding_is_centred_and_never_empty() -> None:
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", [(24, 8), (8, 24), (21, 13)])
-def test_partners_and_maps_are_fitted_alike(tmp_path: Path, fit: Any, size: tuple[int, int]) -> None:
+def test_partners_and_maps_are_fitted_alike(
+    tmp_path: Path, fit: Any, size: tuple[int, int]
+) -> None:
     for task, second in (("pairs", "inputs"), ("maps", "maps")):
         root = tmp_path / task
         for folder in ("images", second):
@@ -103,7 +107,9 @@ def test_domains_take_the_fit_and_name_their_folder(tmp_path: Path) -> None:
     for folder in ("trainA", "trainB", "testA", "testB"):
         striped(tmp_path / folder / "a.png", 24, 8 if folder.endswith("B") else 24)
     data = open_dataset(str(tmp_path), task="domains")
-    assert data.notes == ("trainB: cropped: on average 67% of 1 picture; --fit pad or stretch keeps all",)
+    assert data.notes == (
+        "trainB: cropped: on average 67% of 1 picture; --fit pad or stretch keeps all",
+    )
     padded = open_dataset(str(tmp_path), task="domains", reading=PAD)
     held_out = padded.held_out()
     assert held_out is not None and padded.notes == ()
@@ -117,25 +123,32 @@ def test_the_note_says_how_much_is_cropped(tmp_path: Path, cache_limit: int) -> 
     for i in range(3):
         striped(tmp_path / f"{i}.png", 24, 16)
     data = FolderDataset(tmp_path, cache_limit=cache_limit)
-    assert data.notes == ("cropped: on average 33% of each of 3 pictures; --fit pad or stretch keeps all",)
+    assert data.notes == (
+        "cropped: on average 33% of each of 3 pictures; --fit pad or stretch keeps all",
+    )
     assert FolderDataset(tmp_path, cache_limit=cache_limit, reading=PAD).notes == ()
 
 
 def test_notes_by_sizes() -> None:
     assert crop_note([(64, 64), (64, 63)]) == ""
     assert crop_note([(64, 64), (64, 32)]).startswith("cropped: on average 50% of 1 picture, of 2;")
-    assert crop_note([(10, 40)] * 1200).startswith("cropped: on average 75% of each of 1,200 pictures;")
+    assert crop_note([(10, 40)] * 1200).startswith(
+        "cropped: on average 75% of each of 1,200 pictures;"
+    )
     assert crop_note([]) == ""
 
 
 def test_the_fit_belongs_to_the_identity(tmp_path: Path) -> None:
     striped(tmp_path / "a.png", 24, 8)
-    prints = {open_dataset(str(tmp_path), resolution=8, reading=Reading(fit=f)).fingerprint for f in FITS}
+    prints = {
+        open_dataset(str(tmp_path), resolution=8, reading=Reading(fit=f)).fingerprint for f in FITS
+    }
     assert len(prints) == 3
     plain = open_dataset(str(tmp_path), resolution=8)
     assert plain.fingerprint in prints
     runs = [
-        parse_run("dcgan", ["--fit", fit, "--data", str(tmp_path), "--resolution", "16"])[0] for fit in FITS
+        parse_run("dcgan", ["--fit", fit, "--data", str(tmp_path), "--resolution", "16"])[0]
+        for fit in FITS
     ]
     crop, pad, _ = (RunConfig.of(recipe, recipe.open_data()) for recipe in runs)
     assert RunConfig.from_plain(pad.to_plain()).recipe.fit == "pad"

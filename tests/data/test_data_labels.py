@@ -68,7 +68,13 @@ def test_numbered_folders_have_their_own_numbers(tmp_path: Path) -> None:
 
 def test_classes_by_name_and_number() -> None:
     pets = ("cat", "dog", "7")
-    assert [class_number(asked, pets, 3) for asked in ("dog", "0", "7", "1", "+2")] == [1, 0, 2, 1, 2]
+    assert [class_number(asked, pets, 3) for asked in ("dog", "0", "7", "1", "+2")] == [
+        1,
+        0,
+        2,
+        1,
+        2,
+    ]
     years = ("1990", "2000", "2010")
     assert class_number("2000", years, 3) == 1
     assert class_number("2", (), 3) == 2
@@ -91,10 +97,17 @@ def test_classes_by_name_and_number() -> None:
         ("3", (), 3, r"^The class must be a number, 0 to 2, got '3'\.$"),
         ("cat", (), 3, r"must be a number, 0 to 2, got 'cat'"),
         ("", ("cat",), 1, r"no class ''"),
-        ("q", tuple(f"c{i:03d}" for i in range(300)), 300, r"c019 and 280 more, or a number, 0 to 299\.$"),
+        (
+            "q",
+            tuple(f"c{i:03d}" for i in range(300)),
+            300,
+            r"c019 and 280 more, or a number, 0 to 299\.$",
+        ),
     ],
 )
-def test_classes_that_there_are_not(asked: str, names: tuple[str, ...], count: int, match: str) -> None:
+def test_classes_that_there_are_not(
+    asked: str, names: tuple[str, ...], count: int, match: str
+) -> None:
     with pytest.raises(DataError, match=match):
         class_number(asked, names, count)
 
@@ -125,13 +138,19 @@ def test_stated_labels_win_over_the_layout(
 def test_other_spellings_of_paths(stated: Any) -> None:
     dataset = stated({"labels": [["00000\\a.png", 0], ["./00001/b.png", 1], ["00002/c.png", 1]]})
     assert labels_of(dataset) == [0, 1, 1]
-    assert labels_of(stated("\ufeff" + json.dumps({"labels": [[n, 1] for n in NAMES]}))) == [1, 1, 1]
+    assert labels_of(stated("\ufeff" + json.dumps({"labels": [[n, 1] for n in NAMES]}))) == [
+        1,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_names_in_another_normal_form(tmp_path: Path, on_disk: Any, written: Any) -> None:
     write(tmp_path / unicodedata.normalize(on_disk, "café.png"))
-    text = json.dumps({"labels": [[unicodedata.normalize(written, "café.png"), 1]]}, ensure_ascii=False)
+    text = json.dumps(
+        {"labels": [[unicodedata.normalize(written, "café.png"), 1]]}, ensure_ascii=False
+    )
     (tmp_path / "dataset.json").write_text(text)
     assert open_dataset(str(tmp_path)).num_classes == 2
 
@@ -164,7 +183,10 @@ def test_classes_without_a_picture_are_named(stated: Any) -> None:
         ([], r"has no label for 00000/a\.png, 00001/b\.png, 00002/c\.png$"),
         ([["00000/a.png", 0]], r"no label for 00001/b\.png, 00002/c\.png$"),
         ([[n, i or None] for i, n in enumerate(NAMES)], r"no label for 00000/a\.png$"),
-        ([*([n, 0] for n in NAMES), ["gone.png", 1]], r"labels for file not in the set: gone\.png$"),
+        (
+            [*([n, 0] for n in NAMES), ["gone.png", 1]],
+            r"labels for file not in the set: gone\.png$",
+        ),
         (
             [["00000/A.PNG", 0]],
             r"not in the set: 00000/A\.PNG \(only the case differs from '00000/a\.png'\)$",
@@ -176,7 +198,10 @@ def test_classes_without_a_picture_are_named(stated: Any) -> None:
         ([[n, "cat"] for n in NAMES], r"must be a class number, .* got \"cat\" for"),
         ([[n, True] for n in NAMES], r"got true for"),
         ([[n, 10**400] for n in NAMES], r"must be a class number, 0 to 65535"),
-        ([[n, [0.3, 0.7]] for n in NAMES], r"must be one-hot, .*, got \[0\.3, 0\.7\] for '00000/a\.png'"),
+        (
+            [[n, [0.3, 0.7]] for n in NAMES],
+            r"must be one-hot, .*, got \[0\.3, 0\.7\] for '00000/a\.png'",
+        ),
         ([[n, [1, 1]] for n in NAMES], r"must be one-hot"),
         ([[n, [0, 0]] for n in NAMES], r"must be one-hot"),
         ([[n, []] for n in NAMES], r"must be one-hot"),
@@ -208,7 +233,9 @@ def test_a_file_of_something_else_is_named(stated: Any, content: Any) -> None:
     assert dataset.notes[0].startswith("dataset.json has no labels and isn't read")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"labels": [}', '{"labels": "\\ud800'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[" * 100_000, '{"labels": [}', '{"labels": "\\ud800']
+)
 def test_a_file_that_is_no_json_is_refused(stated: Any, content: str) -> None:
     with pytest.raises(
         DataError, match=r"^The file dataset\.json beside the images must be JSON, but can't be"
@@ -219,6 +246,11 @@ def test_a_file_that_is_no_json_is_refused(stated: Any, content: str) -> None:
 def test_the_fingerprint_covers_stated_labels(stated: Any) -> None:
     found = {
         stated({"labels": [[n, x] for n, x in zip(NAMES, labels)]}).fingerprint
-        for labels in ([0, 1, 1], [0, 0, 1], [[1, 0], [0, 1], [0, 1]], [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+        for labels in (
+            [0, 1, 1],
+            [0, 0, 1],
+            [[1, 0], [0, 1], [0, 1]],
+            [[1, 0, 0], [0, 1, 0], [0, 1, 0]],
+        )
     }
     assert len(found) == 3  # one-hot vectors say the same as numbers

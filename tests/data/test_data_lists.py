@@ -42,21 +42,27 @@ def test_unicode_forms(tmp_path: Path, listed: str, stored: str) -> None:
     "written", ["a/b.png", "./a/b.png", "a\\b.png", ".\\a\\b.png", " a/b.png ", "a//b.png"]
 )
 @pytest.mark.parametrize(("end", "mark"), [("\n", ""), ("\r\n", "\ufeff")])
-def test_separators_blanks_marks_and_line_ends(tmp_path: Path, written: str, end: str, mark: str) -> None:
+def test_separators_blanks_marks_and_line_ends(
+    tmp_path: Path, written: str, end: str, mark: str
+) -> None:
     picture(tmp_path / "a" / "b.png")
     captions(tmp_path, written, end=end, mark=mark)
     plain = open_dataset(str(tmp_path), task="captions")
     captions(tmp_path, "a/b.png")
     assert plain.fingerprint == open_dataset(str(tmp_path), task="captions").fingerprint
     (tmp_path / "captions.jsonl").unlink()
-    (tmp_path / "attributes.csv").write_bytes(f"{mark} file , small{end}{written}, 1 {end}".encode())
+    (tmp_path / "attributes.csv").write_bytes(
+        f"{mark} file , small{end}{written}, 1 {end}".encode()
+    )
     assert open_dataset(str(tmp_path), task="attributes").inputs["attributes"].names == ("small",)
 
 
 def test_another_case_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "Wren.PNG")
     captions(tmp_path, "wren.png")
-    with pytest.raises(DataError, match=r"Line 1 of .*'wren\.png', .*only the case differs from 'Wren\.PNG'"):
+    with pytest.raises(
+        DataError, match=r"Line 1 of .*'wren\.png', .*only the case differs from 'Wren\.PNG'"
+    ):
         open_dataset(str(tmp_path), task="captions")
 
 
@@ -94,7 +100,9 @@ def test_partners_in_two_forms(tmp_path: Path) -> None:
 def test_partners_in_another_case(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "A.png")
     picture(tmp_path / "inputs" / "a.png")
-    with pytest.raises(DataError, match=r"has no input \(only the case differs from 'inputs/a\.png'\)"):
+    with pytest.raises(
+        DataError, match=r"has no input \(only the case differs from 'inputs/a\.png'\)"
+    ):
         open_dataset(str(tmp_path), task="pairs")
 
 
@@ -114,5 +122,7 @@ def test_words_in_either_form() -> None:
 
 def test_a_line_separator_inside_a_text_ends_no_line(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
-    (tmp_path / "captions.jsonl").write_text('{"file": "a.png", "text": "a\u2028bird"}\n', encoding="utf-8")
+    (tmp_path / "captions.jsonl").write_text(
+        '{"file": "a.png", "text": "a\u2028bird"}\n', encoding="utf-8"
+    )
     assert open_dataset(str(tmp_path), task="captions").inputs["caption"].names == ("", "a", "bird")

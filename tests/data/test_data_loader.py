@@ -137,7 +137,10 @@ def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> N
     for i in range(20):
         picture = torch.randint(0, 256, (3, 9, 11), generator=generator, dtype=torch.uint8)
         save_png(tmp_path / str(i % 2) / f"{i}.png", picture)
-    small, large = FolderDataset(tmp_path, resolution=8), FolderDataset(tmp_path, resolution=8, cache_limit=0)
+    small, large = (
+        FolderDataset(tmp_path, resolution=8),
+        FolderDataset(tmp_path, resolution=8, cache_limit=0),
+    )
     assert small.in_memory and not large.in_memory
     with loader(small, batch=7) as a, loader(large, batch=7, workers=4) as b:
         for _ in range(6):

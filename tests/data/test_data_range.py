@@ -64,7 +64,9 @@ def test_12_bits_of_colour_tiff_files_in_either_order(tmp_path: Path, order: str
 def test_full_16_bits_are_as_they_were(tmp_path: Path) -> None:
     values = np.arange(65536).reshape(256, 256)
     write_grey16(tmp_path / "a.png", values)
-    assert torch.equal(shown(tmp_path)[0], torch.from_numpy(((values + 128) // 257).astype(np.uint8)))
+    assert torch.equal(
+        shown(tmp_path)[0], torch.from_numpy(((values + 128) // 257).astype(np.uint8))
+    )
     write_png16(tmp_path / "deep" / "a.png", np.repeat(values[..., None], 3, 2).astype(np.uint16))
     data = open_dataset(str(tmp_path / "deep"))
     assert torch.equal(data.image(0)[0], torch.from_numpy((values >> 8).astype(np.uint8)))
@@ -79,7 +81,9 @@ def test_8_bits_are_taken_as_they_are_whatever_the_range(tmp_path: Path) -> None
     ranged = open_dataset(str(tmp_path), reading=Reading(range="0:100"))
     assert torch.equal(plain.image(0), ranged.image(0)) and plain.fingerprint == ranged.fingerprint
     assert plain.notes == ()
-    assert ranged.notes == ("--range changes nothing, since no picture has more than 8 bits per value.",)
+    assert ranged.notes == (
+        "--range changes nothing, since no picture has more than 8 bits per value.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,9 @@ def test_levels_by_the_values_that_occur(
     assert levels_for(Span(kind, low, high)) == taken
 
 
-@pytest.mark.parametrize("span", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-1024.0, 3071.0), (0.0, 3.5)])
+@pytest.mark.parametrize(
+    "span", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-1024.0, 3071.0), (0.0, 3.5)]
+)
 def test_floats_use_all_256_levels(tmp_path: Path, span: tuple[float, float]) -> None:
     write_values(tmp_path / "a.tif", np.linspace(*span, 4096, dtype=np.float32).reshape(64, 64))
     image = shown(tmp_path)
@@ -118,7 +124,9 @@ def test_floats_use_all_256_levels(tmp_path: Path, span: tuple[float, float]) ->
 
 
 def test_integers_of_32_bits(tmp_path: Path) -> None:
-    write_values(tmp_path / "a.tif", np.linspace(-1000, 100_000, 4096, dtype=np.int32).reshape(64, 64))
+    write_values(
+        tmp_path / "a.tif", np.linspace(-1000, 100_000, 4096, dtype=np.int32).reshape(64, 64)
+    )
     data = open_dataset(str(tmp_path))
     assert len(data.image(0).unique()) == 256
     assert data.notes[0].endswith("taken as -1000:100000; --range LOW:HIGH takes another range")
@@ -148,7 +156,11 @@ def test_a_given_range_clips(tmp_path: Path) -> None:
     write_grey16(tmp_path / "a.png", ramp(4000))
     data = open_dataset(str(tmp_path), reading=Reading(range="1000:3000"))
     image = data.image(0)[0].flatten()
-    assert int((image == 0).sum()) > 1000 and int((image == 255).sum()) > 1000 and len(image.unique()) == 256
+    assert (
+        int((image == 0).sum()) > 1000
+        and int((image == 255).sum()) > 1000
+        and len(image.unique()) == 256
+    )
     assert data.notes == ()
 
 
@@ -165,7 +177,9 @@ def test_images_and_inputs_have_ranges_of_their_own(tmp_path: Path) -> None:
     write_grey16(tmp_path / "images" / "a.png", ramp(1023))
     write_grey16(tmp_path / "inputs" / "a.png", ramp(4095))
     data = open_dataset(str(tmp_path), task="pairs")
-    assert data.levels == (("grey", 0, 1023),) and data.inputs["input"].levels == (("grey", 0, 4095),)
+    assert data.levels == (("grey", 0, 1023),) and data.inputs["input"].levels == (
+        ("grey", 0, 4095),
+    )
     image, _, inputs = data.examples(torch.tensor([0]))
     assert len(image.unique()) == len(inputs["input"].unique()) == 256
     assert [note.split(" of ")[-1].split("/")[0] for note in data.notes] == ["images", "inputs"]
@@ -207,7 +221,9 @@ def test_a_run_keeps_what_was_found(tmp_path: Path) -> None:
 def test_the_fingerprint_follows_the_range(tmp_path: Path) -> None:
     write_grey16(tmp_path / "a.png", ramp(4095))
     ranges = ("auto", "0:4095", "0:65535", "0:2000")
-    prints = [open_dataset(str(tmp_path), reading=Reading(range=each)).fingerprint for each in ranges]
+    prints = [
+        open_dataset(str(tmp_path), reading=Reading(range=each)).fingerprint for each in ranges
+    ]
     assert prints[0] == prints[1] and len(set(prints)) == 3
 
 
@@ -217,7 +233,9 @@ def test_a_single_picture_is_read_by_the_levels_of_a_run(tmp_path: Path) -> None
     (tmp_path / "broken.tif").write_bytes(b"II*\0broken")
     known = Reading(levels=(("grey", 0, 4095),))
     levels, notes = levels_of([path, tmp_path / "broken.tif"], known)
-    assert notes == [] and int(read_picture(path, 1, levels).pixels.max()) == round(200 * 255 / 4095)
+    assert notes == [] and int(read_picture(path, 1, levels).pixels.max()) == round(
+        200 * 255 / 4095
+    )
     found, notes = levels_of([path], known, part=1)
     assert found == (("grey", 0, 255),) and len(notes) == 1
     assert np.asarray(eight_bits(path, found)).max() == 200
@@ -228,10 +246,14 @@ def test_deep_alpha_is_scaled_with_the_colours(tmp_path: Path) -> None:
     for opaque in (4095, 65535):
         values[..., 3] = opaque
         write_png16(tmp_path / "a.png", values)
-        assert np.asarray(eight_bits(tmp_path / "a.png", (("colour", 0, 4095),)))[..., 3].min() == 255
+        assert (
+            np.asarray(eight_bits(tmp_path / "a.png", (("colour", 0, 4095),)))[..., 3].min() == 255
+        )
 
 
-@pytest.mark.parametrize("text", ["", "5", "1:1", "9:3", "a:b", "0:nan", "0:inf", "1:2:3", "0-4095"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "1:1", "9:3", "a:b", "0:nan", "0:inf", "1:2:3", "0-4095"]
+)
 def test_ranges_that_are_none(text: str) -> None:
     with pytest.raises(DataError, match="range must be auto or LOW:HIGH, two numbers"):
         Reading(range=text)

@@ -17,11 +17,15 @@ def test_every_epoch_is_a_permutation(length: int) -> None:
 def test_any_cut_gives_the_same_sequence() -> None:
     whole = batch_indices(10, seed=1, start=0, count=95)
     for start, count in [(0, 1), (9, 2), (10, 10), (13, 40), (94, 1), (50, 0)]:
-        assert torch.equal(batch_indices(10, seed=1, start=start, count=count), whole[start : start + count])
+        assert torch.equal(
+            batch_indices(10, seed=1, start=start, count=count), whole[start : start + count]
+        )
 
 
 def test_epochs_and_seeds_differ() -> None:
-    epochs = [batch_indices(1000, seed=s, start=e * 1000, count=1000) for s in (0, 1, -1) for e in (0, 1)]
+    epochs = [
+        batch_indices(1000, seed=s, start=e * 1000, count=1000) for s in (0, 1, -1) for e in (0, 1)
+    ]
     for i, a in enumerate(epochs):
         for b in epochs[:i]:
             assert (a == b).sum() < 20  # two random permutations agree in one place on average
@@ -48,7 +52,8 @@ def test_far_positions_are_direct() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "start", "count", "name"), [(0, 0, 1, "length"), (5, -1, 1, "start"), (5, 0, -1, "count")]
+    ("length", "start", "count", "name"),
+    [(0, 0, 1, "length"), (5, -1, 1, "start"), (5, 0, -1, "count")],
 )
 def test_errors(length: int, start: int, count: int, name: str) -> None:
     with pytest.raises(ValueError, match=name):

@@ -5,7 +5,13 @@ import torch
 from torch import Tensor
 
 from fastgan.data.shapes import COLOURS
-from fastgan.data.shapes_oracle import STRIPED, dominant_colour, light_background, shape_mask, stripedness
+from fastgan.data.shapes_oracle import (
+    STRIPED,
+    dominant_colour,
+    light_background,
+    shape_mask,
+    stripedness,
+)
 from fastgan.data.shapes_tasks import ShapesForTask
 
 ROWS = torch.arange(200)
@@ -59,7 +65,11 @@ def test_neither_stripes_elsewhere_nor_an_empty_picture_count() -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [torch.zeros(2, 3, 32, 32), torch.zeros(2, 1, 32, 32, dtype=torch.uint8), torch.zeros(2, 3, 8, 8).byte()],
+    [
+        torch.zeros(2, 3, 32, 32),
+        torch.zeros(2, 1, 32, 32, dtype=torch.uint8),
+        torch.zeros(2, 3, 8, 8).byte(),
+    ],
 )
 def test_wrong_images(images: Tensor) -> None:
     for function in (shape_mask, stripedness, dominant_colour, light_background):

@@ -57,7 +57,9 @@ def test_outlines_follow_the_edge() -> None:
     inner = -torch.nn.functional.max_pool2d(-mask, 5, 1, 2)  # two pixels inside of the edge
     outer = torch.nn.functional.max_pool2d(mask, 5, 1, 2)
     assert (drawn * inner).sum() == 0 and (drawn * (1 - outer)).sum() < 8  # tips of stars
-    edge = torch.nn.functional.max_pool2d(mask, 3, 1, 1) > -torch.nn.functional.max_pool2d(-mask, 3, 1, 1)
+    edge = torch.nn.functional.max_pool2d(mask, 3, 1, 1) > -torch.nn.functional.max_pool2d(
+        -mask, 3, 1, 1
+    )
     assert drawn[edge].mean() > 0.95  # no gaps
     full = (outlines == ink).all(1, keepdim=True)
     assert 0.3 < full.sum() / drawn.sum() < 0.9  # the shape's colour, antialiased
@@ -67,7 +69,8 @@ def test_outlines_follow_the_edge() -> None:
 def test_inputs_show_the_same_at_every_resolution(task: Task) -> None:
     rows = torch.arange(24)
     small, large = (
-        next(iter(ShapesForTask(task, resolution=r).batch_inputs(rows).values())).float() for r in (32, 64)
+        next(iter(ShapesForTask(task, resolution=r).batch_inputs(rows).values())).float()
+        for r in (32, 64)
     )
     assert (torch.nn.functional.avg_pool2d(large, 2) - small).abs().mean() < 1.5
 
@@ -133,13 +136,17 @@ def test_captions_are_words_of_the_vocabulary() -> None:
     for i, row in enumerate(words.tolist()):
         text, scene = data.caption(i), data.attributes(i)
         assert " ".join(spec.names[word] for word in row) == text
-        assert {scene.colour, scene.shape, "large" if scene.size > 0.29 else "small"} < set(text.split())
+        assert {scene.colour, scene.shape, "large" if scene.size > 0.29 else "small"} < set(
+            text.split()
+        )
     assert words.unique().tolist() == list(range(1, len(spec.names)))  # every word but the padding
 
 
 @pytest.mark.parametrize("task", ["domains", "attributes"])
 def test_stripes_need_pixels(task: Task) -> None:
-    with pytest.raises(DataError, match=rf"stripes of the shapes' {task} need .* at least 16 .* 15 came"):
+    with pytest.raises(
+        DataError, match=rf"stripes of the shapes' {task} need .* at least 16 .* 15 came"
+    ):
         open_dataset("shapes", resolution=15, task=task)
 
 

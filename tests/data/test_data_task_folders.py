@@ -14,7 +14,9 @@ from fastgan.data.captions import caption_spec, encode_caption, words_of
 from fastgan.data.task_folders import InputFolder, SideBySideFolder
 
 
-def noise(path: Path, seed: int = 0, size: tuple[int, int] = (8, 8), **options: Any) -> torch.Tensor:
+def noise(
+    path: Path, seed: int = 0, size: tuple[int, int] = (8, 8), **options: Any
+) -> torch.Tensor:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path, **options)
@@ -32,7 +34,9 @@ def save_map(path: Path, indices: Any, palette: bool = False) -> torch.Tensor:
     picture = Image.fromarray(pixels)
     if palette:
         picture = Image.fromarray(pixels, mode="P")
-        picture.putpalette([255 - k for k in range(256) for _ in range(3)])  # colours unlike the indices
+        picture.putpalette(
+            [255 - k for k in range(256) for _ in range(3)]
+        )  # colours unlike the indices
     picture.save(path)
     return torch.from_numpy(pixels)
 
@@ -103,12 +107,16 @@ def test_train_and_test_folders(tmp_path: Path) -> None:
     data = open_dataset(str(tmp_path), resolution=8, task="pairs")
     held_out = data.held_out()
     assert held_out is not None and (len(data), len(held_out)) == (3, 1)
-    assert held_out.inputs == data.inputs and held_out.resolution == 8 and held_out.held_out() is None
+    assert (
+        held_out.inputs == data.inputs and held_out.resolution == 8 and held_out.held_out() is None
+    )
 
 
 def test_pairs_refused(tmp_path: Path) -> None:
     noise(tmp_path / "one" / "a.png", size=(15, 8))
-    refused(tmp_path / "one", "pairs", r"a\.png' is 15x8, .* twice as wide as high.*inputs/ and images/")
+    refused(
+        tmp_path / "one", "pairs", r"a\.png' is 15x8, .* twice as wide as high.*inputs/ and images/"
+    )
     noise(tmp_path / "two" / "images" / "a.png")
     noise(tmp_path / "two" / "inputs" / "a.png", size=(8, 9))
     refused(
@@ -125,7 +133,11 @@ def test_pairs_refused(tmp_path: Path) -> None:
     )
     noise(tmp_path / "two" / "images" / "b.png")
     noise(tmp_path / "two" / "images" / "b.jpg")
-    refused(tmp_path / "two", "pairs", r"b\.png' and 'images/b\.jpg' have the same name but for the ending")
+    refused(
+        tmp_path / "two",
+        "pairs",
+        r"b\.png' and 'images/b\.jpg' have the same name but for the ending",
+    )
 
 
 def test_a_turned_picture_has_its_shown_size(tmp_path: Path) -> None:
@@ -140,7 +152,12 @@ def test_a_turned_picture_has_its_shown_size(tmp_path: Path) -> None:
 
 
 def test_domains_of_different_sizes(tmp_path: Path) -> None:
-    for folder, values in (("trainA", range(3)), ("trainB", range(100, 107)), ("testA", [7]), ("testB", [8])):
+    for folder, values in (
+        ("trainA", range(3)),
+        ("trainB", range(100, 107)),
+        ("testA", [7]),
+        ("testB", [8]),
+    ):
         for value in values:
             flat(tmp_path / folder / f"{value}.png", value)
     data = open_dataset(str(tmp_path), task="domains")
@@ -165,7 +182,11 @@ def test_colour_in_one_domain_is_colour_in_both(tmp_path: Path) -> None:
     assert images.shape == inputs["other"].shape == (1, 3, 9, 9)
     (tmp_path / "trainB" / "b.png").unlink()
     refused(tmp_path, "domains", "trainB' holds no images")
-    refused(tmp_path / "trainA", "domains", r"has no domains: the folders trainA/ and trainB/ are expected")
+    refused(
+        tmp_path / "trainA",
+        "domains",
+        r"has no domains: the folders trainA/ and trainB/ are expected",
+    )
 
 
 # -- maps ------------------------------------------------------------------------------------------
@@ -178,10 +199,16 @@ def test_maps_are_indices_cut_like_their_images(tmp_path: Path, palette: bool) -
     data = open_dataset(str(tmp_path), task="maps")
     images, _, inputs = data.examples(torch.tensor([0]))
     assert data.inputs["map"].names == tuple("0123456")
-    assert torch.equal(inputs["map"][0], indices[:, 2:10]) and torch.equal(images[0], picture[:, :, 2:10])
-    half = open_dataset(str(tmp_path), resolution=4, task="maps").batch_inputs(torch.tensor([0]))["map"][0]
+    assert torch.equal(inputs["map"][0], indices[:, 2:10]) and torch.equal(
+        images[0], picture[:, :, 2:10]
+    )
+    half = open_dataset(str(tmp_path), resolution=4, task="maps").batch_inputs(torch.tensor([0]))[
+        "map"
+    ][0]
     assert torch.equal(half, indices[1::2, 3:10:2])
-    double = open_dataset(str(tmp_path), resolution=16, task="maps").batch_inputs(torch.tensor([0]))["map"][0]
+    double = open_dataset(str(tmp_path), resolution=16, task="maps").batch_inputs(
+        torch.tensor([0])
+    )["map"][0]
     assert torch.equal(double, indices[:, 2:10].repeat_interleave(2, 0).repeat_interleave(2, 1))
 
 
@@ -204,14 +231,20 @@ def test_classes_have_names_and_no_others_come(tmp_path: Path) -> None:
 def test_maps_refused(tmp_path: Path) -> None:
     noise(tmp_path / "images" / "a.png")
     refused(
-        tmp_path, "maps", r"has no folder maps/: images/ and maps/ are expected, with a map for each image"
+        tmp_path,
+        "maps",
+        r"has no folder maps/: images/ and maps/ are expected, with a map for each image",
     )
     noise(tmp_path / "maps" / "a.jpg")  # lossy
-    refused(tmp_path, "maps", r"maps/a\.jpg' is a JPEG file, whose compression changes indices: save it")
+    refused(
+        tmp_path, "maps", r"maps/a\.jpg' is a JPEG file, whose compression changes indices: save it"
+    )
     (tmp_path / "maps" / "a.jpg").unlink()
     noise(tmp_path / "maps" / "a.png")
     refused(
-        tmp_path, "maps", r"maps/a\.png' is a picture of mode RGB, where the index of a class is expected"
+        tmp_path,
+        "maps",
+        r"maps/a\.png' is a picture of mode RGB, where the index of a class is expected",
     )
     save_map(tmp_path / "maps" / "a.png", np.zeros((8, 9)))
     refused(tmp_path, "maps", r"maps/a\.png' is 9x8, but its image 'images/a\.png' is 8x8")
@@ -254,7 +287,9 @@ def test_held_out_captions_have_the_words_of_training(tmp_path: Path) -> None:
     assert held_out is not None
     assert held_out.batch_inputs(torch.tensor([0]))["caption"].tolist() == [[1, 3, 0]]
     lines(tmp_path / "test" / "captions.jsonl", {"file": "x.png", "text": "a sum"})
-    with pytest.raises(DataError, match=r"^Line 1 of .*test/captions\.jsonl': The word 'sum' .* such as sun"):
+    with pytest.raises(
+        DataError, match=r"^Line 1 of .*test/captions\.jsonl': The word 'sum' .* such as sun"
+    ):
         data.held_out()
 
 
@@ -270,7 +305,13 @@ def test_words_and_sentences() -> None:
 def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
     for value in (1, 2):
         flat(tmp_path / f"{value}.png", value)
-    lines(tmp_path / "attributes.csv", "file,tall,hair=red,hair=black", "2.png,1,-1,1", "", "1.png,0,1,0")
+    lines(
+        tmp_path / "attributes.csv",
+        "file,tall,hair=red,hair=black",
+        "2.png,1,-1,1",
+        "",
+        "1.png,0,1,0",
+    )
     data = open_dataset(str(tmp_path), task="attributes")
     spec = data.inputs["attributes"]
     assert spec.names == ("hair=black", "hair=red", "tall") and spec.groups == ((0, 1),)
@@ -321,8 +362,18 @@ def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
             [{"file": "x.png", "text": "!"}],
             r"Line 1 of .*: A caption has 1 to 0 words",
         ),
-        ("captions", "else.jsonl", [], r"has no captions\.jsonl, with a line for each image: write it"),
-        ("attributes", "else.jsonl", [], r"has no attributes\.jsonl or attributes\.csv, with a line"),
+        (
+            "captions",
+            "else.jsonl",
+            [],
+            r"has no captions\.jsonl, with a line for each image: write it",
+        ),
+        (
+            "attributes",
+            "else.jsonl",
+            [],
+            r"has no attributes\.jsonl or attributes\.csv, with a line",
+        ),
         (
             "attributes",
             "attributes.jsonl",
@@ -349,7 +400,9 @@ def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_lists_refused(tmp_path: Path, task: Task, name: str, entries: list[Any], match: str) -> None:
+def test_lists_refused(
+    tmp_path: Path, task: Task, name: str, entries: list[Any], match: str
+) -> None:
     flat(tmp_path / "x.png", 1)
     lines(tmp_path / name, *entries)
     refused(tmp_path, task, match)
@@ -360,7 +413,11 @@ def test_lists_of_spreadsheets_and_of_no_text(tmp_path: Path) -> None:
     (tmp_path / "attributes.csv").write_bytes(b"\xef\xbb\xbffile,tall\r\nx.png,1\r\n")
     assert open_dataset(str(tmp_path), task="attributes").inputs["attributes"].names == ("tall",)
     (tmp_path / "attributes.csv").write_bytes(b"file,gr\xf6\xdfe\nx.png,1\n")
-    refused(tmp_path, "attributes", r"attributes\.csv' can't be read as text in UTF-8 .*: save it as such")
+    refused(
+        tmp_path,
+        "attributes",
+        r"attributes\.csv' can't be read as text in UTF-8 .*: save it as such",
+    )
 
 
 def test_an_attribute_that_training_does_not_know(tmp_path: Path) -> None:
@@ -376,8 +433,12 @@ def test_an_attribute_that_training_does_not_know(tmp_path: Path) -> None:
 def test_pairs_are_decoded_alike_on_demand(tmp_path: Path) -> None:
     for i in range(4):
         noise(tmp_path / f"{i}.png", i, (32, 16))
-    kept, on_demand = (SideBySideFolder(tmp_path, resolution=8, cache_limit=limit) for limit in (1 << 20, 0))
+    kept, on_demand = (
+        SideBySideFolder(tmp_path, resolution=8, cache_limit=limit) for limit in (1 << 20, 0)
+    )
     assert kept.in_memory and not on_demand.in_memory
-    for one, other in zip(kept.examples(torch.arange(4))[::2], on_demand.examples(torch.arange(4))[::2]):
+    for one, other in zip(
+        kept.examples(torch.arange(4))[::2], on_demand.examples(torch.arange(4))[::2]
+    ):
         pairs = zip(one.values(), other.values()) if isinstance(one, dict) else [(one, other)]
         assert all(torch.equal(a, b) for a, b in pairs)

@@ -52,7 +52,9 @@ def test_colours_of_void_pixels_are_mid_grey() -> None:
 
 def test_the_fingerprint_and_the_config_have_the_void_value(tmp_path: Path) -> None:
     scene(tmp_path, "a", [0, 1])
-    plain, void = (open_dataset(str(tmp_path), task="maps", reading=Reading(void=v)) for v in (None, 255))
+    plain, void = (
+        open_dataset(str(tmp_path), task="maps", reading=Reading(void=v)) for v in (None, 255)
+    )
     assert plain.fingerprint != void.fingerprint
     options = [
         "--data",
@@ -87,7 +89,9 @@ def test_held_out_maps_have_the_same_void_value(tmp_path: Path) -> None:
 def test_a_value_that_is_no_class_names_the_file_and_the_option(tmp_path: Path) -> None:
     scene(tmp_path, "a", [0, 7], names="road\nsky\n")
     for void, extra in ((None, ""), (255, ", or 255 for no class")):
-        with pytest.raises(DataError, match=rf"a\.png' has the value 7, .*0 to 1{extra}: .*--void 7"):
+        with pytest.raises(
+            DataError, match=rf"a\.png' has the value 7, .*0 to 1{extra}: .*--void 7"
+        ):
             open_dataset(str(tmp_path), task="maps", reading=Reading(void=void))
     assert len(open_dataset(str(tmp_path), task="maps", reading=Reading(void=7))) == 1
 
@@ -104,7 +108,8 @@ def test_a_hint_at_255_among_few_numbers(tmp_path: Path) -> None:
     scene(tmp_path, "a", [0, 255])
     (note,) = open_dataset(str(tmp_path), task="maps").notes
     assert (
-        note == "maps: 256 classes, of which 2 occur in the maps; if 255 stands for unknown, give --void 255"
+        note
+        == "maps: 256 classes, of which 2 occur in the maps; if 255 stands for unknown, give --void 255"
     )
 
 
@@ -121,7 +126,9 @@ def test_long_lists_of_classes_are_cut() -> None:
 def test_maps_to_translate(tmp_path: Path) -> None:
     scene(tmp_path, "a", [1, 255])
     path = tmp_path / "maps" / "a.png"
-    assert read_map(path, InputSpec("map", names=("a", "b"), void=255)).pixels.unique().tolist() == [1, 255]
+    assert read_map(
+        path, InputSpec("map", names=("a", "b"), void=255)
+    ).pixels.unique().tolist() == [1, 255]
     with pytest.raises(DataError, match=r"has the value 255, .*--void 255"):
         read_map(path, InputSpec("map", names=("a", "b")))
 

@@ -66,7 +66,10 @@ def short(tmp_path_factory):
     folder = tmp_path_factory.mktemp("short") / "run"
     recipe = replace(HEALTHY, images=160, batch=16)
     train(recipe, out=str(folder), device="cpu", log_every=16, measure=("none",), console=None)
-    rows = [{"step": i, "nimg": 16 * i, "loss/D": 0.9, "loss/G": 1.0, "D(fake)": 0.4} for i in range(1, 11)]
+    rows = [
+        {"step": i, "nimg": 16 * i, "loss/D": 0.9, "loss/G": 1.0, "D(fake)": 0.4}
+        for i in range(1, 11)
+    ]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "measures.json").write_text('{"samples": 500, "classes_hit": 2, "num_classes": 10}')
     return folder

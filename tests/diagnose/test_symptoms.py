@@ -37,7 +37,10 @@ def log(loss_d, *, loss_g=None, gradient=None, fake=None, rows=30, skipped=0):
 def seen(rows, samples=None, recipe=None):
     recipe = recipe or GAN()
     figures = log_figures(rows, d_loss_of(recipe)) | (samples or {})
-    return {symptom.name: {e.figure for e in symptom.evidence} for symptom in symptoms_of(figures, recipe)}
+    return {
+        symptom.name: {e.figure for e in symptom.evidence}
+        for symptom in symptoms_of(figures, recipe)
+    }
 
 
 def learning(t):
@@ -63,8 +66,12 @@ def test_d_too_strong_is_a_d_loss_near_zero():
 
 def test_vanishing_gradients_need_a_sure_d():
     gone = {"gradient": lambda t: 10.0 ** (-3 * t)}
-    assert seen(log(lambda t: 0.5, **gone)) == {"vanishing gradients": {"gradient_g_kept", "certainty"}}
-    assert seen(log(lambda t: EVEN * 0.95, **gone)) == {}  # small because G has nothing left to learn
+    assert seen(log(lambda t: 0.5, **gone)) == {
+        "vanishing gradients": {"gradient_g_kept", "certainty"}
+    }
+    assert (
+        seen(log(lambda t: EVEN * 0.95, **gone)) == {}
+    )  # small because G has nothing left to learn
 
 
 def test_g_too_strong_is_a_d_that_can_tell_nothing_while_samples_are_unlike_the_data():
@@ -99,7 +106,9 @@ def test_oscillation_is_about_the_trend():
     assert seen(wild, recipe=critic) == {"oscillation": {"swing"}}
 
 
-@pytest.mark.parametrize("loss", ["minimax", "non-saturating", "least-squares", "hinge", "relativistic"])
+@pytest.mark.parametrize(
+    "loss", ["minimax", "non-saturating", "least-squares", "hinge", "relativistic"]
+)
 @pytest.mark.parametrize("flipped", [0.0, 0.1])
 def test_the_scale_of_d_s_loss(loss, flipped):
     """Against the loss itself: minimised by one logit for all images, and by one for each side."""
@@ -144,7 +153,14 @@ def test_samples_among_real_images():
 
 @pytest.mark.parametrize(
     "recipe",
-    [GAN(), GAN(loss="minimax", batch_norm=False), DCGAN(), WGANGP(), StyleGAN2(), GAN(n_gen=2, n_critic=2)],
+    [
+        GAN(),
+        GAN(loss="minimax", batch_norm=False),
+        DCGAN(),
+        WGANGP(),
+        StyleGAN2(),
+        GAN(n_gen=2, n_critic=2),
+    ],
     ids=lambda recipe: recipe.name,
 )
 def test_every_remedy_is_one_that_the_recipe_can_take(recipe):
@@ -166,7 +182,9 @@ def test_remedies_answer_the_recipe_s_own_settings():
         return [remedy.option for remedy in symptoms_of(figures, recipe)[0].remedies]
 
     strong = options({"certainty": 0.99}, GAN(lr=4e-4, dropout=0.0))
-    assert "--d-lr 0.0001" in strong and "--dropout 0.3" in strong and "--d-hidden 256 128" in strong
+    assert (
+        "--d-lr 0.0001" in strong and "--dropout 0.3" in strong and "--d-hidden 256 128" in strong
+    )
     assert "--dropout 0.3" not in options({"certainty": 0.99}, GAN())
     assert "--batch-norm" in options({"apart": 0.0}, GAN(batch_norm=False))
     assert "--loss non-saturating" in options({"gradient_g_kept": 0.0}, GAN(loss="minimax"))

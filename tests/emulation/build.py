@@ -49,10 +49,14 @@ def build_emulation(sanitizer: str, target: str) -> Path:
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for command in _commands(sanitizer, folder, target):
-            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CXX": "g++"})
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=os.environ | {"CXX": "g++"}
+            )
             if done.returncode != 0:
                 text = done.stdout + done.stderr
-                pytest.fail(f"building the emulation ({sanitizer}) failed:\n{text[-8000:]}", pytrace=False)
+                pytest.fail(
+                    f"building the emulation ({sanitizer}) failed:\n{text[-8000:]}", pytrace=False
+                )
     return folder / target
 
 

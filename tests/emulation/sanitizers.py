@@ -12,7 +12,9 @@ import pytest
 _TSAN_CANNOT_MAP = "unexpected memory mapping"
 
 
-def run(command: list[str], *, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], *, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command with these environment variables besides ours; stdout and stderr as text."""
     return subprocess.run(
         command,

@@ -29,11 +29,15 @@ def forward_and_gradients(*, channels_last: bool = False) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_results_do_not_depend_on_the_order_of_threads(emulator: Emulator, channels_last: bool) -> None:
+def test_results_do_not_depend_on_the_order_of_threads(
+    emulator: Emulator, channels_last: bool
+) -> None:
     expected = forward_and_gradients(channels_last=channels_last)
     for order in (1, 2, 3):
         with emulator.options(order=order):
-            for got, want in zip(forward_and_gradients(channels_last=channels_last), expected, strict=True):
+            for got, want in zip(
+                forward_and_gradients(channels_last=channels_last), expected, strict=True
+            ):
                 assert torch.equal(got, want)
 
 
@@ -61,10 +65,14 @@ def test_launches_are_counted(emulator: Emulator) -> None:
 def test_launches_from_several_threads_wait_for_each_other(emulator: Emulator) -> None:
     expected = forward_and_gradients()
     results: list[list[torch.Tensor]] = []
-    threads = [threading.Thread(target=lambda: results.append(forward_and_gradients())) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: results.append(forward_and_gradients())) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(results) == len(threads)
-    assert all(torch.equal(a, b) for result in results for a, b in zip(result, expected, strict=True))
+    assert all(
+        torch.equal(a, b) for result in results for a, b in zip(result, expected, strict=True)
+    )

@@ -65,10 +65,23 @@ CATCHES = [
     *address("out_of_bounds_shared_write", RED_ZONE),
     *address("out_of_bounds_dynamic_shared", RED_ZONE),
     # Without ASan a written red zone is noticed at the end of the block, and the message names the array.
-    Catch("out_of_bounds_shared_write", "none", THROWN, f"past the end of tile {DECLARATION}", False),
-    Catch("out_of_bounds_dynamic_shared", "none", THROWN, f"past the end of buffer {DECLARATION}", False),
-    *address("out_of_bounds_shared_index", r"runtime error: index 8 out of bounds for type 'float \[8\]'"),
-    *address("misaligned_cast", "runtime error: .* misaligned address .* which requires 16 byte alignment"),
+    Catch(
+        "out_of_bounds_shared_write", "none", THROWN, f"past the end of tile {DECLARATION}", False
+    ),
+    Catch(
+        "out_of_bounds_dynamic_shared",
+        "none",
+        THROWN,
+        f"past the end of buffer {DECLARATION}",
+        False,
+    ),
+    *address(
+        "out_of_bounds_shared_index", r"runtime error: index 8 out of bounds for type 'float \[8\]'"
+    ),
+    *address(
+        "misaligned_cast",
+        "runtime error: .* misaligned address .* which requires 16 byte alignment",
+    ),
     *thrown("misaligned_load_vec", f"misaligned vector access{IN_LOAD_VEC}"),
     *wrong("uninitialised_shared"),
     # barriers
@@ -85,7 +98,10 @@ CATCHES = [
     *thread("race_across_blocks"),
     *thread("missing_fence"),
     # warps
-    *thrown("mask_of_absent_lanes", r"deadlock.*16 threads .*\(mask 0xffffffff\).*16 threads .* returned"),
+    *thrown(
+        "mask_of_absent_lanes",
+        r"deadlock.*16 threads .*\(mask 0xffffffff\).*16 threads .* returned",
+    ),
     *thrown("caller_outside_mask", f"the calling lane isn't in the mask{IN_WARP}"),
     *thrown("mask_beyond_block", f"the mask names lanes that the block doesn't have{IN_WARP}"),
     *thrown("read_outside_mask", "shuffle reads lane 16, which the mask doesn't hold"),

@@ -11,7 +11,12 @@ import torch._inductor
 from fastgan.export import describe, to_aotinductor, to_onnx, to_torch_export
 
 WRITERS = {"torch-export": to_torch_export, "onnx": to_onnx, "aotinductor": to_aotinductor}
-SUFFIXES = {"torch-export": ".pt2", "onnx": ".onnx", "aotinductor": ".pt2", "safetensors": ".safetensors"}
+SUFFIXES = {
+    "torch-export": ".pt2",
+    "onnx": ".onnx",
+    "aotinductor": ".pt2",
+    "safetensors": ".safetensors",
+}
 
 
 def tensors(outputs):
@@ -27,12 +32,16 @@ def opened(path, to):
         names = [x.name for x in session.get_inputs()]
 
         def run(*inputs):
-            outputs = session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})
+            outputs = session.run(
+                None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
+            )
             return [torch.from_numpy(x) for x in outputs]
 
         about = json.loads(session.get_modelmeta().custom_metadata_map["fastgan"])
         assert names == [port["name"] for port in about["inputs"]]
-        assert [x.name for x in session.get_outputs()] == [port["name"] for port in about["outputs"]]
+        assert [x.name for x in session.get_outputs()] == [
+            port["name"] for port in about["outputs"]
+        ]
         return run, about
     if to == "torch-export":
         extra = {"fastgan": ""}

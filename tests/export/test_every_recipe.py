@@ -47,9 +47,13 @@ def test_networks_take_and_give_what_they_are_declared_to(forms):
         if signature.sizes is not None:
             sides = {"height": signature.sizes.at(2), "width": signature.sizes.at(3)}
         got = tensors(form.module(*form.example))
-        for port, x in zip((*signature.inputs, *signature.outputs), (*form.example, *got), strict=True):
+        for port, x in zip(
+            (*signature.inputs, *signature.outputs), (*form.example, *got), strict=True
+        ):
             shape = [len(form.example[0]), *(size_of(size, sides) for size in port.shape)]
-            assert [want or there for want, there in zip(shape, x.shape, strict=True)] == list(x.shape), name
+            assert [want or there for want, there in zip(shape, x.shape, strict=True)] == list(
+                x.shape
+            ), name
             assert x.dtype == port.dtype and x.isfinite().all()
             if port.kind == "image":
                 assert x.abs().max() <= 1 or port.meaning.endswith("they are clipped")
@@ -80,7 +84,9 @@ def test_weights_of_every_network_come_back(run_of, tmp_path, recipe):
         to_safetensors(source.network, path, name=source.name, about=source.described)
         again = load_network(path)
         weights = source.network.state_dict()
-        assert all(torch.equal(weights[key], value) for key, value in again.network.state_dict().items())
+        assert all(
+            torch.equal(weights[key], value) for key, value in again.network.state_dict().items()
+        )
         if name in (None, *again.others):
             again = load_network(path, source.about["name"])
         assert again.described["inputs"] == source.described["inputs"]
@@ -96,7 +102,9 @@ def check(form, to, folder):
     run, about = opened(path, to)
     signature = form.signature
     assert about["recipe"] == form.about["recipe"] and written.difference < 1e-4
-    assert [port["shape"][1:] for port in about["inputs"]] == [list(port.shape) for port in signature.inputs]
+    assert [port["shape"][1:] for port in about["inputs"]] == [
+        list(port.shape) for port in signature.inputs
+    ]
     for n, factors in ((3 * signature.group, (3, 2)), (2 * signature.group, (1, 1))):
         inputs = [x.flip(0) for x in signature.example(n, factors)]
         expected = tensors(form.module(*inputs))

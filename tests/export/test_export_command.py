@@ -61,7 +61,9 @@ def test_networks_with_classes_take_their_numbers(export, run_of, normal, tmp_pa
 
 def test_the_discriminator_of_a_stylegan2_takes_whole_groups(export, run_of, normal, tmp_path):
     folder, state = run_of("stylegan2")
-    export(folder, "--network", "D", "--to", "torch-export", "--portable", "--out", tmp_path / "D.pt2")
+    export(
+        folder, "--network", "D", "--to", "torch-export", "--portable", "--out", tmp_path / "D.pt2"
+    )
     run, images = torch.export.load(tmp_path / "D.pt2").module(), normal(12, 3, 8, 8)
     torch.testing.assert_close(run(images), state.networks["D"](images), atol=1e-4, rtol=0)
     with pytest.raises(AssertionError, match="Guard failed"):
@@ -125,10 +127,14 @@ def test_force_replaces_a_file(export, run_of, tmp_path):
     export(run_of("gan")[0], "--network", "D", "--to", "safetensors", "--out", out, "--force")
     assert load_safetensors(out).network.training is False
     with pytest.raises(UsageError, match="is safetensors already: copy it"):
-        cli.run(["export", str(out), "--to", "safetensors", "--out", str(tmp_path / "2.safetensors")])
+        cli.run(
+            ["export", str(out), "--to", "safetensors", "--out", str(tmp_path / "2.safetensors")]
+        )
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path):
     for name in ("none", "none.pkl", "none.safetensors"):
         with pytest.raises((FastganError, OSError), match="none"):
-            cli.run(["export", str(tmp_path / name), "--to", "onnx", "--out", str(tmp_path / "g.onnx")])
+            cli.run(
+                ["export", str(tmp_path / name), "--to", "onnx", "--out", str(tmp_path / "g.onnx")]
+            )

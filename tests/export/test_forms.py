@@ -26,7 +26,9 @@ def test_forms_of_a_styled_generator(styled):
     expected = styled(z, c, truncation_psi=0.5, noise_mode="none")
     assert torch.equal(form.module(z, c), expected)
     assert not torch.allclose(expected, styled(z, c, noise_mode="none"), atol=1e-3)
-    assert not torch.allclose(expected, styled(z, c, truncation_psi=0.5, noise_mode="const"), atol=1e-3)
+    assert not torch.allclose(
+        expected, styled(z, c, truncation_psi=0.5, noise_mode="const"), atol=1e-3
+    )
     synthesis = generator_form(styled, inputs="w")
     (ws,) = synthesis.example
     assert torch.equal(synthesis.module(ws), styled.synthesis(ws, noise_mode="const"))
@@ -63,9 +65,14 @@ def test_a_run_gives_the_averaged_generator(run_of, normal):
     assert torch.equal(found.network(z), state.ema["G"](z)) and not torch.equal(
         found.network(z), state.networks["G"](z)
     )
-    assert found.name == "G_ema" and found.title.startswith("averaged G of gan after 0 images, from ")
+    assert found.name == "G_ema" and found.title.startswith(
+        "averaged G of gan after 0 images, from "
+    )
     judge = load_network(folder, "D")
-    assert (judge.name, judge.signature.inputs[0].shape) == ("D", (1, 8, 8)) and not judge.network.training
+    assert (judge.name, judge.signature.inputs[0].shape) == (
+        "D",
+        (1, 8, 8),
+    ) and not judge.network.training
 
 
 @pytest.mark.parametrize("recipe", ["gan", "dcgan", "stylegan2"])
@@ -85,7 +92,9 @@ def test_safetensors_rebuild_the_network(run_of, normal, tmp_path, recipe):
         expected = source.network(z)
         torch.manual_seed(1)
         assert torch.equal(network(z), expected)
-    with pytest.raises(ExportError, match=r"holds the weights of G.*: it has no network 'D', only G\."):
+    with pytest.raises(
+        ExportError, match=r"holds the weights of G.*: it has no network 'D', only G\."
+    ):
         load_network(written.path, "D")
 
 
@@ -106,7 +115,9 @@ def test_foreign_and_spoilt_safetensors_are_refused(run_of, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     (tmp_path / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     for name in ("foreign", "damaged"):
-        with pytest.raises(ExportError, match=f"{name}.safetensors' isn't a safetensors file of fastgan"):
+        with pytest.raises(
+            ExportError, match=f"{name}.safetensors' isn't a safetensors file of fastgan"
+        ):
             load_network(tmp_path / f"{name}.safetensors")
     about = load_network(run_of("gan")[0]).about
     to_safetensors(torch.nn.Linear(2, 2), tmp_path / "other.safetensors", about=about)

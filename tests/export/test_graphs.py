@@ -57,7 +57,9 @@ def test_our_ops_stay_and_the_batch_is_open(normal, tmp_path):
 def test_portable_is_plain_pytorch(normal, tmp_path):
     torch.manual_seed(0)
     module = Upsampler().eval()
-    written = to_torch_export(Form(module, (normal(2, 32, 8, 8),)), tmp_path / "m.pt2", portable=True)
+    written = to_torch_export(
+        Form(module, (normal(2, 32, 8, 8),)), tmp_path / "m.pt2", portable=True
+    )
     assert written.needs == "torch alone" and written.difference < 1e-5
     program, x = torch.export.load(written.path), normal(5, 32, 8, 8)
     assert all("fastgan" not in str(node.target) for node in program.graph.nodes)
@@ -107,7 +109,9 @@ def test_a_file_that_differs_is_not_left_behind(normal, tmp_path):
         ExportError, match=r"The torch-export file differs from the network by .*: it was not kept"
     ):
         to_torch_export(Form(Forgetful().eval(), (x,)), tmp_path / "m.pt2")
-    assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"] and (tmp_path / "m.pt2").read_bytes() == good
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"] and (
+        tmp_path / "m.pt2"
+    ).read_bytes() == good
 
 
 def test_what_cannot_be_exported_is_refused_in_a_sentence(styled, normal, tmp_path):
@@ -117,7 +121,9 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(styled, normal, tmp_pa
         to_torch_export(Form(nn.Linear(3, 3), (x,)), path)
     with pytest.raises(ExportError, match="must have a batch of at least 2"):
         to_torch_export(Form(nn.Linear(3, 3).eval(), (x[:1],)), tmp_path / "m.pt2")
-    with pytest.raises(ExportError, match=r"torch.export can't capture the network \(.*a fixed batch"):
+    with pytest.raises(
+        ExportError, match=r"torch.export can't capture the network \(.*a fixed batch"
+    ):
         to_torch_export(Form(Shrinking().eval(), (x,)), path)
     with pytest.raises(ExportError, match=r"The file must end in \.pt2, but '.*m\.pt' came"):
         to_torch_export(Form(nn.Linear(3, 3).eval(), (x,)), tmp_path / "m.pt")
@@ -129,7 +135,8 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(styled, normal, tmp_pa
 @torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
 def test_a_missing_compiler_is_named(normal, tmp_path):
     with pytest.raises(
-        ExportError, match=r"AOTInductor can't compile the network \(.*\): is there a C\+\+ compiler"
+        ExportError,
+        match=r"AOTInductor can't compile the network \(.*\): is there a C\+\+ compiler",
     ):
         to_aotinductor(Form(Upsampler().eval(), (normal(2, 32, 8, 8),)), tmp_path / "m.pt2")
     assert not list(tmp_path.iterdir())
@@ -163,7 +170,10 @@ def test_packages_run_in_a_process_without_the_networks(styled, normal, tmp_path
     form = generator_form(styled, noise="random", truncation_psi=0.7)
     portable = to_aotinductor(form, tmp_path / "portable.pt2", portable=True)
     assert native.needs.startswith("torch and fastgan ('import fastgan.ops' first)")
-    assert portable.needs.startswith("torch alone") and max(native.difference, portable.difference) < 1e-5
+    assert (
+        portable.needs.startswith("torch alone")
+        and max(native.difference, portable.difference) < 1e-5
+    )
     inputs = {
         "portable.pt2": [(normal(n, 8), torch.eye(3)[torch.arange(n) % 3]) for n in (1, 2, 7)],
         "native.pt2": [(normal(n, 32, 8, 8),) for n in (1, 2, 7)],
@@ -175,5 +185,7 @@ def test_packages_run_in_a_process_without_the_networks(styled, normal, tmp_path
             torch.manual_seed(3)
             cases[name].append((x, network(*x)))
     torch.save(cases, tmp_path / "cases.pt")
-    done = subprocess.run([sys.executable, "-c", FRESH], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

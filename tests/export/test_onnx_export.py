@@ -32,9 +32,9 @@ def test_a_styled_generator(styled, normal, tmp_path):
     onnx.checker.check_model(model, full_check=True)
     assert {opset.domain for opset in model.opset_import} == {""} and not model.functions
     assert {node.domain for node in model.graph.node} == {""}
-    assert [x.type.tensor_type.shape.dim[0].dim_param for x in (*model.graph.input, *model.graph.output)] == (
-        ["batch"] * 3
-    )
+    assert [
+        x.type.tensor_type.shape.dim[0].dim_param for x in (*model.graph.input, *model.graph.output)
+    ] == (["batch"] * 3)
     assert b"site-packages" not in written.path.read_bytes()  # nor any other trace of this machine
     names, run = runner(written.path)
     assert names == ["z", "c"]
@@ -50,7 +50,9 @@ def test_random_noise_is_drawn_by_the_runtime(normal, tmp_path, dynamic_batch):
         def forward(self, x):
             return x + 0.5 * torch.randn((x.shape[0], 1000))
 
-    written = to_onnx(Form(Noisy().eval(), (normal(2, 1),)), tmp_path / "m.onnx", dynamic_batch=dynamic_batch)
+    written = to_onnx(
+        Form(Noisy().eval(), (normal(2, 1),)), tmp_path / "m.onnx", dynamic_batch=dynamic_batch
+    )
     run, x = runner(written.path)[1], normal(2, 1)
     first, second = run(x), run(x)
     assert written.difference == 0 and not torch.equal(first, second)
@@ -78,5 +80,7 @@ def test_what_onnx_cannot_say_is_refused(normal, tmp_path):
     assert not list(tmp_path.iterdir())
     node = onnx.helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))
-    with pytest.raises(ExportError, match=r"operators that aren't ONNX's own \(com\.microsoft::Gelu\)"):
+    with pytest.raises(
+        ExportError, match=r"operators that aren't ONNX's own \(com\.microsoft::Gelu\)"
+    ):
         writer._check_standard(model)

@@ -13,7 +13,9 @@ def test_each_style_finds_the_affine_layers_that_take_it(G):
     for layer, affines in enumerate(affine_layers(G)):
         seen = {}
         handles = [
-            module.register_forward_hook(lambda m, i, y, seen=seen: seen.setdefault(m, []).append(y))
+            module.register_forward_hook(
+                lambda m, i, y, seen=seen: seen.setdefault(m, []).append(y)
+            )
             for name, module in G.synthesis.named_modules()
             if name.endswith("affine")
         ]
@@ -24,14 +26,20 @@ def test_each_style_finds_the_affine_layers_that_take_it(G):
             G.synthesis(ws, noise_mode="none")
         for handle in handles:
             handle.remove()
-        moved = {module for module, (before, after) in seen.items() if not torch.equal(before, after)}
-        assert moved == set(affines) and len(affines) == (1 if layer in (0, 7) or layer % 2 == 0 else 2)
+        moved = {
+            module for module, (before, after) in seen.items() if not torch.equal(before, after)
+        }
+        assert moved == set(affines) and len(affines) == (
+            1 if layer in (0, 7) or layer % 2 == 0 else 2
+        )
 
 
 def test_directions_are_the_strongest(G):
     found = sefa(G, "middle", 16)
     a = torch.cat([m.weight for i in range(3, 8) for m in affine_layers(G)[i]])
-    torch.testing.assert_close(found.directions @ found.directions.T, torch.eye(16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found.directions @ found.directions.T, torch.eye(16), atol=1e-5, rtol=0
+    )
     torch.testing.assert_close(
         (a @ found.directions.T).square().sum(0), found.strengths, rtol=1e-4, atol=1e-4
     )
@@ -52,12 +60,16 @@ def test_directions_refused(G):
 
 
 def test_w_avg(G):
-    first = estimate_w_avg(G, 1500, generator=torch.Generator().manual_seed(0))  # more than one chunk
+    first = estimate_w_avg(
+        G, 1500, generator=torch.Generator().manual_seed(0)
+    )  # more than one chunk
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         w = torch.cat([G.mapping(torch.randn(n, 16, generator=rng))[:, 0] for n in (1000, 500)])
     torch.testing.assert_close(first.mean, w.mean(0))
-    assert first.std == pytest.approx((w - w.mean(0)).square().sum(1).mean().sqrt().item(), rel=1e-4)
+    assert first.std == pytest.approx(
+        (w - w.mean(0)).square().sum(1).mean().sqrt().item(), rel=1e-4
+    )
     with pytest.raises(ValueError, match="samples must be at least 2, got 1"):
         estimate_w_avg(G, 1)
 

@@ -50,7 +50,11 @@ def test_it_finds_an_image_of_its_own(G):
     assert found.distances[-1] == pytest.approx(distance(found.image, target).item())
     assert found.distances[-1] < 0.35 * min(found.distances[0], distance(average, target).item())
     assert found.distances[-1] < 0.6 * distance(by_pixels.image, target).item()
-    assert (found.ws[0, 0] - ws[0, 0]).norm() < 0.3 * start < 0.5 * (by_pixels.ws[0, 0] - ws[0, 0]).norm()
+    assert (
+        (found.ws[0, 0] - ws[0, 0]).norm()
+        < 0.3 * start
+        < 0.5 * (by_pixels.ws[0, 0] - ws[0, 0]).norm()
+    )
     errors = [(image - target).square().mean() for image in (found.image, by_pixels.image, average)]
     assert errors[0] < 0.2 * errors[2] and errors[0] < 0.7 * errors[1] < 0.35 * errors[2]
 
@@ -97,7 +101,9 @@ def test_the_schedule_is_the_papers():
     assert schedule.rate(0.025) == pytest.approx(0.05)
     assert {schedule.rate(t) for t in (0.05, 0.3, 0.75)} == {0.1}
     assert schedule.rate(0.875) == pytest.approx(0.05)
-    assert [schedule.deviation(t) for t in (0, 0.375, 0.75, 1)] == pytest.approx([0.05, 0.0125, 0, 0])
+    assert [schedule.deviation(t) for t in (0, 0.375, 0.75, 1)] == pytest.approx(
+        [0.05, 0.0125, 0, 0]
+    )
     flat = Schedule(ramp_up=0, ramp_down=0, w_noise_share=0)
     assert [flat.rate(t) for t in (0, 0.5, 1)] == [0.1] * 3 and flat.deviation(0) == 0
 
@@ -144,7 +150,9 @@ def test_classes_and_wide_images():
 
 def test_refused(small, target):
     for wrong in (target[:, :1], target[..., 1:], target.repeat(2, 1, 1, 1), target.byte()):
-        with pytest.raises(ValueError, match=r"image must be floating-point \[3, 16, 16\] in \[-1, 1\], got"):
+        with pytest.raises(
+            ValueError, match=r"image must be floating-point \[3, 16, 16\] in \[-1, 1\], got"
+        ):
             project(small, wrong)
     with pytest.raises(ValueError, match="space must be 'w' or 'w\\+', got 'z'"):
         project(small, target, space="z")

@@ -21,12 +21,15 @@ def test_truncation_ends():
     assert torch.equal(truncate(ws, w_avg, 0.0), w_avg.expand(2, 8, 4))
     assert torch.equal(truncate(ws, w_avg, 0.0, 3)[:, 3:], ws[:, 3:])
     assert torch.equal(ws, before)
-    with pytest.raises(ValueError, match=r"cutoff must be from 0 to the number of styles, 8, got 9"):
+    with pytest.raises(
+        ValueError, match=r"cutoff must be from 0 to the number of styles, 8, got 9"
+    ):
         truncate(ws, w_avg, 0.5, 9)
     with pytest.raises(ValueError, match=r"w_avg must have shape \[4\], got \[8, 4\]"):
         truncate(ws, ws[0], 0.5)
     with pytest.raises(
-        ValueError, match=r"ws must be floating-point \[\.\.\., num_ws, w_dim\], got torch.float32 \[4\]"
+        ValueError,
+        match=r"ws must be floating-point \[\.\.\., num_ws, w_dim\], got torch.float32 \[4\]",
     ):
         truncate(w_avg, w_avg, 0.5)
 
@@ -36,7 +39,10 @@ def test_every_style_is_at_the_resolution_of_its_convolution(G):
     for block in G.synthesis.blocks():
         side = block.conv1.noise.const.shape[0]
         found += [side] * block.num_convs
-    assert [resolution_of(i, G.num_ws) for i in range(G.num_ws)] == [*found, 32]  # the last makes the image
+    assert [resolution_of(i, G.num_ws) for i in range(G.num_ws)] == [
+        *found,
+        32,
+    ]  # the last makes the image
 
 
 def test_ranges():
@@ -44,7 +50,11 @@ def test_ranges():
         [0, 1, 2], [3, 4, 5, 6], [*range(7, 18)],
     ]  # fmt: skip
     assert [layers_of(name, 8) for name in ("coarse", "middle")] == [[0, 1, 2], [3, 4, 5, 6, 7]]
-    assert layers_of("2-4", 8) == [2, 3, 4] and layers_of("5", 8) == [5] and layers_of([0, 7], 8) == [0, 7]
+    assert (
+        layers_of("2-4", 8) == [2, 3, 4]
+        and layers_of("5", 8) == [5]
+        and layers_of([0, 7], 8) == [0, 7]
+    )
 
 
 @pytest.mark.parametrize("layers", ["rough", "3-1", "0-8", "-1", "", "1-2-3", "1.5", [8], [-1], []])
@@ -55,7 +65,8 @@ def test_wrong_layers(layers):
 
 def test_a_range_that_a_small_generator_lacks():
     with pytest.raises(
-        LatentError, match=r"^The fine layers begin at 64 pixels, but this generator ends at 32: .* 0-7\.$"
+        LatentError,
+        match=r"^The fine layers begin at 64 pixels, but this generator ends at 32: .* 0-7\.$",
     ):
         layers_of("fine", 8)
 
@@ -63,7 +74,9 @@ def test_a_range_that_a_small_generator_lacks():
 def test_mixing(G):
     a, b = torch.randn(2, 8, 16), torch.randn(1, 8, 16)
     mixed = mix(a, b, "coarse")
-    assert torch.equal(mixed[:, :3], b.expand(2, 8, 16)[:, :3]) and torch.equal(mixed[:, 3:], a[:, 3:])
+    assert torch.equal(mixed[:, :3], b.expand(2, 8, 16)[:, :3]) and torch.equal(
+        mixed[:, 3:], a[:, 3:]
+    )
     assert torch.equal(mix(a, b, "0-7"), b.expand(2, 8, 16))
     with pytest.raises(ValueError, match="same number and size of styles"):
         mix(a, b[:, 1:], "coarse")

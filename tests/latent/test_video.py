@@ -39,7 +39,9 @@ def test_mp4(tmp_path, size):
     save_video(tmp_path / "a.mp4", iter(made), fps=30)
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
-        shown = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+        shown = [
+            torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)
+        ]
         assert stream.average_rate == 30 and stream.codec_context.name == "h264"
     assert len(shown) == 12 and shown[0].shape == (18, 22, 3)
     for i in range(12):
@@ -52,11 +54,15 @@ def test_mp4(tmp_path, size):
 def test_refused(tmp_path, monkeypatch):
     good = frames()
     for name in ("a.avi", "a"):
-        with pytest.raises(LatentError, match=r"^A video must end in \.gif or \.mp4, but .* came\.$"):
+        with pytest.raises(
+            LatentError, match=r"^A video must end in \.gif or \.mp4, but .* came\.$"
+        ):
             save_video(tmp_path / name, good)
     with pytest.raises(LatentError, match="at least one frame, but none came"):
         save_video(tmp_path / "a.gif", good[:0])
-    with pytest.raises(ValueError, match=r"uint8 \[1 to 4, H, W\], got torch.float32 \[3, 18, 22\]"):
+    with pytest.raises(
+        ValueError, match=r"uint8 \[1 to 4, H, W\], got torch.float32 \[3, 18, 22\]"
+    ):
         save_video(tmp_path / "a.gif", good.float())
     with pytest.raises(ValueError, match=r"one shape, got \[3, 18, 22\] and \[3, 18, 21\]"):
         save_video(tmp_path / "a.gif", [good[0], good[1, :, :, 1:]])
@@ -68,5 +74,7 @@ def test_refused(tmp_path, monkeypatch):
         save_video(tmp_path / "file" / "a.gif", good)
     for module, name in (("av", "a.mp4"), ("PIL.Image", "a.gif")):
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(LatentError, match=r"needs (av|pillow), which can't be imported .*pip install"):
+        with pytest.raises(
+            LatentError, match=r"needs (av|pillow), which can't be imported .*pip install"
+        ):
             save_video(tmp_path / name, good)

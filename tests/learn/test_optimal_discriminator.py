@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from fastgan.learn.optimal_discriminator import DATA, GENERATED, Mixture, compare, draw, train_discriminator
+from fastgan.learn.optimal_discriminator import (
+    DATA,
+    GENERATED,
+    Mixture,
+    compare,
+    draw,
+    train_discriminator,
+)
 
 
 def optimal(x):

@@ -42,7 +42,9 @@ def test_there_are_five():
     assert [page.name[0] for page in PAGES] == list("12345")
 
 
-CLAIMS = re.findall(r"```sh\n([^`]*fastgan diagnose [^`]*)```\n\n\*([^*]+)\*:", PAGES[1].read_text("utf-8"))
+CLAIMS = re.findall(
+    r"```sh\n([^`]*fastgan diagnose [^`]*)```\n\n\*([^*]+)\*:", PAGES[1].read_text("utf-8")
+)
 """Commands of the page of broken runs, and what it claims that `fastgan diagnose` says."""
 
 

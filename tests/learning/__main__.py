@@ -44,7 +44,9 @@ def run_level(level: str, names: list[str], seeds: list[int], *, again: bool) ->
             found = json.loads(line)
             experiment = EXPERIMENTS[found["recipe"]]
             recorded = records.read()
-            records.add(recorded, experiment, level, found["seed"], found["figures"], found["machine"])
+            records.add(
+                recorded, experiment, level, found["seed"], found["figures"], found["machine"]
+            )
             records.write(recorded)
             failed = experiment.failures(found["figures"], margin=records.MARGIN)
             failures += [f"{level}, seed {found['seed']}: {text}" for text in failed]
@@ -59,7 +61,9 @@ def run_level(level: str, names: list[str], seeds: list[int], *, again: bool) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.learning", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.learning", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all without any")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--levels", nargs="+", choices=records.LEVELS, default=list(records.LEVELS))

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from fastgan.data import open_dataset, to_uint8
 from fastgan.data.shapes import COLOURS
-from fastgan.data.shapes_oracle import STRIPED, dominant_colour, light_background, shape_mask, stripedness
+from fastgan.data.shapes_oracle import (
+    STRIPED,
+    dominant_colour,
+    light_background,
+    shape_mask,
+    stripedness,
+)
 from fastgan.data.shapes_tasks import ATTRIBUTE_COLOURS, ATTRIBUTES, ShapesForTask
 from tests.learning.domains import overlap
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
@@ -28,7 +34,8 @@ def segmented(images: Tensor) -> Tensor:
 def mean_iou(found: Tensor, wanted: Tensor, classes: int) -> float:
     """Intersection over union of a class in all maps, the mean over classes."""
     both = [
-        ((found == c) & (wanted == c)).sum() / ((found == c) | (wanted == c)).sum() for c in range(classes)
+        ((found == c) & (wanted == c)).sum() / ((found == c) | (wanted == c)).sum()
+        for c in range(classes)
     ]
     return torch.stack(both).mean().item()
 
@@ -55,7 +62,9 @@ def shown_attributes(images: Tensor) -> Tensor:
     pixels = to_uint8(images)
     colour = dominant_colour(pixels)
     colours = [colour == list(COLOURS).index(name) for name in ATTRIBUTE_COLOURS]
-    return torch.stack([*colours, stripedness(pixels) > STRIPED, light_background(pixels)], 1).float()
+    return torch.stack(
+        [*colours, stripedness(pixels) > STRIPED, light_background(pixels)], 1
+    ).float()
 
 
 def attributes(trial: Trial) -> Figures:
@@ -69,7 +78,9 @@ def attributes(trial: Trial) -> Figures:
     for place in range(len(ATTRIBUTES)):
         wanted = head.changed(own, place)
         images = trial.translate(image=given.real, attributes=wanted)
-        right = torch.stack([part.all(1) for part in (shown_attributes(images) == wanted).split(KINDS, 1)], 1)
+        right = torch.stack(
+            [part.all(1) for part in (shown_attributes(images) == wanted).split(KINDS, 1)], 1
+        )
         kind = max(0, place - KINDS[0] + 1)
         rest = [i for i in range(len(KINDS)) if i != kind]
         changed.append(right[:, kind].float().mean().item())

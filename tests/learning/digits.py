@@ -42,7 +42,13 @@ def digits(recipe: Recipe) -> ImageDataset:
 def distance(trial: Trial) -> float:
     """The distance of 500 samples from 1,000 digits."""
     found = evaluate(
-        trial.recipe, trial.state.sampler, trial.dataset, ("fd",), features="digits", samples=500, real=1_000
+        trial.recipe,
+        trial.state.sampler,
+        trial.dataset,
+        ("fd",),
+        features="digits",
+        samples=500,
+        real=1_000,
     )
     return float(found["measures"]["fd_digits"])
 
@@ -87,7 +93,9 @@ def by_obedience(recipe: str, settings: str) -> Experiment:
 
 
 EXPERIMENTS = (
-    by_distance("gan", "--batch 32 --images 17024 --lr 4e-4 --g-hidden 128 256 --d-hidden 256 128", 260),
+    by_distance(
+        "gan", "--batch 32 --images 17024 --lr 4e-4 --g-hidden 128 256 --d-hidden 256 128", 260
+    ),
     by_distance("dcgan", f"{CONVOLUTIONS} --images 4768 --lr 6e-4", 250),
     by_distance("cgan", f"{CONVOLUTIONS} --images 2528 --lr 6e-4", 250),
     by_distance("wgan", f"{CONVOLUTIONS} --images 3360 --lr 5e-4 --n-critic 2", 230),
@@ -102,7 +110,9 @@ EXPERIMENTS = (
     ),
     by_distance("progan", f"{GROWING} --images 4000", 190),
     # Styles need many images, so these are of 8×8 pixels.
-    by_distance("stylegan", "--images 4800 --stable-kimg 0.8 --fade-kimg 0.8", 30, 0.5, shared=TINY),
+    by_distance(
+        "stylegan", "--images 4800 --stable-kimg 0.8 --fade-kimg 0.8", 30, 0.5, shared=TINY
+    ),
     by_distance(
         "stylegan2",
         "--images 4000 --group-size 16 --penalty-every 1 --path-length-weight 0",

@@ -53,7 +53,9 @@ def centre(images: Tensor) -> Tensor:
     """The centre of the shape, (x, y) in shares of the side, `[N, 2]`."""
     inside = shape_mask(to_uint8(images)).float()
     steps = torch.linspace(0, 1, images.shape[-1])
-    moments = torch.stack([(inside * steps).sum((1, 2)), (inside * steps[:, None]).sum((1, 2))], dim=1)
+    moments = torch.stack(
+        [(inside * steps).sum((1, 2)), (inside * steps[:, None]).sum((1, 2))], dim=1
+    )
     return moments / inside.sum((1, 2)).clamp(min=1)[:, None]
 
 

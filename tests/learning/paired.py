@@ -65,12 +65,17 @@ def colours(trial: Trial) -> Figures:
         "grey": torch.zeros_like(real),
         "mean": mean.expand_as(real),
     }
-    away = {name: (chroma(some) - chroma(real)).abs().mean(1, keepdim=True) for name, some in images.items()}
+    away = {
+        name: (chroma(some) - chroma(real)).abs().mean(1, keepdim=True)
+        for name, some in images.items()
+    }
     inside = {name: a[mask].mean().item() for name, a in away.items()}
     everywhere = {name: a.mean().item() for name, a in away.items()}
     return {
-        "chroma in shapes, share of baseline": inside["output"] / min(inside["grey"], inside["mean"]),
-        "chroma, share of baseline": everywhere["output"] / min(everywhere["grey"], everywhere["mean"]),
+        "chroma in shapes, share of baseline": inside["output"]
+        / min(inside["grey"], inside["mean"]),
+        "chroma, share of baseline": everywhere["output"]
+        / min(everywhere["grey"], everywhere["mean"]),
         **{f"chroma in shapes of {name}": value for name, value in inside.items()},
     }
 
@@ -94,7 +99,8 @@ def enlargement(trial: Trial) -> Figures:
     sets = (given.real, trial.samples(count), bicubic)
     real, output, baseline = (statistics_of([images[:100]], mobilenet_v2()) for images in sets)
     fd, fd_bicubic = (
-        float(frechet_distance(s.mean, s.covariance, real.mean, real.covariance)) for s in (output, baseline)
+        float(frechet_distance(s.mean, s.covariance, real.mean, real.covariance))
+        for s in (output, baseline)
     )
     return {
         "PSNR above bicubic": psnr(early) - psnr(bicubic),

@@ -52,7 +52,9 @@ def test_five_seeds_of_todays_settings_pass_with_a_margin(level):
 
 
 def test_the_table_is_of_the_records_and_bounds():
-    assert records.TABLE.read_text() == records.table(records.read()), "run python -m tests.learning"
+    assert records.TABLE.read_text() == records.table(records.read()), (
+        "run python -m tests.learning"
+    )
 
 
 def test_no_recipe_is_recorded_that_has_no_experiment():
@@ -79,7 +81,9 @@ def test_figures_of_other_settings_are_not_used(recorded):
     other = dataclasses.replace(EXAMPLE, settings="--batch 16")
     assert not records.seeds(recorded, other, "avx2")
     records.add(recorded, other, "avx512", 0, {"FD": 1, "share": 1}, MACHINE)
-    assert not records.seeds(recorded, EXAMPLE, "avx2") and not records.seeds(recorded, other, "avx2")
+    assert not records.seeds(recorded, EXAMPLE, "avx2") and not records.seeds(
+        recorded, other, "avx2"
+    )
 
 
 def test_a_cell_is_of_one_machine(recorded):

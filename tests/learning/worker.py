@@ -54,7 +54,9 @@ def main(level: str, *runs: str) -> None:
     kernels = torch.ops.fastgan_runtime.cpu_capability()
     library = torch.backends.cpu.get_cpu_capability().lower()
     if (kernels, library) != (level, ENVIRONMENT[level][0]):
-        raise SystemExit(f"this CPU has no {level} code: kernels run {kernels}, torch runs {library}")
+        raise SystemExit(
+            f"this CPU has no {level} code: kernels run {kernels}, torch runs {library}"
+        )
     for run in runs:
         name, _, seed = run.rpartition(":")
         start = time.process_time()

@@ -10,7 +10,9 @@ from fastgan import ops
 
 def parameter(*shape: int) -> nn.Parameter:
     """Of a fan-in that keeps the variance; vectors of 1/2."""
-    return nn.Parameter(torch.randn(shape) * (torch.Size(shape[1:]).numel() ** -0.5 if shape[1:] else 0.5))
+    return nn.Parameter(
+        torch.randn(shape) * (torch.Size(shape[1:]).numel() ** -0.5 if shape[1:] else 0.5)
+    )
 
 
 class Discriminator(nn.Module):
@@ -43,7 +45,9 @@ class Discriminator(nn.Module):
         (plain, down), *_ = ops.spectral_norm(*self.normalised(), n_power_iterations=0)
         h = ops.conv2d(x, self.first, self.first_bias, act="swish")
         h = ops.bias_act(ops.conv2d(h, plain, padding=1), self.plain_bias, act="softplus")
-        h = ops.modulated_conv2d(h, self.modulated, 1 + c @ self.styles, bias=self.modulated_bias, act="tanh")
+        h = ops.modulated_conv2d(
+            h, self.modulated, 1 + c @ self.styles, bias=self.modulated_bias, act="tanh"
+        )
         h = ops.scale_bias_act(h, 1 + c @ self.scales, x[:, :1], self.scaled_bias, act="elu")
         h = ops.filter2d(h, f)
         h = ops.conv2d_resample(h, down, f, down=2, padding=1)
@@ -59,7 +63,11 @@ class Generator(nn.Module):
         c = channels
         self.constant = parameter(c, 4, 4)
         self.up, self.up_bias, self.up_styles = parameter(c, c, 3, 3), parameter(c), parameter(4, c)
-        self.last, self.last_bias, self.last_styles = parameter(3, c, 1, 1), parameter(3), parameter(4, c)
+        self.last, self.last_bias, self.last_styles = (
+            parameter(3, c, 1, 1),
+            parameter(3),
+            parameter(4, c),
+        )
         self.register_buffer("filter", ops.setup_filter([1, 3, 3, 1]))
 
     def forward(self, w: Tensor) -> Tensor:

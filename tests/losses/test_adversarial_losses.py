@@ -40,7 +40,9 @@ def test_minimax_g_loss_value_and_vanishing_gradient():
     loss = minimax_g_loss(fake)
     assert loss.item() == pytest.approx((math.log(1 / 4) + math.log(3 / 4)) / 2, abs=1e-15)
     loss.backward()
-    assert fake.grad.tolist() == pytest.approx([-3 / 8, -1 / 8])  # -σ(t)/2: weak where D is sure it is fake
+    assert fake.grad.tolist() == pytest.approx(
+        [-3 / 8, -1 / 8]
+    )  # -σ(t)/2: weak where D is sure it is fake
 
 
 def test_non_saturating_g_loss_value_and_strong_gradient():
@@ -48,7 +50,9 @@ def test_non_saturating_g_loss_value_and_strong_gradient():
     loss = non_saturating_g_loss(fake)
     assert loss.item() == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4)) / 2, abs=1e-15)
     loss.backward()
-    assert fake.grad.tolist() == pytest.approx([-1 / 8, -3 / 8])  # (σ(t) - 1)/2: strong where D is sure
+    assert fake.grad.tolist() == pytest.approx(
+        [-1 / 8, -3 / 8]
+    )  # (σ(t) - 1)/2: strong where D is sure
 
 
 def test_optimal_discriminator_gives_log_4():
@@ -79,13 +83,18 @@ def test_least_squares_with_the_labels_of_the_paper():
     plain = ADVERSARIAL_LOSSES["least-squares"]
     assert plain.d(logits(2.0, 1.0), logits(0.0, -3.0)).item() == (1 / 2 + 9 / 2) / 2
     assert plain.g(logits(2.0, -1.0)).item() == 5 / 4
-    smoothed = adversarial_loss("least-squares", real_label=0.5)  # G wants what D is told of real images
+    smoothed = adversarial_loss(
+        "least-squares", real_label=0.5
+    )  # G wants what D is told of real images
     assert smoothed.g(logits(0.5)).item() == 0
 
 
 def test_relativistic_compares_pairs():
     loss = ADVERSARIAL_LOSSES["relativistic"]
-    real, fake = logits(LOG3 + 5, 0.0), logits(5.0, LOG3)  # differences log 3 and -log 3: σ = 3/4 and 1/4
+    real, fake = (
+        logits(LOG3 + 5, 0.0),
+        logits(5.0, LOG3),
+    )  # differences log 3 and -log 3: σ = 3/4 and 1/4
     by_hand = -(math.log(3 / 4) + math.log(1 / 4)) / 2
     assert loss.d(real, fake).item() == pytest.approx(by_hand)
     assert loss.g(fake, real).item() == pytest.approx(by_hand)
@@ -108,7 +117,9 @@ def test_smoothed_labels_are_what_d_learns_to_say(real_label, fake_label):
     value = loss.d(real, fake)
     by_hand = 0.0
     for label, probabilities in ((real_label, (3 / 4, 1 / 2)), (fake_label, (1 / 4, 3 / 4))):
-        by_hand -= sum(label * math.log(p) + (1 - label) * math.log(1 - p) for p in probabilities) / 2
+        by_hand -= (
+            sum(label * math.log(p) + (1 - label) * math.log(1 - p) for p in probabilities) / 2
+        )
     assert value.item() == pytest.approx(by_hand, abs=1e-15)
     value.backward()
     assert real.grad.tolist() == pytest.approx([(p - real_label) / 2 for p in (3 / 4, 1 / 2)])

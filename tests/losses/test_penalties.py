@@ -50,7 +50,9 @@ def test_interpolates_lie_between_real_and_fake():
 
 PENALTIES = {
     "wgan_gp": lambda d, real, fake, alpha, *c: penalties.wgan_gp(d, real, fake, *c, alpha=alpha),
-    "zero_centered": lambda d, real, fake, alpha, *c: penalties.zero_centered(d, real, fake, *c, alpha=alpha),
+    "zero_centered": lambda d, real, fake, alpha, *c: penalties.zero_centered(
+        d, real, fake, *c, alpha=alpha
+    ),
     "r1": lambda d, real, fake, alpha, *c: penalties.r1(d, real, *c),
     "r2": lambda d, real, fake, alpha, *c: penalties.r2(d, fake, *c),
 }
@@ -78,7 +80,10 @@ def test_condition_goes_to_every_discriminator_and_penalties_add_up(penalty):
 def test_logits_of_several_scales_are_one_sum(penalty):
     fake, alpha = torch.randn_like(REAL), torch.rand(2)
     several = penalty(
-        lambda x: [x.square() / 4, (half_square(x) / 4, half_square(x)[:, None] / 4)], REAL, fake, alpha
+        lambda x: [x.square() / 4, (half_square(x) / 4, half_square(x)[:, None] / 4)],
+        REAL,
+        fake,
+        alpha,
     )
     torch.testing.assert_close(several, penalty(half_square, REAL, fake, alpha))
 
@@ -102,13 +107,19 @@ def test_images_get_no_gradient_and_keep_their_flags(penalty):
 @each_penalty
 @pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
 def test_without_gradients_there_is_a_clear_error(penalty, off):
-    with off(), pytest.raises(RuntimeError, match=r"gradients are switched off.*outside of torch.no_grad"):
+    with (
+        off(),
+        pytest.raises(RuntimeError, match=r"gradients are switched off.*outside of torch.no_grad"),
+    ):
         penalty(half_square, REAL, REAL, torch.rand(2))
 
 
 def test_path_length_by_hand():
     """G(w) = gain·(w_1, 2·w_2): J_wᵀy is gain·(y_1, 2·y_2) per sample."""
-    w, gain = torch.tensor([[5.0, 6.0], [7.0, 8.0]]).requires_grad_(), torch.ones((), requires_grad=True)
+    w, gain = (
+        torch.tensor([[5.0, 6.0], [7.0, 8.0]]).requires_grad_(),
+        torch.ones((), requires_grad=True),
+    )
     images = gain * (w * torch.tensor([1.0, 2.0]))[:, :, None, None]
     noise = torch.tensor([[3.0, 2.0], [0.0, 1.0]])[:, :, None, None]  # lengths 5 and 2
     penalty, mean = penalties.path_length(images, w, noise, torch.tensor(1.0), decay=0.6)
@@ -138,7 +149,9 @@ def test_path_length_weight_is_the_papers_for_a_mean_over_layers(resolution):
     penalty, _ = penalties.path_length(images, w, noise, mean, decay=0.9)
     (gradient,) = torch.autograd.grad(w.sin().sum(1), w, noise)
     lengths = gradient.square().sum((1, 2)).sqrt()
-    running = 0.9 * mean * layers**0.5 + 0.1 * lengths.mean()  # the paper's a, in lengths of the sum
+    running = (
+        0.9 * mean * layers**0.5 + 0.1 * lengths.mean()
+    )  # the paper's a, in lengths of the sum
     gamma = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
     expected = gamma * (lengths - running).square().mean()
     found = penalties.path_length_weight(resolution**2) * penalty
@@ -163,7 +176,9 @@ def test_drift_is_the_mean_square():
 
 
 def test_orthogonal_sees_the_angles_between_filters():
-    filters = torch.tensor([[[[3.0, 0.0]]], [[[1.0, 2.0]]]], requires_grad=True)  # products 9, 5 and twice 3
+    filters = torch.tensor(
+        [[[[3.0, 0.0]]], [[[1.0, 2.0]]]], requires_grad=True
+    )  # products 9, 5 and twice 3
     bias = torch.ones(7)
     assert penalties.orthogonal([filters, bias]).item() == 2 * 9
     assert penalties.orthogonal([filters, bias], norms=True).item() == 2 * 9 + 64 + 16
@@ -193,16 +208,24 @@ def test_filters_of_turns_transposed_convolutions_and_leaves_tables_out():
     network = nn.Sequential(
         nn.Embedding(5, 4), nn.Linear(4, 6), nn.ConvTranspose2d(6, 2, 3), nn.BatchNorm2d(2)
     )
-    assert [list(weight.shape) for weight in penalties.filters_of(network)] == [[6, 4], [2, 6, 3, 3]]
+    assert [list(weight.shape) for weight in penalties.filters_of(network)] == [
+        [6, 4],
+        [2, 6, 3, 3],
+    ]
     spectral_norm(network[2])
-    assert [list(weight.shape) for weight in penalties.filters_of(network)] == [[6, 4], [2, 6, 3, 3]]
+    assert [list(weight.shape) for weight in penalties.filters_of(network)] == [
+        [6, 4],
+        [2, 6, 3, 3],
+    ]
 
 
 def test_clip_weights_in_place():
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, -3.0), nn.init.constant_(layer.bias, 0.005)
     penalties.clip_weights_(layer.parameters(), 0.01)
-    assert layer.weight.tolist() == [[pytest.approx(-0.01)] * 2] and layer.bias.item() == pytest.approx(0.005)
+    assert layer.weight.tolist() == [
+        [pytest.approx(-0.01)] * 2
+    ] and layer.bias.item() == pytest.approx(0.005)
     assert layer.weight.requires_grad
 
 
@@ -248,7 +271,9 @@ def batch(dtype: torch.dtype, count: int = 2) -> tuple[Tensor, ...]:
 def path_length(generator, noise: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:
     w = torch.stack([condition, condition.sin()], dim=1).requires_grad_()
     mean = torch.tensor(0.5, dtype=w.dtype)
-    return penalties.path_length(generator(w), w, noise, mean, decay=1.0)[0]  # the mean would be no constant
+    return penalties.path_length(generator(w), w, noise, mean, decay=1.0)[
+        0
+    ]  # the mean would be no constant
 
 
 CASES = {name: (Discriminator, penalty) for name, penalty in PENALTIES.items()}
@@ -295,7 +320,9 @@ def test_native_parameter_gradients_are_those_of_float64(network, penalty):
         found.append([value.detach(), *gradients])
         assert (kernels.names >= KERNELS[network]) if backend == "cpu" else not kernels.names
     for native, exact in zip(*found):
-        torch.testing.assert_close(native.double(), exact, rtol=0, atol=2e-5 * exact.abs().max().item())
+        torch.testing.assert_close(
+            native.double(), exact, rtol=0, atol=2e-5 * exact.abs().max().item()
+        )
 
 
 @each_case
@@ -327,7 +354,9 @@ def run_compiled_and_eager(step, net: nn.Module, *inputs: Tensor) -> None:
     for eager, compiled in zip(*found):
         assert (eager is None) == (compiled is None)
         if eager is not None:
-            torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5 * eager.abs().max().item())
+            torch.testing.assert_close(
+                compiled, eager, rtol=1e-5, atol=1e-5 * eager.abs().max().item()
+            )
 
 
 @each_case
@@ -346,7 +375,10 @@ def test_a_compiled_penalty_has_the_eager_parameter_gradients(network, penalty):
 def test_compiled_losses_have_the_eager_parameter_gradients():
     """All of them in one graph, with every option."""
     net = build(Discriminator, 4, torch.float32)
-    losses = [*ADVERSARIAL_LOSSES.values(), adversarial_loss("least-squares", real_label=0.9, fake_label=0.1)]
+    losses = [
+        *ADVERSARIAL_LOSSES.values(),
+        adversarial_loss("least-squares", real_label=0.9, fake_label=0.1),
+    ]
     losses.append(adversarial_loss("minimax", real_label=0.9, fake_label=0.1))
 
     def step(real: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:

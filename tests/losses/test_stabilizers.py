@@ -21,7 +21,9 @@ def test_flipped_images_change_places(shape):
 
 def test_flipped_gradients_have_the_other_sign():
     real, fake = torch.zeros(2, requires_grad=True), torch.zeros(2, requires_grad=True)
-    loss = ADVERSARIAL_LOSSES["wasserstein"].d(*flip_labels(real, fake, torch.tensor([True, False])))
+    loss = ADVERSARIAL_LOSSES["wasserstein"].d(
+        *flip_labels(real, fake, torch.tensor([True, False]))
+    )
     loss.backward()
     assert real.grad.tolist() == [1 / 2, -1 / 2] and fake.grad.tolist() == [-1 / 2, 1 / 2]
 
@@ -41,7 +43,10 @@ def test_annealed_std_falls_to_zero_and_stays():
 
 
 def test_feature_matching_compares_means_and_has_its_optimum_there():
-    real, fake = torch.tensor([[1.0, 0.0], [3.0, 4.0]]), torch.tensor([[2.0, 5.0]], requires_grad=True)
+    real, fake = (
+        torch.tensor([[1.0, 0.0], [3.0, 4.0]]),
+        torch.tensor([[2.0, 5.0]], requires_grad=True),
+    )
     loss = feature_matching(real, fake)  # means [2, 2] and [2, 5]
     assert loss.item() == 9
     (gradient,) = torch.autograd.grad(loss, fake)

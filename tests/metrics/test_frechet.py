@@ -10,7 +10,9 @@ from fastgan.metrics import FeatureStatistics, frechet_distance
 
 def by_definition(mean_a, cov_a, mean_b, cov_b) -> float:
     root = sqrtm(cov_a.numpy() @ cov_b.numpy())
-    return ((mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace()).item() - 2 * np.trace(root).real
+    return ((mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace()).item() - 2 * np.trace(
+        root
+    ).real
 
 
 def statistics(count: int, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,7 +19,9 @@ from fastgan.metrics import inception as inception_room
 class StandIn(nn.Module):
     """What torch-fidelity's class looks like from outside: uint8 images in, a tuple of features out."""
 
-    def __init__(self, name: str, features_list: list[str], feature_extractor_weights_path: str) -> None:
+    def __init__(
+        self, name: str, features_list: list[str], feature_extractor_weights_path: str
+    ) -> None:
         super().__init__()
         assert features_list == ["2048"]
         self.fc = nn.Linear(2048, 1008)
@@ -65,7 +67,9 @@ def test_features_and_logits(fidelity: Path) -> None:
     assert open_features("inception", weights=fidelity) is network
 
 
-def test_weights_are_downloaded_once_or_refused(fidelity: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_downloaded_once_or_refused(
+    fidelity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def offline(url: str, path: str, **options: object) -> None:
         raise urllib.error.URLError("no network")
 
@@ -85,15 +89,20 @@ def test_weights_are_downloaded_once_or_refused(fidelity: Path, monkeypatch: pyt
     for _ in range(2):
         inception_room.inception.cache_clear()
         open_features("inception")
-    assert fetched == [("https://nowhere.invalid/weights-inception.pth", inception_room.SHA256_START)]
+    assert fetched == [
+        ("https://nowhere.invalid/weights-inception.pth", inception_room.SHA256_START)
+    ]
 
 
-def test_other_weights_are_refused(fidelity: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_other_weights_are_refused(
+    fidelity: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(MetricError, match=r"nothing.pth' can't be read: No such file"):
         open_features("inception", weights=tmp_path / "nothing.pth")
     (tmp_path / "x.pth").write_bytes(b"x")
     with pytest.raises(
-        MetricError, match=r"doesn't hold Inception's weights \(its SHA-256 begins with 2d711642, not"
+        MetricError,
+        match=r"doesn't hold Inception's weights \(its SHA-256 begins with 2d711642, not",
     ):
         open_features("inception", weights=tmp_path / "x.pth")
     monkeypatch.setattr(inception_room, "SHA256_START", "")
@@ -103,14 +112,18 @@ def test_other_weights_are_refused(fidelity: Path, monkeypatch: pytest.MonkeyPat
         MetricError, match="Weights are given for Inception alone, but the features are 'digits'"
     ):
         open_features("digits", weights=fidelity)
-    with pytest.raises(MetricError, match="Features are mobilenet, digits, inception, but 'vgg' came"):
+    with pytest.raises(
+        MetricError, match="Features are mobilenet, digits, inception, but 'vgg' came"
+    ):
         open_features("vgg")  # type: ignore[arg-type]
 
 
 def test_without_torch_fidelity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     inception_room.inception.cache_clear()
-    with pytest.raises(MetricError, match=r"need torch-fidelity .*: pip install 'fastgan\[metrics\]'"):
+    with pytest.raises(
+        MetricError, match=r"need torch-fidelity .*: pip install 'fastgan\[metrics\]'"
+    ):
         open_features("inception")
 
 
@@ -119,7 +132,9 @@ def test_torch_fidelity_has_what_is_used_of_it(monkeypatch: pytest.MonkeyPatch) 
     assert inception_room.SHA256_START in fidelity.URL_INCEPTION_V3
     network = fidelity.FeatureExtractorInceptionV3
     monkeypatch.setattr(torch, "load", lambda path, **_: {"from": path})
-    monkeypatch.setattr(network, "load_state_dict", lambda self, state: setattr(self, "state", state))
+    monkeypatch.setattr(
+        network, "load_state_dict", lambda self, state: setattr(self, "state", state)
+    )
     with torch.device("meta"):
         made = network("inception-v3-compat", ["2048"], feature_extractor_weights_path="x.pth")
     assert made.state == {"from": "x.pth"} and made.get_parameter("fc.weight").shape == (1008, 2048)

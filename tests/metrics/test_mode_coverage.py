@@ -24,7 +24,9 @@ def test_single_class() -> None:
 def test_by_hand() -> None:
     # Shares 1/2, 1/4, 1/4, 0 of 4 classes: 1/2 log 2 + 1/4 log 1 + 1/4 log 1 = log(2) / 2.
     coverage = mode_coverage(torch.tensor([0, 0, 1, 2]), 4)
-    assert coverage.counts == (2, 1, 1, 0) and coverage.classes_hit == 3 and coverage.num_classes == 4
+    assert (
+        coverage.counts == (2, 1, 1, 0) and coverage.classes_hit == 3 and coverage.num_classes == 4
+    )
     assert coverage.kl_to_uniform == pytest.approx(math.log(2) / 2, abs=1e-15)
 
 
@@ -37,7 +39,9 @@ def test_against_scipy(seed: int) -> None:
     coverage = mode_coverage(torch.from_numpy(labels), classes)
     assert coverage.counts == tuple(counts.tolist()) and coverage.classes_hit == (counts > 0).sum()
     expected = entropy(counts, np.ones(classes))
-    assert coverage.kl_to_uniform == pytest.approx(expected, abs=1e-12) and coverage.kl_to_uniform >= 0
+    assert (
+        coverage.kl_to_uniform == pytest.approx(expected, abs=1e-12) and coverage.kl_to_uniform >= 0
+    )
 
 
 def test_errors() -> None:

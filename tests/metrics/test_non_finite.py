@@ -138,7 +138,9 @@ def test_a_logit_of_minus_infinity_is_a_probability_of_0():
 
 def test_distances_that_overflow_are_no_path_length():
     z, t = torch.zeros(3, 2), torch.zeros(3)
-    with pytest.raises(metrics.NonFiniteError, match=r"distances must be finite, .* in 3 of 3 rows"):
+    with pytest.raises(
+        metrics.NonFiniteError, match=r"distances must be finite, .* in 3 of 3 rows"
+    ):
         perceptual_path_length(
             lambda z: torch.zeros(len(z), 1, 4, 4), z, z + 1, t,
             distance=lambda a, b: torch.full((len(a),), torch.inf),

@@ -23,7 +23,11 @@ def pair(request):
     """Random images uint8 and others that resemble the first ones less and less."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (5, request.param, 16, 12), generator=generator)
-    noise = torch.randint(-50, 51, images.shape, generator=generator) * torch.arange(5).view(-1, 1, 1, 1) // 2
+    noise = (
+        torch.randint(-50, 51, images.shape, generator=generator)
+        * torch.arange(5).view(-1, 1, 1, 1)
+        // 2
+    )
     return images.to(torch.uint8), (images + noise).clamp(0, 255).to(torch.uint8)
 
 
@@ -40,7 +44,9 @@ def ssim_by_hand(a, b):
     mu_a, mu_b = mean(a), mean(b)
     var_a, var_b, cov = mean(a * a) - mu_a**2, mean(b * b) - mu_b**2, mean(a * b) - mu_a * mu_b
     c1, c2 = 0.01**2, 0.03**2
-    index = (2 * mu_a * mu_b + c1) * (2 * cov + c2) / ((mu_a**2 + mu_b**2 + c1) * (var_a + var_b + c2))
+    index = (
+        (2 * mu_a * mu_b + c1) * (2 * cov + c2) / ((mu_a**2 + mu_b**2 + c1) * (var_a + var_b + c2))
+    )
     return index.mean().item()
 
 
@@ -48,7 +54,9 @@ def ssim_by_hand(a, b):
 def test_figures_are_those_of_the_formulas(pair):
     a, b = (part.double() / 255 for part in pair)
     images, targets = map(to_float, pair)
-    assert l1(images, targets).tolist() == pytest.approx((2 * (a - b).abs().mean((1, 2, 3))).tolist())
+    assert l1(images, targets).tolist() == pytest.approx(
+        (2 * (a - b).abs().mean((1, 2, 3))).tolist()
+    )
     decibels = -10 * ((a - b) ** 2).mean((1, 2, 3)).log10()
     assert psnr(images[1:], targets[1:]).tolist() == pytest.approx(decibels[1:].tolist(), rel=1e-5)
     expected = [ssim_by_hand(one, other) for one, other in zip(a, b)]
@@ -88,5 +96,7 @@ def test_without_torchmetrics(monkeypatch):
 @with_torchmetrics
 def test_images_smaller_than_the_window_are_refused():
     images = torch.zeros(2, 3, 5, 8)
-    with pytest.raises(MetricError, match=r"at least 6 pixels in height and width, got \[2, 3, 5, 8\]"):
+    with pytest.raises(
+        MetricError, match=r"at least 6 pixels in height and width, got \[2, 3, 5, 8\]"
+    ):
         ssim(images, images)

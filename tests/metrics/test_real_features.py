@@ -60,7 +60,9 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real, "_known", {})
 
 
-def test_taken_once_for_what_a_set_and_a_network_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_once_for_what_a_set_and_a_network_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = Means()
     first = real_features(dataset(), network)
     assert first.features.shape == (10, 4) and first.statistics.count == 10 and network.seen == 10
@@ -82,7 +84,9 @@ def test_taken_once_for_what_a_set_and_a_network_are(folder: Path, monkeypatch: 
 
 def test_spread() -> None:
     assert (
-        spread(3, 9).tolist() == [0, 3, 6] and spread(9, 3).tolist() == [0, 1, 2] and len(spread(5, 0)) == 0
+        spread(3, 9).tolist() == [0, 3, 6]
+        and spread(9, 3).tolist() == [0, 1, 2]
+        and len(spread(5, 0)) == 0
     )
 
 
@@ -98,7 +102,9 @@ def test_damaged_ones_are_made_anew_with_one_warning(
         content[-40] ^= 1
     path.write_bytes({"cut": content[:-1], "flipped": content, "foreign": b"features"}[damage])
     forget(monkeypatch)
-    with pytest.warns(UserWarning, match=r"means-.* are damaged \(.*\): they are taken anew\.") as said:
+    with pytest.warns(
+        UserWarning, match=r"means-.* are damaged \(.*\): they are taken anew\."
+    ) as said:
         found = real_features(dataset(), network)
     assert len(said) == 1 and network.seen == 20 and torch.equal(found.features, expected)
     forget(monkeypatch)
@@ -127,7 +133,11 @@ def test_a_folder_that_cannot_be_written(folder: Path) -> None:
     ],
 )
 def test_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, home: str | None, expected: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str | None,
+    home: str | None,
+    expected: str,
 ) -> None:
     environment(monkeypatch, tmp_path, named=named, home=home)
     assert real.cache_folder() == Path(expected.format(tmp_path))
@@ -169,6 +179,8 @@ def test_a_home_that_must_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPa
 
     for name in ("read_bytes", "exists", "mkdir"):
         monkeypatch.setattr(Path, name, forbidden)
-    with pytest.warns(UserWarning, match=r"can't be kept in .*cache' \(Permission denied\)") as warned:
+    with pytest.warns(
+        UserWarning, match=r"can't be kept in .*cache' \(Permission denied\)"
+    ) as warned:
         assert len(real_features(dataset(), Means()).features) == 10
     assert len(warned) == 1

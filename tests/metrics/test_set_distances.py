@@ -52,9 +52,13 @@ def test_subsets_are_seeded_and_unbiased() -> None:
     first = kernel_distance(a, b, subsets=50, subset_size=40)
     assert kernel_distance(a, b, subsets=50, subset_size=40) == first
     assert kernel_distance(a, b, subsets=50, subset_size=40, seed=1) != first
-    assert abs(first.mean) < 3 * first.std / math.sqrt(50) + 0.05  # equal distributions: 0, from both sides
+    assert (
+        abs(first.mean) < 3 * first.std / math.sqrt(50) + 0.05
+    )  # equal distributions: 0, from both sides
     shifted = kernel_distance(a, b + 0.5, subsets=50, subset_size=40)
-    assert shifted.mean == pytest.approx(polynomial_mmd(a, b + 0.5), abs=4 * shifted.std / math.sqrt(50))
+    assert shifted.mean == pytest.approx(
+        polynomial_mmd(a, b + 0.5), abs=4 * shifted.std / math.sqrt(50)
+    )
     assert shifted.mean > first.mean + 0.2
 
 
@@ -63,7 +67,9 @@ def test_the_kernel_distance_refuses() -> None:
         with pytest.raises(ValueError, match=r"\[N, D\] and \[M, D\] with N and M at least 2"):
             polynomial_mmd(torch.zeros(a), torch.zeros(b))
     for bad in ({"subsets": 0}, {"subset_size": 1}):
-        with pytest.raises(ValueError, match="subsets must be at least 1 and subset_size at least 2"):
+        with pytest.raises(
+            ValueError, match="subsets must be at least 1 and subset_size at least 2"
+        ):
             kernel_distance(normal(5), normal(5), **bad)
 
 
@@ -75,16 +81,24 @@ def test_the_score_by_its_definition_and_at_its_ends() -> None:
         marginal = part.mean(0)
         expected.append(math.exp(np.mean([np.sum(row * np.log(row / marginal)) for row in part])))
     found = classifier_score(logits, splits=4)
-    assert found.mean == pytest.approx(np.mean(expected)) and found.std == pytest.approx(np.std(expected))
+    assert found.mean == pytest.approx(np.mean(expected)) and found.std == pytest.approx(
+        np.std(expected)
+    )
     certain = torch.where(torch.eye(5, dtype=torch.bool), 0.0, -torch.inf).repeat(4, 1)
-    assert classifier_score(certain, splits=1).mean == pytest.approx(5)  # each class, each for certain
-    assert classifier_score(certain[:1].expand(10, -1), splits=1).mean == pytest.approx(1)  # one class alone
+    assert classifier_score(certain, splits=1).mean == pytest.approx(
+        5
+    )  # each class, each for certain
+    assert classifier_score(certain[:1].expand(10, -1), splits=1).mean == pytest.approx(
+        1
+    )  # one class alone
     assert classifier_score(torch.zeros(10, 5)).mean == pytest.approx(1)  # nothing told
     with pytest.raises(ValueError, match=r"\[N, K\] with N at least 10, got \[9, 5\]"):
         classifier_score(torch.zeros(9, 5))
 
 
-def by_force(real: np.ndarray, fake: np.ndarray, k_precision: int, k_density: int) -> tuple[float, ...]:
+def by_force(
+    real: np.ndarray, fake: np.ndarray, k_precision: int, k_density: int
+) -> tuple[float, ...]:
     def distance(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.sqrt(np.sum((x - y) ** 2)))
 
@@ -139,7 +153,9 @@ def test_neighbours_and_their_picture() -> None:
     queries = references[[3, 17]] + 1e-3
     found = nearest_neighbours(queries, references.split(6), 4)
     everything = torch.cdist(queries, references).sort(dim=1)
-    assert torch.equal(found.indices, everything.indices[:, :4]) and found.indices[:, 0].tolist() == [3, 17]
+    assert torch.equal(found.indices, everything.indices[:, :4]) and found.indices[
+        :, 0
+    ].tolist() == [3, 17]
     torch.testing.assert_close(found.distances, everything.values[:, :4])
     for k in (0, 21):
         with pytest.raises(ValueError, match=f"k must be from 1 to 20, the references, got {k}"):
@@ -158,14 +174,18 @@ def test_torch_fidelity_finds_the_same() -> None:
     """The same features, the same figures, so that Inception's are the FID, KID and IS of papers."""
     fidelity = pytest.importorskip("torch_fidelity")
     a, b = normal(60, 8).float(), normal(60, 8, seed=1, shift=0.4).float()
-    kid = fidelity.metric_kid.kid_features_to_metric(a, b, kid_subsets=1, kid_subset_size=60, verbose=False)
+    kid = fidelity.metric_kid.kid_features_to_metric(
+        a, b, kid_subsets=1, kid_subset_size=60, verbose=False
+    )
     assert polynomial_mmd(a, b) == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-4)
     score = fidelity.metric_isc.isc_features_to_metric(a, 10, False)
     assert tuple(classifier_score(a)) == pytest.approx(tuple(score.values()), rel=1e-9)
     shares = fidelity.metric_prc.prc_features_to_metric(b, a, prc_neighborhood=3, verbose=False)
     assert prdc(a, b)[:2] == pytest.approx((shares["precision"], shares["recall"]), rel=1e-6)
     of_sets = [fidelity.metric_fid.fid_features_to_statistics(x) for x in (a, b)]
-    fid = fidelity.metric_fid.fid_statistics_to_metric(*of_sets, False)["frechet_inception_distance"]
+    fid = fidelity.metric_fid.fid_statistics_to_metric(*of_sets, False)[
+        "frechet_inception_distance"
+    ]
     ours = [FeatureStatistics(), FeatureStatistics()]
     for statistics, x in zip(ours, (a, b)):
         statistics.update(x)

@@ -61,9 +61,14 @@ def test_batch_norm_everywhere_but_g_output_and_d_input():
     g, d = DCGANGenerator(), DCGANDiscriminator()
     kinds_g = [type(layer) for layer in g.layers]
     kinds_d = [type(layer) for layer in d.layers]
-    assert kinds_g == [nn.ConvTranspose2d, nn.BatchNorm2d, BiasAct] * 4 + [nn.ConvTranspose2d, BiasAct]
+    assert kinds_g == [nn.ConvTranspose2d, nn.BatchNorm2d, BiasAct] * 4 + [
+        nn.ConvTranspose2d,
+        BiasAct,
+    ]
     assert kinds_d == [Conv2d, BiasAct] + [Conv2d, nn.BatchNorm2d, BiasAct] * 3 + [Conv2d]
-    assert [layer.act for layer in g.layers if isinstance(layer, BiasAct)] == ["relu"] * 4 + ["tanh"]
+    assert [layer.act for layer in g.layers if isinstance(layer, BiasAct)] == ["relu"] * 4 + [
+        "tanh"
+    ]
     assert [layer.act for layer in d.layers if isinstance(layer, BiasAct)] == ["lrelu"] * 4
     assert all(layer.gain == 1 for layer in [*g.layers, *d.layers] if isinstance(layer, BiasAct))
 
@@ -98,8 +103,12 @@ def test_labels_are_joined_to_z_and_to_the_image():
     g = DCGANGenerator(16, 1, z_dim=10, ngf=8, c_dim=3)
     d = DCGANDiscriminator(16, 1, ndf=8, c_dim=3)
     widths = [16, 8]
-    assert count(g) - 3 * 3 == paper_counts(widths, z_dim=10 + 3, channels=1)[0]  # a vector per class
-    assert count(d) - 3 * 16**2 == paper_counts(widths, z_dim=0, channels=1)[1] + 16 * 8  # a plane per class
+    assert (
+        count(g) - 3 * 3 == paper_counts(widths, z_dim=10 + 3, channels=1)[0]
+    )  # a vector per class
+    assert (
+        count(d) - 3 * 16**2 == paper_counts(widths, z_dim=0, channels=1)[1] + 16 * 8
+    )  # a plane per class
     z, labels = torch.randn(3, 10), torch.tensor([0, 1, 2])
     images = g(z, labels)
     assert torch.equal(images, g(z, labels)) and d(images, labels).shape == (3,)
@@ -111,7 +120,9 @@ def test_labels_are_joined_to_z_and_to_the_image():
 def test_missing_and_needless_labels_are_named():
     with pytest.raises(ValueError, match="made for 3 classes, but no labels came; pass int64"):
         DCGANGenerator(16, 1, z_dim=10, ngf=8, c_dim=3)(torch.randn(3, 10))
-    with pytest.raises(ValueError, match=r"labels \[3\] were given to a network without classes; leave them"):
+    with pytest.raises(
+        ValueError, match=r"labels \[3\] were given to a network without classes; leave them"
+    ):
         DCGANDiscriminator(16, 1, ndf=8)(torch.randn(3, 1, 16, 16), torch.tensor([0, 1, 2]))
 
 
@@ -124,7 +135,9 @@ def test_other_norms_keep_the_images_of_a_batch_apart(norm):
     torch.testing.assert_close(d(images)[:2], d(images[:2]))
     assert (batch(images)[:2] - batch(images[:2])).abs().max() > 1e-3
     kinds = {"layer": nn.GroupNorm, "instance": nn.InstanceNorm2d}
-    assert sum(isinstance(m, kinds.get(norm, nn.BatchNorm2d)) for m in d.modules()) == 2 * (norm in kinds)
+    assert sum(isinstance(m, kinds.get(norm, nn.BatchNorm2d)) for m in d.modules()) == 2 * (
+        norm in kinds
+    )
 
 
 @pytest.mark.parametrize(("norm", "over"), [("layer", (1, 2, 3)), ("instance", (2, 3))])
@@ -133,17 +146,26 @@ def test_norms_are_over_what_their_name_says(norm, over):
     x = 3 + 2 * torch.randn(2, 8, 8, 8)
     y = d.layers[3](x)  # behind the second convolution
     torch.testing.assert_close(y.mean(over), torch.zeros_like(y.mean(over)), atol=1e-5, rtol=0)
-    torch.testing.assert_close(y.var(over, correction=0), torch.ones_like(y.mean(over)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        y.var(over, correction=0), torch.ones_like(y.mean(over)), atol=1e-3, rtol=0
+    )
 
 
 def test_without_norm_there_are_biases():
     d = DCGANDiscriminator(32, 1, ndf=4, norm="none")
-    assert [list(p.shape) for name, p in d.named_parameters() if name.endswith("bias")] == [[4], [8], [16]]
+    assert [list(p.shape) for name, p in d.named_parameters() if name.endswith("bias")] == [
+        [4],
+        [8],
+        [16],
+    ]
 
 
 def test_dropout_of_d_acts_in_training_only():
     torch.manual_seed(0)
-    d, images = DCGANDiscriminator(16, 1, ndf=4, norm="none", dropout=0.5), torch.randn(2, 1, 16, 16)
+    d, images = (
+        DCGANDiscriminator(16, 1, ndf=4, norm="none", dropout=0.5),
+        torch.randn(2, 1, 16, 16),
+    )
     assert not torch.equal(d(images), d(images))
     d.eval()
     assert torch.equal(d(images), d(images))
@@ -158,4 +180,6 @@ def test_d_compares_the_images_of_a_batch(parts):
     plain, d = (DCGANDiscriminator(16, 1, ndf=4, norm="none", **p) for p in ({}, parts))
     torch.testing.assert_close(plain(varied)[0], plain(collapsed)[0])
     assert (d(varied)[0] - d(collapsed)[0]).abs() > 1e-4
-    assert count(d) - count(plain) == (128 * 4 * 5 + 4 if "minibatch_discrimination" in parts else 16)
+    assert count(d) - count(plain) == (
+        128 * 4 * 5 + 4 if "minibatch_discrimination" in parts else 16
+    )

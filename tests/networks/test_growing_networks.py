@@ -48,7 +48,9 @@ def images_of(g, **options) -> Tensor:
 
 
 def a_batch(resolution, dtype=torch.float32) -> Tensor:
-    return torch.randn(3, 2, resolution, resolution, generator=torch.Generator().manual_seed(4), dtype=dtype)
+    return torch.randn(
+        3, 2, resolution, resolution, generator=torch.Generator().manual_seed(4), dtype=dtype
+    )
 
 
 def gradients(network, output) -> set[str]:
@@ -103,7 +105,9 @@ def test_a_level_of_g_fades_in_from_the_one_below_enlarged(make):
         torch.testing.assert_close(images_of(g), shown[0].lerp(shown[1], growth))
     part.grow(1)
     whole = images_of(g, enlarge=False)
-    torch.nn.init.normal_(part.torgb[0].weight)  # with a fade of 1 the level below counts for nothing
+    torch.nn.init.normal_(
+        part.torgb[0].weight
+    )  # with a fade of 1 the level below counts for nothing
     assert torch.equal(images_of(g, enlarge=False), whole)
 
 
@@ -235,7 +239,9 @@ def test_penalties_while_fading_against_finite_differences(options, penalty):
     d = ProGANDiscriminator(8, 1, channel_base=8, channel_max=2, group_size=2, **options).double()
     d.grow(0.3 if not options else 0)
     generator = torch.Generator().manual_seed(0)
-    real, fake = (torch.randn(2, 1, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    real, fake = (
+        torch.randn(2, 1, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2)
+    )
     alpha = torch.rand(2, generator=generator, dtype=torch.float64)
     names = [name for name, p in d.named_parameters() if name.endswith("weight")]
 
@@ -283,7 +289,8 @@ def test_inputs_that_do_not_fit():
         g(torch.zeros(2, 5))
     d.grow(0)
     with pytest.raises(
-        ValueError, match=r"\[N, 2, 4, 4\], the current resolution, or \[N, 2, 8, 8\], got \[2, 2, 16"
+        ValueError,
+        match=r"\[N, 2, 4, 4\], the current resolution, or \[N, 2, 8, 8\], got \[2, 2, 16",
     ):
         d(torch.zeros(2, 2, 16, 16))
     with pytest.raises(ValueError, match="to a network without labels; leave it out"):
@@ -292,5 +299,7 @@ def test_inputs_that_do_not_fit():
         progan(8, c_dim=2)(torch.zeros(2, 6))
     with pytest.raises(ValueError, match=r"ws must have shape \[N, 4, 5\], got \[2, 3, 5\]"):
         s.synthesis(torch.zeros(2, 3, 5))
-    with pytest.raises(ValueError, match="noise_mode must be one of random, const, none, got 'loud'"):
+    with pytest.raises(
+        ValueError, match="noise_mode must be one of random, const, none, got 'loud'"
+    ):
         s(torch.zeros(2, 6), noise_mode="loud")

@@ -35,7 +35,9 @@ def test_the_64_256_pair():
     d = MLPDiscriminator(MNIST, hidden=(256, 256), dropout=0)
     assert count(g) == dense(64, 256, 256, 784) == 283_920
     assert count(d) == dense(784, 256, 256, 1) == 267_009
-    assert not any(isinstance(layer, (nn.Dropout, nn.BatchNorm1d)) for layer in [*g.modules(), *d.modules()])
+    assert not any(
+        isinstance(layer, (nn.Dropout, nn.BatchNorm1d)) for layer in [*g.modules(), *d.modules()]
+    )
 
 
 def test_shapes_and_range_for_any_image():

@@ -26,7 +26,9 @@ def discriminator(resolution=8, channels=3, *, moved=True, **sizes):
 
 
 def images_for(count, resolution=8, seed=0):
-    return torch.randn(count, 3, resolution, resolution, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        count, 3, resolution, resolution, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def test_parameters_are_those_of_the_paper():
@@ -62,7 +64,9 @@ def test_variance_at_the_start():
         images = R3GANGenerator(32, **sizes)(torch.randn(64, 64))
         logits = R3GANDiscriminator(32, **sizes)(torch.randn(64, 3, 32, 32))
     assert 0.1 < images.std() < 3 and 0.01 < logits.std() < 3
-    inside = R3GANDiscriminator(32, **sizes).layers[0].expand.weight  # one of 8 blocks, of 32 channels
+    inside = (
+        R3GANDiscriminator(32, **sizes).layers[0].expand.weight
+    )  # one of 8 blocks, of 32 channels
     assert inside.std().item() == pytest.approx(8**-0.25 * (2 / 1.04 / 32) ** 0.5, rel=0.1)
 
 
@@ -78,7 +82,9 @@ def test_with_classes():
 
 def d_step(d, real, fake):
     """Gradients of the relativistic loss with R1 and R2, by parameter."""
-    loss = relativistic_d_loss(d(real), d(fake)) + 2 * (penalties.r1(d, real) + penalties.r2(d, fake))
+    loss = relativistic_d_loss(d(real), d(fake)) + 2 * (
+        penalties.r1(d, real) + penalties.r2(d, fake)
+    )
     found = torch.autograd.grad(loss, list(d.parameters()))
     return {name: g for (name, _), g in zip(d.named_parameters(), found)}
 
@@ -103,7 +109,9 @@ def test_a_step_runs_no_more_convolutions_than_its_maths_has():
     counts = {}
     for backend in ("cpu", "reference"):
         with ConvolutionCalls() as calls, ops.use_backend(backend):
-            torch.autograd.grad(penalties.r1(d, images_for(2, 32)), list(d.parameters()), allow_unused=True)
+            torch.autograd.grad(
+                penalties.r1(d, images_for(2, 32)), list(d.parameters()), allow_unused=True
+            )
         counts[backend] = calls.count
     assert counts["cpu"] <= 5 * len(layers) < counts["reference"]
 
@@ -113,7 +121,10 @@ def test_a_step_runs_no_more_convolutions_than_its_maths_has():
     [
         (lambda: R3GANGenerator(12), r"one of \(8, 16.*not 12"),
         (lambda: R3GANGenerator(16, channel_base=8), "at least the resolution, 16.*not 8"),
-        (lambda: R3GANDiscriminator(8, channel_max=9, group_size=4), "divide the 18 channels.*not be 4"),
+        (
+            lambda: R3GANDiscriminator(8, channel_max=9, group_size=4),
+            "divide the 18 channels.*not be 4",
+        ),
     ],
 )
 def test_sizes_that_it_cannot_have(make, says):

@@ -117,7 +117,9 @@ def test_blocks_are_the_papers_in_their_order():
     first = DownBlock(3, 5, hidden=5, first=True)
     for block, given in ((down, image.relu()), (first, image)):
         y = F.avg_pool2d(by_hand(by_hand(given, block.conv1).relu(), block.conv2), 2)
-        assert torch.allclose(block(image), y + F.avg_pool2d(by_hand(image, block.skip), 2), atol=1e-5)
+        assert torch.allclose(
+            block(image), y + F.avg_pool2d(by_hand(image, block.skip), 2), atol=1e-5
+        )
     same = DownBlock(3, 3, hidden=3, down=False)
     y = by_hand(by_hand(image.relu(), same.conv1).relu(), same.conv2)
     assert same.skip is None and torch.allclose(same(image), image + y, atol=1e-5)
@@ -144,7 +146,9 @@ def test_vectors_of_classes_are_normalised_like_other_layers():
     normed = [m for m in d.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert any(isinstance(m, ClassVectors) for m in normed) and len(normed) == 4 * 2 + 2 + 4 + 2
     for layer in normed:
-        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) == pytest.approx(1, rel=0.15)
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) == pytest.approx(
+            1, rel=0.15
+        )
 
 
 def test_each_part_of_z_reaches_its_block_and_the_class_all_of_them():
@@ -218,16 +222,24 @@ def test_a_penalty_through_everything_in_d():
         (lambda: ResNetGenerator(28), "resolution must be one of 16, 32, 64, 128, 256, got 28"),
         (lambda: ResNetDiscriminator(8), "resolution must be one of 16, 32, 64, 128, 256, got 8"),
         (lambda: ResNetGenerator(ngf=0), "ngf and ndf must be at least 1, got 0"),
-        (lambda: ResNetGenerator(16, attention=16), r"a resolution inside the network \(8\), got 16"),
+        (
+            lambda: ResNetGenerator(16, attention=16),
+            r"a resolution inside the network \(8\), got 16",
+        ),
         (lambda: ResNetDiscriminator(32, attention=4), r"inside the network \(8, 16\), got 4"),
         (
             lambda: BigGANGenerator(32, z_dim=120, ngf=1, c_dim=2)(torch.ones(2, 120)),
             "2 classes needs labels",
         ),
         (lambda: BigGANGenerator(256, z_dim=6), "z_dim must be at least 7 at 256×256, got 6"),
-        (lambda: ResNetGenerator(16, ngf=1)(torch.ones(2, 128), torch.zeros(2)), "a network without classes"),
         (
-            lambda: ResNetDiscriminator(16, 1, c_dim=2, ndf=1)(torch.ones(2, 1, 16, 16), torch.zeros(2, 2)),
+            lambda: ResNetGenerator(16, ngf=1)(torch.ones(2, 128), torch.zeros(2)),
+            "a network without classes",
+        ),
+        (
+            lambda: ResNetDiscriminator(16, 1, c_dim=2, ndf=1)(
+                torch.ones(2, 1, 16, 16), torch.zeros(2, 2)
+            ),
             r"labels must be int64 \[2\], got torch.float32 \[2, 2\]",
         ),
     ],

@@ -19,7 +19,9 @@ from fastgan.testing.conv2d_calls import ConvolutionCalls
 def discriminator(resolution: int = 16, channels: int = 3, **options) -> StyleGAN2Discriminator:
     """A small one, with biases that are not zero."""
     torch.manual_seed(0)
-    d = StyleGAN2Discriminator(resolution, channels, **{"channel_base": 64, "channel_max": 8, **options})
+    d = StyleGAN2Discriminator(
+        resolution, channels, **{"channel_base": 64, "channel_max": 8, **options}
+    )
     with torch.no_grad():
         for name, p in d.named_parameters():
             if name.endswith("bias"):
@@ -41,7 +43,9 @@ def by_hand(d: nn.Module, images: Tensor) -> Tensor:
         w = p[f"{name}.weight"]
         w = w / math.sqrt(w[0].numel())
         k = w.shape[2]
-        if down == 2:  # filter with zeros around, centred, then convolve and keep every second pixel
+        if (
+            down == 2
+        ):  # filter with zeros around, centred, then convolve and keep every second pixel
             c = x.shape[1]
             taps = (blur[:, None] * blur).expand(c, 1, 4, 4)
             x = F.conv2d(F.pad(x, [k // 2 + 1] * 4), taps, groups=c)
@@ -60,7 +64,9 @@ def by_hand(d: nn.Module, images: Tensor) -> Tensor:
         main = conv(conv(x, f"b{r}.conv0"), f"b{r}.conv1", down=2)
         x, r = (main + conv(x, f"b{r}.skip", down=2, act=False)) * math.sqrt(0.5), r // 2
     groups = len(x) // min(4, len(x))
-    feature = [stddev_of([x[j] for j in range(len(x)) if j % groups == i % groups]) for i in range(len(x))]
+    feature = [
+        stddev_of([x[j] for j in range(len(x)) if j % groups == i % groups]) for i in range(len(x))
+    ]
     x = torch.cat([x, torch.stack(feature)[:, None, None, None].expand(-1, 1, 4, 4)], 1)
     x = conv(x, "b4.conv").flatten(1)
     return linear(F.leaky_relu(linear(x, "b4.fc"), 0.2) * math.sqrt(2), "b4.out")
@@ -97,7 +103,10 @@ def test_counts_are_the_published_ones(resolution, base, count):
 
 def test_names_in_the_state_dict():
     d = discriminator(16)
-    layers = ["b16.fromrgb", *(f"b{r}.{layer}" for r in (16, 8) for layer in ("conv0", "conv1", "skip"))]
+    layers = [
+        "b16.fromrgb",
+        *(f"b{r}.{layer}" for r in (16, 8) for layer in ("conv0", "conv1", "skip")),
+    ]
     layers += ["b4.conv", "b4.fc", "b4.out"]
     names = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     assert set(d.state_dict()) == {name for name in names if not name.endswith("skip.bias")}
@@ -106,7 +115,9 @@ def test_names_in_the_state_dict():
     assert list(d.b4.conv.weight.shape) == [8, 9, 3, 3]
 
 
-@pytest.mark.parametrize(("resolution", "channels", "batch"), [(8, 1, 3), (16, 4, 8), (32, 2, 1), (64, 3, 4)])
+@pytest.mark.parametrize(
+    ("resolution", "channels", "batch"), [(8, 1, 3), (16, 4, 8), (32, 2, 1), (64, 3, 4)]
+)
 def test_logits_are_those_of_the_paper(resolution, channels, batch):
     d = discriminator(resolution, channels)
     images = images_for(d, batch)
@@ -128,9 +139,15 @@ def test_gradients_of_r1_are_those_of_the_paper(backend):
     expected = r1_gradients(d, lambda x: by_hand(d, x), images.double())
     # what only moves the logits has no gradient, or zeros
     names = {name for name, g in expected.items() if g.any()}
-    assert {name for name, _ in d.named_parameters()} - names == {"b4.conv.bias", "b4.fc.bias", "b4.out.bias"}
+    assert {name for name, _ in d.named_parameters()} - names == {
+        "b4.conv.bias",
+        "b4.fc.bias",
+        "b4.out.bias",
+    }
     for name in names:
-        assert relative_error(found[name], expected[name]) < 5e-5, name  # the order of sums is the threads'
+        assert relative_error(found[name], expected[name]) < 5e-5, (
+            name
+        )  # the order of sums is the threads'
     assert not any(g.any() for name, g in found.items() if name not in names)
 
 
@@ -146,7 +163,8 @@ def test_gradient_of_r1_by_finite_differences():
     gradients = r1_gradients(d, d, images)
     generator = torch.Generator().manual_seed(2)
     direction = {
-        name: torch.randn(p.shape, generator=generator, dtype=p.dtype) for name, p in d.named_parameters()
+        name: torch.randn(p.shape, generator=generator, dtype=p.dtype)
+        for name, p in d.named_parameters()
     }
     ends = []
     for step in (1e-6, -2e-6):
@@ -184,7 +202,9 @@ def test_groups_of_minibatch_stddev():
         expected = stddev_of([x[i] for i in members])
         assert torch.allclose(y[members, 3], expected)
     assert torch.allclose(minibatch_stddev(x[:2], group_size=4)[:, 3], stddev_of([x[0], x[1]]))
-    assert torch.allclose(minibatch_stddev(x[:1])[:, 3], torch.tensor(1e-4, dtype=x.dtype))  # of one alone
+    assert torch.allclose(
+        minibatch_stddev(x[:1])[:, 3], torch.tensor(1e-4, dtype=x.dtype)
+    )  # of one alone
 
 
 @pytest.mark.parametrize(
@@ -197,7 +217,10 @@ def test_groups_of_minibatch_stddev():
         ({"channel_max": 0}, "channel_max must be a whole number of at least 1, got 0"),
         ({"num_fp16_res": -1}, "num_fp16_res must be a whole number of at least 0, got -1"),
         ({"conv_clamp": 0}, "conv_clamp must be None or a number above 0, got 0"),
-        ({"base": (4,)}, r"base must be two whole numbers of at least 1, \(height, width\), got \(4,\)"),
+        (
+            {"base": (4,)},
+            r"base must be two whole numbers of at least 1, \(height, width\), got \(4,\)",
+        ),
         ({"group_size": 2.0}, "group_size must be a whole number of at least 1, got 2.0"),
     ],
 )
@@ -212,7 +235,9 @@ def test_images_that_do_not_fit():
         d(torch.zeros(4, 3, 32, 32))
     with pytest.raises(ValueError, match=r"\[N, 3, 16, 16\], got \[3, 16, 16\]"):
         d(torch.zeros(3, 16, 16))
-    with pytest.raises(ValueError, match=r"multiple of 4, got 6; use another batch size or group_size"):
+    with pytest.raises(
+        ValueError, match=r"multiple of 4, got 6; use another batch size or group_size"
+    ):
         d(torch.zeros(6, 3, 16, 16))
 
 
@@ -242,9 +267,14 @@ def test_half_precision_of_the_highest_resolutions():
     images, seen = images_for(d, 4), {}
     for r in (32, 16, 8):
         layer = getattr(d, f"b{r}").conv0
-        layer.register_forward_pre_hook(lambda layer, inputs, r=r: seen.update({r: inputs[0].dtype}))
+        layer.register_forward_pre_hook(
+            lambda layer, inputs, r=r: seen.update({r: inputs[0].dtype})
+        )
     half = d(images, force_fp32=False)
-    assert seen == {32: torch.float16, 16: torch.float16, 8: torch.float32} and half.dtype == torch.float32
+    assert (
+        seen == {32: torch.float16, 16: torch.float16, 8: torch.float32}
+        and half.dtype == torch.float32
+    )
     assert torch.allclose(half, d(images), atol=2e-2)
     assert set(seen.values()) == {torch.float32}, "on a CPU float32 is quicker, and the default"
 

@@ -28,7 +28,8 @@ def latents(g: StyleGAN2Generator, count: int = 3) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("resolution", "base", "count", "num_ws"), [(1024, 32768, 30_370_060, 18), (256, 16384, 24_767_458, 14)]
+    ("resolution", "base", "count", "num_ws"),
+    [(1024, 32768, 30_370_060, 18), (256, 16384, 24_767_458, 14)],
 )
 def test_counts_are_the_published_ones(resolution, base, count, num_ws):
     with torch.device("meta"):
@@ -50,12 +51,16 @@ def test_names_in_the_state_dict():
         ("b8.torgb", layer),
     ):
         expected |= {f"synthesis.{name}.{part}" for part in parts}
-    expected |= {f"mapping.{name}.{part}" for name in ("embed", "fc0", "fc1") for part in ("weight", "bias")}
+    expected |= {
+        f"mapping.{name}.{part}" for name in ("embed", "fc0", "fc1") for part in ("weight", "bias")
+    }
     assert set(g.state_dict()) == expected
     again = StyleGAN2Generator(**g.config)
     again.load_state_dict(g.state_dict())
     c = torch.tensor([0, 1, 0])
-    assert torch.equal(again(latents(g), c, noise_mode="const"), g(latents(g), c, noise_mode="const"))
+    assert torch.equal(
+        again(latents(g), c, noise_mode="const"), g(latents(g), c, noise_mode="const")
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,9 @@ def test_which_layer_takes_which_w():
 def test_noise_modes():
     g, z = generator(), latents(generator())
     const, none = (g(z, noise_mode=mode) for mode in ("const", "none"))
-    assert torch.equal(const, g(z, noise_mode="const")) and torch.equal(none, g(z, noise_mode="none"))
+    assert torch.equal(const, g(z, noise_mode="const")) and torch.equal(
+        none, g(z, noise_mode="none")
+    )
     assert not torch.allclose(const, none) and not torch.equal(g(z), g(z))
     with torch.no_grad():
         for name, p in g.named_parameters():
@@ -153,7 +160,9 @@ def test_half_precision_of_the_highest_resolutions():
     g, seen = generator(32, num_fp16_res=2, conv_clamp=256.0), {}
     for r in (4, 8, 16, 32):
         layer = getattr(g.synthesis, f"b{r}").conv1
-        layer.register_forward_pre_hook(lambda layer, inputs, r=r: seen.update({r: inputs[0].dtype}))
+        layer.register_forward_pre_hook(
+            lambda layer, inputs, r=r: seen.update({r: inputs[0].dtype})
+        )
     half = g(latents(g), noise_mode="const", force_fp32=False)
     halves, singles = torch.float16, torch.float32
     assert seen == {4: singles, 8: singles, 16: halves, 32: halves} and half.dtype == singles
@@ -212,7 +221,10 @@ def test_a_mapping_network_of_nothing():
             lambda g: g(latents(g), noise_mode="loud"),
             "noise_mode must be one of random, const, none, got 'loud'",
         ),
-        (lambda g: g.synthesis(torch.zeros(3, 2, 10)), r"ws must have shape \[N, 6, 10\], got \[3, 2, 10\]"),
+        (
+            lambda g: g.synthesis(torch.zeros(3, 2, 10)),
+            r"ws must have shape \[N, 6, 10\], got \[3, 2, 10\]",
+        ),
         (lambda g: g(latents(g), torch.zeros(3, 2)), "to a network without labels"),
         (lambda g: g(latents(g), truncation_psi=0.5), "truncation_psi needs the mean of w"),
         (lambda g: g.mapping(latents(g), update_w_avg=True), "update_w_avg needs the mean of w"),

@@ -90,7 +90,9 @@ def test_rrdb_is_the_papers():
         y = dense(y, block)
     y = x + conv(x + 0.2 * y, network.end)
     y = F.leaky_relu(F.pixel_shuffle(conv(y, network.up[0][0]), 2), 0.2)
-    torch.testing.assert_close(network(images), conv(F.leaky_relu(conv(y, network.last), 0.2), network.out))
+    torch.testing.assert_close(
+        network(images), conv(F.leaky_relu(conv(y, network.last), 0.2), network.out)
+    )
 
 
 def test_srgans_d_gives_a_logit_for_each_image():

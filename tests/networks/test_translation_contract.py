@@ -39,10 +39,16 @@ SMALL = {
         (draw(2, 2, 8, 8), draw(2, 3, 8, 8)),
     ),
     "pixel": (lambda: PatchDiscriminator(1, patch=1, ndf=2), (draw(2, 1, 4, 4),)),
-    "scales": (lambda: MultiScaleDiscriminator(3, scales=2, patch=16, ndf=2), (draw(2, 3, 12, 12),)),
+    "scales": (
+        lambda: MultiScaleDiscriminator(3, scales=2, patch=16, ndf=2),
+        (draw(2, 3, 12, 12),),
+    ),
     # Instance norm of four pixels multiplies what bfloat16 rounds.
     "unit": (lambda: UNITGenerator(1, ngf=2, blocks=1, norm="batch"), (draw(2, 1, 8, 8), 0, 1)),
-    "stargan-g": (lambda: StarGANGenerator(1, c_dim=2, ngf=2, blocks=1), (draw(2, 1, 8, 8), draw(2, 2))),
+    "stargan-g": (
+        lambda: StarGANGenerator(1, c_dim=2, ngf=2, blocks=1),
+        (draw(2, 1, 8, 8), draw(2, 2)),
+    ),
     "stargan-d": (lambda: StarGANDiscriminator(8, 1, c_dim=2, ndf=2), (draw(2, 1, 8, 8),)),
     "spade": (lambda: SPADEGenerator(3, 1, resolution=16, ngf=1, hidden=2), (MAP,)),
     "spade-z": (
@@ -53,13 +59,18 @@ SMALL = {
     "rrdb": (lambda: RRDBNet(1, scale=2, blocks=1, ngf=2, growth=2), (draw(2, 1, 4, 5),)),
     "srgan-d": (lambda: SRGANDiscriminator(32, 1, ndf=2), (draw(2, 1, 32, 32),)),
     "text-g": (lambda: TextGenerator(5, 16, 1, z_dim=3, text_dim=4, ngf=2), (draw(2, 3), CAPTIONS)),
-    "text-d": (lambda: TextDiscriminator(5, 16, 1, text_dim=4, ndf=2), (draw(2, 1, 16, 16), CAPTIONS)),
+    "text-d": (
+        lambda: TextDiscriminator(5, 16, 1, text_dim=4, ndf=2),
+        (draw(2, 1, 16, 16), CAPTIONS),
+    ),
 }
 
 
 def tensors(found):
     """All tensors in lists of lists."""
-    return [found] if isinstance(found, torch.Tensor) else [t for each in found for t in tensors(each)]
+    return (
+        [found] if isinstance(found, torch.Tensor) else [t for each in found for t in tensors(each)]
+    )
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -79,7 +90,8 @@ DIFFERENT = ("unet", "scales", "unit", "stargan-d", "spade-z", "srresnet", "text
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in DIFFERENT else pytest.param(name, marks=pytest.mark.long) for name in SMALL]
+    "name",
+    [name if name in DIFFERENT else pytest.param(name, marks=pytest.mark.long) for name in SMALL],
 )
 def test_compiled_in_one_graph(name):
     make, inputs = SMALL[name]

@@ -37,7 +37,10 @@ def test_the_papers_numbers_of_parameters():
     d = sum(16 * a * b + b for a, b in pairwise(widths)) + 9 * 2048 + 4 * 2048 * 5
     assert count(StarGANDiscriminator) == d == 44_762_048
     assert count(lambda: SPADEGenerator(184)) == 97_480_899
-    assert count(lambda: SPADEGenerator(184, z_dim=256)) == 97_480_899 - 9 * 184 * 1024 - 1024 + 257 * 16384
+    assert (
+        count(lambda: SPADEGenerator(184, z_dim=256))
+        == 97_480_899 - 9 * 184 * 1024 - 1024 + 257 * 16384
+    )
 
 
 def test_unit_shares_what_is_next_to_the_latents():
@@ -60,7 +63,10 @@ def test_unit_shares_what_is_next_to_the_latents():
 def test_units_domains_start_alike_and_learn_apart(norm):
     """Before training a translation is what the image becomes in its own domain: light stays light."""
     torch.manual_seed(0)
-    network, images = UNITGenerator(1, domains=3, ngf=2, blocks=1, norm=norm).eval(), draw(2, 1, 8, 12)
+    network, images = (
+        UNITGenerator(1, domains=3, ngf=2, blocks=1, norm=norm).eval(),
+        draw(2, 1, 8, 12),
+    )
     own = network(images, 0, 0)
     for source, target in ((0, 1), (1, 0), (2, 2)):
         assert torch.equal(network(images, source, target), own)
@@ -68,7 +74,9 @@ def test_units_domains_start_alike_and_learn_apart(norm):
         for parameter in (*network.encoders[1].parameters(), *network.decoders[2].parameters()):
             parameter.add_(1)
     assert torch.equal(network(images, 0, 0), own) and torch.equal(network(images, 2, 1), own)
-    assert not torch.equal(network(images, 1, 0), own) and not torch.equal(network(images, 0, 2), own)
+    assert not torch.equal(network(images, 1, 0), own) and not torch.equal(
+        network(images, 0, 2), own
+    )
 
 
 @pytest.mark.parametrize("ngf", [8, 32])
@@ -115,12 +123,18 @@ def test_a_map_becomes_planes():
 @pytest.mark.parametrize("channels", [(4, 2), (3, 3)])
 def test_a_spade_block_is_the_papers(channels):
     torch.manual_seed(0)
-    block, x, planes = SPADEBlock(*channels, 2, 3), draw(2, channels[0], 4, 4), draw(2, 2, 8, 8, seed=1)
+    block, x, planes = (
+        SPADEBlock(*channels, 2, 3),
+        draw(2, channels[0], 4, 4),
+        draw(2, 2, 8, 8, seed=1),
+    )
 
     def spade(x, layer):
         m = F.interpolate(planes, size=x.shape[2:])
         h = F.conv2d(m, layer.shared.weight, layer.shared.bias, padding=1).relu()
-        scale, shift = (F.conv2d(h, c.weight, c.bias, padding=1) for c in (layer.scale, layer.shift))
+        scale, shift = (
+            F.conv2d(h, c.weight, c.bias, padding=1) for c in (layer.scale, layer.shift)
+        )
         return F.batch_norm(x, None, None, training=True) * (1 + scale) + shift
 
     def conv(x, layer):
@@ -164,7 +178,10 @@ def test_spade_follows_map_and_z():
     ("call", "says"),
     [
         (lambda: UNITGenerator(domains=0), "domains must be at least 1, got 0"),
-        (lambda: UNITGenerator(1, ngf=1)(draw(1, 1, 8, 8), 0, 2), "domain must be from 0 to 1, got 2"),
+        (
+            lambda: UNITGenerator(1, ngf=1)(draw(1, 1, 8, 8), 0, 2),
+            "domain must be from 0 to 1, got 2",
+        ),
         (lambda: UNITGenerator(1, ngf=1)(draw(1, 1, 10, 8), 0, 1), "multiples of 4, got 10×8"),
         (
             lambda: UNITGenerator(1, ngf=1).decode(draw(1, 1, 8, 8), 0),
@@ -176,9 +193,15 @@ def test_spade_follows_map_and_z():
             r"attributes must have shape \[2, 5\], got \[2, 4\]",
         ),
         (lambda: StarGANDiscriminator(48), "a power of 2 of at least 8 in D, got 48"),
-        (lambda: StarGANDiscriminator(16, 1, ndf=1)(draw(1, 1, 8, 16)), "takes images of 16×16, got 8×16"),
+        (
+            lambda: StarGANDiscriminator(16, 1, ndf=1)(draw(1, 1, 8, 16)),
+            "takes images of 16×16, got 8×16",
+        ),
         (lambda: SPADEGenerator(3, resolution=512), "16, 32, 64, 128 or 256, got 512"),
-        (lambda: one_hot_map(draw(1, 4, 4), 3), r"must be int64 \[N, H, W\], got torch.float32 \[1, 4, 4\]"),
+        (
+            lambda: one_hot_map(draw(1, 4, 4), 3),
+            r"must be int64 \[N, H, W\], got torch.float32 \[1, 4, 4\]",
+        ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, ngf=1)(draw(1, 2, 16, 16)),
             r"map must have shape \[N, 3, H, W\], got \[1, 2, 16, 16\]",
@@ -192,7 +215,9 @@ def test_spade_follows_map_and_z():
             r"z must have shape \[1, 4\], got none",
         ),
         (
-            lambda: SPADEGenerator(3, 1, resolution=16, z_dim=4, ngf=1)(draw(1, 3, 16, 20), draw(1, 4)),
+            lambda: SPADEGenerator(3, 1, resolution=16, z_dim=4, ngf=1)(
+                draw(1, 3, 16, 20), draw(1, 4)
+            ),
             "with z SPADE's map must be 16×16, got 16×20",
         ),
     ],

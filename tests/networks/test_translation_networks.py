@@ -84,7 +84,10 @@ def test_generators_give_images_of_the_same_size_each_on_its_own(make):
 def test_the_unets_outer_skip_carries_details():
     """A pixel changes what is behind the first level though the innermost level is cut off."""
     torch.manual_seed(0)
-    network, images = UNetGenerator(1, 1, resolution=8, ngf=2, norm="instance").eval(), draw(1, 1, 8, 8)
+    network, images = (
+        UNetGenerator(1, 1, resolution=8, ngf=2, norm="instance").eval(),
+        draw(1, 1, 8, 8),
+    )
     nn.init.zeros_(network.up[0][0].weight)
     other = images.clone()
     other[..., 0, 0] += 1
@@ -139,9 +142,9 @@ def test_scales_under_spectral_norm():
     for scale in network.scales:
         for layer in scale.modules():
             if isinstance(layer, nn.Conv2d):
-                assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) == pytest.approx(
-                    1, rel=0.05
-                )
+                assert torch.linalg.matrix_norm(
+                    layer.weight.detach().flatten(1), 2
+                ) == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -150,18 +153,27 @@ def test_scales_under_spectral_norm():
         (lambda: UNetGenerator(resolution=48), "a power of 2 of at least 4, got 48"),
         (lambda: UNetGenerator(ngf=0), "ngf must be at least 1, got 0"),
         (lambda: UNetGenerator(dropout=1), "dropout must be at least 0 and less than 1, got 1"),
-        (lambda: UNetGenerator(norm="layer"), "norm must be one of instance, batch, none, got 'layer'"),
+        (
+            lambda: UNetGenerator(norm="layer"),
+            "norm must be one of instance, batch, none, got 'layer'",
+        ),
         (
             lambda: UNetGenerator(1, 1, resolution=16, ngf=1)(draw(1, 1, 24, 16)),
             "at least 16 pixels high and wide, multiples of 16, got 24×16; resize, crop or pad",
         ),
         (lambda: ResNetGenerator(blocks=-1), "blocks"),
-        (lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 1, 4, 4)), "at least 8 pixels high and wide"),
+        (
+            lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 1, 4, 4)),
+            "at least 8 pixels high and wide",
+        ),
         (
             lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 3, 8, 8)),
             r"the ResNet's images must have shape \[N, 1, H, W\], got \[1, 3, 8, 8\]",
         ),
-        (lambda: PatchDiscriminator(patch=64), "patch must be one of 1, 16, 34, 70, 142, 286, got 64"),
+        (
+            lambda: PatchDiscriminator(patch=64),
+            "patch must be one of 1, 16, 34, 70, 142, 286, got 64",
+        ),
         (
             lambda: PatchDiscriminator(1, ndf=1)(draw(1, 1, 16, 16)),
             "at least 24 pixels high and wide, got 16×16",

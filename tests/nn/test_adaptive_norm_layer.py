@@ -47,12 +47,17 @@ def test_adain_has_the_style_of_w():
     scale, shift = layer.style(w).chunk(2, dim=1)
     expected = F.instance_norm(x) * (1 + scale[..., None, None]) + shift[..., None, None]
     assert torch.allclose(layer(x, w), F.leaky_relu(expected, 0.2) * 2**0.5, atol=1e-5)
-    assert torch.allclose(layer(x, 0 * w), F.leaky_relu(F.instance_norm(x), 0.2) * 2**0.5, atol=1e-5)
+    assert torch.allclose(
+        layer(x, 0 * w), F.leaky_relu(F.instance_norm(x), 0.2) * 2**0.5, atol=1e-5
+    )
 
 
 def test_spade_has_a_scale_and_a_shift_at_each_position():
     layer = nn.SPADE(4, 3, hidden=5)
-    x, classes = image(2, 4, 6, 6), F.one_hot(torch.tensor([[[0, 1], [2, 1]]] * 2), 3).permute(0, 3, 1, 2)
+    x, classes = (
+        image(2, 4, 6, 6),
+        F.one_hot(torch.tensor([[[0, 1], [2, 1]]] * 2), 3).permute(0, 3, 1, 2),
+    )
     h = F.relu(
         layer.shared._conv_forward(
             F.interpolate(classes.float(), size=(6, 6)), layer.shared.weight, layer.shared.bias
@@ -74,7 +79,9 @@ def test_over_processes_it_is_the_same_layer(name, tmp_path):
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         torch.manual_seed(0)
-        layer = nn.ConditionalBatchNorm2d(4, 3) if name == "conditional" else nn.SPADE(4, 3, hidden=4)
+        layer = (
+            nn.ConditionalBatchNorm2d(4, 3) if name == "conditional" else nn.SPADE(4, 3, hidden=4)
+        )
         cond = image(5, 3) if name == "conditional" else image(5, 3, 3, 6)
         torch.nn.init.normal_(layer.scale.weight)
         results, kind = [], type(layer)

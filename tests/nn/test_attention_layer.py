@@ -44,7 +44,9 @@ def test_first_and_second_derivatives_in_all_three():
 def test_the_fused_derivative_is_the_composed_one():
     q, k, v = (t.detach() for t in inputs())
     grad = draw(2, 4, 2, seed=3)
-    for fused, composed in zip(fused_gradients(grad, q, k, v, 0.7), composed_gradients(grad, q, k, v, 0.7)):
+    for fused, composed in zip(
+        fused_gradients(grad, q, k, v, 0.7), composed_gradients(grad, q, k, v, 0.7)
+    ):
         assert torch.allclose(fused, composed) and not fused.requires_grad
 
 
@@ -57,10 +59,14 @@ def test_only_what_is_differentiated_again_is_composed(create_graph, monkeypatch
     monkeypatch.setattr(
         module, "composed_gradients", lambda *a: seen.append("composed") or composed_gradients(*a)
     )
-    monkeypatch.setattr(module, "fused_gradients", lambda *a: seen.append("fused") or fused_gradients(*a))
+    monkeypatch.setattr(
+        module, "fused_gradients", lambda *a: seen.append("fused") or fused_gradients(*a)
+    )
     monkeypatch.setattr(module, "_has_fused_kernels", lambda t: True)
     q, k, v = inputs()
-    gradients = torch.autograd.grad(attention(q, k, v, scale=1.0).sum(), (q, k, v), create_graph=create_graph)
+    gradients = torch.autograd.grad(
+        attention(q, k, v, scale=1.0).sum(), (q, k, v), create_graph=create_graph
+    )
     assert seen == ["composed" if create_graph else "fused"]
     assert all(g.requires_grad == create_graph for g in gradients)
 
@@ -94,7 +100,9 @@ def test_it_is_an_op_and_not_one_for_functorch_and_the_reference():
      ((2, 5, 3), (3, 4, 3), (3, 4, 2))],
 )  # fmt: skip
 def test_shapes_that_do_not_fit_are_refused(shapes):
-    with pytest.raises(ValueError, match=r"must be \[\.\.\., queries, d\], \[\.\.\., keys, d\] and .*got"):
+    with pytest.raises(
+        ValueError, match=r"must be \[\.\.\., queries, d\], \[\.\.\., keys, d\] and .*got"
+    ):
         attention(*(draw(*shape) for shape in shapes), scale=1.0)
 
 
@@ -111,14 +119,15 @@ def test_the_layer_is_the_papers():
     assert made.query.out_channels == made.key.out_channels == 2 and made.value.out_channels == 8
     with torch.no_grad():
         q, k, v = (
-            torch.einsum("oc,nchw->nohw", m.weight[..., 0, 0], x) for m in (made.query, made.key, made.value)
+            torch.einsum("oc,nchw->nohw", m.weight[..., 0, 0], x)
+            for m in (made.query, made.key, made.value)
         )
         k, v = (t.unflatten(3, (3, 2)).unflatten(2, (2, 2)).amax((3, 5)).flatten(2) for t in (k, v))
         shares = torch.einsum("ncq,nck->nqk", q.flatten(2), k).softmax(2)
         taken = torch.einsum("nqk,nck->ncq", shares, v)
-        expected = x + 0.5 * torch.einsum("oc,ncq->noq", made.out.weight[..., 0, 0], taken).unflatten(
-            2, (4, 6)
-        )
+        expected = x + 0.5 * torch.einsum(
+            "oc,ncq->noq", made.out.weight[..., 0, 0], taken
+        ).unflatten(2, (4, 6))
         assert torch.allclose(made(x), expected)
 
 
@@ -136,7 +145,9 @@ def test_a_place_takes_from_all_others():
     assert ((made(other) - made(x)).abs().amax(1) > 1e-9).all()
 
 
-@pytest.mark.parametrize("channels", [2, 8])  # of 2, keys are as long as values, which torch fuses on a CPU
+@pytest.mark.parametrize(
+    "channels", [2, 8]
+)  # of 2, keys are as long as values, which torch fuses on a CPU
 def test_a_penalty_on_the_layers_gradient(channels):
     made, x = layer(channels), draw(1, channels, 2, 4).requires_grad_()
 

@@ -21,15 +21,22 @@ def test_linear_is_its_formula(act, lr_multiplier):
 def test_parameters_start_at_he_initialisation():
     """What is drawn is N(0, 1) over the multiplier; what is used has the variance 1/fan_in."""
     torch.manual_seed(0)
-    linear, conv = nn.EqualLinear(400, 300, lr_multiplier=0.1), nn.EqualConv2d(60, 50, 3, lr_multiplier=0.5)
+    linear, conv = (
+        nn.EqualLinear(400, 300, lr_multiplier=0.1),
+        nn.EqualConv2d(60, 50, 3, lr_multiplier=0.5),
+    )
     assert linear.weight.std().item() == pytest.approx(10, rel=0.02)
     assert conv.weight.std().item() == pytest.approx(2, rel=0.02)
     assert linear(torch.randn(500, 400)).std().item() == pytest.approx(1, rel=0.05)
-    assert conv(torch.randn(8, 60, 16, 16))[..., 1:-1, 1:-1].std().item() == pytest.approx(1, rel=0.05)
+    assert conv(torch.randn(8, 60, 16, 16))[..., 1:-1, 1:-1].std().item() == pytest.approx(
+        1, rel=0.05
+    )
     assert not conv.bias.any() and not linear.bias.any()
 
 
-@pytest.mark.parametrize("layer", [nn.EqualLinear, lambda i, o, **kw: nn.EqualConv2d(i, o, 1, **kw)])
+@pytest.mark.parametrize(
+    "layer", [nn.EqualLinear, lambda i, o, **kw: nn.EqualConv2d(i, o, 1, **kw)]
+)
 def test_the_multiplier_scales_the_step(layer):
     """A step of Adam moves every parameter by the same amount, so what is used moves by the multiplier times scale."""
     moves = []
@@ -106,7 +113,10 @@ def test_compiles():
 
 
 def test_repr_says_what_it_does():
-    assert repr(nn.EqualLinear(3, 4)) == "EqualLinear(3, 4, bias=True, act='linear', lr_multiplier=1.0)"
+    assert (
+        repr(nn.EqualLinear(3, 4))
+        == "EqualLinear(3, 4, bias=True, act='linear', lr_multiplier=1.0)"
+    )
     layer = nn.EqualConv2d(3, 4, 1, bias=False, act="lrelu", clamp=256, down=2)
     assert repr(layer) == "EqualConv2d(3, 4, 1, bias=False, act='lrelu', clamp=256, down=2)"
 

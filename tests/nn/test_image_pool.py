@@ -9,7 +9,9 @@ from fastgan.nn import ImagePool
 
 
 def batch(*values):
-    images = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+    images = (
+        torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+    )
     return images, torch.tensor(values) + 100
 
 
@@ -33,7 +35,10 @@ def test_it_is_in_the_state_dict_and_has_no_graph():
     pool, again = ImagePool(2, (1, 2, 2)), ImagePool(2, (1, 2, 2))
     images, labels = batch(1, 2)
     out, _ = pool(
-        images.requires_grad_(), labels, swapped=torch.tensor([True, True]), place=torch.tensor([0, 1])
+        images.requires_grad_(),
+        labels,
+        swapped=torch.tensor([True, True]),
+        place=torch.tensor([0, 1]),
     )
     assert not out.requires_grad and not list(pool.parameters())
     again.load_state_dict(pool.state_dict())
@@ -72,7 +77,12 @@ def test_every_process_puts_in_the_images_of_all(monkeypatch):
         assert shown(pools[rank], *rows[rank]) == list(rows[rank][0])
     for pool in pools:
         assert pool.images[:, 0, 0, 0].tolist() == [1, 0, 3, 4]
-        assert pool.labels.tolist() == [101, 0, 103, 104] and pool.full.tolist() == [True, False, True, True]
+        assert pool.labels.tolist() == [101, 0, 103, 104] and pool.full.tolist() == [
+            True,
+            False,
+            True,
+            True,
+        ]
 
 
 def test_error():

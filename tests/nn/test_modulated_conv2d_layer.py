@@ -17,7 +17,9 @@ def by_hand(layer: nn.ModulatedConv2d, x, w, noise, up, down) -> torch.Tensor:
             weight = weight * (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).rsqrt()
         f = ops.setup_filter([1, 3, 3, 1])
         images.append(
-            ops.conv2d_resample(image[None], weight, f, up=up, down=down, padding=weight.shape[2] // 2)
+            ops.conv2d_resample(
+                image[None], weight, f, up=up, down=down, padding=weight.shape[2] // 2
+            )
         )
     y = torch.cat(images)
     if noise is not None:
@@ -29,7 +31,9 @@ def by_hand(layer: nn.ModulatedConv2d, x, w, noise, up, down) -> torch.Tensor:
 @pytest.mark.parametrize("kernel_size,demodulate", [(3, True), (1, False), (3, False)])
 def test_it_is_a_convolution_with_a_weight_per_image(factors, kernel_size, demodulate):
     torch.manual_seed(0)
-    layer = nn.ModulatedConv2d(5, 4, kernel_size, 7, demodulate=demodulate, clamp=2.0, **factors).double()
+    layer = nn.ModulatedConv2d(
+        5, 4, kernel_size, 7, demodulate=demodulate, clamp=2.0, **factors
+    ).double()
     for parameter in (layer.bias, layer.noise.strength, layer.affine.bias):
         torch.nn.init.normal_(parameter)
     x, w = torch.randn(3, 5, 6, 8, dtype=torch.float64), torch.randn(3, 7, dtype=torch.float64)

@@ -28,4 +28,6 @@ def test_noise_with_a_strength_for_each_channel():
     layer = nn.NoiseInjection(2, channels=3)
     layer.strength.data.copy_(torch.tensor([0.0, 1.0, 2.0]).view(3, 1, 1))
     noise = torch.randn(2, 1, 2, 2)
-    assert torch.equal(layer(torch.zeros(2, 3, 2, 2), noise), torch.cat([0 * noise, noise, 2 * noise], 1))
+    assert torch.equal(
+        layer(torch.zeros(2, 3, 2, 2), noise), torch.cat([0 * noise, noise, 2 * noise], 1)
+    )

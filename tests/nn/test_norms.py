@@ -29,7 +29,9 @@ def test_instance_norm_is_torchs_with_an_activation(affine, act):
         x = image(3, 4, 5, 6).requires_grad_()
         y = norm(x)
         parameters = [*(layer if norm is layer else plain).parameters()]
-        found.append([y, *torch.autograd.grad((y * image(*y.shape, seed=3)).sum(), [x, *parameters])])
+        found.append(
+            [y, *torch.autograd.grad((y * image(*y.shape, seed=3)).sum(), [x, *parameters])]
+        )
     assert len(found[0]) == 2 + 2 * affine
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*found))
 

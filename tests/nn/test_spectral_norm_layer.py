@@ -47,7 +47,9 @@ def pair(**options) -> tuple[nn.Module, nn.Module]:
 
 
 def images(seed: int = 1) -> Tensor:
-    return torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        2, 3, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def assert_same(a: nn.Module, b: nn.Module) -> None:
@@ -57,7 +59,9 @@ def assert_same(a: nn.Module, b: nn.Module) -> None:
         assert torch.allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-10), name
 
 
-@pytest.mark.parametrize("options", [{}, {"n_power_iterations": 3, "eps": 1e-6}], ids=["one", "three"])
+@pytest.mark.parametrize(
+    "options", [{}, {"n_power_iterations": 3, "eps": 1e-6}], ids=["one", "three"]
+)
 def test_is_torchs_step_by_step(options):
     """State at the start and after each step of training on real and fake images, gradients, and eval mode."""
     ours, theirs = pair(**options)
@@ -67,7 +71,8 @@ def test_is_torchs_step_by_step(options):
         for network, optimizer in zip((ours, theirs), optimizers):
             optimizer.zero_grad()
             (
-                F.softplus(network(images(step))).mean() + F.softplus(-network(images(step + 9))).mean()
+                F.softplus(network(images(step))).mean()
+                + F.softplus(-network(images(step + 9))).mean()
             ).backward()
             optimizer.step()
         assert_same(ours, theirs)
@@ -193,7 +198,8 @@ def test_frozen_layers_are_normalised_and_get_no_gradient():
     assert torch.allclose(ours.x_grad, theirs.x_grad)
     assert ours.block[1].parametrizations.weight.original.grad is None
     assert torch.allclose(
-        ours.first.parametrizations.weight.original.grad, theirs.first.parametrizations.weight.original.grad
+        ours.first.parametrizations.weight.original.grad,
+        theirs.first.parametrizations.weight.original.grad,
     )
     network = spectral_norm(Network()).requires_grad_(False)
     assert not network(images().float()).requires_grad
@@ -258,7 +264,9 @@ def test_a_whole_step_compiles():
                 losses.append(f(network, images(k).requires_grad_(), images(k + 5)))
             assert torch.allclose(*losses)
             assert all(torch.allclose(a, b) for a, b in zip(*(n.buffers() for n in networks)))
-            assert all(torch.allclose(a.grad, b.grad) for a, b in zip(*(n.parameters() for n in networks)))
+            assert all(
+                torch.allclose(a.grad, b.grad) for a, b in zip(*(n.parameters() for n in networks))
+            )
     assert counter.frame_count <= 2  # the first step finds no gradients
 
 
@@ -280,7 +288,11 @@ def test_removing_bakes_the_weights_in():
 @pytest.mark.parametrize(
     "make,error,words",
     [
-        (lambda: spectral_norm("network"), TypeError, "network must be a torch.nn.Module, got a str"),
+        (
+            lambda: spectral_norm("network"),
+            TypeError,
+            "network must be a torch.nn.Module, got a str",
+        ),
         (
             lambda: spectral_norm(nn.Tanh()),
             ValueError,
@@ -297,7 +309,11 @@ def test_removing_bakes_the_weights_in():
             "weight of network is parametrised already",
         ),
         (lambda: spectral_norm(nn.LazyLinear(2)), ValueError, "weight of network has no shape yet"),
-        (lambda: spectral_norm(Network(), 0), ValueError, "n_power_iterations must be .* at least 1, got 0"),
+        (
+            lambda: spectral_norm(Network(), 0),
+            ValueError,
+            "n_power_iterations must be .* at least 1, got 0",
+        ),
         (
             lambda: spectral_norm(Network(), eps=-1.0),
             ValueError,

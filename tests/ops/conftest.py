@@ -45,7 +45,9 @@ def parameters(module: ModuleType, test: str) -> list:
         here.remove(EMULATED)
     elif INTERPRETING and test in OF_ANY_KERNELS:
         here = []
-    return here + [pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS]
+    return here + [
+        pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS
+    ]
 
 
 @pytest.fixture
@@ -79,7 +81,9 @@ def dtypes_of(spec: OpSpec, index: int, backend: str) -> list[torch.dtype]:
     sample, all_of_them = spec.samples[index], list(spec.tolerance)
     in_turn = sorted(all_of_them, key=lambda dtype: -dtype.itemsize)  # float64, float32, the halves
     slow = backend in ("reference", "emulated") or INTERPRETING or "FASTGAN_CPU_LEVEL" in os.environ
-    if sample.large:  # for what only a large image does, in single precision; the first one in two widths
+    if (
+        sample.large
+    ):  # for what only a large image does, in single precision; the first one in two widths
         first = not any(s.large for s in spec.samples[:index])
         return [] if slow else [torch.float32, *([torch.bfloat16] if first else [])]
     if INTERPRETING:

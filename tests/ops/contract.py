@@ -21,7 +21,9 @@ CPU = torch.device("cpu")
 
 
 def leaves(tensors, requires_grad: bool = True) -> list[Tensor | None]:
-    return [None if t is None else t.detach().clone().requires_grad_(requires_grad) for t in tensors]
+    return [
+        None if t is None else t.detach().clone().requires_grad_(requires_grad) for t in tensors
+    ]
 
 
 def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
@@ -41,7 +43,9 @@ def expected_of(spec: OpSpec, sample: Sample, exact: list[Tensor | None]) -> Res
         for a, b in zip(inputs, exact)
     )
     if not same:
-        results = evaluate(partial(spec.op, backend="reference"), exact, dict(sample.options), order=2)
+        results = evaluate(
+            partial(spec.op, backend="reference"), exact, dict(sample.options), order=2
+        )
         _expected.clear()
         _expected[key] = (exact, results)
     return results
@@ -61,7 +65,9 @@ class OpContract:
     def test_values(self, backend, device, sample: Sample, dtype):
         """Result, first and second derivatives against the float64 reference, in memory that was full of NaN; in float32,
         and of large images, the same bits again. Strides are the reference's, and the inputs stay as they were."""
-        found = self.check_values(partial(self.spec.op, backend=backend), backend, device, sample, dtype)
+        found = self.check_values(
+            partial(self.spec.op, backend=backend), backend, device, sample, dtype
+        )
         assert all(t is None or t.dtype == dtype for t in found.values())
 
     def check_values(self, op, backend, device, sample: Sample, dtype) -> Results:
@@ -108,7 +114,9 @@ class OpContract:
         count = len(sample.tensors(torch.float32, device))
         for wanted in range(count):
             tensors = sample.tensors(torch.float32, device)
-            inputs = [None if t is None else t.requires_grad_(i == wanted) for i, t in enumerate(tensors)]
+            inputs = [
+                None if t is None else t.requires_grad_(i == wanted) for i, t in enumerate(tensors)
+            ]
             self.spec.op(*inputs, **sample.options, backend=backend).sum().backward()
             assert [t.grad is not None for t in inputs] == [i == wanted for i in range(count)]
 
@@ -248,12 +256,16 @@ class OpContract:
     def test_from_several_threads(self, backend, device):
         if ops._library.triton_interpreter():
             pytest.skip("Triton's interpreter runs one kernel at a time")
-        samples = [s for s in self.spec.samples if not s.large][: 24 : 3 if backend == "emulated" else 1]
+        samples = [s for s in self.spec.samples if not s.large][
+            : 24 : 3 if backend == "emulated" else 1
+        ]
         op = partial(self.spec.op, backend=backend)
 
         def run(sample: Sample) -> list[Tensor | None]:
             return list(
-                evaluate(op, sample.tensors(torch.float32, device), dict(sample.options), order=2).values()
+                evaluate(
+                    op, sample.tensors(torch.float32, device), dict(sample.options), order=2
+                ).values()
             )
 
         expected = [run(s) for s in samples]

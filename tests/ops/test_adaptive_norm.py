@@ -15,7 +15,9 @@ class TestContract(OpContract):
     spec = ADAPTIVE_NORM
 
 
-LAYOUTS = pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["rows", "channels_last"])
+LAYOUTS = pytest.mark.parametrize(
+    "layout", [torch.clone, channels_last], ids=["rows", "channels_last"]
+)
 
 
 def image(*shape: int, device: object = "cpu") -> torch.Tensor:
@@ -74,11 +76,18 @@ def test_maps_cost_no_copies_of_the_normalised_image(backend, device, layout):
         pytest.skip("plain PyTorch: nothing is registered")
     x, scale, shift = (layout(image(2, 8, 4, 5, device=device)).requires_grad_() for _ in range(3))
     saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
-        y = ops.adaptive_norm(x, scale, shift, over="batch", act="relu", residual=x, backend=backend)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.numel()) or t, lambda t: t
+    ):
+        y = ops.adaptive_norm(
+            x, scale, shift, over="batch", act="relu", residual=x, backend=backend
+        )
     assert sorted(saved) == [8, 8, 320, 320, 320]
     grads = torch.autograd.grad(y, (x, scale, shift), torch.ones_like(y))
-    assert all(g.is_contiguous(memory_format=torch.channels_last) == (layout is channels_last) for g in grads)
+    assert all(
+        g.is_contiguous(memory_format=torch.channels_last) == (layout is channels_last)
+        for g in grads
+    )
 
 
 def test_a_constant_image_is_its_shift(backend, device):
@@ -93,7 +102,11 @@ def test_a_constant_image_is_its_shift(backend, device):
 def test_statistics_of_half_types_are_float32(backend, device):
     x = image(4, 3, 5, 6, device=device).half()
     y, mean, var = ops.adaptive_norm_with_stats(x, over="sample", backend=backend)
-    assert y.dtype == torch.float16 and mean.dtype == var.dtype == torch.float32 and mean.shape == (4, 3)
+    assert (
+        y.dtype == torch.float16
+        and mean.dtype == var.dtype == torch.float32
+        and mean.shape == (4, 3)
+    )
     again = ops.adaptive_norm(x, mean=mean, var=var, backend=backend)
     assert torch.equal(y, again)
 
@@ -107,7 +120,9 @@ def test_a_summed_statistic_has_the_gradient_of_its_own(backend, device):
         stats = {}
         if given:
             stats = {"mean": leaf.mean((0, 2, 3)), "var": leaf.var((0, 2, 3), unbiased=False)}
-        y = ops.adaptive_norm(leaf, scale[:, :, 0, 0], over="batch", act="swish", backend=backend, **stats)
+        y = ops.adaptive_norm(
+            leaf, scale[:, :, 0, 0], over="batch", act="swish", backend=backend, **stats
+        )
         (dx,) = torch.autograd.grad(y, leaf, dy, create_graph=True)
         results += [dx, *torch.autograd.grad(dx.square().sum(), leaf)]
     assert torch.allclose(results[0], results[2]) and torch.allclose(results[1], results[3])
@@ -118,7 +133,9 @@ def test_only_what_is_needed_is_saved_and_asked_for(backend, device):
         pytest.skip("plain PyTorch: nothing is registered")
     x, scale, shift = (t.requires_grad_() for t in (image(2, 3, 4, 5), image(2, 3), image(2, 3)))
     saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.numel()) or t, lambda t: t
+    ):
         y = ops.adaptive_norm(x, scale, shift, backend=backend)
     assert sorted(saved) == [6, 6, 6, 120]  # scale, mean, variance; not shift, for the slope is 1
     asked = []
@@ -149,7 +166,8 @@ def test_triton_kernels_compile_ahead_of_time(layout, dtype, tmp_path):
 
     x = torch.empty(8, 256, 32, 32, dtype=dtype, memory_format=layout)
     numbers = {
-        name: torch.empty(8, 256) for name in ("mean", "p", "t", "slope", "shift", "f_u", "f_x", "f_1")
+        name: torch.empty(8, 256)
+        for name in ("mean", "p", "t", "slope", "shift", "f_u", "f_x", "f_1")
     }
     settings, maps = ("swish", 0.0, 1.4, 256.0), (x, x)
     with triton_target.launches(90) as launched:

@@ -39,7 +39,10 @@ def test_special_values(backend, device, act):
         t = x.to(device, dtype)
         found = ops.bias_act(t, act=act, backend=backend)
         expected = ops.bias_act(t.double(), act=act, backend="reference")
-        assert torch.allclose(found.double(), expected, rtol=1e-5, equal_nan=True), (found, expected)
+        assert torch.allclose(found.double(), expected, rtol=1e-5, equal_nan=True), (
+            found,
+            expected,
+        )
         clamped = ops.bias_act(t, act=act, clamp=2.0, backend=backend)
         assert torch.allclose(clamped.double(), expected.clamp(-2, 2), equal_nan=True)
 
@@ -49,7 +52,9 @@ def test_saves_as_little_as_the_maths_needs(backend, device, act, tensors):
     x = torch.randn(2, 3, 4, 4, device=device, requires_grad=True)
     b = torch.randn(3, device=device, requires_grad=True)
     saved: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.numel()) or t, lambda t: t
+    ):
         ops.bias_act(x, b, act=act, backend=backend)
     if backend != "reference":
         assert sorted(saved) == sorted([[], [x.numel()], [x.numel(), b.numel()]][tensors])

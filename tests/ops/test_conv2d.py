@@ -125,7 +125,9 @@ def test_epilogue_in_the_convolution(act, clamp, style, batch):
         rest = (1, 1, act, 0.2, 1.5, clamp)
         single = [None if t is None else t.float() for t in given]
         with poisoned_memory():
-            found = evaluate(called(torch.ops.fastgan.winograd_conv2d_act, rest), single, {}, order=1)
+            found = evaluate(
+                called(torch.ops.fastgan.winograd_conv2d_act, rest), single, {}, order=1
+            )
         expected = evaluate(called(reference.winograd_conv2d_act, rest), given, {}, order=1)
         # where the slope jumps, rounding may fall on the other side: no value here is that near
         assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
@@ -152,7 +154,10 @@ def test_gradient_through_the_scaled_image(least, layout):
         return f
 
     found = evaluate(
-        both(torch.ops.fastgan.winograd_conv2d_input), [t.float() for t in (dz, w, x, style)], {}, order=2
+        both(torch.ops.fastgan.winograd_conv2d_input),
+        [t.float() for t in (dz, w, x, style)],
+        {},
+        order=2,
     )
     expected = evaluate(both(reference.winograd_conv2d_input), [dz, w, x, style], {}, order=2)
     assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
@@ -170,7 +175,9 @@ def test_third_derivative_through_the_scaled_image():
     def third(op, dtype):
         tensors = [t.to(dtype).requires_grad_() for t in (dz, w, x, style)]
         dx, dstyle = op(*tensors, 1, 1)
-        first = torch.autograd.grad((dx.sin().sum() + dstyle.square().sum()), tensors, create_graph=True)
+        first = torch.autograd.grad(
+            (dx.sin().sum() + dstyle.square().sum()), tensors, create_graph=True
+        )
         second = torch.autograd.grad(sum(t.square().sum() for t in first), tensors)
         return [t.double() for t in second]
 
@@ -234,7 +241,9 @@ def test_special_values_stay_in_their_tiles():
     x[0, 3, 9, 9] = float("nan")
     y = torch.ops.fastgan.winograd_conv2d(x, w, None, 1, 1, False)
     assert (
-        y[:, :, 8:12, 8:12].isnan().all() and not y[:, :, :8].isnan().any() and not y[:, :, 12:].isnan().any()
+        y[:, :, 8:12, 8:12].isnan().all()
+        and not y[:, :, :8].isnan().any()
+        and not y[:, :, 12:].isnan().any()
     )
 
 

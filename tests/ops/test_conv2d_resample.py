@@ -29,7 +29,9 @@ class TestContract(OpContract):
             with torch.autocast(device.type, dtype=low):
                 y = self.spec.op(*tensors, **sample.options, backend=backend)
             assert (
-                y.dtype == ops.conv2d(*(t.to(low) for t in tensors), padding=3, backend=backend).dtype == low
+                y.dtype
+                == ops.conv2d(*(t.to(low) for t in tensors), padding=3, backend=backend).dtype
+                == low
             )
             assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.sum(), tensors))
             expected = evaluate(
@@ -69,7 +71,9 @@ def test_random_arguments(backend, device):
         tensors = sample.tensors(torch.float64, device)
         try:
             with poisoned_memory():
-                found = evaluate(CONV2D_RESAMPLE.op, tensors, {**sample.options, "backend": backend}, order=1)
+                found = evaluate(
+                    CONV2D_RESAMPLE.op, tensors, {**sample.options, "backend": backend}, order=1
+                )
         except ValueError as error:
             assert "nothing would be left" in str(error), f"random_sample({seed}): {error}"
             with pytest.raises((ValueError, RuntimeError)):
@@ -127,7 +131,12 @@ def test_agrees_with_scipy(up, down, kernel, f):
     for padding in [(1, 1, 1, 1), (3, 0, -1, 2)]:
         for flips in [(True, False), (False, True)]:
             found = ops.conv2d_resample(
-                *(x, weight, f), up=up, down=down, padding=padding, flip_weight=flips[0], flip_filter=flips[1]
+                *(x, weight, f),
+                up=up,
+                down=down,
+                padding=padding,
+                flip_weight=flips[0],
+                flip_filter=flips[1],
             )
             exact = definition(
                 *(x, weight),
@@ -138,7 +147,9 @@ def test_agrees_with_scipy(up, down, kernel, f):
                 flip_weight=flips[0],
                 flip_filter=flips[1],
             )
-            expected = [by_scipy(i, weight.numpy(), taps_, up, down, padding, *flips) for i in x.numpy()]
+            expected = [
+                by_scipy(i, weight.numpy(), taps_, up, down, padding, *flips) for i in x.numpy()
+            ]
             for result in (found, exact):
                 assert result.shape == numpy.stack(expected).shape
                 assert numpy.allclose(result.numpy(), expected, rtol=1e-11, atol=1e-12)

@@ -19,7 +19,9 @@ CODE = "import fastgan.ops, torch; print(torch.ops.fastgan_runtime.cpu_capabilit
 
 def imported(level: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"FASTGAN_CPU_LEVEL": level}
-    return subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("level", CPU_LEVELS)
@@ -50,7 +52,10 @@ def test_a_level_that_the_cpu_lacks_is_said_to_be_lacking(asked, runs):
 def test_importing_the_ops_says_so_in_one_sentence():
     unknown, lowest = imported("quick"), imported("baseline")
     assert unknown.returncode == 0 and unknown.stdout.strip() in CPU_LEVELS
-    assert unknown.stderr.count("FASTGAN_CPU_LEVEL must be one of") == 1 and "got 'quick'" in unknown.stderr
+    assert (
+        unknown.stderr.count("FASTGAN_CPU_LEVEL must be one of") == 1
+        and "got 'quick'" in unknown.stderr
+    )
     assert lowest.stdout.strip() == "baseline" and "FASTGAN_CPU_LEVEL" not in lowest.stderr
 
 

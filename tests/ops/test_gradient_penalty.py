@@ -55,22 +55,30 @@ def test_interpolate_is_the_line_between_two_points(backend, device):
 def test_interpolate_saves_as_little_as_the_maths_needs(backend, device, wanted, kept):
     if backend == "reference":
         pytest.skip("plain PyTorch saves what its own operations need")
-    given = dict(zip("rfa", (torch.randn(shape, device=device) for shape in ((2, 3), (2, 3), (2,)))))
+    given = dict(
+        zip("rfa", (torch.randn(shape, device=device) for shape in ((2, 3), (2, 3), (2,))))
+    )
     for name in wanted:
         given[name].requires_grad_()
     saved: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.data_ptr()) or t, lambda t: t
+    ):
         ops.interpolate(*given.values(), backend=backend)
     assert sorted(saved) == sorted(given[name].data_ptr() for name in kept)
 
 
-@pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"]
+)
 def test_each_first_gradient_alone_can_be_derived_again(backend, device, layout):
     """The other directions are absent then."""
     found = {}
     for side in (backend, "reference"):
         generator = torch.Generator().manual_seed(0)
-        real, fake, dy = (torch.randn(2, 3, 4, 5, generator=generator).double().to(device) for _ in range(3))
+        real, fake, dy = (
+            torch.randn(2, 3, 4, 5, generator=generator).double().to(device) for _ in range(3)
+        )
         alpha = torch.rand(2, generator=generator).double().to(device)
         given = [t.requires_grad_() for t in (layout(real), layout(fake), alpha, layout(dy))]
         first = torch.autograd.grad(
@@ -97,7 +105,10 @@ def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             if "interpolate" in function._schema.name:
                 asked.append(
-                    [a is not None if i < 7 - 4 * (len(args) == 7) else a for i, a in enumerate(args)]
+                    [
+                        a is not None if i < 7 - 4 * (len(args) == 7) else a
+                        for i, a in enumerate(args)
+                    ]
                 )
             return function(*args, **(kwargs or {}))
 
@@ -114,7 +125,9 @@ def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
 # -------------------------------------------------------------------------------------------- grad_norm_penalty
 
 
-@pytest.mark.parametrize("options", [{}, {"center": 0.0}, {"squared": True}], ids=["1", "0", "squared"])
+@pytest.mark.parametrize(
+    "options", [{}, {"center": 0.0}, {"squared": True}], ids=["1", "0", "squared"]
+)
 def test_zero_norms_are_finite(backend, device, options):
     grad = torch.zeros(3, 5, device=device)
     grad[1] = torch.arange(5.0)
@@ -125,7 +138,9 @@ def test_zero_norms_are_finite(backend, device, options):
     assert bool(found["dd0"][0].count_nonzero()) == bool(
         options
     )  # the square bends at 0, a distance has no slope there
-    expected = evaluate(ops.grad_norm_penalty, [grad.double()], {**options, "backend": "reference"}, order=2)
+    expected = evaluate(
+        ops.grad_norm_penalty, [grad.double()], {**options, "backend": "reference"}, order=2
+    )
     problem = first_mismatch(found, {k: t.cpu() for k, t in expected.items()}, 4e-6)
     assert problem is None, problem
 
@@ -135,19 +150,25 @@ def test_tiny_and_large_norms_do_not_overflow(backend, device):
     if backend != "reference":  # autograd divides by the norm twice
         tiny = torch.tensor([[0.0, 3e-21, 4e-21]], device=device)
         found = evaluate(ops.grad_norm_penalty, [tiny], {"backend": backend}, order=2)
-        expected = evaluate(ops.grad_norm_penalty, [tiny.double()], {"backend": "reference"}, order=2)
+        expected = evaluate(
+            ops.grad_norm_penalty, [tiny.double()], {"backend": "reference"}, order=2
+        )
         assert first_mismatch(found, {k: t.cpu() for k, t in expected.items()}, 1e-2) is None
     large = torch.full((1, 400), 60000.0, device=device, dtype=torch.float16)
     penalty = ops.grad_norm_penalty(large, squared=True, backend=backend)
     rounded = 400 * 2**-24  # once for each value, in any order
-    assert torch.allclose(penalty.double().cpu(), large.double().cpu().square().sum(1), rtol=rounded)
+    assert torch.allclose(
+        penalty.double().cpu(), large.double().cpu().square().sum(1), rtol=rounded
+    )
 
 
 def test_nan_and_infinity_are_not_hidden(backend, device):
     grad = torch.tensor([[1.0, float("nan")], [float("inf"), 0.0], [3.0, 4.0]], device=device)
     for options in ({}, {"squared": True}):
         penalty = ops.grad_norm_penalty(grad, **options, backend=backend)
-        assert penalty[0].isnan() and penalty[1].isinf() and penalty[2] == (25.0 if options else 16.0)
+        assert (
+            penalty[0].isnan() and penalty[1].isinf() and penalty[2] == (25.0 if options else 16.0)
+        )
 
 
 def test_squared_is_the_sum_of_squares(backend, device):
@@ -168,7 +189,9 @@ def test_thread_count_does_not_change_a_bit(shape):
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             found = evaluate(ops.grad_norm_penalty, [real], {"backend": "cpu"}, order=2)
-            between = evaluate(ops.interpolate, [real, fake, real[:, 0]], {"backend": "cpu"}, order=2)
+            between = evaluate(
+                ops.interpolate, [real, fake, real[:, 0]], {"backend": "cpu"}, order=2
+            )
             results.append([*found.values(), *between.values()])
     finally:
         torch.set_num_threads(threads)

@@ -51,7 +51,9 @@ def test_values_and_first_derivatives_are_torchs(backend, device, align_corners,
         grid = torch.randn(2, 6, 4, 2, generator=generator).double().mul(1.5).to(device)
         found = evaluate(ops.grid_sample, [x, grid], {**options, "backend": backend}, order=1)
         expected = evaluate(F.grid_sample, [x, grid], options, order=1)
-        assert all(torch.allclose(found[k], v, rtol=1e-12, atol=1e-12) for k, v in expected.items()), options
+        assert all(
+            torch.allclose(found[k], v, rtol=1e-12, atol=1e-12) for k, v in expected.items()
+        ), options
 
 
 # ------------------------------------------------------------------------------------------------ what is defined
@@ -67,7 +69,9 @@ def test_coordinates_that_are_not_finite(backend, device, padding_mode):
         "border": [1.0, 1.25, 3.0, 1.0, 5.0, 4.5, 1.0],
         "reflection": [1.0, 1.25, 1.0, 1.0, 2.0, None, 1.0],  # 1e30 has no place within one pixel
     }[padding_mode]
-    found = evaluate(ops.grid_sample, [x, grid], {"padding_mode": padding_mode, "backend": backend}, order=2)
+    found = evaluate(
+        ops.grid_sample, [x, grid], {"padding_mode": padding_mode, "backend": backend}, order=2
+    )
     for have, want in zip(found["y"].flatten().tolist(), expected):
         assert (1 <= have <= 6) if want is None else have == pytest.approx(want, abs=1e-6)
     assert all(bool(t.isfinite().all()) for t in found.values() if t is not None)
@@ -120,7 +124,9 @@ def test_only_a_gradient_of_the_grid_takes_the_image(backend, device, wanted, ke
     x, grid = torch.randn(2, 3, 4, 4, device=device), torch.zeros(2, 3, 3, 2, device=device)
     given = {"x": x.requires_grad_("x" in wanted), "g": grid.requires_grad_("g" in wanted)}
     saved: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.data_ptr()) or t, lambda t: t
+    ):
         ops.grid_sample(x, grid, backend=backend)
     assert sorted(saved) == sorted(given[name].data_ptr() for name in kept)
 
@@ -149,7 +155,9 @@ def _derivatives(backend: str, layout, dtype: torch.dtype = torch.float32) -> li
     return list(evaluate(ops.grid_sample, [x, grid], {"backend": backend}, order=2).values())
 
 
-@pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"]
+)
 def test_thread_count_does_not_change_a_bit(layout):
     threads, results = torch.get_num_threads(), []
     try:
@@ -189,7 +197,9 @@ def test_every_kernel_compiles_ahead_of_time(dtype, capability, tmp_path):
 
     x = torch.empty(2, 3, 64, 64, dtype=dtype)
     settings = ([64, 64], "bilinear", "reflection", False)
-    grid = torch.empty(2, 64, 64, 2, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
+    grid = torch.empty(
+        2, 64, 64, 2, dtype=torch.float64 if dtype == torch.float64 else torch.float32
+    )
     with triton_target.launches(capability) as launched:
         kernels.grid_sample(x, grid, *settings[1:])
         kernels.grid_sample_backward(x, x, grid, *settings, True, True)
@@ -206,6 +216,9 @@ def test_every_kernel_compiles_ahead_of_time(dtype, capability, tmp_path):
 def test_launches_refuse_what_their_numbers_cannot_hold():
     from fastgan.ops.grid_sample import triton as kernels
 
-    huge, grid = torch.empty(2**24, 1, 2, 2, device="meta"), torch.empty(2**24, 2**8, 2**8, 2, device="meta")
+    huge, grid = (
+        torch.empty(2**24, 1, 2, 2, device="meta"),
+        torch.empty(2**24, 2**8, 2**8, 2, device="meta"),
+    )
     with pytest.raises(ValueError, match=r"grid_sample.*\[16777216, 1, 2, 2\].*too large"):
         kernels.grid_sample(huge, grid, "bilinear", "zeros", False)

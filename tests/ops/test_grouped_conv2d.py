@@ -51,16 +51,22 @@ def test_random_arguments():
     for seed in range(60):
         tensors, options = random_call(seed)
         with poisoned_memory():
-            found = evaluate(ops.conv2d, [t.float() for t in tensors], {**options, "backend": "cpu"}, order=2)
+            found = evaluate(
+                ops.conv2d, [t.float() for t in tensors], {**options, "backend": "cpu"}, order=2
+            )
         expected = evaluate(F.conv2d, tensors, options, order=2)
-        problem = first_mismatch(found, expected, 5 * TOLERANCE)  # some are a sum in which terms cancel
+        problem = first_mismatch(
+            found, expected, 5 * TOLERANCE
+        )  # some are a sum in which terms cancel
         assert problem is None, f"seed {seed}, {options}: {problem}"
 
 
 def test_transposed_in_groups_is_the_adjoint():
     x, w = values((2, 6, 5, 4), 1), values((6, 2, 3, 2), 2)
     for options in ({"groups": 2}, {"groups": 3, "stride": (2, 3), "padding": (1, 0)}):
-        found = evaluate(ops.conv_transpose2d, [x.float(), w.float()], {**options, "backend": "cpu"}, order=2)
+        found = evaluate(
+            ops.conv_transpose2d, [x.float(), w.float()], {**options, "backend": "cpu"}, order=2
+        )
         expected = evaluate(F.conv_transpose2d, [x, w], options, order=2)
         assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
 
@@ -91,7 +97,10 @@ def test_which_convolutions_run_on_it(monkeypatch):
     x, w = values((2, 16, 5, 5), 1).float(), values((16, 2, 3, 3), 2).float().requires_grad_()
 
     def runs(groups, **options):
-        return "grouped" in ops.conv2d(x, w[:, : 16 // groups], groups=groups, **options).grad_fn.name()
+        return (
+            "grouped"
+            in ops.conv2d(x, w[:, : 16 // groups], groups=groups, **options).grad_fn.name()
+        )
 
     monkeypatch.undo()
     assert runs(8) and runs(16) and not runs(8, backend="reference")

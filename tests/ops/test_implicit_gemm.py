@@ -68,7 +68,9 @@ def given(
     )
 
 
-def reference(t: Given, act: str, alpha: float, gain: float, clamp: float | None) -> tuple[Tensor, Tensor]:
+def reference(
+    t: Given, act: str, alpha: float, gain: float, clamp: float | None
+) -> tuple[Tensor, Tensor]:
     """The formula in float64, and what rounding may change: products are rounded to the dtype, sums to float32."""
     x, weight, styles, dcoefs, noise, b = (None if v is None else v.double() for v in t)
 
@@ -85,7 +87,11 @@ def reference(t: Given, act: str, alpha: float, gain: float, clamp: float | None
     unit = torch.finfo(t.x.dtype).eps / 2
     products = unit + weight[0].numel() * 2.0**-24
     steepest = 1.1  # of the activations tested: swish
-    off = abs(gain) * steepest * (products * convolved(styled.abs(), weight.abs()) + 2.0**-21 * (1 + v.abs()))
+    off = (
+        abs(gain)
+        * steepest
+        * (products * convolved(styled.abs(), weight.abs()) + 2.0**-21 * (1 + v.abs()))
+    )
     return y, off + unit * y.abs()
 
 
@@ -139,7 +145,9 @@ def test_any_strides_give_the_same_bits():
     y = check(t, "linear", 0.0, 1.0, None)
     weight = t.weight.contiguous(memory_format=torch.channels_last)
     styles = t.styles.t().contiguous().t()
-    again = modulated_conv2d_fused(*t._replace(weight=weight, styles=styles), "linear", 0.0, 1.0, None)
+    again = modulated_conv2d_fused(
+        *t._replace(weight=weight, styles=styles), "linear", 0.0, 1.0, None
+    )
     assert torch.equal(y, again)
     apart = t.x.repeat_interleave(2, 3)[..., ::2]
     assert not apart.is_contiguous() and not apart.is_contiguous(memory_format=torch.channels_last)
@@ -159,7 +167,9 @@ def test_errors():
         modulated_conv2d_fused(*t._replace(weight=torch.ones(19, 21, 5, 5)), *options)
     with pytest.raises(ValueError, match=r"weight must have 21 input channels.*\[19, 20, 3, 3\]"):
         modulated_conv2d_fused(*t._replace(weight=t.weight[:, :20]), *options)
-    with pytest.raises(TypeError, match=r"takes float16, bfloat16 or float32, got x of torch\.float64"):
+    with pytest.raises(
+        TypeError, match=r"takes float16, bfloat16 or float32, got x of torch\.float64"
+    ):
         modulated_conv2d_fused(*t._replace(x=t.x.double()), *options)
     with pytest.raises(ValueError, match=r"\[1, 1, 46341, 46341\].*too large"):
         x = torch.empty(1, 1, 46341, 46341, device="meta")
@@ -218,7 +228,12 @@ def test_tuning_returns_the_fastest_as_an_entry(monkeypatch, capsys):
     monkeypatch.setattr(triton.testing, "do_bench_cudagraph", do_bench_cudagraph)
     t = given(torch.float16, torch.channels_last)
     found = tune(
-        *t, "linear", 0.0, 1.0, None, (too_large, fast, slow, Config(64, 16, 16, 4, 3)._replace(block_m=16))
+        *t,
+        "linear",
+        0.0,
+        1.0,
+        None,
+        (too_large, fast, slow, Config(64, 16, 16, 4, 3)._replace(block_m=16)),
     )
     assert found == {shape_class(t.x, t.weight): fast}
     assert asked == [too_large, fast, slow]  # none twice
@@ -251,14 +266,19 @@ def float32_products():
     ],
     ids=["80-half", "90-half", "100-bfloat16", "90-half-large", "90-tf32", "80-float32"],
 )
-def test_compiles_ahead_of_time(capability, of, shape, tf32, instruction, tmp_path, float32_products):
+def test_compiles_ahead_of_time(
+    capability, of, shape, tf32, instruction, tmp_path, float32_products
+):
     """At the sizes that the table gives: tensor cores, no spills, and 16 bytes at a time on the way to shared memory."""
     float32_products("tf32" if tf32 else "ieee")
     n, channels, height, width = shape
     x = torch.empty(shape, dtype=of, memory_format=torch.channels_last)
     weight = torch.empty(channels, channels, 3, 3, dtype=of)
     config = lookup(key_of(capability, 3, channels, channels, n * height * width, of.itemsize))
-    per_channel, noise = torch.empty(n, channels, dtype=of), torch.empty(n, 1, height, width, dtype=of)
+    per_channel, noise = (
+        torch.empty(n, channels, dtype=of),
+        torch.empty(n, 1, height, width, dtype=of),
+    )
     with triton_target.launches(capability) as launched:
         modulated_conv2d_fused(
             x, weight, per_channel, per_channel, noise, per_channel[0], "lrelu", 0.2, 1.4, 256.0,

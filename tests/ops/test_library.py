@@ -92,14 +92,19 @@ def test_environment_variable():
 
 
 def test_unknown_name_is_refused_at_once():
-    with pytest.raises(ValueError, match=r"one of .*reference.*, got 'cudda'"), ops.use_backend("cudda"):
+    with (
+        pytest.raises(ValueError, match=r"one of .*reference.*, got 'cudda'"),
+        ops.use_backend("cudda"),
+    ):
         pass
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("name", ["cuda", "triton"])
 def test_named_and_not_usable_says_why_and_what_to_do(name):
-    with pytest.raises(ops.BackendUnavailable, match=rf"backend '{name}' cannot run here: .+; .+") as caught:
+    with pytest.raises(
+        ops.BackendUnavailable, match=rf"backend '{name}' cannot run here: .+; .+"
+    ) as caught:
         ops.bias_act(x, b, backend=name)
     assert isinstance(caught.value, fastgan.errors.FastganError)
 
@@ -123,7 +128,9 @@ def test_status_of_every_backend():
 
 def test_without_native_libraries_everything_runs_in_plain_pytorch(tmp_path):
     """The package as it is where nothing was compiled: same results, reasons given, registered ops still there."""
-    shutil.copytree(PACKAGE, tmp_path / "fastgan", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(
+        PACKAGE, tmp_path / "fastgan", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
     code = """
 import torch, fastgan
 from fastgan import nn, ops, runtime
@@ -138,17 +145,23 @@ assert runtime.tune_cpu_allocator() is False
 print(fastgan.__file__)
 """
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(tmp_path))
 
 
 def test_a_library_that_does_not_load_is_a_reason_not_a_crash(tmp_path):
-    shutil.copytree(PACKAGE, tmp_path / "fastgan", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(
+        PACKAGE, tmp_path / "fastgan", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
     (tmp_path / "fastgan" / "_ops.abi3.so").write_bytes(b"not a library")
     code = "from fastgan import ops; s = ops.backends()['cpu']; print(s.usable, s.reason)"
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.stdout.startswith("False _ops.abi3.so does not load"), done.stderr
 
 

@@ -16,7 +16,9 @@ class TestMinibatchStddev(OpContract):
 
 def test_groups_and_parts(backend, device):
     """Samples m, m + M, ... are a group; each part of the channels has its own number, at every pixel."""
-    x = torch.randn(6, 4, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(device)
+    x = torch.randn(6, 4, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(
+        device
+    )
     y = ops.minibatch_stddev(x, group_size=3, num_channels=2, backend=backend)
     assert torch.equal(y[:, :4], x)
     for members in ([0, 2, 4], [1, 3, 5]):
@@ -40,12 +42,16 @@ def test_nothing_but_x_is_saved(backend, device):
         pytest.skip("plain PyTorch saves what its own operations need")
     x = torch.randn(4, 3, 2, 2, device=device, requires_grad=True)
     saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.data_ptr()) or t, lambda t: t
+    ):
         ops.minibatch_stddev(x, backend=backend)
     assert saved == [x.data_ptr()]
 
 
-@pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"]
+)
 def test_thread_count_does_not_change_a_bit(layout):
     x = layout(torch.randn(8, 16, 50, 40, generator=torch.Generator().manual_seed(0)))
     results = []
@@ -64,7 +70,8 @@ def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, devic
         pytest.skip("plain PyTorch: nothing is registered")
     op = ops._library.ops_of(backend).minibatch_stddev_double_backward
     given = [
-        t.to(device) for t in (torch.randn(4, 3, 2, 5), torch.randn(4, 4, 2, 5), torch.randn(4, 3, 2, 5))
+        t.to(device)
+        for t in (torch.randn(4, 3, 2, 5), torch.randn(4, 4, 2, 5), torch.randn(4, 3, 2, 5))
     ]
     ddy, dx = op(*given, 2, 1, True, True)
     alone, nothing = op(*given, 2, 1, True, False)
@@ -74,7 +81,9 @@ def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, devic
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"]
+)
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 def test_triton_kernels_compile_ahead_of_time(layout, dtype, capability, tmp_path):
     """No spills, and no atomics behind the sums; 128-bit accesses where rows are long."""

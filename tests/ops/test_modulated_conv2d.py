@@ -34,7 +34,9 @@ def test_equals_weights_of_its_own_for_every_sample(backend, device, sample):
     tensors = sample.tensors(torch.float64, device)
     op, options = MODULATED_CONV2D.op, dict(sample.options)
     found = evaluate(op, tensors, {**options, "backend": backend}, order=1)
-    expected = evaluate(definition, [None if t is None else t.cpu() for t in tensors], options, order=1)
+    expected = evaluate(
+        definition, [None if t is None else t.cpu() for t in tensors], options, order=1
+    )
     assert (problem := first_mismatch(found, expected, 1e-11)) is None, problem
 
 
@@ -71,7 +73,9 @@ def test_fused_and_trained_forward_agree(up, layout):
     "dtype,tolerance", [(torch.float16, 4e-3), (torch.bfloat16, 3e-2)], ids=["float16", "bfloat16"]
 )
 @pytest.mark.parametrize("size", [1e4, 1e-4])
-def test_large_and_small_styles_neither_overflow_nor_vanish(backend, device, dtype, tolerance, size):
+def test_large_and_small_styles_neither_overflow_nor_vanish(
+    backend, device, dtype, tolerance, size
+):
     x = values((3, 32, 6, 6), 1).to(device, dtype) * 100
     w = weight_values((16, 32, 3, 3), 2).to(device, dtype) * 30
     styles = (values((3, 32), 3) * size).to(device, dtype)
@@ -83,7 +87,9 @@ def test_large_and_small_styles_neither_overflow_nor_vanish(backend, device, dty
     assert first_mismatch({"y": y.detach()}, {"y": expected}, tolerance) is None
     assert all(g.isfinite().all() for g in torch.autograd.grad(y.float().mean(), leaves[:2]))
     image = ops.modulated_conv2d(x, w / 3e3, styles, demodulate=False, backend=backend)
-    expected = definition(exact[0], (w.detach() / 3e3).double().cpu(), exact[2], None, None, demodulate=False)
+    expected = definition(
+        exact[0], (w.detach() / 3e3).double().cpu(), exact[2], None, None, demodulate=False
+    )
     assert first_mismatch({"y": image.detach()}, {"y": expected}, tolerance) is None
 
 

@@ -19,7 +19,9 @@ def test_a_pixel_gets_unit_mean_square(backend, device):
     y = ops.pixel_norm(x, backend=backend)
     assert torch.allclose(y.square().mean(1), torch.ones(2, 3, 4, device=device), atol=1e-5)
     assert torch.allclose(y / x, (y / x)[:, :1].expand_as(x))
-    large = torch.full((1, 4), 1000.0, dtype=torch.float16, device=device)  # whose square is infinite
+    large = torch.full(
+        (1, 4), 1000.0, dtype=torch.float16, device=device
+    )  # whose square is infinite
     assert torch.equal(ops.pixel_norm(large, backend=backend), torch.ones_like(large))
     assert not ops.pixel_norm(torch.zeros(2, 3, device=device), backend=backend).any()
 
@@ -29,7 +31,9 @@ def test_nothing_but_x_is_saved(backend, device):
         pytest.skip("plain PyTorch saves what its own operations need")
     x = torch.randn(2, 3, 4, device=device, requires_grad=True)
     saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.data_ptr()) or t, lambda t: t
+    ):
         ops.pixel_norm(x, backend=backend)
     assert saved == [x.data_ptr()]
 
@@ -53,7 +57,8 @@ def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, devic
         pytest.skip("plain PyTorch: nothing is registered")
     op = ops._library.ops_of(backend).pixel_norm_double_backward
     given = [
-        t.to(device) for t in (torch.randn(4, 3, 2, 5), torch.randn(4, 3, 2, 5), torch.randn(4, 3, 2, 5))
+        t.to(device)
+        for t in (torch.randn(4, 3, 2, 5), torch.randn(4, 3, 2, 5), torch.randn(4, 3, 2, 5))
     ]
     ddy, dx = op(*given, 1, 1e-8, True, True)
     alone, nothing = op(*given, 1, 1e-8, True, False)

@@ -14,7 +14,9 @@ class TestContract(OpContract):
     spec = SCALE_BIAS_ACT
 
 
-LAYOUTS = pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["rows", "channels_last"])
+LAYOUTS = pytest.mark.parametrize(
+    "layout", [torch.clone, channels_last], ids=["rows", "channels_last"]
+)
 
 
 def tensors(shape, noise_batch, device="cpu", dtype=torch.float32):
@@ -40,7 +42,9 @@ def test_thread_count_does_not_change_a_bit(layout, shape, noise_batch):
     assert all(torch.equal(results[0][k], later[k]) for later in results[1:] for k in results[0])
 
 
-@pytest.mark.parametrize("act", ["linear", "relu", "lrelu", "tanh", "elu", "selu", "softplus", "swish"])
+@pytest.mark.parametrize(
+    "act", ["linear", "relu", "lrelu", "tanh", "elu", "selu", "softplus", "swish"]
+)
 def test_special_values(backend, device, act):
     """Infinities and NaN come out as plain PyTorch has them, and large arguments don't overflow on the way."""
     values = [float("inf"), -float("inf"), float("nan"), 1e4, -1e4, 100.0, -100.0, 0.0]
@@ -50,7 +54,10 @@ def test_special_values(backend, device, act):
         given = [t.to(device, dtype) for t in (x, scale, noise, b)]
         found = ops.scale_bias_act(*given, act=act, backend=backend)
         expected = ops.scale_bias_act(*(t.double() for t in given), act=act, backend="reference")
-        assert torch.allclose(found.double(), expected, rtol=1e-5, equal_nan=True), (found, expected)
+        assert torch.allclose(found.double(), expected, rtol=1e-5, equal_nan=True), (
+            found,
+            expected,
+        )
         clamped = ops.scale_bias_act(*given, act=act, clamp=2.0, backend=backend)
         assert torch.allclose(clamped.double(), expected.clamp(-2, 2), equal_nan=True)
 
@@ -61,7 +68,9 @@ def test_without_scale_and_noise_it_is_bias_act(backend, device, layout, act):
     x, _, _, b = tensors((3, 5, 6, 7), 1, device)
     x = layout(x)
     options = {"act": act, "clamp": 1.5, "backend": backend}
-    found = evaluate(lambda x, b, **o: ops.scale_bias_act(x, None, None, b, **o), (x, b), options, order=2)
+    found = evaluate(
+        lambda x, b, **o: ops.scale_bias_act(x, None, None, b, **o), (x, b), options, order=2
+    )
     expected = evaluate(ops.bias_act, (x, b), options, order=2)
     assert torch.equal(found["y"], expected["y"])
     problem = first_mismatch(found, expected, 4e-6)
@@ -115,7 +124,9 @@ def test_saves_as_little_as_the_maths_needs(backend, device, act, clamp, wanted,
     for name in wanted:
         given[name].requires_grad_()
     saved: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.data_ptr()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.data_ptr()) or t, lambda t: t
+    ):
         ops.scale_bias_act(*given.values(), act=act, clamp=clamp, backend=backend)
     assert sorted(saved) == sorted(given[name].data_ptr() for name in kept)
 

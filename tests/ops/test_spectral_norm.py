@@ -31,7 +31,9 @@ class TestContract(OpContract):
 SHAPES, DIMS = [(9, 5, 3, 3), (7, 6, 4, 4), (4, 30)], [0, 1, 0]
 
 
-def network(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, shapes=SHAPES, dims=DIMS):
+def network(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, shapes=SHAPES, dims=DIMS
+):
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(s, generator=generator).to(device, dtype) for s in shapes]
     return weights, *vectors_for(weights, dims)
@@ -66,9 +68,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_iterations_find_the_largest_singular_value(backend, device):
     weights, us, vs = network(device, torch.float64)
     weights = [w / 10 + 1 for w in weights]  # one singular value stands out
-    found, sigmas, _, _ = ops.spectral_norm(weights, us, vs, n_power_iterations=9, dims=DIMS, backend=backend)
+    found, sigmas, _, _ = ops.spectral_norm(
+        weights, us, vs, n_power_iterations=9, dims=DIMS, backend=backend
+    )
     for weight, dim, sigma, result in zip(weights, DIMS, sigmas, found):
-        assert torch.allclose(sigma, torch.linalg.matrix_norm(reference.as_matrix(weight, dim), 2), rtol=1e-6)
+        assert torch.allclose(
+            sigma, torch.linalg.matrix_norm(reference.as_matrix(weight, dim), 2), rtol=1e-6
+        )
         assert torch.allclose(result, weight / sigma)
 
 
@@ -77,7 +83,9 @@ def test_values_do_not_depend_on_what_else_is_in_the_call(backend, device):
     options = {"n_power_iterations": 2, "backend": backend}
     together, sigmas, *_ = ops.spectral_norm(weights, us, vs, dims=DIMS, **options)
     for i in range(len(weights)):
-        (alone,), sigma, *_ = ops.spectral_norm([weights[i]], [us[i]], [vs[i]], dims=[DIMS[i]], **options)
+        (alone,), sigma, *_ = ops.spectral_norm(
+            [weights[i]], [us[i]], [vs[i]], dims=[DIMS[i]], **options
+        )
         assert torch.equal(alone, together[i]) and torch.equal(sigma[0], sigmas[i])
 
 
@@ -87,7 +95,8 @@ def test_more_layers_than_a_launch_takes(backend, device):
     shapes, dims = [(2, 3)] * 43, [0] * 43
     weights, _, _ = network(device, shapes=shapes, dims=dims)
     found, expected = (
-        evaluate(partial(normalised, backend=b), weights, {}, order=2) for b in (backend, "reference")
+        evaluate(partial(normalised, backend=b), weights, {}, order=2)
+        for b in (backend, "reference")
     )
     assert first_mismatch(found, expected, 1e-5) is None
 
@@ -106,7 +115,11 @@ def test_channels_last_is_kept_and_changes_nothing(backend, device):
 
 
 def test_zero_weights_give_nan_as_in_torch_and_eps_is_the_least_norm(backend, device):
-    zero, u, v = torch.zeros(3, 4, device=device), torch.ones(3, device=device), torch.ones(4, device=device)
+    zero, u, v = (
+        torch.zeros(3, 4, device=device),
+        torch.ones(3, device=device),
+        torch.ones(4, device=device),
+    )
     (found,), sigmas, (new_u,), (new_v,) = ops.spectral_norm([zero], [u], [v], backend=backend)
     assert found.isnan().all() and not any(t.any() for t in (sigmas, new_u, new_v))
     _, sigmas, (new_u,), _ = ops.spectral_norm([zero + 1], [u], [v], eps=1e3, backend=backend)
@@ -115,7 +128,10 @@ def test_zero_weights_give_nan_as_in_torch_and_eps_is_the_least_norm(backend, de
 
 
 def test_a_weight_of_one_element_becomes_its_sign(backend, device):
-    weight, one = torch.full((1, 1), -3.0, device=device, requires_grad=True), torch.ones(1, device=device)
+    weight, one = (
+        torch.full((1, 1), -3.0, device=device, requires_grad=True),
+        torch.ones(1, device=device),
+    )
     (found,), sigmas, *_ = ops.spectral_norm([weight], [one], [one], backend=backend)
     (gradient,) = torch.autograd.grad(found.sum(), weight)
     assert abs(found.item()) == 1 and abs(sigmas.item()) == 3 and gradient.abs().item() < 1e-6
@@ -123,7 +139,9 @@ def test_a_weight_of_one_element_becomes_its_sign(backend, device):
 
 def test_infinite_weights_give_nan(backend, device):
     weight = torch.full((3, 4), torch.inf, device=device)
-    (found,), *_ = ops.spectral_norm([weight], [weight.new_ones(3)], [weight.new_ones(4)], backend=backend)
+    (found,), *_ = ops.spectral_norm(
+        [weight], [weight.new_ones(3)], [weight.new_ones(4)], backend=backend
+    )
     assert found.isnan().all()
 
 
@@ -165,7 +183,9 @@ def test_second_derivative_of_one_layer_alone(backend, device):
     for side in ("reference", backend):
         given = [w.clone().requires_grad_() for w in weights]
         results, *_ = ops.spectral_norm(given, us, vs, dims=DIMS, backend=side)
-        (first,) = torch.autograd.grad(sum(t.pow(3).sum() for t in results), given[1], create_graph=True)
+        (first,) = torch.autograd.grad(
+            sum(t.pow(3).sum() for t in results), given[1], create_graph=True
+        )
         found[side] = torch.autograd.grad(
             first.square().sum(), given, allow_unused=True, materialize_grads=True
         )
@@ -181,7 +201,9 @@ def test_thread_count_does_not_change_a_bit():
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            results.append(evaluate(partial(normalised, dims=dims, backend="cpu"), weights, {}, order=2))
+            results.append(
+                evaluate(partial(normalised, dims=dims, backend="cpu"), weights, {}, order=2)
+            )
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(results[0][k], later[k]) for later in results[1:] for k in results[0])
@@ -189,7 +211,12 @@ def test_thread_count_does_not_change_a_bit():
 
 def test_tensors_in_lists_are_found_in_order():
     x = torch.zeros(1)
-    assert _tensor_places((x, None, [x, x], 2, [1, 2], [], x)) == [(0, None), (2, 0), (2, 1), (6, None)]
+    assert _tensor_places((x, None, [x, x], 2, [1, 2], [], x)) == [
+        (0, None),
+        (2, 0),
+        (2, 1),
+        (6, None),
+    ]
 
 
 def test_registered_ops_refuse_what_does_not_fit(backend, device):
@@ -225,7 +252,9 @@ def test_a_penalty_through_the_weights_compiles(backend, device):
     torch._dynamo.reset()
     with torch._dynamo.config.patch(trace_autograd_ops=True):
         for f in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
-            leaves = [t.clone().requires_grad_() for t in (*weights, torch.ones(5, 6, device=device))]
+            leaves = [
+                t.clone().requires_grad_() for t in (*weights, torch.ones(5, 6, device=device))
+            ]
             results.append([*f(*leaves), *(t.grad for t in leaves)])
     assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-5) for a, b in zip(*results))
 

@@ -18,8 +18,15 @@ def on_targets(cases: list, *elsewhere: str) -> list:
     for case in cases:
         targets = [(torch.float32, 90), (torch.bfloat16, 90)]
         if case.id in elsewhere:
-            targets += [(torch.float16, 90), (torch.float64, 90), (torch.float32, 80), (torch.bfloat16, 100)]
-        found += [pytest.param(*case.values, *t, id=f"{case.id}-{str(t[0])[6:]}-{t[1]}") for t in targets]
+            targets += [
+                (torch.float16, 90),
+                (torch.float64, 90),
+                (torch.float32, 80),
+                (torch.bfloat16, 100),
+            ]
+        found += [
+            pytest.param(*case.values, *t, id=f"{case.id}-{str(t[0])[6:]}-{t[1]}") for t in targets
+        ]
     return found
 
 
@@ -40,7 +47,9 @@ CASES = [
     "order,act,reads,by_row,need_db,dtype,capability",
     on_targets(CASES, "backward-columns", "double-backward-swish-rows"),
 )
-def test_bias_act_compiles_ahead_of_time(capability, dtype, order, act, reads, by_row, need_db, tmp_path):
+def test_bias_act_compiles_ahead_of_time(
+    capability, dtype, order, act, reads, by_row, need_db, tmp_path
+):
     from fastgan.ops._triton import ACCUMULATE
     from fastgan.ops.bias_act.triton import bias_act_kernel, blocks
     from tests.ops import triton_target
@@ -68,10 +77,16 @@ SCALE_BIAS_ACT = [
     # order, activation, layout, dtype, compute capability: each pass, each way of summing, each width of element
     pytest.param(0, "lrelu", torch.channels_last, torch.float32, 90, id="forward-channels_last"),
     pytest.param(1, "lrelu", torch.contiguous_format, torch.float16, 80, id="backward-rows-80"),
-    pytest.param(1, "softplus", torch.channels_last, torch.bfloat16, 100, id="backward-channels_last-100"),
-    pytest.param(2, "swish", torch.channels_last, torch.float16, 90, id="double-backward-channels_last"),
+    pytest.param(
+        1, "softplus", torch.channels_last, torch.bfloat16, 100, id="backward-channels_last-100"
+    ),
+    pytest.param(
+        2, "swish", torch.channels_last, torch.float16, 90, id="double-backward-channels_last"
+    ),
     pytest.param(2, "swish", torch.contiguous_format, torch.float32, 90, id="double-backward-rows"),
-    pytest.param(2, "swish", torch.contiguous_format, torch.float64, 90, id="double-backward-float64"),
+    pytest.param(
+        2, "swish", torch.contiguous_format, torch.float64, 90, id="double-backward-float64"
+    ),
 ]
 
 
@@ -87,7 +102,9 @@ def scale_bias_act(order: int, act: str, layout: torch.memory_format, dtype: tor
     elif order == 1:
         kernels.scale_bias_act_backward(x, x, *rest, *options, True, True, True)
     else:
-        kernels.scale_bias_act_double_backward(x, *rest, x, x, *rest, *options, True, True, True, True)
+        kernels.scale_bias_act_double_backward(
+            x, *rest, x, x, *rest, *options, True, True, True, True
+        )
 
 
 @pytest.mark.parametrize("order,act,layout,dtype,capability", SCALE_BIAS_ACT)
@@ -144,7 +161,10 @@ def upfirdn2d(x: torch.Tensor, use: str, taps: tuple[int, ...]) -> None:
 
     options = USES[use](taps[0])
     up, down, padding = options.get("up", 1), options.get("down", 1), options["padding"]
-    size = [(x.shape[3 - i] * up + sum(padding[2 * i : 2 * i + 2]) - taps[0]) // down + 1 for i in (0, 1)]
+    size = [
+        (x.shape[3 - i] * up + sum(padding[2 * i : 2 * i + 2]) - taps[0]) // down + 1
+        for i in (0, 1)
+    ]
     kernels.upfirdn2d(
         x, torch.ones(taps), [up, up], [down, down], [padding[0], padding[2]], size, False, options.get("gain", 1.0)
     )  # fmt: skip
@@ -192,7 +212,9 @@ def test_upfirdn2d_refuses_what_its_numbers_cannot_hold():
     from fastgan.ops.upfirdn2d import triton as kernels
 
     with pytest.raises(ValueError, match=r"upfirdn2d.*\[1, 1, 8, 8\].*too large"):
-        kernels.upfirdn2d(torch.empty(1, 1, 8, 8), None, [1, 1], [2**30, 1], [0, 0], [4, 8], False, 1.0)
+        kernels.upfirdn2d(
+            torch.empty(1, 1, 8, 8), None, [1, 1], [2**30, 1], [0, 0], [4, 8], False, 1.0
+        )
 
 
 def test_compiles_for_amd():

@@ -22,7 +22,9 @@ def refused(seed: int) -> bool:
     sample = random_sample(seed)
     try:
         UPFIRDN2D.op(
-            *sample.tensors(torch.float32, torch.device("meta")), **sample.options, backend="reference"
+            *sample.tensors(torch.float32, torch.device("meta")),
+            **sample.options,
+            backend="reference",
         )
     except ValueError:
         return True
@@ -52,7 +54,9 @@ def test_random_arguments(backend, device):
                 partial(UPFIRDN2D.op, backend=backend), tensors, dict(sample.options), order=order
             )
         problem = first_mismatch(found, expected, UPFIRDN2D.tolerance[dtype])
-        assert problem is None, f"random_sample({seed}) on {list(tensors[0].shape)} of {dtype}: {problem}"
+        assert problem is None, (
+            f"random_sample({seed}) on {list(tensors[0].shape)} of {dtype}: {problem}"
+        )
 
 
 def by_scipy(
@@ -60,7 +64,12 @@ def by_scipy(
 ) -> numpy.ndarray:
     """One axis: scipy's convolution of the upsampled signal starts ``taps - 1`` before its first sample."""
     full = upfirdn(h, signal, up=up)
-    at = numpy.arange((len(signal) * up + before + after - len(h)) // down + 1) * down - before + len(h) - 1
+    at = (
+        numpy.arange((len(signal) * up + before + after - len(h)) // down + 1) * down
+        - before
+        + len(h)
+        - 1
+    )
     there = (at >= 0) & (at < len(full))
     return numpy.where(there, full[numpy.clip(at, 0, len(full) - 1)], 0)
 
@@ -115,7 +124,9 @@ def test_filter_keeps_the_size(length, size):
     assert ops.filter2d(torch.ones(1, 2, *size), taps(length)).shape[2:] == size
 
 
-@pytest.mark.parametrize("length,up", [(2, 2), (3, 2), (4, 2), (5, 3), (12, 2), (4, 4), (6, (2, 3))])
+@pytest.mark.parametrize(
+    "length,up", [(2, 2), (3, 2), (4, 2), (5, 3), (12, 2), (4, 4), (6, (2, 3))]
+)
 def test_upsampling_multiplies_the_size_and_keeps_the_brightness(length, up):
     x_up, y_up = up if isinstance(up, tuple) else (up, up)
     f = ops.setup_filter(torch.hann_window(length + 2, periodic=False)[1:-1])
@@ -151,7 +162,9 @@ def test_known_values():
     assert torch.equal(ops.downsample2d(x, box), torch.full((1, 1, 1, 1), 2.5))
     row = ops.upfirdn2d(x[:, :, :1], torch.tensor([[1.0, 10.0]]), padding=(1, 1, 0, 0))
     assert row.flatten().tolist() == [1, 12, 20]  # convolved
-    row = ops.upfirdn2d(x[:, :, :1], torch.tensor([[1.0, 10.0]]), padding=(1, 1, 0, 0), flip_filter=True)
+    row = ops.upfirdn2d(
+        x[:, :, :1], torch.tensor([[1.0, 10.0]]), padding=(1, 1, 0, 0), flip_filter=True
+    )
     assert row.flatten().tolist() == [10, 21, 2]  # correlated
 
 
@@ -163,11 +176,15 @@ def test_setup_filter():
     assert torch.equal(
         ops.setup_filter([[1, 3], [0, 0]], flip_filter=True), torch.tensor([[0, 0], [0.75, 0.25]])
     )
-    assert torch.equal(ops.setup_filter([1, 3], separable=False), torch.tensor([[1.0, 3], [3, 9]]) / 16)
+    assert torch.equal(
+        ops.setup_filter([1, 3], separable=False), torch.tensor([[1.0, 3], [3, 9]]) / 16
+    )
     assert ops.setup_filter(2).tolist() == [1]
     x = torch.rand(1, 1, 5, 5)
     for separable in (True, False):  # the gain is that of the image
         f = ops.setup_filter([1, 3, 1], gain=4.0, separable=separable)
-        assert torch.allclose(ops.filter2d(x, f), 4 * ops.filter2d(x, ops.setup_filter([1, 3, 1])), atol=1e-5)
+        assert torch.allclose(
+            ops.filter2d(x, f), 4 * ops.filter2d(x, ops.setup_filter([1, 3, 1])), atol=1e-5
+        )
     given = torch.tensor([1.0, 2.0], requires_grad=True)
     assert not ops.setup_filter(given).requires_grad and given.tolist() == [1, 2]

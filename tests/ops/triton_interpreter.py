@@ -41,9 +41,13 @@ def _round_bfloat16() -> None:
     def converted(self, source, target, otherwise):
         have, want = source.dtype.scalar, target.scalar
         if have == tl.bfloat16 and want != tl.bfloat16 and want.is_floating():
-            return cast(self, interpreter.TensorHandle(_to_float32(source.data), tl.float32), target)
+            return cast(
+                self, interpreter.TensorHandle(_to_float32(source.data), tl.float32), target
+            )
         if want == tl.bfloat16 and have in (tl.float16, tl.float32, tl.float64):
-            return interpreter.TensorHandle(_to_bfloat16(source.data.astype(np.float32)), tl.bfloat16)
+            return interpreter.TensorHandle(
+                _to_bfloat16(source.data.astype(np.float32)), tl.bfloat16
+            )
         return otherwise()
 
     def cast_impl(self, source, target):
@@ -109,7 +113,9 @@ def _keep_types() -> None:
     blocks: dict[tuple[str, tuple[int, ...]], dict[str, Any]] = {}
 
     def init_block_type(self, element_ty, shape):
-        known = blocks.get((element_ty.name, tuple(shape.values if type(shape) is core.tuple else shape)))
+        known = blocks.get(
+            (element_ty.name, tuple(shape.values if type(shape) is core.tuple else shape))
+        )
         if known is not None:
             self.__dict__ = known
             return
@@ -136,4 +142,7 @@ def _keep_types() -> None:
         return type_of_values(values, fields) if fields else unnamed
 
     block_type.__init__, core.tensor.__init__ = init_block_type, init_tensor
-    semantic.broadcast_impl_value, core._type_for_tuple_values = broadcast_impl_value, type_for_tuple_values
+    semantic.broadcast_impl_value, core._type_for_tuple_values = (
+        broadcast_impl_value,
+        type_for_tuple_values,
+    )

@@ -28,7 +28,9 @@ class _Driver:
         return self.target
 
     def get_current_device(self) -> GPUTarget:
-        return self.target  # Triton keeps what it compiled by this, and another target must not be given it
+        return (
+            self.target
+        )  # Triton keeps what it compiled by this, and another target must not be given it
 
     def get_current_stream(self, device: GPUTarget) -> int:
         return 0
@@ -82,7 +84,9 @@ def resources(compiled: Any, folder: Path) -> Resources:
     cubin = folder / "kernel.cubin"
     cubin.write_bytes(compiled.asm["cubin"])
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-    listing = subprocess.run([tool, "-res-usage", cubin], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        [tool, "-res-usage", cubin], capture_output=True, text=True, check=True
+    ).stdout
     found = re.search(r"REG:(\d+) STACK:(\d+)", listing)
     assert found, listing
     return Resources(int(found[1]), int(found[2]), compiled.metadata.shared)

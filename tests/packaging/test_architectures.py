@@ -59,7 +59,9 @@ def test_a_gpu_that_is_too_old_for_nvcc_is_a_reason(chosen):
 def test_automatic_is_for_the_cpu_where_there_is_no_gpu(chosen, gpus):
     found, problem = chosen("auto", gpus=gpus)
     assert found == ""
-    assert problem.startswith("this machine has no GPU (FASTGAN_CUDA=on or TORCH_CUDA_ARCH_LIST=9.0")
+    assert problem.startswith(
+        "this machine has no GPU (FASTGAN_CUDA=on or TORCH_CUDA_ARCH_LIST=9.0"
+    )
 
 
 def test_on_is_for_every_generation(chosen):

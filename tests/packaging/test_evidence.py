@@ -61,7 +61,9 @@ NVDISASM = """\
 
 def test_ptxas_report():
     assert parse_ptxas(PTXAS) == {
-        "_Z4rowsIfEvPT_": Resources(registers=48, stack=8, spill_stores=16, spill_loads=20, shared=4096),
+        "_Z4rowsIfEvPT_": Resources(
+            registers=48, stack=8, spill_stores=16, spill_loads=20, shared=4096
+        ),
         "_Z7columnsv": Resources(registers=32, stack=0, spill_stores=0, spill_loads=0, shared=0),
     }
 
@@ -101,7 +103,9 @@ def test_disassembly():
     assert (count(rows, "STG"), count(rows, "STG", wide=True)) == (1, 1)
     assert count(rows, "LDL", "STL") == 1
     assert rows.total() == 6
-    assert parse_disassembly(NVDISASM.splitlines()) == {"_Z7columnsv": Counter({"STG.E": 1, "EXIT": 1})}
+    assert parse_disassembly(NVDISASM.splitlines()) == {
+        "_Z7columnsv": Counter({"STG.E": 1, "EXIT": 1})
+    }
 
 
 @pytest.mark.parametrize(
@@ -283,7 +287,9 @@ def built(nvcc, monkeypatch, tmp_path) -> str:
 @pytest.mark.backends
 def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
     compiled = toolchain.compile_kernels("sums", 90, nvcc)
-    assert {kernel.name for kernel in compiled} == {Name("pairs", t, 1) for t in ("float", "double")}
+    assert {kernel.name for kernel in compiled} == {
+        Name("pairs", t, 1) for t in ("float", "double")
+    }
     assert all(k.resources.shared in (1024, 2048) and k.loads and k.stores for k in compiled)
     found = toolchain.built_kernels("sums", 90, built)
     assert sorted(found, key=lambda k: k.signature) == sorted(compiled, key=lambda k: k.signature)
@@ -307,6 +313,8 @@ CHECKED = (90,)
 def test_the_kernels_keep_the_thresholds(op, nvcc):
     """Two minutes where neither the library holds them nor build/evidence from an earlier run."""
     kernels = toolchain.gather([op], CHECKED, ROOT / "build" / "evidence")
-    assert {(k.op, k.architecture) for k in kernels} == {(op, architecture) for architecture in CHECKED}
+    assert {(k.op, k.architecture) for k in kernels} == {
+        (op, architecture) for architecture in CHECKED
+    }
     problems = thresholds.problems(kernels)
     assert not problems, f"{len(problems)} thresholds missed:\n" + "\n".join(problems[:20])

@@ -37,7 +37,9 @@ def imported_by(source: str) -> set[str]:
 
 def rooms_imported_by(path: Path) -> set[str]:
     parts = [name.split(".") for name in imported_by(path.read_text(encoding="utf-8"))]
-    return {part[1] for part in parts if part[0] == "fastgan" and len(part) > 1 and part[1] in ORDER}
+    return {
+        part[1] for part in parts if part[0] == "fastgan" and len(part) > 1 and part[1] in ORDER
+    }
 
 
 def imported_tests(source: str) -> list[str]:
@@ -53,7 +55,8 @@ def test_imports_flow_one_way():
             continue
         allowed = set(ORDER[ORDER.index(room) :])
         wrong += [
-            f"{path.relative_to(PACKAGE)} imports {other}" for other in rooms_imported_by(path) - allowed
+            f"{path.relative_to(PACKAGE)} imports {other}"
+            for other in rooms_imported_by(path) - allowed
         ]
     assert not wrong, wrong
 
@@ -62,7 +65,8 @@ def test_no_module_of_tests_imports_another():
     """What two of them need is in a module that is no test, or a fixture: so each runs alone, and none runs twice."""
     sources = sorted(ROOT.glob("tests/**/*.py"))
     found = {
-        str(path.relative_to(ROOT)): imported_tests(path.read_text(encoding="utf-8")) for path in sources
+        str(path.relative_to(ROOT)): imported_tests(path.read_text(encoding="utf-8"))
+        for path in sources
     }
     assert not {path: names for path, names in found.items() if names}
 
@@ -83,12 +87,20 @@ def test_no_module_of_tests_imports_another():
 )
 def test_imports_of_tests_are_seen(source):
     assert imported_tests(source)
-    assert not imported_tests("from tests.train import pairs\nfrom torch.testing import assert_close")
+    assert not imported_tests(
+        "from tests.train import pairs\nfrom torch.testing import assert_close"
+    )
 
 
 def test_importing_the_ops_is_light():
     """Each module in a fork of one process that has torch: importing torch takes seconds."""
-    modules = ["fastgan", "fastgan.ops", "fastgan.nn", "fastgan.compat.stylegan_ops", "fastgan.runtime"]
+    modules = [
+        "fastgan",
+        "fastgan.ops",
+        "fastgan.nn",
+        "fastgan.compat.stylegan_ops",
+        "fastgan.runtime",
+    ]
     heavy = [
         "tyro",
         "rich",

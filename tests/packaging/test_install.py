@@ -18,7 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "TRITON_INTERPRET")}
     return subprocess.run(
-        [str(c) for c in command], cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True
+        [str(c) for c in command],
+        cwd=ROOT,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -67,7 +71,9 @@ def test_wheel_holds_the_native_libraries_and_data(wheel):
     assert "fastgan/ops/bias_act/README.md" in names
     assert any(n.endswith("LICENSE") for n in names)
     assert "fastgan/_ops_cuda.abi3.so" not in names
-    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "csrc/")) or "emulat" in n]
+    assert not [
+        n for n in names if n.startswith(("tests/", "benchmarks/", "csrc/")) or "emulat" in n
+    ]
 
 
 @pytest.mark.long

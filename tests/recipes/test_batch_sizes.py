@@ -13,7 +13,19 @@ from fastgan.recipes import RECIPES, ImageSpec, RecipeError
 NORMALISE = (nn.modules.batchnorm._BatchNorm, BatchNorm2d, ConditionalBatchNorm2d, SPADE)
 ON_A_BATCH_OF_ONE = {
     **dict.fromkeys(
-        ("gan", "dcgan", "cgan", "wgan", "wgan-gp", "lsgan", "sngan", "sagan", "biggan", "gaugan", "srgan"),
+        (
+            "gan",
+            "dcgan",
+            "cgan",
+            "wgan",
+            "wgan-gp",
+            "lsgan",
+            "sngan",
+            "sagan",
+            "biggan",
+            "gaugan",
+            "srgan",
+        ),
         "batch norm needs it",
     ),
     "stargan": "images take each other's attributes",
@@ -22,8 +34,14 @@ ON_A_BATCH_OF_ONE = {
 """Recipes that refuse it, and why."""
 OPTIONS = [
     ("gan", {"batch_norm": False}),
-    ("gan", {"batch_norm": False, "minibatch_discrimination": 2, "minibatch_stddev": 4, "replay": 2}),
-    ("gan", {"batch_norm": False, "feature_matching": 1.0, "unroll": 1, "historical_averaging": 0.1}),
+    (
+        "gan",
+        {"batch_norm": False, "minibatch_discrimination": 2, "minibatch_stddev": 4, "replay": 2},
+    ),
+    (
+        "gan",
+        {"batch_norm": False, "feature_matching": 1.0, "unroll": 1, "historical_averaging": 0.1},
+    ),
     ("gan", {"batch_norm": False, "penalty": "wgan-gp", "loss": "relativistic", "augment": "ada"}),
     ("stylegan2", {"group_size": 1, "path_length_shrink": 4, "style_mixing": 1.0}),
     ("progan", {"group_size": 1}),
@@ -44,7 +62,10 @@ def test_a_batch_of_one_trains_or_is_refused_for_its_reason(name):
     if name in ON_A_BATCH_OF_ONE:
         with pytest.raises(RecipeError) as error:
             small(name, batch=1)
-        assert str(error.value) == f"--batch must be at least 2 ({ON_A_BATCH_OF_ONE[name]}), but 1 came."
+        assert (
+            str(error.value)
+            == f"--batch must be at least 2 ({ON_A_BATCH_OF_ONE[name]}), but 1 came."
+        )
         return
     for stats in take_steps(small(name, batch=1), 2):
         assert {"loss/D", "loss/G", "gradient/D", "gradient/G"} <= set(stats)

@@ -22,9 +22,12 @@ SEVERAL_SECONDS = ("sngan", "sagan", "biggan", "gaugan")
 """Their weights under spectral norm are many tensors, each of which the meta device thinks about."""
 
 
-@pytest.mark.filterwarnings("ignore:.*non-meta parameter")  # a network that reads its weights from a file
+@pytest.mark.filterwarnings(
+    "ignore:.*non-meta parameter"
+)  # a network that reads its weights from a file
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.long) if n in SEVERAL_SECONDS else n for n in RECIPES]
+    "name",
+    [pytest.param(n, marks=pytest.mark.long) if n in SEVERAL_SECONDS else n for n in RECIPES],
 )
 def test_the_defaults_build_networks_and_take_a_step(name):
     """With the recipe's own data, batch and networks; on the meta device, for their real size is a GPU's work."""
@@ -103,17 +106,28 @@ def test_a_folder_without_classes_is_refused_with_the_way_out(name, tmp_path):
 
 def test_patches_fit_the_images():
     sizes = {
-        resolution: patch_size("x", None, ImageSpec(3, resolution)) for resolution in (8, 12, 23, 24, 256)
+        resolution: patch_size("x", None, ImageSpec(3, resolution))
+        for resolution in (8, 12, 23, 24, 256)
     }
     assert sizes == {8: 16, 12: 34, 23: 34, 24: 70, 256: 70}
-    assert [patch_size("x", None, ImageSpec(3, 48), scales) for scales in (1, 2, 3, 4)] == [70, 70, 34, 16]
-    assert patch_size("x", 16, ImageSpec(3, 256)) == 16 and patch_size("x", 286, ImageSpec(3, 96)) == 286
+    assert [patch_size("x", None, ImageSpec(3, 48), scales) for scales in (1, 2, 3, 4)] == [
+        70,
+        70,
+        34,
+        16,
+    ]
+    assert (
+        patch_size("x", 16, ImageSpec(3, 256)) == 16
+        and patch_size("x", 286, ImageSpec(3, 96)) == 286
+    )
     with pytest.raises(
-        RecipeError, match="x judges patches of 70 pixels, which needs images of at least 24, but 16"
+        RecipeError,
+        match="x judges patches of 70 pixels, which needs images of at least 24, but 16",
     ):
         patch_size("x", 70, ImageSpec(3, 16))
     with pytest.raises(
-        RecipeError, match="x judges patches of 1 pixels at 5 scales, which needs images of at least 16"
+        RecipeError,
+        match="x judges patches of 1 pixels at 5 scales, which needs images of at least 16",
     ):
         patch_size("x", None, ImageSpec(3, 8), 5)
 
@@ -126,4 +140,6 @@ def test_no_patch_given_is_the_papers_where_it_fits(kind):
         made.build_networks(ImageSpec.of(dataset)) for made in (recipe, replace(recipe, patch=70))
     )
     for name, network in usual.items():
-        assert [p.shape for p in network.parameters()] == [p.shape for p in papers[name].parameters()]
+        assert [p.shape for p in network.parameters()] == [
+            p.shape for p in papers[name].parameters()
+        ]

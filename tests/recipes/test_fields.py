@@ -40,7 +40,9 @@ def test_no_value_of_any_setting_ends_in_an_error_of_pythons(kind):
             try:
                 kind(**{setting.name: value})
             except FastganError as error:
-                refused += f"{setting.name} must be " in str(error) and str(error).endswith(f"got {value!r}.")
+                refused += f"{setting.name} must be " in str(error) and str(error).endswith(
+                    f"got {value!r}."
+                )
         assert refused >= 5, setting.name
 
 
@@ -75,7 +77,13 @@ def test_errors_name_the_setting_and_its_type(make, said):
 
 
 def test_options_of_a_run_are_checked_too():
-    for option, value in (("keep", "3"), ("device", "tpu"), ("resume", "yes"), ("out", 3), ("compile", True)):
+    for option, value in (
+        ("keep", "3"),
+        ("device", "tpu"),
+        ("resume", "yes"),
+        ("out", 3),
+        ("compile", True),
+    ):
         with pytest.raises(ConfigError, match=f"^{option} must be .*, got {value!r}"):
             RunOptions(**{option: value})
 

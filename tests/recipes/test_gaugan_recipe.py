@@ -29,7 +29,9 @@ def test_networks_have_the_papers_sizes():
     spec = InputSpec("map", names=tuple(map(str, range(184))))
     with torch.device("meta"):
         networks = GauGAN().build_networks(ImageSpec(3, 256, inputs={"map": spec}))
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    counts = {
+        name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
+    }
     assert counts == {"G": 97_480_899, "D": 5_904_514}
 
 
@@ -44,12 +46,18 @@ def test_losses_are_the_papers():
     ours, theirs = D(fake, planes), D(given.real, planes)
     assert len(ours) == 2
     adversarial = -(ours[0][-1].mean() + ours[1][-1].mean()) / 2
-    matching = sum((f - r).abs().mean() for a, b in zip(ours, theirs) for f, r in zip(a[:-1], b[:-1])) / 2
+    matching = (
+        sum((f - r).abs().mean() for a, b in zip(ours, theirs) for f, r in zip(a[:-1], b[:-1])) / 2
+    )
     g = recipe.g_loss(networks, given)
     torch.testing.assert_close(g.total, adversarial + 10 * matching, rtol=1e-4, atol=1e-5)
     assert torch.equal(g.made["fake"], fake)
-    d = recipe.d_loss(networks, Batch(given.real, given.labels, {"fake": fake.detach()}, given.inputs))
-    expected = sum((1 - b[-1]).relu().mean() + (1 + a[-1]).relu().mean() for a, b in zip(ours, theirs)) / 2
+    d = recipe.d_loss(
+        networks, Batch(given.real, given.labels, {"fake": fake.detach()}, given.inputs)
+    )
+    expected = (
+        sum((1 - b[-1]).relu().mean() + (1 + a[-1]).relu().mean() for a, b in zip(ours, theirs)) / 2
+    )
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -61,7 +69,9 @@ def test_both_players_move_at_their_own_rates_under_spectral_norm():
     assert {"loss/G", "loss/D", "feature_matching/G"} <= set(TrainStep(state)([batch()]))
     for name, network in state.networks.items():
         assert any("parametrizations" in key for key, _ in network.named_parameters())
-        assert all(not torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+        assert all(not torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
+            name
+        )
 
 
 def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
@@ -83,7 +93,10 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
         (lambda: GauGAN(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
         (lambda: GauGAN(scales=0), "--scales must be at least 1, but 0 came."),
         (lambda: GauGAN(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
-        (lambda: GauGAN(matching_weight=-1.0), "--matching-weight must be at least 0, but -1.0 came."),
+        (
+            lambda: GauGAN(matching_weight=-1.0),
+            "--matching-weight must be at least 0, but -1.0 came.",
+        ),
         (
             lambda: GauGAN().check_images(ImageSpec(3, 24, inputs={"map": MAP})),
             "gaugan needs a resolution that is one of 16, 32, 64, 128, 256, but 24 came: choose one with --resolution.",
@@ -94,7 +107,9 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
             "smaller --patch, fewer --scales or a higher --resolution.",
         ),
         (
-            lambda: GauGAN().translate({}, {"map": torch.zeros(1, 3, 16, 16)}, generator=torch.Generator()),
+            lambda: GauGAN().translate(
+                {}, {"map": torch.zeros(1, 3, 16, 16)}, generator=torch.Generator()
+            ),
             "gaugan makes images of maps of classes, int64 [N, H, W], but a picture came: give it a map.",
         ),
     ],

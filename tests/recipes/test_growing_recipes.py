@@ -54,7 +54,17 @@ def resolutions_seen(step):
 
 @pytest.mark.parametrize(
     ("kimg", "growth"),
-    [(0, 0), (599.999, 0), (600, 0), (800, 0.25), (1400, 1), (1999, 1), (2000, 1), (2200, 1.25), (11200, 8)],
+    [
+        (0, 0),
+        (599.999, 0),
+        (600, 0),
+        (800, 0.25),
+        (1400, 1),
+        (1999, 1),
+        (2000, 1),
+        (2200, 1.25),
+        (11200, 8),
+    ],
 )
 def test_the_schedule(kimg, growth):
     """600,000 images at the lowest resolution, 800,000 while the next one fades in, 600,000 of it, and so on."""
@@ -72,7 +82,12 @@ def test_the_papers_settings():
     )
     assert (stylegan.loss, stylegan.penalty, stylegan.style_mixing) == ("non-saturating", "r1", 0.9)
     for recipe in (progan, stylegan):
-        assert (recipe.lr, recipe.betas, recipe.ema, recipe.z_dim) == (1e-3, (0.0, 0.99), 0.999, 512)
+        assert (recipe.lr, recipe.betas, recipe.ema, recipe.z_dim) == (
+            1e-3,
+            (0.0, 0.99),
+            0.999,
+            512,
+        )
         assert recipe.weight_of_penalty(torch.zeros(1, 3, 1024, 1024)) == 10
 
 
@@ -104,7 +119,9 @@ def test_a_step_trains_the_layers_in_use_alone(kind):
     recipe = small(kind, conditional=True)
     step = step_of(recipe)
     step.state.nimg = 16  # half of level 1's fade
-    before = {name: copy.deepcopy(network.state_dict()) for name, network in step.state.networks.items()}
+    before = {
+        name: copy.deepcopy(network.state_dict()) for name, network in step.state.networks.items()
+    }
     stats = step(a_batch(recipe))
     assert all(value.isfinite() for value in stats.values())
     of_16 = {
@@ -114,7 +131,9 @@ def test_a_step_trains_the_layers_in_use_alone(kind):
     for name, network in step.state.networks.items():
         names = [key for key, _ in network.named_parameters()]
         unused = {key for key in names if kind is ProGAN and key.startswith(of_16[name])}
-        assert {key for key in names if torch.equal(network.get_parameter(key), before[name][key])} == unused
+        assert {
+            key for key in names if torch.equal(network.get_parameter(key), before[name][key])
+        } == unused
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,7 +147,10 @@ def test_a_run_resumes_in_the_middle_of_a_fade(kind):
     again = step_of(recipe)
     again.state.load_state_dict(saved)
     generator = torch.Generator
-    samples = [recipe.sample(s.state.sampler, 2, generator=generator().manual_seed(1)) for s in (step, again)]
+    samples = [
+        recipe.sample(s.state.sampler, 2, generator=generator().manual_seed(1))
+        for s in (step, again)
+    ]
     assert torch.equal(*samples)
     for i in (4, 5):
         a, b = step(a_batch(recipe, i)), again(a_batch(recipe, i))
@@ -142,10 +164,32 @@ def test_a_run_resumes_in_the_middle_of_a_fade(kind):
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (ProGAN, {"augment": "diffaugment", "loss": "relativistic", "penalty": "r1+r2", "conditional": True}),
-        (ProGAN, {"precision": "bf16", "full_precision": ("G",), "accumulate": 2, "instance_noise": 0.1}),
-        (StyleGAN, {"precision": "bf16", "full_precision": ("D",), "penalty_every": 2, "style_mixing": 0.0}),
-        (StyleGAN, {"n_critic": 2, "accumulate": 2, "historical_averaging": 0.1, "flip_labels": 0.1}),
+        (
+            ProGAN,
+            {
+                "augment": "diffaugment",
+                "loss": "relativistic",
+                "penalty": "r1+r2",
+                "conditional": True,
+            },
+        ),
+        (
+            ProGAN,
+            {"precision": "bf16", "full_precision": ("G",), "accumulate": 2, "instance_noise": 0.1},
+        ),
+        (
+            StyleGAN,
+            {
+                "precision": "bf16",
+                "full_precision": ("D",),
+                "penalty_every": 2,
+                "style_mixing": 0.0,
+            },
+        ),
+        (
+            StyleGAN,
+            {"n_critic": 2, "accumulate": 2, "historical_averaging": 0.1, "flip_labels": 0.1},
+        ),
     ],
 )
 def test_options_of_all_recipes_while_fading(kind, settings):
@@ -154,7 +198,9 @@ def test_options_of_all_recipes_while_fading(kind, settings):
     step.state.nimg = 16
     seen = resolutions_seen(step)
     stats = step(a_batch(recipe) * step.batches)
-    assert {"loss/D", "loss/G"} <= stats.keys() and all(value.isfinite() for value in stats.values())
+    assert {"loss/D", "loss/G"} <= stats.keys() and all(
+        value.isfinite() for value in stats.values()
+    )
     if not recipe.full_precision:
         assert set(seen["D"]) == {8 if kind is ProGAN else 16}
 
@@ -164,7 +210,9 @@ def test_styles_are_mixed_among_the_layers_in_use():
     networks = recipe.build_networks(IMAGES)
     g, taken = networks["G"], []
     draw = Draw(64, 0, torch.Generator().manual_seed(0), networks)
-    batch = Batch(torch.zeros(64, 2, 8, 8), torch.zeros(64, dtype=torch.int64), recipe.draw_noise(draw))
+    batch = Batch(
+        torch.zeros(64, 2, 8, 8), torch.zeros(64, dtype=torch.int64), recipe.draw_noise(draw)
+    )
     g.synthesis.register_forward_pre_hook(lambda network, args: taken.append(args[0]))
     recipe.generate(networks, batch)
     own = (taken[0] == g.mapping(batch.random["z"])).all(2)[:, : g.synthesis.active]
@@ -206,7 +254,10 @@ def test_a_compiled_step_is_the_eager_one_and_a_fade_is_no_new_graph():
             stats = step([Batch(images, torch.zeros(4, dtype=torch.int64))])
         assert counters["stats"]["unique_graphs"] == (2 if options else 0)
         ends.append(
-            (stats, [p.detach() for network in state.networks.values() for p in network.parameters()])
+            (
+                stats,
+                [p.detach() for network in state.networks.values() for p in network.parameters()],
+            )
         )
     torch.testing.assert_close(*ends, rtol=1e-4, atol=2e-5)
 
@@ -250,10 +301,13 @@ def test_settings_that_styles_cannot_have(settings, said):
 @pytest.mark.parametrize("kind", KINDS)
 def test_images_that_cannot_be(kind):
     with pytest.raises(
-        RecipeError, match=f"{kind.name} needs a resolution that is one of 8, 16, .*1024, but 4 came"
+        RecipeError,
+        match=f"{kind.name} needs a resolution that is one of 8, 16, .*1024, but 4 came",
     ):
         small(kind).check_images(ImageSpec(1, 4))
-    with pytest.raises(RecipeError, match="--channel-base must be at least the resolution, 64, but 32 came"):
+    with pytest.raises(
+        RecipeError, match="--channel-base must be at least the resolution, 64, but 32 came"
+    ):
         small(kind).check_images(ImageSpec(1, 64))
     with pytest.raises(RecipeError, match="--conditional needs labels, but the data set has none"):
         small(kind, conditional=True).check_images(ImageSpec(1, 8))

@@ -28,8 +28,14 @@ def test_holes_are_rectangles_of_the_sizes_and_anywhere():
     assert masks.shape == (500, 1, 16, 32) and set(masks.unique().tolist()) == {0.0, 1.0}
     rows, columns = masks.amax(3).sum(2), masks.amax(2).sum(2)
     assert torch.equal(rows * columns, masks.sum((2, 3)))  # nothing of them is missing
-    assert set(rows.flatten().tolist()) == set(range(4, 9)) and columns.min() == 8 and columns.max() == 16
-    assert masks.mean((0, 1, 3)).min() > 0 and masks.mean((0, 1, 2)).min() > 0  # none is always known
+    assert (
+        set(rows.flatten().tolist()) == set(range(4, 9))
+        and columns.min() == 8
+        and columns.max() == 16
+    )
+    assert (
+        masks.mean((0, 1, 3)).min() > 0 and masks.mean((0, 1, 2)).min() > 0
+    )  # none is always known
 
 
 def test_a_hole_of_one_size_and_the_ends_of_the_draw_stay_inside():
@@ -69,7 +75,9 @@ def test_what_is_known_is_kept_to_the_bit_and_what_is_hidden_is_not_seen():
     assert list(views) == ["masked", "output", "target"] and views["target"] is given.real
     mask = recipe.source(given)["mask"].expand_as(given.real) > 0
     assert torch.equal(views["output"][~mask], given.real[~mask])
-    assert not torch.equal(views["output"][mask], given.real[mask]) and not views["masked"][mask].any()
+    assert (
+        not torch.equal(views["output"][mask], given.real[mask]) and not views["masked"][mask].any()
+    )
     other = torch.where(mask, -given.real, given.real)
     for name, image in (("output", given.real), ("hidden", other)):
         inputs = {"image": image, "mask": mask[:, :1].float()}
@@ -90,7 +98,9 @@ def test_both_players_move_in_micro_batches():
     stats = TrainStep(state)([batch(4)])
     assert {"loss/G", "l1/G", "loss/D", "D(fake)"} <= set(stats)
     for name, network in state.networks.items():
-        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
+            name
+        )
 
 
 @pytest.mark.parametrize("hole", [(0.0, 0.5), (0.5, 0.25), (0.5, 1.0)])

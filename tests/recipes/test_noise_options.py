@@ -50,19 +50,25 @@ def step_of(recipe):
 def a_batch(step):
     generator = torch.Generator().manual_seed(0)
     shape = (step.state.recipe.batch, 1, 8, 8)
-    return [Batch(torch.rand(shape, generator=generator), torch.zeros(4)) for _ in range(step.batches)]
+    return [
+        Batch(torch.rand(shape, generator=generator), torch.zeros(4)) for _ in range(step.batches)
+    ]
 
 
 @pytest.mark.parametrize("penalty", ["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"])
 def test_every_loss_trains_both_players_under_every_penalty(penalty):
     for loss in LOSSES:
         step = step_of(small(loss=loss, penalty=penalty))
-        before = {name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()}
+        before = {
+            name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()
+        }
         stats = step(a_batch(step))
         assert all(value.isfinite() for value in stats.values()), loss
         assert (f"{penalty}/D" in stats) == (penalty != "none")
         for name, network in step.state.networks.items():
-            assert any(not torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
+            assert any(
+                not torch.equal(p, was) for p, was in zip(network.parameters(), before[name])
+            ), (
                 loss,
                 name,
             )
@@ -100,13 +106,20 @@ def test_flipped_labels_exchange_real_and_generated():
     networks, batch = prepared(flipped)
     swapped = Batch(batch.random["fake"], batch.labels, batch.random | {"fake": batch.real})
     assert flipped.d_loss(networks, batch).total == straight.d_loss(networks, swapped).total
-    share = some.draw_for_d(Draw(2000, 0, torch.Generator().manual_seed(0)))["flipped"].float().mean()
+    share = (
+        some.draw_for_d(Draw(2000, 0, torch.Generator().manual_seed(0)))["flipped"].float().mean()
+    )
     assert share == pytest.approx(0.5, abs=0.05)
 
 
 def test_instance_noise_blurs_what_d_sees_and_fades():
     recipe = small(instance_noise=0.5, instance_noise_until=1000)
-    assert [draws(recipe, nimg)["std"][0].item() for nimg in (0, 500, 1000, 5000)] == [0.5, 0.25, 0, 0]
+    assert [draws(recipe, nimg)["std"][0].item() for nimg in (0, 500, 1000, 5000)] == [
+        0.5,
+        0.25,
+        0,
+        0,
+    ]
     seen = []
 
     class Spy(nn.Module):
@@ -202,7 +215,9 @@ def test_rmsprop_scales_the_gradient_by_its_mean_square():
     assert step.state.optimizers["D"].defaults["lr"] == pytest.approx(0.01 * c)
     before = [p.detach().clone() for p in step.state.networks["G"].parameters()]
     step(a_batch(step))
-    for p, was in zip(step.state.networks["G"].parameters(), before):  # the first one: g / √(0.01·g²)
+    for p, was in zip(
+        step.state.networks["G"].parameters(), before
+    ):  # the first one: g / √(0.01·g²)
         moved = (p.detach() - was).abs()
         assert moved.max().item() == pytest.approx(0.01 / 0.01**0.5, rel=1e-3)
 
@@ -216,7 +231,9 @@ def test_feature_matching_draws_gs_features_to_the_real_ones():
     assert (matched.total - plain.total).item() == pytest.approx(2 * distance.item(), rel=1e-5)
     features = networks["D"].features
     with torch.no_grad():
-        means = [features(images).mean(0) for images in (batch.real, recipe.generate(networks, batch))]
+        means = [
+            features(images).mean(0) for images in (batch.real, recipe.generate(networks, batch))
+        ]
     assert distance.item() == pytest.approx((means[0] - means[1]).square().sum().item(), rel=1e-4)
     optimizer = torch.optim.SGD(networks["G"].parameters(), lr=0.05)
     for _ in range(30):
@@ -253,7 +270,8 @@ def test_unrolling_is_g_against_d_some_steps_later(steps):
     """By hand: least squares' descent on a and b, then the loss of G; its gradient by finite differences."""
     one = torch.ones((), dtype=torch.float64)
     recipe, plain = (
-        small(loss="least-squares", unroll=k, **({"unroll_lr": 0.3} if k else {})) for k in (steps, 0)
+        small(loss="least-squares", unroll=k, **({"unroll_lr": 0.3} if k else {}))
+        for k in (steps, 0)
     )
     real = torch.tensor([1.0, 2.0, 0.5, 1.5], dtype=torch.float64).view(4, 1, 1, 1)
     z = torch.tensor([[0.1], [-0.4], [0.3], [0.9]], dtype=torch.float64)
@@ -306,13 +324,17 @@ def test_replay_shows_d_older_images_with_their_labels():
     real, generator = torch.zeros(4, 1, 8, 8), torch.Generator().manual_seed(0)
     ages = []
     for number in range(40):
-        networks["G"] = lambda z, of, number=number: (number + of / 10).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+        networks["G"] = lambda z, of, number=number: (
+            (number + of / 10).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+        )
         rows = recipe.draw_for_d(Draw(4, 0, generator))
         assert len(set(rows["place"].tolist())) == 4  # no two in one place
         recipe.d_loss(networks, recipe.with_fakes(networks, Batch(real, labels, rows)))
         images, of = networks["D"].seen[-1]
         made = images[:, 0, 0, 0]
-        assert torch.equal((10 * (made - made.floor())).round().long(), of)  # each with its own label
+        assert torch.equal(
+            (10 * (made - made.floor())).round().long(), of
+        )  # each with its own label
         ages += (number - made.floor())[number >= 20 :].tolist() if number >= 20 else []
     assert 0.3 < sum(age > 0 for age in ages) / len(ages) < 0.7 and max(ages) > 4
 
@@ -341,7 +363,9 @@ def test_what_remembers_resumes_bit_for_bit():
     ours, theirs = step(a_batch(step)), again(a_batch(again))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     for name, network in step.state.networks.items():
-        for a, b in zip(network.state_dict().values(), again.state.networks[name].state_dict().values()):
+        for a, b in zip(
+            network.state_dict().values(), again.state.networks[name].state_dict().values()
+        ):
             assert torch.equal(a, b), name
 
 
@@ -359,7 +383,9 @@ def test_labels_reach_both_networks():
         recipe.check_images(ImageSpec(1, 8))
 
 
-@pytest.mark.parametrize("setting", ["minibatch_discrimination", "minibatch_stddev", "feature_matching"])
+@pytest.mark.parametrize(
+    "setting", ["minibatch_discrimination", "minibatch_stddev", "feature_matching"]
+)
 def test_a_d_without_the_part_is_refused(setting):
     option = setting.replace("_", "-")
     with pytest.raises(
@@ -374,11 +400,23 @@ def test_a_d_without_the_part_is_refused(setting):
         (CGAN(), {"conditional": True, "loss": "non-saturating"}),
         (
             WGAN(),
-            {"loss": "wasserstein", "clip_weights": 0.01, "optimizer": "rmsprop", "lr": 5e-5, "n_critic": 5},
+            {
+                "loss": "wasserstein",
+                "clip_weights": 0.01,
+                "optimizer": "rmsprop",
+                "lr": 5e-5,
+                "n_critic": 5,
+            },
         ),
         (
             WGANGP(),
-            {"penalty": "wgan-gp", "n_critic": 5, "lr": 1e-4, "betas": (0.0, 0.9), "d_norm": "layer"},
+            {
+                "penalty": "wgan-gp",
+                "n_critic": 5,
+                "lr": 1e-4,
+                "betas": (0.0, 0.9),
+                "d_norm": "layer",
+            },
         ),
         (LSGAN(), {"loss": "least-squares", "real_label": 1.0, "fake_label": 0.0}),
     ],
@@ -418,12 +456,24 @@ def test_the_papers_settings(recipe, expected):
         ({"unroll": 1, "unroll_lr": 0.0}, "--unroll-lr must be a positive number"),
         ({"historical_averaging": -0.1}, "--historical-averaging must be at least 0"),
         ({"replay": 3}, "--replay must be 0 or at least 4, as --batch, but 3 came"),
-        ({"loss": "hinge", "real_label": 0.9}, "--real-label and --fake-label don't fit --loss hinge"),
+        (
+            {"loss": "hinge", "real_label": 0.9},
+            "--real-label and --fake-label don't fit --loss hinge",
+        ),
         ({"precision": "int8"}, "precision must be one of fp32, tf32, bf16, fp16, got 'int8'"),
         ({"accumulate": 0}, "--accumulate must be at least 1, but 0 came"),
-        ({"penalty_weight": 5.0}, "--penalty-weight and --penalty-every are of a --penalty, but none came"),
-        ({"penalty_every": 16}, "--penalty-weight and --penalty-every are of a --penalty, but none came"),
-        ({"full_precision": ("D",)}, "--full-precision is for --precision bf16 and fp16, but fp32 came"),
+        (
+            {"penalty_weight": 5.0},
+            "--penalty-weight and --penalty-every are of a --penalty, but none came",
+        ),
+        (
+            {"penalty_every": 16},
+            "--penalty-weight and --penalty-every are of a --penalty, but none came",
+        ),
+        (
+            {"full_precision": ("D",)},
+            "--full-precision is for --precision bf16 and fp16, but fp32 came",
+        ),
         ({"accumulate": 3}, "--accumulate must be a divisor of --batch, 4, but 3 came"),
     ],
 )
@@ -446,5 +496,7 @@ def test_wrong_options_of_convolutional_pairs_are_named(settings, says):
 
 def test_a_network_that_is_not_there_cannot_stay_in_float32():
     recipe = DCGAN(ngf=4, ndf=4, full_precision=("D", "E"), precision="bf16")
-    with pytest.raises(RecipeError, match=r"--full-precision must name networks .*\(D, G\), but E came"):
+    with pytest.raises(
+        RecipeError, match=r"--full-precision must name networks .*\(D, G\), but E came"
+    ):
         TrainStep(TrainState.create(recipe, ImageSpec(1, 16)))

@@ -17,7 +17,14 @@ IMAGES = ImageSpec(3, 8, 3)
 
 def small(**settings):
     """With eight groups in every block, which run on the op in groups."""
-    sizes = {"z_dim": 8, "channel_base": 64, "channel_max": 8, "group_size": 2, "blocks": 1, "batch": 4}
+    sizes = {
+        "z_dim": 8,
+        "channel_base": 64,
+        "channel_max": 8,
+        "group_size": 2,
+        "blocks": 1,
+        "batch": 4,
+    }
     return R3GAN(**{**sizes, **settings})
 
 
@@ -39,13 +46,19 @@ def rates(step, name):
 def test_a_step_trains_all_of_both_networks():
     """The first one only what blocks add up, which is zero at the start; the next ones everything."""
     step = step_of(small(conditional=True))
-    before = {name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()}
+    before = {
+        name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()
+    }
     for _ in range(3):
         stats = step(a_batch(step.state.recipe))
-    assert set(stats) >= {"loss/D", "loss/G", "r1+r2/D"} and all(value.isfinite() for value in stats.values())
+    assert set(stats) >= {"loss/D", "loss/G", "r1+r2/D"} and all(
+        value.isfinite() for value in stats.values()
+    )
     for name, network in step.state.networks.items():
         assert not [
-            k for (k, p), was in zip(network.named_parameters(), before[name]) if torch.equal(p, was)
+            k
+            for (k, p), was in zip(network.named_parameters(), before[name])
+            if torch.equal(p, was)
         ], name
 
 
@@ -69,7 +82,9 @@ def test_the_weight_of_the_penalty_falls_too():
     (batch,) = a_batch(recipe)
     fake = batch.real.flip(0)
     found = [
-        recipe.penalty_loss(networks, Batch(batch.real, batch.labels, {"fake": fake, "left": left.expand(4)}))
+        recipe.penalty_loss(
+            networks, Batch(batch.real, batch.labels, {"fake": fake, "left": left.expand(4)})
+        )
         for left in torch.tensor([[1.0], [0.0]])
     ]
     assert found[0].item() == pytest.approx(10 * found[1].item(), rel=1e-5) and found[1] > 0
@@ -104,7 +119,9 @@ def test_a_compiled_step_trains_as_an_eager_one():
         for _ in range(2):
             stats = step(a_batch(step.state.recipe))
         weights = {
-            f"{n}.{k}": v for n, net in step.state.networks.items() for k, v in net.state_dict().items()
+            f"{n}.{k}": v
+            for n, net in step.state.networks.items()
+            for k, v in net.state_dict().items()
         }
         found.append({**stats, **weights})
     eager, compiled = found

@@ -31,7 +31,9 @@ def test_nothing_near_lists_all():
         get_recipe("xyz")
 
 
-@pytest.mark.parametrize("recipe", [GAN(seed=7, g_hidden=(3, 4)), GAN.small(), DCGAN(betas=(0.0, 0.9))])
+@pytest.mark.parametrize(
+    "recipe", [GAN(seed=7, g_hidden=(3, 4)), GAN.small(), DCGAN(betas=(0.0, 0.9))]
+)
 def test_settings_survive_json(recipe):
     settings = json.loads(json.dumps(dataclasses.asdict(recipe)))
     assert type(recipe).from_settings(settings) == recipe
@@ -71,7 +73,10 @@ def test_dcgan_names_the_resolutions_it_takes():
 
 
 def test_gan_takes_the_published_pairs():
-    assert sum(p.numel() for n in GAN().build_networks(MNIST).values() for p in n.parameters()) == 2_023_441
+    assert (
+        sum(p.numel() for n in GAN().build_networks(MNIST).values() for p in n.parameters())
+        == 2_023_441
+    )
     small = GAN.small().build_networks(MNIST)
     assert sum(p.numel() for n in small.values() for p in n.parameters()) == 550_929
 
@@ -93,7 +98,9 @@ def test_players_train_their_own_networks(recipe):
 def test_d_never_moves_g(loss):
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), loss=loss)
     networks = recipe.build_networks(ImageSpec(1, 8))
-    batch = Batch(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), {"z": torch.randn(4, 4)})
+    batch = Batch(
+        torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), {"z": torch.randn(4, 4)}
+    )
     d_loss = recipe.d_loss(networks, recipe.with_fakes(networks, batch))
     d_loss.total.backward()
     assert all(p.grad is None for p in networks["G"].parameters())
@@ -104,9 +111,12 @@ def test_d_never_moves_g(loss):
 
 def test_samples_follow_their_generator_alone():
     recipe = DCGAN(z_dim=8, ngf=4)
-    networks = {name: network.eval() for name, network in recipe.build_networks(ImageSpec(3, 16)).items()}
+    networks = {
+        name: network.eval() for name, network in recipe.build_networks(ImageSpec(3, 16)).items()
+    }
     first, second, other = (
-        recipe.sample(networks, 3, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
+        recipe.sample(networks, 3, generator=torch.Generator().manual_seed(seed))
+        for seed in (5, 5, 6)
     )
     assert first.shape == (3, 3, 16, 16)
     assert torch.equal(first, second)

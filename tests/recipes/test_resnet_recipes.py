@@ -55,7 +55,10 @@ def test_the_papers_settings():
         (BigGAN, {"lr": 5e-5, "d_lr": 2e-4, "betas": (0.0, 0.999), "n_critic": 2, "ema": 0.9999, "orthogonal": 1e-4}),
     ):  # fmt: skip
         recipe = kind()
-        assert {name: getattr(recipe, name) for name in (*expected, *common)} == {**expected, **common}
+        assert {name: getattr(recipe, name) for name in (*expected, *common)} == {
+            **expected,
+            **common,
+        }
 
 
 def test_where_spectral_norm_is():
@@ -79,7 +82,10 @@ def test_attention_is_in_both_networks_unless_it_is_not_wanted(attention):
         assert kinds.count("SelfAttention2d") + kinds.count("ParametrizedSelfAttention2d") == (
             attention is None
         )
-    assert SAGAN().attention_at(ImageSpec(3, 128)) == 32 and BigGAN().attention_at(ImageSpec(3, 128)) == 64
+    assert (
+        SAGAN().attention_at(ImageSpec(3, 128)) == 32
+        and BigGAN().attention_at(ImageSpec(3, 128)) == 64
+    )
     assert SAGAN().attention_at(ImageSpec(3, 32)) == BigGAN().attention_at(ImageSpec(3, 32)) == 16
 
 
@@ -88,14 +94,18 @@ def test_attention_is_in_both_networks_unless_it_is_not_wanted(attention):
 def test_a_step_trains_all_of_both_networks(kind, penalty):
     step = step_of(small(kind, ngf=2, ndf=2, penalty=penalty, n_critic=1))
     switch_attention_on(step)
-    before = {name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()}
+    before = {
+        name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()
+    }
     stats = step(batches(step))
     assert all(value.isfinite() for value in stats.values()) and (f"{penalty}/D" in stats) == (
         penalty != "none"
     )
     for name, network in step.state.networks.items():
         unmoved = [
-            key for (key, p), was in zip(network.named_parameters(), before[name]) if torch.equal(p, was)
+            key
+            for (key, p), was in zip(network.named_parameters(), before[name])
+            if torch.equal(p, was)
         ]
         assert unmoved == [], name
 
@@ -125,7 +135,9 @@ def test_truncation_keeps_the_order_and_gives_the_truncated_distribution():
         redrawn = torch.randn(2_000_000, generator=torch.Generator().manual_seed(1))
         redrawn = redrawn[redrawn.abs() <= threshold]
         for q in (0.1, 0.3, 0.5, 0.8):
-            assert cut.quantile(q) == pytest.approx(redrawn[:30_000].quantile(q), abs=0.03 * threshold)
+            assert cut.quantile(q) == pytest.approx(
+                redrawn[:30_000].quantile(q), abs=0.03 * threshold
+            )
     assert torch.allclose(truncated_normal(z, 9.0), z, atol=1e-4)
     assert truncated_normal(torch.tensor([-9.0, 9.0]), 0.5).tolist() == [-0.5, 0.5]
     with pytest.raises(ValueError, match="threshold must be more than 0, got 0"):
@@ -141,7 +153,9 @@ def test_samples_are_of_truncated_noise():
     recipe.images_of(networks, z, labels)
     dataclasses.replace(recipe, truncation=0.1).images_of(networks, z, labels)
     small(BigGAN).images_of(networks, z, labels)
-    assert torch.equal(seen[0], truncated_normal(z, 0.5)) and torch.equal(seen[1], truncated_normal(z, 0.1))
+    assert torch.equal(seen[0], truncated_normal(z, 0.5)) and torch.equal(
+        seen[1], truncated_normal(z, 0.1)
+    )
     assert torch.equal(seen[2], z)
 
 
@@ -175,7 +189,9 @@ def test_classes_are_learned():
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):
         labels = torch.randint(2, (8,), generator=generator)
-        real = (1.2 * labels - 0.6).view(8, 1, 1, 1) + 0.1 * torch.randn(8, 1, 16, 16, generator=generator)
+        real = (1.2 * labels - 0.6).view(8, 1, 1, 1) + 0.1 * torch.randn(
+            8, 1, 16, 16, generator=generator
+        )
         step([Batch(real, labels)])
     G, z = step.state.networks["G"].eval(), torch.randn(64, 6, generator=generator)
     with torch.no_grad():

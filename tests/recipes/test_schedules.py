@@ -49,7 +49,11 @@ def at(recipe: Recipe, nimg: int) -> list[object]:
 def test_more_images_move_no_schedule(name):
     recipe = scheduled(name)
     kept = {key: getattr(recipe, key) for key in recipe.extends if key != "images"}
-    more = replace(recipe, images=200, **{key: 200 for key in kept}) if kept else replace(recipe, images=200)
+    more = (
+        replace(recipe, images=200, **{key: 200 for key in kept})
+        if kept
+        else replace(recipe, images=200)
+    )
     if kept:  # the rate's end is a setting that has to be raised by name
         assert more.settled() == more and more.rate(150) > 0
         more = replace(more, images=100, **kept)

@@ -17,7 +17,9 @@ IMAGES = ImageSpec(3, 32)
 
 
 def a_batch(resolution=32):
-    images = torch.rand(4, 3, resolution, resolution, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = (
+        torch.rand(4, 3, resolution, resolution, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    )
     return Batch(images, torch.zeros(4, dtype=torch.int64))
 
 
@@ -41,7 +43,9 @@ def test_it_is_given_what_was_made_smaller():
     assert low.shape == (4, 3, 8, 8) and TINY.enlarges == 2
     assert torch.allclose(low.mean(), given.real.mean(), atol=0.05)
     networks = {name: n.eval() for name, n in TINY.build_networks(IMAGES).items()}
-    assert TINY.sample(networks, 4, generator=torch.Generator(), given=given).shape == given.real.shape
+    assert (
+        TINY.sample(networks, 4, generator=torch.Generator(), given=given).shape == given.real.shape
+    )
 
 
 def test_with_residual_it_starts_as_bicubic():
@@ -65,7 +69,9 @@ def test_it_compiles_whole(caplog):
     recipe = dataclasses.replace(TINY, pretrain=0, residual=True, accumulate=2, precision="bf16")
     with caplog.at_level(logging.WARNING, "fastgan"):
         compiled = both_times(recipe, compile="step", backend="eager")
-    assert not [record for record in caplog.records if record.name == "fastgan"]  # it didn't fall back
+    assert not [
+        record for record in caplog.records if record.name == "fastgan"
+    ]  # it didn't fall back
     for found, expected in zip(compiled, both_times(recipe)):
         assert found.keys() == expected.keys()
         for key in found:

@@ -13,7 +13,9 @@ from fastgan.train.state import TrainState
 from fastgan.train.step import TrainStep
 
 SPEC = InputSpec(
-    "attributes", names=("colour=red", "colour=green", "striped", "light background"), groups=((0, 1),)
+    "attributes",
+    names=("colour=red", "colour=green", "striped", "light background"),
+    groups=((0, 1),),
 )
 IMAGES = ImageSpec(3, 16, inputs={"attributes": SPEC})
 SMALL = {"ngf": 2, "ndf": 2, "blocks": 1}
@@ -43,7 +45,9 @@ def test_networks_have_the_papers_sizes():
     five = InputSpec("attributes", names=("black", "blond", "brown", "gender", "aged"))
     with torch.device("meta"):
         networks = StarGAN().build_networks(ImageSpec(3, 128, inputs={"attributes": five}))
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    counts = {
+        name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
+    }
     assert counts == {"G": 8_430_528, "D": 44_762_048, "attributes": 0}
 
 
@@ -137,7 +141,9 @@ def test_what_is_not_asked_for_stays_as_d_tells_it():
     recipe = StarGAN(**SMALL)
     networks = recipe.build_networks(IMAGES)
     told = networks["D"](batch().real)[1]
-    expected = torch.stack([told[:, 0] > told[:, 1], told[:, 1] > told[:, 0], told[:, 2] > 0, told[:, 3] > 0])
+    expected = torch.stack(
+        [told[:, 0] > told[:, 1], told[:, 1] > told[:, 0], told[:, 2] > 0, told[:, 3] > 0]
+    )
     expected = expected.T.float()
     assert torch.equal(recipe.wanted(networks, batch().real, []), expected)
     expected[:, 2] = 1

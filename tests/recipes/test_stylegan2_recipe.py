@@ -17,7 +17,14 @@ IMAGES = ImageSpec(3, 8, 3)
 
 
 def small(kind=StyleGAN2, **settings):
-    sizes = {"z_dim": 8, "w_dim": 8, "channel_base": 32, "channel_max": 4, "mapping_layers": 2, "batch": 4}
+    sizes = {
+        "z_dim": 8,
+        "w_dim": 8,
+        "channel_base": 32,
+        "channel_max": 4,
+        "mapping_layers": 2,
+        "batch": 4,
+    }
     return kind(**{**sizes, **settings})
 
 
@@ -52,12 +59,16 @@ def test_which_terms_come_when():
 @pytest.mark.parametrize("kind", [StyleGAN2, StyleGAN2ADA])
 def test_a_step_trains_all_of_both_networks(kind):
     step = step_of(small(kind, conditional=True))
-    before = {name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()}
+    before = {
+        name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()
+    }
     stats = step(a_batch(step.state.recipe))
     assert all(value.isfinite() for value in stats.values())
     for name, network in step.state.networks.items():
         unmoved = [
-            key for (key, p), was in zip(network.named_parameters(), before[name]) if torch.equal(p, was)
+            key
+            for (key, p), was in zip(network.named_parameters(), before[name])
+            if torch.equal(p, was)
         ]
         assert unmoved == [], name
 
@@ -106,7 +117,9 @@ def test_the_path_length_has_the_papers_weight(resolution):
     recipe = small(style_mixing=0.0, channel_base=64, batch=2, path_length_shrink=1)
     networks = recipe.build_networks(ImageSpec(1, resolution))
     random = drawn(recipe, networks, 2)
-    batch = Batch(torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64), random)
+    batch = Batch(
+        torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64), random
+    )
     networks["path_length"].mean.fill_(3.0)
     torch.manual_seed(0)
     found = recipe.path_length_loss(networks, batch)
@@ -119,7 +132,9 @@ def test_the_path_length_has_the_papers_weight(resolution):
     lengths = gradient.square().sum((1, 2)).sqrt()
     running = 0.99 * 3.0 * layers**0.5 + 0.01 * lengths.mean()
     gamma = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
-    assert found.item() == pytest.approx((gamma * (lengths - running).square().mean()).item(), rel=1e-3)
+    assert found.item() == pytest.approx(
+        (gamma * (lengths - running).square().mean()).item(), rel=1e-3
+    )
 
 
 def test_style_mixing():
@@ -177,21 +192,27 @@ def test_augmentations_are_alike_in_pieces(augment):
     pipe = {"augment_p": 0.8} if augment == "ada" else {}
     ends = []
     for accumulate in (1, 2):
-        recipe = small(augment=augment, accumulate=accumulate, group_size=1, path_length_weight=0.0, **pipe)
+        recipe = small(
+            augment=augment, accumulate=accumulate, group_size=1, path_length_weight=0.0, **pipe
+        )
         step = step_of(recipe)
         for network in step.state.networks.values():
             for name, p in network.named_parameters():
                 if name.endswith("noise.strength"):
                     p.data.zero_()
         step(a_batch(recipe))
-        ends.append(torch.cat([p.detach().flatten() for p in step.state.networks["D"].parameters()]))
+        ends.append(
+            torch.cat([p.detach().flatten() for p in step.state.networks["D"].parameters()])
+        )
     assert torch.allclose(*ends, atol=2e-5)
 
 
 def test_samples_are_the_same_however_many_are_asked_for():
     recipe = small(conditional=True)
     networks = recipe.build_networks(IMAGES)
-    many, few = (recipe.sample(networks, n, generator=torch.Generator().manual_seed(3)) for n in (5, 2))
+    many, few = (
+        recipe.sample(networks, n, generator=torch.Generator().manual_seed(3)) for n in (5, 2)
+    )
     assert many.shape == (5, 3, 8, 8) and torch.allclose(many[:2], few, atol=1e-6)
 
 
@@ -205,15 +226,24 @@ def test_samples_are_the_same_however_many_are_asked_for():
         ({"style_mixing": 1.5}, "--style-mixing must be at least 0 and at most 1, but 1.5 came"),
         ({"path_length_weight": -1.0}, "--path-length-weight must be at least 0, but -1.0 came"),
         ({"path_length_every": 0}, "--path-length-every must be at least 1, but 0 came"),
-        ({"ema": 0.9, "ema_kimg": 5.0}, r"two ways to say one thing, but both came \(0.9, 5.0\): choose one"),
+        (
+            {"ema": 0.9, "ema_kimg": 5.0},
+            r"two ways to say one thing, but both came \(0.9, 5.0\): choose one",
+        ),
         (
             {"batch": 7},
             "--batch must be such that the images computed at once are a multiple of --group-size, 4",
         ),
         ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
         ({"augment_p": 0.5}, "but --augment none came: add --augment ada, or leave them out"),
-        ({"augment": "ada", "augment_p": 1.5}, "--augment-p must be at least 0 and at most 1, but 1.5 came"),
-        ({"augment": "ada", "ada_target": 1.0}, "--ada-target must be between 0 and 1, but 1.0 came"),
+        (
+            {"augment": "ada", "augment_p": 1.5},
+            "--augment-p must be at least 0 and at most 1, but 1.5 came",
+        ),
+        (
+            {"augment": "ada", "ada_target": 1.0},
+            "--ada-target must be between 0 and 1, but 1.0 came",
+        ),
     ],
 )
 def test_settings_that_cannot_be(settings, said):
@@ -224,9 +254,17 @@ def test_settings_that_cannot_be(settings, said):
 @pytest.mark.parametrize(
     ("settings", "images", "said"),
     [
-        ({"num_fp16_res": 4}, ImageSpec(3, 16), "--num-fp16-res must be at most 2 at 16×16, but 4 came"),
+        (
+            {"num_fp16_res": 4},
+            ImageSpec(3, 16),
+            "--num-fp16-res must be at most 2 at 16×16, but 4 came",
+        ),
         ({}, ImageSpec(3, 24), "needs a resolution that is one of 8, 16, .*1024, but 24 came"),
-        ({"conditional": True}, ImageSpec(3, 8), "--conditional needs labels, but the data set has none"),
+        (
+            {"conditional": True},
+            ImageSpec(3, 8),
+            "--conditional needs labels, but the data set has none",
+        ),
         (
             {"channel_base": 16},
             ImageSpec(3, 32),

@@ -36,9 +36,12 @@ def test_d_is_told_what_is_wrong():
     torch.testing.assert_close(fake, networks["G"](given.random["z"], CAPTIONS))
     torch.testing.assert_close(g.total, -d(fake, CAPTIONS).mean())
     assert torch.equal(given.random["wrong"], CAPTIONS[[3, 0, 1, 2]])
-    mismatched = relu(1 + d(given.real, given.random["wrong"]))[:3].sum() / 4  # the last isn't wrong
+    mismatched = (
+        relu(1 + d(given.real, given.random["wrong"]))[:3].sum() / 4
+    )  # the last isn't wrong
     expected = (
-        relu(1 - d(given.real, CAPTIONS)).mean() + (relu(1 + d(fake, CAPTIONS)).mean() + mismatched) / 2
+        relu(1 - d(given.real, CAPTIONS)).mean()
+        + (relu(1 + d(fake, CAPTIONS)).mean() + mismatched) / 2
     )
     seen = Batch(given.real, given.labels, {**given.random, "fake": fake}, given.inputs)
     torch.testing.assert_close(recipe.d_loss(networks, seen).total, expected)
@@ -65,10 +68,14 @@ def test_both_players_move_in_micro_batches():
     assert rates == {"D": 1e-3, "G": 2e-4}
     before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
     real = torch.rand(4, 3, 16, 16) * 2 - 1
-    stats = TrainStep(state)([Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})])
+    stats = TrainStep(state)(
+        [Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})]
+    )
     assert {"loss/G", "loss/D", "logit(real)", "logit(fake)", "logit(wrong)"} <= set(stats)
     for name, network in state.networks.items():
-        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
+            name
+        )
 
 
 @pytest.mark.parametrize(

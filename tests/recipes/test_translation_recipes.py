@@ -21,11 +21,15 @@ def images(count, seed):
 
 
 def pairs(count=2):
-    return Batch(images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"input": images(count, 1)})
+    return Batch(
+        images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"input": images(count, 1)}
+    )
 
 
 def domains(count=2):
-    return Batch(images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"other": images(count, 1)})
+    return Batch(
+        images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"other": images(count, 1)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,9 @@ def test_networks_have_the_papers_sizes(recipe, spec, sizes):
     """54.4 and 11.4 million; biases in front of a norm, which take no part, are left out."""
     with torch.device("meta"):
         networks = recipe.build_networks(ImageSpec(3, 256, inputs=spec))
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    counts = {
+        name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
+    }
     assert counts.items() >= sizes.items()
 
 
@@ -64,13 +70,18 @@ def test_cyclegan_losses_are_the_papers():
     networks, batch = recipe.build_networks(DOMAINS), domains()
     a, b, to_b, to_a = batch.real, batch.inputs["other"], networks["G_AB"], networks["G_BA"]
     g = recipe.g_loss(networks, batch)
-    expected = (networks["D_B"](to_b(a)) - 1).square().mean() + (networks["D_A"](to_a(b)) - 1).square().mean()
+    expected = (networks["D_B"](to_b(a)) - 1).square().mean() + (
+        networks["D_A"](to_a(b)) - 1
+    ).square().mean()
     expected = expected + 10 * (l1_loss(to_a(to_b(a)), a) + l1_loss(to_b(to_a(b)), b))
     expected = expected + 5 * (l1_loss(to_a(a), a) + l1_loss(to_b(b), b))
     assert torch.allclose(g.total, expected, rtol=1e-4)
     d = recipe.d_loss(networks, Batch(a, batch.labels, dict(g.made), batch.inputs))
     expected = sum(
-        ((networks[f"D_{domain}"](real) - 1).square().mean() + networks[f"D_{domain}"](fake).square().mean())
+        (
+            (networks[f"D_{domain}"](real) - 1).square().mean()
+            + networks[f"D_{domain}"](fake).square().mean()
+        )
         / 2
         for domain, real, fake in (("A", a, to_a(b)), ("B", b, to_b(a)))
     )
@@ -91,10 +102,16 @@ def test_every_player_trains_its_own_networks_and_all_of_them_move(recipe, image
     stats = step([batch(4)])
     assert {"loss/G", "loss/D", "gradient/G", "gradient/D"} <= set(stats)
     for player in recipe.players():
-        ours = {id(p) for group in state.optimizers[player.name].param_groups for p in group["params"]}
-        assert ours == {id(p) for name in player.networks for p in state.networks[name].parameters()}
+        ours = {
+            id(p) for group in state.optimizers[player.name].param_groups for p in group["params"]
+        }
+        assert ours == {
+            id(p) for name in player.networks for p in state.networks[name].parameters()
+        }
     for name, network in state.networks.items():
-        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
+            name
+        )
 
 
 def test_cyclegan_pools_remember_each_domain():
@@ -114,12 +131,24 @@ def test_cyclegan_pools_remember_each_domain():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Pix2Pix(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
+        (
+            lambda: Pix2Pix(patch=17),
+            "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17.",
+        ),
         (lambda: Pix2Pix(norm="layer"), "norm must be one of instance, batch, none, got 'layer'."),
-        (lambda: Pix2Pix(norm="batch"), "--batch must be at least 2 (batch norm needs it), but 1 came."),
-        (lambda: Pix2Pix(dropout=1.0), "--dropout must be at least 0 and less than 1, but 1.0 came."),
+        (
+            lambda: Pix2Pix(norm="batch"),
+            "--batch must be at least 2 (batch norm needs it), but 1 came.",
+        ),
+        (
+            lambda: Pix2Pix(dropout=1.0),
+            "--dropout must be at least 0 and less than 1, but 1.0 came.",
+        ),
         (lambda: Pix2Pix(l1_weight=-1.0), "--l1-weight must be at least 0, but -1.0 came."),
-        (lambda: CycleGAN(pool=3, batch=4), "--pool must be 0, or at least --batch, 4, but 3 came."),
+        (
+            lambda: CycleGAN(pool=3, batch=4),
+            "--pool must be 0, or at least --batch, 4, but 3 came.",
+        ),
         (lambda: CycleGAN(blocks=-1), "--blocks must be at least 0, but -1 came."),
         (lambda: CycleGAN(lr=0.0), "--lr must be a positive number, but 0.0 came."),
         (

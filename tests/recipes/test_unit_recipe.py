@@ -22,7 +22,9 @@ def images(count, seed):
 
 
 def batch(count=2):
-    return Batch(images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"other": images(count, 1)})
+    return Batch(
+        images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"other": images(count, 1)}
+    )
 
 
 def drawn(recipe, networks, given):
@@ -34,7 +36,9 @@ def test_networks_have_the_sizes_that_the_docs_say():
     """G is the paper's table, with residual blocks as wide as the layer before them."""
     with torch.device("meta"):
         networks = UNIT().build_networks(ImageSpec(3, 256, inputs={"other": IMAGE}))
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    counts = {
+        name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
+    }
     assert counts == {"G": 18_008_838, "D_A": 2_763_841, "D_B": 2_763_841, "noise": 0}
 
 
@@ -92,12 +96,26 @@ def test_every_player_trains_its_own_networks_and_all_of_them_move(norm):
     state = TrainState.create(recipe, DOMAINS)
     before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
     stats = TrainStep(state)([batch(4)])
-    assert {"loss/G", "loss/D", "gradient/G", "gradient/D", "cycle/G", "cycle_kl/G", "D(fake)"} <= set(stats)
+    assert {
+        "loss/G",
+        "loss/D",
+        "gradient/G",
+        "gradient/D",
+        "cycle/G",
+        "cycle_kl/G",
+        "D(fake)",
+    } <= set(stats)
     for player in recipe.players():
-        ours = {id(p) for group in state.optimizers[player.name].param_groups for p in group["params"]}
-        assert ours == {id(p) for name in player.networks for p in state.networks[name].parameters()}
+        ours = {
+            id(p) for group in state.optimizers[player.name].param_groups for p in group["params"]
+        }
+        assert ours == {
+            id(p) for name in player.networks for p in state.networks[name].parameters()
+        }
     for name, network in state.networks.items():
-        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), name
+        assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
+            name
+        )
 
 
 def test_interpolation_begins_and_ends_at_the_images_as_they_are_translated():
@@ -134,8 +152,14 @@ def test_both_directions_and_the_views_are_of_the_right_domains():
         (lambda: UNIT(blocks=-1), "--blocks must be at least 0, but -1 came."),
         (lambda: UNIT(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (lambda: UNIT(norm="layer"), "norm must be one of instance, batch, none, got 'layer'."),
-        (lambda: UNIT(norm="batch"), "--batch must be at least 2 (batch norm needs it), but 1 came."),
-        (lambda: UNIT(cycle_kl_weight=-1.0), "--cycle-kl-weight must be at least 0, but -1.0 came."),
+        (
+            lambda: UNIT(norm="batch"),
+            "--batch must be at least 2 (batch norm needs it), but 1 came.",
+        ),
+        (
+            lambda: UNIT(cycle_kl_weight=-1.0),
+            "--cycle-kl-weight must be at least 0, but -1.0 came.",
+        ),
         (
             lambda: UNIT(patch=16).check_images(ImageSpec(3, 18, inputs={"other": IMAGE})),
             "unit needs a resolution that is a multiple of 4 and at least 8, but 18 came: choose one with --resolution.",

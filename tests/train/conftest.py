@@ -133,9 +133,13 @@ def assert_same():
 def leaves(plain, path=""):
     """Every tensor and value of nested plain data, by its path."""
     if isinstance(plain, dict):
-        return {k: v for key, value in plain.items() for k, v in leaves(value, f"{path}/{key}").items()}
+        return {
+            k: v for key, value in plain.items() for k, v in leaves(value, f"{path}/{key}").items()
+        }
     if isinstance(plain, (list, tuple)):
-        return {k: v for i, value in enumerate(plain) for k, v in leaves(value, f"{path}/{i}").items()}
+        return {
+            k: v for i, value in enumerate(plain) for k, v in leaves(value, f"{path}/{i}").items()
+        }
     return {path: plain}
 
 
@@ -143,5 +147,9 @@ def check_same(a, b):
     a, b = leaves(a), leaves(b)
     assert a.keys() == b.keys()
     for path in a:
-        same = torch.equal(a[path], b[path]) if isinstance(a[path], torch.Tensor) else a[path] == b[path]
+        same = (
+            torch.equal(a[path], b[path])
+            if isinstance(a[path], torch.Tensor)
+            else a[path] == b[path]
+        )
         assert same, path

@@ -17,7 +17,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         if tag not in self.VOID:
             self.open.append(tag)
-        self.references += [value for name, value in attrs if name in ("src", "srcset", "href", "action")]
+        self.references += [
+            value for name, value in attrs if name in ("src", "srcset", "href", "action")
+        ]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

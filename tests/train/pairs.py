@@ -13,7 +13,9 @@ class Negatives(InMemoryDataset):
     def __init__(self, task="pairs", *, resolution=16, seed=0, length=20):
         generator = torch.Generator().manual_seed(seed)
         images = torch.randint(0, 256, (length, 3, resolution, resolution), generator=generator)
-        super().__init__("negatives", images.to(torch.uint8), torch.zeros(length, dtype=torch.int64))
+        super().__init__(
+            "negatives", images.to(torch.uint8), torch.zeros(length, dtype=torch.int64)
+        )
         self.task, self.seed = task, seed
         self.inputs = {"input" if task == "pairs" else "other": InputSpec("image", channels=3)}
 
@@ -23,4 +25,8 @@ class Negatives(InMemoryDataset):
         return {"other": self._images[(indices + 7) % len(self)]}
 
     def held_out(self):
-        return Negatives(self.task, resolution=self.resolution, seed=1, length=10) if self.seed == 0 else None
+        return (
+            Negatives(self.task, resolution=self.resolution, seed=1, length=10)
+            if self.seed == 0
+            else None
+        )

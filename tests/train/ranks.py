@@ -46,7 +46,10 @@ OWN_STATISTICS = DCGAN(**CONVOLUTIONS, sync_batch_norm=False)
 def images(steps, updates):
     """The global batches: the same wherever they are made."""
     generator = torch.Generator().manual_seed(0)
-    return [[torch.rand(8, 1, 16, 16, generator=generator) for _ in range(updates)] for _ in range(steps)]
+    return [
+        [torch.rand(8, 1, 16, 16, generator=generator) for _ in range(updates)]
+        for _ in range(steps)
+    ]
 
 
 def trained(recipe, world, steps=3):
@@ -89,14 +92,19 @@ def main(folder):
         told = {
             "any": [world.any(world.rank == 1), world.any(False)],
             "mean": world.mean({"rank": float(world.rank)}),
-            "broadcast": world.broadcast({"rank": world.rank, "tensor": torch.full((3,), world.rank)}),
+            "broadcast": world.broadcast(
+                {"rank": world.rank, "tensor": torch.full((3,), world.rank)}
+            ),
             "same": [
                 world.same([torch.ones(5), torch.tensor([True])]),
                 world.same([torch.ones(5) + world.rank * 1e-6]),
                 world.same([torch.arange(3).roll(world.rank)]),
             ],
         }
-        torch.save({"trained": found, "norm": (own, shared, kept), "told": told}, folder / f"{world.rank}.pt")
+        torch.save(
+            {"trained": found, "norm": (own, shared, kept), "told": told},
+            folder / f"{world.rank}.pt",
+        )
 
 
 if __name__ == "__main__":

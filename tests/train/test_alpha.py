@@ -35,7 +35,9 @@ def test_more_channels_are_refused_before_anything_is_made(tmp_path, channels):
 
 
 def test_recipes_that_translate_refuse_alpha(tmp_path):
-    with pytest.raises(RecipeError, match=r"colorize makes grey or colour images, 1 or 3 channels, .* has 4"):
+    with pytest.raises(
+        RecipeError, match=r"colorize makes grey or colour images, 1 or 3 channels, .* has 4"
+    ):
         train(Colorize(), dataset=random_set(4), out=str(tmp_path / "run"), console=None)
     assert not (tmp_path / "run").exists()
 

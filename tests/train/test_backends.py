@@ -19,7 +19,9 @@ RECIPES = {
 def losses(recipe, backend, steps=5):
     generator = torch.Generator().manual_seed(0)
     batches = [
-        Batch(torch.rand(8, 1, 16, 16, generator=generator) * 2 - 1, torch.zeros(8, dtype=torch.int64))
+        Batch(
+            torch.rand(8, 1, 16, 16, generator=generator) * 2 - 1, torch.zeros(8, dtype=torch.int64)
+        )
         for _ in range(steps)
     ]
     state = TrainState.create(recipe, ImageSpec(1, 16))
@@ -51,5 +53,7 @@ def test_a_gpu_trains(name, backend, tmp_path):
         pytest.skip(ops.backends()[backend].reason)
     settings = {"data": "digits", "resolution": 16, "batch": 16, "images": 160}
     with ops.use_backend(backend):
-        result = train(type(RECIPES[name])(**settings), RunOptions(out=str(tmp_path / "run"), device="cuda"))
+        result = train(
+            type(RECIPES[name])(**settings), RunOptions(out=str(tmp_path / "run"), device="cuda")
+        )
     assert result.nimg == 160

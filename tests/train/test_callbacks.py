@@ -89,7 +89,9 @@ def test_a_callback_ends_a_run_that_can_be_resumed(run, tiny, assert_same):
     notes = Notes()
     resumed, _ = run(tiny, resume=True, callbacks=[notes])
     assert notes.events[0] == ("start", 112)
-    states = [load_checkpoint(r.run.latest_checkpoint).state for r in (resumed, run(tiny, out="other")[0])]
+    states = [
+        load_checkpoint(r.run.latest_checkpoint).state for r in (resumed, run(tiny, out="other")[0])
+    ]
     assert_same(*({k: v for k, v in state.items() if k != "seconds"} for state in states))
 
 
@@ -117,7 +119,9 @@ def scores(monkeypatch):
 
     states = []
     create = loop.Run.__post_init__
-    monkeypatch.setattr(loop.Run, "__post_init__", lambda run: (states.append(run.state), create(run))[1])
+    monkeypatch.setattr(
+        loop.Run, "__post_init__", lambda run: (states.append(run.state), create(run))[1]
+    )
     monkeypatch.setattr(loop, "measure", measure)
     return scores
 
@@ -129,14 +133,27 @@ def test_the_best_by_measure_is_kept_and_survives_resume(run, tiny, scores, asse
     best = load_checkpoint(unbroken.run.best_checkpoint)
     assert best.state["nimg"] == 256 and best.state["best"] == {"kl_to_uniform": 0.4, "nimg": 256}
     measured = {row["nimg"]: row.get("measure/kl_to_uniform") for row in read_log(unbroken.run.log)}
-    assert measured == {64: 2.0, 112: None, 128: 0.5, 192: 0.9, 208: None, 256: 0.4, 304: None, 320: 0.7}
+    assert measured == {
+        64: 2.0,
+        112: None,
+        128: 0.5,
+        192: 0.9,
+        208: None,
+        256: 0.4,
+        304: None,
+        320: 0.7,
+    }
     assert unbroken.measures["kl_to_uniform"] == 0.7
 
     notes = Notes()
-    run(tiny, callbacks=[StopAt(144)], **options)  # where it stops it's measured for the report alone
+    run(
+        tiny, callbacks=[StopAt(144)], **options
+    )  # where it stops it's measured for the report alone
     resumed, _ = run(tiny, resume=True, callbacks=[notes], **options)
     assert load_checkpoint(resumed.run.best_checkpoint).state["nimg"] == 256
-    assert [e for e in notes.events if e == ("checkpoint", "best.pt")] == [("checkpoint", "best.pt")]
+    assert [e for e in notes.events if e == ("checkpoint", "best.pt")] == [
+        ("checkpoint", "best.pt")
+    ]
     assert [e[1] for e in notes.events if e[0] == "measure"] == [
         192,
         256,
@@ -154,7 +171,9 @@ def test_a_run_resumed_with_another_measure_chooses_the_best_by_that_one(run, ti
     assert best.state["best"] == {"fd_mobilenet_v2": 20.0, "nimg": 256}
 
 
-def test_too_many_skipped_updates_end_with_a_checkpoint_and_a_report(run, tiny, tmp_path, monkeypatch):
+def test_too_many_skipped_updates_end_with_a_checkpoint_and_a_report(
+    run, tiny, tmp_path, monkeypatch
+):
     original = TrainStep.__call__
 
     def step(self, batches):
@@ -202,7 +221,10 @@ def test_an_error_of_the_data_ends_the_run_at_its_step(run, tiny, tmp_path):
                 raise DataError("Image 7 is gone.")
             return super().batch(indices)
 
-    images, labels = torch.zeros(100, 1, 8, 8, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64)
+    images, labels = (
+        torch.zeros(100, 1, 8, 8, dtype=torch.uint8),
+        torch.zeros(100, dtype=torch.int64),
+    )
     ended = {}
     for workers in (0, 2):
         notes = Notes()

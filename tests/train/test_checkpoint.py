@@ -65,7 +65,16 @@ def test_everything_comes_back(tmp_path, config, state, tiny, assert_same):
     fresh = TrainState.create(tiny, IMAGES)
     restore(fresh, saved, path)
     assert_same(fresh.state_dict(), state.state_dict())
-    assert set(saved.state) >= {"networks", "ema", "optimizers", "step", "nimg", "seconds", "skipped", "best"}
+    assert set(saved.state) >= {
+        "networks",
+        "ema",
+        "optimizers",
+        "step",
+        "nimg",
+        "seconds",
+        "skipped",
+        "best",
+    }
     assert (fresh.step, fresh.nimg) == (2, 32)
 
 
@@ -126,16 +135,22 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     plain.write_bytes(pickle.dumps(Evil(marker)))
     torch.save(Evil(marker), zipped)
     for path in (plain, zipped):
-        with pytest.raises(CheckpointError, match="isn't a checkpoint of fastgan, and wasn't opened"):
+        with pytest.raises(
+            CheckpointError, match="isn't a checkpoint of fastgan, and wasn't opened"
+        ):
             load_checkpoint(path)
     assert not marker.exists()
 
 
-def test_a_pickle_that_runs_code_is_refused_even_with_our_seal(tmp_path, config, state, monkeypatch):
+def test_a_pickle_that_runs_code_is_refused_even_with_our_seal(
+    tmp_path, config, state, monkeypatch
+):
     marker = tmp_path / "ran"
     monkeypatch.setattr(TrainState, "state_dict", lambda self: {"networks": Evil(marker)})
     path = save_checkpoint(tmp_path, config, state, keep=3)
-    with pytest.raises(CheckpointError, match="was refused: it holds more than tensors and plain data"):
+    with pytest.raises(
+        CheckpointError, match="was refused: it holds more than tensors and plain data"
+    ):
         load_checkpoint(path)
     assert not marker.exists()
     torch.load(path, weights_only=False)
@@ -267,7 +282,9 @@ def test_the_newest_intact_one_is_found_and_the_damaged_ones_named(tmp_path, con
     assert list(load_newest(tmp_path).damaged) == [paths[2]]
     for path in paths[:2]:
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"No checkpoint in .* is intact.*1600\.pt' is truncated"):
+    with pytest.raises(
+        CheckpointError, match=r"No checkpoint in .* is intact.*1600\.pt' is truncated"
+    ):
         load_newest(tmp_path)
 
 

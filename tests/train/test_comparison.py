@@ -23,7 +23,14 @@ def folders(tmp_path_factory):
         ("plain", TINY),
         ("fast <D> [4x]", replace(TINY, d_lr=0.001, spectral_norm=True, z_dim=6)),
     ):
-        train(recipe, out=str(root / name), device="cpu", log_every=16, measure_samples=20, console=None)
+        train(
+            recipe,
+            out=str(root / name),
+            device="cpu",
+            log_every=16,
+            measure_samples=20,
+            console=None,
+        )
     return [root / "plain", root / "fast <D> [4x]"]
 
 
@@ -46,7 +53,9 @@ def test_the_page_needs_nothing_beside_itself(folders, tmp_path):
     assert len(page.references) == 2 * 3  # samples, and curves in two themes
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
     assert (
-        "fast <D> [4x]" in page.text and "2 runs side by side" in page.text and "spectral-norm" in page.text
+        "fast <D> [4x]" in page.text
+        and "2 runs side by side" in page.text
+        and "spectral-norm" in page.text
     )
 
 
@@ -64,7 +73,9 @@ def test_a_run_that_has_only_begun_and_names_that_meet(folders, tmp_path):
         read_runs([folders[0], tmp_path / "none"])
 
 
-@pytest.mark.parametrize("recipe", [CGAN(), StyleGAN2(augment="ada")], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [CGAN(), StyleGAN2(augment="ada")], ids=lambda recipe: recipe.name
+)
 def test_parameters_are_those_of_the_networks(recipe):
     """Counted without memory; what only remembers something has none."""
     images = ImageSpec(3, 32, 10)
@@ -82,5 +93,7 @@ def test_the_command(folders, tmp_path, capsys):
     assert "parameters of G" in said and (tmp_path / "page.html").exists()
     with pytest.raises(cli.UsageError, match=r"two runs or more to compare, but 1 came"):
         cli.run(["compare", str(folders[0])])
-    with pytest.raises(cli.UsageError, match=r"--out must be a file that ends in .html, but 'page.txt' came"):
+    with pytest.raises(
+        cli.UsageError, match=r"--out must be a file that ends in .html, but 'page.txt' came"
+    ):
         cli.run(["compare", *map(str, folders), "--out", "page.txt"])

@@ -28,7 +28,9 @@ def trained(recipe, steps=3, **options):
     generator = torch.Generator().manual_seed(0)
     step = TrainStep(TrainState.create(recipe, ImageSpec(1, 16)), **options)
     for _ in range(steps):
-        images = [torch.rand(recipe.batch, 1, 16, 16, generator=generator) for _ in range(step.batches)]
+        images = [
+            torch.rand(recipe.batch, 1, 16, 16, generator=generator) for _ in range(step.batches)
+        ]
         stats = step([Batch(real, torch.zeros(recipe.batch)) for real in images])
     return step.state, stats
 
@@ -45,13 +47,16 @@ def test_compiled_and_eager_train_alike(name, caplog):
     compiled, stats = trained(recipe, compile="step", backend="aot_eager")
     assert not warnings(caplog)  # it didn't fall back
     # Adam divides by the root of a square: an entry without gradient amplifies the last bit
-    tolerance = {"rtol": 1e-3, "atol": 1e-3} if recipe.precision == "bf16" else {"rtol": 1e-4, "atol": 2e-5}
+    tolerance = (
+        {"rtol": 1e-3, "atol": 1e-3} if recipe.precision == "bf16" else {"rtol": 1e-4, "atol": 2e-5}
+    )
     assert eager_stats.keys() == stats.keys()
     for key in stats:
         torch.testing.assert_close(stats[key], eager_stats[key], **tolerance)
     for network in "GD":
         pairs = zip(
-            compiled.networks[network].state_dict().values(), eager.networks[network].state_dict().values()
+            compiled.networks[network].state_dict().values(),
+            eager.networks[network].state_dict().values(),
         )
         for ours, theirs in pairs:
             torch.testing.assert_close(ours, theirs, **tolerance)
@@ -66,7 +71,9 @@ def test_what_remembers_compares_and_looks_ahead_compiles_whole(caplog):
     compiled, stats = trained(recipe, steps=2, compile="step", backend="eager")
     assert not warnings(caplog) and eager_stats.keys() == stats.keys()
     for name, network in eager.networks.items():
-        for ours, theirs in zip(compiled.networks[name].state_dict().values(), network.state_dict().values()):
+        for ours, theirs in zip(
+            compiled.networks[name].state_dict().values(), network.state_dict().values()
+        ):
             torch.testing.assert_close(ours, theirs)
 
 
@@ -92,7 +99,9 @@ def test_a_torch_that_cannot_says_so_once_and_runs_eagerly(monkeypatch, caplog):
     assert warnings(caplog) == [
         f"torch {torch.__version__} can't compile a step that differentiates inside: it runs eagerly, on the same ops."
     ]
-    for ours, theirs in zip(fallen_back.networks["D"].parameters(), eager.networks["D"].parameters()):
+    for ours, theirs in zip(
+        fallen_back.networks["D"].parameters(), eager.networks["D"].parameters()
+    ):
         assert torch.equal(ours, theirs)
 
 
@@ -107,5 +116,7 @@ def test_a_compiler_that_fails_says_so_once_and_the_step_runs_eagerly(monkeypatc
         fallen_back, _ = trained(recipe, compile="step", backend=broken)
     (said,) = warnings(caplog)
     assert "no C++ compiler here" in said and "runs eagerly" in said
-    for ours, theirs in zip(fallen_back.networks["D"].parameters(), eager.networks["D"].parameters()):
+    for ours, theirs in zip(
+        fallen_back.networks["D"].parameters(), eager.networks["D"].parameters()
+    ):
         assert torch.equal(ours, theirs)

@@ -90,13 +90,18 @@ def test_only_what_other_ranks_did_makes_a_rank_lost():
         world.conversation(among_other_work=True),
     ):
         raise RuntimeError("[gloo/pair.cc] closed")
-    with pytest.raises(RuntimeError, match="mat1 and mat2"), world.conversation(among_other_work=True):
+    with (
+        pytest.raises(RuntimeError, match="mat1 and mat2"),
+        world.conversation(among_other_work=True),
+    ):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
 def test_ranks_that_differ_are_not_saved(run, tiny, monkeypatch):
     monkeypatch.setattr(World, "same", lambda self, tensors: False)
-    with pytest.raises(RanksDiffer, match="After 112 images the processes no longer hold the same weights"):
+    with pytest.raises(
+        RanksDiffer, match="After 112 images the processes no longer hold the same weights"
+    ):
         run(tiny)
 
 

@@ -41,7 +41,9 @@ def everything(out):
         "state": without_times(load_checkpoint(last).state),
         "best": without_times(load_checkpoint(best).state),
         "log": [without_times(row) for row in read_log(out / "log.jsonl")],
-        "pictures": {p.name: p.read_bytes() for p in [*(out / "samples").iterdir(), out / "samples.png"]},
+        "pictures": {
+            p.name: p.read_bytes() for p in [*(out / "samples").iterdir(), out / "samples.png"]
+        },
         "measures": json.loads((out / "measures.json").read_text()),
         "config": json.loads((out / "config.json").read_text()),
         "checkpoints": sorted(p.name for p in (out / "checkpoints").iterdir()),
@@ -52,7 +54,9 @@ def board(out):
     """What TensorBoard shows of a run: value by step of each curve."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     events = accumulator.EventAccumulator(str(out / "tensorboard")).Reload()
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {
+        tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]
+    }
 
 
 def kill_in_its_first_second(out, moment):
@@ -76,7 +80,10 @@ class Moments:
         self._draw, self._seconds = random.Random(seed), seconds
 
     def __next__(self):
-        kinds = [{"event": self._draw.randint(1, FILES // 2)}, {"step": self._draw.randint(1, STEPS // 2)}]
+        kinds = [
+            {"event": self._draw.randint(1, FILES // 2)},
+            {"step": self._draw.randint(1, STEPS // 2)},
+        ]
         if self._seconds is not None:
             kinds.append({"seconds": self._draw.uniform(0, self._seconds / 2)})
         return self._draw.choice(kinds)
@@ -114,7 +121,9 @@ def check_kills(folder, warm, moments, unbroken, assert_same, kills):
 
 
 @pytest.mark.slow
-def test_sigkill_before_any_step_or_touch_of_a_file_changes_nothing(tmp_path, warm, unbroken, assert_same):
+def test_sigkill_before_any_step_or_touch_of_a_file_changes_nothing(
+    tmp_path, warm, unbroken, assert_same
+):
     state = everything(unbroken)
     assert state["state"]["best"]["kl_to_uniform"] == min(
         row["measure/kl_to_uniform"] for row in state["log"] if "measure/kl_to_uniform" in row
@@ -136,7 +145,9 @@ def test_sigkill_at_any_moment_changes_nothing(tmp_path, warm, unbroken, assert_
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_polite_signal_ends_with_a_checkpoint_and_its_own_status(tmp_path, warm, number, status):
-    ((got, output),) = warm({"argv": [*ARGUMENTS, str(tmp_path / "run")], "signal": number, "step": 20})
+    ((got, output),) = warm(
+        {"argv": [*ARGUMENTS, str(tmp_path / "run")], "signal": number, "step": 20}
+    )
     assert got == status, output
     assert f"Stopped by {number.name}, the run can go on with --resume." in output
     assert "Error" not in output and "320 images in" in output

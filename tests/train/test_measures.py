@@ -27,7 +27,14 @@ from fastgan.train import RunOptions, loop
 from fastgan.train import measures as room
 from fastgan.train.checkpoint import load_checkpoint, restore
 from fastgan.train.config import ConfigError, load_options, save_options
-from fastgan.train.measures import draw_neighbours, evaluate, has_measures, main_measure, make_plan, measure
+from fastgan.train.measures import (
+    draw_neighbours,
+    evaluate,
+    has_measures,
+    main_measure,
+    make_plan,
+    measure,
+)
 from fastgan.train.samples import sample_batches, sample_images
 from fastgan.train.state import TrainState, derive_seed
 
@@ -47,20 +54,32 @@ def ten(real):
 def made(tiny):
     """A recipe, untrained networks, and 30 of their samples as measures draw them."""
     networks = TrainState.create(tiny, ImageSpec(1, 8)).sampler
-    return tiny, networks, sample_images(tiny, networks, 30, seed=derive_seed(tiny.seed, "measures"))
+    return (
+        tiny,
+        networks,
+        sample_images(tiny, networks, 30, seed=derive_seed(tiny.seed, "measures")),
+    )
 
 
 def test_a_run_that_asks_for_fd_has_it_beside_the_measures_of_its_data(run, tiny, real, ten):
     result, _ = run(tiny, dataset=ten, measure="fd", measure_samples=30)
     found = result.measures
-    assert found.keys() == {"samples", "classes_hit", "num_classes", "kl_to_uniform", "fd_mobilenet_v2"}
+    assert found.keys() == {
+        "samples",
+        "classes_hit",
+        "num_classes",
+        "kl_to_uniform",
+        "fd_mobilenet_v2",
+    }
     assert main_measure(found) == "fd_mobilenet_v2"
     assert json.loads(result.run.measures.read_text()) == found
 
     state = TrainState.create(result.config.recipe, result.config.images)
     restore(state, load_checkpoint(result.run.latest_checkpoint), result.run.latest_checkpoint)
     images = sample_images(tiny, state.sampler, 30, seed=derive_seed(tiny.seed, "measures"))
-    assert found["fd_mobilenet_v2"] == pytest.approx(fd_mobilenet_v2(images, to_float(real)), rel=1e-4)
+    assert found["fd_mobilenet_v2"] == pytest.approx(
+        fd_mobilenet_v2(images, to_float(real)), rel=1e-4
+    )
 
 
 def test_no_measures_where_none_are_wanted(run, tiny, ten):
@@ -72,7 +91,13 @@ def test_no_measures_where_none_are_wanted(run, tiny, ten):
 def test_figures_in_features_are_those_of_their_functions(made, real, ten):
     recipe, networks, images = made
     found = evaluate(
-        recipe, networks, ten, ("prdc", "kd", "score", "fd"), features="digits", samples=30, seed=recipe.seed
+        recipe,
+        networks,
+        ten,
+        ("prdc", "kd", "score", "fd"),
+        features="digits",
+        samples=30,
+        seed=recipe.seed,
     )
     network = load_digit_classifier()
     fake, true = network.features(images), network.features(to_float(real))
@@ -112,7 +137,9 @@ def test_figures_do_not_depend_on_the_batches(made, ten, monkeypatch):
         return evaluate(recipe, networks, ten, asked, features="digits", samples=30)["measures"]
 
     first = taken()
-    monkeypatch.setattr(room, "sample_batches", lambda *args, **more: sample_batches(*args, **more, chunk=7))
+    monkeypatch.setattr(
+        room, "sample_batches", lambda *args, **more: sample_batches(*args, **more, chunk=7)
+    )
     monkeypatch.setattr("fastgan.metrics.digits._CHUNK", 4)
     monkeypatch.setattr("fastgan.latent.path_length._CHUNK", 9)
     assert taken() == pytest.approx(first, rel=1e-3, abs=1e-6)
@@ -121,7 +148,13 @@ def test_figures_do_not_depend_on_the_batches(made, ten, monkeypatch):
 
 def test_paths_in_w_and_with_labels(ten):
     recipe = StyleGAN2(
-        resolution=8, z_dim=4, w_dim=4, channel_base=32, channel_max=4, mapping_layers=1, conditional=True
+        resolution=8,
+        z_dim=4,
+        w_dim=4,
+        channel_base=32,
+        channel_max=4,
+        mapping_layers=1,
+        conditional=True,
     )
     networks = TrainState.create(recipe, ImageSpec(1, 8, 10)).sampler
     with torch.no_grad():
@@ -138,7 +171,9 @@ def test_stacked_digits_are_counted_by_channel(made):
     dataset = StackedMnist(resolution=16)
     recipe = GAN(data="stacked-mnist", z_dim=4, g_hidden=(8,), d_hidden=(8,), batch_norm=False)
     plan = make_plan(recipe, dataset, ("modes",))
-    assert plan.samples == 25_600 and make_plan(recipe, dataset, ("modes",), samples=10).samples == 10
+    assert (
+        plan.samples == 25_600 and make_plan(recipe, dataset, ("modes",), samples=10).samples == 10
+    )
     assert make_plan(recipe, dataset, ("fd",)).samples == 2_000
 
     class Real(GAN):
@@ -176,11 +211,15 @@ def test_neighbours_of_samples_that_are_real(ten, real, where):
             picture[0, 2 + 66 * row :, 2 + 66 * column :][:64, :64].float() for column in range(3)
         )
         assert (sample - copied).abs().max() <= 2 and (sample - other).abs().max() > 20
-    with pytest.raises(MetricError, match="There are 61 neighbours to each sample, but ten holds 60 images"):
+    with pytest.raises(
+        MetricError, match="There are 61 neighbours to each sample, but ten holds 60 images"
+    ):
         draw_neighbours(Copies(), networks, ten, columns=61)
 
 
-def test_fd_is_refused_before_training_where_the_weights_are_missing(run, tiny, tmp_path, monkeypatch):
+def test_fd_is_refused_before_training_where_the_weights_are_missing(
+    run, tiny, tmp_path, monkeypatch
+):
     monkeypatch.setattr(features, "PACKAGE", "no-such-weights")
     mobilenet_v2.cache_clear()
     with pytest.raises(MetricError, match="no-such-weights"):

@@ -36,19 +36,30 @@ def seen_dtypes(step):
     seen = {}
     for name, network in step.state.networks.items():
         first = next(
-            m for m in network.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))
+            m
+            for m in network.modules()
+            if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))
         )
-        first.register_forward_hook(lambda m, i, o, name=name: seen.setdefault(name, []).append(o.dtype))
+        first.register_forward_hook(
+            lambda m, i, o, name=name: seen.setdefault(name, []).append(o.dtype)
+        )
     step(a_batch())
     return seen
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
 def test_half_types_compute_in_half_and_keep_float32_weights(precision, dtype):
     step = step_of(tiny(precision=precision, penalty="r1"))
     seen = seen_dtypes(step)
     assert set(seen["G"]) == {dtype}
-    assert seen["D"] == [dtype, dtype, torch.float32, dtype]  # real, fake, the penalty in float32, G's turn
+    assert seen["D"] == [
+        dtype,
+        dtype,
+        torch.float32,
+        dtype,
+    ]  # real, fake, the penalty in float32, G's turn
     for network in step.state.networks.values():
         assert all(p.dtype == torch.float32 for p in network.parameters())
 
@@ -60,7 +71,8 @@ def test_a_network_can_stay_in_float32():
 
 def test_half_types_follow_float32():
     stats = {
-        precision: step_of(tiny(precision=precision))(a_batch()) for precision in ("fp32", "tf32", "bf16")
+        precision: step_of(tiny(precision=precision))(a_batch())
+        for precision in ("fp32", "tf32", "bf16")
     }
     for name, value in stats["fp32"].items():
         torch.testing.assert_close(stats["bf16"][name], value, rtol=0.05, atol=0.01)
@@ -71,7 +83,9 @@ def test_tf32_is_switched_on_for_the_step_alone():
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
     with matmul_precision("tf32"):
-        assert matmul.fp32_precision == "tf32" and torch.backends.cudnn.conv.fp32_precision == "tf32"
+        assert (
+            matmul.fp32_precision == "tf32" and torch.backends.cudnn.conv.fp32_precision == "tf32"
+        )
     with matmul_precision("fp32"):
         assert matmul.fp32_precision == "ieee"
     assert matmul.fp32_precision == before

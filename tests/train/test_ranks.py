@@ -84,13 +84,17 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     assert "Resumed after 144 images" in output
     assert list(disks[1].iterdir()) == []
     assert_same(state_of(disks[0] / "run"), state_of(disks[0] / "unbroken"))
-    assert [row["nimg"] for row in read_log(disks[0] / "unbroken" / "log.jsonl")] == list(range(32, 321, 32))
+    assert [row["nimg"] for row in read_log(disks[0] / "unbroken" / "log.jsonl")] == list(
+        range(32, 321, 32)
+    )
     (path,) = list_checkpoints(disks[0] / "unbroken" / "checkpoints")[-1:]
     saved = load_checkpoint(path)
     state = TrainState.create(saved.config.recipe, saved.config.images)
     restore(state, saved, path)
     asked = RunOptions(measure=("fd",), measure_features="digits")
-    alone = measure(state.recipe, state.sampler, open_dataset("digits", resolution=8), asked, samples=50)
+    alone = measure(
+        state.recipe, state.sampler, open_dataset("digits", resolution=8), asked, samples=50
+    )
     of_two = json.loads((disks[0] / "unbroken" / "measures.json").read_text())
     assert alone == pytest.approx(of_two, rel=1e-5) and "fd_digits" in alone
 
@@ -102,7 +106,10 @@ def test_an_error_on_one_rank_ends_both(two, disks, broken):
     ended = two("run", data="./images")
     assert [status for status, _ in ended] == [2, 2], ended
     assert "'images' doesn't exist" in ended[broken][1]
-    assert "Another process of this run couldn't begin: its own output says why." in ended[1 - broken][1]
+    assert (
+        "Another process of this run couldn't begin: its own output says why."
+        in ended[1 - broken][1]
+    )
     assert not any((disk / "run").exists() for disk in disks)
 
 
@@ -131,7 +138,10 @@ def test_together_raises_on_every_rank():
     with pytest.raises(KeyError), resume.together(world):
         raise KeyError
     world.__class__.other = True
-    with pytest.raises(resume.OtherRankFailed, match="its own output says why"), resume.together(world):
+    with (
+        pytest.raises(resume.OtherRankFailed, match="its own output says why"),
+        resume.together(world),
+    ):
         pass
     with pytest.raises(KeyError), resume.together(world):
         raise KeyError

@@ -23,7 +23,14 @@ from tests.train.page import Page
 
 PIL = pytest.importorskip("PIL.Image")
 ROWS = [
-    {"step": i, "nimg": 64 * i, "loss/D": 1.0 / i, "loss/G": 0.1 * i, "D(real)": 0.6, "D(fake)": 0.4}
+    {
+        "step": i,
+        "nimg": 64 * i,
+        "loss/D": 1.0 / i,
+        "loss/G": 0.1 * i,
+        "D(real)": 0.6,
+        "D(fake)": 0.4,
+    }
     for i in range(1, 60)
 ]
 DIGITS = {"samples": 2000, "classes_hit": 9, "num_classes": 10, "kl_to_uniform": 0.1234}
@@ -97,14 +104,22 @@ def test_curves_of_hardly_any_rows(rows):
 
 
 def test_sentences():
-    assert measures_sentence(DIGITS) == "9 of 10 classes appear in 2,000 samples, KL to uniform 0.123."
+    assert (
+        measures_sentence(DIGITS) == "9 of 10 classes appear in 2,000 samples, KL to uniform 0.123."
+    )
     assert measures_sentence({}) == ""
     fd = {"samples": 2000, "fd_mobilenet_v2": 12.345}
     assert measures_sentence(fd) == "FD-MobileNetV2 12.35 (2,000 samples)."
     assert measures_sentence(DIGITS | fd).endswith(
         "KL to uniform 0.123, FD-MobileNetV2 12.35 (2,000 samples)."
     )
-    assert [duration(s) for s in (0.4, 59, 61, 3599, 3661)] == ["0s", "59s", "1m 01s", "59m 59s", "1h 01m"]
+    assert [duration(s) for s in (0.4, 59, 61, 3599, 3661)] == [
+        "0s",
+        "59s",
+        "1m 01s",
+        "59m 59s",
+        "1h 01m",
+    ]
 
 
 def test_progress_names_what_holds_a_run_up():
@@ -113,7 +128,9 @@ def test_progress_names_what_holds_a_run_up():
     progress.row({"waiting": 0.0034, "skipped": 1200, "loss/D": 0.5, "loss/G": 1.256})
     progress.row({})
     progress.advance(10)
-    assert console.file.getvalue().rstrip().endswith("data 0.3%  loss D 0.50  G 1.26  skipped 1,200")
+    assert (
+        console.file.getvalue().rstrip().endswith("data 0.3%  loss D 0.50  G 1.26  skipped 1,200")
+    )
 
 
 def test_a_loss_without_probabilities_shows_what_d_says():
@@ -122,5 +139,7 @@ def test_a_loss_without_probabilities_shows_what_d_says():
         return picture.crop((picture.width // 2, 0, picture.width, picture.height)).tobytes()
 
     rows = [{key: value for key, value in row.items() if not key.startswith("D(")} for row in ROWS]
-    near, far = ([row | {"logit(real)": 3.0, "logit(fake)": low} for row in rows] for low in (-2.0, -9.0))
+    near, far = (
+        [row | {"logit(real)": 3.0, "logit(fake)": low} for row in rows] for low in (-2.0, -9.0)
+    )
     assert len({right_half(rows), right_half(near), right_half(far)}) == 3

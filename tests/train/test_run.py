@@ -52,7 +52,14 @@ def interrupt_at(monkeypatch, images, number=signal.SIGTERM):
 def test_a_run_leaves_all_it_promises(run, tiny):
     result, text = run(tiny)
     names = {p.name for p in result.run.root.iterdir()}
-    assert names >= {"config.json", "log.jsonl", "samples.png", "curves.png", "report.html", "measures.json"}
+    assert names >= {
+        "config.json",
+        "log.jsonl",
+        "samples.png",
+        "curves.png",
+        "report.html",
+        "measures.json",
+    }
     assert result.nimg == 320 and result.stopped_by is None and result.measures == {}
     assert [int(p.stem) for p in list_checkpoints(result.run.checkpoints)] == [208, 304, 320]
     assert [int(p.stem) for p in sorted(result.run.grids.iterdir())] == [0, 208]
@@ -78,7 +85,9 @@ def test_tensorboard_gets_the_same_rows(run, tiny):
     board = accumulator.EventAccumulator(str(result.run.tensorboard)).Reload()
     rows = read_log(result.run.log)
     assert [event.step for event in board.Scalars("loss/D")] == [row["nimg"] for row in rows]
-    assert [e.value for e in board.Scalars("D(fake)")] == pytest.approx([row["D(fake)"] for row in rows])
+    assert [e.value for e in board.Scalars("D(fake)")] == pytest.approx(
+        [row["D(fake)"] for row in rows]
+    )
 
 
 def test_runs_without_tensorboard(run, tiny, monkeypatch):
@@ -274,7 +283,9 @@ def damage(path):
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def test_a_damaged_newest_checkpoint_is_put_aside_and_the_one_before_it_taken(run, tiny, assert_same):
+def test_a_damaged_newest_checkpoint_is_put_aside_and_the_one_before_it_taken(
+    run, tiny, assert_same
+):
     result, _ = run(tiny)
     state, content = final_state(result), {}
     for path in list_checkpoints(result.run.checkpoints)[1:]:
@@ -282,7 +293,10 @@ def test_a_damaged_newest_checkpoint_is_put_aside_and_the_one_before_it_taken(ru
         content[path.name] = path.read_bytes()
     resumed, text = run(tiny, resume=True)
     for name, before in content.items():
-        assert f"{name}' is truncated: it ends before its checksum. It was renamed to {name}.damaged" in text
+        assert (
+            f"{name}' is truncated: it ends before its checksum. It was renamed to {name}.damaged"
+            in text
+        )
         assert (result.run.checkpoints / f"{name}.damaged").read_bytes() == before
     assert "Resumed after 208 images" in text
     assert_same(final_state(resumed), state)
@@ -376,7 +390,9 @@ def test_a_broken_config_is_named(run, tiny):
     result, _ = run(tiny)
     for content in ("{", "[]", '{"recipe": "gan"}'):
         result.run.config.write_text(content)
-        with pytest.raises(ConfigError, match=r"saved configuration|configuration '.*' can't be read"):
+        with pytest.raises(
+            ConfigError, match=r"saved configuration|configuration '.*' can't be read"
+        ):
             run(tiny, resume=True)
 
 

@@ -44,21 +44,34 @@ class TwoPairs(Recipe):
         penalty = Regularizer("r1", self.penalty, every=self.r1_every)
         return (
             Player(
-                "D", ("D_a", "D_b"), self.d_loss, updates=self.n_critic, regularizers=(penalty,), draw=draw_z
+                "D",
+                ("D_a", "D_b"),
+                self.d_loss,
+                updates=self.n_critic,
+                regularizers=(penalty,),
+                draw=draw_z,
             ),
             Player("G", ("G_ab", "G_ba"), self.g_loss, draw=draw_z),
         )
 
     def d_loss(self, networks, batch):
         calls.append(
-            ("D", batch.labels[0].item(), {n: net.weight.requires_grad for n, net in networks.items()})
+            (
+                "D",
+                batch.labels[0].item(),
+                {n: net.weight.requires_grad for n, net in networks.items()},
+            )
         )
         loss = networks["D_a"](batch.real).mean() + networks["D_b"](batch.real).mean()
         return Loss(loss, {"D(real)": loss.sigmoid()})
 
     def g_loss(self, networks, batch):
         calls.append(
-            ("G", batch.labels[0].item(), {n: net.weight.requires_grad for n, net in networks.items()})
+            (
+                "G",
+                batch.labels[0].item(),
+                {n: net.weight.requires_grad for n, net in networks.items()},
+            )
         )
         calls.append(("drawn", batch.random["z"].tolist()))
         calls.append(("random", torch.rand(()).item()))
@@ -102,7 +115,9 @@ def test_players_move_in_turn_and_only_their_networks_learn():
     moves = [call for call in calls if call[0] in "DG"]
     assert [call[:2] for call in moves] == [("D", 0), ("D", 1), ("D", 2), ("G", 0)]
     for player, _, trainable in moves:
-        assert {name for name, on in trainable.items() if on} == {n for n in trainable if n[0] == player}
+        assert {name for name, on in trainable.items() if on} == {
+            n for n in trainable if n[0] == player
+        }
 
 
 def test_images_shown_count_every_batch():
@@ -154,9 +169,13 @@ def test_micro_batches_add_up_to_the_batch():
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():
-    with pytest.raises(RecipeError, match="--accumulate must be a divisor of --batch, 2, but 3 came"):
+    with pytest.raises(
+        RecipeError, match="--accumulate must be a divisor of --batch, 2, but 3 came"
+    ):
         TwoPairs(accumulate=3)
-    with pytest.raises(RecipeError, match=r"multiple of the processes times --accumulate, 3 × 2, but 4 came"):
+    with pytest.raises(
+        RecipeError, match=r"multiple of the processes times --accumulate, 3 × 2, but 4 came"
+    ):
         TrainStep(state_of(TwoPairs(batch=4, accumulate=2)), world=World(torch.device("cpu"), 0, 3))
 
 
@@ -208,7 +227,8 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(monkeypatch, bad):
         assert "loss/D" not in stats and "loss/G" in stats
         assert state.skipped == {"D": count} and state.skipped_in_a_row == {"D": count, "G": 0}
         assert all(
-            torch.equal(value, before[name]) for name, value in state.networks["D_a"].state_dict().items()
+            torch.equal(value, before[name])
+            for name, value in state.networks["D_a"].state_dict().items()
         )
     assert "loss/D" in step(batches(1))
     assert state.skipped == {"D": 2} and state.skipped_in_a_row == {"D": 0, "G": 0}
@@ -260,7 +280,12 @@ def test_initial_networks_follow_the_seed_and_leave_the_global_generator_alone()
 
 
 def test_derived_seeds_differ_by_purpose():
-    seeds = [derive_seed(0, "step", 1), derive_seed(0, "step", 11), derive_seed(1, "step", 1), derive_seed(0)]
+    seeds = [
+        derive_seed(0, "step", 1),
+        derive_seed(0, "step", 11),
+        derive_seed(1, "step", 1),
+        derive_seed(0),
+    ]
     assert len(set(seeds)) == 4
     assert all(0 <= seed < 2**63 for seed in seeds)
 
@@ -287,7 +312,9 @@ def test_average_takes_batch_norm_along(tiny):
         step([batch])
     norm = next(m for m in state.ema["G"].modules() if isinstance(m, nn.BatchNorm1d))
     raw = next(m for m in state.networks["G"].modules() if isinstance(m, nn.BatchNorm1d))
-    assert norm.num_batches_tracked == raw.num_batches_tracked == 6  # D's and G's turn each run G once
+    assert (
+        norm.num_batches_tracked == raw.num_batches_tracked == 6
+    )  # D's and G's turn each run G once
     assert not torch.equal(norm.running_mean, raw.running_mean)
     assert norm.running_mean.any()
 
@@ -335,5 +362,8 @@ def test_what_a_player_made_is_given_to_later_ones_with_its_rows():
         assert torch.equal(batch.inputs["other"], other[rows]) and torch.equal(
             batch.labels, torch.arange(4)[rows]
         )
-        assert torch.allclose(batch.random["fake"], expected[rows]) and not batch.random["fake"].requires_grad
+        assert (
+            torch.allclose(batch.random["fake"], expected[rows])
+            and not batch.random["fake"].requires_grad
+        )
     assert [dict(batch.random) for batch in second] == [{}, {}]

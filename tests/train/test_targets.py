@@ -34,7 +34,9 @@ def pix2pix():
 def test_a_perfect_translation_and_its_input_are_measured(pix2pix, monkeypatch):
     data = Negatives()
     networks = TrainState.create(pix2pix, ImageSpec.of(data)).sampler
-    monkeypatch.setattr(Pix2Pix, "translate", lambda self, networks, inputs, *, generator: -inputs["input"])
+    monkeypatch.setattr(
+        Pix2Pix, "translate", lambda self, networks, inputs, *, generator: -inputs["input"]
+    )
     found = evaluate(pix2pix, networks, data, OF_TARGETS, samples=20)
     measures, targets = found["measures"], to_float(data.batch(torch.arange(20))[0])
     assert [measures[name] for name in OF_TARGETS] == pytest.approx([0, 100, 1, 0], abs=1e-6)
@@ -48,7 +50,12 @@ def test_a_perfect_translation_and_its_input_are_measured(pix2pix, monkeypatch):
 
 
 def test_a_run_has_them_in_its_log_its_report_and_its_best_checkpoint(run, pix2pix):
-    asked = {"measure": ("l1", "perceptual"), "measure_every": 4, "measure_samples": 10, "log_every": 4}
+    asked = {
+        "measure": ("l1", "perceptual"),
+        "measure_every": 4,
+        "measure_samples": 10,
+        "log_every": 4,
+    }
     result, _ = run(pix2pix, dataset=Negatives(), **asked)
     found = result.measures
     assert list(found) == ["samples", "l1", "perceptual", "l1_of_input", "perceptual_of_input"]
@@ -78,7 +85,9 @@ def test_what_is_there_without_a_network_is_measured_too(recipe, task, baseline)
         output = recipe.sample(networks, 4, generator=torch.Generator(), given=given)
         distances.add(recipe, networks, given, output)
     found = distances.means()
-    assert found.pop("l1") == pytest.approx((output.clamp(-1, 1) - given.real).abs().mean().item(), abs=4e-3)
+    assert found.pop("l1") == pytest.approx(
+        (output.clamp(-1, 1) - given.real).abs().mean().item(), abs=4e-3
+    )
     assert list(found) == ([] if baseline is None else [f"l1_of_{baseline}"])
     assert all(0 < value < 0.5 for value in found.values())
 

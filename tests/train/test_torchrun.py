@@ -37,7 +37,9 @@ def worker(launcher, rank, *, but=None):
 def wait_for(condition, process, seconds=120):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert process.poll() is None and time.monotonic() < deadline, "\n".join(process.communicate())
+        assert process.poll() is None and time.monotonic() < deadline, "\n".join(
+            process.communicate()
+        )
         time.sleep(0.05)
     return found
 
@@ -50,7 +52,9 @@ def newest(out):
 @pytest.mark.slow
 def test_a_killed_process_starts_all_again_and_the_second_time_ends_the_run(tmp_path):
     out = tmp_path / "run"
-    process = torchrun(*TRAIN, "--out", out, "--checkpoint-every", 320, options=["--max-restarts", "1"])
+    process = torchrun(
+        *TRAIN, "--out", out, "--checkpoint-every", 320, options=["--max-restarts", "1"]
+    )
     wait_for(lambda: newest(out), process)
     first = worker(process.pid, 1)
     reached = newest(out)
@@ -69,14 +73,20 @@ def test_a_killed_process_starts_all_again_and_the_second_time_ends_the_run(tmp_
 
 def test_an_error_is_left_for_torchruns_report(tmp_path, monkeypatch, capsys):
     report = tmp_path / "error.json"
-    for name, value in {"TORCHELASTIC_ERROR_FILE": str(report), "WORLD_SIZE": "2", "RANK": "1"}.items():
+    for name, value in {
+        "TORCHELASTIC_ERROR_FILE": str(report),
+        "WORLD_SIZE": "2",
+        "RANK": "1",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["fastgan", "train", "gna"])
     with pytest.raises(SystemExit, match="2"):
         main()
     said = "Unknown recipe 'gna': did you mean 'gan'?"
     assert capsys.readouterr().err.startswith(f"fastgan, process 1: {said}")
-    message = json.loads(report.read_text())["message"]  # the form that torch.distributed.elastic reads
+    message = json.loads(report.read_text())[
+        "message"
+    ]  # the form that torch.distributed.elastic reads
     assert message["message"].startswith(f"RecipeError: {said}")
     assert message["extraInfo"]["py_callstack"] == message["message"] and int(
         message["extraInfo"]["timestamp"]

@@ -42,7 +42,11 @@ def source(tmp_path):
 def begun(run, source):
     """A run of two steps that began with the source; the result and what was shown."""
     return run(
-        small("gan", ema=0.9, images=8), init_from=source[0], dataset=pictures(), **QUIET, checkpoint_every=4
+        small("gan", ema=0.9, images=8),
+        init_from=source[0],
+        dataset=pictures(),
+        **QUIET,
+        checkpoint_every=4,
     )
 
 
@@ -60,7 +64,10 @@ def test_the_first_step_starts_where_the_source_ended(run, source):
             z = torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
             seen["first"] = run.state.sampler["G"].eval()(z)
             seen["its"] = source[1].sampler["G"].eval()(z)
-            seen["nimg"], seen["optimizers"] = run.state.nimg, run.state.optimizers["G"].state_dict()["state"]
+            seen["nimg"], seen["optimizers"] = (
+                run.state.nimg,
+                run.state.optimizers["G"].state_dict()["state"],
+            )
 
     run(
         small("gan", ema=0.9, images=4),
@@ -77,7 +84,9 @@ def test_a_run_records_and_shows_where_it_began(begun, source):
     result, shown = begun
     beginning = load_config(result.run.config).beginning
     assert (
-        beginning.source == str(source[0]) and beginning.file == "000000400.pt" and beginning.whole == ("G",)
+        beginning.source == str(source[0])
+        and beginning.file == "000000400.pt"
+        and beginning.whole == ("G",)
     )
     assert len(beginning.sha256) == 64 and beginning.sha256[:16] in result.run.report.read_text()
     assert "Begins with gan after 400 images" in shown and "G: all" in shown and "D: all" in shown
@@ -102,7 +111,11 @@ def test_a_resumed_run_needs_no_source_and_ends_the_same(run, begun, source):
     unbroken = saved(result, 4)
     shutil.rmtree(source[0])
     resumed, shown = run(
-        small("gan", ema=0.9, images=8), init_from=source[0], dataset=pictures(), resume=True, **QUIET
+        small("gan", ema=0.9, images=8),
+        init_from=source[0],
+        dataset=pictures(),
+        resume=True,
+        **QUIET,
     )
     assert "Resumed after 4 images" in shown
     assert load_config(resumed.run.config).beginning == result.config.beginning
@@ -142,7 +155,9 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(run, begun, sourc
     last = saved(result, 8)
     shutil.rmtree(result.run.checkpoints)
     again, _ = run(recipe, dataset=pictures(), resume=True, **QUIET)
-    assert all(torch.equal(t, saved(again, 8)["ema"]["G"][key]) for key, t in last["ema"]["G"].items())
+    assert all(
+        torch.equal(t, saved(again, 8)["ema"]["G"][key]) for key, t in last["ema"]["G"].items()
+    )
     shutil.rmtree(result.run.checkpoints)
     images = spec("gan")
     shutil.rmtree(source[0])
@@ -185,7 +200,9 @@ def test_live_weights_come_from_the_average_where_there_are_no_others(source):
     assert all(torch.equal(t, whole.live["G"][key]) for key, t in plan.averages["G"].items())
     only_g = dataclasses.replace(whole, live={}, averages={"G": whole.averages["G"]})
     _, plan = make_plan(only_g, small("gan"), images)
-    assert plan.live.keys() == {"G"} and any("D starts fresh: the source has G only" in x for x in plan.news)
+    assert plan.live.keys() == {"G"} and any(
+        "D starts fresh: the source has G only" in x for x in plan.news
+    )
 
 
 def test_an_export_is_a_source(source, tmp_path):
@@ -231,7 +248,9 @@ def test_path_lengths_and_w_avg_come_along_and_ada_starts_at_zero(tmp_path):
     state = trained(small("stylegan2-ada"), images)
     state.networks["path_length"].mean.fill_(3.5)
     state.networks["augment"].p.fill_(0.4)
-    recipe, plan = make_plan(read_source(save(tmp_path, state, images)), small("stylegan2-ada"), images)
+    recipe, plan = make_plan(
+        read_source(save(tmp_path, state, images)), small("stylegan2-ada"), images
+    )
     new = TrainState.create(recipe, images, plan=plan)
     assert new.networks["path_length"].mean == 3.5 and new.networks["augment"].p == 0
     w_avg = state.networks["G"].mapping.w_avg

@@ -57,7 +57,9 @@ def test_the_same_networks_take_all_and_draw_the_same(name, begin):
         for network in mine.keys() & {"G", "D"}:
             for key, tensor in its[network].state_dict().items():
                 assert torch.equal(mine[network].state_dict()[key], tensor), (network, key)
-    assert torch.equal(drawn(new), drawn(old)) and not torch.equal(drawn(new), drawn(new, averaged=True))
+    assert torch.equal(drawn(new), drawn(old)) and not torch.equal(
+        drawn(new), drawn(new, averaged=True)
+    )
     assert plan.beginning.whole == ("G",) and new.nimg == new.step == 0
     assert any("G: all" in line for line in plan.news)
 
@@ -103,9 +105,15 @@ def test_classes_that_stay_are_drawn_and_judged_the_same(name, begin):
     labels = torch.tensor([0, 1, 2])
     pictures = torch.rand(3, 1, 16, 16)
     old = grow(trained(small(name, conditional=True), spec(name, classes=3)))
-    new, plan = begin(old, spec(name, classes=3), small(name, conditional=True), spec(name, classes=5))
+    new, plan = begin(
+        old, spec(name, classes=3), small(name, conditional=True), spec(name, classes=5)
+    )
     torch.testing.assert_close(drawn(new, labels), drawn(old, labels), rtol=1e-3, atol=1e-4)
-    if name not in ("sngan", "biggan", "gan"):  # spectral norm of a larger matrix; labels of all pixels
+    if name not in (
+        "sngan",
+        "biggan",
+        "gan",
+    ):  # spectral norm of a larger matrix; labels of all pixels
         torch.testing.assert_close(
             judged(new, pictures, labels), judged(old, pictures, labels), rtol=1e-3, atol=1e-4
         )
@@ -113,7 +121,9 @@ def test_classes_that_stay_are_drawn_and_judged_the_same(name, begin):
     assert (
         any("from 3 to 5 labels" in line for line in plan.news) and plan.beginning.whole == ()[:0]
     ) or True
-    fewer, _ = begin(old, spec(name, classes=3), small(name, conditional=True), spec(name, classes=2))
+    fewer, _ = begin(
+        old, spec(name, classes=3), small(name, conditional=True), spec(name, classes=2)
+    )
     if name in ("sngan", "progan", "stylegan", "stylegan2", "r3gan"):
         some = torch.tensor([0, 1, 1])
         torch.testing.assert_close(drawn(fewer, some), drawn(old, some), rtol=1e-3, atol=1e-4)
@@ -122,7 +132,10 @@ def test_classes_that_stay_are_drawn_and_judged_the_same(name, begin):
 def test_a_new_class_is_the_mean_of_the_old_ones(begin):
     old = trained(small("stylegan2", conditional=True), spec("stylegan2", classes=3))
     new, _ = begin(
-        old, spec("stylegan2", classes=3), small("stylegan2", conditional=True), spec("stylegan2", classes=4)
+        old,
+        spec("stylegan2", classes=3),
+        small("stylegan2", conditional=True),
+        spec("stylegan2", classes=4),
     )
     before, after = (state.networks["G"].mapping.embed for state in (old, new))
     effective = [layer.weight * layer.scale for layer in (before, after)]
@@ -134,7 +147,9 @@ def test_a_new_class_is_the_mean_of_the_old_ones(begin):
 def test_classes_change_nothing_at_first_in_a_generator_that_knew_none(name, begin):
     old = grow(trained(small(name), spec(name)))
     new, plan = begin(old, spec(name), small(name, conditional=True), spec(name, classes=3))
-    torch.testing.assert_close(drawn(new, torch.tensor([0, 1, 2])), drawn(old), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        drawn(new, torch.tensor([0, 1, 2])), drawn(old), rtol=1e-3, atol=1e-4
+    )
     assert any("from no to 3 labels" in line for line in plan.news)
 
 
@@ -155,15 +170,22 @@ def test_names_of_labels_decide_which_is_which():
 
 @pytest.mark.parametrize("name", ["stargan", "gaugan", "text2image"])
 def test_attributes_words_and_classes_of_maps_are_known_by_name(name, begin):
-    before, after = spec(name, 3, names=("", "red", "blue")), spec(name, 3, names=("", "new", "blue", "red"))
+    before, after = (
+        spec(name, 3, names=("", "red", "blue")),
+        spec(name, 3, names=("", "new", "blue", "red")),
+    )
     old = trained(small(name), before)
     new, plan = begin(old, before, small(name), after)
-    first = {"stargan": "first.0.weight", "gaugan": "start", "text2image": "text.words.weight"}[name]
+    first = {"stargan": "first.0.weight", "gaugan": "start", "text2image": "text.words.weight"}[
+        name
+    ]
     weights = [state.networks["G"].state_dict() for state in (old, new)]
     key = next(key for key in weights[0] if key.startswith(first) and weights[0][key].ndim > 1)
     dim = 0 if name == "text2image" else 1
     was, now = (w[key].movedim(dim, 0)[-n:] for w, n in zip(weights, (3, 4)))
-    assert torch.equal(now[2], was[2]) and torch.equal(now[3], was[1]) and torch.equal(now[0], was[0])
+    assert (
+        torch.equal(now[2], was[2]) and torch.equal(now[3], was[1]) and torch.equal(now[0], was[0])
+    )
     assert any("from 3 to 4 labels" in line for line in plan.news)
 
 
@@ -171,7 +193,9 @@ def test_attributes_words_and_classes_of_maps_are_known_by_name(name, begin):
 def test_a_pair_is_judged_in_other_colours(channels, begin):
     """D sees two pictures, each of which changes its channels."""
     old = trained(small("pix2pix"), spec("pix2pix", channels[0]))
-    new, _ = begin(old, spec("pix2pix", channels[0]), small("pix2pix"), spec("pix2pix", channels[1]))
+    new, _ = begin(
+        old, spec("pix2pix", channels[0]), small("pix2pix"), spec("pix2pix", channels[1])
+    )
     pictures = [torch.rand(2, channels[1], 16, 16) for _ in range(2)]
     matrix = colour_matrix(channels[1], channels[0])
     seen = [torch.einsum("nchw,dc->ndhw", picture, matrix) for picture in pictures]
@@ -255,4 +279,6 @@ def test_vectors_of_spectral_norms_fit_converted_weights(begin):
     old = trained(small("sngan"), spec("sngan", 1))
     new, _ = begin(old, spec("sngan", 1), small("sngan"), spec("sngan", 3))
     layer = new.networks["D"].blocks[0].conv1
-    assert torch.linalg.matrix_norm(layer.eval().weight.flatten(1), 2).item() == pytest.approx(1, rel=0.05)
+    assert torch.linalg.matrix_norm(layer.eval().weight.flatten(1), 2).item() == pytest.approx(
+        1, rel=0.05
+    )

@@ -57,7 +57,9 @@ def trained(recipe, **options):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("unit", "stargan", "gaugan") else name
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("unit", "stargan", "gaugan")
+        else name
         for name in RECIPES
     ],
 )
@@ -67,7 +69,9 @@ def test_a_compiled_step_in_bf16_trains_as_the_eager_one(compiles_as_eager, name
     if name == "inpaint":
         recipe = dataclasses.replace(recipe, dropout=0.0)  # drawn in the graph
     told = compiles_as_eager(lambda **options: trained(recipe, **options), rtol=1e-3, atol=1e-3)
-    assert all(value.isfinite() for value in told.values()) and told["loss/G"].dtype == torch.float32
+    assert (
+        all(value.isfinite() for value in told.values()) and told["loss/G"].dtype == torch.float32
+    )
 
 
 def test_a_network_of_unit_can_stay_in_float32():

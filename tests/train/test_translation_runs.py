@@ -67,7 +67,9 @@ def test_more_images_leave_the_end_of_the_decay_where_it_was(run, pix2pix, rates
     assert_same(*({k: v for k, v in state.items() if k != "seconds"} for state in states))
 
 
-def test_images_beyond_the_end_of_the_decay_are_refused_and_a_new_end_is_announced(run, pix2pix, rates):
+def test_images_beyond_the_end_of_the_decay_are_refused_and_a_new_end_is_announced(
+    run, pix2pix, rates
+):
     data = {"dataset": Negatives(), "checkpoint_every": 8}
     first, _ = run(pix2pix, **data)
     assert first.config.recipe.decay_until == 24
@@ -78,7 +80,9 @@ def test_images_beyond_the_end_of_the_decay_are_refused_and_a_new_end_is_announc
     ):
         run(more, resume=True, **data)
     assert first.run.latest_checkpoint.read_bytes() == state
-    again, said = run(dataclasses.replace(more, decay_until=48), resume=True, callbacks=[rates], **data)
+    again, said = run(
+        dataclasses.replace(more, decay_until=48), resume=True, callbacks=[rates], **data
+    )
     assert (
         "--decay-until is 48 now, and was 24: after 24 images learning rates go on at 0.632 times their first "
         "values in place of 0."
@@ -94,7 +98,9 @@ def test_fewer_images_keep_the_end_of_the_decay(run, pix2pix, rates):
     run(dataclasses.replace(pix2pix, images=12, decay_until=24), **data)
     fewer = dataclasses.replace(pix2pix, images=16)
     result, _ = run(fewer, resume=True, callbacks=[rates], **data)
-    assert rates.seen == pytest.approx([12 / 14, 10 / 14]) and result.config.recipe.decay_until == 24
+    assert (
+        rates.seen == pytest.approx([12 / 14, 10 / 14]) and result.config.recipe.decay_until == 24
+    )
 
 
 def test_a_run_from_before_the_end_was_a_setting_keeps_it(pix2pix):
@@ -106,7 +112,9 @@ def test_a_run_from_before_the_end_was_a_setting_keeps_it(pix2pix):
 def test_the_report_and_the_grids_show_inputs_outputs_and_targets(run, pix2pix):
     result, _ = run(pix2pix, dataset=Negatives())
     page = result.run.report.read_text()
-    assert "Rows, in turn: input, output, target" in page and "The same inputs through the run" in page
+    assert (
+        "Rows, in turn: input, output, target" in page and "The same inputs through the run" in page
+    )
     assert f"fastgan translate {result.run.root}" in page
     with PIL.open(result.run.samples) as picture:
         assert picture.size == (8 * TILE + 2, 6 * TILE + 2)  # two bands of three rows
@@ -152,7 +160,9 @@ def test_measures_compare_translations_with_their_targets(pix2pix, monkeypatch):
     """A G that inverts its input is at distance 0 from the targets, whatever the features are."""
     data = Negatives()
     networks = TrainState.create(pix2pix, ImageSpec.of(data)).sampler
-    monkeypatch.setattr(Pix2Pix, "translate", lambda self, networks, inputs, *, generator: -inputs["input"])
+    monkeypatch.setattr(
+        Pix2Pix, "translate", lambda self, networks, inputs, *, generator: -inputs["input"]
+    )
     found = measures.evaluate(pix2pix, networks, data, ("fd",), features="digits", samples=20)
     assert found["measures"]["fd_digits"] < 1e-3
 
@@ -161,7 +171,8 @@ def test_data_without_what_a_recipe_takes_is_refused(run, pix2pix):
     images = torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
     alone = InMemoryDataset("alone", images, torch.zeros(4, dtype=torch.int64))
     with pytest.raises(
-        RecipeError, match=r"^pix2pix learns from pairs of images, but the data set gives images alone"
+        RecipeError,
+        match=r"^pix2pix learns from pairs of images, but the data set gives images alone",
     ):
         run(pix2pix, dataset=alone)
 
@@ -169,4 +180,6 @@ def test_data_without_what_a_recipe_takes_is_refused(run, pix2pix):
 def test_what_networks_are_built_for_survives_a_checkpoint(pix2pix):
     images = ImageSpec.of(Negatives())
     assert ImageSpec.from_plain(images.to_plain()) == images
-    assert ImageSpec.from_plain({"channels": 1, "resolution": 8, "num_classes": 0}) == ImageSpec(1, 8)
+    assert ImageSpec.from_plain({"channels": 1, "resolution": 8, "num_classes": 0}) == ImageSpec(
+        1, 8
+    )

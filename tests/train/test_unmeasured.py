@@ -51,7 +51,12 @@ def recipe():
     return Broken(data="noise", batch=16, images=64, **settings)
 
 
-OPTIONS = {"measure": ("fd",), "measure_features": "digits", "measure_samples": 20, "measure_every": 32}
+OPTIONS = {
+    "measure": ("fd",),
+    "measure_features": "digits",
+    "measure_samples": 20,
+    "measure_every": 32,
+}
 
 
 def test_the_run_ends_well_and_says_why(run, recipe, tmp_path, monkeypatch):
@@ -72,12 +77,22 @@ def test_the_run_ends_well_and_says_why(run, recipe, tmp_path, monkeypatch):
 
 
 def test_a_comparison_says_that_it_was_not_measured(run, tmp_path, monkeypatch):
-    settings = {"data": "noise", "batch": 16, "images": 16, "z_dim": 4, "g_hidden": (4,), "d_hidden": (4,)}
+    settings = {
+        "data": "noise",
+        "batch": 16,
+        "images": 16,
+        "z_dim": 4,
+        "g_hidden": (4,),
+        "d_hidden": (4,),
+    }
     options = OPTIONS | {"measure_every": 0}
     with pytest.warns(UserWarning, match="can't be measured"):
         run(Broken(**settings), out="broken", **options)
     run(GAN(**settings), out="well", **options)
-    lines = {line.name: line.values for line in compare(read_runs([tmp_path / "broken", tmp_path / "well"]))}
+    lines = {
+        line.name: line.values
+        for line in compare(read_runs([tmp_path / "broken", tmp_path / "well"]))
+    }
     (values,) = [values for name, values in lines.items() if name.startswith("FD-digits")]
     assert values[0] == "not measured" and float(values[1])
 
@@ -88,5 +103,7 @@ def test_evaluating_it_is_an_error(recipe, monkeypatch):
 
     dataset = open_dataset("digits", resolution=8)
     networks = recipe.build_networks(ImageSpec.of(dataset))
-    with pytest.raises(NonFiniteError, match="must be finite, got infinite or NaN values in 7 of 20 rows"):
+    with pytest.raises(
+        NonFiniteError, match="must be finite, got infinite or NaN values in 7 of 20 rows"
+    ):
         evaluate(recipe, networks, dataset, ("fd",), features="digits", samples=20)

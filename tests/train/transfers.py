@@ -13,7 +13,14 @@ from fastgan.train.state import TrainState
 GAN = {"z_dim": 4, "g_hidden": (8,), "d_hidden": (8,), "batch": 4}
 WIDE = {"z_dim": 4, "ngf": 4, "ndf": 4, "batch": 4}
 RESIDUAL = {"z_dim": 4, "ngf": 8, "ndf": 8, "batch": 4}
-STYLED = {"z_dim": 4, "w_dim": 4, "mapping_layers": 2, "channel_base": 64, "channel_max": 8, "batch": 4}
+STYLED = {
+    "z_dim": 4,
+    "w_dim": 4,
+    "mapping_layers": 2,
+    "channel_base": 64,
+    "channel_max": 8,
+    "batch": 4,
+}
 GROWING = {"z_dim": 4, "channel_base": 64, "channel_max": 8, "batch": 4, "group_size": 4}
 PAIRED = {"ngf": 4, "ndf": 4, "batch": 4, "patch": 16}
 SMALL = {
@@ -28,7 +35,14 @@ SMALL = {
     "stylegan": {**GROWING, "w_dim": 4, "mapping_layers": 2},
     "stylegan2": STYLED,
     "stylegan2-ada": STYLED,
-    "r3gan": {"z_dim": 4, "channel_base": 256, "channel_max": 16, "blocks": 1, "group_size": 8, "batch": 4},
+    "r3gan": {
+        "z_dim": 4,
+        "channel_base": 256,
+        "channel_max": 16,
+        "blocks": 1,
+        "group_size": 8,
+        "batch": 4,
+    },
     "pix2pix": PAIRED,
     "cyclegan": {**PAIRED, "blocks": 1},
     "stargan": {"ngf": 4, "ndf": 4, "blocks": 1, "batch": 4},

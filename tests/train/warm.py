@@ -48,7 +48,9 @@ def child(command: dict) -> None:
     if "event" in command:
         out, tick = sys.argv[sys.argv.index("--out") + 1], countdown(command, command["event"])
         sys.addaudithook(
-            lambda event, args: tick() if event in FILE_EVENTS and str(args[0]).startswith(out) else None
+            lambda event, args: (
+                tick() if event in FILE_EVENTS and str(args[0]).startswith(out) else None
+            )
         )
     if "step" in command:
         step, tick_step = TrainStep.__call__, countdown(command, command["step"])
@@ -85,7 +87,9 @@ def end(pid: int, output) -> tuple[int, str]:
 
 def serve() -> None:
     measure = loop.measure
-    loop.measure = lambda *args: measure(*args, samples=50)  # 2,000 take longer than the rest of the run
+    loop.measure = lambda *args: measure(
+        *args, samples=50
+    )  # 2,000 take longer than the rest of the run
     report.draw_curves = lambda rows, theme="light": b"curves"
     open_dataset("digits", resolution=8)
     assert threading.active_count() == 1  # a fork takes one thread along

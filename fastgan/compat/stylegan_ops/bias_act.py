@@ -45,4 +45,6 @@ def bias_act(
     impl: str = "cuda",
 ) -> Tensor:
     """:func:`fastgan.ops.bias_act`."""
-    return ops.bias_act(x, b, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=backend_of(impl))
+    return ops.bias_act(
+        x, b, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=backend_of(impl)
+    )

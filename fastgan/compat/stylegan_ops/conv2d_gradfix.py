@@ -64,7 +64,13 @@ def conv2d(
     if not enabled:
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     return ops.conv2d(
-        input, _watched(weight), bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+        input,
+        _watched(weight),
+        bias,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
     )
 
 
@@ -82,6 +88,8 @@ def conv_transpose2d(
     plain = output_padding in (0, (0, 0), [0, 0]) and dilation in (1, (1, 1), [1, 1])
     if not enabled or not plain:
         weight = _watched(weight) if enabled else weight
-        return F.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+        return F.conv_transpose2d(
+            input, weight, bias, stride, padding, output_padding, groups, dilation
+        )
     y = ops.conv_transpose2d(input, _watched(weight), stride=stride, padding=padding, groups=groups)
     return y if bias is None else ops.bias_act(y, bias, act="linear")

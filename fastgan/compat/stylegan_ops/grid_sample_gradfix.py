@@ -38,7 +38,9 @@ def grid_sample(input: Tensor, grid: Tensor) -> Tensor:
     if 0 in input.shape[2:]:
         raise ValueError(f"input must have at least one pixel, got shape {list(input.shape)}")
     if not enabled:
-        return F.grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return F.grid_sample(
+            input, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        )
     n, c, height, width = input.shape
     places = grid.flatten(1, 2)
     if places.dtype in (torch.float16, torch.bfloat16):  # too coarse for places in an image

@@ -50,7 +50,14 @@ def upfirdn2d(
 ) -> Tensor:
     """:func:`fastgan.ops.upfirdn2d`."""
     return ops.upfirdn2d(
-        x, f, up=up, down=down, padding=padding, flip_filter=flip_filter, gain=gain, backend=backend_of(impl)
+        x,
+        f,
+        up=up,
+        down=down,
+        padding=padding,
+        flip_filter=flip_filter,
+        gain=gain,
+        backend=backend_of(impl),
     )
 
 
@@ -63,7 +70,9 @@ def filter2d(
     impl: str = "cuda",
 ) -> Tensor:
     """:func:`fastgan.ops.filter2d`."""
-    return ops.filter2d(x, f, padding=padding, flip_filter=flip_filter, gain=gain, backend=backend_of(impl))
+    return ops.filter2d(
+        x, f, padding=padding, flip_filter=flip_filter, gain=gain, backend=backend_of(impl)
+    )
 
 
 def upsample2d(
@@ -92,5 +101,11 @@ def downsample2d(
 ) -> Tensor:
     """:func:`fastgan.ops.downsample2d`."""
     return ops.downsample2d(
-        x, f, down=down, padding=padding, flip_filter=flip_filter, gain=gain, backend=backend_of(impl)
+        x,
+        f,
+        down=down,
+        padding=padding,
+        flip_filter=flip_filter,
+        gain=gain,
+        backend=backend_of(impl),
     )

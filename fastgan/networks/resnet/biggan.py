@@ -45,7 +45,9 @@ class BigGANGenerator(nn.Module):
         super().__init__()
         self.parts = self.parts_at(resolution)
         if z_dim < self.parts:
-            raise ValueError(f"z_dim must be at least {self.parts} at {resolution}×{resolution}, got {z_dim}")
+            raise ValueError(
+                f"z_dim must be at least {self.parts} at {resolution}×{resolution}, got {z_dim}"
+            )
         self.z_dim, self.c_dim = z_dim, c_dim
         part = z_dim // self.parts
         first = z_dim - part * (self.parts - 1)

@@ -76,7 +76,9 @@ class UpBlock(nn.Module):
     norm: makes a :class:`NormReLU` for so many channels.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm: Callable[[int], NormReLU]) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, norm: Callable[[int], NormReLU]
+    ) -> None:
         super().__init__()
         self.norm1, self.conv1 = norm(in_channels), conv3x3(in_channels, out_channels)
         self.norm2, self.conv2 = norm(out_channels), conv3x3(out_channels, out_channels)
@@ -99,13 +101,21 @@ class DownBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, hidden: int, down: bool = True, first: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        hidden: int,
+        down: bool = True,
+        first: bool = False,
     ) -> None:
         super().__init__()
         self.down, self.first = down, first
         self.conv1 = conv3x3(in_channels, hidden, act="relu")
         self.conv2 = conv3x3(hidden, out_channels)
-        self.skip = conv1x1(in_channels, out_channels) if down or in_channels != out_channels else None
+        self.skip = (
+            conv1x1(in_channels, out_channels) if down or in_channels != out_channels else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x if self.first else relu(x)))

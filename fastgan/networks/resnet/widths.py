@@ -37,7 +37,9 @@ def scaled(table: dict[int, tuple[int, ...]], resolution: int, unit: int) -> lis
         ValueError: ``resolution`` isn't one of ``RESOLUTIONS``, or ``unit`` less than 1.
     """
     if resolution not in table:
-        raise ValueError(f"resolution must be one of {', '.join(map(str, table))}, got {resolution}")
+        raise ValueError(
+            f"resolution must be one of {', '.join(map(str, table))}, got {resolution}"
+        )
     if unit < 1:
         raise ValueError(f"ngf and ndf must be at least 1, got {unit}")
     return [unit * width for width in table[resolution]]
@@ -59,5 +61,7 @@ def attention_after(attention: int | None, resolutions: Sequence[int]) -> int | 
         return None
     if attention not in resolutions[:-1]:
         choices = ", ".join(str(r) for r in sorted(set(resolutions[:-1])))
-        raise ValueError(f"attention must be a resolution inside the network ({choices}), got {attention}")
+        raise ValueError(
+            f"attention must be a resolution inside the network ({choices}), got {attention}"
+        )
     return list(resolutions).index(attention)

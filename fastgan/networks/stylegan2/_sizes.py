@@ -28,7 +28,9 @@ def check_sizes(
     if channels not in (1, 2, 3, 4):
         raise ValueError(f"channels must be 1, 2, 3 or 4, got {channels!r}")
     if len(base) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in base):
-        raise ValueError(f"base must be two whole numbers of at least 1, (height, width), got {base!r}")
+        raise ValueError(
+            f"base must be two whole numbers of at least 1, (height, width), got {base!r}"
+        )
     for name, (value, minimum) in {"channel_base": (channel_base, resolution), **least}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")

@@ -53,7 +53,9 @@ class DiscriminatorBlock(nn.Module):
         self.conv0 = EqualConv2d(in_channels, in_channels, 3, act="lrelu", clamp=clamp)
         # lrelu's gain of √2 times √½
         lower = None if clamp is None else clamp * math.sqrt(0.5)
-        self.conv1 = EqualConv2d(in_channels, out_channels, 3, act="lrelu", gain=1.0, clamp=lower, down=2)
+        self.conv1 = EqualConv2d(
+            in_channels, out_channels, 3, act="lrelu", gain=1.0, clamp=lower, down=2
+        )
         self.skip = EqualConv2d(in_channels, out_channels, 1, bias=False, down=2)
 
     def forward(self, x: Tensor, *, fp16: bool) -> Tensor:
@@ -71,7 +73,13 @@ class DiscriminatorEpilogue(nn.Module):
     """``[N, channels, h, w]`` → ``[N, outputs]``, at the base grid, always in the parameters' precision."""
 
     def __init__(
-        self, channels: int, outputs: int, base: tuple[int, int], *, group_size: int, clamp: float | None
+        self,
+        channels: int,
+        outputs: int,
+        base: tuple[int, int],
+        *,
+        group_size: int,
+        clamp: float | None,
     ) -> None:
         super().__init__()
         self.group_size = group_size
@@ -156,9 +164,13 @@ class StyleGAN2Discriminator(nn.Module):
                 0, c_dim, outputs, num_ws=None, num_layers=mapping_layers,
                 lr_multiplier=mapping_lr_multiplier, w_avg_beta=None,
             )  # fmt: skip
-        self.b4 = DiscriminatorEpilogue(last, outputs, base, group_size=group_size, clamp=conv_clamp)
+        self.b4 = DiscriminatorEpilogue(
+            last, outputs, base, group_size=group_size, clamp=conv_clamp
+        )
 
-    def forward(self, images: Tensor, c: Tensor | None = None, *, force_fp32: bool | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor, c: Tensor | None = None, *, force_fp32: bool | None = None
+    ) -> Tensor:
         """
         Args:
             images: ``[N, channels, H, W]``.

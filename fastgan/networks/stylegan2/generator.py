@@ -54,7 +54,14 @@ class SynthesisBlock(nn.Module):
             self.conv0 = ModulatedConv2d(in_channels, out_channels, 3, w_dim, up=2, **options)
         self.conv1 = ModulatedConv2d(out_channels, out_channels, 3, w_dim, **options)
         self.torgb = ModulatedConv2d(
-            out_channels, image_channels, 1, w_dim, act="linear", demodulate=False, noise=False, clamp=clamp
+            out_channels,
+            image_channels,
+            1,
+            w_dim,
+            act="linear",
+            demodulate=False,
+            noise=False,
+            clamp=clamp,
         )
 
     @property
@@ -63,7 +70,13 @@ class SynthesisBlock(nn.Module):
         return 1 if self.conv0 is None else 2
 
     def forward(
-        self, x: Tensor | None, image: Tensor | None, ws: list[Tensor], noise_mode: NoiseMode, *, fp16: bool
+        self,
+        x: Tensor | None,
+        image: Tensor | None,
+        ws: list[Tensor],
+        noise_mode: NoiseMode,
+        *,
+        fp16: bool,
     ) -> tuple[Tensor, Tensor]:
         """
         Args:
@@ -134,9 +147,13 @@ class SynthesisNetwork(nn.Module):
             ValueError: ``ws`` of another shape, or an unknown ``noise_mode``.
         """
         if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
-            raise ValueError(f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}")
+            raise ValueError(
+                f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}"
+            )
         if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
+            raise ValueError(
+                f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}"
+            )
         fp16 = not (ws.device.type == "cpu" if force_fp32 is None else force_fp32)
         w = ws.unbind(1)
         x = image = None

@@ -47,7 +47,9 @@ class MappingNetwork(nn.Module):
             ("z_dim", z_dim, 0), ("c_dim", c_dim, 0), ("w_dim", w_dim, 1), ("num_layers", num_layers, 1),
         ):  # fmt: skip
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+                raise ValueError(
+                    f"{name} must be a whole number of at least {least}, got {value!r}"
+                )
         if z_dim == c_dim == 0:
             raise ValueError("a mapping network needs z or a label, but z_dim and c_dim are both 0")
         if w_avg_beta is not None and not 0 <= w_avg_beta <= 1:
@@ -143,7 +145,9 @@ def label_rows(c: Tensor | None, c_dim: int, count: int | None = None) -> Tensor
             raise ValueError(f"{expected}, got classes from {int(c.min())} to {int(c.max())}")
         c = F.one_hot(c.long(), c_dim)
     if c.ndim != 2 or c.shape[1] != c_dim or (count is not None and c.shape[0] != count):
-        raise ValueError(f"{expected}{'' if count is None else f' with N = {count}'}, got {_shape(c)}")
+        raise ValueError(
+            f"{expected}{'' if count is None else f' with N = {count}'}, got {_shape(c)}"
+        )
     return c
 
 

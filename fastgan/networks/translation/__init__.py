@@ -1,6 +1,10 @@
 """Networks from images, maps, attributes or captions to images, and what judges them; a file per family."""
 
-from fastgan.networks.translation.patchgan import MultiScaleDiscriminator, PatchDiscriminator, least_size
+from fastgan.networks.translation.patchgan import (
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    least_size,
+)
 from fastgan.networks.translation.resnet import ResNetGenerator
 from fastgan.networks.translation.spade import SPADEGenerator, one_hot_map
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator

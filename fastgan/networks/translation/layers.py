@@ -79,7 +79,13 @@ class ImageConv2d(Conv2d):
         padding_mode: Literal["zeros", "reflect"] = "reflect",
     ) -> None:
         super().__init__(
-            in_channels, out_channels, 7, padding=3, bias=bias, padding_mode=padding_mode, act="tanh"
+            in_channels,
+            out_channels,
+            7,
+            padding=3,
+            bias=bias,
+            padding_mode=padding_mode,
+            act="tanh",
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,7 +116,8 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1, self.conv2 = (
-            Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding_mode) for _ in range(2)
+            Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding_mode)
+            for _ in range(2)
         )
         self.norm1 = norm_act(norm, channels, "relu", affine=affine)
         self.norm2 = norm_act(norm, channels, "linear", affine=affine)

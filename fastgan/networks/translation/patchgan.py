@@ -60,7 +60,9 @@ class PatchDiscriminator(nn.Module):
             fan_out = ndf * min(2**i, 8)
             stride = 2 if i < halvings else 1
             if i == 0:
-                self.layers.append(Conv2d(fan_in, fan_out, kernel, stride, padding, act="lrelu", gain=1))
+                self.layers.append(
+                    Conv2d(fan_in, fan_out, kernel, stride, padding, act="lrelu", gain=1)
+                )
             else:
                 conv = Conv2d(fan_in, fan_out, kernel, stride, padding, bias=False)
                 self.layers.append(nn.Sequential(conv, norm_act(norm, fan_out, "lrelu")))
@@ -125,7 +127,9 @@ class MultiScaleDiscriminator(nn.Module):
         return found
 
 
-def joined(images: Tensor, condition: Tensor | None, channels: int, condition_channels: int) -> Tensor:
+def joined(
+    images: Tensor, condition: Tensor | None, channels: int, condition_channels: int
+) -> Tensor:
     """Images and, behind them, the channels of their condition ``[N, condition_channels, H, W]``.
 
     Raises:

@@ -62,5 +62,7 @@ class ResNetGenerator(nn.Module):
         self.apply(init_normal)
 
     def forward(self, images: Tensor) -> Tensor:
-        result: Tensor = self.layers(as_input(images, "the ResNet's images", self.in_channels, 4, least=8))
+        result: Tensor = self.layers(
+            as_input(images, "the ResNet's images", self.in_channels, 4, least=8)
+        )
         return result

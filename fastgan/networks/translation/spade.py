@@ -99,7 +99,9 @@ class SPADEGenerator(nn.Module):
         super().__init__()
         if resolution not in (16, 32, 64, 128, 256):
             raise ValueError(f"SPADE's resolution must be 16, 32, 64, 128 or 256, got {resolution}")
-        check_widths(map_channels=map_channels, channels=channels, z_dim=z_dim + 1, ngf=ngf, hidden=hidden)
+        check_widths(
+            map_channels=map_channels, channels=channels, z_dim=z_dim + 1, ngf=ngf, hidden=hidden
+        )
         self.map_channels, self.resolution, self.z_dim = map_channels, resolution, z_dim
         doublings = resolution.bit_length() - 3
         widths = [ngf * width for width in WIDTHS[-doublings - 1 :]]
@@ -123,7 +125,9 @@ class SPADEGenerator(nn.Module):
         height, width = (4 * size // self.resolution for size in planes.shape[2:])
         if not self.z_dim:
             if z is not None:
-                raise ValueError(f"z {list(z.shape)} came to a SPADE generator without; leave it out")
+                raise ValueError(
+                    f"z {list(z.shape)} came to a SPADE generator without; leave it out"
+                )
             x = self.start(F.interpolate(planes, size=(height, width)))
         else:
             shape = [planes.shape[0], self.z_dim]

@@ -38,7 +38,13 @@ class StarGANGenerator(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 3, *, c_dim: int = 5, ngf: int = 64, blocks: int = 6, skip: bool = False
+        self,
+        channels: int = 3,
+        *,
+        c_dim: int = 5,
+        ngf: int = 64,
+        blocks: int = 6,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         check_widths(channels=channels, c_dim=c_dim, ngf=ngf, blocks=blocks + 1)
@@ -58,7 +64,9 @@ class StarGANGenerator(nn.Module):
         for a, b in pairwise((4 * ngf, 2 * ngf, ngf)):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), norm(b)]
         self.layers = nn.Sequential(*layers)
-        self.last = ImageConv2d(2 * ngf if skip else ngf, channels, bias=False, padding_mode="zeros")
+        self.last = ImageConv2d(
+            2 * ngf if skip else ngf, channels, bias=False, padding_mode="zeros"
+        )
 
     def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
         images = as_input(images, "StarGAN's images", self.channels, 4, least=8)
@@ -89,7 +97,9 @@ class StarGANDiscriminator(nn.Module):
         ValueError: an argument is out of range, or the images are of another shape.
     """
 
-    def __init__(self, resolution: int = 128, channels: int = 3, *, c_dim: int = 5, ndf: int = 64) -> None:
+    def __init__(
+        self, resolution: int = 128, channels: int = 3, *, c_dim: int = 5, ndf: int = 64
+    ) -> None:
         super().__init__()
         if resolution < 8 or resolution & (resolution - 1):
             raise ValueError(

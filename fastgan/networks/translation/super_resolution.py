@@ -32,7 +32,13 @@ class SRResNet(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 3, *, scale: int = 4, blocks: int = 16, ngf: int = 64, residual: bool = False
+        self,
+        channels: int = 3,
+        *,
+        scale: int = 4,
+        blocks: int = 16,
+        ngf: int = 64,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         check_widths(channels=channels, blocks=blocks, ngf=ngf)
@@ -66,7 +72,9 @@ class SRResNet(nn.Module):
 class _SRBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = (Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
+        self.conv1, self.conv2 = (
+            Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2)
+        )
         self.norm1, self.act, self.norm2 = BatchNorm2d(channels), nn.PReLU(), BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,7 +96,13 @@ class RRDBNet(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 3, *, scale: int = 4, blocks: int = 23, ngf: int = 64, growth: int = 32
+        self,
+        channels: int = 3,
+        *,
+        scale: int = 4,
+        blocks: int = 23,
+        ngf: int = 64,
+        growth: int = 32,
     ) -> None:
         super().__init__()
         check_widths(channels=channels, blocks=blocks, ngf=ngf, growth=growth)
@@ -99,7 +113,9 @@ class RRDBNet(nn.Module):
         self.up = nn.Sequential(
             *(
                 # One number's activation is the same before the shuffle, where it is part of the convolution.
-                nn.Sequential(Conv2d(ngf, 4 * ngf, 3, padding=1, act="lrelu", gain=1), nn.PixelShuffle(2))
+                nn.Sequential(
+                    Conv2d(ngf, 4 * ngf, 3, padding=1, act="lrelu", gain=1), nn.PixelShuffle(2)
+                )
                 for _ in range(_doublings(scale))
             )
         )
@@ -118,7 +134,8 @@ class _DenseBlock(nn.Module):
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
         self.inner = nn.ModuleList(
-            Conv2d(channels + i * growth, growth, 3, padding=1, act="lrelu", gain=1) for i in range(4)
+            Conv2d(channels + i * growth, growth, 3, padding=1, act="lrelu", gain=1)
+            for i in range(4)
         )
         self.last = Conv2d(channels + 4 * growth, channels, 3, padding=1)
         with torch.no_grad():  # deep networks without norms start small: section 3.1

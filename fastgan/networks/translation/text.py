@@ -42,7 +42,9 @@ class TextEncoder(nn.Module):
 
     def forward(self, captions: Tensor) -> Tensor:
         if captions.ndim != 2 or captions.is_floating_point():
-            raise ValueError(f"captions must be int64 [N, T], got {captions.dtype} {list(captions.shape)}")
+            raise ValueError(
+                f"captions must be int64 [N, T], got {captions.dtype} {list(captions.shape)}"
+            )
         words, there = self.words(captions), (captions != 0)[:, :, None]
         if self.cell is None:
             total: Tensor = (words * there).sum(1)

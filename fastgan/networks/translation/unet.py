@@ -47,7 +47,9 @@ class UNetGenerator(nn.Module):
         ValueError: an argument is out of range, or the images are of another shape.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = ("up",)  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = (
+        "up",
+    )  # lists that other resolutions share the ends of
 
     def __init__(
         self,
@@ -62,7 +64,9 @@ class UNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution < 4 or resolution & (resolution - 1):
-            raise ValueError(f"the U-Net's resolution must be a power of 2 of at least 4, got {resolution}")
+            raise ValueError(
+                f"the U-Net's resolution must be a power of 2 of at least 4, got {resolution}"
+            )
         check_widths(in_channels=in_channels, out_channels=out_channels, ngf=ngf)
         self.in_channels, self.resolution = in_channels, resolution
         levels = resolution.bit_length() - 1

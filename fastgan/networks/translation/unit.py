@@ -38,7 +38,13 @@ class UNITGenerator(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 3, *, domains: int = 2, ngf: int = 64, blocks: int = 3, norm: str = "instance"
+        self,
+        channels: int = 3,
+        *,
+        domains: int = 2,
+        ngf: int = 64,
+        blocks: int = 3,
+        norm: str = "instance",
     ) -> None:
         super().__init__()
         check_widths(channels=channels, domains=domains, ngf=ngf, blocks=blocks + 1)

@@ -8,7 +8,13 @@ from fastgan.ops._activations import activation_options
 from fastgan.ops._checks import fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.adaptive_norm import reference, schema  # noqa: F401 - importing schema registers the ops
-from fastgan.ops.adaptive_norm.arguments import alike, check_image, check_setting, modulation, statistics
+from fastgan.ops.adaptive_norm.arguments import (
+    alike,
+    check_image,
+    check_setting,
+    modulation,
+    statistics,
+)
 
 __all__ = ["adaptive_norm", "adaptive_norm_with_stats"]
 
@@ -68,7 +74,9 @@ def adaptive_norm(
             one of ``mean`` and ``var`` is given.
         BackendUnavailable: the backend asked for by name cannot run here.
     """
-    return _run(x, scale, shift, over, mean, var, act, alpha, gain, clamp, eps, residual, backend)[0]
+    return _run(x, scale, shift, over, mean, var, act, alpha, gain, clamp, eps, residual, backend)[
+        0
+    ]
 
 
 def adaptive_norm_with_stats(
@@ -97,7 +105,9 @@ def adaptive_norm_with_stats(
     Raises:
         As :func:`adaptive_norm`.
     """
-    y, mean, var = _run(x, scale, shift, over, None, None, act, alpha, gain, clamp, eps, residual, backend)
+    y, mean, var = _run(
+        x, scale, shift, over, None, None, act, alpha, gain, clamp, eps, residual, backend
+    )
     if over == "batch":
         mean, var = mean[0], var[0]
     return y, mean.detach(), var.detach()

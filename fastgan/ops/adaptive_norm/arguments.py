@@ -42,13 +42,17 @@ def alike(scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor | None, Te
     shape = next((t.shape for t in (scale, shift) if t is not None and t.ndim == rank), ())
     if rank > 2:
         scale, shift = (
-            t if t is None or t.ndim == rank else t.reshape(*t.shape, *(1 for _ in shape[2:])).expand(shape)
+            t
+            if t is None or t.ndim == rank
+            else t.reshape(*t.shape, *(1 for _ in shape[2:])).expand(shape)
             for t in (scale, shift)
         )
     return scale, shift
 
 
-def statistics(mean: Tensor | None, var: Tensor | None, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+def statistics(
+    mean: Tensor | None, var: Tensor | None, x: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
     """Both in the accumulation dtype as ``[N, C]``, or None for both."""
     if (mean is None) != (var is None):
         raise ValueError(
@@ -63,7 +67,9 @@ def _statistic(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
     n, c = x.shape[:2]
     wide = accumulate_dtype(x.dtype)
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+        raise TypeError(
+            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
+        )
     if t.dtype not in (x.dtype, wide) and not under_autocast(x):
         raise TypeError(
             f"{name} must have the dtype {wide} for x of {x.dtype}, got {t.dtype}; convert it with {name}.to({wide})"

@@ -35,7 +35,13 @@ class Norm(NamedTuple):
 
 
 def norm_of(
-    like: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str, eps: float
+    like: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    over: str,
+    eps: float,
 ) -> Norm:
     """The norm with parameters in the dtype of ``mean``, the accumulation dtype; ``like``: the image ``[N, C, H, W]``."""
     n, c, h, w = like.shape

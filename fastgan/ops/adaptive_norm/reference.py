@@ -72,7 +72,14 @@ def adaptive_norm(
 
 
 def slopes(
-    v: Tensor, dtype: torch.dtype, act: str, alpha: float, gain: float, clamp: float | None, *, orders: int
+    v: Tensor,
+    dtype: torch.dtype,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+    *,
+    orders: int,
 ) -> list[Tensor]:
     """``s_k = gain · act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp of a result of ``dtype`` is active."""
     found = [derivative(v, act, alpha, k) * gain for k in range(1, orders + 1)]
@@ -119,7 +126,9 @@ def adaptive_norm_double_backward(
     along = direction(k, sums(u), sums(u * centred), ddscale, ddshift, ddmean, ddvar)
     h = per_channel(k.p) * u + per_channel(along.slope) * centred + per_channel(along.shift)
     g, q = dy * s1, dy * s2 * h
-    found = second(k, along, ddscale, sums(g), sums(g * centred), sums(g * u), sums(q), sums(q * centred))
+    found = second(
+        k, along, ddscale, sums(g), sums(g * centred), sums(g * u), sums(q), sums(q * centred)
+    )
     dx = ddx.new_empty(0)
     if need_dx:
         dx = per_channel(k.p) * q + per_channel(along.slope) * g + per_channel(found.f_u) * u
@@ -133,4 +142,6 @@ def adaptive_norm_double_backward(
 def _only(found: tuple[Tensor, ...], needs: tuple[bool, ...], dtype: torch.dtype) -> list[Tensor]:
     """Those of scale and shift in ``dtype``, of mean and variance in the accumulation dtype; ``[0]`` where not needed."""
     dtypes = (dtype, dtype, accumulate_dtype(dtype), accumulate_dtype(dtype))
-    return [t.to(d) if need else t.new_empty(0, dtype=d) for t, need, d in zip(found, needs, dtypes)]
+    return [
+        t.to(d) if need else t.new_empty(0, dtype=d) for t, need, d in zip(found, needs, dtypes)
+    ]

@@ -37,7 +37,9 @@ def _fake_parameters(
     n, c = like.shape[:2]
     wide = accumulate_dtype(like.dtype)
     if maps:
-        modulation = [_image_like(like) if wanted else like.new_empty(0) for wanted in (scale, True)]
+        modulation = [
+            _image_like(like) if wanted else like.new_empty(0) for wanted in (scale, True)
+        ]
     else:
         modulation = [like.new_empty((n, c) if wanted else 0) for wanted in (scale, shift)]
     return *modulation, *(like.new_empty((n, c) if stats else 0, dtype=wide) for _ in range(2))
@@ -163,7 +165,8 @@ def _in_plain_torch(ctx: Any, grads: tuple[Tensor | None, ...]) -> Gradients:
 def _leaves(saved: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Views, so that what one input owes to another doesn't count twice; another derivative goes through them."""
     return [
-        None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in saved
+        None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
+        for t in saved
     ]
 
 
@@ -205,7 +208,9 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     with torch.enable_grad():
         inputs = _leaves(ctx.saved_tensors)
         stats = inputs[9:] if over == "given" else reference.moments(inputs[6], over)  # type: ignore[arg-type]
-        results = reference.adaptive_norm_double_backward(*inputs[:9], *stats, *ctx.settings, *ctx.needs)  # type: ignore[arg-type]
+        results = reference.adaptive_norm_double_backward(
+            *inputs[:9], *stats, *ctx.settings, *ctx.needs
+        )  # type: ignore[arg-type]
     return (*_derivative(results, grads, inputs), *(None for _ in range(10)))
 
 

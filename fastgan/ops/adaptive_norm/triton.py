@@ -88,7 +88,11 @@ def adaptive_norm_kernel(
                     g = dy
                 if scale_map_ptr is not None:
                     g *= factor
-                dx = p * g + _number(f_x_ptr, number, there, ACC) * z + _number(f_1_ptr, number, there, ACC)
+                dx = (
+                    p * g
+                    + _number(f_x_ptr, number, there, ACC) * z
+                    + _number(f_1_ptr, number, there, ACC)
+                )
                 tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), inside)
             elif SWEEP == "first_sums":
                 if MAPS:
@@ -155,7 +159,8 @@ def sweep(
         )
     sums = torch.empty((count, n, tiles_p, channels), dtype=SUMS[like.dtype], device=like.device)
     images = [
-        None if t is None else t.contiguous(memory_format=memory) for t in (x, dy, ddx, *maps, residual)
+        None if t is None else t.contiguous(memory_format=memory)
+        for t in (x, dy, ddx, *maps, residual)
     ]
     names = ("mean", "p", "t", "slope", "shift", "f_u", "f_x", "f_1")
     found = [numbers.get(name) for name in names]
@@ -198,7 +203,9 @@ def adaptive_norm(
         about = anchor(x, over)
         sums = sweep("moments", y, settings, {"mean": about}, x=x)
         count = x.shape[2] * x.shape[3] * (x.shape[0] if over == "batch" else 1)
-        past, squares = (s.sum(0, keepdim=True) / count if over == "batch" else s / count for s in sums)
+        past, squares = (
+            s.sum(0, keepdim=True) / count if over == "batch" else s / count for s in sums
+        )
         mean, var = found = [about + past, (squares - past.square()).clamp(min=0)]
     numbers, maps = split(scale, shift)
     k = norm_of(x, *numbers, mean, var, over, eps)
@@ -221,10 +228,14 @@ def adaptive_norm_backward(
     dshift = _result(dy) if with_maps else None
     dscale = _result(dy) if with_maps and need_dscale else None
     if k.own() or need_dscale or need_dshift or need_dstats or with_maps:
-        g, gx = sweep("first_sums", dx, settings, base, x=x, dy=dy, maps=maps, out=dshift, dx=dscale)
+        g, gx = sweep(
+            "first_sums", dx, settings, base, x=x, dy=dy, maps=maps, out=dshift, dx=dscale
+        )
     found = first(k, g, gx)
     base |= {"f_x": found.slope, "f_1": found.shift}
-    sweep("backward", dx, settings, base, x=x, dy=dy if dshift is None else dshift, maps=maps, dx=dx)
+    sweep(
+        "backward", dx, settings, base, x=x, dy=dy if dshift is None else dshift, maps=maps, dx=dx
+    )
     needs = (need_dscale, need_dshift, need_dstats, need_dstats)
     dnumbers = _only(found[:4], needs, dy.dtype)
     if dshift is not None:

@@ -55,9 +55,13 @@ def bias_act(
     """
     check_input(x)
     if x.ndim == 0:
-        raise ValueError("x must have at least one dimension, got a scalar tensor; use x.reshape(1)")
+        raise ValueError(
+            "x must have at least one dimension, got a scalar tensor; use x.reshape(1)"
+        )
     if not -x.ndim <= dim < x.ndim:
-        raise ValueError(f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}")
+        raise ValueError(
+            f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}"
+        )
     dim %= x.ndim
     if b is not None:
         b = _checked_bias(x, b, dim)

@@ -121,7 +121,9 @@ def slope(
         v = pre_activation(x, b, dim)
         if clamp is not None:
             y = bias_act(x.detach(), None if b is None else b.detach(), dim, act, alpha, gain, None)
-    elif y is not None:  # piecewise linear: the sign of the output is the sign of v times that of gain
+    elif (
+        y is not None
+    ):  # piecewise linear: the sign of the output is the sign of v times that of gain
         v = y.to(acc) * (1.0 if gain >= 0 else -1.0)
     else:
         v = torch.ones_like(like, dtype=acc)

@@ -52,7 +52,9 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ..
     if ctx.act == "linear" and ctx.clamp is None and ctx.gain == 1:
         dx, db = dy, reference.sum_to_bias(dy, ctx.dim) if need_db else None
     else:
-        dx, db = ops.bias_act_backward(dy, x, b, y, ctx.dim, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, need_db)
+        dx, db = ops.bias_act_backward(
+            dy, x, b, y, ctx.dim, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, need_db
+        )
     return dx, db if need_db else None, None, None, None, None, None
 
 
@@ -73,7 +75,9 @@ define(
 # ------------------------------------------------------------------------------------------------ first derivative
 
 
-def _backward_fake(dy: Tensor, x: Any, b: Any, y: Any, dim: int, *rest: Any) -> tuple[Tensor, Tensor]:
+def _backward_fake(
+    dy: Tensor, x: Any, b: Any, y: Any, dim: int, *rest: Any
+) -> tuple[Tensor, Tensor]:
     need_db = rest[-1]
     return torch.empty_like(dy), dy.new_empty(dy.shape[dim] if need_db else 0)
 
@@ -123,7 +127,9 @@ def _double_fake(
     return torch.empty_like(ddx), dx, ddx.new_empty(ddx.shape[dim] if need_db else 0)
 
 
-def _double_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _double_context(
+    ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]
+) -> None:
     ddx, ddb, dy, x, b, y, ctx.dim, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, ctx.has_db = inputs
     curved = dy is not None
     ctx.has_ddb = ddb is not None

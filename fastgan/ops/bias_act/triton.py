@@ -243,7 +243,9 @@ def bias_act_backward(
     dx = torch.empty_like(dy)
     dy_, x, y = _ordered(dx, dy, x, y)
     b = None if b is None else b.contiguous()
-    db = _launch(1, dx, dim, act, alpha, gain, clamp, out=dx, x=x, b=b, y=y, dy=dy_, need_db=need_db)
+    db = _launch(
+        1, dx, dim, act, alpha, gain, clamp, out=dx, x=x, b=b, y=y, dy=dy_, need_db=need_db
+    )
     return dx, db
 
 

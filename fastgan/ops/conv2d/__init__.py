@@ -98,7 +98,11 @@ def conv2d(
         *(chosen, x, weight), bias=bias if plain else None,
         stride=steps, padding=pads, dilation=spread, groups=groups,
     )  # fmt: skip
-    return y if plain else bias_act(y, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
+    return (
+        y
+        if plain
+        else bias_act(y, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
+    )
 
 
 def conv_transpose2d(

@@ -11,7 +11,9 @@ from fastgan.ops._checks import check_input, check_parameter
 
 def yx_pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in values):
+    if len(values) != 2 or any(
+        isinstance(v, bool) or not isinstance(v, int) or v < least for v in values
+    ):
         raise ValueError(
             f"{name} must be a whole number of at least {least}, or two of them (y, x), got {value!r}"
         )

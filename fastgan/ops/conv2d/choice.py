@@ -37,7 +37,9 @@ def set_winograd(enabled: bool) -> None:
     _enabled = enabled
 
 
-def winograd_suits(chosen: str, x: Tensor, weight: Tensor, out_channels: int, size: Sequence[int]) -> bool:
+def winograd_suits(
+    chosen: str, x: Tensor, weight: Tensor, out_channels: int, size: Sequence[int]
+) -> bool:
     """Whether the 3x3 convolution of ``x`` runs by Winograd's algorithm, as far as that depends on sizes.
 
     Args:

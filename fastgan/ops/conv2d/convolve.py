@@ -33,7 +33,13 @@ def by_winograd_down(
     if tuple(weight.shape[2:]) != (3, 3) or stride != (2, 2) or padding != (0, 0):
         return False
     height, width = x.shape[2], x.shape[3]
-    if dilation != (1, 1) or groups != 1 or min(height, width) < 3 or height % 2 == 0 or width % 2 == 0:
+    if (
+        dilation != (1, 1)
+        or groups != 1
+        or min(height, width) < 3
+        or height % 2 == 0
+        or width % 2 == 0
+    ):
         return False
     return winograd_suits(chosen, x, weight, weight.shape[0], (height // 2, width // 2))
 
@@ -108,12 +114,16 @@ def convolve_transposed(
     stride: Pair = (1, 1), padding: Pair = (0, 0), groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """``F.conv_transpose2d`` on backend ``chosen``."""
-    upsampling = tuple(weight.shape[2:]) == (3, 3) and stride == (2, 2) and padding == (0, 0) and groups == 1
+    upsampling = (
+        tuple(weight.shape[2:]) == (3, 3) and stride == (2, 2) and padding == (0, 0) and groups == 1
+    )
     if upsampling and winograd_suits(chosen, x, weight, weight.shape[1], x.shape[2:]):
         return ops_of(chosen).winograd_conv_transpose2d(x, weight, style)
     if groups_suit(chosen, x, weight, groups):
         x, weight = _under_autocast(styled(x, style), weight)
-        size = [(x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1)]
+        size = [
+            (x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1)
+        ]
         return ops_of(chosen).grouped_conv2d_input(
             x, weight, size, is_channels_last(x, weight), stride, padding, (1, 1), groups
         )

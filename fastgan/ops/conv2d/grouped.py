@@ -33,7 +33,9 @@ def is_channels_last(x: Tensor, w: Tensor) -> bool:
 
 
 def in_format(y: Tensor, channels_last: bool) -> Tensor:
-    return y.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    return y.contiguous(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
 
 
 def _backward_of(
@@ -49,7 +51,9 @@ def _backward_of(
 # ---------------------------------------------------------------------------------------------------- the kernels
 
 
-def grouped_conv2d(x: Tensor, w: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Tensor:
+def grouped_conv2d(
+    x: Tensor, w: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Tensor:
     """``x[N, C, H, W] ⋆ w[O, C/groups, kh, kw]``."""
     y = F.conv2d(x, w, None, stride, padding, dilation, groups)
     return in_format(y, is_channels_last(x, w))
@@ -59,7 +63,9 @@ def grouped_conv2d_input(
     dy: Tensor, w: Tensor, size: Pair, channels_last: bool, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:  # fmt: skip
     """``dy ⋆ᵀ w``: the gradient of an image whose height and width are ``size``."""
-    x = _image_like(dy, w, size, channels_last, groups)  # for its sizes and strides: no element is read
+    x = _image_like(
+        dy, w, size, channels_last, groups
+    )  # for its sizes and strides: no element is read
     dx, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [True, False])
     assert dx is not None
     return in_format(dx, channels_last)
@@ -142,7 +148,9 @@ def _define(schema: str, kernel: Callable[..., Tensor], fake: Any, backward: Any
     define(OpDefinition(schema, kernel, fake, _context, backward, triton=lambda: kernel))
 
 
-_define(f"grouped_conv2d(Tensor x, Tensor w, {GEOMETRY}) -> Tensor", grouped_conv2d, _fake, _backward)
+_define(
+    f"grouped_conv2d(Tensor x, Tensor w, {GEOMETRY}) -> Tensor", grouped_conv2d, _fake, _backward
+)
 _define(
     f"grouped_conv2d_input(Tensor dy, Tensor w, SymInt[2] size, bool channels_last, {GEOMETRY}) -> Tensor",
     grouped_conv2d_input, _input_fake, _input_backward,

@@ -55,7 +55,9 @@ def winograd_conv2d_unscaled(
     return t.contiguous(memory_format=_layout.memory_format(dx))
 
 
-def winograd_conv2d_weight(dy: Tensor, x: Tensor, style: Tensor | None, pad_y: int, pad_x: int) -> Tensor:
+def winograd_conv2d_weight(
+    dy: Tensor, x: Tensor, style: Tensor | None, pad_y: int, pad_x: int
+) -> Tensor:
     """Gradient of ``w[K, C, 3, 3]``."""
     shape = (dy.shape[1], x.shape[1], 3, 3)
     return conv2d_weight(styled(x, style), shape, dy, padding=(pad_y, pad_x)).contiguous()
@@ -86,6 +88,8 @@ def product_per_sample(x: Tensor, w: Tensor) -> Tensor:
 
 def product_per_sample_weight(dy: Tensor, x: Tensor) -> Tensor:
     """Gradient of ``w[N, O, C]``."""
-    if dy.shape[2] > x.shape[2]:  # the fewer as rows: BLAS takes ten times as long for three columns
+    if (
+        dy.shape[2] > x.shape[2]
+    ):  # the fewer as rows: BLAS takes ten times as long for three columns
         return torch.bmm(x.transpose(1, 2), dy).transpose(1, 2).contiguous()
     return torch.bmm(dy.transpose(1, 2), x)

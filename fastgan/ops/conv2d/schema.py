@@ -28,11 +28,18 @@ def _without_kernel(name: str) -> Callable[[], Callable[..., Any]]:
 
 def _result(x: Tensor, w: Tensor, k: Any, h: Any, width: Any) -> Tensor:
     shape = (x.shape[0], k, h, width)
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=reference.memory_format(x, w))
+    return torch.empty(
+        shape, dtype=x.dtype, device=x.device, memory_format=reference.memory_format(x, w)
+    )
 
 
 def through_style(
-    ops: Any, t: Tensor | None, style: Tensor | None, x: Tensor | None, need_x: bool, need_style: bool
+    ops: Any,
+    t: Tensor | None,
+    style: Tensor | None,
+    x: Tensor | None,
+    need_x: bool,
+    need_style: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of ``x`` and ``style`` in ``x·style``, where needed, with ``t`` that of the product; both in one pass."""
     if t is None:
@@ -47,7 +54,13 @@ def through_style(
 
 
 def gradients(
-    ops: Any, dz: Tensor, x: Tensor, w: Tensor, style: Tensor | None, pad: tuple[int, int], needs: Any
+    ops: Any,
+    dz: Tensor,
+    x: Tensor,
+    w: Tensor,
+    style: Tensor | None,
+    pad: tuple[int, int],
+    needs: Any,
 ) -> Gradients:
     """Of ``x``, ``w`` and ``style`` in ``(x·style) ⋆ w``, where needed."""
     need_x, need_w, need_style = needs
@@ -87,7 +100,11 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     need_x, need_w, need_style = ctx.needs_input_grad[:3]
     t = ops.winograd_conv2d(dy, w, None, *ctx.pad, False) if need_x or need_style else None
     dx, dstyle = through_style(ops, t, style, x, need_x, need_style)
-    dw = ops.winograd_conv2d_weight(reference.styled(x, style), dy, None, *ctx.pad) if need_w else None
+    dw = (
+        ops.winograd_conv2d_weight(reference.styled(x, style), dy, None, *ctx.pad)
+        if need_w
+        else None
+    )
     return dx, dw, dstyle, None, None, None
 
 
@@ -109,7 +126,15 @@ define(
 
 
 def _act_fake(
-    x: Tensor, w: Tensor, style: Any, scale: Any, noise: Any, b: Any, pad_y: int, pad_x: int, *rest: Any
+    x: Tensor,
+    w: Tensor,
+    style: Any,
+    scale: Any,
+    noise: Any,
+    b: Any,
+    pad_y: int,
+    pad_x: int,
+    *rest: Any,
 ) -> Tensor:
     return _fake(x, w, style, pad_y, pad_x, False)
 
@@ -153,7 +178,9 @@ define(
 # ---------------------------------------------------------------------------------------- gradients of x and style
 
 
-def _input_fake(dz: Tensor, w: Tensor, x: Tensor, style: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _input_fake(
+    dz: Tensor, w: Tensor, x: Tensor, style: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor]:
     return torch.empty_like(x, memory_format=_layout.memory_format(x)), style.new_empty(style.shape)
 
 
@@ -216,7 +243,14 @@ def _unscaled_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
     dz, w = ctx.saved_tensors
     _, _, need_dz, need_w = ctx.needs_input_grad[:4]
     ddz = ops.winograd_conv2d(g, w, None, *ctx.pad, False) if need_dz else None
-    return None, None, ddz, ops.winograd_conv2d_weight(dz, g, None, *ctx.pad) if need_w else None, None, None
+    return (
+        None,
+        None,
+        ddz,
+        ops.winograd_conv2d_weight(dz, g, None, *ctx.pad) if need_w else None,
+        None,
+        None,
+    )
 
 
 # t = dz ⋆ᵀ w where dx = t·style is known: a division in place of a convolution. dx and style are no variables of it.

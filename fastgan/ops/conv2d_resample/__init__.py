@@ -84,7 +84,9 @@ def resample(
             sides[2 * axis] += (taps - down + 1) // 2
             sides[2 * axis + 1] += (taps - down) // 2
     pointwise = weight.shape[2] == weight.shape[3] == 1
-    if bool(flip_weight) == (up > 1) and not pointwise:  # a transposed convolution turns its weight round
+    if (
+        bool(flip_weight) == (up > 1) and not pointwise
+    ):  # a transposed convolution turns its weight round
         weight = weight.flip(2, 3)
 
     if up > 1:
@@ -92,12 +94,18 @@ def resample(
             step, y = up, convolve(chosen, x, weight, style, groups=groups)
         else:
             step, (y, sides) = 1, _transposed(chosen, x, weight, style, up, sides, groups)
-        y = upfirdn2d(y, f, up=step, padding=sides, flip_filter=flip_filter, gain=up * up, backend=chosen)
-        return y if down == 1 else upfirdn2d(y, f, down=down, flip_filter=flip_filter, backend=chosen)
+        y = upfirdn2d(
+            y, f, up=step, padding=sides, flip_filter=flip_filter, gain=up * up, backend=chosen
+        )
+        return (
+            y if down == 1 else upfirdn2d(y, f, down=down, flip_filter=flip_filter, backend=chosen)
+        )
     if down > 1 and (f is not None or pointwise):
         step = down if pointwise else 1
         x = upfirdn2d(x, f, down=step, padding=sides, flip_filter=flip_filter, backend=chosen)
-        return convolve(chosen, x, weight, style, stride=(down // step, down // step), groups=groups)
+        return convolve(
+            chosen, x, weight, style, stride=(down // step, down // step), groups=groups
+        )
     return _padded(chosen, x, weight, style, down, sides, groups)
 
 
@@ -119,11 +127,19 @@ def _padded(
     if min(padding) < 0 or not same:
         x = upfirdn2d(x, None, padding=sides, backend=chosen)
         padding = (0, 0)
-    return convolve(chosen, x, weight, style, stride=(stride, stride), padding=padding, groups=groups)
+    return convolve(
+        chosen, x, weight, style, stride=(stride, stride), padding=padding, groups=groups
+    )
 
 
 def _transposed(
-    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None, up: int, sides: Sequence[int], groups: int
+    chosen: str,
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor | None,
+    up: int,
+    sides: Sequence[int],
+    groups: int,
 ) -> tuple[Tensor, list[int]]:
     """The convolution of the image with zeros inserted, and the padding that it still needs."""
     o, c, kh, kw = weight.shape

@@ -21,7 +21,8 @@ def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[in
             f"x and weight must have at least one channel and one pixel, got shapes {list(x.shape)} and {list(weight.shape)}"
         )
     width, height = (
-        x.shape[3 - i] * up + sides[2 * i] + sides[2 * i + 1] - weight.shape[3 - i] + 1 for i in (0, 1)
+        x.shape[3 - i] * up + sides[2 * i] + sides[2 * i + 1] - weight.shape[3 - i] + 1
+        for i in (0, 1)
     )
     if width < down or height < down:
         raise ValueError(

@@ -12,9 +12,13 @@ from fastgan.ops._checks import DTYPES, kind, under_autocast
 def check_samples(name: str, t: Tensor) -> None:
     """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` is ``[N, ...]`` of a dtype that the ops take."""
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+        raise TypeError(
+            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
+        )
     if t.ndim == 0:
-        raise ValueError(f"{name} must have shape [N, ...], one entry per sample, got a scalar tensor")
+        raise ValueError(
+            f"{name} must have shape [N, ...], one entry per sample, got a scalar tensor"
+        )
 
 
 def fitting(name: str, t: Tensor, real: Tensor, shape: list[int]) -> Tensor:

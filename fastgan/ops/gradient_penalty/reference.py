@@ -126,11 +126,17 @@ def grad_norm_penalty_with_norm(grad: Tensor, center: float) -> tuple[Tensor, Te
 def shrinkage(norm: Tensor, center: float) -> tuple[Tensor, Tensor]:
     """``(1 - center/norm, center/norm)``; where the norm is 0, the derivatives are 0, but those of the square (center 0)."""
     zero = norm == 0
-    ratio = torch.where(zero, torch.zeros_like(norm), center / torch.where(zero, torch.ones_like(norm), norm))
-    return (1 - ratio if center == 0 else torch.where(zero, torch.zeros_like(norm), 1 - ratio)), ratio
+    ratio = torch.where(
+        zero, torch.zeros_like(norm), center / torch.where(zero, torch.ones_like(norm), norm)
+    )
+    return (
+        1 - ratio if center == 0 else torch.where(zero, torch.zeros_like(norm), 1 - ratio)
+    ), ratio
 
 
-def grad_norm_penalty_backward(dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float) -> Tensor:
+def grad_norm_penalty_backward(
+    dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float
+) -> Tensor:
     """``dgrad = dpenalty · 2(1 - center/norm) · grad``."""
     keep, _ = shrinkage(norm, center)
     return in_layout((per_sample(2 * dpenalty * keep, grad) * grad).to(grad.dtype))
@@ -151,5 +157,7 @@ def grad_norm_penalty_double_backward(
         divisor = torch.where(norm == 0, torch.ones_like(norm), norm)
         unit = per_sample(1 / divisor, grad) * grad  # first, for 1/norm² of a small norm overflows
         turn = 2 * dpenalty * ratio * (along / divisor)
-        dgrad = in_like(grad, per_sample(2 * dpenalty * keep, grad) * ddgrad + per_sample(turn, grad) * unit)
+        dgrad = in_like(
+            grad, per_sample(2 * dpenalty * keep, grad) * ddgrad + per_sample(turn, grad) * unit
+        )
     return ddpenalty, dgrad

@@ -84,7 +84,9 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
         need_dfake and given,
         need_dalpha and (ddreal is not None or ddfake is not None),
     )
-    results = ops.interpolate_double_backward(ddreal, ddfake, ddalpha, dy, real, fake, alpha, *needs)
+    results = ops.interpolate_double_backward(
+        ddreal, ddfake, ddalpha, dy, real, fake, alpha, *needs
+    )
     return _only(results, needs) + (None,) * 3
 
 
@@ -103,7 +105,9 @@ define(
 )
 
 
-def _second_fake(ddreal: Any, ddfake: Any, ddalpha: Any, dy: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+def _second_fake(
+    ddreal: Any, ddfake: Any, ddalpha: Any, dy: Tensor, *rest: Any
+) -> tuple[Tensor, ...]:
     needs = rest[-4:]
     return *_wanted(dy, *needs[:3]), dy.new_empty(dy.shape[0] if needs[3] else 0)
 
@@ -129,7 +133,9 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     if c is not None:
         in_dy = in_dy + per_sample(c, dy) * turn
         in_real = None if real is None else per_sample(c, dy) * e
-        in_c = inner(dy, turn) if real is None else inner(dy, turn) + inner(e, difference(real, fake))
+        in_c = (
+            inner(dy, turn) if real is None else inner(dy, turn) + inner(e, difference(real, fake))
+        )
     found = (
         None if a is None else weight * e + by_t,
         None if b is None else (1 - weight) * e - by_t,
@@ -201,7 +207,11 @@ def _penalty_first_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) ->
 def _penalty_first_backward(ops: Any, ctx: Any, ddgrad: Tensor) -> Gradients:
     needs = ctx.needs_input_grad[:2]
     results = ops.grad_norm_penalty_double_backward(ddgrad, *ctx.saved_tensors, ctx.center, *needs)
-    return (*_only(results, needs), None, None)  # what norm has to do with grad is in the gradient of grad
+    return (
+        *_only(results, needs),
+        None,
+        None,
+    )  # what norm has to do with grad is in the gradient of grad
 
 
 define(

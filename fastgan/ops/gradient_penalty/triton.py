@@ -81,7 +81,11 @@ def sweep_kernel(
         if out_y_ptr is not None:
             tl.store(out_y_ptr + at, (q[:, None] * g).to(out_y_ptr.dtype.element_ty), inside)
         if partial_ptr is not None:
-            tl.store(partial_ptr + sample.to(tl.int64) * tiles + tile % tiles, tl.sum(g * (x - y), 1), there)
+            tl.store(
+                partial_ptr + sample.to(tl.int64) * tiles + tile % tiles,
+                tl.sum(g * (x - y), 1),
+                there,
+            )
 
 
 def blocks(samples: int, elements: int, order: int, dtype: torch.dtype) -> tuple[int, int]:
@@ -92,7 +96,12 @@ def blocks(samples: int, elements: int, order: int, dtype: torch.dtype) -> tuple
 
 
 def _sweep(
-    order: int, like: Tensor, *, sum_wanted: bool = False, center: float = 0.0, **tensors: Tensor | None
+    order: int,
+    like: Tensor,
+    *,
+    sum_wanted: bool = False,
+    center: float = 0.0,
+    **tensors: Tensor | None,
 ) -> Tensor:
     """One pass over tensors in the memory order of ``like``; returns the sum of each sample, empty unless wanted."""
     samples = like.shape[0]
@@ -144,7 +153,9 @@ def interpolate_backward(
     dreal, dfake = (result_like(dy) if need else None for need in (need_dreal, need_dfake))
     layout = result_like(dy)
     x, y, g = _in_order(layout, real if need_dalpha else None, fake if need_dalpha else None, dy)
-    total = _sweep(1, layout, sum_wanted=need_dalpha, x=x, y=y, g=g, alpha=alpha, out_x=dreal, out_y=dfake)
+    total = _sweep(
+        1, layout, sum_wanted=need_dalpha, x=x, y=y, g=g, alpha=alpha, out_x=dreal, out_y=dfake
+    )
     return _given(dreal, dy), _given(dfake, dy), total.to(dy.dtype)
 
 
@@ -177,7 +188,9 @@ def grad_norm_penalty(grad: Tensor, center: float) -> tuple[Tensor, Tensor]:
     return (total if center == 0 else (norm - center).square()), norm
 
 
-def grad_norm_penalty_backward(dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float) -> Tensor:
+def grad_norm_penalty_backward(
+    dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float
+) -> Tensor:
     dgrad = result_like(grad)
     g = in_order_of(grad, dgrad)
     _sweep(1, dgrad, g=g, dpenalty=dpenalty, norm=norm, center=center, out_x=dgrad)

@@ -16,13 +16,17 @@ def check_image(x: Tensor) -> None:
     """Raises :class:`TypeError` or :class:`ValueError` unless ``x`` is ``[N, C, H, W]`` with at least one pixel."""
     check_input(x)
     if x.ndim != 4 or 0 in x.shape[2:]:
-        raise ValueError(f"x must have shape [N, C, H, W] with at least one pixel, got {list(x.shape)}")
+        raise ValueError(
+            f"x must have shape [N, C, H, W] with at least one pixel, got {list(x.shape)}"
+        )
 
 
 def fitting_grid(grid: Tensor, x: Tensor) -> Tensor:
     """``grid`` in the dtype that ``x`` is computed in, if it has the batch size and the device of ``x``."""
     if not isinstance(grid, Tensor) or grid.dtype not in DTYPES:
-        raise TypeError(f"grid must be a float16, bfloat16, float32 or float64 tensor, got {kind(grid)}")
+        raise TypeError(
+            f"grid must be a float16, bfloat16, float32 or float64 tensor, got {kind(grid)}"
+        )
     if grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
         raise ValueError(
             f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, got {list(grid.shape)}"
@@ -48,6 +52,8 @@ def check_settings(mode: str, padding_mode: str, align_corners: bool) -> None:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     if padding_mode not in PADDING_MODES:
-        raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
+        raise ValueError(
+            f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}"
+        )
     if not isinstance(align_corners, bool):
         raise TypeError(f"align_corners must be True or False, got {kind(align_corners)}")

@@ -38,7 +38,9 @@ def reflected(u: Tensor, slope: Tensor, low: float, span: float) -> tuple[Tensor
     return torch.where(back, 2 * span - rest, rest) + low, torch.where(back, -slope, slope)
 
 
-def places(coordinate: Tensor, size: int, padding_mode: str, align_corners: bool) -> tuple[Tensor, Tensor]:
+def places(
+    coordinate: Tensor, size: int, padding_mode: str, align_corners: bool
+) -> tuple[Tensor, Tensor]:
     """Where ``coordinate``, from -1 to 1, lies in pixels, the first pixel's centre being 0; and its derivative."""
     scale = (size - 1) / 2 if align_corners else size / 2
     u = (coordinate + 1) * scale - (0 if align_corners else 0.5)
@@ -63,8 +65,12 @@ def neighbours(
     if mode == "nearest":
         first = u.round()  # halves to the even one
         inside = near & (first >= 0) & (first < size)
-        share = torch.where(inside, u * 0 + 1, 0)  # of the coordinate too: its gradient is 0, not missing
-        only = Neighbour(torch.where(inside, first, 0).long(), inside, share, torch.zeros_like(share))
+        share = torch.where(
+            inside, u * 0 + 1, 0
+        )  # of the coordinate too: its gradient is 0, not missing
+        only = Neighbour(
+            torch.where(inside, first, 0).long(), inside, share, torch.zeros_like(share)
+        )
         none = torch.zeros_like(inside)
         return [only, Neighbour(only.pixel, none, only.slope, only.slope)]
     first = u.detach().floor()
@@ -95,7 +101,9 @@ class Places:
         found = []
         for row in self.rows:
             for column in self.columns:
-                factor = (column.slope if across else column.weight) * (row.slope if down else row.weight)
+                factor = (column.slope if across else column.weight) * (
+                    row.slope if down else row.weight
+                )
                 at = row.pixel * self.size[1] + column.pixel
                 found.append((at[:, None], (row.inside & column.inside)[:, None], factor[:, None]))
         return found
@@ -113,7 +121,9 @@ class Places:
         n, c, _ = values.shape
         result = values.new_zeros(n, c, self.size[0] * self.size[1])
         for at, inside, factor in self._corners(across, down):
-            result = result.scatter_add(2, at.expand(-1, c, -1), torch.where(inside, values * factor, 0))
+            result = result.scatter_add(
+                2, at.expand(-1, c, -1), torch.where(inside, values * factor, 0)
+            )
         return result
 
 
@@ -130,7 +140,9 @@ def image(values: Tensor, size: Sequence[int], like: Tensor) -> Tensor:
     return in_layout_of(like, values.to(like.dtype).reshape(*values.shape[:2], *size))
 
 
-def grid_sample(x: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool) -> Tensor:
+def grid_sample(
+    x: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
+) -> Tensor:
     """``grid`` in the accumulation dtype of ``x``; any order of derivative by autograd."""
     at = Places(grid, x.shape[2:], mode, padding_mode, align_corners)
     return image(at.gather(flat(x)), grid.shape[1:3], x)

@@ -25,7 +25,9 @@ _SETTINGS = "str mode, str padding_mode, bool align_corners"
 def _images(like: Tensor, size: Sequence[int]) -> Tensor:
     """Images of ``size`` in the layout of ``like[N, C, ...]``."""
     shape = (*like.shape[:2], *size)
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=memory_format(like))
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=memory_format(like)
+    )
 
 
 def _only(results: Sequence[Tensor], needs: Sequence[bool]) -> Gradients:
@@ -88,7 +90,9 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
     ddx, ddgrid = (t if has else None for t, has in zip(dd, ctx.has))
     need_ddy, need_dx, need_dgrid = ctx.needs_input_grad[:3]
     needs = need_ddy, need_dx and ddgrid is not None, need_dgrid
-    results = ops.grid_sample_double_backward(ddx, ddgrid, dy, x, grid, ctx.size, *ctx.settings, *needs)
+    results = ops.grid_sample_double_backward(
+        ddx, ddgrid, dy, x, grid, ctx.size, *ctx.settings, *needs
+    )
     return _only(results, needs) + (None,) * 6
 
 
@@ -115,7 +119,9 @@ def _second_fake(
     align_corners: bool, need_ddy: bool, need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     ddy = _images(dy, grid.shape[1:3]) if need_ddy else dy.new_empty(0)
-    return ddy, *_first_fake(dy, x, grid, size, mode, padding_mode, align_corners, need_dx, need_dgrid)
+    return ddy, *_first_fake(
+        dy, x, grid, size, mode, padding_mode, align_corners, need_dx, need_dgrid
+    )
 
 
 def _second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -136,7 +142,8 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     e = torch.zeros_like(v) if e is None else reference.flat(e)
     a, f, pixels = (no_pixels if t is None else reference.flat(t) for t in (ddx, f, x))
     (bx, by), (hx, hy) = (
-        (torch.zeros_like(grid) if t is None else t).flatten(1, 2)[:, None].unbind(-1) for t in (ddgrid, h)
+        (torch.zeros_like(grid) if t is None else t).flatten(1, 2)[:, None].unbind(-1)
+        for t in (ddgrid, h)
     )
 
     def slopes(pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,7 +154,11 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     in_a = at.scatter(e) + at.scatter(hx * v, 1, 0) + at.scatter(hy * v, 0, 1)
     in_b = e * px + v * fx + hy * v * turn, e * py + v * fy + hx * v * turn
     in_dy = bx * fx + by * fy + hx * (ax + by * turn) + hy * (ay + bx * turn)
-    in_x = at.scatter(bx * e, 1, 0) + at.scatter(by * e, 0, 1) + at.scatter((hx * by + hy * bx) * v, 1, 1)
+    in_x = (
+        at.scatter(bx * e, 1, 0)
+        + at.scatter(by * e, 0, 1)
+        + at.scatter((hx * by + hy * bx) * v, 1, 1)
+    )
     in_grid = (
         e * (ax + by * turn) + v * (by * turn_f + hy * turn_a),
         e * (ay + bx * turn) + v * (bx * turn_f + hx * turn_a),

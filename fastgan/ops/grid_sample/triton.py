@@ -25,7 +25,12 @@ BLOCK = 256  # points of a program, with one channel
 
 @triton.jit
 def _place(
-    coordinate, size, NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, ACC: tl.constexpr
+    coordinate,
+    size,
+    NEAREST: tl.constexpr,
+    PADDING: tl.constexpr,
+    CORNERS: tl.constexpr,
+    ACC: tl.constexpr,
 ):
     """First of the two pixels beside each point, whether it and the next one count, the part of the way, its slope."""
     pixels = tl.full((), size, ACC)
@@ -81,7 +86,9 @@ def _spots(
     point = (program % blocks) * POINTS + tl.arange(0, POINTS)
     there = point < points
     at = 2 * (n * points + point)
-    x, x0, x1, tx, slope_x = _place(tl.load(grid_ptr + at, there, 0.0), width, NEAREST, PADDING, CORNERS, ACC)
+    x, x0, x1, tx, slope_x = _place(
+        tl.load(grid_ptr + at, there, 0.0), width, NEAREST, PADDING, CORNERS, ACC
+    )
     y, y0, y1, ty, slope_y = _place(
         tl.load(grid_ptr + at + 1, there, 0.0), height, NEAREST, PADDING, CORNERS, ACC
     )
@@ -139,12 +146,16 @@ def points_kernel(
         c = (c0 + tl.arange(0, CHANNELS))[None, :]
         there = inside_block[:, None] & (c < channels)
         corner = n * channels * pixels + first[:, None] * step + c.to(tl.int64) * image_step
-        at = n * channels * points + point.to(tl.int64)[:, None] * step + c.to(tl.int64) * point_step
+        at = (
+            n * channels * points + point.to(tl.int64)[:, None] * step + c.to(tl.int64) * point_step
+        )
         value = tl.zeros((POINTS, CHANNELS), ACC)
         along_x = value
         along_y = value
         if p_ptr is not None:
-            value, along_x, along_y, _ = _jet(p_ptr, corner, there, inside, t, slope, width * step, step, ACC)
+            value, along_x, along_y, _ = _jet(
+                p_ptr, corner, there, inside, t, slope, width * step, step, ACC
+            )
         if q_ptr is not None:
             _, x, y, xy = _jet(q_ptr, corner, there, inside, t, slope, width * step, step, ACC)
             value += bx * x + by * y
@@ -180,8 +191,13 @@ def bound_kernel(
     largest = tl.zeros((POINTS, CHANNELS), ACC)
     for c0 in range(0, channels, CHANNELS):
         c = (c0 + tl.arange(0, CHANNELS))[None, :]
-        at = n * channels * points + point.to(tl.int64)[:, None] * step + c.to(tl.int64) * point_step
-        v = tl.abs(tl.load(v_ptr + at, counts[:, None] & (c < channels), 0.0).to(ACC)) * along[:, None]
+        at = (
+            n * channels * points + point.to(tl.int64)[:, None] * step + c.to(tl.int64) * point_step
+        )
+        v = (
+            tl.abs(tl.load(v_ptr + at, counts[:, None] & (c < channels), 0.0).to(ACC))
+            * along[:, None]
+        )
         largest = tl.maximum(largest, tl.where(v == v, v, float("inf")))
     tl.store(bound_ptr + n * points + point, tl.max(largest, 1), inside_block)
 
@@ -221,9 +237,19 @@ def add_kernel(
         c = (c0 + tl.arange(0, CHANNELS))[None, :]
         there = inside_block[:, None] & (c < channels) & (unit > 0)
         corner = n * channels * pixels + first[:, None] * step + c.to(tl.int64) * image_step
-        at = n * channels * points + point.to(tl.int64)[:, None] * step + c.to(tl.int64) * point_step
+        at = (
+            n * channels * points + point.to(tl.int64)[:, None] * step + c.to(tl.int64) * point_step
+        )
         v = tl.load(v_ptr + at, there, 0.0).to(ACC)
-        _add(units_ptr, rest_ptr, corner, s00[:, None] * v, there & inside[0][:, None], unit, rest_per_unit)
+        _add(
+            units_ptr,
+            rest_ptr,
+            corner,
+            s00[:, None] * v,
+            there & inside[0][:, None],
+            unit,
+            rest_per_unit,
+        )
         _add(
             units_ptr,
             rest_ptr,
@@ -234,9 +260,23 @@ def add_kernel(
             rest_per_unit,
         )
         row = corner + width * step
-        _add(units_ptr, rest_ptr, row, s10[:, None] * v, there & inside[2][:, None], unit, rest_per_unit)
         _add(
-            units_ptr, rest_ptr, row + step, s11[:, None] * v, there & inside[3][:, None], unit, rest_per_unit
+            units_ptr,
+            rest_ptr,
+            row,
+            s10[:, None] * v,
+            there & inside[2][:, None],
+            unit,
+            rest_per_unit,
+        )
+        _add(
+            units_ptr,
+            rest_ptr,
+            row + step,
+            s11[:, None] * v,
+            there & inside[3][:, None],
+            unit,
+            rest_per_unit,
         )
 
 
@@ -289,7 +329,9 @@ def _over_points(
 ) -> None:  # fmt: skip
     if sweep.programs and (out is not None or dgrid is not None):
         with on_device(grid):
-            points_kernel[(sweep.programs,)](p, q, v, grid, b, out, dgrid, *sweep.numbers, **sweep.settings)
+            points_kernel[(sweep.programs,)](
+                p, q, v, grid, b, out, dgrid, *sweep.numbers, **sweep.settings
+            )
 
 
 def _into_pixels(sweep: _Sweep, v: Tensor, grid: Tensor, b: Tensor | None) -> Tensor:
@@ -306,7 +348,9 @@ def _into_pixels(sweep: _Sweep, v: Tensor, grid: Tensor, b: Tensor | None) -> Te
     exponent = torch.frexp(torch.where(finite, bound, 0.0))[1].clamp(min=-900 if twice else -80)
     bits = min(62 - math.ceil(math.log2(sweep.points)), 62 if twice else 44)
     unit = torch.ldexp(torch.ones_like(bound), bits - exponent)
-    units, rest = (torch.zeros_like(image, dtype=torch.int64) if k <= twice else None for k in (0, 1))
+    units, rest = (
+        torch.zeros_like(image, dtype=torch.int64) if k <= twice else None for k in (0, 1)
+    )
     with on_device(v):
         add_kernel[(sweep.programs,)](
             v, grid, b, torch.where(finite & (bound > 0), unit, 0.0), units, rest, 2.0**bits,
@@ -320,7 +364,9 @@ def _into_pixels(sweep: _Sweep, v: Tensor, grid: Tensor, b: Tensor | None) -> Te
     return image.copy_(total * value)
 
 
-def grid_sample(x: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool) -> Tensor:
+def grid_sample(
+    x: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
+) -> Tensor:
     sweep = _Sweep(x, grid, x.shape[2:], mode, padding_mode, align_corners)
     y = sweep.images(x, grid.shape[1:3])
     if y.numel():

@@ -25,7 +25,9 @@ def in_groups(t: Tensor, group_size: int, parts: int) -> Tensor:
 def with_channels(x: Tensor, channels: Tensor) -> Tensor:
     """``x[N, C, H, W]`` and behind it ``channels[M, F]`` of its group and part at every pixel, in the layout of ``x``."""
     per_sample = channels.repeat(x.shape[0] // channels.shape[0], 1)[:, :, None, None]
-    planes = per_sample.expand(-1, -1, *x.shape[2:]).to(x.dtype)  # last, so that gradients are summed wide
+    planes = per_sample.expand(-1, -1, *x.shape[2:]).to(
+        x.dtype
+    )  # last, so that gradients are summed wide
     return in_layout_of(x, torch.cat([x, planes], 1))
 
 
@@ -62,12 +64,21 @@ def minibatch_stddev_backward(dy: Tensor, x: Tensor, group_size: int, num_channe
     if not x.numel():
         return in_layout_of(x, x.clone())
     z, sigma = spread(x, group_size, num_channels)
-    dx = in_groups(dy[:, : x.shape[1]], group_size, num_channels) + weights(dy, x, group_size) * z / sigma
+    dx = (
+        in_groups(dy[:, : x.shape[1]], group_size, num_channels)
+        + weights(dy, x, group_size) * z / sigma
+    )
     return in_layout_of(x, dx.reshape(x.shape).to(x.dtype))
 
 
 def minibatch_stddev_double_backward(
-    ddx: Tensor, dy: Tensor, x: Tensor, group_size: int, num_channels: int, need_ddy: bool, need_dx: bool
+    ddx: Tensor,
+    dy: Tensor,
+    x: Tensor,
+    group_size: int,
+    num_channels: int,
+    need_ddy: bool,
+    need_dx: bool,
 ) -> tuple[Tensor, Tensor]:
     """With ``b = Σ_k ddx·z``: ``ddy`` is ddx and behind it ``Σ_p b/σ / (G·P)``, and ``dx = w·((ddx - its mean over k)/σ -
     b·z/(G·σ³))``; empty where not needed."""

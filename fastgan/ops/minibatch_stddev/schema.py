@@ -80,7 +80,13 @@ define(
 
 
 def _second_fake(
-    ddx: Tensor, dy: Tensor, x: Tensor, group_size: int, num_channels: int, need_ddy: bool, need_dx: bool
+    ddx: Tensor,
+    dy: Tensor,
+    x: Tensor,
+    group_size: int,
+    num_channels: int,
+    need_ddy: bool,
+    need_dx: bool,
 ) -> tuple[Tensor, Tensor]:
     return (
         image_like(x, num_channels) if need_ddy else x.new_empty(0),

@@ -75,7 +75,9 @@ def minibatch_stddev_kernel(
             at = narrow + k * narrow_step
             z = tl.load(x_ptr + at, inside, 0.0).to(ACC) - mean
             if PASS == 1:
-                dx = tl.load(dy_ptr + wide + k * wide_step, inside, 0.0).to(ACC) + weight * z / sigma
+                dx = (
+                    tl.load(dy_ptr + wide + k * wide_step, inside, 0.0).to(ACC) + weight * z / sigma
+                )
             else:
                 turn = b * z / (sigma * sigma * group)
                 dx = weight * (tl.load(ddx_ptr + at, inside, 0.0).to(ACC) - mean_ddx - turn) / sigma
@@ -105,7 +107,9 @@ def _sweep(
             f"minibatch_stddev: a tensor of shape {list(x.shape)} is too large for one launch; split it"
         )
     sums = SUMS[x.dtype]
-    partial = None if wide is None else torch.empty((groups, parts, tiles), dtype=sums, device=x.device)
+    partial = (
+        None if wide is None else torch.empty((groups, parts, tiles), dtype=sums, device=x.device)
+    )
     weight = None
     if narrow is not None:
         assert dy is not None
@@ -136,7 +140,13 @@ def minibatch_stddev_backward(dy: Tensor, x: Tensor, group_size: int, num_channe
 
 
 def minibatch_stddev_double_backward(
-    ddx: Tensor, dy: Tensor, x: Tensor, group_size: int, num_channels: int, need_ddy: bool, need_dx: bool
+    ddx: Tensor,
+    dy: Tensor,
+    x: Tensor,
+    group_size: int,
+    num_channels: int,
+    need_ddy: bool,
+    need_dx: bool,
 ) -> tuple[Tensor, Tensor]:
     ddy = image_like(x, num_channels) if need_ddy else None
     dx = image_like(x) if need_dx else None

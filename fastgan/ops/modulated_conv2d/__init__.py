@@ -80,7 +80,11 @@ def modulated_conv2d(
     if x.dtype == torch.float32 and under_autocast(x):
         x = x.to(torch.get_autocast_dtype(x.device.type))
     _check(x, weight, styles)
-    if isinstance(input_gain, Tensor) and list(input_gain.shape) not in ([], [x.shape[1]], list(x.shape[:2])):
+    if isinstance(input_gain, Tensor) and list(input_gain.shape) not in (
+        [],
+        [x.shape[1]],
+        list(x.shape[:2]),
+    ):
         raise ValueError(
             f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, got {list(input_gain.shape)}"
         )
@@ -96,11 +100,23 @@ def modulated_conv2d(
 
     tensors = [t for t in (x, weight, styles, scale, noise, bias) if t is not None]
     trained = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    if not trained and up == down == 1 and sides[0] == sides[1] and sides[2] == sides[3] and min(sides) >= 0:
+    if (
+        not trained
+        and up == down == 1
+        and sides[0] == sides[1]
+        and sides[2] == sides[3]
+        and min(sides) >= 0
+    ):
         pads = (sides[2], sides[0])
         if by_winograd(chosen, x, weight, (1, 1), pads, (1, 1), 1):
-            n, height, width = x.shape[0], x.shape[2] + 2 * pads[0] - 2, x.shape[3] + 2 * pads[1] - 2
-            noise = fitting_parameter("noise", noise, x, [n, 1, height, width], [1, 1, height, width])
+            n, height, width = (
+                x.shape[0],
+                x.shape[2] + 2 * pads[0] - 2,
+                x.shape[3] + 2 * pads[1] - 2,
+            )
+            noise = fitting_parameter(
+                "noise", noise, x, [n, 1, height, width], [1, 1, height, width]
+            )
             bias = fitting_parameter("bias", bias, x, [weight.shape[0]])
             weight = weight if flip_weight else weight.flip(2, 3)
             return ops_of(chosen).winograd_conv2d_act(
@@ -110,11 +126,17 @@ def modulated_conv2d(
         chosen, x, weight, styles, resample_filter,
         up=up, down=down, sides=sides, groups=1, flip_weight=flip_weight, flip_filter=False,
     )  # fmt: skip
-    return scale_bias_act(z, scale, noise, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen)
+    return scale_bias_act(
+        z, scale, noise, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen
+    )
 
 
 def factors(
-    dtype: torch.dtype, weight: Tensor, styles: Tensor, demodulate: bool, input_gain: float | Tensor | None
+    dtype: torch.dtype,
+    weight: Tensor,
+    styles: Tensor,
+    demodulate: bool,
+    input_gain: float | Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """``(weight, styles, scale)`` of type ``dtype``, such that ``scale · conv(x · styles, weight)`` is the modulated
     convolution; scale ``[N, O]`` is None for 1."""
@@ -145,7 +167,9 @@ def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     if t is None:
         return None
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+        raise TypeError(
+            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
+        )
     return t.to(dtype)
 
 
@@ -155,7 +179,9 @@ def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:
     half = x.dtype in (torch.float16, torch.bfloat16)
     for name, t in (("weight", weight), ("styles", styles)):
         if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-            raise TypeError(f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}")
+            raise TypeError(
+                f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
+            )
         if t.dtype != x.dtype and not (half and t.dtype == torch.float32):
             raise TypeError(
                 f"{name} must have the dtype of x, {x.dtype}, or be float32 with an x of a half type, got {t.dtype}"
@@ -167,4 +193,6 @@ def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:
             f"weight must have shape [O, {x.shape[1]}, kh, kw] for this x, got {list(weight.shape)}"
         )
     if list(styles.shape) != list(x.shape[:2]):
-        raise ValueError(f"styles must have shape {list(x.shape[:2])}, [N, C] of x, got {list(styles.shape)}")
+        raise ValueError(
+            f"styles must have shape {list(x.shape[:2])}, [N, C] of x, got {list(styles.shape)}"
+        )

@@ -68,7 +68,9 @@ def modulated_conv2d_kernel(
         )
         style = tl.load(s_ptr + channel, there, 0.0).to(pixel_values.dtype)
         weights = tl.load(
-            w_ptrs[None, :] + (tap * channels + channel)[:, None], there[:, None] & (out < outs)[None, :], 0.0
+            w_ptrs[None, :] + (tap * channels + channel)[:, None],
+            there[:, None] & (out < outs)[None, :],
+            0.0,
         )
         total = tl.dot(pixel_values * style[None, :], weights, total, input_precision=PRECISION)
 
@@ -85,7 +87,9 @@ def modulated_conv2d_kernel(
     result = _value(total, alpha, ACT) * tl.full((), gain, tl.float32)
     result = tl.where(result > clamp, clamp, tl.where(result < -clamp, -clamp, result))
     y_ptr += image * pixels * outs
-    y_ptrs = y_ptr + (pixel.to(tl.int64) * y_pixel)[:, None] + (out.to(tl.int64) * y_channel)[None, :]
+    y_ptrs = (
+        y_ptr + (pixel.to(tl.int64) * y_pixel)[:, None] + (out.to(tl.int64) * y_channel)[None, :]
+    )
     tl.store(y_ptrs, result.to(y_ptr.dtype.element_ty), (pixel < pixels)[:, None] & there[None, :])
 
 
@@ -113,7 +117,9 @@ def fitted(config: Config, x: Tensor, weight: Tensor) -> Config:
         min(block, max(16, power_of_two(size)))
         for block, size in ((block_m, pixels), (block_n, outs), (block_k, channels))
     )
-    return Config(block_m, block_n, block_k, 4 if block_m * block_n < 4096 else num_warps, num_stages)
+    return Config(
+        block_m, block_n, block_k, 4 if block_m * block_n < 4096 else num_warps, num_stages
+    )
 
 
 def _precision(dtype: torch.dtype) -> str:
@@ -126,14 +132,18 @@ def _precision(dtype: torch.dtype) -> str:
 
 def _check(x: Tensor, weight: Tensor) -> None:
     if x.dtype not in DTYPES:
-        raise TypeError(f"modulated_conv2d_fused takes float16, bfloat16 or float32, got x of {x.dtype}")
+        raise TypeError(
+            f"modulated_conv2d_fused takes float16, bfloat16 or float32, got x of {x.dtype}"
+        )
     size = tuple(weight.shape[2:])
     if size not in ((1, 1), (3, 3)):
         raise ValueError(
             f"modulated_conv2d_fused takes kernels of 1×1 and 3×3, got a weight of {list(weight.shape)}"
         )
     if weight.shape[1] != x.shape[1]:
-        raise ValueError(f"weight must have {x.shape[1]} input channels as x has, got {list(weight.shape)}")
+        raise ValueError(
+            f"weight must have {x.shape[1]} input channels as x has, got {list(weight.shape)}"
+        )
 
 
 def modulated_conv2d_fused(
@@ -223,7 +233,9 @@ def tune(
                 functools.partial(modulated_conv2d_fused, *given, config), return_mode="median"
             )
     if not times:
-        raise RuntimeError("none of the candidates fits this GPU; give smaller tiles or fewer stages")
+        raise RuntimeError(
+            "none of the candidates fits this GPU; give smaller tiles or fewer stages"
+        )
     key = shape_class(x, weight)
     for config in sorted(times, key=times.__getitem__, reverse=True):
         print(f"{times[config]:9.4f} ms  {config}")

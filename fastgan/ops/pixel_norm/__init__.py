@@ -38,9 +38,13 @@ def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | Non
     """
     check_input(x)
     if x.ndim == 0:
-        raise ValueError("x must have at least one dimension, got a scalar tensor; use x.reshape(1)")
+        raise ValueError(
+            "x must have at least one dimension, got a scalar tensor; use x.reshape(1)"
+        )
     if not -x.ndim <= dim < x.ndim:
-        raise ValueError(f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}")
+        raise ValueError(
+            f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}"
+        )
     if isinstance(eps, bool) or not isinstance(eps, (int, float)):
         raise TypeError(f"eps must be a number, got {kind(eps)}")
     if not 0 < eps < math.inf:

@@ -39,7 +39,9 @@ def pixel_norm_double_backward(
     if need_ddy:
         ddy = in_order((r * u - r**3 * e * wide).to(x.dtype), x)
     if need_dx:
-        dx = in_order(((3 * r**5 * d * e - r**3 * a) * wide - r**3 * (e * g + d * u)).to(x.dtype), x)
+        dx = in_order(
+            ((3 * r**5 * d * e - r**3 * a) * wide - r**3 * (e * g + d * u)).to(x.dtype), x
+        )
     return ddy, dx
 
 

@@ -70,13 +70,17 @@ def pixel_norm_kernel(
             else:
                 u = _read(ddx_ptr, at, inside, ACC)
                 if out_ptr is not None:
-                    tl.store(out_ptr + at, (r * u - along_ddx * x).to(out_ptr.dtype.element_ty), inside)
+                    tl.store(
+                        out_ptr + at, (r * u - along_ddx * x).to(out_ptr.dtype.element_ty), inside
+                    )
                 if dx_ptr is not None:
                     dx = bend * x - along_ddx * g - along_dy * u
                     tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), inside)
 
 
-def blocks(channels: int, pixels: int, rows: bool, order: int, dtype: torch.dtype) -> tuple[int, int]:
+def blocks(
+    channels: int, pixels: int, rows: bool, order: int, dtype: torch.dtype
+) -> tuple[int, int]:
     """Channels and pixels of a tile, the longer side along memory: 16 elements per thread of 4 warps, half of them of
     float64 and in second derivatives."""
     tile = 2048 // (2 if dtype == torch.float64 else 1) // (2 if order == 2 else 1)

@@ -14,7 +14,9 @@ def per_channel(scale: Tensor) -> Tensor:
     return scale[..., None, None]
 
 
-def pre_activation(x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None) -> Tensor:
+def pre_activation(
+    x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None
+) -> Tensor:
     """``v = scale·x + noise + b`` in the accumulation dtype."""
     v = x.to(accumulate_dtype(x.dtype))
     if scale is not None:
@@ -89,7 +91,12 @@ def scale_bias_act_backward(
         dnoise = sum_to_noise(g, noise)
     if need_db:
         db = sum_to_bias(g)
-    return in_layout_of(dy, dx.to(dy.dtype)), dscale.to(dy.dtype), dnoise.to(dy.dtype), db.to(dy.dtype)
+    return (
+        in_layout_of(dy, dx.to(dy.dtype)),
+        dscale.to(dy.dtype),
+        dnoise.to(dy.dtype),
+        db.to(dy.dtype),
+    )
 
 
 def scale_bias_act_double_backward(

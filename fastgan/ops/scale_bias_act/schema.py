@@ -27,7 +27,9 @@ def _image_like(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=memory_format(x))
 
 
-def _fake_sums(like: Tensor, noise: Any, scale: bool, noise_too: bool, b: bool) -> tuple[Tensor, ...]:
+def _fake_sums(
+    like: Tensor, noise: Any, scale: bool, noise_too: bool, b: bool
+) -> tuple[Tensor, ...]:
     n, c = like.shape[:2]
     return (
         like.new_empty((n, c) if scale else 0),
@@ -45,7 +47,9 @@ def _forward_fake(x: Tensor, *rest: Any) -> Tensor:
 
 def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp = inputs
-    ctx.needs = [t is not None and ctx.needs_input_grad[i + 1] for i, t in enumerate((scale, noise, b))]
+    ctx.needs = [
+        t is not None and ctx.needs_input_grad[i + 1] for i, t in enumerate((scale, noise, b))
+    ]
     need_dscale, need_dnoise, _ = ctx.needs
     sloped = slope_needs_input(ctx.act, ctx.clamp)
     ctx.save_for_backward(
@@ -133,7 +137,15 @@ define(
 
 
 def _double_fake(
-    ddx: Tensor, ddscale: Any, ddnoise: Any, ddb: Any, dy: Any, x: Any, scale: Any, noise: Any, *rest: Any
+    ddx: Tensor,
+    ddscale: Any,
+    ddnoise: Any,
+    ddb: Any,
+    dy: Any,
+    x: Any,
+    scale: Any,
+    noise: Any,
+    *rest: Any,
 ) -> tuple[Tensor, ...]:
     need_dx, *sums = rest[-4:]
     dx = _image_like(ddx) if need_dx else ddx.new_empty(0)
@@ -150,7 +162,9 @@ def _double_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 def _double_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     """Third order, in plain torch: the README's formulas; ``to_q, to_g, in_h, in_v`` are its Q, G, A and B."""
     ddx, ddscale, ddnoise, ddb, dy, x, scale, noise, b = ctx.saved_tensors
-    s1, s2, s3 = reference.slopes(ddx, x, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, orders=3)
+    s1, s2, s3 = reference.slopes(
+        ddx, x, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, orders=3
+    )
     h = reference.direction(ddx, ddscale, ddnoise, ddb, x, scale)
     g, q = dy * s1, dy * s2 * h
     zero = torch.zeros_like(h)

@@ -71,7 +71,9 @@ def scale_bias_act_kernel(
         y = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
         tl.store(out_ptr + at, y.to(out_ptr.dtype.element_ty), inside)
     else:
-        active = tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp  # of the result as forward rounded it
+        active = (
+            tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
+        )  # of the result as forward rounded it
         dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
         slope = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
         g = dy * slope  # zero outside the image, as dy is
@@ -79,7 +81,12 @@ def scale_bias_act_kernel(
             if dx_ptr is not None:
                 dx = g
                 if scale_ptr is not None:
-                    dx = dx * tl.load(scale_ptr + image * channels + channel, there, 0.0).to(ACC)[:, None]
+                    dx = (
+                        dx
+                        * tl.load(scale_ptr + image * channels + channel, there, 0.0).to(ACC)[
+                            :, None
+                        ]
+                    )
                 tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), inside)
             if for_scale_ptr is not None:
                 along = g * x
@@ -90,7 +97,9 @@ def scale_bias_act_kernel(
                 channels, ACC,
             )  # fmt: skip
             if ddscale_ptr is not None:
-                ddscale = tl.load(ddscale_ptr + image * channels + channel, there, 0.0).to(ACC)[:, None]
+                ddscale = tl.load(ddscale_ptr + image * channels + channel, there, 0.0).to(ACC)[
+                    :, None
+                ]
                 h = h + ddscale * x
             tl.store(out_ptr + at, (slope * h).to(out_ptr.dtype.element_ty), inside)
             bend = v * 0.0
@@ -99,7 +108,12 @@ def scale_bias_act_kernel(
             if dx_ptr is not None:
                 dx = bend
                 if scale_ptr is not None:
-                    dx = dx * tl.load(scale_ptr + image * channels + channel, there, 0.0).to(ACC)[:, None]
+                    dx = (
+                        dx
+                        * tl.load(scale_ptr + image * channels + channel, there, 0.0).to(ACC)[
+                            :, None
+                        ]
+                    )
                 if ddscale_ptr is not None:
                     dx = dx + g * ddscale
                 tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), inside)
@@ -113,7 +127,9 @@ def scale_bias_act_kernel(
         if for_b_ptr is not None:
             tl.store(for_b_ptr + sums_at, tl.sum(bend, 1), there)
         if for_noise_ptr is not None:
-            tl.store(for_noise_ptr + (image * tiles_c + tile_c) * pixels + pixel, tl.sum(bend, 0), within)
+            tl.store(
+                for_noise_ptr + (image * tiles_c + tile_c) * pixels + pixel, tl.sum(bend, 0), within
+            )
 
 
 def blocks(channels: int, pixels: int, last: bool, dtype: torch.dtype) -> tuple[int, int]:
@@ -146,7 +162,9 @@ def _launch(
     last = memory == torch.channels_last
     if not like.numel():
         results = (n, channels), (noise_batch, 1, height, width), (channels,)
-        dscale, dnoise, db = (like.new_zeros(shape if wanted else 0) for shape, wanted in zip(results, need))
+        dscale, dnoise, db = (
+            like.new_zeros(shape if wanted else 0) for shape, wanted in zip(results, need)
+        )
         return dscale, dnoise, db
     block_c, block_p = blocks(channels, pixels, last, like.dtype)
     tiles_c, tiles_p = triton.cdiv(channels, block_c), triton.cdiv(pixels, block_p)

@@ -103,7 +103,10 @@ def _check_settings(n_power_iterations: int, eps: float) -> None:
 
 
 def _check_lists(
-    weights: Sequence[Tensor], us: Sequence[Tensor], vs: Sequence[Tensor], dims: Sequence[int] | None
+    weights: Sequence[Tensor],
+    us: Sequence[Tensor],
+    vs: Sequence[Tensor],
+    dims: Sequence[int] | None,
 ) -> Lists:
     for name, values in (("weights", weights), ("us", us), ("vs", vs)):
         if not isinstance(values, (list, tuple)):
@@ -122,13 +125,19 @@ def _check_lists(
                 f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, got {kind(weight)}"
             )
         if weight.ndim < 2:
-            raise ValueError(f"weights[{i}] must have at least 2 dimensions, got shape {list(weight.shape)}")
+            raise ValueError(
+                f"weights[{i}] must have at least 2 dimensions, got shape {list(weight.shape)}"
+            )
         if not isinstance(dims[i], int) or not 0 <= dims[i] < weight.ndim:
             raise ValueError(
                 f"dims[{i}] must be a dimension of weights[{i}], 0 to {weight.ndim - 1}, got {dims[i]!r}"
             )
         sizes = reference.sizes_of(weight, dims[i])
-        for name, t, size in (("weights", weight, None), ("us", us[i], sizes[0]), ("vs", vs[i], sizes[1])):
+        for name, t, size in (
+            ("weights", weight, None),
+            ("us", us[i], sizes[0]),
+            ("vs", vs[i], sizes[1]),
+        ):
             _check_tensor(f"{name}[{i}]", t, first, size)
     return list(weights), list(us), list(vs), dims
 
@@ -142,6 +151,8 @@ def _check_tensor(name: str, t: Tensor, first: Tensor, size: int | None) -> None
             f"dtypes in calls of their own"
         )
     if t.device != first.device:
-        raise ValueError(f"{name} must be on the device of weights[0], {first.device}, got {t.device}")
+        raise ValueError(
+            f"{name} must be on the device of weights[0], {first.device}, got {t.device}"
+        )
     if size is not None and t.shape != (size,):
         raise ValueError(f"{name} must have shape [{size}] for its weight, got {list(t.shape)}")

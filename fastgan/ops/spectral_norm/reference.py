@@ -37,7 +37,9 @@ def split_vectors(
     vectors: Tensor, weights: Sequence[Tensor], dims: Sequence[int]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The u and the v of every layer, as views."""
-    parts = vectors.split([size for weight, dim in zip(weights, dims) for size in sizes_of(weight, dim)])
+    parts = vectors.split(
+        [size for weight, dim in zip(weights, dims) for size in sizes_of(weight, dim)]
+    )
     return list(parts[::2]), list(parts[1::2])
 
 
@@ -60,7 +62,11 @@ def spectral_norm(
     for weight, u, v, dim in zip(weights, us, vs, dims):
         matrix = as_matrix(weight, dim)
         u, v = power_iteration(
-            matrix.detach(), u.detach().to(matrix.dtype), v.detach().to(matrix.dtype), n_power_iterations, eps
+            matrix.detach(),
+            u.detach().to(matrix.dtype),
+            v.detach().to(matrix.dtype),
+            n_power_iterations,
+            eps,
         )
         sigma = torch.dot(u, torch.mv(matrix, v))
         normalised.append(like_weight(matrix / sigma, weight, dim))
@@ -94,7 +100,9 @@ def spectral_norm_double_backward(
     """With ``h = uᵀHv``: ``dG = H/σ - h/σ²·W``, ``ddσ = h``, ``dW = -h/σ²·G``, ``dσ = 2h⟨G, W⟩/σ³ - ⟨H, G⟩/σ²``."""
     us, vs = split_vectors(vectors, weights, dims)
     dgrads, dweights, ddsigmas, dsigmas = [], [], [], []
-    for i, (ddweight, grad, weight, u, v, dim) in enumerate(zip(ddweights, grads, weights, us, vs, dims)):
+    for i, (ddweight, grad, weight, u, v, dim) in enumerate(
+        zip(ddweights, grads, weights, us, vs, dims)
+    ):
         d, g, w, sigma = (
             as_matrix(ddweight, dim),
             as_matrix(grad, dim),

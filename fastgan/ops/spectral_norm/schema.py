@@ -129,7 +129,12 @@ def _double_fake(
     ddweights: Any, grads: Any, weights: Sequence[Tensor], *rest: Any
 ) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor]:
     count = len(weights)
-    return _like(weights), _row(weights, count), _like(weights) if rest[-1] else [], _row(weights, count)
+    return (
+        _like(weights),
+        _row(weights, count),
+        _like(weights) if rest[-1] else [],
+        _row(weights, count),
+    )
 
 
 def _double_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -154,10 +159,14 @@ def _double_backward(
         u, v, s = us[i], vs[i], sigmas[i]
         h, p, q = torch.dot(u, torch.mv(H, v)), (G * W).sum(), (H * G).sum()
         bends = (a * W).sum() + (c * G).sum()
-        in_h.append(a / s + (b + 2 * d * p / s**3 - bends / s**2) * torch.outer(u, v) - d / s**2 * G)
+        in_h.append(
+            a / s + (b + 2 * d * p / s**3 - bends / s**2) * torch.outer(u, v) - d / s**2 * G
+        )
         in_g.append(2 * d * h / s**3 * W - h / s**2 * c - d / s**2 * H)
         in_w.append(2 * d * h / s**3 * G - h / s**2 * a)
-        in_sigma.append(2 * (h * bends + d * q) / s**3 - (a * H).sum() / s**2 - 6 * d * p * h / s**4)
+        in_sigma.append(
+            2 * (h * bends + d * q) / s**3 - (a * H).sum() / s**2 - 6 * d * p * h / s**4
+        )
     found = (
         [reference.like_weight(t, weight, dim) for t, weight, dim in zip(part, weights, ctx.dims)]
         for part in (in_h, in_g, in_w)

@@ -38,7 +38,9 @@ _WEIGHT, _U, _V, _GRAD, _DIRECTION, _OUT, _OUT_WEIGHT, _VECTORS, _PARTIAL, _OUTE
 )
 _STARTS = tl.constexpr(len(FIELDS))
 CUTS = ("vectors", "rows", "columns", "layers", "tiles")
-_BY_VECTORS, _BY_ROWS, _BY_COLUMNS, _BY_LAYERS, _BY_TILES = (tl.constexpr(i) for i in range(len(CUTS)))
+_BY_VECTORS, _BY_ROWS, _BY_COLUMNS, _BY_LAYERS, _BY_TILES = (
+    tl.constexpr(i) for i in range(len(CUTS))
+)
 
 BLOCK = 1024  # elements that a program has at a time
 TILE = 4 * BLOCK  # of the elementwise kernels
@@ -79,7 +81,9 @@ def start_kernel(base, table, count, vectors, BLOCK: tl.constexpr, LAYERS: tl.co
     rows, _, columns = _shape(table, count, layer)
     i = block * BLOCK + tl.arange(0, BLOCK)
     u = tl.load(base + _field(table, count, layer, _U) + i, i < rows, 0.0)
-    v = tl.load(base + _field(table, count, layer, _V) + i - rows, (i >= rows) & (i < rows + columns), 0.0)
+    v = tl.load(
+        base + _field(table, count, layer, _V) + i - rows, (i >= rows) & (i < rows + columns), 0.0
+    )
     value = tl.where(i < rows, u, v).to(vectors.dtype.element_ty)
     tl.store(vectors + _field(table, count, layer, _VECTORS) + i, value, i < rows + columns)
 
@@ -172,11 +176,15 @@ def finish_kernel(
         c = first + tl.arange(0, BLOCK)
         t = _image_of_u(partial, c, columns, chunks, norm, ACC, BLOCK)
         tl.store(u + rows + c, t / norm_v, c < columns)
-    tl.store(sigmas + layer, total / norm_v)  # of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+    tl.store(
+        sigmas + layer, total / norm_v
+    )  # of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
 
 
 @triton.jit
-def project_kernel(table, count, vectors, workspace, sigmas, ACC: tl.constexpr, BLOCK: tl.constexpr):
+def project_kernel(
+    table, count, vectors, workspace, sigmas, ACC: tl.constexpr, BLOCK: tl.constexpr
+):
     """A program for each layer: sigma = uᵀ(Wv), with Wv in the workspace."""
     layer = tl.program_id(0)
     rows, _, _ = _shape(table, count, layer)
@@ -203,7 +211,10 @@ def scale_kernel(
     layer, tile = _layer(table, count, _BY_TILES, LAYERS)
     rows, _, columns = _shape(table, count, layer)
     sigma = tl.load(sigmas + layer)
-    weight, out = base + _field(table, count, layer, _WEIGHT), base + _field(table, count, layer, _OUT)
+    weight, out = (
+        base + _field(table, count, layer, _WEIGHT),
+        base + _field(table, count, layer, _OUT),
+    )
     for first in tl.static_range(0, TILE, BLOCK):
         i = tile * TILE + first + tl.arange(0, BLOCK)
         inside = i < rows * columns
@@ -326,7 +337,9 @@ class _Launches:
                 )
             tensors = [fields[name][k] if fields.get(name) else base for name in FIELDS[:7]]
             places = [(t.data_ptr() - base.data_ptr()) // base.element_size() for t in tensors]
-            columns.append([*places, self.vectors_size, workspace, outer, rows, run, *ends.values()])
+            columns.append(
+                [*places, self.vectors_size, workspace, outer, rows, run, *ends.values()]
+            )
             programs = {
                 "vectors": triton.cdiv(size, BLOCK),
                 "rows": triton.cdiv(rows, ROWS),
@@ -349,7 +362,9 @@ class _Launches:
             if cut != "layers":
                 args, constants = (self.base, *args), {"LAYERS": self.layers, **constants}
             place = 1 if cut != "layers" else 0
-            kernel[(self.programs[cut],)](*args[:place], self.table, self.count, *args[place:], **constants)
+            kernel[(self.programs[cut],)](
+                *args[:place], self.table, self.count, *args[place:], **constants
+            )
 
 
 def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -383,7 +398,9 @@ def spectral_norm(
         for _ in range(n_power_iterations):
             launch.over("rows", rows_kernel, vectors, workspace, KEEP_U=False, **by_rows)
             launch.over("columns", columns_kernel, vectors, workspace, CHUNK=CHUNK, **by_rows)
-            launch.over("layers", finish_kernel, vectors, workspace, sigmas, eps, CHUNK=CHUNK, **block)
+            launch.over(
+                "layers", finish_kernel, vectors, workspace, sigmas, eps, CHUNK=CHUNK, **block
+            )
         if n_power_iterations == 0:
             launch.over("rows", rows_kernel, vectors, workspace, KEEP_U=True, **by_rows)
             launch.over("layers", project_kernel, vectors, workspace, sigmas, **block)
@@ -397,7 +414,9 @@ def spectral_norm_backward(
 ) -> list[Tensor]:  # fmt: skip
     weights, grads, out = _contiguous(weights), _contiguous(grads), _empty(weights)
     fields = {"weight": weights, "grad": grads, "out": out}
-    launch = _Launches(weights, dims, fields, lambda rows, columns: max(1, triton.cdiv(rows * columns, TILE)))
+    launch = _Launches(
+        weights, dims, fields, lambda rows, columns: max(1, triton.cdiv(rows * columns, TILE))
+    )
     given = (vectors.contiguous(), launch.workspace)
     constants = {"SECOND": False, "ACC": launch.acc, "BLOCK": BLOCK, "TILE": TILE}
     dsigmas = None if dsigmas is None else dsigmas.contiguous()
@@ -417,7 +436,13 @@ def spectral_norm_double_backward(
 ) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor]:  # fmt: skip
     weights, grads, directions = _contiguous(weights), _contiguous(grads), _contiguous(ddweights)
     out, out_weight = _empty(weights), _empty(weights) if need_dweights else []
-    fields = {"weight": weights, "grad": grads, "direction": directions, "out": out, "out_weight": out_weight}
+    fields = {
+        "weight": weights,
+        "grad": grads,
+        "direction": directions,
+        "out": out,
+        "out_weight": out_weight,
+    }
     launch = _Launches(
         weights, dims, fields, lambda rows, columns: 3 * max(1, triton.cdiv(rows * columns, TILE))
     )

@@ -70,7 +70,9 @@ def upfirdn2d(
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
     taps = reference.axis_taps(f)
-    spans = [x.shape[3 - i] * up[i] + sides[2 * i] + sides[2 * i + 1] - taps[i] for i in (0, 1)]  # along x, y
+    spans = [
+        x.shape[3 - i] * up[i] + sides[2 * i] + sides[2 * i + 1] - taps[i] for i in (0, 1)
+    ]  # along x, y
     if spans[0] < 0 or spans[1] < 0:
         raise ValueError(
             f"the upsampled and padded image is smaller than the filter: {spans[1] + taps[1]} by {spans[0] + taps[0]} "
@@ -107,7 +109,12 @@ def filter2d(
     taps = filter_taps(f)
     centred = [side for t in taps for side in (t // 2, (t - 1) // 2)]
     return upfirdn2d(
-        x, f, padding=more_padding(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
+        x,
+        f,
+        padding=more_padding(centred, padding),
+        flip_filter=flip_filter,
+        gain=gain,
+        backend=backend,
     )
 
 
@@ -132,7 +139,9 @@ def upsample2d(
         ``[N, C, H·up, W·up]`` with ``padding=0``, where a filter has at least ``up`` taps.
     """
     up = xy_pair("up", up)
-    centred = [side for t, u in zip(filter_taps(f), up) for side in ((t + u - 1) // 2, (t - u) // 2)]
+    centred = [
+        side for t, u in zip(filter_taps(f), up) for side in ((t + u - 1) // 2, (t - u) // 2)
+    ]
     return upfirdn2d(
         *(x, f), up=up, padding=more_padding(centred, padding), flip_filter=flip_filter,
         gain=gain * up[0] * up[1], backend=backend,
@@ -159,7 +168,9 @@ def downsample2d(
         ``[N, C, H // down, W // down]`` with ``padding=0``.
     """
     down = xy_pair("down", down)
-    centred = [side for t, d in zip(filter_taps(f), down) for side in ((t - d + 1) // 2, (t - d) // 2)]
+    centred = [
+        side for t, d in zip(filter_taps(f), down) for side in ((t - d + 1) // 2, (t - d) // 2)
+    ]
     return upfirdn2d(
         *(x, f), down=down, padding=more_padding(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
     )  # fmt: skip

@@ -21,13 +21,19 @@ def check_filter(f: Tensor | None, device: torch.device) -> None:
     if f is None:
         return
     if not isinstance(f, Tensor) or f.dtype != torch.float32:
-        raise TypeError(f"f must be a float32 tensor or None, got {kind(f)}; make one with setup_filter")
+        raise TypeError(
+            f"f must be a float32 tensor or None, got {kind(f)}; make one with setup_filter"
+        )
     if f.ndim not in (1, 2) or 0 in f.shape:
-        raise ValueError(f"f must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}")
+        raise ValueError(
+            f"f must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}"
+        )
     if f.device != device:
         raise ValueError(f"f must be on the device of x, {device}, got {f.device}")
     if f.requires_grad:
-        raise ValueError("f must not require a gradient, for upfirdn2d gives it none; pass f.detach()")
+        raise ValueError(
+            "f must not require a gradient, for upfirdn2d gives it none; pass f.detach()"
+        )
 
 
 def whole_number(name: str, value: object) -> int:
@@ -53,7 +59,9 @@ def four_sides(padding: int | Sequence[int]) -> list[int]:
     if len(found) == 2:
         found = [found[0], found[0], found[1], found[1]]
     if len(found) != 4:
-        raise ValueError(f"padding must be a whole number, (x, y) or (x0, x1, y0, y1), got {padding!r}")
+        raise ValueError(
+            f"padding must be a whole number, (x, y) or (x0, x1, y0, y1), got {padding!r}"
+        )
     return found
 
 

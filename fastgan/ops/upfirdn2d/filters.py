@@ -44,7 +44,9 @@ def setup_filter(
             f"taps must be a number, a list of numbers or a list of rows of numbers, got {taps!r}"
         ) from error
     if f.ndim > 2 or f.numel() == 0:
-        raise ValueError(f"taps must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}")
+        raise ValueError(
+            f"taps must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}"
+        )
     if not bool(f.isfinite().all()):
         raise ValueError(f"taps must be finite numbers, got {f.tolist()}")
     if f.ndim == 0:
@@ -61,6 +63,8 @@ def setup_filter(
             raise ValueError("taps must not sum to 0 to be normalised; pass normalize=False")
         f = (f.double() / total).float()
     if f.ndim == 1 and gain < 0:
-        raise ValueError(f"gain of a separable filter must be at least 0, got {gain}; pass separable=False")
+        raise ValueError(
+            f"gain of a separable filter must be at least 0, got {gain}; pass separable=False"
+        )
     f = (f.double() * float(gain) ** (f.ndim / 2)).float()
     return f.flip(list(range(f.ndim))) if flip_filter else f

@@ -35,7 +35,8 @@ def upfirdn2d(
     y = y.reshape(n, c, h, 1, w, 1)
     y = F.pad(y, (0, up[0] - 1, 0, 0, 0, up[1] - 1)).reshape(n, c, h * up[1], w * up[0])
     after = [
-        (size[i] - 1) * down[i] + axis_taps(f)[i] - pad[i] - length * up[i] for i, length in ((0, w), (1, h))
+        (size[i] - 1) * down[i] + axis_taps(f)[i] - pad[i] - length * up[i]
+        for i, length in ((0, w), (1, h))
     ]
     sides = (pad[0], after[0], pad[1], after[1])
     # Padded before it is cropped, which may take more than there is of the image.

@@ -18,7 +18,9 @@ from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.upfirdn2d import reference
 
 
-def _fake(x: Tensor, f: Any, up: Any, down: Any, pad: Any, size: Sequence[int], *rest: Any) -> Tensor:
+def _fake(
+    x: Tensor, f: Any, up: Any, down: Any, pad: Any, size: Sequence[int], *rest: Any
+) -> Tensor:
     shape = (x.shape[0], x.shape[1], size[1], size[0])
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
 

@@ -40,7 +40,9 @@ class Axis(NamedTuple):
         for r in range(self.period):
             start = r * self.down - self.pad
             tap = -start % self.up
-            found.append(Phase((start + tap) // self.up, tap, max(-(-(self.taps - tap) // self.up), 0)))
+            found.append(
+                Phase((start + tap) // self.up, tap, max(-(-(self.taps - tap) // self.up), 0))
+            )
         return found
 
 
@@ -69,7 +71,9 @@ def relative(phases: Sequence[Phase], unit: int) -> tuple[int, tuple[Phase, ...]
 def _layout(x: Axis, along_x: bool, group: int, vector: int) -> Layout:
     first, phases = relative(x.phases(), vector if along_x else 1)
     store = math.gcd(x.out, group * x.period) if along_x else vector
-    return Layout(along_x, group, vector, store, first, phases, (group - 1) * x.advance + span(phases))
+    return Layout(
+        along_x, group, vector, store, first, phases, (group - 1) * x.advance + span(phases)
+    )
 
 
 def _layouts(x: Axis, inner: int, itemsize: int) -> list[Layout]:
@@ -93,7 +97,9 @@ def _layouts(x: Axis, inner: int, itemsize: int) -> list[Layout]:
     return found
 
 
-def choose_layout(x: Axis, y: Axis, separable: bool, inner: int, dtype: torch.dtype) -> Layout | None:
+def choose_layout(
+    x: Axis, y: Axis, separable: bool, inner: int, dtype: torch.dtype
+) -> Layout | None:
     """The first that leaves the kernel under 128 registers, as ahead-of-time compilation showed it; None if none does."""
     span_y = span(relative(y.phases(), 1)[1])
     for layout in _layouts(x, inner, dtype.itemsize):

@@ -53,7 +53,13 @@ def _load_row(
 
 @triton.jit
 def _filter_row(
-    zero, row, weights, PHASES: tl.constexpr, UP: tl.constexpr, ADVANCE: tl.constexpr, GROUP: tl.constexpr
+    zero,
+    row,
+    weights,
+    PHASES: tl.constexpr,
+    UP: tl.constexpr,
+    ADVANCE: tl.constexpr,
+    GROUP: tl.constexpr,
 ):
     found = ()
     for g in tl.static_range(GROUP):
@@ -79,12 +85,15 @@ def _filter_window(
             for i in tl.static_range(tl.constexpr(PHASES_Y[r][2])):
                 if SEPARABLE:
                     total += (
-                        weights[PHASES_Y[r][1] + i * UP_Y] * window[PHASES_Y[r][0] + i][g * len(PHASES_X) + p]
+                        weights[PHASES_Y[r][1] + i * UP_Y]
+                        * window[PHASES_Y[r][0] + i][g * len(PHASES_X) + p]
                     )
                 else:
                     for j in tl.static_range(tl.constexpr(PHASES_X[p][2])):
                         total += (
-                            weights[(PHASES_Y[r][1] + i * UP_Y) * TAPS_X + PHASES_X[p][1] + j * UP_X]
+                            weights[
+                                (PHASES_Y[r][1] + i * UP_Y) * TAPS_X + PHASES_X[p][1] + j * UP_X
+                            ]
                             * window[PHASES_Y[r][0] + i][g * ADVANCE_X + PHASES_X[p][0] + j]
                         )
             found = found + (total,)
@@ -92,7 +101,19 @@ def _filter_window(
 
 
 # One compilation for all sizes: that accesses are aligned is known from VECTOR and STORE.
-SIZES = ("in_h", "in_w", "out_h", "out_w", "inner", "items", "groups", "first_x", "first_y", "rows", "strips")
+SIZES = (
+    "in_h",
+    "in_w",
+    "out_h",
+    "out_w",
+    "inner",
+    "items",
+    "groups",
+    "first_x",
+    "first_y",
+    "rows",
+    "strips",
+)
 
 
 @triton.jit(do_not_specialize=[*SIZES, "f_start", "f_step"])
@@ -108,7 +129,9 @@ def strip_kernel(
     """An item is GROUP periods of columns (``ALONG_X``: in_w counts vectors of VECTOR, out_w of STORE), or these of VECTOR
     channels (``inner`` counts such vectors), of a strip, which is ``rows`` periods of rows."""
     WIDTH: tl.constexpr = GROUP * len(PHASES_X)
-    NEW: tl.constexpr = ADVANCE_Y if ADVANCE_Y < SPAN_Y else SPAN_Y  # rows that a step adds to the window
+    NEW: tl.constexpr = (
+        ADVANCE_Y if ADVANCE_Y < SPAN_Y else SPAN_Y
+    )  # rows that a step adds to the window
     WARM_UP: tl.constexpr = (SPAN_Y - 1) // ADVANCE_Y  # steps that only fill it
 
     item = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -172,7 +195,18 @@ def strip_kernel(
             window = window[1:] + (row,)
         for r in tl.static_range(len(PHASES_Y)):
             out = _filter_window(
-                zero, window, weights, r, PHASES_X, PHASES_Y, UP_X, UP_Y, ADVANCE_X, TAPS_X, GROUP, SEPARABLE
+                zero,
+                window,
+                weights,
+                r,
+                PHASES_X,
+                PHASES_Y,
+                UP_X,
+                UP_Y,
+                ADVANCE_X,
+                TAPS_X,
+                GROUP,
+                SEPARABLE,
             )
             at = out_ptr + out_pitch * r
             made = (step >= WARM_UP) & (out_y + r < out_h)
@@ -232,7 +266,9 @@ def direct_kernel(
             inside = inside_y[:, None] & inside_x[None, :]
             value = tl.load(x_ptr + j * inner, inside, 0.0).to(ACC)
             total += value * tl.load(f_ptr + f_step * (j * up_x), inside, 0.0).to(ACC)
-        x_ptr += tl.cast(in_w, tl.int64) * inner  # .to would fail on a width of 1, which is a constant
+        x_ptr += (
+            tl.cast(in_w, tl.int64) * inner
+        )  # .to would fail on a width of 1, which is a constant
         f_ptr += f_step * (up_y * taps_x)
     inside = (row < rows)[:, None] & (column < out_w * inner)[None, :]
     at = row.to(tl.int64)[:, None] * out_w * inner + column[None, :]
@@ -319,7 +355,9 @@ def upfirdn2d(
     if max(max(a.size * a.up, a.out * a.down, abs(a.pad)) + a.taps * a.down for a in axes) > 2**30:
         raise _too_large(x)
     memory = memory_format(x)
-    out = torch.empty((n, c, size[1], size[0]), dtype=x.dtype, device=x.device, memory_format=memory)
+    out = torch.empty(
+        (n, c, size[1], size[0]), dtype=x.dtype, device=x.device, memory_format=memory
+    )
     if not out.numel():
         return out
     if not x.numel() or not all(any(p.count for p in axis.phases()) for axis in axes):
@@ -338,5 +376,14 @@ def upfirdn2d(
         shape = (n, c, h, axis_x.out)
         between = torch.empty(shape, dtype=SUMS[x.dtype], device=x.device, memory_format=memory)
         _direct(x, f, between, (axis_x, Axis(h, h, 1, 1, 0, 1)), outer, inner, flip, 1.0)
-        _direct(between, f, out, (Axis(axis_x.out, axis_x.out, 1, 1, 0, 1), axis_y), outer, inner, flip, gain)
+        _direct(
+            between,
+            f,
+            out,
+            (Axis(axis_x.out, axis_x.out, 1, 1, 0, 1), axis_y),
+            outer,
+            inner,
+            flip,
+            gain,
+        )
     return out

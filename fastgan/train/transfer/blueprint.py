@@ -52,7 +52,9 @@ class Blueprint:
         axes = {
             name: {
                 key: tuple(
-                    _axis(size, images, [m.get(name, {}).get(key, {}).get(dim, 0) for m in multiples])
+                    _axis(
+                        size, images, [m.get(name, {}).get(key, {}).get(dim, 0) for m in multiples]
+                    )
                     for dim, size in enumerate(tensor.shape)
                 )
                 for key, tensor in network.state_dict().items()
@@ -73,7 +75,9 @@ def build_on_meta(recipe: Recipe, images: ImageSpec) -> dict[str, nn.Module]:
     """The networks that the recipe trains, and those that it carries along, without memory."""
     wanted = {name for player in recipe.players() for name in player.networks} | set(recipe.carried)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=()), torch.device("meta"):
-        warnings.simplefilter("ignore")  # a network may load weights of its own, which aren't trained
+        warnings.simplefilter(
+            "ignore"
+        )  # a network may load weights of its own, which aren't trained
         networks = recipe.build_networks(images)
     return {name: network for name, network in networks.items() if name in wanted}
 
@@ -126,7 +130,10 @@ def _multiples(
     for name, network in networks.items():
         other = others[name].state_dict()
         found[name] = {
-            key: {dim: (b - a) * step for dim, (a, b) in enumerate(zip(tensor.shape, other[key].shape))}
+            key: {
+                dim: (b - a) * step
+                for dim, (a, b) in enumerate(zip(tensor.shape, other[key].shape))
+            }
             for key, tensor in network.state_dict().items()
             if key in other
         }
@@ -135,5 +142,9 @@ def _multiples(
 
 def _axis(size: int, images: ImageSpec, multiples: list[int]) -> Axis:
     colours, inputs, labels = multiples
-    taken = colours * images.channels + inputs * input_channels(images) + labels * len(label_names(images))
+    taken = (
+        colours * images.channels
+        + inputs * input_channels(images)
+        + labels * len(label_names(images))
+    )
     return Axis(colours, inputs, size - taken, labels)

@@ -34,7 +34,12 @@ class LabelsAndColours:
         labels: Sequence[int | None],
         before: int,
     ) -> None:
-        self.channels, self.inputs, self.labels, self.before = channels, inputs, list(labels), before
+        self.channels, self.inputs, self.labels, self.before = (
+            channels,
+            inputs,
+            list(labels),
+            before,
+        )
 
     def keeps(self, before: Axis, now: Axis) -> bool:
         """Whether a dimension stays as it is."""
@@ -69,7 +74,11 @@ def colour_matrix(before: int, now: int) -> Tensor:
 
 def owner_of(network: nn.Module, key: str) -> nn.Module:
     """The layer that a tensor of a state dict belongs to, that of a parametrised weight too."""
-    path = key.split(".parametrizations.")[0] if ".parametrizations." in key else key.rpartition(".")[0]
+    path = (
+        key.split(".parametrizations.")[0]
+        if ".parametrizations." in key
+        else key.rpartition(".")[0]
+    )
     return network.get_submodule(path)
 
 
@@ -88,14 +97,18 @@ def convert(
             continue
         is_input = _is_input(layers[1], tensor.ndim, dim)
         grouped = is_input and isinstance(layers[1], (_ConvNd, EqualConv2d, ModulatedConv2d))
-        changed = _along(tensor.movedim(dim, 0), before, now, mapping, is_input=is_input, grouped=grouped)
+        changed = _along(
+            tensor.movedim(dim, 0), before, now, mapping, is_input=is_input, grouped=grouped
+        )
         if changed is None:
             return None
         tensor = changed.movedim(0, dim)
     before_layer, layer = layers
     if tensor.ndim > 1 and isinstance(layer, EqualLinear | EqualConv2d):
         assert isinstance(before_layer, EqualLinear | EqualConv2d)
-        if before_layer.scale != layer.scale:  # of the number of inputs, which tells how weights are scaled
+        if (
+            before_layer.scale != layer.scale
+        ):  # of the number of inputs, which tells how weights are scaled
             tensor = tensor * (before_layer.scale / layer.scale)
     return tensor.contiguous()
 
@@ -136,7 +149,9 @@ def _along(
     return None if any(part is None for part in parts) else torch.cat(parts)  # type: ignore[arg-type]
 
 
-def _coloured(x: Tensor, times: int, channels: tuple[int, int], *, is_input: bool, grouped: bool) -> Tensor:
+def _coloured(
+    x: Tensor, times: int, channels: tuple[int, int], *, is_input: bool, grouped: bool
+) -> Tensor:
     """`times` pictures' channels, one picture after the other if `grouped`, else one channel after the other."""
     before, now = channels
     if not times or before == now:
@@ -157,7 +172,11 @@ def _labelled(
 ) -> Tensor | None:
     """An entry for each label: the source's, and for a new one their mean, or zero beside other inputs."""
     if not before or not now:
-        return x.new_zeros(now * len(mapping.labels), *x.shape[1:]) if new_are_zero or not now else None
+        return (
+            x.new_zeros(now * len(mapping.labels), *x.shape[1:])
+            if new_are_zero or not now
+            else None
+        )
     if before != now:
         return None
     rows = x.unflatten(0, (now, mapping.before))

@@ -86,19 +86,29 @@ def make_plan(source: Source, recipe: Recipe, images: ImageSpec) -> tuple[Recipe
     whole, news = [], [f"Begins with {source.title}."]
     for name, network in here.networks.items():
         if name not in source.networks():
-            news.append(f"  {name} starts fresh: the source has {', '.join(source.networks())} only.")
+            news.append(
+                f"  {name} starts fresh: the source has {', '.join(source.networks())} only."
+            )
             continue
         own_class, its_class = type(network).__name__, source.classes.get(name)
         if its_class is not None and its_class != own_class:
-            news.append(f"  {name} starts fresh: it is a {own_class}, that of the source a {its_class}.")
+            news.append(
+                f"  {name} starts fresh: it is a {own_class}, that of the source a {its_class}."
+            )
             continue
         fit = _fit(name, source.networks()[name], here, there, mapping)
         if not fit.has_weights and name not in recipe.carried:
             differ = f": {_differences(fit)}" if fit.differ else ""
-            news.append(f"  {name} starts fresh: no weight of the source's {name} has its shape{differ}.")
+            news.append(
+                f"  {name} starts fresh: no weight of the source's {name} has its shape{differ}."
+            )
             continue
         live[name] = fit.loaded
-        news += _lines(name, fit, change) if name not in recipe.carried else [f"  {name} is carried along."]
+        news += (
+            _lines(name, fit, change)
+            if name not in recipe.carried
+            else [f"  {name} is carried along."]
+        )
         if name in recipe.averages:
             average = source.averages.get(name, source.networks()[name])
             averages[name] = _fit(name, average, here, there, mapping).loaded
@@ -135,7 +145,9 @@ def _as_there(here: Blueprint, source: Source) -> Blueprint:
         return here
 
 
-def _fit(name: str, tensors: StateDict, here: Blueprint, there: Blueprint, mapping: LabelsAndColours) -> Fit:
+def _fit(
+    name: str, tensors: StateDict, here: Blueprint, there: Blueprint, mapping: LabelsAndColours
+) -> Fit:
     network, other = here.networks[name], there.networks[name]
     expected, known = network.state_dict(), other.state_dict()
     renamed = _aligned(network, tensors, expected)
@@ -203,7 +215,9 @@ def _lines(name: str, fit: Fit, change: str) -> list[str]:
     if fit.converted:
         lines.append(f"    {len(fit.converted)} converted{change}: {_some(fit.converted)}.")
     if fit.fresh:
-        lines.append(f"    {len(fit.fresh)} start fresh, as the source has none: {_some(fit.fresh)}.")
+        lines.append(
+            f"    {len(fit.fresh)} start fresh, as the source has none: {_some(fit.fresh)}."
+        )
     if fit.differ:
         lines.append(f"    {len(fit.differ)} start fresh, as shapes differ: {_differences(fit)}.")
     if fit.unused:
@@ -240,8 +254,12 @@ def _check(
     averages: Mapping[str, StateDict],
 ) -> None:
     if not live.keys() - set(recipe.carried):
-        has = ", ".join(f"{name} ({source.classes.get(name, 'unknown')})" for name in source.networks())
-        wants = ", ".join(f"{name} ({type(network).__name__})" for name, network in here.networks.items())
+        has = ", ".join(
+            f"{name} ({source.classes.get(name, 'unknown')})" for name in source.networks()
+        )
+        wants = ", ".join(
+            f"{name} ({type(network).__name__})" for name, network in here.networks.items()
+        )
         raise TransferError(
             f"No weight fits: --from {source.path!r} is {source.title}, with {has}; recipe {recipe.name!r} trains "
             f"{wants}: give it weights of such networks, or train the source's recipe."

@@ -26,7 +26,9 @@ def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any]:
         there = build_on_meta(usual, images)
     except (FastganError, LookupError, RuntimeError, ValueError):
         return {}
-    if not any(source.classes.get(name) == type(network).__name__ for name, network in there.items()):
+    if not any(
+        source.classes.get(name) == type(network).__name__ for name, network in there.items()
+    ):
         return {}
     own = shapes(there)
     found: dict[str, Any] = {}

@@ -143,7 +143,9 @@ def _from_networks(path: Path) -> Source:
     for weights in reversed(found.values()):  # those of G, which come first, take precedence
         settings |= weights.config
     settings["conditional"] = bool(settings.get("c_dim"))
-    images = ImageSpec(settings.get("channels", 3), settings["resolution"], settings.get("c_dim", 0))
+    images = ImageSpec(
+        settings.get("channels", 3), settings["resolution"], settings.get("c_dim", 0)
+    )
     size = f"{images.channels}×{images.resolution}×{images.resolution}"
     return Source(
         path=str(path),
@@ -160,7 +162,9 @@ def _from_networks(path: Path) -> Source:
 def _by_kind(tensors: Mapping[str, StateDict]) -> dict[str, dict[str, StateDict]]:
     return {
         "live": {name: t for name, t in tensors.items() if not name.endswith(AVERAGE)},
-        "averages": {name.removesuffix(AVERAGE): t for name, t in tensors.items() if name.endswith(AVERAGE)},
+        "averages": {
+            name.removesuffix(AVERAGE): t for name, t in tensors.items() if name.endswith(AVERAGE)
+        },
     }
 
 
