@@ -1,9 +1,9 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, INTERPOLATE
+from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
 
 
 class TestInterpolate(OpBenchmark):
-    spec = INTERPOLATE
+    spec = LERP_SAMPLES
 
 
 class TestGradNormPenalty(OpBenchmark):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from fastgan.ops import grad_norm_penalty, interpolate
+from fastgan.ops import grad_norm_penalty, lerp_samples
 
 Discriminator = Callable[..., Any]
 
@@ -89,7 +89,7 @@ def wgan_gp(
         RuntimeError: gradients are switched off.
         ValueError: shapes that don't fit.
     """
-    images = interpolate(real.detach(), fake.detach(), alpha)
+    images = lerp_samples(real.detach(), fake.detach(), alpha)
     gradients = [_gradient(d, images, condition) for d in _each(discriminator)]
     return torch.stack([grad_norm_penalty(g, center=center).mean() for g in gradients]).sum()
 
@@ -102,7 +102,7 @@ def zero_centered(
     alpha: Tensor,
 ) -> Tensor:
     """E‖∇D(x̂)‖² at x̂ = α·real + (1 - α)·fake (Thanh-Tung et al. 2019, 0-GP; weight λ). Arguments as for `wgan_gp`."""
-    images = interpolate(real.detach(), fake.detach(), alpha)
+    images = lerp_samples(real.detach(), fake.detach(), alpha)
     return _mean_squared_norm(discriminator, images, condition)
 
 

@@ -9,7 +9,7 @@ from fastgan.ops.adaptive_norm import adaptive_norm, adaptive_norm_with_stats
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
-from fastgan.ops.gradient_penalty import grad_norm_penalty, interpolate
+from fastgan.ops.gradient_penalty import grad_norm_penalty, lerp_samples
 from fastgan.ops.grid_sample import grid_sample
 from fastgan.ops.minibatch_stddev import minibatch_stddev
 from fastgan.ops.modulated_conv2d import modulated_conv2d
@@ -32,7 +32,7 @@ __all__ = [
     "filter2d",
     "grad_norm_penalty",
     "grid_sample",
-    "interpolate",
+    "lerp_samples",
     "minibatch_stddev",
     "modulated_conv2d",
     "pixel_norm",

@@ -1,4 +1,4 @@
-"""The :class:`OpSpec` of interpolate and that of grad_norm_penalty."""
+"""The :class:`OpSpec` of lerp_samples and that of grad_norm_penalty."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _CASES: list[tuple[str, Sequence[int], Layout | None]] = [
 ]
 
 
-def _interpolate_samples() -> list[Sample]:
+def _lerp_samples() -> list[Sample]:
     def sample(id: str, shape: Sequence[int], layout: Layout | None) -> Sample:
         def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
             real, fake = (_laid_out(_random(shape, seed), dtype, device, layout) for seed in (1, 2))
@@ -81,7 +81,7 @@ def _penalty_samples() -> list[Sample]:
 # ------------------------------------------------------------------------------------------------ registered calls
 
 
-def _interpolate_call(id: str, op: str, given: str, needs: Sequence[bool] = ()) -> RegisteredCall:
+def _lerp_call(id: str, op: str, given: str, needs: Sequence[bool] = ()) -> RegisteredCall:
     """``given``: of the gradients that come in, those that are there: ``r``, ``f``, ``a``."""
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
@@ -116,12 +116,12 @@ def _penalty_call(id: str, op: str, center: float, *needs: bool) -> RegisteredCa
     return RegisteredCall(id, op, args)
 
 
-_INTERPOLATE_REGISTERED = [
-    _interpolate_call("forward", "interpolate", ""),
-    _interpolate_call("backward", "interpolate_backward", "a", (True, True, True)),
-    _interpolate_call("backward-fake-alone", "interpolate_backward", "", (False, True, False)),
-    _interpolate_call("double-backward", "interpolate_double_backward", "rfa", (True,) * 4),
-    _interpolate_call(
+_LERP_REGISTERED = [
+    _lerp_call("forward", "interpolate", ""),
+    _lerp_call("backward", "interpolate_backward", "a", (True, True, True)),
+    _lerp_call("backward-fake-alone", "interpolate_backward", "", (False, True, False)),
+    _lerp_call("double-backward", "interpolate_double_backward", "rfa", (True,) * 4),
+    _lerp_call(
         "double-backward-real", "interpolate_double_backward", "r", (True, False, False, True)
     ),
 ]
@@ -143,7 +143,7 @@ def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3), **options)
 
 
-def _interpolate_error(
+def _lerp_error(
     id: str,
     error: type[Exception],
     says: tuple[str, ...],
@@ -152,7 +152,7 @@ def _interpolate_error(
     alpha: Any,
     **options: Any,
 ) -> ErrorCase:
-    return ErrorCase(id, lambda: ops.interpolate(real, fake, alpha, **options), error, says)
+    return ErrorCase(id, lambda: ops.lerp_samples(real, fake, alpha, **options), error, says)
 
 
 def _penalty_error(
@@ -161,30 +161,26 @@ def _penalty_error(
     return ErrorCase(id, lambda: ops.grad_norm_penalty(grad, **options), error, says)
 
 
-_INTERPOLATE_ERRORS = [
-    _interpolate_error("real-list", TypeError, ("real", "list"), [1.0], _x(), _x(2)),
-    _interpolate_error(
+_LERP_ERRORS = [
+    _lerp_error("real-list", TypeError, ("real", "list"), [1.0], _x(), _x(2)),
+    _lerp_error(
         "real-int", TypeError, ("real", "int64", "float32"), _x(dtype=torch.int64), _x(), _x(2)
     ),
-    _interpolate_error(
+    _lerp_error(
         "real-scalar", ValueError, ("real", "[N, ...]", "scalar"), torch.tensor(1.0), _x(), _x(2)
     ),
-    _interpolate_error("fake-type", TypeError, ("fake", "float"), _x(), 1.0, _x(2)),
-    _interpolate_error(
-        "fake-shape", ValueError, ("fake", "[2, 3]", "[2, 1]"), _x(), _x(2, 1), _x(2)
-    ),
-    _interpolate_error(
+    _lerp_error("fake-type", TypeError, ("fake", "float"), _x(), 1.0, _x(2)),
+    _lerp_error("fake-shape", ValueError, ("fake", "[2, 3]", "[2, 1]"), _x(), _x(2, 1), _x(2)),
+    _lerp_error(
         "fake-dtype", TypeError, ("fake", "float32", "float16", "fake.to"), _x(), _x().half(), _x(2)
     ),
-    _interpolate_error(
-        "fake-device", ValueError, ("fake", "cpu", "meta"), _x(), _x(device="meta"), _x(2)
-    ),
-    _interpolate_error("alpha-number", TypeError, ("alpha", "a float"), _x(), _x(), 0.5),
-    _interpolate_error("alpha-shape", ValueError, ("alpha", "[2]", "[2, 1]"), _x(), _x(), _x(2, 1)),
-    _interpolate_error(
+    _lerp_error("fake-device", ValueError, ("fake", "cpu", "meta"), _x(), _x(device="meta"), _x(2)),
+    _lerp_error("alpha-number", TypeError, ("alpha", "a float"), _x(), _x(), 0.5),
+    _lerp_error("alpha-shape", ValueError, ("alpha", "[2]", "[2, 1]"), _x(), _x(), _x(2, 1)),
+    _lerp_error(
         "alpha-dtype", TypeError, ("alpha", "float32", "float64"), _x(), _x(), _x(2).double()
     ),
-    _interpolate_error(
+    _lerp_error(
         "backend",
         ops.BackendUnavailable,
         ("cpu", "meta"),
@@ -237,19 +233,19 @@ _SIZES: list[tuple[str, Sequence[int], Layout | None]] = [
 
 # Forward reads real and fake and writes y; backward, in all three, reads dy, real and fake and writes dreal and dfake; the
 # second derivative, with a direction for each, reads ddreal, ddfake, dy, real and fake and writes ddy, dreal and dfake.
-_INTERPOLATE_MOVED = {"forward": 3.0, "forward_backward": 8.0, "double_backward": 8.0}
+_LERP_MOVED = {"forward": 3.0, "forward_backward": 8.0, "double_backward": 8.0}
 
 # Forward reads grad; backward reads it and writes dgrad; the second derivative reads grad and ddgrad and writes dgrad.
 _PENALTY_MOVED = {"forward": 1.0, "forward_backward": 3.0, "double_backward": 3.0}
 
-INTERPOLATE = OpSpec(
-    name="interpolate",
-    op=ops.interpolate,
-    samples=_interpolate_samples(),
-    registered=_INTERPOLATE_REGISTERED,
-    errors=_INTERPOLATE_ERRORS,
+LERP_SAMPLES = OpSpec(
+    name="lerp_samples",
+    op=ops.lerp_samples,
+    samples=_lerp_samples(),
+    registered=_LERP_REGISTERED,
+    errors=_LERP_ERRORS,
     benchmarks=[
-        _benchmark(f"interpolate-{id}", shape, 2, _INTERPOLATE_MOVED, layout)
+        _benchmark(f"lerp_samples-{id}", shape, 2, _LERP_MOVED, layout)
         for id, shape, layout in _SIZES
     ],
     tolerance=TOLERANCE,

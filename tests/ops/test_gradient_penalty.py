@@ -7,14 +7,14 @@ import torch
 
 from fastgan import ops
 from fastgan.testing import evaluate, first_mismatch
-from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, INTERPOLATE
+from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
 from fastgan.testing.layouts import channels_last
 from fastgan.testing.spec import Sample
 from tests.ops.contract import OpContract
 
 
 class TestInterpolate(OpContract):
-    spec = INTERPOLATE
+    spec = LERP_SAMPLES
 
 
 class TestGradNormPenalty(OpContract):
@@ -40,19 +40,19 @@ class TestGradNormPenalty(OpContract):
         assert dgrad.dtype == torch.float32
 
 
-# ------------------------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------------------------- lerp_samples
 
 
-def test_interpolate_is_the_line_between_two_points(backend, device):
+def test_lerp_samples_is_the_line_between_two_points(backend, device):
     real, fake = torch.randn(3, 4, device=device), torch.randn(3, 4, device=device)
     alpha = torch.tensor([0.0, 1.0, 0.25], device=device)
-    found = ops.interpolate(real, fake, alpha, backend=backend)
+    found = ops.lerp_samples(real, fake, alpha, backend=backend)
     assert torch.equal(found[:2], torch.stack([fake[0], real[1]]))
     assert torch.allclose(found[2], 0.25 * real[2] + 0.75 * fake[2])
 
 
 @pytest.mark.parametrize("wanted,kept", [("r", "a"), ("rf", "a"), ("a", "arf"), ("rfa", "arf")])
-def test_interpolate_saves_as_little_as_the_maths_needs(backend, device, wanted, kept):
+def test_lerp_samples_saves_as_little_as_the_maths_needs(backend, device, wanted, kept):
     if backend == "reference":
         pytest.skip("plain PyTorch saves what its own operations need")
     given = dict(
@@ -64,7 +64,7 @@ def test_interpolate_saves_as_little_as_the_maths_needs(backend, device, wanted,
     with torch.autograd.graph.saved_tensors_hooks(
         lambda t: saved.append(t.data_ptr()) or t, lambda t: t
     ):
-        ops.interpolate(*given.values(), backend=backend)
+        ops.lerp_samples(*given.values(), backend=backend)
     assert sorted(saved) == sorted(given[name].data_ptr() for name in kept)
 
 
@@ -82,7 +82,7 @@ def test_each_first_gradient_alone_can_be_derived_again(backend, device, layout)
         alpha = torch.rand(2, generator=generator).double().to(device)
         given = [t.requires_grad_() for t in (layout(real), layout(fake), alpha, layout(dy))]
         first = torch.autograd.grad(
-            ops.interpolate(*given[:3], backend=side), given[:3], given[3], create_graph=True
+            ops.lerp_samples(*given[:3], backend=side), given[:3], given[3], create_graph=True
         )
         found[side] = [
             torch.autograd.grad(
@@ -114,7 +114,7 @@ def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
 
     alpha = torch.rand(2, device=device)
     with Recorder():
-        y = ops.interpolate(real, fake, alpha, backend=backend)
+        y = ops.lerp_samples(real, fake, alpha, backend=backend)
         (dreal,) = torch.autograd.grad(y.square().sum(), real, create_graph=True)
         dreal.square().sum().backward()
     first, second = asked[1], asked[2]
@@ -190,7 +190,7 @@ def test_thread_count_does_not_change_a_bit(shape):
             torch.set_num_threads(count)
             found = evaluate(ops.grad_norm_penalty, [real], {"backend": "cpu"}, order=2)
             between = evaluate(
-                ops.interpolate, [real, fake, real[:, 0]], {"backend": "cpu"}, order=2
+                ops.lerp_samples, [real, fake, real[:, 0]], {"backend": "cpu"}, order=2
             )
             results.append([*found.values(), *between.values()])
     finally:

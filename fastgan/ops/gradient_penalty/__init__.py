@@ -11,10 +11,12 @@ from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.gradient_penalty import reference, schema  # noqa: F401 - importing schema registers the ops
 from fastgan.ops.gradient_penalty.arguments import check_center, check_samples, fitting
 
-__all__ = ["grad_norm_penalty", "interpolate"]
+__all__ = ["grad_norm_penalty", "lerp_samples"]
 
 
-def interpolate(real: Tensor, fake: Tensor, alpha: Tensor, *, backend: str | None = None) -> Tensor:
+def lerp_samples(
+    real: Tensor, fake: Tensor, alpha: Tensor, *, backend: str | None = None
+) -> Tensor:
     """``y_n = alpha_n · real_n + (1 - alpha_n) · fake_n`` in one pass: where WGAN-GP takes its gradient.
 
     Gulrajani et al. 2017. Differentiable to any order in all three; only what is asked for is computed. Half types are
@@ -43,7 +45,7 @@ def interpolate(real: Tensor, fake: Tensor, alpha: Tensor, *, backend: str | Non
     check_samples("real", real)
     fake = fitting("fake", fake, real, list(real.shape))
     alpha = fitting("alpha", alpha, real, [real.shape[0]])
-    chosen = choose_backend("interpolate", real.device, backend)
+    chosen = choose_backend("lerp_samples", real.device, backend)
     if chosen == "reference":
         return reference.interpolate(real, fake, alpha)
     return ops_of(chosen).interpolate(real, fake, alpha)
@@ -65,7 +67,7 @@ def grad_norm_penalty(
         center: the norm that costs nothing, finite and ≥ 0: 1 for WGAN-GP (Gulrajani et al. 2017), 0 for zero-centred
             penalties (Mescheder et al. 2018).
         squared: ``‖grad_n‖²``; ``center`` is not used. The same as ``center=0``.
-        backend: as for :func:`interpolate`.
+        backend: as for :func:`lerp_samples`.
 
     Returns:
         Tensor ``[N]``: float64 for float64, else float32. Half types too: the square of a norm over 256 is beyond
