@@ -70,6 +70,7 @@ def kind_of(picture: Any) -> Kind | None:
 def span_of(source: Path | BinaryIO, *, beside: Collection[Kind] = ()) -> Span | None:
     """Return the finite values' range of a file, None for a file of 8 bits or of a kind in ``beside``.
 
+    Raises ValueError for a file without a finite value.
     Raises whatever Pillow raises for a file that it can't decode.
     """
     with _opened(source) as picture:
@@ -81,9 +82,7 @@ def span_of(source: Path | BinaryIO, *, beside: Collection[Kind] = ()) -> Span |
         values = _colour(source)
         values = values[..., : (values.shape[2] - 1) | 1]  # without alpha
     if kind == "float":
-        values = values[np.isfinite(values)]
-    if not values.size:
-        return Span(kind, 0.0, 0.0)
+        values = _finite(values)
     return Span(kind, float(values.min()), float(values.max()))
 
 
@@ -145,6 +144,7 @@ def limits(levels: Levels, kind: Kind) -> tuple[float, float]:
 def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
     """Return a file as a Pillow picture of 8 bits a channel, turned by its EXIF orientation; the first frame.
 
+    Raises ValueError for a file without a finite value.
     Raises whatever Pillow raises for a file that it can't decode.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
@@ -157,7 +157,10 @@ def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
             picture.load()
             return picture
         if kind != "colour":
-            return pil.fromarray(_scaled(np.asarray(ops.exif_transpose(opened)), *span))
+            values = np.asarray(ops.exif_transpose(opened))
+            if kind == "float":
+                _finite(values)
+            return pil.fromarray(_scaled(values, *span))
         values = _colour(source)
     if values.shape[2] % 2 == 0:  # the last is alpha
         alpha = values[..., -1]
@@ -165,6 +168,14 @@ def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
         parts = [_scaled(values[..., :-1], *span), _scaled(alpha, *opaque)[..., None]]
         return pil.fromarray(np.concatenate(parts, axis=2))
     return pil.fromarray(_scaled(values, *span))
+
+
+def _finite(values: Any) -> Any:
+    """Return the finite values, flat. Raises ValueError if there are none."""
+    found = values[np.isfinite(values)]
+    if not found.size:
+        raise ValueError("it has no finite value")
+    return found
 
 
 def _scaled(values: Any, low: float, high: float) -> Any:

@@ -258,6 +258,14 @@ class MapFolder(PartnerFolder):
 
     def _specs(self) -> Mapping[str, InputSpec]:
         examined = self._examined()
+        void = self._reading.void
+        if void is not None:
+            if self._occurring == {void}:
+                raise DataError(
+                    f"No pixel of {examined} in {str(self._root)!r} has a class, since all have the "
+                    f"value of --void, {void}: give the value of unknown pixels, or mend the maps."
+                )
+            self._occurring.discard(void)
         names = self._known or tuple(
             str(index) for index in range(1 + max(self._occurring, default=0))
         )
@@ -265,10 +273,10 @@ class MapFolder(PartnerFolder):
             self._notes.append(
                 class_note(names, self._occurring, examined, named=bool(self._known))
             )
-        return {"map": InputSpec("map", names=names, void=self._reading.void)}
+        return {"map": InputSpec("map", names=names, void=void)}
 
     def _examined(self) -> str:
-        """Fill ``_occurring`` and return which maps it is from."""
+        """Fill ``_occurring`` with the values that occur; return the examined maps, in words."""
         if self._kept is not None:  # every map has been decoded
             return "the maps"
         names = self._names
@@ -277,13 +285,8 @@ class MapFolder(PartnerFolder):
         for _, indices in self._try_each(
             lambda name: self._indices(self._files(name)[1], name), names
         ):
-            self._occurring.update(self._values(indices))
+            self._occurring.update(indices.unique().tolist())
         return "the maps" if len(names) == len(self._names) else f"{len(names)} of the maps"
-
-    def _values(self, indices: Tensor) -> list[int]:
-        """The classes that occur in a map."""
-        found: list[int] = indices.unique().tolist()
-        return [index for index in found if index != self._reading.void]
 
     def _look_at(self, name: str) -> Header:
         path, partner = self._files(name)
@@ -299,7 +302,7 @@ class MapFolder(PartnerFolder):
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
         indices = self._indices(sources[1], name)
         (image,) = super()._decode(name, sources)
-        self._occurring.update(self._values(indices))
+        self._occurring.update(indices.unique().tolist())
         void = self._reading.void
         return image, fit_map(indices, self.resolution, fit=self._reading.fit, void=void or 0)
 

@@ -138,8 +138,28 @@ def test_values_that_are_not_finite_do_not_count(tmp_path: Path) -> None:
     write_values(tmp_path / "a.tif", values)
     assert span_of(tmp_path / "a.tif") == Span("float", 0.5, 0.5)
     assert shown(tmp_path)[0, 0, :4].tolist() == [0, 255, 0, 128]
+
+
+@pytest.mark.parametrize("cache_limit", [1 << 30, 0])
+@pytest.mark.parametrize("span", ["auto", "0:1"])
+def test_a_file_without_a_finite_value_is_left_out_as_unreadable(
+    tmp_path: Path, cache_limit: int, span: str
+) -> None:
     write_values(tmp_path / "a.tif", np.full((8, 8), np.nan, np.float32))
-    assert not shown(tmp_path).any()
+    write_values(tmp_path / "b.tif", np.full((8, 8), 0.5, np.float32))
+    reading = Reading(range=span)
+    with pytest.warns(UserWarning, match=r"left out: a\.tif: it has no finite value\.$"):
+        data = FolderDataset(tmp_path, cache_limit=cache_limit, reading=reading)
+        images, _ = data.batch(torch.arange(len(data)))
+    assert images.unique().tolist() == [128]
+
+
+def test_a_file_without_a_finite_value_is_refused(tmp_path: Path) -> None:
+    write_values(tmp_path / "a.tif", np.full((8, 8), np.inf, np.float32))
+    with pytest.raises(DataError, match=r"None of the 1 images .*a\.tif: it has no finite value\)"):
+        open_dataset(str(tmp_path))
+    with pytest.raises(ValueError, match="no finite value"):
+        read_picture(tmp_path / "a.tif", 1)
 
 
 @pytest.mark.parametrize("cache_limit", [1 << 30, 0])

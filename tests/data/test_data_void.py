@@ -44,6 +44,21 @@ def test_a_void_pixel_has_no_class(tmp_path: Path, void: int, cache_limit: int) 
     assert data.notes == ("maps: 4 classes, of which 2 occur in the maps",)
 
 
+@pytest.mark.parametrize("cache_limit", [1 << 20, 0])
+@pytest.mark.parametrize("names", ["", "road\nsky\n"])
+def test_maps_that_are_void_everywhere_are_refused(
+    tmp_path: Path, cache_limit: int, names: str
+) -> None:
+    scene(tmp_path, "a", [255], names=names)
+    scene(tmp_path, "b", [255])
+    with pytest.raises(
+        DataError, match=r"No pixel of the maps in '.*' has a class, .* value of --void, 255: give"
+    ):
+        MapFolder(tmp_path, reading=Reading(void=255), cache_limit=cache_limit)
+    scene(tmp_path, "b", [255, 1])
+    assert len(MapFolder(tmp_path, reading=Reading(void=255), cache_limit=cache_limit)) == 2
+
+
 def test_colours_of_void_pixels_are_mid_grey() -> None:
     shown = coloured(torch.tensor([[[-1, 0, 1]]]))
     assert shown[0, :, 0, 0].tolist() == [0, 0, 0] and shown[0, :, 0, 1].tolist() == [-1, -1, -1]
