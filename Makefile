@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
 NATIVE := CMakeLists.txt setup.py $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake' | grep -v '^csrc/emulation')
+FORMATTED := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 WORKERS := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 EXTRAS = import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; \
   print(*p["dependencies"], *[d for n in sys.argv[1:] or e for d in e[n]], sep="\n")
@@ -18,7 +19,7 @@ help:
 	@echo "make test    set up, then the tests of everything on the CPU (6 minutes on two cores)"
 	@echo "make test-backends  CUDA kernels emulated under sanitizers, Triton interpreted, compilers (8 minutes)"
 	@echo "make test-long  learning of every recipe over several seeds, the wheel, the docs' examples (hours)"
-	@echo "make lint    ruff and mypy          make format   ruff's formatter"
+	@echo "make lint    ruff, clang-format and mypy    make format   both formatters"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
 	@echo "make zoo     train every recipe on real digits or rendered shapes, two hours of one core; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
@@ -87,11 +88,13 @@ test-long: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(FORMATTED)
 	$(BIN)/mypy
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(FORMATTED)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider --benchmark-json=build/bench/benchmarks.json

@@ -128,14 +128,15 @@ template <class T>
 FG_INLINE void anchor(const Table<T>& k, const Group& g) {
   using R = typename Table<T>::R;
   constexpr std::int64_t most = 16;
-  const std::int64_t channels = k.layout.channels, pixels = k.layout.pixels, elements = (g.end - g.begin) * pixels;
+  const std::int64_t channels = k.layout.channels, pixels = k.layout.pixels,
+                     elements = (g.end - g.begin) * pixels;
   const std::int64_t few = elements < most ? elements : most, step = elements / few;
   R total = 0;
   FG_ROLLED
   for (std::int64_t i = 0; i < few; ++i) {
     const std::int64_t n = g.begin + i * step / pixels, pixel = i * step % pixels;
-    const std::int64_t at =
-        k.layout.channels_last ? (n * pixels + pixel) * channels + g.channel : (n * channels + g.channel) * pixels + pixel;
+    const std::int64_t at = k.layout.channels_last ? (n * pixels + pixel) * channels + g.channel
+                                                   : (n * channels + g.channel) * pixels + pixel;
     total += static_cast<R>(k.x[at]);
   }
   each_image(k, g, [&](auto i) { k.coefficient(c_mean, i) = total / static_cast<R>(few); });
@@ -151,7 +152,8 @@ FG_INLINE void set_base(const Table<T>& k, std::int64_t i, R mean, R var) {
 
 template <class T>
 FG_INLINE void base(const Table<T>& k, const Group& g) {
-  each_image(k, g, [&](auto i) { set_base(k, i, k.mean[stat_of(k, g, i)], k.var[stat_of(k, g, i)]); });
+  each_image(
+      k, g, [&](auto i) { set_base(k, i, k.mean[stat_of(k, g, i)], k.var[stat_of(k, g, i)]); });
 }
 
 template <class T>
@@ -248,8 +250,10 @@ FG_INLINE void second(const Table<T>& k, const Group& group) {
     const R r2 = norm.r * norm.r, g = k.total(t_g, i), gx = k.total(t_gx, i), q = k.total(t_q, i);
     const R along = k.total(t_qx, i) + k.total(t_gu, i) - moved.mean * g;
     const R dscale = norm.r * along - R(0.5) * r2 * norm.r * moved.var * gx;
-    const R dr = norm.a * along + (number(k.ddscale, i, R(0)) - R(1.5) * norm.a * r2 * moved.var) * gx;
-    const R dmean = -(norm.p * q + k.coefficient(c_slope, i) * g), dvar = R(-0.5) * r2 * norm.r * dr;
+    const R dr =
+        norm.a * along + (number(k.ddscale, i, R(0)) - R(1.5) * norm.a * r2 * moved.var) * gx;
+    const R dmean = -(norm.p * q + k.coefficient(c_slope, i) * g),
+            dvar = R(-0.5) * r2 * norm.r * dr;
     means += dmean;
     vars += dvar;
     turns += R(-0.5) * norm.p * r2 * gx;

@@ -19,15 +19,16 @@ class Run {
   using R = typename Table<T>::R;
 
  public:
-  Run(const Arguments& a, bool streaming) : a_(a), p_(a.layout), table_(table_of<T>(a)), streaming_(streaming) {}
+  Run(const Arguments& a, bool streaming)
+      : a_(a), p_(a.layout), table_(table_of<T>(a)), streaming_(streaming) {}
 
   void sweep(Sweep sweep) const {
     const Totals totals = totals_of(sweep);
     const bool streaming = streaming_ && totals.count == 0;
     const RunUnits units = FG_SELECT_LEVEL(adaptive_norm_run);
-    torch::stable::parallel_for(0, p_.units(), p_.grain(), [&](std::int64_t begin, std::int64_t end) {
-      units(a_, p_, sweep, streaming, begin, end);
-    });
+    torch::stable::parallel_for(
+        0, p_.units(), p_.grain(),
+        [&](std::int64_t begin, std::int64_t end) { units(a_, p_, sweep, streaming, begin, end); });
     for (int k = 0; k < totals.count; ++k) {
       scale_bias_act::add_up(
           scale_bias_act::parts_of(p_, a_.layout.channels_last, true), partial_of<R>(a_, p_, k),
@@ -38,7 +39,8 @@ class Run {
   void step(Step step) const {
     const std::int64_t images = a_.over == Over::batch ? a_.layout.batch : 1;
     torch::stable::parallel_for(
-        0, a_.groups(), std::max<std::int64_t>(1, numbers_of_a_task / images), [&](std::int64_t begin, std::int64_t end) {
+        0, a_.groups(), std::max<std::int64_t>(1, numbers_of_a_task / images),
+        [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t group = begin; group < end; ++group) {
             take_step(table_, step, group);
           }
@@ -54,14 +56,17 @@ class Run {
 
 // Rows that have a mean each don't depend on others: they are run by the slab, whose second sweep finds it in L2.
 inline bool by_slabs(const Arguments& a) {
-  return !a.layout.channels_last && a.over != Over::batch && a.layout.pixels <= 4 * elements_of_a_slab;
+  return !a.layout.channels_last && a.over != Over::batch &&
+         a.layout.pixels <= 4 * elements_of_a_slab;
 }
 
 inline std::int64_t rows_of_a_slab(const Arguments& a) {
   return std::clamp<std::int64_t>(elements_of_a_slab / a.layout.pixels, 1, a.numbers());
 }
 
-inline void move(const void*& p, std::int64_t bytes) { p = p ? static_cast<const char*>(p) + bytes : nullptr; }
+inline void move(const void*& p, std::int64_t bytes) {
+  p = p ? static_cast<const char*>(p) + bytes : nullptr;
+}
 
 inline void move(void*& p, std::int64_t bytes) { p = p ? static_cast<char*>(p) + bytes : nullptr; }
 
@@ -72,7 +77,8 @@ Arguments slab_of(const Arguments& a, std::int64_t first, std::int64_t rows) {
   Arguments s = a;
   s.layout.batch = 1;
   s.layout.channels = rows;
-  const std::int64_t number = first * std::int64_t{sizeof(T)}, wide = first * std::int64_t{sizeof(R)};
+  const std::int64_t number = first * std::int64_t{sizeof(T)},
+                     wide = first * std::int64_t{sizeof(R)};
   for (const void** p : {&s.x, &s.dy, &s.ddx, &s.scale_map, &s.shift_map, &s.residual}) {
     move(*p, number * a.layout.pixels);
   }

@@ -119,7 +119,8 @@ template <Act A, bool Whole, class R>
 void backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   const Block<R> k = block;
   const Scalars<R> s = scalars;
-  const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]), f_x(k.of[c_x]), f_1(k.of[c_1]);
+  const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]), f_x(k.of[c_x]),
+      f_1(k.of[c_1]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R z = k.x[i] - mean[i];
@@ -132,7 +133,8 @@ template <Act A, bool Whole, class R>
 void bend_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   const Block<R> k = block;
   const Scalars<R> s = scalars;
-  const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]), shift(k.of[c_shift]);
+  const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]),
+      shift(k.of[c_shift]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R z = k.x[i] - mean[i], p = of_p[i];
@@ -147,7 +149,8 @@ template <Act A, bool Whole, class R>
 void double_backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   const Block<R> k = block;
   const Scalars<R> s = scalars;
-  const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]), shift(k.of[c_shift]);
+  const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]),
+      shift(k.of[c_shift]);
   const Number<Whole, R> f_u(k.of[c_u]), f_x(k.of[c_x]), f_1(k.of[c_1]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -198,10 +201,10 @@ Loop<R> map_loop_for(Act act, Sweep sweep) {
 
 // The coefficients that a sweep reads are the first ones.
 constexpr int coefficients_of(Sweep sweep) {
-  return sweep == Sweep::moments                                                             ? 1
-         : sweep == Sweep::backward || sweep == Sweep::double_backward                       ? coefficient_count
-         : sweep == Sweep::bend_sums                                                         ? c_u
-                                                                                             : c_slope;
+  return sweep == Sweep::moments                                       ? 1
+         : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
+         : sweep == Sweep::bend_sums                                   ? c_u
+                                                                       : c_slope;
 }
 
 // The coefficients of a block, spread over its elements where they aren't the same for all.
@@ -253,13 +256,17 @@ class Spread {
 
 template <class R>
 void run_units(
-    const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin, std::int64_t end) {
+    const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin,
+    std::int64_t end) {
   const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
-  const bool maps = a.has_maps() && sweep != Sweep::moments, map_sums = maps && sweep == Sweep::first_sums;
+  const bool maps = a.has_maps() && sweep != Sweep::moments,
+             map_sums = maps && sweep == Sweep::first_sums;
   const bool last = a.layout.channels_last, writes = totals_of(sweep).count == 0 || map_sums;
   const bool first = sweep == Sweep::moments || sweep == Sweep::forward;
-  const bool second = sweep == Sweep::second_sums || sweep == Sweep::bend_sums || sweep == Sweep::double_backward;
-  const Loop<R> spread_loop = maps ? map_loop_for<R>(a.act, sweep) : loop_for<false, R>(a.act, sweep);
+  const bool second =
+      sweep == Sweep::second_sums || sweep == Sweep::bend_sums || sweep == Sweep::double_backward;
+  const Loop<R> spread_loop =
+      maps ? map_loop_for<R>(a.act, sweep) : loop_for<false, R>(a.act, sweep);
   const Loop<R> whole_loop = loop_for<true, R>(a.act, sweep);
   const void* const dy = maps && sweep == Sweep::backward ? a.dshift_map : a.dy;
   const void* const residual = sweep == Sweep::forward ? a.residual : nullptr;
@@ -282,7 +289,8 @@ void run_units(
       sum.start(c);
     }
     for (int row = 0; row < c.rows; row += c.together) {
-      const int count = std::min(c.together, c.rows - row), longest = count * std::min(c.width, c.step);
+      const int count = std::min(c.together, c.rows - row),
+                longest = count * std::min(c.width, c.step);
       const bool whole = !last && !maps && count == 1;
       if (!last) {
         spread.set_rows(c, row, count, std::min(c.width, c.step), whole);
@@ -299,10 +307,13 @@ void run_units(
         block.ddx = second ? load(a.dtype, a.ddx, at, in[2], n) : nullptr;
         if (maps) {
           block.scale = a.scale_map ? load(a.dtype, a.scale_map, at, in[2], n) : zeros;
-          block.shift = a.shift_map && sweep != Sweep::backward ? load(a.dtype, a.shift_map, at, in[3], n) : zeros;
+          block.shift = a.shift_map && sweep != Sweep::backward
+                            ? load(a.dtype, a.shift_map, at, in[3], n)
+                            : zeros;
         }
         block.out = writes ? target(a.dtype, out, at, results[0], streaming) : nullptr;
-        block.out_x = writes && out_x ? target(a.dtype, out_x, at, results[1], streaming) : results[1];
+        block.out_x =
+            writes && out_x ? target(a.dtype, out_x, at, results[1], streaming) : results[1];
         for (int k = 0; k < most_sums; ++k) {
           block.sums[k] = last ? sums[k].columns(column) : values[k];
         }
@@ -332,8 +343,11 @@ void run_units(
   }
 }
 
-void run(const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin, std::int64_t end) {
-  (a.dtype == DType::f64 ? run_units<double> : run_units<float>)(a, p, sweep, streaming, begin, end);
+void run(
+    const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin,
+    std::int64_t end) {
+  (a.dtype == DType::f64 ? run_units<double> : run_units<float>)(a, p, sweep, streaming, begin,
+                                                                 end);
   if (streaming) {
     stream_fence();
   }

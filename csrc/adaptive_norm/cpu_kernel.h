@@ -30,7 +30,9 @@ R* partial_of(const Arguments& a, const Partition& p, int which) {
   return total_of<R>(a, total_count) + which * partial_size(a, p);
 }
 
-using RunUnits = void (*)(const Arguments&, const Partition&, Sweep, bool streaming, std::int64_t begin, std::int64_t end);
+using RunUnits = void (*)(
+    const Arguments&, const Partition&, Sweep, bool streaming, std::int64_t begin,
+    std::int64_t end);
 
 }  // namespace fg::adaptive_norm
 

@@ -31,7 +31,8 @@ struct Parameters {
 
 inline Over over_of(const std::string& over) {
   STD_TORCH_CHECK(
-      over == "given" || over == "sample" || over == "batch", "over must be given, sample or batch, got ", over);
+      over == "given" || over == "sample" || over == "batch",
+      "over must be given, sample or batch, got ", over);
   return over == "given" ? Over::given : over == "sample" ? Over::sample : Over::batch;
 }
 
@@ -40,20 +41,24 @@ inline ScalarType wide_type(const Tensor& like) {
 }
 
 inline void check_image(const OptionalTensor& t, const char* name, const Tensor& like) {
-  scale_bias_act::check_shape(t, name, like, {like.size(0), like.size(1), like.size(2), like.size(3)});
+  scale_bias_act::check_shape(
+      t, name, like, {like.size(0), like.size(1), like.size(2), like.size(3)});
 }
 
 // [rows, C].
 inline void check_numbers(
-    const OptionalTensor& t, const char* name, const Tensor& like, std::int64_t rows, ScalarType type) {
+    const OptionalTensor& t, const char* name, const Tensor& like, std::int64_t rows,
+    ScalarType type) {
   STD_TORCH_CHECK(
-      !t || (t->scalar_type() == type && t->dim() == 2 && t->size(0) == rows && t->size(1) == like.size(1)), name,
-      " of adaptive_norm does not fit the other tensors in shape or dtype");
+      !t || (t->scalar_type() == type && t->dim() == 2 && t->size(0) == rows &&
+             t->size(1) == like.size(1)),
+      name, " of adaptive_norm does not fit the other tensors in shape or dtype");
 }
 
 // Parameters, or directions of them, of which those of mean and variance are always one for each image.
 inline void check_parameters(const Tensor& like, const Parameters& p, bool of_batch) {
-  STD_TORCH_CHECK(like.dim() == 4, "adaptive_norm takes images of shape [N, C, H, W], got rank ", like.dim());
+  STD_TORCH_CHECK(
+      like.dim() == 4, "adaptive_norm takes images of shape [N, C, H, W], got rank ", like.dim());
   const std::int64_t n = like.size(0);
   if (p.maps()) {
     check_image(p.scale, "scale", like);
@@ -85,7 +90,8 @@ struct Ordered {
 
   Ordered(const Parameters& p, const Tensor& out)
       : maps(p.maps()), scale(maps ? in_order_of(p.scale, out) : contiguous(p.scale)),
-        shift(maps ? in_order_of(p.shift, out) : contiguous(p.shift)), mean(contiguous(p.mean)), var(contiguous(p.var)) {}
+        shift(maps ? in_order_of(p.shift, out) : contiguous(p.shift)), mean(contiguous(p.mean)),
+        var(contiguous(p.var)) {}
 };
 
 inline void set_parameters(Arguments& a, const Ordered& o) {
@@ -105,8 +111,11 @@ struct Gradients {
   Tensor scale, shift, mean, var;
 
   Gradients(const Tensor& like, const Wanted& w, bool maps_)
-      : maps(maps_), scale(maps && w.scale ? image_like(like) : numbers(like, w.scale, like.scalar_type())),
-        shift(maps ? image_like(like) : numbers(like, w.shift, like.scalar_type())), mean(numbers(like, w.stats, wide_type(like))), var(numbers(like, w.stats, wide_type(like))) {}
+      : maps(maps_),
+        scale(maps && w.scale ? image_like(like) : numbers(like, w.scale, like.scalar_type())),
+        shift(maps ? image_like(like) : numbers(like, w.shift, like.scalar_type())),
+        mean(numbers(like, w.stats, wide_type(like))),
+        var(numbers(like, w.stats, wide_type(like))) {}
 
   void clear() {
     for (Tensor* t : {&scale, &shift, &mean, &var}) {
@@ -137,17 +146,21 @@ void run(const Device& device, Arguments& a, const Tensor& like) {
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> adaptive_norm(
-    const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift, const OptionalTensor& mean,
-    const OptionalTensor& var, const OptionalTensor& residual_, const std::string& over, double eps,
-    const std::string& act, double alpha, double gain, std::optional<double> clamp) {
+    const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift,
+    const OptionalTensor& mean, const OptionalTensor& var, const OptionalTensor& residual_,
+    const std::string& over, double eps, const std::string& act, double alpha, double gain,
+    std::optional<double> clamp) {
   const Parameters parameters{scale, shift, mean, var};
   check_parameters(x_, parameters, false);
   check_image(residual_, "residual", x_);
   Tensor y = image_like(x_);
   Arguments a = arguments(Pass::forward, y, {over, eps, {act, alpha, gain, clamp}});
-  STD_TORCH_CHECK(a.own() != (mean && var), "adaptive_norm over '", over, "' does not go with mean and var as they came");
+  STD_TORCH_CHECK(
+      a.own() != (mean && var), "adaptive_norm over '", over,
+      "' does not go with mean and var as they came");
   const auto found = [&] {
-    return a.own() ? torch::stable::new_empty(x_, {a.over == Over::batch ? 1 : x_.size(0), x_.size(1)}, wide_type(x_))
+    return a.own() ? torch::stable::new_empty(
+                         x_, {a.over == Over::batch ? 1 : x_.size(0), x_.size(1)}, wide_type(x_))
                    : torch::stable::new_empty(x_, {0}, wide_type(x_));
   };
   Tensor mean_out = found(), var_out = found();
@@ -172,9 +185,10 @@ std::tuple<Tensor, Tensor, Tensor> adaptive_norm(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_backward(
-    const Tensor& dy_, const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift, const Tensor& mean_,
-    const Tensor& var_, const std::string& over, double eps, const std::string& act, double alpha, double gain,
-    std::optional<double> clamp, bool need_dscale, bool need_dshift, bool need_dstats) {
+    const Tensor& dy_, const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& shift,
+    const Tensor& mean_, const Tensor& var_, const std::string& over, double eps,
+    const std::string& act, double alpha, double gain, std::optional<double> clamp,
+    bool need_dscale, bool need_dshift, bool need_dstats) {
   const OptionalTensor mean(mean_), var(var_);
   const Parameters parameters{scale, shift, mean, var};
   const Wanted wanted{need_dscale, need_dshift, need_dstats};
@@ -201,11 +215,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_backward(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_double_backward(
-    const Tensor& ddx_, const OptionalTensor& ddscale, const OptionalTensor& ddshift, const OptionalTensor& ddmean,
-    const OptionalTensor& ddvar, const Tensor& dy_, const Tensor& x_, const OptionalTensor& scale,
-    const OptionalTensor& shift, const Tensor& mean_, const Tensor& var_, const std::string& over, double eps,
-    const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_dx, bool need_dscale,
-    bool need_dshift, bool need_dstats) {
+    const Tensor& ddx_, const OptionalTensor& ddscale, const OptionalTensor& ddshift,
+    const OptionalTensor& ddmean, const OptionalTensor& ddvar, const Tensor& dy_, const Tensor& x_,
+    const OptionalTensor& scale, const OptionalTensor& shift, const Tensor& mean_,
+    const Tensor& var_, const std::string& over, double eps, const std::string& act, double alpha,
+    double gain, std::optional<double> clamp, bool need_dx, bool need_dscale, bool need_dshift,
+    bool need_dstats) {
   const OptionalTensor mean(mean_), var(var_);
   const Parameters parameters{scale, shift, mean, var}, directions{ddscale, ddshift, ddmean, ddvar};
   const Wanted wanted{need_dscale, need_dshift, need_dstats};

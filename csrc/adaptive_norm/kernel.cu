@@ -4,10 +4,13 @@
 
 namespace fg::adaptive_norm {
 
-std::int64_t cuda_workspace(const Arguments& a) { return a.workspace_size(plan_of(a).channel_sums(a.layout)); }
+std::int64_t cuda_workspace(const Arguments& a) {
+  return a.workspace_size(plan_of(a).channel_sums(a.layout));
+}
 
 int cuda_run(const Arguments& a, void* stream) {
-  return with_dtype(a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
+  return with_dtype(
+      a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
 }
 
 }  // namespace fg::adaptive_norm

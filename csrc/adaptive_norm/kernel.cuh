@@ -16,7 +16,8 @@ namespace fg::adaptive_norm {
 constexpr int step_threads = 128;
 
 template <class T>
-__global__ void __launch_bounds__(step_threads) step_kernel(Table<T> table, Step step, std::int64_t groups) {
+__global__ void __launch_bounds__(step_threads) step_kernel(
+    Table<T> table, Step step, std::int64_t groups) {
   const std::int64_t group = static_cast<std::int64_t>(blockIdx.x) * step_threads + threadIdx.x;
   if (group < groups) {
     take_step(table, step, group);
@@ -41,7 +42,8 @@ inline Plan plan_of(const Arguments& a) {
   images.layout = a.layout;
   images.x = a.x;
   images.dy = a.dy;
-  images.ddx = least_aligned({a.ddx, a.scale_map, a.shift_map, a.residual, a.dscale_map, a.dshift_map});
+  images.ddx =
+      least_aligned({a.ddx, a.scale_map, a.shift_map, a.residual, a.dscale_map, a.dshift_map});
   images.out = a.out;
   images.out_x = a.out_x;
   return scale_bias_act::make_plan(images);
@@ -52,7 +54,8 @@ class Run {
   using R = accumulate_t<T>;
 
  public:
-  Run(const Arguments& a, cudaStream_t stream) : a_(a), p_(plan_of(a)), table_(table_of<T>(a)), stream_(stream) {}
+  Run(const Arguments& a, cudaStream_t stream)
+      : a_(a), p_(plan_of(a)), table_(table_of<T>(a)), stream_(stream) {}
 
   void sweep(Sweep sweep) {
     switch (sweep) {
@@ -74,10 +77,12 @@ class Run {
   }
 
   void step(Step step) {
-    const std::int64_t groups = a_.groups(), blocks = scale_bias_act::divide_up(groups, step_threads);
+    const std::int64_t groups = a_.groups(),
+                       blocks = scale_bias_act::divide_up(groups, step_threads);
     try_(blocks > scale_bias_act::grid_limit, [&] {
       return fg_launch(
-          step_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(step_threads), 0, stream_, table_, step, groups);
+          step_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(step_threads), 0, stream_,
+          table_, step, groups);
     });
   }
 
@@ -106,17 +111,20 @@ class Run {
     t.out = static_cast<T*>(map_sums ? a_.dshift_map : a_.out);
     t.out_x = static_cast<T*>(map_sums ? a_.dscale_map : a_.out_x);
     t.partial = table_.numbers + (int{coefficient_count} + int{total_count}) * a_.numbers();
-    const Setting<R> s{{static_cast<R>(a_.alpha), static_cast<R>(a_.gain), static_cast<R>(a_.clamp)}, a_.act};
+    const Setting<R> s{
+        {static_cast<R>(a_.alpha), static_cast<R>(a_.gain), static_cast<R>(a_.clamp)}, a_.act};
     const dim3 grid(static_cast<unsigned>(p_.batch * p_.tiles * p_.chunks));
     const dim3 block(static_cast<unsigned>(p_.lanes), static_cast<unsigned>(p_.height));
     try_(!p_.fits_a_grid(), [&] {
-      return scale_bias_act::with_variant<T>(p_, a_.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
-        // An activation counts for nothing in the one, and the other is of curved ones alone.
-        constexpr bool C = S == Sweep::bend_sums || (S != Sweep::moments && decltype(curved)::value);
-        constexpr int V = decltype(columns)::value;
-        constexpr auto kernel = sweep_kernel<S, C, V == 1 || decltype(last)::value, T, V>;
-        return fg_launch(kernel, grid, block, 0, stream_, t, s, p_);
-      });
+      return scale_bias_act::with_variant<T>(
+          p_, a_.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
+            // An activation counts for nothing in the one, and the other is of curved ones alone.
+            constexpr bool C =
+                S == Sweep::bend_sums || (S != Sweep::moments && decltype(curved)::value);
+            constexpr int V = decltype(columns)::value;
+            constexpr auto kernel = sweep_kernel < S, C, V == 1 || decltype(last)::value, T, V > ;
+            return fg_launch(kernel, grid, block, 0, stream_, t, s, p_);
+          });
     });
     if constexpr (totals_of(S).count > 0) {
       add_up(t.partial, totals_of(S));

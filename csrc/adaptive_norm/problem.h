@@ -32,7 +32,15 @@ enum class Over { given, sample, batch };
 //
 //   first_sums        Σ g·m, Σ g·m·z, and dshift = g, dscale = g·p·z
 //   backward          out = dx = p·m·g + f_x·z + f_1, with g read from dshift
-enum class Sweep { moments, forward, first_sums, backward, second_sums, bend_sums, double_backward };
+enum class Sweep {
+  moments,
+  forward,
+  first_sums,
+  backward,
+  second_sums,
+  bend_sums,
+  double_backward
+};
 
 enum Coefficient { c_mean, c_p, c_t, c_slope, c_shift, c_u, c_x, c_1, coefficient_count };
 
@@ -68,14 +76,17 @@ struct Arguments {
   void *dscale_map = nullptr, *dshift_map = nullptr;
   const void *ddscale = nullptr, *ddshift = nullptr, *ddmean = nullptr, *ddvar = nullptr;
   void *out = nullptr, *out_x = nullptr;  // out_x: null if not wanted
-  void *dscale = nullptr, *dshift = nullptr, *dmean = nullptr, *dvar = nullptr, *mean_out = nullptr, *var_out = nullptr;
+  void *dscale = nullptr, *dshift = nullptr, *dmean = nullptr, *dvar = nullptr, *mean_out = nullptr,
+       *var_out = nullptr;
   void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for
 
   bool own() const { return over != Over::given; }
   bool wants_parameters() const { return dscale || dshift || dmean; }
   bool has_maps() const { return scale_map || shift_map; }
   bool takes_sums() const { return own() || wants_parameters() || has_maps(); }
-  bool takes_bends() const { return act != Act::piecewise && ((own() && out_x) || wants_parameters()); }  // sums of q
+  bool takes_bends() const {
+    return act != Act::piecewise && ((own() && out_x) || wants_parameters());
+  }  // sums of q
   std::int64_t numbers() const { return layout.batch * layout.channels; }
   std::int64_t groups() const { return over == Over::batch ? layout.channels : numbers(); }
 

@@ -35,8 +35,8 @@ struct Problem {
   Floats x, dy, scale, shift;
 
   Problem(const Layout& l_, Over over_, Act act_, bool maps_)
-      : l(l_), over(over_), act(act_), maps(maps_), x(pattern(l.numel(), 1)), dy(pattern(l.numel(), 2)),
-        scale(pattern(maps ? l.numel() : l.batch * l.channels, 4)),
+      : l(l_), over(over_), act(act_), maps(maps_), x(pattern(l.numel(), 1)),
+        dy(pattern(l.numel(), 2)), scale(pattern(maps ? l.numel() : l.batch * l.channels, 4)),
         shift(pattern(maps ? l.numel() : l.batch * l.channels, 5)) {}
 
   Arguments arguments(Pass pass) const {
@@ -66,7 +66,9 @@ struct Problem {
     const std::int64_t image = l.channels * l.pixels, n = i / image, in_image = i % image;
     return n * l.channels + (l.channels_last ? in_image % l.channels : in_image / l.pixels);
   }
-  std::int64_t group(std::int64_t number) const { return over == Over::batch ? number % l.channels : number; }
+  std::int64_t group(std::int64_t number) const {
+    return over == Over::batch ? number % l.channels : number;
+  }
   std::int64_t groups() const { return over == Over::batch ? l.channels : l.batch * l.channels; }
 };
 
@@ -74,7 +76,8 @@ struct Expected {
   Doubles mean, var, y, dx, dscale, dshift;
 
   explicit Expected(const Problem& p)
-      : mean(p.groups()), var(p.groups()), y(p.x.size()), dx(p.x.size()), dscale(p.scale.size()), dshift(p.scale.size()) {
+      : mean(p.groups()), var(p.groups()), y(p.x.size()), dx(p.x.size()), dscale(p.scale.size()),
+        dshift(p.scale.size()) {
     const std::int64_t size = p.l.numel();
     const double count = static_cast<double>(size) / static_cast<double>(p.groups());
     const auto each = [&](auto f) {
@@ -88,7 +91,8 @@ struct Expected {
     const Scalars<double> s{a.alpha, a.gain, a.clamp};
     Doubles slope(size), first(p.groups()), second(p.groups());
     each([&](auto i, auto k, auto g) {
-      const double unit = (p.x[i] - mean[g]) / std::sqrt(var[g] + a.eps), v = unit * (1 + p.scale[k]) + p.shift[k];
+      const double unit = (p.x[i] - mean[g]) / std::sqrt(var[g] + a.eps),
+                   v = unit * (1 + p.scale[k]) + p.shift[k];
       with_act(p.act, [&](auto act) {
         y[i] = fg::forward<decltype(act)::value>(v, s) + (p.maps ? p.dy[i] : 0);
         slope[i] = slope_from_input<decltype(act)::value>(v, s);
@@ -115,7 +119,8 @@ void run(Arguments a) {
 void check(const Layout& layout, Over over, Act act, bool maps = false) {
   const Problem p(layout, over, act, maps);
   const Expected expected(p);
-  Floats mean(p.groups()), var(p.groups()), y(p.x.size()), dx(p.x.size()), dscale(p.scale.size()), dshift(p.scale.size());
+  Floats mean(p.groups()), var(p.groups()), y(p.x.size()), dx(p.x.size()), dscale(p.scale.size()),
+      dshift(p.scale.size());
   Arguments a = p.arguments(Pass::forward);
   a.out = y.data();
   a.mean_out = mean.data();

@@ -16,7 +16,7 @@ template <class T>
 struct Tensors {
   using R = accumulate_t<T>;
   const T *x, *dy, *ddx, *scale, *shift, *residual;  // scale and shift: maps
-  const R* numbers;  // coefficients, each [batch][channels]
+  const R* numbers;                                  // coefficients, each [batch][channels]
   T *out, *out_x;
   R* partial;  // sums, each [batch][parts][channels]
 
@@ -37,10 +37,10 @@ constexpr Pass orders_of(Sweep sweep) {
 
 // The coefficients that a sweep reads are the first ones.
 constexpr int coefficients_of(Sweep sweep) {
-  return sweep == Sweep::moments                                                       ? 1
-         : sweep == Sweep::backward || sweep == Sweep::double_backward                 ? coefficient_count
-         : sweep == Sweep::bend_sums                                                   ? c_u
-                                                                                       : c_slope;
+  return sweep == Sweep::moments                                       ? 1
+         : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
+         : sweep == Sweep::bend_sums                                   ? c_u
+                                                                       : c_slope;
 }
 
 // One element: its results, and what is added up.
@@ -60,7 +60,8 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
     constexpr Pass P = orders_of(S);
     const R v = p * z + k[c_t];
     const auto a = scale_bias_act::activation<P, Curved, T>(s.scalars, s.act, v);
-    const R g = dy * a.slope, h = p * u + k[c_slope] * z + k[c_shift], q = Curved ? dy * a.curvature * h : R(0);
+    const R g = dy * a.slope, h = p * u + k[c_slope] * z + k[c_shift],
+            q = Curved ? dy * a.curvature * h : R(0);
     if constexpr (S == Sweep::forward) {
       e.out = a.value;
     } else if constexpr (S == Sweep::first_sums || S == Sweep::second_sums) {
@@ -84,13 +85,15 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
 
 // The same with a factor m and a shift of its own; where dx is wanted, dy is the shift's gradient already.
 template <Sweep S, bool Curved, class T, class R = accumulate_t<T>>
-FG_DEVICE Element<R> map_element(const Setting<R>& s, R x, R dy, R m, R shift, const R (&k)[coefficient_count]) {
+FG_DEVICE Element<R> map_element(
+    const Setting<R>& s, R x, R dy, R m, R shift, const R (&k)[coefficient_count]) {
   Element<R> e{};
   const R z = x - k[c_mean], unit = k[c_p] * z;
   if constexpr (S == Sweep::backward) {
     e.out = k[c_p] * m * dy + k[c_x] * z + k[c_1];
   } else {
-    const auto a = scale_bias_act::activation<orders_of(S), Curved, T>(s.scalars, s.act, unit * m + shift);
+    const auto a =
+        scale_bias_act::activation<orders_of(S), Curved, T>(s.scalars, s.act, unit * m + shift);
     if constexpr (S == Sweep::forward) {
       e.out = a.value;
     } else {
@@ -106,22 +109,29 @@ FG_DEVICE Element<R> map_element(const Setting<R>& s, R x, R dy, R m, R shift, c
 
 // A kernel of one column takes any layout, ChannelsLast or not.
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
-__global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
+__global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(
+    Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
   using In = Packed<T, V>;
-  constexpr int reads = coefficients_of(S), sum_count = totals_of(S).count, sums_kept = sum_count ? sum_count : 1;
+  constexpr int reads = coefficients_of(S), sum_count = totals_of(S).count,
+                sums_kept = sum_count ? sum_count : 1;
   constexpr bool reads_dy = S != Sweep::moments && S != Sweep::forward;
-  constexpr bool reads_ddx = S == Sweep::second_sums || S == Sweep::bend_sums || S == Sweep::double_backward;
-  constexpr bool may_have_maps = S == Sweep::forward || S == Sweep::first_sums || S == Sweep::backward;
+  constexpr bool reads_ddx =
+      S == Sweep::second_sums || S == Sweep::bend_sums || S == Sweep::double_backward;
+  constexpr bool may_have_maps =
+      S == Sweep::forward || S == Sweep::first_sums || S == Sweep::backward;
   constexpr bool may_write = sum_count == 0 || S == Sweep::first_sums;
   const bool maps = may_have_maps && t.has_maps();
   constexpr bool may_be_last = V == 1 || ChannelsLast;
   const bool last = V == 1 ? p.channels_last : ChannelsLast;
   const Part part(p);
   const Columns<T, V> columns(p, part.tile);
-  const std::int64_t channels = last ? p.columns : p.rows, size = p.batch * channels, image = part.n * channels;
+  const std::int64_t channels = last ? p.columns : p.rows, size = p.batch * channels,
+                     image = part.n * channels;
   FG_SHARED(R, shared, [may_be_last ? reads : 1][may_be_last ? V : 1][warp]);
-  FG_SHARED(std::int64_t, place, [may_be_last ? warp : 1]);  // of sums; the loop has no registers to spare
+  FG_SHARED(
+      std::int64_t, place,
+      [may_be_last ? warp : 1]);  // of sums; the loop has no registers to spare
   if (last) {
     if (threadIdx.y == 0) {
       place[threadIdx.x] = scale_bias_act::place_of_sums(p, part, columns);
@@ -129,7 +139,8 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, S
       for (int c = 0; c < reads; ++c) {
 #pragma unroll
         for (int e = 0; e < V; ++e) {
-          shared[c][e][threadIdx.x] = columns.inside ? t.numbers[c * size + image + columns.first + e] : R(0);
+          shared[c][e][threadIdx.x] =
+              columns.inside ? t.numbers[c * size + image + columns.first + e] : R(0);
         }
       }
     }
@@ -208,7 +219,8 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, S
       if (threadIdx.x == 0 && row_inside) {
 #pragma unroll
         for (int j = 0; j < sum_count; ++j) {
-          t.partial[j * size * p.tiles + (part.n * p.tiles + part.tile) * p.rows + row] = row_sums[j];
+          t.partial[j * size * p.tiles + (part.n * p.tiles + part.tile) * p.rows + row] =
+              row_sums[j];
         }
       }
     }
@@ -217,7 +229,8 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(Tensors<T> t, S
 #pragma unroll
     for (int j = 0; j < sum_count; ++j) {
       scale_bias_act::sum_down_the_block(column_sums[j]);
-      scale_bias_act::leave_sums(t.partial + j * size * p.chunks, place[threadIdx.x], column_sums[j]);
+      scale_bias_act::leave_sums(
+          t.partial + j * size * p.chunks, place[threadIdx.x], column_sums[j]);
     }
   }
 }

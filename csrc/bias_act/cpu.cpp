@@ -10,7 +10,8 @@ void add_up(const Partition& p, const R* partial, T* db) {
   const Layout& l = p.layout;
   for (std::int64_t c = 0; c < l.channels; ++c) {
     double total = 0;
-    const std::int64_t outer = p.by_row ? l.outer : p.blocks, inner = p.by_row ? p.segments_per_run : l.inner;
+    const std::int64_t outer = p.by_row ? l.outer : p.blocks,
+                       inner = p.by_row ? p.segments_per_run : l.inner;
     for (std::int64_t n = 0; n < outer; ++n) {
       for (std::int64_t i = 0; i < inner; ++i) {
         total += static_cast<double>(partial[(n * l.channels + c) * inner + i]);
@@ -29,8 +30,9 @@ struct Cpu {
     const Partition p(a.layout);
     a.streaming = is_worth_streaming(a.dtype, a.layout.numel());
     const RunUnits units = FG_SELECT_LEVEL(bias_act_run);
-    torch::stable::parallel_for(
-        0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) { units(a, p, begin, end); });
+    torch::stable::parallel_for(0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) {
+      units(a, p, begin, end);
+    });
   }
 
   void reduce(const Arguments& a, void* db) const {

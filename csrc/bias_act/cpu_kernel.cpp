@@ -58,7 +58,8 @@ Loop<R> loop_for(const Arguments& a) {
     if (a.pass == Pass::forward) {
       return forward_loop<A, R>;
     }
-    if constexpr (A == Act::piecewise) {  // from its input only where the sign of its output tells nothing
+    if constexpr (
+        A == Act::piecewise) {  // from its input only where the sign of its output tells nothing
       return a.x ? slope_from_input_loop<A, R> : slope_from_output_loop<R>;
     } else {
       return a.pass == Pass::backward ? slope_from_input_loop<A, R> : curvature_loop<A, R>;
@@ -90,7 +91,8 @@ FG_LOCAL void stretch(
         }
         k.h = in[1];
       }
-      k.y = a.y ? load(a.dtype, a.y, first, in[2], n) : k.h;  // linear without clamp: any y gives its slope, the gain
+      k.y = a.y ? load(a.dtype, a.y, first, in[2], n)
+                : k.h;  // linear without clamp: any y gives its slope, the gain
     }
     k.out = target(a.dtype, a.out, first, out[0], a.streaming);
     if (two_results) {
@@ -121,7 +123,8 @@ void by_row(const Arguments& a, const Partition& p, std::int64_t begin, std::int
   alignas(64) R b[block_size], ddb[block_size];
   std::int64_t filled = -1;
   for (std::int64_t unit = begin; unit < end; ++unit) {
-    const std::int64_t run = unit / p.segments_per_run, at = unit % p.segments_per_run * Partition::segment;
+    const std::int64_t run = unit / p.segments_per_run,
+                       at = unit % p.segments_per_run * Partition::segment;
     const std::int64_t length = std::min(Partition::segment, p.layout.inner - at);
     if (const std::int64_t channel = run % p.layout.channels; channel != filled) {
       const int n = static_cast<int>(std::min<std::int64_t>(block_size, p.layout.inner));
@@ -181,7 +184,9 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
       for (std::int64_t i = width; i < span; ++i) {
         total[i % width] += total[i];
       }
-      std::memcpy(static_cast<R*>(a.partial) + block * row + column, total, static_cast<std::size_t>(width) * sizeof(R));
+      std::memcpy(
+          static_cast<R*>(a.partial) + block * row + column, total,
+          static_cast<std::size_t>(width) * sizeof(R));
     }
   }
 }

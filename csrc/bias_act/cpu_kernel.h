@@ -32,7 +32,9 @@ struct Partition {
     }
   }
 
-  std::int64_t units() const { return by_row ? layout.outer * layout.channels * segments_per_run : blocks * tiles; }
+  std::int64_t units() const {
+    return by_row ? layout.outer * layout.channels * segments_per_run : blocks * tiles;
+  }
 
   // Units that make a task worth handing to a thread.
   std::int64_t grain() const {

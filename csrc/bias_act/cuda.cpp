@@ -10,7 +10,9 @@ struct Cuda : CudaDevice {
 
   std::int64_t partials(const Arguments& a) const { return cuda_partials(a); }
   void run(const Arguments& a) const { check_launch(cuda_run(a, stream()), "bias_act"); }
-  void reduce(const Arguments& a, void* db) const { check_launch(cuda_reduce(a, db, stream()), "bias_act"); }
+  void reduce(const Arguments& a, void* db) const {
+    check_launch(cuda_reduce(a, db, stream()), "bias_act");
+  }
 };
 
 }  // namespace

@@ -34,20 +34,23 @@ inline Arguments arguments(Pass pass, const Tensor& like, const Options& o) {
 inline void check(
     const Tensor& main, const Options& o, std::initializer_list<const OptionalTensor*> same,
     std::initializer_list<const OptionalTensor*> biases) {
-  STD_TORCH_CHECK(o.dim >= 0 && o.dim < main.dim(), "dim must be from 0 to ", main.dim() - 1, ", got ", o.dim);
+  STD_TORCH_CHECK(
+      o.dim >= 0 && o.dim < main.dim(), "dim must be from 0 to ", main.dim() - 1, ", got ", o.dim);
   for (const OptionalTensor* t : same) {
     if (*t) {
       bool fits = (*t)->scalar_type() == main.scalar_type() && (*t)->dim() == main.dim();
       for (std::int64_t d = 0; fits && d < main.dim(); ++d) {
         fits = (*t)->size(d) == main.size(d);
       }
-      STD_TORCH_CHECK(fits, "the tensors of a derivative of bias_act must agree in shape and dtype");
+      STD_TORCH_CHECK(
+          fits, "the tensors of a derivative of bias_act must agree in shape and dtype");
     }
   }
   for (const OptionalTensor* b : biases) {
     if (*b) {
       STD_TORCH_CHECK(
-          (*b)->scalar_type() == main.scalar_type() && (*b)->dim() == 1 && (*b)->size(0) == main.size(o.dim),
+          (*b)->scalar_type() == main.scalar_type() && (*b)->dim() == 1 &&
+              (*b)->size(0) == main.size(o.dim),
           "a bias must have the dtype of the other tensors and shape [", main.size(o.dim), "]");
     }
   }
@@ -70,13 +73,14 @@ Tensor run_and_sum(const Device& device, Arguments& a, const Tensor& like, bool 
 }
 
 inline Tensor db_of_nothing(const Tensor& like, std::int64_t dim, bool need_db) {
-  return need_db ? torch::stable::new_zeros(like, {like.size(dim)}) : torch::stable::new_empty(like, {0});
+  return need_db ? torch::stable::new_zeros(like, {like.size(dim)})
+                 : torch::stable::new_empty(like, {0});
 }
 
 template <class Device>
 Tensor bias_act(
-    const Tensor& x_, const OptionalTensor& b_, std::int64_t dim, const std::string& act, double alpha, double gain,
-    std::optional<double> clamp) {
+    const Tensor& x_, const OptionalTensor& b_, std::int64_t dim, const std::string& act,
+    double alpha, double gain, std::optional<double> clamp) {
   const Options o{dim, {act, alpha, gain, clamp}};
   check(x_, o, {}, {&b_});
   Tensor y = result_like(x_);
@@ -96,8 +100,9 @@ Tensor bias_act(
 
 template <class Device>
 std::tuple<Tensor, Tensor> bias_act_backward(
-    const Tensor& dy_, const OptionalTensor& x_, const OptionalTensor& b_, const OptionalTensor& y_, std::int64_t dim,
-    const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_db) {
+    const Tensor& dy_, const OptionalTensor& x_, const OptionalTensor& b_, const OptionalTensor& y_,
+    std::int64_t dim, const std::string& act, double alpha, double gain,
+    std::optional<double> clamp, bool need_db) {
   const Options o{dim, {act, alpha, gain, clamp}};
   check(dy_, o, {&x_, &y_}, {&b_});
   Tensor dx = result_like(dy_);
@@ -119,13 +124,14 @@ std::tuple<Tensor, Tensor> bias_act_backward(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> bias_act_double_backward(
-    const Tensor& ddx_, const OptionalTensor& ddb_, const OptionalTensor& dy_, const OptionalTensor& x_,
-    const OptionalTensor& b_, const OptionalTensor& y_, std::int64_t dim, const std::string& act, double alpha,
-    double gain, std::optional<double> clamp, bool need_db) {
+    const Tensor& ddx_, const OptionalTensor& ddb_, const OptionalTensor& dy_,
+    const OptionalTensor& x_, const OptionalTensor& b_, const OptionalTensor& y_, std::int64_t dim,
+    const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_db) {
   const Options o{dim, {act, alpha, gain, clamp}};
   check(ddx_, o, {&dy_, &x_, &y_}, {&b_, &ddb_});
   const bool curved = dy_.has_value();
-  STD_TORCH_CHECK(curved || !need_db, "need_db takes dy: without it the second derivative in x is zero");
+  STD_TORCH_CHECK(
+      curved || !need_db, "need_db takes dy: without it the second derivative in x is zero");
   Tensor ddy = result_like(ddx_);
   Tensor dx = curved ? result_like(ddx_) : torch::stable::new_empty(ddx_, {0});
   if (ddx_.numel() == 0) {
@@ -133,7 +139,8 @@ std::tuple<Tensor, Tensor, Tensor> bias_act_double_backward(
   }
   const Device device(ddx_);
   const Tensor ddx = in_order_of(ddx_, ddy);
-  const OptionalTensor dy = in_order_of(dy_, ddy), x = in_order_of(x_, ddy), y = in_order_of(y_, ddy);
+  const OptionalTensor dy = in_order_of(dy_, ddy), x = in_order_of(x_, ddy),
+                       y = in_order_of(y_, ddy);
   const OptionalTensor b = contiguous(b_), ddb = contiguous(ddb_);
   Arguments a = arguments(Pass::double_backward, ddy, o);
   a.ddx = ddx.const_data_ptr();
@@ -151,9 +158,10 @@ std::tuple<Tensor, Tensor, Tensor> bias_act_double_backward(
 }  // namespace fg::bias_act
 
 // Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_BIAS_ACT(NAMESPACE, KEY, DEVICE)                                              \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                  \
-    m.impl("bias_act", TORCH_BOX(&fg::bias_act::bias_act<DEVICE>));                               \
-    m.impl("bias_act_backward", TORCH_BOX(&fg::bias_act::bias_act_backward<DEVICE>));             \
-    m.impl("bias_act_double_backward", TORCH_BOX(&fg::bias_act::bias_act_double_backward<DEVICE>)); \
+#define FG_REGISTER_BIAS_ACT(NAMESPACE, KEY, DEVICE)                                             \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                 \
+    m.impl("bias_act", TORCH_BOX(&fg::bias_act::bias_act<DEVICE>));                              \
+    m.impl("bias_act_backward", TORCH_BOX(&fg::bias_act::bias_act_backward<DEVICE>));            \
+    m.impl(                                                                                      \
+        "bias_act_double_backward", TORCH_BOX(&fg::bias_act::bias_act_double_backward<DEVICE>)); \
   }

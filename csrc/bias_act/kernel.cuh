@@ -43,9 +43,11 @@ template <Pass P, bool FromInput, class R>
 FG_DEVICE Element<R> element(const Setting<R>& s, R x, R b, R y, R h, R ddb, R dy) {
   if constexpr (P == Pass::forward) {
     const R v = x + b;
-    return {FromInput ? with_act(s.act, [&](auto a) { return forward<decltype(a)::value>(v, s.scalars); })
-                      : forward<Act::piecewise>(v, s.scalars),
-            R(0)};
+    return {
+        FromInput
+            ? with_act(s.act, [&](auto a) { return forward<decltype(a)::value>(v, s.scalars); })
+            : forward<Act::piecewise>(v, s.scalars),
+        R(0)};
   } else if constexpr (!FromInput) {
     return {(h + ddb) * slope_from_output(y, s.scalars), R(0)};
   } else {
@@ -65,7 +67,8 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R b, R y, R h, R ddb, R d
 // V elements at `i`, with their biases; `sums`, if wanted, takes what the bias gradient adds up.
 template <Pass P, bool FromInput, class T, int V, class R = accumulate_t<T>>
 FG_DEVICE void vector_at(
-    const Tensors<T>& t, const Setting<R>& s, std::int64_t i, const R (&b)[V], const R (&ddb)[V], R (&sums)[V]) {
+    const Tensors<T>& t, const Setting<R>& s, std::int64_t i, const R (&b)[V], const R (&ddb)[V],
+    R (&sums)[V]) {
   constexpr bool needs_x = P == Pass::forward || FromInput;
   Vec<T, V> x{}, y{}, h{}, dy{}, out, out_v{};
   if constexpr (needs_x) {
@@ -84,7 +87,8 @@ FG_DEVICE void vector_at(
 #pragma unroll
   for (int j = 0; j < V; ++j) {
     const Element<R> e = element<P, FromInput, R>(
-        s, to_accumulate(x[j]), b[j], to_accumulate(y[j]), to_accumulate(h[j]), ddb[j], to_accumulate(dy[j]));
+        s, to_accumulate(x[j]), b[j], to_accumulate(y[j]), to_accumulate(h[j]), ddb[j],
+        to_accumulate(dy[j]));
     out[j] = from_accumulate<T>(e.out);
     out_v[j] = from_accumulate<T>(e.out_v);
     sums[j] += two_results ? e.out_v : e.out;
@@ -123,7 +127,8 @@ inline Plan make_plan(const Layout& layout, int widest, bool aligned) {
   if (p.by_row) {
     p.segments = (layout.inner + Plan::segment - 1) / Plan::segment;
     p.threads_x = 8;
-    while (p.threads_x < Plan::threads && std::int64_t{p.threads_x} * p.width < std::min(run, Plan::segment)) {
+    while (p.threads_x < Plan::threads &&
+           std::int64_t{p.threads_x} * p.width < std::min(run, Plan::segment)) {
       p.threads_x *= 2;
     }
   } else {
@@ -139,7 +144,8 @@ inline Plan make_plan(const Layout& layout, int widest, bool aligned) {
 template <class R>
 FG_DEVICE R sum_of_run(R total) {
   FG_SHARED(R, warp_sums, [Plan::threads / 32]);
-  const int lanes = blockDim.x < 32 ? blockDim.x : 32;  // a run has part of a warp, or several warps
+  const int lanes =
+      blockDim.x < 32 ? blockDim.x : 32;  // a run has part of a warp, or several warps
   for (int step = lanes / 2; step > 0; step /= 2) {
     total += __shfl_xor_sync(0xffffffffu, total, step);
   }
@@ -160,8 +166,8 @@ FG_DEVICE R sum_of_run(R total) {
 }
 
 template <Pass P, bool FromInput, class T, int V>
-__global__ void __launch_bounds__(Plan::threads)
-rows_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t segments) {
+__global__ void __launch_bounds__(Plan::threads) rows_kernel(
+    Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t segments) {
   using R = accumulate_t<T>;
   // The grid is under 2^31, so 32 bits do.
   const unsigned per_run = static_cast<unsigned>(segments);
@@ -171,7 +177,8 @@ rows_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_
   R total = 0;
   if (inside) {
     const std::int64_t channel = run % layout.channels, start = part * Plan::segment;
-    const std::int64_t end = start + Plan::segment < layout.inner ? start + Plan::segment : layout.inner;
+    const std::int64_t end =
+        start + Plan::segment < layout.inner ? start + Plan::segment : layout.inner;
     R b[V], ddb[V], sums[V] = {};
     const R one_b = bias_or_zero(t.b, channel), one_ddb = bias_or_zero(t.ddb, channel);
 #pragma unroll
@@ -179,7 +186,8 @@ rows_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_
       b[j] = one_b;
       ddb[j] = one_ddb;
     }
-    [[maybe_unused]] constexpr int unrolled = V == 1 ? 2 : 1;  // more costs registers, and spills on sm_100
+    [[maybe_unused]] constexpr int unrolled =
+        V == 1 ? 2 : 1;  // more costs registers, and spills on sm_100
 #pragma unroll unrolled
     for (std::int64_t i = start + threadIdx.x * V; i < end; i += blockDim.x * V) {
       vector_at<P, FromInput, T, V>(t, s, run * layout.inner + i, b, ddb, sums);
@@ -218,11 +226,12 @@ FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
 }
 
 template <Pass P, bool FromInput, class T, int V>
-__global__ void __launch_bounds__(Plan::threads)
-columns_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t block_rows) {
+__global__ void __launch_bounds__(Plan::threads) columns_kernel(
+    Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t block_rows) {
   using R = accumulate_t<T>;
   const std::int64_t row = layout.channels * layout.inner;
-  const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * Plan::lanes + threadIdx.x) * V;
+  const std::int64_t column =
+      (static_cast<std::int64_t>(blockIdx.x) * Plan::lanes + threadIdx.x) * V;
   const bool inside = column < row;
   R sums[V] = {};
   if (inside) {
@@ -255,8 +264,9 @@ columns_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int
 
 // db[c] = the sum of partial[n][c][i] over n < outer and i < inner; one warp per channel.
 template <class T>
-__global__ void __launch_bounds__(Plan::threads)
-reduce_kernel(const accumulate_t<T>* partial, T* db, std::int64_t outer, std::int64_t channels, std::int64_t inner) {
+__global__ void __launch_bounds__(Plan::threads) reduce_kernel(
+    const accumulate_t<T>* partial, T* db, std::int64_t outer, std::int64_t channels,
+    std::int64_t inner) {
   const std::int64_t channel = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   accumulate_t<T> total = 0;
   if (channel < channels) {
@@ -275,32 +285,47 @@ reduce_kernel(const accumulate_t<T>* partial, T* db, std::int64_t outer, std::in
 // ---- host side
 
 template <Pass P, bool FromInput, class T, int V>
-cudaError_t launch(const Plan& p, const Tensors<T>& t, const Setting<accumulate_t<T>>& s, cudaStream_t stream) {
+cudaError_t launch(
+    const Plan& p, const Tensors<T>& t, const Setting<accumulate_t<T>>& s, cudaStream_t stream) {
   const dim3 block(p.threads_x, p.threads_y);
   if (p.by_row) {
     const std::int64_t grid = (p.runs() + p.threads_y - 1) / p.threads_y * p.segments;
-    return grid > 0x7fffffff ? cudaErrorInvalidConfiguration
-                             : fg_launch(rows_kernel<P, FromInput, T, V>, dim3(static_cast<unsigned>(grid)), block, 0,
-                                         stream, t, s, p.layout, p.segments);
+    return grid > 0x7fffffff
+               ? cudaErrorInvalidConfiguration
+               : fg_launch(
+                     rows_kernel<P, FromInput, T, V>, dim3(static_cast<unsigned>(grid)), block, 0,
+                     stream, t, s, p.layout, p.segments);
   }
-  const std::int64_t tile = std::int64_t{p.threads_x} * V, grid = (p.layout.row() + tile - 1) / tile;
+  const std::int64_t tile = std::int64_t{p.threads_x} * V,
+                     grid = (p.layout.row() + tile - 1) / tile;
   return grid > 0x7fffffff ? cudaErrorInvalidConfiguration
-                           : fg_launch(columns_kernel<P, FromInput, T, V>,
-                                       dim3(static_cast<unsigned>(grid), static_cast<unsigned>(p.blocks)), block, 0,
-                                       stream, t, s, p.layout, p.block_rows);
+                           : fg_launch(
+                                 columns_kernel<P, FromInput, T, V>,
+                                 dim3(static_cast<unsigned>(grid), static_cast<unsigned>(p.blocks)),
+                                 block, 0, stream, t, s, p.layout, p.block_rows);
 }
 
 template <class T>
 bool all_aligned(const Tensors<T>& t) {
   const T* const pointers[] = {t.x, t.y, t.h, t.dy, t.out, t.out_v};
-  return std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) { return is_vec_aligned<access_width<T>>(p); });
+  return std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) {
+    return is_vec_aligned<access_width<T>>(p);
+  });
 }
 
 template <class T>
 Tensors<T> tensors_of(const Arguments& a) {
   const auto in = [](const void* p) { return static_cast<const T*>(p); };
-  return {in(a.x), in(a.b), in(a.y), in(a.pass == Pass::backward ? a.dy : a.ddx), in(a.ddb), in(a.dy),
-          static_cast<T*>(a.out), static_cast<T*>(a.out_v), static_cast<accumulate_t<T>*>(a.partial)};
+  return {
+      in(a.x),
+      in(a.b),
+      in(a.y),
+      in(a.pass == Pass::backward ? a.dy : a.ddx),
+      in(a.ddb),
+      in(a.dy),
+      static_cast<T*>(a.out),
+      static_cast<T*>(a.out_v),
+      static_cast<accumulate_t<T>*>(a.partial)};
 }
 
 // The partial sums do not depend on the width of access, so the glue may ask for them before pointers are known.
@@ -310,13 +335,15 @@ template <class T>
 cudaError_t run(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
   const Tensors<T> t = tensors_of<T>(a);
-  const Setting<R> s{{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)}, a.act};
+  const Setting<R> s{
+      {static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)}, a.act};
   const Plan p = make_plan(a.layout, access_width<T>, all_aligned(t));
   const bool from_input = a.act != Act::piecewise || (a.pass != Pass::forward && a.x);
   const auto go = [&](auto pass, auto input) {
     constexpr Pass P = decltype(pass)::value;
     constexpr bool I = decltype(input)::value;
-    return p.width > 1 ? launch<P, I, T, access_width<T>>(p, t, s, stream) : launch<P, I, T, 1>(p, t, s, stream);
+    return p.width > 1 ? launch<P, I, T, access_width<T>>(p, t, s, stream)
+                       : launch<P, I, T, 1>(p, t, s, stream);
   };
   const auto with_source = [&](auto pass) {
     return from_input ? go(pass, std::true_type{}) : go(pass, std::false_type{});
@@ -334,11 +361,13 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
 template <class T>
 cudaError_t reduce(const Arguments& a, void* db, cudaStream_t stream) {
   const Plan p = make_plan(a.layout, 1, true);
-  const std::int64_t outer = p.by_row ? a.layout.outer : p.blocks, inner = p.by_row ? p.segments : a.layout.inner;
+  const std::int64_t outer = p.by_row ? a.layout.outer : p.blocks,
+                     inner = p.by_row ? p.segments : a.layout.inner;
   const int warps = 8;
   return fg_launch(
-      reduce_kernel<T>, dim3(static_cast<unsigned>((a.layout.channels + warps - 1) / warps)), dim3(32, warps), 0, stream,
-      static_cast<const accumulate_t<T>*>(a.partial), static_cast<T*>(db), outer, a.layout.channels, inner);
+      reduce_kernel<T>, dim3(static_cast<unsigned>((a.layout.channels + warps - 1) / warps)),
+      dim3(32, warps), 0, stream, static_cast<const accumulate_t<T>*>(a.partial),
+      static_cast<T*>(db), outer, a.layout.channels, inner);
 }
 
 }  // namespace fg::bias_act

@@ -6,7 +6,7 @@
 namespace fg::bias_act {
 
 std::int64_t cuda_partials(const Arguments& a);
-int cuda_run(const Arguments& a, void* stream);                // a cudaError_t
+int cuda_run(const Arguments& a, void* stream);               // a cudaError_t
 int cuda_reduce(const Arguments& a, void* db, void* stream);  // a cudaError_t
 
 }  // namespace fg::bias_act

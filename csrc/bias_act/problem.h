@@ -13,7 +13,9 @@ struct Layout {
   std::int64_t outer, channels, inner;
 
   std::int64_t numel() const { return outer * channels * inner; }
-  std::int64_t row() const { return channels * inner; }  // contiguous elements that hold each channel once
+  std::int64_t row() const {
+    return channels * inner;
+  }  // contiguous elements that hold each channel once
 };
 
 // forward          out = y                             from x, b
@@ -29,10 +31,12 @@ struct Arguments {
   double alpha, gain, clamp;  // clamp: NaN for none, and rounded to dtype
   Layout layout;
   // Null where absent. Tensors share the layout; b and ddb have one element per channel.
-  const void *x = nullptr, *b = nullptr, *y = nullptr, *dy = nullptr, *ddx = nullptr, *ddb = nullptr;
+  const void *x = nullptr, *b = nullptr, *y = nullptr, *dy = nullptr, *ddx = nullptr,
+             *ddb = nullptr;
   void *out = nullptr, *out_v = nullptr;
-  void* partial = nullptr;  // partial sums for the bias gradient, in the accumulation type; null if not wanted
-  bool streaming = false;   // CPU: the results are too large for the cache
+  void* partial =
+      nullptr;  // partial sums for the bias gradient, in the accumulation type; null if not wanted
+  bool streaming = false;  // CPU: the results are too large for the cache
 };
 
 }  // namespace fg::bias_act

@@ -12,7 +12,8 @@ namespace fg {
 
 // Rounded as a result would be, so that a clamped result is recognised by comparing it with the clamp.
 inline double rounded(double clamp, DType dtype) {
-  return with_dtype(dtype, [&](auto t) { return static_cast<double>(static_cast<decltype(t)>(clamp)); });
+  return with_dtype(
+      dtype, [&](auto t) { return static_cast<double>(static_cast<decltype(t)>(clamp)); });
 }
 
 struct ActivationOptions {

@@ -40,7 +40,9 @@ constexpr bool is_worth_streaming(DType dtype, std::int64_t elements) {
 
 inline constexpr int block_size = 512;  // elements; a handful of such buffers fit in L1
 
-FG_LOCAL float widen(bf16 h) { return std::bit_cast<float>(static_cast<std::uint32_t>(h.bits) << 16); }
+FG_LOCAL float widen(bf16 h) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(h.bits) << 16);
+}
 
 FG_LOCAL bf16 narrow_bf16(float f) {
   const std::uint32_t u = std::bit_cast<std::uint32_t>(f);
@@ -54,24 +56,32 @@ FG_LOCAL float widen(f16 h) {
   // The exponent's bias goes from 15 to 127 by a multiplication, which makes denormals right as well.
   const float scaled = std::bit_cast<float>(magnitude) * 0x1p112f;
   const bool special = magnitude >= 0x0f800000u;  // infinity or NaN
-  const std::uint32_t bits = special ? magnitude | 0x7f800000u : std::bit_cast<std::uint32_t>(scaled);
+  const std::uint32_t bits =
+      special ? magnitude | 0x7f800000u : std::bit_cast<std::uint32_t>(scaled);
   return std::bit_cast<float>(bits | sign);
 }
 
 FG_LOCAL f16 narrow_f16(float f) {
-  const std::uint32_t u = std::bit_cast<std::uint32_t>(f), sign = (u >> 16) & 0x8000u, magnitude = u & 0x7fffffffu;
+  const std::uint32_t u = std::bit_cast<std::uint32_t>(f), sign = (u >> 16) & 0x8000u,
+                      magnitude = u & 0x7fffffffu;
   // Adding 2^(e+13) lets the float unit round to nearest even at the last bit that float16 keeps; below the normal
   // range that bit stands still at 2^-24.
   const std::uint32_t exponent = magnitude & 0x7f800000u;
-  const std::uint32_t clipped = exponent < 0x38800000u ? 0x38800000u : exponent > 0x47800000u ? 0x47800000u : exponent;
+  const std::uint32_t clipped = exponent < 0x38800000u   ? 0x38800000u
+                                : exponent > 0x47800000u ? 0x47800000u
+                                                         : exponent;
   const float anchor = std::bit_cast<float>(clipped + (13u << 23));
   const float sum = std::bit_cast<float>(magnitude) + anchor;
-  const std::uint32_t steps = std::bit_cast<std::uint32_t>(sum) - std::bit_cast<std::uint32_t>(anchor);
-  const std::uint32_t base = (clipped - 0x38800000u) >> 13;  // exponent field of the result, less its implicit one
+  const std::uint32_t steps =
+      std::bit_cast<std::uint32_t>(sum) - std::bit_cast<std::uint32_t>(anchor);
+  const std::uint32_t base =
+      (clipped - 0x38800000u) >> 13;  // exponent field of the result, less its implicit one
   const std::uint32_t finite = base + steps;
   const std::uint32_t capped = finite > 0x7c00u ? 0x7c00u : finite;
   const std::uint32_t nan = 0x7e00u;
-  const std::uint32_t bits = magnitude > 0x7f800000u ? nan : magnitude >= 0x47800000u ? 0x7c00u : capped;
+  const std::uint32_t bits = magnitude > 0x7f800000u    ? nan
+                             : magnitude >= 0x47800000u ? 0x7c00u
+                                                        : capped;
   return {static_cast<std::uint16_t>(bits | sign)};
 }
 
@@ -86,7 +96,8 @@ FG_LOCAL const float* widen_into(const f16* p, float* buffer, int n) {
   int i = 0;
 #if defined(__F16C__)
   for (; i + 8 <= n; i += 8) {
-    _mm256_storeu_ps(buffer + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i))));
+    _mm256_storeu_ps(
+        buffer + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i))));
   }
 #endif
   for (; i < n; ++i) {
@@ -109,12 +120,14 @@ FG_LOCAL void stream(T* p, const T* from, int n) {
 #if defined(__AVX__)
   for (; i + 32 <= bytes; i += 32) {
     _mm256_stream_si256(
-        reinterpret_cast<__m256i*>(to + i), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source + i)));
+        reinterpret_cast<__m256i*>(to + i),
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source + i)));
   }
 #else
   for (; i + 16 <= bytes; i += 16) {
     _mm_stream_si128(
-        reinterpret_cast<__m128i*>(to + i), _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + i)));
+        reinterpret_cast<__m128i*>(to + i),
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + i)));
   }
 #endif
   std::memcpy(to + i, source + i, bytes - i);
@@ -187,7 +200,8 @@ FG_LOCAL R* target(DType dtype, void* p, std::int64_t first, R* buffer, bool str
 }
 
 template <class R>
-FG_LOCAL void store(DType dtype, void* p, std::int64_t first, const R* computed, int n, bool streaming) {
+FG_LOCAL void store(
+    DType dtype, void* p, std::int64_t first, const R* computed, int n, bool streaming) {
   if constexpr (sizeof(R) == sizeof(float)) {
     if (dtype == DType::f16) {
       return narrow_and_put(static_cast<f16*>(p) + first, computed, n, streaming);

@@ -26,10 +26,10 @@ const char* cpu_level_name(CpuLevel level);
 
 // Picks `fg::<level>::NAME` for the running CPU. Every kernel file is compiled once per level into such a namespace.
 #if defined(FG_X86_LEVELS)
-#define FG_SELECT_LEVEL(NAME)                                                \
-  (::fg::cpu_level() == ::fg::CpuLevel::avx512 ? ::fg::avx512::NAME          \
-       : ::fg::cpu_level() == ::fg::CpuLevel::avx2 ? ::fg::avx2::NAME        \
-                                                   : ::fg::baseline::NAME)
+#define FG_SELECT_LEVEL(NAME)                                       \
+  (::fg::cpu_level() == ::fg::CpuLevel::avx512 ? ::fg::avx512::NAME \
+   : ::fg::cpu_level() == ::fg::CpuLevel::avx2 ? ::fg::avx2::NAME   \
+                                               : ::fg::baseline::NAME)
 #else
 #define FG_SELECT_LEVEL(NAME) (::fg::baseline::NAME)
 #endif

@@ -24,7 +24,8 @@ class CudaDevice {
   void* stream() const { return nullptr; }
 #else
   explicit CudaDevice(const Tensor& t) : guard_(t.get_device_index()) {
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream_));
+    STABLE_TORCH_ERROR_CODE_CHECK(
+        aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream_));
   }
   void* stream() const { return stream_; }
 
@@ -37,7 +38,8 @@ class CudaDevice {
 // `status` is a cudaError_t; 9 is the one that a launch plan returns for a tensor too large for any grid.
 inline void check_launch(int status, const char* op) {
   STD_TORCH_CHECK(status != 9, op, ": the tensor is too large for one launch; split it");
-  STD_TORCH_CHECK(status == 0, op, ": the CUDA kernel could not be launched, error ", std::to_string(status));
+  STD_TORCH_CHECK(
+      status == 0, op, ": the CUDA kernel could not be launched, error ", std::to_string(status));
 }
 
 }  // namespace fg

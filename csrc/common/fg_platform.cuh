@@ -36,7 +36,8 @@
 #if defined(__CUDACC__)
 template <class... Params, class... Args>
 cudaError_t fg_launch(
-    void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t smem_bytes, cudaStream_t stream, Args... args) {
+    void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t smem_bytes, cudaStream_t stream,
+    Args... args) {
   constexpr std::size_t smem_without_opt_in = 48 * 1024;
   if (smem_bytes > smem_without_opt_in) {
     const cudaError_t error = cudaFuncSetAttribute(
@@ -109,7 +110,9 @@ Vec<T, N> load_vec(const T* p, const char* file = __builtin_FILE(), int line = _
 }
 
 template <class T, int N>
-void store_vec(T* p, const Vec<T, N>& values, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+void store_vec(
+    T* p, const Vec<T, N>& values, const char* file = __builtin_FILE(),
+    int line = __builtin_LINE()) {
   emulation::check_aligned(p, alignof(Vec<T, N>), "store_vec", file, line);
   *reinterpret_cast<Vec<T, N>*>(p) = values;
 }
@@ -127,8 +130,9 @@ FG_DEVICE void store_vec(T* p, const Vec<T, N>& values) {
   if constexpr (sizeof(values) == 16) {
     uint4 w;
     memcpy(&w, &values, sizeof(w));
-    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
-                 :: "l"(__cvta_generic_to_global(p)), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)),
+                 "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w)
+                 : "memory");
   } else {
     *reinterpret_cast<Vec<T, N>*>(p) = values;
   }
@@ -144,8 +148,9 @@ FG_DEVICE void store_shared(R* p, const Vec<R, N>& values) {
     uint4 w;
     memcpy(&w, &values, sizeof(w));
     const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(p));
-    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};"
-                 :: "r"(address), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(w.x), "r"(w.y),
+                 "r"(w.z), "r"(w.w)
+                 : "memory");
     return;
   }
 #endif

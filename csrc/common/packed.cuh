@@ -22,7 +22,8 @@ template <class T, int V>
 class Packed {
  public:
   Packed() = default;  // zeros
-  FG_DEVICE explicit Packed(const T* p) : words_(load_vec<count>(reinterpret_cast<const Word*>(p))) {}
+  FG_DEVICE explicit Packed(const T* p)
+      : words_(load_vec<count>(reinterpret_cast<const Word*>(p))) {}
 
   FG_DEVICE accumulate_t<T> operator[](int e) const {
     if constexpr (in_pairs) {

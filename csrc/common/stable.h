@@ -18,7 +18,9 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 using OptionalTensor = std::optional<Tensor>;
 
-inline const void* data_or_null(const OptionalTensor& t) { return t ? t->const_data_ptr() : nullptr; }
+inline const void* data_or_null(const OptionalTensor& t) {
+  return t ? t->const_data_ptr() : nullptr;
+}
 
 inline OptionalTensor contiguous(const OptionalTensor& t) {
   return t ? OptionalTensor(torch::stable::contiguous(*t)) : std::nullopt;
@@ -49,7 +51,9 @@ inline Tensor channels_first_view(const Tensor& t) {
 }
 
 // Whether the channels of an image batch are its fastest dimension: then results are channels_last, else contiguous.
-inline bool is_channels_last(const Tensor& t) { return t.size(1) > 1 && !t.is_contiguous() && t.stride(1) == 1; }
+inline bool is_channels_last(const Tensor& t) {
+  return t.size(1) > 1 && !t.is_contiguous() && t.stride(1) == 1;
+}
 
 inline bool same_strides(const Tensor& a, const Tensor& b) {
   for (std::int64_t d = 0; d < a.dim(); ++d) {

@@ -61,7 +61,8 @@ void give_back_stack(Thread& thread) {
 
 // A thread in the middle of the kernel, in a block that is given up.
 void abandon(Thread& thread) {
-  asan::unpoison(thread.stack, StackPool::stack_bytes);  // red zones of the frames that nothing will leave
+  asan::unpoison(
+      thread.stack, StackPool::stack_bytes);  // red zones of the frames that nothing will leave
   tsan::switch_to(thread.context.tsan_fiber);
   tsan::release(&machine.launch_end);
   tsan::switch_to(machine.scheduler.tsan_fiber);
@@ -108,7 +109,8 @@ class ThreadOrder {
  public:
   ThreadOrder(int order, std::size_t threads, std::uint64_t block_number)
       : is_random_(order >= 2),
-        random_(static_cast<std::uint32_t>(static_cast<std::uint64_t>(order) * 7919 + block_number)),
+        random_(
+            static_cast<std::uint32_t>(static_cast<std::uint64_t>(order) * 7919 + block_number)),
         indices_(threads) {
     std::iota(indices_.begin(), indices_.end(), 0u);
     if (order == 1) {
@@ -178,13 +180,18 @@ void check_barrier() {
   for (const Thread& thread : machine.threads) {
     if (thread.state == ThreadState::returned) {
       if (machine.options.strict_exit) {
-        throw Error("threads returned while others of their block wait in __syncthreads [" + describe_block() + "]");
+        throw Error(
+            "threads returned while others of their block wait in __syncthreads [" +
+            describe_block() + "]");
       }
     } else if (first == nullptr) {
       first = &thread;
-    } else if (machine.options.strict_site &&
-               (thread.line != first->line || std::strcmp(thread.file, first->file) != 0)) {
-      throw Error("divergent __syncthreads: threads of a block wait in different places [" + describe_block() + "]");
+    } else if (
+        machine.options.strict_site &&
+        (thread.line != first->line || std::strcmp(thread.file, first->file) != 0)) {
+      throw Error(
+          "divergent __syncthreads: threads of a block wait in different places [" +
+          describe_block() + "]");
     }
   }
 }
@@ -218,7 +225,8 @@ std::string describe_block() {
   std::vector<Group> groups;
   for (const Thread& thread : machine.threads) {
     const std::string state = describe_state(thread);
-    const auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.state == state; });
+    const auto same = std::find_if(
+        groups.begin(), groups.end(), [&](const Group& g) { return g.state == state; });
     if (same == groups.end()) {
       groups.push_back({state, 1, thread.index});
     } else {
@@ -251,11 +259,14 @@ void run_block(std::uint64_t number) {
   }
 
   if (const std::string arrays = machine.shared.damage(); !arrays.empty()) {
-    throw Error("shared memory was written past the end of " + arrays + " [block " + triple(place.block) + "]");
+    throw Error(
+        "shared memory was written past the end of " + arrays + " [block " + triple(place.block) +
+        "]");
   }
   ++machine.stats.blocks;
   machine.stats.threads += machine.threads.size();
-  machine.stats.shared_peak = std::max<std::uint64_t>(machine.stats.shared_peak, machine.shared.used());
+  machine.stats.shared_peak =
+      std::max<std::uint64_t>(machine.stats.shared_peak, machine.shared.used());
 }
 
 }  // namespace fg::emulation

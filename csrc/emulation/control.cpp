@@ -5,7 +5,8 @@
 
 #define FG_EXPORT extern "C" __attribute__((visibility("default")))
 
-FG_EXPORT void fastgan_emulation_set_options(int order, int strict_exit, int strict_site, std::uint64_t max_shared) {
+FG_EXPORT void fastgan_emulation_set_options(
+    int order, int strict_exit, int strict_site, std::uint64_t max_shared) {
   fg::emulation::Options options;
   options.order = order;
   options.strict_exit = strict_exit != 0;

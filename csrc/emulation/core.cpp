@@ -26,8 +26,9 @@ std::uint64_t volume(dim3 d) { return static_cast<std::uint64_t>(d.x) * d.y * d.
 
 cudaError_t check_launch(dim3 grid, dim3 block, std::size_t dynamic_shared) {
   const std::uint64_t threads = volume(block);
-  const bool block_fits = threads > 0 && block.x <= max_threads_per_block && block.y <= max_threads_per_block &&
-                          block.z <= max_block_z && threads <= max_threads_per_block;
+  const bool block_fits = threads > 0 && block.x <= max_threads_per_block &&
+                          block.y <= max_threads_per_block && block.z <= max_block_z &&
+                          threads <= max_threads_per_block;
   const bool grid_fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= max_grid_x &&
                          grid.y <= max_grid_yz && grid.z <= max_grid_yz;
   if (!block_fits || !grid_fits) {
@@ -76,7 +77,8 @@ class LaunchScope {
   LaunchScope(const LaunchScope&) = delete;
   LaunchScope& operator=(const LaunchScope&) = delete;
   ~LaunchScope() {
-    tsan::acquire(&machine.launch_end);  // from here on the host has seen all that the threads wrote
+    tsan::acquire(
+        &machine.launch_end);  // from here on the host has seen all that the threads wrote
     // Not earlier: threads that took over the stack or the fiber of another would seem to be ordered after it, or to
     // race with it.
     for (char* stack : machine.retired_stacks) {
@@ -95,7 +97,8 @@ class LaunchScope {
 }  // namespace
 
 cudaError_t run_grid(
-    dim3 grid, dim3 block, std::size_t dynamic_shared, void (*body)(const void* params), const void* params) {
+    dim3 grid, dim3 block, std::size_t dynamic_shared, void (*body)(const void* params),
+    const void* params) {
   if (is_launching) {
     throw Error("a kernel launched a kernel, which the emulation doesn't do");
   }
@@ -105,8 +108,10 @@ cudaError_t run_grid(
   }
   const std::uint64_t blocks = volume(grid);
   if (tsan::enabled && blocks * volume(block) > max_threads_under_tsan) {
-    throw Error("a launch under ThreadSanitizer may have at most " + std::to_string(max_threads_under_tsan) +
-                " threads, and this one has " + std::to_string(blocks * volume(block)) + ": use a smaller shape");
+    throw Error(
+        "a launch under ThreadSanitizer may have at most " +
+        std::to_string(max_threads_under_tsan) + " threads, and this one has " +
+        std::to_string(blocks * volume(block)) + ": use a smaller shape");
   }
 
   const LaunchScope scope;
@@ -118,8 +123,9 @@ cudaError_t run_grid(
   const BlockOrder order(machine.options.order, blocks);
   for (std::uint64_t i = 0; i < blocks; ++i) {
     const std::uint64_t number = order(i);
-    place.block = {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
-                   static_cast<unsigned>(number / grid.x / grid.y)};
+    place.block = {
+        static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
+        static_cast<unsigned>(number / grid.x / grid.y)};
     run_block(number);
   }
   return cudaSuccess;

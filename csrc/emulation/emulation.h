@@ -14,7 +14,8 @@
 
 // Macros, so that a defect is reported with the file and line of the kernel.
 #define __syncthreads() ::fg::emulation::block_barrier(__FILE__, __LINE__)
-#define __syncwarp(...) ::fg::emulation::warp_sync(__FILE__, __LINE__, ::fg::emulation::mask_or_full(__VA_ARGS__))
+#define __syncwarp(...) \
+  ::fg::emulation::warp_sync(__FILE__, __LINE__, ::fg::emulation::mask_or_full(__VA_ARGS__))
 #define __shfl_sync(...) ::fg::emulation::shuffle_index(__FILE__, __LINE__, __VA_ARGS__)
 #define __shfl_xor_sync(...) ::fg::emulation::shuffle_xor(__FILE__, __LINE__, __VA_ARGS__)
 #define __shfl_down_sync(...) ::fg::emulation::shuffle_down(__FILE__, __LINE__, __VA_ARGS__)
@@ -24,18 +25,19 @@
 #define __all_sync(mask, predicate) (__ballot_sync(mask, predicate) == static_cast<unsigned>(mask))
 
 // A reference to an array, not a pointer, so that UBSan checks every index against its own dimension.
-#define FG_SHARED(type, name, dims)                                                    \
-  static char fg_tag_of_##name;                                                        \
-  using fg_type_of_##name = type dims;                                                 \
-  fg_type_of_##name& name = *static_cast<fg_type_of_##name*>(                          \
-      ::fg::emulation::static_shared(&fg_tag_of_##name, sizeof(fg_type_of_##name),     \
-                                     alignof(fg_type_of_##name), #name, __FILE__, __LINE__))
+#define FG_SHARED(type, name, dims)                                                              \
+  static char fg_tag_of_##name;                                                                  \
+  using fg_type_of_##name = type dims;                                                           \
+  fg_type_of_##name& name = *static_cast<fg_type_of_##name*>(::fg::emulation::static_shared(     \
+      &fg_tag_of_##name, sizeof(fg_type_of_##name), alignof(fg_type_of_##name), #name, __FILE__, \
+      __LINE__))
 
 #define FG_DYN_SHARED(type, name) \
   type* name = static_cast<type*>(::fg::emulation::dynamic_shared(#name, __FILE__, __LINE__))
 
 template <class... Params, class... Args>
 cudaError_t fg_launch(
-    void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t smem_bytes, cudaStream_t, Args... args) {
+    void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t smem_bytes, cudaStream_t,
+    Args... args) {
   return ::fg::emulation::launch(kernel, grid, block, smem_bytes, args...);
 }

@@ -66,12 +66,14 @@ char* StackPool::take() {
     free_.pop_back();
     return stack;
   }
-  void* memory = mmap(nullptr, stack_bytes + guard_bytes(), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(
+      nullptr, stack_bytes + guard_bytes(), PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     throw std::bad_alloc();
   }
-  mprotect(memory, guard_bytes(), PROT_NONE);  // an overflow stops at once instead of writing elsewhere
+  mprotect(
+      memory, guard_bytes(), PROT_NONE);  // an overflow stops at once instead of writing elsewhere
   return static_cast<char*>(memory) + guard_bytes();
 }
 
@@ -87,7 +89,8 @@ void create_fiber(Context& fiber, char* stack, void (*entry)()) {
   makecontext(&fiber.registers, entry, 0);
 #else
   void** top = reinterpret_cast<void**>(stack + StackPool::stack_bytes);
-  *--top = nullptr;  // where a caller's return address would be: the ABI wants rsp + 8 divisible by 16 on entry
+  *--top =
+      nullptr;  // where a caller's return address would be: the ABI wants rsp + 8 divisible by 16 on entry
   *--top = reinterpret_cast<void*>(entry);
   for (int i = 0; i < saved_registers; ++i) {
     *--top = nullptr;

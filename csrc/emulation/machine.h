@@ -56,7 +56,7 @@ struct Machine {
   void (*body)(const void* params) = nullptr;
   const void* params = nullptr;
   std::size_t dynamic_shared = 0;  // bytes
-  std::vector<Thread> threads;  // of the running block
+  std::vector<Thread> threads;     // of the running block
   std::vector<Warp> warps;
   SharedMemory shared;
   Thread* current = nullptr;

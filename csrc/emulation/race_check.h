@@ -28,9 +28,10 @@ struct RaceCheck {
   static const ::fg::emulation::RaceCheck fg_registered_##name(#name, &fg_race_check_##name); \
   static void fg_race_check_##name()
 
-#define FG_REQUIRE(condition)                                                                                 \
-  do {                                                                                                        \
-    if (!(condition)) {                                                                                       \
-      throw std::runtime_error(std::string(__FILE__ ":") + std::to_string(__LINE__) + ": not so: " #condition); \
-    }                                                                                                         \
+#define FG_REQUIRE(condition)                                                              \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
+      throw std::runtime_error(                                                            \
+          std::string(__FILE__ ":") + std::to_string(__LINE__) + ": not so: " #condition); \
+    }                                                                                      \
   } while (false)

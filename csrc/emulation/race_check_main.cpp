@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
       failures += passes(check, order) ? 0 : 1;
     }
   }
-  std::printf("%zu race checks in %zu orders, %d failed\n", checks().size(), std::size(orders), failures);
+  std::printf(
+      "%zu race checks in %zu orders, %d failed\n", checks().size(), std::size(orders), failures);
   return failures == 0 ? 0 : 1;
 }

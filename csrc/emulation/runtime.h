@@ -59,7 +59,8 @@ extern Place place;
 
 // Runs `body(params)` once per thread, block after block. One launch at a time: a second OS thread waits.
 cudaError_t run_grid(
-    dim3 grid, dim3 block, std::size_t dynamic_shared, void (*body)(const void* params), const void* params);
+    dim3 grid, dim3 block, std::size_t dynamic_shared, void (*body)(const void* params),
+    const void* params);
 
 // A kernel with its parameters. Plain calls, since these frames are in every report of a sanitizer.
 template <class... Params>
@@ -84,7 +85,8 @@ class BoundKernel {
 };
 
 template <class... Params, class... Args>
-cudaError_t launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t dynamic_shared, Args... args) {
+cudaError_t launch(
+    void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t dynamic_shared, Args... args) {
   const BoundKernel<Params...> bound(kernel, args...);
   return run_grid(grid, block, dynamic_shared, &BoundKernel<Params...>::run_thread, &bound);
 }
@@ -96,16 +98,25 @@ cudaError_t launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t
 
 void block_barrier(const char* file, int line);
 
-enum class WarpOperation : std::uint8_t { sync, shuffle_index, shuffle_xor, shuffle_up, shuffle_down, ballot };
+enum class WarpOperation : std::uint8_t {
+  sync,
+  shuffle_index,
+  shuffle_xor,
+  shuffle_up,
+  shuffle_down,
+  ballot
+};
 
 // Waits until all lanes of `mask` are in the same operation with the same mask. A shuffle returns the `value` of lane
 // `source`, a ballot the lanes of the mask whose value isn't zero, a sync nothing.
 std::uint64_t warp_meet(
-    WarpOperation operation, unsigned mask, std::uint64_t value, unsigned source, const char* file, int line);
+    WarpOperation operation, unsigned mask, std::uint64_t value, unsigned source, const char* file,
+    int line);
 
 // Memory of the running block, one array per `tag`, filled with 0xff bytes (NaN) when the block starts.
 void* static_shared(
-    const void* tag, std::size_t bytes, std::size_t alignment, const char* name, const char* file, int line);
+    const void* tag, std::size_t bytes, std::size_t alignment, const char* name, const char* file,
+    int line);
 void* dynamic_shared(const char* name, const char* file, int line);
 
 // Data that other blocks have written before their fence is seen after ours.

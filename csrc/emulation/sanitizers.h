@@ -13,7 +13,8 @@
 #endif
 #if defined(FG_EMU_TSAN)
 #include <sanitizer/tsan_interface.h>
-extern "C" void __tsan_atomic8_store(volatile char* address, char value, int memory_order);  // GCC ships no header
+extern "C" void __tsan_atomic8_store(
+    volatile char* address, char value, int memory_order);  // GCC ships no header
 #endif
 
 namespace fg::emulation::asan {
@@ -26,7 +27,8 @@ inline void unpoison(const void* p, std::size_t n) { __asan_unpoison_memory_regi
 inline void leave_stack(void** fake_stack, const void* next_bottom, std::size_t next_size) {
   __sanitizer_start_switch_fiber(fake_stack, next_bottom, next_size);
 }
-inline void enter_stack(void* fake_stack, const void** previous_bottom, std::size_t* previous_size) {
+inline void enter_stack(
+    void* fake_stack, const void** previous_bottom, std::size_t* previous_size) {
   __sanitizer_finish_switch_fiber(fake_stack, previous_bottom, previous_size);
 }
 #else
@@ -46,7 +48,9 @@ inline void* current_fiber() { return __tsan_get_current_fiber(); }
 inline void* create_fiber() { return __tsan_create_fiber(0); }
 inline void name_fiber(void* fiber, const char* name) { __tsan_set_fiber_name(fiber, name); }
 // A switch orders nothing: only barriers, warp operations, fences and the launch's begin and end do.
-inline void switch_to(void* fiber) { __tsan_switch_to_fiber(fiber, __tsan_switch_to_fiber_no_sync); }
+inline void switch_to(void* fiber) {
+  __tsan_switch_to_fiber(fiber, __tsan_switch_to_fiber_no_sync);
+}
 inline void acquire(void* address) { __tsan_acquire(address); }
 inline void release(void* address) { __tsan_release(address); }
 // As release, but forgets what was released to this address before.

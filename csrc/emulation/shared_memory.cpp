@@ -58,7 +58,8 @@ void SharedMemory::begin_block(std::size_t limit) {
 }
 
 void* SharedMemory::find_or_make(
-    const void* tag, std::size_t bytes, std::size_t align, const char* name, const char* file, int line) {
+    const void* tag, std::size_t bytes, std::size_t align, const char* name, const char* file,
+    int line) {
   for (const Array& array : arrays_) {
     if (array.tag == tag) {
       return array.begin;
@@ -94,7 +95,9 @@ void SharedMemory::end_block() {
   }
   arrays_.clear();
   if (tsan::enabled) {
-    retired_.push_back(std::move(arena_));  // blocks are unordered, so the next one must not use the same addresses
+    retired_.push_back(
+        std::move(
+            arena_));  // blocks are unordered, so the next one must not use the same addresses
   }
 }
 

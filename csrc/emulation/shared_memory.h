@@ -20,7 +20,8 @@ class SharedMemory {
 
   // The array of this tag, made on its first use in the block; null when the limit is passed.
   void* find_or_make(
-      const void* tag, std::size_t bytes, std::size_t align, const char* name, const char* file, int line);
+      const void* tag, std::size_t bytes, std::size_t align, const char* name, const char* file,
+      int line);
 
   // Says which arrays were written past their end, or nothing.
   std::string damage() const;

@@ -27,7 +27,9 @@ const char* name_of(WarpOperation operation) {
   return "?";
 }
 
-bool holds(unsigned mask, unsigned lane) { return lane < lanes_per_warp && ((mask >> lane) & 1u) != 0; }
+bool holds(unsigned mask, unsigned lane) {
+  return lane < lanes_per_warp && ((mask >> lane) & 1u) != 0;
+}
 
 [[noreturn]] void fail_here(const std::string& message) {
   throw Error(message + " [" + describe_thread(*machine.current) + "]");
@@ -57,8 +59,9 @@ void complete_meeting(Thread& last) {
       continue;
     }
     if (lanes[lane].mask != mask || lanes[lane].warp_operation != last.warp_operation) {
-      fail_here("lanes of a mask meet in different operations or with different masks: the other is " +
-                describe_thread(lanes[lane]));
+      fail_here(
+          "lanes of a mask meet in different operations or with different masks: the other is " +
+          describe_thread(lanes[lane]));
     }
     votes |= static_cast<std::uint64_t>(lanes[lane].value != 0) << lane;
   }
@@ -70,8 +73,9 @@ void complete_meeting(Thread& last) {
     }
     Thread& thread = lanes[lane];
     if (is_shuffle && !holds(mask, thread.source)) {
-      throw Error("shuffle reads lane " + std::to_string(thread.source) + ", which the mask doesn't hold [" +
-                  describe_thread(thread) + "]");
+      throw Error(
+          "shuffle reads lane " + std::to_string(thread.source) +
+          ", which the mask doesn't hold [" + describe_thread(thread) + "]");
     }
     thread.result = is_shuffle ? lanes[thread.source].value : votes;
     thread.state = ThreadState::ready;
@@ -122,7 +126,8 @@ void block_barrier(const char* file, int line) {
 }
 
 std::uint64_t warp_meet(
-    WarpOperation operation, unsigned mask, std::uint64_t value, unsigned source, const char* file, int line) {
+    WarpOperation operation, unsigned mask, std::uint64_t value, unsigned source, const char* file,
+    int line) {
   enter(name_of(operation), file, line);
   Thread& thread = *machine.current;
   thread.warp_operation = operation;
@@ -148,11 +153,13 @@ std::uint64_t warp_meet(
 }
 
 void* static_shared(
-    const void* tag, std::size_t bytes, std::size_t alignment, const char* name, const char* file, int line) {
+    const void* tag, std::size_t bytes, std::size_t alignment, const char* name, const char* file,
+    int line) {
   void* const memory = machine.shared.find_or_make(tag, bytes, alignment, name, file, line);
   if (memory == nullptr) {
     enter("FG_SHARED", file, line);
-    fail_here("shared memory over the limit of " + std::to_string(machine.options.max_shared) + " bytes");
+    fail_here(
+        "shared memory over the limit of " + std::to_string(machine.options.max_shared) + " bytes");
   }
   return memory;
 }

@@ -37,7 +37,8 @@ void finish(const Arguments& a, const R* total) {
       static_cast<R*>(a.penalty)[n] = penalty(total[n], norm, center);
     }
     if (a.ddpenalty) {
-      static_cast<R*>(a.ddpenalty)[n] = R(2) * kept(static_cast<const R*>(a.norm)[n], center) * total[n];
+      static_cast<R*>(a.ddpenalty)[n] =
+          R(2) * kept(static_cast<const R*>(a.norm)[n], center) * total[n];
     }
   }
 }
@@ -46,7 +47,9 @@ class Cpu {
  public:
   explicit Cpu(const Tensor&) {}
 
-  std::int64_t workspace(const Arguments& a) const { return Partition(a.layout).units() + a.layout.samples; }
+  std::int64_t workspace(const Arguments& a) const {
+    return Partition(a.layout).units() + a.layout.samples;
+  }
 
   void run(const Arguments& a) const {
     const Partition p(a.layout);
@@ -58,9 +61,10 @@ class Cpu {
       using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
       const Sums<R> sums(a, p);
       const auto over = [&](Pass pass, bool wants_sums) {
-        torch::stable::parallel_for(0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) {
-          sweep(a, p, pass, wants_sums, streaming, begin, end);
-        });
+        torch::stable::parallel_for(
+            0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) {
+              sweep(a, p, pass, wants_sums, streaming, begin, end);
+            });
       };
       if (!both) {
         const bool by_backward = a.op == Op::grad_norm_penalty;
@@ -96,7 +100,8 @@ class Cpu {
   // Whether the second sweep follows the first sample by sample, which no sum can tell.
   static bool goes_by_sample(const Arguments& a) {
     const std::int64_t bytes = 2 * a.layout.elements * bytes_of(a.dtype);
-    return bytes <= cached_bytes && a.layout.samples >= static_cast<std::int64_t>(torch::stable::get_num_threads());
+    return bytes <= cached_bytes &&
+           a.layout.samples >= static_cast<std::int64_t>(torch::stable::get_num_threads());
   }
 };
 

@@ -82,13 +82,14 @@ FG_LOCAL Weights<R> weights_of(const Arguments& a, const R* total, std::int64_t 
     return {};  // forward: only the sum counts
   }
   return derivative_of_penalty(
-      static_cast<const R*>(a.dpenalty)[n], static_cast<const R*>(a.norm)[n], static_cast<R>(a.center),
-      total ? total[n] : R(0));
+      static_cast<const R*>(a.dpenalty)[n], static_cast<const R*>(a.norm)[n],
+      static_cast<R>(a.center), total ? total[n] : R(0));
 }
 
 template <class R>
 void sweep(
-    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming, std::int64_t begin, std::int64_t end) {
+    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming,
+    std::int64_t begin, std::int64_t end) {
   alignas(64) R in[5][block_size], results[3][block_size], zeros[block_size] = {};
   const Sums<R> places(a, p);
   const bool is_forward = pass == Pass::forward, is_double = pass == Pass::double_backward;
@@ -137,7 +138,8 @@ void sweep(
 }
 
 void run(
-    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming, std::int64_t begin, std::int64_t end) {
+    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming,
+    std::int64_t begin, std::int64_t end) {
   (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, p, pass, sums, streaming, begin, end);
   if (streaming) {
     stream_fence();

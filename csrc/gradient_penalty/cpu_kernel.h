@@ -15,7 +15,8 @@ struct Partition {
   static constexpr std::int64_t segment = 8192, task_elements = 32768;
 
   Layout layout;
-  std::int64_t segments;  // of a sample; one at the least, which leaves a sum of 0 where there are no elements
+  std::int64_t
+      segments;  // of a sample; one at the least, which leaves a sum of 0 where there are no elements
 
   explicit Partition(const Layout& l)
       : layout(l), segments(std::max<std::int64_t>(1, (l.elements + segment - 1) / segment)) {}
@@ -24,7 +25,8 @@ struct Partition {
 
   // Units that make a task worth handing to a thread.
   std::int64_t grain() const {
-    return std::max<std::int64_t>(1, task_elements / std::clamp<std::int64_t>(layout.elements, 16, segment));
+    return std::max<std::int64_t>(
+        1, task_elements / std::clamp<std::int64_t>(layout.elements, 16, segment));
   }
 };
 
@@ -39,7 +41,8 @@ struct Sums {
 
 // `sums`: whether the sweep, backward or double_backward, leaves partial sums.
 using Sweep = void (*)(
-    const Arguments&, const Partition&, Pass, bool sums, bool streaming, std::int64_t begin, std::int64_t end);
+    const Arguments&, const Partition&, Pass, bool sums, bool streaming, std::int64_t begin,
+    std::int64_t end);
 
 }  // namespace fg::gradient_penalty
 

@@ -10,7 +10,8 @@ struct Cuda : CudaDevice {
 
   std::int64_t workspace(const Arguments& a) const { return cuda_workspace(a); }
   void run(const Arguments& a) const {
-    check_launch(cuda_run(a, stream()), a.op == Op::interpolate ? "interpolate" : "grad_norm_penalty");
+    check_launch(
+        cuda_run(a, stream()), a.op == Op::interpolate ? "interpolate" : "grad_norm_penalty");
   }
 };
 

@@ -18,15 +18,23 @@ inline Tensor nothing(const Tensor& like) { return torch::stable::new_empty(like
 inline Tensor samples_like(const Tensor& t) {
   STD_TORCH_CHECK(t.dim() > 0, "gradient penalties take tensors of shape [N, ...], got a scalar");
   Tensor result = result_like(t);
-  return result.stride(0) * result.size(0) == result.numel() ? result : torch::stable::new_empty(t, t.sizes());
+  return result.stride(0) * result.size(0) == result.numel()
+             ? result
+             : torch::stable::new_empty(t, t.sizes());
 }
 
-inline Tensor samples_if(bool wanted, const Tensor& like) { return wanted ? samples_like(like) : nothing(like); }
+inline Tensor samples_if(bool wanted, const Tensor& like) {
+  return wanted ? samples_like(like) : nothing(like);
+}
 
 // `t` in the order of a result for it: itself if it has that, else a copy.
-inline Tensor in_stretches(const Tensor& t) { return t.is_contiguous() ? t : in_order_of(t, samples_like(t)); }
+inline Tensor in_stretches(const Tensor& t) {
+  return t.is_contiguous() ? t : in_order_of(t, samples_like(t));
+}
 
-inline void* data_if(bool wanted, const Tensor& t) { return wanted ? t.mutable_data_ptr() : nullptr; }
+inline void* data_if(bool wanted, const Tensor& t) {
+  return wanted ? t.mutable_data_ptr() : nullptr;
+}
 
 inline void check_same(const Tensor& like, std::initializer_list<const OptionalTensor*> tensors) {
   for (const OptionalTensor* t : tensors) {
@@ -40,7 +48,8 @@ inline void check_same(const Tensor& like, std::initializer_list<const OptionalT
   }
 }
 
-inline void check_numbers(const Tensor& like, ScalarType dtype, std::initializer_list<const OptionalTensor*> tensors) {
+inline void check_numbers(
+    const Tensor& like, ScalarType dtype, std::initializer_list<const OptionalTensor*> tensors) {
   for (const OptionalTensor* t : tensors) {
     STD_TORCH_CHECK(
         !*t || ((*t)->scalar_type() == dtype && (*t)->dim() == 1 && (*t)->size(0) == like.size(0)),
@@ -72,7 +81,8 @@ void run(const Device& device, Arguments& a, const Tensor& like) {
   if (a.layout.samples == 0) {
     return;
   }
-  Tensor workspace = torch::stable::new_empty(like, {a.wants_sums() ? device.workspace(a) : 0}, sum_type(like));
+  Tensor workspace =
+      torch::stable::new_empty(like, {a.wants_sums() ? device.workspace(a) : 0}, sum_type(like));
   a.workspace = data_if(a.wants_sums(), workspace);
   device.run(a);
 }
@@ -86,7 +96,8 @@ Tensor interpolate(const Tensor& real_, const Tensor& fake_, const Tensor& alpha
   check_numbers(real_, real_.scalar_type(), {&given_alpha});
   const Device device(real_);
   Tensor y = samples_like(real_);
-  const Tensor real = in_order_of(real_, y), fake = in_order_of(fake_, y), alpha = torch::stable::contiguous(alpha_);
+  const Tensor real = in_order_of(real_, y), fake = in_order_of(fake_, y),
+               alpha = torch::stable::contiguous(alpha_);
   Arguments a = arguments(Op::interpolate, Pass::forward, y);
   a.x = real.const_data_ptr();
   a.y = fake.const_data_ptr();
@@ -98,8 +109,8 @@ Tensor interpolate(const Tensor& real_, const Tensor& fake_, const Tensor& alpha
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> interpolate_backward(
-    const Tensor& dy_, const OptionalTensor& real_, const OptionalTensor& fake_, const Tensor& alpha_, bool need_dreal,
-    bool need_dfake, bool need_dalpha) {
+    const Tensor& dy_, const OptionalTensor& real_, const OptionalTensor& fake_,
+    const Tensor& alpha_, bool need_dreal, bool need_dfake, bool need_dalpha) {
   const OptionalTensor given_alpha(alpha_);
   check_same(dy_, {&real_, &fake_});
   check_numbers(dy_, dy_.scalar_type(), {&given_alpha});
@@ -124,21 +135,24 @@ std::tuple<Tensor, Tensor, Tensor> interpolate_backward(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor> interpolate_double_backward(
-    const OptionalTensor& ddreal_, const OptionalTensor& ddfake_, const OptionalTensor& ddalpha_, const Tensor& dy_,
-    const OptionalTensor& real_, const OptionalTensor& fake_, const Tensor& alpha_, bool need_ddy, bool need_dreal,
-    bool need_dfake, bool need_dalpha) {
+    const OptionalTensor& ddreal_, const OptionalTensor& ddfake_, const OptionalTensor& ddalpha_,
+    const Tensor& dy_, const OptionalTensor& real_, const OptionalTensor& fake_,
+    const Tensor& alpha_, bool need_ddy, bool need_dreal, bool need_dfake, bool need_dalpha) {
   const OptionalTensor given_alpha(alpha_);
   check_same(dy_, {&ddreal_, &ddfake_, &real_, &fake_});
   check_numbers(dy_, dy_.scalar_type(), {&given_alpha, &ddalpha_});
   STD_TORCH_CHECK((real_ && fake_) || !ddalpha_, "ddalpha takes real and fake");
-  STD_TORCH_CHECK(ddalpha_ || !(need_dreal || need_dfake), "need_dreal and need_dfake take ddalpha");
+  STD_TORCH_CHECK(
+      ddalpha_ || !(need_dreal || need_dfake), "need_dreal and need_dfake take ddalpha");
   const Device device(dy_);
   const bool bends = need_ddy && ddalpha_;
   const Tensor dy = in_stretches(dy_), alpha = torch::stable::contiguous(alpha_);
-  const OptionalTensor ddreal = in_order_of(ddreal_, dy), ddfake = in_order_of(ddfake_, dy), ddalpha = contiguous(ddalpha_);
+  const OptionalTensor ddreal = in_order_of(ddreal_, dy), ddfake = in_order_of(ddfake_, dy),
+                       ddalpha = contiguous(ddalpha_);
   const OptionalTensor real = bends ? in_order_of(real_, dy) : std::nullopt;
   const OptionalTensor fake = bends ? in_order_of(fake_, dy) : std::nullopt;
-  Tensor ddy = samples_if(need_ddy, dy_), dreal = samples_if(need_dreal, dy_), dfake = samples_if(need_dfake, dy_);
+  Tensor ddy = samples_if(need_ddy, dy_), dreal = samples_if(need_dreal, dy_),
+         dfake = samples_if(need_dfake, dy_);
   Tensor dalpha = torch::stable::new_empty(dy_, {need_dalpha ? dy_.size(0) : 0});
   Arguments a = arguments(Op::interpolate, Pass::double_backward, dy);
   a.x = data_or_null(ddreal);
@@ -179,7 +193,8 @@ Tensor grad_norm_penalty_backward(
   const Device device(grad_);
   Tensor dgrad = samples_like(grad_);
   const Tensor grad = in_order_of(grad_, dgrad);
-  const Tensor dpenalty = torch::stable::contiguous(dpenalty_), norm = torch::stable::contiguous(norm_);
+  const Tensor dpenalty = torch::stable::contiguous(dpenalty_),
+               norm = torch::stable::contiguous(norm_);
   Arguments a = arguments(Op::grad_norm_penalty, Pass::backward, grad, center);
   a.g = grad.const_data_ptr();
   a.dpenalty = dpenalty.const_data_ptr();
@@ -191,14 +206,15 @@ Tensor grad_norm_penalty_backward(
 
 template <class Device>
 std::tuple<Tensor, Tensor> grad_norm_penalty_double_backward(
-    const Tensor& ddgrad_, const Tensor& dpenalty_, const Tensor& grad_, const Tensor& norm_, double center,
-    bool need_ddpenalty, bool need_dgrad) {
+    const Tensor& ddgrad_, const Tensor& dpenalty_, const Tensor& grad_, const Tensor& norm_,
+    double center, bool need_ddpenalty, bool need_dgrad) {
   const OptionalTensor given_ddgrad(ddgrad_), given_dpenalty(dpenalty_), given_norm(norm_);
   check_same(grad_, {&given_ddgrad});
   check_numbers(grad_, sum_type(grad_), {&given_dpenalty, &given_norm});
   const Device device(grad_);
   const Tensor grad = in_stretches(grad_), ddgrad = in_order_of(ddgrad_, grad);
-  const Tensor dpenalty = torch::stable::contiguous(dpenalty_), norm = torch::stable::contiguous(norm_);
+  const Tensor dpenalty = torch::stable::contiguous(dpenalty_),
+               norm = torch::stable::contiguous(norm_);
   Tensor ddpenalty = numbers_like(grad, need_ddpenalty), dgrad = samples_if(need_dgrad, grad_);
   Arguments a = arguments(Op::grad_norm_penalty, Pass::double_backward, grad, center);
   a.g = grad.const_data_ptr();
@@ -214,13 +230,19 @@ std::tuple<Tensor, Tensor> grad_norm_penalty_double_backward(
 }  // namespace fg::gradient_penalty
 
 // Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_GRADIENT_PENALTY(NAMESPACE, KEY, DEVICE)                                                              \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                                          \
-    m.impl("interpolate", TORCH_BOX(&fg::gradient_penalty::interpolate<DEVICE>));                                         \
-    m.impl("interpolate_backward", TORCH_BOX(&fg::gradient_penalty::interpolate_backward<DEVICE>));                       \
-    m.impl("interpolate_double_backward", TORCH_BOX(&fg::gradient_penalty::interpolate_double_backward<DEVICE>));         \
-    m.impl("grad_norm_penalty", TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty<DEVICE>));                             \
-    m.impl("grad_norm_penalty_backward", TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_backward<DEVICE>));           \
-    m.impl(                                                                                                               \
-        "grad_norm_penalty_double_backward", TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_double_backward<DEVICE>)); \
+#define FG_REGISTER_GRADIENT_PENALTY(NAMESPACE, KEY, DEVICE)                                     \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                 \
+    m.impl("interpolate", TORCH_BOX(&fg::gradient_penalty::interpolate<DEVICE>));                \
+    m.impl(                                                                                      \
+        "interpolate_backward", TORCH_BOX(&fg::gradient_penalty::interpolate_backward<DEVICE>)); \
+    m.impl(                                                                                      \
+        "interpolate_double_backward",                                                           \
+        TORCH_BOX(&fg::gradient_penalty::interpolate_double_backward<DEVICE>));                  \
+    m.impl("grad_norm_penalty", TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty<DEVICE>));    \
+    m.impl(                                                                                      \
+        "grad_norm_penalty_backward",                                                            \
+        TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_backward<DEVICE>));                   \
+    m.impl(                                                                                      \
+        "grad_norm_penalty_double_backward",                                                     \
+        TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_double_backward<DEVICE>));            \
   }

@@ -51,7 +51,8 @@ struct Numbers {
     if (alpha) {
       return interpolation(to_accumulate(alpha[n]), ddalpha ? to_accumulate(ddalpha[n]) : R(0));
     }
-    return dpenalty ? derivative_of_penalty(dpenalty[n], norm[n], center, total ? total[n] : R(0)) : Weights<R>{};
+    return dpenalty ? derivative_of_penalty(dpenalty[n], norm[n], center, total ? total[n] : R(0))
+                    : Weights<R>{};
   }
 };
 
@@ -68,7 +69,9 @@ FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) 
   if constexpr (P != Pass::forward) {
     g = load_or_zero<V>(t.g, i);
   }
-  const Values x = P != Pass::forward && t.x == t.g ? g : load_or_zero<V>(t.x, i);  // a norm reads its gradient once
+  const Values x = P != Pass::forward && t.x == t.g
+                       ? g
+                       : load_or_zero<V>(t.x, i);  // a norm reads its gradient once
   const Values y = load_or_zero<V>(t.y, i);
   if constexpr (P == Pass::double_backward) {
     u = load_or_zero<V>(t.u, i);
@@ -86,7 +89,8 @@ FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) 
       sum += gj * (xj - yj);
     }
     if constexpr (P == Pass::double_backward) {
-      out[j] = from_accumulate<T>(s.p * xj + s.q * yj + s.c * (to_accumulate(u[j]) - to_accumulate(w[j])));
+      out[j] = from_accumulate<T>(
+          s.p * xj + s.q * yj + s.c * (to_accumulate(u[j]) - to_accumulate(w[j])));
     }
   }
   if (P != Pass::backward && t.out) {
@@ -105,7 +109,8 @@ FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) 
 template <class R>
 FG_DEVICE R sum_of_sample(R total) {
   FG_SHARED(R, warp_sums, [block_threads / warp]);
-  const int lanes = blockDim.x < warp ? blockDim.x : warp;  // a sample has part of a warp, or several warps
+  const int lanes =
+      blockDim.x < warp ? blockDim.x : warp;  // a sample has part of a warp, or several warps
   for (int step = lanes / 2; step > 0; step /= 2) {
     total += __shfl_xor_sync(0xffffffffu, total, step);
   }
@@ -126,16 +131,19 @@ FG_DEVICE R sum_of_sample(R total) {
 }
 
 template <Pass P, class T, int V>
-__global__ void __launch_bounds__(block_threads) sweep_kernel(Tensors<T> t, Numbers<T> numbers, Segments p) {
+__global__ void __launch_bounds__(block_threads) sweep_kernel(
+    Tensors<T> t, Numbers<T> numbers, Segments p) {
   using R = accumulate_t<T>;
   // The grid is under 2^31, so 32 bits do.
   const unsigned count = static_cast<unsigned>(p.count);
-  const std::int64_t part = blockIdx.x % count, n = static_cast<std::int64_t>(blockIdx.x / count) * blockDim.y + threadIdx.y;
+  const std::int64_t part = blockIdx.x % count,
+                     n = static_cast<std::int64_t>(blockIdx.x / count) * blockDim.y + threadIdx.y;
   const bool inside = n < p.samples;
   R total = 0;
   if (inside) {
     const Weights<R> s = numbers.of(n);
-    const std::int64_t start = part * p.length, end = start + p.length < p.elements ? start + p.length : p.elements;
+    const std::int64_t start = part * p.length,
+                       end = start + p.length < p.elements ? start + p.length : p.elements;
     [[maybe_unused]] constexpr int unrolled = P == Pass::double_backward ? 1 : 2;
 #pragma unroll unrolled
     for (std::int64_t i = start + threadIdx.x * V; i < end; i += blockDim.x * V) {
@@ -162,8 +170,9 @@ struct Wanted {
 
 // A warp for each sample.
 template <class T>
-__global__ void __launch_bounds__(block_threads)
-totals_kernel(const accumulate_t<T>* partial, Numbers<T> numbers, Wanted<T> wanted, std::int64_t samples, std::int64_t count) {
+__global__ void __launch_bounds__(block_threads) totals_kernel(
+    const accumulate_t<T>* partial, Numbers<T> numbers, Wanted<T> wanted, std::int64_t samples,
+    std::int64_t count) {
   using R = accumulate_t<T>;
   const std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   double total = 0;
@@ -206,33 +215,42 @@ inline int power_of_two(std::int64_t n, int most) {
 }
 
 template <Pass P, class T, int V>
-cudaError_t launch(const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
+cudaError_t launch(
+    const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
   const int threads_x = power_of_two((std::min(p.elements, p.length) + V - 1) / V, block_threads);
   const int threads_y = block_threads / threads_x;
   const std::int64_t grid = (p.samples + threads_y - 1) / threads_y * p.count;
   return grid > grid_limit
              ? cudaErrorInvalidConfiguration
-             : fg_launch(sweep_kernel<P, T, V>, dim3(static_cast<unsigned>(grid)),
-                         dim3(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y)), 0, stream, t, numbers, p);
+             : fg_launch(
+                   sweep_kernel<P, T, V>, dim3(static_cast<unsigned>(grid)),
+                   dim3(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y)), 0,
+                   stream, t, numbers, p);
 }
 
 template <Pass P, class T>
-cudaError_t sweep(const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
+cudaError_t sweep(
+    const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
   constexpr int V = vec_width<T>;
   const T* const pointers[] = {t.x, t.y, t.u, t.w, t.g, t.out, t.out_x, t.out_y};
-  const bool wide = p.elements % V == 0 && std::all_of(std::begin(pointers), std::end(pointers),
-                                                       [](const T* from) { return is_vec_aligned<V>(from); });
+  const bool wide = p.elements % V == 0 &&
+                    std::all_of(std::begin(pointers), std::end(pointers), [](const T* from) {
+                      return is_vec_aligned<V>(from);
+                    });
   return wide ? launch<P, T, V>(t, numbers, p, stream) : launch<P, T, 1>(t, numbers, p, stream);
 }
 
 template <class T>
 cudaError_t add_up(
-    const Tensors<T>& t, const Numbers<T>& numbers, const Wanted<T>& wanted, const Segments& p, cudaStream_t stream) {
+    const Tensors<T>& t, const Numbers<T>& numbers, const Wanted<T>& wanted, const Segments& p,
+    cudaStream_t stream) {
   constexpr int warps = block_threads / warp;
   const std::int64_t grid = (p.samples + warps - 1) / warps;
-  return grid > grid_limit ? cudaErrorInvalidConfiguration
-                           : fg_launch(totals_kernel<T>, dim3(static_cast<unsigned>(grid)), dim3(warp, warps), 0, stream,
-                                       t.partial, numbers, wanted, p.samples, p.count);
+  return grid > grid_limit
+             ? cudaErrorInvalidConfiguration
+             : fg_launch(
+                   totals_kernel<T>, dim3(static_cast<unsigned>(grid)), dim3(warp, warps), 0,
+                   stream, t.partial, numbers, wanted, p.samples, p.count);
 }
 
 template <class T>
@@ -242,18 +260,21 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   const auto in = [](const void* from) { return static_cast<const T*>(from); };
   const auto numbers_in = [](const void* from) { return static_cast<const R*>(from); };
   const auto to = [](void* there) { return static_cast<T*>(there); };
-  Tensors<T> t{in(a.x), in(a.y), in(a.u), in(a.w), in(a.g), to(a.out), to(a.out_x), to(a.out_y),
-               a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr};
-  Numbers<T> numbers{in(a.alpha), in(a.ddalpha), numbers_in(a.dpenalty), numbers_in(a.norm), nullptr,
-                     static_cast<R>(a.center)};
+  Tensors<T> t{in(a.x),     in(a.y),     in(a.u),
+               in(a.w),     in(a.g),     to(a.out),
+               to(a.out_x), to(a.out_y), a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr};
+  Numbers<T> numbers{in(a.alpha),        in(a.ddalpha), numbers_in(a.dpenalty),
+                     numbers_in(a.norm), nullptr,       static_cast<R>(a.center)};
   const bool both = a.op == Op::grad_norm_penalty && a.pass == Pass::double_backward;
   R* const total = both && a.out ? t.partial + p.partials() : nullptr;
-  const Wanted<T> wanted{to(a.dalpha), static_cast<R*>(a.penalty), static_cast<R*>(a.norm_out),
-                         static_cast<R*>(a.ddpenalty), total};
+  const Wanted<T> wanted{
+      to(a.dalpha), static_cast<R*>(a.penalty), static_cast<R*>(a.norm_out),
+      static_cast<R*>(a.ddpenalty), total};
   const Pass first = a.op == Op::grad_norm_penalty ? Pass::backward : a.pass;
-  cudaError_t error = first == Pass::forward    ? sweep<Pass::forward>(t, numbers, p, stream)
-                      : first == Pass::backward ? sweep<Pass::backward>(t, numbers, p, stream)
-                                                : sweep<Pass::double_backward>(t, numbers, p, stream);
+  cudaError_t error = first == Pass::forward ? sweep<Pass::forward>(t, numbers, p, stream)
+                      : first == Pass::backward
+                          ? sweep<Pass::backward>(t, numbers, p, stream)
+                          : sweep<Pass::double_backward>(t, numbers, p, stream);
   if (error == cudaSuccess && t.partial) {
     error = add_up(t, numbers, wanted, p, stream);
   }

@@ -47,9 +47,12 @@ struct Arguments {
   // and of the accumulation type.
   const void *dpenalty = nullptr, *norm = nullptr;
   void *penalty = nullptr, *norm_out = nullptr, *ddpenalty = nullptr;
-  void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for; null if none
+  void* workspace =
+      nullptr;  // as many elements of the accumulation type as the device asked for; null if none
 
-  bool wants_sums() const { return dalpha || (op == Op::grad_norm_penalty && pass != Pass::backward); }
+  bool wants_sums() const {
+    return dalpha || (op == Op::grad_norm_penalty && pass != Pass::backward);
+  }
 };
 
 }  // namespace fg::gradient_penalty

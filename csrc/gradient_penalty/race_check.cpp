@@ -18,7 +18,9 @@ Floats pattern(std::int64_t size, int seed) {
   return values;
 }
 
-void require_close(double value, double wanted) { FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted))); }
+void require_close(double value, double wanted) {
+  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
+}
 
 double product(const Layout& l, std::int64_t n, const Floats& a, const Floats& b) {
   double total = 0;
@@ -37,7 +39,8 @@ void run(Arguments a) {
 
 void interpolate(const Layout& l) {
   const Floats a = pattern(l.numel(), 1), b = pattern(l.numel(), 2), real = pattern(l.numel(), 3);
-  const Floats fake = pattern(l.numel(), 4), dy = pattern(l.numel(), 5), alpha = pattern(l.samples, 6);
+  const Floats fake = pattern(l.numel(), 4), dy = pattern(l.numel(), 5),
+               alpha = pattern(l.samples, 6);
   const Floats ddalpha = pattern(l.samples, 7);
   Floats ddy(l.numel()), dreal(l.numel()), dfake(l.numel()), dalpha(l.samples);
   Arguments k{};
@@ -59,14 +62,16 @@ void interpolate(const Layout& l) {
   for (std::int64_t n = 0; n < l.samples; ++n) {
     require_close(dalpha[n], product(l, n, dy, a) - product(l, n, dy, b));
     const std::int64_t i = (n + 1) * l.elements - 1;
-    require_close(ddy[i], alpha[n] * a[i] + (1 - alpha[n]) * b[i] + ddalpha[n] * (real[i] - fake[i]));
+    require_close(
+        ddy[i], alpha[n] * a[i] + (1 - alpha[n]) * b[i] + ddalpha[n] * (real[i] - fake[i]));
     require_close(dreal[i], ddalpha[n] * dy[i]);
     require_close(dfake[i], -ddalpha[n] * dy[i]);
   }
 }
 
 void penalty(const Layout& l) {
-  const Floats grad = pattern(l.numel(), 1), ddgrad = pattern(l.numel(), 2), dpenalty = pattern(l.samples, 3);
+  const Floats grad = pattern(l.numel(), 1), ddgrad = pattern(l.numel(), 2),
+               dpenalty = pattern(l.samples, 3);
   Floats value(l.samples), norm(l.samples), ddpenalty(l.samples), dgrad(l.numel());
   Arguments k{};
   k.op = Op::grad_norm_penalty;
@@ -89,7 +94,8 @@ void penalty(const Layout& l) {
   d.out = dgrad.data();
   run(d);
   for (std::int64_t n = 0; n < l.samples; ++n) {
-    const double r = std::sqrt(product(l, n, grad, grad)), along = product(l, n, grad, ddgrad), keep = 1 - 1 / r;
+    const double r = std::sqrt(product(l, n, grad, grad)), along = product(l, n, grad, ddgrad),
+                 keep = 1 - 1 / r;
     require_close(norm[n], r);
     require_close(value[n], (r - 1) * (r - 1));
     require_close(ddpenalty[n], 2 * keep * along);

@@ -40,7 +40,8 @@ class Cpu {
 
  private:
   static std::int64_t grain(std::int64_t elements) {
-    return std::max<std::int64_t>(1, Partition::task_elements / std::max<std::int64_t>(1, elements));
+    return std::max<std::int64_t>(
+        1, Partition::task_elements / std::max<std::int64_t>(1, elements));
   }
 };
 

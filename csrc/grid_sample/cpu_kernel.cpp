@@ -13,13 +13,15 @@ using namespace fg::grid_sample;
 // One block of points. The corners are the pixels at (first, next) x (first, next): 0 is the upper left one, 1 the upper right.
 template <class R>
 struct Block {
-  R tx[point_block], ty[point_block], slope_x[point_block], slope_y[point_block], bx[point_block], by[point_block];
+  R tx[point_block], ty[point_block], slope_x[point_block], slope_y[point_block], bx[point_block],
+      by[point_block];
   std::int32_t pixel[4][point_block];  // 0 where outside
   std::int32_t inside[4][point_block];
 };
 
 template <class R>
-FG_LOCAL void place_points(const Arguments& a, std::int64_t image, std::int64_t start, int n, Block<R>& k) {
+FG_LOCAL void place_points(
+    const Arguments& a, std::int64_t image, std::int64_t start, int n, Block<R>& k) {
   const Axis<R> x = axis_of<R>(a, a.layout.width), y = axis_of<R>(a, a.layout.height);
   const std::int32_t width = static_cast<std::int32_t>(a.layout.width);
   const R* const grid = static_cast<const R*>(a.grid) + 2 * (image * a.layout.points + start);
@@ -31,7 +33,8 @@ FG_LOCAL void place_points(const Arguments& a, std::int64_t image, std::int64_t 
       const Place<R> u = place_of(along_x, grid[2 * i]), v = place_of(along_y, grid[2 * i + 1]);
       const std::int32_t first = v.first * width + u.first;
       const bool inside[4] = {
-          v.has_first && u.has_first, v.has_first && u.has_next, v.has_next && u.has_first, v.has_next && u.has_next};
+          v.has_first && u.has_first, v.has_first && u.has_next, v.has_next && u.has_first,
+          v.has_next && u.has_next};
       k.tx[i] = u.t;
       k.ty[i] = v.t;
       k.slope_x[i] = u.slope;
@@ -55,7 +58,8 @@ FG_LOCAL void place_points(const Arguments& a, std::int64_t image, std::int64_t 
     case Padding::reflection:
       place(std::integral_constant<Padding, Padding::reflection>());
   }
-  const R* const b = a.b ? static_cast<const R*>(a.b) + 2 * (image * a.layout.points + start) : nullptr;
+  const R* const b =
+      a.b ? static_cast<const R*>(a.b) + 2 * (image * a.layout.points + start) : nullptr;
   for (int i = 0; i < n; ++i) {
     k.bx[i] = b ? b[2 * i] : R(0);
     k.by[i] = b ? b[2 * i + 1] : R(0);
@@ -91,11 +95,13 @@ FG_LOCAL Corners<R> gather(const T* plane, const Block<R>& k, int n, R (&buffers
 template <int Step, class R>
 FG_LOCAL Jet<R> jet_at(const Corners<R>& c, const Block<R>& k, int at, int i) {
   const int j = at + Step * i;
-  return jet_of(c.of[0][i], c.of[1][i], c.of[2][i], c.of[3][i], k.tx[j], k.ty[j], k.slope_x[j], k.slope_y[j]);
+  return jet_of(
+      c.of[0][i], c.of[1][i], c.of[2][i], c.of[3][i], k.tx[j], k.ty[j], k.slope_x[j], k.slope_y[j]);
 }
 
 template <int Step, class R>
-FG_LOCAL void values(const Corners<R>& p, const Corners<R>* q, const Block<R>& k, int at, R* out, int n) {
+FG_LOCAL void values(
+    const Corners<R>& p, const Corners<R>* q, const Block<R>& k, int at, R* out, int n) {
   if (!q) {
     FG_NO_ALIAS
     for (int i = 0; i < n; ++i) {
@@ -114,7 +120,8 @@ FG_LOCAL void values(const Corners<R>& p, const Corners<R>* q, const Block<R>& k
 // What each element adds to the gradient of the grid.
 template <int Step, class R>
 FG_LOCAL void slopes(
-    const Corners<R>& p, const Corners<R>* q, const R* v, const Block<R>& k, int at, R* along_x, R* along_y, int n) {
+    const Corners<R>& p, const Corners<R>* q, const R* v, const Block<R>& k, int at, R* along_x,
+    R* along_y, int n) {
   if (!q) {
     FG_NO_ALIAS
     for (int i = 0; i < n; ++i) {
@@ -137,9 +144,12 @@ FG_LOCAL void slopes(
 // ---- over points
 
 template <class T, class R>
-FG_LOCAL void points_of_planes(const Arguments& a, const Block<R>& k, std::int64_t image, std::int64_t start, int n) {
-  alignas(64) R p_buffers[4][point_block] = {}, q_buffers[4][point_block], from[point_block], to[point_block];
-  alignas(64) R along_x[point_block], along_y[point_block], sums_x[point_block] = {}, sums_y[point_block] = {};
+FG_LOCAL void points_of_planes(
+    const Arguments& a, const Block<R>& k, std::int64_t image, std::int64_t start, int n) {
+  alignas(64) R p_buffers[4][point_block] = {}, q_buffers[4][point_block], from[point_block],
+                to[point_block];
+  alignas(64) R along_x[point_block], along_y[point_block], sums_x[point_block] = {},
+                                                            sums_y[point_block] = {};
   const Layout& l = a.layout;
   Corners<R> p = {{p_buffers[0], p_buffers[1], p_buffers[2], p_buffers[3]}}, q{};
   for (std::int64_t c = image * l.channels; c < (image + 1) * l.channels; ++c) {
@@ -176,20 +186,23 @@ FG_LOCAL void points_of_planes(const Arguments& a, const Block<R>& k, std::int64
 // The channels from `c` on of the four pixels of point i: where they are, or zeros.
 template <class R>
 FG_LOCAL Corners<R> rows_at(
-    const Arguments& a, const void* images, std::int64_t image, std::int64_t c, const Block<R>& k, int i, int n, const R* zeros,
-    R (&buffers)[4][point_block]) {
+    const Arguments& a, const void* images, std::int64_t image, std::int64_t c, const Block<R>& k,
+    int i, int n, const R* zeros, R (&buffers)[4][point_block]) {
   Corners<R> found;
   for (int corner = 0; corner < 4; ++corner) {
     const std::int64_t pixel = image * a.layout.pixels() + k.pixel[corner][i];
     const bool there = images && k.inside[corner][i];
-    found.of[corner] = there ? load(a.dtype, images, pixel * a.layout.channels + c, buffers[corner], n) : zeros;
+    found.of[corner] =
+        there ? load(a.dtype, images, pixel * a.layout.channels + c, buffers[corner], n) : zeros;
   }
   return found;
 }
 
 template <class R>
-FG_LOCAL void points_of_pixels(const Arguments& a, const Block<R>& k, std::int64_t image, std::int64_t start, int points) {
-  alignas(64) R p_buffers[4][point_block], q_buffers[4][point_block], from[point_block], to[point_block];
+FG_LOCAL void points_of_pixels(
+    const Arguments& a, const Block<R>& k, std::int64_t image, std::int64_t start, int points) {
+  alignas(64) R p_buffers[4][point_block], q_buffers[4][point_block], from[point_block],
+      to[point_block];
   alignas(64) R along_x[point_block], along_y[point_block], zeros[point_block] = {};
   const Layout& l = a.layout;
   for (int i = 0; i < points; ++i) {
@@ -243,7 +256,8 @@ FG_LOCAL void shares(const Arguments& a, Block<R>& k, int n, R (&share)[4][point
     FG_NO_ALIAS
     for (int i = 0; i < n; ++i) {
       share[corner][i] =
-          a.b ? share_along(down, across, k.tx[i], k.ty[i], k.bx[i] * k.slope_x[i], k.by[i] * k.slope_y[i])
+          a.b ? share_along(
+                    down, across, k.tx[i], k.ty[i], k.bx[i] * k.slope_x[i], k.by[i] * k.slope_y[i])
               : share_of(down, across, k.tx[i], k.ty[i]);
     }
   }
@@ -251,7 +265,8 @@ FG_LOCAL void shares(const Arguments& a, Block<R>& k, int n, R (&share)[4][point
 
 // One plane. A pixel outside adds zero to the first one, so that infinities stay away from it.
 template <class R>
-FG_LOCAL void add_to_plane(const Block<R>& k, const R (&share)[4][point_block], const R* v, R* plane, int n) {
+FG_LOCAL void add_to_plane(
+    const Block<R>& k, const R (&share)[4][point_block], const R* v, R* plane, int n) {
   alignas(64) R add[4][point_block];
   for (int corner = 0; corner < 4; ++corner) {
     FG_NO_ALIAS
@@ -284,11 +299,14 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
   const std::int64_t channels = std::min(part.channels, l.channels - c0);
   // Elements of the group in the image, and in `sums`: lines of `length` that are `pitch` apart.
   const bool whole = !l.channels_last || channels == l.channels;
-  const std::int64_t first = l.channels_last ? image * l.pixels() * l.channels + c0 : (image * l.channels + c0) * l.pixels();
-  const std::int64_t lines = whole ? 1 : l.pixels(), length = whole ? channels * l.pixels() : channels;
+  const std::int64_t first = l.channels_last ? image * l.pixels() * l.channels + c0
+                                             : (image * l.channels + c0) * l.pixels();
+  const std::int64_t lines = whole ? 1 : l.pixels(),
+                     length = whole ? channels * l.pixels() : channels;
   const bool is_half = half_sums != nullptr;
   R* const sums = is_half ? reinterpret_cast<R*>(half_sums) : static_cast<R*>(a.image) + first;
-  const std::int64_t pitch = is_half ? channels : l.channels;  // from pixel to pixel in channels_last
+  const std::int64_t pitch =
+      is_half ? channels : l.channels;  // from pixel to pixel in channels_last
   for (std::int64_t line = 0; line < (is_half ? 0 : lines); ++line) {
     std::memset(sums + line * pitch, 0, static_cast<std::size_t>(length) * sizeof(R));
   }
@@ -298,7 +316,8 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
     shares(a, k, n, share);
     if (!l.channels_last) {
       for (std::int64_t c = 0; c < channels; ++c) {
-        const R* const v = load(a.dtype, a.v, (image * l.channels + c0 + c) * l.points + start, from, n);
+        const R* const v =
+            load(a.dtype, a.v, (image * l.channels + c0 + c) * l.points + start, from, n);
         add_to_plane(k, share, v, sums + c * l.pixels(), n);
       }
       continue;
@@ -308,7 +327,8 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
       const R* const v = load(a.dtype, a.v, at, from, static_cast<int>(channels));
       for (int corner = 0; corner < 4; ++corner) {
         if (k.inside[corner][i]) {
-          add_row(share[corner][i], v, sums + k.pixel[corner][i] * pitch, static_cast<int>(channels));
+          add_row(
+              share[corner][i], v, sums + k.pixel[corner][i] * pitch, static_cast<int>(channels));
         }
       }
     }

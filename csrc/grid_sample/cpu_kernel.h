@@ -10,19 +10,22 @@
 
 namespace fg::grid_sample {
 
-inline constexpr int point_block = 256;  // points whose places, and pixels of one channel, stay in L1
+inline constexpr int point_block =
+    256;  // points whose places, and pixels of one channel, stay in L1
 
 // Points are swept block by block, pixels by image and group of channels: a unit writes to nobody else's pixels, and adds to its
 // own in the order of the points.
 struct Partition {
   static constexpr std::int64_t task_elements = 32768;
 
-  std::int64_t blocks;            // of an image's points
-  std::int64_t channels, groups;  // of an image: channels of a group, the last of which may have fewer
+  std::int64_t blocks;  // of an image's points
+  std::int64_t channels,
+      groups;  // of an image: channels of a group, the last of which may have fewer
 
   explicit Partition(const Layout& l) : blocks((l.points + point_block - 1) / point_block) {
     const std::int64_t least = l.channels_last ? 16 : 1, most = l.channels_last ? 64 : 4;
-    channels = std::max<std::int64_t>(1, std::min(std::clamp(l.images * l.channels / 16, least, most), l.channels));
+    channels = std::max<std::int64_t>(
+        1, std::min(std::clamp(l.images * l.channels / 16, least, most), l.channels));
     groups = (l.channels + channels - 1) / channels;
   }
 };

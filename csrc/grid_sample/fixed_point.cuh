@@ -23,7 +23,8 @@ FG_DEVICE int bound_code(R largest) {
   if (largest == 0) {
     return 0;
   }
-  return largest <= std::numeric_limits<R>::max() ? std::ilogb(largest) + 1 + code_bias : not_finite;
+  return largest <= std::numeric_limits<R>::max() ? std::ilogb(largest) + 1 + code_bias
+                                                  : not_finite;
 }
 
 template <class R>
@@ -47,7 +48,8 @@ FG_DEVICE Unit<R> unit_of(int code, std::int64_t points) {
 }
 
 struct Sums {
-  unsigned long long *bounds = nullptr, *units = nullptr, *rest = nullptr;  // one for each image; for each element, twice
+  unsigned long long *bounds = nullptr, *units = nullptr,
+                     *rest = nullptr;  // one for each image; for each element, twice
 
   Sums() = default;
   explicit Sums(const Arguments& a)

@@ -24,14 +24,18 @@ struct Settings {
 
 inline Padding padding_of(const std::string& name) {
   STD_TORCH_CHECK(
-      name == "zeros" || name == "border" || name == "reflection", "padding_mode must be zeros, border or reflection, got ", name);
-  return name == "zeros" ? Padding::zeros : name == "border" ? Padding::border : Padding::reflection;
+      name == "zeros" || name == "border" || name == "reflection",
+      "padding_mode must be zeros, border or reflection, got ", name);
+  return name == "zeros"    ? Padding::zeros
+         : name == "border" ? Padding::border
+                            : Padding::reflection;
 }
 
 inline Tensor images(const Tensor& like, std::int64_t height, std::int64_t width) {
   const std::int64_t n = like.size(0), c = like.size(1);
-  return is_channels_last(like) ? channels_first_view(torch::stable::new_empty(like, {n, height, width, c}))
-                                : torch::stable::new_empty(like, {n, c, height, width});
+  return is_channels_last(like)
+             ? channels_first_view(torch::stable::new_empty(like, {n, height, width, c}))
+             : torch::stable::new_empty(like, {n, c, height, width});
 }
 
 inline Tensor images_if(bool wanted, const Tensor& like, std::int64_t height, std::int64_t width) {
@@ -39,7 +43,8 @@ inline Tensor images_if(bool wanted, const Tensor& like, std::int64_t height, st
 }
 
 inline Tensor grid_if(bool wanted, const Tensor& grid) {
-  return torch::stable::new_empty(grid, wanted ? Size{grid.size(0), grid.size(1), grid.size(2), 2} : Size{0});
+  return torch::stable::new_empty(
+      grid, wanted ? Size{grid.size(0), grid.size(1), grid.size(2), 2} : Size{0});
 }
 
 // `t` with its elements in the order of memory that the kernels take.
@@ -51,29 +56,45 @@ inline OptionalTensor in_memory(const OptionalTensor& t, bool channels_last) {
   return t ? OptionalTensor(in_memory(*t, channels_last)) : std::nullopt;
 }
 
-inline void* data_if(bool wanted, const Tensor& t) { return wanted ? t.mutable_data_ptr() : nullptr; }
+inline void* data_if(bool wanted, const Tensor& t) {
+  return wanted ? t.mutable_data_ptr() : nullptr;
+}
 
-inline void check_images(const OptionalTensor& t, const Tensor& like, std::int64_t height, std::int64_t width) {
+inline void check_images(
+    const OptionalTensor& t, const Tensor& like, std::int64_t height, std::int64_t width) {
   STD_TORCH_CHECK(
-      !t || (t->scalar_type() == like.scalar_type() && t->dim() == 4 && t->size(0) == like.size(0) &&
-             t->size(1) == like.size(1) && t->size(2) == height && t->size(3) == width),
+      !t ||
+          (t->scalar_type() == like.scalar_type() && t->dim() == 4 && t->size(0) == like.size(0) &&
+           t->size(1) == like.size(1) && t->size(2) == height && t->size(3) == width),
       "the images of grid_sample must agree in shape and dtype");
 }
 
 // `like` gives dtype, batch and channels, and the layout of the results.
-inline Arguments arguments(const Tensor& like, const Tensor& grid, const OptionalTensor& b, const Size& size, const Settings& s) {
-  STD_TORCH_CHECK(like.dim() == 4, "grid_sample takes images of shape [N, C, H, W], got rank ", like.dim());
+inline Arguments arguments(
+    const Tensor& like, const Tensor& grid, const OptionalTensor& b, const Size& size,
+    const Settings& s) {
   STD_TORCH_CHECK(
-      grid.dim() == 4 && grid.size(0) == like.size(0) && grid.size(3) == 2, "grid must have shape [N, Ho, Wo, 2]");
-  const ScalarType computed = like.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
-  STD_TORCH_CHECK(grid.scalar_type() == computed, "grid must have the type that images are computed in");
+      like.dim() == 4, "grid_sample takes images of shape [N, C, H, W], got rank ", like.dim());
   STD_TORCH_CHECK(
-      !b || (b->scalar_type() == computed && b->dim() == 4 && b->numel() == grid.numel()), "ddgrid must be like grid");
-  STD_TORCH_CHECK(size.size() == 2 && size[0] > 0 && size[1] > 0, "an image of grid_sample has at least one pixel");
+      grid.dim() == 4 && grid.size(0) == like.size(0) && grid.size(3) == 2,
+      "grid must have shape [N, Ho, Wo, 2]");
+  const ScalarType computed =
+      like.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+  STD_TORCH_CHECK(
+      grid.scalar_type() == computed, "grid must have the type that images are computed in");
+  STD_TORCH_CHECK(
+      !b || (b->scalar_type() == computed && b->dim() == 4 && b->numel() == grid.numel()),
+      "ddgrid must be like grid");
+  STD_TORCH_CHECK(
+      size.size() == 2 && size[0] > 0 && size[1] > 0,
+      "an image of grid_sample has at least one pixel");
   const std::int64_t points = grid.size(1) * grid.size(2), most = 0x7fffffff;
   STD_TORCH_CHECK(
-      size[0] <= most / size[1] && points <= most, "grid_sample takes up to 2^31 - 1 pixels per image; split it");
-  STD_TORCH_CHECK(s.mode == "bilinear" || s.mode == "nearest", "mode must be bilinear or nearest, got ", s.mode);
+      size[0] <= most / size[1] && points <= most,
+      "grid_sample takes up to 2^31 - 1 pixels per image; split it");
+  STD_TORCH_CHECK(
+      s.mode == "bilinear" || s.mode == "nearest", "mode must be bilinear or nearest, got ",
+      s.mode);
   Arguments a{};
   a.dtype = dtype_of(like, "grid_sample");
   a.layout = {like.size(0), like.size(1), size[0], size[1], points, is_channels_last(like)};
@@ -96,9 +117,11 @@ void run(const Device& device, Arguments& a, const Tensor& like) {
 
 template <class Device>
 Tensor grid_sample(
-    const Tensor& x_, const Tensor& grid_, const std::string& mode, const std::string& padding_mode, bool align_corners) {
+    const Tensor& x_, const Tensor& grid_, const std::string& mode, const std::string& padding_mode,
+    bool align_corners) {
   STD_TORCH_CHECK(x_.dim() == 4, "x must have shape [N, C, H, W], got rank ", x_.dim());
-  Arguments a = arguments(x_, grid_, {}, {x_.size(2), x_.size(3)}, {mode, padding_mode, align_corners});
+  Arguments a =
+      arguments(x_, grid_, {}, {x_.size(2), x_.size(3)}, {mode, padding_mode, align_corners});
   const Device device(x_);
   const Tensor x = in_memory(x_, a.layout.channels_last), grid = torch::stable::contiguous(grid_);
   Tensor y = images(x_, grid_.size(1), grid_.size(2));
@@ -111,8 +134,9 @@ Tensor grid_sample(
 
 template <class Device>
 std::tuple<Tensor, Tensor> grid_sample_backward(
-    const Tensor& dy_, const OptionalTensor& x_, const Tensor& grid_, Size size, const std::string& mode,
-    const std::string& padding_mode, bool align_corners, bool need_dx, bool need_dgrid) {
+    const Tensor& dy_, const OptionalTensor& x_, const Tensor& grid_, Size size,
+    const std::string& mode, const std::string& padding_mode, bool align_corners, bool need_dx,
+    bool need_dgrid) {
   Arguments a = arguments(dy_, grid_, {}, size, {mode, padding_mode, align_corners});
   check_images(dy_, dy_, grid_.size(1), grid_.size(2));
   check_images(x_, dy_, size[0], size[1]);
@@ -133,9 +157,10 @@ std::tuple<Tensor, Tensor> grid_sample_backward(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> grid_sample_double_backward(
-    const OptionalTensor& ddx_, const OptionalTensor& ddgrid_, const Tensor& dy_, const OptionalTensor& x_,
-    const Tensor& grid_, Size size, const std::string& mode, const std::string& padding_mode, bool align_corners,
-    bool need_ddy, bool need_dx, bool need_dgrid) {
+    const OptionalTensor& ddx_, const OptionalTensor& ddgrid_, const Tensor& dy_,
+    const OptionalTensor& x_, const Tensor& grid_, Size size, const std::string& mode,
+    const std::string& padding_mode, bool align_corners, bool need_ddy, bool need_dx,
+    bool need_dgrid) {
   Arguments a = arguments(dy_, grid_, ddgrid_, size, {mode, padding_mode, align_corners});
   check_images(dy_, dy_, grid_.size(1), grid_.size(2));
   check_images(ddx_, dy_, size[0], size[1]);
@@ -147,7 +172,8 @@ std::tuple<Tensor, Tensor, Tensor> grid_sample_double_backward(
   const Tensor dy = in_memory(dy_, channels_last), grid = torch::stable::contiguous(grid_);
   const OptionalTensor ddx = in_memory(ddx_, channels_last), ddgrid = contiguous(ddgrid_);
   const OptionalTensor x = ddgrid_ ? in_memory(x_, channels_last) : std::nullopt;
-  Tensor ddy = images_if(need_ddy, dy_, grid_.size(1), grid_.size(2)), dx = images_if(need_dx, dy_, size[0], size[1]);
+  Tensor ddy = images_if(need_ddy, dy_, grid_.size(1), grid_.size(2)),
+         dx = images_if(need_dx, dy_, size[0], size[1]);
   Tensor dgrid = grid_if(need_dgrid, grid_);
   a.v = dy.const_data_ptr();
   a.p = data_or_null(ddx);
@@ -164,9 +190,11 @@ std::tuple<Tensor, Tensor, Tensor> grid_sample_double_backward(
 }  // namespace fg::grid_sample
 
 // Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_GRID_SAMPLE(NAMESPACE, KEY, DEVICE)                                                              \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                                     \
-    m.impl("grid_sample", TORCH_BOX(&fg::grid_sample::grid_sample<DEVICE>));                                         \
-    m.impl("grid_sample_backward", TORCH_BOX(&fg::grid_sample::grid_sample_backward<DEVICE>));                       \
-    m.impl("grid_sample_double_backward", TORCH_BOX(&fg::grid_sample::grid_sample_double_backward<DEVICE>));         \
+#define FG_REGISTER_GRID_SAMPLE(NAMESPACE, KEY, DEVICE)                                        \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                               \
+    m.impl("grid_sample", TORCH_BOX(&fg::grid_sample::grid_sample<DEVICE>));                   \
+    m.impl("grid_sample_backward", TORCH_BOX(&fg::grid_sample::grid_sample_backward<DEVICE>)); \
+    m.impl(                                                                                    \
+        "grid_sample_double_backward",                                                         \
+        TORCH_BOX(&fg::grid_sample::grid_sample_double_backward<DEVICE>));                     \
   }

@@ -27,12 +27,14 @@ struct Sweep {
   Sums sums;
   Axis<R> x, y;
   int width, points, channels;
-  unsigned blocks;                // of an image's points
-  std::int64_t pixels;            // of an image
+  unsigned blocks;                      // of an image's points
+  std::int64_t pixels;                  // of an image
   std::int64_t image_step, point_step;  // from channel to channel, among pixels and among points
-  int place_step;                 // from pixel to pixel, and from point to point
+  int place_step;                       // from pixel to pixel, and from point to point
 
-  FG_DEVICE const T* images_at(const T* from, std::int64_t n) const { return from + n * channels * pixels; }
+  FG_DEVICE const T* images_at(const T* from, std::int64_t n) const {
+    return from + n * channels * pixels;
+  }
   FG_DEVICE std::int64_t value_at(std::int64_t n, int point) const {
     return n * channels * points + static_cast<std::int64_t>(point) * place_step;
   }
@@ -43,8 +45,8 @@ template <class R>
 struct Spot {
   std::int64_t n, first;  // image; the upper left pixel, which need not be inside
   int point;
-  bool there;                         // whether it is one of the image's points
-  bool inside[2][2];                  // down, across
+  bool there;                          // whether it is one of the image's points
+  bool inside[2][2];                   // down, across
   R tx, ty, slope_x, slope_y, bx, by;  // b is 0 where absent
 };
 
@@ -79,7 +81,8 @@ FG_DEVICE Spot<R> spot_of(const Sweep<T>& s) {
 template <class T, class R = accumulate_t<T>>
 FG_DEVICE Jet<R> jet_at(const Sweep<T>& s, const Spot<R>& k, const T* from) {
   const std::int64_t step = s.place_step, row = step * s.width;
-  const R v00 = k.inside[0][0] ? to_accumulate(from[0]) : R(0), v01 = k.inside[0][1] ? to_accumulate(from[step]) : R(0);
+  const R v00 = k.inside[0][0] ? to_accumulate(from[0]) : R(0),
+          v01 = k.inside[0][1] ? to_accumulate(from[step]) : R(0);
   const R v10 = k.inside[1][0] ? to_accumulate(from[row]) : R(0);
   const R v11 = k.inside[1][1] ? to_accumulate(from[row + step]) : R(0);
   return jet_of(v00, v01, v10, v11, k.tx, k.ty, k.slope_x, k.slope_y);
@@ -114,7 +117,8 @@ __global__ void __launch_bounds__(block_threads) points_kernel(Sweep<T> s) {
         q = jet_at(s, k, s.images_at(s.q, k.n) + from);
       }
       if (W == Wanted::out_of_p || (W == Wanted::any && s.out)) {
-        s.out[at] = from_accumulate<T>(W == Wanted::any ? p.value + (k.bx * q.x + k.by * q.y) : p.value);
+        s.out[at] =
+            from_accumulate<T>(W == Wanted::any ? p.value + (k.bx * q.x + k.by * q.y) : p.value);
       }
       if (W == Wanted::dgrid_of_p || (W == Wanted::any && s.dgrid)) {
         const R v = to_accumulate(s.v[at]);
@@ -168,7 +172,8 @@ __global__ void __launch_bounds__(block_threads) add_kernel(Sweep<T> s) {
     return;
   }
   const Unit<R> unit = unit_of<R>(code, s.points);
-  const std::int64_t corner = k.n * s.channels * s.pixels + k.first * s.place_step, value = s.value_at(k.n, k.point);
+  const std::int64_t corner = k.n * s.channels * s.pixels + k.first * s.place_step,
+                     value = s.value_at(k.n, k.point);
   const R along_x = k.bx * k.slope_x, along_y = k.by * k.slope_y;
   for (int c = threadIdx.x; c < s.channels; c += blockDim.x) {
     const R v = to_accumulate(s.v[value + c * s.point_step]);
@@ -177,18 +182,24 @@ __global__ void __launch_bounds__(block_threads) add_kernel(Sweep<T> s) {
     for (int i = 0; i < 4; ++i) {
       const bool down = i / 2, across = i % 2;
       if (k.inside[down][across]) {
-        const R share = s.b ? share_along(down, across, k.tx, k.ty, along_x, along_y) : share_of(down, across, k.tx, k.ty);
-        s.sums.add(first + ((down ? s.width : 0) + (across ? 1 : 0)) * static_cast<std::int64_t>(s.place_step), share * v, unit);
+        const R share = s.b ? share_along(down, across, k.tx, k.ty, along_x, along_y)
+                            : share_of(down, across, k.tx, k.ty);
+        s.sums.add(
+            first +
+                ((down ? s.width : 0) + (across ? 1 : 0)) * static_cast<std::int64_t>(s.place_step),
+            share * v, unit);
       }
     }
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(block_threads)
-finish_kernel(T* image, Sums sums, std::int64_t elements, unsigned blocks, std::int64_t points) {
+__global__ void __launch_bounds__(block_threads) finish_kernel(
+    T* image, Sums sums, std::int64_t elements, unsigned blocks, std::int64_t points) {
   using R = accumulate_t<T>;
-  const std::int64_t n = blockIdx.x / blocks, i = static_cast<std::int64_t>(blockIdx.x % blocks) * block_threads + threadIdx.x;
+  const std::int64_t n = blockIdx.x / blocks,
+                     i = static_cast<std::int64_t>(blockIdx.x % blocks) * block_threads +
+                         threadIdx.x;
   if (i < elements) {
     const int code = static_cast<int>(sums.bounds[n]);
     image[n * elements + i] = from_accumulate<T>(sums.total<R>(n * elements + i, code, points));
@@ -206,7 +217,8 @@ inline int power_of_two(std::int64_t n, int most) {
 }
 
 template <class T>
-cudaError_t over_points(void (*kernel)(Sweep<T>), Sweep<T>& s, const Layout& l, cudaStream_t stream) {
+cudaError_t over_points(
+    void (*kernel)(Sweep<T>), Sweep<T>& s, const Layout& l, cudaStream_t stream) {
   const int lanes = l.channels_last ? power_of_two(l.channels, warp) : 1;
   const int points = std::max(power_of_two(l.points, block_threads / lanes), warp / lanes);
   const std::int64_t blocks = (l.points + points - 1) / points;
@@ -214,13 +226,15 @@ cudaError_t over_points(void (*kernel)(Sweep<T>), Sweep<T>& s, const Layout& l, 
     return cudaErrorInvalidConfiguration;
   }
   s.blocks = static_cast<unsigned>(blocks);
-  return fg_launch(kernel, dim3(static_cast<unsigned>(blocks * l.images)),
-                   dim3(static_cast<unsigned>(lanes), static_cast<unsigned>(points)), 0, stream, s);
+  return fg_launch(
+      kernel, dim3(static_cast<unsigned>(blocks * l.images)),
+      dim3(static_cast<unsigned>(lanes), static_cast<unsigned>(points)), 0, stream, s);
 }
 
 template <class T>
 cudaError_t into_pixels(Sweep<T>& s, const Layout& l, cudaStream_t stream) {
-  const std::int64_t elements = l.channels * l.pixels(), blocks = (elements + block_threads - 1) / block_threads;
+  const std::int64_t elements = l.channels * l.pixels(),
+                     blocks = (elements + block_threads - 1) / block_threads;
   if (blocks == 0) {
     return cudaSuccess;
   }
@@ -234,8 +248,10 @@ cudaError_t into_pixels(Sweep<T>& s, const Layout& l, cudaStream_t stream) {
   }
   return error != cudaSuccess
              ? error
-             : fg_launch(finish_kernel<T>, dim3(static_cast<unsigned>(blocks * l.images)), dim3(block_threads), 0, stream,
-                         s.image, s.sums, elements, static_cast<unsigned>(blocks), l.points);
+             : fg_launch(
+                   finish_kernel<T>, dim3(static_cast<unsigned>(blocks * l.images)),
+                   dim3(block_threads), 0, stream, s.image, s.sums, elements,
+                   static_cast<unsigned>(blocks), l.points);
 }
 
 template <class T>
@@ -244,17 +260,34 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   const Layout& l = a.layout;
   const auto in = [](const void* from) { return static_cast<const T*>(from); };
   const auto numbers = [](const void* from) { return static_cast<const R*>(from); };
-  Sweep<T> s{in(a.p), in(a.q), in(a.v), numbers(a.grid), numbers(a.b), static_cast<T*>(a.out), static_cast<T*>(a.image),
-             static_cast<R*>(a.dgrid), {}, axis_of<R>(a, l.width), axis_of<R>(a, l.height), static_cast<int>(l.width),
-             static_cast<int>(l.points), static_cast<int>(l.channels), 1, l.pixels(), l.channels_last ? 1 : l.pixels(),
-             l.channels_last ? 1 : l.points, l.channels_last ? static_cast<int>(l.channels) : 1};
+  Sweep<T> s{
+      in(a.p),
+      in(a.q),
+      in(a.v),
+      numbers(a.grid),
+      numbers(a.b),
+      static_cast<T*>(a.out),
+      static_cast<T*>(a.image),
+      static_cast<R*>(a.dgrid),
+      {},
+      axis_of<R>(a, l.width),
+      axis_of<R>(a, l.height),
+      static_cast<int>(l.width),
+      static_cast<int>(l.points),
+      static_cast<int>(l.channels),
+      1,
+      l.pixels(),
+      l.channels_last ? 1 : l.pixels(),
+      l.channels_last ? 1 : l.points,
+      l.channels_last ? static_cast<int>(l.channels) : 1};
   cudaError_t error = cudaSuccess;
   if ((a.out || a.dgrid) && l.points > 0) {
     const bool of_p = a.p && !a.q;
-    error = over_points(of_p && !a.dgrid ? points_kernel<Wanted::out_of_p, T>
-                        : of_p && !a.out ? points_kernel<Wanted::dgrid_of_p, T>
-                                         : points_kernel<Wanted::any, T>,
-                        s, l, stream);
+    error = over_points(
+        of_p && !a.dgrid ? points_kernel<Wanted::out_of_p, T>
+        : of_p && !a.out ? points_kernel<Wanted::dgrid_of_p, T>
+                         : points_kernel<Wanted::any, T>,
+        s, l, stream);
   }
   if (error == cudaSuccess && a.image) {
     s.sums = Sums(a);

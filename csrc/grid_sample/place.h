@@ -20,8 +20,9 @@ struct Axis {
 template <class R>
 FG_INLINE Axis<R> axis_of(const Arguments& a, std::int64_t size) {
   const R pixels = static_cast<R>(size), half = R(0.5);
-  return a.align_corners ? Axis<R>{half * (pixels - 1), 0, 0, 2 * (pixels - 1), pixels, a.nearest, a.padding}
-                         : Axis<R>{half * pixels, half, -half, 2 * pixels, pixels, a.nearest, a.padding};
+  return a.align_corners
+             ? Axis<R>{half * (pixels - 1), 0, 0, 2 * (pixels - 1), pixels, a.nearest, a.padding}
+             : Axis<R>{half * pixels, half, -half, 2 * pixels, pixels, a.nearest, a.padding};
 }
 
 // Between the pixels `first` and `first + 1`, the part `t` of the way; `slope` is t's derivative in the coordinate.
@@ -56,9 +57,11 @@ FG_INLINE Place<R> place_of(const Axis<R>& a, R coordinate) {
     const R half = R(0.5) * below;
     const bool up = t > R(0.5) || (t == R(0.5) && half != std::floor(half));
     const R first = up ? below + 1 : below;
-    return {static_cast<std::int32_t>(first), near && first >= 0 && first < a.size, false, R(0), R(0)};
+    return {
+        static_cast<std::int32_t>(first), near && first >= 0 && first < a.size, false, R(0), R(0)};
   }
-  return {static_cast<std::int32_t>(below), near && below >= 0, near && below + 1 < a.size, t, slope};
+  return {
+      static_cast<std::int32_t>(below), near && below >= 0, near && below + 1 < a.size, t, slope};
 }
 
 // The weighted sum of four pixels and its derivatives in the grid's coordinates.
@@ -71,8 +74,9 @@ template <class R>
 FG_INLINE Jet<R> jet_of(R v00, R v01, R v10, R v11, R tx, R ty, R slope_x, R slope_y) {
   const R upper = (1 - tx) * v00 + tx * v01, lower = (1 - tx) * v10 + tx * v11;
   const R upper_x = v01 - v00, lower_x = v11 - v10;
-  return {(1 - ty) * upper + ty * lower, slope_x * ((1 - ty) * upper_x + ty * lower_x), slope_y * (lower - upper),
-          slope_x * slope_y * (lower_x - upper_x)};
+  return {
+      (1 - ty) * upper + ty * lower, slope_x * ((1 - ty) * upper_x + ty * lower_x),
+      slope_y * (lower - upper), slope_x * slope_y * (lower_x - upper_x)};
 }
 
 // What a point adds to the pixel `down` and `across` of its first, in terms of its value: its weight, or with b the weight's

@@ -32,10 +32,14 @@ struct Arguments {
   Layout layout;
   bool nearest, align_corners;
   Padding padding;
-  const void *p = nullptr, *q = nullptr, *v = nullptr;  // of dtype; null where absent, which is zero. q only comes with b
-  const void *grid = nullptr, *b = nullptr;             // [images][points][2] of the accumulation type; b may be null
-  void *out = nullptr, *image = nullptr, *dgrid = nullptr;  // null where not wanted; out and image of dtype
-  void* workspace = nullptr;  // zeros, as many 64-bit integers as the device asked for; null if none
+  const void *p = nullptr, *q = nullptr,
+             *v = nullptr;  // of dtype; null where absent, which is zero. q only comes with b
+  const void *grid = nullptr,
+             *b = nullptr;  // [images][points][2] of the accumulation type; b may be null
+  void *out = nullptr, *image = nullptr,
+       *dgrid = nullptr;  // null where not wanted; out and image of dtype
+  void* workspace =
+      nullptr;  // zeros, as many 64-bit integers as the device asked for; null if none
 };
 
 }  // namespace fg::grid_sample

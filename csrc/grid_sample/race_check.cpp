@@ -19,12 +19,16 @@ Floats pattern(std::int64_t size, int seed) {
   return values;
 }
 
-void require_close(double value, double wanted) { FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted))); }
+void require_close(double value, double wanted) {
+  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
+}
 
 // The second derivative, in which every kernel and every term is; against sums in which each point and pixel looks up its weight.
 void check(Layout l) {
-  const std::int64_t images = l.images * l.channels * l.pixels(), points = l.images * l.channels * l.points;
-  const Floats a = pattern(images, 1), x = pattern(images, 2), dy = pattern(points, 3), b = pattern(2 * l.images * l.points, 4);
+  const std::int64_t images = l.images * l.channels * l.pixels(),
+                     points = l.images * l.channels * l.points;
+  const Floats a = pattern(images, 1), x = pattern(images, 2), dy = pattern(points, 3),
+               b = pattern(2 * l.images * l.points, 4);
   Floats grid(2 * l.images * l.points), ddy(points), dx(images), dgrid(grid.size());
   for (std::size_t i = 0; i < grid.size(); ++i) {
     grid[i] = 0.0625f * static_cast<float>((i * 7) % 37) - 1.09f;  // no point on a pixel
@@ -47,8 +51,11 @@ void check(Layout l) {
   const auto at = [&](std::int64_t n, std::int64_t c, std::int64_t i, std::int64_t count) {
     return l.channels_last ? (n * count + i) * l.channels + c : (n * l.channels + c) * count + i;
   };
-  const double half_width = 0.5 * static_cast<double>(l.width), half_height = 0.5 * static_cast<double>(l.height);
-  const auto weight = [](double u, std::int64_t i) { return std::max(0.0, 1 - std::abs(u - static_cast<double>(i))); };
+  const double half_width = 0.5 * static_cast<double>(l.width),
+               half_height = 0.5 * static_cast<double>(l.height);
+  const auto weight = [](double u, std::int64_t i) {
+    return std::max(0.0, 1 - std::abs(u - static_cast<double>(i)));
+  };
   const auto slope = [](double u, std::int64_t i) {
     const double below = std::floor(u);
     return static_cast<double>(i) == below ? -1.0 : static_cast<double>(i) == below + 1 ? 1.0 : 0.0;
@@ -57,7 +64,8 @@ void check(Layout l) {
   for (std::int64_t n = 0; n < l.images; ++n) {
     for (std::int64_t i = 0; i < l.points; ++i) {
       const std::int64_t g = 2 * (n * l.points + i);
-      const double u = (grid[g] + 1.0) * half_width - 0.5, v = (grid[g + 1] + 1.0) * half_height - 0.5;
+      const double u = (grid[g] + 1.0) * half_width - 0.5,
+                   v = (grid[g + 1] + 1.0) * half_height - 0.5;
       double along_x = 0, along_y = 0;
       for (std::int64_t c = 0; c < l.channels; ++c) {
         double out = 0;

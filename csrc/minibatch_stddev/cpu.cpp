@@ -36,7 +36,8 @@ void scatter(const Arguments& a, const Partition& p, const R* partial) {
     }
     const T value = static_cast<T>(static_cast<R>(total / count));
     for (std::int64_t k = 0; k < l.group; ++k) {
-      T* const sample = static_cast<T*>(a.wide) + (k * l.groups + number / l.parts) * l.wide_sample();
+      T* const sample =
+          static_cast<T*>(a.wide) + (k * l.groups + number / l.parts) * l.wide_sample();
       for (std::int64_t pixel = 0; pixel < l.pixels; ++pixel) {
         sample[l.appended(number % l.parts, pixel)] = value;
       }
@@ -57,7 +58,8 @@ struct Cpu {
     const bool streaming = is_worth_streaming(a.dtype, l.group * l.groups * l.narrow_sample());
     const Sweep sweep = FG_SELECT_LEVEL(minibatch_stddev_sweep);
     const std::int64_t elements = l.group * l.groups * l.narrow_sample() / p.units();
-    const std::int64_t grain = std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, elements));
+    const std::int64_t grain =
+        std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, elements));
     with_dtype(a.dtype, [&](auto t) {
       using T = decltype(t);
       using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
@@ -65,8 +67,9 @@ struct Cpu {
       if (a.wants_weights()) {
         gather<R, T>(a, numbers.weight);
       }
-      torch::stable::parallel_for(
-          0, p.units(), grain, [&](std::int64_t begin, std::int64_t end) { sweep(a, p, streaming, begin, end); });
+      torch::stable::parallel_for(0, p.units(), grain, [&](std::int64_t begin, std::int64_t end) {
+        sweep(a, p, streaming, begin, end);
+      });
       if (a.wants_sums()) {
         scatter<R, T>(a, p, numbers.partial);
       }

@@ -134,7 +134,8 @@ FG_LOCAL R block(const Arguments& a, const Place& at, R weight, Buffers<R>& s, b
 }
 
 template <class R>
-void sweep(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void sweep(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   const Layout l = a.layout;
   const Numbers<R> numbers(a, p);
   Buffers<R> buffers;
@@ -148,9 +149,11 @@ void sweep(const Arguments& a, const Partition& p, bool streaming, std::int64_t 
     for (std::int64_t y = row; y < last; ++y) {
       for (std::int64_t j = start; j < stop; j += block_size) {
         const std::int64_t within = part * l.length() + j;
-        const Place at{m * l.narrow_sample() + y * l.narrow_row() + within, m * l.wide_sample() + y * l.wide_row() + within,
-                       l.groups * l.narrow_sample(), l.groups * l.wide_sample(),
-                       static_cast<int>(std::min<std::int64_t>(block_size, stop - j))};
+        const Place at{
+            m * l.narrow_sample() + y * l.narrow_row() + within,
+            m * l.wide_sample() + y * l.wide_row() + within, l.groups * l.narrow_sample(),
+            l.groups * l.wide_sample(),
+            static_cast<int>(std::min<std::int64_t>(block_size, stop - j))};
         total += block(a, at, weight, buffers, streaming);
       }
     }
@@ -160,7 +163,8 @@ void sweep(const Arguments& a, const Partition& p, bool streaming, std::int64_t 
   }
 }
 
-void run(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void run(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, p, streaming, begin, end);
   if (streaming) {
     stream_fence();

@@ -20,7 +20,8 @@ struct Partition {
   std::int64_t of_part;         // units of a part
 
   explicit Partition(const Layout& l)
-      : layout(l), rows(std::max<std::int64_t>(1, segment / l.length())), segments((l.length() + segment - 1) / segment),
+      : layout(l), rows(std::max<std::int64_t>(1, segment / l.length())),
+        segments((l.length() + segment - 1) / segment),
         of_part((l.rows() + rows - 1) / rows * segments) {}
 
   std::int64_t units() const { return layout.groups * layout.parts * of_part; }
@@ -35,7 +36,8 @@ struct Numbers {
       : partial(static_cast<R*>(a.workspace)), weight(partial + p.units()) {}
 };
 
-using Sweep = void (*)(const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
+using Sweep = void (*)(
+    const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
 
 }  // namespace fg::minibatch_stddev
 

@@ -15,4 +15,5 @@ struct Cuda : CudaDevice {
 }  // namespace
 }  // namespace fg::minibatch_stddev
 
-FG_REGISTER_WITH_DERIVATIVES(FG_CUDA_NAMESPACE, FG_CUDA_KEY, minibatch_stddev, fg::minibatch_stddev::Cuda)
+FG_REGISTER_WITH_DERIVATIVES(
+    FG_CUDA_NAMESPACE, FG_CUDA_KEY, minibatch_stddev, fg::minibatch_stddev::Cuda)

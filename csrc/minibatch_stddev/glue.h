@@ -17,7 +17,9 @@ namespace fg::minibatch_stddev {
 
 inline void check(const Tensor& x, std::int64_t group_size, std::int64_t parts) {
   STD_TORCH_CHECK(x.dim() == 4, "minibatch_stddev takes [N, C, H, W]");
-  STD_TORCH_CHECK(parts > 0 && x.size(1) > 0 && x.size(1) % parts == 0, "num_channels must divide the channels of x");
+  STD_TORCH_CHECK(
+      parts > 0 && x.size(1) > 0 && x.size(1) % parts == 0,
+      "num_channels must divide the channels of x");
   STD_TORCH_CHECK(
       group_size > 0 && (x.size(0) <= group_size || x.size(0) % group_size == 0),
       "the batch must have up to group_size samples or a multiple of it");
@@ -25,8 +27,8 @@ inline void check(const Tensor& x, std::int64_t group_size, std::int64_t parts) 
 
 inline void check_same(const Tensor& x, const Tensor& t, std::int64_t channels) {
   STD_TORCH_CHECK(
-      t.scalar_type() == x.scalar_type() && t.dim() == 4 && t.size(0) == x.size(0) && t.size(1) == channels &&
-          t.size(2) == x.size(2) && t.size(3) == x.size(3),
+      t.scalar_type() == x.scalar_type() && t.dim() == 4 && t.size(0) == x.size(0) &&
+          t.size(1) == channels && t.size(2) == x.size(2) && t.size(3) == x.size(3),
       "the tensors of a derivative of minibatch_stddev must fit x");
 }
 
@@ -34,7 +36,8 @@ inline void check_same(const Tensor& x, const Tensor& t, std::int64_t channels) 
 inline Tensor image_like(const Tensor& x, std::int64_t more_channels) {
   const std::int64_t channels = x.size(1) + more_channels;
   return is_channels_last(x)
-             ? channels_first_view(torch::stable::new_empty(x, {x.size(0), x.size(2), x.size(3), channels}))
+             ? channels_first_view(
+                   torch::stable::new_empty(x, {x.size(0), x.size(2), x.size(3), channels}))
              : torch::stable::new_empty(x, {x.size(0), channels, x.size(2), x.size(3)});
 }
 
@@ -44,12 +47,14 @@ inline Tensor in_layout(const Tensor& t, const Tensor& x) {
                              : torch::stable::contiguous(t);
 }
 
-inline Arguments arguments(Pass pass, const Tensor& x, std::int64_t group_size, std::int64_t parts) {
+inline Arguments arguments(
+    Pass pass, const Tensor& x, std::int64_t group_size, std::int64_t parts) {
   Arguments a{};
   a.pass = pass;
   a.dtype = dtype_of(x, "minibatch_stddev");
   const std::int64_t group = std::min(group_size, x.size(0));
-  a.layout = {group, x.size(0) / group, parts, x.size(1), x.size(2) * x.size(3), is_channels_last(x)};
+  a.layout = {group,     x.size(0) / group,     parts,
+              x.size(1), x.size(2) * x.size(3), is_channels_last(x)};
   return a;
 }
 
@@ -78,7 +83,8 @@ Tensor minibatch_stddev(const Tensor& x_, std::int64_t group_size, std::int64_t 
 }
 
 template <class Device>
-Tensor minibatch_stddev_backward(const Tensor& dy_, const Tensor& x_, std::int64_t group_size, std::int64_t parts) {
+Tensor minibatch_stddev_backward(
+    const Tensor& dy_, const Tensor& x_, std::int64_t group_size, std::int64_t parts) {
   check(x_, group_size, parts);
   check_same(x_, dy_, x_.size(1) + parts);
   Tensor dx = image_like(x_, 0);
@@ -97,8 +103,8 @@ Tensor minibatch_stddev_backward(const Tensor& dy_, const Tensor& x_, std::int64
 
 template <class Device>
 std::tuple<Tensor, Tensor> minibatch_stddev_double_backward(
-    const Tensor& ddx_, const Tensor& dy_, const Tensor& x_, std::int64_t group_size, std::int64_t parts, bool need_ddy,
-    bool need_dx) {
+    const Tensor& ddx_, const Tensor& dy_, const Tensor& x_, std::int64_t group_size,
+    std::int64_t parts, bool need_ddy, bool need_dx) {
   check(x_, group_size, parts);
   check_same(x_, ddx_, x_.size(1));
   check_same(x_, dy_, x_.size(1) + parts);

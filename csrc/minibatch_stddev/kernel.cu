@@ -4,10 +4,13 @@
 
 namespace fg::minibatch_stddev {
 
-std::int64_t cuda_workspace(const Arguments& a) { return Segments(a.layout).partials() + a.layout.groups * a.layout.parts; }
+std::int64_t cuda_workspace(const Arguments& a) {
+  return Segments(a.layout).partials() + a.layout.groups * a.layout.parts;
+}
 
 int cuda_run(const Arguments& a, void* stream) {
-  return with_dtype(a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
+  return with_dtype(
+      a.dtype, [&](auto t) { return run<decltype(t)>(a, static_cast<cudaStream_t>(stream)); });
 }
 
 }  // namespace fg::minibatch_stddev

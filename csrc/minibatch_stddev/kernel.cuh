@@ -50,22 +50,25 @@ FG_DEVICE R sum_of_block(R total) {
 
 // A block for each group and part.
 template <class T>
-__global__ void __launch_bounds__(block_threads) gather_kernel(const T* dy, accumulate_t<T>* weight, Layout l) {
+__global__ void __launch_bounds__(block_threads) gather_kernel(
+    const T* dy, accumulate_t<T>* weight, Layout l) {
   const std::int64_t m = blockIdx.x / l.parts, f = blockIdx.x % l.parts;
   double total = 0;
   for (std::int64_t i = threadIdx.x; i < l.group * l.pixels; i += block_threads) {
     const std::int64_t sample = i / l.pixels * l.groups + m;
-    total += static_cast<double>(to_accumulate(dy[sample * l.wide_sample() + l.appended(f, i % l.pixels)]));
+    total += static_cast<double>(
+        to_accumulate(dy[sample * l.wide_sample() + l.appended(f, i % l.pixels)]));
   }
   total = sum_of_block(total);
   if (threadIdx.x == 0) {
-    weight[blockIdx.x] = static_cast<accumulate_t<T>>(total / static_cast<double>(l.group * l.positions()));
+    weight[blockIdx.x] =
+        static_cast<accumulate_t<T>>(total / static_cast<double>(l.group * l.positions()));
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(block_threads)
-scatter_kernel(const accumulate_t<T>* partial, T* wide, Layout l, std::int64_t count, double of) {
+__global__ void __launch_bounds__(block_threads) scatter_kernel(
+    const accumulate_t<T>* partial, T* wide, Layout l, std::int64_t count, double of) {
   const std::int64_t m = blockIdx.x / l.parts, f = blockIdx.x % l.parts;
   double total = 0;
   for (std::int64_t i = threadIdx.x; i < count; i += block_threads) {
@@ -86,8 +89,10 @@ struct Images {
 
 // One position; returns what it adds to the sum. `narrow` and `wide`: where it is in the first sample of the group.
 template <Pass P, class T, class R = accumulate_t<T>>
-FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, std::int64_t wide, R weight) {
-  const std::int64_t narrow_step = l.groups * l.narrow_sample(), wide_step = l.groups * l.wide_sample();
+FG_DEVICE R
+position(const Images<T>& t, const Layout& l, std::int64_t narrow, std::int64_t wide, R weight) {
+  const std::int64_t narrow_step = l.groups * l.narrow_sample(),
+                     wide_step = l.groups * l.wide_sample();
   const R group = static_cast<R>(l.group);
   R mean = 0, mean_ddx = 0, square = 0, b = 0;
 #pragma unroll 4
@@ -126,7 +131,8 @@ FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, s
         if constexpr (P == Pass::backward) {
           dx = to_accumulate(t.dy[wide + k * wide_step]) + weight * z * rsigma;
         } else {
-          dx = weight * rsigma * (to_accumulate(t.ddx[narrow + k * narrow_step]) - mean_ddx - bend * z);
+          dx = weight * rsigma *
+               (to_accumulate(t.ddx[narrow + k * narrow_step]) - mean_ddx - bend * z);
         }
         t.narrow[narrow + k * narrow_step] = from_accumulate<T>(dx);
       }
@@ -136,21 +142,28 @@ FG_DEVICE R position(const Images<T>& t, const Layout& l, std::int64_t narrow, s
 }
 
 template <Pass P, class T>
-__global__ void __launch_bounds__(block_threads, 4)  // without the 4, sm_80 is kept to 48 registers, and spills
-sweep_kernel(Images<T> t, accumulate_t<T>* partial, const accumulate_t<T>* weights, Layout l, std::int64_t count) {
+__global__ void
+    __launch_bounds__(block_threads, 4)  // without the 4, sm_80 is kept to 48 registers, and spills
+    sweep_kernel(
+        Images<T> t, accumulate_t<T>* partial, const accumulate_t<T>* weights, Layout l,
+        std::int64_t count) {
   using R = accumulate_t<T>;
   // The grid and the positions of a part are under 2^31, so 32 bits do.
-  const unsigned number = blockIdx.x / static_cast<unsigned>(count), length = static_cast<unsigned>(l.length());
+  const unsigned number = blockIdx.x / static_cast<unsigned>(count),
+                 length = static_cast<unsigned>(l.length());
   const std::int64_t m = number / l.parts, f = number % l.parts;
-  const unsigned start = blockIdx.x % static_cast<unsigned>(count) * static_cast<unsigned>(Segments::length);
+  const unsigned start =
+      blockIdx.x % static_cast<unsigned>(count) * static_cast<unsigned>(Segments::length);
   const unsigned all = static_cast<unsigned>(l.positions());
-  const unsigned end = all - start < Segments::length ? all : start + static_cast<unsigned>(Segments::length);
+  const unsigned end =
+      all - start < Segments::length ? all : start + static_cast<unsigned>(Segments::length);
   const R weight = weights ? weights[number] : R(0);
   R total = 0;
   for (unsigned p = start + threadIdx.x; p < end; p += block_threads) {
     const std::int64_t row = p / length, within = f * length + p % length;
-    total += position<P>(t, l, m * l.narrow_sample() + row * l.narrow_row() + within,
-                         m * l.wide_sample() + row * l.wide_row() + within, weight);
+    total += position<P>(
+        t, l, m * l.narrow_sample() + row * l.narrow_row() + within,
+        m * l.wide_sample() + row * l.wide_row() + within, weight);
   }
   if (P != Pass::backward && partial) {
     total = sum_of_block(total);
@@ -174,8 +187,9 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(s.partials()));
   R* const partial = a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr;
   R* const weights = a.wants_weights() ? static_cast<R*>(a.workspace) + s.partials() : nullptr;
-  const Images<T> t{static_cast<const T*>(a.x), static_cast<const T*>(a.ddx), static_cast<const T*>(a.dy),
-                    static_cast<T*>(a.narrow), static_cast<T*>(a.wide)};
+  const Images<T> t{
+      static_cast<const T*>(a.x), static_cast<const T*>(a.ddx), static_cast<const T*>(a.dy),
+      static_cast<T*>(a.narrow), static_cast<T*>(a.wide)};
   cudaError_t error = cudaSuccess;
   if (weights) {
     error = fg_launch(gather_kernel<T>, by_number, threads, 0, stream, t.dy, weights, l);
@@ -188,7 +202,8 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   }
   if (error == cudaSuccess && partial) {
     const double of = static_cast<double>(l.positions() * (a.pass == Pass::forward ? 1 : l.group));
-    error = fg_launch(scatter_kernel<T>, by_number, threads, 0, stream, partial, t.wide, l, s.count, of);
+    error = fg_launch(
+        scatter_kernel<T>, by_number, threads, 0, stream, partial, t.wide, l, s.count, of);
   }
   return error;
 }

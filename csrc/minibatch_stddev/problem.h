@@ -20,12 +20,15 @@ struct Layout {
   FG_INLINE std::int64_t positions() const { return rows() * length(); }
   FG_INLINE std::int64_t narrow_sample() const { return channels * pixels; }
   FG_INLINE std::int64_t wide_sample() const { return (channels + parts) * pixels; }
-  FG_INLINE std::int64_t narrow_row() const { return channels; }  // from row to row, of channels_last alone
+  FG_INLINE std::int64_t narrow_row() const {
+    return channels;
+  }  // from row to row, of channels_last alone
   FG_INLINE std::int64_t wide_row() const { return channels + parts; }
 
   // Where part f's appended channel is at a pixel of a wide sample.
   FG_INLINE std::int64_t appended(std::int64_t f, std::int64_t pixel) const {
-    return channels_last ? pixel * (channels + parts) + channels + f : (channels + f) * pixels + pixel;
+    return channels_last ? pixel * (channels + parts) + channels + f
+                         : (channels + f) * pixels + pixel;
   }
 };
 

@@ -18,7 +18,9 @@ Floats pattern(std::int64_t size, int seed) {
   return values;
 }
 
-void require_close(double value, double wanted) { FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted))); }
+void require_close(double value, double wanted) {
+  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
+}
 
 void run(Arguments a) {
   a.dtype = DType::f32;
@@ -28,7 +30,8 @@ void run(Arguments a) {
 }
 
 void check(const Layout& l) {
-  const std::int64_t n = l.group * l.groups, narrow = n * l.narrow_sample(), wide = n * l.wide_sample();
+  const std::int64_t n = l.group * l.groups, narrow = n * l.narrow_sample(),
+                     wide = n * l.wide_sample();
   const Floats x = pattern(narrow, 1), ddx = pattern(narrow, 2), dy = pattern(wide, 3);
   Floats y(wide), first(narrow), ddy(wide), dx(narrow);
   Arguments a{};
@@ -74,11 +77,14 @@ void check(const Layout& l) {
       s += sigma;
       q += b / sigma;
       for (std::int64_t k = 0; k < l.group; ++k) {
-        const std::int64_t beyond = (k * l.groups + m) * l.wide_sample() + row * l.wide_row() + within;
+        const std::int64_t beyond =
+            (k * l.groups + m) * l.wide_sample() + row * l.wide_row() + within;
         const double z = x[at(k)] - mean;
         FG_REQUIRE(y[beyond] == x[at(k)] && ddy[beyond] == ddx[at(k)]);
         require_close(first[at(k)], dy[beyond] + w * z / sigma);
-        require_close(dx[at(k)], w * ((ddx[at(k)] - mean_ddx) / sigma - b * z / (group * sigma * sigma * sigma)));
+        require_close(
+            dx[at(k)],
+            w * ((ddx[at(k)] - mean_ddx) / sigma - b * z / (group * sigma * sigma * sigma)));
       }
     }
     for (std::int64_t k = 0; k < l.group; ++k) {
@@ -92,7 +98,7 @@ void check(const Layout& l) {
 }  // namespace
 
 FG_RACE_CHECK(minibatch_stddev_contiguous) {
-  check({4, 2, 2, 4, 15, false});  // several groups and parts
+  check({4, 2, 2, 4, 15, false});   // several groups and parts
   check({3, 1, 1, 9, 121, false});  // several segments
 }
 

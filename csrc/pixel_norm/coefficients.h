@@ -14,16 +14,20 @@ struct Sums {
   R xx, gx, ux, ug;
 };
 
-constexpr int count_of_sums(Pass pass) { return pass == Pass::forward ? 1 : pass == Pass::backward ? 2 : 4; }
+constexpr int count_of_sums(Pass pass) {
+  return pass == Pass::forward ? 1 : pass == Pass::backward ? 2 : 4;
+}
 
 template <class R>
 struct Coefficients {
-  R r, along_dy, along_ddx, bend;  // r, r³·d, r³·e and 3r⁵·d·e - r³·a of fastgan/ops/pixel_norm/README.md
+  R r, along_dy, along_ddx,
+      bend;  // r, r³·d, r³·e and 3r⁵·d·e - r³·a of fastgan/ops/pixel_norm/README.md
 };
 
 template <class R>
 FG_INLINE Coefficients<R> coefficients(const Sums<R>& s, R channels, R eps) {
-  const R share = R(1) / channels, r = R(1) / std::sqrt(s.xx * share + eps), cube = r * r * r * share;
+  const R share = R(1) / channels, r = R(1) / std::sqrt(s.xx * share + eps),
+          cube = r * r * r * share;
   const R along_dy = cube * s.gx, along_ddx = cube * s.ux;
   return {r, along_dy, along_ddx, R(3) * r * r * along_dy * (s.ux * share) - cube * s.ug};
 }

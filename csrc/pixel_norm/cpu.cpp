@@ -13,9 +13,11 @@ struct Cpu {
     const bool streaming = is_worth_streaming(a.dtype, elements);
     const Run run = FG_SELECT_LEVEL(pixel_norm_run);
     // Small units go to a thread together.
-    const std::int64_t grain = std::max<std::int64_t>(1, Partition::unit_elements / 2 / std::max<std::int64_t>(1, elements / p.units));
-    torch::stable::parallel_for(
-        0, p.units, grain, [&](std::int64_t begin, std::int64_t end) { run(a, p, streaming, begin, end); });
+    const std::int64_t grain = std::max<std::int64_t>(
+        1, Partition::unit_elements / 2 / std::max<std::int64_t>(1, elements / p.units));
+    torch::stable::parallel_for(0, p.units, grain, [&](std::int64_t begin, std::int64_t end) {
+      run(a, p, streaming, begin, end);
+    });
   }
 };
 

@@ -19,7 +19,9 @@ struct Block {
   const R *x, *dy, *ddx;
 
   FG_LOCAL Element<R> at(const Block& b, Pass pass, int i) {
-    return {b.x[i], pass == Pass::forward ? R(0) : b.dy[i], pass == Pass::double_backward ? b.ddx[i] : R(0)};
+    return {
+        b.x[i], pass == Pass::forward ? R(0) : b.dy[i],
+        pass == Pass::double_backward ? b.ddx[i] : R(0)};
   }
 };
 
@@ -38,7 +40,8 @@ FG_LOCAL Block<R> given(const Arguments& a, std::int64_t first, Buffers<R>& to, 
 // `k(i)` gives the coefficients of element i.
 template <Pass P, class R, class K>
 FG_LOCAL void write(
-    const Arguments& a, const Block<R>& b, std::int64_t first, Buffers<R>& buffers, int n, bool streaming, const K& k) {
+    const Arguments& a, const Block<R>& b, std::int64_t first, Buffers<R>& buffers, int n,
+    bool streaming, const K& k) {
   if (a.out) {
     R* const out = target(a.dtype, a.out, first, buffers.out, streaming);
     FG_NO_ALIAS
@@ -89,7 +92,8 @@ void strip(const Arguments& a, std::int64_t first, int n, bool streaming) {
   const R channels = static_cast<R>(l.channels), eps = static_cast<R>(a.eps);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
-    const Coefficients<R> k = coefficients<R>({sums[0][i], sums[1][i], sums[2][i], sums[3][i]}, channels, eps);
+    const Coefficients<R> k =
+        coefficients<R>({sums[0][i], sums[1][i], sums[2][i], sums[3][i]}, channels, eps);
     sums[0][i] = k.r;
     sums[1][i] = k.along_dy;
     sums[2][i] = k.along_ddx;
@@ -147,12 +151,15 @@ void row(const Arguments& a, std::int64_t first, bool streaming) {
   const Coefficients<R> k = coefficients(sums, static_cast<R>(channels), static_cast<R>(a.eps));
   for (std::int64_t c = 0; c < channels; c += block_size) {
     const int n = static_cast<int>(std::min<std::int64_t>(block_size, channels - c));
-    write<P>(a, given<P>(a, first + c, buffers, n), first + c, buffers, n, streaming, [&](int) { return k; });
+    write<P>(a, given<P>(a, first + c, buffers, n), first + c, buffers, n, streaming, [&](int) {
+      return k;
+    });
   }
 }
 
 template <Pass P, class R>
-void units(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void units(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   const Layout l = a.layout;
   if (l.inner == 1) {
     for (std::int64_t n = begin * p.pixels; n < std::min(end * p.pixels, l.outer); ++n) {
@@ -168,13 +175,15 @@ void units(const Arguments& a, const Partition& p, bool streaming, std::int64_t 
 }
 
 template <class R>
-void run_as(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void run_as(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   (a.pass == Pass::forward    ? units<Pass::forward, R>
    : a.pass == Pass::backward ? units<Pass::backward, R>
                               : units<Pass::double_backward, R>)(a, p, streaming, begin, end);
 }
 
-void run(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void run(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   (a.dtype == DType::f64 ? run_as<double> : run_as<float>)(a, p, streaming, begin, end);
   if (streaming) {
     stream_fence();

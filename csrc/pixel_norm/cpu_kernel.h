@@ -25,14 +25,16 @@ struct Partition {
       strips = 1;
       units = (l.outer + pixels - 1) / pixels;
     } else {
-      pixels = std::clamp<std::int64_t>(fitting / least_strip * least_strip, least_strip, block_size);
+      pixels =
+          std::clamp<std::int64_t>(fitting / least_strip * least_strip, least_strip, block_size);
       strips = (l.inner + pixels - 1) / pixels;
       units = l.outer * strips;
     }
   }
 };
 
-using Run = void (*)(const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
+using Run = void (*)(
+    const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
 
 }  // namespace fg::pixel_norm
 

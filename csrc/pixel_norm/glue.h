@@ -17,7 +17,8 @@ inline Arguments arguments(Pass pass, const Tensor& like, std::int64_t dim, doub
   Arguments a{};
   a.pass = pass;
   a.dtype = dtype_of(like, "pixel_norm");
-  const std::int64_t channels = like.size(dim), inner = channels > 1 ? like.stride(dim) : like.numel();
+  const std::int64_t channels = like.size(dim),
+                     inner = channels > 1 ? like.stride(dim) : like.numel();
   a.layout = {like.numel() / (channels * inner), channels, inner};
   a.eps = eps;
   return a;
@@ -30,7 +31,8 @@ inline void check(const Tensor& x, std::int64_t dim, std::initializer_list<const
     for (std::int64_t d = 0; fits && d < x.dim(); ++d) {
       fits = t->size(d) == x.size(d);
     }
-    STD_TORCH_CHECK(fits, "the tensors of a derivative of pixel_norm must agree in shape and dtype");
+    STD_TORCH_CHECK(
+        fits, "the tensors of a derivative of pixel_norm must agree in shape and dtype");
   }
 }
 
@@ -73,7 +75,8 @@ Tensor pixel_norm_backward(const Tensor& dy_, const Tensor& x_, std::int64_t dim
 
 template <class Device>
 std::tuple<Tensor, Tensor> pixel_norm_double_backward(
-    const Tensor& ddx_, const Tensor& dy_, const Tensor& x_, std::int64_t dim, double eps, bool need_ddy, bool need_dx) {
+    const Tensor& ddx_, const Tensor& dy_, const Tensor& x_, std::int64_t dim, double eps,
+    bool need_ddy, bool need_dx) {
   check(x_, dim, {&ddx_, &dy_});
   Tensor ddy = result_if(need_ddy, x_), dx = result_if(need_dx, x_);
   if (x_.numel() == 0 || !(need_ddy || need_dx)) {
@@ -81,7 +84,8 @@ std::tuple<Tensor, Tensor> pixel_norm_double_backward(
   }
   const Device device(x_);
   const Tensor& like = need_ddy ? ddy : dx;
-  const Tensor ddx = in_order_of(ddx_, like), dy = in_order_of(dy_, like), x = in_order_of(x_, like);
+  const Tensor ddx = in_order_of(ddx_, like), dy = in_order_of(dy_, like),
+               x = in_order_of(x_, like);
   Arguments a = arguments(Pass::double_backward, like, dim, eps);
   a.ddx = ddx.const_data_ptr();
   a.dy = dy.const_data_ptr();

@@ -70,7 +70,8 @@ FG_DEVICE Sums<R> sums_of(const R* sums, int step) {
 // `k[j * step]`: the coefficients of element j.
 template <Pass P, class T, int V>
 FG_DEVICE void write(
-    const Tensors<T>& t, const Given<T, V>& found, std::int64_t i, const Coefficients<accumulate_t<T>>* k, int step) {
+    const Tensors<T>& t, const Given<T, V>& found, std::int64_t i,
+    const Coefficients<accumulate_t<T>>* k, int step) {
   Vec<T, V> out, dx;
 #pragma unroll
   for (int j = 0; j < V; ++j) {
@@ -88,14 +89,16 @@ FG_DEVICE void write(
 }
 
 template <Pass P, class T, int V>
-__global__ void __launch_bounds__(block_threads)
-strips_kernel(Tensors<T> t, std::int64_t channels, std::int64_t inner, std::int64_t strips, accumulate_t<T> eps) {
+__global__ void __launch_bounds__(block_threads) strips_kernel(
+    Tensors<T> t, std::int64_t channels, std::int64_t inner, std::int64_t strips,
+    accumulate_t<T> eps) {
   using R = accumulate_t<T>;
   constexpr int count = count_of_sums(P);
   FG_SHARED(R, parts, [count * V * block_threads]);
   // The grid is under 2^31, so 32 bits do.
   const unsigned of_outer = static_cast<unsigned>(strips);
-  const std::int64_t pixel = (static_cast<std::int64_t>(blockIdx.x % of_outer) * blockDim.x + threadIdx.x) * V;
+  const std::int64_t pixel =
+      (static_cast<std::int64_t>(blockIdx.x % of_outer) * blockDim.x + threadIdx.x) * V;
   const std::int64_t first = blockIdx.x / of_outer * channels * inner + pixel;
   const bool inside = pixel < inner;
   R sums[count * V] = {};
@@ -139,7 +142,8 @@ strips_kernel(Tensors<T> t, std::int64_t channels, std::int64_t inner, std::int6
 // The sum over the threads of a row, threadIdx.x, in all of them. Every thread of the block takes part, in one call a sum.
 template <class R>
 FG_DEVICE R sum_of_row(R total, R* warp_sums) {
-  const int lanes = blockDim.x < warp ? blockDim.x : warp;  // a row has part of a warp, or several warps
+  const int lanes =
+      blockDim.x < warp ? blockDim.x : warp;  // a row has part of a warp, or several warps
   for (int step = lanes / 2; step > 0; step /= 2) {
     total += __shfl_xor_sync(0xffffffffu, total, step);
   }
@@ -158,8 +162,8 @@ FG_DEVICE R sum_of_row(R total, R* warp_sums) {
 }
 
 template <Pass P, class T, int V>
-__global__ void __launch_bounds__(block_threads)
-rows_kernel(Tensors<T> t, std::int64_t channels, std::int64_t rows, accumulate_t<T> eps) {
+__global__ void __launch_bounds__(block_threads) rows_kernel(
+    Tensors<T> t, std::int64_t channels, std::int64_t rows, accumulate_t<T> eps) {
   using R = accumulate_t<T>;
   constexpr int count = count_of_sums(P), warps = block_threads / warp;
   FG_SHARED(R, warp_sums, [count * warps]);
@@ -206,26 +210,35 @@ cudaError_t launch(const Tensors<T>& t, const Arguments& a, cudaStream_t stream)
   const Layout l = a.layout;
   const auto eps = static_cast<accumulate_t<T>>(a.eps);
   const bool rows = l.inner == 1;
-  const std::int64_t across = ((rows ? l.channels : l.inner) + V - 1) / V;  // vectors that threadIdx.x runs over
-  const int threads_x = power_of_two(across, rows ? block_threads : warp), threads_y = block_threads / threads_x;
+  const std::int64_t across =
+      ((rows ? l.channels : l.inner) + V - 1) / V;  // vectors that threadIdx.x runs over
+  const int threads_x = power_of_two(across, rows ? block_threads : warp),
+            threads_y = block_threads / threads_x;
   const std::int64_t strips = (across + threads_x - 1) / threads_x;
   const std::int64_t grid = rows ? (l.outer + threads_y - 1) / threads_y : l.outer * strips;
   if (grid > grid_limit) {
     return cudaErrorInvalidConfiguration;
   }
-  const dim3 blocks(static_cast<unsigned>(grid)), threads(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y));
-  return rows ? fg_launch(rows_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.outer, eps)
-              : fg_launch(strips_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.inner, strips, eps);
+  const dim3 blocks(static_cast<unsigned>(grid)),
+      threads(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y));
+  return rows ? fg_launch(
+                    rows_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.outer, eps)
+              : fg_launch(
+                    strips_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.inner,
+                    strips, eps);
 }
 
 template <Pass P, class T>
 cudaError_t run_pass(const Arguments& a, cudaStream_t stream) {
   constexpr int V = sizeof(T) < 8 ? vec_width<T> : 1;  // float64 is there to check the others by
-  const Tensors<T> t{static_cast<const T*>(a.x), static_cast<const T*>(a.dy), static_cast<const T*>(a.ddx),
-                     static_cast<T*>(a.out), static_cast<T*>(a.dx)};
+  const Tensors<T> t{
+      static_cast<const T*>(a.x), static_cast<const T*>(a.dy), static_cast<const T*>(a.ddx),
+      static_cast<T*>(a.out), static_cast<T*>(a.dx)};
   const T* const pointers[] = {t.x, t.dy, t.ddx, t.out, t.dx};
   const bool wide = (a.layout.inner == 1 ? a.layout.channels : a.layout.inner) % V == 0 &&
-                    std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) { return is_vec_aligned<V>(p); });
+                    std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) {
+                      return is_vec_aligned<V>(p);
+                    });
   return wide ? launch<P, T, V>(t, a, stream) : launch<P, T, 1>(t, a, stream);
 }
 

@@ -20,7 +20,9 @@ Floats pattern(std::int64_t size, int seed) {
   return values;
 }
 
-void require_close(double value, double wanted) { FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted))); }
+void require_close(double value, double wanted) {
+  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
+}
 
 void check(const Layout& l) {
   const std::int64_t size = l.outer * l.channels * l.inner;
@@ -55,7 +57,8 @@ void check(const Layout& l) {
       const std::int64_t i = first + c * l.inner;
       require_close(y[i], r * x[i]);
       require_close(ddy[i], r * ddx[i] - cube * e * x[i]);
-      require_close(dx[i], (3 * cube * r * r * d * e - cube * a_) * x[i] - cube * (e * dy[i] + d * ddx[i]));
+      require_close(
+          dx[i], (3 * cube * r * r * d * e - cube * a_) * x[i] - cube * (e * dy[i] + d * ddx[i]));
     }
   }
 }

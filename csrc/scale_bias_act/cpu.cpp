@@ -10,14 +10,17 @@ namespace {
 struct Cpu {
   explicit Cpu(const Tensor&) {}
 
-  std::int64_t workspace(const Arguments& a) const { return Partials<float>(a, Partition(a.layout)).size; }
+  std::int64_t workspace(const Arguments& a) const {
+    return Partials<float>(a, Partition(a.layout)).size;
+  }
 
   void run(const Arguments& a) const {
     const Partition p(a.layout);
     const bool streaming = is_worth_streaming(a.dtype, a.layout.numel());
     const RunUnits units = FG_SELECT_LEVEL(scale_bias_act_run);
-    torch::stable::parallel_for(
-        0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) { units(a, p, streaming, begin, end); });
+    torch::stable::parallel_for(0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) {
+      units(a, p, streaming, begin, end);
+    });
     with_dtype(a.dtype, [&](auto t) {
       using T = decltype(t);
       using R = std::conditional_t<std::is_same_v<T, double>, double, float>;

@@ -56,7 +56,8 @@ void double_backward_loop(const Block<R>& block, int n, const Scalars<R>& scalar
   const Scalars<R> s = scalars;
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
-    const R x = k.x[i], dy = k.dy[i], ddx = k.ddx[i], scale = k.at.scale[i], ddscale = k.along.scale[i];
+    const R x = k.x[i], dy = k.dy[i], ddx = k.ddx[i], scale = k.at.scale[i],
+            ddscale = k.along.scale[i];
     const R v = x * scale + k.at.noise[i] + k.at.b[i];
     const R h = scale * ddx + ddscale * x + k.along.noise[i] + k.along.b[i];
     const R s1 = slope_from_input<A>(v, s), g = dy * s1;
@@ -89,7 +90,8 @@ class Parameter {
  public:
   // `minor`: a vector beside each row, else a number for each. `per_image`: elements from one image to the next.
   Parameter(DType dtype, const void* p, bool minor, std::int64_t per_image, R if_absent)
-      : dtype_(dtype), p_(p), per_image_(per_image), of_rows_(p && !minor), of_columns_(p && minor) {
+      : dtype_(dtype), p_(p), per_image_(per_image), of_rows_(p && !minor),
+        of_columns_(p && minor) {
     std::fill_n(block_, block_size, if_absent);
   }
 
@@ -115,7 +117,9 @@ class Parameter {
     if (of_rows_) {
       for (int row = 0; row < count; ++row) {
         R one[1];
-        std::fill_n(block_ + row * width, width, *load(dtype_, p_, image * per_image_ + first + row, one, 1));
+        std::fill_n(
+            block_ + row * width, width,
+            *load(dtype_, p_, image * per_image_ + first + row, one, 1));
       }
     }
   }
@@ -136,7 +140,8 @@ template <class R>
 struct Parameters {
   Parameter<R> scale, noise, b;
 
-  Parameters(const Arguments& a, const void* scale_, const void* noise_, const void* b_, R if_no_scale)
+  Parameters(
+      const Arguments& a, const void* scale_, const void* noise_, const void* b_, R if_no_scale)
       : scale(a.dtype, scale_, a.layout.channels_last, a.layout.channels, if_no_scale),
         noise(a.dtype, noise_, !a.layout.channels_last, a.shared_noise ? 0 : a.layout.pixels, R(0)),
         b(a.dtype, b_, a.layout.channels_last, 0, R(0)) {}
@@ -157,7 +162,8 @@ struct Parameters {
 };
 
 template <class R>
-void run_units(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void run_units(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
   const Loop<R> loop = loop_for<R>(a);
   const Partials<R> partials(a, p);
@@ -187,8 +193,11 @@ void run_units(const Arguments& a, const Partition& p, bool streaming, std::int6
         const R* const dy = a.dy ? load(a.dtype, a.dy, first, in[1], n) : ddx;
         const R* const x = a.x ? load(a.dtype, a.x, first, in[2], n) : dy;
         R* const out = target(a.dtype, a.out, first, results[0], streaming);
-        R* const out_x = a.out_x ? target(a.dtype, a.out_x, first, results[1], streaming) : results[1];
-        loop({x, dy, ddx, at.from(column), along.from(column), out, out_x, results[2], results[3]}, n, s);
+        R* const out_x =
+            a.out_x ? target(a.dtype, a.out_x, first, results[1], streaming) : results[1];
+        loop(
+            {x, dy, ddx, at.from(column), along.from(column), out, out_x, results[2], results[3]},
+            n, s);
         scale.add(p, c, row, column, count, width, results[2]);
         noise.add(p, c, row, column, count, width, results[3]);
         b.add(p, c, row, column, count, width, results[3]);
@@ -204,7 +213,8 @@ void run_units(const Arguments& a, const Partition& p, bool streaming, std::int6
   }
 }
 
-void run(const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
+void run(
+    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
   (a.dtype == DType::f64 ? run_units<double> : run_units<float>)(a, p, streaming, begin, end);
   if (streaming) {
     stream_fence();

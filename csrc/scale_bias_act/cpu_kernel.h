@@ -24,7 +24,8 @@ struct Partition {
   std::int64_t rows, groups;   // rows of a group
 
   explicit Partition(const Layout& l)
-      : batch(l.batch), major(l.channels_last ? l.pixels : l.channels), minor(l.channels_last ? l.channels : l.pixels) {
+      : batch(l.batch), major(l.channels_last ? l.pixels : l.channels),
+        minor(l.channels_last ? l.channels : l.pixels) {
     width = std::min(minor, widest);
     chunks = (minor + width - 1) / width;
     rows = std::clamp<std::int64_t>(unit_elements / width, 1, major);
@@ -51,7 +52,8 @@ struct Partials {
       if (!wanted) {
         return nullptr;
       }
-      R* const here = a.workspace ? static_cast<R*>(a.workspace) + size : nullptr;  // null while it is being asked for
+      R* const here = a.workspace ? static_cast<R*>(a.workspace) + size
+                                  : nullptr;  // null while it is being asked for
       size += over_rows ? p.sums_over_rows() : p.sums_over_columns();
       return here;
     };
@@ -61,7 +63,8 @@ struct Partials {
   }
 };
 
-using RunUnits = void (*)(const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
+using RunUnits = void (*)(
+    const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
 
 }  // namespace fg::scale_bias_act
 

@@ -16,7 +16,8 @@ struct Parts {
 // `over_rows`: the sums of a group of rows for each column, else those of a chunk of columns for each row.
 inline Parts parts_of(const Partition& p, bool over_rows, bool per_image) {
   const std::int64_t images = per_image ? p.batch : 1, together = p.batch / images;
-  return over_rows ? Parts{images, together * p.groups, p.minor, 1} : Parts{images, together, p.major, p.chunks};
+  return over_rows ? Parts{images, together * p.groups, p.minor, 1}
+                   : Parts{images, together, p.major, p.chunks};
 }
 
 constexpr std::int64_t sums_of_a_task = 4096;
@@ -25,18 +26,20 @@ constexpr std::int64_t sums_of_a_task = 4096;
 template <class R, class T>
 void add_up(const Parts& p, const R* partial, T* result) {
   const std::int64_t grain = std::max<std::int64_t>(1, sums_of_a_task / (p.outer * p.inner));
-  torch::stable::parallel_for(0, p.images * p.count, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end; ++at) {
-      const std::int64_t image = at / p.count, i = at % p.count;
-      double total = 0;
-      for (std::int64_t n = 0; n < p.outer; ++n) {
-        for (std::int64_t j = 0; j < p.inner; ++j) {
-          total += static_cast<double>(partial[((image * p.outer + n) * p.count + i) * p.inner + j]);
+  torch::stable::parallel_for(
+      0, p.images * p.count, grain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t at = begin; at < end; ++at) {
+          const std::int64_t image = at / p.count, i = at % p.count;
+          double total = 0;
+          for (std::int64_t n = 0; n < p.outer; ++n) {
+            for (std::int64_t j = 0; j < p.inner; ++j) {
+              total +=
+                  static_cast<double>(partial[((image * p.outer + n) * p.count + i) * p.inner + j]);
+            }
+          }
+          result[at] = static_cast<T>(static_cast<R>(total));
         }
-      }
-      result[at] = static_cast<T>(static_cast<R>(total));
-    }
-  });
+      });
 }
 
 }  // namespace fg::scale_bias_act

@@ -27,7 +27,8 @@ struct Cut {
   int rows, width, together, step;
 
   Cut(const Partition& p, std::int64_t unit)
-      : image(unit / p.chunks / p.groups), row(unit / p.chunks % p.groups * p.rows), column(unit % p.chunks * p.width) {
+      : image(unit / p.chunks / p.groups), row(unit / p.chunks % p.groups * p.rows),
+        column(unit % p.chunks * p.width) {
     rows = static_cast<int>(std::min(p.rows, p.major - row));
     width = static_cast<int>(std::min(p.width, p.minor - column));
     together = p.chunks == 1 ? std::clamp(block_size / width, 1, rows) : 1;
@@ -52,7 +53,9 @@ class Sum {
   }
 
   // `count` rows of `width` values, which start `column` columns into the unit's.
-  void add(const Partition& p, const Cut& c, int row, int column, int count, int width, const R* values) {
+  void add(
+      const Partition& p, const Cut& c, int row, int column, int count, int width,
+      const R* values) {
     if (!partial_) {
       return;
     }

@@ -15,4 +15,5 @@ struct Cuda : CudaDevice {
 }  // namespace
 }  // namespace fg::scale_bias_act
 
-FG_REGISTER_WITH_DERIVATIVES(FG_CUDA_NAMESPACE, FG_CUDA_KEY, scale_bias_act, fg::scale_bias_act::Cuda)
+FG_REGISTER_WITH_DERIVATIVES(
+    FG_CUDA_NAMESPACE, FG_CUDA_KEY, scale_bias_act, fg::scale_bias_act::Cuda)

@@ -24,23 +24,29 @@ struct Wanted {
 };
 
 inline void check_shape(
-    const OptionalTensor& t, const char* name, const Tensor& like, std::initializer_list<std::int64_t> shape) {
+    const OptionalTensor& t, const char* name, const Tensor& like,
+    std::initializer_list<std::int64_t> shape) {
   if (t) {
-    bool fits = t->scalar_type() == like.scalar_type() && t->dim() == static_cast<std::int64_t>(shape.size());
+    bool fits = t->scalar_type() == like.scalar_type() &&
+                t->dim() == static_cast<std::int64_t>(shape.size());
     std::int64_t d = 0;
     for (std::int64_t size : shape) {
       fits = fits && t->size(d++) == size;
     }
-    STD_TORCH_CHECK(fits, name, " of scale_bias_act does not fit the other tensors in shape or dtype");
+    STD_TORCH_CHECK(
+        fits, name, " of scale_bias_act does not fit the other tensors in shape or dtype");
   }
 }
 
 inline void check(const Tensor& like, const Inputs& i) {
-  STD_TORCH_CHECK(like.dim() == 4, "scale_bias_act takes images of shape [N, C, H, W], got rank ", like.dim());
+  STD_TORCH_CHECK(
+      like.dim() == 4, "scale_bias_act takes images of shape [N, C, H, W], got rank ", like.dim());
   const std::int64_t n = like.size(0), c = like.size(1), h = like.size(2), w = like.size(3);
   check_shape(i.x, "x", like, {n, c, h, w});
   check_shape(i.scale, "scale", like, {n, c});
-  check_shape(i.noise, "noise", like, {i.noise && i.noise->dim() > 0 && i.noise->size(0) == 1 ? 1 : n, 1, h, w});
+  check_shape(
+      i.noise, "noise", like,
+      {i.noise && i.noise->dim() > 0 && i.noise->size(0) == 1 ? 1 : n, 1, h, w});
   check_shape(i.b, "b", like, {c});
 }
 
@@ -58,7 +64,8 @@ inline Tensor sums_of(const Tensor& like, bool wanted, std::initializer_list<std
 }
 
 // `out`: the first result, by image_like.
-inline Arguments arguments(Pass pass, const Tensor& out, const ActivationOptions& o, bool shared_noise) {
+inline Arguments arguments(
+    Pass pass, const Tensor& out, const ActivationOptions& o, bool shared_noise) {
   Arguments a{};
   a.pass = pass;
   a.dtype = dtype_of(out, "scale_bias_act");
@@ -73,7 +80,8 @@ struct Ordered {
   OptionalTensor x, scale, noise, b;
 
   Ordered(const Inputs& i, const Tensor& out)
-      : x(in_order_of(i.x, out)), scale(contiguous(i.scale)), noise(contiguous(i.noise)), b(contiguous(i.b)) {}
+      : x(in_order_of(i.x, out)), scale(contiguous(i.scale)), noise(contiguous(i.noise)),
+        b(contiguous(i.b)) {}
 };
 
 inline void set_inputs(Arguments& a, const Ordered& i) {
@@ -89,9 +97,11 @@ struct Sums {
 
   Sums(const Tensor& like, const Inputs& i, const Wanted& wanted)
       : scale(sums_of(like, wanted.scale, {like.size(0), like.size(1)})),
-        noise(sums_of(like, wanted.noise, {i.noise ? i.noise->size(0) : 0, 1, like.size(2), like.size(3)})),
+        noise(sums_of(
+            like, wanted.noise, {i.noise ? i.noise->size(0) : 0, 1, like.size(2), like.size(3)})),
         b(sums_of(like, wanted.b, {like.size(1)})) {
-    STD_TORCH_CHECK(!wanted.noise || i.noise, "need_dnoise takes noise, which has the shape of its gradient");
+    STD_TORCH_CHECK(
+        !wanted.noise || i.noise, "need_dnoise takes noise, which has the shape of its gradient");
   }
 
   void clear() {
@@ -102,7 +112,8 @@ struct Sums {
 };
 
 template <class Device>
-void run_with_sums(const Device& device, Arguments& a, Sums& sums, const Wanted& wanted, const Tensor& like) {
+void run_with_sums(
+    const Device& device, Arguments& a, Sums& sums, const Wanted& wanted, const Tensor& like) {
   a.dscale = wanted.scale ? sums.scale.mutable_data_ptr() : nullptr;
   a.dnoise = wanted.noise ? sums.noise.mutable_data_ptr() : nullptr;
   a.db = wanted.b ? sums.b.mutable_data_ptr() : nullptr;
@@ -113,12 +124,15 @@ void run_with_sums(const Device& device, Arguments& a, Sums& sums, const Wanted&
   device.run(a);
 }
 
-inline bool is_shared(const OptionalTensor& noise, const Tensor& like) { return noise && noise->size(0) != like.size(0); }
+inline bool is_shared(const OptionalTensor& noise, const Tensor& like) {
+  return noise && noise->size(0) != like.size(0);
+}
 
 template <class Device>
 Tensor scale_bias_act(
-    const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& noise, const OptionalTensor& b,
-    const std::string& act, double alpha, double gain, std::optional<double> clamp) {
+    const Tensor& x_, const OptionalTensor& scale, const OptionalTensor& noise,
+    const OptionalTensor& b, const std::string& act, double alpha, double gain,
+    std::optional<double> clamp) {
   const OptionalTensor given(x_);
   const Inputs inputs{given, scale, noise, b};
   check(x_, inputs);
@@ -137,9 +151,9 @@ Tensor scale_bias_act(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor> scale_bias_act_backward(
-    const Tensor& dy_, const OptionalTensor& x, const OptionalTensor& scale, const OptionalTensor& noise,
-    const OptionalTensor& b, const std::string& act, double alpha, double gain, std::optional<double> clamp,
-    bool need_dscale, bool need_dnoise, bool need_db) {
+    const Tensor& dy_, const OptionalTensor& x, const OptionalTensor& scale,
+    const OptionalTensor& noise, const OptionalTensor& b, const std::string& act, double alpha,
+    double gain, std::optional<double> clamp, bool need_dscale, bool need_dnoise, bool need_db) {
   const Inputs inputs{x, scale, noise, b};
   const Wanted wanted{need_dscale, need_dnoise, need_db};
   check(dy_, inputs);
@@ -163,9 +177,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> scale_bias_act_backward(
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> scale_bias_act_double_backward(
-    const Tensor& ddx_, const OptionalTensor& ddscale, const OptionalTensor& ddnoise, const OptionalTensor& ddb,
-    const Tensor& dy_, const OptionalTensor& x, const OptionalTensor& scale, const OptionalTensor& noise,
-    const OptionalTensor& b, const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_dx,
+    const Tensor& ddx_, const OptionalTensor& ddscale, const OptionalTensor& ddnoise,
+    const OptionalTensor& ddb, const Tensor& dy_, const OptionalTensor& x,
+    const OptionalTensor& scale, const OptionalTensor& noise, const OptionalTensor& b,
+    const std::string& act, double alpha, double gain, std::optional<double> clamp, bool need_dx,
     bool need_dscale, bool need_dnoise, bool need_db) {
   const OptionalTensor given_ddx(ddx_), given_dy(dy_);
   const Inputs inputs{x, scale, noise, b}, directions{given_ddx, ddscale, ddnoise, ddb};
@@ -175,7 +190,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> scale_bias_act_double_backwar
   check(ddx_, {given_dy, scale, noise, b});
   STD_TORCH_CHECK(x || !(need_dx || ddscale), "need_dx and ddscale take x");
   const bool shared = is_shared(noise, ddx_) || is_shared(ddnoise, ddx_);
-  STD_TORCH_CHECK(!noise || !ddnoise || noise->size(0) == ddnoise->size(0), "ddnoise must have the shape of noise");
+  STD_TORCH_CHECK(
+      !noise || !ddnoise || noise->size(0) == ddnoise->size(0),
+      "ddnoise must have the shape of noise");
   Tensor ddy = image_like(ddx_);
   Tensor dx = need_dx ? image_like(ddx_) : nothing(ddx_);
   Sums sums(ddx_, inputs, wanted);

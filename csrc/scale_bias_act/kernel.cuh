@@ -33,13 +33,16 @@ Tensors<T> tensors_of(const Arguments& a, const Plan& p) {
 template <Pass P, class T>
 cudaError_t walk(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaStream_t stream) {
   using R = accumulate_t<T>;
-  const Setting<R> s{{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)}, a.act, a.shared_noise};
+  const Setting<R> s{
+      {static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)},
+      a.act,
+      a.shared_noise};
   const dim3 grid(static_cast<unsigned>(p.batch * p.tiles * p.chunks));
   const dim3 block(static_cast<unsigned>(p.lanes), static_cast<unsigned>(p.height));
   return with_variant<T>(p, a.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
     return fg_launch(
-        walk_kernel<P, decltype(curved)::value, decltype(last)::value, T, decltype(columns)::value>, grid, block, 0, stream,
-        t, s, p);
+        walk_kernel<P, decltype(curved)::value, decltype(last)::value, T, decltype(columns)::value>,
+        grid, block, 0, stream, t, s, p);
   });
 }
 
@@ -50,9 +53,10 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
     return cudaErrorInvalidConfiguration;
   }
   const Tensors<T> t = tensors_of<T>(a, p);
-  const cudaError_t error = a.pass == Pass::forward    ? walk<Pass::forward>(a, p, t, stream)
-                            : a.pass == Pass::backward ? walk<Pass::backward>(a, p, t, stream)
-                                                       : walk<Pass::double_backward>(a, p, t, stream);
+  const cudaError_t error = a.pass == Pass::forward ? walk<Pass::forward>(a, p, t, stream)
+                            : a.pass == Pass::backward
+                                ? walk<Pass::backward>(a, p, t, stream)
+                                : walk<Pass::double_backward>(a, p, t, stream);
   return error == cudaSuccess ? add_up(a, p, t, stream) : error;
 }
 

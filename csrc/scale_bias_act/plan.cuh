@@ -19,7 +19,8 @@ constexpr std::int64_t grid_limit = 0x7fffffff;
 // Depends on the shape, the type and whether rows can be read 16 bytes at a time, so that the partial sums do.
 struct Plan {
   static constexpr int threads = 256;
-  static constexpr std::int64_t enough_blocks = 2048, least_steps = 2, most_steps = 64;  // steps: rows of a thread
+  static constexpr std::int64_t enough_blocks = 2048, least_steps = 2,
+                                most_steps = 64;  // steps: rows of a thread
 
   std::int64_t batch, rows, columns;
   std::int64_t tiles, chunks;  // blocks along a row, and along the rows
@@ -37,7 +38,9 @@ struct Plan {
     return by_channel * channel_sums(a.layout) + (a.dnoise ? pixel_sums(a.layout) : 0);
   }
 
-  bool fits_a_grid() const { return tiles <= grid_limit / batch && chunks <= grid_limit / (batch * tiles); }
+  bool fits_a_grid() const {
+    return tiles <= grid_limit / batch && chunks <= grid_limit / (batch * tiles);
+  }
 };
 
 // Columns of a thread: 16 bytes of them, or one, as always of double, which is there to check the others by.
@@ -59,11 +62,20 @@ inline int power_of_two(std::int64_t n, int least, int most) {
 // Whether all that is read or written along a row is at multiples of 16 bytes.
 inline bool is_wide(const Arguments& a, std::int64_t columns, std::int64_t element_bytes) {
   const bool last = a.layout.channels_last;
-  const void* const pointers[] = {a.x, a.dy, a.ddx, a.out, a.out_x, last ? a.scale : a.noise, last ? a.b : nullptr,
-                                  last ? a.ddscale : a.ddnoise, last ? a.ddb : nullptr};
+  const void* const pointers[] = {
+      a.x,
+      a.dy,
+      a.ddx,
+      a.out,
+      a.out_x,
+      last ? a.scale : a.noise,
+      last ? a.b : nullptr,
+      last ? a.ddscale : a.ddnoise,
+      last ? a.ddb : nullptr};
   return columns * element_bytes % 16 == 0 &&
-         std::all_of(std::begin(pointers), std::end(pointers),
-                     [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
+         std::all_of(std::begin(pointers), std::end(pointers), [](const void* p) {
+           return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+         });
 }
 
 inline Plan make_plan(const Arguments& a) {
@@ -80,7 +92,8 @@ inline Plan make_plan(const Arguments& a) {
   p.height = power_of_two(p.rows, warp / p.lanes, Plan::threads / p.lanes);
   p.tiles = divide_up(p.columns, std::int64_t{p.lanes} * elements);
   const std::int64_t steps = divide_up(p.rows, p.height), blocks = p.batch * p.tiles * steps;
-  const std::int64_t most = std::clamp(blocks / Plan::enough_blocks, Plan::least_steps, Plan::most_steps);
+  const std::int64_t most =
+      std::clamp(blocks / Plan::enough_blocks, Plan::least_steps, Plan::most_steps);
   const std::int64_t block_steps = divide_up(steps, divide_up(steps, most));  // evenly
   p.block_rows = static_cast<int>(p.height * block_steps);
   p.chunks = divide_up(steps, block_steps);
@@ -92,13 +105,15 @@ inline Plan make_plan(const Arguments& a) {
 template <class T, class F>
 cudaError_t with_variant(const Plan& p, bool curved, F&& f) {
   const auto with_layout = [&](auto of_activation, auto columns) {
-    return p.channels_last ? f(of_activation, std::true_type{}, columns) : f(of_activation, std::false_type{}, columns);
+    return p.channels_last ? f(of_activation, std::true_type{}, columns)
+                           : f(of_activation, std::false_type{}, columns);
   };
   constexpr int wide = columns_of_thread(sizeof(T), true);
   if constexpr (wide > 1) {
     if (p.wide) {
       const std::integral_constant<int, wide> columns{};
-      return curved ? with_layout(std::true_type{}, columns) : with_layout(std::false_type{}, columns);
+      return curved ? with_layout(std::true_type{}, columns)
+                    : with_layout(std::false_type{}, columns);
     }
   }
   return with_layout(std::true_type{}, std::integral_constant<int, 1>{});

@@ -33,7 +33,8 @@ struct Arguments {
   Act act;
   double alpha, gain, clamp;  // clamp: NaN for none, and rounded to dtype
   Layout layout;
-  bool shared_noise;  // noise, ddnoise and dnoise are [pixels], the same for every image; else [batch][pixels]
+  bool
+      shared_noise;  // noise, ddnoise and dnoise are [pixels], the same for every image; else [batch][pixels]
   // Null where absent. x, dy, ddx, out and out_x have the layout; scale, ddscale, dscale are [batch][channels]; b, ddb, db are
   // [channels]. A scale that is absent is 1, anything else 0. Derivatives come without x, noise and b where the slope is
   // gain everywhere (linear without clamp) and nothing else needs x; the second comes without dy where only ddy is wanted.
@@ -41,7 +42,8 @@ struct Arguments {
   const void *ddx = nullptr, *ddscale = nullptr, *ddnoise = nullptr, *ddb = nullptr;
   void *out = nullptr, *out_x = nullptr;                     // out_x: null if not wanted
   void *dscale = nullptr, *dnoise = nullptr, *db = nullptr;  // of dtype; null if not wanted
-  void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for; null if none
+  void* workspace =
+      nullptr;  // as many elements of the accumulation type as the device asked for; null if none
 };
 
 }  // namespace fg::scale_bias_act

@@ -33,11 +33,12 @@ struct Problem {
   Floats x, dy, ddx, scale, ddscale, noise, ddnoise, b, ddb;
 
   Problem(const Layout& l_, Act act_, bool shared_)
-      : l(l_), act(act_), shared(shared_),
-        x(pattern(l.numel(), 1)), dy(pattern(l.numel(), 2)), ddx(pattern(l.numel(), 3)),
-        scale(pattern(l.batch * l.channels, 4)), ddscale(pattern(l.batch * l.channels, 5)),
-        noise(pattern((shared ? 1 : l.batch) * l.pixels, 6)), ddnoise(pattern((shared ? 1 : l.batch) * l.pixels, 7)),
-        b(pattern(l.channels, 8)), ddb(pattern(l.channels, 9)) {}
+      : l(l_), act(act_), shared(shared_), x(pattern(l.numel(), 1)), dy(pattern(l.numel(), 2)),
+        ddx(pattern(l.numel(), 3)), scale(pattern(l.batch * l.channels, 4)),
+        ddscale(pattern(l.batch * l.channels, 5)),
+        noise(pattern((shared ? 1 : l.batch) * l.pixels, 6)),
+        ddnoise(pattern((shared ? 1 : l.batch) * l.pixels, 7)), b(pattern(l.channels, 8)),
+        ddb(pattern(l.channels, 9)) {}
 
   Arguments arguments(Pass pass) const {
     Arguments a{};
@@ -86,13 +87,15 @@ struct Expected {
   std::vector<double> out, out_x, dscale, dnoise, db;
 
   explicit Expected(const Problem& p, Pass pass)
-      : out(p.x.size()), out_x(p.x.size()), dscale(p.scale.size()), dnoise(p.noise.size()), db(p.b.size()) {
+      : out(p.x.size()), out_x(p.x.size()), dscale(p.scale.size()), dnoise(p.noise.size()),
+        db(p.b.size()) {
     const Arguments a = p.arguments(pass);
     const Scalars<double> s{a.alpha, a.gain, a.clamp};
     for (std::int64_t i = 0; i < p.l.numel(); ++i) {
       const std::int64_t image = p.l.channels * p.l.pixels, n = i / image, in_image = i % image;
       const std::int64_t c = p.l.channels_last ? in_image % p.l.channels : in_image / p.l.pixels;
-      const std::int64_t pixel = p.l.channels_last ? in_image / p.l.channels : in_image % p.l.pixels;
+      const std::int64_t pixel =
+          p.l.channels_last ? in_image / p.l.channels : in_image % p.l.pixels;
       const std::int64_t nc = n * p.l.channels + c, np = (p.shared ? 0 : n * p.l.pixels) + pixel;
       const double x = p.x[i], ddx = p.ddx[i], scale = p.scale[nc], ddscale = p.ddscale[nc];
       const double v = scale * x + p.noise[np] + p.b[c];

@@ -16,7 +16,8 @@ struct Reduction {
 
 template <class T>
 struct Reductions {
-  static constexpr int most_threads = 1024, most = 3, terms_of_thread = 8, least_lanes = 8;  // lanes: 32 bytes of float
+  static constexpr int most_threads = 1024, most = 3, terms_of_thread = 8,
+                       least_lanes = 8;  // lanes: 32 bytes of float
   Reduction<T> of[most];
 };
 
@@ -81,8 +82,8 @@ cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaS
   const Layout& l = a.layout;
   Reductions<T> reductions{};
   int wanted = 0;
-  const auto want = [&](
-      const accumulate_t<T>* partial, void* out, bool over_batch, std::int64_t parts, std::int64_t inner) {
+  const auto want = [&](const accumulate_t<T>* partial, void* out, bool over_batch,
+                        std::int64_t parts, std::int64_t inner) {
     if (partial) {
       Reduction<T>& r = reductions.of[wanted++];
       r.partial = partial;

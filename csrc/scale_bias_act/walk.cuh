@@ -40,7 +40,8 @@ struct Columns {
   bool inside;
 
   FG_DEVICE Columns(const Plan& p, unsigned tile)
-      : first((static_cast<std::int64_t>(tile) * p.lanes + threadIdx.x) * V), inside(first < p.columns) {}
+      : first((static_cast<std::int64_t>(tile) * p.lanes + threadIdx.x) * V),
+        inside(first < p.columns) {}
 
   // From `at`, where the first of them is; what is outside, or all if `from` is null, becomes `otherwise`.
   FG_DEVICE Vec<T, V> load(const T* from, std::int64_t at, T otherwise = T(0)) const {
@@ -86,8 +87,8 @@ struct Local {
 
   // Needs a barrier before what it has read is used.
   FG_DEVICE void enter_columns(
-      const Columns<T, V>& c, const Coefficients<T>& k, std::int64_t channel_at, std::int64_t noise_at, T no_scale,
-      R* shared) {
+      const Columns<T, V>& c, const Coefficients<T>& k, std::int64_t channel_at,
+      std::int64_t noise_at, T no_scale, R* shared) {
     if constexpr (ChannelsLast) {
       column = shared + threadIdx.x;
       if (threadIdx.y == 0) {
@@ -105,7 +106,8 @@ struct Local {
   }
 
   FG_DEVICE void enter_row(
-      const Coefficients<T>& k, std::int64_t channel_at, std::int64_t noise_at, std::int64_t row, R no_scale) {
+      const Coefficients<T>& k, std::int64_t channel_at, std::int64_t noise_at, std::int64_t row,
+      R no_scale) {
     if constexpr (ChannelsLast) {
       row_shift = k.noise ? to_accumulate(k.noise[noise_at + row]) : R(0);
     } else {
@@ -134,8 +136,10 @@ FG_DEVICE Activated<R> activation(const Scalars<R>& s, R v) {
   if constexpr (P == Pass::forward) {
     return {fg::forward<A>(v, s), R(0), R(0)};
   } else {
-    const R y = to_accumulate(from_accumulate<T>(value<A>(v, s.alpha) * s.gain));  // the clamp is recognised in T
-    const R curved = P == Pass::double_backward ? where_below(y, s.clamp, curvature<A>(v) * s.gain) : R(0);
+    const R y = to_accumulate(
+        from_accumulate<T>(value<A>(v, s.alpha) * s.gain));  // the clamp is recognised in T
+    const R curved =
+        P == Pass::double_backward ? where_below(y, s.clamp, curvature<A>(v) * s.gain) : R(0);
     return {y, where_below(y, s.clamp, slope<A>(v, s.alpha) * s.gain), curved};
   }
 }
@@ -207,7 +211,8 @@ FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
 
 // Where the sums of a thread's columns go in [batch][chunks][columns]; negative if they are outside.
 template <class T, int V>
-FG_DEVICE std::int64_t place_of_sums(const Plan& p, const Part& part, const Columns<T, V>& columns) {
+FG_DEVICE std::int64_t place_of_sums(
+    const Plan& p, const Part& part, const Columns<T, V>& columns) {
   return columns.inside ? (part.n * p.chunks + part.chunk) * p.columns + columns.first : -1;
 }
 
@@ -222,7 +227,8 @@ FG_DEVICE void leave_sums(R* partial, std::int64_t place, const R (&sums)[V]) {
 }
 
 template <Pass P, bool Curved, bool ChannelsLast, class T, int V>
-__global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
+__global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(
+    Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
   using In = Packed<T, V>;
   const Part part(p);
@@ -241,7 +247,8 @@ __global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(Tensors<T> t, Se
   }
   R scale_sums[V] = {}, shift_sums[V] = {};
   constexpr int per_row = ChannelsLast ? 1 : 2;  // sums of a row: for noise, or for b and scale
-  R* const row_partial[] = {ChannelsLast ? t.noise_sums : t.bias_sums, ChannelsLast ? nullptr : t.scale_sums};
+  R* const row_partial[] = {
+      ChannelsLast ? t.noise_sums : t.bias_sums, ChannelsLast ? nullptr : t.scale_sums};
 
 #pragma unroll 1
   for (int top = 0; top < part.rows; top += p.height) {
@@ -300,7 +307,7 @@ __global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(Tensors<T> t, Se
     }
   }
   if constexpr (P != Pass::forward) {
-    const auto leave = [&](R* partial, R (&sums)[V]) {
+    const auto leave = [&](R* partial, R(&sums)[V]) {
       if (partial) {
         sum_down_the_block(sums);
         leave_sums(partial, place_of_sums(p, part, columns), sums);

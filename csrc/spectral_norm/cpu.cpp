@@ -30,7 +30,8 @@ std::vector<Group> groups_of(const Arguments& a) {
     Group& g = groups.back();
     ++g.layers;
     g.starts.push_back(static_cast<std::int64_t>(g.units.size()));
-    const std::int64_t rows = std::max<std::int64_t>(1, Unit::elements / std::max<std::int64_t>(1, l.columns()));
+    const std::int64_t rows =
+        std::max<std::int64_t>(1, Unit::elements / std::max<std::int64_t>(1, l.columns()));
     for (std::int64_t row = 0; row < l.rows; row += rows) {
       g.units.push_back({&l, row, std::min(rows, l.rows - row), g.workspace});
       g.workspace += a.pass == Pass::forward ? l.columns() : 0;
@@ -59,7 +60,9 @@ class Row {
 
   explicit operator bool() const { return p_ != nullptr; }
   void* at(std::int64_t i) const { return p_ + i * (is_double_ ? sizeof(double) : sizeof(float)); }
-  double get(std::int64_t i) const { return is_double_ ? *static_cast<double*>(at(i)) : *static_cast<float*>(at(i)); }
+  double get(std::int64_t i) const {
+    return is_double_ ? *static_cast<double*>(at(i)) : *static_cast<float*>(at(i));
+  }
   void set(std::int64_t i, double value) const {
     if (is_double_) {
       *static_cast<double*>(at(i)) = value;
@@ -77,7 +80,9 @@ class Row {
 template <class F>
 std::vector<Sums> add_up(const Group& g, F&& of_unit) {
   std::vector<Sums> parts(g.units.size()), totals(g.layers);
-  in_parallel(static_cast<std::int64_t>(parts.size()), [&](std::int64_t i) { parts[i] = of_unit(g.units[i]); });
+  in_parallel(static_cast<std::int64_t>(parts.size()), [&](std::int64_t i) {
+    parts[i] = of_unit(g.units[i]);
+  });
   for (std::int64_t layer = 0; layer < g.layers; ++layer) {
     for (std::int64_t i = g.starts[layer]; i < g.starts[layer + 1]; ++i) {
       totals[layer].p += parts[i].p;
@@ -104,7 +109,8 @@ struct Cpu {
     for (std::int64_t i = 0; i < a.count; ++i) {
       elements += a.layers[i].numel();
     }
-    const bool streaming = is_worth_streaming(a.dtype, elements);  // the results of a network together
+    const bool streaming =
+        is_worth_streaming(a.dtype, elements);  // the results of a network together
     for (const Group& g : groups_of(a)) {
       (a.pass == Pass::forward ? forward : derivative)(a, g, streaming);
     }
@@ -126,11 +132,14 @@ struct Cpu {
     for (std::int64_t iteration = 0; iteration < a.n_power_iterations; ++iteration) {
       in_parallel(count, [&](std::int64_t i) { k.sweep(a, g.units[i]); });
       in_parallel(g.layers, [&](std::int64_t i) {
-        k.finish(a, layers[i], g.units.data() + g.starts[i], g.starts[i + 1] - g.starts[i], sigmas.at(g.first_layer + i));
+        k.finish(
+            a, layers[i], g.units.data() + g.starts[i], g.starts[i + 1] - g.starts[i],
+            sigmas.at(g.first_layer + i));
       });
     }
     if (a.n_power_iterations == 0) {
-      const std::vector<Sums> totals = add_up(g, [&](const Unit& unit) { return k.project(a, unit); });
+      const std::vector<Sums> totals =
+          add_up(g, [&](const Unit& unit) { return k.project(a, unit); });
       for (std::int64_t i = 0; i < g.layers; ++i) {
         sigmas.set(g.first_layer + i, totals[i].h);
       }

@@ -88,8 +88,8 @@ R* v_of(const Arguments& a, const Layer& l) {
 // totals = rows `row` and following of the matrix at `from`, times v.
 template <int Rows, class R>
 FG_LOCAL void times_v(
-    const Arguments& a, const Layer& l, const void* from, std::int64_t row, R (&buffers)[together][block_size],
-    double (&totals)[Rows]) {
+    const Arguments& a, const Layer& l, const void* from, std::int64_t row,
+    R (&buffers)[together][block_size], double (&totals)[Rows]) {
   const R* const v = v_of<R>(a, l);
   std::fill_n(totals, Rows, 0.0);
   for_each_block(l, row, [&](std::int64_t first, std::int64_t column, int n) {
@@ -103,7 +103,8 @@ FG_LOCAL void times_v(
 
 template <int Rows, class R>
 FG_LOCAL void sweep_rows(
-    const Arguments& a, const Layer& l, std::int64_t row, R* partial, R (&buffers)[together][block_size]) {
+    const Arguments& a, const Layer& l, std::int64_t row, R* partial,
+    R (&buffers)[together][block_size]) {
   double y[Rows];
   times_v(a, l, l.weight, row, buffers, y);
   R factors[Rows];
@@ -163,7 +164,8 @@ FG_LOCAL double squares_of(const R* x, std::int64_t n) {
 }
 
 template <class R>
-void finish(const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
+void finish(
+    const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
   const double norm = normalise(u_of<R>(a, l), l.rows, squares_of(u_of<R>(a, l), l.rows), a.eps);
   R* const v = v_of<R>(a, l);
   const R* const partial = static_cast<const R*>(a.workspace);
@@ -180,7 +182,8 @@ void finish(const Arguments& a, const Layer& l, const Unit* units, std::int64_t 
       v[column + i] = static_cast<R>(totals[i] / norm);
     }
   }
-  const double squares = squares_of(v, l.columns());  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+  const double squares =
+      squares_of(v, l.columns());  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
   *static_cast<R*>(sigma) = static_cast<R>(squares / normalise(v, l.columns(), squares, a.eps));
 }
 
@@ -217,7 +220,9 @@ Sums project(const Arguments& a, const Unit& unit) {
 template <class F>
 FG_LOCAL void for_each_block_of(const Unit& unit, F&& f) {
   for (std::int64_t row = unit.first_row; row < unit.first_row + unit.rows; ++row) {
-    for_each_block(*unit.layer, row, [&](std::int64_t first, std::int64_t column, int n) { f(first, row, column, n); });
+    for_each_block(*unit.layer, row, [&](std::int64_t first, std::int64_t column, int n) {
+      f(first, row, column, n);
+    });
   }
 }
 
@@ -307,9 +312,12 @@ void widen_all(DType dtype, const void* from, void* to_, std::int64_t n) {
 
 // The element type at run time.
 
-void run_sweep(const Arguments& a, const Unit& unit) { (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, unit); }
+void run_sweep(const Arguments& a, const Unit& unit) {
+  (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, unit);
+}
 
-void run_finish(const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
+void run_finish(
+    const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
   (a.dtype == DType::f64 ? finish<double> : finish<float>)(a, l, units, count, sigma);
 }
 
@@ -341,7 +349,7 @@ void run_widen(DType dtype, const void* from, void* to, std::int64_t n) {
 
 }  // namespace
 
-extern const Kernels spectral_norm_kernels = {
-    run_sweep, run_finish, run_project, run_scale, run_sums, run_combine, run_widen};
+extern const Kernels spectral_norm_kernels = {run_sweep, run_finish,  run_project, run_scale,
+                                              run_sums,  run_combine, run_widen};
 
 }  // namespace fg::FG_CPU_LEVEL

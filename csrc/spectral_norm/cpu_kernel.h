@@ -11,7 +11,8 @@ namespace fg::spectral_norm {
 
 // Some rows of a layer; the same units for any number of threads.
 struct Unit {
-  static constexpr std::int64_t elements = std::int64_t{1} << 17;  // a megabyte of doubles: what a core's cache holds
+  static constexpr std::int64_t elements =
+      std::int64_t{1} << 17;  // a megabyte of doubles: what a core's cache holds
 
   const Layer* layer;
   std::int64_t first_row, rows;
@@ -27,13 +28,15 @@ struct Kernels {
   // u = Wv, not normalised, and the unit's part of Wᵀu at partial_at: rows are read once.
   void (*sweep)(const Arguments&, const Unit&);
   // From those parts the layer's u, v and sigma.
-  void (*finish)(const Arguments&, const Layer&, const Unit* units, std::int64_t count, void* sigma);
+  void (*finish)(
+      const Arguments&, const Layer&, const Unit* units, std::int64_t count, void* sigma);
   // uᵀWv
   Sums (*project)(const Arguments&, const Unit&);
   void (*scale)(const Arguments&, const Unit&, double sigma, bool streaming);
-  Sums (*sums)(const Arguments&, const Unit&);                                              // of a derivative
-  void (*combine)(const Arguments&, const Unit&, double sigma, double along, bool streaming);  // its results
-  void (*widen)(DType, const void* from, void* to, std::int64_t n);                         // to the accumulation type
+  Sums (*sums)(const Arguments&, const Unit&);  // of a derivative
+  void (*combine)(
+      const Arguments&, const Unit&, double sigma, double along, bool streaming);  // its results
+  void (*widen)(DType, const void* from, void* to, std::int64_t n);  // to the accumulation type
 };
 
 }  // namespace fg::spectral_norm

@@ -17,17 +17,22 @@ namespace fg::spectral_norm {
 using Tensors = std::vector<Tensor>;
 using Dims = std::vector<std::int64_t>;
 
-inline ScalarType sum_type(DType dtype) { return dtype == DType::f64 ? ScalarType::Double : ScalarType::Float; }
+inline ScalarType sum_type(DType dtype) {
+  return dtype == DType::f64 ? ScalarType::Double : ScalarType::Float;
+}
 
 // All weights of a run, as the kernels see them.
 class Network {
  public:
-  Network(const Tensors& weights, const Dims& dims) : first_(weights.at(0)), dtype_(dtype_of(first_, "spectral_norm")) {
+  Network(const Tensors& weights, const Dims& dims)
+      : first_(weights.at(0)), dtype_(dtype_of(first_, "spectral_norm")) {
     check(dims.size() == weights.size(), "dims");
     layers.resize(weights.size());
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const Tensor& w = weights[i];
-      check(w.scalar_type() == first_.scalar_type() && dims[i] >= 0 && dims[i] < w.dim(), "weights or dims");
+      check(
+          w.scalar_type() == first_.scalar_type() && dims[i] >= 0 && dims[i] < w.dim(),
+          "weights or dims");
       Layer& l = layers[i];
       l.outer = l.run = 1;
       l.rows = w.size(dims[i]);
@@ -41,12 +46,13 @@ class Network {
   }
 
   static void check(bool fits, const char* name) {
-    STD_TORCH_CHECK(fits, name, " of spectral_norm does not fit the other arguments in length, shape or dtype");
+    STD_TORCH_CHECK(
+        fits, name, " of spectral_norm does not fit the other arguments in length, shape or dtype");
   }
 
   // Sets a pointer of each layer to the data of a tensor with `sizes(layer)` elements, contiguous while this lives.
   template <class Sizes>
-  void read(const Tensors& tensors, const char* name, const void* Layer::*member, Sizes sizes) {
+  void read(const Tensors& tensors, const char* name, const void* Layer::* member, Sizes sizes) {
     check(tensors.size() == layers.size(), name);
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       const Tensor& t = tensors[i];
@@ -56,12 +62,12 @@ class Network {
     }
   }
 
-  void read_matrices(const Tensors& tensors, const char* name, const void* Layer::*member) {
+  void read_matrices(const Tensors& tensors, const char* name, const void* Layer::* member) {
     read(tensors, name, member, [](const Layer& l) { return l.numel(); });
   }
 
   // New tensors of the shapes of the weights.
-  Tensors write(const Tensors& weights, void* Layer::*member) {
+  Tensors write(const Tensors& weights, void* Layer::* member) {
     Tensors results;
     results.reserve(weights.size());
     for (std::size_t i = 0; i < weights.size(); ++i) {
@@ -71,7 +77,9 @@ class Network {
     return results;
   }
 
-  Tensor row(std::int64_t size) const { return torch::stable::new_empty(first_, {size}, sum_type(dtype_)); }
+  Tensor row(std::int64_t size) const {
+    return torch::stable::new_empty(first_, {size}, sum_type(dtype_));
+  }
 
   // One of the rows that forward left.
   const void* given_row(const Tensor& t, std::int64_t size, const char* name) {
@@ -115,8 +123,8 @@ class Network {
 
 template <class Device>
 std::tuple<Tensors, Tensor, Tensor> spectral_norm(
-    const Tensors& weights, const Tensors& us, const Tensors& vs, const Dims& dims, std::int64_t n_power_iterations,
-    double eps) {
+    const Tensors& weights, const Tensors& us, const Tensors& vs, const Dims& dims,
+    std::int64_t n_power_iterations, double eps) {
   Network net(weights, dims);
   net.read_matrices(weights, "weights", &Layer::weight);
   net.read(us, "us", &Layer::u, [](const Layer& l) { return l.rows; });
@@ -134,8 +142,8 @@ std::tuple<Tensors, Tensor, Tensor> spectral_norm(
 
 template <class Device>
 Tensors spectral_norm_backward(
-    const Tensors& grads, const OptionalTensor& dsigmas, const Tensors& weights, const Tensor& sigmas,
-    const Tensor& vectors, const Dims& dims) {
+    const Tensors& grads, const OptionalTensor& dsigmas, const Tensors& weights,
+    const Tensor& sigmas, const Tensor& vectors, const Dims& dims) {
   Network net(weights, dims);
   net.read_matrices(weights, "weights", &Layer::weight);
   net.read_matrices(grads, "grads", &Layer::grad);
@@ -149,8 +157,8 @@ Tensors spectral_norm_backward(
 
 template <class Device>
 std::tuple<Tensors, Tensor, Tensors, Tensor> spectral_norm_double_backward(
-    const Tensors& ddweights, const Tensors& grads, const Tensors& weights, const Tensor& sigmas, const Tensor& vectors,
-    const Dims& dims, bool need_dweights) {
+    const Tensors& ddweights, const Tensors& grads, const Tensors& weights, const Tensor& sigmas,
+    const Tensor& vectors, const Dims& dims, bool need_dweights) {
   Network net(weights, dims);
   net.read_matrices(weights, "weights", &Layer::weight);
   net.read_matrices(grads, "grads", &Layer::grad);
@@ -171,9 +179,12 @@ std::tuple<Tensors, Tensor, Tensors, Tensor> spectral_norm_double_backward(
 }  // namespace fg::spectral_norm
 
 // Registers the ops in a namespace for a dispatch key.
-#define FG_REGISTER_SPECTRAL_NORM(NAMESPACE, KEY, DEVICE)                                                            \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                                     \
-    m.impl("spectral_norm", TORCH_BOX(&fg::spectral_norm::spectral_norm<DEVICE>));                                   \
-    m.impl("spectral_norm_backward", TORCH_BOX(&fg::spectral_norm::spectral_norm_backward<DEVICE>));                 \
-    m.impl("spectral_norm_double_backward", TORCH_BOX(&fg::spectral_norm::spectral_norm_double_backward<DEVICE>));   \
+#define FG_REGISTER_SPECTRAL_NORM(NAMESPACE, KEY, DEVICE)                                         \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                  \
+    m.impl("spectral_norm", TORCH_BOX(&fg::spectral_norm::spectral_norm<DEVICE>));                \
+    m.impl(                                                                                       \
+        "spectral_norm_backward", TORCH_BOX(&fg::spectral_norm::spectral_norm_backward<DEVICE>)); \
+    m.impl(                                                                                       \
+        "spectral_norm_double_backward",                                                          \
+        TORCH_BOX(&fg::spectral_norm::spectral_norm_double_backward<DEVICE>));                    \
   }

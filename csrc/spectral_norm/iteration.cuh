@@ -45,7 +45,8 @@ __global__ void __launch_bounds__(threads, 4) start_kernel(Table t, Common<accum
 
 // Wv: in place of u, or in the workspace where u is kept.
 template <class T>
-__global__ void __launch_bounds__(threads, 4) rows_kernel(Table t, Common<accumulate_t<T>> k, bool keep_u) {
+__global__ void __launch_bounds__(threads, 4) rows_kernel(
+    Table t, Common<accumulate_t<T>> k, bool keep_u) {
   using R = accumulate_t<T>;
   constexpr int V = vec_width<T>;
   FG_SHARED(R, parts, [threads / warp]);
@@ -100,7 +101,8 @@ __global__ void __launch_bounds__(threads, 4) columns_kernel(Table t, Common<acc
   const unsigned block = blockIdx.x - t.starts[layer], chunk = block / tiles;
   const unsigned lane = threadIdx.x % warp, number = threadIdx.x / warp;
   const unsigned first = block % tiles * columns_of_tile<T>;
-  const unsigned begin = chunk * chunk_rows, end = begin + chunk_rows < l.rows ? begin + chunk_rows : l.rows;
+  const unsigned begin = chunk * chunk_rows,
+                 end = begin + chunk_rows < l.rows ? begin + chunk_rows : l.rows;
   const T* const weight = static_cast<const T*>(l.weight);
   const R* const y = k.vectors + l.vectors_at;
   R sums[V] = {};
@@ -185,7 +187,8 @@ __global__ void __launch_bounds__(threads, 4) finish_kernel(Table t, Common<R> k
     v[c] /= norm_v;
   }
   if (threadIdx.x == 0) {
-    k.sigmas[blockIdx.x] = squares / norm_v;  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+    k.sigmas[blockIdx.x] =
+        squares / norm_v;  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
   }
 }
 

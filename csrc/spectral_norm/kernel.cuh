@@ -26,8 +26,8 @@ Entry entry_of(const Layer& l, std::int64_t partial_at) {
   e.rows = static_cast<unsigned>(l.rows);
   e.run = static_cast<unsigned>(l.run);
   e.columns = static_cast<unsigned>(l.columns());
-  e.wide = l.run % vec_width<T> == 0 && is_aligned(l.weight) && is_aligned(l.grad) && is_aligned(l.direction) &&
-           is_aligned(l.out) && is_aligned(l.out_weight);
+  e.wide = l.run % vec_width<T> == 0 && is_aligned(l.weight) && is_aligned(l.grad) &&
+           is_aligned(l.direction) && is_aligned(l.out) && is_aligned(l.out_weight);
   e.one_run = l.outer == 1;
   return e;
 }
@@ -38,8 +38,11 @@ class Launches {
  public:
   using R = accumulate_t<T>;
 
-  Launches(const Arguments& a, std::int64_t first, std::int64_t count, cudaStream_t stream) : stream_(stream) {
-    const auto row = [&](const void* p) { return p ? static_cast<R*>(const_cast<void*>(p)) + first : nullptr; };
+  Launches(const Arguments& a, std::int64_t first, std::int64_t count, cudaStream_t stream)
+      : stream_(stream) {
+    const auto row = [&](const void* p) {
+      return p ? static_cast<R*>(const_cast<void*>(p)) + first : nullptr;
+    };
     common_.vectors = static_cast<R*>(a.vectors);
     common_.workspace = static_cast<R*>(a.workspace);
     common_.sigmas = row(a.sigmas);
@@ -57,7 +60,9 @@ class Launches {
   }
 
   cudaError_t forward(std::int64_t n_power_iterations) {
-    run_over(start_kernel<T>, [](const Entry& l) { return divide_up(std::int64_t{l.rows} + l.columns, threads); });
+    run_over(start_kernel<T>, [](const Entry& l) {
+      return divide_up(std::int64_t{l.rows} + l.columns, threads);
+    });
     for (std::int64_t i = 0; i < n_power_iterations; ++i) {
       times_rows(false);
       run_over(columns_kernel<T>, [](const Entry& l) {
@@ -83,7 +88,9 @@ class Launches {
 
  private:
   void times_rows(bool keep_u) {
-    const auto blocks = [](const Entry& l) { return divide_up(l.rows, threads / warp / warps_of_row(l.columns)); };
+    const auto blocks = [](const Entry& l) {
+      return divide_up(l.rows, threads / warp / warps_of_row(l.columns));
+    };
     run_over(rows_kernel<T>, blocks, keep_u);
   }
 
@@ -98,8 +105,9 @@ class Launches {
     table_.starts[table_.count] = static_cast<unsigned>(blocks);
     if (error_ == cudaSuccess && blocks > 0) {
       error_ = blocks > grid_limit ? cudaErrorInvalidConfiguration
-                                   : fg_launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_,
-                                               table_, common_, args...);
+                                   : fg_launch(
+                                         kernel, dim3(static_cast<unsigned>(blocks)), dim3(threads),
+                                         0, stream_, table_, common_, args...);
     }
   }
 
@@ -118,9 +126,10 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   }
   for (std::int64_t first = 0; first < a.count; first += Table::most) {
     Launches<T> launches(a, first, std::min<std::int64_t>(Table::most, a.count - first), stream);
-    const cudaError_t error = a.pass == Pass::forward    ? launches.forward(a.n_power_iterations)
-                              : a.pass == Pass::backward ? launches.template derivative<Pass::backward>()
-                                                         : launches.template derivative<Pass::double_backward>();
+    const cudaError_t error = a.pass == Pass::forward ? launches.forward(a.n_power_iterations)
+                              : a.pass == Pass::backward
+                                  ? launches.template derivative<Pass::backward>()
+                                  : launches.template derivative<Pass::double_backward>();
     if (error != cudaSuccess) {
       return error;
     }

@@ -37,7 +37,7 @@ struct Arguments {
   std::int64_t count;
   // All of the accumulation type. Forward writes vectors and sigmas, derivatives read them; [count] but for vectors.
   void *vectors = nullptr, *sigmas = nullptr;
-  const void* dsigmas = nullptr;                       // backward; null for zeros
+  const void* dsigmas = nullptr;                         // backward; null for zeros
   void *out_ddsigmas = nullptr, *out_dsigmas = nullptr;  // double_backward
   void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for
 };

@@ -26,8 +26,9 @@ struct Data {
   Floats w, g, d, u, v, out, out_weight;
 
   Data(const Layer& l, int seed)
-      : w(pattern(l.numel(), seed)), g(pattern(l.numel(), seed + 3)), d(pattern(l.numel(), seed + 5)),
-        u(pattern(l.rows, seed + 1)), v(pattern(l.columns(), seed + 2)), out(w.size()), out_weight(w.size()) {}
+      : w(pattern(l.numel(), seed)), g(pattern(l.numel(), seed + 3)),
+        d(pattern(l.numel(), seed + 5)), u(pattern(l.rows, seed + 1)),
+        v(pattern(l.columns(), seed + 2)), out(w.size()), out_weight(w.size()) {}
 };
 
 struct Problem {
@@ -132,7 +133,8 @@ void check(std::vector<Layer> layers) {
       inner += static_cast<double>(of.g[i]) * static_cast<double>(of.w[i]);
     }
     for_each(l, [&](std::int64_t i, std::int64_t r, std::int64_t c) {
-      const double wanted = of.g[i] / sigma - inner / (sigma * sigma) * static_cast<double>(u[r]) * static_cast<double>(v[c]);
+      const double wanted = of.g[i] / sigma - inner / (sigma * sigma) * static_cast<double>(u[r]) *
+                                                  static_cast<double>(v[c]);
       require_close(of.out[i], wanted, 1);
     });
   }
@@ -162,7 +164,9 @@ void check(std::vector<Layer> layers) {
 }  // namespace
 
 FG_RACE_CHECK(spectral_norm_of_layers_alike) {
-  check({{1, 70, 132, 0}, {1, 5, 8, 0}});  // two chunks of rows by two tiles of columns, 16 bytes at a time
+  check(
+      {{1, 70, 132, 0},
+       {1, 5, 8, 0}});  // two chunks of rows by two tiles of columns, 16 bytes at a time
 }
 
 FG_RACE_CHECK(spectral_norm_of_odd_layers) {

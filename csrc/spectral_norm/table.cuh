@@ -22,11 +22,14 @@ struct Entry {
 
   FG_HOST_DEVICE unsigned numel() const { return rows * columns; }
   // Where column c of row 0 is; row r is r·run behind.
-  FG_HOST_DEVICE unsigned at(unsigned c) const { return one_run ? c : c / run * rows * run + c % run; }
+  FG_HOST_DEVICE unsigned at(unsigned c) const {
+    return one_run ? c : c / run * rows * run + c % run;
+  }
 };
 
 struct Table {
-  static constexpr int most = 40;  // of 4 KB, which the parameters of a kernel may take on any architecture
+  static constexpr int most =
+      40;  // of 4 KB, which the parameters of a kernel may take on any architecture
 
   Entry layers[most];
   unsigned starts[most + 1];  // the first block of each layer, and their end
@@ -55,24 +58,28 @@ inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 
 
 // ---- how each kernel cuts a layer
 
-inline constexpr int chunk_rows = 64;                        // rows that a block of columns_kernel adds up
-inline constexpr unsigned tile_elements = 32 * threads;      // of the elementwise kernels
+inline constexpr int chunk_rows = 64;  // rows that a block of columns_kernel adds up
+inline constexpr unsigned tile_elements = 32 * threads;  // of the elementwise kernels
 
 // Warps that share a row: more for long ones.
-FG_HOST_DEVICE int warps_of_row(unsigned columns) { return columns <= 1024 ? 1 : columns <= 4096 ? 2 : columns <= 16384 ? 4 : 8; }
+FG_HOST_DEVICE int warps_of_row(unsigned columns) {
+  return columns <= 1024 ? 1 : columns <= 4096 ? 2 : columns <= 16384 ? 4 : 8;
+}
 
 template <class T>
 constexpr int columns_of_tile = warp * vec_width<T>;
 
 inline std::int64_t chunks_of(std::int64_t rows) { return divide_up(rows, chunk_rows); }
-inline std::int64_t tiles_of(std::int64_t numel) { return std::max<std::int64_t>(1, divide_up(numel, tile_elements)); }
+inline std::int64_t tiles_of(std::int64_t numel) {
+  return std::max<std::int64_t>(1, divide_up(numel, tile_elements));
+}
 
 inline constexpr int sums_of(Pass pass) { return pass == Pass::backward ? 1 : 3; }
 
 inline std::int64_t partials_of(const Arguments& a, const Layer& l) {
-  return a.pass != Pass::forward      ? sums_of(a.pass) * tiles_of(l.numel())
+  return a.pass != Pass::forward     ? sums_of(a.pass) * tiles_of(l.numel())
          : a.n_power_iterations == 0 ? l.rows
-                                      : chunks_of(l.rows) * l.columns();
+                                     : chunks_of(l.rows) * l.columns();
 }
 
 inline std::int64_t workspace_of(const Arguments& a) {

@@ -8,7 +8,8 @@
 
 namespace fg::upfirdn2d {
 
-inline constexpr std::int64_t shared_limit = 46 * 1024;  // of 48 KB; what is left is for the static arrays
+inline constexpr std::int64_t shared_limit =
+    46 * 1024;  // of 48 KB; what is left is for the static arrays
 inline constexpr std::int64_t grid_limit = 0x7fffffff;
 
 // Taps in the order that they are applied in; a filter of two dimensions is turned round by turning its memory round.
@@ -16,7 +17,9 @@ struct Filter {
   const float* f;
   bool flip;
 
-  FG_DEVICE std::int64_t index(std::int64_t k, std::int64_t taps) const { return flip ? k : taps - 1 - k; }
+  FG_DEVICE std::int64_t index(std::int64_t k, std::int64_t taps) const {
+    return flip ? k : taps - 1 - k;
+  }
   FG_DEVICE std::int64_t step(std::int64_t up) const { return flip ? up : -up; }
   FG_DEVICE float at(std::int64_t index) const { return f ? f[index] : 1.0f; }
 };

@@ -19,8 +19,10 @@ struct Line {
 
 FG_DEVICE Line line_of(const Axis& a, std::int64_t o) {
   const std::int64_t start = o * a.down - a.pad;
-  const std::int64_t floor = start / a.up - (start % a.up < 0), first = floor + (floor * a.up < start);
-  const std::int64_t tap = first * a.up - start, end = tap < a.taps ? first + (a.taps - 1 - tap) / a.up + 1 : first;
+  const std::int64_t floor = start / a.up - (start % a.up < 0),
+                     first = floor + (floor * a.up < start);
+  const std::int64_t tap = first * a.up - start,
+                     end = tap < a.taps ? first + (a.taps - 1 - tap) / a.up + 1 : first;
   const std::int64_t begin = first < 0 ? 0 : first < a.in ? first : a.in;
   const std::int64_t last = end < begin ? begin : end < a.in ? end : a.in;
   return {begin, tap + (begin - first) * a.up, last > begin ? static_cast<int>(last - begin) : 0};
@@ -64,7 +66,8 @@ FG_DEVICE Place place_of(const Blocks& b, int elements) {
 }
 
 // Divisions are done here, once per row and column of the tile.
-FG_DEVICE void fill_lines(Line (&xs)[Blocks::widest], Line (&ys)[Blocks::highest], const Blocks& b, const Place& p) {
+FG_DEVICE void fill_lines(
+    Line (&xs)[Blocks::widest], Line (&ys)[Blocks::highest], const Blocks& b, const Place& p) {
   const int linear = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
   const int threads = blockDim.x * blockDim.y * blockDim.z, columns = blockDim.y;
   for (int i = linear; i < columns + p.height; i += threads) {
@@ -98,15 +101,16 @@ inline constexpr int part_width = V * sizeof(R) < 16 ? V : static_cast<int>(16 /
 
 // The blocks to run at a time are named because ptxas otherwise spills to make room for one more.
 template <class T, int V>
-__global__ void __launch_bounds__(Blocks::threads, V > 4 ? 3 : 4)
-separable_kernel(const T* input, T* output, Blocks b) {
+__global__ void __launch_bounds__(Blocks::threads, V > 4 ? 3 : 4) separable_kernel(
+    const T* input, T* output, Blocks b) {
   using R = accumulate_t<T>;
   constexpr int Q = part_width<R, V>, parts = V / Q, at_once = 2;
   FG_DYN_SHARED(R, memory);
   FG_SHARED(Line, xs, [Blocks::widest]);
   FG_SHARED(Line, ys, [Blocks::highest]);
   const Place p = place_of(b, V);
-  const int lanes = blockDim.x * blockDim.y, lane = threadIdx.y * blockDim.x + threadIdx.x, pitch = parts * lanes * Q;
+  const int lanes = blockDim.x * blockDim.y, lane = threadIdx.y * blockDim.x + threadIdx.x,
+            pitch = parts * lanes * Q;
   R* const filtered = memory;
   R* const taps = memory + b.rows * pitch;
   fill_lines(xs, ys, b, p);
@@ -195,7 +199,8 @@ template <int V>
 inline constexpr int images_at_once = V == 1 ? 4 : 2;
 
 template <class T, int V>
-__global__ void __launch_bounds__(Blocks::threads, 3) direct_kernel(const T* input, T* output, Blocks b) {
+__global__ void __launch_bounds__(Blocks::threads, 3) direct_kernel(
+    const T* input, T* output, Blocks b) {
   using R = accumulate_t<T>;
   constexpr int N = images_at_once<V>;
   FG_SHARED(Line, xs, [Blocks::widest]);
@@ -215,7 +220,8 @@ __global__ void __launch_bounds__(Blocks::threads, 3) direct_kernel(const T* inp
   const T* first[N];
 #pragma unroll
   for (int n = 0; n < N; ++n) {
-    first[n] = input + (p.outer + n < b.outer ? p.outer + n : p.outer) * image + lx.first * b.inner + p.c;
+    first[n] =
+        input + (p.outer + n < b.outer ? p.outer + n : p.outer) * image + lx.first * b.inner + p.c;
   }
 #pragma unroll 1
   for (int row = threadIdx.z; row < p.height; row += blockDim.z) {
@@ -261,13 +267,18 @@ template <class T, int V>
 cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
   Blocks b{a.x, a.y, a.outer, a.inner, 0, 0, 0, 0, 0, {a.filter, a.flip}, a.gain, a.separable};
-  const std::int64_t vectors = a.inner / V, lanes = std::min<std::int64_t>(vectors, 128 / (V * sizeof(R)));
+  const std::int64_t vectors = a.inner / V,
+                     lanes = std::min<std::int64_t>(vectors, 128 / (V * sizeof(R)));
   const std::int64_t wide = std::clamp<std::int64_t>(64 / lanes, 16, Blocks::widest);
   int width = even_tile(a.x.out, std::min(wide, Blocks::threads / lanes), 1);
   b.height = even_tile(a.y.out, Blocks::highest, 1);
   const std::int64_t jx = most_taps(a.x), jy = most_taps(a.y);
-  const auto rows = [&] { return std::min(a.y.in, divide_up((b.height - 1) * a.y.down, a.y.up) + jy); };
-  const auto bytes = [&] { return (rows() * width * lanes * V + a.x.taps) * static_cast<std::int64_t>(sizeof(R)); };
+  const auto rows = [&] {
+    return std::min(a.y.in, divide_up((b.height - 1) * a.y.down, a.y.up) + jy);
+  };
+  const auto bytes = [&] {
+    return (rows() * width * lanes * V + a.x.taps) * static_cast<std::int64_t>(sizeof(R));
+  };
   bool two_passes = a.separable && a.x.up <= grid_limit && a.y.up <= grid_limit;
   if (two_passes) {
     const int full[] = {width, b.height};
@@ -281,7 +292,8 @@ cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
     }
   }
   b.rows = two_passes ? static_cast<int>(rows()) : 0;
-  const std::int64_t depth = std::clamp<std::int64_t>(Blocks::threads / (lanes * width), 1, b.height);
+  const std::int64_t depth =
+      std::clamp<std::int64_t>(Blocks::threads / (lanes * width), 1, b.height);
   const std::int64_t chunks = divide_up(vectors, lanes), tiles_x = divide_up(a.x.out, width);
   const std::int64_t tiles_y = divide_up(a.y.out, b.height);
   const std::int64_t groups = two_passes ? a.outer : divide_up(a.outer, images_at_once<V>);
@@ -296,11 +308,13 @@ cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
   b.tiles_x = static_cast<unsigned>(tiles_x);
   b.tiles_y = static_cast<unsigned>(tiles_y);
   const dim3 grid(static_cast<unsigned>(total));
-  const dim3 block(static_cast<unsigned>(lanes), static_cast<unsigned>(width), static_cast<unsigned>(depth));
+  const dim3 block(
+      static_cast<unsigned>(lanes), static_cast<unsigned>(width), static_cast<unsigned>(depth));
   const T* input = static_cast<const T*>(a.input);
   T* output = static_cast<T*>(a.output);
-  return two_passes ? fg_launch(separable_kernel<T, V>, grid, block, static_cast<std::size_t>(bytes()), stream, input,
-                                output, b)
+  return two_passes ? fg_launch(
+                          separable_kernel<T, V>, grid, block, static_cast<std::size_t>(bytes()),
+                          stream, input, output, b)
                     : fg_launch(direct_kernel<T, V>, grid, block, 0, stream, input, output, b);
 }
 

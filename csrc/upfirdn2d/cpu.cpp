@@ -43,7 +43,8 @@ struct OwnedBank {
     }
     const auto less = [](const Term<R>& a, const Term<R>& b) { return a.at < b.at; };
     const auto [low, high] = std::minmax_element(terms.begin(), terms.end(), less);
-    const std::int64_t lowest = terms.empty() ? 0 : low->at, reach = terms.empty() ? 1 : high->at - lowest + 1;
+    const std::int64_t lowest = terms.empty() ? 0 : low->at,
+                       reach = terms.empty() ? 1 : high->at - lowest + 1;
     bank = {period(axis), advance(axis), lowest, reach, begin.data(), terms.data()};
   }
 
@@ -57,9 +58,12 @@ struct OwnedBank {
 };
 
 // A filter of rank 1 as the product of a column and a row: what users make of [1, 3, 3, 1] by an outer product.
-bool separates(const Taps& f, std::int64_t rows, std::int64_t columns, double tolerance, Taps& column, Taps& row) {
-  const auto largest = std::max_element(
-      f.values.begin(), f.values.end(), [](double a, double b) { return std::abs(a) < std::abs(b); });
+bool separates(
+    const Taps& f, std::int64_t rows, std::int64_t columns, double tolerance, Taps& column,
+    Taps& row) {
+  const auto largest = std::max_element(f.values.begin(), f.values.end(), [](double a, double b) {
+    return std::abs(a) < std::abs(b);
+  });
   const std::int64_t at = largest - f.values.begin(), r = at / columns, c = at % columns;
   if (*largest == 0) {
     return false;
@@ -74,7 +78,8 @@ bool separates(const Taps& f, std::int64_t rows, std::int64_t columns, double to
   }
   for (std::int64_t y = 0; y < rows; ++y) {
     for (std::int64_t x = 0; x < columns; ++x) {
-      if (std::abs(column.values[y] * row.values[x] - f.values[y * columns + x]) > tolerance * std::abs(*largest)) {
+      if (std::abs(column.values[y] * row.values[x] - f.values[y * columns + x]) >
+          tolerance * std::abs(*largest)) {
         return false;
       }
     }
@@ -84,21 +89,27 @@ bool separates(const Taps& f, std::int64_t rows, std::int64_t columns, double to
 
 template <class R>
 Cut cut_up(const Arguments& a, const Bank<R>& x, const Bank<R>& y) {
-  const std::int64_t periods_x = (a.x.out + x.period - 1) / x.period, periods_y = (a.y.out + y.period - 1) / y.period;
-  const std::int64_t pixels = std::max(x.period, x.advance), rows = std::max(y.period, a.separable ? 1 : y.advance);
+  const std::int64_t periods_x = (a.x.out + x.period - 1) / x.period,
+                     periods_y = (a.y.out + y.period - 1) / y.period;
+  const std::int64_t pixels = std::max(x.period, x.advance),
+                     rows = std::max(y.period, a.separable ? 1 : y.advance);
   Cut c{};
   c.width = std::clamp<std::int64_t>(row_elements / (pixels * a.inner), 1, periods_x);
-  c.height = std::clamp<std::int64_t>(block_elements / (c.width * pixels * a.inner * rows), 1, periods_y);
+  c.height =
+      std::clamp<std::int64_t>(block_elements / (c.width * pixels * a.inner * rows), 1, periods_y);
   c.across = (periods_x + c.width - 1) / c.width;
   c.down = (periods_y + c.height - 1) / c.height;
-  const std::int64_t length = (c.width - 1) * x.advance + x.reach, met = (c.height - 1) * y.advance + y.reach;
+  const std::int64_t length = (c.width - 1) * x.advance + x.reach,
+                     met = (c.height - 1) * y.advance + y.reach;
   const std::int64_t out_rows = c.height * y.period;
   c.split = (length + x.advance - 1) / x.advance;
   c.staged_row = c.split * x.advance * a.inner;
   c.staged = c.staged_row * (a.separable ? out_rows : met);
   c.result = c.width * x.period * a.inner * out_rows;
   c.planar = std::max(c.staged, c.result);
-  c.widened = a.dtype == DType::f16 || a.dtype == DType::bf16 ? std::min(length, a.x.in) * a.inner * met : 0;
+  c.widened = a.dtype == DType::f16 || a.dtype == DType::bf16
+                  ? std::min(length, a.x.in) * a.inner * met
+                  : 0;
   return c;
 }
 
@@ -137,18 +148,21 @@ struct Cpu {
     }
     const Plan<R> plan{down.bank, across.data(), cut_up(a, across[0], down.bank)};
     const Cut& c = plan.cut;
-    const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest()) : down.longest() * owned[0].longest();
+    const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest())
+                                           : down.longest() * owned[0].longest();
     const bool streaming = is_worth_streaming(a.dtype, a.outer * a.y.out * a.x.out * a.inner);
     const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
-    torch::stable::parallel_for(0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);
-      std::vector<const R*> sources(terms);
-      std::vector<R> weights(terms);
-      R* const planar = buffers.data() + c.staged;
-      R* const result = planar + c.planar;
-      const Workspace<R> w{buffers.data(), planar, result, result + c.result, sources.data(), weights.data()};
-      blocks(a, plan, w, streaming, begin, end);
-    });
+    torch::stable::parallel_for(
+        0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
+          std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);
+          std::vector<const R*> sources(terms);
+          std::vector<R> weights(terms);
+          R* const planar = buffers.data() + c.staged;
+          R* const result = planar + c.planar;
+          const Workspace<R> w{buffers.data(),    planar,         result,
+                               result + c.result, sources.data(), weights.data()};
+          blocks(a, plan, w, streaming, begin, end);
+        });
   }
 };
 

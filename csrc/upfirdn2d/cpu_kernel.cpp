@@ -126,9 +126,12 @@ bool woven_sum(R* out, const R* const* s, const R* w, I count, const Rows& rows)
 // Even and odd elements of 2 · `pairs`, as far as whole vectors go; how many pairs that were. Compilers take twice the shuffles.
 FG_LOCAL I split_pairs(float* even, float* odd, const float* from, I pairs) {
   I i = 0;
-  static_cast<void>(even), static_cast<void>(odd), static_cast<void>(from), static_cast<void>(pairs);
+  static_cast<void>(even), static_cast<void>(odd), static_cast<void>(from),
+      static_cast<void>(pairs);
 #if defined(__AVX2__)
-  const auto in_order = [](__m256 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); };
+  const auto in_order = [](__m256 v) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+  };
   for (; i + 8 <= pairs; i += 8) {
     const __m256 a = _mm256_loadu_ps(from + 2 * i), b = _mm256_loadu_ps(from + 2 * i + 8);
     _mm256_storeu_ps(even + i, in_order(_mm256_shuffle_ps(a, b, 0x88)));
@@ -142,7 +145,8 @@ FG_LOCAL I split_pairs(double*, double*, const double*, I) { return 0; }
 
 // A row of `length` pixels of `inner` elements into one array for each remainder by `step`, `split` pixels apart.
 template <class R>
-FG_LOCAL void split_row(R* __restrict to, const R* __restrict from, I step, I split, I length, I inner) {
+FG_LOCAL void split_row(
+    R* __restrict to, const R* __restrict from, I step, I split, I length, I inner) {
   if (inner == 1 && step == 2) {
     R *even = to, *odd = to + split;
     for (I i = split_pairs(even, odd, from, length / 2); i < length / 2; ++i) {
@@ -165,7 +169,8 @@ FG_LOCAL void split_row(R* __restrict to, const R* __restrict from, I step, I sp
 
 // The arrays of a period's phases, each `length` pixels, woven into one of `count` pixels.
 template <class R>
-FG_LOCAL void weave(R* __restrict to, const R* __restrict from, I period, I length, I count, I inner) {
+FG_LOCAL void weave(
+    R* __restrict to, const R* __restrict from, I period, I length, I count, I inner) {
   if (inner == 1 && period == 2) {
     const R *even = from, *odd = from + length;
     for (I i = 0; i < count / 2; ++i) {
@@ -188,15 +193,9 @@ template <class R>
 class Blocks {
  public:
   Blocks(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming)
-      : a_(a),
-        y_(plan.y),
-        x_(*plan.x),
-        plan_(plan),
-        w_(w),
-        streaming_(streaming),
+      : a_(a), y_(plan.y), x_(*plan.x), plan_(plan), w_(w), streaming_(streaming),
         native_(a.dtype == DType::f32 || a.dtype == DType::f64),
-        split_(splits(plan.x->advance, a.inner)),
-        inner_(a.inner) {}
+        split_(splits(plan.x->advance, a.inner)), inner_(a.inner) {}
 
   void run(I block) {
     const Cut& cut = plan_.cut;
@@ -214,7 +213,8 @@ class Blocks {
     to_ = std::clamp<I>(start_ + length_, from_, a_.x.in);
 
     open_input(image);
-    const I at = ((image * a_.y.out + first_y_ * y_.period) * a_.x.out + first_x_ * x_.period) * inner_;
+    const I at =
+        ((image * a_.y.out + first_y_ * y_.period) * a_.x.out + first_x_ * x_.period) * inner_;
     const bool in_place = native_ && !streaming_;
     result_ = in_place ? static_cast<R*>(a_.output) + at : w_.result;
     result_step_ = (in_place ? a_.x.out : pixels_) * inner_;
@@ -253,32 +253,39 @@ class Blocks {
   const R* input(I y) const { return input_ + (y - input_first_) * input_step_; }
 
   void open_input(I image) {
-    const I n = (to_ - from_) * inner_, row = a_.x.in * inner_, first = image * a_.y.in * row + from_ * inner_;
+    const I n = (to_ - from_) * inner_, row = a_.x.in * inner_,
+            first = image * a_.y.in * row + from_ * inner_;
     if (native_) {
       input_ = static_cast<const R*>(a_.input) + first;
       input_first_ = 0;
       input_step_ = row;
       return;
     }
-    const I low = first_y_ * y_.advance + y_.lowest, high = low + (bands_ - 1) * y_.advance + y_.reach;
+    const I low = first_y_ * y_.advance + y_.lowest,
+            high = low + (bands_ - 1) * y_.advance + y_.reach;
     input_ = w_.widened;
     input_first_ = std::clamp<I>(low, 0, a_.y.in);
     input_step_ = n;
     for (I y = input_first_; y < std::min(high, a_.y.in); ++y) {
       R* const to = w_.widened + (y - input_first_) * n;
       for (I i = 0; i < n; i += block_size) {
-        load(a_.dtype, a_.input, first + y * row + i, to + i, static_cast<int>(std::min<I>(block_size, n - i)));
+        load(
+            a_.dtype, a_.input, first + y * row + i, to + i,
+            static_cast<int>(std::min<I>(block_size, n - i)));
       }
     }
   }
 
   // The buffer that a row is staged in before it is split, and where its part inside the image begins.
-  R* row_to_stage(I row) const { return (split_ ? w_.planar : w_.staged) + row * plan_.cut.staged_row; }
+  R* row_to_stage(I row) const {
+    return (split_ ? w_.planar : w_.staged) + row * plan_.cut.staged_row;
+  }
   I before() const { return std::clamp<I>(from_ - start_, 0, length_) * inner_; }
 
   // Output rows of phase r, filtered along y only.
   void filter_down(I r) {
-    const I begin = y_.begin[r], count = y_.begin[r + 1] - begin, rows = rows_of(r), n = (to_ - from_) * inner_;
+    const I begin = y_.begin[r], count = y_.begin[r + 1] - begin, rows = rows_of(r),
+            n = (to_ - from_) * inner_;
     const I out_step = y_.period * plan_.cut.staged_row;
     R* const out = row_to_stage(r) + before();
     // From row `low` to `high` all taps are in the image, and one call does them.
@@ -296,7 +303,9 @@ class Blocks {
           w_.weights[inside++] = y_.terms[t].weight;
         }
       }
-      weighted_sum(out + row * out_step, w_.sources, w_.weights, inside, {many, n, out_step, y_.advance * input_step_});
+      weighted_sum(
+          out + row * out_step, w_.sources, w_.weights, inside,
+          {many, n, out_step, y_.advance * input_step_});
     };
     for (I row = 0; row < low; ++row) {
       sum(row, 1);
@@ -338,7 +347,9 @@ class Blocks {
       clean_rows_ = rows;
     }
     for (I row = 0; split_ && row < rows; ++row) {
-      split_row(w_.staged + row * plan_.cut.staged_row, row_to_stage(row), x_.advance, plan_.cut.split, length_, inner_);
+      split_row(
+          w_.staged + row * plan_.cut.staged_row, row_to_stage(row), x_.advance, plan_.cut.split,
+          length_, inner_);
     }
   }
 
@@ -377,10 +388,14 @@ class Blocks {
       const I n = periods_ * inner_;
       for (I phase = 0; phase < period; ++phase) {
         const I count = terms(phase);
-        weighted_sum(w_.planar + phase * n, w_.sources, w_.weights, count, {rows.count, n, period * n, rows.source_step});
+        weighted_sum(
+            w_.planar + phase * n, w_.sources, w_.weights, count,
+            {rows.count, n, period * n, rows.source_step});
       }
       for (I row = 0; row < rows.count; ++row) {
-        weave(out + row * rows.out_step, w_.planar + row * period * n, period, periods_, pixels_, inner_);
+        weave(
+            out + row * rows.out_step, w_.planar + row * period * n, period, periods_, pixels_,
+            inner_);
       }
     }
   }
@@ -392,7 +407,8 @@ class Blocks {
     }
     const I count = add_terms(0, x_, 0, w_.staged);
     rows.n = periods_;
-    return add_terms(count, x_, 1, w_.staged) == 2 * count && woven_sum(out, w_.sources, w_.weights, count, rows);
+    return add_terms(count, x_, 1, w_.staged) == 2 * count &&
+           woven_sum(out, w_.sources, w_.weights, count, rows);
   }
 
   // The block from its buffer to the tensor.
@@ -403,7 +419,9 @@ class Blocks {
       const R* const from = result_ + piece * n;
       const I to = at + piece * a_.x.out * inner_, step = native_ ? n : block_size;
       for (I i = 0; i < n; i += step) {
-        store(a_.dtype, a_.output, to + i, from + i, static_cast<int>(std::min(step, n - i)), streaming_);
+        store(
+            a_.dtype, a_.output, to + i, from + i, static_cast<int>(std::min(step, n - i)),
+            streaming_);
       }
     }
   }
@@ -426,7 +444,9 @@ class Blocks {
 };
 
 template <class R>
-void run(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin, I end) {
+void run(
+    const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin,
+    I end) {
   Blocks<R> blocks(a, plan, w, streaming);
   for (I block = begin; block < end; ++block) {
     blocks.run(block);

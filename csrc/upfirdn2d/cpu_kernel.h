@@ -21,7 +21,8 @@ struct Term {
 template <class R>
 struct Bank {
   std::int64_t period, advance;
-  std::int64_t lowest, reach;  // of all terms: the least `at`, and how many inputs there are from it to the greatest
+  std::int64_t lowest,
+      reach;  // of all terms: the least `at`, and how many inputs there are from it to the greatest
   const std::int64_t* begin;
   const Term<R>* terms;
 };
@@ -54,11 +55,14 @@ struct Workspace {
 static constexpr std::int64_t long_inner = 16;
 
 // Whether a staged row is split into an array for each remainder of the advance.
-static constexpr bool splits(std::int64_t advance, std::int64_t inner) { return advance > 1 && inner < long_inner; }
+static constexpr bool splits(std::int64_t advance, std::int64_t inner) {
+  return advance > 1 && inner < long_inner;
+}
 
 template <class R>
-using RunBlocks =
-    void (*)(const Arguments&, const Plan<R>&, const Workspace<R>&, bool streaming, std::int64_t begin, std::int64_t end);
+using RunBlocks = void (*)(
+    const Arguments&, const Plan<R>&, const Workspace<R>&, bool streaming, std::int64_t begin,
+    std::int64_t end);
 
 struct Kernels {
   RunBlocks<float> single;

@@ -15,7 +15,9 @@ namespace fg::upfirdn2d {
 
 using Pair = std::vector<std::int64_t>;  // along x, along y
 
-inline void check(const Tensor& x, const OptionalTensor& f, const Pair& up, const Pair& down, const Pair& pad, const Pair& size) {
+inline void check(
+    const Tensor& x, const OptionalTensor& f, const Pair& up, const Pair& down, const Pair& pad,
+    const Pair& size) {
   STD_TORCH_CHECK(x.dim() == 4, "x must have shape [N, C, H, W], got rank ", x.dim());
   for (const Pair* p : {&up, &down, &pad, &size}) {
     STD_TORCH_CHECK(p->size() == 2, "up, down, pad and size of upfirdn2d must be pairs (x, y)");
@@ -33,13 +35,14 @@ inline void check(const Tensor& x, const OptionalTensor& f, const Pair& up, cons
 
 template <class Device>
 Tensor upfirdn2d(
-    const Tensor& x_, const OptionalTensor& f_, const Pair& up, const Pair& down, const Pair& pad, const Pair& size,
-    bool flip, double gain) {
+    const Tensor& x_, const OptionalTensor& f_, const Pair& up, const Pair& down, const Pair& pad,
+    const Pair& size, bool flip, double gain) {
   check(x_, f_, up, down, pad, size);
   const std::int64_t n = x_.size(0), c = x_.size(1);
   const bool channels_last = is_channels_last(x_);
-  Tensor y = channels_last ? channels_first_view(torch::stable::new_empty(x_, {n, size[1], size[0], c}))
-                           : torch::stable::new_empty(x_, {n, c, size[1], size[0]});
+  Tensor y = channels_last
+                 ? channels_first_view(torch::stable::new_empty(x_, {n, size[1], size[0], c}))
+                 : torch::stable::new_empty(x_, {n, c, size[1], size[0]});
   if (y.numel() == 0) {
     return y;
   }
@@ -68,7 +71,7 @@ Tensor upfirdn2d(
 }  // namespace fg::upfirdn2d
 
 // Registers the op in a namespace for a dispatch key.
-#define FG_REGISTER_UPFIRDN2D(NAMESPACE, KEY, DEVICE)                   \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                        \
-    m.impl("upfirdn2d", TORCH_BOX(&fg::upfirdn2d::upfirdn2d<DEVICE>));  \
+#define FG_REGISTER_UPFIRDN2D(NAMESPACE, KEY, DEVICE)                  \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                       \
+    m.impl("upfirdn2d", TORCH_BOX(&fg::upfirdn2d::upfirdn2d<DEVICE>)); \
   }

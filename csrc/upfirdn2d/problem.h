@@ -31,11 +31,13 @@ static constexpr Phase phase(const Axis& a, std::int64_t r) {
 
 struct Arguments {
   DType dtype;
-  std::int64_t outer, inner;  // memory is [outer][y][x][inner]: of contiguous images inner is 1, of channels_last ones C
+  std::int64_t outer,
+      inner;  // memory is [outer][y][x][inner]: of contiguous images inner is 1, of channels_last ones C
   Axis x, y;
   const void* input = nullptr;
   void* output = nullptr;
-  const float* filter = nullptr;  // [taps], or [taps_y][taps_x] if not separable; null for none: one tap of 1. On the device
+  const float* filter =
+      nullptr;  // [taps], or [taps_y][taps_x] if not separable; null for none: one tap of 1. On the device
   bool separable = true;
   bool flip = false;
   double gain = 1;

@@ -8,18 +8,21 @@
 namespace fg::upfirdn2d {
 namespace {
 
-Axis axis(std::int64_t in, std::int64_t up, std::int64_t down, std::int64_t pad, std::int64_t taps) {
+Axis axis(
+    std::int64_t in, std::int64_t up, std::int64_t down, std::int64_t pad, std::int64_t taps) {
   return {in, (in * up + 2 * pad - taps) / down + 1, up, down, pad, taps};
 }
 
 // As problem.h defines it, of x and y at once.
-double expected(const Arguments& a, std::int64_t outer, std::int64_t oy, std::int64_t ox, std::int64_t c) {
+double expected(
+    const Arguments& a, std::int64_t outer, std::int64_t oy, std::int64_t ox, std::int64_t c) {
   const auto input = static_cast<const float*>(a.input);
   double sum = 0;
   for (std::int64_t ky = 0; ky < a.y.taps; ++ky) {
     for (std::int64_t kx = 0; kx < a.x.taps; ++kx) {
       const std::int64_t y = oy * a.y.down - a.y.pad + ky, x = ox * a.x.down - a.x.pad + kx;
-      if (y < 0 || x < 0 || y % a.y.up != 0 || x % a.x.up != 0 || y / a.y.up >= a.y.in || x / a.x.up >= a.x.in) {
+      if (y < 0 || x < 0 || y % a.y.up != 0 || x % a.x.up != 0 || y / a.y.up >= a.y.in ||
+          x / a.x.up >= a.x.in) {
         continue;
       }
       const std::int64_t fy = a.y.taps - 1 - ky, fx = a.x.taps - 1 - kx;
@@ -67,8 +70,8 @@ void check(const Axis& x, const Axis& y, std::int64_t outer, std::int64_t inner,
 }  // namespace
 
 FG_RACE_CHECK(upfirdn2d_tiles) {
-  check(axis(20, 2, 1, 2, 4), axis(36, 2, 1, 3, 4), 2, 1, true);   // several tiles
-  check(axis(150, 1, 1, 2, 4), axis(9, 1, 1, 2, 4), 3, 1, true);   // rows that are not vectors
+  check(axis(20, 2, 1, 2, 4), axis(36, 2, 1, 3, 4), 2, 1, true);  // several tiles
+  check(axis(150, 1, 1, 2, 4), axis(9, 1, 1, 2, 4), 3, 1, true);  // rows that are not vectors
   check(axis(24, 1, 2, 5, 12), axis(20, 1, 2, 5, 12), 3, 1, true);
 }
 
@@ -78,8 +81,8 @@ FG_RACE_CHECK(upfirdn2d_small_images_share_a_block) {
 
 FG_RACE_CHECK(upfirdn2d_separable) {
   check(axis(20, 3, 2, 4, 7), axis(21, 1, 2, 3, 7), 1, 1, true);
-  check(axis(18, 1, 1, 2, 4), axis(20, 1, 1, 2, 4), 2, 8, true);   // vectors of channels
-  check(axis(18, 2, 1, 2, 4), axis(7, 2, 1, 2, 4), 1, 35, true);   // single channels, several chunks
+  check(axis(18, 1, 1, 2, 4), axis(20, 1, 1, 2, 4), 2, 8, true);  // vectors of channels
+  check(axis(18, 2, 1, 2, 4), axis(7, 2, 1, 2, 4), 1, 35, true);  // single channels, several chunks
 }
 
 FG_RACE_CHECK(upfirdn2d_direct) {

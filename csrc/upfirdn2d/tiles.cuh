@@ -64,7 +64,8 @@ template <int V>
 inline constexpr int tile_threads = 1024 / V;
 
 template <int A>
-inline constexpr int patch_rows = A == 2 ? 2 : 4;  // a smaller tile has to keep as many threads busy
+inline constexpr int patch_rows =
+    A == 2 ? 2 : 4;  // a smaller tile has to keep as many threads busy
 
 // A position as an index of the tile, from 0 to `limit`.
 FG_DEVICE int clipped(std::int64_t position, int limit) {
@@ -91,12 +92,13 @@ FG_DEVICE float coefficient(const Tiles& t, int i) {
 // the image, of which those from begin to end are inside.
 template <class T, int V, class Fetch>
 FG_DEVICE void load_tile(
-    T* tile, const T* input, const Tiles& t, std::int64_t first_image, std::int64_t top, std::int64_t left,
-    const Fetch& fetch) {
+    T* tile, const T* input, const Tiles& t, std::int64_t first_image, std::int64_t top,
+    std::int64_t left, const Fetch& fetch) {
   constexpr int at_once = 4;  // in flight
   const int row_begin = clipped(-top, t.y.span), row_end = clipped(t.y.in - top, t.y.span);
   const int begin = clipped(-left, t.vectors * V), end = clipped(t.x.in - left, t.vectors * V);
-  const int images = clipped(t.images - first_image, t.stacked), total = t.stacked * t.y.span * t.vectors;
+  const int images = clipped(t.images - first_image, t.stacked),
+            total = t.stacked * t.y.span * t.vectors;
   const T* const images_from = input + first_image * t.y.in * t.x.in;
 #pragma unroll 1
   for (int first = threadIdx.x; first < total; first += at_once * tile_threads<V>) {
@@ -107,7 +109,9 @@ FG_DEVICE void load_tile(
       const int line = t.by_vectors.divide(i), column = (i - line * t.vectors) * V;
       const int image = t.by_span.divide(line), row = line - image * t.y.span;
       if (image < images && row >= row_begin && row < row_end) {
-        fetch(values[k], images_from + (image * t.y.in + top + row) * t.x.in + left + column, column, begin, end);
+        fetch(
+            values[k], images_from + (image * t.y.in + top + row) * t.x.in + left + column, column,
+            begin, end);
       }
     }
 #pragma unroll
@@ -123,8 +127,10 @@ FG_DEVICE void load_tile(
 // tile -> filtered: 4 outputs at a time from a window that starts `Offset` elements after a vector of `Width`.
 template <class T, int P, int A, int J, int V, int Offset, int Late, int Width>
 FG_DEVICE void filter_rows(
-    const T* tile, float* filtered, const Tiles& t, int skipped, const float (&coefficients)[2][P][J]) {
-  constexpr int window = (4 / P - 1) * A + Late * (P - 1) + J, reads = (Offset + window + Width - 1) / Width;
+    const T* tile, float* filtered, const Tiles& t, int skipped,
+    const float (&coefficients)[2][P][J]) {
+  constexpr int window = (4 / P - 1) * A + Late * (P - 1) + J,
+                reads = (Offset + window + Width - 1) / Width;
   float h[P][J];
 #pragma unroll
   for (int i = 0; i < P * J; ++i) {
@@ -161,8 +167,8 @@ FG_DEVICE void filter_rows(
 // filtered -> output: a patch of V columns, down which a window slides.
 template <class T, int P, int A, int J, int V, int Late>
 FG_DEVICE void filter_columns(
-    const float* filtered, T* output, const Tiles& t, std::int64_t first_image, std::int64_t y0, std::int64_t x0,
-    const float (&coefficients)[2][P][J]) {
+    const float* filtered, T* output, const Tiles& t, std::int64_t first_image, std::int64_t y0,
+    std::int64_t x0, const float (&coefficients)[2][P][J]) {
   constexpr int rows = patch_rows<A>, window = (rows / P - 1) * A + Late * (P - 1) + J;
   float h[P][J];
 #pragma unroll
@@ -231,7 +237,8 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
   T* tile = reinterpret_cast<T*>(memory);
   float* filtered = reinterpret_cast<float*>(tile + t.stacked * t.y.span * t.vectors * V);
 
-  const unsigned tile_x = blockIdx.x % t.x.tiles, rest = blockIdx.x / t.x.tiles, tile_y = rest % t.y.tiles;
+  const unsigned tile_x = blockIdx.x % t.x.tiles, rest = blockIdx.x / t.x.tiles,
+                 tile_y = rest % t.y.tiles;
   const std::int64_t first_image = static_cast<std::int64_t>(rest / t.y.tiles) * t.stacked;
   const std::int64_t x0 = static_cast<std::int64_t>(tile_x) * t.x.tile;
   const std::int64_t y0 = static_cast<std::int64_t>(tile_y) * t.y.tile;
@@ -266,7 +273,8 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
   }
   __syncthreads();
 
-  constexpr int width = 4 / P * A < 4 ? 2 : 4;  // what the starts of all windows are multiples of, but for the offset
+  constexpr int width =
+      4 / P * A < 4 ? 2 : 4;  // what the starts of all windows are multiples of, but for the offset
   with_constant<width>(shift % width, [&](auto offset) {
     with_constant<P>(t.x.late, [&](auto late) {
       filter_rows<T, P, A, J, V, decltype(offset)::value, decltype(late)::value, width>(
@@ -276,7 +284,8 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
   __syncthreads();
 
   with_constant<P>(t.y.late, [&](auto late) {
-    filter_columns<T, P, A, J, V, decltype(late)::value>(filtered, output, t, first_image, y0, x0, coefficients);
+    filter_columns<T, P, A, J, V, decltype(late)::value>(
+        filtered, output, t, first_image, y0, x0, coefficients);
   });
 }
 
@@ -284,12 +293,14 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
 
 template <class T, int P, int A, int J>
 cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
-  constexpr int V = vec_width<T>, rows = patch_rows<A>, widest = A == 2 ? 64 : 128, highest = 64, pixels = 4096;
+  constexpr int V = vec_width<T>, rows = patch_rows<A>, widest = A == 2 ? 64 : 128, highest = 64,
+                pixels = 4096;
   const auto axis = [](const Axis& from, int tile) {
     const Phase p = phase(from, 0), q = phase(from, P - 1);
     const int late = static_cast<int>(q.first - p.first), span = (tile / P - 1) * A + late + J;
     const unsigned tiles = static_cast<unsigned>(divide_up(from.out, tile));
-    return TileAxis{from.in, from.out, p.first, from.up, from.taps, {p.tap, q.tap}, late, tile, span, tiles};
+    return TileAxis{from.in,        from.out, p.first, from.up, from.taps,
+                    {p.tap, q.tap}, late,     tile,    span,    tiles};
   };
   TileAxis x = axis(a.x, even_tile(a.x.out, widest, V)), y{};
   const int vectors = (x.span + 2 * V - 2) / V;  // wherever in a vector a tile starts
@@ -302,29 +313,46 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
     }
   }
   // Images of a block: as many as give each thread a vector to load, and more while there are blocks enough for a GPU.
-  const std::int64_t tiles = divide_up(a.x.out, x.tile) * divide_up(a.y.out, y.tile), enough_blocks = 512;
+  const std::int64_t tiles = divide_up(a.x.out, x.tile) * divide_up(a.y.out, y.tile),
+                     enough_blocks = 512;
   const std::int64_t filled = tile_threads<V> / (y.span * vectors);
   const std::int64_t wanted = std::max(filled, a.outer * tiles / enough_blocks);
-  const std::int64_t room = std::min(shared_limit / (y.span * row_bytes), std::int64_t{pixels / (x.tile * y.tile)});
+  const std::int64_t room =
+      std::min(shared_limit / (y.span * row_bytes), std::int64_t{pixels / (x.tile * y.tile)});
   const std::int64_t stacked = std::max<std::int64_t>(1, std::min({wanted, room, a.outer}));
   const std::int64_t grid = tiles * divide_up(a.outer, stacked);
-  if (divide_up(a.x.out, x.tile) > grid_limit || divide_up(a.y.out, y.tile) > grid_limit || grid > grid_limit) {
+  if (divide_up(a.x.out, x.tile) > grid_limit || divide_up(a.y.out, y.tile) > grid_limit ||
+      grid > grid_limit) {
     return cudaErrorInvalidConfiguration;
   }
   const T* input = static_cast<const T*>(a.input);
   T* output = static_cast<T*>(a.output);
-  const Tiles t{x, y, a.outer, static_cast<int>(stacked), vectors, quad_stride,
-                a.x.in % V == 0 && is_vec_aligned<V>(input), a.x.out % V == 0 && is_vec_aligned<V>(output),
-                {a.filter, a.flip}, static_cast<float>(a.gain),
-                Divisor(vectors), Divisor(y.span), Divisor(x.tile / 4), Divisor(x.tile / V), Divisor(y.tile / rows)};
-  return fg_launch(tile_kernel<T, P, A, J, V>, dim3(static_cast<unsigned>(grid)), dim3(tile_threads<V>),
-                   static_cast<std::size_t>(stacked * y.span * row_bytes), stream, input, output, t);
+  const Tiles t{
+      x,
+      y,
+      a.outer,
+      static_cast<int>(stacked),
+      vectors,
+      quad_stride,
+      a.x.in % V == 0 && is_vec_aligned<V>(input),
+      a.x.out % V == 0 && is_vec_aligned<V>(output),
+      {a.filter, a.flip},
+      static_cast<float>(a.gain),
+      Divisor(vectors),
+      Divisor(y.span),
+      Divisor(x.tile / 4),
+      Divisor(x.tile / V),
+      Divisor(y.tile / rows)};
+  return fg_launch(
+      tile_kernel<T, P, A, J, V>, dim3(static_cast<unsigned>(grid)), dim3(tile_threads<V>),
+      static_cast<std::size_t>(stacked * y.span * row_bytes), stream, input, output, t);
 }
 
 // Whether one of the tile kernels ran, with its error. Half of its products at least are those of real taps.
 template <class T>
 bool try_tiles(const Arguments& a, cudaStream_t stream, cudaError_t& error) {
-  const std::int64_t p = period(a.x), d = advance(a.x), most = std::max(most_taps(a.x), most_taps(a.y));
+  const std::int64_t p = period(a.x), d = advance(a.x),
+                     most = std::max(most_taps(a.x), most_taps(a.y));
   const bool alike = period(a.y) == p && advance(a.y) == d;
   if (a.inner != 1 || !a.separable || !alike || p > 2 || d > 2 || p * d > 2 || most > 12) {
     return false;

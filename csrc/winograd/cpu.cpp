@@ -18,36 +18,43 @@ float* mutable_floats(Tensor& t) { return static_cast<float*>(t.mutable_data_ptr
 Tensor image(const Tensor& t) { return torch::stable::contiguous(channels_last_view(t)); }
 
 void check(const Tensor& t, const char* name, std::initializer_list<std::int64_t> sizes) {
-  bool fits = t.scalar_type() == ScalarType::Float && t.dim() == static_cast<std::int64_t>(sizes.size());
+  bool fits =
+      t.scalar_type() == ScalarType::Float && t.dim() == static_cast<std::int64_t>(sizes.size());
   std::int64_t d = 0;
   for (std::int64_t size : sizes) {
     fits = fits && (size < 0 || t.size(d) == size);
     ++d;
   }
-  STD_TORCH_CHECK(fits, name, " of a winograd_conv2d doesn't fit the other tensors, or isn't float32");
+  STD_TORCH_CHECK(
+      fits, name, " of a winograd_conv2d doesn't fit the other tensors, or isn't float32");
 }
 
 Shape shape_of(const Tensor& x, std::int64_t k, std::int64_t pad_y, std::int64_t pad_x) {
   const std::int64_t h = x.size(2), w = x.size(3);
-  STD_TORCH_CHECK(h + 2 * pad_y >= 3 && w + 2 * pad_x >= 3, "the image is smaller than the 3 x 3 kernel");
+  STD_TORCH_CHECK(
+      h + 2 * pad_y >= 3 && w + 2 * pad_x >= 3, "the image is smaller than the 3 x 3 kernel");
   return {x.size(0), h, w, x.size(1), h + 2 * pad_y - 2, w + 2 * pad_x - 2, k, pad_y, pad_x};
 }
 
 // w [k, c, 3, 3], or [c, k, 3, 3] of the convolution whose transpose it is. `kept` holds what the result points into.
 Weights weights_of(const Tensor& w, bool transposed, std::optional<Tensor>& kept) {
   kept = w.stride(2) == 3 * w.stride(3) ? w : torch::stable::contiguous(w);
-  return {floats(*kept), kept->stride(transposed ? 1 : 0), kept->stride(transposed ? 0 : 1), kept->stride(3), transposed};
+  return {
+      floats(*kept), kept->stride(transposed ? 1 : 0), kept->stride(transposed ? 0 : 1),
+      kept->stride(3), transposed};
 }
 
 std::int64_t workspace_elements(const Cut& cut, bool sums) {
-  return cut.weight_elements() + cut.in_elements() + cut.out_elements() + cut.zeros + (sums ? cut.block * cut.chunk : 0);
+  return cut.weight_elements() + cut.in_elements() + cut.out_elements() + cut.zeros +
+         (sums ? cut.block * cut.chunk : 0);
 }
 
 struct Workspace {
   Tensor memory;
   Buffers buffers;
 
-  Workspace(const Tensor& like, const Cut& cut, bool sums) : memory(torch::stable::new_empty(like, {workspace_elements(cut, sums)})) {
+  Workspace(const Tensor& like, const Cut& cut, bool sums)
+      : memory(torch::stable::new_empty(like, {workspace_elements(cut, sums)})) {
     buffers.weights = mutable_floats(memory);
     buffers.in = buffers.weights + cut.weight_elements();
     buffers.out = buffers.in + cut.in_elements();
@@ -66,14 +73,16 @@ struct Kind {
 };
 
 inline constexpr Kind same_size{convolution, &Kernels::convolution, &Kernels::gradient},
-    upsampled{upsampling, &Kernels::upsampling, nullptr}, downsampled{downsampling, &Kernels::downsampling, &Kernels::downsampling_gradient};
+    upsampled{upsampling, &Kernels::upsampling, nullptr},
+    downsampled{downsampling, &Kernels::downsampling, &Kernels::downsampling_gradient};
 
 void run_on(Forward f, const Kind& kind, const Tensor& like) {
   f.streaming = is_worth_streaming(DType::f32, f.shape.n * f.shape.oh * f.shape.ow * f.shape.k);
   const Cut cut(f.shape, kind.scheme);
   const Workspace w(like, cut, f.sums);
   const Kernels& kernels = FG_SELECT_LEVEL(winograd_kernels);
-  run(f, cut, kernels.*kind.stages, kernels, w.buffers, [](std::int64_t n, const auto& g) { parallel(n, g); });
+  run(f, cut, kernels.*kind.stages, kernels, w.buffers,
+      [](std::int64_t n, const auto& g) { parallel(n, g); });
 }
 
 // A result [n, c, h, w] in channels_last memory; `finished` brings it into the memory order of `like`.
@@ -93,13 +102,16 @@ struct Operands {
   std::optional<Tensor> weights;
 };
 
-Tensor forward(Operands o, const Tensor& x, const Tensor& w, std::int64_t pad_y, std::int64_t pad_x, bool transposed, Epilogue e) {
+Tensor forward(
+    Operands o, const Tensor& x, const Tensor& w, std::int64_t pad_y, std::int64_t pad_x,
+    bool transposed, Epilogue e) {
   check(x, "x", {-1, -1, -1, -1});
   check(w, "w", {-1, -1, 3, 3});
   STD_TORCH_CHECK(w.size(transposed ? 0 : 1) == x.size(1), "w doesn't have the channels of x");
   const std::int64_t k = w.size(transposed ? 1 : 0);
   const Shape s = shape_of(x, k, transposed ? 2 - pad_y : pad_y, transposed ? 2 - pad_x : pad_x);
-  const auto dense = [](OptionalTensor& t, const char* name, std::initializer_list<std::int64_t> sizes) -> const float* {
+  const auto dense = [](OptionalTensor& t, const char* name,
+                        std::initializer_list<std::int64_t> sizes) -> const float* {
     if (!t) {
       return nullptr;
     }
@@ -119,7 +131,8 @@ Tensor forward(Operands o, const Tensor& x, const Tensor& w, std::int64_t pad_y,
   f.weights = weights_of(w, transposed, o.weights);
   f.epilogue = e;
   f.epilogue.scale = dense(o.scale, "scale", {s.n, s.k});
-  f.epilogue.noise = dense(o.noise, "noise", {o.noise && o.noise->size(0) == 1 ? 1 : s.n, 1, s.oh, s.ow});
+  f.epilogue.noise =
+      dense(o.noise, "noise", {o.noise && o.noise->size(0) == 1 ? 1 : s.n, 1, s.oh, s.ow});
   f.epilogue.noise_per_sample = o.noise && o.noise->size(0) > 1;
   f.epilogue.bias = dense(o.bias, "b", {s.k});
   f.y = mutable_floats(y);
@@ -128,14 +141,15 @@ Tensor forward(Operands o, const Tensor& x, const Tensor& w, std::int64_t pad_y,
 }
 
 Tensor conv2d(
-    const Tensor& x, const Tensor& w, const OptionalTensor& style, std::int64_t pad_y, std::int64_t pad_x, bool transposed) {
+    const Tensor& x, const Tensor& w, const OptionalTensor& style, std::int64_t pad_y,
+    std::int64_t pad_x, bool transposed) {
   return forward({x, style, {}, {}, {}, {}}, x, w, pad_y, pad_x, transposed, {});
 }
 
 Tensor conv2d_act(
-    const Tensor& x, const Tensor& w, const OptionalTensor& style, const OptionalTensor& scale, const OptionalTensor& noise,
-    const OptionalTensor& b, std::int64_t pad_y, std::int64_t pad_x, const std::string& act, double alpha, double gain,
-    std::optional<double> clamp) {
+    const Tensor& x, const Tensor& w, const OptionalTensor& style, const OptionalTensor& scale,
+    const OptionalTensor& noise, const OptionalTensor& b, std::int64_t pad_y, std::int64_t pad_x,
+    const std::string& act, double alpha, double gain, std::optional<double> clamp) {
   struct {
     DType dtype = DType::f32;
     Act act;
@@ -144,7 +158,8 @@ Tensor conv2d_act(
   set_activation(a, {act, alpha, gain, clamp});
   Epilogue e;
   e.act = a.act;
-  e.scalars = {static_cast<float>(a.alpha), static_cast<float>(a.gain), static_cast<float>(a.clamp)};
+  e.scalars = {
+      static_cast<float>(a.alpha), static_cast<float>(a.gain), static_cast<float>(a.clamp)};
   e.identity = a.act == Act::piecewise && a.alpha == 1 && a.gain == 1 && !clamp;
   return forward({x, style, scale, noise, b, {}}, x, w, pad_y, pad_x, false, e);
 }
@@ -153,7 +168,8 @@ Tensor conv2d_act(
 Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor& style_) {
   check(x_, "x", {-1, -1, -1, -1});
   check(w, "w", {x_.size(1), -1, 3, 3});
-  const std::int64_t n = x_.size(0), c = x_.size(1), h = x_.size(2), wide = x_.size(3), k = w.size(1);
+  const std::int64_t n = x_.size(0), c = x_.size(1), h = x_.size(2), wide = x_.size(3),
+                     k = w.size(1);
   STD_TORCH_CHECK(h > 0 && wide > 0, "x has no pixels");
   Tensor y = result(x_, n, k, 2 * h + 1, 2 * wide + 1);
   if (y.numel() == 0) {
@@ -178,7 +194,8 @@ Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor&
 
 // The gradient of x·style and of style: with t the gradient of the scaled image, dx = t·style and dstyle = Σ t·x.
 std::tuple<Tensor, Tensor> conv2d_input(
-    const Tensor& dz_, const Tensor& w, const Tensor& x_, const Tensor& style_, std::int64_t pad_y, std::int64_t pad_x) {
+    const Tensor& dz_, const Tensor& w, const Tensor& x_, const Tensor& style_, std::int64_t pad_y,
+    std::int64_t pad_x) {
   check(w, "w", {-1, -1, 3, 3});
   check(dz_, "dz", {-1, w.size(0), -1, -1});
   const Shape s = shape_of(dz_, w.size(1), 2 - pad_y, 2 - pad_x);
@@ -204,7 +221,8 @@ std::tuple<Tensor, Tensor> conv2d_input(
 
 // t of dx = t·style, the gradient of a scaled image. Where a style is too small to divide by, from dz and w.
 Tensor conv2d_unscaled(
-    const Tensor& dx_, const Tensor& style_, const Tensor& dz, const Tensor& w, std::int64_t pad_y, std::int64_t pad_x) {
+    const Tensor& dx_, const Tensor& style_, const Tensor& dz, const Tensor& w, std::int64_t pad_y,
+    std::int64_t pad_x) {
   check(w, "w", {-1, -1, 3, 3});
   check(dz, "dz", {-1, w.size(0), -1, -1});
   const Shape s = shape_of(dz, w.size(1), 2 - pad_y, 2 - pad_x);
@@ -213,7 +231,8 @@ Tensor conv2d_unscaled(
   const Tensor style = torch::stable::contiguous(style_);
   const float* const by = floats(style);
   constexpr float least = 0x1p-20f;  // smaller ones may have brought dx under the smallest float
-  if (!std::all_of(by, by + s.n * s.k, [](float f) { return std::fabs(f) >= least && std::isfinite(f); })) {
+  if (!std::all_of(
+          by, by + s.n * s.k, [](float f) { return std::fabs(f) >= least && std::isfinite(f); })) {
     const Tensor t = forward({dz, {}, {}, {}, {}, {}}, dz, w, pad_y, pad_x, true, {});
     return is_channels_last(dx_) ? channels_first_view(image(t)) : torch::stable::contiguous(t);
   }
@@ -235,7 +254,9 @@ Tensor conv2d_unscaled(
 }
 
 // The gradient of w in y = (x·style) convolved with w, from that of y.
-Tensor weight_gradient(const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, const Shape& s, const Kind& kind) {
+Tensor weight_gradient(
+    const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, const Shape& s,
+    const Kind& kind) {
   check(dy_, "dy", {s.n, s.k, s.oh, s.ow});
   if (style_) {
     check(*style_, "style", {s.n, s.c});
@@ -249,7 +270,8 @@ Tensor weight_gradient(const Tensor& dy_, const Tensor& x_, const OptionalTensor
   }
   const Tensor x = image(x_), dy = image(dy_);
   const OptionalTensor style = contiguous(style_);
-  const WeightGradient g{s, floats(x), style ? floats(*style) : nullptr, floats(dy), mutable_floats(dw)};
+  const WeightGradient g{
+      s, floats(x), style ? floats(*style) : nullptr, floats(dy), mutable_floats(dw)};
   const Cut cut(s, kind.scheme);
   const Workspace workspace(x, cut, false);
   run(g, cut, FG_SELECT_LEVEL(winograd_kernels).*kind.gradient, workspace.buffers,
@@ -258,7 +280,8 @@ Tensor weight_gradient(const Tensor& dy_, const Tensor& x_, const OptionalTensor
 }
 
 Tensor conv2d_weight(
-    const Tensor& dy, const Tensor& x, const OptionalTensor& style, std::int64_t pad_y, std::int64_t pad_x) {
+    const Tensor& dy, const Tensor& x, const OptionalTensor& style, std::int64_t pad_y,
+    std::int64_t pad_x) {
   check(x, "x", {-1, -1, -1, -1});
   check(dy, "dy", {-1, -1, -1, -1});
   return weight_gradient(dy, x, style, shape_of(x, dy.size(1), pad_y, pad_x), same_size);
@@ -267,7 +290,9 @@ Tensor conv2d_weight(
 Shape downsampled_shape(const Tensor& x, std::int64_t k) {
   check(x, "x", {-1, -1, -1, -1});
   const std::int64_t h = x.size(2), w = x.size(3);
-  STD_TORCH_CHECK(h >= 3 && w >= 3 && h % 2 == 1 && w % 2 == 1, "the image must have 3, 5, 7, … pixels on each side");
+  STD_TORCH_CHECK(
+      h >= 3 && w >= 3 && h % 2 == 1 && w % 2 == 1,
+      "the image must have 3, 5, 7, … pixels on each side");
   return {x.size(0), h, w, x.size(1), h / 2, w / 2, k, 0, 0};
 }
 
@@ -302,7 +327,8 @@ Tensor conv2d_down_weight(const Tensor& dy, const Tensor& x, const OptionalTenso
 
 // Bytes of the buffer that a run on an image of h x w works in; `up` and `down` are 1 or 2.
 std::int64_t scratch(
-    std::int64_t n, std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w, std::int64_t up, std::int64_t down) {
+    std::int64_t n, std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w, std::int64_t up,
+    std::int64_t down) {
   const Shape s = up == 2     ? Shape{n, h, w, c, 2 * h + 1, 2 * w + 1, k, 0, 0}
                   : down == 2 ? Shape{n, h, w, c, h / 2, w / 2, k, 0, 0}
                               : Shape{n, h, w, c, h, w, k, 1, 1};

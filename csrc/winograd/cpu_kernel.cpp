@@ -18,7 +18,8 @@ using std::int64_t;
 struct Tile {
   int64_t n, y, x;  // sample, and which tile of it
 
-  Tile(const Cut& cut, int64_t t) : n(t / (cut.across * cut.down)), y(t / cut.across % cut.down), x(t % cut.across) {}
+  Tile(const Cut& cut, int64_t t)
+      : n(t / (cut.across * cut.down)), y(t / cut.across % cut.down), x(t % cut.across) {}
 };
 
 // A group of lanes of a row of channels; what lies beyond the last channel is zero, and isn't written.
@@ -39,7 +40,8 @@ struct Pixels {
   alignas(64) float padded[Size * Size][lanes];
 
   FG_LOCAL void set(
-      Pixels& p, const float* image, const float* zeros, int64_t h, int64_t w, int64_t channels, int64_t y, int64_t x) {
+      Pixels& p, const float* image, const float* zeros, int64_t h, int64_t w, int64_t channels,
+      int64_t y, int64_t x) {
     for (int i = 0; i < Size; ++i) {
       for (int j = 0; j < Size; ++j) {
         const bool inside = y + i >= 0 && y + i < h && x + j >= 0 && x + j < w;
@@ -121,7 +123,8 @@ FG_LOCAL void transpose(const float* from, int64_t from_row, float* to, int64_t 
 }
 
 // A group of k by a group of c of all taps; zero beyond the last k.
-void gather_weights(const Weights& w, int64_t k, int valid, int64_t c, int channels, float (*taps)[lanes]) {
+void gather_weights(
+    const Weights& w, int64_t k, int valid, int64_t c, int channels, float (*taps)[lanes]) {
   const float* const from = w.data + k * w.of_k + c * w.of_c;
   const bool whole = valid == lanes && channels == lanes;
   if (whole && w.of_tap == 1 && w.of_c == 9) {  // [k, c, 3, 3]
@@ -152,7 +155,9 @@ void gather_weights(const Weights& w, int64_t k, int valid, int64_t c, int chann
 }
 
 template <class S>
-void transform_weights(const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void transform_weights(
+    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   const Weights& w = f.weights;
   const auto turned = [&](int tap) { return w.flip ? 8 - tap : tap; };
   for (int64_t group = begin; group < end; ++group) {
@@ -169,7 +174,9 @@ void transform_weights(const Forward& f, const Cut& cut, const Part& part, const
               S::weight, [&](int i, int j) { return load(taps[9 * c + turned(3 * i + j)] + v); },
               [&](int i, int j, vec u) { store(to + (i * S::weights + j) * cut.weight_plane, u); });
           for (int e = 0; e < S::edges; ++e) {  // the last row, then the rest of the last column
-            store(to + (S::weights * S::weights + e) * cut.weight_plane, load(taps[9 * c + turned(e < 3 ? 6 + e : 3 * e - 7)] + v));
+            store(
+                to + (S::weights * S::weights + e) * cut.weight_plane,
+                load(taps[9 * c + turned(e < 3 ? 6 + e : 3 * e - 7)] + v));
           }
         }
       }
@@ -178,7 +185,9 @@ void transform_weights(const Forward& f, const Cut& cut, const Part& part, const
 }
 
 template <class S>
-void transform_in(const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void transform_in(
+    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   const Shape& s = f.shape;
   Pixels<S::inputs> pixels;
   alignas(64) float style[lanes];
@@ -186,7 +195,8 @@ void transform_in(const Forward& f, const Cut& cut, const Part& part, const Buff
   for (int64_t t = begin; t < end; ++t) {
     const Tile tile(cut, part.first_tile + t);
     const float* const image = f.x + tile.n * s.h * s.w * s.c;
-    const int64_t y = tile.y * S::step + S::first - s.pad_y, x = tile.x * S::step + S::first - s.pad_x;
+    const int64_t y = tile.y * S::step + S::first - s.pad_y,
+                  x = tile.x * S::step + S::first - s.pad_x;
     pixels.set(pixels, image, b.zeros, s.h, s.w, s.c, y, x);
     for (int64_t c = 0; c < cut.c; c += lanes) {
       if (f.style) {
@@ -208,21 +218,31 @@ void transform_in(const Forward& f, const Cut& cut, const Part& part, const Buff
 // Which matrix of weights a point multiplies with.
 template <class S>
 FG_LOCAL int64_t matrix_of(int64_t point) {
-  return S::weight_of(static_cast<int>(point / S::points)) * S::weights + S::weight_of(static_cast<int>(point % S::points));
+  return S::weight_of(static_cast<int>(point / S::points)) * S::weights +
+         S::weight_of(static_cast<int>(point % S::points));
 }
 
 inline constexpr int64_t steps_at_once = 256;  // channels whose weights stay in L1, 16 KB
 
 template <class S>
-void multiply(const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void multiply(
+    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   const int64_t groups = part.ks / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t point = unit / groups, group = unit % groups;
-    const float* const weights = b.weights + matrix_of<S>(point) * cut.weight_plane + group * cut.c * lanes;
+    const float* const weights =
+        b.weights + matrix_of<S>(point) * cut.weight_plane + group * cut.c * lanes;
     for (int64_t c = 0; c < f.shape.c; c += steps_at_once) {
       const Product p{
-          b.in + point * cut.in_plane + c, cut.c, 1, weights + c * lanes, std::min(steps_at_once, f.shape.c - c),
-          b.out + point * cut.out_plane + group * lanes, cut.chunk, c > 0};
+          b.in + point * cut.in_plane + c,
+          cut.c,
+          1,
+          weights + c * lanes,
+          std::min(steps_at_once, f.shape.c - c),
+          b.out + point * cut.out_plane + group * lanes,
+          cut.chunk,
+          c > 0};
       product_of_rows(p, part.tiles);
     }
   }
@@ -239,11 +259,15 @@ void act_loop(float* v, int n, const Scalars<float>& scalars) {
 }
 
 Act_ act_for(const Epilogue& e) {
-  return e.identity ? nullptr : with_act(e.act, [](auto act) -> Act_ { return act_loop<decltype(act)::value>; });
+  return e.identity
+             ? nullptr
+             : with_act(e.act, [](auto act) -> Act_ { return act_loop<decltype(act)::value>; });
 }
 
 template <class S>
-void transform_out(const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void transform_out(
+    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   constexpr int size = S::outputs;
   const Shape& s = f.shape;
   const Epilogue& e = f.epilogue;
@@ -270,7 +294,8 @@ void transform_out(const Forward& f, const Cut& cut, const Part& part, const Buf
       for (int v = 0; v < lanes; v += width) {
         const float* const from = b.out + t * cut.chunk + k + v;
         in_two_dimensions<S::points, size>(
-            S::output, [&](int i, int j) { return load(from + (i * S::points + j) * cut.out_plane); },
+            S::output,
+            [&](int i, int j) { return load(from + (i * S::points + j) * cut.out_plane); },
             [&](int i, int j, vec o) { store(z[i * size + j] + v, o); });
       }
       if (f.sums) {
@@ -293,7 +318,8 @@ void transform_out(const Forward& f, const Cut& cut, const Part& part, const Buf
       }
       if (e.scale || e.bias || e.noise) {
         for (int v = 0; v < lanes; v += width) {
-          const vec factor = e.scale ? load(scale + v) : vec{} + 1, shift = e.bias ? load(bias + v) : vec{};
+          const vec factor = e.scale ? load(scale + v) : vec{} + 1,
+                    shift = e.bias ? load(bias + v) : vec{};
           for (int i = 0; i < size * size; ++i) {
             store(z[i] + v, load(z[i] + v) * factor + (shift + noise[i / size][i % size]));
           }
@@ -321,18 +347,22 @@ void transform_out(const Forward& f, const Cut& cut, const Part& part, const Buf
 
 // t[2i] = r0[i] + r2[i - 1] and t[2i + 1] = r1[i] along the last row and column, with r the products of the last pixels.
 void last_row_and_column(
-    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   using S = Upsampling;
   const Shape& s = f.shape;
   const Edges edges(s);
   const int64_t groups = part.ks / lanes;
   constexpr int rows = Edges::block + 1;
   for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t group = unit % groups, block = unit / groups % edges.blocks(), n = unit / groups / edges.blocks();
+    const int64_t group = unit % groups, block = unit / groups % edges.blocks(),
+                  n = unit / groups / edges.blocks();
     const bool bottom = block < edges.bottom_blocks();
     const int64_t first = (bottom ? block : block - edges.bottom_blocks()) * Edges::block;
     const int64_t results = bottom ? edges.bottom : edges.right, length = bottom ? s.w : s.h;
-    const auto pixel = [&](int64_t i) { return (n * s.h + (bottom ? s.h - 1 : i)) * s.w + (bottom ? i : s.w - 1); };
+    const auto pixel = [&](int64_t i) {
+      return (n * s.h + (bottom ? s.h - 1 : i)) * s.w + (bottom ? i : s.w - 1);
+    };
     alignas(64) float in[rows][steps_at_once], r[3][rows][lanes];
     for (int64_t c = 0; c < s.c; c += steps_at_once) {
       const int64_t steps = std::min(steps_at_once, s.c - c);
@@ -346,7 +376,8 @@ void last_row_and_column(
       }
       for (int e = 0; e < 3; ++e) {
         const int64_t plane = S::weights * S::weights + (bottom ? e : e < 2 ? 3 + e : 2);
-        const float* const weights = b.weights + plane * cut.weight_plane + (group * cut.c + c) * lanes;
+        const float* const weights =
+            b.weights + plane * cut.weight_plane + (group * cut.c + c) * lanes;
         product_of_rows({in[0], steps_at_once, 1, weights, steps, r[e][0], lanes, c > 0}, rows);
       }
     }
@@ -373,7 +404,9 @@ void last_row_and_column(
 }
 
 // Adds what the tiles left to the sums of their samples, tile after tile.
-void add_sums(const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void add_sums(
+    const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   for (int64_t group = begin; group < end; ++group) {
     const int64_t k = group * lanes;
     const int valid = valid_lanes(part.first_k + k, f.shape.k);
@@ -389,7 +422,9 @@ void add_sums(const Forward& f, const Cut& cut, const Part& part, const Buffers&
 // ---- gradient of the weights
 
 template <class S>
-void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void transform_both(
+    const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   const Shape& s = g.shape;
   Pixels<S::inputs> in;
   Pixels<S::outputs> out;
@@ -398,8 +433,8 @@ void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, c
   for (int64_t t = begin; t < end; ++t) {
     const Tile tile(cut, part.first_tile + t);
     in.set(
-        in, g.x + tile.n * s.h * s.w * s.c, b.zeros, s.h, s.w, s.c, tile.y * S::step + S::first - s.pad_y,
-        tile.x * S::step + S::first - s.pad_x);
+        in, g.x + tile.n * s.h * s.w * s.c, b.zeros, s.h, s.w, s.c,
+        tile.y * S::step + S::first - s.pad_y, tile.x * S::step + S::first - s.pad_x);
     for (int64_t c = 0; c < cut.c; c += lanes) {
       if (g.style) {
         copy_lanes(style, g.style + tile.n * s.c + c, valid_lanes(c, s.c));
@@ -414,7 +449,9 @@ void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, c
         }
       });
     }
-    out.set(out, g.dy + tile.n * s.oh * s.ow * s.k, b.zeros, s.oh, s.ow, s.k, tile.y * S::outputs, tile.x * S::outputs);
+    out.set(
+        out, g.dy + tile.n * s.oh * s.ow * s.k, b.zeros, s.oh, s.ow, s.k, tile.y * S::outputs,
+        tile.x * S::outputs);
     for (int64_t k = 0; k < part.ks; k += lanes) {
       out.at(out, part.first_k + k, s.k, [&](auto get) {
         for (int v = 0; v < lanes; v += width) {
@@ -430,11 +467,15 @@ void transform_both(const WeightGradient& g, const Cut& cut, const Part& part, c
 
 // Several points may share a matrix of weights: they add to the same gradient.
 template <class S>
-void multiply_and_add(const WeightGradient&, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
-  constexpr int64_t bundle = 4;  // groups that follow each other at a point, whose `out` stays in L2
+void multiply_and_add(
+    const WeightGradient&, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
+  constexpr int64_t bundle =
+      4;  // groups that follow each other at a point, whose `out` stays in L2
   const int64_t groups = cut.c / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t first = unit / (cut.weight_points * bundle) * bundle, rest = unit - first * cut.weight_points;
+    const int64_t first = unit / (cut.weight_points * bundle) * bundle,
+                  rest = unit - first * cut.weight_points;
     const int64_t bundled = std::min(bundle, groups - first);
     const int64_t matrix = rest / bundled, group = first + rest % bundled;
     bool add = part.first_tile > 0;
@@ -445,9 +486,15 @@ void multiply_and_add(const WeightGradient&, const Cut& cut, const Part& part, c
       for (int64_t t = 0; t < part.tiles; t += steps_at_once) {
         for (int64_t k = 0; k < part.ks / lanes; ++k) {
           const Product p{
-              b.in + point * cut.in_plane + (group * cut.block + t) * lanes, 1, lanes,
-              b.out + point * cut.out_plane + (k * cut.block + t) * lanes, std::min(steps_at_once, part.tiles - t),
-              b.weights + matrix * cut.weight_plane + (group * (cut.chunk / lanes) + k) * lanes * lanes, lanes, add};
+              b.in + point * cut.in_plane + (group * cut.block + t) * lanes,
+              1,
+              lanes,
+              b.out + point * cut.out_plane + (k * cut.block + t) * lanes,
+              std::min(steps_at_once, part.tiles - t),
+              b.weights + matrix * cut.weight_plane +
+                  (group * (cut.chunk / lanes) + k) * lanes * lanes,
+              lanes,
+              add};
           product_of_rows(p, lanes);
         }
         add = true;
@@ -457,18 +504,23 @@ void multiply_and_add(const WeightGradient&, const Cut& cut, const Part& part, c
 }
 
 template <class S>
-void transform_gradient(const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin, int64_t end) {
+void transform_gradient(
+    const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
+    int64_t end) {
   const int64_t ks = part.ks / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t group = unit / ks, k0 = unit % ks * lanes;
     const float* const from = b.weights + (group * (cut.chunk / lanes) + unit % ks) * lanes * lanes;
-    const int channels = valid_lanes(group * lanes, g.shape.c), valid = valid_lanes(part.first_k + k0, g.shape.k);
+    const int channels = valid_lanes(group * lanes, g.shape.c),
+              valid = valid_lanes(part.first_k + k0, g.shape.k);
     for (int c = 0; c < channels; ++c) {
       alignas(64) float taps[9][lanes];
       for (int v = 0; v < lanes; v += width) {
         in_two_dimensions<S::weights, 3>(
             S::weight_adjoint,
-            [&](int i, int j) { return load(from + (i * S::weights + j) * cut.weight_plane + c * lanes + v); },
+            [&](int i, int j) {
+              return load(from + (i * S::weights + j) * cut.weight_plane + c * lanes + v);
+            },
             [&](int i, int j, vec d) { store(taps[3 * i + j] + v, d); });
       }
       for (int k = 0; k < valid; ++k) {
@@ -494,11 +546,8 @@ constexpr GradientStages gradient_stages() {
 }  // namespace
 
 extern const Kernels winograd_kernels{
-    stages<Convolution>(nullptr),
-    stages<Upsampling>(last_row_and_column),
-    stages<Downsampling>(nullptr),
-    add_sums,
-    gradient_stages<Convolution>(),
-    gradient_stages<Downsampling>()};
+    stages<Convolution>(nullptr),   stages<Upsampling>(last_row_and_column),
+    stages<Downsampling>(nullptr),  add_sums,
+    gradient_stages<Convolution>(), gradient_stages<Downsampling>()};
 
 }  // namespace fg::FG_CPU_LEVEL

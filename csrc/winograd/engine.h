@@ -17,10 +17,13 @@ void for_each_part(const Cut& cut, F f) {
 
 // `sums`, where wanted, have to be zero.
 template <class Parallel>
-void run(const Forward& f, const Cut& cut, const ForwardStages& stages, const Kernels& kernels, const Buffers& b, Parallel parallel) {
+void run(
+    const Forward& f, const Cut& cut, const ForwardStages& stages, const Kernels& kernels,
+    const Buffers& b, Parallel parallel) {
   for_each_part(cut, [&](const Part& part) {
     const auto stage = [&](ForwardStage s, std::int64_t units) {
-      parallel(units, [&](std::int64_t begin, std::int64_t end) { s(f, cut, part, b, begin, end); });
+      parallel(
+          units, [&](std::int64_t begin, std::int64_t end) { s(f, cut, part, b, begin, end); });
     };
     const std::int64_t groups = part.ks / lanes;
     if (part.first_tile == 0) {
@@ -41,10 +44,13 @@ void run(const Forward& f, const Cut& cut, const ForwardStages& stages, const Ke
 }
 
 template <class Parallel>
-void run(const WeightGradient& g, const Cut& cut, const GradientStages& stages, const Buffers& b, Parallel parallel) {
+void run(
+    const WeightGradient& g, const Cut& cut, const GradientStages& stages, const Buffers& b,
+    Parallel parallel) {
   for_each_part(cut, [&](const Part& part) {
     const auto stage = [&](GradientStage s, std::int64_t units) {
-      parallel(units, [&](std::int64_t begin, std::int64_t end) { s(g, cut, part, b, begin, end); });
+      parallel(
+          units, [&](std::int64_t begin, std::int64_t end) { s(g, cut, part, b, begin, end); });
     };
     const std::int64_t groups = cut.c / lanes;
     stage(stages.in, part.tiles);

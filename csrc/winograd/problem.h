@@ -7,9 +7,12 @@
 
 namespace fg::winograd {
 
-inline constexpr std::int64_t lanes = 16;  // channels that go together, in every instruction set: one line of cache
+inline constexpr std::int64_t lanes =
+    16;  // channels that go together, in every instruction set: one line of cache
 
-constexpr std::int64_t rounded_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
+constexpr std::int64_t rounded_up(std::int64_t n, std::int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
 // x [n, h, w, c] to y [n, oh, ow, k]. `pad` zeros lie before the first row and column.
 struct Shape {

@@ -43,21 +43,26 @@ std::vector<float> random(int64_t n) {
   return values;
 }
 
-std::vector<float> unwritten(int64_t n) { return std::vector<float>(n, std::numeric_limits<float>::quiet_NaN()); }
+std::vector<float> unwritten(int64_t n) {
+  return std::vector<float>(n, std::numeric_limits<float>::quiet_NaN());
+}
 
 struct Workspace {
   std::vector<float> weights, in, out, sums, zeros;
   Buffers buffers;
 
   explicit Workspace(const Cut& cut)
-      : weights(unwritten(cut.weight_elements())), in(unwritten(cut.in_elements())), out(unwritten(cut.out_elements())),
-        sums(unwritten(cut.block * cut.chunk)), zeros(cut.zeros, 0.f),
+      : weights(unwritten(cut.weight_elements())), in(unwritten(cut.in_elements())),
+        out(unwritten(cut.out_elements())), sums(unwritten(cut.block * cut.chunk)),
+        zeros(cut.zeros, 0.f),
         buffers{weights.data(), in.data(), out.data(), sums.data(), zeros.data()} {}
 };
 
 bool failed = false;
 
-void compare(const char* what, const Shape& s, const std::vector<float>& found, const std::vector<double>& expected) {
+void compare(
+    const char* what, const Shape& s, const std::vector<float>& found,
+    const std::vector<double>& expected) {
   double largest = 0, error = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     largest = std::max(largest, std::abs(expected[i]));
@@ -66,9 +71,9 @@ void compare(const char* what, const Shape& s, const std::vector<float>& found, 
   }
   if (!(error <= 3e-5 * largest)) {
     std::printf(
-        "%s of %lld x %lld x %lld x %lld to %lld channels is off by %g of %g\n", what, static_cast<long long>(s.n),
-        static_cast<long long>(s.h), static_cast<long long>(s.w), static_cast<long long>(s.c), static_cast<long long>(s.k),
-        error, largest);
+        "%s of %lld x %lld x %lld x %lld to %lld channels is off by %g of %g\n", what,
+        static_cast<long long>(s.n), static_cast<long long>(s.h), static_cast<long long>(s.w),
+        static_cast<long long>(s.c), static_cast<long long>(s.k), error, largest);
     failed = true;
   }
 }
@@ -90,7 +95,8 @@ void for_each_product(const Shape& s, int stride, auto f) {
 }
 
 void check_convolution(const Kernels& kernels, const Shape& s, int stride = 1) {
-  const auto x = random(s.n * s.h * s.w * s.c), w = random(s.k * s.c * 9), style = random(s.n * s.c);
+  const auto x = random(s.n * s.h * s.w * s.c), w = random(s.k * s.c * 9),
+             style = random(s.n * s.c);
   const auto scale = random(s.n * s.k), noise = random(s.n * s.oh * s.ow), bias = random(s.k);
   const int64_t pixels = s.n * s.oh * s.ow;
   const auto with = random(pixels * s.k), dy = random(pixels * s.k);
@@ -114,28 +120,36 @@ void check_convolution(const Kernels& kernels, const Shape& s, int stride = 1) {
   }
 
   const Cut cut(s, stride == 1 ? convolution : downsampling);
-  std::vector<float> found = unwritten(pixels * s.k), found_sums(s.n * s.k, 0.f), found_dw = unwritten(s.k * s.c * 9);
-  const Epilogue epilogue{scale.data(), noise.data(), bias.data(), true, fg::Act::piecewise,
-                          {0.2f, 1.5f, std::numeric_limits<float>::quiet_NaN()}, false};
-  const Forward f{s, x.data(), style.data(), {w.data(), s.c * 9, 9, 1, false}, epilogue, found.data(), with.data(),
-                  found_sums.data()};
-  run(f, cut, stride == 1 ? kernels.convolution : kernels.downsampling, kernels, Workspace(cut).buffers, parallel);
+  std::vector<float> found = unwritten(pixels * s.k), found_sums(s.n * s.k, 0.f),
+                     found_dw = unwritten(s.k * s.c * 9);
+  const Epilogue epilogue{
+      scale.data(), noise.data(),       bias.data(),
+      true,         fg::Act::piecewise, {0.2f, 1.5f, std::numeric_limits<float>::quiet_NaN()},
+      false};
+  const Forward f{s,        x.data(),     style.data(), {w.data(), s.c * 9, 9, 1, false},
+                  epilogue, found.data(), with.data(),  found_sums.data()};
+  run(f, cut, stride == 1 ? kernels.convolution : kernels.downsampling, kernels,
+      Workspace(cut).buffers, parallel);
   compare("the result", s, found, y);
   compare("the sums", s, found_sums, sums);
   run(WeightGradient{s, x.data(), style.data(), dy.data(), found_dw.data()}, cut,
-      stride == 1 ? kernels.gradient : kernels.downsampling_gradient, Workspace(cut).buffers, parallel);
+      stride == 1 ? kernels.gradient : kernels.downsampling_gradient, Workspace(cut).buffers,
+      parallel);
   compare("the gradient of the weights", s, found_dw, dw);
 }
 
-void check_upsampling(const Kernels& kernels, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k) {
+void check_upsampling(
+    const Kernels& kernels, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k) {
   const Shape s{n, h, w, c, 2 * h + 1, 2 * w + 1, k, 0, 0};
   const auto x = random(n * h * w * c), weights = random(c * k * 9), style = random(n * c);
   std::vector<double> y(n * s.oh * s.ow * k);
   for (int64_t p = 0; p < n * h * w; ++p) {
     for (int64_t tap = 0; tap < 9; ++tap) {
-      const int64_t to = (p / (h * w) * s.oh + p / w % h * 2 + tap / 3) * s.ow + p % w * 2 + tap % 3;
+      const int64_t to =
+          (p / (h * w) * s.oh + p / w % h * 2 + tap / 3) * s.ow + p % w * 2 + tap % 3;
       for (int64_t i = 0; i < c * k; ++i) {
-        y[to * k + i % k] += double(x[p * c + i / k]) * style[p / (h * w) * c + i / k] * weights[i * 9 + tap];
+        y[to * k + i % k] +=
+            double(x[p * c + i / k]) * style[p / (h * w) * c + i / k] * weights[i * 9 + tap];
       }
     }
   }
@@ -154,11 +168,13 @@ void check_upsampling(const Kernels& kernels, int64_t n, int64_t h, int64_t w, i
 }  // namespace
 
 int main() {
-  for (const Kernels* kernels : {&FG_SELECT_LEVEL(winograd_kernels), &fg::baseline::winograd_kernels}) {
+  for (const Kernels* kernels :
+       {&FG_SELECT_LEVEL(winograd_kernels), &fg::baseline::winograd_kernels}) {
     check_convolution(*kernels, {2, 9, 6, 16, 9, 6, 33, 1, 1});
     check_convolution(*kernels, {1, 5, 13, 20, 7, 11, 16, 2, 0});
     check_convolution(*kernels, {3, 3, 3, 2, 1, 3, 5, 0, 1});
-    check_convolution(*kernels, {2, 6, 6, 300, 6, 6, 17, 1, 1});  // more channels than one pass of products takes
+    check_convolution(
+        *kernels, {2, 6, 6, 300, 6, 6, 17, 1, 1});  // more channels than one pass of products takes
     check_convolution(*kernels, {2, 9, 19, 16, 4, 9, 33, 0, 0}, 2);
     check_convolution(*kernels, {1, 21, 3, 90, 10, 1, 5, 0, 0}, 2);
     check_convolution(*kernels, {2, 11, 5, 300, 5, 2, 16, 0, 0}, 2);

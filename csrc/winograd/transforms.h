@@ -14,12 +14,14 @@ namespace {
 
 // F(4, 3): interpolation at 0, ±a, ±b and infinity.
 struct Convolution {
-  static constexpr int inputs = 6, points = 6, outputs = 4, step = 4, first = 0, weights = 6, edges = 0;
+  static constexpr int inputs = 6, points = 6, outputs = 4, step = 4, first = 0, weights = 6,
+                       edges = 0;
   static constexpr int weight_of(int point) { return point; }
 
   static constexpr float a = 0.625f, b = 1.5f, a2 = a * a, b2 = b * b, a3 = a * a2, b3 = b * b2;
   static constexpr float product = a2 * b2, sum = a2 + b2;
-  static constexpr float at_zero = 1 / product, at_a = 1 / (2 * a2 * (a2 - b2)), at_b = 1 / (2 * b2 * (b2 - a2));
+  static constexpr float at_zero = 1 / product, at_a = 1 / (2 * a2 * (a2 - b2)),
+                         at_b = 1 / (2 * b2 * (b2 - a2));
 
   static constexpr auto input = [](const vec* d, vec* o) __attribute__((always_inline)) {
     const vec even_a = d[4] - b2 * d[2], odd_a = a * (d[3] - b2 * d[1]);
@@ -77,7 +79,8 @@ struct Convolution {
 // by F(4, 2), interpolation at ±a, ±b and infinity, and the odd ones as they are. A tile yields 8 of the 2h + 1; where h
 // is a multiple of 4 the last one is left to `edges`, which needs plain weights.
 struct Upsampling {
-  static constexpr int inputs = 5, points = 9, outputs = 8, step = 4, first = -1, weights = 6, edges = 5;
+  static constexpr int inputs = 5, points = 9, outputs = 8, step = 4, first = -1, weights = 6,
+                       edges = 5;
   static constexpr int weight_of(int point) { return point < 5 ? point : 5; }
 
   static constexpr float a = 0.5f, b = 1.25f, a2 = a * a, b2 = b * b, a3 = a * a2, b3 = b * b2;
@@ -111,7 +114,8 @@ struct Upsampling {
   };
 
   static constexpr auto weight = [](const vec* w, vec* u) __attribute__((always_inline)) {
-    const vec even_a = at_a * w[2], odd_a = at_a * a * w[0], even_b = at_b * w[2], odd_b = at_b * b * w[0];
+    const vec even_a = at_a * w[2], odd_a = at_a * a * w[0], even_b = at_b * w[2],
+              odd_b = at_b * b * w[0];
     u[0] = odd_a + even_a;
     u[1] = odd_a - even_a;
     u[2] = odd_b + even_b;
@@ -124,10 +128,12 @@ struct Upsampling {
 // The convolution with stride 2, of whose transpose `Upsampling` is: y[j] = w0 x[2j] + w2 x[2j + 2] + w1 x[2j + 1], the
 // pixels of even places by F(4, 2) with the same points, the odd ones as they are.
 struct Downsampling {
-  static constexpr int inputs = 9, points = 9, outputs = 4, step = 8, first = 0, weights = 6, edges = 0;
+  static constexpr int inputs = 9, points = 9, outputs = 4, step = 8, first = 0, weights = 6,
+                       edges = 0;
   static constexpr int weight_of(int point) { return Upsampling::weight_of(point); }
 
-  static constexpr float a = Upsampling::a, b = Upsampling::b, a2 = a * a, b2 = b * b, a3 = a * a2, b3 = b * b2;
+  static constexpr float a = Upsampling::a, b = Upsampling::b, a2 = a * a, b2 = b * b, a3 = a * a2,
+                         b3 = b * b2;
   static constexpr float at_a = Upsampling::at_a, at_b = Upsampling::at_b;
 
   static constexpr auto input = [](const vec* d, vec* o) __attribute__((always_inline)) {

@@ -22,7 +22,9 @@ struct Case {
 std::vector<Case>& cases();
 
 struct Register {
-  Register(const char* name, bool is_correct, bool (*run)()) { cases().push_back({name, is_correct, run}); }
+  Register(const char* name, bool is_correct, bool (*run)()) {
+    cases().push_back({name, is_correct, run});
+  }
 };
 
 template <class... Params, class... Args>

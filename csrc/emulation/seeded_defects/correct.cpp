@@ -87,7 +87,8 @@ FG_CORRECT(dynamic_shared_transpose) {
   const int columns = 21;
   const std::vector<float> x = iota(2 * rows * columns);
   std::vector<float> y(x.size());
-  run(transpose_kernel, dim3(3, 2, 2), dim3(8, 8), 8 * 9 * sizeof(float), x.data(), y.data(), rows, columns);
+  run(transpose_kernel, dim3(3, 2, 2), dim3(8, 8), 8 * 9 * sizeof(float), x.data(), y.data(), rows,
+      columns);
   return holds(y, [&](int i) {
     const int plane = i / (rows * columns);
     const int r = i % (rows * columns);
@@ -132,10 +133,12 @@ __global__ void warp_operations_kernel(float* y) {
   const bool are_votes_right = __any_sync(all, lane == 3) && !__all_sync(all, lane == 3);
   const bool is_index_right = __shfl_sync(all, lane, 2, 8) == lane / 8 * 8 + 2;
   const bool is_up_right = __shfl_up_sync(all, lane, 1, 16) == (lane % 16 == 0 ? lane : lane - 1);
-  const bool is_down_right = __shfl_down_sync(all, lane, 1, 16) == (lane % 16 == 15 ? lane : lane + 1);
+  const bool is_down_right =
+      __shfl_down_sync(all, lane, 1, 16) == (lane % 16 == 15 ? lane : lane + 1);
   const bool is_xor_right = __shfl_xor_sync(all, static_cast<double>(lane), 5) == (lane ^ 5);
   __syncwarp();
-  y[lane] = is_ballot_right && are_votes_right && is_index_right && is_up_right && is_down_right && is_xor_right;
+  y[lane] = is_ballot_right && are_votes_right && is_index_right && is_up_right && is_down_right &&
+            is_xor_right;
 }
 
 FG_CORRECT(warp_operations) {
@@ -176,7 +179,8 @@ FG_CORRECT(refused_launches) {
          error_of(dim3(1, 1, 65536), 32, 0) == cudaErrorInvalidConfiguration &&
          error_of(1, 1025, 0) == cudaErrorInvalidConfiguration &&
          error_of(1, dim3(1, 1, 65), 0) == cudaErrorInvalidConfiguration &&
-         error_of(1, 32, 48 * 1024 + 1) == cudaErrorInvalidValue && error_of(1, 32, 48 * 1024) == cudaSuccess;
+         error_of(1, 32, 48 * 1024 + 1) == cudaErrorInvalidValue &&
+         error_of(1, 32, 48 * 1024) == cudaSuccess;
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ int list() {
 int main(int argc, char** argv) {
   const bool has_order = argc == 4 && std::strcmp(argv[2], "--order") == 0;
   if (argc != 2 && !has_order) {
-    std::fprintf(stderr, "usage: seeded_defects --list | NAME [--order N] | --correct [--order N]\n");
+    std::fprintf(
+        stderr, "usage: seeded_defects --list | NAME [--order N] | --correct [--order N]\n");
     return usage;
   }
   if (has_order) {

@@ -99,7 +99,8 @@ FG_CORRECT(bounded_dynamic_shared) { return check_reverse_in_dynamic(64); }
 
 __global__ void copy_by_cast(const float* x, float* y) {
   using Vec4 = Vec<float, 4>;
-  const Vec4 values = *reinterpret_cast<const Vec4*>(x + 4 * threadIdx.x);  // DEFECT misaligned_cast
+  const Vec4 values =
+      *reinterpret_cast<const Vec4*>(x + 4 * threadIdx.x);  // DEFECT misaligned_cast
   *reinterpret_cast<Vec4*>(y + 4 * threadIdx.x) = values;
 }
 

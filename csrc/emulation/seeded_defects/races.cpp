@@ -103,7 +103,8 @@ FG_CORRECT(own_place_per_block) { return check_one_flag_per_block<true>(); }
 
 // The last block to finish adds up what all have written: right only with a fence before the counter and after it.
 template <bool correct>
-__global__ void sum_by_last_block(const float* x, float* partial, float* total, unsigned* finished) {
+__global__ void sum_by_last_block(
+    const float* x, float* partial, float* total, unsigned* finished) {
   partial[blockIdx.x] = 2.0f * x[blockIdx.x];
   if (correct) {
     __threadfence();

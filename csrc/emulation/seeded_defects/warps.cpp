@@ -23,7 +23,8 @@ FG_CORRECT(mask_of_branch) { return check_swap_pairs_of_half(0x0000ffffu); }
 
 __global__ void swap_lanes(float* y, unsigned mask, int bits) {
   const float value = static_cast<float>(threadIdx.x);
-  y[threadIdx.x] = __shfl_xor_sync(mask, value, bits);  // DEFECT mask_beyond_block, read_outside_mask
+  y[threadIdx.x] =
+      __shfl_xor_sync(mask, value, bits);  // DEFECT mask_beyond_block, read_outside_mask
 }
 
 bool check_swap_lanes(unsigned mask, int bits) {
