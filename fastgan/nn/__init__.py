@@ -10,7 +10,7 @@ from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from fastgan.nn.minibatch_stddev import MinibatchStddev
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
 from fastgan.nn.noise import NoiseInjection
-from fastgan.nn.norms import BatchNorm2d, InstanceNorm2d
+from fastgan.nn.norms import BatchNormAct2d, InstanceNormAct2d
 from fastgan.nn.pixel_norm import PixelNorm
 from fastgan.nn.resample import Blur, Downsample2d, Upsample2d
 from fastgan.nn.spectral_norm import remove_spectral_norm, spectral_norm
@@ -21,7 +21,7 @@ from fastgan.ops import minibatch_stddev, pixel_norm
 __all__ = [
     "SPADE",
     "AdaIN",
-    "BatchNorm2d",
+    "BatchNormAct2d",
     "BiasAct",
     "Blur",
     "ConditionalBatchNorm2d",
@@ -30,7 +30,7 @@ __all__ = [
     "EqualConv2d",
     "EqualLinear",
     "ImagePool",
-    "InstanceNorm2d",
+    "InstanceNormAct2d",
     "MinibatchDiscrimination",
     "MinibatchStddev",
     "ModulatedConv2d",

@@ -17,42 +17,55 @@ from fastgan.ops._activations import activation_options
 
 
 class _BatchNorm(nn.Module):
-    """Normalises over the batch in training, by running averages in evaluation; buffers as torch's batch norm has them."""
+    """Base of the batch norms: batch statistics in training, running averages in evaluation.
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+    Buffers have the names of :class:`torch.nn.BatchNorm2d`; they are None without
+    ``track_running_stats``, and then evaluation takes batch statistics too.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
     _over_processes = False
 
     def __init__(
-        self, channels: int, act: str, eps: float, momentum: float, gain: float | None = None
+        self,
+        num_features: int,
+        act: str,
+        eps: float,
+        momentum: float | None,
+        gain: float | None = None,
+        *,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
-        _check_sizes(channels=channels)
+        _check_sizes(num_features=num_features)
         activation_options(act, None, gain, None)
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must be a number from 0 to 1, got {momentum!r}")
-        self.channels, self.act, self.eps, self.momentum, self.gain = (
-            channels,
-            act,
-            eps,
-            momentum,
-            gain,
-        )
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must be None or a number from 0 to 1, got {momentum!r}")
+        self.num_features, self.act, self.gain = num_features, act, gain
+        self.eps, self.momentum = eps, momentum
+        self.track_running_stats = track_running_stats
+        register_statistics(self, num_features, track_running_stats, device, dtype)
 
     def _normalise(
-        self, x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None = None
+        self,
+        x: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        residual: Tensor | None = None,
     ) -> Tensor:
-        """``[N, channels, H, W]`` with ``scale``, ``shift``, ``residual`` as :func:`fastgan.ops.adaptive_norm` has them."""
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(f"x must have shape [N, {self.channels}, H, W], got {list(x.shape)}")
+        """Normalise ``x`` ``[N, num_features, H, W]``; the rest as in :func:`ops.adaptive_norm`."""
+        if x.ndim != 4 or x.shape[1] != self.num_features:
+            raise ValueError(
+                f"x must have shape [N, {self.num_features}, H, W], got {list(x.shape)}"
+            )
         options: dict[str, Any] = {
             "act": self.act, "gain": self.gain, "eps": self.eps, "residual": residual,
         }  # fmt: skip
-        if not self.training:
+        if not self.training and self.running_mean is not None:
             mean, var = self.running_mean, self.running_var
             return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, **options)
         if self._over_processes and dist.is_initialized():
@@ -63,8 +76,8 @@ class _BatchNorm(nn.Module):
         count = x.numel() // x.shape[1]
         if count < 2:
             raise ValueError(
-                f"x must hold at least 2 values per channel in training, got shape {list(x.shape)}; call .eval() to use "
-                "the running averages"
+                "x must hold at least 2 values per channel for batch statistics, got shape "
+                f"{list(x.shape)}; call .eval() to use the running averages"
             )
         y, mean, var = ops.adaptive_norm_with_stats(x, scale, shift, **options)
         self._keep(mean, var * (count / (count - 1)))
@@ -72,9 +85,27 @@ class _BatchNorm(nn.Module):
 
     @torch.no_grad()
     def _keep(self, mean: Tensor, var: Tensor) -> None:
+        """Move the running averages in training; ``momentum=None`` keeps the mean of all batches."""
+        if not self.training or self.running_mean is None:
+            return
+        assert self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+        dtype, share = self.running_mean.dtype, self.momentum
+        if share is None:
+            share = (1 / self.num_batches_tracked).to(dtype)
+        self.running_mean.lerp_(mean.to(dtype), share)
+        self.running_var.lerp_(var.to(dtype), share)
+
+
+def register_statistics(
+    layer: nn.Module, num_features: int, track: bool, device: Any, dtype: Any
+) -> None:
+    """Register running mean and variance as torch's norms do: float32 ``[C]``, or None."""
+    factory = {"device": device, "dtype": dtype}
+    layer.register_buffer("running_mean", torch.zeros(num_features, **factory) if track else None)
+    layer.register_buffer("running_var", torch.ones(num_features, **factory) if track else None)
+    count = torch.tensor(0, device=device) if track else None
+    layer.register_buffer("num_batches_tracked", count)
 
 
 class ConditionalBatchNorm2d(_BatchNorm):
@@ -84,7 +115,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
     in evaluation. ``A`` and ``B`` start at zero: at first the layer is a batch norm without parameters.
 
     Args:
-        channels: of the image.
+        num_features: channels of the image.
         cond_dim: length of the condition; with ``embedding`` the number of classes.
         embedding: the condition is a class: ``A`` and ``B`` are tables of a row for each.
         act: activation as in :func:`fastgan.ops.bias_act`, with its default gain.
@@ -92,8 +123,8 @@ class ConditionalBatchNorm2d(_BatchNorm):
         momentum: share of a new batch in the running averages.
 
     Shape:
-        ``[N, channels, H, W]`` and ``[N, cond_dim]``, or with ``embedding`` int64 ``[N]`` → ``[N, channels, H, W]``, in the
-        dtype of the input: the parameters are cast to it.
+        x ``[N, num_features, H, W]`` and cond ``[N, cond_dim]``, with ``embedding`` int64 ``[N]`` →
+        ``[N, num_features, H, W]`` in the dtype of x: the parameters are cast to it.
 
     Buffers ``running_mean``, ``running_var`` (of the unbiased variance) and ``num_batches_tracked`` as those of
     :class:`torch.nn.BatchNorm2d`. :func:`fastgan.nn.sync_batch_norm` makes the batch that of all processes.
@@ -101,7 +132,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
 
     def __init__(
         self,
-        channels: int,
+        num_features: int,
         cond_dim: int,
         *,
         embedding: bool = False,
@@ -109,13 +140,13 @@ class ConditionalBatchNorm2d(_BatchNorm):
         eps: float = 1e-5,
         momentum: float = 0.1,
     ) -> None:
-        super().__init__(channels, act, eps, momentum)
+        super().__init__(num_features, act, eps, momentum)
         _check_sizes(cond_dim=cond_dim)
         self.cond_dim, self.embedding = cond_dim, embedding
         self.scale, self.shift = (
-            nn.Embedding(cond_dim, channels)
+            nn.Embedding(cond_dim, num_features)
             if embedding
-            else nn.Linear(cond_dim, channels, bias=False)
+            else nn.Linear(cond_dim, num_features, bias=False)
             for _ in range(2)
         )
         for layer in (self.scale, self.shift):
@@ -135,7 +166,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
         return self._normalise(x, scale.to(x.dtype), shift.to(x.dtype))
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, {self.cond_dim}, embedding={self.embedding}, act={self.act!r}"
+        return f"{self.num_features}, {self.cond_dim}, embedding={self.embedding}, act={self.act!r}"
 
 
 class SyncConditionalBatchNorm2d(ConditionalBatchNorm2d):
@@ -151,32 +182,32 @@ class AdaIN(nn.Module):
     ``w`` by :class:`EqualLinear`, whose bias starts at zero.
 
     Args:
-        channels: of the image.
+        num_features: channels of the image.
         w_dim: length of the style vector.
         act: activation as in :func:`fastgan.ops.bias_act`, with its default gain.
         eps: added to the variance.
 
     Shape:
-        ``[N, channels, *]`` and ``[N, w_dim]`` → ``[N, channels, *]``, in the dtype of the input.
+        x ``[N, num_features, *]`` and w ``[N, w_dim]`` → ``[N, num_features, *]`` in the dtype of x.
     """
 
     def __init__(
-        self, channels: int, w_dim: int, *, act: str = "linear", eps: float = 1e-5
+        self, num_features: int, w_dim: int, *, act: str = "linear", eps: float = 1e-5
     ) -> None:
         super().__init__()
-        _check_sizes(channels=channels, w_dim=w_dim)
+        _check_sizes(num_features=num_features, w_dim=w_dim)
         activation_options(act, None, None, None)
-        self.channels, self.act, self.eps = channels, act, eps
-        self.style = EqualLinear(w_dim, 2 * channels)
+        self.num_features, self.act, self.eps = num_features, act, eps
+        self.style = EqualLinear(w_dim, 2 * num_features)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        if x.ndim < 2 or x.shape[1] != self.channels:
-            raise ValueError(f"x must have shape [N, {self.channels}, *], got {list(x.shape)}")
+        if x.ndim < 2 or x.shape[1] != self.num_features:
+            raise ValueError(f"x must have shape [N, {self.num_features}, *], got {list(x.shape)}")
         scale, shift = self.style(w).to(x.dtype).chunk(2, dim=1)
         return ops.adaptive_norm(x, scale, shift, act=self.act, eps=self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, act={self.act!r}"
+        return f"{self.num_features}, act={self.act!r}"
 
 
 class SPADE(_BatchNorm):
@@ -186,7 +217,7 @@ class SPADE(_BatchNorm):
     to ``scale`` and ``shift``.
 
     Args:
-        channels: of the image.
+        num_features: channels of the image.
         map_channels: of the map, such as the number of classes of a segmentation.
         hidden: channels between the convolutions; 128 in the paper.
         act, gain: activation and what it is multiplied by, as in :func:`fastgan.ops.bias_act`.
@@ -194,14 +225,15 @@ class SPADE(_BatchNorm):
         momentum: share of a new batch in the running averages.
 
     Shape:
-        ``[N, channels, H, W]`` and ``[N, map_channels, *, *]`` → ``[N, channels, H, W]``, in the dtype of the input.
+        x ``[N, num_features, H, W]`` and segmentation ``[N, map_channels, *, *]`` →
+        ``[N, num_features, H, W]`` in the dtype of x.
 
     Buffers, and batches over several processes, as for :class:`ConditionalBatchNorm2d`.
     """
 
     def __init__(
         self,
-        channels: int,
+        num_features: int,
         map_channels: int,
         *,
         hidden: int = 128,
@@ -210,11 +242,11 @@ class SPADE(_BatchNorm):
         eps: float = 1e-5,
         momentum: float = 0.1,
     ) -> None:
-        super().__init__(channels, act, eps, momentum, gain)
+        super().__init__(num_features, act, eps, momentum, gain)
         _check_sizes(map_channels=map_channels, hidden=hidden)
         self.shared = Conv2d(map_channels, hidden, 3, padding=1, act="relu", gain=1.0)
-        self.scale = Conv2d(hidden, channels, 3, padding=1)
-        self.shift = Conv2d(hidden, channels, 3, padding=1)
+        self.scale = Conv2d(hidden, num_features, 3, padding=1)
+        self.shift = Conv2d(hidden, num_features, 3, padding=1)
 
     def forward(self, x: Tensor, segmentation: Tensor) -> Tensor:
         shape = [x.shape[0], self.shared.in_channels]
@@ -228,7 +260,7 @@ class SPADE(_BatchNorm):
         return self._normalise(x, self.scale(h).to(x.dtype), self.shift(h).to(x.dtype))
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, act={self.act!r}"
+        return f"{self.num_features}, act={self.act!r}"
 
 
 class SyncSPADE(SPADE):

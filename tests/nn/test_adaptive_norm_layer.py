@@ -115,7 +115,7 @@ def test_over_processes_it_is_the_same_layer(name, tmp_path):
         (lambda: nn.ConditionalBatchNorm2d(4, 3)(image(2, 4, 3, 3), image(2, 2)), ("cond", "[2, 3]", "[2, 2]")),
         (lambda: nn.ConditionalBatchNorm2d(4, 3)(image(1, 4, 1, 1), image(1, 3)), ("at least 2 values", "eval")),
         (lambda: nn.ConditionalBatchNorm2d(4, 3, momentum=2), ("momentum", "2")),
-        (lambda: nn.ConditionalBatchNorm2d(0, 3), ("channels", "0")),
+        (lambda: nn.ConditionalBatchNorm2d(0, 3), ("num_features", "0")),
         (lambda: nn.AdaIN(4, 8)(image(2, 3, 5, 5), image(2, 8)), ("x", "[N, 4, *]", "[2, 3, 5, 5]")),
         (lambda: nn.SPADE(4, 3)(image(2, 4, 5, 5), image(2, 4, 5, 5)), ("segmentation", "[2, 3, '*', '*']")),
         (lambda: nn.AdaIN(4, 8, act="gelu"), ("act", "'gelu'")),

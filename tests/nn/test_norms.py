@@ -18,7 +18,7 @@ def image(*shape: int, seed: int = 1) -> torch.Tensor:
 def test_instance_norm_is_torchs_with_an_activation(affine, act):
     """The same parameters by name, images and gradients."""
     layer, plain = (
-        nn.InstanceNorm2d(4, affine=affine, act=act, gain=1),
+        nn.InstanceNormAct2d(4, affine=affine, act=act, gain=1),
         torch.nn.InstanceNorm2d(4, affine=affine),
     )
     if affine:
@@ -38,7 +38,7 @@ def test_instance_norm_is_torchs_with_an_activation(affine, act):
 
 def test_batch_norm_is_torchs_with_an_activation():
     """In training, in evaluation, and in what it keeps."""
-    layer, plain = nn.BatchNorm2d(4, act="lrelu", gain=1), torch.nn.BatchNorm2d(4)
+    layer, plain = nn.BatchNormAct2d(4, act="lrelu", gain=1), torch.nn.BatchNorm2d(4)
     plain.load_state_dict({**plain.state_dict(), "weight": image(4), "bias": image(4, seed=2)})
     layer.load_state_dict(plain.state_dict())
     for seed in range(2):
@@ -49,12 +49,45 @@ def test_batch_norm_is_torchs_with_an_activation():
     assert torch.allclose(layer.eval()(x), F.leaky_relu(plain.eval()(x), 0.2), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["Batch", "Instance"])
+@pytest.mark.parametrize(
+    "arguments",
+    [(1e-3, 0.3, True, True), (1e-3, 0.3, False, False), (1e-5, None, False, True)],
+    ids=["tracked", "untracked", "mean-of-all"],
+)
+def test_leading_arguments_are_torchs(kind, arguments):
+    """Images and state dicts equal torch's for the same positional arguments."""
+    if kind == "Instance" and arguments[1] is None:
+        arguments = (1e-5, 0.1, False, True)
+    layer = getattr(nn, f"{kind}NormAct2d")(4, *arguments)
+    plain = getattr(torch.nn, f"{kind}Norm2d")(4, *arguments)
+    for seed in range(3):
+        x = image(5, 4, 3, 6, seed=seed) * (seed + 1) + seed
+        assert torch.allclose(layer(x), plain(x), atol=1e-5)
+    assert layer.state_dict().keys() == plain.state_dict().keys()
+    for name, value in plain.state_dict().items():
+        assert torch.allclose(layer.state_dict()[name], value, atol=1e-6), name
+    assert torch.allclose(layer.eval()(x), plain.eval()(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNormAct2d, nn.InstanceNormAct2d])
+def test_device_and_dtype_hold_for_parameters_and_averages(kind):
+    layer = kind(4, 1e-5, 0.1, True, True, "meta", torch.float64)
+    tensors = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
+    del tensors["num_batches_tracked"]
+    assert len(tensors) == 4
+    assert all(t.device.type == "meta" and t.dtype == torch.float64 for t in tensors.values())
+
+
 def test_batch_norm_becomes_that_of_all_processes(tmp_path):
     """In a group of one process: the statistics by way of all_reduce."""
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
-        layer, synced = nn.BatchNorm2d(4, act="relu", gain=1), nn.BatchNorm2d(4, act="relu", gain=1)
+        layer, synced = (
+            nn.BatchNormAct2d(4, act="relu", gain=1),
+            nn.BatchNormAct2d(4, act="relu", gain=1),
+        )
         nn.sync_batch_norm(synced)
         assert type(synced) is not type(layer)
         x = image(5, 4, 3, 6)
@@ -67,11 +100,13 @@ def test_batch_norm_becomes_that_of_all_processes(tmp_path):
 @pytest.mark.parametrize(
     "call,says",
     [
-        (lambda: nn.InstanceNorm2d(4)(image(2, 3, 5, 5)), ("x", "[N, 4, *]", "[2, 3, 5, 5]")),
-        (lambda: nn.InstanceNorm2d(0), ("channels", "0")),
-        (lambda: nn.InstanceNorm2d(4, act="gelu"), ("act", "'gelu'")),
-        (lambda: nn.BatchNorm2d(4)(image(2, 3, 5, 5)), ("x", "[N, 4, H, W]", "[2, 3, 5, 5]")),
-        (lambda: nn.BatchNorm2d(4, gain=float("inf")), ("gain", "inf")),
+        (lambda: nn.InstanceNormAct2d(4)(image(2, 3, 5, 5)), ("x", "[N, 4, *]", "[2, 3, 5, 5]")),
+        (lambda: nn.InstanceNormAct2d(0), ("num_features", "0")),
+        (lambda: nn.InstanceNormAct2d(4, momentum=None), ("momentum", "None")),
+        (lambda: nn.BatchNormAct2d(4, momentum=2), ("momentum", "None or", "2")),
+        (lambda: nn.InstanceNormAct2d(4, act="gelu"), ("act", "'gelu'")),
+        (lambda: nn.BatchNormAct2d(4)(image(2, 3, 5, 5)), ("x", "[N, 4, H, W]", "[2, 3, 5, 5]")),
+        (lambda: nn.BatchNormAct2d(4, gain=float("inf")), ("gain", "inf")),
     ],
 )
 def test_errors(call, says):

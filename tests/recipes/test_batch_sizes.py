@@ -6,11 +6,11 @@ import pytest
 from small_recipes import SMALL, data_of, small, take_steps
 from torch import nn
 
-from fastgan.nn import BatchNorm2d, ConditionalBatchNorm2d
+from fastgan.nn import BatchNormAct2d, ConditionalBatchNorm2d
 from fastgan.nn.adaptive_norm import SPADE
 from fastgan.recipes import RECIPES, ImageSpec, RecipeError
 
-NORMALISE = (nn.modules.batchnorm._BatchNorm, BatchNorm2d, ConditionalBatchNorm2d, SPADE)
+NORMALISE = (nn.modules.batchnorm._BatchNorm, BatchNormAct2d, ConditionalBatchNorm2d, SPADE)
 ON_A_BATCH_OF_ONE = {
     **dict.fromkeys(
         (

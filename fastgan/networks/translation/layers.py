@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.nn import BatchNorm2d, BiasAct, Conv2d, InstanceNorm2d
+from fastgan.nn import BatchNormAct2d, BiasAct, Conv2d, InstanceNormAct2d
 
 NORMS = ("instance", "batch", "none")
 
@@ -26,9 +26,9 @@ def norm_act(norm: str, channels: int, act: str, *, affine: bool = False) -> nn.
         ValueError: another norm.
     """
     if norm == "instance":
-        return InstanceNorm2d(channels, affine=affine, act=act, gain=1)
+        return InstanceNormAct2d(channels, affine=affine, act=act, gain=1)
     if norm == "batch":
-        return BatchNorm2d(channels, act=act, gain=1)
+        return BatchNormAct2d(channels, act=act, gain=1)
     if norm == "none":
         return BiasAct(channels, act=act, gain=1)
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
@@ -124,7 +124,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.norm1(self.conv1(x)))
-        if isinstance(self.norm2, (BatchNorm2d, InstanceNorm2d)):
+        if isinstance(self.norm2, (BatchNormAct2d, InstanceNormAct2d)):
             result: Tensor = self.norm2(y, x)
             return result
         return x + self.norm2(y)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan.networks.translation.layers import DownConv2d, as_input, check_widths, norm_act
-from fastgan.nn import BatchNorm2d, BiasAct, Conv2d
+from fastgan.nn import BatchNormAct2d, BiasAct, Conv2d
 
 #: Doublings of the image by the factor of the resolution.
 DOUBLINGS = {2: 1, 4: 2, 8: 3}
@@ -45,7 +45,7 @@ class SRResNet(nn.Module):
         self.channels, self.scale, self.residual = channels, scale, residual
         self.start = nn.Sequential(Conv2d(channels, ngf, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(_SRBlock(ngf) for _ in range(blocks)))
-        self.end = nn.Sequential(Conv2d(ngf, ngf, 3, padding=1, bias=False), BatchNorm2d(ngf))
+        self.end = nn.Sequential(Conv2d(ngf, ngf, 3, padding=1, bias=False), BatchNormAct2d(ngf))
         self.up = nn.Sequential(
             *(
                 nn.Sequential(Conv2d(ngf, 4 * ngf, 3, padding=1), nn.PixelShuffle(2), nn.PReLU())
@@ -75,7 +75,11 @@ class _SRBlock(nn.Module):
         self.conv1, self.conv2 = (
             Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2)
         )
-        self.norm1, self.act, self.norm2 = BatchNorm2d(channels), nn.PReLU(), BatchNorm2d(channels)
+        self.norm1, self.act, self.norm2 = (
+            BatchNormAct2d(channels),
+            nn.PReLU(),
+            BatchNormAct2d(channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.norm2(self.conv2(self.act(self.norm1(self.conv1(x)))))
