@@ -20,9 +20,9 @@ from benchmarks.results import Comparison
 from benchmarks.timing import summarise
 from fastgan.data import BatchLoader, InMemoryDataset, open_dataset
 from fastgan.recipes import DCGAN, Batch, Draw, ImageSpec
-from fastgan.train import Callback, train
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training import Callback, train
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 BATCH, RESOLUTION = 128, 64
 WARM_UP, STEPS = 2, 9

@@ -14,9 +14,9 @@ from benchmarks.zoo.run import Outcome
 from fastgan.metrics.figures import figure_text
 from fastgan.recipes import get_recipe
 from fastgan.runtime import versions
-from fastgan.train.curves import draw_curves
-from fastgan.train.log import read_log
-from fastgan.train.run_dir import RunDir
+from fastgan.training.curves import draw_curves
+from fastgan.training.log import read_log
+from fastgan.training.run_dir import RunDir
 
 FD = "fd_mobilenet_v2"
 COST = ("recipe", "G", "D", "images", "images/s")

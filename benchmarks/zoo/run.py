@@ -18,14 +18,14 @@ from benchmarks.zoo.entries import Entry
 from fastgan.data import BatchLoader, ImageDataset, image_grid, open_dataset, save_png, to_uint8
 from fastgan.metrics.figures import OF_TARGETS
 from fastgan.recipes import ImageSpec
-from fastgan.train.checkpoint import restore
-from fastgan.train.files import write_atomic
-from fastgan.train.loop import next_batch
-from fastgan.train.measures import SAMPLES, Measures, evaluate
-from fastgan.train.run_dir import RunDir, find_checkpoint
-from fastgan.train.samples import unseen, view_rows
-from fastgan.train.state import TrainState, derive_seed
-from fastgan.train.step import TrainStep
+from fastgan.training.checkpoint import restore
+from fastgan.training.files import write_atomic
+from fastgan.training.loop import next_batch
+from fastgan.training.measures import SAMPLES, Measures, evaluate
+from fastgan.training.run_dir import RunDir, find_checkpoint
+from fastgan.training.samples import unseen, view_rows
+from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.step import TrainStep
 
 COLUMNS, ROWS = 16, 4
 VIEWS = 6  # rows of grids that show inputs too, at least once all there are

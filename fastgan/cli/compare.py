@@ -14,7 +14,7 @@ from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
 from fastgan.names import printable
-from fastgan.train.comparison import Line, compare, read_runs, write_comparison
+from fastgan.training.comparison import Line, compare, read_runs, write_comparison
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ from fastgan.metrics.real import MAX_REAL
 from fastgan.names import printable
 from fastgan.recipes import Networks, Recipe, StyleGAN2
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.checkpoint import restore
-from fastgan.train.distributed import choose_device
-from fastgan.train.files import write_atomic
-from fastgan.train.measures import data_metrics, draw_neighbours, evaluate, make_plan
-from fastgan.train.run_dir import find_checkpoint
-from fastgan.train.samples import unseen
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import restore
+from fastgan.training.distributed import choose_device
+from fastgan.training.files import write_atomic
+from fastgan.training.measures import data_metrics, draw_neighbours, evaluate, make_plan
+from fastgan.training.run_dir import find_checkpoint
+from fastgan.training.samples import unseen
+from fastgan.training.state import TrainState
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from fastgan.latent import Projection, project, save_video
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.files import write_atomic
+from fastgan.training.files import write_atomic
 
 FRAMES = 100
 

@@ -35,10 +35,10 @@ from fastgan.recipes import ImageSpec, Networks, Recipe
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.checkpoint import restore
-from fastgan.train.run_dir import find_checkpoint
-from fastgan.train.samples import MIN_TILE, save_grid, unseen
-from fastgan.train.state import TrainState, derive_seed
+from fastgan.training.checkpoint import restore
+from fastgan.training.run_dir import find_checkpoint
+from fastgan.training.samples import MIN_TILE, save_grid, unseen
+from fastgan.training.state import TrainState, derive_seed
 
 MAX_SAMPLES = 10_000
 SIDE = 8

@@ -16,12 +16,12 @@ from fastgan.cli.parse import parse
 from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, get_recipe
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.config import ConfigError, RunOptions, load_options
-from fastgan.train.loop import RunResult, train
-from fastgan.train.progress import duration, say
-from fastgan.train.report import measures_sentence
-from fastgan.train.run_dir import RunDir
-from fastgan.train.transfer import Source, read_source, source_settings
+from fastgan.training.config import ConfigError, RunOptions, load_options
+from fastgan.training.loop import RunResult, train
+from fastgan.training.progress import duration, say
+from fastgan.training.report import measures_sentence
+from fastgan.training.run_dir import RunDir
+from fastgan.training.transfer import Source, read_source, source_settings
 
 USAGE = "\n".join(
     [

@@ -27,9 +27,9 @@ from fastgan.errors import FastganError
 from fastgan.recipes import RECIPES
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.train.distributed import choose_device
-from fastgan.train.pictures import translate_picture
-from fastgan.train.state import derive_seed
+from fastgan.training.distributed import choose_device
+from fastgan.training.pictures import translate_picture
+from fastgan.training.state import derive_seed
 
 OPAQUE = 255
 SHOWN = 3  # pictures left out whose reasons are printed

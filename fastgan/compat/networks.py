@@ -74,7 +74,7 @@ def read_networks(path: str | Path) -> Networks:
         CompatError: the file is missing, damaged or refused, or of a kind that isn't known.
     """
     path = Path(path)
-    from fastgan.train.checkpoint import is_checkpoint
+    from fastgan.training.checkpoint import is_checkpoint
 
     return _from_run(path) if path.is_dir() or is_checkpoint(path) else read_file(path)
 
@@ -90,7 +90,7 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
     Raises:
         OSError: it can't be written.
     """
-    from fastgan.train.files import write_atomic
+    from fastgan.training.files import write_atomic
 
     description = {"network": name, "class": type(network).__name__, "config": network.config}
     tensors = {
@@ -102,9 +102,9 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
 
 
 def _from_run(path: Path) -> Networks:
-    from fastgan.train.checkpoint import restore
-    from fastgan.train.run_dir import find_checkpoint
-    from fastgan.train.state import TrainState
+    from fastgan.training.checkpoint import restore
+    from fastgan.training.run_dir import find_checkpoint
+    from fastgan.training.state import TrainState
 
     found = find_checkpoint(path)
     state = TrainState.create(found.saved.config.recipe, found.saved.config.images)

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastgan.diagnose.certainty import DLoss
 from fastgan.metrics import prdc
 from fastgan.metrics.checks import require_finite
-from fastgan.train.log import Row
+from fastgan.training.log import Row
 
 Figures = dict[str, float]
 

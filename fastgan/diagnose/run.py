@@ -14,12 +14,12 @@ from fastgan.diagnose.symptoms import Symptom, symptoms_of
 from fastgan.errors import FastganError
 from fastgan.metrics.real import spread
 from fastgan.recipes import Recipe
-from fastgan.train.checkpoint import restore
-from fastgan.train.config import RunConfig
-from fastgan.train.log import read_log
-from fastgan.train.run_dir import RunDir, find_checkpoint
-from fastgan.train.samples import sample_images
-from fastgan.train.state import TrainState, derive_seed
+from fastgan.training.checkpoint import restore
+from fastgan.training.config import RunConfig
+from fastgan.training.log import read_log
+from fastgan.training.run_dir import RunDir, find_checkpoint
+from fastgan.training.samples import sample_images
+from fastgan.training.state import TrainState, derive_seed
 
 
 class DiagnoseError(FastganError):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastgan.errors import FastganError
 from fastgan.names import plain_folder
-from fastgan.train.files import sync_folder
+from fastgan.training.files import sync_folder
 
 
 class ExportError(FastganError):

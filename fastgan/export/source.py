@@ -15,9 +15,9 @@ from fastgan.export.files import ExportError
 from fastgan.export.safetensors import describe, load_safetensors
 from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
 from fastgan.recipes.signature import Signature
-from fastgan.train.checkpoint import restore
-from fastgan.train.run_dir import find_checkpoint
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import restore
+from fastgan.training.run_dir import find_checkpoint
+from fastgan.training.state import TrainState
 
 
 class Source(NamedTuple):

@@ -1,6 +1,6 @@
 """What a recipe is: hyper-parameters, and how to build the players of a game from them.
 
-A step (`fastgan.train.step`) visits the players in order. A player owns an optimiser and some of the
+A step (`fastgan.training.step`) visits the players in order. A player owns an optimiser and some of the
 networks, makes one or several updates, and minimises its loss plus its regularisers, each of which may come
 only every so many steps. That covers n_critic (`updates`), lazy regularisation (`every`), two generators or
 two discriminators under one optimiser (`networks`) and two time scales (an optimiser per player). Whatever

@@ -67,7 +67,7 @@ def tiny():
 @pytest.fixture(autouse=True)
 def no_measure(monkeypatch):
     """Classifying 2,000 samples is tested elsewhere; here 20 do."""
-    from fastgan.train import loop
+    from fastgan.training import loop
 
     measure = loop.measure
     monkeypatch.setattr(loop, "measure", lambda *args: measure(*args, samples=20))

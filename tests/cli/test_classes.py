@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fastgan.recipes import ImageSpec, StyleGAN2
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
+from fastgan.training.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")
 SMALL = [
@@ -44,7 +44,9 @@ def fill(root: Path, *folders: str) -> Path:
 @pytest.fixture
 def train(fastgan, monkeypatch):
     """`fastgan train gan --conditional` with tiny networks; plotting takes seconds, and isn't looked at here."""
-    monkeypatch.setattr("fastgan.train.report.draw_curves", lambda rows, theme="light": b"curves")
+    monkeypatch.setattr(
+        "fastgan.training.report.draw_curves", lambda rows, theme="light": b"curves"
+    )
 
     def train(data, out, *more, conditional=True):
         labels = ["--conditional"] if conditional else []

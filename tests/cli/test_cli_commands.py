@@ -9,7 +9,7 @@ import pytest
 
 from fastgan.ops import BackendStatus
 from fastgan.recipes import RECIPES
-from fastgan.train import checkpoint
+from fastgan.training import checkpoint
 
 PIL = pytest.importorskip("PIL.Image")
 

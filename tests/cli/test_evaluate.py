@@ -21,7 +21,7 @@ IN_DIGITS = ("--features", "digits", "--samples", 20)
 def trained(tmp_path_factory):
     """A run that measured itself when it ended."""
     from fastgan.recipes import GAN
-    from fastgan.train import train
+    from fastgan.training import train
 
     recipe = GAN(
         data="digits",

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastgan.train.run_dir import RunDir
+from fastgan.training.run_dir import RunDir
 
 PIL = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="elsewhere names are text")

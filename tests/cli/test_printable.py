@@ -19,7 +19,7 @@ from fastgan.names import (
     printable,
     shell_word,
 )
-from fastgan.train.progress import say
+from fastgan.training.progress import say
 
 
 @pytest.mark.parametrize(

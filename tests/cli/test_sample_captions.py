@@ -7,9 +7,9 @@ import pytest
 
 from fastgan.data import open_dataset
 from fastgan.recipes import GAN, ImageSpec, Text2Image
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
+from fastgan.training.state import TrainState
 from tests.cli.tiles import TILE, same, tile
 
 PIL = pytest.importorskip("PIL.Image")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fastgan.recipes import ImageSpec, get_recipe
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
+from fastgan.training.state import TrainState
 from tests.cli.tiles import same, tile
 
 PIL = pytest.importorskip("PIL.Image")

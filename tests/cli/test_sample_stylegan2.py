@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import ImageSpec, get_recipe
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
+from fastgan.training.state import TrainState
 from tests.cli.tiles import TILE, same, tile
 
 PIL = pytest.importorskip("PIL.Image")

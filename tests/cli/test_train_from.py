@@ -6,8 +6,8 @@ import pytest
 
 from fastgan.cli import run
 from fastgan.cli.train import parse_start
-from fastgan.train.config import ConfigError, load_config
-from tests.train.transfers import save, small, spec, trained
+from fastgan.training.config import ConfigError, load_config
+from tests.training.transfers import save, small, spec, trained
 
 QUIET = ["--measure", "none", "--batch", "4", "--images", "4", "--data", "digits"]
 

@@ -10,9 +10,9 @@ import torch
 
 from fastgan.data import InputSpec
 from fastgan.recipes import GAN, CycleGAN, GauGAN, ImageSpec, Inpaint, Pix2Pix, StarGAN
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
+from fastgan.training.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")
 RECIPES = {

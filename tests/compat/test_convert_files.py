@@ -13,9 +13,9 @@ from fastgan.compat.networks import save_network
 from fastgan.foreign.errors import CompatError
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from fastgan.recipes import ImageSpec, get_recipe
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
-from fastgan.train.state import TrainState
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
+from fastgan.training.state import TrainState
 
 SIZES = {"channel_base": 64, "channel_max": 8}
 

@@ -13,7 +13,7 @@ from fastgan.data import DataError, Reading, open_dataset
 from fastgan.data.folder import FolderDataset
 from fastgan.data.reading import FITS, crop_note, padded_box
 from fastgan.errors import FastganError
-from fastgan.train.config import ConfigError, RunConfig
+from fastgan.training.config import ConfigError, RunConfig
 
 PAD, STRETCH = Reading(fit="pad"), Reading(fit="stretch")
 

@@ -16,7 +16,7 @@ from fastgan.data.levels import Span, eight_bits, levels_for, parse_range, span_
 from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
 from fastgan.recipes import RecipeError
-from fastgan.train.config import ConfigError, RunConfig
+from fastgan.training.config import ConfigError, RunConfig
 from tests.data.deep_files import ramp, write_grey16, write_png16, write_tiff16, write_values
 
 

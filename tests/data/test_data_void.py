@@ -16,7 +16,7 @@ from fastgan.data.task_folders import MapFolder
 from fastgan.networks.translation import one_hot_map
 from fastgan.recipes import RecipeError
 from fastgan.recipes.gaugan import coloured
-from fastgan.train.config import RunConfig
+from fastgan.training.config import RunConfig
 
 
 def scene(root: Path, name: str, values: list[int], names: str = "") -> None:

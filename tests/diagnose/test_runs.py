@@ -13,7 +13,7 @@ import torch
 from fastgan import cli
 from fastgan.diagnose import DiagnoseError, diagnose_run
 from fastgan.recipes import GAN
-from fastgan.train import train
+from fastgan.training import train
 
 HEALTHY = GAN(
     data="digits", resolution=8, batch=32, images=16_000, lr=4e-4, z_dim=32, g_hidden=(64, 128), d_hidden=(128, 64)

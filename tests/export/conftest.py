@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fastgan.networks.stylegan2 import StyleGAN2Generator
-from fastgan.train.checkpoint import save_checkpoint
-from fastgan.train.config import RunConfig
+from fastgan.training.checkpoint import save_checkpoint
+from fastgan.training.config import RunConfig
 from tests.export.every_recipe import STYLED, state_of, varied
 
 

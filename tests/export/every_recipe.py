@@ -7,7 +7,7 @@ import torch
 from fastgan.data import InputSpec
 from fastgan.recipes import RECIPES, ImageSpec, Recipe
 from fastgan.recipes.growing import growing_parts
-from fastgan.train.state import TrainState
+from fastgan.training.state import TrainState
 
 NAMES = ("ball", "caf\udce9", "b\u00fcchse")  # one that isn't UTF-8
 SMALL = {"z_dim": 4, "ngf": 4, "ndf": 4}

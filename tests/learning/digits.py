@@ -12,8 +12,8 @@ import torch
 from fastgan.data import ImageDataset, open_dataset, to_float
 from fastgan.metrics.digits import load_digit_classifier
 from fastgan.recipes import Recipe
-from fastgan.train.measures import evaluate
-from fastgan.train.samples import evaluation
+from fastgan.training.measures import evaluate
+from fastgan.training.samples import evaluation
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 
 SHARED = "--data mnist5k --resolution 16"

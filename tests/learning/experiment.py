@@ -13,10 +13,10 @@ from torch import Tensor
 from fastgan.cli.train import parse_run
 from fastgan.data import BatchLoader, ImageDataset
 from fastgan.recipes import Batch, ImageSpec, Recipe
-from fastgan.train.loop import next_batch
-from fastgan.train.samples import evaluation, given_rows, sample_images, unseen
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.loop import next_batch
+from fastgan.training.samples import evaluation, given_rows, sample_images, unseen
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 Figures = dict[str, float]
 

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "fastgan"
 
 #: Each room may import from the rooms after it (and from itself); these anyone may import.
 ORDER = [
-    "cli", "export", "compat", "diagnose", "learn", "train", "foreign", "recipes", "augment", "latent", "metrics",
+    "cli", "export", "compat", "diagnose", "learn", "training", "foreign", "recipes", "augment", "latent", "metrics",
     "data", "networks", "losses", "testing", "runtime", "nn", "ops",
 ]  # fmt: skip
 EVERYWHERE = {"errors", "_version", "_info"}
@@ -76,8 +76,8 @@ def test_no_module_of_tests_imports_another():
     [
         "import test_learning",
         "from test_learning import learn",
-        "from tests.train.test_report import Page",
-        "from tests.train import test_report as report",
+        "from tests.training.test_report import Page",
+        "from tests.training import test_report as report",
         "import tests.latent.conftest",
         "from tests.latent.conftest import generator",
         "from .test_report import Page",
@@ -88,7 +88,7 @@ def test_no_module_of_tests_imports_another():
 def test_imports_of_tests_are_seen(source):
     assert imported_tests(source)
     assert not imported_tests(
-        "from tests.train import pairs\nfrom torch.testing import assert_close"
+        "from tests.training import pairs\nfrom torch.testing import assert_close"
     )
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fastgan.data import ImageDataset, open_dataset, to_batch, to_float
 from fastgan.recipes import RECIPES, Batch, ImageSpec, Recipe
-from fastgan.train.distributed import World
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.distributed import World
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 CONVOLUTIONAL = {"z_dim": 4, "ngf": 2, "ndf": 2}
 RESIDUAL = {"z_dim": 3, "ngf": 1, "ndf": 1}

@@ -11,7 +11,7 @@ import pytest
 from fastgan.errors import FastganError
 from fastgan.recipes import DCGAN, GAN, RECIPES, RecipeError
 from fastgan.recipes.fields import check_fields
-from fastgan.train.config import ConfigError, RunOptions
+from fastgan.training.config import ConfigError, RunOptions
 
 STRANGE: list[Any] = [
     "4",

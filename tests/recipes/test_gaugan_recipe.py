@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, GauGAN, ImageSpec, RecipeError
 from fastgan.recipes.gaugan import coloured
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 MAP = InputSpec("map", names=("background", "circle", "square"))
 IMAGES = ImageSpec(3, 16, inputs={"map": MAP})

@@ -9,9 +9,9 @@ import torch
 
 from fastgan.recipes import Batch, Draw, ImageSpec, ProGAN, RecipeError, StyleGAN
 from fastgan.recipes.growing import growing_parts
-from fastgan.train.compiling import compiled
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.compiling import compiled
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGES = ImageSpec(2, 16, 3)
 KINDS = [ProGAN, StyleGAN]

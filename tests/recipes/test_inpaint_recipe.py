@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fastgan.recipes import Batch, Draw, ImageSpec, Inpaint, RecipeError
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGES = ImageSpec(3, 16)
 SMALL = {"ngf": 2, "ndf": 2, "patch": 16}

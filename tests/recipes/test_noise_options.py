@@ -22,8 +22,8 @@ from fastgan.recipes import (
     RecipeError,
     StyleGAN2,
 )
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 LOSSES = ["minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"]
 

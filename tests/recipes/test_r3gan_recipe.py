@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fastgan.recipes import R3GAN, Batch, ImageSpec, RecipeError
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGES = ImageSpec(3, 8, 3)
 

@@ -12,8 +12,8 @@ from torch.nn.utils import parametrize
 
 from fastgan.recipes import SAGAN, SNGAN, Batch, BigGAN, ImageSpec, RecipeError
 from fastgan.recipes.biggan import truncated_normal
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGES = ImageSpec(1, 16, 3)
 KINDS = [SNGAN, SAGAN, BigGAN]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fastgan.recipes import SRGAN, Batch, ImageSpec
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 TINY = SRGAN(scale=2, batch=4, ngf=2, ndf=1, blocks=1, pretrain=4)
 IMAGES = ImageSpec(3, 32)

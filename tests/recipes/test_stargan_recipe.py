@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, ImageSpec, RecipeError, StarGAN
 from fastgan.recipes.stargan import Attributes
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 SPEC = InputSpec(
     "attributes",

@@ -10,8 +10,8 @@ import torch
 
 from fastgan.losses import penalties
 from fastgan.recipes import Batch, Draw, ImageSpec, RecipeError, StyleGAN2, StyleGAN2ADA
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGES = ImageSpec(3, 8, 3)
 

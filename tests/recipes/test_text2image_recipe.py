@@ -8,8 +8,8 @@ from torch.nn.functional import relu
 
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, Draw, ImageSpec, RecipeError, Text2Image
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 WORDS = InputSpec("caption", names=("", "blue", "circle", "red"), length=2)
 IMAGES = ImageSpec(3, 16, inputs={"caption": WORDS})

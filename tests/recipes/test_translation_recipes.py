@@ -8,8 +8,8 @@ from torch.nn.functional import l1_loss
 
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, Colorize, CycleGAN, Draw, ImageSpec, Pix2Pix, RecipeError
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGE = InputSpec("image", channels=3)
 PAIRS, DOMAINS = (ImageSpec(3, 16, inputs={name: IMAGE}) for name in ("input", "other"))

@@ -9,8 +9,8 @@ from torch.nn.functional import l1_loss
 from fastgan.data import InputSpec
 from fastgan.recipes import UNIT, Batch, Draw, ImageSpec, RecipeError
 from fastgan.recipes.unit import divergence
-from fastgan.train.state import TrainState
-from fastgan.train.step import TrainStep
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
 
 IMAGE = InputSpec("image", channels=3)
 DOMAINS = ImageSpec(3, 16, inputs={"other": IMAGE})

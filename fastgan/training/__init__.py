@@ -1,0 +1,27 @@
+"""The thin trainer: one state, one step, one loop, one checkpoint file.
+
+    from fastgan.training import train
+    train(DCGAN(data="mnist5k"), out="runs/mine")
+
+`train`, `Callback`, `Run`, `RunOptions` and `RunResult` are loaded when they're first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastgan.training.callbacks import Callback
+    from fastgan.training.config import RunOptions
+    from fastgan.training.loop import Run, RunResult, train
+
+__all__ = ["Callback", "Run", "RunOptions", "RunResult", "train"]
+
+_HOMES = {"Callback": "callbacks", "RunOptions": "config"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'loop')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

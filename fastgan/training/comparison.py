@@ -1,0 +1,156 @@
+"""Runs side by side: what differs in their settings, what they measured, and one page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from fastgan.metrics.figures import figures
+from fastgan.training.comparison_page import PAGE
+from fastgan.training.config import RunConfig
+from fastgan.training.curves import draw_curves
+from fastgan.training.files import write_atomic
+from fastgan.training.log import Row, read_log
+from fastgan.training.progress import duration
+from fastgan.training.report import MISSING, NOT_MEASURED, data_uri, escaped, spelt
+from fastgan.training.run_dir import RunDir, RunDirError
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """name: what the run is called among the others. rows: of its log. measures: empty before its end."""
+
+    name: str
+    run: RunDir
+    config: RunConfig
+    rows: list[Row]
+    measures: Mapping[str, Any]
+
+
+class Line(NamedTuple):
+    """A line of the table, with a value for each run. kind: "setting", "measure" or "run"."""
+
+    kind: str
+    name: str
+    values: tuple[str, ...]
+
+
+def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
+    """The runs in these folders. Raises RunDirError if one of them holds none."""
+    found = []
+    for folder, name in zip(folders, _names([Path(folder) for folder in folders])):
+        run = RunDir(Path(folder))
+        config = run.saved_config() if run.root.is_dir() else None
+        if config is None:
+            raise RunDirError(
+                f"There is no run in {str(folder)!r}: name --out folders of fastgan train."
+            )
+        measures = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
+        found.append(ComparedRun(name, run, config, read_log(run.log), measures))
+    return found
+
+
+def compare(runs: Sequence[ComparedRun]) -> list[Line]:
+    """The settings that differ, the measures that any of the runs took, and how the runs went."""
+    return [*_settings(runs), *_measures(runs), *_course(runs)]
+
+
+def write_comparison(path: Path, runs: Sequence[ComparedRun]) -> None:
+    """Writes the page: the table, then curves and samples of each run. Raises ReportError if matplotlib is missing."""
+    head = "".join(f"<th>{escaped(run.name)}</th>" for run in runs)
+    body = "".join(_table_row(line) for line in compare(runs))
+    page = PAGE.substitute(
+        title=escaped(" · ".join(run.name for run in runs)),
+        count=len(runs),
+        table=f"<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody>",
+        columns="".join(_column(run) for run in runs),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, [page.encode()])
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' names, or their paths where two have the same."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _settings(runs: Sequence[ComparedRun]) -> list[Line]:
+    tables = []
+    for run in runs:
+        plain = run.config.to_plain()
+        of_the_data = {"data": run.config.dataset, "resolution": run.config.images.resolution}
+        tables.append({"recipe": plain["recipe"]} | plain["settings"] | of_the_data)
+    lines = []
+    for name in dict.fromkeys(name for table in tables for name in table):
+        values = tuple(spelt(table.get(name)) for table in tables)
+        if len(set(values)) > 1:
+            lines.append(Line("setting", name.replace("_", "-"), values))
+    return lines
+
+
+def _measures(runs: Sequence[ComparedRun]) -> list[Line]:
+    taken = [
+        {f"{label} ({better} is better)": value for label, value, better in figures(run.measures)}
+        for run in runs
+    ]
+    names = dict.fromkeys(name for measures in taken for name in measures)
+    absent = ["not measured" if NOT_MEASURED in run.measures else MISSING for run in runs]
+    return [
+        Line("measure", name, tuple(found.get(name, none) for found, none in zip(taken, absent)))
+        for name in names or (["measures"] if "not measured" in absent else [])
+    ]
+
+
+def _course(runs: Sequence[ComparedRun]) -> list[Line]:
+    last = [run.rows[-1] if run.rows else {} for run in runs]
+    speeds = [row["nimg"] / row["seconds"] if row.get("seconds") else None for row in last]
+    lines = {
+        "real images shown": [f"{row['nimg']:,.0f}" if row else MISSING for row in last],
+        "time": [duration(row["seconds"]) if row else MISSING for row in last],
+        "images/s": [MISSING if speed is None else f"{speed:,.0f}" for speed in speeds],
+    }
+    counts = [_parameters(run.config) for run in runs]
+    for network in dict.fromkeys(name for count in counts for name in count):
+        lines[f"parameters of {network}"] = [
+            f"{count[network]:,}" if network in count else MISSING for count in counts
+        ]
+    return [Line("run", name, tuple(values)) for name, values in lines.items()]
+
+
+def _parameters(config: RunConfig) -> dict[str, int]:
+    """How many each network has, of those that have any; built on the meta device, in no time and no memory."""
+    with torch.random.fork_rng(devices=()), torch.device("meta"):
+        networks = config.recipe.build_networks(config.images)
+    counts = {
+        name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _table_row(line: Line) -> str:
+    cells = "".join(f"<td>{escaped(value)}</td>" for value in line.values)
+    return f'<tr class="{line.kind}"><th>{escaped(line.name)}</th>{cells}</tr>'
+
+
+def _column(run: ComparedRun) -> str:
+    name = escaped(run.name)
+    grids = [run.run.samples, *sorted(run.run.grids.glob("*.png"), reverse=True)]
+    shown = next((path for path in grids if path.exists()), None)
+    samples = curves = ""
+    if shown is not None:
+        samples = (
+            f'<img class="samples" src="{data_uri(shown.read_bytes())}" alt="Samples of {name}">'
+        )
+    if run.rows:
+        light, dark = (data_uri(draw_curves(run.rows, theme=theme)) for theme in ("light", "dark"))
+        curves = (
+            f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+            f'<img src="{light}" alt="Curves of {name}"></picture>'
+        )
+    return f"<section><h2>{name}</h2>{samples}{curves}</section>"

@@ -1,0 +1,268 @@
+"""What a run is told: its options, and the configuration that is saved beside it and in each checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fastgan._version import __version__
+from fastgan.data import ImageDataset
+from fastgan.data.discovery import few
+from fastgan.errors import FastganError
+from fastgan.metrics.feature_networks import FeaturesName
+from fastgan.names import local_name, portable_name
+from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
+from fastgan.recipes.fields import check_fields
+from fastgan.training.files import write_atomic
+
+
+class ConfigError(FastganError):
+    """A run's options or its saved configuration can't be used; the message says what to do."""
+
+
+WhichMeasures = Literal[
+    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is", "l1", "psnr", "ssim",
+    "perceptual",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run goes, as opposed to what it learns: none of this changes the trained weights but for rounding."""
+
+    out: str | None = None
+    """Folder for all that the run makes; None takes runs/RECIPE."""
+    resume: bool = False
+    """Go on with the run in --out, with its saved settings; start it if nothing is there yet."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a CUDA device if there is one."""
+    log_every: int = 1_000
+    """Images between two lines of log.jsonl."""
+    samples_every: int = 10_000
+    """Images between two grids in samples/, always of the same noise."""
+    checkpoint_every: int = 20_000
+    """Images between two checkpoints."""
+    keep: int = 3
+    """How many of the newest checkpoints to keep."""
+    measure_every: int = 0
+    """Images between two measures of the samples, the best of which is kept in best.pt; 0 measures at the end."""
+    measure: tuple[WhichMeasures, ...] = ("auto",)
+    """Measures of the samples: auto is what the data has (digits: classes shown), any others add to it; none for none."""
+    measure_samples: int | None = None
+    """Samples that are measured; None takes 2,000, or 25,600 for the modes of stacked-mnist."""
+    measure_features: FeaturesName | None = None
+    """Features that fd, kd, score and prdc are taken in; None takes mobilenet, or inception for fid, kid and is."""
+    measure_weights: str | None = None
+    """File of Inception's weights; None takes the one that torch-fidelity downloads."""
+    workers: int | None = None
+    """Threads that prepare the coming batches; 0 for none, None for one per core if images are read from disk."""
+    compile: Literal["off", "step"] = "off"
+    """Whether torch.compile makes one graph of each update: slow to start, and faster on a GPU."""
+
+    def __post_init__(self) -> None:
+        # One name from Python or from options of older runs.
+        which = (self.measure,) if isinstance(self.measure, str) else self.measure
+        object.__setattr__(self, "measure", which)
+        check_fields(self, ConfigError)
+        which = self.measure
+        if "none" in which and len(which) > 1:
+            raise ConfigError(
+                f"--measure none takes no measures, but {' '.join(which)} came: leave none out."
+            )
+        least = {
+            "log_every": 1,
+            "samples_every": 1,
+            "checkpoint_every": 1,
+            "keep": 1,
+            "measure_every": 0,
+            "measure_samples": 10,
+            "workers": 0,
+        }
+        for option, limit in least.items():
+            value = getattr(self, option)
+            if value is not None and value < limit:
+                raise ConfigError(
+                    f"--{option.replace('_', '-')} must be at least {limit}, but {value} came."
+                )
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The trained weights that a run began with.
+
+    source: path as it was given. file: what was read of it. sha256: of that file. title: what it is, for a person.
+    whole: averaged networks all of whose weights came from there.
+    """
+
+    source: str
+    file: str
+    sha256: str
+    title: str
+    whole: tuple[str, ...] = ()
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Beginning:
+        """Undoes `asdict`, after JSON too. Raises TypeError for anything else."""
+        return cls(**{**plain, "whole": tuple(plain.get("whole", ()))})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What makes two runs the same run: the recipe with its settings, the data, and where the weights began.
+
+    dataset: the data set's own name, for people; data_fingerprint: SHA-256 of what it holds. beginning: trained weights
+    that it began with, None for weights drawn from the seed.
+    """
+
+    recipe: Recipe
+    images: ImageSpec
+    dataset: str
+    data_fingerprint: str
+    beginning: Beginning | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
+        """Raises RecipeError if the recipe can't be built for the data set's images."""
+        images = ImageSpec.of(dataset)
+        if not 1 <= images.channels <= 4:
+            raise RecipeError(
+                f"Images must have 1 to 4 channels (grey, grey and alpha, RGB, RGBA), got {images.channels}: give each "
+                f"picture fewer."
+            )
+        recipe.check_data(dataset)
+        return cls(recipe, images, dataset.name, dataset.fingerprint)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Strings, numbers, lists and dicts only."""
+        settings = {
+            k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()
+        }
+        settings["data"] = portable_name(self.recipe.data)
+        began = {} if self.beginning is None else {"beginning": _plain(self.beginning)}
+        return {
+            "fastgan": __version__,
+            "recipe": self.recipe.name,
+            "settings": settings,
+            "images": self.images.to_plain(),
+            "dataset": self.dataset,
+            "data_fingerprint": self.data_fingerprint,
+            **began,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> RunConfig:
+        """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
+        try:
+            settings = plain["settings"].items()
+            opened = {
+                name: local_name(value) if name == "data" else value for name, value in settings
+            }
+            recipe = get_recipe(plain["recipe"]).from_settings(opened).settled()
+            images = ImageSpec.from_plain(plain["images"])
+            began = Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None
+            return cls(recipe, images, plain["dataset"], plain["data_fingerprint"], began)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"The saved configuration is incomplete or damaged ({error!r})."
+            ) from error
+
+    def settled(self, saved: RunConfig | None = None) -> RunConfig:
+        """Return this configuration as a run is stored with it; `saved` is that of the run that goes on, if any.
+
+        Raises RecipeError if the run can't go on with these settings.
+        """
+        recipe = self.recipe.settled(None if saved is None else saved.recipe)
+        return replace(self, recipe=recipe, beginning=(saved or self).beginning)
+
+    def check_resumable(self, new: RunConfig) -> None:
+        """Raises ConfigError naming the first way in which `new` isn't this run with more images."""
+        ours, theirs = self.to_plain(), new.to_plain()
+        pairs = [("recipe", ours["recipe"], theirs["recipe"])]
+        pairs += [
+            (f"--{name.replace('_', '-')}", value, theirs["settings"].get(name))
+            for name, value in ours["settings"].items()
+            if name not in (*self.recipe.extends, "data")  # data is compared by what it holds
+        ]
+        for name, was, came in pairs:
+            if was != came:
+                raise ConfigError(
+                    f"This run was started with {name} {_spelt(was)}, but {_spelt(came)} came: leave it out "
+                    f"to go on, or start another run in a new --out folder."
+                )
+        self._check_classes(new)
+        unnamed = replace(self.images, class_names=new.images.class_names)  # by an older version
+        if unnamed != new.images or self.data_fingerprint != new.data_fingerprint:
+            raise ConfigError(
+                f"This run was started on the data set {self.dataset!r}, but --data {new.recipe.data} holds "
+                f"other images: give it the same data, or start another run in a new --out folder."
+            )
+
+    def _check_classes(self, new: RunConfig) -> None:
+        """Raises ConfigError where a label of `new` means something else than it did here."""
+        was, now = self.images.class_names, new.images.class_names
+        if was == now or (not was and now == tuple(sorted(now))):
+            return
+        if not was:
+            if self.images.num_classes != len(now) or not getattr(
+                self.recipe, "conditional", False
+            ):
+                return
+            how = f"in the order {few(sorted(now), 4)}, but it's {few(now, 4)} now"
+        elif not now:
+            how = f"{few(was, 4)}, but --data {new.recipe.data} has none"
+        elif sorted(was) == sorted(now):
+            how = f"in the order {few(was, 4)}, but it's {few(now, 4)} now"
+        else:
+            gone = [name for name in was if name not in now]
+            fresh = [name for name in now if name not in was]
+            parts = [
+                f"{what} {few(names)}" for what, names in (("lacks", gone), ("has", fresh)) if names
+            ]
+            how = f"{few(was, 4)}, but --data {new.recipe.data} {' and '.join(parts)}"
+        raise ConfigError(
+            f"This run was started with the classes {how}: name them as they were, or start another run in a "
+            f"new --out folder."
+        )
+
+
+def _plain(beginning: Beginning) -> dict[str, Any]:
+    return asdict(beginning) | {"whole": list(beginning.whole)}
+
+
+def _spelt(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def save_config(path: Path, config: RunConfig) -> None:
+    """Writes `config` as JSON."""
+    write_atomic(path, [json.dumps(config.to_plain(), indent=2).encode() + b"\n"])
+
+
+def save_options(path: Path, options: RunOptions) -> None:
+    """Writes the options that a run resumed from the command line keeps."""
+    kept = {name: value for name, value in asdict(options).items() if name not in _OF_A_START}
+    write_atomic(path, [json.dumps(kept, indent=2).encode() + b"\n"])
+
+
+def load_options(path: Path, given: RunOptions) -> RunOptions:
+    """What `save_options` wrote, with what each start says for itself from `given`; `given` if it can't be read."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        return RunOptions(**kept, **{name: getattr(given, name) for name in _OF_A_START})
+    except (OSError, ValueError, TypeError, ConfigError):
+        return given
+
+
+_OF_A_START = ("out", "resume", "device")
+
+
+def load_config(path: Path) -> RunConfig:
+    """Reads what `save_config` wrote. Raises ConfigError or RecipeError naming `path` if it can't."""
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The configuration {str(path)!r} can't be read ({error}).") from error
+    return RunConfig.from_plain(plain)

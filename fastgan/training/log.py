@@ -1,0 +1,111 @@
+"""The run's log: one JSON object a line in log.jsonl, and TensorBoard where it's installed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fastgan.names import plain_folder
+from fastgan.training.files import write_atomic
+
+Row = dict[str, float]
+"""step, nimg, seconds, images_per_second, waiting (share of the time that steps waited for data, 0 to 1), skipped
+(updates left out so far), the mean of each loss and statistic since the row before, and measures ("measure/…").
+"""
+
+
+class MeanStats:
+    """Running means of scalar tensors, kept on their device so that no step waits for it."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+
+    def add(self, stats: dict[str, Tensor]) -> None:
+        for name, value in stats.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (value.double() + total, count + 1)
+
+    def take(self) -> Row:
+        """The means since the last call, as floats."""
+        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
+        self._sums.clear()
+        return means
+
+
+class RunLog:
+    """Appends rows to a log; a resumed run first drops the rows of steps that it will repeat."""
+
+    def __init__(self, path: Path, *, tensorboard: Path, nimg: int) -> None:
+        """path: log.jsonl. tensorboard: folder for its events. nimg: images shown so far, 0 for a new run."""
+        rows = [row for row in read_log(path) if row["nimg"] <= nimg]
+        write_atomic(path, [_line(row) for row in rows])
+        self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(self._file.close)
+        self._board = self._open_board(tensorboard, nimg)
+        self._last_nimg, self._last_seconds = (
+            (rows[-1]["nimg"], rows[-1]["seconds"]) if rows else (0.0, 0.0)
+        )
+        self._last_waited = 0.0
+
+    def write(
+        self, *, step: int, nimg: int, seconds: float, waited: float, skipped: int, figures: Row
+    ) -> Row:
+        """Appends and returns the row.
+
+        waited: seconds that steps have waited for data in this process. figures: what TensorBoard gets too.
+        """
+        elapsed = max(seconds - self._last_seconds, 1e-9)
+        speed = (nimg - self._last_nimg) / elapsed
+        row = {
+            "step": step,
+            "nimg": nimg,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(speed, 1),
+            "waiting": round(min((waited - self._last_waited) / elapsed, 1.0), 4),
+            "skipped": skipped,
+        }
+        row |= figures
+        self._file.write(_line(row))
+        self._file.flush()
+        self._last_nimg, self._last_seconds, self._last_waited = nimg, seconds, waited
+        if self._board is not None:
+            for name, value in figures.items():
+                self._board.add_scalar(name, value, nimg, walltime=time.time())
+        return row
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def _open_board(self, folder: Path, nimg: int) -> Any:
+        if importlib.util.find_spec("tensorboard") is None:
+            return None
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        path = self._closing.enter_context(plain_folder(folder))
+        # What is repeated replaces what a killed process left.
+        board = SummaryWriter(str(path), purge_step=nimg + 1)
+        self._closing.callback(board.close)
+        return board
+
+
+def read_log(path: Path) -> list[Row]:
+    """The rows of a log.jsonl, empty if there is none; a last line cut off by a crash is left out."""
+    rows = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def _line(row: Row) -> bytes:
+    return json.dumps(row).encode() + b"\n"

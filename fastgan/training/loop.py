@@ -1,0 +1,424 @@
+"""The loop: opens the data and the run's folder, takes steps, logs, draws, measures, saves, and ends with a report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from fastgan.data import BatchLoader, ImageDataset
+from fastgan.data.discovery import few
+from fastgan.errors import FastganError
+from fastgan.metrics import NonFiniteError
+from fastgan.recipes import Batch, Recipe
+from fastgan.training.callbacks import Callback
+from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
+from fastgan.training.config import RunConfig, RunOptions, save_options
+from fastgan.training.curves import require_plotting
+from fastgan.training.distributed import RanksDiffer, World, join_world
+from fastgan.training.log import MeanStats, RunLog
+from fastgan.training.measures import (
+    Measures,
+    has_measures,
+    main_measure,
+    measure,
+    require_measures,
+)
+from fastgan.training.progress import TrainingProgress, say
+from fastgan.training.report import write_report
+from fastgan.training.resume import open_data, open_state, together
+from fastgan.training.run_dir import RunDir
+from fastgan.training.samples import save_grid, unseen
+from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.step import TooManySkips, TrainStep, check_settings, parameters_are_finite
+from fastgan.training.stop import StopRequest, stop_on_signals
+from fastgan.training.transfer import Source
+
+GRID_ROWS = GRID_COLUMNS = 8
+
+
+class NonFiniteWeights(FastganError):
+    """A weight became infinite or NaN; such a state is never saved."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        stopped_by: the signal that ended it early, None if none did.
+        unmeasured: why there are no measures at its end though some were asked for, else empty.
+    """
+
+    run: RunDir
+    config: RunConfig
+    nimg: int
+    seconds: float
+    measures: Measures
+    stopped_by: signal.Signals | None
+    unmeasured: str = ""
+
+
+def train(
+    recipe: Recipe,
+    options: RunOptions | None = None,
+    *,
+    dataset: ImageDataset | None = None,
+    init_from: str | Path | Source | None = None,
+    callbacks: Sequence[Callback] = (),
+    console: Console | Literal["auto"] | None = "auto",
+    **more: Any,
+) -> RunResult:
+    """Trains `recipe`, or goes on with the run in `options.out`, until `recipe.images` images were shown.
+
+    SIGINT, SIGTERM and `Run.stop` end it after the current step; the report and a checkpoint are written either
+    way. Under torchrun every process calls it alike; the first one writes.
+
+    Args:
+        options: how the run goes; `more` are its fields by name, and win: `train(recipe, out="runs/mine")`.
+        dataset: takes the place of the one that `recipe.data` names.
+        init_from: trained weights to begin with, as far as they fit: the folder of a run (its newest checkpoint), a
+            checkpoint, an export as safetensors, or a StyleGAN2 file of another program. A run that goes on needs it
+            no more.
+        callbacks: called in this order.
+        console: where progress is shown; "auto" is standard output, None is nowhere.
+
+    Raises:
+        FastganError: DataError (data), RecipeError and ConfigError (settings), RunDirError (folder),
+            CheckpointError (unreadable, or can't be written), TransferError and CompatError (no weights to begin with),
+            TooManySkips and NonFiniteWeights (training
+            diverged), ReportError (matplotlib is missing), MetricError (what a measure
+            needs is missing), RankLost and OtherRankFailed (another process).
+        TypeError: an unknown option.
+    """
+    options = dataclasses.replace(options or RunOptions(), **more)
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(
+                f"callbacks must be instances of fastgan.training.Callback, got {callback!r}"
+            )
+    require_plotting()
+    with join_world(options.device) as world:
+        shown = Console() if console == "auto" else console
+        if shown is None or not world.is_main:
+            shown = Console(quiet=True, force_terminal=False)
+        recipe = world.broadcast(recipe)  # with --resume its settings come from rank 0's disk
+        check_settings(recipe, world)
+        dataset, config = open_data(recipe, dataset, world)
+        with together(world):
+            if world.is_main:
+                require_measures(recipe, dataset, options)
+        devices = [world.device] if world.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), stop_on_signals() as stop:
+            folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
+            config, state, news = open_state(
+                folder, config, world, resume=options.resume, init_from=init_from
+            )
+            if world.is_main:
+                save_options(folder.options, options)
+                remove_old(
+                    folder.checkpoints, keep=options.keep
+                )  # a run may be killed before it does
+            news += _what_to_know(options, dataset)
+            _announce(shown, folder, config, dataset, state, world, news)
+            run = Run(folder, config, options, dataset, state, world, callbacks, stop)
+            return run.to_the_end(shown)
+
+
+@dataclass(eq=False)
+class Run:
+    """A run under way, as callbacks see it.
+
+    folder: where it writes. config: recipe and data. state: networks, optimisers and counters, live.
+    world: this process among those of the run.
+    """
+
+    folder: RunDir
+    config: RunConfig
+    options: RunOptions
+    dataset: ImageDataset
+    state: TrainState
+    world: World
+    _callbacks: Sequence[Callback]
+    _stop: StopRequest
+
+    def __post_init__(self) -> None:
+        self._means = MeanStats()
+        self._log: RunLog | None = None
+        self._measured: tuple[int, Measures] | None = None
+        self._unmeasured = ""
+        self._saved_at = (
+            self.state.nimg if self.state.nimg else -1
+        )  # only a restored state has images
+        self._logged_at = -1
+        self._unseen = unseen(self.recipe, self.dataset)
+        self._views: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.config.recipe
+
+    def stop(self) -> None:
+        """Ends the run after the current step, with a checkpoint and the report; it can be resumed."""
+        self._stop.called = True
+
+    def to_the_end(self, console: Console) -> RunResult:
+        """Steps until the images are shown or an end was asked for, saves the last state, and reports."""
+        state, recipe, world = self.state, self.recipe, self.world
+        failure: TooManySkips | None = None
+        step = TrainStep(state, compile=self.options.compile, world=world)
+        began = time.monotonic() - state.seconds
+        with contextlib.ExitStack() as stack:
+            batches = stack.enter_context(self._loader())
+            if world.is_main:
+                self._log = RunLog(
+                    self.folder.log, tensorboard=self.folder.tensorboard, nimg=state.nimg
+                )
+                stack.callback(self._log.close)
+            self._tell("on_start")
+            if state.nimg == 0:
+                self._draw(self.folder.grid(0))
+            progress = TrainingProgress(console, total=recipe.images, done=state.nimg)
+            with progress:
+                while state.nimg < recipe.images and not world.any(self._stop.came):
+                    before = state.nimg
+                    try:
+                        stats = step([next_batch(batches) for _ in range(step.batches)])
+                    except TooManySkips as error:
+                        failure = error
+                        break
+                    state.seconds = time.monotonic() - began
+                    self._means.add(stats)
+                    self._tell("on_step", stats)
+                    self._after_step(before, batches, progress)
+                    progress.advance(state.nimg)
+                if self._saved_at != state.nimg:
+                    if self._logged_at != state.nimg:
+                        self._row(batches)
+                    self._checkpoint()
+        self._agree_on_the_end(console)
+        result = self._finish()
+        if failure is not None:
+            raise failure
+        return result
+
+    def _loader(self) -> BatchLoader:
+        return BatchLoader(
+            self.dataset,
+            seed=self.recipe.seed,
+            start=self.state.nimg,
+            batch=self.recipe.batch,
+            device=self.world.device,
+            rank=self.world.rank,
+            size=self.world.size,
+            workers=self.options.workers,
+            mirror=self.recipe.mirror,
+        )
+
+    def _after_step(self, before: int, batches: BatchLoader, progress: TrainingProgress) -> None:
+        """Whatever is due: measures, a row of the log, a grid, a checkpoint. All ranks decide alike."""
+        options, now = self.options, self.state.nimg
+        measure_now = options.measure_every > 0 and _crossed(before, now, options.measure_every)
+        save_now = _crossed(before, now, options.checkpoint_every)
+        if measure_now or save_now or _crossed(before, now, options.log_every):
+            progress.row(self._row(batches, self._measure_and_keep_best() if measure_now else {}))
+        if _crossed(before, now, options.samples_every):
+            self._draw(self.folder.grid(now))
+        if save_now:
+            self._checkpoint()
+
+    def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
+        state = self.state
+        self._logged_at = state.nimg
+        figures = {
+            name: round(value, 6) for name, value in self.world.mean(self._means.take()).items()
+        }
+        figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
+        if self._log is None:
+            return {}
+        row = self._log.write(
+            step=state.step,
+            nimg=state.nimg,
+            seconds=state.seconds,
+            waited=batches.waited,
+            skipped=sum(state.skipped.values()),
+            figures=figures,
+        )
+        self._tell("on_log", row)
+        return row
+
+    def _draw(self, path: Path) -> None:
+        if self.world.is_main:
+            seed = derive_seed(self.recipe.seed, "grid")
+            self._views = save_grid(
+                path,
+                self.recipe,
+                self.state.sampler,
+                seed=seed,
+                rows=GRID_ROWS,
+                columns=GRID_COLUMNS,
+                dataset=self._unseen,
+            )
+            self._tell("on_samples", path)
+
+    def _measure(self) -> Measures:
+        """Measures of the present state, taken once; none of samples that aren't finite."""
+        if not self.world.is_main:
+            return {}
+        nimg = self.state.nimg
+        if self._measured is None or self._measured[0] != nimg:
+            self._measured, self._unmeasured = (nimg, {}), ""
+            try:
+                found = measure(self.recipe, self.state.sampler, self._unseen, self.options)
+            except NonFiniteError as error:  # the run may recover, and its report says it
+                self._unmeasured = str(error)
+                warnings.warn(f"After {nimg:,} images: {error}", stacklevel=1)
+            else:
+                self._measured = nimg, found
+                self._tell("on_measure", found)
+        return self._measured[1]
+
+    def _measure_and_keep_best(self) -> Measures:
+        measures, state = self._measure(), self.state
+        name = main_measure(measures)
+        best = (state.best or {}).get(
+            name or "", math.inf
+        )  # a resumed run may ask for another measure
+        if name is not None and measures[name] < best:
+            state.best = {name: measures[name], "nimg": state.nimg}
+            self._check_finite()
+            self._tell("on_checkpoint", save_best(self.folder.checkpoints, self.config, state))
+        return measures
+
+    def _checkpoint(self) -> None:
+        self._saved_at = self.state.nimg
+        self._check_ranks()
+        if self.world.is_main:
+            self._check_finite()
+            path = save_checkpoint(
+                self.folder.checkpoints, self.config, self.state, keep=self.options.keep
+            )
+            self._tell("on_checkpoint", path)
+
+    def _check_ranks(self) -> None:
+        networks = [*self.state.networks.values(), *self.state.ema.values()]
+        if not self.world.same([t for network in networks for t in network.state_dict().values()]):
+            raise RanksDiffer(
+                f"After {self.state.nimg:,} images the processes no longer hold the same weights, so training "
+                f"stopped: a network or callback must have changed them on one process alone."
+            )
+
+    def _check_finite(self) -> None:
+        if not parameters_are_finite(self.state):
+            raise NonFiniteWeights(
+                f"A weight became infinite or NaN before {self.state.nimg:,} images, so training stopped: "
+                f"the checkpoints written before are intact; a lower --lr or another --seed may help."
+            )
+
+    def _agree_on_the_end(self, console: Console) -> None:
+        """A signal that came to one rank ended all."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if self.world.any(self._stop.signal == number):
+                self._stop.signal = number
+        if self._stop.came:
+            cause = self._stop.signal.name if self._stop.signal is not None else "a callback"
+            say(console, f"Stopped by {cause}, the run can go on with --resume.")
+
+    def _finish(self) -> RunResult:
+        state, folder = self.state, self.folder
+        self._draw(folder.samples)
+        measures, unmeasured = self.world.broadcast((self._measure(), self._unmeasured))
+        if self.world.is_main:
+            write_report(
+                folder,
+                self.config,
+                nimg=state.nimg,
+                seconds=state.seconds,
+                measures=measures,
+                views=self._views,
+                unmeasured=unmeasured,
+            )
+        result = RunResult(
+            folder, self.config, state.nimg, state.seconds, measures, self._stop.signal, unmeasured
+        )
+        self._tell("on_end", result)
+        return result
+
+    def _tell(
+        self, event: str, *news: dict[str, Tensor] | dict[str, float] | Path | RunResult
+    ) -> None:
+        for callback in self._callbacks:
+            getattr(callback, event)(self, *news)
+
+
+def _announce(
+    console: Console,
+    folder: RunDir,
+    config: RunConfig,
+    dataset: ImageDataset,
+    state: TrainState,
+    world: World,
+    news: list[str],
+) -> None:
+    recipe, images = config.recipe, config.images
+    size = f"{images.channels}×{images.resolution}×{images.resolution}"
+    where = str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
+    lines = [
+        f"{recipe.name} on {dataset.name} ({len(dataset):,} images of {size}), on {where}, into {folder.root}",
+        *_classes(config),
+        *news,
+    ]
+    if state.nimg >= recipe.images:
+        lines.append(f"All {state.nimg:,} images have been shown; give a higher --images to go on.")
+    elif state.nimg:
+        lines.append(f"Resumed after {state.nimg:,} images.")
+    for line in lines:
+        say(console, line)
+
+
+def _classes(config: RunConfig) -> list[str]:
+    """The classes by name, where the recipe can take them."""
+    names, conditional = config.images.class_names, getattr(config.recipe, "conditional", None)
+    if not names or conditional is None:
+        return []
+    use = "" if conditional else ", which --conditional takes"
+    return [f"{len(names):,} {'class' if len(names) == 1 else 'classes'}{use}: {few(names, 8)}."]
+
+
+def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
+    """What a person might wonder about later."""
+    news = list(dataset.notes)
+    if dataset.unlabelled:
+        news.append(f"Labels are ignored: {dataset.unlabelled}.")
+    if options.measure_every and not has_measures(dataset, options.measure):
+        why = (
+            "--measure none takes none"
+            if "none" in options.measure
+            else f"There are no measures for {dataset.name} but those of --measure, such as fd"
+        )
+        news.append(f"{why}, so --measure-every changes nothing.")
+    if options.compile == "step":
+        news.append("Each update is compiled when it first runs, which may take minutes.")
+    return news
+
+
+def next_batch(batches: BatchLoader) -> Batch:
+    """What the loader has ready, as losses take it."""
+    images, labels, inputs = next(batches)
+    return Batch(images, labels, inputs=inputs)
+
+
+def _crossed(before: int, after: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in (before, after]."""
+    return before // every != after // every

@@ -1,0 +1,451 @@
+"""Measures of what a recipe's networks make: during a run, at its end, and of a checkpoint (`fastgan evaluate`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from fastgan.data import ImageDataset, to_float, to_uint8
+from fastgan.data.stacked_mnist import MODE_NAMES
+from fastgan.latent import PerceptualDistance, perceptual_path_length
+from fastgan.latent.perceptual import SHA256 as PERCEPTUAL_SHA256
+from fastgan.metrics import (
+    FeatureNetwork,
+    MetricError,
+    classifier_score,
+    frechet_distance,
+    kernel_distance,
+    mode_classifier,
+    mode_coverage,
+    nearest_neighbours,
+    neighbour_grid,
+    open_features,
+    prdc,
+    real_features,
+)
+from fastgan.metrics.checks import NonFiniteError, not_finite, rows_not_finite
+from fastgan.metrics.feature_networks import FeaturesName
+from fastgan.metrics.figures import OF_FEATURES, OF_INCEPTION, OF_TARGETS, figure_name, main_figure
+from fastgan.metrics.frechet import FeatureStatistics
+from fastgan.metrics.kernel import SUBSET_SIZE, SUBSETS
+from fastgan.metrics.paired import require_torchmetrics
+from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
+from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
+from fastgan.metrics.score import SPLITS
+from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.recipes import Networks, Recipe
+from fastgan.runtime import versions
+from fastgan.training.config import RunOptions
+from fastgan.training.samples import MIN_TILE, evaluation, sample_batches, sample_images
+from fastgan.training.state import derive_seed
+from fastgan.training.targets import TargetDistances
+
+Measures = dict[str, float]
+"""Figures by name; which one says how good the samples are, `main_measure` tells."""
+
+LEAST = 10  # samples, and real images to compare them with
+SAMPLES, STACKED_SAMPLES = 2_000, 25_600  # the latter as Metz et al. 2017 count modes
+EPSILON = 1e-4
+
+main_measure = main_figure
+
+
+class Plan(NamedTuple):
+    """What is to be taken: metrics without FID's own names, the features they're taken in, and of how many samples."""
+
+    metrics: tuple[str, ...]
+    features: FeaturesName
+    samples: int
+
+
+def data_metrics(dataset: ImageDataset) -> tuple[str, ...]:
+    """The metrics that the data has by itself: modes, where there is a classifier for its classes."""
+    return ("modes",) if mode_classifier(dataset.class_names, dataset.channels) is not None else ()
+
+
+def has_measures(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> bool:
+    """Whether `measure` has any for this data."""
+    return bool(_asked(dataset, which))
+
+
+def require_measures(recipe: Recipe, dataset: ImageDataset, options: RunOptions) -> None:
+    """Raises MetricError for measures that can't be taken, before a run that would end without its figures."""
+    plan = make_plan(
+        recipe,
+        dataset,
+        _asked(dataset, options.measure),
+        features=options.measure_features,
+        samples=options.measure_samples,
+    )
+    if _needs_features(plan):
+        open_features(plan.features, weights=options.measure_weights)
+
+
+def make_plan(
+    recipe: Recipe,
+    dataset: ImageDataset,
+    metrics: Sequence[str],
+    *,
+    features: FeaturesName | None = None,
+    samples: int | None = None,
+) -> Plan:
+    """What `metrics` ask for, each once. Raises MetricError for what can't be taken of this recipe on this data.
+
+    Args:
+        metrics: of `fastgan.metrics.figures.Metric`.
+        features: None takes Inception if FID, KID or IS is asked for by its name, else MobileNetV2.
+        samples: None takes 2,000, or 25,600 where the modes of Stacked MNIST are counted.
+    """
+    named = [name for name in metrics if name in OF_INCEPTION]
+    if named and features not in (None, "inception"):
+        raise MetricError(
+            f"{named[0]} is of Inception's features, but the features are {features!r}: ask for "
+            f"{OF_INCEPTION[named[0]]}, or leave the features out."
+        )
+    taken = tuple(dict.fromkeys(OF_INCEPTION.get(name, name) for name in metrics))
+    if "modes" in taken and not data_metrics(dataset):
+        raise MetricError(
+            f"There is no classifier for the classes of {dataset.name}, only for digits and stacked-mnist, so their "
+            "modes can't be counted: leave modes out."
+        )
+    if "ppl" in taken and not hasattr(recipe, "images_of"):
+        raise MetricError(
+            f"{recipe.name} makes no images of z, so it has no paths to measure: leave ppl out."
+        )
+    if (of_targets := _of_targets(taken)) and not recipe.paired:
+        raise MetricError(
+            f"{recipe.name} makes images that have no targets to be compared with: leave {' and '.join(of_targets)} out."
+        )
+    if "psnr" in taken or "ssim" in taken:
+        require_torchmetrics()
+    if samples is None:
+        samples = (
+            STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
+        )
+    if samples < LEAST:
+        raise MetricError(f"Measures are of at least {LEAST} samples, but {samples} came.")
+    plan = Plan(taken, features or ("inception" if named else "mobilenet"), samples)
+    if _needs_features(plan) and len(dataset) < LEAST:
+        raise MetricError(
+            f"Samples are compared with at least {LEAST} real images, but {dataset.name} holds {len(dataset)}."
+        )
+    return plan
+
+
+def measure(
+    recipe: Recipe,
+    networks: Networks,
+    dataset: ImageDataset,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+    *,
+    samples: int | None = None,
+) -> Measures:
+    """The measures that a run's options ask for, and `samples`, of how many; none where there are none.
+
+    Raises NonFiniteError where samples hold infinite or NaN values.
+    What the data has is taken as well, unless `options.measure` is "none". samples: goes before `options.measure_samples`.
+    """
+    metrics = _asked(dataset, options.measure)
+    if not metrics:
+        return {}
+    plan = make_plan(
+        recipe,
+        dataset,
+        metrics,
+        features=options.measure_features,
+        samples=samples or options.measure_samples,
+    )
+    network = _network(plan, options.measure_weights, networks)
+    taken = _take(plan, recipe, networks, dataset, network, seed=recipe.seed, most=MAX_REAL)
+    return {"samples": plan.samples, **taken}
+
+
+def evaluate(
+    recipe: Recipe,
+    networks: Networks,
+    dataset: ImageDataset,
+    metrics: Sequence[str],
+    *,
+    features: FeaturesName | None = None,
+    weights: str | Path | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    real: int | None = MAX_REAL,
+) -> dict[str, Any]:
+    """Measures of generated images against a data set, with all that they depend on, as plain data for JSON.
+
+    Samples are drawn by index from the seed, so a figure depends on how many there are and on nothing else: with a run's
+    own seed it is the one that the run measured.
+
+    Args:
+        networks: what samples come from (`TrainState.sampler`).
+        metrics: fd, kd, score, prdc, ppl, modes, or with Inception's features fid, kid, is; l1, psnr, ssim, perceptual
+            where the recipe is `paired`, of samples and of its `baseline`.
+        features: "mobilenet", "digits" or "inception"; None as in `make_plan`.
+        weights: the file of Inception's weights; None takes the one that torch-fidelity downloads.
+        samples: at least 10; None takes 2,000, or 25,600 where the modes of Stacked MNIST are counted.
+        real: the most real images to compare with, evenly spread over the set; None for all.
+
+    Returns:
+        `measures` (figures by name), `settings`, `data`, `versions`.
+
+    Raises:
+        MetricError: a metric that can't be taken, or a network's package or weights are missing;
+            NonFiniteError where samples hold infinite or NaN values.
+    """
+    plan = make_plan(recipe, dataset, metrics, features=features, samples=samples)
+    network = _network(plan, weights, networks)
+    return {
+        "measures": _take(plan, recipe, networks, dataset, network, seed=seed, most=real),
+        "settings": _settings(plan, network, dataset, seed=seed, most=real),
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "images": len(dataset),
+            "channels": dataset.channels,
+            "resolution": dataset.resolution,
+        },
+        "versions": versions(),
+    }
+
+
+def draw_neighbours(
+    recipe: Recipe,
+    networks: Networks,
+    dataset: ImageDataset,
+    *,
+    features: FeaturesName | None = None,
+    weights: str | Path | None = None,
+    seed: int = 0,
+    rows: int = 8,
+    columns: int = 5,
+    real: int | None = MAX_REAL,
+) -> Tensor:
+    """The first samples of a seed, each beside the real images nearest to it: uint8 `[3, height, width]`.
+
+    Small images are enlarged to at least 64 pixels.
+
+    Args:
+        features: what nearness is of; None compares pixels.
+        rows: samples. columns: real images for each.
+        real: the most real images to look among, evenly spread over the set; None for all.
+
+    Raises:
+        MetricError: a network's package or weights are missing, or there are fewer real images than columns.
+    """
+    seed = derive_seed(seed, "measures")
+    samples = to_uint8(sample_images(recipe, networks, rows, seed=seed, dataset=dataset))
+    indices = spread(len(dataset) if real is None else real, len(dataset))
+    if len(indices) < columns:
+        raise MetricError(
+            f"There are {columns} neighbours to each sample, but {dataset.name} holds {len(indices)} images."
+        )
+    if features is None:
+        queries = to_float(samples).flatten(1)
+        batches = (to_float(dataset.batch(part)[0]).flatten(1) for part in indices.split(256))
+        found = nearest_neighbours(queries, batches, columns)
+    else:
+        network = open_features(features, weights=weights, device=_device_of(networks))
+        queries = network.features(to_float(samples)).cpu()
+        references = real_features(dataset, network, most=real).features
+        found = nearest_neighbours(queries, references.split(4096), columns)
+    scale = max(1, MIN_TILE // dataset.resolution)
+    return neighbour_grid(samples, dataset, indices[found.indices], scale=scale)
+
+
+def _asked(dataset: ImageDataset, which: Sequence[str]) -> tuple[str, ...]:
+    """The metrics of `RunOptions.measure`: the data's own and those named."""
+    if "none" in which:
+        return ()
+    return tuple(
+        dict.fromkeys([*data_metrics(dataset), *(name for name in which if name != "auto")])
+    )
+
+
+def _needs_features(plan: Plan) -> bool:
+    return any(name in OF_FEATURES for name in plan.metrics)
+
+
+def _of_targets(metrics: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in metrics if name in OF_TARGETS)
+
+
+def _network(plan: Plan, weights: str | Path | None, networks: Networks) -> FeatureNetwork | None:
+    if not _needs_features(plan):
+        return None
+    return open_features(plan.features, weights=weights, device=_device_of(networks))
+
+
+def _take(
+    plan: Plan,
+    recipe: Recipe,
+    networks: Networks,
+    dataset: ImageDataset,
+    network: FeatureNetwork | None,
+    *,
+    seed: int,
+    most: int | None,
+) -> Measures:
+    classify = (
+        mode_classifier(dataset.class_names, dataset.channels) if "modes" in plan.metrics else None
+    )
+    labels: list[Tensor] = []
+    features: list[Tensor] = []
+    of_targets = _of_targets(plan.metrics)
+    distances = TargetDistances(of_targets, _device_of(networks)) if of_targets else None
+    found: Measures = {}
+    bad = 0
+    with evaluation(networks) as networks:
+        if classify is not None or network is not None or distances is not None:
+            noise = derive_seed(seed, "measures")
+            for images, given in sample_batches(
+                recipe, networks, plan.samples, seed=noise, dataset=dataset
+            ):
+                # All are counted before the error that says how many.
+                bad += rows_not_finite(images)
+                if bad:
+                    continue
+                if classify is not None:
+                    labels.append(classify(images))
+                if network is not None:
+                    features.append(network.features(images).cpu())
+                if distances is not None and given is not None:
+                    distances.add(recipe, networks, given, images)
+        if bad:
+            raise not_finite(" and ".join(plan.metrics), "samples", bad, plan.samples)
+        if classify is not None:
+            coverage = mode_coverage(torch.cat(labels), dataset.num_classes)
+            found |= {
+                "classes_hit": coverage.classes_hit,
+                "num_classes": coverage.num_classes,
+                "kl_to_uniform": round(coverage.kl_to_uniform, 4),
+            }
+        if network is not None:
+            real = real_features(dataset, network, most=most)
+            found |= _of_features(plan.metrics, network, torch.cat(features), real)
+        if distances is not None:
+            found |= distances.means()
+        if "ppl" in plan.metrics:
+            found |= _path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
+    if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
+        raise NonFiniteError(
+            f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}."
+        )
+    return found
+
+
+def _of_features(
+    metrics: tuple[str, ...], network: FeatureNetwork, generated: Tensor, real: RealFeatures
+) -> Measures:
+    found: Measures = {}
+    if "fd" in metrics:
+        ours = FeatureStatistics()
+        ours.update(generated)
+        theirs = real.statistics
+        found["fd"] = frechet_distance(ours.mean, ours.covariance, theirs.mean, theirs.covariance)
+    if "kd" in metrics:
+        found["kd"], found["kd_std"] = kernel_distance(generated, real.features)
+    if "score" in metrics:
+        found["score"], found["score_std"] = classifier_score(network.classify(generated).cpu())
+    if "prdc" in metrics:
+        rows = spread(_of_each(len(generated), len(real.features)), len(real.features))
+        found |= prdc(real.features[rows], generated[: len(rows)])._asdict()
+    return {_named(name, network.key): float(f"{value:.6g}") for name, value in found.items()}
+
+
+def _named(name: str, key: str) -> str:
+    metric, std, _ = name.partition("_std")
+    return figure_name(metric, key) + std
+
+
+def _of_each(samples: int, real: int) -> int:
+    """Vectors of each set that precision and its kin compare: their figures depend on the sizes, so these are equal."""
+    return min(samples, real)
+
+
+def _path_lengths(recipe: Any, networks: Networks, count: int, *, seed: int) -> Measures:
+    """In z, and in w where there is one; of paths that are drawn by index."""
+    G: Any = networks["G"]
+    device = next(G.parameters()).device
+    generator = Generator().manual_seed(seed)
+    ends, places, classes = [], [], []
+    for _ in range(count):
+        ends.append(torch.randn(2, G.z_dim, generator=generator))
+        places.append(torch.rand((), generator=generator))
+        if G.c_dim:
+            classes.append(torch.randint(G.c_dim, (), generator=generator))
+    a, b = torch.stack(ends).to(device).unbind(1)
+    t = torch.stack(places).to(device)
+    labels = (torch.stack(classes).to(device),) if classes else ()
+    distance = PerceptualDistance().to(device)
+
+    def images_of(z: Tensor, *labels: Tensor) -> Tensor:
+        images: Tensor = recipe.images_of(networks, z, *labels)
+        return images
+
+    def images_of_w(w: Tensor) -> Tensor:
+        images: Tensor = G.synthesis(w.expand(-1, G.num_ws, -1), noise_mode="const")
+        return images
+
+    found = {
+        "ppl_z": perceptual_path_length(
+            images_of, a, b, t, *labels, distance=distance, space="z", epsilon=EPSILON
+        )
+    }
+    if isinstance(G, StyleGAN2Generator):
+        w_a, w_b = (G.mapping(z, *labels)[:, :1] for z in (a, b))
+        found["ppl_w"] = perceptual_path_length(
+            images_of_w, w_a, w_b, t, distance=distance, space="w", epsilon=EPSILON
+        )
+    return {name: float(f"{value:.6g}") for name, value in found.items()}
+
+
+def _settings(
+    plan: Plan,
+    network: FeatureNetwork | None,
+    dataset: ImageDataset,
+    *,
+    seed: int,
+    most: int | None,
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "metrics": list(plan.metrics),
+        "samples": plan.samples,
+        "seed": seed,
+    }
+    if network is not None:
+        real = len(dataset) if most is None else min(most, len(dataset))
+        settings["features"] = {
+            "network": network.name,
+            "sha256": network.sha256,
+            "images": network.preparation,
+            "real_images": real,
+        }
+        settings["kd"] = {
+            "subsets": SUBSETS,
+            "subset_size": min(SUBSET_SIZE, plan.samples, real),
+            "seed": 0,
+        }
+        settings["score"] = {"splits": SPLITS}
+        settings["prdc"] = {
+            "vectors": _of_each(plan.samples, real),
+            "precision_neighbour": PRECISION_NEIGHBOUR,
+            "density_neighbour": DENSITY_NEIGHBOUR,
+        }
+    settings["perceptual"] = {"network_sha256": PERCEPTUAL_SHA256}
+    settings["ppl"] = {
+        "paths": plan.samples,
+        "epsilon": EPSILON,
+        "network_sha256": PERCEPTUAL_SHA256,
+    }
+    taken = ("metrics", "samples", "seed", "features", *plan.metrics)
+    return {name: value for name, value in settings.items() if name in taken}
+
+
+def _device_of(networks: Networks) -> str:
+    return str(next(p.device for network in networks.values() for p in network.parameters()))

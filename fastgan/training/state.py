@@ -1,0 +1,150 @@
+"""All that changes while training, in one object, and where its randomness comes from.
+
+Every step seeds torch's generators anew from (seed, step), and the batch it shows follows from (seed, nimg). So
+no generator has to be saved, and a run that resumes at step k goes on exactly as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from fastgan.recipes import ImageSpec, Networks, Recipe
+
+if TYPE_CHECKING:
+    from fastgan.training.transfer.plan import Plan
+
+
+def derive_seed(seed: int, *path: object) -> int:
+    """An independent seed for each purpose, e.g. `derive_seed(0, "step", 17)`: 63 bits of a SHA-256."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *path))).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds the CPU's and every CUDA device's default generator."""
+    # Where CUDA isn't in use, torch.manual_seed queues a stack trace at every call: 1 ms and a leak per step.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+
+
+@dataclass
+class TrainState:
+    """networks: all of the recipe's, by name. ema: averages of some of them, empty if the recipe has none.
+    optimizers: one per player, by its name; scalers: their loss scales, empty but for fp16. step: steps done.
+    nimg: real images shown, by all processes. seconds: time trained. skipped: updates left out because they
+    weren't finite, by player; skipped_in_a_row: those since its last good one. best: the best measure so far.
+    trained: averages that began with trained weights, which the first steps must not forget.
+    """
+
+    recipe: Recipe
+    networks: dict[str, nn.Module]
+    ema: dict[str, nn.Module]
+    optimizers: dict[str, Optimizer]
+    scalers: dict[str, GradScaler] = field(default_factory=dict)
+    step: int = 0
+    nimg: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    skipped: dict[str, int] = field(default_factory=dict)
+    skipped_in_a_row: dict[str, int] = field(default_factory=dict)
+    best: dict[str, float] | None = None
+    trained: tuple[str, ...] = ()
+
+    @classmethod
+    def create(
+        cls,
+        recipe: Recipe,
+        images: ImageSpec,
+        *,
+        device: torch.device | str = "cpu",
+        plan: Plan | None = None,
+    ) -> TrainState:
+        """The state before the first step: networks drawn from the recipe's seed, the same for any device.
+
+        plan: trained weights that take the place of those drawn, as far as they fit.
+        """
+        with torch.random.fork_rng(devices=()):
+            seed_everything(derive_seed(recipe.seed, "networks"))
+            networks = recipe.build_networks(images)
+            if plan is not None:
+                plan.load(networks, plan.live)
+            networks = {name: network.to(device) for name, network in networks.items()}
+        ema = {
+            name: copy.deepcopy(networks[name]).eval().requires_grad_(False)
+            for name in recipe.averages
+        }
+        if plan is not None:
+            plan.load(ema, plan.averages)
+            recipe.before_step(
+                networks, ema, 0, ()
+            )  # what follows from the images shown isn't the source's
+        optimizers = recipe.build_optimizers(networks)
+        scaled = optimizers if recipe.precision == "fp16" else ()
+        scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
+        trained = plan.beginning.whole if plan is not None else ()
+        return cls(recipe, networks, ema, optimizers, scalers, trained=trained)
+
+    @property
+    def sampler(self) -> Networks:
+        """The networks that samples come from: the averaged ones where there are any."""
+        return {**self.networks, **self.ema}
+
+    def reseed(self, rank: int = 0) -> Generator:
+        """Seeds torch's generators (all devices) with what networks draw from in the coming step on this rank.
+
+        Returns a generator, alike on all ranks, for what the losses of the step take.
+        """
+        seed_everything(derive_seed(self.recipe.seed, "step", self.step, rank))
+        return Generator().manual_seed(derive_seed(self.recipe.seed, "draw", self.step))
+
+    @torch.no_grad()
+    def update_ema(self, images: int) -> None:
+        """ema ← β·ema + (1 - β)·network for parameters and float buffers; other buffers are copied.
+
+        β is the recipe's `ema_decay` of a step of so many images, the last of which `nimg` counts.
+        """
+        if not self.ema:
+            return
+        for name, network in self.ema.items():
+            decay = self.recipe.ema_decay(
+                self.step, self.nimg, images, ramp=name not in self.trained
+            )
+            average = get_ema_multi_avg_fn(decay)
+            pairs = list(
+                zip(network.state_dict().values(), self.networks[name].state_dict().values())
+            )
+            floats = [pair for pair in pairs if pair[0].is_floating_point()]
+            average([mean for mean, _ in floats], [value for _, value in floats], None)
+            for mean, value in pairs:
+                if not mean.is_floating_point():
+                    mean.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything as tensors and plain data. The tensors are the live ones, not copies."""
+        return {
+            **{
+                part: {k: v.state_dict() for k, v in getattr(self, part).items()} for part in _PARTS
+            },
+            **{name: getattr(self, name) for name in _NUMBERS},
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Undoes `state_dict`. Raises KeyError, RuntimeError or ValueError where `saved` doesn't fit."""
+        for part in _PARTS:
+            for name, value in getattr(self, part).items():
+                value.load_state_dict(saved[part][name])
+        for name in _NUMBERS:
+            setattr(self, name, copy.copy(saved[name]))
+
+
+_PARTS = ("networks", "ema", "optimizers", "scalers")
+_NUMBERS = ("step", "nimg", "seconds", "skipped", "skipped_in_a_row", "best")

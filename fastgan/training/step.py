@@ -1,0 +1,279 @@
+"""One step: for each player in turn, losses, gradients, update (Goodfellow et al. 2014, algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from fastgan.errors import FastganError
+from fastgan.nn import sync_batch_norm
+from fastgan.recipes import Batch, Draw, Loss, Networks, Player, Recipe, RecipeError, Regularizer
+from fastgan.recipes.base import parameters_of
+from fastgan.training.compiling import compiled
+from fastgan.training.distributed import World
+from fastgan.training.precision import autocast, matmul_precision, with_float32
+from fastgan.training.state import TrainState
+
+MAX_SKIPS = 10
+
+Stats = dict[str, Tensor]
+Rows = dict[str, Tensor]
+Gradients = list[Tensor | None]
+
+
+class TooManySkips(FastganError):
+    """A player's gradients weren't finite ten times in a row; its weights are those of its last good update."""
+
+
+class TrainStep:
+    """Lets every player move once, then averages G.
+
+    Args:
+        state: what it trains, in place.
+        compile: "step" captures the forward pass, penalties and gradients of each update in one graph
+            (torch.compile, fullgraph); where torch can't, it says so once and goes on as "off" does.
+        world: this process among those of the run; each is given its part of the global batches.
+        backend: of torch.compile; tests take a quicker one.
+    """
+
+    def __init__(
+        self,
+        state: TrainState,
+        *,
+        compile: Literal["off", "step"] = "off",
+        world: World | None = None,
+        backend: str = "inductor",
+    ) -> None:
+        self.state = state
+        self.world = world or World(
+            next(iter(parameters_of(state.networks, tuple(state.networks)))).device
+        )
+        self.players = state.recipe.players()
+        self.batches = max(player.updates for player in self.players)
+        check_settings(state.recipe, self.world)
+        if self.world.size > 1 and state.recipe.sync_batch_norm:
+            for network in state.networks.values():
+                sync_batch_norm(network)
+        networks = with_float32(state.networks, state.recipe.full_precision)
+
+        def update(
+            player: Player, loss: Callable[..., Loss] | None, *terms: Regularizer
+        ) -> _Update:
+            made = _Update(player, loss, terms, networks, state, self.world)
+            if compile == "step":
+                made.gradients = compiled(made.gradients, backend=backend)  # type: ignore[method-assign]
+            return made
+
+        self._updates = {
+            p.name: update(p, p.loss, *(term for term in p.regularizers if term.every == 1))
+            for p in self.players
+        }
+        self._lazy = {
+            p.name: [
+                (term.every, update(p, None, term)) for term in p.regularizers if term.every > 1
+            ]
+            for p in self.players
+        }
+
+    def __call__(self, batches: Sequence[Batch]) -> Stats:
+        """Takes the step.
+
+        batches: `self.batches` of them, this rank's part of each; a player's i-th update takes the i-th.
+        Returns detached scalars of each player's last update: its loss ("loss/D"), regularisers ("r1/D"), the
+        norm of its gradient ("gradient/D") and its loss's own statistics; none of an update that was skipped
+        because its gradients weren't finite: weights, optimiser and buffers stay as they were then.
+        Raises TooManySkips after ten such updates of a player in a row.
+        """
+        state = self.state
+        batches = list(state.recipe.before_step(state.networks, state.ema, state.nimg, batches))
+        self._set_rates()
+        generator = state.reseed(self.world.rank)
+        stats: Stats = {}
+        with (
+            matmul_precision(state.recipe.precision),
+            self.world.conversation(among_other_work=True),
+        ):
+            for player in self.players:
+                if not player.moves(state.nimg):
+                    continue
+                for name, network in state.networks.items():
+                    network.requires_grad_(name in player.networks)
+                for i, batch in enumerate(batches[: player.updates]):
+                    told, made = self._updates[player.name](batch, generator)
+                    stats |= told
+                    batches[i] = replace(batch, random={**batch.random, **made})
+                for every, update in self._lazy[player.name]:
+                    if state.step % every == 0:
+                        stats |= update(batches[player.updates - 1], generator)[0]
+        images = sum(len(batch.real) for batch in batches) * self.world.size
+        state.nimg += images
+        state.update_ema(images)
+        state.step += 1
+        for name, count in state.skipped_in_a_row.items():
+            if count >= MAX_SKIPS:
+                raise TooManySkips(
+                    f"The gradients of {name} were infinite or NaN {count} times in a row, the last time after "
+                    f"{state.nimg:,} images, so training stopped with the weights from before: a lower --lr, "
+                    f"--precision fp32 or another --seed may help."
+                )
+        return stats
+
+    def _set_rates(self) -> None:
+        """As the recipe's schedule has them; the first ones stay in the optimisers' groups, and so in checkpoints."""
+        factor = self.state.recipe.rate(self.state.nimg)
+        for optimizer in self.state.optimizers.values():
+            for group in optimizer.param_groups:
+                if factor != 1 or "initial_lr" in group:
+                    group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+
+
+def check_settings(recipe: Recipe, world: World) -> None:
+    """Raises RecipeError for settings that no step can be taken with; before anything is made."""
+    recipe.check_batch(world.size)
+    names = {name for player in recipe.players() for name in player.networks}
+    if missing := sorted(set(recipe.full_precision) - names):
+        raise RecipeError(
+            f"--full-precision must name networks of the recipe ({', '.join(sorted(names))}), but "
+            f"{', '.join(missing)} came."
+        )
+
+
+class _Update:
+    """One update of a player, from its loss, regularisers or both; called once per batch."""
+
+    def __init__(
+        self,
+        player: Player,
+        loss: Callable[[Networks, Batch], Loss] | None,
+        terms: tuple[Regularizer, ...],
+        networks: Networks,
+        state: TrainState,
+        world: World,
+    ) -> None:
+        self.player, self.loss, self.terms = player, loss, terms
+        self.networks, self.state, self.world = networks, state, world
+        self.parameters = parameters_of(state.networks, player.networks)
+        self.one = torch.ones((), device=world.device)
+
+    def __call__(self, batch: Batch, generator: Generator) -> tuple[Stats, Rows]:
+        """Takes the update. Returns its statistics, none if it was skipped, and what later players of the step are given."""
+        optimizer, scaler = (
+            self.state.optimizers[self.player.name],
+            self.state.scalers.get(self.player.name),
+        )
+        buffers = [
+            buffer for network in self.state.networks.values() for buffer in network.buffers()
+        ]
+        before = [buffer.clone() for buffer in buffers]
+        gradients, stats, made = self._of_micro_batches(
+            batch, generator, scaler.scale(self.one) if scaler else self.one
+        )
+        found = [gradient for gradient in gradients if gradient is not None]
+        self.world.average_(found)
+        self._average_changed(buffers, before)
+        for parameter, gradient in zip(self.parameters, gradients):
+            parameter.grad = gradient
+        if scaler:
+            scaler.unscale_(optimizer)
+        norm = torch.nn.utils.get_total_norm(found)
+        if finite := bool(norm.isfinite()):
+            scaler.step(optimizer) if scaler else optimizer.step()
+            stats[f"gradient/{self.player.name}"] = norm
+        else:
+            torch._foreach_copy_(buffers, before)
+        self._count(finite, searching=scaler is not None and scaler.get_scale() > 1)
+        if scaler:
+            scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        return stats if finite else {}, made
+
+    def gradients(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats, Rows]:
+        """Gradients of the weighted sum times `scale`, statistics and `Loss.made`, detached. Pure; compiled as one graph."""
+        total, stats, made = torch.zeros((), device=scale.device), {}, {}
+        precision, device, name = self.state.recipe.precision, self.world.device, self.player.name
+        if self.loss is not None or any(term.prepared for term in self.terms):
+            with autocast(precision, device):
+                batch = self.player.prepare(self.networks, batch)
+        if self.loss is not None:
+            with autocast(precision, device):
+                loss = self.loss(self.networks, batch)
+            total = total + loss.total.float()
+            stats = {f"loss/{name}": loss.total, **loss.stats}
+            if loss.made is not None:
+                made = {name: rows.detach() for name, rows in loss.made.items()}
+        for term in self.terms:
+            with autocast("fp32" if term.float32 else precision, device):
+                penalty = term.loss(self.networks, batch).float()
+            total = total + term.every * penalty
+            stats[f"{term.name}/{name}"] = penalty
+        found = torch.autograd.grad(total * scale, self.parameters, allow_unused=True)
+        return list(found), {name: value.detach() for name, value in stats.items()}, made
+
+    def _of_micro_batches(
+        self, batch: Batch, generator: Generator, scale: Tensor
+    ) -> tuple[Gradients, Stats, Rows]:
+        """What `gradients` gives for the whole batch, computed in the recipe's number of pieces."""
+        pieces = self.state.recipe.accumulate
+        gradients: Gradients = []
+        stats: Stats = {}
+        parts: list[Rows] = []
+        for piece in self._pieces(batch, generator, pieces):
+            more, piece_stats, made = self.gradients(piece, scale / pieces)
+            parts.append(made)
+            if gradients:
+                torch._foreach_add_(
+                    [g for g in gradients if g is not None], [g for g in more if g is not None]
+                )
+            else:
+                gradients = list(more)
+            shares = {name: value / pieces for name, value in piece_stats.items()}
+            stats = {
+                name: share + stats[name] if stats else share for name, share in shares.items()
+            }
+        return (
+            gradients,
+            stats,
+            {name: torch.cat([part[name] for part in parts]) for name in parts[0]},
+        )
+
+    def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
+        """Equal parts of the batch, each with its rows of what is drawn for the images of all ranks."""
+        count, rank = len(batch.real), self.world.rank
+        draw = Draw(count * self.world.size, self.state.nimg, generator, self.state.networks)
+        rows: dict[str, Any] = self.player.draw(draw)
+        for term in self.terms:
+            rows |= term.draw(draw)
+        rows = {name: t[rank * count :][:count].to(self.world.device) for name, t in rows.items()}
+        batch, size = replace(batch, random={**batch.random, **rows}), count // pieces
+        for start in range(0, count, size):
+            yield batch.rows(slice(start, start + size))
+
+    def _average_changed(self, buffers: list[Tensor], before: list[Tensor]) -> None:
+        """Makes what a network learned of its batch (running statistics) the mean over the ranks."""
+        if self.world.size > 1:
+            pairs = zip(buffers, before)
+            self.world.average_(
+                [b for b, was in pairs if b.is_floating_point() and not torch.equal(b, was)]
+            )
+
+    def _count(self, finite: bool, *, searching: bool) -> None:
+        """Keeps the score of skipped updates. An fp16 loss scale above 1 that is still falling is no failure."""
+        state, name = self.state, self.player.name
+        if finite:
+            state.skipped_in_a_row[name] = 0
+            return
+        state.skipped[name] = state.skipped.get(name, 0) + 1
+        state.skipped_in_a_row[name] = state.skipped_in_a_row.get(name, 0) + (not searching)
+
+
+def parameters_are_finite(state: TrainState) -> bool:
+    """Whether every weight is finite; a broken update shows here before it shows in a loss."""
+    return all(
+        bool(torch.isfinite(p).all())
+        for network in state.networks.values()
+        for p in network.parameters()
+    )

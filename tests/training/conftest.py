@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from fastgan.data import InMemoryDataset
+from fastgan.recipes import GAN
+from fastgan.training import Callback, train
+from fastgan.training.checkpoint import load_checkpoint
+
+
+@pytest.fixture(autouse=True)
+def noise_data(monkeypatch):
+    """`--data noise` opens 100 random 8×8 images without classes: nothing to load, nothing to measure."""
+    from fastgan.recipes import base
+
+    def open_dataset(spec, **options):
+        if spec != "noise":
+            return original(spec, **options)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (100, 1, 8, 8), generator=generator, dtype=torch.uint8)
+        return InMemoryDataset("noise", images, torch.zeros(100, dtype=torch.int64))
+
+    original = base.open_dataset
+    monkeypatch.setattr(base, "open_dataset", open_dataset)
+
+
+@pytest.fixture
+def tiny():
+    """A `gan` with everything that could break resume: batch norm, dropout, EMA; 20 steps of 16 images."""
+    return GAN(data="noise", batch=16, images=320, z_dim=4, g_hidden=(8,), d_hidden=(8,), ema=0.9)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Trains a recipe into `tmp_path/run`; returns the result and what was shown. Keyword arguments are train's."""
+
+    def run(recipe, *, out="run", **options):
+        options = {"checkpoint_every": 100, "samples_every": 200, "log_every": 50} | options
+        console = Console(file=io.StringIO(), width=200)
+        result = train(recipe, out=str(tmp_path / out), console=console, **options)
+        result_text = console.file.getvalue()
+        return result, result_text
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """Runs `fastgan` commands (see warm.py), all at the same time; returns the status and the output of each."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("warm.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    def run(*commands):
+        process.stdin.write(json.dumps(commands) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield run
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture
+def resumes(run):
+    """Asserts that a run stopped at `stop` images and resumed ends as an unbroken one, whose callbacks may be given."""
+
+    class Stop(Callback):
+        def __init__(self, nimg):
+            self.nimg = nimg
+
+        def on_step(self, run, stats):
+            if run.state.nimg == self.nimg:
+                run.stop()
+
+    def final_state(result):
+        state = load_checkpoint(result.run.latest_checkpoint).state
+        return {key: value for key, value in state.items() if key != "seconds"}
+
+    def check(recipe, *, stop, callbacks=(), **options):
+        unbroken, _ = run(recipe, out="unbroken", callbacks=callbacks, **options)
+        broken, _ = run(recipe, callbacks=[Stop(stop)], **options)
+        assert broken.nimg == stop < recipe.images
+        resumed, _ = run(recipe, resume=True, **options)
+        check_same(final_state(resumed), final_state(unbroken))
+
+    return check
+
+
+@pytest.fixture
+def compiles_as_eager(caplog):
+    """Asserts that a compiled step falls back to nothing, and that it says and leaves what an eager one does; returns what
+    it says.
+
+    `trained(**options)`: the state after a step, and its stats; options are those of TrainStep.
+    """
+
+    def check(trained, *, rtol, atol):
+        with caplog.at_level(logging.WARNING, "fastgan"):
+            (eager, said), (compiled, told) = trained(), trained(compile="step", backend="eager")
+        assert not caplog.records and said.keys() == told.keys()
+        for key, value in said.items():
+            torch.testing.assert_close(told[key], value, rtol=rtol, atol=atol)
+        for name, network in compiled.networks.items():
+            weights = zip(network.state_dict().values(), eager.networks[name].state_dict().values())
+            for there, here in weights:
+                torch.testing.assert_close(there, here, rtol=rtol, atol=atol)
+        return told
+
+    return check
+
+
+@pytest.fixture
+def assert_same():
+    """Asserts that two nested states are equal to the last bit."""
+    return check_same
+
+
+def leaves(plain, path=""):
+    """Every tensor and value of nested plain data, by its path."""
+    if isinstance(plain, dict):
+        return {
+            k: v for key, value in plain.items() for k, v in leaves(value, f"{path}/{key}").items()
+        }
+    if isinstance(plain, (list, tuple)):
+        return {
+            k: v for i, value in enumerate(plain) for k, v in leaves(value, f"{path}/{i}").items()
+        }
+    return {path: plain}
+
+
+def check_same(a, b):
+    a, b = leaves(a), leaves(b)
+    assert a.keys() == b.keys()
+    for path in a:
+        same = (
+            torch.equal(a[path], b[path])
+            if isinstance(a[path], torch.Tensor)
+            else a[path] == b[path]
+        )
+        assert same, path

@@ -1,0 +1,138 @@
+"""Half types, loss scales, and what stays in float32."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from fastgan.recipes import DCGAN, Batch, ImageSpec, Recipe
+from fastgan.training.precision import matmul_precision
+from fastgan.training.state import TrainState
+from fastgan.training.step import TooManySkips, TrainStep
+
+
+def tiny(**settings):
+    return DCGAN(z_dim=4, ngf=4, ndf=4, batch=4, **settings)
+
+
+def step_of(recipe: Recipe) -> TrainStep:
+    return TrainStep(TrainState.create(recipe, ImageSpec(1, 16)))
+
+
+def a_batch(seed=0, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    return [Batch(scale * torch.rand(4, 1, 16, 16, generator=generator), torch.zeros(4))]
+
+
+def set_scale(scaler, scale):
+    scaler.scale(torch.ones(()))  # which sets it up
+    scaler.update(scale)
+
+
+def seen_dtypes(step):
+    """The dtypes that convolutions and D's gradient penalty compute in, by network."""
+    seen = {}
+    for name, network in step.state.networks.items():
+        first = next(
+            m
+            for m in network.modules()
+            if isinstance(m, (torch.nn.Conv2d, torch.nn.ConvTranspose2d))
+        )
+        first.register_forward_hook(
+            lambda m, i, o, name=name: seen.setdefault(name, []).append(o.dtype)
+        )
+    step(a_batch())
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_half_types_compute_in_half_and_keep_float32_weights(precision, dtype):
+    step = step_of(tiny(precision=precision, penalty="r1"))
+    seen = seen_dtypes(step)
+    assert set(seen["G"]) == {dtype}
+    assert seen["D"] == [
+        dtype,
+        dtype,
+        torch.float32,
+        dtype,
+    ]  # real, fake, the penalty in float32, G's turn
+    for network in step.state.networks.values():
+        assert all(p.dtype == torch.float32 for p in network.parameters())
+
+
+def test_a_network_can_stay_in_float32():
+    seen = seen_dtypes(step_of(tiny(precision="bf16", full_precision=("D",))))
+    assert set(seen["D"]) == {torch.float32} and set(seen["G"]) == {torch.bfloat16}
+
+
+def test_half_types_follow_float32():
+    stats = {
+        precision: step_of(tiny(precision=precision))(a_batch())
+        for precision in ("fp32", "tf32", "bf16")
+    }
+    for name, value in stats["fp32"].items():
+        torch.testing.assert_close(stats["bf16"][name], value, rtol=0.05, atol=0.01)
+    assert stats["tf32"] == stats["fp32"]  # tf32 is for GPUs
+
+
+def test_tf32_is_switched_on_for_the_step_alone():
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    with matmul_precision("tf32"):
+        assert (
+            matmul.fp32_precision == "tf32" and torch.backends.cudnn.conv.fp32_precision == "tf32"
+        )
+    with matmul_precision("fp32"):
+        assert matmul.fp32_precision == "ieee"
+    assert matmul.fp32_precision == before
+
+
+def test_each_optimiser_has_its_loss_scale_which_is_saved():
+    step = step_of(tiny(precision="fp16"))
+    state = step.state
+    assert set(state.scalers) == {"D", "G"} and state.scalers["D"] is not state.scalers["G"]
+    set_scale(state.scalers["D"], 2.0**40)  # overflows, while G's default doesn't
+    stats = step(a_batch())
+    assert "loss/D" not in stats and state.scalers["D"].get_scale() == 2.0**39
+    assert (
+        state.skipped["D"] == 1 and state.skipped_in_a_row["D"] == 0
+    )  # a scale that is still falling is no failure
+    for _ in range(40):
+        stats = step(a_batch())
+    assert "loss/D" in stats and state.scalers["D"].get_scale() < 2.0**39
+    again = TrainState.create(state.recipe, ImageSpec(1, 16))
+    again.load_state_dict(state.state_dict())
+    assert again.scalers["D"].state_dict() == state.scalers["D"].state_dict()
+    assert again.skipped == state.skipped
+
+
+def test_gradients_do_not_depend_on_the_loss_scale():
+    weights = []
+    for scale in (1.0, 256.0):
+        step = step_of(tiny(precision="fp16", penalty="r1", full_precision=("D", "G")))
+        for scaler in step.state.scalers.values():
+            set_scale(scaler, scale)
+        stats = step(a_batch())
+        weights.append((stats["gradient/D"], stats["gradient/G"]))
+    torch.testing.assert_close(weights[0], weights[1])
+
+
+def test_fp16_that_never_fits_ends_too():
+    step = step_of(tiny(precision="fp16"))
+    with torch.no_grad():
+        next(step.state.networks["D"].parameters()).fill_(1e30)
+    with pytest.raises(TooManySkips, match="gradients of D were infinite or NaN 10 times in a row"):
+        for _ in range(60):
+            step(a_batch())
+    assert step.state.scalers["D"].get_scale() <= 1
+
+
+def test_a_checkpoint_of_another_precision_has_no_scales_to_load():
+    saved = step_of(tiny()).state.state_dict()
+    other = TrainState.create(dataclasses.replace(tiny(), precision="fp16"), ImageSpec(1, 16))
+    with pytest.raises(KeyError):
+        other.load_state_dict(saved)

@@ -1,0 +1,147 @@
+"""Several processes: one writes, all end together, and no disk is shared."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import socket
+
+import pytest
+import torch
+
+from fastgan.data import open_dataset, save_png
+from fastgan.training import RunOptions, resume
+from fastgan.training.checkpoint import list_checkpoints, load_checkpoint, restore
+from fastgan.training.distributed import World
+from fastgan.training.log import read_log
+from fastgan.training.measures import measure
+from fastgan.training.state import TrainState
+
+pytestmark = pytest.mark.xdist_group("warm")
+
+ARGUMENTS = shlex.split(
+    "train gan --resolution 8 --batch 16 --images 320 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 --seed 7 "
+    "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --resume "
+    "--measure fd --measure-features digits"
+)
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+@pytest.fixture
+def disks(tmp_path):
+    """What each of the two ranks sees."""
+    folders = [tmp_path / "disk0", tmp_path / "disk1"]
+    for folder in folders:
+        folder.mkdir()
+    return folders
+
+
+@pytest.fixture
+def two(warm, disks):
+    """Runs two ranks, each on a disk of its own; keyword arguments go to the command of rank 1."""
+
+    def run(out, *, data="digits", **command):
+        for _ in range(5):
+            world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+            ranks = [
+                {
+                    "argv": [*ARGUMENTS, "--data", data, "--out", out],
+                    "env": world | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                    "cwd": str(disk),
+                }
+                for rank, disk in enumerate(disks)
+            ]
+            ranks[1] |= command
+            ended = warm(*ranks)
+            if "EADDRINUSE" not in ended[0][1]:  # another program was quicker to take the port
+                break
+        return ended
+
+    return run
+
+
+def state_of(out):
+    state = load_checkpoint(list_checkpoints(out / "checkpoints")[-1]).state
+    return {key: value for key, value in state.items() if key != "seconds"}
+
+
+@pytest.mark.slow
+def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
+    (status, output), (other, silent) = two("unbroken")
+    assert (status, other) == (0, 0), output + silent
+    assert "on 2 × cpu" in output and silent == ""
+    (status, output), (other, silent) = two("run", signal=signal.SIGTERM, step=9)  # to rank 1 alone
+    assert (status, other) == (143, 143), output + silent
+    assert "Stopped by SIGTERM" in output and silent == ""
+    (status, output), (other, silent) = two("run")  # rank 1 has no checkpoint on its disk
+    assert (status, other) == (0, 0), output + silent
+    assert "Resumed after 144 images" in output
+    assert list(disks[1].iterdir()) == []
+    assert_same(state_of(disks[0] / "run"), state_of(disks[0] / "unbroken"))
+    assert [row["nimg"] for row in read_log(disks[0] / "unbroken" / "log.jsonl")] == list(
+        range(32, 321, 32)
+    )
+    (path,) = list_checkpoints(disks[0] / "unbroken" / "checkpoints")[-1:]
+    saved = load_checkpoint(path)
+    state = TrainState.create(saved.config.recipe, saved.config.images)
+    restore(state, saved, path)
+    asked = RunOptions(measure=("fd",), measure_features="digits")
+    alone = measure(
+        state.recipe, state.sampler, open_dataset("digits", resolution=8), asked, samples=50
+    )
+    of_two = json.loads((disks[0] / "unbroken" / "measures.json").read_text())
+    assert alone == pytest.approx(of_two, rel=1e-5) and "fd_digits" in alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", [0, 1])
+def test_an_error_on_one_rank_ends_both(two, disks, broken):
+    save_png(disks[1 - broken] / "images" / "0.png", torch.zeros(3, 8, 8, dtype=torch.uint8))
+    ended = two("run", data="./images")
+    assert [status for status, _ in ended] == [2, 2], ended
+    assert "'images' doesn't exist" in ended[broken][1]
+    assert (
+        "Another process of this run couldn't begin: its own output says why."
+        in ended[1 - broken][1]
+    )
+    assert not any((disk / "run").exists() for disk in disks)
+
+
+@pytest.mark.slow
+def test_other_data_on_one_rank_ends_both(two, disks):
+    for i, disk in enumerate(disks):
+        save_png(disk / "images" / "0.png", torch.full((3, 8, 8), i, dtype=torch.uint8))
+    ended = two("run", data="./images")
+    assert [status for status, _ in ended] == [2, 2], ended
+    assert "Process 1 found other images in './images' than process 0" in ended[1][1]
+
+
+class Two(World):
+    """A world of two without the other: what it says is given."""
+
+    other = False
+
+    def any(self, flag):
+        return flag or self.other
+
+
+def test_together_raises_on_every_rank():
+    world = Two(torch.device("cpu"), rank=0, size=2)
+    with resume.together(world):
+        pass
+    with pytest.raises(KeyError), resume.together(world):
+        raise KeyError
+    world.__class__.other = True
+    with (
+        pytest.raises(resume.OtherRankFailed, match="its own output says why"),
+        resume.together(world),
+    ):
+        pass
+    with pytest.raises(KeyError), resume.together(world):
+        raise KeyError

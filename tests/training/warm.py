@@ -1,0 +1,102 @@
+"""A process that has imported all that a run needs, and forks one `fastgan` command after the other from there.
+
+Importing takes seconds, so tests that end many processes start them here. Reads a JSON list of commands per line,
+runs them at the same time and answers with a JSON list of [status, output]. A command is {"argv", "env", "cwd"} and,
+if it's to get a signal, its number as "signal" and when as one of "seconds" (after its start), "event" (before it
+opens, renames, makes or removes a file in --out for the n-th time) and "step" (before its n-th step).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+
+import torch._dynamo  # noqa: F401 - the first optimiser imports it, which takes as long as torch
+from PIL import PngImagePlugin  # noqa: F401
+from torch.utils import tensorboard  # noqa: F401
+
+import fastgan.cli.train  # noqa: F401
+from fastgan import cli
+from fastgan.data import open_dataset
+from fastgan.training import loop, report
+from fastgan.training.step import TrainStep
+
+FILE_EVENTS = {"open", "os.rename", "os.mkdir", "os.remove"}
+
+
+def countdown(command: dict, count: int):
+    """A function that sends this process its signal when it's called for the `count`-th time."""
+    left = count
+
+    def tick() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), command["signal"])
+
+    return tick
+
+
+def child(command: dict) -> None:
+    os.environ.update(command.get("env", {}))
+    os.chdir(command.get("cwd", "."))
+    sys.argv = ["fastgan", *command["argv"]]
+    if "event" in command:
+        out, tick = sys.argv[sys.argv.index("--out") + 1], countdown(command, command["event"])
+        sys.addaudithook(
+            lambda event, args: (
+                tick() if event in FILE_EVENTS and str(args[0]).startswith(out) else None
+            )
+        )
+    if "step" in command:
+        step, tick_step = TrainStep.__call__, countdown(command, command["step"])
+        TrainStep.__call__ = lambda *args: (tick_step(), step(*args))[1]
+    cli.main()
+
+
+def start(command: dict):
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - read when the child has ended
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            child(command)
+        except SystemExit as stop:
+            status = stop.code or 0
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    if "seconds" in command:
+        time.sleep(command["seconds"])
+        os.kill(pid, command["signal"])
+    return pid, output
+
+
+def end(pid: int, output) -> tuple[int, str]:
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    output.seek(0)
+    return status, output.read().decode()
+
+
+def serve() -> None:
+    measure = loop.measure
+    loop.measure = lambda *args: measure(
+        *args, samples=50
+    )  # 2,000 take longer than the rest of the run
+    report.draw_curves = lambda rows, theme="light": b"curves"
+    open_dataset("digits", resolution=8)
+    assert threading.active_count() == 1  # a fork takes one thread along
+    for line in sys.stdin:
+        running = [start(command) for command in json.loads(line)]
+        print(json.dumps([end(*each) for each in running]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
