@@ -17,6 +17,29 @@ class NonFiniteError(MetricError, ValueError):
     """A measure was asked of values that are infinite or NaN; the message says how many."""
 
 
+def check_floating(expected: str, **values: Tensor) -> None:
+    """Check that values are floating-point tensors.
+
+    Args:
+        expected: their shape or range, for messages.
+        values: by the name of the argument.
+
+    Raises:
+        TypeError: an array or anything else that is no tensor, or a tensor of another dtype.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} must be a floating-point tensor {expected}, got {type(value).__name__}: "
+                "convert an array with torch.from_numpy."
+            )
+        if not value.is_floating_point():
+            raise TypeError(
+                f"{name} must be a floating-point tensor {expected}, got {value.dtype}: "
+                "convert it with .float()."
+            )
+
+
 def rows_not_finite(values: Tensor) -> int:
     """Return how many rows of ``[N, ...]`` hold a value that is infinite or NaN."""
     rows = values.detach().reshape(len(values), -1) if values.numel() else values.new_zeros(0, 1)

@@ -93,12 +93,19 @@ def _fold_batch_norms(network: nn.Module) -> None:
 def mobilenet_v2(device: str = "cpu") -> MobileNetV2:
     """The network with its weights, loaded once per device.
 
-    Raises MetricError if torchvision or the weights' package is missing, or its file isn't the one expected.
+    Raises MetricError if torchvision or the weights' package is missing or doesn't fit.
     """
     try:
         from torchvision.models import mobilenet_v2 as architecture
     except ImportError as error:
         raise MetricError(f"FD-MobileNetV2 needs torchvision ({error}): {INSTALL}.") from error
+    except (RuntimeError, OSError) as error:
+        # torchvision registers operators at import, which needs the torch that it was built for.
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MetricError(
+            f"FD-MobileNetV2 needs torchvision, which doesn't fit torch {torch.__version__} "
+            f"({reason}): install the torchvision of this torch, from the same index."
+        ) from error
     weights = load_weights(weights_file())
     with torch.device("meta"):  # no initialisation, which would draw from the global generator
         network = architecture()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastgan.metrics.checks import require_finite
+from fastgan.metrics.checks import check_floating, require_finite
 
 
 class FeatureStatistics:
@@ -23,12 +23,11 @@ class FeatureStatistics:
         """Adds ``[N, D]`` of any float dtype, on any device.
 
         Raises:
-            TypeError: not floating-point.
+            TypeError: no floating-point tensor.
             ValueError: wrong shape, or another D than before.
             NonFiniteError: a value is infinite or NaN.
         """
-        if not features.is_floating_point():
-            raise TypeError(f"features must be floating-point, got {features.dtype}")
+        check_floating("[N, D]", features=features)
         if features.ndim != 2 or (self.count and features.shape[1] != len(self.mean)):
             width = len(self.mean) if self.count else "D"
             raise ValueError(f"features must be [N, {width}], got {list(features.shape)}")
@@ -67,8 +66,11 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
         cov_a, cov_b: ``[D, D]``, symmetric, no eigenvalue below 0 but for rounding.
 
     Raises:
+        TypeError: no floating-point tensors.
         ValueError: wrong shapes, or NonFiniteError for a value that is infinite or NaN.
     """
+    check_floating("[D]", mean_a=mean_a, mean_b=mean_b)
+    check_floating("[D, D]", cov_a=cov_a, cov_b=cov_b)
     width = mean_a.numel()
     for name, value, shape in [
         ("mean_a", mean_a, [width]),

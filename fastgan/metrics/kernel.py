@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastgan.metrics.checks import require_finite
+from fastgan.metrics.checks import check_floating, require_finite
 
 SUBSETS, SUBSET_SIZE = 100, 1000
 
@@ -38,6 +38,7 @@ def kernel_distance(
         seed: of the subsets: the same seed, the same result.
 
     Raises:
+        TypeError: no floating-point tensors.
         ValueError: wrong shapes, too few vectors, or ``subsets`` or ``subset_size`` too small;
             NonFiniteError for infinite or NaN values.
     """
@@ -45,7 +46,7 @@ def kernel_distance(
         raise ValueError(
             f"subsets must be at least 1 and subset_size at least 2, got {subsets} and {subset_size}"
         )
-    require_finite("the kernel distance", features_a=features_a, features_b=features_b)
+    _check(features_a=features_a, features_b=features_b)
     generator = torch.Generator().manual_seed(seed)
     size = min(subset_size, len(features_a), len(features_b))
 
@@ -68,16 +69,24 @@ def polynomial_mmd(a: Tensor, b: Tensor) -> float:
         a, b: ``[N, D]`` and ``[M, D]``, at least 2 vectors each, any float dtype.
 
     Raises:
+        TypeError: no floating-point tensors.
         ValueError: wrong shapes, or fewer than 2 vectors; NonFiniteError for infinite or NaN values.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(
-            f"features must be [N, D] and [M, D] with N and M at least 2, got {list(a.shape)} and {list(b.shape)}"
-        )
-    require_finite("the kernel distance", a=a, b=b)
+    _check(a=a, b=b)
     a, b = a.double(), b.double()
     within = sum(_mean_of_pairs(x) for x in (a, b))
     return (within - 2 * _kernel(a, b).mean()).item()
+
+
+def _check(**features: Tensor) -> None:
+    check_floating("[N, D]", **features)
+    a, b = features.values()
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(
+            f"{' and '.join(features)} must be [N, D] and [M, D] with N and M at least 2, "
+            f"got {list(a.shape)} and {list(b.shape)}"
+        )
+    require_finite("the kernel distance", **features)
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:

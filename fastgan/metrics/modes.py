@@ -42,11 +42,14 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
         num_classes: K, at least 1.
 
     Raises:
-        TypeError: ``labels`` isn't int64.
+        TypeError: ``labels`` is no int64 tensor.
         ValueError: wrong shape, no labels, a label out of range, or ``num_classes < 1``.
     """
-    if labels.dtype != torch.int64:
-        raise TypeError(f"labels must be int64, got {labels.dtype}")
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
+        found = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise TypeError(
+            f"labels must be an int64 tensor [N], got {found}: convert them with torch.as_tensor."
+        )
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels must be [N] with N at least 1, got shape {list(labels.shape)}")
     if num_classes < 1:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data import ImageDataset, image_grid
-from fastgan.metrics.checks import require_finite
+from fastgan.metrics.checks import check_floating, require_finite
 
 
 class Neighbours(NamedTuple):
@@ -28,10 +28,13 @@ def nearest_neighbours(queries: Tensor, references: Iterable[Tensor], k: int) ->
         k: how many, from 1 to N.
 
     Raises:
+        TypeError: no floating-point tensors.
         ValueError: wrong shapes, or k out of range; NonFiniteError for infinite or NaN values.
     """
+    check_floating("[Q, D]", queries=queries)
     parts = []
     for part in references:
+        check_floating("[n, D] in each batch", references=part)
         if queries.ndim != 2 or part.ndim != 2 or queries.shape[1] != part.shape[1]:
             raise ValueError(
                 f"queries and batches of references must be [Q, D] and [n, D], got {list(queries.shape)} and "

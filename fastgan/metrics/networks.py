@@ -24,18 +24,20 @@ def check_images(
         alpha: images of 2 and 4 channels are taken too.
 
     Raises:
-        TypeError: not floating-point.
+        TypeError: no floating-point tensor.
         ValueError: wrong shape.
         NonFiniteError: a value is infinite or NaN.
     """
-    if not images.is_floating_point():
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        found = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(
-            f"images must be floating-point in [-1, 1], got {images.dtype}; fastgan.data.to_float converts uint8"
+            f"{name} must be a floating-point tensor in [-1, 1], got {found}: "
+            "torch.from_numpy makes tensors of arrays, fastgan.data.to_float converts uint8."
         )
     channels = (1, 2, 3, 4) if alpha else (1, 3)
     if images.ndim != 4 or images.shape[1] not in channels or 0 in images.shape[2:]:
         expected = "[N, 1 to 4, H, W]" if alpha else "[N, 1 or 3, H, W]"
-        raise ValueError(f"images must be {expected}, got {list(images.shape)}")
+        raise ValueError(f"{name} must be {expected}, got {list(images.shape)}")
     require_finite(measure, **{name: images})
     warn_of_range(images)
 

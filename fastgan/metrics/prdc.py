@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastgan.metrics.checks import require_finite
+from fastgan.metrics.checks import check_floating, require_finite
 
 PRECISION_NEIGHBOUR, DENSITY_NEIGHBOUR = 3, 5
 _ROWS = 1024  # of distances at a time, so that memory stays bounded
@@ -45,9 +45,11 @@ def prdc(
         real, fake: ``[N, D]`` and ``[M, D]``, more vectors than neighbours in each, any float dtype.
 
     Raises:
+        TypeError: no floating-point tensors.
         ValueError: wrong shapes, too few vectors, or a neighbour below 1; NonFiniteError for
             infinite or NaN values.
     """
+    check_floating("[N, D]", real=real, fake=fake)
     most = max(precision_neighbour, density_neighbour)
     if min(precision_neighbour, density_neighbour) < 1:
         raise ValueError(

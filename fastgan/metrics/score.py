@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastgan.metrics.checks import not_finite
+from fastgan.metrics.checks import check_floating, not_finite
 
 SPLITS = 10
 
@@ -28,9 +28,11 @@ def classifier_score(logits: Tensor, *, splits: int = SPLITS) -> ClassifierScore
         logits: ``[N, K]`` of a classifier, N at least ``splits``, any float dtype.
 
     Raises:
+        TypeError: no floating-point tensor.
         ValueError: wrong shape, or fewer samples than splits.
         NonFiniteError: a logit is NaN or +inf, or all of a row are -inf: no probabilities follow.
     """
+    check_floating("[N, K]", logits=logits)
     if logits.ndim != 2 or splits < 1 or len(logits) < splits:
         raise ValueError(
             f"logits must be [N, K] with N at least {splits}, got {list(logits.shape)}"

@@ -1,5 +1,6 @@
 """FD-MobileNetV2: torchvision's own network gives the same features, and the distance tells worse images from better."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,35 @@ def test_distance_grows_with_the_noise_and_not_with_the_batches(
     parts, whole = statistics_of(first.split(7), network), statistics_of([first], network)
     torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(parts.covariance, whole.covariance, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("operator torchvision::nms does not exist\nmore"),
+            r"::nms does not exist\): install",
+        ),
+        (RuntimeError(), r"\(RuntimeError\): install"),
+        (OSError("libcudart.so: cannot open"), "libcudart.so: cannot open"),
+        (ImportError("no torchvision"), r"needs torchvision \(no torchvision\): pip install"),
+    ],
+)
+def test_a_torchvision_that_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name.partition(".")[0] == "torchvision":
+                raise error
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    with pytest.raises(MetricError, match=said) as found:
+        mobilenet_v2.__wrapped__()
+    assert "\n" not in str(found.value)
 
 
 def test_missing_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ from fastgan.metrics import (
     classifier_score,
     frechet_distance,
     kernel_distance,
+    l1,
+    load_digit_classifier,
+    mode_coverage,
     nearest_neighbours,
     neighbour_grid,
     polynomial_mmd,
@@ -45,6 +50,48 @@ def test_the_kernel_distance_is_the_double_sum() -> None:
         polynomial_mmd(torch.from_numpy(a[:7]), torch.from_numpy(b)), rel=1e-12
     )
     assert whole.std == pytest.approx(0, abs=1e-12)
+
+
+TAKERS: dict[str, Callable[[Any], object]] = {
+    "features": lambda x: FeatureStatistics().update(x),
+    "mean_a": lambda x: frechet_distance(x, torch.eye(6), normal(6)[0], torch.eye(6)),
+    "cov_b": lambda x: frechet_distance(normal(6)[0], torch.eye(6), normal(6)[0], x),
+    "real": lambda x: prdc(x, normal(9)),
+    "fake": lambda x: prdc(normal(9), x),
+    "features_a": lambda x: kernel_distance(x, normal(9)),
+    "b": lambda x: polynomial_mmd(normal(9), x),
+    "logits": lambda x: classifier_score(x, splits=1),
+    "queries": lambda x: nearest_neighbours(x, [normal(9)], 1),
+    "references": lambda x: nearest_neighbours(normal(9), [x], 1),
+}
+
+
+@pytest.mark.parametrize("name", TAKERS)
+def test_arrays_and_integers_are_no_features(name: str) -> None:
+    for wrong, said in (
+        (normal(9).numpy(), r", got ndarray: .*from_numpy"),
+        (np.zeros(9, np.uint8), "got ndarray"),
+        ([[0.0]], "got list"),
+        (normal(9).long(), r"got torch\.int64: .*float\(\)"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name} must be a floating-point tensor \[.*{said}"):
+            TAKERS[name](wrong)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(3, np.int64), [0, 1], torch.zeros(3)])
+def test_labels_of_modes_are_integers_of_a_tensor(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"labels must be an int64 tensor \[N\], got (\w|\.)+: "):
+        mode_coverage(wrong, 3)
+
+
+def test_arrays_are_no_images() -> None:
+    for wrong in (np.zeros((1, 1, 8, 8), np.float32), np.zeros((1, 1, 8, 8), np.uint8)):
+        with pytest.raises(
+            TypeError, match=r"images must be a floating-point tensor .*got ndarray"
+        ):
+            load_digit_classifier().features(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"targets must be a floating-point tensor .*got ndarray"):
+        l1(torch.zeros(1, 1, 8, 8), np.zeros((1, 1, 8, 8)))  # type: ignore[arg-type]
 
 
 def test_subsets_are_seeded_and_unbiased() -> None:
