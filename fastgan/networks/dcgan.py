@@ -85,7 +85,7 @@ class DCGANDiscriminator(nn.Module):
             al. 2016); `none`, with biases in its place. Affine per channel.
         dropout: probability after each activation, in [0, 1).
         minibatch_discrimination: kernels that compare the images of a batch before the last layer; 0 for none.
-        minibatch_stddev: images per group that `fastgan.nn.minibatch_stddev` compares before the last layer; 0 for none.
+        minibatch_stddev: images per group that `fastgan.ops.minibatch_stddev` compares before the last layer; 0 for none.
     """
 
     def __init__(

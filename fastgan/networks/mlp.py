@@ -66,7 +66,7 @@ class MLPDiscriminator(nn.Module):
         c_dim: with so many classes it takes their labels int64 `[N]` too, and joins a learned vector of c_dim numbers to
             the pixels.
         minibatch_discrimination: kernels that compare the images of a batch before the last layer; 0 for none.
-        minibatch_stddev: images per group that `fastgan.nn.minibatch_stddev` compares before the last layer; 0 for none.
+        minibatch_stddev: images per group that `fastgan.ops.minibatch_stddev` compares before the last layer; 0 for none.
     """
 
     def __init__(

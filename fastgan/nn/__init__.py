@@ -13,10 +13,9 @@ from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.norms import BatchNormAct2d, InstanceNormAct2d
 from fastgan.nn.pixel_norm import PixelNorm
 from fastgan.nn.resample import Blur, Downsample2d, Upsample2d
-from fastgan.nn.spectral_norm import remove_spectral_norm, spectral_norm
-from fastgan.nn.sync_batch_norm import sync_batch_norm
+from fastgan.nn.spectral_norm import apply_spectral_norm, remove_spectral_norm
+from fastgan.nn.sync_batch_norm import convert_sync_batchnorm
 from fastgan.nn.weight_history import WeightHistory
-from fastgan.ops import minibatch_stddev, pixel_norm
 
 __all__ = [
     "SPADE",
@@ -39,9 +38,7 @@ __all__ = [
     "SelfAttention2d",
     "Upsample2d",
     "WeightHistory",
-    "minibatch_stddev",
-    "pixel_norm",
+    "apply_spectral_norm",
+    "convert_sync_batchnorm",
     "remove_spectral_norm",
-    "spectral_norm",
-    "sync_batch_norm",
 ]

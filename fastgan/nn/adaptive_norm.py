@@ -90,7 +90,8 @@ class _BatchNorm(nn.Module):
             return
         assert self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        dtype, share = self.running_mean.dtype, self.momentum
+        dtype = self.running_mean.dtype
+        share: Any = self.momentum
         if share is None:
             share = (1 / self.num_batches_tracked).to(dtype)
         self.running_mean.lerp_(mean.to(dtype), share)
@@ -127,7 +128,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
         ``[N, num_features, H, W]`` in the dtype of x: the parameters are cast to it.
 
     Buffers ``running_mean``, ``running_var`` (of the unbiased variance) and ``num_batches_tracked`` as those of
-    :class:`torch.nn.BatchNorm2d`. :func:`fastgan.nn.sync_batch_norm` makes the batch that of all processes.
+    :class:`torch.nn.BatchNorm2d`. :func:`fastgan.nn.convert_sync_batchnorm` makes the batch that of all processes.
     """
 
     def __init__(
@@ -170,7 +171,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
 
 
 class SyncConditionalBatchNorm2d(ConditionalBatchNorm2d):
-    """:class:`ConditionalBatchNorm2d` whose batch is that of all ranks; see :func:`fastgan.nn.sync_batch_norm`."""
+    """:class:`ConditionalBatchNorm2d` whose batch is that of all ranks; see :func:`fastgan.nn.convert_sync_batchnorm`."""
 
     _over_processes = True
 
@@ -264,7 +265,7 @@ class SPADE(_BatchNorm):
 
 
 class SyncSPADE(SPADE):
-    """:class:`SPADE` whose batch is that of all ranks; see :func:`fastgan.nn.sync_batch_norm`."""
+    """:class:`SPADE` whose batch is that of all ranks; see :func:`fastgan.nn.convert_sync_batchnorm`."""
 
     _over_processes = True
 

@@ -37,7 +37,7 @@ class BatchNormAct2d(_BatchNorm):
         ValueError: an argument is out of range, ``x`` has another shape, or batch statistics are
             taken over a single value.
 
-    :func:`fastgan.nn.sync_batch_norm` takes the statistics over all processes.
+    :func:`fastgan.nn.convert_sync_batchnorm` takes the statistics over all processes.
     """
 
     weight: nn.Parameter | None
@@ -70,7 +70,7 @@ class BatchNormAct2d(_BatchNorm):
 
 
 class SyncBatchNormAct2d(BatchNormAct2d):
-    """:class:`BatchNormAct2d` over the images of all ranks; see :func:`sync_batch_norm`."""
+    """:class:`BatchNormAct2d` over the images of all ranks; see :func:`convert_sync_batchnorm`."""
 
     _over_processes = True
 

@@ -104,7 +104,9 @@ class _Group:
             each[0].ready = None
 
 
-def spectral_norm(network: nn.Module, n_power_iterations: int = 1, eps: float = 1e-12) -> nn.Module:
+def apply_spectral_norm(
+    network: nn.Module, n_power_iterations: int = 1, eps: float = 1e-12
+) -> nn.Module:
     """Normalise the weight of every linear layer and convolution of ``network`` by its spectral norm, in place.
 
     The layers are torch's (``Linear``, ``Conv1d`` to ``3d``, ``ConvTranspose1d`` to ``3d``) and what derives from them, as
@@ -169,13 +171,15 @@ def spectral_norm(network: nn.Module, n_power_iterations: int = 1, eps: float = 
 
 
 def remove_spectral_norm(network: nn.Module) -> nn.Module:
-    """Undo :func:`spectral_norm`: the weights become what the network would run with in eval mode, and parameters again.
+    """Undo :func:`apply_spectral_norm`, in place: weights become plain parameters again.
+
+    Their values are those that the network runs with in eval mode.
 
     Returns:
         ``network``. Its parameters are the same objects, so optimisers keep them.
 
     Raises:
-        ValueError: :func:`spectral_norm` hasn't been applied to this module itself.
+        ValueError: :func:`apply_spectral_norm` hasn't been applied to this module itself.
     """
     hooks = [
         (key, hook)
@@ -183,7 +187,9 @@ def remove_spectral_norm(network: nn.Module) -> nn.Module:
         if _group_of(hook) is not None
     ]
     if not hooks:
-        raise ValueError(f"spectral_norm has not been applied to this {type(network).__name__}")
+        raise ValueError(
+            f"apply_spectral_norm has not been applied to this {type(network).__name__}"
+        )
     for key, hook in hooks:
         group = _group_of(hook)
         assert group is not None

@@ -64,11 +64,11 @@ class _SyncBatchNorm(nn.Module):
 
 
 class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d` whose batch is that of all ranks; see `sync_batch_norm`."""
+    """`torch.nn.BatchNorm1d` whose batch is that of all ranks; see `convert_sync_batchnorm`."""
 
 
 class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` whose batch is that of all ranks; see `sync_batch_norm`."""
+    """`torch.nn.BatchNorm2d` whose batch is that of all ranks; see `convert_sync_batchnorm`."""
 
 
 #: Each layer and the one that it becomes; layers of other files enter themselves.
@@ -78,7 +78,7 @@ SYNCED: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-def sync_batch_norm(network: nn.Module) -> nn.Module:
+def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
     """Makes every batch norm inside `network` normalise over the images of all torch.distributed ranks, in place.
 
     Statistics are summed in float32 (float64 for float64) in two passes, mean and then variance, on any device.

@@ -20,7 +20,7 @@ from fastgan.networks.translation import (
     least_size,
     one_hot_map,
 )
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, one_of
 from fastgan.recipes.patches import Patch, patch_logits, patch_size
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
@@ -91,12 +91,12 @@ class GauGAN(Translation):
         classes = len(images.inputs["map"].names)
         patch = patch_size(self.name, self.patch, images, self.scales)
         return {
-            "G": spectral_norm(
+            "G": apply_spectral_norm(
                 SPADEGenerator(
                     classes, images.channels, resolution=images.resolution, ngf=self.ngf, hidden=self.hidden
                 )
             ),
-            "D": spectral_norm(
+            "D": apply_spectral_norm(
                 MultiScaleDiscriminator(
                     images.channels, condition_channels=classes, scales=self.scales, patch=patch,
                     ndf=self.ndf,

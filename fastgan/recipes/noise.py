@@ -16,7 +16,7 @@ from fastgan.data import ImageDataset
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
 from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 from fastgan.nn.image_pool import ImagePool
 from fastgan.nn.weight_history import WeightHistory
 from fastgan.recipes.base import (
@@ -111,7 +111,7 @@ class NoiseToImage(NoiseSettings):
 
     def stabilized(self, discriminator: nn.Module) -> nn.Module:
         """D as the options want it."""
-        return spectral_norm(discriminator) if self.spectral_norm else discriminator
+        return apply_spectral_norm(discriminator) if self.spectral_norm else discriminator
 
     def augmentation(self, images: ImageSpec) -> dict[str, nn.Module]:
         """What augments images of this shape, and what remembers something, as networks without parameters."""

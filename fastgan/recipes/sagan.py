@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from fastgan.networks.resnet import ResNetDiscriminator, ResNetGenerator, attention_resolutions
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.base import ImageSpec, RecipeError
 from fastgan.recipes.sngan import SNGAN
 
@@ -55,7 +55,7 @@ class SAGAN(SNGAN):
 
     def normalised(self, generator: nn.Module) -> nn.Module:
         """G as --g-spectral-norm wants it."""
-        return spectral_norm(generator) if self.g_spectral_norm else generator
+        return apply_spectral_norm(generator) if self.g_spectral_norm else generator
 
     def discriminator(self, images: ImageSpec) -> nn.Module:
         return ResNetDiscriminator(

@@ -14,7 +14,7 @@ from fastgan.data import Task
 from fastgan.losses.adversarial import wasserstein_g_loss
 from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, one_of
 from fastgan.recipes.signature import Port, Signature
 from fastgan.recipes.translation import Translation
@@ -77,7 +77,7 @@ class Text2Image(Translation):
                 ngf=self.ngf,
                 kind=self.encoder,
             ),
-            "D": spectral_norm(
+            "D": apply_spectral_norm(
                 TextDiscriminator(
                     words, *size, text_dim=self.text_dim, ndf=self.ndf, kind=self.encoder
                 )

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from fastgan.errors import FastganError
-from fastgan.nn import sync_batch_norm
+from fastgan.nn import convert_sync_batchnorm
 from fastgan.recipes import Batch, Draw, Loss, Networks, Player, Recipe, RecipeError, Regularizer
 from fastgan.recipes.base import parameters_of
 from fastgan.training.compiling import compiled
@@ -57,7 +57,7 @@ class TrainStep:
         check_settings(state.recipe, self.world)
         if self.world.size > 1 and state.recipe.sync_batch_norm:
             for network in state.networks.values():
-                sync_batch_norm(network)
+                convert_sync_batchnorm(network)
         networks = with_float32(state.networks, state.recipe.full_precision)
 
         def update(

@@ -13,7 +13,7 @@ from fastgan import ops
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from fastgan.losses.stabilizers import flip_labels, instance_noise
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 from tests.losses.every_op import Discriminator, Generator
 
 # --------------------------------------------------------------------------------------------------- by hand
@@ -212,7 +212,7 @@ def test_filters_of_turns_transposed_convolutions_and_leaves_tables_out():
         [6, 4],
         [2, 6, 3, 3],
     ]
-    spectral_norm(network[2])
+    apply_spectral_norm(network[2])
     assert [list(weight.shape) for weight in penalties.filters_of(network)] == [
         [6, 4],
         [2, 6, 3, 3],

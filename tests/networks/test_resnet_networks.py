@@ -19,7 +19,7 @@ from fastgan.networks.resnet import (
     init_orthogonal,
 )
 from fastgan.networks.resnet.blocks import ClassVectors, DownBlock, NormReLU, UpBlock
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 
 
 def count(make) -> int:
@@ -142,7 +142,7 @@ def test_the_class_is_projected_on_the_features():
 
 def test_vectors_of_classes_are_normalised_like_other_layers():
     torch.manual_seed(0)
-    d = spectral_norm(ResNetDiscriminator(16, 1, c_dim=4, ndf=2, attention=8))
+    d = apply_spectral_norm(ResNetDiscriminator(16, 1, c_dim=4, ndf=2, attention=8))
     normed = [m for m in d.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert any(isinstance(m, ClassVectors) for m in normed) and len(normed) == 4 * 2 + 2 + 4 + 2
     for layer in normed:
@@ -204,7 +204,7 @@ def test_a_penalty_through_everything_in_d():
     torch.manual_seed(0)
     d = ResNetDiscriminator(16, 1, c_dim=2, ndf=1, attention=8).double()
     nn.init.constant_(d.attention.gain, 0.5)
-    spectral_norm(d).eval()
+    apply_spectral_norm(d).eval()
     names, parameters = zip(*d.named_parameters())
     images, labels = draw(2, 1, 16, 16, dtype=torch.float64).requires_grad_(), torch.tensor([0, 1])
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fastgan.networks.translation import TextDiscriminator, TextEncoder, TextGenerator
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 
 
 def draw(*shape, seed=0):
@@ -55,7 +55,7 @@ def test_captions_change_images_and_logits():
 
 def test_the_sentence_is_projected_on_the_features():
     torch.manual_seed(0)
-    d = spectral_norm(TextDiscriminator(4, 16, 1, text_dim=4, ndf=2)).eval()
+    d = apply_spectral_norm(TextDiscriminator(4, 16, 1, text_dim=4, ndf=2)).eval()
     images, captions = draw(2, 1, 16, 16), torch.tensor([[1, 2], [3, 0]])
     h = d.features(images)
     expected = (h * (d.out.weight[0] + d.project(d.text(captions)))).sum(1) + d.out.bias

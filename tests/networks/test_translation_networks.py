@@ -15,7 +15,7 @@ from fastgan.networks.translation import (
 )
 from fastgan.networks.translation.layers import DownConv2d, ImageConv2d, ResidualBlock, UpConv2d
 from fastgan.networks.translation.patchgan import HALVINGS
-from fastgan.nn import spectral_norm
+from fastgan.nn import apply_spectral_norm
 
 
 def count(make) -> int:
@@ -137,7 +137,7 @@ def test_scales_see_halved_images():
 
 def test_scales_under_spectral_norm():
     torch.manual_seed(0)
-    network = spectral_norm(MultiScaleDiscriminator(1, scales=2, patch=16, ndf=2))
+    network = apply_spectral_norm(MultiScaleDiscriminator(1, scales=2, patch=16, ndf=2))
     network(draw(1, 1, 12, 12))
     for scale in network.scales:
         for layer in scale.modules():

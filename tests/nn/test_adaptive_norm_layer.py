@@ -89,7 +89,7 @@ def test_over_processes_it_is_the_same_layer(name, tmp_path):
         for synchronised in (False, True):
             layer.load_state_dict(state)
             if synchronised:
-                nn.sync_batch_norm(layer)
+                nn.convert_sync_batchnorm(layer)
                 assert type(layer) is not kind and isinstance(layer, kind)
             x = image(5, 4, 3, 6).requires_grad_()
             y = layer(x, cond)

@@ -88,7 +88,7 @@ def test_batch_norm_becomes_that_of_all_processes(tmp_path):
             nn.BatchNormAct2d(4, act="relu", gain=1),
             nn.BatchNormAct2d(4, act="relu", gain=1),
         )
-        nn.sync_batch_norm(synced)
+        nn.convert_sync_batchnorm(synced)
         assert type(synced) is not type(layer)
         x = image(5, 4, 3, 6)
         assert torch.allclose(layer(x), synced(x), atol=1e-5)

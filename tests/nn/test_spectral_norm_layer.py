@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import io
-import sys
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.utils import parametrizations, parametrize
 
-from fastgan.nn import Conv2d, remove_spectral_norm, spectral_norm
+from fastgan.nn import Conv2d, apply_spectral_norm, remove_spectral_norm
 
 
 class Network(nn.Module):
@@ -40,7 +39,7 @@ def by_torch(network: nn.Module, **options) -> nn.Module:
 def pair(**options) -> tuple[nn.Module, nn.Module]:
     """The same network with this spectral normalisation and with torch's, in float64."""
     networks = []
-    for normalise in (spectral_norm, by_torch):
+    for normalise in (apply_spectral_norm, by_torch):
         torch.manual_seed(0)
         networks.append(normalise(Network().double(), **options))
     return networks[0], networks[1]
@@ -94,7 +93,7 @@ def test_state_dicts_go_either_way():
     ours, theirs = pair()
     for target, source in ((ours, Network().double()), (theirs, Network().double())):
         torch.manual_seed(7)
-        other = (by_torch if target is ours else spectral_norm)(source)
+        other = (by_torch if target is ours else apply_spectral_norm)(source)
         other(images())
         file = io.BytesIO()
         torch.save(other.state_dict(), file)
@@ -104,8 +103,9 @@ def test_state_dicts_go_either_way():
 
 
 def test_one_call_for_all_layers(monkeypatch):
-    module = sys.modules["fastgan.nn.spectral_norm"]  # the function has its name
-    network = spectral_norm(Network())
+    from fastgan.nn import spectral_norm as module
+
+    network = apply_spectral_norm(Network())
     calls = []
     call = module.ops.spectral_norm
     monkeypatch.setattr(
@@ -130,7 +130,9 @@ def test_a_layer_by_itself_or_twice_is_torchs():
     assert_same(ours, theirs)
     assert torch.allclose(ours.first.weight, theirs.first.weight)
     assert_same(ours, theirs)
-    (a, b) = (n(nn.Linear(3, 3).double()) for n in (spectral_norm, parametrizations.spectral_norm))
+    (a, b) = (
+        n(nn.Linear(3, 3).double()) for n in (apply_spectral_norm, parametrizations.spectral_norm)
+    )
     b.load_state_dict(a.state_dict())
     assert torch.allclose(a(a(torch.ones(1, 3).double())), b(b(torch.ones(1, 3).double())))
     assert_same(a, b)
@@ -147,7 +149,7 @@ class Twice(nn.Module):
 
 def test_a_layer_twice_in_one_pass_is_iterated_twice_as_in_torch():
     torch.manual_seed(0)
-    ours = spectral_norm(Twice().double())
+    ours = apply_spectral_norm(Twice().double())
     theirs = by_torch(Twice().double())
     theirs.load_state_dict(ours.state_dict())
     x = torch.ones(2, 4).double()
@@ -157,7 +159,7 @@ def test_a_layer_twice_in_one_pass_is_iterated_twice_as_in_torch():
 
 
 def test_copies_are_independent():
-    network = spectral_norm(Network().double())
+    network = apply_spectral_norm(Network().double())
     network(images())
     average = copy.deepcopy(network).eval().requires_grad_(False)
     expected = average(images())
@@ -178,7 +180,7 @@ def test_copies_are_independent():
 
 def test_an_average_of_networks_is_normalised_by_unit_vectors():
     """Averaged u and v are shorter than 1; with them the weights would come out too large."""
-    network = spectral_norm(Network().double())
+    network = apply_spectral_norm(Network().double())
     network(images())
     average = copy.deepcopy(network).eval()
     expected = average(images())
@@ -201,12 +203,12 @@ def test_frozen_layers_are_normalised_and_get_no_gradient():
         ours.first.parametrizations.weight.original.grad,
         theirs.first.parametrizations.weight.original.grad,
     )
-    network = spectral_norm(Network()).requires_grad_(False)
+    network = apply_spectral_norm(Network()).requires_grad_(False)
     assert not network(images().float()).requires_grad
 
 
 def test_an_exception_leaves_no_weight_behind():
-    network = spectral_norm(Network())
+    network = apply_spectral_norm(Network())
     with pytest.raises(ValueError):
         network(torch.zeros(2, 5, 4, 4))
     assert all(each[0].ready is None for each in parametrizations_of(network))
@@ -218,7 +220,7 @@ def parametrizations_of(network: nn.Module) -> list:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=["float64", "bfloat16"])
 def test_moves_to_another_dtype(dtype):
-    network = spectral_norm(Network()).to(dtype)
+    network = apply_spectral_norm(Network()).to(dtype)
     y = network(images().to(dtype))
     y.sum().backward()
     assert y.dtype == dtype and all(b.dtype == dtype for b in network.buffers())
@@ -226,14 +228,14 @@ def test_moves_to_another_dtype(dtype):
 
 
 def test_layers_of_different_dtypes():
-    network = spectral_norm(Network())
+    network = apply_spectral_norm(Network())
     network.last.double()
     network.last.register_forward_pre_hook(lambda layer, args: (args[0].double(),))
     assert network(images().float()).dtype == torch.float64
 
 
 def test_runs_under_autocast():
-    network = spectral_norm(Network())
+    network = apply_spectral_norm(Network())
     with torch.autocast("cpu", torch.bfloat16):
         loss = network(images().float()).sum()
     loss.backward()
@@ -251,7 +253,7 @@ def test_a_whole_step_compiles():
         return loss.detach()
 
     torch.manual_seed(0)
-    networks = [spectral_norm(Network().double())]
+    networks = [apply_spectral_norm(Network().double())]
     networks.append(copy.deepcopy(networks[0]))
     counter = CompileCounterWithBackend("aot_eager")
     torch._dynamo.reset()
@@ -271,7 +273,7 @@ def test_a_whole_step_compiles():
 
 
 def test_removing_bakes_the_weights_in():
-    network = spectral_norm(Network().double())
+    network = apply_spectral_norm(Network().double())
     network(images())
     parameters = {id(p) for p in network.parameters()}
     copied = copy.deepcopy(network).eval()
@@ -280,42 +282,48 @@ def test_removing_bakes_the_weights_in():
     assert set(network.state_dict()) == set(Network().state_dict())
     assert {id(p) for p in network.parameters()} == parameters
     assert not network._forward_pre_hooks and not network._forward_hooks
-    with pytest.raises(ValueError, match="spectral_norm has not been applied to this Network"):
+    with pytest.raises(
+        ValueError, match="apply_spectral_norm has not been applied to this Network"
+    ):
         remove_spectral_norm(network)
-    spectral_norm(network)
+    apply_spectral_norm(network)
 
 
 @pytest.mark.parametrize(
     "make,error,words",
     [
         (
-            lambda: spectral_norm("network"),
+            lambda: apply_spectral_norm("network"),
             TypeError,
             "network must be a torch.nn.Module, got a str",
         ),
         (
-            lambda: spectral_norm(nn.Tanh()),
+            lambda: apply_spectral_norm(nn.Tanh()),
             ValueError,
             "linear layer or a convolution of torch .*, got a Tanh without one",
         ),
         (
-            lambda: spectral_norm(spectral_norm(Network())),
+            lambda: apply_spectral_norm(apply_spectral_norm(Network())),
             ValueError,
             "'first' of network is parametrised already",
         ),
         (
-            lambda: spectral_norm(by_torch(nn.Linear(2, 2))),
+            lambda: apply_spectral_norm(by_torch(nn.Linear(2, 2))),
             ValueError,
             "weight of network is parametrised already",
         ),
-        (lambda: spectral_norm(nn.LazyLinear(2)), ValueError, "weight of network has no shape yet"),
         (
-            lambda: spectral_norm(Network(), 0),
+            lambda: apply_spectral_norm(nn.LazyLinear(2)),
+            ValueError,
+            "weight of network has no shape yet",
+        ),
+        (
+            lambda: apply_spectral_norm(Network(), 0),
             ValueError,
             "n_power_iterations must be .* at least 1, got 0",
         ),
         (
-            lambda: spectral_norm(Network(), eps=-1.0),
+            lambda: apply_spectral_norm(Network(), eps=-1.0),
             ValueError,
             "eps must be a number of at least 0, got -1.0",
         ),
@@ -330,5 +338,5 @@ def test_nothing_is_changed_where_the_network_is_refused():
     network = Network()
     parametrizations.spectral_norm(network.last)
     with pytest.raises(ValueError):
-        spectral_norm(network)
+        apply_spectral_norm(network)
     assert not parametrize.is_parametrized(network.first) and not network._forward_pre_hooks

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fastgan.nn import sync_batch_norm
+from fastgan.nn import convert_sync_batchnorm
 from fastgan.recipes import DCGAN, GAN, Batch, ImageSpec, ProGAN
 from fastgan.training.distributed import join_world
 from fastgan.training.state import TrainState
@@ -71,7 +71,7 @@ def normalised(part):
         layer.weight.uniform_(0.5, 2)
         layer.bias.normal_()
     if part is not None:
-        sync_batch_norm(layer)
+        convert_sync_batchnorm(layer)
     else:
         part = slice(None)
     x = x[part].requires_grad_(True)

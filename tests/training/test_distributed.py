@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastgan.nn import sync_batch_norm
+from fastgan.nn import convert_sync_batchnorm
 from fastgan.training.config import ConfigError
 from fastgan.training.distributed import RankLost, RanksDiffer, World, choose_device, join_world
 from tests.training import ranks
@@ -77,7 +77,7 @@ def test_a_world_of_one_sends_nothing():
 
 def test_synchronised_batch_norm_is_torchs_where_there_is_no_process_group():
     x = torch.randn(6, 3, 4, 4)
-    torchs, ours = torch.nn.BatchNorm2d(3), sync_batch_norm(torch.nn.BatchNorm2d(3))
+    torchs, ours = torch.nn.BatchNorm2d(3), convert_sync_batchnorm(torch.nn.BatchNorm2d(3))
     assert torch.equal(ours(x), torchs(x)) and torch.equal(ours.running_var, torchs.running_var)
 
 

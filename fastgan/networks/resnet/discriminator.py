@@ -15,7 +15,7 @@ class ResNetDiscriminator(nn.Module):
     """Images ``[N, channels, resolution, resolution]`` in [-1, 1] (and classes int64 ``[N]``) → logits ``[N]``.
 
     With h the sum of the last features over positions and y the class: ⟨v_y, h⟩ + ⟨w, h⟩ + b (Miyato and Koyama 2018).
-    The papers normalise all of its weights, the v_y as one matrix, by :func:`fastgan.nn.spectral_norm`.
+    The papers normalise all of its weights, the v_y as one matrix, by :func:`fastgan.nn.apply_spectral_norm`.
 
     Args:
         resolution: 16, 32, 64, 128 or 256.

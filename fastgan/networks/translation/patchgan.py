@@ -88,7 +88,7 @@ class MultiScaleDiscriminator(nn.Module):
     """Images ``[N, channels, H, W]`` → for each scale, the finest first, what every layer of its network gives, logits last.
 
     Each scale is a :class:`PatchDiscriminator` of its own; from one to the next images are halved by means over 3×3 pixels.
-    Under :func:`fastgan.nn.spectral_norm` all its convolutions are normalised in one call.
+    Under :func:`fastgan.nn.apply_spectral_norm` all its convolutions are normalised in one call.
 
     Args:
         scales: how many; three in pix2pixHD, two in SPADE.

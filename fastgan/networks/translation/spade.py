@@ -68,7 +68,8 @@ class SPADEGenerator(nn.Module):
 
     Features of 4×4, by a linear layer of z or without z by a 3×3 convolution of the map, go through blocks with nearest
     neighbours' upsampling between them; LeakyReLU(0.2), a 3×3 convolution and tanh end it. The paper normalises all weights
-    by :func:`fastgan.nn.spectral_norm`, and its batches are those of all processes (:func:`fastgan.nn.sync_batch_norm`).
+    (:func:`fastgan.nn.apply_spectral_norm`) and takes batch statistics over all processes
+    (:func:`fastgan.nn.convert_sync_batchnorm`).
 
     Args:
         map_channels: planes of the map, see :func:`one_hot_map`.
