@@ -4,7 +4,7 @@
 namespace fg::bias_act {
 namespace {
 
-// In a fixed order, in double.
+// Add up partial sums in a fixed order, in double.
 template <class R, class T>
 void add_up(const Partition& p, const R* partial, T* db) {
   const Layout& l = p.layout;

@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1;
-// the only code that exists once per activation is one plain loop over such a block.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. Work goes block by block through
+// buffers in L1. Only one plain loop over such a block exists once per activation.
 #include "cpu_kernel.h"
 
 namespace fg::FG_CPU_LEVEL {
@@ -7,7 +7,8 @@ namespace {
 
 using namespace fg::bias_act;
 
-// One block as its loop sees it. h is what the slope multiplies: dy, or ddx + ddb in the second derivative.
+// One block as its loop sees it. h is the factor of the slope: dy, or ddx + ddb in the second
+// derivative.
 template <class R>
 struct Block {
   const R *x, *b, *y, *h, *dy;
@@ -58,8 +59,8 @@ Loop<R> loop_for(const Arguments& a) {
     if (a.pass == Pass::forward) {
       return forward_loop<A, R>;
     }
-    if constexpr (
-        A == Act::piecewise) {  // from its input only where the sign of its output tells nothing
+    // The output's sign gives the slope; x is passed only where it doesn't.
+    if constexpr (A == Act::piecewise) {
       return a.x ? slope_from_input_loop<A, R> : slope_from_output_loop<R>;
     } else {
       return a.pass == Pass::backward ? slope_from_input_loop<A, R> : curvature_loop<A, R>;
@@ -67,8 +68,8 @@ Loop<R> loop_for(const Arguments& a) {
   });
 }
 
-// A contiguous stretch of `length` elements. b and ddb hold its biases: one per element, or, if `constant`, a block full of
-// the same. `sums(values, at, n)` sees what is summed for the bias gradient.
+// Compute a contiguous stretch of `length` elements. b and ddb hold its biases: one per element, or
+// a block of equal ones if `constant`. `sums(values, at, n)` gets the terms of the bias gradient.
 template <class R, class Sums>
 FG_LOCAL void stretch(
     const Arguments& a, Loop<R> loop, const Scalars<R>& s, std::int64_t offset, std::int64_t length,
@@ -91,8 +92,8 @@ FG_LOCAL void stretch(
         }
         k.h = in[1];
       }
-      k.y = a.y ? load(a.dtype, a.y, first, in[2], n)
-                : k.h;  // linear without clamp: any y gives its slope, the gain
+      // linear without a clamp saves no y: any y gives its slope, the gain.
+      k.y = a.y ? load(a.dtype, a.y, first, in[2], n) : k.h;
     }
     k.out = target(a.dtype, a.out, first, out[0], a.streaming);
     if (two_results) {
@@ -147,7 +148,7 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
   const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
   const Loop<R> loop = loop_for<R>(a);
   const std::int64_t row = p.layout.row();
-  // Short rows go several at a time, with their biases repeated: a stretch has to be worth its call.
+  // Short rows go several at a time, with their biases repeated: a stretch must be worth its call.
   const std::int64_t group = p.tiles == 1 ? Partition::tile / row : 1;
   alignas(64) R b[Partition::tile], ddb[Partition::tile], total[Partition::tile];
   std::int64_t filled = -1;

@@ -10,9 +10,10 @@
 
 namespace fg::bias_act {
 
-// The work is cut the same way whatever the number of threads, so that sums come out the same bit for bit.
-//   by row:    channels with long runs of memory; a unit is one segment of a run, which has one bias
-//   by column: short runs (channels_last, [N, C]); a unit is a block of rows of a tile of columns
+// Division of the work into units. It doesn't depend on the number of threads, so sums have the
+// same bits for any number.
+// - by row: channels have long runs of memory. A unit is one segment of a run, which has one bias.
+// - by column: runs are short (channels_last, [N, C]). A unit is a block of rows of a column tile.
 struct Partition {
   static constexpr std::int64_t segment = 8192, tile = 1024, shortest_run = 32;
 
@@ -36,12 +37,13 @@ struct Partition {
     return by_row ? layout.outer * layout.channels * segments_per_run : blocks * tiles;
   }
 
-  // Units that make a task worth handing to a thread.
+  // Number of units that make a task worth a thread.
   std::int64_t grain() const {
     return by_row ? std::max<std::int64_t>(1, 2 * segment / std::min(layout.inner, segment)) : 1;
   }
 
-  // Partial sums of the bias gradient: one per unit by row, one per block and column by column.
+  // Number of partial sums of the bias gradient: one per unit by row, one per block and column by
+  // column.
   std::int64_t partials() const { return by_row ? units() : blocks * layout.row(); }
 };
 

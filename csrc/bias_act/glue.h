@@ -1,10 +1,13 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                          // makes the tensor's device current
-//     std::int64_t partials(const Arguments&) const;           // how many partial sums a run leaves
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the number of partial sums of a run.
+//     std::int64_t partials(const Arguments&) const;
 //     void run(const Arguments&) const;
-//     void reduce(const Arguments&, void* db) const;           // adds the partial sums up, in a fixed order
+//     // Adds the partial sums up, in a fixed order.
+//     void reduce(const Arguments&, void* db) const;
 //   };
 #pragma once
 
@@ -14,13 +17,13 @@
 
 namespace fg::bias_act {
 
-// What users give besides tensors.
+// Arguments of the op besides tensors.
 struct Options {
   std::int64_t dim;
   ActivationOptions activation;
 };
 
-// `like`: dense, and in the memory order of the results.
+// Return an op's arguments. `like` is dense and has the memory order of the results.
 inline Arguments arguments(Pass pass, const Tensor& like, const Options& o) {
   Arguments a{};
   a.pass = pass;
@@ -43,7 +46,7 @@ inline void check(
         fits = (*t)->size(d) == main.size(d);
       }
       STD_TORCH_CHECK(
-          fits, "the tensors of a derivative of bias_act must agree in shape and dtype");
+          fits, "the tensors of a derivative of bias_act must have one shape and dtype");
     }
   }
   for (const OptionalTensor* b : biases) {
@@ -56,7 +59,7 @@ inline void check(
   }
 }
 
-// Runs, and returns the gradient of the bias; empty unless wanted.
+// Run, and return the gradient of the bias: an empty tensor unless it is needed.
 template <class Device>
 Tensor run_and_sum(const Device& device, Arguments& a, const Tensor& like, bool need_db) {
   if (!need_db) {
@@ -131,7 +134,8 @@ std::tuple<Tensor, Tensor, Tensor> bias_act_double_backward(
   check(ddx_, o, {&dy_, &x_, &y_}, {&b_, &ddb_});
   const bool curved = dy_.has_value();
   STD_TORCH_CHECK(
-      curved || !need_db, "need_db takes dy: without it the second derivative in x is zero");
+      curved || !need_db,
+      "need_db must be false without dy: the second derivative in x is zero then");
   Tensor ddy = result_like(ddx_);
   Tensor dx = curved ? result_like(ddx_) : torch::stable::new_empty(ddx_, {0});
   if (ddx_.numel() == 0) {
@@ -157,7 +161,7 @@ std::tuple<Tensor, Tensor, Tensor> bias_act_double_backward(
 
 }  // namespace fg::bias_act
 
-// Registers the ops in a namespace for a dispatch key.
+// Register the ops in a namespace for a dispatch key.
 #define FG_REGISTER_BIAS_ACT(NAMESPACE, KEY, DEVICE)                                             \
   STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                 \
     m.impl("bias_act", TORCH_BOX(&fg::bias_act::bias_act<DEVICE>));                              \

@@ -1,10 +1,13 @@
-// CUDA kernels of bias_act and the plan of their launches. Torch-free; the emulation runs them unchanged.
+// CUDA kernels of bias_act and the plan of their launches. Torch-free; the emulation runs them
+// unchanged.
 //
-// Rows:    channels with long runs of memory. A block is threads_x lanes along a run by threads_y runs; each run has one
-//          channel, so the bias is read once per thread.
-// Columns: short runs (channels_last, [N, C]). A thread keeps V columns and walks down a block of rows; its biases and
-//          sums stay in registers.
-// Both leave partial sums for the bias gradient in a fixed place, which `reduce_kernel` adds up in a fixed order.
+// - Rows: channels have long runs of memory. A block is threads_x lanes along a run by threads_y
+//   runs. A run has one channel, so each thread reads one bias.
+// - Columns: runs are short (channels_last, [N, C]). A thread has V columns and walks down a block
+//   of rows. Its biases and sums stay in registers.
+//
+// Both store partial sums of the bias gradient at fixed places; `reduce_kernel` adds them up in a
+// fixed order.
 #pragma once
 
 #include <algorithm>
@@ -15,14 +18,14 @@
 
 namespace fg::bias_act {
 
-// Elements of an access: 128 bits, or one of double, which is there to check the others by.
+// Elements of one access: 128 bits, or a single double. float64 serves as a check of other types.
 template <class T>
 inline constexpr int access_width = sizeof(T) < 8 ? vec_width<T> : 1;
 
 template <class T>
 struct Tensors {
   using R = accumulate_t<T>;
-  const T *x, *b, *y, *h, *ddb, *dy;  // h: what the slope multiplies, dy or ddx
+  const T *x, *b, *y, *h, *ddb, *dy;  // h: the factor of the slope, dy or ddx
   T *out, *out_v;
   R* partial;
 };
@@ -33,7 +36,7 @@ struct Setting {
   Act act;
 };
 
-// One element: its results, and what goes into the bias gradient.
+// Results of one element. out_v, if computed, else out is its term of the bias gradient.
 template <class R>
 struct Element {
   R out, out_v;
@@ -64,7 +67,7 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R b, R y, R h, R ddb, R d
   }
 }
 
-// V elements at `i`, with their biases; `sums`, if wanted, takes what the bias gradient adds up.
+// Compute V elements at `i` with their biases, and add their terms of the bias gradient to `sums`.
 template <Pass P, bool FromInput, class T, int V, class R = accumulate_t<T>>
 FG_DEVICE void vector_at(
     const Tensors<T>& t, const Setting<R>& s, std::int64_t i, const R (&b)[V], const R (&ddb)[V],
@@ -77,7 +80,8 @@ FG_DEVICE void vector_at(
   if constexpr (P != Pass::forward) {
     h = load_vec<V>(t.h + i);
     if constexpr (!FromInput) {
-      y = t.y ? load_vec<V>(t.y + i) : h;  // linear without clamp: any y gives its slope, the gain
+      // linear without a clamp saves no y: any y gives its slope, the gain.
+      y = t.y ? load_vec<V>(t.y + i) : h;
     }
   }
   const bool two_results = P == Pass::double_backward && FromInput && t.out_v;
@@ -112,14 +116,15 @@ struct Plan {
   bool by_row;
   int width;  // elements per access
   int threads_x, threads_y;
-  std::int64_t segments = 1;                // of a run, by row
+  std::int64_t segments = 1;                // per run, by row
   std::int64_t block_rows = 1, blocks = 1;  // by column
 
   std::int64_t runs() const { return layout.outer * layout.channels; }
   std::int64_t partials() const { return by_row ? runs() * segments : blocks * layout.row(); }
 };
 
-// `widest`: elements in a 128-bit access, if every pointer allows it.
+// Plan a launch. `widest` is the number of elements in a 128-bit access, used if every pointer
+// allows it.
 inline Plan make_plan(const Layout& layout, int widest, bool aligned) {
   Plan p{layout, layout.inner >= Plan::shortest_run, 1, 0, 0};
   const std::int64_t run = p.by_row ? layout.inner : layout.row();
@@ -140,12 +145,13 @@ inline Plan make_plan(const Layout& layout, int widest, bool aligned) {
   return p;
 }
 
-// The sum over the threads of a run, threadIdx.x, in the first of them. Every thread of the block takes part.
+// Return the sum over the threads of a run, threadIdx.x, in the first of them. Every thread of the
+// block must call it.
 template <class R>
 FG_DEVICE R sum_of_run(R total) {
   FG_SHARED(R, warp_sums, [Plan::threads / 32]);
-  const int lanes =
-      blockDim.x < 32 ? blockDim.x : 32;  // a run has part of a warp, or several warps
+  // A run has part of a warp, or several warps.
+  const int lanes = blockDim.x < 32 ? blockDim.x : 32;
   for (int step = lanes / 2; step > 0; step /= 2) {
     total += __shfl_xor_sync(0xffffffffu, total, step);
   }
@@ -169,7 +175,7 @@ template <Pass P, bool FromInput, class T, int V>
 __global__ void __launch_bounds__(Plan::threads) rows_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t segments) {
   using R = accumulate_t<T>;
-  // The grid is under 2^31, so 32 bits do.
+  // The grid is under 2^31, so 32 bits are enough.
   const unsigned per_run = static_cast<unsigned>(segments);
   const std::int64_t group = blockIdx.x / per_run, part = blockIdx.x % per_run;
   const std::int64_t run = group * blockDim.y + threadIdx.y;
@@ -186,8 +192,8 @@ __global__ void __launch_bounds__(Plan::threads) rows_kernel(
       b[j] = one_b;
       ddb[j] = one_ddb;
     }
-    [[maybe_unused]] constexpr int unrolled =
-        V == 1 ? 2 : 1;  // more costs registers, and spills on sm_100
+    // A larger factor takes more registers, which spill on sm_100.
+    [[maybe_unused]] constexpr int unrolled = V == 1 ? 2 : 1;
 #pragma unroll unrolled
     for (std::int64_t i = start + threadIdx.x * V; i < end; i += blockDim.x * V) {
       vector_at<P, FromInput, T, V>(t, s, run * layout.inner + i, b, ddb, sums);
@@ -207,7 +213,7 @@ __global__ void __launch_bounds__(Plan::threads) rows_kernel(
   }
 }
 
-// The sums over threadIdx.y, in the first of them. Every thread of the block takes part.
+// Add up over threadIdx.y, into the first row of threads. Every thread of the block must call it.
 template <class R, int V>
 FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
   FG_SHARED(R, tile, [Plan::warps][Plan::lanes * V]);
@@ -262,7 +268,7 @@ __global__ void __launch_bounds__(Plan::threads) columns_kernel(
   }
 }
 
-// db[c] = the sum of partial[n][c][i] over n < outer and i < inner; one warp per channel.
+// db[c] is the sum of partial[n][c][i] over n < outer and i < inner. Each channel has one warp.
 template <class T>
 __global__ void __launch_bounds__(Plan::threads) reduce_kernel(
     const accumulate_t<T>* partial, T* db, std::int64_t outer, std::int64_t channels,
@@ -328,7 +334,8 @@ Tensors<T> tensors_of(const Arguments& a) {
       static_cast<accumulate_t<T>*>(a.partial)};
 }
 
-// The partial sums do not depend on the width of access, so the glue may ask for them before pointers are known.
+// Return the number of partial sums. It doesn't depend on the width of accesses, so the glue can
+// call this before pointers are known.
 inline std::int64_t partials(const Layout& layout) { return make_plan(layout, 1, true).partials(); }
 
 template <class T>

@@ -1,4 +1,5 @@
-// What the glue calls of the CUDA side; a file of its own so that torch and CUDA meet in no translation unit's headers.
+// CUDA functions that the glue calls. No translation unit includes the headers of both torch and
+// CUDA, hence this file.
 #pragma once
 
 #include "problem.h"
@@ -6,7 +7,8 @@
 namespace fg::bias_act {
 
 std::int64_t cuda_partials(const Arguments& a);
-int cuda_run(const Arguments& a, void* stream);               // a cudaError_t
-int cuda_reduce(const Arguments& a, void* db, void* stream);  // a cudaError_t
+// Both return a cudaError_t.
+int cuda_run(const Arguments& a, void* stream);
+int cuda_reduce(const Arguments& a, void* db, void* stream);
 
 }  // namespace fg::bias_act

@@ -1,4 +1,4 @@
-// One run of bias_act or of a derivative, in plain types: what the glue fills in and every kernel reads.
+// One run of bias_act or of a derivative, in plain types: set by the glue, read by every kernel.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,21 @@
 
 namespace fg::bias_act {
 
-// Memory in order, for any dense layout and any dimension of the bias.
+// View of memory as [outer, channels, inner], for any dense layout and any dimension of the bias.
 struct Layout {
   std::int64_t outer, channels, inner;
 
   std::int64_t numel() const { return outer * channels * inner; }
-  std::int64_t row() const {
-    return channels * inner;
-  }  // contiguous elements that hold each channel once
+  // Contiguous elements that contain each channel once.
+  std::int64_t row() const { return channels * inner; }
 };
 
-// forward          out = y                             from x, b
-// backward         out = dx, partial = sums of it      from dy and either y, or x and b
-// double_backward  out = ddy                           from ddx, ddb and either y, or x and b
-//                  out_v = dx, partial = sums of it    from those and dy: curved activations
+// Passes and their tensors:
+//
+// - forward: out = y, from x and b.
+// - backward: out = dx, from dy and either y, or x and b. partial has sums of dx.
+// - double_backward: out = ddy, from ddx, ddb and either y, or x and b. Curved activations also
+//   have out_v = dx, from these and dy. partial has sums of out_v.
 enum class Pass { forward, backward, double_backward };
 
 struct Arguments {
@@ -34,8 +35,8 @@ struct Arguments {
   const void *x = nullptr, *b = nullptr, *y = nullptr, *dy = nullptr, *ddx = nullptr,
              *ddb = nullptr;
   void *out = nullptr, *out_v = nullptr;
-  void* partial =
-      nullptr;  // partial sums for the bias gradient, in the accumulation type; null if not wanted
+  // Partial sums of the bias gradient, in the accumulation type; null unless they are needed.
+  void* partial = nullptr;
   bool streaming = false;  // CPU: the results are too large for the cache
 };
 

@@ -1,4 +1,5 @@
-// Every kernel of bias_act over both shapes of work, with the sums that its threads share: run under ThreadSanitizer.
+// Race checks of every kernel of bias_act, over both shapes of work, with the sums that threads
+// share. Run under ThreadSanitizer.
 #include <limits>
 #include <vector>
 

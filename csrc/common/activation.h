@@ -1,4 +1,5 @@
-// The activations, their first and second derivatives: one formula for the CPU, CUDA and the emulation.
+// Activations with their first and second derivatives: one formula for the CPU, CUDA and the
+// emulation.
 #pragma once
 
 #include <type_traits>
@@ -18,7 +19,7 @@ struct Sigmoid {
   R value, slope, curvature;
 };
 
-// From e^-|v|, which neither overflows nor cancels.
+// Computed from e^-|v|, which neither overflows nor cancels.
 template <class R>
 FG_INLINE Sigmoid<R> sigmoid(R v) {
   const R e = exp_(v < 0 ? v : -v);
@@ -37,8 +38,9 @@ FG_INLINE R tanh_(R v) {
 template <Act A, class R>
 FG_INLINE R value(R v, R alpha) {
   if constexpr (A == Act::piecewise) {
-    const R below = alpha == 0 ? R(0) : v * alpha;  // alpha 0 apart: relu(-inf) is 0
-    return v < 0 ? below : v;                       // this way round NaN passes
+    // alpha 0 is a case of its own: relu(-inf) is 0, not NaN. NaN fails v < 0 and passes through.
+    const R below = alpha == 0 ? R(0) : v * alpha;
+    return v < 0 ? below : v;
   } else if constexpr (A == Act::tanh) {
     return tanh_(v);
   } else if constexpr (A == Act::sigmoid) {
@@ -101,10 +103,10 @@ FG_INLINE R curvature(R v) {
   }
 }
 
-// What is the same for every element, in the type that it is computed in.
+// Settings that all elements share, in the type of the computation.
 template <class R>
 struct Scalars {
-  R alpha, gain, clamp;  // clamp: NaN for none, since every comparison with it is false
+  R alpha, gain, clamp;  // clamp is NaN for none: every comparison with NaN is false
 };
 
 template <class R>
@@ -112,7 +114,7 @@ FG_INLINE R clamped(R y, R clamp) {
   return y > clamp ? clamp : y < -clamp ? -clamp : y;
 }
 
-// s where the clamp is not active, else 0.
+// Return s where the clamp is not active, else 0.
 template <class R>
 FG_INLINE R where_below(R y, R clamp, R s) {
   return (y < 0 ? -y : y) >= clamp ? R(0) : s;
@@ -123,25 +125,26 @@ FG_INLINE R forward(R v, const Scalars<R>& s) {
   return clamped(value<A>(v, s.alpha) * s.gain, s.clamp);
 }
 
-// dy/dv from v.
+// Return dy/dv from v.
 template <Act A, class R>
 FG_INLINE R slope_from_input(R v, const Scalars<R>& s) {
   return where_below(value<A>(v, s.alpha) * s.gain, s.clamp, slope<A>(v, s.alpha) * s.gain);
 }
 
-// dy/dv from y, for `piecewise` with alpha >= 0: v has the sign of y, or the opposite if the gain is negative.
+// Return dy/dv from y, for `piecewise` with alpha >= 0. v has the sign of y, or the opposite one
+// if the gain is negative.
 template <class R>
 FG_INLINE R slope_from_output(R y, const Scalars<R>& s) {
   return where_below(y, s.clamp, slope<Act::piecewise>(s.gain < 0 ? -y : y, s.alpha) * s.gain);
 }
 
-// d2y/dv2 from v.
+// Return d2y/dv2 from v.
 template <Act A, class R>
 FG_INLINE R curvature_from_input(R v, const Scalars<R>& s) {
   return where_below(value<A>(v, s.alpha) * s.gain, s.clamp, curvature<A>(v) * s.gain);
 }
 
-// Calls f with the activation as a compile-time constant: f(std::integral_constant<Act, A>{}).
+// Call f with the activation as a compile-time constant: f(std::integral_constant<Act, A>{}).
 template <class F>
 FG_INLINE auto with_act(Act act, F&& f) {
   switch (act) {

@@ -1,4 +1,4 @@
-// An activation and its settings as users give them, turned into what the kernels read.
+// Translation of an activation's name and settings to the fields that kernels read.
 #pragma once
 
 #include <limits>
@@ -10,7 +10,7 @@
 
 namespace fg {
 
-// Rounded as a result would be, so that a clamped result is recognised by comparing it with the clamp.
+// Round the clamp as results are rounded: a clamped result then compares equal to it.
 inline double rounded(double clamp, DType dtype) {
   return with_dtype(
       dtype, [&](auto t) { return static_cast<double>(static_cast<decltype(t)>(clamp)); });
@@ -22,7 +22,7 @@ struct ActivationOptions {
   std::optional<double> clamp;
 };
 
-// Fills in act, alpha, gain and clamp of an op's arguments, whose dtype is there already.
+// Set act, alpha, gain and clamp of an op's arguments; their dtype must be set already.
 template <class Arguments>
 void set_activation(Arguments& a, const ActivationOptions& o) {
   a.gain = o.gain;

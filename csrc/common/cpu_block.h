@@ -1,6 +1,7 @@
-// Reading and writing blocks of elements for the CPU kernels: half types become float in a buffer that stays in L1.
-// Everything here is local to the file that includes it: the same code is compiled for several instruction sets, and
-// a function shared between them would be taken from whichever the linker finds first.
+// Reading and writing of element blocks for the CPU kernels. Half types become float in a buffer
+// that stays in L1.
+// All functions are local to the including file, which is compiled for several instruction sets.
+// The linker would keep one copy of a shared function, of any instruction set.
 #pragma once
 
 #include <bit>
@@ -14,8 +15,8 @@
 #endif
 
 #define FG_LOCAL static inline __attribute__((always_inline))
-
-// Before a loop that writes nothing that it reads: compilers give up telling that of many pointers by themselves.
+// Put this before a loop that reads nothing it writes: compilers can't prove it of many pointers.
+// Put this before a loop that reads nothing it writes: compilers can't prove it of many pointers.
 #if defined(__clang__)
 #define FG_NO_ALIAS _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
@@ -33,12 +34,13 @@ struct bf16 {
   std::uint16_t bits;
 };
 
-// Results of this size are stored past the cache; a smaller one is still there when its consumer comes.
+// Results of this size are stored past the cache. A smaller one is still cached when it is read.
 constexpr bool is_worth_streaming(DType dtype, std::int64_t elements) {
   return elements * bytes_of(dtype) >= std::int64_t{16} << 20;
 }
 
-inline constexpr int block_size = 512;  // elements; a handful of such buffers fit in L1
+// Elements; L1 holds a handful of such buffers.
+inline constexpr int block_size = 512;
 
 FG_LOCAL float widen(bf16 h) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(h.bits) << 16);
@@ -53,7 +55,7 @@ FG_LOCAL bf16 narrow_bf16(float f) {
 FG_LOCAL float widen(f16 h) {
   const std::uint32_t magnitude = static_cast<std::uint32_t>(h.bits & 0x7fffu) << 13;
   const std::uint32_t sign = static_cast<std::uint32_t>(h.bits & 0x8000u) << 16;
-  // The exponent's bias goes from 15 to 127 by a multiplication, which makes denormals right as well.
+  // A multiplication changes the exponent's bias from 15 to 127; it is right for denormals too.
   const float scaled = std::bit_cast<float>(magnitude) * 0x1p112f;
   const bool special = magnitude >= 0x0f800000u;  // infinity or NaN
   const std::uint32_t bits =
@@ -64,8 +66,8 @@ FG_LOCAL float widen(f16 h) {
 FG_LOCAL f16 narrow_f16(float f) {
   const std::uint32_t u = std::bit_cast<std::uint32_t>(f), sign = (u >> 16) & 0x8000u,
                       magnitude = u & 0x7fffffffu;
-  // Adding 2^(e+13) lets the float unit round to nearest even at the last bit that float16 keeps; below the normal
-  // range that bit stands still at 2^-24.
+  // Adding 2^(e+13) makes the float unit round to nearest even at the last bit that float16 keeps.
+  // Below the normal range that bit is always 2^-24.
   const std::uint32_t exponent = magnitude & 0x7f800000u;
   const std::uint32_t clipped = exponent < 0x38800000u   ? 0x38800000u
                                 : exponent > 0x47800000u ? 0x47800000u
@@ -74,8 +76,8 @@ FG_LOCAL f16 narrow_f16(float f) {
   const float sum = std::bit_cast<float>(magnitude) + anchor;
   const std::uint32_t steps =
       std::bit_cast<std::uint32_t>(sum) - std::bit_cast<std::uint32_t>(anchor);
-  const std::uint32_t base =
-      (clipped - 0x38800000u) >> 13;  // exponent field of the result, less its implicit one
+  // The exponent field of the result, less its implicit one.
+  const std::uint32_t base = (clipped - 0x38800000u) >> 13;
   const std::uint32_t finite = base + steps;
   const std::uint32_t capped = finite > 0x7c00u ? 0x7c00u : finite;
   const std::uint32_t nan = 0x7e00u;
@@ -106,7 +108,7 @@ FG_LOCAL const float* widen_into(const f16* p, float* buffer, int n) {
   return buffer;
 }
 
-// Stores past the cache: a result too large to be found there again needs no line fetched before it is written.
+// Store past the cache: a result too large for the cache needn't fetch lines before writing them.
 template <class T>
 FG_LOCAL void stream(T* p, const T* from, int n) {
 #if defined(__SSE2__)
@@ -175,7 +177,7 @@ FG_LOCAL void narrow_and_put(f16* p, const float* computed, int n, bool streamin
   put(p, narrow, n, streaming);
 }
 
-// The same by run-time type, from element `first` on: float stands for all but double.
+// The same for a run-time type, from element `first` on. R is double for f64, else float.
 
 FG_LOCAL const float* load(DType dtype, const void* p, std::int64_t first, float* buffer, int n) {
   switch (dtype) {
@@ -192,7 +194,8 @@ FG_LOCAL const double* load(DType, const void* p, std::int64_t first, double*, i
   return static_cast<const double*>(p) + first;
 }
 
-// Where to compute a block of results: in place if it may be, else in the buffer, which `store` then moves.
+// Return the place to compute a block of results: the result itself if possible, else the buffer,
+// which `store` then writes.
 template <class R>
 FG_LOCAL R* target(DType dtype, void* p, std::int64_t first, R* buffer, bool streaming) {
   const bool in_place = !streaming && dtype != DType::f16 && dtype != DType::bf16;
@@ -215,8 +218,8 @@ FG_LOCAL void store(
   }
 }
 
-// Sum in 32 interleaved lanes, which hide the latency of additions: vectorises without leave to reorder, and always in the
-// same order.
+// Add up in 32 interleaved lanes, which hide the latency of additions. The order is always the
+// same, and compilers vectorise it without being allowed to reorder.
 template <class R>
 FG_LOCAL R sum(const R* p, int n) {
   constexpr int lanes = 32;

@@ -1,18 +1,19 @@
-// Which instruction set the CPU kernels use, chosen once per process. Torch-free.
+// Choice of the CPU kernels' instruction set, once per process. Torch-free.
 #pragma once
 
 namespace fg {
 
 enum class CpuLevel { baseline, avx2, avx512 };
 
-// The best level that was compiled and that this CPU runs; FASTGAN_CPU_LEVEL=baseline|avx2|avx512 lowers it.
+// Return the best level that was compiled and that this CPU runs.
+// FASTGAN_CPU_LEVEL=baseline|avx2|avx512 lowers it.
 CpuLevel cpu_level();
 
 const char* cpu_level_name(CpuLevel level);
 
 }  // namespace fg
 
-// Declares `const TYPE NAME`, which a kernel file defines in the namespace of its level.
+// Declare `const TYPE NAME`, which a kernel file defines in the namespace of its level.
 #define FG_DECLARE_PER_LEVEL(TYPE, NAME) \
   namespace fg::baseline {               \
   extern const TYPE NAME;                \
@@ -24,7 +25,8 @@ const char* cpu_level_name(CpuLevel level);
   extern const TYPE NAME;                \
   }
 
-// Picks `fg::<level>::NAME` for the running CPU. Every kernel file is compiled once per level into such a namespace.
+// Pick `fg::<level>::NAME` for the running CPU. Kernel files are compiled once per level, each time
+// into the namespace of that level.
 #if defined(FG_X86_LEVELS)
 #define FG_SELECT_LEVEL(NAME)                                       \
   (::fg::cpu_level() == ::fg::CpuLevel::avx512 ? ::fg::avx512::NAME \

@@ -1,4 +1,4 @@
-// The device and stream that a CUDA op runs on; under FG_EMU (tests) there is neither.
+// Device and stream of a CUDA op. The tests' emulation (FG_EMU) has neither.
 #pragma once
 
 #include <string>
@@ -35,7 +35,8 @@ class CudaDevice {
 #endif
 };
 
-// `status` is a cudaError_t; 9 is the one that a launch plan returns for a tensor too large for any grid.
+// Report a failed launch. Launch plans return 9, cudaErrorInvalidConfiguration, for a tensor that
+// is too large for any grid.
 inline void check_launch(int status, const char* op) {
   STD_TORCH_CHECK(status != 9, op, ": the tensor is too large for one launch; split it");
   STD_TORCH_CHECK(

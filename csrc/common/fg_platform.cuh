@@ -1,12 +1,14 @@
-// The only header that kernels include: CUDA under nvcc, the CPU emulation under FG_EMU (tests only).
+// The only header that kernels include: CUDA under nvcc, the tests' CPU emulation under FG_EMU.
 //
-//   fg_launch(kernel, grid, block, smem_bytes, stream, args...) -> cudaError_t   instead of <<<>>>
-//   FG_SHARED(type, name, dims)     static shared memory: FG_SHARED(float, tile, [32][33]);
-//   FG_DYN_SHARED(type, name)       the dynamic shared memory of the launch, once per kernel
-//   fg::half_t, fg::bf16_t          element types; fg::accumulate_t<T> is what sums of T are held in
-//   fg::Vec<T, N>                   N elements moved by one memory access: fg::load_vec, fg::store_vec, fg::store_shared
+// - fg_launch(kernel, grid, block, smem_bytes, stream, args...) -> cudaError_t: used for <<<>>>
+// - FG_SHARED(type, name, dims): static shared memory, e.g. FG_SHARED(float, tile, [32][33])
+// - FG_DYN_SHARED(type, name): the dynamic shared memory of the launch, once per kernel
+// - fg::half_t, fg::bf16_t: element types
+// - fg::accumulate_t<T>: type of sums of T
+// - fg::Vec<T, N>: N elements for one memory access
+// - fg::load_vec, fg::store_vec, fg::store_shared: such accesses
 //
-// Under nvcc it is C++17 and takes nothing from torch but two header-only number types.
+// Under nvcc it is C++17 and uses only two header-only number types of torch.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +28,7 @@
 
 #if !defined(FG_EMU)
 
-// `type` may hold no comma: name such a type with `using` first.
+// `type` must not contain a comma: give such a type a name with `using` first.
 #define FG_SHARED(type, name, dims) __shared__ type name dims
 
 #define FG_DYN_SHARED(type, name)                                           \
@@ -59,7 +61,7 @@ namespace fg {
 using half_t = c10::Half;
 using bf16_t = c10::BFloat16;
 
-// The type that sums and intermediate values of T are held in: float, or double for double.
+// Type of sums and intermediate values of T: float, or double for double.
 template <class T>
 struct Accumulate {
   using type = float;
@@ -76,7 +78,7 @@ FG_HOST_DEVICE accumulate_t<T> to_accumulate(T value) {
   return static_cast<accumulate_t<T>>(value);
 }
 
-// Rounds to nearest even. T has to be named: from_accumulate<T>(sum).
+// Round to nearest even. Callers must name T: from_accumulate<T>(sum).
 template <class T>
 FG_HOST_DEVICE T from_accumulate(accumulate_t<T> value) {
   return static_cast<T>(value);
@@ -90,11 +92,11 @@ struct alignas(sizeof(T) * N) Vec {
   FG_HOST_DEVICE const T& operator[](int i) const { return v[i]; }
 };
 
-// Elements of T in a 128-bit access, the widest that one thread can make.
+// Elements of T in a 128-bit access, the widest access of a thread.
 template <class T>
 inline constexpr int vec_width = static_cast<int>(16 / sizeof(T));
 
-// Whether load_vec and store_vec of N elements may be used at p.
+// Test if p is aligned for load_vec and store_vec of N elements.
 template <int N, class T>
 FG_HOST_DEVICE bool is_vec_aligned(const T* p) {
   return reinterpret_cast<std::uintptr_t>(p) % alignof(Vec<T, N>) == 0;
@@ -102,7 +104,7 @@ FG_HOST_DEVICE bool is_vec_aligned(const T* p) {
 
 #if defined(FG_EMU)
 
-// The place of the call is in the message of a misaligned access.
+// The message of a misaligned access has the caller's file and line.
 template <int N, class T>
 Vec<T, N> load_vec(const T* p, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   emulation::check_aligned(p, alignof(Vec<T, N>), "load_vec", file, line);
@@ -124,7 +126,7 @@ FG_DEVICE Vec<T, N> load_vec(const T* p) {
   return *reinterpret_cast<const Vec<T, N>*>(p);
 }
 
-// 128 bits are written in PTX: past a branch nvcc takes the struct apart and stores each element by itself.
+// 128 bits are stored in PTX: after a branch, nvcc splits the struct and stores each element alone.
 template <class T, int N>
 FG_DEVICE void store_vec(T* p, const Vec<T, N>& values) {
   if constexpr (sizeof(values) == 16) {
@@ -140,7 +142,7 @@ FG_DEVICE void store_vec(T* p, const Vec<T, N>& values) {
 
 #endif
 
-// store_vec for shared memory; in PTX for its reason.
+// store_vec for shared memory, in PTX for the same reason.
 template <int N, class R>
 FG_DEVICE void store_shared(R* p, const Vec<R, N>& values) {
 #if !defined(FG_EMU)

@@ -1,5 +1,6 @@
-// exp and expm1 for x <= 0 and log1p for 0 <= x <= 1, all that the activations need: for float on the host in a form that
-// compilers vectorise in a plain loop, on the device the CUDA library's.
+// The functions that activations need: exp and expm1 for x <= 0, and log1p for 0 <= x <= 1.
+// On the host, those of float have a form that compilers vectorise in a plain loop. On the device
+// they are the CUDA library's.
 #pragma once
 
 #include <cmath>
@@ -27,7 +28,8 @@ FG_INLINE float log1p_(float x) { return ::log1pf(x); }
 
 #else
 
-// x = n·ln 2 + r with |r| <= ln 2 / 2; then e^x = 2^n · (1 + q) with q = e^r - 1. About 1 ulp each.
+// Range reduction: x = n·ln 2 + r with |r| <= ln 2 / 2. Then e^x = 2^n · (1 + q), q = e^r - 1. The
+// error is about 1 ulp.
 struct Reduced {
   float q, scale;  // scale = 2^n, or 0 where e^x is below the normal range
 };

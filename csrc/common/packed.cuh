@@ -1,4 +1,4 @@
-// Elements as one access brings them, taken apart where they are used.
+// Elements as one memory access loads them, converted where they are used.
 #pragma once
 
 #include <type_traits>
@@ -7,7 +7,8 @@
 
 namespace fg {
 
-// Element `which`, 0 or 1, of two in a word. A shift the compiler would move ahead of the branches that follow.
+// Return element `which`, 0 or 1, of the two in a word. This is no shift because the compiler would
+// move a shift ahead of the branches that follow.
 FG_DEVICE std::uint16_t half_of_word(std::uint32_t word, int which) {
 #if defined(FG_EMU)
   return static_cast<std::uint16_t>(word >> which * 16);
@@ -16,8 +17,8 @@ FG_DEVICE std::uint16_t half_of_word(std::uint32_t word, int which) {
 #endif
 }
 
-// V elements of one access. Those of half types stay two in a register until they are used: eight each of three tensors
-// would fill the registers of a kernel that has branches in between.
+// V elements of one access. Half types stay two in a register until they are used. Eight converted
+// elements each of three tensors would fill the registers of a kernel with branches in between.
 template <class T, int V>
 class Packed {
  public:

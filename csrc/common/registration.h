@@ -1,5 +1,4 @@
-// Registers an op and its derivatives, fg::OP::{OP, OP_backward, OP_double_backward} for a device, in a namespace for a
-// dispatch key.
+// Register fg::OP::{OP, OP_backward, OP_double_backward} of a device for a dispatch key.
 #pragma once
 
 #include "stable.h"

@@ -1,4 +1,5 @@
-// What the op libraries take from torch: the stable ABI alone, so that one binary serves many releases.
+// The part of torch that the op libraries use: its stable ABI alone, so one binary serves many
+// releases.
 #pragma once
 
 #include <torch/csrc/stable/library.h>
@@ -37,11 +38,11 @@ inline DType dtype_of(const Tensor& t, const char* op) {
     case ScalarType::Double:
       return DType::f64;
     default:
-      STD_TORCH_CHECK(false, op, " takes float16, bfloat16, float32 or float64");
+      STD_TORCH_CHECK(false, op, ": the dtype must be float16, bfloat16, float32 or float64");
   }
 }
 
-// [N, C, H, W] seen as [N, H, W, C], and back.
+// View [N, C, H, W] as [N, H, W, C], and back.
 inline Tensor channels_last_view(const Tensor& t) {
   return torch::stable::transpose(torch::stable::transpose(t, 1, 2), 2, 3);
 }
@@ -50,7 +51,8 @@ inline Tensor channels_first_view(const Tensor& t) {
   return torch::stable::transpose(torch::stable::transpose(t, 2, 3), 1, 2);
 }
 
-// Whether the channels of an image batch are its fastest dimension: then results are channels_last, else contiguous.
+// Test if channels are the fastest dimension of an image batch. Results are then channels_last,
+// else contiguous.
 inline bool is_channels_last(const Tensor& t) {
   return t.size(1) > 1 && !t.is_contiguous() && t.stride(1) == 1;
 }
@@ -64,10 +66,11 @@ inline bool same_strides(const Tensor& a, const Tensor& b) {
   return true;
 }
 
-// A result for `t`: its shape, and its strides where they are dense (contiguous, channels_last, any permutation).
+// Return an empty result of the shape of `t`. It also has the strides of `t` where they are dense:
+// contiguous, channels_last or any permutation.
 inline Tensor result_like(const Tensor& t) { return torch::stable::empty_like(t); }
 
-// `t` in the memory order of `layout`: itself if it has it, else a copy.
+// Return `t` in the memory order of `layout`: `t` itself if it has that order, else a copy.
 inline Tensor in_order_of(const Tensor& t, const Tensor& layout) {
   if (same_strides(t, layout)) {
     return t;

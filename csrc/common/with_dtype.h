@@ -1,5 +1,6 @@
-// The element types as C++ types, for the code around the kernels. Not for CPU kernels, which are compiled several times
-// over: these types have functions that the linker would take from any of them.
+// Element types as C++ types, for the code around the kernels.
+// Don't include it in CPU kernels, which are compiled once per instruction set. These types have
+// inline functions, and the linker would keep one copy of each, of any instruction set.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>
@@ -13,10 +14,11 @@
 
 namespace fg {
 
-// Calls f with an element, of which only the type counts.
+// Call f with an element of the type; its value is meaningless.
 template <class F>
 auto with_dtype(DType dtype, F&& f) {
-#ifdef FG_EMU_TSAN  // races are alike in every type, and to compile four for ThreadSanitizer takes a minute
+#ifdef FG_EMU_TSAN
+  // All types have the same races, and four types take ThreadSanitizer a minute to compile.
   if (dtype != DType::f32) {
     throw std::invalid_argument("race checks are of float32");
   }

@@ -7,7 +7,7 @@
 namespace fg::minibatch_stddev {
 namespace {
 
-// w of each group and part, from what came in for the appended channels: in a fixed order, in double.
+// Compute w of each group and part from dy of the appended channels, in a fixed order, in double.
 template <class R, class T>
 void gather(const Arguments& a, R* weight) {
   const Layout l = a.layout;
@@ -24,7 +24,8 @@ void gather(const Arguments& a, R* weight) {
   }
 }
 
-// The sum of each group and part, over all that share it, into the appended channels of its samples.
+// Write the sum of each group and part, divided by its number of terms, to the appended channels of
+// its samples.
 template <class R, class T>
 void scatter(const Arguments& a, const Partition& p, const R* partial) {
   const Layout l = a.layout;

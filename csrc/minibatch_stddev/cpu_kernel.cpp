@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. A block of positions is read for all samples of its group,
-// more than once, while it is in the first cache.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. A block of positions of all samples of
+// a group is read more than once, from L1.
 #include <cmath>
 
 #include "cpu_kernel.h"
@@ -9,7 +9,8 @@ namespace {
 
 using namespace fg::minibatch_stddev;
 
-// A block of positions: where it starts in the first sample of its group, and the steps from sample to sample.
+// Start of a block of positions in the first sample of its group, and the steps from sample to
+// sample.
 struct Place {
   std::int64_t narrow, wide, narrow_step, wide_step;
   int n;
@@ -43,7 +44,8 @@ FG_LOCAL void clear(R* values, int n) {
   }
 }
 
-// Mean and Σ z² of x over the group, and of ddx mean and Σ ddx·z; what is given goes into `wide` on the way.
+// Compute mean and Σ z² of x over the group, and mean of ddx and Σ ddx·z. Also copy x or ddx to
+// `wide`.
 template <class R>
 FG_LOCAL void moments(const Arguments& a, const Place& at, Buffers<R>& s, bool streaming) {
   const std::int64_t group = a.layout.group;
@@ -86,7 +88,7 @@ FG_LOCAL void moments(const Arguments& a, const Place& at, Buffers<R>& s, bool s
   }
 }
 
-// Returns what the block adds to the sum.
+// Return the block's term of the sum.
 template <class R>
 FG_LOCAL R block(const Arguments& a, const Place& at, R weight, Buffers<R>& s, bool streaming) {
   const R group = static_cast<R>(a.layout.group);

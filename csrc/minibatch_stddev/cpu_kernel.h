@@ -1,4 +1,4 @@
-// The CPU kernel of the sweep over the images as a plain function over units of work. Torch-free.
+// CPU kernel of the sweep over the images as a plain function over units of work. Torch-free.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,14 @@
 
 namespace fg::minibatch_stddev {
 
-// A unit is a segment of a row, or some whole rows, of one part of one group, whatever the number of threads, so that sums
-// come out the same bit for bit.
+// Division of the work into units: a segment of a row, or some whole rows, of one part of one
+// group. It doesn't depend on the number of threads, so sums have the same bits for any number.
 struct Partition {
   static constexpr std::int64_t segment = 4096;
 
   Layout layout;
-  std::int64_t rows, segments;  // rows of a unit, segments of a row
-  std::int64_t of_part;         // units of a part
+  std::int64_t rows, segments;  // rows per unit, segments per row
+  std::int64_t of_part;         // units per part
 
   explicit Partition(const Layout& l)
       : layout(l), rows(std::max<std::int64_t>(1, segment / l.length())),
@@ -27,7 +27,7 @@ struct Partition {
   std::int64_t units() const { return layout.groups * layout.parts * of_part; }
 };
 
-// In the workspace: the partial sum of each unit, and one number for each group and part: its weight w.
+// Content of the workspace: the partial sum of each unit, and the weight w of each group and part.
 template <class R>
 struct Numbers {
   R *partial, *weight;

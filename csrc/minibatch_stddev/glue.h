@@ -1,8 +1,10 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                      // makes the tensor's device current
-//     std::int64_t workspace(const Arguments&) const;      // elements of the accumulation type that a run takes
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the size of a run's workspace in elements of the accumulation type.
+//     std::int64_t workspace(const Arguments&) const;
 //     void run(const Arguments&) const;
 //   };
 #pragma once
@@ -16,13 +18,14 @@
 namespace fg::minibatch_stddev {
 
 inline void check(const Tensor& x, std::int64_t group_size, std::int64_t parts) {
-  STD_TORCH_CHECK(x.dim() == 4, "minibatch_stddev takes [N, C, H, W]");
+  STD_TORCH_CHECK(x.dim() == 4, "x must be a [N, C, H, W] tensor, got rank ", x.dim());
   STD_TORCH_CHECK(
       parts > 0 && x.size(1) > 0 && x.size(1) % parts == 0,
-      "num_channels must divide the channels of x");
+      "num_channels must divide the channels of x, got ", parts, " for ", x.size(1), " channels");
   STD_TORCH_CHECK(
       group_size > 0 && (x.size(0) <= group_size || x.size(0) % group_size == 0),
-      "the batch must have up to group_size samples or a multiple of it");
+      "the batch must have at most group_size samples or a multiple of it, got ", x.size(0),
+      " samples for group_size ", group_size);
 }
 
 inline void check_same(const Tensor& x, const Tensor& t, std::int64_t channels) {
@@ -32,7 +35,7 @@ inline void check_same(const Tensor& x, const Tensor& t, std::int64_t channels) 
       "the tensors of a derivative of minibatch_stddev must fit x");
 }
 
-// An empty image for `x`, in its layout.
+// Return an empty image batch for `x`, in its layout.
 inline Tensor image_like(const Tensor& x, std::int64_t more_channels) {
   const std::int64_t channels = x.size(1) + more_channels;
   return is_channels_last(x)
@@ -41,7 +44,7 @@ inline Tensor image_like(const Tensor& x, std::int64_t more_channels) {
              : torch::stable::new_empty(x, {x.size(0), channels, x.size(2), x.size(3)});
 }
 
-// `t` as dense as a result for `x` is.
+// Return `t` as dense as a result for `x`.
 inline Tensor in_layout(const Tensor& t, const Tensor& x) {
   return is_channels_last(x) ? channels_first_view(torch::stable::contiguous(channels_last_view(t)))
                              : torch::stable::contiguous(t);

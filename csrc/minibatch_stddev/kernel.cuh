@@ -1,11 +1,13 @@
-// CUDA kernels of minibatch_stddev and its derivatives, and their launches. Torch-free; the emulation runs them unchanged.
+// CUDA kernels of minibatch_stddev and its derivatives, and their launches. Torch-free; the
+// emulation runs them unchanged.
 //
-// gather_kernel makes the weights of what came in for the appended channels; sweep_kernel walks over the images, a thread for
-// a position in all samples of its group, which it reads again from the cache, and leaves a partial sum for each segment;
-// scatter_kernel adds those up in a fixed order and writes them into the appended channels.
+// - gather_kernel computes weights from dy of the appended channels.
+// - sweep_kernel walks over the images. A thread has one position in all samples of its group,
+//   which it reads again from the cache. It writes a partial sum per segment.
+// - scatter_kernel adds partial sums up in a fixed order and writes them to the appended channels.
 //
-// Accesses are of one element: the threads of a warp read neighbours, rows of the appended image start anywhere, and the
-// samples of a group are as many accesses in flight.
+// Accesses have one element. The threads of a warp read neighbours, and the samples of a group are
+// as many accesses in flight. Rows of the appended image aren't aligned.
 #pragma once
 
 #include <cmath>
@@ -18,7 +20,7 @@ namespace fg::minibatch_stddev {
 constexpr int block_threads = 256, warp = 32;
 constexpr std::int64_t grid_limit = 0x7fffffff;
 
-// How the positions of a part are cut; by the shape alone.
+// Division of a part's positions, which depends on the shape alone.
 struct Segments {
   static constexpr std::int64_t length = 4 * block_threads;
 
@@ -30,7 +32,7 @@ struct Segments {
   std::int64_t partials() const { return groups_and_parts * count; }
 };
 
-// The sum over the block, in all of its threads, once in a kernel. Every thread takes part.
+// Return the sum over the block in all of its threads. Every thread must call it, once per kernel.
 template <class R>
 FG_DEVICE R sum_of_block(R total) {
   FG_SHARED(R, warp_sums, [block_threads / warp]);
@@ -48,7 +50,7 @@ FG_DEVICE R sum_of_block(R total) {
   return total;
 }
 
-// A block for each group and part.
+// Each group and part has a block.
 template <class T>
 __global__ void __launch_bounds__(block_threads) gather_kernel(
     const T* dy, accumulate_t<T>* weight, Layout l) {
@@ -87,7 +89,8 @@ struct Images {
   T *narrow, *wide;
 };
 
-// One position; returns what it adds to the sum. `narrow` and `wide`: where it is in the first sample of the group.
+// Compute one position, which is at `narrow` and `wide` in the first sample of its group. Return
+// its term of the sum.
 template <Pass P, class T, class R = accumulate_t<T>>
 FG_DEVICE R
 position(const Images<T>& t, const Layout& l, std::int64_t narrow, std::int64_t wide, R weight) {
@@ -141,14 +144,13 @@ position(const Images<T>& t, const Layout& l, std::int64_t narrow, std::int64_t 
   }
 }
 
+// With the 4, the compiler may use 64 registers; without it, it uses 48 for sm_80 and spills.
 template <Pass P, class T>
-__global__ void
-    __launch_bounds__(block_threads, 4)  // without the 4, sm_80 is kept to 48 registers, and spills
-    sweep_kernel(
-        Images<T> t, accumulate_t<T>* partial, const accumulate_t<T>* weights, Layout l,
-        std::int64_t count) {
+__global__ void __launch_bounds__(block_threads, 4) sweep_kernel(
+    Images<T> t, accumulate_t<T>* partial, const accumulate_t<T>* weights, Layout l,
+    std::int64_t count) {
   using R = accumulate_t<T>;
-  // The grid and the positions of a part are under 2^31, so 32 bits do.
+  // The grid and the positions of a part are under 2^31, so 32 bits are enough.
   const unsigned number = blockIdx.x / static_cast<unsigned>(count),
                  length = static_cast<unsigned>(l.length());
   const std::int64_t m = number / l.parts, f = number % l.parts;

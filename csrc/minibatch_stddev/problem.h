@@ -1,4 +1,5 @@
-// One run of minibatch_stddev or of a derivative, in plain types: what the glue fills in and every kernel reads.
+// One run of minibatch_stddev or of a derivative, in plain types: set by the glue, read by every
+// kernel.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +9,11 @@
 
 namespace fg::minibatch_stddev {
 
-// An image without (narrow) or with (wide) the appended channels. A part of the channels lies in rows of `length` elements:
-// one row of all its positions in contiguous memory, a row for each pixel in channels_last.
+// Image batch without (narrow) or with (wide) the appended channels. A part of the channels is
+// stored in rows of `length` elements. Contiguous memory has one row with all positions;
+// channels_last has a row for each pixel.
 struct Layout {
-  std::int64_t group, groups, parts;  // samples of a group, of which sample k is k·groups + m
+  std::int64_t group, groups, parts;  // group: samples of a group; k·groups + m is its sample k
   std::int64_t channels, pixels;
   bool channels_last;
 
@@ -20,41 +22,42 @@ struct Layout {
   FG_INLINE std::int64_t positions() const { return rows() * length(); }
   FG_INLINE std::int64_t narrow_sample() const { return channels * pixels; }
   FG_INLINE std::int64_t wide_sample() const { return (channels + parts) * pixels; }
-  FG_INLINE std::int64_t narrow_row() const {
-    return channels;
-  }  // from row to row, of channels_last alone
+  // Elements from row to row, only for channels_last.
+  FG_INLINE std::int64_t narrow_row() const { return channels; }
   FG_INLINE std::int64_t wide_row() const { return channels + parts; }
 
-  // Where part f's appended channel is at a pixel of a wide sample.
+  // Return the index of part f's appended channel at a pixel of a wide sample.
   FG_INLINE std::int64_t appended(std::int64_t f, std::int64_t pixel) const {
     return channels_last ? pixel * (channels + parts) + channels + f
                          : (channels + f) * pixels + pixel;
   }
 };
 
-// z, sigma: of fastgan/ops/minibatch_stddev/README.md; m and f: group and part.
+// Passes and their tensors. z and σ are those of fastgan/ops/minibatch_stddev/README.md; m is a
+// group and f a part.
 //
-// forward          wide = x, and behind it s[m, f]                            sum = Σ σ
-// backward         narrow = wide_in + w·z/σ, from x and wide_in = dy
-// double_backward  wide = ddx, and behind it q[m, f]                          sum = Σ b/σ, b = Σ_k ddx·z
-//                  narrow = w·((ddx - its mean)/σ - b·z/(G·σ³)), from x, ddx and dy's last channels
+// - forward: wide = x with s[m, f] appended. The sum is Σ σ.
+// - backward: narrow = dy + w·z/σ, from x and dy.
+// - double_backward: wide = ddx with q[m, f] appended. The sum is Σ b/σ with b = Σ_k ddx·z.
+// - double_backward: narrow = w·((ddx - its mean)/σ - b·z/(G·σ³)), from x, ddx and the appended
+//   channels of dy.
 enum class Pass { forward, backward, double_backward };
 
 struct Arguments {
   Pass pass;
   DType dtype;
   Layout layout;
-  // Null where absent or not wanted.
+  // Null if absent or not needed.
   const void *x = nullptr, *ddx = nullptr;  // narrow
   const void* dy = nullptr;                 // wide
   void* narrow = nullptr;
   void* wide = nullptr;
-  void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for
+  void* workspace = nullptr;  // elements of the accumulation type, as many as the device needs
 
   bool wants_sums() const { return wide != nullptr; }
   bool wants_weights() const { return narrow != nullptr; }
 };
 
-constexpr double eps = 1e-8;  // under the root
+constexpr double eps = 1e-8;  // below the root
 
 }  // namespace fg::minibatch_stddev

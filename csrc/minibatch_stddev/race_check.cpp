@@ -1,4 +1,5 @@
-// Every kernel of minibatch_stddev over more than one block, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of minibatch_stddev with several blocks, for races under ThreadSanitizer
+// and against the definition.
 #include <cmath>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// The numbers of a pixel: its sums over the channels, and what its elements are multiplied by. The same on every device.
+// Numbers of a pixel: sums over its channels and the coefficients of its elements, on any device.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 
 namespace fg::pixel_norm {
 
-// Σ x², Σ dy·x, Σ ddx·x, Σ ddx·dy; a pass has as many of them as it needs.
+// Σ x², Σ dy·x, Σ ddx·x and Σ ddx·dy. The first ones are enough for forward and backward.
 template <class R>
 struct Sums {
   R xx, gx, ux, ug;
@@ -18,10 +18,10 @@ constexpr int count_of_sums(Pass pass) {
   return pass == Pass::forward ? 1 : pass == Pass::backward ? 2 : 4;
 }
 
+// r, r³·d, r³·e and 3r⁵·d·e - r³·a of fastgan/ops/pixel_norm/README.md.
 template <class R>
 struct Coefficients {
-  R r, along_dy, along_ddx,
-      bend;  // r, r³·d, r³·e and 3r⁵·d·e - r³·a of fastgan/ops/pixel_norm/README.md
+  R r, along_dy, along_ddx, bend;
 };
 
 template <class R>
@@ -37,7 +37,7 @@ struct Element {
   R x, dy, ddx;
 };
 
-// y, dx or ddy.
+// Return y, dx or ddy.
 template <Pass P, class R>
 FG_INLINE R result(const Element<R>& t, const Coefficients<R>& k) {
   return P == Pass::forward    ? k.r * t.x

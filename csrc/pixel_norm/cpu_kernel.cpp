@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Every unit is walked over twice: for the sums of its pixels,
-// and for the results.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. Each unit is read twice: for the sums
+// of its pixels and for the results.
 #include "cpu_kernel.h"
 #include "coefficients.h"
 
@@ -37,7 +37,7 @@ FG_LOCAL Block<R> given(const Arguments& a, std::int64_t first, Buffers<R>& to, 
   return b;
 }
 
-// `k(i)` gives the coefficients of element i.
+// Write results; `k(i)` returns the coefficients of element i.
 template <Pass P, class R, class K>
 FG_LOCAL void write(
     const Arguments& a, const Block<R>& b, std::int64_t first, Buffers<R>& buffers, int n,
@@ -62,7 +62,7 @@ FG_LOCAL void write(
   }
 }
 
-// ---- channels apart in memory: pixels are neighbours
+// ---- channels apart in memory: neighbours are pixels
 
 template <Pass P, class R>
 FG_LOCAL void add(const Block<R>& b, R (&sums)[4][block_size], int n) {
@@ -88,7 +88,7 @@ void strip(const Arguments& a, std::int64_t first, int n, bool streaming) {
   for (std::int64_t c = 0; c < l.channels; ++c) {
     add<P>(given<P>(a, first + c * l.inner, buffers, n), sums, n);
   }
-  // In place of the sums.
+  // Coefficients replace the sums.
   const R channels = static_cast<R>(l.channels), eps = static_cast<R>(a.eps);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -107,9 +107,9 @@ void strip(const Arguments& a, std::int64_t first, int n, bool streaming) {
   }
 }
 
-// ---- channels are neighbours
+// ---- channels are neighbours in memory
 
-// Σ a·b in interleaved lanes, as `sum` in cpu_block.h.
+// Return Σ a·b, added up in interleaved lanes like `sum` in cpu_block.h.
 template <class R>
 FG_LOCAL R product(const R* a, const R* b, int n) {
   constexpr int lanes = 32;

@@ -1,4 +1,4 @@
-// The CPU kernel as a plain function over units of work. Torch-free.
+// CPU kernel as a plain function over units of work. Torch-free.
 #pragma once
 
 #include <algorithm>
@@ -10,13 +10,14 @@
 
 namespace fg::pixel_norm {
 
-// A unit is a strip of neighbouring pixels, whose channels are read a second time while they are in a core's second cache;
-// where the channels are the fastest dimension, a number of pixels.
+// Division of the work into units. A unit is a strip of neighbouring pixels; their channels are
+// read twice, the second time from L2. If channels are the fastest dimension, a unit is a number of
+// whole pixels.
 struct Partition {
   static constexpr std::int64_t unit_elements = 65536, least_strip = 32;
 
-  std::int64_t units, pixels;  // pixels of a unit
-  std::int64_t strips;         // of an outer index
+  std::int64_t units, pixels;  // pixels per unit
+  std::int64_t strips;         // per outer index
 
   explicit Partition(const Layout& l) {
     const std::int64_t fitting = unit_elements / l.channels;

@@ -1,7 +1,8 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);     // makes the tensor's device current
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
 //     void run(const Arguments&) const;
 //   };
 #pragma once
@@ -12,7 +13,7 @@
 
 namespace fg::pixel_norm {
 
-// `like`: dense, not empty, and in the memory order of the results.
+// Return an op's arguments. `like` is dense, not empty, and has the memory order of the results.
 inline Arguments arguments(Pass pass, const Tensor& like, std::int64_t dim, double eps) {
   Arguments a{};
   a.pass = pass;
@@ -32,7 +33,7 @@ inline void check(const Tensor& x, std::int64_t dim, std::initializer_list<const
       fits = t->size(d) == x.size(d);
     }
     STD_TORCH_CHECK(
-        fits, "the tensors of a derivative of pixel_norm must agree in shape and dtype");
+        fits, "the tensors of a derivative of pixel_norm must have one shape and dtype");
   }
 }
 

@@ -1,8 +1,11 @@
-// CUDA kernels of pixel_norm and its derivatives, and their launches. Torch-free; the emulation runs them unchanged.
+// CUDA kernels of pixel_norm and its derivatives, and their launches. Torch-free; the emulation
+// runs them unchanged.
 //
-// A block reads all channels of its pixels for their sums, and again, from the cache, for the results. Where pixels are
-// neighbours in memory (strips_kernel) threadIdx.x runs over them and threadIdx.y over the channels; where channels are
-// (rows_kernel) threadIdx.x runs over those and threadIdx.y over pixels.
+// A block reads all channels of its pixels for the sums, and again, from the cache, for the
+// results.
+//
+// - strips_kernel: pixels are neighbours in memory. threadIdx.x is a pixel, threadIdx.y a channel.
+// - rows_kernel: channels are neighbours in memory. threadIdx.x is a channel, threadIdx.y a pixel.
 #pragma once
 
 #include <algorithm>
@@ -67,7 +70,7 @@ FG_DEVICE Sums<R> sums_of(const R* sums, int step) {
   }
 }
 
-// `k[j * step]`: the coefficients of element j.
+// Write results; `k[j * step]` are the coefficients of element j.
 template <Pass P, class T, int V>
 FG_DEVICE void write(
     const Tensors<T>& t, const Given<T, V>& found, std::int64_t i,
@@ -95,7 +98,7 @@ __global__ void __launch_bounds__(block_threads) strips_kernel(
   using R = accumulate_t<T>;
   constexpr int count = count_of_sums(P);
   FG_SHARED(R, parts, [count * V * block_threads]);
-  // The grid is under 2^31, so 32 bits do.
+  // The grid is under 2^31, so 32 bits are enough.
   const unsigned of_outer = static_cast<unsigned>(strips);
   const std::int64_t pixel =
       (static_cast<std::int64_t>(blockIdx.x % of_outer) * blockDim.x + threadIdx.x) * V;
@@ -139,11 +142,12 @@ __global__ void __launch_bounds__(block_threads) strips_kernel(
   }
 }
 
-// The sum over the threads of a row, threadIdx.x, in all of them. Every thread of the block takes part, in one call a sum.
+// Return the sum over the threads of a row, threadIdx.x, in all of them. Every thread of the block
+// must call it, and each sum needs its own warp_sums.
 template <class R>
 FG_DEVICE R sum_of_row(R total, R* warp_sums) {
-  const int lanes =
-      blockDim.x < warp ? blockDim.x : warp;  // a row has part of a warp, or several warps
+  // A row has part of a warp, or several warps.
+  const int lanes = blockDim.x < warp ? blockDim.x : warp;
   for (int step = lanes / 2; step > 0; step /= 2) {
     total += __shfl_xor_sync(0xffffffffu, total, step);
   }
@@ -196,7 +200,7 @@ __global__ void __launch_bounds__(block_threads) rows_kernel(
 
 // ---- host side
 
-// The smallest power of two that reaches `n`; `most` if it is smaller.
+// Return the smallest power of two that is at least `n`, but at most `most`.
 inline int power_of_two(std::int64_t n, int most) {
   int power = 1;
   while (power < most && power < n) {
@@ -210,8 +214,8 @@ cudaError_t launch(const Tensors<T>& t, const Arguments& a, cudaStream_t stream)
   const Layout l = a.layout;
   const auto eps = static_cast<accumulate_t<T>>(a.eps);
   const bool rows = l.inner == 1;
-  const std::int64_t across =
-      ((rows ? l.channels : l.inner) + V - 1) / V;  // vectors that threadIdx.x runs over
+  // Vectors that threadIdx.x runs over.
+  const std::int64_t across = ((rows ? l.channels : l.inner) + V - 1) / V;
   const int threads_x = power_of_two(across, rows ? block_threads : warp),
             threads_y = block_threads / threads_x;
   const std::int64_t strips = (across + threads_x - 1) / threads_x;
@@ -230,7 +234,8 @@ cudaError_t launch(const Tensors<T>& t, const Arguments& a, cudaStream_t stream)
 
 template <Pass P, class T>
 cudaError_t run_pass(const Arguments& a, cudaStream_t stream) {
-  constexpr int V = sizeof(T) < 8 ? vec_width<T> : 1;  // float64 is there to check the others by
+  // float64 serves as a check of other types, so its vectors needn't be fast.
+  constexpr int V = sizeof(T) < 8 ? vec_width<T> : 1;
   const Tensors<T> t{
       static_cast<const T*>(a.x), static_cast<const T*>(a.dy), static_cast<const T*>(a.ddx),
       static_cast<T*>(a.out), static_cast<T*>(a.dx)};

@@ -1,4 +1,4 @@
-// One run of pixel_norm or of a derivative, in plain types: what the glue fills in and every kernel reads.
+// One run of pixel_norm or of a derivative, in plain types: set by the glue, read by every kernel.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,17 @@
 
 namespace fg::pixel_norm {
 
-// Memory in order, for any dense layout and any dimension of the features. A pixel is one outer and one inner index.
+// View of memory as [outer, channels, inner], for any dense layout and any dimension of the
+// features. A pixel is one outer and one inner index.
 struct Layout {
   std::int64_t outer, channels, inner;
 };
 
-// forward          out = y            from x
-// backward         out = dx           from dy and x
-// double_backward  out = ddy, dx      from ddx, dy and x
+// Passes and their tensors:
+//
+// - forward: out = y, from x.
+// - backward: out = dx, from dy and x.
+// - double_backward: out = ddy and dx, from ddx, dy and x.
 enum class Pass { forward, backward, double_backward };
 
 struct Arguments {
@@ -22,7 +25,7 @@ struct Arguments {
   DType dtype;
   Layout layout;
   double eps;
-  // All of dtype and layout; null where absent or not wanted.
+  // All have dtype and layout. Null if absent or not needed.
   const void *x = nullptr, *dy = nullptr, *ddx = nullptr;
   void *out = nullptr, *dx = nullptr;
 };

@@ -1,4 +1,5 @@
-// What the glue calls of the CUDA side; a file of its own so that torch and CUDA meet in no translation unit's headers.
+// CUDA functions that the glue calls. No translation unit includes the headers of both torch and
+// CUDA, hence this file.
 #pragma once
 
 #include "problem.h"
