@@ -7,6 +7,10 @@ import pytest
 from tests import language
 
 PLAIN: tuple[str, ...] = (
+    "csrc/bias_act",
+    "csrc/common",
+    "csrc/minibatch_stddev",
+    "csrc/pixel_norm",
     "tests/language.py",
     "tests/test_language.py",
 )
