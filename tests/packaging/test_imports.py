@@ -16,7 +16,7 @@ PACKAGE = ROOT / "fastgan"
 #: Each room may import from the rooms after it (and from itself); these anyone may import.
 ORDER = [
     "cli", "export", "compat", "diagnose", "learn", "training", "foreign", "recipes", "augment", "latent", "metrics",
-    "data", "networks", "losses", "testing", "runtime", "nn", "ops",
+    "data", "networks", "losses", "testing", "runtime", "layers", "nn", "ops",
 ]  # fmt: skip
 EVERYWHERE = {"errors", "_version", "_info"}
 TESTS = re.compile(r"(^|\.)(test_\w+|conftest)(\.|$)")
@@ -98,6 +98,7 @@ def test_importing_the_ops_is_light():
         "fastgan",
         "fastgan.ops",
         "fastgan.nn",
+        "fastgan.layers",
         "fastgan.compat.stylegan_ops",
         "fastgan.runtime",
     ]
