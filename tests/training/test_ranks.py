@@ -46,12 +46,12 @@ def disks(tmp_path):
 def two(warm, disks):
     """Runs two ranks, each on a disk of its own; keyword arguments go to the command of rank 1."""
 
-    def run(out, *, data="digits", **command):
+    def run(out, *more, data="digits", **command):
         for _ in range(5):
             world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
             ranks = [
                 {
-                    "argv": [*ARGUMENTS, "--data", data, "--out", out],
+                    "argv": [*ARGUMENTS, "--data", data, "--out", out, *more],
                     "env": world | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
                     "cwd": str(disk),
                 }
@@ -97,6 +97,35 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     )
     of_two = json.loads((disks[0] / "unbroken" / "measures.json").read_text())
     assert alone == pytest.approx(of_two, rel=1e-5) and "fd_digits" in alone
+
+
+@pytest.mark.slow
+def test_two_ranks_begin_with_the_same_trained_weights(two, warm, disks):
+    source, alone = disks[0] / "source", disks[0] / "alone"
+    plain = ("--no-batch-norm", "--dropout", "0")  # the same in one process
+    first_step = (*plain, "--from", str(source), "--images", "16")
+    for out, arguments in (
+        (source, (*plain, "--seed", "8", "--images", "64")),
+        (alone, first_step),
+    ):
+        argv = [*ARGUMENTS, "--data", "digits", "--out", str(out), *arguments]
+        ((status, output),) = warm({"argv": argv})
+        assert status == 0, output
+    (status, output), (other, silent) = two("begun", *first_step)
+    assert (status, other) == (0, 0), output + silent
+    assert silent == "" and str(source) in output
+    begun, expected, before = (state_of(out) for out in (disks[0] / "begun", alone, source))
+    for name, weights in begun["networks"].items():
+        trained = {key: value for key, value in before["networks"][name].items() if "weight" in key}
+        assert trained.keys() <= weights.keys() and trained
+        for key, value in trained.items():  # one step of Adam from it, at a rate of 2e-4
+            torch.testing.assert_close(weights[key], value, rtol=0, atol=5e-4)
+        moments, others = (
+            [part["exp_avg"] for part in state["optimizers"][name]["state"].values()]
+            for state in (begun, expected)
+        )
+        assert moments and any(moment.abs().max() > 1e-3 for moment in moments)
+        torch.testing.assert_close(moments, others, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.slow
