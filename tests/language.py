@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("fastgan", "csrc", "benchmarks", "tests")
+FOLDERS = ("fastgan", "csrc", "benchmarks", "tests", "tools")
 CODE = {".cpp", ".h", ".cu", ".cuh", ".inc"}
 WIDTH = 100
 MAX_WORDS = 25

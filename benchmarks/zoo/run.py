@@ -16,15 +16,16 @@ import torch
 
 from benchmarks.zoo.entries import Entry
 from fastgan.data import BatchLoader, ImageDataset, image_grid, open_dataset, save_png, to_uint8
+from fastgan.evaluation.measures import SAMPLES, Measures, evaluate
+from fastgan.files import write_atomic
+from fastgan.inference.samples import unseen, view_rows
 from fastgan.metrics.figures import OF_TARGETS
 from fastgan.recipes import ImageSpec
+from fastgan.seeds import derive_seed
 from fastgan.training.checkpoint import restore
-from fastgan.training.files import write_atomic
 from fastgan.training.loop import next_batch
-from fastgan.training.measures import SAMPLES, Measures, evaluate
 from fastgan.training.run_dir import RunDir, find_checkpoint
-from fastgan.training.samples import unseen, view_rows
-from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
 COLUMNS, ROWS = 16, 4

@@ -12,8 +12,8 @@ import tyro
 from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
 from fastgan.diagnose import Diagnosis, Evidence, diagnose_run
+from fastgan.files import write_atomic
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.training.files import write_atomic
 
 ILL = 3
 """Exit status for a run that shows a failure."""

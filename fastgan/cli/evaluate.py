@@ -19,6 +19,9 @@ from fastgan.cli.sample import FILES
 from fastgan.cli.tables import print_tables
 from fastgan.data import ImageDataset, Reading, open_dataset, save_png
 from fastgan.data.reading import Fit
+from fastgan.evaluation.measures import data_metrics, draw_neighbours, evaluate, make_plan
+from fastgan.files import write_atomic
+from fastgan.inference.samples import unseen
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import OF_TARGETS, Metric, figures
 from fastgan.metrics.real import MAX_REAL
@@ -27,10 +30,7 @@ from fastgan.recipes import Networks, Recipe, StyleGAN2
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.training.checkpoint import restore
 from fastgan.training.distributed import choose_device
-from fastgan.training.files import write_atomic
-from fastgan.training.measures import data_metrics, draw_neighbours, evaluate, make_plan
 from fastgan.training.run_dir import find_checkpoint
-from fastgan.training.samples import unseen
 from fastgan.training.state import TrainState
 
 

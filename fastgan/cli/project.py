@@ -21,11 +21,11 @@ from fastgan.cli.sample import MIN_TILE, open_checkpoint
 from fastgan.data import DataError, Reading, save_png, to_float, to_uint8
 from fastgan.data.decode import decode_image, unreadable_reason
 from fastgan.data.reading import Fit, levels_of
+from fastgan.files import write_atomic
 from fastgan.latent import Projection, project, save_video
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.training.files import write_atomic
 
 FRAMES = 100
 

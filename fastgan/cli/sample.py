@@ -20,25 +20,25 @@ from fastgan.data import ImageDataset, Reading, image_grid, save_png, to_uint8
 from fastgan.data.captions import encode_caption
 from fastgan.data.labels import class_number
 from fastgan.export.safetensors import describe
-from fastgan.latent import (
+from fastgan.inference import (
     Drawing,
     direction_strips,
     interpolation,
     mixing_table,
     parse_seeds,
-    save_video,
-    sefa,
 )
+from fastgan.inference.samples import MIN_TILE, save_grid, unseen
+from fastgan.latent import save_video, sefa
 from fastgan.latent.video import FORMATS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import ImageSpec, Networks, Recipe
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
+from fastgan.seeds import derive_seed
 from fastgan.training.checkpoint import restore
 from fastgan.training.run_dir import find_checkpoint
-from fastgan.training.samples import MIN_TILE, save_grid, unseen
-from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.state import TrainState
 
 MAX_SAMPLES = 10_000
 SIDE = 8

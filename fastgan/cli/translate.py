@@ -16,7 +16,6 @@ from torch import Tensor
 from fastgan.cli import UsageError, say, unknown
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.cli.picture_files import Picture, read_map, read_picture, write_picture
 from fastgan.cli.sample import FILES, Opened, open_checkpoint
 from fastgan.data import InputSpec, to_batch, to_uint8
 from fastgan.data._optional import require
@@ -24,12 +23,13 @@ from fastgan.data.decode import unreadable_reason
 from fastgan.data.discovery import few, find_pictures, is_special
 from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
+from fastgan.inference.picture_files import Picture, read_map, read_picture, write_picture
+from fastgan.inference.tiles import translate_picture
 from fastgan.recipes import RECIPES
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
+from fastgan.seeds import derive_seed
 from fastgan.training.distributed import choose_device
-from fastgan.training.pictures import translate_picture
-from fastgan.training.state import derive_seed
 
 OPAQUE = 255
 SHOWN = 3  # pictures left out whose reasons are printed

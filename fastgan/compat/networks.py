@@ -90,7 +90,7 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
     Raises:
         OSError: it can't be written.
     """
-    from fastgan.training.files import write_atomic
+    from fastgan.files import write_atomic
 
     description = {"network": name, "class": type(network).__name__, "config": network.config}
     tensors = {

@@ -12,14 +12,15 @@ from fastgan.diagnose.certainty import d_loss_of
 from fastgan.diagnose.figures import LEAST_ROWS, NEIGHBOURS, Figures, log_figures, sample_figures
 from fastgan.diagnose.symptoms import Symptom, symptoms_of
 from fastgan.errors import FastganError
+from fastgan.inference.samples import sample_images
 from fastgan.metrics.real import spread
 from fastgan.recipes import Recipe
+from fastgan.seeds import derive_seed
 from fastgan.training.checkpoint import restore
 from fastgan.training.config import RunConfig
 from fastgan.training.log import read_log
 from fastgan.training.run_dir import RunDir, find_checkpoint
-from fastgan.training.samples import sample_images
-from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.state import TrainState
 
 
 class DiagnoseError(FastganError):

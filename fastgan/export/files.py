@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastgan.errors import FastganError
+from fastgan.files import sync_folder
 from fastgan.names import plain_folder
-from fastgan.training.files import sync_folder
 
 
 class ExportError(FastganError):

@@ -13,8 +13,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from fastgan.data import to_uint8
-from fastgan.latent.perceptual import PerceptualDistance
 from fastgan.latent.statistics import WStatistics, estimate_w_avg
+from fastgan.metrics import PerceptualDistance
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 
 LARGEST = 256

@@ -11,6 +11,11 @@ from fastgan.metrics.kernel import KernelDistance, kernel_distance, polynomial_m
 from fastgan.metrics.modes import ModeCoverage, mode_classifier, mode_coverage
 from fastgan.metrics.neighbours import Neighbours, nearest_neighbours, neighbour_grid
 from fastgan.metrics.paired import l1, psnr, ssim
+from fastgan.metrics.perceptual import (
+    PerceptualDistance,
+    PerceptualNetwork,
+    load_perceptual_network,
+)
 from fastgan.metrics.prdc import PRDC, prdc
 from fastgan.metrics.real import RealFeatures, real_features
 from fastgan.metrics.score import ClassifierScore, classifier_score
@@ -26,6 +31,8 @@ __all__ = [
     "ModeCoverage",
     "Neighbours",
     "NonFiniteError",
+    "PerceptualDistance",
+    "PerceptualNetwork",
     "RealFeatures",
     "classifier_score",
     "fd_mobilenet_v2",
@@ -33,6 +40,7 @@ __all__ = [
     "kernel_distance",
     "l1",
     "load_digit_classifier",
+    "load_perceptual_network",
     "mode_classifier",
     "mode_coverage",
     "nearest_neighbours",

@@ -14,7 +14,7 @@ from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images, load_embedded
 
 WEIGHTS = Path(__file__).with_name("digit_classifier.safetensors")
-"""The shipped weights, float16; ``python -m fastgan.metrics.train_digit_classifier`` makes them."""
+"""The shipped weights, float16; ``python -m tools.train_digit_classifier`` makes them."""
 
 SHA256 = "d7bcb34b517438cfc663ee22aaaf6c0007cd5847d213740278bcab3f2d60e015"
 """Of the file ``WEIGHTS``."""
@@ -122,6 +122,6 @@ def load_digit_classifier(path: Path = WEIGHTS, *, sha256: str | None = SHA256) 
         path,
         sha256=sha256,
         what="digit classifier",
-        made_by="python -m fastgan.metrics.train_digit_classifier",
+        made_by="python -m tools.train_digit_classifier",
         error=MetricError,
     )

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from fastgan.latent import PerceptualDistance
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
+from fastgan.metrics import PerceptualDistance
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
 from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by

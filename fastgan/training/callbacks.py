@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from fastgan.evaluation.measures import Measures
 from fastgan.training.log import Row
-from fastgan.training.measures import Measures
 
 if TYPE_CHECKING:
     from fastgan.training.loop import Run, RunResult

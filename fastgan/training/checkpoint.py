@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import torch
 
 from fastgan.errors import FastganError
+from fastgan.files import write_atomic
 from fastgan.training.config import RunConfig
-from fastgan.training.files import write_atomic
 from fastgan.training.state import TrainState
 
 SUFFIX = ".pt"

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fastgan.files import write_atomic
 from fastgan.metrics.figures import figures
 from fastgan.training.comparison_page import PAGE
 from fastgan.training.config import RunConfig
 from fastgan.training.curves import draw_curves
-from fastgan.training.files import write_atomic
 from fastgan.training.log import Row, read_log
 from fastgan.training.progress import duration
 from fastgan.training.report import MISSING, NOT_MEASURED, data_uri, escaped, spelt

@@ -12,11 +12,12 @@ from fastgan._version import __version__
 from fastgan.data import ImageDataset
 from fastgan.data.discovery import few
 from fastgan.errors import FastganError
+from fastgan.evaluation.measures import MeasureSettings
+from fastgan.files import write_atomic
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.names import local_name, portable_name
 from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
-from fastgan.training.files import write_atomic
 
 
 class ConfigError(FastganError):
@@ -61,6 +62,13 @@ class RunOptions:
     """Threads that prepare the coming batches; 0 for none, None for one per core if images are read from disk."""
     compile: Literal["off", "step"] = "off"
     """Whether torch.compile makes one graph of each update: slow to start, and faster on a GPU."""
+
+    @property
+    def measuring(self) -> MeasureSettings:
+        """Settings of the run's measures."""
+        return MeasureSettings(
+            self.measure, self.measure_features, self.measure_weights, self.measure_samples
+        )
 
     def __post_init__(self) -> None:
         # One name from Python or from options of older runs.

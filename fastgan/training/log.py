@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from fastgan.files import write_atomic
 from fastgan.names import plain_folder
-from fastgan.training.files import write_atomic
 
 Row = dict[str, float]
 """step, nimg, seconds, images_per_second, waiting (share of the time that steps waited for data, 0 to 1), skipped

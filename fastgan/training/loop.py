@@ -20,27 +20,28 @@ from torch import Tensor
 from fastgan.data import BatchLoader, ImageDataset
 from fastgan.data.discovery import few
 from fastgan.errors import FastganError
-from fastgan.metrics import NonFiniteError
-from fastgan.recipes import Batch, Recipe
-from fastgan.training.callbacks import Callback
-from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
-from fastgan.training.config import RunConfig, RunOptions, save_options
-from fastgan.training.curves import require_plotting
-from fastgan.training.distributed import RanksDiffer, World, join_world
-from fastgan.training.log import MeanStats, RunLog
-from fastgan.training.measures import (
+from fastgan.evaluation.measures import (
     Measures,
     has_measures,
     main_measure,
     measure,
     require_measures,
 )
+from fastgan.inference.samples import save_grid, unseen
+from fastgan.metrics import NonFiniteError
+from fastgan.recipes import Batch, Recipe
+from fastgan.seeds import derive_seed
+from fastgan.training.callbacks import Callback
+from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
+from fastgan.training.config import RunConfig, RunOptions, save_options
+from fastgan.training.curves import require_plotting
+from fastgan.training.distributed import RanksDiffer, World, join_world
+from fastgan.training.log import MeanStats, RunLog
 from fastgan.training.progress import TrainingProgress, say
 from fastgan.training.report import write_report
 from fastgan.training.resume import open_data, open_state, together
 from fastgan.training.run_dir import RunDir
-from fastgan.training.samples import save_grid, unseen
-from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.state import TrainState
 from fastgan.training.step import TooManySkips, TrainStep, check_settings, parameters_are_finite
 from fastgan.training.stop import StopRequest, stop_on_signals
 from fastgan.training.transfer import Source
@@ -118,7 +119,7 @@ def train(
         dataset, config = open_data(recipe, dataset, world)
         with together(world):
             if world.is_main:
-                require_measures(recipe, dataset, options)
+                require_measures(recipe, dataset, options.measuring)
         devices = [world.device] if world.device.type == "cuda" else []
         with torch.random.fork_rng(devices), stop_on_signals() as stop:
             folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
@@ -280,7 +281,9 @@ class Run:
         if self._measured is None or self._measured[0] != nimg:
             self._measured, self._unmeasured = (nimg, {}), ""
             try:
-                found = measure(self.recipe, self.state.sampler, self._unseen, self.options)
+                found = measure(
+                    self.recipe, self.state.sampler, self._unseen, self.options.measuring
+                )
             except NonFiniteError as error:  # the run may recover, and its report says it
                 self._unmeasured = str(error)
                 warnings.warn(f"After {nimg:,} images: {error}", stacklevel=1)

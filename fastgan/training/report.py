@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fastgan.data.discovery import few
+from fastgan.evaluation.measures import Measures
+from fastgan.files import write_atomic
 from fastgan.metrics.figures import CLASSES, figures
 from fastgan.names import printable, shell_word
 from fastgan.recipes import ImageSpec
@@ -17,9 +19,7 @@ from fastgan.recipes.translation import Translation
 from fastgan.runtime import versions
 from fastgan.training.config import RunConfig
 from fastgan.training.curves import draw_curves
-from fastgan.training.files import write_atomic
 from fastgan.training.log import read_log
-from fastgan.training.measures import Measures
 from fastgan.training.progress import duration
 from fastgan.training.report_page import PAGE
 from fastgan.training.run_dir import RunDir

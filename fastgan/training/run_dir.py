@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastgan.errors import FastganError
+from fastgan.files import temporary_of
 from fastgan.training.checkpoint import (
     BEST,
     CheckpointError,
@@ -15,7 +16,6 @@ from fastgan.training.checkpoint import (
     load_newest,
 )
 from fastgan.training.config import RunConfig, load_config
-from fastgan.training.files import temporary_of
 
 
 class RunDirError(FastganError):

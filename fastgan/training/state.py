@@ -7,7 +7,6 @@ no generator has to be saved, and a run that resumes at step k goes on exactly a
 from __future__ import annotations
 
 import copy
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +17,10 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastgan.recipes import ImageSpec, Networks, Recipe
+from fastgan.seeds import derive_seed, seed_everything
 
 if TYPE_CHECKING:
     from fastgan.training.transfer.plan import Plan
-
-
-def derive_seed(seed: int, *path: object) -> int:
-    """An independent seed for each purpose, e.g. `derive_seed(0, "step", 17)`: 63 bits of a SHA-256."""
-    digest = hashlib.sha256("/".join(map(str, (seed, *path))).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def seed_everything(seed: int) -> None:
-    """Seeds the CPU's and every CUDA device's default generator."""
-    # Where CUDA isn't in use, torch.manual_seed queues a stack trace at every call: 1 ms and a leak per step.
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(seed)
 
 
 @dataclass

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from fastgan.latent import PerceptualDistance, Schedule, WStatistics, estimate_w_avg, project
+from fastgan.latent import Schedule, WStatistics, estimate_w_avg, project
 from fastgan.latent.projection import _normalize, noise_penalty
+from fastgan.metrics import PerceptualDistance
 from tests.latent.generators import generator
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 
 from fastgan.data import ImageDataset, open_dataset, to_float
+from fastgan.evaluation.measures import evaluate
+from fastgan.inference.samples import evaluation
 from fastgan.metrics.digits import load_digit_classifier
 from fastgan.recipes import Recipe
-from fastgan.training.measures import evaluate
-from fastgan.training.samples import evaluation
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 
 SHARED = "--data mnist5k --resolution 16"

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fastgan.data import ImageDataset, open_dataset, to_uint8
 from fastgan.data.shapes_oracle import STRIPED, shape_mask, stripedness
+from fastgan.inference.samples import evaluation
 from fastgan.recipes import Recipe
-from fastgan.training.samples import evaluation
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 
 COUNT = 100

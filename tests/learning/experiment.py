@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fastgan.cli.train import parse_run
 from fastgan.data import BatchLoader, ImageDataset
+from fastgan.inference.samples import evaluation, given_rows, sample_images, unseen
 from fastgan.recipes import Batch, ImageSpec, Recipe
 from fastgan.training.loop import next_batch
-from fastgan.training.samples import evaluation, given_rows, sample_images, unseen
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 

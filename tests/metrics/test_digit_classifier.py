@@ -13,7 +13,7 @@ from fastgan.data import open_dataset, to_float
 from fastgan.errors import FastganError
 from fastgan.metrics import DigitClassifier, load_digit_classifier
 from fastgan.metrics.digits import SHA256, WEIGHTS
-from fastgan.metrics.train_digit_classifier import accuracy, held_out_split, train
+from tools.train_digit_classifier import accuracy, held_out_split, train
 
 
 @pytest.fixture(scope="module")

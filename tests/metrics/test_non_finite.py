@@ -13,7 +13,8 @@ from fastgan.data.digits import DIGIT_NAMES
 from fastgan.data.stacked_mnist import MODE_NAMES
 from fastgan.diagnose.figures import log_figures, sample_figures
 from fastgan.errors import FastganError
-from fastgan.latent import PerceptualDistance, perceptual_path_length
+from fastgan.latent import perceptual_path_length
+from fastgan.metrics import PerceptualDistance
 
 with_torchmetrics = pytest.mark.skipif(
     importlib.util.find_spec("torchmetrics") is None, reason="needs torchmetrics"

@@ -15,8 +15,10 @@ PACKAGE = ROOT / "fastgan"
 
 #: Each room may import from the rooms after it (and from itself); these anyone may import.
 ORDER = [
-    "cli", "export", "compat", "diagnose", "learn", "training", "foreign", "recipes", "augment", "latent", "metrics",
-    "data", "networks", "losses", "testing", "runtime", "layers", "nn", "ops",
+    "cli", "export", "compat", "diagnose", "learn", "training", "foreign", "evaluation",
+    "inference", "recipes", "augment", "latent", "metrics",
+    "data", "networks", "losses", "testing", "runtime", "seeds", "files",
+    "layers", "nn", "ops",
 ]  # fmt: skip
 EVERYWHERE = {"errors", "_version", "_info"}
 TESTS = re.compile(r"(^|\.)(test_\w+|conftest)(\.|$)")

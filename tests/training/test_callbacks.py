@@ -68,7 +68,7 @@ class StopAt(Callback):
 
 def test_a_class_in_place_of_a_callback_is_refused(tiny):
     with pytest.raises(
-        TypeError, match=r"callbacks must be instances of fastgan\.train\.Callback, got <class"
+        TypeError, match=r"callbacks must be instances of fastgan\.training\.Callback, got <class"
     ):
         train(tiny, callbacks=[Callback])
 
@@ -115,8 +115,8 @@ def scores(monkeypatch):
     """What `measure` finds, by the images shown."""
     scores = {}
 
-    def measure(recipe, networks, dataset, options):
-        name = {("auto",): "kl_to_uniform", ("fd",): "fd_mobilenet_v2"}[options.measure]
+    def measure(recipe, networks, dataset, settings):
+        name = {("auto",): "kl_to_uniform", ("fd",): "fd_mobilenet_v2"}[settings.metrics]
         return {name: scores[states[-1].nimg], "samples": 5}
 
     states = []

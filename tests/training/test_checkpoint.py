@@ -227,7 +227,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, config, state, monkeypa
             self.left -= len(part)
             self.file.write(part)
 
-    monkeypatch.setattr("fastgan.training.files.open", FullDisk, raising=False)
+    monkeypatch.setattr("fastgan.files.open", FullDisk, raising=False)
     state.nimg += 16
     with pytest.raises(
         CheckpointError, match=r"No space left on device.*'.*000000032.pt', is intact; make room"

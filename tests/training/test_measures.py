@@ -11,6 +11,16 @@ import torch
 from fastgan.data import InMemoryDataset, to_float
 from fastgan.data.digits import DIGIT_NAMES
 from fastgan.data.stacked_mnist import StackedMnist
+from fastgan.evaluation import measures as room
+from fastgan.evaluation.measures import (
+    draw_neighbours,
+    evaluate,
+    has_measures,
+    main_measure,
+    make_plan,
+    measure,
+)
+from fastgan.inference.samples import sample_batches, sample_images
 from fastgan.metrics import (
     MetricError,
     classifier_score,
@@ -23,20 +33,11 @@ from fastgan.metrics import (
 from fastgan.metrics.features import mobilenet_v2
 from fastgan.metrics.figures import figures, main_figure
 from fastgan.recipes import GAN, ImageSpec, StyleGAN2
+from fastgan.seeds import derive_seed
 from fastgan.training import RunOptions, loop
-from fastgan.training import measures as room
 from fastgan.training.checkpoint import load_checkpoint, restore
 from fastgan.training.config import ConfigError, load_options, save_options
-from fastgan.training.measures import (
-    draw_neighbours,
-    evaluate,
-    has_measures,
-    main_measure,
-    make_plan,
-    measure,
-)
-from fastgan.training.samples import sample_batches, sample_images
-from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.state import TrainState
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from fastgan.data import open_dataset, save_png
-from fastgan.training import RunOptions, resume
+from fastgan.evaluation.measures import MeasureSettings, measure
+from fastgan.training import resume
 from fastgan.training.checkpoint import list_checkpoints, load_checkpoint, restore
 from fastgan.training.distributed import World
 from fastgan.training.log import read_log
-from fastgan.training.measures import measure
 from fastgan.training.state import TrainState
 
 pytestmark = pytest.mark.xdist_group("warm")
@@ -91,7 +91,7 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     saved = load_checkpoint(path)
     state = TrainState.create(saved.config.recipe, saved.config.images)
     restore(state, saved, path)
-    asked = RunOptions(measure=("fd",), measure_features="digits")
+    asked = MeasureSettings(("fd",), "digits")
     alone = measure(
         state.recipe, state.sampler, open_dataset("digits", resolution=8), asked, samples=50
     )

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from fastgan.inference.samples import sample_images
 from fastgan.recipes import Batch, ImageSpec, Loss, Player, Recipe, RecipeError, Regularizer
+from fastgan.seeds import derive_seed
 from fastgan.training.distributed import World
-from fastgan.training.samples import sample_images
-from fastgan.training.state import TrainState, derive_seed
+from fastgan.training.state import TrainState
 from fastgan.training.step import TooManySkips, TrainStep, parameters_are_finite
 
 

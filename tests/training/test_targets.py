@@ -11,15 +11,14 @@ import torch
 from pairs import Negatives
 
 from fastgan.data import open_dataset, to_float
-from fastgan.latent import PerceptualDistance
-from fastgan.metrics import MetricError
+from fastgan.evaluation.measures import evaluate, make_plan
+from fastgan.evaluation.targets import TargetDistances
+from fastgan.inference.samples import evaluation, given_rows
+from fastgan.metrics import MetricError, PerceptualDistance
 from fastgan.metrics.figures import OF_TARGETS, figures, main_figure
 from fastgan.recipes import DCGAN, SRGAN, Colorize, CycleGAN, GauGAN, ImageSpec, Pix2Pix
-from fastgan.training.measures import evaluate, make_plan
 from fastgan.training.report import measures_sentence
-from fastgan.training.samples import evaluation, given_rows
 from fastgan.training.state import TrainState
-from fastgan.training.targets import TargetDistances
 
 needs_torchmetrics = importlib.util.find_spec("torchmetrics") is None
 

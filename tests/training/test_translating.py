@@ -9,8 +9,8 @@ import torch
 from pairs import Negatives
 
 from fastgan.data import open_dataset
+from fastgan.inference.samples import given_rows
 from fastgan.recipes import UNIT, CycleGAN, GauGAN, ImageSpec, Inpaint, StarGAN, Text2Image
-from fastgan.training.samples import given_rows
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 

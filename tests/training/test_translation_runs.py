@@ -9,11 +9,11 @@ import torch
 from pairs import Negatives
 
 from fastgan.data import InMemoryDataset, to_float
+from fastgan.inference.samples import sample_images, save_grid, unseen, view_rows
 from fastgan.recipes import GAN, ImageSpec, Pix2Pix, RecipeError
 from fastgan.training import Callback, measures
 from fastgan.training.checkpoint import load_checkpoint
 from fastgan.training.config import RunConfig
-from fastgan.training.samples import sample_images, save_grid, unseen, view_rows
 from fastgan.training.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")

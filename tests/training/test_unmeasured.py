@@ -9,11 +9,11 @@ import torch
 from rich.console import Console
 
 from fastgan.cli.train import print_result
+from fastgan.evaluation.measures import evaluate
 from fastgan.metrics import NonFiniteError
 from fastgan.recipes import GAN
 from fastgan.training import Callback
 from fastgan.training.comparison import compare, read_runs
-from fastgan.training.measures import evaluate
 
 SAID = "fd can't be measured: samples must be finite, got infinite or NaN values in 7 of 20 rows"
 

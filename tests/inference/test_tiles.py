@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fastgan.training.pictures import padded, tiled
+from fastgan.inference.tiles import padded, tiled
 
 
 def picture(height, width):

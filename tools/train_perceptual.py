@@ -1,6 +1,6 @@
 """Make ``perceptual.safetensors`` from drawn shapes and handwritten digits in random colours.
 
-    python -m fastgan.latent.train_perceptual [OUT]
+    python -m tools.train_perceptual [OUT]
 
 The network names what each scene shows (eight shapes, ten digits) and tells its two colours, where it lies and how far
 it reaches, and how much it was blurred and roughened; so its features hold form, colour, place and texture. 9,000 shapes
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from fastgan.data import ImageDataset, open_dataset
 from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
-from fastgan.latent.perceptual import WEIGHTS, WIDTHS, PerceptualNetwork, load_perceptual_network
+from fastgan.metrics.perceptual import WEIGHTS, WIDTHS, PerceptualNetwork, load_perceptual_network
 
 SEED = 0
 RESOLUTION = 32

@@ -17,7 +17,7 @@ from fastgan.data.decode import decode_map, map_header, on_white
 from fastgan.data.inputs import Levels
 from fastgan.data.levels import eight_bits
 from fastgan.data.map_classes import check_map
-from fastgan.training.files import write_atomic
+from fastgan.files import write_atomic
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastgan.data.images import over_mid_grey
-from fastgan.latent.errors import LatentError
 from fastgan.metrics.checks import require_finite, warn_of_range
+from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import load_embedded
 
 WEIGHTS = Path(__file__).with_name("perceptual.safetensors")
-"""The shipped weights, float16; ``python -m fastgan.latent.train_perceptual`` makes them."""
+"""The shipped weights, float16; ``python -m tools.train_perceptual`` makes them."""
 
 SHA256 = "14150daf3f3aae76dab582126dad01f366011bf88fc6c560143e1ca42a9cb96a"
 """Of the file ``WEIGHTS``."""
@@ -119,13 +119,13 @@ def load_perceptual_network(
         sha256: what the file must hash to; None skips the check.
 
     Raises:
-        LatentError: the file is missing, unreadable or not the expected one.
+        MetricError: the file is missing, unreadable or not the expected one.
     """
     return load_embedded(
         PerceptualNetwork(),
         path,
         sha256=sha256,
         what="perceptual network",
-        made_by="python -m fastgan.latent.train_perceptual",
-        error=LatentError,
+        made_by="python -m tools.train_perceptual",
+        error=MetricError,
     )

@@ -9,9 +9,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fastgan.data import open_dataset, to_float
-from fastgan.latent import LatentError, PerceptualDistance, load_perceptual_network
-from fastgan.latent.perceptual import SHA256, WEIGHTS, WIDTHS
-from fastgan.latent.train_perceptual import NUM_ATTRIBUTES, accuracy, held_out_split, paint, train
+from fastgan.metrics import MetricError, PerceptualDistance, load_perceptual_network
+from fastgan.metrics.perceptual import SHA256, WEIGHTS, WIDTHS
+from tools.train_perceptual import NUM_ATTRIBUTES, accuracy, held_out_split, paint, train
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +73,15 @@ def test_gradients_reach_the_image(distance):
 
 def test_wrong_files(tmp_path):
     path = tmp_path / "x.safetensors"
-    with pytest.raises(LatentError, match="can't be read"):
+    with pytest.raises(MetricError, match="can't be read"):
         load_perceptual_network(path)
     path.write_bytes(WEIGHTS.read_bytes()[:-1])
-    with pytest.raises(LatentError, match="SHA-256 differs"):
+    with pytest.raises(MetricError, match="SHA-256 differs"):
         load_perceptual_network(path)
-    with pytest.raises(LatentError, match="doesn't hold"):
+    with pytest.raises(MetricError, match="doesn't hold"):
         load_perceptual_network(path, sha256=None)
     save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(LatentError, match="doesn't hold"):
+    with pytest.raises(MetricError, match="doesn't hold"):
         load_perceptual_network(path, sha256=None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,13 @@ from torch import Generator, Tensor
 
 from fastgan.data import ImageDataset, to_float, to_uint8
 from fastgan.data.stacked_mnist import MODE_NAMES
-from fastgan.latent import PerceptualDistance, perceptual_path_length
-from fastgan.latent.perceptual import SHA256 as PERCEPTUAL_SHA256
+from fastgan.evaluation.targets import TargetDistances
+from fastgan.inference.samples import MIN_TILE, evaluation, sample_batches, sample_images
+from fastgan.latent import perceptual_path_length
 from fastgan.metrics import (
     FeatureNetwork,
     MetricError,
+    PerceptualDistance,
     classifier_score,
     frechet_distance,
     kernel_distance,
@@ -34,16 +37,14 @@ from fastgan.metrics.figures import OF_FEATURES, OF_INCEPTION, OF_TARGETS, figur
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.kernel import SUBSET_SIZE, SUBSETS
 from fastgan.metrics.paired import require_torchmetrics
+from fastgan.metrics.perceptual import SHA256 as PERCEPTUAL_SHA256
 from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
 from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
 from fastgan.metrics.score import SPLITS
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import Networks, Recipe
 from fastgan.runtime import versions
-from fastgan.training.config import RunOptions
-from fastgan.training.samples import MIN_TILE, evaluation, sample_batches, sample_images
-from fastgan.training.state import derive_seed
-from fastgan.training.targets import TargetDistances
+from fastgan.seeds import derive_seed
 
 Measures = dict[str, float]
 """Figures by name; which one says how good the samples are, `main_measure` tells."""
@@ -53,6 +54,23 @@ SAMPLES, STACKED_SAMPLES = 2_000, 25_600  # the latter as Metz et al. 2017 count
 EPSILON = 1e-4
 
 main_measure = main_figure
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """Measures that a run takes.
+
+    Attributes:
+        metrics: names of metrics; "auto" stands for those of the data, "none" for no measure.
+        features: network of the features; None is chosen by `make_plan`.
+        weights: file of Inception's weights; None is the one that torch-fidelity downloads.
+        samples: number of samples; None is chosen by `make_plan`.
+    """
+
+    metrics: Sequence[str] = ("auto",)
+    features: FeaturesName | None = None
+    weights: str | None = None
+    samples: int | None = None
 
 
 class Plan(NamedTuple):
@@ -73,17 +91,17 @@ def has_measures(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> boo
     return bool(_asked(dataset, which))
 
 
-def require_measures(recipe: Recipe, dataset: ImageDataset, options: RunOptions) -> None:
+def require_measures(recipe: Recipe, dataset: ImageDataset, settings: MeasureSettings) -> None:
     """Raises MetricError for measures that can't be taken, before a run that would end without its figures."""
     plan = make_plan(
         recipe,
         dataset,
-        _asked(dataset, options.measure),
-        features=options.measure_features,
-        samples=options.measure_samples,
+        _asked(dataset, settings.metrics),
+        features=settings.features,
+        samples=settings.samples,
     )
     if _needs_features(plan):
-        open_features(plan.features, weights=options.measure_weights)
+        open_features(plan.features, weights=settings.weights)
 
 
 def make_plan(
@@ -141,26 +159,32 @@ def measure(
     recipe: Recipe,
     networks: Networks,
     dataset: ImageDataset,
-    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+    settings: MeasureSettings = MeasureSettings(),
     *,
     samples: int | None = None,
 ) -> Measures:
-    """The measures that a run's options ask for, and `samples`, of how many; none where there are none.
+    """Return the measures that a run asks for, and `samples`, their number; empty without measures.
 
-    Raises NonFiniteError where samples hold infinite or NaN values.
-    What the data has is taken as well, unless `options.measure` is "none". samples: goes before `options.measure_samples`.
+    The data's own measures are added, unless `settings.metrics` is "none".
+
+    Args:
+        samples: takes precedence over `settings.samples`.
+
+    Raises:
+        MetricError: a metric can't be taken; NonFiniteError for samples with infinite or NaN
+            values.
     """
-    metrics = _asked(dataset, options.measure)
+    metrics = _asked(dataset, settings.metrics)
     if not metrics:
         return {}
     plan = make_plan(
         recipe,
         dataset,
         metrics,
-        features=options.measure_features,
-        samples=samples or options.measure_samples,
+        features=settings.features,
+        samples=samples or settings.samples,
     )
-    network = _network(plan, options.measure_weights, networks)
+    network = _network(plan, settings.weights, networks)
     taken = _take(plan, recipe, networks, dataset, network, seed=recipe.seed, most=MAX_REAL)
     return {"samples": plan.samples, **taken}
 
@@ -259,7 +283,7 @@ def draw_neighbours(
 
 
 def _asked(dataset: ImageDataset, which: Sequence[str]) -> tuple[str, ...]:
-    """The metrics of `RunOptions.measure`: the data's own and those named."""
+    """Return the metrics of `MeasureSettings`: those of the data, then those named."""
     if "none" in which:
         return ()
     return tuple(

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgan.latent import PerceptualDistance
-from fastgan.metrics import l1, psnr, ssim
+from fastgan.metrics import PerceptualDistance, l1, psnr, ssim
 from fastgan.recipes import Batch, Networks, Recipe
 
 _PIXELS = {"l1": l1, "psnr": psnr, "ssim": ssim}

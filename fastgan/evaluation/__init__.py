@@ -1,0 +1,1 @@
+"""Figures of what trained networks make: plans, measures, distances from targets."""

@@ -1,0 +1,17 @@
+"""Images out of trained networks: samples, translations of pictures, walks through latents."""
+
+from fastgan.inference.walks import (
+    Drawing,
+    direction_strips,
+    interpolation,
+    mixing_table,
+    parse_seeds,
+)
+
+__all__ = [
+    "Drawing",
+    "direction_strips",
+    "interpolation",
+    "mixing_table",
+    "parse_seeds",
+]
