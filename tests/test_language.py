@@ -7,11 +7,15 @@ import pytest
 from tests import language
 
 PLAIN: tuple[str, ...] = (
+    "fastgan/layers.py",
+    "fastgan/recipes/memory",
     "csrc/bias_act",
     "csrc/common",
     "csrc/minibatch_stddev",
     "csrc/pixel_norm",
     "tests/language.py",
+    "tests/recipes/test_image_pool.py",
+    "tests/recipes/test_weight_history.py",
     "tests/test_language.py",
 )
 """Files and folders that are checked."""

@@ -5,7 +5,6 @@ from fastgan.nn.attention import SelfAttention2d
 from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
-from fastgan.nn.image_pool import ImagePool
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from fastgan.nn.minibatch_stddev import MinibatchStddev
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
@@ -15,7 +14,6 @@ from fastgan.nn.pixel_norm import PixelNorm
 from fastgan.nn.resample import Blur, Downsample2d, Upsample2d
 from fastgan.nn.spectral_norm import apply_spectral_norm, remove_spectral_norm
 from fastgan.nn.sync_batch_norm import convert_sync_batchnorm
-from fastgan.nn.weight_history import WeightHistory
 
 __all__ = [
     "SPADE",
@@ -28,7 +26,6 @@ __all__ = [
     "Downsample2d",
     "EqualConv2d",
     "EqualLinear",
-    "ImagePool",
     "InstanceNormAct2d",
     "MinibatchDiscrimination",
     "MinibatchStddev",
@@ -37,7 +34,6 @@ __all__ = [
     "PixelNorm",
     "SelfAttention2d",
     "Upsample2d",
-    "WeightHistory",
     "apply_spectral_norm",
     "convert_sync_batchnorm",
     "remove_spectral_norm",

@@ -12,9 +12,9 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
 from fastgan.networks.translation import ResNetGenerator
-from fastgan.nn.image_pool import ImagePool
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.domains import DOMAINS, Domains
+from fastgan.recipes.memory import ImagePool
 
 SWAPPED = 0.5  # share of the generated images that go through a pool
 DEEP_FROM = 256  # pixels from which the ResNet has nine blocks

@@ -17,8 +17,6 @@ from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
 from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
 from fastgan.nn import apply_spectral_norm
-from fastgan.nn.image_pool import ImagePool
-from fastgan.nn.weight_history import WeightHistory
 from fastgan.recipes.base import (
     Batch,
     Draw,
@@ -30,6 +28,7 @@ from fastgan.recipes.base import (
     Regularizer,
     parameters_of,
 )
+from fastgan.recipes.memory import ImagePool, WeightHistory
 from fastgan.recipes.noise_settings import Adversarial, Augmentation, NoiseSettings, Penalty, Pipe
 from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
 from fastgan.recipes.signature import Signature

@@ -1,11 +1,11 @@
-"""Experience replay: what goes into the pool, and what comes out."""
+"""The image pool: storing, showing, its state and several processes."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from fastgan.nn import ImagePool
+from fastgan.recipes.memory import ImagePool
 
 
 def batch(*values):
@@ -17,21 +17,24 @@ def batch(*values):
 
 def shown(pool, values, swapped, place):
     images, labels = pool(*batch(*values), swapped=torch.tensor(swapped), place=torch.tensor(place))
-    assert torch.equal(images[:, 0, 0, 0].long() + 100, labels)  # an image keeps its label
+    # An image keeps its label.
+    assert torch.equal(images[:, 0, 0, 0].long() + 100, labels)
     return (labels - 100).tolist()
 
 
-def test_older_images_come_out_where_newer_ones_go_in():
+def test_a_stored_image_replaces_an_older_one_that_is_shown():
     pool = ImagePool(4, (1, 2, 2))
-    assert shown(pool, [1, 2], [True, True], [0, 3]) == [1, 2]  # still empty
-    assert shown(pool, [3, 4], [True, False], [3, 0]) == [2, 4]  # 3 for 2, 4 doesn't go in
+    # Places are empty, so new images are shown.
+    assert shown(pool, [1, 2], [True, True], [0, 3]) == [1, 2]
+    # 3 replaces 2; 4 is not stored.
+    assert shown(pool, [3, 4], [True, False], [3, 0]) == [2, 4]
     assert shown(pool, [5, 6], [True, True], [3, 0]) == [3, 1]
-    assert shown(pool, [7, 8], [False, True], [1, 1 + 1]) == [7, 8]
+    assert shown(pool, [7, 8], [False, True], [1, 2]) == [7, 8]
     assert pool.images[:, 0, 0, 0].tolist() == [6, 0, 8, 5]
     assert pool.full.tolist() == [True, False, True, True]
 
 
-def test_it_is_in_the_state_dict_and_has_no_graph():
+def test_the_pool_is_in_the_state_dict_and_has_no_graph():
     pool, again = ImagePool(2, (1, 2, 2)), ImagePool(2, (1, 2, 2))
     images, labels = batch(1, 2)
     out, _ = pool(
@@ -45,7 +48,7 @@ def test_it_is_in_the_state_dict_and_has_no_graph():
     assert shown(again, [3, 4], [True, True], [1, 0]) == [2, 1]
 
 
-def test_half_types_come_out_as_they_came():
+def test_half_types_are_kept():
     pool = ImagePool(2, (1, 2, 2))
     images, labels = batch(1, 2)
     rows = {"swapped": torch.tensor([True, False]), "place": torch.tensor([0, 1])}
@@ -53,11 +56,11 @@ def test_half_types_come_out_as_they_came():
     assert pool.images.dtype == torch.float32
 
 
-def test_every_process_puts_in_the_images_of_all(monkeypatch):
-    """Two ranks, one after the other: each contributes its rows to what the other adds up."""
+def test_every_process_stores_the_images_of_all(monkeypatch):
+    """Two ranks run in turn; the sum of their contributions stands in for the all-reduce."""
     import torch.distributed as dist
 
-    from fastgan.nn import image_pool
+    from fastgan.recipes.memory import image_pool
 
     rank = 0
     contributed = {0: [], 1: []}
@@ -77,12 +80,8 @@ def test_every_process_puts_in_the_images_of_all(monkeypatch):
         assert shown(pools[rank], *rows[rank]) == list(rows[rank][0])
     for pool in pools:
         assert pool.images[:, 0, 0, 0].tolist() == [1, 0, 3, 4]
-        assert pool.labels.tolist() == [101, 0, 103, 104] and pool.full.tolist() == [
-            True,
-            False,
-            True,
-            True,
-        ]
+        assert pool.labels.tolist() == [101, 0, 103, 104]
+        assert pool.full.tolist() == [True, False, True, True]
 
 
 def test_error():

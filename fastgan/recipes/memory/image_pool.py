@@ -1,4 +1,4 @@
-"""Experience replay: D also sees images that G made earlier."""
+"""Experience replay: the discriminator also sees images generated earlier."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from fastgan.nn.sync_batch_norm import all_reduce_sum
 
 
 class ImagePool(nn.Module):
-    """Keeps generated images of the past, and gives them back in place of new ones (Shrivastava et al. 2017, section 2.3).
+    """Pool of generated images, some of which replace new ones (Shrivastava et al. 2017, 2.3).
 
-    D then doesn't forget what G has stopped drawing. Some images of a batch go to a place in the pool each, and what lay
-    there comes out; a place that is still empty gives nothing, and the new image is shown too.
+    D so remembers images that G no longer draws. Some images of a batch are stored at one place of
+    the pool each, and the image stored there before is shown in their stead. At an empty place the
+    new image is stored and shown.
 
-    What the pool holds is in the state dict, and the same on all processes: each puts in the images of all.
+    The pool is in the state dict and equal on all processes: each stores the images of all ranks.
 
     Args:
-        size: images that it holds.
-        shape: (C, H, W) of them.
+        size: number of images in the pool.
+        shape: (C, H, W) of an image.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: ``size`` is below 1.
     """
 
     images: Tensor
@@ -41,14 +42,16 @@ class ImagePool(nn.Module):
     def forward(
         self, images: Tensor, labels: Tensor, *, swapped: Tensor, place: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """
+        """Store some of the images and return the ones to show.
+
         Args:
-            images: new ones, `[N, C, H, W]`. labels: their classes int64 `[N]`.
-            swapped: bool `[N]`, which of them go into the pool.
-            place: int64 `[N]`, where to; no place twice, on all processes together.
+            images: new images ``[N, C, H, W]``.
+            labels: their classes, int64 ``[N]``.
+            swapped: images to store, bool ``[N]``.
+            place: place in the pool, int64 ``[N]``. No place occurs twice over all processes.
 
         Returns:
-            Images and labels of the same shapes, some of them from the pool, without a graph.
+            Images and labels of the same shapes, some from the pool, without a graph.
         """
         known = swapped & self.full[place]
         shown = images.where(~_column(known, images), self.images[place].to(images.dtype))
@@ -65,15 +68,16 @@ class ImagePool(nn.Module):
 
 
 def _column(rows: Tensor, images: Tensor) -> Tensor:
+    """Reshape ``[N]`` to broadcast over images ``[N, C, H, W]``."""
     return rows.view(-1, *(1,) * (images.ndim - 1))
 
 
 def _of_all_ranks(rows: Tensor) -> Tensor:
-    """The rows of all processes, in the order of their ranks."""
+    """Gather the rows of all processes, in the order of their ranks."""
     if not dist.is_available() or not dist.is_initialized():
         return rows
     places = rows.new_zeros(dist.get_world_size(), *rows.shape)
     places[dist.get_rank()] = rows
-    # bool can't be added up; each element is one rank's, so nothing is rounded
+    # Booleans cannot be summed. Each element belongs to one rank, so the sum rounds nothing.
     summed = all_reduce_sum(places.to(torch.uint8) if rows.dtype == torch.bool else places)
     return summed.flatten(0, 1).to(rows.dtype)

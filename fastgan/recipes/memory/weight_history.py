@@ -9,28 +9,29 @@ from torch import Tensor, nn
 
 
 class WeightHistory(nn.Module):
-    """The mean of weights over all updates so far, as buffers, and the weights' distance from it.
+    """Mean of a player's weights over all updates, and the distance of the weights from it.
 
-    The distance as a term of a player's loss draws its weights towards where they have been on the mean, which ends circles
-    around an equilibrium. `follow` before anything else, then `update` after each update.
+    As a term of the player's loss the distance pulls the weights towards their mean over time,
+    which damps orbits around an equilibrium. Call :meth:`follow` first, then :meth:`update` after
+    each update. The mean is in buffers, so checkpoints keep it.
     """
 
     count: Tensor
 
     def follow(self, weights: Sequence[Tensor]) -> None:
-        """Begins with these weights: their mean is what they are."""
+        """Start the mean at these weights."""
         for i, weight in enumerate(weights):
             self.register_buffer(f"mean{i}", weight.detach().clone())
         self.register_buffer("count", torch.ones((), device=weights[0].device))
 
     def forward(self, weights: Sequence[Tensor]) -> Tensor:
-        """‖θ - 1/t·Σ θ[i]‖², a scalar; its gradient is that of θ alone."""
+        """Return ‖θ - 1/t·Σ θ[i]‖², a scalar with a gradient in θ alone."""
         distances = [(weight - mean).square().sum() for weight, mean in zip(weights, self._means())]
         return torch.stack(distances).sum()
 
     @torch.no_grad()
     def update(self, weights: Sequence[Tensor]) -> None:
-        """Takes these weights into the mean."""
+        """Include these weights in the mean."""
         self.count += 1
         for weight, mean in zip(weights, self._means()):
             mean += (weight - mean) / self.count

@@ -1,11 +1,11 @@
-"""Historical averaging: the mean of weights over updates, and the pull towards it."""
+"""Historical averaging: the mean of weights over updates and the pull towards it."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from fastgan.nn import WeightHistory
+from fastgan.recipes.memory import WeightHistory
 
 
 def test_mean_and_distance():
@@ -16,7 +16,8 @@ def test_mean_and_distance():
     with torch.no_grad():
         weights[0].copy_(torch.tensor([5.0, 2.0]))
     assert history(weights) == 16
-    history.update(weights)  # the mean of 1 and 5
+    # The mean of 1 and 5 is 3.
+    history.update(weights)
     assert history.mean0.tolist() == [3, 2] and history(weights) == 4
     history(weights).backward()
     assert weights[0].grad.tolist() == [4, 0]
@@ -25,7 +26,7 @@ def test_mean_and_distance():
 
 
 def circled(weight):
-    """Where gradient descent and ascent on x·y get to from (1, 0), with historical averaging of this weight."""
+    """Run gradient descent-ascent on x·y from (1, 0); return the final distance from (0, 0)."""
     point, history = nn.Parameter(torch.tensor([1.0, 0.0])), WeightHistory()
     history.follow([point])
     for _ in range(400):
@@ -38,6 +39,6 @@ def circled(weight):
     return point.detach().norm().item()
 
 
-def test_it_ends_the_circling_around_an_equilibrium():
-    assert circled(0.0) > 1.2  # away from it
+def test_averaging_damps_orbits_around_an_equilibrium():
+    assert circled(0.0) > 1.2
     assert circled(0.5) < 0.5
