@@ -1,4 +1,4 @@
-# make demo | test | test-backends | test-long | lint | format | bench | evidence | zoo | clean -- each sets up what it needs, once.
+# make demo | test | test-backends | test-long | lint | docs | format | bench | evidence | zoo | clean -- each sets up what it needs, once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ EXTRAS = import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["pr
 TORCH = import importlib.metadata as m, sys; m.version("torchvision"); \
   sys.exit(tuple(map(int, m.version("torch").split(".")[:2])) < (2, 11))
 
-.PHONY: demo test test-backends test-long lint format bench evidence zoo clean setup FORCE
+.PHONY: demo test test-backends test-long lint docs format bench evidence zoo clean setup FORCE
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-backends  CUDA kernels emulated under sanitizers, Triton interpreted, compilers (8 minutes)"
 	@echo "make test-long  learning of every recipe over several seeds, the wheel, the docs' examples (hours)"
 	@echo "make lint    ruff, clang-format and mypy    make format   both formatters"
+	@echo "make docs    the site, offline in build/site (half a minute); warnings are errors"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
 	@echo "make zoo     train every recipe on real digits or rendered shapes, two hours of one core; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
@@ -90,6 +91,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(FORMATTED)
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --fresh-env --quiet docs build/site
+	@echo "open build/site/index.html"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -23,14 +23,15 @@ which of them the image has. ``captions``: ``caption``, the words of a sentence.
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input of every image of a data set, as it is stored and as a batch has it (see ``to_batch``).
+    """One input of every image of a data set, as it is stored and as a batch has it.
 
-    | kind | stored | in a batch |
-    |---|---|---|
-    | ``image`` | uint8 ``[N, channels, R, R]`` | float32 in [-1, 1] |
-    | ``map`` | uint8 ``[N, R, R]``, indices of ``names``, or ``void`` | int64, -1 where it is ``void`` |
-    | ``attributes`` | uint8 ``[N, len(names)]``, 0 or 1 | float32 |
-    | ``caption`` | int64 ``[N, length]``, indices of ``names``, 0 after the last word | int64 |
+    - ``image``: stored uint8 ``[N, channels, R, R]``; in a batch float32 in [-1, 1].
+    - ``map``: stored uint8 ``[N, R, R]``, indices of ``names``, or ``void``; in a batch int64,
+      -1 where it is ``void``.
+    - ``attributes``: stored uint8 ``[N, len(names)]``, 0 or 1; in a batch float32.
+    - ``caption``: int64 ``[N, length]``, indices of ``names``, 0 after the last word.
+
+    ``to_batch`` converts stored rows to those of a batch.
 
     Attributes:
         kind: which of the four.

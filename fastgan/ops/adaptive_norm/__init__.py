@@ -103,7 +103,7 @@ def adaptive_norm_with_stats(
         else float32, without a gradient; zero where there are no elements.
 
     Raises:
-        As :func:`adaptive_norm`.
+        TypeError, ValueError, BackendUnavailable: as :func:`adaptive_norm`.
     """
     y, mean, var = _run(
         x, scale, shift, over, None, None, act, alpha, gain, clamp, eps, residual, backend
