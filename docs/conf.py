@@ -61,9 +61,7 @@ def shorten_signature(
     return None
 
 
-def keep_colons(
-    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
+def keep_colons(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Keep what stands before a colon in a field's docstring: napoleon takes it for a type."""
     if what in ("attribute", "data", "property"):
         lines[:0] = ["..", ""]
