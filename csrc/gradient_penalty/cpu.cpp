@@ -8,10 +8,10 @@
 namespace fg::gradient_penalty {
 namespace {
 
-// Two tensors of a sample of this size are still in a core's second cache when the second sweep comes.
+// Two tensors of a sample of this size are still in L2 for the second sweep.
 constexpr std::int64_t cached_bytes = std::int64_t{1} << 20;
 
-// The totals of samples from `begin` to `end`: in a fixed order, in double.
+// Compute totals of samples from `begin` to `end`, in a fixed order, in double.
 template <class R>
 void add_up(const Partition& p, const Sums<R>& sums, std::int64_t begin, std::int64_t end) {
   for (std::int64_t n = begin; n < end; ++n) {
@@ -23,7 +23,7 @@ void add_up(const Partition& p, const Sums<R>& sums, std::int64_t begin, std::in
   }
 }
 
-// What the totals are wanted for.
+// Compute the results that depend on totals.
 template <class R, class T>
 void finish(const Arguments& a, const R* total) {
   const R center = static_cast<R>(a.center);
@@ -97,7 +97,7 @@ class Cpu {
   }
 
  private:
-  // Whether the second sweep follows the first sample by sample, which no sum can tell.
+  // Test if the second sweep follows the first sample by sample. The sums are the same either way.
   static bool goes_by_sample(const Arguments& a) {
     const std::int64_t bytes = 2 * a.layout.elements * bytes_of(a.dtype);
     return bytes <= cached_bytes &&

@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, where what
-// is absent is a block of zeros: so each result is one plain loop.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. Work goes block by block through
+// buffers in L1. An absent tensor is a block of zeros there, so each result is one plain loop.
 #include "cpu_kernel.h"
 #include "weights.h"
 
@@ -40,8 +40,9 @@ FG_LOCAL void multiply(const R* from, R factor, R* out, int n) {
   }
 }
 
-// Σ g·(x - y), in interleaved lanes as `sum` in cpu_block.h. Nothing but reading takes time here, and reading ahead of the
-// hardware, which stops at the end of a page, takes a fifth less; a prefetch from anywhere is harmless.
+// Return Σ g·(x - y), added up in interleaved lanes like `sum` in cpu_block.h. Only reading takes
+// time here. The hardware's prefetch stops at the end of a page; this one saves a fifth. It may go
+// past the end: a prefetch from any address is harmless.
 template <class R>
 FG_LOCAL R product(const Block<R>& k, int n) {
   constexpr int lanes = 32, line = 64 / sizeof(R), ahead = 1024;
@@ -79,7 +80,7 @@ FG_LOCAL Weights<R> weights_of(const Arguments& a, const R* total, std::int64_t 
     return interpolation(number<R>(a.dtype, a.alpha, n), number<R>(a.dtype, a.ddalpha, n));
   }
   if (!a.dpenalty) {
-    return {};  // forward: only the sum counts
+    return {};  // forward needs only the sum
   }
   return derivative_of_penalty(
       static_cast<const R*>(a.dpenalty)[n], static_cast<const R*>(a.norm)[n],
@@ -113,7 +114,7 @@ void sweep(
       };
       Block<R> k{};
       k.x = given(a.x, in[0]);
-      // In a penalty's second sweep its gradient is what y is elsewhere.
+      // In the second sweep of a penalty, y is the gradient.
       k.y = is_forward && a.op == Op::grad_norm_penalty ? given(a.g, in[1]) : given(a.y, in[1]);
       if (is_forward) {
         result(a.out, results[0], [&](R* out) { mix(k, s, out, n); });

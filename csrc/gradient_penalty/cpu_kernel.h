@@ -1,4 +1,4 @@
-// The CPU kernel of a sweep as a plain function over units of work. Torch-free.
+// CPU kernel of a sweep as a plain function over units of work. Torch-free.
 #pragma once
 
 #include <algorithm>
@@ -10,27 +10,28 @@
 
 namespace fg::gradient_penalty {
 
-// A unit is one segment of one sample, whatever the number of threads, so that sums come out the same bit for bit.
+// Division of the work into units: one segment of one sample. It doesn't depend on the number of
+// threads, so sums have the same bits for any number.
 struct Partition {
   static constexpr std::int64_t segment = 8192, task_elements = 32768;
 
   Layout layout;
-  std::int64_t
-      segments;  // of a sample; one at the least, which leaves a sum of 0 where there are no elements
+  // Segments per sample. At least one, so that a sample without elements has a sum of 0.
+  std::int64_t segments;
 
   explicit Partition(const Layout& l)
       : layout(l), segments(std::max<std::int64_t>(1, (l.elements + segment - 1) / segment)) {}
 
   std::int64_t units() const { return layout.samples * segments; }
 
-  // Units that make a task worth handing to a thread.
+  // Number of units that make a task worth a thread.
   std::int64_t grain() const {
     return std::max<std::int64_t>(
         1, task_elements / std::clamp<std::int64_t>(layout.elements, 16, segment));
   }
 };
 
-// In the workspace: the partial sum of each unit, and the total of each sample.
+// Content of the workspace: the partial sum of each unit, and the total of each sample.
 template <class R>
 struct Sums {
   R *partial, *total;
@@ -39,7 +40,7 @@ struct Sums {
       : partial(static_cast<R*>(a.workspace)), total(partial ? partial + p.units() : nullptr) {}
 };
 
-// `sums`: whether the sweep, backward or double_backward, leaves partial sums.
+// With `sums`, a sweep backward or double_backward stores partial sums.
 using Sweep = void (*)(
     const Arguments&, const Partition&, Pass, bool sums, bool streaming, std::int64_t begin,
     std::int64_t end);

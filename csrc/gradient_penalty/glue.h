@@ -1,9 +1,12 @@
 // The six registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                      // makes the tensor's device current
-//     std::int64_t workspace(const Arguments&) const;      // elements of the accumulation type that sums take
-//     void run(const Arguments&) const;                    // with the sums, added up in a fixed order
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the size of the sums' workspace in elements of the accumulation type.
+//     std::int64_t workspace(const Arguments&) const;
+//     // Runs the sweeps and adds their sums up, in a fixed order.
+//     void run(const Arguments&) const;
 //   };
 #pragma once
 
@@ -14,9 +17,10 @@ namespace fg::gradient_penalty {
 
 inline Tensor nothing(const Tensor& like) { return torch::stable::new_empty(like, {0}); }
 
-// A result for `t`: its strides where they are dense and each sample is one stretch, else contiguous.
+// Return an empty result for `t`. It has the strides of `t` where they are dense and each sample is
+// one stretch of memory, else it is contiguous.
 inline Tensor samples_like(const Tensor& t) {
-  STD_TORCH_CHECK(t.dim() > 0, "gradient penalties take tensors of shape [N, ...], got a scalar");
+  STD_TORCH_CHECK(t.dim() > 0, "a gradient penalty needs [N, ...] tensors, got a scalar");
   Tensor result = result_like(t);
   return result.stride(0) * result.size(0) == result.numel()
              ? result
@@ -27,7 +31,7 @@ inline Tensor samples_if(bool wanted, const Tensor& like) {
   return wanted ? samples_like(like) : nothing(like);
 }
 
-// `t` in the order of a result for it: itself if it has that, else a copy.
+// Return `t` in the memory order of a result for it: `t` itself if it has that order, else a copy.
 inline Tensor in_stretches(const Tensor& t) {
   return t.is_contiguous() ? t : in_order_of(t, samples_like(t));
 }
@@ -43,7 +47,7 @@ inline void check_same(const Tensor& like, std::initializer_list<const OptionalT
       for (std::int64_t d = 0; fits && d < like.dim(); ++d) {
         fits = (*t)->size(d) == like.size(d);
       }
-      STD_TORCH_CHECK(fits, "the tensors of a gradient penalty must agree in shape and dtype");
+      STD_TORCH_CHECK(fits, "the tensors of a gradient penalty must have one shape and dtype");
     }
   }
 }
@@ -53,7 +57,7 @@ inline void check_numbers(
   for (const OptionalTensor* t : tensors) {
     STD_TORCH_CHECK(
         !*t || ((*t)->scalar_type() == dtype && (*t)->dim() == 1 && (*t)->size(0) == like.size(0)),
-        "a gradient penalty takes one number for each of ", like.size(0), " samples");
+        "a gradient penalty needs one number for each of ", like.size(0), " samples");
   }
 }
 
@@ -114,7 +118,8 @@ std::tuple<Tensor, Tensor, Tensor> interpolate_backward(
   const OptionalTensor given_alpha(alpha_);
   check_same(dy_, {&real_, &fake_});
   check_numbers(dy_, dy_.scalar_type(), {&given_alpha});
-  STD_TORCH_CHECK((real_ && fake_) || !need_dalpha, "need_dalpha takes real and fake");
+  STD_TORCH_CHECK(
+      (real_ && fake_) || !need_dalpha, "need_dalpha must be false without real and fake");
   const Device device(dy_);
   const Tensor dy = in_stretches(dy_), alpha = torch::stable::contiguous(alpha_);
   const OptionalTensor real = need_dalpha ? in_order_of(real_, dy) : std::nullopt;
@@ -141,9 +146,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> interpolate_double_backward(
   const OptionalTensor given_alpha(alpha_);
   check_same(dy_, {&ddreal_, &ddfake_, &real_, &fake_});
   check_numbers(dy_, dy_.scalar_type(), {&given_alpha, &ddalpha_});
-  STD_TORCH_CHECK((real_ && fake_) || !ddalpha_, "ddalpha takes real and fake");
+  STD_TORCH_CHECK((real_ && fake_) || !ddalpha_, "ddalpha must be None without real and fake");
   STD_TORCH_CHECK(
-      ddalpha_ || !(need_dreal || need_dfake), "need_dreal and need_dfake take ddalpha");
+      ddalpha_ || !(need_dreal || need_dfake),
+      "need_dreal and need_dfake must be false without ddalpha");
   const Device device(dy_);
   const bool bends = need_ddy && ddalpha_;
   const Tensor dy = in_stretches(dy_), alpha = torch::stable::contiguous(alpha_);
@@ -229,7 +235,7 @@ std::tuple<Tensor, Tensor> grad_norm_penalty_double_backward(
 
 }  // namespace fg::gradient_penalty
 
-// Registers the ops in a namespace for a dispatch key.
+// Register the ops in a namespace for a dispatch key.
 #define FG_REGISTER_GRADIENT_PENALTY(NAMESPACE, KEY, DEVICE)                                     \
   STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                 \
     m.impl("interpolate", TORCH_BOX(&fg::gradient_penalty::interpolate<DEVICE>));                \

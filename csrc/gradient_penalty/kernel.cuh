@@ -1,8 +1,11 @@
-// CUDA kernels of interpolate and grad_norm_penalty, and their launches. Torch-free; the emulation runs them unchanged.
+// CUDA kernels of interpolate and grad_norm_penalty, and their launches. Torch-free; the emulation
+// runs them unchanged.
 //
-// sweep_kernel walks over the big tensors, a block over one segment of a sample, or over several small samples, and leaves a
-// partial sum for each segment; totals_kernel adds those up in a fixed order and writes what the sum is wanted for. A
-// penalty's second derivative is sweep, totals, sweep.
+// - sweep_kernel walks over the large tensors. A block has one segment of a sample, or several
+//   small samples. It stores a partial sum for each segment.
+// - totals_kernel adds partial sums up in a fixed order and writes the results that depend on them.
+//
+// The second derivative of a penalty is sweep, totals, sweep.
 #pragma once
 
 #include <algorithm>
@@ -16,12 +19,13 @@ namespace fg::gradient_penalty {
 constexpr int block_threads = 256, warp = 32;
 constexpr std::int64_t grid_limit = 0x7fffffff;
 
-// How samples are cut; by the shape alone, so that partial sums are the same whatever the width of access.
+// Division of samples into segments. It depends on the shape alone, so partial sums are the same
+// for every width of access.
 struct Segments {
   static constexpr std::int64_t least = 4096, most_of_a_sample = 1024;
 
   std::int64_t samples, elements;
-  std::int64_t length, count;  // elements of a segment, segments of a sample
+  std::int64_t length, count;  // elements per segment, segments per sample
 
   explicit Segments(const Layout& l) : samples(l.samples), elements(l.elements) {
     constexpr std::int64_t step = least * most_of_a_sample;
@@ -36,10 +40,10 @@ template <class T>
 struct Tensors {
   const T *x, *y, *u, *w, *g;
   T *out, *out_x, *out_y;
-  accumulate_t<T>* partial;  // null where no sum is wanted
+  accumulate_t<T>* partial;  // null if no sum is needed
 };
 
-// The numbers of the samples; null where absent.
+// Numbers of the samples; null if absent.
 template <class T>
 struct Numbers {
   using R = accumulate_t<T>;
@@ -61,7 +65,7 @@ FG_DEVICE Vec<T, V> load_or_zero(const T* p, std::int64_t i) {
   return p ? load_vec<V>(p + i) : Vec<T, V>{};
 }
 
-// V elements at `i`; returns what the sum adds up.
+// Compute V elements at `i`. Return their term of the sum.
 template <Pass P, class T, int V, class R = accumulate_t<T>>
 FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) {
   using Values = Vec<T, V>;
@@ -69,9 +73,8 @@ FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) 
   if constexpr (P != Pass::forward) {
     g = load_or_zero<V>(t.g, i);
   }
-  const Values x = P != Pass::forward && t.x == t.g
-                       ? g
-                       : load_or_zero<V>(t.x, i);  // a norm reads its gradient once
+  // A norm has x = g; it reads its gradient once.
+  const Values x = P != Pass::forward && t.x == t.g ? g : load_or_zero<V>(t.x, i);
   const Values y = load_or_zero<V>(t.y, i);
   if constexpr (P == Pass::double_backward) {
     u = load_or_zero<V>(t.u, i);
@@ -105,12 +108,13 @@ FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) 
   return sum;
 }
 
-// The sum over the threads of a sample, threadIdx.x, in the first of them. Every thread of the block takes part.
+// Return the sum over the threads of a sample, threadIdx.x, in the first of them. Every thread of
+// the block must call it.
 template <class R>
 FG_DEVICE R sum_of_sample(R total) {
   FG_SHARED(R, warp_sums, [block_threads / warp]);
-  const int lanes =
-      blockDim.x < warp ? blockDim.x : warp;  // a sample has part of a warp, or several warps
+  // A sample has part of a warp, or several warps.
+  const int lanes = blockDim.x < warp ? blockDim.x : warp;
   for (int step = lanes / 2; step > 0; step /= 2) {
     total += __shfl_xor_sync(0xffffffffu, total, step);
   }
@@ -134,7 +138,7 @@ template <Pass P, class T, int V>
 __global__ void __launch_bounds__(block_threads) sweep_kernel(
     Tensors<T> t, Numbers<T> numbers, Segments p) {
   using R = accumulate_t<T>;
-  // The grid is under 2^31, so 32 bits do.
+  // The grid is under 2^31, so 32 bits are enough.
   const unsigned count = static_cast<unsigned>(p.count);
   const std::int64_t part = blockIdx.x % count,
                      n = static_cast<std::int64_t>(blockIdx.x / count) * blockDim.y + threadIdx.y;
@@ -160,7 +164,7 @@ __global__ void __launch_bounds__(block_threads) sweep_kernel(
   }
 }
 
-// What the totals are wanted for; null where not.
+// Results that depend on totals; null if not needed.
 template <class T>
 struct Wanted {
   using R = accumulate_t<T>;
@@ -168,7 +172,7 @@ struct Wanted {
   R *penalty, *norm_out, *ddpenalty, *total;
 };
 
-// A warp for each sample.
+// Each sample has a warp.
 template <class T>
 __global__ void __launch_bounds__(block_threads) totals_kernel(
     const accumulate_t<T>* partial, Numbers<T> numbers, Wanted<T> wanted, std::int64_t samples,
@@ -205,7 +209,7 @@ __global__ void __launch_bounds__(block_threads) totals_kernel(
 
 // ---- host side
 
-// The smallest power of two that reaches `n`; `most` if it is smaller.
+// Return the smallest power of two that is at least `n`, but at most `most`.
 inline int power_of_two(std::int64_t n, int most) {
   int power = 1;
   while (power < most && power < n) {

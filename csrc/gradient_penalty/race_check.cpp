@@ -1,4 +1,5 @@
-// Every kernel of the penalties over more than one block, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of the penalties with several blocks, for races under ThreadSanitizer and
+// against the definition.
 #include <cmath>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// The numbers of a sample: what its elements are multiplied by, and what becomes of its sum. The same on every device.
+// Numbers of a sample: factors of its elements and functions of its sum, on any device.
 #pragma once
 
 #include <cmath>
@@ -18,14 +18,16 @@ FG_INLINE Weights<R> interpolation(R alpha, R ddalpha) {
   return {alpha, R(1) - alpha, ddalpha, R(1)};
 }
 
-// 1 - center/norm; 0 where there is no direction to go in. Without a center there is no need of one.
+// Return 1 - center/norm, the kept part of the gradient. It is 0 for a norm of 0, which has no
+// direction, and 1 without a center.
 template <class R>
 FG_INLINE R kept(R norm, R center) {
   return center == 0 ? R(1) : norm == 0 ? R(0) : R(1) - center / norm;
 }
 
-// p: of ddgrad, or of grad in the first derivative; q: of grad, whose length `unit` makes 1 first, for 1/norm² of a small
-// norm overflows. `along` is <grad, ddgrad>.
+// p is the factor of ddgrad, or of grad in the first derivative. q is the factor of grad, which
+// `unit` first scales to length 1, because 1/norm² of a small norm overflows. `along` is
+// <grad, ddgrad>.
 template <class R>
 FG_INLINE Weights<R> derivative_of_penalty(R dpenalty, R norm, R center, R along) {
   const R unit = norm == 0 ? R(0) : R(1) / norm, twice = R(2) * dpenalty;

@@ -1,5 +1,6 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. A block of points is placed, then each channel goes through
-// the same loops: over the points of a plane, or in channels_last over the channels of a point, whose place is then one number.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. A block of points is located once for
+// all channels. The loops run over the points of a plane, or in channels_last over the channels of
+// one point.
 #include <type_traits>
 
 #include "cpu_kernel.h"
@@ -10,12 +11,13 @@ namespace {
 
 using namespace fg::grid_sample;
 
-// One block of points. The corners are the pixels at (first, next) x (first, next): 0 is the upper left one, 1 the upper right.
+// One block of points. Its corners are the pixels at (first, next) x (first, next), from upper left
+// and upper right to lower left and lower right.
 template <class R>
 struct Block {
   R tx[point_block], ty[point_block], slope_x[point_block], slope_y[point_block], bx[point_block],
       by[point_block];
-  std::int32_t pixel[4][point_block];  // 0 where outside
+  std::int32_t pixel[4][point_block];  // 0 if outside
   std::int32_t inside[4][point_block];
 };
 
@@ -91,7 +93,8 @@ FG_LOCAL Corners<R> gather(const T* plane, const Block<R>& k, int n, R (&buffers
   return {{buffers[0], buffers[1], buffers[2], buffers[3]}};
 }
 
-// Of the element i of a loop that starts at the point `at`: Step is 1 over points, 0 over the channels of one.
+// Compute element i of a loop that starts at the point `at`. Step is 1 over points, and 0 over the
+// channels of one point.
 template <int Step, class R>
 FG_LOCAL Jet<R> jet_at(const Corners<R>& c, const Block<R>& k, int at, int i) {
   const int j = at + Step * i;
@@ -117,7 +120,7 @@ FG_LOCAL void values(
   }
 }
 
-// What each element adds to the gradient of the grid.
+// Compute each element's term of the gradient of the grid.
 template <int Step, class R>
 FG_LOCAL void slopes(
     const Corners<R>& p, const Corners<R>* q, const R* v, const Block<R>& k, int at, R* along_x,
@@ -183,7 +186,7 @@ FG_LOCAL void points_of_planes(
   }
 }
 
-// The channels from `c` on of the four pixels of point i: where they are, or zeros.
+// Return the channels from `c` on of the four pixels of point i; zeros for pixels outside.
 template <class R>
 FG_LOCAL Corners<R> rows_at(
     const Arguments& a, const void* images, std::int64_t image, std::int64_t c, const Block<R>& k,
@@ -263,7 +266,8 @@ FG_LOCAL void shares(const Arguments& a, Block<R>& k, int n, R (&share)[4][point
   }
 }
 
-// One plane. A pixel outside adds zero to the first one, so that infinities stay away from it.
+// Add points to one plane. A pixel outside adds 0 to the first pixel of the plane, instead of 0
+// times a possible infinity.
 template <class R>
 FG_LOCAL void add_to_plane(
     const Block<R>& k, const R (&share)[4][point_block], const R* v, R* plane, int n) {
@@ -297,7 +301,7 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
   const Layout& l = a.layout;
   const std::int64_t image = unit / part.groups, c0 = unit % part.groups * part.channels;
   const std::int64_t channels = std::min(part.channels, l.channels - c0);
-  // Elements of the group in the image, and in `sums`: lines of `length` that are `pitch` apart.
+  // Memory of the group in the image and in `sums`: lines of `length` elements, `pitch` apart.
   const bool whole = !l.channels_last || channels == l.channels;
   const std::int64_t first = l.channels_last ? image * l.pixels() * l.channels + c0
                                              : (image * l.channels + c0) * l.pixels();
@@ -305,8 +309,8 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
                      length = whole ? channels * l.pixels() : channels;
   const bool is_half = half_sums != nullptr;
   R* const sums = is_half ? reinterpret_cast<R*>(half_sums) : static_cast<R*>(a.image) + first;
-  const std::int64_t pitch =
-      is_half ? channels : l.channels;  // from pixel to pixel in channels_last
+  // Elements from pixel to pixel in channels_last.
+  const std::int64_t pitch = is_half ? channels : l.channels;
   for (std::int64_t line = 0; line < (is_half ? 0 : lines); ++line) {
     std::memset(sums + line * pitch, 0, static_cast<std::size_t>(length) * sizeof(R));
   }

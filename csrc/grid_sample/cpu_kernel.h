@@ -1,4 +1,4 @@
-// The CPU kernels of grid_sample as plain functions over units of work. Torch-free.
+// CPU kernels of grid_sample as plain functions over units of work. Torch-free.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +10,17 @@
 
 namespace fg::grid_sample {
 
-inline constexpr int point_block =
-    256;  // points whose places, and pixels of one channel, stay in L1
+// L1 holds the positions of so many points, and their pixels of one channel.
+inline constexpr int point_block = 256;
 
-// Points are swept block by block, pixels by image and group of channels: a unit writes to nobody else's pixels, and adds to its
+// Division of the work into units: blocks of points for the sweep over points, groups of an image's
+// channels for the sweep into pixels. No two units write to the same pixel, and each adds to its
 // own in the order of the points.
 struct Partition {
   static constexpr std::int64_t task_elements = 32768;
 
-  std::int64_t blocks;  // of an image's points
-  std::int64_t channels,
-      groups;  // of an image: channels of a group, the last of which may have fewer
+  std::int64_t blocks;            // per image, of its points
+  std::int64_t channels, groups;  // channels per group, the last may have fewer; groups per image
 
   explicit Partition(const Layout& l) : blocks((l.points + point_block - 1) / point_block) {
     const std::int64_t least = l.channels_last ? 16 : 1, most = l.channels_last ? 64 : 4;
@@ -30,9 +30,10 @@ struct Partition {
   }
 };
 
-// Units from `begin` to `end`, of images * blocks.
+// Compute units from `begin` to `end` of images * blocks.
 using Points = void (*)(const Arguments&, const Partition&, std::int64_t begin, std::int64_t end);
-// The unit of a group of an image. `sums` holds a zero for each of its elements if dtype is a half type, and is null otherwise.
+// Compute the unit of a group of an image. For half types, `sums` has a zero for each of its
+// elements; otherwise it is null.
 using Pixels = void (*)(const Arguments&, const Partition&, std::int64_t unit, float* sums);
 
 }  // namespace fg::grid_sample

@@ -1,10 +1,10 @@
-// Sums that many threads add to in any order, and that still come out the same bit for bit: in whole numbers of a unit, by
-// atomic additions of integers, which are exact and so don't depend on their order.
+// Sums with the same bits for any order of additions. They are whole numbers of a unit, added up
+// atomically as integers, which is exact.
 //
-// The unit goes by the largest value that any point of the image adds, below 2^e, and the number of points, for there are no
-// more values in a sum: with `bits` = 62 - log2(points), 2^bits units are 2^e. Rounding one value to units costs
-// 2^-(bits + 1) of the largest one: 2^-45 for up to 2^18 points in single precision. Double precision has a second number for
-// what the first one leaves, in units 2^bits times smaller.
+// 2^e is a bound of all values that points of an image add; a sum has at most as many terms as
+// there are points. With `bits` = 62 - log2(points), 2^bits units are 2^e. Rounding a value to
+// units costs 2^-(bits + 1) of the bound: 2^-45 for up to 2^18 points in single precision. Double
+// precision has a second number for the rest of the first one, in units 2^bits times smaller.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@
 
 namespace fg::grid_sample {
 
-// An image's bound as a number that grows with it: 0 if all its values are 0, else e + code_bias, e as above.
+// The bound of an image as an increasing code: 0 if all its values are 0, else e + code_bias.
 constexpr int code_bias = 2000, not_finite = 4000;
 
 template <class R>
@@ -30,10 +30,10 @@ FG_DEVICE int bound_code(R largest) {
 template <class R>
 struct Unit {
   int bits;
-  R per_value, value;  // units in 1, and 1 / per_value
+  R per_value, value;  // number of units in 1, and 1 / per_value
 };
 
-// Where the bound is tiny, the unit stays a normal number.
+// Return the unit of a bound. It stays a normal number even for a tiny bound.
 template <class R>
 FG_DEVICE Unit<R> unit_of(int code, std::int64_t points) {
   constexpr bool twice = sizeof(R) == 8;
@@ -48,8 +48,8 @@ FG_DEVICE Unit<R> unit_of(int code, std::int64_t points) {
 }
 
 struct Sums {
-  unsigned long long *bounds = nullptr, *units = nullptr,
-                     *rest = nullptr;  // one for each image; for each element, twice
+  // bounds has a number per image, units and rest have one per element.
+  unsigned long long *bounds = nullptr, *units = nullptr, *rest = nullptr;
 
   Sums() = default;
   explicit Sums(const Arguments& a)
@@ -72,7 +72,7 @@ struct Sums {
     }
   }
 
-  // NaN in all of an image that has a value which is not finite.
+  // Return a sum. All sums of an image are NaN if one of its values isn't finite.
   template <class R>
   FG_DEVICE R total(std::int64_t i, int code, std::int64_t points) const {
     if (code == 0) {

@@ -1,8 +1,10 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                      // makes the tensor's device current
-//     std::int64_t workspace(const Arguments&) const;      // 64-bit integers that the kernels add up in, zeros at first
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the size of the kernels' workspace in 64-bit integers, which must be zero at
+//     first. std::int64_t workspace(const Arguments&) const;
 //     void run(const Arguments&) const;
 //   };
 #pragma once
@@ -47,7 +49,7 @@ inline Tensor grid_if(bool wanted, const Tensor& grid) {
       grid, wanted ? Size{grid.size(0), grid.size(1), grid.size(2), 2} : Size{0});
 }
 
-// `t` with its elements in the order of memory that the kernels take.
+// Return `t` with its elements in the kernels' memory order.
 inline Tensor in_memory(const Tensor& t, bool channels_last) {
   return torch::stable::contiguous(channels_last ? channels_last_view(t) : t);
 }
@@ -66,32 +68,33 @@ inline void check_images(
       !t ||
           (t->scalar_type() == like.scalar_type() && t->dim() == 4 && t->size(0) == like.size(0) &&
            t->size(1) == like.size(1) && t->size(2) == height && t->size(3) == width),
-      "the images of grid_sample must agree in shape and dtype");
+      "the images of grid_sample must have one shape and dtype");
 }
 
-// `like` gives dtype, batch and channels, and the layout of the results.
+// Check and return an op's arguments. `like` has the dtype, batch size, channels and layout of the
+// results.
 inline Arguments arguments(
     const Tensor& like, const Tensor& grid, const OptionalTensor& b, const Size& size,
     const Settings& s) {
   STD_TORCH_CHECK(
-      like.dim() == 4, "grid_sample takes images of shape [N, C, H, W], got rank ", like.dim());
+      like.dim() == 4, "images of grid_sample must be [N, C, H, W] tensors, got rank ", like.dim());
   STD_TORCH_CHECK(
       grid.dim() == 4 && grid.size(0) == like.size(0) && grid.size(3) == 2,
-      "grid must have shape [N, Ho, Wo, 2]");
+      "grid must be a [N, Ho, Wo, 2] tensor");
   const ScalarType computed =
       like.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
   STD_TORCH_CHECK(
-      grid.scalar_type() == computed, "grid must have the type that images are computed in");
+      grid.scalar_type() == computed, "grid must be float32, or float64 for images of float64");
   STD_TORCH_CHECK(
       !b || (b->scalar_type() == computed && b->dim() == 4 && b->numel() == grid.numel()),
-      "ddgrid must be like grid");
+      "ddgrid must have the shape and dtype of grid");
   STD_TORCH_CHECK(
       size.size() == 2 && size[0] > 0 && size[1] > 0,
-      "an image of grid_sample has at least one pixel");
+      "an image of grid_sample must have at least one pixel");
   const std::int64_t points = grid.size(1) * grid.size(2), most = 0x7fffffff;
   STD_TORCH_CHECK(
       size[0] <= most / size[1] && points <= most,
-      "grid_sample takes up to 2^31 - 1 pixels per image; split it");
+      "an image of grid_sample must have at most 2^31 - 1 pixels; split it");
   STD_TORCH_CHECK(
       s.mode == "bilinear" || s.mode == "nearest", "mode must be bilinear or nearest, got ",
       s.mode);
@@ -119,7 +122,7 @@ template <class Device>
 Tensor grid_sample(
     const Tensor& x_, const Tensor& grid_, const std::string& mode, const std::string& padding_mode,
     bool align_corners) {
-  STD_TORCH_CHECK(x_.dim() == 4, "x must have shape [N, C, H, W], got rank ", x_.dim());
+  STD_TORCH_CHECK(x_.dim() == 4, "x must be a [N, C, H, W] tensor, got rank ", x_.dim());
   Arguments a =
       arguments(x_, grid_, {}, {x_.size(2), x_.size(3)}, {mode, padding_mode, align_corners});
   const Device device(x_);
@@ -140,7 +143,7 @@ std::tuple<Tensor, Tensor> grid_sample_backward(
   Arguments a = arguments(dy_, grid_, {}, size, {mode, padding_mode, align_corners});
   check_images(dy_, dy_, grid_.size(1), grid_.size(2));
   check_images(x_, dy_, size[0], size[1]);
-  STD_TORCH_CHECK(x_ || !need_dgrid, "need_dgrid takes x");
+  STD_TORCH_CHECK(x_ || !need_dgrid, "need_dgrid must be false without x");
   const Device device(dy_);
   const bool channels_last = a.layout.channels_last;
   const Tensor dy = in_memory(dy_, channels_last), grid = torch::stable::contiguous(grid_);
@@ -165,8 +168,8 @@ std::tuple<Tensor, Tensor, Tensor> grid_sample_double_backward(
   check_images(dy_, dy_, grid_.size(1), grid_.size(2));
   check_images(ddx_, dy_, size[0], size[1]);
   check_images(x_, dy_, size[0], size[1]);
-  STD_TORCH_CHECK(x_ || !ddgrid_, "ddgrid takes x");
-  STD_TORCH_CHECK(ddgrid_ || !need_dx, "need_dx takes ddgrid");
+  STD_TORCH_CHECK(x_ || !ddgrid_, "ddgrid must be None without x");
+  STD_TORCH_CHECK(ddgrid_ || !need_dx, "need_dx must be false without ddgrid");
   const Device device(dy_);
   const bool channels_last = a.layout.channels_last;
   const Tensor dy = in_memory(dy_, channels_last), grid = torch::stable::contiguous(grid_);
@@ -189,7 +192,7 @@ std::tuple<Tensor, Tensor, Tensor> grid_sample_double_backward(
 
 }  // namespace fg::grid_sample
 
-// Registers the ops in a namespace for a dispatch key.
+// Register the ops in a namespace for a dispatch key.
 #define FG_REGISTER_GRID_SAMPLE(NAMESPACE, KEY, DEVICE)                                        \
   STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                               \
     m.impl("grid_sample", TORCH_BOX(&fg::grid_sample::grid_sample<DEVICE>));                   \

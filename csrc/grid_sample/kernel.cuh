@@ -1,8 +1,13 @@
-// CUDA kernels of grid_sample and its derivatives, and their launches. Torch-free; the emulation runs them unchanged.
+// CUDA kernels of grid_sample and its derivatives, and their launches. Torch-free; the emulation
+// runs them unchanged.
 //
-// A block is threads along channels (1 where images are contiguous, up to a warp in channels_last) and along points of one
-// image. points_kernel reads pixels. Into pixels go three launches: bound_kernel finds the largest value of each image,
-// add_kernel adds in whole numbers of a unit that this bound allows (fixed_point.cuh), and finish_kernel takes them back.
+// A block has threads along channels and along points of one image. Contiguous images have 1 thread
+// along channels, channels_last ones up to a warp.
+//
+// - points_kernel reads pixels.
+// - bound_kernel, add_kernel and finish_kernel write to pixels. The first finds the largest value
+//   of each image. The second adds whole numbers of a unit that this bound allows
+//   (fixed_point.cuh). The last converts these to numbers.
 #pragma once
 
 #include <algorithm>
@@ -27,9 +32,9 @@ struct Sweep {
   Sums sums;
   Axis<R> x, y;
   int width, points, channels;
-  unsigned blocks;                      // of an image's points
-  std::int64_t pixels;                  // of an image
-  std::int64_t image_step, point_step;  // from channel to channel, among pixels and among points
+  unsigned blocks;                      // per image, of its points
+  std::int64_t pixels;                  // per image
+  std::int64_t image_step, point_step;  // from channel to channel, of pixels and of points
   int place_step;                       // from pixel to pixel, and from point to point
 
   FG_DEVICE const T* images_at(const T* from, std::int64_t n) const {
@@ -40,14 +45,14 @@ struct Sweep {
   }
 };
 
-// A point and the pixels around it.
+// A point and its four pixels.
 template <class R>
 struct Spot {
-  std::int64_t n, first;  // image; the upper left pixel, which need not be inside
+  std::int64_t n, first;  // image; the upper left pixel, which may be outside
   int point;
-  bool there;                          // whether it is one of the image's points
+  bool there;                          // true for a point, false for a thread past the last one
   bool inside[2][2];                   // down, across
-  R tx, ty, slope_x, slope_y, bx, by;  // b is 0 where absent
+  R tx, ty, slope_x, slope_y, bx, by;  // b is 0 if absent
 };
 
 template <class T, class R = accumulate_t<T>>
@@ -77,7 +82,7 @@ FG_DEVICE Spot<R> spot_of(const Sweep<T>& s) {
   return k;
 }
 
-// Of the channel whose upper left pixel is at `from`.
+// Compute a channel whose upper left pixel is at `from`.
 template <class T, class R = accumulate_t<T>>
 FG_DEVICE Jet<R> jet_at(const Sweep<T>& s, const Spot<R>& k, const T* from) {
   const std::int64_t step = s.place_step, row = step * s.width;
@@ -88,7 +93,7 @@ FG_DEVICE Jet<R> jet_at(const Sweep<T>& s, const Spot<R>& k, const T* from) {
   return jet_of(v00, v01, v10, v11, k.tx, k.ty, k.slope_x, k.slope_y);
 }
 
-// The sum over the threads of a point, threadIdx.x. Every thread of the block takes part.
+// Return the sum over the threads of a point, threadIdx.x. Every thread of the block must call it.
 template <class R>
 FG_DEVICE R sum_of_point(R total) {
   for (int step = blockDim.x / 2; step > 0; step /= 2) {
@@ -97,7 +102,7 @@ FG_DEVICE R sum_of_point(R total) {
   return total;
 }
 
-// Which results, and whether of p alone.
+// Needed results. The first two are of p alone.
 enum class Wanted { out_of_p, dgrid_of_p, any };
 
 template <Wanted W, class T>
@@ -138,7 +143,8 @@ __global__ void __launch_bounds__(block_threads) points_kernel(Sweep<T> s) {
   }
 }
 
-// No share of a point is larger than its value, or with b than that times the slopes along b.
+// Find the bound of each image. A pixel's term is at most the value of its point, or with b this
+// value times the slopes along b.
 template <class T>
 __global__ void __launch_bounds__(block_threads) bound_kernel(Sweep<T> s) {
   using R = accumulate_t<T>;

@@ -1,4 +1,4 @@
-// Where a point lies, and what it takes of the pixels around it. The same on every device.
+// Position of a point among pixels and the weights of these pixels, on any device.
 #pragma once
 
 #include <cmath>
@@ -9,7 +9,8 @@
 
 namespace fg::grid_sample {
 
-// From a coordinate to pixels: u = (coordinate + 1)·scale - shift, thrown back at `low` and half a period further.
+// Conversion of a coordinate to pixels: u = (coordinate + 1)·scale - shift. Reflection mirrors u at
+// `low` and every half period from there.
 template <class R>
 struct Axis {
   R scale, shift, low, period, size;
@@ -25,15 +26,17 @@ FG_INLINE Axis<R> axis_of(const Arguments& a, std::int64_t size) {
              : Axis<R>{half * pixels, half, -half, 2 * pixels, pixels, a.nearest, a.padding};
 }
 
-// Between the pixels `first` and `first + 1`, the part `t` of the way; `slope` is t's derivative in the coordinate.
+// Position between the pixels `first` and `first + 1`, at the fraction `t` of the way. `slope` is
+// the derivative of t in the coordinate.
 template <class R>
 struct Place {
   std::int32_t first;
-  bool has_first, has_next;  // whether they are in the image and count
+  bool has_first, has_next;  // true if the pixel is in the image and has weight
   R t, slope;
 };
 
-// NaN fails every comparison, which takes it to the first pixel, or with zeros out of the image.
+// Locate a coordinate. NaN fails every comparison, so it is at the first pixel, or with zeros
+// outside the image.
 template <class R>
 FG_INLINE Place<R> place_of(const Axis<R>& a, R coordinate) {
   R u = (coordinate + 1) * a.scale - a.shift, slope = a.scale;
@@ -53,7 +56,8 @@ FG_INLINE Place<R> place_of(const Axis<R>& a, R coordinate) {
   const bool near = u >= -1 && u < a.size;
   u = near ? u : R(0);
   const R below = std::floor(u), t = u - below;
-  if (a.nearest) {  // halfway, the even one
+  // A point halfway between two pixels has the even one, like torch's.
+  if (a.nearest) {
     const R half = R(0.5) * below;
     const bool up = t > R(0.5) || (t == R(0.5) && half != std::floor(half));
     const R first = up ? below + 1 : below;
@@ -64,7 +68,7 @@ FG_INLINE Place<R> place_of(const Axis<R>& a, R coordinate) {
       static_cast<std::int32_t>(below), near && below >= 0, near && below + 1 < a.size, t, slope};
 }
 
-// The weighted sum of four pixels and its derivatives in the grid's coordinates.
+// Weighted sum of four pixels and its derivatives in the grid's coordinates.
 template <class R>
 struct Jet {
   R value, x, y, xy;
@@ -79,13 +83,13 @@ FG_INLINE Jet<R> jet_of(R v00, R v01, R v10, R v11, R tx, R ty, R slope_x, R slo
       slope_y * (lower - upper), slope_x * slope_y * (lower_x - upper_x)};
 }
 
-// What a point adds to the pixel `down` and `across` of its first, in terms of its value: its weight, or with b the weight's
-// derivative along b.
+// Return the weight of the pixel that is `down` and `across` of a point's first pixel.
 template <class R>
 FG_INLINE R share_of(bool down, bool across, R tx, R ty) {
   return (across ? tx : 1 - tx) * (down ? ty : 1 - ty);
 }
 
+// Return the derivative along b of that weight.
 template <class R>
 FG_INLINE R share_along(bool down, bool across, R tx, R ty, R along_x, R along_y) {
   const R x = across ? tx : 1 - tx, y = down ? ty : 1 - ty;

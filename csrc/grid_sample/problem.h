@@ -1,4 +1,4 @@
-// One run of grid_sample or a derivative, in plain types: what the glue fills in and every kernel reads.
+// One run of grid_sample or a derivative, in plain types: set by the glue, read by every kernel.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace fg::grid_sample {
 
 enum class Padding { zeros, border, reflection };
 
-// Memory of images is [images][channels][pixels], or [images][pixels][channels] if channels_last, with `height * width` pixels
-// in p, q and image and `points` in v and out.
+// Memory of images is [images][channels][pixels], or [images][pixels][channels] if channels_last.
+// p, q and image have `height * width` pixels, v and out have `points`.
 struct Layout {
   std::int64_t images, channels, height, width, points;
   bool channels_last;
@@ -18,28 +18,31 @@ struct Layout {
   constexpr std::int64_t pixels() const { return height * width; }
 };
 
-// All that the op and its derivatives do is one of two sweeps, or both. S is the matrix of the weights of an image, S_x, S_y and
-// S_xy its derivatives in the grid's coordinates:
+// The op and its derivatives are one or both of two sweeps. S is the matrix of the weights of an
+// image; S_x, S_y and S_xy are its derivatives in the grid's coordinates.
 //
-//   over points    out = S·p + b_x·S_x·q + b_y·S_y·q      dgrid = Σ_c v·(S_x·p + b_y·S_xy·q, S_y·p + b_x·S_xy·q)
-//   into pixels    image = Sᵀ·v without b, S_xᵀ·(b_x·v) + S_yᵀ·(b_y·v) with it
+// - over points: out = S·p + b_x·S_x·q + b_y·S_y·q,
+//   dgrid = Σ_c v·(S_x·p + b_y·S_xy·q, S_y·p + b_x·S_xy·q)
+// - into pixels: image = Sᵀ·v without b, else S_xᵀ·(b_x·v) + S_yᵀ·(b_y·v)
 //
-//   forward           p = x, out = y
-//   backward          v = dy, p = x, image = dx, dgrid
-//   double_backward   v = dy, p = ddx, q = x, b = ddgrid, out = ddy, image = dx, dgrid
+// Passes and their tensors:
+//
+// - forward: p = x, out = y
+// - backward: v = dy, p = x, image = dx, dgrid
+// - double_backward: v = dy, p = ddx, q = x, b = ddgrid, out = ddy, image = dx, dgrid
 struct Arguments {
   DType dtype;
   Layout layout;
   bool nearest, align_corners;
   Padding padding;
-  const void *p = nullptr, *q = nullptr,
-             *v = nullptr;  // of dtype; null where absent, which is zero. q only comes with b
-  const void *grid = nullptr,
-             *b = nullptr;  // [images][points][2] of the accumulation type; b may be null
-  void *out = nullptr, *image = nullptr,
-       *dgrid = nullptr;  // null where not wanted; out and image of dtype
-  void* workspace =
-      nullptr;  // zeros, as many 64-bit integers as the device asked for; null if none
+  // Images of dtype. Null if absent, which means zero; q is absent without b.
+  const void *p = nullptr, *q = nullptr, *v = nullptr;
+  // [images][points][2] of the accumulation type; b may be null.
+  const void *grid = nullptr, *b = nullptr;
+  // Results, null if not needed; out and image have dtype, dgrid has the accumulation type.
+  void *out = nullptr, *image = nullptr, *dgrid = nullptr;
+  // Zeros, as many 64-bit integers as the device needs; null if none.
+  void* workspace = nullptr;
 };
 
 }  // namespace fg::grid_sample

@@ -1,4 +1,5 @@
-// Every kernel of grid_sample over more than one block, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of grid_sample with several blocks, for races under ThreadSanitizer and
+// against the definition.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -23,7 +24,8 @@ void require_close(double value, double wanted) {
   FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
 }
 
-// The second derivative, in which every kernel and every term is; against sums in which each point and pixel looks up its weight.
+// Check the second derivative, which uses every kernel and every term. The expected sums look up a
+// weight for each point and pixel.
 void check(Layout l) {
   const std::int64_t images = l.images * l.channels * l.pixels(),
                      points = l.images * l.channels * l.points;

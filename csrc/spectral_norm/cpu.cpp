@@ -6,13 +6,13 @@
 namespace fg::spectral_norm {
 namespace {
 
-// Layers that are worked on together, step by step, so that they are still in the cache at the next step.
+// Layers that go through each step together, so that the next step still has them in the cache.
 struct Group {
   static constexpr std::int64_t bytes = std::int64_t{8} << 20;
 
   std::int64_t first_layer = 0, layers = 0;
   std::vector<Unit> units;
-  std::vector<std::int64_t> starts;  // of the units of each layer, and their end
+  std::vector<std::int64_t> starts;  // index of each layer's first unit, and the number of units
   std::int64_t workspace = 0;
 };
 
@@ -76,7 +76,7 @@ class Row {
   char* p_;
 };
 
-// The sums of each layer of a group, its units' added in order.
+// Return the sums of each layer of a group, adding its units' terms in order.
 template <class F>
 std::vector<Sums> add_up(const Group& g, F&& of_unit) {
   std::vector<Sums> parts(g.units.size()), totals(g.layers);
@@ -109,8 +109,8 @@ struct Cpu {
     for (std::int64_t i = 0; i < a.count; ++i) {
       elements += a.layers[i].numel();
     }
-    const bool streaming =
-        is_worth_streaming(a.dtype, elements);  // the results of a network together
+    // All results of a network count together.
+    const bool streaming = is_worth_streaming(a.dtype, elements);
     for (const Group& g : groups_of(a)) {
       (a.pass == Pass::forward ? forward : derivative)(a, g, streaming);
     }

@@ -1,5 +1,5 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Rows go by in blocks that stay in L1, four rows at a time
-// where a vector is used with each of them.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. Rows are read in blocks that stay in
+// L1. Products of rows with a vector read four rows at a time.
 #include "cpu_kernel.h"
 
 #include <algorithm>
@@ -28,8 +28,8 @@ struct Lanes {
   FG_LOCAL Vector load(const R* p) { return *reinterpret_cast<const Vector*>(p); }
 };
 
-// totals[k] += the product of w[k] and v, of n elements: in lanes, which hide the latency of additions, and beyond a block in
-// double.
+// Add the product of w[k] and v, of n elements, to totals[k]. It adds in lanes, which hide the
+// latency of additions; totals of several blocks are added up in double.
 template <int Rows, class R>
 FG_LOCAL void add_products(const R* const (&w)[Rows], const R* v, int n, double (&totals)[Rows]) {
   using L = Lanes<R>;
@@ -64,7 +64,8 @@ FG_LOCAL double product(const R* a, const R* b, int n) {
   return total[0];
 }
 
-// Calls f(first element of row `row`, column, n) for every block of the row; that of row + k is k·run behind.
+// Call f(first element of row `row`, column, n) for every block of the row. The block of row + k is
+// k·run further.
 template <class F>
 FG_LOCAL void for_each_block(const Layer& l, std::int64_t row, F&& f) {
   for (std::int64_t a = 0; a < l.outer; ++a) {
@@ -85,7 +86,7 @@ R* v_of(const Arguments& a, const Layer& l) {
   return u_of<R>(a, l) + l.rows;
 }
 
-// totals = rows `row` and following of the matrix at `from`, times v.
+// Set totals to the products of v with Rows rows of the matrix at `from`, starting at `row`.
 template <int Rows, class R>
 FG_LOCAL void times_v(
     const Arguments& a, const Layer& l, const void* from, std::int64_t row,
@@ -144,7 +145,7 @@ void sweep(const Arguments& a, const Unit& unit) {
   }
 }
 
-// Divides by max(norm, eps); the norm is that of what is there, whose squares add up to `squares`.
+// Divide x by max(norm, eps), where `squares` is the square of its norm. Return the divisor.
 template <class R>
 FG_LOCAL double normalise(R* x, std::int64_t n, double squares, double eps) {
   const double least = std::max(std::sqrt(squares), eps);
@@ -182,12 +183,12 @@ void finish(
       v[column + i] = static_cast<R>(totals[i] / norm);
     }
   }
-  const double squares =
-      squares_of(v, l.columns());  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+  const double squares = squares_of(v, l.columns());
+  // v = Wᵀu / max(|Wᵀu|, eps), so uᵀWv = |Wᵀu|² / max(|Wᵀu|, eps).
   *static_cast<R*>(sigma) = static_cast<R>(squares / normalise(v, l.columns(), squares, a.eps));
 }
 
-// uᵀMv over the rows of a unit.
+// Return uᵀMv over the rows of a unit.
 template <class R>
 double bilinear(const Arguments& a, const Unit& unit, const void* matrix) {
   const Layer& l = *unit.layer;
@@ -216,7 +217,7 @@ Sums project(const Arguments& a, const Unit& unit) {
   return {0, 0, bilinear<R>(a, unit, unit.layer->weight)};
 }
 
-// Calls f(first element, row, column, n) for every block of a unit.
+// Call f(first element, row, column, n) for every block of a unit.
 template <class F>
 FG_LOCAL void for_each_block_of(const Unit& unit, F&& f) {
   for (std::int64_t row = unit.first_row; row < unit.first_row + unit.rows; ++row) {
@@ -260,7 +261,7 @@ Sums sums(const Arguments& a, const Unit& unit) {
   return s;
 }
 
-// `along`: dsigma - p/sigma² in the first derivative, -h/sigma² in the second.
+// `along` is dsigma - p/sigma² in the first derivative and -h/sigma² in the second.
 template <class R>
 void combine(const Arguments& a, const Unit& unit, double sigma_, double along_, bool streaming) {
   const Layer& l = *unit.layer;
@@ -310,7 +311,7 @@ void widen_all(DType dtype, const void* from, void* to_, std::int64_t n) {
   }
 }
 
-// The element type at run time.
+// Dispatch by the element type.
 
 void run_sweep(const Arguments& a, const Unit& unit) {
   (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, unit);

@@ -1,4 +1,4 @@
-// The CPU kernels of spectral_norm as plain functions over units of work. Torch-free.
+// CPU kernels of spectral_norm as plain functions over units of work. Torch-free.
 #pragma once
 
 #include <cstdint>
@@ -9,34 +9,36 @@
 
 namespace fg::spectral_norm {
 
-// Some rows of a layer; the same units for any number of threads.
+// Some rows of a layer. The units don't depend on the number of threads.
 struct Unit {
-  static constexpr std::int64_t elements =
-      std::int64_t{1} << 17;  // a megabyte of doubles: what a core's cache holds
+  // The cache of a core holds a megabyte of doubles.
+  static constexpr std::int64_t elements = std::int64_t{1} << 17;
 
   const Layer* layer;
   std::int64_t first_row, rows;
-  std::int64_t partial_at;  // in the workspace: what `sweep` leaves, [columns]
+  std::int64_t partial_at;  // index in the workspace of the unit's result of `sweep`, [columns]
 };
 
-// What a unit adds to the sums over its layer.
+// A unit's terms of the sums over its layer.
 struct Sums {
   double p = 0, q = 0, h = 0;  // <G, W>, <H, G>, and uᵀHv or uᵀWv
 };
 
 struct Kernels {
-  // u = Wv, not normalised, and the unit's part of Wᵀu at partial_at: rows are read once.
+  // Compute u = Wv, not normalised, and at partial_at the unit's part of Wᵀu. It reads rows once.
   void (*sweep)(const Arguments&, const Unit&);
-  // From those parts the layer's u, v and sigma.
+  // Compute a layer's u, v and sigma from these parts.
   void (*finish)(
       const Arguments&, const Layer&, const Unit* units, std::int64_t count, void* sigma);
-  // uᵀWv
+  // Compute the unit's term of uᵀWv.
   Sums (*project)(const Arguments&, const Unit&);
   void (*scale)(const Arguments&, const Unit&, double sigma, bool streaming);
-  Sums (*sums)(const Arguments&, const Unit&);  // of a derivative
-  void (*combine)(
-      const Arguments&, const Unit&, double sigma, double along, bool streaming);  // its results
-  void (*widen)(DType, const void* from, void* to, std::int64_t n);  // to the accumulation type
+  // Compute the unit's terms of a derivative's sums.
+  Sums (*sums)(const Arguments&, const Unit&);
+  // Compute the results of a derivative.
+  void (*combine)(const Arguments&, const Unit&, double sigma, double along, bool streaming);
+  // Convert to the accumulation type.
+  void (*widen)(DType, const void* from, void* to, std::int64_t n);
 };
 
 }  // namespace fg::spectral_norm

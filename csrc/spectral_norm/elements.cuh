@@ -1,11 +1,12 @@
-// The kernels that pass over every element: W/sigma, the sums that a derivative needs, and the derivatives.
+// Kernels over all elements: W/sigma, the sums of a derivative, and the derivatives.
 #pragma once
 
 #include "iteration.cuh"
 
 namespace fg::spectral_norm {
 
-// Calls f(first element, n as a constant) for the elements of the block's tile: 16 bytes at a time, or one by one.
+// Call f(first element, n as a constant) for the elements of the block's tile. n is 16 bytes of
+// elements, or one.
 template <class T, class F>
 FG_DEVICE void for_each_of_tile(const Entry& l, unsigned tile, F&& f) {
   constexpr int V = vec_width<T>;
@@ -49,7 +50,8 @@ __global__ void __launch_bounds__(threads, 4) scale_kernel(Table t, Common<accum
   });
 }
 
-// p, and in the second derivative q and h, over the block's tile: problem.h names them. They go to [p, q, h][tiles].
+// Add up p, and in the second derivative q and h, over the block's tile: see problem.h. They go to
+// [p, q, h][tiles].
 template <Pass P, class T>
 __global__ void __launch_bounds__(threads, 4) sums_kernel(Table t, Common<accumulate_t<T>> k) {
   using R = accumulate_t<T>;
@@ -88,7 +90,8 @@ __global__ void __launch_bounds__(threads, 4) sums_kernel(Table t, Common<accumu
   }
 }
 
-// The results of a derivative. Every block adds up the sums of its layer, all in the same order.
+// Compute the results of a derivative. Every block adds up the sums of its layer, all in the same
+// order.
 template <Pass P, class T>
 __global__ void __launch_bounds__(threads, 4) combine_kernel(Table t, Common<accumulate_t<T>> k) {
   using R = accumulate_t<T>;

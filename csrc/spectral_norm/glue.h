@@ -1,8 +1,10 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                  // makes the tensor's device current
-//     std::int64_t workspace(const Arguments&) const;  // elements of the accumulation type
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the size of a run's workspace in elements of the accumulation type.
+//     std::int64_t workspace(const Arguments&) const;
 //     void run(const Arguments&) const;
 //   };
 #pragma once
@@ -21,7 +23,7 @@ inline ScalarType sum_type(DType dtype) {
   return dtype == DType::f64 ? ScalarType::Double : ScalarType::Float;
 }
 
-// All weights of a run, as the kernels see them.
+// All weights of a run in the kernels' form.
 class Network {
  public:
   Network(const Tensors& weights, const Dims& dims)
@@ -47,10 +49,11 @@ class Network {
 
   static void check(bool fits, const char* name) {
     STD_TORCH_CHECK(
-        fits, name, " of spectral_norm does not fit the other arguments in length, shape or dtype");
+        fits, name, " of spectral_norm must fit the other arguments in length, shape and dtype");
   }
 
-  // Sets a pointer of each layer to the data of a tensor with `sizes(layer)` elements, contiguous while this lives.
+  // Set a pointer of each layer to the data of its tensor, which must have `sizes(layer)` elements.
+  // The data is contiguous and lives as long as this object.
   template <class Sizes>
   void read(const Tensors& tensors, const char* name, const void* Layer::* member, Sizes sizes) {
     check(tensors.size() == layers.size(), name);
@@ -66,7 +69,7 @@ class Network {
     read(tensors, name, member, [](const Layer& l) { return l.numel(); });
   }
 
-  // New tensors of the shapes of the weights.
+  // Return new tensors of the weights' shapes.
   Tensors write(const Tensors& weights, void* Layer::* member) {
     Tensors results;
     results.reserve(weights.size());
@@ -81,7 +84,7 @@ class Network {
     return torch::stable::new_empty(first_, {size}, sum_type(dtype_));
   }
 
-  // One of the rows that forward left.
+  // Return the data of a row that forward returned.
   const void* given_row(const Tensor& t, std::int64_t size, const char* name) {
     check(t.scalar_type() == sum_type(dtype_) && t.numel() == size, name);
     kept_.push_back(torch::stable::contiguous(t));
@@ -178,7 +181,7 @@ std::tuple<Tensors, Tensor, Tensors, Tensor> spectral_norm_double_backward(
 
 }  // namespace fg::spectral_norm
 
-// Registers the ops in a namespace for a dispatch key.
+// Register the ops in a namespace for a dispatch key.
 #define FG_REGISTER_SPECTRAL_NORM(NAMESPACE, KEY, DEVICE)                                         \
   STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                  \
     m.impl("spectral_norm", TORCH_BOX(&fg::spectral_norm::spectral_norm<DEVICE>));                \

@@ -1,4 +1,4 @@
-// The kernels of the power iteration: products with rows, products with columns, norms.
+// Kernels of the power iteration: products with rows, products with columns, norms.
 #pragma once
 
 #include "table.cuh"
@@ -13,12 +13,12 @@ FG_DEVICE R sum_of_warp(R value) {
   return value;
 }
 
-// The sum over the block, in every thread. Every thread takes part.
+// Return the sum over the block in every thread. Every thread must call it.
 template <class R>
 FG_DEVICE R sum_of_block(R value) {
   FG_SHARED(R, parts, [threads / warp]);
   value = sum_of_warp(value);
-  __syncthreads();  // the parts are used again
+  __syncthreads();  // an earlier call may still read parts
   if (threadIdx.x % warp == 0) {
     parts[threadIdx.x / warp] = value;
   }
@@ -30,7 +30,7 @@ FG_DEVICE R sum_of_block(R value) {
   return total;
 }
 
-// The given u and v, as numbers of the accumulation type.
+// Convert the arguments u and v to the accumulation type.
 template <class T>
 __global__ void __launch_bounds__(threads, 4) start_kernel(Table t, Common<accumulate_t<T>> k) {
   const int layer = t.layer_of(blockIdx.x);
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(threads, 4) start_kernel(Table t, Common<accum
   }
 }
 
-// Wv: in place of u, or in the workspace where u is kept.
+// Compute Wv. It replaces u, or goes to the workspace if `keep_u`.
 template <class T>
 __global__ void __launch_bounds__(threads, 4) rows_kernel(
     Table t, Common<accumulate_t<T>> k, bool keep_u) {
@@ -89,7 +89,8 @@ __global__ void __launch_bounds__(threads, 4) rows_kernel(
   }
 }
 
-// Wᵀy over chunks of rows, each into a place of its own. A warp has a row of the chunk at a time, a thread some columns.
+// Compute Wᵀy over chunks of rows, each with its own place in the workspace. A warp has one row of
+// the chunk at a time, a thread has some columns.
 template <class T>
 __global__ void __launch_bounds__(threads, 4) columns_kernel(Table t, Common<accumulate_t<T>> k) {
   using R = accumulate_t<T>;
@@ -152,10 +153,10 @@ template <class R>
 FG_DEVICE R root(R squares, R eps) {
   const R norm = sizeof(R) == sizeof(double) ? static_cast<R>(::sqrt(static_cast<double>(squares)))
                                              : static_cast<R>(::sqrtf(static_cast<float>(squares)));
-  return norm < eps ? eps : norm;  // this way round NaN passes
+  return norm < eps ? eps : norm;  // NaN fails the comparison and passes through
 }
 
-// A block for each layer: u, v and sigma from what the two kernels above left.
+// Compute u, v and sigma from the results of the two kernels above. Each layer has a block.
 template <class R>
 __global__ void __launch_bounds__(threads, 4) finish_kernel(Table t, Common<R> k) {
   const Entry& l = t.layers[blockIdx.x];
@@ -187,12 +188,12 @@ __global__ void __launch_bounds__(threads, 4) finish_kernel(Table t, Common<R> k
     v[c] /= norm_v;
   }
   if (threadIdx.x == 0) {
-    k.sigmas[blockIdx.x] =
-        squares / norm_v;  // of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+    // v = Wᵀu / norm_v, so uᵀWv = |Wᵀu|² / norm_v.
+    k.sigmas[blockIdx.x] = squares / norm_v;
   }
 }
 
-// A block for each layer: sigma = uᵀ(Wv), with Wv in the workspace.
+// Compute sigma = uᵀ(Wv) with Wv from the workspace. Each layer has a block.
 template <class R>
 __global__ void __launch_bounds__(threads, 4) project_kernel(Table t, Common<R> k) {
   const Entry& l = t.layers[blockIdx.x];

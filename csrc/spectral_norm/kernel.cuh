@@ -1,6 +1,7 @@
 // CUDA kernels of spectral_norm and their launches. Torch-free; the emulation runs them unchanged.
 //
-// A power iteration is three launches for all layers together (rows, columns, norms), a derivative two (sums, results).
+// A power iteration has three launches for all layers together: rows, columns and norms. A
+// derivative has two: sums and results.
 #pragma once
 
 #include <type_traits>
@@ -94,7 +95,7 @@ class Launches {
     run_over(rows_kernel<T>, blocks, keep_u);
   }
 
-  // One launch of `blocks_of` each layer, unless an earlier one failed.
+  // Launch once, with `blocks_of` blocks for each layer, unless an earlier launch failed.
   template <class... Params, class Blocks, class... Args>
   void run_over(void (*kernel)(Params...), Blocks&& blocks_of, Args... args) {
     std::int64_t blocks = 0;

@@ -7,12 +7,14 @@
 
 namespace fg::spectral_norm {
 
-// A weight in memory is [outer][rows][run]: rows are its outputs, and a row of the matrix W has outer·run columns. `outer` is
-// 1 where the outputs are the first dimension, as they are but for transposed convolutions.
+// Memory of a weight is [outer][rows][run]. Rows are its outputs; a row of the matrix W has
+// outer·run columns. `outer` is 1 if outputs are the first dimension, so it is larger only for
+// transposed convolutions.
 struct Layer {
   std::int64_t outer, rows, run;
-  std::int64_t vectors_at;  // where in `vectors` its u is, and its v behind that
-  // Of dtype. u and v: as given, forward. grad: G; direction: H. out_weight: null if not wanted.
+  std::int64_t vectors_at;  // index in `vectors` of its u, which its v follows
+  // Tensors of dtype: the arguments u and v of forward, the gradient G and the direction H of
+  // derivatives. out_weight is null if not needed.
   const void *weight = nullptr, *u = nullptr, *v = nullptr, *grad = nullptr, *direction = nullptr;
   void *out = nullptr, *out_weight = nullptr;
 
@@ -20,12 +22,13 @@ struct Layer {
   std::int64_t numel() const { return rows * columns(); }
 };
 
-// With p = <G, W>, q = <H, G> and h = uᵀHv:
+// The passes, with p = <G, W>, q = <H, G> and h = uᵀHv:
 //
-//   forward           n times u = Wv / max(|Wv|, eps), v = Wᵀu / max(|Wᵀu|, eps); sigma = uᵀWv; out = W/sigma
-//   backward          out = dW = G/sigma + (dsigma - p/sigma²)·u vᵀ
-//   double_backward   out = dG = H/sigma - h/sigma²·W     out_weight = dW = -h/sigma²·G
-//                     ddsigma = h                         dsigma = 2hp/sigma³ - q/sigma²
+// - forward: u = Wv / max(|Wv|, eps), v = Wᵀu / max(|Wᵀu|, eps), n times. Then sigma = uᵀWv and
+//   out = W/sigma.
+// - backward: out = dW = G/sigma + (dsigma - p/sigma²)·u vᵀ
+// - double_backward: out = dG = H/sigma - h/sigma²·W, out_weight = dW = -h/sigma²·G,
+//   ddsigma = h, dsigma = 2hp/sigma³ - q/sigma²
 enum class Pass { forward, backward, double_backward };
 
 struct Arguments {
@@ -35,11 +38,12 @@ struct Arguments {
   double eps;
   const Layer* layers;
   std::int64_t count;
-  // All of the accumulation type. Forward writes vectors and sigmas, derivatives read them; [count] but for vectors.
+  // Rows of the accumulation type, all but vectors with `count` elements. Forward writes vectors
+  // and sigmas, derivatives read them.
   void *vectors = nullptr, *sigmas = nullptr;
   const void* dsigmas = nullptr;                         // backward; null for zeros
   void *out_ddsigmas = nullptr, *out_dsigmas = nullptr;  // double_backward
-  void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for
+  void* workspace = nullptr;  // elements of the accumulation type, as many as the device needs
 };
 
 }  // namespace fg::spectral_norm

@@ -1,4 +1,5 @@
-// Every kernel of spectral_norm over layers of several blocks, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of spectral_norm over layers of several blocks, for races under
+// ThreadSanitizer and against the definition.
 #include <cmath>
 #include <vector>
 
@@ -78,7 +79,7 @@ struct Problem {
   }
 };
 
-// Calls f(element, row, column).
+// Call f(element, row, column) for each element.
 template <class F>
 void for_each(const Layer& l, F&& f) {
   for (std::int64_t i = 0; i < l.numel(); ++i) {
@@ -164,9 +165,8 @@ void check(std::vector<Layer> layers) {
 }  // namespace
 
 FG_RACE_CHECK(spectral_norm_of_layers_alike) {
-  check(
-      {{1, 70, 132, 0},
-       {1, 5, 8, 0}});  // two chunks of rows by two tiles of columns, 16 bytes at a time
+  // Two chunks of rows by two tiles of columns, with accesses of 16 bytes.
+  check({{1, 70, 132, 0}, {1, 5, 8, 0}});
 }
 
 FG_RACE_CHECK(spectral_norm_of_odd_layers) {

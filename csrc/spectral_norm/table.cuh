@@ -1,5 +1,5 @@
-// The layers of a launch, passed by value: no copy to the device, so that a launch can be captured in a graph. Each kernel
-// cuts every layer into blocks of its own, and a block looks up which layer it is of.
+// Layers of a launch, passed by value. A copy to the device would prevent capture in a graph. Each
+// kernel divides every layer into blocks in its own way; a block looks its layer up.
 #pragma once
 
 #include <algorithm>
@@ -15,24 +15,24 @@ inline constexpr std::int64_t grid_limit = 0x7fffffff;
 struct Entry {
   const void *weight, *u, *v, *grad, *direction;
   void *out, *out_weight;
-  std::int64_t vectors_at, partial_at;  // partial_at: in the workspace
+  std::int64_t vectors_at, partial_at;  // partial_at is an index in the workspace
   unsigned rows, run, columns;
-  bool wide;  // 16 bytes of a row's run at a time
+  bool wide;  // a row's run is read in accesses of 16 bytes
   bool one_run;
 
   FG_HOST_DEVICE unsigned numel() const { return rows * columns; }
-  // Where column c of row 0 is; row r is r·run behind.
+  // Return the index of column c of row 0; row r is r·run further.
   FG_HOST_DEVICE unsigned at(unsigned c) const {
     return one_run ? c : c / run * rows * run + c % run;
   }
 };
 
 struct Table {
-  static constexpr int most =
-      40;  // of 4 KB, which the parameters of a kernel may take on any architecture
+  // The table has at most 4 KB, which kernel parameters may take on any architecture.
+  static constexpr int most = 40;
 
   Entry layers[most];
-  unsigned starts[most + 1];  // the first block of each layer, and their end
+  unsigned starts[most + 1];  // the first block of each layer, and the number of blocks
   int count;
 
   FG_DEVICE int layer_of(unsigned block) const {
@@ -45,23 +45,23 @@ struct Table {
 };
 static_assert(sizeof(Table) <= 4000);
 
-// What all kernels share besides; R is the accumulation type.
+// Other arguments of all kernels. R is the accumulation type.
 template <class R>
 struct Common {
   R *vectors, *sigmas, *workspace;
   const R* dsigmas;
-  R *out_ddsigmas, *out_dsigmas;  // of the launch's layers, as sigmas and dsigmas are
+  R *out_ddsigmas, *out_dsigmas;  // one per layer of the launch, like sigmas and dsigmas
   R eps;
 };
 
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// ---- how each kernel cuts a layer
+// ---- division of layers by each kernel
 
-inline constexpr int chunk_rows = 64;  // rows that a block of columns_kernel adds up
-inline constexpr unsigned tile_elements = 32 * threads;  // of the elementwise kernels
+inline constexpr int chunk_rows = 64;                    // rows per block of columns_kernel
+inline constexpr unsigned tile_elements = 32 * threads;  // per block of elementwise kernels
 
-// Warps that share a row: more for long ones.
+// Return the number of warps per row, which is larger for long rows.
 FG_HOST_DEVICE int warps_of_row(unsigned columns) {
   return columns <= 1024 ? 1 : columns <= 4096 ? 2 : columns <= 16384 ? 4 : 8;
 }

@@ -1,4 +1,4 @@
-// What the kernels of upfirdn2d share: the filter as they read it, and how launches divide an axis.
+// Shared parts of the upfirdn2d kernels: access to the filter, and division of an axis by launches.
 #pragma once
 
 #include <algorithm>
@@ -8,11 +8,11 @@
 
 namespace fg::upfirdn2d {
 
-inline constexpr std::int64_t shared_limit =
-    46 * 1024;  // of 48 KB; what is left is for the static arrays
+// The limit is 48 KB, of which static arrays need a part.
+inline constexpr std::int64_t shared_limit = 46 * 1024;
 inline constexpr std::int64_t grid_limit = 0x7fffffff;
 
-// Taps in the order that they are applied in; a filter of two dimensions is turned round by turning its memory round.
+// Taps in the order of application. A two-dimensional filter is reversed by reversing its memory.
 struct Filter {
   const float* f;
   bool flip;
@@ -28,13 +28,13 @@ struct Filter {
 
 inline std::int64_t divide_up(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
 
-// Tiles of up to `limit`, a multiple of `unit`, that cover `length` evenly.
+// Return the size of tiles that cover `length` evenly: a multiple of `unit`, up to `limit`.
 inline int even_tile(std::int64_t length, std::int64_t limit, std::int64_t unit) {
   const std::int64_t tiles = divide_up(length, limit);
   return static_cast<int>(divide_up(divide_up(length, tiles), unit) * unit);
 }
 
-// Taps of a phase, at most and at least.
+// Return the largest and the smallest number of taps of a phase.
 inline std::int64_t most_taps(const Axis& a) { return divide_up(a.taps, a.up); }
 inline std::int64_t fewest_taps(const Axis& a) {
   std::int64_t fewest = a.taps;

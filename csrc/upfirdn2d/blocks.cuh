@@ -1,8 +1,11 @@
 // The general kernels of upfirdn2d: any factors, taps and layout.
 //
-// Separable. A thread keeps to one column of the tile: rows come straight from global memory, where the L1 cache holds
-// what neighbours share, and their sums go through shared memory. Direct: one pass over the taps. In both, a table per
-// block says what each row and column of the tile takes of the input, so that only its making divides.
+// - Separable: a thread has one column of the tile. Rows are read from global memory, where the L1
+//   cache serves neighbours. Their sums go through shared memory.
+// - Direct: one pass over the taps.
+//
+// In both, a table per block has the inputs and taps of each row and column of the tile. Only its
+// computation divides.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +14,8 @@
 
 namespace fg::upfirdn2d {
 
-// What one output takes of its axis, inside the image: inputs first .. first + count, each with the tap `up` further.
+// Inputs of one output along its axis, inside the image: `count` inputs from `first` on. The tap of
+// each is `up` further.
 struct Line {
   std::int64_t first, tap;
   int count;
@@ -28,7 +32,8 @@ FG_DEVICE Line line_of(const Axis& a, std::int64_t o) {
   return {begin, tap + (begin - first) * a.up, last > begin ? static_cast<int>(last - begin) : 0};
 }
 
-// A block is threads along inner, x and y; each makes V elements of `inner` of one column, and every blockDim.z-th row.
+// A block has threads along inner, x and y. Each thread computes V elements of `inner` of one
+// column, in every blockDim.z-th row.
 struct Blocks {
   static constexpr int threads = 256, widest = 64, highest = 16;
 
@@ -36,16 +41,16 @@ struct Blocks {
   std::int64_t outer, inner;
   unsigned chunks, tiles_x, tiles_y;
   int height;  // outputs of a tile along y; along x it is blockDim.y
-  int rows;    // inputs along y at most
+  int rows;    // inputs along y, at most
   Filter filter;
   double gain;
   bool separable;
 };
 
-// With what a launch asks for they stay within what a block has without opting in to more.
+// Dynamic and static arrays together stay within the shared memory of a block without opt-in.
 static_assert(shared_limit + (Blocks::widest + Blocks::highest) * sizeof(Line) <= 48 * 1024);
 
-// Where a thread of a block works.
+// Outputs of a thread.
 struct Place {
   std::int64_t outer, y0, x, c;
   int height;
@@ -65,7 +70,7 @@ FG_DEVICE Place place_of(const Blocks& b, int elements) {
   return p;
 }
 
-// Divisions are done here, once per row and column of the tile.
+// Compute the table. All divisions are here, once per row and column of the tile.
 FG_DEVICE void fill_lines(
     Line (&xs)[Blocks::widest], Line (&ys)[Blocks::highest], const Blocks& b, const Place& p) {
   const int linear = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
@@ -79,7 +84,7 @@ FG_DEVICE void fill_lines(
   }
 }
 
-// The output of a thread in the first row of the tile.
+// Return the output of a thread in the first row of the tile.
 template <class T>
 FG_DEVICE T* output_at(T* output, const Blocks& b, std::int64_t image, const Place& p) {
   return output + ((image * b.y.out + p.y0) * b.x.out + p.x) * b.inner + p.c;
@@ -95,11 +100,12 @@ FG_DEVICE void store_sums(T* to, const accumulate_t<T> (&sums)[V], accumulate_t<
   store_vec(to, values);
 }
 
-// Filtered rows lie in shared memory as [row][part][thread of the row][Q]: a thread's V sums in parts of 128 bits.
+// Filtered rows are stored in shared memory as [row][part][thread of the row][Q]. The parts are a
+// thread's V sums in units of 128 bits.
 template <class R, int V>
 inline constexpr int part_width = V * sizeof(R) < 16 ? V : static_cast<int>(16 / sizeof(R));
 
-// The blocks to run at a time are named because ptxas otherwise spills to make room for one more.
+// Without a minimum number of blocks per SM, ptxas spills to make room for one more block.
 template <class T, int V>
 __global__ void __launch_bounds__(Blocks::threads, V > 4 ? 3 : 4) separable_kernel(
     const T* input, T* output, Blocks b) {
@@ -194,7 +200,7 @@ __global__ void __launch_bounds__(Blocks::threads, V > 4 ? 3 : 4) separable_kern
   }
 }
 
-// A thread makes the same place of several images, for which it looks up the taps once.
+// A thread computes the same place of several images, for which it looks taps up once.
 template <int V>
 inline constexpr int images_at_once = V == 1 ? 4 : 2;
 

@@ -9,10 +9,10 @@
 namespace fg::upfirdn2d {
 namespace {
 
-// Elements of a block, so that its buffers stay in L1, of a row of it, which may take L2, and of a task for a thread.
+// Elements of a block, whose buffers stay in L1; of a row of a block, which may take L2; of a task.
 constexpr std::int64_t block_elements = 4096, row_elements = 16384, task_elements = 32768;
 
-// The taps in the order that they meet the image.
+// The taps in the order in which they meet the image.
 struct Taps {
   std::vector<double> values;
 
@@ -57,7 +57,8 @@ struct OwnedBank {
   }
 };
 
-// A filter of rank 1 as the product of a column and a row: what users make of [1, 3, 3, 1] by an outer product.
+// Factorise a filter of rank 1 into a column and a row. Outer products of [1, 3, 3, 1] are common
+// filters.
 bool separates(
     const Taps& f, std::int64_t rows, std::int64_t columns, double tolerance, Taps& column,
     Taps& row) {
@@ -133,7 +134,7 @@ struct Cpu {
     Taps x(f, a.separable ? columns : rows * columns, a.flip, a.gain), y(f, rows, a.flip, 1);
     const Taps all = x;
     if (!a.separable) {
-      // As near as the arithmetic of the sums can tell.
+      // The tolerance is the precision of the sums.
       a.separable = separates(all, rows, columns, sizeof(R) == 8 ? 0x1p-52 : 0x1p-24, y, x);
     }
     const OwnedBank<R> down(a.y, y.values);

@@ -1,11 +1,15 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it.
+// Compiled once per instruction set, named by FG_CPU_LEVEL.
 //
-// Everything is one primitive, a weighted sum of arrays, over the rows of a block of the output. Along y the arrays are rows
-// of the input, summed where they lie; the sums go into a buffer in L1, with zeros beyond the image. Along x it is that
-// buffer, read from different places, that gives the terms of each phase. Where the image advances by several pixels per
-// period, a row of the buffer is split into one array for each remainder first, and where a period has several outputs
-// their arrays are woven together last, so that every sum runs over neighbouring elements whatever the factors are.
-// A filter that is not separable only has more terms: each of its rows from each of its places.
+// All work is one primitive, a weighted sum of arrays, over the rows of an output block. Along y,
+// the arrays are rows of the input, which needs no copy. The sums go to a buffer in L1, with zeros
+// outside the image. Along x, the arrays of a phase's terms are this buffer at different offsets.
+//
+// - If the image advances by several pixels per period, a row of the buffer is first split into one
+//   array for each remainder.
+// - If a period has several outputs, their arrays are interleaved at the end.
+//
+// So sums run over neighbouring elements for all factors. A filter that isn't separable has more
+// terms: each of its rows at each of its offsets.
 #include "cpu_kernel.h"
 
 #include <algorithm>
@@ -16,7 +20,7 @@ namespace {
 using namespace fg::upfirdn2d;
 using I = std::int64_t;
 
-// Rows of n elements, and how far one is from the next.
+// Rows of n elements, and the steps from row to row.
 struct Rows {
   I count, n, out_step, source_step;
 };
@@ -67,7 +71,7 @@ void sum_of_up_to_8(R* out, const R* const* s, const R* w, I count, const Rows& 
   }
 }
 
-// out[i] = Σ_j weights[j] · sources[j][i], row by row
+// Compute out[i] = Σ_j weights[j] · sources[j][i], row by row.
 template <class R>
 void weighted_sum(R* out, const R* const* sources, const R* weights, I count, const Rows& rows) {
   if (count == 0) {
@@ -82,7 +86,8 @@ void weighted_sum(R* out, const R* const* sources, const R* weights, I count, co
   }
 }
 
-// The sums of two phases of as many terms, woven together: out[2i] from the first `count` sources, out[2i + 1] from the others.
+// Compute the interleaved sums of two phases with equally many terms. out[2i] has the first `count`
+// sources, out[2i + 1] the others.
 template <int J, class R>
 void woven_sum_of(R* out, const R* const* sources, const R* weights, const Rows& rows) {
   const R* s[2 * J];
@@ -123,7 +128,8 @@ bool woven_sum(R* out, const R* const* s, const R* w, I count, const Rows& rows)
   }
 }
 
-// Even and odd elements of 2 · `pairs`, as far as whole vectors go; how many pairs that were. Compilers take twice the shuffles.
+// Split 2 · `pairs` elements into even and odd ones, as far as whole vectors go. Return the number
+// of pairs that were split. Compilers take twice the shuffles.
 FG_LOCAL I split_pairs(float* even, float* odd, const float* from, I pairs) {
   I i = 0;
   static_cast<void>(even), static_cast<void>(odd), static_cast<void>(from),
@@ -143,7 +149,8 @@ FG_LOCAL I split_pairs(float* even, float* odd, const float* from, I pairs) {
 
 FG_LOCAL I split_pairs(double*, double*, const double*, I) { return 0; }
 
-// A row of `length` pixels of `inner` elements into one array for each remainder by `step`, `split` pixels apart.
+// Split a row of `length` pixels of `inner` elements into an array for each remainder by `step`.
+// The arrays are `split` pixels apart.
 template <class R>
 FG_LOCAL void split_row(
     R* __restrict to, const R* __restrict from, I step, I split, I length, I inner) {
@@ -167,7 +174,7 @@ FG_LOCAL void split_row(
   }
 }
 
-// The arrays of a period's phases, each `length` pixels, woven into one of `count` pixels.
+// Interleave the arrays of a period's phases, each of `length` pixels, to one of `count` pixels.
 template <class R>
 FG_LOCAL void weave(
     R* __restrict to, const R* __restrict from, I period, I length, I count, I inner) {
@@ -206,7 +213,7 @@ class Blocks {
     bands_ = std::min(cut.height, (a_.y.out + y_.period - 1) / y_.period - first_y_);
     pixels_ = std::min(periods_ * x_.period, a_.x.out - first_x_ * x_.period);
     rows_ = std::min(bands_ * y_.period, a_.y.out - first_y_ * y_.period);
-    // Input pixels that the block meets along x, and those of them that are in the image.
+    // Input pixels of the block along x, and those of them that are in the image.
     start_ = first_x_ * x_.advance + x_.lowest;
     length_ = (periods_ - 1) * x_.advance + x_.reach;
     from_ = std::clamp<I>(start_, 0, a_.x.in);
@@ -246,10 +253,10 @@ class Blocks {
   }
 
  private:
-  // Rows of the block that have phase r.
+  // Return the number of rows of the block that have phase r.
   I rows_of(I r) const { return rows_ > r ? (rows_ - r - 1) / y_.period + 1 : 0; }
 
-  // Where row y of the input has pixel from_, as R: in the tensor, or in a copy of what the block meets.
+  // Return row y of the input from pixel from_ on, as R: the tensor, or a converted copy.
   const R* input(I y) const { return input_ + (y - input_first_) * input_step_; }
 
   void open_input(I image) {
@@ -276,19 +283,19 @@ class Blocks {
     }
   }
 
-  // The buffer that a row is staged in before it is split, and where its part inside the image begins.
+  // Return the buffer of a row before it is split, and the start of its part inside the image.
   R* row_to_stage(I row) const {
     return (split_ ? w_.planar : w_.staged) + row * plan_.cut.staged_row;
   }
   I before() const { return std::clamp<I>(from_ - start_, 0, length_) * inner_; }
 
-  // Output rows of phase r, filtered along y only.
+  // Filter output rows of phase r along y.
   void filter_down(I r) {
     const I begin = y_.begin[r], count = y_.begin[r + 1] - begin, rows = rows_of(r),
             n = (to_ - from_) * inner_;
     const I out_step = y_.period * plan_.cut.staged_row;
     R* const out = row_to_stage(r) + before();
-    // From row `low` to `high` all taps are in the image, and one call does them.
+    // One call computes rows `low` to `high`, which have all taps in the image.
     I low = 0, high = rows;
     if (count > 0) {
       const I first = first_y_ * y_.advance + y_.terms[begin].at, last = first + count - 1;
@@ -318,7 +325,8 @@ class Blocks {
     }
   }
 
-  // For a filter that is not separable: the input rows that the block meets, rows of zeros beyond the image.
+  // Copy the input rows of the block, for a filter that isn't separable. Rows outside the image are
+  // zeros.
   void stage_input() {
     const I rows = (bands_ - 1) * y_.advance + y_.reach, n = (to_ - from_) * inner_;
     for (I row = 0; row < rows; ++row) {
@@ -333,7 +341,8 @@ class Blocks {
     finish_staging(rows);
   }
 
-  // Zeros where the image ends along x, and the split. The zeros of the block before stay, where nothing was written to them.
+  // Write zeros outside the image along x, and split rows. Zeros of the previous block stay, unless
+  // something was written over them.
   void finish_staging(I rows) {
     const bool overwritten = split_ && x_.period > 1;
     if (first_x_ != clean_x_ || rows > clean_rows_ || overwritten) {
@@ -353,7 +362,7 @@ class Blocks {
     }
   }
 
-  // The terms of one phase along x as sources of a sum, after the `count` that are there.
+  // Add the terms of one phase along x to the `count` sources of a sum. Return the new count.
   I add_terms(I count, const Bank<R>& bank, I phase, const R* staged) const {
     for (I t = bank.begin[phase]; t < bank.begin[phase + 1]; ++t) {
       const I offset = bank.terms[t].at - x_.lowest, step = x_.advance;
@@ -365,7 +374,7 @@ class Blocks {
     return count;
   }
 
-  // `terms(phase)` fills in the sources of a phase and says how many there are.
+  // Filter rows along x. `terms(phase)` sets the sources of a phase and returns their number.
   template <class Terms>
   void filter_across(Rows rows, R* out, Terms terms) {
     const I period = x_.period;
@@ -400,7 +409,8 @@ class Blocks {
     }
   }
 
-  // The case of a separable filter at twice the width: both phases in one sum, which leaves nothing to weave.
+  // Compute both phases in one sum, for a separable filter at twice the width. Return false for
+  // other cases.
   bool weave_across(Rows rows, R* out) const {
     if (!a_.separable || x_.period != 2 || inner_ != 1 || pixels_ % 2 != 0) {
       return false;
@@ -411,9 +421,9 @@ class Blocks {
            woven_sum(out, w_.sources, w_.weights, count, rows);
   }
 
-  // The block from its buffer to the tensor.
+  // Write the block from its buffer to the tensor.
   void write(I at) const {
-    const bool whole = pixels_ == a_.x.out;  // then its rows follow each other in the tensor too
+    const bool whole = pixels_ == a_.x.out;  // rows follow each other in the tensor
     const I pieces = whole ? 1 : rows_, n = (whole ? rows_ : 1) * pixels_ * inner_;
     for (I piece = 0; piece < pieces; ++piece) {
       const R* const from = result_ + piece * n;
@@ -431,12 +441,12 @@ class Blocks {
   const Plan<R>& plan_;
   const Workspace<R>& w_;
   const bool streaming_, native_;
-  const bool split_;  // a staged row lies in one array for each remainder of the advance
+  const bool split_;  // a staged row has an array for each remainder of the advance
   const I inner_;
   I first_x_ = 0, first_y_ = 0, periods_ = 0, bands_ = 0;  // the block, in periods
-  I pixels_ = 0, rows_ = 0;                                // and in outputs
+  I pixels_ = 0, rows_ = 0;                                // the block, in outputs
   I start_ = 0, length_ = 0, from_ = 0, to_ = 0;
-  I clean_x_ = -1, clean_rows_ = 0;  // the zeros that are in the staging buffer
+  I clean_x_ = -1, clean_rows_ = 0;  // place of the zeros in the staging buffer
   const R* input_ = nullptr;
   I input_first_ = 0, input_step_ = 0;
   R* result_ = nullptr;

@@ -1,7 +1,8 @@
 // The registered op in terms of tensors, for any `Device` that runs the kernel:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);          // makes the tensor's device current
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
 //     void run(const Arguments&) const;
 //   };
 #pragma once
@@ -18,7 +19,7 @@ using Pair = std::vector<std::int64_t>;  // along x, along y
 inline void check(
     const Tensor& x, const OptionalTensor& f, const Pair& up, const Pair& down, const Pair& pad,
     const Pair& size) {
-  STD_TORCH_CHECK(x.dim() == 4, "x must have shape [N, C, H, W], got rank ", x.dim());
+  STD_TORCH_CHECK(x.dim() == 4, "x must be a [N, C, H, W] tensor, got rank ", x.dim());
   for (const Pair* p : {&up, &down, &pad, &size}) {
     STD_TORCH_CHECK(p->size() == 2, "up, down, pad and size of upfirdn2d must be pairs (x, y)");
   }
@@ -29,7 +30,7 @@ inline void check(
   if (f) {
     STD_TORCH_CHECK(
         f->scalar_type() == ScalarType::Float && (f->dim() == 1 || f->dim() == 2) && f->numel() > 0,
-        "f must be a float32 tensor of shape [taps] or [taps_y, taps_x]");
+        "f must be a float32 [taps] or [taps_y, taps_x] tensor");
   }
 }
 
@@ -70,7 +71,7 @@ Tensor upfirdn2d(
 
 }  // namespace fg::upfirdn2d
 
-// Registers the op in a namespace for a dispatch key.
+// Register the op in a namespace for a dispatch key.
 #define FG_REGISTER_UPFIRDN2D(NAMESPACE, KEY, DEVICE)                  \
   STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                       \
     m.impl("upfirdn2d", TORCH_BOX(&fg::upfirdn2d::upfirdn2d<DEVICE>)); \

@@ -1,8 +1,10 @@
-// CUDA kernels of upfirdn2d and the plan of their launches. Torch-free; the emulation runs them unchanged.
+// CUDA kernels of upfirdn2d and the plan of their launches. Torch-free; the emulation runs them
+// unchanged.
 //
-// Tiles:      contiguous images and what networks use: up 2, down 2 or neither, up to 12 taps, float and half types.
-// Separable:  any other filter that runs along x and then along y, in any layout.
-// Direct:     two-dimensional filters, and separable ones that gain nothing from two passes.
+// - Tiles: contiguous images with the parameters of networks. These are up 2, down 2 or neither, up
+//   to 12 taps, float32 and half types.
+// - Separable: all other filters that run along x and then along y, in any layout.
+// - Direct: two-dimensional filters, and separable ones that gain nothing from two passes.
 #pragma once
 
 #include <type_traits>

@@ -1,4 +1,4 @@
-// One run of upfirdn2d, in plain types: what the glue fills in and every kernel reads.
+// One run of upfirdn2d, in plain types: set by the glue, read by every kernel.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,16 @@
 
 namespace fg::upfirdn2d {
 
-// One axis: out[o] = Σ_k h[k] · in[(o·down - pad + k) / up] over the taps k where the division is even and its result is in the
-// image. h is the filter turned round, or as it is if `flip`.
+// One axis: out[o] = Σ_k h[k] · in[(o·down - pad + k) / up]. The sum runs over the taps k for which
+// the quotient is an integer and in the image. h is the reversed filter, or the filter itself if
+// `flip`.
 struct Axis {
   std::int64_t in, out, up, down, pad, taps;
 };
 
-// The same as a bank of small filters, which meets no inserted zero. With o = q·period + r, all outputs of one r have one phase:
+// The same axis as a bank of small filters, which skip inserted zeros. With o = q·period + r, all
+// outputs of one r have one phase:
+//
 //   out[q·period + r] = Σ_j h[tap + j·up] · in[q·advance + first + j]   over 0 <= j < count
 struct Phase {
   std::int64_t first, tap, count;
@@ -31,13 +34,13 @@ static constexpr Phase phase(const Axis& a, std::int64_t r) {
 
 struct Arguments {
   DType dtype;
-  std::int64_t outer,
-      inner;  // memory is [outer][y][x][inner]: of contiguous images inner is 1, of channels_last ones C
+  // Memory is [outer][y][x][inner]. inner is 1 for contiguous images and C for channels_last ones.
+  std::int64_t outer, inner;
   Axis x, y;
   const void* input = nullptr;
   void* output = nullptr;
-  const float* filter =
-      nullptr;  // [taps], or [taps_y][taps_x] if not separable; null for none: one tap of 1. On the device
+  // [taps], or [taps_y][taps_x] if not separable, on the device. Null for none: one tap of 1.
+  const float* filter = nullptr;
   bool separable = true;
   bool flip = false;
   double gain = 1;

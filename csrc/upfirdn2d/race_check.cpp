@@ -1,4 +1,5 @@
-// Every kernel of upfirdn2d over more than one block, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of upfirdn2d with several blocks, for races under ThreadSanitizer and
+// against the definition.
 #include <cmath>
 #include <vector>
 
@@ -13,7 +14,7 @@ Axis axis(
   return {in, (in * up + 2 * pad - taps) / down + 1, up, down, pad, taps};
 }
 
-// As problem.h defines it, of x and y at once.
+// Return an output by the definition in problem.h, applied to x and y at once.
 double expected(
     const Arguments& a, std::int64_t outer, std::int64_t oy, std::int64_t ox, std::int64_t c) {
   const auto input = static_cast<const float*>(a.input);

@@ -1,15 +1,18 @@
-// The fast paths of upfirdn2d. A block copies the input of a tile into shared memory as it is, filters its rows into a
-// second array, and the columns of that into the output. A thread holds a patch of outputs, 4 columns in the first pass
-// and V columns by a few rows in the second, and what it reads slides past: each value is loaded once for all outputs of
-// the patch. Taps, phases and where a window starts within a vector are constants of the code, so that windows stay in
-// registers.
+// The fast paths of upfirdn2d. A block copies the input of a tile to shared memory. It filters rows
+// into a second array, and columns of that into the output.
 //
-// Size: up to 4,096 outputs, 128 or 64 wide, as far as 48 KB of shared memory go. 64 by 64 with 4 taps take 36 KB in
-// float32, which leaves room for six blocks on an SM of an H100, and reads 5% of the rows twice, mostly from the L2
-// cache. Small images share a block, so that each of its threads has work.
+// A thread has a patch of outputs: 4 columns in the first pass, V columns by a few rows in the
+// second. A window slides over its inputs, so each value is loaded once for all outputs of the
+// patch. Taps, phases and the window's offset in a vector are compile-time constants, which keeps
+// windows in registers.
 //
-// Of filters with fewer taps than the next larger path (3, 5, ...), the missing taps are coefficients of 0, which
-// is the same for every finite pixel.
+// Tiles have up to 4,096 outputs and are 128 or 64 wide, as far as 48 KB of shared memory go. A
+// tile of 64 by 64 with 4 taps takes 36 KB in float32. An SM of an H100 then has room for six
+// blocks, and 5% of the rows are read twice, mostly from the L2 cache. Small images share a block,
+// so that each of its threads has work.
+//
+// A filter with fewer taps than the next larger path (3, 5, ...) is extended by coefficients of 0,
+// which changes nothing for finite pixels.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +22,8 @@
 
 namespace fg::upfirdn2d {
 
-// Calls f with value, one of 0 .. N-1 and the same for the whole block, as a compile-time constant.
+// Call f with `value` as a compile-time constant. It must be one of 0 .. N-1 and the same for the
+// whole block.
 template <int N, class F>
 FG_DEVICE void with_constant(int value, F&& f) {
   if constexpr (N > 1) {
@@ -30,7 +34,7 @@ FG_DEVICE void with_constant(int value, F&& f) {
   f(std::integral_constant<int, N - 1>{});
 }
 
-// n / d without a division, for n · d < 2^18.
+// Quotient n / d without a division, for n · d < 2^18.
 struct Divisor {
   unsigned magic;
 
@@ -38,7 +42,8 @@ struct Divisor {
   FG_DEVICE int divide(int n) const { return static_cast<int>(n * magic >> 18); }
 };
 
-// An axis as the tiles see it: P phases of J taps, the second of which starts `late` (0 or 1) pixels after the first.
+// The tiles' form of an axis: P phases of J taps. The second phase starts `late` (0 or 1) pixels
+// after the first.
 struct TileAxis {
   std::int64_t in, out, first, up, taps;
   std::int64_t tap[2];
@@ -51,8 +56,8 @@ struct TileAxis {
 struct Tiles {
   TileAxis x, y;
   std::int64_t images;
-  int stacked;      // images of a block; their rows are one below the other
-  int vectors;      // of an input row
+  int stacked;      // images per block; their rows are one below the other
+  int vectors;      // per input row
   int quad_stride;  // from the even to the odd quads of a row
   bool wide_input, wide_output;
   Filter filter;
@@ -63,23 +68,24 @@ struct Tiles {
 template <int V>
 inline constexpr int tile_threads = 1024 / V;
 
+// A smaller tile must still give work to as many threads.
 template <int A>
-inline constexpr int patch_rows =
-    A == 2 ? 2 : 4;  // a smaller tile has to keep as many threads busy
+inline constexpr int patch_rows = A == 2 ? 2 : 4;
 
-// A position as an index of the tile, from 0 to `limit`.
+// Clip a position to the tile's indices, from 0 to `limit`.
 FG_DEVICE int clipped(std::int64_t position, int limit) {
   return position < 0 ? 0 : position < limit ? static_cast<int>(position) : limit;
 }
 
-// Filtered rows are stored in quads of 4 columns: in order, or the even ones and then the odd ones where a thread of
-// the second pass takes two, so that neighbours read neighbouring quads: no bank conflicts.
+// Return the place of a quad in a filtered row. Quads have 4 columns. They are in order, or the
+// even ones before the odd ones if a thread of the second pass reads two. Neighbours then read
+// neighbouring quads, which avoids bank conflicts.
 template <int V>
 FG_DEVICE int quad_at(int quad, int stride) {
   return quad % (V / 4) * stride + quad / (V / 4) * 4;
 }
 
-// Number i of coefficients[axis][r][j], the gain in those of y.
+// Return number i of coefficients[axis][r][j]. Those of y include the gain.
 template <int P, int J>
 FG_DEVICE float coefficient(const Tiles& t, int i) {
   const bool is_y = i >= P * J;
@@ -88,13 +94,13 @@ FG_DEVICE float coefficient(const Tiles& t, int i) {
   return k < axis.taps ? t.filter.at(t.filter.index(k, axis.taps)) * (is_y ? t.gain : 1.0f) : 0.0f;
 }
 
-// The input of the tile, zero outside the image. `fetch(values, from, column, begin, end)` gets V elements of a row of
-// the image, of which those from begin to end are inside.
+// Load the input of the tile, with zeros outside the image. `fetch(values, from, column, begin,
+// end)` loads V elements of a row of the image, of which those from begin to end are inside.
 template <class T, int V, class Fetch>
 FG_DEVICE void load_tile(
     T* tile, const T* input, const Tiles& t, std::int64_t first_image, std::int64_t top,
     std::int64_t left, const Fetch& fetch) {
-  constexpr int at_once = 4;  // in flight
+  constexpr int at_once = 4;  // accesses in flight
   const int row_begin = clipped(-top, t.y.span), row_end = clipped(t.y.in - top, t.y.span);
   const int begin = clipped(-left, t.vectors * V), end = clipped(t.x.in - left, t.vectors * V);
   const int images = clipped(t.images - first_image, t.stacked),
@@ -124,7 +130,8 @@ FG_DEVICE void load_tile(
   }
 }
 
-// tile -> filtered: 4 outputs at a time from a window that starts `Offset` elements after a vector of `Width`.
+// Filter tile to filtered. Each step computes 4 outputs from a window that starts `Offset` elements
+// after a vector of `Width`.
 template <class T, int P, int A, int J, int V, int Offset, int Late, int Width>
 FG_DEVICE void filter_rows(
     const T* tile, float* filtered, const Tiles& t, int skipped,
@@ -164,7 +171,7 @@ FG_DEVICE void filter_rows(
   }
 }
 
-// filtered -> output: a patch of V columns, down which a window slides.
+// Filter filtered to output. A window slides down a patch of V columns.
 template <class T, int P, int A, int J, int V, int Late>
 FG_DEVICE void filter_columns(
     const float* filtered, T* output, const Tiles& t, std::int64_t first_image, std::int64_t y0,
@@ -246,7 +253,7 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
   const int shift = static_cast<int>(start & (V - 1));
   const std::int64_t left = start - shift;  // a multiple of V
 
-  float mine = 0;  // read before the tile is, stored after it
+  float mine = 0;  // loaded before the tile, stored after it
   if (threadIdx.x < 2 * P * J) {
     mine = coefficient<P, J>(t, threadIdx.x);
   }
@@ -273,8 +280,8 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
   }
   __syncthreads();
 
-  constexpr int width =
-      4 / P * A < 4 ? 2 : 4;  // what the starts of all windows are multiples of, but for the offset
+  // All windows start at multiples of this width plus one offset.
+  constexpr int width = 4 / P * A < 4 ? 2 : 4;
   with_constant<width>(shift % width, [&](auto offset) {
     with_constant<P>(t.x.late, [&](auto late) {
       filter_rows<T, P, A, J, V, decltype(offset)::value, decltype(late)::value, width>(
@@ -303,7 +310,7 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
                     {p.tap, q.tap}, late,     tile,    span,    tiles};
   };
   TileAxis x = axis(a.x, even_tile(a.x.out, widest, V)), y{};
-  const int vectors = (x.span + 2 * V - 2) / V;  // wherever in a vector a tile starts
+  const int vectors = (x.span + 2 * V - 2) / V;  // enough for any offset of a tile in a vector
   const int quad_stride = V == 4 ? x.tile : x.tile / (V / 4) + 16;
   const std::int64_t row_bytes = vectors * V * sizeof(T) + V / 4 * quad_stride * sizeof(float);
   for (int limit = std::min(pixels / x.tile, highest);; limit /= 2) {
@@ -312,7 +319,8 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
       break;
     }
   }
-  // Images of a block: as many as give each thread a vector to load, and more while there are blocks enough for a GPU.
+  // Images of a block: enough to give each thread a vector to load, and more if a GPU still has
+  // enough blocks.
   const std::int64_t tiles = divide_up(a.x.out, x.tile) * divide_up(a.y.out, y.tile),
                      enough_blocks = 512;
   const std::int64_t filled = tile_threads<V> / (y.span * vectors);
@@ -348,7 +356,8 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
       static_cast<std::size_t>(stacked * y.span * row_bytes), stream, input, output, t);
 }
 
-// Whether one of the tile kernels ran, with its error. Half of its products at least are those of real taps.
+// Run one of the tile kernels and return true, or return false if none is for these arguments. At
+// least half of a kernel's products must be those of real taps.
 template <class T>
 bool try_tiles(const Arguments& a, cudaStream_t stream, cudaError_t& error) {
   const std::int64_t p = period(a.x), d = advance(a.x),
