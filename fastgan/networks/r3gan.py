@@ -43,7 +43,7 @@ def init_weight(weight: Tensor, gain: float = 1.0) -> None:
     weight.normal_(0.0, gain / math.sqrt(weight[0].numel()))
 
 
-class ResidualBlock(nn.Module):
+class InvertedBottleneck(nn.Module):
     """``x + f(x)``, ``[N, C, H, W]`` → the same; f is 1×1 to more channels, 3×3 in groups, 1×1 back.
 
     Biases and LeakyReLU come behind the first two; the last is zero at the start.
@@ -99,7 +99,7 @@ class Transition(_Filtered):
 
 
 def _stage(channels: int, blocks: int, **options: int | float) -> list[nn.Module]:
-    return [ResidualBlock(channels, **options) for _ in range(blocks)]  # type: ignore[arg-type]
+    return [InvertedBottleneck(channels, **options) for _ in range(blocks)]  # type: ignore[arg-type]
 
 
 def _fixup(stages: int, blocks: int) -> float:
@@ -117,7 +117,7 @@ class R3GANGenerator(nn.Module):
         z_dim: length of z, and of what stands for a class.
         c_dim: number of classes, 0 for none; their embedding goes behind z.
         channel_base, channel_max: min(base / r, max) channels at resolution r; the defaults are those of FFHQ-256.
-        blocks: per resolution. expansion, group_size: as `ResidualBlock` has them.
+        blocks: per resolution. expansion, group_size: as `InvertedBottleneck` has them.
 
     Raises ValueError for sizes out of range.
     """

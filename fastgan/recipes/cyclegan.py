@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
-from fastgan.networks.translation import ResNetGenerator
+from fastgan.networks.translation import CycleGANGenerator
 from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
 from fastgan.recipes.domains import DOMAINS, Domains
 from fastgan.recipes.memory import ImagePool
@@ -55,7 +55,7 @@ class CycleGAN(Domains):
         blocks = self.resolved(images)["blocks"] if self.blocks is None else self.blocks
         networks: dict[str, nn.Module] = {}
         for name in ("G_AB", "G_BA"):
-            networks[name] = ResNetGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
+            networks[name] = CycleGANGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
         networks |= self.discriminators(images)
         if self.pool:
             networks |= {name: ImagePool(self.pool, images.shape) for name in ("pool_A", "pool_B")}

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from fastgan import ops
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import relativistic_d_loss
-from fastgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, ResidualBlock, stage_widths
+from fastgan.networks.r3gan import (
+    InvertedBottleneck,
+    R3GANDiscriminator,
+    R3GANGenerator,
+    stage_widths,
+)
 from fastgan.testing.conv2d_calls import ConvolutionCalls
 
 SIZES = {"channel_base": 64, "channel_max": 8, "group_size": 4}
@@ -44,7 +49,7 @@ def test_parameters_are_those_of_the_paper():
 
 def test_blocks_start_as_the_identity():
     torch.manual_seed(0)
-    block = ResidualBlock(8, expansion=2, group_size=4, scale=0.5)
+    block = InvertedBottleneck(8, expansion=2, group_size=4, scale=0.5)
     x = torch.randn(2, 8, 5, 5)
     assert torch.equal(block(x), x)
     with torch.no_grad():

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from fastgan.networks.translation import (
+    CycleGANGenerator,
     MultiScaleDiscriminator,
     PatchDiscriminator,
-    ResNetGenerator,
     RRDBNet,
     SPADEGenerator,
     SRGANDiscriminator,
@@ -33,7 +33,7 @@ CAPTIONS = torch.tensor([[1, 2, 3], [4, 1, 0]])
 #: Each network, small, and what it is called with.
 SMALL = {
     "unet": (lambda: UNetGenerator(3, 2, resolution=8, ngf=2), (draw(2, 3, 8, 16),)),
-    "resnet": (lambda: ResNetGenerator(3, 2, ngf=2, blocks=1), (draw(2, 3, 8, 12),)),
+    "cyclegan": (lambda: CycleGANGenerator(3, 2, ngf=2, blocks=1), (draw(2, 3, 8, 12),)),
     "patch": (
         lambda: PatchDiscriminator(2, condition_channels=3, patch=16, ndf=2, norm="batch"),
         (draw(2, 2, 8, 8), draw(2, 3, 8, 8)),

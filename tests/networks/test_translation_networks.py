@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastgan.networks.translation import (
+    CycleGANGenerator,
     MultiScaleDiscriminator,
     PatchDiscriminator,
-    ResNetGenerator,
     UNetGenerator,
 )
 from fastgan.networks.translation.layers import DownConv2d, ImageConv2d, ResidualBlock, UpConv2d
@@ -30,7 +30,7 @@ def draw(*shape, seed=0):
 def test_the_papers_numbers_of_parameters():
     """Figures given for the papers' networks: 54.414 M, 11.378 M (with 5,248 biases that norms take away), 2.769 M."""
     assert count(UNetGenerator) == 54_414_531
-    assert count(ResNetGenerator) + 64 + 128 + 256 + 18 * 256 + 128 + 64 == 11_378_179
+    assert count(CycleGANGenerator) + 64 + 128 + 256 + 18 * 256 + 128 + 64 == 11_378_179
     assert count(lambda: PatchDiscriminator(condition_channels=3, norm="batch")) == 2_768_705
 
 
@@ -69,8 +69,8 @@ def test_a_residual_block_is_the_papers():
     [
         lambda: UNetGenerator(3, 2, resolution=8, ngf=2, norm="instance"),
         lambda: UNetGenerator(3, 2, resolution=8, ngf=2, norm="batch"),
-        lambda: ResNetGenerator(3, 2, ngf=2, blocks=1),
-        lambda: ResNetGenerator(3, 2, ngf=2, blocks=1, norm="none"),
+        lambda: CycleGANGenerator(3, 2, ngf=2, blocks=1),
+        lambda: CycleGANGenerator(3, 2, ngf=2, blocks=1, norm="none"),
     ],
 )
 def test_generators_give_images_of_the_same_size_each_on_its_own(make):
@@ -161,13 +161,13 @@ def test_scales_under_spectral_norm():
             lambda: UNetGenerator(1, 1, resolution=16, ngf=1)(draw(1, 1, 24, 16)),
             "at least 16 pixels high and wide, multiples of 16, got 24×16; resize, crop or pad",
         ),
-        (lambda: ResNetGenerator(blocks=-1), "blocks"),
+        (lambda: CycleGANGenerator(blocks=-1), "blocks"),
         (
-            lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 1, 4, 4)),
+            lambda: CycleGANGenerator(1, 1, ngf=1, blocks=0)(draw(1, 1, 4, 4)),
             "at least 8 pixels high and wide",
         ),
         (
-            lambda: ResNetGenerator(1, 1, ngf=1, blocks=0)(draw(1, 3, 8, 8)),
+            lambda: CycleGANGenerator(1, 1, ngf=1, blocks=0)(draw(1, 3, 8, 8)),
             r"the ResNet's images must have shape \[N, 1, H, W\], got \[1, 3, 8, 8\]",
         ),
         (

@@ -1,11 +1,11 @@
 """Networks from images, maps, attributes or captions to images, and what judges them; a file per family."""
 
+from fastgan.networks.translation.cyclegan import CycleGANGenerator
 from fastgan.networks.translation.patchgan import (
     MultiScaleDiscriminator,
     PatchDiscriminator,
     least_size,
 )
-from fastgan.networks.translation.resnet import ResNetGenerator
 from fastgan.networks.translation.spade import SPADEGenerator, one_hot_map
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
 from fastgan.networks.translation.super_resolution import RRDBNet, SRGANDiscriminator, SRResNet
@@ -14,10 +14,10 @@ from fastgan.networks.translation.unet import UNetGenerator
 from fastgan.networks.translation.unit import UNITGenerator
 
 __all__ = [
+    "CycleGANGenerator",
     "MultiScaleDiscriminator",
     "PatchDiscriminator",
     "RRDBNet",
-    "ResNetGenerator",
     "SPADEGenerator",
     "SRGANDiscriminator",
     "SRResNet",

@@ -17,7 +17,7 @@ from fastgan.networks.translation.layers import (
 from fastgan.nn import Conv2d
 
 
-class ResNetGenerator(nn.Module):
+class CycleGANGenerator(nn.Module):
     """Images ``[N, in_channels, H, W]`` in [-1, 1] → ``[N, out_channels, H, W]`` in [-1, 1].
 
     The paper's c7s1-64, d128, d256, R256 (nine of them), u128, u64, c7s1-3, with ReLU behind every norm and tanh at the end.
@@ -63,6 +63,6 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         result: Tensor = self.layers(
-            as_input(images, "the ResNet's images", self.in_channels, 4, least=8)
+            as_input(images, "CycleGAN's images", self.in_channels, 4, least=8)
         )
         return result
