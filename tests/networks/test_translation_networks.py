@@ -168,7 +168,7 @@ def test_scales_under_spectral_norm():
         ),
         (
             lambda: CycleGANGenerator(1, 1, ngf=1, blocks=0)(draw(1, 3, 8, 8)),
-            r"the ResNet's images must have shape \[N, 1, H, W\], got \[1, 3, 8, 8\]",
+            r"CycleGAN's images must have shape \[N, 1, H, W\], got \[1, 3, 8, 8\]",
         ),
         (
             lambda: PatchDiscriminator(patch=64),
