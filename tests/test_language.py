@@ -7,16 +7,18 @@ import pytest
 from tests import language
 
 PLAIN: tuple[str, ...] = (
-    "fastgan/layers.py",
-    "fastgan/recipes/memory",
+    "csrc/adaptive_norm",
     "csrc/bias_act",
     "csrc/common",
     "csrc/gradient_penalty",
     "csrc/grid_sample",
     "csrc/minibatch_stddev",
     "csrc/pixel_norm",
+    "csrc/scale_bias_act",
     "csrc/spectral_norm",
     "csrc/upfirdn2d",
+    "fastgan/layers.py",
+    "fastgan/recipes/memory",
     "tests/language.py",
     "tests/recipes/test_image_pool.py",
     "tests/recipes/test_weight_history.py",

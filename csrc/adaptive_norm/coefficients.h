@@ -1,12 +1,12 @@
-// The numbers of each image and channel: coefficients of the sweeps from totals, and the gradients of the parameters. One
-// formula for the CPU and CUDA, that of fastgan/ops/adaptive_norm/README.md.
+// Numbers of each image and channel: coefficients of the sweeps from totals, and gradients of the
+// parameters. The CPU and CUDA share these formulas of fastgan/ops/adaptive_norm/README.md.
 #pragma once
 
 #include <type_traits>
 
 #include "problem.h"
 
-// Before loops of a thread of its own, which gain nothing by being unrolled and would cost registers.
+// Put this before a loop of a single thread. Unrolling would gain nothing and cost registers.
 #if defined(__CUDACC__)
 #define FG_ROLLED _Pragma("unroll 1")
 #else
@@ -15,19 +15,19 @@
 
 namespace fg::adaptive_norm {
 
-// Everything [batch][channels]; over the batch, mean and var are [channels].
+// All rows are [batch][channels]; over the batch, mean and var are [channels].
 template <class T>
 struct Table {
   using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
   Layout layout;
   Over over;
   R eps;
-  bool has_sums, bends;  // otherwise totals are zero and were not taken
+  bool has_sums, bends;  // without these, totals were not computed and count as zero
   const T *x, *scale, *shift, *ddscale, *ddshift;
   const R *mean, *var, *ddmean, *ddvar;
   T *dscale, *dshift;
   R *dmean, *dvar, *mean_out, *var_out;
-  R* numbers;  // coefficients, then totals, each of a [batch][channels]
+  R* numbers;  // coefficients, then totals, each [batch][channels]
 
   FG_INLINE std::int64_t size() const { return layout.batch * layout.channels; }
   FG_INLINE R& coefficient(int which, std::int64_t i) const { return numbers[which * size() + i]; }
@@ -67,7 +67,7 @@ Table<T> table_of(const Arguments& a) {
   return t;
 }
 
-// The images and the channel that share a mean: one image, or the batch.
+// Images that share a mean: one image, or the batch. `channel` is their channel.
 struct Group {
   std::int64_t begin, end, channel;
 };
@@ -81,7 +81,7 @@ FG_INLINE Group group_of(const Table<T>& k, std::int64_t group) {
   return {n, n + 1, group % k.layout.channels};
 }
 
-// Calls f with the number of each image of a group and of the group's channel.
+// Call f with the index of each image of a group in [batch][channels].
 template <class T, class F>
 FG_INLINE void each_image(const Table<T>& k, const Group& g, F&& f) {
   FG_ROLLED
@@ -90,7 +90,7 @@ FG_INLINE void each_image(const Table<T>& k, const Group& g, F&& f) {
   }
 }
 
-// Where the mean of number i is.
+// Return the index of the mean of number i.
 template <class T>
 FG_INLINE std::int64_t stat_of(const Table<T>& k, const Group& g, std::int64_t i) {
   return k.over == Over::batch ? g.channel : i;
@@ -106,7 +106,7 @@ FG_INLINE R number(const T* p, std::int64_t i, R otherwise) {
   return p ? static_cast<R>(p[i]) : otherwise;
 }
 
-// r, a and p of an image and channel.
+// r, a and p of an image and channel, as in the README.
 template <class R>
 struct Norm {
   R r, a, p;
@@ -123,7 +123,8 @@ FG_INLINE Norm<R> norm_of(const Table<T>& k, const Group& g, std::int64_t i) {
   return norm_of(k, i, k.var[stat_of(k, g, i)]);
 }
 
-// The mean of a few elements over the whole group, which sums of squares are taken about: so they don't cancel.
+// Compute the mean of a few elements over the whole group. Squares of distances from it don't
+// cancel.
 template <class T>
 FG_INLINE void anchor(const Table<T>& k, const Group& g) {
   using R = typename Table<T>::R;
@@ -142,7 +143,7 @@ FG_INLINE void anchor(const Table<T>& k, const Group& g) {
   each_image(k, g, [&](auto i) { k.coefficient(c_mean, i) = total / static_cast<R>(few); });
 }
 
-// The coefficients of forward.
+// Set the coefficients of forward.
 template <class T, class R = typename Table<T>::R>
 FG_INLINE void set_base(const Table<T>& k, std::int64_t i, R mean, R var) {
   k.coefficient(c_mean, i) = mean;
@@ -167,7 +168,7 @@ FG_INLINE void moments(const Table<T>& k, const Group& g) {
   const R count = count_of(k, g), past = sum / count, spread = squares / count - past * past;
   const std::int64_t any = g.begin * k.layout.channels + g.channel;
   const R mean = k.coefficient(c_mean, any) + past;
-  const R var = spread < 0 ? R(0) : spread;  // NaN passes
+  const R var = spread < 0 ? R(0) : spread;  // NaN passes through
   k.mean_out[stat_of(k, g, any)] = mean;
   k.var_out[stat_of(k, g, any)] = var;
   each_image(k, g, [&](auto i) { set_base(k, i, mean, var); });
@@ -206,7 +207,7 @@ FG_INLINE void first(const Table<T>& k, const Group& group) {
   });
 }
 
-// How mean and variance move along ddx, or as they were told to.
+// Directions of mean and variance: those that follow from ddx, or the arguments.
 template <class R>
 struct Moved {
   R mean, var;

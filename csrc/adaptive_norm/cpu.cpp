@@ -11,9 +11,9 @@ namespace fg::adaptive_norm {
 namespace {
 
 constexpr std::int64_t numbers_of_a_task = 1024;
-constexpr std::int64_t elements_of_a_slab = 16384;  // of each image; a handful of them fit in L2
+constexpr std::int64_t elements_of_a_slab = 16384;  // per image; L2 holds a handful of these
 
-// One run of an op on elements of T. streaming: whether results are too large to be found in the cache again.
+// One run of an op on elements of T. `streaming` is true if results are too large for the cache.
 template <class T>
 class Run {
   using R = typename Table<T>::R;
@@ -54,7 +54,8 @@ class Run {
   bool streaming_;
 };
 
-// Rows that have a mean each don't depend on others: they are run by the slab, whose second sweep finds it in L2.
+// Test if the run goes slab by slab. Rows with a mean each don't depend on others, so the second
+// sweep of a slab can read it from L2.
 inline bool by_slabs(const Arguments& a) {
   return !a.layout.channels_last && a.over != Over::batch &&
          a.layout.pixels <= 4 * elements_of_a_slab;
@@ -70,7 +71,7 @@ inline void move(const void*& p, std::int64_t bytes) {
 
 inline void move(void*& p, std::int64_t bytes) { p = p ? static_cast<char*>(p) + bytes : nullptr; }
 
-// The run of some of the rows [batch · channels][pixels], without a workspace.
+// Return the arguments for some of the rows [batch · channels][pixels], without a workspace.
 template <class T>
 Arguments slab_of(const Arguments& a, std::int64_t first, std::int64_t rows) {
   using R = typename Table<T>::R;

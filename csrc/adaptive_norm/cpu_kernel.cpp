@@ -1,6 +1,6 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, with
-// coefficients spread over the block's elements: the code that exists once per activation is one plain loop per sweep that
-// knows nothing of layouts.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. Work goes block by block through
+// buffers in L1, with coefficients expanded to the block's elements. Only one plain loop per sweep
+// exists once per activation; it doesn't depend on layouts.
 #include "../scale_bias_act/cpu_walk.h"
 #include "cpu_kernel.h"
 
@@ -9,14 +9,14 @@ namespace {
 
 using namespace fg::adaptive_norm;
 
-// One block as its loop sees it: coefficients one for each element, or for the whole block.
+// One block as its loop sees it. There is a coefficient for each element, or one for the block.
 template <class R>
 struct Block {
   const R *x, *dy, *ddx;
   const R* of[coefficient_count];
   const R *scale, *shift;  // maps
   R *out, *out_x;
-  R* sums[most_sums];  // added to
+  R* sums[most_sums];  // the loop adds to them
 };
 
 template <bool Whole, class R>
@@ -56,7 +56,7 @@ void forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   }
 }
 
-// First and second sums: those of u are taken where there is a ddx.
+// Compute first or second sums. The sums of u need ddx.
 template <Act A, bool Second, bool Whole, class R>
 void sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   const Block<R> k = block;
@@ -88,7 +88,7 @@ void map_forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   }
 }
 
-// First sums, and the maps' gradients.
+// Compute first sums and the gradients of maps.
 template <Act A, class R>
 void map_sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   const Block<R> k = block;
@@ -104,7 +104,7 @@ void map_sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
   }
 }
 
-// dy is the gradient of the shift.
+// Compute dx with maps. dy is the gradient of the shift.
 template <class R>
 void map_backward_loop(const Block<R>& block, int n, const Scalars<R>&) {
   const Block<R> k = block;
@@ -199,7 +199,7 @@ Loop<R> map_loop_for(Act act, Sweep sweep) {
   });
 }
 
-// The coefficients that a sweep reads are the first ones.
+// Return the number of coefficients that a sweep reads, which are the first ones.
 constexpr int coefficients_of(Sweep sweep) {
   return sweep == Sweep::moments                                       ? 1
          : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
@@ -207,13 +207,13 @@ constexpr int coefficients_of(Sweep sweep) {
                                                                        : c_slope;
 }
 
-// The coefficients of a block, spread over its elements where they aren't the same for all.
+// Coefficients of a block, expanded to its elements unless all elements have the same.
 template <class R>
 class Spread {
  public:
   Spread(const Arguments& a, int count) : a_(a), count_(count) {}
 
-  // In channels_last: those of the columns, once for each row of a block.
+  // Set the coefficients of columns, repeated for each row of a block: for channels_last.
   void set_columns(const Cut& c) {
     for (int k = 0; k < count_; ++k) {
       const R* const from = coefficient_of<R>(a_, k) + c.image * a_.layout.channels + c.column;
@@ -227,7 +227,7 @@ class Spread {
     }
   }
 
-  // Else: the number of each of `count` rows, over `width` elements, or for the whole row that a block lies in.
+  // Set the number of each of `count` rows over `width` elements, or of the whole row of a block.
   void set_rows(const Cut& c, int row, int count, int width, bool whole) {
     for (int k = 0; k < count_; ++k) {
       const R* const from = coefficient_of<R>(a_, k) + c.image * a_.layout.channels + c.row + row;

@@ -1,4 +1,4 @@
-// The CPU kernel of adaptive_norm as a plain function over units of work. Torch-free.
+// CPU kernel of adaptive_norm as a plain function over units of work. Torch-free.
 #pragma once
 
 #include "../scale_bias_act/cpu_kernel.h"
@@ -6,15 +6,16 @@
 
 namespace fg::adaptive_norm {
 
-// Memory and work are cut as those of scale_bias_act: a unit leaves its sums over rows at [batch][group][channel] in
-// channels_last, those over columns at [batch][channel][chunk] else.
+// Memory and work are divided like those of scale_bias_act. In channels_last, a unit stores sums
+// over its rows at [batch][group][channel]; else it stores sums over its columns at
+// [batch][channel][chunk].
 using scale_bias_act::Partition;
 
 inline std::int64_t partial_size(const Arguments& a, const Partition& p) {
   return a.layout.channels_last ? p.sums_over_rows() : p.sums_over_columns();
 }
 
-// In the workspace.
+// Places in the workspace.
 template <class R>
 R* coefficient_of(const Arguments& a, int which) {
   return static_cast<R*>(a.workspace) + which * a.numbers();

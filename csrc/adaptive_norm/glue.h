@@ -1,8 +1,10 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                      // makes the tensor's device current
-//     std::int64_t workspace(const Arguments&) const;      // elements of the accumulation type that a run takes
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the size of a run's workspace in elements of the accumulation type.
+//     std::int64_t workspace(const Arguments&) const;
 //     void run(const Arguments&) const;
 //   };
 #pragma once
@@ -15,14 +17,15 @@ namespace fg::adaptive_norm {
 
 using scale_bias_act::image_like;
 
-// The settings that every op ends with.
+// The last arguments of every op.
 struct Settings {
   const std::string& over;
   double eps;
   ActivationOptions activation;
 };
 
-// What a norm is made of besides the image. Scale and shift are numbers [N, C] or maps in the shape of the image, both alike.
+// Arguments of a norm besides the image. Scale and shift are both [N, C], or both maps with the
+// shape of the image.
 struct Parameters {
   const OptionalTensor &scale, &shift, &mean, &var;
 
@@ -45,20 +48,22 @@ inline void check_image(const OptionalTensor& t, const char* name, const Tensor&
       t, name, like, {like.size(0), like.size(1), like.size(2), like.size(3)});
 }
 
-// [rows, C].
+// Check that t is [rows, C].
 inline void check_numbers(
     const OptionalTensor& t, const char* name, const Tensor& like, std::int64_t rows,
     ScalarType type) {
   STD_TORCH_CHECK(
       !t || (t->scalar_type() == type && t->dim() == 2 && t->size(0) == rows &&
              t->size(1) == like.size(1)),
-      name, " of adaptive_norm does not fit the other tensors in shape or dtype");
+      name, " of adaptive_norm must fit the other tensors in shape and dtype");
 }
 
-// Parameters, or directions of them, of which those of mean and variance are always one for each image.
+// Check parameters, or directions of them. Directions of mean and variance always have one number
+// for each image.
 inline void check_parameters(const Tensor& like, const Parameters& p, bool of_batch) {
   STD_TORCH_CHECK(
-      like.dim() == 4, "adaptive_norm takes images of shape [N, C, H, W], got rank ", like.dim());
+      like.dim() == 4, "images of adaptive_norm must be [N, C, H, W] tensors, got rank ",
+      like.dim());
   const std::int64_t n = like.size(0);
   if (p.maps()) {
     check_image(p.scale, "scale", like);
@@ -71,7 +76,7 @@ inline void check_parameters(const Tensor& like, const Parameters& p, bool of_ba
   check_numbers(p.var, "var", like, of_batch ? 1 : n, wide_type(like));
 }
 
-// `out`: the first result, by image_like.
+// Return an op's arguments. `out` is the first result, from image_like.
 inline Arguments arguments(Pass pass, const Tensor& out, const Settings& s) {
   Arguments a{};
   a.pass = pass;
@@ -83,7 +88,7 @@ inline Arguments arguments(Pass pass, const Tensor& out, const Settings& s) {
   return a;
 }
 
-// Parameters in the order of memory that they are read in, maps in that of `out`; alive until the run is over.
+// Parameters in the memory order that kernels read, maps in that of `out`. It must outlive the run.
 struct Ordered {
   bool maps;
   OptionalTensor scale, shift, mean, var;
@@ -105,7 +110,8 @@ struct Wanted {
   bool scale, shift, stats;
 };
 
-// The gradients of the parameters; [0] where not wanted, but for a map's shift, which dx follows from.
+// Gradients of the parameters, [0] if not needed. With maps, dshift always exists because the
+// backward sweep reads it.
 struct Gradients {
   bool maps;
   Tensor scale, shift, mean, var;
@@ -156,8 +162,8 @@ std::tuple<Tensor, Tensor, Tensor> adaptive_norm(
   Tensor y = image_like(x_);
   Arguments a = arguments(Pass::forward, y, {over, eps, {act, alpha, gain, clamp}});
   STD_TORCH_CHECK(
-      a.own() != (mean && var), "adaptive_norm over '", over,
-      "' does not go with mean and var as they came");
+      a.own() != (mean && var),
+      "mean and var must be given if and only if over is 'given', got over '", over, "'");
   const auto found = [&] {
     return a.own() ? torch::stable::new_empty(
                          x_, {a.over == Over::batch ? 1 : x_.size(0), x_.size(1)}, wide_type(x_))
@@ -227,7 +233,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> adaptive_norm_double_
   Tensor ddy = image_like(ddx_);
   Tensor dx = need_dx ? image_like(ddx_) : scale_bias_act::nothing(ddx_);
   Arguments a = arguments(Pass::double_backward, ddy, {over, eps, {act, alpha, gain, clamp}});
-  STD_TORCH_CHECK(!parameters.maps(), "adaptive_norm has no kernel for second derivatives of maps");
+  STD_TORCH_CHECK(
+      !parameters.maps(),
+      "scale and shift of a second derivative of adaptive_norm must not be maps");
   check_parameters(ddx_, parameters, a.over == Over::batch);
   check_parameters(ddx_, directions, false);
   check_image(dy_, "dy", ddx_);

@@ -1,7 +1,7 @@
 // CUDA kernels of adaptive_norm and their launches. Torch-free; the emulation runs them unchanged.
 //
-// Each sweep of problem.h is a launch, followed, where it leaves sums, by one that adds them up; each step between sweeps is
-// one of a thread for each group.
+// Each sweep of problem.h is a launch. If it has sums, another launch adds them up. Each step
+// between sweeps is a launch with a thread for each group.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(step_threads) step_kernel(
 
 // ---- host side
 
-// Of several pointers one that is as well aligned as all of them.
+// Return an address that is as well aligned as all of these pointers.
 inline const void* least_aligned(std::initializer_list<const void*> pointers) {
   std::uintptr_t bits = 0;
   for (const void* p : pointers) {
@@ -35,7 +35,7 @@ inline const void* least_aligned(std::initializer_list<const void*> pointers) {
   return reinterpret_cast<const void*>(bits);
 }
 
-// That of scale_bias_act for the same images.
+// Return the plan of scale_bias_act for the same images.
 inline Plan plan_of(const Arguments& a) {
   scale_bias_act::Arguments images{};
   images.dtype = a.dtype;
@@ -118,11 +118,12 @@ class Run {
     try_(!p_.fits_a_grid(), [&] {
       return scale_bias_act::with_variant<T>(
           p_, a_.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
-            // An activation counts for nothing in the one, and the other is of curved ones alone.
+            // moments has no activation, and bend_sums needs a curved one.
             constexpr bool C =
                 S == Sweep::bend_sums || (S != Sweep::moments && decltype(curved)::value);
             constexpr int V = decltype(columns)::value;
-            constexpr auto kernel = sweep_kernel < S, C, V == 1 || decltype(last)::value, T, V > ;
+            constexpr bool L = V == 1 || decltype(last)::value;
+            constexpr auto kernel = sweep_kernel<S, C, L, T, V>;
             return fg_launch(kernel, grid, block, 0, stream_, t, s, p_);
           });
     });
@@ -131,7 +132,7 @@ class Run {
     }
   }
 
-  // All sums of a sweep are one array, [sums, batch][parts][channels].
+  // Add up all sums of a sweep, which are one array [sums, batch][parts][channels].
   void add_up(const R* partial, Totals totals) {
     scale_bias_act::Reductions<R> reductions{};
     scale_bias_act::Reduction<R>& r = reductions.of[0];

@@ -1,4 +1,5 @@
-// One run of adaptive_norm or of a derivative, in plain types: what the glue fills in and every kernel reads.
+// One run of adaptive_norm or of a derivative, in plain types: set by the glue, read by every
+// kernel.
 #pragma once
 
 #include <cstdint>
@@ -10,27 +11,33 @@ namespace fg::adaptive_norm {
 using scale_bias_act::Layout;
 using scale_bias_act::Pass;
 
-// Where mean and variance come from: they are given, or those of each sample, or of the batch.
+// Source of mean and variance: arguments, or statistics of each sample or of the batch.
 enum class Over { given, sample, batch };
 
-// A run goes through sweeps over the images, with z = x - mean, v = p·z + t, s1 = gain·act'(v), s2 = gain·act''(v), both 0
-// where the clamp is active, g = dy·s1, u = ddx, h = p·u + slope·z + shift and q = dy·s2·h:
+// A run is a sequence of sweeps over the images. They compute with these numbers:
 //
-//   moments           Σ z, Σ z², with mean an anchor near the mean
-//   forward           out = y
-//   first_sums        Σ g, Σ g·z
-//   backward          out = dx = p·g + f_x·z + f_1
-//   second_sums       Σ g, Σ g·z, Σ u, Σ u·z, Σ g·u
-//   bend_sums         Σ q, Σ q·z
-//   double_backward   out = ddy = s1·h
-//                     out_x = dx = p·q + slope·g + f_u·u + f_x·z + f_1
+// - z = x - mean, v = p·z + t
+// - s1 = gain·act'(v), s2 = gain·act''(v); both are 0 where the clamp is active
+// - g = dy·s1, u = ddx, h = p·u + slope·z + shift, q = dy·s2·h
 //
-// Sums are over the pixels. Coefficients are numbers for each image and channel, which coefficients.h works out between.
+// Sums are over the pixels. The sweeps are:
 //
-// Scale and shift may be maps, images of their own. With m = 1 + scale, then, v = p·m·z + shift, where p is the deviation's
-// inverse alone, and there are no second derivatives:
+// - moments: Σ z, Σ z², where mean is an anchor near the mean
+// - forward: out = y
+// - first_sums: Σ g, Σ g·z
+// - backward: out = dx = p·g + f_x·z + f_1
+// - second_sums: Σ g, Σ g·z, Σ u, Σ u·z, Σ g·u
+// - bend_sums: Σ q, Σ q·z
+// - double_backward: out = ddy = s1·h, out_x = dx = p·q + slope·g + f_u·u + f_x·z + f_1
 //
-//   first_sums        Σ g·m, Σ g·m·z, and dshift = g, dscale = g·p·z
+// Coefficients are numbers of each image and channel; coefficients.h computes them between sweeps.
+//
+// Scale and shift may be maps, which are images themselves. There are no second derivatives then,
+// and p is the inverse of the deviation alone. With m = 1 + scale:
+//
+// - v = p·m·z + shift
+// - first_sums: Σ g·m, Σ g·m·z, and dshift = g, dscale = g·p·z
+// - backward: out = dx = p·m·g + f_x·z + f_1. It reads g from dshift.
 //   backward          out = dx = p·m·g + f_x·z + f_1, with g read from dshift
 enum class Sweep {
   moments,
@@ -45,9 +52,9 @@ enum class Sweep {
 enum Coefficient { c_mean, c_p, c_t, c_slope, c_shift, c_u, c_x, c_1, coefficient_count };
 
 enum Total { t_g, t_gx, t_u, t_ux, t_gu, t_q, t_qx, total_count };
-constexpr int most_sums = 5;  // of a sweep
+constexpr int most_sums = 5;  // per sweep
 
-// The totals that a sweep leaves: `count` from `first` on. Those of z and z² lie in the places of g's.
+// Totals of a sweep: `count` from `first` on. Those of z and z² have the places of g's.
 struct Totals {
   int first, count;
 };
@@ -63,43 +70,49 @@ struct Arguments {
   Pass pass;
   DType dtype;
   Act act;
-  double alpha, gain, clamp, eps;  // clamp: NaN for none, and rounded to dtype
+  double alpha, gain, clamp, eps;  // clamp is NaN for none, and rounded to dtype
   Layout layout;
   Over over;
-  // Null where absent. x, dy, ddx, out and out_x have the layout; all others are [batch][channels], of dtype, or of its
-  // accumulation type where they belong to mean or variance; those found over the batch, mean and var themselves, are
-  // [channels]. In a forward pass that finds them mean_out and var_out are written, else mean and var read.
+  // Null if absent.
+  //
+  // - x, dy, ddx, out and out_x have the layout and dtype.
+  // - All others are [batch][channels] of dtype. Those of mean or variance have the accumulation
+  //   type; mean and var over the batch are [channels].
+  // - A forward pass with statistics writes mean_out and var_out. Otherwise mean and var are read.
   const void *x = nullptr, *dy = nullptr, *ddx = nullptr;
   const void *scale = nullptr, *shift = nullptr, *mean = nullptr, *var = nullptr;
-  // Images as x is; null where absent. The residual is added to a forward result. With a map there is a dshift_map.
+  // Images like x; null if absent. The residual is added to a forward result. Maps need a
+  // dshift_map.
   const void *scale_map = nullptr, *shift_map = nullptr, *residual = nullptr;
   void *dscale_map = nullptr, *dshift_map = nullptr;
   const void *ddscale = nullptr, *ddshift = nullptr, *ddmean = nullptr, *ddvar = nullptr;
-  void *out = nullptr, *out_x = nullptr;  // out_x: null if not wanted
+  void *out = nullptr, *out_x = nullptr;  // out_x is null if not needed
   void *dscale = nullptr, *dshift = nullptr, *dmean = nullptr, *dvar = nullptr, *mean_out = nullptr,
        *var_out = nullptr;
-  void* workspace = nullptr;  // as many elements of the accumulation type as the device asked for
+  void* workspace = nullptr;  // elements of the accumulation type, as many as the device needs
 
   bool own() const { return over != Over::given; }
   bool wants_parameters() const { return dscale || dshift || dmean; }
   bool has_maps() const { return scale_map || shift_map; }
   bool takes_sums() const { return own() || wants_parameters() || has_maps(); }
+  // True if sums of q are needed.
   bool takes_bends() const {
     return act != Act::piecewise && ((own() && out_x) || wants_parameters());
-  }  // sums of q
+  }
   std::int64_t numbers() const { return layout.batch * layout.channels; }
   std::int64_t groups() const { return over == Over::batch ? layout.channels : numbers(); }
 
-  // Elements of the workspace: coefficients, totals, then `partial` for each sum of a sweep.
+  // Return the workspace's size: coefficients, totals, then `partial` for each sum of a sweep.
   std::int64_t workspace_size(std::int64_t partial) const {
     return (int{coefficient_count} + int{total_count}) * numbers() + most_sums * partial;
   }
 };
 
-// What happens between the sweeps; see coefficients.h.
+// Steps between sweeps; see coefficients.h.
 enum class Step { anchor, moments, base, first, direction, second };
 
-// The order of things, for any `Device` with sweep(Sweep), which leaves totals, and step(Step).
+// Run all sweeps and steps of a pass, for any `Device` with sweep(Sweep), which computes totals,
+// and step(Step).
 template <class Device>
 void run_passes(const Arguments& a, Device&& device) {
   if (a.pass == Pass::forward) {

@@ -1,4 +1,5 @@
-// Every kernel of adaptive_norm over more than one block, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of adaptive_norm with several blocks, for races under ThreadSanitizer and
+// against the definition.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -26,7 +27,8 @@ void require_close(const Floats& values, const Doubles& wanted) {
   }
 }
 
-// A problem over the batch or over samples, and its results by the formulas of first derivatives, in double.
+// A problem over the batch or over samples. Its expected results are the formulas of first
+// derivatives, in double.
 struct Problem {
   Layout l;
   Over over;
@@ -59,10 +61,11 @@ struct Problem {
     return a;
   }
 
-  // Where the scale of element i is.
+  // Return the index of element i's scale.
   std::int64_t place(std::int64_t i) const { return maps ? i : number(i); }
 
-  std::int64_t number(std::int64_t i) const {  // of the image and channel of element i
+  // Return the index of element i's image and channel.
+  std::int64_t number(std::int64_t i) const {
     const std::int64_t image = l.channels * l.pixels, n = i / image, in_image = i % image;
     return n * l.channels + (l.channels_last ? in_image % l.channels : in_image / l.pixels);
   }
@@ -145,7 +148,7 @@ void check(const Layout& layout, Over over, Act act, bool maps = false) {
   if (maps) {
     return;
   }
-  // dx is linear in dy, and ddy is the transposed map of ddx: <dy, ddy> = <dx, ddx>.
+  // dx is linear in dy, and ddx to ddy is the transposed map: <dy, ddy> = <dx, ddx>.
   Floats ddy(p.x.size()), ddx_result(p.x.size());
   a.pass = Pass::double_backward;
   a.ddx = p.dy.data();

@@ -1,5 +1,5 @@
-// The kernel of every sweep: results, or partial sums for each image and channel. It walks over memory as that of
-// scale_bias_act does: a thread keeps to a few columns and goes down rows.
+// The kernel of every sweep: results, or partial sums for each image and channel. It walks over
+// memory like that of scale_bias_act: a thread has a few columns and walks down rows.
 #pragma once
 
 #include "../scale_bias_act/walk.cuh"
@@ -15,7 +15,7 @@ using scale_bias_act::warp;
 template <class T>
 struct Tensors {
   using R = accumulate_t<T>;
-  const T *x, *dy, *ddx, *scale, *shift, *residual;  // scale and shift: maps
+  const T *x, *dy, *ddx, *scale, *shift, *residual;  // scale and shift are maps
   const R* numbers;                                  // coefficients, each [batch][channels]
   T *out, *out_x;
   R* partial;  // sums, each [batch][parts][channels]
@@ -35,7 +35,7 @@ constexpr Pass orders_of(Sweep sweep) {
                                                                         : Pass::backward;
 }
 
-// The coefficients that a sweep reads are the first ones.
+// Return the number of coefficients that a sweep reads, which are the first ones.
 constexpr int coefficients_of(Sweep sweep) {
   return sweep == Sweep::moments                                       ? 1
          : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
@@ -43,7 +43,7 @@ constexpr int coefficients_of(Sweep sweep) {
                                                                        : c_slope;
 }
 
-// One element: its results, and what is added up.
+// Results of one element and its terms of the sums.
 template <class R>
 struct Element {
   R out, out_x, sums[most_sums];
@@ -83,7 +83,8 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R u, const R (&k)[c
   return e;
 }
 
-// The same with a factor m and a shift of its own; where dx is wanted, dy is the shift's gradient already.
+// The same for maps, with a factor m and a shift per element. In the backward sweep, dy is the
+// gradient of the shift.
 template <Sweep S, bool Curved, class T, class R = accumulate_t<T>>
 FG_DEVICE Element<R> map_element(
     const Setting<R>& s, R x, R dy, R m, R shift, const R (&k)[coefficient_count]) {
@@ -107,7 +108,7 @@ FG_DEVICE Element<R> map_element(
   return e;
 }
 
-// A kernel of one column takes any layout, ChannelsLast or not.
+// A kernel of one column works for any layout, whatever ChannelsLast is.
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
 __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
@@ -129,9 +130,8 @@ __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(
   const std::int64_t channels = last ? p.columns : p.rows, size = p.batch * channels,
                      image = part.n * channels;
   FG_SHARED(R, shared, [may_be_last ? reads : 1][may_be_last ? V : 1][warp]);
-  FG_SHARED(
-      std::int64_t, place,
-      [may_be_last ? warp : 1]);  // of sums; the loop has no registers to spare
+  // Places of sums. They are in shared memory because the loop has no registers to spare.
+  FG_SHARED(std::int64_t, place, [may_be_last ? warp : 1]);
   if (last) {
     if (threadIdx.y == 0) {
       place[threadIdx.x] = scale_bias_act::place_of_sums(p, part, columns);

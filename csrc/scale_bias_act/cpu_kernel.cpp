@@ -1,6 +1,7 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it. Work goes block by block through buffers in L1, with
-// scale, noise and b spread over the block's elements: the code that exists once per activation is one plain loop per pass
-// that knows nothing of layouts, and what is absent is a block of ones or zeros.
+// Compiled once per instruction set, named by FG_CPU_LEVEL. Work goes block by block through
+// buffers in L1, with scale, noise and b expanded to the block's elements. Absent ones are blocks
+// of ones or zeros. Only one plain loop per pass exists once per activation; it doesn't depend on
+// layouts.
 #include "cpu_walk.h"
 
 namespace fg::FG_CPU_LEVEL {
@@ -8,7 +9,7 @@ namespace {
 
 using namespace fg::scale_bias_act;
 
-// scale, noise and b, or the same of the direction of v.
+// scale, noise and b, or directions of them.
 template <class R>
 struct Spread {
   const R *scale, *noise, *b;
@@ -20,7 +21,7 @@ struct Block {
   const R *x, *dy, *ddx;
   Spread<R> at, along;  // along: ddscale, ddnoise, ddb
   R *out, *out_x;
-  R *for_scale, *for_shift;  // what dscale adds up, and what dnoise and db do
+  R *for_scale, *for_shift;  // terms of dscale, and of dnoise and db
 };
 
 template <class R>
@@ -84,18 +85,19 @@ Loop<R> loop_for(const Arguments& a) {
   });
 }
 
-// One of scale, noise, b, ddscale, ddnoise, ddb, spread over the elements of a block.
+// One of scale, noise, b, ddscale, ddnoise and ddb, expanded to the elements of a block.
 template <class R>
 class Parameter {
  public:
-  // `minor`: a vector beside each row, else a number for each. `per_image`: elements from one image to the next.
+  // With `minor` it is a vector beside each row, else a number for each row. `per_image` is the
+  // number of elements from image to image.
   Parameter(DType dtype, const void* p, bool minor, std::int64_t per_image, R if_absent)
       : dtype_(dtype), p_(p), per_image_(per_image), of_rows_(p && !minor),
         of_columns_(p && minor) {
     std::fill_n(block_, block_size, if_absent);
   }
 
-  // The columns from `first` on, repeated for `repeats` rows.
+  // Load the columns from `first` on, repeated for `repeats` rows.
   void set_columns(std::int64_t image, std::int64_t first, int width, int repeats) {
     if (of_columns_) {
       for (int at = 0; at < width; at += block_size) {
@@ -112,7 +114,7 @@ class Parameter {
     }
   }
 
-  // The numbers of `count` rows from `first` on, each over `width` elements.
+  // Load the numbers of `count` rows from `first` on, each over `width` elements.
   void set_rows(std::int64_t image, std::int64_t first, int count, int width) {
     if (of_rows_) {
       for (int row = 0; row < count; ++row) {
@@ -188,7 +190,7 @@ void run_units(
       for (int column = 0; column < c.width; column += c.step) {
         const int width = std::min(c.step, c.width - column), n = count * width;
         const std::int64_t first = (c.image * p.major + c.row + row) * p.minor + c.column + column;
-        // Where one of these is absent, nothing that depends on it is wanted, and any number will do.
+        // If one of these is absent, no needed result depends on it; any number will do.
         const R* const ddx = a.ddx ? load(a.dtype, a.ddx, first, in[0], n) : nullptr;
         const R* const dy = a.dy ? load(a.dtype, a.dy, first, in[1], n) : ddx;
         const R* const x = a.x ? load(a.dtype, a.x, first, in[2], n) : dy;

@@ -1,4 +1,4 @@
-// The CPU kernel of scale_bias_act as a plain function over units of work. Torch-free.
+// CPU kernel of scale_bias_act as a plain function over units of work. Torch-free.
 #pragma once
 
 #include <algorithm>
@@ -10,18 +10,22 @@
 
 namespace fg::scale_bias_act {
 
-// An image in memory is [major][minor]: channels and pixels if contiguous, pixels and channels if channels_last. What
-// belongs to a minor index (noise there, scale and b here) is a vector beside each row of memory; what belongs to a major
-// index is one number for the row. A unit is a group of rows times a chunk of columns, the same for any number of threads.
-// It leaves
-//   sums over its rows:     one per column, at [batch][group][minor]
-//   sums over its columns:  one per row, at [batch][major][chunk]
+// Division of the work into units, which doesn't depend on the number of threads.
+//
+// Memory of an image is [major][minor]: channels and pixels if contiguous, pixels and channels if
+// channels_last. Parameters of minor indices are a vector beside each row of memory: noise if
+// contiguous, scale and b if channels_last. Parameters of major indices are one number per row.
+//
+// A unit is a group of rows times a chunk of columns. It stores:
+//
+// - sums over its rows: one per column, at [batch][group][minor]
+// - sums over its columns: one per row, at [batch][major][chunk]
 struct Partition {
   static constexpr std::int64_t widest = 2048, unit_elements = 65536, task_elements = 16384;
 
   std::int64_t batch, major, minor;
-  std::int64_t width, chunks;  // columns of a chunk
-  std::int64_t rows, groups;   // rows of a group
+  std::int64_t width, chunks;  // columns per chunk
+  std::int64_t rows, groups;   // rows per group
 
   explicit Partition(const Layout& l)
       : batch(l.batch), major(l.channels_last ? l.pixels : l.channels),
@@ -34,14 +38,14 @@ struct Partition {
 
   std::int64_t units() const { return batch * groups * chunks; }
 
-  // Units that make a task worth handing to a thread.
+  // Number of units that make a task worth a thread.
   std::int64_t grain() const { return std::max<std::int64_t>(1, task_elements / (rows * width)); }
 
   std::int64_t sums_over_rows() const { return batch * groups * minor; }
   std::int64_t sums_over_columns() const { return batch * major * chunks; }
 };
 
-// Where the partial sums of each gradient lie in the workspace; null if it is not wanted.
+// Places of each gradient's partial sums in the workspace; null if not needed.
 template <class R>
 struct Partials {
   R *scale = nullptr, *noise = nullptr, *b = nullptr;
@@ -52,8 +56,8 @@ struct Partials {
       if (!wanted) {
         return nullptr;
       }
-      R* const here = a.workspace ? static_cast<R*>(a.workspace) + size
-                                  : nullptr;  // null while it is being asked for
+      // The workspace is null while its size is computed.
+      R* const here = a.workspace ? static_cast<R*>(a.workspace) + size : nullptr;
       size += over_rows ? p.sums_over_rows() : p.sums_over_columns();
       return here;
     };

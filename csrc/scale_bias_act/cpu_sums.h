@@ -1,4 +1,4 @@
-// Adding up the partial sums that the CPU kernels leave. Not torch-free, as the loop over threads is torch's.
+// Addition of the CPU kernels' partial sums. It isn't torch-free: its loop over threads is torch's.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -7,13 +7,14 @@
 
 namespace fg::scale_bias_act {
 
-// Partial sums of one gradient, [outer][count][inner], that are to be added up over outer and inner; `images` such arrays
-// where the gradient has a value for each image.
+// Partial sums of one gradient, [outer][count][inner], to be added up over outer and inner. A
+// gradient with a value for each image has `images` such arrays.
 struct Parts {
   std::int64_t images, outer, count, inner;
 };
 
-// `over_rows`: the sums of a group of rows for each column, else those of a chunk of columns for each row.
+// Return the parts of a gradient. With `over_rows` there are sums of a group of rows for each
+// column, else sums of a chunk of columns for each row.
 inline Parts parts_of(const Partition& p, bool over_rows, bool per_image) {
   const std::int64_t images = per_image ? p.batch : 1, together = p.batch / images;
   return over_rows ? Parts{images, together * p.groups, p.minor, 1}
@@ -22,7 +23,7 @@ inline Parts parts_of(const Partition& p, bool over_rows, bool per_image) {
 
 constexpr std::int64_t sums_of_a_task = 4096;
 
-// In a fixed order, in double.
+// Add up in a fixed order, in double.
 template <class R, class T>
 void add_up(const Parts& p, const R* partial, T* result) {
   const std::int64_t grain = std::max<std::int64_t>(1, sums_of_a_task / (p.outer * p.inner));

@@ -1,4 +1,5 @@
-// How the CPU kernels walk over the units of a Partition. Local to the file that includes it, as cpu_block.h says.
+// Walk of the CPU kernels over the units of a Partition. It is local to the including file, for the
+// reason in cpu_block.h.
 #pragma once
 
 #include "cpu_kernel.h"
@@ -8,7 +9,7 @@ namespace {
 
 using scale_bias_act::Partition;
 
-// A few elements are added up at once, more of them in lanes.
+// Return the sum of a row. A few elements are added up directly, more of them in lanes.
 template <class R>
 FG_LOCAL R row_sum(const R* p, int n) {
   if (n >= 16) {
@@ -21,7 +22,8 @@ FG_LOCAL R row_sum(const R* p, int n) {
   return total;
 }
 
-// The rows and columns of a unit, and how they are cut: `together` short rows in a block, or a part of a long row.
+// Rows and columns of a unit, and their division into blocks: `together` short rows, or `step`
+// columns of a long row.
 struct Cut {
   std::int64_t image, row, column;
   int rows, width, together, step;
@@ -37,7 +39,7 @@ struct Cut {
   }
 };
 
-// The partial sums of one gradient; without a place for them none are taken.
+// Partial sums of one gradient. Without a place for them, it does nothing.
 template <class R>
 class Sum {
  public:
@@ -52,7 +54,7 @@ class Sum {
     }
   }
 
-  // `count` rows of `width` values, which start `column` columns into the unit's.
+  // Add `count` rows of `width` values, which start at column `column` of the unit.
   void add(
       const Partition& p, const Cut& c, int row, int column, int count, int width,
       const R* values) {
@@ -73,7 +75,7 @@ class Sum {
     }
   }
 
-  // Over rows: the sums from a column of the unit on, to be added to.
+  // Return the sums over rows from a column of the unit on, for the caller to add to.
   R* columns(int column) { return columns_ + column; }
 
   void finish(const Partition& p, const Cut& c) {

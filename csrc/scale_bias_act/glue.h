@@ -1,9 +1,12 @@
 // The three registered ops in terms of tensors, for any `Device` that runs the kernels:
 //
 //   struct Device {
-//     explicit Device(const Tensor&);                      // makes the tensor's device current
-//     std::int64_t workspace(const Arguments&) const;      // elements of the accumulation type that partial sums take
-//     void run(const Arguments&) const;                    // with the sums, added up in a fixed order
+//     // Makes the tensor's device current.
+//     explicit Device(const Tensor&);
+//     // Returns the size of the partial sums' workspace in elements of the accumulation type.
+//     std::int64_t workspace(const Arguments&) const;
+//     // Runs the kernels and adds the sums up, in a fixed order.
+//     void run(const Arguments&) const;
 //   };
 #pragma once
 
@@ -14,7 +17,7 @@
 
 namespace fg::scale_bias_act {
 
-// Tensors as the caller gave them: x and what goes with it, or the same of a direction.
+// Arguments of the op: x and its parameters, or directions of them.
 struct Inputs {
   const OptionalTensor &x, &scale, &noise, &b;
 };
@@ -33,14 +36,14 @@ inline void check_shape(
     for (std::int64_t size : shape) {
       fits = fits && t->size(d++) == size;
     }
-    STD_TORCH_CHECK(
-        fits, name, " of scale_bias_act does not fit the other tensors in shape or dtype");
+    STD_TORCH_CHECK(fits, name, " of scale_bias_act must fit the other tensors in shape and dtype");
   }
 }
 
 inline void check(const Tensor& like, const Inputs& i) {
   STD_TORCH_CHECK(
-      like.dim() == 4, "scale_bias_act takes images of shape [N, C, H, W], got rank ", like.dim());
+      like.dim() == 4, "images of scale_bias_act must be [N, C, H, W] tensors, got rank ",
+      like.dim());
   const std::int64_t n = like.size(0), c = like.size(1), h = like.size(2), w = like.size(3);
   check_shape(i.x, "x", like, {n, c, h, w});
   check_shape(i.scale, "scale", like, {n, c});
@@ -50,7 +53,7 @@ inline void check(const Tensor& like, const Inputs& i) {
   check_shape(i.b, "b", like, {c});
 }
 
-// A result in the layout that `like` asks for.
+// Return an empty result in the layout of `like`.
 inline Tensor image_like(const Tensor& like) {
   const std::int64_t n = like.size(0), c = like.size(1), h = like.size(2), w = like.size(3);
   return is_channels_last(like) ? channels_first_view(torch::stable::new_empty(like, {n, h, w, c}))
@@ -63,7 +66,7 @@ inline Tensor sums_of(const Tensor& like, bool wanted, std::initializer_list<std
   return wanted ? torch::stable::new_empty(like, shape) : nothing(like);
 }
 
-// `out`: the first result, by image_like.
+// Return an op's arguments. `out` is the first result, from image_like.
 inline Arguments arguments(
     Pass pass, const Tensor& out, const ActivationOptions& o, bool shared_noise) {
   Arguments a{};
@@ -75,7 +78,7 @@ inline Arguments arguments(
   return a;
 }
 
-// What a run reads besides gradients, in the order of memory that it is read in; alive until the run is over.
+// Inputs other than gradients, in the memory order that kernels read. It must outlive the run.
 struct Ordered {
   OptionalTensor x, scale, noise, b;
 
@@ -91,7 +94,7 @@ inline void set_inputs(Arguments& a, const Ordered& i) {
   a.b = data_or_null(i.b);
 }
 
-// The gradients of scale, noise and b; [0] where not wanted.
+// Gradients of scale, noise and b; [0] if not needed.
 struct Sums {
   Tensor scale, noise, b;
 
@@ -100,8 +103,7 @@ struct Sums {
         noise(sums_of(
             like, wanted.noise, {i.noise ? i.noise->size(0) : 0, 1, like.size(2), like.size(3)})),
         b(sums_of(like, wanted.b, {like.size(1)})) {
-    STD_TORCH_CHECK(
-        !wanted.noise || i.noise, "need_dnoise takes noise, which has the shape of its gradient");
+    STD_TORCH_CHECK(!wanted.noise || i.noise, "need_dnoise must be false without noise");
   }
 
   void clear() {
@@ -157,7 +159,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> scale_bias_act_backward(
   const Inputs inputs{x, scale, noise, b};
   const Wanted wanted{need_dscale, need_dnoise, need_db};
   check(dy_, inputs);
-  STD_TORCH_CHECK(x || !need_dscale, "need_dscale takes x");
+  STD_TORCH_CHECK(x || !need_dscale, "need_dscale must be false without x");
   Tensor dx = image_like(dy_);
   Sums sums(dy_, inputs, wanted);
   if (dy_.numel() == 0) {
@@ -188,7 +190,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> scale_bias_act_double_backwar
   check(ddx_, inputs);
   check(ddx_, directions);
   check(ddx_, {given_dy, scale, noise, b});
-  STD_TORCH_CHECK(x || !(need_dx || ddscale), "need_dx and ddscale take x");
+  STD_TORCH_CHECK(x || !(need_dx || ddscale), "need_dx must be false and ddscale None without x");
   const bool shared = is_shared(noise, ddx_) || is_shared(ddnoise, ddx_);
   STD_TORCH_CHECK(
       !noise || !ddnoise || noise->size(0) == ddnoise->size(0),

@@ -1,6 +1,7 @@
 // CUDA kernels of scale_bias_act and their launches. Torch-free; the emulation runs them unchanged.
 //
-// One kernel walks over the big tensors; a second adds up the partial sums that it leaves, where a gradient wants them.
+// One kernel walks over the large tensors. If a gradient needs partial sums, a second one adds them
+// up.
 #pragma once
 
 #include <utility>

@@ -1,7 +1,8 @@
-// How scale_bias_act is cut into blocks on a GPU.
+// Division of scale_bias_act into blocks on a GPU.
 //
-// Memory is [batch][rows][columns]: rows are channels and columns pixels, or the other way round in channels_last. A block
-// is `lanes` threads along a row by `height` rows; a thread keeps to a few columns and walks down rows.
+// Memory is [batch][rows][columns]. Rows are channels and columns are pixels; in channels_last it
+// is the other way round. A block has `lanes` threads along a row by `height` rows. A thread has a
+// few columns and walks down rows.
 #pragma once
 
 #include <algorithm>
@@ -16,11 +17,12 @@ namespace fg::scale_bias_act {
 constexpr int warp = 32;
 constexpr std::int64_t grid_limit = 0x7fffffff;
 
-// Depends on the shape, the type and whether rows can be read 16 bytes at a time, so that the partial sums do.
+// The plan depends on the shape, the type and the alignment of rows to 16 bytes. So do the partial
+// sums.
 struct Plan {
   static constexpr int threads = 256;
-  static constexpr std::int64_t enough_blocks = 2048, least_steps = 2,
-                                most_steps = 64;  // steps: rows of a thread
+  // Steps are rows of a thread.
+  static constexpr std::int64_t enough_blocks = 2048, least_steps = 2, most_steps = 64;
 
   std::int64_t batch, rows, columns;
   std::int64_t tiles, chunks;  // blocks along a row, and along the rows
@@ -43,14 +45,15 @@ struct Plan {
   }
 };
 
-// Columns of a thread: 16 bytes of them, or one, as always of double, which is there to check the others by.
+// Return the columns of a thread: 16 bytes of them, or one. float64 always has one; it serves as a
+// check of other types.
 constexpr int columns_of_thread(std::int64_t element_bytes, bool wide) {
   return wide && element_bytes < 8 ? 16 / static_cast<int>(element_bytes) : 1;
 }
 
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// The smallest power of two from `least` to `most` that reaches `n`; else `most`.
+// Return the smallest power of two from `least` to `most` that is at least `n`, or `most`.
 inline int power_of_two(std::int64_t n, int least, int most) {
   int power = least;
   while (power < most && power < n) {
@@ -59,7 +62,7 @@ inline int power_of_two(std::int64_t n, int least, int most) {
   return power;
 }
 
-// Whether all that is read or written along a row is at multiples of 16 bytes.
+// Test if all accesses along a row are at multiples of 16 bytes.
 inline bool is_wide(const Arguments& a, std::int64_t columns, std::int64_t element_bytes) {
   const bool last = a.layout.channels_last;
   const void* const pointers[] = {
@@ -94,14 +97,15 @@ inline Plan make_plan(const Arguments& a) {
   const std::int64_t steps = divide_up(p.rows, p.height), blocks = p.batch * p.tiles * steps;
   const std::int64_t most =
       std::clamp(blocks / Plan::enough_blocks, Plan::least_steps, Plan::most_steps);
-  const std::int64_t block_steps = divide_up(steps, divide_up(steps, most));  // evenly
+  // All chunks get about the same number of steps.
+  const std::int64_t block_steps = divide_up(steps, divide_up(steps, most));
   p.block_rows = static_cast<int>(p.height * block_steps);
   p.chunks = divide_up(steps, block_steps);
   return p;
 }
 
-// Calls f with constants of a kernel: whether the activation is curved, whether memory is channels_last, and the columns of
-// a thread. Those that take one column are slow anyway, and take any activation.
+// Call f with constants of a kernel: curved activation, channels_last, and columns of a thread.
+// Kernels with one column are slow anyway, and work for any activation.
 template <class T, class F>
 cudaError_t with_variant(const Plan& p, bool curved, F&& f) {
   const auto with_layout = [&](auto of_activation, auto columns) {

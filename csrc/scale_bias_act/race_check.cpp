@@ -1,4 +1,5 @@
-// Every kernel of scale_bias_act over more than one block, and against the definition: run under ThreadSanitizer.
+// Checks of every kernel of scale_bias_act with several blocks, for races under ThreadSanitizer and
+// against the definition.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -25,7 +26,7 @@ void require_close(const Floats& values, const std::vector<double>& wanted) {
   }
 }
 
-// All that one image problem reads.
+// All inputs of a problem.
 struct Problem {
   Layout l;
   Act act;
@@ -82,7 +83,7 @@ struct Results {
   }
 };
 
-// The same from problem.h, element by element in double.
+// Expected results by problem.h, element by element in double.
 struct Expected {
   std::vector<double> out, out_x, dscale, dnoise, db;
 
@@ -155,7 +156,7 @@ FG_RACE_CHECK(scale_bias_act_contiguous) {
 FG_RACE_CHECK(scale_bias_act_channels_last) {
   check({1, 136, 21, true}, Act::piecewise, false);
   check({2, 131, 5, true}, Act::swish, true);
-  check({2, 3, 70, true}, Act::softplus, true);  // a thread for each row
+  check({2, 3, 70, true}, Act::softplus, true);  // one thread per row
 }
 
 }  // namespace fg::scale_bias_act

@@ -1,11 +1,11 @@
-// The partial sums of all gradients, added up in a fixed order by one launch.
+// Addition of all gradients' partial sums in a fixed order, in one launch.
 #pragma once
 
 #include "walk.cuh"
 
 namespace fg::scale_bias_act {
 
-// out[o][i] = the sum of partial[o][k][i] over k < terms, in double.
+// Sums out[o][i] = Σ_k partial[o][k][i] over k < terms, in double.
 template <class T>
 struct Reduction {
   const accumulate_t<T>* partial;
@@ -16,8 +16,8 @@ struct Reduction {
 
 template <class T>
 struct Reductions {
-  static constexpr int most_threads = 1024, most = 3, terms_of_thread = 8,
-                       least_lanes = 8;  // lanes: 32 bytes of float
+  // Lanes read at least 32 bytes of float.
+  static constexpr int most_threads = 1024, most = 3, terms_of_thread = 8, least_lanes = 8;
   Reduction<T> of[most];
 };
 
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(Reductions<T>::most_threads) sums_kernel(Reduc
 
 // ---- host side
 
-// Of the first `count` reductions; it sets their lanes.
+// Launch the first `count` reductions. It sets their lanes.
 template <class T>
 cudaError_t launch_sums(Reductions<T>& all, int count, cudaStream_t stream) {
   using Limits = Reductions<T>;

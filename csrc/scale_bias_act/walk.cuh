@@ -1,7 +1,8 @@
 // The kernel of every pass: results, and partial sums for the gradients of scale, noise and b.
 //
-// What belongs to the columns of a thread is read once and its sums over rows stay in registers; the sums over columns go
-// through shuffles, row by row. Partial sums lie at places that the plan determines, and `sums_kernel` adds them up.
+// Coefficients of a thread's columns are read once, and its sums over rows stay in registers. Sums
+// over columns go through shuffles, row by row. The plan determines the places of partial sums;
+// `sums_kernel` adds them up.
 #pragma once
 
 #include <type_traits>
@@ -18,7 +19,7 @@ struct Setting {
   bool shared_noise;
 };
 
-// What turns x into v, or the same of a direction.
+// Parameters of v as a function of x, or directions of them.
 template <class T>
 struct Coefficients {
   const T *scale, *noise, *b;
@@ -30,10 +31,10 @@ struct Tensors {
   const T *x, *dy, *ddx;
   Coefficients<T> at, along;
   T *out, *out_x;
-  R *scale_sums, *noise_sums, *bias_sums;  // partial; null where not wanted
+  R *scale_sums, *noise_sums, *bias_sums;  // partial; null if not needed
 };
 
-// The V columns of a thread, side by side: all of them are in the row, or none.
+// The V adjacent columns of a thread. All of them are in the row, or none.
 template <class T, int V>
 struct Columns {
   std::int64_t first;
@@ -43,7 +44,8 @@ struct Columns {
       : first((static_cast<std::int64_t>(tile) * p.lanes + threadIdx.x) * V),
         inside(first < p.columns) {}
 
-  // From `at`, where the first of them is; what is outside, or all if `from` is null, becomes `otherwise`.
+  // Load V elements from `at`, the first column's place. Those outside, or all if `from` is null,
+  // are `otherwise`.
   FG_DEVICE Vec<T, V> load(const T* from, std::int64_t at, T otherwise = T(0)) const {
     if (from && inside) {
       return load_vec<V>(from + at);
@@ -57,14 +59,14 @@ struct Columns {
   }
 };
 
-// What a block walks over: rows of image `n`, the `chunk`th lot of them, at a tile of the columns.
+// Work of a block: rows of image `n`, the `chunk`th group of them, at a tile of the columns.
 struct Part {
   unsigned tile, chunk, n;
   std::int64_t start;
   int rows;
 
   FG_DEVICE explicit Part(const Plan& p) {
-    // The grid is under 2^31, so 32 bits do.
+    // The grid is under 2^31, so 32 bits are enough.
     const unsigned tiles = static_cast<unsigned>(p.tiles), chunks = static_cast<unsigned>(p.chunks);
     const unsigned above = blockIdx.x / tiles;
     tile = blockIdx.x % tiles;
@@ -75,8 +77,9 @@ struct Part {
   }
 };
 
-// Coefficients where a thread works. Those of its columns are read once: noise into registers, scale and b, which would
-// take too many of them in the second derivative, into shared memory as [scale, b][V][lanes].
+// Coefficients of a thread. Those of its columns are read once. Noise stays in registers. scale and
+// b would take too many registers in the second derivative; they are in shared memory as
+// [scale, b][V][lanes].
 template <bool ChannelsLast, class T, int V>
 struct Local {
   using R = accumulate_t<T>;
@@ -85,7 +88,7 @@ struct Local {
   const R* column;
   R row_scale, row_shift;
 
-  // Needs a barrier before what it has read is used.
+  // Load the coefficients of columns. Callers need a barrier before they use them.
   FG_DEVICE void enter_columns(
       const Columns<T, V>& c, const Coefficients<T>& k, std::int64_t channel_at,
       std::int64_t noise_at, T no_scale, R* shared) {
@@ -118,14 +121,14 @@ struct Local {
 
   FG_DEVICE R scale(int e) const { return ChannelsLast ? column[e * warp] : row_scale; }
 
-  // scale * x + noise + b
+  // Return scale * x + noise + b.
   FG_DEVICE R apply(R scale, R x, int e) const {
     return ChannelsLast ? scale * x + row_shift + column[(V + e) * warp]
                         : scale * x + to_accumulate(column_noise[e]) + row_shift;
   }
 };
 
-// An activation at v: its value, or its slope and curvature, with the gain and the clamp.
+// An activation at v: its value, or its slope and curvature. All include the gain and the clamp.
 template <class R>
 struct Activated {
   R value, slope, curvature;
@@ -136,8 +139,8 @@ FG_DEVICE Activated<R> activation(const Scalars<R>& s, R v) {
   if constexpr (P == Pass::forward) {
     return {fg::forward<A>(v, s), R(0), R(0)};
   } else {
-    const R y = to_accumulate(
-        from_accumulate<T>(value<A>(v, s.alpha) * s.gain));  // the clamp is recognised in T
+    // A clamped value is recognised after rounding to T.
+    const R y = to_accumulate(from_accumulate<T>(value<A>(v, s.alpha) * s.gain));
     const R curved =
         P == Pass::double_backward ? where_below(y, s.clamp, curvature<A>(v) * s.gain) : R(0);
     return {y, where_below(y, s.clamp, slope<A>(v, s.alpha) * s.gain), curved};
@@ -153,13 +156,13 @@ FG_DEVICE Activated<R> activation(const Scalars<R>& s, Act act, R v) {
   }
 }
 
-// One element: its results, and what the gradients of scale and of the shifts, noise and b, add up.
+// Results of one element, and its terms of the gradients of scale and of the shifts, noise and b.
 template <class R>
 struct Element {
   R out, out_x, to_scale, to_shift;
 };
 
-// v and its scale; h and ddscale: the direction of v, and of its scale.
+// Compute one element from v and its scale. h is the direction of v, ddscale that of its scale.
 template <Pass P, bool Curved, class T, class R = accumulate_t<T>>
 FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R ddx, R v, R scale, R h, R ddscale) {
   const Activated<R> a = activation<P, Curved, T>(s.scalars, s.act, v);
@@ -175,10 +178,11 @@ FG_DEVICE Element<R> element(const Setting<R>& s, R x, R dy, R ddx, R v, R scale
   }
 }
 
-// The sums over the lanes of a row, in each of them. Every thread of the block takes part.
+// Compute the sums over the lanes of a row in each of them. Every thread of the block must call it.
 template <class R, int N>
 FG_DEVICE void sum_along_row(R (&sums)[N], int lanes) {
-#pragma unroll 1  // unrolled, it costs registers, and spills on sm_100
+  // Unrolling takes more registers, which spill on sm_100.
+#pragma unroll 1
   for (int step = lanes / 2; step > 0; step /= 2) {
 #pragma unroll
     for (int k = 0; k < N; ++k) {
@@ -187,12 +191,12 @@ FG_DEVICE void sum_along_row(R (&sums)[N], int lanes) {
   }
 }
 
-// The sums over threadIdx.y, in the first of them. Every thread of the block takes part.
+// Add up over threadIdx.y, into the first row of threads. Every thread of the block must call it.
 template <class R, int V>
 FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
   FG_SHARED(R, tile, [V][Plan::threads]);
   const int thread = threadIdx.y * blockDim.x + threadIdx.x;
-  __syncthreads();  // the tile is used twice
+  __syncthreads();  // an earlier call may still read the tile
 #pragma unroll
   for (int e = 0; e < V; ++e) {
     tile[e][thread] = sums[e];
@@ -209,7 +213,8 @@ FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
   }
 }
 
-// Where the sums of a thread's columns go in [batch][chunks][columns]; negative if they are outside.
+// Return the place in [batch][chunks][columns] of the sums of a thread's columns; negative if they
+// are outside.
 template <class T, int V>
 FG_DEVICE std::int64_t place_of_sums(
     const Plan& p, const Part& part, const Columns<T, V>& columns) {
@@ -246,7 +251,7 @@ __global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(
     __syncthreads();
   }
   R scale_sums[V] = {}, shift_sums[V] = {};
-  constexpr int per_row = ChannelsLast ? 1 : 2;  // sums of a row: for noise, or for b and scale
+  constexpr int per_row = ChannelsLast ? 1 : 2;  // sums per row: of noise, or of b and scale
   R* const row_partial[] = {
       ChannelsLast ? t.noise_sums : t.bias_sums, ChannelsLast ? nullptr : t.scale_sums};
 
