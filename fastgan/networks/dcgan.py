@@ -18,6 +18,15 @@ from fastgan.networks.batch_comparison import BatchComparison
 from fastgan.networks.labels import join_labels, label_embedding
 from fastgan.nn import BiasAct, Conv2d
 
+__all__ = [
+    "NORMS",
+    "RESOLUTIONS",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "init_weights",
+    "stage_widths",
+]
+
 RESOLUTIONS = (16, 32, 64, 128, 256)
 
 

@@ -17,6 +17,8 @@ from fastgan.networks.batch_comparison import BatchComparison
 from fastgan.networks.labels import join_labels, label_embedding
 from fastgan.nn import BiasAct
 
+__all__ = ["MLPDiscriminator", "MLPGenerator"]
+
 
 class MLPGenerator(nn.Module):
     """z `[N, z_dim]` → images `[N, C, H, W]` in [-1, 1].

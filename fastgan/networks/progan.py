@@ -25,6 +25,8 @@ from fastgan.nn import (
 )
 from fastgan.ops import pixel_norm
 
+__all__ = ["ProGANDiscriminator", "ProGANGenerator"]
+
 Taps = Sequence[float]
 
 

@@ -17,6 +17,8 @@ from fastgan import ops
 from fastgan.nn import Conv2d
 from fastgan.nn.resample import _Filtered
 
+__all__ = ["RESOLUTIONS", "R3GANDiscriminator", "R3GANGenerator", "stage_widths"]
+
 RESOLUTIONS = tuple(2**i for i in range(3, 11))
 BILINEAR = (1, 3, 3, 1)  # by a factor of 2, between centres of pixels
 SLOPE = 0.2  # of LeakyReLU

@@ -17,6 +17,8 @@ from fastgan.networks.stylegan2._sizes import check_sizes
 from fastgan.networks.stylegan2.generator import NOISE_MODES, NoiseMode
 from fastgan.nn import AdaIN, BiasAct, EqualConv2d, NoiseInjection
 
+__all__ = ["StyleGANGenerator", "StyleGANSynthesis"]
+
 LOWEST = 8
 BILINEAR = (1, 3, 3, 1)
 
