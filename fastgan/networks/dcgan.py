@@ -71,7 +71,7 @@ class DCGANGenerator(nn.Module):
             ]
         layers += [
             nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False),
-            BiasAct(None, act="tanh", gain=1),
+            BiasAct(None, act="tanh"),
         ]
         self.layers = nn.Sequential(*layers)
         self.apply(init_weights)

@@ -49,7 +49,7 @@ class MLPGenerator(nn.Module):
             layers += [nn.Linear(fan_in, fan_out, bias=False), BiasAct(fan_out, act=act, gain=1)]
             if batch_norm:
                 layers.append(nn.BatchNorm1d(fan_out))
-        layers += [nn.Linear(widths[-1], pixels, bias=False), BiasAct(pixels, act="tanh", gain=1)]
+        layers += [nn.Linear(widths[-1], pixels, bias=False), BiasAct(pixels, act="tanh")]
         self.layers = nn.Sequential(*layers)
         self.embedding = label_embedding(c_dim, c_dim)
 

@@ -89,7 +89,7 @@ class ProGANGenerator(GrowingGenerator):
         widths = [channels_at(r, channel_base, channel_max) for r in self.resolutions]
         self.embed = EqualLinear(c_dim, z_dim) if c_dim else None
         self.fc = EqualLinear(z_dim * (2 if c_dim else 1), widths[0] * 16, bias=False)
-        first = [BiasAct(widths[0]), PixelNorm(), *_convolution(widths[0], widths[0])]
+        first = [BiasAct(widths[0], act="lrelu"), PixelNorm(), *_convolution(widths[0], widths[0])]
         self.blocks = nn.ModuleList([nn.Sequential(*first)])
         for i, width in enumerate(widths[1:]):
             layers = [*_convolution(widths[i], width, up=2), *_convolution(width, width)]

@@ -66,10 +66,8 @@ class InvertedBottleneck(nn.Module):
             raise ValueError(
                 f"R3GAN's group_size must divide the {width} channels inside of a block, not be {group_size}"
             )
-        self.expand = Conv2d(channels, width, 1, act="lrelu", gain=1)
-        self.grouped = Conv2d(
-            width, width, 3, padding=1, groups=width // group_size, act="lrelu", gain=1
-        )
+        self.expand = Conv2d(channels, width, 1, act="lrelu")
+        self.grouped = Conv2d(width, width, 3, padding=1, groups=width // group_size, act="lrelu")
         self.project = Conv2d(width, channels, 1, bias=False)
         for layer in (self.expand, self.grouped):
             init_weight(layer.weight, scale * math.sqrt(2 / (1 + SLOPE**2)))

@@ -42,7 +42,7 @@ class StyledLayer(nn.Module):
             options: dict[str, Any] = {"bias": False, "up": up, "resample_filter": BILINEAR}
             self.conv = EqualConv2d(in_channels, out_channels, 3, **options)
         self.noise = NoiseInjection(resolution, channels=out_channels)
-        self.bias_act = BiasAct(out_channels)
+        self.bias_act = BiasAct(out_channels, act="lrelu")
         self.norm = AdaIN(out_channels, w_dim)
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode) -> Tensor:

@@ -13,7 +13,7 @@ from fastgan import ops
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualLinear, _check_sizes
 from fastgan.nn.sync_batch_norm import SYNCED, batch_moments
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import torch_activation_options
 
 
 class _BatchNorm(nn.Module):
@@ -34,7 +34,7 @@ class _BatchNorm(nn.Module):
         act: str,
         eps: float,
         momentum: float | None,
-        gain: float | None = None,
+        gain: float = 1.0,
         *,
         track_running_stats: bool = True,
         device: Any = None,
@@ -42,7 +42,7 @@ class _BatchNorm(nn.Module):
     ) -> None:
         super().__init__()
         _check_sizes(num_features=num_features)
-        activation_options(act, None, gain, None)
+        torch_activation_options(act, None, gain, None)
         if momentum is not None and not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be None or a number from 0 to 1, got {momentum!r}")
         self.num_features, self.act, self.gain = num_features, act, gain
@@ -119,7 +119,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
         num_features: channels of the image.
         cond_dim: length of the condition; with ``embedding`` the number of classes.
         embedding: the condition is a class: ``A`` and ``B`` are tables of a row for each.
-        act: activation as in :func:`fastgan.ops.bias_act`, with its default gain.
+        act: activation as in :func:`fastgan.ops.adaptive_norm`.
         eps: added to the variance.
         momentum: share of a new batch in the running averages.
 
@@ -185,7 +185,7 @@ class AdaIN(nn.Module):
     Args:
         num_features: channels of the image.
         w_dim: length of the style vector.
-        act: activation as in :func:`fastgan.ops.bias_act`, with its default gain.
+        act: activation as in :func:`fastgan.ops.adaptive_norm`.
         eps: added to the variance.
 
     Shape:
@@ -197,7 +197,7 @@ class AdaIN(nn.Module):
     ) -> None:
         super().__init__()
         _check_sizes(num_features=num_features, w_dim=w_dim)
-        activation_options(act, None, None, None)
+        torch_activation_options(act, None, 1.0, None)
         self.num_features, self.act, self.eps = num_features, act, eps
         self.style = EqualLinear(w_dim, 2 * num_features)
 
@@ -221,7 +221,7 @@ class SPADE(_BatchNorm):
         num_features: channels of the image.
         map_channels: of the map, such as the number of classes of a segmentation.
         hidden: channels between the convolutions; 128 in the paper.
-        act, gain: activation and what it is multiplied by, as in :func:`fastgan.ops.bias_act`.
+        act, gain: activation and a factor of its result, as in :func:`fastgan.ops.adaptive_norm`.
         eps: added to the variance.
         momentum: share of a new batch in the running averages.
 
@@ -239,13 +239,13 @@ class SPADE(_BatchNorm):
         *,
         hidden: int = 128,
         act: str = "linear",
-        gain: float | None = None,
+        gain: float = 1.0,
         eps: float = 1e-5,
         momentum: float = 0.1,
     ) -> None:
         super().__init__(num_features, act, eps, momentum, gain)
         _check_sizes(map_channels=map_channels, hidden=hidden)
-        self.shared = Conv2d(map_channels, hidden, 3, padding=1, act="relu", gain=1.0)
+        self.shared = Conv2d(map_channels, hidden, 3, padding=1, act="relu")
         self.scale = Conv2d(hidden, num_features, 3, padding=1)
         self.shift = Conv2d(hidden, num_features, 3, padding=1)
 

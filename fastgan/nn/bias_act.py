@@ -25,7 +25,7 @@ class BiasAct(nn.Module):
         self,
         num_channels: int | None,
         *,
-        act: str = "lrelu",
+        act: str = "linear",
         alpha: float | None = None,
         gain: float | None = None,
         clamp: float | None = None,

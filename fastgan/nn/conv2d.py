@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import torch_activation_options
 
 
 class Conv2d(nn.Conv2d):
@@ -14,7 +14,7 @@ class Conv2d(nn.Conv2d):
 
     Args:
         in_channels, ..., dtype: as :class:`torch.nn.Conv2d` has them; the dtype is a real one.
-        act, alpha, gain, clamp: done in the same pass, as in :func:`fastgan.ops.bias_act`; by default nothing.
+        act, alpha, gain, clamp: applied to the result in the same pass, as in :func:`fastgan.ops.conv2d`.
 
     Shape:
         ``[N, C, H, W]`` or ``[C, H, W]`` → ``[N, O, H_out, W_out]`` or ``[O, H_out, W_out]``.
@@ -36,13 +36,13 @@ class Conv2d(nn.Conv2d):
         *,
         act: str = "linear",
         alpha: float | None = None,
-        gain: float | None = None,
+        gain: float = 1.0,
         clamp: float | None = None,
     ) -> None:
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )  # fmt: skip
-        activation_options(act, alpha, gain, clamp)
+        torch_activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Conv2d(nn.Conv2d):
 
     def extra_repr(self) -> str:
         options = {"act": self.act, "alpha": self.alpha, "gain": self.gain, "clamp": self.clamp}
-        unset = {"act": "linear", "alpha": None, "gain": None, "clamp": None}
+        unset = {"act": "linear", "alpha": None, "gain": 1.0, "clamp": None}
         return ", ".join(
             [super().extra_repr(), *(f"{k}={v!r}" for k, v in options.items() if v != unset[k])]
         )

@@ -129,9 +129,12 @@ class EqualConv2d(_Filtered):
         bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
         padding = weight.shape[2] // 2
         if self.up == self.down == 1:
+            act, alpha, gain, clamp = activation_options(
+                self.act, self.alpha, self.gain, self.clamp
+            )
             return ops.conv2d(
-                x, weight, bias, padding=padding, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp
-            )  # fmt: skip
+                x, weight, bias, padding=padding, act=act, alpha=alpha, gain=gain, clamp=clamp
+            )
         y = ops.conv2d_resample(x, weight, self.filter, up=self.up, down=self.down, padding=padding)
         return ops.bias_act(
             y, bias, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp

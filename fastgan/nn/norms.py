@@ -11,7 +11,7 @@ from fastgan import ops
 from fastgan.nn.adaptive_norm import _BatchNorm, register_statistics
 from fastgan.nn.equalized import _check_sizes
 from fastgan.nn.sync_batch_norm import SYNCED
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import torch_activation_options
 
 
 class BatchNormAct2d(_BatchNorm):
@@ -27,7 +27,7 @@ class BatchNormAct2d(_BatchNorm):
         affine: learn a scale ``weight`` and a shift ``bias`` per channel.
         track_running_stats: keep running averages, which evaluation uses in place of the batch's.
         device, dtype: of parameters and running averages.
-        act, gain: activation and the factor behind it, as in :func:`fastgan.ops.bias_act`.
+        act, gain: activation and a factor of its result; see :func:`fastgan.ops.adaptive_norm`.
 
     Shape:
         x ``[N, num_features, H, W]`` → the same, in the dtype of x. A ``residual`` of that shape
@@ -54,7 +54,7 @@ class BatchNormAct2d(_BatchNorm):
         dtype: Any = None,
         *,
         act: str = "linear",
-        gain: float | None = None,
+        gain: float = 1.0,
     ) -> None:
         super().__init__(
             num_features, act, eps, momentum, gain,
@@ -91,7 +91,7 @@ class InstanceNormAct2d(nn.Module):
         affine: learn a scale ``weight`` and a shift ``bias`` per channel.
         track_running_stats: keep running averages, which evaluation uses in place of the image's.
         device, dtype: of parameters and running averages.
-        act, gain: activation and the factor behind it, as in :func:`fastgan.ops.bias_act`.
+        act, gain: activation and a factor of its result; see :func:`fastgan.ops.adaptive_norm`.
 
     Shape:
         x ``[N, num_features, *]`` → the same, in the dtype of x. A ``residual`` of that shape is
@@ -117,11 +117,11 @@ class InstanceNormAct2d(nn.Module):
         dtype: Any = None,
         *,
         act: str = "linear",
-        gain: float | None = None,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         _check_sizes(num_features=num_features)
-        activation_options(act, None, gain, None)
+        torch_activation_options(act, None, gain, None)
         if momentum is None or not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be a number from 0 to 1, got {momentum!r}")
         self.num_features, self.act, self.gain = num_features, act, gain

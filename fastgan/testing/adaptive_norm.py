@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import torch_activation_options
 from fastgan.ops.adaptive_norm import reference
 from fastgan.ops.bias_act.reference import activation
 from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
@@ -52,9 +52,11 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
     scale = scale if scale is None else exact(0.5 * scale)
     var = var if var is None else exact(var.abs() + 0.5)
     x = exact(random(shape) + 0.5)
-    act = options.get("act", "linear")
-    alpha, gain, clamp = activation_options(
-        act, *(options.get(k) for k in ("alpha", "gain", "clamp"))
+    act, alpha, gain, clamp = torch_activation_options(
+        options.get("act", "linear"),
+        options.get("alpha"),
+        options.get("gain", 1.0),
+        options.get("clamp"),
     )
     over, eps = options.get("over", "sample"), options.get("eps", 1e-5)
     for _ in range(60 if clamp or act in ("relu", "lrelu", "elu", "selu") else 0):
@@ -139,8 +141,7 @@ def _call(
             None if t is None else t.to(device, dtype) for t in values
         )
         assert x is not None
-        alpha, gain, _ = activation_options(act, None, None, clamp)
-        settings = (over, 1e-5, act, alpha, gain, clamp)
+        settings = (over, 1e-5, *torch_activation_options(act, None, 1.0, clamp))
 
         def wanted(*found: Tensor | None) -> tuple[Tensor | None, ...]:
             return tuple(None if t is None else t.requires_grad_() for t in found)

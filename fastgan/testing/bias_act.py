@@ -23,7 +23,7 @@ def _values(
     generator = torch.Generator().manual_seed(seed)
     x = (torch.randn(list(shape), generator=generator, dtype=torch.float64) * 2).bfloat16().double()
     b = torch.randn(shape[dim], generator=generator, dtype=torch.float64).bfloat16().double()
-    act = options.get("act", "lrelu")
+    act = options["act"]
     default_alpha, default_gain = ACTIVATIONS[act]
     alpha = default_alpha if options.get("alpha") is None else options["alpha"]
     gain = default_gain if options.get("gain") is None else options["gain"]
@@ -44,6 +44,7 @@ def _sample(
     id: str, shape: Sequence[int], layout: Layout | None = None, *, bias: bool = True, large: bool = False,
     small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
+    options = {"act": "lrelu", **options}
     dim = options.get("dim", 1)
 
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
@@ -201,7 +202,10 @@ _ERRORS = [
         ("b", "cpu", "meta"),
     ),
     ErrorCase(
-        "alpha", lambda: ops.bias_act(_x(), alpha=float("nan")), ValueError, ("alpha", "nan")
+        "alpha",
+        lambda: ops.bias_act(_x(), act="lrelu", alpha=float("nan")),
+        ValueError,
+        ("alpha", "nan"),
     ),
     ErrorCase("gain", lambda: ops.bias_act(_x(), gain=float("inf")), ValueError, ("gain", "inf")),
     ErrorCase(
@@ -237,11 +241,11 @@ def _benchmark(
         b = torch.randn(shape[1], generator=generator).to(device, dtype)
         return (x if layout is None else layout(x)), b
 
-    curved = options.get("act", "lrelu") in ("tanh", "sigmoid", "elu", "selu", "softplus", "swish")
+    curved = options["act"] in ("tanh", "sigmoid", "elu", "selu", "softplus", "swish")
     # forward reads x, writes y; backward reads dy and y (or x), writes dx; the second derivative of a curved one reads
     # ddx, dy and x and writes ddy and dx, of a piecewise linear one reads ddx and y and writes ddy
     moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0 if curved else 3.0}
-    if options.get("act") == "linear" and options.get("clamp") is None:
+    if options["act"] == "linear" and options.get("clamp") is None:
         # nothing is saved, and the gradient passes through
         moved = {"forward": 2.0, "forward_backward": 3.0, "double_backward": 2.0}
     return BenchmarkCase(id, tensors, options, moved)

@@ -260,6 +260,7 @@ _ERRORS = [
         ValueError,
         ("padding", "whole", "1.0"),
     ),
+    ErrorCase("gain", lambda: ops.conv2d(_x(), _W, gain=None), TypeError, ("gain", "NoneType")),  # type: ignore[arg-type]
     ErrorCase("act", lambda: ops.conv2d(_x(), _W, act="gelu"), ValueError, ("act", "'gelu'")),
     ErrorCase(
         "gain-learned",

@@ -38,9 +38,8 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
     )
     noise = random(1 if "1" in given else n, 1, h, w) if "n" in given or "1" in given else None
     b = random(c) if "b" in given else None
-    act = options.get("act", "linear")
-    alpha, gain, clamp = activation_options(
-        act, *(options.get(k) for k in ("alpha", "gain", "clamp"))
+    act, alpha, gain, clamp = activation_options(
+        options.get("act", "linear"), *(options.get(k) for k in ("alpha", "gain", "clamp"))
     )
     for _ in range(50):
         v = reference.pre_activation(x, scale, noise, b)
@@ -121,8 +120,7 @@ def _call(
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
         tensors = _values((2, 3, 4, 5), given, 3, {"act": act, "clamp": clamp})
         x, scale, noise, b = (None if t is None else t.to(device, dtype) for t in tensors)
-        alpha, gain, _ = activation_options(act, None, None, clamp)
-        scalars = (act, alpha, gain, clamp)
+        scalars = activation_options(act, None, None, clamp)
 
         def wanted(*found: Tensor | None) -> tuple[Tensor | None, ...]:
             return tuple(None if t is None else t.requires_grad_() for t in found)

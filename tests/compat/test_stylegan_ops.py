@@ -23,7 +23,7 @@ def test_functions_are_the_ops(impl):
     x, b, f = torch.randn(2, 3, 6, 8), torch.randn(3), upfirdn2d.setup_filter([1, 3, 3, 1])
     found = bias_act.bias_act(x, b, 1, "lrelu", 0.1, 2.0, 1.5, impl)
     assert torch.allclose(found, ops.bias_act(x, b, act="lrelu", alpha=0.1, gain=2.0, clamp=1.5))
-    assert torch.equal(bias_act.bias_act(x), x)  # linear, where the op's default is lrelu
+    assert torch.equal(bias_act.bias_act(x), x)
     found = upfirdn2d.upfirdn2d(x, f, [2, 1], 3, [1, 2, 3, 4], True, 2.0, impl)
     expected = ops.upfirdn2d(
         x, f, up=(2, 1), down=3, padding=(1, 2, 3, 4), flip_filter=True, gain=2.0

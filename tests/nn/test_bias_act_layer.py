@@ -20,10 +20,16 @@ def test_without_bias_it_has_no_parameters():
 
 
 def test_bias_starts_at_zero_and_learns():
-    layer = nn.BiasAct(4, dim=-1)
+    layer = nn.BiasAct(4, act="lrelu", dim=-1)
     assert layer.bias.shape == (4,) and not layer.bias.any()
     layer(torch.ones(3, 7, 4)).sum().backward()
     assert torch.allclose(layer.bias.grad, torch.full((4,), 21 * 2**0.5))
+
+
+def test_defaults_are_those_of_the_op():
+    x = torch.randn(2, 3, 4)
+    assert torch.equal(nn.BiasAct(3)(x), x)
+    assert torch.equal(nn.BiasAct(3, act="relu")(x), x.relu() * 2**0.5)
 
 
 def test_repr_says_what_it_does():
@@ -31,7 +37,7 @@ def test_repr_says_what_it_does():
 
 
 def test_compiles_and_moves_dtype():
-    layer = nn.BiasAct(3).double()
+    layer = nn.BiasAct(3, act="lrelu").double()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = torch.randn(2, 3, 4, dtype=torch.float64)
     assert torch.equal(compiled(x), layer(x))

@@ -5,6 +5,7 @@ import io
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fastgan import nn, ops
 
@@ -48,6 +49,15 @@ def test_state_dicts_go_both_ways():
     theirs.load_state_dict(ours.state_dict())
     assert torch.equal(ours.weight, theirs.weight)
     ours.load_state_dict(torch.nn.Conv2d(3, 4, 3).state_dict())
+
+
+@pytest.mark.parametrize("act", ["relu", "lrelu", "swish", "silu"])
+def test_an_activation_has_gain_one_as_torch_has_it(act):
+    x = torch.randn(2, 3, 8, 8)
+    layer = nn.Conv2d(3, 4, 3, act=act)
+    y = F.conv2d(x, layer.weight, layer.bias)
+    expected = {"relu": F.relu(y), "lrelu": F.leaky_relu(y, 0.2)}.get(act, F.silu(y))
+    assert torch.allclose(layer(x), expected, atol=1e-5)
 
 
 def test_activation_gain_and_clamp():

@@ -18,7 +18,7 @@ def image(*shape: int, seed: int = 1) -> torch.Tensor:
 def test_instance_norm_is_torchs_with_an_activation(affine, act):
     """The same parameters by name, images and gradients."""
     layer, plain = (
-        nn.InstanceNormAct2d(4, affine=affine, act=act, gain=1),
+        nn.InstanceNormAct2d(4, affine=affine, act=act),
         torch.nn.InstanceNorm2d(4, affine=affine),
     )
     if affine:
@@ -38,7 +38,7 @@ def test_instance_norm_is_torchs_with_an_activation(affine, act):
 
 def test_batch_norm_is_torchs_with_an_activation():
     """In training, in evaluation, and in what it keeps."""
-    layer, plain = nn.BatchNormAct2d(4, act="lrelu", gain=1), torch.nn.BatchNorm2d(4)
+    layer, plain = nn.BatchNormAct2d(4, act="lrelu"), torch.nn.BatchNorm2d(4)
     plain.load_state_dict({**plain.state_dict(), "weight": image(4), "bias": image(4, seed=2)})
     layer.load_state_dict(plain.state_dict())
     for seed in range(2):
@@ -85,8 +85,8 @@ def test_batch_norm_becomes_that_of_all_processes(tmp_path):
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         layer, synced = (
-            nn.BatchNormAct2d(4, act="relu", gain=1),
-            nn.BatchNormAct2d(4, act="relu", gain=1),
+            nn.BatchNormAct2d(4, act="relu"),
+            nn.BatchNormAct2d(4, act="relu"),
         )
         nn.convert_sync_batchnorm(synced)
         assert type(synced) is not type(layer)

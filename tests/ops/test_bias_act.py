@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fastgan import ops
 from fastgan.testing.bias_act import BIAS_ACT
@@ -45,6 +46,29 @@ def test_special_values(backend, device, act):
         )
         clamped = ops.bias_act(t, act=act, clamp=2.0, backend=backend)
         assert torch.allclose(clamped.double(), expected.clamp(-2, 2), equal_nan=True)
+
+
+def test_defaults_are_stylegans(backend, device):
+    x = torch.randn(2, 3, 4, 4, device=device)
+    assert torch.equal(ops.bias_act(x, backend=backend), x)
+    for act, expected in {
+        "relu": F.relu(x) * 2**0.5,
+        "lrelu": F.leaky_relu(x, 0.2) * 2**0.5,
+        "silu": F.silu(x) * 2**0.5,
+        "tanh": x.tanh(),
+    }.items():
+        assert torch.allclose(ops.bias_act(x, act=act, backend=backend), expected, atol=1e-5), act
+
+
+def test_silu_is_swish(backend, device):
+    x = torch.randn(2, 3, 4, 4, device=device)
+    names = ("silu", "swish")
+    a, b = (ops.bias_act(x, act=act, backend=backend) for act in names)
+    assert torch.equal(a, b)
+    a, b = (ops.adaptive_norm(x, act=act, backend=backend) for act in names)
+    assert torch.equal(a, b)
+    a, b = (ops.scale_bias_act(x, act=act, backend=backend) for act in names)
+    assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("act,tensors", [("linear", 0), ("lrelu", 1), ("relu", 1), ("swish", 2)])

@@ -137,8 +137,8 @@ from fastgan import nn, ops, runtime
 status = ops.backends()["cpu"]
 assert not status.usable and "_ops.abi3.so" in status.reason and "pip install" in status.remedy, status
 x = torch.randn(2, 3, 4, requires_grad=True)
-y = nn.BiasAct(3)(x)
-assert torch.equal(y, ops.bias_act(x, torch.zeros(3), backend="reference"))
+y = nn.BiasAct(3, act="lrelu")(x)
+assert torch.equal(y, ops.bias_act(x, torch.zeros(3), act="lrelu", backend="reference"))
 z = torch.ops.fastgan.bias_act(x, None, 1, "lrelu", 0.2, 2.0**0.5, None)
 assert torch.allclose(torch.autograd.grad(z.sum(), x)[0], torch.autograd.grad(y.sum(), x)[0])
 assert runtime.tune_cpu_allocator() is False

@@ -14,7 +14,7 @@ from fastgan.nn import ConditionalBatchNorm2d, Conv2d
 
 def conv3x3(in_channels: int, out_channels: int, *, act: str = "linear") -> Conv2d:
     """A residual branch's convolution, drawn uniformly (Glorot and Bengio 2010) with a gain of √2 for the ReLU before it."""
-    layer = Conv2d(in_channels, out_channels, 3, padding=1, act=act, gain=1)
+    layer = Conv2d(in_channels, out_channels, 3, padding=1, act=act)
     nn.init.xavier_uniform_(layer.weight, math.sqrt(2))
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer

@@ -26,9 +26,9 @@ def norm_act(norm: str, channels: int, act: str, *, affine: bool = False) -> nn.
         ValueError: another norm.
     """
     if norm == "instance":
-        return InstanceNormAct2d(channels, affine=affine, act=act, gain=1)
+        return InstanceNormAct2d(channels, affine=affine, act=act)
     if norm == "batch":
-        return BatchNormAct2d(channels, act=act, gain=1)
+        return BatchNormAct2d(channels, act=act)
     if norm == "none":
         return BiasAct(channels, act=act, gain=1)
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")

@@ -60,9 +60,7 @@ class PatchDiscriminator(nn.Module):
             fan_out = ndf * min(2**i, 8)
             stride = 2 if i < halvings else 1
             if i == 0:
-                self.layers.append(
-                    Conv2d(fan_in, fan_out, kernel, stride, padding, act="lrelu", gain=1)
-                )
+                self.layers.append(Conv2d(fan_in, fan_out, kernel, stride, padding, act="lrelu"))
             else:
                 conv = Conv2d(fan_in, fan_out, kernel, stride, padding, bias=False)
                 self.layers.append(nn.Sequential(conv, norm_act(norm, fan_out, "lrelu")))

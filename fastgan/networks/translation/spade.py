@@ -46,9 +46,9 @@ class SPADEBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, map_channels: int, hidden: int) -> None:
         super().__init__()
         middle = min(in_channels, out_channels)
-        self.norm1 = SPADE(in_channels, map_channels, hidden=hidden, act="relu", gain=1)
+        self.norm1 = SPADE(in_channels, map_channels, hidden=hidden, act="relu")
         self.conv1 = Conv2d(in_channels, middle, 3, padding=1)
-        self.norm2 = SPADE(middle, map_channels, hidden=hidden, act="relu", gain=1)
+        self.norm2 = SPADE(middle, map_channels, hidden=hidden, act="relu")
         self.conv2 = Conv2d(middle, out_channels, 3, padding=1)
         self.norm_skip: SPADE | None = None
         if in_channels != out_channels:

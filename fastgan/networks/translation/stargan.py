@@ -110,7 +110,7 @@ class StarGANDiscriminator(nn.Module):
         halvings = min(resolution.bit_length() - 2, 6)
         widths = [channels, *(ndf * 2**i for i in range(halvings))]
         self.layers = nn.Sequential(
-            *(Conv2d(a, b, 4, 2, 1, act="lrelu", alpha=LEAK, gain=1) for a, b in pairwise(widths))
+            *(Conv2d(a, b, 4, 2, 1, act="lrelu", alpha=LEAK) for a, b in pairwise(widths))
         )
         self.patches = Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.attributes = Conv2d(widths[-1], c_dim, resolution >> halvings, bias=False)

@@ -117,13 +117,11 @@ class RRDBNet(nn.Module):
         self.up = nn.Sequential(
             *(
                 # One number's activation is the same before the shuffle, where it is part of the convolution.
-                nn.Sequential(
-                    Conv2d(ngf, 4 * ngf, 3, padding=1, act="lrelu", gain=1), nn.PixelShuffle(2)
-                )
+                nn.Sequential(Conv2d(ngf, 4 * ngf, 3, padding=1, act="lrelu"), nn.PixelShuffle(2))
                 for _ in range(_doublings(scale))
             )
         )
-        self.last = Conv2d(ngf, ngf, 3, padding=1, act="lrelu", gain=1)
+        self.last = Conv2d(ngf, ngf, 3, padding=1, act="lrelu")
         self.out = Conv2d(ngf, channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -138,8 +136,7 @@ class _DenseBlock(nn.Module):
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
         self.inner = nn.ModuleList(
-            Conv2d(channels + i * growth, growth, 3, padding=1, act="lrelu", gain=1)
-            for i in range(4)
+            Conv2d(channels + i * growth, growth, 3, padding=1, act="lrelu") for i in range(4)
         )
         self.last = Conv2d(channels + 4 * growth, channels, 3, padding=1)
         with torch.no_grad():  # deep networks without norms start small: section 3.1
@@ -193,7 +190,7 @@ class SRGANDiscriminator(nn.Module):
         check_widths(channels=channels, ndf=ndf)
         self.resolution, self.channels = resolution, channels
         widths = [ndf, ndf, 2 * ndf, 2 * ndf, 4 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
-        layers: list[nn.Module] = [Conv2d(channels, ndf, 3, padding=1, act="lrelu", gain=1)]
+        layers: list[nn.Module] = [Conv2d(channels, ndf, 3, padding=1, act="lrelu")]
         for i, (a, b) in enumerate(pairwise(widths)):
             layers.append(Conv2d(a, b, 3, padding=1, bias=False) if i % 2 else DownConv2d(a, b))
             layers.append(norm_act(norm, b, "lrelu"))

@@ -88,7 +88,7 @@ class TextGenerator(nn.Module):
         self.start = linear(z_dim + text_dim, 16 * widths[0])
         self.norms = nn.ModuleList(NormReLU(width, text_dim) for width in widths)
         self.convs = nn.ModuleList(Conv2d(a, b, 3, 1, 1, bias=False) for a, b in pairwise(widths))
-        self.out = Conv2d(ngf, channels, 3, 1, 1, act="tanh", gain=1)
+        self.out = Conv2d(ngf, channels, 3, 1, 1, act="tanh")
 
     def forward(self, z: Tensor, captions: Tensor) -> Tensor:
         sentences = self.text(captions).to(z.dtype)
@@ -125,8 +125,8 @@ class TextDiscriminator(nn.Module):
         widths = [channels, *reversed(stage_widths(resolution, ndf))]
         last = 2 * widths[-1]
         self.layers = nn.Sequential(
-            *(Conv2d(a, b, 4, 2, 1, act="lrelu", gain=1) for a, b in pairwise(widths)),
-            Conv2d(widths[-1], last, 3, 1, 1, act="lrelu", gain=1),
+            *(Conv2d(a, b, 4, 2, 1, act="lrelu") for a, b in pairwise(widths)),
+            Conv2d(widths[-1], last, 3, 1, 1, act="lrelu"),
         )
         self.out, self.project = linear(last, 1), linear(text_dim, last)
 

@@ -71,11 +71,11 @@ class UNetGenerator(nn.Module):
         self.in_channels, self.resolution = in_channels, resolution
         levels = resolution.bit_length() - 1
         widths = [ngf * min(2**i, 8) for i in range(levels)]
-        self.down = nn.ModuleList([Conv2d(in_channels, ngf, 4, 2, 1, act="lrelu", gain=1)])
+        self.down = nn.ModuleList([Conv2d(in_channels, ngf, 4, 2, 1, act="lrelu")])
         for fan_in, fan_out in pairwise(widths[:-1]):
             conv = Conv2d(fan_in, fan_out, 4, 2, 1, bias=False)
             self.down.append(nn.Sequential(conv, norm_act(norm, fan_out, "lrelu")))
-        self.down.append(Conv2d(widths[-2], widths[-1], 4, 2, 1, act="lrelu", gain=1))
+        self.down.append(Conv2d(widths[-2], widths[-1], 4, 2, 1, act="lrelu"))
         self.up = nn.ModuleList()
         fan_in = widths[-1]
         for i, fan_out in enumerate(reversed(widths[:-1])):

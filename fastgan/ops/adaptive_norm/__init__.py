@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import torch_activation_options
 from fastgan.ops._checks import fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.adaptive_norm import reference, schema  # noqa: F401 - importing schema registers the ops
@@ -29,7 +29,7 @@ def adaptive_norm(
     var: Tensor | None = None,
     act: str = "linear",
     alpha: float | None = None,
-    gain: float | None = None,
+    gain: float = 1.0,
     clamp: float | None = None,
     eps: float = 1e-5,
     residual: Tensor | None = None,
@@ -56,7 +56,7 @@ def adaptive_norm(
             of ``x`` or, for half types, float32. Both or neither; with them ``over`` is of no account.
         act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``, ``softplus`` or ``swish``.
         alpha: slope of ``lrelu`` for negative input, default 0.2; the other activations have none and ignore it.
-        gain: factor after the activation; default √2 for ``relu``, ``lrelu``, ``swish``, else 1.
+        gain: factor after the activation, 1 by default for every activation.
         clamp: bound on the magnitude of the output, ≥ 0, or None for none; the gradient is zero where it is active.
         eps: added to the variance, > 0.
         residual: of the shape, dtype and device of ``x``, cast to its dtype under autocast: added behind everything, in the
@@ -87,7 +87,7 @@ def adaptive_norm_with_stats(
     over: str = "batch",
     act: str = "linear",
     alpha: float | None = None,
-    gain: float | None = None,
+    gain: float = 1.0,
     clamp: float | None = None,
     eps: float = 1e-5,
     residual: Tensor | None = None,
@@ -115,7 +115,7 @@ def adaptive_norm_with_stats(
 
 def _run(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, over: str, mean: Tensor | None, var: Tensor | None,
-    act: str, alpha: float | None, gain: float | None, clamp: float | None, eps: float, residual: Tensor | None,
+    act: str, alpha: float | None, gain: float, clamp: float | None, eps: float, residual: Tensor | None,
     backend: str | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     check_image(x)
@@ -123,13 +123,13 @@ def _run(
     scale, shift = alike(modulation("scale", scale, x), modulation("shift", shift, x))
     residual = fitting_parameter("residual", residual, x, list(x.shape))
     mean, var = statistics(mean, var, x)
-    settings = activation_options(act, alpha, gain, clamp)
+    settings = torch_activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("adaptive_norm", x.device, backend)
     over = over if mean is None else "given"
     run = reference.adaptive_norm if chosen == "reference" else ops_of(chosen).adaptive_norm
     scale, shift = (t if t is None or t.ndim == 2 else _image(t) for t in (scale, shift))
     residual = residual if residual is None else _image(residual)
-    y, *found = run(_image(x), scale, shift, mean, var, residual, over, eps, act, *settings)
+    y, *found = run(_image(x), scale, shift, mean, var, residual, over, eps, *settings)
     # As it is where it has the shape: a view of a single image in channels_last passes for contiguous.
     return y if x.ndim == 4 else y.reshape(x.shape), *found
 

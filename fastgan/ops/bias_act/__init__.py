@@ -17,7 +17,7 @@ def bias_act(
     b: Tensor | None = None,
     *,
     dim: int = 1,
-    act: str = "lrelu",
+    act: str = "linear",
     alpha: float | None = None,
     gain: float | None = None,
     clamp: float | None = None,
@@ -36,7 +36,7 @@ def bias_act(
             the op runs in the dtype that ``x`` comes in.
         dim: the dimension of ``x`` that ``b`` runs along; negative counts from the end.
         act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``, ``softplus`` or ``swish``
-            (``v · sigmoid(v)``, also known as SiLU).
+            (``v · sigmoid(v)``, also ``silu``).
         alpha: slope of ``lrelu`` for negative input, default 0.2; the other activations have none and ignore it.
         gain: factor after the activation; default √2 for ``relu``, ``lrelu``, ``swish`` (it keeps the variance of
             a normal input; He et al. 2015, Karras et al. 2018), else 1.
@@ -65,7 +65,7 @@ def bias_act(
     dim %= x.ndim
     if b is not None:
         b = _checked_bias(x, b, dim)
-    alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
+    act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("bias_act", x.device, backend)
     if chosen == "reference":
         return reference.bias_act(x, b, dim, act, alpha, gain, clamp)

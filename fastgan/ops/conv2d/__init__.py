@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import torch_activation_options
 from fastgan.ops._checks import check_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.bias_act import bias_act
@@ -32,7 +32,7 @@ def conv2d(
     groups: int = 1,
     act: str = "linear",
     alpha: float | None = None,
-    gain: float | None = None,
+    gain: float = 1.0,
     clamp: float | None = None,
     backend: str | None = None,
 ) -> Tensor:
@@ -54,7 +54,8 @@ def conv2d(
         bias: ``[O]`` or None.
         stride, padding, dilation: of both axes, or ``(y, x)`` as torch has it; ``padding`` ≥ 0.
         groups: groups of channels that are convolved apart.
-        act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`, but ``linear`` by default.
+        act, alpha, clamp: as in :func:`fastgan.ops.bias_act`.
+        gain: factor after the activation, 1 by default for every activation.
         backend: as in :func:`fastgan.ops.bias_act`; ``reference`` is plain PyTorch.
 
     Under autocast the convolution runs in the dtype that ``F.conv2d`` has there.
@@ -79,7 +80,7 @@ def conv2d(
             raise ValueError(
                 f"the kernel must fit into the padded image, got a kernel {kernel} pixels {name} and an image of {span}"
             )
-    alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
+    act, alpha, gain, clamp = torch_activation_options(act, alpha, gain, clamp)
     if bias is not None:
         check_parameter("bias", bias, x)
         if tuple(bias.shape) != (weight.shape[0],):

@@ -59,7 +59,7 @@ def modulated_conv2d(
         styles: ``[N, C]``, as ``weight``.
         noise: ``[N, 1, H', W']``, ``[1, 1, H', W']`` or ``[H', W']``, or None.
         bias: ``[O]`` or None. It and ``noise`` are cast to the dtype of ``x``.
-        act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`, but ``linear`` by default.
+        act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`.
         demodulate: multiply by ``d``.
         up, down, padding, resample_filter, flip_weight: as in :func:`fastgan.ops.conv2d_resample`, where
             ``resample_filter`` is ``f``: without one, ``up`` inserts bare zeros. ``padding`` None means half the kernel,
@@ -88,7 +88,7 @@ def modulated_conv2d(
         raise ValueError(
             f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, got {list(input_gain.shape)}"
         )
-    alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
+    act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     noise = noise[None, None] if isinstance(noise, Tensor) and noise.ndim == 2 else noise
     noise, bias = _cast("noise", noise, x.dtype), _cast("bias", bias, x.dtype)
     sides = four_sides([weight.shape[3] // 2, weight.shape[2] // 2] if padding is None else padding)

@@ -60,7 +60,7 @@ def scale_bias_act(
     scale = fitting_parameter("scale", scale, x, [n, c])
     noise = fitting_parameter("noise", noise, x, [n, 1, h, w], [1, 1, h, w])
     b = fitting_parameter("b", b, x, [c])
-    alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
+    act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("scale_bias_act", x.device, backend)
     if chosen == "reference":
         return reference.scale_bias_act(x, scale, noise, b, act, alpha, gain, clamp)
