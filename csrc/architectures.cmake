@@ -1,9 +1,10 @@
-# fastgan_cuda_architectures(<out> <problem>): the value for CMAKE_CUDA_ARCHITECTURES, or why nothing is to be built.
+# fastgan_cuda_architectures(<out> <problem>) sets <out> to a value for CMAKE_CUDA_ARCHITECTURES, or
+# <problem> to the reason for building none.
 #
-#   FASTGAN_CUDA           auto: for the GPUs of this machine; on: one architecture of each generation that nvcc knows
-#   TORCH_CUDA_ARCH_LIST   (environment) architectures for either, e.g. "8.0 9.0 10.0+PTX"
-#   KNOWN                  what `nvcc --list-gpu-arch` prints
-#   NVIDIA_SMI             program that lists the GPUs; found on PATH if it isn't set
+#   FASTGAN_CUDA           auto: the GPUs of this machine; on: all generations that nvcc knows
+#   TORCH_CUDA_ARCH_LIST   (environment) architectures instead of these, e.g. "8.0 9.0 10.0+PTX"
+#   KNOWN                  output of `nvcc --list-gpu-arch`
+#   NVIDIA_SMI             program that lists the GPUs; searched on PATH unless it is set
 set(FASTGAN_GENERATIONS 75 80 86 89 90 100 120)
 
 function(fastgan_cuda_architectures out problem)
@@ -18,7 +19,8 @@ function(fastgan_cuda_architectures out problem)
       elseif(number MATCHES "^[0-9]+[af]?$")
         list(APPEND found "${number}-real")
       else()
-        message(FATAL_ERROR "TORCH_CUDA_ARCH_LIST must hold numbers such as 9.0 or 10.0+PTX, got '${architecture}'.")
+        message(FATAL_ERROR
+          "TORCH_CUDA_ARCH_LIST must hold numbers such as 9.0 or 10.0+PTX, got '${architecture}'.")
       endif()
     endforeach()
   elseif(FASTGAN_CUDA STREQUAL "on")
@@ -41,8 +43,9 @@ function(fastgan_cuda_architectures out problem)
       endif()
     endif()
     if(NOT capabilities)
-      set(${problem} "this machine has no GPU (FASTGAN_CUDA=on or TORCH_CUDA_ARCH_LIST=9.0 build CUDA kernels all the same)"
-        PARENT_SCOPE)
+      string(CONCAT reason "this machine has no GPU (FASTGAN_CUDA=on or TORCH_CUDA_ARCH_LIST=9.0 "
+        "build CUDA kernels all the same)")
+      set(${problem} "${reason}" PARENT_SCOPE)
     endif()
     foreach(capability IN LISTS capabilities)
       string(REPLACE "." "" number "${capability}")
@@ -50,7 +53,7 @@ function(fastgan_cuda_architectures out problem)
         list(APPEND found "${number}-real")
         continue()
       endif()
-      # A GPU that nvcc doesn't know yet compiles the newest PTX itself.
+      # A GPU that this nvcc doesn't know compiles the newest PTX itself.
       set(newest "")
       foreach(older IN LISTS FASTGAN_GENERATIONS)
         if(older LESS number AND KNOWN MATCHES "compute_${older}(\n|$)")
@@ -63,7 +66,8 @@ function(fastgan_cuda_architectures out problem)
     endforeach()
     list(REMOVE_DUPLICATES found)
     if(capabilities AND NOT found)
-      set(${problem} "this nvcc builds nothing for a GPU of compute capability ${capabilities}" PARENT_SCOPE)
+      set(${problem} "this nvcc builds nothing for a GPU of compute capability ${capabilities}"
+        PARENT_SCOPE)
     endif()
   endif()
   set(${out} "${found}" PARENT_SCOPE)

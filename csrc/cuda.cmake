@@ -1,4 +1,4 @@
-# Sets HAVE_CUDA, and CMAKE_CUDA_ARCHITECTURES by architectures.cmake.
+# Set HAVE_CUDA, and CMAKE_CUDA_ARCHITECTURES by architectures.cmake.
 include(CheckLanguage)
 include(csrc/architectures.cmake)
 check_language(CUDA)
@@ -23,4 +23,5 @@ enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(HAVE_CUDA ON)
-message(STATUS "fastgan: CUDA kernels for ${CMAKE_CUDA_ARCHITECTURES} with nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
+message(STATUS "fastgan: CUDA kernels for ${CMAKE_CUDA_ARCHITECTURES} "
+  "with nvcc ${CMAKE_CUDA_COMPILER_VERSION}")

@@ -1,4 +1,4 @@
-// What the native libraries were built with. Needs neither torch nor the libraries to load.
+// Versions that the native libraries were built with. It needs neither torch nor the libraries.
 #include <pybind11/pybind11.h>
 
 PYBIND11_MODULE(_info, m) {

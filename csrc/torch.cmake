@@ -1,5 +1,6 @@
-# Target torch_stable: torch's headers for the stable ABI. No find_package(Torch): with a CUDA build of torch it fails on
-# machines that have no CUDA toolkit. torch is found by its spec and never imported, which is faster.
+# Target torch_stable: torch's headers for the stable ABI. It doesn't use find_package(Torch), which
+# fails for a CUDA build of torch without a CUDA toolkit. torch is located by its spec and never
+# imported, which is faster.
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 execute_process(
   COMMAND ${Python_EXECUTABLE} -c "
@@ -18,5 +19,6 @@ message(STATUS "torch ${TORCH_VERSION} (CUDA ${TORCH_CUDA}) in ${TORCH_FOLDER}")
 
 add_library(torch_stable INTERFACE)
 target_include_directories(torch_stable SYSTEM INTERFACE ${TORCH_FOLDER}/include)
-target_compile_definitions(torch_stable INTERFACE TORCH_TARGET_VERSION=0x020b000000000000)  # 2.11 and newer
+# The target version is 2.11: one binary serves it and newer releases.
+target_compile_definitions(torch_stable INTERFACE TORCH_TARGET_VERSION=0x020b000000000000)
 target_link_directories(torch_stable INTERFACE ${TORCH_FOLDER}/lib)

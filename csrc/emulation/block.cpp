@@ -1,4 +1,4 @@
-// One block: its threads as fibers, each running until it has to wait for others.
+// One block: its threads are fibers, each of which runs until it must wait for others.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -34,8 +34,8 @@ std::string describe_state(const Thread& thread) {
   return text + " at " + thread.file + ":" + std::to_string(thread.line);
 }
 
-// The first function on a fiber's stack. Uninstrumented, as it never returns and so would leave ASan's red zones of its
-// frame behind for the next fiber on this stack.
+// The first function on a fiber's stack. It isn't instrumented because it never returns. ASan's red
+// zones of its frame would stay for the next fiber on this stack.
 [[noreturn]] __attribute__((no_sanitize("address"))) void run_thread() {
   arrive_on_fiber(machine.scheduler);
   tsan::acquire(&machine.launch_begin);
@@ -59,10 +59,10 @@ void give_back_stack(Thread& thread) {
   thread.stack = nullptr;
 }
 
-// A thread in the middle of the kernel, in a block that is given up.
+// Release a thread in the middle of the kernel, in a block that has failed.
 void abandon(Thread& thread) {
-  asan::unpoison(
-      thread.stack, StackPool::stack_bytes);  // red zones of the frames that nothing will leave
+  // Nothing leaves the frames of this stack, so their red zones would stay.
+  asan::unpoison(thread.stack, StackPool::stack_bytes);
   tsan::switch_to(thread.context.tsan_fiber);
   tsan::release(&machine.launch_end);
   tsan::switch_to(machine.scheduler.tsan_fiber);
@@ -104,7 +104,7 @@ void resume(Thread& thread) {
   }
 }
 
-// Threads begin, and go on after each wait, in this order.
+// Order in which threads start, and continue after each wait.
 class ThreadOrder {
  public:
   ThreadOrder(int order, std::size_t threads, std::uint64_t block_number)
@@ -131,7 +131,7 @@ class ThreadOrder {
   std::vector<unsigned> indices_;
 };
 
-// What has to be put right when a block ends, also by an exception.
+// Cleanup at the end of a block, also after an exception.
 class BlockScope {
  public:
   BlockScope() = default;

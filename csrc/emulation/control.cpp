@@ -1,4 +1,5 @@
-// The emulator's options and statistics for ctypes: the tests set them next to the op library that holds the emulator.
+// Functions for ctypes that set the emulator's options and return its statistics. They are in the
+// op library that contains the emulator.
 #include <cstdint>
 
 #include "runtime.h"

@@ -1,4 +1,4 @@
-// Launches: one block after the other, on the OS thread of the caller.
+// Launches: one block after the other, on the caller's OS thread.
 #include <algorithm>
 #include <numeric>
 #include <string>
@@ -17,7 +17,8 @@ constexpr unsigned max_threads_per_block = 1024;
 constexpr unsigned max_block_z = 64;
 constexpr unsigned max_grid_yz = 65535;
 constexpr unsigned max_grid_x = 0x7fffffff;
-// A launch takes a fiber for each of its threads (see LaunchScope), and TSan 0.8 MB for each fiber, of 8,192 at most.
+// A launch uses a fiber for each of its threads (see LaunchScope). TSan needs 0.8 MB for each fiber
+// and has at most 8,192.
 constexpr std::uint64_t max_threads_under_tsan = 4096;
 
 thread_local bool is_launching = false;
@@ -37,7 +38,7 @@ cudaError_t check_launch(dim3 grid, dim3 block, std::size_t dynamic_shared) {
   return dynamic_shared <= machine.options.max_shared ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-// The order in which blocks run. Shuffled, it walks the grid in steps that share no factor with its size.
+// Order of blocks. A shuffled order walks the grid in steps that share no factor with its size.
 class BlockOrder {
  public:
   BlockOrder(int order, std::uint64_t blocks) : order_(order), blocks_(blocks) {
@@ -65,7 +66,7 @@ class BlockOrder {
   std::uint64_t offset_ = 0;
 };
 
-// What has to be put right when a launch ends, also by an exception.
+// Cleanup at the end of a launch, also after an exception.
 class LaunchScope {
  public:
   LaunchScope() {
@@ -77,10 +78,10 @@ class LaunchScope {
   LaunchScope(const LaunchScope&) = delete;
   LaunchScope& operator=(const LaunchScope&) = delete;
   ~LaunchScope() {
-    tsan::acquire(
-        &machine.launch_end);  // from here on the host has seen all that the threads wrote
-    // Not earlier: threads that took over the stack or the fiber of another would seem to be ordered after it, or to
-    // race with it.
+    // The host sees all writes of the threads from here on.
+    tsan::acquire(&machine.launch_end);
+    // Stacks and fibers must not be used again earlier. A thread with the stack or fiber of another
+    // would seem to be ordered after it, or to race with it.
     for (char* stack : machine.retired_stacks) {
       machine.stacks.give_back(stack);
     }

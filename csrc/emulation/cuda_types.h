@@ -1,4 +1,5 @@
-// CUDA's words for C++: qualifiers, dimensions, error codes. Vectors are fg::Vec of fg_platform.cuh.
+// CUDA's names for C++: qualifiers, dimensions, error codes. Vectors are fg::Vec of
+// fg_platform.cuh.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ struct dim3 {
 
 using cudaStream_t = struct CUstream_st*;
 
-// The values are CUDA's.
+// The values are the same as CUDA's.
 enum cudaError_t : int {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,

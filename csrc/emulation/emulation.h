@@ -1,5 +1,5 @@
-// CUDA on the CPU, for tests: common/fg_platform.cuh includes this in place of cuda_runtime.h under FG_EMU.
-// README.md beside it says how it works and what it finds.
+// CUDA on the CPU, for tests. Under FG_EMU, common/fg_platform.cuh includes this instead of
+// cuda_runtime.h. README.md in this folder describes how it works and which defects it finds.
 #pragma once
 
 #include "cuda_types.h"
@@ -12,7 +12,7 @@
 #define blockDim (::fg::emulation::place.block_dim)
 #define gridDim (::fg::emulation::place.grid_dim)
 
-// Macros, so that a defect is reported with the file and line of the kernel.
+// These are macros so that reports of defects have the file and line of the kernel.
 #define __syncthreads() ::fg::emulation::block_barrier(__FILE__, __LINE__)
 #define __syncwarp(...) \
   ::fg::emulation::warp_sync(__FILE__, __LINE__, ::fg::emulation::mask_or_full(__VA_ARGS__))
@@ -24,7 +24,8 @@
 #define __any_sync(mask, predicate) (__ballot_sync(mask, predicate) != 0)
 #define __all_sync(mask, predicate) (__ballot_sync(mask, predicate) == static_cast<unsigned>(mask))
 
-// A reference to an array, not a pointer, so that UBSan checks every index against its own dimension.
+// A reference to an array lets UBSan check every index against its own dimension; a pointer
+// doesn't.
 #define FG_SHARED(type, name, dims)                                                              \
   static char fg_tag_of_##name;                                                                  \
   using fg_type_of_##name = type dims;                                                           \

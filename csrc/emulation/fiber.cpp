@@ -19,8 +19,8 @@ std::size_t guard_bytes() {
 }
 
 #if !defined(FG_EMU_UCONTEXT)
-// Stores the callee-saved registers on this stack and its pointer in *save, then takes up `load`. About 2 ns, where
-// swapcontext makes two system calls.
+// Store the callee-saved registers on this stack and its pointer in *save, then load those of
+// `load`. This takes about 2 ns; swapcontext makes two system calls.
 __attribute__((naked, noinline, no_sanitize("address", "undefined"))) void switch_stack(
     void** /* save: rdi */, void* /* load: rsi */) {
   asm(R"(
@@ -72,8 +72,8 @@ char* StackPool::take() {
   if (memory == MAP_FAILED) {
     throw std::bad_alloc();
   }
-  mprotect(
-      memory, guard_bytes(), PROT_NONE);  // an overflow stops at once instead of writing elsewhere
+  // An overflow stops at once instead of writing to other memory.
+  mprotect(memory, guard_bytes(), PROT_NONE);
   return static_cast<char*>(memory) + guard_bytes();
 }
 
@@ -89,8 +89,8 @@ void create_fiber(Context& fiber, char* stack, void (*entry)()) {
   makecontext(&fiber.registers, entry, 0);
 #else
   void** top = reinterpret_cast<void**>(stack + StackPool::stack_bytes);
-  *--top =
-      nullptr;  // where a caller's return address would be: the ABI wants rsp + 8 divisible by 16 on entry
+  // The place of a caller's return address: by the ABI, rsp + 8 must be divisible by 16 on entry.
+  *--top = nullptr;
   *--top = reinterpret_cast<void*>(entry);
   for (int i = 0; i < saved_registers; ++i) {
     *--top = nullptr;

@@ -1,11 +1,12 @@
-// Fibers: a stack and saved registers for each CUDA thread, switched without the operating system.
+// Fibers: a stack and saved registers for each CUDA thread. Switches don't use the operating
+// system.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
 #if !defined(__x86_64__)
-#define FG_EMU_UCONTEXT 1  // may also be set by hand, to test the fallback
+#define FG_EMU_UCONTEXT 1  // can also be defined by hand, to test the fallback
 #endif
 #if defined(FG_EMU_UCONTEXT)
 #include <ucontext.h>
@@ -13,7 +14,7 @@
 
 namespace fg::emulation {
 
-// Stacks are kept for the next fiber: a mapped page costs more than running a small kernel's thread.
+// Pool of stacks for fibers. Mapping a page costs more than the thread of a small kernel.
 class StackPool {
  public:
 #if defined(__SANITIZE_ADDRESS__)
@@ -47,11 +48,12 @@ struct Context {
   void* tsan_fiber = nullptr;
 };
 
-// `entry` runs at the first switch to `fiber`; it must call arrive_on_fiber first, and never return.
+// Create a fiber that runs `entry` at the first switch to it. `entry` must first call
+// arrive_on_fiber, and must never return.
 void create_fiber(Context& fiber, char* stack, void (*entry)());
 void arrive_on_fiber(Context& scheduler);
 
-// Returns when something switches back to `from`.
+// Switch to a fiber. It returns when something switches back to `from`.
 void switch_context(Context& from, Context& to);
 [[noreturn]] void switch_for_good(Context& from, Context& to);
 

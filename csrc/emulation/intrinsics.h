@@ -1,5 +1,5 @@
-// Atomics, cache hints and fast mathematics. The fast functions are exact here: the emulation does not show the
-// rounding of a GPU.
+// Atomics, cache hints and fast mathematics. The fast functions are exact here: the emulation does
+// not show the rounding of a GPU.
 #pragma once
 
 #include <atomic>
@@ -8,7 +8,7 @@
 
 #include "runtime.h"
 
-// Relaxed, as on the GPU: an atomic orders no other memory, and ThreadSanitizer is to see exactly that.
+// Relaxed, as on the GPU: an atomic orders no other memory, and ThreadSanitizer must see that.
 template <class T>
 T atomicAdd(T* address, std::type_identity_t<T> value) {
   return std::atomic_ref<T>(*address).fetch_add(value, std::memory_order_relaxed);
@@ -66,7 +66,7 @@ void __stcg(T* p, T value) {
   *p = value;
 }
 
-// Macros, because glibc declares functions of its own under some of these names.
+// These are macros because glibc declares functions with some of these names.
 #define __expf(x) std::exp(static_cast<float>(x))
 #define __logf(x) std::log(static_cast<float>(x))
 #define __powf(x, y) std::pow(static_cast<float>(x), static_cast<float>(y))
@@ -75,9 +75,8 @@ void __stcg(T* p, T value) {
 
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __frcp_rn(float x) { return 1.0f / x; }
-inline float __saturatef(float x) {
-  return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f;
-}  // NaN gives 0, as in CUDA
+// NaN gives 0, as in CUDA.
+inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 

@@ -1,4 +1,4 @@
-// The state of the launch that is running. For the core alone.
+// State of the running launch, private to the core.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +25,12 @@ struct Thread {
   unsigned warp = 0;
   ThreadState state = ThreadState::fresh;
 
-  // The operation it waits in, or was in last.
+  // The operation in which it waits, or its last one.
   const char* operation = "";
   const char* file = "";
   int line = 0;
 
-  // What it brought to warp_meet, and what it takes away.
+  // Arguments and result of its warp_meet.
   WarpOperation warp_operation = WarpOperation::sync;
   unsigned mask = 0;
   std::uint64_t value = 0;
@@ -51,7 +51,7 @@ struct Machine {
   StackPool stacks;
   std::vector<char*> retired_stacks;  // under TSan: not used again in this launch
   std::vector<void*> retired_fibers;
-  std::vector<void*> spare_fibers;  // from earlier launches: TSan takes about 1 ms to make one
+  std::vector<void*> spare_fibers;  // from earlier launches: TSan needs about 1 ms to create one
 
   void (*body)(const void* params) = nullptr;
   const void* params = nullptr;
@@ -61,7 +61,7 @@ struct Machine {
   SharedMemory shared;
   Thread* current = nullptr;
   unsigned alive = 0;       // threads that haven't returned
-  unsigned at_barrier = 0;  // of these, how many wait in __syncthreads
+  unsigned at_barrier = 0;  // those of them that wait in __syncthreads
   std::exception_ptr error;
 
   char launch_begin = 0;  // addresses for TSan's acquire and release
@@ -71,16 +71,17 @@ struct Machine {
 };
 extern Machine machine;
 
-// For TSan: orders all that these threads did so far before all that any of them does from now on. To be called by the
-// context `caller`.
+// For TSan: order everything that these threads did so far before everything that any of them does
+// from now on. `caller` is the calling context.
 void order_meeting(const std::vector<Thread*>& threads, const Context& caller);
 
-// "block (0,0,0): 16 threads from (0,0,0) in __syncthreads at kernel.cu:12, 16 threads from (16,0,0) returned"
+// Return "block (0,0,0): 16 threads from (0,0,0) in __syncthreads at kernel.cu:12, 16 threads from
+// (16,0,0) returned".
 std::string describe_block();
-// "block (0,0,0) thread (5,0,0) in __shfl_xor_sync at kernel.cu:12"
+// Return "block (0,0,0) thread (5,0,0) in __shfl_xor_sync at kernel.cu:12".
 std::string describe_thread(const Thread& thread);
 
-// Runs the block at place.block to its end; `number` seeds the order of its threads.
+// Run the block at place.block to its end. `number` seeds the order of its threads.
 void run_block(std::uint64_t number);
 
 }  // namespace fg::emulation

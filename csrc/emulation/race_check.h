@@ -1,13 +1,14 @@
-// Checks of an op's kernels for data races: csrc/<op>/race_check.cpp holds them, the program race_check runs them.
+// Checks of an op's kernels for data races. csrc/<op>/race_check.cpp has the checks of an op; the
+// program race_check runs all of them.
 //
 //   FG_RACE_CHECK(bias_act_forward) {
 //     std::vector<float> x(...), y(...);
 //     FG_REQUIRE(launch_plan(..., x.data(), y.data()) == cudaSuccess);
 //   }
 //
-// Under ThreadSanitizer, which needs the whole program compiled for it: no torch library, only the kernels and their
-// host launch plans (csrc/<op>/kernel.cu). A launch may have 4,096 threads, so shapes have to be small, but large
-// enough for more than one block.
+// They run under ThreadSanitizer, which must instrument the whole program. So they use no torch
+// library, only the kernels and their launch plans on the host (csrc/<op>/kernel.cu). A launch may
+// have 4,096 threads. Shapes must be small, but large enough for more than one block.
 #pragma once
 
 #include <stdexcept>

@@ -1,6 +1,7 @@
-// race_check [--list]: runs every FG_RACE_CHECK in several orders of threads and blocks.
+// Usage: race_check [--list]. Runs every FG_RACE_CHECK in several orders of threads and blocks.
 //
-// Exit status: 0 all passed, 1 one of them failed or the emulator threw, 66 ThreadSanitizer found a race.
+// Exit status: 0 all passed, 1 one of them failed or the emulator threw, 66 ThreadSanitizer found a
+// race.
 #include "race_check.h"
 
 #include <cstdio>
@@ -8,7 +9,7 @@
 #include <string>
 #include <vector>
 
-// Visible, because TSan's library looks it up.
+// TSan's library looks this function up, so it must be visible.
 extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
   return "exitcode=66:atexit_sleep_ms=0";
 }
@@ -25,10 +26,10 @@ std::vector<Check>& checks() {
   return all;
 }
 
-constexpr int orders[] = {0, 3};  // forwards and drawn: what TSan sees hardly depends on them
+constexpr int orders[] = {0, 3};  // forward and random; TSan's findings hardly depend on it
 
 bool passes(const Check& check, int order) {
-  // Before the check and unbuffered, so that a report of TSan stands below the check that it belongs to.
+  // Print before the check and unbuffered, so that a report of TSan follows its check.
   std::fprintf(stderr, "race check %s, order %d\n", check.name.c_str(), order);
   fg::emulation::Options options;
   options.order = order;

@@ -1,8 +1,9 @@
-// What emulated kernels and their host code see of the emulator.
+// The emulator's interface for emulated kernels and their host code.
 //
-// A launch that CUDA would refuse (an empty grid, too many threads, too much shared memory) returns CUDA's error code.
-// A defect that the emulator finds while a kernel runs throws `Error` out of the launch, on the caller's stack: it
-// derives from std::runtime_error, so that through an op library it arrives in Python as RuntimeError.
+// A launch that CUDA would refuse returns CUDA's error code: for an empty grid, too many threads or
+// too much shared memory. A defect in a running kernel throws `Error` out of the launch, on the
+// caller's stack. `Error` is a std::runtime_error, which an op library passes to Python as
+// RuntimeError.
 #pragma once
 
 #include <cstddef>
@@ -15,24 +16,26 @@
 
 namespace fg::emulation {
 
-// The message names the block, the thread, and the file and line of the operation it was in.
+// Its message has the block, the thread, and the file and line of the thread's operation.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 struct Options {
-  // The order in which blocks, and the threads of a block, run: 0 forward, 1 reverse, from 2 on shuffled by this seed.
+  // Order of blocks, and of the threads of a block: 0 is forward and 1 is reverse. Others are seeds
+  // of a random order.
   int order = 0;
-  // A thread that has returned while others of its block wait in __syncthreads is an error.
+  // Report a thread that has returned while others of its block wait in __syncthreads.
   bool strict_exit = true;
-  // All threads of a block have to meet in the same __syncthreads of the source.
+  // Report threads of a block that wait in different __syncthreads of the source.
   bool strict_site = true;
-  // Bytes of shared memory a block may have, static and dynamic: CUDA's limit without opting in to more.
+  // Largest shared memory of a block in bytes, static and dynamic. The default is CUDA's limit
+  // without opt-in.
   std::size_t max_shared = 48 * 1024;
 };
 
-// Counted since the program's start, or since reset_stats().
+// Counts since the program's start, or since reset_stats().
 struct Stats {
   std::uint64_t launches = 0;
   std::uint64_t blocks = 0;
@@ -47,7 +50,7 @@ void set_options(const Options& options);
 Stats get_stats();
 void reset_stats();
 
-// Where the running thread is; the core writes it at each switch.
+// Position of the running thread. The core writes it at each switch.
 struct Place {
   uint3 thread{};
   uint3 block{};
@@ -57,12 +60,14 @@ struct Place {
 };
 extern Place place;
 
-// Runs `body(params)` once per thread, block after block. One launch at a time: a second OS thread waits.
+// Run `body(params)` once per thread, block after block. A second OS thread waits for the first
+// launch to end.
 cudaError_t run_grid(
     dim3 grid, dim3 block, std::size_t dynamic_shared, void (*body)(const void* params),
     const void* params);
 
-// A kernel with its parameters. Plain calls, since these frames are in every report of a sanitizer.
+// A kernel with its parameters. It makes plain calls because every report of a sanitizer has these
+// frames.
 template <class... Params>
 class BoundKernel {
  public:
@@ -93,7 +98,7 @@ cudaError_t launch(
 
 // ---- called on the stack of a CUDA thread
 
-// Stops the launch with an Error that tells this thread's place.
+// Stop the launch with an Error that has the position of this thread.
 [[noreturn]] void fail(const char* message, const char* operation, const char* file, int line);
 
 void block_barrier(const char* file, int line);
@@ -107,19 +112,20 @@ enum class WarpOperation : std::uint8_t {
   ballot
 };
 
-// Waits until all lanes of `mask` are in the same operation with the same mask. A shuffle returns the `value` of lane
-// `source`, a ballot the lanes of the mask whose value isn't zero, a sync nothing.
+// Wait until all lanes of `mask` are in the same operation with the same mask. A shuffle returns
+// the `value` of lane `source`. A ballot returns the lanes of the mask whose value isn't zero.
 std::uint64_t warp_meet(
     WarpOperation operation, unsigned mask, std::uint64_t value, unsigned source, const char* file,
     int line);
 
-// Memory of the running block, one array per `tag`, filled with 0xff bytes (NaN) when the block starts.
+// Return memory of the running block, one array per `tag`. It is full of 0xff bytes (NaN) when the
+// block starts.
 void* static_shared(
     const void* tag, std::size_t bytes, std::size_t alignment, const char* name, const char* file,
     int line);
 void* dynamic_shared(const char* name, const char* file, int line);
 
-// Data that other blocks have written before their fence is seen after ours.
+// Make writes of other blocks before their fence visible after this one.
 void thread_fence();
 
 inline void check_aligned(

@@ -1,8 +1,8 @@
-// What the sanitizers have to be told about fibers and memory; nothing without them.
+// Reports to the sanitizers about fibers and memory. They do nothing without sanitizers.
 //
-// ThreadSanitizer: the core is compiled without -fsanitize=thread even in the TSan program, which is why a macro
-// (FG_EMU_TSAN) and not the compiler says that it is there. Instrumented, the core's own bookkeeping would be reported
-// as races between the fibers it serves.
+// The core isn't compiled with -fsanitize=thread, even in the TSan program. Its own bookkeeping
+// would be reported as races between its fibers. Hence a macro (FG_EMU_TSAN), not the compiler,
+// tells it that TSan is present.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@
 #endif
 #if defined(FG_EMU_TSAN)
 #include <sanitizer/tsan_interface.h>
-extern "C" void __tsan_atomic8_store(
-    volatile char* address, char value, int memory_order);  // GCC ships no header
+// GCC has no header for it.
+extern "C" void __tsan_atomic8_store(volatile char* address, char value, int memory_order);
 #endif
 
 namespace fg::emulation::asan {
@@ -23,7 +23,8 @@ namespace fg::emulation::asan {
 inline void poison(const void* p, std::size_t n) { __asan_poison_memory_region(p, n); }
 inline void unpoison(const void* p, std::size_t n) { __asan_unpoison_memory_region(p, n); }
 
-// Before and after the stack pointer changes. `fake_stack` keeps ASan's state of the stack left; null drops it.
+// Call these before and after the stack pointer changes. `fake_stack` receives ASan's state of the
+// old stack; null drops the state.
 inline void leave_stack(void** fake_stack, const void* next_bottom, std::size_t next_size) {
   __sanitizer_start_switch_fiber(fake_stack, next_bottom, next_size);
 }
@@ -47,13 +48,14 @@ inline constexpr bool enabled = true;
 inline void* current_fiber() { return __tsan_get_current_fiber(); }
 inline void* create_fiber() { return __tsan_create_fiber(0); }
 inline void name_fiber(void* fiber, const char* name) { __tsan_set_fiber_name(fiber, name); }
-// A switch orders nothing: only barriers, warp operations, fences and the launch's begin and end do.
+// A switch orders nothing. Only barriers, warp operations, fences, and the launch's begin and end
+// do.
 inline void switch_to(void* fiber) {
   __tsan_switch_to_fiber(fiber, __tsan_switch_to_fiber_no_sync);
 }
 inline void acquire(void* address) { __tsan_acquire(address); }
 inline void release(void* address) { __tsan_release(address); }
-// As release, but forgets what was released to this address before.
+// Release, but forget earlier releases to this address.
 inline void release_alone(char* address) { __tsan_atomic8_store(address, 0, __ATOMIC_RELEASE); }
 #else
 inline constexpr bool enabled = false;

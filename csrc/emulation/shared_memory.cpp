@@ -12,14 +12,14 @@ namespace fg::emulation {
 namespace {
 
 constexpr std::size_t smallest_alignment = 16;
-// Room made by the scheduler: to TSan, one thread freeing what another has allocated is a race.
+// The scheduler reserves this room. TSan sees a race if one thread frees an allocation of another.
 constexpr std::size_t usual_arrays = 64;
 constexpr char fill_byte = static_cast<char>(0xff);
 
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-// Not memset: TSan sees memset even from code that it doesn't instrument, and would take the fill for an access of the
-// thread that happens to run.
+// Fill without memset. TSan sees memset even in code that it doesn't instrument, and would
+// attribute the access to the running thread.
 __attribute__((no_sanitize("address"))) void fill(char* p, std::size_t n) {
   volatile char* bytes = p;
   for (std::size_t i = 0; i < n; ++i) {
@@ -27,7 +27,7 @@ __attribute__((no_sanitize("address"))) void fill(char* p, std::size_t n) {
   }
 }
 
-// Red zones stay poisoned under ASan, and this reads them.
+// Test red zones, which are poisoned under ASan.
 __attribute__((no_sanitize("address"))) bool is_filled(const char* p, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     if (p[i] != fill_byte) {
@@ -95,9 +95,8 @@ void SharedMemory::end_block() {
   }
   arrays_.clear();
   if (tsan::enabled) {
-    retired_.push_back(
-        std::move(
-            arena_));  // blocks are unordered, so the next one must not use the same addresses
+    // Blocks are unordered, so the next one must not use the same addresses.
+    retired_.push_back(std::move(arena_));
   }
 }
 

@@ -1,4 +1,4 @@
-// The shared memory of one block: arrays in an arena, with red zones between them.
+// Shared memory of one block: arrays in an arena, with red zones between them.
 #pragma once
 
 #include <cstddef>
@@ -8,26 +8,28 @@
 
 namespace fg::emulation {
 
-// New arrays hold 0xff bytes, a NaN in every floating-point type: what is read before it was written shows in the
-// result. So do the red zones, which ASan also watches; without ASan, `damage` finds what was written into them.
+// Arena of a block's arrays. New arrays have 0xff bytes, a NaN in every floating-point type, so
+// reads of unwritten memory show in the result. Red zones have the same bytes, and ASan watches
+// them. Without ASan, `damage` detects writes to them.
 class SharedMemory {
  public:
   static constexpr std::size_t red_zone = 64;
   static constexpr std::size_t alignment = 128;
 
-  // For arrays of `limit` bytes in all.
+  // Start a block whose arrays have at most `limit` bytes together.
   void begin_block(std::size_t limit);
 
-  // The array of this tag, made on its first use in the block; null when the limit is passed.
+  // Return the array of this tag, which is created by its first use in the block. Return null if
+  // the limit is exceeded.
   void* find_or_make(
       const void* tag, std::size_t bytes, std::size_t align, const char* name, const char* file,
       int line);
 
-  // Says which arrays were written past their end, or nothing.
+  // Return the names of arrays with writes past their end, or an empty string.
   std::string damage() const;
 
   void end_block();
-  // When no address of the launch is needed any more.
+  // Call this when no address of the launch is needed any more.
   void end_launch() { retired_.clear(); }
 
   std::size_t used() const { return used_; }

@@ -1,4 +1,4 @@
-// What a thread of a kernel calls: barriers, warp operations, shared memory, failure.
+// Functions that a thread of a kernel calls: barriers, warp operations, shared memory, failure.
 #include <string>
 #include <vector>
 
@@ -49,7 +49,7 @@ unsigned lanes_of_warp(unsigned warp) {
   return left >= lanes_per_warp ? ~0u : (1u << left) - 1;
 }
 
-// All lanes of the mask have arrived, `last` the last of them: works out what each takes away.
+// Compute the result of each lane. All lanes of the mask have arrived; `last` is the last of them.
 void complete_meeting(Thread& last) {
   Thread* const lanes = &machine.threads[static_cast<std::size_t>(last.warp) * lanes_per_warp];
   const unsigned mask = last.mask;
@@ -94,8 +94,8 @@ void complete_meeting(Thread& last) {
 
 }  // namespace
 
-// On behalf of all threads at once. A thread that acquired for itself, when its turn comes to go on, would also see
-// what faster threads have released since, and TSan would miss the second barrier that a loop lacks.
+// Order all threads at once. If each thread acquired when its turn comes, it would also see what
+// faster threads have released since. TSan would then miss the missing second barrier of a loop.
 void order_meeting(const std::vector<Thread*>& threads, const Context& caller) {
   for (Thread* const thread : threads) {
     tsan::switch_to(thread->context.tsan_fiber);
@@ -173,7 +173,7 @@ void* dynamic_shared(const char* name, const char* file, int line) {
 }
 
 void thread_fence() {
-  // Orders more than a GPU's fence, which needs an atomic beside it; TSan knows no lone fences.
+  // This orders more than a GPU's fence, which needs an atomic with it; TSan has no lone fences.
   tsan::acquire(&machine.fence);
   tsan::release(&machine.fence);
 }

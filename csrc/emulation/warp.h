@@ -9,7 +9,7 @@ namespace fg::emulation {
 
 inline constexpr unsigned full_mask = 0xffffffffu;
 
-// __syncwarp's mask is optional.
+// Return the mask of __syncwarp, which is optional.
 inline unsigned mask_or_full(unsigned mask = full_mask) { return mask; }
 
 template <class T>
@@ -23,7 +23,8 @@ T shuffle(
   return value;
 }
 
-// The warp is cut into groups of `width` lanes. A lane that would read beyond its group gets its own value back.
+// The warp is divided into groups of `width` lanes. A lane that would read outside its group gets
+// its own value.
 inline unsigned group_begin(int width) { return place.lane & ~static_cast<unsigned>(width - 1); }
 
 template <class T>

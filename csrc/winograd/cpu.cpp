@@ -1,4 +1,5 @@
-// The registered ops in terms of tensors. CPU and float32 alone: on a GPU cuDNN has its own Winograd kernels.
+// The registered ops in terms of tensors, for float32 on the CPU: cuDNN has Winograd kernels for
+// GPUs.
 #include "../common/activation_options.h"
 #include "../common/cpu_block.h"
 #include "../common/stable.h"
@@ -25,18 +26,20 @@ void check(const Tensor& t, const char* name, std::initializer_list<std::int64_t
     fits = fits && (size < 0 || t.size(d) == size);
     ++d;
   }
-  STD_TORCH_CHECK(
-      fits, name, " of a winograd_conv2d doesn't fit the other tensors, or isn't float32");
+  STD_TORCH_CHECK(fits, name, " of a winograd_conv2d must be float32 and fit the other tensors");
 }
 
 Shape shape_of(const Tensor& x, std::int64_t k, std::int64_t pad_y, std::int64_t pad_x) {
   const std::int64_t h = x.size(2), w = x.size(3);
   STD_TORCH_CHECK(
-      h + 2 * pad_y >= 3 && w + 2 * pad_x >= 3, "the image is smaller than the 3 x 3 kernel");
+      h + 2 * pad_y >= 3 && w + 2 * pad_x >= 3,
+      "the padded image must be at least as large as the 3 x 3 kernel, got ", h + 2 * pad_y, " x ",
+      w + 2 * pad_x);
   return {x.size(0), h, w, x.size(1), h + 2 * pad_y - 2, w + 2 * pad_x - 2, k, pad_y, pad_x};
 }
 
-// w [k, c, 3, 3], or [c, k, 3, 3] of the convolution whose transpose it is. `kept` holds what the result points into.
+// Return weights of w: [k, c, 3, 3], or [c, k, 3, 3] for the transpose of a convolution. The result
+// points to data of `kept`.
 Weights weights_of(const Tensor& w, bool transposed, std::optional<Tensor>& kept) {
   kept = w.stride(2) == 3 * w.stride(3) ? w : torch::stable::contiguous(w);
   return {
@@ -85,17 +88,18 @@ void run_on(Forward f, const Kind& kind, const Tensor& like) {
       [](std::int64_t n, const auto& g) { parallel(n, g); });
 }
 
-// A result [n, c, h, w] in channels_last memory; `finished` brings it into the memory order of `like`.
+// Return an empty result [n, c, h, w] in channels_last memory. `finished` converts its memory
+// order.
 Tensor result(const Tensor& like, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
   return channels_first_view(torch::stable::new_empty(like, {n, h, w, c}));
 }
 
-// In channels_last where either is, as torch's convolutions have it.
+// Return t in channels_last if one of the tensors is, like torch's convolutions, else contiguous.
 Tensor finished(const Tensor& t, const Tensor& like, const Tensor& or_like) {
   return is_channels_last(like) || is_channels_last(or_like) ? t : torch::stable::contiguous(t);
 }
 
-// Kept by reference in `Forward`, which doesn't own them.
+// Owners of the data that `Forward` points to.
 struct Operands {
   Tensor x;
   OptionalTensor style, scale, noise, bias;
@@ -107,7 +111,9 @@ Tensor forward(
     bool transposed, Epilogue e) {
   check(x, "x", {-1, -1, -1, -1});
   check(w, "w", {-1, -1, 3, 3});
-  STD_TORCH_CHECK(w.size(transposed ? 0 : 1) == x.size(1), "w doesn't have the channels of x");
+  STD_TORCH_CHECK(
+      w.size(transposed ? 0 : 1) == x.size(1), "w must have the channels of x, got ",
+      w.size(transposed ? 0 : 1), " for ", x.size(1));
   const std::int64_t k = w.size(transposed ? 1 : 0);
   const Shape s = shape_of(x, k, transposed ? 2 - pad_y : pad_y, transposed ? 2 - pad_x : pad_x);
   const auto dense = [](OptionalTensor& t, const char* name,
@@ -164,13 +170,13 @@ Tensor conv2d_act(
   return forward({x, style, scale, noise, b, {}}, x, w, pad_y, pad_x, false, e);
 }
 
-// x·style, upsampled: the transposed convolution with w [c, k, 3, 3], stride 2 and no padding.
+// Upsample x·style: the transposed convolution with w [c, k, 3, 3], stride 2 and no padding.
 Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor& style_) {
   check(x_, "x", {-1, -1, -1, -1});
   check(w, "w", {x_.size(1), -1, 3, 3});
   const std::int64_t n = x_.size(0), c = x_.size(1), h = x_.size(2), wide = x_.size(3),
                      k = w.size(1);
-  STD_TORCH_CHECK(h > 0 && wide > 0, "x has no pixels");
+  STD_TORCH_CHECK(h > 0 && wide > 0, "x must have pixels, got ", h, " x ", wide);
   Tensor y = result(x_, n, k, 2 * h + 1, 2 * wide + 1);
   if (y.numel() == 0) {
     return finished(y, x_, w);
@@ -192,7 +198,8 @@ Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor&
   return finished(y, x_, w);
 }
 
-// The gradient of x·style and of style: with t the gradient of the scaled image, dx = t·style and dstyle = Σ t·x.
+// Return the gradients of x·style and of style. With the gradient t of the scaled image, they are
+// dx = t·style and dstyle = Σ t·x.
 std::tuple<Tensor, Tensor> conv2d_input(
     const Tensor& dz_, const Tensor& w, const Tensor& x_, const Tensor& style_, std::int64_t pad_y,
     std::int64_t pad_x) {
@@ -219,7 +226,8 @@ std::tuple<Tensor, Tensor> conv2d_input(
   return {finished(dx, x_, x_), dstyle};
 }
 
-// t of dx = t·style, the gradient of a scaled image. Where a style is too small to divide by, from dz and w.
+// Return t of dx = t·style, the gradient of a scaled image. If a style is too small to divide by,
+// it is computed from dz and w.
 Tensor conv2d_unscaled(
     const Tensor& dx_, const Tensor& style_, const Tensor& dz, const Tensor& w, std::int64_t pad_y,
     std::int64_t pad_x) {
@@ -230,7 +238,7 @@ Tensor conv2d_unscaled(
   check(style_, "style", {s.n, s.k});
   const Tensor style = torch::stable::contiguous(style_);
   const float* const by = floats(style);
-  constexpr float least = 0x1p-20f;  // smaller ones may have brought dx under the smallest float
+  constexpr float least = 0x1p-20f;  // with a smaller style, dx may have underflowed
   if (!std::all_of(
           by, by + s.n * s.k, [](float f) { return std::fabs(f) >= least && std::isfinite(f); })) {
     const Tensor t = forward({dz, {}, {}, {}, {}, {}}, dz, w, pad_y, pad_x, true, {});
@@ -253,7 +261,7 @@ Tensor conv2d_unscaled(
   return finished(t, dx_, dx_);
 }
 
-// The gradient of w in y = (x·style) convolved with w, from that of y.
+// Return the gradient of w for y = (x·style) convolved with w, from the gradient of y.
 Tensor weight_gradient(
     const Tensor& dy_, const Tensor& x_, const OptionalTensor& style_, const Shape& s,
     const Kind& kind) {
@@ -292,11 +300,11 @@ Shape downsampled_shape(const Tensor& x, std::int64_t k) {
   const std::int64_t h = x.size(2), w = x.size(3);
   STD_TORCH_CHECK(
       h >= 3 && w >= 3 && h % 2 == 1 && w % 2 == 1,
-      "the image must have 3, 5, 7, … pixels on each side");
+      "the image must have 3, 5, 7, … pixels on each side, got ", h, " x ", w);
   return {x.size(0), h, w, x.size(1), h / 2, w / 2, k, 0, 0};
 }
 
-// x·style convolved with w [k, c, 3, 3], stride 2 and no padding.
+// Return x·style convolved with w [k, c, 3, 3], with stride 2 and no padding.
 Tensor conv2d_down(const Tensor& x_, const Tensor& w, const OptionalTensor& style_) {
   check(w, "w", {-1, x_.dim() == 4 ? x_.size(1) : -1, 3, 3});
   const Shape s = downsampled_shape(x_, w.size(0));
@@ -325,7 +333,7 @@ Tensor conv2d_down_weight(const Tensor& dy, const Tensor& x, const OptionalTenso
   return weight_gradient(dy, x, style, downsampled_shape(x, dy.size(1)), downsampled);
 }
 
-// Bytes of the buffer that a run on an image of h x w works in; `up` and `down` are 1 or 2.
+// Return the bytes of scratch memory of a run on an image of h x w. `up` and `down` are 1 or 2.
 std::int64_t scratch(
     std::int64_t n, std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w, std::int64_t up,
     std::int64_t down) {

@@ -1,9 +1,17 @@
-// Compiled once per instruction set, with FG_CPU_LEVEL naming it.
+// Compiled once per instruction set, named by FG_CPU_LEVEL.
 //
-// Transformed values lie as the products read them, in groups of 16 channels where they are columns:
-//   weights [point][k / 16][c][16]      in [point][tile][c]      out [point][tile][k]
-// and for the gradient of the weights, whose products sum over tiles:
-//   in [point][c / 16][tile][16]        out [point][k / 16][tile][16]        weights [point][c / 16][k / 16][16][16]
+// Transformed values have the memory order in which products read them, in groups of 16 channels if
+// they are columns:
+//
+// - weights [point][k / 16][c][16]
+// - in [point][tile][c]
+// - out [point][tile][k]
+//
+// Products for the gradient of the weights sum over tiles:
+//
+// - in [point][c / 16][tile][16]
+// - out [point][k / 16][tile][16]
+// - weights [point][c / 16][k / 16][16][16]
 #include "cpu_kernel.h"
 
 #include "products.h"
@@ -16,13 +24,14 @@ using namespace fg::winograd;
 using std::int64_t;
 
 struct Tile {
-  int64_t n, y, x;  // sample, and which tile of it
+  int64_t n, y, x;  // sample, and position of the tile in it
 
   Tile(const Cut& cut, int64_t t)
       : n(t / (cut.across * cut.down)), y(t / cut.across % cut.down), x(t % cut.across) {}
 };
 
-// A group of lanes of a row of channels; what lies beyond the last channel is zero, and isn't written.
+// Return the number of existing channels in a group of lanes. Others are read as zero and not
+// written.
 FG_LOCAL int valid_lanes(int64_t first, int64_t channels) {
   return static_cast<int>(channels - first < lanes ? channels - first : lanes);
 }
@@ -33,7 +42,7 @@ FG_LOCAL void copy_lanes(float* to, const float* from, int n) {
   }
 }
 
-// Size x Size pixels from (y, x) on of an image [h, w, channels]; zeros outside.
+// Size x Size pixels from (y, x) on of an image [h, w, channels]. Pixels outside are zeros.
 template <int Size>
 struct Pixels {
   const float* pixel[Size * Size];
@@ -50,7 +59,7 @@ struct Pixels {
     }
   }
 
-  // Calls f(get) with get(i, j, v) the lanes from v on of a group of channels of a pixel.
+  // Call f(get), where get(i, j, v) returns a pixel's lanes from v on of a group of channels.
   template <class F>
   FG_LOCAL void at(Pixels& p, int64_t first, int64_t channels, F f) {
     if (const int valid = valid_lanes(first, channels); valid < lanes) {
@@ -64,7 +73,8 @@ struct Pixels {
   }
 };
 
-// A transform along the columns of values that get(i, j) yields, then along the rows; put(i, j, value) takes the results.
+// Transform the columns and then the rows of the values of get(i, j). put(i, j, value) stores
+// results.
 template <int From, int To, class Transform, class Get, class Put>
 FG_LOCAL void in_two_dimensions(Transform transform, Get get, Put put) {
   vec between[To][From];
@@ -97,7 +107,7 @@ FG_LOCAL void in_two_dimensions(Transform transform, Get get, Put put) {
 typedef float eight __attribute__((vector_size(32)));
 typedef eight unaligned_eight __attribute__((aligned(4), may_alias));
 
-// to[j][i] = from[i][j] for 8 x 8: pairs, then fours, then halves change places.
+// Set to[j][i] = from[i][j] for 8 x 8: swap pairs, then fours, then halves.
 FG_LOCAL void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
   eight a[8], b[8];
   for (int i = 0; i < 8; ++i) {
@@ -122,7 +132,7 @@ FG_LOCAL void transpose(const float* from, int64_t from_row, float* to, int64_t 
   }
 }
 
-// A group of k by a group of c of all taps; zero beyond the last k.
+// Load all taps of a group of k by a group of c; zero beyond the last k.
 void gather_weights(
     const Weights& w, int64_t k, int valid, int64_t c, int channels, float (*taps)[lanes]) {
   const float* const from = w.data + k * w.of_k + c * w.of_c;
@@ -135,7 +145,7 @@ void gather_weights(
     }
     return;
   }
-  if (whole && w.of_c == 1) {  // the same in channels_last
+  if (whole && w.of_c == 1) {  // [k, c, 3, 3] in channels_last
     for (int t = 0; t < 9; ++t) {
       for (int i = 0; i < lanes; i += 8) {
         for (int j = 0; j < lanes; j += 8) {
@@ -173,7 +183,8 @@ void transform_weights(
           in_two_dimensions<3, S::weights>(
               S::weight, [&](int i, int j) { return load(taps[9 * c + turned(3 * i + j)] + v); },
               [&](int i, int j, vec u) { store(to + (i * S::weights + j) * cut.weight_plane, u); });
-          for (int e = 0; e < S::edges; ++e) {  // the last row, then the rest of the last column
+          // The last row, then the rest of the last column.
+          for (int e = 0; e < S::edges; ++e) {
             store(
                 to + (S::weights * S::weights + e) * cut.weight_plane,
                 load(taps[9 * c + turned(e < 3 ? 6 + e : 3 * e - 7)] + v));
@@ -215,14 +226,14 @@ void transform_in(
   }
 }
 
-// Which matrix of weights a point multiplies with.
+// Return the matrix of weights that a point multiplies with.
 template <class S>
 FG_LOCAL int64_t matrix_of(int64_t point) {
   return S::weight_of(static_cast<int>(point / S::points)) * S::weights +
          S::weight_of(static_cast<int>(point % S::points));
 }
 
-inline constexpr int64_t steps_at_once = 256;  // channels whose weights stay in L1, 16 KB
+inline constexpr int64_t steps_at_once = 256;  // channels whose weights stay in L1 (16 KB)
 
 template <class S>
 void multiply(
@@ -345,7 +356,8 @@ void transform_out(
   }
 }
 
-// t[2i] = r0[i] + r2[i - 1] and t[2i + 1] = r1[i] along the last row and column, with r the products of the last pixels.
+// Compute t[2i] = r0[i] + r2[i - 1] and t[2i + 1] = r1[i] along the last row and column. r are the
+// products of the last pixels.
 void last_row_and_column(
     const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
     int64_t end) {
@@ -403,7 +415,7 @@ void last_row_and_column(
   }
 }
 
-// Adds what the tiles left to the sums of their samples, tile after tile.
+// Add the sums of tiles to the sums of their samples, tile after tile.
 void add_sums(
     const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
     int64_t end) {
@@ -465,13 +477,12 @@ void transform_both(
   }
 }
 
-// Several points may share a matrix of weights: they add to the same gradient.
+// Multiply and add over tiles. Points that share a matrix of weights add to the same gradient.
 template <class S>
 void multiply_and_add(
     const WeightGradient&, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
     int64_t end) {
-  constexpr int64_t bundle =
-      4;  // groups that follow each other at a point, whose `out` stays in L2
+  constexpr int64_t bundle = 4;  // groups that share a point's `out` in L2
   const int64_t groups = cut.c / lanes;
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t first = unit / (cut.weight_points * bundle) * bundle,

@@ -1,4 +1,5 @@
-// The stages of a Winograd convolution, each a plain function over units of work. Torch-free. `engine.h` runs them in order.
+// Stages of a Winograd convolution, each a plain function over units of work. Torch-free.
+// `engine.h` runs them in order.
 #pragma once
 
 #include <algorithm>
@@ -9,10 +10,10 @@
 
 namespace fg::winograd {
 
-// What a kind of convolution does tile by tile, in two dimensions.
+// Sizes of a kind of convolution per tile, in two dimensions.
 struct Scheme {
   std::int64_t points, weight_points, outputs;
-  bool edges;  // one result more than a whole number of tiles is left to a stage of its own
+  bool edges;  // one result more than a whole number of tiles has a stage of its own
 
   std::int64_t tiles(std::int64_t length) const {
     return (length - (edges ? 1 : 0) + outputs - 1) / outputs;
@@ -22,18 +23,19 @@ struct Scheme {
 inline constexpr Scheme convolution{36, 36, 4, false}, upsampling{81, 41, 8, true},
     downsampling{81, 36, 4, false};
 
-// How a convolution is cut: `chunk` output channels at a time, and for these `block` tiles at a time, so that transformed
-// weights, inputs and results together stay in the cache, and below 32 MB, whatever the size. It depends on the shape
-// alone: results don't depend on the number of threads.
+// Division of a convolution into parts: `chunk` output channels at a time, and for these `block`
+// tiles at a time. Transformed weights, inputs and results of a part stay in the cache together,
+// below 32 MB for any size. The division depends on the shape alone, so results don't depend on the
+// number of threads.
 struct Cut {
   static constexpr std::int64_t weight_bytes = 12 << 20, image_bytes = 12 << 20;
 
   std::int64_t points, weight_points;  // products per tile, and matrices of weights
-  std::int64_t across, down, tiles;    // tiles per row, rows of tiles per sample, tiles in all
-  std::int64_t c, k, chunk, block;     // c and k rounded up to whole groups of lanes
-  std::int64_t zeros;                  // a pixel outside the image
-  std::int64_t weight_plane, in_plane,
-      out_plane;  // elements from one point to the next: not a power of two, or they share cache sets
+  std::int64_t across, down, tiles;    // tiles per row, rows of tiles per sample, all tiles
+  std::int64_t c, k, chunk, block;     // c and k are rounded up to whole groups of lanes
+  std::int64_t zeros;                  // channels of a pixel outside the image
+  // Elements from one point to the next. Powers of two would share cache sets.
+  std::int64_t weight_plane, in_plane, out_plane;
 
   Cut(const Shape& s, const Scheme& scheme)
       : points(scheme.points), weight_points(scheme.weight_points), across(scheme.tiles(s.ow)),
@@ -41,8 +43,8 @@ struct Cut {
         k(rounded_up(s.k, lanes)) {
     const std::int64_t line = 4 * lanes;
     chunk = std::clamp(weight_bytes / (4 * weight_points * c) / lanes * lanes, lanes, k);
-    chunk = rounded_up(
-        (k + (k + chunk - 1) / chunk - 1) / ((k + chunk - 1) / chunk), lanes);  // even shares
+    // All chunks, and all blocks, get even shares.
+    chunk = rounded_up((k + (k + chunk - 1) / chunk - 1) / ((k + chunk - 1) / chunk), lanes);
     block = std::clamp<std::int64_t>(
         image_bytes / (4 * points * (c + chunk)) / 12 * 12, 12, rounded_up(tiles, 12));
     block =
@@ -60,13 +62,13 @@ struct Cut {
 
 // One block of tiles of one chunk of channels.
 struct Part {
-  std::int64_t first_tile, tiles, first_k, ks;  // ks in whole groups of lanes
+  std::int64_t first_tile, tiles, first_k, ks;  // ks is whole groups of lanes
 };
 
 struct Buffers {
   float *weights, *in, *out;  // transformed
-  float* sums;                // [block, chunk], per tile: where a sum over pixels is wanted
-  const float* zeros;         // cut.zeros of them
+  float* sums;                // [block, chunk], per tile, if a sum over pixels is needed
+  const float* zeros;         // cut.zeros elements
 };
 
 using ForwardStage = void (*)(
@@ -75,12 +77,12 @@ using GradientStage = void (*)(
     const WeightGradient&, const Cut&, const Part&, const Buffers&, std::int64_t begin,
     std::int64_t end);
 
-// Units: groups of `ks`; tiles; points by groups of `ks`; tiles; see `edge_units`.
+// Units of each stage: groups of `ks`; tiles; points by groups of `ks`; tiles; see `edge_units`.
 struct ForwardStages {
   ForwardStage weights, in, products, out, edges;
 };
 
-// Units: tiles; groups of c by matrices of weights; groups of c by groups of `ks`.
+// Units of each stage: tiles; groups of c by matrices of weights; groups of c by groups of `ks`.
 struct GradientStages {
   GradientStage in, products, out;
 };
@@ -91,11 +93,11 @@ struct Kernels {
   GradientStages gradient, downsampling_gradient;
 };
 
-// The last row and the last column of an upsampled image, cut into blocks of results of two.
+// The last row and the last column of an upsampled image, divided into blocks of pairs of results.
 struct Edges {
   static constexpr std::int64_t block = 11;
 
-  std::int64_t bottom, right;  // results of two along them; 0 where the tiles cover them
+  std::int64_t bottom, right;  // pairs of results along them; 0 if the tiles cover them
 
   explicit Edges(const Shape& s)
       : bottom(s.h % 4 == 0 ? s.w + 1 : 0), right(s.w % 4 == 0 ? s.h + (bottom ? 0 : 1) : 0) {}

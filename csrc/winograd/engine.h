@@ -1,11 +1,13 @@
-// Runs the stages in order, on whatever runs loops in parallel: parallel(units, [](begin, end) { ... }). Torch-free.
+// Runs the stages in order, with any function that runs loops in parallel:
+// parallel(units, [](begin, end) { ... }). Torch-free.
 #pragma once
 
 #include "cpu_kernel.h"
 
 namespace fg::winograd {
 
-// Calls f with every part of a convolution: block after block of the tiles, for chunk after chunk of the output channels.
+// Call f with every part of a convolution. All blocks of tiles of one chunk of output channels come
+// before the next chunk.
 template <class F>
 void for_each_part(const Cut& cut, F f) {
   for (std::int64_t k = 0; k < cut.k; k += cut.chunk) {
@@ -15,7 +17,7 @@ void for_each_part(const Cut& cut, F f) {
   }
 }
 
-// `sums`, where wanted, have to be zero.
+// Run a convolution. `sums`, if not null, must be zero.
 template <class Parallel>
 void run(
     const Forward& f, const Cut& cut, const ForwardStages& stages, const Kernels& kernels,

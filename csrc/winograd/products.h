@@ -1,4 +1,5 @@
-// out[r][0..16) (+)= Σ_i a[r · a_row + i · a_step] · b[16 i + 0..16): the matrix product that everything else feeds.
+// The matrix product that does most of the work: out[r][0..16) (+)= Σ_i a[r · a_row + i · a_step] ·
+// b[16 i + 0..16).
 #pragma once
 
 #include <array>
@@ -58,7 +59,8 @@ void product(const Product& p) {
   }
 }
 
-// product<rows>(p) for any number of rows, as many at a time as there are registers for, in even shares.
+// Compute product<rows>(p) for any number of rows. Each call has as many rows as there are
+// registers for, in even shares.
 FG_LOCAL void product_of_rows(Product p, std::int64_t rows) {
   static constexpr auto by_rows = []<int... R>(std::integer_sequence<int, R...>) {
     return std::array<void (*)(const Product&), sizeof...(R)>{product<R + 1>...};

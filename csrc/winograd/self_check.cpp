@@ -1,5 +1,5 @@
-// Every stage on several threads against sums written out in double, for the sanitizers: no torch, every buffer an
-// allocation of its own and full of NaN, so that what a stage reads and none wrote is seen.
+// Check of every stage on several threads against sums in double, for the sanitizers. It doesn't
+// use torch. Every buffer is an allocation of its own, full of NaN: reads of unwritten values show.
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -67,7 +67,7 @@ void compare(
   for (std::size_t i = 0; i < expected.size(); ++i) {
     largest = std::max(largest, std::abs(expected[i]));
     const double e = std::abs(found[i] - expected[i]);
-    error = e <= error ? error : e;  // NaN stays
+    error = e <= error ? error : e;  // NaN is kept
   }
   if (!(error <= 3e-5 * largest)) {
     std::printf(
@@ -78,7 +78,7 @@ void compare(
   }
 }
 
-// f(pixel of the result, pixel of the image, n, tap) for every product of a convolution.
+// Call f(pixel of the result, pixel of the image, n, tap) for every product of a convolution.
 void for_each_product(const Shape& s, int stride, auto f) {
   for (int64_t n = 0; n < s.n; ++n) {
     for (int64_t y = 0; y < s.oh; ++y) {
@@ -173,8 +173,8 @@ int main() {
     check_convolution(*kernels, {2, 9, 6, 16, 9, 6, 33, 1, 1});
     check_convolution(*kernels, {1, 5, 13, 20, 7, 11, 16, 2, 0});
     check_convolution(*kernels, {3, 3, 3, 2, 1, 3, 5, 0, 1});
-    check_convolution(
-        *kernels, {2, 6, 6, 300, 6, 6, 17, 1, 1});  // more channels than one pass of products takes
+    // More channels than one pass of products can have.
+    check_convolution(*kernels, {2, 6, 6, 300, 6, 6, 17, 1, 1});
     check_convolution(*kernels, {2, 9, 19, 16, 4, 9, 33, 0, 0}, 2);
     check_convolution(*kernels, {1, 21, 3, 90, 10, 1, 5, 0, 0}, 2);
     check_convolution(*kernels, {2, 11, 5, 300, 5, 2, 16, 0, 0}, 2);

@@ -1,7 +1,8 @@
-// Minimal filtering in one dimension, as functions of vectors. Two dimensions are one after the other.
+// Minimal filtering in one dimension, as functions of vectors. Two dimensions apply it twice.
 //
-// A scheme computes `outputs` results from `inputs` values, which lie `step` values further on for the next tile, by
-// `points` products with transformed weights: Y = Aᵀ[(G g) ∘ (Bᵀ d)] (Winograd 1980; Lavin & Gray 2016).
+// A scheme computes `outputs` results from `inputs` values by `points` products with transformed
+// weights: Y = Aᵀ[(G g) ∘ (Bᵀ d)] (Winograd 1980; Lavin & Gray 2016). The next tile is `step`
+// values further.
 #pragma once
 
 #include "vector.h"
@@ -9,8 +10,9 @@
 namespace fg::FG_CPU_LEVEL {
 namespace {
 
-// The points are not the usual small integers, with which the largest error is three times as large: a search over pairs of
-// eighths found these, exact in binary. a2 and b2 are their squares, and so on.
+// The usual points are small integers, which make the largest error three times as large. These are
+// the result of a search over pairs of eighths, which are exact in binary. a2 and b2 are squares of
+// a and b, and so on.
 
 // F(4, 3): interpolation at 0, ±a, ±b and infinity.
 struct Convolution {
@@ -75,9 +77,10 @@ struct Convolution {
   };
 };
 
-// The transposed convolution with stride 2: of t[2j] = w0 x[j] + w2 x[j - 1] and t[2j + 1] = w1 x[j], the even results
-// by F(4, 2), interpolation at ±a, ±b and infinity, and the odd ones as they are. A tile yields 8 of the 2h + 1; where h
-// is a multiple of 4 the last one is left to `edges`, which needs plain weights.
+// The transposed convolution with stride 2: t[2j] = w0 x[j] + w2 x[j - 1] and t[2j + 1] = w1 x[j].
+// Even results use F(4, 2), interpolation at ±a, ±b and infinity; odd ones need no transform. A
+// tile has 8 of the 2h + 1 results. If h is a multiple of 4, `edges` computes the last one from
+// plain weights.
 struct Upsampling {
   static constexpr int inputs = 5, points = 9, outputs = 8, step = 4, first = -1, weights = 6,
                        edges = 5;
@@ -125,8 +128,9 @@ struct Upsampling {
   };
 };
 
-// The convolution with stride 2, of whose transpose `Upsampling` is: y[j] = w0 x[2j] + w2 x[2j + 2] + w1 x[2j + 1], the
-// pixels of even places by F(4, 2) with the same points, the odd ones as they are.
+// The convolution with stride 2, the transpose of `Upsampling`:
+// y[j] = w0 x[2j] + w2 x[2j + 2] + w1 x[2j + 1]. Even pixels use F(4, 2) with the same points; odd
+// ones need no transform.
 struct Downsampling {
   static constexpr int inputs = 9, points = 9, outputs = 4, step = 8, first = 0, weights = 6,
                        edges = 0;

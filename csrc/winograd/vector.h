@@ -1,4 +1,4 @@
-// The vectors of the instruction set that this file is compiled for.
+// Vectors of the instruction set of the including file.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ typedef vec unaligned_vec __attribute__((aligned(4), may_alias));
 FG_LOCAL vec load(const float* p) { return *reinterpret_cast<const unaligned_vec*>(p); }
 FG_LOCAL void store(float* p, vec v) { *reinterpret_cast<unaligned_vec*>(p) = v; }
 
-inline constexpr int vectors = fg::winograd::lanes / width;  // that hold one group of lanes
+inline constexpr int vectors = fg::winograd::lanes / width;  // per group of lanes
 
 }  // namespace
 }  // namespace fg::FG_CPU_LEVEL

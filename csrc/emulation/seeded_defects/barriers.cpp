@@ -1,4 +1,4 @@
-// Threads of a block that don't meet in the barrier that they should meet in.
+// Threads of a block that don't meet in the same barrier.
 #include "case.h"
 
 namespace fg::seeded {
@@ -72,7 +72,7 @@ bool check_reverse_tail() {
 FG_DEFECT(early_return) { return check_reverse_tail<false>(); }
 FG_CORRECT(late_return) { return check_reverse_tail<true>(); }
 
-// Barriers in a loop whose count differs from thread to thread.
+// Barriers in a loop whose number of rounds differs between threads.
 template <bool correct>
 __global__ void uneven_loop_kernel(float* y) {
   const unsigned rounds = correct ? 4 : 4 + threadIdx.x / 32;

@@ -1,7 +1,8 @@
-// Kernels with planted defects, and the same kernels done right: what keeps the harness honest.
+// Kernels with planted defects, and correct versions of the same kernels, as tests of the
+// emulation.
 //
-// A defect that nothing catches is a hole in the harness; a correct kernel that something complains about is a false
-// alarm. tests/emulation/test_seeded_defects.py runs them all and says what has to catch what.
+// A defect without a catch is a hole in the emulation; a complaint about a correct kernel is a
+// false alarm. tests/emulation/test_seeded_defects.py runs them all and lists the expected catches.
 #pragma once
 
 #include <stdexcept>
@@ -16,7 +17,7 @@ namespace fg::seeded {
 struct Case {
   std::string name;
   bool is_correct;
-  bool (*run)();  // whether the result was right
+  bool (*run)();  // returns true if the result is right
 };
 
 std::vector<Case>& cases();
@@ -35,7 +36,7 @@ void run(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t smem_byte
   }
 }
 
-// Whether value(i) is what y[i] holds; false for NaN.
+// Test if y[i] is value(i) for all i; NaN is false.
 template <class T, class Value>
 bool holds(const std::vector<T>& y, Value value) {
   for (std::size_t i = 0; i < y.size(); ++i) {
@@ -61,6 +62,7 @@ inline std::vector<float> iota(int n) {
   static const ::fg::seeded::Register fg_register_##name(#name, is_correct, &fg_case_##name); \
   static bool fg_case_##name()
 
-// The body returns whether the result was right. Each planted line is marked `DEFECT name`, for the tests to find.
+// The body returns true if the result is right. Tests search for the mark `DEFECT name`, which each
+// planted line has.
 #define FG_DEFECT(name) FG_SEEDED_CASE(name, false)
 #define FG_CORRECT(name) FG_SEEDED_CASE(name, true)

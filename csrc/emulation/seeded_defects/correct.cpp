@@ -1,4 +1,4 @@
-// Correct kernels of the kinds that ops are made of: the harness has to stay silent.
+// Correct kernels like those of ops, without planted defects: there must be no complaint.
 #include <thread>
 
 #include "case.h"
@@ -62,7 +62,7 @@ FG_CORRECT(histogram) {
   return holds(bins, [](int) { return 20; });
 }
 
-// Tiles in dynamic shared memory, a block of two dimensions, a grid of three.
+// Tiles in dynamic shared memory, a two-dimensional block and a three-dimensional grid.
 __global__ void transpose_kernel(const float* x, float* y, int rows, int columns) {
   FG_DYN_SHARED(float, tile);
   const int pitch = static_cast<int>(blockDim.x) + 1;
@@ -147,7 +147,7 @@ FG_CORRECT(warp_operations) {
   return holds(y, [](int) { return 1; });
 }
 
-// The end of one launch is before the begin of the next: no barrier is needed between them.
+// A launch ends before the next one begins; no barrier is needed between them.
 FG_CORRECT(launch_after_launch) {
   std::vector<float> x(256, 1.0f);
   std::vector<float> y(256);
@@ -168,7 +168,7 @@ FG_CORRECT(launches_from_two_threads) {
   return is_first_right && is_second_right;
 }
 
-// What CUDA refuses, the emulator refuses, with the same error.
+// The emulator refuses the same launches as CUDA, with the same error.
 __global__ void nothing() {}
 
 FG_CORRECT(refused_launches) {

@@ -1,7 +1,13 @@
-// seeded_defects --list | NAME [--order N] | --correct [--order N]
+// Usage: seeded_defects --list | NAME [--order N] | --correct [--order N].
 //
-// Exit status: 0 the result was right and nothing complained, 2 bad usage, 3 the emulator threw, 4 a wrong result,
-// 5 AddressSanitizer or UndefinedBehaviorSanitizer, 66 ThreadSanitizer.
+// Exit statuses:
+//
+// - 0: a right result without complaints
+// - 2: bad usage
+// - 3: an exception of the emulator
+// - 4: a wrong result
+// - 5: a report of AddressSanitizer or UndefinedBehaviorSanitizer
+// - 66: a report of ThreadSanitizer
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +16,7 @@
 
 #include "case.h"
 
-// Visible, because the sanitizers' libraries look them up.
+// The sanitizers' libraries look these functions up, so they must be visible.
 #define FG_EXPORT extern "C" __attribute__((visibility("default")))
 FG_EXPORT const char* __asan_default_options() { return "exitcode=5:detect_leaks=0"; }
 FG_EXPORT const char* __ubsan_default_options() { return "exitcode=5:print_stacktrace=1"; }

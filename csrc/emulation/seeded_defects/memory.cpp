@@ -1,6 +1,6 @@
-// Reads and writes where they should not be: beyond an array, unaligned, before anything was written.
+// Invalid reads and writes: outside an array, unaligned, or before anything was written.
 //
-// Each kernel exists twice, `correct` or not, so that the two differ in the planted line alone.
+// Each kernel exists twice, `correct` or not. The two differ in the planted line alone.
 #include "case.h"
 
 namespace fg::seeded {
@@ -41,7 +41,7 @@ bool check_next_element() {
 FG_DEFECT(out_of_bounds_global_read) { return check_next_element<false>(); }
 FG_CORRECT(bounded_global_read) { return check_next_element<true>(); }
 
-// Through a pointer, which has forgotten the size of the array.
+// The access is through a pointer, which doesn't have the size of the array.
 template <bool correct>
 __global__ void shift_in_shared(float* y) {
   FG_SHARED(float, tile, [33]);
@@ -61,7 +61,7 @@ bool check_shift_in_shared() {
 FG_DEFECT(out_of_bounds_shared_write) { return check_shift_in_shared<false>(); }
 FG_CORRECT(bounded_shared_write) { return check_shift_in_shared<true>(); }
 
-// Inside the array as a whole, but beyond its row: the neighbour's element, which no red zone guards.
+// The access is inside the array but outside its row, where no red zone guards the neighbour.
 template <bool correct>
 __global__ void rows_in_shared(float* y) {
   FG_SHARED(float, tile, [4][8]);

@@ -1,4 +1,4 @@
-// Accesses of two threads to one place, one of them a write, that nothing orders.
+// Unordered accesses of two threads to one place, at least one of them a write.
 #include "case.h"
 
 namespace fg::seeded {
@@ -23,7 +23,8 @@ bool check_reverse() {
 FG_DEFECT(missing_barrier) { return check_reverse<false>(); }
 FG_CORRECT(barrier_before_read) { return check_reverse<true>(); }
 
-// The second barrier of a loop: a fast thread writes the next round before a slow one has read this round's.
+// A loop without its second barrier: a fast thread writes the next round's value before a slow one
+// has read this round's.
 template <bool correct>
 __global__ void rotate(float* y, int rounds) {
   FG_SHARED(float, tile, [64]);
@@ -101,7 +102,7 @@ bool check_one_flag_per_block() {
 FG_DEFECT(race_across_blocks) { return check_one_flag_per_block<false>(); }
 FG_CORRECT(own_place_per_block) { return check_one_flag_per_block<true>(); }
 
-// The last block to finish adds up what all have written: right only with a fence before the counter and after it.
+// The last block adds up the results of all. It needs a fence before the counter and after it.
 template <bool correct>
 __global__ void sum_by_last_block(
     const float* x, float* partial, float* total, unsigned* finished) {

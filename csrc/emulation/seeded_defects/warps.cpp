@@ -1,4 +1,4 @@
-// Shuffles whose mask isn't the lanes that take part.
+// Shuffles whose mask isn't the set of participating lanes.
 #include "case.h"
 
 namespace fg::seeded {
@@ -36,7 +36,8 @@ FG_DEFECT(mask_beyond_block) { return check_swap_lanes(0xffffffffu, 1); }
 FG_DEFECT(read_outside_mask) { return check_swap_lanes(0x0000ffffu, 16); }
 FG_CORRECT(mask_of_block) { return check_swap_lanes(0x0000ffffu, 8); }
 
-// Each half of the warp shuffles under its own mask, as it may; with one lane that names the other half's, it may not.
+// Each half of the warp shuffles under its own mask, which is right. It is wrong if one lane has a
+// different mask.
 __global__ void sum_halves(float* y, unsigned odd_mask) {
   const unsigned half = threadIdx.x < 16 ? 0x0000ffffu : 0xffff0000u;
   const unsigned mask = threadIdx.x == 5 ? odd_mask : half;
