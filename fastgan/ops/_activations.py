@@ -1,13 +1,17 @@
-"""Activations that the ops know, and their settings."""
+"""Activations that the ops know: their settings, values and derivatives."""
 
 from __future__ import annotations
 
 import math
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops._checks import kind
 
+SELU_SCALE = 1.0507009873554804934193349852946
+SELU_ALPHA = 1.6732632423543772848170429916717
 _SQRT2 = math.sqrt(2.0)
 
 #: Default ``(alpha, gain)`` of each activation in StyleGAN. Only ``lrelu`` has an ``alpha``.
@@ -25,6 +29,9 @@ ACTIVATIONS: dict[str, tuple[float, float]] = {
 
 #: Other names of activations: torch's for swish.
 ALIASES = {"silu": "swish"}
+
+#: Activations that aren't piecewise linear: their derivatives need the input.
+CURVED = frozenset({"tanh", "sigmoid", "elu", "selu", "softplus", "swish"})
 
 Options = tuple[str, float, float, float | None]
 """``(act, alpha, gain, clamp)``, as the registered ops take them."""
@@ -81,3 +88,62 @@ def torch_activation_options(
         TypeError, ValueError: as :func:`activation_options`; also for a gain of None.
     """
     return activation_options(act, alpha, _number("gain", gain), clamp)
+
+
+def activation(v: Tensor, act: str, alpha: float) -> Tensor:
+    """Return ``act(v)``, elementwise."""
+    match act:
+        case "linear":
+            return v
+        case "relu":
+            return F.relu(v)
+        case "lrelu":
+            return F.leaky_relu(v, alpha)
+        case "tanh":
+            return torch.tanh(v)
+        case "sigmoid":
+            return torch.sigmoid(v)
+        case "elu":
+            return F.elu(v)
+        case "selu":
+            return F.selu(v)
+        case "softplus":
+            # F.softplus turns linear at 20.
+            return torch.logaddexp(v, torch.zeros_like(v))
+        case "swish":
+            return F.silu(v)
+    raise ValueError(f"unknown activation {act!r}")
+
+
+def derivative(v: Tensor, act: str, alpha: float, order: int) -> Tensor:
+    """Return the ``order``-th derivative (1, 2 or 3) of ``act`` at ``v``; itself differentiable."""
+    one, zero = torch.ones_like(v), torch.zeros_like(v)
+    match act:
+        case "linear":
+            return one if order == 1 else zero
+        case "relu" | "lrelu":
+            slope = alpha if act == "lrelu" else 0.0
+            return torch.where(v > 0, one, slope * one) if order == 1 else zero
+        case "tanh":
+            t = torch.tanh(v)
+            d1 = (1 - t) * (1 + t)
+            return (d1, -2 * t * d1, d1 * (6 * t * t - 2))[order - 1]
+        case "elu" | "selu":
+            scale = SELU_SCALE if act == "selu" else 1.0
+            e = (scale * SELU_ALPHA if act == "selu" else 1.0) * torch.exp(v.clamp(max=0))
+            return torch.where(v > 0, scale * one if order == 1 else zero, e)
+        case "sigmoid":
+            return _sigmoid_derivative(v, order)
+        case "softplus":
+            return torch.sigmoid(v) if order == 1 else _sigmoid_derivative(v, order - 1)
+        case "swish":
+            # (v·s)^(k) = v·s^(k) + k·s^(k-1), where s is the sigmoid.
+            lower = torch.sigmoid(v) if order == 1 else _sigmoid_derivative(v, order - 1)
+            return v * _sigmoid_derivative(v, order) + order * lower
+    raise ValueError(f"unknown activation {act!r}")
+
+
+def _sigmoid_derivative(v: Tensor, order: int) -> Tensor:
+    s = torch.sigmoid(v)
+    d1 = s * torch.sigmoid(-v)
+    return (d1, d1 * (1 - 2 * s), d1 * (1 - 6 * d1))[order - 1]

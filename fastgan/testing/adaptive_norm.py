@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._activations import torch_activation_options
+from fastgan.ops._activations import activation, torch_activation_options
 from fastgan.ops.adaptive_norm import reference
-from fastgan.ops.bias_act.reference import activation
 from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
 from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
 

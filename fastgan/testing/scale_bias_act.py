@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._activations import ACTIVATIONS, activation_options
-from fastgan.ops.bias_act.reference import activation
+from fastgan.ops._activations import ACTIVATIONS, activation, activation_options
 from fastgan.ops.scale_bias_act import reference
 from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
 from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample

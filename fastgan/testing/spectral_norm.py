@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm.reference import sizes_of
 from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
 from fastgan.testing.spec import ErrorCase, OpSpec, RegisteredCall, Sample

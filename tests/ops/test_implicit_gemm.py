@@ -11,9 +11,9 @@ import torch.nn.functional as F
 import triton
 from torch import Tensor
 
+from fastgan.ops._activations import activation
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import triton_interpreter
-from fastgan.ops.bias_act.reference import activation
 from fastgan.ops.modulated_conv2d.autotune_table import (
     DEFAULT,
     TABLE,

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from fastgan.ops._checks import DTYPES, check_input, fitting_parameter, kind, under_autocast
-from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops._numerics import accumulate_dtype
 
 OVER = ("sample", "batch")
 

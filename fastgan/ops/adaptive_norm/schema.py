@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._activations import CURVED
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.adaptive_norm import reference
-from fastgan.ops.bias_act.reference import accumulate_dtype
-from fastgan.ops.bias_act.schema import CURVED
 from fastgan.ops.scale_bias_act.schema import slope_needs_input
 
 Gradients = tuple[Tensor | None, ...]

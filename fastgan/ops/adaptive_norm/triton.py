@@ -12,11 +12,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from fastgan.ops._activations import CURVED
 from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device
 from fastgan.ops.adaptive_norm.coefficients import direction, first, norm_of, second
 from fastgan.ops.adaptive_norm.reference import Parameters, _only, split
-from fastgan.ops.bias_act.schema import CURVED
 from fastgan.ops.bias_act.triton import PIECEWISE, _curvature, _rounded, _slope, _value
 from fastgan.ops.scale_bias_act.triton import blocks, warps
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastgan.ops._activations import ACTIVATIONS, activation_options
+from fastgan.ops._activations import activation_options
 from fastgan.ops._checks import check_input, check_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
 
-__all__ = ["ACTIVATIONS", "bias_act"]
+__all__ = ["bias_act"]
 
 
 def bias_act(

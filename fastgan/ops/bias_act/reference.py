@@ -3,68 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-SELU_SCALE = 1.0507009873554804934193349852946
-SELU_ALPHA = 1.6732632423543772848170429916717
-
-
-def activation(v: Tensor, act: str, alpha: float) -> Tensor:
-    """``act(v)``, elementwise."""
-    match act:
-        case "linear":
-            return v
-        case "relu":
-            return F.relu(v)
-        case "lrelu":
-            return F.leaky_relu(v, alpha)
-        case "tanh":
-            return torch.tanh(v)
-        case "sigmoid":
-            return torch.sigmoid(v)
-        case "elu":
-            return F.elu(v)
-        case "selu":
-            return F.selu(v)
-        case "softplus":
-            return torch.logaddexp(v, torch.zeros_like(v))  # F.softplus turns linear at 20
-        case "swish":
-            return F.silu(v)
-    raise ValueError(f"unknown activation {act!r}")
-
-
-def derivative(v: Tensor, act: str, alpha: float, order: int) -> Tensor:
-    """The ``order``-th derivative (1, 2 or 3) of ``act`` at ``v``; itself differentiable."""
-    one, zero = torch.ones_like(v), torch.zeros_like(v)
-    match act:
-        case "linear":
-            return one if order == 1 else zero
-        case "relu" | "lrelu":
-            slope = alpha if act == "lrelu" else 0.0
-            return torch.where(v > 0, one, slope * one) if order == 1 else zero
-        case "tanh":
-            t = torch.tanh(v)
-            d1 = (1 - t) * (1 + t)
-            return (d1, -2 * t * d1, d1 * (6 * t * t - 2))[order - 1]
-        case "elu" | "selu":
-            scale = SELU_SCALE if act == "selu" else 1.0
-            e = (scale * SELU_ALPHA if act == "selu" else 1.0) * torch.exp(v.clamp(max=0))
-            return torch.where(v > 0, scale * one if order == 1 else zero, e)
-        case "sigmoid":
-            return _sigmoid_derivative(v, order)
-        case "softplus":
-            return torch.sigmoid(v) if order == 1 else _sigmoid_derivative(v, order - 1)
-        case "swish":  # (v·s)^(k) = v·s^(k) + k·s^(k-1)
-            lower = torch.sigmoid(v) if order == 1 else _sigmoid_derivative(v, order - 1)
-            return v * _sigmoid_derivative(v, order) + order * lower
-    raise ValueError(f"unknown activation {act!r}")
-
-
-def _sigmoid_derivative(v: Tensor, order: int) -> Tensor:
-    s = torch.sigmoid(v)
-    d1 = s * torch.sigmoid(-v)
-    return (d1, d1 * (1 - 2 * s), d1 * (1 - 6 * d1))[order - 1]
+from fastgan.ops._activations import activation, derivative
+from fastgan.ops._numerics import accumulate_dtype, below_clamp
 
 
 def broadcast(b: Tensor, like: Tensor, dim: int) -> Tensor:
@@ -76,16 +18,6 @@ def sum_to_bias(t: Tensor, dim: int) -> Tensor:
     """Sum over every dimension but ``dim``: the adjoint of :func:`broadcast`."""
     others = [i for i in range(t.ndim) if i != dim]
     return t.sum(others) if others else t.clone()
-
-
-def accumulate_dtype(dtype: torch.dtype) -> torch.dtype:
-    """float32 for the half types, else the dtype itself."""
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
-
-
-def below_clamp(y: Tensor, clamp: float) -> Tensor:
-    """Where the clamp is not active; it is rounded to the dtype of ``y``, so that a clamped output is recognised."""
-    return y.detach().abs() < torch.full((), clamp, dtype=y.dtype, device=y.device)
 
 
 def pre_activation(x: Tensor, b: Tensor | None, dim: int) -> Tensor:

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._activations import CURVED
 from fastgan.ops._library import OpDefinition, define, triton_of
 from fastgan.ops.bias_act import reference
-
-CURVED = frozenset({"tanh", "sigmoid", "elu", "selu", "softplus", "swish"})
 
 
 def saves_input(act: str, alpha: float) -> bool:

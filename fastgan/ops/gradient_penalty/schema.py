@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._library import OpDefinition, define, triton_of
-from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.gradient_penalty import reference
 from fastgan.ops.gradient_penalty.reference import difference, inner, per_sample, result_like
 

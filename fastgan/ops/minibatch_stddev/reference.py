@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._layout import in_layout_of
-from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops._numerics import accumulate_dtype
 
 EPS = 1e-8  # under the root
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastgan.ops._activations import activation, derivative
 from fastgan.ops._layout import in_layout_of
-from fastgan.ops.bias_act.reference import accumulate_dtype, activation, below_clamp, derivative
+from fastgan.ops._numerics import accumulate_dtype, below_clamp
 
 
 def per_channel(scale: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._activations import CURVED
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import OpDefinition, define, triton_of
-from fastgan.ops.bias_act.schema import CURVED
 from fastgan.ops.scale_bias_act import reference
 
 Gradients = tuple[Tensor | None, ...]

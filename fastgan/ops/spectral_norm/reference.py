@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops._numerics import accumulate_dtype
 
 #: Normalised weights; their norms ``[layers]``; the new u and v of every layer in one row: u0, v0, u1, v1, …
 Normalised = tuple[list[Tensor], Tensor, Tensor]

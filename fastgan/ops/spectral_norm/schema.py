@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._library import OpDefinition, define, triton_of
-from fastgan.ops.bias_act.reference import accumulate_dtype
+from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm import reference
 
 _triton = triton_of("fastgan.ops.spectral_norm")
