@@ -135,9 +135,8 @@ class RunResults:
     comparisons: list[Comparison] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     scaling: list[Comparison] = field(default_factory=list)  # forward; `case` is "panel/series"
-    crossover: list[Comparison] = field(
-        default_factory=list
-    )  # forward, of an algorithm that is chosen by size
+    # Forward, of an algorithm that is chosen by size.
+    crossover: list[Comparison] = field(default_factory=list)
 
     def name_sides(self, sides: Iterable[str]) -> None:
         """Give these a column, to the right of those that have one."""

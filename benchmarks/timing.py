@@ -114,10 +114,11 @@ def floor_seconds(moved: float, copy_seconds: float) -> float:
     return moved / 2 * copy_seconds
 
 
+# Of the square matrices of the product that a rate is taken from.
 PRODUCT_SIDE = {
     "cpu": 1024,
     "cuda": 4096,
-}  # of the square matrices of the product that a rate is taken from
+}
 
 
 def product_flops(device_type: str) -> float:

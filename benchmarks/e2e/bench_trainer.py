@@ -117,9 +117,8 @@ def test_dcgan_step(benchmark: Any, run: Run, tmp_path: Path) -> None:
     steps = WARM_UP + (2 if run.budget < 1 else STEPS)
     recipe = DCGAN(data="shapes", resolution=RESOLUTION, batch=BATCH, images=steps * BATCH)
     shapes = open_dataset(recipe.data, resolution=RESOLUTION)
-    images, labels = shapes.batch(
-        torch.arange(steps * BATCH)
-    )  # rendering them in the run costs a fortieth of the step
+    # Rendering them in the run costs a fortieth of the step.
+    images, labels = shapes.batch(torch.arange(steps * BATCH))
     data = InMemoryDataset("shapes", images, labels)
     sides = Interleave(recipe, data, run)
     options = {"samples_every": 10**9, "checkpoint_every": 10**9, "log_every": 2 * BATCH}

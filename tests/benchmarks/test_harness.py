@@ -1,4 +1,4 @@
-"""Comparing sides: what is checked, what is only timed, and what the floor is taken from."""
+"""Comparison of sides: checks, sides that are only timed, and the floor."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -56,7 +56,7 @@ YARDSTICK = replace(WRONG, checked=False)
 
 
 def a_run():
-    """Every call takes two seconds by the clock."""
+    """Return a run in which every call takes two seconds by the clock."""
 
     def clock(call):
         call()
@@ -133,7 +133,7 @@ def test_the_reference_is_named_as_asked():
 
 
 def product(x, y, *, backend=None):
-    """Known memory: the result, which is as large as either factor."""
+    """An op of known memory: the result, which is as large as either factor."""
     return x * y
 
 
@@ -145,11 +145,11 @@ def factors(dtype, device):
 
 FACTORS = replace(PRODUCTS, id="factors", tensors=factors)
 PRODUCT_SPEC = OpSpec("product", product, [], [], [], [FACTORS], {torch.float32: 1e-5})
-BYTES = 4 * 2 * 3 * 8 * 8  # of each tensor
+BYTES = 4 * 2 * 3 * 8 * 8  # per tensor
 
 
 def with_scratch(nbytes):
-    """A side that holds so many bytes beside its result while it computes."""
+    """Return a side with so many bytes of scratch memory next to its result."""
 
     def op(x, y):
         held = torch.empty(nbytes, dtype=torch.uint8)
@@ -163,7 +163,7 @@ def with_scratch(nbytes):
 def test_memory_is_of_the_sides_that_compute_the_op():
     found = measure_memory(PRODUCT_SPEC, FACTORS, [side("right", product), YARDSTICK], a_run())
     assert set(found.peaks) == set(found.scratch) == {"right"}
-    assert found.results == 3 * BYTES and found.yardstick == 5 * BYTES  # y, dx and dy; with x and y
+    assert found.results == 3 * BYTES and found.yardstick == 5 * BYTES  # y, dx, dy; also x and y
     assert found.peaks["right"] >= found.results
 
 
@@ -205,7 +205,7 @@ def test_sides_get_a_column_where_they_appear():
 
     fixture, run = SimpleNamespace(extra_info={}, pedantic=pedantic), a_run()
     Bench().test_memory(PRODUCTS, run)
-    assert run.results.sides == ["right"]  # a yardstick has no memory of the op
+    assert run.results.sides == ["right"]  # a yardstick doesn't have the op's memory
     Bench().test_time(fixture, PRODUCTS, "forward", run)
     assert run.results.sides == ["right", "other"]
     Bench().test_scaling(fixture, PRODUCTS, run)

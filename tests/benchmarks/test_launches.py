@@ -1,4 +1,4 @@
-"""Counting what a step launches and moves."""
+"""Counts of a step's launches and bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_views_and_allocations_launch_nothing():
     x = torch.ones(4, 8)
     with Launches() as counted:
         torch.empty(100)
-        x.t().reshape(2, 16)[0].detach()  # a copy for the reshape alone
+        x.t().reshape(2, 16)[0].detach()  # only the reshape copies
     assert counted.count == 1 and counted.moved == 2 * x.numel() * 4
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks call, what they check it against, and the memory that they see."""
+"""The benchmarks' calls, the checks of their results, and the memory that they see."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Tables, the parts of documents, and what is kept of a run."""
+"""Tables, parts of documents, and the records of a run."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_memory_table(results):
 
 
 def test_memory_table_with_scratch():
-    """50 MB beyond 40 MB of results, in activations of 20 MB; and the forward pass's scratch."""
+    """50 MB beyond 40 MB of results, for activations of 20 MB, and the forward pass's scratch."""
     memory = Memory(
         op="conv2d",
         case="3x3",
@@ -135,7 +135,7 @@ def test_the_report_writes_figures_and_a_small_chart(results, tmp_path, capsys):
 
 
 def convolution(case, shape, errors=None, **seconds):
-    """As of 10⁹ operations, whose floor is 5 ms."""
+    """Return a comparison of 10⁹ operations, whose floor is 5 ms."""
     timings = {name: Timing(t, t * 0.95, t * 1.05, 9) for name, t in seconds.items()}
     return Comparison(
         "conv2d", case, "forward", shape, "float32", 10**6, 0.005, timings, {}, 1e9, errors or {}
@@ -144,7 +144,7 @@ def convolution(case, shape, errors=None, **seconds):
 
 @pytest.fixture
 def convolutions():
-    """One comparison, a sweep over sizes, and the sizes around a crossover."""
+    """Return one comparison, a sweep over sizes, and the sizes around a crossover."""
     found = RunResults(
         {"device": "CPU", "threads": "2", "allocator": "glibc", "commit": "c0"}, ["cpu"]
     )
@@ -203,7 +203,8 @@ def test_errors_stand_in_a_table_where_algorithms_differ(convolutions, results):
 
 def test_speed_over_sizes_is_summed_up_by_panel(convolutions):
     assert table.scaling_lines(convolutions.scaling)[0] == (
-        "more channels: fastgan cpu, Winograd 250 to 250 GFLOP/s, 0.50 to 2.00 times as fast as F.conv2d"
+        "more channels: fastgan cpu, Winograd 250 to 250 GFLOP/s, "
+        "0.50 to 2.00 times as fast as F.conv2d"
     )
 
 

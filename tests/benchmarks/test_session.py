@@ -1,4 +1,4 @@
-"""A whole session of the benchmarks, on a small op of this test's own."""
+"""A whole session of the benchmarks, on a small op of this test."""
 
 import json
 import subprocess
@@ -29,7 +29,9 @@ def scale(x, *, factor, backend):
 
 
 moved = {"forward": 2.0, "forward_backward": 4.0, "double_backward": 4.0}
-case = BenchmarkCase("double", lambda dtype, device: [torch.ones(3, 5).to(device, dtype)], {"factor": 2.0}, moved)
+case = BenchmarkCase(
+    "double", lambda dtype, device: [torch.ones(3, 5).to(device, dtype)], {"factor": 2.0}, moved
+)
 
 
 class TestScale(OpBenchmark):
@@ -118,7 +120,7 @@ def test_a_wrong_backend_fails_and_no_time_is_shown(tmp_path):
 
 
 def test_the_benchmarks_of_every_op_are_collected():
-    """Each in the measures that its case has a floor for."""
+    """Each benchmark has the measures for which its case has a floor."""
     command = [
         sys.executable,
         "-m",

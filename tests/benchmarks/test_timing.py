@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks: rounds, medians, the floor."""
+"""Arithmetic of the benchmarks: rounds, medians, the floor."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from benchmarks.timing import (
 
 
 class Recorder:
-    """Three calls that note when they run, and a clock that takes their durations from a table."""
+    """Three calls that record when they run, and a clock with durations from a table."""
 
     def __init__(self, durations):
         self.durations, self.ran = durations, []
@@ -119,7 +119,7 @@ def test_floor_is_the_time_of_the_operations_at_the_rate_of_the_product():
         {},
         3 * product_flops("cpu"),
     )
-    assert comparison.floors("cpu") == pytest.approx(0.5)  # fewer operations than the direct form
+    assert comparison.floors("cpu") == pytest.approx(0.5)  # it has fewer operations than direct
     assert comparison.product_rate == pytest.approx(product_flops("cpu") / 0.02)
     assert comparison.rate("cpu") == pytest.approx(2 * comparison.product_rate)
 

@@ -1,4 +1,4 @@
-"""The zoo: a row for every recipe, and the page from what the runs came to."""
+"""The zoo: a row for every recipe, and the page of the runs' results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_page_has_the_command(entry):
 
 
 def finished(root, entry, before, after, **more):
-    """An entry's folder as `run_entry` leaves it; what it came to."""
+    """Write an entry's folder like `run_entry`; return its outcome."""
     (root / entry.name / "run").mkdir(parents=True)
     rows = [
         {"nimg": n, "seconds": n / 100, "loss/D": 1.0, "loss/G": 0.7, "D(real)": 0.5}
@@ -68,7 +68,7 @@ def outcome(tmp_path):
 
 @pytest.fixture
 def page(tmp_path):
-    """A document to be written."""
+    """Return the path of a document with a zoo section."""
     found = tmp_path / "docs" / "gans.md"
     found.parent.mkdir()
     found.write_text("before\n<!-- zoo: begin -->\nold\n<!-- zoo: end -->\nafter\n")

@@ -1,4 +1,4 @@
-"""Builds csrc/emulation: the CUDA kernels as CPU code, once per sanitizer."""
+"""Build of csrc/emulation: the CUDA kernels as CPU code, once per sanitizer."""
 
 import fcntl
 import functools
@@ -15,16 +15,15 @@ SANITIZERS = ("none", "address", "thread")
 
 
 def _program(name: str) -> str | None:
-    """The tool of the wheel beside this Python if it is there, else the one on PATH."""
+    """Return the path of a tool: from the wheel next to this Python if present, else on PATH."""
     beside = Path(sys.executable).parent / name
     return str(beside) if beside.exists() else shutil.which(name)
 
 
 def missing_tools() -> str | None:
-    """Why nothing can be built here, or None if it can."""
-    if (
-        shutil.which("g++") is None
-    ):  # no other compiler: the sanitizers' libraries are asked for by g++'s names
+    """Return the reason why nothing can be built here, or None."""
+    # The sanitizers' libraries are located by g++'s names, so no other compiler works.
+    if shutil.which("g++") is None:
         return "no g++ on PATH"
     missing = [tool for tool in ("cmake", "ninja") if _program(tool) is None]
     return f"{' and '.join(missing)} not installed" if missing else None
@@ -32,12 +31,15 @@ def missing_tools() -> str | None:
 
 @functools.cache
 def build_emulation(sanitizer: str, target: str) -> Path:
-    """The file that was built: `seeded_defects` with each of SANITIZERS, `_ops_emulated.so` with "none" and "address"
-    (AddressSanitizer and UndefinedBehaviorSanitizer), `race_check` with "thread" (ThreadSanitizer), `winograd_check` with
-    both.
+    """Build a file of csrc/emulation and return its path.
 
-    Incremental: a second where nothing changed. Two processes may call it at the same time. Skips the calling
-    test where there is no compiler; fails it, with the compiler's words, where the build fails.
+    The targets are `seeded_defects` with each of SANITIZERS, `_ops_emulated.so` with "none" and
+    "address", `race_check` with "thread", and `winograd_check` with "address" and "thread".
+    "address" is AddressSanitizer and UndefinedBehaviorSanitizer; "thread" is ThreadSanitizer.
+
+    The build is incremental: it takes a second if nothing changed. Two processes may call it at the
+    same time. Without a compiler the calling test is skipped; if the build fails, the test fails
+    with the compiler's message.
     """
     if sanitizer not in SANITIZERS:
         raise ValueError(f"sanitizer is {sanitizer!r}; expected one of {', '.join(SANITIZERS)}")
@@ -61,7 +63,7 @@ def build_emulation(sanitizer: str, target: str) -> Path:
 
 
 def emulated_library() -> Path:
-    """The one named by FASTGAN_EMULATED_LIBRARY, else the one without sanitizers, built on first use."""
+    """Return the library of FASTGAN_EMULATED_LIBRARY, else build the one without sanitizers."""
     given = os.environ.get("FASTGAN_EMULATED_LIBRARY")
     return Path(given) if given else build_emulation("none", "_ops_emulated.so")
 

@@ -1,4 +1,4 @@
-"""The emulator inside an `_ops_emulated.so`: its options and what it has counted."""
+"""Control of the emulator in an `_ops_emulated.so`: its options and its counts."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ def load_emulated() -> Path:
 
 
 class Stats(ctypes.Structure):
-    """Counts since `reset_stats`; `shared_peak` in bytes, the most that a block had."""
+    """Counts since `reset_stats`; `shared_peak` is the most bytes of shared memory in a block."""
 
     _fields_ = tuple(
         (name, ctypes.c_uint64)
@@ -37,7 +37,7 @@ class Stats(ctypes.Structure):
 
 
 class Emulator:
-    """Controls the emulator of the library at `path`, the one that `torch.ops.load_library` was given."""
+    """Controls of the emulator in the library at `path`; torch must have loaded it."""
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
@@ -56,12 +56,13 @@ class Emulator:
         strict_site: bool = True,
         max_shared: int = DEFAULT_MAX_SHARED,
     ) -> Iterator[None]:
-        """Options for the launches inside the `with`; the defaults again after it.
+        """Set options for the launches inside the `with`; the defaults return after it.
 
-        order: in which blocks and threads run: 0 forward, 1 reverse, from 2 on shuffled by this seed
-        strict_exit: a thread that has returned while others wait in `__syncthreads` is an error
-        strict_site: all threads of a block have to meet in the same `__syncthreads` of the source
-        max_shared: bytes of shared memory that a block may have
+        Args:
+            order: order of blocks and threads: 0 forward, 1 reverse, others seeds of a random one.
+            strict_exit: report threads that have returned while others wait in `__syncthreads`.
+            strict_site: report threads of a block in different `__syncthreads` of the source.
+            max_shared: largest shared memory of a block in bytes.
         """
         self._library.fastgan_emulation_set_options(order, strict_exit, strict_site, max_shared)
         try:

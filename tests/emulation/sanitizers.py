@@ -1,4 +1,4 @@
-"""Running programs under the sanitizers."""
+"""Running of programs under the sanitizers."""
 
 import os
 import platform
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-# Address-space randomisation beyond what TSan's shadow memory allows for; it says so and stops.
+# TSan's message if address-space randomisation exceeds what its shadow memory allows.
 _TSAN_CANNOT_MAP = "unexpected memory mapping"
 
 
 def run(
     command: list[str], *, timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with these environment variables besides ours; stdout and stderr as text."""
+    """Run a command with additional environment variables; stdout and stderr are text."""
     return subprocess.run(
         command,
         capture_output=True,
@@ -27,25 +27,27 @@ def run(
 
 
 def tsan_command(program: Path) -> list[str]:
-    """How to start a program built with ThreadSanitizer here; skips the test where the system forbids it."""
+    """Return the command that starts a program with ThreadSanitizer; skip if none works."""
     if _TSAN_CANNOT_MAP not in run([str(program), "--list"]).stderr:
         return [str(program)]
     without_randomisation = ["setarch", platform.machine(), "-R", str(program)]
     if shutil.which("setarch") and run([*without_randomisation, "--list"]).returncode == 0:
         return without_randomisation
     pytest.skip(
-        "ThreadSanitizer cannot map its memory here: vm.mmap_rnd_bits is above 28, and setarch -R not allowed"
+        "ThreadSanitizer cannot map its memory here: vm.mmap_rnd_bits is above 28, "
+        "and setarch -R is not allowed"
     )
 
 
 def asan_environment() -> dict[str, str]:
-    """What a Python needs to load a library built with AddressSanitizer."""
+    """Return the environment of a Python that loads a library built with AddressSanitizer."""
+    # Without libstdc++, ASan fails at the first C++ exception.
     libraries = [
         run(["g++", f"-print-file-name={name}"]).stdout.strip()
         for name in (
             "libasan.so",
             "libstdc++.so",
-        )  # without the second, ASan fails at the first C++ exception
+        )
     ]
     return {
         "LD_PRELOAD": " ".join(libraries),

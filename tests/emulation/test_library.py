@@ -1,4 +1,4 @@
-"""The emulated op library from Python: errors, options, counts; no result depends on the threads' order."""
+"""The emulated op library from Python: errors, options, counts, and any order of threads."""
 
 import threading
 
@@ -48,7 +48,8 @@ def test_a_defect_arrives_as_runtime_error_with_its_place(emulator: Emulator) ->
         pytest.raises(RuntimeError, match=f"shared memory over the limit of 16 bytes {place}"),
     ):
         forward_and_gradients(channels_last=True)
-    forward_and_gradients(channels_last=True)  # and leaves nothing behind
+    # The failed launch leaves nothing behind.
+    forward_and_gradients(channels_last=True)
 
 
 def test_launches_are_counted(emulator: Emulator) -> None:
@@ -56,7 +57,7 @@ def test_launches_are_counted(emulator: Emulator) -> None:
     assert emulator.stats().launches == 0
     forward_and_gradients()
     stats = emulator.stats()
-    assert stats.launches >= 3  # forward, backward, the sum over the bias gradient
+    assert stats.launches >= 3  # forward, backward, sum of the bias gradient
     assert stats.blocks >= stats.launches
     assert stats.threads >= 32 * stats.blocks
     assert 0 < stats.shared_peak <= 48 * 1024

@@ -1,4 +1,4 @@
-"""Programs of the ops' kernels under the sanitizers: races, and the stages of the CPU's convolutions."""
+"""Programs of the ops' kernels under sanitizers: races, and stages of the CPU's convolutions."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_race_checks_pass_under_thread_sanitizer() -> None:
 
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_cpu_convolutions_pass_under_sanitizers(sanitizer: str) -> None:
-    """Every stage of the convolutions that share buffers between threads, against sums written out."""
+    """Check stages that share buffers between threads against explicit sums."""
     program = build_emulation(sanitizer, "winograd_check")
     command = tsan_command(program) if sanitizer == "thread" else [str(program)]
     done = run(command)

@@ -1,7 +1,7 @@
-"""What the emulation promises to find, it finds: kernels with planted defects, and the same kernels without.
+"""The emulation catches planted defects, and accepts the same kernels without them.
 
-The emulator itself throws, with the CUDA thread and the line; ASan and UBSan stop the program; TSan reports a
-race; and a read of what was never written gives NaN, so that the result is wrong.
+The emulator throws, with the CUDA thread and the line. ASan and UBSan stop the program. TSan
+reports a race. A read of unwritten memory gives NaN, so the result is wrong.
 """
 
 import functools
@@ -15,14 +15,14 @@ from .sanitizers import run, tsan_command
 
 pytestmark = pytest.mark.backends
 SOURCES = ROOT / "csrc" / "emulation" / "seeded_defects"
-ORDERS = (0, 1, 2, 3)  # forward, reverse, two shuffled
+ORDERS = (0, 1, 2, 3)  # forward, reverse, two random ones
 
 RIGHT, THROWN, WRONG, ADDRESS, THREAD = 0, 3, 4, 5, 66  # exit statuses of seeded_defects
 
 
 @dataclass(frozen=True)
 class Catch:
-    """`message` in the output of the program built with `sanitizer`, and the planted line if `names_line`."""
+    """Expected message of a sanitizer's program, with the planted line if `names_line`."""
 
     defect: str
     sanitizer: str
@@ -64,7 +64,8 @@ CATCHES = [
     *address("out_of_bounds_global_read", HEAP_OVERFLOW),
     *address("out_of_bounds_shared_write", RED_ZONE),
     *address("out_of_bounds_dynamic_shared", RED_ZONE),
-    # Without ASan a written red zone is noticed at the end of the block, and the message names the array.
+    # Without ASan a write to a red zone is detected when the block ends; the message names the
+    # array.
     Catch(
         "out_of_bounds_shared_write", "none", THROWN, f"past the end of tile {DECLARATION}", False
     ),
@@ -91,7 +92,7 @@ CATCHES = [
     *thrown("uneven_loop", SOME_RETURNED),
     # races
     *thread("missing_barrier"),
-    *wrong("missing_barrier"),  # whatever the order, one half reads before the other has written
+    *wrong("missing_barrier"),  # in any order, one half reads before the other has written
     *thread("missing_second_barrier"),
     *thread("missing_warp_sync"),
     *thread("non_atomic_sum"),
@@ -118,14 +119,14 @@ def program(sanitizer: str) -> tuple[str, ...]:
 
 @functools.cache
 def names(kind: str) -> frozenset[str]:
-    """The names of the "defect" or of the "correct" kernels."""
+    """Return the names of the "defect" or "correct" kernels."""
     lines = run([*program("none"), "--list"]).stdout.splitlines()
     return frozenset(line.split()[1] for line in lines if line.split()[0] == kind)
 
 
 @functools.cache
 def planted_lines() -> dict[str, str]:
-    """file:line of each mark `DEFECT name, name` in the sources."""
+    """Return file:line of each mark `DEFECT name, name` in the sources."""
     places = {}
     for source in SOURCES.glob("*.cpp"):
         for number, text in enumerate(source.read_text().splitlines(), start=1):

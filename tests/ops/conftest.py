@@ -81,9 +81,8 @@ def dtypes_of(spec: OpSpec, index: int, backend: str) -> list[torch.dtype]:
     sample, all_of_them = spec.samples[index], list(spec.tolerance)
     in_turn = sorted(all_of_them, key=lambda dtype: -dtype.itemsize)  # float64, float32, the halves
     slow = backend in ("reference", "emulated") or INTERPRETING or "FASTGAN_CPU_LEVEL" in os.environ
-    if (
-        sample.large
-    ):  # for what only a large image does, in single precision; the first one in two widths
+    # For what only a large image does, in single precision; the first one in two widths.
+    if sample.large:
         first = not any(s.large for s in spec.samples[:index])
         return [] if slow else [torch.float32, *([torch.bfloat16] if first else [])]
     if INTERPRETING:

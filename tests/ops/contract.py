@@ -156,9 +156,8 @@ class OpContract:
                     t.repeat(repeat, *(1 for _ in t.shape[1:])) if i in batched else t
                     for i, t in enumerate(given)
                 ]
-                with shape_config.patch(
-                    use_duck_shape=False
-                ):  # or a batch as large as another size ties the two
+                # Or a batch as large as another size ties the two.
+                with shape_config.patch(use_duck_shape=False):
                     found = evaluate(call, tensors, {}, order=1)
                 expected = evaluate(op, tensors, {}, order=1)
                 assert all(torch.allclose(found[k], expected[k], atol=1e-6) for k in expected)

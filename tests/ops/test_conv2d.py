@@ -105,9 +105,8 @@ def test_random_arguments():
         with poisoned_memory():
             found = evaluate(called(getattr(torch.ops.fastgan, name), rest), single, {}, order=2)
         expected = evaluate(called(getattr(reference, name), rest), tensors, {}, order=2)
-        problem = first_mismatch(
-            found, expected, 5 * TOLERANCE
-        )  # some are a single number, in which terms cancel
+        # Some are a single number, in which terms cancel.
+        problem = first_mismatch(found, expected, 5 * TOLERANCE)
         assert problem is None, f"seed {seed}, {name}: {problem}"
 
 

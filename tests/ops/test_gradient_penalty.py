@@ -135,9 +135,8 @@ def test_zero_norms_are_finite(backend, device, options):
     assert all(bool(t.isfinite().all()) for t in found.values())
     assert found["y"][0] == (0.0 if options else 1.0)
     assert found["d0"][0].count_nonzero() == 0
-    assert bool(found["dd0"][0].count_nonzero()) == bool(
-        options
-    )  # the square bends at 0, a distance has no slope there
+    # The square bends at 0, a distance has no slope there.
+    assert bool(found["dd0"][0].count_nonzero()) == bool(options)
     expected = evaluate(
         ops.grad_norm_penalty, [grad.double()], {**options, "backend": "reference"}, order=2
     )
@@ -237,17 +236,15 @@ def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
         kernels.interpolate_double_backward(x, x, numbers, x, x, x, numbers, True, True, True, True)
         kernels.grad_norm_penalty_backward(norm, x, norm, 1.0)
         kernels.grad_norm_penalty_double_backward(x, norm, x, norm, 1.0, True, True)
-        kernels.grad_norm_penalty(
-            torch.empty(1, 1, dtype=dtype), 1.0
-        )  # sizes of 1 are constants to the compiler
+        # Sizes of 1 are constants to the compiler.
+        kernels.grad_norm_penalty(torch.empty(1, 1, dtype=dtype), 1.0)
     assert len(launched) == 7
     for compiled in launched:
         triton_target.check(compiled, capability, tmp_path)
         assert "atom" not in compiled.asm["ptx"] and "red.global" not in compiled.asm["ptx"]
     assert all(triton_target.widths(compiled)[0] == 16 for compiled in launched[:6])
-    assert all(
-        triton_target.widths(launched[i])[1] == 16 for i in (0, 1, 2, 3, 5)
-    )  # the others store sums alone
+    # The others store sums alone.
+    assert all(triton_target.widths(launched[i])[1] == 16 for i in (0, 1, 2, 3, 5))
 
 
 def test_launches_refuse_what_their_numbers_cannot_hold():

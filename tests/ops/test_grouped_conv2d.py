@@ -55,9 +55,8 @@ def test_random_arguments():
                 ops.conv2d, [t.float() for t in tensors], {**options, "backend": "cpu"}, order=2
             )
         expected = evaluate(F.conv2d, tensors, options, order=2)
-        problem = first_mismatch(
-            found, expected, 5 * TOLERANCE
-        )  # some are a sum in which terms cancel
+        # Some are a sum in which terms cancel.
+        problem = first_mismatch(found, expected, 5 * TOLERANCE)
         assert problem is None, f"seed {seed}, {options}: {problem}"
 
 

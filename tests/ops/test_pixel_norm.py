@@ -19,9 +19,8 @@ def test_a_pixel_gets_unit_mean_square(backend, device):
     y = ops.pixel_norm(x, backend=backend)
     assert torch.allclose(y.square().mean(1), torch.ones(2, 3, 4, device=device), atol=1e-5)
     assert torch.allclose(y / x, (y / x)[:, :1].expand_as(x))
-    large = torch.full(
-        (1, 4), 1000.0, dtype=torch.float16, device=device
-    )  # whose square is infinite
+    # Whose square is infinite.
+    large = torch.full((1, 4), 1000.0, dtype=torch.float16, device=device)
     assert torch.equal(ops.pixel_norm(large, backend=backend), torch.ones_like(large))
     assert not ops.pixel_norm(torch.zeros(2, 3, device=device), backend=backend).any()
 

@@ -78,10 +78,11 @@ def _round_bfloat16() -> None:
 
 def _hurry() -> None:
     """Leaves out what the interpreter spends most of its time on; results are the same."""
+    # Time goes by the number of operations, hardly by their width.
     upfirdn2d.BLOCK, upfirdn2d.TILE = (
         1024,
         16384,
-    )  # time goes by the number of operations, hardly by their width
+    )
 
     # It checks every integer operation for overflow in three more, as a GPU does in debug mode alone.
     interpreter.interpreter_builder.options = replace(

@@ -28,9 +28,8 @@ class _Driver:
         return self.target
 
     def get_current_device(self) -> GPUTarget:
-        return (
-            self.target
-        )  # Triton keeps what it compiled by this, and another target must not be given it
+        # Triton keeps what it compiled by this, and another target must not be given it.
+        return self.target
 
     def get_current_stream(self, device: GPUTarget) -> int:
         return 0

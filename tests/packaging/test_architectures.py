@@ -1,4 +1,4 @@
-"""GPU architectures that a build is for, on machines with other GPUs than this one."""
+"""GPU architectures of a build, on machines with other GPUs than this one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ EVERY = "75-real;80-real;86-real;89-real;90-real;100-real;120-real;120-virtual"
 
 @pytest.fixture
 def chosen(tmp_path):
-    """Function of FASTGAN_CUDA, TORCH_CUDA_ARCH_LIST and the output of nvidia-smi: (architectures, problem)."""
+    """Return a function of FASTGAN_CUDA, TORCH_CUDA_ARCH_LIST and the output of nvidia-smi.
+
+    It returns (architectures, problem).
+    """
     beside = Path(sys.executable).with_name("cmake")
     cmake = str(beside) if beside.exists() else shutil.which("cmake")
     if cmake is None:

@@ -1,4 +1,4 @@
-"""Every `fastgan …` that the documentation shows is a command line that the parser takes."""
+"""The parser accepts every `fastgan …` command line in the documentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLACEHOLDERS = {"RECIPE", "COMMAND", "OPTIONS", "…", "..."}
 
 
 def blocks(text: str) -> list[str]:
-    """The command lines of the page's shell blocks."""
+    """Return the command lines of the page's shell blocks."""
     found = []
     for language, block in re.findall(FENCE, text, re.DOTALL | re.MULTILINE):
         if language not in ("", "sh", "bash", "console"):
@@ -35,18 +35,18 @@ def blocks(text: str) -> list[str]:
 
 
 def inline(text: str) -> list[str]:
-    """The command lines that stand in a sentence, often without what is needed."""
+    """Return the command lines in sentences, which often lack required arguments."""
     text = re.sub(FENCE, "", text, flags=re.DOTALL | re.MULTILINE)
     return re.findall(r"`(?:torchrun [^`]*? -m )?fastgan ([^`]+)`", text)
 
 
 class ParsedError(Exception):
-    """The command line was understood; nothing is done."""
+    """The command line was parsed; nothing is run."""
 
 
 @pytest.fixture
 def understood(monkeypatch, tmp_path):
-    """Parses a command line as its command does, and does nothing; without `whole` its options alone."""
+    """Return a parser of command lines that runs nothing; without `whole` it parses options."""
     monkeypatch.chdir(tmp_path)
 
     def run(line: str, *, whole: bool) -> None:
@@ -70,7 +70,7 @@ def understood(monkeypatch, tmp_path):
             raise ParsedError
 
         if words[0] == "train" and (len(words) == 1 or words[1].startswith("-")):
-            words.insert(1, "dcgan")  # the recipe is left open
+            words.insert(1, "dcgan")  # the line has no recipe
         with monkeypatch.context() as patched, pytest.raises(ParsedError):
             patched.setattr(module, "parse", only_parse)
             cli.run(words)

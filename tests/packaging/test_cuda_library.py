@@ -1,4 +1,4 @@
-"""The CUDA library as built: it loads where there is no GPU, and its kernels are registered."""
+"""The CUDA library of the build: it loads without a GPU, and its kernels are registered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_it_loads_and_registers_every_kernel():
     for definition in _library._definitions:
         name = f"fastgan::{definition.name}"
         has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
-        # on a GPU convolutions and products are cuDNN's and cuBLAS's
+        # On a GPU, cuDNN and cuBLAS run convolutions and products.
         assert has_kernel == (
             not definition.name.startswith(("winograd_", "grouped_conv2d", "product_per_sample"))
         ), name

@@ -1,4 +1,4 @@
-"""What the CUDA kernels compile to: the readers on recorded text, the thresholds, and the real kernels."""
+"""Compiled CUDA kernels: readers on recorded text, thresholds, and the real kernels."""
 
 import os
 import re
@@ -113,19 +113,23 @@ def test_disassembly():
     [
         (
             "void fg::bias_act::rows_kernel<(fg::bias_act::Pass)1, true, float, 4>"
-            "(fg::bias_act::Tensors<float>, fg::bias_act::Setting<fg::Accumulate<float>::type>, long)",
+            "(fg::bias_act::Tensors<float>, "
+            "fg::bias_act::Setting<fg::Accumulate<float>::type>, long)",
             Name("rows, backward", "float", 4),
         ),
         (
-            "void fg::bias_act::columns_kernel<(fg::bias_act::Pass)2, false, c10::BFloat16, 8>(long)",
+            "void fg::bias_act::columns_kernel"
+            "<(fg::bias_act::Pass)2, false, c10::BFloat16, 8>(long)",
             Name("columns, double backward", "bfloat16", 8),
         ),
         (
-            "void fg::bias_act::reduce_kernel<c10::Half>(fg::Accumulate<c10::Half>::type const*, c10::Half*)",
+            "void fg::bias_act::reduce_kernel"
+            "<c10::Half>(fg::Accumulate<c10::Half>::type const*, c10::Half*)",
             Name("reduce", "half", 1),
         ),
         (
-            "void fg::adaptive_norm::sweep_kernel<(fg::adaptive_norm::Sweep)4, true, float, 4>(long)",
+            "void fg::adaptive_norm::sweep_kernel"
+            "<(fg::adaptive_norm::Sweep)4, true, float, 4>(long)",
             Name("sweep, second sums", "float", 4),
         ),
         ("void fg::other_kernel(float*)", Name("other", "", 1)),
@@ -142,7 +146,7 @@ def test_vectorised_means_128_bits():
 
 def test_occupancy_in_blocks_of_256():
     assert thresholds.occupancy(32) == 1.0
-    assert thresholds.occupancy(33) == 0.75  # 40 are allocated: six blocks
+    assert thresholds.occupancy(33) == 0.75  # 40 registers are allocated: six blocks
     assert thresholds.occupancy(64) == 0.5
     assert thresholds.occupancy(thresholds.REGISTER_CEILING) == 0.375
 
@@ -151,11 +155,12 @@ WIDTHS = {"float": 4, "double": 2, "half": 8, "bfloat16": 8}
 
 
 def kernel(element: str = "float", **changes) -> Kernel:
-    """One that keeps every threshold, unless ``changes`` break it."""
+    """Return a kernel that meets every threshold, unless ``changes`` break it."""
     good = Kernel(
         op="bias_act",
         architecture=90,
-        signature=f"void fg::bias_act::rows_kernel<(fg::bias_act::Pass)0, {element}, {WIDTHS[element]}>(long)",
+        signature="void fg::bias_act::rows_kernel<(fg::bias_act::Pass)0, "
+        f"{element}, {WIDTHS[element]}>(long)",
         name=Name("rows, forward", element, WIDTHS[element]),
         resources=Resources(registers=32, stack=0, spill_stores=0, spill_loads=0, shared=0),
         loads=2,
@@ -263,7 +268,7 @@ __global__ void turn_kernel(float* y, int by) {
 
 @pytest.fixture
 def built(nvcc, monkeypatch, tmp_path) -> str:
-    """A library with the kernels of two ops for sm_90; gives nvcc's version."""
+    """Build a library with the kernels of two ops for sm_90; return nvcc's version."""
     for op, kernel in KERNELS.items():
         (tmp_path / "csrc" / op).mkdir(parents=True)
         (tmp_path / "csrc" / op / "kernel.cu").write_text(f"namespace fg::{op} {{{kernel}}}")
@@ -295,7 +300,7 @@ def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
     assert sorted(found, key=lambda k: k.signature) == sorted(compiled, key=lambda k: k.signature)
     (turn,) = toolchain.compile_kernels("spills", 90, nvcc)
     assert turn.local > 0 and turn.resources.stack == 128
-    # What the library cannot tell, or not yet:
+    # The library has no answer, or none yet:
     assert toolchain.built_kernels("spills", 90, built) == []
     assert toolchain.built_kernels("sums", 80, built) == []
     assert toolchain.built_kernels("sums", 90, "12.0.1") == []
@@ -304,14 +309,14 @@ def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
     assert toolchain.built_kernels("sums", 90, built) == []
 
 
-#: One of those that `make evidence` lists: compiling for one more takes a minute and a half.
+#: `make evidence` lists more; compiling for each takes a minute and a half.
 CHECKED = (90,)
 
 
 @pytest.mark.backends
 @pytest.mark.parametrize("op", toolchain.ops_with_kernels())
 def test_the_kernels_keep_the_thresholds(op, nvcc):
-    """Two minutes where neither the library holds them nor build/evidence from an earlier run."""
+    """Check the kernels' code: two minutes unless the library or build/evidence has it."""
     kernels = toolchain.gather([op], CHECKED, ROOT / "build" / "evidence")
     assert {(k.op, k.architecture) for k in kernels} == {
         (op, architecture) for architecture in CHECKED

@@ -1,4 +1,4 @@
-"""Imports flow one way, and importing the ops brings in nothing that only the command line needs."""
+"""Imports flow one way, and importing the ops imports nothing that only the command line needs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "fastgan"
 
-#: Each room may import from the rooms after it (and from itself); these anyone may import.
+#: Each room may import from the rooms after it and from itself.
 ORDER = [
     "cli", "export", "compat", "diagnose", "learn", "training", "foreign", "evaluation",
     "inference", "recipes", "augment", "latent", "metrics",
     "data", "networks", "losses", "testing", "runtime", "seeds", "files",
     "layers", "nn", "ops",
 ]  # fmt: skip
+#: Any room may import these.
 EVERYWHERE = {"errors", "_version", "_info"}
 TESTS = re.compile(r"(^|\.)(test_\w+|conftest)(\.|$)")
 
 
 def imported_by(source: str) -> set[str]:
-    """Return the names of all modules that a source imports, as it writes them, and of what it takes from them."""
+    """Return the names of all modules that a source imports, and of the names from them."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
@@ -45,7 +46,7 @@ def rooms_imported_by(path: Path) -> set[str]:
 
 
 def imported_tests(source: str) -> list[str]:
-    """Return the imports that name a module of tests, or a conftest."""
+    """Return the imports of test modules and conftests."""
     return sorted(name for name in imported_by(source) if TESTS.search(name))
 
 
@@ -64,7 +65,10 @@ def test_imports_flow_one_way():
 
 
 def test_no_module_of_tests_imports_another():
-    """What two of them need is in a module that is no test, or a fixture: so each runs alone, and none runs twice."""
+    """Shared code of two test modules must be in a helper module or a fixture.
+
+    Then each test module runs alone, and no test runs twice.
+    """
     sources = sorted(ROOT.glob("tests/**/*.py"))
     found = {
         str(path.relative_to(ROOT)): imported_tests(path.read_text(encoding="utf-8"))
@@ -95,7 +99,7 @@ def test_imports_of_tests_are_seen(source):
 
 
 def test_importing_the_ops_is_light():
-    """Each module in a fork of one process that has torch: importing torch takes seconds."""
+    """Import each module in a fork of one process with torch: importing torch takes seconds."""
     modules = [
         "fastgan",
         "fastgan.ops",
@@ -130,6 +134,6 @@ for module in {modules}:
 
 
 def test_no_autograd_function():
-    """torch.autograd.Function gives silently wrong second derivatives under torch.compile."""
+    """torch.autograd.Function returns wrong second derivatives under torch.compile, silently."""
     using = [str(p) for p in PACKAGE.rglob("*.py") if "autograd.Function" in p.read_text()]
     assert not using

@@ -1,4 +1,4 @@
-"""What pip makes of the project: a wheel with the native libraries, and plain words where torch is missing."""
+"""Installation by pip: a wheel with the native libraries, and a clear error without torch."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
     )
 
 
-#: Stands before the compiler. CPU code is that of the library built by `make setup` where that is newer than the sources,
-#: else it is compiled without optimisation: the tests of the ops run the optimised one.
+#: Runs in place of the compiler. It copies the CPU code of `make setup`'s library if that is newer
+#: than the sources. Else it compiles without optimisation; the ops' tests run the optimised code.
 COMPILER = """\
 #!/bin/sh
 for word; do [ "$before" = -o ] && object=$word; before=$word; done
 built={built}/$object
 case $object in *cpu*.o)
-  if [ -e "$built" ] && [ -z "$(find {root}/csrc -type f -newer "$built" ! -path '*/emulation/*')" ]; then
+  newer=$(find {root}/csrc -type f -newer "$built" ! -path '*/emulation/*' 2>/dev/null)
+  if [ -e "$built" ] && [ -z "$newer" ]; then
     exec cp "$built" "$object"
   fi
 esac
@@ -43,7 +44,7 @@ exec "$@" -O0
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A CPU-only wheel, and what the build said."""
+    """Build a CPU-only wheel; return it with the build's output."""
     folder = tmp_path_factory.mktemp("wheel")
     compiler = ROOT / "build" / "test-wheel" / "compiler"
     compiler.parent.mkdir(parents=True, exist_ok=True)
@@ -52,10 +53,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     )
     compiler.chmod(0o755)
     done = run(
-        *(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-v", "-w", folder, "."),
-        FASTGAN_CUDA="off", FASTGAN_BUILD_DIR=str(ROOT / "build" / "test-wheel"),
+        *(
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-build-isolation",
+            "--no-deps",
+            "-v",
+            "-w",
+            folder,
+            ".",
+        ),
+        FASTGAN_CUDA="off",
+        FASTGAN_BUILD_DIR=str(ROOT / "build" / "test-wheel"),
         CMAKE_ARGS=f"-DCMAKE_CXX_COMPILER_LAUNCHER={compiler} -DCMAKE_UNITY_BUILD=OFF",
-    )  # fmt: skip
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return next(folder.glob("*.whl")), done.stdout
 
@@ -98,14 +111,15 @@ def test_without_torch_one_sentence_says_what_to_do(tmp_path):
     venv.create(tmp_path / "bare")
     python = tmp_path / "bare" / "bin" / "python"
     (packages,) = (tmp_path / "bare" / "lib").glob("python*/site-packages")
-    for name in ("setuptools", "_distutils_hack", "wheel"):  # ours, beside which there is no torch
+    # These are ours; there is no torch next to them.
+    for name in ("setuptools", "_distutils_hack", "wheel"):
         (packages / name).symlink_to(Path(importlib.import_module(name).__file__).parent)
     pip = (sys.executable, "-m", "pip", "--python", python)
     done = run(*pip, "install", "--no-build-isolation", "--no-deps", ".")
     assert done.returncode != 0
     sentence = (
-        "fastgan builds against the torch that it will run with, and none is installed here: install torch first, "
-        "then run  pip install --no-build-isolation ."
+        "fastgan builds against the torch that it will run with, and none is installed here: "
+        "install torch first, then run  pip install --no-build-isolation ."
     )
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -113,15 +127,28 @@ def test_without_torch_one_sentence_says_what_to_do(tmp_path):
 
 @pytest.mark.backends
 def test_cuda_asked_for_and_missing_is_a_sentence(tmp_path):
-    """FASTGAN_CUDA=on where nvcc cannot be found: configuring stops and says why."""
+    """FASTGAN_CUDA=on without nvcc stops the configuration with the reason."""
     import pybind11
 
     scripts = Path(sys.executable).parent
     done = run(
-        *(scripts / "cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={scripts / 'ninja'}"),
-        *("-DFASTGAN_CUDA=on", "-DCMAKE_CUDA_COMPILER=NOTFOUND", f"-DPython_EXECUTABLE={sys.executable}"),
+        *(
+            scripts / "cmake",
+            "-S",
+            ROOT,
+            "-B",
+            tmp_path,
+            "-G",
+            "Ninja",
+            f"-DCMAKE_MAKE_PROGRAM={scripts / 'ninja'}",
+        ),
+        *(
+            "-DFASTGAN_CUDA=on",
+            "-DCMAKE_CUDA_COMPILER=NOTFOUND",
+            f"-DPython_EXECUTABLE={sys.executable}",
+        ),
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
         CUDACXX="/nowhere/nvcc",
-    )  # fmt: skip
+    )
     assert done.returncode != 0
     assert "FASTGAN_CUDA=on, but no nvcc was found" in done.stderr + done.stdout

@@ -1,4 +1,4 @@
-"""What the documentation shows is run as it stands."""
+"""The documentation's code blocks run as they are."""
 
 import re
 from pathlib import Path
@@ -27,9 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
 )
 def test_python_examples_run(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # what they write
+    monkeypatch.chdir(tmp_path)  # the blocks write files
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
     names: dict[str, object] = {}
-    for block in blocks:  # one after the other: later ones use what earlier ones made
+    # Later blocks use results of earlier ones.
+    for block in blocks:
         exec(compile(block, page, "exec"), names)
