@@ -16,7 +16,7 @@ from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generato
 
 
 def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2Generator:
-    """The generator in a file, called ``G(z, c, truncation_psi=1, truncation_cutoff=None, noise_mode="random")``.
+    """The generator in a file, called ``G(z, labels, truncation_psi=1, truncation_cutoff=None, noise_mode="random")``.
 
     Args:
         path: a network pickle of StyleGAN2-ADA's or StyleGAN3's PyTorch repository with a StyleGAN2 in it, a ``.pt`` file of
@@ -40,7 +40,7 @@ def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2
 
 
 def load_discriminator(path: str | Path) -> StyleGAN2Discriminator:
-    """The discriminator in a file, called ``D(images, c)``. As :func:`load_generator`."""
+    """The discriminator in a file, called ``D(images, labels)``. As :func:`load_generator`."""
     networks = read_networks(path)
     found = load_network(path, None if len(networks) == 1 else "D", networks)
     if not isinstance(found, StyleGAN2Discriminator):

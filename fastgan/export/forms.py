@@ -39,15 +39,15 @@ class Form(NamedTuple):
 
 
 class StyledGenerator(nn.Module):
-    """z ``[N, z_dim]`` (and c ``[N, c_dim]``) → images, at one truncation and kind of noise."""
+    """z ``[N, z_dim]`` (and labels ``[N, c_dim]``) → images, at one truncation and kind of noise."""
 
     def __init__(self, network: nn.Module, *, truncation_psi: float, noise_mode: NoiseMode) -> None:
         super().__init__()
         self.network = network
         self.options: dict[str, Any] = {"truncation_psi": truncation_psi, "noise_mode": noise_mode}
 
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        images: Tensor = self.network(z, c, **self.options)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        images: Tensor = self.network(z, labels, **self.options)
         return images
 
 

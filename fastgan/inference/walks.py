@@ -44,7 +44,7 @@ class Drawing:
         """float32 ``[1, z_dim]``."""
         return torch.from_numpy(np.random.RandomState(seed).randn(1, self.G.z_dim)).float()
 
-    def c(self, seed: int) -> Tensor | None:
+    def labels(self, seed: int) -> Tensor | None:
         """The class, int64 ``[1]``; None if G takes none."""
         if self.G.c_dim == 0:
             return None
@@ -54,9 +54,9 @@ class Drawing:
         return torch.tensor([label])
 
     @torch.no_grad()
-    def ws(self, z: Tensor, c: Tensor | None) -> Tensor:
+    def ws(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Truncated styles ``[N, num_ws, w_dim]`` of z ``[N, z_dim]``."""
-        ws: Tensor = self.G.mapping(z, None if c is None else c.expand(len(z)))
+        ws: Tensor = self.G.mapping(z, None if labels is None else labels.expand(len(z)))
         if self.truncation_psi == 1:
             return ws
         w_avg = self.G.mapping.w_avg if self.G.mapping.w_avg_beta is not None else None
@@ -66,7 +66,7 @@ class Drawing:
 
     def ws_of(self, seed: int) -> Tensor:
         """Truncated styles ``[1, num_ws, w_dim]`` of a seed."""
-        return self.ws(self.z(seed), self.c(seed))
+        return self.ws(self.z(seed), self.labels(seed))
 
     @torch.no_grad()
     def image(self, ws: Tensor, *, seed: int = 0) -> Tensor:
@@ -145,12 +145,12 @@ def interpolation(
 
     All are of the first seed's class. Fresh noise is another in each frame.
     """
-    c = drawing.c(seeds[0])
+    labels = drawing.labels(seeds[0])
     zs = torch.cat([drawing.z(seed) for seed in seeds])
     if space == "z":
-        latents = (drawing.ws(z[None], c) for z in walk(zs, frames, space="z"))
+        latents = (drawing.ws(z[None], labels) for z in walk(zs, frames, space="z"))
     else:
-        latents = (ws[None] for ws in walk(drawing.ws(zs, c), frames))
+        latents = (ws[None] for ws in walk(drawing.ws(zs, labels), frames))
     for i, ws in enumerate(latents):
         yield drawing.image(ws, seed=i)
 

@@ -73,7 +73,7 @@ def project(
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
     schedule: Schedule | None = None,
     w_statistics: WStatistics | None = None,
-    c: Tensor | None = None,
+    labels: Tensor | None = None,
     frame_every: int = 0,
     generator: torch.Generator | None = None,
     progress: Callable[[int, float], None] | None = None,
@@ -94,7 +94,7 @@ def project(
             256 pixels are averaged down before.
         schedule: the paper's when None.
         w_statistics: where to start, and w's deviation; None estimates them from 10,000 samples.
-        c: the condition for these, as in :func:`estimate_w_avg`.
+        labels: those of these, as in :func:`estimate_w_avg`.
         frame_every: steps between two of the result's frames; 0 for none.
         generator: on the CPU, for all that's random; None draws from torch's own.
         progress: called with the step, from 0, and the distance before it.
@@ -117,7 +117,7 @@ def project(
     if perceptual is None:
         perceptual = PerceptualDistance().to(device)
     schedule = schedule or Schedule()
-    mean, std = w_statistics or estimate_w_avg(G, c=c, generator=generator)
+    mean, std = w_statistics or estimate_w_avg(G, labels=labels, generator=generator)
     target = _at_most(target.to(device, torch.float32))
     weights = {name: value.detach() for name, value in G.synthesis.named_parameters()}
 

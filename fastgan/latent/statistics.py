@@ -23,16 +23,18 @@ def estimate_w_avg(
     G: StyleGAN2Generator,
     samples: int = 10_000,
     *,
-    c: Tensor | None = None,
+    labels: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> WStatistics:
     """The mean and the spread of w over random z, in place of the moving average that training leaves.
 
-    The mean of one class, to truncate towards, when ``c`` is given (Karras et al. 2020, appendix D takes 10,000 samples).
+    With ``labels`` it is the mean of one class, to truncate towards. Karras et al. 2020, appendix D
+    takes 10,000 samples.
 
     Args:
         samples: how many z, at least 2.
-        c: the condition, ``[1, c_dim]`` or int64 ``[1]``; None draws a class for each sample if G takes one.
+        labels: of all samples, ``[1, c_dim]`` or int64 ``[1]``; None draws a class for each sample
+            if G takes one.
         generator: on the CPU, for z and classes; None draws from torch's own.
 
     Raises:
@@ -46,7 +48,7 @@ def estimate_w_avg(
     for start in range(0, samples, _CHUNK):
         n = min(_CHUNK, samples - start)
         z = torch.randn(n, G.z_dim, generator=generator).to(device)
-        w = G.mapping(z, _conditions(G, n, c, generator))[:, 0].double()
+        w = G.mapping(z, _labels(G, n, labels, generator))[:, 0].double()
         total += w.sum(0)
         squares += w.square().sum().item()
     mean = total / samples
@@ -54,11 +56,11 @@ def estimate_w_avg(
     return WStatistics(mean.float(), math.sqrt(spread))
 
 
-def _conditions(
-    G: StyleGAN2Generator, n: int, c: Tensor | None, generator: torch.Generator | None
+def _labels(
+    G: StyleGAN2Generator, n: int, labels: Tensor | None, generator: torch.Generator | None
 ) -> Tensor | None:
     if G.c_dim == 0:
         return None
-    if c is None:
-        c = torch.randint(G.c_dim, (n,), generator=generator)
-    return c.to(next(G.parameters()).device).expand(n, *c.shape[1:])
+    if labels is None:
+        labels = torch.randint(G.c_dim, (n,), generator=generator)
+    return labels.to(next(G.parameters()).device).expand(n, *labels.shape[1:])

@@ -95,11 +95,11 @@ class ProGANGenerator(GrowingGenerator):
             layers = [*_convolution(widths[i], width, up=2), *_convolution(width, width)]
             self.blocks.append(nn.Sequential(*layers))
 
-    def forward(self, z: Tensor, c: Tensor | None = None, *, enlarge: bool = True) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None, *, enlarge: bool = True) -> Tensor:
         """
         Args:
             z: ``[N, z_dim]``, standard normal.
-            c: labels ``[N, c_dim]``, or the indices of classes int64 ``[N]``.
+            labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
             enlarge: False gives the images at the current resolution.
 
         Returns:
@@ -109,9 +109,11 @@ class ProGANGenerator(GrowingGenerator):
             raise ValueError(f"z must have shape [N, {self.z_dim}], got {list(z.shape)}")
         parts = [pixel_norm(z)]
         if self.embed is None:
-            no_labels(c)
+            no_labels(labels)
         else:
-            parts.append(pixel_norm(self.embed(label_rows(c, self.c_dim, z.shape[0]).to(z.dtype))))
+            parts.append(
+                pixel_norm(self.embed(label_rows(labels, self.c_dim, z.shape[0]).to(z.dtype)))
+            )
         x: Tensor = self.fc(torch.cat(parts, 1)).unflatten(1, (-1, 4, 4))
         x = x.contiguous(memory_format=torch.channels_last)
         below = None
@@ -195,11 +197,11 @@ class ProGANDiscriminator(Growing):
             EqualLinear(last, max(1, c_dim)),
         )
 
-    def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """
         Args:
             images: ``[N, channels, R, R]``, R being the full or the current resolution.
-            c: labels ``[N, c_dim]``, or the indices of classes int64 ``[N]``.
+            labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
         """
         images = self.shrunk(images).contiguous(memory_format=torch.channels_last)
         x: Tensor = self.fromrgb[self.level](images)
@@ -210,6 +212,8 @@ class ProGANDiscriminator(Growing):
                 x = self.blend(self.fromrgb[self.level - 1](nn.functional.avg_pool2d(images, 2)), x)
         logits: Tensor = self.epilogue(x)
         if self.c_dim:
-            return (logits * label_rows(c, self.c_dim, images.shape[0]).to(logits.dtype)).sum(1)
-        no_labels(c)
+            return (logits * label_rows(labels, self.c_dim, images.shape[0]).to(logits.dtype)).sum(
+                1
+            )
+        no_labels(labels)
         return logits[:, 0]

@@ -162,7 +162,7 @@ class StyleGANGenerator(nn.Module):
     def forward(
         self,
         z: Tensor,
-        c: Tensor | None = None,
+        labels: Tensor | None = None,
         *,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
@@ -170,9 +170,9 @@ class StyleGANGenerator(nn.Module):
         update_w_avg: bool = False,
         enlarge: bool = True,
     ) -> Tensor:
-        """``synthesis(mapping(z, c))``; the arguments are those of the two."""
+        """``synthesis(mapping(z, labels))``; the arguments are those of the two."""
         ws = self.mapping(
-            z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, update_w_avg=update_w_avg
+            z, labels, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, update_w_avg=update_w_avg
         )  # fmt: skip
         images: Tensor = self.synthesis(ws, noise_mode=noise_mode, enlarge=enlarge)
         return images

@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from fastgan.networks.batch_comparison import BatchComparison
-from fastgan.networks.stylegan2 import StyleGAN2Discriminator
 from fastgan.networks.stylegan2.discriminator import DiscriminatorEpilogue
 from fastgan.nn import MinibatchStddev
 from fastgan.recipes.signature import Port, Signature
@@ -36,8 +35,7 @@ def discriminator_signature(
 ) -> Signature:
     """Return images, and labels if it takes them, to logits. The arguments are those of `generator_signature`."""
     images = Port("images", tuple(shape), "images to judge", "image")
-    single = (1,) if isinstance(network, StyleGAN2Discriminator) else ()
-    logits = Port("logits", single, "logits, higher for images that look real", "real")
+    logits = Port("logits", (), "logits, higher for images that look real", "real")
     return Signature("D", (images, *_labels(network, names)), (logits,), group=_group(network))
 
 
@@ -47,7 +45,7 @@ def _labels(network: Any, names: Sequence[str]) -> tuple[Port, ...]:
     if not count:
         return ()
     if hasattr(network, "mapping"):
-        return (Port("c", (count,), "class as a one-hot row", "one-hot", tuple(names)),)
+        return (Port("labels", (count,), "class as a one-hot row", "one-hot", tuple(names)),)
     return (Port("labels", (), "class number", "index", tuple(names), count=count),)
 
 

@@ -143,6 +143,6 @@ def judge(
     x = torch.cat([x, stddev.repeat(g)[:, None, None, None].expand(n, 1, h, w)], 1)
     y = linear(t, "b4.out", lrelu(linear(t, "b4.fc", conv(x, "b4.conv").flatten(1))))
     if c is None:
-        return y
+        return y.squeeze(1)
     label = mapped(t, None, c, layers=layers, lr=lr)
-    return (y * label).sum(1, keepdim=True) / math.sqrt(label.shape[1])
+    return (y * label).sum(1) / math.sqrt(label.shape[1])

@@ -114,7 +114,9 @@ def test_logits_are_those_of_the_file(layout, tmp_path):
     expected = oracle.judge(
         oracle.doubles(theirs), images.double(), double(c), group=2, clamp=clamp, **known
     )
-    assert (d(images, c) - expected).abs().max() < 1e-4
+    logits = d(images, c)
+    assert logits.shape == expected.shape == (4,)
+    assert (logits - expected).abs().max() < 1e-4
 
 
 def test_one_of_several_networks(tmp_path):

@@ -37,7 +37,7 @@ def test_a_styled_generator(styled, normal, tmp_path):
     ] == (["batch"] * 3)
     assert b"site-packages" not in written.path.read_bytes()  # nor any other trace of this machine
     names, run = runner(written.path)
-    assert names == ["z", "c"]
+    assert names == ["z", "labels"]
     for n in (1, 5):
         z, c = normal(n, 8), torch.eye(3)[torch.arange(n) % 3]
         expected = styled(z, c, truncation_psi=0.7, noise_mode="const")

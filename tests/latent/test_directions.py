@@ -76,7 +76,7 @@ def test_w_avg(G):
 
 def test_w_avg_of_a_class():
     G = generator(c_dim=3)
-    means = [estimate_w_avg(G, 500, c=torch.tensor([label])).mean for label in range(3)]
+    means = [estimate_w_avg(G, 500, labels=torch.tensor([label])).mean for label in range(3)]
     everything = estimate_w_avg(G, 4000).mean
     assert (means[0] - means[1]).norm() > 0.3
     assert (torch.stack(means).mean(0) - everything).norm() < 0.5 * (means[0] - everything).norm()

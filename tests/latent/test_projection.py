@@ -144,7 +144,7 @@ def test_a_large_image_is_compared_in_a_smaller_copy():
 def test_classes_and_wide_images():
     G = generator(c_dim=3, base=(4, 8), resolution=8)
     image = torch.zeros(1, 3, 8, 16)
-    found = project(G, image, steps=2, c=torch.tensor([1]), generator=rng())
+    found = project(G, image, steps=2, labels=torch.tensor([1]), generator=rng())
     assert found.image.shape == (1, 3, 8, 16)
     assert {tuple(n.shape) for n in found.noise.values()} == {(4, 8), (8, 16)}
 

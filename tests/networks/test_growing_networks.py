@@ -293,9 +293,9 @@ def test_inputs_that_do_not_fit():
         match=r"\[N, 2, 4, 4\], the current resolution, or \[N, 2, 8, 8\], got \[2, 2, 16",
     ):
         d(torch.zeros(2, 2, 16, 16))
-    with pytest.raises(ValueError, match="to a network without labels; leave it out"):
+    with pytest.raises(ValueError, match="for a network without classes, got"):
         d(torch.zeros(2, 2, 8, 8), torch.zeros(2, dtype=torch.int64))
-    with pytest.raises(ValueError, match="but none came and this network needs them"):
+    with pytest.raises(ValueError, match="got none; this network needs them"):
         progan(8, c_dim=2)(torch.zeros(2, 6))
     with pytest.raises(ValueError, match=r"ws must have shape \[N, 4, 5\], got \[2, 3, 5\]"):
         s.synthesis(torch.zeros(2, 3, 5))

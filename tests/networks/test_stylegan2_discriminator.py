@@ -69,7 +69,7 @@ def by_hand(d: nn.Module, images: Tensor) -> Tensor:
     ]
     x = torch.cat([x, torch.stack(feature)[:, None, None, None].expand(-1, 1, 4, 4)], 1)
     x = conv(x, "b4.conv").flatten(1)
-    return linear(F.leaky_relu(linear(x, "b4.fc"), 0.2) * math.sqrt(2), "b4.out")
+    return linear(F.leaky_relu(linear(x, "b4.fc"), 0.2) * math.sqrt(2), "b4.out").squeeze(1)
 
 
 def stddev_of(samples: list[Tensor]) -> Tensor:
@@ -122,7 +122,7 @@ def test_logits_are_those_of_the_paper(resolution, channels, batch):
     d = discriminator(resolution, channels)
     images = images_for(d, batch)
     logits = d(images)
-    assert logits.shape == (batch, 1) and logits.dtype == torch.float32
+    assert logits.shape == (batch,) and logits.dtype == torch.float32
     expected = by_hand(d.double(), images.double())
     assert relative_error(logits, expected) < 1e-5
     assert torch.allclose(d(images.double()), expected)
@@ -250,14 +250,14 @@ def test_labels_are_compared_with_the_features():
     assert torch.equal(d(images, one_hot), logits)
     features, mapped = d.b4(d.b8(images, fp16=False)), d.mapping(None, one_hot)
     assert features.shape == mapped.shape == (4, 5)
-    assert torch.allclose(logits[:, 0], (features * mapped).sum(1) / math.sqrt(5), atol=1e-6)
+    assert torch.allclose(logits, (features * mapped).sum(1) / math.sqrt(5), atol=1e-6)
     assert d(images, classes.flip(0))[1] != logits[1]
     assert StyleGAN2Discriminator(**d.config).mapping.fc1.weight.shape == (5, 5)
 
 
 def test_images_that_are_not_square():
     d = discriminator(16, base=(2, 4))
-    assert d(torch.randn(4, 3, 8, 16)).shape == (4, 1)
+    assert d(torch.randn(4, 3, 8, 16)).shape == (4,)
     with pytest.raises(ValueError, match=r"\[N, 3, 8, 16\], got \[4, 3, 16, 16\]"):
         d(torch.zeros(4, 3, 16, 16))
 
@@ -280,15 +280,19 @@ def test_half_precision_of_the_highest_resolutions():
 
 
 @pytest.mark.parametrize(
-    ("c_dim", "c", "said"),
+    ("c_dim", "labels", "said"),
     [
-        (0, torch.zeros(4, 2), r"c was given, \[4, 2\], to a network without labels"),
-        (3, None, "none came and this network needs them"),
+        (
+            0,
+            torch.zeros(4, 2),
+            r"labels must be None for a network without classes, got \[4, 2\]; leave them out",
+        ),
+        (3, None, "got none; this network needs them"),
         (3, torch.tensor([0, 1, 2, 3]), "got classes from 0 to 3"),
         (3, torch.zeros(2, 3), r"with N = 4, got \[2, 3\]"),
     ],
 )
-def test_labels_that_do_not_fit(c_dim, c, said):
+def test_labels_that_do_not_fit(c_dim, labels, said):
     d = discriminator(8, c_dim=c_dim)
     with pytest.raises(ValueError, match=said):
-        d(images_for(d, 4), c)
+        d(images_for(d, 4), labels)

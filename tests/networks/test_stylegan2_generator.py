@@ -225,7 +225,7 @@ def test_a_mapping_network_of_nothing():
             lambda g: g.synthesis(torch.zeros(3, 2, 10)),
             r"ws must have shape \[N, 6, 10\], got \[3, 2, 10\]",
         ),
-        (lambda g: g(latents(g), torch.zeros(3, 2)), "to a network without labels"),
+        (lambda g: g(latents(g), torch.zeros(3, 2)), "for a network without classes, got"),
         (lambda g: g(latents(g), truncation_psi=0.5), "truncation_psi needs the mean of w"),
         (lambda g: g.mapping(latents(g), update_w_avg=True), "update_w_avg needs the mean of w"),
     ],

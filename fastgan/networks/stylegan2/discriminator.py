@@ -18,7 +18,7 @@ from fastgan.networks.stylegan2._sizes import (
     check_sizes,
     image_size,
 )
-from fastgan.networks.stylegan2.mapping import MappingNetwork, no_labels
+from fastgan.networks.stylegan2.mapping import MappingNetwork, label_rows, no_labels
 from fastgan.nn import EqualConv2d, EqualLinear
 from fastgan.ops import minibatch_stddev
 
@@ -94,7 +94,7 @@ class DiscriminatorEpilogue(nn.Module):
 
 
 class StyleGAN2Discriminator(nn.Module):
-    """Images ``[N, channels, H, W]`` in [-1, 1] → logits ``[N, 1]``.
+    """Images ``[N, channels, H, W]`` in [-1, 1] → logits ``[N]``.
 
     A residual block at every resolution down to 8, ``b{resolution}``, then ``b4``. Features are kept in channels_last,
     the fastest layout of the convolutions.
@@ -169,16 +169,16 @@ class StyleGAN2Discriminator(nn.Module):
         )
 
     def forward(
-        self, images: Tensor, c: Tensor | None = None, *, force_fp32: bool | None = None
+        self, images: Tensor, labels: Tensor | None = None, *, force_fp32: bool | None = None
     ) -> Tensor:
         """
         Args:
             images: ``[N, channels, H, W]``.
-            c: labels ``[N, c_dim]``, or the indices of classes int64 ``[N]``.
+            labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
             force_fp32: whether blocks made for float16 compute in float32; None for where it's quicker, on a CPU.
 
         Returns:
-            Logits ``[N, 1]``.
+            Logits ``[N]``.
         """
         expected = (self.channels, *self.image_size)
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
@@ -191,7 +191,7 @@ class StyleGAN2Discriminator(nn.Module):
             x = getattr(self, f"b{r}")(x, fp16=fp16)
         y: Tensor = self.b4(x.to(images.dtype))
         if self.mapping is not None:
-            label = self.mapping(None, self.mapping.label(c, images.shape[0]))
-            return (y * label).sum(1, keepdim=True) / math.sqrt(y.shape[1])
-        no_labels(c)
-        return y
+            label = self.mapping(None, label_rows(labels, self.c_dim, images.shape[0]))
+            return (y * label).sum(1) / math.sqrt(y.shape[1])
+        no_labels(labels)
+        return y.squeeze(1)

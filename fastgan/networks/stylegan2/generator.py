@@ -229,7 +229,7 @@ class StyleGAN2Generator(nn.Module):
     def forward(
         self,
         z: Tensor,
-        c: Tensor | None = None,
+        labels: Tensor | None = None,
         *,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
@@ -237,10 +237,10 @@ class StyleGAN2Generator(nn.Module):
         update_w_avg: bool = False,
         force_fp32: bool | None = None,
     ) -> Tensor:
-        """``synthesis(mapping(z, c))``; the arguments are those of the two."""
+        """``synthesis(mapping(z, labels))``; the arguments are those of the two."""
         ws = self.mapping(
             z,
-            c,
+            labels,
             truncation_psi=truncation_psi,
             truncation_cutoff=truncation_cutoff,
             update_w_avg=update_w_avg,

@@ -68,7 +68,7 @@ class MappingNetwork(nn.Module):
     def forward(
         self,
         z: Tensor | None,
-        c: Tensor | None = None,
+        labels: Tensor | None = None,
         *,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
@@ -77,7 +77,7 @@ class MappingNetwork(nn.Module):
         """
         Args:
             z: ``[N, z_dim]``, standard normal; None where ``z_dim`` is 0.
-            c: labels ``[N, c_dim]``, or the indices of classes int64 ``[N]``.
+            labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
             truncation_psi: 1 leaves w; 0 gives ``w_avg``; between, w is drawn towards it (Karras et al. 2019, section B).
             truncation_cutoff: truncate the first so many layers' w only.
             update_w_avg: move ``w_avg`` towards this batch's mean.
@@ -86,7 +86,7 @@ class MappingNetwork(nn.Module):
             w ``[N, num_ws, w_dim]``, or ``[N, w_dim]`` without ``num_ws``.
 
         Raises:
-            ValueError: z or c of another shape, a label that is missing or not known, or truncation without ``w_avg``.
+            ValueError: z or labels of another shape, a label that is missing or not known, or truncation without ``w_avg``.
         """
         dtype = next(self.parameters()).dtype
         parts = []
@@ -95,10 +95,12 @@ class MappingNetwork(nn.Module):
                 raise ValueError(f"z must have shape [N, {self.z_dim}], got {_shape(z)}")
             parts.append(pixel_norm(z.to(dtype)))
         if self.c_dim:
-            label = self.label(c, None if z is None or not self.z_dim else z.shape[0])
+            label = label_rows(
+                labels, self.c_dim, None if z is None or not self.z_dim else z.shape[0]
+            )
             parts.append(pixel_norm(self.embed(label.to(dtype))))
         else:
-            no_labels(c)
+            no_labels(labels)
         w = torch.cat(parts, 1)
         for i in range(self.num_layers):
             w = getattr(self, f"fc{i}")(w)
@@ -118,10 +120,6 @@ class MappingNetwork(nn.Module):
             return truncated
         return torch.cat([truncated[:, :truncation_cutoff], ws[:, truncation_cutoff:]], 1)
 
-    def label(self, c: Tensor | None, count: int | None = None) -> Tensor:
-        """:func:`label_rows` of this network's labels."""
-        return label_rows(c, self.c_dim, count)
-
     def _need_w_avg(self, argument: str) -> None:
         if self.w_avg_beta is None:
             raise ValueError(
@@ -129,32 +127,41 @@ class MappingNetwork(nn.Module):
             )
 
 
-def label_rows(c: Tensor | None, c_dim: int, count: int | None = None) -> Tensor:
-    """Labels as ``[N, c_dim]``: classes int64 ``[N]`` become one-hot rows.
+def label_rows(labels: Tensor | None, c_dim: int, count: int | None = None) -> Tensor:
+    """Return labels as rows ``[N, c_dim]``; class indices int64 ``[N]`` become one-hot rows.
 
     Raises:
-        ValueError: what isn't a label, or not ``count`` of them.
+        ValueError: labels are missing, out of range or of another shape, or not ``count`` of them.
     """
-    expected = f"c must be labels [N, {c_dim}] or classes int64 [N] of 0 to {c_dim - 1}"
-    if c is None:
-        raise ValueError(f"{expected}, but none came and this network needs them")
-    if c.ndim == 1 and not c.is_floating_point():
-        # in a graph that torch.compile or torch.export captures the values can't be looked at
-        looked_at = not torch.compiler.is_compiling() and c.numel()
-        if looked_at and not 0 <= int(c.min()) <= int(c.max()) < c_dim:
-            raise ValueError(f"{expected}, got classes from {int(c.min())} to {int(c.max())}")
-        c = F.one_hot(c.long(), c_dim)
-    if c.ndim != 2 or c.shape[1] != c_dim or (count is not None and c.shape[0] != count):
+    rows = "" if count is None else f" with N = {count}"
+    expected = (
+        f"labels must be class indices int64 [N] from 0 to {c_dim - 1} or rows [N, {c_dim}]{rows}"
+    )
+    if labels is None:
+        raise ValueError(f"{expected}, got none; this network needs them")
+    if labels.ndim == 1 and not labels.is_floating_point():
+        # A graph captured by torch.compile or torch.export has no values to check.
+        if not torch.compiler.is_compiling() and labels.numel():
+            least, most = int(labels.min()), int(labels.max())
+            if not 0 <= least <= most < c_dim:
+                raise ValueError(f"{expected}, got classes from {least} to {most}")
+        labels = F.one_hot(labels.long(), c_dim)
+    if (
+        labels.ndim != 2
+        or labels.shape[1] != c_dim
+        or (count is not None and labels.shape[0] != count)
+    ):
+        raise ValueError(f"{expected}, got {_shape(labels)}")
+    return labels
+
+
+def no_labels(labels: Tensor | None) -> None:
+    """Raise ValueError for labels passed to a network without."""
+    if labels is not None and labels.numel():
         raise ValueError(
-            f"{expected}{'' if count is None else f' with N = {count}'}, got {_shape(c)}"
+            "labels must be None for a network without classes, "
+            f"got {_shape(labels)}; leave them out"
         )
-    return c
-
-
-def no_labels(c: Tensor | None) -> None:
-    """Raises ValueError for labels that came to a network without."""
-    if c is not None and c.numel():
-        raise ValueError(f"c was given, {_shape(c)}, to a network without labels; leave it out")
 
 
 def _shape(x: Tensor | None) -> str:
