@@ -108,7 +108,7 @@ zoo: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
 
 evidence: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.evidence --write docs/performance.md
+	$(BIN)/python -m benchmarks.evidence --write docs/internals/evidence.md
 
 clean:
 	rm -rf build dist *.egg-info fastgan/*.so

@@ -1,82 +1,84 @@
-"""Writes the figures of one or more runs into the documentation, with a chart of the first.
+"""Show a run of the benchmarks as Markdown, keep it as a record, write the pages of all records.
 
-python -m benchmarks.report build/bench/results.json build/bench/results-untuned.json \\
-    --write docs/performance.md
+python -m benchmarks.report build/bench/results.json
+python -m benchmarks.report build/bench/results.json --record cpu-bias_act --write
+python -m benchmarks.report --write
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import table
-from benchmarks.chart import draw_charts, floor_title, scaling_caption
-from benchmarks.document import MissingMarkers, markdown, write_part
+from benchmarks import pages, records
+from benchmarks.chart import draw_charts
+from benchmarks.document import MissingMarkers
+from benchmarks.records import Record, load_records, record_of
 from benchmarks.results import RunResults
 
-
-def section(results: RunResults, charts: dict[str, str]) -> list[str]:
-    """One run as Markdown; ``charts`` gives the path of an op's picture, as the document links it."""
-    environment = dict(results.environment)
-    lines = [f"### {environment.pop('device')}, allocator {environment.pop('allocator')}", ""]
-    lines += [f"- {name}: {value}" for name, value in environment.items()]
-    for op, comparisons, memory in results.by_op():
-        if comparisons:
-            if op in charts:
-                lines += [
-                    "",
-                    f"![{op}: time in multiples of {floor_title(comparisons)}]({charts[op]})",
-                ]
-            said = table.floors_said(comparisons, copy="`copy_`")
-            lines += ["", f"{op}, {comparisons[0].dtype}; {said}.", ""]
-            lines += markdown(*table.timing_table(comparisons, results.sides))
-            lines += [f"\n{reason}" for reason in table.reasons(comparisons)]
-            if table.errors_matter(comparisons):
-                lines += ["", f"{op}, {comparisons[0].dtype}, {table.ERRORS}:", ""]
-                lines += markdown(*table.error_table(comparisons, results.sides))
-        if memory:
-            lines += ["", f"{op}, {memory[0].dtype}, {table.memory_title(memory)}:", ""]
-            lines += markdown(*table.memory_table(memory, results.sides))
-        if (points := results.scaling_of(op)) and f"{op}-scaling" in charts:
-            lines += ["", f"![{op}: {scaling_caption(points)}]({charts[f'{op}-scaling']})", ""]
-            lines += [f"{op}, {points[0].dtype}, {table.scaling_title(points)}:", ""]
-            lines += [f"- {line}" for line in table.scaling_lines(points)]
-        if points := results.crossover_of(op):
-            lines += ["", f"{op}, {points[0].dtype}, {table.CROSSOVER}:", ""]
-            lines += markdown(*table.crossover_table(points))
-    return [*lines, ""]
+ROOT = Path(__file__).resolve().parents[1]
+NAME = re.compile(r"(cpu|gpu)-[\w-]+")
 
 
-def main(arguments: list[str] | None = None) -> None:
+def keep(results: RunResults, name: str, folder: Path, pictures: Path) -> Path:
+    """Save a run as the record of that name, and draw its pictures; return the record's file.
+
+    A picture that another record has stays as it is.
+    """
+    others = [record for other, record in load_records(folder).items() if other != name]
+    drawn = {block.picture for record in others for block in record.blocks} - {""}
+    record = record_of(results)
+    blocks = [
+        replace(block, picture="", picture_title="") if block.picture in drawn else block
+        for block in record.blocks
+    ]
+    path = folder / f"{name}.json"
+    replace(record, blocks=blocks).save(path)
+    draw_charts(results, pictures, drawn)
+    return path
+
+
+def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.report", description=__doc__.splitlines()[0]
     )
+    parser.add_argument("results", nargs="?", type=Path, help="results.json of a run")
     parser.add_argument(
-        "results", nargs="+", type=Path, help="results.json of one run or of several"
+        "--record", metavar="NAME", help="keep the run as benchmarks/records/NAME.json"
     )
     parser.add_argument(
-        "--write", type=Path, help="the Markdown file to write into; default: print"
+        "--write", action="store_true", help="write the pages and the chart of all records"
     )
     given = parser.parse_args(arguments)
-    if missing := [str(path) for path in given.results if not path.is_file()]:
-        parser.error(f"there is no {' and no '.join(missing)}; run 'make bench' first")
-    runs = [RunResults.load(path) for path in given.results]
-    charts: dict[str, str] = {}
-    lines = []
-    for run in runs:  # a picture of each op, from the first run that has it
-        images = given.write and given.write.parent / "images"
-        drawn = draw_charts(run, images, charts) if images else []
-        shown = {path.stem: f"images/{path.name}" for path in drawn}
-        charts |= shown
-        lines += section(run, shown)
-    if not given.write:
-        print("\n".join(lines))
-        return
+    if given.results is None and not given.write:
+        parser.error("give the results.json of a run, or --write")
+    if given.record and given.results is None:
+        parser.error("--record needs the results.json of a run")
+    if given.record and not NAME.fullmatch(given.record):
+        parser.error(f"--record must begin with cpu- or gpu-, got {given.record!r}")
+    if given.results is not None and not given.results.is_file():
+        parser.error(f"there is no {given.results}; run 'make bench' first")
+    folder = root / records.FOLDER.relative_to(ROOT)
+    if given.results is not None:
+        results = RunResults.load(given.results)
+        if given.record:
+            print(f"wrote {keep(results, given.record, folder, root / pages.PICTURES)}")
+        else:
+            print("\n".join(pages.section(record_of(results))))
+    if given.write:
+        write_pages(load_records(folder), root, parser)
+
+
+def write_pages(found: dict[str, Record], root: Path, parser: argparse.ArgumentParser) -> None:
     try:
-        write_part(given.write, "figures", lines[:-1])
-    except (OSError, MissingMarkers) as error:
-        parser.error(f"cannot write the figures to {given.write}: {error}")
-    print(f"wrote {given.write} and {', '.join(charts.values())}")
+        texts = pages.written(found, root)
+        for path, text in texts.items():
+            path.write_text(text, "utf-8")
+    except (OSError, MissingMarkers, LookupError) as error:
+        parser.error(f"cannot write the pages: {error}")
+    print(f"wrote {', '.join(str(path.relative_to(root)) for path in texts)}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
 """Tables, parts of documents, and the records of a run."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import report, table
+from benchmarks import pages, report, table
+from benchmarks.chart import draw_charts
 from benchmarks.document import MissingMarkers, markdown, plain, replace_part
+from benchmarks.records import Block, load_records, record_of
 from benchmarks.results import Comparison, Memory, RunResults
+from benchmarks.speed_chart import draw_gains
+from benchmarks.targets import EAGER, FLOOR, Target
 from benchmarks.timing import Timing
 
 
@@ -123,15 +128,118 @@ def test_results_survive_a_file(results, tmp_path):
     assert RunResults.load(tmp_path / "new" / "results.json") == results
 
 
-def test_the_report_writes_figures_and_a_small_chart(results, tmp_path, capsys):
-    source, document = tmp_path / "results.json", tmp_path / "performance.md"
-    results.save(source)
-    document.write_text("# Figures\n<!-- figures: begin -->\n<!-- figures: end -->\n")
-    report.main([str(source), str(source), "--write", str(document)])
-    text = document.read_text()
-    assert text.count("### CPU, allocator glibc, tuned") == 2
-    assert text.count("![bias_act: time in multiples of the copy floor](images/bias_act.png)") == 1
-    assert (tmp_path / "images" / "bias_act.png").stat().st_size < 80_000
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the places that the report writes to."""
+    (tmp_path / "benchmarks" / "records").mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_run_is_shown(results, tmp_path, capsys):
+    results.save(tmp_path / "results.json")
+    report.main([str(tmp_path / "results.json")])
+    text = capsys.readouterr().out
+    assert text.startswith("### bias_act\n")
+    assert "- allocator: glibc, tuned" in text
+    assert "| lrelu 16×128×64×64 | forward | 10.000 | 12.000 | 1.20 |" in text
+    assert "torch.compile, double backward: torch.compile failed: no C++ compiler" in text
+    assert "| lrelu 16×128×64×64 | 100.0 | 67.0 | 67% |" in text
+
+
+def test_a_run_is_kept_with_a_small_picture(results, checkout):
+    results.save(checkout / "results.json")
+    report.main([str(checkout / "results.json"), "--record", "cpu-new"], root=checkout)
+    kept = load_records(checkout / "benchmarks" / "records")["cpu-new"]
+    assert kept == record_of(results)
+    assert kept.blocks[0].picture_title == "bias_act: time in multiples of the copy floor"
+    assert (checkout / "docs" / "images" / "bias_act.png").stat().st_size < 80_000
+
+
+def test_a_picture_of_another_record_stays(results, checkout):
+    results.save(checkout / "results.json")
+    report.main([str(checkout / "results.json"), "--record", "cpu-new"], root=checkout)
+    picture = checkout / "docs" / "images" / "bias_act.png"
+    picture.write_bytes(b"as it was")
+    report.main([str(checkout / "results.json"), "--record", "cpu-newer"], root=checkout)
+    assert picture.read_bytes() == b"as it was"
+    newer = load_records(checkout / "benchmarks" / "records")["cpu-newer"]
+    assert not any(block.picture for block in newer.blocks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give the results.json of a run, or --write"),
+        (["--record", "cpu-new", "--write"], "--record needs the results.json of a run"),
+        (["results.json", "--record", "mine"], "--record must begin with cpu- or gpu-, got 'mine'"),
+        (["results.json"], "there is no results.json; run 'make bench' first"),
+    ],
+)
+def test_the_report_says_what_it_needs(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        report.main(arguments)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_pages_are_what_the_command_writes():
+    """So no figure in them was typed by hand: python -m benchmarks.report --write."""
+    for path, text in pages.written(load_records(), report.ROOT).items():
+        assert path.read_text("utf-8") == text, f"{path} is not what the records say"
+
+
+def test_the_short_page_is_short():
+    page = (report.ROOT / pages.SHORT).read_text("utf-8").splitlines()
+    assert len(page) <= 80
+    assert sum(line.startswith("![") for line in page) == 1
+    for rows in (pages.CPU, pages.GPU):
+        assert len(rows) == 12
+
+
+def test_a_missing_record_is_named(checkout, capsys):
+    (checkout / "README.md").write_text("<!-- gain: begin -->\n<!-- gain: end -->\n")
+    with pytest.raises(SystemExit):
+        report.main(["--write"], root=checkout)
+    assert "there is no record 'cpu-stylegan2'" in capsys.readouterr().err
+
+
+def test_a_missing_row_is_named():
+    block = Block("bias_act", "times", "", ["case", "measure"], [["lrelu 16×128", "forward"]])
+    assert block.row("lrelu", "forward") == ["lrelu 16×128", "forward"]
+    with pytest.raises(LookupError, match="bias_act has no row 'relu', 'forward'"):
+        block.row("relu", "forward")
+
+
+def test_a_disturbed_row_shows_no_gain():
+    columns = ["case", "measure", "fastgan cpu, ms", "eager, ms", "spread"]
+    calm = ["a", "forward", "2.0", "5.0", "12%"]
+    disturbed = ["b", "forward", "2.0", "5.0", "607%"]
+    block = Block("op", "times", "", columns, [calm, disturbed])
+    sides = ("fastgan cpu, ms", "eager, ms")
+    assert pages.gain(block, calm, *sides) == 2.5
+    assert pages.gain(block, disturbed, *sides) is None
+
+
+def test_a_target_holds_or_does_not():
+    columns = ["case", "measure", "floor, ms", "fastgan cpu, ms", "eager, ms", "spread"]
+    rows = [
+        ["a", "forward", "1.0", "2.0", "8.0", "9%"],
+        ["a", "backward", "1.0", "4.0", "4.0", "9%"],
+    ]
+    block = Block("op", "times", "", columns, rows)
+    held = Target("op", "a", ("forward",), EAGER, 4)
+    assert held.row(block) == ["op a, forward", "4 times eager's speed", "4.00×", "yes"]
+    missed = Target("op", "a", ("forward", "backward"), FLOOR, 2.5)
+    assert missed.row(block)[1:] == ["at most 2.5 floors", "3.00", "**no**"]
+
+
+def test_the_chart_is_the_same_every_time_and_well_formed():
+    rows = [("a <b>", [2.0, None]), ("c", [30.0, 1.0])]
+    picture = draw_gains("gains", ["eager", "compiled"], rows)
+    assert picture == draw_gains("gains", ["eager", "compiled"], rows)
+    texts = [element.text for element in ElementTree.fromstring(picture).iter() if element.text]
+    assert {"gains", "a <b>", "2.0×", "30.0×", "1.0×"} <= set(texts)
 
 
 def convolution(case, shape, errors=None, **seconds):
@@ -223,22 +331,23 @@ def test_tiles_at_the_edge_count_whole():
     assert table.tiles_of([2, 64, 5, 8]) == 2 * 2 * 2
 
 
-def test_the_report_holds_all_of_a_convolution(convolutions, tmp_path):
-    source, document = tmp_path / "results.json", tmp_path / "performance.md"
+def test_the_report_holds_all_of_a_convolution(convolutions, tmp_path, capsys):
+    source = tmp_path / "results.json"
     convolutions.save(source)
     assert RunResults.load(source) == convolutions
-    document.write_text("<!-- figures: begin -->\n<!-- figures: end -->\n")
-    report.main([str(source), "--write", str(document)])
-    text = document.read_text()
+    report.main([str(source)])
+    text = capsys.readouterr().out
     for words in (
-        "![conv2d: time in multiples of the product floor](images/conv2d.png)",
-        "![conv2d: speed over size](images/conv2d-scaling.png)",
+        "![conv2d: time in multiples of the product floor](../images/conv2d.png)",
+        "![conv2d: speed over size](../images/conv2d-scaling.png)",
         "| 3x3 8×256×32×32 | forward | 1.7e-05 | 2.0e-06 |",
         "| 64 | 1.50 | 0.90 | 2.00 | 16 |",
         "- more pixels",
     ):
         assert words in text
-    assert (tmp_path / "images" / "conv2d-scaling.png").stat().st_size < 80_000
+    drawn = draw_charts(convolutions, tmp_path)
+    assert [path.name for path in drawn] == ["conv2d.png", "conv2d-scaling.png"]
+    assert max(path.stat().st_size for path in drawn) < 80_000
     assert "1.7e-05" in (terminal := "\n".join(table.report_lines(convolutions)))
     assert "more channels" in terminal and "faster from" in terminal
 
@@ -254,10 +363,3 @@ def test_a_run_from_before_the_convolutions_still_loads(results, tmp_path):
         del memory["activation"], memory["results"], memory["scratch"]
     path.write_text(json.dumps(data))
     assert RunResults.load(path) == results
-
-
-def test_the_report_needs_a_run(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        report.main([str(tmp_path / "results.json")])
-    assert stopped.value.code == 2
-    assert "run 'make bench' first" in capsys.readouterr().err

@@ -76,3 +76,9 @@ def test_every_page_is_in_the_navigation():
     named = [str(page.with_suffix("")) for page in pages if page.parts[0] != "maths"]
     missing = [page for page in named if page != "index" and f"\n{page}\n" not in index]
     assert not missing
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_no_line_is_wider_than_a_hundred_columns(name):
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    assert [line for line in lines if len(line) > 100] == []

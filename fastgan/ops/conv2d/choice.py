@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 #: From how many 4x4 tiles of output on Winograd's algorithm beats the CPU's direct one, by the lesser of the numbers
-#: of channels that come in and go out. docs/performance.md has the measured sweep that this is read from.
+#: of channels that come in and go out. docs/internals/performance.md has the measured sweep that this is read from.
 FEWEST_TILES = {32: 256, 64: 16, 128: 8, 256: 16, 512: 8}
 MOST_CHANNELS = 4096  # for which transformed weights and images stay below 32 MB
 
