@@ -1,7 +1,8 @@
 """Tile sizes of the fused modulated convolution, by architecture and shape class.
 
 Those of sm_90 for 3x3 were measured on an H100 with Triton 3.6 (docs/internals/performance.md).
-ALL OTHERS ARE NOT MEASURED but reasoned from the sizes of registers and shared memory and from the number of programs that a GPU needs.
+ALL OTHERS ARE NOT MEASURED but reasoned from the sizes of registers and shared memory and from
+the number of programs that a GPU needs.
 ``fastgan.ops.modulated_conv2d.triton.tune`` measures on a GPU and returns an entry to put in their place.
 """
 
