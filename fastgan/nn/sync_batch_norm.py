@@ -8,21 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-
-@torch.library.custom_op("fastgan::all_reduce_sum", mutates_args=())
-def all_reduce_sum(x: Tensor) -> Tensor:
-    """The sum of `x` over all ranks, on each of them; its own derivative, so any order of it is right."""
-    total = x.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total
-
-
-@all_reduce_sum.register_fake
-def _(x: Tensor) -> Tensor:
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
-
-
-all_reduce_sum.register_autograd(lambda ctx, grad: all_reduce_sum(grad))
+from fastgan.ops import all_reduce_sum
 
 
 def batch_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

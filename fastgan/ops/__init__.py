@@ -6,6 +6,8 @@
 
 from fastgan.ops._library import BackendStatus, BackendUnavailable, backends, use_backend
 from fastgan.ops.adaptive_norm import adaptive_norm, adaptive_norm_with_stats
+from fastgan.ops.all_reduce import all_reduce_sum
+from fastgan.ops.attention import attention
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
@@ -23,6 +25,8 @@ __all__ = [
     "BackendUnavailable",
     "adaptive_norm",
     "adaptive_norm_with_stats",
+    "all_reduce_sum",
+    "attention",
     "backends",
     "bias_act",
     "conv2d",

@@ -280,7 +280,8 @@ class OpDefinition:
         fake: shapes, dtypes and exact strides of the results.
         setup_context: ``(ctx, inputs, output)``, as ``torch.library.register_autograd`` takes it.
         backward: ``(ops, ctx, *grads)``; ``ops`` is the namespace of the forward op, so derivatives stay on its kernels.
-        triton: loads the Triton kernel's launcher on first use.
+        triton: loads the Triton kernel's launcher on first use; None for an op without kernels of its own, whose reference
+            runs in every namespace.
     """
 
     schema: str
@@ -288,7 +289,7 @@ class OpDefinition:
     fake: Callable[..., Any]
     setup_context: Callable[..., None]
     backward: Callable[..., Any]
-    triton: Callable[[], Callable[..., Any]]
+    triton: Callable[[], Callable[..., Any]] | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -362,12 +363,13 @@ def _define(definition: OpDefinition, namespace: str) -> None:
         return definition.backward(ops, ctx, *grads)
 
     torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=library)
-    if namespace == "fastgan":
+    triton = definition.triton
+    if namespace == "fastgan" or triton is None:
         library.impl(definition.name, definition.reference, "CompositeExplicitAutograd")
     elif namespace == "fastgan_triton":
 
         def run(*args: Any) -> Any:
-            return definition.triton()(*args)
+            return triton()(*args)
 
         library.impl(definition.name, run, "CUDA")
         if triton_interpreter():

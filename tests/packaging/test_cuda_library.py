@@ -15,15 +15,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+#: Names of ops without CUDA kernels of ours: cuDNN, cuBLAS, torch or NCCL run them.
+RUN_BY_TORCH = ("winograd_", "grouped_conv2d", "product_per_sample", "attention", "all_reduce")
+
+
 def test_it_loads_and_registers_every_kernel():
     assert _library._native_problem["cuda"] is None, _library._native_problem["cuda"]
     for definition in _library._definitions:
         name = f"fastgan::{definition.name}"
         has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
-        # On a GPU, cuDNN and cuBLAS run convolutions and products.
-        assert has_kernel == (
-            not definition.name.startswith(("winograd_", "grouped_conv2d", "product_per_sample"))
-        ), name
+        assert has_kernel == (not definition.name.startswith(RUN_BY_TORCH)), name
 
 
 def test_it_holds_the_architectures_asked_for():

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from fastgan.nn.sync_batch_norm import all_reduce_sum
+from fastgan.ops import all_reduce_sum
 
 
 class ImagePool(nn.Module):
