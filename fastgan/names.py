@@ -1,7 +1,7 @@
-"""File names and other foreign text, made safe for whatever prints, writes or encodes them.
+"""Conversion of file names and other foreign text to a form that can be printed and stored.
 
-A file name on Linux is bytes. Python decodes those that aren't text to lone surrogates, which no
-encoder of UTF-8 takes; a name may also hold line breaks and what moves a terminal's cursor.
+A file name on Linux is bytes. Python decodes bytes that aren't UTF-8 to lone surrogates, which
+UTF-8 encoders reject. A name may also hold line breaks and control codes of terminals.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ _HANDLER = "fastgan.readable"
 def printable(name: str | os.PathLike[str]) -> str:
     r"""Return a name as one line of text that UTF-8 can encode.
 
-    Bytes that aren't UTF-8 become ``\xe9``; line breaks, control characters and those that reorder
-    text become ``\n``, ``\x1b``, ``\u202e``. All else, ``[red]`` and ``<b>`` too, stays as it is.
+    Bytes that aren't UTF-8 become ``\xe9``. Line breaks, control characters and characters that
+    reorder text become ``\n``, ``\x1b``, ``\u202e``. Everything else stays as it is, ``[red]`` and
+    ``<b>`` too.
 
-    Use it wherever a name is shown, and never to open a file.
+    Use it wherever a name is displayed, and never to open a file.
     """
     text = portable_name(os.fspath(name))
-    text = _NO_BYTE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = _NO_BYTE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
@@ -50,12 +51,12 @@ def _escaped(character: str) -> str:
 
 
 def encodable(text: str, encoding: str) -> str:
-    """Return `text` with what `encoding` lacks spelt in ASCII: ``x`` for ``×``, else an escape."""
+    """Replace the characters that `encoding` lacks by ASCII: ``x`` for ``×``, else an escape."""
     return text.encode(encoding, _HANDLER).decode(encoding)
 
 
 def never_fail(stream: Any) -> None:
-    """Make a text stream spell what its encoding lacks, as `encodable` does, and not raise."""
+    """Make a text stream replace characters that its encoding lacks (see `encodable`)."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=_HANDLER)
 
@@ -69,7 +70,8 @@ def _spell(error: UnicodeError) -> tuple[str, int]:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that isn't UTF-8
+    # A byte that isn't UTF-8.
+    if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("ascii", "backslashreplace").decode()
 
@@ -78,9 +80,9 @@ codecs.register_error(_HANDLER, _spell)
 
 
 def shell_word(name: str | os.PathLike[str]) -> str:
-    """Return a path as one word of a command that bash and zsh read back to the same name.
+    """Quote a path so that bash and zsh read it back as the same name.
 
-    A path that begins with a dash gets ``./`` before it, since it would be taken for an option.
+    A path that begins with a dash gets the prefix ``./``, so that it isn't taken for an option.
     """
     text = portable_name(os.fspath(name))
     if text.startswith("-"):
@@ -99,18 +101,19 @@ def _in_dollar_quotes(character: str) -> str:
 
 
 def portable_name(name: str) -> str:
-    """Return a file name as a process whose file system encoding is UTF-8 has it.
+    """Convert a file name to the form of a process whose file system encoding is UTF-8.
 
-    It is what to store: `local_name` gives it back as this process opens it.
+    Store names in this form; `local_name` converts them back.
     """
     try:
         return os.fsencode(name).decode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # not a name that this process could open
+    # This process could not open a file of such a name.
+    except UnicodeEncodeError:
         return name
 
 
 def local_name(name: str) -> str:
-    """Return a stored name as this process opens it: the inverse of `portable_name`."""
+    """Convert a stored name to the form that this process opens: invert `portable_name`."""
     try:
         return os.fsdecode(name.encode("utf-8", "surrogateescape"))
     except UnicodeError:
@@ -119,10 +122,10 @@ def local_name(name: str) -> str:
 
 @contextmanager
 def plain_folder(folder: Path) -> Iterator[Path]:
-    """A path of `folder`, which must exist, for libraries that take only plain ones.
+    """Provide a path of an existing folder that is valid UTF-8 and has no backslash.
 
-    Some encode a path as UTF-8, and torch's writer splits it at backslashes. Where its own path
-    isn't plain, this one goes through a link that lasts as long as the block.
+    Some libraries encode a path as UTF-8, and torch's writer splits it at backslashes. The path
+    goes through a temporary symbolic link where `folder` itself doesn't qualify.
     """
     if os.name == "nt" or (_is_utf8(str(folder)) and "\\" not in str(folder)):
         yield folder

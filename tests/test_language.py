@@ -8,10 +8,14 @@ from tests import language
 
 PLAIN: tuple[str, ...] = (
     "csrc",
+    "fastgan/data",
+    "fastgan/errors.py",
     "fastgan/layers.py",
+    "fastgan/names.py",
     "fastgan/networks/registry.py",
     "fastgan/recipes/memory",
     "tests/benchmarks",
+    "tests/data",
     "tests/emulation",
     "tests/language.py",
     "tests/networks/test_registry.py",

@@ -1,8 +1,8 @@
-"""Image data sets: embedded ones that need no download, and folders of images.
+"""Image data sets: embedded ones that need no download, folders and zip archives.
 
-``open_dataset`` opens one by name or path, ``batch_indices`` says which images a step shows,
-``BatchLoader`` has them ready when they're needed, and ``images`` converts between stored uint8 and the
-networks' float32 in [-1, 1].
+``open_dataset`` opens a data set by name or path. ``batch_indices`` selects the images of a step.
+``BatchLoader`` prepares the coming batches in threads. ``to_float`` and ``to_uint8`` convert
+between stored uint8 and the networks' float32 in [-1, 1].
 """
 
 from fastgan.data.dataset import DataError, ImageDataset, InMemoryDataset

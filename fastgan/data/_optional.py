@@ -1,4 +1,4 @@
-"""Libraries of the ``train`` extra, imported where they are used and nowhere else."""
+"""Imports of the libraries of the ``train`` extra, at the place of their use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from fastgan.data.dataset import DataError
 
 
 def require(module: str, package: str, *, purpose: str) -> Any:
-    """Import ``module``. Raises DataError naming what to install when ``package`` is missing."""
+    """Import ``module``.
+
+    Args:
+        module: name of the module.
+        package: name to install it by.
+        purpose: subject of the error's sentence, such as "Reading image files".
+
+    Raises:
+        DataError: the import fails; the message names what to install.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise DataError(
-            f"{purpose} needs {package}, which can't be imported ({error}): "
-            f"install it with pip install {package}, or all of them with pip install 'fastgan[train]'."
+            f"{purpose} needs {package}, which can't be imported ({error}): install it with "
+            f"pip install {package}, or all of them with pip install 'fastgan[train]'."
         ) from error

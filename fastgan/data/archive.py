@@ -9,7 +9,9 @@ import weakref
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from fastgan.data.dataset import DataError
 from fastgan.data.discovery import CONFIG, Listing, PictureKinds, is_run_config
@@ -17,30 +19,32 @@ from fastgan.data.labels import LABELS_FILE
 
 _LOCAL_HEADER = 30
 _LOCAL_START = b"PK\3\4"
-_PROBE = 1 << 24  # bytes in which the header of a file without a known ending is looked for
+# Bytes in which to look for the header of a file without a known ending.
+_PROBE = 1 << 24
 _ENCRYPTED = 1
 
 
 class Archive:
     """A zip archive whose members are stored or deflated.
 
-    It is opened once. Threads and forked processes share the handle, since each read names its place.
-    Where one folder holds all pictures, names begin inside of it.
+    It is opened once. Threads and forked processes share the handle, since each read passes its
+    offset. Names begin inside the folder that holds all pictures, if there is one.
 
     Args:
         path: the file.
 
     Raises:
-        DataError: it is missing, damaged, encrypted, or compressed in another way.
+        DataError: the file is missing, damaged, encrypted, or compressed in another way.
     """
 
     title = "archive"
+    """Noun for messages."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
             with zipfile.ZipFile(path) as archive:
-                found = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+                infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
             self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except (
             zipfile.BadZipFile,
@@ -50,18 +54,18 @@ class Archive:
             EOFError,
         ) as error:
             raise DataError(
-                f"The archive {str(path)!r} can't be read as a zip file ({error}): it may be incomplete or "
-                f"damaged; fetch or make it again."
+                f"The archive {str(path)!r} can't be read as a zip file ({error}): it may be "
+                f"incomplete or damaged; fetch or make it again."
             ) from error
         except OSError as error:
             raise DataError(
-                f"The archive {str(path)!r} can't be read ({error.strerror or error}): check the path and "
-                f"its permissions."
+                f"The archive {str(path)!r} can't be read ({error.strerror or error}): check the "
+                f"path and its permissions."
             ) from error
         weakref.finalize(self, os.close, self._handle)
         self._members = {
             name.replace("\\", "/").removeprefix("./"): info
-            for name, info in found.items()
+            for name, info in infos.items()
             if not any(
                 part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts
             )
@@ -71,19 +75,23 @@ class Archive:
         self._listing = self._sort()
 
     def find(self, folder: str = "") -> Listing:
-        """The members by what they are."""
+        """List the members by kind; ``folder`` is ignored."""
         return self._listing
 
     def file(self, name: str) -> Member:
-        """A member by its name."""
+        """Return the member of this name."""
         return Member(self, self._members[name])
 
     def has(self, name: str) -> bool:
-        """Whether there is a member of this name."""
+        """Return True if there is a member of this name."""
         return name in self._members
 
     def text(self, name: str) -> bytes | None:
-        """Content of a member, None if there is none of this name. Raises DataError if it is damaged."""
+        """Return the content of a member, None if there is no member of this name.
+
+        Raises:
+            DataError: the member is damaged.
+        """
         if name not in self._members:
             return None
         try:
@@ -94,9 +102,10 @@ class Archive:
             ) from error
 
     def read(self, info: zipfile.ZipInfo, limit: int | None = None) -> bytes:
-        """The first ``limit`` bytes of a member, or all, then compared with their checksum.
+        """Read the first ``limit`` bytes of a member, or all of it and verify the checksum.
 
-        Raises ValueError for damaged content.
+        Raises:
+            ValueError: the content is damaged.
         """
         header = self._at(info.header_offset, _LOCAL_HEADER)
         if header[:4] != _LOCAL_START:
@@ -124,14 +133,14 @@ class Archive:
     def _check(self, info: zipfile.ZipInfo) -> None:
         if info.flag_bits & _ENCRYPTED:
             raise DataError(
-                f"{info.filename!r} in the archive {str(self._path)!r} is encrypted: unpack it with its "
-                f"password and give the folder."
+                f"{info.filename!r} in the archive {str(self._path)!r} is encrypted: unpack it "
+                f"with its password and pass the folder."
             )
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(
-                f"{info.filename!r} in the archive {str(self._path)!r} is compressed by method "
-                f"{info.compress_type}, but stored or deflated files are expected: pack it anew, or unpack "
-                f"it and give the folder."
+                f"{info.filename!r} in the archive {str(self._path)!r} must be stored or deflated, "
+                f"got compression method {info.compress_type}: pack it anew, or unpack it and "
+                f"pass the folder."
             )
 
     def _sort(self) -> Listing:
@@ -146,7 +155,7 @@ class Archive:
         for name in self._members:
             if any(run == "." or name.startswith(f"{run}/") for run in runs):
                 continue
-            kind = kinds.sort(name, lambda name=name: io.BytesIO(self._probe(name)))  # type: ignore[misc]
+            kind = kinds.sort(name, partial(self._open_probe, name))
             if kind is not None:
                 (pictures if kind else others).append(name)
         folder = self._only_folder(pictures)
@@ -161,7 +170,7 @@ class Archive:
         return Listing(*map(tuple, (*inside, folders)))
 
     def _only_folder(self, pictures: list[str]) -> str:
-        """The folder at the top that holds all pictures, with its ``/``; empty if there is none."""
+        """Return the top-level folder that holds all pictures, with its ``/``, else ``""``."""
         tops = {name.split("/", 1)[0] if "/" in name else "" for name in pictures}
         top = tops.pop() if len(tops) == 1 and LABELS_FILE not in self._members else ""
         return f"{top}/" if top else ""
@@ -169,23 +178,32 @@ class Archive:
     def _probe(self, name: str) -> bytes:
         return self.read(self._members[name], _PROBE)
 
+    def _open_probe(self, name: str) -> BinaryIO:
+        return io.BytesIO(self._probe(name))
+
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive, in place of a path."""
+    """A file in an archive, with the methods of a path that data sets use."""
 
     archive: Archive
+    """The archive."""
     info: zipfile.ZipInfo
+    """Entry of the file in the archive's index."""
 
     @property
     def size(self) -> int:
-        """Bytes of its content."""
+        """Size of the content in bytes."""
         return self.info.file_size
 
     def head(self, limit: int) -> bytes:
-        """The first ``limit`` bytes."""
+        """Read the first ``limit`` bytes."""
         return self.archive.read(self.info, limit)
 
     def read_bytes(self) -> bytes:
-        """The content. Raises ValueError if it is damaged."""
+        """Read the content.
+
+        Raises:
+            ValueError: the content is damaged.
+        """
         return self.archive.read(self.info)

@@ -1,4 +1,4 @@
-"""What every image data set offers, and the in-memory form that small sets share."""
+"""Base class of image data sets, and data sets that are one tensor in memory."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from fastgan.data.inputs import InputSpec, Levels
 from fastgan.errors import FastganError
 
 MIN_RESOLUTION = 4
+"""Smallest height and width of images in pixels."""
 MAX_RESOLUTION = 4096
+"""Largest height and width of images in pixels."""
 
 
 class DataError(FastganError):
-    """A data set can't be opened or read; the message says what came and what to do."""
+    """A data set that can't be opened or read."""
 
 
 class ImageDataset(ABC):
-    """Square uint8 images with class labels, by random access.
+    """Square uint8 images with class labels and random access.
 
     Attributes:
-        name: what the user would call it, e.g. ``"mnist5k"`` or a folder's name.
+        name: name of the set for the user, such as ``"mnist5k"`` or a folder's name.
         resolution: height and width in pixels.
         channels: 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).
         num_classes: number of classes, 0 for a set without labels.
         class_names: one name per class, empty for a set without labels.
-        unlabelled: why there are no labels where a person may expect some, a clause; else empty.
-        inputs: what each image comes with, by name; empty unless the set was opened for a task.
-        levels: values that become black and white in files of more than 8 bits, by the kind of file.
-        fingerprint: SHA-256 (hex) of what the set holds, inputs included; a checkpoint keeps it, so that
-            a run isn't resumed on other data.
+        unlabelled: clause on why there are no labels where a user may expect some; else empty.
+        inputs: inputs of each image by name; empty unless the set was opened for a task.
+        levels: values that become black and white in files of more than 8 bits, by kind of file.
+        fingerprint: SHA-256 (hex) of the set's content with its inputs. A checkpoint keeps it, so
+            that a run isn't resumed on other data.
     """
 
     name: str
@@ -54,30 +56,47 @@ class ImageDataset(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for a person, sentences on how the files were read; shown where a run begins."""
+        """Lines for the user on how the files were read, displayed when a run begins."""
         return ()
 
     @property
     def in_memory(self) -> bool:
-        """Whether a batch is a mere copy, which nothing is gained by preparing ahead."""
+        """True if a batch is a mere copy, so that preparing it ahead gains nothing."""
         return False
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     @abstractmethod
     def image(self, i: int) -> Tensor:
-        """Image ``i``: uint8 ``[C, H, W]``. Raises IndexError outside ``0 <= i < len``."""
+        """Return image ``i``, uint8 ``[C, H, W]``.
+
+        Raises:
+            IndexError: ``i`` is outside ``0 .. len - 1``.
+        """
 
     @abstractmethod
     def label(self, i: int) -> int:
-        """Class of image ``i``, 0 for a set without labels. Raises IndexError outside the set."""
+        """Return the class of image ``i``, 0 for a set without labels.
+
+        Raises:
+            IndexError: ``i`` is outside ``0 .. len - 1``.
+        """
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``indices`` (int64 ``[N]``): uint8 ``[N, C, H, W]``, int64 ``[N]``.
+        """Return images and labels.
 
-        May be called by several threads at once (see ``BatchLoader``).
+        Several threads may call it at once (see ``BatchLoader``).
+
+        Args:
+            indices: int64 ``[N]``, each in ``0 .. len - 1``.
+
+        Returns:
+            Images, uint8 ``[N, C, H, W]``, and labels, int64 ``[N]``.
+
+        Raises:
+            IndexError: an index is outside the set.
         """
         wanted = self._checked(indices)
         labels = torch.tensor([self.label(i) for i in wanted], dtype=torch.int64)
@@ -88,16 +107,39 @@ class ImageDataset(ABC):
         return torch.stack([self.image(i) for i in wanted]), labels
 
     def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
-        """What the images of ``indices`` (int64 ``[N]``) come with: for each of ``inputs`` a tensor of N rows."""
+        """Return the inputs of images, one tensor of N rows for each entry of ``inputs``.
+
+        Args:
+            indices: int64 ``[N]``, each in ``0 .. len - 1``.
+
+        Returns:
+            Stored inputs by name (see ``InputSpec``).
+
+        Raises:
+            IndexError: an index is outside the set.
+        """
         self._checked(indices)
         return {}
 
     def examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """``batch`` and ``batch_inputs`` in one, for sets that read or draw them together."""
+        """Return the results of ``batch`` and ``batch_inputs``, read or rendered together.
+
+        Args:
+            indices: int64 ``[N]``, each in ``0 .. len - 1``.
+
+        Returns:
+            Images, uint8 ``[N, C, H, W]``; labels, int64 ``[N]``; stored inputs by name.
+
+        Raises:
+            IndexError: an index is outside the set.
+        """
         return *self.batch(indices), self.batch_inputs(indices)
 
     def held_out(self) -> ImageDataset | None:
-        """Images of the same kind that this set doesn't hold, with the same inputs; None if there are none."""
+        """Return images of the same kind and with the same inputs that this set doesn't hold.
+
+        None if there are none.
+        """
         return None
 
     def _checked(self, indices: Tensor) -> list[int]:
@@ -113,8 +155,8 @@ class ImageDataset(ABC):
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}({self.name!r}, {len(self)} images, {self.channels}x{self.resolution}"
-            f"x{self.resolution}, {self.num_classes} classes)"
+            f"{type(self).__name__}({self.name!r}, {len(self)} images, "
+            f"{self.channels}x{self.resolution}x{self.resolution}, {self.num_classes} classes)"
         )
 
 
@@ -122,11 +164,14 @@ class InMemoryDataset(ImageDataset):
     """A data set that is one tensor.
 
     Args:
-        images: uint8 ``[N, C, R, R]``.
-        labels: int64 ``[N]``, numbers of ``class_names``; ignored when that is empty. None is zeros.
+        name: name of the set for the user.
+        images: uint8 ``[N, C, R, R]``, N at least 1.
+        labels: int64 ``[N]``, indices of ``class_names``; ignored if that is empty. None means
+            zeros.
+        class_names: one name per class; empty for a set without labels.
 
     Raises:
-        ValueError: images or labels of another type or shape, none at all, or labels of no class.
+        ValueError: images or labels of another type, shape or range, or no images.
     """
 
     def __init__(
@@ -158,8 +203,8 @@ class InMemoryDataset(ImageDataset):
             )
         if class_names and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
             raise ValueError(
-                f"labels must be from 0 to {len(class_names) - 1} for {len(class_names)} class_names, got "
-                f"{int(labels.min())} to {int(labels.max())}"
+                f"labels must be from 0 to {len(class_names) - 1} for {len(class_names)} "
+                f"class_names, got {int(labels.min())} to {int(labels.max())}"
             )
         self.name = name
         self.resolution = images.shape[2]
@@ -194,29 +239,40 @@ class InMemoryDataset(ImageDataset):
 
 
 def check_resolution(resolution: object) -> int:
-    """``resolution`` as an int. Raises DataError unless it's a whole number from 4 to 4096."""
+    """Return ``resolution`` if it's a valid one.
+
+    Raises:
+        DataError: ``resolution`` isn't a whole number from 4 to 4096.
+    """
     if isinstance(resolution, bool) or not isinstance(resolution, int):
         raise DataError(
-            f"The resolution must be a whole number of pixels from {MIN_RESOLUTION} to {MAX_RESOLUTION}, "
-            f"but {resolution!r} came."
+            f"resolution must be a whole number of pixels from {MIN_RESOLUTION} to "
+            f"{MAX_RESOLUTION}, got {resolution!r}."
         )
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise DataError(
-            f"The resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels, but {resolution} came."
+            f"resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels, "
+            f"got {resolution}."
         )
     return resolution
 
 
 def check_channels(channels: object, *, alpha: bool = False) -> int:
-    """``channels`` as an int. Raises DataError unless it's 1 (grey) or 3 (RGB), or with ``alpha`` 2 or 4."""
+    """Return ``channels`` if it's a valid number of channels.
+
+    Args:
+        channels: the number to check.
+        alpha: accept 2 (grey and alpha) and 4 (RGBA) too.
+
+    Raises:
+        DataError: ``channels`` isn't 1 (grey) or 3 (RGB), nor 2 or 4 with ``alpha``.
+    """
     allowed = (1, 2, 3, 4) if alpha else (1, 3)
     if isinstance(channels, bool) or not isinstance(channels, int) or channels not in allowed:
         if alpha:
             raise DataError(
-                f"The number of channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), but "
-                f"{channels!r} came."
+                f"channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), "
+                f"got {channels!r}."
             )
-        raise DataError(
-            f"The number of channels must be 1 (grey) or 3 (RGB), but {channels!r} came."
-        )
+        raise DataError(f"channels must be 1 (grey) or 3 (RGB), got {channels!r}.")
     return channels

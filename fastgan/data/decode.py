@@ -14,8 +14,10 @@ from fastgan.data.dataset import DataError
 from fastgan.data.levels import Kind, Levels, eight_bits, kind_of
 from fastgan.data.reading import Fit, Reading, padded_box
 
-_ORIENTATION = 0x0112  # of EXIF
-_QUARTER_TURNS = 5  # the orientations from it on exchange width and height
+# EXIF tag.
+_ORIENTATION = 0x0112
+# Orientations from this one on exchange width and height.
+_QUARTER_TURNS = 5
 _LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP", "AVIF"})
 _MAP_MODES = frozenset({"1", "L", "P"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -24,56 +26,61 @@ DEFAULT = Reading()
 
 
 class Header(NamedTuple):
-    """Width and height as shown, whether the file is grey, and the kinds of its pictures of more than 8 bits.
-
-    kinds: one for each picture that an image is made of, None for 8 bits.
-    """
+    """Size and kind of the files of an image."""
 
     width: int
+    """Width in pixels after rotation by the EXIF orientation."""
     height: int
+    """Height in pixels after rotation by the EXIF orientation."""
     grey: bool
+    """True if the file is stored as grey."""
     kinds: tuple[Kind | None, ...]
+    """Kind of the image's file and of those of inputs that are images, None for 8 bits."""
 
 
 def image_header(source: Path | BinaryIO) -> Header:
-    """The header of an image file, without decoding it.
+    """Read the header of an image file without decoding it.
 
-    Raises whatever Pillow raises for a file that it can't open.
+    Raises:
+        Exception: Pillow can't open the file; decoders raise errors of nearly any type.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     with pil.open(source) as picture:
         width, height = picture.size
-        # Without the first question Pillow decodes a PNG file in search of it.
+        # The first test prevents Pillow from decoding a PNG file in search of EXIF data.
         if "exif" in picture.info and picture.getexif().get(_ORIENTATION, 1) >= _QUARTER_TURNS:
             width, height = height, width
         return Header(width, height, picture.mode in _GREY_MODES, (kind_of(picture),))
 
 
 def map_header(path: Path) -> tuple[int, int]:
-    """Width and height of a map of class indices, without decoding it.
+    """Read width and height of a map of class indices without decoding it.
 
-    Raises DataError for a file that isn't 8-bit grey or of a palette, or whatever Pillow raises for one that it
-    can't open.
+    Raises:
+        DataError: the file has lossy compression, or is neither 8-bit grey nor of a palette.
+        Exception: Pillow can't open the file; decoders raise errors of nearly any type.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     with pil.open(path) as picture:
         if picture.format in _LOSSY:
             raise DataError(
-                f"The map {str(path)!r} is a {picture.format} file, whose compression changes indices: "
-                f"save it as PNG."
+                f"The map {str(path)!r} is a {picture.format} file, whose compression changes "
+                f"indices: save it as PNG."
             )
         if picture.mode not in _MAP_MODES:
             raise DataError(
-                f"The map {str(path)!r} is a picture of mode {picture.mode}, where the index of a class is expected "
-                f"in each pixel: save it as an 8-bit grey PNG or one with a palette."
+                f"The map {str(path)!r} must have the index of a class in each pixel, got a "
+                f"picture of mode {picture.mode}: save it as an 8-bit grey PNG or one with a "
+                f"palette."
             )
         return picture.width, picture.height
 
 
 def decode_map(source: Path | BinaryIO) -> Tensor:
-    """A map of class indices as uint8 ``[H, W]``; of a palette the indices count, not the colours.
+    """Decode a map of class indices to uint8 ``[H, W]``; of a palette the indices, not the colours.
 
-    Raises whatever Pillow raises for a file that it can't decode.
+    Raises:
+        Exception: Pillow can't decode the file; decoders raise errors of nearly any type.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     with pil.open(source) as opened:
@@ -81,9 +88,16 @@ def decode_map(source: Path | BinaryIO) -> Tensor:
 
 
 def fit_map(indices: Tensor, resolution: int, *, fit: Fit = "crop", void: int = 0) -> Tensor:
-    """``[H, W]`` to ``[resolution, resolution]``, fitted as ``decode_image`` fits images, by the nearest pixel.
+    """Fit a map into a square as ``decode_image`` fits images, by the nearest pixel.
 
-    ``void`` is the index around a padded map.
+    Args:
+        indices: ``[H, W]``.
+        resolution: side of the square.
+        fit: way to make the map square.
+        void: index around a padded map.
+
+    Returns:
+        ``[resolution, resolution]`` of the same dtype.
     """
     height, width = indices.shape
     if fit == "pad":
@@ -102,7 +116,7 @@ def fit_map(indices: Tensor, resolution: int, *, fit: Fit = "crop", void: int = 
 
 
 def _nearest(count: int, length: int) -> Tensor:
-    """Places of the ``count`` pixels out of ``length`` that are nearest to evenly spread ones."""
+    """Return the positions of ``count`` pixels out of ``length``, nearest to evenly spread ones."""
     return ((torch.arange(count) + 0.5) * (length / count)).long().clamp(max=length - 1)
 
 
@@ -114,16 +128,26 @@ def decode_image(
     reading: Reading = DEFAULT,
     levels: Levels = (),
 ) -> Tensor:
-    """One image file as uint8 ``[channels, resolution, resolution]``.
+    """Decode the first frame of an image file to a square.
 
-    EXIF orientation is applied, values of more than 8 bits are scaled by ``levels``. Alpha is composited on white, or
-    kept if there are 2 or 4 channels. ``reading.fit`` makes it a square: ``crop`` cuts the largest centred one out,
-    ``pad`` puts the whole on black, ``stretch`` changes the proportions. It's resized with an antialiased Lanczos
-    filter (not at all if it already has the size). Of an animation the first frame counts.
+    EXIF orientation is applied, and values of more than 8 bits are scaled by ``levels``. Alpha is
+    composited on white. An antialiased Lanczos filter resizes the square unless it already has the
+    size.
 
-    Raises whatever Pillow raises for a file that it can't decode.
+    Args:
+        source: the file.
+        resolution: side of the square.
+        channels: 1 or 3, or 2 or 4 to keep alpha.
+        reading: settings; ``fit`` is the way to make the picture square.
+        levels: values that become black and white, by kind of file.
+
+    Returns:
+        uint8 ``[channels, resolution, resolution]``.
+
+    Raises:
+        Exception: Pillow can't decode the file; decoders raise errors of nearly any type.
     """
-    return _fitted(_as_shown(source, channels, levels), resolution, channels, reading.fit)
+    return _fit(_with_mode(source, channels, levels), resolution, channels, reading.fit)
 
 
 def decode_halves(
@@ -134,23 +158,23 @@ def decode_halves(
     reading: Reading = DEFAULT,
     levels: Levels = (),
 ) -> tuple[Tensor, Tensor]:
-    """The left and the right half of one image file, each as ``decode_image`` gives a whole one."""
-    picture = _as_shown(source, channels, levels)
+    """Decode the left and the right half of an image file, each as ``decode_image`` does."""
+    picture = _with_mode(source, channels, levels)
     middle = picture.width // 2
     left = picture.crop((0, 0, middle, picture.height))
     right = picture.crop((middle, 0, 2 * middle, picture.height))
     fit = reading.fit
-    return _fitted(left, resolution, channels, fit), _fitted(right, resolution, channels, fit)
+    return _fit(left, resolution, channels, fit), _fit(right, resolution, channels, fit)
 
 
-def _as_shown(source: Path | BinaryIO, channels: int, levels: Levels) -> Any:
+def _with_mode(source: Path | BinaryIO, channels: int, levels: Levels) -> Any:
     picture = eight_bits(source, levels)
     if channels in (2, 4):
         return picture.convert("RGBA").convert(_MODES[channels])
     return on_white(picture).convert(_MODES[channels])
 
 
-def _fitted(picture: Any, resolution: int, channels: int, fit: Fit) -> Tensor:
+def _fit(picture: Any, resolution: int, channels: int, fit: Fit) -> Tensor:
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     square = (resolution, resolution)
     if picture.size != square:
@@ -177,7 +201,7 @@ def _centre(picture: Any) -> Any:
 
 
 def on_white(picture: Any) -> Any:
-    """``picture`` of 8 bits as grey or colour without alpha."""
+    """Composite a Pillow picture of 8 bits a channel on white; return one without transparency."""
     if not picture.has_transparency_data:
         return picture
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
@@ -187,8 +211,9 @@ def on_white(picture: Any) -> Any:
 
 
 def unreadable_reason(error: Exception) -> str:
-    """Why a file was left out, in a few words and the same on every run."""
-    if type(error).__name__ == "UnidentifiedImageError":  # its message holds a memory address
+    """Return a short reason for leaving a file out, the same on every run."""
+    # The message of this error holds a memory address.
+    if type(error).__name__ == "UnidentifiedImageError":
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

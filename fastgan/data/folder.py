@@ -43,47 +43,49 @@ from fastgan.data.reading import Reading, crop_note
 from fastgan.names import printable
 
 CACHE_LIMIT = 1 << 30
-"""Bytes of uint8 pixels up to which a folder is decoded once and kept in memory (1 GiB)."""
+"""Largest size of uint8 pixels for which a folder is decoded once and kept in memory (1 GiB)."""
 
 _HEADER_BYTES = 1 << 16
 _CHUNK = 256
-SCANNED = 500  # files of more than 8 bits whose values are looked at, of a set too large to keep
+SCANNED = 500
+"""Number of files of more than 8 bits whose values are examined in a set too large to keep."""
 _T = TypeVar("_T")
 
 
 class FolderDataset(ImageDataset):
-    """Every file in a folder or zip archive that Pillow opens, sorted by path; the first frame of several.
+    """Every file in a folder or zip archive that Pillow opens, sorted by path.
 
-    Each image is turned by its EXIF orientation, put on white where it's transparent, fitted to a
-    square by ``reading.fit`` and resized (see ``decode_image``). Folders of runs are left out.
+    ``decode_image`` makes the first frame of each file a square image. Folders of runs are left
+    out.
 
     A ``dataset.json`` in the folder states the classes, as in StyleGAN data sets (see
-    ``find_labels``). Without one the class of an image is its first-level sub-folder; if any image
+    ``find_labels``). Without one the class of an image is its first-level sub-folder. If any image
     lies in the folder itself, the set has no labels.
 
-    Up to ``cache_limit`` bytes of pixels the whole set is decoded at opening and kept as uint8, so
-    a corrupt file is found and left out before training starts. A larger set is decoded on demand
-    and only its headers are read at opening; a file found corrupt later is replaced by the next
-    readable one of its class, always the same. Files left out are listed in ``skipped``; the first
-    time there are any, a UserWarning names some of them.
+    A set of up to ``cache_limit`` bytes of pixels is decoded at opening and kept as uint8, which
+    leaves out corrupt files before training starts. Opening a larger set reads only the headers,
+    and images are decoded on demand. The next readable image of the same class then replaces a
+    corrupt one. ``skipped`` lists the files left out, and a UserWarning names some of them.
 
-    ``fingerprint`` covers names, order, resolution, channels, stated labels and the files' bytes; of
-    the files of a set too large to keep, their sizes and first 64 KiB.
+    ``fingerprint`` covers names, order, resolution, channels, stated labels and the files' bytes.
+    Of a set too large to keep it covers the files' sizes and first 64 KiB.
 
     Args:
         root: the folder, or a file that ends in ``.zip`` (see ``Archive``).
-        resolution: 4 to 4096, None for the shorter side of the first readable image, or for its longer
-            side if it is padded.
-        channels: 1 or 3, or 2 or 4 to keep alpha; None for 1 if every file is stored as grey, else 3.
-        cache_limit: in bytes.
-        reading: how files become square images.
+        resolution: 4 to 4096. None means the shorter side of the first readable image, or its
+            longer side if it is padded.
+        channels: 1 or 3, or 2 or 4 to keep alpha. None means 1 if every file is stored as grey,
+            else 3.
+        cache_limit: largest size of the decoded set in bytes for keeping it in memory.
+        reading: settings for reading picture files.
 
     Raises:
-        DataError: the folder is missing, a file, unreadable or without (readable) images; wrong
-            resolution or channels; Pillow is missing.
+        DataError: the folder is missing, a file, unreadable or without readable images. An argument
+            is out of range. Pillow is missing.
     """
 
-    _places: ClassVar[tuple[str, ...]] = ("",)  # of an image's pictures, in words
+    # Phrases for the folders of an image's files.
+    _places: ClassVar[tuple[str, ...]] = ("",)
 
     def __init__(
         self,
@@ -104,7 +106,7 @@ class FolderDataset(ImageDataset):
         self.name = printable(self._root.resolve().name or self._root)
         self._reasons: dict[str, str] = {}
         self._notes: list[str] = []
-        self._warning, self._warnings, self._told = threading.Lock(), 0, frozenset[str]()
+        self._warning, self._warnings, self._reported = threading.Lock(), 0, frozenset[str]()
         self._opened = False
         headers = dict(self._try_each(self._header, self._find()))
         self._names = list(headers)
@@ -117,7 +119,7 @@ class FolderDataset(ImageDataset):
         self.channels = (1 if all_grey else 3) if channels is None else channels
 
         digests = {name: digest for name, (_, digest) in headers.items()}
-        self._kept: list[Tensor] | None = None
+        self._cache: list[Tensor] | None = None
         keep = len(self._names) * sum(math.prod(shape) for shape in self._shapes()) <= cache_limit
         self._levels = self._find_levels([header for header, _ in headers.values()], keep)
         self.levels = self._levels[0]
@@ -135,12 +137,11 @@ class FolderDataset(ImageDataset):
             crop_note(headers[name][0][:2] for name in self._names) if reading.fit == "crop" else ""
         )
         self._notes += [note] if note else []
-        how = "".join(
+        settings = "".join(
             f" {part}" for part in (reading.identity, *map(unusual, self._levels)) if part
         )
-        self.fingerprint = hashlib.sha256(
-            f"{self.channels} {self.resolution}{how}\n{listing}".encode(errors="surrogateescape")
-        ).hexdigest()
+        identity = f"{self.channels} {self.resolution}{settings}\n{listing}"
+        self.fingerprint = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()
         self._warn_once()
         self._opened = True
 
@@ -162,71 +163,77 @@ class FolderDataset(ImageDataset):
 
     def examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         wanted = self._checked(indices)
-        if self._kept is not None:
-            parts = [kept[indices] for kept in self._kept]
+        if self._cache is not None:
+            parts = [cached[indices] for cached in self._cache]
             return parts[0], self._labels[indices], self._inputs_of(parts[1:], indices)
-        # Without threads of its own: BatchLoader's call this, each for a part of a batch.
+        # Needs no threads of its own, since BatchLoader's threads call it for parts of a batch.
         parts = [torch.empty(len(wanted), *shape, dtype=torch.uint8) for shape in self._shapes()]
-        shown = indices.clone()
+        used = indices.clone()
         for row, i in enumerate(wanted):
-            shown[row], decoded = self._first_readable(i)
+            used[row], decoded = self._first_readable(i)
             for part, value in zip(parts, decoded, strict=True):
                 part[row] = value
         self._warn_once()
-        return parts[0], self._labels[indices], self._inputs_of(parts[1:], shown)
+        return parts[0], self._labels[indices], self._inputs_of(parts[1:], used)
 
-    # -- what a folder of images with inputs says otherwise (see task_folders) -------------------
+    # -- methods that folders of images with inputs override (see task_folders) ------------------
 
     def _find(self) -> list[str]:
-        """Names of the images, in order; none twice."""
-        found = self._search()
-        if not found.pictures:
-            others = few((*found.others, *(f"the run {run}" for run in found.runs)))
+        """Return the names of the images, in order and without duplicates."""
+        listing = self._search()
+        if not listing.pictures:
+            others = few((*listing.others, *(f"the run {run}" for run in listing.runs)))
             raise DataError(
-                f"The {self._source.title} {str(self._root)!r} holds no images"
-                f"{f', only {others}' if others else ''}: pictures of any kind that Pillow opens are "
-                f"looked for, in sub-folders too."
+                f"The {self._source.title} {str(self._root)!r} must hold images, "
+                f"got {f'only {others}' if others else 'none'}: add pictures of any kind that "
+                f"Pillow opens, in sub-folders or not."
             )
-        self._listing = found
-        return list(found.pictures)
+        self._listing = listing
+        return list(listing.pictures)
 
     def _files(self, name: str) -> tuple[Path | Member, ...]:
-        """The files that an image and its inputs are decoded from."""
+        """Return the files that an image and its inputs are decoded from."""
         return (self._source.file(name),)
 
-    def _look_at(self, name: str) -> Header:
-        """Sizes and kinds of the files of an image, without decoding."""
+    def _read_header(self, name: str) -> Header:
+        """Return size and kinds of an image's files without decoding them."""
         file = self._source.file(name)
         if isinstance(file, Path):
             return image_header(file)
         try:
             return image_header(io.BytesIO(file.head(_HEADER_BYTES)))
-        except Exception:  # the header of some formats is at the end
+        # Some formats have the header at the end.
+        except Exception:
             return image_header(io.BytesIO(file.read_bytes()))
 
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the uint8 tensors that ``_decode`` gives."""
+        """Return the shapes of the uint8 tensors that ``_decode`` returns."""
         return ((self.channels, self.resolution, self.resolution),)
 
     def _decode(self, name: str, sources: Sequence[Path | BinaryIO]) -> tuple[Tensor, ...]:
-        """The image, then its inputs, from what ``_files`` names or its content."""
+        """Decode the image, then its inputs, from the files of ``_files`` or their content."""
         return (self._picture(sources[0]),)
 
     def _classes(self) -> Labels:
         return find_labels(self._source, self._listing, self._names)
 
-    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
-        """Inputs by name, of what was decoded beside the images and of the places of the images shown."""
+    def _inputs_of(self, parts: Sequence[Tensor], indices: Tensor) -> dict[str, Tensor]:
+        """Return inputs by name.
+
+        Args:
+            parts: decoded inputs.
+            indices: indices of their images, int64 ``[N]``.
+        """
         return {}
 
     def _search(self, folder: str = "") -> Listing:
-        """What lies under a folder of the set; notes what is left out of it."""
-        found = self._source.find(folder)
+        """List the files under a folder of the set; record those that are left out."""
+        listing = self._source.find(folder)
         self._reasons |= {
-            f"{folder}/{name}" if folder else name: NOT_A_PICTURE for name in found.others
+            f"{folder}/{name}" if folder else name: NOT_A_PICTURE for name in listing.others
         }
-        self._notes += found.notes
-        return found
+        self._notes += listing.notes
+        return listing
 
     # -- opening -------------------------------------------------------------------------------
 
@@ -236,11 +243,11 @@ class FolderDataset(ImageDataset):
             head, size = _beginning(file)
             digest.update(head)
             digest.update(str(size).encode())
-        return self._look_at(name), digest.hexdigest()
+        return self._read_header(name), digest.hexdigest()
 
     def _find_levels(self, headers: Sequence[Header], keep: bool) -> list[Levels]:
-        """For each picture that an image is made of the levels of its files; notes what was found."""
-        found: list[Levels] = []
+        """Choose the levels of images and of their inputs; note those chosen by values."""
+        levels: list[Levels] = []
         parts = len(headers[0].kinds)
         for part in range(parts):
             kinds = [header.kinds[part] for header in headers]
@@ -258,14 +265,14 @@ class FolderDataset(ImageDataset):
             for span in joined(span for _, span in spans):
                 self._notes.append(levels_note(span, self._places[part] if parts > 1 else ""))
                 known[span.kind] = (span.kind, *levels_for(span))
-            found.append(tuple(known[kind] for kind in sorted(known) if kind in kinds))
+            levels.append(tuple(known[kind] for kind in sorted(known) if kind in kinds))
         if parse_range(self._reading.range) and not any(
             kind for header in headers for kind in header.kinds
         ):
             self._notes.append(
                 "--range changes nothing, since no picture has more than 8 bits per value."
             )
-        return found
+        return levels
 
     def _span(self, name: str, *, part: int) -> Span | None:
         file = self._files(name)[part]
@@ -277,7 +284,7 @@ class FolderDataset(ImageDataset):
         )
 
     def _decode_all(self) -> dict[str, str]:
-        """Fill ``_kept`` and return the SHA-256 of every file that could be decoded."""
+        """Fill ``_cache`` and return the SHA-256 of the files of every image that decodes."""
 
         def decode(name: str) -> tuple[tuple[Tensor, ...], str]:
             digest = hashlib.sha256()
@@ -288,36 +295,36 @@ class FolderDataset(ImageDataset):
                 name, [io.BytesIO(content) for content in contents]
             ), digest.hexdigest()
 
-        kept = [
+        cache = [
             torch.empty(len(self._names), *shape, dtype=torch.uint8) for shape in self._shapes()
         ]
         digests: dict[str, str] = {}
         for name, (decoded, digest) in self._try_each(decode, self._names):
-            for tensor, value in zip(kept, decoded, strict=True):
+            for tensor, value in zip(cache, decoded, strict=True):
                 tensor[len(digests)] = value
             digests[name] = digest
         self._names = list(digests)
-        self._kept = [tensor[: len(digests)] for tensor in kept]
+        self._cache = [tensor[: len(digests)] for tensor in cache]
         return digests
 
     def _try_each(
         self, function: Callable[[str], _T], names: Sequence[str]
     ) -> Iterator[tuple[str, _T]]:
-        """``(name, function(name))`` in order; a name for which it fails is noted and left out."""
+        """Yield ``(name, function(name))`` in order; record names for which it fails."""
 
         def attempt(name: str) -> tuple[_T] | None:
             try:
                 return (function(name),)
             except DataError:
                 raise
-            except Exception as error:  # decoders raise nearly anything on broken files
+            # Decoders raise nearly anything on broken files.
+            except Exception as error:
                 self._reasons[name] = unreadable_reason(error)
                 return None
 
         with _threads() as pool:
-            for start in range(
-                0, len(names), _CHUNK
-            ):  # else the workers run ahead and hold every image
+            # In chunks, so that the workers don't run ahead and hold every image.
+            for start in range(0, len(names), _CHUNK):
                 chunk = names[start : start + _CHUNK]
                 for name, result in zip(chunk, pool.map(attempt, chunk)):
                     if result is not None:
@@ -325,10 +332,10 @@ class FolderDataset(ImageDataset):
 
     def _require_any(self) -> None:
         if not self._names:
-            broken = [said for said in self.skipped if not said.endswith(NOT_A_PICTURE)]
+            broken = [entry for entry in self.skipped if not entry.endswith(NOT_A_PICTURE)]
             raise DataError(
-                f"None of the {len(broken):,} images in {str(self._root)!r} can be read (the first: "
-                f"{broken[0]}): give a folder with intact images."
+                f"None of the {len(broken):,} images in {str(self._root)!r} can be read (the "
+                f"first: {broken[0]}): use a folder with intact images."
             )
 
     def _native(self, width: int, height: int) -> int:
@@ -337,16 +344,17 @@ class FolderDataset(ImageDataset):
         if MIN_RESOLUTION <= side <= MAX_RESOLUTION:
             return side
         raise DataError(
-            f"The first image of {str(self._root)!r}, {self._names[0]!r}, is {width}x{height}, whose "
-            f"{'longer' if padded else 'shorter'} side can't be the resolution ({MIN_RESOLUTION} to "
-            f"{MAX_RESOLUTION}): give a resolution."
+            f"The first image of {str(self._root)!r}, {self._names[0]!r}, is {width}x{height}, "
+            f"whose {'longer' if padded else 'shorter'} side can't be the resolution "
+            f"({MIN_RESOLUTION} to {MAX_RESOLUTION}): set the resolution."
         )
 
     # -- corrupt files -------------------------------------------------------------------------
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        reasons = self._reasons.copy()  # other threads may add to it
+        # A copy, since other threads may add to it.
+        reasons = self._reasons.copy()
         return tuple(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
 
     @property
@@ -355,10 +363,10 @@ class FolderDataset(ImageDataset):
 
     @property
     def in_memory(self) -> bool:
-        return self._kept is not None
+        return self._cache is not None
 
     def _first_readable(self, i: int) -> tuple[int, tuple[Tensor, ...]]:
-        """Place and tensors of image ``i``, or in its place of the next readable one of the same class."""
+        """Decode image ``i``, or else the next readable one of its class; return its index too."""
         count = len(self._names)
         for j in ((i + step) % count for step in range(count)):
             name = self._names[j]
@@ -376,17 +384,17 @@ class FolderDataset(ImageDataset):
                 self._reasons[name] = unreadable_reason(error)
         raise DataError(
             f"No image of the class of {self._names[i]!r} in {str(self._root)!r} can be read: "
-            f"give a folder with intact images."
+            f"use a folder with intact images."
         )
 
     def _warn_once(self) -> None:
-        """Name files that aren't read: once those that opening finds, once those found later."""
+        """Warn of unreadable files: once at opening, and once later."""
         with self._warning:
-            fresh = [said for said in self.skipped if said not in self._told]
+            fresh = [entry for entry in self.skipped if entry not in self._reported]
             if not fresh or self._warnings == 2:
                 return
             self._warnings = 1 + bool(self._opened)
-            self._told = frozenset(self.skipped)
+            self._reported = frozenset(self.skipped)
         noun = "file" if len(fresh) == 1 else "files"
         warnings.warn(
             f"{len(fresh):,} unreadable {noun} of {str(self._root)!r} left out: {few(fresh)}.",
@@ -395,7 +403,7 @@ class FolderDataset(ImageDataset):
 
 
 def _beginning(file: Path | Member) -> tuple[bytes, int]:
-    """The first bytes of a file, and its size."""
+    """Return the first bytes of a file, and its size."""
     if not isinstance(file, Path):
         return file.head(_HEADER_BYTES), file.size
     with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""Between stored images (uint8) and what networks see (float32 in [-1, 1]); grids and PNG files."""
+"""Conversion between stored images (uint8) and networks' float32 in [-1, 1]; grids, PNG files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
 from fastgan.data.inputs import InputSpec
 
-SQUARE, LIGHT, DARK = 8, 204, 153  # of the checkerboard behind alpha, in pixels and grey
+SQUARE = 8
+"""Side in pixels of a square of the checkerboard behind alpha."""
+LIGHT, DARK = 204, 153
+"""Grey values of the checkerboard behind alpha, 0 to 255."""
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 of any shape to float32 in [-1, 1]: ``x / 127.5 - 1``.
+    """Convert uint8 to float32 in [-1, 1]: ``x / 127.5 - 1``.
 
-    Raises TypeError for any other dtype.
+    Args:
+        images: uint8 of any shape.
+
+    Returns:
+        float32 of the same shape.
+
+    Raises:
+        TypeError: the dtype isn't uint8.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, got {images.dtype}")
@@ -29,10 +39,18 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Floats in [-1, 1], any shape and float dtype, to uint8: ``round((x + 1) * 127.5)``.
+    """Convert floats in [-1, 1] to uint8: ``round((x + 1) * 127.5)``.
 
-    Values outside the range are clamped; NaN becomes mid grey. Undoes ``to_float`` exactly.
-    Raises TypeError for a dtype that isn't floating-point.
+    Values outside the range are clamped; NaN becomes mid grey. It inverts ``to_float`` exactly.
+
+    Args:
+        images: any shape and floating-point dtype.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        TypeError: the dtype isn't floating-point.
     """
     if not images.is_floating_point():
         raise TypeError(f"images must be floating-point, got {images.dtype}")
@@ -41,7 +59,15 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def to_batch(inputs: Mapping[str, Tensor], specs: Mapping[str, InputSpec]) -> dict[str, Tensor]:
-    """Stored inputs in the form that a batch has (see ``InputSpec``), on the device where they are."""
+    """Convert stored inputs to their form in a batch (see ``InputSpec``), on their device.
+
+    Args:
+        inputs: stored inputs by name.
+        specs: their descriptions by name.
+
+    Returns:
+        Converted inputs by name.
+    """
     convert = {
         "image": to_float,
         "attributes": Tensor.float,
@@ -61,7 +87,7 @@ def _classes(stored: Tensor, void: int | None) -> Tensor:
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:
-    """uint8 ``[N, C, H, W]`` to ``[N, C, resolution, resolution]``, bicubic and antialiased."""
+    """Resize uint8 ``[N, C, H, W]`` to ``[N, C, resolution, resolution]``, antialiased bicubic."""
     if images.shape[-2:] == (resolution, resolution):
         return images
     size = (resolution, resolution)
@@ -70,14 +96,22 @@ def resize(images: Tensor, resolution: int) -> Tensor:
 
 
 def over_mid_grey(images: Tensor) -> Tensor:
-    """Images ``[N, 1 to 4, H, W]`` in [-1, 1] as ``[N, 1 or 3, H, W]``: the alpha of 2 or 4 channels over mid grey."""
+    """Composite images over mid grey.
+
+    Args:
+        images: ``[N, 1 to 4, H, W]`` in [-1, 1]; the last of 2 or 4 channels is alpha.
+
+    Returns:
+        ``[N, 1 or 3, H, W]`` in [-1, 1].
+    """
     if images.shape[1] not in (2, 4):
         return images
-    return images[:, :-1] * ((images[:, -1:] + 1) / 2)  # mid grey is 0
+    # Mid grey is 0, so it adds nothing.
+    return images[:, :-1] * ((images[:, -1:] + 1) / 2)
 
 
 def _over_checkerboard(images: Tensor) -> Tensor:
-    """uint8 ``[N, 2 or 4, H, W]`` over squares in two greys, without alpha."""
+    """Composite uint8 ``[N, 2 or 4, H, W]`` over squares in two greys; drop alpha."""
     places = [torch.arange(length, device=images.device) // SQUARE for length in images.shape[2:]]
     board = torch.where((places[0][:, None] + places[1]) % 2 == 0, LIGHT, DARK).float()
     alpha = images[:, -1:].float() / 255
@@ -85,9 +119,16 @@ def _over_checkerboard(images: Tensor) -> Tensor:
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:
-    """uint8 ``[N, 1 to 4, H, W]`` to 1 or 3 ``channels``: grey is repeated, RGB becomes its Rec. 601 luma.
+    """Convert images to grey or RGB.
 
-    Alpha, the last of 2 or 4 channels, is shown over a checkerboard.
+    Grey is repeated; RGB becomes its Rec. 601 luma. Alpha is composited over a checkerboard.
+
+    Args:
+        images: uint8 ``[N, 1 to 4, H, W]``; the last of 2 or 4 channels is alpha.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 ``[N, channels, H, W]``.
     """
     if images.shape[1] in (2, 4):
         images = _over_checkerboard(images)
@@ -101,18 +142,19 @@ def with_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
-    """Lay out images row by row on black, with ``padding`` pixels between and around them.
+    """Lay out images row by row on black.
 
     Args:
-        images: uint8 ``[N, 1 to 4, H, W]``, N at least 1; alpha over a checkerboard.
+        images: uint8 ``[N, 1 to 4, H, W]``, N at least 1. Alpha is composited over a checkerboard.
         columns: images per row, at least 1; fewer images than that make one shorter row.
+        padding: pixels between and around the images.
 
     Returns:
-        uint8 ``[3, rows * (H + padding) + padding, ...]``.
+        uint8 ``[3, rows * (H + padding) + padding, columns * (W + padding) + padding]``.
 
     Raises:
         TypeError: the dtype isn't uint8.
-        ValueError: wrong shape, no image, or ``columns < 1``.
+        ValueError: ``images`` has another shape or no image, or ``columns`` is below 1.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, got {images.dtype}")
@@ -137,10 +179,18 @@ def image_grid(images: Tensor, columns: int, *, padding: int = 2) -> Tensor:
 
 
 def save_png(path: str | os.PathLike[str], image: Tensor) -> None:
-    """Write uint8 ``[1 to 4, H, W]`` as a PNG file, making its folder if needed; 2 and 4 channels end in alpha.
+    """Write an image as a PNG file and create its folder if needed.
 
-    The file appears whole or not at all: it's written beside its place and renamed.
-    Raises TypeError or ValueError for a wrong tensor, DataError when the file can't be written.
+    The file appears whole or not at all: a temporary file is written beside it and renamed.
+
+    Args:
+        path: file to write; an existing one is replaced.
+        image: uint8 ``[1 to 4, H, W]``; the last of 2 or 4 channels is alpha.
+
+    Raises:
+        TypeError: the dtype isn't uint8.
+        ValueError: ``image`` has another shape.
+        DataError: the file can't be written, or Pillow is missing.
     """
     if image.dtype != torch.uint8:
         raise TypeError(f"image must be uint8, got {image.dtype}")

@@ -1,4 +1,4 @@
-"""Values of picture files with more than 8 bits: their range, and which values become black and white."""
+"""Values of picture files with more than 8 bits: their range and their conversion to 8 bits."""
 
 from __future__ import annotations
 
@@ -21,27 +21,34 @@ NOUNS: dict[Kind, str] = {
     "float": "floating-point {}",
 }
 FULL = (0.0, 65535.0)
-_BITS = (8, 10, 12, 14)  # of sensors whose values are stored in 16 bits
+"""Range of 16-bit integers."""
+# Bits of sensors whose values are stored in 16 bits.
+_BITS = (8, 10, 12, 14)
 _UNITS = ((0.0, 1.0), (-1.0, 1.0))
-_SLACK = 0.01  # of a float range, for filters that overshoot
+# Share of a float range that values may exceed it by, since filters overshoot.
+_SLACK = 0.01
 _BYTES, _BRIGHT = 255.0, 128.0
 _NATIVE = "L" if sys.byteorder == "little" else "B"
 
 
 class Span(NamedTuple):
-    """Smallest and largest value of a file, or of several files of one kind."""
+    """Range of the values of one or several files of one kind."""
 
     kind: Kind
+    """Kind of the files."""
     low: float
+    """Smallest value."""
     high: float
+    """Largest value."""
     files: int = 1
+    """Number of files."""
 
 
 def parse_range(text: str) -> tuple[float, float] | None:
-    """Return the two values of ``LOW:HIGH``, None for ``auto``.
+    """Return the two values of ``"LOW:HIGH"``, None for ``"auto"``.
 
     Raises:
-        DataError: ``text`` is neither.
+        DataError: ``text`` is neither, or ``LOW`` isn't below ``HIGH``.
     """
     if text == "auto":
         return None
@@ -52,13 +59,14 @@ def parse_range(text: str) -> tuple[float, float] | None:
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise DataError(
-            f"range must be auto or LOW:HIGH, two numbers of which the first is smaller, such as 0:4095, got {text!r}."
+            f"range must be auto or LOW:HIGH, two numbers of which the first is smaller, "
+            f"such as 0:4095, got {text!r}."
         )
     return low, high
 
 
 def kind_of(picture: Any) -> Kind | None:
-    """Return the kind of an open picture, None for 8 bits, without decoding it."""
+    """Return the kind of an open Pillow picture, None for 8 bits, without decoding it."""
     if picture.mode.startswith("I"):
         return "grey"
     if picture.mode == "F":
@@ -67,39 +75,45 @@ def kind_of(picture: Any) -> Kind | None:
     return "colour" if deep else None
 
 
-def span_of(source: Path | BinaryIO, *, beside: Collection[Kind] = ()) -> Span | None:
-    """Return the finite values' range of a file, None for a file of 8 bits or of a kind in ``beside``.
+def span_of(source: Path | BinaryIO, *, ignore: Collection[Kind] = ()) -> Span | None:
+    """Return the range of a file's finite values, None for a file of 8 bits.
 
-    Raises ValueError for a file without a finite value.
-    Raises whatever Pillow raises for a file that it can't decode.
+    Args:
+        source: the file.
+        ignore: kinds of files to return None for.
+
+    Raises:
+        ValueError: the file has no finite value.
+        Exception: Pillow can't decode the file; decoders raise errors of nearly any type.
     """
     with _opened(source) as picture:
         kind = kind_of(picture)
-        if kind is None or kind in beside:
+        if kind is None or kind in ignore:
             return None
         values = np.asarray(picture) if kind != "colour" else None
     if values is None:
         values = _colour(source)
-        values = values[..., : (values.shape[2] - 1) | 1]  # without alpha
+        # Keep 1 or 3 channels, so drop alpha.
+        values = values[..., : (values.shape[2] - 1) | 1]
     if kind == "float":
         values = _finite(values)
     return Span(kind, float(values.min()), float(values.max()))
 
 
 def joined(spans: Iterable[Span | None]) -> list[Span]:
-    """Return one span for each kind."""
-    found: dict[Kind, Span] = {}
+    """Merge spans of the same kind; ignore None."""
+    by_kind: dict[Kind, Span] = {}
     for span in filter(None, spans):
-        so_far = found.get(span.kind)
-        if so_far is not None:
-            low, high = min(so_far.low, span.low), max(so_far.high, span.high)
-            span = Span(span.kind, low, high, so_far.files + span.files)
-        found[span.kind] = span
-    return list(found.values())
+        previous = by_kind.get(span.kind)
+        if previous is not None:
+            low, high = min(previous.low, span.low), max(previous.high, span.high)
+            span = Span(span.kind, low, high, previous.files + span.files)
+        by_kind[span.kind] = span
+    return list(by_kind.values())
 
 
 def levels_for(span: Span) -> tuple[float, float]:
-    """Return the values that become black and white, by the values that occur."""
+    """Choose the values that become black and white from the values that occur."""
     low, high = span.low, span.high
     if span.kind == "float":
         for bottom, top in _UNITS:
@@ -115,14 +129,16 @@ def levels_for(span: Span) -> tuple[float, float]:
 
 
 def unusual(levels: Levels) -> str:
-    """Return the levels as text for a fingerprint; empty if the files are taken by all of their 16 bits."""
+    """Return the levels as text for a fingerprint; empty if they span all 16 bits."""
     return ", ".join(f"{kind} {low}:{high}" for kind, low, high in levels if (low, high) != FULL)
 
 
 def levels_note(span: Span, where: str = "") -> str:
-    """Return one line about the values that were found and what they are taken as.
+    """Return one line on the values that occur and those that become black and white.
 
-    where: " of a folder", if not of the whole set.
+    Args:
+        span: values that occur.
+        where: phrase for the files if they aren't the whole set, such as " of images/".
     """
     low, high = levels_for(span)
     noun = NOUNS[span.kind].format("picture" if span.files == 1 else "pictures")
@@ -136,23 +152,35 @@ def levels_note(span: Span, where: str = "") -> str:
 
 
 def limits(levels: Levels, kind: Kind) -> tuple[float, float]:
-    """Return the values of ``kind`` that become black and white; those of full 16 or 8 bits if none are known."""
+    """Return the values of ``kind`` that become black and white.
+
+    Without an entry in ``levels`` these are the ends of 16 bits, or of 8 bits for floats.
+    """
     default = (0.0, _BYTES) if kind == "float" else FULL
     return next(((low, high) for name, low, high in levels if name == kind), default)
 
 
 def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
-    """Return a file as a Pillow picture of 8 bits a channel, turned by its EXIF orientation; the first frame.
+    """Decode the first frame of a file to 8 bits a channel and apply its EXIF orientation.
 
-    Raises ValueError for a file without a finite value.
-    Raises whatever Pillow raises for a file that it can't decode.
+    Args:
+        source: the file.
+        levels: values that become black and white, by kind of file.
+
+    Returns:
+        A Pillow picture.
+
+    Raises:
+        ValueError: the file has no finite value.
+        Exception: Pillow can't decode the file; decoders raise errors of nearly any type.
     """
     pil = require("PIL.Image", "pillow", purpose="Reading image files")
     ops = require("PIL.ImageOps", "pillow", purpose="Reading image files")
     with _opened(source) as opened:
         kind = kind_of(opened)
         span = FULL if kind is None else limits(levels, kind)
-        if kind is None or (kind == "colour" and span == FULL):  # Pillow keeps the upper 8 bits
+        # Pillow keeps the upper 8 bits of 16, which is right for the full range.
+        if kind is None or (kind == "colour" and span == FULL):
             picture = ops.exif_transpose(opened)
             picture.load()
             return picture
@@ -162,7 +190,8 @@ def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
                 _finite(values)
             return pil.fromarray(_scaled(values, *span))
         values = _colour(source)
-    if values.shape[2] % 2 == 0:  # the last is alpha
+    # The last of an even number of channels is alpha.
+    if values.shape[2] % 2 == 0:
         alpha = values[..., -1]
         opaque = span if alpha.max() <= span[1] else FULL
         parts = [_scaled(values[..., :-1], *span), _scaled(alpha, *opaque)[..., None]]
@@ -172,10 +201,10 @@ def eight_bits(source: Path | BinaryIO, levels: Levels) -> Any:
 
 def _finite(values: Any) -> Any:
     """Return the finite values, flat. Raises ValueError if there are none."""
-    found = values[np.isfinite(values)]
-    if not found.size:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
         raise ValueError("it has no finite value")
-    return found
+    return finite
 
 
 def _scaled(values: Any, low: float, high: float) -> Any:
@@ -187,7 +216,7 @@ def _spelt(value: float) -> str:
     return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
 
 
-# -- 16 bits a channel, of which Pillow decodes the upper 8 ------------------------------------------
+# -- 16 bits a channel: Pillow decodes only the upper 8 ----------------------------------------
 
 
 @contextmanager
@@ -200,7 +229,7 @@ def _opened(source: Path | BinaryIO) -> Iterator[Any]:
 
 
 def _raw_mode(picture: Any) -> str:
-    """Return the layout of the file's values as Pillow's decoders call it, "" if it isn't known."""
+    """Return Pillow's name for the layout of the file's values, "" if it isn't known."""
     tiles = getattr(picture, "tile", None)
     if not tiles:
         return ""
@@ -213,7 +242,7 @@ def _raw_mode(picture: Any) -> str:
 
 
 def _swapped(raw_mode: str) -> str | None:
-    """Return the layout in which the lower byte of each value is the upper one; None unless there is one."""
+    """Return the layout with the two bytes of each value exchanged, None if there is none."""
     if raw_mode == "LA;16B":
         return "RGBA"
     channels, _, order = raw_mode.partition(";16")
@@ -227,7 +256,8 @@ def _colour(source: Path | BinaryIO) -> Any:
     with _opened(source) as picture:
         swapped = _swapped(_raw_mode(picture))
         assert swapped is not None
-        if swapped == "RGBA":  # grey and alpha: four bytes a pixel
+        # Grey and alpha have four bytes a pixel.
+        if swapped == "RGBA":
             high, low = np.split(_decoded(source, "RGBA", "RGBA")[..., [0, 2, 1, 3]], 2, axis=2)
         else:
             high, low = _decoded(source), _decoded(source, swapped)

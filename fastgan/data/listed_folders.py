@@ -1,4 +1,4 @@
-"""Folders with a list that says of every image its attributes, or what it shows in words."""
+"""Folders with a list of the attributes or the caption of every image."""
 
 from __future__ import annotations
 
@@ -23,39 +23,42 @@ from fastgan.data.task_folders import TaskFolder, read_list
 
 
 class ListedFolder(TaskFolder):
-    """Images that a list names, each line with one row of the input. An image may be in several lines."""
+    """Images that a list names; each line has one image's input, and may repeat an image."""
 
     def _find(self) -> list[str]:
         self._paths: dict[str, Path] = {}
         self._rows: dict[str, Tensor] = {}
         self._spec, lines = self._listed()
-        found = self._search()
-        names = ListedNames((*found.pictures, *found.others))
+        listing = self._search()
+        names = ListedNames((*listing.pictures, *listing.others))
         for place, written, row in lines:
-            file = self._meant(names, place, written)
+            file = self._resolve(names, place, written)
             name = file if file not in self._paths else f"{file} ({place})"
             self._paths[name], self._rows[name] = self._root / file, row
         listed = {path.relative_to(self._root).as_posix() for path in self._paths.values()}
-        for file in found.pictures:
+        for file in listing.pictures:
             if file not in listed:
                 raise DataError(
-                    f"The image {str(self._root / file)!r} is in no line of the list: add one, or take the image away."
+                    f"The image {str(self._root / file)!r} is in no line of the list: add one, "
+                    f"or take the image away."
                 )
         if not self._paths:
             raise DataError(
-                f"The list in {str(self._root)!r} is empty: a line for each image is expected."
+                f"The list in {str(self._root)!r} must have a line for each image, got none: "
+                f"write them."
             )
         return list(self._paths)
 
-    def _meant(self, names: ListedNames, place: str, written: str) -> str:
-        """The file that a line of the list means. Raises DataError for none, or more than one."""
+    def _resolve(self, names: ListedNames, place: str, written: str) -> str:
+        """Return the file that a line names. Raises DataError unless there is exactly one."""
         try:
-            meant = None if written.strip().startswith(("/", "\\")) else names.find(written)
+            name = None if written.strip().startswith(("/", "\\")) else names.find(written)
         except DataError as error:
             raise DataError(f"{place}: {error}") from None
-        if meant is not None:
-            return meant
-        path = self._root / written  # such as a hidden file
+        if name is not None:
+            return name
+        # Such as a hidden file.
+        path = self._root / written
         if (
             written
             and ".." not in path.parts
@@ -64,13 +67,13 @@ class ListedFolder(TaskFolder):
         ):
             return written
         raise DataError(
-            f"{place} names the image {written!r}, which isn't in {str(self._root)!r}{names.near(written)}: put it "
-            f"there, or take the line away."
+            f"{place} names the image {written!r}, which isn't in "
+            f"{str(self._root)!r}{names.near(written)}: put it there, or take the line away."
         )
 
     @abstractmethod
     def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
-        """The input, and of every line where it is, the image's file and the input's row."""
+        """Read the list: the input's description, and (place, file, row) of every line."""
 
     def _specs(self) -> Mapping[str, InputSpec]:
         self._table = torch.stack([self._rows[name] for name in self._names])
@@ -82,45 +85,49 @@ class ListedFolder(TaskFolder):
     def _files(self, name: str) -> tuple[Path, ...]:
         return (self._paths[name],)
 
-    def _look_at(self, name: str) -> Header:
-        return super()._look_at(self._paths[name].relative_to(self._root).as_posix())
+    def _read_header(self, name: str) -> Header:
+        return super()._read_header(self._paths[name].relative_to(self._root).as_posix())
 
-    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
-        return {self._spec.kind: self._table[shown]}
+    def _inputs_of(self, parts: Sequence[Tensor], indices: Tensor) -> dict[str, Tensor]:
+        return {self._spec.kind: self._table[indices]}
 
 
 class CaptionFolder(ListedFolder):
-    """``captions.jsonl``, one ``{"file": …, "text": …}`` a line; the vocabulary is all of its words, sorted."""
+    """Images with captions in ``captions.jsonl``, a line ``{"file": …, "text": …}`` each.
+
+    The vocabulary is all words of the captions, sorted.
+    """
 
     def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
         lines = list(_json_lines(self._root, "captions.jsonl", "text", str))
         spec = self._like["caption"] if self._like else caption_spec(text for _, _, text in lines)
-        return spec, [(place, file, _placed(place, text, spec)) for place, file, text in lines]
+        return spec, [(place, file, _caption_row(place, text, spec)) for place, file, text in lines]
 
 
 class AttributeFolder(ListedFolder):
-    """``attributes.csv`` or ``attributes.jsonl``.
+    """Images with attributes in ``attributes.csv`` or ``attributes.jsonl``.
 
-    The CSV's first column is ``file``, the others are named after attributes and hold 0 or -1 (no) and 1 (yes). A
-    line of JSON is ``{"file": …, "attributes": [names of those that it has]}``. Attributes named ``group=value`` with
-    the same group exclude each other, and every image has one of them.
+    The CSV's first column is ``file``. The others are named after attributes and hold 1 (yes), 0 or
+    -1 (no). A line of JSON is ``{"file": …, "attributes": [names of the image's attributes]}``.
+    Attributes named ``group=value`` with the same group exclude each other, and every image has
+    one of them.
     """
 
     def _listed(self) -> tuple[InputSpec, list[tuple[str, str, Tensor]]]:
         if (self._root / "attributes.csv").is_file():
             lines = list(_csv_lines(self._root / "attributes.csv"))
         else:
-            found = _json_lines(
+            entries = _json_lines(
                 self._root, "attributes.jsonl", "attributes", list, or_else="attributes.csv"
             )
             lines = [
                 (place, file, dict.fromkeys((_tidy(str(name)) for name in names), True))
-                for place, file, names in found
+                for place, file, names in entries
             ]
         names = sorted({name for _, _, has in lines for name in has})
         if lines and not names:
             raise DataError(
-                f"The list in {str(self._root)!r} names no attribute: give the images some."
+                f"The list in {str(self._root)!r} names no attribute: add the images' attributes."
             )
         spec = self._like["attributes"] if self._like else _attribute_spec(names)
         return spec, [(place, file, _attribute_row(place, has, spec)) for place, file, has in lines]
@@ -140,19 +147,21 @@ def _attribute_row(place: str, has: Mapping[str, bool], spec: InputSpec) -> Tens
     for name in has:
         if name not in spec.names:
             raise DataError(
-                f"{place} has the attribute {name!r}, but {', '.join(spec.names)} are known: mend it."
+                f"{place} must have attributes among {', '.join(spec.names)}, got {name!r}: "
+                f"mend it."
             )
     row = [has.get(name, False) for name in spec.names]
     for group in spec.groups:
         if sum(row[index] for index in group) != 1:
             raise DataError(
-                f"{place} has {sum(row[index] for index in group)} of the attributes "
-                f"{', '.join(spec.names[index] for index in group)}, where exactly one is expected: mend it."
+                f"{place} must have exactly one of the attributes "
+                f"{', '.join(spec.names[index] for index in group)}, "
+                f"got {sum(row[index] for index in group)}: mend it."
             )
     return torch.tensor(row, dtype=torch.uint8)
 
 
-def _placed(place: str, text: str, spec: InputSpec) -> Tensor:
+def _caption_row(place: str, text: str, spec: InputSpec) -> Tensor:
     try:
         return encode_caption(text, spec)
     except DataError as error:
@@ -178,7 +187,7 @@ def _json_lines(
         ):
             what = "a list" if kind is list else "a text"
             raise DataError(
-                f'{place} is {line[:60]!r}, where {{"file": a path, "{key}": {what}}} is expected: mend it.'
+                f'{place} must be {{"file": a path, "{key}": {what}}}, got {line[:60]!r}: mend it.'
             )
         yield place, entry["file"], entry[key]
 
@@ -189,16 +198,16 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
     names = header[1:]
     if header[:1] != ["file"] or not names or not all(names) or len(set(names)) < len(names):
         raise DataError(
-            f"The first line of {str(path)!r} is {','.join(header)[:60]!r}, where file and the names of attributes are "
-            f"expected, none empty or twice: mend it."
+            f"The first line of {str(path)!r} must be file and the names of attributes, none empty "
+            f"or twice, got {','.join(header)[:60]!r}: mend it."
         )
     for cells in filter(None, table):
         place = f"Line {table.line_num} of {str(path)!r}"
         values = [cell.strip() for cell in cells[1:]]
         if len(values) != len(names) or not set(values) <= {"0", "1", "-1"}:
             raise DataError(
-                f"{place} is {','.join(cells)[:60]!r}, where a file and {len(names)} values 0, 1 or -1 are expected: "
-                f"mend it."
+                f"{place} must be a file and {len(names)} values 0, 1 or -1, "
+                f"got {','.join(cells)[:60]!r}: mend it."
             )
         yield (
             place,
@@ -208,7 +217,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
 
 
 def _tidy(text: str) -> str:
-    """A name without blanks around it, in the usual Unicode form."""
+    """Return a name without blanks around it, in the Unicode form NFC."""
     return unicodedata.normalize("NFC", text.strip())
 
 
@@ -218,5 +227,6 @@ def _text(path: Path, or_else: str | None) -> str:
     except FileNotFoundError:
         lists = path.name if or_else is None else f"{path.name} or {or_else}"
         raise DataError(
-            f"The folder {str(path.parent)!r} has no {lists}, with a line for each image: write it."
+            f"The folder {str(path.parent)!r} must have {lists}, with a line for each image: "
+            f"write it."
         ) from None

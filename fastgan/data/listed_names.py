@@ -1,4 +1,4 @@
-"""Find the files that a list means, however it writes their names."""
+"""Lookup of the files that a list names, tolerant of spelling."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from fastgan.data.dataset import DataError
 
 
 class ListedNames:
-    """Files of a set, by the names that a list has for them.
+    """Files of a set, found by the names that a list writes.
 
-    A list may write a name in another Unicode normal form, with backslashes, ``./`` in front, or blanks around
-    it. A file of exactly the written name takes precedence.
+    A list may write a name in another Unicode normal form, with backslashes, with ``./`` in front,
+    or with blanks around it. A file of exactly the written name takes precedence.
 
     Args:
         present: names of the files, relative, with ``/``.
@@ -26,23 +26,23 @@ class ListedNames:
         self._folded: dict[str, str] = {}
 
     def find(self, written: str) -> str | None:
-        """The file that ``written`` means, None if there is none.
+        """Return the file that ``written`` names, None if there is none.
 
         Raises:
-            DataError: it may be one of two files.
+            DataError: ``written`` matches two files.
         """
         if written in self._present:
             return written
-        meant = self._by_form.get(_form(written), [])
-        if len(meant) > 1:
+        matches = self._by_form.get(_form(written), [])
+        if len(matches) > 1:
             raise DataError(
-                f"The name {written!r} in a list may mean {meant[0]!a} or {meant[1]!a}: rename one of "
-                f"the files."
+                f"The name {written!r} in a list may mean {matches[0]!a} or {matches[1]!a}: "
+                f"rename one of the files."
             )
-        return meant[0] if meant else None
+        return matches[0] if matches else None
 
     def near(self, written: str) -> str:
-        """What differs from a file that may be meant, a clause in brackets after a blank; empty if nothing is near."""
+        """Suggest a file of a similar name: a clause in brackets after a blank, else ``""``."""
         if not self._folded:
             self._folded = {form.casefold(): names[0] for form, names in self._by_form.items()}
             self._folded |= {
@@ -58,6 +58,6 @@ class ListedNames:
 
 
 def _form(name: str) -> str:
-    """One spelling of all that mean the same file."""
+    """Return the one spelling that all spellings of a name share."""
     parts = unicodedata.normalize("NFC", name.strip().replace("\\", "/")).split("/")
     return "/".join(part for part in parts if part not in ("", "."))

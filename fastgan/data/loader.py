@@ -1,4 +1,4 @@
-"""The coming batches of a run, read and decoded by threads while a step computes."""
+"""Loader that reads and decodes the coming batches in threads while a step computes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ from fastgan.data.images import to_batch, to_float
 from fastgan.data.sampler import batch_indices
 
 AHEAD = 3
-"""Batches in preparation at most: what bounds the memory."""
+"""Largest number of batches in preparation, which bounds the memory."""
 MAX_WORKERS = 8
+"""Largest number of threads by default."""
 
 
 class LoadedBatch(NamedTuple):
-    """Images float32 ``[n, C, R, R]`` in [-1, 1], labels int64 ``[n]``, inputs as ``InputSpec`` says of batches."""
+    """One batch on the device.
+
+    Attributes:
+        images: float32 ``[n, C, R, R]`` in [-1, 1].
+        labels: int64 ``[n]``.
+        inputs: inputs by name, in the batch form of ``InputSpec``.
+    """
 
     images: Tensor
     labels: Tensor
@@ -35,29 +42,31 @@ class _Coming(NamedTuple):
 
 
 class BatchLoader:
-    """Batches of a run in order: ``next(loader)`` gives a ``LoadedBatch``, images, labels and inputs.
+    """Endless iterator over the batches of a run; ``next(loader)`` returns a ``LoadedBatch``.
 
-    What they hold follows from ``(seed, start)`` and the data alone (see ``batch_indices``), however many
-    threads prepare them. A context manager: no thread is left when the block ends. What a thread raises (a
-    DataError) is raised by the ``next`` that needs the batch.
+    The content follows from the data and ``(seed, start)`` alone (see ``batch_indices``), for any
+    number of threads. Use it as a context manager: the end of the block stops the threads. An
+    error in a thread is raised by the ``next`` that needs the batch.
 
     Args:
-        dataset: its ``batch`` is called by several threads at once if ``workers`` is above 1.
-        seed: decides the order of the images.
-        start: place of the first batch in the endless sequence, the number of images shown before.
+        dataset: the data set. With ``workers`` above 1 several threads call its ``examples``.
+        seed: seed of the order of the images.
+        start: position of the first batch in the endless sequence, in images.
         batch: images per batch, of all ranks together.
-        device: where the batches are wanted; memory is pinned for CUDA, and copies don't wait.
-        rank, size: this process takes the ``rank``-th of ``size`` equal parts of every batch.
-        workers: threads; 0 prepares a batch when it is asked for, in the thread that asks. None: one per
-            core (at most 8), but 0 for a set in memory, where a thread costs more than it hides.
-        mirror: the data set is twice as large: a pass shows each image as it is and mirrored, left for right,
-            together with inputs that are images or maps.
+        device: device of the batches. For CUDA memory is pinned, and copies don't block.
+        rank: index of this process, which takes the ``rank``-th part of every batch.
+        size: number of processes, which share every batch equally.
+        workers: number of threads. 0 prepares a batch on demand in the calling thread. None means
+            one per core (at most 8), but 0 for a set in memory, where a thread costs more than it
+            hides.
+        mirror: double the data set by mirrored images, left for right, with mirrored inputs where
+            those are images or maps.
 
     Attributes:
-        waited: seconds spent in ``next`` until a batch was there, in all.
+        waited: total seconds that ``next`` spent waiting for batches.
 
     Raises:
-        ValueError: ``batch`` can't be split into ``size`` equal parts.
+        ValueError: ``batch`` isn't a multiple of ``size``.
     """
 
     def __init__(
@@ -135,7 +144,7 @@ class BatchLoader:
         return stored
 
     def _begin(self, pool: ThreadPoolExecutor) -> _Coming:
-        """A batch under way: all threads work on the one that is needed first, each on a part of it."""
+        """Start to prepare a batch; all threads work on the same batch, each on a part of it."""
         indices = self._next_indices()
         dataset, resolution = self._dataset, self._dataset.resolution
 
@@ -160,7 +169,7 @@ class BatchLoader:
         )
 
     def _examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The second half of a mirrored set's indices are of the mirrored images."""
+        """Read images; indices in the second half of a mirrored set select mirrored images."""
         length = len(self._dataset)
         images, labels, inputs = self._dataset.examples(indices % length)
         if self._length > length:

@@ -1,4 +1,4 @@
-"""Classes of semantic maps: checks, and the line that a run begins with."""
+"""Checks of the classes of semantic maps, and the note on them for the user."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from torch import Tensor
 
 from fastgan.data.dataset import DataError
 
-SHOWN = 5  # classes that a line names
-UNKNOWN = 255  # the usual value for pixels without a class
+SHOWN = 5
+"""Number of classes that a note names."""
+UNKNOWN = 255
+"""Usual value of pixels without a class."""
 
 
 def check_map(indices: Tensor, path: str, *, classes: int, void: int | None) -> None:
-    """Check that every value of a map is a class, or ``void``.
+    """Check that every value of a map is a class or ``void``.
+
+    Args:
+        indices: integers of any shape.
+        path: file of the map, for the message.
+        classes: number of classes.
+        void: value of pixels without a class, None if every pixel has a class.
 
     Raises:
-        DataError: a value that is neither; the message names the file, the value and what to do.
+        DataError: a value is neither; the message names the file, the value and what to do.
     """
     wrong = indices >= classes
     if void is not None:
@@ -25,23 +33,26 @@ def check_map(indices: Tensor, path: str, *, classes: int, void: int | None) -> 
         value = int(indices[wrong].max())
         else_ = "" if void is None else f", or {void} for no class"
         raise DataError(
-            f"The map {path!r} has the value {value}, but there are {classes} classes, 0 to {classes - 1}{else_}: "
-            f"mend the map, name the class in classes.txt, or train with --void {value} if it stands for unknown."
+            f"The map {path!r} has the value {value}, but there are {classes} classes, "
+            f"0 to {classes - 1}{else_}: mend the map, name the class in classes.txt, or train "
+            f"with --void {value} if it stands for unknown."
         )
 
 
 def class_note(
     names: Sequence[str], occurring: Collection[int], examined: str, *, named: bool
 ) -> str:
-    """Return one line about the classes taken and those that occur.
+    """Return one line on the classes of a data set and those that occur.
 
     Args:
-        names: of all classes. occurring: indices of those that occur. examined: the maps looked at, in words.
-        named: the names are a person's, not numbers.
+        names: names of all classes.
+        occurring: indices of the classes that occur.
+        examined: phrase for the maps that were read, such as "the maps".
+        named: True if the user named the classes, False if the names are numbers.
     """
     present = [index for index in range(len(names)) if index in occurring]
-    line = f"maps: {len(names)} {'class' if len(names) == 1 else 'classes'}, of which {len(present)} occur"
-    line += f" in {examined}"
+    noun = "class" if len(names) == 1 else "classes"
+    line = f"maps: {len(names)} {noun}, of which {len(present)} occur in {examined}"
     if named:
         line += f": {_listed([names[index] for index in present])}"
         missing = [name for index, name in enumerate(names) if index not in occurring]

@@ -1,4 +1,4 @@
-"""Which layout of folder serves which task."""
+"""Choice of the data set class for a task by the layout of its folder."""
 
 from __future__ import annotations
 
@@ -28,16 +28,25 @@ def open_task_folder(
     channels: int | None = None,
     reading: Reading = DEFAULT,
 ) -> ImageDataset:
-    """A folder whose images come with what ``task`` takes (docs/data.md has the layouts).
+    """Open a folder whose images have the inputs of ``task`` (docs/data.md has the layouts).
 
-    For domains the set is ``trainA`` with ``trainB``, and ``testA`` with ``testB`` are held out. For the other tasks a
-    folder ``train`` in it is the set, if there is one, and ``test`` or else ``val`` is held out.
+    For domains the set is ``trainA`` with ``trainB``, and ``testA`` with ``testB`` are held out.
+    For the other tasks the set is the folder ``train`` in it if there is one. Then ``test``, or
+    else ``val``, is held out.
+
+    Args:
+        task: task that the inputs are for.
+        root: the folder.
+        resolution: as for ``FolderDataset``.
+        channels: as for ``FolderDataset``.
+        reading: as for ``FolderDataset``.
 
     Raises:
         DataError: as ``TaskFolder`` and ``DomainFolders``.
     """
     if not root.is_dir():
-        find_pictures(root)  # says what is wrong
+        # Raises the error.
+        find_pictures(root)
     dataset: ImageDataset
     if task == "domains":
         trained, held_out = (
@@ -45,8 +54,8 @@ def open_task_folder(
         )
         if not all(folder.is_dir() for folder in trained):
             raise DataError(
-                f"The folder {str(root)!r} has no domains: the folders trainA/ and trainB/ are expected in it, with "
-                f"the images of either."
+                f"The folder {str(root)!r} must have the folders trainA/ and trainB/ with the "
+                f"images of the two domains: add them."
             )
         tested = held_out if all(folder.is_dir() for folder in held_out) else None
         dataset = DomainFolders(

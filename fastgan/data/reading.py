@@ -12,11 +12,18 @@ from fastgan.data.inputs import Kind, Levels
 from fastgan.data.levels import NOUNS, Span, joined, levels_for, levels_note, parse_range, span_of
 
 Fit = Literal["crop", "pad", "stretch"]
-"""``crop``: cut the largest centred square out. ``pad``: keep the whole picture, on a black square. ``stretch``: change
-its proportions."""
+"""Way to make a picture square.
+
+- ``crop``: cut out the largest centred square.
+- ``pad``: put the whole picture on a black square.
+- ``stretch``: change its proportions.
+"""
 FITS: tuple[Fit, ...] = get_args(Fit)
-MAX_INDEX = 255  # of a map's pixel
-NOTICEABLE = 0.05  # of a picture's area
+"""All ways to make a picture square."""
+MAX_INDEX = 255
+"""Largest value of a map's pixel."""
+NOTICEABLE = 0.05
+"""Share of a picture's area from which the user is told that it is cropped."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,15 @@ class Reading:
     """Settings for reading picture files.
 
     Attributes:
-        fit: how a picture becomes a square (see ``Fit``).
-        void: value of a map's pixels that are of no class, 0 to 255; None if every value is a class.
-
-        range: ``LOW:HIGH``, the values that become black and white in files of more than 8 bits; ``auto``: as the
-            values that occur suggest (see ``levels_for``).
-        levels, input_levels: what ``auto`` found in the files of a run, images and their inputs; what is missing is
-            found anew.
+        fit: way to make a picture square (see ``Fit``).
+        void: value of a map's pixels without a class, 0 to 255; None if every value is a class.
+        range: ``"LOW:HIGH"``, the values that become black and white in files of more than 8 bits.
+            ``"auto"`` chooses them by the values that occur (see ``levels_for``).
+        levels: levels that ``"auto"`` chose earlier for images; missing kinds are examined anew.
+        input_levels: levels that ``"auto"`` chose earlier for inputs.
 
     Raises:
-        DataError: an unknown ``fit``, a ``void`` outside 0 to 255, a ``range`` that isn't one.
+        DataError: ``fit`` is unknown, ``void`` is outside 0 to 255, or ``range`` isn't a range.
     """
 
     fit: Fit = "crop"
@@ -57,7 +63,11 @@ class Reading:
         parse_range(self.range)
 
     def known(self, part: int = 0) -> Levels:
-        """Return levels that need no look at the files: of images for ``part`` 0, of their inputs for 1."""
+        """Return the levels that are known without reading files.
+
+        Args:
+            part: 0 for images, 1 for their inputs.
+        """
         limits = parse_range(self.range)
         if limits is not None:
             return tuple((kind, *limits) for kind in NOUNS)
@@ -74,16 +84,20 @@ class Reading:
 
 
 class Box(NamedTuple):
-    """Place of a picture inside a padded square, in pixels."""
+    """Position and size of a picture inside a padded square, in pixels."""
 
     left: int
+    """Columns left of the picture."""
     top: int
+    """Rows above the picture."""
     width: int
+    """Width of the picture."""
     height: int
+    """Height of the picture."""
 
 
 def padded_box(width: int, height: int, resolution: int) -> Box:
-    """Return the place of a ``width`` by ``height`` picture in a square whose side is ``resolution``."""
+    """Fit a ``width`` by ``height`` picture into a square of side ``resolution``, centred."""
     longer = max(width, height)
     inner_width = max(1, round(width * resolution / longer))
     inner_height = max(1, round(height * resolution / longer))
@@ -93,24 +107,35 @@ def padded_box(width: int, height: int, resolution: int) -> Box:
 
 
 def crop_note(sizes: Iterable[tuple[int, int]]) -> str:
-    """Return one line about the share that ``crop`` cuts off pictures of these sizes; empty if it is small."""
+    """Return one line on the share that ``crop`` cuts off pictures of these sizes.
+
+    Args:
+        sizes: widths and heights.
+
+    Returns:
+        The line, empty if no share is noticeable.
+    """
     shares = [1 - min(size) / max(size) for size in sizes]
     cut = [share for share in shares if share >= NOTICEABLE]
     if not cut:
         return ""
     pictures = "1 picture" if len(cut) == 1 else f"each of {len(cut):,} pictures"
     rest = f", of {len(shares):,}" if len(cut) < len(shares) else ""
-    return f"cropped: on average {sum(cut) / len(cut):.0%} of {pictures}{rest}; --fit pad or stretch keeps all"
+    share = f"{sum(cut) / len(cut):.0%}"
+    return f"cropped: on average {share} of {pictures}{rest}; --fit pad or stretch keeps all"
 
 
 def levels_of(
     paths: Sequence[Path], reading: Reading, *, part: int = 0
 ) -> tuple[Levels, list[str]]:
-    """Return the levels of these files, and lines about those that were found by a look at the values.
+    """Return the levels of files, and lines on those that were chosen by their values.
 
-    Files that can't be decoded don't count.
+    Files that can't be decoded are ignored.
 
-    part: 0 for files read like the run's images, 1 for files read like their inputs.
+    Args:
+        paths: the files.
+        reading: settings for reading them.
+        part: 0 for files read like the run's images, 1 for files read like their inputs.
     """
     known = {level[0]: level for level in reading.known(part)}
     spans = joined(_span_or_none(path, tuple(known)) for path in paths)
@@ -119,10 +144,11 @@ def levels_of(
     return tuple(known.values()), notes
 
 
-def _span_or_none(path: Path, beside: tuple[Kind, ...]) -> Span | None:
+def _span_or_none(path: Path, ignore: tuple[Kind, ...]) -> Span | None:
     try:
-        return span_of(path, beside=beside)
+        return span_of(path, ignore=ignore)
     except DataError:
         raise
-    except Exception:  # decoders raise nearly anything on broken files
+    # Decoders raise nearly anything on broken files.
+    except Exception:
         return None

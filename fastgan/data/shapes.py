@@ -1,4 +1,4 @@
-"""Rendered scenes of one coloured shape each: labelled images of any size, from an index alone."""
+"""Rendered scenes of one coloured shape: labelled images of any size without files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _SUBPIXELS = 4
 # Bounds the memory of one pass: 2**22 sample points are 16 MiB per float32 temporary.
 _MAX_POINTS = 1 << 22
 _HELD_OUT = 1000
-STRIPES = 8  # over the height of the image, each followed by a gap as wide
+STRIPES = 8
+"""Number of stripes over the height of the image, each followed by a gap of the same height."""
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (214, 39, 40),
@@ -36,16 +37,17 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What one image shows; positions are fractions of the image's side, y downwards.
+    """Description of one image; positions are fractions of the image's side, y downwards.
 
     Attributes:
-        shape: name of the class; ``label`` is its index in ``SHAPES``.
+        shape: name of the class.
+        label: index of the class in ``SHAPES``.
         colour: name in ``COLOURS``.
         background: RGB, 0 to 255.
         centre: (x, y) of the shape's centre.
         size: radius of the circle around the shape.
-        angle: rotation in radians, clockwise as seen.
-        striped: whether level stripes run through the shape, white on a dark background, else black.
+        angle: rotation in radians, clockwise in the image.
+        striped: True for horizontal stripes in the shape, white on a dark background, else black.
     """
 
     shape: str
@@ -59,13 +61,13 @@ class Scene:
 
     @property
     def light(self) -> bool:
-        """Whether the background is nearer to white than to black."""
+        """True if the background is nearer to white than to black."""
         return sum(self.background) > 3 * 127.5
 
 
-# Each is a test for "inside", in coordinates where the circle around the shape has radius 1. Only
-# exactly rounded operations are used (no division, root or transcendental), so that a scene
-# renders to the same pixels alone, in any batch and at any vector width.
+# Each function tests for "inside", in coordinates where the circle around the shape has radius 1.
+# They use exactly rounded operations alone (no division, root or transcendental), so that a scene
+# has the same pixels in any batch and at any vector width.
 
 
 def _circle(u: Tensor, v: Tensor) -> Tensor:
@@ -87,7 +89,10 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _half_planes(u: Tensor, v: Tensor, corners: int, distance: float) -> Tensor:
-    """How many of ``corners`` evenly turned lines, ``distance`` from the centre, a point is inside of."""
+    """Count the half-planes that contain each point, out of ``corners`` evenly turned ones.
+
+    Their borders have this ``distance`` from the centre.
+    """
     inside = torch.zeros_like(u, dtype=torch.uint8)
     for k in range(corners):
         turn = math.pi / 2 + 2 * math.pi * k / corners
@@ -100,7 +105,7 @@ def _triangle(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _star(u: Tensor, v: Tensor) -> Tensor:
-    # A pentagram: its points lie outside of exactly one of the five lines.
+    # Each point of a pentagram lies in at least four of the five half-planes.
     return _half_planes(u, v, 5, math.cos(2 * math.pi / 5)) >= 4
 
 
@@ -130,21 +135,21 @@ _COLOUR_NAMES = tuple(COLOURS)
 
 
 class ShapesDataset(ImageDataset):
-    """One shape per image: eight classes in eight colours, random place, size, turn and background.
+    """One shape per image: 8 classes, 8 colours; random position, size, angle and background.
 
-    Image ``i`` depends on ``(seed, i)``, the resolution and the channels alone, so the set needs no
-    storage, shards by index and shows the same scenes at every resolution. Edges are antialiased
-    by 4x4 samples per pixel.
+    Image ``i`` depends on ``(seed, i)``, the resolution and the channels alone. So the set needs no
+    storage, and its scenes are the same at every resolution. Edges are antialiased by 4x4 samples
+    per pixel.
 
     Args:
-        resolution: 4 to 4096.
+        resolution: height and width in pixels, 4 to 4096.
         channels: 3, or 1 for the luma of the same scenes.
         length: number of scenes, at least 1.
-        seed: another seed is another set of scenes; at least 0, below 2**64.
-        first: the scene that is image 0; images are the scenes from it on.
+        seed: seed of the scenes, 0 to 2**64 - 1.
+        first: number of the scene that is image 0, at least 0.
 
     Raises:
-        DataError: wrong resolution, channels, length or seed.
+        DataError: an argument is out of range.
     """
 
     def __init__(
@@ -157,9 +162,9 @@ class ShapesDataset(ImageDataset):
         first: int = 0,
     ) -> None:
         if length < 1:
-            raise DataError(f"The number of shapes must be at least 1, but {length} came.")
+            raise DataError(f"length must be at least 1, got {length}.")
         if not 0 <= seed < 2**64:
-            raise DataError(f"The seed of the shapes must be from 0 to 2**64 - 1, but {seed} came.")
+            raise DataError(f"seed must be from 0 to 2**64 - 1, got {seed}.")
         self.name = "shapes"
         self.resolution = check_resolution(resolution)
         self.channels = check_channels(channels)
@@ -177,7 +182,11 @@ class ShapesDataset(ImageDataset):
         return self._length
 
     def attributes(self, i: int) -> Scene:
-        """What image ``i`` shows. Raises IndexError outside the set."""
+        """Return the description of image ``i``.
+
+        Raises:
+            IndexError: ``i`` is outside the set.
+        """
         self._check_index(i)
         return self._scene(i)
 
@@ -185,7 +194,7 @@ class ShapesDataset(ImageDataset):
         return _scene(self._draw(i, 10, stream=stream))
 
     def _draw(self, i: int, count: int, *, stream: int = 0) -> list[float]:
-        """``count`` numbers in [0, 1) that belong to image ``i``; streams have nothing to do with each other."""
+        """Draw ``count`` numbers in [0, 1) for image ``i``; streams are independent."""
         # Philox's raw words are fixed by its definition; numpy's distributions may change.
         philox = np.random.Philox(key=self._seed, counter=[0, 0, stream, self._first + i])
         return [(word >> 11) * 2.0**-53 for word in philox.random_raw(count).tolist()]
@@ -202,7 +211,17 @@ class ShapesDataset(ImageDataset):
         return self._painted(scenes), labels
 
     def masks(self, indices: Tensor) -> Tensor:
-        """Where the shapes of ``indices`` cover at least half a pixel: bool ``[N, R, R]``."""
+        """Mark the pixels of which the shape covers at least half.
+
+        Args:
+            indices: int64 ``[N]``.
+
+        Returns:
+            bool ``[N, R, R]``.
+
+        Raises:
+            IndexError: an index is outside the set.
+        """
         masks = torch.empty(len(indices), self.resolution, self.resolution, dtype=torch.bool)
         for rows, hits in hits_of(
             [self.attributes(i) for i in self._checked(indices)], self.resolution
@@ -211,7 +230,7 @@ class ShapesDataset(ImageDataset):
         return masks
 
     def held_out(self) -> ShapesDataset:
-        """The 1,000 scenes after the set's last."""
+        """Return the 1,000 scenes after the set's last."""
         return ShapesDataset(**self._held_out_options())
 
     def _held_out_options(self) -> dict[str, int]:
@@ -231,17 +250,19 @@ class ShapesDataset(ImageDataset):
 
 
 def hits_of(scenes: list[Scene], resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Which of the 4x4 sample points of each pixel lie in the shape, in parts that memory allows.
+    """Test which of the 4x4 sample points of each pixel lie in the shape.
 
-    Yields the places in ``scenes`` that a part is of (int64 ``[n]``), and bool ``[n, 4 R, 4 R]``.
+    Yields parts that fit in memory: positions in ``scenes``, int64 ``[n]``, and hits, bool
+    ``[n, 4 R, 4 R]``.
     """
     labels = torch.tensor([scene.label for scene in scenes], dtype=torch.int64)
     points = _points(resolution * _SUBPIXELS)
     for label, inside in enumerate(SHAPES.values()):
         rows = (labels == label).nonzero().flatten()
         for part in rows.split(max(1, _MAX_POINTS // len(points) ** 2)):
-            if len(part):  # splitting no rows gives one part
-                numbers = [_placed(scenes[i]) for i in part.tolist()]
+            # Splitting no rows gives one empty part.
+            if len(part):
+                numbers = [_transform(scenes[i]) for i in part.tolist()]
                 cx, cy, cos, sin = (
                     torch.tensor(numbers, dtype=torch.float32).view(-1, 4, 1, 1).unbind(1)
                 )
@@ -250,7 +271,7 @@ def hits_of(scenes: list[Scene], resolution: int) -> Iterator[tuple[Tensor, Tens
 
 
 def cover(hits: Tensor) -> Tensor:
-    """Share of each pixel's 4x4 sample points that are hit: bool ``[n, 4 R, 4 R]`` to float32 ``[n, R, R]``."""
+    """Return the covered share of each pixel: bool ``[n, 4 R, 4 R]`` to float32 ``[n, R, R]``."""
     side = hits.shape[-1] // _SUBPIXELS
     counts = hits.view(-1, side, _SUBPIXELS, side, _SUBPIXELS).sum(dim=(2, 4))
     return counts.to(torch.float32) / _SUBPIXELS**2
@@ -260,12 +281,21 @@ def _points(count: int) -> Tensor:
     return (torch.arange(count, dtype=torch.float32) + 0.5) / count
 
 
-def _placed(scene: Scene) -> tuple[float, float, float, float]:
+def _transform(scene: Scene) -> tuple[float, float, float, float]:
+    """Return centre x and y, and cosine and sine of the angle divided by the size."""
     return *scene.centre, math.cos(scene.angle) / scene.size, math.sin(scene.angle) / scene.size
 
 
 def paint(scenes: list[Scene], hits: Tensor) -> Tensor:
-    """``scenes`` with their colours where ``hits`` (bool ``[N, 4 R, 4 R]``) says, uint8 ``[N, 3, R, R]``."""
+    """Paint each scene's colour on its background.
+
+    Args:
+        scenes: N scenes.
+        hits: sample points of the shapes, bool ``[N, 4 R, 4 R]``.
+
+    Returns:
+        uint8 ``[N, 3, R, R]``.
+    """
     paper = _rgb([scene.background for scene in scenes])
     ink = _rgb([COLOURS[scene.colour] for scene in scenes])
     image = paper + cover(hits).unsqueeze(1) * (ink - paper)
@@ -282,7 +312,7 @@ def _rgb(colours: list[tuple[int, int, int]]) -> Tensor:
 
 
 def _scene(draw: list[float]) -> Scene:
-    """The scene of ten numbers in [0, 1)."""
+    """Return the scene that ten numbers in [0, 1) describe."""
     label = int(draw[0] * len(_SHAPE_NAMES))
     colour = _COLOUR_NAMES[int(draw[1] * len(_COLOUR_NAMES))]
     size = 0.18 + 0.22 * draw[2]
@@ -299,9 +329,10 @@ def _scene(draw: list[float]) -> Scene:
 
 
 def _background(ink: tuple[int, int, int], draw: list[float]) -> tuple[int, int, int]:
-    """A nearly grey colour, dark or light, whichever side keeps the ink readable, in grey too."""
+    """Return a nearly grey colour, dark or light, that differs from the ink in luma."""
     luma = (0.299 * ink[0] + 0.587 * ink[1] + 0.114 * ink[2]) / 255
-    level = draw[0] * 0.5  # dark for the first half of the draw, light for the second
+    # Dark for the first half of the draw, light for the second.
+    level = draw[0] * 0.5
     level = level if level < 0.25 else level + 0.5
     if abs(level - luma) < 0.3:
         level = 1 - level
@@ -309,6 +340,6 @@ def _background(ink: tuple[int, int, int], draw: list[float]) -> tuple[int, int,
 
 
 def nearly_grey(level: float, draw: list[float]) -> tuple[int, int, int]:
-    """RGB of a brightness in [0, 1] with a tinge that three numbers in [0, 1) give."""
+    """Return RGB, 0 to 255, of a brightness in [0, 1], tinged by three numbers in [0, 1)."""
     red, green, blue = (round(255 * min(1.0, max(0.0, level + 0.12 * (d - 0.5)))) for d in draw)
     return red, green, blue

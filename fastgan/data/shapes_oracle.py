@@ -1,6 +1,7 @@
-"""What pictures of ``shapes`` show, told from their pixels alone: whether a recipe that translates them did what it should.
+"""Measurement of what images of ``shapes`` show, from their pixels alone.
 
-All take uint8 ``[N, 3, R, R]``, R at least 16 (see ``to_uint8``), and raise ValueError for anything else.
+Tests use it to check what recipes generate. All functions take uint8 ``[N, 3, R, R]``, R at least
+16 (see ``to_uint8``), and raise ValueError for anything else.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ from torch import Tensor
 from fastgan.data.shapes import COLOURS, STRIPES
 
 STRIPED = 0.08
-"""``stripedness`` from which a shape counts as striped: at 32x32 plain scenes have less than 0.04, striped ones over 0.1."""
+"""``stripedness`` from which a shape counts as striped.
 
-_FAINT = (
-    24  # of 255: what differs less from the border's colour is background however little stands out
-)
-_CHROMA = 48  # of 255: stripes and backgrounds have less
+At 32x32 plain scenes have less than 0.04, striped ones more than 0.1.
+"""
+
+# Of 255: pixels that differ less from the border's colour are always background.
+_FAINT = 24
+# Of 255: stripes and backgrounds have less chroma.
+_CHROMA = 48
 
 
 def shape_mask(images: Tensor) -> Tensor:
-    """Where the shape is, bool ``[N, R, R]``: what differs from the border's median colour by half of what the shape does.
+    """Mark the pixels of the shape, bool ``[N, R, R]``.
 
-    The shape's is a low quantile of all differences that aren't faint: its edge lies below, its stripes may lie above.
+    A pixel belongs to the shape if it differs from the border's median colour by at least half the
+    shape's own difference. That is estimated as a low quantile of all differences that aren't
+    faint, since stripes may lie above it.
     """
     pixels = _checked(images)
     away = (pixels - _border(pixels)).abs().amax(dim=1)
@@ -32,10 +38,11 @@ def shape_mask(images: Tensor) -> Tensor:
 
 
 def stripedness(images: Tensor) -> Tensor:
-    """How much level stripes of an eighth of the height stand out within the shape, float32 ``[N]``.
+    """Measure the contrast of horizontal stripes inside the shape, float32 ``[N]``.
 
-    The mean difference of pixels half a period apart, less that of pixels a whole period apart: 1 for black
-    and white stripes, 0 for none, below 0 for what changes otherwise. See ``STRIPED``.
+    A stripe with its gap is an eighth of the height. The measure is the mean difference of pixels
+    half a period apart, less that of pixels a whole period apart. It is 1 for black and white
+    stripes, 0 for none, and below 0 for other patterns. See ``STRIPED``.
     """
     pixels, inside = _checked(images) / 255, shape_mask(images)
     half = round(pixels.shape[-1] / (2 * STRIPES))
@@ -48,7 +55,10 @@ def stripedness(images: Tensor) -> Tensor:
 
 
 def dominant_colour(images: Tensor) -> Tensor:
-    """The colour of most of the shape's coloured pixels, int64 ``[N]``, as its place in ``COLOURS``."""
+    """Return the commonest colour of the shape's coloured pixels, int64 ``[N]``.
+
+    Values are positions in ``COLOURS``.
+    """
     pixels, inside = _checked(images), shape_mask(images)
     palette = torch.tensor(list(COLOURS.values()), dtype=torch.float32, device=pixels.device)
     coloured = inside & (pixels.amax(dim=1) - pixels.amin(dim=1) > _CHROMA)
@@ -62,12 +72,12 @@ def dominant_colour(images: Tensor) -> Tensor:
 
 
 def light_background(images: Tensor) -> Tensor:
-    """Whether the border's median colour is nearer to white than to black, bool ``[N]``."""
+    """Mark images whose border's median colour is nearer to white than to black, bool ``[N]``."""
     return _border(_checked(images)).mean(dim=(1, 2, 3)) > 127.5
 
 
 def _border(pixels: Tensor) -> Tensor:
-    """Median colour of the outermost pixels, ``[N, 3, 1, 1]``."""
+    """Return the median colour of the outermost pixels, ``[N, 3, 1, 1]``."""
     edges = [pixels[:, :, 0], pixels[:, :, -1], pixels[:, :, :, 0], pixels[:, :, :, -1]]
     return torch.cat(edges, dim=2).median(dim=2).values[:, :, None, None]
 
@@ -80,6 +90,7 @@ def _checked(images: Tensor) -> Tensor:
         or min(images.shape[2:]) < 16
     ):
         raise ValueError(
-            f"images must be uint8 [N, 3, R, R] with R at least 16, got {images.dtype} {list(images.shape)}"
+            f"images must be uint8 [N, 3, R, R] with R at least 16, "
+            f"got {images.dtype} {list(images.shape)}"
         )
     return images.to(torch.float32)

@@ -1,4 +1,4 @@
-"""Scenes of one shape with what recipes that translate learn from: outlines, maps, stripes, attributes, captions."""
+"""Rendered shapes with an input per image: outline, striped scene, map, attributes or caption."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from fastgan.data.shapes import COLOURS, SHAPES, Scene, ShapesDataset, hits_of, 
 
 # Part of the fingerprint: raise it whenever the same index would have other inputs.
 _VERSION = 2
-_STRIPES_FROM = 16  # pixels a side: a stripe is then one of them
-_LINE = 64  # an outline reaches a 64th of the side to either side of the edge
-_LARGE = 0.29  # the size that half of the scenes exceed
+# Side in pixels at which a stripe is one pixel high.
+_STRIPES_FROM = 16
+# An outline reaches a 64th of the side to either side of the edge.
+_LINE = 64
+# Half of the scenes exceed this size.
+_LARGE = 0.29
 
 ATTRIBUTE_COLOURS = ("red", "green", "blue")
 ATTRIBUTES = (*(f"colour={name}" for name in ATTRIBUTE_COLOURS), "striped", "light background")
@@ -31,22 +34,27 @@ _CAPTION_WORDS = 8
 
 
 class ShapesForTask(ShapesDataset):
-    """``ShapesDataset`` with one input for every image, which depends on the same ``(seed, i)``.
+    """``ShapesDataset`` with one input per image, which depends on the same ``(seed, i)``.
 
-    | task | images | input |
-    |---|---|---|
-    | ``pairs`` | those of ``shapes`` | ``input``: the same scene with the shape's outline alone |
-    | ``domains`` | those of ``shapes`` | ``other``: another scene, its shape striped |
-    | ``maps`` | those of ``shapes`` | ``map``: 0 dark or 1 light background, 2 to 9 the shape's colour |
-    | ``attributes`` | red, green or blue, plain or striped, on dark or light | ``attributes``: which of these |
-    | ``captions`` | those of ``shapes`` | ``caption``: such as "a small red circle on a light background" |
+    - ``pairs``: ``input``, the outline of the shape on its background.
+    - ``domains``: ``other``, another scene whose shape is striped.
+    - ``maps``: ``map``, 0 for dark and 1 for light background, 2 to 9 for the shape's colour.
+    - ``attributes``: ``attributes``, 0 or 1 for each of ``ATTRIBUTES``. The scenes are red, green
+      or blue, plain or striped, dark or light.
+    - ``captions``: ``caption``, such as "a small red circle on a light background".
+
+    Images are those of ``shapes``, except for ``attributes``.
 
     Args:
-        task: which of the five.
-        resolution, channels, length, seed, first: as ``ShapesDataset`` takes them.
+        task: task that the inputs are for.
+        resolution: as for ``ShapesDataset``, at least 16 for domains and attributes.
+        channels: as for ``ShapesDataset``.
+        length: as for ``ShapesDataset``.
+        seed: as for ``ShapesDataset``.
+        first: as for ``ShapesDataset``.
 
     Raises:
-        DataError: as ``ShapesDataset``; fewer than 16 pixels for domains or attributes, whose stripes need them.
+        DataError: an argument is out of range.
     """
 
     def __init__(
@@ -64,8 +72,8 @@ class ShapesForTask(ShapesDataset):
         )
         if task in ("domains", "attributes") and resolution < _STRIPES_FROM:
             raise DataError(
-                f"The stripes of the shapes' {task} need a resolution of at least {_STRIPES_FROM} pixels, but "
-                f"{resolution} came."
+                f"resolution must be at least {_STRIPES_FROM} for the stripes of the task {task}, "
+                f"got {resolution}."
             )
         self.task = task
         self.inputs = {
@@ -95,12 +103,20 @@ class ShapesForTask(ShapesDataset):
         )
 
     def other(self, i: int) -> Scene:
-        """The scene of the striped domain that comes with image ``i``. Raises IndexError outside the set."""
+        """Return the scene of the striped domain for image ``i``.
+
+        Raises:
+            IndexError: ``i`` is outside the set.
+        """
         self._check_index(i)
         return replace(self._scene(i, stream=1), striped=True)
 
     def caption(self, i: int) -> str:
-        """Image ``i`` in words, all of them in the vocabulary. Raises IndexError outside the set."""
+        """Describe image ``i`` in words of the vocabulary.
+
+        Raises:
+            IndexError: ``i`` is outside the set.
+        """
         scene = self.attributes(i)
         size = "large" if scene.size > _LARGE else "small"
         background = "light" if scene.light else "dark"
@@ -134,12 +150,21 @@ class ShapesForTask(ShapesDataset):
 
 
 def _edge(hits: Tensor) -> Tensor:
-    """Sample points of which one of eight neighbours at the width of the line lies across the edge."""
+    """Mark the sample points near the edge of a shape.
+
+    A point is marked if one of its eight neighbours at the line's width lies across the edge.
+
+    Args:
+        hits: bool ``[n, 4 R, 4 R]``, True inside the shape.
+
+    Returns:
+        bool ``[n, 4 R, 4 R]``.
+    """
     reach = max(1, round(hits.shape[-1] / _LINE))
     slant = max(1, round(reach * 0.5**0.5))
     edge = torch.zeros_like(hits)
     for dy, dx in ((0, reach), (reach, 0), (slant, slant), (slant, -slant)):
-        # Both ends of a step across the edge: so each of the four directions serves its opposite too.
+        # Both ends of a step across the edge count, so four directions cover all eight.
         there = hits[:, dy:, max(0, dx) : hits.shape[-1] + min(0, dx)]
         here = hits[:, : hits.shape[-2] - dy, max(0, -dx) : hits.shape[-1] + min(0, -dx)]
         crossed = here ^ there

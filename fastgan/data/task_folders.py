@@ -1,4 +1,4 @@
-"""Folders whose images have a partner each: the other half of the file, or a file of the same name; and two domains."""
+"""Folders whose images have a partner each: half of a file, a file of the same name, a domain."""
 
 from __future__ import annotations
 
@@ -33,21 +33,26 @@ from fastgan.data.map_classes import check_map, class_note
 from fastgan.data.reading import Reading
 
 MAX_CLASSES = 256
-SCANNED = 500  # maps that are looked at for the classes that occur, of a set too large to keep
+"""Largest number of classes of a map."""
+SCANNED = 500
+"""Number of maps that are searched for classes in a set too large to keep."""
 
 
 class TaskFolder(FolderDataset):
-    """A folder whose images come with an input each. Read as ``FolderDataset`` reads; there are no class labels.
+    """``FolderDataset`` whose images have an input each, and no class labels.
 
     Args:
         root: the folder.
-        resolution, channels, cache_limit, reading: as ``FolderDataset`` takes them.
-        held_out: a folder laid out alike, of images that aren't to be trained on.
-        like: inputs of the set from which this one is held out, whose names hold here.
+        resolution: as for ``FolderDataset``.
+        channels: as for ``FolderDataset``.
+        cache_limit: as for ``FolderDataset``.
+        reading: as for ``FolderDataset``.
+        held_out: folder of the same layout with held-out images, if there is one.
+        like: inputs of the training set if this is its held-out set, which decide the names here.
 
     Raises:
-        DataError: as ``FolderDataset``; a folder that isn't laid out for the task, an image or input without its
-            partner, partners of different sizes, a class, attribute or word that isn't known.
+        DataError: as ``FolderDataset``. The folder isn't laid out for the task. An image or input
+            has no partner of the same size. A class, attribute or word is unknown.
     """
 
     def __init__(
@@ -84,25 +89,26 @@ class TaskFolder(FolderDataset):
 
     @abstractmethod
     def _specs(self) -> Mapping[str, InputSpec]:
-        """The inputs, once the images are known."""
+        """Return the descriptions of the inputs, once the images are known."""
 
     def _classes(self) -> Labels:
         return Labels.none(len(self._names))
 
 
 class SideBySideFolder(TaskFolder):
-    """Pairs in one file each: the left half is the input, the right half the target (the layout of pix2pix)."""
+    """Pairs in one file, the layout of pix2pix: left half the input, right half the target."""
 
     def _specs(self) -> Mapping[str, InputSpec]:
         return {"input": InputSpec("image", channels=self.channels, levels=self.levels)}
 
-    def _look_at(self, name: str) -> Header:
-        header = super()._look_at(name)
+    def _read_header(self, name: str) -> Header:
+        header = super()._read_header(name)
         width, height = header[:2]
         if width != 2 * height:
             raise DataError(
-                f"The pair {str(self._root / name)!r} is {width}x{height}, where input and target side by side are "
-                f"expected, twice as wide as high: mend it, or put the two into the folders inputs/ and images/."
+                f"The pair {str(self._root / name)!r} must be input and target side by side, twice "
+                f"as wide as high, got {width}x{height}: mend it, or put the two into the folders "
+                f"inputs/ and images/."
             )
         return header._replace(width=height)
 
@@ -115,22 +121,28 @@ class SideBySideFolder(TaskFolder):
         )
         return right, left
 
-    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+    def _inputs_of(self, parts: Sequence[Tensor], indices: Tensor) -> dict[str, Tensor]:
         return {"input": parts[0]}
 
 
 class PartnerFolder(TaskFolder):
-    """``images/`` and a second folder in which each image has a partner of the same size and name, but for its ending."""
+    """``images/`` and a second folder with a partner for each image, of the same size and name.
 
-    second: ClassVar[str]  # the folder
+    The ending of the name may differ.
+    """
+
+    second: ClassVar[str]
+    """Name of the second folder."""
     noun: ClassVar[str]
+    """Noun for a partner."""
 
     def _find(self) -> list[str]:
         for folder in ("images", self.second):
             if not (self._root / folder).is_dir():
                 raise DataError(
-                    f"The folder {str(self._root)!r} has no folder {folder}/: images/ and {self.second}/ are expected, "
-                    f"with a {self.noun} for each image under the same name."
+                    f"The folder {str(self._root)!r} must have the folders images/ and "
+                    f"{self.second}/, with a {self.noun} for each image under the same name: "
+                    f"add {folder}/."
                 )
         images, partners = self._by_stem("images"), self._by_stem(self.second)
         for here, there, folder, noun in (
@@ -142,8 +154,8 @@ class PartnerFolder(TaskFolder):
                     near = next((there[s] for s in there if s.casefold() == stem.casefold()), None)
                     differs = f" (only the case differs from {near!r})" if near else ""
                     raise DataError(
-                        f"{str(self._root / here[stem])!r} has no {noun}{differs}: {folder}/{stem} is expected, with the "
-                        f"ending of any picture; add it, or take its partner away."
+                        f"{str(self._root / here[stem])!r} has no {noun}{differs}: add "
+                        f"{folder}/{stem} with the ending of any picture, or take its partner away."
                     )
         if not images:
             raise DataError(
@@ -153,38 +165,40 @@ class PartnerFolder(TaskFolder):
         return list(self._partner)
 
     def _by_stem(self, folder: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+        paths: dict[str, str] = {}
         kinds = PictureKinds()
         for name in self._search(folder).pictures:
             stem, path = unicodedata.normalize("NFC", kinds.stem(name)), f"{folder}/{name}"
-            if stem in found:
-                same = stem == kinds.stem(name) == kinds.stem(found[stem].split("/", 1)[1])
-                but = "but for the ending" if same else "in two Unicode forms"
+            if stem in paths:
+                same = stem == kinds.stem(name) == kinds.stem(paths[stem].split("/", 1)[1])
+                difference = "but for the ending" if same else "in two Unicode forms"
                 raise DataError(
-                    f"{str(self._root / path)!r} and {found[stem]!r} have the same name {but}, which partners are "
-                    f"found by: rename one."
+                    f"{str(self._root / path)!r} and {paths[stem]!r} have the same name "
+                    f"{difference}, so the partner is ambiguous: rename one."
                 )
-            found[stem] = path
-        return found
+            paths[stem] = path
+        return paths
 
     def _files(self, name: str) -> tuple[Path, ...]:
         return self._root / name, self._root / self._partner[name]
 
     @contextmanager
     def _reading_partner(self, name: str) -> Iterator[None]:
-        """What is said of a file that can't be decoded names the partner, not the image."""
+        """Name the partner, not the image, in errors of decoders inside the block."""
         try:
             yield
         except DataError:
             raise
-        except Exception as error:  # decoders raise nearly anything on broken files
+        # Decoders raise nearly anything on broken files.
+        except Exception as error:
             raise ValueError(f"{self._partner[name]}: {unreadable_reason(error)}") from error
 
     def _check_size(self, name: str, size: tuple[int, int], partner: tuple[int, int]) -> None:
         if size != partner:
             raise DataError(
-                f"{str(self._root / self._partner[name])!r} is {partner[0]}x{partner[1]}, but its image {name!r} is "
-                f"{size[0]}x{size[1]}: the same size is expected; resize one of them."
+                f"{str(self._root / self._partner[name])!r} must have the size of its image "
+                f"{name!r}, {size[0]}x{size[1]}, got {partner[0]}x{partner[1]}: "
+                f"resize one of them."
             )
 
 
@@ -197,7 +211,7 @@ class InputFolder(PartnerFolder):
     def _specs(self) -> Mapping[str, InputSpec]:
         return {"input": InputSpec("image", channels=self.channels, levels=self._levels[1])}
 
-    def _look_at(self, name: str) -> Header:
+    def _read_header(self, name: str) -> Header:
         path, partner_path = self._files(name)
         image = image_header(path)
         with self._reading_partner(name):
@@ -213,15 +227,16 @@ class InputFolder(PartnerFolder):
         with self._reading_partner(name):
             return image, self._picture(sources[1], part=1)
 
-    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+    def _inputs_of(self, parts: Sequence[Tensor], indices: Tensor) -> dict[str, Tensor]:
         return {"input": parts[0]}
 
 
 class MapFolder(PartnerFolder):
-    """``images/`` and ``maps/``: files, grey or of a palette, whose pixels are the indices of classes.
+    """Images in ``images/`` and their maps in ``maps/``, whose pixels are indices of classes.
 
-    Names of the classes are the lines of ``classes.txt``; without it they are numbers, up to the largest in any map.
-    Pixels of the value ``reading.void`` are of no class.
+    Maps are grey files, or files with a palette. The lines of ``classes.txt`` name the classes.
+    Without it they are numbers, up to the largest in any map. Pixels of the value ``reading.void``
+    have no class.
     """
 
     second, noun = "maps", "map"
@@ -229,14 +244,15 @@ class MapFolder(PartnerFolder):
     def _find(self) -> list[str]:
         if self._reading.fit == "pad" and self._reading.void is None:
             raise DataError(
-                "--fit pad needs --void, the value of pixels without a class, which maps are padded with: give it, "
-                "such as --void 255, or another --fit."
+                "--fit pad needs --void, the value of pixels without a class, which maps are "
+                "padded with: give it, such as --void 255, or another --fit."
             )
-        self._known = self._like["map"].names if self._like else self._named()
+        self._known = self._like["map"].names if self._like else self._listed_classes()
         self._occurring: set[int] = set()
         return super()._find()
 
-    def _named(self) -> tuple[str, ...]:
+    def _listed_classes(self) -> tuple[str, ...]:
+        """Return the names in ``classes.txt``, none without such a file."""
         folders = [self._root, self._root.parent] if self._root.name == "train" else [self._root]
         for path in (folder / "classes.txt" for folder in folders):
             if path.is_file():
@@ -250,8 +266,9 @@ class MapFolder(PartnerFolder):
                     or len(set(names)) < len(names)
                 ):
                     raise DataError(
-                        f"{str(path)!r} has {len(names)} lines, {len(set(names))} of them different: 1 to "
-                        f"{MAX_CLASSES} names of classes are expected, one a line, none empty or twice."
+                        f"{str(path)!r} must have 1 to {MAX_CLASSES} names of classes, one a line, "
+                        f"none empty or twice, got {len(names)} lines, {len(set(names))} of them "
+                        f"different: mend it."
                     )
                 return names
         return ()
@@ -262,8 +279,9 @@ class MapFolder(PartnerFolder):
         if void is not None:
             if self._occurring == {void}:
                 raise DataError(
-                    f"No pixel of {examined} in {str(self._root)!r} has a class, since all have the "
-                    f"value of --void, {void}: give the value of unknown pixels, or mend the maps."
+                    f"No pixel of {examined} in {str(self._root)!r} has a class, since all have "
+                    f"the value of --void, {void}: give the value of unknown pixels, or mend the "
+                    f"maps."
                 )
             self._occurring.discard(void)
         names = self._known or tuple(
@@ -276,8 +294,9 @@ class MapFolder(PartnerFolder):
         return {"map": InputSpec("map", names=names, void=void)}
 
     def _examined(self) -> str:
-        """Fill ``_occurring`` with the values that occur; return the examined maps, in words."""
-        if self._kept is not None:  # every map has been decoded
+        """Fill ``_occurring`` with the values that occur; return a phrase for the maps read."""
+        # Every map of a set in memory has been decoded.
+        if self._cache is not None:
             return "the maps"
         names = self._names
         if self._known and len(names) > SCANNED:
@@ -288,7 +307,7 @@ class MapFolder(PartnerFolder):
             self._occurring.update(indices.unique().tolist())
         return "the maps" if len(names) == len(self._names) else f"{len(names)} of the maps"
 
-    def _look_at(self, name: str) -> Header:
+    def _read_header(self, name: str) -> Header:
         path, partner = self._files(name)
         image = image_header(path)
         with self._reading_partner(name):
@@ -307,7 +326,7 @@ class MapFolder(PartnerFolder):
         return image, fit_map(indices, self.resolution, fit=self._reading.fit, void=void or 0)
 
     def _indices(self, source: Path | BinaryIO, name: str) -> Tensor:
-        """The map of an image, checked."""
+        """Decode the map of an image and check its values."""
         with self._reading_partner(name):
             indices = decode_map(source)
         if self._known:
@@ -315,21 +334,23 @@ class MapFolder(PartnerFolder):
             check_map(indices, path, classes=len(self._known), void=self._reading.void)
         return indices
 
-    def _inputs_of(self, parts: Sequence[Tensor], shown: Tensor) -> dict[str, Tensor]:
+    def _inputs_of(self, parts: Sequence[Tensor], indices: Tensor) -> dict[str, Tensor]:
         return {"map": parts[0]}
 
 
 class DomainFolders(ImageDataset):
-    """Images of one folder, each with one of a second folder that has nothing to do with it.
+    """Images of one folder, each with an unrelated image of a second folder.
 
-    The set is as long as the larger folder. The second's images come in an order that a seed gives; those of the
-    smaller folder come again, in another order each time.
+    The set has as many images as the larger folder. The images of the second folder are shuffled.
+    Those of the smaller folder repeat, in another order each time.
 
     Args:
         roots: the two folders.
-        resolution, channels, cache_limit, reading: as ``FolderDataset`` takes them; those of the first folder hold for both,
-            and colour for both where one has it.
-        held_out: two more folders, of images that aren't to be trained on.
+        resolution: as for ``FolderDataset``; None means that of the first folder.
+        channels: as for ``FolderDataset``; None means colour if one folder has it.
+        cache_limit: as for ``FolderDataset``, for each folder.
+        reading: as for ``FolderDataset``; ``input_levels`` are those of the second folder.
+        held_out: two folders of held-out images, if there are any.
 
     Raises:
         DataError: as ``FolderDataset``.
@@ -424,9 +445,15 @@ class DomainFolders(ImageDataset):
 
 
 def read_list(path: Path) -> str:
-    """The text of a list that lies beside images. Raises DataError for one that can't be read, but FileNotFoundError."""
+    """Read a list that lies beside images.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: the file can't be read as UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark in front
+        # Spreadsheets write a byte order mark, which utf-8-sig drops.
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise
     except (OSError, UnicodeDecodeError) as error:
@@ -436,7 +463,7 @@ def read_list(path: Path) -> str:
 
 
 def _repeated(count: int, length: int, *, seed: int) -> Tensor:
-    """``length`` places out of ``count``: one permutation after another, int64."""
+    """Return ``length`` indices below ``count``, one permutation after another, int64."""
     generator = torch.Generator().manual_seed(seed)
     passes = [torch.randperm(count, generator=generator) for _ in range(-(-length // count))]
     return torch.cat(passes)[:length]

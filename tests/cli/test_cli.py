@@ -70,7 +70,7 @@ def test_python_dash_m():
             "train dcgan --resolution 28",
             "dcgan needs a resolution that is one of 16, 32, 64, 128, 256, but 28",
         ),
-        ("train dcgan --resolution -5", "resolution must be from 4 to 4096 pixels, but -5 came"),
+        ("train dcgan --resolution -5", "resolution must be from 4 to 4096 pixels, got -5"),
         ("train dcgan --data mnist6k", "did you mean 'mnist5k'?"),
         ("train dcgan --data ./no/such/folder", "no/such/folder"),
         ("train gan --measure-every -1", "--measure-every must be at least 0, but -1 came."),

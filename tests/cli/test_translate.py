@@ -329,7 +329,7 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         (
             "gaugan",
             ["{in}/alpha.png"],
-            "The map '{in}/alpha.png' is a picture of mode RGBA, where the index of a class is expected in each pixel: save "
+            "The map '{in}/alpha.png' must have the index of a class in each pixel, got a picture of mode RGBA: save "
             "it as an 8-bit grey PNG or one with a palette.",
         ),
         (

@@ -11,7 +11,7 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def write_png16(path: Path, values: np.ndarray) -> None:
-    """A PNG file of uint16 values ``[H, W, C]``."""
+    """Write a PNG file of uint16 values ``[H, W, C]``."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
@@ -34,13 +34,25 @@ def write_png16(path: Path, values: np.ndarray) -> None:
 
 
 def write_tiff16(path: Path, values: np.ndarray, order: str) -> None:
-    """An uncompressed TIFF file of uint16 values ``[H, W, 3]``; order: < or > for the order of bytes."""
+    """Write an uncompressed TIFF file of uint16 values ``[H, W, 3]``.
+
+    order: "<" or ">", the byte order.
+    """
     height, width, _ = values.shape
     data = values.astype(f"{order}u2").tobytes()
     count = 9
     beyond = 8 + 2 + 12 * count + 4
-    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, beyond), (259, 3, 1, 1), (262, 3, 1, 2),
-               (273, 4, 1, beyond + 6), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(data))]  # fmt: skip
+    entries = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 3, beyond),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, beyond + 6),
+        (277, 3, 1, 3),
+        (278, 4, 1, height),
+        (279, 4, 1, len(data)),
+    ]
     out = (
         (b"II" if order == "<" else b"MM")
         + struct.pack(f"{order}HI", 42, 8)
@@ -56,18 +68,21 @@ def write_tiff16(path: Path, values: np.ndarray, order: str) -> None:
 
 
 def write_grey16(path: Path, values: np.ndarray) -> None:
-    """A grey file of uint16 values ``[H, W]``, PNG or TIFF by its ending."""
+    """Write a grey file of uint16 values ``[H, W]``, PNG or TIFF by its ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values.astype(np.uint16)).save(path)
 
 
 def write_values(path: Path, values: np.ndarray) -> None:
-    """A TIFF file of int32 or float32 values ``[H, W]``."""
+    """Write a TIFF file of int32 or float32 values ``[H, W]``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
 
 
 def ramp(high: int, channels: int = 0, low: int = 0) -> np.ndarray:
-    """64×64 values from ``low`` to ``high``, evenly spread; uint16 ``[64, 64]``, or ``[64, 64, channels]``."""
+    """Return evenly spread uint16 values from ``low`` to ``high``.
+
+    Their shape is ``[64, 64]``, or ``[64, 64, channels]`` if ``channels`` isn't 0.
+    """
     values = np.linspace(low, high, 4096).round().astype(np.uint16).reshape(64, 64)
     return values if not channels else np.repeat(values[..., None], channels, axis=2)

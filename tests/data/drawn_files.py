@@ -26,7 +26,7 @@ def noise(path: Path, seed: int = 0, size: tuple[int, int] = (8, 8)) -> np.ndarr
 
 
 def corrupt(path: Path) -> None:
-    """A JPEG whose header is intact and whose data stops in the middle."""
+    """Write a JPEG whose header is intact and whose data stops in the middle."""
     noise(path.with_suffix(".png"), size=(64, 64))
     Image.open(path.with_suffix(".png")).save(path, quality=95)
     path.with_suffix(".png").unlink()

@@ -1,4 +1,4 @@
-"""Zip archives of pictures: what is read, by whom, and broken ones."""
+"""Zip archives of pictures: content, concurrent reads, and damage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastgan.data.folder import FolderDataset
 
 
 def zipped(root: Path, path: Path, *, method: int = zipfile.ZIP_STORED, top: str = "") -> Path:
-    """A zip of all that is in ``root``, under the folder ``top``."""
+    """Write a zip archive of ``root`` with the prefix ``top`` before each name."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for file in sorted(root.rglob("*")):
             archive.write(file, top + file.relative_to(root).as_posix())
@@ -32,7 +32,7 @@ def zipped(root: Path, path: Path, *, method: int = zipfile.ZIP_STORED, top: str
 
 @pytest.fixture
 def shards(tmp_path: Path) -> Path:
-    """Six pictures in three shards, of two classes that dataset.json states."""
+    """Write six pictures in three shards, of two classes in dataset.json."""
     root = tmp_path / "set"
     names = [f"0000{i // 2}/img{i:08d}.png" for i in range(6)]
     for i, name in enumerate(names):
@@ -55,7 +55,8 @@ def test_an_archive_is_as_its_folder(
     rows = torch.tensor([5, 0, 2, 2])
     for a, b in zip(archive.batch(rows), folder.batch(rows)):
         assert torch.equal(a, b)
-    assert sorted(tmp_path.rglob("*")) == before  # nothing is unpacked
+    # Nothing was unpacked.
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_opened_by_its_path(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +67,7 @@ def test_opened_by_its_path(shards: Path, tmp_path: Path, monkeypatch: pytest.Mo
         DataError, match=r"'other\.zip' can't be read \(No such file or directory\)"
     ):
         open_dataset("other.zip")
-    with pytest.raises(DataError, match=r"set\.zip' is a file.*unpack it and give the folder"):
+    with pytest.raises(DataError, match=r"set\.zip' .* got a file: unpack it and pass the folder"):
         open_dataset("set.zip", task="pairs")
 
 
@@ -97,7 +98,7 @@ def test_class_folders_in_one_folder_at_the_top(tmp_path: Path) -> None:
 
 
 def test_a_picture_whose_header_is_at_its_end(tmp_path: Path) -> None:
-    """TIFF's directory follows the pixels here, beyond what is first looked at."""
+    """TIFF's directory follows the pixels here, beyond the bytes that are read first."""
     root = tmp_path / "in"
     noise(root / "a.png", size=(200, 200))
     Image.open(root / "a.png").save(root / "a.tif")
@@ -113,7 +114,7 @@ def test_labels_that_lie_deeper_are_named(shards: Path, tmp_path: Path) -> None:
     write(tmp_path / "in" / "other" / "a.png")
     for path in (tmp_path / "in", zipped(tmp_path / "in", tmp_path / "a.zip")):
         (note,) = open_dataset(str(path)).notes
-        assert note == "set/dataset.json isn't read: give its folder to have its labels."
+        assert note == "set/dataset.json is ignored: open its folder to use its labels."
 
 
 def test_runs_in_an_archive_are_left_out(shards: Path, tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_runs_in_an_archive_are_left_out(shards: Path, tmp_path: Path) -> None:
     assert dataset.notes == (
         "Left out as the folder of a run, whose pictures are samples: runs/gan.",
     )
-    with pytest.raises(DataError, match="holds no images, only the run"):
+    with pytest.raises(DataError, match="must hold images, got only the run"):
         open_dataset(str(zipped(shards / "runs" / "gan", tmp_path / "b.zip")))
 
 
@@ -174,7 +175,7 @@ def test_threads_and_a_forked_process_share_one_handle(shards: Path, tmp_path: P
 )
 def test_a_file_that_is_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.zip' (can't be read|holds no images)"):
+    with pytest.raises(DataError, match=r"a\.zip' (can't be read|must hold images)"):
         open_dataset(str(tmp_path / "a.zip"))
 
 
@@ -190,7 +191,7 @@ def test_truncated_anywhere_it_is_one_sentence(shards: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_changed_bytes_never_pass(shards: Path, tmp_path: Path, method: int) -> None:
-    """A damaged picture is left out; an archive that can't be read is refused; nothing else comes of it."""
+    """A damaged picture is left out, and an unreadable archive is refused."""
     (shards / "dataset.json").unlink()
     content = zipped(shards, tmp_path / "a.zip", method=method).read_bytes()
     whole = [FolderDataset(tmp_path / "a.zip").image(i) for i in range(6)]
@@ -218,7 +219,7 @@ def test_changed_bytes_never_pass(shards: Path, tmp_path: Path, method: int) -> 
     [
         (
             {"compress_type": zipfile.ZIP_BZIP2},
-            r"a\.png' in .* is compressed by method 12, but stored or deflated",
+            r"a\.png' in .* must be stored or deflated, got compression method 12: pack",
         ),
         ({"flag_bits": 1}, r"a\.png' in .* is encrypted: unpack it"),
     ],
@@ -231,10 +232,10 @@ def test_members_of_other_kinds(
     real = zipfile.ZipFile.infolist
 
     def infolist(self: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-        found = real(self)
+        infos = real(self)
         for key, value in change.items():
-            setattr(found[0], key, value)
-        return found
+            setattr(infos[0], key, value)
+        return infos
 
     monkeypatch.setattr(zipfile.ZipFile, "infolist", infolist)
     with pytest.raises(DataError, match=match):

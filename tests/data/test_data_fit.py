@@ -1,4 +1,4 @@
-"""Pictures that aren't square: crop, pad and stretch, of single pictures, partners, maps and domains."""
+"""Crop, pad and stretch of pictures that aren't square: images, partners, maps and domains."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from fastgan.cli.train import parse_run
-from fastgan.data import DataError, Reading, open_dataset
+from fastgan.data import DataError, Reading, Task, open_dataset
 from fastgan.data.folder import FolderDataset
 from fastgan.data.reading import FITS, crop_note, padded_box
 from fastgan.errors import FastganError
@@ -19,7 +19,7 @@ PAD, STRETCH = Reading(fit="pad"), Reading(fit="stretch")
 
 
 def striped(path: Path, width: int, height: int) -> None:
-    """Thirds of a picture along its longer side in three greys."""
+    """Write a picture whose thirds along the longer side have three greys."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.zeros((height, width), np.uint8)
     along = pixels if width >= height else pixels.T
@@ -42,7 +42,7 @@ def test_each_fit_of_a_long_picture(tmp_path: Path, width: int, height: int) -> 
 
     assert set(first(tmp_path).unique().tolist()) == {120}
     whole = upright(first(tmp_path, reading=PAD))
-    assert whole.shape == (48, 48)  # nothing of it is lost
+    assert whole.shape == (48, 48)
     assert (whole[:16] == 0).all() and (whole[32:] == 0).all()
     assert whole[20, [8, 24, 40]].tolist() == [50, 120, 200]
     stretched = upright(first(tmp_path, resolution=12, reading=STRETCH))
@@ -77,7 +77,8 @@ def test_padding_is_centred_and_never_empty() -> None:
 def test_partners_and_maps_are_fitted_alike(
     tmp_path: Path, fit: Any, size: tuple[int, int]
 ) -> None:
-    for task, second in (("pairs", "inputs"), ("maps", "maps")):
+    tasks: tuple[tuple[Task, str], ...] = (("pairs", "inputs"), ("maps", "maps"))
+    for task, second in tasks:
         root = tmp_path / task
         for folder in ("images", second):
             (root / folder).mkdir(parents=True)
@@ -86,7 +87,7 @@ def test_partners_and_maps_are_fitted_alike(
         halves[:, : size[0] // 2] = 1
         Image.fromarray(halves * 255).save(root / "images" / "a.png")
         Image.fromarray(halves * (255 if task == "pairs" else 1)).save(root / second / "a.png")
-        data = open_dataset(str(root), resolution=8, task=task, reading=reading)  # type: ignore[arg-type]
+        data = open_dataset(str(root), resolution=8, task=task, reading=reading)
         image, _, inputs = data.examples(torch.tensor([0]))
         if task == "pairs":
             assert torch.equal(inputs["input"], image)
@@ -119,7 +120,7 @@ def test_domains_take_the_fit_and_name_their_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cache_limit", [1 << 20, 0])
-def test_the_note_says_how_much_is_cropped(tmp_path: Path, cache_limit: int) -> None:
+def test_the_note_has_the_cropped_share(tmp_path: Path, cache_limit: int) -> None:
     for i in range(3):
         striped(tmp_path / f"{i}.png", 24, 16)
     data = FolderDataset(tmp_path, cache_limit=cache_limit)
@@ -152,10 +153,11 @@ def test_the_fit_belongs_to_the_identity(tmp_path: Path) -> None:
     ]
     crop, pad, _ = (RunConfig.of(recipe, recipe.open_data()) for recipe in runs)
     assert RunConfig.from_plain(pad.to_plain()).recipe.fit == "pad"
-    with pytest.raises(ConfigError, match="started with --fit crop, but pad came"):
+    with pytest.raises(ConfigError, match="started with --fit crop, but pad"):
         crop.check_resumable(pad)
     settings = crop.to_plain()
-    del settings["settings"]["fit"]  # of an older version
+    # As an older version wrote it.
+    del settings["settings"]["fit"]
     assert RunConfig.from_plain(settings).recipe.fit == "crop"
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from fastgan.data import DataError, open_dataset
 from fastgan.data.folder import FolderDataset
 
-# -- what is found ---------------------------------------------------------------------------------
+# -- files and classes -----------------------------------------------------------------------------
 
 
 def test_files_of_every_kind_sorted_and_recursive(tmp_path: Path) -> None:
@@ -62,14 +62,15 @@ def test_home_and_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert len(open_dataset("~/digits")) == len(open_dataset("./digits")) == 1
-    assert len(open_dataset("digits")) == 1797  # a name wins over a folder
+    # A name takes precedence over a folder.
+    assert len(open_dataset("digits")) == 1797
     with pytest.raises(
-        DataError, match=r"'~no-such-user/digits' is in the home of a user who isn't there: give"
+        DataError, match=r"'~no-such-user/digits' is in the home of an unknown user: write"
     ):
         open_dataset("~no-such-user/digits")
 
 
-# -- how a file is decoded -------------------------------------------------------------------------
+# -- decoding --------------------------------------------------------------------------------------
 
 
 def test_centre_crop_and_resize(tmp_path: Path) -> None:
@@ -84,9 +85,10 @@ def test_centre_crop_and_resize(tmp_path: Path) -> None:
 
 def test_exif_orientation(tmp_path: Path) -> None:
     picture = Image.new("RGB", (16, 16))
-    picture.paste(WHITE, (0, 0, 16, 8))  # the top half
+    # The top half, which a rotation of 90 degrees clockwise makes the right half.
+    picture.paste(WHITE, (0, 0, 16, 8))
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned 90 degrees clockwise: the right half
+    exif[0x0112] = 6
     picture.save(tmp_path / "a.png", exif=exif)
     image = open_dataset(str(tmp_path)).image(0)
     assert (image[:, :, 8:] == 255).all() and (image[:, :, :8] == 0).all()
@@ -143,7 +145,8 @@ def test_fingerprint_follows_the_content(tmp_path: Path, cache_limit: int) -> No
         noise(tmp_path / folder / "a.png", seed=1)
         noise(tmp_path / folder / "b.png", seed=2)
     first = fingerprint(tmp_path / "one")
-    assert fingerprint(tmp_path / "two") == first  # where the folder lies doesn't matter
+    # The path of the folder doesn't matter.
+    assert fingerprint(tmp_path / "two") == first
     assert len({first, *(fingerprint(tmp_path / "one", resolution=r) for r in (4, 16))}) == 3
     noise(tmp_path / "two" / "b.png", seed=3)
     assert fingerprint(tmp_path / "two") != first
@@ -242,19 +245,19 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 def test_path_is_a_file(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a\.png' is a file, where a folder"):
+    with pytest.raises(DataError, match=r"a\.png' must be a folder of images, got a file: pass"):
         open_dataset(str(tmp_path / "a.png"))
 
 
 def test_path_is_an_archive_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"a\.tar' is a file, .*: unpack it and give the folder\."):
+    with pytest.raises(DataError, match=r"a\.tar' .*, got a file: unpack it and pass the folder\."):
         open_dataset(str(tmp_path / "a.tar"))
 
 
 def test_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("x")
-    with pytest.raises(DataError, match=r"holds no images: pictures of any kind"):
+    with pytest.raises(DataError, match=r"must hold images, got none: add pictures of any kind"):
         open_dataset(str(tmp_path))
 
 
@@ -264,7 +267,8 @@ def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inne
     locked = str(tmp_path / inner)
     real = os.scandir
 
-    def scandir(path: Any) -> Any:  # root may read everything, so chmod would show nothing there
+    # Not by chmod, since root may read everything.
+    def scandir(path: Any) -> Any:
         if os.path.normpath(path) == os.path.normpath(locked):
             raise PermissionError(13, "Permission denied", locked)
         return real(path)
@@ -277,7 +281,7 @@ def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inne
 @pytest.mark.parametrize(("size", "shown"), [((2, 9), "2x9"), ((5000, 4097), "5000x4097")])
 def test_native_size_out_of_range(tmp_path: Path, size: tuple[int, int], shown: str) -> None:
     write(tmp_path / "a.png", 0, size=size, mode="L")
-    with pytest.raises(DataError, match=rf"'a\.png', is {shown}.*4 to 4096.*give a resolution"):
+    with pytest.raises(DataError, match=rf"'a\.png', is {shown}.*4 to 4096.*set the resolution"):
         open_dataset(str(tmp_path))
     assert open_dataset(str(tmp_path), resolution=4).image(0).shape == (1, 4, 4)
 

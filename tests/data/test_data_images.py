@@ -1,4 +1,4 @@
-"""Between uint8 and [-1, 1]; grids; PNG files."""
+"""Conversion between uint8 and [-1, 1]; grids; PNG files."""
 
 from pathlib import Path
 
@@ -23,7 +23,8 @@ def test_round_trip_is_exact() -> None:
 def test_to_uint8_clamps_and_survives_nan() -> None:
     x = torch.tensor([-9.0, 9.0, float("nan"), float("inf"), float("-inf")])
     assert to_uint8(x).tolist() == [0, 255, 128, 255, 0]
-    assert torch.isnan(x[2])  # the input stays as it was
+    # The input is unchanged.
+    assert torch.isnan(x[2])
 
 
 def test_conversions_refuse_the_wrong_dtype() -> None:
@@ -40,7 +41,8 @@ def test_resize_keeps_constants_and_size() -> None:
         assert y.shape == (2, 3, side, side) and (y == 77).all()
     stripes = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
     stripes[..., ::2] = 255
-    assert (resize(stripes, 16).int() - 127).abs().max() <= 12  # antialiased: grey, not stripes
+    # Antialiasing makes the stripes grey.
+    assert (resize(stripes, 16).int() - 127).abs().max() <= 12
 
 
 def test_with_channels() -> None:

@@ -21,7 +21,7 @@ NAMES = ["00000/a.png", "00001/b.png", "00002/c.png"]
 
 @pytest.fixture
 def stated(tmp_path: Path) -> Any:
-    """Opens three pictures in three shards with a dataset.json of this content."""
+    """Return a function that opens three pictures in three shards with a given dataset.json."""
     for name in NAMES:
         write(tmp_path / name)
 
@@ -230,7 +230,7 @@ def test_labels_that_can_not_be_used_say_why(stated: Any, labels: Any, why: str)
 def test_a_file_of_something_else_is_named(stated: Any, content: Any) -> None:
     dataset = stated(content)
     assert dataset.class_names == ("00000", "00001", "00002")
-    assert dataset.notes[0].startswith("dataset.json has no labels and isn't read")
+    assert dataset.notes[0].startswith("dataset.json has no labels and is ignored")
 
 
 @pytest.mark.parametrize(
@@ -238,13 +238,13 @@ def test_a_file_of_something_else_is_named(stated: Any, content: Any) -> None:
 )
 def test_a_file_that_is_no_json_is_refused(stated: Any, content: str) -> None:
     with pytest.raises(
-        DataError, match=r"^The file dataset\.json beside the images must be JSON, but can't be"
+        DataError, match=r"^The file dataset\.json beside the images can't be read as JSON \("
     ):
         stated(content)
 
 
 def test_the_fingerprint_covers_stated_labels(stated: Any) -> None:
-    found = {
+    fingerprints = {
         stated({"labels": [[n, x] for n, x in zip(NAMES, labels)]}).fingerprint
         for labels in (
             [0, 1, 1],
@@ -253,4 +253,5 @@ def test_the_fingerprint_covers_stated_labels(stated: Any) -> None:
             [[1, 0, 0], [0, 1, 0], [0, 1, 0]],
         )
     }
-    assert len(found) == 3  # one-hot vectors say the same as numbers
+    # One-hot vectors of two classes state the same labels as numbers.
+    assert len(fingerprints) == 3

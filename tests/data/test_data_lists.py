@@ -1,4 +1,4 @@
-"""Names in lists as people and programs write them: Unicode forms, separators, blanks, marks and line ends."""
+"""Spellings of names in lists: Unicode forms, separators, blanks, marks and line ends."""
 
 import json
 import unicodedata
@@ -73,7 +73,8 @@ def test_a_name_that_may_mean_two_files(tmp_path: Path) -> None:
     captions(tmp_path, f"./{both[0]}")
     with pytest.raises(DataError, match=r"Line 1 of .* may mean .* or .*: rename one"):
         open_dataset(str(tmp_path), task="captions")
-    captions(tmp_path, *both)  # each exactly
+    # Each name matches exactly.
+    captions(tmp_path, *both)
     assert len(open_dataset(str(tmp_path), task="captions")) == 2
 
 

@@ -1,8 +1,9 @@
-"""Batches prepared ahead: the same as without threads, never late if they needn't be, nothing left behind."""
+"""Batches prepared ahead: the content of a loader without threads, and no thread left behind."""
 
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,11 +22,12 @@ from fastgan.data import (
 from fastgan.data.folder import FolderDataset
 from fastgan.data.loader import AHEAD
 
-LONG = 60.0  # seconds until something that never comes is given up
+LONG = 60.0
+"""Timeout in seconds."""
 
 
 class Slow(ImageDataset):
-    """Image i is filled with i, and takes a while to come; image `broken` never does."""
+    """Data set whose image i is filled with i after a delay; image `broken` raises."""
 
     name, resolution, channels, fingerprint = "slow", 4, 1, "0" * 64
 
@@ -49,8 +51,8 @@ class Slow(ImageDataset):
         return i
 
 
-def loader(dataset: ImageDataset, **options: object) -> BatchLoader:
-    return BatchLoader(dataset, **{"seed": 3, "start": 0, "batch": 8} | options)  # type: ignore[arg-type]
+def loader(dataset: ImageDataset, **options: Any) -> BatchLoader:
+    return BatchLoader(dataset, **{"seed": 3, "start": 0, "batch": 8} | options)
 
 
 def ours() -> list[threading.Thread]:
@@ -59,7 +61,8 @@ def ours() -> list[threading.Thread]:
 
 @pytest.mark.parametrize("workers", [0, 1, 3, 20])
 def test_content_and_order_are_those_of_the_sequence(workers: int) -> None:
-    indices = batch_indices(50, seed=3, start=37, count=10 * 8)  # over the end of an epoch
+    # Across the end of an epoch.
+    indices = batch_indices(50, seed=3, start=37, count=10 * 8)
     with loader(Slow(), start=37, workers=workers) as batches:
         for expected in indices.split(8):
             images, labels, inputs = next(batches)
@@ -84,7 +87,7 @@ def test_ranks_share_each_batch_in_order(workers: int) -> None:
 
 
 class Translated(Slow):
-    """Slow, with an input of every kind: image i comes with numbers made of i."""
+    """`Slow` with an input of every kind, whose values follow from i."""
 
     channels = 3
     inputs = {  # noqa: RUF012
@@ -109,7 +112,7 @@ class Translated(Slow):
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_inputs_come_with_their_images_mirrored_where_they_are_pictures(workers: int) -> None:
+def test_inputs_belong_to_their_images_and_are_mirrored_with_them(workers: int) -> None:
     data, seen = Translated(), 0
     with loader(data, workers=workers, mirror=True) as batches:
         for expected in batch_indices(100, seed=3, start=0, count=100).split(8)[:12]:
@@ -149,7 +152,7 @@ def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> N
 
 
 class Meeting(Slow):
-    """The first image of each thread comes once `count` threads ask for one at the same time."""
+    """Data set that blocks each thread's first image until `count` threads ask for one."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -169,19 +172,20 @@ def test_all_threads_read_at_the_same_time() -> None:
     assert len(data.threads) == 4
 
 
-def test_coming_batches_are_read_while_nobody_waits_and_no_more_than_are_allowed() -> None:
+def test_batches_are_read_ahead_up_to_the_limit() -> None:
     data = Slow()
     with loader(data, workers=2) as batches:
         next(batches)
         deadline = time.monotonic() + LONG
         while len(data.asked) < AHEAD * 8 and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(0.05)  # for those too many, if there are any
+        # Time for excess requests, if there are any.
+        time.sleep(0.05)
         assert len(data.asked) == AHEAD * 8
 
 
-def test_waiting_is_what_it_takes_until_a_batch_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that goes on by a second for every image."""
+def test_waited_is_the_time_until_a_batch_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock advances by a second for every image."""
     data = Slow()
     monkeypatch.setattr("fastgan.data.loader.time.perf_counter", lambda: float(len(data.asked)))
     with loader(data, workers=0) as batches:
@@ -190,7 +194,7 @@ def test_waiting_is_what_it_takes_until_a_batch_is_there(monkeypatch: pytest.Mon
             assert batches.waited == 8 * count
 
 
-def test_only_a_set_that_is_not_in_memory_gets_threads_by_itself() -> None:
+def test_only_a_set_on_disk_gets_threads_by_default() -> None:
     data = Slow()
     with loader(data) as batches:
         next(batches)
@@ -204,8 +208,9 @@ def test_only_a_set_that_is_not_in_memory_gets_threads_by_itself() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_an_error_comes_with_the_batch_that_needs_the_image(workers: int) -> None:
-    broken = int(batch_indices(50, seed=3, start=21, count=1))  # in the third batch
+def test_an_error_is_raised_for_the_batch_that_needs_the_image(workers: int) -> None:
+    # In the third batch.
+    broken = int(batch_indices(50, seed=3, start=21, count=1))
     with loader(Slow(broken=broken), workers=workers) as batches:
         assert len(next(batches)[0]) == len(next(batches)[0]) == 8
         with pytest.raises(DataError, match=rf"^Image {broken} is gone\.$"):

@@ -1,4 +1,4 @@
-"""Ranges of files with more than 8 bits: what is found, what it becomes, and who shares it."""
+"""Ranges of files with more than 8 bits: detection, conversion, and sharing within a set."""
 
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ def test_12_bits_use_all_256_levels(tmp_path: Path, ending: str) -> None:
     image = data.image(0)
     assert len(image.unique()) == 256 and (int(image.min()), int(image.max())) == (0, 255)
     assert data.notes == (
-        "values: 0 to 4095 in 1 grey picture of more than 8 bits, taken as 0:4095 (12 bits); --range 0:65535 takes "
-        "all 16",
+        "values: 0 to 4095 in 1 grey picture of more than 8 bits, taken as 0:4095 (12 bits); "
+        "--range 0:65535 takes all 16",
     )
     assert len(shown(tmp_path, reading=Reading(range="0:65535")).unique()) == 17
 
@@ -234,7 +234,7 @@ def test_a_run_keeps_what_was_found(tmp_path: Path) -> None:
     dark = recipe.open_data(saved.images, data=str(tmp_path / "dark"))
     assert int(dark.image(0).max()) == round(200 * 255 / 4095)
     other, _ = parse_run("dcgan", [*arguments, "--range", "0:8191"])
-    with pytest.raises(ConfigError, match="started with --range auto, but 0:8191 came"):
+    with pytest.raises(ConfigError, match="started with --range auto, but 0:8191"):
         config.check_resumable(RunConfig.of(other, other.open_data()))
 
 
@@ -256,9 +256,9 @@ def test_a_single_picture_is_read_by_the_levels_of_a_run(tmp_path: Path) -> None
     assert notes == [] and int(read_picture(path, 1, levels).pixels.max()) == round(
         200 * 255 / 4095
     )
-    found, notes = levels_of([path], known, part=1)
-    assert found == (("grey", 0, 255),) and len(notes) == 1
-    assert np.asarray(eight_bits(path, found)).max() == 200
+    levels, notes = levels_of([path], known, part=1)
+    assert levels == (("grey", 0, 255),) and len(notes) == 1
+    assert np.asarray(eight_bits(path, levels)).max() == 200
 
 
 def test_deep_alpha_is_scaled_with_the_colours(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def test_epochs_and_seeds_differ() -> None:
     ]
     for i, a in enumerate(epochs):
         for b in epochs[:i]:
-            assert (a == b).sum() < 20  # two random permutations agree in one place on average
+            # Two random permutations agree in one position on average.
+            assert (a == b).sum() < 20
 
 
 def test_seed_and_epoch_are_not_interchangeable() -> None:

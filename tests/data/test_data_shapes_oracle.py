@@ -1,4 +1,4 @@
-"""What tells pictures of shapes apart is right on rendered scenes, also when they are noisy."""
+"""Measurements of shapes are right on rendered scenes, with noise too."""
 
 import pytest
 import torch
@@ -46,12 +46,12 @@ def test_stripes_masks_and_colours_of_both_domains(deviation: float) -> None:
 def test_attributes_and_masks_of_striped_shapes() -> None:
     data = ShapesForTask("attributes")
     images, _, inputs = data.examples(ROWS)
-    told = inputs["attributes"].bool()
-    assert ((stripedness(images) > STRIPED) == told[:, 3]).float().mean() > 0.98
-    assert (light_background(images) == told[:, 4]).all()
+    bits = inputs["attributes"].bool()
+    assert ((stripedness(images) > STRIPED) == bits[:, 3]).float().mean() > 0.98
+    assert (light_background(images) == bits[:, 4]).all()
     colours = torch.tensor([NAMES.index(name) for name in ("red", "green", "blue")])
-    assert (dominant_colour(images) == colours[told[:, :3].int().argmax(1)]).float().mean() > 0.98
-    assert (iou(shape_mask(images), data.masks(ROWS))[told[:, 3]] > 0.8).float().mean() > 0.98
+    assert (dominant_colour(images) == colours[bits[:, :3].int().argmax(1)]).float().mean() > 0.98
+    assert (iou(shape_mask(images), data.masks(ROWS))[bits[:, 3]] > 0.8).float().mean() > 0.98
 
 
 def test_neither_stripes_elsewhere_nor_an_empty_picture_count() -> None:

@@ -1,4 +1,4 @@
-"""Scenes of shapes with inputs: they fit their images, are alike in any batch and size, and fixed for good."""
+"""Inputs of rendered shapes: they match their images, at any batch and size, in every version."""
 
 import pytest
 import torch
@@ -54,15 +54,17 @@ def test_outlines_follow_the_edge() -> None:
     )
     drawn = (outlines != paper).any(1, keepdim=True).float()
     mask = data.masks(rows).float().unsqueeze(1)
-    inner = -torch.nn.functional.max_pool2d(-mask, 5, 1, 2)  # two pixels inside of the edge
+    # Two pixels inside and outside of the edge. The tips of stars may cross the outer bound.
+    inner = -torch.nn.functional.max_pool2d(-mask, 5, 1, 2)
     outer = torch.nn.functional.max_pool2d(mask, 5, 1, 2)
-    assert (drawn * inner).sum() == 0 and (drawn * (1 - outer)).sum() < 8  # tips of stars
+    assert (drawn * inner).sum() == 0 and (drawn * (1 - outer)).sum() < 8
     edge = torch.nn.functional.max_pool2d(mask, 3, 1, 1) > -torch.nn.functional.max_pool2d(
         -mask, 3, 1, 1
     )
-    assert drawn[edge].mean() > 0.95  # no gaps
+    # The outline has no gaps, and is antialiased.
+    assert drawn[edge].mean() > 0.95
     full = (outlines == ink).all(1, keepdim=True)
-    assert 0.3 < full.sum() / drawn.sum() < 0.9  # the shape's colour, antialiased
+    assert 0.3 < full.sum() / drawn.sum() < 0.9
 
 
 @pytest.mark.parametrize("task", ["pairs", "domains"])
@@ -100,14 +102,15 @@ def test_domains_are_plain_and_striped_and_show_different_scenes() -> None:
         plain, other = data.attributes(i), data.other(i)
         assert not plain.striped and other.striped and plain.centre != other.centre
     rows = torch.arange(50)
-    level = torch.arange(32).view(32, 1).expand(32, 32) % 4  # a period is an eighth of the side
+    # A period is an eighth of the side.
+    level = torch.arange(32).view(32, 1).expand(32, 32) % 4
     for i, image in enumerate(data.batch_inputs(rows)["other"]):
         scene = data.other(i)
         ink = torch.tensor(COLOURS[scene.colour]).view(3, 1, 1)
         second = 0 if scene.light else 255
-        shown, across = (image == ink).all(0), (image == second).all(0)
-        assert shown.any() and (level[shown] < 2).all()
-        assert across.any() and (level[across] >= 2).all()
+        base, stripes = (image == ink).all(0), (image == second).all(0)
+        assert base.any() and (level[base] < 2).all()
+        assert stripes.any() and (level[stripes] >= 2).all()
         assert (ink - second).abs().float().mean() > 70
 
 
@@ -139,21 +142,22 @@ def test_captions_are_words_of_the_vocabulary() -> None:
         assert {scene.colour, scene.shape, "large" if scene.size > 0.29 else "small"} < set(
             text.split()
         )
-    assert words.unique().tolist() == list(range(1, len(spec.names)))  # every word but the padding
+    # Every word but the padding occurs.
+    assert words.unique().tolist() == list(range(1, len(spec.names)))
 
 
 @pytest.mark.parametrize("task", ["domains", "attributes"])
 def test_stripes_need_pixels(task: Task) -> None:
     with pytest.raises(
-        DataError, match=rf"stripes of the shapes' {task} need .* at least 16 .* 15 came"
+        DataError, match=rf"^resolution must be at least 16 for .* task {task}, got 15"
     ):
         open_dataset("shapes", resolution=15, task=task)
 
 
-def test_a_set_without_what_a_task_takes() -> None:
-    with pytest.raises(DataError, match=r"'digits' has no pairs: give shapes, or a folder"):
+def test_a_set_without_inputs_for_a_task() -> None:
+    with pytest.raises(DataError, match=r"'digits' has no pairs: choose shapes, or a folder"):
         open_dataset("digits", task="pairs")
-    with pytest.raises(DataError, match=r"one of pairs, domains, .* but 'words' came"):
+    with pytest.raises(DataError, match=r"^task must be one of pairs, domains, .*, got 'words'"):
         open_dataset("shapes", task="words")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"did you mean 'shapes'\?"):
         open_dataset("shape", task="maps")

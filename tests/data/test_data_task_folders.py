@@ -1,4 +1,4 @@
-"""Folders laid out for a task: what is read, partners that stay partners, and errors that name the file."""
+"""Folders laid out for a task: content, pairing, and errors that name the file."""
 
 import json
 from pathlib import Path
@@ -34,9 +34,8 @@ def save_map(path: Path, indices: Any, palette: bool = False) -> torch.Tensor:
     picture = Image.fromarray(pixels)
     if palette:
         picture = Image.fromarray(pixels, mode="P")
-        picture.putpalette(
-            [255 - k for k in range(256) for _ in range(3)]
-        )  # colours unlike the indices
+        # Colours unlike the indices.
+        picture.putpalette([255 - k for k in range(256) for _ in range(3)])
     picture.save(path)
     return torch.from_numpy(pixels)
 
@@ -115,21 +114,23 @@ def test_train_and_test_folders(tmp_path: Path) -> None:
 def test_pairs_refused(tmp_path: Path) -> None:
     noise(tmp_path / "one" / "a.png", size=(15, 8))
     refused(
-        tmp_path / "one", "pairs", r"a\.png' is 15x8, .* twice as wide as high.*inputs/ and images/"
+        tmp_path / "one",
+        "pairs",
+        r"a\.png' must be .* twice as wide as high, got 15x8: .*inputs/ and images/",
     )
     noise(tmp_path / "two" / "images" / "a.png")
     noise(tmp_path / "two" / "inputs" / "a.png", size=(8, 9))
     refused(
         tmp_path / "two",
         "pairs",
-        r"inputs/a\.png' is 8x9, but its image 'images/a\.png' is 8x8: the same size",
+        r"inputs/a\.png' must have the size of its image 'images/a\.png', 8x8, got 8x9: resize",
     )
     refused(tmp_path / "none", "pairs", r"none' doesn't exist")
     noise(tmp_path / "two" / "inputs" / "b.png")
     refused(
         tmp_path / "two",
         "pairs",
-        r"inputs/b\.png' has no image: images/b is expected, with the ending of any picture",
+        r"inputs/b\.png' has no image: add images/b with the ending of any picture, or take",
     )
     noise(tmp_path / "two" / "images" / "b.png")
     noise(tmp_path / "two" / "images" / "b.jpg")
@@ -140,7 +141,7 @@ def test_pairs_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_turned_picture_has_its_shown_size(tmp_path: Path) -> None:
+def test_the_size_of_a_rotated_picture_is_that_after_rotation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     noise(tmp_path / "images" / "a.jpg", size=(8, 16), exif=exif)
@@ -181,11 +182,11 @@ def test_colour_in_one_domain_is_colour_in_both(tmp_path: Path) -> None:
     images, _, inputs = data.examples(torch.tensor([0]))
     assert images.shape == inputs["other"].shape == (1, 3, 9, 9)
     (tmp_path / "trainB" / "b.png").unlink()
-    refused(tmp_path, "domains", "trainB' holds no images")
+    refused(tmp_path, "domains", "trainB' must hold images, got none")
     refused(
         tmp_path / "trainA",
         "domains",
-        r"has no domains: the folders trainA/ and trainB/ are expected",
+        r"must have the folders trainA/ and trainB/ with the images of the two domains: add",
     )
 
 
@@ -212,7 +213,7 @@ def test_maps_are_indices_cut_like_their_images(tmp_path: Path, palette: bool) -
     assert torch.equal(double, indices[:, 2:10].repeat_interleave(2, 0).repeat_interleave(2, 1))
 
 
-def test_classes_have_names_and_no_others_come(tmp_path: Path) -> None:
+def test_classes_have_names_and_no_others_occur(tmp_path: Path) -> None:
     for split in ("train", "test"):
         noise(tmp_path / split / "images" / "a.png")
         save_map(tmp_path / split / "maps" / "a.png", np.ones((8, 8)))
@@ -225,7 +226,7 @@ def test_classes_have_names_and_no_others_come(tmp_path: Path) -> None:
     ):
         data.held_out()
     lines(tmp_path / "classes.txt", "sky", "sky")
-    refused(tmp_path, "maps", r"classes\.txt' has 2 lines, 1 of them different: 1 to 256 names")
+    refused(tmp_path, "maps", r"classes\.txt' must have 1 to 256 names .* got 2 lines, 1 of them")
 
 
 def test_maps_refused(tmp_path: Path) -> None:
@@ -233,9 +234,9 @@ def test_maps_refused(tmp_path: Path) -> None:
     refused(
         tmp_path,
         "maps",
-        r"has no folder maps/: images/ and maps/ are expected, with a map for each image",
+        r"must have the folders images/ and maps/, with a map for each image .*: add maps/",
     )
-    noise(tmp_path / "maps" / "a.jpg")  # lossy
+    noise(tmp_path / "maps" / "a.jpg")
     refused(
         tmp_path, "maps", r"maps/a\.jpg' is a JPEG file, whose compression changes indices: save it"
     )
@@ -244,10 +245,10 @@ def test_maps_refused(tmp_path: Path) -> None:
     refused(
         tmp_path,
         "maps",
-        r"maps/a\.png' is a picture of mode RGB, where the index of a class is expected",
+        r"maps/a\.png' must have the index of a class in each pixel, got a picture of mode RGB:",
     )
     save_map(tmp_path / "maps" / "a.png", np.zeros((8, 9)))
-    refused(tmp_path, "maps", r"maps/a\.png' is 9x8, but its image 'images/a\.png' is 8x8")
+    refused(tmp_path, "maps", r"maps/a\.png' must have .* 'images/a\.png', 8x8, got 9x8: resize")
 
 
 # -- captions and attributes -----------------------------------------------------------------------
@@ -298,7 +299,7 @@ def test_words_and_sentences() -> None:
     spec = caption_spec(["b a", "a"])
     assert encode_caption("B", spec).tolist() == [2, 0]
     for text in ("", "a a a"):
-        with pytest.raises(DataError, match=rf"1 to 2 words here, but {text!r} has"):
+        with pytest.raises(DataError, match=rf"must have 1 to 2 words, got . in {text!r}: mend"):
             encode_caption(text, spec)
 
 
@@ -335,13 +336,13 @@ def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
             "captions",
             "captions.jsonl",
             ["{"],
-            r"Line 1 of .*captions\.jsonl' is '{', where {\"file\": a path, \"text\"",
+            r"Line 1 of .*captions\.jsonl' must be {\"file\": a path, \"text\": .*, got '{':",
         ),
         (
             "captions",
             "captions.jsonl",
             [{"file": "x.png"}],
-            r"where {\"file\": a path, \"text\": a text} is expected",
+            r"must be {\"file\": a path, \"text\": a text}, got",
         ),
         (
             "captions",
@@ -360,19 +361,19 @@ def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
             "captions",
             "captions.jsonl",
             [{"file": "x.png", "text": "!"}],
-            r"Line 1 of .*: A caption has 1 to 0 words",
+            r"Line 1 of .*: A caption must have 1 to 0 words",
         ),
         (
             "captions",
             "else.jsonl",
             [],
-            r"has no captions\.jsonl, with a line for each image: write it",
+            r"must have captions\.jsonl, with a line for each image: write it",
         ),
         (
             "attributes",
             "else.jsonl",
             [],
-            r"has no attributes\.jsonl or attributes\.csv, with a line",
+            r"must have attributes\.jsonl or attributes\.csv, with a line",
         ),
         (
             "attributes",
@@ -384,19 +385,19 @@ def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
             "attributes",
             "attributes.jsonl",
             [{"file": "x.png", "attributes": ["a=1", "a=2"]}],
-            r"has 2 of the .*exactly",
+            r"must have exactly one of the attributes a=1, a=2, got 2: mend",
         ),
         (
             "attributes",
             "attributes.csv",
             ["name,a", "x.png,1"],
-            r"first line of .* is 'name,a', where file and",
+            r"first line of .* must be file and the names .*, got 'name,a':",
         ),
         (
             "attributes",
             "attributes.csv",
             ["file,a", "x.png,2"],
-            r"Line 2 of .* is 'x\.png,2', .*1 values 0, 1 or -1",
+            r"Line 2 of .* must be a file and 1 values 0, 1 or -1, got 'x\.png,2':",
         ),
     ],
 )
@@ -425,7 +426,7 @@ def test_an_attribute_that_training_does_not_know(tmp_path: Path) -> None:
         flat(tmp_path / split / "x.png", 1)
         lines(tmp_path / split / "attributes.jsonl", {"file": "x.png", "attributes": [name]})
     with pytest.raises(
-        DataError, match=r"^Line 1 of .* has the attribute 'tal', but tall are known: mend it"
+        DataError, match=r"^Line 1 of .* must have attributes among tall, got 'tal': mend it"
     ):
         open_dataset(str(tmp_path), task="attributes").held_out()
 

@@ -1,4 +1,4 @@
-"""Maps with pixels of no class, and the line about classes that a run begins with."""
+"""Maps with pixels without a class, and the note on classes."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from fastgan.training.config import RunConfig
 
 
 def scene(root: Path, name: str, values: list[int], names: str = "") -> None:
-    """A picture with a map of vertical stripes of these values."""
+    """Write a picture with a map of vertical stripes of these values."""
     for folder in ("images", "maps"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     pixels = np.repeat(np.array([values], np.uint8), 8, 0).repeat(8 // len(values), 1)
@@ -60,8 +60,9 @@ def test_maps_that_are_void_everywhere_are_refused(
 
 
 def test_colours_of_void_pixels_are_mid_grey() -> None:
-    shown = coloured(torch.tensor([[[-1, 0, 1]]]))
-    assert shown[0, :, 0, 0].tolist() == [0, 0, 0] and shown[0, :, 0, 1].tolist() == [-1, -1, -1]
+    colours = coloured(torch.tensor([[[-1, 0, 1]]]))
+    assert colours[0, :, 0, 0].tolist() == [0, 0, 0]
+    assert colours[0, :, 0, 1].tolist() == [-1, -1, -1]
     assert coloured(torch.full((1, 2, 2), -1)).abs().max() == 0
 
 
@@ -122,9 +123,9 @@ def test_names_of_the_classes_in_the_note(tmp_path: Path) -> None:
 def test_a_hint_at_255_among_few_numbers(tmp_path: Path) -> None:
     scene(tmp_path, "a", [0, 255])
     (note,) = open_dataset(str(tmp_path), task="maps").notes
-    assert (
-        note
-        == "maps: 256 classes, of which 2 occur in the maps; if 255 stands for unknown, give --void 255"
+    assert note == (
+        "maps: 256 classes, of which 2 occur in the maps; "
+        "if 255 stands for unknown, give --void 255"
     )
 
 
@@ -157,7 +158,7 @@ def test_impossible_void_values(void: Any) -> None:
 def test_void_is_refused_where_it_means_nothing(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="--void must be"):
         parse_run("gaugan", ["--void", "300"])
-    with pytest.raises(DataError, match="'shapes' is opened without maps that have such pixels"):
+    with pytest.raises(DataError, match="'shapes' is opened without such maps: leave it out"):
         open_dataset("shapes", task="maps", reading=Reading(void=3))
     scene(tmp_path, "a", [0, 1])
     with pytest.raises(DataError, match="--fit pad needs --void"):
