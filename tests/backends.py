@@ -1,7 +1,8 @@
-"""The sessions of `make test-backends`, one after the other: `python -m tests.backends [SESSION ...]`.
+"""Sessions of `make test-backends`, one after the other: `python -m tests.backends [SESSION ...]`.
 
-Kernels run here as something else than in `make test`: CUDA kernels as CPU code under AddressSanitizer, Triton kernels in
-its interpreter, CPU kernels of a lower instruction set; and compilers say what they make of them.
+The same kernels run in other ways than in `make test`. CUDA kernels run as CPU code under
+AddressSanitizer, and Triton kernels in its interpreter. CPU kernels run for a lower instruction
+set. Tests of compiled programs start compilers.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LEVEL = "import torch, fastgan.ops; print(torch.ops.fastgan_runtime.cpu_capabili
 
 @dataclass(frozen=True)
 class Session:
-    """One run of pytest in an environment of its own."""
+    """One run of pytest in its own environment."""
 
     name: str
     arguments: tuple[object, ...]
@@ -40,13 +41,13 @@ class Session:
 
 
 def asan() -> dict[str, str]:
-    """The emulated CUDA kernels under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    """Return the environment of emulated CUDA kernels with AddressSanitizer and UBSan."""
     library = build_emulation("address", "_ops_emulated.so")
     return {"FASTGAN_EMULATED_LIBRARY": str(library), **asan_environment()}
 
 
 def lower(level: str) -> dict[str, str]:
-    """The environment for a lower instruction set; raises LookupError where it is none."""
+    """Return the environment of a lower instruction set; raise LookupError if it isn't lower."""
     best = cpu_level({})
     if LEVELS.index(level) >= LEVELS.index(best):
         raise LookupError(f"make test runs {best}")
@@ -57,7 +58,7 @@ def lower(level: str) -> dict[str, str]:
 
 
 def cpu_level(environment: Mapping[str, str]) -> str:
-    """The instruction set whose kernels run in this environment."""
+    """Return the instruction set of the kernels that run in this environment."""
     clean = {name: value for name, value in os.environ.items() if name != "FASTGAN_CPU_LEVEL"}
     done = subprocess.run(
         [sys.executable, "-c", LEVEL],
@@ -76,14 +77,23 @@ SESSIONS = [
     Session("programs", ("-m", "backends and not long and not gpu"), least_passes=0),
     Session("emulated", ("-m", "emulated and not long"), asan, files=EMULATED),
     Session(
-        "interpreter", ("-k", "triton or implicit_gemm"), lambda: {"TRITON_INTERPRET": "1"}, 20,
+        "interpreter",
+        ("-k", "triton or implicit_gemm"),
+        lambda: {"TRITON_INTERPRET": "1"},
+        20,
         (*ON_EVERY_BACKEND, IMPLICIT_GEMM),
     ),
     *(
-        Session(level, ("-k", OF_THE_CPU), lambda level=level: lower(level), 10, (*ON_EVERY_BACKEND, CONVOLUTION))
+        Session(
+            level,
+            ("-k", OF_THE_CPU),
+            lambda level=level: lower(level),
+            10,
+            (*ON_EVERY_BACKEND, CONVOLUTION),
+        )
         for level in LEVELS[:-1]
     ),
-]  # fmt: skip
+]
 
 
 def run(session: Session) -> bool:
@@ -98,10 +108,11 @@ def run(session: Session) -> bool:
         print(reason, flush=True)
         return False
     command = [
-        *(sys.executable, "-m", "pytest", "-q", "-rfE", "-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup"),
+        *(sys.executable, "-m", "pytest", "-q", "-rfE"),
+        *("-n", "logical", "--maxprocesses", "4", "--dist", "loadgroup"),
         *("-p", "no:cacheprovider", "--skip-passed", "--record", f"backends/{session.name}"),
         *("--least-passes", session.least_passes, *session.arguments, *session.files),
-    ]  # fmt: skip
+    ]
     return (
         subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode == 0
     )
@@ -121,7 +132,8 @@ def main() -> int:
     )
     if seconds > OVERRUN * BUDGET:
         print(
-            f"more than {OVERRUN:g} times the budget of {BUDGET} seconds: build/durations.json lists the slowest tests"
+            f"more than {OVERRUN:g} times the budget of {BUDGET} seconds: "
+            "build/durations.json lists the slowest tests"
         )
         return 1
     return 1 if failed else 0

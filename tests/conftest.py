@@ -1,4 +1,4 @@
-"""How the suite shares the cores: among the workers of pytest-xdist (`make test` starts some) and with other programs."""
+"""Shares of the cores: between pytest-xdist's workers (`make test` has some) and other programs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from tests import tiers
 
-# Before torch is imported. Waiting OpenMP threads sleep: spinning ones take the cores from whatever else runs,
-# and small tensors then take several times as long.
+# This must be set before torch is imported. Waiting OpenMP threads then sleep. Spinning ones would
+# take cores from other programs, and small tensors would take several times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 if _workers:
-    # Never one thread: what is split among threads shall be tested split.
+    # At least two threads, so that tests cover the division of work among threads.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(2, (os.cpu_count() or 1) // _workers)))
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
-        os.environ.pop(name, None)  # a session that a test starts is no worker
+        os.environ.pop(name, None)  # a session that a test starts isn't a worker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # after pytest-xdist has put the groups into the names
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests first, so that no worker is left with one at the end; and groups that hold."""
+    """Sort long tests first, so that no worker has one at the end, and check the groups."""
     tiers.skip_passed(config, items)
     if _workers:
         if config.getvalue("loadgroup"):
@@ -41,13 +41,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             ]
             if loose:
                 raise pytest.UsageError(
-                    f"{loose[0]} has no group: this pytest-xdist doesn't work with pytest {pytest.__version__}; "
-                    "install the versions that pyproject.toml asks for"
+                    f"{loose[0]} has no group: this pytest-xdist doesn't work with pytest "
+                    f"{pytest.__version__}; install the versions that pyproject.toml asks for"
                 )
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Features of real images are kept for the session, not in the home of who runs the tests."""
+    """Keep features of real images for the session, outside of the user's home."""
     os.environ["FASTGAN_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -1,4 +1,4 @@
-"""Digests of all that decides the result of a backend test: sources, test harness, compilers."""
+"""Digests of everything that determines a backend test: sources, test harness, compilers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ ENVIRONMENT = (
     "TORCH_CUDA_ARCH_LIST",
 )
 SHARED = (
-    "CMakeLists.txt", "csrc/*.*", "csrc/common/**/*", "csrc/emulation/**/*", "fastgan/ops/*.py", "fastgan/testing/*.py",
-    "tests/*.py", "tests/emulation/*.py", "benchmarks/evidence/*.py",
-)  # fmt: skip
+    "CMakeLists.txt",
+    "csrc/*.*",
+    "csrc/common/**/*",
+    "csrc/emulation/**/*",
+    "fastgan/ops/*.py",
+    "fastgan/testing/*.py",
+    "tests/*.py",
+    "tests/emulation/*.py",
+    "benchmarks/evidence/*.py",
+)
 OPS = sorted(
     path.name for path in (ROOT / "fastgan" / "ops").iterdir() if (path / "__init__.py").exists()
 )
@@ -50,14 +57,14 @@ def _of_op(op: str) -> list[Path]:
 
 @functools.cache
 def _mentioned(op: str) -> frozenset[str]:
-    """The ops that the sources of one name, itself among them."""
+    """Return the ops that an op's sources mention, including itself."""
     texts = [path.read_text(errors="replace") for path in _of_op(op) if path.suffix != ".md"]
     return frozenset({op, *(name for text in texts for name in MENTION.findall(text))})
 
 
 @functools.cache
 def closure(op: str) -> tuple[str, ...]:
-    """The op with all that its sources name, directly or not."""
+    """Return the op with all ops that its sources mention, directly or not."""
     found: set[str] = set()
     waiting = {op}
     while waiting:
@@ -74,7 +81,7 @@ def _version(*command: str) -> str:
 
 @functools.cache
 def machine() -> str:
-    """Compilers, packages, instruction set and environment."""
+    """Return a description of compilers, packages, instruction set and environment."""
     import torch
 
     packages = [f"{name} {metadata.version(name)}" for name in ("torch", "pytest", "numpy")]
@@ -97,7 +104,7 @@ def _installed(package: str) -> bool:
 
 @functools.cache
 def digest(test: Path) -> str:
-    """Digest for the tests in a file: of its op if it's named after one, else of all ops."""
+    """Return a digest for the tests in a file named after an op, or for all ops."""
     op = test.stem.removeprefix("test_")
     ops = closure(op) if op in OPS else (*OPS, "winograd")
     files = {path for name in ops for path in _of_op(name)} | set(_files(*SHARED))

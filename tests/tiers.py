@@ -1,6 +1,6 @@
 """Bookkeeping of a tier of the suite: its slowest tests, its budget, and tests that passed before.
 
-`tests/conftest.py` makes this a plugin. None of it is active without its options.
+`tests/conftest.py` registers this plugin. It does nothing without its options.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def read(path: Path) -> dict:
-    """The JSON object in a file; an empty one if there is none that can be read."""
+    """Return the JSON object in a file, or an empty one if it can't be read."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):
@@ -59,7 +59,7 @@ def write(path: Path, content: dict) -> None:
 
 
 class Bookkeeping:
-    """Plugin of the process that starts the session: it sees the reports of all workers."""
+    """Plugin of the process that starts the session, which gets the reports of all workers."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._name: str | None = config.getoption("--record")
@@ -91,21 +91,21 @@ class Bookkeeping:
         seconds = time.monotonic() - self._start
         if self._name:
             slowest = sorted(self._seconds.items(), key=lambda item: -item[1])[:SLOWEST]
-            write(DURATIONS, read(DURATIONS) | {
-                self._name: {
-                    "seconds": round(seconds, 1),
-                    "budget": self._budget,
-                    "tests": len(self._seconds),
-                    "slowest": [{"test": test, "seconds": round(took, 2)} for test, took in slowest],
-                }
-            })  # fmt: skip
+            slow = [{"test": test, "seconds": round(took, 2)} for test, took in slowest]
+            record = {
+                "seconds": round(seconds, 1),
+                "budget": self._budget,
+                "tests": len(self._seconds),
+                "slowest": slow,
+            }
+            write(DURATIONS, read(DURATIONS) | {self._name: record})
             if self._digests:
                 passed = read(PASSED)
                 write(PASSED, passed | {self._name: passed.get(self._name, {}) | self._digests})
         if self._budget and seconds > OVERRUN * self._budget:
             self._failures.append(
-                f"{seconds:.0f} seconds are more than {OVERRUN:g} times the budget of {self._budget:.0f}: "
-                f"{DURATIONS.relative_to(ROOT)} lists the slowest tests"
+                f"{seconds:.0f} seconds are more than {OVERRUN:g} times the budget of "
+                f"{self._budget:.0f}: {DURATIONS.relative_to(ROOT)} lists the slowest tests"
             )
         self._failures += [
             f"{file} passed {self._passes[file]} tests, expected at least {self._least}"
@@ -123,7 +123,7 @@ class Bookkeeping:
 
 
 def skip_passed(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test the digest of its sources; skip those that are recorded as passed with it.
+    """Give each test the digest of its sources; skip those that passed before with the same one.
 
     Continuous integration skips none.
     """

@@ -1,4 +1,4 @@
-"""Which backends an op is tested on: those that run here, the CUDA kernels in emulation, Triton in its interpreter."""
+"""Backends of the ops' tests: those that run here, emulated CUDA kernels, interpreted Triton."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ from tests.emulation.control import load_emulated
 INTERPRETING = _library.triton_interpreter()
 EMULATED = pytest.param("emulated", id="emulated", marks=pytest.mark.emulated)
 BACKENDS = ["triton"] if INTERPRETING else ["reference", "cpu", EMULATED]
-#: What torch makes of an op, by the same code whichever kernels it runs: nothing new of emulated or interpreted ones,
-#: whose launches are those of test_values again.
+#: Tests of torch's handling of an op, which is the same code for any kernels. Emulated or
+#: interpreted kernels would launch as in test_values.
 OF_ANY_KERNELS = (
-    "test_gradcheck", "test_compile", "test_compiled_gradient_of_a_gradient", "test_autocast", "test_transforms_are_right",
-    "test_no_graph_break_when_choosing_a_backend", "test_a_penalty_through_the_weights_compiles",
-)  # fmt: skip
+    "test_gradcheck",
+    "test_compile",
+    "test_compiled_gradient_of_a_gradient",
+    "test_autocast",
+    "test_transforms_are_right",
+    "test_no_graph_break_when_choosing_a_backend",
+    "test_a_penalty_through_the_weights_compiles",
+)
 if INTERPRETING:
     from tests.ops import triton_interpreter
 
     triton_interpreter.apply()
-# Where torch convolves on a GPU, cuDNN would round float32 to TF32 and add up in any order unless told otherwise. Told by
-# the flag that torch.export reads, which raises where conv alone was set.
+# By default, cuDNN rounds float32 to TF32 on a GPU and adds up in any order. torch.export reads
+# this flag; it raises if only conv's is set.
 torch.backends.cudnn.allow_tf32 = False
 torch.backends.cudnn.deterministic = True
 GPU_BACKENDS = ["cuda", "triton"] if torch.cuda.is_available() and not INTERPRETING else []
@@ -39,7 +44,7 @@ def pytest_report_header() -> str:
 
 
 def parameters(module: ModuleType, test: str) -> list:
-    """The backends of a test; a file that says ``COMPOSITE = True`` is of an op that has no kernels to emulate."""
+    """Return the backends of a test. A file with ``COMPOSITE = True`` has no kernels to emulate."""
     here = list(BACKENDS)
     if EMULATED in here and (test in OF_ANY_KERNELS or getattr(module, "COMPOSITE", False)):
         here.remove(EMULATED)
@@ -68,7 +73,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """For many small images: waiting for each other would cost the threads more than the work."""
+    """Use one thread, since threads of many small images would wait longer than they work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -76,12 +81,16 @@ def one_thread() -> Iterator[None]:
 
 
 def dtypes_of(spec: OpSpec, index: int, backend: str) -> list[torch.dtype]:
-    """The dtypes that a sample is tested in: all on compiled backends; two of different widths, in turn, on those that are
-    slow or said the same before (emulation, plain PyTorch, a lower instruction set); in the interpreter one, in turn."""
+    """Return the dtypes for tests of a sample.
+
+    Compiled backends have all. Emulation, plain PyTorch and a lower instruction set are slow or
+    repeat earlier results; they have two of different widths, in turn. The interpreter has one, in
+    turn.
+    """
     sample, all_of_them = spec.samples[index], list(spec.tolerance)
     in_turn = sorted(all_of_them, key=lambda dtype: -dtype.itemsize)  # float64, float32, the halves
     slow = backend in ("reference", "emulated") or INTERPRETING or "FASTGAN_CPU_LEVEL" in os.environ
-    # For what only a large image does, in single precision; the first one in two widths.
+    # A large image takes a path of its own: single precision, and for the first one two widths.
     if sample.large:
         first = not any(s.large for s in spec.samples[:index])
         return [] if slow else [torch.float32, *([torch.bfloat16] if first else [])]
@@ -91,7 +100,7 @@ def dtypes_of(spec: OpSpec, index: int, backend: str) -> list[torch.dtype]:
 
 
 def values_cases(module: ModuleType, spec: OpSpec) -> list:
-    """Backend, sample and dtype of each test of values; the dtypes of a sample come one after the other."""
+    """Return backend, sample and dtype of each test of values, ordered by sample."""
     found = []
     for parameter in parameters(module, "test_values"):
         name, id, marks = (
@@ -116,7 +125,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", here, indirect=True)
     if spec is None:
         return
-    # In the interpreter every sample has its values tested, and every sixth the rest.
+    # The interpreter tests the values of every sample, and the rest for every sixth.
     some = 6 if INTERPRETING else 1
     small = [s for s in spec.samples if s.small]
     named = {

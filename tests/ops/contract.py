@@ -1,4 +1,4 @@
-"""The contract that every op keeps, as a test class: an op's own test file derives from it and names its OpSpec."""
+"""The contract of every op, as a test class; an op's test file derives from it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
     return (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
 
 
-#: The latest sample's inputs in float64 and what the reference makes of them: mostly the same in each dtype.
+#: The latest sample's inputs in float64 with the reference's results: mostly equal for all dtypes.
 _expected: dict[str, tuple[list[Tensor | None], Results]] = {}
 
 
 def expected_of(spec: OpSpec, sample: Sample, exact: list[Tensor | None]) -> Results:
-    """The float64 reference's results, computed once for dtypes that hold the sample's values alike."""
+    """Return the float64 reference's results, computed once for dtypes with the same values."""
     key = f"{spec.name} {sample.id}"
     inputs, results = _expected.get(key, ([], {}))
     same = len(inputs) == len(exact) and all(
@@ -55,7 +55,7 @@ class OpContract:
     spec: OpSpec
 
     def batched(self, tensors: Sequence[Tensor | None]) -> list[int]:
-        """Which of a sample's tensors run along its batch; noise may also be one for all."""
+        """Return the indices of tensors that run along the batch; noise may also be shared."""
         batch = len(tensors[0])
         places = [i for i in self.spec.batched if i < len(tensors)]
         return [i for i in places if (t := tensors[i]) is not None and len(t) == batch]
@@ -63,8 +63,11 @@ class OpContract:
     # ---- values
 
     def test_values(self, backend, device, sample: Sample, dtype):
-        """Result, first and second derivatives against the float64 reference, in memory that was full of NaN; in float32,
-        and of large images, the same bits again. Strides are the reference's, and the inputs stay as they were."""
+        """Compare result, first and second derivatives with the float64 reference.
+
+        Memory is full of NaN before. In float32, and for large images, a second run must have the
+        same bits. Strides are the reference's, and inputs don't change.
+        """
         found = self.check_values(
             partial(self.spec.op, backend=backend), backend, device, sample, dtype
         )
@@ -80,7 +83,8 @@ class OpContract:
         problem = first_mismatch(found, expected, self.spec.tolerance[dtype])
         assert problem is None, problem
         assert all(same_bits(a, b) for a, b in zip(before, tensors)), "an input was written to"
-        if torch.empty_like(tensors[0]).stride() == tensors[0].stride():  # dense: kept exactly
+        # Dense strides are kept exactly.
+        if torch.empty_like(tensors[0]).stride() == tensors[0].stride():
             assert found["y"].stride() == expected["y"].stride()
         if sample.large or (dtype == torch.float32 and backend != "reference"):
             again = evaluate(op, tensors, dict(sample.options), order=2)
@@ -133,7 +137,7 @@ class OpContract:
 
     @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
     def test_compile(self, backend, device, dynamic):
-        """fullgraph, first derivative included; with a dynamic batch, one graph for all batch sizes."""
+        """Compile with fullgraph, first derivative included; a dynamic batch has one graph."""
         small = [s for s in self.spec.samples if s.small]
         count = 2 if dynamic else 3
         for sample in small[:: -(-len(small) // count)]:
@@ -156,7 +160,7 @@ class OpContract:
                     t.repeat(repeat, *(1 for _ in t.shape[1:])) if i in batched else t
                     for i, t in enumerate(given)
                 ]
-                # Or a batch as large as another size ties the two.
+                # Otherwise a batch as large as another size ties the two.
                 with shape_config.patch(use_duck_shape=False):
                     found = evaluate(call, tensors, {}, order=1)
                 expected = evaluate(op, tensors, {}, order=1)
@@ -165,9 +169,9 @@ class OpContract:
             assert counter.frame_count == graphs > 0
 
     def test_compiled_gradient_of_a_gradient(self, backend, device):
-        """The whole penalty step inside one graph has the parameter gradients of the eager one (any curvature)."""
+        """One graph of the penalty step has eager's parameter gradients, for any curvature."""
         samples = {s.options.get("act"): s for s in reversed(self.spec.samples) if s.small}
-        sample = samples.get("swish") or samples[None]  # curved, where the op has such a one
+        sample = samples.get("swish") or samples[None]  # curved, if the op has an activation
         op = partial(self.spec.op, **sample.options, backend=backend)
 
         def step(x: Tensor, *parameters: Tensor) -> Tensor:
@@ -200,7 +204,7 @@ class OpContract:
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """The op keeps the dtype that x comes in, float32 parameters follow it, and their gradients are float32."""
+        """The op keeps the dtype of x; float32 parameters follow it and have float32 gradients."""
         sample = next(s for s in self.spec.samples if s.small)
         x, *parameters = leaves(sample.tensors(torch.float32, device))
         with torch.autocast(device.type, dtype=low):
@@ -212,7 +216,7 @@ class OpContract:
 
     @pytest.mark.parametrize("transform", ["vmap", "grad", "jvp", "forward_ad", "jacrev"])
     def test_transforms_are_right(self, backend, device, transform):
-        """Under functorch and forward AD, custom ops fail or lose tangents; the public function doesn't."""
+        """The public function works under functorch and forward AD, where custom ops fail."""
         sample = next(s for s in self.spec.samples if s.small)
         x, *rest = sample.tensors(torch.float64, device)
         tangent = torch.cos(x)
@@ -233,7 +237,7 @@ class OpContract:
         elif transform == "jacrev":
 
             def one(t: Tensor | None, i: int) -> Tensor | None:
-                """Of one sample one pixel."""
+                """Return one pixel of one sample."""
                 if i not in self.spec.batched or t is None:
                     return t
                 return t[:1, :, :1, :1] if t.ndim == 4 else t[:1]

@@ -1,6 +1,6 @@
-"""The test files that run on every backend: the sanitizers and Triton's interpreter run each again, in its own session.
+"""Test files that run on every backend. Sanitizers and Triton's interpreter run them again.
 
-They are those of the ops with kernels; an op that is put together from others has none of its own to look into.
+They are those of ops with kernels. An op composed of other ops has no kernels to check.
 """
 
 from pathlib import Path
@@ -10,5 +10,5 @@ ON_EVERY_BACKEND = [
     _ROOT / "tests" / "ops" / f"test_{path.parent.name}.py"
     for path in sorted(_ROOT.glob("csrc/*/kernel.cu"))
 ]
-#: A kernel that Triton alone has, for a part of an op.
+#: A kernel for a part of an op, only in Triton.
 IMPLICIT_GEMM = _ROOT / "tests" / "ops" / "test_implicit_gemm.py"

@@ -59,8 +59,10 @@ def test_it_is_torch_batch_norm_and_instance_norm(backend, device, layout):
 @LAYOUTS
 @pytest.mark.parametrize("over", ["sample", "batch"])
 def test_far_from_zero_nothing_is_lost(backend, device, layout, over):
-    """A mean of a thousand deviations: sums of squares about zero would leave nothing of the variance. The result moves by
-    what float32 can tell of such a mean, 6e-5."""
+    """A mean of a thousand deviations keeps its variance, unlike with sums of squares about zero.
+
+    float32 resolves such a mean to 6e-5, which is the tolerance.
+    """
     x = layout(1000 + image(4, 5, 24, 24, device=device))
     found, _, var = ops.adaptive_norm_with_stats(x, over=over, backend=backend)
     dims = (0, 2, 3) if over == "batch" else (2, 3)
@@ -71,7 +73,7 @@ def test_far_from_zero_nothing_is_lost(backend, device, layout, over):
 
 @LAYOUTS
 def test_maps_cost_no_copies_of_the_normalised_image(backend, device, layout):
-    """SPADE in one pass: saved are x, the maps and the statistics."""
+    """SPADE runs in one pass, which saves x, the maps and the statistics."""
     if backend == "reference":
         pytest.skip("plain PyTorch: nothing is registered")
     x, scale, shift = (layout(image(2, 8, 4, 5, device=device)).requires_grad_() for _ in range(3))
@@ -112,7 +114,7 @@ def test_statistics_of_half_types_are_float32(backend, device):
 
 
 def test_a_summed_statistic_has_the_gradient_of_its_own(backend, device):
-    """Mean and variance given, as functions of x: what a caller does who sums them over processes."""
+    """Mean and variance may be functions of x, like a caller's sums over processes."""
     x, scale, dy = (image(4, 3, 5, 6, device=device).double().sin() for _ in range(3))
     results = []
     for given in (False, True):
@@ -137,7 +139,7 @@ def test_only_what_is_needed_is_saved_and_asked_for(backend, device):
         lambda t: saved.append(t.numel()) or t, lambda t: t
     ):
         y = ops.adaptive_norm(x, scale, shift, backend=backend)
-    assert sorted(saved) == [6, 6, 6, 120]  # scale, mean, variance; not shift, for the slope is 1
+    assert sorted(saved) == [6, 6, 6, 120]  # scale, mean, variance; a slope of 1 needs no shift
     asked = []
 
     class Recorder(torch.utils._python_dispatch.TorchDispatchMode):

@@ -32,7 +32,7 @@ def test_thread_count_does_not_change_a_bit(shape):
     "act", ["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
 )
 def test_special_values(backend, device, act):
-    """Infinities and NaN come out as plain PyTorch has them, and large arguments don't overflow on the way."""
+    """Infinities and NaN are the same as in plain PyTorch, and large arguments don't overflow."""
     x = torch.tensor(
         [[float("inf")], [-float("inf")], [float("nan")], [1e4], [-1e4], [100.0], [-100.0], [0.0]]
     )
@@ -85,7 +85,7 @@ def test_saves_as_little_as_the_maths_needs(backend, device, act, tensors):
 
 
 def test_every_half_survives_the_identity(backend, device):
-    """All 65,536 bit patterns of each half type through act="linear": conversions lose nothing."""
+    """act="linear" keeps all 65,536 bit patterns of each half type."""
     bits = torch.arange(-32768, 32768, dtype=torch.int32).to(torch.int16)
     for dtype in (torch.float16, torch.bfloat16):
         x = bits.view(dtype).reshape(256, 256).to(device)

@@ -22,7 +22,7 @@ class TestContract(OpContract):
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """As F.conv2d: the convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
+        """The convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
         sample = next(s for s in self.spec.samples if s.id == "winograd")
         tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
         with torch.autocast(device.type, dtype=low):
@@ -32,7 +32,7 @@ class TestContract(OpContract):
 
 
 class Calls(TorchDispatchMode):
-    """Records which of our ops run."""
+    """Recorder of our ops' calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def test_which_algorithm_runs():
         ops.conv_transpose2d(x, w, stride=2)
     assert calls.names == ["winograd_conv2d_down", "winograd_conv_transpose2d"]
     with Calls() as calls, torch.no_grad():
-        ops.conv2d(x, w, stride=2)  # of an even size, which a transposed convolution doesn't have
+        ops.conv2d(x, w, stride=2)  # an even size, which no transposed convolution has
         ops.conv2d(x, w, padding=1, backend="reference")
         ops.conv2d(x.double(), w.double(), padding=1)
         ops.conv2d(x[:, :8], w[:, :8], padding=1)
@@ -76,7 +76,7 @@ def test_which_algorithm_runs():
 
 
 def test_a_penalty_computes_no_gradient_that_it_drops():
-    """`autograd.grad` in the image alone leaves out the gradient of the weights, which costs as much."""
+    """`autograd.grad` in the image alone omits the gradient of the weights, which costs as much."""
     x, w = _args()
     y = ops.conv2d(x, w, padding=1)
     with Calls() as calls:
@@ -92,20 +92,20 @@ def test_a_penalty_computes_no_gradient_that_it_drops():
 
 
 def called(op, rest):
-    """``op`` as a function of its tensors alone."""
+    """Return ``op`` as a function of its tensors alone."""
     return lambda *tensors: op(*tensors, *rest)
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments():
-    """Results, first and second derivatives of the registered ops; the seed of a failure is in its message."""
+    """Check results, first and second derivatives; a failure's message has its seed."""
     for seed in range(300):
         name, tensors, rest = random_call(seed)
         single = [None if t is None else t.float() for t in tensors]
         with poisoned_memory():
             found = evaluate(called(getattr(torch.ops.fastgan, name), rest), single, {}, order=2)
         expected = evaluate(called(getattr(reference, name), rest), tensors, {}, order=2)
-        # Some are a single number, in which terms cancel.
+        # Some results are a single number whose terms cancel.
         problem = first_mismatch(found, expected, 5 * TOLERANCE)
         assert problem is None, f"seed {seed}, {name}: {problem}"
 
@@ -115,7 +115,7 @@ EPILOGUES = list(itertools.product(["linear", "lrelu", "tanh"], [None, 0.8], [Fa
 
 @pytest.mark.parametrize("act,clamp,style,batch", EPILOGUES)
 def test_epilogue_in_the_convolution(act, clamp, style, batch):
-    """Forward and first derivatives in every tensor; each of scale, noise and bias once without."""
+    """Check forward and first derivatives in every tensor; scale, noise and bias may be absent."""
     x, w = values((3, 18, 9, 6), 1), values((20, 18, 3, 3), 2, 1 / 16)
     tensors = [x, w, values((3, 18), 3) if style else None]
     tensors += [values((3, 20), 4), values((batch, 1, 9, 6), 5), values((20,), 6)]
@@ -128,14 +128,14 @@ def test_epilogue_in_the_convolution(act, clamp, style, batch):
                 called(torch.ops.fastgan.winograd_conv2d_act, rest), single, {}, order=1
             )
         expected = evaluate(called(reference.winograd_conv2d_act, rest), given, {}, order=1)
-        # where the slope jumps, rounding may fall on the other side: no value here is that near
+        # Rounding may cross a jump of the slope, but no value here is near one.
         assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
 
 
 @pytest.mark.parametrize("least", [None, 1e-30, 0.0])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_gradient_through_the_scaled_image(least, layout):
-    """The second derivative divides by the styles; by none that is too small for it."""
+    """The second derivative divides by the styles, except by one that is too small."""
     dz, w, x, style = (
         values((2, 17, 6, 7), 1),
         values((17, 20, 3, 3), 2, 1 / 16),
@@ -163,7 +163,7 @@ def test_gradient_through_the_scaled_image(least, layout):
 
 
 def test_third_derivative_through_the_scaled_image():
-    """From the convolution, for the second derivative knows the gradient only."""
+    """It is recomputed from the convolution, since the second derivative has only the gradient."""
     dz, w, x, style = (
         values((1, 3, 4, 5), 1),
         values((3, 2, 3, 3), 2),
@@ -205,7 +205,7 @@ def test_thread_count_does_not_change_a_bit():
 
 
 def test_many_blocks_of_tiles_and_chunks_of_channels():
-    """Sizes that don't fit into the working memory at once, against the direct algorithm."""
+    """Compare sizes above the working memory with the direct algorithm."""
     x, w = values((2, 256, 44, 40), 1).float(), values((576, 256, 3, 3), 2, 1 / 64).float()
     x = x.to(memory_format=torch.channels_last)
     dy = values((2, 576, 44, 40), 3).float()

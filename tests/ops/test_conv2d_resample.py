@@ -19,11 +19,11 @@ COMPOSITE = True
 
 class TestContract(OpContract):
     spec = CONV2D_RESAMPLE
-    test_opcheck = None  # nothing is registered, and no kernel is its own
+    test_opcheck = None  # it registers no op and has no kernels
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """The convolution runs in autocast's dtype, on parameters of float32, whose gradients are float32."""
+        """The convolution runs in autocast's dtype; float32 parameters have float32 gradients."""
         for sample in [s for s in self.spec.samples if s.small]:
             tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
             with torch.autocast(device.type, dtype=low):
@@ -64,7 +64,7 @@ FUZZED = {"reference": 400, "cpu": 400, "emulated": 100, "triton": 15, "cuda": 4
 
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments(backend, device):
-    """Result and first derivatives against the definition; the seed of a failure is in its message."""
+    """Check result and first derivatives by the definition; a failure's message has its seed."""
     count = 0
     for seed in itertools.count():
         sample = random_sample(seed)
@@ -87,7 +87,7 @@ def test_random_arguments(backend, device):
             break
 
 
-# ---------------------------------------------------------------------------------------- by numpy and scipy alone
+# ---------------------------------------------------------------------------------------- scipy
 
 
 def padded(image: numpy.ndarray, x0: int, x1: int, y0: int, y1: int) -> numpy.ndarray:
@@ -96,7 +96,11 @@ def padded(image: numpy.ndarray, x0: int, x1: int, y0: int, y1: int) -> numpy.nd
 
 
 def by_scipy(x, weight, f, up, down, padding, flip_weight, flip_filter) -> numpy.ndarray:
-    """One image, no groups: zeros between pixels, padding, ``f``, ``weight``, ``f`` again, every ``down``-th pixel."""
+    """Compute one image without groups, step by step.
+
+    The steps are zeros between pixels, padding, ``f``, ``weight``, ``f`` again, and every
+    ``down``-th pixel.
+    """
     f = numpy.ones((1, 1)) if f is None else numpy.outer(f, f) if f.ndim == 1 else f
     f = f[::-1, ::-1] if flip_filter else f
     t_y, t_x = f.shape
@@ -155,7 +159,8 @@ def test_agrees_with_scipy(up, down, kernel, f):
                 assert numpy.allclose(result.numpy(), expected, rtol=1e-11, atol=1e-12)
 
 
-# ------------------------------------------------------------------------------------------------- what runs, and sizes
+# ---------------------------------------------------------------------------------------- ops and
+# sizes
 
 
 @pytest.mark.parametrize(

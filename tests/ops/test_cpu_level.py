@@ -1,4 +1,4 @@
-"""FASTGAN_CPU_LEVEL lowers the CPU code, and what it can't do is said."""
+"""FASTGAN_CPU_LEVEL lowers the CPU code; a level that can't run gives a warning."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def test_a_level_that_runs_is_no_news(level):
 
 @pytest.mark.parametrize("asked", ["avx", "AVX2", "avx2 ", "sse4", "512", "fastest"])
 def test_an_unknown_level_is_named_with_the_known_ones(asked):
-    said = f"FASTGAN_CPU_LEVEL must be one of baseline, avx2, avx512, got {asked!r}: the ops run avx2 code; unset it or"
+    said = (
+        f"FASTGAN_CPU_LEVEL must be one of baseline, avx2, avx512, got {asked!r}: "
+        "the ops run avx2 code; unset it or"
+    )
     with pytest.warns(UserWarning) as caught:
         check_cpu_level(asked, "avx2")
     assert len(caught) == 1 and str(caught[0].message).startswith(said)

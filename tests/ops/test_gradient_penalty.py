@@ -21,7 +21,7 @@ class TestGradNormPenalty(OpContract):
     spec = GRAD_NORM_PENALTY
 
     def test_values(self, backend, device, sample: Sample, dtype):
-        """As everywhere, but that the result, and what is derived in its gradient, is float32 for half types."""
+        """Check values; for half types the result and gradients of it are float32."""
         op = partial(ops.grad_norm_penalty, backend=backend)
         found = self.check_values(op, backend, device, sample, dtype)
         result = torch.float64 if dtype == torch.float64 else torch.float32
@@ -30,7 +30,7 @@ class TestGradNormPenalty(OpContract):
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """Nothing is cast: the result is float32, and the gradient has the dtype of what came in."""
+        """Nothing is cast: the result is float32, and the gradient has the input's dtype."""
         grad = torch.randn(3, 5, device=device, requires_grad=True)
         with torch.autocast(device.type, dtype=low):
             for dtype in (low, torch.float32):
@@ -40,7 +40,8 @@ class TestGradNormPenalty(OpContract):
         assert dgrad.dtype == torch.float32
 
 
-# ------------------------------------------------------------------------------------------------- lerp_samples
+# -------------------------------------------------------------------------------------------------
+# lerp_samples
 
 
 def test_lerp_samples_is_the_line_between_two_points(backend, device):
@@ -86,16 +87,20 @@ def test_each_first_gradient_alone_can_be_derived_again(backend, device, layout)
         )
         found[side] = [
             torch.autograd.grad(
-                g.square().sum(), given, retain_graph=True, allow_unused=True, materialize_grads=True
+                g.square().sum(),
+                given,
+                retain_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
             )
             for g in first
-        ]  # fmt: skip
+        ]
     for ours, expected in zip(found[backend], found["reference"]):
         assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, expected))
 
 
 def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
-    """alpha without a gradient, the usual case: no sum, no difference of real and fake, no gradient of a constant."""
+    """Without a gradient of alpha, the usual case, there is no sum and no difference of images."""
     if backend == "reference":
         pytest.skip("plain PyTorch: nothing is registered")
     real, fake = (torch.randn(2, 3, device=device, requires_grad=True) for _ in range(2))
@@ -122,7 +127,8 @@ def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
     assert second[:3] == [True, False, False] and second[-4:] == [True, False, False, False]
 
 
-# -------------------------------------------------------------------------------------------- grad_norm_penalty
+# --------------------------------------------------------------------------------------------
+# grad_norm_penalty
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_zero_norms_are_finite(backend, device, options):
     assert all(bool(t.isfinite().all()) for t in found.values())
     assert found["y"][0] == (0.0 if options else 1.0)
     assert found["d0"][0].count_nonzero() == 0
-    # The square bends at 0, a distance has no slope there.
+    # The square bends at 0; a distance has no slope there.
     assert bool(found["dd0"][0].count_nonzero()) == bool(options)
     expected = evaluate(
         ops.grad_norm_penalty, [grad.double()], {**options, "backend": "reference"}, order=2
@@ -145,7 +151,7 @@ def test_zero_norms_are_finite(backend, device, options):
 
 
 def test_tiny_and_large_norms_do_not_overflow(backend, device):
-    """1/‖g‖² of the first is beyond float32; the squared norm of the second is beyond float16."""
+    """1/‖g‖² of the first exceeds float32; the squared norm of the second exceeds float16."""
     if backend != "reference":  # autograd divides by the norm twice
         tiny = torch.tensor([[0.0, 3e-21, 4e-21]], device=device)
         found = evaluate(ops.grad_norm_penalty, [tiny], {"backend": backend}, order=2)
@@ -155,7 +161,7 @@ def test_tiny_and_large_norms_do_not_overflow(backend, device):
         assert first_mismatch(found, {k: t.cpu() for k, t in expected.items()}, 1e-2) is None
     large = torch.full((1, 400), 60000.0, device=device, dtype=torch.float16)
     penalty = ops.grad_norm_penalty(large, squared=True, backend=backend)
-    rounded = 400 * 2**-24  # once for each value, in any order
+    rounded = 400 * 2**-24  # one rounding per value, in any order
     assert torch.allclose(
         penalty.double().cpu(), large.double().cpu().square().sum(1), rtol=rounded
     )
@@ -179,7 +185,7 @@ def test_squared_is_the_sum_of_squares(backend, device):
 
 @pytest.mark.parametrize("shape", [(1, 40000), (3, 30001), (20, 9000), (2, 140000)])
 def test_thread_count_does_not_change_a_bit(shape):
-    """Few samples are swept twice by all threads, many one by one: shapes of either way, one by the count."""
+    """All threads sweep few samples twice, and many samples one by one. The shapes have both."""
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(shape, generator=generator) for _ in range(2))
     results = []
@@ -198,7 +204,7 @@ def test_thread_count_does_not_change_a_bit(shape):
 
 
 def test_results_past_the_cache_are_those_of_each_sample_alone():
-    """Results of 16 MB are stored as a stream; of a single sample, half of that, they are not."""
+    """Results of 16 MB are streamed past the cache; a single sample, half of that, is not."""
     generator = torch.Generator().manual_seed(0)
     x, y, u, w, g = (torch.randn(2, 2_100_000, generator=generator) for _ in range(5))
     alpha, c = torch.tensor([0.25, -2.0]), torch.tensor([3.0, 0.5])
@@ -218,13 +224,14 @@ def test_results_past_the_cache_are_those_of_each_sample_alone():
         assert torch.equal(both, torch.cat([first, second]))
 
 
-# --------------------------------------------------------------------------------------------- ahead of time
+# ---------------------------------------------------------------------------------------------
+# ahead of time
 
 
 @pytest.mark.backends
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
-    """With all that it can read and write: no spills, 128-bit accesses, no atomics."""
+    """Each sweep has all inputs and outputs: no spills, 128-bit accesses, no atomics."""
     from fastgan.ops.gradient_penalty import triton as kernels
     from tests.ops import triton_target
 
@@ -236,14 +243,14 @@ def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
         kernels.interpolate_double_backward(x, x, numbers, x, x, x, numbers, True, True, True, True)
         kernels.grad_norm_penalty_backward(norm, x, norm, 1.0)
         kernels.grad_norm_penalty_double_backward(x, norm, x, norm, 1.0, True, True)
-        # Sizes of 1 are constants to the compiler.
+        # Triton compiles sizes of 1 as constants.
         kernels.grad_norm_penalty(torch.empty(1, 1, dtype=dtype), 1.0)
     assert len(launched) == 7
     for compiled in launched:
         triton_target.check(compiled, capability, tmp_path)
         assert "atom" not in compiled.asm["ptx"] and "red.global" not in compiled.asm["ptx"]
     assert all(triton_target.widths(compiled)[0] == 16 for compiled in launched[:6])
-    # The others store sums alone.
+    # The other kernels store sums alone.
     assert all(triton_target.widths(launched[i])[1] == 16 for i in (0, 1, 2, 3, 5))
 
 

@@ -24,11 +24,12 @@ class TestGridSample(OpContract):
         return [0, 1]
 
 
-# ------------------------------------------------------------------------------------------- against torch's own
+# ---------------------------------------------------------------------------------------- torch's
+# op
 
 
 def test_second_derivatives_are_torchs_where_it_has_them(backend, device):
-    """Older ones raise, which is why this op exists: R1 of augmented images needs them."""
+    """Older versions of torch raise; R1 of augmented images needs second derivatives."""
     x = torch.randn(2, 3, 4, 4).double().to(device)
     grid = random_grid(2, (3, 3), (4, 4)).to(device)
     found = evaluate(ops.grid_sample, [x, grid], {"backend": backend}, order=2)
@@ -56,7 +57,8 @@ def test_values_and_first_derivatives_are_torchs(backend, device, align_corners,
         ), options
 
 
-# ------------------------------------------------------------------------------------------------ what is defined
+# ----------------------------------------------------------------------------------------
+# definition
 
 
 @pytest.mark.parametrize("padding_mode", PADDING)
@@ -67,7 +69,7 @@ def test_coordinates_that_are_not_finite(backend, device, padding_mode):
     expected = {
         "zeros": [0.0] * 7,
         "border": [1.0, 1.25, 3.0, 1.0, 5.0, 4.5, 1.0],
-        "reflection": [1.0, 1.25, 1.0, 1.0, 2.0, None, 1.0],  # 1e30 has no place within one pixel
+        "reflection": [1.0, 1.25, 1.0, 1.0, 2.0, None, 1.0],  # 1e30 has no defined pixel
     }[padding_mode]
     found = evaluate(
         ops.grid_sample, [x, grid], {"padding_mode": padding_mode, "backend": backend}, order=2
@@ -79,7 +81,7 @@ def test_coordinates_that_are_not_finite(backend, device, padding_mode):
 
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_pixels_beyond_the_image_are_not_multiplied(backend, device, mode):
-    """An infinite first pixel stays out of points that it has no part in, and their gradients out of it."""
+    """An infinite first pixel doesn't affect points outside of it, nor its gradient."""
     x = torch.zeros(1, 1, 2, 2, device=device)
     x[0, 0, 0, 0] = INFINITY
     grid = torch.tensor([[-2.0, -2.0], [0.75, 0.75], [-0.5, -0.25]], device=device).view(1, 1, 3, 2)
@@ -89,10 +91,10 @@ def test_pixels_beyond_the_image_are_not_multiplied(backend, device, mode):
 
 @pytest.mark.parametrize("bad", [NAN, INFINITY], ids=["nan", "infinity"])
 def test_a_gradient_that_is_not_finite_is_not_hidden(backend, device, bad):
-    """Nor does it get into other images; that it may fill its own, the GPU's kernels in fixed point make it do."""
+    """It affects no other image. The GPU's fixed-point kernels make all of its own image NaN."""
     x = torch.zeros(3, 2, 4, 4, device=device, requires_grad=True)
     grid = torch.zeros(3, 2, 2, 2, device=device)
-    grid[:, 0, 0] = 5.0  # beyond the image: what comes in there reaches no pixel
+    grid[:, 0, 0] = 5.0  # outside the image: its gradient reaches no pixel
     dy = torch.ones(3, 2, 2, 2, device=device)
     dy[1, 1, 1, 0] = dy[2, 0, 0, 0] = bad
     (dx,) = torch.autograd.grad(ops.grid_sample(x, grid, backend=backend), x, dy)
@@ -101,7 +103,7 @@ def test_a_gradient_that_is_not_finite_is_not_hidden(backend, device, bad):
 
 
 def test_small_gradients_beside_large_ones_keep_their_digits(backend, device):
-    """In fixed point the unit goes by the largest: a millionth of it keeps twenty binary digits."""
+    """The fixed-point unit depends on the largest value; a millionth of it keeps twenty bits."""
     dy = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     dy[:, :, :5] *= 1e-6
     grid = rotated_grid(1, (8, 8), 0.0, 1.0)
@@ -133,7 +135,7 @@ def test_only_a_gradient_of_the_grid_takes_the_image(backend, device, wanted, ke
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
 def test_half_types_take_a_grid_in_float32(backend, device, dtype):
-    """As exact as that: a grid in bfloat16 is off by pixels here."""
+    """A grid in float32 is exact; one in bfloat16 is off by pixels here."""
     x = torch.arange(1000.0, device=device).view(1, 1, 1, 1000).expand(1, 1, 2, 1000)
     grid = torch.stack(
         [torch.linspace(-0.99, 0.99, 7, device=device), torch.zeros(7, device=device)], -1
@@ -145,7 +147,7 @@ def test_half_types_take_a_grid_in_float32(backend, device, dtype):
     assert torch.autograd.grad(found.sum(), grid)[0].dtype == torch.float32
 
 
-# ------------------------------------------------------------------------------------------------ the same bits
+# ---------------------------------------------------------------------------------------- same bits
 
 
 def _derivatives(backend: str, layout, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
@@ -185,13 +187,14 @@ def test_order_of_threads_does_not_change_a_bit(dtype):
     assert all(torch.equal(results[0][k], later[k]) for later in results[1:] for k in results[0])
 
 
-# --------------------------------------------------------------------------------------------- ahead of time
+# ---------------------------------------------------------------------------------------------
+# ahead of time
 
 
 @pytest.mark.backends
 @pytest.mark.parametrize("dtype,capability", [(torch.bfloat16, 90), (torch.float64, 100)])
 def test_every_kernel_compiles_ahead_of_time(dtype, capability, tmp_path):
-    """No spills, and no atomics but of integers."""
+    """There are no spills, and atomics of integers only."""
     from fastgan.ops.grid_sample import triton as kernels
     from tests.ops import triton_target
 
@@ -204,7 +207,7 @@ def test_every_kernel_compiles_ahead_of_time(dtype, capability, tmp_path):
         kernels.grid_sample(x, grid, *settings[1:])
         kernels.grid_sample_backward(x, x, grid, *settings, True, True)
         kernels.grid_sample_double_backward(x, grid, x, x, grid, *settings, True, True, True)
-        # sizes of 1 are constants to the compiler
+        # Triton compiles sizes of 1 as constants.
         kernels.grid_sample(torch.empty(1, 1, 1, 1, dtype=dtype), grid[:1, :1, :1], *settings[1:])
     both = ["points_kernel", "bound_kernel", "add_kernel"]
     assert [kernel.name for kernel in launched] == ["points_kernel", *both, *both, "points_kernel"]

@@ -1,4 +1,4 @@
-"""conv2d in groups: its derivatives run as one convolution each, whatever the number of groups."""
+"""conv2d in groups: each derivative is one convolution for any number of groups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 @pytest.fixture(autouse=True)
 def from_two_groups_on(monkeypatch):
-    """Where torch's would be quicker too."""
+    """Use our derivatives from two groups on, even if torch's are faster."""
     monkeypatch.setattr(choice, "FEWEST_GROUPS", 2)
 
 
@@ -34,7 +34,7 @@ class TestContract(OpContract):
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """As F.conv2d: the convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
+        """The convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
         sample = next(s for s in self.spec.samples if s.id == "channels_last")
         tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
         with torch.autocast(device.type, dtype=low):
@@ -47,7 +47,7 @@ class TestContract(OpContract):
 
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments():
-    """Results, first and second derivatives; the seed of a failure is in its message."""
+    """Check results, first and second derivatives; a failure's message has its seed."""
     for seed in range(60):
         tensors, options = random_call(seed)
         with poisoned_memory():
@@ -55,7 +55,7 @@ def test_random_arguments():
                 ops.conv2d, [t.float() for t in tensors], {**options, "backend": "cpu"}, order=2
             )
         expected = evaluate(F.conv2d, tensors, options, order=2)
-        # Some are a sum in which terms cancel.
+        # Some results are sums whose terms cancel.
         problem = first_mismatch(found, expected, 5 * TOLERANCE)
         assert problem is None, f"seed {seed}, {options}: {problem}"
 
@@ -72,19 +72,19 @@ def test_transposed_in_groups_is_the_adjoint():
 
 @pytest.mark.parametrize("groups", [2, 8, 32])
 def test_a_penalty_takes_as_many_convolutions_whatever_the_groups(groups):
-    """Forward, the image's gradient, and of that one convolution each for what came in and for the weights."""
+    """Count convolutions: forward, the image's gradient, and the derivatives of that gradient."""
     layer = nn.Conv2d(32, 32, 3, padding=1, groups=groups, bias=False)
     x = values((2, 32, 5, 5), 1).float().requires_grad_()
     with ConvolutionCalls() as calls, ops.use_backend("cpu"):
         (g,) = torch.autograd.grad(layer(x).square().sum() / 2, x, create_graph=True)
         assert calls.count == 2
         torch.autograd.grad(g.square().sum(), layer.weight)
-    # of g = (x ⋆ w) ⋆ᵀ w: back to x ⋆ w, and the weights' gradient of either
+    # g = (x ⋆ w) ⋆ᵀ w has derivatives in x ⋆ w, and in both weights.
     assert calls.count == 2 + 3
 
 
 def test_a_gradient_keeps_the_layout_of_its_image():
-    """Also where one pixel is left, whose layout says nothing: what comes before would run in the other one."""
+    """One pixel has no layout of its own, but earlier layers would run in the other one."""
     x = values((2, 8, 4, 4), 1).float().to(memory_format=torch.channels_last).requires_grad_()
     w = values((8, 1, 4, 4), 2).float()
     (g,) = torch.autograd.grad(ops.conv2d(x, w, groups=8).sum(), x)
@@ -92,7 +92,7 @@ def test_a_gradient_keeps_the_layout_of_its_image():
 
 
 def test_which_convolutions_run_on_it(monkeypatch):
-    """Those that a gradient may be asked of, from eight groups on."""
+    """Convolutions that may need a gradient run on it, from eight groups on."""
     x, w = values((2, 16, 5, 5), 1).float(), values((16, 2, 3, 3), 2).float().requires_grad_()
 
     def runs(groups, **options):

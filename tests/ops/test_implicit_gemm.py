@@ -1,4 +1,4 @@
-"""The fused modulated convolution in Triton: values in the interpreter (or on a GPU), and compilation ahead of time."""
+"""The fused modulated convolution in Triton: values, and compilation ahead of time."""
 
 from __future__ import annotations
 
@@ -49,9 +49,15 @@ class Given(NamedTuple):
 
 
 def given(
-    of: torch.dtype, layout: torch.memory_format, shape: tuple[int, ...] = (2, 21, 5, 7), outs: int = 19,
-    kernel: int = 3, noise: int = 2, dcoefs: bool = True, bias: bool = True,
-) -> Given:  # fmt: skip
+    of: torch.dtype,
+    layout: torch.memory_format,
+    shape: tuple[int, ...] = (2, 21, 5, 7),
+    outs: int = 19,
+    kernel: int = 3,
+    noise: int = 2,
+    dcoefs: bool = True,
+    bias: bool = True,
+) -> Given:
     generator = torch.Generator().manual_seed(0)
 
     def random(*size: int) -> Tensor:
@@ -71,7 +77,7 @@ def given(
 def reference(
     t: Given, act: str, alpha: float, gain: float, clamp: float | None
 ) -> tuple[Tensor, Tensor]:
-    """The formula in float64, and what rounding may change: products are rounded to the dtype, sums to float32."""
+    """Compute the formula in float64 and the rounding error of products and float32 sums."""
     x, weight, styles, dcoefs, noise, b = (None if v is None else v.double() for v in t)
 
     def convolved(x: Tensor, weight: Tensor) -> Tensor:
@@ -86,7 +92,7 @@ def reference(
     y = y if clamp is None else y.clamp(-clamp, clamp)
     unit = torch.finfo(t.x.dtype).eps / 2
     products = unit + weight[0].numel() * 2.0**-24
-    steepest = 1.1  # of the activations tested: swish
+    steepest = 1.1  # largest slope of the tested activations, swish
     off = (
         abs(gain)
         * steepest
@@ -104,7 +110,7 @@ def check(t: Given, *options: object, config: Config | None = None) -> Tensor:
     return y
 
 
-# Several tiles of pixels, of output and of input channels; the last ones are not full.
+# Several tiles of pixels and of output and input channels; the last ones are partial.
 SMALL = Config(32, 16, 16, 4, 3)
 
 
@@ -178,7 +184,8 @@ def test_errors():
         )
 
 
-# -------------------------------------------------------------------------------------------- the table of tile sizes
+# -------------------------------------------------------------------------------------------- the
+# table of tile sizes
 
 
 def test_the_table_is_asked_for_the_nearest_shape():
@@ -214,7 +221,7 @@ def test_tiles_are_no_larger_than_the_shape():
 
 
 def test_tuning_returns_the_fastest_as_an_entry(monkeypatch, capsys):
-    """With times that are made up; the one that has no room on the GPU is left out."""
+    """Use fictitious times; the configuration that doesn't fit on the GPU is skipped."""
     too_large, slow, fast = (Config(16, 16, 16, 4, stages) for stages in (1, 2, 3))
     asked = []
 
@@ -236,18 +243,19 @@ def test_tuning_returns_the_fastest_as_an_entry(monkeypatch, capsys):
         (too_large, fast, slow, Config(64, 16, 16, 4, 3)._replace(block_m=16)),
     )
     assert found == {shape_class(t.x, t.weight): fast}
-    assert asked == [too_large, fast, slow]  # none twice
+    assert asked == [too_large, fast, slow]  # each once
     assert capsys.readouterr().out.splitlines()[-1].startswith("Key(")
     with pytest.raises(RuntimeError, match="none of the candidates fits"):
         tune(*t, "linear", 0.0, 1.0, None, (too_large,))
 
 
-# ------------------------------------------------------------------------------------------------- ahead of time
+# -------------------------------------------------------------------------------------------------
+# ahead of time
 
 
 @pytest.fixture
 def float32_products():
-    """Sets how precise products of float32 are, as ``torch.backends.cuda.matmul.fp32_precision`` names it."""
+    """Set the precision of float32 products: ``torch.backends.cuda.matmul.fp32_precision``."""
     before = torch.backends.cuda.matmul.fp32_precision
     yield lambda precision: setattr(torch.backends.cuda.matmul, "fp32_precision", precision)
     torch.backends.cuda.matmul.fp32_precision = before
@@ -269,7 +277,7 @@ def float32_products():
 def test_compiles_ahead_of_time(
     capability, of, shape, tf32, instruction, tmp_path, float32_products
 ):
-    """At the sizes that the table gives: tensor cores, no spills, and 16 bytes at a time on the way to shared memory."""
+    """The table's sizes use tensor cores, have no spills, and move 16 bytes to shared memory."""
     float32_products("tf32" if tf32 else "ieee")
     n, channels, height, width = shape
     x = torch.empty(shape, dtype=of, memory_format=torch.channels_last)

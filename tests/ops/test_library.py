@@ -1,4 +1,4 @@
-"""Choosing a backend, and what happens where one cannot run."""
+"""Choice of a backend, and errors if one can't run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ x, b = torch.randn(2, 3, 4), torch.randn(3)
 
 @pytest.fixture
 def used(monkeypatch) -> list[str]:
-    """The backends that calls inside the test were run on."""
+    """Return the list of backends that run calls inside the test."""
     seen: list[str] = []
     choose = _library.choose_backend
 
@@ -82,7 +82,8 @@ def test_compiled_code_follows_use_backend_where_dynamo_reads_no_context_variabl
 def test_environment_variable():
     code = (
         "import torch; from fastgan.ops import _library as l; "
-        "print(l.choose_backend('bias_act', torch.device('cpu'), None), l.choose_backend('o', torch.device('cpu'), 'cpu'))"
+        "cpu = torch.device('cpu'); "
+        "print(l.choose_backend('bias_act', cpu, None), l.choose_backend('o', cpu, 'cpu'))"
     )
     env = {**os.environ, "FASTGAN_BACKEND": "reference"}
     out = subprocess.run(
@@ -127,7 +128,7 @@ def test_status_of_every_backend():
 
 
 def test_without_native_libraries_everything_runs_in_plain_pytorch(tmp_path):
-    """The package as it is where nothing was compiled: same results, reasons given, registered ops still there."""
+    """The package without native libraries has the same results and ops, and gives reasons."""
     shutil.copytree(
         PACKAGE, tmp_path / "fastgan", ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
@@ -135,7 +136,8 @@ def test_without_native_libraries_everything_runs_in_plain_pytorch(tmp_path):
 import torch, fastgan
 from fastgan import nn, ops, runtime
 status = ops.backends()["cpu"]
-assert not status.usable and "_ops.abi3.so" in status.reason and "pip install" in status.remedy, status
+assert not status.usable and "_ops.abi3.so" in status.reason, status
+assert "pip install" in status.remedy, status
 x = torch.randn(2, 3, 4, requires_grad=True)
 y = nn.BiasAct(3, act="lrelu")(x)
 assert torch.equal(y, ops.bias_act(x, torch.zeros(3), act="lrelu", backend="reference"))
@@ -171,7 +173,7 @@ def test_other_devices_run_the_reference():
 
 
 def test_exports_and_loads(tmp_path):
-    """A graph with the op in it is exported with a dynamic batch, saved, loaded and run."""
+    """A graph with the op is exported with a dynamic batch, saved, loaded and run."""
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), fastgan.nn.BiasAct(4, act="swish"))
     batch = torch.export.Dim("batch", min=2, max=64)
     program = torch.export.export(model, (torch.randn(4, 3, 8, 8),), dynamic_shapes=({0: batch},))
@@ -195,7 +197,7 @@ def test_more_than_2_to_the_31_elements():
     if _free_gigabytes() < 6:
         pytest.skip("needs 6 GB of memory")
     columns = 2**30 + 8
-    # Pages that are only read take no memory, nor the time to fill them.
+    # Pages that are only read need no memory and no time.
     zeros = mmap.mmap(-1, 2 * columns * 2)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         zeros.madvise(mmap.MADV_HUGEPAGE)

@@ -15,7 +15,7 @@ class TestMinibatchStddev(OpContract):
 
 
 def test_groups_and_parts(backend, device):
-    """Samples m, m + M, ... are a group; each part of the channels has its own number, at every pixel."""
+    """Samples m, m + M, ... are a group; each part of the channels has its number at all pixels."""
     x = torch.randn(6, 4, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(
         device
     )
@@ -86,7 +86,7 @@ def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, devic
 )
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 def test_triton_kernels_compile_ahead_of_time(layout, dtype, capability, tmp_path):
-    """No spills, and no atomics behind the sums; 128-bit accesses where rows are long."""
+    """There are no spills and no atomics for sums; long rows have 128-bit accesses."""
     from fastgan.ops.minibatch_stddev import triton as kernels
     from tests.ops import triton_target
 

@@ -14,11 +14,11 @@ COMPOSITE = True
 
 class TestContract(OpContract):
     spec = MODULATED_CONV2D
-    test_opcheck = None  # nothing is registered, and no kernel is its own
+    test_opcheck = None  # it registers no op and has no kernels
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """As a convolution: it runs in autocast's dtype; gradients of float32 parameters are float32."""
+        """It runs in autocast's dtype like a convolution; gradients of parameters are float32."""
         sample = next(s for s in self.spec.samples if s.small)
         tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
         with torch.autocast(device.type, dtype=low):
@@ -45,11 +45,17 @@ def test_equals_weights_of_its_own_for_every_sample(backend, device, sample):
     "layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"]
 )
 def test_fused_and_trained_forward_agree(up, layout):
-    """Without a gradient the epilogue runs inside of the convolution."""
+    """Without a gradient, the convolution computes the epilogue."""
     x, w, styles, noise, bias = (
-        t.float() for t in (values((2, 18, 9, 10), 1), weight_values((20, 18, 3, 3), 2), values((2, 18), 3),
-                            values((2, 1, 9 * up, 10 * up), 4), values((20,), 5))
-    )  # fmt: skip
+        t.float()
+        for t in (
+            values((2, 18, 9, 10), 1),
+            weight_values((20, 18, 3, 3), 2),
+            values((2, 18), 3),
+            values((2, 1, 9 * up, 10 * up), 4),
+            values((20,), 5),
+        )
+    )
     x = x.to(memory_format=layout)
     options = {
         "noise": noise,

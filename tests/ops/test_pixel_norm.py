@@ -19,7 +19,7 @@ def test_a_pixel_gets_unit_mean_square(backend, device):
     y = ops.pixel_norm(x, backend=backend)
     assert torch.allclose(y.square().mean(1), torch.ones(2, 3, 4, device=device), atol=1e-5)
     assert torch.allclose(y / x, (y / x)[:, :1].expand_as(x))
-    # Whose square is infinite.
+    # The square of 1000 is infinite in float16.
     large = torch.full((1, 4), 1000.0, dtype=torch.float16, device=device)
     assert torch.equal(ops.pixel_norm(large, backend=backend), torch.ones_like(large))
     assert not ops.pixel_norm(torch.zeros(2, 3, device=device), backend=backend).any()
@@ -70,7 +70,7 @@ def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, devic
 @pytest.mark.parametrize("dtype,capability", [(torch.float32, 90), (torch.bfloat16, 100)])
 @pytest.mark.parametrize("layout", [torch.clone, channels_last], ids=["strips", "rows"])
 def test_triton_kernels_compile_ahead_of_time(layout, dtype, capability, tmp_path):
-    """No spills, 128-bit accesses."""
+    """There are no spills, and accesses have 128 bits."""
     from fastgan.ops.pixel_norm import triton as kernels
     from tests.ops import triton_target
 

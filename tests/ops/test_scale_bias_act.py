@@ -46,7 +46,7 @@ def test_thread_count_does_not_change_a_bit(layout, shape, noise_batch):
     "act", ["linear", "relu", "lrelu", "tanh", "elu", "selu", "softplus", "swish"]
 )
 def test_special_values(backend, device, act):
-    """Infinities and NaN come out as plain PyTorch has them, and large arguments don't overflow on the way."""
+    """Infinities and NaN are the same as in plain PyTorch, and large arguments don't overflow."""
     values = [float("inf"), -float("inf"), float("nan"), 1e4, -1e4, 100.0, -100.0, 0.0]
     x = torch.tensor(values).reshape(1, 2, 2, 2)
     scale, noise, b = torch.tensor([[0.5, 2.0]]), torch.ones(1, 1, 2, 2), torch.tensor([-1.0, 1.0])
@@ -91,7 +91,7 @@ def test_one_noise_for_all_images_is_the_same_noise_for_each(backend, device, la
 
 @pytest.mark.parametrize("act", ["linear", "lrelu", "swish"])
 def test_each_first_gradient_alone_can_be_derived_again(backend, device, act):
-    """The other directions are absent then, that of x too."""
+    """The other directions are absent then, including that of x."""
     found = {}
     for side in (backend, "reference"):
         given = [t.requires_grad_() for t in tensors((2, 3, 4, 5), 1, device, torch.float64)]
@@ -99,9 +99,15 @@ def test_each_first_gradient_alone_can_be_derived_again(backend, device, act):
         y = ops.scale_bias_act(*given, act=act, clamp=3.0 if act == "lrelu" else None, backend=side)
         first = torch.autograd.grad(y, given, dy, create_graph=True)
         found[side] = [
-            torch.autograd.grad(g.square().sum(), [dy, *given], retain_graph=True, allow_unused=True, materialize_grads=True)
+            torch.autograd.grad(
+                g.square().sum(),
+                [dy, *given],
+                retain_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
             for g in first
-        ]  # fmt: skip
+        ]
     for ours, expected in zip(found[backend], found["reference"]):
         assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, expected))
 
@@ -117,7 +123,7 @@ def test_each_first_gradient_alone_can_be_derived_again(backend, device, act):
     ],
 )
 def test_saves_as_little_as_the_maths_needs(backend, device, act, clamp, wanted, kept):
-    """x only where a slope or the gradient of scale needs it, noise and b only with it; never the output."""
+    """x is saved for a slope or the gradient of scale, noise and b with it; never the output."""
     if backend == "reference":
         pytest.skip("plain PyTorch saves what its own operations need")
     given = dict(zip("xsnb", tensors((2, 3, 4, 5), 2, device)))
@@ -132,7 +138,7 @@ def test_saves_as_little_as_the_maths_needs(backend, device, act, clamp, wanted,
 
 
 def test_directions_that_are_absent_cost_nothing(backend, device):
-    """A penalty on the gradient in x alone asks for no sum and no second result that is zero."""
+    """A penalty on the gradient in x alone needs no sums and no second result of zeros."""
     if backend == "reference":
         pytest.skip("plain PyTorch: nothing is registered")
     given = [t.requires_grad_() for t in tensors((2, 3, 4, 5), 2, device)]

@@ -41,7 +41,7 @@ def network(
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_vectors(backend, device, dtype, n):
-    """u and v have length 1 where they were iterated, and are the reference's; the inputs stay as they are."""
+    """Iterated u and v have length 1 and match the reference; inputs don't change."""
     weights, us, vs = network(device, dtype)
     before = [t.clone() for t in (*us, *vs)]
     with poisoned_memory():
@@ -67,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_iterations_find_the_largest_singular_value(backend, device):
     weights, us, vs = network(device, torch.float64)
-    weights = [w / 10 + 1 for w in weights]  # one singular value stands out
+    weights = [w / 10 + 1 for w in weights]  # one singular value is much larger
     found, sigmas, _, _ = ops.spectral_norm(
         weights, us, vs, n_power_iterations=9, dims=DIMS, backend=backend
     )
@@ -146,7 +146,7 @@ def test_infinite_weights_give_nan(backend, device):
 
 
 def test_frozen_and_unused_layers_are_left_out(backend, device):
-    """A derivative works on the layers that it is wanted of alone."""
+    """A derivative includes only the layers that need it."""
     if backend == "reference":
         pytest.skip("plain PyTorch: nothing is registered")
     weights, us, vs = network(device, torch.float64)
@@ -163,10 +163,11 @@ def test_frozen_and_unused_layers_are_left_out(backend, device):
         given = [w.clone().requires_grad_(i != 1) for i, w in enumerate(weights)]
         found, sigmas, *_ = ops.spectral_norm(given, us, vs, dims=DIMS, backend=side)
         with Recorder():
-            (found[2].square().sum() * found[0].sum()).backward(retain_graph=True)  # 1 is frozen
-            found[2].sum().backward(retain_graph=True)  # of 0 nothing is wanted either
+            # Layer 1 is frozen, and layer 0 needs no gradient either.
+            (found[2].square().sum() * found[0].sum()).backward(retain_graph=True)
+            found[2].sum().backward(retain_graph=True)
             torch.autograd.grad(found[0].sum() + found[2].sum(), given[0], retain_graph=True)
-            sigmas[0].backward()  # dense: a gradient of zeros for the others
+            sigmas[0].backward()  # dense: the other layers get zeros
         expected[side] = [t.grad for t in given]
     assert expected[backend][1] is None
     for a, b in zip(*expected.values()):
@@ -220,7 +221,7 @@ def test_tensors_in_lists_are_found_in_order():
 
 
 def test_registered_ops_refuse_what_does_not_fit(backend, device):
-    """As one that an exported graph calls with other tensors."""
+    """The registered op checks its tensors, since an exported graph may pass any."""
     if backend in ("reference", "triton"):
         pytest.skip("the glue of native kernels checks what they are given")
     weights, us, vs = network(device)
@@ -237,7 +238,7 @@ def test_registered_ops_refuse_what_does_not_fit(backend, device):
 
 
 def test_a_penalty_through_the_weights_compiles(backend, device):
-    """Forward, first and second derivative in one graph, as eager has them; vectors and sigmas with them."""
+    """One graph has forward, first and second derivatives equal to eager's, also of vectors."""
     weights, us, vs = network(device, shapes=[(4, 6), (3, 4)], dims=[0, 0])
 
     def step(a: Tensor, b: Tensor, x: Tensor) -> tuple[Tensor, ...]:
@@ -262,7 +263,7 @@ def test_a_penalty_through_the_weights_compiles(backend, device):
 @pytest.mark.backends
 @pytest.mark.parametrize("capability", [80, 90, 100])
 def test_triton_kernels_compile_ahead_of_time(capability, tmp_path):
-    """Every kernel, in each width of element: no spills, no atomics."""
+    """Every kernel, in each width of element, has no spills and no atomics."""
     from fastgan.ops.spectral_norm import triton as kernels
     from tests.ops import triton_target
 

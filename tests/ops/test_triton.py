@@ -12,8 +12,11 @@ pytestmark = pytest.mark.backends
 
 
 def on_targets(cases: list, *elsewhere: str) -> list:
-    """Each case in the two widths of element for sm_90; those named in float16 and float64 as well, and for sm_80 and
-    sm_100: the source is the same for all, and float16 differs from bfloat16 in the conversions alone."""
+    """Return each case for sm_90 in two widths of element.
+
+    Cases of `elsewhere` also have float16 and float64, and sm_80 and sm_100. All have the same
+    source, and float16 differs from bfloat16 in conversions alone.
+    """
     found = []
     for case in cases:
         targets = [(torch.float32, 90), (torch.bfloat16, 90)]
@@ -31,7 +34,7 @@ def on_targets(cases: list, *elsewhere: str) -> list:
 
 
 CASES = [
-    # pass, activation, reads, by_row, wants the bias gradient
+    # pass, activation, input, by_row, bias gradient needed
     pytest.param(0, "lrelu", "x", True, False, id="forward-rows"),
     pytest.param(0, "swish", "x", False, False, id="forward-swish-columns"),
     pytest.param(1, "lrelu", "y", True, True, id="backward-rows"),
@@ -63,18 +66,37 @@ def test_bias_act_compiles_ahead_of_time(
     block_rows, block_columns = blocks(2048, columns, by_row, dtype)
     with triton_target.target(capability):
         compiled = bias_act_kernel.warmup(
-            tensor(reads == "x"), tensor(reads == "x"), tensor(reads == "y"), tensor(order == 1 or curved),
-            tensor(order == 2), tensor(order == 2), tensor(True), tensor(curved), tensor(need_db, sums),
-            2048, columns, 128, 4096 if by_row else 1, 4, 0.2, 1.4, 256.0,
-            PASS=order, ACT=act, BY_ROW=by_row, ACC=ACCUMULATE[dtype],
-            BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns, grid=(1,),
-        )  # fmt: skip
+            tensor(reads == "x"),
+            tensor(reads == "x"),
+            tensor(reads == "y"),
+            tensor(order == 1 or curved),
+            tensor(order == 2),
+            tensor(order == 2),
+            tensor(True),
+            tensor(curved),
+            tensor(need_db, sums),
+            2048,
+            columns,
+            128,
+            4096 if by_row else 1,
+            4,
+            0.2,
+            1.4,
+            256.0,
+            PASS=order,
+            ACT=act,
+            BY_ROW=by_row,
+            ACC=ACCUMULATE[dtype],
+            BLOCK_ROWS=block_rows,
+            BLOCK_COLUMNS=block_columns,
+            grid=(1,),
+        )
     triton_target.check(compiled, capability, tmp_path)
     assert min(triton_target.widths(compiled)) >= 8
 
 
 SCALE_BIAS_ACT = [
-    # order, activation, layout, dtype, compute capability: each pass, each way of summing, each width of element
+    # order, activation, layout, dtype, compute capability: each pass, sum and width of element
     pytest.param(0, "lrelu", torch.channels_last, torch.float32, 90, id="forward-channels_last"),
     pytest.param(1, "lrelu", torch.contiguous_format, torch.float16, 80, id="backward-rows-80"),
     pytest.param(
@@ -91,7 +113,7 @@ SCALE_BIAS_ACT = [
 
 
 def scale_bias_act(order: int, act: str, layout: torch.memory_format, dtype: torch.dtype) -> None:
-    """One pass with all that it can read and write."""
+    """Launch one pass with all inputs and outputs."""
     from fastgan.ops.scale_bias_act import triton as kernels
 
     x = torch.empty(8, 256, 32, 32, dtype=dtype, memory_format=layout)
@@ -120,7 +142,7 @@ def test_scale_bias_act_compiles_ahead_of_time(order, act, layout, dtype, capabi
 
 
 def test_scale_bias_act_on_images_of_one_pixel_compiles():
-    """Sizes of 1 are constants to the compiler."""
+    """Triton compiles sizes of 1 as constants."""
     from fastgan.ops.scale_bias_act import triton as kernels
     from tests.ops import triton_target
 
@@ -133,7 +155,7 @@ def test_scale_bias_act_on_images_of_one_pixel_compiles():
     assert [kernel.name for kernel in launched] == ["scale_bias_act_kernel"]
 
 
-# use, shape of the filter, layout, bytes of the widest load and store at the least
+# use, shape of the filter, layout, least bytes of the widest load and store
 UPFIRDN2D = [
     pytest.param("up2", (4,), torch.contiguous_format, (8, 16), id="up2-4"),
     pytest.param("filter", (4,), torch.contiguous_format, (16, 16), id="filter-4"),
@@ -166,8 +188,15 @@ def upfirdn2d(x: torch.Tensor, use: str, taps: tuple[int, ...]) -> None:
         for i in (0, 1)
     ]
     kernels.upfirdn2d(
-        x, torch.ones(taps), [up, up], [down, down], [padding[0], padding[2]], size, False, options.get("gain", 1.0)
-    )  # fmt: skip
+        x,
+        torch.ones(taps),
+        [up, up],
+        [down, down],
+        [padding[0], padding[2]],
+        size,
+        False,
+        options.get("gain", 1.0),
+    )
 
 
 def check_upfirdn2d(dtype, capability, use, taps, layout, wide, folder) -> None:
@@ -186,20 +215,20 @@ def check_upfirdn2d(dtype, capability, use, taps, layout, wide, folder) -> None:
     "use,taps,layout,wide,dtype,capability", on_targets(UPFIRDN2D, "up2-4", "down2-4-channels_last")
 )
 def test_upfirdn2d_compiles_ahead_of_time(dtype, capability, use, taps, layout, wide, tmp_path):
-    """And the lanes of a load are columns at no cost: nothing goes through shared memory."""
+    """The lanes of a load are columns without a conversion: nothing goes through shared memory."""
     check_upfirdn2d(dtype, capability, use, taps, layout, wide, tmp_path)
 
 
 @pytest.mark.parametrize("use,taps,layout,wide", LONG)
 def test_long_filters_compile_ahead_of_time(use, taps, layout, wide, tmp_path):
-    """In float64, which takes the most registers, and in a narrower type: each has its own number of lanes."""
+    """float64 needs the most registers; a narrower type has another number of lanes."""
     other = torch.float16 if len(taps) == 2 or taps[0] == 31 else torch.float32
     for dtype in (torch.float64, other):
         check_upfirdn2d(dtype, 90, use, taps, layout, wide, tmp_path)
 
 
 def test_upfirdn2d_on_images_of_one_pixel_compiles():
-    """Sizes of 1 are constants to the compiler."""
+    """Triton compiles sizes of 1 as constants."""
     from tests.ops import triton_target
 
     with triton_target.launches(90) as launched:
@@ -218,7 +247,7 @@ def test_upfirdn2d_refuses_what_its_numbers_cannot_hold():
 
 
 def test_compiles_for_amd():
-    """The same source for gfx942, as far as Triton's AMD back end goes without ROCm."""
+    """Compile for gfx942, as far as Triton's AMD back end works without ROCm."""
     from fastgan.ops.bias_act.triton import bias_act
     from tests.ops import triton_target
 

@@ -31,13 +31,13 @@ def refused(seed: int) -> bool:
     return False
 
 
-#: Sets of random arguments by backend: what a few seconds allow.
+#: Sets of random arguments by backend, for a few seconds each.
 FUZZED = {"cpu": 1000, "emulated": 150, "triton": 24, "cuda": 2000}
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_random_arguments(backend, device):
-    """The result, and the gradient of every fourth, in each dtype in turn; the seed of a failure is in its message."""
+    """Check results and every fourth gradient, in each dtype in turn; a failure has its seed."""
     if backend == "reference":
         pytest.skip("what the others are compared with")
     seeds = itertools.islice((s for s in itertools.count() if not refused(s)), FUZZED[backend])
@@ -62,7 +62,7 @@ def test_random_arguments(backend, device):
 def by_scipy(
     signal: numpy.ndarray, h: numpy.ndarray, up: int, down: int, before: int, after: int
 ) -> numpy.ndarray:
-    """One axis: scipy's convolution of the upsampled signal starts ``taps - 1`` before its first sample."""
+    """Filter one axis. scipy starts the upsampled signal ``taps - 1`` before its first sample."""
     full = upfirdn(h, signal, up=up)
     at = (
         numpy.arange((len(signal) * up + before + after - len(h)) // down + 1) * down
@@ -106,7 +106,7 @@ def test_thread_count_does_not_change_a_bit(use):
 
 @pytest.mark.parametrize("use", USES)
 def test_no_memory_beyond_the_output(use):
-    """What a call takes from torch's allocator is its output."""
+    """A call allocates only its output from torch."""
     from benchmarks.memory import peak_extra_bytes
 
     x, f = torch.randn(2, 16, 64, 64), taps(4)
@@ -115,7 +115,7 @@ def test_no_memory_beyond_the_output(use):
     assert size <= peak <= size + 64
 
 
-# ------------------------------------------------------------------------------------------- the functions around it
+# ---------------------------------------------------------------------------------------- functions
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8])
@@ -145,7 +145,7 @@ def test_downsampling_divides_the_size_and_keeps_the_brightness(length, down):
 
 
 def test_resampling_is_centred():
-    """A symmetric image stays symmetric, whatever the parity of taps and factor."""
+    """A symmetric image stays symmetric, for any parity of taps and factor."""
     x = torch.rand(1, 1, 6, 6)
     x = x + x.flip(3)
     for f in ([1, 1], [1, 3, 3, 1], [1, 4, 6, 6, 4, 1]):
@@ -161,11 +161,11 @@ def test_known_values():
     assert torch.equal(ops.upsample2d(x, box), x.repeat_interleave(2, 2).repeat_interleave(2, 3))
     assert torch.equal(ops.downsample2d(x, box), torch.full((1, 1, 1, 1), 2.5))
     row = ops.upfirdn2d(x[:, :, :1], torch.tensor([[1.0, 10.0]]), padding=(1, 1, 0, 0))
-    assert row.flatten().tolist() == [1, 12, 20]  # convolved
+    assert row.flatten().tolist() == [1, 12, 20]  # convolution
     row = ops.upfirdn2d(
         x[:, :, :1], torch.tensor([[1.0, 10.0]]), padding=(1, 1, 0, 0), flip_filter=True
     )
-    assert row.flatten().tolist() == [10, 21, 2]  # correlated
+    assert row.flatten().tolist() == [10, 21, 2]  # correlation
 
 
 def test_setup_filter():
@@ -181,7 +181,7 @@ def test_setup_filter():
     )
     assert ops.setup_filter(2).tolist() == [1]
     x = torch.rand(1, 1, 5, 5)
-    for separable in (True, False):  # the gain is that of the image
+    for separable in (True, False):  # the gain applies to the image
         f = ops.setup_filter([1, 3, 1], gain=4.0, separable=separable)
         assert torch.allclose(
             ops.filter2d(x, f), 4 * ops.filter2d(x, ops.setup_filter([1, 3, 1])), atol=1e-5

@@ -1,6 +1,7 @@
-"""Makes bfloat16 right in the interpreter of Triton 3.8, and the interpreter faster; for the tests only.
+"""Correct bfloat16 and faster execution for the interpreter of Triton 3.8, for tests only.
 
-There, casts to bfloat16 truncate where hardware rounds to nearest even, and arithmetic treats the 16 bits as integers.
+Its casts to bfloat16 truncate, while hardware rounds to nearest even. Its arithmetic treats the 16
+bits as integers.
 """
 
 from __future__ import annotations
@@ -77,14 +78,15 @@ def _round_bfloat16() -> None:
 
 
 def _hurry() -> None:
-    """Leaves out what the interpreter spends most of its time on; results are the same."""
-    # Time goes by the number of operations, hardly by their width.
+    """Skip the most expensive parts of the interpreter; results are the same."""
+    # The time depends on the number of operations, hardly on their width.
     upfirdn2d.BLOCK, upfirdn2d.TILE = (
         1024,
         16384,
     )
 
-    # It checks every integer operation for overflow in three more, as a GPU does in debug mode alone.
+    # By default, three more operations check every integer operation for overflow, like a GPU's
+    # debug mode.
     interpreter.interpreter_builder.options = replace(
         interpreter.interpreter_builder.options, sanitize_overflow=False
     )
@@ -94,7 +96,8 @@ def _hurry() -> None:
 
     _keep_types()
 
-    # Each call of one jitted function by another replaces all that triton.language holds; once per module is enough.
+    # Each call between jitted functions replaces the content of triton.language. Once per module is
+    # enough.
     done: set[str] = set()
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,7 +110,7 @@ def _hurry() -> None:
 
 
 def _keep_types() -> None:
-    """Makes each type of block once, where the interpreter makes and checks several per operation."""
+    """Create each block type once; the interpreter creates several per operation."""
     core, semantic = tl.core, interpreter.TritonSemantic
     block_type, type_of_values = core.block_type, core._type_for_tuple_values
     init, broadcast = core.block_type.__init__, semantic.broadcast_impl_value
@@ -137,7 +140,7 @@ def _keep_types() -> None:
             return lhs, rhs
         return broadcast(self, lhs, rhs)
 
-    unnamed = core.tuple_type([])  # types of tuples are for the compiler
+    unnamed = core.tuple_type([])  # only the compiler needs the types of tuples
 
     def type_for_tuple_values(values, fields=None):
         return type_of_values(values, fields) if fields else unnamed

@@ -1,4 +1,4 @@
-"""Compiling Triton kernels for a GPU that isn't there, with the specialisation that a real launch would get."""
+"""Compilation of Triton kernels for an absent GPU, with the specialisation of a real launch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import torch
 import triton
 from triton.backends.compiler import GPUTarget
 
-#: Bytes of shared memory that one block may use, by compute capability (CUDA programming guide, table of limits).
+#: Bytes of shared memory per block by compute capability (CUDA programming guide, table of limits).
 SHARED_LIMIT = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 
 
 class _Driver:
-    """Stands in for the CUDA driver: it names the target and launches nothing."""
+    """Replacement of the CUDA driver: it names the target and launches nothing."""
 
     def __init__(self, target: GPUTarget) -> None:
         self.target = target
@@ -28,7 +28,7 @@ class _Driver:
         return self.target
 
     def get_current_device(self) -> GPUTarget:
-        # Triton keeps what it compiled by this, and another target must not be given it.
+        # Triton caches compiled kernels by this; other targets need another key.
         return self.target
 
     def get_current_stream(self, device: GPUTarget) -> int:
@@ -38,15 +38,15 @@ class _Driver:
         return torch.device("cpu")
 
 
-#: What else than a compute capability can be named.
+#: A target that isn't a compute capability.
 GFX942 = GPUTarget("hip", "gfx942", 64)
 
 
 @contextlib.contextmanager
 def target(gpu: int | GPUTarget) -> Iterator[None]:
-    """Within it, ``kernel.warmup(...)`` compiles for that compute capability (80, 90, 100) or target."""
+    """Make ``kernel.warmup(...)`` compile for a compute capability (80, 90, 100) or target."""
     driver = triton.runtime.driver
-    before = driver._active  # the property would look for a GPU
+    before = driver._active  # the property would search for a GPU
     driver.set_active(_Driver(GPUTarget("cuda", gpu, 32) if isinstance(gpu, int) else gpu))
     try:
         yield
@@ -56,7 +56,7 @@ def target(gpu: int | GPUTarget) -> Iterator[None]:
 
 @contextlib.contextmanager
 def launches(gpu: int | GPUTarget) -> Iterator[list[Any]]:
-    """Within it, launching kernels on CPU tensors compiles them as :func:`target` does; yields what was compiled."""
+    """Compile kernels that are launched on CPU tensors; yield the compiled kernels."""
     compiled: list[Any] = []
     run = triton.JITFunction.run
 
@@ -74,12 +74,12 @@ def launches(gpu: int | GPUTarget) -> Iterator[list[Any]]:
 @dataclass(frozen=True)
 class Resources:
     registers: int
-    stack: int  # bytes; more than none means spills
+    stack: int  # bytes; more than 0 means spills
     shared: int
 
 
 def resources(compiled: Any, folder: Path) -> Resources:
-    """Read off the machine code, since without a driver nothing else tells."""
+    """Read resources from the machine code; without a driver nothing else has them."""
     cubin = folder / "kernel.cubin"
     cubin.write_bytes(compiled.asm["cubin"])
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
@@ -92,8 +92,10 @@ def resources(compiled: Any, folder: Path) -> Resources:
 
 
 def check(compiled: Any, capability: int, folder: Path) -> None:
-    """No spills, registers for 16 warps on a multiprocessor, shared memory that the architecture has; no number is rounded
-    to float32 on its way in."""
+    """Check for spills, registers for 16 warps per multiprocessor, and shared memory.
+
+    No number may be rounded to float32 on its way in.
+    """
     assert compiled.metadata.target.arch == capability
     assert "fp32" not in compiled.src.signature.values()
     used = resources(compiled, folder)
@@ -103,7 +105,7 @@ def check(compiled: Any, capability: int, folder: Path) -> None:
 
 
 def widths(compiled: Any) -> tuple[int, int]:
-    """Bytes of the widest load and store of a thread."""
+    """Return the bytes of a thread's widest load and store."""
     found = re.findall(r"(ld|st)\.global(?:\.v([24]))?\.b(\d+)", compiled.asm["ptx"])
     load, store = (
         max(int(lanes or 1) * int(bits) // 8 for access, lanes, bits in found if access == kind)
