@@ -1,4 +1,4 @@
-"""The documentation's code blocks run as they are."""
+"""The Python examples of the documentation run as they stand."""
 
 import re
 from pathlib import Path
@@ -6,31 +6,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# tests/learn runs the learning pages, with fewer images.
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if page.parent.name != "learn" and "```python\n" in page.read_text("utf-8")
+]
+
+
+def test_the_pages_have_examples():
+    assert len(PAGES) > 8
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "docs/ops.md",
-        "docs/compat.md",
-        "docs/latent.md",
-        "docs/losses.md",
-        "docs/export.md",
-        "docs/augment.md",
-        "docs/scale.md",
-        "docs/train.md",
-        "docs/measures.md",
-        "docs/networks.md",
-        "docs/data.md",
-    ],
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_python_examples_run(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the blocks write files
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert blocks
+    monkeypatch.chdir(tmp_path)  # what they write
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     names: dict[str, object] = {}
-    # Later blocks use results of earlier ones.
-    for block in blocks:
-        exec(compile(block, page, "exec"), names)
+    for block in blocks:  # one after the other: later ones use what earlier ones made
+        exec(compile(block, page.name, "exec"), names)
