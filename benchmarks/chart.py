@@ -1,4 +1,4 @@
-"""The pictures of an op: bars of multiples of the copy floor, and time over size with the roofline."""
+"""Pictures of an op: bars in multiples of the copy floor, and time over size with the roofline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {
     "F.conv2d contiguous": "#a9bddb",
 }
 HEIGHT = 0.8  # of a group of bars
-SIZES = {  # what grows in [N, C, H, W], by panel of the speed over size, and what it is called
+SIZES = {  # the growing dimension of [N, C, H, W] and its label, by panel of speed over size
     "batch": (0, "images of {1} channels, {2}×{3}"),
     "channels": (1, "channels in and out, batch {0}, {2}×{3}"),
     "pixels": (2, "height and width, batch {0}, {1} channels"),
@@ -28,7 +28,10 @@ SIZES = {  # what grows in [N, C, H, W], by panel of the speed over size, and wh
 def draw_charts(
     results: RunResults, folder: Path, drawn_before: Container[str] = (), suffix: str = ""
 ) -> list[Path]:
-    """``<op>.png`` and ``<op>-scaling.png`` of every op that has such results, but for those named; the files written."""
+    """Draw ``<op>.png`` and ``<op>-scaling.png`` of every op with results; return the files.
+
+    Ops with names in `drawn_before` are skipped.
+    """
     written = []
     for op, comparisons, _ in results.by_op():
         points = results.scaling_of(op)
@@ -62,7 +65,7 @@ def _pyplot() -> Any:
 
 
 def _sign_and_save(figure: Any, dtype: str, results: RunResults, path: Path) -> None:
-    """Where it was measured goes under the picture."""
+    """Save a picture with its machine below it."""
     environment = results.environment
     under = f"{dtype}, {environment['threads']} threads, {environment['allocator']}"
     figure.supxlabel(f"{environment['device']}, {under}, {environment['commit']}", fontsize=7)
@@ -73,7 +76,7 @@ def _sign_and_save(figure: Any, dtype: str, results: RunResults, path: Path) -> 
 
 
 def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, path: Path) -> None:
-    """One panel per measure, a group of bars per case; the dashed line is the floor."""
+    """Draw a panel per measure and a group of bars per case; the dashed line is the floor."""
     pyplot = _pyplot()
     measures = list(dict.fromkeys(c.measure for c in comparisons))
     cases = list(dict.fromkeys(c.case for c in comparisons))
@@ -124,7 +127,7 @@ def draw_chart(op: str, comparisons: Sequence[Comparison], results: RunResults, 
 
 
 def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, path: Path) -> None:
-    """A panel per kind of case, time over bytes moved by what grows; the line is the time of a copy of as many bytes."""
+    """Draw a panel per kind of case: time over bytes moved; the line is the time of a copy."""
     pyplot = _pyplot()
     panels = list(dict.fromkeys(c.case.partition("/")[0] for c in points))
     figure, axes = pyplot.subplots(
@@ -164,7 +167,7 @@ def draw_scaling(op: str, points: Sequence[Comparison], results: RunResults, pat
 
 
 def draw_speed(op: str, points: Sequence[Comparison], results: RunResults, path: Path) -> None:
-    """A panel per size that grows, named by the case: operations of the direct form per second, by side."""
+    """Draw a panel per growing size and case: operations of the direct form per second, by side."""
     pyplot = _pyplot()
     panels = by_panel(points)
     figure, axes = pyplot.subplots(

@@ -71,12 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
         results,
         tf32=products == "tf32",
     )
-    if device.type == "cuda":  # which nothing else is using
+    if device.type == "cuda":  # no other program uses it
         run.budget, run.least_rounds = 1.0, 7
     if config.getoption("quick"):
         run.budget, run.least_rounds = 0.2, 3
     config.stash[RUN], config.stash[WRONG] = run, []
-    if config.getoption("benchmark_json"):  # pytest-benchmark makes no folder
+    if config.getoption("benchmark_json"):  # pytest-benchmark doesn't create the folder
         Path(config.getoption("benchmark_json")).parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Text tables, and parts of a Markdown file that a command writes: between two comments that name them."""
+"""Text tables, and parts of a Markdown file that a command writes between two named comments."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Rows = list[list[str]]
 
 
 class MissingMarkers(ValueError):
-    """The file does not hold the two comments."""
+    """The file doesn't contain the two comments."""
 
 
 def plain(header: Sequence[str], rows: Rows) -> list[str]:
-    """Lines of aligned columns; the first column to the left, the others to the right."""
+    """Return lines of aligned columns: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows)]
 
     def line(row: Sequence[str]) -> str:
@@ -33,10 +33,10 @@ def markdown(header: Sequence[str], rows: Rows) -> list[str]:
 
 
 def replace_part(text: str, name: str, lines: Sequence[str]) -> str:
-    """``text`` with what stands between ``<!-- name: begin -->`` and ``<!-- name: end -->`` replaced.
+    """Return ``text`` with new lines between ``<!-- name: begin -->`` and ``<!-- name: end -->``.
 
     Raises:
-        MissingMarkers: a comment is missing, or they stand in the wrong order.
+        MissingMarkers: a comment is missing, or they are in the wrong order.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, found_begin, rest = text.partition(begin)
@@ -49,5 +49,5 @@ def replace_part(text: str, name: str, lines: Sequence[str]) -> str:
 
 
 def write_part(path: Path, name: str, lines: Sequence[str]) -> None:
-    """:func:`replace_part` in a file."""
+    """Apply :func:`replace_part` to a file."""
     path.write_text(replace_part(path.read_text(), name, lines))

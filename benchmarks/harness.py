@@ -1,4 +1,4 @@
-"""The benchmark of one op: ``benchmarks/ops/bench_<op>.py`` derives a class and names its OpSpec."""
+"""The benchmark of one op: ``benchmarks/ops/bench_<op>.py`` derives a class with an OpSpec."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from benchmarks.timing import (
 )
 from fastgan.testing import BenchmarkCase, OpSpec, first_mismatch
 
-LEAST_OF_MANY = 7  # rounds of one size where many are timed
+LEAST_OF_MANY = 7  # rounds of one size if many sizes are timed
 
 
 class WrongResult(AssertionError):
-    """A side computes something else than the float64 reference: nothing may be timed."""
+    """A side doesn't match the float64 reference, so nothing may be timed."""
 
 
 @dataclass
 class Run:
-    """The settings of one session, and what it found so far.
+    """Settings and results of one session.
 
     Args:
-        budget: seconds that one comparison is timed for, after the warm-up.
-        least_rounds: how many rounds there are at the least.
-        tf32: float32 is multiplied as TF32.
+        budget: seconds for the timing of one comparison, after the warm-up.
+        least_rounds: smallest number of rounds.
+        tf32: products of float32 are TF32.
     """
 
     device: torch.device
@@ -52,19 +52,19 @@ class Run:
 
     @property
     def rounded_to(self) -> torch.dtype:
-        """The dtype that products are as exact as: TF32 has the 10 bits of float16."""
+        """Return the dtype with the precision of products: TF32 has the 10 bits of float16."""
         return torch.float16 if self.tf32 else self.dtype
 
 
 def expected_results(spec: OpSpec, case: BenchmarkCase, measure: str, tensors: Tensors) -> Results:
-    """The same measure of the reference in float64."""
+    """Compute the same measure of the reference in float64."""
     exact = [None if t is None else t.detach().double() for t in tensors]
     found = MEASURES[measure](partial(spec.op, backend="reference"), exact, case.options)()
     return {name: None if t is None else t.detach() for name, t in found.items()}
 
 
 def options_of(case: BenchmarkCase, device: torch.device) -> dict[str, Any]:
-    """The options, filters among them where the image is: to copy them there in every call would wait for the GPU."""
+    """Return the options with filters on the device; copies in each call would wait for a GPU."""
     return {
         name: value.to(device) if isinstance(value, Tensor) else value
         for name, value in case.options.items()
@@ -72,14 +72,14 @@ def options_of(case: BenchmarkCase, device: torch.device) -> dict[str, Any]:
 
 
 def check_results(found: Results, expected: Results, tolerance: float, *, what: str) -> None:
-    """Raises :class:`WrongResult`, naming ``what``, where a result is further off than ``tolerance``."""
+    """Raise :class:`WrongResult` with ``what`` if the error of a result exceeds ``tolerance``."""
     problem = first_mismatch(found, expected, tolerance)
     if problem is not None:
         raise WrongResult(f"{what} is wrong, so it is not timed: {problem}")
 
 
 def largest_error(found: Results, expected: Results) -> float:
-    """The largest error of any result, relative to the largest value expected in it."""
+    """Return the largest error of any result, relative to its largest expected value."""
     errors = [0.0]
     for name, want in expected.items():
         have = found[name]
@@ -94,7 +94,7 @@ def largest_error(found: Results, expected: Results) -> float:
 def prepare_sides(
     sides: Sequence[Side], measure: str, tensors: Tensors, options: Mapping[str, Any]
 ) -> tuple[dict[str, Call], dict[str, str]]:
-    """The call of every side that runs here, and why the others don't."""
+    """Return the call of every side that runs here, and the reason for each other side."""
     calls, unavailable = {}, {}
     for side in sides:
         try:
@@ -118,7 +118,7 @@ def compare(
         repeat: ``repeat(round, times)`` runs the rounds.
 
     Raises:
-        WrongResult: a side computes something else than the float64 reference.
+        WrongResult: a side doesn't match the float64 reference.
     """
     tensors = case.tensors(run.dtype, run.device)
     calls, unavailable = prepare_sides(sides, measure, tensors, options_of(case, run.device))
@@ -126,7 +126,7 @@ def compare(
     errors = {}
     for side in (side for side in sides if side.checked and side.name in calls):
         what, found = f"{spec.name} {case.id} {measure}: {side.name}", calls[side.name]()
-        # others may round more than our bound allows: compiled sums go one by one
+        # Others may round more than our bound allows: compiled sums add one by one.
         bound = spec.tolerance[run.rounded_to] * (1 if side.name in OURS else 10)
         check_results(found, expected, bound, what=what)
         errors[side.name] = largest_error(found, expected)
@@ -160,7 +160,7 @@ def compare(
 
 
 def floor_call(case: BenchmarkCase, source: Tensor) -> dict[str, Callable[[], object]]:
-    """What the floor of a case is measured with, as a side by name."""
+    """Return the side that measures the floor of a case, by name."""
     if case.products is not None:
         return {PRODUCT: product_call(source.device, source.dtype)}
     target = torch.empty_like(source)
@@ -168,9 +168,9 @@ def floor_call(case: BenchmarkCase, source: Tensor) -> dict[str, Callable[[], ob
 
 
 def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run: Run) -> Memory:
-    """Peak extra memory of forward and backward together, on every side that computes the op.
+    """Measure peak extra memory of forward and backward, on every side that computes the op.
 
-    Algorithms differ where arithmetic is the limit of an op, and their scratch is measured too.
+    If arithmetic limits an op, algorithms differ; their scratch memory is measured too.
     """
     tensors = case.tensors(run.dtype, run.device)
     sides = [side for side in sides if side.checked]
@@ -179,7 +179,7 @@ def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run
     peaks, of_results, activation = {}, 0, 0
     source = first_tensor(tensors)
     for name, call in calls.items():
-        results = call()  # warms up: one-off allocations are not the op's
+        results = call()  # warm-up: one-off allocations don't count
         of_results = sum(map(bytes_of, present(list(results.values()))))
         activation = max(map(bytes_of, present([source, results["y"]])))
         del results
@@ -200,7 +200,7 @@ def measure_memory(spec: OpSpec, case: BenchmarkCase, sides: Sequence[Side], run
 def measure_scratch(
     case: BenchmarkCase, sides: Sequence[Side], tensors: Tensors, run: Run
 ) -> dict[str, int]:
-    """What the forward pass alone allocates beside its output, on every side."""
+    """Measure the allocations of the forward pass besides its output, on every side."""
     found = {}
     for name, call in prepare_sides(sides, "forward", tensors, options_of(case, run.device))[
         0
@@ -219,7 +219,7 @@ def bytes_of(t: Tensor) -> int:
 
 
 def extra_info(comparison: Comparison) -> dict[str, Any]:
-    """What pytest-benchmark's JSON holds beside its own statistics, which are of whole rounds."""
+    """Return additions to pytest-benchmark's JSON, whose own statistics are of whole rounds."""
     timings: dict[str, Timing] = comparison.timings
     return {
         "floor_ms": comparison.floor * 1e3,
@@ -231,21 +231,21 @@ def extra_info(comparison: Comparison) -> dict[str, Any]:
 
 
 def repeat_in(benchmark: Any) -> Callable[[Callable[[], None], int], object]:
-    """Runs rounds as pytest-benchmark's, so that its own report has them too."""
+    """Return a function that runs rounds as pytest-benchmark's, for its own report."""
     return lambda one_round, times: benchmark.pedantic(one_round, rounds=times, iterations=1)
 
 
 def shortened(run: Run, times: int) -> Run:
-    """``run`` with so many times less time for each comparison, for many of them."""
+    """Return ``run`` with a ``times`` smaller budget per comparison, for many comparisons."""
     return replace(
         run, budget=run.budget / times, least_rounds=min(run.least_rounds, LEAST_OF_MANY)
     )
 
 
 class OpBenchmark:
-    """Times every benchmark case of ``spec`` in every measure, and measures the memory of every case.
+    """Times of every case of ``spec`` in every measure, and memory of every case.
 
-    A class names further sides in ``others``, and in ``eager`` what the eager reference is called.
+    ``others`` has further sides, and ``eager`` is the name of the eager reference.
     """
 
     spec: OpSpec
@@ -256,7 +256,7 @@ class OpBenchmark:
         return [*sides_of(self.spec, run.device, eager=self.eager), *self.others]
 
     def scaling_sides(self, run: Run) -> list[Side]:
-        """What is timed over sizes: our first."""
+        """Return the sides of timings over sizes: our first one."""
         return self.sides(run)[:1]
 
     def test_time(self, benchmark: Any, case: BenchmarkCase, measure: str, run: Run) -> None:

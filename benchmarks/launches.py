@@ -1,4 +1,4 @@
-"""How many kernels a step asks for, and how many bytes they read and write: counted, not measured, on any device."""
+"""Counts of a step's kernels and of their bytes: no measurement, on any device."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ ALLOCATIONS = (
 
 
 class Launches(TorchDispatchMode):
-    """Counts the operators below autograd that compute something; views and allocations launch nothing.
+    """Counter of operators below autograd that compute; views and allocations launch nothing.
 
     Attributes:
-        count: operators. On a GPU each is one launch or a few: the least that fusion has to remove.
-        moved: bytes of their tensor arguments and results, each read or written once: what a memory-bound step costs.
+        count: operators. On a GPU each has at least one launch, which fusion may remove.
+        moved: bytes of their tensor arguments and results, each read or written once. This is the
+            cost of a memory-bound step.
     """
 
     def __init__(self) -> None:

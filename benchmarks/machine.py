@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Description of the machine and the versions behind a figure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cpu_model() -> str:
 
 
 def commit() -> str:
-    """``git describe`` of this checkout, and whether it holds what ran; ``"unknown"`` outside one."""
+    """Return ``git describe`` of this checkout, with a mark for changes; else ``"unknown"``."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--tags", "--dirty"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -42,7 +42,7 @@ def commit() -> str:
 
 
 def loaded_libraries() -> str:
-    """The memory map of this process; empty where the system has none to read."""
+    """Return the memory map of this process; it is empty if the system has none."""
     try:
         return Path("/proc/self/maps").read_text()
     except OSError:
@@ -50,9 +50,9 @@ def loaded_libraries() -> str:
 
 
 def set_up_allocator(*, tuned: bool) -> str:
-    """Tune the C library's allocator or leave it, and name the state that it is in.
+    """Tune the C library's allocator or leave it, and return its state.
 
-    Tuning holds for the rest of the process, so the two states are two processes.
+    Tuning stays for the rest of the process, so each state needs a process.
     """
     preloaded = [
         name for name in ("jemalloc", "tcmalloc", "mimalloc") if f"lib{name}" in loaded_libraries()
@@ -70,12 +70,13 @@ def set_up_allocator(*, tuned: bool) -> str:
 
 
 def describe(device: torch.device, *, allocator: str) -> dict[str, str]:
-    """The header of a run, by name, in the order in which it is shown."""
+    """Return the header of a run by name, in the order of display."""
     load = os.getloadavg()[0]
     busy = "" if load < 0.3 else "; not idle: other work may be in these times"
     found = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
-        "machine": f"{cpu_model()}, {available_cores()} cores, {platform.system()} {platform.machine()}",
+        "machine": f"{cpu_model()}, {available_cores()} cores, "
+        f"{platform.system()} {platform.machine()}",
         "threads": str(torch.get_num_threads()),
         "allocator": allocator,
         "load before": f"{load:.2f}{busy}",

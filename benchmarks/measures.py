@@ -1,9 +1,9 @@
-"""What is timed: each measure turns an op and its tensors into a call that returns named results.
+"""Measures: each makes a call from an op and its tensors, which returns named results.
 
-``forward``            the op under ``torch.no_grad()``
-``forward_backward``   the op and the gradient in every input, ``torch.autograd.grad`` included
-``double_backward``    the second derivative alone: the gradient of ``forward_backward``'s gradients in the
-                       incoming gradient and in every input. Its graph is built once, outside the clock.
+- ``forward``: the op under ``torch.no_grad()``.
+- ``forward_backward``: the op and the gradient in every input, with ``torch.autograd.grad``.
+- ``double_backward``: the second derivative alone, which is the gradient of ``forward_backward``'s
+  gradients in the incoming gradient and in every input. Its graph is built once, outside the clock.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ Measure = Callable[[Callable[..., Tensor], Tensors, Mapping[str, Any]], Call]
 
 
 def direction(shape: Sequence[int], seed: int, like: Tensor) -> Tensor:
-    """A random tensor with the dtype, device and, for the same shape, the strides of ``like``.
+    """Return a random tensor with the dtype and device of ``like``, and its strides if possible.
 
-    The values depend on shape and seed alone, and every dtype holds them exactly.
+    The strides are those of ``like`` for the same shape. The values depend on shape and seed alone,
+    and every dtype represents them exactly.
     """
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(list(shape), generator=generator).half().bfloat16()
@@ -52,7 +53,7 @@ def incoming_gradient(
 
 
 def directions_of(tensors: Tensors) -> list[Tensor]:
-    """What the gradients in ``tensors`` are multiplied by before they are derived again."""
+    """Return the factors of the gradients in ``tensors`` for the next derivative."""
     return [direction(t.shape, 2 + i, t) for i, t in enumerate(present(tensors))]
 
 
@@ -100,11 +101,11 @@ def double_backward_as_a_function(
     options: Mapping[str, Any],
     transform: Callable[[Any], Any],
 ) -> Call:
-    """The results of :func:`double_backward` from its inputs in one function, which ``transform`` compiles.
+    """Return one function from the inputs of :func:`double_backward`, compiled by ``transform``.
 
-    Autograd cannot derive a compiled backward again, so the whole derivation is put inside. What the second
-    derivative does not need (the output, the first gradients) a compiler removes: what is left to run reads
-    and writes the same tensors as the pass that the other sides are timed on.
+    Autograd has no derivative of a compiled backward, so this function contains all derivatives. A
+    compiler removes unneeded parts: the output and the first gradients. The rest reads and writes
+    the same tensors as the timed pass of the other sides.
     """
 
     def second(tensors: Tensors, dy: Tensor, directions: list[Tensor]) -> tuple[Tensor | None, ...]:

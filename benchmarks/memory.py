@@ -1,4 +1,4 @@
-"""Peak memory that a call holds beyond what there was before it."""
+"""Peak memory of a call beyond the memory before it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_extra_bytes(call: Callable[[], object], device: torch.device) -> int:
-    """The most bytes of tensors that were allocated during ``call`` and alive at one time.
+    """Return the most bytes of tensors that ``call`` allocated and that were alive at one time.
 
-    On the CPU from the profiler, which sees every allocation of torch's allocator, compiled code included.
-    What native code takes from ``malloc`` by itself is not in it; our kernels take nothing there.
+    On the CPU the profiler reports every allocation of torch's allocator, also of compiled code.
+    It doesn't report ``malloc`` calls of native code; our kernels make none.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""What one run of the benchmarks found, as data; tables, JSON, charts and documentation come from here."""
+"""Results of one run of the benchmarks as data, the source of tables, JSON, charts and docs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.timing import Timing, product_flops
 
-COPY, PRODUCT = "copy", "product"  # the sides that floors are measured with
+COPY, PRODUCT = "copy", "product"  # sides that measure floors
 OURS = ("cpu", "cuda", "triton")
 TITLES = {
     "forward_backward": "forward + backward",
@@ -24,7 +24,7 @@ TITLES = {
 
 
 def title(name: str) -> str:
-    """How a measure or a side is called where a person reads it."""
+    """Return the readable name of a measure or a side."""
     return TITLES.get(name, name)
 
 
@@ -33,13 +33,14 @@ class Comparison:
     """One measure of one case, timed on every side in the same rounds.
 
     Args:
-        shape: of the first tensor; ``tensor_bytes`` its size.
-        floor: seconds that the measure takes at the speed of ``copy_``, or at the rate of a matrix product.
-        timings: by side, ``copy`` or ``product`` among them.
-        unavailable: by side that could not run: why.
-        flops: operations of the direct form, where the floor is theirs; else None.
-        errors: by side that computes the op, its largest error against float64, relative to the largest value.
-        notes: of a whole step: what its floor is, and what else was found, a sentence each.
+        shape: shape of the first tensor; ``tensor_bytes`` is its size.
+        floor: seconds of the measure at the speed of ``copy_``, or at the rate of a matrix product.
+        timings: by side, including ``copy`` or ``product``.
+        unavailable: reasons by side that didn't run.
+        flops: operations of the direct form if the floor is theirs; else None.
+        errors: by side that computes the op, its largest error relative to the largest value of the
+            float64 result.
+        notes: for a whole step, its floor and other remarks, one sentence each.
     """
 
     op: str
@@ -62,49 +63,49 @@ class Comparison:
 
     @property
     def copy_speed(self) -> float:
-        """Bytes that ``copy_`` read and wrote per second."""
+        """Return the bytes per second that ``copy_`` read and wrote."""
         return 2 * self.tensor_bytes / self.timings[COPY].median
 
     @property
     def product_rate(self) -> float:
-        """Operations per second that the matrix product reached."""
+        """Return the operations per second of the matrix product."""
         return product_flops(self.device_type) / self.timings[PRODUCT].median
 
     def rate(self, side: str) -> float:
-        """Operations of the direct form per second, whatever the side does in their place."""
+        """Return the direct form's operations per second, for any algorithm of the side."""
         if self.flops is None:
             raise ValueError(f"{self.case} is not measured by its operations")
         return self.flops / self.timings[side].median
 
     def floors(self, side: str) -> float:
-        """The side's time as a multiple of the floor."""
+        """Return the side's time as a multiple of the floor."""
         return self.timings[side].median / self.floor
 
     @property
     def moved_bytes(self) -> float:
-        """Bytes that the measure reads and writes at the least."""
+        """Return the least bytes that the measure reads and writes."""
         return self.floor * self.copy_speed
 
     def ratio(self, slower: str, faster: str) -> float | None:
-        """How many times longer one side takes than another; None where one of them could not run."""
+        """Return the ratio of two sides' times, or None if one of them didn't run."""
         if slower not in self.timings or faster not in self.timings:
             return None
         return self.timings[slower].median / self.timings[faster].median
 
     @property
     def spread(self) -> float:
-        """The widest spread of any side."""
+        """Return the widest spread of any side."""
         return max(timing.spread for timing in self.timings.values())
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak extra bytes of forward + backward by side, beside those of input, output and gradient.
+    """Peak extra bytes of forward + backward by side, next to those of input, output and gradient.
 
     Args:
         activation: bytes of the larger of first tensor and output.
         results: bytes of output and gradients.
-        scratch: by side, peak extra bytes of the forward pass alone beyond its output; for the ops that have it shown.
+        scratch: by side, peak extra bytes of the forward pass beyond its output, for some ops.
     """
 
     op: str
@@ -118,7 +119,7 @@ class Memory:
     scratch: dict[str, int] = field(default_factory=dict)
 
     def beyond(self, side: str) -> float:
-        """What the side held beyond its results, in activations."""
+        """Return the side's memory beyond its results, in activations."""
         return (self.peaks[side] - self.results) / self.activation
 
     @property
@@ -128,18 +129,18 @@ class Memory:
 
 @dataclass
 class RunResults:
-    """``environment`` is what the header shows, by name; ``sides`` the columns in order, ours first."""
+    """Results of a run; ``environment`` is its header, ``sides`` are its columns, ours first."""
 
     environment: dict[str, str]
     sides: list[str]
     comparisons: list[Comparison] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     scaling: list[Comparison] = field(default_factory=list)  # forward; `case` is "panel/series"
-    # Forward, of an algorithm that is chosen by size.
+    # Forward of an algorithm that is chosen by size.
     crossover: list[Comparison] = field(default_factory=list)
 
     def name_sides(self, sides: Iterable[str]) -> None:
-        """Give these a column, to the right of those that have one."""
+        """Append these columns to the existing ones."""
         self.sides += [side for side in sides if side not in self.sides]
 
     def by_op(self) -> Iterator[tuple[str, list[Comparison], list[Memory]]]:

@@ -1,4 +1,4 @@
-"""The sides of a comparison: our backends, the eager reference, and ``torch.compile`` of the reference."""
+"""Sides of a comparison: our backends, the eager reference, and ``torch.compile`` of it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from benchmarks.measures import MEASURES, Call, Tensors, double_backward_as_a_fu
 from fastgan import ops
 from fastgan.testing import OpSpec
 
-OURS = {"cpu": ("cpu",), "cuda": ("cuda", "triton")}  # backends by type of device
+OURS = {"cpu": ("cpu",), "cuda": ("cuda", "triton")}  # backends by device type
 
 
 class SideUnavailable(Exception):
-    """This side cannot run here; the message says why, and stands under the table."""
+    """This side doesn't run here; the message is the reason, which is below the table."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """``prepare(measure, tensors, options)`` gives the call to time, or raises :class:`SideUnavailable`.
+    """A side: ``prepare(measure, tensors, options)`` returns the call to time.
+
+    It raises :class:`SideUnavailable` if the side doesn't run.
 
     Args:
-        checked: computes the op itself, so that its results are checked; False for a yardstick, which is only timed.
+        checked: it computes the op, so its results are checked. A yardstick is only timed.
     """
 
     name: str
@@ -37,7 +39,7 @@ class Side:
 
 
 def sides_of(spec: OpSpec, device: torch.device, *, eager: str = "eager") -> list[Side]:
-    """Every side, in the order of the table's columns; ours first. ``eager`` is the name of the eager reference."""
+    """Return every side in the order of columns, ours first; ``eager`` is the reference's name."""
     ours = [Side(name, partial(_prepare_ours, spec, name)) for name in OURS[device.type]]
     reference = partial(spec.op, backend="reference")
     return [
@@ -65,13 +67,15 @@ def _prepare_ours(
 def _prepare_compiled(
     reference: Callable[..., Any], measure: str, tensors: Tensors, options: Mapping[str, Any]
 ) -> Call:
-    torch._dynamo.reset()  # or the cases of one op run into the limit on recompilations
+    # Otherwise the cases of one op reach the limit on recompilations.
+    torch._dynamo.reset()
     compiled = partial(torch.compile, fullgraph=True, dynamic=False)
     try:
         if measure == "double_backward":
             if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
                 raise SideUnavailable(
-                    "this torch cannot compile torch.autograd.grad, and derives no compiled backward"
+                    "this torch cannot compile torch.autograd.grad, "
+                    "and derives no compiled backward"
                 )
             torch._dynamo.config.trace_autograd_ops = True
             call = double_backward_as_a_function(reference, tensors, options, compiled)
@@ -86,7 +90,7 @@ def _prepare_compiled(
 
 
 def torch_conv2d(name: str, layout: torch.memory_format, *, checked: bool) -> Side:
-    """``F.conv2d`` of the first two tensors, image and weights, padded by half the kernel, in this layout."""
+    """``F.conv2d`` of image and weights in this layout, padded by half the kernel."""
 
     def conv2d(x: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(x, weight, padding=weight.shape[-1] // 2)

@@ -1,4 +1,4 @@
-"""What the tables of the results hold, and the report on the terminal."""
+"""Tables of the results, and the report on the terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from benchmarks.timing import PRODUCT_SIDE
 from fastgan.ops.conv2d.choice import FEWEST_TILES
 
 MB = 1e6
-LINEAR_FROM = 4 * MB  # bytes moved from which on a call's fixed cost is small
+LINEAR_FROM = 4 * MB  # moved bytes; with more, a call's fixed cost is small
 ERRORS = "largest error against float64, relative to the largest value"
-CROSSOVER = "forward 3×3, time of F.conv2d over that of Winograd's algorithm, by channels and 4×4 tiles of the result"
+CROSSOVER = (
+    "forward 3×3, time of F.conv2d over that of Winograd's algorithm, "
+    "by channels and 4×4 tiles of the result"
+)
 
 
 def _times(ratio: float | None) -> str:
@@ -22,7 +25,7 @@ def _times(ratio: float | None) -> str:
 
 
 def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tuple[list[str], Rows]:
-    """A row per case and measure: milliseconds and floors by side, and what our first gains."""
+    """Return a row per case and measure: milliseconds and floors by side, and our first's gain."""
     sides = [
         side
         for side in sides
@@ -49,7 +52,7 @@ def timing_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tup
 
 
 def error_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tuple[list[str], Rows]:
-    """A row per case and measure: each side's largest error against float64, relative to the largest value."""
+    """Return a row per case and measure: the sides' largest errors over the largest value."""
     sides = [side for side in sides if any(side in c.errors for c in comparisons)]
     rows = [
         [
@@ -63,14 +66,15 @@ def error_table(comparisons: Sequence[Comparison], sides: Sequence[str]) -> tupl
 
 
 def errors_matter(comparisons: Sequence[Comparison]) -> bool:
-    """Whether the sides are different algorithms, which round differently, and not the same one."""
+    """Return True if the sides are different algorithms, which round differently."""
     return any(c.flops is not None and c.errors for c in comparisons)
 
 
 def memory_table(memory: Sequence[Memory], sides: Sequence[str]) -> tuple[list[str], Rows]:
-    """A row per case: megabytes (10⁶ bytes), and how much of input + output + gradient they are.
+    """Return a row per case: megabytes (10⁶ bytes) and their ratio to input + output + gradient.
 
-    With scratch measured, instead of that: what is held beyond the results, in activations, and the scratch.
+    With scratch memory there are two other figures: memory beyond the results in activations, and
+    scratch memory.
     """
     sides = [side for side in sides if any(side in m.peaks for m in memory)]
     detailed = has_scratch(memory)
@@ -102,14 +106,14 @@ def memory_title(memory: Sequence[Memory]) -> str:
     said = "peak extra memory of forward + backward"
     if has_scratch(memory):
         said += (
-            "; beyond its results, in activations (the larger of image and output), scratch included; and what the forward "
-            "pass alone allocates beside its output"
+            "; beyond its results, in activations (the larger of image and output), scratch "
+            "included; and what the forward pass alone allocates beside its output"
         )
     return said
 
 
 def reasons(comparisons: Sequence[Comparison]) -> list[str]:
-    """Why a dash stands in the table, each reason once."""
+    """Return the reasons for dashes in the table, each once."""
     found: dict[tuple[str, str], list[str]] = {}
     for c in comparisons:
         for side, why in c.unavailable.items():
@@ -121,7 +125,7 @@ def reasons(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def growth_lines(points: Sequence[Comparison]) -> list[str]:
-    """By panel and series: the power of the size that the time grows with, over the sizes that leave the caches' reach."""
+    """Return the exponent of time over size by panel and series, for sizes beyond the caches."""
     lines = []
     for case in dict.fromkeys(c.case for c in points):
         found = [c for c in points if c.case == case and c.moved_bytes >= LINEAR_FROM]
@@ -133,13 +137,14 @@ def growth_lines(points: Sequence[Comparison]) -> list[str]:
         slope = statistics.linear_regression(sizes, times).slope
         floors = [c.floors(side) for c, side in zip(found, sides)]
         lines.append(
-            f"{case.replace('/', ', more ')}: time ∝ size^{slope:.2f}, {min(floors):.1f} to {max(floors):.1f} copy floors"
+            f"{case.replace('/', ', more ')}: time ∝ size^{slope:.2f}, "
+            f"{min(floors):.1f} to {max(floors):.1f} copy floors"
         )
     return lines
 
 
 def speed_lines(points: Sequence[Comparison]) -> list[str]:
-    """By panel: the rates of our side, and how much faster it is than each other."""
+    """Return the rates of our side by panel, and its speedup over each other side."""
     lines = []
     for panel, found in by_panel(points).items():
         ours, *others = (side for side in found[0].timings if side != PRODUCT)
@@ -153,7 +158,7 @@ def speed_lines(points: Sequence[Comparison]) -> list[str]:
 
 
 def by_panel(points: Sequence[Comparison]) -> dict[str, list[Comparison]]:
-    """The points of each panel of a sweep over sizes."""
+    """Return the points of each panel of a sweep over sizes."""
     return {
         panel: [c for c in points if c.case == panel]
         for panel in dict.fromkeys(c.case for c in points)
@@ -171,12 +176,12 @@ def scaling_lines(points: Sequence[Comparison]) -> list[str]:
 
 
 def tiles_of(shape: Sequence[int]) -> int:
-    """4×4 tiles of a result of this shape ``[N, C, H, W]``."""
+    """Return the number of 4×4 tiles of a result of shape ``[N, C, H, W]``."""
     return shape[0] * -(-shape[2] // 4) * -(-shape[3] // 4)
 
 
 def fewest_tiles(points: Sequence[Comparison]) -> int | None:
-    """From which number of tiles on our side is the faster one at every size; None where it isn't at the largest."""
+    """Return the number of tiles from which our side is always faster; None if there is none."""
     fewest = None
     for c in sorted(points, key=lambda c: tiles_of(c.shape), reverse=True):
         if _gain(c) < 1:
@@ -191,7 +196,11 @@ def _gain(c: Comparison) -> float:
 
 
 def crossover_table(points: Sequence[Comparison]) -> tuple[list[str], Rows]:
-    """A row per number of channels: how much faster ours is by tiles; from how many on it is; and the library's choice."""
+    """Return a row per number of channels.
+
+    It has our speedup by tiles, the number of tiles from which we are faster, and the library's
+    choice.
+    """
     tiles = sorted({tiles_of(c.shape) for c in points})
     rows = []
     for channels in sorted({c.shape[1] for c in points}):
@@ -205,7 +214,7 @@ def crossover_table(points: Sequence[Comparison]) -> tuple[list[str], Rows]:
 
 
 def copy_speeds(comparisons: Sequence[Comparison]) -> str:
-    """What ``copy_`` reached at each size, all the runs of a size together."""
+    """Return the speed of ``copy_`` at each size, as the median of its runs."""
     found: dict[str, list[float]] = {}
     for c in comparisons:
         if COPY in c.timings:
@@ -216,7 +225,7 @@ def copy_speeds(comparisons: Sequence[Comparison]) -> str:
 
 
 def product_rates(comparisons: Sequence[Comparison]) -> str:
-    """What a matrix product reached, all the runs together."""
+    """Return the rate of a matrix product over all runs."""
     rates = [c.product_rate / 1e9 for c in comparisons if PRODUCT in c.timings]
     return (
         f"{statistics.median(rates):.0f} GFLOP/s ({min(rates):.0f} to {max(rates):.0f})"
@@ -226,21 +235,22 @@ def product_rates(comparisons: Sequence[Comparison]) -> str:
 
 
 def floors_said(comparisons: Sequence[Comparison], *, copy: str = "copy_") -> str:
-    """How fast it went what the floors are taken from."""
+    """Return a sentence on the measured speeds behind the floors."""
     said = [note for c in comparisons for note in c.notes]
     if speeds := copy_speeds(comparisons):
         said.append(f"{copy} moved {speeds}")
     if rates := product_rates(comparisons):
         side = PRODUCT_SIDE[comparisons[0].device_type]
         said.append(
-            f"a {side}³ matrix product ran at {rates}, and the floor of a convolution is the time of the direct "
-            "form's operations at that rate: Winograd's algorithm does fewer and may stay below it"
+            f"a {side}³ matrix product ran at {rates}, and the floor of a convolution is the time "
+            "of the direct form's operations at that rate: Winograd's algorithm does fewer and may "
+            "stay below it"
         )
     return "; ".join(said)
 
 
 def report_lines(results: RunResults) -> list[str]:
-    """The whole report for the terminal."""
+    """Return the whole report for the terminal."""
     width = max(map(len, results.environment), default=0)
     lines = [f"{name.ljust(width)}  {value}" for name, value in results.environment.items()]
     for op, comparisons, memory in results.by_op():

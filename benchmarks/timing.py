@@ -1,4 +1,4 @@
-"""Timing several calls against each other: one call of each per round, medians over the rounds."""
+"""Timing of several calls against each other: one call of each per round, medians over rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Clock = Callable[[Callable[[], object]], float]
 
 
 def wall_clock(call: Callable[[], object]) -> float:
-    """Seconds that one call takes, the freeing of its results included."""
+    """Return the seconds of one call, including the release of its results."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -26,8 +26,9 @@ LAUNCHING = 8_000_000  # cycles: four milliseconds at 2 GHz
 class CudaClock:
     """Seconds between two CUDA events around one call, with a cold L2 cache.
 
-    A scratch buffer is overwritten first, which empties the cache; then the GPU waits for :data:`LAUNCHING`, in which Python
-    launches the call, so that no waiting for launches is in the time of a call that takes no longer to launch.
+    A scratch buffer is overwritten first, which empties the cache. Then the GPU waits for
+    :data:`LAUNCHING` cycles while Python launches the call. If the launch takes no longer, the
+    result has no waiting for launches.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -51,7 +52,7 @@ def clock_for(device: torch.device) -> Clock:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: the median over the rounds, and the quartiles around it."""
+    """Seconds: the median over the rounds, and the quartiles."""
 
     median: float
     q25: float
@@ -60,7 +61,7 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Interquartile range over the median: 0 on a machine that does nothing else."""
+        """Return the interquartile range over the median: 0 on a machine without other work."""
         return (self.q75 - self.q25) / self.median if self.median else 0.0
 
 
@@ -72,10 +73,10 @@ def summarise(seconds: list[float]) -> Timing:
 
 
 class Interleaved:
-    """Calls that are timed in rounds: each round runs every call once, in an order drawn anew.
+    """Calls that are timed in rounds. Each round runs every call once, in a new random order.
 
-    So whatever else the machine does hits all of them, and none always finds the cache as the same other one
-    left it.
+    So other work on the machine affects all of them, and none always has the cache of the same
+    previous one.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Interleaved:
             self.seconds[name].append(self.clock(self.calls[name]))
 
     def warm_up(self, *, rounds: int = 3) -> float:
-        """Run some rounds and forget them; the seconds that the last one took."""
+        """Run some rounds and discard them; return the seconds of the last one."""
         for _ in range(rounds):
             start = time.perf_counter()
             self.round()
@@ -105,16 +106,16 @@ class Interleaved:
 
 
 def rounds_for(round_seconds: float, *, budget: float, least: int, most: int = 300) -> int:
-    """How many rounds fit into ``budget`` seconds."""
+    """Return the number of rounds that fit into ``budget`` seconds."""
     return max(least, min(most, int(budget / max(round_seconds, 1e-9))))
 
 
 def floor_seconds(moved: float, copy_seconds: float) -> float:
-    """The time that ``moved`` tensors take at the speed of ``copy_``, which reads one and writes one."""
+    """Return the time of ``moved`` tensors at the speed of ``copy_``, which moves two."""
     return moved / 2 * copy_seconds
 
 
-# Of the square matrices of the product that a rate is taken from.
+# Sizes of the square matrices in the product that measures a rate.
 PRODUCT_SIDE = {
     "cpu": 1024,
     "cuda": 4096,
@@ -126,12 +127,12 @@ def product_flops(device_type: str) -> float:
 
 
 def product_call(device: torch.device, dtype: torch.dtype = torch.float32) -> Callable[[], object]:
-    """A matrix product of :func:`product_flops`; of random numbers, since a GPU multiplies ones at a higher clock."""
+    """Return a product of random matrices; with ones a GPU's clock would be higher."""
     side = PRODUCT_SIDE[device.type]
     a, b, out = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(3))
     return lambda: torch.mm(a, b, out=out)
 
 
 def product_floor_seconds(flops: float, product_seconds: float, device_type: str = "cpu") -> float:
-    """The time that ``flops`` take at the rate of the matrix product."""
+    """Return the time of ``flops`` at the rate of the matrix product."""
     return flops / product_flops(device_type) * product_seconds

@@ -7,6 +7,7 @@ import pytest
 from tests import language
 
 PLAIN: tuple[str, ...] = (
+    "benchmarks",
     "csrc",
     "fastgan/data",
     "fastgan/errors.py",

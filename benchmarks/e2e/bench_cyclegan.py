@@ -1,4 +1,4 @@
-"""CycleGAN's step at 128×128: both generators' turn and both discriminators', as the recipe has them."""
+"""CycleGAN's step at 128×128: the recipe's phases of both generators and both discriminators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastgan.recipes import Batch, CycleGAN, ImageSpec
 
 RESOLUTION = 128
 GENERATORS, DISCRIMINATORS = ("G_AB", "G_BA"), ("D_A", "D_B")
-TOLERANCE = 2e-2  # of a gradient's norm
+TOLERANCE = 2e-2  # relative to a gradient's norm
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Game:
         )
 
     def exact(self) -> Game:
-        """The same in float64, on the CPU."""
+        """Return the same in float64, on the CPU."""
         networks = {
             name: copy.deepcopy(network).cpu().double() for name, network in self.networks.items()
         }
@@ -62,7 +62,7 @@ class Game:
 
 
 def gradients(game: Game) -> list[Tensor | None]:
-    """Of the generators' loss, and of the discriminators' on what those made."""
+    """Return gradients of the generators' loss, and of the discriminators' on the new images."""
     loss = game.recipe.g_loss(game.networks, game.batch)
     of_g = torch.autograd.grad(loss.total, list(game.parameters(GENERATORS).values()))
     assert loss.made is not None
@@ -74,16 +74,17 @@ def gradients(game: Game) -> list[Tensor | None]:
 
 
 def take(function: Callable[[Game], list[Tensor | None]], game: Game) -> Results:
-    """What the step gives, by name."""
+    """Return the results of the step by name."""
     return dict(zip(game.parameters(GENERATORS + DISCRIMINATORS), function(game), strict=True))
 
 
 def flops_of(game: Game) -> float:
-    """Operations of the direct form that the maths needs, two for each product.
+    """Return the operations of the direct form in the step, two for each product.
 
-    A layer's products count once for its output, once for the gradient of its input and once for that of its weights. A
-    generator takes two images of the data, whose gradient nobody needs, and one that the other made; a discriminator passes
-    one gradient on to the generator, without its weights', and then judges two images.
+    A layer's products count once for its output, once for the gradient of its input, and once for
+    that of its weights. A generator has two images of the data, whose gradient isn't needed, and
+    one of the other generator. A discriminator first passes one gradient to the generator, without
+    its weights'. Then it judges two images.
     """
     (g, g_first), (d, d_first) = (
         _products(game.networks[name], game.batch.real) for name in ("G_AB", "D_A")
@@ -92,7 +93,7 @@ def flops_of(game: Game) -> float:
 
 
 def _products(network: nn.Module, images: Tensor) -> tuple[float, float]:
-    """Operations of a network's convolutions for an image, and those of the first one."""
+    """Return the operations of a network's convolutions for an image, and of the first one."""
     counted: list[float] = []
 
     def count(layer: Any, inputs: Any, output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""An R1 step of StyleGAN2's discriminator, eager and compiled, against the time of its convolutions alone."""
+"""An R1 step of StyleGAN2's discriminator, eager and compiled, against its convolutions alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from fastgan.testing.conv2d_calls import ConvolutionCalls
 
 BATCH, RESOLUTION, CHANNELS = 8, 64, {"channel_base": 8192, "channel_max": 256}
 GAMMA = 10.0
-# Of a gradient's largest value: where rounding tips an activation's slope, a pixel's share of a bias changes.
+# Relative to a gradient's largest value: if rounding tips an activation's slope, a pixel's share of
+# a bias changes.
 # Gradients without such pixels are held to 2e-5 in tests/networks/test_stylegan2_networks.py.
 TOLERANCE = 2e-2
 COMPILED = {
@@ -46,19 +47,19 @@ COMPILED = {
 
 
 def r1_step(d: StyleGAN2Discriminator, images: Tensor) -> list[Tensor | None]:
-    """The gradient of ``½γ·E‖∇D‖²`` in every parameter; ``images`` require a gradient."""
+    """Return the gradient of ``½γ·E‖∇D‖²`` in every parameter; ``images`` require a gradient."""
     (gradient,) = torch.autograd.grad(d(images).sum(), images, create_graph=True)
     penalty = GAMMA / 2 * gradient.square().sum((1, 2, 3)).mean()
     return list(torch.autograd.grad(penalty, list(d.parameters()), allow_unused=True))
 
 
 def flops_of_the_maths(d: StyleGAN2Discriminator, images: Tensor) -> float:
-    """Operations of the direct form in the step, layer by layer.
+    """Return the operations of the direct form in the step, layer by layer.
 
-    Every layer runs forward, backward to its input, and twice in the second derivative: forward again on what reaches the
-    gradient of its input, and for its weights. lrelu is piecewise linear, so nothing comes back through the activations, but
-    from the standard deviation of the minibatch: to the layers before it, once for their weights and, but for the first one,
-    once for their input.
+    Every layer runs forward, backward to its input, and twice in the second derivative: forward
+    again on the gradient of its input, and for its weights. lrelu is piecewise linear, so it has no
+    second derivative. The standard deviation of the minibatch has one. It adds to the layers before
+    it the gradients of weights and, except for the first layer, of inputs.
     """
     counted: list[float] = []
 
@@ -84,7 +85,7 @@ def side(
     d: StyleGAN2Discriminator,
     images: Tensor,
 ) -> Results:
-    """The gradients by parameter; a backend may leave out those that are zero everywhere."""
+    """Return the gradients by parameter; a backend may omit those that are zero everywhere."""
     with ops.use_backend(backend or "reference"):
         found = step(d, images)
     named = zip(d.named_parameters(), found, strict=True)

@@ -1,4 +1,4 @@
-"""StyleGAN2's five steps at 64×64 and 256×256: ours, the reference, torch.compile of it, and the direct form's time."""
+"""StyleGAN2's five steps at 64×64 and 256×256: ours, the reference and torch.compile of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ SIZES: dict[int, dict[str, int]] = {
     64: {"batch": 8, "channel_base": 8192, "channel_max": 256},
     256: {"batch": 2, "channel_base": 16384, "channel_max": 512},
 }
-ROUNDS = {64: 7, 256: 3}  # at the least; a round of 256 takes half a minute on two cores
-# Of a gradient's largest value: where rounding tips an activation's slope, a pixel's share of a bias changes.
+ROUNDS = {64: 7, 256: 3}  # at least; a round of 256 takes half a minute on two cores
+# Relative to a gradient's largest value: if rounding tips an activation's slope, a pixel's share of
+# a bias changes.
 TOLERANCE = 2e-2
 OF_IMAGES = 1e-3
 
@@ -25,7 +26,7 @@ _games: dict[int, Game] = {}
 
 
 def game_of(resolution: int, run: Run) -> Game:
-    """The networks of a size; one at a time, since those of 256 are large."""
+    """Build the networks of a size; one at a time, since those of 256 are large."""
     if resolution not in _games:
         _games.clear()
         _games[resolution] = Game.of(resolution, device=run.device, **SIZES[resolution])

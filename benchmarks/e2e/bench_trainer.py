@@ -1,7 +1,7 @@
-"""A DCGAN step at batch 128 and 64×64 through the whole trainer, eager and compiled, against the same step written by hand.
+"""A DCGAN step at batch 128 and 64×64 in the whole trainer, against a handwritten step.
 
-The trainer runs as a user's would, with data, log and progress; a callback runs the other sides between its steps. What
-the trainer costs beyond the step by hand is its overhead.
+The trainer runs with data, log and progress, eager and compiled. A callback runs the other sides
+between its steps. The overhead is the trainer's time beyond the handwritten step.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BY_HAND, TRAINER, COMPILED = "by hand", "trainer", "compiled"
 
 
 class ByHand:
-    """The two updates as a script would have them, from the same networks, images and noise."""
+    """The two updates of a script, from the same networks, images and noise."""
 
     def __init__(self, recipe: DCGAN, device: torch.device) -> None:
         self.state = TrainState.create(recipe, ImageSpec(3, RESOLUTION), device=device)
@@ -61,7 +61,10 @@ class ByHand:
 
 
 class Interleave(Callback):
-    """Times the trainer from the end of one of its calls to the begin of the next, and runs the other sides in them."""
+    """Timer of the trainer from the end of one call to the start of the next.
+
+    It runs the other sides in these calls.
+    """
 
     def __init__(self, recipe: DCGAN, data: InMemoryDataset, run: Run) -> None:
         self.device = run.device
@@ -92,7 +95,7 @@ class Interleave(Callback):
         self.begins = self.now()
 
     def check(self, run: Any) -> None:
-        """Raises WrongResult unless the first step by hand and by the trainer lead to the same weights."""
+        """Raise WrongResult unless both first steps lead to the same weights."""
         if run.state.step > 1:
             return
         for name in "GD":
@@ -117,7 +120,7 @@ def test_dcgan_step(benchmark: Any, run: Run, tmp_path: Path) -> None:
     steps = WARM_UP + (2 if run.budget < 1 else STEPS)
     recipe = DCGAN(data="shapes", resolution=RESOLUTION, batch=BATCH, images=steps * BATCH)
     shapes = open_dataset(recipe.data, resolution=RESOLUTION)
-    # Rendering them in the run costs a fortieth of the step.
+    # Rendering these in the run would cost a fortieth of the step.
     images, labels = shapes.batch(torch.arange(steps * BATCH))
     data = InMemoryDataset("shapes", images, labels)
     sides = Interleave(recipe, data, run)
@@ -147,7 +150,8 @@ def test_dcgan_step(benchmark: Any, run: Run, tmp_path: Path) -> None:
         timings=timings,
         notes=[
             "the floor is the step by hand",
-            f"the trainer's overhead is {timings[TRAINER].median / timings[BY_HAND].median - 1:.1%}",
+            f"the trainer's overhead is "
+            f"{timings[TRAINER].median / timings[BY_HAND].median - 1:.1%}",
             f"compiled in {sides.compile_seconds:.0f} s",
         ],
     )

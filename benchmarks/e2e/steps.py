@@ -1,4 +1,4 @@
-"""Steps of training as one call: every side that runs here, held to float64's gradients and timed beside a convolution."""
+"""Steps of training as one call: all sides are checked against float64 and timed."""
 
 from __future__ import annotations
 
@@ -31,25 +31,28 @@ from benchmarks.timing import Interleaved, rounds_for
 from fastgan import ops
 from fastgan.testing.conv2d_calls import ConvolutionCalls
 
-CONVOLUTION = "convolution"  # the side that the floor is measured with
+CONVOLUTION = "convolution"  # side that measures the floor
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of training and what is known of it.
+    """A step of training and its properties.
 
     Args:
-        op: what it is listed under. case: of what size.
-        name: its own.
-        gradients: of a game; what is compiled.
-        take: gradients by name, of that function and a game.
-        game, exact: networks and a batch, and the same in float64.
-        tolerance: of a gradient's largest value; with ``whole`` of its norm, the error's norm: in a chain of many networks
-            rounding tips enough slopes that single weights' gradients of plain PyTorch are 5% off as well.
-        images: how many a step takes; the first tensor of the table is of that shape.
+        op: name of the group in the tables.
+        case: size of the step.
+        name: name of the step.
+        gradients: function of a game, which is compiled.
+        take: function of `gradients` and a game that returns gradients by name.
+        game: networks and a batch.
+        exact: the same in float64.
+        tolerance: relative to a gradient's largest value.
+        whole: compare the norm of the error with that of the gradient instead. In a chain of many
+            networks, rounding tips enough slopes that single weights of plain PyTorch are 5% off.
+        images: images of a step; the first tensor of the table has their shape.
         flops: operations of the direct form.
-        weights: bytes of the parameters that it trains.
-        rounds: at the least.
+        weights: bytes of the trained parameters.
+        rounds: smallest number of rounds.
     """
 
     op: str
@@ -68,10 +71,10 @@ class Step:
 
 
 def time_step(benchmark: Any, run: Run, step: Step) -> None:
-    """Times a step by every backend that runs here, the reference, and torch.compile of it, in turn; takes their memory.
+    """Time a step by every backend, the reference, and torch.compile of it; measure their memory.
 
     Raises:
-        WrongResult: a side's gradients are further off than the tolerance.
+        WrongResult: the error of a side's gradients exceeds the tolerance.
     """
     backends = [name for name in OURS[run.device.type] if ops.backends()[name].usable]
     calls: dict[str, Call] = {name: partial(_on, name, step, step.gradients) for name in backends}
@@ -112,7 +115,8 @@ def time_step(benchmark: Any, run: Run, step: Step) -> None:
     peaks = {name: peak_extra_bytes(call, run.device) for name, call in calls.items()}
     speeds = {name: images / timings[name].median for name in calls}
     notes = [
-        f"{step.name} at {step.case}, {images} image{'s' * (images > 1)}: the floor is {step.flops / 1e9:.0f} GFLOP at the "
+        f"{step.name} at {step.case}, {images} image{'s' * (images > 1)}: "
+        f"the floor is {step.flops / 1e9:.0f} GFLOP at the "
         f"{rate / 1e9:.0f} GFLOP/s of one F.conv2d; "
         + ", ".join(f"{title(name)} {speed:.3g} images/s" for name, speed in speeds.items())
         + "; convolutions and products: "
@@ -138,7 +142,7 @@ def time_step(benchmark: Any, run: Run, step: Step) -> None:
     )
     run.results.name_sides(calls)
     run.results.comparisons.append(comparison)
-    results = sum(bytes_of(t) for t in exact.values() if t is not None) // 2  # float64's half
+    results = sum(bytes_of(t) for t in exact.values() if t is not None) // 2  # half of float64
     run.results.memory.append(
         Memory(
             op=step.op,
@@ -157,7 +161,7 @@ def _on(backend: str, step: Step, gradients: Callable[[Any], list[Tensor | None]
 
 
 def one_convolution(run: Run) -> tuple[Call, float]:
-    """What the rate is taken from: 3×3, 256 to 256 channels, by torch; and its operations."""
+    """Return the convolution that measures the rate, 3×3 of 256 channels, and its operations."""
     x, weight = torch.randn(8, 256, 32, 32), torch.randn(256, 256, 3, 3) / 48
     x, weight = (t.to(run.device, memory_format=torch.channels_last) for t in (x, weight))
 
@@ -169,7 +173,7 @@ def one_convolution(run: Run) -> tuple[Call, float]:
 
 
 def _error(step: Step, gradients: Results, exact: Results, what: str) -> float:
-    """The largest error of a gradient, as the step measures them. Raises WrongResult, naming `what`, above its tolerance."""
+    """Return the largest error of a gradient; raise WrongResult with `what` above the tolerance."""
     if not step.whole:
         expected, found = in_units(exact, exact), in_units(gradients, exact)
         check_results(found, expected, step.tolerance, what=what)
@@ -191,10 +195,10 @@ def _error(step: Step, gradients: Results, exact: Results, what: str) -> float:
 
 
 def in_units(gradients: Results, exact: Results) -> Results:
-    """Each gradient in terms of the largest value that is expected in it: those of the biases are tiny.
+    """Divide each gradient by its largest expected value, since those of biases are tiny.
 
-    Gradients of one value are sums over an image in which most cancels: those of one kind are one result, since the smaller
-    ones among them say little by themselves.
+    Gradients of one value are sums over an image whose terms mostly cancel. Those of one kind are
+    one result, because the smaller ones alone have little meaning.
     """
     found: Results = {}
     kinds: dict[str, list[str]] = {}

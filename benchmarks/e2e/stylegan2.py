@@ -1,4 +1,4 @@
-"""The five pieces of StyleGAN2's training as pure functions, and the operations that their maths needs."""
+"""Five parts of StyleGAN2's training as pure functions, and their numbers of operations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GAMMA = 10.0
 
 @dataclass(frozen=True)
 class Game:
-    """Both networks, and one batch of what they take: real images, z, and the noise of the path length."""
+    """Both networks, and one batch: real images, z, and the noise of the path length."""
 
     g: StyleGAN2Generator
     d: StyleGAN2Discriminator
@@ -31,14 +31,14 @@ class Game:
     noise: Tensor
 
     def exact(self) -> Game:
-        """The same in float64, on the CPU."""
+        """Return the same in float64, on the CPU."""
         networks = [copy.deepcopy(network).cpu().double() for network in (self.g, self.d)]
         tensors = [t.detach().cpu().double() for t in (self.real, self.fake, self.z, self.noise)]
         return Game(*networks, *tensors)  # type: ignore[arg-type]
 
     @classmethod
     def of(cls, resolution: int, batch: int, device: torch.device, **widths: int) -> Game:
-        """Networks as they are drawn, but with noise and biases that aren't zero, so that no gradient hides."""
+        """Build new networks whose noise and biases aren't zero, so that no gradient is."""
         torch.manual_seed(0)
         g = StyleGAN2Generator(resolution, z_dim=512, w_dim=512, **widths)
         d = StyleGAN2Discriminator(resolution, **widths)
@@ -53,31 +53,31 @@ class Game:
 
 
 def g_forward(game: Game) -> Gradients:
-    """G's images, without a graph."""
+    """Return G's images, without a graph."""
     with torch.no_grad():
         return [game.g(game.z, noise_mode="const")]
 
 
 def d_step(game: Game) -> Gradients:
-    """Gradients of D's loss on real and generated images."""
+    """Return gradients of D's loss on real and generated images."""
     loss = softplus(-game.d(game.real)).mean() + softplus(game.d(game.fake)).mean()
     return list(torch.autograd.grad(loss, list(game.d.parameters())))
 
 
 def r1_step(game: Game) -> Gradients:
-    """Gradients of ``γ·R1``; None for what only moves the logits."""
+    """Return gradients of ``γ·R1``; None for parameters that only shift the logits."""
     loss = GAMMA * penalties.r1(game.d, game.real)
     return list(torch.autograd.grad(loss, list(game.d.parameters()), allow_unused=True))
 
 
 def g_step(game: Game) -> Gradients:
-    """Gradients of G's loss."""
+    """Return gradients of G's loss."""
     loss = softplus(-game.d(game.g(game.z, noise_mode="const"))).mean()
     return list(torch.autograd.grad(loss, list(game.g.parameters())))
 
 
 def path_length_step(game: Game) -> Gradients:
-    """Gradients of the path length penalty on half of the batch."""
+    """Return gradients of the path length penalty on half of the batch."""
     ws = game.g.mapping(game.z[: len(game.noise)])
     images = game.g.synthesis(ws, noise_mode="const")
     loss, _ = penalties.path_length(images, ws, game.noise, torch.zeros((), device=ws.device))
@@ -94,7 +94,7 @@ STEPS: dict[str, Callable[[Game], Gradients]] = {
 
 
 def take(step: str, function: Callable[[Game], Gradients], game: Game) -> dict[str, Tensor]:
-    """What a step gives, by name; zeros for a gradient that a backend may leave out. The other network is frozen."""
+    """Return a step's results by name, zeros for omitted gradients; the other network is frozen."""
     network = game.d if step in ("D step", "R1 step") else game.g
     for player in (game.g, game.d):
         player.requires_grad_(player is network)
@@ -108,13 +108,16 @@ def take(step: str, function: Callable[[Game], Gradients], game: Game) -> dict[s
 
 
 def flops_of(step: str, game: Game) -> float:
-    """Operations of the direct form that a step's maths needs, two for each product, of convolutions and linear layers.
+    """Return the operations of the direct form in a step, two for each product.
 
-    A layer's products are counted once for each of: its output; the gradient of its input; that of its weights. In the
-    second derivative its output of what reaches the gradient of its input, the weights' gradient from there, and then
-    all three's backward passes where values, not only slopes, are in the gradient. lrelu is piecewise linear: nothing
-    comes back through it, but in D from the minibatch's standard deviation, and in G from the styles, which multiply what
-    the layers take: a gradient of theirs holds the values.
+    They are those of convolutions and linear layers. A layer's products count once for its output,
+    once for the gradient of its input, and once for that of its weights.
+
+    The second derivative has the layer's output for the gradient of its input, and the weights'
+    gradient from there. If values are in the gradient, not only slopes, it also has all three
+    backward passes. lrelu is piecewise linear and has no second derivative. Values are in the
+    gradient through the minibatch's standard deviation in D, and through the styles in G, which
+    multiply the layers' inputs.
     """
     g, d = (
         _products(game.g, lambda: g_forward(game)),
@@ -124,7 +127,8 @@ def flops_of(step: str, game: Game) -> float:
     first = game.d.get_submodule(f"b{game.d.resolution}.fromrgb")
     if step == "G forward":
         return of_g
-    if step == "D step":  # real and generated images: output, weights, input but of the first layer
+    # Real and generated images: output, weights, and input except for the first layer.
+    if step == "D step":
         return 2 * (3 * of_d - d[first])
     if step == "R1 step":
         early = sum(n for layer, n in d.items() if layer not in set(game.d.b4.modules()))
@@ -133,8 +137,9 @@ def flops_of(step: str, game: Game) -> float:
     first_of_mapping = g[game.g.mapping.get_submodule("fc0")]
     if step == "G step":
         return 3 * of_g - first_of_mapping + 2 * of_d
-    # Half the batch; w's own gradient needs no derivative of the mapping. Synthesis runs forward, backward to the inputs,
-    # and in the second derivative forward again, for the weights twice, and backward to the inputs.
+    # Half the batch; w's own gradient needs no derivative of the mapping. Synthesis runs forward
+    # and backward to the inputs. The second derivative runs forward again, twice for the weights,
+    # and backward to the inputs.
     share = len(game.noise) / len(game.z)
     return share * (6 * (of_g - mapping) + 3 * mapping - first_of_mapping)
 
@@ -145,11 +150,11 @@ def _no_grad(network: nn.Module, x: Tensor) -> None:
 
 
 def _products(network: nn.Module, call: Callable[[], object]) -> dict[nn.Module, float]:
-    """Operations of each layer in one call: multiplications of weights with what they see, and as many additions."""
+    """Return each layer's operations in one call: multiplications of weights, and additions."""
     counted: dict[nn.Module, float] = {}
 
     def count(layer: Any, inputs: Any, output: Tensor) -> None:
-        # an upsampling convolution multiplies each pixel of its input by every weight, once
+        # An upsampling convolution multiplies each pixel of its input by every weight, once.
         pixels = inputs[0] if getattr(layer, "up", 1) > 1 else output
         places = pixels.numel() / pixels.shape[1]
         counted[layer] = counted.get(layer, 0.0) + 2.0 * layer.weight.numel() * places

@@ -1,4 +1,4 @@
-"""Static evidence on the CUDA kernels: what they compile to, read from the assembler with no GPU.
+"""Static evidence on the CUDA kernels: the assembler's resources and instructions, without a GPU.
 
 python -m benchmarks.evidence [--write docs/internals/evidence.md] [--architectures 80 90 100]
 """

@@ -17,7 +17,8 @@ def part_of_document(kernels: list[Kernel], problems: list[str], version: str) -
     verdict = "All thresholds hold."
     if problems:
         verdict = f"**{len(problems)} thresholds missed**, the first: {problems[0]}."
-    counted = f"{len({k.signature for k in kernels})} kernels, compiled by nvcc {version} for {architectures}."
+    count = len({k.signature for k in kernels})
+    counted = f"{count} kernels, compiled by nvcc {version} for {architectures}."
     return [f"{counted} {verdict}", "", *markdown(*tables.family_table(kernels))]
 
 

@@ -1,4 +1,4 @@
-"""Reading what ptxas and the disassembler say about each kernel. Pure functions of text."""
+"""Parsing of ptxas's and the disassembler's output on each kernel: pure functions of text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-ELEMENT_TYPES = {"float": 4, "double": 8, "half": 2, "bfloat16": 2}  # and their bytes
-PASSES = ("forward", "backward", "double backward")  # of an op's `enum class Pass`, in order
-#: Of adaptive_norm's `enum class Sweep`, in order.
+ELEMENT_TYPES = {"float": 4, "double": 8, "half": 2, "bfloat16": 2}  # name: bytes
+PASSES = ("forward", "backward", "double backward")  # an op's `enum class Pass`, in order
+#: adaptive_norm's `enum class Sweep`, in order.
 SWEEPS = (
     "moments",
     "forward",
@@ -25,7 +25,7 @@ _SPELLING = {"c10::Half": "half", "c10::BFloat16": "bfloat16"}
 
 @dataclass(frozen=True)
 class Resources:
-    """What ptxas reports of one kernel; sizes in bytes."""
+    """ptxas's report on one kernel; sizes are in bytes."""
 
     registers: int
     stack: int
@@ -36,29 +36,30 @@ class Resources:
 
 @dataclass(frozen=True)
 class Name:
-    """What a kernel's name tells.
+    """The parts of a kernel's name.
 
-    ``rows_kernel<(Pass)1, true, float, 4>`` is of the family "rows, backward", of element float and width 4.
+    ``rows_kernel<(Pass)1, true, float, 4>`` has the family "rows, backward", element float and
+    width 4.
     """
 
     family: str
-    element: str  # key of ELEMENT_TYPES, or "" where no element type is a template argument
-    width: int  # elements per access; 1 where the name gives none
+    element: str  # key of ELEMENT_TYPES, or "" if no template argument is an element type
+    width: int  # elements per access, 1 if the name has none
 
     @property
     def vectorised(self) -> bool:
-        """Whether it is an instantiation for 128-bit accesses."""
+        """Return True for an instantiation for 128-bit accesses."""
         return self.width > 1 and self.width * ELEMENT_TYPES.get(self.element, 0) == 16
 
     @property
     def leaves_sums_alone(self) -> bool:
-        """Whether it writes no image, so that it has nothing to store 128 bits at a time."""
+        """Return True if it writes no image, and so can't store 128 bits."""
         return self.family.endswith((", moments", " sums"))
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One instantiation on one architecture. Counts are of instructions in the code, not of executions."""
+    """One instantiation on one architecture. Counts are instructions in the code, not executed."""
 
     op: str
     architecture: int
@@ -69,15 +70,15 @@ class Kernel:
     wide_loads: int
     stores: int
     wide_stores: int
-    local: int  # accesses to local memory, which spilled registers and arrays live in
+    local: int  # accesses to local memory, which has spilled registers and arrays
     instructions: int
 
 
 def parse_ptxas(text: str) -> dict[str, Resources]:
-    """Resources by mangled name, from ``nvcc -Xptxas -v``.
+    """Return resources by mangled name, from ``nvcc -Xptxas -v``.
 
     Raises:
-        ValueError: a kernel's report is incomplete, as after a change in ptxas's wording.
+        ValueError: a kernel's report is incomplete, as after a change of ptxas's wording.
     """
     found, spills, entry = {}, (0, 0, 0), None
     for line in text.splitlines():
@@ -99,9 +100,10 @@ def parse_ptxas(text: str) -> dict[str, Resources]:
 
 
 def parse_usage(text: str, architecture: int) -> dict[str, Resources]:
-    """Resources by mangled name, from ``cuobjdump -res-usage``, which doesn't tell spills: they are 0 here.
+    """Return resources by mangled name, from ``cuobjdump -res-usage``.
 
-    Of shared memory it counts the 1024 bytes that the system keeps from sm_90 on, if the kernel uses any; ptxas doesn't.
+    It doesn't report spills, which are 0 here. If a kernel uses shared memory, it also counts the
+    1024 bytes that the system uses from sm_90 on; ptxas doesn't.
     """
     found = {}
     for name, registers, stack, shared in re.findall(
@@ -113,10 +115,10 @@ def parse_usage(text: str, architecture: int) -> dict[str, Resources]:
 
 
 def parse_disassembly(lines: Iterable[str]) -> dict[str, Counter[str]]:
-    """How often each instruction stands in each kernel, by mangled name.
+    """Count each instruction in each kernel, by mangled name.
 
     Args:
-        lines: what ``cuobjdump --dump-sass`` or ``nvdisasm`` prints.
+        lines: output of ``cuobjdump --dump-sass`` or ``nvdisasm``.
     """
     found: dict[str, Counter[str]] = {}
     counts: Counter[str] = Counter()
@@ -129,7 +131,7 @@ def parse_disassembly(lines: Iterable[str]) -> dict[str, Counter[str]]:
 
 
 def count(instructions: Counter[str], *operations: str, wide: bool = False) -> int:
-    """Instructions of the given operations; ``wide`` counts only those of 128 bits or more."""
+    """Count instructions of these operations; with ``wide``, only those of 128 bits or more."""
     total = 0
     for instruction, times in instructions.items():
         operation, *modifiers = instruction.split(".")
@@ -139,7 +141,7 @@ def count(instructions: Counter[str], *operations: str, wide: bool = False) -> i
 
 
 def read_name(signature: str) -> Name:
-    """What the demangled signature of a kernel tells."""
+    """Return the parts of a kernel's demangled signature."""
     plain = re.match(r"(?:void )?(?:\w+::)*(\w+?)(?:_kernel)?(?:<(.*?)>)?\(", signature + "(")
     if plain is None:
         return Name(signature, "", 1)

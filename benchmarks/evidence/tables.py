@@ -1,4 +1,4 @@
-"""The kernels as tables: aggregated for people, in full for machines."""
+"""Tables of the kernels: aggregated for people, complete for machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.evidence.thresholds import occupancy
 
 
 def family_table(kernels: Sequence[Kernel]) -> tuple[list[str], Rows]:
-    """A row per family of kernels and element type: the worst of its instantiations and architectures."""
+    """Return a row per family and element type: the worst instantiation and architecture."""
     architectures = sorted({k.architecture for k in kernels})
     header = ["kernel", "type", "variants", *(f"registers sm_{a}" for a in architectures)]
     header += ["warps at a time, %", "spilled, B", "shared, B", "128-bit loads", "128-bit stores"]
@@ -43,7 +43,7 @@ def _range(values: Sequence[int]) -> str:
 
 
 def save_all(kernels: Sequence[Kernel], folder: Path) -> list[Path]:
-    """Every kernel on every architecture, as JSON and CSV."""
+    """Save every kernel on every architecture, as JSON and CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "kernels.json", folder / "kernels.csv"]
     rows = [_flat(k) for k in kernels]

@@ -1,4 +1,4 @@
-"""What the kernels are held to."""
+"""Thresholds of the kernels."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Sequence
 from benchmarks.evidence.listing import ELEMENT_TYPES, Kernel
 
 BLOCK = 256  # threads per block of our kernels
-REGISTERS_PER_SM, THREADS_PER_SM, REGISTER_UNIT = 65536, 2048, 8  # sm_80, sm_90 and sm_100 alike
-# Three blocks of 256 threads, 24 of 64 warps, run at a time. The kernels that come near the ceiling are the
-# second derivatives of curved activations; each of their threads has three 128-bit loads in flight, 36 KB per
-# SM together, and an H100 needs about 15 KB to hide its latency (3.35 TB/s · 0.6 µs / 132 SMs).
+REGISTERS_PER_SM, THREADS_PER_SM, REGISTER_UNIT = 65536, 2048, 8  # of sm_80, sm_90 and sm_100
+# Three blocks of 256 threads, 24 of 64 warps, run at a time. The second derivatives of curved
+# activations are near the ceiling. Each of their threads has three 128-bit loads in flight, 36 KB
+# per SM together. An H100 needs about 15 KB to hide its latency (3.35 TB/s · 0.6 µs / 132 SMs).
 REGISTER_CEILING = 80
 
 
 def occupancy(registers: int) -> float:
-    """The part of an SM's threads that blocks of 256 threads with this many registers fill."""
+    """Return the fraction of an SM's threads that blocks of 256 with these registers fill."""
     allocated = -(-registers // REGISTER_UNIT) * REGISTER_UNIT
     blocks = min(REGISTERS_PER_SM // (allocated * BLOCK), THREADS_PER_SM // BLOCK)
     return blocks * BLOCK / THREADS_PER_SM
 
 
 def problems(kernels: Sequence[Kernel]) -> list[str]:
-    """A sentence for each threshold that a kernel misses; empty if all hold."""
+    """Return a sentence for each threshold that a kernel misses, or none."""
     found = []
     for k in kernels:
         where, r = f"sm_{k.architecture} {k.op}: {short(k.signature)}", k.resources
@@ -44,7 +44,7 @@ def problems(kernels: Sequence[Kernel]) -> list[str]:
 
 
 def _missing_types(kernels: Sequence[Kernel]) -> list[str]:
-    """Of the types that images are held in: float64, there to check the others by, may take an element at a time."""
+    """Report missing types of images. float64 may have single elements: it checks other types."""
     found = []
     for op in dict.fromkeys(k.op for k in kernels):
         fast = {k.name.element for k in kernels if k.op == op and k.name.vectorised}
@@ -56,7 +56,7 @@ def _missing_types(kernels: Sequence[Kernel]) -> list[str]:
 
 
 def short(signature: str) -> str:
-    """A kernel's name and template arguments, without namespaces and parameters."""
+    """Return a kernel's name and template arguments, without namespaces and parameters."""
     depth, end = 0, len(signature)
     for position, character in enumerate(signature):
         depth += {"<": 1, ">": -1}.get(character, 0)

@@ -1,5 +1,8 @@
-"""Running the CUDA tools: each op on each architecture, from the library as built where it holds what the sources say,
-else by compiling; the result is kept until a source changes."""
+"""Runs of the CUDA tools for each op and architecture.
+
+They read the built library if it matches the sources, else they compile. Results are kept until a
+source changes.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +32,20 @@ from benchmarks.evidence.listing import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-# As CMakeLists.txt compiles them; tests/packaging/test_evidence.py holds the two together.
+# CMakeLists.txt has the same flags; tests/packaging/test_evidence.py compares them.
 FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "--expt-relaxed-constexpr"]
 LIBRARY = ROOT / "fastgan" / "_ops_cuda.abi3.so"
 AT_ONCE = 2
-_LOADING = threading.Lock()  # an extension module must not be loaded by two threads at a time
+_LOADING = threading.Lock()  # two threads must not load an extension module at the same time
 CUDA_HOMES = ("/usr/local/cuda",)
 
 
 class ToolProblem(Exception):
-    """A tool is missing or failed; the message says what to do."""
+    """A tool is missing or failed; the message has the remedy."""
 
 
 def find_nvcc() -> str:
-    """Path of nvcc: ``$CUDACXX``, the one on PATH, or the one under ``$CUDA_HOME`` or /usr/local/cuda."""
+    """Return the path of nvcc: ``$CUDACXX``, on PATH, in ``$CUDA_HOME`` or /usr/local/cuda."""
     homes = [os.environ.get("CUDA_HOME"), *CUDA_HOMES]
     named = [os.environ.get("CUDACXX"), "nvcc", *(f"{home}/bin/nvcc" for home in homes if home)]
     for name in named:
@@ -59,7 +62,7 @@ def _find(name: str) -> str | None:
 
 
 def find_disassembler() -> list[str]:
-    """The command that disassembles a cubin: the triton package brings one along, else one on PATH."""
+    """Return the command that disassembles a cubin: from the triton package, else on PATH."""
     for name, options in (("cuobjdump", ["--dump-sass"]), ("nvdisasm", [])):
         if found := _find(name):
             return [found, *options]
@@ -73,7 +76,7 @@ def ops_with_kernels() -> list[str]:
 
 
 def _torch_headers() -> str:
-    spec = importlib.util.find_spec("torch")  # torch itself isn't imported: it takes seconds
+    spec = importlib.util.find_spec("torch")  # importing torch would take seconds
     if spec is None or not spec.submodule_search_locations:
         raise ToolProblem(
             "the kernels need torch's headers and torch is not installed; pip install torch"
@@ -91,7 +94,7 @@ def _output(command: Sequence[str], *, given: str | None = None, folder: str | N
 
 
 def sources(op: str) -> list[Path]:
-    """What the op's kernels are compiled from, and a little more; not what is for the CPU alone."""
+    """Return the sources of the op's kernels, and a few more; none for the CPU alone."""
     own = (ROOT / "csrc" / op).glob("*.cuh")
     others = {
         name for path in own for name in re.findall(r'#include "\.\./(\w+)/', path.read_text())
@@ -101,7 +104,7 @@ def sources(op: str) -> list[Path]:
 
 
 def fingerprint(op: str, architecture: int, nvcc_version: str) -> str:
-    """A hash of all that the result depends on."""
+    """Return a hash of everything that the result depends on."""
     digest = hashlib.sha256(repr((architecture, nvcc_version, FLAGS)).encode())
     readers = [Path(__file__), Path(__file__).with_name("listing.py")]
     for path in [*readers, *sources(op)]:
@@ -110,7 +113,7 @@ def fingerprint(op: str, architecture: int, nvcc_version: str) -> str:
 
 
 def demangle(names: Sequence[str]) -> list[str]:
-    """C++ signatures; needs c++filt, which comes with every g++."""
+    """Return C++ signatures; it needs c++filt, which every g++ has."""
     if shutil.which("c++filt") is None:
         raise ToolProblem("no c++filt was found; install binutils")
     return _output(["c++filt"], given="\n".join(names)).splitlines()
@@ -119,7 +122,7 @@ def demangle(names: Sequence[str]) -> list[str]:
 def _listed(
     op: str, architecture: int, cubin: Path, resources: dict[str, Resources]
 ) -> list[Kernel]:
-    """The kernels of a cubin, their instructions counted."""
+    """Return the kernels of a cubin with counts of their instructions."""
     code = parse_disassembly(_output([*find_disassembler(), str(cubin)]).splitlines())
     if missing := sorted(set(resources) - set(code)):
         raise ToolProblem(f"the disassembly of csrc/{op}/kernel.cu lacks {missing[0]}")
@@ -151,7 +154,7 @@ def compile_kernels(op: str, architecture: int, nvcc: str) -> list[Kernel]:
 
 
 def _built_by() -> str:
-    """Version of the nvcc that the library was built with, "" where there is no library."""
+    """Return the version of the nvcc that built the library, "" without a library."""
     for path in LIBRARY.parent.glob("_info.*.so"):
         spec = importlib.util.spec_from_file_location("_info", path)
         if LIBRARY.exists() and spec is not None and spec.loader is not None:
@@ -163,10 +166,13 @@ def _built_by() -> str:
 
 
 def built_kernels(op: str, architecture: int, nvcc_version: str) -> list[Kernel]:
-    """As :func:`compile_kernels`, from the library as it was built, in a tenth of the time.
+    """Return the result of :func:`compile_kernels` from the built library, in a tenth of the time.
 
-    Empty where that wouldn't tell the same: the library is missing, is older than the sources, comes from another
-    nvcc or lacks the architecture; or a kernel uses local memory, of which only ptxas says how much are spills.
+    The list is empty if the result could differ:
+
+    - The library is missing or older than the sources.
+    - Another nvcc built it, or it lacks the architecture.
+    - A kernel uses local memory; only ptxas reports which part of it is spills.
     """
     tool = _find("cuobjdump")
     if tool is None or _built_by() != nvcc_version:
@@ -184,14 +190,15 @@ def built_kernels(op: str, architecture: int, nvcc_version: str) -> list[Kernel]
 
 
 def load_kernel(data: dict[str, object]) -> Kernel:
-    parts = {"name": Name(**data["name"]), "resources": Resources(**data["resources"])}  # type: ignore[arg-type]
+    name, resources = Name(**data["name"]), Resources(**data["resources"])  # type: ignore[arg-type]
+    parts = {"name": name, "resources": resources}
     return Kernel(**{**data, **parts})  # type: ignore[arg-type]
 
 
 def cached_kernels(
     op: str, architecture: int, nvcc: str, nvcc_version: str, folder: Path
 ) -> list[Kernel]:
-    """An op's kernels on an architecture, from ``folder`` if that holds them for the same sources and tools."""
+    """Return an op's kernels from ``folder`` if it has them for these sources and tools."""
     path, key = folder / f"{op}.sm_{architecture}.json", fingerprint(op, architecture, nvcc_version)
     if path.exists():
         kept = json.loads(path.read_text())
@@ -211,10 +218,12 @@ def nvcc_version(nvcc: str) -> str:
 
 
 def gather(ops: Sequence[str], architectures: Sequence[int], folder: Path) -> list[Kernel]:
-    """Every kernel of ``ops`` on every one of ``architectures`` (90 for sm_90), two at a time.
+    """Return every kernel of ``ops`` on every one of ``architectures`` (90 for sm_90).
+
+    Two run at a time.
 
     Raises:
-        ToolProblem: nvcc or a disassembler is missing, or a kernel does not compile.
+        ToolProblem: nvcc or a disassembler is missing, or a kernel doesn't compile.
     """
     nvcc = find_nvcc()
     version = nvcc_version(nvcc)

@@ -1,4 +1,4 @@
-"""conv2d against F.conv2d in both layouts, its speed over sizes, and where Winograd's algorithm begins to pay."""
+"""conv2d against F.conv2d in both layouts, its speed over sizes, and Winograd's crossover."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastgan.testing.conv2d import CONV2D
 
 
 def convolution(id: str, batch: int, channels: int, side: int) -> BenchmarkCase:
-    """3×3 to as many channels, padded by 1, without bias, in channels_last."""
+    """Return a 3×3 convolution to as many channels, padded by 1, without bias, in channels_last."""
 
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         generator = torch.Generator().manual_seed(0)
@@ -35,7 +35,8 @@ def convolution(id: str, batch: int, channels: int, side: int) -> BenchmarkCase:
         id,
         tensors,
         {"padding": 1},
-        # the second derivative: two convolutions in the incoming gradient, one each in image and weights
+        # The second derivative has two convolutions in the incoming gradient, and one each in image
+        # and weights.
         products={"forward": once, "forward_backward": 3 * once, "double_backward": 4 * once},
     )
 
@@ -66,7 +67,7 @@ def _prepare_winograd(measure: str, tensors: Tensors, options: Mapping[str, Any]
     return MEASURES[measure](_winograd, tensors, options)
 
 
-WINOGRAD = Side("winograd", _prepare_winograd)  # whatever the library would choose
+WINOGRAD = Side("winograd", _prepare_winograd)  # regardless of the library's choice
 CHANNELS_LAST = torch_conv2d("F.conv2d", torch.channels_last, checked=True)
 CONTIGUOUS = torch_conv2d("F.conv2d contiguous", torch.contiguous_format, checked=True)
 
@@ -78,7 +79,7 @@ def skip_without_winograd(run: Run) -> None:
 
 class TestConv2d(OpBenchmark):
     spec = dataclasses.replace(CONV2D, benchmarks=CASES, scaling=GROWING)
-    eager = CHANNELS_LAST.name  # which the reference is, without an epilogue
+    eager = CHANNELS_LAST.name  # the reference without an epilogue
     others = (CONTIGUOUS,)
 
     def scaling_sides(self, run: Run) -> list[Side]:
@@ -87,7 +88,7 @@ class TestConv2d(OpBenchmark):
 
     @pytest.mark.parametrize("size", AROUND_THE_CROSSOVER, ids=lambda case: case.id)
     def test_crossover(self, benchmark: Any, size: BenchmarkCase, run: Run) -> None:
-        """From which size on Winograd's algorithm is the faster one: the table of fastgan/ops/conv2d/choice.py."""
+        """Time both algorithms around the crossover, for fastgan/ops/conv2d/choice.py."""
         skip_without_winograd(run)
         sides = [WINOGRAD, CHANNELS_LAST]
         comparison = compare(

@@ -15,14 +15,13 @@ def _prepare(measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call
     call = MEASURES[measure](F.grid_sample, tensors, {"align_corners": False, **options})
     try:
         call()
-    except (
-        RuntimeError
-    ) as error:  # half types on the CPU, and second derivatives before torch 2.12 or so
+    # Torch lacks half types on the CPU, and second derivatives before 2.12 or so.
+    except RuntimeError as error:
         raise SideUnavailable(f"F.grid_sample: {str(error).strip().splitlines()[0]}") from error
     return call
 
 
 class TestGridSample(OpBenchmark):
     spec = GRID_SAMPLE
-    eager = "gather"  # the reference, for torch has its own kernels
+    eager = "gather"  # the reference; torch has its own kernels
     others = (Side("torch", _prepare),)

@@ -1,4 +1,4 @@
-"""conv2d in groups against F.conv2d, whose second derivative convolves every group on its own."""
+"""conv2d in groups against F.conv2d, whose second derivative convolves each group separately."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from fastgan.testing.grouped_conv2d import GROUPED_CONV2D
 
 class TestGroupedConv2d(OpBenchmark):
     spec = GROUPED_CONV2D
-    eager = "F.conv2d"  # which the reference is, without an epilogue
+    eager = "F.conv2d"  # the reference without an epilogue

@@ -1,4 +1,4 @@
-"""modulated_conv2d, and F.conv2d of the same image and weights beside it: a yardstick, which does less."""
+"""modulated_conv2d, and F.conv2d of the same image and weights: a yardstick that does less."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def _case(
     moved: Mapping[str, float] | None = None,
     **options: Any,
 ) -> BenchmarkCase:
-    """A layer with bias and clamp in channels_last: ``x``, ``weight``, ``styles``, ``noise``, ``bias``.
+    """Return a layer with bias and clamp in channels_last.
 
-    Biases of ±8 keep what a 3×3 layer activates away from the kink of lrelu, where rounding decides on a gradient.
+    Its tensors are ``x``, ``weight``, ``styles``, ``noise`` and ``bias``. Biases of ±8 keep inputs
+    of a 3×3 layer's activation away from lrelu's kink, where rounding changes the gradient.
     """
     batch, channels, height, width = shape
     up = options.get("up", 1)
@@ -53,8 +54,9 @@ def _case(
 
     once = 2.0 * kernel**2 * channels * out * batch * height * width
     products = {"forward": once, "forward_backward": 3 * once}
-    if up == 1:  # of the second derivative of upsampling plain PyTorch makes minutes
-        # four, as of any convolution; and two more since the gradient of the demodulation holds the result
+    # With upsampling, plain PyTorch's second derivative takes minutes.
+    if up == 1:
+        # Four for any convolution, and two because the gradient of the demodulation has the result.
         products["double_backward"] = 6 * once
     settings = {"clamp": 256.0, **options}
     if moved is not None:
@@ -69,9 +71,11 @@ _IMAGE_MOVED = {
 }
 CASES = [
     _case("3x3", (8, 256, 32, 32), 256, 3, act="lrelu"),
-    # a transposed convolution of stride 2 multiplies every pixel by every tap, as one of stride 1 does
+    # A transposed convolution of stride 2 multiplies every pixel by every tap, like one of stride
+    # 1.
     _case("3x3-up2", (8, 256, 32, 32), 256, 3, act="lrelu", up=2, resample_filter=FILTER),
-    # memory-bound: the image is read forward, read again for the weights and styles, and its gradient is written
+    # This is memory-bound: it reads the image forward and again for weights and styles, and writes
+    # the image's gradient.
     _case("1x1-image", (8, 256, 64, 64), 3, 1, demodulate=False, moved=_IMAGE_MOVED),
 ]  # fmt: skip
 

@@ -1,8 +1,8 @@
 """spectral_norm of a discriminator's twenty layers, against torch's parametrisation of each.
 
-A step is what a pass of the network does to its weights: the power iteration, which updates the buffers, and the normalised
-weights; ``forward_backward`` adds the gradients. Each call of a side goes on from its own buffers, so both sides are first
-checked against the float64 reference from the same start.
+A step is the work on weights in one pass of the network: the power iteration, which updates the
+buffers, and the normalised weights. ``forward_backward`` adds the gradients. Each call of a side
+continues from its own buffers, so both sides are first checked from the same start.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from benchmarks.timing import Interleaved, floor_seconds, rounds_for
 from fastgan import ops
 from fastgan.testing.spectral_norm import DISCRIMINATOR, SPECTRAL_NORM, vectors_for
 
-# In multiples of all weights. Forward reads them for the iteration and again to divide them, and writes; backward reads
-# weights and gradients, then gradients again, and writes.
+# In multiples of all weights. Forward reads them for the iteration and again for the division, and
+# writes. Backward reads weights and gradients, then gradients again, and writes.
 MOVED = {"forward": 3.0, "forward_backward": 7.0}
 DIMS = [0] * len(DISCRIMINATOR)
 
@@ -78,7 +78,7 @@ def step_of(normalise: Normalise, weights: list[Tensor], measure: str) -> Callab
 
 
 def sides(run: Run, measure: str) -> dict[str, Callable[[], Results]]:
-    """Ours, the eager reference, and torch's parametrisation."""
+    """Return ours, the eager reference, and torch's parametrisation."""
     found = {}
     backends = [
         name

@@ -1,1 +1,1 @@
-"""Every recipe trained on embedded data, and the page that shows what came of it."""
+"""Every recipe trained on embedded data, and the page of the results."""

@@ -1,8 +1,8 @@
-"""Trains every recipe on embedded data, two hours of one core, and writes docs/gans.md.
+"""Train every recipe on embedded data, two hours of one core, and write docs/gans.md.
 
 python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
 
-Stopped at any moment, it goes on where it was.
+It may be stopped at any moment; the same command continues.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How each recipe is trained: its own settings, with networks small enough for a CPU."""
+"""Settings of each recipe in the zoo, with networks small enough for a CPU."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ DIGITS = "--data mnist5k --resolution 32"
 SHAPES = "--data shapes --resolution 32"
 SMALL_SHAPES = "--data shapes --resolution 16"
 IMAGES = 30_000
-"""Real digits shown to each, so that a recipe with several updates of D per step makes fewer of G."""
+"""Real digits per run. A recipe with several updates of D per step has fewer of G."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the zoo. options: of `fastgan train`, beside those of the data. images: where the budget is another."""
+    """One row of the zoo.
+
+    Args:
+        options: options of `fastgan train` besides those of the data.
+        images: the budget, if it differs.
+    """
 
     name: str
     paper: str
@@ -36,7 +41,7 @@ class Entry:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What the command line means."""
+        """Return the recipe of the command line."""
         return parse_run(self.name, self.arguments)[0]
 
 
@@ -76,14 +81,15 @@ _OF_NOISE = (
     Entry(
         "r3gan",
         "Huang et al. 2024",
-        "--channel-base 768 --channel-max 48 --blocks 1 --z-dim 32 --batch 16 --lr 2e-3 --penalty-weight 1 "
+        "--channel-base 768 --channel-max 48 --blocks 1 --z-dim 32 --batch 16 --lr 2e-3 "
+        "--penalty-weight 1 "
         "--burn-in-kimg 30 --ema-kimg 1",
     ),
 )
 
 
 def _of_images(name: str, paper: str, options: str, images: int, *, data: str = SHAPES) -> Entry:
-    """On rendered shapes, of which there are all kinds of pairs; for about two minutes."""
+    """Return a row on rendered shapes, which have all kinds of pairs; for about two minutes."""
     return Entry(name, paper, options, images, data=data)
 
 
@@ -94,7 +100,8 @@ _OF_IMAGES = (
     _of_images(
         "cyclegan",
         "Zhu et al. 2017",
-        "--batch 8 --ngf 10 --ndf 16 --patch 16 --blocks 0 --lr 3e-3 --identity-weight 4 --ema 0.95 --decay-after 2000",
+        "--batch 8 --ngf 10 --ndf 16 --patch 16 --blocks 0 --lr 3e-3 --identity-weight 4 "
+        "--ema 0.95 --decay-after 2000",
         4_000,
     ),
     _of_images(
@@ -114,7 +121,8 @@ _OF_IMAGES = (
     _of_images(
         "gaugan",
         "Park et al. 2019",
-        "--batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 --ema 0.9",
+        "--batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 "
+        "--ema 0.9",
         8_000,
     ),
     _of_images(
@@ -127,13 +135,15 @@ _OF_IMAGES = (
     _of_images(
         "inpaint",
         "Pathak et al. 2016",
-        "--batch 32 --ngf 12 --ndf 8 --patch 16 --norm batch --lr 6e-3 --ema 0.95 --decay-after 12000",
+        "--batch 32 --ngf 12 --ndf 8 --patch 16 --norm batch --lr 6e-3 --ema 0.95 "
+        "--decay-after 12000",
         24_000,
     ),
     _of_images(
         "text2image",
         "Reed et al. 2016",
-        "--batch 32 --ngf 8 --ndf 16 --text-dim 64 --z-dim 16 --encoder mean --lr 1e-3 --d-lr 1e-3 --ema 0.97",
+        "--batch 32 --ngf 8 --ndf 16 --text-dim 64 --z-dim 16 --encoder mean --lr 1e-3 "
+        "--d-lr 1e-3 --ema 0.97",
         32_000,
     ),
 )

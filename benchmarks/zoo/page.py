@@ -1,4 +1,4 @@
-"""docs/gans.md from what the runs came to: two tables, and for each recipe its samples, its losses and its command."""
+"""docs/gans.md from the runs' outcomes: two tables, and samples, losses and command per recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CURVES_WIDTH = 640
 
 
 def row(outcome: Outcome) -> list[str]:
-    """A line of the first table."""
+    """Return a line of the first table."""
     before, after = outcome.untrained, outcome.trained
     return [
         *cost(outcome),
@@ -39,7 +39,7 @@ def row(outcome: Outcome) -> list[str]:
 
 
 def row_of_translation(outcome: Outcome) -> list[str]:
-    """A line of the second table."""
+    """Return a line of the second table."""
     before, after = outcome.untrained, outcome.trained
     return [
         *cost(outcome),
@@ -49,18 +49,18 @@ def row_of_translation(outcome: Outcome) -> list[str]:
 
 
 def not_better(outcomes: list[Outcome]) -> list[str]:
-    """A list of the recipes that a figure of their own puts no better than untrained or their input."""
+    """Return a list of recipes with a figure no better than untrained or their input."""
     lines = [
         f"- `{outcome.name}`: {'; '.join(figures)}"
         for outcome in outcomes
         if (figures := failures(outcome))
     ]
-    title = "By these figures of their own, recipes are no better than untrained, or than what they are given:"
+    title = "These recipes have figures no better than before training, or than their input:"
     return [title, "", *lines, ""] if lines else []
 
 
 def failures(outcome: Outcome) -> list[str]:
-    """Figures of an outcome that are no better than untrained, or than those of its baseline."""
+    """Return an outcome's figures that are no better than untrained or than the baseline's."""
     before, after = outcome.untrained, outcome.trained
     found = [
         f"{label} {after[name]:{form}}, untrained {before[name]:{form}}"
@@ -77,7 +77,7 @@ def failures(outcome: Outcome) -> list[str]:
 
 
 def cost(outcome: Outcome) -> list[str]:
-    """What both tables begin with; several generators or discriminators count together."""
+    """Return the first cells of both tables; several generators or discriminators add up."""
     sizes = [
         sum(size for name, size in outcome.parameters.items() if name.startswith(side))
         for side in ("G", "D")
@@ -91,7 +91,7 @@ def cost(outcome: Outcome) -> list[str]:
 
 
 def section(entry: Entry, outcome: Outcome) -> list[str]:
-    """What the page shows of one recipe."""
+    """Return the page's section of one recipe."""
     pictures = f"images/gans/{entry.name}"
     lines = [
         f"### `{entry.name}`", "", f"{get_recipe(entry.name).summary}. {entry.paper}.", "",
@@ -106,7 +106,7 @@ def section(entry: Entry, outcome: Outcome) -> list[str]:
 def part(
     title: str, header: tuple[str, ...], rows: list[list[str]], done: list[tuple[Entry, Outcome]]
 ) -> list[str]:
-    """What the page says of recipes of one kind, nothing if there are none."""
+    """Return the page's part on recipes of one kind, nothing if there are none."""
     if not done:
         return []
     samples = " and ".join(sorted({f"{outcome.samples:,}" for _, outcome in done}))
@@ -119,7 +119,7 @@ def part(
 
 
 def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) -> None:
-    """Writes table, sections and pictures. Raises MissingMarkers if the document isn't made for them."""
+    """Write table, sections and pictures; raise MissingMarkers if the document lacks them."""
     folder = document.parent / "images" / "gans"
     folder.mkdir(parents=True, exist_ok=True)
     machine = {
@@ -142,7 +142,7 @@ def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) ->
 
 
 def smaller(png: bytes) -> bytes:
-    """A picture of few colours at the width of the page."""
+    """Return a picture with few colours at the width of the page."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     height = round(picture.height * CURVES_WIDTH / picture.width)
     picture = picture.resize((CURVES_WIDTH, height), Image.Resampling.LANCZOS).quantize(64)

@@ -1,4 +1,4 @@
-"""Trains entries in processes of their own, measures them, and keeps what the page shows of them."""
+"""Training of entries in their own processes, their measures, and records for the page."""
 
 from __future__ import annotations
 
@@ -29,13 +29,19 @@ from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
 COLUMNS, ROWS = 16, 4
-VIEWS = 6  # rows of grids that show inputs too, at least once all there are
-TIMED_STEPS = 16  # every lazy term comes as often as its turn says
+VIEWS = 6  # rows of grids with inputs, once all of them are there
+TIMED_STEPS = 16  # enough for each lazy term's turn
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an entry came to. speed: images per second of one core. parameters: by network. views: what the grid shows."""
+    """Outcome of an entry.
+
+    Args:
+        speed: images per second of one core.
+        parameters: numbers of parameters by network.
+        views: rows of the grid.
+    """
 
     name: str
     command: str
@@ -53,7 +59,7 @@ def outcome_file(root: Path, entry: Entry) -> Path:
 
 
 def load_outcome(root: Path, entry: Entry) -> Outcome | None:
-    """What was kept of this very command, None if it has yet to run."""
+    """Return the recorded outcome of this command, or None if it hasn't run."""
     path = outcome_file(root, entry)
     if not path.exists():
         return None
@@ -62,11 +68,13 @@ def load_outcome(root: Path, entry: Entry) -> Outcome | None:
 
 
 def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
-    """Runs what isn't done yet, so many at a time, each in a process of one thread: small networks gain little by more.
+    """Run entries that aren't done, several at a time, each in a process of one thread.
 
-    Later entries take longer by and large, so they go first.
+    Small networks gain little by more threads. Later entries usually take longer, so they start
+    first.
 
-    Raises subprocess.CalledProcessError where training fails; what it says is on the terminal.
+    Raises:
+        subprocess.CalledProcessError: training fails; its message is on the terminal.
     """
     command = [sys.executable, "-m", "benchmarks.zoo", "--out", str(root), "--jobs", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -79,18 +87,29 @@ def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
 
 
 def run_entry(root: Path, entry: Entry) -> Outcome:
-    """Trains, or goes on where an earlier call was stopped; nothing is done twice.
+    """Train an entry, or continue an earlier call; nothing is done twice.
 
-    Raises subprocess.CalledProcessError where training fails; what it says is on the terminal.
+    Raises:
+        subprocess.CalledProcessError: training fails; its message is on the terminal.
     """
     if (kept := load_outcome(root, entry)) is not None:
         return kept
     folder = RunDir(root / entry.name / "run")
     resume = ["--resume"] if folder.config.exists() else []
     subprocess.run(
-        [sys.executable, "-m", "fastgan", "train", entry.name, *entry.arguments, "--out", str(folder.root), *resume],
+        [
+            sys.executable,
+            "-m",
+            "fastgan",
+            "train",
+            entry.name,
+            *entry.arguments,
+            "--out",
+            str(folder.root),
+            *resume,
+        ],
         check=True,
-    )  # fmt: skip
+    )
     outcome = measured(entry, folder)
     write_atomic(
         outcome_file(root, entry), [json.dumps(asdict(outcome), indent=2).encode() + b"\n"]
@@ -99,7 +118,7 @@ def run_entry(root: Path, entry: Entry) -> Outcome:
 
 
 def measured(entry: Entry, folder: RunDir) -> Outcome:
-    """Measures a finished run and the networks it started from; draws its grid beside the run's folder."""
+    """Measure a finished run and its initial networks; draw its grid next to the run's folder."""
     found = find_checkpoint(folder.root)
     recipe = found.saved.config.recipe
     dataset = open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
@@ -136,7 +155,7 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
 
 
 def speed(state: TrainState, dataset: ImageDataset) -> float:
-    """Images per second of one core in the run's further steps, by the processor's time: what else runs hardly matters."""
+    """Return images per second of one core in further steps, by the processor's time."""
     step, recipe = TrainStep(state), state.recipe
     before = torch.get_num_threads()
     torch.set_num_threads(1)

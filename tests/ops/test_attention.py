@@ -1,4 +1,4 @@
-"""Self-attention: its values, and derivatives of any order where torch's fused kernels have but the first."""
+"""Self-attention: its values, and derivatives of any order; torch's kernels have the first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def draw(*shape, seed=0, dtype=torch.float64):
 
 
 def inputs(queries=4, keys=3, d=3, e=2, dtype=torch.float64):
-    """q, k and v of two samples, which require gradients."""
+    """Return q, k and v of two samples, which require gradients."""
     shapes = ((2, queries, d), (2, keys, d), (2, keys, e))
     return [draw(*shape, seed=i, dtype=dtype).requires_grad_() for i, shape in enumerate(shapes)]
 
@@ -36,9 +36,8 @@ def test_first_and_second_derivatives_in_all_three():
         return attention(q, k, v, scale=0.7)
 
     assert gradcheck(run, inputs()) and gradgradcheck(run, inputs(), fast_mode=True)
-    assert gradgradcheck(
-        run, inputs(d=2, e=2), fast_mode=True
-    )  # where torch's own attention on a CPU has no second derivative
+    # Torch's attention on a CPU has no second derivative here.
+    assert gradgradcheck(run, inputs(d=2, e=2), fast_mode=True)
 
 
 def test_the_fused_derivative_is_the_composed_one():
@@ -52,7 +51,7 @@ def test_the_fused_derivative_is_the_composed_one():
 
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_only_what_is_differentiated_again_is_composed(create_graph, monkeypatch):
-    """On a GPU the backward pass takes torch's kernels unless the caller keeps its graph."""
+    """On a GPU the backward pass uses torch's kernels unless the caller keeps its graph."""
     seen = []
     monkeypatch.setattr(
         reference,
@@ -96,9 +95,13 @@ def test_it_is_an_op_and_not_one_for_functorch_and_the_reference():
 
 @pytest.mark.parametrize(
     "shapes",
-    [((2, 5, 3), (2, 4, 2), (2, 4, 2)), ((2, 5, 3), (2, 4, 3), (2, 3, 2)), ((2, 5, 3), (4, 3), (4, 2)),
-     ((2, 5, 3), (3, 4, 3), (3, 4, 2))],
-)  # fmt: skip
+    [
+        ((2, 5, 3), (2, 4, 2), (2, 4, 2)),
+        ((2, 5, 3), (2, 4, 3), (2, 3, 2)),
+        ((2, 5, 3), (4, 3), (4, 2)),
+        ((2, 5, 3), (3, 4, 3), (3, 4, 2)),
+    ],
+)
 def test_shapes_that_do_not_fit_are_refused(shapes):
     with pytest.raises(
         ValueError, match=r"must be \[\.\.\., queries, d\], \[\.\.\., keys, d\] and .*got"
@@ -107,7 +110,7 @@ def test_shapes_that_do_not_fit_are_refused(shapes):
 
 
 def test_torch_still_lacks_the_second_derivative():
-    """When this fails, the op has nothing left to add on a CPU."""
+    """If this fails, the op adds nothing on a CPU any more."""
     q = draw(1, 4, 2, dtype=torch.float32)[None].requires_grad_()
     (gradient,) = torch.autograd.grad(
         F.scaled_dot_product_attention(q, q, q).square().sum(), q, create_graph=True
