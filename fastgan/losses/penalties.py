@@ -1,10 +1,9 @@
 """Penalties on gradients and on weights.
 
-Scalars, unweighted: a recipe multiplies them by the paper's symbol. `discriminator` is a function of images `[N, ...]` and
-of whatever else is passed as `condition` (labels, embeddings), or several such functions, whose penalties are added up. It
-returns logits of any shape, or a tuple or list of them (several scales). ∇D(x) is the gradient of the sum of a sample's
-logits in all of its pixels and channels, provided that D doesn't mix samples (batch norm does). Images may come with a
-graph and none of it is followed: the penalty's gradient reaches D's parameters and the condition.
+Scalars, unweighted: a recipe multiplies them by the paper's symbol. `discriminator` is called as
+:class:`fastgan.networks.Discriminator` says, or a sequence of several, whose penalties are added up. ∇D(x) is the gradient
+of the sum of a sample's logits, over all scales and patches, in all of its pixels and channels, provided that D doesn't mix
+samples (batch norm does). The graph of images is not followed: the penalty's gradient reaches D's parameters and labels.
 
 Random numbers are drawn outside. Gradients must be switched on. A penalty runs compiled together with its backward pass,
 inside of one compiled function: see docs/losses.md.
@@ -13,15 +12,15 @@ inside of one compiled function: see docs/losses.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from fastgan.networks.protocol import DiscriminatorOutput, logits_of
 from fastgan.ops import grad_norm_penalty, lerp_samples
 
-Discriminator = Callable[..., Any]
+Judge = Callable[..., Tensor | DiscriminatorOutput]
 
 
 def _require_gradients() -> None:
@@ -31,23 +30,18 @@ def _require_gradients() -> None:
         )
 
 
-def _sum_of(logits: Any) -> Tensor:
-    if isinstance(logits, (tuple, list)):
-        return torch.stack([_sum_of(scale) for scale in logits]).sum()
-    total: Tensor = logits.sum()
-    return total
-
-
-def _gradient(discriminator: Discriminator, images: Tensor, condition: tuple[Any, ...]) -> Tensor:
+def _gradient(discriminator: Judge, images: Tensor, labels: Tensor | None) -> Tensor:
     """∇D(x) `[N, ...]`, in a graph of its own."""
     _require_gradients()
     images = images.detach().requires_grad_(True)
-    logits = discriminator(images, *condition)
-    (gradient,) = torch.autograd.grad(_sum_of(logits), images, create_graph=True)
+    output = discriminator(images) if labels is None else discriminator(images, labels)
+    logits = logits_of(output)
+    total = logits[0].sum() if len(logits) == 1 else torch.stack([t.sum() for t in logits]).sum()
+    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
     return gradient
 
 
-def _each(discriminator: Discriminator | Sequence[Discriminator]) -> list[Discriminator]:
+def _each(discriminator: Judge | Sequence[Judge]) -> list[Judge]:
     return (
         list(discriminator)
         if isinstance(discriminator, (Sequence, nn.ModuleList))
@@ -56,20 +50,21 @@ def _each(discriminator: Discriminator | Sequence[Discriminator]) -> list[Discri
 
 
 def _mean_squared_norm(
-    discriminator: Discriminator | Sequence[Discriminator],
+    discriminator: Judge | Sequence[Judge],
     images: Tensor,
-    condition: tuple[Any, ...],
+    labels: Tensor | None,
 ) -> Tensor:
     """E‖∇D(x)‖²."""
-    gradients = [_gradient(d, images, condition) for d in _each(discriminator)]
+    gradients = [_gradient(d, images, labels) for d in _each(discriminator)]
     return torch.stack([grad_norm_penalty(g, squared=True).mean() for g in gradients]).sum()
 
 
 def wgan_gp(
-    discriminator: Discriminator | Sequence[Discriminator],
+    discriminator: Judge | Sequence[Judge],
     real: Tensor,
     fake: Tensor,
-    *condition: Any,
+    labels: Tensor | None = None,
+    *,
     alpha: Tensor,
     center: float = 1.0,
 ) -> Tensor:
@@ -78,7 +73,7 @@ def wgan_gp(
     Args:
         discriminator: D or several of them.
         real, fake: images `[N, ...]` of the same shape.
-        condition: passed to D behind the images.
+        labels: D's condition, see :class:`fastgan.networks.Discriminator`; None for a D without.
         alpha: `[N]`, uniform in [0, 1], of the images' dtype: `torch.rand(N)`.
         center: the norm that D is drawn to.
 
@@ -90,31 +85,32 @@ def wgan_gp(
         ValueError: shapes that don't fit.
     """
     images = lerp_samples(real.detach(), fake.detach(), alpha)
-    gradients = [_gradient(d, images, condition) for d in _each(discriminator)]
+    gradients = [_gradient(d, images, labels) for d in _each(discriminator)]
     return torch.stack([grad_norm_penalty(g, center=center).mean() for g in gradients]).sum()
 
 
 def zero_centered(
-    discriminator: Discriminator | Sequence[Discriminator],
+    discriminator: Judge | Sequence[Judge],
     real: Tensor,
     fake: Tensor,
-    *condition: Any,
+    labels: Tensor | None = None,
+    *,
     alpha: Tensor,
 ) -> Tensor:
     """E‖∇D(x̂)‖² at x̂ = α·real + (1 - α)·fake (Thanh-Tung et al. 2019, 0-GP; weight λ). Arguments as for `wgan_gp`."""
     images = lerp_samples(real.detach(), fake.detach(), alpha)
-    return _mean_squared_norm(discriminator, images, condition)
+    return _mean_squared_norm(discriminator, images, labels)
 
 
 def r1(
-    discriminator: Discriminator | Sequence[Discriminator], real: Tensor, *condition: Any
+    discriminator: Judge | Sequence[Judge], real: Tensor, labels: Tensor | None = None
 ) -> Tensor:
     """½·E‖∇D(x)‖² on real images (Mescheder et al. 2018, eq. 9; weight γ).
 
     Args:
         discriminator: D or several of them.
         real: images `[N, ...]`.
-        condition: passed to D behind the images.
+        labels: D's condition, see :class:`fastgan.networks.Discriminator`; None for a D without.
 
     Returns:
         A scalar, of float32 for half types.
@@ -122,14 +118,14 @@ def r1(
     Raises:
         RuntimeError: gradients are switched off.
     """
-    return _mean_squared_norm(discriminator, real, condition) / 2
+    return _mean_squared_norm(discriminator, real, labels) / 2
 
 
 def r2(
-    discriminator: Discriminator | Sequence[Discriminator], fake: Tensor, *condition: Any
+    discriminator: Judge | Sequence[Judge], fake: Tensor, labels: Tensor | None = None
 ) -> Tensor:
     """½·E‖∇D(G(z))‖² on generated images (Mescheder et al. 2018, eq. 10; weight γ). Arguments as for `r1`."""
-    return _mean_squared_norm(discriminator, fake, condition) / 2
+    return _mean_squared_norm(discriminator, fake, labels) / 2
 
 
 def path_length(

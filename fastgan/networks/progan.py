@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.growing import Growing, repeated
-from fastgan.networks.stylegan2 import channels_at, label_rows, no_labels
+from fastgan.networks.labels import label_rows, no_labels
+from fastgan.networks.stylegan2 import channels_at
 from fastgan.networks.stylegan2._sizes import check_sizes
 from fastgan.nn import (
     BiasAct,

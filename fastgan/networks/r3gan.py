@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan.networks.labels import check_classes
 from fastgan.nn import Conv2d
 from fastgan.nn.resample import _Filtered
 
@@ -144,6 +145,7 @@ class R3GANGenerator(nn.Module):
         init_weight(self.torgb.weight)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_classes(labels, self.c_dim, z.shape[0])
         if self.embed is not None:
             z = torch.cat([z, self.embed(labels).to(z.dtype)], 1)
         x = self.basis * self.modulate(z)[:, :, None, None]
@@ -185,6 +187,7 @@ class R3GANDiscriminator(nn.Module):
         self.embed = nn.Embedding(c_dim, widths[-1]) if c_dim else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_classes(labels, self.c_dim, images.shape[0])
         x = self.fromrgb(images.contiguous(memory_format=torch.channels_last))
         # an image of one channel doesn't say what it is in
         features = self.reduce(

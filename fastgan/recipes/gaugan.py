@@ -14,6 +14,7 @@ from torch.nn.functional import l1_loss
 from fastgan.data import Reading, Task
 from fastgan.data.reading import MAX_INDEX
 from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
+from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
     SPADEGenerator,
@@ -28,8 +29,6 @@ from fastgan.recipes.translation import Translation, plane
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 GOLDEN = (5**0.5 - 1) / 2  # of the circle of hues between one class and the next
-
-Stages = list[list[Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class GauGAN(Translation):
             ),
             "D": apply_spectral_norm(
                 MultiScaleDiscriminator(
-                    images.channels, condition_channels=classes, scales=self.scales, patch=patch,
+                    images.channels, label_channels=classes, scales=self.scales, patch=patch,
                     ndf=self.ndf,
                 )
             ),
@@ -122,14 +121,16 @@ class GauGAN(Translation):
         """What D makes of the output beside its map, and how far D's features of it are from those of the target."""
         planes = self.planes(networks, batch.inputs)
         fake = networks["G"](planes)
-        judged: Stages = networks["D"](fake, planes)
+        judged: DiscriminatorOutput = networks["D"](fake, planes)
         stats = {
-            "adversarial/G": _mean_of([wasserstein_g_loss(scale[-1].float()) for scale in judged])
+            "adversarial/G": _mean_of(
+                [wasserstein_g_loss(logits.float()) for logits in judged.logits]
+            )
         }
         total = stats["adversarial/G"]
         if self.matching_weight:
             with torch.no_grad():
-                real: Stages = networks["D"](batch.real, planes)
+                real: DiscriminatorOutput = networks["D"](batch.real, planes)
             stats["feature_matching/G"] = feature_distance(judged, real)
             total = total + self.matching_weight * stats["feature_matching/G"]
         return Loss(total, stats, {"fake": fake})
@@ -137,9 +138,9 @@ class GauGAN(Translation):
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
         """The hinge loss, the mean over scales, on what G made in its turn."""
         planes = self.planes(networks, batch.inputs)
-        real: Stages = networks["D"](batch.real, planes)
-        fake: Stages = networks["D"](batch.random["fake"], planes)
-        said = [(r[-1].float(), f[-1].float()) for r, f in zip(real, fake)]
+        real: DiscriminatorOutput = networks["D"](batch.real, planes)
+        fake: DiscriminatorOutput = networks["D"](batch.random["fake"], planes)
+        said = [(r.float(), f.float()) for r, f in zip(real.logits, fake.logits)]
         stats = {
             "logit(real)": _mean_of([r.mean() for r, _ in said]),
             "logit(fake)": _mean_of([f.mean() for _, f in said]),
@@ -167,9 +168,9 @@ class GauGAN(Translation):
             ),
             "D": Signature(
                 "D", (judged, classes), scales, Sizes(least=least_size(patch) << (self.scales - 1)),
-                wrap=called_by(lambda network, image, classes: tuple(
-                    scale[-1] for scale in network(image, one_hot_map(classes, len(names)))
-                )),
+                wrap=called_by(lambda network, image, classes: network(
+                    image, one_hot_map(classes, len(names))
+                ).logits),
             ),
         }  # fmt: skip
 
@@ -180,14 +181,14 @@ class GauGAN(Translation):
         return {"map": coloured(given.inputs["map"]), "output": output, "target": given.real}
 
 
-def feature_distance(fake: Stages, real: Stages) -> Tensor:
+def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
     """Mean absolute difference of features, summed over layers, the mean over scales (Wang et al. 2018, eq. 3).
 
-    fake, real: for each scale what its layers give of generated and of real images, the logits last.
+    fake, real: D's output for generated and for real images, with features.
     """
     scales = []
-    for ours, theirs in zip(fake, real):
-        layers = [l1_loss(f.float(), r.float()) for f, r in zip(ours[:-1], theirs[:-1])]
+    for ours, theirs in zip(fake.features, real.features):
+        layers = [l1_loss(f.float(), r.float()) for f, r in zip(ours, theirs)]
         scales.append(torch.stack(layers).sum())
     return _mean_of(scales)
 

@@ -77,7 +77,7 @@ class Pix2Pix(Translation):
                 dropout=self.dropout, dropout_in_eval=True,
             ),
             "D": PatchDiscriminator(
-                images.channels, condition_channels=of_input, patch=patch, ndf=self.ndf, norm=self.norm
+                images.channels, label_channels=of_input, patch=patch, ndf=self.ndf, norm=self.norm
             ),
         }  # fmt: skip
 

@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from fastgan.data import InputSpec, Task
 from fastgan.losses.adversarial import wasserstein_d_loss, wasserstein_g_loss
 from fastgan.losses.penalties import wgan_gp
+from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
 from fastgan.recipes.base import (
     Batch,
@@ -26,7 +27,7 @@ from fastgan.recipes.base import (
     Regularizer,
 )
 from fastgan.recipes.patches import patch_logits
-from fastgan.recipes.signature import Port, Signature, Sizes
+from fastgan.recipes.signature import Port, Signature, Sizes, called_by
 from fastgan.recipes.translation import Translation, plane
 
 
@@ -207,9 +208,9 @@ class StarGAN(Translation):
 
     def d_loss(self, networks: Networks, batch: Batch) -> Loss:
         """Real against generated patches, and the attributes of real images (eq. 2 and 5)."""
-        real, told = networks["D"](batch.real)
-        fake, _ = networks["D"](batch.random["fake"])
-        real, fake = real.float(), fake.float()
+        judged: DiscriminatorOutput = networks["D"](batch.real)
+        fake = networks["D"](batch.random["fake"]).logits[0].float()
+        real, told = judged.logits[0].float(), class_logits_of(judged)
         attributes = networks["attributes"](told.float(), batch.inputs["attributes"])
         total = wasserstein_d_loss(real, fake) + self.class_weight * attributes
         stats = {"logit(real)": real.mean(), "logit(fake)": fake.mean(), "attributes/D": attributes}
@@ -217,23 +218,20 @@ class StarGAN(Translation):
 
     def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
         """The penalty on the gradient of D's patches, times its weight (eq. 8)."""
-
-        def patches(images: Tensor) -> Tensor:
-            logits: Tensor = networks["D"](images)[0]
-            return logits
-
         fake = batch.random["fake"].float()
-        return self.penalty_weight * wgan_gp(patches, batch.real, fake, alpha=batch.random["alpha"])
+        return self.penalty_weight * wgan_gp(
+            networks["D"], batch.real, fake, alpha=batch.random["alpha"]
+        )
 
     def g_loss(self, networks: Networks, batch: Batch) -> Loss:
         """What D makes of images, whether it tells the attributes wanted, and the way back (eq. 3, 4 and 6)."""
         wanted = batch.random["wanted"]
         fake = networks["G"](batch.real, wanted)
-        judged, told = networks["D"](fake)
+        judged: DiscriminatorOutput = networks["D"](fake)
         back = networks["G"](fake, batch.inputs["attributes"])
         stats = {
-            "adversarial/G": wasserstein_g_loss(judged.float()),
-            "attributes/G": networks["attributes"](told.float(), wanted),
+            "adversarial/G": wasserstein_g_loss(judged.logits[0].float()),
+            "attributes/G": networks["attributes"](class_logits_of(judged).float(), wanted),
             "reconstruction/G": F.l1_loss(back.float(), batch.real),
         }
         total = (
@@ -282,7 +280,7 @@ class StarGAN(Translation):
         size = (judge.resolution, judge.resolution)
         if images.shape[2:] != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
-        return attributes.set(attributes.likeliest(judge(images)[1]), names)
+        return attributes.set(attributes.likeliest(class_logits_of(judge(images))), names)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         spec, channels = images.inputs["attributes"], images.channels
@@ -308,7 +306,9 @@ class StarGAN(Translation):
         sizes = Sizes(self.multiple(networks), self.least)
         return {
             "G": Signature("G", (image, wanted), (made,), sizes),
-            "D": Signature("D", (judged,), (patch_logits(), told)),
+            "D": Signature(
+                "D", (judged,), (patch_logits(), told), wrap=called_by(patches_and_attributes)
+            ),
         }
 
     def multiple(self, networks: Networks) -> int:
@@ -324,6 +324,18 @@ class StarGAN(Translation):
                 given.real, wanted
             )
         return rows
+
+
+def class_logits_of(output: DiscriminatorOutput) -> Tensor:
+    """Return the logits of attributes ``[N, A]`` of StarGAN's discriminator."""
+    assert output.class_logits is not None
+    return output.class_logits
+
+
+def patches_and_attributes(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits of patches and of attributes, as exported files give them."""
+    output = network(image)
+    return output.logits[0], class_logits_of(output)
 
 
 def _others(attributes: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from fastgan import ops
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, adversarial_loss
 from fastgan.losses.stabilizers import flip_labels, instance_noise
+from fastgan.networks import DiscriminatorOutput
 from fastgan.nn import apply_spectral_norm
 from tests.losses.every_op import Discriminator, Generator
 
@@ -60,18 +61,18 @@ each_penalty = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALT
 
 
 @each_penalty
-def test_condition_goes_to_every_discriminator_and_penalties_add_up(penalty):
-    def conditional(x: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
-        return scale * half_square(x) + offset
+def test_labels_go_to_every_discriminator_and_penalties_add_up(penalty):
+    def conditional(x: Tensor, labels: Tensor) -> Tensor:
+        return labels * half_square(x) + 1
 
     scale, fake, alpha = torch.tensor([2.0, -1.0]), torch.randn_like(REAL), torch.rand(2)
-    one = penalty(conditional, REAL, fake, alpha, scale, torch.ones(2))
+    one = penalty(conditional, REAL, fake, alpha, scale)
     scaled = nn.Module()
-    scaled.forward = lambda x, scale, offset: conditional(x, -scale, offset)
-    both = penalty([conditional, conditional], REAL, fake, alpha, scale, torch.ones(2))
+    scaled.forward = lambda x, labels: conditional(x, -labels)
+    both = penalty([conditional, conditional], REAL, fake, alpha, scale)
     torch.testing.assert_close(both, 2 * one)
     modules = nn.ModuleList([scaled, scaled, scaled])
-    torch.testing.assert_close(penalty(modules, REAL, fake, alpha, scale, torch.ones(2)), 3 * one)
+    torch.testing.assert_close(penalty(modules, REAL, fake, alpha, scale), 3 * one)
     by_hand = penalty(lambda x: scale * half_square(x), REAL, fake, alpha)
     torch.testing.assert_close(one, by_hand)
 
@@ -80,12 +81,27 @@ def test_condition_goes_to_every_discriminator_and_penalties_add_up(penalty):
 def test_logits_of_several_scales_are_one_sum(penalty):
     fake, alpha = torch.randn_like(REAL), torch.rand(2)
     several = penalty(
-        lambda x: [x.square() / 4, (half_square(x) / 4, half_square(x)[:, None] / 4)],
+        lambda x: DiscriminatorOutput(
+            (x.square() / 4, half_square(x) / 4, half_square(x)[:, None] / 4)
+        ),
         REAL,
         fake,
         alpha,
     )
     torch.testing.assert_close(several, penalty(half_square, REAL, fake, alpha))
+
+
+@each_penalty
+def test_one_scale_is_its_tensor(penalty):
+    fake, alpha = torch.randn_like(REAL), torch.rand(2)
+    one = penalty(lambda x: DiscriminatorOutput((half_square(x),)), REAL, fake, alpha)
+    assert torch.equal(one, penalty(half_square, REAL, fake, alpha))
+
+
+@each_penalty
+def test_another_output_is_refused(penalty):
+    with pytest.raises(TypeError, match="got a list"):
+        penalty(lambda x: [half_square(x)], REAL, REAL, torch.rand(2))
 
 
 @each_penalty

@@ -229,18 +229,18 @@ def test_a_penalty_through_everything_in_d():
         (lambda: ResNetDiscriminator(32, attention=4), r"inside the network \(8, 16\), got 4"),
         (
             lambda: BigGANGenerator(32, z_dim=120, ngf=1, c_dim=2)(torch.ones(2, 120)),
-            "2 classes needs labels",
+            r"class indices int64 \[2\] from 0 to 1, got none; this network needs them",
         ),
         (lambda: BigGANGenerator(256, z_dim=6), "z_dim must be at least 7 at 256×256, got 6"),
         (
             lambda: ResNetGenerator(16, ngf=1)(torch.ones(2, 128), torch.zeros(2)),
-            "a network without classes",
+            "a network without classes, got",
         ),
         (
             lambda: ResNetDiscriminator(16, 1, c_dim=2, ndf=1)(
                 torch.ones(2, 1, 16, 16), torch.zeros(2, 2)
             ),
-            r"labels must be int64 \[2\], got torch.float32 \[2, 2\]",
+            r"labels must be class indices int64 \[2\] .* got torch.float32 \[2, 2\]",
         ),
     ],
 )

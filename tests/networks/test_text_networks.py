@@ -79,7 +79,7 @@ def test_the_sentence_is_projected_on_the_features():
             lambda: TextDiscriminator(4, 16, ndf=1)(
                 draw(2, 3, 16, 16), torch.ones(3, 1, dtype=torch.int64)
             ),
-            "captions must be as many as images or a multiple of that, got 3 for 2",
+            "labels must be as many captions as images or a multiple of that, got 3 for 2",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._pytree import tree_leaves
 
 from fastgan.networks.translation import (
     CycleGANGenerator,
@@ -35,7 +36,7 @@ SMALL = {
     "unet": (lambda: UNetGenerator(3, 2, resolution=8, ngf=2), (draw(2, 3, 8, 16),)),
     "cyclegan": (lambda: CycleGANGenerator(3, 2, ngf=2, blocks=1), (draw(2, 3, 8, 12),)),
     "patch": (
-        lambda: PatchDiscriminator(2, condition_channels=3, patch=16, ndf=2, norm="batch"),
+        lambda: PatchDiscriminator(2, label_channels=3, patch=16, ndf=2, norm="batch"),
         (draw(2, 2, 8, 8), draw(2, 3, 8, 8)),
     ),
     "pixel": (lambda: PatchDiscriminator(1, patch=1, ndf=2), (draw(2, 1, 4, 4),)),
@@ -66,11 +67,9 @@ SMALL = {
 }
 
 
-def tensors(found):
-    """All tensors in lists of lists."""
-    return (
-        [found] if isinstance(found, torch.Tensor) else [t for each in found for t in tensors(each)]
-    )
+def tensors(output):
+    """Return all tensors of an output."""
+    return tree_leaves(output)
 
 
 @pytest.mark.parametrize("name", SMALL)

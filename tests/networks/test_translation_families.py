@@ -108,9 +108,10 @@ def test_stargans_attributes_change_the_image():
 def test_stargans_d_sees_patches_and_attributes(resolution):
     with torch.device("meta"):
         d = StarGANDiscriminator(resolution, 3, c_dim=5, ndf=1)
-        patches, attributes = d(torch.empty(2, 3, resolution, resolution))
+        output = d(torch.empty(2, 3, resolution, resolution))
     side = max(2, resolution // 64)
-    assert patches.shape == (2, 1, side, side) and attributes.shape == (2, 5)
+    (patches,) = output.logits
+    assert patches.shape == (2, 1, side, side) and output.class_logits.shape == (2, 5)
 
 
 def test_a_map_becomes_planes():

@@ -31,7 +31,7 @@ def test_the_papers_numbers_of_parameters():
     """Figures given for the papers' networks: 54.414 M, 11.378 M (with 5,248 biases that norms take away), 2.769 M."""
     assert count(UNetGenerator) == 54_414_531
     assert count(CycleGANGenerator) + 64 + 128 + 256 + 18 * 256 + 128 + 64 == 11_378_179
-    assert count(lambda: PatchDiscriminator(condition_channels=3, norm="batch")) == 2_768_705
+    assert count(lambda: PatchDiscriminator(label_channels=3, norm="batch")) == 2_768_705
 
 
 def test_layers_of_stride_two_are_torchs():
@@ -122,17 +122,18 @@ def test_a_logit_sees_a_patch(patch):
 
 def test_scales_see_halved_images():
     torch.manual_seed(0)
-    network = MultiScaleDiscriminator(3, scales=2, condition_channels=1, patch=16, ndf=2)
-    images, condition = draw(2, 3, 12, 12), draw(2, 1, 12, 12, seed=1)
-    found = network(images, condition)
-    assert [[list(t.shape) for t in scale] for scale in found] == [
-        [[2, 2, 6, 6], [2, 4, 5, 5], [2, 1, 4, 4]],
-        [[2, 2, 3, 3], [2, 4, 2, 2], [2, 1, 1, 1]],
+    network = MultiScaleDiscriminator(3, scales=2, label_channels=1, patch=16, ndf=2)
+    images, labels = draw(2, 3, 12, 12), draw(2, 1, 12, 12, seed=1)
+    output = network(images, labels)
+    assert [list(t.shape) for t in output.logits] == [[2, 1, 4, 4], [2, 1, 1, 1]]
+    assert [[list(t.shape) for t in scale] for scale in output.features] == [
+        [[2, 2, 6, 6], [2, 4, 5, 5]],
+        [[2, 2, 3, 3], [2, 4, 2, 2]],
     ]
-    both = torch.cat([images, condition], 1)
+    both = torch.cat([images, labels], 1)
     ones = F.avg_pool2d(torch.ones_like(both), 3, 2, 1)
     half = F.avg_pool2d(both, 3, 2, 1) / ones  # means of the pixels there are
-    torch.testing.assert_close(found[1][-1], network.scales[1](half))
+    torch.testing.assert_close(output.logits[1], network.scales[1](half))
 
 
 def test_scales_under_spectral_norm():
@@ -179,12 +180,12 @@ def test_scales_under_spectral_norm():
             "at least 24 pixels high and wide, got 16×16",
         ),
         (
-            lambda: PatchDiscriminator(1, condition_channels=2, patch=1)(draw(1, 1, 8, 8)),
-            r"condition must have shape \[1, 2, 8, 8\], got none",
+            lambda: PatchDiscriminator(1, label_channels=2, patch=1)(draw(1, 1, 8, 8)),
+            r"labels must have shape \[1, 2, 8, 8\], got none",
         ),
         (
             lambda: PatchDiscriminator(1, patch=1)(draw(1, 1, 8, 8), draw(1, 1, 8, 8)),
-            "a condition .* came to a discriminator without",
+            "labels must be None for a network without classes",
         ),
         (lambda: MultiScaleDiscriminator(scales=0), "scales must be at least 1, got 0"),
         (

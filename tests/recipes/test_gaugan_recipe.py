@@ -44,20 +44,18 @@ def test_losses_are_the_papers():
     planes = F.one_hot(given.inputs["map"], 3).movedim(-1, 1).float()
     fake = G(planes)
     ours, theirs = D(fake, planes), D(given.real, planes)
-    assert len(ours) == 2
-    adversarial = -(ours[0][-1].mean() + ours[1][-1].mean()) / 2
-    matching = (
-        sum((f - r).abs().mean() for a, b in zip(ours, theirs) for f, r in zip(a[:-1], b[:-1])) / 2
-    )
+    assert len(ours.logits) == len(ours.features) == 2
+    adversarial = -(ours.logits[0].mean() + ours.logits[1].mean()) / 2
+    scales = zip(ours.features, theirs.features)
+    matching = sum((f - r).abs().mean() for a, b in scales for f, r in zip(a, b)) / 2
     g = recipe.g_loss(networks, given)
     torch.testing.assert_close(g.total, adversarial + 10 * matching, rtol=1e-4, atol=1e-5)
     assert torch.equal(g.made["fake"], fake)
     d = recipe.d_loss(
         networks, Batch(given.real, given.labels, {"fake": fake.detach()}, given.inputs)
     )
-    expected = (
-        sum((1 - b[-1]).relu().mean() + (1 + a[-1]).relu().mean() for a, b in zip(ours, theirs)) / 2
-    )
+    scales = zip(ours.logits, theirs.logits)
+    expected = sum((1 - b).relu().mean() + (1 + a).relu().mean() for a, b in scales) / 2
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -59,18 +59,19 @@ def test_losses_are_the_papers():
     assert torch.equal(given.random["wanted"], wanted)
     G, D = networks["G"], networks["D"]
     fake = G(real, wanted)
-    patches, told = D(fake)
+    output = D(fake)
+    patches, told = output.logits[0], output.class_logits
     g = recipe.g_loss(networks, given)
     expected = -patches.mean() + entropy(told, wanted) + 10 * F.l1_loss(G(fake, own), real)
     torch.testing.assert_close(g.total, expected, rtol=1e-4, atol=1e-5)
     seen = recipe.with_fakes(networks, given)
     assert not seen.random["fake"].requires_grad
     d = recipe.d_loss(networks, seen)
-    expected = patches.mean() - D(real)[0].mean() + entropy(D(real)[1], own)
+    expected = patches.mean() - D(real).logits[0].mean() + entropy(D(real).class_logits, own)
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
     alpha = given.random["alpha"].view(-1, 1, 1, 1)
     between = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(D(between)[0].sum(), between)
+    (slope,) = torch.autograd.grad(D(between).logits[0].sum(), between)
     expected = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
     torch.testing.assert_close(recipe.penalty_loss(networks, seen), expected, rtol=1e-4, atol=1e-4)
 
@@ -140,7 +141,7 @@ def test_attributes_that_cannot_be_are_refused(names, said):
 def test_what_is_not_asked_for_stays_as_d_tells_it():
     recipe = StarGAN(**SMALL)
     networks = recipe.build_networks(IMAGES)
-    told = networks["D"](batch().real)[1]
+    told = networks["D"](batch().real).class_logits
     expected = torch.stack(
         [told[:, 0] > told[:, 1], told[:, 1] > told[:, 0], told[:, 2] > 0, told[:, 3] > 0]
     )

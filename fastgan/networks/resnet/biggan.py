@@ -7,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from fastgan.networks.resnet.blocks import NormReLU, check_labels
+from fastgan.networks.labels import check_classes
+from fastgan.networks.resnet.blocks import NormReLU
 from fastgan.networks.resnet.generator import Upsampling
 from fastgan.networks.resnet.widths import G_WIDTHS, scaled
 from fastgan.nn import Conv2d
@@ -63,7 +64,7 @@ class BigGANGenerator(nn.Module):
         return len(scaled(G_WIDTHS, resolution, 1))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, z.shape[0])
+        check_classes(labels, self.c_dim, z.shape[0])
         first, *conditions = z.split(self.lengths, 1)
         if self.embedding is not None:
             shared = self.embedding(labels)

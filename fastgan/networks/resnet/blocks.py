@@ -137,17 +137,3 @@ class ClassVectors(nn.Linear):
 
     def forward(self, labels: Tensor) -> Tensor:
         return F.embedding(labels, self.weight.T)
-
-
-def check_labels(labels: Tensor | None, classes: int, count: int) -> None:
-    """Raises ValueError unless labels are int64 ``[count]`` where there are classes, and None where there are none."""
-    if not classes:
-        if labels is not None:
-            raise ValueError(
-                f"labels were given, {list(labels.shape)}, to a network without classes; leave them out"
-            )
-        return
-    if labels is None:
-        raise ValueError(f"a network of {classes} classes needs labels [N], got none")
-    if labels.is_floating_point() or labels.shape != (count,):
-        raise ValueError(f"labels must be int64 [{count}], got {labels.dtype} {list(labels.shape)}")

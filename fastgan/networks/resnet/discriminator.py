@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from fastgan.networks.resnet.blocks import ClassVectors, DownBlock, check_labels, linear, relu
+from fastgan.networks.labels import check_classes
+from fastgan.networks.resnet.blocks import ClassVectors, DownBlock, linear, relu
 from fastgan.networks.resnet.widths import D_HALVINGS, D_WIDTHS, attention_after, scaled
 from fastgan.nn import SelfAttention2d
 
@@ -64,7 +65,7 @@ class ResNetDiscriminator(nn.Module):
         return relu(x).sum((2, 3))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, images.shape[0])
+        check_classes(labels, self.c_dim, images.shape[0])
         features = self.features(images)
         logits: Tensor = self.out(features).squeeze(1)
         if self.classes is not None:

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from fastgan.networks.resnet.blocks import NormReLU, UpBlock, check_labels, conv3x3, linear
+from fastgan.networks.labels import check_classes
+from fastgan.networks.resnet.blocks import NormReLU, UpBlock, conv3x3, linear
 from fastgan.networks.resnet.widths import G_WIDTHS, attention_after, scaled
 from fastgan.nn import SelfAttention2d
 
@@ -94,6 +95,6 @@ class ResNetGenerator(nn.Module):
         self.layers = Upsampling(resolution, channels, z_dim, norm, ngf=ngf, attention=attention)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_labels(labels, self.c_dim, z.shape[0])
+        check_classes(labels, self.c_dim, z.shape[0])
         images: Tensor = self.layers(z, [labels] * len(self.layers.blocks))
         return images

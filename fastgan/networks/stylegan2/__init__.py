@@ -3,7 +3,7 @@
 from fastgan.networks.stylegan2._sizes import RESOLUTIONS, channels_at
 from fastgan.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from fastgan.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
-from fastgan.networks.stylegan2.mapping import MappingNetwork, label_rows, no_labels
+from fastgan.networks.stylegan2.mapping import MappingNetwork
 
 __all__ = [
     "RESOLUTIONS",
@@ -12,6 +12,4 @@ __all__ = [
     "StyleGAN2Generator",
     "SynthesisNetwork",
     "channels_at",
-    "label_rows",
-    "no_labels",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.labels import label_rows, no_labels
 from fastgan.networks.stylegan2._sizes import (
     RESOLUTIONS,
     channels_at,
@@ -18,7 +19,7 @@ from fastgan.networks.stylegan2._sizes import (
     check_sizes,
     image_size,
 )
-from fastgan.networks.stylegan2.mapping import MappingNetwork, label_rows, no_labels
+from fastgan.networks.stylegan2.mapping import MappingNetwork
 from fastgan.nn import EqualConv2d, EqualLinear
 from fastgan.ops import minibatch_stddev
 

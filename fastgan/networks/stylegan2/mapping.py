@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.labels import label_rows, no_labels
 from fastgan.nn import EqualLinear
 from fastgan.ops import pixel_norm
 
@@ -125,43 +125,6 @@ class MappingNetwork(nn.Module):
             raise ValueError(
                 f"{argument} needs the mean of w, but this network was made without: w_avg_beta is None"
             )
-
-
-def label_rows(labels: Tensor | None, c_dim: int, count: int | None = None) -> Tensor:
-    """Return labels as rows ``[N, c_dim]``; class indices int64 ``[N]`` become one-hot rows.
-
-    Raises:
-        ValueError: labels are missing, out of range or of another shape, or not ``count`` of them.
-    """
-    rows = "" if count is None else f" with N = {count}"
-    expected = (
-        f"labels must be class indices int64 [N] from 0 to {c_dim - 1} or rows [N, {c_dim}]{rows}"
-    )
-    if labels is None:
-        raise ValueError(f"{expected}, got none; this network needs them")
-    if labels.ndim == 1 and not labels.is_floating_point():
-        # A graph captured by torch.compile or torch.export has no values to check.
-        if not torch.compiler.is_compiling() and labels.numel():
-            least, most = int(labels.min()), int(labels.max())
-            if not 0 <= least <= most < c_dim:
-                raise ValueError(f"{expected}, got classes from {least} to {most}")
-        labels = F.one_hot(labels.long(), c_dim)
-    if (
-        labels.ndim != 2
-        or labels.shape[1] != c_dim
-        or (count is not None and labels.shape[0] != count)
-    ):
-        raise ValueError(f"{expected}, got {_shape(labels)}")
-    return labels
-
-
-def no_labels(labels: Tensor | None) -> None:
-    """Raise ValueError for labels passed to a network without."""
-    if labels is not None and labels.numel():
-        raise ValueError(
-            "labels must be None for a network without classes, "
-            f"got {_shape(labels)}; leave them out"
-        )
 
 
 def _shape(x: Tensor | None) -> str:

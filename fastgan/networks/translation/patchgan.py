@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.labels import no_labels
+from fastgan.networks.protocol import DiscriminatorOutput
 from fastgan.networks.translation.layers import as_input, check_widths, init_normal, norm_act
 from fastgan.nn import Conv2d
 
@@ -28,20 +30,20 @@ class PatchDiscriminator(nn.Module):
 
     Args:
         channels: of the images.
-        condition_channels: of what the images are told with; 0 for none. pix2pix has 3 and 3.
+        label_channels: channels of ``labels``, an image or map to judge with; 0 for none.
         patch: 1, 16, 34, 70, 142 or 286: pixels that a logit sees.
         ndf: channels behind the first layer; they double, up to 8·ndf.
         norm: ``instance``, ``batch`` or ``none``.
 
     Raises:
-        ValueError: an argument is out of range; images or condition are of another shape or too small for a logit.
+        ValueError: an argument is out of range; images or labels are of another shape or too small for a logit.
     """
 
     def __init__(
         self,
         channels: int = 3,
         *,
-        condition_channels: int = 0,
+        label_channels: int = 0,
         patch: int = 70,
         ndf: int = 64,
         norm: str = "instance",
@@ -49,13 +51,13 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         if patch not in HALVINGS:
             raise ValueError(f"patch must be one of {', '.join(map(str, HALVINGS))}, got {patch}")
-        check_widths(channels=channels, condition_channels=condition_channels + 1, ndf=ndf)
-        self.channels, self.condition_channels = channels, condition_channels
+        check_widths(channels=channels, label_channels=label_channels + 1, ndf=ndf)
+        self.channels, self.label_channels = channels, label_channels
         halvings = HALVINGS[patch]
         kernel, padding = (4, 1) if halvings else (1, 0)
         self.least = least_size(patch)
         self.layers = nn.ModuleList()
-        fan_in = channels + condition_channels
+        fan_in = channels + label_channels
         for i in range(halvings + 1 or 2):
             fan_out = ndf * min(2**i, 8)
             stride = 2 if i < halvings else 1
@@ -68,9 +70,9 @@ class PatchDiscriminator(nn.Module):
         self.layers.append(Conv2d(fan_in, 1, kernel, 1, padding))
         self.apply(init_normal)
 
-    def stages(self, images: Tensor, condition: Tensor | None = None) -> list[Tensor]:
+    def stages(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
         """What every layer gives, the logits last; feature matching compares them (Wang et al. 2018, section 3.3)."""
-        x = joined(images, condition, self.channels, self.condition_channels)
+        x = joined(images, labels, self.channels, self.label_channels)
         x = as_input(x, "the discriminator's images", x.shape[1], least=self.least, kernel=4)
         found = []
         for layer in self.layers:
@@ -78,22 +80,23 @@ class PatchDiscriminator(nn.Module):
             found.append(x)
         return found
 
-    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.stages(images, condition)[-1]
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.stages(images, labels)[-1]
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Images ``[N, channels, H, W]`` → for each scale, the finest first, what every layer of its network gives, logits last.
+    """Images ``[N, channels, H, W]`` → logits ``[N, 1, h, w]`` and features of every scale.
 
-    Each scale is a :class:`PatchDiscriminator` of its own; from one to the next images are halved by means over 3×3 pixels.
-    Under :func:`fastgan.nn.apply_spectral_norm` all its convolutions are normalised in one call.
+    The output is a :class:`fastgan.networks.DiscriminatorOutput`, the finest scale first. Each scale is a
+    :class:`PatchDiscriminator` of its own; from one scale to the next images are halved by means over 3×3 pixels.
+    :func:`fastgan.nn.apply_spectral_norm` normalises all its convolutions in one call.
 
     Args:
         scales: how many; three in pix2pixHD, two in SPADE.
-        channels, condition_channels, patch, ndf, norm: as :class:`PatchDiscriminator` has them.
+        channels, label_channels, patch, ndf, norm: as :class:`PatchDiscriminator` has them.
 
     Raises:
-        ValueError: an argument is out of range; images or condition are of another shape or too small for the coarsest.
+        ValueError: an argument is out of range; images or labels are of another shape or too small for the coarsest.
     """
 
     def __init__(
@@ -101,50 +104,48 @@ class MultiScaleDiscriminator(nn.Module):
         channels: int = 3,
         *,
         scales: int = 3,
-        condition_channels: int = 0,
+        label_channels: int = 0,
         patch: int = 70,
         ndf: int = 64,
         norm: str = "instance",
     ) -> None:
         super().__init__()
         check_widths(scales=scales)
-        self.channels, self.condition_channels = channels, condition_channels
+        self.channels, self.label_channels = channels, label_channels
         self.scales = nn.ModuleList(
-            PatchDiscriminator(channels + condition_channels, patch=patch, ndf=ndf, norm=norm)
+            PatchDiscriminator(channels + label_channels, patch=patch, ndf=ndf, norm=norm)
             for _ in range(scales)
         )
 
-    def forward(self, images: Tensor, condition: Tensor | None = None) -> list[list[Tensor]]:
-        x = joined(images, condition, self.channels, self.condition_channels)
-        found = []
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        x = joined(images, labels, self.channels, self.label_channels)
+        logits, features = [], []
         for i, scale in enumerate(self.scales):
             assert isinstance(scale, PatchDiscriminator)
             if i:
                 x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
-            found.append(scale.stages(x))
-        return found
+            *of_layers, last = scale.stages(x)
+            logits.append(last)
+            features.append(tuple(of_layers))
+        return DiscriminatorOutput(tuple(logits), tuple(features))
 
 
-def joined(
-    images: Tensor, condition: Tensor | None, channels: int, condition_channels: int
-) -> Tensor:
-    """Images and, behind them, the channels of their condition ``[N, condition_channels, H, W]``.
+def joined(images: Tensor, labels: Tensor | None, channels: int, label_channels: int) -> Tensor:
+    """Return images with the channels of their labels ``[N, label_channels, H, W]`` behind them.
 
     Raises:
-        ValueError: one of them is missing, not wanted or of another shape.
+        ValueError: images or labels have another shape, or labels are missing or not wanted.
     """
     if images.ndim != 4 or images.shape[1] != channels:
         raise ValueError(
-            f"the discriminator's images must have shape [N, {channels}, H, W], got {list(images.shape)}"
+            f"the discriminator's images must have shape [N, {channels}, H, W], "
+            f"got {list(images.shape)}"
         )
-    if not condition_channels:
-        if condition is not None:
-            raise ValueError(
-                f"a condition {list(condition.shape)} came to a discriminator without; leave it out"
-            )
+    if not label_channels:
+        no_labels(labels)
         return images
-    shape = [images.shape[0], condition_channels, *images.shape[2:]]
-    if condition is None or list(condition.shape) != shape:
-        came = "none" if condition is None else list(condition.shape)
-        raise ValueError(f"the discriminator's condition must have shape {shape}, got {came}")
-    return torch.cat([images, condition.to(images.dtype)], 1)
+    shape = [images.shape[0], label_channels, *images.shape[2:]]
+    if labels is None or list(labels.shape) != shape:
+        got = "none" if labels is None else list(labels.shape)
+        raise ValueError(f"the discriminator's labels must have shape {shape}, got {got}")
+    return torch.cat([images, labels.to(images.dtype)], 1)

@@ -7,6 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.labels import no_labels
+from fastgan.networks.protocol import DiscriminatorOutput
 from fastgan.networks.translation.layers import (
     ImageConv2d,
     ResidualBlock,
@@ -83,7 +85,10 @@ class StarGANGenerator(nn.Module):
 
 
 class StarGANDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` → logits of patches ``[N, 1, h, w]``, of attributes ``[N, c_dim]``.
+    """Images ``[N, channels, resolution, resolution]`` → logits of patches and of attributes.
+
+    The output is a :class:`fastgan.networks.DiscriminatorOutput` with ``logits`` ``([N, 1, h, w],)`` and ``class_logits``
+    ``[N, c_dim]``.
 
     4×4 convolutions of stride 2 with LeakyReLU(0.01) and without norm, down to 2×2 pixels and at most six of them, each
     twice as wide as the one before.
@@ -115,7 +120,8 @@ class StarGANDiscriminator(nn.Module):
         self.patches = Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.attributes = Conv2d(widths[-1], c_dim, resolution >> halvings, bias=False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        no_labels(labels)
         x = as_input(images, "StarGAN's images", self.channels, kernel=4)
         if list(x.shape[2:]) != [self.resolution] * 2:
             size = f"{self.resolution}×{self.resolution}"
@@ -123,4 +129,4 @@ class StarGANDiscriminator(nn.Module):
                 f"StarGAN's D takes images of {size}, got {x.shape[2]}×{x.shape[3]}; resize them"
             )
         x = self.layers(x)
-        return self.patches(x), self.attributes(x).flatten(1)
+        return DiscriminatorOutput((self.patches(x),), class_logits=self.attributes(x).flatten(1))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.labels import no_labels
 from fastgan.networks.translation.layers import DownConv2d, as_input, check_widths, norm_act
 from fastgan.nn import BatchNormAct2d, BiasAct, Conv2d
 
@@ -201,7 +202,8 @@ class SRGANDiscriminator(nn.Module):
             nn.Linear(16 * ndf, 1),
         )
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        no_labels(labels)
         x = as_input(images, "SRGAN's images", self.channels)
         if list(x.shape[2:]) != [self.resolution] * 2:
             size = f"{self.resolution}×{self.resolution}"

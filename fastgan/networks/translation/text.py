@@ -100,7 +100,9 @@ class TextGenerator(nn.Module):
 
 
 class TextDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] and captions int64 ``[k·N, T]`` → logits ``[k·N]``.
+    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] and captions → logits ``[k·N]``.
+
+    The labels are captions int64 ``[k·N, T]``.
 
     4×4 convolutions of stride 2 down to 4×4 and a 3×3 one, with LeakyReLU(0.2). With h the sum of the last features over
     positions and s the sentence: ⟨V·s, h⟩ + ⟨w, h⟩ + b. Captions come once or several times for all images: the features,
@@ -135,16 +137,20 @@ class TextDiscriminator(nn.Module):
         found: Tensor = self.layers(images).sum((2, 3))
         return found
 
-    def forward(self, images: Tensor, captions: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        if labels is None:
+            raise ValueError(
+                "labels must be captions int64 [N, T], got none; pass them behind images"
+            )
         # no divmod: open sizes of a graph have none
-        given, count = captions.shape[0], images.shape[0]
+        given, count = labels.shape[0], images.shape[0]
         times, left = given // count, given % count
         if left or not times:
             raise ValueError(
-                f"captions must be as many as images or a multiple of that, got {len(captions)} for {len(images)}"
+                f"labels must be as many captions as images or a multiple of that, got {len(labels)} for {len(images)}"
             )
         h = self.features(images)
         if given != count:  # a graph of as many captions as images has no factor to look at
             h = h.repeat(times, 1)
         logits: Tensor = self.out(h).squeeze(1)
-        return logits + (self.project(self.text(captions)) * h).sum(1)
+        return logits + (self.project(self.text(labels)) * h).sum(1)
