@@ -1,4 +1,4 @@
-"""fastgan under the names and argument lists that existing code calls, and networks out of existing files."""
+"""fastgan for existing code and files: ops by StyleGAN's names, and networks of other programs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = ["load_discriminator", "load_generator"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fastgan.compat import networks  # torch's networks come only with them
+    # Imported late, since it imports the networks.
+    from fastgan.compat import networks
 
     return getattr(networks, name)

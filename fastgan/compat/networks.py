@@ -1,4 +1,4 @@
-"""Networks out of files of any kind, and into ours."""
+"""Loading of StyleGAN2 networks from files of any kind, and saving them as fastgan's."""
 
 from __future__ import annotations
 
@@ -16,51 +16,78 @@ from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generato
 
 
 def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2Generator:
-    """The generator in a file, called ``G(z, labels, truncation_psi=1, truncation_cutoff=None, noise_mode="random")``.
+    """Load the generator in a file; no code in the file is run.
+
+    Call it as ``G(z, labels, truncation_psi=1, truncation_cutoff=None, noise_mode="random")``.
 
     Args:
-        path: a network pickle of StyleGAN2-ADA's or StyleGAN3's PyTorch repository with a StyleGAN2 in it, a ``.pt`` file of
-            rosinality's stylegan2-pytorch, a ``.safetensors`` file of ``fastgan convert``, or a checkpoint or folder of
-            a run of ``fastgan train stylegan2``. No code in it is run.
-        network: ``"G_ema"`` (the moving average) or ``"G"``; None for G_ema, or for the only network in the file.
+        path: the file.
+
+            - A network pickle of StyleGAN2-ADA's or StyleGAN3's PyTorch repository with a StyleGAN2
+              in it.
+            - A ``.pt`` file of rosinality's stylegan2-pytorch.
+            - A ``.safetensors`` file of ``fastgan convert``.
+            - A checkpoint or the folder of a run of ``fastgan train stylegan2``.
+        network: ``"G_ema"`` (the moving average) or ``"G"``. None means the only network in the
+            file, or else G_ema.
 
     Returns:
-        The network in float32 on the CPU, in evaluation mode, without gradients (``G.train().requires_grad_()`` to go on
-        training).
+        The network in float32 on the CPU, in evaluation mode and without gradients. Call
+        ``G.train().requires_grad_()`` to continue its training.
 
     Raises:
         CompatError: the file is missing, damaged or refused, or has no such generator.
     """
-    found = load_network(path, network)
-    if not isinstance(found, StyleGAN2Generator):
+    loaded = load_network(path, network)
+    if not isinstance(loaded, StyleGAN2Generator):
         raise CompatError(
             f"{str(path)!r} holds a discriminator there, not a generator: use load_discriminator."
         )
-    return found
+    return loaded
 
 
 def load_discriminator(path: str | Path) -> StyleGAN2Discriminator:
-    """The discriminator in a file, called ``D(images, labels)``. As :func:`load_generator`."""
+    """Load the discriminator in a file; call it as ``D(images, labels)``.
+
+    Args:
+        path: the file, as for :func:`load_generator`.
+
+    Returns:
+        The network in float32 on the CPU, in evaluation mode and without gradients.
+
+    Raises:
+        CompatError: the file is missing, damaged or refused, or has no discriminator.
+    """
     networks = read_networks(path)
-    found = load_network(path, None if len(networks) == 1 else "D", networks)
-    if not isinstance(found, StyleGAN2Discriminator):
+    loaded = load_network(path, None if len(networks) == 1 else "D", networks)
+    if not isinstance(loaded, StyleGAN2Discriminator):
         raise CompatError(
-            f"{str(path)!r} holds a generator only: convert the discriminator too, with --network D, or use load_generator."
+            f"{str(path)!r} holds a generator only: convert the discriminator too with fastgan "
+            f"convert --network D, or use load_generator."
         )
-    return found
+    return loaded
 
 
 def load_network(
     path: str | Path, name: str | None = None, networks: Networks | None = None
 ) -> StyleGAN2:
-    """The network called ``name`` in a file; None for G_ema, or for the only one. ``networks``: what was read of it."""
+    """Load a network of a file.
+
+    Args:
+        path: the file, as for :func:`load_generator`.
+        name: G_ema, G or D. None means the only network in the file, or else G_ema.
+        networks: result of :func:`read_networks`, if it was called before.
+
+    Raises:
+        CompatError: the file is missing, damaged or refused, or has no such network.
+    """
     networks = read_networks(path) if networks is None else networks
     name = name or (next(iter(networks)) if len(networks) == 1 else "G_ema")
     if name not in networks:
-        there = (
+        content = (
             f"it has {', '.join(networks)}" if networks else "it has no network of StyleGAN2 at all"
         )
-        raise CompatError(f"There is no {name} in {str(path)!r}: {there}.")
+        raise CompatError(f"There is no {name} in {str(path)!r}: {content}.")
     try:
         return build(networks[name]())
     except Refusal as refusal:
@@ -68,10 +95,14 @@ def load_network(
 
 
 def read_networks(path: str | Path) -> Networks:
-    """What makes the weights of each network in a file, by name (G_ema, G, D); it raises Refusal.
+    """Read the networks in a file or in the folder of a run.
+
+    Returns:
+        Functions that return the weights of a network, by its name (G_ema, G, D). They raise
+        Refusal.
 
     Raises:
-        CompatError: the file is missing, damaged or refused, or of a kind that isn't known.
+        CompatError: the file is missing, damaged, refused or of an unknown kind.
     """
     path = Path(path)
     from fastgan.training.checkpoint import is_checkpoint
@@ -80,15 +111,17 @@ def read_networks(path: str | Path) -> Networks:
 
 
 def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
-    """Writes a StyleGAN2 as ``.safetensors``, from which :func:`load_generator` and :func:`load_discriminator` read.
+    """Write a StyleGAN2 as ``.safetensors``.
+
+    :func:`load_generator` and :func:`load_discriminator` read the file.
 
     Args:
-        network: its ``config`` goes into the file's metadata.
-        path: the file; its folder is made, and a file that exists is replaced when the new one is whole.
-        name: what it is called in the file: G_ema, G or D.
+        network: the network. Its ``config`` becomes the file's metadata.
+        path: file to write. Its folder is created, and an existing file is replaced at the end.
+        name: name of the network in the file: G_ema, G or D.
 
     Raises:
-        OSError: it can't be written.
+        OSError: the file can't be written.
     """
     from fastgan.files import write_atomic
 
@@ -106,9 +139,10 @@ def _from_run(path: Path) -> Networks:
     from fastgan.training.run_dir import find_checkpoint
     from fastgan.training.state import TrainState
 
-    found = find_checkpoint(path)
-    state = TrainState.create(found.saved.config.recipe, found.saved.config.images)
-    restore(state, found.saved, found.path)
+    checkpoint = find_checkpoint(path)
+    config = checkpoint.saved.config
+    state = TrainState.create(config.recipe, config.images)
+    restore(state, checkpoint.saved, checkpoint.path)
     networks = {**state.networks, **{f"{name}_ema": network for name, network in state.ema.items()}}
     return {
         name: functools.partial(_weights_of, network)

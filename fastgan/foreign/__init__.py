@@ -1,1 +1,1 @@
-"""Network files of other programs, and converted ones, read as data: nothing in them is run."""
+"""Readers of network files, of other programs and converted ones, that run nothing in a file."""

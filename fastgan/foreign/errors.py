@@ -1,4 +1,4 @@
-"""What the readers of foreign files raise."""
+"""Errors of the readers of foreign files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from fastgan.errors import FastganError
 
 
 class CompatError(FastganError):
-    """A file can't be read into a network, or was refused; the message says why and what to do."""
+    """A file that can't be read into a network, or was refused."""
 
 
 class Refusal(ValueError):
-    """What a reader objects to, as a clause; whoever knows the file's name makes a CompatError of it."""
+    """A reader's objection to a file, a clause; callers raise CompatError with the file's name."""
 
 
-def shown(value: object) -> str:
-    """Something out of a foreign file for a message: text on one line and of bounded length, else its type."""
+def describe(value: object) -> str:
+    """Describe a value of a foreign file in a message: text on one bounded line, else the type."""
     text = ascii(value[:200]) if isinstance(value, str) else f"a {type(value).__name__}"
     return f"{text[:200]}…" if len(text) > 200 else text

@@ -1,4 +1,4 @@
-"""Networks out of a file of any kind, as weights by the name that each has there."""
+"""Reader of network files of any kind: weights by the name of the network in the file."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fastgan.foreign.errors import CompatError, shown
+from fastgan.foreign.errors import CompatError, describe
 from fastgan.foreign.official import read_official
 from fastgan.foreign.rosinality import read_rosinality
 from fastgan.foreign.weights import CLASSES, Weights
 
 METADATA = "fastgan"
-"""Under this key a file of ours has JSON of ``network`` (its name), ``class`` and ``config``."""
+"""Key of the metadata in fastgan's files: JSON of ``network`` (its name), ``class``, ``config``."""
 
 _ZIP, _PICKLE = b"PK\3\4", b"\x80"
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 Networks = dict[str, Callable[[], Weights]]
+"""Functions that return the weights of a network, by its name (G_ema, G, D); they raise Refusal."""
 
 
 def read_file(path: Path) -> Networks:
-    """Read what makes the weights of each network in a file, by name (G_ema, G, D); it raises Refusal.
+    """Read the networks in a file.
 
     Raises:
-        CompatError: the file is missing, damaged or refused, or of a kind that isn't known.
+        CompatError: the file is missing, damaged, refused or of an unknown kind.
     """
     try:
         with open(path, "rb") as file:
@@ -46,13 +47,14 @@ def read_file(path: Path) -> Networks:
     if start.startswith(_PICKLE):
         return read_official(path.read_bytes(), str(path))
     raise CompatError(
-        f"{str(path)!r} is {'no file of networks' if start else 'empty'}: expected are a network pickle (.pkl), a "
-        f"file of torch.save (.pt), one of fastgan convert (.safetensors) or a checkpoint of fastgan."
+        f"{str(path)!r} must be a network pickle (.pkl), a file of torch.save (.pt), one of "
+        f"fastgan convert (.safetensors) or a checkpoint of fastgan, "
+        f"got {'another kind of' if start else 'an empty'} file: check the path."
     )
 
 
 def is_safetensors(path: Path) -> bool:
-    """Tell by its first bytes whether a file has the form of safetensors."""
+    """Return True if a file begins like a safetensors file."""
     try:
         with open(path, "rb") as file:
             return file.read(9)[8:] == b"{"
@@ -61,14 +63,21 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read what a safetensors file of ours says of its network, and the network's tensors.
+    """Read the description and the tensors of the network in a safetensors file of fastgan.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The metadata (see ``METADATA``), and tensors by name.
 
     Raises:
-        CompatError: the file is damaged, or doesn't say what network it holds.
+        CompatError: the file is damaged or has no description of its network.
     """
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            # SIM118 takes it for a dict.
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             description = json.loads((file.metadata() or {}).get(METADATA, "null"))
     except (SafetensorError, RecursionError, ValueError) as error:
         raise CompatError(
@@ -76,7 +85,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
     if description is None:
         raise CompatError(
-            f"{str(path)!r} doesn't say what network it holds: expected is a file that fastgan convert made."
+            f"{str(path)!r} has no description of its network: use a file of fastgan convert."
         )
     return description, tensors
 
@@ -95,19 +104,20 @@ def _from_safetensors(path: Path) -> Networks:
 
 def _from_torch(path: Path) -> Networks:
     try:
-        # The options of the training that made it are plain values in a Namespace; nobody looks at them.
+        # Files hold the options of their training in a Namespace of plain values, which is ignored.
         with torch.serialization.safe_globals([argparse.Namespace]):
             saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the bytes lead it to
-        named = (
+    # Damaged bytes make torch raise errors of any type.
+    except Exception as error:
+        asked = (
             re.search(r"GLOBAL ([\w.]+)", str(error))
             if isinstance(error, pickle.UnpicklingError)
             else None
         )
         raise CompatError(
-            f"{str(path)!r} was refused, and nothing in it was run: it asks for {shown(named[1])}, more than tensors and "
-            f"plain data."
-            if named
+            f"{str(path)!r} was refused, and nothing in it was run: it asks for "
+            f"{describe(asked[1])}, more than tensors and plain data."
+            if asked
             else f"{str(path)!r} is damaged or cut short: it can't be read to its end."
         ) from error
     return read_rosinality(saved)

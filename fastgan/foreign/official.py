@@ -1,8 +1,8 @@
-"""Network pickles of StyleGAN2-ADA's and StyleGAN3's PyTorch repositories, with a StyleGAN2 in them.
+"""Reader of StyleGAN2 in network pickles of StyleGAN2-ADA's and StyleGAN3's PyTorch repositories.
 
-A file is a dict of modules: ``G``, ``D``, ``G_ema`` and others. The sizes come from the tensors, settings from the modules'
-attributes and the arguments that they were made with, in both repositories' layouts: these differ in where arguments stand
-and in defaults, which are in no file.
+A file is a dict of modules: ``G``, ``D``, ``G_ema`` and others. Sizes follow from the tensors.
+Settings follow from the modules' attributes and constructor arguments. The layouts of the two
+repositories differ in the place of arguments and in defaults, which no file states.
 """
 
 from __future__ import annotations
@@ -16,22 +16,29 @@ from typing import Any
 
 from torch import Tensor
 
-from fastgan.foreign.errors import CompatError, Refusal, shown
+from fastgan.foreign.errors import CompatError, Refusal, describe
 from fastgan.foreign.pickle_values import Record, builders
 from fastgan.foreign.pickles import Budget, read_pickle
-from fastgan.foreign.weights import Weights, check_filter, turned, widths_as_base
+from fastgan.foreign.weights import Weights, check_filter, flip_kernel, widths_as_base
 
 MAX_ENTRIES = 10_000
-"""Parameters, buffers and modules of one network, all in all."""
+"""Largest number of parameters, buffers and modules of one network together."""
 
 _GROUPS = ("synthesis_kwargs", "mapping_kwargs", "epilogue_kwargs", "block_kwargs")
 
 
 def read_official(content: bytes, path: str) -> dict[str, Callable[[], Weights]]:
-    """What makes the weights of each network in an official pickle, by its name there; it raises Refusal.
+    """Read the networks in an official pickle; nothing in it is run.
+
+    Args:
+        content: the pickle.
+        path: name of the file in messages.
+
+    Returns:
+        Functions that return the weights of a network, by its name; they raise Refusal.
 
     Raises:
-        CompatError: the file is damaged, or refused for what it asks for; nothing in it is run.
+        CompatError: the file is damaged, or asks for a function or class that networks don't need.
     """
     budget = Budget(len(content))
     try:
@@ -42,10 +49,11 @@ def read_official(content: bytes, path: str) -> dict[str, Callable[[], Weights]]
         ) from refusal
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CompatError(
-            f"{path!r} is no network pickle, or is damaged or cut short: it can't be read to its end."
+            f"{path!r} is no network pickle, or is damaged or cut short: it can't be read to its "
+            f"end."
         ) from error
     if type(top) is not dict:
-        raise CompatError(f"{path!r} holds no networks: a dict of G, D and G_ema was expected.")
+        raise CompatError(f"{path!r} must hold a dict of G, D and G_ema, got no networks.")
     read = {"G": _generator, "G_ema": _generator, "D": _discriminator}
     return {
         name: functools.partial(read[name], top[name], path)
@@ -55,7 +63,7 @@ def read_official(content: bytes, path: str) -> dict[str, Callable[[], Weights]]
 
 
 class _Module:
-    """The tensors and submodules of a record by their dotted names, and what the file says of their settings."""
+    """Tensors and submodules of a record by dotted name, with access to their settings."""
 
     def __init__(self, record: Record, path: str) -> None:
         self.path, self.tensors, self.records = path, {}, {}
@@ -76,7 +84,8 @@ class _Module:
                         self.tensors[prefix + name] = value
                     elif value is not None:
                         raise Refusal(
-                            f"its {shown(prefix + name)} is {shown(value)}, no tensor or module"
+                            f"its {describe(prefix + name)} is {describe(value)}, no tensor or "
+                            f"module"
                         )
 
     tensors: dict[str, Tensor]
@@ -85,12 +94,19 @@ class _Module:
     def shape(self, name: str, ndim: int) -> list[int]:
         if name not in self.tensors or self.tensors[name].ndim != ndim:
             raise Refusal(
-                f"it has no tensor {name!r} of {ndim} dimensions, so it is no StyleGAN2 of a known layout"
+                f"it has no tensor {name!r} of {ndim} dimensions, so it is no StyleGAN2 of a known "
+                f"layout"
             )
         return list(self.tensors[name].shape)
 
     def setting(self, names: tuple[str, ...], modules: tuple[str, ...], default: Any) -> Any:
-        """The first of ``names`` among the attributes or arguments of these modules, then of the network."""
+        """Find the first of ``names`` among attributes and arguments of modules, then the network.
+
+        Args:
+            names: names of the setting.
+            modules: modules to search first.
+            default: value to use, with a warning, if there is no such setting.
+        """
         places: list[dict[str, Any]] = []
         for module in modules:
             if module in self.records:
@@ -101,13 +117,15 @@ class _Module:
             for name in names:
                 if name in place:
                     return _number(place[name], name)
-        warnings.warn(f"{self.path!r} doesn't say {names[-1]}: taken as {default!r}.", stacklevel=2)
+        warnings.warn(
+            f"{self.path!r} doesn't state {names[-1]}: {default!r} is used.", stacklevel=2
+        )
         return default
 
     def blocks(self, prefix: str) -> list[int]:
-        """The resolutions of the blocks, lowest first."""
-        found = [re.fullmatch(rf"{re.escape(prefix)}b(\d{{1,4}})", name) for name in self.records]
-        resolutions = sorted(int(match[1]) for match in found if match)
+        """Return the resolutions of the blocks, lowest first."""
+        matches = [re.fullmatch(rf"{re.escape(prefix)}b(\d{{1,4}})", name) for name in self.records]
+        resolutions = sorted(int(match[1]) for match in matches if match)
         if len(resolutions) < 2 or resolutions != [4 * 2**i for i in range(len(resolutions))]:
             raise Refusal(
                 "it has no blocks b4, b8 and so on, so it is no StyleGAN2 of a known layout"
@@ -115,7 +133,7 @@ class _Module:
         return resolutions
 
     def mapping(self) -> tuple[int, int, int, float]:
-        """(features that come in beside the label, length of labels, layers, learning rate) of the mapping network."""
+        """Return input features without the label, length of labels, layers and learning rate."""
         layers = sum(1 for name in self.tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name))
         features = self.shape("mapping.fc0.weight", 2)[1]
         c_dim = 0
@@ -126,11 +144,14 @@ class _Module:
         return features, c_dim, layers, rate
 
     def precision(self, prefix: str, blocks: list[int], layer: str) -> tuple[int, float | None]:
-        """(``num_fp16_res``, ``conv_clamp``) of the blocks above 4, of which ``layer`` has the clamp."""
+        """Return ``num_fp16_res`` and ``conv_clamp`` of the blocks above 4.
+
+        ``layer`` is the layer of a block that has the clamp.
+        """
         modules = [f"{prefix}b{r}" for r in blocks[1:]]
-        said = [self.records[module].state.get("use_fp16") for module in modules]
-        flags = [flag for flag in said if type(flag) is bool]
-        if len(flags) == len(said):
+        stated = [self.records[module].state.get("use_fp16") for module in modules]
+        flags = [flag for flag in stated if type(flag) is bool]
+        if len(flags) == len(stated):
             number = sum(flags)
             if flags != sorted(flags):
                 raise Refusal("its blocks of half precision aren't the highest ones")
@@ -142,7 +163,8 @@ class _Module:
         for name, record in self.records.items():
             if not name.endswith(".skip") and record.state.get("conv_clamp", clamp) != clamp:
                 raise Refusal(
-                    f"its layer {shown(name)} has another conv_clamp than {clamp}, that of the others"
+                    f"its layer {describe(name)} has another conv_clamp than {clamp}, that of the "
+                    f"others"
                 )
         return number, clamp
 
@@ -150,12 +172,18 @@ class _Module:
         places = _arguments(self.records.get(module, self.records[""])) + _arguments(
             self.records[""]
         )
-        given = [next((place[name] for place in places if name in place), None) for name in _WIDTHS]
-        return dict(zip(_WIDTHS, widths_as_base(widths, (given[0], given[1]))))
+        stated = [
+            next((place[name] for place in places if name in place), None) for name in _WIDTHS
+        ]
+        return dict(zip(_WIDTHS, widths_as_base(widths, (stated[0], stated[1]))))
 
-    def ours(self, upsampling: Collection[str] = ()) -> dict[str, Tensor]:
-        """The tensors by our names, without the filters, which are fixed. upsampling: names of weights to turn."""
-        found = {}
+    def renamed(self, upsampling: Collection[str] = ()) -> dict[str, Tensor]:
+        """Return the tensors by fastgan's names, without the filters, which are fixed.
+
+        Args:
+            upsampling: names of weights of upsampling layers, which are flipped.
+        """
+        tensors = {}
         for name, tensor in self.tensors.items():
             if name.endswith("resample_filter"):
                 check_filter(tensor, name)
@@ -163,11 +191,11 @@ class _Module:
             name = name.replace(".noise_const", ".noise.const").replace(
                 ".noise_strength", ".noise.strength"
             )
-            found[name] = turned(tensor) if name in upsampling else tensor
-        return found
+            tensors[name] = flip_kernel(tensor) if name in upsampling else tensor
+        return tensors
 
     def architecture(self, name: str, prefix: str, blocks: list[int]) -> bool:
-        """Whether no block says that it is of another architecture than ``name``."""
+        """Return True if no block states another architecture than ``name``."""
         return all(
             self.records[f"{prefix}b{r}"].state.get("architecture", name) == name for r in blocks
         )
@@ -178,7 +206,8 @@ class _Module:
             linear = name.endswith((".affine", ".skip", ".embed", "b4.out"))
             if kind not in (None, "linear" if linear else "lrelu"):
                 raise Refusal(
-                    f"its layer {shown(name)} has the activation {shown(kind)}, which fastgan's hasn't"
+                    f"its layer {describe(name)} has the activation {describe(kind)}, which "
+                    f"fastgan's doesn't have"
                 )
 
 
@@ -217,7 +246,7 @@ def _generator(record: Record, path: str) -> Weights:
         "base": tuple(g.shape("synthesis.b4.const", 3)[1:]),
     }
     return Weights(
-        "StyleGAN2Generator", config, g.ours({f"synthesis.b{r}.conv0.weight" for r in blocks})
+        "StyleGAN2Generator", config, g.renamed({f"synthesis.b{r}.conv0.weight" for r in blocks})
     )
 
 
@@ -249,17 +278,17 @@ def _discriminator(record: Record, path: str) -> Weights:
             "mapping_layers": layers,
             "mapping_lr_multiplier": rate,
         }
-    return Weights("StyleGAN2Discriminator", config, d.ours())
+    return Weights("StyleGAN2Discriminator", config, d.renamed())
 
 
 def _arguments(record: Record) -> list[dict[str, Any]]:
-    """The arguments that a module was made with, and those that it passed on to parts of it."""
-    found = [_dict(record.state.get("_init_kwargs"))]
-    for arguments in found:
-        found += [arguments[group] for group in _GROUPS if type(arguments.get(group)) is dict][
-            : 8 - len(found)
+    """Return the constructor arguments of a module and the groups for its parts, at most 8."""
+    groups = [_dict(record.state.get("_init_kwargs"))]
+    for arguments in groups:
+        groups += [arguments[group] for group in _GROUPS if type(arguments.get(group)) is dict][
+            : 8 - len(groups)
         ]
-    return found
+    return groups
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -268,6 +297,6 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _number(value: Any, name: str) -> int | float | None:
     if value is not None and (type(value) not in (int, float) or not -1e9 < value < 1e9):
-        raise Refusal(f"its {name} is {shown(value)}, no number that fits")
+        raise Refusal(f"its {name} is {describe(value)}, no number that fits")
     number: int | float | None = value
     return number

@@ -1,4 +1,4 @@
-"""What pickled networks are made of, as plain values: records of modules, tensors, numpy numbers and arrays."""
+"""Plain values for the parts of pickled networks: modules, tensors, numpy numbers and arrays."""
 
 from __future__ import annotations
 
@@ -14,31 +14,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.foreign.errors import Refusal, shown
+from fastgan.foreign.errors import Refusal, describe
 from fastgan.foreign.pickles import Budget, Buildable, Builders, Name, read_pickle, text
 
-# How torch begins the format in which a pickled tensor carries its storage.
+# Header of torch's format for the storage inside a pickled tensor.
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 STORAGES = {
     f"torch.{name}Storage": dtype
     for name, dtype in {
-        "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16, "Double": torch.float64,
-        "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
+        "Float": torch.float32,
+        "Half": torch.float16,
+        "BFloat16": torch.bfloat16,
+        "Double": torch.float64,
+        "Long": torch.int64,
+        "Int": torch.int32,
+        "Short": torch.int16,
+        "Char": torch.int8,
+        "Byte": torch.uint8,
     }.items()
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Record:
-    """A module as it was pickled: the name of its class and its attributes. Its source code was dropped unread."""
+    """A pickled module without its source code, which was dropped unread."""
 
     class_name: str
+    """Name of the class."""
     state: dict[str, Any]
+    """Attributes of the module."""
 
 
 def builders(budget: Budget) -> Builders:
-    """All that an official network's pickle may call."""
+    """Return the functions that the pickle of an official network may call."""
     table: dict[str, Any] = {
         "torch_utils.persistence._reconstruct_persistent_obj": record,
         "dnnlib.util.EasyDict": empty_dict,
@@ -57,7 +66,7 @@ def builders(budget: Budget) -> Builders:
 
 
 def record(meta: Any) -> Record:
-    """A persistent object of its meta data: ``type``, ``class_name``, ``state`` and source code, among others."""
+    """Build a module from its metadata: ``type``, ``class_name``, ``state`` and others."""
     if type(meta) is not dict or meta.get("type") != "class" or type(meta.get("state")) is not dict:
         raise Refusal("it has a persistent object that isn't described as a class with a state")
     return Record(text(meta.get("class_name")), meta["state"])
@@ -69,13 +78,13 @@ def empty_dict() -> dict[str, Any]:
 
 def set_of_texts(items: Any = ()) -> set[str]:
     if type(items) not in (list, tuple):
-        raise Refusal(f"it makes a set of {shown(items)}")
+        raise Refusal(f"it makes a set of {describe(items)}")
     return set(map(text, items))
 
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a pickle says of a storage whose bytes are yet to come."""
+    """Description of a storage in a pickle, before its bytes are read."""
 
     dtype: torch.dtype
     key: str
@@ -83,9 +92,16 @@ class _Claim:
 
 
 def load_storage(content: Any, *, budget: Budget) -> Tensor:
-    """The 1-D tensor of a storage that torch saved on its own: five pickles, then a length and the elements."""
+    """Read a storage in torch's legacy format: five pickles, then a length and the elements.
+
+    Returns:
+        A 1-D tensor.
+
+    Raises:
+        Refusal: the content is something else, or larger than the budget.
+    """
     if type(content) is not bytes:
-        raise Refusal(f"it makes a storage of {shown(content)}")
+        raise Refusal(f"it makes a storage of {describe(content)}")
     budget.allocate(len(content))
     stream = io.BytesIO(content)
     read = functools.partial(read_pickle, stream, dict.fromkeys(STORAGES), budget)
@@ -126,7 +142,7 @@ def _claim(reference: Any) -> _Claim:
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Tensor:
-    """A view of ``storage``. Whether it requires a gradient, its hooks and its metadata don't matter."""
+    """Return a view of ``storage``; ignore gradient flag, hooks and metadata in ``rest``."""
     if not isinstance(storage, Tensor) or type(size) is not tuple or type(stride) is not tuple:
         raise Refusal("it makes a tensor of something that is no storage and no shape")
     if len(size) != len(stride) or len(size) > 8 or len(rest) > 3:
@@ -134,7 +150,7 @@ def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
     offset, size, stride = _whole(offset), [_whole(n) for n in size], [_whole(n) for n in stride]
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     count = math.prod(size)
-    # as many elements as the storage has, at the most: strides of 0 would make terabytes of a few bytes
+    # At most as many elements as the storage has, since strides of 0 would make terabytes.
     if count > len(storage) or (count and last >= len(storage)):
         raise Refusal(
             f"it has a tensor that reaches out of its storage of {len(storage):,} elements"
@@ -149,15 +165,18 @@ def rebuild_parameter(data: Any, *rest: Any) -> Tensor:
 
 
 class DType(Buildable):
-    """A numpy dtype: numbers only, for an array of objects could hold anything."""
+    """A numpy dtype of numbers, since an array of objects could hold anything."""
 
     def __init__(self, code: Any = None, *_: Any) -> None:
         if type(code) is not str or not re.fullmatch(r"b1|[iu][1248]|f[248]|c8|c16", code):
-            raise Refusal(f"it has a numpy array of type {shown(code)}, not of numbers")
+            raise Refusal(f"it has a numpy array of type {describe(code)}, not of numbers")
         self.dtype = np.dtype(code)
 
     def build(self, state: Any) -> None:
-        """``(version, byte order, …)``; parts, names and fields are for types that aren't numbers."""
+        """Set the byte order from ``(version, byte order, parts, names, fields, …)``.
+
+        Parts, names and fields must be None: they belong to types that aren't numbers.
+        """
         if (
             type(state) is not tuple
             or len(state) < 5
@@ -170,19 +189,19 @@ class DType(Buildable):
 
 
 def numpy_scalar(kind: Any, data: Any) -> Any:
-    """A number, as Python's."""
+    """Return a numpy number as Python's."""
     if type(kind) is not DType or type(data) is not bytes or len(data) != kind.dtype.itemsize:
         raise Refusal("it has a numpy number that isn't one")
     return np.frombuffer(data, kind.dtype)[0].item()
 
 
 class Array(Buildable):
-    """A numpy array, which the file makes empty and then fills."""
+    """A numpy array, which the file creates empty and then fills."""
 
     value = np.empty(0)
 
     def build(self, state: Any) -> None:
-        """``(version, shape, dtype, whether the first axis is the fastest, bytes)``."""
+        """Fill the array from ``(version, shape, dtype, Fortran order, bytes)``."""
         if type(state) is not tuple or len(state) != 5 or type(state[1]) is not tuple:
             raise Refusal("it has a numpy array whose state isn't known")
         _, shape, kind, fortran, data = state

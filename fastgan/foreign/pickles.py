@@ -1,9 +1,9 @@
-"""Pickles read as data: nothing that a file names is imported, called or executed.
+"""Reader of pickles as data: nothing that a file names is imported, called or executed.
 
-A pickle is a program for a stack machine that can call any function by its name. This machine runs the instructions that
-make numbers, text and containers. A name is looked up in a table, and calling it runs the builder in that table, which makes
-a plain value; a name that isn't there is refused. It never recurses, and instructions and bytes are counted, so that a small
-file can't make it work or allocate without end.
+A pickle is a program for a stack machine that can call any function by its name. This machine runs
+the instructions that build numbers, text and containers. It looks a name up in a table of builders
+of plain values, and refuses unknown names. It never recurses, and it counts instructions and bytes,
+so that a small file can't make it work or allocate without end.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastgan.foreign.errors import Refusal, shown
+from fastgan.foreign.errors import Refusal, describe
 
 MAX_INSTRUCTIONS = 1_000_000
-"""Of one file. Networks have some ten thousand."""
+"""Largest number of instructions of one file. Networks have some ten thousand."""
 
 
 class Budget:
-    """What reading one file may cost, however often the file uses its own parts again.
+    """Limits on the instructions and bytes for reading one file.
 
     Args:
-        num_bytes: that tensors and arrays may take together; no more than the file has.
+        num_bytes: largest size of tensors and arrays together, which is the file's size.
     """
 
     def __init__(self, num_bytes: int) -> None:
@@ -43,10 +43,11 @@ class Budget:
 
 
 class Name:
-    """A global that the file names and the table has: a token, never the thing of that name.
+    """A token for a global that the file names and the table of builders has.
 
     Args:
-        builder: what runs when the file calls it; None for one that is an argument only.
+        full: name with its module.
+        builder: function to run when the file calls it; None for a name that is an argument only.
     """
 
     __slots__ = ("builder", "full")
@@ -56,13 +57,14 @@ class Name:
 
 
 class Buildable:
-    """A value that the file fills in after making it."""
+    """A value that the file creates first and fills later."""
 
     def build(self, state: Any) -> None:
         raise NotImplementedError
 
 
 Builders = Mapping[str, Callable[..., Any] | None]
+"""Functions that a file may call by full name; None for a name that it may only mention."""
 
 
 def read_pickle(
@@ -72,15 +74,23 @@ def read_pickle(
     *,
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """The value of the pickle that starts here in ``stream``, which is left behind its end.
+    """Read the pickle at the current position of ``stream``, and leave the stream at its end.
 
     Args:
-        builders: by full name, what the file may call; None for a name that it may only mention.
-        persistent: what makes a value of a reference to something outside of the pickle; None to refuse those.
+        stream: the file's content.
+        builders: functions that the file may call.
+        budget: limits, which are reduced.
+        persistent: function that resolves a reference to something outside of the pickle; None to
+            refuse references.
+
+    Returns:
+        The value of the pickle.
 
     Raises:
         Refusal: the file asks for something else, or for too much.
-        ValueError, LookupError, TypeError: it is damaged, truncated or no pickle.
+        ValueError: the file is damaged, truncated or no pickle.
+        LookupError: the same.
+        TypeError: the same.
     """
     machine = _Machine(builders, persistent)
     for opcode, argument, _ in pickletools.genops(stream):
@@ -117,9 +127,9 @@ class _Machine:
         return items
 
     def top(self, kind: type) -> Any:
-        """The value on top, which must be exactly of this type: no subclass has a method of its own to offer."""
+        """Return the top value, which must be exactly of this type: subclasses may run code."""
         if type(self.stack[-1]) is not kind:
-            raise Refusal(f"it fills {shown(self.stack[-1])} as if it were a {kind.__name__}")
+            raise Refusal(f"it fills {describe(self.stack[-1])} as if it were a {kind.__name__}")
         return self.stack[-1]
 
     def pop(self, _: object) -> None:
@@ -175,24 +185,27 @@ class _Machine:
     def find(self, module: str, attribute: str) -> None:
         full = f"{module}.{attribute}"
         if full not in self.builders:
-            raise Refusal(f"it asks for {shown(full)}{_advice(full)}")
+            raise Refusal(f"it asks for {describe(full)}{_advice(full)}")
         self.push(Name(full, self.builders[full]))
 
     def call(self, _: object) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
         if type(called) is not Name or called.builder is None:
-            what = called.full if type(called) is Name else shown(called)
-            raise Refusal(f"it calls {what}, which is nothing to call")
+            what = called.full if type(called) is Name else describe(called)
+            raise Refusal(f"it calls {what}, which can't be called")
         if type(arguments) is not tuple:
-            raise Refusal(f"it calls {called.full} with {shown(arguments)} in place of arguments")
+            raise Refusal(
+                f"it calls {called.full} with {describe(arguments)} in place of arguments"
+            )
         self.push(called.builder(*arguments))
 
     def build(self, _: object) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Buildable):
             target.build(state)
-        elif type(target) is not dict:  # attributes of a dict's subclass: no part of the data
-            raise Refusal(f"it sets the state of {shown(target)}")
+        # A dict's state is the attributes of a subclass, which are no part of the data.
+        elif type(target) is not dict:
+            raise Refusal(f"it sets the state of {describe(target)}")
 
     def reference(self, _: object) -> None:
         if self.persistent is None:
@@ -201,25 +214,35 @@ class _Machine:
 
 
 def text(value: Any) -> str:
-    """``value``, which must be a string: keys of other types can be made to collide, or to nest without end."""
+    """Return ``value`` if it is a string; keys of other types may collide or nest without end."""
     if type(value) is not str:
-        raise Refusal(f"it has {shown(value)} where only text belongs")
+        raise Refusal(f"it has {describe(value)} where only text belongs")
     return value
 
 
 def _advice(name: str) -> str:
     if name.startswith("dnnlib.tflib."):
         return (
-            ", so it is a TensorFlow network: convert it to PyTorch first, with the legacy converter that comes with "
-            "StyleGAN2-ADA's or StyleGAN3's PyTorch code"
+            ", so it is a TensorFlow network: convert it to PyTorch first, with the legacy "
+            "converter of StyleGAN2-ADA's or StyleGAN3's PyTorch code"
         )
     return ", which is no part of a network"
 
 
 _LITERALS = {
-    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT",
-    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
-}  # fmt: skip
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "LONG4",
+    "BINFLOAT",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
+}
 
 _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda machine, _: None,

@@ -1,7 +1,8 @@
-"""State dicts by the names of the widely used ``stylegan2-pytorch``: ``g``, ``g_ema`` and ``d`` in a file of ``torch.save``.
+"""Reader of the state dicts of ``stylegan2-pytorch``: ``g``, ``g_ema``, ``d`` by ``torch.save``.
 
-Modulated weights have a leading axis of 1, and filters are in the state dict. Labels, half precision and clamping there are
-none. The learning rate of the mapping network is in no such file; it is 0.01 there, as in the paper.
+Modulated weights have a leading axis of 1, and the state dict holds the filters. There are no
+labels, no half precision and no clamping. Files don't state the learning rate of the mapping
+network, which is 0.01 as in the paper.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.foreign.errors import Refusal, shown
-from fastgan.foreign.weights import Weights, build_mapping, check_filter, turned, widths_as_base
+from fastgan.foreign.errors import Refusal, describe
+from fastgan.foreign.weights import (
+    Weights,
+    build_mapping,
+    check_filter,
+    flip_kernel,
+    widths_as_base,
+)
 
 NAMES = {"G": "g", "G_ema": "g_ema", "D": "d"}
 
 W_AVG_SAMPLES = 10_000
-"""Latents that ``w_avg`` is the mean of where a file has none."""
+"""Number of latents whose mean w replaces a missing ``w_avg``."""
 
-# By a part of a name there: the part here, and how many axes the tensor has here.
+# Part of a name in the file: part of the name in fastgan, and number of axes in fastgan.
 _STYLED = {
     "conv.weight": ("weight", 4),
     "conv.modulation.weight": ("affine.weight", 2),
@@ -49,30 +56,37 @@ _LAST = {
 
 
 def read_rosinality(saved: Any) -> dict[str, Callable[[], Weights]]:
-    """What makes the weights of each network in a loaded file, by its name in ours; it raises Refusal."""
-    found: dict[str, Callable[[], Weights]] = {}
+    """Find the networks in a loaded file.
+
+    Args:
+        saved: content of the file.
+
+    Returns:
+        Functions that return the weights of a network, by fastgan's name; they raise Refusal.
+    """
+    networks: dict[str, Callable[[], Weights]] = {}
     for name, theirs in NAMES.items():
         if isinstance(saved, dict) and isinstance(saved.get(theirs), dict):
             state = dict(saved[theirs])
             if name != "D" and isinstance(saved.get("latent_avg"), Tensor):
                 state.setdefault("latent_avg", saved["latent_avg"])
-            found[name] = functools.partial(_discriminator if name == "D" else _generator, state)
-    return found
+            networks[name] = functools.partial(_discriminator if name == "D" else _generator, state)
+    return networks
 
 
 def _generator(state: dict[str, Any]) -> Weights:
-    tensors = _renamed(state, _in_generator)
+    tensors = _rename(state, _in_generator)
     blocks = _blocks(tensors, "synthesis.b", ".conv1.weight")
     for r in blocks[1:]:
         name = f"synthesis.b{r}.conv0.weight"
-        tensors[name] = turned(_needed(tensors, name))
+        tensors[name] = flip_kernel(_require(tensors, name))
     base, limit = widths_as_base(
         {r: tensors[f"synthesis.b{r}.conv1.weight"].shape[0] for r in blocks}
     )
-    w_dim, z_dim = _needed(tensors, "mapping.fc0.weight").shape
+    w_dim, z_dim = _require(tensors, "mapping.fc0.weight").shape
     config = {
         "resolution": blocks[-1],
-        "channels": _needed(tensors, "synthesis.b4.torgb.weight").shape[0],
+        "channels": _require(tensors, "synthesis.b4.torgb.weight").shape[0],
         "z_dim": z_dim,
         "w_dim": w_dim,
         "mapping_layers": sum(
@@ -80,7 +94,7 @@ def _generator(state: dict[str, Any]) -> Weights:
         ),
         "channel_base": base,
         "channel_max": limit,
-        "base": tuple(_needed(tensors, "synthesis.b4.const").shape[1:]),
+        "base": tuple(_require(tensors, "synthesis.b4.const").shape[1:]),
     }
     if "mapping.w_avg" not in tensors:
         tensors["mapping.w_avg"] = _mean_w(config, tensors)
@@ -92,15 +106,15 @@ def _discriminator(state: dict[str, Any]) -> Weights:
         int(match[1]) for name in state if (match := re.match(r"convs\.(\d\d?)\.", str(name)))
     ]
     top = 4 * 2 ** max(numbers, default=0)
-    tensors = _renamed(state, functools.partial(_in_discriminator, top=top))
+    tensors = _rename(state, functools.partial(_in_discriminator, top=top))
     widths = {
         r: tensors[f"b{r}.conv0.weight"].shape[0] for r in _blocks(tensors, "b", ".conv0.weight")
     }
-    widths[4] = _needed(tensors, "b4.conv.weight").shape[0]
+    widths[4] = _require(tensors, "b4.conv.weight").shape[0]
     base, limit = widths_as_base(widths)
     config = {
         "resolution": top,
-        "channels": _needed(tensors, f"b{top}.fromrgb.weight").shape[1],
+        "channels": _require(tensors, f"b{top}.fromrgb.weight").shape[1],
         "channel_base": base,
         "channel_max": limit,
     }
@@ -108,7 +122,7 @@ def _discriminator(state: dict[str, Any]) -> Weights:
 
 
 def _in_generator(name: str) -> tuple[str, int] | None:
-    """A tensor's name here and its number of axes; None for a name that isn't known."""
+    """Return fastgan's name of a tensor and its number of axes, None for an unknown name."""
     if name == "input.input":
         return "synthesis.b4.const", 3
     if name == "latent_avg":
@@ -128,12 +142,12 @@ def _in_generator(name: str) -> tuple[str, int] | None:
 
 
 def _layer(index: int) -> str:
-    """The convolution with this index, counted from the one at 4×4, which has no upsampling one before it."""
+    """Return the name of the convolution of this index; 0 is the one at 4×4."""
     return f"synthesis.b{4 * 2 ** ((index + 1) // 2)}.conv{(index + 1) % 2}"
 
 
 def _in_discriminator(name: str, *, top: int) -> tuple[str, int] | None:
-    """As for a generator; ``top`` is the resolution of the images."""
+    """Return what `_in_generator` does; ``top`` is the resolution of the images."""
     if name in _LAST:
         return _LAST[name]
     if name in ("convs.0.0.weight", "convs.0.1.bias"):
@@ -149,52 +163,50 @@ def _in_discriminator(name: str, *, top: int) -> tuple[str, int] | None:
     return f"b{2 * top // 2 ** int(match[1])}.{part}", axes
 
 
-def _renamed(
+def _rename(
     state: dict[str, Any], rename: Callable[[str], tuple[str, int] | None]
 ) -> dict[str, Tensor]:
     tensors = {}
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
-            raise Refusal(f"its {shown(name)} is {shown(tensor)}, no tensor")
+            raise Refusal(f"its {describe(name)} is {describe(tensor)}, no tensor")
         if str(name).endswith(".kernel"):
             check_filter(tensor, name)
             continue
-        if (found := rename(str(name))) is None:
-            raise Refusal(f"it has a tensor {shown(name)}, which isn't known")
-        tensors[found[0]] = _with_axes(tensor, found[1], name)
+        if (target := rename(str(name))) is None:
+            raise Refusal(f"it has a tensor {describe(name)}, which isn't known")
+        tensors[target[0]] = _with_axes(tensor, target[1], name)
     return tensors
 
 
 def _with_axes(tensor: Tensor, axes: int, name: str) -> Tensor:
-    """Without the axes of length 1 in front, then behind, that are more than ``axes``."""
+    """Drop axes of length 1, leading before trailing ones, until there are ``axes``."""
     shape = list(tensor.shape)
     while len(shape) > axes and 1 in (shape[0], shape[-1]):
         shape.pop(0 if shape[0] == 1 else -1)
     if len(shape) != axes:
-        raise Refusal(
-            f"its {shown(name)} has shape {list(tensor.shape)}, where {axes} axes were expected"
-        )
+        raise Refusal(f"its {describe(name)} must have {axes} axes, got shape {list(tensor.shape)}")
     return tensor.reshape(shape)
 
 
 def _blocks(tensors: dict[str, Tensor], prefix: str, suffix: str) -> list[int]:
-    found = [
+    matches = [
         re.fullmatch(rf"{re.escape(prefix)}(\d+){re.escape(suffix)}", name) for name in tensors
     ]
-    resolutions = sorted(int(match[1]) for match in found if match)
+    resolutions = sorted(int(match[1]) for match in matches if match)
     if not resolutions:
         raise Refusal("it has no convolutions of StyleGAN2 by the names that are known")
     return resolutions
 
 
-def _needed(tensors: dict[str, Tensor], name: str) -> Tensor:
+def _require(tensors: dict[str, Tensor], name: str) -> Tensor:
     if name not in tensors:
-        raise Refusal(f"it lacks what becomes {name!r}")
+        raise Refusal(f"it has no tensor for {name!r}")
     return tensors[name]
 
 
 def _mean_w(config: dict[str, Any], tensors: dict[str, Tensor]) -> Tensor:
-    """The mean of w over latents of a fixed seed."""
+    """Return the mean of w over latents of a fixed seed."""
     mapping = build_mapping(config, tensors)
     z = torch.randn(W_AVG_SAMPLES, config["z_dim"], generator=torch.Generator().manual_seed(0))
     w: Tensor = mapping(z)

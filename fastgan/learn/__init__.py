@@ -1,1 +1,1 @@
-"""Experiments of the learning pages (docs/learn) that are more than a command."""
+"""Experiments of the learning pages (docs/learn) that need more than a command."""

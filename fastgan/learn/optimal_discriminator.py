@@ -1,4 +1,6 @@
-"""A discriminator trained on two known densities approaches p_data / (p_data + p_g) (Goodfellow et al. 2014, proposition 1).
+"""Experiment: a discriminator trained on two known densities approaches p_data / (p_data + p_g).
+
+This optimum is proposition 1 of Goodfellow et al. 2014.
 
 python -m fastgan.learn.optimal_discriminator docs/images/optimal_discriminator.png
 """
@@ -18,18 +20,22 @@ from fastgan.losses.adversarial import minimax_d_loss
 from fastgan.nn import BiasAct
 
 STEPS, BATCH, RATE, WIDTH = 2_000, 512, 1e-2, 64
-REACH = 6.0  # beyond it neither density has anything worth the name
+# Beyond it both densities are negligible.
+REACH = 6.0
 
 
 class Mixture(NamedTuple):
-    """A sum of normal densities on the line: shares, means, standard deviations."""
+    """A mixture of normal densities on the line."""
 
     shares: tuple[float, ...]
+    """Weights of the densities, which sum to 1."""
     means: tuple[float, ...]
+    """Their means."""
     stds: tuple[float, ...]
+    """Their standard deviations."""
 
     def density(self, x: Tensor) -> Tensor:
-        """p(x), any shape."""
+        """Return p(x), of the shape of ``x``."""
         parts = zip(self.shares, self.means, self.stds)
         return torch.stack(
             [
@@ -39,7 +45,7 @@ class Mixture(NamedTuple):
         ).sum(dim=0)
 
     def sample(self, count: int, generator: Generator) -> Tensor:
-        """float32 ``[count, 1]``."""
+        """Draw samples, float32 ``[count, 1]``."""
         which = torch.multinomial(
             torch.tensor(self.shares), count, replacement=True, generator=generator
         )
@@ -51,29 +57,40 @@ DATA = Mixture((0.5, 0.5), (-1.5, 1.2), (0.5, 0.3))
 GENERATED = Mixture((1.0,), (0.0,), (1.2,))
 
 
-class Found(NamedTuple):
-    """On a grid x float64 ``[M]``: D(x), D*(x) and both densities.
-
-    error: ∫ |D - D*|·(p_data + p_g)/2, the mean error where D was asked. value, best: V(D) and V(D*) in nats; the latter is
-    2·JSD(p_data, p_g) - log 4.
-    """
+class Comparison(NamedTuple):
+    """D beside the optimum D* on a grid of M points; all tensors are float64 ``[M]``."""
 
     x: Tensor
+    """Points of the grid."""
     d: Tensor
+    """D(x)."""
     optimum: Tensor
+    """D*(x) = p_data / (p_data + p_g)."""
     data: Tensor
+    """p_data(x)."""
     generated: Tensor
+    """p_g(x)."""
     error: float
+    """∫ |D - D*|·(p_data + p_g)/2, the mean error over D's inputs."""
     value: float
+    """V(D) in nats."""
     best: float
+    """V(D*) in nats, 2·JSD(p_data, p_g) - log 4."""
 
 
 def train_discriminator(
     data: Mixture = DATA, generated: Mixture = GENERATED, *, steps: int = STEPS, seed: int = 0
-) -> Found:
-    """Trains D on samples of both densities, G standing still, by D's loss of the game; Adam, its rate falling to 0.
+) -> Comparison:
+    """Train D on samples of both densities by the minimax loss, with Adam and a cosine schedule.
 
-    steps: updates of BATCH samples of each side, at least 1. The seed alone decides weights and samples.
+    Args:
+        data: density of the data.
+        generated: density of G, which isn't trained.
+        steps: updates of ``BATCH`` samples of each density, at least 1.
+        seed: seed of weights and samples.
+
+    Returns:
+        The trained D beside the optimum.
     """
     generator = Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=()):
@@ -92,44 +109,51 @@ def train_discriminator(
     return compare(D, data, generated)
 
 
-def compare(D: Callable[[Tensor], Tensor], data: Mixture, generated: Mixture) -> Found:
-    """D, from float32 ``[M, 1]`` to logits ``[M, 1]``, beside the optimum; integrals by the trapezoidal rule."""
+def compare(D: Callable[[Tensor], Tensor], data: Mixture, generated: Mixture) -> Comparison:
+    """Compare D with the optimum; integrals use the trapezoidal rule.
+
+    Args:
+        D: function from float32 ``[M, 1]`` to logits ``[M, 1]``.
+        data: density of the data.
+        generated: density of G.
+    """
     x = torch.linspace(-REACH, REACH, 2_001, dtype=torch.float64)
     p, q = data.density(x), generated.density(x)
     with torch.no_grad():
         logits = D(x.float()[:, None])[:, 0].double()
     d, optimum = logits.sigmoid(), p / (p + q)
     error = torch.trapezoid((d - optimum).abs() * (p + q) / 2, x)
-    # In logits, for 1 - sigmoid rounds to 0; and 0·log 0 = 0.
+    # From logits, since 1 - sigmoid rounds to 0; xlogy makes 0·log 0 = 0.
     value = -torch.trapezoid(p * softplus(-logits) + q * softplus(logits), x)
     best = torch.trapezoid(torch.xlogy(p, optimum) + torch.xlogy(q, 1 - optimum), x)
-    return Found(x, d, optimum, p, q, float(error), float(value), float(best))
+    return Comparison(x, d, optimum, p, q, float(error), float(value), float(best))
 
 
-def draw(found: Found, path: str) -> None:
-    """Writes a PNG: the densities, and D beside the optimum."""
+def draw(result: Comparison, path: str) -> None:
+    """Write a PNG of the densities, and of D beside the optimum."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     densities, verdicts = figure.subplots(1, 2)
-    densities.plot(found.x, found.data, color="#2563eb", label="p_data")
-    densities.plot(found.x, found.generated, color="#d9480f", label="p_g")
+    densities.plot(result.x, result.data, color="#2563eb", label="p_data")
+    densities.plot(result.x, result.generated, color="#d9480f", label="p_g")
     verdicts.plot(
-        found.x,
-        found.optimum,
+        result.x,
+        result.optimum,
         color="#1f2430",
         linewidth=3,
         alpha=0.3,
         label="p_data / (p_data + p_g)",
     )
-    verdicts.plot(found.x, found.d, color="#0f8a6a", label=f"D, mean error {found.error:.3f}")
+    verdicts.plot(result.x, result.d, color="#0f8a6a", label=f"D, mean error {result.error:.3f}")
     for axes in (densities, verdicts):
         axes.set_xlim(-4, 4)
         axes.legend(frameon=False, fontsize=8)
         axes.grid(color="#d9dce3", linewidth=0.6)
-    verdicts.set_ylim(-0.05, 1.35)  # room for the legend
+    # Room for the legend.
+    verdicts.set_ylim(-0.05, 1.35)
     figure.savefig(path, format="png")
 
 
@@ -138,10 +162,10 @@ def _layer(fan_in: int, fan_out: int) -> tuple[nn.Module, ...]:
 
 
 def main(path: str, *, steps: int = STEPS) -> None:
-    """Trains, prints the figures and draws them to `path`."""
-    found = train_discriminator(steps=steps)
-    print(f"mean error {found.error:.4f}, V(D) {found.value:.4f}, V(D*) {found.best:.4f} nats")
-    draw(found, path)
+    """Train, print the results and plot them to `path`."""
+    result = train_discriminator(steps=steps)
+    print(f"mean error {result.error:.4f}, V(D) {result.value:.4f}, V(D*) {result.best:.4f} nats")
+    draw(result, path)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_what_is_refused(refused, pickled, tmp_path):
     pickled.write_bytes(b"\x80\x04cposix\nsystem\nX\x0c\x00\x00\x00touch canary\x85R.")
     assert "it asks for 'posix.system'" in refused("convert", pickled, out)
     pickled.write_text("hello")
-    assert "is no file of networks" in refused("convert", pickled, out)
+    assert "must be a network pickle" in refused("convert", pickled, out)
     fake.network_pickle(pickled, D=fake.Discriminator(8))
     assert "There is no G_ema in" in refused("convert", pickled, out)
     assert not out.exists()

@@ -10,7 +10,10 @@ from tests.compat import fake_official as fake
 
 @pytest.fixture
 def refusal(tmp_path, monkeypatch):
-    """Asserts that content is refused as one sentence that names the file, that nothing ran, and returns the sentence."""
+    """Return a function that asserts a refusal in one sentence without running the file.
+
+    It returns the sentence, which names the file.
+    """
     monkeypatch.chdir(tmp_path)
 
     def run(content: bytes, load=load_generator) -> str:
@@ -18,14 +21,13 @@ def refusal(tmp_path, monkeypatch):
         path.write_bytes(content)
         with pytest.raises(CompatError) as caught:
             load(path)
-        said = str(caught.value)
-        assert (
-            "network.pkl" in said and said.endswith(".") and "\n" not in said and len(said) < 600
-        ), said
+        message = str(caught.value)
+        assert "network.pkl" in message and len(message) < 600, message
+        assert message.endswith(".") and "\n" not in message, message
         assert [entry.name for entry in tmp_path.iterdir()] == ["network.pkl"], (
             "something in the file was run"
         )
-        return said
+        return message
 
     return run
 
@@ -37,6 +39,6 @@ def seeded():
 
 @pytest.fixture(scope="session")
 def small_pickle() -> bytes:
-    """A network pickle with a G_ema of 8×8 images alone."""
+    """Return a network pickle with only a G_ema, of 8×8 images."""
     torch.manual_seed(0)
     return fake.dumps({"G_ema": fake.Generator(8, z_dim=4, w_dim=4, base=32, most=4)})

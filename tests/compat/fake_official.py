@@ -1,7 +1,7 @@
 """Files with the structure of the official network pickles, written by the real pickle module.
 
-The classes have the names, attributes and tensors of that format and no forward pass. While a file is written, modules
-called ``torch_utils.persistence`` and ``dnnlib.util`` exist; when it is read they don't.
+The classes have the names, attributes and tensors of that format and no forward pass. The modules
+``torch_utils.persistence`` and ``dnnlib.util`` exist only while a file is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CANARY = "official-canary"
 
 
 class EasyDict(dict):
-    """As `dnnlib.util.EasyDict`: a dict with attributes."""
+    """A dict with attributes, like `dnnlib.util.EasyDict`."""
 
     def __getattr__(self, name):
         try:
@@ -41,19 +41,21 @@ _reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
 
 @contextlib.contextmanager
 def official_modules():
-    """The modules of the pickled names are importable, as they are where official files are written."""
+    """Make the modules of the pickled names importable, as for the writer of official files."""
     persistence, util = types.ModuleType("torch_utils.persistence"), types.ModuleType("dnnlib.util")
     persistence._reconstruct_persistent_obj, util.EasyDict = _reconstruct_persistent_obj, EasyDict
     modules = {
-        "torch_utils": types.ModuleType("torch_utils"), "torch_utils.persistence": persistence,
-        "dnnlib": types.ModuleType("dnnlib"), "dnnlib.util": util,
-    }  # fmt: skip
-    kept = {name: sys.modules.get(name) for name in modules}
+        "torch_utils": types.ModuleType("torch_utils"),
+        "torch_utils.persistence": persistence,
+        "dnnlib": types.ModuleType("dnnlib"),
+        "dnnlib.util": util,
+    }
+    before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
     try:
         yield
     finally:
-        for name, module in kept.items():
+        for name, module in before.items():
             sys.modules.pop(name) if module is None else sys.modules.update({name: module})
 
 
@@ -63,9 +65,9 @@ def dumps(value, protocol: int = 4) -> bytes:
 
 
 class Persistent(nn.Module):
-    """A module that is pickled as its meta data, with source code that leaves a canary when it's run.
+    """A module that is pickled as metadata, with source code that leaves a canary when it is run.
 
-    kwargs: the arguments to be found in the file.
+    kwargs: constructor arguments in the file.
     """
 
     def __init__(self, kwargs: dict | None = None, **attributes) -> None:
@@ -153,12 +155,28 @@ class SynthesisNetwork(Persistent):
 
 
 class Generator(Persistent):
-    """nested: arguments as StyleGAN2-ADA has them, in dicts for each part; else as StyleGAN3's repository."""
+    """A StyleGAN2 generator.
+
+    nested: True for StyleGAN2-ADA's arguments, in a dict for each part; False for StyleGAN3's.
+    """
 
     def __init__(
-        self, resolution=16, channels=3, *, z_dim=12, w_dim=16, c_dim=0, layers=2, lr=0.01, beta=0.995,
-        base=256, most=24, fp16=0, clamp=None, nested=True,
-    ) -> None:  # fmt: skip
+        self,
+        resolution=16,
+        channels=3,
+        *,
+        z_dim=12,
+        w_dim=16,
+        c_dim=0,
+        layers=2,
+        lr=0.01,
+        beta=0.995,
+        base=256,
+        most=24,
+        fp16=0,
+        clamp=None,
+        nested=True,
+    ) -> None:
         parts = {
             "channel_base": base,
             "channel_max": most,
@@ -227,8 +245,19 @@ class DiscriminatorEpilogue(Persistent):
 
 class Discriminator(Persistent):
     def __init__(
-        self, resolution=16, channels=3, *, c_dim=0, layers=2, lr=0.01, base=256, most=24, fp16=0, clamp=None, group=4
-    ) -> None:  # fmt: skip
+        self,
+        resolution=16,
+        channels=3,
+        *,
+        c_dim=0,
+        layers=2,
+        lr=0.01,
+        base=256,
+        most=24,
+        fp16=0,
+        clamp=None,
+        group=4,
+    ) -> None:
         parts = {
             "channel_base": base,
             "channel_max": most,
@@ -261,7 +290,7 @@ class AugmentPipe(Persistent):
 
 
 def network_pickle(path: Path, *, protocol: int = 4, **networks) -> Path:
-    """Writes a network pickle of these modules, with what else such files have."""
+    """Write a network pickle of these modules and the other entries of such files."""
     import numpy as np
 
     extras = {
@@ -275,7 +304,7 @@ def network_pickle(path: Path, *, protocol: int = 4, **networks) -> Path:
 
 
 def forget(module: nn.Module, *names: str) -> nn.Module:
-    """Removes attributes of these names all over a network: what a file doesn't say."""
+    """Remove attributes and arguments of these names from all modules of a network."""
     for part in module.modules():
         for name in names:
             part.__dict__.pop(name, None)

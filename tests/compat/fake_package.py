@@ -1,4 +1,4 @@
-"""A package laid out as StyleGAN code is: modules of ops, and networks that call them by module and name."""
+"""A package like StyleGAN's code: modules of ops, and networks that call them by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from types import ModuleType
 
 NAME = "fake_utils"
 
-#: What each module of ops defines. None of it may run once fastgan is installed.
 THEIRS = {
     "bias_act": ["bias_act"],
     "upfirdn2d": ["setup_filter", "upfirdn2d", "filter2d", "upsample2d", "downsample2d"],
@@ -18,6 +17,7 @@ THEIRS = {
     "fma": ["fma"],
     "grid_sample_gradfix": ["grid_sample"],
 }
+"""Functions of each module of ops. None may run once fastgan is installed."""
 
 NETWORKS = '''
 import torch
@@ -30,34 +30,42 @@ from fake_utils.ops import upfirdn2d
 
 
 def modulated_conv2d(x, weight, styles, noise, up, resample_filter):
-    """The weights stay shared: styles scale the input, and the demodulation the output, where the noise is added too."""
+    """Scale the input by styles and the output by demodulation, with shared weights; add noise."""
     d = ((weight[None] * styles[:, None, :, None, None]).square().sum([2, 3, 4]) + 1e-8).rsqrt()
     x = x * styles[:, :, None, None]
-    x = conv2d_resample.conv2d_resample(x=x, w=weight, f=resample_filter, up=up, padding=1, flip_weight=(up == 1))
+    x = conv2d_resample.conv2d_resample(
+        x=x, w=weight, f=resample_filter, up=up, padding=1, flip_weight=(up == 1)
+    )
     return fma.fma(x, d[:, :, None, None], noise)
 
 
 class Generator(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        draw = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)
         self.register_buffer("resample_filter", upfirdn2d.setup_filter([1, 3, 3, 1]))
-        self.const = torch.nn.Parameter(torch.randn(4, 4, 4, generator=draw, dtype=torch.float64))
-        self.weight0 = torch.nn.Parameter(torch.randn(5, 4, 3, 3, generator=draw, dtype=torch.float64))
-        self.weight1 = torch.nn.Parameter(torch.randn(5, 5, 3, 3, generator=draw, dtype=torch.float64))
-        self.to_image = torch.nn.Parameter(torch.randn(3, 5, 1, 1, generator=draw, dtype=torch.float64))
-        self.bias = torch.nn.Parameter(torch.randn(5, generator=draw, dtype=torch.float64))
-        self.noise = torch.nn.Parameter(torch.randn(8, 8, generator=draw, dtype=torch.float64))
+
+        def parameter(*shape):
+            values = torch.randn(*shape, generator=generator, dtype=torch.float64)
+            return torch.nn.Parameter(values)
+
+        self.const = parameter(4, 4, 4)
+        self.weight0 = parameter(5, 4, 3, 3)
+        self.weight1 = parameter(5, 5, 3, 3)
+        self.to_image = parameter(3, 5, 1, 1)
+        self.bias = parameter(5)
+        self.noise = parameter(8, 8)
         self.act_gain = bias_act.activation_funcs["lrelu"].def_gain
 
     def forward(self, styles, grid):
+        f = self.resample_filter
         x = self.const[None].repeat(len(styles), 1, 1, 1)
-        x = modulated_conv2d(x, self.weight0, styles[:, :4], self.noise[:1, :1], 1, self.resample_filter)
+        x = modulated_conv2d(x, self.weight0, styles[:, :4], self.noise[:1, :1], 1, f)
         x = bias_act.bias_act(x, self.bias, act="lrelu", gain=self.act_gain, clamp=256)
-        x = modulated_conv2d(x, self.weight1, styles, self.noise, 2, self.resample_filter)
+        x = modulated_conv2d(x, self.weight1, styles, self.noise, 2, f)
         x = bias_act.bias_act(x, self.bias, act="swish")
         image = conv2d_gradfix.conv2d(input=x, weight=self.to_image)
-        image = upfirdn2d.downsample2d(upfirdn2d.upsample2d(image, self.resample_filter), self.resample_filter)
+        image = upfirdn2d.downsample2d(upfirdn2d.upsample2d(image, f), f)
         return grid_sample_gradfix.grid_sample(image, grid)
 '''
 
@@ -76,7 +84,8 @@ def write(folder: Path, *, without: tuple[str, ...] = (), failing: tuple[str, ..
             else "enabled = False\n"
         )
         if module == "bias_act":
-            code += "class Entry: def_alpha, def_gain = 0.2, 2**0.5\nactivation_funcs = {'lrelu': Entry}\n"
+            code += "class Entry: def_alpha, def_gain = 0.2, 2**0.5\n"
+            code += "activation_funcs = {'lrelu': Entry}\n"
         if module == "upfirdn2d":
             code += "def _parse_padding(padding): return 'theirs'\n"
         code += "".join(

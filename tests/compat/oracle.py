@@ -1,6 +1,6 @@
-"""StyleGAN2 in plain PyTorch and float64, from the papers and the official tensors: what a loaded network must equal.
+"""StyleGAN2 in plain PyTorch and float64, from the papers, which loaded networks must equal.
 
-Every sample has weights of its own, as the paper writes it. Tensors have the official names.
+Every sample has its own weights, as in the paper. Tensors have the official names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def linear(t: Tensors, name: str, x: Tensor, lr: float = 1.0) -> Tensor:
 
 
 def fir(x: Tensor, f: Tensor, pad: tuple[int, int], stride: int = 1) -> Tensor:
-    """Each channel convolved with a symmetric filter, with `pad` zeros before and behind."""
+    """Convolve each channel with a symmetric filter, with `pad` zeros before and after."""
     channels = x.shape[1]
     return F.conv2d(
         F.pad(x, [*pad, *pad]), f.expand(channels, 1, *f.shape), stride=stride, groups=channels
@@ -102,9 +102,17 @@ def synthesis(t: Tensors, ws: Tensor, *, noise_mode: str, clamp: float | None) -
 
 
 def generate(
-    t: Tensors, z: Tensor, c: Tensor | None = None, *, layers: int, lr: float = 0.01, psi: float = 1.0,
-    cutoff: int | None = None, noise_mode: str = "const", clamp: float | None = None,
-) -> Tensor:  # fmt: skip
+    t: Tensors,
+    z: Tensor,
+    c: Tensor | None = None,
+    *,
+    layers: int,
+    lr: float = 0.01,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+    noise_mode: str = "const",
+    clamp: float | None = None,
+) -> Tensor:
     w = mapped(t, z, c, layers=layers, lr=lr)
     num_ws = 2 * sum(name.endswith("torgb.weight") for name in t)
     ws = w[:, None].repeat(1, num_ws, 1)
@@ -113,10 +121,16 @@ def generate(
     return synthesis(t, ws, noise_mode=noise_mode, clamp=clamp)
 
 
-def judge(
-    t: Tensors, images: Tensor, c: Tensor | None = None, *, layers: int = 0, lr: float = 0.01, group: int = 4,
+def discriminate(
+    t: Tensors,
+    images: Tensor,
+    c: Tensor | None = None,
+    *,
+    layers: int = 0,
+    lr: float = 0.01,
+    group: int = 4,
     clamp: float | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     def conv(
         x: Tensor, name: str, *, down: bool = False, act: float | None = math.sqrt(2)
     ) -> Tensor:

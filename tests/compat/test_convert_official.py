@@ -1,4 +1,4 @@
-"""Official network pickles give the pictures and logits that plain PyTorch computes from their tensors."""
+"""Networks from official pickles compute the images and logits of plain PyTorch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def double(t: torch.Tensor | None) -> torch.Tensor | None:
 
 @pytest.fixture(autouse=True)
 def strict(seeded):
-    """A file that says everything is read without a warning."""
+    """Turn warnings into errors, since files with all settings are read without one."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
@@ -59,14 +59,15 @@ def test_pictures_are_those_of_the_file(layout, tmp_path, monkeypatch):
     path, protocol = tmp_path / "network.pkl", 3 if layout == "ada" else 4
     fake.network_pickle(path, protocol=protocol, G=other, D=fake.Discriminator(8), G_ema=theirs)
     g = load_generator(path)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["network.pkl"]  # no source code was run
+    # No source code was run.
+    assert [entry.name for entry in tmp_path.iterdir()] == ["network.pkl"]
     c_dim, layers = options.get("c_dim", 0), options.get("layers", 2)
     assert (g.z_dim, g.w_dim, g.c_dim, g.channels) == (12, 16, c_dim, options.get("channels", 3))
     assert g.config["w_avg_beta"] == options.get("beta", 0.995)
     assert g.config["mapping_lr_multiplier"] == options.get("lr", 0.01)
     assert (g.config["channel_base"], g.config["channel_max"]) == (256, 24)
     assert g.config["conv_clamp"] == options.get("clamp")
-    # of four resolutions the lowest is always whole, which the count of the file needn't say
+    # The lowest resolution is always in full precision, but a file's count may include it.
     assert g.config["num_fp16_res"] == min(options.get("fp16", 0), g.num_ws // 2 - 1)
     assert not g.training and not any(p.requires_grad for p in g.parameters())
 
@@ -88,12 +89,12 @@ def test_pictures_are_those_of_the_file(layout, tmp_path, monkeypatch):
         assert images.dtype == torch.float32 and images.shape == expected.shape
         assert (images - expected).abs().max() < 1e-4, (mode, psi)
     if options.get("clamp", 256) < 256:
-        assert (
-            expected - oracle.generate(tensors, z.double(), psi=0.7, **known)
-        ).abs().max() > 0.1  # it clamps
+        unclamped = oracle.generate(tensors, z.double(), psi=0.7, **known)
+        assert (expected - unclamped).abs().max() > 0.1
     ws = g.mapping(z, c, truncation_psi=0.7)
     assert torch.equal(g.synthesis(ws, noise_mode="const"), images)
-    assert not torch.allclose(g(z, c), g(z, c))  # fresh noise
+    # Noise differs in each call.
+    assert not torch.allclose(g(z, c), g(z, c))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -111,7 +112,7 @@ def test_logits_are_those_of_the_file(layout, tmp_path):
     )
     images, c = torch.randn(4, channels, size, size), labels(c_dim, 4)
     known = {"layers": options.get("layers", 2), "lr": options.get("lr", 0.01)}
-    expected = oracle.judge(
+    expected = oracle.discriminate(
         oracle.doubles(theirs), images.double(), double(c), group=2, clamp=clamp, **known
     )
     logits = d(images, c)
@@ -140,35 +141,35 @@ def test_one_of_several_networks(tmp_path):
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_settings_are_also_found_in_the_arguments(tmp_path, nested):
-    """As attributes they may be missing, or named otherwise."""
+    """Attributes may be missing or have other names."""
     options = {"fp16": 1, "clamp": 7.5, "beta": 0.9, "lr": 0.03, "nested": nested}
     g = fake.Generator(16, **options)
     for part in g.modules():
         for name in ("use_fp16", "conv_clamp", "w_avg_beta", "bias_gain"):
             part.__dict__.pop(name, None)
     config = load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=g)).config
-    found = [
+    settings = [
         config[name]
         for name in ("num_fp16_res", "conv_clamp", "w_avg_beta", "mapping_lr_multiplier")
     ]
-    assert found == [1, 7.5, 0.9, 0.03]
+    assert settings == [1, 7.5, 0.9, 0.03]
 
 
-def test_settings_that_a_file_does_not_say(tmp_path):
+def test_settings_that_a_file_does_not_state(tmp_path):
     names = ("use_fp16", "num_fp16_res", "conv_clamp", "w_avg_beta", "bias_gain", "lr_multiplier")
     path = fake.network_pickle(
         tmp_path / "network.pkl", G_ema=fake.forget(fake.Generator(8), *names)
     )
     with pytest.warns(UserWarning) as caught:
         load_generator(path)
-    said = [str(warning.message).partition(" doesn't say ")[2] for warning in caught]
+    messages = [str(warning.message).partition(" doesn't state ")[2] for warning in caught]
     expected = [
-        "lr_multiplier: taken as 0.01",
-        "num_fp16_res: taken as 0",
-        "conv_clamp: taken as None",
-        "w_avg_beta: taken as 0.998",
+        "lr_multiplier: 0.01 is used.",
+        "num_fp16_res: 0 is used.",
+        "conv_clamp: None is used.",
+        "w_avg_beta: 0.998 is used.",
     ]
-    assert sorted(said) == sorted(f"{text}." for text in expected)
+    assert sorted(messages) == sorted(expected)
 
 
 def test_frozen_layers_are_buffers_there(tmp_path):
@@ -191,11 +192,11 @@ def test_a_mapping_network_without_w_avg(tmp_path):
 @pytest.mark.parametrize(("base", "most"), [(100, 512), (256, 24), (48, 512), (4096, 24)])
 def test_any_widths_that_follow_the_rule(tmp_path, base, most):
     theirs = fake.Generator(16, base=base, most=most)
-    for given in (True, False):
-        if not given:
+    for stated in (True, False):
+        if not stated:
             fake.forget(theirs, "channel_base", "channel_max")
         g = load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=theirs))
-        if given:
+        if stated:
             assert (g.config["channel_base"], g.config["channel_max"]) == (base, most)
         widths = [block.conv1.weight.shape[0] for block in g.synthesis.blocks()]
         assert widths == [min(base // r, most) for r in (4, 8, 16)]
@@ -223,55 +224,91 @@ def alias_free(g: fake.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (alias_free, "it is a StyleGAN3 (alias-free) generator, and fastgan reads StyleGAN2's so far"),
-        (lambda g: setattr(g.synthesis.b8, "architecture", "resnet"), "isn't of the architecture 'skip'"),
+        (
+            alias_free,
+            "it is a StyleGAN3 (alias-free) generator, and fastgan reads StyleGAN2's so far",
+        ),
+        (
+            lambda g: setattr(g.synthesis.b8, "architecture", "resnet"),
+            "isn't of the architecture 'skip'",
+        ),
         (lambda g: without(g.synthesis.b8, "torgb"), "isn't of the architecture 'skip'"),
-        (lambda g: setattr(g.mapping.fc1, "activation", "relu"), "'mapping.fc1' has the activation 'relu'"),
+        (
+            lambda g: setattr(g.mapping.fc1, "activation", "relu"),
+            "'mapping.fc1' has the activation 'relu'",
+        ),
         (lambda g: g.synthesis.b8.conv0.resample_filter.fill_(1 / 16), "isn't [1, 3, 3, 1]"),
-        (lambda g: without(g.synthesis.b8.conv0, "noise_const"), "it has no tensor 'synthesis.b8.conv0.noise.const'"),
+        (
+            lambda g: without(g.synthesis.b8.conv0, "noise_const"),
+            "it has no tensor 'synthesis.b8.conv0.noise.const'",
+        ),
         (lambda g: g.synthesis.parameter("extra", 2), "it has a tensor 'synthesis.extra'"),
-        (lambda g: g.mapping.fc1.parameter("weight", 16, 9), "'mapping.fc1.weight' has shape [16, 9], where"),
-        (lambda g: g.mapping.fc0.parameter("weight", 16), "no tensor 'mapping.fc0.weight' of 2 dimensions"),
-        (widened, "its channels (24 at 4, 20 at 8, 22 at 16) don't follow min(base // resolution, maximum)"),
+        (
+            lambda g: g.mapping.fc1.parameter("weight", 16, 9),
+            "'mapping.fc1.weight' must have shape [16, 16] by its configuration, got [16, 9]",
+        ),
+        (
+            lambda g: g.mapping.fc0.parameter("weight", 16),
+            "no tensor 'mapping.fc0.weight' of 2 dimensions",
+        ),
+        (
+            widened,
+            "its channels (24 at 4, 20 at 8, 22 at 16) don't follow min(base // resolution, max",
+        ),
         (lambda g: without(g.synthesis, "b8"), "no blocks b4, b8 and so on"),
-        (lambda g: setattr(g.synthesis.b8, "use_fp16", True), "blocks of half precision aren't the highest"),
-        (lambda g: setattr(g.mapping, "w_avg_beta", 1.5), "w_avg_beta must be None or from 0 to 1, got 1.5"),
-        (lambda g: setattr(g.mapping, "w_avg_beta", "0.9"), "its w_avg_beta is '0.9', no number that fits"),
+        (
+            lambda g: setattr(g.synthesis.b8, "use_fp16", True),
+            "blocks of half precision aren't the highest",
+        ),
+        (
+            lambda g: setattr(g.mapping, "w_avg_beta", 1.5),
+            "w_avg_beta must be None or from 0 to 1, got 1.5",
+        ),
+        (
+            lambda g: setattr(g.mapping, "w_avg_beta", "0.9"),
+            "its w_avg_beta is '0.9', no number that fits",
+        ),
         (unclampable, "conv_clamp must be None or a number above 0"),
-        (lambda g: setattr(g.synthesis.b8.conv0, "conv_clamp", 128), "'synthesis.b8.conv0' has another conv_clamp"),
+        (
+            lambda g: setattr(g.synthesis.b8.conv0, "conv_clamp", 128),
+            "'synthesis.b8.conv0' has another conv_clamp",
+        ),
     ],
-)  # fmt: skip
-def test_generators_that_are_something_else(tmp_path, change, said):
+)
+def test_generators_that_are_something_else(tmp_path, change, message):
     g = fake.Generator(16)
     change(g)
-    refused(lambda: load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=g)), said)
+    refused(lambda: load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=g)), message)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda d: setattr(d.b8, "architecture", "orig"), "isn't of the architecture 'resnet'"),
         (lambda d: without(d.b8, "skip"), "isn't of the architecture 'resnet'"),
-        (lambda d: d.b4.conv.parameter("weight", 24, 26, 3, 3), "has shape [24, 26, 3, 3], where"),
-        (lambda d: setattr(d.b4.mbstd, "group_size", None), "group_size must be a whole number of at least 1"),
-        (lambda d: setattr(d.b16, "use_fp16", 7) or d._init_kwargs.update(num_fp16_res=9**9), "num_fp16_res isn't"),
+        (lambda d: d.b4.conv.parameter("weight", 24, 26, 3, 3), "got [24, 26, 3, 3]"),
+        (
+            lambda d: setattr(d.b4.mbstd, "group_size", None),
+            "group_size must be a whole number of at least 1",
+        ),
+        (
+            lambda d: setattr(d.b16, "use_fp16", 7) or d._init_kwargs.update(num_fp16_res=9**9),
+            "num_fp16_res isn't",
+        ),
     ],
-)  # fmt: skip
-def test_discriminators_that_are_something_else(tmp_path, change, said):
+)
+def test_discriminators_that_are_something_else(tmp_path, change, message):
     d = fake.Discriminator(16)
     change(d)
-    refused(lambda: load_discriminator(fake.network_pickle(tmp_path / "network.pkl", D=d)), said)
+    path = fake.network_pickle(tmp_path / "network.pkl", D=d)
+    refused(lambda: load_discriminator(path), message)
 
 
-def refused(load, said: str) -> None:
+def refused(load, message: str) -> None:
     with pytest.raises(CompatError) as caught:
         load()
     text = str(caught.value)
-    assert (
-        said in text
-        and "network.pkl' can't be used: " in text
-        and text.endswith(".")
-        and "\n" not in text
-    )
+    assert message in text and "network.pkl' can't be used: " in text
+    assert text.endswith(".") and "\n" not in text

@@ -1,6 +1,6 @@
-"""State dicts by rosinality's names give the pictures that plain PyTorch computes from the same tensors.
+"""Networks from rosinality's state dicts compute the images and logits of plain PyTorch.
 
-Layers there are what the oracle's are: a transposed convolution by the weight as it is, then the filter; and the same gains.
+Layers are those of the oracle: a transposed convolution by the unflipped weight, then the filter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.compat import oracle
 
 
 def generator_state(g: fake.Generator) -> dict[str, torch.Tensor]:
-    """The tensors of `g` by the other names and shapes, layer after layer."""
+    """Return the tensors of `g` by rosinality's names and shapes."""
     state = {"input.input": g.synthesis.b4.const[None]}
     for i, layer in enumerate((g.mapping.fc0, g.mapping.fc1), 1):
         state |= {f"style.{i}.weight": layer.weight, f"style.{i}.bias": layer.bias}
@@ -76,7 +76,7 @@ def discriminator_state(d: fake.Discriminator) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def file(tmp_path, seeded):
-    """Writes a file of torch.save and returns its path."""
+    """Return a function that writes a file by torch.save and returns its path."""
 
     def write(content, **options):
         path = tmp_path / "network.pt"
@@ -87,7 +87,7 @@ def file(tmp_path, seeded):
 
 
 def extras() -> dict:
-    """What a training run saves beside its networks."""
+    """Return the entries that a training run saves beside its networks."""
     args = argparse.Namespace(lr=0.002, path="data", augment=False, mixing=0.9)
     layer = torch.nn.Linear(2, 2)
     optimizer = torch.optim.Adam(layer.parameters())
@@ -116,7 +116,8 @@ def test_pictures_and_logits_are_those_of_the_file(file, resolution, archive):
         images = ours(z, truncation_psi=psi, truncation_cutoff=cutoff, noise_mode=mode)
         assert (images - expected).abs().max() < 1e-4
     logits = load_discriminator(path)(images)
-    assert (logits - oracle.judge(oracle.doubles(d), images.double())).abs().max() < 1e-4
+    expected = oracle.discriminate(oracle.doubles(d), images.double())
+    assert (logits - expected).abs().max() < 1e-4
     other = load_generator(path, network="G")
     assert torch.equal(other.synthesis.b4.const, saved["g"]["input.input"][0])
 
@@ -142,11 +143,11 @@ def changed(state: dict, name: str, value: object) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
-        ("convs.0.conv.weight", None, "it lacks what becomes 'synthesis.b8.conv0.weight'"),
+        ("convs.0.conv.weight", None, "it has no tensor for 'synthesis.b8.conv0.weight'"),
         ("conv1.activate.bias", None, "it has no tensor 'synthesis.b4.conv1.bias'"),
-        ("style.1.weight", None, "it lacks what becomes 'mapping.fc0.weight'"),
+        ("style.1.weight", None, "it has no tensor for 'mapping.fc0.weight'"),
         (
             "style.2.weight",
             None,
@@ -162,20 +163,20 @@ def changed(state: dict, name: str, value: object) -> dict:
         (
             "input.input",
             torch.zeros(2, 24, 4, 4),
-            r"its 'input.input' has shape \[2, 24, 4, 4\], where 3 axes",
+            r"its 'input.input' must have 3 axes, got shape \[2, 24, 4, 4\]",
         ),
         (
             "noises.noise_0",
             torch.zeros(1, 1, 5, 4),
-            r"has shape \[5, 4\], where its configuration needs \[4, 4\]",
+            r"must have shape \[4, 4\] by its configuration, got \[5, 4\]",
         ),
         ("to_rgbs.0.upsample.kernel", torch.ones(4, 4), r"isn't \[1, 3, 3, 1\]"),
         ("noises.noise_0", torch.zeros(1).expand(1, 1, 4, 4), "claim more bytes than it has"),
     ],
 )
-def test_generators_that_are_something_else(file, name, value, said):
+def test_generators_that_are_something_else(file, name, value, message):
     state = changed(generator_state(fake.Generator(8)), name, value)
-    with pytest.raises(CompatError, match=f"network.pt' can't be used: .*{said}"):
+    with pytest.raises(CompatError, match=f"network.pt' can't be used: .*{message}"):
         load_generator(file({"g_ema": state, "latent_avg": torch.zeros(16)}))
 
 

@@ -16,24 +16,25 @@ NAMES = {f"{module}.{name}" for module, names in fake_package.THEIRS.items() for
 
 @pytest.fixture
 def make(tmp_path, monkeypatch):
-    """Writes the fake package and imports its ops; what was installed in it is taken back at the end."""
+    """Return a function that writes the fake package and imports its ops; uninstall at the end."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    made = []
+    packages = []
 
     def make(**options):
         fake_package.write(tmp_path, **options)
-        made.append(fake_package.package())
-        return made[0]
+        packages.append(fake_package.package())
+        return packages[0]
 
     yield make
-    for package in made:
-        with contextlib.suppress(ValueError):  # where the test did
+    for package in packages:
+        # The test may have uninstalled it.
+        with contextlib.suppress(ValueError):
             stylegan_ops.uninstall(package)
     fake_package.forget()
 
 
 def plain(g, styles: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """The fake generator in plain PyTorch: a weight for every image, resampling by torch's own convolutions."""
+    """Run the fake generator in plain PyTorch, with weights per image and torch's convolutions."""
     f = torch.tensor([1.0, 3, 3, 1], dtype=torch.float64)
     f = torch.outer(f, f) / 64
 
@@ -51,7 +52,8 @@ def plain(g, styles: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
         for image, s in zip(x, style):
             w = weight * s[:, None, None]
             w = w / (w.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
-            if up:  # called with flip_weight=False
+            # The fake generator calls it with flip_weight=False.
+            if up:
                 images.append(F.conv2d(doubled(image[None], more=1), w.flip(2, 3)))
             else:
                 images.append(F.conv2d(image[None], w, padding=1))
@@ -69,7 +71,7 @@ def plain(g, styles: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("installed", ["before", "after"])
 def test_a_network_runs_on_fastgan(make, installed):
-    """Values and gradients of plain PyTorch, whether the networks were imported before or after."""
+    """Values and gradients equal plain PyTorch's for networks imported before and after."""
     package = make()
     if installed == "after":
         fake_package.networks()
@@ -84,7 +86,7 @@ def test_a_network_runs_on_fastgan(make, installed):
     for y in (generator(styles, grid), plain(generator, styles, grid)):
         results.append([y, *torch.autograd.grad(y.square().sum(), inputs)])
     assert all(torch.allclose(a, b, rtol=1e-7, atol=1e-7) for a, b in zip(*results))
-    # path length regularisation: a gradient of a gradient, through all of it
+    # Path length regularisation is a gradient of a gradient through all layers.
     (g,) = torch.autograd.grad(generator(styles, grid).sum(), styles, create_graph=True)
     g.square().sum().backward()
     assert all(
@@ -92,7 +94,7 @@ def test_a_network_runs_on_fastgan(make, installed):
     )
 
 
-def test_what_is_not_ours_stays(make):
+def test_other_attributes_stay(make):
     package = make()
     stylegan_ops.install(package)
     assert (
@@ -113,7 +115,7 @@ def test_installing_twice_and_uninstalling(make):
 
 
 def test_missing_and_failing_modules_are_ours(make, caplog):
-    """A package without some of the files, or with files that another torch needs, works all the same."""
+    """A package with missing modules, or with modules for another torch, works too."""
     package = make(without=("fma", "upfirdn2d"), failing=("grid_sample_gradfix",))
     with caplog.at_level(logging.WARNING, "fastgan"):
         assert set(stylegan_ops.install(package)) == NAMES
@@ -132,7 +134,7 @@ def test_missing_and_failing_modules_are_ours(make, caplog):
 
 
 def test_installing_leaves_our_modules_alone(make):
-    """Ours stand in for theirs by reference; taking them back must not empty them."""
+    """fastgan's modules are installed by reference, so uninstalling must not change them."""
     package = make(without=tuple(fake_package.THEIRS))
     stylegan_ops.install(package)
     stylegan_ops.install(package)

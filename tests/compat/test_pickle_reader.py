@@ -1,4 +1,4 @@
-"""Malicious and damaged pickles: each is refused in a sentence, quickly, and nothing in them runs."""
+"""Malicious and damaged pickles are refused in a sentence, quickly, and nothing in them runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEAD = b"\x80\x04"
 
 
 def name(full: str) -> bytes:
-    """The instruction that looks up a global."""
+    """Return the instruction that looks up a global."""
     module, _, attribute = full.rpartition(".")
     return b"c" + module.encode() + b"\n" + attribute.encode() + b"\n"
 
@@ -37,7 +37,7 @@ def raw(value: bytes) -> bytes:
 
 
 def record(state: bytes, class_name: str = "Generator") -> bytes:
-    """A persistent object whose state the instructions `state` make."""
+    """Return instructions for a persistent object whose state the instructions `state` build."""
     meta = b"}" + text("type") + text("class") + b"s" + text("class_name") + text(class_name) + b"s"
     meta += text("state") + state + b"s"
     return name("torch_utils.persistence._reconstruct_persistent_obj") + meta + b"\x85R"
@@ -48,7 +48,7 @@ def g_ema(value: bytes) -> bytes:
 
 
 class Calls:
-    """Is pickled as a call of anything."""
+    """An object that is pickled as a call of any function."""
 
     def __init__(self, function, *arguments) -> None:
         self.function, self.arguments = function, arguments
@@ -95,24 +95,25 @@ def test_any_other_name_is_refused_with_its_full_name(refusal, full, arguments, 
     assert f"refused, and nothing in it was run: it asks for {full!r}, which is no part" in refusal(
         content
     )
-    # as newer protocols look names up, where an attribute may have dots
+    # Newer protocols look names up on the stack, where an attribute may have dots.
     module, _, attribute = full.rpartition(".")
     stacked = g_ema(text(module) + text(attribute) + b"\x93)R")
     assert f"it asks for {full!r}" in refusal(stacked)
 
 
-def test_what_pickle_itself_writes_of_a_call(refusal):
+def test_a_call_written_by_pickle_itself(refusal):
     bomb = Calls(exec, CANARY)
     for value in ({"G_ema": bomb}, [bomb], {"G_ema": fake.Generator(8), "extra": {"x": (bomb,)}}):
         for protocol in (3, 4, 5):
             assert "exec'" in refusal(fake.dumps(value, protocol))
-    pickle.loads(pickle.dumps(bomb))  # it is one, for pickle: the canary appears
+    # pickle itself runs the call, so the canary appears.
+    pickle.loads(pickle.dumps(bomb))
     with pytest.raises(AssertionError, match="something in the file was run"):
         refusal(pickle.dumps(bomb, 4))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (
             name("collections.OrderedDict") + b"}" + text("x") + text("y") + b"sb",
@@ -124,9 +125,9 @@ def test_what_pickle_itself_writes_of_a_call(refusal):
         ),
         (record(b"}") + b"}" + text("state") + b"Nsb", "sets the state of a Record"),
         (b"]}b", "sets the state of a list"),
-        (text("x") + b")R", "calls 'x', which is nothing to call"),
-        (b"K\x01)R", "calls a int, which is nothing"),
-        (name("numpy.ndarray") + b")R", "calls numpy.ndarray, which is nothing to call"),
+        (text("x") + b")R", "calls 'x', which can't be called"),
+        (b"K\x01)R", "calls a int, which can't be called"),
+        (name("numpy.ndarray") + b")R", "calls numpy.ndarray, which can't be called"),
         (name("collections.OrderedDict") + b"]R", "with a list in place of arguments"),
         (name("collections.OrderedDict") + b")\x81K\x01a", "fills a dict as if it were a list"),
         (b")K\x01a", "fills a tuple as if it were a list"),
@@ -148,13 +149,13 @@ def test_what_pickle_itself_writes_of_a_call(refusal):
         (name("torch._utils._rebuild_tensor_v2") + b"(NK\x00))tR", "no storage and no shape"),
     ],
 )
-def test_instructions_are_no_way_out(refusal, content, said):
-    assert said in refusal(g_ema(content))
+def test_instructions_are_no_way_out(refusal, content, message):
+    assert message in refusal(g_ema(content))
 
 
 def test_a_tensorflow_pickle_is_named(refusal):
-    said = refusal(HEAD + name("dnnlib.tflib.network.Network") + b")\x81.")
-    assert "'dnnlib.tflib.network.Network'" in said and "convert it to PyTorch first" in said
+    message = refusal(HEAD + name("dnnlib.tflib.network.Network") + b")\x81.")
+    assert "'dnnlib.tflib.network.Network'" in message and "convert it to PyTorch first" in message
 
 
 class Objects:
@@ -169,17 +170,18 @@ class Objects:
 def test_numpy_arrays_of_anything_but_numbers(refusal, kind):
     array = getattr(Objects, kind)
     if kind == "plain":
-        said = refusal(fake.dumps({"G_ema": array}))
-        assert "of numbers" in said or "exec" in said
+        message = refusal(fake.dumps({"G_ema": array}))
+        assert "of numbers" in message or "exec" in message
         array = np.array([None], dtype=object)
     assert "not of numbers" in refusal(fake.dumps({"G_ema": array}))
 
 
 def test_numpy_arrays_that_are_not_what_they_claim(refusal):
+    # More elements than bytes, another type, an unknown byte order.
     for before, after in (
-        (b"K\x03\x85", b"K\x09\x85"),  # more elements than bytes
-        (b"\x8c\x02f4", b"\x8c\x02O8"),  # another type
-        (b"\x8c\x01<", b"\x8c\x01x"),  # an order of bytes that isn't one
+        (b"K\x03\x85", b"K\x09\x85"),
+        (b"\x8c\x02f4", b"\x8c\x02O8"),
+        (b"\x8c\x01<", b"\x8c\x01x"),
     ):
         content = pickle.dumps({"G_ema": np.arange(3, dtype=np.float32)}, 4)
         assert content.count(before) == 1
@@ -187,7 +189,10 @@ def test_numpy_arrays_that_are_not_what_they_claim(refusal):
 
 
 def storage(elements: int, claimed: int | None = None, sized: int | None = None) -> bytes:
-    """Instructions that make a float32 storage of `elements`, which says that it has `claimed`, then `sized`."""
+    """Return instructions for a float32 storage of `elements`.
+
+    It claims to have `claimed` elements in its description and `sized` in its data.
+    """
     content = pickle.dumps(torch.zeros(elements), 4)
     block = next(
         argument for _, argument, _ in pickletools.genops(content) if isinstance(argument, bytes)
@@ -205,7 +210,7 @@ def storage(elements: int, claimed: int | None = None, sized: int | None = None)
     return name("torch.storage._load_from_bytes") + raw(block) + b"\x85R"
 
 
-def tensor(made: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
+def tensor(data: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
     def whole(n: int) -> bytes:
         return b"\x8a\x08" + struct.pack("<q", n)
 
@@ -215,7 +220,7 @@ def tensor(made: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, .
     return (
         name("torch._utils._rebuild_tensor_v2")
         + b"("
-        + made
+        + data
         + whole(offset)
         + several(size)
         + several(stride)
@@ -224,7 +229,7 @@ def tensor(made: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, .
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (storage(5, claimed=2**40), "claims 1,099,511,627,776 elements but has 5"),
         (storage(5, claimed=2**54), "a size that isn't a whole number in range"),
@@ -242,18 +247,19 @@ def tensor(made: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, .
         (b"\x8b" + struct.pack("<i", 2**31 - 1) + b"x", "damaged or cut short"),
         (b"Nr\xff\xff\xff\xff", "has no network"),
     ],
-    ids=[f"claim{i}" for i in range(15)],  # the files hold addresses, another in each process
+    # The contents hold addresses, which differ between processes.
+    ids=[f"claim{i}" for i in range(15)],
 )
-def test_claims_allocate_nothing(refusal, content, said):
+def test_claims_allocate_nothing(refusal, content, message):
     tracemalloc.start()
-    assert said in refusal(g_ema(content))
+    assert message in refusal(g_ema(content))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3e6
 
 
 def test_bytes_are_not_used_again_and_again(refusal):
-    """One block of bytes, memoised, as the storage of a thousand tensors."""
+    """A memoised block of bytes is the storage of a thousand tensors."""
     load = name("torch.storage._load_from_bytes") + b"h\x00\x85R"
     block = storage(200).split(b"B", 1)[1][4:-2]
     content = HEAD + raw(block) + b"q\x00" + b"0" + b"]" + (load + b"a") * 1000 + b"."
@@ -283,15 +289,14 @@ def test_no_end_of_instructions(refusal, monkeypatch, opening):
 )
 def test_depth_is_no_recursion(refusal, deep):
     assert "has no network" in refusal(g_ema(deep))
-    assert "only text belongs" in refusal(
-        g_ema(b"}" + deep + b"Ns")
-    )  # a key that has no end to hash
+    # A key whose hash would recurse.
+    assert "only text belongs" in refusal(g_ema(b"}" + deep + b"Ns"))
     state = b"}" + text("_parameters") + b"}" + text("x") + deep + b"ss"
     assert "no tensor or module" in refusal(g_ema(record(state)))
 
 
 def laughs(depth: int = 100) -> bytes:
-    """A list of two lists of two lists and so on, which are the same: 2^depth to whoever walks it."""
+    """Return nested lists that hold the next one twice: 2^depth of them to walk."""
     return b"]" + b"".join(
         b"q" + bytes([i]) + b"0" + b"](h" + bytes([i]) + b"h" + bytes([i]) + b"e"
         for i in range(depth)
@@ -321,8 +326,8 @@ def test_long_names(refusal):
 @pytest.mark.parametrize(
     "attribute", ["w_avg_beta", "architecture", "use_fp16", "activation", "_init_kwargs"]
 )
-def test_attributes_that_explode_when_they_are_shown(refusal, small_pickle, attribute):
-    """2^100 lists as a setting: looked at by type alone."""
+def test_attributes_that_explode_when_they_are_printed(refusal, small_pickle, attribute):
+    """Settings of 2^100 lists are described by their type alone."""
     began = time.process_time()
     g = fake.Generator(8, z_dim=4, w_dim=4, base=32, most=4)
     bomb: object = []
@@ -332,7 +337,8 @@ def test_attributes_that_explode_when_they_are_shown(refusal, small_pickle, attr
     for module in modules:
         module.__dict__[attribute] = bomb
     content = fake.dumps({"G_ema": g})
-    if attribute in ("use_fp16", "_init_kwargs"):  # as if it said nothing
+    # These are ignored, so that the file may be read.
+    if attribute in ("use_fp16", "_init_kwargs"):
         try:
             refusal(content)
         except BaseException as failure:
@@ -351,12 +357,12 @@ def test_truncated_anywhere(refusal, small_pickle):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (b"", "is empty"),
-        (b"<html>Quota exceeded</html>", "is no file of networks"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is no file of networks"),
-        (HEAD + b"K\x01.", "a dict of G, D and G_ema was expected"),
+        (b"", "got an empty file: check the path"),
+        (b"<html>Quota exceeded</html>", "must be a network pickle (.pkl), a file of torch.save"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "got another kind of file: check the"),
+        (HEAD + b"K\x01.", "must hold a dict of G, D and G_ema, got no networks"),
         (HEAD + b"}.", "it has no network of StyleGAN2 at all"),
         (HEAD + b".", "damaged or cut short"),
         (HEAD + b"h\x05.", "damaged or cut short"),
@@ -365,13 +371,13 @@ def test_truncated_anywhere(refusal, small_pickle):
         (b"\x80\xff\xff\xff", "damaged or cut short"),
     ],
 )
-def test_files_that_are_something_else(refusal, content, said):
-    assert said in refusal(content)
+def test_files_that_are_something_else(refusal, content, message):
+    assert message in refusal(content)
 
 
-@pytest.mark.filterwarnings("ignore:.*doesn't say")
+@pytest.mark.filterwarnings("ignore:.*doesn't state")
 def test_changed_bytes_never_do_anything_but_fail(small_pickle, tmp_path, monkeypatch):
-    """Random changes: the file is read, or refused in a sentence."""
+    """A file with random changes is read, or refused in a sentence."""
     monkeypatch.chdir(tmp_path)
     generator = random.Random(0)
     path, outcomes = tmp_path / "network.pkl", collections.Counter()

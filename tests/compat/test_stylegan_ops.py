@@ -14,44 +14,44 @@ from fastgan.compat.stylegan_ops import (
     upfirdn2d,
 )
 
-# ------------------------------------------------------------------------------------- the same ops by their arguments
+# -- the ops by position -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("impl", ["ref", "cuda"])
 def test_functions_are_the_ops(impl):
-    """By position, in their order."""
+    """Arguments are passed by position in the official order."""
     x, b, f = torch.randn(2, 3, 6, 8), torch.randn(3), upfirdn2d.setup_filter([1, 3, 3, 1])
-    found = bias_act.bias_act(x, b, 1, "lrelu", 0.1, 2.0, 1.5, impl)
-    assert torch.allclose(found, ops.bias_act(x, b, act="lrelu", alpha=0.1, gain=2.0, clamp=1.5))
+    result = bias_act.bias_act(x, b, 1, "lrelu", 0.1, 2.0, 1.5, impl)
+    assert torch.allclose(result, ops.bias_act(x, b, act="lrelu", alpha=0.1, gain=2.0, clamp=1.5))
     assert torch.equal(bias_act.bias_act(x), x)
-    found = upfirdn2d.upfirdn2d(x, f, [2, 1], 3, [1, 2, 3, 4], True, 2.0, impl)
+    result = upfirdn2d.upfirdn2d(x, f, [2, 1], 3, [1, 2, 3, 4], True, 2.0, impl)
     expected = ops.upfirdn2d(
         x, f, up=(2, 1), down=3, padding=(1, 2, 3, 4), flip_filter=True, gain=2.0
     )
-    assert torch.allclose(found, expected, atol=1e-6)
-    found = upfirdn2d.filter2d(x, f, 1, True, 2.0, impl)
+    assert torch.allclose(result, expected, atol=1e-6)
+    result = upfirdn2d.filter2d(x, f, 1, True, 2.0, impl)
     assert torch.allclose(
-        found, ops.filter2d(x, f, padding=1, flip_filter=True, gain=2.0), atol=1e-6
+        result, ops.filter2d(x, f, padding=1, flip_filter=True, gain=2.0), atol=1e-6
     )
     for ours, theirs, factor in [
         (ops.upsample2d, upfirdn2d.upsample2d, "up"),
         (ops.downsample2d, upfirdn2d.downsample2d, "down"),
     ]:
-        found = theirs(x, f, 3, 1, True, 2.0, impl)
+        result = theirs(x, f, 3, 1, True, 2.0, impl)
         assert torch.allclose(
-            found, ours(x, f, **{factor: 3}, padding=1, flip_filter=True, gain=2.0), atol=1e-6
+            result, ours(x, f, **{factor: 3}, padding=1, flip_filter=True, gain=2.0), atol=1e-6
         )
         assert torch.allclose(theirs(x, f), ours(x, f), atol=1e-6)
     w = torch.randn(6, 1, 3, 3)
-    found = conv2d_resample.conv2d_resample(x, w, f, 2, 1, [1, 2, 0, 1], 3, False, True)
+    result = conv2d_resample.conv2d_resample(x, w, f, 2, 1, [1, 2, 0, 1], 3, False, True)
     expected = ops.conv2d_resample(
         x, w, f, up=2, padding=(1, 2, 0, 1), groups=3, flip_weight=False, flip_filter=True
     )
-    assert torch.equal(found, expected)
+    assert torch.equal(result, expected)
 
 
 def test_impl_ref_is_the_reference(monkeypatch):
-    """Without the native library the reference still runs, and impl='cuda' is the automatic choice, not a demand."""
+    """The reference runs without the native library, and impl='cuda' is the automatic choice."""
     x = torch.randn(2, 3, 4, 4, device="meta")
     for impl in ("ref", "cuda"):
         assert bias_act.bias_act(x, act="tanh", impl=impl).is_meta
@@ -79,7 +79,7 @@ def test_activation_funcs():
 
 
 def test_setup_filter():
-    """Taps in one dimension stay so from 8 on; below, and where there are none, the filter is two-dimensional."""
+    """A filter stays one-dimensional from 8 taps on; with fewer or none it has two dimensions."""
     f = upfirdn2d.setup_filter([1, 3, 3, 1])
     assert (
         f.shape == (4, 4)
@@ -97,7 +97,8 @@ def test_setup_filter():
         [2, 1],
     ]
     assert upfirdn2d.setup_filter(torch.ones(2), gain=4).sum().item() == pytest.approx(4)
-    assert upfirdn2d.setup_filter([1] * 8, gain=4).sum().item() == pytest.approx(2)  # on each axis
+    # Each axis has the square root of the gain.
+    assert upfirdn2d.setup_filter([1] * 8, gain=4).sum().item() == pytest.approx(2)
     assert upfirdn2d.setup_filter([1, 1], device="meta").is_meta
     with pytest.raises(TypeError, match="taps"):
         upfirdn2d.setup_filter("box")
@@ -113,7 +114,7 @@ def test_fma():
     assert torch.autograd.gradgradcheck(fma.fma, tensors)
 
 
-# -------------------------------------------------------------------------------------------------- conv2d_gradfix
+# -- conv2d_gradfix ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -125,8 +126,8 @@ def both_convolutions_agree():
     torch.manual_seed(0)
     x = torch.randn(2, 4, 7, 6, dtype=torch.float64)
     w, b = torch.randn(6, 2, 3, 3, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
-    found = conv2d_gradfix.conv2d(x, w, b, (2, 1), (1, 2), 2, 2)
-    assert torch.allclose(found, F.conv2d(x, w, b, (2, 1), (1, 2), 2, 2))
+    result = conv2d_gradfix.conv2d(x, w, b, (2, 1), (1, 2), 2, 2)
+    assert torch.allclose(result, F.conv2d(x, w, b, (2, 1), (1, 2), 2, 2))
     w, b = torch.randn(4, 3, 3, 3, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
     for output_padding, dilation in [(0, 1), (1, 1), (1, 2), (0, (2, 1))]:
         args = (b, 2, 1, output_padding, 2, dilation)
@@ -142,13 +143,14 @@ def test_convolutions_are_torchs():
 
 def test_enabled_is_a_switch(switched_off, monkeypatch):
     both_convolutions_agree()
-    monkeypatch.setattr(ops, "conv2d", None)  # would fail
+    # A call of fastgan's op would fail.
+    monkeypatch.setattr(ops, "conv2d", None)
     both_convolutions_agree()
 
 
 @pytest.mark.parametrize("convolution", [conv2d_gradfix.conv2d, conv2d_gradfix.conv_transpose2d])
 def test_no_weight_gradients(convolution):
-    """Inside, weights get none, and input and bias theirs; the flag says so, and is set back also by an exception."""
+    """Inside the block only weights get no gradients, and an exception restores the flag."""
     x, w, b = (torch.randn(s, requires_grad=True) for s in [(2, 3, 5, 5), (3, 3, 3, 3), (3,)])
     expected = torch.autograd.grad(convolution(x, w, b).square().sum(), [x, w, b])
     for disable in (True, False):
@@ -171,7 +173,7 @@ def test_no_weight_gradients_nests():
 
 @pytest.mark.parametrize("inside", [True, False], ids=["convolved-inside", "convolved-outside"])
 def test_a_penalty_on_the_gradient_in_the_images_trains_the_weights(inside):
-    """The use in training: the first backward pass inside, the second after it, with all that the weights get from it."""
+    """Training runs the first backward pass inside the block and the second one after it."""
     torch.manual_seed(0)
     x, w = torch.randn(2, 3, 6, 6, requires_grad=True), torch.randn(4, 3, 3, 3, requires_grad=True)
 
@@ -184,10 +186,10 @@ def test_a_penalty_on_the_gradient_in_the_images_trains_the_weights(inside):
 
     y = None if inside else critic(conv2d_gradfix.conv2d)
     with conv2d_gradfix.no_weight_gradients():
-        found = penalty(critic(conv2d_gradfix.conv2d) if y is None else y)
-    (found,) = torch.autograd.grad(found, w)
+        result = penalty(critic(conv2d_gradfix.conv2d) if y is None else y)
+    (result,) = torch.autograd.grad(result, w)
     (expected,) = torch.autograd.grad(penalty(critic(F.conv2d)), w)
-    assert expected.abs().max() > 0 and torch.allclose(found, expected, rtol=1e-3)
+    assert expected.abs().max() > 0 and torch.allclose(result, expected, rtol=1e-3)
 
 
 def test_convolutions_compile():
@@ -200,7 +202,7 @@ def test_convolutions_compile():
     )  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------- grid_sample_gradfix
+# -- grid_sample_gradfix -----------------------------------------------------------------------
 
 
 def image_and_grid(dtype=torch.float64, spread=1.5, size=(5, 7)):
@@ -212,7 +214,7 @@ def image_and_grid(dtype=torch.float64, spread=1.5, size=(5, 7)):
 @pytest.mark.parametrize("size", [(5, 7), (1, 1), (2, 9)], ids=str)
 @pytest.mark.parametrize("spread", [0.9, 1.5, 100.0])
 def test_grid_sample_is_torchs(size, spread):
-    """Value and first derivatives, also for places at and beyond the border."""
+    """Values and first derivatives equal torch's, also at and beyond the border."""
     results = []
     image, grid = image_and_grid(spread=spread, size=size)
     grid[0, 0, :4] = torch.tensor(
@@ -237,11 +239,11 @@ def test_grid_sample_is_differentiable_twice():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_grid_sample_in_other_dtypes(dtype):
     image, grid = image_and_grid(dtype, size=(40, 50))
-    found = grid_sample_gradfix.grid_sample(image, grid)
+    result = grid_sample_gradfix.grid_sample(image, grid)
     exact = F.grid_sample(image.double(), grid.double(), align_corners=False)
-    assert found.dtype == dtype
-    # Places are as exact as float32, so 50 columns lose some more of it; the values of half types are rounded once.
-    assert torch.allclose(found.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-4)
+    assert result.dtype == dtype
+    # Positions in float32 lose some precision over 50 columns; half types round values once.
+    assert torch.allclose(result.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-4)
 
 
 def test_grid_sample_far_away_and_not_a_number():

@@ -1,4 +1,4 @@
-"""The experiment measures what it says, and a D that is trained comes near the optimum."""
+"""The experiment's measurements are right, and a trained D approaches the optimum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from fastgan.learn.optimal_discriminator import (
 
 def optimal(x):
     p, q = DATA.density(x.double()), GENERATED.density(x.double())
-    return (p / q).log().float()  # the logit of p / (p + q)
+    # The logit of p / (p + q).
+    return (p / q).log().float()
 
 
 def test_the_optimum_has_no_error_and_a_blind_d_has_minus_log_four():
@@ -28,7 +29,8 @@ def test_the_optimum_has_no_error_and_a_blind_d_has_minus_log_four():
     blind = compare(torch.zeros_like, DATA, GENERATED)
     assert blind.value == pytest.approx(-math.log(4), abs=1e-4)
     assert blind.error > 0.1 and blind.value < best.best
-    assert compare(torch.zeros_like, DATA, DATA).error < 1e-12  # G's goal: D can tell nothing
+    # G's goal: D can't distinguish the densities.
+    assert compare(torch.zeros_like, DATA, DATA).error < 1e-12
 
 
 def test_densities_are_those_of_the_samples():
@@ -51,6 +53,7 @@ def test_a_short_training_comes_near(tmp_path):
     assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_jensen_shannon_of_what_never_meets():
+def test_jensen_shannon_of_disjoint_densities():
+    """The divergence is log 2, so V(D*) is 2·log 2 - log 4 = 0."""
     apart = Mixture((1.0,), (-4.0,), (0.3,)), Mixture((1.0,), (4.0,), (0.3,))
-    assert compare(lambda x: -50 * x, *apart).value == pytest.approx(0, abs=1e-6)  # 2·log 2 - log 4
+    assert compare(lambda x: -50 * x, *apart).value == pytest.approx(0, abs=1e-6)

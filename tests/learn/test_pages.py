@@ -1,4 +1,4 @@
-"""The learning pages run as they're written, with fewer images and steps."""
+"""The learning pages run as they are written, with fewer images and steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORTER = [
 
 
 def command(line: str) -> int:
-    """The exit status of `fastgan …` or `python -m …`, run in this process."""
+    """Run `fastgan …` or `python -m …` in this process and return its exit status."""
     program, *arguments = shlex.split(line)
     if program == "python":
         assert arguments[0] == "-m"
@@ -45,7 +45,7 @@ def test_there_are_five():
 CLAIMS = re.findall(
     r"```sh\n([^`]*fastgan diagnose [^`]*)```\n\n\*([^*]+)\*:", PAGES[1].read_text("utf-8")
 )
-"""Commands of the page of broken runs, and what it claims that `fastgan diagnose` says."""
+"""Commands on the page of broken runs, and the diagnosis that the page claims."""
 
 
 def test_the_page_of_broken_runs_makes_three_claims():
@@ -55,7 +55,7 @@ def test_the_page_of_broken_runs_makes_three_claims():
 @pytest.mark.slow
 @pytest.mark.parametrize(("block", "claim"), CLAIMS, ids=[claim for _, claim in CLAIMS])
 def test_a_broken_run_is_diagnosed_as_the_page_says(block, claim, tmp_path, monkeypatch, capsys):
-    """The commands as they stand, to the last image."""
+    """The commands run as they stand, to the last image."""
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -64,10 +64,10 @@ def test_a_broken_run_is_diagnosed_as_the_page_says(block, claim, tmp_path, monk
         assert command(train) == 0
         capsys.readouterr()
         assert command(diagnose) == 3
-        found = capsys.readouterr().out.splitlines()[0]
+        line = capsys.readouterr().out.splitlines()[0]
     finally:
         torch.set_num_threads(threads)
-    assert claim.lower() in found.lower().partition(" images: ")[2].rstrip(".").split(", "), found
+    assert claim.lower() in line.lower().partition(" images: ")[2].rstrip(".").split(", "), line
 
 
 @pytest.mark.slow
@@ -88,9 +88,9 @@ def test_the_page_runs(page, tmp_path, monkeypatch, capsys):
                 continue
             for line in block.splitlines():
                 status = command(line)
-                said = capsys.readouterr().out
-                # So short a run shows what it shows; the status agrees with what is printed.
-                ill = " diagnose " in line and ": healthy." not in said.splitlines()[0]
+                output = capsys.readouterr().out
+                # The diagnosis of so short a run is arbitrary; the status agrees with the output.
+                ill = " diagnose " in line and ": healthy." not in output.splitlines()[0]
                 assert status == (3 if ill else 0), line
     finally:
         torch.set_num_threads(threads)

@@ -1,10 +1,10 @@
-"""The ops that StyleGAN2-ADA and StyleGAN3 code calls, by its names and argument lists, on :mod:`fastgan.ops`.
+""":mod:`fastgan.ops` by the names and argument lists of StyleGAN2-ADA's and StyleGAN3's ops.
 
 >>> import torch_utils.ops
 >>> from fastgan.compat import stylegan_ops
 >>> stylegan_ops.install(torch_utils.ops)
 
-Or import the modules of this package in place of theirs.
+Or import the modules of this package in place of the official ones.
 """
 
 from fastgan.compat.stylegan_ops import (

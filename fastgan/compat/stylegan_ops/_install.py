@@ -1,4 +1,4 @@
-"""Putting the functions of this package into the modules of another, and back."""
+"""Replacement of the functions of an official package of ops by those of this one."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ MODULES: dict[str, ModuleType] = {
     "upfirdn2d": upfirdn2d,
 }
 
-_installed: dict[str, list[Callable[[], None]]] = {}  # what takes it back, by package
+# Functions that undo an installation, by package.
+_installed: dict[str, list[Callable[[], None]]] = {}
 
 
 def install(package: ModuleType) -> list[str]:
     """Make a package of StyleGAN ops run on fastgan.
 
-    In the modules of the package that are named like those here, the functions are replaced; all else in them stays. So
-    code that calls ``upfirdn2d.upfirdn2d(...)`` runs on fastgan, whether it imported ``upfirdn2d`` before or after. A
-    function that was imported by itself before (``from torch_utils.ops.fma import fma``) stays what it was. Where the
-    package has no such module, or it fails to import, fastgan's module takes its place.
+    Functions in modules of the same name are replaced, and all else in the modules stays. So code
+    that calls ``upfirdn2d.upfirdn2d(...)`` runs on fastgan, whether it imported ``upfirdn2d``
+    before or after. A function that was imported by itself before (``from torch_utils.ops.fma
+    import fma``) stays the official one. fastgan's module replaces a module that is missing or
+    fails to import.
 
     Args:
         package: the imported package, such as ``torch_utils.ops``.
 
     Returns:
-        The names replaced, such as ``"upfirdn2d.filter2d"``. Installing a second time changes nothing.
+        The names replaced, such as ``"upfirdn2d.filter2d"``. A second call changes nothing.
 
     Raises:
         TypeError: ``package`` is not a package.
@@ -67,7 +69,10 @@ def install(package: ModuleType) -> list[str]:
 
 
 def uninstall(package: ModuleType) -> None:
-    """Take back what :func:`install` did.
+    """Undo :func:`install`.
+
+    Args:
+        package: the imported package, such as ``torch_utils.ops``.
 
     Raises:
         TypeError: ``package`` is not a package.
@@ -83,7 +88,8 @@ def uninstall(package: ModuleType) -> None:
 def _package_name(package: ModuleType) -> str:
     if not isinstance(package, ModuleType):
         raise TypeError(
-            f"package must be an imported package, such as torch_utils.ops, got a {type(package).__name__}"
+            f"package must be an imported package, such as torch_utils.ops, "
+            f"got a {type(package).__name__}"
         )
     if not hasattr(package, "__path__"):
         raise TypeError(
@@ -93,23 +99,24 @@ def _package_name(package: ModuleType) -> str:
 
 
 def _imported(package: str, short: str) -> ModuleType | None:
-    """A module of the package, or None where there is none that imports."""
+    """Import a module of the package; return None if it is missing or fails to import."""
     name = f"{package}.{short}"
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever code that is not ours raises
+    # Foreign code may raise errors of any type.
+    except Exception as error:
         if not (isinstance(error, ModuleNotFoundError) and error.name == name):
             log.warning("%s does not import, fastgan's module takes its place: %s", name, error)
         return None
 
 
 def _replace(where: dict[str, Any], key: str, value: Any) -> Callable[[], None]:
-    """Set an entry; the result sets it back."""
-    there, before = key in where, where.get(key)
+    """Set an entry of a dict and return a function that restores it."""
+    existed, before = key in where, where.get(key)
     where[key] = value
 
     def undo() -> None:
-        if there:
+        if existed:
             where[key] = before
         else:
             where.pop(key, None)

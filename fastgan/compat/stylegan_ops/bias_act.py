@@ -1,4 +1,4 @@
-"""Their ``bias_act``: :func:`fastgan.ops.bias_act`."""
+"""The official module ``bias_act`` on :func:`fastgan.ops.bias_act`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ class Activation:
     """An entry of ``activation_funcs``."""
 
     name: str
+    """Name of the activation."""
     def_alpha: float
+    """Default of ``alpha``."""
     def_gain: float
-    has_2nd_grad: bool  # whether the second derivative is other than zero
+    """Default of ``gain``."""
+    has_2nd_grad: bool
+    """True if the second derivative isn't zero everywhere."""
 
     def func(self, x: Tensor, alpha: float | None = None, **_: Any) -> Tensor:
-        """The activation alone, without gain."""
+        """Apply the activation alone, without gain."""
         return ops.bias_act(x, dim=0, act=self.name, alpha=alpha, gain=1.0)
 
 
@@ -44,7 +48,7 @@ def bias_act(
     clamp: float | None = None,
     impl: str = "cuda",
 ) -> Tensor:
-    """:func:`fastgan.ops.bias_act`."""
+    """Call :func:`fastgan.ops.bias_act`; ``impl`` is ``"ref"`` or ``"cuda"``."""
     return ops.bias_act(
         x, b, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=backend_of(impl)
     )

@@ -1,4 +1,4 @@
-"""Their ``conv2d_gradfix``: convolutions whose weight gradients can be left out of a backward pass."""
+"""The official module ``conv2d_gradfix``: convolutions with optional weight gradients."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ __all__ = ["conv2d", "conv_transpose2d", "no_weight_gradients"]
 
 Pair = int | Sequence[int]
 
-enabled = True  #: False: torch's own convolutions
-weight_gradients_disabled = False  #: set by :func:`no_weight_gradients`
+enabled = True
+"""False selects torch's own convolutions."""
+weight_gradients_disabled = False
+"""True inside :func:`no_weight_gradients`."""
 
 
 @contextlib.contextmanager
 def no_weight_gradients(disable: bool = True) -> Iterator[None]:
-    """While it is active, a backward pass gives the weights of convolutions of this module zero gradients.
+    """Set the weight gradients of this module's convolutions to zero in backward passes.
 
-    It is the backward pass that has to lie inside the block, not the convolution: what is differentiated again later, such
-    as a penalty on the gradient in the images, has all its weight gradients then. Not looked at by compiled code.
+    The backward pass has to be inside the block, not the convolution. A later backward pass, such
+    as that of a gradient penalty, has all weight gradients. Compiled code ignores the block.
 
     Args:
         disable: False for a block without effect.
@@ -38,16 +40,16 @@ def no_weight_gradients(disable: bool = True) -> Iterator[None]:
         weight_gradients_disabled = before
 
 
-def _kept(gradient: Tensor) -> Tensor:
+def _zero_if_disabled(gradient: Tensor) -> Tensor:
     return torch.zeros_like(gradient) if weight_gradients_disabled else gradient
 
 
-def _watched(weight: Tensor) -> Tensor:
-    """The weight by way of an alias, whose gradient :func:`no_weight_gradients` leaves out."""
+def _with_hook(weight: Tensor) -> Tensor:
+    """Return an alias of the weight whose gradient :func:`no_weight_gradients` sets to zero."""
     if not weight.requires_grad or not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return weight
     alias = weight.view_as(weight)
-    alias.register_hook(_kept)
+    alias.register_hook(_zero_if_disabled)
     return alias
 
 
@@ -60,12 +62,12 @@ def conv2d(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Tensor:
-    """:func:`fastgan.ops.conv2d`."""
+    """Call :func:`fastgan.ops.conv2d`."""
     if not enabled:
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     return ops.conv2d(
         input,
-        _watched(weight),
+        _with_hook(weight),
         bias,
         stride=stride,
         padding=padding,
@@ -84,12 +86,17 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Pair = 1,
 ) -> Tensor:
-    """:func:`fastgan.ops.conv_transpose2d`; torch's with ``output_padding`` or ``dilation``, which that hasn't."""
+    """Call :func:`fastgan.ops.conv_transpose2d`, or torch's if it lacks an option.
+
+    It lacks ``output_padding`` and ``dilation``.
+    """
     plain = output_padding in (0, (0, 0), [0, 0]) and dilation in (1, (1, 1), [1, 1])
     if not enabled or not plain:
-        weight = _watched(weight) if enabled else weight
+        weight = _with_hook(weight) if enabled else weight
         return F.conv_transpose2d(
             input, weight, bias, stride, padding, output_padding, groups, dilation
         )
-    y = ops.conv_transpose2d(input, _watched(weight), stride=stride, padding=padding, groups=groups)
+    y = ops.conv_transpose2d(
+        input, _with_hook(weight), stride=stride, padding=padding, groups=groups
+    )
     return y if bias is None else ops.bias_act(y, bias, act="linear")

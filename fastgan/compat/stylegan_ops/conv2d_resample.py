@@ -1,4 +1,4 @@
-"""Their ``conv2d_resample``: :func:`fastgan.ops.conv2d_resample`."""
+"""The official module ``conv2d_resample`` on :func:`fastgan.ops.conv2d_resample`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ def conv2d_resample(
     flip_weight: bool = True,
     flip_filter: bool = False,
 ) -> Tensor:
-    """:func:`fastgan.ops.conv2d_resample`."""
+    """Call :func:`fastgan.ops.conv2d_resample`."""
     return ops.conv2d_resample(
-        x, w, f, up=up, down=down, padding=padding, groups=groups, flip_weight=flip_weight, flip_filter=flip_filter
-    )  # fmt: skip
+        x,
+        w,
+        f,
+        up=up,
+        down=down,
+        padding=padding,
+        groups=groups,
+        flip_weight=flip_weight,
+        flip_filter=flip_filter,
+    )

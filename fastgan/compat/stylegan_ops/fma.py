@@ -1,4 +1,4 @@
-"""Their ``fma``."""
+"""The official module ``fma``."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["fma"]
 
 
 def fma(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """``a · b + c`` in one pass, with broadcasting; differentiable to any order."""
+    """Return ``a * b + c`` in one pass, with broadcasting; differentiable to any order."""
     return torch.addcmul(c, a, b)

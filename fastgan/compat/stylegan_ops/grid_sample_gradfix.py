@@ -1,4 +1,4 @@
-"""Their ``grid_sample_gradfix``: ``grid_sample`` with a second derivative, which torch's has not."""
+"""The official module ``grid_sample_gradfix``: sampling with the second derivative torch lacks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from torch import Tensor
 
 __all__ = ["grid_sample"]
 
-enabled = True  #: False: torch's own, which is differentiable once
+enabled = True
+"""False selects torch's ``grid_sample``, which is differentiable once."""
 
 
 def grid_sample(input: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear sampling with zeros beyond the image, ``align_corners=False``; differentiable to any order in both.
+    """Sample bilinearly with zeros beyond the image and ``align_corners=False``.
 
-    With ``x = ((g_x + 1)·W - 1)/2`` and its whole part ``x0``, a sample is the sum of the pixels at ``x0`` and ``x0 + 1``,
-    times ``x0 + 1 - x`` and ``x - x0``, in both axes; in plain PyTorch, so that every order of derivative follows.
+    It is differentiable to any order in both arguments. Let ``x = ((g_x + 1) * W - 1) / 2`` and
+    ``x0 = floor(x)``. The weight of the pixel at ``x0`` is ``x0 + 1 - x``. The weight of its
+    neighbour at ``x0 + 1`` is ``x - x0``. The same holds along y.
 
     Args:
-        input: ``[N, C, H, W]``.
+        input: ``[N, C, H, W]``, floating-point.
         grid: ``[N, H_out, W_out, 2]``, x and y from -1 to 1, of the dtype of ``input``.
 
     Returns:
@@ -30,8 +32,8 @@ def grid_sample(input: Tensor, grid: Tensor) -> Tensor:
     """
     if input.ndim != 4 or grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] != input.shape[0]:
         raise ValueError(
-            f"input must have shape [N, C, H, W] and grid [N, H_out, W_out, 2], got {list(input.shape)} and "
-            f"{list(grid.shape)}"
+            f"input must have shape [N, C, H, W] and grid [N, H_out, W_out, 2], "
+            f"got {list(input.shape)} and {list(grid.shape)}"
         )
     if input.dtype != grid.dtype:
         raise TypeError(f"grid must have the dtype of input, {input.dtype}, got {grid.dtype}")
@@ -43,7 +45,8 @@ def grid_sample(input: Tensor, grid: Tensor) -> Tensor:
         )
     n, c, height, width = input.shape
     places = grid.flatten(1, 2)
-    if places.dtype in (torch.float16, torch.bfloat16):  # too coarse for places in an image
+    # Half types are too coarse for positions in an image.
+    if places.dtype in (torch.float16, torch.bfloat16):
         places = places.float()
     columns = _neighbours(places[..., 0], width)
     rows = _neighbours(places[..., 1], height)
@@ -57,11 +60,14 @@ def grid_sample(input: Tensor, grid: Tensor) -> Tensor:
 
 
 def _neighbours(place: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
-    """The two pixels around a place along one axis: index and weight, which is 0 beyond the image."""
+    """Return index and weight of the two pixels around a position along one axis.
+
+    The weight is 0 beyond the image.
+    """
     x = ((place + 1) * size - 1) / 2
     first = x.detach().floor()
-    found = []
+    neighbours = []
     for index, weight in ((first, first + 1 - x), (first + 1, x - first)):
         inside = (index >= 0) & (index < size)
-        found.append((torch.where(inside, index, 0).long(), torch.where(inside, weight, 0)))
-    return found
+        neighbours.append((torch.where(inside, index, 0).long(), torch.where(inside, weight, 0)))
+    return neighbours

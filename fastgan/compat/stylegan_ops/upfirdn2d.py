@@ -1,4 +1,4 @@
-"""Their ``upfirdn2d`` and what goes with it: :func:`fastgan.ops.upfirdn2d`."""
+"""The official module ``upfirdn2d`` on :func:`fastgan.ops.upfirdn2d`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"
 
 Numbers = int | Sequence[int]
 CPU = torch.device("cpu")
-FEWEST_SEPARABLE = 8  # taps from which on a filter of one dimension stays one
+FEWEST_SEPARABLE = 8
+"""Number of taps from which a filter of one dimension stays separable."""
 
 
 def setup_filter(
@@ -25,17 +26,31 @@ def setup_filter(
     gain: float = 1,
     separable: bool | None = None,
 ) -> Tensor:
-    """:func:`fastgan.ops.setup_filter`, with two rules of theirs: None is a 1×1 filter, and taps in one dimension become
-    their outer product, unless they are 8 or more or ``separable`` says so."""
+    """Call :func:`fastgan.ops.setup_filter` with two official rules.
+
+    None is a 1x1 filter. Taps in one dimension become their outer product, unless there are at
+    least 8 or ``separable`` is True.
+
+    Args:
+        f: taps, ``[K]`` or ``[K, K]``, or one number.
+        device: device of the result.
+        normalize: scale the sum to 1.
+        flip_filter: reverse the taps.
+        gain: factor of the filter.
+        separable: keep taps in one dimension; None decides by their number.
+
+    Returns:
+        float32 ``[K]`` or ``[K, K]``.
+    """
     taps = ops.setup_filter(1.0 if f is None else f, normalize=False)
     assert taps is not None
     if separable is None and taps.ndim == 1:
         separable = len(taps) >= FEWEST_SEPARABLE
-    made = ops.setup_filter(
+    kernel = ops.setup_filter(
         taps, normalize=normalize, flip_filter=flip_filter, gain=gain, separable=separable
     )
-    assert made is not None
-    return made.to(device)
+    assert kernel is not None
+    return kernel.to(device)
 
 
 def upfirdn2d(
@@ -48,7 +63,7 @@ def upfirdn2d(
     gain: float = 1,
     impl: str = "cuda",
 ) -> Tensor:
-    """:func:`fastgan.ops.upfirdn2d`."""
+    """Call :func:`fastgan.ops.upfirdn2d`."""
     return ops.upfirdn2d(
         x,
         f,
@@ -69,7 +84,7 @@ def filter2d(
     gain: float = 1,
     impl: str = "cuda",
 ) -> Tensor:
-    """:func:`fastgan.ops.filter2d`."""
+    """Call :func:`fastgan.ops.filter2d`."""
     return ops.filter2d(
         x, f, padding=padding, flip_filter=flip_filter, gain=gain, backend=backend_of(impl)
     )
@@ -84,7 +99,7 @@ def upsample2d(
     gain: float = 1,
     impl: str = "cuda",
 ) -> Tensor:
-    """:func:`fastgan.ops.upsample2d`."""
+    """Call :func:`fastgan.ops.upsample2d`."""
     return ops.upsample2d(
         x, f, up=up, padding=padding, flip_filter=flip_filter, gain=gain, backend=backend_of(impl)
     )
@@ -99,7 +114,7 @@ def downsample2d(
     gain: float = 1,
     impl: str = "cuda",
 ) -> Tensor:
-    """:func:`fastgan.ops.downsample2d`."""
+    """Call :func:`fastgan.ops.downsample2d`."""
     return ops.downsample2d(
         x,
         f,
