@@ -1,4 +1,7 @@
-"""Layers over :mod:`fastgan.ops`, to import into any project. They hold parameters and no maths of their own."""
+"""Layers over :mod:`fastgan.ops`, for any project.
+
+They hold parameters and settings; the maths is in the ops.
+"""
 
 from fastgan.nn.adaptive_norm import SPADE, AdaIN, ConditionalBatchNorm2d
 from fastgan.nn.attention import SelfAttention2d

@@ -1,4 +1,4 @@
-"""Normalisation whose scale and shift come from a condition: :func:`fastgan.ops.adaptive_norm` as layers."""
+"""Norms whose scale and shift depend on a condition, over :func:`fastgan.ops.adaptive_norm`."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class _BatchNorm(nn.Module):
 
     @torch.no_grad()
     def _keep(self, mean: Tensor, var: Tensor) -> None:
-        """Move the running averages in training; ``momentum=None`` keeps the mean of all batches."""
+        """Move the running averages in training; momentum None keeps the mean of all batches."""
         if not self.training or self.running_mean is None:
             return
         assert self.running_var is not None and self.num_batches_tracked is not None
@@ -110,25 +110,30 @@ def register_statistics(
 
 
 class ConditionalBatchNorm2d(_BatchNorm):
-    """Batch norm whose scale and shift are linear in a condition (de Vries et al. 2017), and an activation, in one pass.
+    """Batch norm with scale and shift linear in a condition, and an activation, in one pass.
 
-    ``y = act(x̂·(1 + A·cond) + B·cond)`` with ``x̂`` normalised over batch and positions in training, by running averages
-    in evaluation. ``A`` and ``B`` start at zero: at first the layer is a batch norm without parameters.
+    ``y = act(x̂·(1 + A·cond) + B·cond)`` (de Vries et al. 2017). ``x̂`` is ``x`` normalised over
+    samples and positions in training, with running averages in evaluation. ``A`` and ``B`` start at
+    zero, so the layer starts as a batch norm without parameters.
 
     Args:
-        num_features: channels of the image.
+        num_features: channels of the input.
         cond_dim: length of the condition; with ``embedding`` the number of classes.
-        embedding: the condition is a class: ``A`` and ``B`` are tables of a row for each.
+        embedding: take class indices; ``A`` and ``B`` are then tables with a row per class.
         act: activation as in :func:`fastgan.ops.adaptive_norm`.
-        eps: added to the variance.
+        eps: term added to the variance.
         momentum: share of a new batch in the running averages.
 
     Shape:
         x ``[N, num_features, H, W]`` and cond ``[N, cond_dim]``, with ``embedding`` int64 ``[N]`` →
-        ``[N, num_features, H, W]`` in the dtype of x: the parameters are cast to it.
+        ``[N, num_features, H, W]`` in the dtype of x. Parameters are cast to that dtype.
 
-    Buffers ``running_mean``, ``running_var`` (of the unbiased variance) and ``num_batches_tracked`` as those of
-    :class:`torch.nn.BatchNorm2d`. :func:`fastgan.nn.convert_sync_batchnorm` makes the batch that of all processes.
+    Raises:
+        ValueError: an argument is out of range, ``x`` or ``cond`` has another shape, or batch
+            statistics are taken over a single value.
+
+    Buffers are those of :class:`torch.nn.BatchNorm2d`; ``running_var`` is of the unbiased variance.
+    :func:`fastgan.nn.convert_sync_batchnorm` takes the statistics over all processes.
     """
 
     def __init__(
@@ -157,7 +162,8 @@ class ConditionalBatchNorm2d(_BatchNorm):
         shape = [x.shape[0]] if self.embedding else [x.shape[0], self.cond_dim]
         if list(cond.shape) != shape:
             raise ValueError(
-                f"cond must have shape {shape} for x of shape {list(x.shape)}, got {list(cond.shape)}"
+                f"cond must have shape {shape} for x of shape {list(x.shape)}, "
+                f"got {list(cond.shape)}"
             )
         if self.embedding:
             scale, shift = self.scale(cond), self.shift(cond)
@@ -171,25 +177,30 @@ class ConditionalBatchNorm2d(_BatchNorm):
 
 
 class SyncConditionalBatchNorm2d(ConditionalBatchNorm2d):
-    """:class:`ConditionalBatchNorm2d` whose batch is that of all ranks; see :func:`fastgan.nn.convert_sync_batchnorm`."""
+    """:class:`ConditionalBatchNorm2d` over all ranks; see :func:`convert_sync_batchnorm`."""
 
     _over_processes = True
 
 
 class AdaIN(nn.Module):
-    """Adaptive instance norm (Huang & Belongie 2017) as a style layer (Karras et al. 2019), and an activation, in one pass.
+    """Adaptive instance norm as a style layer, and an activation, in one pass.
 
-    ``y = act(x̂·(1 + scale) + shift)``, ``x̂`` normalised over the positions of each sample, ``scale`` and ``shift`` linear in
-    ``w`` by :class:`EqualLinear`, whose bias starts at zero.
+    ``y = act(x̂·(1 + scale) + shift)`` (Huang and Belongie 2017; Karras et al. 2019). ``x̂`` is
+    ``x`` normalised over the positions of each feature map. ``scale`` and ``shift`` are linear in
+    ``w``, by an :class:`EqualLinear` whose bias starts at zero.
 
     Args:
-        num_features: channels of the image.
+        num_features: channels of the input.
         w_dim: length of the style vector.
         act: activation as in :func:`fastgan.ops.adaptive_norm`.
-        eps: added to the variance.
+        eps: term added to the variance.
 
     Shape:
-        x ``[N, num_features, *]`` and w ``[N, w_dim]`` → ``[N, num_features, *]`` in the dtype of x.
+        x ``[N, num_features, *]`` and w ``[N, w_dim]`` → ``[N, num_features, *]`` in the dtype of
+        x.
+
+    Raises:
+        ValueError: an argument is out of range, or ``x`` has another shape.
     """
 
     def __init__(
@@ -212,24 +223,28 @@ class AdaIN(nn.Module):
 
 
 class SPADE(_BatchNorm):
-    """Batch norm whose scale and shift at each position are convolved from a map (Park et al. 2019), and an activation.
+    """Batch norm with scale and shift for each position, convolved from a map, and an activation.
 
-    The map is resized to the image (nearest), goes through a 3×3 convolution with relu, and from there through two of them
-    to ``scale`` and ``shift``.
+    The map is resized to the input by nearest neighbour. A 3×3 convolution with relu follows, then
+    one 3×3 convolution to the scale and one to the shift (Park et al. 2019).
 
     Args:
-        num_features: channels of the image.
-        map_channels: of the map, such as the number of classes of a segmentation.
+        num_features: channels of the input.
+        map_channels: channels of the map, such as the classes of a segmentation.
         hidden: channels between the convolutions; 128 in the paper.
         act, gain: activation and a factor of its result, as in :func:`fastgan.ops.adaptive_norm`.
-        eps: added to the variance.
+        eps: term added to the variance.
         momentum: share of a new batch in the running averages.
 
     Shape:
         x ``[N, num_features, H, W]`` and segmentation ``[N, map_channels, *, *]`` →
         ``[N, num_features, H, W]`` in the dtype of x.
 
-    Buffers, and batches over several processes, as for :class:`ConditionalBatchNorm2d`.
+    Raises:
+        ValueError: an argument is out of range, ``x`` or ``segmentation`` has another shape, or
+            batch statistics are taken over a single value.
+
+    Buffers and statistics over processes are those of :class:`ConditionalBatchNorm2d`.
     """
 
     def __init__(
@@ -253,8 +268,8 @@ class SPADE(_BatchNorm):
         shape = [x.shape[0], self.shared.in_channels]
         if segmentation.ndim != 4 or list(segmentation.shape[:2]) != shape:
             raise ValueError(
-                f"segmentation must have shape {[*shape, '*', '*']} for x of shape {list(x.shape)}, "
-                f"got {list(segmentation.shape)}"
+                f"segmentation must have shape {[*shape, '*', '*']} for x of shape "
+                f"{list(x.shape)}, got {list(segmentation.shape)}"
             )
         resized = F.interpolate(segmentation.to(self.shared.weight.dtype), size=x.shape[2:])
         h = self.shared(resized)
@@ -265,7 +280,7 @@ class SPADE(_BatchNorm):
 
 
 class SyncSPADE(SPADE):
-    """:class:`SPADE` whose batch is that of all ranks; see :func:`fastgan.nn.convert_sync_batchnorm`."""
+    """:class:`SPADE` over all ranks; see :func:`convert_sync_batchnorm`."""
 
     _over_processes = True
 

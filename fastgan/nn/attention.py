@@ -11,17 +11,19 @@ from fastgan.nn.conv2d import Conv2d
 
 
 class SelfAttention2d(nn.Module):
-    """x + γ·attention(x): every position takes of all others what is like it (Zhang et al. 2019, section 3, figure 2).
+    """Self-attention with a residual connection, ``x + γ·attention(x)``.
 
-    Queries and keys have C/8 channels, values C/2, all by 1×1 convolutions without bias; keys and values are max-pooled 2×2,
-    which quarters the work, as in the authors' networks and BigGAN's (Brock et al. 2019). γ is learned from 0: at the start
-    the layer changes nothing. It works under gradient penalties: see :func:`fastgan.ops.attention`.
+    Zhang et al. 2019, section 3 and figure 2. Queries and keys have C/8 channels and values C/2,
+    all from 1×1 convolutions without bias. Keys and values are max-pooled 2×2, which quarters the
+    work, as in BigGAN (Brock et al. 2019). γ is learned and starts at 0, so the layer starts as the
+    identity. It has the second derivatives that gradient penalties need: see
+    :func:`fastgan.ops.attention`.
 
     Args:
-        channels: C, at least 1; a share of it is at least one channel.
+        channels: C, at least 1; C/8 and C/2 are rounded down, to at least one channel.
 
     Shape:
-        ``[N, C, H, W]``, H and W at least 2 → the same.
+        ``[N, C, H, W]`` with H and W of at least 2 → the same.
 
     Raises:
         ValueError: ``channels`` is out of range.

@@ -7,16 +7,15 @@ from fastgan import ops
 
 
 class BiasAct(nn.Module):
-    """Learned bias, activation, gain and clamp in one pass: :func:`fastgan.ops.bias_act` as a layer.
+    """Learned bias, activation, gain and clamp in one pass, by :func:`fastgan.ops.bias_act`.
 
     Args:
-        num_channels: size of the input along ``dim``, or None for no bias.
+        num_channels: size of the input along ``dim``; None for no bias. The bias starts at zero.
         act, alpha, gain, clamp, dim: as in :func:`fastgan.ops.bias_act`.
 
     Shape:
-        ``[*]`` with ``num_channels`` along ``dim`` → the same; usually ``[N, C, H, W]`` or ``[N, C]``.
-
-    The bias starts at zero.
+        ``[*]`` with ``num_channels`` along ``dim`` → the same; usually ``[N, C, H, W]`` or
+        ``[N, C]``.
     """
 
     bias: nn.Parameter | None

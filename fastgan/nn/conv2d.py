@@ -10,14 +10,19 @@ from fastgan.ops._activations import torch_activation_options
 
 
 class Conv2d(nn.Conv2d):
-    """:class:`torch.nn.Conv2d` by :func:`fastgan.ops.conv2d`: the same arguments, parameters, initialisation and state dict.
+    """:class:`torch.nn.Conv2d` by :func:`fastgan.ops.conv2d`, with an activation in the same pass.
+
+    Leading arguments, parameters, initialisation and state dict are torch's.
 
     Args:
-        in_channels, ..., dtype: as :class:`torch.nn.Conv2d` has them; the dtype is a real one.
-        act, alpha, gain, clamp: applied to the result in the same pass, as in :func:`fastgan.ops.conv2d`.
+        in_channels, ..., dtype: as for :class:`torch.nn.Conv2d`; the dtype is a real one.
+        act, alpha, gain, clamp: applied to the result, as in :func:`fastgan.ops.conv2d`.
 
     Shape:
         ``[N, C, H, W]`` or ``[C, H, W]`` → ``[N, O, H_out, W_out]`` or ``[O, H_out, W_out]``.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -40,24 +45,25 @@ class Conv2d(nn.Conv2d):
         clamp: float | None = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+            padding_mode, device, dtype,
         )  # fmt: skip
         torch_activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
 
     def forward(self, x: Tensor) -> Tensor:
         batch = x[None] if x.ndim == 3 else x
-        x0, x1, y0, y1 = (
-            self._reversed_padding_repeated_twice
-        )  # also what the name of a padding stands for
+        # Torch resolves "same" and "valid" into these numbers.
+        x0, x1, y0, y1 = self._reversed_padding_repeated_twice
         padding = (y0, x0)
         if self.padding_mode != "zeros" or (x0, y0) != (x1, y1):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
             batch = F.pad(batch, (x0, x1, y0, y1), mode)
             padding = (0, 0)
         y = ops.conv2d(
-            batch, self.weight, self.bias, stride=self.stride, padding=padding, dilation=self.dilation,
-            groups=self.groups, act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp,
+            batch, self.weight, self.bias, stride=self.stride, padding=padding,
+            dilation=self.dilation, groups=self.groups,
+            act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp,
         )  # fmt: skip
         return y[0] if x.ndim == 3 else y
 

@@ -1,7 +1,7 @@
 """Layers with an equalised learning rate (Karras et al. 2018, section 4.1).
 
-The parameters are drawn from N(0, 1) and scaled to He's initialisation at each use, so that an optimiser that divides by
-the size of the gradient, such as Adam, moves the weights of all layers at the same relative rate.
+Parameters are drawn from N(0, 1) and scaled to He's initialisation at each use. An optimiser such
+as Adam divides by the size of the gradient, and so changes all layers at the same relative rate.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ class EqualLinear(nn.Module):
 
     Args:
         in_features, out_features: sizes of the last dimension.
-        bias: whether there is one.
+        bias: add a learned bias.
         act: activation as in :func:`fastgan.ops.bias_act`.
-        lr_multiplier: the learning rate of this layer, relative to that of others; less for a mapping network (0.01 in
-            StyleGAN). What the layer computes at the start does not depend on it.
-        bias_init: what the bias is at the start.
+        lr_multiplier: learning rate of this layer relative to others, such as 0.01 in StyleGAN's
+            mapping network. The initial output does not depend on it.
+        bias_init: initial value of the bias.
 
     Shape:
-        ``[..., in_features]`` → ``[..., out_features]``, in the dtype of the input: the parameters are cast to it.
+        ``[..., in_features]`` → ``[..., out_features]`` in the dtype of the input. Parameters are
+        cast to that dtype.
+
+    Raises:
+        ValueError: an argument is out of range, or the input has another shape.
     """
 
     bias: nn.Parameter | None
@@ -76,20 +80,25 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv2d(_Filtered):
-    """Convolution with an equalised learning rate, bias, activation and resampling: a layer of StyleGAN2's discriminator.
+    """Convolution with an equalised learning rate, bias, activation and resampling.
+
+    It is a layer of StyleGAN2's discriminator (Karras et al. 2020).
 
     Args:
-        in_channels, out_channels: sizes along the channels.
-        kernel_size: of both axes; odd, so that the size is kept.
-        bias: whether there is one; it starts at zero.
+        in_channels, out_channels: sizes of the channel dimension.
+        kernel_size: size along both axes; odd, so that height and width are kept.
+        bias: add a learned bias, which starts at zero.
         act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`.
         up, down: factors as in :func:`fastgan.ops.conv2d_resample`.
-        resample_filter: taps of its filter, normalised to sum 1; None for none.
+        resample_filter: taps of its filter, normalised to sum 1; None for no filter.
         lr_multiplier: as in :class:`EqualLinear`.
 
     Shape:
-        ``[N, in_channels, H, W]`` → ``[N, out_channels, H·up // down, W·up // down]``, in the dtype of the input: the
-        parameters are cast to it.
+        ``[N, in_channels, H, W]`` → ``[N, out_channels, H·up // down, W·up // down]`` in the dtype
+        of the input. Parameters are cast to that dtype.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     bias: nn.Parameter | None
@@ -110,9 +119,8 @@ class EqualConv2d(_Filtered):
         resample_filter: Taps | None = (1, 3, 3, 1),
         lr_multiplier: float = 1.0,
     ) -> None:
-        super().__init__(
-            (1,) if resample_filter is None else resample_filter
-        )  # one tap of 1 does nothing
+        # A single tap of 1 is the identity.
+        super().__init__((1,) if resample_filter is None else resample_filter)
         _check_odd(kernel_size)
         _check_sizes(in_channels=in_channels, out_channels=out_channels, up=up, down=down)
         _check_multiplier(lr_multiplier)
@@ -149,23 +157,26 @@ class EqualConv2d(_Filtered):
 
 
 def _check_odd(kernel_size: int) -> None:
+    """Raise ValueError for a kernel size that is not odd and positive."""
     if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be an odd number of at least 1, got {kernel_size!r}")
 
 
 def _check_sizes(**sizes: int) -> None:
+    """Raise ValueError for a size that is not a whole number of at least 1."""
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
 
 
 def _check_multiplier(lr_multiplier: float) -> None:
+    """Raise ValueError for a learning rate multiplier that is not positive."""
     if not 0 < lr_multiplier < math.inf:
         raise ValueError(f"lr_multiplier must be a number above 0, got {lr_multiplier!r}")
 
 
 def _options(layer: nn.Module) -> str:
-    """Activation, and what else is not at its default, for a repr."""
+    """Return the activation and options that differ from their defaults, for a repr."""
     unset = {"alpha": None, "gain": None, "clamp": None, "up": 1, "down": 1, "demodulate": True}
     options = {name: getattr(layer, name, default) for name, default in unset.items()}
     return ", ".join(

@@ -7,37 +7,45 @@ from torch import Tensor, nn
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Tells of each sample how close the others of its batch are, so that D sees when G repeats itself.
+    """Closeness of each sample to the others of its batch, by which D notices repeated images.
 
-    With M = f·T, `[N, kernels, dims]`, and c_b(i, j) = exp(-‖M_ib - M_jb‖₁):
+    With M = f·T, ``[N, kernels, dims]``, and c_b(i, j) = exp(-‖M_ib - M_jb‖₁):
 
         o(x_i)_b = 1/(N - 1)·Σ_{j ≠ i} c_b(i, j)
 
-    The paper has the sum, with the term j = i, which is 1 for every sample; the mean doesn't depend on the size of the
-    batch. 1 is a batch of equal samples, 0 of samples far from each other. Join the result to the features, or give both
-    to the layer that follows.
+    Salimans et al. 2016, section 3.2. The paper sums over all j, with the constant term j = i; the
+    mean is independent of the batch size. It is 1 for equal samples and near 0 for distant ones.
+    Concatenate the result with the features, or pass both to the next layer.
 
     Args:
-        in_features: A of the features f.
-        kernels: B, so many measures of closeness.
-        dims: C, the dimensions that each compares in.
+        in_features: length A of the features f.
+        kernels: number B of closeness measures.
+        dims: dimensions C that each measure compares in.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size is below 1.
     """
 
     def __init__(self, in_features: int, kernels: int, dims: int = 5) -> None:
         super().__init__()
         if min(in_features, kernels, dims) < 1:
             raise ValueError(
-                f"in_features, kernels and dims must be at least 1, got {in_features}, {kernels} and {dims}"
+                "in_features, kernels and dims must be at least 1, "
+                f"got {in_features}, {kernels} and {dims}"
             )
         self.kernels, self.dims = kernels, dims
-        # Distances start at about the size of a feature, where exp neither vanishes nor is flat.
+        # Distances start near 1 per dimension, where exp(-distance) has a useful gradient.
         self.weight = nn.Parameter(torch.randn(in_features, kernels * dims) / in_features**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """features: `[N, in_features]`. Returns float32 `[N, kernels]` (float64 for float64)."""
+        """Return the closeness of each sample, ``[N, kernels]``.
+
+        Args:
+            features: ``[N, in_features]``.
+
+        Returns:
+            float32, or float64 for float64.
+        """
         projected = features @ self.weight
         if projected.dtype in (torch.float16, torch.bfloat16):
             projected = projected.float()

@@ -7,7 +7,7 @@ from fastgan.ops.minibatch_stddev import check_count
 
 
 class MinibatchStddev(nn.Module):
-    """:func:`fastgan.ops.minibatch_stddev` as a layer; it has no parameters.
+    """Minibatch standard deviation without parameters, by :func:`fastgan.ops.minibatch_stddev`.
 
     Args:
         group_size, num_channels: as in :func:`fastgan.ops.minibatch_stddev`.
@@ -16,7 +16,8 @@ class MinibatchStddev(nn.Module):
         ``[N, C, H, W]`` → ``[N, C + num_channels, H, W]``.
 
     Raises:
-        ValueError: an argument isn't a whole number of at least 1; a batch or channels that it doesn't divide.
+        ValueError: an argument is not a whole number of at least 1, or does not divide the batch or
+            the channels.
     """
 
     def __init__(self, group_size: int = 4, num_channels: int = 1) -> None:

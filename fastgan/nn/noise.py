@@ -7,11 +7,15 @@ from torch import Tensor, nn
 
 
 class NoiseInjection(nn.Module):
-    """Adds noise of a learned strength, the same to all channels of a pixel (Karras et al. 2019, section 3).
+    """Noise of a learned strength, shared by all channels of a pixel.
+
+    Karras et al. 2019, section 3.
 
     Args:
-        resolution: height and width of the constant noise, or ``(height, width)``; None for no constant noise.
-        channels: a strength for each channel, as StyleGAN has it; None for one for all, as StyleGAN2.
+        resolution: size of the constant noise, a number or ``(height, width)``; None for no
+            constant noise.
+        channels: learn a strength for each of so many channels, as StyleGAN does; None for a single
+            strength, as StyleGAN2 does.
 
     Shape:
         ``[N, C, H, W]`` → the same.
@@ -30,25 +34,27 @@ class NoiseInjection(nn.Module):
         self.register_buffer("const", None if size is None else torch.randn(tuple(size)))
 
     def forward(self, x: Tensor, noise: Tensor | str | None = None) -> Tensor:
+        """Return ``x`` with noise added; ``noise`` is that of :meth:`noise`."""
         return x + self.noise(x.shape, noise).to(x.dtype)
 
     def noise(self, shape: Sequence[int], noise: Tensor | str | None = None) -> Tensor:
-        """The noise for images of ``shape``, times the strength; to add it in the pass of another op.
+        """Return the noise for images of ``shape``, times the strength, for another op to add.
 
         Args:
             shape: ``[N, C, H, W]``.
-            noise: None draws from N(0, 1); ``"const"`` takes the constant noise; or a tensor ``[H, W]``, ``[1, 1, H, W]`` or
-                ``[N, 1, H, W]``.
+            noise: None draws from N(0, 1), ``"const"`` takes the constant noise; or a tensor
+                ``[H, W]``, ``[1, 1, H, W]`` or ``[N, 1, H, W]``.
 
         Returns:
-            ``[N, 1, H, W]`` or ``[1, 1, H, W]``, with ``channels`` in place of 1, in the dtype of the strength.
+            ``[N, 1, H, W]`` or ``[1, 1, H, W]`` in the dtype of the strength; with ``channels`` the
+            second size is the number of channels.
 
         Raises:
             TypeError: ``noise`` is neither None, ``"const"`` nor a tensor.
-            ValueError: its shape does not fit, or there is no constant noise.
+            ValueError: ``shape`` or the noise has another shape, or there is no constant noise.
         """
         if len(shape) != 4:
-            raise ValueError(f"the images must have shape [N, C, H, W], got {list(shape)}")
+            raise ValueError(f"shape must be [N, C, H, W], got {list(shape)}")
         n, _, height, width = shape
         if noise is None:
             device, dtype = self.strength.device, self.strength.dtype
@@ -56,7 +62,8 @@ class NoiseInjection(nn.Module):
         if isinstance(noise, str) and noise == "const":
             if self.const is None:
                 raise ValueError(
-                    "noise is 'const', but the layer has none; make it with resolution="
+                    "noise must not be 'const' for a layer without constant noise; "
+                    "create the layer with resolution="
                 )
             noise = self.const
         if not isinstance(noise, Tensor):
@@ -64,8 +71,8 @@ class NoiseInjection(nn.Module):
         allowed = [(height, width), (1, 1, height, width), (n, 1, height, width)]
         if tuple(noise.shape) not in allowed:
             raise ValueError(
-                f"noise must have shape [{height}, {width}], [1, 1, {height}, {width}] or [{n}, 1, {height}, {width}], "
-                f"got {list(noise.shape)}"
+                f"noise must have shape [{height}, {width}], [1, 1, {height}, {width}] or "
+                f"[{n}, 1, {height}, {width}], got {list(noise.shape)}"
             )
         return self.strength * noise.to(self.strength.dtype).reshape(-1, 1, height, width)
 

@@ -6,7 +6,7 @@ from fastgan.ops import pixel_norm
 
 
 class PixelNorm(nn.Module):
-    """:func:`fastgan.ops.pixel_norm` as a layer; it has no parameters.
+    """Pixel norm without parameters, by :func:`fastgan.ops.pixel_norm`.
 
     Args:
         dim, eps: as in :func:`fastgan.ops.pixel_norm`.

@@ -11,7 +11,11 @@ Taps = Sequence[float] | Sequence[Sequence[float]] | Tensor
 
 
 class _Filtered(nn.Module):
-    """Holds a filter. It is a setting, not a weight: it isn't in the state dict, and stays float32 under ``.half()``."""
+    """Base of layers with a filter.
+
+    The filter is a setting rather than a weight: it is not in the state dict, and it stays float32
+    under ``.half()``.
+    """
 
     filter: Tensor
 
@@ -19,7 +23,7 @@ class _Filtered(nn.Module):
         super().__init__()
         f = ops.setup_filter(taps)
         if f is None:
-            raise TypeError("taps must be the taps of a filter, got None")
+            raise TypeError("taps must be numbers or a tensor, got None")
         self.register_buffer("filter", f, persistent=False)
         self.options = options
 
@@ -39,11 +43,11 @@ class _Filtered(nn.Module):
 
 
 class Blur(_Filtered):
-    """Low-pass filter that keeps the size: :func:`fastgan.ops.filter2d` as a layer.
+    """Low-pass filter that keeps the size, by :func:`fastgan.ops.filter2d`.
 
     Args:
-        taps: ``[taps]`` for both axes or ``[taps_y, taps_x]``; normalised to sum 1. The default is the binomial filter
-            of Zhang 2019 and Karras et al. 2019.
+        taps: ``[taps]`` for both axes or ``[taps_y, taps_x]``; normalised to sum 1. The default is
+            the binomial filter of Zhang 2019 and Karras et al. 2019.
 
     Shape:
         ``[N, C, H, W]`` → the same.
@@ -57,11 +61,12 @@ class Blur(_Filtered):
 
 
 class Upsample2d(_Filtered):
-    """Upsampling by a whole factor with a filter against imaging: :func:`fastgan.ops.upsample2d` as a layer.
+    """Upsampling with an anti-imaging filter, by :func:`fastgan.ops.upsample2d`.
 
     Args:
-        taps: as in :class:`Blur`; at least ``up`` of them. ``[1, 1]`` repeats pixels, ``[1, 2, 1]`` is bilinear.
-        up: factor of both axes, or ``(x, y)``.
+        taps: as in :class:`Blur`; at least ``up`` of them. ``[1, 1]`` repeats pixels, ``[1, 2, 1]``
+            is bilinear.
+        up: whole factor of both axes, or ``(x, y)``.
 
     Shape:
         ``[N, C, H, W]`` → ``[N, C, H·up, W·up]``.
@@ -75,11 +80,11 @@ class Upsample2d(_Filtered):
 
 
 class Downsample2d(_Filtered):
-    """Downsampling by a whole factor with a filter against aliasing: :func:`fastgan.ops.downsample2d` as a layer.
+    """Downsampling with an anti-aliasing filter, by :func:`fastgan.ops.downsample2d`.
 
     Args:
         taps: as in :class:`Blur`. ``[1, 1]`` averages pixels.
-        down: factor of both axes, or ``(x, y)``.
+        down: whole factor of both axes, or ``(x, y)``.
 
     Shape:
         ``[N, C, H, W]`` → ``[N, C, H // down, W // down]``.

@@ -1,4 +1,7 @@
-"""Spectral normalisation of a whole network (Miyato et al. 2018), all layers in one call per forward pass."""
+"""Spectral normalisation of a whole network (Miyato et al. 2018).
+
+All layers are normalised in one call per forward pass.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,16 @@ from torch.nn.utils import parametrize
 
 from fastgan import ops
 
-_AT_THE_START = 15  # power iterations, as many as torch does
+# Power iterations at creation, as many as torch runs.
+_AT_THE_START = 15
 
 
 class _SpectralNorm(nn.Module):
-    """The parametrisation of one weight, with the buffers of torch's: the vectors ``_u`` and ``_v``."""
+    """Parametrisation of one weight, with torch's buffers: the singular vectors ``_u`` and ``_v``.
+
+    ``ready`` is the normalised weight, from the start of the network's forward pass until the layer
+    reads it.
+    """
 
     _u: Tensor
     _v: Tensor
@@ -26,7 +34,7 @@ class _SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor, dim: int, n_power_iterations: int, eps: float) -> None:
         super().__init__()
         self.dim, self.n_power_iterations, self.eps = dim, n_power_iterations, eps
-        self.ready = None  # the normalised weight, from when the network begins to run until the layer takes it
+        self.ready = None
         rows = weight.shape[dim]
         with torch.no_grad():
             u = nn.functional.normalize(weight.new_empty(rows).normal_(), dim=0, eps=eps)
@@ -39,8 +47,8 @@ class _SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def settle(self, weight: Tensor) -> None:
-        """Finds the vectors of this weight from those that are there, in as many iterations as at the start."""
-        if weight.is_meta:  # there is nothing to find
+        """Update the vectors for this weight by as many iterations as at creation."""
+        if weight.is_meta:
             return
         _, _, (u,), (v,) = ops.spectral_norm(
             [weight.detach()],
@@ -62,16 +70,18 @@ class _SpectralNorm(nn.Module):
 
 
 def _normalise(layers: Sequence[_SpectralNorm], weights: Sequence[Tensor]) -> list[Tensor]:
-    """The normalised weights of layers that share mode, dtype and device; in training their vectors go on."""
+    """Return the normalised weights of layers that share mode, dtype and device.
+
+    In training the vectors of the layers are updated.
+    """
     first = layers[0]
     us, vs = [layer._u for layer in layers], [layer._v for layer in layers]
-    if (
-        not first.training
-    ):  # those of an average of networks are averages of unit vectors, which are shorter
+    if not first.training:
+        # An averaged network has averages of unit vectors, which are shorter than 1.
         us, vs = ([F.normalize(t, dim=0, eps=first.eps) for t in vectors] for vectors in (us, vs))
     normalised, _, new_us, new_vs = ops.spectral_norm(
-        weights, us, vs, n_power_iterations=first.n_power_iterations if first.training else 0, eps=first.eps,
-        dims=[layer.dim for layer in layers],
+        weights, us, vs, eps=first.eps, dims=[layer.dim for layer in layers],
+        n_power_iterations=first.n_power_iterations if first.training else 0,
     )  # fmt: skip
     if first.training:
         with torch.no_grad():
@@ -80,7 +90,10 @@ def _normalise(layers: Sequence[_SpectralNorm], weights: Sequence[Tensor]) -> li
 
 
 class _Group:
-    """The layers of one network; its methods are the network's hooks, so that a copy of the network has its own."""
+    """Layers of one network, with the network's hooks as methods.
+
+    Hooks are methods so that a copy of the network has a group of its own.
+    """
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self.layers = list(layers)
@@ -90,6 +103,7 @@ class _Group:
             yield layer.parametrizations["weight"]  # type: ignore[index]
 
     def before(self, network: nn.Module, args: Any) -> None:
+        """Normalise all weights at the start of the network's forward pass."""
         alike: dict[Any, list[Any]] = {}
         for each in self.parametrizations():
             weight = each.original
@@ -100,6 +114,7 @@ class _Group:
                 layer.ready = weight
 
     def after(self, network: nn.Module, args: Any, output: Any) -> None:
+        """Drop weights that no layer has read."""
         for each in self.parametrizations():
             each[0].ready = None
 
@@ -107,29 +122,31 @@ class _Group:
 def apply_spectral_norm(
     network: nn.Module, n_power_iterations: int = 1, eps: float = 1e-12
 ) -> nn.Module:
-    """Normalise the weight of every linear layer and convolution of ``network`` by its spectral norm, in place.
+    """Normalise all weights of linear layers and convolutions by their spectral norms, in place.
 
-    The layers are torch's (``Linear``, ``Conv1d`` to ``3d``, ``ConvTranspose1d`` to ``3d``) and what derives from them, as
-    :class:`fastgan.nn.Conv2d` does. It does what :func:`torch.nn.utils.parametrizations.spectral_norm` does when it is
-    applied to each of them in the order of ``network.modules()``: the same draws and 15 iterations at the start, then
-    ``n_power_iterations`` whenever the network runs in training mode and none in eval mode, the same parameters and state
-    dict, so that checkpoints go either way. But here one call of :func:`fastgan.ops.spectral_norm` serves all layers.
+    The layers are torch's (``Linear``, ``Conv1d`` to ``3d``, ``ConvTranspose1d`` to ``3d``) and
+    their subclasses, such as :class:`fastgan.nn.Conv2d`. The result is that of
+    :func:`torch.nn.utils.parametrizations.spectral_norm` applied to each of them in the order of
+    ``network.modules()``: the same draws and 15 iterations at the start, the same parameters and
+    the same state dict. Training mode runs ``n_power_iterations`` per forward pass, eval mode none.
+    One call of :func:`fastgan.ops.spectral_norm` serves all layers.
 
-    A layer that runs by itself, or a second time in one pass, is normalised by itself, as torch does. A layer that a pass in
-    training mode leaves out has its vectors iterated all the same. Copies of the network are independent of it.
+    A layer called on its own, or a second time in a pass, is normalised on its own, as torch does.
+    A pass in training mode also iterates the vectors of layers that it skips. Copies of the network
+    are independent of it.
 
     Args:
         network: a module, or a single layer.
-        n_power_iterations: at least 1.
+        n_power_iterations: power iterations per forward pass in training, at least 1.
         eps: least norm to divide by.
 
     Returns:
         ``network``.
 
     Raises:
-        TypeError: ``network`` is no module.
-        ValueError: it has no such layer, one of them has a parametrised weight already, or one that isn't there before the
-            first batch (a lazy layer); ``n_power_iterations`` or ``eps`` is out of range.
+        TypeError: ``network`` is not a module.
+        ValueError: ``network`` has no such layer, a weight is already parametrised or has no shape
+            yet (a lazy layer), or an argument is out of range.
     """
     if not isinstance(network, nn.Module):
         raise TypeError(f"network must be a torch.nn.Module, got a {type(network).__name__}")
@@ -146,15 +163,15 @@ def apply_spectral_norm(
     ]
     if not layers:
         raise ValueError(
-            f"network must hold a linear layer or a convolution of torch (or fastgan.nn.Conv2d), got a "
-            f"{type(network).__name__} without one"
+            "network must hold a linear layer or a convolution of torch (or fastgan.nn.Conv2d), "
+            f"got a {type(network).__name__} without one"
         )
     for name, layer in layers:
         where = f"layer {name!r} of network" if name else "network"
         if parametrize.is_parametrized(layer, "weight"):
             raise ValueError(
-                f"the weight of {where} is parametrised already; remove that first, by fastgan.nn.remove_spectral_norm "
-                f"or torch.nn.utils.parametrize.remove_parametrizations"
+                f"the weight of {where} is parametrised already; call remove_spectral_norm or "
+                "torch.nn.utils.parametrize.remove_parametrizations first"
             )
         if nn.parameter.is_lazy(layer.weight):
             raise ValueError(
@@ -173,13 +190,13 @@ def apply_spectral_norm(
 def remove_spectral_norm(network: nn.Module) -> nn.Module:
     """Undo :func:`apply_spectral_norm`, in place: weights become plain parameters again.
 
-    Their values are those that the network runs with in eval mode.
+    Their values are those of eval mode.
 
     Returns:
         ``network``. Its parameters are the same objects, so optimisers keep them.
 
     Raises:
-        ValueError: :func:`apply_spectral_norm` hasn't been applied to this module itself.
+        ValueError: :func:`apply_spectral_norm` was not applied to this module itself.
     """
     hooks = [
         (key, hook)
@@ -205,12 +222,17 @@ def remove_spectral_norm(network: nn.Module) -> nn.Module:
 
 
 def _own_class(layer: nn.Module) -> None:
-    """Gives a parametrised layer a class of its own: copies share it, and removing takes a property from it."""
+    """Give a parametrised layer its own class.
+
+    Copies of a layer share its class, and removing a parametrisation deletes a property of the
+    class.
+    """
     shared = type(layer)
     contents = {k: v for k, v in shared.__dict__.items() if k not in ("__dict__", "__weakref__")}
     layer.__class__ = type(shared.__name__, shared.__bases__, contents)
 
 
 def _group_of(hook: Any) -> _Group | None:
+    """Return the group whose method a hook is, or None."""
     group = getattr(hook, "__self__", None)
     return group if isinstance(group, _Group) else None

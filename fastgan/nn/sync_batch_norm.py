@@ -12,8 +12,15 @@ from fastgan.ops import all_reduce_sum
 
 
 def batch_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance `[C]` of `x[N, C, *]` over the positions of all samples of all ranks, and over how many
-    values they are, in float32 or, for float64, float64; differentiable to any order."""
+    """Return mean, biased variance and number of values per channel over all ranks.
+
+    Args:
+        x: ``[N, C, *]``; the moments are over samples and positions of all ranks.
+
+    Returns:
+        Mean ``[C]``, variance ``[C]`` and count ``[]``, float32, or float64 for float64. They are
+        differentiable to any order.
+    """
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     over = [d for d in range(x.ndim) if d != 1]
     count = all_reduce_sum(
@@ -25,7 +32,7 @@ def batch_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _SyncBatchNorm(nn.Module):
-    """What the classes below add to torch's, whose parameters, buffers and state dict they keep."""
+    """Forward pass over all ranks for subclasses of torch's batch norms."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         self._check_input_dim(x)
@@ -50,29 +57,34 @@ class _SyncBatchNorm(nn.Module):
 
 
 class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d` whose batch is that of all ranks; see `convert_sync_batchnorm`."""
+    """:class:`torch.nn.BatchNorm1d` over all ranks; see :func:`convert_sync_batchnorm`."""
 
 
 class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` whose batch is that of all ranks; see `convert_sync_batchnorm`."""
+    """:class:`torch.nn.BatchNorm2d` over all ranks; see :func:`convert_sync_batchnorm`."""
 
 
-#: Each layer and the one that it becomes; layers of other files enter themselves.
 SYNCED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: SyncBatchNorm1d,
     nn.BatchNorm2d: SyncBatchNorm2d,
 }
+"""Each layer's synchronised class; modules with other batch norms add theirs."""
 
 
 def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
-    """Makes every batch norm inside `network` normalise over the images of all torch.distributed ranks, in place.
+    """Make every batch norm of a network normalise over the images of all ranks, in place.
 
-    Statistics are summed in float32 (float64 for float64) in two passes, mean and then variance, on any device.
-    Unlike `torch.nn.SyncBatchNorm` it works on CPUs, has derivatives of any order, which gradient penalties take, and
-    compiles in one graph. Parameters, buffers and names stay, so a state dict fits either form.
+    Statistics are summed in float32 (float64 for float64) in two passes, mean and then variance. In
+    contrast to :class:`torch.nn.SyncBatchNorm`, the layers run on CPUs, compile in one graph, and
+    have derivatives of any order, which gradient penalties need. Parameters, buffers and names are
+    kept, so a state dict fits either form.
+
+    Args:
+        network: any module; the batch norms of torch and of :mod:`fastgan.nn` in it are converted.
 
     Returns:
-        `network` itself. Without a process group its layers are torch's; with one, all ranks run it alike.
+        ``network``. Without a process group its layers are the original ones; with a group all
+        ranks must run it alike.
     """
     for module in network.modules():
         if type(module) in SYNCED:

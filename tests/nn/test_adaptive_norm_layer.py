@@ -13,7 +13,7 @@ def image(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("embedding", [False, True])
 def test_conditional_batch_norm_starts_as_batch_norm(embedding):
-    """The same images, running averages and evaluation as torch's without parameters, whatever the condition."""
+    """Images and running averages are torch's without parameters, for any condition."""
     layer = nn.ConditionalBatchNorm2d(4, 3, embedding=embedding)
     plain = torch.nn.BatchNorm2d(4, affine=False)
     cond = torch.tensor([0, 2, 1, 1, 0]) if embedding else image(5, 3)
@@ -71,8 +71,11 @@ def test_spade_has_a_scale_and_a_shift_at_each_position():
 
 
 @pytest.mark.parametrize("name", ["conditional", "spade"])
-def test_over_processes_it_is_the_same_layer(name, tmp_path):
-    """In a group of one process: the statistics by way of all_reduce, with second derivatives, and the same state."""
+def test_a_layer_over_processes_is_the_same_layer(name, tmp_path):
+    """Values, second derivatives and state are equal with statistics by all_reduce.
+
+    The process group has one process.
+    """
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
@@ -109,16 +112,31 @@ def test_over_processes_it_is_the_same_layer(name, tmp_path):
 @pytest.mark.parametrize(
     "call,says",
     [
-        (lambda: nn.ConditionalBatchNorm2d(4, 3)(image(2, 5, 3, 3), image(2, 3)), ("x", "[N, 4, H, W]", "[2, 5, 3, 3]")),
-        (lambda: nn.ConditionalBatchNorm2d(4, 3)(image(2, 4, 3, 3), image(2, 2)), ("cond", "[2, 3]", "[2, 2]")),
-        (lambda: nn.ConditionalBatchNorm2d(4, 3)(image(1, 4, 1, 1), image(1, 3)), ("at least 2 values", "eval")),
+        (
+            lambda: nn.ConditionalBatchNorm2d(4, 3)(image(2, 5, 3, 3), image(2, 3)),
+            ("x", "[N, 4, H, W]", "[2, 5, 3, 3]"),
+        ),
+        (
+            lambda: nn.ConditionalBatchNorm2d(4, 3)(image(2, 4, 3, 3), image(2, 2)),
+            ("cond", "[2, 3]", "[2, 2]"),
+        ),
+        (
+            lambda: nn.ConditionalBatchNorm2d(4, 3)(image(1, 4, 1, 1), image(1, 3)),
+            ("at least 2 values", "eval"),
+        ),
         (lambda: nn.ConditionalBatchNorm2d(4, 3, momentum=2), ("momentum", "2")),
         (lambda: nn.ConditionalBatchNorm2d(0, 3), ("num_features", "0")),
-        (lambda: nn.AdaIN(4, 8)(image(2, 3, 5, 5), image(2, 8)), ("x", "[N, 4, *]", "[2, 3, 5, 5]")),
-        (lambda: nn.SPADE(4, 3)(image(2, 4, 5, 5), image(2, 4, 5, 5)), ("segmentation", "[2, 3, '*', '*']")),
+        (
+            lambda: nn.AdaIN(4, 8)(image(2, 3, 5, 5), image(2, 8)),
+            ("x", "[N, 4, *]", "[2, 3, 5, 5]"),
+        ),
+        (
+            lambda: nn.SPADE(4, 3)(image(2, 4, 5, 5), image(2, 4, 5, 5)),
+            ("segmentation", "[2, 3, '*', '*']"),
+        ),
         (lambda: nn.AdaIN(4, 8, act="gelu"), ("act", "'gelu'")),
     ],
-)  # fmt: skip
+)
 def test_errors(call, says):
     with pytest.raises(ValueError) as caught:
         call()

@@ -1,4 +1,4 @@
-"""Self-attention as a layer: the paper's equations, its start, and gradient penalties through it."""
+"""Self-attention as a layer: the paper's equations, its initial state and gradient penalties."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def layer(channels=8, gain=0.5):
 
 
 def test_the_layer_is_the_papers():
-    """x + γ·W_o·(softmax(queries·keysᵀ)·values), keys and values of the largest of 2×2 (Zhang et al. 2019, eq. 1 to 3)."""
+    """The layer is x + γ·W_o·(softmax(queries·keysᵀ)·values), Zhang et al. 2019, eq. 1 to 3.
+
+    Keys and values are max-pooled 2×2.
+    """
     made, x = layer(16), draw(2, 16, 4, 6)
     assert made.query.out_channels == made.key.out_channels == 2 and made.value.out_channels == 8
     with torch.no_grad():
@@ -38,23 +41,22 @@ def test_the_layer_is_the_papers():
         assert torch.allclose(made(x), expected)
 
 
-def test_it_starts_as_nothing_and_learns_its_gain():
+def test_the_layer_starts_as_the_identity_and_learns_its_gain():
     made, x = SelfAttention2d(8).double(), draw(2, 8, 4, 4)
     assert torch.equal(made(x), x)
     made(x).square().sum().backward()
     assert made.gain.grad.abs() > 0 and not made.value.weight.grad.any()
 
 
-def test_a_place_takes_from_all_others():
+def test_every_position_depends_on_all_others():
     made, x = layer(), draw(1, 8, 4, 4)
     other = x.clone()
     other[..., 3, 3] += 3
     assert ((made(other) - made(x)).abs().amax(1) > 1e-9).all()
 
 
-@pytest.mark.parametrize(
-    "channels", [2, 8]
-)  # of 2, keys are as long as values, which torch fuses on a CPU
+# With 2 channels keys are as long as values, a case that torch fuses on the CPU.
+@pytest.mark.parametrize("channels", [2, 8])
 def test_a_penalty_on_the_layers_gradient(channels):
     made, x = layer(channels), draw(1, channels, 2, 4).requires_grad_()
 

@@ -5,14 +5,14 @@ import torch
 from fastgan import nn, ops
 
 
-def test_it_is_the_op():
+def test_the_layer_is_the_op():
     layer = nn.BiasAct(5, act="swish", gain=2.0, clamp=1.5)
     torch.nn.init.normal_(layer.bias)
     x = torch.randn(2, 5, 3, 3)
     assert torch.equal(layer(x), ops.bias_act(x, layer.bias, act="swish", gain=2.0, clamp=1.5))
 
 
-def test_without_bias_it_has_no_parameters():
+def test_a_layer_without_bias_has_no_parameters():
     layer = nn.BiasAct(None, act="relu", gain=1.0)
     assert not list(layer.parameters()) and not layer.state_dict()
     x = torch.randn(2, 5)
@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_op():
     assert torch.equal(nn.BiasAct(3, act="relu")(x), x.relu() * 2**0.5)
 
 
-def test_repr_says_what_it_does():
+def test_repr_has_the_settings():
     assert repr(nn.BiasAct(8, act="lrelu", alpha=0.1)) == "BiasAct(8, act='lrelu', alpha=0.1)"
 
 

@@ -24,8 +24,11 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("args,options", OPTIONS, ids=str)
-def test_it_stands_in_for_torchs(args, options):
-    """Parameters under the same seed, result, gradients, state dict and repr, on batches and on single images."""
+def test_the_layer_stands_in_for_torchs(args, options):
+    """Seeded parameters, results, gradients, state dict and repr are torch's.
+
+    Inputs are batches and single images.
+    """
     torch.manual_seed(0)
     theirs = torch.nn.Conv2d(*args, **options)
     torch.manual_seed(0)

@@ -19,7 +19,7 @@ def test_linear_is_its_formula(act, lr_multiplier):
 
 
 def test_parameters_start_at_he_initialisation():
-    """What is drawn is N(0, 1) over the multiplier; what is used has the variance 1/fan_in."""
+    """Parameters are N(0, 1) over the multiplier; weights in use have the variance 1/fan_in."""
     torch.manual_seed(0)
     linear, conv = (
         nn.EqualLinear(400, 300, lr_multiplier=0.1),
@@ -38,7 +38,10 @@ def test_parameters_start_at_he_initialisation():
     "layer", [nn.EqualLinear, lambda i, o, **kw: nn.EqualConv2d(i, o, 1, **kw)]
 )
 def test_the_multiplier_scales_the_step(layer):
-    """A step of Adam moves every parameter by the same amount, so what is used moves by the multiplier times scale."""
+    """Weights in use move by the multiplier times the scale.
+
+    Adam moves every parameter by the same amount.
+    """
     moves = []
     for lr_multiplier in (1.0, 0.1):
         m = layer(16, 8, lr_multiplier=lr_multiplier)
@@ -82,7 +85,10 @@ def test_without_bias():
 
 @pytest.mark.parametrize("low", [torch.float16, torch.bfloat16], ids=str)
 def test_half_input_keeps_float32_parameters(low):
-    """The dtype of the input decides; gradients are those of float32 parameters. Autocast does the same from outside."""
+    """The input decides the dtype; gradients are those of float32 parameters.
+
+    Autocast gives the same result.
+    """
     for layer, shape in [
         (nn.EqualLinear(3, 4, act="swish"), (2, 3)),
         (nn.EqualConv2d(3, 4, 3, up=2), (2, 3, 4, 4)),
@@ -112,7 +118,7 @@ def test_compiles():
         assert torch.allclose(compiled(x), layer(x), atol=1e-6)
 
 
-def test_repr_says_what_it_does():
+def test_repr_has_sizes_and_options():
     assert (
         repr(nn.EqualLinear(3, 4))
         == "EqualLinear(3, 4, bias=True, act='linear', lr_multiplier=1.0)"

@@ -1,4 +1,4 @@
-"""Minibatch discrimination: D sees how alike the images of a batch are."""
+"""Minibatch discrimination: its formula, its gradient and collapsed batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from fastgan.nn import MinibatchDiscrimination
 
 
-def test_equals_the_formula_pair_by_pair():
+def test_values_are_the_formula_pair_by_pair():
     layer = MinibatchDiscrimination(6, kernels=3, dims=2).double()
     x = torch.randn(4, 6, dtype=torch.float64)
     m = (x @ layer.weight).view(4, 3, 2)
@@ -18,17 +18,18 @@ def test_equals_the_formula_pair_by_pair():
             torch.testing.assert_close(layer(x)[i, b], sum(others) / 3)
 
 
-def test_a_collapsed_batch_is_told_from_a_varied_one():
+def test_a_collapsed_batch_differs_from_a_varied_one():
     torch.manual_seed(0)
     layer = MinibatchDiscrimination(16, kernels=8)
     same, varied = torch.randn(1, 16).expand(8, 16), torch.randn(8, 16)
     torch.testing.assert_close(layer(same), torch.ones(8, 8))
     assert layer(varied).max() < 0.5
     partly = layer(torch.cat([same[:4], varied[4:]]))
-    assert partly[:4].min() > 3 / 7 > partly[4:].max()  # the three of its kind among seven others
+    # Each of the first four equals three of the seven others.
+    assert partly[:4].min() > 3 / 7 > partly[4:].max()
 
 
-def test_its_gradient_drives_equal_images_apart_and_derivatives_are_right():
+def test_the_gradient_separates_equal_images_and_derivatives_are_right():
     torch.manual_seed(0)
     layer = MinibatchDiscrimination(4, kernels=2, dims=3).double()
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
@@ -47,7 +48,7 @@ def test_half_types_are_compared_in_float32(dtype):
     assert layer(torch.randn(3, 4).to(dtype)).dtype == torch.float32
 
 
-def test_alone_an_image_is_like_nothing():
+def test_a_batch_of_one_image_gives_zero():
     assert torch.equal(MinibatchDiscrimination(4, 2)(torch.randn(1, 4)), torch.zeros(1, 2))
 
 

@@ -8,7 +8,7 @@ from fastgan import nn, ops
 
 
 def by_hand(layer: nn.ModulatedConv2d, x, w, noise, up, down) -> torch.Tensor:
-    """One image after the other, each with a weight of its own (Karras et al. 2020, equations 1 to 3)."""
+    """Convolve image by image with a weight each (Karras et al. 2020, eq. 1 to 3)."""
     styles = w @ layer.affine.weight.T / w.shape[1] ** 0.5 + layer.affine.bias
     images = []
     for image, style in zip(x, styles):
@@ -29,7 +29,7 @@ def by_hand(layer: nn.ModulatedConv2d, x, w, noise, up, down) -> torch.Tensor:
 
 @pytest.mark.parametrize("factors", [{}, {"up": 2}, {"down": 2}], ids=str)
 @pytest.mark.parametrize("kernel_size,demodulate", [(3, True), (1, False), (3, False)])
-def test_it_is_a_convolution_with_a_weight_per_image(factors, kernel_size, demodulate):
+def test_the_layer_is_a_convolution_with_a_weight_per_image(factors, kernel_size, demodulate):
     torch.manual_seed(0)
     layer = nn.ModulatedConv2d(
         5, 4, kernel_size, 7, demodulate=demodulate, clamp=2.0, **factors
@@ -43,7 +43,7 @@ def test_it_is_a_convolution_with_a_weight_per_image(factors, kernel_size, demod
     assert torch.allclose(layer(x, w, noise), expected, rtol=1e-7, atol=1e-7)
 
 
-def test_the_start_keeps_the_variance():
+def test_the_initial_layer_keeps_the_variance():
     torch.manual_seed(0)
     for options in ({}, {"demodulate": False, "noise": False}):
         layer = nn.ModulatedConv2d(64, 64, 3, 16, act="linear", **options)
@@ -68,7 +68,7 @@ def test_noise():
         without(x, w, "const")
 
 
-def test_everything_learns():
+def test_all_parameters_get_gradients():
     layer = nn.ModulatedConv2d(3, 4, 3, 5, act="swish")
     torch.nn.init.ones_(layer.noise.strength)
     layer(torch.randn(2, 3, 6, 6), torch.randn(2, 5)).square().sum().backward()

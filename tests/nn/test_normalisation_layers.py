@@ -1,4 +1,4 @@
-"""PixelNorm, MinibatchStddev, and noise of a strength per channel, as layers."""
+"""PixelNorm and MinibatchStddev as layers, and noise with a strength per channel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from fastgan import nn, ops
 
 
-def test_they_are_the_ops():
+def test_the_layers_are_the_ops():
     x = torch.randn(6, 4, 2, 2, generator=torch.Generator().manual_seed(0))
     assert torch.equal(nn.PixelNorm(dim=-1)(x), ops.pixel_norm(x, dim=-1))
     assert torch.equal(nn.MinibatchStddev(3)(x), ops.minibatch_stddev(x, group_size=3))

@@ -16,7 +16,7 @@ def image(*shape: int, seed: int = 1) -> torch.Tensor:
 @pytest.mark.parametrize("act", ["linear", "relu"])
 @pytest.mark.parametrize("affine", [False, True])
 def test_instance_norm_is_torchs_with_an_activation(affine, act):
-    """The same parameters by name, images and gradients."""
+    """Parameter names, images and gradients are torch's."""
     layer, plain = (
         nn.InstanceNormAct2d(4, affine=affine, act=act),
         torch.nn.InstanceNorm2d(4, affine=affine),
@@ -37,7 +37,7 @@ def test_instance_norm_is_torchs_with_an_activation(affine, act):
 
 
 def test_batch_norm_is_torchs_with_an_activation():
-    """In training, in evaluation, and in what it keeps."""
+    """Images of both modes and running averages are torch's."""
     layer, plain = nn.BatchNormAct2d(4, act="lrelu"), torch.nn.BatchNorm2d(4)
     plain.load_state_dict({**plain.state_dict(), "weight": image(4), "bias": image(4, seed=2)})
     layer.load_state_dict(plain.state_dict())
@@ -79,8 +79,11 @@ def test_device_and_dtype_hold_for_parameters_and_averages(kind):
     assert all(t.device.type == "meta" and t.dtype == torch.float64 for t in tensors.values())
 
 
-def test_batch_norm_becomes_that_of_all_processes(tmp_path):
-    """In a group of one process: the statistics by way of all_reduce."""
+def test_batch_norm_over_processes_is_the_same_layer(tmp_path):
+    """Statistics by all_reduce are those of the batch.
+
+    The process group has one process.
+    """
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:

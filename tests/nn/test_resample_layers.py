@@ -13,7 +13,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize("layer_type,options,op,shape", LAYERS)
-def test_it_is_the_op(layer_type, options, op, shape):
+def test_the_layer_is_the_op(layer_type, options, op, shape):
     x = torch.randn(3, 5, 8, 6)
     for taps in ([1, 3, 3, 1], [[1, 2], [3, 4]]):
         y = layer_type(taps, **options)(x)
@@ -23,7 +23,7 @@ def test_it_is_the_op(layer_type, options, op, shape):
 
 @pytest.mark.parametrize("layer_type,options,op,shape", LAYERS)
 def test_the_filter_is_a_setting(layer_type, options, op, shape):
-    """Nothing to learn or to save; float32 whatever the module is converted to, for the op takes no other."""
+    """The filter is neither learned nor saved, and stays float32, which the op needs."""
     layer = layer_type([1, 2, 1.1], **options)
     assert not list(layer.parameters()) and not layer.state_dict()
     before = layer.filter.clone()
@@ -34,7 +34,7 @@ def test_the_filter_is_a_setting(layer_type, options, op, shape):
     assert layer.to("meta").filter.device.type == "meta"
 
 
-def test_repr_says_what_it_does():
+def test_repr_has_the_settings():
     assert repr(nn.Blur()) == "Blur(taps=[4])"
     assert repr(nn.Upsample2d([1, 1], up=3)) == "Upsample2d(taps=[2], up=3)"
     assert repr(nn.Downsample2d([[1, 1]], down=(2, 1))) == "Downsample2d(taps=[1, 2], down=(2, 1))"
@@ -46,6 +46,6 @@ def test_compiles():
     assert torch.equal(torch.compile(network, fullgraph=True, backend="aot_eager")(x), network(x))
 
 
-def test_no_taps_no_layer():
-    with pytest.raises(TypeError, match="taps must be the taps of a filter, got None"):
+def test_missing_taps_are_refused():
+    with pytest.raises(TypeError, match="taps must be numbers or a tensor, got None"):
         nn.Blur(None)

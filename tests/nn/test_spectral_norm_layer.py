@@ -14,7 +14,7 @@ from fastgan.nn import Conv2d, apply_spectral_norm, remove_spectral_norm
 
 
 class Network(nn.Module):
-    """Each kind of layer, one of fastgan's, and a residual block."""
+    """Network with each kind of layer, a layer of fastgan and a residual block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def by_torch(network: nn.Module, **options) -> nn.Module:
 
 
 def pair(**options) -> tuple[nn.Module, nn.Module]:
-    """The same network with this spectral normalisation and with torch's, in float64."""
+    """Return a float64 network normalised by fastgan and its copy normalised by torch."""
     networks = []
     for normalise in (apply_spectral_norm, by_torch):
         torch.manual_seed(0)
@@ -61,8 +61,11 @@ def assert_same(a: nn.Module, b: nn.Module) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"n_power_iterations": 3, "eps": 1e-6}], ids=["one", "three"]
 )
-def test_is_torchs_step_by_step(options):
-    """State at the start and after each step of training on real and fake images, gradients, and eval mode."""
+def test_training_is_torchs_step_by_step(options):
+    """States, gradients and eval mode are torch's from the start and after each step.
+
+    A step trains on real and fake images.
+    """
     ours, theirs = pair(**options)
     assert_same(ours, theirs)
     optimizers = [torch.optim.SGD(n.parameters(), 0.1) for n in (ours, theirs)]
@@ -77,10 +80,9 @@ def test_is_torchs_step_by_step(options):
         assert_same(ours, theirs)
         for a, b in zip(ours.parameters(), theirs.parameters()):
             assert torch.allclose(a.grad, b.grad, rtol=1e-9, atol=1e-10)
+    # Training mode iterates without gradients too.
     with torch.no_grad():
-        assert torch.allclose(
-            ours(images()), theirs(images())
-        )  # iterates in training mode without a gradient too
+        assert torch.allclose(ours(images()), theirs(images()))
     ours.eval(), theirs.eval()
     before = copy.deepcopy(ours.state_dict())
     for _ in range(2):
@@ -102,7 +104,7 @@ def test_state_dicts_go_either_way():
         assert torch.allclose(target.eval()(images()), other.eval()(images()))
 
 
-def test_one_call_for_all_layers(monkeypatch):
+def test_one_call_serves_all_layers(monkeypatch):
     from fastgan.nn import spectral_norm as module
 
     network = apply_spectral_norm(Network())
@@ -118,10 +120,11 @@ def test_one_call_for_all_layers(monkeypatch):
     network(images().float())
     network.block.train()
     network(images().float())
-    assert calls == [4, 4, 2, 2]  # and one for each mode
+    # One call for the layers of each mode.
+    assert calls == [4, 4, 2, 2]
 
 
-def test_a_layer_by_itself_or_twice_is_torchs():
+def test_a_layer_called_alone_or_twice_is_torchs():
     ours, theirs = pair()
     x = images()
     for network in (ours, theirs):
@@ -169,7 +172,8 @@ def test_copies_are_independent():
             p.mul_(3)
     assert torch.equal(average(images()), expected)
     for mean, value in zip(average.state_dict().values(), network.state_dict().values()):
-        mean.lerp_(value, 0.5)  # as the trainer averages
+        # The trainer averages so.
+        mean.lerp_(value, 0.5)
     assert not torch.equal(average(images()), expected)
     average.train()
     average(images())
@@ -179,7 +183,7 @@ def test_copies_are_independent():
 
 
 def test_an_average_of_networks_is_normalised_by_unit_vectors():
-    """Averaged u and v are shorter than 1; with them the weights would come out too large."""
+    """Averaged u and v are shorter than 1 and would make the weights too large."""
     network = apply_spectral_norm(Network().double())
     network(images())
     average = copy.deepcopy(network).eval()
@@ -243,7 +247,10 @@ def test_runs_under_autocast():
 
 
 def test_a_whole_step_compiles():
-    """Real and fake images and a penalty with its second derivative in one graph, as eager has it; buffers too."""
+    """One graph holds both passes and a penalty with its second derivative.
+
+    Gradients and buffers are those of eager mode.
+    """
 
     def step(network: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         scores = network(real)
@@ -269,10 +276,11 @@ def test_a_whole_step_compiles():
             assert all(
                 torch.allclose(a.grad, b.grad) for a, b in zip(*(n.parameters() for n in networks))
             )
-    assert counter.frame_count <= 2  # the first step finds no gradients
+    # The first step has no gradients yet, which costs a graph.
+    assert counter.frame_count <= 2
 
 
-def test_removing_bakes_the_weights_in():
+def test_removing_keeps_the_normalised_weights():
     network = apply_spectral_norm(Network().double())
     network(images())
     parameters = {id(p) for p in network.parameters()}
@@ -334,7 +342,7 @@ def test_errors(make, error, words):
         make()
 
 
-def test_nothing_is_changed_where_the_network_is_refused():
+def test_a_refused_network_is_unchanged():
     network = Network()
     parametrizations.spectral_norm(network.last)
     with pytest.raises(ValueError):
