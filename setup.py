@@ -1,6 +1,7 @@
-"""Thin: CMakeLists.txt describes the native build; this runs it and puts the results where setuptools wants them.
+"""Run the native build that CMakeLists.txt describes, and copy its results for setuptools.
 
-Environment: FASTGAN_CUDA=auto|on|off, TORCH_CUDA_ARCH_LIST, MAX_JOBS, CMAKE_ARGS, FASTGAN_BUILD_DIR.
+Environment variables: FASTGAN_CUDA=auto|on|off, TORCH_CUDA_ARCH_LIST, MAX_JOBS, CMAKE_ARGS and
+FASTGAN_BUILD_DIR.
 """
 
 import importlib.util
@@ -21,16 +22,18 @@ def require(*modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if "torch" in missing:
         raise SystemExit(
-            f"fastgan builds against the torch that it will run with, and none is installed here: {HINT}"
+            "fastgan builds against the torch that it will run with, and none is installed here: "
+            f"{HINT}"
         )
     if missing:
         raise SystemExit(
-            f"fastgan's build needs {', '.join(missing)}: pip install {' '.join(missing)}, then run it again"
+            f"fastgan's build needs {', '.join(missing)}: "
+            f"pip install {' '.join(missing)}, then run it again"
         )
 
 
 def program(name: str) -> str:
-    """A build tool: the one from the wheel beside this Python if it is there, else the one on PATH."""
+    """Return the path of a build tool: from the wheel next to this Python, else on PATH."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -48,11 +51,14 @@ class CMakeBuild(build_ext):
         shutil.rmtree(self.stage, ignore_errors=True)
         cmake = program("cmake")
         configure = [
-            *(cmake, "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={program('ninja')}"),
-            *(f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"),
-            *(f"-DCMAKE_INSTALL_PREFIX={self.stage}", f"-DFASTGAN_CUDA={os.environ.get('FASTGAN_CUDA') or 'auto'}"),
+            *(cmake, "-S", str(ROOT), "-B", str(folder), "-G", "Ninja"),
+            f"-DCMAKE_MAKE_PROGRAM={program('ninja')}",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            f"-DCMAKE_INSTALL_PREFIX={self.stage}",
+            f"-DFASTGAN_CUDA={os.environ.get('FASTGAN_CUDA') or 'auto'}",
             *os.environ.get("CMAKE_ARGS", "").split(),
-        ]  # fmt: skip
+        ]
         jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))
         for command in (
             configure,
@@ -61,11 +67,11 @@ class CMakeBuild(build_ext):
         ):
             if subprocess.run(command).returncode != 0:
                 raise SystemExit(
-                    f"fastgan's native build failed; the reason stands above ({' '.join(command[:2])} ...)"
+                    "fastgan's native build failed; the reason is above "
+                    f"({' '.join(command[:2])} ...)"
                 )
-        if not (
-            self.stage / "fastgan" / "_ops_cuda.abi3.so"
-        ).exists():  # built for the CPU only; cmake said why
+        # A build for the CPU only has no CUDA library; cmake has printed the reason.
+        if not (self.stage / "fastgan" / "_ops_cuda.abi3.so").exists():
             self.extensions = [e for e in self.extensions if e.name != "fastgan._ops_cuda"]
             Path(self.get_ext_fullpath("fastgan._ops_cuda")).unlink(missing_ok=True)
         super().run()
@@ -74,13 +80,13 @@ class CMakeBuild(build_ext):
         source = next((self.stage / "fastgan").glob(f"{ext.name.rpartition('.')[2]}.*"))
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(
-            missing_ok=True
-        )  # never write into a library that a running process has mapped
+        # Never write to a library that a running process has mapped.
+        target.unlink(missing_ok=True)
         shutil.copy2(source, target)
 
 
-if "sdist" not in sys.argv:  # at the first thing that pip asks, before it says anything less clear
+# Check at pip's first question, before it prints anything less clear.
+if "sdist" not in sys.argv:
     require("torch", "pybind11")
 
 setup(

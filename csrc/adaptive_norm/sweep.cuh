@@ -108,7 +108,7 @@ FG_DEVICE Element<R> map_element(
   return e;
 }
 
-// A kernel of one column works for any layout, whatever ChannelsLast is.
+// A kernel of one column works for any layout and ignores ChannelsLast.
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
 __global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {

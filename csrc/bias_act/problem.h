@@ -31,7 +31,7 @@ struct Arguments {
   Act act;
   double alpha, gain, clamp;  // clamp: NaN for none, and rounded to dtype
   Layout layout;
-  // Null where absent. Tensors share the layout; b and ddb have one element per channel.
+  // Null if absent. Tensors share the layout; b and ddb have one element per channel.
   const void *x = nullptr, *b = nullptr, *y = nullptr, *dy = nullptr, *ddx = nullptr,
              *ddb = nullptr;
   void *out = nullptr, *out_v = nullptr;

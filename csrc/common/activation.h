@@ -38,7 +38,7 @@ FG_INLINE R tanh_(R v) {
 template <Act A, class R>
 FG_INLINE R value(R v, R alpha) {
   if constexpr (A == Act::piecewise) {
-    // alpha 0 is a case of its own: relu(-inf) is 0, not NaN. NaN fails v < 0 and passes through.
+    // alpha 0 is a special case: relu(-inf) is 0, not NaN. NaN fails v < 0 and passes through.
     const R below = alpha == 0 ? R(0) : v * alpha;
     return v < 0 ? below : v;
   } else if constexpr (A == Act::tanh) {

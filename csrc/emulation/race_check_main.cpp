@@ -1,7 +1,7 @@
 // Usage: race_check [--list]. Runs every FG_RACE_CHECK in several orders of threads and blocks.
 //
-// Exit status: 0 all passed, 1 one of them failed or the emulator threw, 66 ThreadSanitizer found a
-// race.
+// Exit statuses: 0 if all passed, 1 if one failed or the emulator threw, 66 if ThreadSanitizer
+// found a race.
 #include "race_check.h"
 
 #include <cstdio>

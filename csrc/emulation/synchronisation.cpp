@@ -94,7 +94,7 @@ void complete_meeting(Thread& last) {
 
 }  // namespace
 
-// Order all threads at once. If each thread acquired when its turn comes, it would also see what
+// Order all threads at once. If each thread acquired in its own turn, it would also see what
 // faster threads have released since. TSan would then miss the missing second barrier of a loop.
 void order_meeting(const std::vector<Thread*>& threads, const Context& caller) {
   for (Thread* const thread : threads) {

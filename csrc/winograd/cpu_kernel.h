@@ -13,7 +13,7 @@ namespace fg::winograd {
 // Sizes of a kind of convolution per tile, in two dimensions.
 struct Scheme {
   std::int64_t points, weight_points, outputs;
-  bool edges;  // one result more than a whole number of tiles has a stage of its own
+  bool edges;  // one result more than whole tiles needs a separate stage
 
   std::int64_t tiles(std::int64_t length) const {
     return (length - (edges ? 1 : 0) + outputs - 1) / outputs;

@@ -1,5 +1,5 @@
 // Check of every stage on several threads against sums in double, for the sanitizers. It doesn't
-// use torch. Every buffer is an allocation of its own, full of NaN: reads of unwritten values show.
+// use torch. Each buffer has its own allocation, full of NaN: reads of unwritten values show.
 #include <atomic>
 #include <cmath>
 #include <cstdio>
