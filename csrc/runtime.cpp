@@ -13,8 +13,7 @@ std::string cpu_capability() { return cpu_level_name(cpu_level()); }
 
 bool tune_cpu_allocator() {
 #if defined(__GLIBC__)
-  // Blocks come from the heap rather than from mmap, and the heap's top is not handed back at each
-  // free.
+  // Take blocks from the heap instead of mmap, and don't return the heap's top at each free.
   return mallopt(M_MMAP_THRESHOLD, 1 << 30) == 1 && mallopt(M_TRIM_THRESHOLD, 2147483647) == 1 &&
          mallopt(M_TOP_PAD, 64 << 20) == 1;
 #else

@@ -15,7 +15,7 @@
 #endif
 
 #define FG_LOCAL static inline __attribute__((always_inline))
-// Put this before a loop that reads nothing it writes: compilers can't prove it of many pointers.
+
 // Put this before a loop that reads nothing it writes: compilers can't prove it of many pointers.
 #if defined(__clang__)
 #define FG_NO_ALIAS _Pragma("clang loop vectorize(assume_safety)")

@@ -32,6 +32,7 @@ struct Partition {
 
 // Compute units from `begin` to `end` of images * blocks.
 using Points = void (*)(const Arguments&, const Partition&, std::int64_t begin, std::int64_t end);
+
 // Compute the unit of a group of an image. For half types, `sums` has a zero for each of its
 // elements; otherwise it is null.
 using Pixels = void (*)(const Arguments&, const Partition&, std::int64_t unit, float* sums);
