@@ -1,4 +1,4 @@
-"""Packages that AOTInductor compiles: ``torch._inductor.aoti_load_package`` opens them, and so does C++."""
+"""Packages that AOTInductor compiles: AOTInductor's loader opens them, and so does C++."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-import torch._inductor
-
+from fastgan._torch_private import compile_package, load_package
 from fastgan.export.check import compare
 from fastgan.export.files import ExportError, Written, new_file
 from fastgan.export.forms import Form
@@ -33,10 +31,10 @@ def to_aotinductor(
         package = Path(folder) / "network.pt2"
         program = trace(form, dynamic_batch=dynamic_batch, portable=portable)
         try:
-            torch._inductor.aoti_compile_and_package(
+            compile_package(
                 program,
-                package_path=str(package),
-                inductor_configs={
+                str(package),
+                {
                     "fallback_random": True,
                     "aot_inductor.metadata": metadata_of(form, dynamic_batch=dynamic_batch),
                 },
@@ -46,7 +44,7 @@ def to_aotinductor(
             raise ExportError(
                 f"AOTInductor can't compile the network ({first}): is there a C++ compiler (g++)?"
             ) from error
-        run = torch._inductor.aoti_load_package(str(package))
+        run = load_package(str(package))
         difference = compare(form, run, dynamic_batch=dynamic_batch, kind="aotinductor")
         shutil.copyfile(package, temporary)
     needs = (

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+from fastgan._torch_private import drop_guards, op_namespace
 from fastgan.export.files import ExportError
 from fastgan.export.forms import Form
 from fastgan.ops import use_backend
@@ -59,7 +60,7 @@ def trace(form: Form, *, dynamic_batch: bool, portable: bool) -> torch.export.Ex
         ) from error
     if form.signature is not None and form.signature.sizes is not None:
         # They only keep memory layouts as they were for the example, and refuse a size of 1 for that.
-        program._guards_code = []
+        drop_guards(program)
     return program
 
 
@@ -84,11 +85,7 @@ def _dynamic_shapes(form: Form, dynamic_batch: bool) -> tuple[dict[int, Any], ..
 
 def has_own_ops(program: torch.export.ExportedProgram) -> bool:
     """Whether ops of fastgan are in the graph."""
-    return any(
-        isinstance(node.target, torch._ops.OpOverload)
-        and node.target.namespace.startswith("fastgan")
-        for node in program.graph.nodes
-    )
+    return any(op_namespace(node.target).startswith("fastgan") for node in program.graph.nodes)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvTransposeNd
 
+from fastgan._torch_private import TRANSPOSED_CONVOLUTIONS
 from fastgan.networks.protocol import DiscriminatorOutput, logits_of
 from fastgan.ops import grad_norm_penalty, lerp_samples
 
@@ -238,7 +238,7 @@ def filters_of(network: nn.Module) -> list[Tensor]:
             if isinstance(layer, kind)
             for p in layer.parameters()
         }
-        for kind in (nn.Embedding, _ConvTransposeNd)
+        for kind in (nn.Embedding, TRANSPOSED_CONVOLUTIONS)
     )
     weights = (p for p in network.parameters() if p.ndim >= 2 and id(p) not in tables)
     return [p.transpose(0, 1) if id(p) in turned else p for p in weights]

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan._torch_private import explicit_padding
 from fastgan.ops._activations import torch_activation_options
 
 
@@ -53,8 +54,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         batch = x[None] if x.ndim == 3 else x
-        # Torch resolves "same" and "valid" into these numbers.
-        x0, x1, y0, y1 = self._reversed_padding_repeated_twice
+        x0, x1, y0, y1 = explicit_padding(self)
         padding = (y0, x0)
         if self.padding_mode != "zeros" or (x0, y0) != (x1, y1):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode

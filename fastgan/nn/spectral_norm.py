@@ -11,10 +11,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
-from fastgan import ops
+from fastgan import _torch_private, ops
 
 # Power iterations at creation, as many as torch runs.
 _AT_THE_START = 15
@@ -85,7 +84,7 @@ def _normalise(layers: Sequence[_SpectralNorm], weights: Sequence[Tensor]) -> li
     )  # fmt: skip
     if first.training:
         with torch.no_grad():
-            torch._foreach_copy_([*us, *vs], [*new_us, *new_vs])
+            _torch_private.copy_all_([*us, *vs], [*new_us, *new_vs])
     return normalised
 
 
@@ -159,7 +158,9 @@ def apply_spectral_norm(
             f"n_power_iterations must be a whole number of at least 1, got {n_power_iterations!r}"
         )
     layers = [
-        (name, m) for name, m in network.named_modules() if isinstance(m, (nn.Linear, _ConvNd))
+        (name, m)
+        for name, m in network.named_modules()
+        if isinstance(m, (nn.Linear, *_torch_private.CONVOLUTIONS))
     ]
     if not layers:
         raise ValueError(
@@ -178,7 +179,7 @@ def apply_spectral_norm(
                 f"the weight of {where} has no shape yet; run a batch through the network first"
             )
     for _, layer in layers:
-        dim = int(isinstance(layer, _ConvTransposeNd))
+        dim = int(isinstance(layer, _torch_private.TRANSPOSED_CONVOLUTIONS))
         norm = _SpectralNorm(layer.weight, dim, n_power_iterations, eps)
         parametrize.register_parametrization(layer, "weight", norm)
     group = _Group([layer for _, layer in layers])
@@ -198,11 +199,8 @@ def remove_spectral_norm(network: nn.Module) -> nn.Module:
     Raises:
         ValueError: :func:`apply_spectral_norm` was not applied to this module itself.
     """
-    hooks = [
-        (key, hook)
-        for key, hook in network._forward_pre_hooks.items()
-        if _group_of(hook) is not None
-    ]
+    pre_hooks = _torch_private.forward_pre_hooks(network)
+    hooks = [(key, hook) for key, hook in pre_hooks.items() if _group_of(hook) is not None]
     if not hooks:
         raise ValueError(
             f"apply_spectral_norm has not been applied to this {type(network).__name__}"
@@ -214,10 +212,10 @@ def remove_spectral_norm(network: nn.Module) -> nn.Module:
             each[0].eval()
             _own_class(layer)
             parametrize.remove_parametrizations(layer, "weight")
-        del network._forward_pre_hooks[key]
-        for key, hook in list(network._forward_hooks.items()):
-            if _group_of(hook) is group:
-                del network._forward_hooks[key], network._forward_hooks_always_called[key]
+        del pre_hooks[key]
+        _torch_private.remove_forward_hooks(
+            network, lambda hook, group=group: _group_of(hook) is group
+        )
     return network
 
 

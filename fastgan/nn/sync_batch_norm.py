@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from fastgan._torch_private import check_batch_norm_input
 from fastgan.ops import all_reduce_sum
 
 
@@ -35,7 +36,7 @@ class _SyncBatchNorm(nn.Module):
     """Forward pass over all ranks for subclasses of torch's batch norms."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
-        self._check_input_dim(x)
+        check_batch_norm_input(self, x)
         if not (self.training or self.running_mean is None) or not dist.is_initialized():
             return super().forward(x)
         mean, variance, count = batch_moments(x)

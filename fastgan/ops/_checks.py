@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import assume_constant_result
+from fastgan._torch_private import assume_constant_result
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

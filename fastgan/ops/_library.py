@@ -25,21 +25,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
+from fastgan._torch_private import assume_constant_result, is_transformed, will_be_computed
 from fastgan.errors import FastganError
 
 log = logging.getLogger("fastgan")
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def assume_constant_result(function: F) -> F:
-    """``torch.compiler.assume_constant_result`` without its import of torch._dynamo, which takes longer than torch's."""
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
 
 
 class BackendUnavailable(FastganError, RuntimeError):
@@ -212,13 +205,6 @@ def _check_name(name: str) -> None:
 
 
 @assume_constant_result
-def _is_transformed() -> bool:
-    # Under functorch transforms and forward AD a custom op fails or gives silently zero tangents; plain PyTorch doesn't.
-    functorch = torch._C._functorch.peek_interpreter_stack() is not None
-    return functorch or torch.autograd.forward_ad._current_level >= 0
-
-
-@assume_constant_result
 def _named(name: str, device: str) -> str:
     _check_name(name)
     backend = _backends[name]
@@ -256,7 +242,8 @@ def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
         BackendUnavailable: a backend was named that cannot run here or not on this device.
         ValueError: there is no backend of that name.
     """
-    if _is_transformed():
+    # There a custom op fails or gives tangents of zero; plain PyTorch doesn't.
+    if is_transformed():
         return "reference"
     name = backend or _request() or _from_environment
     return _automatic(op, device.type) if name is None else _named(name, device.type)
@@ -336,14 +323,12 @@ def _wanted(ctx: Any) -> tuple[Any, ...]:
     """
     wanted = [list(need) if isinstance(need, list) else need for need in ctx.needs_input_grad]
     for (i, k), (node, _) in zip(ctx.tensor_inputs, ctx.next_functions):
-        if (wanted[i] if k is None else wanted[i][k]) and node is not None:
-            # torch doesn't tell for a leaf that `autograd.grad` is asked for, which is wanted
-            with contextlib.suppress(RuntimeError):
-                executed = torch._C._will_engine_execute_node(node)
-                if k is None:
-                    wanted[i] = executed
-                else:
-                    wanted[i][k] = executed
+        # will_be_computed is None for a leaf that autograd.grad was asked for.
+        if node is not None and will_be_computed(node) is False:
+            if k is None:
+                wanted[i] = False
+            else:
+                wanted[i][k] = False
     return tuple(wanted)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from fastgan._torch_private import can_trace_gradients, dynamo_error, dynamo_settings
+
 log = logging.getLogger("fastgan")
 
 MAX_GRAPHS = (
@@ -24,8 +26,6 @@ def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Call
     A function compiled without them can't be differentiated twice. Where this torch can't trace them or the
     compiler fails, `function` itself runs from then on, and a warning says so once.
     """
-    import torch._dynamo as dynamo  # takes as long to import as torch
-
     if not _can_trace():
         _tell(f"torch {torch.__version__} can't compile a step that differentiates inside")
         return function
@@ -39,9 +39,9 @@ def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Call
         nonlocal fast
         if fast is not None:
             try:
-                with dynamo.config.patch(trace_autograd_ops=True, recompile_limit=MAX_GRAPHS):
+                with dynamo_settings(trace_autograd_ops=True, recompile_limit=MAX_GRAPHS):
                     return fast(*args)
-            except dynamo.exc.TorchDynamoException as error:  # nothing has run yet
+            except dynamo_error() as error:  # nothing has run yet
                 fast = None
                 _tell(f"the step can't be compiled here ({_first_lines(error)})")
         return function(*args)
@@ -51,10 +51,8 @@ def compiled(function: Callable[..., Any], *, backend: str = "inductor") -> Call
 
 def _can_trace() -> bool:
     """Whether this torch traces calls of autograd.grad, and keeps the graphs of functions that share code apart."""
-    import torch._dynamo.config as config
-
     isolates = "isolate_recompiles" in inspect.signature(torch.compile).parameters
-    return isolates and hasattr(config, "trace_autograd_ops")
+    return isolates and can_trace_gradients()
 
 
 def _first_lines(error: Exception) -> str:

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from fastgan._torch_private import copy_all_
 from fastgan.errors import FastganError
 from fastgan.training.config import ConfigError
 
@@ -61,7 +62,7 @@ class World:
                 dist.all_reduce(flat)
             flat /= self.size
             parts = flat.split([t.numel() for t in bucket])
-            torch._foreach_copy_(list(bucket), [part.view_as(t) for part, t in zip(parts, bucket)])
+            copy_all_(bucket, [part.view_as(t) for part, t in zip(parts, bucket)])
 
     def any(self, flag: bool) -> bool:
         """True on all ranks if `flag` is on one. Raises RankLost."""

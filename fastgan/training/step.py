@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
+from fastgan._torch_private import add_all_, copy_all_
 from fastgan.errors import FastganError
 from fastgan.nn import convert_sync_batchnorm
 from fastgan.recipes import Batch, Draw, Loss, Networks, Player, Recipe, RecipeError, Regularizer
@@ -184,7 +185,7 @@ class _Update:
             scaler.step(optimizer) if scaler else optimizer.step()
             stats[f"gradient/{self.player.name}"] = norm
         else:
-            torch._foreach_copy_(buffers, before)
+            copy_all_(buffers, before)
         self._count(finite, searching=scaler is not None and scaler.get_scale() > 1)
         if scaler:
             scaler.update()
@@ -225,7 +226,7 @@ class _Update:
             more, piece_stats, made = self.gradients(piece, scale / pieces)
             parts.append(made)
             if gradients:
-                torch._foreach_add_(
+                add_all_(
                     [g for g in gradients if g is not None], [g for g in more if g is not None]
                 )
             else:

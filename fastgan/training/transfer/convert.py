@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from fastgan._torch_private import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 from fastgan.nn import EqualConv2d, EqualLinear, ModulatedConv2d
 from fastgan.training.transfer.blueprint import Axis
 
@@ -96,7 +96,7 @@ def convert(
         if mapping.keeps(before, now):
             continue
         is_input = _is_input(layers[1], tensor.ndim, dim)
-        grouped = is_input and isinstance(layers[1], (_ConvNd, EqualConv2d, ModulatedConv2d))
+        grouped = is_input and isinstance(layers[1], (*CONVOLUTIONS, EqualConv2d, ModulatedConv2d))
         changed = _along(
             tensor.movedim(dim, 0), before, now, mapping, is_input=is_input, grouped=grouped
         )
@@ -116,7 +116,7 @@ def convert(
 def _is_input(layer: nn.Module, ndim: int, dim: int) -> bool:
     if ndim < 2:
         return False
-    return dim == 0 if isinstance(layer, _ConvTransposeNd) and dim < 2 else dim > 0
+    return dim == 0 if isinstance(layer, TRANSPOSED_CONVOLUTIONS) and dim < 2 else dim > 0
 
 
 def _along(

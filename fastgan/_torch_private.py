@@ -1,0 +1,177 @@
+"""All use of torch's private names, each in a small function that says what it is needed for.
+
+Private names may change with any release of torch. A test in `tests/test_torch_private.py` covers
+each function, and another one finds private names elsewhere in the package. Modules that are slow
+to import, torch._dynamo and torch._inductor, are imported where they are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.utils._python_dispatch import TorchDispatchMode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CONVOLUTIONS: tuple[type[nn.Module], ...] = (_ConvNd,)
+"""Base class of all convolutions, plain and transposed."""
+
+TRANSPOSED_CONVOLUTIONS: tuple[type[nn.Module], ...] = (_ConvTransposeNd,)
+"""Base class of all transposed convolutions, whose weights have the input channels first."""
+
+
+# -------------------------------------------------------------------------------- tracing
+
+
+def assume_constant_result(function: F) -> F:
+    """Mark a function whose result is a constant of a compiled graph.
+
+    :func:`torch.compiler.assume_constant_result` does the same, but imports torch._dynamo, which
+    takes as long as importing torch.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+# A constant in a graph: Dynamo wraps the interpreter in an object that is never None.
+@assume_constant_result
+def is_transformed() -> bool:
+    """Return True under a functorch transform or forward-mode AD, which break custom ops."""
+    functorch = torch._C._functorch.peek_interpreter_stack() is not None
+    return functorch or torch.autograd.forward_ad._current_level >= 0
+
+
+def can_trace_gradients() -> bool:
+    """Return True if Dynamo of this torch traces calls of :func:`torch.autograd.grad`."""
+    import torch._dynamo.config as config
+
+    return hasattr(config, "trace_autograd_ops")
+
+
+@contextlib.contextmanager
+def dynamo_settings(**settings: Any) -> Iterator[None]:
+    """Change settings of Dynamo inside the ``with`` block, such as ``trace_autograd_ops``."""
+    import torch._dynamo.config as config
+
+    with config.patch(**settings):
+        yield
+
+
+def dynamo_error() -> type[Exception]:
+    """Return the base class of errors in Dynamo and in the compilers that it calls."""
+    import torch._dynamo.exc
+
+    return torch._dynamo.exc.TorchDynamoException
+
+
+# ------------------------------------------------------------------------------- autograd
+
+
+def will_be_computed(node: Any) -> bool | None:
+    """Return whether the running backward pass computes the gradient that ``node`` takes.
+
+    So an op leaves out gradients that :func:`torch.autograd.grad` was not asked for. It is None for
+    leaves that it was asked for, on which torch gives no answer.
+    """
+    try:
+        return bool(torch._C._will_engine_execute_node(node))
+    except RuntimeError:
+        return None
+
+
+# --------------------------------------------------------------------------- many tensors
+
+
+def copy_all_(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy each source into its target, in a few launches for all of them."""
+    torch._foreach_copy_(list(targets), list(sources))
+
+
+def add_all_(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    """Add to each target its other tensor, in a few launches for all of them."""
+    torch._foreach_add_(list(targets), list(others))
+
+
+# -------------------------------------------------------------------------------- modules
+
+
+def explicit_padding(layer: nn.Conv2d) -> tuple[int, int, int, int]:
+    """Return a convolution's padding as ``(left, right, top, bottom)``, also for "same"."""
+    left, right, top, bottom = layer._reversed_padding_repeated_twice
+    return left, right, top, bottom
+
+
+def check_batch_norm_input(layer: Any, x: Tensor) -> None:
+    """Raise torch's ValueError unless ``x`` has a rank that the batch norm takes."""
+    layer._check_input_dim(x)
+
+
+def forward_pre_hooks(network: nn.Module) -> dict[int, Callable[..., Any]]:
+    """Return the forward pre-hooks of a module; deleting an entry removes the hook.
+
+    A copy of a module has copies of its hooks, to which the original's handles don't lead.
+    """
+    return network._forward_pre_hooks
+
+
+def remove_forward_hooks(network: nn.Module, matches: Callable[[Any], bool]) -> None:
+    """Remove the forward hooks that match, those of a copied module too."""
+    for key, hook in list(network._forward_hooks.items()):
+        if matches(hook):
+            del network._forward_hooks[key]
+            network._forward_hooks_always_called.pop(key, None)
+
+
+# --------------------------------------------------------------------------------- export
+
+
+class _Replacing(TorchDispatchMode):
+    def __init__(self, replace: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.replace = replace
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.replace(func, func(*args, **(kwargs or {})))
+
+
+def replacing_results(replace: Callable[[Any, Any], Any]) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which every operation gives ``replace(operation, result)``.
+
+    Operations are those of ``torch.ops``, such as ``torch.ops.aten.randn.default``.
+    """
+    return _Replacing(replace)
+
+
+def op_namespace(target: Any) -> str:
+    """Return the namespace of an op in a graph, such as ``aten``; "" for anything else."""
+    return target.namespace if isinstance(target, torch._ops.OpOverload) else ""
+
+
+def drop_guards(program: torch.export.ExportedProgram) -> None:
+    """Remove an exported program's guards on memory layouts, which refuse sizes of 1."""
+    program._guards_code = []
+
+
+def compile_package(
+    program: torch.export.ExportedProgram, path: str, settings: dict[str, Any]
+) -> None:
+    """Compile an exported program into a package at ``path`` by AOTInductor.
+
+    Raises:
+        Exception: whatever compilers and code generators raise.
+    """
+    import torch._inductor
+
+    torch._inductor.aoti_compile_and_package(program, package_path=path, inductor_configs=settings)
+
+
+def load_package(path: str) -> Callable[..., Any]:
+    """Return the function in a package of AOTInductor."""
+    import torch._inductor
+
+    return torch._inductor.aoti_load_package(path)
