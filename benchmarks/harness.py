@@ -23,7 +23,7 @@ from benchmarks.timing import (
     product_floor_seconds,
     rounds_for,
 )
-from fastgan.testing import BenchmarkCase, OpSpec, first_mismatch
+from tests.specs import BenchmarkCase, OpSpec, first_mismatch
 
 LEAST_OF_MANY = 7  # rounds of one size if many sizes are timed
 

@@ -14,7 +14,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from benchmarks.measures import MEASURES, Call, Tensors, double_backward_as_a_function, present
 from fastgan import ops
-from fastgan.testing import OpSpec
+from tests.specs import OpSpec
 
 OURS = {"cpu": ("cpu",), "cuda": ("cuda", "triton")}  # backends by device type
 

@@ -25,7 +25,7 @@ SHARED = (
     "csrc/common/**/*",
     "csrc/emulation/**/*",
     "fastgan/ops/*.py",
-    "fastgan/testing/*.py",
+    "tests/specs/*.py",
     "tests/*.py",
     "tests/emulation/*.py",
     "benchmarks/evidence/*.py",

@@ -30,7 +30,7 @@ from benchmarks.timing import Interleaved, rounds_for
 from fastgan import ops
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator
 from fastgan.nn import EqualConv2d, EqualLinear
-from fastgan.testing.conv2d_calls import ConvolutionCalls
+from tests.specs.conv2d_calls import ConvolutionCalls
 
 BATCH, RESOLUTION, CHANNELS = 8, 64, {"channel_base": 8192, "channel_max": 256}
 GAMMA = 10.0

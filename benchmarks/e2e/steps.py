@@ -29,7 +29,7 @@ from benchmarks.results import Comparison, Memory, title
 from benchmarks.sides import OURS
 from benchmarks.timing import Interleaved, rounds_for
 from fastgan import ops
-from fastgan.testing.conv2d_calls import ConvolutionCalls
+from tests.specs.conv2d_calls import ConvolutionCalls
 
 CONVOLUTION = "convolution"  # side that measures the floor
 

@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.adaptive_norm import ADAPTIVE_NORM
+from tests.specs.adaptive_norm import ADAPTIVE_NORM
 
 
 class TestAdaptiveNorm(OpBenchmark):

@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.bias_act import BIAS_ACT
+from tests.specs.bias_act import BIAS_ACT
 
 
 class TestBiasAct(OpBenchmark):

@@ -15,8 +15,8 @@ from benchmarks.measures import MEASURES, Call, Tensors
 from benchmarks.sides import Side, torch_conv2d
 from fastgan import ops
 from fastgan.ops._library import ops_of
-from fastgan.testing import BenchmarkCase
-from fastgan.testing.conv2d import CONV2D
+from tests.specs import BenchmarkCase
+from tests.specs.conv2d import CONV2D
 
 
 def convolution(id: str, batch: int, channels: int, side: int) -> BenchmarkCase:

@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
+from tests.specs.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
 
 
 class TestInterpolate(OpBenchmark):

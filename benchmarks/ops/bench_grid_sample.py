@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from benchmarks.harness import OpBenchmark
 from benchmarks.measures import MEASURES, Call, Tensors
 from benchmarks.sides import Side, SideUnavailable
-from fastgan.testing.grid_sample import GRID_SAMPLE
+from tests.specs.grid_sample import GRID_SAMPLE
 
 
 def _prepare(measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call:

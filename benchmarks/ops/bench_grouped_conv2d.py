@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.grouped_conv2d import GROUPED_CONV2D
+from tests.specs.grouped_conv2d import GROUPED_CONV2D
 
 
 class TestGroupedConv2d(OpBenchmark):

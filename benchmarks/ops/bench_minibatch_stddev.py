@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.minibatch_stddev import MINIBATCH_STDDEV
+from tests.specs.minibatch_stddev import MINIBATCH_STDDEV
 
 
 class TestMinibatchStddev(OpBenchmark):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.harness import OpBenchmark
 from benchmarks.sides import torch_conv2d
-from fastgan.testing import BenchmarkCase
-from fastgan.testing.modulated_conv2d import FILTER, MODULATED_CONV2D
+from tests.specs import BenchmarkCase
+from tests.specs.modulated_conv2d import FILTER, MODULATED_CONV2D
 
 
 def _case(

@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.pixel_norm import PIXEL_NORM
+from tests.specs.pixel_norm import PIXEL_NORM
 
 
 class TestPixelNorm(OpBenchmark):

@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.scale_bias_act import SCALE_BIAS_ACT
+from tests.specs.scale_bias_act import SCALE_BIAS_ACT
 
 
 class TestScaleBiasAct(OpBenchmark):

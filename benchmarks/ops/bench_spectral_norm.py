@@ -20,7 +20,7 @@ from benchmarks.measures import Results, direction
 from benchmarks.results import COPY, Comparison
 from benchmarks.timing import Interleaved, floor_seconds, rounds_for
 from fastgan import ops
-from fastgan.testing.spectral_norm import DISCRIMINATOR, SPECTRAL_NORM, vectors_for
+from tests.specs.spectral_norm import DISCRIMINATOR, SPECTRAL_NORM, vectors_for
 
 # In multiples of all weights. Forward reads them for the iteration and again for the division, and
 # writes. Backward reads weights and gradients, then gradients again, and writes.

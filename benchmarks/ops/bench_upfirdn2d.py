@@ -1,5 +1,5 @@
 from benchmarks.harness import OpBenchmark
-from fastgan.testing.upfirdn2d import UPFIRDN2D
+from tests.specs.upfirdn2d import UPFIRDN2D
 
 
 class TestUpfirdn2d(OpBenchmark):

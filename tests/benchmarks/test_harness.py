@@ -20,7 +20,7 @@ from benchmarks.measures import MEASURES
 from benchmarks.results import RunResults
 from benchmarks.sides import Side, sides_of, torch_conv2d
 from benchmarks.timing import product_flops
-from fastgan.testing import BenchmarkCase, OpSpec
+from tests.specs import BenchmarkCase, OpSpec
 
 CPU = torch.device("cpu")
 

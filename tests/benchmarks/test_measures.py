@@ -13,8 +13,8 @@ from benchmarks.measures import (
     incoming_gradient,
 )
 from benchmarks.memory import peak_extra_bytes
-from fastgan.testing import BenchmarkCase, first_mismatch
-from fastgan.testing.bias_act import BIAS_ACT
+from tests.specs import BenchmarkCase, first_mismatch
+from tests.specs.bias_act import BIAS_ACT
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ BENCHMARK = """
 import torch
 from benchmarks import sides
 from benchmarks.harness import OpBenchmark
-from fastgan.testing import BenchmarkCase, OpSpec
+from tests.specs import BenchmarkCase, OpSpec
 
 
 def not_here(*args):

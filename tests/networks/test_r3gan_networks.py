@@ -15,7 +15,7 @@ from fastgan.networks.r3gan import (
     R3GANGenerator,
     stage_widths,
 )
-from fastgan.testing.conv2d_calls import ConvolutionCalls
+from tests.specs.conv2d_calls import ConvolutionCalls
 
 SIZES = {"channel_base": 64, "channel_max": 8, "group_size": 4}
 

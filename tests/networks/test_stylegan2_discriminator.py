@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fastgan import ops
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, channels_at
 from fastgan.ops import minibatch_stddev
-from fastgan.testing.conv2d import winograd_everywhere
-from fastgan.testing.conv2d_calls import ConvolutionCalls
+from tests.specs.conv2d import winograd_everywhere
+from tests.specs.conv2d_calls import ConvolutionCalls
 
 
 def discriminator(resolution: int = 16, channels: int = 3, **options) -> StyleGAN2Discriminator:

@@ -11,8 +11,8 @@ import torch
 
 from fastgan import ops
 from fastgan.ops import _library
-from fastgan.testing import OpSpec
 from tests.emulation.control import load_emulated
+from tests.specs import OpSpec
 
 INTERPRETING = _library.triton_interpreter()
 EMULATED = pytest.param("emulated", id="emulated", marks=pytest.mark.emulated)

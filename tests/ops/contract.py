@@ -13,9 +13,9 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.fx.experimental import _config as shape_config
 
 from fastgan import ops
-from fastgan.testing import OpSpec, evaluate, first_mismatch, poisoned_memory
-from fastgan.testing.evaluate import Results
-from fastgan.testing.spec import ErrorCase, RegisteredCall, Sample
+from tests.specs import OpSpec, evaluate, first_mismatch, poisoned_memory
+from tests.specs.evaluate import Results
+from tests.specs.spec import ErrorCase, RegisteredCall, Sample
 
 CPU = torch.device("cpu")
 

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from fastgan import ops
-from fastgan.testing import evaluate
-from fastgan.testing.adaptive_norm import ADAPTIVE_NORM
-from fastgan.testing.layouts import channels_last
 from tests.ops.contract import OpContract
+from tests.specs import evaluate
+from tests.specs.adaptive_norm import ADAPTIVE_NORM
+from tests.specs.layouts import channels_last
 
 
 class TestContract(OpContract):

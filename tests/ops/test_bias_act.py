@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from fastgan import ops
-from fastgan.testing.bias_act import BIAS_ACT
 from tests.ops.contract import OpContract
+from tests.specs.bias_act import BIAS_ACT
 
 
 class TestContract(OpContract):

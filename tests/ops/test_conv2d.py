@@ -9,9 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastgan import ops
 from fastgan.ops.conv2d import reference
-from fastgan.testing import evaluate, first_mismatch, poisoned_memory
-from fastgan.testing.conv2d import CONV2D, random_call, values, winograd_everywhere
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch, poisoned_memory
+from tests.specs.conv2d import CONV2D, random_call, values, winograd_everywhere
 
 COMPOSITE = True
 TOLERANCE = 1e-5

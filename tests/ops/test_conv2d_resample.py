@@ -9,10 +9,10 @@ from scipy.signal import convolve2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch, poisoned_memory
-from fastgan.testing.conv2d_resample import CONV2D_RESAMPLE, USES, definition, random_sample
-from fastgan.testing.upfirdn2d import taps
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch, poisoned_memory
+from tests.specs.conv2d_resample import CONV2D_RESAMPLE, USES, definition, random_sample
+from tests.specs.upfirdn2d import taps
 
 COMPOSITE = True
 

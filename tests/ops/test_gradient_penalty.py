@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch
-from fastgan.testing.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
-from fastgan.testing.layouts import channels_last
-from fastgan.testing.spec import Sample
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch
+from tests.specs.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
+from tests.specs.layouts import channels_last
+from tests.specs.spec import Sample
 
 
 class TestInterpolate(OpContract):

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from fastgan import ops
-from fastgan.testing import evaluate
-from fastgan.testing.grid_sample import GRID_SAMPLE, random_grid, rotated_grid
-from fastgan.testing.layouts import channels_last
 from tests.emulation.control import Emulator, load_emulated
 from tests.ops.contract import OpContract
+from tests.specs import evaluate
+from tests.specs.grid_sample import GRID_SAMPLE, random_grid, rotated_grid
+from tests.specs.layouts import channels_last
 
 PADDING = ("zeros", "border", "reflection")
 NAN, INFINITY = float("nan"), float("inf")

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 
 from fastgan import nn, ops
 from fastgan.ops.conv2d import choice
-from fastgan.testing import evaluate, first_mismatch, poisoned_memory
-from fastgan.testing.conv2d import values
-from fastgan.testing.conv2d_calls import ConvolutionCalls
-from fastgan.testing.grouped_conv2d import GROUPED_CONV2D, random_call
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch, poisoned_memory
+from tests.specs.conv2d import values
+from tests.specs.conv2d_calls import ConvolutionCalls
+from tests.specs.grouped_conv2d import GROUPED_CONV2D, random_call
 
 COMPOSITE = True
 TOLERANCE = 1e-5

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch
-from fastgan.testing.conv2d import values, weight_values, winograd_everywhere
-from fastgan.testing.modulated_conv2d import FILTER, MODULATED_CONV2D, definition
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch
+from tests.specs.conv2d import values, weight_values, winograd_everywhere
+from tests.specs.modulated_conv2d import FILTER, MODULATED_CONV2D, definition
 
 COMPOSITE = True
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.testing import evaluate
-from fastgan.testing.layouts import channels_last
-from fastgan.testing.pixel_norm import PIXEL_NORM
 from tests.ops.contract import OpContract
+from tests.specs import evaluate
+from tests.specs.layouts import channels_last
+from tests.specs.pixel_norm import PIXEL_NORM
 
 
 class TestPixelNorm(OpContract):

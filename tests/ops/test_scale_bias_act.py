@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch
-from fastgan.testing.layouts import channels_last
-from fastgan.testing.scale_bias_act import SCALE_BIAS_ACT
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch
+from tests.specs.layouts import channels_last
+from tests.specs.scale_bias_act import SCALE_BIAS_ACT
 
 
 class TestContract(OpContract):

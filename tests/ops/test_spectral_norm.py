@@ -9,10 +9,10 @@ from torch import Tensor
 from fastgan import ops
 from fastgan.ops._library import _tensor_places, ops_of
 from fastgan.ops.spectral_norm import reference
-from fastgan.testing import evaluate, first_mismatch, poisoned_memory
-from fastgan.testing.layouts import channels_last
-from fastgan.testing.spectral_norm import SPECTRAL_NORM, normalised, vectors_for
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch, poisoned_memory
+from tests.specs.layouts import channels_last
+from tests.specs.spectral_norm import SPECTRAL_NORM, normalised, vectors_for
 
 
 class TestContract(OpContract):

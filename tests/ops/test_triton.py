@@ -179,7 +179,7 @@ LONG = [
 
 def upfirdn2d(x: torch.Tensor, use: str, taps: tuple[int, ...]) -> None:
     from fastgan.ops.upfirdn2d import triton as kernels
-    from fastgan.testing.upfirdn2d import USES
+    from tests.specs.upfirdn2d import USES
 
     options = USES[use](taps[0])
     up, down, padding = options.get("up", 1), options.get("down", 1), options["padding"]

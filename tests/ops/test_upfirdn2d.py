@@ -9,9 +9,9 @@ import torch
 from scipy.signal import upfirdn
 
 from fastgan import ops
-from fastgan.testing import evaluate, first_mismatch, poisoned_memory
-from fastgan.testing.upfirdn2d import UPFIRDN2D, USES, random_sample, taps
 from tests.ops.contract import OpContract
+from tests.specs import evaluate, first_mismatch, poisoned_memory
+from tests.specs.upfirdn2d import UPFIRDN2D, USES, random_sample, taps
 
 
 class TestContract(OpContract):

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "fastgan"
 ORDER = [
     "cli", "export", "compat", "diagnose", "learn", "training", "foreign", "evaluation",
     "inference", "recipes", "augment", "latent", "metrics",
-    "data", "losses", "networks", "testing", "runtime", "seeds", "files",
+    "data", "losses", "networks", "runtime", "seeds", "files",
     "layers", "nn", "ops",
 ]  # fmt: skip
 #: Any room may import these.

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.testing.layouts import channels_last, transposed
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.layouts import channels_last, transposed
+from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
 

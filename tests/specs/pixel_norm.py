@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
-from fastgan.testing.one_tensor import Layout, random_values, sample, tensors_of
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall
+from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
+from tests.specs.one_tensor import Layout, random_values, sample, tensors_of
+from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall
 
 _SAMPLES = [
     sample("small", (3, 4, 2, 3)),

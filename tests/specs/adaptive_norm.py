@@ -11,8 +11,8 @@ from torch import Tensor
 from fastgan import ops
 from fastgan.ops._activations import activation, torch_activation_options
 from fastgan.ops.adaptive_norm import reference
-from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
+from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
 Given = list[Tensor | None]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.testing.spec import Sample
+from tests.specs.spec import Sample
 
 Layout = Callable[[Tensor], Tensor]
 

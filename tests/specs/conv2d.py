@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.ops.conv2d import choice, reference
-from fastgan.testing.layouts import channels_last, every_other, transposed
-from fastgan.testing.spec import ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.layouts import channels_last, every_other, transposed
+from tests.specs.spec import ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from fastgan import ops
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm.reference import sizes_of
-from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
-from fastgan.testing.spec import ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
+from tests.specs.spec import ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
 Vectors = tuple[list[Tensor], list[Tensor]]

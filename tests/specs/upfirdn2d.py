@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.testing.layouts import channels_last, every_other, expanded, transposed, unaligned
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
+from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.testing.conv2d import values, weight_values
-from fastgan.testing.layouts import channels_last, every_other, transposed
-from fastgan.testing.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.conv2d import values, weight_values
+from tests.specs.layouts import channels_last, every_other, transposed
+from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
 
 Layout = Callable[[Tensor], Tensor]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.testing.conv2d import values, weight_values
-from fastgan.testing.layouts import channels_last, transposed
-from fastgan.testing.spec import ErrorCase, OpSpec, Sample
+from tests.specs.conv2d import values, weight_values
+from tests.specs.layouts import channels_last, transposed
+from tests.specs.spec import ErrorCase, OpSpec, Sample
 
 Layout = Callable[[Tensor], Tensor]
 FILTER = ops.setup_filter([1, 3, 3, 1])

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.testing.layouts import channels_last, transposed, unaligned
-from fastgan.testing.spec import ErrorCase, OpSpec, Sample
-from fastgan.testing.upfirdn2d import taps
+from tests.specs.layouts import channels_last, transposed, unaligned
+from tests.specs.spec import ErrorCase, OpSpec, Sample
+from tests.specs.upfirdn2d import taps
 
 Layout = Callable[[Tensor], Tensor]
 
