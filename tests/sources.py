@@ -24,6 +24,7 @@ SHARED = (
     "csrc/*.*",
     "csrc/common/**/*",
     "csrc/emulation/**/*",
+    "fastgan/_torch_private.py",
     "fastgan/ops/*.py",
     "tests/specs/*.py",
     "tests/*.py",
