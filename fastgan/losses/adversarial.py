@@ -1,10 +1,12 @@
 """Adversarial losses on logits.
 
-`real_logits` and `fake_logits` are what D says of real and of generated images: any shape, any float dtype,
-any real value; where a loss speaks of probabilities, D's that an image is real is `sigmoid(logit)`. Every function
-returns a scalar tensor, the mean over all logits (cross-entropies in nats), and is to be minimised by the player in
-its name. `softplus` keeps the logarithms exact and their gradients finite for any logit: log(sigmoid(t)) = -softplus(-t).
-float16 logits are best given as float32: squares and sums of them leave its range.
+Arguments ``real_logits`` and ``fake_logits`` are D's logits of real and generated images: any
+shape, any float dtype, any real value. The probability that an image is real is
+``sigmoid(logit)``. Every function returns a scalar, the mean over all logits, for the player in
+its name to minimise. Cross-entropies are in nats.
+
+Logarithms are computed as log(sigmoid(t)) = -softplus(-t), which is exact and has finite gradients
+for any logit. Convert float16 logits to float32 first: squares and sums of them overflow.
 """
 
 from __future__ import annotations
@@ -19,93 +21,132 @@ from torch.nn.functional import relu, softplus
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
-    """-label·log D - (1 - label)·log(1 - D), the mean; two terms of one sign, so nothing cancels."""
+    """Return the mean of -label·log D - (1 - label)·log(1 - D).
+
+    Both terms are positive, so nothing cancels.
+    """
     return (label * softplus(-logits) + (1 - label) * softplus(logits)).mean()
 
 
 def minimax_d_loss(
     real_logits: Tensor, fake_logits: Tensor, *, real_label: float = 1.0, fake_label: float = 0.0
 ) -> Tensor:
-    """-E[log D(x)] - E[log(1 - D(G(z)))], D's side of both games (Goodfellow et al. 2014, eq. 1).
+    """Return -E[log D(x)] - E[log(1 - D(G(z)))], D's loss of both games.
 
-    real_label, fake_label: in [0, 1], what D is to say of real and generated images. Smoothing is one-sided with 0.9
-    and 0 (Salimans et al. 2016, section 3.4), two-sided with 0.9 and 0.1.
+    Goodfellow et al. 2014, eq. 1.
+
+    Args:
+        real_logits, fake_logits: D's logits.
+        real_label, fake_label: targets in [0, 1] for real and generated images. Label smoothing is
+            one-sided with 0.9 and 0 (Salimans et al. 2016, section 3.4), two-sided with 0.9 and
+            0.1.
     """
     return _cross_entropy(real_logits, real_label) + _cross_entropy(fake_logits, fake_label)
 
 
 def minimax_g_loss(fake_logits: Tensor) -> Tensor:
-    """E[log(1 - D(G(z)))], G's side of the minimax game (Goodfellow et al. 2014, eq. 1).
+    """Return E[log(1 - D(G(z)))], G's loss of the minimax game (Goodfellow et al. 2014, eq. 1).
 
-    Its gradient vanishes where D is sure that an image is fake; `non_saturating_g_loss` mends that.
+    Its gradient vanishes for images that D is sure are fake. :func:`non_saturating_g_loss` does not
+    have this problem.
     """
     return -softplus(fake_logits).mean()
 
 
 def non_saturating_g_loss(fake_logits: Tensor) -> Tensor:
-    """-E[log D(G(z))], strong exactly where D is sure (Goodfellow et al. 2014, section 3)."""
+    """Return -E[log D(G(z))] (Goodfellow et al. 2014, section 3).
+
+    Its gradient is largest for images that D is sure are fake.
+    """
     return softplus(-fake_logits).mean()
 
 
 def wasserstein_d_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E[D(G(z))] - E[D(x)], minus the distance that a 1-Lipschitz D estimates (Arjovsky et al. 2017, eq. 2).
+    """Return E[D(G(z))] - E[D(x)] (Arjovsky et al. 2017, eq. 2).
 
-    Without a bound on D (`penalties.wgan_gp`, `penalties.clip_weights_`) it falls without end.
+    It is minus the Wasserstein distance that a 1-Lipschitz D estimates. Bound D, by
+    ``penalties.wgan_gp`` or ``penalties.clip_weights_``: otherwise the loss falls without limit.
     """
     return fake_logits.mean() - real_logits.mean()
 
 
 def wasserstein_g_loss(fake_logits: Tensor) -> Tensor:
-    """-E[D(G(z))], also G's side of the hinge loss (Arjovsky et al. 2017; Lim and Ye 2017)."""
+    """Return -E[D(G(z))], also G's side of the hinge loss.
+
+    Arjovsky et al. 2017; Lim and Ye 2017.
+    """
     return -fake_logits.mean()
 
 
 def hinge_d_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))] (Lim and Ye 2017; Miyato et al. 2018, eq. 16)."""
+    """Return E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))].
+
+    Lim and Ye 2017; Miyato et al. 2018, eq. 16.
+    """
     return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
 
 def least_squares_d_loss(
     real_logits: Tensor, fake_logits: Tensor, *, real_label: float = 1.0, fake_label: float = 0.0
 ) -> Tensor:
-    """½·E[(D(x) - b)²] + ½·E[(D(G(z)) - a)²] with b = real_label, a = fake_label (Mao et al. 2017, eq. 2)."""
+    """Return ½·E[(D(x) - b)²] + ½·E[(D(G(z)) - a)²] (Mao et al. 2017, eq. 2).
+
+    Args:
+        real_logits, fake_logits: D's logits.
+        real_label, fake_label: the targets b and a.
+    """
     return (
         (real_logits - real_label).square().mean() + (fake_logits - fake_label).square().mean()
     ) / 2
 
 
 def least_squares_g_loss(fake_logits: Tensor, *, g_label: float = 1.0) -> Tensor:
-    """½·E[(D(G(z)) - c)²] with c = g_label, what G wants D to say of its images (Mao et al. 2017, eq. 2)."""
+    """Return ½·E[(D(G(z)) - c)²] (Mao et al. 2017, eq. 2).
+
+    Args:
+        fake_logits: D's logits of generated images.
+        g_label: the target c, the logit that G aims at.
+    """
     return (fake_logits - g_label).square().mean() / 2
 
 
 def relativistic_d_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E[softplus(-(D(x) - D(G(z))))]: real more real than fake, pair by pair (Jolicoeur-Martineau 2018, RpGAN).
+    """Return E[softplus(-(D(x) - D(G(z))))], the RpGAN loss (Jolicoeur-Martineau 2018).
 
-    Raises ValueError if the shapes differ: the n-th real image is compared with the n-th generated one.
+    It is small where each real image looks more real than the generated image of the same index.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     if real_logits.shape != fake_logits.shape:
         raise ValueError(
-            f"the relativistic loss compares real and fake logits in pairs and needs equal shapes, got "
-            f"{list(real_logits.shape)} and {list(fake_logits.shape)}; give it as many real images as generated ones"
+            "real_logits and fake_logits must have equal shapes for the relativistic loss, got "
+            f"{list(real_logits.shape)} and {list(fake_logits.shape)}; pass as many real images "
+            "as generated ones"
         )
     return softplus(fake_logits - real_logits).mean()
 
 
 def relativistic_g_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
-    """E[softplus(-(D(G(z)) - D(x)))]: fake more real than real, pair by pair (Jolicoeur-Martineau 2018, RpGAN).
+    """Return E[softplus(-(D(G(z)) - D(x)))], the RpGAN loss (Jolicoeur-Martineau 2018).
 
-    `real_logits` are constants to G: D(x) may run under `torch.no_grad()`.
-    Raises ValueError if the shapes differ.
+    ``real_logits`` are constants for G, so D(x) may run under ``torch.no_grad()``.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     return relativistic_d_loss(fake_logits, real_logits)
 
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """What D and what G minimise.
+    """Loss functions of D and of G.
 
-    pairs: whether G's loss compares generated with real images, so that G's turn has to run D on both.
+    Attributes:
+        d_loss: D's loss, called with ``real_logits`` and ``fake_logits``.
+        g_loss: G's loss, called with ``fake_logits``, and with ``real_logits`` where ``pairs`` is
+            True.
+        pairs: G's loss compares generated with real images, so G's phase runs D on both.
     """
 
     d_loss: Callable[..., Tensor]
@@ -113,16 +154,24 @@ class AdversarialLoss:
     pairs: bool = False
 
     def d(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """D's loss, a scalar."""
+        """Return D's loss, a scalar."""
         return self.d_loss(real_logits, fake_logits)
 
     def g(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-        """G's loss, a scalar. `real_logits` are looked at only if `pairs`; ValueError if they are missing then."""
+        """Return G's loss, a scalar.
+
+        Args:
+            fake_logits: D's logits of generated images.
+            real_logits: D's logits of real images; used where ``pairs`` is True.
+
+        Raises:
+            ValueError: ``pairs`` is True and ``real_logits`` is None.
+        """
         if not self.pairs:
             return self.g_loss(fake_logits)
         if real_logits is None:
             raise ValueError(
-                "G's side of this loss compares generated with real images and got no real logits; "
+                "real_logits must be D's logits of real images for this loss, got None; "
                 "call g(fake_logits, real_logits)"
             )
         return self.g_loss(fake_logits, real_logits)
@@ -141,30 +190,32 @@ ADVERSARIAL_LOSSES = {
 def adversarial_loss(
     name: str, *, real_label: float = 1.0, fake_label: float = 0.0, g_label: float | None = None
 ) -> AdversarialLoss:
-    """The loss called `name` with labels of its own.
+    """Return the adversarial loss called ``name``, with the given targets.
 
     Args:
-        name: a key of `ADVERSARIAL_LOSSES`.
-        real_label, fake_label: what D is to say of real and generated images: probabilities for minimax and
-            non-saturating (label smoothing), logits for least-squares (the paper's b and a); the others have none.
-        g_label: what G wants D to say of its images, for least-squares alone (the paper's c); by default `real_label`.
+        name: a key of ``ADVERSARIAL_LOSSES``.
+        real_label, fake_label: D's targets for real and generated images. They are probabilities
+            for minimax and non-saturating (label smoothing), and logits for least-squares (b and a
+            of the paper). Other losses have none.
+        g_label: the logit that G aims at, for least-squares alone (c of the paper); None for
+            ``real_label``.
 
     Raises:
-        ValueError: an unknown name, labels out of range or not in order, labels for a loss that has none.
+        ValueError: the name is unknown, or a label is out of range, out of order or not used by the
+            loss.
     """
     if name not in ADVERSARIAL_LOSSES:
-        raise ValueError(
-            f"adversarial loss must be one of {', '.join(ADVERSARIAL_LOSSES)}, got {name!r}"
-        )
+        raise ValueError(f"name must be one of {', '.join(ADVERSARIAL_LOSSES)}, got {name!r}")
     loss = ADVERSARIAL_LOSSES[name]
     if g_label is not None and name != "least-squares":
         raise ValueError(
-            f"g_label is for least-squares alone, got {g_label} for {name}; leave it out"
+            f"g_label must be None for {name}, got {g_label}; it is for least-squares alone"
         )
     if loss.d_loss is minimax_d_loss:
         if not 0 <= fake_label < real_label <= 1:
             raise ValueError(
-                f"labels of {name} must be 0 <= fake_label < real_label <= 1, got {fake_label} and {real_label}"
+                f"labels of {name} must be 0 <= fake_label < real_label <= 1, "
+                f"got fake_label {fake_label} and real_label {real_label}"
             )
     elif loss.d_loss is least_squares_d_loss:
         g_label = real_label if g_label is None else g_label
@@ -172,14 +223,14 @@ def adversarial_loss(
             fake_label < real_label and isfinite(real_label - fake_label) and isfinite(g_label)
         ):
             raise ValueError(
-                f"labels of {name} must be finite, fake_label < real_label, got fake_label {fake_label}, "
-                f"real_label {real_label} and g_label {g_label}"
+                f"labels of {name} must be finite with fake_label < real_label, got fake_label "
+                f"{fake_label}, real_label {real_label} and g_label {g_label}"
             )
         loss = replace(loss, g_loss=partial(least_squares_g_loss, g_label=g_label))
     elif (real_label, fake_label) != (1.0, 0.0):
         raise ValueError(
-            f"{name} has no labels to smooth, got real_label {real_label} and fake_label {fake_label}; "
-            f"leave them out or choose minimax, non-saturating or least-squares"
+            f"real_label and fake_label must be 1 and 0 for {name}, got {real_label} and "
+            f"{fake_label}; leave them out or use minimax, non-saturating or least-squares"
         )
     else:
         return loss

@@ -1,4 +1,7 @@
-"""Noise on what D sees and on what it is told, features for G. Random numbers are drawn outside: pure functions."""
+"""Flipped labels, instance noise and feature matching as pure functions.
+
+Random numbers are arguments.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,22 @@ from torch import Tensor
 
 
 def flip_labels(real_logits: Tensor, fake_logits: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
-    """Tells D of some images the opposite of what they are: `loss.d(*flip_labels(real_logits, fake_logits, flipped))`.
+    """Exchange the logits of some real and generated images, so that D gets wrong labels for them.
 
-    For D's loss alone, with any adversarial loss. The n-th real and the n-th generated image change places together, so
-    that there are as many of each label as before.
+    Use it in D's loss, with any adversarial loss: ``loss.d(*flip_labels(real_logits, fake_logits,
+    flipped))``. The n-th real and the n-th generated image are exchanged together, so the number of
+    each label stays the same.
 
     Args:
-        real_logits, fake_logits: `[N, ...]`, equal shapes, any float dtype.
-        flipped: `[N]`, bool: `torch.rand(N) < probability`.
+        real_logits, fake_logits: ``[N, ...]`` of one shape, any float dtype.
+        flipped: bool ``[N]``: ``torch.rand(N) < probability``.
 
     Returns:
-        The logits of what D is told is real, and of what it is told is fake, `[N, ...]` each.
+        The logits labelled real and those labelled fake, ``[N, ...]`` each.
 
     Raises:
-        TypeError: `flipped` isn't bool.
-        ValueError: shapes that don't fit.
+        TypeError: ``flipped`` is not bool.
+        ValueError: the shapes don't fit.
     """
     if flipped.dtype != torch.bool:
         raise TypeError(
@@ -29,7 +33,7 @@ def flip_labels(real_logits: Tensor, fake_logits: Tensor, flipped: Tensor) -> tu
         )
     if real_logits.shape != fake_logits.shape or flipped.shape != real_logits.shape[:1]:
         raise ValueError(
-            f"flip_labels takes real and fake logits [N, ...] of equal shapes and flipped [N], got "
+            "real_logits and fake_logits must be [N, ...] of equal shapes and flipped [N], got "
             f"{list(real_logits.shape)}, {list(fake_logits.shape)} and {list(flipped.shape)}"
         )
     flipped = flipped.reshape(-1, *(1,) * (real_logits.ndim - 1))
@@ -37,15 +41,17 @@ def flip_labels(real_logits: Tensor, fake_logits: Tensor, flipped: Tensor) -> tu
 
 
 def instance_noise(images: Tensor, noise: Tensor, std: float | Tensor) -> Tensor:
-    """images + std·noise, for D's real and generated images alike (Sønderby et al. 2017).
+    """Return images + std·noise, for D's real and generated images alike (Sønderby et al. 2017).
 
-    Both distributions then overlap, and D cannot tell them apart perfectly. `std` falls over training.
+    The noise makes both distributions overlap, so D cannot separate them perfectly. ``std`` falls
+    during training.
 
     Args:
-        images: `[N, ...]`, any float dtype; kept.
-        noise: of the same shape, standard normal; of its own for real and for generated images.
-        std: at least 0; a number, or a tensor that broadcasts to the images (`[]`, `[N, 1, 1, 1]`). Where it changes in a
-            compiled step a tensor: every new number would be compiled.
+        images: ``[N, ...]``, any float dtype, which the result keeps.
+        noise: standard normal, of the images' shape; drawn separately for real and generated
+            images.
+        std: at least 0; a number, or a tensor that broadcasts to the images (``[]``,
+            ``[N, 1, 1, 1]``). In a compiled step pass a tensor: each new number compiles again.
 
     Raises:
         ValueError: the shapes differ.
@@ -58,9 +64,12 @@ def instance_noise(images: Tensor, noise: Tensor, std: float | Tensor) -> Tensor
 
 
 def annealed_std(std: float, nimg: int, until: int) -> float:
-    """The standard deviation of `instance_noise` after `nimg` images: from `std` in a straight line to 0 at `until`.
+    """Return the standard deviation of :func:`instance_noise` after ``nimg`` images.
 
-    Raises ValueError unless std >= 0, nimg >= 0 and until >= 1.
+    It falls linearly from ``std`` to 0 at ``until`` images.
+
+    Raises:
+        ValueError: ``std`` or ``nimg`` is negative, or ``until`` is below 1.
     """
     if not (std >= 0 and nimg >= 0 and until >= 1):
         raise ValueError(
@@ -70,24 +79,25 @@ def annealed_std(std: float, nimg: int, until: int) -> float:
 
 
 def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
-    """‖E f(x) - E f(G(z))‖², for G (Salimans et al. 2016, section 3.1).
+    """Return ‖E f(x) - E f(G(z))‖² with features f of D, for G (Salimans et al. 2016, section 3.1).
 
-    f is what a layer inside of D gives. G is then to draw images that are like the real ones on the mean, whatever D says.
+    It makes generated images match the real ones in the mean of the features.
 
     Args:
-        real_features: `[N, ...]`, constants to G: they may be computed under `torch.no_grad()`.
-        fake_features: `[M, ...]`, of the same shape but for the batch.
+        real_features: ``[N, ...]``; constants for G, so they may be computed under
+            ``torch.no_grad()``.
+        fake_features: ``[M, ...]`` of the same shape but for the batch.
 
     Returns:
-        A scalar, of float32 for half types.
+        A scalar, float32 for half types.
 
     Raises:
-        ValueError: shapes that don't fit.
+        ValueError: the shapes don't fit.
     """
     if real_features.ndim < 2 or real_features.shape[1:] != fake_features.shape[1:]:
         raise ValueError(
-            f"feature_matching takes features [N, ...] and [M, ...] of equal shapes but for the batch, got "
-            f"{list(real_features.shape)} and {list(fake_features.shape)}"
+            "real_features and fake_features must be [N, ...] and [M, ...] of equal shapes but for "
+            f"the batch, got {list(real_features.shape)} and {list(fake_features.shape)}"
         )
     half = (torch.float16, torch.bfloat16)
     real, fake = (f.float() if f.dtype in half else f for f in (real_features, fake_features))

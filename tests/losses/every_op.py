@@ -1,4 +1,7 @@
-"""Small networks in which every op of the library stands, with curved activations: no second derivative of them is zero."""
+"""Small networks that use every op of the library.
+
+Activations are curved, so no second derivative is zero.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from fastgan import ops
 
 
 def parameter(*shape: int) -> nn.Parameter:
-    """Of a fan-in that keeps the variance; vectors of 1/2."""
+    """Return a parameter whose fan-in keeps the variance; vectors are N(0, 1/4)."""
     return nn.Parameter(
         torch.randn(shape) * (torch.Size(shape[1:]).numel() ** -0.5 if shape[1:] else 0.5)
     )
 
 
 class Discriminator(nn.Module):
-    """`[N, 3, 8, 8]`, condition `[N, 4]` or none -> logits `[N, 1]`."""
+    """Images ``[N, 3, 8, 8]`` and labels ``[N, 4]`` or None → logits ``[N, 1]``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,11 +39,11 @@ class Discriminator(nn.Module):
         self.u, self.v = torch.stack(us), torch.stack(vs)
 
     def normalised(self) -> tuple[list[Tensor], ...]:
-        """The weights that spectral normalisation divides, and what it knows of their singular vectors."""
+        """Return the weights under spectral normalisation and their singular vectors."""
         return [self.plain, self.down], list(self.u), list(self.v)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        c = torch.ones(len(x), 4, dtype=x.dtype) / 2 if condition is None else condition
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        c = torch.ones(len(x), 4, dtype=x.dtype) / 2 if labels is None else labels
         f = self.filter.float()
         (plain, down), *_ = ops.spectral_norm(*self.normalised(), n_power_iterations=0)
         h = ops.conv2d(x, self.first, self.first_bias, act="swish")
@@ -56,7 +59,7 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """w `[N, 2, 4]` -> `[N, 3, 8, 8]`."""
+    """Styles w ``[N, 2, 4]`` → images ``[N, 3, 8, 8]``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from fastgan.losses.adversarial import (
     non_saturating_g_loss,
 )
 
-# sigmoid(log 3) = 3/4 and sigmoid(0) = 1/2, so every expected value is a logarithm of a simple fraction.
+# sigmoid(log 3) = 3/4 and sigmoid(0) = 1/2: expected values are logarithms of simple fractions.
 LOG3 = math.log(3.0)
 
 
@@ -40,9 +40,8 @@ def test_minimax_g_loss_value_and_vanishing_gradient():
     loss = minimax_g_loss(fake)
     assert loss.item() == pytest.approx((math.log(1 / 4) + math.log(3 / 4)) / 2, abs=1e-15)
     loss.backward()
-    assert fake.grad.tolist() == pytest.approx(
-        [-3 / 8, -1 / 8]
-    )  # -σ(t)/2: weak where D is sure it is fake
+    # -σ(t)/2 is small where D is sure that an image is fake.
+    assert fake.grad.tolist() == pytest.approx([-3 / 8, -1 / 8])
 
 
 def test_non_saturating_g_loss_value_and_strong_gradient():
@@ -50,9 +49,8 @@ def test_non_saturating_g_loss_value_and_strong_gradient():
     loss = non_saturating_g_loss(fake)
     assert loss.item() == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4)) / 2, abs=1e-15)
     loss.backward()
-    assert fake.grad.tolist() == pytest.approx(
-        [-1 / 8, -3 / 8]
-    )  # (σ(t) - 1)/2: strong where D is sure
+    # (σ(t) - 1)/2 is large where D is sure that an image is fake.
+    assert fake.grad.tolist() == pytest.approx([-1 / 8, -3 / 8])
 
 
 def test_optimal_discriminator_gives_log_4():
@@ -66,7 +64,7 @@ def test_wasserstein_is_the_difference_of_means():
     assert loss.g(logits(-1.0, 2.0)).item() == -0.5
 
 
-def test_hinge_stops_caring_beyond_the_margin():
+def test_hinge_has_no_gradient_beyond_the_margin():
     loss = ADVERSARIAL_LOSSES["hinge"]
     real, fake = logits(3.0, 0.25), logits(-2.0, 0.5)
     value = loss.d(real, fake)
@@ -83,18 +81,15 @@ def test_least_squares_with_the_labels_of_the_paper():
     plain = ADVERSARIAL_LOSSES["least-squares"]
     assert plain.d(logits(2.0, 1.0), logits(0.0, -3.0)).item() == (1 / 2 + 9 / 2) / 2
     assert plain.g(logits(2.0, -1.0)).item() == 5 / 4
-    smoothed = adversarial_loss(
-        "least-squares", real_label=0.5
-    )  # G wants what D is told of real images
+    # G's target is D's target for real images.
+    smoothed = adversarial_loss("least-squares", real_label=0.5)
     assert smoothed.g(logits(0.5)).item() == 0
 
 
 def test_relativistic_compares_pairs():
     loss = ADVERSARIAL_LOSSES["relativistic"]
-    real, fake = (
-        logits(LOG3 + 5, 0.0),
-        logits(5.0, LOG3),
-    )  # differences log 3 and -log 3: σ = 3/4 and 1/4
+    # Differences are log 3 and -log 3, so σ is 3/4 and 1/4.
+    real, fake = logits(LOG3 + 5, 0.0), logits(5.0, LOG3)
     by_hand = -(math.log(3 / 4) + math.log(1 / 4)) / 2
     assert loss.d(real, fake).item() == pytest.approx(by_hand)
     assert loss.g(fake, real).item() == pytest.approx(by_hand)
@@ -110,8 +105,8 @@ def test_only_the_relativistic_loss_needs_real_logits_for_g():
 
 
 @pytest.mark.parametrize(("real_label", "fake_label"), [(0.9, 0.0), (0.9, 0.1), (1.0, 0.0)])
-def test_smoothed_labels_are_what_d_learns_to_say(real_label, fake_label):
-    """The cross-entropy with target p is -p log D - (1 - p) log(1 - D), least where D = p."""
+def test_smoothed_labels_are_the_optimum_of_d(real_label, fake_label):
+    """-p·log D - (1 - p)·log(1 - D) is smallest at D = p, the target."""
     loss = adversarial_loss("non-saturating", real_label=real_label, fake_label=fake_label)
     real, fake = logits(LOG3, 0.0), logits(-LOG3, LOG3)
     value = loss.d(real, fake)
@@ -160,22 +155,43 @@ def test_gradcheck_twice(loss):
     ("call", "says"),
     [
         (lambda: adversarial_loss("gan"), ["minimax, non-saturating", "'gan'"]),
-        (lambda: adversarial_loss("hinge", real_label=0.9), ["hinge has no labels", "0.9", "leave them out"]),
-        (lambda: adversarial_loss("relativistic", fake_label=0.1), ["relativistic has no labels", "0.1"]),
-        (lambda: adversarial_loss("wasserstein", fake_label=-1), ["wasserstein has no labels", "-1"]),
+        (
+            lambda: adversarial_loss("hinge", real_label=0.9),
+            ["1 and 0 for hinge", "0.9", "leave them out"],
+        ),
+        (
+            lambda: adversarial_loss("relativistic", fake_label=0.1),
+            ["1 and 0 for relativistic", "0.1"],
+        ),
+        (lambda: adversarial_loss("wasserstein", fake_label=-1), ["1 and 0 for wasserstein", "-1"]),
         (lambda: adversarial_loss("minimax", real_label=1.1), ["<= 1", "1.1"]),
         (lambda: adversarial_loss("minimax", fake_label=-0.1), ["0 <=", "-0.1"]),
-        (lambda: adversarial_loss("non-saturating", real_label=0.2, fake_label=0.8), ["fake_label < real_label"]),
+        (
+            lambda: adversarial_loss("non-saturating", real_label=0.2, fake_label=0.8),
+            ["fake_label < real_label"],
+        ),
         (lambda: adversarial_loss("minimax", real_label=math.nan), ["nan"]),
-        (lambda: adversarial_loss("minimax", g_label=1.0), ["g_label is for least-squares", "minimax"]),
+        (
+            lambda: adversarial_loss("minimax", g_label=1.0),
+            ["g_label must be None for minimax", "least-squares alone"],
+        ),
         (lambda: adversarial_loss("least-squares", fake_label=1), ["fake_label < real_label"]),
         (lambda: adversarial_loss("least-squares", real_label=math.inf), ["finite", "inf"]),
         (lambda: adversarial_loss("least-squares", g_label=math.nan), ["finite", "nan"]),
-        (lambda: ADVERSARIAL_LOSSES["relativistic"].g(logits(1.0)), ["no real logits", "g(fake_logits, real_logits)"]),
-        (lambda: ADVERSARIAL_LOSSES["relativistic"].d(torch.ones(4, 1), torch.ones(4)), ["[4, 1]", "[4]", "pairs"]),
-        (lambda: ADVERSARIAL_LOSSES["relativistic"].g(torch.ones(4), torch.ones(2)), ["[4]", "[2]", "pairs"]),
+        (
+            lambda: ADVERSARIAL_LOSSES["relativistic"].g(logits(1.0)),
+            ["real_logits", "got None", "g(fake_logits, real_logits)"],
+        ),
+        (
+            lambda: ADVERSARIAL_LOSSES["relativistic"].d(torch.ones(4, 1), torch.ones(4)),
+            ["[4, 1]", "[4]", "as many real images"],
+        ),
+        (
+            lambda: ADVERSARIAL_LOSSES["relativistic"].g(torch.ones(4), torch.ones(2)),
+            ["[4]", "[2]", "as many real images"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_error(call, says):
     with pytest.raises(ValueError) as caught:
         call()

@@ -1,4 +1,4 @@
-"""Penalties by hand, and through every op: exact derivatives, the native kernels', and those of a compiled step."""
+"""Penalties by hand and through every op: derivatives, native kernels and compiled steps."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from fastgan.networks import DiscriminatorOutput
 from fastgan.nn import apply_spectral_norm
 from tests.losses.every_op import Discriminator, Generator
 
-# --------------------------------------------------------------------------------------------------- by hand
+# -- by hand ---------------------------------------------------------------------------------------
 
 
 def half_square(x: Tensor) -> Tensor:
-    """½‖x‖²: its gradient is x itself."""
+    """Return ½‖x‖² of each sample; its gradient is x."""
     return x.square().flatten(1).sum(1) / 2
 
 
-REAL = torch.tensor(
-    [[[[3.0, 0.0]], [[0.0, 4.0]]], [[[1.0, 1.0]], [[1.0, 1.0]]]]
-)  # [2, 2, 1, 2], norms 5 and 2
+REAL = torch.tensor([[[[3.0, 0.0]], [[0.0, 4.0]]], [[[1.0, 1.0]], [[1.0, 1.0]]]])
+"""Images [2, 2, 1, 2] of norms 5 and 2."""
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 1, 2), (2, 4), (2, 2, 2)])
 def test_norms_are_over_all_elements_of_a_sample(shape):
-    """Over the channels alone they would be 3, 4 and √2."""
+    """Over channels alone the norms would be 3, 4 and √2."""
     real = REAL.reshape(shape)
     zeros, ones = torch.zeros_like(real), torch.ones(2)
     assert penalties.r1(half_square, real).item() == (25 + 4) / 2 / 2
@@ -44,7 +43,8 @@ def test_norms_are_over_all_elements_of_a_sample(shape):
 
 def test_interpolates_lie_between_real_and_fake():
     alpha = torch.tensor([0.25, 1.0])
-    fake = -REAL  # α·x - (1 - α)·x = -x/2 and x
+    # α·x - (1 - α)·x is -x/2 and x.
+    fake = -REAL
     assert penalties.wgan_gp(half_square, REAL, fake, alpha=alpha).item() == (1.5**2 + 1) / 2
     assert penalties.zero_centered(half_square, REAL, fake, alpha=alpha).item() == (2.5**2 + 4) / 2
 
@@ -125,28 +125,30 @@ def test_images_get_no_gradient_and_keep_their_flags(penalty):
 def test_without_gradients_there_is_a_clear_error(penalty, off):
     with (
         off(),
-        pytest.raises(RuntimeError, match=r"gradients are switched off.*outside of torch.no_grad"),
+        pytest.raises(RuntimeError, match=r"gradients must be enabled.*outside torch.no_grad"),
     ):
         penalty(half_square, REAL, REAL, torch.rand(2))
 
 
 def test_path_length_by_hand():
-    """G(w) = gain·(w_1, 2·w_2): J_wᵀy is gain·(y_1, 2·y_2) per sample."""
+    """For G(w) = gain·(w_1, 2·w_2), J_wᵀy is gain·(y_1, 2·y_2) of each sample."""
     w, gain = (
         torch.tensor([[5.0, 6.0], [7.0, 8.0]]).requires_grad_(),
         torch.ones((), requires_grad=True),
     )
     images = gain * (w * torch.tensor([1.0, 2.0]))[:, :, None, None]
-    noise = torch.tensor([[3.0, 2.0], [0.0, 1.0]])[:, :, None, None]  # lengths 5 and 2
+    # Path lengths are 5 and 2.
+    noise = torch.tensor([[3.0, 2.0], [0.0, 1.0]])[:, :, None, None]
     penalty, mean = penalties.path_length(images, w, noise, torch.tensor(1.0), decay=0.6)
     assert mean.item() == pytest.approx(0.6 * 1 + 0.4 * 3.5) and not mean.requires_grad
     assert penalty.item() == pytest.approx(((5 - 2) ** 2 + (2 - 2) ** 2) / 2)
     penalty.backward()
-    assert gain.grad.item() == pytest.approx(2 * (5 - 2) * 5 / 2)  # the mean is a constant
+    # The running mean is a constant.
+    assert gain.grad.item() == pytest.approx(2 * (5 - 2) * 5 / 2)
 
 
 def test_path_length_is_a_mean_over_layers():
-    """As many equal layers as you like: each of a sample's squared norms is as large as that of one."""
+    """Equal layers give the penalty of one layer."""
     one = torch.randn(3, 1, 4, requires_grad=True)
     noise, mean = torch.randn(3, 4), torch.tensor(0.5)
     alone = penalties.path_length(one[:, 0].sin(), one, noise, mean)
@@ -158,16 +160,15 @@ def test_path_length_is_a_mean_over_layers():
 
 @pytest.mark.parametrize("resolution", [8, 16, 64, 1024])
 def test_path_length_weight_is_the_papers_for_a_mean_over_layers(resolution):
-    """γ·E[(‖J_wᵀy‖ - a)²] of Karras et al. 2020, appendix B, with the squared norm summed over the layers."""
+    """The penalty is that of Karras et al. 2020, appendix B, with norms summed over layers."""
     layers = 2 * int(math.log2(resolution)) - 2
     w = torch.randn(5, layers, 3, requires_grad=True)
     images, noise, mean = w.sin().sum(1), torch.randn(5, 3), torch.tensor(0.7)
     penalty, _ = penalties.path_length(images, w, noise, mean, decay=0.9)
     (gradient,) = torch.autograd.grad(w.sin().sum(1), w, noise)
     lengths = gradient.square().sum((1, 2)).sqrt()
-    running = (
-        0.9 * mean * layers**0.5 + 0.1 * lengths.mean()
-    )  # the paper's a, in lengths of the sum
+    # The paper's a, for lengths summed over layers.
+    running = 0.9 * mean * layers**0.5 + 0.1 * lengths.mean()
     gamma = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
     expected = gamma * (lengths - running).square().mean()
     found = penalties.path_length_weight(resolution**2) * penalty
@@ -192,9 +193,8 @@ def test_drift_is_the_mean_square():
 
 
 def test_orthogonal_sees_the_angles_between_filters():
-    filters = torch.tensor(
-        [[[[3.0, 0.0]]], [[[1.0, 2.0]]]], requires_grad=True
-    )  # products 9, 5 and twice 3
+    # Products of the filters are 9, 5 and twice 3.
+    filters = torch.tensor([[[[3.0, 0.0]]], [[[1.0, 2.0]]]], requires_grad=True)
     bias = torch.ones(7)
     assert penalties.orthogonal([filters, bias]).item() == 2 * 9
     assert penalties.orthogonal([filters, bias], norms=True).item() == 2 * 9 + 64 + 16
@@ -209,7 +209,7 @@ def test_orthogonal_sees_the_angles_between_filters():
 
 @pytest.mark.parametrize("norms", [False, True])
 def test_orthogonal_of_more_filters_than_dimensions(norms):
-    """Computed from the small product there."""
+    """The penalty is computed from the smaller product."""
     filters = torch.randn(7, 3, dtype=torch.float64)
     products = filters @ filters.T
     target = torch.eye(7, dtype=torch.float64) if norms else products.diagonal().diag_embed()
@@ -220,7 +220,7 @@ def test_orthogonal_of_more_filters_than_dimensions(norms):
     )
 
 
-def test_filters_of_turns_transposed_convolutions_and_leaves_tables_out():
+def test_filters_of_transposes_convolutions_and_ignores_tables():
     network = nn.Sequential(
         nn.Embedding(5, 4), nn.Linear(4, 6), nn.ConvTranspose2d(6, 2, 3), nn.BatchNorm2d(2)
     )
@@ -251,14 +251,26 @@ W = torch.ones(2, 3, requires_grad=True)
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: penalties.path_length(W * 2, W, torch.ones(3, 2), torch.zeros(())), ["[2, 3]", "[3, 2]", "noise"]),
-        (lambda: penalties.path_length(W.sum() * W[0], W[0], W[0], torch.zeros(())), ["[N, layers, D]", "[3]"]),
-        (lambda: penalties.path_length(W.detach(), W, W, torch.zeros(())), ["not detached"]),
-        (lambda: penalties.orthogonal([torch.ones(3)]), ["no parameter of two dimensions"]),
+        (
+            lambda: penalties.path_length(W * 2, W, torch.ones(3, 2), torch.zeros(())),
+            ["[2, 3]", "[3, 2]", "noise"],
+        ),
+        (
+            lambda: penalties.path_length(W.sum() * W[0], W[0], W[0], torch.zeros(())),
+            ["[N, layers, D]", "[3]"],
+        ),
+        (
+            lambda: penalties.path_length(W.detach(), W, W, torch.zeros(())),
+            ["one of them detached"],
+        ),
+        (
+            lambda: penalties.orthogonal([torch.ones(3)]),
+            ["a weight of two dimensions or more, got none"],
+        ),
         (lambda: penalties.clip_weights_([W], 0.0), ["positive", "0.0"]),
         (lambda: penalties.clip_weights_([W], math.nan), ["positive", "nan"]),
     ],
-)  # fmt: skip
+)
 def test_error(call, says):
     with pytest.raises(ValueError) as caught:
         call()
@@ -266,15 +278,15 @@ def test_error(call, says):
 
 
 def test_path_length_without_gradients():
-    with torch.no_grad(), pytest.raises(RuntimeError, match="gradients are switched off"):
+    with torch.no_grad(), pytest.raises(RuntimeError, match="gradients must be enabled"):
         penalties.path_length(W * 2, W, W, torch.zeros(()))
 
 
-# --------------------------------------------------------------------------------------------- through every op
+# -- through every op ------------------------------------------------------------------------------
 
 
 def batch(dtype: torch.dtype, count: int = 2) -> tuple[Tensor, ...]:
-    """real, fake `[count, 3, 8, 8]`, alpha `[count]`, condition `[count, 4]`."""
+    """Return real and fake ``[count, 3, 8, 8]``, alpha ``[count]`` and labels ``[count, 4]``."""
     generator = torch.Generator().manual_seed(1)
 
     def randn(*shape: int) -> Tensor:
@@ -284,12 +296,11 @@ def batch(dtype: torch.dtype, count: int = 2) -> tuple[Tensor, ...]:
     return randn(count, 3, 8, 8), randn(count, 3, 8, 8), alpha, randn(count, 4)
 
 
-def path_length(generator, noise: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:
-    w = torch.stack([condition, condition.sin()], dim=1).requires_grad_()
+def path_length(generator, noise: Tensor, fake: Tensor, alpha: Tensor, labels: Tensor) -> Tensor:
+    w = torch.stack([labels, labels.sin()], dim=1).requires_grad_()
     mean = torch.tensor(0.5, dtype=w.dtype)
-    return penalties.path_length(generator(w), w, noise, mean, decay=1.0)[
-        0
-    ]  # the mean would be no constant
+    # With decay 1 the running mean is a constant, as finite differences need it.
+    return penalties.path_length(generator(w), w, noise, mean, decay=1.0)[0]
 
 
 CASES = {name: (Discriminator, penalty) for name, penalty in PENALTIES.items()}
@@ -303,7 +314,7 @@ def build(network: type[nn.Module], channels: int, dtype: torch.dtype) -> nn.Mod
 
 
 class Kernels(TorchDispatchMode):
-    """Collects the names of our ops that run."""
+    """Collect the names of fastgan's ops that run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -315,18 +326,19 @@ class Kernels(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
-KERNELS = {  # of all that run, those that must
+KERNELS = {
     Discriminator: {
         "winograd_conv2d", "winograd_conv2d_input", "winograd_conv2d_weight", "upfirdn2d",
         "bias_act_double_backward", "scale_bias_act_double_backward",
     },
     Generator: {"winograd_conv_transpose2d", "upfirdn2d", "scale_bias_act_double_backward"},
 }  # fmt: skip
+"""Ops that must run for a network."""
 
 
 @each_case
 def test_native_parameter_gradients_are_those_of_float64(network, penalty):
-    """As many channels and samples as Winograd's algorithm takes."""
+    """Channels and samples are as many as Winograd's algorithm needs."""
     found = []
     for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
         net = build(network, 64, dtype)
@@ -343,7 +355,7 @@ def test_native_parameter_gradients_are_those_of_float64(network, penalty):
 
 @each_case
 def test_gradients_of_a_penalty_are_exact_to_second_order(network, penalty):
-    """On the native kernels in float64: third order of the networks' ops."""
+    """Native kernels in float64 are differentiated to third order."""
     net = build(network, 3, torch.float64)
     parameters = dict(net.named_parameters())
 
@@ -359,7 +371,7 @@ def test_gradients_of_a_penalty_are_exact_to_second_order(network, penalty):
 
 
 def run_compiled_and_eager(step, net: nn.Module, *inputs: Tensor) -> None:
-    """One graph holds forward, penalty and backward; results and parameter gradients are the eager ones."""
+    """Check that one graph of forward pass, penalty and backward pass gives the eager gradients."""
     found = []
     torch._dynamo.reset()
     with torch._dynamo.config.patch(trace_autograd_ops=True), ops.use_backend("cpu"):
@@ -378,7 +390,8 @@ def run_compiled_and_eager(step, net: nn.Module, *inputs: Tensor) -> None:
 @each_case
 def test_a_compiled_penalty_has_the_eager_parameter_gradients(network, penalty):
     net = build(network, 4, torch.float32)
-    player = [net] if network is Discriminator else net  # several discriminators compile as well
+    # Several discriminators compile as well.
+    player = [net] if network is Discriminator else net
 
     def step(*inputs: Tensor) -> Tensor:
         value = penalty(player, *inputs)
@@ -389,7 +402,7 @@ def test_a_compiled_penalty_has_the_eager_parameter_gradients(network, penalty):
 
 
 def test_compiled_losses_have_the_eager_parameter_gradients():
-    """All of them in one graph, with every option."""
+    """One graph holds all losses with all options."""
     net = build(Discriminator, 4, torch.float32)
     losses = [
         *ADVERSARIAL_LOSSES.values(),
@@ -397,9 +410,9 @@ def test_compiled_losses_have_the_eager_parameter_gradients():
     ]
     losses.append(adversarial_loss("minimax", real_label=0.9, fake_label=0.1))
 
-    def step(real: Tensor, fake: Tensor, alpha: Tensor, condition: Tensor) -> Tensor:
+    def step(real: Tensor, fake: Tensor, alpha: Tensor, labels: Tensor) -> Tensor:
         real = instance_noise(real, fake, alpha[0])
-        logits = flip_labels(net(real, condition), net(fake), alpha < 0.5)
+        logits = flip_labels(net(real, labels), net(fake), alpha < 0.5)
         values = torch.stack(
             [loss.d(*logits) + weight * loss.g(*logits) for weight, loss in enumerate(losses)]
         )

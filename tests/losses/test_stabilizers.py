@@ -1,4 +1,4 @@
-"""Noise on D's labels and images."""
+"""Flipped labels, instance noise and feature matching."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labe
 def test_flipped_images_change_places(shape):
     real, fake = torch.randn(shape), torch.randn(shape)
     flipped = torch.tensor([True, False, False, True])
-    told_real, told_fake = flip_labels(real, fake, flipped)
+    labelled_real, labelled_fake = flip_labels(real, fake, flipped)
     for n, flip in enumerate(flipped):
-        assert torch.equal(told_real[n], fake[n] if flip else real[n])
-        assert torch.equal(told_fake[n], real[n] if flip else fake[n])
+        assert torch.equal(labelled_real[n], fake[n] if flip else real[n])
+        assert torch.equal(labelled_fake[n], real[n] if flip else fake[n])
 
 
 def test_flipped_gradients_have_the_other_sign():
@@ -47,7 +47,8 @@ def test_feature_matching_compares_means_and_has_its_optimum_there():
         torch.tensor([[1.0, 0.0], [3.0, 4.0]]),
         torch.tensor([[2.0, 5.0]], requires_grad=True),
     )
-    loss = feature_matching(real, fake)  # means [2, 2] and [2, 5]
+    # The means are [2, 2] and [2, 5].
+    loss = feature_matching(real, fake)
     assert loss.item() == 9
     (gradient,) = torch.autograd.grad(loss, fake)
     assert gradient.tolist() == [[0, 6]]
@@ -59,16 +60,36 @@ def test_feature_matching_compares_means_and_has_its_optimum_there():
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: flip_labels(torch.ones(4), torch.ones(4), torch.ones(4)), TypeError, ["bool", "float32"]),
-        (lambda: flip_labels(torch.ones(4), torch.ones(3), torch.ones(4) > 0), ValueError, ["[4]", "[3]"]),
-        (lambda: flip_labels(torch.ones(4, 2), torch.ones(4, 2), torch.ones(4, 2) > 0), ValueError, ["[4, 2]", "[N]"]),
-        (lambda: instance_noise(torch.ones(4, 1), torch.ones(4), 0.1), ValueError, ["[4, 1]", "[4]"]),
-        (lambda: feature_matching(torch.ones(4, 2), torch.ones(4, 3)), ValueError, ["[4, 2]", "[4, 3]"]),
+        (
+            lambda: flip_labels(torch.ones(4), torch.ones(4), torch.ones(4)),
+            TypeError,
+            ["bool", "float32"],
+        ),
+        (
+            lambda: flip_labels(torch.ones(4), torch.ones(3), torch.ones(4) > 0),
+            ValueError,
+            ["[4]", "[3]"],
+        ),
+        (
+            lambda: flip_labels(torch.ones(4, 2), torch.ones(4, 2), torch.ones(4, 2) > 0),
+            ValueError,
+            ["[4, 2]", "[N]"],
+        ),
+        (
+            lambda: instance_noise(torch.ones(4, 1), torch.ones(4), 0.1),
+            ValueError,
+            ["[4, 1]", "[4]"],
+        ),
+        (
+            lambda: feature_matching(torch.ones(4, 2), torch.ones(4, 3)),
+            ValueError,
+            ["[4, 2]", "[4, 3]"],
+        ),
         (lambda: feature_matching(torch.ones(4), torch.ones(4)), ValueError, ["[N, ...]", "[4]"]),
         (lambda: annealed_std(-0.1, 0, 1), ValueError, ["-0.1", "at least 0"]),
         (lambda: annealed_std(0.1, 0, 0), ValueError, ["until at least 1"]),
     ],
-)  # fmt: skip
+)
 def test_error(call, error, says):
     with pytest.raises(error) as caught:
         call()
