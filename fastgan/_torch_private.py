@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CONVOLUTIONS: tuple[type[nn.Module], ...] = (_ConvNd,)
+CONVOLUTIONS: tuple[type[Any], ...] = (_ConvNd,)
 """Base class of all convolutions, plain and transposed."""
 
-TRANSPOSED_CONVOLUTIONS: tuple[type[nn.Module], ...] = (_ConvTransposeNd,)
+TRANSPOSED_CONVOLUTIONS: tuple[type[Any], ...] = (_ConvTransposeNd,)
 """Base class of all transposed convolutions, whose weights have the input channels first."""
 
 
@@ -119,10 +119,10 @@ def forward_pre_hooks(network: nn.Module) -> dict[int, Callable[..., Any]]:
     return network._forward_pre_hooks
 
 
-def remove_forward_hooks(network: nn.Module, matches: Callable[[Any], bool]) -> None:
-    """Remove the forward hooks that match, those of a copied module too."""
+def remove_forward_hooks(network: nn.Module, owner: object) -> None:
+    """Remove the forward hooks that are methods of ``owner``."""
     for key, hook in list(network._forward_hooks.items()):
-        if matches(hook):
+        if getattr(hook, "__self__", None) is owner:
             del network._forward_hooks[key]
             network._forward_hooks_always_called.pop(key, None)
 

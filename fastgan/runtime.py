@@ -1,4 +1,4 @@
-"""The process that the ops run in: versions, and the C library's allocator."""
+"""The process that the ops run in: its versions, and the C library's allocator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastgan.ops import backends
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the results depend on, by name; ``"none"`` where there is none."""
+    """Return the versions that results depend on, by name; ``"none"`` for what is missing."""
     try:
         import triton
 
@@ -34,7 +34,10 @@ def versions() -> dict[str, str]:
 
 
 def native_build() -> str:
-    """How the compiled part was built: CPU code in use, CUDA architectures, compilers; ``"none"`` without one."""
+    """Describe the compiled part: compiler, CPU code in use, CUDA architectures.
+
+    It is ``"none"`` without a compiled part.
+    """
     try:
         _info: Any = importlib.import_module("fastgan._info")
     except ImportError:
@@ -49,12 +52,13 @@ def native_build() -> str:
 
 
 def tune_cpu_allocator() -> bool:
-    """Make the C library keep freed memory instead of handing it back to the kernel at each ``free``.
+    """Make the C library keep freed memory, instead of returning it to the operating system.
 
-    glibc returns blocks of over 32 MB to the kernel when they are freed, and the page faults of the next one cost
-    several times the work of a memory-bound kernel. This sets ``M_MMAP_THRESHOLD`` to 1 GiB and ``M_TRIM_THRESHOLD``
-    to 4 GiB for the whole process, which then holds on to its peak memory. The command line and the benchmarks call it;
-    importing fastgan never does. jemalloc and tcmalloc behave this way by themselves.
+    glibc returns freed blocks of over 32 MB to the kernel. The page faults of the next block cost
+    several times the work of a memory-bound op. This function sets ``M_MMAP_THRESHOLD`` to 1 GiB
+    and ``M_TRIM_THRESHOLD`` to 4 GiB for the whole process, which then keeps its peak memory. The
+    command line and the benchmarks call it; importing fastgan never does. jemalloc and tcmalloc
+    behave this way by themselves.
 
     Returns:
         True if it took effect; False where there is no glibc or no native library.

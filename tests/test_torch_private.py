@@ -210,19 +210,29 @@ def test_ranks_of_batch_norms_are_checked():
 
 
 def test_hooks_of_a_copy_are_removed():
+    class Owner:
+        def before(self, *arguments):
+            ran.append("before")
+
+        def after(self, *arguments):
+            ran.append("after")
+
     ran = []
-    network = nn.Linear(2, 2)
-    network.register_forward_pre_hook(lambda *a: ran.append("before"))
-    network.register_forward_hook(lambda *a: ran.append("after"), always_call=True)
+    network, owner = nn.Linear(2, 2), Owner()
+    network.register_forward_pre_hook(owner.before)
+    network.register_forward_hook(owner.after, always_call=True)
     other = copy.deepcopy(network)
     other(torch.ones(1, 2))
     assert ran == ["before", "after"]
-    private.forward_pre_hooks(other).clear()
-    private.remove_forward_hooks(other, lambda hook: True)
+    ((key, hook),) = private.forward_pre_hooks(other).items()
+    del private.forward_pre_hooks(other)[key]
+    private.remove_forward_hooks(other, owner)
     other(torch.ones(1, 2))
-    assert ran == ["before", "after"]
+    assert ran == ["before", "after", "after"]
+    private.remove_forward_hooks(other, hook.__self__)
+    other(torch.ones(1, 2))
     network(torch.ones(1, 2))
-    assert ran == ["before", "after"] * 2
+    assert ran == ["before", "after", "after", "before", "after"]
 
 
 def test_results_are_replaced():

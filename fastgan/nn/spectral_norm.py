@@ -157,11 +157,8 @@ def apply_spectral_norm(
         raise ValueError(
             f"n_power_iterations must be a whole number of at least 1, got {n_power_iterations!r}"
         )
-    layers = [
-        (name, m)
-        for name, m in network.named_modules()
-        if isinstance(m, (nn.Linear, *_torch_private.CONVOLUTIONS))
-    ]
+    kinds: tuple[type[Any], ...] = (nn.Linear, *_torch_private.CONVOLUTIONS)
+    layers = [(name, m) for name, m in network.named_modules() if isinstance(m, kinds)]
     if not layers:
         raise ValueError(
             "network must hold a linear layer or a convolution of torch (or fastgan.nn.Conv2d), "
@@ -213,9 +210,7 @@ def remove_spectral_norm(network: nn.Module) -> nn.Module:
             _own_class(layer)
             parametrize.remove_parametrizations(layer, "weight")
         del pre_hooks[key]
-        _torch_private.remove_forward_hooks(
-            network, lambda hook, group=group: _group_of(hook) is group
-        )
+        _torch_private.remove_forward_hooks(network, group)
     return network
 
 

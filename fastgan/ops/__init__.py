@@ -1,4 +1,4 @@
-"""The ops: fused, differentiable to any order, on CUDA, Triton, the CPU, and in plain PyTorch.
+"""Fused ops, differentiable to any order, on CUDA, Triton, the CPU, and in plain PyTorch.
 
 >>> from fastgan import ops
 >>> y = ops.bias_act(x, b, act="lrelu")

@@ -1,4 +1,4 @@
-"""Checks of arguments that ops share."""
+"""Checks of arguments, which the ops share."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def kind(value: object) -> str:
-    """What came, for the message of an error."""
+    """Describe a value for an error, such as ``a tensor of torch.int64``."""
     return (
         f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     )
 
 
 def check_input(x: Tensor) -> None:
-    """Raises :class:`TypeError` unless ``x`` is a tensor of a dtype that the ops take."""
+    """Raise TypeError unless ``x`` is a tensor of a dtype that the ops take."""
     if not isinstance(x, Tensor) or x.dtype not in DTYPES:
         raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}")
 
 
-@assume_constant_result  # before torch 2.14 Dynamo stops at it
+# Before torch 2.14 Dynamo can't trace this call.
+@assume_constant_result
 def _has_autocast(device: str) -> bool:
     return torch.amp.is_autocast_available(device)
 
 
 def under_autocast(x: Tensor) -> bool:
-    """Whether autocast is on for the device of ``x``; some devices have none."""
+    """Return True if autocast is on for the device of ``x``; some devices have none."""
     return _has_autocast(x.device.type) and torch.is_autocast_enabled(x.device.type)
 
 
 def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` has device and, but under autocast, dtype of ``x``."""
+    """Raise TypeError or ValueError unless ``t`` has the dtype and device of ``x``.
+
+    Under autocast the dtypes may differ.
+    """
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
         raise TypeError(
             f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
         )
     if t.dtype != x.dtype and not under_autocast(x):
         raise TypeError(
-            f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; convert it with {name}.to(x.dtype)"
+            f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; "
+            f"convert it with {name}.to(x.dtype)"
         )
     if t.device != x.device:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
@@ -52,7 +57,11 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
 def fitting_parameter(
     name: str, t: Tensor | None, x: Tensor, *shapes: Sequence[int]
 ) -> Tensor | None:
-    """``t`` in the dtype of ``x``, if it fits ``x`` and has one of ``shapes``."""
+    """Return ``t`` in the dtype of ``x``; None stays None.
+
+    Raises:
+        TypeError, ValueError: ``t`` doesn't fit ``x``, or has none of ``shapes``.
+    """
     if t is None:
         return None
     check_parameter(name, t, x)

@@ -1,4 +1,4 @@
-"""Derivatives beyond those that have kernels: what autograd makes of an op's reference."""
+"""Derivatives without kernels, which autograd takes of an op's reference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ def derived(
     tensors: Sequence[Tensor],
     grads: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """The gradients in ``tensors`` of ``results_of(*tensors)``, plain PyTorch, for the incoming ``grads``; any order."""
+    """Return the gradients in ``tensors`` of ``results_of(*tensors)``, differentiable to any order.
+
+    Args:
+        results_of: plain PyTorch.
+        tensors: its arguments.
+        grads: the incoming gradient of each result; None for zero.
+    """
     with torch.enable_grad():
-        # Views, so that what one input owes to another doesn't count twice; another derivative goes through them.
+        # As views, inputs that depend on each other count once, and later derivatives pass
+        # through them.
         inputs = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors]
         results = results_of(*inputs)
     pairs = [(r, g) for r, g in zip(results, grads) if g is not None and r.requires_grad]

@@ -1,4 +1,4 @@
-"""The memory layouts that image ops keep: contiguous and channels_last."""
+"""Memory layouts that image ops keep: contiguous and channels_last."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from torch import Tensor
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """The layout of a result: channels_last where the channels of ``x[N, C, H, W]`` are its fastest dimension."""
+    """Return the layout of a result for the input ``x[N, C, H, W]``.
+
+    It is channels_last where the channels of ``x`` are its fastest dimension.
+    """
     if x.shape[1] > 1 and not x.is_contiguous() and x.stride(1) == 1:
         return torch.channels_last
     return torch.contiguous_format
 
 
 def in_layout_of(x: Tensor, result: Tensor) -> Tensor:
-    """``result[N, C, H, W]`` in the layout that ``x`` asks for; the strides are that layout's also where a size is 1."""
-    # By way of one dimension, which leaves no doubt about strides.
+    """Return ``result[N, C, H, W]`` in the layout of ``x``.
+
+    The strides are those of the layout also where a size is 1.
+    """
+    # Going through one dimension makes the strides unambiguous.
     if memory_format(x) == torch.channels_last:
         result = result.permute(0, 2, 3, 1)
         return result.reshape(-1).view(result.shape).permute(0, 3, 1, 2)

@@ -1,16 +1,17 @@
-"""How an op is registered, and which backend runs it.
+"""Registration of ops, and the choice of the backend that runs them.
 
-Every op has one schema, one fake kernel and one derivative, written in Python, and is defined once per *namespace*:
+Every op has one schema, one fake kernel and one derivative, written in Python. It is defined once
+per *namespace*::
 
-======================  ==========================================  =====================
-namespace               kernels                                     backend names
-======================  ==========================================  =====================
-``fastgan``             native C++ (CPU) and CUDA, by dispatch key  ``cpu``, ``cuda``
-``fastgan_triton``      Triton                                      ``triton``
-======================  ==========================================  =====================
+    ======================  ==========================================  =====================
+    namespace               kernels                                     backend names
+    ======================  ==========================================  =====================
+    ``fastgan``             native C++ (CPU) and CUDA, by dispatch key  ``cpu``, ``cuda``
+    ``fastgan_triton``      Triton                                      ``triton``
+    ======================  ==========================================  =====================
 
-``reference`` is plain PyTorch and needs no registration; it also stands in as the kernel of the ``fastgan``
-namespace wherever a native one is missing, so that an exported graph runs on any device.
+``reference`` is plain PyTorch and needs no registration. It also stands in for missing native
+kernels of the ``fastgan`` namespace, so that an exported graph runs on any device.
 """
 
 from __future__ import annotations
@@ -36,12 +37,20 @@ log = logging.getLogger("fastgan")
 
 
 class BackendUnavailable(FastganError, RuntimeError):
-    """A backend was asked for by name and cannot run here; the message says why and what to do."""
+    """A backend that was named cannot run here; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """Whether a backend runs here. ``devices`` are the types it serves; ``reason``, ``remedy`` are empty if usable."""
+    """Availability of a backend on this machine.
+
+    Attributes:
+        name: the backend.
+        usable: True if it runs here.
+        devices: types of devices whose tensors it takes.
+        reason: why it isn't usable; else empty.
+        remedy: what to do about it; else empty.
+    """
 
     name: str
     usable: bool
@@ -53,12 +62,14 @@ class BackendStatus:
 @dataclass(frozen=True)
 class _Backend:
     name: str
-    namespace: str  # "" for the reference
+    # "" for the reference
+    namespace: str
     devices: Callable[[], tuple[str, ...]]
-    problem: Callable[[], tuple[str, str] | None]  # (reason, remedy) if it is not usable
+    # (reason, remedy) if it isn't usable
+    problem: Callable[[], tuple[str, str] | None]
 
 
-# ---------------------------------------------------------------------------------------------- native libraries
+# ----------------------------------------------------------------------- native libraries
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _REBUILD = "reinstall with 'pip install --no-build-isolation .'"
@@ -66,7 +77,7 @@ _native_problem: dict[str, tuple[str, str] | None] = {}
 
 
 def _load_native(backend: str, filename: str, needs_cuda: bool) -> None:
-    """Load one compiled library if it is there. Never compiles, never raises: the problem is kept for the user."""
+    """Load a compiled library if there is one, else keep the reason for the user."""
     path = _PACKAGE / filename
     if needs_cuda and torch.version.cuda is None:
         _native_problem[backend] = (
@@ -93,11 +104,14 @@ CPU_LEVELS = ("baseline", "avx2", "avx512")
 
 
 def check_cpu_level(asked: str, runs: str) -> None:
-    """Warn where FASTGAN_CPU_LEVEL asks for other CPU code than runs: an unknown name, or more than there is."""
+    """Warn if FASTGAN_CPU_LEVEL is an unknown name, or more than this CPU or build has."""
     if asked not in CPU_LEVELS:
         problem = f"FASTGAN_CPU_LEVEL must be one of {', '.join(CPU_LEVELS)}, got {asked!r}"
     elif asked != runs:
-        problem = f"FASTGAN_CPU_LEVEL is {asked!r}, but this CPU, or this build of fastgan, has no more than {runs}"
+        problem = (
+            f"FASTGAN_CPU_LEVEL must be at most {runs} on this CPU and build of fastgan, "
+            f"got {asked!r}"
+        )
     else:
         return
     warnings.warn(
@@ -119,7 +133,7 @@ def _no_gpu() -> tuple[str, str] | None:
 
 
 def triton_interpreter() -> bool:
-    """True when Triton runs in its interpreter, on CPU tensors (``TRITON_INTERPRET=1`` in the environment)."""
+    """Return True if Triton runs in its interpreter, on CPU tensors (``TRITON_INTERPRET=1``)."""
     return os.environ.get("TRITON_INTERPRET", "0") == "1"
 
 
@@ -145,7 +159,7 @@ _backends: dict[str, _Backend] = {
 
 
 def backends() -> dict[str, BackendStatus]:
-    """Status of every backend on this machine, by name.
+    """Return the status of every backend on this machine, by name.
 
     Returns:
         ``{name: BackendStatus}`` for ``cuda``, ``triton``, ``cpu`` and ``reference``.
@@ -157,18 +171,17 @@ def backends() -> dict[str, BackendStatus]:
     return found
 
 
-# ------------------------------------------------------------------------------------------------ choosing
+# ------------------------------------------------------------------------------- choosing
 
 _requested: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "fastgan_backend", default=None
 )
-# Dynamo reads and guards a context variable from torch 2.14 on. Before, compiled code sees what was asked for last in any
-# thread, which is a global that is guarded too.
+# Dynamo reads and guards a context variable from torch 2.14 on. Before, compiled code sees the last
+# request of any thread, in a global that is guarded too.
 _DYNAMO_READS_CONTEXT = torch.__version__ >= "2.14"
 _requested_last: str | None = None
-_from_environment = (
-    os.environ.get("FASTGAN_BACKEND") or None
-)  # read once, when fastgan.ops is imported
+# Read once, when fastgan.ops is imported.
+_from_environment = os.environ.get("FASTGAN_BACKEND") or None
 
 
 @contextlib.contextmanager
@@ -176,10 +189,11 @@ def use_backend(name: str | None) -> Iterator[None]:
     """Run every op inside the ``with`` block on one backend.
 
     Args:
-        name: ``"reference"``, ``"cpu"``, ``"triton"``, ``"cuda"``, or ``None`` for the automatic choice.
+        name: ``"reference"``, ``"cpu"``, ``"triton"``, ``"cuda"``, or ``None`` for the automatic
+            choice.
 
     Raises:
-        ValueError: if there is no backend of that name.
+        ValueError: there is no backend of that name.
     """
     if name is not None:
         _check_name(name)
@@ -236,10 +250,13 @@ def _automatic(op: str, device: str) -> str:
 
 
 def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
-    """The backend that runs ``op`` on ``device``: argument, ``use_backend``, ``FASTGAN_BACKEND``, automatic.
+    """Return the name of the backend that runs ``op`` on ``device``.
+
+    The argument ``backend`` takes precedence, then ``use_backend``, then ``FASTGAN_BACKEND``, then
+    the automatic choice.
 
     Raises:
-        BackendUnavailable: a backend was named that cannot run here or not on this device.
+        BackendUnavailable: the backend that was named cannot run here, or not on this device.
         ValueError: there is no backend of that name.
     """
     # There a custom op fails or gives tangents of zero; plain PyTorch doesn't.
@@ -250,25 +267,27 @@ def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
 
 
 def ops_of(backend: str) -> Any:
-    """The ``torch.ops`` namespace that holds the kernels of ``backend``."""
+    """Return the ``torch.ops`` namespace that holds the kernels of ``backend``."""
     return getattr(torch.ops, _backends[backend].namespace)
 
 
-# ---------------------------------------------------------------------------------------------- registration
+# --------------------------------------------------------------------------- registration
 
 
 @dataclass
 class OpDefinition:
-    """What Python knows of one registered op; the same for every namespace it is defined in.
+    """Definition of a registered op, the same in every namespace.
 
     Args:
-        schema: ``name(arguments) -> results`` in torch's schema language; functional, nothing mutated or aliased.
-        reference: plain PyTorch kernel, used in namespace ``fastgan`` where no native kernel is registered.
+        schema: ``name(arguments) -> results`` in torch's schema language. The op is functional:
+            it mutates and aliases nothing.
+        reference: plain PyTorch kernel, used in ``fastgan`` where no native kernel is registered.
         fake: shapes, dtypes and exact strides of the results.
-        setup_context: ``(ctx, inputs, output)``, as ``torch.library.register_autograd`` takes it.
-        backward: ``(ops, ctx, *grads)``; ``ops`` is the namespace of the forward op, so derivatives stay on its kernels.
-        triton: loads the Triton kernel's launcher on first use; None for an op without kernels of its own, whose reference
-            runs in every namespace.
+        setup_context: ``(ctx, inputs, output)``, for ``torch.library.register_autograd``.
+        backward: ``(ops, ctx, *grads)``; ``ops`` is the namespace of the forward op, so that
+            derivatives stay on its kernels.
+        triton: loads the launcher of the Triton kernel on first use. None for an op without kernels
+            of its own, whose reference runs in every namespace.
     """
 
     schema: str
@@ -284,7 +303,10 @@ class OpDefinition:
 
 
 def triton_of(package: str) -> Callable[[str], Callable[[], Callable[..., Any]]]:
-    """Loaders of the launchers in ``package.triton``, by name. They import it on first use: importing triton is slow."""
+    """Return a function from a name to the loader of that launcher in ``package.triton``.
+
+    A loader imports the module on first use, since importing triton is slow.
+    """
 
     def loader(name: str) -> Callable[[], Callable[..., Any]]:
         return lambda: getattr(importlib.import_module(f"{package}.triton"), name)
@@ -303,7 +325,7 @@ def _library(namespace: str) -> torch.library.Library:
 
 
 def _tensor_places(inputs: Iterable[Any]) -> list[tuple[int, int | None]]:
-    """Where the tensors among an op's inputs are, in order: argument and, in a list of tensors, place in it."""
+    """Return the place of each tensor in an op's inputs: its argument, and its index in a list."""
     places: list[tuple[int, int | None]] = []
     for i, value in enumerate(inputs):
         if isinstance(value, torch.Tensor):
@@ -316,10 +338,14 @@ def _tensor_places(inputs: Iterable[Any]) -> list[tuple[int, int | None]]:
 
 
 def _wanted(ctx: Any) -> tuple[Any, ...]:
-    """``ctx.needs_input_grad``, false also for what this backward pass has no use for; a list for a list of tensors.
+    """Return ``ctx.needs_input_grad``, false also for gradients that this pass doesn't use.
 
-    Autograd fills that in when the op runs forward. But ``torch.autograd.grad(y, x)``, as gradient penalties call it,
-    drops the gradient of the weights, which costs as much as that of the image.
+    Autograd fills it in when the op runs forward. But gradient penalties call
+    ``torch.autograd.grad(y, x)``, which drops the gradient of the weights. That one costs as much
+    as the gradient of the image.
+
+    Returns:
+        A bool per input; a list of them for a list of tensors.
     """
     wanted = [list(need) if isinstance(need, list) else need for need in ctx.needs_input_grad]
     for (i, k), (node, _) in zip(ctx.tensor_inputs, ctx.next_functions):
@@ -369,7 +395,10 @@ def define(definition: OpDefinition) -> None:
 
 
 def add_backend(name: str, namespace: str, devices: tuple[str, ...], library: Path) -> None:
-    """Add a backend from a compiled library that registers kernels in ``namespace`` (used by the tests' emulation)."""
+    """Add a backend from a compiled library that registers kernels in ``namespace``.
+
+    The tests add their emulation of CUDA this way.
+    """
     if name in _backends:
         return
     for definition in _definitions:

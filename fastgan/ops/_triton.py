@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def, assignment"
-"""What the Triton kernels of all ops share. Imported on first use only: importing triton is slow."""
+"""Functions that the Triton kernels share; imported on first use, as triton is slow to import."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ SUMS = {t: torch.float64 if t == torch.float64 else torch.float32 for t in ACCUM
 
 
 def in_order_of(t: Tensor, layout: Tensor) -> Tensor:
-    """``t`` in the memory order of ``layout``: itself if it has it, else a copy."""
+    """Return ``t`` in the memory order of ``layout``: itself if it has that order, else a copy."""
     same = all(n <= 1 or a == b for n, a, b in zip(t.shape, t.stride(), layout.stride()))
     return t if same else torch.empty_like(layout).copy_(t)
 
 
 def on_device(t: Tensor) -> torch.cuda.device:
-    """Makes the tensor's GPU the current one, where Triton launches; nothing for CPU tensors (the interpreter)."""
+    """Make the tensor's GPU current, since Triton launches there.
+
+    It does nothing for CPU tensors, which the interpreter takes.
+    """
     return torch.cuda.device(t.device if t.is_cuda else -1)
 
 
 def power_of_two(n: int) -> int:
+    """Return the least power of two that is at least ``n``, and at least 1."""
     return triton.next_power_of_2(max(n, 1))
 
 
 @triton.jit
 def expm1_of_negative(x):
-    """e^x - 1 for x <= 0, without cancellation near zero."""
+    """Return e^x - 1 for x <= 0, without cancellation near zero."""
     p = x * 0.0 + 1.0 / 87178291200.0  # 1/14!
     p = p * x + 1.0 / 6227020800.0
     p = p * x + 1.0 / 479001600.0
@@ -53,7 +57,7 @@ def expm1_of_negative(x):
 
 @triton.jit
 def log1p_of_fraction(x):
-    """ln(1 + x) for 0 <= x <= 1: 2 artanh(x / (2 + x)), the series to the 33rd power."""
+    """Return ln(1 + x) for 0 <= x <= 1: 2 artanh(x / (2 + x)), its series to the 33rd power."""
     s = x / (2.0 + x)
     t = s * s
     p = t * 0.0 + 1.0 / 33.0
@@ -64,7 +68,10 @@ def log1p_of_fraction(x):
 
 @triton.jit
 def sigmoid_with_slope(v):
-    """sigmoid(v) and its derivative, from e^-|v|, which neither overflows nor cancels."""
+    """Return sigmoid(v) and its derivative.
+
+    Both are made of e^-|v|, which neither overflows nor cancels.
+    """
     e = tl.exp(-tl.abs(v))
     large = 1.0 / (1.0 + e)
     small = e * large
@@ -73,7 +80,10 @@ def sigmoid_with_slope(v):
 
 @triton.jit
 def split_lanes(v, ROWS: tl.constexpr, LANES: tl.constexpr):
-    """The columns of ``v[ROWS, LANES]`` as a tuple: no data moves where a thread holds whole rows. LANES is at most 16."""
+    """Return the columns of ``v[ROWS, LANES]`` as a tuple; LANES is at most 16.
+
+    No data moves where a thread holds whole rows.
+    """
     parts = (v,)
     if LANES == 1:
         parts = (tl.reshape(v, (ROWS,)),)
@@ -84,9 +94,8 @@ def split_lanes(v, ROWS: tl.constexpr, LANES: tl.constexpr):
     elif LANES == 16:
         parts = (tl.reshape(v, (ROWS, 2, 2, 2, 2)),)
     for bit in tl.static_range(4):
-        if (
-            2**bit < LANES
-        ):  # takes the lowest bit of the lane's number off, which so becomes the highest place in the tuple
+        # Split on the lowest lane bit; it becomes the highest tuple index.
+        if 2**bit < LANES:
             low = ()
             high = ()
             for i in tl.static_range(len(parts)):
@@ -99,7 +108,7 @@ def split_lanes(v, ROWS: tl.constexpr, LANES: tl.constexpr):
 
 @triton.jit
 def join_lanes(parts, ROWS: tl.constexpr, LANES: tl.constexpr):
-    """The inverse of :func:`split_lanes`."""
+    """Join columns into ``[ROWS, LANES]``: the inverse of :func:`split_lanes`."""
     for bit in tl.static_range(4):
         if 2**bit < LANES:
             joined = ()

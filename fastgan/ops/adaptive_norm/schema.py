@@ -208,9 +208,8 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
     with torch.enable_grad():
         inputs = _leaves(ctx.saved_tensors)
         stats = inputs[9:] if over == "given" else reference.moments(inputs[6], over)  # type: ignore[arg-type]
-        results = reference.adaptive_norm_double_backward(
-            *inputs[:9], *stats, *ctx.settings, *ctx.needs
-        )  # type: ignore[arg-type]
+        arguments: tuple[Any, ...] = (*inputs[:9], *stats, *ctx.settings, *ctx.needs)
+        results = reference.adaptive_norm_double_backward(*arguments)
     return (*_derivative(results, grads, inputs), *(None for _ in range(10)))
 
 
