@@ -9,6 +9,7 @@ from tests import language
 PLAIN: tuple[str, ...] = (
     "benchmarks",
     "csrc",
+    "fastgan/augment",
     "fastgan/compat",
     "fastgan/data",
     "fastgan/errors.py",
@@ -22,6 +23,7 @@ PLAIN: tuple[str, ...] = (
     "fastgan/networks/registry.py",
     "fastgan/nn",
     "fastgan/recipes/memory",
+    "tests/augment",
     "tests/backends.py",
     "tests/benchmarks",
     "tests/compat",

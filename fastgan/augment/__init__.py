@@ -1,4 +1,4 @@
-"""Augmentations of what D sees, for training with few images: DiffAugment and ADA.
+"""Augmentations of the discriminator's images, for training with few images: DiffAugment and ADA.
 
 >>> from fastgan.augment import ADA
 >>> ada = ADA(64, 3, categories="bgc", p=0.3)

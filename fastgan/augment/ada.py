@@ -17,45 +17,52 @@ from fastgan.augment.geometry import blit, blit_matrix, geometry_matrix, warp
 from fastgan.augment.settings import PRESETS, TRANSFORMATIONS, Strengths
 from fastgan.augment.wavelets import symlet
 
-# What is drawn, by column: whether a transformation is on, and how. The same for every pipe.
+# Columns of the random numbers, equal for every pipe: gates switch transformations on, the others
+# say how they are applied.
 GATES = (
-    "flip", "rotate90", "integer_translation", "scale", "rotation_before", "anisotropic_scale", "rotation_after",
-    "fractional_translation", "brightness", "contrast", "luma_flip", "hue", "saturation",
+    "flip", "rotate90", "integer_translation",
+    "scale", "rotation_before", "anisotropic_scale", "rotation_after", "fractional_translation",
+    "brightness", "contrast", "luma_flip", "hue", "saturation",
     "filter0", "filter1", "filter2", "filter3", "noise", "cutout",
 )  # fmt: skip
 UNIFORM = (
-    "flip", "rotate90", "integer_x", "integer_y", "rotation_before", "rotation_after", "luma_flip", "hue",
-    "cutout_x", "cutout_y",
+    "flip", "rotate90", "integer_x", "integer_y", "rotation_before", "rotation_after",
+    "luma_flip", "hue", "cutout_x", "cutout_y",
 )  # fmt: skip
 NORMAL = (
-    "scale", "anisotropic_scale", "fractional_x", "fractional_y", "brightness", "contrast", "saturation",
+    "scale", "anisotropic_scale", "fractional_x", "fractional_y",
+    "brightness", "contrast", "saturation",
     "filter0", "filter1", "filter2", "filter3", "noise",
 )  # fmt: skip
 
 
 class ADA(Augment):
-    """The paper's pipe of 18 transformations, each made with probability ``p``, and the control of ``p`` by overfitting.
+    """Pipe of 18 transformations with an adaptive probability ``p`` (Karras et al. 2020b).
 
-    While p stays below about 0.8 the pipe does not leak: what it does to a distribution of images can be undone, so that
-    only the right distribution looks right through it. At p = 0 images come out as they are, to the bit.
+    Each transformation is applied with probability ``p``, which :meth:`adjust` steers by how much D
+    overfits. Below a p of about 0.8 the pipe does not leak: its effect on a distribution of images
+    is invertible, so G cannot match augmented images with wrong ones. At p = 0 images stay
+    bit-identical.
 
     Args:
-        resolution: of the images, or ``(height, width)``; at least 4.
-        channels: 1 (grey), 3 (RGB), 2 or 4 (the same with an alpha that colour and noise leave as it is).
-        categories: a name in ``PRESETS``, or names of categories: blit, geom, color, filter, noise, cutout. The paper trains
-            with ``"bgc"``.
-        multipliers: factors of ``p``, 0 to 1, by names in ``TRANSFORMATIONS``; 1 for those that are not named.
-        strengths: how far each goes.
-        p: to start with.
-        target: r_t that ``p`` is steered to.
-        kimg: thousands of images in which ``p`` can go from 0 to 1.
+        resolution: size of the images, a number or ``(height, width)``; at least 4.
+        channels: 1 (grey), 3 (RGB), or 2 or 4 with an alpha channel, which colour and noise ignore.
+        categories: a name in ``PRESETS``, or names of categories: blit, geom, color, filter, noise,
+            cutout. The paper trains with ``"bgc"``.
+        multipliers: factors of ``p`` from 0 to 1, by names in ``TRANSFORMATIONS``; 1 for other
+            names.
+        strengths: strength of each transformation; None for the paper's.
+        p: initial probability.
+        target: value of r_t that ``p`` is steered to.
+        kimg: thousands of images in which ``p`` can move from 0 to 1.
 
-    Buffers, in the state dict:
-        p: float32 ``[]``. Set it by ``ada.p.fill_(value)``.
-        signs: float32 ``[2]``, the sum and the count of what ``observe`` has seen since ``p`` last moved.
+    Attributes:
+        p: buffer, float32 ``[]``, in the state dict. Set it by ``ada.p.fill_(value)``.
+        signs: buffer, float32 ``[2]``, in the state dict: sum and count of the signs that
+            :meth:`observe` added since ``p`` last moved.
 
     Raises:
-        ValueError: an argument is out of range, or an unknown name.
+        ValueError: an argument is out of range, or a name is unknown.
     """
 
     p: Tensor
@@ -82,22 +89,22 @@ class ADA(Augment):
         height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
         if min(height, width) < 4:
             raise ValueError(
-                f"resolution must be at least 4, or (height, width) of that, got {resolution!r}"
+                f"resolution must be at least 4, a number or (height, width), got {resolution!r}"
             )
         if channels not in (1, 2, 3, 4):
             raise ValueError(f"channels must be 1, 2, 3 or 4, got {channels!r}")
         for name, value in (("p", p), ("target", target)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be at least 0 and at most 1, got {value!r}")
+                raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
         if not kimg > 0:
-            raise ValueError(f"kimg must be more than 0, got {kimg!r}")
+            raise ValueError(f"kimg must be above 0, got {kimg!r}")
         self.size = (height, width)
         self.channels, self.target, self.kimg = channels, float(target), float(kimg)
         self.categories = _categories(categories)
         self.strengths = strengths or Strengths()
         self.register_buffer("p", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))
-        # Settings, not state:
+        # Settings, which the state dict does not hold.
         self.register_buffer(
             "multipliers", torch.tensor(_multipliers(multipliers or {})), persistent=False
         )
@@ -126,14 +133,15 @@ class ADA(Augment):
         expected = (self.channels, *self.size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(
-                f"images must be [N, {', '.join(map(str, expected))}] as this ADA was made for, got {list(images.shape)}"
+                f"images must have shape [N, {', '.join(map(str, expected))}] for this ADA, "
+                f"got {list(images.shape)}"
             )
         with torch.autocast(images.device.type, enabled=False):
             wide = images if images.dtype == torch.float64 else images.float()
             on = columns(rows["gate"] < self.probabilities(), GATES)
             u = columns(rows["uniform"].to(wide.dtype), UNIFORM)
             z = columns(rows["normal"].to(wide.dtype), NORMAL)
-            wide = self._moved(wide, on, u, z)
+            wide = self._transform(wide, on, u, z)
             if "color" in self.categories:
                 wide = apply_color(wide, color_matrix(on, u, z, self.strengths))
             if "filter" in self.categories:
@@ -151,14 +159,17 @@ class ADA(Augment):
                 wide = cutout(wide, u["cutout_x"], u["cutout_y"], side)
             return wide.to(images.dtype)
 
-    def _moved(
+    def _transform(
         self,
         images: Tensor,
         on: Mapping[str, Tensor],
         u: Mapping[str, Tensor],
         z: Mapping[str, Tensor],
     ) -> Tensor:
-        """Blitting and geometry in one go. An image that only blits is copied pixel by pixel, and not resampled."""
+        """Apply blitting and geometry by one map of positions.
+
+        An image with blitting alone is copied pixel by pixel, without resampling.
+        """
         matrix, copied = None, images
         if "blit" in self.categories:
             matrix = blit_matrix(on, u, self.size, self.strengths)
@@ -173,25 +184,38 @@ class ADA(Augment):
         return torch.where(resampled[:, None, None, None], warped, copied)
 
     def probabilities(self) -> Tensor:
-        """Of each gate, float32 ``[19]``. Of the two rotations none is made with probability 1 - p, as of all others."""
+        """Return the probability of each gate, float32 ``[19]``.
+
+        The two rotations share a probability: neither is applied with probability 1 - p.
+        """
         chances = self.p * self.multipliers
         return torch.where(self.rotates, 1 - (1 - chances).sqrt(), chances)
 
     @torch.no_grad()
     def observe(self, logits: Tensor) -> None:
-        """Takes note of the signs of D's logits of augmented real images, any shape; nothing waits for the device.
+        """Add the signs of D's logits of augmented real images.
 
-        Their mean is r_t = E[sign(D(x))]: 0 where D cannot tell real from generated, 1 where it knows the data by heart.
+        Logits have any shape. Nothing waits for the device.
+
+        The mean of the signs is r_t = E[sign(D(x))]: 0 where D cannot tell real from generated
+        images, 1 where D has memorised the data.
         """
         signs = logits.detach().float().sign()
         self.signs += torch.stack([signs.sum(), torch.full_like(signs.sum(), signs.numel())])
 
     @torch.no_grad()
     def adjust(self, images: int) -> None:
-        """Moves ``p`` by (images observed) / (1000·kimg) towards where r_t is ``target``, once ``images`` were observed.
+        """Move ``p`` towards the target once ``images`` real images were observed.
 
-        To be called after D's updates; calls before that do nothing. The paper waits for four batches. With several
-        processes ``signs`` is to be their mean (the trainer sees to that); ``images`` counts those of all.
+        The step is (images observed) / (1000·kimg), up where r_t is above ``target`` and down below
+        it. Call it after updates of D; earlier calls do nothing. The paper waits for four batches.
+
+        Args:
+            images: images of all processes to wait for. With several processes ``signs`` must hold
+                their mean over processes, which the trainer ensures.
+
+        Raises:
+            ValueError: ``images`` is below 1.
         """
         if images < 1:
             raise ValueError(f"images must be at least 1, got {images!r}")
@@ -203,10 +227,14 @@ class ADA(Augment):
         self.signs.mul_(~due)
 
     def extra_repr(self) -> str:
-        return f"{self.size}, {self.channels}, categories={self.categories}, target={self.target}, kimg={self.kimg}"
+        return (
+            f"{self.size}, {self.channels}, categories={self.categories}, "
+            f"target={self.target}, kimg={self.kimg}"
+        )
 
 
 def _categories(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the categories of a preset or of names, in the order of the pipe."""
     if isinstance(names, str):
         if names not in PRESETS:
             raise ValueError(f"categories must be one of {', '.join(PRESETS)}, got {names!r}")
@@ -220,15 +248,13 @@ def _categories(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _multipliers(factors: Mapping[str, float]) -> list[float]:
-    """One for each gate."""
+    """Return a factor of p for each gate."""
     known = [name for names in TRANSFORMATIONS.values() for name in names]
     for name, factor in factors.items():
         if name not in known:
-            raise ValueError(f"multipliers are of {', '.join(known)}, got one of {name!r}")
+            raise ValueError(f"names of multipliers must be among {', '.join(known)}, got {name!r}")
         if not 0 <= factor <= 1:
-            raise ValueError(
-                f"multipliers must be at least 0 and at most 1, got {factor!r} of {name!r}"
-            )
+            raise ValueError(f"multipliers must be from 0 to 1, got {factor!r} for {name!r}")
     return [
         float(factors.get("rotation" if gate.startswith("rotation_") else gate, 1.0))
         for gate in GATES

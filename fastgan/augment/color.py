@@ -1,4 +1,4 @@
-"""ADA's colour transformations: one affine map of a pixel's colour per image."""
+"""Colour transformations of ADA: an affine map of the colours of each image."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from fastgan.augment.settings import Strengths
 def color_matrix(
     on: Mapping[str, Tensor], u: Mapping[str, Tensor], z: Mapping[str, Tensor], strengths: Strengths
 ) -> Tensor:
-    """Brightness, contrast, luma flip, hue and saturation as ``[N, 3, 4]`` on the homogeneous colour (r, g, b, 1).
+    """Return brightness, contrast, luma flip, hue and saturation as matrices ``[N, 3, 4]``.
 
-    With v = (1, 1, 1)/√3, the grey axis: b is added, all is scaled by c, grey is mirrored (I - 2·vvᵀ), colours are turned
-    about v by θ, and what is not grey is scaled by s (I + (s - 1)(I - vvᵀ)). A transformation that is off is exactly I.
+    They act on homogeneous colours (r, g, b, 1). With the grey axis v = (1, 1, 1)/√3: brightness
+    adds b, contrast scales by c, and the luma flip mirrors grey (I - 2·vvᵀ). Hue rotates by θ about
+    v, and saturation scales the colour beside grey (I + (s - 1)(I - vvᵀ)). A transformation that is
+    off is exactly I.
     """
     zero = torch.zeros_like(z["brightness"])
     brightness = torch.where(on["brightness"], z["brightness"] * strengths.brightness, zero)
@@ -30,26 +32,32 @@ def color_matrix(
     )
 
     eye = torch.eye(3, dtype=zero.dtype, device=zero.device)
-    grey = torch.full_like(eye, 1 / 3)  # vvᵀ
-    cross = (eye.roll(1, 0) - eye.roll(1, 1)) / math.sqrt(3)  # x ↦ v × x
+    # vvᵀ, and the matrix of x ↦ v × x.
+    grey = torch.full_like(eye, 1 / 3)
+    cross = (eye.roll(1, 0) - eye.roll(1, 1)) / math.sqrt(3)
     scaled, flipped, angle, saturation = (
         t[:, None, None] for t in (contrast, flipped, angle, saturation)
     )
-    turn = angle.cos() * eye + (1 - angle.cos()) * grey + angle.sin() * cross  # Rodrigues
+    # Rodrigues' formula.
+    turn = angle.cos() * eye + (1 - angle.cos()) * grey + angle.sin() * cross
     linear = (
         product(product(eye + (saturation - 1) * (eye - grey), turn), eye - 2 * flipped * grey)
         * scaled
     )
-    # contrast and luma flip act on what brightness added, hue and saturation leave grey as it is
+    # Brightness comes first, so contrast and luma flip act on it; hue and saturation keep grey.
     offset = linear.sum(2, keepdim=True) * brightness[:, None, None]
     return torch.cat([linear, offset], 2)
 
 
 def apply_color(images: Tensor, matrix: Tensor) -> Tensor:
-    """``[N, C, H, W]`` under ``matrix[N, 3, 4]``: RGB whole, one channel as grey, alpha (the last of 2 or 4) untouched."""
+    """Apply ``matrix`` ``[N, 3, 4]`` to the colours of images ``[N, C, H, W]``.
+
+    A single channel is treated as grey. Alpha, the last of two or four channels, is unchanged.
+    """
     colours, alpha = split_alpha(images)
     linear, offset = matrix[:, :, :3], matrix[:, :, 3:]
-    if colours.shape[1] == 1:  # every transformation maps grey to grey
+    if colours.shape[1] == 1:
+        # Every transformation maps grey to grey.
         linear, offset = linear.sum(2, keepdim=True)[:, :1], offset[:, :1]
     changed = offset[..., None]
     for channel, factors in enumerate(linear.unbind(2)):

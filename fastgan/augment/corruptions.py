@@ -1,4 +1,4 @@
-"""ADA's corruptions: noise on the colours, and a square cut out."""
+"""Corruptions of ADA: noise on the colours, and a cut-out square."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from fastgan.augment.base import join_alpha, split_alpha
 
 
 def add_noise(images: Tensor, noise: Tensor, std: Tensor) -> Tensor:
-    """images + std·noise: ``[N, C, H, W]`` twice and ``[N]``; alpha (the last of 2 or 4 channels) is left as it is."""
+    """Return images + std·noise.
+
+    Args:
+        images, noise: ``[N, C, H, W]``. Alpha, the last of two or four channels, is unchanged.
+        std: ``[N]``.
+    """
     colours, alpha = split_alpha(images)
     noise, _ = split_alpha(noise)
     return join_alpha(colours + std[:, None, None, None] * noise, alpha)
 
 
 def cutout(images: Tensor, centre_x: Tensor, centre_y: Tensor, side: Tensor) -> Tensor:
-    """Zeroes a rectangle of each image ``[N, C, H, W]``; what reaches beyond the borders is cut off.
+    """Set a rectangle of each image ``[N, C, H, W]`` to zero, cropped at the borders.
 
-    centre_x, centre_y: ``[N]`` in [0, 1], shares of the image's sides; side: ``[N]`` too, 0 for no rectangle.
+    Args:
+        images: ``[N, C, H, W]``.
+        centre_x, centre_y: ``[N]`` in [0, 1], as shares of the image's sides.
+        side: ``[N]``, as a share of the image's sides; 0 for no rectangle.
     """
     outside = []
     for centre, n in ((centre_x, images.shape[3]), (centre_y, images.shape[2])):

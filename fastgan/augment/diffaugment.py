@@ -16,17 +16,19 @@ UNIFORM = ("brightness", "saturation", "contrast", "shift_x", "shift_y", "cutout
 
 
 class DiffAugment(Augment):
-    """Colour, translation and cutout, each on every image.
+    """Colour, translation and cutout, each applied to every image (Zhao et al. 2020).
 
-    color: brightness adds up to ±½; saturation scales what differs from grey by 0 to 2; contrast scales what differs from
-    the image's mean by ½ to 1½. translation: up to an eighth of the sides, zeros moving in. cutout: a square of half the
-    side is set to 0. An alpha, the last of two or four channels, keeps its values under color.
+    - color: brightness adds up to ±½. Saturation scales the difference from grey by 0 to 2.
+      Contrast scales the difference from the image's mean by ½ to 1½. Alpha, the last of two or
+      four channels, is unchanged.
+    - translation: shifts by up to an eighth of each side; zeros fill the border.
+    - cutout: sets a square of half the side to 0.
 
     Args:
-        policy: some of color, translation, cutout; made in this order.
+        policy: some of color, translation and cutout; the order is always this one.
 
     Raises:
-        ValueError: an unknown name, or none.
+        ValueError: ``policy`` is empty or holds an unknown name.
     """
 
     def __init__(self, policy: Sequence[str] = POLICIES) -> None:
@@ -43,9 +45,9 @@ class DiffAugment(Augment):
         wide = images if images.dtype == torch.float64 else images.float()
         u = columns(rows["uniform"].to(wide.dtype), UNIFORM)
         if "color" in self.policy:
-            wide = _recolored(wide, u)
+            wide = _change_colors(wide, u)
         if "translation" in self.policy:
-            wide = _shifted(wide, u["shift_x"], u["shift_y"])
+            wide = _translate(wide, u["shift_x"], u["shift_y"])
         if "cutout" in self.policy:
             wide = cutout(wide, u["cutout_x"], u["cutout_y"], torch.full_like(u["cutout_x"], 0.5))
         return wide.to(images.dtype)
@@ -54,7 +56,8 @@ class DiffAugment(Augment):
         return f"policy={self.policy}"
 
 
-def _recolored(images: Tensor, u: Mapping[str, Tensor]) -> Tensor:
+def _change_colors(images: Tensor, u: Mapping[str, Tensor]) -> Tensor:
+    """Change brightness, saturation and contrast, in this order."""
     colours, alpha = split_alpha(images)
     brightness, saturation, contrast = (u[name][:, None, None, None] for name in UNIFORM[:3])
     colours = colours + (brightness - 0.5)
@@ -64,8 +67,11 @@ def _recolored(images: Tensor, u: Mapping[str, Tensor]) -> Tensor:
     return join_alpha(mean + (colours - mean) * (contrast + 0.5), alpha)
 
 
-def _shifted(images: Tensor, u_x: Tensor, u_y: Tensor) -> Tensor:
-    """Each image moved by whole pixels, uniform among those up to an eighth of the side; zeros beyond it."""
+def _translate(images: Tensor, u_x: Tensor, u_y: Tensor) -> Tensor:
+    """Move each image by whole pixels; zeros fill the border.
+
+    Shifts are uniform up to an eighth of each side.
+    """
     places = []
     for u, side in ((u_x, images.shape[3]), (u_y, images.shape[2])):
         most = round(side / 8)

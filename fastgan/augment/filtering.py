@@ -1,4 +1,4 @@
-"""ADA's image-space filtering: four octaves of frequencies, amplified separately."""
+"""Image-space filtering of ADA: four octaves of frequencies with separate gains."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from fastgan.augment.settings import Strengths
 from fastgan.augment.wavelets import halfband
 
 EXPECTED_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)
-"""Share of a natural image's power in each band, lowest first: spectra fall as 1/f."""
+"""Share of a natural image's power in each band, lowest first; spectra fall as 1/f."""
 
 
 def band_filters() -> np.ndarray:
-    """Zero-phase filters of the bands [0, π/8], [π/8, π/4], [π/4, π/2] and [π/2, π]: float64 ``[4, 43]``, which sum to δ.
+    """Return zero-phase filters of four bands, float64 ``[4, 43]``, whose sum is δ.
 
-    From sym2's half-band product filter p, which depends on its moments alone: p(z)·p(z²)·p(z⁴), p(z)·p(z²)·p(-z⁴),
-    p(z)·p(-z²) and p(-z).
+    The bands are [0, π/8], [π/8, π/4], [π/4, π/2] and [π/2, π]. They are products of sym2's
+    half-band filter p, which depends on its vanishing moments alone: p(z)·p(z²)·p(z⁴),
+    p(z)·p(z²)·p(-z⁴), p(z)·p(-z²) and p(-z).
     """
     low = halfband(2)
     delta = np.zeros_like(low)
     delta[len(low) // 2] = 1
-    high = delta - low  # p(-z)
+    # p(-z).
+    high = delta - low
     passed = np.ones(1)
     bands = []
     for octave in range(3):
-        bands.append(np.convolve(passed, _stretched(high, 2**octave)))
-        passed = np.convolve(passed, _stretched(low, 2**octave))
+        bands.append(np.convolve(passed, _stretch(high, 2**octave)))
+        passed = np.convolve(passed, _stretch(low, 2**octave))
     bands.append(passed)
     widest = len(passed)
     return np.stack([np.pad(band, (widest - len(band)) // 2) for band in reversed(bands)])
 
 
-def _stretched(taps: np.ndarray, factor: int) -> np.ndarray:
-    """Taps of p(z^factor)."""
+def _stretch(taps: np.ndarray, factor: int) -> np.ndarray:
+    """Return the taps of p(z^factor)."""
     result = np.zeros((len(taps) - 1) * factor + 1)
     result[::factor] = taps
     return result
 
 
 def band_matrices(size: int) -> Tensor:
-    """The bands along an axis of ``size`` pixels that is mirrored at its ends: float32 ``[4, size, size]``, symmetric.
+    """Return the band filters along an axis as symmetric matrices, float32 ``[4, size, size]``.
 
-    A matrix takes fewer steps than a padded convolution with taps of each image's own, and its derivatives are matrices.
+    The axis is mirrored at its ends. A matrix takes fewer steps than a padded convolution with taps
+    per image, and its derivatives are matrices too.
     """
     bands = band_filters()
     reach = bands.shape[1] // 2
@@ -59,7 +62,10 @@ def band_matrices(size: int) -> Tensor:
 
 
 def band_gains(on: Mapping[str, Tensor], z: Mapping[str, Tensor], strengths: Strengths) -> Tensor:
-    """Amplification of each band ``[N, 4]``: each that is on is drawn, and all are divided so that the power stays."""
+    """Return the gain of each band ``[N, 4]``.
+
+    Each band that is on has a random gain; all gains are then divided so that the power is kept.
+    """
     gains = torch.ones_like(z["filter0"])[:, None].repeat(1, 4)
     for band, share in enumerate(EXPECTED_POWER):
         name = f"filter{band}"
@@ -71,12 +77,15 @@ def band_gains(on: Mapping[str, Tensor], z: Mapping[str, Tensor], strengths: Str
 
 
 def apply_filter(images: Tensor, gains: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
-    """``[N, C, H, W]`` with the bands of each image amplified along both axes.
+    """Apply gains to the bands of images along both axes.
 
-    gains: ``[N, 4]``. along_x, along_y: ``band_matrices`` of W and of H.
+    Args:
+        images: ``[N, C, H, W]``.
+        gains: ``[N, 4]``.
+        along_x, along_y: :func:`band_matrices` of W and of H.
     """
     for bands in (along_x, along_y):
-        # The bands sum to I, so this is what is added to an image: nothing for gains of 1, to the bit.
+        # The bands sum to I, so gains of 1 add exactly nothing.
         change = ((gains - 1) @ bands.flatten(1)).unflatten(1, bands.shape[1:])
         rows = images.flatten(1, 2)
         images = torch.baddbmm(rows, rows, change).unflatten(1, images.shape[1:3]).transpose(2, 3)

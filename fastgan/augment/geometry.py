@@ -1,8 +1,8 @@
-"""ADA's pixel blitting and geometry: one map of places per image, executed without aliasing.
+"""Pixel blitting and geometry of ADA: one map of positions per image, applied without aliasing.
 
-A transformation is held as the ``[N, 3, 3]`` matrix from places (x, y, 1) in the result to places in the image, in pixels
-from its centre, y downwards; so a chain of them is the product of their matrices in the order in which they are applied.
-Beyond its borders an image is mirrored.
+A transformation is a matrix ``[N, 3, 3]`` from positions (x, y, 1) in the result to those in the
+image. Positions are in pixels from the centre, with y downwards. A chain of transformations is the
+product of their matrices in the order of application. Images are mirrored beyond their borders.
 """
 
 from __future__ import annotations
@@ -22,35 +22,40 @@ Column = Mapping[str, Tensor]
 
 
 def _matrix(*rows: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """``[N, 3, 3]`` from two rows of ``[N]``; the third is (0, 0, 1)."""
+    """Return ``[N, 3, 3]`` from two rows of entries ``[N]``; the third row is (0, 0, 1)."""
     zero = torch.zeros_like(rows[0][0])
     entries = [*rows[0], *rows[1], zero, zero, torch.ones_like(zero)]
     return torch.stack(entries, 1).unflatten(1, (3, 3))
 
 
 def _scale(x: Tensor, y: Tensor) -> Tensor:
+    """Return matrices that scale positions by x and y."""
     zero = torch.zeros_like(x)
     return _matrix((x, zero, zero), (zero, y, zero))
 
 
 def _shift(x: Tensor, y: Tensor) -> Tensor:
+    """Return matrices that add x and y to positions."""
     zero, one = torch.zeros_like(x), torch.ones_like(x)
     return _matrix((one, zero, x), (zero, one, y))
 
 
 def _turn(cos: Tensor, sin: Tensor) -> Tensor:
+    """Return matrices that rotate positions."""
     zero = torch.zeros_like(cos)
     return _matrix((cos, -sin, zero), (sin, cos, zero))
 
 
 def _chain(*matrices: Tensor) -> Tensor:
+    """Return the product of matrices."""
     return functools.reduce(product, matrices)
 
 
 def blit_matrix(on: Column, u: Column, size: tuple[int, int], strengths: Strengths) -> Tensor:
-    """x-flip, rotation by a multiple of 90° and integer translation: whole pixels to whole pixels, exactly.
+    """Return x-flip, rotation by multiples of 90° and integer translation as matrices.
 
-    Images that aren't square are turned by 0° or 180°. size: (H, W).
+    They map whole pixels to whole pixels exactly. Images that are not square are rotated by 0° or
+    180°. ``size`` is (H, W).
     """
     height, width = size
     zero = torch.zeros_like(u["flip"])
@@ -73,9 +78,10 @@ def blit_matrix(on: Column, u: Column, size: tuple[int, int], strengths: Strengt
 def geometry_matrix(
     on: Column, u: Column, z: Column, size: tuple[int, int], strengths: Strengths
 ) -> Tensor:
-    """Scale, rotation, anisotropic scale, rotation and fractional translation.
+    """Return scale, rotation, anisotropic scale, rotation and fractional translation as matrices.
 
-    A rotation before and one after the anisotropic scale lets that act along any direction. size: (H, W).
+    A rotation before and one after the anisotropic scale let it act along any direction. ``size``
+    is (H, W).
     """
     height, width = size
     zero = torch.zeros_like(z["scale"])
@@ -107,10 +113,16 @@ def geometry_matrix(
 def _grid(
     matrix: Tensor, x: Tensor, y: Tensor, size: tuple[int, int], lag: Tensor | float = 0.0
 ) -> Tensor:
-    """Where the columns ``x`` and rows ``y`` of the result are in the image, as grid_sample takes it: -1 to 1.
+    """Return the positions of result pixels in the image, as grid_sample takes them, from -1 to 1.
 
-    x, y: in pixels from the centre. size: (H, W) in these pixels. lag: by how many the image lies to the right and below.
-    Returns ``[N, len(y), len(x), 2]``.
+    Args:
+        matrix: ``[N, 3, 3]``.
+        x, y: columns and rows of the result, in pixels from the centre.
+        size: (H, W) in these pixels.
+        lag: pixels that the image lies to the right and below.
+
+    Returns:
+        ``[N, len(y), len(x), 2]``.
     """
     x, y = x[None, None, :], y[None, :, None]
     places = []
@@ -121,12 +133,12 @@ def _grid(
 
 
 def _centred(start: int, end: int, side: int, like: Tensor) -> Tensor:
-    """Whole numbers from ``start`` to ``end`` less the place of the middle of ``side`` pixels."""
+    """Return start to end - 1, relative to the centre of ``side`` pixels."""
     return torch.arange(start, end, dtype=like.dtype, device=like.device) - (side - 1) / 2
 
 
 def blit(images: Tensor, matrix: Tensor) -> Tensor:
-    """Copies pixels: ``images[N, C, H, W]`` under a ``blit_matrix``, to the bit."""
+    """Copy the pixels of images ``[N, C, H, W]`` as a :func:`blit_matrix` says, bit by bit."""
     height, width = images.shape[2:]
     grid = _grid(
         matrix,
@@ -138,21 +150,26 @@ def blit(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, matrix: Tensor, taps: Tensor) -> Tensor:
-    """``images[N, C, H, W]`` under any matrix: upsampled twice, sampled bilinearly, filtered and thinned out.
+    """Transform images ``[N, C, H, W]`` by any matrix.
 
-    taps: an orthogonal low-pass filter of 12 taps that sums to 1 (sym6), float32. It goes one way round up and the other
-    way round down, which makes the two steps inverse to each other.
+    Images are upsampled twice, sampled bilinearly, filtered and downsampled.
+
+    Args:
+        images: ``[N, C, H, W]``.
+        matrix: ``[N, 3, 3]``.
+        taps: float32 ``[12]``, an orthogonal low-pass filter that sums to 1 (sym6). Upsampling
+            and downsampling use it in opposite directions, which makes them inverse to each other.
     """
     height, width = images.shape[2:]
     padded = torch.cat([images[..., :3].flip(3), images, images[..., -3:].flip(3)], 3)
     padded = torch.cat([padded[:, :, :3].flip(2), padded, padded[:, :, -3:].flip(2)], 2)
-    fine = ops.upfirdn2d(padded, taps, up=2, padding=(0, -1, 0, -1), gain=4.0)  # [N, C, 2H, 2W]
-    # The filter isn't symmetric: up and down it puts everything this far to the right and below, in fine pixels.
+    # [N, C, 2H, 2W].
+    fine = ops.upfirdn2d(padded, taps, up=2, padding=(0, -1, 0, -1), gain=4.0)
+    # The filter isn't symmetric: each pass moves the image right and down by this many fine pixels.
     lag = ((taps * torch.arange(12, device=taps.device)).sum() - 5.5).to(matrix.dtype)
     doubled = torch.cat([matrix[:, :2, :2], 2 * matrix[:, :2, 2:]], 2)
-    x, y = (
-        _centred(-5, 2 * side + 5, 2 * side, matrix) - lag for side in (width, height)
-    )  # 12 taps to filter
+    # Five pixels more on each side, for the 12 taps of the filter.
+    x, y = (_centred(-5, 2 * side + 5, 2 * side, matrix) - lag for side in (width, height))
     moved = ops.grid_sample(
         fine, _grid(doubled, x, y, (2 * height, 2 * width), lag), padding_mode="reflection"
     )

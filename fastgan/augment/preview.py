@@ -1,4 +1,4 @@
-"""A picture of what augmentations do."""
+"""Picture of the augmentations."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from fastgan.data.shapes import ShapesDataset
 def preview(
     path: str | os.PathLike[str], *, resolution: int = 64, count: int = 8, seed: int = 0
 ) -> None:
-    """Writes a PNG of ``count`` images of `shapes` in nine rows.
+    """Write a PNG with ``count`` images of `shapes` in nine rows.
 
-    From above: as they are; under each of ADA's categories at p = 1 (blit, geom, color, filter, noise, cutout); under all of
-    them together at p = 1; under DiffAugment.
+    The first row has the original images. Six rows have a category of ADA each at p = 1: blit,
+    geom, color, filter, noise, cutout. The last two rows have all categories at p = 1, and
+    DiffAugment.
 
-    Raises DataError where the file can't be written, or pillow isn't installed.
+    Raises:
+        DataError: the file can't be written, or pillow isn't installed.
     """
     pixels, _ = ShapesDataset(resolution=resolution, seed=seed).batch(torch.arange(count))
     images, generator = to_float(pixels), torch.Generator().manual_seed(seed)

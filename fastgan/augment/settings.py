@@ -1,4 +1,4 @@
-"""What ADA's pipe is made of, and how strong it is: tables of Karras et al. 2020b, appendix B."""
+"""Transformations of ADA and their strengths (Karras et al. 2020b, appendix B)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRANSFORMATIONS: dict[str, tuple[str, ...]] = {
     "noise": ("noise",),
     "cutout": ("cutout",),
 }
-"""The 18 transformations in their six categories, in the order in which they are applied."""
+"""The 18 transformations by category, in the order of application."""
 
 PRESETS: dict[str, tuple[str, ...]] = {
     **{category: (category,) for category in TRANSFORMATIONS},
@@ -22,14 +22,15 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "bgcfn": ("blit", "geom", "color", "filter", "noise"),
     "bgcfnc": ("blit", "geom", "color", "filter", "noise", "cutout"),
 }
-"""The pipes of the paper's ablation (figure 4): initials of the categories that they have."""
+"""Pipes of the paper's ablation (figure 4), named by initials of their categories."""
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """How far each transformation goes; the paper's values by default. Flips and 90° rotations have no strength.
+    """Strength of each transformation, by default the paper's.
 
-    Logarithms of factors are to base 2: a scale drawn with 0.2 lies within 2^±0.2 at one standard deviation.
+    Flips and rotations by 90° have none. Logarithms of factors are to base 2: a scale of strength
+    0.2 is within 2^±0.2 at one standard deviation.
     """
 
     integer_translation: float = 0.125
@@ -37,13 +38,13 @@ class Strengths:
     scale: float = 0.2
     """Standard deviation of the logarithm of the scale."""
     rotation: float = 180.0
-    """Largest angle of the rotation before and of that after the anisotropic scale, in degrees; uniform."""
+    """Largest angle of the rotations before and after the anisotropic scale, degrees; uniform."""
     anisotropic_scale: float = 0.2
-    """Standard deviation of the logarithm of the factor of x, by which y is divided."""
+    """Standard deviation of the logarithm of the factor of x; y is divided by the factor."""
     fractional_translation: float = 0.125
     """Standard deviation of the shift, as a share of the side."""
     brightness: float = 0.2
-    """Standard deviation of what is added."""
+    """Standard deviation of the added value."""
     contrast: float = 0.5
     """Standard deviation of the logarithm of the factor."""
     hue: float = 180.0
@@ -51,8 +52,8 @@ class Strengths:
     saturation: float = 1.0
     """Standard deviation of the logarithm of the factor."""
     filter: float = 1.0
-    """Standard deviation of the logarithm of a band's amplification."""
+    """Standard deviation of the logarithm of a band's gain."""
     noise: float = 0.1
-    """Standard deviation of the noise's standard deviation, of a half normal distribution."""
+    """Scale of the half-normal distribution of the noise's standard deviation."""
     cutout: float = 0.5
-    """Side of the square, as a share of the image's."""
+    """Side of the square, as a share of the image's side."""

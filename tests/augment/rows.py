@@ -1,4 +1,4 @@
-"""Rows for ADA with chosen values: what isn't named is off, and in the middle of its range."""
+"""Rows for ADA with chosen values; other transformations are off, in the middle of their range."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from fastgan.augment.ada import GATES, NORMAL, UNIFORM
 
 
 def rows_with(*on, count=1, **values):
-    """Rows for `count` images whose gates `on` are open at any p above 0, with `values` in the columns of their names."""
+    """Return rows for ``count`` images with the gates ``on`` open at any p above 0.
+
+    ``values`` are set in the columns of their names.
+    """
     gate = torch.ones(count, len(GATES))
     gate[:, [GATES.index(name) for name in on]] = 0.0
     uniform, normal = torch.full((count, len(UNIFORM)), 0.5), torch.zeros(count, len(NORMAL))

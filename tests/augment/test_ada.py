@@ -1,4 +1,4 @@
-"""ADA as a module: how often, how far to differentiate, in which dtypes, compiled; and how p moves."""
+"""ADA as a module: probabilities, derivatives, dtypes, compiled graphs and the control of p."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ def drawn(pipe, count, seed=0):
     return pipe.draw(count, torch.Generator().manual_seed(seed))
 
 
-# Half of the flips, a quarter of the rotations and half of each axis' shifts (by at most one pixel of 8) do nothing.
 SHARES = {"flip": 1 / 2, "luma_flip": 1 / 2, "rotate90": 3 / 4, "integer_translation": 3 / 4}
+"""Shares of the draws that change an image, 1 for other transformations.
+
+Half of the flips and a quarter of the rotations change nothing. Neither do half of the shifts along
+an axis, by at most one pixel of 8.
+"""
 
 
 @pytest.mark.parametrize("name", [name for names in TRANSFORMATIONS.values() for name in names])
-def test_a_transformation_is_made_with_its_probability(name):
+def test_a_transformation_is_applied_with_its_probability(name):
     count, p = 1000, 0.4
     multipliers = {other: 0.0 for names in TRANSFORMATIONS.values() for other in names} | {
         name: 0.75
@@ -35,7 +39,10 @@ def test_a_transformation_is_made_with_its_probability(name):
 
 
 def test_rotations_by_quarters_do_not_leak_below_p_1():
-    """What the pipe does to a distribution of turned images is a circulant matrix: undone while no eigenvalue is 0."""
+    """The pipe acts on a distribution of rotated images by a circulant matrix.
+
+    It is invertible while no eigenvalue is 0.
+    """
     image = torch.rand(1, 1, 4, 4)
     turned = torch.cat([image.rot90(k, (2, 3)) for k in range(4)])
     for p, undoable in ((0.6, True), (1.0, False)):
@@ -56,7 +63,8 @@ def test_derivatives(categories):
     images = torch.randn(2, 3, 6, 5, dtype=torch.float64, requires_grad=True)
     rows = drawn(pipe, 2)
 
-    def curved(images):  # the pipe alone is affine in the images
+    # The pipe alone is affine in the images.
+    def curved(images):
         return pipe(images, rows).tanh()
 
     assert torch.autograd.gradcheck(curved, images, fast_mode=True)
@@ -74,7 +82,7 @@ def test_half_types_are_computed_in_float32(dtype):
 
 
 def test_rows_belong_to_images():
-    """A part of the batch with its part of the rows comes out as in the whole."""
+    """A part of the batch with its rows gives the same result as in the whole batch."""
     pipe = ADA(12, 3, categories="bgcfnc", p=0.7)
     rows, images = drawn(pipe, 6), torch.randn(6, 3, 12, 12)
     whole = pipe(images, rows)
@@ -87,7 +95,10 @@ def test_rows_belong_to_images():
 
 
 def test_one_graph_holds_an_update_at_every_p():
-    """D's loss, its regulariser through the pipe, gradients and what is observed; a new p is no new graph."""
+    """A graph holds D's loss, its regulariser through the pipe, gradients and observed signs.
+
+    A new p compiles no new graph.
+    """
     torch.manual_seed(0)
     critic = torch.nn.Sequential(
         nn.EqualConv2d(3, 2, 3, act="softplus", down=2), torch.nn.Flatten(1)
@@ -111,18 +122,21 @@ def test_one_graph_holds_an_update_at_every_p():
     torch._dynamo.reset()
 
 
-def test_p_goes_where_r_t_is_on_target():
-    pipe = ADA(8, 3, p=0.5, target=0.6, kimg=1.0)  # 0.001 per image
+def test_p_moves_towards_the_target_of_r_t():
+    # p moves by 0.001 per image.
+    pipe = ADA(8, 3, p=0.5, target=0.6, kimg=1.0)
     learned, torn = torch.ones(40, 1), torch.tensor([[1.0], [-1.0]] * 20)
     pipe.observe(learned)
     pipe.adjust(100)
-    assert pipe.p == 0.5 and pipe.signs.tolist() == [40, 40]  # not yet
+    # 40 images are fewer than 100.
+    assert pipe.p == 0.5 and pipe.signs.tolist() == [40, 40]
     pipe.observe(learned)
     pipe.observe(learned)
     pipe.adjust(100)
     assert pipe.p.item() == pytest.approx(0.62) and pipe.signs.tolist() == [0, 0]
     pipe.adjust(100)
-    assert pipe.p.item() == pytest.approx(0.62)  # nothing seen since
+    # No image was observed in between.
+    assert pipe.p.item() == pytest.approx(0.62)
     pipe.observe(torn)
     pipe.adjust(40)
     assert pipe.p.item() == pytest.approx(0.58)
@@ -132,7 +146,7 @@ def test_p_goes_where_r_t_is_on_target():
         assert pipe.p == end
 
 
-def test_the_state_is_p_and_what_was_seen():
+def test_the_state_is_p_and_the_observed_signs():
     pipe = ADA(8, 3, categories="bgcfnc", p=0.25)
     pipe.observe(torch.tensor([1.0, -2.0, 3.0]))
     assert list(pipe.state_dict()) == ["p", "signs"] and not list(pipe.parameters())
@@ -141,8 +155,8 @@ def test_the_state_is_p_and_what_was_seen():
     assert other.p == 0.25 and other.signs.tolist() == [1, 3]
 
 
-def test_processes_move_p_as_one_would(monkeypatch):
-    """`signs` is the mean over two ranks, as the trainer leaves it."""
+def test_several_processes_move_p_like_one(monkeypatch):
+    """``signs`` is the mean over two ranks, as the trainer makes it."""
     logits = torch.tensor([1.0] * 7 + [-1.0])
     alone, ranks = ADA(8, 3, kimg=1.0), [ADA(8, 3, kimg=1.0) for _ in range(2)]
     alone.observe(logits)
@@ -166,17 +180,33 @@ def test_processes_move_p_as_one_would(monkeypatch):
         (lambda: ADA(8, categories="bgf"), ValueError, ["blit", "bgcfnc", "'bgf'"]),
         (lambda: ADA(8, categories=["blit", "colour"]), ValueError, ["color", "['colour']"]),
         (lambda: ADA(8, categories=[]), ValueError, ["color", "[]"]),
-        (lambda: ADA(8, p=1.5), ValueError, ["p must be", "at most 1", "1.5"]),
+        (lambda: ADA(8, p=1.5), ValueError, ["p must be from 0 to 1", "1.5"]),
         (lambda: ADA(8, kimg=0), ValueError, ["kimg must be", "0"]),
         (lambda: ADA(8, multipliers={"flips": 1.0}), ValueError, ["flip,", "'flips'"]),
-        (lambda: ADA(8, multipliers={"flip": 2.0}), ValueError, ["at most 1", "2.0", "'flip'"]),
+        (lambda: ADA(8, multipliers={"flip": 2.0}), ValueError, ["from 0 to 1", "2.0", "'flip'"]),
         (lambda: ADA(8).adjust(0), ValueError, ["images must be at least 1", "0"]),
-        (lambda: ADA(8)(torch.ones(1, 3, 8, 9), rows_with()), ValueError, ["[N, 3, 8, 8]", "[1, 3, 8, 9]"]),
-        (lambda: ADA(8)(torch.ones(3, 8, 8), rows_with()), ValueError, ["[N, 1 to 4, H, W]", "[3, 8, 8]"]),
-        (lambda: ADA(8)(torch.ones(2, 3, 8, 8), rows_with()), ValueError, ["1 of 'gate'", "2 images"]),
-        (lambda: ADA(8)(torch.ones(1, 3, 8, 8).byte(), rows_with()), TypeError, ["floating-point", "uint8"]),
+        (
+            lambda: ADA(8)(torch.ones(1, 3, 8, 9), rows_with()),
+            ValueError,
+            ["[N, 3, 8, 8]", "[1, 3, 8, 9]"],
+        ),
+        (
+            lambda: ADA(8)(torch.ones(3, 8, 8), rows_with()),
+            ValueError,
+            ["[N, 1 to 4, H, W]", "[3, 8, 8]"],
+        ),
+        (
+            lambda: ADA(8)(torch.ones(2, 3, 8, 8), rows_with()),
+            ValueError,
+            ["1 of 'gate'", "2 images"],
+        ),
+        (
+            lambda: ADA(8)(torch.ones(1, 3, 8, 8).byte(), rows_with()),
+            TypeError,
+            ["floating-point", "uint8"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_error(call, error, says):
     with pytest.raises(error) as caught:
         call()

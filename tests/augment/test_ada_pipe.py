@@ -1,4 +1,4 @@
-"""What each of ADA's transformations does to an image, next to its formula."""
+"""Each transformation of ADA against its formula."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.augment.rows import rows_with
 
 
 def applied(images, *on, categories="bgcfnc", drawn=None, **values):
-    """The images under ADA at p = 1 with the gates `on` alone."""
+    """Return images under ADA at p = 1 with the gates ``on`` alone."""
     pipe = ADA(tuple(images.shape[2:]), images.shape[1], categories=categories, p=1.0)
     rows = rows_with(*on, count=len(images), **values)
     rows["noise"] = torch.zeros_like(images) if drawn is None else drawn
@@ -24,7 +24,7 @@ def applied(images, *on, categories="bgcfnc", drawn=None, **values):
 
 
 @pytest.mark.parametrize("categories", PRESETS)
-def test_images_come_out_as_they_are_at_p_0(categories):
+def test_images_are_unchanged_at_p_0(categories):
     images, pipe = torch.randn(4, 3, 10, 12), ADA((10, 12), 3, categories=categories)
     rows = pipe.draw(4, torch.Generator().manual_seed(0))
     assert torch.equal(pipe(images, rows), images)
@@ -39,21 +39,21 @@ def test_blitting_copies_pixels():
     turned = [applied(images, "rotate90", rotate90=(k + 0.5) / 4) for k in range(4)]
     for k, found in enumerate(turned):
         assert torch.equal(found, images.rot90(k, (2, 3)))
-    # u = 0.999 moves by 0.125 of 16 pixels, to the right and downwards; beyond the border the image is mirrored
+    # u = 0.999 shifts by 0.125 of 16 pixels, right and down; the image is mirrored at the border.
     moved = applied(images, "integer_translation", integer_x=0.999, integer_y=0.001)
     assert torch.equal(moved[:, :, :14, 2:], images[:, :, 2:, :14])
     assert torch.equal(moved[:, :, :14, :2], images[:, :, 2:, :2].flip(3))
     assert torch.equal(moved[:, :, 14:, 2:], images[:, :, 14:, :14].flip(2))
 
 
-def test_images_that_are_not_square_are_turned_by_half_turns():
+def test_images_that_are_not_square_are_rotated_by_180_degrees():
     images = torch.randn(1, 1, 8, 6)
     turned = [applied(images, "rotate90", rotate90=(k + 0.5) / 4) for k in range(4)]
     assert all(torch.equal(turned[k], images.rot90(2 * (k // 2), (2, 3))) for k in range(4))
 
 
 def blobs(x, y):
-    """A smooth image without symmetry, 0 at the borders of 64×64 pixels."""
+    """Return a smooth image without symmetry, 0 at the borders of 64×64 pixels."""
     first = torch.exp(-((x - 6) ** 2 + (y + 3) ** 2) / (2 * 5.0**2))
     second = torch.exp(-((x + 9) ** 2 / (2 * 4.5**2) + (y - 4) ** 2 / (2 * 6.0**2)))
     return first - 0.7 * second
@@ -70,36 +70,56 @@ MOVES = {
     "scale": ({"scale": 1.5}, forward_map(2**0.3, 0, 0, 0, 2**0.3)),
     "rotation_before": (
         {"rotation_before": 0.6},
-        forward_map(math.cos(math.pi / 5), math.sin(math.pi / 5), 0, -math.sin(math.pi / 5), math.cos(math.pi / 5)),
+        forward_map(
+            math.cos(math.pi / 5),
+            math.sin(math.pi / 5),
+            0,
+            -math.sin(math.pi / 5),
+            math.cos(math.pi / 5),
+        ),
     ),
     "anisotropic_scale": ({"anisotropic_scale": 1.0}, forward_map(2**0.2, 0, 0, 0, 2**-0.2)),
     "rotation_after": (
         {"rotation_after": 0.4},
-        forward_map(math.cos(math.pi / 5), -math.sin(math.pi / 5), 0, math.sin(math.pi / 5), math.cos(math.pi / 5)),
+        forward_map(
+            math.cos(math.pi / 5),
+            -math.sin(math.pi / 5),
+            0,
+            math.sin(math.pi / 5),
+            math.cos(math.pi / 5),
+        ),
     ),
-    "fractional_translation": ({"fractional_x": 0.3, "fractional_y": -0.7}, forward_map(1, 0, 2.4, 0, 1, -5.6)),
-}  # fmt: skip
+    "fractional_translation": (
+        {"fractional_x": 0.3, "fractional_y": -0.7},
+        forward_map(1, 0, 2.4, 0, 1, -5.6),
+    ),
+}
 
 
 @pytest.mark.parametrize(
     "names", [*[(name,) for name in MOVES], tuple(MOVES)], ids=lambda names: "+".join(names)
 )
-def test_geometry_samples_the_image_at_the_transformed_places(names):
+def test_geometry_samples_the_image_at_transformed_positions(names):
     place = torch.arange(64.0) - 31.5
     y, x = torch.meshgrid(place, place, indexing="ij")
     values = {key: value for name in names for key, value in MOVES[name][0].items()}
     moved = np.eye(3)
-    for name in names:  # in the order of the paper
+    # In the order of the paper.
+    for name in names:
         moved = MOVES[name][1] @ moved
     back = torch.from_numpy(np.linalg.inv(moved)).float()
     from_x, from_y = (row[0] * x + row[1] * y + row[2] for row in back[:2])
     found = applied(blobs(x, y)[None, None], *names, categories="bg", **values)[0, 0]
-    inside = (from_x.abs() < 30) & (from_y.abs() < 30)  # what is farther out is mirrored
+    # Positions farther out are mirrored.
+    inside = (from_x.abs() < 30) & (from_y.abs() < 30)
     torch.testing.assert_close(found[inside], blobs(from_x, from_y)[inside], atol=0.01, rtol=0)
 
 
-def test_resampling_undoes_itself():
-    """The filters up and down are inverse to each other: a turn by 360° in two halves leaves even noise as it is."""
+def test_up_and_downsampling_are_inverse():
+    """Up- and downsampling are inverse to each other, even for noise.
+
+    Rotations that add up to 360° give the image again.
+    """
     images = torch.randn(1, 2, 24, 24)
     pipe = ADA(24, 2, categories="geom", p=1.0)
     found = pipe(images, rows_with("fractional_translation", fractional_x=1e-7))
@@ -114,7 +134,8 @@ def test_colours_follow_their_formulas():
         ("contrast", 2.0): x * 2,
         ("luma_flip", 0.2): x - 2 * grey,
         ("luma_flip", 0.8): x,
-        ("hue", 0.5 + 1 / 3): x.roll(1, 1),  # by 120°: red becomes green, green blue, blue red
+        # A rotation by 120° maps red to green, green to blue and blue to red.
+        ("hue", 0.5 + 1 / 3): x.roll(1, 1),
         ("saturation", -1.0): grey + (x - grey) / 2,
     }
     for (name, value), y in expected.items():
@@ -159,14 +180,17 @@ def test_grey_is_that_of_rgb_and_alpha_stays(channels):
 
 
 def test_a_band_amplifies_its_frequencies():
-    """Cosines that the mirrored axis has for eigenvectors come out times the band's response, exactly."""
+    """Cosines, eigenvectors of the mirrored axis, are multiplied by the response exactly."""
     for k, band in ((0, 0), (6, 1), (12, 2), (31, 3)):
         wave = torch.cos(math.pi * k * (torch.arange(32) + 0.5) / 32)
-        images = wave.expand(1, 1, 32, 32)  # along x, and constant along y
+        # The wave runs along x.
+        images = wave.expand(1, 1, 32, 32)
         on = f"filter{band}"
         raised = rows_with(on, **{on: 1.0})
-        gains = band_gains({f"filter{i}": raised["gate"][:, GATES.index(f"filter{i}")] < 1 for i in range(4)},
-                           {f"filter{i}": torch.tensor([float(i == band)]) for i in range(4)}, Strengths())  # fmt: skip
+        names = [f"filter{i}" for i in range(4)]
+        gates = {name: raised["gate"][:, GATES.index(name)] < 1 for name in names}
+        normal = {name: torch.tensor([float(name == on)]) for name in names}
+        gains = band_gains(gates, normal, Strengths())
         assert gains[0, band] == 2 * gains[0, band - 1]
         assert float(gains.square() @ torch.tensor(EXPECTED_POWER)) == pytest.approx(1)
         taps = torch.from_numpy(band_filters()).float()

@@ -1,4 +1,4 @@
-"""DiffAugment next to its paper."""
+"""DiffAugment against its paper."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastgan.augment.diffaugment import UNIFORM
 
 
 def rows_with(count=1, **values):
-    """Numbers that change nothing but for `values`."""
+    """Return rows that change nothing, except ``values``."""
     table = torch.full((count, len(UNIFORM)), 0.5)
     for name, value in values.items():
         table[:, UNIFORM.index(name)] = value

@@ -1,4 +1,4 @@
-"""The filters of ADA's resampling and of its frequency bands."""
+"""Filters of ADA's resampling and of its frequency bands."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def test_symlets_are_orthogonal_and_smooth(moments):
     for shift in range(0, 2 * moments, 2):
         inner = float(h[shift:] @ h[: len(h) - shift])
         assert inner == pytest.approx(float(shift == 0), abs=1e-9)
-    wavelet = h * (-1.0) ** np.arange(
-        len(h)
-    )  # what is left over by the low-pass filter, up to its direction
+    # The high-pass filter, up to its direction.
+    wavelet = h * (-1.0) ** np.arange(len(h))
     for power in range(moments):
         assert float(wavelet @ (np.arange(len(h)) - len(h) / 2) ** power) == pytest.approx(
             0, abs=1e-6
@@ -28,7 +27,7 @@ def test_symlets_are_orthogonal_and_smooth(moments):
 
 
 def test_sym2_and_sym6_are_the_published_ones():
-    """Daubechies 1992, tables 6.1 and 6.3; up to the direction, which no property fixes."""
+    """Daubechies 1992, tables 6.1 and 6.3, up to the direction."""
     sqrt3 = math.sqrt(3)
     sym2 = np.array([1 + sqrt3, 3 + sqrt3, 3 - sqrt3, 1 - sqrt3]) / (4 * math.sqrt(2))
     sym6 = [
@@ -69,7 +68,8 @@ def test_the_bands_share_out_the_frequencies():
     np.testing.assert_allclose(bands.sum(0), delta, atol=1e-12)
     np.testing.assert_allclose(bands, bands[:, ::-1], atol=1e-12)
     centres = np.array([0, 3 / 16, 3 / 8, 1]) * math.pi
-    response = bands @ np.cos(np.outer(np.arange(-21, 22), centres))  # [band, frequency]
+    # [band, frequency].
+    response = bands @ np.cos(np.outer(np.arange(-21, 22), centres))
     assert (response.argmax(0) == np.arange(4)).all() and (response.max(0) > 0.7).all()
     assert response[0, 0] == pytest.approx(1) and response[3, 3] == pytest.approx(1)
 
