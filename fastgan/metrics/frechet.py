@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of feature vectors, and the statistics that it needs."""
+"""Fréchet distance between two sets of feature vectors, and the statistics that it needs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from fastgan.metrics.checks import check_floating, require_finite
 
 
 class FeatureStatistics:
-    """Mean and covariance of feature vectors that come in batches, in float64; the batches' sizes don't matter.
+    """Mean and covariance of feature vectors in float64, accumulated over batches of any size.
 
-    count: vectors so far. mean: float64 ``[D]``.
+    Attributes:
+        count: number of vectors so far.
+        mean: float64 ``[D]``.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.mean = torch.zeros(0, dtype=torch.float64)
-        self._scatter = torch.zeros(0, 0, dtype=torch.float64)  # Σ (x - mean)(x - mean)ᵀ
+        # Σ (x - mean)(x - mean)ᵀ
+        self._scatter = torch.zeros(0, 0, dtype=torch.float64)
 
     def update(self, features: Tensor) -> None:
-        """Adds ``[N, D]`` of any float dtype, on any device.
+        """Add feature vectors.
+
+        Args:
+            features: ``[N, D]``, of any float dtype and on any device.
 
         Raises:
-            TypeError: no floating-point tensor.
-            ValueError: wrong shape, or another D than before.
+            TypeError: ``features`` isn't a floating-point tensor.
+            ValueError: ``features`` has another shape, or another D than before.
             NonFiniteError: a value is infinite or NaN.
         """
         check_floating("[N, D]", features=features)
@@ -37,7 +43,8 @@ class FeatureStatistics:
         x = features.detach().to("cpu", torch.float64)
         mean = x.mean(dim=0)
         scatter = (x - mean).T @ (x - mean)
-        if self.count:  # Chan, Golub & LeVeque 1979: exact, and nothing cancels as it does in E[xxᵀ] - E[x]E[x]ᵀ
+        # Chan, Golub & LeVeque 1979: exact, without the cancellation of E[xxᵀ] - E[x]E[x]ᵀ.
+        if self.count:
             total = self.count + len(x)
             step = mean - self.mean
             scatter += self._scatter + torch.outer(step, step) * (self.count * len(x) / total)
@@ -47,27 +54,33 @@ class FeatureStatistics:
 
     @property
     def covariance(self) -> Tensor:
-        """The unbiased estimate (divided by count - 1), float64 ``[D, D]``. Raises ValueError below 2 vectors."""
+        """Unbiased covariance (divided by ``count - 1``), float64 ``[D, D]``.
+
+        Raises:
+            ValueError: there are fewer than 2 vectors.
+        """
         if self.count < 2:
-            raise ValueError(
-                f"A covariance needs at least 2 feature vectors, but {self.count} came."
-            )
+            raise ValueError(f"A covariance needs at least 2 feature vectors, got {self.count}.")
         return self._scatter / (self.count - 1)
 
 
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:
-    """Squared 2-Wasserstein distance of two normal distributions (Dowson & Landau 1982; Heusel et al. 2017).
+    """Compute the squared 2-Wasserstein distance between two normal distributions in float64.
 
-    ``|μa - μb|² + tr A + tr B - 2 tr √(A B)``, at least 0, in float64. As ``tr √(A B) = tr √(√A B √A)``, the sum of
-    the singular values of ``√A √B``, it takes no root of an unsymmetric matrix and covariances of any rank.
+    The distance is ``|μa - μb|² + tr A + tr B - 2 tr √(A B)`` (Dowson & Landau 1982; Heusel et al.
+    2017), at least 0. ``tr √(A B)`` is computed as the sum of the singular values of ``√A √B``.
+    So covariances may have any rank, and no root of an unsymmetric matrix is needed.
 
     Args:
-        mean_a, mean_b: ``[D]``.
-        cov_a, cov_b: ``[D, D]``, symmetric, no eigenvalue below 0 but for rounding.
+        mean_a: ``[D]``, of any float dtype.
+        cov_a: ``[D, D]``, symmetric and positive semidefinite but for rounding.
+        mean_b: ``[D]``.
+        cov_b: ``[D, D]``, like ``cov_a``.
 
     Raises:
-        TypeError: no floating-point tensors.
-        ValueError: wrong shapes, or NonFiniteError for a value that is infinite or NaN.
+        TypeError: an argument isn't a floating-point tensor.
+        ValueError: the shapes don't fit.
+        NonFiniteError: a value is infinite or NaN.
     """
     check_floating("[D]", mean_a=mean_a, mean_b=mean_b)
     check_floating("[D, D]", cov_a=cov_a, cov_b=cov_b)
@@ -91,8 +104,8 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """R ``[D, rank]`` with ``R Rᵀ = covariance``: √covariance without its null space and up to a rotation."""
+    """Return R ``[D, rank]`` with ``R Rᵀ = covariance``, a root without its null space."""
     values, vectors = torch.linalg.eigh(covariance)
-    # A null direction's eigenvalue is rounding of about 1e-16; its root, 1e-8, would count a thousand times.
-    kept = values > values.abs().max() * len(values) * torch.finfo(torch.float64).eps
-    return vectors[:, kept] * values[kept].sqrt()
+    # Eigenvalues of null directions are rounding errors of 1e-16, whose roots of 1e-8 would count.
+    nonzero = values > values.abs().max() * len(values) * torch.finfo(torch.float64).eps
+    return vectors[:, nonzero] * values[nonzero].sqrt()

@@ -1,4 +1,4 @@
-"""Inception v3 as FID, KID and IS are defined with it: torch-fidelity's copy of the original network and weights."""
+"""Inception v3 for FID, KID and IS: torch-fidelity's copy of the original network and weights."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
 
 NUM_FEATURES = 2048
+"""Length of a feature vector."""
 SHA256_START = "6726825d"
-"""Of the file of weights that torch-fidelity publishes, which has it in its name."""
+"""First digits of the SHA-256 of torch-fidelity's file of weights, which are in its name."""
 
 _CHUNK = 32
 
 
 class Inception(nn.Module):
-    """torch-fidelity's Inception v3, which resizes images to 299×299 as the first programs did; frozen.
+    """torch-fidelity's Inception v3, frozen, which resizes images to 299x299 like TensorFlow 1.
 
-    Images are rounded to 8 bits as a saved file's are; grey ones become three equal channels.
+    Images are rounded to 8 bits like a saved file. Grey images become three equal channels.
     """
 
     key, name, resolution = "inception", "Inception", 299
@@ -39,11 +40,19 @@ class Inception(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """The pooled features, float32 ``[N, 2048]``, of images ``[N, 1 to 4, H, W]`` in [-1, 1].
+        """Return the pooled features.
+
+        Args:
+            images: ``[N, 1 to 4, H, W]`` in [-1, 1], of any float dtype and resolution. Alpha is
+                composited over mid grey.
+
+        Returns:
+            float32 ``[N, 2048]`` on the network's device.
 
         Raises:
             TypeError: ``images`` isn't floating-point.
-            ValueError: wrong shape, or NonFiniteError for infinite or NaN values.
+            ValueError: ``images`` has another shape.
+            NonFiniteError: a value is infinite or NaN.
         """
         check_images(images, measure="Inception's features", alpha=True)
         device = self._head.device
@@ -57,7 +66,7 @@ class Inception(nn.Module):
 
     @torch.no_grad()
     def classify(self, features: Tensor) -> Tensor:
-        """Logits ``[N, 1008]`` without their bias, as the Inception score was first computed."""
+        """Return logits ``[N, 1008]`` without bias, as in the original Inception score."""
         return features.to(self._head) @ self._head.T
 
     @property
@@ -67,21 +76,25 @@ class Inception(nn.Module):
 
 @cache
 def inception(weights: Path | None = None, *, device: str = "cpu") -> Inception:
-    """The network with its weights, loaded once per file and device.
+    """Load the network with its weights, once per file and device.
 
     Args:
-        weights: the file; None takes it from torch's hub folder, or downloads it there (92 MB).
+        weights: file of the weights. None means the file in torch's hub folder, which is
+            downloaded if it is missing (92 MB).
+        device: device of the network.
 
     Raises:
-        MetricError: torch-fidelity is missing, or the weights are missing, can't be downloaded or are others.
+        MetricError: torch-fidelity is missing, or the weights are missing, can't be downloaded or
+            aren't the expected ones.
     """
     try:
         from torch_fidelity import feature_extractor_inceptionv3 as fidelity
     except ImportError as error:
         raise MetricError(
-            f"FID, KID and IS need torch-fidelity ({error}): pip install 'fastgan[metrics]', or measure with other features."
+            f"FID, KID and IS need torch-fidelity ({error}): pip install 'fastgan[metrics]', "
+            f"or measure with other features."
         ) from error
-    path = _downloaded(fidelity.URL_INCEPTION_V3) if weights is None else weights
+    path = _download(fidelity.URL_INCEPTION_V3) if weights is None else weights
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -91,24 +104,28 @@ def inception(weights: Path | None = None, *, device: str = "cpu") -> Inception:
     digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(SHA256_START):
         raise MetricError(
-            f"{str(path)!r} doesn't hold Inception's weights (its SHA-256 begins with {digest[:8]}, not with "
-            f"{SHA256_START}): give the file {Path(fidelity.URL_INCEPTION_V3).name} of torch-fidelity."
+            f"{str(path)!r} doesn't hold Inception's weights (its SHA-256 begins with "
+            f"{digest[:8]}, not with {SHA256_START}): use the file "
+            f"{Path(fidelity.URL_INCEPTION_V3).name} of torch-fidelity."
         )
-    try:  # torch-fidelity would run what a pickle asks for
+    # torch-fidelity would run the code that a pickle asks for.
+    try:
         torch.load(io.BytesIO(content), weights_only=True)
     except Exception as error:
         raise MetricError(
-            f"{str(path)!r} was refused: it holds more than tensors, or is damaged: give torch-fidelity's own file."
+            f"{str(path)!r} was refused: it holds more than tensors, or is damaged: use "
+            f"torch-fidelity's own file."
         ) from error
-    with torch.random.fork_rng(devices=()):  # its initialisation draws numbers
+    # The initialisation draws random numbers.
+    with torch.random.fork_rng(devices=()):
         network: Any = fidelity.FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
         )
     return Inception(network, digest).to(device)
 
 
-def _downloaded(url: str) -> Path:
-    """Where torch's hub keeps the file, which is fetched once."""
+def _download(url: str) -> Path:
+    """Return the file in torch's hub folder after downloading it if it is missing."""
     path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
     try:
         if not path.exists():
@@ -116,7 +133,7 @@ def _downloaded(url: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256_START)
     except (OSError, RuntimeError) as error:
         raise MetricError(
-            f"Inception's weights can't be downloaded from {url} ({error}): give --weights with a copy of the file, "
-            "or measure with other features."
+            f"Inception's weights can't be downloaded from {url} ({error}): give --weights with a "
+            f"copy of the file, or measure with other features."
         ) from error
     return path

@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of feature vectors: with Inception's features it is KID."""
+"""Kernel distance between two sets of feature vectors; with Inception's features it is KID."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from torch import Tensor
 from fastgan.metrics.checks import check_floating, require_finite
 
 SUBSETS, SUBSET_SIZE = 100, 1000
+"""Default number and size of the subsets."""
 
 
 class KernelDistance(NamedTuple):
-    """mean: over the subsets, around 0 or below for equal distributions. std: of one subset's value."""
+    """Kernel distance over subsets."""
 
     mean: float
+    """Mean over the subsets; around 0, also below, for equal distributions."""
     std: float
+    """Standard deviation over the subsets."""
 
 
 def kernel_distance(
@@ -27,24 +30,28 @@ def kernel_distance(
     subset_size: int = SUBSET_SIZE,
     seed: int = 0,
 ) -> KernelDistance:
-    """Squared maximum mean discrepancy, averaged over random subsets (Bińkowski et al. 2018), in float64.
+    """Average the squared maximum mean discrepancy over random subsets, in float64.
 
-    Unbiased, unlike the Fréchet distance, so sets of different sizes can be compared.
+    It is unbiased (Bińkowski et al. 2018), unlike the Fréchet distance, so sets of different sizes
+    can be compared.
 
     Args:
-        features_a, features_b: ``[N, D]`` and ``[M, D]``, at least 2 vectors each, any float dtype.
-        subsets: how many, each drawn without repetition from both sets.
-        subset_size: vectors of each set in one; all of a set that has fewer.
-        seed: of the subsets: the same seed, the same result.
+        features_a: ``[N, D]``, N at least 2, of any float dtype.
+        features_b: ``[M, D]``, M at least 2, of any float dtype.
+        subsets: number of subsets, at least 1, each drawn without repetition from both sets.
+        subset_size: vectors of each set in a subset, at least 2; all of a smaller set.
+        seed: seed of the subsets.
 
     Raises:
-        TypeError: no floating-point tensors.
-        ValueError: wrong shapes, too few vectors, or ``subsets`` or ``subset_size`` too small;
-            NonFiniteError for infinite or NaN values.
+        TypeError: an argument isn't a floating-point tensor.
+        ValueError: the shapes don't fit, there are too few vectors, or ``subsets`` or
+            ``subset_size`` is out of range.
+        NonFiniteError: a value is infinite or NaN.
     """
     if subsets < 1 or subset_size < 2:
         raise ValueError(
-            f"subsets must be at least 1 and subset_size at least 2, got {subsets} and {subset_size}"
+            f"subsets must be at least 1 and subset_size at least 2, "
+            f"got {subsets} and {subset_size}"
         )
     _check(features_a=features_a, features_b=features_b)
     generator = torch.Generator().manual_seed(seed)
@@ -55,22 +62,26 @@ def kernel_distance(
             torch.randperm(len(features), generator=generator)[:size].to(features.device)
         ]
 
-    found = [polynomial_mmd(subset(features_a), subset(features_b)) for _ in range(subsets)]
-    values = torch.tensor(found, dtype=torch.float64)
+    distances = [polynomial_mmd(subset(features_a), subset(features_b)) for _ in range(subsets)]
+    values = torch.tensor(distances, dtype=torch.float64)
     return KernelDistance(values.mean().item(), values.std(correction=0).item())
 
 
 def polynomial_mmd(a: Tensor, b: Tensor) -> float:
-    """The unbiased estimate of MMD² under ``k(x, y) = (x·y / D + 1)³`` (Gretton et al. 2012, lemma 6), in float64.
+    """Estimate MMD² under the kernel ``k(x, y) = (x·y / D + 1)³``, in float64.
 
-    ``Σ_{i≠j} k(aᵢ, aⱼ) / N(N-1) + Σ_{i≠j} k(bᵢ, bⱼ) / M(M-1) - 2 Σ_{ij} k(aᵢ, bⱼ) / NM``
+    The unbiased estimate of Gretton et al. 2012, lemma 6::
+
+        Σ_{i≠j} k(aᵢ, aⱼ) / N(N-1) + Σ_{i≠j} k(bᵢ, bⱼ) / M(M-1) - 2 Σ_{ij} k(aᵢ, bⱼ) / NM
 
     Args:
-        a, b: ``[N, D]`` and ``[M, D]``, at least 2 vectors each, any float dtype.
+        a: ``[N, D]``, N at least 2, of any float dtype.
+        b: ``[M, D]``, M at least 2, of any float dtype.
 
     Raises:
-        TypeError: no floating-point tensors.
-        ValueError: wrong shapes, or fewer than 2 vectors; NonFiniteError for infinite or NaN values.
+        TypeError: an argument isn't a floating-point tensor.
+        ValueError: the shapes don't fit, or there are fewer than 2 vectors.
+        NonFiniteError: a value is infinite or NaN.
     """
     _check(a=a, b=b)
     a, b = a.double(), b.double()
@@ -94,6 +105,6 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _mean_of_pairs(x: Tensor) -> Tensor:
-    """The mean of k over all pairs of two different rows."""
+    """Return the mean of k over all pairs of two different rows."""
     values = _kernel(x, x)
     return (values.sum() - values.diagonal().sum()) / (len(x) * (len(x) - 1))

@@ -1,4 +1,4 @@
-"""Mode coverage: how many classes a set of samples shows, and how evenly."""
+"""Mode coverage: number and evenness of the classes among samples."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ModeCoverage:
     Attributes:
         counts: samples per class, ``num_classes`` entries.
         classes_hit: number of classes with at least one sample.
-        num_classes: number of classes there are.
-        kl_to_uniform: ``KL(histogram || uniform)`` in nats: 0 when all classes are equally
-            frequent, ``log(num_classes)`` when all samples are of one class.
+        num_classes: number of all classes.
+        kl_to_uniform: ``KL(histogram || uniform)`` in nats. It is 0 for equally frequent classes,
+            ``log(num_classes)`` for samples of one class.
     """
 
     counts: tuple[int, ...]
@@ -42,13 +42,14 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
         num_classes: K, at least 1.
 
     Raises:
-        TypeError: ``labels`` is no int64 tensor.
-        ValueError: wrong shape, no labels, a label out of range, or ``num_classes < 1``.
+        TypeError: ``labels`` isn't an int64 tensor.
+        ValueError: ``labels`` has another shape or is empty, a label is out of range, or
+            ``num_classes`` is below 1.
     """
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
-        found = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
         raise TypeError(
-            f"labels must be an int64 tensor [N], got {found}: convert them with torch.as_tensor."
+            f"labels must be an int64 tensor [N], got {kind}: convert them with torch.as_tensor."
         )
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels must be [N] with N at least 1, got shape {list(labels.shape)}")
@@ -69,12 +70,16 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
 def mode_classifier(
     class_names: tuple[str, ...], channels: int
 ) -> Callable[[Tensor], Tensor] | None:
-    """What tells the class of an image for data of these classes; None where there is no classifier for them.
+    """Return the embedded classifier for data of these classes, None if there is none.
 
-    There is one for the digits 0 to 9, and for Stacked MNIST, whose three channels it looks at one by one.
+    There is one for the digits 0 to 9. For Stacked MNIST it classifies each channel.
+
+    Args:
+        class_names: names of the data's classes.
+        channels: channels of the images.
 
     Returns:
-        A function of images ``[N, channels, H, W]`` in [-1, 1] that gives their classes, int64 ``[N]``.
+        A function from images ``[N, channels, H, W]`` in [-1, 1] to classes, int64 ``[N]``.
     """
     if class_names == DIGIT_NAMES:
         classifier = load_digit_classifier()
@@ -83,8 +88,8 @@ def mode_classifier(
         classifier = load_digit_classifier()
 
         def stacked(images: Tensor) -> Tensor:
-            each = images.cpu().flatten(0, 1).unsqueeze(1)
-            digits = classifier.logits(each).argmax(1).view(-1, 3)
+            single = images.cpu().flatten(0, 1).unsqueeze(1)
+            digits = classifier.logits(single).argmax(1).view(-1, 3)
             return digits @ torch.tensor([100, 10, 1])
 
         return stacked

@@ -1,4 +1,4 @@
-"""What networks that look at images share: the images they take, and weights that are files of the package."""
+"""Shared parts of networks for measures: checks of images, and embedded weights."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ def check_images(
     """Check images ``[N, 1 or 3, H, W]``, and warn of those far outside [-1, 1].
 
     Args:
-        measure: what they are for. name: of the argument. Both for messages.
-        alpha: images of 2 and 4 channels are taken too.
+        images: the images.
+        measure: name of the measure, for messages.
+        name: name of the argument, for messages.
+        alpha: accept 2 and 4 channels too.
 
     Raises:
-        TypeError: no floating-point tensor.
-        ValueError: wrong shape.
+        TypeError: ``images`` isn't a floating-point tensor.
+        ValueError: ``images`` has another shape.
         NonFiniteError: a value is infinite or NaN.
     """
     if not isinstance(images, Tensor) or not images.is_floating_point():
-        found = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(
-            f"{name} must be a floating-point tensor in [-1, 1], got {found}: "
-            "torch.from_numpy makes tensors of arrays, fastgan.data.to_float converts uint8."
+            f"{name} must be a floating-point tensor in [-1, 1], got {kind}: convert an array with "
+            f"torch.from_numpy, and uint8 with fastgan.data.to_float."
         )
     channels = (1, 2, 3, 4) if alpha else (1, 3)
     if images.ndim != 4 or images.shape[1] not in channels or 0 in images.shape[2:]:
@@ -48,17 +50,21 @@ def load_embedded(
     *,
     sha256: str | None,
     what: str,
-    made_by: str,
+    command: str,
     error: type[FastganError],
 ) -> Network:
-    """The network with the weights of a .safetensors file of the package: in eval mode, frozen.
+    """Load embedded weights into a network; return it frozen and in evaluation mode.
 
     Args:
-        sha256: what the file must hash to; None skips the check.
-        what: the network's name, for messages. made_by: the command that trains it.
+        network: the network.
+        path: ``.safetensors`` file of the weights.
+        sha256: expected SHA-256 of the file (hex); None skips the check.
+        what: name of the network, for messages.
+        command: command that trains the network, for messages.
+        error: class of the errors.
 
     Raises:
-        error: the file is missing, unreadable or not the expected one.
+        FastganError: an ``error``, if the file is missing, unreadable or not the expected one.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -67,16 +73,18 @@ def load_embedded(
         content = path.read_bytes()
     except OSError as problem:
         raise error(
-            f"The {what} {str(path)!r} can't be read ({problem.strerror or problem}): reinstall fastgan or run {made_by}."
+            f"The {what} {str(path)!r} can't be read ({problem.strerror or problem}): "
+            f"reinstall fastgan or run {command}."
         ) from problem
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise error(
-            f"The {what} {str(path)!r} isn't the file that fastgan ships (its SHA-256 differs): reinstall fastgan."
+            f"The {what} {str(path)!r} isn't the file that fastgan ships (its SHA-256 differs): "
+            f"reinstall fastgan."
         )
     try:
         network.load_state_dict(load(content))
     except (SafetensorError, RuntimeError) as problem:
         raise error(
-            f"{str(path)!r} doesn't hold the weights of the {what}: give a file made by {made_by}."
+            f"{str(path)!r} doesn't hold the weights of the {what}: use a file of {command}."
         ) from problem
     return network.eval().requires_grad_(False)

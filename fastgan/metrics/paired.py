@@ -1,4 +1,4 @@
-"""How near images come to their own targets, pixel by pixel: L1, and PSNR and SSIM by torchmetrics."""
+"""Pixelwise distances of images from their targets: L1, and PSNR and SSIM by torchmetrics."""
 
 from __future__ import annotations
 
@@ -12,71 +12,108 @@ from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
 
 MOST_DB = 100.0
-"""PSNR of equal images, which is infinite: more than images of 8 bits that differ have, below a million pixels."""
+"""PSNR of equal images, in place of infinity.
+
+8-bit images of up to 150,000 values that differ have less.
+"""
 
 
 def l1(images: Tensor, targets: Tensor) -> Tensor:
-    """Mean absolute difference, float32 ``[N]``, from 0 to 2, of images rounded to 8 bits as a saved file's are.
+    """Compute the mean absolute difference of images, rounded to 8 bits like a saved file.
 
     Args:
-        images, targets: ``[N, 1 or 3, H, W]`` in [-1, 1], any float dtype, on one device.
+        images: ``[N, 1 or 3, H, W]`` in [-1, 1], of any float dtype.
+        targets: like ``images``, on the same device.
+
+    Returns:
+        float32 ``[N]``, from 0 to 2.
 
     Raises:
-        TypeError: they aren't floating-point.
-        ValueError: wrong shape, or their shapes differ; NonFiniteError for infinite or NaN values.
+        TypeError: an argument isn't floating-point.
+        ValueError: a shape is wrong, or the shapes differ.
+        NonFiniteError: a value is infinite or NaN.
     """
-    ours, theirs = _values("l1", images, targets)
-    return 2 * (ours - theirs).abs().mean((1, 2, 3))
+    a, b = _to_unit(images, targets, measure="l1")
+    return 2 * (a - b).abs().mean((1, 2, 3))
 
 
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, float32 ``[N]``: ``-10 log10 mean (a - b)²`` of values from 0 to 1.
+    """Compute the peak signal-to-noise ratio in dB: ``-10 log10 mean (a - b)²``, values in [0, 1].
 
-    Equal images have ``MOST_DB``. Arguments and errors as ``l1``, and MetricError where torchmetrics is missing.
+    Args:
+        images: ``[N, 1 or 3, H, W]`` in [-1, 1], of any float dtype.
+        targets: like ``images``, on the same device.
+
+    Returns:
+        float32 ``[N]``, at most ``MOST_DB``, which equal images have.
+
+    Raises:
+        MetricError: torchmetrics is missing.
+        TypeError: an argument isn't floating-point.
+        ValueError: a shape is wrong, or the shapes differ.
+        NonFiniteError: a value is infinite or NaN.
     """
     require_torchmetrics()
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
-    ours, theirs = _values("psnr", images, targets)
-    found = peak_signal_noise_ratio(ours, theirs, data_range=1.0, reduction="none", dim=(1, 2, 3))
-    return found.clamp(max=MOST_DB)
+    a, b = _to_unit(images, targets, measure="psnr")
+    ratios = peak_signal_noise_ratio(a, b, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    return ratios.clamp(max=MOST_DB)
 
 
 def ssim(images: Tensor, targets: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004), float32 ``[N]``, 1 for equal images: of values from 0 to 1.
+    """Compute the structural similarity (Wang et al. 2004) of values in [0, 1].
 
-    Gaussian windows of 11 pixels, σ 1.5, in each colour; K1 0.01, K2 0.03. Arguments and errors as ``psnr``, and
-    MetricError below 6 pixels of height or width.
+    It uses Gaussian windows of 11 pixels with σ 1.5 in each colour, K1 0.01 and K2 0.03.
+
+    Args:
+        images: ``[N, 1 or 3, H, W]`` in [-1, 1], of any float dtype, H and W at least 6.
+        targets: like ``images``, on the same device.
+
+    Returns:
+        float32 ``[N]``, 1 for equal images.
+
+    Raises:
+        MetricError: torchmetrics is missing, or images are smaller than 6 pixels.
+        TypeError: an argument isn't floating-point.
+        ValueError: a shape is wrong, or the shapes differ.
+        NonFiniteError: a value is infinite or NaN.
     """
     require_torchmetrics()
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    ours, theirs = _values("ssim", images, targets)
+    a, b = _to_unit(images, targets, measure="ssim")
     if min(images.shape[-2:]) < 6:
         raise MetricError(
-            f"ssim needs images of at least 6 pixels in height and width, got {list(images.shape)}: leave it out."
+            f"ssim needs images of at least 6 pixels in height and width, "
+            f"got {list(images.shape)}: leave it out."
         )
-    found = structural_similarity_index_measure(ours, theirs, data_range=1.0, reduction="none")
-    assert isinstance(found, Tensor)
-    return found
+    similarities = structural_similarity_index_measure(a, b, data_range=1.0, reduction="none")
+    assert isinstance(similarities, Tensor)
+    return similarities
 
 
 def require_torchmetrics() -> None:
-    """Raises MetricError if torchmetrics isn't installed, so that a run says so before it starts."""
+    """Check that torchmetrics is installed, before a run starts.
+
+    Raises:
+        MetricError: it isn't installed.
+    """
     if importlib.util.find_spec("torchmetrics") is None:
         raise MetricError(
-            "PSNR and SSIM need torchmetrics, which isn't installed: pip install 'fastgan[metrics]', or leave psnr and ssim "
-            "out."
+            "PSNR and SSIM need torchmetrics, which isn't installed: "
+            "pip install 'fastgan[metrics]', or leave psnr and ssim out."
         )
 
 
-def _values(measure: str, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Both from 0 to 1: SSIM compares means, which must not be around 0."""
+def _to_unit(images: Tensor, targets: Tensor, *, measure: str) -> tuple[Tensor, Tensor]:
+    """Check both and scale them to [0, 1], since SSIM compares means, which must not be near 0."""
     check_images(images, measure=measure)
     check_images(targets, measure=measure, name="targets")
     if images.shape != targets.shape:
         raise ValueError(
-            f"images and their targets must have one shape, got {list(images.shape)} and {list(targets.shape)}"
+            f"images and targets must have one shape, "
+            f"got {list(images.shape)} and {list(targets.shape)}"
         )
-    ours, theirs = (to_uint8(part).to(torch.float32) / 255 for part in (images, targets))
-    return ours, theirs
+    a, b = (to_uint8(part).to(torch.float32) / 255 for part in (images, targets))
+    return a, b

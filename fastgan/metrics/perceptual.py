@@ -1,4 +1,4 @@
-"""A perceptual distance between images, and the small network that ships for it."""
+"""Perceptual distance between images, and the embedded network for it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import load_embedded
 
 WEIGHTS = Path(__file__).with_name("perceptual.safetensors")
-"""The shipped weights, float16; ``python -m tools.train_perceptual`` makes them."""
+"""File of the float16 weights, written by ``python -m tools.train_perceptual``."""
 
 SHA256 = "14150daf3f3aae76dab582126dad01f366011bf88fc6c560143e1ca42a9cb96a"
-"""Of the file ``WEIGHTS``."""
+"""SHA-256 of ``WEIGHTS``."""
 
 WIDTHS = (16, 32, 64, 96)
-"""Channels of the features at full size, a half, a quarter and an eighth of it."""
+"""Channels of the features at full size, a half, a quarter and an eighth."""
 
 Features = Callable[[Tensor], Sequence[Tensor]]
-"""Images ``[N, C, H, W]`` in [-1, 1] to features ``[N, F, h, w]`` at several depths."""
+"""Function from images ``[N, C, H, W]`` in [-1, 1] to features ``[N, F, h, w]`` by depth."""
 
 
 class PerceptualNetwork(nn.Module):
-    """Features of images ``[N, 1 to 4, H, W]`` in [-1, 1], any size, at four depths.
+    """Features of images ``[N, 1 to 4, H, W]`` in [-1, 1], of any size, at four depths.
 
-    Six 3×3 convolutions, batch norm and ReLU after each: 16 features at full size, 32 at a half, 64 at a quarter,
-    96 at an eighth. Grey images are taken as colour ones.
+    Batch norm and ReLU follow each of six 3x3 convolutions. There are 16 features at full size, 32
+    at a half, 64 at a quarter and 96 at an eighth. Grey images become colour images, and alpha is
+    composited over mid grey.
 
     Raises:
         ValueError: ``images`` has another number of channels or dimensions.
@@ -52,8 +53,8 @@ class PerceptualNetwork(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         if images.ndim != 4 or not 1 <= images.shape[1] <= 4:
             raise ValueError(
-                f"the embedded perceptual network takes images [N, 1 to 4, H, W], got {list(images.shape)}; "
-                f"give a perceptual distance of your own for others"
+                f"images of the embedded perceptual network must be [N, 1 to 4, H, W], "
+                f"got {list(images.shape)}; pass your own perceptual distance for others"
             )
         x = over_mid_grey(images).expand(-1, 3, -1, -1)
         features = []
@@ -64,7 +65,7 @@ class PerceptualNetwork(nn.Module):
 
 
 def _convolutions(*widths: tuple[int, int], stride: int = 1) -> nn.Sequential:
-    """3×3 convolutions from and to so many channels, the first with ``stride``."""
+    """Return 3x3 convolutions with these numbers of channels, the first with ``stride``."""
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(widths):
         conv = nn.Conv2d(inputs, outputs, 3, stride=1 if i else stride, padding=1, bias=False)
@@ -73,15 +74,17 @@ def _convolutions(*widths: tuple[int, int], stride: int = 1) -> nn.Sequential:
 
 
 class PerceptualDistance(nn.Module):
-    """How differently a network sees two images (LPIPS's form with unit weights: Zhang et al. 2018, section 3).
+    """Distance of two images in a network's features: LPIPS with unit weights.
 
-    ``Σ_l mean_yx ‖f_l(a)/‖f_l(a)‖ - f_l(b)/‖f_l(b)‖‖²``, the features of each depth ``l`` normalised over channels at
-    each place: float32 ``[N]``, at most 4 per depth.
+    The distance is ``Σ_l mean_yx ‖f_l(a)/‖f_l(a)‖ - f_l(b)/‖f_l(b)‖‖²`` (Zhang et al. 2018, section
+    3). Features of each depth ``l`` are normalised over channels at each position. ``forward``
+    takes images ``[N, C, H, W]`` in [-1, 1] and returns float32 ``[N]``, at most 4 per depth.
+
+    As a loss, with images that need a gradient, it doesn't check values, since that would
+    synchronise the device and break the graph.
 
     Args:
-        features: the network; None takes the embedded one (:func:`load_perceptual_network`).
-
-    As a loss, with images that need a gradient, it looks at no values: a step neither waits nor breaks its graph.
+        features: the network; None means the embedded one (:func:`load_perceptual_network`).
 
     Raises:
         NonFiniteError: an image holds infinite or NaN values, and none needs a gradient.
@@ -109,14 +112,14 @@ class PerceptualDistance(nn.Module):
 def load_perceptual_network(
     path: Path = WEIGHTS, *, sha256: str | None = SHA256
 ) -> PerceptualNetwork:
-    """The embedded network with its trained weights: float32, on the CPU, in eval mode, frozen.
+    """Load the trained embedded network: float32, on the CPU, in evaluation mode, frozen.
 
-    Trained on drawn shapes and handwritten digits in random colours (see ``train_perceptual``), it knows edges,
-    forms, colours, grain and blur, and nothing of faces or landscapes.
+    It was trained on drawn shapes and handwritten digits in random colours. So its features
+    respond to edges, forms, colours, grain and blur, but not to faces or landscapes.
 
     Args:
-        path: another file of the same network.
-        sha256: what the file must hash to; None skips the check.
+        path: file of the weights.
+        sha256: expected SHA-256 of the file (hex); None skips the check.
 
     Raises:
         MetricError: the file is missing, unreadable or not the expected one.
@@ -126,6 +129,6 @@ def load_perceptual_network(
         path,
         sha256=sha256,
         what="perceptual network",
-        made_by="python -m tools.train_perceptual",
+        command="python -m tools.train_perceptual",
         error=MetricError,
     )

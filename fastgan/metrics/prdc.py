@@ -1,4 +1,4 @@
-"""Precision and recall, density and coverage: how faithful samples are, and how much of the data they cover."""
+"""Precision and density, recall and coverage: fidelity of samples, and their share of the data."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from torch import Tensor
 from fastgan.metrics.checks import check_floating, require_finite
 
 PRECISION_NEIGHBOUR, DENSITY_NEIGHBOUR = 3, 5
-_ROWS = 1024  # of distances at a time, so that memory stays bounded
+"""Defaults of k for precision and recall, and for density and coverage."""
+# Rows of distances at a time, which bounds the memory.
+_ROWS = 1024
 
 
 class PRDC(NamedTuple):
-    """All higher is better. precision, recall, coverage: shares, from 0 to 1. density: from 0, 1 for the real set itself.
-
-    precision: of the samples that lie within the real images. recall: of the real images that lie within the samples.
-    density: as precision, but counting in how many real neighbourhoods a sample lies, so that outliers among the real
-    images weigh little. coverage: of the real images that have a sample in their neighbourhood.
-    """
+    """Precision, recall, density and coverage; higher is better."""
 
     precision: float
+    """Share of the samples within the real images, 0 to 1."""
     recall: float
+    """Share of the real images within the samples, 0 to 1."""
     density: float
+    """Mean number of real neighbourhoods of a sample, over k: at least 0, about 1 for real images.
+
+    Outliers among the real images weigh less than in precision.
+    """
     coverage: float
+    """Share of the real images with a sample in their neighbourhood, 0 to 1."""
 
 
 def prdc(
@@ -34,26 +38,34 @@ def prdc(
     precision_neighbour: int = PRECISION_NEIGHBOUR,
     density_neighbour: int = DENSITY_NEIGHBOUR,
 ) -> PRDC:
-    """Precision, recall (Kynkäänniemi et al. 2019), density, coverage (Naeem et al. 2020) of feature vectors, in float64.
+    """Compute precision, recall, density and coverage of feature vectors, in float64.
 
-    Around each vector lies a ball that reaches to its k-th nearest neighbour in its own set, r_k. Precision is the share
-    of samples in any ball of a real one, recall that of real ones in any ball of a sample (k = 3). Density is
-    ``Σ_ij [|fakeⱼ - realᵢ| ≤ r_k(realᵢ)] / kM``, coverage the share of real ones with a sample in their ball (k = 5).
-    All depend on the sizes of the sets: compare only figures of equal ones.
+    The ball of a vector reaches to its k-th nearest neighbour in its own set, r_k.
+
+    - Precision is the share of samples in the ball of any real vector (Kynkäänniemi et al. 2019).
+    - Recall is the share of real vectors in the ball of any sample.
+    - Density is ``Σ_ij [|fakeⱼ - realᵢ| ≤ r_k(realᵢ)] / kM`` (Naeem et al. 2020).
+    - Coverage is the share of real vectors with a sample in their ball.
+
+    All depend on the sizes of the sets: compare only results of equal sizes.
 
     Args:
-        real, fake: ``[N, D]`` and ``[M, D]``, more vectors than neighbours in each, any float dtype.
+        real: ``[N, D]``, N larger than both k, of any float dtype.
+        fake: ``[M, D]``, M larger than both k, of any float dtype.
+        precision_neighbour: k of precision and recall, at least 1.
+        density_neighbour: k of density and coverage, at least 1.
 
     Raises:
-        TypeError: no floating-point tensors.
-        ValueError: wrong shapes, too few vectors, or a neighbour below 1; NonFiniteError for
-            infinite or NaN values.
+        TypeError: an argument isn't a floating-point tensor.
+        ValueError: the shapes don't fit, there are too few vectors, or a neighbour is below 1.
+        NonFiniteError: a value is infinite or NaN.
     """
     check_floating("[N, D]", real=real, fake=fake)
     most = max(precision_neighbour, density_neighbour)
     if min(precision_neighbour, density_neighbour) < 1:
         raise ValueError(
-            f"neighbours must be at least 1, got {precision_neighbour} and {density_neighbour}"
+            f"precision_neighbour and density_neighbour must be at least 1, "
+            f"got {precision_neighbour} and {density_neighbour}"
         )
     if (
         real.ndim != 2
@@ -62,8 +74,8 @@ def prdc(
         or min(len(real), len(fake)) <= most
     ):
         raise ValueError(
-            f"features must be [N, D] and [M, D] with N and M above {most}, got {list(real.shape)} and "
-            f"{list(fake.shape)}"
+            f"real and fake must be [N, D] and [M, D] with N and M above {most}, "
+            f"got {list(real.shape)} and {list(fake.shape)}"
         )
     require_finite("precision, recall, density and coverage", real=real, fake=fake)
     real, fake = real.double(), fake.double()
@@ -89,7 +101,7 @@ def prdc(
 
 
 def _radii(x: Tensor, ks: tuple[int, int]) -> list[Tensor]:
-    """For each k the distance ``[N]`` of each vector to the k-th nearest other one."""
+    """Return, for each k, the distance ``[N]`` of each vector to its k-th nearest other one."""
     nearest = []
     for start in range(0, len(x), _ROWS):
         distances = torch.cdist(x[start : start + _ROWS], x)

@@ -1,4 +1,4 @@
-"""Features of a data set's images: taken once for what the set holds, and kept on disk for other processes."""
+"""Features of a data set's images, cached in memory and on disk by the set's content."""
 
 from __future__ import annotations
 
@@ -21,36 +21,39 @@ from fastgan.metrics.feature_networks import FeatureNetwork
 from fastgan.metrics.frechet import FeatureStatistics
 
 MAX_REAL = 10_000
+"""Default of the largest number of real images."""
 _CHUNK = 256
 _known: dict[str, RealFeatures] = {}
 
 
 @dataclass(frozen=True)
 class RealFeatures:
-    """features: float32 ``[N, D]`` on the CPU. indices: int64 ``[N]``, of which images of the data set."""
+    """Features of real images."""
 
     features: Tensor
+    """float32 ``[N, D]`` on the CPU."""
     indices: Tensor
+    """int64 ``[N]``, indices of the images in the data set."""
 
     @cached_property
     def statistics(self) -> FeatureStatistics:
-        """Their mean and covariance."""
-        found = FeatureStatistics()
-        found.update(self.features)
-        return found
+        """Mean and covariance of the features."""
+        statistics = FeatureStatistics()
+        statistics.update(self.features)
+        return statistics
 
 
 def cache_folder() -> Path:
     """Return the folder for features of real images: $FASTGAN_CACHE, or ~/.cache/fastgan.
 
     Raises:
-        FileNotFoundError: there is no home folder to put it into.
+        FileNotFoundError: the home folder doesn't exist.
     """
-    named = os.environ.get("FASTGAN_CACHE") or "~/.cache/fastgan"
-    if not named.startswith("~"):
-        return Path(named)
-    name, _, rest = named.partition("/")
-    # Without a home, expanduser returns what it got; of an empty HOME it makes the root folder.
+    folder = os.environ.get("FASTGAN_CACHE") or "~/.cache/fastgan"
+    if not folder.startswith("~"):
+        return Path(folder)
+    name, _, rest = folder.partition("/")
+    # Without a home, expanduser returns its argument; an empty HOME becomes the root folder.
     home = "" if name == "~" and os.environ.get("HOME") == "" else os.path.expanduser(name)
     if not os.path.isdir(home):
         raise FileNotFoundError(errno.ENOENT, "there is no such home folder", name)
@@ -58,7 +61,10 @@ def cache_folder() -> Path:
 
 
 def spread(count: int, length: int) -> Tensor:
-    """``min(count, length)`` indices of ``0 .. length - 1``, evenly spread: a folder's images come sorted by class."""
+    """Return ``min(count, length)`` evenly spread indices below ``length``, int64.
+
+    Spreading covers all classes of a folder, whose images are sorted by class.
+    """
     count = min(count, length)
     return torch.arange(count) * length // max(count, 1)
 
@@ -66,16 +72,19 @@ def spread(count: int, length: int) -> Tensor:
 def real_features(
     dataset: ImageDataset, network: FeatureNetwork, *, most: int | None = MAX_REAL
 ) -> RealFeatures:
-    """Features of a data set's images, from memory or disk where they were taken before.
+    """Return features of a data set's images, from memory or disk if they were computed before.
 
-    They are kept under a hash of what the set holds, of the network's weights and of how many images were taken. A damaged
-    file is made anew. Without a folder that can be written, they aren't kept on disk. Either gives a warning.
+    The cache's key is a hash of the set's content, the network's weights and the number of images.
+    A damaged file is written anew, with a warning. Without a writable folder a warning tells that
+    there is no cache on disk.
 
     Args:
-        most: takes so many images, evenly spread, of a larger set; None takes all.
+        dataset: the data set.
+        network: network of the features.
+        most: number of images, evenly spread, to use of a larger set; None means all.
     """
     indices = spread(len(dataset) if most is None else most, len(dataset))
-    what = (
+    identity = (
         dataset.fingerprint,
         dataset.resolution,
         dataset.channels,
@@ -84,7 +93,7 @@ def real_features(
         network.sha256,
         network.resolution,
     )
-    key = hashlib.sha256(repr(what).encode()).hexdigest()
+    key = hashlib.sha256(repr(identity).encode()).hexdigest()
     if key not in _known:
         name = f"features-{network.key}-{key[:24]}.safetensors"
         features = _read(name)
@@ -100,12 +109,13 @@ def real_features(
 
 
 def _read(name: str) -> Tensor | None:
-    """What `_write` wrote; None if there is nothing, or nothing whole."""
+    """Read a file of `_write`; return None if it is missing or damaged."""
     try:
         path = cache_folder() / name
         content = path.read_bytes()
+    # If the folder is unusable, `_write` fails too and warns.
     except OSError:
-        return None  # where that matters, `_write` fails too, and says why
+        return None
     try:
         stored = load(content)
         features = stored["features"]
@@ -115,7 +125,7 @@ def _read(name: str) -> Tensor | None:
     except (SafetensorError, KeyError) as error:
         problem = str(error)
     warnings.warn(
-        f"The features kept in {str(path)!r} are damaged ({problem}): they are taken anew.",
+        f"The cached features {str(path)!r} are damaged ({problem}): they are computed anew.",
         stacklevel=3,
     )
     return None
@@ -137,8 +147,9 @@ def _write(name: str, features: Tensor) -> None:
             raise
     except OSError as error:
         warnings.warn(
-            f"Features of the real images can't be kept in {folder!r} ({error.strerror or error}), so they are "
-            "taken anew each time: name another folder in FASTGAN_CACHE.",
+            f"Features of the real images can't be cached in {folder!r} "
+            f"({error.strerror or error}), so they are computed anew each time: set another "
+            f"folder in FASTGAN_CACHE.",
             stacklevel=3,
         )
 

@@ -1,4 +1,4 @@
-"""The shipped digit classifier: it loads, it's the file expected, it knows digits."""
+"""The embedded digit classifier: its file, its accuracy, and its training."""
 
 import hashlib
 from pathlib import Path
@@ -68,7 +68,8 @@ def test_grainy_samples(classifier: DigitClassifier, held_out: tuple[Tensor, Ten
 def test_shapes_dtypes_and_chunks(
     classifier: DigitClassifier, held_out: tuple[Tensor, Tensor]
 ) -> None:
-    images = held_out[0][:600]  # more than one chunk
+    # More than one chunk.
+    images = held_out[0][:600]
     logits, features = classifier.logits(images), classifier.features(images)
     assert logits.shape == (600, 10) and features.shape == (600, 64)
     assert logits.dtype == features.dtype == torch.float32
@@ -115,6 +116,7 @@ def test_training_learns_and_is_seeded() -> None:
     dataset = open_dataset("mnist5k")
     images, labels = dataset.batch(held_out_split(dataset)[0][::20])
     x = to_float(images)
-    assert accuracy(train(x, labels, epochs=15), x, labels) > 0.4  # chance is 0.1
+    # Chance is 0.1.
+    assert accuracy(train(x, labels, epochs=15), x, labels) > 0.4
     first, second = (train(x[::2], labels[::2], epochs=1).parameters() for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second))

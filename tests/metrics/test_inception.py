@@ -1,4 +1,4 @@
-"""Inception's features by torch-fidelity: with a stand-in for its weights, which no test downloads."""
+"""Inception's features by torch-fidelity, with a stand-in for its weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastgan.metrics import inception as inception_room
 
 
 class StandIn(nn.Module):
-    """What torch-fidelity's class looks like from outside: uint8 images in, a tuple of features out."""
+    """Network with the interface of torch-fidelity's class: uint8 images to a tuple of features."""
 
     def __init__(
         self, name: str, features_list: list[str], feature_extractor_weights_path: str
@@ -34,12 +34,12 @@ class StandIn(nn.Module):
 
 @pytest.fixture
 def fidelity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for torch-fidelity; gives the file of its weights."""
+    """Install a stand-in for torch-fidelity and return the file of its weights."""
     module = types.ModuleType("torch_fidelity")
     network = types.ModuleType("torch_fidelity.feature_extractor_inceptionv3")
-    network.FeatureExtractorInceptionV3 = StandIn  # type: ignore[attr-defined]
-    network.URL_INCEPTION_V3 = "https://nowhere.invalid/weights-inception.pth"  # type: ignore[attr-defined]
-    module.feature_extractor_inceptionv3 = network  # type: ignore[attr-defined]
+    vars(network)["FeatureExtractorInceptionV3"] = StandIn
+    vars(network)["URL_INCEPTION_V3"] = "https://nowhere.invalid/weights-inception.pth"
+    vars(module)["feature_extractor_inceptionv3"] = network
     monkeypatch.setitem(sys.modules, "torch_fidelity", module)
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", network)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
@@ -55,15 +55,18 @@ def test_features_and_logits(fidelity: Path) -> None:
     state = torch.get_rng_state()
     network = open_features("inception", weights=fidelity)
     assert torch.equal(torch.get_rng_state(), state)
-    grey = torch.linspace(-1, 1, 40).view(40, 1, 1, 1).expand(-1, 1, 4, 4)  # more than a chunk
-    found = network.features(grey)
+    # More than a chunk.
+    grey = torch.linspace(-1, 1, 40).view(40, 1, 1, 1).expand(-1, 1, 4, 4)
+    features = network.features(grey)
     expected = ((grey[:, 0, 0, 0] + 1) * 127.5).round()
-    torch.testing.assert_close(found, expected[:, None].expand(-1, 2048))
+    torch.testing.assert_close(features, expected[:, None].expand(-1, 2048))
     assert network.features(grey[:0]).shape == (0, 2048)
     weight = torch.load(fidelity, weights_only=True)["fc.weight"]
-    torch.testing.assert_close(network.classify(found), found @ weight.T)  # without the bias
+    # Without the bias.
+    torch.testing.assert_close(network.classify(features), features @ weight.T)
     assert network.key == "inception" and network.sha256.startswith(inception_room.SHA256_START)
-    assert not any(p.requires_grad for p in network.network.parameters())  # type: ignore[attr-defined]
+    assert isinstance(network, nn.Module)
+    assert not any(p.requires_grad for p in network.parameters())
     assert open_features("inception", weights=fidelity) is network
 
 
@@ -109,12 +112,10 @@ def test_other_weights_are_refused(
     with pytest.raises(MetricError, match=r"x\.pth' was refused: it holds more than tensors"):
         open_features("inception", weights=tmp_path / "x.pth")
     with pytest.raises(
-        MetricError, match="Weights are given for Inception alone, but the features are 'digits'"
+        MetricError, match=r"^weights must be None for the features 'digits', got '.*weights\.pth'"
     ):
         open_features("digits", weights=fidelity)
-    with pytest.raises(
-        MetricError, match="Features are mobilenet, digits, inception, but 'vgg' came"
-    ):
+    with pytest.raises(MetricError, match="must be one of mobilenet, digits, inception, got 'vgg'"):
         open_features("vgg")  # type: ignore[arg-type]
 
 
@@ -127,7 +128,7 @@ def test_without_torch_fidelity(monkeypatch: pytest.MonkeyPatch) -> None:
         open_features("inception")
 
 
-def test_torch_fidelity_has_what_is_used_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_fidelity_has_the_interface_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     assert inception_room.SHA256_START in fidelity.URL_INCEPTION_V3
     network = fidelity.FeatureExtractorInceptionV3
@@ -136,5 +137,6 @@ def test_torch_fidelity_has_what_is_used_of_it(monkeypatch: pytest.MonkeyPatch) 
         network, "load_state_dict", lambda self, state: setattr(self, "state", state)
     )
     with torch.device("meta"):
-        made = network("inception-v3-compat", ["2048"], feature_extractor_weights_path="x.pth")
-    assert made.state == {"from": "x.pth"} and made.get_parameter("fc.weight").shape == (1008, 2048)
+        built = network("inception-v3-compat", ["2048"], feature_extractor_weights_path="x.pth")
+    assert built.state == {"from": "x.pth"}
+    assert built.get_parameter("fc.weight").shape == (1008, 2048)

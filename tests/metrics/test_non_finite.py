@@ -1,4 +1,4 @@
-"""Every measure refuses values that aren't finite, in one way, and warns of images in another range."""
+"""All measures refuse values that aren't finite, and warn of images in another range."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def drawn(*shape: int) -> torch.Tensor:
 
 
 def statistics(features):
-    found = metrics.FeatureStatistics()
-    found.update(features)
+    metrics.FeatureStatistics().update(features)
 
 
 def path_length(images):
@@ -86,7 +85,7 @@ OF_IMAGES = [
 
 
 def refuses(measure, values, rows):
-    """Asserts that a measure takes `values`, and refuses them once `rows` hold what isn't finite."""
+    """Assert that a measure accepts `values`, but refuses them if `rows` aren't finite."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         measure(values)
@@ -96,9 +95,9 @@ def refuses(measure, values, rows):
             damaged[row].view(-1)[-1] = wrong
         with pytest.raises(metrics.NonFiniteError, match="must be finite") as error:
             measure(damaged)
-        said = str(error.value)
-        assert isinstance(error.value, metrics.MetricError | FastganError) and "\n" not in said
-        assert f"infinite or NaN values in {len(rows)} of " in said, said
+        message = str(error.value)
+        assert isinstance(error.value, metrics.MetricError | FastganError) and "\n" not in message
+        assert f"infinite or NaN values in {len(rows)} of " in message, message
 
 
 @pytest.mark.parametrize("measure", OF_IMAGES)
@@ -143,9 +142,12 @@ def test_distances_that_overflow_are_no_path_length():
         metrics.NonFiniteError, match=r"distances must be finite, .* in 3 of 3 rows"
     ):
         perceptual_path_length(
-            lambda z: torch.zeros(len(z), 1, 4, 4), z, z + 1, t,
+            lambda z: torch.zeros(len(z), 1, 4, 4),
+            z,
+            z + 1,
+            t,
             distance=lambda a, b: torch.full((len(a),), torch.inf),
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.parametrize("measure", OF_IMAGES)
@@ -155,8 +157,8 @@ def test_images_in_another_range_are_warned_of(measure):
         measure(images)
 
 
-def test_the_warning_comes_once():
-    """By Python's own filter, which goes by the text and the place."""
+def test_the_warning_appears_once():
+    """Python's own filter compares the text and the place."""
     classifier = metrics.load_digit_classifier()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -165,7 +167,7 @@ def test_the_warning_comes_once():
     assert len(caught) == 1
 
 
-def test_images_a_little_outside_are_taken_without_a_word():
+def test_images_a_little_outside_are_accepted_silently():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metrics.load_digit_classifier().features(drawn(2, 1, 8, 8) * 3)

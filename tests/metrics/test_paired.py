@@ -1,4 +1,4 @@
-"""Images and their targets: L1, PSNR and SSIM are what their formulas say, and say what they can't be taken of."""
+"""L1, PSNR and SSIM of images and their targets equal their formulas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from fastgan.data import to_float
 from fastgan.metrics import MetricError, l1, psnr, ssim
 
-pytestmark = pytest.mark.xdist_group("torchmetrics")  # importing it takes seconds
+# Importing torchmetrics takes seconds, so that one worker runs all these tests.
+pytestmark = pytest.mark.xdist_group("torchmetrics")
 with_torchmetrics = pytest.mark.skipif(
     importlib.util.find_spec("torchmetrics") is None, reason="needs torchmetrics"
 )
@@ -20,7 +21,7 @@ with_torchmetrics = pytest.mark.skipif(
 
 @pytest.fixture(params=[1, 3])
 def pair(request):
-    """Random images uint8 and others that resemble the first ones less and less."""
+    """Return random uint8 images, and copies with growing noise."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (5, request.param, 16, 12), generator=generator)
     noise = (
@@ -32,7 +33,7 @@ def pair(request):
 
 
 def ssim_by_hand(a, b):
-    """Wang et al. 2004, eq. 13, for one image each, float64 in [0, 1]: the mean over places and colours."""
+    """Compute eq. 13 of Wang et al. 2004 for one image each, float64 in [0, 1]."""
     places = torch.arange(-5, 6, dtype=torch.float64)
     window = torch.exp(-(places**2) / (2 * 1.5**2))
     window = window[:, None] * window / window.sum() ** 2
@@ -65,16 +66,17 @@ def test_figures_are_those_of_the_formulas(pair):
 
 
 @with_torchmetrics
-def test_equal_images_and_what_8_bits_do_not_tell_apart(pair):
+def test_equal_images_and_differences_below_8_bits(pair):
     images = to_float(pair[0])
-    for near in (images, images + 0.003):  # half a grey level is 0.0039
+    # Half a grey level is 0.0039.
+    for near in (images, images + 0.003):
         assert l1(near, images).tolist() == [0] * 5
         assert psnr(near, images).tolist() == [100] * 5
         assert ssim(near.double(), images).tolist() == pytest.approx([1] * 5)
 
 
 @pytest.mark.parametrize("distance", [l1, pytest.param(psnr, marks=with_torchmetrics)])
-def test_what_is_no_pair_is_refused(distance):
+def test_mismatched_pairs_are_refused(distance):
     images = torch.zeros(2, 3, 8, 8)
     with pytest.raises(ValueError, match=r"one shape, got \[2, 3, 8, 8\] and \[2, 1, 8, 8\]"):
         distance(images, images[:, :1])

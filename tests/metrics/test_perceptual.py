@@ -1,4 +1,4 @@
-"""The embedded perceptual network: it's the file expected, and it sees what pixels don't tell."""
+"""The embedded perceptual network: its file, its distance, and its training."""
 
 import hashlib
 
@@ -23,7 +23,8 @@ def test_shipped_file():
     assert WEIGHTS.stat().st_size < 400_000
     assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() == SHA256
     with safe_open(WEIGHTS, framework="pt") as file:
-        assert float(file.metadata()["held_out_accuracy"]) > 0.8  # of 18 classes in noise and blur
+        # Of 18 classes in noise and blur.
+        assert float(file.metadata()["held_out_accuracy"]) > 0.8
 
 
 @pytest.mark.parametrize("size", [(8, 8), (33, 20)])
@@ -45,13 +46,13 @@ def test_distance_is_its_formula(distance):
     grey = a[:, :1]
     assert torch.equal(distance(grey, b), distance(grey.expand(-1, 3, -1, -1), b))
     with pytest.raises(
-        ValueError, match=r"\[N, 1 to 4, H, W\], got \[4, 5, 16, 16\]; give a perceptual distance"
+        ValueError, match=r"\[N, 1 to 4, H, W\], got \[4, 5, 16, 16\]; pass your own perceptual"
     ):
         distance(torch.cat([grey] * 5, 1), b)
 
 
-def test_it_sees_what_pixels_dont(distance):
-    """A slight change of brightness hardly shows; less of a change in pixels does, as grain or blur."""
+def test_grain_and_blur_weigh_more_than_brightness(distance):
+    """Grain and blur have a larger distance than brightness, with a smaller change in pixels."""
     a = to_float(open_dataset("shapes").batch(torch.arange(48))[0])
     brighter = a + 0.15
     grain = a + 0.1 * torch.randn(a.shape, generator=torch.Generator().manual_seed(0))
@@ -59,7 +60,8 @@ def test_it_sees_what_pixels_dont(distance):
     for other in (grain, blurred):
         assert (a - other).square().mean() < (a - brighter).square().mean()
         assert distance(a, other).mean() > 4 * distance(a, brighter).mean()
-    assert distance(a, a.roll(1, 0)).mean() > 4 * distance(a, blurred).mean()  # another scene
+    # Another scene is further away than a blurred one.
+    assert distance(a, a.roll(1, 0)).mean() > 4 * distance(a, blurred).mean()
 
 
 def test_gradients_reach_the_image(distance):
@@ -86,7 +88,7 @@ def test_wrong_files(tmp_path):
 
 
 def test_training_learns_and_is_seeded():
-    """Discs and bars: chance is a half at best."""
+    """The classes are discs and bars, so chance is at most a half."""
     ramp = torch.linspace(-1, 1, 32)
     disc = (ramp.square()[:, None] + ramp.square() < 0.4).float()
     bar = (ramp.abs()[:, None] < 0.2).float().expand(32, 32)

@@ -1,4 +1,4 @@
-"""Features of real images: taken once, kept on disk by what the set and the network are, made anew where damaged."""
+"""Features of real images: computed once, cached by set and network, repaired if damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastgan.metrics.real import spread
 
 
 class Means:
-    """A network of one feature per row of pixels, which counts the images that it has seen."""
+    """A network of one feature per row of pixels, which counts its images."""
 
     key, name, sha256, resolution, preparation = "means", "means", "0" * 64, 4, ""
 
@@ -60,14 +60,15 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real, "_known", {})
 
 
-def test_taken_once_for_what_a_set_and_a_network_are(
+def test_computed_once_for_a_set_and_a_network(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = Means()
     first = real_features(dataset(), network)
     assert first.features.shape == (10, 4) and first.statistics.count == 10 and network.seen == 10
     assert real_features(dataset(), network) is first
-    forget(monkeypatch)  # another process
+    # As in another process.
+    forget(monkeypatch)
     again = real_features(dataset(), network)
     assert network.seen == 10 and torch.equal(again.features, first.features)
     assert torch.equal(again.indices, first.indices) and len(list(folder.iterdir())) == 1
@@ -91,7 +92,7 @@ def test_spread() -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
-def test_damaged_ones_are_made_anew_with_one_warning(
+def test_damaged_files_are_replaced_with_one_warning(
     folder: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     network = Means()
@@ -103,10 +104,11 @@ def test_damaged_ones_are_made_anew_with_one_warning(
     path.write_bytes({"cut": content[:-1], "flipped": content, "foreign": b"features"}[damage])
     forget(monkeypatch)
     with pytest.warns(
-        UserWarning, match=r"means-.* are damaged \(.*\): they are taken anew\."
-    ) as said:
-        found = real_features(dataset(), network)
-    assert len(said) == 1 and network.seen == 20 and torch.equal(found.features, expected)
+        UserWarning, match=r"means-.* are damaged \(.*\): they are computed anew\."
+    ) as caught:
+        computed = real_features(dataset(), network)
+    assert len(caught) == 1 and network.seen == 20
+    assert torch.equal(computed.features, expected)
     forget(monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -117,7 +119,7 @@ def test_damaged_ones_are_made_anew_with_one_warning(
 def test_a_folder_that_cannot_be_written(folder: Path) -> None:
     folder.write_text("a file")
     with pytest.warns(
-        UserWarning, match=r"can't be kept in .*cache.*: name another folder in FASTGAN_CACHE\."
+        UserWarning, match=r"can't be cached in .*cache.*: set another folder in FASTGAN_CACHE\."
     ):
         assert len(real_features(dataset(), Means()).features) == 10
 
@@ -147,12 +149,12 @@ def test_the_folder(
     ("named", "home"),
     [(None, ""), (None, "{}/none"), ("~/kept", "{}/none"), ("~no-such-user/kept", "{}"), ("~", "")],
 )
-def test_without_a_home_nothing_is_kept_and_no_home_is_made(
+def test_without_a_home_nothing_is_cached_and_no_home_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, home: str
 ) -> None:
     environment(monkeypatch, tmp_path, named=named, home=home)
-    said = r"can't be kept in '~.* \(there is no such home folder\).*name another folder in FASTGAN_CACHE\.$"
-    with pytest.warns(UserWarning, match=said) as warned:
+    message = r"can't be cached in '~.* \(there is no such home folder\).*set another folder in FAS"
+    with pytest.warns(UserWarning, match=message) as warned:
         assert len(real_features(dataset(), Means()).features) == 10
     assert len(warned) == 1 and not list(tmp_path.iterdir())
 
@@ -160,7 +162,7 @@ def test_without_a_home_nothing_is_kept_and_no_home_is_made(
 def test_a_user_without_an_entry_in_the_password_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container that is started under another user number, without HOME."""
+    """A container may start under another user number, without HOME."""
 
     def no_entry(uid: int) -> object:
         raise KeyError(uid)
@@ -172,7 +174,7 @@ def test_a_user_without_an_entry_in_the_password_file(
 
 
 def test_a_home_that_must_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may read everything, so the system's answer to others is put in its place."""
+    """The error is simulated, since root may read everything."""
 
     def forbidden(self: Path, *_: object, **__: object) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
@@ -180,7 +182,7 @@ def test_a_home_that_must_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPa
     for name in ("read_bytes", "exists", "mkdir"):
         monkeypatch.setattr(Path, name, forbidden)
     with pytest.warns(
-        UserWarning, match=r"can't be kept in .*cache' \(Permission denied\)"
+        UserWarning, match=r"can't be cached in .*cache' \(Permission denied\)"
     ) as warned:
         assert len(real_features(dataset(), Means()).features) == 10
     assert len(warned) == 1

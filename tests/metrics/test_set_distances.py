@@ -1,4 +1,4 @@
-"""Kernel distance, classifier score, precision and its kin, neighbours: against their definitions, written out."""
+"""Kernel distance, classifier score, PRDC and neighbours equal their definitions."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_the_kernel_distance_is_the_double_sum() -> None:
     within_b = [k(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j]
     between = [k(x, y) for x in a for y in b]
     expected = math.fsum(within_a) / 72 + math.fsum(within_b) / 42 - 2 * math.fsum(between) / 63
-    found = polynomial_mmd(torch.from_numpy(a), torch.from_numpy(b))
-    assert found == pytest.approx(expected, rel=1e-12)
-    # subsets as large as the sets hold all of them
+    distance = polynomial_mmd(torch.from_numpy(a), torch.from_numpy(b))
+    assert distance == pytest.approx(expected, rel=1e-12)
+    # Subsets as large as the sets are equal.
     whole = kernel_distance(torch.from_numpy(a[:7]), torch.from_numpy(b), subsets=3)
     assert whole.mean == pytest.approx(
         polynomial_mmd(torch.from_numpy(a[:7]), torch.from_numpy(b)), rel=1e-12
@@ -68,13 +68,14 @@ TAKERS: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("name", TAKERS)
 def test_arrays_and_integers_are_no_features(name: str) -> None:
-    for wrong, said in (
+    for wrong, message in (
         (normal(9).numpy(), r", got ndarray: .*from_numpy"),
         (np.zeros(9, np.uint8), "got ndarray"),
         ([[0.0]], "got list"),
         (normal(9).long(), r"got torch\.int64: .*float\(\)"),
     ):
-        with pytest.raises(TypeError, match=rf"^{name} must be a floating-point tensor \[.*{said}"):
+        expected = rf"^{name} must be a floating-point tensor \[.*{message}"
+        with pytest.raises(TypeError, match=expected):
             TAKERS[name](wrong)
 
 
@@ -99,9 +100,8 @@ def test_subsets_are_seeded_and_unbiased() -> None:
     first = kernel_distance(a, b, subsets=50, subset_size=40)
     assert kernel_distance(a, b, subsets=50, subset_size=40) == first
     assert kernel_distance(a, b, subsets=50, subset_size=40, seed=1) != first
-    assert (
-        abs(first.mean) < 3 * first.std / math.sqrt(50) + 0.05
-    )  # equal distributions: 0, from both sides
+    # Equal distributions have a mean of 0.
+    assert abs(first.mean) < 3 * first.std / math.sqrt(50) + 0.05
     shifted = kernel_distance(a, b + 0.5, subsets=50, subset_size=40)
     assert shifted.mean == pytest.approx(
         polynomial_mmd(a, b + 0.5), abs=4 * shifted.std / math.sqrt(50)
@@ -127,18 +127,14 @@ def test_the_score_by_its_definition_and_at_its_ends() -> None:
     for part in np.split(p, 4):
         marginal = part.mean(0)
         expected.append(math.exp(np.mean([np.sum(row * np.log(row / marginal)) for row in part])))
-    found = classifier_score(logits, splits=4)
-    assert found.mean == pytest.approx(np.mean(expected)) and found.std == pytest.approx(
-        np.std(expected)
-    )
+    score = classifier_score(logits, splits=4)
+    assert score.mean == pytest.approx(np.mean(expected))
+    assert score.std == pytest.approx(np.std(expected))
+    # All classes with certainty, one class, and no information.
     certain = torch.where(torch.eye(5, dtype=torch.bool), 0.0, -torch.inf).repeat(4, 1)
-    assert classifier_score(certain, splits=1).mean == pytest.approx(
-        5
-    )  # each class, each for certain
-    assert classifier_score(certain[:1].expand(10, -1), splits=1).mean == pytest.approx(
-        1
-    )  # one class alone
-    assert classifier_score(torch.zeros(10, 5)).mean == pytest.approx(1)  # nothing told
+    assert classifier_score(certain, splits=1).mean == pytest.approx(5)
+    assert classifier_score(certain[:1].expand(10, -1), splits=1).mean == pytest.approx(1)
+    assert classifier_score(torch.zeros(10, 5)).mean == pytest.approx(1)
     with pytest.raises(ValueError, match=r"\[N, K\] with N at least 10, got \[9, 5\]"):
         classifier_score(torch.zeros(9, 5))
 
@@ -165,7 +161,7 @@ def by_force(
 
 
 @pytest.mark.parametrize(("counts", "shift"), [((40, 30), 0.5), ((25, 45), 1.5), ((8, 8), 0.0)])
-def test_precision_and_its_kin_by_force(
+def test_prdc_by_force(
     counts: tuple[int, int], shift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, fake = normal(counts[0], 3), normal(counts[1], 3, seed=1, shift=shift)
@@ -173,52 +169,56 @@ def test_precision_and_its_kin_by_force(
     assert tuple(prdc(real, fake)) == pytest.approx(expected, abs=1e-15)
     import sys
 
-    monkeypatch.setattr(sys.modules["fastgan.metrics.prdc"], "_ROWS", 7)  # in pieces
+    # In several parts.
+    monkeypatch.setattr(sys.modules["fastgan.metrics.prdc"], "_ROWS", 7)
     assert tuple(prdc(real, fake)) == pytest.approx(expected, abs=1e-15)
 
 
-def test_precision_and_its_kin_at_their_ends() -> None:
+def test_prdc_at_its_ends() -> None:
     real = normal(60)
-    assert prdc(real, real) == pytest.approx(
-        (1, 1, (5 + 1) / 5, 1)
-    )  # its own ball, and five more on the mean
+    # Each vector lies in its own ball and in five others on average.
+    assert prdc(real, real) == pytest.approx((1, 1, (5 + 1) / 5, 1))
     assert prdc(real, real + 100) == (0, 0, 0, 0)
     collapsed = prdc(real, real[:1] + 1e-3 * normal(60, seed=1))
     assert collapsed.precision == 1 and collapsed.recall < 0.1 and collapsed.coverage < 0.5
 
 
-def test_precision_and_its_kin_refuse() -> None:
+def test_prdc_refuses() -> None:
     for a, b in [((5, 6), (9, 6)), ((9, 6), (9, 5)), ((9,), (9, 6))]:
         with pytest.raises(ValueError, match=r"\[N, D\] and \[M, D\] with N and M above 5"):
             prdc(torch.zeros(a), torch.zeros(b))
-    with pytest.raises(ValueError, match="neighbours must be at least 1, got 0 and 5"):
+    with pytest.raises(
+        ValueError, match="precision_neighbour and density_neighbour must be at least 1, got 0 and"
+    ):
         prdc(normal(9), normal(9), precision_neighbour=0)
 
 
 def test_neighbours_and_their_picture() -> None:
     references = normal(20, 12)
     queries = references[[3, 17]] + 1e-3
-    found = nearest_neighbours(queries, references.split(6), 4)
+    nearest = nearest_neighbours(queries, references.split(6), 4)
     everything = torch.cdist(queries, references).sort(dim=1)
-    assert torch.equal(found.indices, everything.indices[:, :4]) and found.indices[
-        :, 0
-    ].tolist() == [3, 17]
-    torch.testing.assert_close(found.distances, everything.values[:, :4])
+    assert torch.equal(nearest.indices, everything.indices[:, :4])
+    assert nearest.indices[:, 0].tolist() == [3, 17]
+    torch.testing.assert_close(nearest.distances, everything.values[:, :4])
     for k in (0, 21):
-        with pytest.raises(ValueError, match=f"k must be from 1 to 20, the references, got {k}"):
+        message = f"k must be from 1 to the number of references, 20, got {k}"
+        with pytest.raises(ValueError, match=message):
             nearest_neighbours(queries, [references], k)
     with pytest.raises(ValueError, match=r"\[Q, D\] and \[n, D\], got \[2, 12\] and \[20, 11\]"):
         nearest_neighbours(queries, [references[:, :11]], 1)
 
     images = torch.arange(20, dtype=torch.uint8).view(20, 1, 1, 1).expand(-1, 1, 4, 4)
     dataset = InMemoryDataset("numbers", images, torch.zeros(20, dtype=torch.int64))
-    picture = neighbour_grid(images[[3, 17]] + 100, dataset, found.indices)
-    shown = picture[0, 2::6, 2::6]  # the corner of each tile
-    assert shown.tolist() == [[103, *found.indices[0].tolist()], [117, *found.indices[1].tolist()]]
+    picture = neighbour_grid(images[[3, 17]] + 100, dataset, nearest.indices)
+    # The corner of each tile.
+    corners = picture[0, 2::6, 2::6].tolist()
+    first, second = nearest.indices.tolist()
+    assert corners == [[103, *first], [117, *second]]
 
 
-def test_torch_fidelity_finds_the_same() -> None:
-    """The same features, the same figures, so that Inception's are the FID, KID and IS of papers."""
+def test_torch_fidelity_agrees() -> None:
+    """Equal features give equal results, so that Inception's are the FID, KID and IS of papers."""
     fidelity = pytest.importorskip("torch_fidelity")
     a, b = normal(60, 8).float(), normal(60, 8, seed=1, shift=0.4).float()
     kid = fidelity.metric_kid.kid_features_to_metric(
