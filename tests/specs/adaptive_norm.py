@@ -24,8 +24,8 @@ MAPS = {"s": "x", "t": "y"}
 
 
 def adaptive_norm(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None = None, var: Tensor | None = None,
-    residual: Tensor | None = None, **options: Any,
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None = None,
+    var: Tensor | None = None, residual: Tensor | None = None, **options: Any,
 ) -> Tensor:  # fmt: skip
     """The op with all its tensors in a row."""
     return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, residual=residual, **options)
@@ -70,8 +70,8 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
 
 
 def _sample(
-    id: str, shape: Sequence[int], given: str = EVERYTHING, layout: Layout | None = None, *, large: bool = False,
-    small: bool = False, **options: Any,
+    id: str, shape: Sequence[int], given: str = EVERYTHING, layout: Layout | None = None, *,
+    large: bool = False, small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, *rest = (

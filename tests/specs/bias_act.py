@@ -42,8 +42,8 @@ def _values(
 
 
 def _sample(
-    id: str, shape: Sequence[int], layout: Layout | None = None, *, bias: bool = True, large: bool = False,
-    small: bool = False, **options: Any,
+    id: str, shape: Sequence[int], layout: Layout | None = None, *, bias: bool = True,
+    large: bool = False, small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
     options = {"act": "lrelu", **options}
     dim = options.get("dim", 1)

@@ -62,8 +62,8 @@ def _values(shape: Sequence[int], seed: int) -> Tensor:
 
 
 def _sample(
-    id: str, shape: Sequence[int], weight: Sequence[int], f: Tensor | None = None, layout: Layout | None = None, *,
-    large: bool = False, small: bool = False, **options: Any,
+    id: str, shape: Sequence[int], weight: Sequence[int], f: Tensor | None = None,
+    layout: Layout | None = None, *, large: bool = False, small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
     scale = 2.0 ** -round(
         torch.tensor(weight[1:]).prod().log2().item() / 2
@@ -118,9 +118,7 @@ def _samples() -> list[Sample]:
         _sample("groups-up2", (2, 6, 5, 4), (4, 3, 3, 3), taps(4), up=2, padding=1, groups=2),
         _sample("groups-down2", (2, 6, 8, 6), (9, 2, 3, 3), taps(4), down=2, padding=1, groups=3),
         _sample("turned", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), padding=1, flip_weight=False),
-        _sample(
-            "turned-up2", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, padding=1, flip_weight=False, flip_filter=True
-        ),
+        _sample( "turned-up2", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, padding=1, flip_weight=False, flip_filter=True ),
         _sample("turned-down2", (2, 3, 6, 6), (4, 3, 3, 3), taps(4), down=2, flip_weight=False, flip_filter=True),
         _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), taps(4), transposed, up=2, padding=1),
         _sample("unaligned", (2, 4, 8, 8), (4, 4, 3, 3), taps(4), unaligned, down=2, padding=1),

@@ -96,7 +96,8 @@ def first_mismatch(found: Results, expected: Results, tolerance: float) -> str |
             worst = torch.where(error.isnan(), torch.full_like(error, torch.inf), error).argmax()
             return (
                 f"{name}: element {int(worst)} is {have.flatten()[worst].item():.8g}, expected "
-                f"{want.flatten()[worst].item():.8g}; {int((~(error <= bound)).sum())} of {want.numel()} are off by more "
+                f"{want.flatten()[worst].item():.8g}; {int((~(error <= bound)).sum())} of "
+                f"{want.numel()} are off by more "
                 f"than {bound:.3g}"
             )
     return None

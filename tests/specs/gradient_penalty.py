@@ -212,8 +212,8 @@ _PENALTY_ERRORS = [
 
 
 def _benchmark(
-    id: str, shape: Sequence[int], inputs: int, moved: dict[str, float], layout: Layout | None = None,
-    **options: Any,
+    id: str, shape: Sequence[int], inputs: int, moved: dict[str, float],
+    layout: Layout | None = None, **options: Any,
 ) -> BenchmarkCase:  # fmt: skip
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         found: list[Tensor] = [

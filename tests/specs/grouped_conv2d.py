@@ -31,10 +31,7 @@ def _sample(
 
 _SAMPLES = [
     _sample("small", (3, 4, 5, 4), (6, 2, 3, 3), padding=1, groups=2, act="swish", small=True),
-    _sample(
-        "small-strides", (3, 6, 7, 6), (3, 2, 2, 3), channels_last,
-        stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=3, bias=False, small=True,
-    ),
+    _sample( "small-strides", (3, 6, 7, 6), (3, 2, 2, 3), channels_last, stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=3, bias=False, small=True, ),
     _sample("channels_last", (2, 32, 9, 8), (48, 16, 3, 3), channels_last, padding=1, groups=2, act="tanh"),
     _sample("depthwise", (3, 8, 5, 4), (8, 1, 4, 4), channels_last, groups=8, bias=False),
     _sample("depthwise-of-two", (2, 6, 6, 7), (12, 1, 3, 3), transposed, padding=1, stride=2, groups=6),

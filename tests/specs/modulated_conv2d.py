@@ -31,7 +31,8 @@ def modulated_conv2d(
 def definition(
     x: Tensor, weight: Tensor, styles: Tensor, noise: Tensor | None, bias: Tensor | None, *,
     demodulate: bool = True, up: int = 1, down: int = 1, padding: int | None = None,
-    resample_filter: Tensor | None = None, flip_weight: bool = True, input_gain: float | None = None, **epilogue: Any,
+    resample_filter: Tensor | None = None, flip_weight: bool = True,
+    input_gain: float | None = None, **epilogue: Any,
 ) -> Tensor:  # fmt: skip
     """With weights of its own for every sample, as the formula says."""
     n, c = x.shape[:2]

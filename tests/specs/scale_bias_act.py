@@ -53,8 +53,8 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
 
 
 def _sample(
-    id: str, shape: Sequence[int], given: str = EVERYTHING, layout: Layout | None = None, *, large: bool = False,
-    small: bool = False, **options: Any,
+    id: str, shape: Sequence[int], given: str = EVERYTHING, layout: Layout | None = None, *,
+    large: bool = False, small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, *rest = _values(shape, given, len(id), options)

@@ -68,8 +68,8 @@ def _values(shapes: Sequence[Sequence[int]], seed: int) -> list[Tensor]:
 
 
 def _sample(
-    id: str, shapes: Sequence[Sequence[int]], layout: Layout | None = None, *, small: bool = False, large: bool = False,
-    **options: Any,
+    id: str, shapes: Sequence[Sequence[int]], layout: Layout | None = None, *, small: bool = False,
+    large: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         weights = [t.to(device, dtype) for t in _values(shapes, len(id))]

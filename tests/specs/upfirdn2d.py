@@ -34,8 +34,8 @@ def taps(*shape: int) -> Tensor:
 
 
 def _sample(
-    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, *, large: bool = False,
-    small: bool = False, **options: Any,
+    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, *,
+    large: bool = False, small: bool = False, **options: Any,
 ) -> Sample:  # fmt: skip
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x = _image(shape, len(id)).to(device, dtype)

@@ -114,9 +114,9 @@ def adaptive_norm_with_stats(
 
 
 def _run(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None, over: str, mean: Tensor | None, var: Tensor | None,
-    act: str, alpha: float | None, gain: float, clamp: float | None, eps: float, residual: Tensor | None,
-    backend: str | None,
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, over: str, mean: Tensor | None,
+    var: Tensor | None, act: str, alpha: float | None, gain: float, clamp: float | None, eps: float,
+    residual: Tensor | None, backend: str | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     check_image(x)
     check_setting(over, eps)

@@ -56,7 +56,8 @@ def statistics(
     """Both in the accumulation dtype as ``[N, C]``, or None for both."""
     if (mean is None) != (var is None):
         raise ValueError(
-            f"mean and var must be given together, got {'var' if mean is None else 'mean'} alone; give both or neither"
+            f"mean and var must be given together, got {'var' if mean is None else 'mean'} alone; "
+            "give both or neither"
         )
     return _statistic("mean", mean, x), _statistic("var", var, x)
 
@@ -72,11 +73,13 @@ def _statistic(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
         )
     if t.dtype not in (x.dtype, wide) and not under_autocast(x):
         raise TypeError(
-            f"{name} must have the dtype {wide} for x of {x.dtype}, got {t.dtype}; convert it with {name}.to({wide})"
+            f"{name} must have the dtype {wide} for x of {x.dtype}, got {t.dtype}; convert it with "
+            f"{name}.to({wide})"
         )
     if list(t.shape) not in ([c], [n, c]):
         raise ValueError(
-            f"{name} must have shape {[c]} or {[n, c]} for x of shape {list(x.shape)}, got {list(t.shape)}"
+            f"{name} must have shape {[c]} or {[n, c]} for x of shape {list(x.shape)}, got "
+            f"{list(t.shape)}"
         )
     if t.device != x.device:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")

@@ -85,8 +85,8 @@ class Direction(NamedTuple):
 
 
 def direction(
-    k: Norm, u: Tensor, ux: Tensor, ddscale: Tensor | None, ddshift: Tensor | None, ddmean: Tensor | None,
-    ddvar: Tensor | None,
+    k: Norm, u: Tensor, ux: Tensor, ddscale: Tensor | None, ddshift: Tensor | None,
+    ddmean: Tensor | None, ddvar: Tensor | None,
 ) -> Direction:  # fmt: skip
     """From the sums ``u`` of ddx and ``ux`` of ddx·(x - mean), which count where mean and variance are the image's."""
     zero = torch.zeros_like(k.t)

@@ -48,7 +48,8 @@ def moments(x: Tensor, over: str) -> tuple[Tensor, Tensor]:
 
 def adaptive_norm(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None,
-    residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+    residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float,
+    clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """``clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift)) + residual`` rounded once, mean and variance
     (``[0]`` where they are given); any order of derivative by autograd."""
@@ -91,9 +92,9 @@ def slopes(
 
 
 def adaptive_norm_backward(
-    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str,
-    eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dshift: bool,
-    need_dstats: bool,
+    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor,
+    over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+    need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """``dx`` and, empty where not needed, ``dscale``, ``dshift``, ``dmean``, ``dvar``, each ``[N, C]``, or images where
     scale and shift are maps; ``dshift`` always then, since ``dx`` follows from it."""
@@ -114,10 +115,10 @@ def adaptive_norm_backward(
 
 
 def adaptive_norm_double_backward(
-    ddx: Tensor, ddscale: Tensor | None, ddshift: Tensor | None, ddmean: Tensor | None, ddvar: Tensor | None,
-    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str,
-    eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
-    need_dshift: bool, need_dstats: bool,
+    ddx: Tensor, ddscale: Tensor | None, ddshift: Tensor | None, ddmean: Tensor | None,
+    ddvar: Tensor | None, dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None,
+    mean: Tensor, var: Tensor, over: str, eps: float, act: str, alpha: float, gain: float,
+    clamp: float | None, need_dx: bool, need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """``ddy`` and, empty where not needed, the second derivatives in ``x``, ``scale``, ``shift``, ``mean``, ``var``."""
     k = norm_of(x, scale, shift, mean, var, over, eps)

@@ -87,7 +87,8 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor | None, *unused: Tensor | N
 define(
     OpDefinition(
         schema=(
-            "adaptive_norm(Tensor x, Tensor? scale, Tensor? shift, Tensor? mean, Tensor? var, Tensor? residual, "
+            "adaptive_norm(Tensor x, Tensor? scale, Tensor? shift, Tensor? mean, Tensor? var, "
+            "Tensor? residual, "
             f"{_SETTINGS}) -> (Tensor, Tensor, Tensor)"
         ),
         reference=reference.adaptive_norm,
@@ -140,7 +141,8 @@ def _first_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | None) 
 define(
     OpDefinition(
         schema=(
-            f"adaptive_norm_backward(Tensor dy, {_NORM}, {_SETTINGS}, bool need_dscale, bool need_dshift, "
+            f"adaptive_norm_backward(Tensor dy, {_NORM}, {_SETTINGS}, bool need_dscale, bool "
+            "need_dshift, "
             "bool need_dstats) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
         ),
         reference=reference.adaptive_norm_backward,
@@ -216,8 +218,10 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "adaptive_norm_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddshift, Tensor? ddmean, Tensor? ddvar, "
-            f"Tensor dy, {_NORM}, {_SETTINGS}, bool need_dx, bool need_dscale, bool need_dshift, bool need_dstats) "
+            "adaptive_norm_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddshift, Tensor? "
+            "ddmean, Tensor? ddvar, "
+            f"Tensor dy, {_NORM}, {_SETTINGS}, bool need_dx, bool need_dscale, bool need_dshift, "
+            "bool need_dstats) "
             "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
         ),
         reference=reference.adaptive_norm_double_backward,

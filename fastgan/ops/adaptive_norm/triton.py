@@ -138,9 +138,9 @@ Settings = tuple[str, float, float, "float | None"]
 
 
 def sweep(
-    kind: str, like: Tensor, settings: Settings, numbers: dict[str, Tensor], *, x: Tensor, dy: Tensor | None = None,
-    ddx: Tensor | None = None, maps: Parameters = (None, None), residual: Tensor | None = None,
-    out: Tensor | None = None, dx: Tensor | None = None,
+    kind: str, like: Tensor, settings: Settings, numbers: dict[str, Tensor], *, x: Tensor,
+    dy: Tensor | None = None, ddx: Tensor | None = None, maps: Parameters = (None, None),
+    residual: Tensor | None = None, out: Tensor | None = None, dx: Tensor | None = None,
 ) -> list[Tensor]:  # fmt: skip
     """One sweep in the layout of ``like``; ``numbers``: coefficients by name. Returns its sums, each ``[N, C]``."""
     act, alpha, gain, clamp = settings
@@ -155,7 +155,8 @@ def sweep(
     tiles_c, tiles_p = triton.cdiv(channels, block_c), triton.cdiv(pixels, block_p)
     if max(n * tiles_c * tiles_p, pixels + block_p, channels + block_c) > 2**31 - 1:
         raise ValueError(
-            f"adaptive_norm: a tensor of shape {list(like.shape)} is too large for one launch; split it"
+            f"adaptive_norm: a tensor of shape {list(like.shape)} is too large for one launch; "
+            "split it"
         )
     sums = torch.empty((count, n, tiles_p, channels), dtype=SUMS[like.dtype], device=like.device)
     images = [
@@ -168,11 +169,12 @@ def sweep(
     order = 2 if ddx is not None else 1
     with on_device(like):
         adaptive_norm_kernel[(n * tiles_c * tiles_p,)](
-            *images, out, dx, sums if count else None, *found,
-            channels, pixels, *((1, channels) if last else (pixels, 1)), tiles_c, tiles_p, n * tiles_p * channels,
-            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype),
-            SWEEP=kind, MAPS=maps != (None, None), ACT="lrelu" if act in PIECEWISE else act, ACC=ACCUMULATE[like.dtype],
-            BLOCK_C=block_c, BLOCK_P=block_p, num_warps=warps(block_c * block_p, order, like.dtype),
+            *images, out, dx, sums if count else None, *found, channels, pixels,
+            *((1, channels) if last else (pixels, 1)), tiles_c, tiles_p, n * tiles_p * channels,
+            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype), SWEEP=kind,
+            MAPS=maps != (None, None), ACT="lrelu" if act in PIECEWISE else act,
+            ACC=ACCUMULATE[like.dtype], BLOCK_C=block_c, BLOCK_P=block_p,
+            num_warps=warps(block_c * block_p, order, like.dtype),
         )  # fmt: skip
     return list(sums.sum(2))
 
@@ -191,7 +193,8 @@ def _result(like: Tensor) -> Tensor:
 
 def adaptive_norm(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None,
-    residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+    residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float,
+    clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     y, wide = _result(x), SUMS[x.dtype]
     settings = (act, alpha, gain, clamp)
@@ -215,9 +218,9 @@ def adaptive_norm(
 
 
 def adaptive_norm_backward(
-    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str,
-    eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dshift: bool,
-    need_dstats: bool,
+    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor,
+    over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
+    need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     dx, settings = _result(dy), (act, alpha, gain, clamp)
     numbers, maps = split(scale, shift)
@@ -244,10 +247,10 @@ def adaptive_norm_backward(
 
 
 def adaptive_norm_double_backward(
-    ddx: Tensor, ddscale: Tensor | None, ddshift: Tensor | None, ddmean: Tensor | None, ddvar: Tensor | None,
-    dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, var: Tensor, over: str,
-    eps: float, act: str, alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
-    need_dshift: bool, need_dstats: bool,
+    ddx: Tensor, ddscale: Tensor | None, ddshift: Tensor | None, ddmean: Tensor | None,
+    ddvar: Tensor | None, dy: Tensor, x: Tensor, scale: Tensor | None, shift: Tensor | None,
+    mean: Tensor, var: Tensor, over: str, eps: float, act: str, alpha: float, gain: float,
+    clamp: float | None, need_dx: bool, need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     ddy, settings = _result(ddx), (act, alpha, gain, clamp)
     dx = _result(ddx) if need_dx else None

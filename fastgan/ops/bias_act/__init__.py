@@ -76,6 +76,7 @@ def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
     check_parameter("b", b, x)
     if b.ndim != 1 or b.shape[0] != x.shape[dim]:
         raise ValueError(
-            f"b must have shape [{x.shape[dim]}], the size of x along dim {dim}, got {list(b.shape)}"
+            f"b must have shape [{x.shape[dim]}], the size of x along dim {dim}, got "
+            f"{list(b.shape)}"
         )
     return b.to(x.dtype)

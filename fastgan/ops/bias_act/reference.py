@@ -40,8 +40,8 @@ def bias_act(
 
 
 def slope(
-    x: Tensor | None, b: Tensor | None, y: Tensor | None, like: Tensor, dim: int, act: str, alpha: float,
-    gain: float, clamp: float | None, order: int = 1,
+    x: Tensor | None, b: Tensor | None, y: Tensor | None, like: Tensor, dim: int, act: str,
+    alpha: float, gain: float, clamp: float | None, order: int = 1,
 ) -> Tensor:  # fmt: skip
     """``gain · act^(order)(x + b)``, zero where the clamp is active; from ``x`` and ``b``, or from the output ``y``.
 
@@ -66,8 +66,8 @@ def slope(
 
 
 def bias_act_backward(
-    dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str, alpha: float,
-    gain: float, clamp: float | None, need_db: bool,
+    dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str,
+    alpha: float, gain: float, clamp: float | None, need_db: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """``dx = dy · slope`` and ``db = Σ dx`` (empty unless ``need_db``)."""
     dx = dy * slope(x, b, y, dy, dim, act, alpha, gain, clamp)
@@ -76,8 +76,9 @@ def bias_act_backward(
 
 
 def bias_act_double_backward(
-    ddx: Tensor, ddb: Tensor | None, dy: Tensor | None, x: Tensor | None, b: Tensor | None, y: Tensor | None,
-    dim: int, act: str, alpha: float, gain: float, clamp: float | None, need_db: bool,
+    ddx: Tensor, ddb: Tensor | None, dy: Tensor | None, x: Tensor | None, b: Tensor | None,
+    y: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None,
+    need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """With ``h = ddx + ddb``: ``ddy = h · slope``, ``dx = h · dy · slope'``, ``db = Σ dx``; the last two empty
     where the activation has no curvature (``dy`` is None)."""

@@ -60,7 +60,8 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ..
 define(
     OpDefinition(
         schema=(
-            "bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? clamp) -> Tensor"
+            "bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? "
+            "clamp) -> Tensor"
         ),
         reference=reference.bias_act,
         fake=_forward_fake,
@@ -103,7 +104,8 @@ def _backward_backward(
 define(
     OpDefinition(
         schema=(
-            "bias_act_backward(Tensor dy, Tensor? x, Tensor? b, Tensor? y, int dim, str act, float alpha, "
+            "bias_act_backward(Tensor dy, Tensor? x, Tensor? b, Tensor? y, int dim, str act, float "
+            "alpha, "
             "float gain, float? clamp, bool need_db) -> (Tensor, Tensor)"
         ),
         reference=reference.bias_act_backward,
@@ -166,8 +168,10 @@ def _double_backward(
 define(
     OpDefinition(
         schema=(
-            "bias_act_double_backward(Tensor ddx, Tensor? ddb, Tensor? dy, Tensor? x, Tensor? b, Tensor? y, int dim, "
-            "str act, float alpha, float gain, float? clamp, bool need_db) -> (Tensor, Tensor, Tensor)"
+            "bias_act_double_backward(Tensor ddx, Tensor? ddb, Tensor? dy, Tensor? x, Tensor? b, "
+            "Tensor? y, int dim, "
+            "str act, float alpha, float gain, float? clamp, bool need_db) -> (Tensor, Tensor, "
+            "Tensor)"
         ),
         reference=reference.bias_act_double_backward,
         fake=_double_fake,

@@ -187,9 +187,10 @@ def _rounded(clamp: float | None, dtype: torch.dtype) -> float:
 
 
 def _launch(
-    order: int, like: Tensor, dim: int, act: str, alpha: float, gain: float, clamp: float | None, *, out: Tensor,
-    x: Tensor | None = None, b: Tensor | None = None, y: Tensor | None = None, dy: Tensor | None = None,
-    ddx: Tensor | None = None, ddb: Tensor | None = None, out_v: Tensor | None = None, need_db: bool = False,
+    order: int, like: Tensor, dim: int, act: str, alpha: float, gain: float, clamp: float | None, *,
+    out: Tensor, x: Tensor | None = None, b: Tensor | None = None, y: Tensor | None = None,
+    dy: Tensor | None = None, ddx: Tensor | None = None, ddb: Tensor | None = None,
+    out_v: Tensor | None = None, need_db: bool = False,
 ) -> Tensor:  # fmt: skip
     """Runs one pass over tensors in the memory order of ``like``; returns the bias gradient, empty unless wanted."""
     channels = like.shape[dim]
@@ -214,10 +215,9 @@ def _launch(
         partial = torch.empty(shape, dtype=sum_dtype, device=like.device)
     with on_device(like):
         bias_act_kernel[(tiles * down,)](
-            x, b, y, dy, ddx, ddb, out, out_v, partial,
-            rows, columns, channels, inner, tiles,
-            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype),
-            PASS=order, ACT="lrelu" if act in PIECEWISE else act, BY_ROW=by_row, ACC=ACCUMULATE[like.dtype],
+            x, b, y, dy, ddx, ddb, out, out_v, partial, rows, columns, channels, inner, tiles,
+            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype), PASS=order,
+            ACT="lrelu" if act in PIECEWISE else act, BY_ROW=by_row, ACC=ACCUMULATE[like.dtype],
             BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns,
         )  # fmt: skip
     return db if partial is None else partial.sum((0, 2)).to(like.dtype)
@@ -237,8 +237,8 @@ def _ordered(layout: Tensor, *tensors: Tensor | None) -> list[Tensor | None]:
 
 
 def bias_act_backward(
-    dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str, alpha: float,
-    gain: float, clamp: float | None, need_db: bool,
+    dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str,
+    alpha: float, gain: float, clamp: float | None, need_db: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     dx = torch.empty_like(dy)
     dy_, x, y = _ordered(dx, dy, x, y)
@@ -250,8 +250,9 @@ def bias_act_backward(
 
 
 def bias_act_double_backward(
-    ddx: Tensor, ddb: Tensor | None, dy: Tensor | None, x: Tensor | None, b: Tensor | None, y: Tensor | None,
-    dim: int, act: str, alpha: float, gain: float, clamp: float | None, need_db: bool,
+    ddx: Tensor, ddb: Tensor | None, dy: Tensor | None, x: Tensor | None, b: Tensor | None,
+    y: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None,
+    need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     ddy = torch.empty_like(ddx)
     out_v = None if dy is None else torch.empty_like(ddx)

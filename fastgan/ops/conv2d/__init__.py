@@ -78,7 +78,8 @@ def conv2d(
         span, kernel = x.shape[2 + i] + 2 * pads[i], spread[i] * (weight.shape[2 + i] - 1) + 1
         if span < kernel:
             raise ValueError(
-                f"the kernel must fit into the padded image, got a kernel {kernel} pixels {name} and an image of {span}"
+                f"the kernel must fit into the padded image, got a kernel {kernel} pixels {name} "
+                f"and an image of {span}"
             )
     act, alpha, gain, clamp = torch_activation_options(act, alpha, gain, clamp)
     if bias is not None:

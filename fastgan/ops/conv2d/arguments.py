@@ -15,7 +15,8 @@ def yx_pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int
         isinstance(v, bool) or not isinstance(v, int) or v < least for v in values
     ):
         raise ValueError(
-            f"{name} must be a whole number of at least {least}, or two of them (y, x), got {value!r}"
+            f"{name} must be a whole number of at least {least}, or two of them (y, x), got "
+            f"{value!r}"
         )
     return values
 
@@ -33,6 +34,7 @@ def check_convolution(x: Tensor, weight: Tensor, groups: int, transposed: bool) 
     channels = weight.shape[0] if transposed else weight.shape[1] * groups
     if channels != x.shape[1] or weight.shape[0] % groups:
         raise ValueError(
-            f"weight {form} must fit x [N, C, H, W] and groups, got {list(weight.shape)} for x {list(x.shape)} and "
+            f"weight {form} must fit x [N, C, H, W] and groups, got {list(weight.shape)} for x "
+            f"{list(x.shape)} and "
             f"{groups} groups"
         )

@@ -58,8 +58,9 @@ def by_product(
 
 
 def convolve(
-    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None = None, *, bias: Tensor | None = None,
-    stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1,
+    chosen: str, x: Tensor, weight: Tensor, style: Tensor | None = None, *,
+    bias: Tensor | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0),
+    dilation: Pair = (1, 1), groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """``F.conv2d`` on backend ``chosen``."""
     how = (stride, padding, dilation, groups)

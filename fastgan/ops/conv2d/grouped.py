@@ -60,7 +60,8 @@ def grouped_conv2d(
 
 
 def grouped_conv2d_input(
-    dy: Tensor, w: Tensor, size: Pair, channels_last: bool, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    dy: Tensor, w: Tensor, size: Pair, channels_last: bool, stride: Pair, padding: Pair,
+    dilation: Pair, groups: int
 ) -> Tensor:  # fmt: skip
     """``dy ⋆ᵀ w``: the gradient of an image whose height and width are ``size``."""
     x = _image_like(
@@ -100,7 +101,8 @@ def _fake(x: Tensor, w: Tensor, stride: Any, padding: Any, dilation: Any, groups
 
 
 def _input_fake(
-    dy: Tensor, w: Tensor, size: Any, channels_last: bool, stride: Any, padding: Any, dilation: Any, groups: Any
+    dy: Tensor, w: Tensor, size: Any, channels_last: bool, stride: Any, padding: Any, dilation: Any,
+    groups: Any
 ) -> Tensor:  # fmt: skip
     return _image_like(dy, w, size, channels_last, groups)
 
@@ -152,7 +154,8 @@ _define(
     f"grouped_conv2d(Tensor x, Tensor w, {GEOMETRY}) -> Tensor", grouped_conv2d, _fake, _backward
 )
 _define(
-    f"grouped_conv2d_input(Tensor dy, Tensor w, SymInt[2] size, bool channels_last, {GEOMETRY}) -> Tensor",
+    f"grouped_conv2d_input(Tensor dy, Tensor w, SymInt[2] size, bool channels_last, {GEOMETRY}) -> "
+    "Tensor",
     grouped_conv2d_input, _input_fake, _input_backward,
 )  # fmt: skip
 _define(

@@ -31,8 +31,9 @@ def winograd_conv2d(
 
 
 def winograd_conv2d_act(
-    x: Tensor, w: Tensor, style: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
-    pad_y: int, pad_x: int, act: str, alpha: float, gain: float, clamp: float | None,
+    x: Tensor, w: Tensor, style: Tensor | None, scale: Tensor | None, noise: Tensor | None,
+    b: Tensor | None, pad_y: int, pad_x: int, act: str, alpha: float, gain: float,
+    clamp: float | None,
 ) -> Tensor:  # fmt: skip
     z = winograd_conv2d(x, w, style, pad_y, pad_x, False)
     return epilogue.scale_bias_act(z, scale, noise, b, act, alpha, gain, clamp)

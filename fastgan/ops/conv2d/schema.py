@@ -111,7 +111,8 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "winograd_conv2d(Tensor x, Tensor w, Tensor? style, int pad_y, int pad_x, bool transposed) -> Tensor"
+            "winograd_conv2d(Tensor x, Tensor w, Tensor? style, int pad_y, int pad_x, bool "
+            "transposed) -> Tensor"
         ),
         reference=reference.winograd_conv2d,
         fake=_fake,
@@ -163,7 +164,8 @@ def _act_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "winograd_conv2d_act(Tensor x, Tensor w, Tensor? style, Tensor? scale, Tensor? noise, Tensor? b, int pad_y, "
+            "winograd_conv2d_act(Tensor x, Tensor w, Tensor? style, Tensor? scale, Tensor? noise, "
+            "Tensor? b, int pad_y, "
             "int pad_x, str act, float alpha, float gain, float? clamp) -> Tensor"
         ),
         reference=reference.winograd_conv2d_act,
@@ -217,7 +219,8 @@ def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | No
 define(
     OpDefinition(
         schema=(
-            "winograd_conv2d_input(Tensor dz, Tensor w, Tensor x, Tensor style, int pad_y, int pad_x) "
+            "winograd_conv2d_input(Tensor dz, Tensor w, Tensor x, Tensor style, int pad_y, int "
+            "pad_x) "
             "-> (Tensor, Tensor)"
         ),
         reference=reference.winograd_conv2d_input,
@@ -257,7 +260,8 @@ def _unscaled_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "winograd_conv2d_unscaled(Tensor dx, Tensor style, Tensor dz, Tensor w, int pad_y, int pad_x) -> Tensor"
+            "winograd_conv2d_unscaled(Tensor dx, Tensor style, Tensor dz, Tensor w, int pad_y, int "
+            "pad_x) -> Tensor"
         ),
         reference=reference.winograd_conv2d_unscaled,
         fake=_unscaled_fake,

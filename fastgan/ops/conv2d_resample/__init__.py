@@ -65,8 +65,8 @@ def conv2d_resample(
     check_size(x, weight, up, down, sides)
     chosen = choose_backend("conv2d_resample", x.device, backend)
     return resample(
-        chosen, x, weight, None, f,
-        up=up, down=down, sides=sides, groups=groups, flip_weight=flip_weight, flip_filter=flip_filter,
+        chosen, x, weight, None, f, up=up, down=down, sides=sides, groups=groups,
+        flip_weight=flip_weight, flip_filter=flip_filter,
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ def resampling_factor(name: str, value: int) -> int:
 def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[int]) -> None:
     if 0 in x.shape[1:] or 0 in weight.shape:
         raise ValueError(
-            f"x and weight must have at least one channel and one pixel, got shapes {list(x.shape)} and {list(weight.shape)}"
+            "x and weight must have at least one channel and one pixel, got shapes "
+            f"{list(x.shape)} and {list(weight.shape)}"
         )
     width, height = (
         x.shape[3 - i] * up + sides[2 * i] + sides[2 * i + 1] - weight.shape[3 - i] + 1
@@ -26,6 +27,7 @@ def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[in
     )
     if width < down or height < down:
         raise ValueError(
-            f"nothing would be left: upsampled, padded and convolved, the image has {height} by {width} pixels, to be "
+            f"nothing would be left: upsampled, padded and convolved, the image has {height} by "
+            f"{width} pixels, to be "
             f"downsampled by {down}; use more padding or a smaller kernel"
         )

@@ -26,11 +26,13 @@ def fitting(name: str, t: Tensor, real: Tensor, shape: list[int]) -> Tensor:
     check_samples(name, t)
     if list(t.shape) != shape:
         raise ValueError(
-            f"{name} must have shape {shape} for real of shape {list(real.shape)}, got {list(t.shape)}"
+            f"{name} must have shape {shape} for real of shape {list(real.shape)}, got "
+            f"{list(t.shape)}"
         )
     if t.dtype != real.dtype and not under_autocast(real):
         raise TypeError(
-            f"{name} must have the dtype of real, {real.dtype}, got {t.dtype}; convert it with {name}.to(real.dtype)"
+            f"{name} must have the dtype of real, {real.dtype}, got {t.dtype}; convert it with "
+            f"{name}.to(real.dtype)"
         )
     if t.device != real.device:
         raise ValueError(f"{name} must be on the device of real, {real.device}, got {t.device}")

@@ -48,8 +48,8 @@ def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
 
 
 def interpolate_backward(
-    dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool, need_dfake: bool,
-    need_dalpha: bool,
+    dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool,
+    need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """``dreal = alpha·dy``, ``dfake = (1 - alpha)·dy``, ``dalpha = <dy, real - fake>``; empty where not needed."""
     weight = per_sample(alpha, dy)
@@ -65,8 +65,9 @@ def interpolate_backward(
 
 
 def interpolate_double_backward(
-    ddreal: Tensor | None, ddfake: Tensor | None, ddalpha: Tensor | None, dy: Tensor, real: Tensor | None,
-    fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool, need_dfake: bool, need_dalpha: bool,
+    ddreal: Tensor | None, ddfake: Tensor | None, ddalpha: Tensor | None, dy: Tensor,
+    real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool,
+    need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """``ddy = alpha·ddreal + (1 - alpha)·ddfake + ddalpha·(real - fake)``, ``dreal = ddalpha·dy = -dfake``,
     ``dalpha = <dy, ddreal - ddfake>``; empty where not needed. What is absent is zero."""
@@ -143,8 +144,8 @@ def grad_norm_penalty_backward(
 
 
 def grad_norm_penalty_double_backward(
-    ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float, need_ddpenalty: bool,
-    need_dgrad: bool,
+    ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float,
+    need_ddpenalty: bool, need_dgrad: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """With ``d = <grad, ddgrad>``: ``ddpenalty = 2(1 - center/norm)·d`` and ``dgrad = dpenalty·(2(1 - center/norm)·ddgrad
     + 2·center/norm³·d·grad)``; empty where not needed."""

@@ -93,7 +93,8 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "interpolate_backward(Tensor dy, Tensor? real, Tensor? fake, Tensor alpha, bool need_dreal, "
+            "interpolate_backward(Tensor dy, Tensor? real, Tensor? fake, Tensor alpha, bool "
+            "need_dreal, "
             "bool need_dfake, bool need_dalpha) -> (Tensor, Tensor, Tensor)"
         ),
         reference=reference.interpolate_backward,
@@ -151,8 +152,10 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "interpolate_double_backward(Tensor? ddreal, Tensor? ddfake, Tensor? ddalpha, Tensor dy, Tensor? real, "
-            "Tensor? fake, Tensor alpha, bool need_ddy, bool need_dreal, bool need_dfake, bool need_dalpha) "
+            "interpolate_double_backward(Tensor? ddreal, Tensor? ddfake, Tensor? ddalpha, Tensor "
+            "dy, Tensor? real, "
+            "Tensor? fake, Tensor alpha, bool need_ddy, bool need_dreal, bool need_dfake, bool "
+            "need_dalpha) "
             "-> (Tensor, Tensor, Tensor, Tensor)"
         ),
         reference=reference.interpolate_double_backward,
@@ -227,8 +230,8 @@ define(
 
 
 def _penalty_second_fake(
-    ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float, need_ddpenalty: bool,
-    need_dgrad: bool,
+    ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float,
+    need_ddpenalty: bool, need_dgrad: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     (dgrad,) = _wanted(grad, need_dgrad)
     return norm.new_empty(norm.shape[0] if need_ddpenalty else 0), dgrad
@@ -267,7 +270,8 @@ def _penalty_second_backward(ops: Any, ctx: Any, g1: Tensor | None, g2: Tensor |
 define(
     OpDefinition(
         schema=(
-            "grad_norm_penalty_double_backward(Tensor ddgrad, Tensor dpenalty, Tensor grad, Tensor norm, float center, "
+            "grad_norm_penalty_double_backward(Tensor ddgrad, Tensor dpenalty, Tensor grad, Tensor "
+            "norm, float center, "
             "bool need_ddpenalty, bool need_dgrad) -> (Tensor, Tensor)"
         ),
         reference=reference.grad_norm_penalty_double_backward,

@@ -114,7 +114,8 @@ def _sweep(
     programs = triton.cdiv(samples, rows) * tiles
     if max(programs, samples + rows, elements + columns) > 2**31 - 1:
         raise ValueError(
-            f"gradient_penalty: a tensor of shape {list(like.shape)} is too large for one launch; split it"
+            f"gradient_penalty: a tensor of shape {list(like.shape)} is too large for one launch; "
+            "split it"
         )
     partial = torch.empty((samples, tiles), dtype=sums, device=like.device) if sum_wanted else None
     big = [tensors.get(name) for name in ("x", "y", "u", "w", "g", "out", "out_x", "out_y")]
@@ -147,8 +148,8 @@ def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
 
 
 def interpolate_backward(
-    dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool, need_dfake: bool,
-    need_dalpha: bool,
+    dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool,
+    need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     dreal, dfake = (result_like(dy) if need else None for need in (need_dreal, need_dfake))
     layout = result_like(dy)
@@ -160,8 +161,9 @@ def interpolate_backward(
 
 
 def interpolate_double_backward(
-    ddreal: Tensor | None, ddfake: Tensor | None, ddalpha: Tensor | None, dy: Tensor, real: Tensor | None,
-    fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool, need_dfake: bool, need_dalpha: bool,
+    ddreal: Tensor | None, ddfake: Tensor | None, ddalpha: Tensor | None, dy: Tensor,
+    real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool,
+    need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     results = [result_like(dy) if need else None for need in (need_ddy, need_dreal, need_dfake)]
     layout = result_like(dy)
@@ -198,8 +200,8 @@ def grad_norm_penalty_backward(
 
 
 def grad_norm_penalty_double_backward(
-    ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float, need_ddpenalty: bool,
-    need_dgrad: bool,
+    ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float,
+    need_ddpenalty: bool, need_dgrad: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     dgrad = result_like(grad)
     x, g = _in_order(dgrad, ddgrad, grad)

@@ -29,20 +29,23 @@ def fitting_grid(grid: Tensor, x: Tensor) -> Tensor:
         )
     if grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
         raise ValueError(
-            f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, got {list(grid.shape)}"
+            f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, got "
+            f"{list(grid.shape)}"
         )
     computed = accumulate_dtype(x.dtype)
     if grid.dtype not in (x.dtype, computed) and not under_autocast(x):
         allowed = " or ".join(map(str, dict.fromkeys((x.dtype, computed))))
         raise TypeError(
-            f"grid must be {allowed} for x of {x.dtype}, got {grid.dtype}; convert it with grid.to({computed})"
+            f"grid must be {allowed} for x of {x.dtype}, got {grid.dtype}; convert it with "
+            f"grid.to({computed})"
         )
     if grid.device != x.device:
         raise ValueError(f"grid must be on the device of x, {x.device}, got {grid.device}")
     for name, (height, width) in (("x", x.shape[2:]), ("grid", grid.shape[1:3])):
         if height * width > LARGEST:
             raise ValueError(
-                f"{name} may have up to 2^31 - 1 pixels per image, got {height} by {width}; split it"
+                f"{name} may have up to 2^31 - 1 pixels per image, got {height} by {width}; split "
+                "it"
             )
     return grid.to(computed)
 

@@ -149,8 +149,8 @@ def grid_sample(
 
 
 def grid_sample_backward(
-    dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str, align_corners: bool,
-    need_dx: bool, need_dgrid: bool,
+    dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str,
+    align_corners: bool, need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """``dx = Sᵀ·dy``, ``dgrid = Σ_c dy·(S_x·x, S_y·x)``; empty where not needed."""
     at = Places(grid, size, mode, padding_mode, align_corners)
@@ -166,8 +166,9 @@ def grid_sample_backward(
 
 
 def grid_sample_double_backward(
-    ddx: Tensor | None, ddgrid: Tensor | None, dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int],
-    mode: str, padding_mode: str, align_corners: bool, need_ddy: bool, need_dx: bool, need_dgrid: bool,
+    ddx: Tensor | None, ddgrid: Tensor | None, dy: Tensor, x: Tensor | None, grid: Tensor,
+    size: Sequence[int], mode: str, padding_mode: str, align_corners: bool, need_ddy: bool,
+    need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """With ``a = ddx`` and ``b = ddgrid``: ``ddy = S·a + b_x·S_x·x + b_y·S_y·x``, ``dx = S_xᵀ(b_x·dy) + S_yᵀ(b_y·dy)``,
     ``dgrid = Σ_c dy·(S_x·a + b_y·S_xy·x, S_y·a + b_x·S_xy·x)``; empty where not needed. What is absent is zero."""

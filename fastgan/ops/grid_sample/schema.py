@@ -71,8 +71,8 @@ define(
 
 
 def _first_fake(
-    dy: Tensor, x: Any, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str, align_corners: bool,
-    need_dx: bool, need_dgrid: bool,
+    dy: Tensor, x: Any, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str,
+    align_corners: bool, need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     dx = _images(dy, size) if need_dx else dy.new_empty(0)
     return dx, grid.new_empty(grid.shape if need_dgrid else 0)
@@ -115,8 +115,8 @@ define(
 
 
 def _second_fake(
-    ddx: Any, ddgrid: Any, dy: Tensor, x: Any, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str,
-    align_corners: bool, need_ddy: bool, need_dx: bool, need_dgrid: bool,
+    ddx: Any, ddgrid: Any, dy: Tensor, x: Any, grid: Tensor, size: Sequence[int], mode: str,
+    padding_mode: str, align_corners: bool, need_ddy: bool, need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     ddy = _images(dy, grid.shape[1:3]) if need_ddy else dy.new_empty(0)
     return ddy, *_first_fake(
@@ -179,8 +179,10 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "grid_sample_double_backward(Tensor? ddx, Tensor? ddgrid, Tensor dy, Tensor? x, Tensor grid, SymInt[] size, "
-            f"{_SETTINGS}, bool need_ddy, bool need_dx, bool need_dgrid) -> (Tensor, Tensor, Tensor)"
+            "grid_sample_double_backward(Tensor? ddx, Tensor? ddgrid, Tensor dy, Tensor? x, Tensor "
+            "grid, SymInt[] size, "
+            f"{_SETTINGS}, bool need_ddy, bool need_dx, bool need_dgrid) -> (Tensor, Tensor, "
+            "Tensor)"
         ),
         reference=reference.grid_sample_double_backward,
         fake=_second_fake,

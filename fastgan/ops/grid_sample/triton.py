@@ -77,8 +77,8 @@ def _place(
 
 @triton.jit
 def _spots(
-    grid_ptr, b_ptr, program, blocks, points, width, height,
-    NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, ACC: tl.constexpr,
+    grid_ptr, b_ptr, program, blocks, points, width, height, NEAREST: tl.constexpr,
+    PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """The image, and for each of its points in this block: number, whether there is one, first pixel, which of the pixels
     around count, and along both axes the part of the way, the slope and b."""
@@ -129,14 +129,14 @@ def _jet(ptr, at, there, inside, t, slope, row, step, ACC: tl.constexpr):
 
 @triton.jit
 def points_kernel(
-    p_ptr, q_ptr, v_ptr, grid_ptr, b_ptr, out_ptr, dgrid_ptr,
-    channels, points, pixels, width, height, blocks, image_step, point_step, step,
-    NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr,
-    ACC: tl.constexpr,
+    p_ptr, q_ptr, v_ptr, grid_ptr, b_ptr, out_ptr, dgrid_ptr, channels, points, pixels, width,
+    height, blocks, image_step, point_step, step, NEAREST: tl.constexpr, PADDING: tl.constexpr,
+    CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """The sweep over points of csrc/grid_sample/problem.h. What is absent, or not wanted, is None."""
     n, point, inside_block, first, inside, t, slope, b = _spots(
-        grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS, POINTS, ACC
+        grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS,
+        POINTS, ACC
     )  # fmt: skip
     bx = b[0][:, None]
     by = b[1][:, None]
@@ -175,14 +175,14 @@ def points_kernel(
 
 @triton.jit
 def bound_kernel(
-    v_ptr, grid_ptr, b_ptr, bound_ptr,
-    channels, points, pixels, width, height, blocks, image_step, point_step, step,
-    NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr,
-    ACC: tl.constexpr,
+    v_ptr, grid_ptr, b_ptr, bound_ptr, channels, points, pixels, width, height, blocks, image_step,
+    point_step, step, NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr,
+    POINTS: tl.constexpr, CHANNELS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """The largest magnitude that each point may add to a pixel; infinity for NaN too, and 0 where it adds nothing."""
     n, point, inside_block, _, inside, _, slope, b = _spots(
-        grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS, POINTS, ACC
+        grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS,
+        POINTS, ACC
     )  # fmt: skip
     counts = inside[0] | inside[1] | inside[2] | inside[3]
     along = tl.zeros((POINTS,), ACC) + 1.0
@@ -214,15 +214,16 @@ def _add(units_ptr, rest_ptr, at, value, there, unit, rest_per_unit):
 
 @triton.jit
 def add_kernel(
-    v_ptr, grid_ptr, b_ptr, unit_ptr, units_ptr, rest_ptr, rest_per_unit: tl.float64,
-    channels, points, pixels, width, height, blocks, image_step, point_step, step,
-    NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr,
+    v_ptr, grid_ptr, b_ptr, unit_ptr, units_ptr, rest_ptr, rest_per_unit: tl.float64, channels,
+    points, pixels, width, height, blocks, image_step, point_step, step, NEAREST: tl.constexpr,
+    PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
     """The sweep into pixels: what each point adds, times ``unit`` of its image, in whole numbers. A unit of 0 is of an image
     that has nothing to add, or values that are not finite."""
     n, point, inside_block, first, inside, t, slope, b = _spots(
-        grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS, POINTS, ACC
+        grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS,
+        POINTS, ACC
     )  # fmt: skip
     unit = tl.zeros((POINTS, 1), ACC) + tl.load(unit_ptr + n)
     tx, ty = t[0], t[1]
@@ -306,7 +307,8 @@ class _Sweep:
         self.programs = n * blocks
         if max(self.programs, self.points + block) > 2**31 - 1:
             raise ValueError(
-                f"grid_sample: a result for images of shape {list(like.shape)} is too large for one launch; split it"
+                f"grid_sample: a result for images of shape {list(like.shape)} is too large for "
+                "one launch; split it"
             )
         steps = (1, 1, self.channels) if last else (self.pixels, self.points, 1)
         self.numbers = (self.channels, self.points, self.pixels, size[1], size[0], blocks, *steps)
@@ -324,8 +326,9 @@ class _Sweep:
 
 
 def _over_points(
-    sweep: _Sweep, grid: Tensor, *, p: Tensor | None = None, q: Tensor | None = None, v: Tensor | None = None,
-    b: Tensor | None = None, out: Tensor | None = None, dgrid: Tensor | None = None,
+    sweep: _Sweep, grid: Tensor, *, p: Tensor | None = None, q: Tensor | None = None,
+    v: Tensor | None = None, b: Tensor | None = None, out: Tensor | None = None,
+    dgrid: Tensor | None = None,
 ) -> None:  # fmt: skip
     if sweep.programs and (out is not None or dgrid is not None):
         with on_device(grid):
@@ -375,8 +378,8 @@ def grid_sample(
 
 
 def grid_sample_backward(
-    dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str, align_corners: bool,
-    need_dx: bool, need_dgrid: bool,
+    dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str,
+    align_corners: bool, need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     sweep = _Sweep(dy, grid, size, mode, padding_mode, align_corners)
     grid = grid.contiguous()
@@ -389,8 +392,9 @@ def grid_sample_backward(
 
 
 def grid_sample_double_backward(
-    ddx: Tensor | None, ddgrid: Tensor | None, dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int],
-    mode: str, padding_mode: str, align_corners: bool, need_ddy: bool, need_dx: bool, need_dgrid: bool,
+    ddx: Tensor | None, ddgrid: Tensor | None, dy: Tensor, x: Tensor | None, grid: Tensor,
+    size: Sequence[int], mode: str, padding_mode: str, align_corners: bool, need_ddy: bool,
+    need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     sweep = _Sweep(dy, grid, size, mode, padding_mode, align_corners)
     grid = grid.contiguous()

@@ -48,12 +48,14 @@ def minibatch_stddev(
     n, c = x.shape[:2]
     if n > group_size and n % group_size:
         raise ValueError(
-            f"the batch must have up to {group_size} samples or a multiple of {group_size}, got {n}; use another batch "
+            f"the batch must have up to {group_size} samples or a multiple of {group_size}, got "
+            f"{n}; use another batch "
             "size or group_size"
         )
     if c < 1 or c % num_channels:
         raise ValueError(
-            f"num_channels must divide the channels of x, {c}, into parts of one at least, got {num_channels}"
+            f"num_channels must divide the channels of x, {c}, into parts of one at least, got "
+            f"{num_channels}"
         )
     chosen = choose_backend("minibatch_stddev", x.device, backend)
     if chosen == "reference":

@@ -110,7 +110,8 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "minibatch_stddev_double_backward(Tensor ddx, Tensor dy, Tensor x, int group_size, int num_channels, "
+            "minibatch_stddev_double_backward(Tensor ddx, Tensor dy, Tensor x, int group_size, int "
+            "num_channels, "
             "bool need_ddy, bool need_dx) -> (Tensor, Tensor)"
         ),
         reference=reference.minibatch_stddev_double_backward,

@@ -85,8 +85,8 @@ def minibatch_stddev_kernel(
 
 
 def _sweep(
-    order: int, x: Tensor, group_size: int, parts: int, *, dy: Tensor | None = None, ddx: Tensor | None = None,
-    narrow: Tensor | None = None, wide: Tensor | None = None,
+    order: int, x: Tensor, group_size: int, parts: int, *, dy: Tensor | None = None,
+    ddx: Tensor | None = None, narrow: Tensor | None = None, wide: Tensor | None = None,
 ) -> None:  # fmt: skip
     """One sweep in the layout of ``x``; fills ``narrow`` and ``wide`` where they are given."""
     if not x.numel():
@@ -104,7 +104,8 @@ def _sweep(
     tiles = triton.cdiv(positions, block)
     if max(groups * parts * tiles, positions + block) > 2**31 - 1:
         raise ValueError(
-            f"minibatch_stddev: a tensor of shape {list(x.shape)} is too large for one launch; split it"
+            f"minibatch_stddev: a tensor of shape {list(x.shape)} is too large for one launch; "
+            "split it"
         )
     sums = SUMS[x.dtype]
     partial = (
@@ -117,8 +118,8 @@ def _sweep(
     images = [None if t is None else t.contiguous(memory_format=memory) for t in (x, ddx, dy)]
     with on_device(x):
         minibatch_stddev_kernel[(groups * parts * tiles,)](
-            *images, weight, narrow, wide, partial, group, groups, parts, positions, length, channels,
-            channels + parts, channels * pixels, (channels + parts) * pixels, tiles, EPS,
+            *images, weight, narrow, wide, partial, group, groups, parts, positions, length,
+            channels, channels + parts, channels * pixels, (channels + parts) * pixels, tiles, EPS,
             PASS=order, LAST=last, ACC=ACCUMULATE[x.dtype], BLOCK=block,
         )  # fmt: skip
     if wide is not None:

@@ -86,7 +86,8 @@ def modulated_conv2d(
         list(x.shape[:2]),
     ):
         raise ValueError(
-            f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, got {list(input_gain.shape)}"
+            f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, got "
+            f"{list(input_gain.shape)}"
         )
     act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     noise = noise[None, None] if isinstance(noise, Tensor) and noise.ndim == 2 else noise
@@ -184,7 +185,8 @@ def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:
             )
         if t.dtype != x.dtype and not (half and t.dtype == torch.float32):
             raise TypeError(
-                f"{name} must have the dtype of x, {x.dtype}, or be float32 with an x of a half type, got {t.dtype}"
+                f"{name} must have the dtype of x, {x.dtype}, or be float32 with an x of a half "
+                f"type, got {t.dtype}"
             )
         if t.device != x.device:
             raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")

@@ -138,7 +138,8 @@ def _check(x: Tensor, weight: Tensor) -> None:
     size = tuple(weight.shape[2:])
     if size not in ((1, 1), (3, 3)):
         raise ValueError(
-            f"modulated_conv2d_fused takes kernels of 1×1 and 3×3, got a weight of {list(weight.shape)}"
+            "modulated_conv2d_fused takes kernels of 1×1 and 3×3, got a weight of "
+            f"{list(weight.shape)}"
         )
     if weight.shape[1] != x.shape[1]:
         raise ValueError(
@@ -147,8 +148,9 @@ def _check(x: Tensor, weight: Tensor) -> None:
 
 
 def modulated_conv2d_fused(
-    x: Tensor, weight: Tensor, styles: Tensor, dcoefs: Tensor | None, noise: Tensor | None, b: Tensor | None,
-    act: str, alpha: float, gain: float, clamp: float | None, config: Config | None = None,
+    x: Tensor, weight: Tensor, styles: Tensor, dcoefs: Tensor | None, noise: Tensor | None,
+    b: Tensor | None, act: str, alpha: float, gain: float, clamp: float | None,
+    config: Config | None = None,
 ) -> Tensor:  # fmt: skip
     """``clamp(gain · act(dcoefs · conv(styles · x, weight) + noise + b))``: forward alone, stride 1, the same size.
 
@@ -183,15 +185,16 @@ def modulated_conv2d_fused(
     tiles_p, tiles_o = triton.cdiv(pixels, config.block_m), triton.cdiv(outs, config.block_n)
     if max(n * tiles_p * tiles_o, pixels + config.block_m) > 2**31 - 1:
         raise ValueError(
-            f"modulated_conv2d_fused: x of shape {list(x.shape)} is too large for one launch; split it"
+            f"modulated_conv2d_fused: x of shape {list(x.shape)} is too large for one launch; "
+            "split it"
         )
     with on_device(x):
         modulated_conv2d_kernel[(n * tiles_p * tiles_o,)](
-            x, weight, styles, dcoefs, noise, b, y,
-            channels, outs, height, width, *((channels, 1) if last else (1, pixels)),
-            *((outs, 1) if last else (1, pixels)), 0 if noise is None or noise.shape[0] == 1 else pixels,
-            tiles_p, tiles_o, PIECEWISE.get(act, alpha), gain, _rounded(clamp, x.dtype),
-            KERNEL=weight.shape[2], ACT="lrelu" if act in PIECEWISE else act, PRECISION=_precision(x.dtype),
+            x, weight, styles, dcoefs, noise, b, y, channels, outs, height, width,
+            *((channels, 1) if last else (1, pixels)), *((outs, 1) if last else (1, pixels)),
+            0 if noise is None or noise.shape[0] == 1 else pixels, tiles_p, tiles_o,
+            PIECEWISE.get(act, alpha), gain, _rounded(clamp, x.dtype), KERNEL=weight.shape[2],
+            ACT="lrelu" if act in PIECEWISE else act, PRECISION=_precision(x.dtype),
             BLOCK_M=config.block_m, BLOCK_N=config.block_n, BLOCK_K=config.block_k,
             num_warps=config.num_warps, num_stages=config.num_stages,
         )  # fmt: skip
@@ -211,8 +214,9 @@ CANDIDATES = [
 
 
 def tune(
-    x: Tensor, weight: Tensor, styles: Tensor, dcoefs: Tensor | None, noise: Tensor | None, b: Tensor | None,
-    act: str, alpha: float, gain: float, clamp: float | None, candidates: Iterable[Config] = CANDIDATES,
+    x: Tensor, weight: Tensor, styles: Tensor, dcoefs: Tensor | None, noise: Tensor | None,
+    b: Tensor | None, act: str, alpha: float, gain: float, clamp: float | None,
+    candidates: Iterable[Config] = CANDIDATES,
 ) -> dict[Key, Config]:  # fmt: skip
     """Measures tile sizes on the GPU of ``x``, prints their times, and returns the fastest as an entry of the table.
 

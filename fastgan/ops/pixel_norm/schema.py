@@ -96,7 +96,8 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "pixel_norm_double_backward(Tensor ddx, Tensor dy, Tensor x, int dim, float eps, bool need_ddy, bool need_dx) "
+            "pixel_norm_double_backward(Tensor ddx, Tensor dy, Tensor x, int dim, float eps, bool "
+            "need_ddy, bool need_dx) "
             "-> (Tensor, Tensor)"
         ),
         reference=reference.pixel_norm_double_backward,

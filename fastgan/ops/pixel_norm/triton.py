@@ -108,13 +108,15 @@ def _launch(
     programs = strips if rows else outer * strips
     if max(programs, pixels + block_p, channels + block_c) > 2**31 - 1:
         raise ValueError(
-            f"pixel_norm: a tensor of shape {list(layout.shape)} is too large for one launch; split it"
+            f"pixel_norm: a tensor of shape {list(layout.shape)} is too large for one launch; "
+            "split it"
         )
     given = [None if t is None else in_order_of(t, layout) for t in (x, dy, ddx)]
     with on_device(layout):
         pixel_norm_kernel[(programs,)](
-            *given, out, dx, channels, pixels, strips, inner, channels if rows else 1, channels * inner, eps,
-            PASS=order, ACC=ACCUMULATE[layout.dtype], BLOCK_C=block_c, BLOCK_P=block_p,
+            *given, out, dx, channels, pixels, strips, inner, channels if rows else 1,
+            channels * inner, eps, PASS=order, ACC=ACCUMULATE[layout.dtype], BLOCK_C=block_c,
+            BLOCK_P=block_p,
         )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ def pre_activation(
 
 
 def scale_bias_act(
-    x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float, gain: float,
-    clamp: float | None,
+    x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float,
+    gain: float, clamp: float | None,
 ) -> Tensor:  # fmt: skip
     """``clamp(gain · act(v))``, rounded once to the dtype of ``x``; any order of derivative by autograd."""
     y = (activation(pre_activation(x, scale, noise, b), act, alpha) * gain).to(x.dtype)
@@ -42,8 +42,8 @@ def scale_bias_act(
 
 
 def slopes(
-    like: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str,
-    alpha: float, gain: float, clamp: float | None, *, orders: int,
+    like: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
+    act: str, alpha: float, gain: float, clamp: float | None, *, orders: int,
 ) -> list[Tensor]:  # fmt: skip
     """``s_k = gain · act^(k)(v)`` for ``k`` from 1 to ``orders``, zero where the clamp is active.
 
@@ -75,8 +75,9 @@ def sum_to_bias(t: Tensor) -> Tensor:
 
 
 def scale_bias_act_backward(
-    dy: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str,
-    alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dnoise: bool, need_db: bool,
+    dy: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
+    act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dnoise: bool,
+    need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """With ``g = dy·s1``: ``dx = g·scale``, ``dscale = Σ g·x``, ``dnoise = Σ g``, ``db = Σ g``; empty where not needed."""
     (s1,) = slopes(dy, x, scale, noise, b, act, alpha, gain, clamp, orders=1)
@@ -101,9 +102,10 @@ def scale_bias_act_backward(
 
 
 def scale_bias_act_double_backward(
-    ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None, dy: Tensor, x: Tensor | None,
-    scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float, gain: float,
-    clamp: float | None, need_dx: bool, need_dscale: bool, need_dnoise: bool, need_db: bool,
+    ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None, dy: Tensor,
+    x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str,
+    alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
+    need_dnoise: bool, need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """With ``h`` the direction of ``v``, ``g = dy·s1`` and ``q = dy·s2·h``: ``ddy = s1·h``, ``dx = q·scale + g·ddscale``,
     ``dscale = Σ q·x + g·ddx``, ``dnoise = Σ q``, ``db = Σ q``; empty where not needed."""
@@ -127,8 +129,8 @@ def scale_bias_act_double_backward(
 
 
 def direction(
-    ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None, x: Tensor | None,
-    scale: Tensor | None,
+    ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None,
+    x: Tensor | None, scale: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """``h = scale·ddx + ddscale·x + ddnoise + ddb``: how ``v`` moves where its inputs move that way."""
     h = pre_activation(ddx, scale, ddnoise, ddb)

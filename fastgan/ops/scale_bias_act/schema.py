@@ -71,7 +71,8 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "scale_bias_act(Tensor x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, float gain, "
+            "scale_bias_act(Tensor x, Tensor? scale, Tensor? noise, Tensor? b, str act, float "
+            "alpha, float gain, "
             "float? clamp) -> Tensor"
         ),
         reference=reference.scale_bias_act,
@@ -120,7 +121,8 @@ def _backward_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | Non
 define(
     OpDefinition(
         schema=(
-            "scale_bias_act_backward(Tensor dy, Tensor? x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, "
+            "scale_bias_act_backward(Tensor dy, Tensor? x, Tensor? scale, Tensor? noise, Tensor? "
+            "b, str act, float alpha, "
             "float gain, float? clamp, bool need_dscale, bool need_dnoise, bool need_db) "
             "-> (Tensor, Tensor, Tensor, Tensor)"
         ),
@@ -182,8 +184,7 @@ def _double_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
         times(in_h, scale, in_h) + times(g, g3, zero),
         None if ddscale is None else reference.sum_to_scale(in_h * x + g * g2),
         None if ddnoise is None else reference.sum_to_noise(in_h, ddnoise),
-        None if ddb is None else reference.sum_to_bias(in_h),
-        to_q * s2 * h + to_g * s1,
+        None if ddb is None else reference.sum_to_bias(in_h), to_q * s2 * h + to_g * s1,
         None if x is None else times(in_v, scale, in_v) + times(in_h, ddscale, zero) + times(q, g3, zero),
         None if scale is None else reference.sum_to_scale(in_h * ddx + q * g2 + (zero if x is None else in_v * x)),
         None if noise is None else reference.sum_to_noise(in_v, noise),
@@ -195,9 +196,12 @@ def _double_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "scale_bias_act_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddnoise, Tensor? ddb, Tensor dy, "
-            "Tensor? x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, float gain, float? clamp, "
-            "bool need_dx, bool need_dscale, bool need_dnoise, bool need_db) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+            "scale_bias_act_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddnoise, Tensor? "
+            "ddb, Tensor dy, "
+            "Tensor? x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, float gain, "
+            "float? clamp, "
+            "bool need_dx, bool need_dscale, bool need_dnoise, bool need_db) -> (Tensor, Tensor, "
+            "Tensor, Tensor, Tensor)"
         ),
         reference=reference.scale_bias_act_double_backward,
         fake=_double_fake,

@@ -64,7 +64,8 @@ def scale_bias_act_kernel(
     v = tl.zeros((BLOCK_C, BLOCK_P), ACC)
     if x_ptr is not None:
         v, x = _direction(
-            x_ptr, scale_ptr, noise_ptr, b_ptr, at, inside, channel, there, pixel, within, image, noise_at, channels, ACC
+            x_ptr, scale_ptr, noise_ptr, b_ptr, at, inside, channel, there, pixel, within, image,
+            noise_at, channels, ACC
         )  # fmt: skip
     y = _value(v, alpha, ACT) * gain
     if PASS == 0:
@@ -93,8 +94,8 @@ def scale_bias_act_kernel(
             bend = g
         else:
             h, ddx = _direction(
-                ddx_ptr, scale_ptr, ddnoise_ptr, ddb_ptr, at, inside, channel, there, pixel, within, image, noise_at,
-                channels, ACC,
+                ddx_ptr, scale_ptr, ddnoise_ptr, ddb_ptr, at, inside, channel, there, pixel, within,
+                image, noise_at, channels, ACC,
             )  # fmt: skip
             if ddscale_ptr is not None:
                 ddscale = tl.load(ddscale_ptr + image * channels + channel, there, 0.0).to(ACC)[
@@ -149,10 +150,12 @@ def warps(elements: int, order: int, dtype: torch.dtype) -> int:
 
 
 def _launch(
-    order: int, like: Tensor, noise_batch: int, act: str, alpha: float, gain: float, clamp: float | None, *,
-    x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, dy: Tensor | None = None,
-    ddx: Tensor | None = None, ddscale: Tensor | None = None, ddnoise: Tensor | None = None, ddb: Tensor | None = None,
-    out: Tensor | None = None, dx: Tensor | None = None, need: tuple[bool, bool, bool] = (False, False, False),
+    order: int, like: Tensor, noise_batch: int, act: str, alpha: float, gain: float,
+    clamp: float | None, *, x: Tensor | None, scale: Tensor | None, noise: Tensor | None,
+    b: Tensor | None, dy: Tensor | None = None, ddx: Tensor | None = None,
+    ddscale: Tensor | None = None, ddnoise: Tensor | None = None, ddb: Tensor | None = None,
+    out: Tensor | None = None, dx: Tensor | None = None,
+    need: tuple[bool, bool, bool] = (False, False, False),
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Runs one pass in the layout of ``like``, which is that of the results ``out`` and ``dx``; returns the sums for scale,
     noise and bias, empty unless needed."""
@@ -170,7 +173,8 @@ def _launch(
     tiles_c, tiles_p = triton.cdiv(channels, block_c), triton.cdiv(pixels, block_p)
     if max(n * tiles_c * tiles_p, pixels + block_p, channels + block_c) > 2**31 - 1:
         raise ValueError(
-            f"scale_bias_act: a tensor of shape {list(like.shape)} is too large for one launch; split it"
+            f"scale_bias_act: a tensor of shape {list(like.shape)} is too large for one launch; "
+            "split it"
         )
     partial = (n, tiles_p, channels), (n, tiles_c, pixels), (n, tiles_p, channels)
     for_scale, for_noise, for_b = (
@@ -183,11 +187,12 @@ def _launch(
     )
     with on_device(like):
         scale_bias_act_kernel[(n * tiles_c * tiles_p,)](
-            x, scale, noise, b, dy, ddx, ddscale, ddnoise, ddb, out, dx, for_scale, for_noise, for_b,
-            channels, pixels, *((1, channels) if last else (pixels, 1)), 0 if noise_batch == 1 else pixels,
-            tiles_c, tiles_p, PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype),
-            PASS=order, ACT="lrelu" if act in PIECEWISE else act, ACC=ACCUMULATE[like.dtype],
-            BLOCK_C=block_c, BLOCK_P=block_p, num_warps=warps(block_c * block_p, order, like.dtype),
+            x, scale, noise, b, dy, ddx, ddscale, ddnoise, ddb, out, dx, for_scale, for_noise,
+            for_b, channels, pixels, *((1, channels) if last else (pixels, 1)),
+            0 if noise_batch == 1 else pixels, tiles_c, tiles_p, PIECEWISE.get(act, alpha), gain,
+            _rounded(clamp, like.dtype), PASS=order, ACT="lrelu" if act in PIECEWISE else act,
+            ACC=ACCUMULATE[like.dtype], BLOCK_C=block_c, BLOCK_P=block_p,
+            num_warps=warps(block_c * block_p, order, like.dtype),
         )  # fmt: skip
     dscale, dnoise, db = (like.new_empty(0) for _ in need)
     if for_scale is not None:
@@ -209,8 +214,8 @@ def _batch(*noises: Tensor | None) -> int:
 
 
 def scale_bias_act(
-    x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float, gain: float,
-    clamp: float | None,
+    x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float,
+    gain: float, clamp: float | None,
 ) -> Tensor:  # fmt: skip
     y = _result(x)
     _launch(0, x, _batch(noise), act, alpha, gain, clamp, x=x, scale=scale, noise=noise, b=b, out=y)
@@ -218,8 +223,9 @@ def scale_bias_act(
 
 
 def scale_bias_act_backward(
-    dy: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str,
-    alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dnoise: bool, need_db: bool,
+    dy: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
+    act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dnoise: bool,
+    need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     dx = _result(dy)
     sums = _launch(
@@ -230,15 +236,16 @@ def scale_bias_act_backward(
 
 
 def scale_bias_act_double_backward(
-    ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None, dy: Tensor, x: Tensor | None,
-    scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float, gain: float,
-    clamp: float | None, need_dx: bool, need_dscale: bool, need_dnoise: bool, need_db: bool,
+    ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None, dy: Tensor,
+    x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str,
+    alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
+    need_dnoise: bool, need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     ddy = _result(ddx)
     dx = _result(ddx) if need_dx else None
     sums = _launch(
-        2, ddx, _batch(noise, ddnoise), act, alpha, gain, clamp,
-        x=x, scale=scale, noise=noise, b=b, dy=dy, ddx=ddx, ddscale=ddscale, ddnoise=ddnoise, ddb=ddb,
-        out=ddy, dx=dx, need=(need_dscale, need_dnoise, need_db),
+        2, ddx, _batch(noise, ddnoise), act, alpha, gain, clamp, x=x, scale=scale, noise=noise, b=b,
+        dy=dy, ddx=ddx, ddscale=ddscale, ddnoise=ddnoise, ddb=ddb, out=ddy, dx=dx,
+        need=(need_dscale, need_dnoise, need_db),
     )  # fmt: skip
     return ddy, (ddx.new_empty(0) if dx is None else dx), *sums

@@ -116,13 +116,15 @@ def _check_lists(
     dims = [0] * len(weights) if dims is None else list(dims)
     if not len(weights) == len(us) == len(vs) == len(dims):
         raise ValueError(
-            f"us, vs and dims must be as long as weights, {len(weights)}, got {len(us)}, {len(vs)} and {len(dims)}"
+            f"us, vs and dims must be as long as weights, {len(weights)}, got {len(us)}, {len(vs)} "
+            f"and {len(dims)}"
         )
     first = weights[0]
     for i, weight in enumerate(weights):
         if not isinstance(weight, Tensor) or weight.dtype not in DTYPES:
             raise TypeError(
-                f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, got {kind(weight)}"
+                f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, got "
+                f"{kind(weight)}"
             )
         if weight.ndim < 2:
             raise ValueError(
@@ -130,7 +132,8 @@ def _check_lists(
             )
         if not isinstance(dims[i], int) or not 0 <= dims[i] < weight.ndim:
             raise ValueError(
-                f"dims[{i}] must be a dimension of weights[{i}], 0 to {weight.ndim - 1}, got {dims[i]!r}"
+                f"dims[{i}] must be a dimension of weights[{i}], 0 to {weight.ndim - 1}, got "
+                f"{dims[i]!r}"
             )
         sizes = reference.sizes_of(weight, dims[i])
         for name, t, size in (
@@ -147,7 +150,8 @@ def _check_tensor(name: str, t: Tensor, first: Tensor, size: int | None) -> None
         raise TypeError(f"{name} must be a tensor, got {kind(t)}")
     if t.dtype != first.dtype:
         raise TypeError(
-            f"{name} must have the dtype of weights[0], {first.dtype}, got {t.dtype}; normalise layers of different "
+            f"{name} must have the dtype of weights[0], {first.dtype}, got {t.dtype}; normalise "
+            "layers of different "
             f"dtypes in calls of their own"
         )
     if t.device != first.device:

@@ -79,8 +79,8 @@ def spectral_norm(
 
 
 def spectral_norm_backward(
-    grads: Sequence[Tensor], dsigmas: Tensor | None, weights: Sequence[Tensor], sigmas: Tensor, vectors: Tensor,
-    dims: Sequence[int],
+    grads: Sequence[Tensor], dsigmas: Tensor | None, weights: Sequence[Tensor], sigmas: Tensor,
+    vectors: Tensor, dims: Sequence[int],
 ) -> list[Tensor]:  # fmt: skip
     """``dW = G/σ + (dσ - ⟨G, W⟩/σ²) · u vᵀ``."""
     us, vs = split_vectors(vectors, weights, dims)
@@ -94,8 +94,8 @@ def spectral_norm_backward(
 
 
 def spectral_norm_double_backward(
-    ddweights: Sequence[Tensor], grads: Sequence[Tensor], weights: Sequence[Tensor], sigmas: Tensor, vectors: Tensor,
-    dims: Sequence[int], need_dweights: bool,
+    ddweights: Sequence[Tensor], grads: Sequence[Tensor], weights: Sequence[Tensor], sigmas: Tensor,
+    vectors: Tensor, dims: Sequence[int], need_dweights: bool,
 ) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor]:  # fmt: skip
     """With ``h = uᵀHv``: ``dG = H/σ - h/σ²·W``, ``ddσ = h``, ``dW = -h/σ²·G``, ``dσ = 2h⟨G, W⟩/σ³ - ⟨H, G⟩/σ²``."""
     us, vs = split_vectors(vectors, weights, dims)

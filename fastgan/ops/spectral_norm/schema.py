@@ -70,7 +70,8 @@ def _forward_backward(
 define(
     OpDefinition(
         schema=(
-            "spectral_norm(Tensor[] weights, Tensor[] us, Tensor[] vs, int[] dims, int n_power_iterations, float eps) "
+            "spectral_norm(Tensor[] weights, Tensor[] us, Tensor[] vs, int[] dims, int "
+            "n_power_iterations, float eps) "
             "-> (Tensor[], Tensor, Tensor)"
         ),
         reference=reference.spectral_norm,
@@ -110,7 +111,8 @@ def _backward_backward(ops: Any, ctx: Any, ddweights: Sequence[Tensor]) -> tuple
 define(
     OpDefinition(
         schema=(
-            "spectral_norm_backward(Tensor[] grads, Tensor? dsigmas, Tensor[] weights, Tensor sigmas, Tensor vectors, "
+            "spectral_norm_backward(Tensor[] grads, Tensor? dsigmas, Tensor[] weights, Tensor "
+            "sigmas, Tensor vectors, "
             "int[] dims) -> Tensor[]"
         ),
         reference=reference.spectral_norm_backward,
@@ -143,8 +145,8 @@ def _double_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 
 def _double_backward(
-    ops: Any, ctx: Any, to_grads: Sequence[Tensor], to_ddsigmas: Tensor, to_weights: Sequence[Tensor],
-    to_sigmas: Tensor,
+    ops: Any, ctx: Any, to_grads: Sequence[Tensor], to_ddsigmas: Tensor,
+    to_weights: Sequence[Tensor], to_sigmas: Tensor,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Third order, in plain torch: the README's formulas; ``a, b, c, d`` are what comes in for the four results."""
     sigmas, vectors, *tensors = ctx.saved_tensors
@@ -177,8 +179,10 @@ def _double_backward(
 define(
     OpDefinition(
         schema=(
-            "spectral_norm_double_backward(Tensor[] ddweights, Tensor[] grads, Tensor[] weights, Tensor sigmas, "
-            "Tensor vectors, int[] dims, bool need_dweights) -> (Tensor[], Tensor, Tensor[], Tensor)"
+            "spectral_norm_double_backward(Tensor[] ddweights, Tensor[] grads, Tensor[] weights, "
+            "Tensor sigmas, "
+            "Tensor vectors, int[] dims, bool need_dweights) -> (Tensor[], Tensor, Tensor[], "
+            "Tensor)"
         ),
         reference=reference.spectral_norm_double_backward,
         fake=_double_fake,

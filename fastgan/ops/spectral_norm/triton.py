@@ -90,8 +90,8 @@ def start_kernel(base, table, count, vectors, BLOCK: tl.constexpr, LAYERS: tl.co
 
 @triton.jit
 def rows_kernel(
-    base, table, count, vectors, workspace, KEEP_U: tl.constexpr, ACC: tl.constexpr, ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr, LAYERS: tl.constexpr,
+    base, table, count, vectors, workspace, KEEP_U: tl.constexpr, ACC: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
     """Wv: in place of u, or in the workspace where u is kept."""
     layer, block = _layer(table, count, _BY_ROWS, LAYERS)
@@ -113,8 +113,8 @@ def rows_kernel(
 
 @triton.jit
 def columns_kernel(
-    base, table, count, vectors, workspace, ACC: tl.constexpr, CHUNK: tl.constexpr, ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr, LAYERS: tl.constexpr,
+    base, table, count, vectors, workspace, ACC: tl.constexpr, CHUNK: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
     """Wᵀy over chunks of rows, each into a place of its own."""
     layer, block = _layer(table, count, _BY_COLUMNS, LAYERS)
@@ -233,8 +233,8 @@ def _outer_product(u, i, rows, run, inside):
 
 @triton.jit
 def sums_kernel(
-    base, table, count, vectors, workspace, SECOND: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
-    TILE: tl.constexpr, LAYERS: tl.constexpr,
+    base, table, count, vectors, workspace, SECOND: tl.constexpr, ACC: tl.constexpr,
+    BLOCK: tl.constexpr, TILE: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
     """Of a tile ``p = <G, W>``, and in the second derivative ``q = <H, G>`` and ``h = uᵀHv``: to ``[p, q, h][tiles]``."""
     layer, tile = _layer(table, count, _BY_TILES, LAYERS)
@@ -271,8 +271,9 @@ def _total(partial, tiles, ACC: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def combine_kernel(
-    base, table, count, vectors, workspace, sigmas, dsigmas, out_ddsigmas, out_dsigmas, SECOND: tl.constexpr,
-    OUT_WEIGHT: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr, TILE: tl.constexpr, LAYERS: tl.constexpr,
+    base, table, count, vectors, workspace, sigmas, dsigmas, out_ddsigmas, out_dsigmas,
+    SECOND: tl.constexpr, OUT_WEIGHT: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
+    TILE: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
     """The results of a derivative; every program adds up the sums of its layer, all in the same order."""
     layer, tile = _layer(table, count, _BY_TILES, LAYERS)
@@ -333,7 +334,8 @@ class _Launches:
             size = rows + outer * run
             if max(rows * outer * run, size) > 2**31 - 1 - TILE:
                 raise ValueError(
-                    f"spectral_norm: a weight of shape {list(weight.shape)} is too large for one launch; split it"
+                    f"spectral_norm: a weight of shape {list(weight.shape)} is too large for one "
+                    "launch; split it"
                 )
             tensors = [fields[name][k] if fields.get(name) else base for name in FIELDS[:7]]
             places = [(t.data_ptr() - base.data_ptr()) // base.element_size() for t in tensors]
@@ -409,8 +411,8 @@ def spectral_norm(
 
 
 def spectral_norm_backward(
-    grads: Sequence[Tensor], dsigmas: Tensor | None, weights: Sequence[Tensor], sigmas: Tensor, vectors: Tensor,
-    dims: Sequence[int],
+    grads: Sequence[Tensor], dsigmas: Tensor | None, weights: Sequence[Tensor], sigmas: Tensor,
+    vectors: Tensor, dims: Sequence[int],
 ) -> list[Tensor]:  # fmt: skip
     weights, grads, out = _contiguous(weights), _contiguous(grads), _empty(weights)
     fields = {"weight": weights, "grad": grads, "out": out}
@@ -431,8 +433,8 @@ def spectral_norm_backward(
 
 
 def spectral_norm_double_backward(
-    ddweights: Sequence[Tensor], grads: Sequence[Tensor], weights: Sequence[Tensor], sigmas: Tensor, vectors: Tensor,
-    dims: Sequence[int], need_dweights: bool,
+    ddweights: Sequence[Tensor], grads: Sequence[Tensor], weights: Sequence[Tensor], sigmas: Tensor,
+    vectors: Tensor, dims: Sequence[int], need_dweights: bool,
 ) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor]:  # fmt: skip
     weights, grads, directions = _contiguous(weights), _contiguous(grads), _contiguous(ddweights)
     out, out_weight = _empty(weights), _empty(weights) if need_dweights else []

@@ -75,7 +75,8 @@ def upfirdn2d(
     ]  # along x, y
     if spans[0] < 0 or spans[1] < 0:
         raise ValueError(
-            f"the upsampled and padded image is smaller than the filter: {spans[1] + taps[1]} by {spans[0] + taps[0]} "
+            f"the upsampled and padded image is smaller than the filter: {spans[1] + taps[1]} by "
+            f"{spans[0] + taps[0]} "
             f"pixels for {taps[1]} by {taps[0]} taps; use more padding or fewer taps"
         )
     arguments = (
@@ -172,5 +173,6 @@ def downsample2d(
         side for t, d in zip(filter_taps(f), down) for side in ((t - d + 1) // 2, (t - d) // 2)
     ]
     return upfirdn2d(
-        *(x, f), down=down, padding=more_padding(centred, padding), flip_filter=flip_filter, gain=gain, backend=backend
+        *(x, f), down=down, padding=more_padding(centred, padding), flip_filter=flip_filter,
+        gain=gain, backend=backend
     )  # fmt: skip

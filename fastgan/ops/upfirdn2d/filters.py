@@ -53,7 +53,8 @@ def setup_filter(
         f = f[None]
     if f.ndim == 2 and separable:
         raise ValueError(
-            f"a separable filter takes taps of shape [taps], got {list(f.shape)}; leave separable=None"
+            f"a separable filter takes taps of shape [taps], got {list(f.shape)}; leave "
+            "separable=None"
         )
     if f.ndim == 1 and separable is False:
         f = f[:, None] * f[None, :]

@@ -24,8 +24,8 @@ def crop(before: int, after: int, length: int) -> slice:
 
 
 def upfirdn2d(
-    x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int], size: Sequence[int],
-    flip: bool, gain: float,
+    x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int],
+    size: Sequence[int], flip: bool, gain: float,
 ) -> Tensor:  # fmt: skip
     """Each pair is ``(x, y)``: ``pad`` what is put before the first row and column, ``size`` that of the output."""
     n, c, h, w = x.shape

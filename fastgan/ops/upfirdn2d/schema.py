@@ -42,7 +42,8 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
 define(
     OpDefinition(
         schema=(
-            "upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] pad, SymInt[] size, bool flip, float gain) "
+            "upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] pad, SymInt[] size, bool "
+            "flip, float gain) "
             "-> Tensor"
         ),
         reference=reference.upfirdn2d,

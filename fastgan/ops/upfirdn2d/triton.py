@@ -74,8 +74,8 @@ def _filter_row(
 @triton.jit
 def _filter_window(
     zero, window, weights, r: tl.constexpr, PHASES_X: tl.constexpr, PHASES_Y: tl.constexpr,
-    UP_X: tl.constexpr, UP_Y: tl.constexpr, ADVANCE_X: tl.constexpr, TAPS_X: tl.constexpr, GROUP: tl.constexpr,
-    SEPARABLE: tl.constexpr,
+    UP_X: tl.constexpr, UP_Y: tl.constexpr, ADVANCE_X: tl.constexpr, TAPS_X: tl.constexpr,
+    GROUP: tl.constexpr, SEPARABLE: tl.constexpr,
 ):  # fmt: skip
     """The row of output of phase ``r``."""
     found = ()
@@ -280,7 +280,8 @@ def direct_kernel(
 
 def _too_large(x: Tensor) -> ValueError:
     return ValueError(
-        f"upfirdn2d: an image of shape {list(x.shape)}, with these factors and this padding, is too large for one launch; "
+        f"upfirdn2d: an image of shape {list(x.shape)}, with these factors and this padding, is "
+        "too large for one launch; "
         "split it"
     )
 
@@ -293,8 +294,8 @@ def strip_rows(columns: int, quotients: int, span: int, advance: int) -> int:
 
 
 def _strips(
-    x: Tensor, f: Tensor | None, out: Tensor, axes: tuple[Axis, ...], outer: int, inner: int, layout: Layout, flip: bool,
-    gain: float, separable: bool,
+    x: Tensor, f: Tensor | None, out: Tensor, axes: tuple[Axis, ...], outer: int, inner: int,
+    layout: Layout, flip: bool, gain: float, separable: bool,
 ) -> None:  # fmt: skip
     axis_x, axis_y = axes
     first_y, phases_y = relative(axis_y.phases(), 1)
@@ -313,19 +314,19 @@ def _strips(
     taps = axis_y.taps if separable else axis_x.taps * axis_y.taps
     with on_device(x):
         strip_kernel[(triton.cdiv(items, BLOCK),)](
-            x, f, out, gain,
-            axis_y.size, in_w, axis_y.out, out_w, inner // lanes, items, groups, layout.first_x, first_y,
-            rows, strips, *((0, 1) if flip else (taps - 1, -1)),
+            x, f, out, gain, axis_y.size, in_w, axis_y.out, out_w, inner // lanes, items, groups,
+            layout.first_x, first_y, rows, strips, *((0, 1) if flip else (taps - 1, -1)),
             PHASES_X=layout.phases_x, PHASES_Y=phases_y, UP_X=axis_x.up, UP_Y=axis_y.up,
-            ADVANCE_X=axis_x.advance, ADVANCE_Y=axis_y.advance, TAPS_X=axis_x.taps, TAPS_Y=axis_y.taps,
-            SPAN_X=layout.span_x, SPAN_Y=span_y, SEPARABLE=separable,
+            ADVANCE_X=axis_x.advance, ADVANCE_Y=axis_y.advance, TAPS_X=axis_x.taps,
+            TAPS_Y=axis_y.taps, SPAN_X=layout.span_x, SPAN_Y=span_y, SEPARABLE=separable,
             ALONG_X=layout.along_x, GROUP=layout.group, VECTOR=layout.vector, STORE=layout.store,
             BLOCK=BLOCK, ACC=ACCUMULATE[x.dtype],
         )  # fmt: skip
 
 
 def _direct(
-    x: Tensor, f: Tensor | None, out: Tensor, axes: tuple[Axis, ...], outer: int, inner: int, flip: bool, gain: float,
+    x: Tensor, f: Tensor | None, out: Tensor, axes: tuple[Axis, ...], outer: int, inner: int,
+    flip: bool, gain: float,
 ) -> None:  # fmt: skip
     axis_x, axis_y = axes
     rows, columns = outer * axis_y.out, axis_x.out * inner
@@ -337,17 +338,16 @@ def _direct(
         raise _too_large(x)
     with on_device(x):
         direct_kernel[(programs,)](
-            x, f, out, gain,
-            axis_y.size, axis_x.size, axis_y.out, axis_x.out, inner, rows, tiles,
-            axis_x.up, axis_y.up, axis_x.down, axis_y.down, axis_x.pad, axis_y.pad, axis_x.taps, axis_y.taps,
-            *((0, 1) if flip else (axis_x.taps * axis_y.taps - 1, -1)),
+            x, f, out, gain, axis_y.size, axis_x.size, axis_y.out, axis_x.out, inner, rows, tiles,
+            axis_x.up, axis_y.up, axis_x.down, axis_y.down, axis_x.pad, axis_y.pad, axis_x.taps,
+            axis_y.taps, *((0, 1) if flip else (axis_x.taps * axis_y.taps - 1, -1)),
             BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns, ACC=ACCUMULATE[out.dtype],
         )  # fmt: skip
 
 
 def upfirdn2d(
-    x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int], size: Sequence[int],
-    flip: bool, gain: float,
+    x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int],
+    size: Sequence[int], flip: bool, gain: float,
 ) -> Tensor:  # fmt: skip
     n, c, h, w = x.shape
     taps = reference.axis_taps(f)
