@@ -24,9 +24,14 @@ MAPS = {"s": "x", "t": "y"}
 
 
 def adaptive_norm(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None = None,
-    var: Tensor | None = None, residual: Tensor | None = None, **options: Any,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    mean: Tensor | None = None,
+    var: Tensor | None = None,
+    residual: Tensor | None = None,
+    **options: Any,
+) -> Tensor:
     """The op with all its tensors in a row."""
     return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, residual=residual, **options)
 
@@ -70,9 +75,15 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
 
 
 def _sample(
-    id: str, shape: Sequence[int], given: str = EVERYTHING, layout: Layout | None = None, *,
-    large: bool = False, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    given: str = EVERYTHING,
+    layout: Layout | None = None,
+    *,
+    large: bool = False,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, *rest = (
             None if t is None else t.to(device, dtype)
@@ -96,23 +107,45 @@ def _samples() -> list[Sample]:
         _sample("batch-swish-small", _SMALL, over="batch", act="swish", small=True),
         _sample("given-swish-small", _SMALL, "stM", act="swish", small=True),
         _sample("maps-softplus", _SMALL, "xyr", over="batch", act="softplus", small=True),
-        _sample("maps-lrelu-channels_last", (2, 19, 3, 4), "xyr", channels_last, act="lrelu", clamp=1.5),
-        _sample("scale-map-batch-relu-channels_last", (3, 40, 5, 4), "xt", channels_last, over="batch", act="relu"),
+        _sample(
+            "maps-lrelu-channels_last", (2, 19, 3, 4), "xyr", channels_last, act="lrelu", clamp=1.5
+        ),
+        _sample(
+            "scale-map-batch-relu-channels_last",
+            (3, 40, 5, 4),
+            "xt",
+            channels_last,
+            over="batch",
+            act="relu",
+        ),
         _sample("shift-map-given", (2, 3, 16, 24), "syM", act="swish"),
         _sample("scale-map", (2, 3, 8, 8), "x", act="tanh"),
         _sample("residual-1d", (2, 3, 9), "tr", act="elu"),
         _sample("given-linear", (2, 3, 3, 5), "stM"),
         _sample("given-lrelu-channels_last", (2, 19, 3, 4), "SM", channels_last, act="lrelu"),
-        _sample("batch-relu-channels_last", (3, 19, 3, 4), "ST", channels_last, over="batch", act="relu"),
+        _sample(
+            "batch-relu-channels_last", (3, 19, 3, 4), "ST", channels_last, over="batch", act="relu"
+        ),
         _sample("sample-tanh-channels_last", (2, 32, 4, 4), "t", channels_last, act="tanh"),
         _sample("sample-linear", (2, 3, 8, 8), ""),
         _sample("batch-linear", (2, 3, 4, 8), "s", over="batch", eps=0.1),
         _sample("sample-elu-rows", (2, 3, 16, 24), act="elu", clamp=2.0),
         _sample("sample-selu-1d", (2, 3, 9), act="selu"),
         _sample("batch-sigmoid-0d", (6, 5), over="batch", act="sigmoid"),
-        _sample("batch-lrelu-3d", (2, 2, 2, 3, 4), over="batch", act="lrelu", gain=-1.5, alpha=-0.3),
-        _sample("many-channels_last", (3, 150, 2, 3), "t", channels_last, over="batch", act="softplus"),
-        _sample("many-maps-channels_last", (3, 150, 2, 3), "xy", channels_last, over="batch", act="lrelu"),
+        _sample(
+            "batch-lrelu-3d", (2, 2, 2, 3, 4), over="batch", act="lrelu", gain=-1.5, alpha=-0.3
+        ),
+        _sample(
+            "many-channels_last", (3, 150, 2, 3), "t", channels_last, over="batch", act="softplus"
+        ),
+        _sample(
+            "many-maps-channels_last",
+            (3, 150, 2, 3),
+            "xy",
+            channels_last,
+            over="batch",
+            act="lrelu",
+        ),
         _sample("maps-unaligned", (2, 3, 8, 8), "xyr", unaligned, act="lrelu"),
         _sample("many-images", (40, 6, 2, 3), "ST", over="batch", act="relu"),
         _sample("one-channel", (3, 1, 6, 7), act="lrelu"),
@@ -124,9 +157,25 @@ def _samples() -> list[Sample]:
         _sample("empty-image", (2, 3, 0, 4), act="lrelu"),
         _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
         _sample("large", (2, 33, 130, 130), act="lrelu", large=True),
-        _sample("large-maps-channels_last", (2, 64, 93, 93), "xyr", channels_last, over="batch", act="relu", large=True),
-        _sample("large-channels_last", (2, 64, 93, 93), "ST", channels_last, over="batch", act="swish", large=True),
-    ]  # fmt: skip
+        _sample(
+            "large-maps-channels_last",
+            (2, 64, 93, 93),
+            "xyr",
+            channels_last,
+            over="batch",
+            act="relu",
+            large=True,
+        ),
+        _sample(
+            "large-channels_last",
+            (2, 64, 93, 93),
+            "ST",
+            channels_last,
+            over="batch",
+            act="swish",
+            large=True,
+        ),
+    ]
 
 
 def _call(

@@ -42,9 +42,15 @@ def _values(
 
 
 def _sample(
-    id: str, shape: Sequence[int], layout: Layout | None = None, *, bias: bool = True,
-    large: bool = False, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    layout: Layout | None = None,
+    *,
+    bias: bool = True,
+    large: bool = False,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     options = {"act": "lrelu", **options}
     dim = options.get("dim", 1)
 

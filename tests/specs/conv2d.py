@@ -47,9 +47,15 @@ def weight_values(shape: Sequence[int], seed: int) -> Tensor:
 
 
 def _sample(
-    id: str, shape: Sequence[int], weight: Sequence[int], layout: Layout | None = None, *,
-    bias: bool = True, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    weight: Sequence[int],
+    layout: Layout | None = None,
+    *,
+    bias: bool = True,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, w = values(shape, 1).to(device, dtype), weight_values(weight, 2).to(device, dtype)
         b = values(weight[:1], 3, 0.5).to(device, dtype) if bias else None

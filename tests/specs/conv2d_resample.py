@@ -62,9 +62,16 @@ def _values(shape: Sequence[int], seed: int) -> Tensor:
 
 
 def _sample(
-    id: str, shape: Sequence[int], weight: Sequence[int], f: Tensor | None = None,
-    layout: Layout | None = None, *, large: bool = False, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    weight: Sequence[int],
+    f: Tensor | None = None,
+    layout: Layout | None = None,
+    *,
+    large: bool = False,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     scale = 2.0 ** -round(
         torch.tensor(weight[1:]).prod().log2().item() / 2
     )  # exact, and keeps the variance
@@ -106,7 +113,9 @@ def _samples() -> list[Sample]:
             _sample(f"{use}-one-pixel", (2, 4, 2, 2), (3, 4, k, k), taps(6), **options),
         ]
     found += [
-        _sample("up2-down2", (3, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, down=2, padding=1, small=True),
+        _sample(
+            "up2-down2", (3, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, down=2, padding=1, small=True
+        ),
         _sample("skip-up2-down3", (2, 3, 6, 9), (4, 3, 1, 1), taps(5), up=2, down=3),
         _sample("up3-even-kernel", (2, 3, 5, 6), (4, 3, 4, 2), taps(7), up=3, padding=(1, 2, 0, 3)),
         _sample("up4-kernel-smaller", (2, 2, 5, 4), (3, 2, 3, 3), taps(5), up=4, padding=1),
@@ -118,13 +127,30 @@ def _samples() -> list[Sample]:
         _sample("groups-up2", (2, 6, 5, 4), (4, 3, 3, 3), taps(4), up=2, padding=1, groups=2),
         _sample("groups-down2", (2, 6, 8, 6), (9, 2, 3, 3), taps(4), down=2, padding=1, groups=3),
         _sample("turned", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), padding=1, flip_weight=False),
-        _sample( "turned-up2", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, padding=1, flip_weight=False, flip_filter=True ),
-        _sample("turned-down2", (2, 3, 6, 6), (4, 3, 3, 3), taps(4), down=2, flip_weight=False, flip_filter=True),
+        _sample(
+            "turned-up2",
+            (2, 3, 6, 5),
+            (4, 3, 3, 3),
+            taps(4),
+            up=2,
+            padding=1,
+            flip_weight=False,
+            flip_filter=True,
+        ),
+        _sample(
+            "turned-down2",
+            (2, 3, 6, 6),
+            (4, 3, 3, 3),
+            taps(4),
+            down=2,
+            flip_weight=False,
+            flip_filter=True,
+        ),
         _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), taps(4), transposed, up=2, padding=1),
         _sample("unaligned", (2, 4, 8, 8), (4, 4, 3, 3), taps(4), unaligned, down=2, padding=1),
         _sample("empty-batch-up2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), up=2, padding=1),
         _sample("empty-batch-down2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), down=2, padding=1),
-    ]  # fmt: skip
+    ]
     return found
 
 
@@ -139,10 +165,13 @@ def random_sample(seed: int) -> Sample:
     )
     same = draw.randint(0, 3)
     options: dict[str, Any] = {
-        "up": draw.choice([1, 1, 2, 2, 3, 4]), "down": draw.choice([1, 1, 2, 2, 3]), "groups": groups,
+        "up": draw.choice([1, 1, 2, 2, 3, 4]),
+        "down": draw.choice([1, 1, 2, 2, 3]),
+        "groups": groups,
         "padding": draw.choice([(same,) * 4, tuple(draw.randint(-3, 6) for _ in range(4))]),
-        "flip_weight": draw.random() < 0.5, "flip_filter": draw.random() < 0.5,
-    }  # fmt: skip
+        "flip_weight": draw.random() < 0.5,
+        "flip_filter": draw.random() < 0.5,
+    }
     shape = (draw.randint(1, 2), channels, draw.randint(1, 9), draw.randint(1, 12))
     layout = draw.choice([None, channels_last, transposed])
     return _sample(f"seed-{seed}", shape, (out, channels // groups, *kernel), f, layout, **options)
@@ -156,31 +185,87 @@ def _call(x: Any = None, weight: Any = None, f: Any = None, **options: Any) -> C
 
 _ERRORS = [
     ErrorCase("x-list", _call([1.0]), TypeError, ("x", "list")),
-    ErrorCase("x-int", _call(torch.zeros(2, 4, 6, 6, dtype=torch.int32)), TypeError, ("x", "int32", "float32")),
-    ErrorCase("x-rank", _call(torch.zeros(4, 6, 6)), ValueError, ("x", "[N, C, H, W]", "[4, 6, 6]")),
-    ErrorCase("x-no-rows", _call(torch.zeros(2, 4, 0, 6), padding=3), ValueError, ("x", "pixel", "[2, 4, 0, 6]")),
+    ErrorCase(
+        "x-int",
+        _call(torch.zeros(2, 4, 6, 6, dtype=torch.int32)),
+        TypeError,
+        ("x", "int32", "float32"),
+    ),
+    ErrorCase(
+        "x-rank", _call(torch.zeros(4, 6, 6)), ValueError, ("x", "[N, C, H, W]", "[4, 6, 6]")
+    ),
+    ErrorCase(
+        "x-no-rows",
+        _call(torch.zeros(2, 4, 0, 6), padding=3),
+        ValueError,
+        ("x", "pixel", "[2, 4, 0, 6]"),
+    ),
     ErrorCase("weight-list", _call(weight=[1.0]), TypeError, ("weight", "list")),
-    ErrorCase("weight-dtype", _call(weight=torch.zeros(4, 4, 3, 3).half()), TypeError, ("weight", "float16", "x.dtype")),
-    ErrorCase("weight-device", _call(weight=torch.zeros(4, 4, 3, 3, device="meta")), ValueError, ("weight", "meta", "cpu")),
-    ErrorCase("weight-rank", _call(weight=torch.zeros(4, 4, 3)), ValueError, ("weight", "C/groups", "[4, 4, 3]")),
-    ErrorCase("weight-empty", _call(weight=torch.zeros(0, 4, 3, 3)), ValueError, ("weight", "at least one", "[0, 4, 3, 3]")),
-    ErrorCase("weight-channels", _call(weight=torch.zeros(4, 3, 3, 3)), ValueError, ("weight", "[4, 3, 3, 3]", "[2, 4,")),
-    ErrorCase("groups-channels", _call(weight=torch.zeros(3, 2, 3, 3), groups=2), ValueError, ("weight", "2 groups")),
+    ErrorCase(
+        "weight-dtype",
+        _call(weight=torch.zeros(4, 4, 3, 3).half()),
+        TypeError,
+        ("weight", "float16", "x.dtype"),
+    ),
+    ErrorCase(
+        "weight-device",
+        _call(weight=torch.zeros(4, 4, 3, 3, device="meta")),
+        ValueError,
+        ("weight", "meta", "cpu"),
+    ),
+    ErrorCase(
+        "weight-rank",
+        _call(weight=torch.zeros(4, 4, 3)),
+        ValueError,
+        ("weight", "C/groups", "[4, 4, 3]"),
+    ),
+    ErrorCase(
+        "weight-empty",
+        _call(weight=torch.zeros(0, 4, 3, 3)),
+        ValueError,
+        ("weight", "at least one", "[0, 4, 3, 3]"),
+    ),
+    ErrorCase(
+        "weight-channels",
+        _call(weight=torch.zeros(4, 3, 3, 3)),
+        ValueError,
+        ("weight", "[4, 3, 3, 3]", "[2, 4,"),
+    ),
+    ErrorCase(
+        "groups-channels",
+        _call(weight=torch.zeros(3, 2, 3, 3), groups=2),
+        ValueError,
+        ("weight", "2 groups"),
+    ),
     ErrorCase("groups-zero", _call(groups=0), ValueError, ("groups", "at least 1", "0")),
     ErrorCase("groups-float", _call(groups=1.0), ValueError, ("groups", "whole", "1.0")),
     ErrorCase("up-zero", _call(up=0), ValueError, ("up", "at least 1", "0")),
     ErrorCase("up-pair", _call(up=(2, 2)), TypeError, ("up", "whole", "(2, 2)")),
     ErrorCase("down-negative", _call(down=-2), ValueError, ("down", "at least 1", "-2")),
     ErrorCase("down-float", _call(down=2.0), TypeError, ("down", "whole", "2.0")),
-    ErrorCase("padding-three", _call(padding=(1, 2, 3)), ValueError, ("padding", "y1", "(1, 2, 3)")),
+    ErrorCase(
+        "padding-three", _call(padding=(1, 2, 3)), ValueError, ("padding", "y1", "(1, 2, 3)")
+    ),
     ErrorCase("padding-same", _call(padding="same"), TypeError, ("padding", "'same'")),
     ErrorCase("f-list", _call(f=[1.0, 1.0]), TypeError, ("f", "list", "setup_filter")),
-    ErrorCase("f-dtype", _call(f=torch.ones(4).double(), up=2), TypeError, ("f", "float32", "float64")),
-    ErrorCase("f-gradient", _call(f=torch.ones(4, requires_grad=True), up=2), ValueError, ("f", "gradient", "detach")),
-    ErrorCase("nothing-left", _call(weight=torch.zeros(4, 4, 7, 3)), ValueError, ("0 by 4 pixels", "padding", "kernel")),
+    ErrorCase(
+        "f-dtype", _call(f=torch.ones(4).double(), up=2), TypeError, ("f", "float32", "float64")
+    ),
+    ErrorCase(
+        "f-gradient",
+        _call(f=torch.ones(4, requires_grad=True), up=2),
+        ValueError,
+        ("f", "gradient", "detach"),
+    ),
+    ErrorCase(
+        "nothing-left",
+        _call(weight=torch.zeros(4, 4, 7, 3)),
+        ValueError,
+        ("0 by 4 pixels", "padding", "kernel"),
+    ),
     ErrorCase("nothing-left-down", _call(down=5), ValueError, ("4 by 4 pixels", "by 5")),
     ErrorCase("backend", _call(backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
-]  # fmt: skip
+]
 
 
 CONV2D_RESAMPLE = OpSpec(

@@ -212,9 +212,13 @@ _PENALTY_ERRORS = [
 
 
 def _benchmark(
-    id: str, shape: Sequence[int], inputs: int, moved: dict[str, float],
-    layout: Layout | None = None, **options: Any,
-) -> BenchmarkCase:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    inputs: int,
+    moved: dict[str, float],
+    layout: Layout | None = None,
+    **options: Any,
+) -> BenchmarkCase:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         found: list[Tensor] = [
             _laid_out(_random(shape, seed), dtype, device, layout) for seed in range(inputs)

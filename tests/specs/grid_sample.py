@@ -67,13 +67,31 @@ def _sample(
 def _samples() -> list[Sample]:
     return [
         _sample("small", (1, 2, 4, 4), random_grid(1, (3, 2), (4, 4))),
-        _sample( "small-border", (2, 2, 3, 5), random_grid(2, (2, 3), (3, 5), align_corners=True), padding_mode="border", align_corners=True, ),
-        _sample("small-reflection", (2, 1, 4, 2), random_grid(2, (5, 2), (4, 2)), padding_mode="reflection"),
+        _sample(
+            "small-border",
+            (2, 2, 3, 5),
+            random_grid(2, (2, 3), (3, 5), align_corners=True),
+            padding_mode="border",
+            align_corners=True,
+        ),
+        _sample(
+            "small-reflection",
+            (2, 1, 4, 2),
+            random_grid(2, (5, 2), (4, 2)),
+            padding_mode="reflection",
+        ),
         _sample("blocks", (2, 3, 12, 16), random_grid(2, (20, 17), (12, 16))),
-        _sample( "channels_last", (2, 70, 4, 5), random_grid(2, (4, 5), (4, 5), align_corners=True), channels_last, padding_mode="reflection", align_corners=True, ),
+        _sample(
+            "channels_last",
+            (2, 70, 4, 5),
+            random_grid(2, (4, 5), (4, 5), align_corners=True),
+            channels_last,
+            padding_mode="reflection",
+            align_corners=True,
+        ),
         _sample("rotated", (2, 3, 16, 16), rotated_grid(2, (16, 16), 30.0, 0.8), transposed),
         _sample("empty-batch", (0, 3, 4, 4), random_grid(0, (3, 3), (4, 4))),
-    ]  # fmt: skip
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ registered calls
@@ -129,18 +147,56 @@ def _error(
 _ERRORS = [
     _error("x-type", TypeError, ("x", "list"), [1.0]),
     _error("x-shape", ValueError, ("x", "[N, C, H, W]", "[2, 3, 4]"), torch.zeros(2, 3, 4)),
-    _error("x-empty", ValueError, ("x", "at least one pixel", "[2, 3, 0, 5]"), torch.zeros(2, 3, 0, 5)),
-    _error("x-large", ValueError, ("x", "2^31 - 1", "split"), torch.zeros(1).expand(2, 3, 2**16, 2**15)),
-    _error("grid-type", TypeError, ("grid", "float32", "int64"), grid=torch.zeros(2, 6, 7, 2, dtype=torch.int64)),
-    _error("grid-shape", ValueError, ("grid", "[N, Ho, Wo, 2]", "[2, 6, 7, 3]"), grid=torch.zeros(2, 6, 7, 3)),
+    _error(
+        "x-empty", ValueError, ("x", "at least one pixel", "[2, 3, 0, 5]"), torch.zeros(2, 3, 0, 5)
+    ),
+    _error(
+        "x-large", ValueError, ("x", "2^31 - 1", "split"), torch.zeros(1).expand(2, 3, 2**16, 2**15)
+    ),
+    _error(
+        "grid-type",
+        TypeError,
+        ("grid", "float32", "int64"),
+        grid=torch.zeros(2, 6, 7, 2, dtype=torch.int64),
+    ),
+    _error(
+        "grid-shape",
+        ValueError,
+        ("grid", "[N, Ho, Wo, 2]", "[2, 6, 7, 3]"),
+        grid=torch.zeros(2, 6, 7, 3),
+    ),
     _error("grid-batch", ValueError, ("grid", "2", "[1, 6, 7, 2]"), grid=torch.zeros(1, 6, 7, 2)),
-    _error("grid-dtype", TypeError, ("grid", "float64", "grid.to"), grid=torch.zeros(2, 6, 7, 2).double()),
-    _error("grid-device", ValueError, ("grid", "cpu", "meta"), grid=torch.zeros(2, 6, 7, 2, device="meta")),
+    _error(
+        "grid-dtype",
+        TypeError,
+        ("grid", "float64", "grid.to"),
+        grid=torch.zeros(2, 6, 7, 2).double(),
+    ),
+    _error(
+        "grid-device",
+        ValueError,
+        ("grid", "cpu", "meta"),
+        grid=torch.zeros(2, 6, 7, 2, device="meta"),
+    ),
     _error("mode", ValueError, ("mode", "bilinear, nearest", "'bicubic'"), mode="bicubic"),
-    _error("padding", ValueError, ("padding_mode", "zeros, border, reflection", "'edge'"), padding_mode="edge"),
-    _error("corners", TypeError, ("align_corners", "True or False", "NoneType"), align_corners=None),
-    _error( "backend", ops.BackendUnavailable, ("cpu", "meta"), torch.zeros(2, 3, 4, 5, device="meta"), torch.zeros(2, 6, 7, 2, device="meta"), backend="cpu", ),
-]  # fmt: skip
+    _error(
+        "padding",
+        ValueError,
+        ("padding_mode", "zeros, border, reflection", "'edge'"),
+        padding_mode="edge",
+    ),
+    _error(
+        "corners", TypeError, ("align_corners", "True or False", "NoneType"), align_corners=None
+    ),
+    _error(
+        "backend",
+        ops.BackendUnavailable,
+        ("cpu", "meta"),
+        torch.zeros(2, 3, 4, 5, device="meta"),
+        torch.zeros(2, 6, 7, 2, device="meta"),
+        backend="cpu",
+    ),
+]
 
 
 # ----------------------------------------------------------------------------------------------------- benchmarks

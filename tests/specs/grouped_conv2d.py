@@ -18,9 +18,15 @@ Layout = Callable[[Tensor], Tensor]
 
 
 def _sample(
-    id: str, shape: Sequence[int], weight: Sequence[int], layout: Layout | None = None, *,
-    bias: bool = True, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    weight: Sequence[int],
+    layout: Layout | None = None,
+    *,
+    bias: bool = True,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, w = values(shape, 1).to(device, dtype), weight_values(weight, 2).to(device, dtype)
         b = values(weight[:1], 3, 0.5).to(device, dtype) if bias else None
@@ -31,12 +37,33 @@ def _sample(
 
 _SAMPLES = [
     _sample("small", (3, 4, 5, 4), (6, 2, 3, 3), padding=1, groups=2, act="swish", small=True),
-    _sample( "small-strides", (3, 6, 7, 6), (3, 2, 2, 3), channels_last, stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=3, bias=False, small=True, ),
-    _sample("channels_last", (2, 32, 9, 8), (48, 16, 3, 3), channels_last, padding=1, groups=2, act="tanh"),
+    _sample(
+        "small-strides",
+        (3, 6, 7, 6),
+        (3, 2, 2, 3),
+        channels_last,
+        stride=(2, 1),
+        padding=(1, 2),
+        dilation=(2, 1),
+        groups=3,
+        bias=False,
+        small=True,
+    ),
+    _sample(
+        "channels_last",
+        (2, 32, 9, 8),
+        (48, 16, 3, 3),
+        channels_last,
+        padding=1,
+        groups=2,
+        act="tanh",
+    ),
     _sample("depthwise", (3, 8, 5, 4), (8, 1, 4, 4), channels_last, groups=8, bias=False),
-    _sample("depthwise-of-two", (2, 6, 6, 7), (12, 1, 3, 3), transposed, padding=1, stride=2, groups=6),
+    _sample(
+        "depthwise-of-two", (2, 6, 6, 7), (12, 1, 3, 3), transposed, padding=1, stride=2, groups=6
+    ),
     _sample("empty-batch", (0, 4, 5, 5), (4, 2, 3, 3), padding=1, groups=2, act="lrelu"),
-]  # fmt: skip
+]
 
 
 def _call(id: str, op: str, layout: Layout | None = None) -> RegisteredCall:

@@ -18,9 +18,15 @@ FILTER = ops.setup_filter([1, 3, 3, 1])
 
 
 def modulated_conv2d(
-    x: Tensor, weight: Tensor, styles: Tensor, noise: Tensor | None, bias: Tensor | None, *,
-    resample_filter: Tensor | None = None, **options: Any,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    *,
+    resample_filter: Tensor | None = None,
+    **options: Any,
+) -> Tensor:
     """The op with its tensors in order; the filter, which has no gradient, follows ``x`` to its device."""
     f = None if resample_filter is None else resample_filter.to(x.device)
     return ops.modulated_conv2d(
@@ -29,11 +35,21 @@ def modulated_conv2d(
 
 
 def definition(
-    x: Tensor, weight: Tensor, styles: Tensor, noise: Tensor | None, bias: Tensor | None, *,
-    demodulate: bool = True, up: int = 1, down: int = 1, padding: int | None = None,
-    resample_filter: Tensor | None = None, flip_weight: bool = True,
-    input_gain: float | None = None, **epilogue: Any,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    *,
+    demodulate: bool = True,
+    up: int = 1,
+    down: int = 1,
+    padding: int | None = None,
+    resample_filter: Tensor | None = None,
+    flip_weight: bool = True,
+    input_gain: float | None = None,
+    **epilogue: Any,
+) -> Tensor:
     """With weights of its own for every sample, as the formula says."""
     n, c = x.shape[:2]
     o, _, kh, kw = weight.shape
@@ -64,9 +80,17 @@ def definition(
 
 
 def _sample(
-    id: str, shape: Sequence[int], out: int, kernel: int, layout: Layout | None = None, *,
-    noise: int | None = None, bias: bool = True, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    out: int,
+    kernel: int,
+    layout: Layout | None = None,
+    *,
+    noise: int | None = None,
+    bias: bool = True,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     n, c, h, w = shape
     if "up" in options or "down" in options:
         options["resample_filter"] = FILTER

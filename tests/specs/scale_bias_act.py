@@ -53,9 +53,15 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
 
 
 def _sample(
-    id: str, shape: Sequence[int], given: str = EVERYTHING, layout: Layout | None = None, *,
-    large: bool = False, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    given: str = EVERYTHING,
+    layout: Layout | None = None,
+    *,
+    large: bool = False,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x, *rest = _values(shape, given, len(id), options)
         x = x.to(device, dtype)
@@ -105,8 +111,10 @@ def _samples() -> list[Sample]:
         _sample("gain-negative", (2, 3, 5, 7), act="lrelu", gain=-1.5, alpha=-0.3, clamp=1.5),
         _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
         _sample("large", (2, 66, 180, 180), act="lrelu", clamp=1.0, large=True),
-        _sample("large-channels_last", (2, 64, 186, 186), "s1b", channels_last, act="swish", large=True),
-    ]  # fmt: skip
+        _sample(
+            "large-channels_last", (2, 64, 186, 186), "s1b", channels_last, act="swish", large=True
+        ),
+    ]
     return found
 
 

@@ -68,9 +68,14 @@ def _values(shapes: Sequence[Sequence[int]], seed: int) -> list[Tensor]:
 
 
 def _sample(
-    id: str, shapes: Sequence[Sequence[int]], layout: Layout | None = None, *, small: bool = False,
-    large: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shapes: Sequence[Sequence[int]],
+    layout: Layout | None = None,
+    *,
+    small: bool = False,
+    large: bool = False,
+    **options: Any,
+) -> Sample:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         weights = [t.to(device, dtype) for t in _values(shapes, len(id))]
         return weights if layout is None else [layout(t) for t in weights]

@@ -34,9 +34,15 @@ def taps(*shape: int) -> Tensor:
 
 
 def _sample(
-    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, *,
-    large: bool = False, small: bool = False, **options: Any,
-) -> Sample:  # fmt: skip
+    id: str,
+    shape: Sequence[int],
+    f: Tensor | None,
+    layout: Layout | None = None,
+    *,
+    large: bool = False,
+    small: bool = False,
+    **options: Any,
+) -> Sample:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         x = _image(shape, len(id)).to(device, dtype)
         return (x if layout is None else layout(x),)
@@ -86,16 +92,41 @@ def _samples() -> list[Sample]:
         _sample("outer-product", (2, 3, 8, 9), taps(4)[:, None] * taps(5), up=2, padding=3),
         _sample("up3-down2", (3, 3, 7, 8), taps(7), up=3, down=2, padding=3, small=True),
         _sample("up2-down3", (2, 3, 9, 8), taps(6), up=2, down=3, padding=(4, 1)),
-        _sample("up2-down3-channels_last", (2, 3, 9, 8), taps(6), channels_last, up=2, down=3, padding=(4, 1)),
+        _sample(
+            "up2-down3-channels_last",
+            (2, 3, 9, 8),
+            taps(6),
+            channels_last,
+            up=2,
+            down=3,
+            padding=(4, 1),
+        ),
         _sample("up4-down4", (1, 2, 6, 9), taps(9), up=4, down=4, padding=4),
         _sample("up2-down6", (1, 2, 20, 21), taps(5), up=2, down=6, padding=1),
-        _sample("per-axis", (3, 3, 7, 8), taps(4), up=(3, 1), down=(1, 2), padding=(3, 2, 1, 1), small=True),
-        _sample("per-axis-2d", (2, 3, 9, 7), taps(3, 4), up=(1, 2), down=(3, 2), padding=(3, 2, 1, 4)),
+        _sample(
+            "per-axis",
+            (3, 3, 7, 8),
+            taps(4),
+            up=(3, 1),
+            down=(1, 2),
+            padding=(3, 2, 1, 1),
+            small=True,
+        ),
+        _sample(
+            "per-axis-2d", (2, 3, 9, 7), taps(3, 4), up=(1, 2), down=(3, 2), padding=(3, 2, 1, 4)
+        ),
         _sample("up5-3", (1, 2, 4, 5), taps(3), up=5, padding=2),  # phases without a tap
         _sample("up5-3-channels_last", (2, 3, 4, 5), taps(3), channels_last, up=5, padding=2),
         _sample("crop", (3, 3, 9, 12), taps(4), padding=(-2, 1, -1, -3), small=True),
         _sample("crop-up", (2, 3, 6, 7), taps(4), up=2, padding=(-3, -2, 4, -1)),
-        _sample("crop-down-channels_last", (2, 4, 9, 11), taps(4), channels_last, down=2, padding=(-1, -3, 2, -2)),
+        _sample(
+            "crop-down-channels_last",
+            (2, 4, 9, 11),
+            taps(4),
+            channels_last,
+            down=2,
+            padding=(-1, -3, 2, -2),
+        ),
         _sample("crop-all", (2, 3, 4, 5), taps(3), padding=(-8, 20, 1, 1)),
         _sample("padding-larger", (2, 2, 3, 3), taps(4), up=2, padding=(20, 17, 3, 31)),
         _sample("flip", (2, 3, 6, 7), taps(4), flip_filter=True, padding=2),
@@ -117,10 +148,19 @@ def _samples() -> list[Sample]:
         _sample("no-channels", (2, 0, 4, 4), taps(4), padding=2),
         _sample("no-rows", (2, 3, 0, 4), taps(4), padding=2),
         _sample("large-up2", (4, 66, 90, 98), taps(4), large=True, **USES["up2"](4)),
-        _sample("large-down2-channels_last", (3, 64, 150, 150), taps(4), channels_last, large=True, **USES["down2"](4)),
+        _sample(
+            "large-down2-channels_last",
+            (3, 64, 150, 150),
+            taps(4),
+            channels_last,
+            large=True,
+            **USES["down2"](4),
+        ),
         _sample("large-filter", (2, 64, 190, 187), taps(4), large=True, **USES["filter"](4)),
-        _sample("large-general", (1, 16, 187, 250), taps(5, 3), large=True, up=3, down=2, padding=2),
-    ]  # fmt: skip
+        _sample(
+            "large-general", (1, 16, 187, 250), taps(5, 3), large=True, up=3, down=2, padding=2
+        ),
+    ]
     return found
 
 
@@ -150,9 +190,12 @@ def random_sample(seed: int) -> Sample:
     if f is not None and f.ndim == 2 and draw.random() < 0.2:
         f = f[:1] * f[:, :1]
     options = {
-        "up": factor(), "down": factor(), "padding": tuple(draw.randint(-4, 12) for _ in range(4)),
-        "flip_filter": draw.random() < 0.5, "gain": draw.uniform(-2, 2),
-    }  # fmt: skip
+        "up": factor(),
+        "down": factor(),
+        "padding": tuple(draw.randint(-4, 12) for _ in range(4)),
+        "flip_filter": draw.random() < 0.5,
+        "gain": draw.uniform(-2, 2),
+    }
     layout = draw.choice(
         [None, None, channels_last, channels_last, transposed, every_other, unaligned, expanded]
     )
@@ -207,42 +250,143 @@ def _f(*shape: int, **options: Any) -> Tensor:
 
 _ERRORS = [
     ErrorCase("x-list", lambda: ops.upfirdn2d([1.0], None), TypeError, ("x", "list")),  # type: ignore[arg-type]
-    ErrorCase("x-int", lambda: ops.upfirdn2d(_x(dtype=torch.int32), None), TypeError, ("x", "int32", "float32")),
-    ErrorCase("x-rank", lambda: ops.upfirdn2d(_x(3, 8, 8), None), ValueError, ("x", "[N, C, H, W]", "[3, 8, 8]")),
-    ErrorCase("f-list", lambda: ops.upfirdn2d(_x(), [1.0]), TypeError, ("f", "list", "setup_filter")),  # type: ignore[arg-type]
-    ErrorCase("f-dtype", lambda: ops.upfirdn2d(_x(), _f().double()), TypeError, ("f", "float32", "float64")),
-    ErrorCase("f-rank", lambda: ops.upfirdn2d(_x(), _f(1, 2, 2)), ValueError, ("f", "[taps_y, taps_x]", "[1, 2, 2]")),
-    ErrorCase("f-scalar", lambda: ops.upfirdn2d(_x(), torch.tensor(1.0)), ValueError, ("f", "[taps]", "[]")),
-    ErrorCase("f-scalar-centred", lambda: ops.filter2d(_x(), torch.tensor(1.0)), ValueError, ("f", "[taps]", "[]")),
-    ErrorCase("f-empty", lambda: ops.upfirdn2d(_x(), _f(0)), ValueError, ("f", "not empty", "[0]")),
-    ErrorCase("f-device", lambda: ops.upfirdn2d(_x(), _f(device="meta")), ValueError, ("f", "cpu", "meta")),
     ErrorCase(
-        "f-gradient", lambda: ops.upfirdn2d(_x(), _f(requires_grad=True)), ValueError, ("f", "gradient", "detach")
+        "x-int",
+        lambda: ops.upfirdn2d(_x(dtype=torch.int32), None),
+        TypeError,
+        ("x", "int32", "float32"),
     ),
-    ErrorCase("up-zero", lambda: ops.upfirdn2d(_x(), _f(), up=0), ValueError, ("up", "at least 1", "0")),
-    ErrorCase("up-float", lambda: ops.upfirdn2d(_x(), _f(), up=2.0), TypeError, ("up", "whole", "2.0")),  # type: ignore[arg-type]
-    ErrorCase("up-bool", lambda: ops.upfirdn2d(_x(), _f(), up=True), TypeError, ("up", "whole", "True")),
-    ErrorCase("up-three", lambda: ops.upsample2d(_x(), _f(), up=(1, 2, 3)), ValueError, ("up", "(x, y)", "(1, 2, 3)")),
-    ErrorCase("down-negative", lambda: ops.downsample2d(_x(), _f(), down=(2, -1)), ValueError, ("down", "-1")),
-    ErrorCase("padding-three", lambda: ops.upfirdn2d(_x(), _f(), padding=(1, 2, 3)), ValueError, ("padding", "y1")),
-    ErrorCase("padding-float", lambda: ops.filter2d(_x(), _f(), padding=0.5), TypeError, ("padding", "0.5")),  # type: ignore[arg-type]
-    ErrorCase("too-small", lambda: ops.upfirdn2d(_x(1, 1, 3, 8), _f()), ValueError, ("3 by 8", "4 by 4", "padding")),
-    ErrorCase("cropped-away", lambda: ops.upfirdn2d(_x(), None, padding=-4), ValueError, ("0 by 0", "padding")),
-    ErrorCase("gain", lambda: ops.upfirdn2d(_x(), _f(), gain=float("nan")), ValueError, ("gain", "nan")),
-    ErrorCase("backend", lambda: ops.upfirdn2d(_x(), _f(), backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
     ErrorCase(
-        "backend-device", lambda: ops.upfirdn2d(_x(device="meta"), None, backend="cpu"),
-        ops.BackendUnavailable, ("cpu", "meta"),
+        "x-rank",
+        lambda: ops.upfirdn2d(_x(3, 8, 8), None),
+        ValueError,
+        ("x", "[N, C, H, W]", "[3, 8, 8]"),
+    ),
+    ErrorCase(
+        "f-list", lambda: ops.upfirdn2d(_x(), [1.0]), TypeError, ("f", "list", "setup_filter")
+    ),  # type: ignore[arg-type]
+    ErrorCase(
+        "f-dtype",
+        lambda: ops.upfirdn2d(_x(), _f().double()),
+        TypeError,
+        ("f", "float32", "float64"),
+    ),
+    ErrorCase(
+        "f-rank",
+        lambda: ops.upfirdn2d(_x(), _f(1, 2, 2)),
+        ValueError,
+        ("f", "[taps_y, taps_x]", "[1, 2, 2]"),
+    ),
+    ErrorCase(
+        "f-scalar",
+        lambda: ops.upfirdn2d(_x(), torch.tensor(1.0)),
+        ValueError,
+        ("f", "[taps]", "[]"),
+    ),
+    ErrorCase(
+        "f-scalar-centred",
+        lambda: ops.filter2d(_x(), torch.tensor(1.0)),
+        ValueError,
+        ("f", "[taps]", "[]"),
+    ),
+    ErrorCase("f-empty", lambda: ops.upfirdn2d(_x(), _f(0)), ValueError, ("f", "not empty", "[0]")),
+    ErrorCase(
+        "f-device", lambda: ops.upfirdn2d(_x(), _f(device="meta")), ValueError, ("f", "cpu", "meta")
+    ),
+    ErrorCase(
+        "f-gradient",
+        lambda: ops.upfirdn2d(_x(), _f(requires_grad=True)),
+        ValueError,
+        ("f", "gradient", "detach"),
+    ),
+    ErrorCase(
+        "up-zero", lambda: ops.upfirdn2d(_x(), _f(), up=0), ValueError, ("up", "at least 1", "0")
+    ),
+    ErrorCase(
+        "up-float", lambda: ops.upfirdn2d(_x(), _f(), up=2.0), TypeError, ("up", "whole", "2.0")
+    ),  # type: ignore[arg-type]
+    ErrorCase(
+        "up-bool", lambda: ops.upfirdn2d(_x(), _f(), up=True), TypeError, ("up", "whole", "True")
+    ),
+    ErrorCase(
+        "up-three",
+        lambda: ops.upsample2d(_x(), _f(), up=(1, 2, 3)),
+        ValueError,
+        ("up", "(x, y)", "(1, 2, 3)"),
+    ),
+    ErrorCase(
+        "down-negative",
+        lambda: ops.downsample2d(_x(), _f(), down=(2, -1)),
+        ValueError,
+        ("down", "-1"),
+    ),
+    ErrorCase(
+        "padding-three",
+        lambda: ops.upfirdn2d(_x(), _f(), padding=(1, 2, 3)),
+        ValueError,
+        ("padding", "y1"),
+    ),
+    ErrorCase(
+        "padding-float",
+        lambda: ops.filter2d(_x(), _f(), padding=0.5),
+        TypeError,
+        ("padding", "0.5"),
+    ),  # type: ignore[arg-type]
+    ErrorCase(
+        "too-small",
+        lambda: ops.upfirdn2d(_x(1, 1, 3, 8), _f()),
+        ValueError,
+        ("3 by 8", "4 by 4", "padding"),
+    ),
+    ErrorCase(
+        "cropped-away",
+        lambda: ops.upfirdn2d(_x(), None, padding=-4),
+        ValueError,
+        ("0 by 0", "padding"),
+    ),
+    ErrorCase(
+        "gain", lambda: ops.upfirdn2d(_x(), _f(), gain=float("nan")), ValueError, ("gain", "nan")
+    ),
+    ErrorCase(
+        "backend",
+        lambda: ops.upfirdn2d(_x(), _f(), backend="tpu"),
+        ValueError,
+        ("backend", "'tpu'", "cuda"),
+    ),
+    ErrorCase(
+        "backend-device",
+        lambda: ops.upfirdn2d(_x(device="meta"), None, backend="cpu"),
+        ops.BackendUnavailable,
+        ("cpu", "meta"),
     ),
     ErrorCase("taps-text", lambda: ops.setup_filter("box"), TypeError, ("taps", "'box'")),  # type: ignore[arg-type]
     ErrorCase("taps-ragged", lambda: ops.setup_filter([[1, 2], [3]]), TypeError, ("taps", "rows")),
     ErrorCase("taps-empty", lambda: ops.setup_filter([]), ValueError, ("taps", "not empty", "[0]")),
-    ErrorCase("taps-rank", lambda: ops.setup_filter(_f(1, 2, 2)), ValueError, ("taps", "[1, 2, 2]")),
-    ErrorCase("taps-nan", lambda: ops.setup_filter([1.0, float("nan")]), ValueError, ("taps", "finite")),
-    ErrorCase("taps-sum", lambda: ops.setup_filter([1, -1]), ValueError, ("taps", "sum", "normalize=False")),
-    ErrorCase("taps-separable", lambda: ops.setup_filter(_f(2, 2), separable=True), ValueError, ("separable", "[2, 2]")),
-    ErrorCase("taps-gain", lambda: ops.setup_filter([1, 3], gain=-1.0), ValueError, ("gain", "-1.0", "separable=False")),
-]  # fmt: skip
+    ErrorCase(
+        "taps-rank", lambda: ops.setup_filter(_f(1, 2, 2)), ValueError, ("taps", "[1, 2, 2]")
+    ),
+    ErrorCase(
+        "taps-nan", lambda: ops.setup_filter([1.0, float("nan")]), ValueError, ("taps", "finite")
+    ),
+    ErrorCase(
+        "taps-sum",
+        lambda: ops.setup_filter([1, -1]),
+        ValueError,
+        ("taps", "sum", "normalize=False"),
+    ),
+    ErrorCase(
+        "taps-separable",
+        lambda: ops.setup_filter(_f(2, 2), separable=True),
+        ValueError,
+        ("separable", "[2, 2]"),
+    ),
+    ErrorCase(
+        "taps-gain",
+        lambda: ops.setup_filter([1, 3], gain=-1.0),
+        ValueError,
+        ("gain", "-1.0", "separable=False"),
+    ),
+]
 
 
 def _benchmark(

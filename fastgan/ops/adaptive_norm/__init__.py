@@ -7,7 +7,9 @@ from torch import Tensor
 from fastgan.ops._activations import torch_activation_options
 from fastgan.ops._checks import fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.adaptive_norm import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.adaptive_norm import reference, schema  # noqa: F401
 from fastgan.ops.adaptive_norm.arguments import (
     alike,
     check_image,
@@ -54,15 +56,17 @@ def adaptive_norm(
             and positions of each channel.
         mean, var: ``[C]`` or ``[N, C]``: used in place of those of ``x``, with a gradient if they require one; of the dtype
             of ``x`` or, for half types, float32. Both or neither; with them ``over`` is of no account.
-        act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``, ``softplus`` or ``swish``.
-        alpha: slope of ``lrelu`` for negative input, default 0.2; the other activations have none and ignore it.
+        act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``,
+            ``softplus`` or ``swish`` (also ``silu``).
+        alpha: slope of ``lrelu`` for negative input, default 0.2; others ignore it.
         gain: factor after the activation, 1 by default for every activation.
         clamp: bound on the magnitude of the output, ≥ 0, or None for none; the gradient is zero where it is active.
         eps: added to the variance, > 0.
         residual: of the shape, dtype and device of ``x``, cast to its dtype under autocast: added behind everything, in the
             same pass; None for 0.
-        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
-            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+        backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
+            :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
+            then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
@@ -72,7 +76,7 @@ def adaptive_norm(
         TypeError: a tensor is of an unsupported dtype, or its dtype is not that of ``x``; ``eps`` is no number.
         ValueError: a shape, a device, ``over``, ``eps``, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of range, or only
             one of ``mean`` and ``var`` is given.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     return _run(x, scale, shift, over, mean, var, act, alpha, gain, clamp, eps, residual, backend)[
         0

@@ -49,7 +49,7 @@ def _only(found: Sequence[Tensor | None], needs: Sequence[bool]) -> Gradients:
     return tuple(t if need else None for t, need in zip(found, needs))
 
 
-# ---------------------------------------------------------------------------------------------------- forward
+# ----------------------------------------------------------------------------------- forward
 
 
 def _forward_fake(
@@ -100,7 +100,7 @@ define(
 )
 
 
-# ------------------------------------------------------------------------------------------------ first derivative
+# -------------------------------------------------------------------------- first derivative
 
 
 def _first_fake(dy: Tensor, x: Tensor, scale: Any, shift: Any, *rest: Any) -> tuple[Tensor, ...]:
@@ -189,7 +189,7 @@ def _derivative(
     return tuple(None if t is None else next(found) for t in inputs)
 
 
-# ----------------------------------------------------------------------------------------------- second derivative
+# ------------------------------------------------------------------------- second derivative
 
 
 def _second_fake(ddx: Tensor, *rest: Any) -> tuple[Tensor, ...]:

@@ -77,9 +77,8 @@ def adaptive_norm_kernel(
                 y += tl.load(residual_ptr + at, inside, 0.0).to(ACC)
             tl.store(out_ptr + at, y.to(out_ptr.dtype.element_ty), inside)
         else:
-            active = (
-                tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
-            )  # of the result as forward rounded it
+            # The clamp was active if the result, rounded as in the forward pass, reaches it.
+            active = tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
             dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
             s1 = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
             g = dy * s1  # zero outside the image, as dy and ddx are

@@ -35,7 +35,7 @@ def attention(
 
     Raises:
         ValueError: the shapes don't fit each other.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     if (
         not q.ndim == k.ndim == v.ndim >= 2

@@ -1,4 +1,4 @@
-"""bias_act: bias, activation, gain and clamp in one pass. The maths is in this folder's README."""
+"""bias_act: bias, activation, gain and clamp. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from torch import Tensor
 from fastgan.ops._activations import activation_options
 from fastgan.ops._checks import check_input, check_parameter
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.bias_act import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.bias_act import reference, schema  # noqa: F401
 
 __all__ = ["bias_act"]
 
@@ -23,35 +25,39 @@ def bias_act(
     clamp: float | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """``y = clamp(gain · act(x + b), -clamp, +clamp)`` in one pass, differentiable to any order in ``x`` and ``b``.
+    """Return ``clamp(gain · act(x + b), -clamp, +clamp)``, computed in one pass.
 
-    The gradient is zero where the clamp is active, for every activation. Half types are computed in float32 and
-    rounded once. For backward nothing is saved for ``linear`` without clamp, the output for ``linear`` with clamp,
-    ``relu`` and ``lrelu``, and ``x`` and ``b`` for the curved activations.
+    It is differentiable to any order in ``x`` and ``b``. The gradient is zero where the clamp is
+    active, for every activation. Half types are computed in float32 and rounded once.
+
+    The backward pass needs nothing saved for ``linear`` without clamp. It needs the output for
+    ``linear`` with clamp, ``relu`` and ``lrelu``, and ``x`` and ``b`` for the curved activations.
 
     Args:
-        x: any shape and rank ≥ 1; float16, bfloat16, float32 or float64; any strides. Dense layouts (contiguous,
-            channels_last, any permutation) run as they are and the result has the same strides.
-        b: ``[x.shape[dim]]``, of the dtype and device of ``x``, or None. Under autocast it is cast to the dtype of ``x``:
-            the op runs in the dtype that ``x`` comes in.
+        x: any shape of rank ≥ 1; float16, bfloat16, float32 or float64. Dense layouts (contiguous,
+            channels_last, any permutation) run without a copy, and the result has their strides.
+        b: ``[x.shape[dim]]``, of the dtype and device of ``x``, or None. Under autocast it is cast
+            to the dtype of ``x``.
         dim: the dimension of ``x`` that ``b`` runs along; negative counts from the end.
-        act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``, ``softplus`` or ``swish``
-            (``v · sigmoid(v)``, also ``silu``).
-        alpha: slope of ``lrelu`` for negative input, default 0.2; the other activations have none and ignore it.
-        gain: factor after the activation; default √2 for ``relu``, ``lrelu``, ``swish`` (it keeps the variance of
-            a normal input; He et al. 2015, Karras et al. 2018), else 1.
+        act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``,
+            ``softplus`` or ``swish`` (``v · sigmoid(v)``, also ``silu``).
+        alpha: slope of ``lrelu`` for negative input, default 0.2; others ignore it.
+        gain: factor after the activation. The default is √2 for ``relu``, ``lrelu`` and ``swish``,
+            which keeps the variance of a normal input (He et al. 2015, Karras et al. 2018), else 1.
         clamp: bound on the magnitude of the output, ≥ 0, or None for none.
-        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
-            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+        backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
+            :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
+            then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
         Tensor of the shape and dtype of ``x``.
 
     Raises:
-        TypeError: ``x`` or ``b`` is not a floating-point tensor of a supported dtype, or their dtypes differ.
-        ValueError: shape, device, ``dim``, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        TypeError: ``x`` or ``b`` isn't a tensor of a supported dtype, or their dtypes differ.
+        ValueError: a shape, device, ``dim``, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of
+            range.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
     if x.ndim == 0:

@@ -1,4 +1,4 @@
-"""bias_act in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+"""bias_act in plain PyTorch: documentation, fallback and test oracle of the op."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastgan.ops._numerics import accumulate_dtype, below_clamp
 
 
 def broadcast(b: Tensor, like: Tensor, dim: int) -> Tensor:
-    """``b[C]`` shaped to broadcast along dimension ``dim`` of ``like``."""
+    """Shape ``b[C]`` to broadcast along dimension ``dim`` of ``like``."""
     return b.reshape([-1 if i == dim else 1 for i in range(like.ndim)])
 
 
@@ -21,7 +21,7 @@ def sum_to_bias(t: Tensor, dim: int) -> Tensor:
 
 
 def pre_activation(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
-    """``v = x + b`` in the accumulation dtype."""
+    """Return ``v = x + b`` in the accumulation dtype."""
     v = x.to(accumulate_dtype(x.dtype))
     return v if b is None else v + broadcast(b.to(v.dtype), v, dim)
 
@@ -29,33 +29,37 @@ def pre_activation(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
 def bias_act(
     x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None
 ) -> Tensor:
-    """``clamp(gain · act(x + b))``, rounded once to the dtype of ``x``; any order of derivative by autograd."""
+    """Return ``clamp(gain · act(x + b))``, rounded once to the dtype of ``x``.
+
+    Autograd gives derivatives of any order.
+    """
     y = (activation(pre_activation(x, b, dim), act, alpha) * gain).to(x.dtype)
-    if clamp is not None:  # no gradient where |y| reaches the clamp
+    if clamp is not None:
+        # No gradient flows where |y| reaches the clamp.
         y = torch.where(below_clamp(y, clamp), y, y.detach().clamp(-clamp, clamp))
     return y
 
 
-# The same derivatives written out: kernels where a namespace has no native one, and the formula of third order.
+# The derivatives written out: they stand in for missing native kernels, and give the third order.
 
 
 def slope(
     x: Tensor | None, b: Tensor | None, y: Tensor | None, like: Tensor, dim: int, act: str,
     alpha: float, gain: float, clamp: float | None, order: int = 1,
 ) -> Tensor:  # fmt: skip
-    """``gain · act^(order)(x + b)``, zero where the clamp is active; from ``x`` and ``b``, or from the output ``y``.
+    """Return ``gain · act^(order)(x + b)``, zero where the clamp is active.
 
     Args:
-        like: gives shape and dtype where neither ``x`` nor ``y`` is needed (``linear`` without clamp).
+        x: the input, or None to take the slope from the output ``y``.
+        like: source of shape and dtype if neither is needed: ``linear`` without clamp.
     """
     acc = accumulate_dtype(like.dtype)
     if x is not None:
         v = pre_activation(x, b, dim)
         if clamp is not None:
             y = bias_act(x.detach(), None if b is None else b.detach(), dim, act, alpha, gain, None)
-    elif (
-        y is not None
-    ):  # piecewise linear: the sign of the output is the sign of v times that of gain
+    elif y is not None:
+        # Piecewise linear: the sign of the output is that of v times that of gain.
         v = y.to(acc) * (1.0 if gain >= 0 else -1.0)
     else:
         v = torch.ones_like(like, dtype=acc)
@@ -69,7 +73,7 @@ def bias_act_backward(
     dy: Tensor, x: Tensor | None, b: Tensor | None, y: Tensor | None, dim: int, act: str,
     alpha: float, gain: float, clamp: float | None, need_db: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """``dx = dy · slope`` and ``db = Σ dx`` (empty unless ``need_db``)."""
+    """Return ``dx = dy · slope`` and ``db = Σ dx``, which is empty unless ``need_db``."""
     dx = dy * slope(x, b, y, dy, dim, act, alpha, gain, clamp)
     db = sum_to_bias(dx, dim).to(dy.dtype) if need_db else dy.new_empty(0)
     return dx.to(dy.dtype), db
@@ -80,8 +84,10 @@ def bias_act_double_backward(
     y: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None,
     need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """With ``h = ddx + ddb``: ``ddy = h · slope``, ``dx = h · dy · slope'``, ``db = Σ dx``; the last two empty
-    where the activation has no curvature (``dy`` is None)."""
+    """Return ``ddy = h · slope``, ``dx = h · dy · slope'`` and ``db = Σ dx``; ``h = ddx + ddb``.
+
+    ``dx`` and ``db`` are empty for activations without curvature, whose ``dy`` is None.
+    """
     h = pre_activation(ddx, ddb, dim)
     ddy = (h * slope(x, b, y, ddx, dim, act, alpha, gain, clamp)).to(ddx.dtype)
     if dy is None:

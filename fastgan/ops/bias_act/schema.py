@@ -13,18 +13,22 @@ from fastgan.ops.bias_act import reference
 
 
 def saves_input(act: str, alpha: float) -> bool:
-    """Whether the derivative needs ``x + b``; the piecewise linear activations read it off the output's sign."""
+    """Return True if the derivative needs ``x + b``.
+
+    Piecewise linear activations take their slope from the sign of the output.
+    """
     return act in CURVED or (act == "lrelu" and alpha < 0)
 
 
 def saves_output(act: str, alpha: float, clamp: float | None) -> bool:
+    """Return True if the derivative needs the output."""
     return not saves_input(act, alpha) and (act != "linear" or clamp is not None)
 
 
 _triton = triton_of("fastgan.ops.bias_act")
 
 
-# ---------------------------------------------------------------------------------------------------- forward
+# ----------------------------------------------------------------------------------- forward
 
 
 def _forward_fake(x: Tensor, b: Tensor | None, dim: int, act: str, *scalars: Any) -> Tensor:
@@ -45,7 +49,7 @@ def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     x, b, y = ctx.saved_tensors
     if y is not None:
-        # its sign is constant; attached, the second derivative would run this pass again on zeros
+        # Its sign is constant. Attached, the second derivative would run this pass again on zeros.
         y = y.detach()
     need_db = ctx.has_bias and ctx.needs_input_grad[1]
     if ctx.act == "linear" and ctx.clamp is None and ctx.gain == 1:
@@ -72,7 +76,7 @@ define(
 )
 
 
-# ------------------------------------------------------------------------------------------------ first derivative
+# -------------------------------------------------------------------------- first derivative
 
 
 def _backward_fake(
@@ -117,7 +121,7 @@ define(
 )
 
 
-# ----------------------------------------------------------------------------------------------- second derivative
+# ------------------------------------------------------------------------- second derivative
 
 
 def _double_fake(
@@ -140,7 +144,7 @@ def _double_context(
 def _double_backward(
     ops: Any, ctx: Any, g_ddy: Tensor, g_dx: Tensor, g_db: Tensor
 ) -> tuple[Tensor | None, ...]:
-    """Third order: kernels again where the activation is piecewise linear, the formula in plain torch elsewhere."""
+    """Third order: kernels for piecewise linear activations, plain torch's formula for others."""
     ddx, ddb, dy, x, b, y = ctx.saved_tensors
     scalars = (ctx.dim, ctx.act, ctx.alpha, ctx.gain, ctx.clamp)
     need_ddb = ctx.has_ddb and ctx.needs_input_grad[1]
@@ -148,7 +152,7 @@ def _double_backward(
         g_h, g_ddb = ops.bias_act_backward(g_ddy, x, b, y, *scalars, need_ddb)
         return (g_h, g_ddb if need_ddb else None) + (None,) * 10
 
-    # ddy = h·s1, dx = h·dy·s2, db = Σ dx with h = ddx + ddb and s_k = gain·act^(k)(x + b)
+    # ddy = h·s1, dx = h·dy·s2 and db = Σ dx, with h = ddx + ddb and s_k = gain·act^(k)(x + b).
     s1, s2, s3 = (reference.slope(x, b, None, ddx, *scalars, order=k) for k in (1, 2, 3))
     h = reference.pre_activation(ddx, ddb, ctx.dim)
     q = g_dx if not ctx.has_db else reference.pre_activation(g_dx, g_db, ctx.dim)

@@ -1,10 +1,10 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
 """bias_act in Triton: one kernel for the op and its two derivatives.
 
-A tensor in memory order is ``[outer, channels, inner]``. The kernel sees it as a matrix, one tile per program:
-``[outer·channels, inner]`` with one bias per row where runs are long (``BY_ROW``), else ``[outer, channels·inner]`` with one
-bias per column. The bias gradient is summed over each tile into a place of its own; torch adds those up, always in the
-same order, so that no atomics are needed.
+A tensor in memory order is ``[outer, channels, inner]``. The kernel sees it as a matrix, one tile
+per program. With long runs (``BY_ROW``) it is ``[outer·channels, inner]`` with one bias per row,
+else ``[outer, channels·inner]`` with one bias per column. Each tile writes its part of the bias
+gradient to a place of its own. Torch adds those up in a fixed order, so no atomics are needed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def _value(v, alpha, ACT: tl.constexpr):
     elif ACT == "swish":
         s, _ = sigmoid_with_slope(v)
         y = v * s
-    else:  # slope 1 above zero, alpha below; alpha 0 apart: relu(-inf) is 0
+    else:
+        # Slope 1 above zero, alpha below. An alpha of 0 is a case of its own: relu(-inf) is 0.
         y = tl.where(v < 0, tl.where(alpha == 0, 0.0, v * alpha), v)
     return y
 
@@ -102,12 +103,15 @@ def _curvature(v, ACT: tl.constexpr):
 def bias_act_kernel(
     x_ptr, b_ptr, y_ptr, dy_ptr, ddx_ptr, ddb_ptr, out_ptr, out_v_ptr, partial_ptr,
     rows, columns, channels, inner, tiles,
-    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
+    # Without these types, floats arrive as float32.
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,
     PASS: tl.constexpr, ACT: tl.constexpr, BY_ROW: tl.constexpr, ACC: tl.constexpr,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """``PASS``: 0 forward, 1 first derivative, 2 second. Pointers that a pass does not need are None. The clamp is NaN for
-    none: every comparison with it is false."""
+    """Run a pass: ``PASS`` is 0 for forward, 1 for the first derivative, 2 for the second.
+
+    Pointers that a pass doesn't need are None. No clamp is NaN: every comparison with it is false.
+    """
     tile = tl.program_id(0)
     row = (tile // tiles) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = (tile % tiles) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
@@ -139,7 +143,8 @@ def bias_act_kernel(
         elif y_ptr is not None:
             y = tl.load(y_ptr + at, inside, 0.0).to(ACC)
             v = tl.where(gain < 0, -y, y)
-        else:  # linear without clamp: any y gives its slope, the gain
+        else:
+            # Linear without clamp: its slope is the gain for any y.
             y = v
         active = tl.abs(y) >= clamp
         if PASS == 1:
@@ -172,7 +177,10 @@ SHORTEST_RUN = 32
 
 
 def blocks(rows: int, columns: int, by_row: bool, dtype: torch.dtype) -> tuple[int, int]:
-    """Rows and columns of a tile: 16 elements per thread of 4 warps, 8 of float64, which takes twice the registers."""
+    """Return the rows and columns of a tile: 16 elements per thread of 4 warps.
+
+    They are 8 for float64, which takes twice the registers.
+    """
     tile, widest = (1024, 512) if dtype == torch.float64 else (2048, 1024)
     block_columns = min(power_of_two(columns), widest if by_row else 64)
     return min(power_of_two(rows), tile // block_columns), block_columns
@@ -182,7 +190,10 @@ PIECEWISE = {"linear": 1.0, "relu": 0.0}
 
 
 def _rounded(clamp: float | None, dtype: torch.dtype) -> float:
-    """As a result would be, so that a clamped result is recognised by comparing it with the clamp."""
+    """Round the clamp as a result is rounded; NaN for None.
+
+    So a clamped result is recognised by comparing it with the clamp.
+    """
     return math.nan if clamp is None else torch.tensor(clamp, dtype=torch.float64).to(dtype).item()
 
 
@@ -192,7 +203,11 @@ def _launch(
     dy: Tensor | None = None, ddx: Tensor | None = None, ddb: Tensor | None = None,
     out_v: Tensor | None = None, need_db: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Runs one pass over tensors in the memory order of ``like``; returns the bias gradient, empty unless wanted."""
+    """Run a pass over tensors in the memory order of ``like``.
+
+    Returns:
+        The bias gradient, empty unless ``need_db``.
+    """
     channels = like.shape[dim]
     inner = like.stride(dim) if channels > 1 else 1
     outer = like.numel() // (channels * inner) if like.numel() else 0

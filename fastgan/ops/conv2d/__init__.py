@@ -11,7 +11,9 @@ from fastgan.ops._activations import torch_activation_options
 from fastgan.ops._checks import check_parameter
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.bias_act import bias_act
-from fastgan.ops.conv2d import schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.conv2d import schema  # noqa: F401
 from fastgan.ops.conv2d.arguments import check_convolution, yx_pair
 from fastgan.ops.conv2d.choice import set_winograd
 from fastgan.ops.conv2d.convolve import by_winograd, convolve, convolve_transposed
@@ -66,7 +68,7 @@ def conv2d(
     Raises:
         TypeError: a tensor isn't of a supported dtype, or the dtypes differ.
         ValueError: a shape, device or setting is out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_convolution(x, weight, groups, transposed=False)
     steps, pads, spread = (

@@ -48,7 +48,7 @@ def _backward_of(
     return found
 
 
-# ---------------------------------------------------------------------------------------------------- the kernels
+# ------------------------------------------------------------------------------- the kernels
 
 
 def grouped_conv2d(
@@ -82,7 +82,7 @@ def grouped_conv2d_weight(
     return dw.contiguous()
 
 
-# ---------------------------------------------------------------------------------------------------- registration
+# ------------------------------------------------------------------------------ registration
 
 
 def _image_like(dy: Tensor, w: Tensor, size: Any, channels_last: bool, groups: Any) -> Tensor:

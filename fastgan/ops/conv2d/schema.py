@@ -76,7 +76,7 @@ def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-# ---------------------------------------------------------------------------------------------------- the image
+# --------------------------------------------------------------------------------- the image
 
 
 def _fake(x: Tensor, w: Tensor, style: Any, pad_y: int, pad_x: int, transposed: bool) -> Tensor:
@@ -123,7 +123,7 @@ define(
 )
 
 
-# ------------------------------------------------------------------------------------ the image, with its epilogue
+# -------------------------------------------------------------- the image, with its epilogue
 
 
 def _act_fake(
@@ -177,7 +177,7 @@ define(
 )
 
 
-# ---------------------------------------------------------------------------------------- gradients of x and style
+# ------------------------------------------------------------------ gradients of x and style
 
 
 def _input_fake(
@@ -272,7 +272,7 @@ define(
 )
 
 
-# ---------------------------------------------------------------------------------------- gradient of the weights
+# ------------------------------------------------------------------- gradient of the weights
 
 
 def _weight_fake(dy: Tensor, x: Tensor, style: Any, pad_y: int, pad_x: int) -> Tensor:
@@ -305,7 +305,7 @@ define(
 )
 
 
-# ----------------------------------------------------------------------------------------------------- resampling
+# -------------------------------------------------------------------------------- resampling
 #
 # The convolution of stride 2 and its transpose: y = (x·style) ⋆₂ w and y = (x·style) ⋆₂ᵀ w, each the other's gradient.
 
@@ -390,7 +390,7 @@ define(
 )
 
 
-# ------------------------------------------------------------------------------------------------ 1x1 in channels_last
+# ---------------------------------------------------------------------- 1x1 in channels_last
 #
 # y = x·wᵀ with pixels as rows. torch's derivative of a batched product gives some gradients as columns: an image whose
 # channels lie apart, which all that follows takes several times as long for.

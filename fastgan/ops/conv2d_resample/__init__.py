@@ -56,7 +56,7 @@ def conv2d_resample(
     Raises:
         TypeError: ``x``, ``weight`` or ``f`` is no tensor of a supported dtype, or a factor or padding no whole number.
         ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or nothing would be left.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_convolution(x, weight, groups, transposed=False)
     check_filter(f, x.device)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.gradient_penalty import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.gradient_penalty import reference, schema  # noqa: F401
 from fastgan.ops.gradient_penalty.arguments import check_center, check_samples, fitting
 
 __all__ = ["grad_norm_penalty", "lerp_samples"]
@@ -30,8 +32,9 @@ def lerp_samples(
         fake: of the shape, dtype and device of ``real``. Under autocast ``fake`` and ``alpha`` are cast to the dtype of
             ``real``: the op runs in the dtype that ``real`` comes in.
         alpha: ``[N]``, one weight per sample, usually uniform in [0, 1]; of the dtype and device of ``real``.
-        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
-            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+        backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
+            :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
+            then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
@@ -40,7 +43,7 @@ def lerp_samples(
     Raises:
         TypeError: a tensor is of an unsupported dtype, or its dtype is not that of ``real``.
         ValueError: a shape or a device does not fit ``real``.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_samples("real", real)
     fake = fitting("fake", fake, real, list(real.shape))
@@ -76,7 +79,7 @@ def grad_norm_penalty(
     Raises:
         TypeError: ``grad`` is of an unsupported dtype, or ``center`` is no number.
         ValueError: ``grad`` is a scalar tensor, or ``center`` is out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_samples("grad", grad)
     check_center(center)

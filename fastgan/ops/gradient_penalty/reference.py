@@ -38,7 +38,7 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
     )  # sum(()) would be over all dimensions
 
 
-# ------------------------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------- interpolate
 
 
 def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def in_like(like: Tensor, t: Tensor) -> Tensor:
     return result_like(like).copy_(t)
 
 
-# -------------------------------------------------------------------------------------------- grad_norm_penalty
+# ------------------------------------------------------------------------- grad_norm_penalty
 
 
 def safe_norm(grad: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ def _samples(t: Tensor) -> Tensor:
     return t.new_empty(t.shape[0], dtype=accumulate_dtype(t.dtype))
 
 
-# ------------------------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------- interpolate
 
 
 def _interpolate_fake(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ define(
 )
 
 
-# -------------------------------------------------------------------------------------------- grad_norm_penalty
+# ------------------------------------------------------------------------- grad_norm_penalty
 
 
 def _penalty_fake(grad: Tensor, center: float) -> tuple[Tensor, Tensor]:

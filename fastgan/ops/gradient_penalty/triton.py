@@ -137,7 +137,7 @@ def _given(t: Tensor | None, like: Tensor) -> Tensor:
     return like.new_empty(0) if t is None else t
 
 
-# ------------------------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------- interpolate
 
 
 def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def interpolate_double_backward(
     return ddy, dreal, dfake, total.to(dy.dtype)
 
 
-# -------------------------------------------------------------------------------------------- grad_norm_penalty
+# ------------------------------------------------------------------------- grad_norm_penalty
 
 
 def grad_norm_penalty(grad: Tensor, center: float) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.grid_sample import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.grid_sample import reference, schema  # noqa: F401
 from fastgan.ops.grid_sample.arguments import check_image, check_settings, fitting_grid
 
 __all__ = ["grid_sample"]
@@ -51,7 +53,7 @@ def grid_sample(
     Raises:
         TypeError: ``x`` or ``grid`` is not a tensor of a supported dtype, or their dtypes do not fit.
         ValueError: a shape, device or setting is out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_image(x)
     grid = fitting_grid(grid, x)

@@ -11,7 +11,7 @@ from torch import Tensor
 from fastgan.ops._layout import in_layout_of
 from fastgan.ops._numerics import accumulate_dtype
 
-# ------------------------------------------------------------------------------------------- where the points are
+# ---------------------------------------------------------------------- where the points are
 
 
 class Neighbour(NamedTuple):
@@ -127,7 +127,7 @@ class Places:
         return result
 
 
-# ------------------------------------------------------------------------------------------------------- the ops
+# ----------------------------------------------------------------------------------- the ops
 
 
 def flat(t: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from fastgan.ops._checks import check_input
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.minibatch_stddev import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.minibatch_stddev import reference, schema  # noqa: F401
 
 __all__ = ["minibatch_stddev"]
 
@@ -26,8 +28,9 @@ def minibatch_stddev(
             result has that layout; other strides are copied once, and the result is contiguous.
         group_size: samples per group; a batch with fewer is one group.
         num_channels: the channels of ``x`` are cut into so many parts, each of which gets a channel of its own.
-        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
-            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+        backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
+            :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
+            then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
@@ -38,7 +41,7 @@ def minibatch_stddev(
         TypeError: ``x`` is not a tensor of a supported dtype.
         ValueError: ``x`` is not ``[N, C, H, W]``, ``group_size`` or ``num_channels`` is no whole number of at least 1, the
             batch cannot be cut into such groups or the channels into such parts.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
     if x.ndim != 4:

@@ -74,7 +74,7 @@ def modulated_conv2d(
     Raises:
         TypeError: a tensor isn't of a supported dtype.
         ValueError: a shape, device or setting is out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
     if x.dtype == torch.float32 and under_autocast(x):

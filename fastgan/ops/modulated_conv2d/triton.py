@@ -93,7 +93,7 @@ def modulated_conv2d_kernel(
     tl.store(y_ptrs, result.to(y_ptr.dtype.element_ty), (pixel < pixels)[:, None] & there[None, :])
 
 
-# ---------------------------------------------------------------------------------------------------------- launches
+# ---------------------------------------------------------------------------------- launches
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
@@ -201,7 +201,7 @@ def modulated_conv2d_fused(
     return y
 
 
-# ------------------------------------------------------------------------------------------------------------ tuning
+# ------------------------------------------------------------------------------------ tuning
 
 CANDIDATES = [
     Config(block_m, block_n, block_k, num_warps, num_stages)

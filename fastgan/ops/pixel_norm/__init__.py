@@ -8,7 +8,9 @@ from torch import Tensor
 
 from fastgan.ops._checks import check_input, kind
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.pixel_norm import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.pixel_norm import reference, schema  # noqa: F401
 
 __all__ = ["pixel_norm"]
 
@@ -24,8 +26,9 @@ def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | Non
             layout runs as it is, and the result has its strides; other strides are copied once.
         dim: the dimension of the features.
         eps: added to the mean square; finite and above 0.
-        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
-            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+        backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
+            :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
+            then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
@@ -34,7 +37,7 @@ def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | Non
     Raises:
         TypeError: ``x`` is not a tensor of a supported dtype, or ``eps`` is no number.
         ValueError: ``x`` is a scalar tensor, or ``dim`` or ``eps`` is out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
     if x.ndim == 0:

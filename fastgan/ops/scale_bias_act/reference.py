@@ -1,4 +1,4 @@
-"""scale_bias_act in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+"""scale_bias_act in plain PyTorch: documentation, fallback and test oracle of the op."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fastgan.ops._numerics import accumulate_dtype, below_clamp
 
 
 def per_channel(scale: Tensor) -> Tensor:
-    """``scale[N, C]`` or ``b[C]`` shaped to broadcast over the pixels of ``[N, C, H, W]``."""
+    """Shape ``scale[N, C]`` or ``b[C]`` to broadcast over the pixels of ``[N, C, H, W]``."""
     return scale[..., None, None]
 
 
 def pre_activation(
     x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None
 ) -> Tensor:
-    """``v = scale·x + noise + b`` in the accumulation dtype."""
+    """Return ``v = scale·x + noise + b`` in the accumulation dtype."""
     v = x.to(accumulate_dtype(x.dtype))
     if scale is not None:
         v = v * per_channel(scale.to(v.dtype))
@@ -31,24 +31,29 @@ def scale_bias_act(
     x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float,
     gain: float, clamp: float | None,
 ) -> Tensor:  # fmt: skip
-    """``clamp(gain · act(v))``, rounded once to the dtype of ``x``; any order of derivative by autograd."""
+    """Return ``clamp(gain · act(v))``, rounded once to the dtype of ``x``.
+
+    Autograd gives derivatives of any order.
+    """
     y = (activation(pre_activation(x, scale, noise, b), act, alpha) * gain).to(x.dtype)
-    if clamp is not None:  # no gradient where |y| reaches the clamp
+    if clamp is not None:
+        # No gradient flows where |y| reaches the clamp.
         y = torch.where(below_clamp(y, clamp), y, y.detach().clamp(-clamp, clamp))
     return in_layout_of(x, y)
 
 
-# The same derivatives written out: kernels where a namespace has no native one, and the formula of third order.
+# The derivatives written out. They stand in for missing native kernels, and give the third order.
 
 
 def slopes(
     like: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
     act: str, alpha: float, gain: float, clamp: float | None, *, orders: int,
 ) -> list[Tensor]:  # fmt: skip
-    """``s_k = gain · act^(k)(v)`` for ``k`` from 1 to ``orders``, zero where the clamp is active.
+    """Return ``s_k = gain · act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp is active.
 
     Args:
-        like: gives shape and dtype where ``x`` is None: linear without clamp, whose slope is the same for every ``v``.
+        like: source of shape and dtype if ``x`` is None: linear without clamp, whose slope is
+            constant.
     """
     ones = torch.ones_like(like, dtype=accumulate_dtype(like.dtype))
     v = ones if x is None else pre_activation(x, scale, noise, b)
@@ -60,17 +65,17 @@ def slopes(
 
 
 def sum_to_scale(t: Tensor) -> Tensor:
-    """``[N, C]``: over the pixels."""
+    """Sum over the pixels, to ``[N, C]``."""
     return t.sum((2, 3))
 
 
 def sum_to_noise(t: Tensor, noise: Tensor) -> Tensor:
-    """The shape of ``noise``: over the channels, and over the batch where all images share the noise."""
+    """Sum over the channels, and over the batch if the images share the noise, to its shape."""
     return t.sum(1 if noise.shape[0] == t.shape[0] else (0, 1), keepdim=True)
 
 
 def sum_to_bias(t: Tensor) -> Tensor:
-    """``[C]``: over batch and pixels."""
+    """Sum over batch and pixels, to ``[C]``."""
     return t.sum((0, 2, 3))
 
 
@@ -79,7 +84,11 @@ def scale_bias_act_backward(
     act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dnoise: bool,
     need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """With ``g = dy·s1``: ``dx = g·scale``, ``dscale = Σ g·x``, ``dnoise = Σ g``, ``db = Σ g``; empty where not needed."""
+    """Return the gradients, empty where they aren't needed.
+
+    With ``g = dy·s1`` they are ``dx = g·scale``, ``dscale = Σ g·x``, ``dnoise = Σ g`` and
+    ``db = Σ g``.
+    """
     (s1,) = slopes(dy, x, scale, noise, b, act, alpha, gain, clamp, orders=1)
     g = dy * s1
     dx = g if scale is None else g * per_channel(scale)
@@ -107,8 +116,13 @@ def scale_bias_act_double_backward(
     alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
     need_dnoise: bool, need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """With ``h`` the direction of ``v``, ``g = dy·s1`` and ``q = dy·s2·h``: ``ddy = s1·h``, ``dx = q·scale + g·ddscale``,
-    ``dscale = Σ q·x + g·ddx``, ``dnoise = Σ q``, ``db = Σ q``; empty where not needed."""
+    """Return the second derivatives, empty where they aren't needed.
+
+    Let ``h`` be the direction of ``v``, ``g = dy·s1`` and ``q = dy·s2·h``. They are::
+
+        ddy = s1·h              dx = q·scale + g·ddscale      dscale = Σ q·x + g·ddx
+        dnoise = Σ q            db = Σ q
+    """
     s1, s2 = slopes(ddx, x, scale, noise, b, act, alpha, gain, clamp, orders=2)
     h = direction(ddx, ddscale, ddnoise, ddb, x, scale)
     g, q = dy * s1, dy * s2 * h
@@ -132,7 +146,10 @@ def direction(
     ddx: Tensor, ddscale: Tensor | None, ddnoise: Tensor | None, ddb: Tensor | None,
     x: Tensor | None, scale: Tensor | None,
 ) -> Tensor:  # fmt: skip
-    """``h = scale·ddx + ddscale·x + ddnoise + ddb``: how ``v`` moves where its inputs move that way."""
+    """Return the direction of ``v`` for directions of its inputs.
+
+    It is ``h = scale·ddx + ddscale·x + ddnoise + ddb``.
+    """
     h = pre_activation(ddx, scale, ddnoise, ddb)
     if ddscale is None:
         return h

@@ -16,7 +16,7 @@ Gradients = tuple[Tensor | None, ...]
 
 
 def slope_needs_input(act: str, clamp: float | None) -> bool:
-    """Whether the derivative depends on ``v``; if not, it is the gain everywhere."""
+    """Return True if the derivative depends on ``v``; else it is the gain everywhere."""
     return act != "linear" or clamp is not None
 
 
@@ -38,7 +38,7 @@ def _fake_sums(
     )
 
 
-# ---------------------------------------------------------------------------------------------------- forward
+# ----------------------------------------------------------------------------------- forward
 
 
 def _forward_fake(x: Tensor, *rest: Any) -> Tensor:
@@ -84,7 +84,7 @@ define(
 )
 
 
-# ------------------------------------------------------------------------------------------------ first derivative
+# -------------------------------------------------------------------------- first derivative
 
 
 def _backward_fake(dy: Tensor, x: Any, scale: Any, noise: Any, *rest: Any) -> tuple[Tensor, ...]:
@@ -93,9 +93,8 @@ def _backward_fake(dy: Tensor, x: Any, scale: Any, noise: Any, *rest: Any) -> tu
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     dy, x, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, *ctx.has = inputs
-    ctx.set_materialize_grads(
-        False
-    )  # a penalty on dx alone has no directions for the others: nothing is computed for them
+    # A penalty on dx alone has no directions for the others, and nothing is computed for them.
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(dy, x, scale, noise, b)
 
 
@@ -103,7 +102,8 @@ def _backward_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | Non
     dy, x, scale, noise, b = ctx.saved_tensors
     ddscale, ddnoise, ddb = (t if has else None for t, has in zip(dd, ctx.has))
     ddx = torch.zeros_like(dy) if ddx is None else ddx
-    # The slope bends with v where the activation is curved; else only the products with scale have second derivatives.
+    # The slope of a curved activation depends on v. Of others, only products with scale have second
+    # derivatives.
     bends = ctx.act in CURVED
     _, *wanted = ctx.needs_input_grad[:5]
     need_dx = wanted[0] and x is not None and (bends or ddscale is not None)
@@ -135,7 +135,7 @@ define(
 )
 
 
-# ----------------------------------------------------------------------------------------------- second derivative
+# ------------------------------------------------------------------------- second derivative
 
 
 def _double_fake(
@@ -162,7 +162,10 @@ def _double_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _double_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
-    """Third order, in plain torch: the README's formulas; ``to_q, to_g, in_h, in_v`` are its Q, G, A and B."""
+    """Third order, in plain torch, by the README's formulas.
+
+    Its Q, G, A and B are ``to_q``, ``to_g``, ``in_h`` and ``in_v``.
+    """
     ddx, ddscale, ddnoise, ddb, dy, x, scale, noise, b = ctx.saved_tensors
     s1, s2, s3 = reference.slopes(
         ddx, x, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, orders=3
@@ -185,8 +188,10 @@ def _double_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
         None if ddscale is None else reference.sum_to_scale(in_h * x + g * g2),
         None if ddnoise is None else reference.sum_to_noise(in_h, ddnoise),
         None if ddb is None else reference.sum_to_bias(in_h), to_q * s2 * h + to_g * s1,
-        None if x is None else times(in_v, scale, in_v) + times(in_h, ddscale, zero) + times(q, g3, zero),
-        None if scale is None else reference.sum_to_scale(in_h * ddx + q * g2 + (zero if x is None else in_v * x)),
+        None if x is None
+        else times(in_v, scale, in_v) + times(in_h, ddscale, zero) + times(q, g3, zero),
+        None if scale is None
+        else reference.sum_to_scale(in_h * ddx + q * g2 + (zero if x is None else in_v * x)),
         None if noise is None else reference.sum_to_noise(in_v, noise),
         None if b is None else reference.sum_to_bias(in_v),
     )  # fmt: skip

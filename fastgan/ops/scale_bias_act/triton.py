@@ -1,9 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
 """scale_bias_act in Triton: one kernel for the op and its two derivatives.
 
-A program has a tile of channels times pixels of one image, whichever of the two is contiguous. The sums of a tile over its
-pixels (for scale and bias) and over its channels (for noise) go into places of their own; torch adds those up, always in the
-same order, so that no atomics are needed.
+A program has a tile of channels times pixels of one image, whichever of the two is contiguous. It
+sums over its pixels for scale and bias, and over its channels for noise, into places of its own.
+Torch adds those up in a fixed order, so no atomics are needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _direction(
     x_ptr, scale_ptr, noise_ptr, b_ptr, at, inside, channel, there, pixel, within, image, noise_at,
     channels, ACC: tl.constexpr,
 ):  # fmt: skip
-    """``scale·x + noise + b`` of a tile, and x; what is None is left out."""
+    """Return ``scale·x + noise + b`` of a tile, and x; terms that are None are left out."""
     x = tl.load(x_ptr + at, inside, 0.0).to(ACC)
     v = x
     if scale_ptr is not None:
@@ -40,11 +40,16 @@ def scale_bias_act_kernel(
     x_ptr, scale_ptr, noise_ptr, b_ptr, dy_ptr, ddx_ptr, ddscale_ptr, ddnoise_ptr, ddb_ptr,
     out_ptr, dx_ptr, for_scale_ptr, for_noise_ptr, for_b_ptr,
     channels, pixels, channel_step, pixel_step, noise_step, tiles_c, tiles_p,
-    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
-    PASS: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
+    # Without these types, floats arrive as float32.
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,
+    PASS: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """``PASS``: 0 forward, 1 first derivative, 2 second. ``out`` is y or ddy; of the other results those that are None are
-    not computed. The clamp is NaN for none: every comparison with it is false."""
+    """Run a pass: ``PASS`` is 0 for forward, 1 for the first derivative, 2 for the second.
+
+    ``out`` is y or ddy. Other results are left out if their pointer is None. No clamp is NaN: every
+    comparison with it is false.
+    """
     tile = tl.program_id(0)
     tile_p = tile % tiles_p
     tile_c = tile // tiles_p % tiles_c
@@ -72,12 +77,12 @@ def scale_bias_act_kernel(
         y = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
         tl.store(out_ptr + at, y.to(out_ptr.dtype.element_ty), inside)
     else:
-        active = (
-            tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
-        )  # of the result as forward rounded it
+        # The clamp was active if the result, rounded as in the forward pass, reaches it.
+        active = tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
         dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
         slope = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
-        g = dy * slope  # zero outside the image, as dy is
+        # It is zero outside the image, as dy is.
+        g = dy * slope
         if PASS == 1:
             if dx_ptr is not None:
                 dx = g
@@ -134,8 +139,10 @@ def scale_bias_act_kernel(
 
 
 def blocks(channels: int, pixels: int, last: bool, dtype: torch.dtype) -> tuple[int, int]:
-    """Channels and pixels of a tile: 64 of each where there are as many, so that the sums in either direction are few beside
-    the elements; where there are fewer of one, more of the other."""
+    """Return the channels and pixels of a tile: 64 of each, so that its sums are few.
+
+    If there are fewer of one, the tile has more of the other.
+    """
     tile = 2048 if dtype == torch.float64 else 4096
     contiguous, other = (channels, pixels) if last else (pixels, channels)
     along = min(power_of_two(contiguous), tile // min(power_of_two(other), 64))
@@ -144,7 +151,11 @@ def blocks(channels: int, pixels: int, last: bool, dtype: torch.dtype) -> tuple[
 
 
 def warps(elements: int, order: int, dtype: torch.dtype) -> int:
-    """Of a tile: 16 elements per thread, 8 for the second derivative, which holds twice as many values; 4 of float64."""
+    """Return the number of warps of a tile, for 16 elements per thread.
+
+    A thread has 8 elements in the second derivative, which holds twice as many values, and 4 of
+    float64.
+    """
     threads = elements // (4 if dtype == torch.float64 else 8 if order == 2 else 16)
     return max(1, threads // 32)
 
@@ -157,8 +168,11 @@ def _launch(
     out: Tensor | None = None, dx: Tensor | None = None,
     need: tuple[bool, bool, bool] = (False, False, False),
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Runs one pass in the layout of ``like``, which is that of the results ``out`` and ``dx``; returns the sums for scale,
-    noise and bias, empty unless needed."""
+    """Run a pass in the layout of ``like``, which the results ``out`` and ``dx`` have.
+
+    Returns:
+        The sums for scale, noise and bias, empty unless needed.
+    """
     n, channels, height, width = like.shape
     pixels = height * width
     memory = memory_format(like)

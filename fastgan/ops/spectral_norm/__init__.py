@@ -9,7 +9,9 @@ from torch import Tensor
 
 from fastgan.ops._checks import DTYPES, kind
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.spectral_norm import reference, schema  # noqa: F401 - importing schema registers the ops
+
+# Importing schema registers the ops.
+from fastgan.ops.spectral_norm import reference, schema  # noqa: F401
 
 __all__ = ["spectral_norm"]
 
@@ -40,8 +42,9 @@ def spectral_norm(
         n_power_iterations: 0 leaves u and v as they are.
         eps: least norm to divide by, at least 0.
         dims: the dimension of each weight that its outputs run along: 1 for transposed convolutions; default 0 for all.
-        backend: ``reference``, ``cpu``, ``triton``, ``cuda``, or None for ``use_backend``, then the environment
-            variable ``FASTGAN_BACKEND``, then automatic. Under functorch transforms (``torch.func``) and forward-mode
+        backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
+            :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
+            then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
@@ -51,7 +54,7 @@ def spectral_norm(
     Raises:
         TypeError: one of the lists or of its elements is of a wrong type, or a dtype is not that of the first weight.
         ValueError: lengths, shapes, devices, ``n_power_iterations``, ``eps`` or ``dims`` are out of range.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     _check_settings(n_power_iterations, eps)
     given = _check_lists(weights, us, vs, dims)

@@ -23,7 +23,7 @@ def _row(weights: Sequence[Tensor], size: int) -> Tensor:
     return weights[0].new_empty(size, dtype=accumulate_dtype(weights[0].dtype))
 
 
-# ---------------------------------------------------------------------------------------------------- forward
+# ----------------------------------------------------------------------------------- forward
 
 
 def _forward_fake(
@@ -83,7 +83,7 @@ define(
 )
 
 
-# ------------------------------------------------------------------------------------------------ first derivative
+# -------------------------------------------------------------------------- first derivative
 
 
 def _backward_fake(grads: Any, dsigmas: Any, weights: Sequence[Tensor], *rest: Any) -> list[Tensor]:
@@ -124,7 +124,7 @@ define(
 )
 
 
-# ----------------------------------------------------------------------------------------------- second derivative
+# ------------------------------------------------------------------------- second derivative
 
 
 def _double_fake(

@@ -60,7 +60,7 @@ def upfirdn2d(
     Raises:
         TypeError: ``x`` or ``f`` is not a tensor of a supported dtype, or a factor or padding is not a whole number.
         ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or nothing would be left.
-        BackendUnavailable: the backend asked for by name cannot run here.
+        BackendUnavailable: the backend that was named cannot run here.
     """
     check_image(x)
     check_filter(f, x.device)

@@ -24,7 +24,7 @@ from fastgan.ops._triton import ACCUMULATE, SUMS, join_lanes, on_device, power_o
 from fastgan.ops.upfirdn2d import reference
 from fastgan.ops.upfirdn2d.strip_layout import Axis, Layout, choose_layout, relative, span
 
-# ---------------------------------------------------------------------------------------------------- the strip kernel
+# -------------------------------------------------------------------------- the strip kernel
 
 
 @triton.jit
@@ -230,7 +230,7 @@ BLOCK = 128  # items of a program: one per thread
 TILE = 1024  # outputs of a program of the direct kernel
 
 
-# ---------------------------------------------------------------------------------------------------- the direct kernel
+# ------------------------------------------------------------------------- the direct kernel
 
 
 @triton.jit
@@ -275,7 +275,7 @@ def direct_kernel(
     tl.store(out_ptr + at, (total * tl.full((), gain, ACC)).to(out_ptr.dtype.element_ty), inside)
 
 
-# ---------------------------------------------------------------------------------------------------------- launches
+# ---------------------------------------------------------------------------------- launches
 
 
 def _too_large(x: Tensor) -> ValueError:
