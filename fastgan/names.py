@@ -7,12 +7,13 @@ UTF-8 encoders reject. A name may also hold line breaks and control codes of ter
 from __future__ import annotations
 
 import codecs
+import difflib
 import os
 import re
 import shlex
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,14 @@ def _escape(character: str) -> str:
 
 
 codecs.register_error(_HANDLER, _spell)
+
+
+def unknown(kind: str, name: str, names: Iterable[str], *, cutoff: float = 0.4) -> str:
+    """Return the error that `name` is no `kind`, with the nearest of `names` if one is near enough."""
+    known = list(names)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"Unknown {kind} {name!r}: {hint}The {kind}s are {', '.join(known)}."
 
 
 def shell_word(name: str | os.PathLike[str]) -> str:

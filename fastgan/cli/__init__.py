@@ -7,7 +7,6 @@ Exit statuses: 0 done; 1 an error inside fastgan; 2 something a person can mend 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import os
@@ -22,7 +21,7 @@ from typing import NoReturn
 
 from fastgan._version import __version__
 from fastgan.errors import FastganError
-from fastgan.names import never_fail, printable
+from fastgan.names import never_fail, printable, unknown
 
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
@@ -167,15 +166,6 @@ def _no_command(name: str) -> str:
     if name in MEANT:
         return f"Unknown command {name!r}: {MEANT[name]}. The commands are {', '.join(COMMANDS)}."
     return unknown("command", name, COMMANDS, cutoff=0.65)
-
-
-def unknown(
-    kind: str, name: str, names: Sequence[str] | dict[str, str], *, cutoff: float = 0.4
-) -> str:
-    """A sentence that `name` is no `kind`, suggesting the nearest of `names` if it's near enough."""
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"Unknown {kind} {name!r}: {hint}The {kind}s are {', '.join(names)}."
 
 
 def _one_line(message: Warning | str, *place: object, **line: object) -> str:

@@ -10,8 +10,8 @@ import tyro
 
 from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
-from fastgan.compat.networks import load_network, read_networks, save_network
-from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.compat.networks import read_networks, save_network
+from fastgan.foreign.files import load_network
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     networks = read_networks(options.file)
     network = load_network(options.file, options.network, networks)
     save_network(network, options.out, name=options.network)
-    sized = network.synthesis if isinstance(network, StyleGAN2Generator) else network
+    sized = getattr(network, "synthesis", network)
     height, width = sized.image_size
     others = ", ".join(name for name in networks if name != options.network)
     say(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from fastgan.cli import UsageError, unknown
+from fastgan.cli import UsageError
+from fastgan.names import unknown
 from fastgan.ops import backends
 
 

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from rich.table import Table
 
 from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.cli.sample import FILES
 from fastgan.cli.tables import print_tables
-from fastgan.data import ImageDataset, Reading, open_dataset, save_png
+from fastgan.data import save_png
 from fastgan.data.reading import Fit
-from fastgan.evaluation.measures import data_metrics, draw_neighbours, evaluate, make_plan
+from fastgan.evaluation.measures import draw_neighbours, evaluate, make_plan
 from fastgan.files import write_atomic
-from fastgan.inference.samples import unseen
 from fastgan.metrics.feature_networks import FeaturesName
-from fastgan.metrics.figures import OF_TARGETS, Metric, figures
+from fastgan.metrics.figures import Metric, figures
 from fastgan.metrics.real import MAX_REAL
 from fastgan.names import printable
-from fastgan.recipes import Networks, Recipe, StyleGAN2
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.training.checkpoint import restore
+from fastgan.trained import load
 from fastgan.training.distributed import choose_device
-from fastgan.training.run_dir import find_checkpoint
-from fastgan.training.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -74,19 +68,18 @@ def run(arguments: list[str]) -> int:
     _check(options)
     check_environment()
     tune_cpu_allocator()
-    recipe, networks, dataset, origin = _open(options)
+    gan = load(options.checkpoint, device=choose_device(options.device))
+    if gan.config is None and options.data is None:
+        raise UsageError(
+            "A network without a run has no data of its own: name what to compare with in --data."
+        )
+    dataset = gan.open_data(options.data, fit=options.fit, range=options.range)
     for note in dataset.notes:
         warnings.warn(note, stacklevel=1)
-    metrics: tuple[str, ...] = options.metrics or (
-        "fd",
-        "kd",
-        "prdc",
-        *data_metrics(dataset),
-        *(OF_TARGETS if recipe.paired else ()),
-    )
+    metrics: tuple[str, ...] = options.metrics or gan.default_metrics(dataset)
     found = evaluate(
-        recipe,
-        networks,
+        gan.recipe,
+        gan.networks,
         dataset,
         metrics,
         features=options.features,
@@ -95,16 +88,16 @@ def run(arguments: list[str]) -> int:
         seed=options.seed,
         real=options.real or None,
     )
-    found["checkpoint"] = {"path": printable(options.checkpoint), "networks": printable(origin)}
-    say(f"{origin}, against {_against(found)}.")
+    found["checkpoint"] = {"path": printable(options.checkpoint), "networks": printable(gan.origin)}
+    say(f"{gan.origin}, against {_against(found)}.")
     _show(found)
     made = []
     if options.neighbours is not None:
         made.append(options.neighbours)
-        features = make_plan(recipe, dataset, metrics, features=options.features).features
+        features = make_plan(gan.recipe, dataset, metrics, features=options.features).features
         picture = draw_neighbours(
-            recipe,
-            networks,
+            gan.recipe,
+            gan.networks,
             dataset,
             features=features if options.neighbours_in == "features" else None,
             weights=options.weights,
@@ -134,60 +127,6 @@ def _check(options: EvaluateOptions) -> None:
             raise UsageError(f"--{option} must be a file that ends in {suffix}, but {name!r} came.")
     if options.weights is not None and not Path(options.weights).is_file():
         raise UsageError(f"There is no file {options.weights!r} of weights: check --weights.")
-
-
-def _open(options: EvaluateOptions) -> tuple[Recipe, Networks, ImageDataset, str]:
-    """What draws samples, the data to compare with, and where the networks are from, in words."""
-    path, device = Path(options.checkpoint), choose_device(options.device)
-    if path.suffix.lower() in FILES:
-        return _open_network(path, options, device)
-    found, saved, damaged = find_checkpoint(path)
-    for error in damaged.values():
-        warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
-    recipe, images = saved.config.recipe, saved.config.images
-    reading = {"fit": options.fit, "range": options.range}
-    changed: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
-    recipe = replace(recipe, **changed) if changed else recipe
-    dataset = recipe.open_data(images, data=options.data)
-    if (
-        options.data is None
-        and not changed
-        and dataset.fingerprint != saved.config.data_fingerprint
-    ):
-        warnings.warn(
-            f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.",
-            stacklevel=1,
-        )
-    state = TrainState.create(recipe, images, device=device)
-    restore(state, saved, found)
-    return (
-        recipe,
-        state.sampler,
-        unseen(recipe, dataset),
-        f"{recipe.name} after {state.nimg:,} images, from {found}",
-    )
-
-
-def _open_network(
-    path: Path, options: EvaluateOptions, device: torch.device
-) -> tuple[Recipe, Networks, ImageDataset, str]:
-    """A StyleGAN2 without a run."""
-    from fastgan.compat import load_generator
-
-    if options.data is None:
-        raise UsageError(
-            "A network without a run has no data of its own: name what to compare with in --data."
-        )
-    G = load_generator(path).eval().to(device)
-    height, width = G.synthesis.image_size
-    if height != width or G.channels not in (1, 3):
-        raise UsageError(
-            f"Only square grey and colour images can be measured, but this network makes {G.channels}×{height}×{width}."
-        )
-    reading = Reading(fit=options.fit or "crop", range=options.range or "auto")
-    dataset = open_dataset(options.data, resolution=height, channels=G.channels, reading=reading)
-    recipe = StyleGAN2(z_dim=G.z_dim, conditional=G.c_dim > 0)
-    return recipe, {"G": G}, dataset, f"StyleGAN2, from {path}"
 
 
 def _against(found: dict[str, Any]) -> str:

@@ -11,24 +11,9 @@ import tyro
 from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.export import (
-    Form,
-    Written,
-    form_of,
-    load_network,
-    to_aotinductor,
-    to_onnx,
-    to_safetensors,
-    to_torch_export,
-)
-from fastgan.recipes.signature import Port
-
-SUFFIXES = {
-    "safetensors": ".safetensors",
-    "torch-export": ".pt2",
-    "aotinductor": ".pt2",
-    "onnx": ".onnx",
-}
+from fastgan.export import FORMATS, Format
+from fastgan.recipes.signature import Port, Signature
+from fastgan.trained import load
 
 
 @dataclass(frozen=True)
@@ -37,7 +22,7 @@ class ExportOptions:
 
     checkpoint: tyro.conf.Positional[str]
     """A checkpoint, the folder of a run, a .safetensors of fastgan, or a network pickle (.pkl)."""
-    to: Literal["safetensors", "torch-export", "aotinductor", "onnx"]
+    to: Format
     """Format: weights, a graph of torch.export, a compiled package, or ONNX."""
     out: str
     """File to write: .safetensors, .pt2 (torch-export and aotinductor) or .onnx."""
@@ -63,19 +48,16 @@ def run(arguments: list[str]) -> int:
     options = parse(ExportOptions, arguments, prog="fastgan export")
     batch = _check(options)
     check_environment()
-    source = load_network(options.checkpoint, options.network)
+    gan = load(options.checkpoint)
+    source = gan.source(options.network)
+    written = gan.export(
+        options.out, network=options.network, to=options.to, inputs=options.input,
+        truncation=options.truncation_psi, noise=options.noise, batch=batch, portable=options.portable,
+    )  # fmt: skip
     if options.to == "safetensors":
-        written = to_safetensors(
-            source.network, options.out, name=source.name, about=source.described
-        )
         about = "The weights in the file are the network's, bit for bit."
     else:
-        form = form_of(
-            source.network, source.signature, batch=batch, inputs=options.input,
-            truncation_psi=options.truncation_psi, noise=options.noise, about=source.about,
-        )  # fmt: skip
-        written = _write(options, form, dynamic_batch=batch is None)
-        about = f"{_ports(form, batch)} It differs from the network by at most {written.difference:.1e}."
+        about = f"{_ports(written.signature, batch)} It differs from the network by at most {written.difference:.1e}."
     say(f"Made {written.path} ({options.to}): {source.title}.")
     say(f"{about} Opening it needs {written.needs}.")
     if source.others:
@@ -83,22 +65,23 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _ports(form: Form, batch: int | None) -> str:
-    """A sentence on what a file takes and gives."""
-    assert form.signature is not None
+def _ports(signature: Signature | None, batch: int | None) -> str:
+    """Return a sentence about a file's inputs and outputs."""
+    assert signature is not None
     n = "N" if batch is None else batch
 
     def listed(ports: tuple[Port, ...]) -> str:
         return ", ".join(f"{port.name} [{', '.join(map(str, (n, *port.shape)))}]" for port in ports)
 
-    taken, given, sizes = form.signature.inputs, form.signature.outputs, form.signature.sizes
-    sentence = f"It takes {listed(taken)} and gives {listed(given)}."
-    return sentence if sizes is None else f"{sentence} Height and width: {sizes}."
+    sentence = f"It takes {listed(signature.inputs)} and gives {listed(signature.outputs)}."
+    return (
+        sentence if signature.sizes is None else f"{sentence} Height and width: {signature.sizes}."
+    )
 
 
 def _check(options: ExportOptions) -> int | None:
     """The batch, None if it's dynamic. Raises UsageError for what doesn't go together."""
-    suffix = SUFFIXES[options.to]
+    suffix = FORMATS[options.to]
     if not options.out.lower().endswith(suffix):
         raise UsageError(f"--out must end in {suffix} for {options.to}, but {options.out!r} came.")
     if Path(options.out).exists() and not options.force:
@@ -128,10 +111,3 @@ def _check(options: ExportOptions) -> int | None:
     if graphs_only:
         raise UsageError(f"{graphs_only[0]} has no meaning for {options.to}: leave it out.")
     return batch
-
-
-def _write(options: ExportOptions, form: Form, *, dynamic_batch: bool) -> Written:
-    if options.to == "onnx":
-        return to_onnx(form, options.out, dynamic_batch=dynamic_batch)
-    to_graph = to_torch_export if options.to == "torch-export" else to_aotinductor
-    return to_graph(form, options.out, dynamic_batch=dynamic_batch, portable=options.portable)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
@@ -17,15 +16,14 @@ from torch import Tensor
 from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.cli.sample import MIN_TILE, open_checkpoint
-from fastgan.data import DataError, Reading, save_png, to_float, to_uint8
-from fastgan.data.decode import decode_image, unreadable_reason
-from fastgan.data.reading import Fit, levels_of
+from fastgan.data import save_png, to_uint8
+from fastgan.data.reading import Fit
 from fastgan.files import write_atomic
-from fastgan.latent import Projection, project, save_video
+from fastgan.inference.samples import MIN_TILE
+from fastgan.latent import Projection, save_video
 from fastgan.latent.video import FORMATS
-from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.runtime import tune_cpu_allocator
+from fastgan.trained import load
 
 FRAMES = 100
 
@@ -66,16 +64,12 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"--out must be a folder, but {options.out!r} is a file.")
     check_environment()
     tune_cpu_allocator()
-    opened = open_checkpoint(Path(options.checkpoint))
-    G = opened.networks.get("G")
-    if not isinstance(G, StyleGAN2Generator):
-        raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {opened.origin}.")
-    reading = opened.reading
-    if options.fit is not None:
-        reading = replace(reading, fit=options.fit)
-    if options.range is not None:
-        reading = replace(reading, range=options.range, levels=())
-    target = read_image(Path(options.image), G, reading)
+    gan = load(options.checkpoint)
+    if not gan.can("project"):
+        raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {gan.origin}.")
+    target, notes = gan.read_target(options.image, fit=options.fit, range=options.range)
+    for note in notes:
+        print(note)
     with Progress(
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
@@ -83,13 +77,12 @@ def run(arguments: list[str]) -> int:
         transient=True,
     ) as bar:
         task = bar.add_task("projecting", total=options.steps)
-        found = project(
-            G,
+        found = gan.project(
             target,
             space=options.space,
             steps=options.steps,
             frame_every=-(-options.steps // FRAMES) if options.video else 0,
-            generator=torch.Generator().manual_seed(options.seed),
+            seed=options.seed,
             progress=lambda step, distance: bar.update(
                 task, completed=step + 1, description=f"distance {distance:.4f}"
             ),
@@ -97,33 +90,10 @@ def run(arguments: list[str]) -> int:
     write(out, target, found, video=options.video)
     first, last = found.distances[0], found.distances[-1]
     say(
-        f"Made {options.out}: {options.image} as {opened.origin}; perceptual distance {last:.4f}, from {first:.4f} "
+        f"Made {options.out}: {options.image} as {gan.origin}; perceptual distance {last:.4f}, from {first:.4f} "
         f"at the mean of w."
     )
     return 0
-
-
-def read_image(path: Path, G: StyleGAN2Generator, reading: Reading) -> Tensor:
-    """The image as G makes them, float32 ``[1, C, H, W]`` in [-1, 1]. Raises UsageError if it can't be read or made."""
-    height, width = G.synthesis.image_size
-    if height != width or G.channels not in (1, 3):
-        raise UsageError(
-            f"Files are read as square grey or colour images, but this network makes {G.channels}×{height}×{width}: use "
-            f"fastgan.latent.project from Python."
-        )
-    try:
-        levels, notes = levels_of([path], reading)
-        for note in notes:
-            print(note)
-        return to_float(decode_image(path, height, G.channels, reading=reading, levels=levels))[
-            None
-        ]
-    except DataError:  # Pillow is missing
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"The image {str(path)!r} can't be read: {unreadable_reason(error)}."
-        ) from error
 
 
 def write(out: Path, target: Tensor, found: Projection, *, video: str | None) -> None:

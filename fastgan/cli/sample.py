@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-import torch
 import tyro
 from torch import Tensor
 
 from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.data import ImageDataset, Reading, image_grid, save_png, to_uint8
-from fastgan.data.captions import encode_caption
-from fastgan.data.labels import class_number
-from fastgan.export.safetensors import describe
+from fastgan.data import image_grid, save_png, to_uint8
 from fastgan.inference import (
     Drawing,
     direction_strips,
@@ -27,23 +22,15 @@ from fastgan.inference import (
     mixing_table,
     parse_seeds,
 )
-from fastgan.inference.samples import MIN_TILE, save_grid, unseen
+from fastgan.inference.samples import MIN_TILE, save_grid
 from fastgan.latent import save_video, sefa
 from fastgan.latent.video import FORMATS
-from fastgan.networks.stylegan2 import StyleGAN2Generator
-from fastgan.recipes import ImageSpec, Networks, Recipe
-from fastgan.recipes.noise import NoiseToImage
-from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.seeds import derive_seed
-from fastgan.training.checkpoint import restore
-from fastgan.training.run_dir import find_checkpoint
-from fastgan.training.state import TrainState
+from fastgan.trained import Trained, load
 
 MAX_SAMPLES = 10_000
 SIDE = 8
-CHUNK = 256  # images drawn at once
-FILES = (".pkl", ".safetensors")  # networks without a run
 
 
 @dataclass(frozen=True)
@@ -90,60 +77,18 @@ class SampleOptions:
     """Layers that --direction moves: coarse, middle, fine or a range such as 0-3; all if left out."""
 
 
-class Opened(NamedTuple):
-    """What images are drawn from. recipe, images: None for a network without a run. origin: what it is and where from, in
-    words.
-    """
-
-    recipe: Recipe | None
-    networks: Networks
-    origin: str
-    images: ImageSpec | None = None
-
-    @property
-    def reading(self) -> Reading:
-        """Settings for reading files as the run's were read; the usual ones without a run."""
-        if self.recipe is None or self.images is None:
-            return Reading()
-        return self.images.reading(self.recipe.reading)
-
-
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan sample` with these arguments; returns the exit status."""
+    """Run `fastgan sample` with these arguments, and return the exit status."""
     options = parse(SampleOptions, arguments, prog="fastgan sample")
     mode = _mode(options)
     _check(options, mode)
     check_environment()
     tune_cpu_allocator()
-    opened = open_checkpoint(Path(options.checkpoint))
-    G = opened.networks.get("G")
-    caption = _caption(options, opened)
-    if not isinstance(G, StyleGAN2Generator):
-        made = _recipe_grid(options, opened, caption)
-    else:
-        made = DRAW[mode](options, _drawing(options, opened, G))
-    say(f"Made {options.out}: {made} of {opened.origin}.")
+    gan = load(options.checkpoint)
+    _check_caption(options, gan)
+    made = DRAW[mode](options, gan) if gan.can("interpolate") else _recipe_grid(options, gan)
+    say(f"Made {options.out}: {made} of {gan.origin}.")
     return 0
-
-
-def open_checkpoint(path: Path) -> Opened:
-    """The networks of a checkpoint, of the newest one in a run's folder, or of a network's file, in evaluation mode.
-
-    Raises CheckpointError, or what `fastgan.compat.load_generator` raises.
-    """
-    if path.suffix.lower() in FILES:
-        from fastgan.compat import load_generator
-
-        return Opened(None, {"G": load_generator(path).eval()}, f"StyleGAN2, from {path}")
-    found, saved, damaged = find_checkpoint(path)
-    for error in damaged.values():
-        warnings.warn(f"{error} Taking the one before it.", stacklevel=1)
-    recipe = saved.config.recipe
-    state = TrainState.create(recipe, saved.config.images)
-    restore(state, saved, found)
-    networks = {name: network.eval() for name, network in state.sampler.items()}
-    origin = f"{recipe.name} after {state.nimg:,} images, from {found}"
-    return Opened(recipe, networks, origin, saved.config.images)
 
 
 def _mode(options: SampleOptions) -> str:
@@ -205,46 +150,33 @@ def _is_folder(out: str) -> bool:
     return out.endswith(("/", os.sep)) or Path(out).is_dir()
 
 
-def _recipe_grid(options: SampleOptions, opened: Opened, caption: Tensor | None) -> str:
-    """Any recipe's samples. Raises UsageError for options that only StyleGAN2 can take."""
-    assert opened.recipe is not None
+def _recipe_grid(options: SampleOptions, gan: Trained) -> str:
+    """Draw samples of a recipe without styles. Raises UsageError for options that need styles."""
     for option in STEERING:
         if getattr(options, option) is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
-                f"{opened.recipe.name!r}: leave it out."
+                f"{gan.recipe.name!r}: leave it out."
             )
-    if opened.recipe.translates and caption is None:
-        return _translated_grid(options, opened)
-    drawing = RecipeDrawing(opened.recipe, opened.networks, caption=caption)
-    drawing = replace(drawing, label=_label(options, opened, drawing.classes))
-    if options.seeds is not None or _is_folder(options.out):
-        return _draw_grid(options, drawing)
-    count = (options.rows or SIDE) * (options.columns or SIDE)
-    images = drawing.drawn_from(derive_seed(options.seed or 0, "sample"), count)
-    _save_table(options.out, images, options.columns or SIDE)
-    return f"{count} samples"
+    if gan.recipe.translates and options.caption is None:
+        return _translated_grid(options, gan)
+    return _draw_grid(options, gan)
 
 
-def _caption(options: SampleOptions, opened: Opened) -> Tensor | None:
-    """The words to draw, int64 `[1, T]`. Raises UsageError where no words can be drawn, DataError for unknown ones."""
-    if options.caption is None:
-        return None
-    specs = {} if opened.images is None else opened.images.inputs
-    if "caption" not in specs:
+def _check_caption(options: SampleOptions, gan: Trained) -> None:
+    """Raise UsageError for a caption where no words can be drawn."""
+    if options.caption is not None and not gan.can("caption"):
         raise UsageError(
-            f"--caption is for networks that draw from words, but this is {opened.origin}: leave it out."
+            f"--caption is for networks that draw from words, but this is {gan.origin}: leave it out."
         )
-    return encode_caption(options.caption, specs["caption"])[None]
 
 
-def _translated_grid(options: SampleOptions, opened: Opened) -> str:
-    """What a recipe makes of the data of its run. Raises UsageError for options of noise."""
-    assert opened.recipe is not None and opened.images is not None
+def _translated_grid(options: SampleOptions, gan: Trained) -> str:
+    """Translate the data of the run. Raises UsageError for options of noise."""
     for option, name in (("seeds", "--seeds"), ("class_", "--class")):
         if getattr(options, option) is not None:
             raise UsageError(
-                f"{name} is for networks that draw from noise, but this is {opened.origin}: leave it out."
+                f"{name} is for networks that draw from noise, but this is {gan.origin}: leave it out."
             )
     if _is_folder(options.out):
         raise UsageError(
@@ -252,118 +184,72 @@ def _translated_grid(options: SampleOptions, opened: Opened) -> str:
         )
     names = save_grid(
         Path(options.out),
-        opened.recipe,
-        opened.networks,
+        gan.recipe,
+        gan.networks,
         seed=derive_seed(options.seed or 0, "sample"),
         rows=options.rows or SIDE,
         columns=options.columns or SIDE,
-        dataset=open_run_data(opened.recipe, opened.images),
+        dataset=gan.open_data(),
     )
     return f"rows of {', '.join(names)}"
 
 
-def open_run_data(recipe: Recipe, images: ImageSpec) -> ImageDataset:
-    """The data set of a run; what the run wasn't trained on, if there is any of that. Raises DataError."""
-    return unseen(recipe, recipe.open_data(images))
-
-
-@dataclass(frozen=True)
-class RecipeDrawing:
-    """Images of any recipe. label: the class of all; None lets each draw its own, if the networks take classes.
-    caption: the words of all, where the networks draw from words.
-    """
-
-    recipe: Recipe
-    networks: Networks
-    label: int | None = None
-    caption: Tensor | None = None
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are to ask for, 0 for none."""
-        asked = isinstance(self.recipe, NoiseToImage) and self.recipe.conditional
-        return int(getattr(self.networks["G"], "c_dim", 0)) if asked else 0
-
-    @torch.no_grad()
-    def drawn_from(self, seed: int, count: int) -> Tensor:
-        """So many images `[count, C, H, W]`, one after the other from one seed."""
-        generator = torch.Generator().manual_seed(seed)
-        parts = []
-        for start in range(0, count, CHUNK):
-            number = min(CHUNK, count - start)
-            if isinstance(self.recipe, NoiseToImage):
-                part = self.recipe.sample(
-                    self.networks, number, generator=generator, label=self.label
-                )
-            elif isinstance(self.recipe, Translation) and self.caption is not None:
-                inputs = {"caption": self.caption.expand(number, -1)}
-                part = self.recipe.translate(self.networks, inputs, generator=generator)
-            else:
-                part = self.recipe.sample(self.networks, number, generator=generator)
-            parts.append(part)
-        return torch.cat(parts)
-
-    def images(self, seeds: Sequence[int]) -> Tensor:
-        """One image `[N, C, H, W]` for each seed, which depends on it alone."""
-        return torch.cat([self.drawn_from(derive_seed(seed, "sample"), 1) for seed in seeds])
-
-
-def _label(options: SampleOptions, opened: Opened, classes: int) -> int | None:
-    """The number of the class that is asked for. Raises UsageError or DataError for one that there isn't."""
-    if options.class_ is None:
-        return None
-    if not classes:
+def _label(options: SampleOptions, gan: Trained) -> str | None:
+    """Return the class that is asked for. Raises UsageError for networks without classes."""
+    if options.class_ is not None and not gan.can("label"):
         raise UsageError(
             f"--class {options.class_} came, but this network knows no classes: leave it out."
         )
-    return class_number(options.class_, _class_names(options, opened), classes)
+    return options.class_
 
 
-def _class_names(options: SampleOptions, opened: Opened) -> tuple[str, ...]:
-    """Names of the classes, as the run or the file that was exported from it keeps them; empty for others."""
-    if opened.images is not None:
-        return opened.images.class_names
-    if not options.checkpoint.lower().endswith(".safetensors"):
-        return ()
-    images = describe(options.checkpoint).get("images", {})
-    return tuple(images.get("class_names", ()))
+def _draw_grid(options: SampleOptions, gan: Trained) -> str:
+    columns = options.columns or SIDE
+    count = (options.rows or SIDE) * columns
+    label, caption = _label(options, gan), options.caption
+    if gan.can("interpolate"):
+        drawn = _drawing(options, gan).images
+    else:
+
+        def drawn(seeds: Sequence[int]) -> Tensor:
+            return gan.sample(seeds=seeds, label=label, caption=caption)
+
+        if options.seeds is None and not _is_folder(options.out):
+            images = gan.sample(count, seed=options.seed or 0, label=label, caption=caption)
+            _save_table(options.out, images, columns)
+            return f"{count} samples"
+    seeds = _seeds(options, count)
+    if not _is_folder(options.out):
+        _save_table(options.out, drawn(seeds), columns)
+        return f"{len(seeds)} samples"
+    for seed in seeds:
+        save_png(Path(options.out, f"seed{seed:04d}.png"), to_uint8(drawn([seed]))[0])
+    return f"{len(seeds)} samples"
 
 
-def _drawing(options: SampleOptions, opened: Opened, G: StyleGAN2Generator) -> Drawing:
-    """Raises UsageError for what this G can't draw."""
+def _drawing(options: SampleOptions, gan: Trained) -> Drawing:
+    """Return how a network with styles draws. Raises UsageError for options that it can't take."""
+    G = gan.generator
     if G.channels not in (1, 3):
         raise UsageError(
             f"Only grey and colour images can be written, but this network makes {G.channels} channels."
         )
-    label = _label(options, opened, G.c_dim)
+    label = _label(options, gan)
     if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
         raise UsageError(
             f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, but "
             f"{options.truncation_cutoff} came."
         )
-    psi = 1.0 if options.truncation_psi is None else options.truncation_psi
-    return Drawing(
-        G,
-        truncation_psi=psi,
+    return gan.drawing(
+        label=label,
+        truncation=1.0 if options.truncation_psi is None else options.truncation_psi,
         truncation_cutoff=options.truncation_cutoff,
         noise=options.noise or "const",
-        label=label,
     )
 
 
-def _draw_grid(options: SampleOptions, drawing: Drawing | RecipeDrawing) -> str:
-    columns = options.columns or SIDE
-    seeds = _seeds(options, (options.rows or SIDE) * columns)
-    if not _is_folder(options.out):
-        _save_table(options.out, drawing.images(seeds), columns)
-        return f"{len(seeds)} samples"
-    for seed in seeds:
-        image = to_uint8(drawing.images([seed]))[0]
-        save_png(Path(options.out, f"seed{seed:04d}.png"), image)
-    return f"{len(seeds)} samples"
-
-
-def _draw_mix(options: SampleOptions, drawing: Drawing) -> str:
+def _draw_mix(options: SampleOptions, gan: Trained) -> str:
+    drawing = _drawing(options, gan)
     parts = (options.mix or "").split(":")
     if len(parts) != 3:
         raise UsageError(
@@ -378,7 +264,8 @@ def _draw_mix(options: SampleOptions, drawing: Drawing) -> str:
     return f"{len(rows)} × {len(columns)} mixed samples"
 
 
-def _draw_interpolation(options: SampleOptions, drawing: Drawing) -> str:
+def _draw_interpolation(options: SampleOptions, gan: Trained) -> str:
+    drawing = _drawing(options, gan)
     seeds = parse_seeds(options.interpolate or "")
     if len(seeds) < 2:
         raise UsageError(
@@ -390,7 +277,8 @@ def _draw_interpolation(options: SampleOptions, drawing: Drawing) -> str:
     return f"a video of {len(seeds) * frames} frames"
 
 
-def _draw_direction(options: SampleOptions, drawing: Drawing) -> str:
+def _draw_direction(options: SampleOptions, gan: Trained) -> str:
+    drawing = _drawing(options, gan)
     number, columns = options.direction or 0, options.columns or 7
     if not 0 <= number < drawing.G.w_dim:
         raise UsageError(f"--direction must be from 0 to {drawing.G.w_dim - 1}, but {number} came.")
@@ -438,7 +326,7 @@ MODES = {
 }
 """Kinds of pictures, and the options that not all of them have."""
 
-DRAW: dict[str, Callable[[SampleOptions, Drawing], str]] = {
+DRAW: dict[str, Callable[[SampleOptions, Trained], str]] = {
     "grid": _draw_grid,
     "mix": _draw_mix,
     "interpolate": _draw_interpolation,

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
-from fastgan.cli import UsageError, say, unknown
+from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.cli.sample import FILES, Opened, open_checkpoint
-from fastgan.data import InputSpec, to_batch, to_uint8
+from fastgan.data import to_uint8
 from fastgan.data._optional import require
 from fastgan.data.decode import unreadable_reason
 from fastgan.data.discovery import few, find_pictures, is_special
-from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
-from fastgan.inference.picture_files import Picture, read_map, read_picture, write_picture
-from fastgan.inference.tiles import translate_picture
+from fastgan.inference.pictures import write_picture
+from fastgan.inference.translation import Translator
 from fastgan.recipes import RECIPES
 from fastgan.recipes.translation import Translation
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.seeds import derive_seed
+from fastgan.trained import load
 from fastgan.training.distributed import choose_device
 
-OPAQUE = 255
 SHOWN = 3  # pictures left out whose reasons are printed
 
 
@@ -73,7 +68,7 @@ def run(arguments: list[str]) -> int:
     check_environment()
     tune_cpu_allocator()
     require("PIL.Image", "pillow", purpose="Reading image files")
-    opened, translator = _open(options, tuple(planned))
+    origin, translator = _open(options, tuple(planned))
     made, reasons = 0, []
     console = Console(stderr=True)
     with Progress(
@@ -90,9 +85,8 @@ def run(arguments: list[str]) -> int:
                     else f"{str(source)!r} can't be read: {unreadable_reason(error)}."
                 )
                 continue
-            write_picture(
-                target, translator(picture), None if translator.recipe.fills else picture.alpha
-            )
+            pixels = to_uint8(translator(picture)).cpu()
+            write_picture(target, pixels, None if translator.recipe.fills else picture.alpha)
             made += 1
     if not made:
         raise UsageError(
@@ -104,9 +98,7 @@ def run(arguments: list[str]) -> int:
         warnings.warn(
             f"Left out {len(reasons):,} of {len(planned):,} pictures: {_few(reasons)}", stacklevel=1
         )
-    say(
-        f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {opened.origin}."
-    )
+    say(f"Made {made:,} {'picture' if made == 1 else 'pictures'} in {options.out} with {origin}.")
     return 0
 
 
@@ -170,97 +162,35 @@ def _pictures(folder: Path, out: Path) -> tuple[str, ...]:
     return found.pictures
 
 
-@dataclass(frozen=True)
-class Translator:
-    """A checkpoint's networks, ready for pictures.
+def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[str, Translator]:
+    """Return the origin of the networks, and what translates these files.
 
-    name, spec: the input that they are given as, and what it is. attributes: those asked for, by name.
+    Raises UsageError for a checkpoint that doesn't translate pictures.
     """
-
-    recipe: Translation
-    networks: dict[str, torch.nn.Module]
-    name: str
-    spec: InputSpec
-    attributes: tuple[str, ...]
-    seed: int
-    tile: int
-    device: torch.device
-
-    def read(self, path: Path) -> Picture:
-        """A file as the recipe takes it. Raises DataError for a map that can't be, UsageError where nothing is to be filled,
-        and whatever Pillow raises for what it can't decode."""
-        if self.spec.kind == "map":
-            return read_map(path, self.spec)
-        picture = read_picture(path, self.spec.channels, self.spec.levels)
-        if self.recipe.fills and (picture.alpha is None or bool((picture.alpha == OPAQUE).all())):
-            raise UsageError(
-                f"{self.recipe.name} fills what is transparent in a picture, but {str(path)!r} is opaque: erase what it "
-                "is to fill, and save it as PNG."
-            )
-        return picture
-
-    @torch.no_grad()
-    def __call__(self, picture: Picture) -> Tensor:
-        """A picture of height H and width W → uint8 `[1 or 3, scale·H, scale·W]`."""
-        stored = {self.name: picture.pixels[None].to(self.device)}
-        inputs = to_batch(stored, {self.name: self.spec})
-        if self.recipe.fills:
-            assert picture.alpha is not None
-            inputs["mask"] = (picture.alpha < OPAQUE).float()[None, None].to(self.device)
-        found = translate_picture(
-            self.recipe,
-            self.networks,
-            self.recipe.prepare(self.networks, inputs, self.attributes),
-            seed=derive_seed(self.seed, "translate"),
-            tile=self.tile,
-        )
-        return to_uint8(found).cpu()
-
-
-def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[Opened, Translator]:
-    """Raises CheckpointError, and UsageError for a checkpoint or a direction that pictures can't be translated with."""
-    path, device = Path(options.checkpoint), choose_device(options.device)
     translating = ", ".join(
         name
         for name, recipe in RECIPES.items()
         if issubclass(recipe, Translation) and recipe.directions
     )
-    if path.suffix.lower() in FILES:
+    if Path(options.checkpoint).suffix.lower() == ".pkl":
         raise UsageError(
             f"fastgan translate takes a checkpoint of {translating}, but {options.checkpoint!r} is a StyleGAN2's file."
         )
-    opened = open_checkpoint(path)
-    recipe = opened.recipe
-    if not isinstance(recipe, Translation) or not recipe.directions:
-        source = "words" if isinstance(recipe, Translation) else "noise"
+    gan = load(options.checkpoint, device=choose_device(options.device))
+    if not gan.can("translate"):
+        source = "words" if gan.can("caption") else "noise"
         raise UsageError(
-            f"fastgan translate takes a checkpoint of {translating}, but this is {opened.origin}: it draws from {source}, "
+            f"fastgan translate takes a checkpoint of {translating}, but this is {gan.origin}: it draws from {source}, "
             "with fastgan sample."
         )
-    assert opened.images is not None
-    name = _input(recipe, options.direction)
-    networks = {key: network.to(device) for key, network in opened.networks.items()}
-    spec = opened.images.inputs.get(name, InputSpec("image", channels=opened.images.channels))
-    if spec.kind == "image":
-        reading = opened.reading
-        if options.range is not None:
-            reading = replace(reading, range=options.range, levels=(), input_levels=())
-        levels, notes = levels_of(paths, reading, part=int(name in opened.images.inputs))
-        spec = replace(spec, levels=levels)
-        for note in notes:
-            print(note)
-    return opened, Translator(
-        recipe, networks, name, spec, options.attributes, options.seed, options.tile, device
+    levels, notes = gan.levels_of(paths, direction=options.direction, range=options.range)
+    for note in notes:
+        print(note)
+    translator = gan.translator(
+        direction=options.direction,
+        attributes=options.attributes,
+        seed=options.seed,
+        tile=options.tile,
+        levels=levels,
     )
-
-
-def _input(recipe: Translation, direction: str | None) -> str:
-    """The input that pictures are given as. Raises UsageError for a direction that there isn't."""
-    ways = recipe.directions
-    if direction is None:
-        return next(iter(ways.values()))
-    if "" in ways:
-        raise UsageError(f"{recipe.name} translates one way only: leave --direction out.")
-    if direction not in ways:
-        raise UsageError(unknown("direction", direction, list(ways)))
-    return ways[direction]
+    return gan.origin, translator

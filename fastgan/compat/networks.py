@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors.torch
 
-from fastgan.foreign.errors import CompatError, Refusal
-from fastgan.foreign.files import METADATA, Networks, read_file
-from fastgan.foreign.weights import CLASSES, StyleGAN2, Weights, build
+from fastgan.foreign.errors import CompatError
+from fastgan.foreign.files import METADATA, Networks, load_network, read_file
+from fastgan.foreign.weights import CLASSES, StyleGAN2, Weights
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 
@@ -38,12 +38,12 @@ def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2
     Raises:
         CompatError: the file is missing, damaged or refused, or has no such generator.
     """
-    loaded = load_network(path, network)
-    if not isinstance(loaded, StyleGAN2Generator):
+    loaded = load_network(path, network, read_networks(path))
+    if not hasattr(loaded, "synthesis"):
         raise CompatError(
             f"{str(path)!r} holds a discriminator there, not a generator: use load_discriminator."
         )
-    return loaded
+    return cast(StyleGAN2Generator, loaded)
 
 
 def load_discriminator(path: str | Path) -> StyleGAN2Discriminator:
@@ -66,32 +66,6 @@ def load_discriminator(path: str | Path) -> StyleGAN2Discriminator:
             f"convert --network D, or use load_generator."
         )
     return loaded
-
-
-def load_network(
-    path: str | Path, name: str | None = None, networks: Networks | None = None
-) -> StyleGAN2:
-    """Load a network of a file.
-
-    Args:
-        path: the file, as for :func:`load_generator`.
-        name: G_ema, G or D. None means the only network in the file, or else G_ema.
-        networks: result of :func:`read_networks`, if it was called before.
-
-    Raises:
-        CompatError: the file is missing, damaged or refused, or has no such network.
-    """
-    networks = read_networks(path) if networks is None else networks
-    name = name or (next(iter(networks)) if len(networks) == 1 else "G_ema")
-    if name not in networks:
-        content = (
-            f"it has {', '.join(networks)}" if networks else "it has no network of StyleGAN2 at all"
-        )
-        raise CompatError(f"There is no {name} in {str(path)!r}: {content}.")
-    try:
-        return build(networks[name]())
-    except Refusal as refusal:
-        raise CompatError(f"The {name} in {str(path)!r} can't be used: {refusal}.") from refusal
 
 
 def read_networks(path: str | Path) -> Networks:
@@ -135,14 +109,9 @@ def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
 
 
 def _from_run(path: Path) -> Networks:
-    from fastgan.training.checkpoint import restore
-    from fastgan.training.run_dir import find_checkpoint
-    from fastgan.training.state import TrainState
+    from fastgan.training.loading import load_state
 
-    checkpoint = find_checkpoint(path)
-    config = checkpoint.saved.config
-    state = TrainState.create(config.recipe, config.images)
-    restore(state, checkpoint.saved, checkpoint.path)
+    state = load_state(path).state
     networks = {**state.networks, **{f"{name}_ema": network for name, network in state.ema.items()}}
     return {
         name: functools.partial(_weights_of, network)

@@ -16,11 +16,10 @@ from fastgan.inference.samples import sample_images
 from fastgan.metrics.real import spread
 from fastgan.recipes import Recipe
 from fastgan.seeds import derive_seed
-from fastgan.training.checkpoint import restore
+from fastgan.trained import load
 from fastgan.training.config import RunConfig
 from fastgan.training.log import read_log
-from fastgan.training.run_dir import RunDir, find_checkpoint
-from fastgan.training.state import TrainState
+from fastgan.training.run_dir import RunDir
 
 
 class DiagnoseError(FastganError):
@@ -72,17 +71,15 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
 
 
 def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
-    found, saved, _ = find_checkpoint(run.root)
-    recipe, images = saved.config.recipe, saved.config.images
-    dataset = recipe.open_data(images)
+    gan = load(run.root)
+    recipe = gan.recipe
+    dataset = recipe.open_data(gan.image_spec)
     if dataset.fingerprint != config.data_fingerprint:
         raise DataError(f"{recipe.data!r} no longer holds the images that the run was trained on.")
-    state = TrainState.create(recipe, images)
-    restore(state, saved, found)
     count = min(NEIGHBOURS, len(dataset))
     real = to_float(dataset.batch(spread(count, len(dataset)))[0])
     fake = sample_images(
-        recipe, state.sampler, count, seed=derive_seed(seed, "diagnose"), dataset=dataset
+        recipe, gan.networks, count, seed=derive_seed(seed, "diagnose"), dataset=dataset
     )
     return sample_figures(real, fake)
 

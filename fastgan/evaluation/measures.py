@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from fastgan.data import ImageDataset, to_float, to_uint8
 from fastgan.data.stacked_mnist import MODE_NAMES
 from fastgan.evaluation.targets import TargetDistances
+from fastgan.inference.capabilities import steering
 from fastgan.inference.samples import MIN_TILE, evaluation, sample_batches, sample_images
 from fastgan.latent import perceptual_path_length
 from fastgan.metrics import (
@@ -41,7 +42,6 @@ from fastgan.metrics.perceptual import SHA256 as PERCEPTUAL_SHA256
 from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
 from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
 from fastgan.metrics.score import SPLITS
-from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import Networks, Recipe
 from fastgan.runtime import versions
 from fastgan.seeds import derive_seed
@@ -421,7 +421,7 @@ def _path_lengths(recipe: Any, networks: Networks, count: int, *, seed: int) -> 
             images_of, a, b, t, *labels, distance=distance, space="z", epsilon=EPSILON
         )
     }
-    if isinstance(G, StyleGAN2Generator):
+    if "interpolate" in steering(G):
         w_a, w_b = (G.mapping(z, *labels)[:, :1] for z in (a, b))
         found["ppl_w"] = perceptual_path_length(
             images_of_w, w_a, w_b, t, distance=distance, space="w", epsilon=EPSILON

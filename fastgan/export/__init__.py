@@ -1,7 +1,8 @@
 """A network as a file for somewhere else: weights, a graph of torch.export, a compiled package, or ONNX.
 
+>>> import fastgan
 >>> from fastgan import export
->>> source = export.load_network("runs/demo")
+>>> source = fastgan.load("runs/demo").source()
 >>> export.to_onnx(export.form_of(source.network, source.signature), "G.onnx")
 
 Every writer runs what it wrote and compares it with the network; a file that computes something else is not left behind.
@@ -12,22 +13,25 @@ from fastgan.export.files import ExportError, Written
 from fastgan.export.forms import Form, discriminator_form, form_of, generator_form
 from fastgan.export.onnx import to_onnx
 from fastgan.export.safetensors import describe, load_safetensors, to_safetensors
-from fastgan.export.source import Source, load_network
+from fastgan.export.source import Source
 from fastgan.export.torch_export import to_torch_export
+from fastgan.export.writing import FORMATS, Format, write
 
 __all__ = [
+    "FORMATS",
     "ExportError",
     "Form",
+    "Format",
     "Source",
     "Written",
     "describe",
     "discriminator_form",
     "form_of",
     "generator_form",
-    "load_network",
     "load_safetensors",
     "to_aotinductor",
     "to_onnx",
     "to_safetensors",
     "to_torch_export",
+    "write",
 ]

@@ -52,4 +52,5 @@ def to_aotinductor(
         if has_own_ops(program)
         else "torch alone, in Python or C++"
     )
-    return Written(Path(path), difference, f"{needs}, on a processor like this one")
+    needs = f"{needs}, on a processor like this one"
+    return Written(Path(path), difference, needs, form.signature)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fastgan.errors import FastganError
 from fastgan.files import sync_folder
 from fastgan.names import plain_folder
+from fastgan.recipes.signature import Signature
 
 
 class ExportError(FastganError):
@@ -18,13 +19,20 @@ class ExportError(FastganError):
 
 
 class Written(NamedTuple):
-    """path: the file. difference: the largest found between its outputs and the network's, see
-    :func:`fastgan.export.check.compare`. needs: what opening it takes, for a person.
+    """A file that was written.
+
+    Attributes:
+        path: the file.
+        difference: largest difference of its outputs from the network's, see
+            :func:`fastgan.export.check.compare`.
+        needs: programs that open it, for a person.
+        signature: inputs and outputs of a graph, if they are known.
     """
 
     path: Path
     difference: float
     needs: str
+    signature: Signature | None = None
 
 
 @contextmanager

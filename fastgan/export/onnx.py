@@ -65,7 +65,9 @@ def to_onnx(form: Form, path: str | Path, *, dynamic_batch: bool = True) -> Writ
         run = _runner(onnxruntime, _noiseless(onnx, model) if random else content, inputs)
         expected = form._replace(module=_Noiseless(form.module)) if random else form
         difference = compare(expected, run, dynamic_batch=dynamic_batch, kind="onnx")
-    return Written(Path(path), difference, "onnxruntime, or another runtime of ONNX")
+    return Written(
+        Path(path), difference, "onnxruntime, or another runtime of ONNX", form.signature
+    )
 
 
 def _names(form: Form) -> tuple[list[str], list[str]]:

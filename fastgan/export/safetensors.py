@@ -21,17 +21,21 @@ from torch import nn
 
 from fastgan.export.files import ExportError, Written, new_file
 from fastgan.export.metadata import METADATA, encoded
-from fastgan.recipes import ImageSpec, get_recipe
+from fastgan.recipes import ImageSpec, Recipe, get_recipe
 from fastgan.recipes.signature import Signature
 
 
 class Loaded(NamedTuple):
     """A network of a file.
 
-    network: in eval mode, on the CPU. images: that it makes or judges. signatures: of what can be
-    exported with its weights, by name.
+    Attributes:
+        recipe: the recipe that it was trained with.
+        network: in eval mode, on the CPU.
+        images: images that it makes or judges.
+        signatures: networks that can be exported with its weights, by name.
     """
 
+    recipe: Recipe
     network: nn.Module
     images: ImageSpec
     signatures: Mapping[str, Signature]
@@ -48,7 +52,7 @@ def to_safetensors(
 
     Args:
         name: what the weights are called in the file: G, G_ema (a moving average) or D.
-        about: what else it says of them, such as :attr:`fastgan.export.Source.about`.
+        about: what else it says of them, such as :attr:`fastgan.export.Source.described`.
 
     Raises:
         ExportError: the file doesn't hold the same values.
@@ -115,7 +119,7 @@ def load_safetensors(path: str | Path) -> Loaded:
         ) from error
     signatures = recipe.signatures(networks, images).items()
     own = {key: signature for key, signature in signatures if signature.network == name}
-    return Loaded(networks[name].eval(), images, own)
+    return Loaded(recipe, networks[name].eval(), images, own)
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:

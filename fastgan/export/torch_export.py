@@ -40,4 +40,4 @@ def to_torch_export(
     needs = (
         "torch and fastgan ('import fastgan.ops' first)" if has_own_ops(program) else "torch alone"
     )
-    return Written(Path(path), difference, needs)
+    return Written(Path(path), difference, needs, form.signature)

@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fastgan.foreign.errors import CompatError, describe
+from fastgan.foreign.errors import CompatError, Refusal, describe
 from fastgan.foreign.official import read_official
 from fastgan.foreign.rosinality import read_rosinality
-from fastgan.foreign.weights import CLASSES, Weights
+from fastgan.foreign.weights import CLASSES, StyleGAN2, Weights, build
 
 METADATA = "fastgan"
 """Key of the metadata in fastgan's files: JSON of ``network`` (its name), ``class``, ``config``."""
@@ -51,6 +51,32 @@ def read_file(path: Path) -> Networks:
         f"fastgan convert (.safetensors) or a checkpoint of fastgan, "
         f"got {'another kind of' if start else 'an empty'} file: check the path."
     )
+
+
+def load_network(
+    path: str | Path, name: str | None = None, networks: Networks | None = None
+) -> StyleGAN2:
+    """Build a network of a file.
+
+    Args:
+        path: the file.
+        name: its name there; None is G_ema, or the only network in the file.
+        networks: networks of the file, if it was read before.
+
+    Raises:
+        CompatError: there is no such network, or it can't be used.
+    """
+    networks = read_file(Path(path)) if networks is None else networks
+    name = name or (next(iter(networks)) if len(networks) == 1 else "G_ema")
+    if name not in networks:
+        there = (
+            f"it has {', '.join(networks)}" if networks else "it has no network of StyleGAN2 at all"
+        )
+        raise CompatError(f"There is no {name} in {str(path)!r}: {there}.")
+    try:
+        return build(networks[name]())
+    except Refusal as refusal:
+        raise CompatError(f"The {name} in {str(path)!r} can't be used: {refusal}.") from refusal
 
 
 def is_safetensors(path: Path) -> bool:

@@ -23,15 +23,16 @@ _LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Drawing:
-    """How images are drawn from G: one at a time, so that an image depends on its seed alone.
+    """Settings for images of a style-based G; each image depends on its seed alone.
 
-    A seed's z comes from numpy's legacy generator, as in the programs that StyleGANs are published with, so a converted
-    network draws the images known by their seeds.
+    A seed's z is numpy's legacy generator's, as in the programs that StyleGANs are published with.
+    So a converted network draws the images known by their seeds.
 
     Attributes:
-        truncation_psi, truncation_cutoff: as in :func:`truncate`; towards an estimated mean where G keeps none.
-        noise: the constant noise, noise of the seed, or none.
-        label: the class of all images; None draws one from each seed, if G takes classes.
+        truncation_psi, truncation_cutoff: as in :func:`fastgan.latent.truncate`; towards an
+            estimated mean if G keeps none.
+        noise: constant noise, noise of the seed, or none.
+        label: class of all images; None draws one from each seed, if G takes classes.
     """
 
     G: StyleGAN2Generator
@@ -40,22 +41,27 @@ class Drawing:
     noise: NoiseMode = "const"
     label: int | None = None
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.G.parameters()).device
+
     def z(self, seed: int) -> Tensor:
-        """float32 ``[1, z_dim]``."""
-        return torch.from_numpy(np.random.RandomState(seed).randn(1, self.G.z_dim)).float()
+        """Return the noise of a seed, float32 ``[1, z_dim]``."""
+        z = torch.from_numpy(np.random.RandomState(seed).randn(1, self.G.z_dim)).float()
+        return z.to(self.device)
 
     def labels(self, seed: int) -> Tensor | None:
-        """The class, int64 ``[1]``; None if G takes none."""
+        """Return the class of a seed's image, int64 ``[1]``; None if G takes none."""
         if self.G.c_dim == 0:
             return None
         label = (
             np.random.RandomState(seed).randint(self.G.c_dim) if self.label is None else self.label
         )
-        return torch.tensor([label])
+        return torch.tensor([label], device=self.device)
 
     @torch.no_grad()
     def ws(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """Truncated styles ``[N, num_ws, w_dim]`` of z ``[N, z_dim]``."""
+        """Return truncated styles ``[N, num_ws, w_dim]`` of z ``[N, z_dim]``."""
         ws: Tensor = self.G.mapping(z, None if labels is None else labels.expand(len(z)))
         if self.truncation_psi == 1:
             return ws
@@ -65,20 +71,32 @@ class Drawing:
         return truncate(ws, w_avg.to(ws), self.truncation_psi, self.truncation_cutoff)
 
     def ws_of(self, seed: int) -> Tensor:
-        """Truncated styles ``[1, num_ws, w_dim]`` of a seed."""
+        """Return truncated styles ``[1, num_ws, w_dim]`` of a seed."""
         return self.ws(self.z(seed), self.labels(seed))
 
     @torch.no_grad()
     def image(self, ws: Tensor, *, seed: int = 0) -> Tensor:
-        """The image ``[1, C, H, W]`` of styles ``[1, num_ws, w_dim]``; the seed is that of fresh noise."""
-        with torch.random.fork_rng(devices=()):
+        """Draw images ``[N, C, H, W]`` of styles ``[N, num_ws, w_dim]``.
+
+        seed: seed of fresh noise.
+        """
+        with torch.random.fork_rng(devices=[ws.device] if ws.is_cuda else ()):
             torch.default_generator.manual_seed(seed)
+            if ws.is_cuda:
+                torch.cuda.manual_seed(seed)
             images: Tensor = self.G.synthesis(ws, noise_mode=self.noise)
         return images
 
-    def images(self, seeds: Sequence[int]) -> Tensor:
-        """Images ``[N, C, H, W]`` of so many seeds."""
-        return torch.cat([self.image(self.ws_of(seed), seed=seed) for seed in seeds])
+    def images(self, seeds: Sequence[int], *, batch_size: int = 1) -> Tensor:
+        """Draw one image for each seed, ``[N, C, H, W]``.
+
+        batch_size: images per call of G, which changes rounding alone. Fresh noise is drawn for
+            each image by itself, so that they are drawn one by one.
+        """
+        if batch_size == 1 or self.noise == "random":
+            return torch.cat([self.image(self.ws_of(seed), seed=seed) for seed in seeds])
+        styles = torch.cat([self.ws_of(seed) for seed in seeds])
+        return torch.cat([self.image(ws) for ws in styles.split(batch_size)])
 
 
 def mixing_table(
@@ -127,7 +145,7 @@ def direction_strips(
         LatentError: the generator has no such layers.
     """
     num_ws = drawing.G.num_ws
-    mask = torch.zeros(num_ws, 1)
+    mask = torch.zeros(num_ws, 1, device=drawing.device)
     mask[list(range(num_ws)) if layers is None else layers_of(layers, num_ws)] = 1
     return torch.cat(
         [

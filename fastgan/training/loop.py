@@ -9,7 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from fastgan.evaluation.measures import (
 )
 from fastgan.inference.samples import save_grid, unseen
 from fastgan.metrics import NonFiniteError
-from fastgan.recipes import Batch, Recipe
+from fastgan.recipes import Batch, Networks, Recipe
 from fastgan.seeds import derive_seed
 from fastgan.training.callbacks import Callback
 from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
@@ -59,11 +59,15 @@ class RunResult:
 
     Attributes:
         stopped_by: the signal that ended it early, None if none did.
+        networks: networks at its end by name, moving averages where the recipe keeps them.
+        averaged: names of the averages among them.
         unmeasured: why there are no measures at its end though some were asked for, else empty.
     """
 
     run: RunDir
     config: RunConfig
+    networks: Networks = field(repr=False, compare=False)
+    averaged: tuple[str, ...] = field(repr=False)
     nimg: int
     seconds: float
     measures: Measures
@@ -353,7 +357,15 @@ class Run:
                 unmeasured=unmeasured,
             )
         result = RunResult(
-            folder, self.config, state.nimg, state.seconds, measures, self._stop.signal, unmeasured
+            folder,
+            self.config,
+            state.sampler,
+            tuple(state.ema),
+            state.nimg,
+            state.seconds,
+            measures,
+            self._stop.signal,
+            unmeasured,
         )
         self._tell("on_end", result)
         return result

@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 
+from fastgan.compat.networks import save_network
 from fastgan.data import open_dataset
 from fastgan.metrics.digits import SHA256
 from fastgan.networks.stylegan2 import StyleGAN2Generator
@@ -72,7 +73,7 @@ def test_neighbours_in_pixels_and_the_measures_of_the_data(fastgan, trained, tmp
     assert (tmp_path / "p.png").stat().st_size > 500
 
 
-def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, monkeypatch, tmp_path):
+def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, tmp_path):
     outcome = fastgan("evaluate", trained.run.root, "--data", "mnist5k", "--real", 50, *IN_DIGITS)
     assert outcome.status == 0 and "against 50 images of mnist5k." in outcome.out
     assert (
@@ -84,19 +85,19 @@ def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, monke
     torch.manual_seed(0)
     small = {"z_dim": 4, "w_dim": 4, "channel_base": 32, "channel_max": 4, "mapping_layers": 1}
     made = {"3": StyleGAN2Generator(8, 3, c_dim=2, **small), "2": StyleGAN2Generator(8, 2, **small)}
-    monkeypatch.setattr(
-        "fastgan.compat.load_generator", lambda path: made[path.stem], raising=False
-    )
+    for name, network in made.items():
+        save_network(network, tmp_path / f"{name}.safetensors", name="G_ema")
+    grey, colour = tmp_path / "2.safetensors", tmp_path / "3.safetensors"
     wide = ["--data", "shapes", "--real", 20, *IN_DIGITS]
-    outcome = fastgan("evaluate", "3.pkl", *wide, "--metrics", "fd", "ppl")
+    outcome = fastgan("evaluate", colour, *wide, "--metrics", "fd", "ppl")
     assert outcome.status == 0, outcome.err
-    assert "StyleGAN2, from 3.pkl, against 20 images of shapes." in outcome.out
+    assert f"StyleGAN2, from {colour}, against 20 images of shapes." in outcome.out
     assert "path length in w, embedded network" in outcome.out
     assert (
         "Only square grey and colour images can be measured, but this network makes 2×8×8."
-        in refused("evaluate", "2.safetensors", *wide)
+        in refused("evaluate", grey, *wide)
     )
-    assert "name what to compare with in --data." in refused("evaluate", "3.pkl")
+    assert "name what to compare with in --data." in refused("evaluate", colour)
 
 
 def test_a_run_with_targets(fastgan, tmp_path):

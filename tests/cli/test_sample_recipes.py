@@ -68,10 +68,3 @@ def test_a_seed_has_its_image_in_any_grid_and_as_a_file(draw, fastgan, tmp_path)
     with PIL.open(tmp_path / "many" / "seed0007.png") as alone:
         enlarged = np.array(alone.convert("RGB")).repeat(4, 0).repeat(4, 1)
     assert same(tile(picture, 0, 1), enlarged)
-
-
-def test_a_grid_does_not_depend_on_how_many_are_drawn_at_once(draw, tmp_path, monkeypatch):
-    folder = save_run(tmp_path / "run", "gan", g_hidden=(8,), d_hidden=(8,))
-    whole = draw(folder, "--rows", 2, "--columns", 3)
-    monkeypatch.setattr("fastgan.cli.sample.CHUNK", 4)
-    assert same(whole, draw(folder, "--rows", 2, "--columns", 3))

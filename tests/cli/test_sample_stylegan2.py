@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fastgan.compat.networks import save_network
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.training.checkpoint import save_checkpoint
@@ -171,21 +172,20 @@ def test_a_direction(draw, run):
     assert (draw(run, *options, "--strength", "-2..2", "--layers", "coarse")[0] != strips).any()
 
 
-def test_a_network_without_a_run(draw, refused, monkeypatch, tmp_path):
+def test_a_network_without_a_run(draw, refused, tmp_path):
     torch.manual_seed(0)
     made = {
         channels: StyleGAN2Generator(8, channels, w_avg_beta=None, **SMALL) for channels in (1, 2)
     }
-    monkeypatch.setattr(
-        "fastgan.compat.load_generator", lambda path: made[int(path.stem)], raising=False
-    )
+    for channels, network in made.items():
+        save_network(network, tmp_path / f"{channels}.safetensors", name="G_ema")
     _, said = draw(
-        "1.pkl", "--rows", 1, "--columns", 2, "--truncation-psi", 0.5
+        tmp_path / "1.safetensors", "--rows", 1, "--columns", 2, "--truncation-psi", 0.5
     )  # its mean of w is estimated
-    assert said.endswith("2 samples of StyleGAN2, from 1.pkl.\n")
+    assert said.endswith(f"2 samples of StyleGAN2, from {tmp_path / '1.safetensors'}.\n")
     assert (
         "Only grey and colour images can be written, but this network makes 2 channels."
-        in refused("sample", "2.safetensors", "--out", tmp_path / "b.png")
+        in refused("sample", tmp_path / "2.safetensors", "--out", tmp_path / "b.png")
     )
 
 
@@ -273,7 +273,6 @@ def test_project(fastgan, refused, run, tmp_path):
     (tmp_path / "broken.png").write_text("x")
     assert "can't be read: not an image." in refuses(image=tmp_path / "broken.png")
     made = StyleGAN2Generator(8, 3, base=(4, 8), **SMALL)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastgan.compat.load_generator", lambda path: made, raising=False)
-        said = refused("project", "wide.pkl", image, "--out", out)
+    save_network(made, tmp_path / "wide.safetensors", name="G_ema")
+    said = refused("project", tmp_path / "wide.safetensors", image, "--out", out)
     assert "this network makes 3×8×16: use fastgan.latent.project from Python." in said

@@ -14,7 +14,7 @@ from fastgan.data.folder import FolderDataset
 from fastgan.data.levels import Span, eight_bits, levels_for, parse_range, span_of
 from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
-from fastgan.inference.picture_files import read_picture
+from fastgan.inference.pictures import read_picture
 from fastgan.recipes import RecipeError
 from fastgan.training.config import ConfigError, RunConfig
 from tests.data.deep_files import ramp, write_grey16, write_png16, write_tiff16, write_values

@@ -12,7 +12,7 @@ from fastgan.cli.train import parse_run
 from fastgan.data import DataError, InputSpec, Reading, open_dataset, to_batch
 from fastgan.data.map_classes import class_note
 from fastgan.data.task_folders import MapFolder
-from fastgan.inference.picture_files import read_map
+from fastgan.inference.pictures import read_map
 from fastgan.networks.translation import one_hot_map
 from fastgan.recipes import RecipeError
 from fastgan.recipes.gaugan import coloured

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastgan.export import form_of, load_network, to_safetensors
+from fastgan import load
+from fastgan.export import form_of, to_safetensors
 from fastgan.recipes import RECIPES
 from tests.export.every_recipe import VARIANTS, state_of
 from tests.export.opened import SUFFIXES, WRITERS, opened, tensors
@@ -75,20 +76,20 @@ def size_of(size, sides):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_weights_of_every_network_come_back(run_of, tmp_path, recipe):
     folder, state = run_of(recipe)
-    first = load_network(folder)
+    first = load(folder).source()
     assert first.others and first.signature.network in state.recipe.averaged
     for name in (None, *first.others):
-        source = load_network(folder, name)
+        source = load(folder).source(name)
         assert source.name.endswith("_ema") == (source.signature.network in state.ema)
         path = tmp_path / f"{name}.safetensors"
         to_safetensors(source.network, path, name=source.name, about=source.described)
-        again = load_network(path)
+        again = load(path).source()
         weights = source.network.state_dict()
         assert all(
             torch.equal(weights[key], value) for key, value in again.network.state_dict().items()
         )
         if name in (None, *again.others):
-            again = load_network(path, source.about["name"])
+            again = load(path).source(source.about["name"])
         assert again.described["inputs"] == source.described["inputs"]
         assert again.described["recipe"] == recipe and again.described["images"]["resolution"] > 0
         assert b"private" not in path.read_bytes()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fastgan import load
 from fastgan.compat import load_generator
 from fastgan.errors import FastganError
 from fastgan.export import (
     ExportError,
     discriminator_form,
     generator_form,
-    load_network,
     load_safetensors,
     to_safetensors,
 )
@@ -60,7 +60,7 @@ def test_settings_without_effect_are_refused(run_of, options, said):
 def test_a_run_gives_the_averaged_generator(run_of, normal):
     folder, state = run_of("gan")
     z = normal(5, 4)
-    found = load_network(folder)
+    found = load(folder).source()
     assert found.others == ("D",)
     assert torch.equal(found.network(z), state.ema["G"](z)) and not torch.equal(
         found.network(z), state.networks["G"](z)
@@ -68,7 +68,7 @@ def test_a_run_gives_the_averaged_generator(run_of, normal):
     assert found.name == "G_ema" and found.title.startswith(
         "averaged G of gan after 0 images, from "
     )
-    judge = load_network(folder, "D")
+    judge = load(folder).source("D")
     assert (judge.name, judge.signature.inputs[0].shape) == (
         "D",
         (1, 8, 8),
@@ -77,13 +77,13 @@ def test_a_run_gives_the_averaged_generator(run_of, normal):
 
 @pytest.mark.parametrize("recipe", ["gan", "dcgan", "stylegan2"])
 def test_safetensors_rebuild_the_network(run_of, normal, tmp_path, recipe):
-    source = load_network(run_of(recipe)[0])
+    source = load(run_of(recipe)[0]).source()
     written = to_safetensors(
         source.network, tmp_path / "G.safetensors", name=source.name, about=source.described
     )
     assert written.difference == 0 and b"private" not in written.path.read_bytes()
-    again = load_network(written.path)
-    loaded, images, _ = load_safetensors(written.path)
+    again = load(written.path).source()
+    _, loaded, images, _ = load_safetensors(written.path)
     assert (again.name, again.described) == (source.name, source.described)
     assert again.signature.outputs[0].shape == images.shape
     (z,) = generator_form(source.network, batch=3).example
@@ -95,18 +95,18 @@ def test_safetensors_rebuild_the_network(run_of, normal, tmp_path, recipe):
     with pytest.raises(
         ExportError, match=r"holds the weights of G.*: it has no network 'D', only G\."
     ):
-        load_network(written.path, "D")
+        load(written.path).source("D")
 
 
 def test_safetensors_of_a_stylegan2_open_as_checkpoints_of_others_do(styled, normal, tmp_path):
     path = to_safetensors(styled, tmp_path / "G.safetensors").path
     z, c = normal(2, 8), torch.tensor([2, 0])
-    for G in (load_generator(path), load_network(path).network):
+    for G in (load_generator(path), load(path).source().network):
         assert torch.equal(G(z, c, noise_mode="const"), styled(z, c, noise_mode="const"))
     with pytest.raises(ExportError, match=r"names no recipe: .* fastgan\.compat\.load_generator"):
         load_safetensors(path)
-    with pytest.raises(FastganError, match="holds a generator only"):
-        load_network(path, "D")
+    with pytest.raises(FastganError, match=r"has no network .D., only G\."):
+        load(path).source("D")
 
 
 def test_foreign_and_spoilt_safetensors_are_refused(run_of, tmp_path):
@@ -118,8 +118,8 @@ def test_foreign_and_spoilt_safetensors_are_refused(run_of, tmp_path):
         with pytest.raises(
             ExportError, match=f"{name}.safetensors' isn't a safetensors file of fastgan"
         ):
-            load_network(tmp_path / f"{name}.safetensors")
-    about = load_network(run_of("gan")[0]).about
+            load(tmp_path / f"{name}.safetensors").source()
+    about = load(run_of("gan")[0]).source().about
     to_safetensors(torch.nn.Linear(2, 2), tmp_path / "other.safetensors", about=about)
     with pytest.raises(
         ExportError, match=r"doesn't hold the network that it describes \(Error\(s\) in loading"

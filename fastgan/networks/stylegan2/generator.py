@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -183,6 +183,11 @@ class StyleGAN2Generator(nn.Module):
     Raises:
         ValueError: an argument is out of range.
     """
+
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {"truncate", "noise", "interpolate", "project"}
+    )
+    """Ways to steer it, names of ``fastgan.CAPABILITIES``."""
 
     def __init__(
         self,

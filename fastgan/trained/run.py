@@ -1,0 +1,85 @@
+"""`train`: a run by the name of its recipe, and the trained networks as its result."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from fastgan.data import ImageDataset
+from fastgan.recipes import Recipe, get_recipe
+from fastgan.trained.gan import Trained
+from fastgan.trained.opening import from_result
+from fastgan.training import Callback, RunOptions
+from fastgan.training import train as run
+from fastgan.training.transfer import Source
+
+
+def train(
+    recipe: str | Recipe,
+    *,
+    data: str | Path | ImageDataset | None = None,
+    out: str | Path | None = None,
+    init_from: str | Path | Source | None = None,
+    callbacks: Sequence[Callback] = (),
+    console: Console | Literal["auto"] | None = "auto",
+    options: RunOptions | None = None,
+    **settings: Any,
+) -> Trained:
+    """Train a GAN, or go on with a run, and return its networks.
+
+    Args:
+        recipe: name of a recipe (docs/recipes.md lists them), or a recipe with its settings.
+        data: folder of pictures, name of a data set, or a data set; None takes the recipe's own.
+        out: folder for the run; None takes ``runs/RECIPE``.
+        init_from: trained weights to begin with: a run's folder, a checkpoint, an export as
+            safetensors, or a StyleGAN2 file of another program.
+        callbacks: called in this order.
+        console: output for progress; "auto" is standard output, None is none.
+        options: options of the run.
+        **settings: settings of the recipe and options of the run by name, such as
+            ``resolution=64`` and ``checkpoint_every=10_000``.
+
+    Returns:
+        The networks at the end of the run; ``result`` holds its folder, ``measures`` its figures.
+
+    Raises:
+        FastganError: as :func:`fastgan.training.train`.
+        TypeError: an unknown setting.
+
+    Example:
+        >>> gan = fastgan.train("dcgan", data="pictures/", resolution=64)
+        >>> gan.sample(16)
+    """
+    kind = get_recipe(recipe) if isinstance(recipe, str) else type(recipe)
+    of_recipe = {f.name for f in fields(kind)}
+    of_run = {f.name for f in fields(RunOptions)}
+    for name in settings:
+        if name not in of_recipe | of_run:
+            raise TypeError(_unknown_setting(name, kind.name, sorted(of_recipe | of_run)))
+    if data is not None and not isinstance(data, ImageDataset):
+        settings["data"] = str(data)
+    if out is not None:
+        settings["out"] = str(out)
+    own = {name: value for name, value in settings.items() if name in of_recipe}
+    chosen = replace(recipe, **own) if isinstance(recipe, Recipe) else kind(**own)
+    result = run(
+        chosen,
+        options,
+        dataset=data if isinstance(data, ImageDataset) else None,
+        init_from=init_from,
+        callbacks=callbacks,
+        console=console,
+        **{name: value for name, value in settings.items() if name in of_run},
+    )
+    return from_result(result)
+
+
+def _unknown_setting(name: str, recipe: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f": did you mean {near[0]!r}?" if near else f", of {', '.join(names)}."
+    return f"{name!r} is no setting of {recipe} and no option of a run{hint}"
