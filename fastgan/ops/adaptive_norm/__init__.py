@@ -1,4 +1,7 @@
-"""adaptive_norm: normalisation, scale, shift, activation, gain and clamp. The maths is in this folder's README."""
+"""adaptive_norm: normalisation, scale, shift, activation, gain and clamp.
+
+The maths is in this folder's README.
+"""
 
 from __future__ import annotations
 
@@ -37,33 +40,41 @@ def adaptive_norm(
     residual: Tensor | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """``y = clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift), -clamp, +clamp) + residual``.
+    """Normalise, scale, shift and activate ``x``, and add ``residual``.
 
-    Instance norm and AdaIN (Huang & Belongie 2017) over the positions of each sample, batch norm and conditional batch norm
-    (de Vries et al. 2017) over samples and positions, SPADE (Park et al. 2019) with a scale and a shift for each position.
-    Differentiable to any order in all tensors, through mean and variance too. The variance is the biased one. Half types
-    are computed in float32 and rounded once. For backward ``x``, mean, variance, ``scale`` and ``shift`` are saved; never
-    the normalised image, and not the output.
+    It returns ``clamp(gain · act(v), -clamp, +clamp) + residual`` with
+    ``v = (x - mean)·rsqrt(var + eps)·(1 + scale) + shift``. So it is:
+
+    - instance norm and AdaIN (Huang & Belongie 2017), over the positions of each sample;
+    - batch norm and conditional batch norm (de Vries et al. 2017), over samples and positions;
+    - SPADE (Park et al. 2019), with a scale and a shift for each position.
+
+    It is differentiable to any order in all tensors, and through mean and variance. The variance is
+    the biased one. Half types are computed in float32 and rounded once. The backward pass needs
+    ``x``, mean, variance, ``scale`` and ``shift``, but neither the normalised image nor the output.
 
     Args:
-        x: ``[N, C, *]``; float16, bfloat16, float32 or float64. Contiguous and (of rank 4) channels_last run as they are
-            and the result has the same layout; any other strides are copied once, and the result is contiguous.
-        scale: ``[C]``, ``[N, C]``, or the shape of ``x``; of the dtype and device of ``x``; None for 0. Under autocast
-            ``scale`` and ``shift`` are cast to the dtype of ``x``: the op runs in the dtype that ``x`` comes in.
-        shift: as ``scale``. Where one of the two has the shape of ``x``, the other is expanded to it; their second
-            derivatives are plain PyTorch's.
-        over: ``"sample"``: mean and variance over the positions of each sample and channel; ``"batch"``: over all samples
-            and positions of each channel.
-        mean, var: ``[C]`` or ``[N, C]``: used in place of those of ``x``, with a gradient if they require one; of the dtype
-            of ``x`` or, for half types, float32. Both or neither; with them ``over`` is of no account.
+        x: ``[N, C, *]``; float16, bfloat16, float32 or float64. Contiguous and (of rank 4)
+            channels_last images run without a copy, and the result has their layout. Other strides
+            are copied once, and the result is contiguous.
+        scale: ``[C]``, ``[N, C]``, or the shape of ``x``; of the dtype and device of ``x``; None
+            for 0. Under autocast ``scale`` and ``shift`` are cast to the dtype of ``x``.
+        shift: as ``scale``. If one of the two has the shape of ``x``, the other is expanded to it,
+            and plain PyTorch computes their second derivatives.
+        over: ``"sample"`` for mean and variance over the positions of each sample and channel,
+            ``"batch"`` over all samples and positions of each channel.
+        mean, var: ``[C]`` or ``[N, C]``, used in place of those of ``x``; both or neither. Their
+            dtype is that of ``x`` or, for half types, float32. They have gradients. With them
+            ``over`` has no effect.
         act: ``linear``, ``relu``, ``lrelu``, ``tanh``, ``sigmoid``, ``elu``, ``selu``,
             ``softplus`` or ``swish`` (also ``silu``).
         alpha: slope of ``lrelu`` for negative input, default 0.2; others ignore it.
         gain: factor after the activation, 1 by default for every activation.
-        clamp: bound on the magnitude of the output, ≥ 0, or None for none; the gradient is zero where it is active.
-        eps: added to the variance, > 0.
-        residual: of the shape, dtype and device of ``x``, cast to its dtype under autocast: added behind everything, in the
-            same pass; None for 0.
+        clamp: bound on the magnitude of the output, ≥ 0, or None for none. The gradient is zero
+            where it is active.
+        eps: term added to the variance, > 0.
+        residual: tensor of the shape, dtype and device of ``x``, or None for 0. It is added after
+            the clamp, in the same pass. Under autocast it is cast to the dtype of ``x``.
         backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
             :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
             then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
@@ -73,9 +84,10 @@ def adaptive_norm(
         Tensor of the shape and dtype of ``x``.
 
     Raises:
-        TypeError: a tensor is of an unsupported dtype, or its dtype is not that of ``x``; ``eps`` is no number.
-        ValueError: a shape, a device, ``over``, ``eps``, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of range, or only
-            one of ``mean`` and ``var`` is given.
+        TypeError: a tensor has an unsupported dtype, or another one than ``x``; or ``eps`` or
+            ``gain`` is no number.
+        ValueError: a shape, device, ``over``, ``eps``, ``act``, ``alpha``, ``gain`` or ``clamp`` is
+            out of range, or one of ``mean`` and ``var`` is missing.
         BackendUnavailable: the backend that was named cannot run here.
     """
     return _run(x, scale, shift, over, mean, var, act, alpha, gain, clamp, eps, residual, backend)[
@@ -97,14 +109,16 @@ def adaptive_norm_with_stats(
     residual: Tensor | None = None,
     backend: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """:func:`adaptive_norm` with the mean and the variance that it found on the way, as running averages need them.
+    """Run :func:`adaptive_norm` and return mean and variance too, for running averages.
 
     Args:
-        x, scale, shift, over, act, alpha, gain, clamp, eps, residual, backend: as for :func:`adaptive_norm`.
+        x, scale, shift, over, act, alpha, gain, clamp: as for :func:`adaptive_norm`.
+        eps, residual, backend: as for :func:`adaptive_norm`.
 
     Returns:
-        ``(y, mean, var)``: mean and biased variance ``[C]`` over a batch, ``[N, C]`` over samples, float64 for float64,
-        else float32, without a gradient; zero where there are no elements.
+        ``(y, mean, var)``. Mean and biased variance are ``[C]`` over a batch and ``[N, C]`` over
+        samples, in float64 for float64, else float32. They have no gradient, and are zero for empty
+        tensors.
 
     Raises:
         TypeError, ValueError, BackendUnavailable: as :func:`adaptive_norm`.
@@ -134,10 +148,10 @@ def _run(
     scale, shift = (t if t is None or t.ndim == 2 else _image(t) for t in (scale, shift))
     residual = residual if residual is None else _image(residual)
     y, *found = run(_image(x), scale, shift, mean, var, residual, over, eps, *settings)
-    # As it is where it has the shape: a view of a single image in channels_last passes for contiguous.
+    # No view if the shape fits: that of a single channels_last image would count as contiguous.
     return y if x.ndim == 4 else y.reshape(x.shape), *found
 
 
 def _image(t: Tensor) -> Tensor:
-    """Of rank 4."""
+    """Reshape to rank 4."""
     return t if t.ndim == 4 else t[..., None, None] if t.ndim == 2 else t.flatten(2)[..., None]

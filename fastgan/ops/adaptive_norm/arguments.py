@@ -1,4 +1,4 @@
-"""Checks of what adaptive_norm is called with."""
+"""Checks of the arguments of adaptive_norm."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ OVER = ("sample", "batch")
 
 
 def check_image(x: Tensor) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless ``x`` is ``[N, C, *]`` of a dtype that the op takes."""
+    """Raise TypeError or ValueError unless ``x`` is ``[N, C, *]`` of a supported dtype."""
     check_input(x)
     if x.ndim < 2:
         raise ValueError(f"x must have shape [N, C, *], got {list(x.shape)}")
 
 
 def check_setting(over: str, eps: float) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless ``over`` and ``eps`` are ones that the op has."""
+    """Raise TypeError or ValueError unless ``over`` and ``eps`` are in range."""
     if over not in OVER:
         raise ValueError(f"over must be 'sample' or 'batch', got {over!r}")
     if isinstance(eps, bool) or not isinstance(eps, (int, float)):
@@ -30,14 +30,14 @@ def check_setting(over: str, eps: float) -> None:
 
 
 def modulation(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
-    """``scale`` or ``shift`` in the dtype of ``x``: ``[N, C]``, or of the shape of ``x``."""
+    """Return ``scale`` or ``shift`` in the dtype of ``x``, as ``[N, C]`` or shaped as ``x``."""
     n, c = x.shape[:2]
     t = fitting_parameter(name, t, x, [c], [n, c], list(x.shape))
     return t.expand(n, c) if t is not None and t.ndim == 1 else t
 
 
 def alike(scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """``scale`` and ``shift`` of :func:`modulation`, both in the shape of the image where one of them is."""
+    """Expand ``scale`` or ``shift`` to the shape of the image if the other one has it."""
     rank = max((t.ndim for t in (scale, shift) if t is not None), default=2)
     shape = next((t.shape for t in (scale, shift) if t is not None and t.ndim == rank), ())
     if rank > 2:
@@ -53,7 +53,7 @@ def alike(scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor | None, Te
 def statistics(
     mean: Tensor | None, var: Tensor | None, x: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Both in the accumulation dtype as ``[N, C]``, or None for both."""
+    """Return mean and variance in the accumulation dtype as ``[N, C]``, or None for both."""
     if (mean is None) != (var is None):
         raise ValueError(
             f"mean and var must be given together, got {'var' if mean is None else 'mean'} alone; "

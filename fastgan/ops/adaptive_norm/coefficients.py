@@ -1,6 +1,7 @@
-"""What is one number per image and channel: the affine map of a norm, and how its derivatives follow from sums.
+"""Coefficients per image and channel: the affine map of a norm, and its derivatives from sums.
 
-Everything is ``[N, C]`` or ``[1, C]``, small beside the images; names and formulas are those of this folder's README.
+Everything is ``[N, C]`` or ``[1, C]``, small beside the images. Names and formulas are those of
+this folder's README.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from torch import Tensor
 
 
 class Norm(NamedTuple):
-    """A norm as it acts on an image: ``v = p·(x - mean) + t`` with ``r = (var + eps)^-½``, ``a = 1 + scale``, ``p = a·r``.
+    """The affine map of a norm: ``v = p·(x - mean) + t``.
 
-    ``over``: ``given``, ``sample`` or ``batch``. ``elements``: over how many a mean is.
+    Here ``r = (var + eps)^-½``, ``a = 1 + scale`` and ``p = a·r``.
+
+    Attributes:
+        over: ``given``, ``sample`` or ``batch``.
+        elements: number of elements that share a mean.
     """
 
     over: str
@@ -26,11 +31,11 @@ class Norm(NamedTuple):
     t: Tensor
 
     def group(self, sums: Tensor) -> Tensor:
-        """``[N, C]`` added up over the images that share a mean."""
+        """Sum ``[N, C]`` over the images that share a mean."""
         return sums.sum(0, keepdim=True) if self.over == "batch" else sums
 
     def own(self) -> bool:
-        """Whether mean and variance are those of the image itself, so that its gradient goes through them."""
+        """Return True if mean and variance are the image's own, with a gradient through them."""
         return self.over != "given"
 
 
@@ -43,7 +48,10 @@ def norm_of(
     over: str,
     eps: float,
 ) -> Norm:
-    """The norm with parameters in the dtype of ``mean``, the accumulation dtype; ``like``: the image ``[N, C, H, W]``."""
+    """Return the norm of an image of the shape of ``like``, ``[N, C, H, W]``.
+
+    Its coefficients have the dtype of ``mean``, the accumulation dtype.
+    """
     n, c, h, w = like.shape
     r = (var + eps).rsqrt()
     a = torch.ones_like(r) if scale is None else 1 + scale.to(r.dtype)
@@ -54,7 +62,7 @@ def norm_of(
 
 
 class First(NamedTuple):
-    """First derivatives: ``dx = p·g + shift + slope·(x - mean)``, and those of the parameters, ``[N, C]``."""
+    """First derivatives: those of the parameters, and ``dx = p·g + shift + slope·(x - mean)``."""
 
     dscale: Tensor
     dshift: Tensor
@@ -65,7 +73,7 @@ class First(NamedTuple):
 
 
 def first(k: Norm, g: Tensor, gx: Tensor) -> First:
-    """From the sums over the pixels ``g`` of g, ``gx`` of g·(x - mean)."""
+    """Compute first derivatives from sums over pixels: ``g`` of g, ``gx`` of g·(x - mean)."""
     dmean = -k.p * g
     dvar = -0.5 * k.r**2 * k.p * gx
     if k.own():
@@ -76,7 +84,11 @@ def first(k: Norm, g: Tensor, gx: Tensor) -> First:
 
 
 class Direction(NamedTuple):
-    """How v moves: ``h = p·ddx + slope·(x - mean) + shift``; ``mean``, ``var``: how mean and variance move."""
+    """The direction ``h = p·ddx + slope·(x - mean) + shift`` of v.
+
+    Attributes:
+        mean, var: directions of mean and variance.
+    """
 
     mean: Tensor
     var: Tensor
@@ -88,7 +100,11 @@ def direction(
     k: Norm, u: Tensor, ux: Tensor, ddscale: Tensor | None, ddshift: Tensor | None,
     ddmean: Tensor | None, ddvar: Tensor | None,
 ) -> Direction:  # fmt: skip
-    """From the sums ``u`` of ddx and ``ux`` of ddx·(x - mean), which count where mean and variance are the image's."""
+    """Compute the direction of v from those of the inputs.
+
+    Args:
+        u, ux: sums of ddx and of ddx·(x - mean), used if mean and variance are the image's own.
+    """
     zero = torch.zeros_like(k.t)
     if k.own():
         mean, var = k.group(u) / k.elements, 2 / k.elements * k.group(ux)
@@ -104,7 +120,10 @@ def direction(
 
 
 class Second(NamedTuple):
-    """Second derivatives: ``dx = p·q + along.slope·g + f_u·ddx + f_x·(x - mean) + f_1``, and those of the parameters."""
+    """Second derivatives: those of the parameters, and coefficients of ``dx``.
+
+    ``dx = p·q + along.slope·g + f_u·ddx + f_x·(x - mean) + f_1``
+    """
 
     dscale: Tensor
     dshift: Tensor
@@ -125,7 +144,11 @@ def second(
     q: Tensor,
     qx: Tensor,
 ) -> Second:
-    """From the sums of g, g·(x - mean), g·ddx, q and q·(x - mean); those of q are zero where act has no curvature."""
+    """Compute second derivatives from sums over pixels.
+
+    They are the sums of g, g·(x - mean), g·ddx, q and q·(x - mean). Those of q are zero for
+    activations without curvature.
+    """
     alpha = torch.zeros_like(k.t) if ddscale is None else ddscale.to(k.t.dtype)
     moved = gu - along.mean * g
     dscale = k.r * (qx + moved) - 0.5 * k.r**3 * along.var * gx
@@ -134,7 +157,7 @@ def second(
     dvar = -0.5 * k.r**3 * dr
     f_u = f_x = f_1 = torch.zeros_like(k.t)
     if k.own():
-        # the direction of the variance is a function of x too
+        # The direction of the variance is a function of x too.
         f_u = 2 / k.elements * k.group(-0.5 * k.p * k.r**2 * gx)
         f_x = 2 / k.elements * k.group(dvar)
         f_1 = k.group(dmean) / k.elements - f_u * along.mean

@@ -1,4 +1,4 @@
-"""adaptive_norm in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+"""adaptive_norm in plain PyTorch: documentation, fallback and test oracle of the op."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ Parameters = tuple[Tensor | None, Tensor | None]
 
 
 def per_channel(t: Tensor) -> Tensor:
-    """``[N, C]`` shaped to broadcast over the pixels of ``[N, C, H, W]``."""
+    """Shape ``[N, C]`` to broadcast over the pixels of ``[N, C, H, W]``."""
     return t[..., None, None]
 
 
 def split(scale: Tensor | None, shift: Tensor | None) -> tuple[Parameters, Parameters]:
-    """Scale and shift as numbers ``[N, C]`` and as maps ``[N, C, H, W]``: what they aren't is None."""
+    """Return scale and shift as numbers ``[N, C]`` and as maps ``[N, C, H, W]``.
+
+    The pair of the kind that they aren't is ``(None, None)``.
+    """
     maps = any(t is not None and t.ndim == 4 for t in (scale, shift))
     return ((None, None), (scale, shift)) if maps else ((scale, shift), (None, None))
 
 
 def modulated(t: Tensor, maps: Parameters) -> Tensor:
-    """``t·(1 + scale) + shift``, in the dtype of ``t``."""
+    """Return ``t·(1 + scale) + shift`` in the dtype of ``t``."""
     scale, shift = (None if m is None else m.to(t.dtype) for m in maps)
     t = t if scale is None else t * (1 + scale)
     return t if shift is None else t + shift
 
 
 def sums(t: Tensor) -> Tensor:
-    """Over the pixels: ``[N, C]``."""
+    """Sum over the pixels, to ``[N, C]``."""
     return t.sum((2, 3))
 
 
 def moments(x: Tensor, over: str) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance in the accumulation dtype: ``[N, C]`` over each sample, ``[1, C]`` over the batch."""
+    """Return mean and biased variance in the accumulation dtype.
+
+    They are ``[N, C]`` over each sample, ``[1, C]`` over the batch.
+    """
     x = x.to(accumulate_dtype(x.dtype))
     dims = (0, 2, 3) if over == "batch" else (2, 3)
     count = max(x.numel() // max(x.shape[1] * (1 if over == "batch" else x.shape[0]), 1), 1)
@@ -51,8 +57,11 @@ def adaptive_norm(
     residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float,
     clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """``clamp(gain · act((x - mean)·rsqrt(var + eps)·(1 + scale) + shift)) + residual`` rounded once, mean and variance
-    (``[0]`` where they are given); any order of derivative by autograd."""
+    """Return the op's result, rounded once, with the mean and variance of ``x``.
+
+    The last two are empty if ``mean`` and ``var`` are arguments. Autograd gives derivatives of any
+    order.
+    """
     wide = x.to(accumulate_dtype(x.dtype))
     if over == "given":
         assert mean is not None and var is not None
@@ -63,14 +72,15 @@ def adaptive_norm(
     k = norm_of(x, *numbers, mean, var, over, eps)
     v = modulated(per_channel(k.p) * (wide - per_channel(k.mean)) + per_channel(k.t), maps)
     y = activation(v, act, alpha) * gain
-    if clamp is not None:  # no gradient where |y| reaches the clamp
+    if clamp is not None:
+        # No gradient flows where |y| reaches the clamp.
         y = torch.where(below_clamp(y.to(x.dtype), clamp), y, y.detach().clamp(-clamp, clamp))
     if residual is not None:
         y = y + residual
     return in_layout_of(x, y.to(x.dtype)), *found
 
 
-# The same derivatives written out: kernels where a namespace has no native one, and the formula of third order.
+# The derivatives written out: they stand in for missing native kernels, and give the third order.
 
 
 def slopes(
@@ -83,7 +93,11 @@ def slopes(
     *,
     orders: int,
 ) -> list[Tensor]:
-    """``s_k = gain · act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp of a result of ``dtype`` is active."""
+    """Return ``s_k = gain·act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp is active.
+
+    Args:
+        dtype: that of the result, to which it is rounded before it meets the clamp.
+    """
     found = [derivative(v, act, alpha, k) * gain for k in range(1, orders + 1)]
     if clamp is not None:
         below = below_clamp((activation(v.detach(), act, alpha) * gain).to(dtype), clamp)
@@ -96,8 +110,11 @@ def adaptive_norm_backward(
     over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
     need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """``dx`` and, empty where not needed, ``dscale``, ``dshift``, ``dmean``, ``dvar``, each ``[N, C]``, or images where
-    scale and shift are maps; ``dshift`` always then, since ``dx`` follows from it."""
+    """Return ``dx``, ``dscale``, ``dshift``, ``dmean``, ``dvar``, empty where they aren't needed.
+
+    All but ``dx`` are ``[N, C]``. If scale and shift are maps, so are their gradients, and
+    ``dshift`` is always computed, since ``dx`` follows from it.
+    """
     numbers, maps = split(scale, shift)
     k = norm_of(x, *numbers, mean, var, over, eps)
     centred = x.to(mean.dtype) - per_channel(mean)
@@ -111,7 +128,8 @@ def adaptive_norm_backward(
     if maps != (None, None):
         parameters = (in_layout_of(dy, g * unit), in_layout_of(dy, g), *found[2:4])
     needs = (need_dscale, need_dshift or maps != (None, None), need_dstats, need_dstats)
-    return in_layout_of(dy, dx.to(dy.dtype)), *_only(parameters, needs, dy.dtype)  # type: ignore[return-value]
+    results = in_layout_of(dy, dx.to(dy.dtype)), *_only(parameters, needs, dy.dtype)
+    return results  # type: ignore[return-value]
 
 
 def adaptive_norm_double_backward(
@@ -120,7 +138,10 @@ def adaptive_norm_double_backward(
     mean: Tensor, var: Tensor, over: str, eps: float, act: str, alpha: float, gain: float,
     clamp: float | None, need_dx: bool, need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """``ddy`` and, empty where not needed, the second derivatives in ``x``, ``scale``, ``shift``, ``mean``, ``var``."""
+    """Return ``ddy`` and the second derivatives in ``x``, ``scale``, ``shift``, ``mean``, ``var``.
+
+    All but ``ddy`` are empty where they aren't needed.
+    """
     k = norm_of(x, scale, shift, mean, var, over, eps)
     centred, u = x.to(mean.dtype) - per_channel(mean), ddx.to(mean.dtype)
     v = per_channel(k.p) * centred + per_channel(k.t)
@@ -142,7 +163,10 @@ def adaptive_norm_double_backward(
 
 
 def _only(found: tuple[Tensor, ...], needs: tuple[bool, ...], dtype: torch.dtype) -> list[Tensor]:
-    """Those of scale and shift in ``dtype``, of mean and variance in the accumulation dtype; ``[0]`` where not needed."""
+    """Return gradients of parameters, empty where they aren't needed.
+
+    Those of scale and shift get ``dtype``; those of mean and variance keep the accumulation dtype.
+    """
     dtypes = (dtype, dtype, accumulate_dtype(dtype), accumulate_dtype(dtype))
     return [
         t.to(d) if need else t.new_empty(0, dtype=d) for t, need, d in zip(found, needs, dtypes)

@@ -75,7 +75,8 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor | None, *unused: Tensor | N
         return (None,) * 12
     x, scale, shift, mean, var = ctx.saved_tensors
     if ctx.settings[0] != "given":
-        mean, var = mean.detach(), var.detach()  # what follows has them as functions of x
+        # The derivatives take them as functions of x.
+        mean, var = mean.detach(), var.detach()
     _, scale_too, shift_too, *stats = ctx.needs_input_grad[:5]
     has_scale, has_shift, given = ctx.has
     needs = (has_scale and scale_too, has_shift and shift_too, given and any(stats))
@@ -112,7 +113,8 @@ def _first_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     ctx.settings = tensors[6:]
     ctx.needs = need_dscale, need_dshift, need_dstats
     ctx.has = need_dscale, need_dshift, need_dstats, need_dstats
-    ctx.set_materialize_grads(False)  # a penalty on dx alone has no directions for the others
+    # A penalty on dx alone has no directions for the others.
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors[:6])
 
 
@@ -155,17 +157,26 @@ define(
 
 
 def _in_plain_torch(ctx: Any, grads: tuple[Tensor | None, ...]) -> Gradients:
-    """The second derivative where scale and shift are maps: what autograd makes of the first."""
+    """Second derivative for maps of scale and shift: autograd of the first, in plain torch."""
     over = ctx.settings[0]
     with torch.enable_grad():
         inputs = _leaves(ctx.saved_tensors)
-        stats = inputs[4:] if over == "given" else reference.moments(inputs[1], over)  # type: ignore[arg-type]
-        results = reference.adaptive_norm_backward(*inputs[:4], *stats, *ctx.settings, *ctx.needs)  # type: ignore[arg-type]
+        stats: Any = inputs[4:] if over == "given" else reference.moments(_given(inputs[1]), over)
+        arguments: tuple[Any, ...] = (*inputs[:4], *stats, *ctx.settings, *ctx.needs)
+        results = reference.adaptive_norm_backward(*arguments)
     return (*_derivative(results, grads, inputs), *(None for _ in range(9)))
 
 
+def _given(x: Tensor | None) -> Tensor:
+    assert x is not None
+    return x
+
+
 def _leaves(saved: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Views, so that what one input owes to another doesn't count twice; another derivative goes through them."""
+    """Return views of the inputs that require gradients.
+
+    As views, inputs that depend on each other count once, and later derivatives pass through them.
+    """
     return [
         None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
         for t in saved
@@ -175,7 +186,7 @@ def _leaves(saved: Sequence[Tensor | None]) -> list[Tensor | None]:
 def _derivative(
     results: Sequence[Tensor], grads: Sequence[Tensor | None], inputs: Sequence[Tensor | None]
 ) -> Gradients:
-    """What autograd makes of results that came of inputs."""
+    """Return autograd's gradients in the inputs that the results were computed from."""
     pairs = [(r, g) for r, g in zip(results, grads) if g is not None and r.requires_grad]
     if not pairs:
         return (None,) * len(inputs)
@@ -205,11 +216,11 @@ def _second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
-    """Third order: what autograd makes of the second derivative in plain torch."""
+    """Third order: autograd of the second derivative, in plain torch."""
     over = ctx.settings[0]
     with torch.enable_grad():
         inputs = _leaves(ctx.saved_tensors)
-        stats = inputs[9:] if over == "given" else reference.moments(inputs[6], over)  # type: ignore[arg-type]
+        stats: Any = inputs[9:] if over == "given" else reference.moments(_given(inputs[6]), over)
         arguments: tuple[Any, ...] = (*inputs[:9], *stats, *ctx.settings, *ctx.needs)
         results = reference.adaptive_norm_double_backward(*arguments)
     return (*_derivative(results, grads, inputs), *(None for _ in range(10)))

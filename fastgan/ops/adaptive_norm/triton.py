@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
-"""adaptive_norm in Triton: one kernel for every sweep over the images; what lies between the sweeps is in torch.
+"""adaptive_norm in Triton: one kernel for every sweep over the images; torch does the rest.
 
-A program has a tile of channels times pixels of one image, whichever of the two is contiguous. The sums of a tile over its
-pixels go into places of their own; torch adds those up, always in the same order, so that no atomics are needed.
+A program has a tile of channels times pixels of one image, whichever of the two is contiguous. Each
+tile writes its sums over pixels to a place of its own. Torch adds those up in a fixed order, so no
+atomics are needed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fastgan.ops.scale_bias_act.triton import blocks, warps
 
 @triton.jit
 def _number(ptr, at, there, ACC: tl.constexpr):
-    """A coefficient of each channel of a tile."""
+    """Load a coefficient for each channel of a tile."""
     return tl.load(ptr + at, there, 0.0).to(ACC)[:, None]
 
 
@@ -32,13 +33,17 @@ def adaptive_norm_kernel(
     x_ptr, dy_ptr, ddx_ptr, scale_map_ptr, shift_map_ptr, residual_ptr, out_ptr, dx_ptr, sums_ptr,
     mean_ptr, p_ptr, t_ptr, slope_ptr, shift_ptr, f_u_ptr, f_x_ptr, f_1_ptr,
     channels, pixels, channel_step, pixel_step, tiles_c, tiles_p, sums_step,
-    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
-    SWEEP: tl.constexpr, MAPS: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr, BLOCK_C: tl.constexpr,
-    BLOCK_P: tl.constexpr,
+    # Without these types, floats arrive as float32.
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,
+    SWEEP: tl.constexpr, MAPS: tl.constexpr, ACT: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """The sweeps that csrc/adaptive_norm/problem.h names. Pointers that a sweep does not need are None; ``dx`` is None where
-    it is not wanted. The clamp is NaN for none: every comparison with it is false. With maps the sums' ``out`` and ``dx``
-    are the gradients of shift and scale, and backward's ``dy`` is that of shift."""
+    """Run a sweep, one of those that csrc/adaptive_norm/problem.h lists.
+
+    Pointers that a sweep doesn't need are None; so is ``dx`` if it isn't wanted. No clamp is NaN:
+    every comparison with it is false. With maps, the first sums write the gradients of shift and
+    scale to ``out`` and ``dx``, and backward reads that of shift as ``dy``.
+    """
     tile = tl.program_id(0)
     tile_p = tile % tiles_p
     tile_c = tile // tiles_p % tiles_c
@@ -81,7 +86,8 @@ def adaptive_norm_kernel(
             active = tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
             dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
             s1 = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
-            g = dy * s1  # zero outside the image, as dy and ddx are
+            # It is zero outside the image, as dy and ddx are.
+            g = dy * s1
             if SWEEP == "backward":
                 if MAPS:
                     g = dy
@@ -141,7 +147,14 @@ def sweep(
     dy: Tensor | None = None, ddx: Tensor | None = None, maps: Parameters = (None, None),
     residual: Tensor | None = None, out: Tensor | None = None, dx: Tensor | None = None,
 ) -> list[Tensor]:  # fmt: skip
-    """One sweep in the layout of ``like``; ``numbers``: coefficients by name. Returns its sums, each ``[N, C]``."""
+    """Run a sweep in the layout of ``like``.
+
+    Args:
+        numbers: coefficients by name.
+
+    Returns:
+        Its sums, each ``[N, C]``.
+    """
     act, alpha, gain, clamp = settings
     n, channels, height, width = like.shape
     pixels = height * width
@@ -179,7 +192,10 @@ def sweep(
 
 
 def anchor(x: Tensor, over: str) -> Tensor:
-    """The mean of a few elements, ``[N, C]`` or ``[1, C]``, which sums of squares are taken about: so they don't cancel."""
+    """Return the mean of a few elements, ``[N, C]`` or ``[1, C]``.
+
+    Sums of squares are taken about it, so that they don't cancel.
+    """
     n, _, height, width = x.shape
     step = max(n // 4, 1) if over == "batch" else 1
     some = x[::step, :, :: max(height // 4, 1), :: max(width // 4, 1)].to(SUMS[x.dtype])

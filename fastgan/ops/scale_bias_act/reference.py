@@ -49,7 +49,7 @@ def slopes(
     like: Tensor, x: Tensor | None, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
     act: str, alpha: float, gain: float, clamp: float | None, *, orders: int,
 ) -> list[Tensor]:  # fmt: skip
-    """Return ``s_k = gain · act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp is active.
+    """Return ``s_k = gain·act^(k)(v)`` for ``k`` up to ``orders``, zero where the clamp is active.
 
     Args:
         like: source of shape and dtype if ``x`` is None: linear without clamp, whose slope is
