@@ -1,7 +1,7 @@
-"""Steering a style-based generator: truncation, mixing, paths, directions, projection.
+"""Control of style-based generators: truncation, mixing, paths, directions, projection.
 
-For :class:`fastgan.networks.stylegan2.StyleGAN2Generator`, and anything else with its ``mapping`` and ``synthesis``.
-Nothing here changes a network.
+The functions take a :class:`fastgan.networks.stylegan2.StyleGAN2Generator`, or another network with
+its ``mapping`` and ``synthesis``. None changes a network.
 """
 
 from fastgan.latent.errors import LatentError

@@ -1,7 +1,9 @@
+"""Error of the latent space's tools."""
+
 from __future__ import annotations
 
 from fastgan.errors import FastganError
 
 
 class LatentError(FastganError):
-    """A latent can't be steered, projected or drawn as asked; the message says why and what to do."""
+    """A latent that can't be edited, projected or rendered as requested."""

@@ -12,7 +12,7 @@ from fastgan.latent.paths import Space, interpolate
 from fastgan.metrics.checks import require_finite, warn_of_range
 
 LARGEST = 256
-"""Pixels: larger images are averaged down before they are compared."""
+"""Largest height and width in pixels; larger images are averaged down before the comparison."""
 
 _CHUNK = 64
 
@@ -28,49 +28,56 @@ def perceptual_path_length(
     space: Space = "w",
     epsilon: float = 1e-4,
 ) -> float:
-    """``E[d(G(l(t)), G(l(t + ε))) / ε²]`` over paths l from a to b (Karras et al. 2019, section 4.1).
+    """Compute ``E[d(G(l(t)), G(l(t + ε))) / ε²]`` over paths l from a to b.
 
-    Low where a small step never changes much. Figures of one perceptual network alone can be compared: those of papers are
-    of VGG16's.
+    It is low if small steps never change the image much (Karras et al. 2019, section 4.1). Compare
+    only results of the same perceptual network. Published path lengths use VGG16, so they are not
+    comparable with those of the embedded network.
 
     Args:
-        generate: float32 latents ``[N, ..., dim]``, and labels if any, to images ``[N, C, H, W]``, the same latent always to
-            the same image.
-        a, b: the ends, ``[N, ..., dim]``.
-        t: float ``[N]``, where on each path.
-        labels: ``[N]``, which `generate` takes after the latents.
-        distance: of two batches of images, ``[N]``, such as :class:`PerceptualDistance`.
-        space: straight lines in w, great circles in z, as :func:`interpolate` has them.
-        epsilon: the step.
+        generate: function from float32 latents ``[N, ..., dim]``, and labels if there are any, to
+            images ``[N, C, H, W]``. It must map equal latents to equal images.
+        a: start of each path, ``[N, ..., dim]``.
+        b: end of each path, ``[N, ..., dim]``.
+        t: position on each path, float ``[N]`` in [0, 1].
+        labels: further arguments of ``generate``, ``[N]`` each.
+        distance: function from two batches of images to distances ``[N]``, such as
+            :class:`fastgan.metrics.PerceptualDistance`.
+        space: ``"w"`` for straight lines, ``"z"`` for great circles (see :func:`interpolate`).
+        epsilon: step along the path, above 0.
+
+    Returns:
+        The mean over paths.
 
     Raises:
-        ValueError: shapes, space or ε don't fit, or there is no path.
+        ValueError: shapes or ``space`` don't fit, ``epsilon`` isn't positive, or there is no path.
         NonFiniteError: an image or a distance is infinite or NaN.
     """
     if a.shape != b.shape or a.ndim < 2 or len(a) < 1 or t.shape != a.shape[:1]:
         raise ValueError(
-            f"a and b must be [N, ..., dim] and t [N], N at least 1, got {list(a.shape)}, {list(b.shape)}, {list(t.shape)}"
+            f"a and b must be [N, ..., dim] and t [N], N at least 1, "
+            f"got {list(a.shape)}, {list(b.shape)}, {list(t.shape)}"
         )
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}")
-    # float64: in float32 so small a step would lose digits
+    # float64, since so small a step loses digits in float32.
     ends = torch.tensor([0.0, epsilon], dtype=torch.float64, device=t.device)
     total = 0.0
     for first in range(0, len(a), _CHUNK):
         rows = range(first, min(first + _CHUNK, len(a)))
         steps = [interpolate(a[i].double(), b[i].double(), t[i] + ends, space=space) for i in rows]
-        here, there = torch.stack(steps).float().unbind(1)
-        classes = [each[rows.start : rows.stop] for each in labels]
-        images = [generate(latents, *classes) for latents in (here, there)]
+        start, stop = torch.stack(steps).float().unbind(1)
+        classes = [values[rows.start : rows.stop] for values in labels]
+        images = [generate(latents, *classes) for latents in (start, stop)]
         for part in images:
             require_finite("the path length", images=part)
         warn_of_range(images[0])
-        distances = distance(*map(_small, images))
+        distances = distance(*map(_reduce, images))
         require_finite("the path length", distances=distances)
         total += distances.double().sum().item()
     return total / len(a) / epsilon**2
 
 
-def _small(images: Tensor) -> Tensor:
+def _reduce(images: Tensor) -> Tensor:
     factor = -(-max(images.shape[2:]) // LARGEST)
     return images if factor == 1 else F.avg_pool2d(images, factor)

@@ -8,19 +8,22 @@ import torch
 from torch import Tensor
 
 Space = Literal["z", "w"]
+"""Latent space: ``"z"``, the input of the mapping network, or ``"w"``, its output."""
 
 
 def interpolate(a: Tensor, b: Tensor, t: float | Tensor, *, space: Space = "w") -> Tensor:
-    """The latent at ``t`` of the way from a to b: straight in w, along the great circle in z (Shoemake 1985).
+    """Interpolate between latents: on a line in w, on the great circle in z (Shoemake 1985).
 
     z lies near a sphere, whose inside a straight line would cross; w has no such shape.
 
     Args:
-        a, b: ``[..., dim]``, of one shape.
-        t: a number, 0 for a and 1 for b, or several, ``[T]``.
+        a: start, ``[..., dim]``.
+        b: end, of the same shape.
+        t: position, 0 for a and 1 for b; a number, or several, ``[T]``.
+        space: space of the latents.
 
     Returns:
-        ``[..., dim]``, or ``[T, ..., dim]`` for several.
+        ``[..., dim]``, or ``[T, ..., dim]`` for several positions.
 
     Raises:
         ValueError: the shapes or the space don't fit.
@@ -39,10 +42,9 @@ def interpolate(a: Tensor, b: Tensor, t: float | Tensor, *, space: Space = "w") 
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1)[..., None].clamp(-1, 1)
     angle = cosine.acos()
     sine = angle.sin()
-    nothing = torch.minimum(a.norm(dim=-1), b.norm(dim=-1))[..., None] == 0
-    straight = (
-        sine < 1e-4
-    ) | nothing  # parallel, or opposite, where no great circle is the shortest
+    zero = torch.minimum(a.norm(dim=-1), b.norm(dim=-1))[..., None] == 0
+    # Parallel, or opposite, so that no great circle is the shortest.
+    straight = (sine < 1e-4) | zero
     safe = torch.where(straight, 1.0, sine)
     from_a = torch.where(straight, 1 - share, ((1 - share) * angle).sin() / safe)
     from_b = torch.where(straight, share, (share * angle).sin() / safe)
@@ -52,21 +54,23 @@ def interpolate(a: Tensor, b: Tensor, t: float | Tensor, *, space: Space = "w") 
 def walk(
     keyframes: Tensor, frames_per_key: int, *, loop: bool = True, space: Space = "w"
 ) -> Tensor:
-    """A smooth path through the keyframes: a cubic spline without corners (Catmull & Rom 1974), one latent per frame.
+    """Compute a smooth path through keyframes, one latent per frame.
 
-    In z every latent takes its length from the keyframes beside it, so that it stays near their sphere.
+    The path is a cubic spline (Catmull & Rom 1974). In z the length of each latent is interpolated
+    between its neighbouring keyframes, so that it stays near their sphere.
 
     Args:
-        keyframes: ``[K, ..., dim]``, at least two.
-        frames_per_key: frames from one to the next, at least 1.
-        loop: whether the path returns to the first, so that the video can be repeated without a jump.
+        keyframes: ``[K, ..., dim]``, K at least 2.
+        frames_per_key: frames from one keyframe to the next, at least 1.
+        loop: return to the first keyframe, so that a video repeats without a jump.
+        space: space of the latents.
 
     Returns:
-        ``[K·frames_per_key, ..., dim]``, or ``[(K-1)·frames_per_key + 1, ..., dim]`` if it doesn't loop. Frame
-        ``i·frames_per_key`` is keyframe i.
+        ``[K * frames_per_key, ..., dim]`` for a loop, else
+        ``[(K - 1) * frames_per_key + 1, ..., dim]``. Frame ``i * frames_per_key`` is keyframe i.
 
     Raises:
-        ValueError: too few keyframes or frames, or no such space.
+        ValueError: there are too few keyframes or frames, or ``space`` is unknown.
     """
     _check_space(space)
     if keyframes.ndim < 2 or len(keyframes) < 2:
@@ -106,8 +110,8 @@ def _spline(keys: Tensor, frames_per_key: int, loop: bool) -> Tensor:
     )
 
     def key(offset: int) -> Tensor:
-        there = index + offset
-        return keys[there % count if loop else there.clamp(0, count - 1)]
+        i = index + offset
+        return keys[i % count if loop else i.clamp(0, count - 1)]
 
     p0, p1, p2, p3 = (key(offset) for offset in (-1, 0, 1, 2))
     return p1 + t / 2 * (

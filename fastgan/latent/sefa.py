@@ -1,4 +1,4 @@
-"""Directions in w that change an image most, from the weights alone (Shen & Zhou 2021, SeFa)."""
+"""Directions in w that change an image most, from the weights alone: SeFa, Shen & Zhou 2021."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from fastgan.nn import EqualLinear
 
 
 class Directions(NamedTuple):
-    """directions: float32 ``[count, w_dim]``, orthonormal. strengths: float32 ``[count]``, falling: ``‖A·n‖²`` of each."""
+    """Directions in w, strongest first."""
 
     directions: Tensor
+    """Orthonormal vectors, float32 ``[count, w_dim]``."""
     strengths: Tensor
+    """``‖A·n‖²`` of each direction n, float32 ``[count]``."""
 
 
 @torch.no_grad()
 def sefa(G: StyleGAN2Generator, layers: Layers | None = None, count: int = 5) -> Directions:
-    """The unit vectors n that move the styles ``A·w`` of the chosen layers furthest: eigenvectors of ``AᵀA``.
+    """Find the unit vectors n that move the styles ``A·w`` of layers furthest.
 
-    A holds the affine layers' weights, one below the other: of the convolutions that take the chosen styles and of the
-    layers that make the image from the same ones. An edit is ``w + a·n`` in those styles. The sign is fixed by making
-    the largest component positive; what a direction means has to be looked at.
+    They are the eigenvectors of ``AᵀA``. A stacks the weights of the affine layers of the chosen
+    styles: those of convolutions, and of the image layers with the same styles. An edit is
+    ``w + a·n`` in those styles. The largest component of n is positive. The meaning of a direction
+    has to be judged from images.
 
     Args:
-        layers: as in :func:`layers_of`; None for all.
-        count: how many, from the strongest; at most w_dim.
+        G: the generator.
+        layers: styles to move (see :func:`layers_of`); None for all.
+        count: number of directions, 1 to w_dim.
 
     Raises:
         LatentError: the generator has no such layers.
@@ -40,16 +44,17 @@ def sefa(G: StyleGAN2Generator, layers: Layers | None = None, count: int = 5) ->
     chosen = range(G.num_ws) if layers is None else layers_of(layers, G.num_ws)
     affines = affine_layers(G)
     a = torch.cat([affine.weight.double() for layer in chosen for affine in affines[layer]])
-    values, vectors = torch.linalg.eigh(a.T @ a)  # rising
+    # In ascending order.
+    values, vectors = torch.linalg.eigh(a.T @ a)
     directions = vectors.T.flip(0)[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     return Directions((directions * largest.sign()).float(), values.flip(0)[:count].float())
 
 
 def affine_layers(G: StyleGAN2Generator) -> list[list[EqualLinear]]:
-    """The affine layers that take each style, by its number: a convolution's, and of the layer that makes the image.
+    """Return the affine layers of each style: those of a convolution and of an image layer.
 
-    A block's image layer shares its style with the first convolution of the block after it.
+    A block's image layer shares its style with the first convolution of the next block.
     """
     affines: list[list[EqualLinear]] = [[] for _ in range(G.num_ws)]
     layer = 0

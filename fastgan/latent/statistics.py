@@ -1,3 +1,5 @@
+"""Mean and spread of w."""
+
 from __future__ import annotations
 
 import math
@@ -12,10 +14,12 @@ _CHUNK = 1000
 
 
 class WStatistics(NamedTuple):
-    """mean: of w, float32 ``[w_dim]``. std: ``√E‖w - mean‖²``, how far w lies from it."""
+    """Mean and spread of w."""
 
     mean: Tensor
+    """Mean of w, float32 ``[w_dim]``."""
     std: float
+    """``√E‖w - mean‖²``, the root mean square distance from the mean."""
 
 
 @torch.no_grad()
@@ -26,19 +30,20 @@ def estimate_w_avg(
     labels: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> WStatistics:
-    """The mean and the spread of w over random z, in place of the moving average that training leaves.
+    """Estimate mean and spread of w from random z, as an alternative to the moving average.
 
-    With ``labels`` it is the mean of one class, to truncate towards. Karras et al. 2020, appendix D
-    takes 10,000 samples.
+    With ``labels`` the mean is that of one class, to truncate towards. Karras et al. 2020, appendix
+    D uses 10,000 samples.
 
     Args:
-        samples: how many z, at least 2.
-        labels: of all samples, ``[1, c_dim]`` or int64 ``[1]``; None draws a class for each sample
-            if G takes one.
-        generator: on the CPU, for z and classes; None draws from torch's own.
+        G: the generator.
+        samples: number of z, at least 2.
+        labels: label of all samples, ``[1, c_dim]`` or int64 ``[1]``. None draws a class for each
+            sample if G has classes.
+        generator: CPU generator of random numbers; None means torch's own.
 
     Raises:
-        ValueError: fewer than two samples.
+        ValueError: ``samples`` is below 2.
     """
     if samples < 2:
         raise ValueError(f"samples must be at least 2, got {samples}")

@@ -1,4 +1,4 @@
-"""The styles w of a generator: which layer takes which, truncation, mixing (Karras et al. 2019, sections 3.1 and B)."""
+"""Styles of a generator: numbers of layers, truncation and mixing (Karras et al. 2019)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from torch import Tensor
 from fastgan.latent.errors import LatentError
 
 RANGES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1024)}
-"""Resolutions in pixels, first and last, of the layers that the paper mixes together."""
+"""First and last resolution in pixels of the layers that the paper mixes together."""
 
 Layers = str | Sequence[int]
-"""``"coarse"``, ``"middle"``, ``"fine"``, a range as ``"0-3"`` or one number as ``"5"``, or the numbers themselves."""
+"""Choice of layers: ``"coarse"``, ``"middle"``, ``"fine"``, ``"0-3"``, ``"5"``, or numbers."""
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-    """``w_avg + psi·(w - w_avg)`` for the first ``cutoff`` styles: images nearer to the average one, and fewer odd ones.
+    """Move the first ``cutoff`` styles towards the mean: ``w_avg + psi * (w - w_avg)``.
+
+    Images get nearer to the average one, and fewer are odd.
 
     Args:
-        ws: ``[..., num_ws, w_dim]``.
-        w_avg: ``[w_dim]``, the mean of w: ``G.mapping.w_avg``, or of :func:`estimate_w_avg`.
-        psi: 1 changes nothing, 0 gives the average image, below 0 its opposite.
-        cutoff: how many styles, from the coarsest; None for all.
+        ws: styles, floating-point ``[..., num_ws, w_dim]``.
+        w_avg: mean of w, ``[w_dim]``: ``G.mapping.w_avg``, or that of :func:`estimate_w_avg`.
+        psi: 1 changes nothing, 0 gives the average image, values below 0 its opposite.
+        cutoff: number of styles, from the coarsest; None for all.
+
+    Returns:
+        Truncated styles, ``[..., num_ws, w_dim]``.
 
     Raises:
-        ValueError: a shape or the cutoff doesn't fit.
+        ValueError: a shape or ``cutoff`` doesn't fit.
     """
     _check_ws("ws", ws)
     if w_avg.shape != ws.shape[-1:]:
@@ -42,11 +47,17 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
 
 
 def mix(ws_a: Tensor, ws_b: Tensor, layers: Layers) -> Tensor:
-    """The styles of b in ``layers`` and those of a in all others (Karras et al. 2019, figure 3).
+    """Combine the styles of b in ``layers`` with those of a in all others.
+
+    This is figure 3 of Karras et al. 2019.
 
     Args:
-        ws_a, ws_b: ``[..., num_ws, w_dim]``, of shapes that broadcast.
-        layers: as in :func:`layers_of`.
+        ws_a: styles, floating-point ``[..., num_ws, w_dim]``.
+        ws_b: styles of a shape that broadcasts.
+        layers: layers with the styles of b (see :func:`layers_of`).
+
+    Returns:
+        Mixed styles, ``[..., num_ws, w_dim]``.
 
     Raises:
         LatentError: the generator has no such layers.
@@ -55,7 +66,8 @@ def mix(ws_a: Tensor, ws_b: Tensor, layers: Layers) -> Tensor:
     _check_ws("ws_a", ws_a)
     if ws_a.shape[-2:] != ws_b.shape[-2:]:
         raise ValueError(
-            f"ws_a and ws_b must have the same number and size of styles, got {list(ws_a.shape)} and {list(ws_b.shape)}"
+            f"ws_a and ws_b must have the same number and size of styles, "
+            f"got {list(ws_a.shape)} and {list(ws_b.shape)}"
         )
     chosen = layers_of(layers, ws_a.shape[-2])
     mask = ws_a.new_zeros(ws_a.shape[-2], 1).bool()
@@ -64,47 +76,61 @@ def mix(ws_a: Tensor, ws_b: Tensor, layers: Layers) -> Tensor:
 
 
 def layers_of(layers: Layers, num_ws: int) -> list[int]:
-    """The numbers, from 0, of the styles that ``layers`` names, in a generator with ``num_ws`` of them.
+    """Return the numbers of the styles that ``layers`` names.
 
-    ``"coarse"`` are those of the convolutions at 4 and 8 pixels (pose, shape of the whole), ``"middle"`` at 16 and 32
-    (features), ``"fine"`` from 64 on (colours, textures): styles 0 to 2, 3 to 6 and 7 to the last.
+    - ``"coarse"``: convolutions at 4 and 8 pixels, styles 0 to 2 (pose, overall shape).
+    - ``"middle"``: convolutions at 16 and 32 pixels, styles 3 to 6 (features).
+    - ``"fine"``: convolutions from 64 pixels, styles from 7 (colours, textures).
+
+    Args:
+        layers: name, range or numbers of layers.
+        num_ws: number of styles of the generator.
+
+    Returns:
+        Numbers from 0 to ``num_ws - 1``.
 
     Raises:
-        LatentError: no such range, or the generator has no layer in it.
+        LatentError: ``layers`` isn't a choice of layers, or the generator has none of them.
     """
     if isinstance(layers, str):
-        return _named(layers, num_ws)
+        return _parse_layers(layers, num_ws)
     wrong = [i for i in layers if not 0 <= i < num_ws]
     if wrong or not layers:
         raise LatentError(
-            f"Layers must be numbers from 0 to {num_ws - 1}, the styles of this generator, but {list(layers)} came."
+            f"layers must be numbers from 0 to {num_ws - 1}, the styles of this generator, "
+            f"got {list(layers)}."
         )
     return list(layers)
 
 
 def resolution_of(layer: int, num_ws: int) -> int:
-    """Height and width in pixels, for a base of 4 × 4, of the convolution that takes style ``layer``.
+    """Return height and width in pixels of the convolution with a style, for a base of 4 x 4.
 
-    The last style has no convolution: it's taken where the image is made.
+    The last style has no convolution but the image layer, and counts as the convolution before it.
+
+    Args:
+        layer: number of the style, 0 to ``num_ws - 1``.
+        num_ws: number of styles of the generator.
     """
     return 4 << (min(layer, num_ws - 2) + 1) // 2
 
 
-def _named(layers: str, num_ws: int) -> list[int]:
+def _parse_layers(layers: str, num_ws: int) -> list[int]:
     if (bounds := RANGES.get(layers)) is not None:
         chosen = [i for i in range(num_ws) if bounds[0] <= resolution_of(i, num_ws) <= bounds[1]]
         if not chosen:
             largest = resolution_of(num_ws - 1, num_ws)
             raise LatentError(
-                f"The {layers} layers begin at {bounds[0]} pixels, but this generator ends at {largest}: "
-                f"choose other layers, such as 0-{num_ws - 1}."
+                f"The {layers} layers begin at {bounds[0]} pixels, but this generator ends at "
+                f"{largest}: choose other layers, such as 0-{num_ws - 1}."
             )
         return chosen
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", layers)
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
     if not 0 <= first <= last < num_ws:
         raise LatentError(
-            f"Layers must be {', '.join(RANGES)} or a range from 0 to {num_ws - 1} such as 0-3, but {layers!r} came."
+            f"layers must be {', '.join(RANGES)} or a range from 0 to {num_ws - 1} such as 0-3, "
+            f"got {layers!r}."
         )
     return list(range(first, last + 1))
 

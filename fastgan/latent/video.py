@@ -1,4 +1,4 @@
-"""Frames to GIF and MP4 files."""
+"""Writer of GIF and MP4 files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ from fastgan.latent.errors import LatentError
 from fastgan.names import plain_folder
 
 FORMATS = (".gif", ".mp4")
+"""Endings of video files."""
 
 
 def save_video(path: str | os.PathLike[str], frames: Iterable[Tensor], *, fps: int = 25) -> None:
-    """Writes frames as a GIF that repeats for ever, or as an MP4 (H.264), by the ending of ``path``.
+    """Write frames as an endless GIF, or as an MP4 (H.264).
 
-    The file appears whole or not at all. A GIF has 256 colours per frame and whole hundredths of a second between them;
-    an MP4's height and width are even, so an odd one gets a row or column more.
+    The file appears whole or not at all. A GIF has 256 colours per frame, and its frames last whole
+    hundredths of a second. An MP4's height and width are even, so an odd size gets another row or
+    column.
 
     Args:
-        frames: uint8 ``[1 to 4, H, W]`` each, of one size, such as a tensor ``[F, C, H, W]``; they're taken one by one.
+        path: file to write; its ending decides the format.
+        frames: uint8 ``[1 to 4, H, W]`` each, of one size, such as a tensor ``[F, C, H, W]``. They
+            are read one by one.
         fps: frames per second, 1 to 100.
 
     Raises:
-        LatentError: another ending, no frame, a missing library (Pillow; PyAV for MP4), or the file can't be written.
-        ValueError: a wrong frame or fps.
+        LatentError: the ending is unknown, there is no frame, Pillow (GIF) or PyAV (MP4) is
+            missing, or the file can't be written.
+        ValueError: a frame or ``fps`` is wrong.
     """
     if not 1 <= fps <= 100:
         raise ValueError(f"fps must be from 1 to 100, got {fps}")
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in FORMATS:
-        raise LatentError(f"A video must end in {' or '.join(FORMATS)}, but {str(path)!r} came.")
+        raise LatentError(f"A video must end in {' or '.join(FORMATS)}, got {str(path)!r}.")
     library = _require("PIL.Image", "pillow") if suffix == ".gif" else _require("av", "av")
     write = _write_gif if suffix == ".gif" else _write_mp4
     temporary = target.with_name(f".fastgan-{os.getpid()}.tmp{suffix}")
@@ -73,7 +78,8 @@ def _write_mp4(av: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:
             if stream is None:
                 stream = container.add_stream("h264", rate=Fraction(fps), options={"crf": "18"})
                 stream.height, stream.width = even.shape[1:]
-                stream.pix_fmt = "yuv420p"  # what every player shows
+                # All players support this format.
+                stream.pix_fmt = "yuv420p"
             picture = av.VideoFrame.from_ndarray(
                 even.permute(1, 2, 0).contiguous().numpy(), format="rgb24"
             )
@@ -83,7 +89,7 @@ def _write_mp4(av: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:
 
 
 def _checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The frames in colour and on the CPU, each checked; the first one at once."""
+    """Check each frame and convert it to colour on the CPU."""
     size = None
     for frame in frames:
         if frame.ndim != 3 or not 1 <= frame.shape[0] <= 4 or "uint8" not in str(frame.dtype):
@@ -97,7 +103,7 @@ def _checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
         size = frame.shape
         yield with_channels(frame[None].cpu(), 3)[0]
     if size is None:
-        raise LatentError("A video needs at least one frame, but none came.")
+        raise LatentError("A video must have at least one frame, got none.")
 
 
 def _require(module: str, package: str) -> Any:
@@ -105,8 +111,9 @@ def _require(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise LatentError(
-            f"Writing this video needs {package}, which can't be imported ({error}): install it with "
-            f"pip install {package}, or write a .gif, which needs Pillow alone."
+            f"Writing this video needs {package}, which can't be imported ({error}): install it "
+            f"with pip install {package}, or write a .gif, which needs Pillow alone."
             if package == "av"
-            else f"Writing a GIF needs {package}, which can't be imported ({error}): install it with pip install {package}."
+            else f"Writing a GIF needs {package}, which can't be imported ({error}): install it "
+            f"with pip install {package}."
         ) from error

@@ -202,7 +202,7 @@ def test_a_network_without_a_run(draw, refused, tmp_path):
         ("--mix 0:1", "--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, but '0:1' came."),
         ("--mix 0-999:0-999:coarse", "--mix must make at most 10,000 images, but 1000 rows and 1000 columns came."),
         ("--mix 0:1:fine", "The fine layers begin at 64 pixels, but this generator ends at 16"),
-        ("--mix 0:1:rough", "Layers must be coarse, middle, fine or a range from 0 to 5 such as 0-3, but 'rough' came."),
+        ("--mix 0:1:rough", "layers must be coarse, middle, fine or a range from 0 to 5 such as 0-3, got 'rough'."),
         ("--frames 5", "--frames is for --interpolate: leave it out."),
         ("--strength 1..2", "--strength is for --direction: leave it out."),
         ("--direction 8", "--direction must be from 0 to 7, but 8 came."),

@@ -6,7 +6,7 @@ from fastgan.networks.stylegan2 import StyleGAN2Generator
 
 
 def generator(*, resolution: int = 32, **options) -> StyleGAN2Generator:
-    """Return a small generator with random weights and a noise that shows."""
+    """Return a small generator with random weights and visible noise."""
     torch.manual_seed(0)
     settings = {
         "z_dim": 16,

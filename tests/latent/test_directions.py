@@ -9,7 +9,7 @@ from tests.latent.generators import generator
 
 
 def test_each_style_finds_the_affine_layers_that_take_it(G):
-    """Changing one style changes what its affine layers give, and no others do."""
+    """Changing one style changes the outputs of its affine layers alone."""
     for layer, affines in enumerate(affine_layers(G)):
         seen = {}
         handles = [
@@ -35,21 +35,18 @@ def test_each_style_finds_the_affine_layers_that_take_it(G):
 
 
 def test_directions_are_the_strongest(G):
-    found = sefa(G, "middle", 16)
+    result = sefa(G, "middle", 16)
     a = torch.cat([m.weight for i in range(3, 8) for m in affine_layers(G)[i]])
-    torch.testing.assert_close(
-        found.directions @ found.directions.T, torch.eye(16), atol=1e-5, rtol=0
-    )
-    torch.testing.assert_close(
-        (a @ found.directions.T).square().sum(0), found.strengths, rtol=1e-4, atol=1e-4
-    )
-    assert (found.strengths.diff() <= 0).all() and (
-        found.directions.abs().argmax(1)[:, None].eq(found.directions.argmax(1)[:, None])
-    ).all()  # the largest component is positive
+    n, strengths = result
+    torch.testing.assert_close(n @ n.T, torch.eye(16), atol=1e-5, rtol=0)
+    torch.testing.assert_close((a @ n.T).square().sum(0), strengths, rtol=1e-4, atol=1e-4)
+    assert (strengths.diff() <= 0).all()
+    # The largest component is positive.
+    assert torch.equal(n.abs().argmax(1), n.argmax(1))
     singular = torch.linalg.svdvals(a.double()).square().float()
-    torch.testing.assert_close(found.strengths, singular, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(sefa(G, "middle", 2).directions, found.directions[:2])
-    assert not torch.allclose(sefa(G, "coarse", 1).directions, found.directions[:1], atol=1e-2)
+    torch.testing.assert_close(strengths, singular, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sefa(G, "middle", 2).directions, n[:2])
+    assert not torch.allclose(sefa(G, "coarse", 1).directions, n[:1], atol=1e-2)
 
 
 def test_directions_refused(G):
@@ -60,9 +57,8 @@ def test_directions_refused(G):
 
 
 def test_w_avg(G):
-    first = estimate_w_avg(
-        G, 1500, generator=torch.Generator().manual_seed(0)
-    )  # more than one chunk
+    # More than one chunk.
+    first = estimate_w_avg(G, 1500, generator=torch.Generator().manual_seed(0))
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         w = torch.cat([G.mapping(torch.randn(n, 16, generator=rng))[:, 0] for n in (1000, 500)])

@@ -1,4 +1,4 @@
-"""Perceptual path length where it's known: of linear generators and of circles."""
+"""Perceptual path length of linear generators and of circles, where it is known."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def pairs(count: int = 70, dim: int = 8) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_straight_lines_have_the_speed_of_their_ends() -> None:
     a, b, t = pairs()
-    found = perceptual_path_length(as_images, a, b, t, distance=squared)
-    assert found == pytest.approx((b - a).square().sum(1).mean().item(), rel=1e-3)
+    length = perceptual_path_length(as_images, a, b, t, distance=squared)
+    assert length == pytest.approx((b - a).square().sum(1).mean().item(), rel=1e-3)
     assert perceptual_path_length(as_images, a, a, t, distance=squared) == 0
 
 
@@ -34,8 +34,8 @@ def test_great_circles_have_the_speed_of_their_angle() -> None:
     a, b, t = pairs()
     a, b = (x / x.norm(dim=1, keepdim=True) for x in (a, b))
     angle = (a * b).sum(1).clamp(-1, 1).acos()
-    found = perceptual_path_length(as_images, a, b, t, distance=squared, space="z")
-    assert found == pytest.approx(angle.square().mean().item(), rel=1e-3)
+    length = perceptual_path_length(as_images, a, b, t, distance=squared, space="z")
+    assert length == pytest.approx(angle.square().mean().item(), rel=1e-3)
 
 
 def test_labels_go_with_their_latents_and_large_images_are_made_small() -> None:
@@ -47,9 +47,9 @@ def test_labels_go_with_their_latents_and_large_images_are_made_small() -> None:
         seen.append(classes)
         return as_images(latents * classes[:, None]).expand(-1, -1, 258, 258)
 
-    found = perceptual_path_length(generate, a, b, t, labels, distance=squared)
+    length = perceptual_path_length(generate, a, b, t, labels, distance=squared)
     expected = ((b - a) * labels[:, None]).square().sum(1).mean().item()
-    assert found == pytest.approx(129 * 129 * expected, rel=1e-2)
+    assert length == pytest.approx(129 * 129 * expected, rel=1e-2)
     assert torch.equal(torch.cat(seen[::2]), labels) and torch.equal(torch.cat(seen[1::2]), labels)
 
 

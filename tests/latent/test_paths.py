@@ -41,9 +41,10 @@ def test_a_walk_meets_its_keyframes(space, loop):
 def test_a_walk_is_smooth_and_closed():
     keys = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
     path = walk(keys, 100)
-    closed = torch.cat([path, path[:2]])  # over the seam too
+    # Across the seam too.
+    closed = torch.cat([path, path[:2]])
     speed = closed.diff(dim=0)
-    # Straight lines would turn by the whole angle between two of them at a keyframe.
+    # Straight lines would turn by the whole angle at a keyframe.
     assert speed.diff(dim=0).norm(dim=1).max() < 0.1 * speed.norm(dim=1).max()
 
 

@@ -1,4 +1,4 @@
-"""W projection: it finds an image that the generator made, and keeps to the paper's rules on the way."""
+"""Projection: it recovers an image of the generator, by the paper's schedules and penalty."""
 
 import math
 
@@ -32,62 +32,61 @@ def target(small):
 
 
 @pytest.fixture(scope="module")
-def found(small, statistics, target):
+def projection(small, statistics, target):
     return project(small, target, steps=12, w_statistics=statistics, frame_every=5, generator=rng())
 
 
-def test_it_finds_an_image_of_its_own(G):
-    """Its w too, where by pixels alone another w is found (with these seeds), whose image is further in every way."""
+def test_it_recovers_an_image_of_the_generator(G):
+    """It recovers w too, unlike a projection by pixels alone with these seeds."""
     statistics = estimate_w_avg(G, generator=rng())
     with torch.no_grad():
         ws = G.mapping(torch.randn(1, 16, generator=rng(7)))
         target = G.synthesis(ws, noise_mode="const")
         average = G.synthesis(statistics.mean.expand_as(ws), noise_mode="const")
-    found, by_pixels = (
+    result, by_pixels = (
         project(G, target, steps=100, perceptual=distance, w_statistics=statistics, generator=rng())
         for distance in (None, lambda a, b: (a - b).square().mean((1, 2, 3)))
     )
     distance, start = PerceptualDistance(), (statistics.mean - ws[0, 0]).norm()
-    assert found.distances[-1] == pytest.approx(distance(found.image, target).item())
-    assert found.distances[-1] < 0.35 * min(found.distances[0], distance(average, target).item())
-    assert found.distances[-1] < 0.6 * distance(by_pixels.image, target).item()
-    assert (
-        (found.ws[0, 0] - ws[0, 0]).norm()
-        < 0.3 * start
-        < 0.5 * (by_pixels.ws[0, 0] - ws[0, 0]).norm()
-    )
-    errors = [(image - target).square().mean() for image in (found.image, by_pixels.image, average)]
+    assert result.distances[-1] == pytest.approx(distance(result.image, target).item())
+    assert result.distances[-1] < 0.35 * min(result.distances[0], distance(average, target).item())
+    assert result.distances[-1] < 0.6 * distance(by_pixels.image, target).item()
+    assert (result.ws[0, 0] - ws[0, 0]).norm() < 0.3 * start
+    assert 0.3 * start < 0.5 * (by_pixels.ws[0, 0] - ws[0, 0]).norm()
+    images = (result.image, by_pixels.image, average)
+    errors = [(image - target).square().mean() for image in images]
     assert errors[0] < 0.2 * errors[2] and errors[0] < 0.7 * errors[1] < 0.35 * errors[2]
 
 
-def test_what_comes_back(small, found):
-    assert found.ws.shape == (1, small.num_ws, 16) and torch.equal(
-        found.ws, found.ws[:, :1].expand_as(found.ws)
-    )
-    assert len(found.distances) == 13 and found.frames.shape == (
-        4,
-        3,
-        16,
-        16,
-    )  # steps 0, 5, 10 and the end
-    for n in found.noise.values():
+def test_the_result(small, projection):
+    ws = projection.ws
+    assert ws.shape == (1, small.num_ws, 16) and torch.equal(ws, ws[:, :1].expand_as(ws))
+    # Frames of steps 0, 5, 10 and of the end.
+    assert len(projection.distances) == 13 and projection.frames.shape == (4, 3, 16, 16)
+    for n in projection.noise.values():
         assert n.mean().abs() < 1e-5 and n.square().mean().item() == pytest.approx(1, abs=1e-4)
     copy = generator(resolution=16)
     copy.load_state_dict(small.state_dict())
-    missing = copy.synthesis.load_state_dict(found.noise, strict=False)
+    missing = copy.synthesis.load_state_dict(projection.noise, strict=False)
     assert not missing.unexpected_keys
     with torch.no_grad():
-        torch.testing.assert_close(copy.synthesis(found.ws, noise_mode="const"), found.image)
+        torch.testing.assert_close(copy.synthesis(ws, noise_mode="const"), projection.image)
 
 
 def test_one_w_for_each_layer_and_the_generator_stays(small, statistics, target):
     before = {name: value.clone() for name, value in small.state_dict().items()}
     seen = []
-    with torch.no_grad():  # a caller's own mode doesn't matter
+    # The caller's gradient mode doesn't matter.
+    with torch.no_grad():
         wide = project(
-            small, target[0], space="w+", steps=8, w_statistics=statistics, generator=rng(),
+            small,
+            target[0],
+            space="w+",
+            steps=8,
+            w_statistics=statistics,
+            generator=rng(),
             progress=lambda step, distance: seen.append((step, distance)),
-        )  # fmt: skip
+        )
     assert not torch.equal(wide.ws[:, 0], wide.ws[:, 1]) and wide.distances[-1] < wide.distances[0]
     assert seen == list(enumerate(wide.distances[:-1])) and len(wide.frames) == 0
     again = project(small, target, space="w+", steps=8, w_statistics=statistics, generator=rng())
@@ -110,10 +109,11 @@ def test_the_schedule_is_the_papers():
 
 
 def test_noise_penalty():
-    """White noise has hardly any; a wave along either axis has, whatever its scale."""
+    """It is small for white noise, and large for a wave of any scale along either axis."""
     white = torch.randn(64, 64, generator=rng())
     assert noise_penalty([white]) < 0.1
-    for period in (8, 16, 32):  # at full size, or at a smaller one
+    # Waves that show at full size, or at a smaller one.
+    for period in (8, 16, 32):
         wave = math.sqrt(2) * torch.sin(2 * math.pi * torch.arange(64) / period).expand(64, 64)
         assert noise_penalty([wave]) > 1 and noise_penalty([wave.T]) > 1
     n = torch.randn(4, 4, generator=rng(1))
@@ -144,9 +144,9 @@ def test_a_large_image_is_compared_in_a_smaller_copy():
 def test_classes_and_wide_images():
     G = generator(c_dim=3, base=(4, 8), resolution=8)
     image = torch.zeros(1, 3, 8, 16)
-    found = project(G, image, steps=2, labels=torch.tensor([1]), generator=rng())
-    assert found.image.shape == (1, 3, 8, 16)
-    assert {tuple(n.shape) for n in found.noise.values()} == {(4, 8), (8, 16)}
+    result = project(G, image, steps=2, labels=torch.tensor([1]), generator=rng())
+    assert result.image.shape == (1, 3, 8, 16)
+    assert {tuple(n.shape) for n in result.noise.values()} == {(4, 8), (8, 16)}
 
 
 def test_refused(small, target):

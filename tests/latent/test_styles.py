@@ -6,7 +6,7 @@ import torch
 from fastgan.latent import LatentError, layers_of, mix, resolution_of, truncate
 
 
-def test_truncation_is_what_the_mapping_network_does(G):
+def test_truncation_equals_that_of_the_mapping_network(G):
     z = torch.randn(3, 16)
     G.mapping.w_avg.copy_(torch.randn(16))
     ws = G.mapping(z)
@@ -35,20 +35,18 @@ def test_truncation_ends():
 
 
 def test_every_style_is_at_the_resolution_of_its_convolution(G):
-    found = []
+    sides = []
     for block in G.synthesis.blocks():
         side = block.conv1.noise.const.shape[0]
-        found += [side] * block.num_convs
-    assert [resolution_of(i, G.num_ws) for i in range(G.num_ws)] == [
-        *found,
-        32,
-    ]  # the last makes the image
+        sides += [side] * block.num_convs
+    # The last style is that of the image layer.
+    assert [resolution_of(i, G.num_ws) for i in range(G.num_ws)] == [*sides, 32]
 
 
 def test_ranges():
-    assert [layers_of(name, 18) for name in ("coarse", "middle", "fine")] == [
-        [0, 1, 2], [3, 4, 5, 6], [*range(7, 18)],
-    ]  # fmt: skip
+    assert layers_of("coarse", 18) == [0, 1, 2]
+    assert layers_of("middle", 18) == [3, 4, 5, 6]
+    assert layers_of("fine", 18) == [*range(7, 18)]
     assert [layers_of(name, 8) for name in ("coarse", "middle")] == [[0, 1, 2], [3, 4, 5, 6, 7]]
     assert (
         layers_of("2-4", 8) == [2, 3, 4]
@@ -59,7 +57,7 @@ def test_ranges():
 
 @pytest.mark.parametrize("layers", ["rough", "3-1", "0-8", "-1", "", "1-2-3", "1.5", [8], [-1], []])
 def test_wrong_layers(layers):
-    with pytest.raises(LatentError, match=r"^Layers must be .* 0 to 7.* came\.$"):
+    with pytest.raises(LatentError, match=r"^layers must be .* 0 to 7.*, got .*\.$"):
         layers_of(layers, 8)
 
 

@@ -12,7 +12,7 @@ PIL = pytest.importorskip("PIL.Image")
 
 
 def frames(count=4, channels=3, height=18, width=22):
-    """Grey levels that rise from frame to frame, darker on the left."""
+    """Return frames whose grey level rises, darker on the left."""
     levels = torch.linspace(60, 200, count).view(-1, 1, 1, 1)
     picture = levels + torch.linspace(-40, 40, width)
     return picture.expand(count, channels, height, width).round().to(torch.uint8)
@@ -20,45 +20,43 @@ def frames(count=4, channels=3, height=18, width=22):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gif(tmp_path, channels):
-    made = frames(channels=channels)
-    save_video(tmp_path / "deep" / "a.gif", made, fps=20)
+    written = frames(channels=channels)
+    save_video(tmp_path / "deep" / "a.gif", written, fps=20)
     with PIL.open(tmp_path / "deep" / "a.gif") as picture:
         assert (picture.n_frames, picture.size, picture.info["loop"]) == (4, (22, 18), 0)
         for i in range(4):
             picture.seek(i)
             assert picture.info["duration"] == 50
-            shown = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).int()
-            assert (shown - made[i].int()).abs().max() <= 4
+            decoded = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).int()
+            assert (decoded - written[i].int()).abs().max() <= 4
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.gif"]
 
 
 @pytest.mark.parametrize("size", [(18, 22), (17, 21)])
 def test_mp4(tmp_path, size):
     av = pytest.importorskip("av")
-    made = frames(count=12, height=size[0], width=size[1])
-    save_video(tmp_path / "a.mp4", iter(made), fps=30)
+    written = frames(count=12, height=size[0], width=size[1])
+    save_video(tmp_path / "a.mp4", iter(written), fps=30)
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
-        shown = [
+        decoded = [
             torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)
         ]
         assert stream.average_rate == 30 and stream.codec_context.name == "h264"
-    assert len(shown) == 12 and shown[0].shape == (18, 22, 3)
+    assert len(decoded) == 12 and decoded[0].shape == (18, 22, 3)
     for i in range(12):
         height, width = size
-        expected = made[i].permute(1, 2, 0).int()
-        assert (shown[i][:height, :width].int() - expected).abs().float().mean() < 6
+        expected = written[i].permute(1, 2, 0).int()
+        assert (decoded[i][:height, :width].int() - expected).abs().float().mean() < 6
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_refused(tmp_path, monkeypatch):
     good = frames()
     for name in ("a.avi", "a"):
-        with pytest.raises(
-            LatentError, match=r"^A video must end in \.gif or \.mp4, but .* came\.$"
-        ):
+        with pytest.raises(LatentError, match=r"^A video must end in \.gif or \.mp4, got .*'\.$"):
             save_video(tmp_path / name, good)
-    with pytest.raises(LatentError, match="at least one frame, but none came"):
+    with pytest.raises(LatentError, match="must have at least one frame, got none"):
         save_video(tmp_path / "a.gif", good[:0])
     with pytest.raises(
         ValueError, match=r"uint8 \[1 to 4, H, W\], got torch.float32 \[3, 18, 22\]"
