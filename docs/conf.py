@@ -34,6 +34,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 default_role = "code"
+smartquotes = False  # --out stays --out
 
 # A constructor with more arguments than this is shown without them: its fields have the list.
 LONGEST_SIGNATURE = 14
@@ -72,8 +73,19 @@ def move_included_links(app: Any, path: Any, parent: str, content: list[str]) ->
     move_links(app, parent, content)
 
 
+def skip_empty(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out methods without a docstring, and what namedtuple says of its fields."""
+    doc = getattr(obj, "__doc__", None) or ""
+    if doc.startswith("Alias for field number"):
+        return True
+    if (callable(obj) or isinstance(obj, (property, classmethod, staticmethod))) and not doc:
+        return True
+    return None
+
+
 def setup(app: Any) -> None:
     app.connect("source-read", move_links)
     app.connect("include-read", move_included_links)
+    app.connect("autodoc-skip-member", skip_empty)
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)
