@@ -1,4 +1,4 @@
-"""Minibatch standard deviation: channels that tell how much samples differ. The maths is in this folder's README."""
+"""minibatch_stddev: channels of sample diversity. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ __all__ = ["minibatch_stddev"]
 def minibatch_stddev(
     x: Tensor, *, group_size: int = 4, num_channels: int = 1, backend: str | None = None
 ) -> Tensor:
-    """Appends channels that tell how much the samples of a group differ.
+    """Append channels that measure how much the samples of a group differ.
 
-    The standard deviation over the group, ``√(variance + 1e-8)`` with the biased variance, of each feature at each place,
-    averaged over the features and places of a part: Karras et al. 2018 (arXiv:1710.10196), section 3. Of ``M = N /
-    group_size`` groups the m-th holds the samples ``m, m + M, m + 2M, …``. Differentiable to any order. Half types are
-    computed in float32 and rounded once. For backward ``x`` alone is saved.
+    Each is the standard deviation over the group, averaged over the features and places of a part
+    (Karras et al. 2018, arXiv:1710.10196, section 3). It is ``√(variance + 1e-8)`` with the biased
+    variance. Of ``M = N / group_size`` groups, the m-th holds the samples ``m, m + M, m + 2M, …``.
+    The op is differentiable to any order. Half types are computed in float32 and rounded once. The
+    backward pass needs ``x`` alone.
 
     Args:
-        x: ``[N, C, H, W]``; float16, bfloat16, float32 or float64. Contiguous and channels_last run as they are, and the
-            result has that layout; other strides are copied once, and the result is contiguous.
-        group_size: samples per group; a batch with fewer is one group.
-        num_channels: the channels of ``x`` are cut into so many parts, each of which gets a channel of its own.
+        x: ``[N, C, H, W]``; float16, bfloat16, float32 or float64. Contiguous and channels_last
+            images run without a copy, and the result has their layout. Other strides are copied
+            once, and the result is contiguous.
+        group_size: samples per group; a smaller batch is one group.
+        num_channels: number of parts that the channels of ``x`` are divided into, and of channels
+            to append.
         backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
             :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
             then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
-        Tensor ``[N, C + num_channels, H, W]`` of the dtype of ``x``, under autocast too: the op runs in the dtype that
-        ``x`` comes in.
+        Tensor ``[N, C + num_channels, H, W]`` of the dtype of ``x``, under autocast too.
 
     Raises:
-        TypeError: ``x`` is not a tensor of a supported dtype.
-        ValueError: ``x`` is not ``[N, C, H, W]``, ``group_size`` or ``num_channels`` is no whole number of at least 1, the
-            batch cannot be cut into such groups or the channels into such parts.
+        TypeError: ``x`` isn't a tensor of a supported dtype.
+        ValueError: ``x`` isn't ``[N, C, H, W]``; ``group_size`` or ``num_channels`` is no whole
+            number of at least 1, or doesn't divide the batch or the channels.
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
@@ -51,14 +53,13 @@ def minibatch_stddev(
     n, c = x.shape[:2]
     if n > group_size and n % group_size:
         raise ValueError(
-            f"the batch must have up to {group_size} samples or a multiple of {group_size}, got "
-            f"{n}; use another batch "
-            "size or group_size"
+            f"the batch must have up to {group_size} samples or a multiple of {group_size}, "
+            f"got {n}; use another batch size or group_size"
         )
     if c < 1 or c % num_channels:
         raise ValueError(
-            f"num_channels must divide the channels of x, {c}, into parts of one at least, got "
-            f"{num_channels}"
+            f"num_channels must divide the channels of x, {c}, into parts of one at least, "
+            f"got {num_channels}"
         )
     chosen = choose_backend("minibatch_stddev", x.device, backend)
     if chosen == "reference":
@@ -67,6 +68,6 @@ def minibatch_stddev(
 
 
 def check_count(name: str, value: int) -> None:
-    """Raises :class:`ValueError` unless ``value`` is a whole number of at least 1."""
+    """Raise ValueError unless ``value`` is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -1,7 +1,7 @@
-"""minibatch_stddev in plain PyTorch: the documentation, the fallback and the oracle of the op.
+"""minibatch_stddev in plain PyTorch: documentation, fallback and test oracle of the op.
 
-``group_size`` is that of the op throughout: a smaller batch is one group. Without a sample or a pixel there is nothing to
-compare, and only shapes count.
+``group_size`` is that of the op throughout: a smaller batch is one group. Without a sample or a
+pixel there is nothing to compare, and only shapes count.
 """
 
 from __future__ import annotations
@@ -12,32 +12,38 @@ from torch import Tensor
 from fastgan.ops._layout import in_layout_of
 from fastgan.ops._numerics import accumulate_dtype
 
-EPS = 1e-8  # under the root
+EPS = 1e-8
+"""Term added to the variance."""
 
 
 def in_groups(t: Tensor, group_size: int, parts: int) -> Tensor:
-    """``t[N, C, H, W]`` as ``[G, M, parts, positions]``, wide: group ``m`` holds the samples ``m, m + M, …``."""
+    """Reshape ``t[N, C, H, W]`` to ``[G, M, parts, positions]``, in the accumulation dtype.
+
+    Group ``m`` holds the samples ``m, m + M, …``.
+    """
     group = min(group_size, t.shape[0])
     positions = t.shape[1] // parts * t.shape[2] * t.shape[3]
     return t.to(accumulate_dtype(t.dtype)).reshape(group, t.shape[0] // group, parts, positions)
 
 
 def with_channels(x: Tensor, channels: Tensor) -> Tensor:
-    """``x[N, C, H, W]`` and behind it ``channels[M, F]`` of its group and part at every pixel, in the layout of ``x``."""
+    """Append ``channels[M, F]`` to ``x[N, C, H, W]``, at every pixel of a group, in its layout."""
     per_sample = channels.repeat(x.shape[0] // channels.shape[0], 1)[:, :, None, None]
-    planes = per_sample.expand(-1, -1, *x.shape[2:]).to(
-        x.dtype
-    )  # last, so that gradients are summed wide
+    # Cast last, so that gradients are summed in the accumulation dtype.
+    planes = per_sample.expand(-1, -1, *x.shape[2:]).to(x.dtype)
     return in_layout_of(x, torch.cat([x, planes], 1))
 
 
 def without_values(x: Tensor, num_channels: int) -> Tensor:
-    """The result for an ``x`` without elements."""
+    """Return the result for an ``x`` without elements."""
     return torch.cat([x, x.new_zeros(x.shape[0], num_channels, *x.shape[2:])], 1)
 
 
 def minibatch_stddev(x: Tensor, group_size: int, num_channels: int) -> Tensor:
-    """``s = mean_p √(mean_k (x_kp - μ_p)² + eps)`` behind the channels of x; any order of derivative by autograd."""
+    """Append ``s = mean_p √(mean_k (x_kp - μ_p)² + eps)`` to the channels of x.
+
+    Autograd gives derivatives of any order.
+    """
     if not x.numel():
         return in_layout_of(x, without_values(x, num_channels))
     stddev = (in_groups(x, group_size, num_channels).var(0, correction=0) + EPS).sqrt()
@@ -45,14 +51,20 @@ def minibatch_stddev(x: Tensor, group_size: int, num_channels: int) -> Tensor:
 
 
 def spread(x: Tensor, group_size: int, parts: int) -> tuple[Tensor, Tensor]:
-    """``(z, σ)``: how far each element is from its group's mean, and the standard deviation ``[M, parts, positions]``."""
+    """Return each element's difference from its group's mean, and the standard deviation.
+
+    The latter is ``[M, parts, positions]``.
+    """
     grouped = in_groups(x, group_size, parts)
     z = grouped - grouped.mean(0)
     return z, (z.square().mean(0) + EPS).sqrt()
 
 
 def weights(dy: Tensor, x: Tensor, group_size: int) -> Tensor:
-    """``w = t / (G·P)`` as ``[M, F, 1]``, where t is the sum of dy over all that a group's s was written to."""
+    """Return ``w = t / (G·P)`` as ``[M, F, 1]``.
+
+    ``t`` is the sum of dy over all elements that a group's s was written to.
+    """
     parts = dy.shape[1] - x.shape[1]
     group = min(group_size, x.shape[0])
     sums = in_groups(dy[:, x.shape[1] :], group_size, parts).sum((0, 3))
@@ -60,7 +72,7 @@ def weights(dy: Tensor, x: Tensor, group_size: int) -> Tensor:
 
 
 def minibatch_stddev_backward(dy: Tensor, x: Tensor, group_size: int, num_channels: int) -> Tensor:
-    """``dx = dy_x + w·z/σ``, ``dy_x`` being dy without the last channels."""
+    """Return ``dx = dy_x + w·z/σ``, where ``dy_x`` is dy without the last channels."""
     if not x.numel():
         return in_layout_of(x, x.clone())
     z, sigma = spread(x, group_size, num_channels)
@@ -80,8 +92,11 @@ def minibatch_stddev_double_backward(
     need_ddy: bool,
     need_dx: bool,
 ) -> tuple[Tensor, Tensor]:
-    """With ``b = Σ_k ddx·z``: ``ddy`` is ddx and behind it ``Σ_p b/σ / (G·P)``, and ``dx = w·((ddx - its mean over k)/σ -
-    b·z/(G·σ³))``; empty where not needed."""
+    """Return ``ddy`` and ``dx``, empty where they aren't needed.
+
+    With ``b = Σ_k ddx·z``, ``ddy`` is ddx with ``Σ_p b/σ / (G·P)`` appended, and
+    ``dx = w·((ddx - mean_k ddx)/σ - b·z/(G·σ³))``.
+    """
     ddy = dx = x.new_empty(0)
     if not x.numel():
         ddy = in_layout_of(x, without_values(ddx, num_channels)) if need_ddy else ddy

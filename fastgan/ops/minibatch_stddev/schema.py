@@ -19,7 +19,7 @@ _triton = triton_of("fastgan.ops.minibatch_stddev")
 
 
 def image_like(x: Tensor, more_channels: int = 0) -> Tensor:
-    """An empty result for ``x``, in its layout."""
+    """Return an empty result for ``x``, in its layout."""
     n, c, h, w = x.shape
     if memory_format(x) == torch.channels_last:
         return x.new_empty(n, h, w, c + more_channels).permute(0, 3, 1, 2)
@@ -69,7 +69,10 @@ def _first_backward(ops: Any, ctx: Any, ddx: Tensor) -> Gradients:
 
 define(
     OpDefinition(
-        schema="minibatch_stddev_backward(Tensor dy, Tensor x, int group_size, int num_channels) -> Tensor",
+        schema=(
+            "minibatch_stddev_backward(Tensor dy, Tensor x, int group_size, int num_channels) "
+            "-> Tensor"
+        ),
         reference=reference.minibatch_stddev_backward,
         fake=_first_fake,
         setup_context=_first_context,
@@ -102,7 +105,7 @@ def _second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
-    """Third order: what autograd makes of the second derivative in plain torch."""
+    """Third order: autograd of the second derivative, in plain torch."""
     second = partial(reference.minibatch_stddev_double_backward, **ctx.settings)
     return *derived(second, ctx.saved_tensors, grads), None, None, None, None
 

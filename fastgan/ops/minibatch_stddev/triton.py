@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
-"""minibatch_stddev in Triton: one kernel, a sweep over the images, for the op and its two derivatives.
+"""minibatch_stddev in Triton: one kernel, a sweep over images, for the op and its derivatives.
 
-A program has a tile of positions in all samples of a group, which it reads again from the cache. Each tile leaves a sum in a
-place of its own; torch adds those up, always in the same order, and fills and sums the appended channels, which are few.
+A program has a tile of positions in all samples of a group, which it reads again from the cache.
+Each tile writes its sum to a place of its own. Torch adds those up in a fixed order, and handles
+the appended channels, which are few.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from fastgan.ops.minibatch_stddev.schema import image_like
 @triton.jit
 def minibatch_stddev_kernel(
     x_ptr, ddx_ptr, dy_ptr, weight_ptr, narrow_ptr, wide_ptr, partial_ptr,
-    group, groups, parts, positions, length, narrow_row, wide_row, narrow_sample, wide_sample, tiles,
-    eps: tl.float64,  # other floats come as float32
+    group, groups, parts, positions, length,
+    narrow_row, wide_row, narrow_sample, wide_sample, tiles,
+    # Without this type, floats arrive as float32.
+    eps: tl.float64,
     PASS: tl.constexpr, LAST: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``PASS``: 0 forward, 1 first derivative, 2 second, as csrc/minibatch_stddev/problem.h has them. Pointers that a pass
-    doesn't need are None."""
+    """Run a pass: ``PASS`` is 0 for forward, 1 for the first derivative, 2 for the second.
+
+    They are those of csrc/minibatch_stddev/problem.h. Pointers that a pass doesn't need are None.
+    """
     program = tl.program_id(0)
     number = program // tiles
     m = (number // parts).to(tl.int64)
@@ -35,7 +40,8 @@ def minibatch_stddev_kernel(
     part = (number % parts).to(tl.int64) * length
     narrow = m * narrow_sample + part
     wide = m * wide_sample + part
-    if LAST:  # a row for each pixel
+    if LAST:
+        # A row is a pixel.
         row = (position // length).to(tl.int64)
         narrow += row * narrow_row + position % length
         wide += row * wide_row + position % length
@@ -88,7 +94,7 @@ def _sweep(
     order: int, x: Tensor, group_size: int, parts: int, *, dy: Tensor | None = None,
     ddx: Tensor | None = None, narrow: Tensor | None = None, wide: Tensor | None = None,
 ) -> None:  # fmt: skip
-    """One sweep in the layout of ``x``; fills ``narrow`` and ``wide`` where they are given."""
+    """Run a sweep in the layout of ``x``; fill ``narrow`` and ``wide`` unless they are None."""
     if not x.numel():
         return
     n, channels, height, width = x.shape
@@ -99,7 +105,8 @@ def _sweep(
     groups = n // group
     length = channels // parts * (1 if last else pixels)
     positions = channels // parts * pixels
-    # 16 bytes per thread of 4 warps; more than 4 elements, each with its row, would spill in channels_last
+    # 16 bytes per thread of 4 warps. In channels_last each element has a row of its own, and more
+    # than 4 of them would spill.
     block = min(power_of_two(positions), 2048 // x.itemsize, 512 if last else 1024)
     tiles = triton.cdiv(positions, block)
     if max(groups * parts * tiles, positions + block) > 2**31 - 1:

@@ -1,4 +1,4 @@
-"""Pixel norm: features of unit mean square at each pixel. The maths is in this folder's README."""
+"""pixel_norm: features of unit mean square. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ __all__ = ["pixel_norm"]
 
 
 def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | None = None) -> Tensor:
-    """``x / √(mean(x²) + eps)`` along ``dim``: the features of each pixel get a mean square of 1.
+    """Return ``x / √(mean(x²) + eps)`` along ``dim``, so that each pixel has a mean square of 1.
 
-    Karras et al. 2018 (arXiv:1710.10196), section 4.2. Differentiable to any order. Half types are computed in float32 and
-    rounded once. For backward ``x`` alone is saved.
+    It is the pixel norm of Karras et al. 2018 (arXiv:1710.10196), section 4.2, differentiable to
+    any order. Half types are computed in float32 and rounded once. The backward pass needs ``x``
+    alone.
 
     Args:
-        x: any rank and strides, usually ``[N, C, H, W]`` or ``[N, C]``; float16, bfloat16, float32 or float64. Every dense
-            layout runs as it is, and the result has its strides; other strides are copied once.
+        x: any rank, usually ``[N, C, H, W]`` or ``[N, C]``; float16, bfloat16, float32 or float64.
+            Dense layouts run without a copy, and the result has their strides. Other strides are
+            copied once.
         dim: the dimension of the features.
-        eps: added to the mean square; finite and above 0.
+        eps: term added to the mean square; finite and above 0.
         backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
             :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
             then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
-        Tensor of the shape and dtype of ``x``, under autocast too: the op runs in the dtype that ``x`` comes in.
+        Tensor of the shape and dtype of ``x``, under autocast too.
 
     Raises:
-        TypeError: ``x`` is not a tensor of a supported dtype, or ``eps`` is no number.
+        TypeError: ``x`` isn't a tensor of a supported dtype, or ``eps`` is no number.
         ValueError: ``x`` is a scalar tensor, or ``dim`` or ``eps`` is out of range.
         BackendUnavailable: the backend that was named cannot run here.
     """

@@ -1,4 +1,4 @@
-"""pixel_norm in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+"""pixel_norm in plain PyTorch: documentation, fallback and test oracle of the op."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from fastgan.ops._numerics import accumulate_dtype
 
 
 def reciprocal_rms(x: Tensor, dim: int, eps: float) -> Tensor:
-    """``r = (mean(x²) + eps)^-½`` with size 1 along ``dim``; ``x`` in the accumulation dtype."""
+    """Return ``r = (mean(x²) + eps)^-½`` with size 1 along ``dim``.
+
+    ``x`` has the accumulation dtype.
+    """
     return (x.square().mean(dim, keepdim=True) + eps).rsqrt()
 
 
 def pixel_norm(x: Tensor, dim: int, eps: float) -> Tensor:
-    """``x·r``, rounded once; any order of derivative by autograd."""
+    """Return ``x·r``, rounded once; autograd gives derivatives of any order."""
     wide = x.to(accumulate_dtype(x.dtype))
     return (wide * reciprocal_rms(wide, dim, eps)).to(x.dtype)
 
 
 def pixel_norm_backward(dy: Tensor, x: Tensor, dim: int, eps: float) -> Tensor:
-    """``dx = r·dy - r³·mean(dy·x)·x``."""
+    """Return ``dx = r·dy - r³·mean(dy·x)·x``."""
     wide, g = (t.to(accumulate_dtype(x.dtype)) for t in (x, dy))
     r = reciprocal_rms(wide, dim, eps)
     along = (g * wide).mean(dim, keepdim=True)
@@ -30,8 +33,12 @@ def pixel_norm_backward(dy: Tensor, x: Tensor, dim: int, eps: float) -> Tensor:
 def pixel_norm_double_backward(
     ddx: Tensor, dy: Tensor, x: Tensor, dim: int, eps: float, need_ddy: bool, need_dx: bool
 ) -> tuple[Tensor, Tensor]:
-    """With ``d = mean(dy·x)``, ``e = mean(ddx·x)``, ``a = mean(ddx·dy)``: ``ddy = r·ddx - r³·e·x`` and
-    ``dx = (3r⁵·d·e - r³·a)·x - r³·(e·dy + d·ddx)``; empty where not needed."""
+    """Return ``ddy`` and ``dx``, empty where they aren't needed.
+
+    With ``d = mean(dy·x)``, ``e = mean(ddx·x)`` and ``a = mean(ddx·dy)`` they are::
+
+        ddy = r·ddx - r³·e·x        dx = (3r⁵·d·e - r³·a)·x - r³·(e·dy + d·ddx)
+    """
     wide, g, u = (t.to(accumulate_dtype(x.dtype)) for t in (x, dy, ddx))
     r = reciprocal_rms(wide, dim, eps)
     d, e, a = ((p * q).mean(dim, keepdim=True) for p, q in ((g, wide), (u, wide), (u, g)))
@@ -46,6 +53,6 @@ def pixel_norm_double_backward(
 
 
 def in_order(result: Tensor, x: Tensor) -> Tensor:
-    """``result`` with the strides of ``torch.empty_like(x)``."""
+    """Return ``result`` with the strides of ``torch.empty_like(x)``."""
     layout = torch.empty_like(x)
     return result if result.stride() == layout.stride() else layout.copy_(result)

@@ -88,7 +88,7 @@ def _second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
-    """Third order: what autograd makes of the second derivative in plain torch."""
+    """Third order: autograd of the second derivative, in plain torch."""
     second = partial(reference.pixel_norm_double_backward, **ctx.settings)
     return *derived(second, ctx.saved_tensors, grads), None, None, None, None
 

@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
 """pixel_norm in Triton: one kernel for the op and its two derivatives.
 
-A program has a few pixels with all their channels, a tile at a time: once for their sums, and again, from the cache, for the
-results. Pixels are neighbours in memory, or, where the channels are, rows of channels.
+A program has a few pixels with all their channels, a tile at a time. It reads them once for their
+sums, and again, from the cache, for the results. Its pixels are neighbours in memory, or rows of
+channels if the channels are neighbours.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ def _read(ptr, at, inside, ACC: tl.constexpr):
 
 @triton.jit
 def pixel_norm_kernel(
-    x_ptr, dy_ptr, ddx_ptr, out_ptr, dx_ptr, channels, pixels, strips, channel_step, pixel_step, outer_step,
-    eps: tl.float64,  # other floats come as float32
+    x_ptr, dy_ptr, ddx_ptr, out_ptr, dx_ptr,
+    channels, pixels, strips, channel_step, pixel_step, outer_step,
+    # Without this type, floats arrive as float32.
+    eps: tl.float64,
     PASS: tl.constexpr, ACC: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
-    """``PASS``: 0 forward, 1 first derivative, 2 second. ``out`` is y, dx or ddy; of the second derivative's results those
-    that are None are not computed."""
+    """Run a pass: ``PASS`` is 0 for forward, 1 for the first derivative, 2 for the second.
+
+    ``out`` is y, dx or ddy. The second derivative leaves out results whose pointer is None.
+    """
     program = tl.program_id(0)
     pixel = program % strips * BLOCK_P + tl.arange(0, BLOCK_P)
     within = pixel < pixels
@@ -81,8 +86,10 @@ def pixel_norm_kernel(
 def blocks(
     channels: int, pixels: int, rows: bool, order: int, dtype: torch.dtype
 ) -> tuple[int, int]:
-    """Channels and pixels of a tile, the longer side along memory: 16 elements per thread of 4 warps, half of them of
-    float64 and in second derivatives."""
+    """Return the channels and pixels of a tile, whose longer side is along memory.
+
+    A thread of its 4 warps has 16 elements; half of them for float64 and for second derivatives.
+    """
     tile = 2048 // (2 if dtype == torch.float64 else 1) // (2 if order == 2 else 1)
     if rows:
         block_c = min(power_of_two(channels), tile)
@@ -95,7 +102,7 @@ def _launch(
     order: int, layout: Tensor, dim: int, eps: float, x: Tensor, dy: Tensor | None = None,
     ddx: Tensor | None = None, out: Tensor | None = None, dx: Tensor | None = None,
 ) -> None:  # fmt: skip
-    """Runs in the memory order of ``layout``."""
+    """Run a pass in the memory order of ``layout``."""
     if not layout.numel():
         return
     channels = layout.shape[dim]

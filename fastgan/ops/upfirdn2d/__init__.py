@@ -1,4 +1,4 @@
-"""upfirdn2d: upsample, filter and downsample images in one pass. The maths is in this folder's README."""
+"""upfirdn2d: upsample, filter and downsample. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from fastgan.ops._library import choose_backend, ops_of
-from fastgan.ops.upfirdn2d import reference, schema  # noqa: F401 - importing schema registers the op
+
+# Importing schema registers the op.
+from fastgan.ops.upfirdn2d import reference, schema  # noqa: F401
 from fastgan.ops.upfirdn2d.arguments import (
     check_filter,
     check_image,
@@ -33,33 +35,39 @@ def upfirdn2d(
     gain: float = 1.0,
     backend: str | None = None,
 ) -> Tensor:
-    """Insert zeros, pad, filter, keep every ``down``-th pixel, in one pass; differentiable to any order in ``x``.
+    """Insert zeros, pad, filter and keep every ``down``-th pixel, in one pass.
 
-    ``up - 1`` zeros go after each pixel, then ``padding`` around the image, which is convolved with ``f`` and thinned
-    out: resampling by ``up / down`` with a filter against imaging and aliasing (Oppenheim & Schafer, chapter 4;
-    Karras et al. 2020 and 2021 for what it does in a GAN). No inserted zero is multiplied and no intermediate image is
-    written. Half types are computed in float32 and rounded once.
+    ``up - 1`` zeros go after each pixel, then ``padding`` around the image. It is convolved with
+    ``f`` and every ``down``-th pixel is kept. That resamples it by ``up / down`` with a filter
+    against imaging and aliasing (Oppenheim & Schafer, chapter 4). Karras et al. 2020 and 2021 show
+    its effect in a GAN.
+
+    No inserted zero is multiplied and no intermediate image is written. Half types are computed in
+    float32 and rounded once. The op is differentiable to any order in ``x``.
 
     Args:
-        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Contiguous and channels_last run as they are and the
-            result has the same layout; other strides give a contiguous result.
-        f: ``[taps]``, one filter for both axes; ``[taps_y, taps_x]``; or None for no filter. float32, on the device of
-            ``x``, without gradient. :func:`setup_filter` makes one.
+        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Contiguous and channels_last
+            images run without a copy, and the result has their layout. Other strides give a
+            contiguous result.
+        f: ``[taps]``, one filter for both axes; ``[taps_y, taps_x]``; or None for no filter. It is
+            float32, on the device of ``x``, without gradient. :func:`setup_filter` makes one.
         up, down: factor of both axes, or ``(x, y)``.
-        padding: of all sides, ``(x, y)``, or ``(x0, x1, y0, y1)``: left, right, top, bottom. In pixels of the
-            upsampled image; negative values crop.
-        flip_filter: correlate with ``f`` in place of convolving.
+        padding: padding of all sides, ``(x, y)``, or ``(x0, x1, y0, y1)`` for left, right, top and
+            bottom. Its unit is a pixel of the upsampled image; negative values crop.
+        flip_filter: correlate with ``f`` instead of convolving.
         gain: factor of the result.
         backend: as in :func:`fastgan.ops.bias_act`.
 
-    Under autocast the op runs in the dtype that ``x`` comes in.
-
     Returns:
-        ``[N, C, (H·up + y0 + y1 - taps_y) // down + 1, (W·up + x0 + x1 - taps_x) // down + 1]``, of the dtype of ``x``.
+        ``[N, C, H', W']`` of the dtype of ``x``, under autocast too, with
+        ``H' = (H·up + y0 + y1 - taps_y) // down + 1`` and
+        ``W' = (W·up + x0 + x1 - taps_x) // down + 1``.
 
     Raises:
-        TypeError: ``x`` or ``f`` is not a tensor of a supported dtype, or a factor or padding is not a whole number.
-        ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or nothing would be left.
+        TypeError: ``x`` or ``f`` isn't a tensor of a supported dtype, or a factor or padding is no
+            whole number.
+        ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or the
+            result would be empty.
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_image(x)
@@ -70,14 +78,14 @@ def upfirdn2d(
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
     taps = reference.axis_taps(f)
-    spans = [
-        x.shape[3 - i] * up[i] + sides[2 * i] + sides[2 * i + 1] - taps[i] for i in (0, 1)
-    ]  # along x, y
+    # Along x, y.
+    spans = [x.shape[3 - i] * up[i] + sides[2 * i] + sides[2 * i + 1] - taps[i] for i in (0, 1)]
     if spans[0] < 0 or spans[1] < 0:
         raise ValueError(
-            f"the upsampled and padded image is smaller than the filter: {spans[1] + taps[1]} by "
-            f"{spans[0] + taps[0]} "
-            f"pixels for {taps[1]} by {taps[0]} taps; use more padding or fewer taps"
+            f"the upsampled and padded image must be at least as large as the filter, "
+            f"{taps[1]} by {taps[0]} taps, got "
+            f"{spans[1] + taps[1]} by {spans[0] + taps[0]} pixels; "
+            "use more padding or fewer taps"
         )
     arguments = (
         *(x, f, list(up), list(down), [sides[0], sides[2]]),
@@ -98,10 +106,10 @@ def filter2d(
     gain: float = 1.0,
     backend: str | None = None,
 ) -> Tensor:
-    """Filter an image and keep its size: :func:`upfirdn2d` with zeros around it.
+    """Filter an image by :func:`upfirdn2d`, padded with zeros so that its size stays.
 
     Args:
-        padding: as in :func:`upfirdn2d`, on top of what keeps the size.
+        padding: as in :func:`upfirdn2d`, in addition to the padding that keeps the size.
         x, f, flip_filter, gain, backend: as in :func:`upfirdn2d`.
 
     Returns:
@@ -129,15 +137,17 @@ def upsample2d(
     gain: float = 1.0,
     backend: str | None = None,
 ) -> Tensor:
-    """Upsample an image by whole factors: :func:`upfirdn2d`, centred, with the brightness that the zeros took given back.
+    """Upsample an image by whole factors by :func:`upfirdn2d`, centred.
+
+    The result is multiplied by ``up_x · up_y``, since the inserted zeros darken it.
 
     Args:
-        padding: as in :func:`upfirdn2d`, on top of what centres the result.
-        gain: factor on top of ``up_x · up_y``.
+        padding: as in :func:`upfirdn2d`, in addition to the padding that centres the result.
+        gain: another factor of the result.
         x, f, up, flip_filter, backend: as in :func:`upfirdn2d`.
 
     Returns:
-        ``[N, C, H·up, W·up]`` with ``padding=0``, where a filter has at least ``up`` taps.
+        ``[N, C, H·up, W·up]`` with ``padding=0`` and a filter of at least ``up`` taps.
     """
     up = xy_pair("up", up)
     centred = [
@@ -159,10 +169,10 @@ def downsample2d(
     gain: float = 1.0,
     backend: str | None = None,
 ) -> Tensor:
-    """Downsample an image by whole factors: :func:`upfirdn2d`, centred.
+    """Downsample an image by whole factors by :func:`upfirdn2d`, centred.
 
     Args:
-        padding: as in :func:`upfirdn2d`, on top of what centres the result.
+        padding: as in :func:`upfirdn2d`, in addition to the padding that centres the result.
         x, f, down, flip_filter, gain, backend: as in :func:`upfirdn2d`.
 
     Returns:

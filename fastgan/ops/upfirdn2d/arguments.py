@@ -12,12 +12,14 @@ from fastgan.ops.upfirdn2d import reference
 
 
 def check_image(x: Tensor) -> None:
+    """Raise TypeError or ValueError unless ``x`` is ``[N, C, H, W]`` of a supported dtype."""
     check_input(x)
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
 
 
 def check_filter(f: Tensor | None, device: torch.device) -> None:
+    """Raise TypeError or ValueError unless ``f`` is a filter on ``device``, or None."""
     if f is None:
         return
     if not isinstance(f, Tensor) or f.dtype != torch.float32:
@@ -32,17 +34,19 @@ def check_filter(f: Tensor | None, device: torch.device) -> None:
         raise ValueError(f"f must be on the device of x, {device}, got {f.device}")
     if f.requires_grad:
         raise ValueError(
-            "f must not require a gradient, for upfirdn2d gives it none; pass f.detach()"
+            "f must not require a gradient, since upfirdn2d gives it none; pass f.detach()"
         )
 
 
 def whole_number(name: str, value: object) -> int:
+    """Return ``value``, or raise TypeError unless it is a whole number."""
     if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
         raise TypeError(f"{name} must be a whole number or a sequence of them, got {value!r}")
     return value  # type: ignore[return-value]
 
 
 def xy_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
+    """Return ``(x, y)`` factors of at least 1 from a number or a pair."""
     given = list(value) if isinstance(value, (tuple, list)) else [value, value]
     if len(given) != 2:
         raise ValueError(f"{name} must be a whole number or (x, y), got {value!r}")
@@ -53,7 +57,7 @@ def xy_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
 
 
 def four_sides(padding: int | Sequence[int]) -> list[int]:
-    """Padding left, right, top, bottom."""
+    """Return the padding left, right, top and bottom."""
     given = list(padding) if isinstance(padding, (tuple, list)) else [padding, padding]
     found = [whole_number("padding", v) for v in given]
     if len(found) == 2:
@@ -66,8 +70,10 @@ def four_sides(padding: int | Sequence[int]) -> list[int]:
 
 
 def more_padding(centred: Sequence[int], padding: int | Sequence[int]) -> list[int]:
+    """Return the sum of two paddings, side by side."""
     return [a + b for a, b in zip(centred, four_sides(padding))]
 
 
 def filter_taps(f: Tensor | None) -> tuple[int, int]:
+    """Return the number of taps along x and y."""
     return reference.axis_taps(f) if isinstance(f, Tensor) and f.ndim else (1, 1)

@@ -1,4 +1,4 @@
-"""Filters for upfirdn2d."""
+"""The filters of upfirdn2d."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ def setup_filter(
     gain: float = 1.0,
     separable: bool | None = None,
 ) -> Tensor | None:
-    """A filter for :func:`upfirdn2d` from its taps.
+    """Make a filter for :func:`upfirdn2d` from its taps.
 
     Args:
-        taps: ``[taps]``, one filter that runs along x and along y; ``[taps_y, taps_x]``; or one number. Lists, arrays
-            or tensors of numbers. None stays None, the filter that does nothing.
+        taps: ``[taps]``, one filter that runs along x and along y; ``[taps_y, taps_x]``; or one
+            number. It is a list, an array or a tensor. None stays None, the filter that does
+            nothing.
         normalize: divide by the sum, so that an even area keeps its brightness.
-        flip_filter: turn the filter round.
+        flip_filter: reverse the taps along both axes.
         gain: factor of the filtered image; a separable filter gets its square root on each axis.
-        separable: True for ``[taps]``, False for ``[taps_y, taps_x]``, None for what ``taps`` is.
+        separable: True for ``[taps]``, False for ``[taps_y, taps_x]``, None for the rank of
+            ``taps``.
 
     Returns:
-        float32 tensor on the CPU, ``[taps]`` or ``[taps_y, taps_x]``; None for None. Move it with ``.to(device)`` or keep it
-        as a buffer.
+        A float32 tensor on the CPU, ``[taps]`` or ``[taps_y, taps_x]``; None for None. Move it with
+        ``.to(device)`` or keep it as a buffer.
 
     Raises:
-        TypeError: ``taps`` does not hold numbers.
-        ValueError: ``taps`` is empty, not of rank 0 to 2, not finite, sums to zero where it is to be normalised, is
-            two-dimensional where a separable filter is asked for, or a separable filter would need a negative gain.
+        TypeError: ``taps`` doesn't hold numbers.
+        ValueError: ``taps`` is empty, infinite or of a rank above 2, or sums to zero and can't be
+            normalised. Also if a separable filter has two dimensions or a negative gain.
     """
     if taps is None:
         return None
@@ -53,8 +55,8 @@ def setup_filter(
         f = f[None]
     if f.ndim == 2 and separable:
         raise ValueError(
-            f"a separable filter takes taps of shape [taps], got {list(f.shape)}; leave "
-            "separable=None"
+            f"taps of a separable filter must have shape [taps], got {list(f.shape)}; "
+            "leave separable=None"
         )
     if f.ndim == 1 and separable is False:
         f = f[:, None] * f[None, :]

@@ -1,4 +1,4 @@
-"""upfirdn2d in plain PyTorch: zeros are inserted, padded and convolved, as the definition says."""
+"""upfirdn2d in plain PyTorch: insert zeros, pad and convolve, as the definition says."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch import Tensor
 
 from fastgan.ops._layout import in_layout_of
 
-MANY_TAPS = 8  # from which on two convolutions are faster than one with the product of the filters
+MANY_TAPS = 8
+"""Taps from which two convolutions are faster than one by the product of the filters."""
 
 
 def axis_taps(f: Tensor | None) -> tuple[int, int]:
-    """Number of taps along x and y."""
+    """Return the number of taps along x and y."""
     return (1, 1) if f is None else (f.shape[-1], f.shape[0])
 
 
 def crop(before: int, after: int, length: int) -> slice:
-    """What negative padding leaves of ``length``."""
+    """Return the part of ``length`` that negative padding leaves."""
     return slice(max(-before, 0), length - max(-after, 0))
 
 
@@ -27,7 +28,11 @@ def upfirdn2d(
     x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int],
     size: Sequence[int], flip: bool, gain: float,
 ) -> Tensor:  # fmt: skip
-    """Each pair is ``(x, y)``: ``pad`` what is put before the first row and column, ``size`` that of the output."""
+    """Resample ``x`` to an output of ``size``; each pair is ``(x, y)``.
+
+    Args:
+        pad: padding before the first row and column.
+    """
     n, c, h, w = x.shape
     if not x.numel():
         return x.sum() + x.new_zeros((n, c, size[1], size[0]))
@@ -39,7 +44,7 @@ def upfirdn2d(
         for i, length in ((0, w), (1, h))
     ]
     sides = (pad[0], after[0], pad[1], after[1])
-    # Padded before it is cropped, which may take more than there is of the image.
+    # Pad before cropping, since cropping may take more than the image has.
     y = F.pad(y, [max(side, 0) for side in sides])
     y = y[:, :, crop(pad[1], after[1], y.shape[2]), crop(pad[0], after[0], y.shape[3])]
     if f is not None:

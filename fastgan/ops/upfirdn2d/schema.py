@@ -1,8 +1,8 @@
 """Registration of upfirdn2d: schema, fake kernel, autograd.
 
-The registered op takes the size of its output in place of the padding behind the image: then its gradient is the same
-op with ``up`` and ``down`` exchanged, the filter turned round and ``taps - 1 - pad`` before the image, and a
-derivative of any order runs on the kernels of the first.
+The registered op takes the size of its output instead of the padding behind the image. So its
+gradient is the same op with ``up`` and ``down`` exchanged, the filter reversed and
+``taps - 1 - pad`` before the image. A derivative of any order runs on the forward kernels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How Triton's strip kernel sees an axis, and how it cuts an image up."""
+"""Axes and tiles as Triton's strip kernel sees them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import NamedTuple
 
 import torch
 
-SECTOR = 32  # bytes that memory is read and written by
+SECTOR = 32
+"""Bytes of one access to memory."""
 
 
 class Phase(NamedTuple):
-    """``out[q·period + r] = Σ_j h[tap + j·up] · in[q·advance + first + j]`` over ``0 <= j < count``, for one r."""
+    """A small filter, which gives every ``period``-th output from the r-th on.
+
+    ``out[q·period + r] = Σ_j h[tap + j·up] · in[q·advance + first + j]`` over ``0 <= j < count``.
+    """
 
     first: int
     tap: int
-    count: int  # type: ignore[assignment]  # of tuple a method
+    # A tuple has a method of this name.
+    count: int  # type: ignore[assignment]
 
 
 class Axis(NamedTuple):
@@ -47,15 +52,25 @@ class Axis(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How the strip kernel cuts an image up: its constants, and what it counts in."""
+    """Division of an image into items of the strip kernel, and the kernel's constants.
 
-    along_x: bool  # an item is columns of a contiguous image; else channels of a column
-    group: int  # periods of columns per item
-    vector: int  # lanes of a load; of a store too, where lanes are channels
+    Attributes:
+        along_x: an item is columns of a contiguous image; else channels of a column.
+        group: periods of columns per item.
+        vector: lanes of a load, and of a store if lanes are channels.
+        store: lanes of a store.
+        first_x: place where item 0 starts to read, in units of its loads.
+        phases_x: phases whose ``first`` is counted from there.
+        span_x: columns that an item reads.
+    """
+
+    along_x: bool
+    group: int
+    vector: int
     store: int
-    first_x: int  # where item 0 starts to read, in units of what it reads
-    phases_x: tuple[Phase, ...]  # with `first` counted from there
-    span_x: int  # columns that an item reads
+    first_x: int
+    phases_x: tuple[Phase, ...]
+    span_x: int
 
 
 def span(phases: Sequence[Phase]) -> int:
@@ -63,7 +78,11 @@ def span(phases: Sequence[Phase]) -> int:
 
 
 def relative(phases: Sequence[Phase], unit: int) -> tuple[int, tuple[Phase, ...]]:
-    """The phases with ``first`` counted from a whole number of units before the first tap, and that number."""
+    """Count ``first`` from a whole number of units before the first tap.
+
+    Returns:
+        That number and the phases.
+    """
     base = min(p.first for p in phases if p.count) // unit
     return base, tuple(p._replace(first=p.first - base * unit if p.count else 0) for p in phases)
 
@@ -77,8 +96,11 @@ def _layout(x: Axis, along_x: bool, group: int, vector: int) -> Layout:
 
 
 def _layouts(x: Axis, inner: int, itemsize: int) -> list[Layout]:
-    """From the widest accesses to the fewest registers. The wider of an item's loads and stores is at most 128 bits, so that
-    a warp covers memory without gaps; groups of columns fill their vectors."""
+    """Return layouts, from the widest accesses to the fewest registers.
+
+    The wider of an item's loads and stores has at most 128 bits, so that a warp covers memory
+    without gaps. Groups of columns fill their vectors.
+    """
     widest = 16 // itemsize
     found = []
     if inner == 1 and x.period == 1 << (x.period.bit_length() - 1):
@@ -100,7 +122,10 @@ def _layouts(x: Axis, inner: int, itemsize: int) -> list[Layout]:
 def choose_layout(
     x: Axis, y: Axis, separable: bool, inner: int, dtype: torch.dtype
 ) -> Layout | None:
-    """The first that leaves the kernel under 128 registers, as ahead-of-time compilation showed it; None if none does."""
+    """Return the first layout whose kernel needs fewer than 128 registers, or None.
+
+    The bounds are those that compilation ahead of time showed.
+    """
     span_y = span(relative(y.phases(), 1)[1])
     for layout in _layouts(x, inner, dtype.itemsize):
         lanes = 1 if layout.along_x else layout.vector

@@ -1,13 +1,14 @@
 # mypy: disable-error-code="no-untyped-def, name-defined, assignment"
 """upfirdn2d in Triton: a strip kernel for short filters, a direct one for everything else.
 
-Memory is ``[outer][y][x][inner]``: ``inner`` is 1 for contiguous images and C for channels_last ones. An axis is a bank of
-small filters (``strip_layout.Phase``), so that no inserted zero is met.
+Memory is ``[outer][y][x][inner]``: ``inner`` is 1 for contiguous images and C for channels_last
+ones. An axis is a bank of small filters (``strip_layout.Phase``), so that no inserted zero is
+multiplied.
 
-The strip kernel gives each thread a few neighbouring columns, or a few channels of one column, and walks down the rows. It
-keeps the last rows in registers: of a separable filter as the horizontal filter left them, so that an output costs
-``taps_x + taps_y`` products; of a two-dimensional one as they came. Loads are aligned vectors whatever the padding: where
-their lanes are columns, they are told apart in registers.
+The strip kernel gives each thread a few neighbouring columns, or a few channels of one column, and
+walks down the rows. It keeps the last rows in registers. For a separable filter they are filtered
+horizontally, so that an output costs ``taps_x + taps_y`` products. Loads are aligned vectors for
+any padding; lanes that are columns are separated in registers.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _load_row(
     x_ptr, offsets, inside, there,
     ALONG_X: tl.constexpr, VECTOR: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Neighbouring columns of a row, zero outside the image."""
+    """Load neighbouring columns of a row, zero outside the image."""
     found = ()
     for c in tl.static_range(len(inside)):
         value = tl.load(x_ptr + offsets[c], inside[c] & there, 0.0).to(ACC)
@@ -77,7 +78,7 @@ def _filter_window(
     UP_X: tl.constexpr, UP_Y: tl.constexpr, ADVANCE_X: tl.constexpr, TAPS_X: tl.constexpr,
     GROUP: tl.constexpr, SEPARABLE: tl.constexpr,
 ):  # fmt: skip
-    """The row of output of phase ``r``."""
+    """Return the row of output of phase ``r``."""
     found = ()
     for g in tl.static_range(GROUP):
         for p in tl.static_range(len(PHASES_X)):
@@ -100,7 +101,8 @@ def _filter_window(
     return found
 
 
-# One compilation for all sizes: that accesses are aligned is known from VECTOR and STORE.
+# One compilation serves all sizes: VECTOR and STORE tell the alignment of accesses. The kernels
+# declare gain as float64, since floats arrive as float32 otherwise.
 SIZES = (
     "in_h",
     "in_w",
@@ -118,7 +120,7 @@ SIZES = (
 
 @triton.jit(do_not_specialize=[*SIZES, "f_start", "f_step"])
 def strip_kernel(
-    x_ptr, f_ptr, out_ptr, gain: tl.float64,  # other floats come as float32
+    x_ptr, f_ptr, out_ptr, gain: tl.float64,
     in_h, in_w, out_h, out_w, inner, items, groups, first_x, first_y, rows, strips, f_start, f_step,
     PHASES_X: tl.constexpr, PHASES_Y: tl.constexpr, UP_X: tl.constexpr, UP_Y: tl.constexpr,
     ADVANCE_X: tl.constexpr, ADVANCE_Y: tl.constexpr, TAPS_X: tl.constexpr, TAPS_Y: tl.constexpr,
@@ -126,13 +128,15 @@ def strip_kernel(
     ALONG_X: tl.constexpr, GROUP: tl.constexpr, VECTOR: tl.constexpr, STORE: tl.constexpr,
     BLOCK: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """An item is GROUP periods of columns (``ALONG_X``: in_w counts vectors of VECTOR, out_w of STORE), or these of VECTOR
-    channels (``inner`` counts such vectors), of a strip, which is ``rows`` periods of rows."""
+    """Filter a strip, which is ``rows`` periods of rows.
+
+    An item is GROUP periods of columns. With ``ALONG_X``, in_w counts vectors of VECTOR columns and
+    out_w vectors of STORE. Else the item has VECTOR channels, and ``inner`` counts such vectors.
+    """
     WIDTH: tl.constexpr = GROUP * len(PHASES_X)
-    NEW: tl.constexpr = (
-        ADVANCE_Y if ADVANCE_Y < SPAN_Y else SPAN_Y
-    )  # rows that a step adds to the window
-    WARM_UP: tl.constexpr = (SPAN_Y - 1) // ADVANCE_Y  # steps that only fill it
+    # Rows that a step adds to the window, and steps that only fill it.
+    NEW: tl.constexpr = ADVANCE_Y if ADVANCE_Y < SPAN_Y else SPAN_Y
+    WARM_UP: tl.constexpr = (SPAN_Y - 1) // ADVANCE_Y
 
     item = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = item < items
@@ -226,8 +230,11 @@ def strip_kernel(
         out_y += len(PHASES_Y)
 
 
-BLOCK = 128  # items of a program: one per thread
-TILE = 1024  # outputs of a program of the direct kernel
+BLOCK = 128
+"""Items of a program, one per thread."""
+
+TILE = 1024
+"""Outputs of a program of the direct kernel."""
 
 
 # ------------------------------------------------------------------------- the direct kernel
@@ -235,19 +242,19 @@ TILE = 1024  # outputs of a program of the direct kernel
 
 @triton.jit
 def direct_kernel(
-    x_ptr, f_ptr, out_ptr, gain: tl.float64,  # other floats come as float32
+    x_ptr, f_ptr, out_ptr, gain: tl.float64,
     in_h, in_w, out_h, out_w, inner, rows, tiles,
     up_x, up_y, down_x, down_y, pad_x, pad_y, taps_x, taps_y, f_start, f_step,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """Any factors, any filter, two-dimensional: one tile of ``[outer·y, x·inner]`` per program, a loop over its taps."""
+    """Filter a tile of ``[outer·y, x·inner]`` by a loop over the taps, for any factors."""
     tile = tl.program_id(0)
     row = (tile // tiles) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     column = (tile % tiles) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     channel = column % inner
     start_x = column // inner * down_x - pad_x
     start_y = row % out_h * down_y - pad_y
-    # the first tap that meets a pixel, and that pixel: (start + tap) / up, both signs of start
+    # The first tap that meets a pixel, and that pixel, (start + tap) / up, for both signs of start.
     tap_x = (up_x - start_x % up_x) % up_x
     tap_y = (up_y - start_y % up_y) % up_y
     first_x = (start_x + tap_x) // up_x
@@ -266,9 +273,8 @@ def direct_kernel(
             inside = inside_y[:, None] & inside_x[None, :]
             value = tl.load(x_ptr + j * inner, inside, 0.0).to(ACC)
             total += value * tl.load(f_ptr + f_step * (j * up_x), inside, 0.0).to(ACC)
-        x_ptr += (
-            tl.cast(in_w, tl.int64) * inner
-        )  # .to would fail on a width of 1, which is a constant
+        # in_w.to would fail on a width of 1, which is a constant.
+        x_ptr += tl.cast(in_w, tl.int64) * inner
         f_ptr += f_step * (up_y * taps_x)
     inside = (row < rows)[:, None] & (column < out_w * inner)[None, :]
     at = row.to(tl.int64)[:, None] * out_w * inner + column[None, :]
@@ -287,7 +293,10 @@ def _too_large(x: Tensor) -> ValueError:
 
 
 def strip_rows(columns: int, quotients: int, span: int, advance: int) -> int:
-    """Periods of rows per strip: enough strips to fill a GPU before longer ones, which read fewer rows twice."""
+    """Return the periods of rows per strip.
+
+    Strips are short until there are enough to fill a GPU. Longer ones read fewer rows twice.
+    """
     shortest = max(2, (span - 1) // advance)
     rows = min(max(columns * quotients >> 17, shortest), 32)
     return triton.cdiv(quotients, triton.cdiv(quotients, rows))
@@ -372,7 +381,8 @@ def upfirdn2d(
         _strips(x, f, out, axes, outer, inner, layout, flip, gain, separable)
     elif not separable:
         _direct(x, f, out, axes, outer, inner, flip, gain)
-    else:  # one axis, then the other, at the precision of the sums in between
+    else:
+        # One axis, then the other, with the precision of the sums in between.
         shape = (n, c, h, axis_x.out)
         between = torch.empty(shape, dtype=SUMS[x.dtype], device=x.device, memory_format=memory)
         _direct(x, f, between, (axis_x, Axis(h, h, 1, 1, 0, 1)), outer, inner, flip, 1.0)
