@@ -74,7 +74,7 @@ $(VENV)/.installed: $(VENV)/.dependencies $(VENV)/.settings $(NATIVE)
 setup: $(VENV)/.installed
 
 demo: setup
-	$(BIN)/fastgan train dcgan --data mnist5k --ngf 32 --ndf 32 --batch 32 --lr 4e-4 --ema 0.995 --images 60000 \
+	$(BIN)/fastgan train dcgan --data mnist5k --ngf 32 --ndf 32 --batch 32 --lr 4e-4 --ema 0.995 --total-images 60000 \
 	  --out runs/demo $(if $(wildcard runs/demo/config.json),--resume)
 
 test: $(VENV)/.dev

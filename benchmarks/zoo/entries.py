@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def arguments(self) -> list[str]:
-        return f"{self.data} --images {self.images} {self.options}".split()
+        return f"{self.data} --total-images {self.images} {self.options}".split()
 
     @property
     def command(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.zoo.entries import Entry
-from fastgan.data import BatchLoader, ImageDataset, image_grid, open_dataset, save_png, to_uint8
+from fastgan.data import BatchLoader, ImageDataset, image_grid, save_png, to_uint8
 from fastgan.evaluation.measures import SAMPLES, Measures, evaluate
 from fastgan.files import write_atomic
 from fastgan.inference.samples import unseen, view_rows
@@ -120,8 +120,8 @@ def run_entry(root: Path, entry: Entry) -> Outcome:
 def measured(entry: Entry, folder: RunDir) -> Outcome:
     """Measure a finished run and its initial networks; draw its grid next to the run's folder."""
     found = find_checkpoint(folder.root)
-    recipe = found.saved.config.recipe
-    dataset = open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
+    recipe, run = found.saved.config.recipe, found.saved.config.settings
+    dataset = run.open_data(recipe)
     state = TrainState.create(recipe, ImageSpec.of(dataset))
     shown = unseen(recipe, dataset)
     metrics = (
@@ -131,7 +131,7 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
     before = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
     restore(state, found.saved, found.path)
     after = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
-    seed, rows = derive_seed(recipe.seed, "grid"), VIEWS if recipe.translates else ROWS
+    seed, rows = derive_seed(run.seed, "grid"), VIEWS if recipe.translates else ROWS
     views, images = view_rows(
         recipe, state.sampler, seed=seed, rows=rows, columns=COLUMNS, dataset=shown
     )
@@ -159,7 +159,7 @@ def speed(state: TrainState, dataset: ImageDataset) -> float:
     step, recipe = TrainStep(state), state.recipe
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    with BatchLoader(dataset, seed=recipe.seed, start=state.nimg, batch=recipe.batch) as batches:
+    with BatchLoader(dataset, seed=state.seed, start=state.nimg, batch=recipe.batch) as batches:
         step([next_batch(batches) for _ in range(step.batches)])
         nimg, began = state.nimg, time.process_time()
         for _ in range(TIMED_STEPS):

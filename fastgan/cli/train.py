@@ -21,6 +21,7 @@ from fastgan.training.loop import RunResult, train
 from fastgan.training.progress import duration, say
 from fastgan.training.report import measures_sentence
 from fastgan.training.run_dir import RunDir
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.transfer import Source, read_source, source_settings
 
 USAGE = "\n".join(
@@ -57,7 +58,9 @@ def run(arguments: list[str]) -> int:
     console = Console(quiet=not _speaks())
     for line in start.news:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    result = train(start.recipe, start.options, init_from=start.init_from, console=console)
+    result = train(
+        start.recipe, start.settings, start.options, init_from=start.init_from, console=console
+    )
     if not console.quiet:
         print_result(console, result)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
@@ -67,15 +70,16 @@ class Start(NamedTuple):
     """What a command line asks for. init_from: trained weights to begin with. news: what a person should know."""
 
     recipe: Recipe
+    settings: RunSettings
     options: RunOptions
     init_from: str | Source | None = None
     news: Sequence[str] = ()
 
 
-def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunOptions]:
-    """The recipe and the options of a command line, as `parse_start` finds them."""
+def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunSettings]:
+    """Return the recipe and the run's settings of a command line, as `parse_start` reads them."""
     start = parse_start(name, arguments)
-    return start.recipe, start.options
+    return start.recipe, start.settings
 
 
 def parse_start(name: str, arguments: list[str]) -> Start:
@@ -90,18 +94,26 @@ def parse_start(name: str, arguments: list[str]) -> Start:
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
     given: Any = parse(form, arguments, prog=prog, default=default)
     if default is not None or given.from_ is None or not _speaks():
-        return Start(given.recipe, given.run, given.from_)
+        return Start(given.recipe, given.settings, given.options, given.from_)
     source = read_source(given.from_)
     sizes = source_settings(source, recipe)
-    default = form(recipe=dataclasses.replace(recipe(), **sizes), run=given.run, from_=given.from_)
+    if sizes is None:
+        return Start(given.recipe, given.settings, given.options, source)
+    default = form(
+        recipe=dataclasses.replace(recipe(), **sizes),
+        settings=RunSettings.of(recipe, resolution=source.images.resolution),
+        options=given.options,
+        from_=given.from_,
+    )
     given = parse(form, arguments, prog=prog, default=default)
+    chosen = dataclasses.asdict(given.recipe) | {"resolution": given.settings.resolution}
     taken = [
         f"--{setting.replace('_', '-')} {_spelt(value)}"
-        for setting, value in sizes.items()
-        if getattr(given.recipe, setting) == value
+        for setting, value in (sizes | {"resolution": source.images.resolution}).items()
+        if chosen[setting] == value
     ]
     news = [f"As {source.path} has it: {', '.join(taken)}."] if taken else []
-    return Start(given.recipe, given.run, source, news)
+    return Start(given.recipe, given.settings, given.options, source, news)
 
 
 def _speaks() -> bool:
@@ -133,7 +145,7 @@ def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str)
             f"came: use fastgan train {config.recipe.name}, or another --out."
         )
     kept = load_options(folder.options, dataclasses.replace(run, out=str(folder.root)))
-    return form(recipe=config.recipe, run=kept)
+    return form(recipe=config.recipe, settings=config.settings, options=kept)
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -162,12 +174,13 @@ def print_result(console: Console, result: RunResult) -> None:
 
 
 def _form(recipe: type[Recipe]) -> Any:
-    """A dataclass with the recipe's settings and the run's options side by side."""
+    """Return a dataclass of the recipe, the run's settings and its options."""
     form = dataclasses.make_dataclass(
         "TrainForm",
         [
             ("recipe", recipe, dataclasses.field(default_factory=recipe)),
-            ("run", RunOptions, dataclasses.field(default_factory=RunOptions)),
+            ("settings", RunSettings, dataclasses.field(default=RunSettings.of(recipe))),
+            ("options", RunOptions, dataclasses.field(default_factory=RunOptions)),
             ("from_", _From, dataclasses.field(default=None)),
         ],
     )

@@ -73,9 +73,11 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
 def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
     gan = load(run.root)
     recipe = gan.recipe
-    dataset = recipe.open_data(gan.image_spec)
+    dataset = config.settings.open_data(recipe, gan.image_spec)
     if dataset.fingerprint != config.data_fingerprint:
-        raise DataError(f"{recipe.data!r} no longer holds the images that the run was trained on.")
+        raise DataError(
+            f"{config.settings.data!r} no longer holds the images that the run was trained on."
+        )
     count = min(NEIGHBOURS, len(dataset))
     real = to_float(dataset.batch(spread(count, len(dataset)))[0])
     fake = sample_images(

@@ -161,6 +161,7 @@ def measure(
     dataset: ImageDataset,
     settings: MeasureSettings = MeasureSettings(),
     *,
+    seed: int = 0,
     samples: int | None = None,
 ) -> Measures:
     """Return the measures that a run asks for, and `samples`, their number; empty without measures.
@@ -168,6 +169,7 @@ def measure(
     The data's own measures are added, unless `settings.metrics` is "none".
 
     Args:
+        seed: of the samples.
         samples: takes precedence over `settings.samples`.
 
     Raises:
@@ -185,7 +187,7 @@ def measure(
         samples=samples or settings.samples,
     )
     network = _network(plan, settings.weights, networks)
-    taken = _take(plan, recipe, networks, dataset, network, seed=recipe.seed, most=MAX_REAL)
+    taken = _take(plan, recipe, networks, dataset, network, seed=seed, most=MAX_REAL)
     return {"samples": plan.samples, **taken}
 
 

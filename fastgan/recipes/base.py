@@ -23,10 +23,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from fastgan.data import DataError, ImageDataset, InputSpec, Reading, Task, open_dataset
+from fastgan.data import ImageDataset, InputSpec, Reading, Task
 from fastgan.data.inputs import Levels
-from fastgan.data.levels import parse_range
-from fastgan.data.reading import Fit
 from fastgan.errors import FastganError
 from fastgan.recipes.fields import check_fields
 from fastgan.recipes.signature import Signature
@@ -229,25 +227,16 @@ class Recipe(ABC):
     )
     baseline: ClassVar[str | None] = None  # the view that is measured against targets too
     exchanged: ClassVar[str] = ""  # what images of a batch take from each other, in words
-    extends: ClassVar[tuple[str, ...]] = ("images",)  # settings that may change when a run goes on
+    extends: ClassVar[tuple[str, ...]] = ()  # settings that may change when a run goes on
     carried: ClassVar[
         tuple[str, ...]
     ] = ()  # networks without weights that a run takes from trained ones
+    usual_data: ClassVar[str] = "mnist5k"  # data set of a run that names none
+    usual_resolution: ClassVar[int | None] = None  # of such a run; None is the data set's own
+    usual_images: ClassVar[int] = 200_000  # real images that such a run shows in all
 
-    data: str = "mnist5k"
-    """Data set: mnist5k, digits, shapes, or the path of a folder or .zip of images."""
-    resolution: int | None = None
-    """Height and width of the images in pixels; None takes the data set's own."""
-    fit: Fit = "crop"
-    """How pictures become squares: crop cuts the centre out, pad adds black, stretch changes the proportions."""
-    range: str = "auto"
-    """Values LOW:HIGH that become black and white in files of more than 8 bits; auto goes by the values that occur."""
     batch: int = 64
     """Real images per update."""
-    images: int = 200_000
-    """Real images to show in all; the run ends after the step that reaches it."""
-    seed: int = 0
-    """Seed of everything random: weights, noise, dropout, the order of the images."""
     ema: float = 0.0
     """Decay per step of the moving average of G's weights, which samples come from; 0 for none."""
     ema_kimg: float = 0.0
@@ -265,11 +254,7 @@ class Recipe(ABC):
 
     def __post_init__(self) -> None:
         check_fields(self, RecipeError)
-        self._require_at_least(1, "batch", "images")
-        try:
-            parse_range(self.range)
-        except DataError as error:
-            raise RecipeError(f"--{error}") from None
+        self._require_at_least(1, "batch")
         self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require_at_least(0, "ema_kimg")
         usual = next(f.default for f in fields(self) if f.name == "ema_kimg")
@@ -386,12 +371,14 @@ class Recipe(ABC):
         }
         return cls(**values)
 
-    def settled(self, saved: Recipe | None = None) -> Recipe:
+    def settled(self, total_images: int, saved: Recipe | None = None) -> Recipe:
         """Return the settings that a run is stored with.
 
-        A schedule's end that follows from `images`, which may be raised at a resume, becomes a setting of its own.
+        A schedule's end that follows from the run's length becomes a setting of its own: the
+        length may be raised at a resume.
 
         Args:
+            total_images: real images that the run shows in all.
             saved: settings of the run that goes on, whose ends are kept; None for a run that starts.
 
         Raises:
@@ -399,28 +386,9 @@ class Recipe(ABC):
         """
         return self
 
-    @property
-    def reading(self) -> Reading:
-        """Settings for reading picture files."""
-        return Reading(fit=self.fit, range=self.range)
-
-    def open_data(
-        self, images: ImageSpec | None = None, *, data: str | None = None
-    ) -> ImageDataset:
-        """Open the data set that the recipe learns from, or ``data`` in the same way.
-
-        images: those of a run, whose resolution and channels hold. None: ``resolution`` and the set's own channels.
-
-        Raises:
-            DataError: as ``open_dataset``.
-        """
-        return open_dataset(
-            data or self.data,
-            resolution=self.resolution if images is None else images.resolution,
-            channels=None if images is None else images.channels,
-            task=self.task,
-            reading=self.reading if images is None else images.reading(self.reading),
-        )
+    def adapt_reading(self, reading: Reading) -> Reading:
+        """Return a run's settings for reading files with what the recipe knows of them."""
+        return reading
 
     def check_images(self, images: ImageSpec) -> None:  # noqa: B027 - most recipes take any image
         """Raises RecipeError for images that the networks can't be built for."""

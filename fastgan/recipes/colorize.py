@@ -25,9 +25,6 @@ class Colorize(Pix2Pix):
     task: ClassVar[Task | None] = None
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
 
-    data: str = "shapes"
-    """Data set of colour images: shapes, or the path of a folder."""
-
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         if images.channels != 3:

@@ -26,8 +26,6 @@ class Domains(Translation):
     directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
     least: ClassVar[int] = 8
 
-    data: str = "shapes"
-    """Data set: shapes (plain and striped), or the path of a folder of two domains."""
     ngf: int = 64
     """Channels of G's first layer; four times as many behind its third."""
     ndf: int = 64

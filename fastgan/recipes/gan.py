@@ -23,9 +23,8 @@ class GAN(NoiseToImage):
     name: ClassVar[str] = "gan"
     summary: ClassVar[str] = "Goodfellow 2014: perceptrons for G and D, cross-entropy"
     of_d: ClassVar[frozenset[str]] = PARTS_OF_D
+    usual_resolution: ClassVar[int | None] = 28
 
-    resolution: int | None = 28
-    """Height and width of the images in pixels; None takes the data set's own."""
     g_hidden: tuple[int, ...] = (256, 512, 1024)
     """Widths of G's hidden layers."""
     d_hidden: tuple[int, ...] = (512, 256)

@@ -41,8 +41,6 @@ class GauGAN(Translation):
     paired: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "map"}
 
-    data: str = "shapes"
-    """Data set: shapes (of maps of their colours), or the path of a folder of images and maps."""
     void: int | None = None
     """Value of the maps' pixels that are of no class, such as 255; None if every value is a class."""
     batch: int = 32
@@ -77,9 +75,8 @@ class GauGAN(Translation):
     def has_batch_norm(self) -> bool:
         return True
 
-    @property
-    def reading(self) -> Reading:
-        return replace(super().reading, void=self.void)
+    def adapt_reading(self, reading: Reading) -> Reading:
+        return replace(reading, void=self.void)
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -76,7 +76,7 @@ class Growing(NoiseToImage):
             possible = [r for r in (4, *RESOLUTIONS) if self.lowest <= r <= images.resolution]
             self._require("start_resolution", self.start_resolution in possible, one_of(possible))
 
-    def settled(self, saved: Recipe | None = None) -> Recipe:
+    def settled(self, total_images: int, saved: Recipe | None = None) -> Recipe:
         begun = getattr(saved, "start_resolution", None)
         return (
             replace(self, start_resolution=begun)

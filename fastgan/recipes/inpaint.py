@@ -32,8 +32,6 @@ class Inpaint(Pix2Pix):
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
     fills: ClassVar[bool] = True
 
-    data: str = "shapes"
-    """Data set: shapes, or the path of a folder of images."""
     dropout: float = 0.0
     hole: tuple[float, float] = (0.25, 0.5)
     """Least and most height and width of holes, as shares of the image's."""

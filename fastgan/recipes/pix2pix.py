@@ -31,8 +31,6 @@ class Pix2Pix(Translation):
     paired: ClassVar[bool] = True
     baseline: ClassVar[str | None] = "input"
 
-    data: str = "shapes"
-    """Data set: shapes (from an outline to the shape), or the path of a folder of pairs."""
     ngf: int = 64
     """Channels of the U-Net's first layer; each layer after it has twice as many, up to 8 times."""
     ndf: int = 64

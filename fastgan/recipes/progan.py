@@ -19,8 +19,8 @@ class ProGAN(Growing):
 
     name: ClassVar[str] = "progan"
     summary: ClassVar[str] = "Karras 2018: grows from 4×4 to the images' resolution, WGAN-GP"
+    usual_images: ClassVar[int] = 12_000_000
 
-    images: int = 12_000_000
     loss: Adversarial = "wasserstein"
     penalty: Penalty = "wgan-gp"
     drift: float = 0.001

@@ -35,9 +35,9 @@ class R3GAN(NoiseToImage):
     summary: ClassVar[str] = (
         "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
     )
+    usual_images: ClassVar[int] = 25_000_000
 
     batch: int = 256
-    images: int = 25_000_000
     z_dim: int = 64
     lr: float = 2e-4
     betas: tuple[float, float] = (0.0, 0.9)

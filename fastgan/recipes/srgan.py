@@ -32,8 +32,6 @@ class SRGAN(Translation):
     baseline: ClassVar[str | None] = "bicubic"
     directions: ClassVar[Mapping[str, str]] = {"": "low"}
 
-    data: str = "shapes"
-    """Data set: shapes, or the path of a folder of images."""
     batch: int = 16
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)

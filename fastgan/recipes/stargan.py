@@ -127,8 +127,6 @@ class StarGAN(Translation):
     least: ClassVar[int] = 8
     exchanged: ClassVar[str] = "attributes"
 
-    data: str = "shapes"
-    """Data set: shapes (colour, stripes, background), or the path of a folder with attributes."""
     batch: int = 16
     lr: float = 1e-4
     ngf: int = 64

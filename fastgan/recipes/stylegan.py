@@ -23,8 +23,8 @@ class StyleGAN(Growing):
     name: ClassVar[str] = "stylegan"
     summary: ClassVar[str] = "Karras 2019: styles by AdaIN, noise, grows from 8×8, R1"
     lowest: ClassVar[int] = LOWEST
+    usual_images: ClassVar[int] = 25_000_000
 
-    images: int = 25_000_000
     loss: Adversarial = "non-saturating"
     penalty: Penalty = "r1"
     w_dim: int = 512

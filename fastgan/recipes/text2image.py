@@ -36,8 +36,6 @@ class Text2Image(Translation):
     directions: ClassVar[Mapping[str, str]] = {}
     exchanged: ClassVar[str] = "captions"
 
-    data: str = "shapes"
-    """Data set: shapes, or the path of a folder of images with captions."""
     batch: int = 64
     d_lr: float = 2e-4
     """Learning rate of D."""

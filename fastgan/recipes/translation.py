@@ -38,10 +38,9 @@ class Translation(Recipe):
     """Whether it fills what isn't opaque in a picture: `translate` takes that as "mask", float32 `[N, 1, H, W]`, 1 there."""
     least: ClassVar[int] = 1
     """Pixels that a picture to translate must be high and wide."""
-    extends: ClassVar[tuple[str, ...]] = ("images", "decay_until")
+    extends: ClassVar[tuple[str, ...]] = ("decay_until",)
+    usual_data: ClassVar[str] = "shapes"
 
-    data: str = "shapes"
-    """Data set: shapes, or the path of a folder (docs/data.md says how it has to look)."""
     batch: int = 1
     lr: float = 2e-4
     """Learning rate of all players."""
@@ -50,7 +49,7 @@ class Translation(Recipe):
     decay_after: int | None = None
     """Real images after which the learning rate falls linearly, to 0 at --decay-until; None keeps it as it is."""
     decay_until: int | None = None
-    """Real images at which the learning rate is 0; None takes the run's first --images."""
+    """Real images at which the learning rate is 0; None takes all that the run shows at first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,29 +66,39 @@ class Translation(Recipe):
                     "none."
                 )
             return
-        until = "images" if self.decay_until is None else "decay_until"
-        end = getattr(self, until)
-        self._require(
-            "decay_after",
-            0 <= self.decay_after < end,
-            f"at least 0 and less than --{until.replace('_', '-')}, {end}",
-        )
-        if end < self.images:
-            raise RecipeError(
-                f"--decay-until must be at least --images, {self.images}, but it is {end}, where the learning rate "
-                "falls to 0, so nothing would be learned after it: raise --decay-until too, or lower --images."
+        self._require_at_least(0, "decay_after")
+        if self.decay_until is not None:
+            self._require(
+                "decay_after",
+                self.decay_after < self.decay_until,
+                f"at least 0 and less than --decay-until, {self.decay_until}",
             )
 
     def rate(self, nimg: int) -> float:
         if self.decay_after is None or nimg <= self.decay_after:
             return 1.0
-        end = self.images if self.decay_until is None else self.decay_until
-        return max(0.0, (end - nimg) / (end - self.decay_after))
+        if self.decay_until is None:
+            raise RecipeError(
+                "decay_until must be a number of images, got None: `settled` sets it."
+            )
+        return max(0.0, (self.decay_until - nimg) / (self.decay_until - self.decay_after))
 
-    def settled(self, saved: Recipe | None = None) -> Recipe:
-        if self.decay_after is None or self.decay_until is not None:
+    def settled(self, total_images: int, saved: Recipe | None = None) -> Recipe:
+        if self.decay_after is None:
             return self
-        return replace(self, decay_until=getattr(saved or self, "decay_until", None) or self.images)
+        end = self.decay_until or getattr(saved, "decay_until", None) or total_images
+        if self.decay_until is None:
+            self._require(
+                "decay_after",
+                self.decay_after < end,
+                f"at least 0 and less than --total-images, {end}",
+            )
+        if end < total_images:
+            raise RecipeError(
+                f"--decay-until must be at least --total-images, {total_images}, got {end}, where the learning rate "
+                "falls to 0, so nothing would be learned after it: raise --decay-until too, or lower --total-images."
+            )
+        return replace(self, decay_until=end)
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -37,7 +37,7 @@ from fastgan.recipes import ImageSpec, Networks, Recipe
 from fastgan.recipes.signature import Signature
 from fastgan.recipes.translation import Translation
 from fastgan.seeds import derive_seed
-from fastgan.training import RunResult
+from fastgan.training import RunResult, RunSettings
 from fastgan.training.config import RunConfig
 
 MAX_SEED = 2**32 - 1
@@ -107,6 +107,11 @@ class Trained:
                 f"see generator.synthesis.image_size."
             )
         return self._image_spec
+
+    @property
+    def _settings(self) -> RunSettings:
+        """Settings of the run, or usual ones for networks without a run."""
+        return RunSettings.of(self.recipe) if self.config is None else self.config.settings
 
     @property
     def _size(self) -> str:
@@ -548,7 +553,7 @@ class Trained:
         Raises:
             DataError: an argument is none of these.
         """
-        reading = self.image_spec.reading(self.recipe.reading)
+        reading = self.image_spec.reading(self._settings.reading(self.recipe))
         if fit is not None:
             reading = replace(reading, fit=fit)
         if range is not None:
@@ -642,21 +647,22 @@ class Trained:
                 f"Only square grey and colour images can be measured, but this network makes "
                 f"{self._size}."
             )
-        settings = {"fit": fit, "range": range}
-        changed: dict[str, Any] = {name: x for name, x in settings.items() if x is not None}
-        recipe = replace(self.recipe, **changed) if changed else self.recipe
-        dataset = recipe.open_data(spec, data=None if data is None else str(data))
+        reading = {"fit": fit, "range": range}
+        changed: dict[str, Any] = {name: x for name, x in reading.items() if x is not None}
+        if data is not None:
+            changed["data"] = str(data)
+        settings = replace(self._settings, **changed)
+        dataset = settings.open_data(self.recipe, spec)
         if (
             self.config is not None
-            and data is None
             and not changed
             and dataset.fingerprint != self.config.data_fingerprint
         ):
             warnings.warn(
-                f"{recipe.data!r} no longer holds the images that this checkpoint was trained on.",
+                f"{settings.data!r} no longer holds the images that this checkpoint was trained on.",
                 stacklevel=2,
             )
-        return unseen(recipe, dataset)
+        return unseen(self.recipe, dataset)
 
     # -- files --------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from fastgan.recipes.signature import Signature
 from fastgan.trained.gan import Trained
 from fastgan.training import RunResult
 from fastgan.training.checkpoint import BEST, is_checkpoint
-from fastgan.training.config import RunConfig
+from fastgan.training.config import RunConfig, split_settings
 from fastgan.training.distributed import choose_device
 from fastgan.training.loading import load_state
 
@@ -112,9 +112,9 @@ def _of_run(
     return Trained(
         config.recipe,
         networks,
-        image_spec=config.images,
+        image_spec=config.image_spec,
         origin=origin,
-        signatures=config.recipe.signatures(networks, config.images),
+        signatures=config.recipe.signatures(networks, config.image_spec),
         averaged=averaged,
         config=config,
         result=result,
@@ -195,9 +195,6 @@ def _device(device: torch.device | str | None) -> torch.device:
 
 
 def _about(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what files say of a network, from a run's configuration.
-
-    The place of the data isn't written.
-    """
-    settings = {key: value for key, value in plain["settings"].items() if key != "data"}
+    """Return what files say of a network, from a run's configuration: its recipe's settings alone."""
+    _, settings = split_settings(plain["settings"])
     return {"recipe": plain["recipe"], "settings": settings, "images": plain["images"]}

@@ -14,7 +14,7 @@ from fastgan.data import ImageDataset
 from fastgan.recipes import Recipe, get_recipe
 from fastgan.trained.gan import Trained
 from fastgan.trained.opening import from_result
-from fastgan.training import Callback, RunOptions
+from fastgan.training import Callback, RunOptions, RunSettings
 from fastgan.training import train as run
 from fastgan.training.transfer import Source
 
@@ -41,8 +41,8 @@ def train(
         callbacks: called in this order.
         console: output for progress; "auto" is standard output, None is none.
         options: options of the run.
-        **settings: settings of the recipe and options of the run by name, such as
-            ``resolution=64`` and ``checkpoint_every=10_000``.
+        **settings: settings of the recipe, settings and options of the run by name, such as
+            ``ngf=32``, ``total_images=50_000`` and ``checkpoint_every=10_000``.
 
     Returns:
         The networks at the end of the run; ``result`` holds its folder, ``measures`` its figures.
@@ -57,7 +57,7 @@ def train(
     """
     kind = get_recipe(recipe) if isinstance(recipe, str) else type(recipe)
     of_recipe = {f.name for f in fields(kind)}
-    of_run = {f.name for f in fields(RunOptions)}
+    of_run = {f.name for kind in (RunSettings, RunOptions) for f in fields(kind)}
     for name in settings:
         if name not in of_recipe | of_run:
             raise TypeError(_unknown_setting(name, kind.name, sorted(of_recipe | of_run)))
@@ -69,7 +69,7 @@ def train(
     chosen = replace(recipe, **own) if isinstance(recipe, Recipe) else kind(**own)
     result = run(
         chosen,
-        options,
+        options=options,
         dataset=data if isinstance(data, ImageDataset) else None,
         init_from=init_from,
         callbacks=callbacks,

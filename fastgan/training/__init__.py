@@ -1,9 +1,9 @@
 """The thin trainer: one state, one step, one loop, one checkpoint file.
 
     from fastgan.training import train
-    train(DCGAN(data="mnist5k"), out="runs/mine")
+    train(DCGAN(), data="mnist5k", out="runs/mine")
 
-`train`, `Callback`, `Run`, `RunOptions` and `RunResult` are loaded when they're first asked for.
+`train`, `Callback`, `Run`, `RunOptions`, `RunResult` and `RunSettings` are loaded when they're first asked for.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from fastgan.training.callbacks import Callback
     from fastgan.training.config import RunOptions
     from fastgan.training.loop import Run, RunResult, train
+    from fastgan.training.run_settings import RunSettings
 
-__all__ = ["Callback", "Run", "RunOptions", "RunResult", "train"]
+__all__ = ["Callback", "Run", "RunOptions", "RunResult", "RunSettings", "train"]
 
-_HOMES = {"Callback": "callbacks", "RunOptions": "config"}
+_HOMES = {"Callback": "callbacks", "RunOptions": "config", "RunSettings": "run_settings"}
 
 
 def __getattr__(name: str) -> Any:

@@ -84,7 +84,7 @@ def _settings(runs: Sequence[ComparedRun]) -> list[Line]:
     tables = []
     for run in runs:
         plain = run.config.to_plain()
-        of_the_data = {"data": run.config.dataset, "resolution": run.config.images.resolution}
+        of_the_data = {"data": run.config.dataset, "resolution": run.config.image_spec.resolution}
         tables.append({"recipe": plain["recipe"]} | plain["settings"] | of_the_data)
     lines = []
     for name in dict.fromkeys(name for table in tables for name in table):
@@ -126,7 +126,7 @@ def _course(runs: Sequence[ComparedRun]) -> list[Line]:
 def _parameters(config: RunConfig) -> dict[str, int]:
     """How many each network has, of those that have any; built on the meta device, in no time and no memory."""
     with torch.random.fork_rng(devices=()), torch.device("meta"):
-        networks = config.recipe.build_networks(config.images)
+        networks = config.recipe.build_networks(config.image_spec)
     counts = {
         name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
     }

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fastgan._version import __version__
 from fastgan.data import ImageDataset
 from fastgan.data.discovery import few
-from fastgan.errors import FastganError
 from fastgan.evaluation.measures import MeasureSettings
 from fastgan.files import write_atomic
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.names import local_name, portable_name
 from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
-
-
-class ConfigError(FastganError):
-    """A run's options or its saved configuration can't be used; the message says what to do."""
-
+from fastgan.training.run_settings import ConfigError, RunSettings
 
 WhichMeasures = Literal[
     "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is", "l1", "psnr", "ssim",
@@ -119,21 +114,28 @@ class Beginning:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What makes two runs the same run: the recipe with its settings, the data, and where the weights began.
+    """Recipe, settings, data and first weights of a run: two runs that share them are the same.
 
-    dataset: the data set's own name, for people; data_fingerprint: SHA-256 of what it holds. beginning: trained weights
-    that it began with, None for weights drawn from the seed.
+    Attributes:
+        dataset: the data set's own name, for people.
+        data_fingerprint: SHA-256 of what the data set holds.
+        beginning: trained weights that the run began with, None for weights drawn from the seed.
     """
 
     recipe: Recipe
-    images: ImageSpec
+    settings: RunSettings
+    image_spec: ImageSpec
     dataset: str
     data_fingerprint: str
     beginning: Beginning | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, dataset: ImageDataset) -> RunConfig:
-        """Raises RecipeError if the recipe can't be built for the data set's images."""
+    def of(cls, recipe: Recipe, settings: RunSettings, dataset: ImageDataset) -> RunConfig:
+        """Return the configuration of a run on a data set.
+
+        Raises:
+            RecipeError: the recipe's networks can't be built for the data set's images.
+        """
         images = ImageSpec.of(dataset)
         if not 1 <= images.channels <= 4:
             raise RecipeError(
@@ -141,20 +143,21 @@ class RunConfig:
                 f"picture fewer."
             )
         recipe.check_data(dataset)
-        return cls(recipe, images, dataset.name, dataset.fingerprint)
+        return cls(recipe, settings, images, dataset.name, dataset.fingerprint)
 
     def to_plain(self) -> dict[str, Any]:
         """Strings, numbers, lists and dicts only."""
         settings = {
-            k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.recipe).items()
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in (asdict(self.settings) | asdict(self.recipe)).items()
         }
-        settings["data"] = portable_name(self.recipe.data)
+        settings["data"] = portable_name(self.settings.data)
         began = {} if self.beginning is None else {"beginning": _plain(self.beginning)}
         return {
             "fastgan": __version__,
             "recipe": self.recipe.name,
             "settings": settings,
-            "images": self.images.to_plain(),
+            "images": self.image_spec.to_plain(),
             "dataset": self.dataset,
             "data_fingerprint": self.data_fingerprint,
             **began,
@@ -164,14 +167,16 @@ class RunConfig:
     def from_plain(cls, plain: Any) -> RunConfig:
         """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
         try:
-            settings = plain["settings"].items()
-            opened = {
-                name: local_name(value) if name == "data" else value for name, value in settings
-            }
-            recipe = get_recipe(plain["recipe"]).from_settings(opened).settled()
-            images = ImageSpec.from_plain(plain["images"])
-            began = Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None
-            return cls(recipe, images, plain["dataset"], plain["data_fingerprint"], began)
+            of_the_run, of_the_recipe = split_settings(plain["settings"])
+            of_the_run["data"] = local_name(of_the_run["data"])
+            return cls(
+                get_recipe(plain["recipe"]).from_settings(of_the_recipe),
+                RunSettings(**of_the_run),
+                ImageSpec.from_plain(plain["images"]),
+                plain["dataset"],
+                plain["data_fingerprint"],
+                Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None,
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"The saved configuration is incomplete or damaged ({error!r})."
@@ -182,7 +187,9 @@ class RunConfig:
 
         Raises RecipeError if the run can't go on with these settings.
         """
-        recipe = self.recipe.settled(None if saved is None else saved.recipe)
+        recipe = self.recipe.settled(
+            self.settings.total_images, None if saved is None else saved.recipe
+        )
         return replace(self, recipe=recipe, beginning=(saved or self).beginning)
 
     def check_resumable(self, new: RunConfig) -> None:
@@ -192,7 +199,7 @@ class RunConfig:
         pairs += [
             (f"--{name.replace('_', '-')}", value, theirs["settings"].get(name))
             for name, value in ours["settings"].items()
-            if name not in (*self.recipe.extends, "data")  # data is compared by what it holds
+            if name not in (*self.recipe.extends, *_EXTENDS)
         ]
         for name, was, came in pairs:
             if was != came:
@@ -201,26 +208,26 @@ class RunConfig:
                     f"to go on, or start another run in a new --out folder."
                 )
         self._check_classes(new)
-        unnamed = replace(self.images, class_names=new.images.class_names)  # by an older version
-        if unnamed != new.images or self.data_fingerprint != new.data_fingerprint:
+        unnamed = replace(self.image_spec, class_names=new.image_spec.class_names)
+        if unnamed != new.image_spec or self.data_fingerprint != new.data_fingerprint:
             raise ConfigError(
-                f"This run was started on the data set {self.dataset!r}, but --data {new.recipe.data} holds "
+                f"This run was started on the data set {self.dataset!r}, but --data {new.settings.data} holds "
                 f"other images: give it the same data, or start another run in a new --out folder."
             )
 
     def _check_classes(self, new: RunConfig) -> None:
         """Raises ConfigError where a label of `new` means something else than it did here."""
-        was, now = self.images.class_names, new.images.class_names
+        was, now = self.image_spec.class_names, new.image_spec.class_names
         if was == now or (not was and now == tuple(sorted(now))):
             return
         if not was:
-            if self.images.num_classes != len(now) or not getattr(
+            if self.image_spec.num_classes != len(now) or not getattr(
                 self.recipe, "conditional", False
             ):
                 return
             how = f"in the order {few(sorted(now), 4)}, but it's {few(now, 4)} now"
         elif not now:
-            how = f"{few(was, 4)}, but --data {new.recipe.data} has none"
+            how = f"{few(was, 4)}, but --data {new.settings.data} has none"
         elif sorted(was) == sorted(now):
             how = f"in the order {few(was, 4)}, but it's {few(now, 4)} now"
         else:
@@ -229,11 +236,18 @@ class RunConfig:
             parts = [
                 f"{what} {few(names)}" for what, names in (("lacks", gone), ("has", fresh)) if names
             ]
-            how = f"{few(was, 4)}, but --data {new.recipe.data} {' and '.join(parts)}"
+            how = f"{few(was, 4)}, but --data {new.settings.data} {' and '.join(parts)}"
         raise ConfigError(
             f"This run was started with the classes {how}: name them as they were, or start another run in a "
             f"new --out folder."
         )
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split saved settings into those of the run and those of its recipe."""
+    names = {entry.name for entry in fields(RunSettings)}
+    of_the_run = {name: value for name, value in settings.items() if name in names}
+    return of_the_run, {name: value for name, value in settings.items() if name not in names}
 
 
 def _plain(beginning: Beginning) -> dict[str, Any]:
@@ -265,6 +279,8 @@ def load_options(path: Path, given: RunOptions) -> RunOptions:
 
 
 _OF_A_START = ("out", "resume", "device")
+_EXTENDS = ("total_images", "data")
+"""Settings of a run that may change at a resume; data is compared by what it holds."""
 
 
 def load_config(path: Path) -> RunConfig:

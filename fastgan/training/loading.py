@@ -39,6 +39,6 @@ def load_state(path: str | Path, *, device: torch.device | str = "cpu") -> Loade
     found, saved, damaged = find_checkpoint(Path(path))
     for error in damaged.values():
         warnings.warn(f"{error} Taking the one before it.", stacklevel=3)
-    state = TrainState.create(saved.config.recipe, saved.config.images, device=device)
+    state = TrainState.create(saved.config.recipe, saved.config.image_spec, device=device)
     restore(state, saved, found)
     return Loaded(found, saved.config, state)

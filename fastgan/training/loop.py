@@ -33,7 +33,7 @@ from fastgan.recipes import Batch, Networks, Recipe
 from fastgan.seeds import derive_seed
 from fastgan.training.callbacks import Callback
 from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
-from fastgan.training.config import RunConfig, RunOptions, save_options
+from fastgan.training.config import RunConfig, RunOptions, save_options, split_settings
 from fastgan.training.curves import require_plotting
 from fastgan.training.distributed import RanksDiffer, World, join_world
 from fastgan.training.log import MeanStats, RunLog
@@ -41,6 +41,7 @@ from fastgan.training.progress import TrainingProgress, say
 from fastgan.training.report import write_report
 from fastgan.training.resume import open_data, open_state, together
 from fastgan.training.run_dir import RunDir
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from fastgan.training.step import TooManySkips, TrainStep, check_settings, parameters_are_finite
 from fastgan.training.stop import StopRequest, stop_on_signals
@@ -77,6 +78,7 @@ class RunResult:
 
 def train(
     recipe: Recipe,
+    settings: RunSettings | None = None,
     options: RunOptions | None = None,
     *,
     dataset: ImageDataset | None = None,
@@ -85,14 +87,16 @@ def train(
     console: Console | Literal["auto"] | None = "auto",
     **more: Any,
 ) -> RunResult:
-    """Trains `recipe`, or goes on with the run in `options.out`, until `recipe.images` images were shown.
+    """Train a recipe, or go on with the run in `options.out`, until `settings.total_images` images were shown.
 
     SIGINT, SIGTERM and `Run.stop` end it after the current step; the report and a checkpoint are written either
     way. Under torchrun every process calls it alike; the first one writes.
 
     Args:
-        options: how the run goes; `more` are its fields by name, and win: `train(recipe, out="runs/mine")`.
-        dataset: takes the place of the one that `recipe.data` names.
+        settings: data, length and seed of the run; None takes the recipe's usual ones.
+        options: how the run goes.
+        more: fields of either by name, which take precedence: `train(recipe, data="faces", out="runs/mine")`.
+        dataset: takes the place of the one that `settings.data` names.
         init_from: trained weights to begin with, as far as they fit: the folder of a run (its newest checkpoint), a
             checkpoint, an export as safetensors, or a StyleGAN2 file of another program. A run that goes on needs it
             no more.
@@ -105,9 +109,11 @@ def train(
             TooManySkips and NonFiniteWeights (training
             diverged), ReportError (matplotlib is missing), MetricError (what a measure
             needs is missing), RankLost and OtherRankFailed (another process).
-        TypeError: an unknown option.
+        TypeError: an unknown setting or option.
     """
-    options = dataclasses.replace(options or RunOptions(), **more)
+    of_the_run, of_the_options = split_settings(more)
+    settings = dataclasses.replace(settings or RunSettings.of(recipe), **of_the_run)
+    options = dataclasses.replace(options or RunOptions(), **of_the_options)
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(
@@ -118,9 +124,10 @@ def train(
         shown = Console() if console == "auto" else console
         if shown is None or not world.is_main:
             shown = Console(quiet=True, force_terminal=False)
-        recipe = world.broadcast(recipe)  # with --resume its settings come from rank 0's disk
+        # With --resume the settings are read from rank 0's disk.
+        recipe, settings = world.broadcast((recipe, settings))
         check_settings(recipe, world)
-        dataset, config = open_data(recipe, dataset, world)
+        dataset, config = open_data(recipe, settings, dataset, world)
         with together(world):
             if world.is_main:
                 require_measures(recipe, dataset, options.measuring)
@@ -174,13 +181,17 @@ class Run:
     def recipe(self) -> Recipe:
         return self.config.recipe
 
+    @property
+    def settings(self) -> RunSettings:
+        return self.config.settings
+
     def stop(self) -> None:
         """Ends the run after the current step, with a checkpoint and the report; it can be resumed."""
         self._stop.called = True
 
     def to_the_end(self, console: Console) -> RunResult:
         """Steps until the images are shown or an end was asked for, saves the last state, and reports."""
-        state, recipe, world = self.state, self.recipe, self.world
+        state, total_images, world = self.state, self.settings.total_images, self.world
         failure: TooManySkips | None = None
         step = TrainStep(state, compile=self.options.compile, world=world)
         began = time.monotonic() - state.seconds
@@ -194,9 +205,9 @@ class Run:
             self._tell("on_start")
             if state.nimg == 0:
                 self._draw(self.folder.grid(0))
-            progress = TrainingProgress(console, total=recipe.images, done=state.nimg)
+            progress = TrainingProgress(console, total=total_images, done=state.nimg)
             with progress:
-                while state.nimg < recipe.images and not world.any(self._stop.came):
+                while state.nimg < total_images and not world.any(self._stop.came):
                     before = state.nimg
                     try:
                         stats = step([next_batch(batches) for _ in range(step.batches)])
@@ -221,7 +232,7 @@ class Run:
     def _loader(self) -> BatchLoader:
         return BatchLoader(
             self.dataset,
-            seed=self.recipe.seed,
+            seed=self.settings.seed,
             start=self.state.nimg,
             batch=self.recipe.batch,
             device=self.world.device,
@@ -265,7 +276,7 @@ class Run:
 
     def _draw(self, path: Path) -> None:
         if self.world.is_main:
-            seed = derive_seed(self.recipe.seed, "grid")
+            seed = derive_seed(self.settings.seed, "grid")
             self._views = save_grid(
                 path,
                 self.recipe,
@@ -286,7 +297,11 @@ class Run:
             self._measured, self._unmeasured = (nimg, {}), ""
             try:
                 found = measure(
-                    self.recipe, self.state.sampler, self._unseen, self.options.measuring
+                    self.recipe,
+                    self.state.sampler,
+                    self._unseen,
+                    self.options.measuring,
+                    seed=self.settings.seed,
                 )
             except NonFiniteError as error:  # the run may recover, and its report says it
                 self._unmeasured = str(error)
@@ -386,7 +401,7 @@ def _announce(
     world: World,
     news: list[str],
 ) -> None:
-    recipe, images = config.recipe, config.images
+    recipe, images = config.recipe, config.image_spec
     size = f"{images.channels}×{images.resolution}×{images.resolution}"
     where = str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
     lines = [
@@ -394,8 +409,8 @@ def _announce(
         *_classes(config),
         *news,
     ]
-    if state.nimg >= recipe.images:
-        lines.append(f"All {state.nimg:,} images have been shown; give a higher --images to go on.")
+    if state.nimg >= config.settings.total_images:
+        lines.append(f"All {state.nimg:,} images have been shown; raise --total-images to go on.")
     elif state.nimg:
         lines.append(f"Resumed after {state.nimg:,} images.")
     for line in lines:
@@ -404,7 +419,7 @@ def _announce(
 
 def _classes(config: RunConfig) -> list[str]:
     """The classes by name, where the recipe can take them."""
-    names, conditional = config.images.class_names, getattr(config.recipe, "conditional", None)
+    names, conditional = config.image_spec.class_names, getattr(config.recipe, "conditional", None)
     if not names or conditional is None:
         return []
     use = "" if conditional else ", which --conditional takes"

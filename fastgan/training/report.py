@@ -54,7 +54,7 @@ def write_report(
     page = PAGE.substitute(
         title=escaped(f"{config.recipe.name} on {config.dataset}"),
         summary=escaped(config.recipe.summary),
-        state=_state(nimg, config.recipe.images, unmeasured),
+        state=_state(nimg, config.settings.total_images, unmeasured),
         tiles="".join(
             _tile(name, value) for name, value in _figures(nimg, seconds, measures).items()
         ),
@@ -64,7 +64,7 @@ def write_report(
         curves_light=data_uri(curves),
         curves_dark=data_uri(draw_curves(rows, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
-        settings=_table(config.to_plain()["settings"] | _of_images(config.images)),
+        settings=_table(config.to_plain()["settings"] | _of_images(config.image_spec)),
         versions=_table(versions() | _origins(config)),
         command=escaped(_command(run, config)),
     )
@@ -86,7 +86,7 @@ def _of_images(images: ImageSpec) -> dict[str, Any]:
 
 def _command(run: RunDir, config: RunConfig) -> str:
     """What makes more of the run's images, of a person's own pictures or words where it can."""
-    recipe, inputs = config.recipe, config.images.inputs
+    recipe, inputs = config.recipe, config.image_spec.inputs
     if not isinstance(recipe, Translation) or not recipe.directions:
         words = ' --caption "WORDS"' if recipe.task == "captions" else ""
         return f"fastgan sample {shell_word(run.root)}{words} --out more.png --seed 1"

@@ -16,6 +16,7 @@ from fastgan.training.checkpoint import Checkpoint, load_newest, restore, set_as
 from fastgan.training.config import Beginning, ConfigError, RunConfig, save_config
 from fastgan.training.distributed import World
 from fastgan.training.run_dir import RunDir
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from fastgan.training.transfer import Plan, Source, file_of, make_plan, read_source
 from fastgan.training.transfer.source import sha256_of
@@ -43,20 +44,20 @@ def together(world: World) -> Iterator[None]:
 
 
 def open_data(
-    recipe: Recipe, dataset: ImageDataset | None, world: World
+    recipe: Recipe, settings: RunSettings, dataset: ImageDataset | None, world: World
 ) -> tuple[ImageDataset, RunConfig]:
-    """The data set, `recipe`'s own unless one is given, and what makes the run this run.
+    """Return the data set that the settings name, unless one is given, and the configuration.
 
     Raises DataError or RecipeError; ConfigError if a rank sees other images than rank 0.
     """
     with together(world):
         if dataset is None:
-            dataset = recipe.open_data()
-        config = RunConfig.of(recipe, dataset)
+            dataset = settings.open_data(recipe)
+        config = RunConfig.of(recipe, settings, dataset)
     with together(world):
         if world.broadcast(config.data_fingerprint) != config.data_fingerprint:
             raise ConfigError(
-                f"Process {world.rank} found other images in {recipe.data!r} than process 0: "
+                f"Process {world.rank} found other images in {settings.data!r} than process 0: "
                 f"give every machine the same data."
             )
     return dataset, config
@@ -99,7 +100,13 @@ def open_state(
             claimed = _claim(folder, config, resume=resume or _restarted(), init_from=init_from)
     claimed = world.broadcast(claimed)
     config = claimed.config
-    state = TrainState.create(config.recipe, config.images, device=world.device, plan=claimed.plan)
+    state = TrainState.create(
+        config.recipe,
+        config.image_spec,
+        seed=config.settings.seed,
+        device=world.device,
+        plan=claimed.plan,
+    )
     if config.beginning is not None:
         state.trained = config.beginning.whole
     if claimed.path is not None:
@@ -135,8 +142,8 @@ def _begin(config: RunConfig, init_from: str | Path | Source | None) -> _Claimed
     if init_from is None:
         return _Claimed(config)
     source = init_from if isinstance(init_from, Source) else read_source(init_from)
-    recipe, plan = make_plan(source, config.recipe, config.images)
-    recipe.check_images(config.images)
+    recipe, plan = make_plan(source, config.recipe, config.image_spec)
+    recipe.check_images(config.image_spec)
     config = replace(config, recipe=recipe, beginning=plan.beginning)
     return _Claimed(config, plan=plan, news=plan.news)
 
@@ -162,11 +169,7 @@ def _go_on(
 
 def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
     """A line for each end of a schedule that a resumed run moves."""
-    names = [
-        name
-        for name in now.extends
-        if name != "images" and getattr(now, name) != getattr(was, name)
-    ]
+    names = [name for name in now.extends if getattr(now, name) != getattr(was, name)]
     return [
         f"--{name.replace('_', '-')} is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
         f"learning rates go on at {now.rate(nimg):.3g} times their first values in place of {was.rate(nimg):.3g}."

@@ -29,7 +29,8 @@ class TrainState:
     optimizers: one per player, by its name; scalers: their loss scales, empty but for fp16. step: steps done.
     nimg: real images shown, by all processes. seconds: time trained. skipped: updates left out because they
     weren't finite, by player; skipped_in_a_row: those since its last good one. best: the best measure so far.
-    trained: averages that began with trained weights, which the first steps must not forget.
+    seed: of everything random in a step. trained: averages that began with trained weights, which the first steps
+    must not forget.
     """
 
     recipe: Recipe
@@ -43,24 +44,26 @@ class TrainState:
     skipped: dict[str, int] = field(default_factory=dict)
     skipped_in_a_row: dict[str, int] = field(default_factory=dict)
     best: dict[str, float] | None = None
+    seed: int = 0
     trained: tuple[str, ...] = ()
 
     @classmethod
     def create(
         cls,
         recipe: Recipe,
-        images: ImageSpec,
+        image_spec: ImageSpec,
         *,
+        seed: int = 0,
         device: torch.device | str = "cpu",
         plan: Plan | None = None,
     ) -> TrainState:
-        """The state before the first step: networks drawn from the recipe's seed, the same for any device.
+        """The state before the first step: networks drawn from the seed, the same for any device.
 
         plan: trained weights that take the place of those drawn, as far as they fit.
         """
         with torch.random.fork_rng(devices=()):
-            seed_everything(derive_seed(recipe.seed, "networks"))
-            networks = recipe.build_networks(images)
+            seed_everything(derive_seed(seed, "networks"))
+            networks = recipe.build_networks(image_spec)
             if plan is not None:
                 plan.load(networks, plan.live)
             networks = {name: network.to(device) for name, network in networks.items()}
@@ -77,7 +80,7 @@ class TrainState:
         scaled = optimizers if recipe.precision == "fp16" else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
         trained = plan.beginning.whole if plan is not None else ()
-        return cls(recipe, networks, ema, optimizers, scalers, trained=trained)
+        return cls(recipe, networks, ema, optimizers, scalers, seed=seed, trained=trained)
 
     @property
     def sampler(self) -> Networks:
@@ -89,8 +92,8 @@ class TrainState:
 
         Returns a generator, alike on all ranks, for what the losses of the step take.
         """
-        seed_everything(derive_seed(self.recipe.seed, "step", self.step, rank))
-        return Generator().manual_seed(derive_seed(self.recipe.seed, "draw", self.step))
+        seed_everything(derive_seed(self.seed, "step", self.step, rank))
+        return Generator().manual_seed(derive_seed(self.seed, "draw", self.step))
 
     @torch.no_grad()
     def update_ema(self, images: int) -> None:

@@ -14,6 +14,7 @@ from benchmarks.machine import commit
 from benchmarks.zoo.entries import ENTRIES, IMAGES
 from benchmarks.zoo.page import write_page
 from benchmarks.zoo.run import Outcome, load_outcome, outcome_file
+from fastgan.cli.train import parse_run
 from fastgan.data import save_png
 from fastgan.recipes import RECIPES
 
@@ -21,10 +22,11 @@ from fastgan.recipes import RECIPES
 def test_every_recipe_has_a_row_that_its_command_makes():
     assert sorted(entry.name for entry in ENTRIES) == sorted(RECIPES)
     for entry in ENTRIES:
-        assert entry.recipe.name == entry.name and entry.recipe.images == entry.images
-        assert entry.recipe.data == ("shapes" if entry.recipe.translates else "mnist5k")
-        assert entry.recipe.resolution == (16 if entry.name == "stargan" else 32)
-        assert entry.recipe.translates or entry.images == IMAGES or entry.why
+        recipe, run = parse_run(entry.name, entry.arguments)
+        assert recipe.name == entry.name and run.total_images == entry.images
+        assert run.data == ("shapes" if recipe.translates else "mnist5k")
+        assert run.resolution == (16 if entry.name == "stargan" else 32)
+        assert recipe.translates or entry.images == IMAGES or entry.why
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

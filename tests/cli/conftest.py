@@ -13,7 +13,7 @@ TINY = [
     "8",
     "--batch",
     "16",
-    "--images",
+    "--total-images",
     "160",
     "--z-dim",
     "4",
@@ -70,4 +70,4 @@ def no_measure(monkeypatch):
     from fastgan.training import loop
 
     measure = loop.measure
-    monkeypatch.setattr(loop, "measure", lambda *args: measure(*args, samples=20))
+    monkeypatch.setattr(loop, "measure", lambda *args, **more: measure(*args, **more, samples=20))

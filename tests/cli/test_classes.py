@@ -13,13 +13,14 @@ import pytest
 from fastgan.recipes import ImageSpec, StyleGAN2
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")
 SMALL = [
     "--batch",
     4,
-    "--images",
+    "--total-images",
     8,
     "--z-dim",
     4,
@@ -97,7 +98,6 @@ def test_numbered_folders_are_drawn_by_their_own_numbers(fastgan, train, tmp_pat
 
 def test_names_follow_an_exported_network(fastgan, refused, tmp_path):
     recipe = StyleGAN2(
-        resolution=8,
         z_dim=4,
         w_dim=4,
         channel_base=32,
@@ -106,7 +106,10 @@ def test_names_follow_an_exported_network(fastgan, refused, tmp_path):
         conditional=True,
     )
     images = ImageSpec(3, 8, 2, class_names=("cat", "dog"))
-    config, state = RunConfig(recipe, images, "pets", ""), TrainState.create(recipe, images)
+    config, state = (
+        RunConfig(recipe, RunSettings.of(recipe), images, "pets", ""),
+        TrainState.create(recipe, images),
+    )
     save_checkpoint(tmp_path / "run" / "checkpoints", config, state, keep=1)
     file = tmp_path / "G.safetensors"
     assert fastgan("export", tmp_path / "run", "--to", "safetensors", "--out", file).status == 0
@@ -168,14 +171,14 @@ def test_an_archive_trains_with_the_classes_that_it_states(train, tmp_path):
     assert outcome.status == 0 and "gan on set.zip (6 images" in outcome.out
     assert "\n2 classes: 0, 1.\n" in outcome.out
     (data / "dataset.json").write_text(json.dumps(labels))
-    assert train(data, tmp_path / "run", "--resume", "--images", 16).status == 0
+    assert train(data, tmp_path / "run", "--resume", "--total-images", 16).status == 0
 
 
 # -- resuming --------------------------------------------------------------------------------------
 
 
 def resume(refused, data, run):
-    return refused("train", "gan", "--data", data, "--out", run, "--resume", "--images", 16)
+    return refused("train", "gan", "--data", data, "--out", run, "--resume", "--total-images", 16)
 
 
 def test_other_classes_are_named(pets, refused):
@@ -213,7 +216,7 @@ def test_a_run_of_an_older_version_goes_on_where_classes_have_the_same_numbers(
 ):
     data, run, _ = pets
     strip_names(run)
-    assert train(data, run, "--resume", "--images", 16).status == 0
+    assert train(data, run, "--resume", "--total-images", 16).status == 0
     assert json.loads((run / "config.json").read_text())["images"]["class_names"] == ["cat", "dog"]
 
 
@@ -236,7 +239,7 @@ def test_a_run_inside_its_data_never_sees_its_samples(fastgan, train, tmp_path, 
     assert (
         first.status == 0 and "gan on data (2 images" in first.out and "Left out" not in first.out
     )
-    again = train(".", "runs/a", "--resume", "--images", 16, conditional=False)
+    again = train(".", "runs/a", "--resume", "--total-images", 16, conditional=False)
     assert again.status == 0 and "gan on data (2 images" in again.out
     assert "\nLeft out as the folder of a run, whose pictures are samples: runs/a.\n" in again.out
     other = train(data, data / "deep" / "b", conditional=False)

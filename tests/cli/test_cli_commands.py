@@ -50,7 +50,7 @@ def test_smoke(fastgan, tmp_path, recipe):
     both = {"digits": "L", "shapes": "RGB"}
     for data, channels in both.items() if recipe in ("gan", "dcgan") else [("shapes", "RGB")]:
         out = tmp_path / data
-        options = f"--data {data} --batch 8 --images 64 --ema 0.9 {SMOKE[recipe]}"
+        options = f"--data {data} --batch 8 --total-images 64 --ema 0.9 {SMOKE[recipe]}"
         outcome = fastgan("train", recipe, *options.split(), "--out", out)
         assert outcome.status == 0, outcome.err
         for made in ("samples.png", "curves.png", "report.html", "checkpoints/000000064.pt"):
@@ -77,7 +77,7 @@ def test_every_option_is_explained(fastgan, recipe):
         "--data",
         "--resolution",
         "--batch",
-        "--images",
+        "--total-images",
         "--seed",
         "--ema",
         "--out",
@@ -92,7 +92,7 @@ def test_the_default_folder_is_named_after_the_recipe(fastgan, tiny, tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert fastgan("train", "gan", *tiny).status == 0
     assert (tmp_path / "runs" / "gan" / "report.html").exists()
-    grown = fastgan("train", "gan", "--resume", "--images", 320)
+    grown = fastgan("train", "gan", "--resume", "--total-images", 320)
     assert grown.status == 0 and "Resumed after 160 images" in grown.out
 
 
@@ -100,10 +100,11 @@ def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
     begun = fastgan("train", "gan", *tiny, "--out", tmp_path / "run", "--seed", 4, "--resume")
     assert begun.status == 0 and "yet to resume: starting from the beginning." in begun.out
     assert (
-        fastgan("train", "gan", "--resume", "--out", tmp_path / "run", "--images", 240).status == 0
+        fastgan("train", "gan", "--resume", "--out", tmp_path / "run", "--total-images", 240).status
+        == 0
     )
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
-    assert (settings["images"], settings["seed"], settings["g_hidden"]) == (240, 4, [8])
+    assert (settings["total_images"], settings["seed"], settings["g_hidden"]) == (240, 4, [8])
     assert "--batch 16, but 32 came" in refused(
         "train", "gan", "--resume", "--out", tmp_path / "run", "--batch", 32
     )
@@ -112,20 +113,20 @@ def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
 
 
 def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, refused, tmp_path):
-    """--decay-after 230000 is above the recipe's own --images, and --decay-until means nothing without --decay-after."""
+    """--decay-after 230000 is above the usual --total-images; --decay-until means nothing without --decay-after."""
     out = tmp_path / "run"
     small = f"{SMOKE['pix2pix']} --data shapes --batch 4 --measure none"
     run = ("train", "pix2pix", *small.split(), "--out", out)
     decay = ("--decay-after", 4, "--decay-until", 300_000)
-    assert fastgan(*run, "--images", 8, *decay).status == 0
-    assert fastgan("train", "pix2pix", "--out", out, "--resume", "--images", 12).status == 0
+    assert fastgan(*run, "--total-images", 8, *decay).status == 0
+    assert fastgan("train", "pix2pix", "--out", out, "--resume", "--total-images", 12).status == 0
     again = fastgan("train", "pix2pix", "--out", out, "--resume", "--decay-until", 250_000)
     assert (
         again.status == 0
         and "--decay-until is 250000 now, and was 300000: after 12 images" in again.out
     )
-    said = refused("train", "pix2pix", "--out", out, "--resume", "--images", 260_000)
-    assert said.startswith("--decay-until must be at least --images, 260000, but it is 250000")
+    said = refused("train", "pix2pix", "--out", out, "--resume", "--total-images", 260_000)
+    assert said.startswith("--decay-until must be at least --total-images, 260000, got 250000")
     said = refused("train", "pix2pix", "--out", out, "--resume", "--decay-after", 230_000)
     assert "started with --decay-after 4, but 230000 came" in said
 
@@ -171,7 +172,7 @@ def test_a_corrupt_image_is_counted(fastgan, tmp_path):
     for i in range(4):
         PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
     (folder / "broken.png").write_bytes(b"not an image")
-    options = "--batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4"
+    options = "--batch 4 --total-images 8 --z-dim 4 --ngf 4 --ndf 4"
     with pytest.warns(UserWarning, match=r"^1 .*broken\.png"):
         outcome = fastgan(
             "train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run"
@@ -209,7 +210,7 @@ def test_sample_takes_the_best_one_and_steps_over_a_damaged_one(fastgan, refused
     options = [*tiny, "--out", out, "--measure-every", 64, "--checkpoint-every", 64]
     trained = fastgan("train", "gan", *options)
     assert trained.status == 0 and f"  {out}/checkpoints/best.pt" in trained.out
-    nimg = json.loads((out / "config.json").read_text())["settings"]["images"]
+    nimg = json.loads((out / "config.json").read_text())["settings"]["total_images"]
     drawn = fastgan("sample", out / "checkpoints" / "best.pt", "--out", picture)
     assert drawn.status == 0 and "best.pt" in drawn.out
     newest = out / "checkpoints" / f"{nimg:09d}.pt"
@@ -251,14 +252,17 @@ def test_a_resumed_run_keeps_its_options_unless_they_are_given_anew(fastgan, tin
         return [json.loads(line)["nimg"] for line in (out / "log.jsonl").read_text().splitlines()]
 
     assert (
-        fastgan("train", "gan", *tiny, "--out", out, "--images", 64, "--log-every", 32).status == 0
+        fastgan("train", "gan", *tiny, "--out", out, "--total-images", 64, "--log-every", 32).status
+        == 0
     )
-    assert fastgan("train", "gan", "--out", out, "--resume", "--images", 128).status == 0
+    assert fastgan("train", "gan", "--out", out, "--resume", "--total-images", 128).status == 0
     assert logged() == [32, 64, 96, 128]
-    again = fastgan("train", "gan", "--out", out, "--resume", "--images", 192, "--log-every", 64)
+    again = fastgan(
+        "train", "gan", "--out", out, "--resume", "--total-images", 192, "--log-every", 64
+    )
     assert again.status == 0 and logged() == [32, 64, 96, 128, 192]
     (out / "options.json").write_text("{")  # broken: the defaults, and what is given
-    assert fastgan("train", "gan", "--out", out, "--resume", "--images", 224).status == 0
+    assert fastgan("train", "gan", "--out", out, "--resume", "--total-images", 224).status == 0
     assert logged() == [32, 64, 96, 128, 192, 224]
 
 
@@ -267,7 +271,7 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     folder.mkdir()
     for i in range(4):
         PIL.new("RGB", (16, 16), (i, 2 * i, 90)).save(folder / f"{i}.png")
-    options = "--batch 4 --images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4"
+    options = "--batch 4 --total-images 8 --z-dim 4 --ngf 4 --ndf 4 --measure-every 4"
     outcome = fastgan(
         "train", "dcgan", *options.split(), "--data", folder, "--out", tmp_path / "run"
     )

@@ -25,17 +25,17 @@ def trained(tmp_path_factory):
     from fastgan.training import train
 
     recipe = GAN(
-        data="digits",
-        resolution=8,
         batch=16,
-        images=64,
         z_dim=4,
         g_hidden=(8,),
         d_hidden=(8,),
-        seed=3,
     )
     result = train(
         recipe,
+        data="digits",
+        resolution=8,
+        total_images=64,
+        seed=3,
         out=str(tmp_path_factory.mktemp("trained") / "run"),
         measure=("fd", "prdc"),
         measure_features="digits",
@@ -101,7 +101,10 @@ def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, tmp_p
 
 
 def test_a_run_with_targets(fastgan, tmp_path):
-    run, small = tmp_path / "run", "--resolution 16 --ngf 1 --ndf 1 --patch 16 --batch 4 --images 4"
+    run, small = (
+        tmp_path / "run",
+        "--resolution 16 --ngf 1 --ndf 1 --patch 16 --batch 4 --total-images 4",
+    )
     assert fastgan("train", "pix2pix", *small.split(), "--out", run).status == 0
     options = ["--metrics", "l1", "perceptual", "--samples", 20, "--out", tmp_path / "e.json"]
     outcome = fastgan("evaluate", run, *options)
@@ -113,10 +116,10 @@ def test_a_run_with_targets(fastgan, tmp_path):
 
 
 def test_changed_data_are_told(fastgan, trained, monkeypatch):
-    from fastgan.recipes import base
+    from fastgan.training import run_settings
 
     monkeypatch.setattr(
-        base, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options)
+        run_settings, "open_dataset", lambda spec, **options: open_dataset("mnist5k", **options)
     )
     with pytest.warns(
         UserWarning, match="'digits' no longer holds the images that this checkpoint was"

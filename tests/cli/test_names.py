@@ -85,10 +85,10 @@ def test_a_run_and_all_that_is_made_of_it(fastgan, here, name):
         assert one_line(outcome.out) and one_line(outcome.err)
         return outcome.out
 
-    begun = ok("train", "gan", f"--data={data}", *SMALL.split(), "--images", 64, "--out", run,
+    begun = ok("train", "gan", f"--data={data}", *SMALL.split(), "--total-images", 64, "--out", run,
                "--log-every", 8, "--measure", "fd", "--measure-features", "digits")  # fmt: skip
     assert r"\xe9" in begun and "Made:" in begun
-    resumed = ok("train", "gan", "--out", run, "--resume", "--images", 80)
+    resumed = ok("train", "gan", "--out", run, "--resume", "--total-images", 80)
     assert "Resumed after 64 images." in resumed
 
     folder = RunDir(Path(run))
@@ -126,7 +126,14 @@ def test_onnx_goes_into_a_folder_of_any_name(fastgan, here, name):
     pytest.importorskip("onnxruntime")
     write_pictures(here / name, 24)
     trained = fastgan(
-        "train", "gan", f"--data=./{name}", *SMALL.split(), "--images", 8, "--out", f"runs/{name}"
+        "train",
+        "gan",
+        f"--data=./{name}",
+        *SMALL.split(),
+        "--total-images",
+        8,
+        "--out",
+        f"runs/{name}",
     )
     assert trained.status == 0, trained.err
     outcome = fastgan("export", f"runs/{name}", "--to", "onnx", "--out", f"./{name}/{name}.onnx")
@@ -138,7 +145,14 @@ def test_pictures_are_translated(fastgan, here, name):
     write_pictures(here / name, 8)
     run, out = f"runs/{name}", f"out/{name}"
     trained = fastgan(
-        "train", "colorize", f"--data=./{name}", *TRANSLATES.split(), "--images", 2, "--out", run
+        "train",
+        "colorize",
+        f"--data=./{name}",
+        *TRANSLATES.split(),
+        "--total-images",
+        2,
+        "--out",
+        run,
     )
     assert trained.status == 0 and one_line(trained.out), trained.err
     assert "fastgan translate" in Page(RunDir(Path(run)).report.read_text("utf-8")).text
@@ -169,7 +183,7 @@ def test_unreadable_files_are_named(fastgan, here, name):
     (here / name / os.fsdecode(b"\xe9") / f"{AWKWARD[1:]}bad.png").write_bytes(b"no picture")
     with pytest.warns(UserWarning, match="not an image") as warned:
         outcome = fastgan(
-            "train", "gan", f"--data=./{name}", *SMALL.split(), "--images", 8, "--out", "r"
+            "train", "gan", f"--data=./{name}", *SMALL.split(), "--total-images", 8, "--out", "r"
         )
     assert outcome.status == 0, outcome.err
     said = warnings.formatwarning(warned[0].message, UserWarning, "", 0)
@@ -181,8 +195,8 @@ def test_a_terminal_that_knows_ascii_alone(here):
     folder = "naïve-é"
     write_pictures(here / folder, 24)
     lines = [
-        f"train gan --data ./{folder} {SMALL} --images 16 --out runs/{folder} --measure none",
-        f"train gan --resume --out runs/{folder} --images 24",
+        f"train gan --data ./{folder} {SMALL} --total-images 16 --out runs/{folder} --measure none",
+        f"train gan --resume --out runs/{folder} --total-images 24",
         f"sample runs/{folder} --out {folder}.png --rows 1",
         f"compare runs/{folder} runs/../runs/{folder} --out {folder}.html",
         f"evaluate runs/{folder} --samples 10 --features digits --out {folder}.json",

@@ -9,6 +9,7 @@ from fastgan.data import open_dataset
 from fastgan.recipes import GAN, ImageSpec, Text2Image
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from tests.cli.tiles import TILE, same, tile
 
@@ -17,14 +18,16 @@ RED = "A small red circle on a dark background."
 
 
 def saved(folder, recipe, images):
-    config = RunConfig(recipe, images, "shapes", "")
+    config = RunConfig(
+        recipe, RunSettings.of(recipe, data="shapes", resolution=16), images, "shapes", ""
+    )
     save_checkpoint(folder / "checkpoints", config, TrainState.create(recipe, images), keep=1)
     return folder
 
 
 @pytest.fixture
 def words(tmp_path):
-    recipe = Text2Image(resolution=16, ngf=4, ndf=2, z_dim=4, text_dim=8)
+    recipe = Text2Image(ngf=4, ndf=2, z_dim=4, text_dim=8)
     images = ImageSpec.of(open_dataset("shapes", resolution=16, task="captions"))
     return saved(tmp_path / "run", recipe, images)
 
@@ -59,7 +62,7 @@ def test_a_word_that_no_image_had_is_refused_and_near_ones_named(refused, words,
 
 
 def test_words_are_refused_where_none_are_drawn(refused, tmp_path):
-    recipe = GAN(data="shapes", resolution=16, z_dim=4, g_hidden=(4,), d_hidden=(4,))
+    recipe = GAN(z_dim=4, g_hidden=(4,), d_hidden=(4,))
     folder = saved(tmp_path / "run", recipe, ImageSpec(3, 16))
     said = refused("sample", folder, "--caption", RED, "--out", tmp_path / "a.png")
     assert said.startswith(

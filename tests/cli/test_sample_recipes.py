@@ -8,6 +8,7 @@ import pytest
 from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from tests.cli.tiles import same, tile
 
@@ -15,11 +16,11 @@ PIL = pytest.importorskip("PIL.Image")
 
 
 def save_run(folder, recipe, classes=3, **settings):
-    made = get_recipe(recipe)(data="shapes", resolution=16, z_dim=4, **settings)
+    made = get_recipe(recipe)(z_dim=4, **settings)
     images = ImageSpec(3, 16, classes)
     save_checkpoint(
         folder / "checkpoints",
-        RunConfig(made, images, "shapes", ""),
+        RunConfig(made, RunSettings.of(made, data="shapes", resolution=16), images, "shapes", ""),
         TrainState.create(made, images),
         keep=1,
     )

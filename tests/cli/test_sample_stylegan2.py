@@ -14,6 +14,7 @@ from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from tests.cli.tiles import TILE, same, tile
 
@@ -23,14 +24,16 @@ PIL = pytest.importorskip("PIL.Image")
 def save_run(folder, *, classes=0, recipe="stylegan2", resolution=16, **settings):
     """A run's folder with a checkpoint of random weights."""
     images = ImageSpec(3, resolution, classes or 8)
-    made = get_recipe(recipe)(data="shapes", resolution=resolution, **settings)
+    made = get_recipe(recipe)(**settings)
     state = TrainState.create(made, images)
     with torch.no_grad():
         for network in (state.networks["G"], *state.ema.values()):
             for name, parameter in network.named_parameters():
                 if name.endswith("noise.strength"):
                     parameter.fill_(0.2)
-    save_checkpoint(folder / "checkpoints", RunConfig(made, images, "shapes", ""), state, keep=1)
+    settings = RunSettings.of(made, data="shapes", resolution=resolution)
+    config = RunConfig(made, settings, images, "shapes", "")
+    save_checkpoint(folder / "checkpoints", config, state, keep=1)
     return folder
 
 

@@ -9,7 +9,7 @@ from fastgan.cli.train import parse_start
 from fastgan.training.config import ConfigError, load_config
 from tests.training.transfers import save, small, spec, trained
 
-QUIET = ["--measure", "none", "--batch", "4", "--images", "4", "--data", "digits"]
+QUIET = ["--measure", "none", "--batch", "4", "--total-images", "4", "--data", "digits"]
 
 
 @pytest.fixture
@@ -21,7 +21,8 @@ def source(tmp_path):
 def test_sizes_and_resolution_are_those_of_the_source(source):
     start = parse_start("stylegan2-ada", ["--from", str(source), "--batch", "8"])
     recipe = start.recipe
-    assert (recipe.z_dim, recipe.channel_max, recipe.resolution, recipe.batch) == (4, 8, 8, 8)
+    assert (recipe.z_dim, recipe.channel_max, recipe.batch) == (4, 8, 8)
+    assert start.settings.resolution == 8
     assert recipe.lr == type(recipe)().lr and recipe.augment == "ada"
     assert "--z-dim 4" in start.news[0] and "--resolution 8" in start.news[0]
 
@@ -31,7 +32,9 @@ def test_given_settings_take_precedence(source):
         "stylegan2", ["--from", str(source), "--resolution", "16", "--channel-max", "4"]
     )
     assert (
-        start.recipe.resolution == 16 and start.recipe.channel_max == 4 and start.recipe.w_dim == 4
+        start.settings.resolution == 16
+        and start.recipe.channel_max == 4
+        and start.recipe.w_dim == 4
     )
     assert "--resolution" not in start.news[0]
 
@@ -61,7 +64,7 @@ def test_a_run_begins_and_goes_on(source, tmp_path, capsys):
 @pytest.mark.parametrize("recipe", ["dcgan", "pix2pix", "r3gan"])
 def test_a_recipe_of_other_networks_takes_no_settings(source, recipe):
     start = parse_start(recipe, ["--from", str(source)])
-    assert start.news == [] and start.recipe.resolution is None
+    assert start.news == () and start.settings.resolution is None
 
 
 def test_a_missing_file_is_one_sentence(refused, tmp_path):

@@ -12,6 +12,7 @@ from fastgan.data import InputSpec
 from fastgan.recipes import GAN, CycleGAN, GauGAN, ImageSpec, Inpaint, Pix2Pix, StarGAN
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")
@@ -48,7 +49,7 @@ def checkpoint(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     for name, (recipe, inputs) in RECIPES.items():
         images = ImageSpec(3, 16, inputs=inputs)
-        config = RunConfig(recipe, images, "shapes", "")
+        config = RunConfig(recipe, RunSettings.of(recipe), images, "shapes", "")
         save_checkpoint(
             root / name / "checkpoints", config, TrainState.create(recipe, images), keep=1
         )

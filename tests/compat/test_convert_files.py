@@ -15,6 +15,7 @@ from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generato
 from fastgan.recipes import ImageSpec, get_recipe
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 
 SIZES = {"channel_base": 64, "channel_max": 8}
@@ -121,7 +122,10 @@ def test_a_run_of_stylegan2(tmp_path, ema):
     for network in state.ema.values():
         network.synthesis.b4.const.zero_()
     save_checkpoint(
-        tmp_path / "checkpoints", RunConfig(recipe, images, "digits", "0"), state, keep=1
+        tmp_path / "checkpoints",
+        RunConfig(recipe, RunSettings.of(recipe), images, "digits", "0"),
+        state,
+        keep=1,
     )
     for path in (tmp_path, tmp_path / "checkpoints" / "000000000.pt"):
         name = "G_ema" if ema else "G"
@@ -141,6 +145,8 @@ def test_a_run_of_stylegan2(tmp_path, ema):
 def test_a_run_of_another_recipe(tmp_path):
     recipe, images = get_recipe("gan")(z_dim=4, g_hidden=(4,), d_hidden=(4,)), ImageSpec(1, 8)
     state = TrainState.create(recipe, images)
-    save_checkpoint(tmp_path, RunConfig(recipe, images, "digits", "0"), state, keep=1)
+    save_checkpoint(
+        tmp_path, RunConfig(recipe, RunSettings.of(recipe), images, "digits", "0"), state, keep=1
+    )
     with pytest.raises(CompatError, match="it has no network of StyleGAN2 at all"):
         load_generator(tmp_path)

@@ -148,17 +148,13 @@ def test_the_fit_belongs_to_the_identity(tmp_path: Path) -> None:
     plain = open_dataset(str(tmp_path), resolution=8)
     assert plain.fingerprint in prints
     runs = [
-        parse_run("dcgan", ["--fit", fit, "--data", str(tmp_path), "--resolution", "16"])[0]
+        parse_run("dcgan", ["--fit", fit, "--data", str(tmp_path), "--resolution", "16"])
         for fit in FITS
     ]
-    crop, pad, _ = (RunConfig.of(recipe, recipe.open_data()) for recipe in runs)
-    assert RunConfig.from_plain(pad.to_plain()).recipe.fit == "pad"
+    crop, pad, _ = (RunConfig.of(recipe, run, run.open_data(recipe)) for recipe, run in runs)
+    assert RunConfig.from_plain(pad.to_plain()).settings.fit == "pad"
     with pytest.raises(ConfigError, match="started with --fit crop, but pad"):
         crop.check_resumable(pad)
-    settings = crop.to_plain()
-    # As an older version wrote it.
-    del settings["settings"]["fit"]
-    assert RunConfig.from_plain(settings).recipe.fit == "crop"
 
 
 def test_unknown_fit(tmp_path: Path) -> None:

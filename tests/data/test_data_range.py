@@ -1,5 +1,6 @@
 """Ranges of files with more than 8 bits: detection, conversion, and sharing within a set."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from fastgan.data.levels import Span, eight_bits, levels_for, parse_range, span_
 from fastgan.data.reading import levels_of
 from fastgan.errors import FastganError
 from fastgan.inference.pictures import read_picture
-from fastgan.recipes import RecipeError
 from fastgan.training.config import ConfigError, RunConfig
 from tests.data.deep_files import ramp, write_grey16, write_png16, write_tiff16, write_values
 
@@ -225,17 +225,17 @@ def test_held_out_files_have_the_range_of_the_trained_ones(tmp_path: Path) -> No
 def test_a_run_keeps_what_was_found(tmp_path: Path) -> None:
     write_grey16(tmp_path / "data" / "a.png", ramp(4095))
     arguments = ["--data", str(tmp_path / "data"), "--resolution", "16"]
-    recipe, _ = parse_run("dcgan", arguments)
-    config = RunConfig.of(recipe, recipe.open_data())
+    recipe, run = parse_run("dcgan", arguments)
+    config = RunConfig.of(recipe, run, run.open_data(recipe))
     saved = RunConfig.from_plain(config.to_plain())
-    assert saved.images.levels == (("grey", 0, 4095),)
-    assert recipe.open_data(saved.images).fingerprint == config.data_fingerprint
+    assert saved.image_spec.levels == (("grey", 0, 4095),)
+    assert run.open_data(recipe, saved.image_spec).fingerprint == config.data_fingerprint
     write_grey16(tmp_path / "dark" / "a.png", np.full((64, 64), 200))
-    dark = recipe.open_data(saved.images, data=str(tmp_path / "dark"))
+    dark = replace(run, data=str(tmp_path / "dark")).open_data(recipe, saved.image_spec)
     assert int(dark.image(0).max()) == round(200 * 255 / 4095)
-    other, _ = parse_run("dcgan", [*arguments, "--range", "0:8191"])
+    recipe, other = parse_run("dcgan", [*arguments, "--range", "0:8191"])
     with pytest.raises(ConfigError, match="started with --range auto, but 0:8191"):
-        config.check_resumable(RunConfig.of(other, other.open_data()))
+        config.check_resumable(RunConfig.of(recipe, other, other.open_data(recipe)))
 
 
 def test_the_fingerprint_follows_the_range(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_deep_alpha_is_scaled_with_the_colours(tmp_path: Path) -> None:
 def test_ranges_that_are_none(text: str) -> None:
     with pytest.raises(DataError, match="range must be auto or LOW:HIGH, two numbers"):
         Reading(range=text)
-    with pytest.raises(RecipeError, match="--range must be auto or LOW:HIGH"):
+    with pytest.raises(ConfigError, match="range must be auto or LOW:HIGH"):
         parse_run("gan", [f"--range={text}"])
 
 

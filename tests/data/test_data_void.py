@@ -84,10 +84,11 @@ def test_the_fingerprint_and_the_config_have_the_void_value(tmp_path: Path) -> N
         "--void",
         "255",
     ]
-    recipe, _ = parse_run("gaugan", options)
-    config = RunConfig.of(recipe, recipe.open_data())
+    recipe, run = parse_run("gaugan", options)
+    config = RunConfig.of(recipe, run, run.open_data(recipe))
     saved = RunConfig.from_plain(config.to_plain())
-    assert saved.images == config.images and saved.images.inputs["map"].void == 255
+    assert saved.image_spec == config.image_spec
+    assert saved.image_spec.inputs["map"].void == 255
 
 
 def test_held_out_maps_have_the_same_void_value(tmp_path: Path) -> None:

@@ -13,16 +13,15 @@ import torch
 from fastgan import cli
 from fastgan.diagnose import DiagnoseError, diagnose_run
 from fastgan.recipes import GAN
-from fastgan.training import train
+from fastgan.training import RunSettings, train
 
-HEALTHY = GAN(
-    data="digits", resolution=8, batch=32, images=16_000, lr=4e-4, z_dim=32, g_hidden=(64, 128), d_hidden=(128, 64)
-)  # fmt: skip
+HEALTHY = GAN(batch=32, lr=4e-4, z_dim=32, g_hidden=(64, 128), d_hidden=(128, 64))
 BROKEN = {
-    "D too strong": {"d_lr": 4e-3, "dropout": 0.0, "images": 4_000},
-    "G too strong": {"d_lr": 4e-5, "images": 12_000},
-    "mode collapse": {"batch_norm": False, "images": 12_000},
+    "D too strong": ({"d_lr": 4e-3, "dropout": 0.0}, 4_000),
+    "G too strong": ({"d_lr": 4e-5}, 12_000),
+    "mode collapse": ({"batch_norm": False}, 12_000),
 }
+"""Settings, and images to show."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,29 +33,31 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def trained(recipe, folder):
-    every = recipe.images // 32
-    train(recipe, out=str(folder), device="cpu", log_every=every, measure_samples=500, console=None)
+def trained(recipe, folder, total_images=16_000, **more):
+    options = {"out": str(folder), "device": "cpu", "log_every": total_images // 32}
+    options |= {"data": "digits", "resolution": 8, "total_images": total_images, **more}
+    train(recipe, measure_samples=500, console=None, **options)
     return diagnose_run(folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_run_that_was_broken_on_purpose(name, tmp_path):
-    found = trained(replace(HEALTHY, **BROKEN[name]), tmp_path / "run")
+    settings, total_images = BROKEN[name]
+    found = trained(replace(HEALTHY, **settings), tmp_path / "run", total_images)
     assert name in {symptom.name for symptom in found.symptoms}, found.figures
 
 
 @pytest.mark.long
 def test_g_s_rate_times_ten(tmp_path):
-    found = trained(replace(HEALTHY, lr=4e-3, d_lr=4e-4, images=8_000), tmp_path / "run")
+    found = trained(replace(HEALTHY, lr=4e-3, d_lr=4e-4), tmp_path / "run", 8_000)
     assert [symptom.name for symptom in found.symptoms] == ["G too strong"], found.figures
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("loss", ["non-saturating", "hinge"])
 def test_no_false_alarm(loss, tmp_path):
-    found = trained(replace(HEALTHY, loss=loss, seed=1), tmp_path / "run")
+    found = trained(replace(HEALTHY, loss=loss), tmp_path / "run", seed=1)
     assert found.healthy and not found.unseen, (found.symptoms, found.figures)
 
 
@@ -64,8 +65,15 @@ def test_no_false_alarm(loss, tmp_path):
 def short(tmp_path_factory):
     """A run of ten steps, whose log and measures are made up: a game in balance, two classes."""
     folder = tmp_path_factory.mktemp("short") / "run"
-    recipe = replace(HEALTHY, images=160, batch=16)
-    train(recipe, out=str(folder), device="cpu", log_every=16, measure=("none",), console=None)
+    train(
+        replace(HEALTHY, batch=16),
+        RunSettings.of(HEALTHY, data="digits", resolution=8, total_images=160),
+        out=str(folder),
+        device="cpu",
+        log_every=16,
+        measure=("none",),
+        console=None,
+    )
     rows = [
         {"step": i, "nimg": 16 * i, "loss/D": 0.9, "loss/G": 1.0, "D(fake)": 0.4}
         for i in range(1, 11)

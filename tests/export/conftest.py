@@ -8,6 +8,7 @@ import torch
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from tests.export.every_recipe import STYLED, state_of, varied
 
 
@@ -21,7 +22,16 @@ def run_of(tmp_path_factory):
             state, images = state_of(variant)
             folder = tmp_path_factory.mktemp(variant)
             save_checkpoint(
-                folder / "checkpoints", RunConfig(state.recipe, images, "none", "0"), state, keep=1
+                folder / "checkpoints",
+                RunConfig(
+                    state.recipe,
+                    RunSettings.of(state.recipe, data="/somewhere/private"),
+                    images,
+                    "none",
+                    "0",
+                ),
+                state,
+                keep=1,
             )
             made[variant] = folder, state
         return made[variant]

@@ -23,13 +23,13 @@ MAP = {"map": InputSpec("map", names=("ground", "shape", "sky"))}
 CAPTION = {"caption": InputSpec("caption", names=("", "a", "blue", "shape"), length=5)}
 
 SETTINGS: dict[str, dict] = {
-    "gan": {"resolution": 8, "z_dim": 4, "g_hidden": (8,), "d_hidden": (8,), "ema": 0.9},
+    "gan": {"z_dim": 4, "g_hidden": (8,), "d_hidden": (8,), "ema": 0.9},
     "dcgan": SMALL, "cgan": SMALL, "wgan": SMALL, "wgan-gp": SMALL, "lsgan": SMALL, "sngan": SMALL,
     "sagan": {"z_dim": 4, "ngf": 8, "ndf": 8},
     "biggan": {"z_dim": 12, "ngf": 8, "ndf": 8, "embedding_dim": 4},
     "progan": {"z_dim": 8, **GROWING},
     "stylegan": {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, **GROWING},
-    "stylegan2": {**STYLED, "data": "/somewhere/private"},
+    "stylegan2": STYLED,
     "stylegan2-ada": STYLED,
     "r3gan": {"z_dim": 8, "channel_base": 128, "channel_max": 8, "blocks": 1, "group_size": 4},
     "pix2pix": BETWEEN,
@@ -55,7 +55,7 @@ IMAGES = {
 }
 VARIANTS: dict[str, tuple[str, dict, ImageSpec | None]] = {
     **{name: (name, {}, None) for name in RECIPES},
-    "gan grey": ("gan", {"resolution": None}, ImageSpec(1, 12)),
+    "gan grey": ("gan", {}, ImageSpec(1, 12)),
     "gan with classes": ("gan", {"conditional": True}, ImageSpec(1, 8, 3)),
     "dcgan that compares": (
         "dcgan", {"minibatch_stddev": 3, "minibatch_discrimination": 4, "batch": 6}, ImageSpec(3, 16),

@@ -14,9 +14,9 @@ from fastgan import cli
 
 PAGES = sorted((Path(__file__).resolve().parents[2] / "docs" / "learn").glob("*.md"))
 SHORTER = [
-    (r"--images \d+", "--images 1280"),
+    (r"--total-images \d+", "--total-images 1280"),
     (r"--log-every \d+", "--log-every 32"),
-    (r"images=[\d_]+", "images=1280"),
+    (r"total_images=[\d_]+", "total_images=1280"),
     (r"steps=[\d_]+", "steps=20"),
     (r"count = [\d_]+", "count = 20"),
     (r"docs/images/", ""),

@@ -149,7 +149,7 @@ EXPERIMENTS = (
         "gaugan",
         "--resolution 16 --batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 "
         "--ema 0.9 --images 2800",
-        lambda recipe: open_dataset("shapes", task="maps", resolution=recipe.resolution),
+        lambda run: open_dataset("shapes", task="maps", resolution=run.resolution),
         maps,
         {"mean IoU": least(0.6), "untrained mean IoU": most(0.2)},
     ),
@@ -157,7 +157,7 @@ EXPERIMENTS = (
         "stargan",
         "--resolution 16 --batch 16 --ngf 16 --ndf 16 --blocks 0 --skip --lr 2e-3 --ema 0.97 --n-critic 2 "
         "--penalty-weight 1 --identity-weight 10 --images 6400",
-        lambda recipe: open_dataset("shapes", task="attributes", resolution=recipe.resolution),
+        lambda run: open_dataset("shapes", task="attributes", resolution=run.resolution),
         attributes,
         {
             "least share as asked": least(0.45),

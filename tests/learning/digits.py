@@ -13,7 +13,7 @@ from fastgan.data import ImageDataset, open_dataset, to_float
 from fastgan.evaluation.measures import evaluate
 from fastgan.inference.samples import evaluation
 from fastgan.metrics.digits import load_digit_classifier
-from fastgan.recipes import Recipe
+from fastgan.training.run_settings import RunSettings
 from tests.learning.experiment import Experiment, Figures, Trial, most
 
 SHARED = "--data mnist5k --resolution 16"
@@ -32,8 +32,8 @@ FD, OF_UNTRAINED = "FD", "FD, share of untrained"
 SHARE = "digit as asked"
 
 
-def digits(recipe: Recipe) -> ImageDataset:
-    return open_dataset(recipe.data, resolution=recipe.resolution)
+def digits(run: RunSettings) -> ImageDataset:
+    return open_dataset(run.data, resolution=run.resolution)
 
 
 def distance(trial: Trial) -> float:

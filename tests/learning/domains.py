@@ -10,7 +10,7 @@ from torch import Tensor
 from fastgan.data import ImageDataset, open_dataset, to_uint8
 from fastgan.data.shapes_oracle import STRIPED, shape_mask, stripedness
 from fastgan.inference.samples import evaluation
-from fastgan.recipes import Recipe
+from fastgan.training.run_settings import RunSettings
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 
 COUNT = 100
@@ -18,8 +18,8 @@ STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FAR = 0.2  # of the side, between the centres of two shapes
 
 
-def plain_and_striped(recipe: Recipe) -> ImageDataset:
-    return open_dataset("shapes", task="domains", resolution=recipe.resolution)
+def plain_and_striped(run: RunSettings) -> ImageDataset:
+    return open_dataset("shapes", task="domains", resolution=run.resolution)
 
 
 def overlap(images: Tensor, others: Tensor) -> float:

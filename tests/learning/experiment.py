@@ -15,6 +15,7 @@ from fastgan.data import BatchLoader, ImageDataset
 from fastgan.inference.samples import evaluation, given_rows, sample_images, unseen
 from fastgan.recipes import Batch, ImageSpec, Recipe
 from fastgan.training.loop import next_batch
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -25,26 +26,28 @@ class Trial:
     """One run of a recipe, without files: networks before, during and after training.
 
     Args:
-        recipe: its settings, the seed among them.
+        recipe: its settings.
+        run: the run's settings, its length and seed among them.
         dataset: the training images.
     """
 
-    def __init__(self, recipe: Recipe, dataset: ImageDataset) -> None:
-        self.recipe, self.dataset = recipe, dataset
+    def __init__(self, recipe: Recipe, run: RunSettings, dataset: ImageDataset) -> None:
+        self.recipe = recipe.settled(run.total_images)
+        self.run, self.dataset = run, dataset
         self.unseen = unseen(recipe, dataset)
-        self.state = TrainState.create(recipe, ImageSpec.of(dataset))
+        self.state = TrainState.create(self.recipe, ImageSpec.of(dataset), seed=run.seed)
 
     def learn(self, images: int | None = None) -> None:
-        """Train until that many images were shown, `recipe.images` by default."""
+        """Train until that many images were shown, `run.total_images` by default."""
         step = TrainStep(self.state)
         with BatchLoader(
             self.dataset,
-            seed=self.recipe.seed,
+            seed=self.run.seed,
             start=self.state.nimg,
             batch=self.recipe.batch,
             device="cpu",
         ) as batches:
-            while self.state.nimg < (images or self.recipe.images):
+            while self.state.nimg < (images or self.run.total_images):
                 step([next_batch(batches) for _ in range(step.batches)])
 
     def rows(self, count: int) -> Batch:
@@ -94,7 +97,8 @@ class Experiment:
 
     Attributes:
         recipe: the name of the recipe, and of the experiment.
-        settings: options of `fastgan train`, without `--seed`.
+        settings: options of `fastgan train`, without `--seed`; `--images` is short for
+            `--total-images`.
         dataset: makes the training images.
         measure: trains a trial and returns its figures, also those of baselines.
         bounds: limits by the name of a figure; figures without one are shown alone.
@@ -102,15 +106,16 @@ class Experiment:
 
     recipe: str
     settings: str
-    dataset: Callable[[Recipe], ImageDataset]
+    dataset: Callable[[RunSettings], ImageDataset]
     measure: Callable[[Trial], Figures]
     bounds: Mapping[str, Bound] = field(default_factory=dict)
 
     def run(self, seed: int) -> Figures:
         """Train on one thread and return the figures."""
-        recipe, _ = parse_run(self.recipe, [*self.settings.split(), "--seed", str(seed)])
+        options = self.settings.replace("--images ", "--total-images ").split()
+        recipe, run = parse_run(self.recipe, [*options, "--seed", str(seed)])
         with _one_thread():
-            figures = self.measure(Trial(recipe, self.dataset(recipe)))
+            figures = self.measure(Trial(recipe, run, self.dataset(run)))
         return {name: float(f"{figure:.4g}") for name, figure in figures.items()}
 
     def failures(self, figures: Figures, *, margin: float = 0.0) -> list[str]:

@@ -9,7 +9,7 @@ from fastgan.data import ImageDataset, InMemoryDataset, open_dataset, to_float
 from fastgan.data.shapes import ShapesDataset
 from fastgan.metrics import frechet_distance, statistics_of
 from fastgan.metrics.features import mobilenet_v2
-from fastgan.recipes import Recipe
+from fastgan.training.run_settings import RunSettings
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 from tests.learning.striped import Striped
 
@@ -40,7 +40,7 @@ def rows_in_told_colours(shapes: ShapesDataset, count: int) -> Tensor:
     return torch.tensor([next(found) for _ in range(count)])
 
 
-def four_colours(_: Recipe) -> ImageDataset:
+def four_colours(_: RunSettings) -> ImageDataset:
     """Shapes of four colours whose luma is 25 of 255 and more apart."""
     shapes = ShapesDataset()
     return InMemoryDataset("told", *shapes.batch(rows_in_told_colours(shapes, 4_000)))
@@ -138,7 +138,7 @@ EXPERIMENTS = (
         "pix2pix",
         "--resolution 16 --batch 16 --images 4000 --ngf 16 --ndf 8 --lr 4e-3 --patch 16 --dropout 0 "
         "--norm batch --ema 0.9 --decay-after 2000",
-        lambda recipe: Striped(resolution=recipe.resolution),
+        lambda run: Striped(resolution=run.resolution),
         stripes,
         {"L1, share of baseline": most(0.25)},
     ),

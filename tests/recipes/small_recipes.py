@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.data import ImageDataset, open_dataset, to_batch, to_float
+from fastgan.data import ImageDataset, to_batch, to_float
 from fastgan.recipes import RECIPES, Batch, ImageSpec, Recipe
 from fastgan.training.distributed import World
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -20,7 +21,7 @@ STYLED = {"z_dim": 4, "w_dim": 4, "channel_base": 64, "channel_max": 4, "mapping
 GROWING = {"z_dim": 4, "channel_base": 64, "channel_max": 4, "stable_kimg": 0.0, "fade_kimg": 0.001}
 PATCHES = {"ngf": 2, "ndf": 2, "patch": 16}
 SMALL: dict[str, dict[str, Any]] = {
-    "gan": {"resolution": 16, "z_dim": 4, "g_hidden": (8,), "d_hidden": (8,)},
+    "gan": {"z_dim": 4, "g_hidden": (8,), "d_hidden": (8,)},
     **dict.fromkeys(("dcgan", "cgan", "wgan", "wgan-gp", "lsgan"), CONVOLUTIONAL),
     **dict.fromkeys(("sngan", "sagan", "biggan"), RESIDUAL),
     "progan": GROWING,
@@ -34,20 +35,25 @@ SMALL: dict[str, dict[str, Any]] = {
     "unit": {**PATCHES, "blocks": 0},
     "stargan": {"ngf": 2, "ndf": 2, "blocks": 1},
     "gaugan": {"ngf": 1, "ndf": 2, "hidden": 4, "patch": 16, "scales": 1},
-    "srgan": {"resolution": 32, "ngf": 4, "ndf": 2, "blocks": 1, "pretrain": 1},
+    "srgan": {"ngf": 4, "ndf": 2, "blocks": 1, "pretrain": 1},
     "text2image": {**CONVOLUTIONAL, "text_dim": 4},
 }
-"""Settings by the recipe's name; the resolution is 16 where none is given."""
+"""Settings by the recipe's name."""
 
 
 def small(name: str, **settings: Any) -> Recipe:
-    """A recipe with small networks for `shapes`."""
-    return RECIPES[name](**{"data": "shapes", "resolution": 16, **SMALL[name], **settings})
+    """A recipe with small networks."""
+    return RECIPES[name](**{**SMALL[name], **settings})
 
 
-def data_of(recipe: Recipe) -> ImageDataset:
-    """The data set that the recipe asks for."""
-    return open_dataset(recipe.data, resolution=recipe.resolution, task=recipe.task)
+def data_of(recipe: Recipe, **settings: Any) -> ImageDataset:
+    """The data set of a run, usually the recipe's own."""
+    return RunSettings.of(recipe, **settings).open_data(recipe)
+
+
+def small_data(recipe: Recipe) -> ImageDataset:
+    """Shapes for small networks, of 16×16 pixels or the least that the recipe takes."""
+    return data_of(recipe, data="shapes", resolution=32 if recipe.name == "srgan" else 16)
 
 
 def examples(dataset: ImageDataset, count: int, start: int = 0) -> Batch:
@@ -57,8 +63,8 @@ def examples(dataset: ImageDataset, count: int, start: int = 0) -> Batch:
 
 
 def take_steps(recipe: Recipe, count: int) -> list[dict[str, Tensor]]:
-    """What each of the first steps of a run says, on the recipe's own data."""
-    dataset = data_of(recipe)
+    """What each of the first steps of a run says, on shapes."""
+    dataset = small_data(recipe)
     recipe.check_images(ImageSpec.of(dataset))
     step = TrainStep(TrainState.create(recipe, ImageSpec.of(dataset)))
     said = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small_recipes import SMALL, data_of, small, take_steps
+from small_recipes import SMALL, small, small_data, take_steps
 from torch import nn
 
 from fastgan.nn import BatchNormAct2d, ConditionalBatchNorm2d
@@ -103,7 +103,7 @@ def test_options_train_on_one_image(name, settings):
 )
 def test_what_a_recipe_says_of_batch_norm_is_so_of_its_networks(name, settings):
     recipe = small(name, **{"batch": 4, **settings})
-    networks = recipe.build_networks(ImageSpec.of(data_of(recipe)))
+    networks = recipe.build_networks(ImageSpec.of(small_data(recipe)))
     trained = {of for player in recipe.players() for of in player.networks}
     normalise = any(isinstance(m, NORMALISE) for of in trained for m in networks[of].modules())
     assert recipe.has_batch_norm == normalise

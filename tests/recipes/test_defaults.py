@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from small_recipes import data_of, meta_gradients
 
-from fastgan.data import open_dataset
 from fastgan.recipes import RECIPES, CycleGAN, GauGAN, ImageSpec, Pix2Pix, RecipeError
 from fastgan.recipes.patches import patch_size
 
@@ -44,7 +43,7 @@ def test_the_defaults_build_networks_and_take_a_step(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_only_thing_to_say_against_a_resolution_is_that_another_one_is_needed(name):
     recipe = RECIPES[name]()
-    images = ImageSpec.of(data_of(replace(recipe, resolution=None)))
+    images = ImageSpec.of(data_of(recipe, resolution=None))
     taken = []
     for resolution in RESOLUTIONS:
         try:
@@ -89,16 +88,16 @@ def folder_for(task: str, root: Path) -> Path:
 def test_a_folder_of_its_task_and_a_resolution_are_enough(name, tmp_path):
     conditional = getattr(RECIPES[name](), "conditional", False)
     task = RECIPES[name].task or WITHOUT_A_TASK[conditional]
-    recipe = RECIPES[name](data=str(folder_for(task, tmp_path)), resolution=64)
-    images = ImageSpec.of(data_of(recipe))
+    recipe = RECIPES[name]()
+    images = ImageSpec.of(data_of(recipe, data=str(folder_for(task, tmp_path)), resolution=64))
     recipe.check_images(images)
     assert images.resolution == 64 and images.channels == 3
 
 
 @pytest.mark.parametrize("name", ["cgan", "sagan", "biggan"])
 def test_a_folder_without_classes_is_refused_with_the_way_out(name, tmp_path):
-    recipe = RECIPES[name](data=str(folder_for("", tmp_path)), resolution=64)
-    images = ImageSpec.of(open_dataset(recipe.data, resolution=64))
+    recipe = RECIPES[name]()
+    images = ImageSpec.of(data_of(recipe, data=str(folder_for("", tmp_path)), resolution=64))
     with pytest.raises(RecipeError, match="a folder of its own, or train with --no-conditional"):
         recipe.check_images(images)
     replace(recipe, conditional=False).check_images(images)
@@ -134,7 +133,7 @@ def test_patches_fit_the_images():
 
 @pytest.mark.parametrize("kind", [Pix2Pix, CycleGAN, GauGAN])
 def test_no_patch_given_is_the_papers_where_it_fits(kind):
-    dataset = data_of(kind(resolution=64))
+    dataset = data_of(kind(), resolution=64)
     recipe = kind(ngf=1, ndf=1)
     usual, papers = (
         made.build_networks(ImageSpec.of(dataset)) for made in (recipe, replace(recipe, patch=70))

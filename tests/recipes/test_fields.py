@@ -12,6 +12,7 @@ from fastgan.errors import FastganError
 from fastgan.recipes import DCGAN, GAN, RECIPES, RecipeError
 from fastgan.recipes.fields import check_fields
 from fastgan.training.config import ConfigError, RunOptions
+from fastgan.training.run_settings import RunSettings
 
 STRANGE: list[Any] = [
     "4",
@@ -90,7 +91,7 @@ def test_options_of_a_run_are_checked_too():
 
 def test_what_means_the_same_is_taken():
     assert DCGAN(betas=[0, 0.9], lr=1) == DCGAN(betas=(0, 0.9), lr=1)
-    assert GAN(data=Path("some") / "folder").data == str(Path("some") / "folder")
+    assert RunSettings.of(GAN, data=Path("some") / "folder").data == str(Path("some") / "folder")
     assert RunOptions(out=Path("a"), measure="fd") == RunOptions(out="a", measure=("fd",))
 
 

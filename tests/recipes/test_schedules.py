@@ -1,4 +1,4 @@
-"""Schedules follow the images shown and the run's settings; `images`, which a resume may raise, is not among them."""
+"""Schedules follow the images shown and the recipe's settings, not the run's length, which a resume may raise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from fastgan.recipes import RECIPES, Draw, GauGAN, ImageSpec, Pix2Pix
+from fastgan.recipes import RECIPES, Draw, GauGAN, ImageSpec, Pix2Pix, RecipeError
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.growing import Growing
 from fastgan.recipes.noise import NoiseToImage
@@ -26,7 +26,7 @@ def scheduled(name: str) -> Recipe:
     settings = {key: value for key, value in SCHEDULED.items() if key in known}
     if next(f.default for f in fields(kind) if f.name == "ema"):
         settings["ema_kimg"] = 0.0
-    return kind(images=100, **settings).settled()
+    return kind(**settings).settled(100)
 
 
 def at(recipe: Recipe, nimg: int) -> list[object]:
@@ -48,29 +48,31 @@ def at(recipe: Recipe, nimg: int) -> list[object]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_more_images_move_no_schedule(name):
     recipe = scheduled(name)
-    kept = {key: getattr(recipe, key) for key in recipe.extends if key != "images"}
-    more = (
-        replace(recipe, images=200, **{key: 200 for key in kept})
-        if kept
-        else replace(recipe, images=200)
-    )
-    if kept:  # the rate's end is a setting that has to be raised by name
-        assert more.settled() == more and more.rate(150) > 0
-        more = replace(more, images=100, **kept)
+    if recipe.extends:  # the rate's end is a setting that has to be raised by name
+        more = replace(recipe, **dict.fromkeys(recipe.extends, 200))
+        assert more.settled(200) == more and more.rate(150) > 0
+        recipe, more = recipe.settled(80), recipe.settled(100)
+    else:
+        more = recipe.settled(200)
     assert [at(recipe, nimg) for nimg in SHOWN] == [at(more, nimg) for nimg in SHOWN]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_settled_recipe_is_settled(name):
     recipe = scheduled(name)
-    assert recipe.settled() == recipe and recipe.settled(recipe) == recipe
-    assert RECIPES[name]().settled() == RECIPES[name]()
+    assert recipe.settled(100) == recipe and recipe.settled(100, recipe) == recipe
+    assert RECIPES[name]().settled(100) == RECIPES[name]()
 
 
 def test_the_end_of_the_decay_is_that_of_the_run_that_goes_on():
-    begun = Pix2Pix(images=100, decay_after=50).settled()
+    begun = Pix2Pix(decay_after=50).settled(100)
     assert begun.decay_until == 100
-    assert Pix2Pix(images=80, decay_after=50).settled(begun) == replace(begun, images=80)
-    assert Pix2Pix(images=80, decay_after=50, decay_until=90).settled(begun).decay_until == 90
-    assert GauGAN(images=80, decay_after=50).settled(Pix2Pix()).decay_until == 80
-    assert Pix2Pix(images=80).settled(begun).decay_until is None
+    assert Pix2Pix(decay_after=50).settled(80, begun) == begun
+    assert Pix2Pix(decay_after=50, decay_until=90).settled(80, begun).decay_until == 90
+    assert GauGAN(decay_after=50).settled(80, Pix2Pix()).decay_until == 80
+    assert Pix2Pix().settled(80, begun).decay_until is None
+
+
+def test_a_decay_without_an_end_has_no_rate():
+    with pytest.raises(RecipeError, match="decay_until must be a number of images, got None"):
+        Pix2Pix(decay_after=50).rate(60)

@@ -152,11 +152,11 @@ def test_cyclegan_pools_remember_each_domain():
         (lambda: CycleGAN(blocks=-1), "--blocks must be at least 0, but -1 came."),
         (lambda: CycleGAN(lr=0.0), "--lr must be a positive number, but 0.0 came."),
         (
-            lambda: CycleGAN(images=10, decay_after=10),
-            "--decay-after must be at least 0 and less than --images, 10, but 10 came.",
+            lambda: CycleGAN(decay_after=10).settled(10),
+            "--decay-after must be at least 0 and less than --total-images, 10, but 10 came.",
         ),
         (
-            lambda: CycleGAN(images=10, decay_after=20, decay_until=20),
+            lambda: CycleGAN(decay_after=20, decay_until=20),
             "--decay-after must be at least 0 and less than --decay-until, 20, but 20 came.",
         ),
         (
@@ -164,9 +164,9 @@ def test_cyclegan_pools_remember_each_domain():
             "--decay-until is the end of --decay-after, but 10 came without it: give both, or none.",
         ),
         (
-            lambda: CycleGAN(images=10, decay_after=2, decay_until=9),
-            "--decay-until must be at least --images, 10, but it is 9, where the learning rate falls to 0, so nothing "
-            "would be learned after it: raise --decay-until too, or lower --images.",
+            lambda: CycleGAN(decay_after=2, decay_until=9).settled(10),
+            "--decay-until must be at least --total-images, 10, got 9, where the learning rate falls to 0, so nothing "
+            "would be learned after it: raise --decay-until too, or lower --total-images.",
         ),
         (
             lambda: Pix2Pix().check_images(ImageSpec(3, 36, inputs={"input": IMAGE})),
@@ -195,10 +195,10 @@ def test_what_cannot_be_is_refused(make, said):
 
 
 def test_rates_fall_to_nothing():
-    recipe = CycleGAN(images=100, decay_after=50)
+    recipe = CycleGAN(decay_after=50).settled(100)
     assert [recipe.rate(n) for n in (0, 50, 75, 100, 120)] == [1.0, 1.0, 0.5, 0.0, 0.0]
-    assert CycleGAN(images=100).rate(99) == 1.0
-    longer = CycleGAN(images=60, decay_after=50, decay_until=100)
+    assert CycleGAN().settled(100).rate(99) == 1.0
+    longer = CycleGAN(decay_after=50, decay_until=100).settled(60)
     assert [longer.rate(n) for n in (0, 50, 60, 75)] == [1.0, 1.0, 0.8, 0.5]
 
 

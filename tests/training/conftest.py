@@ -21,7 +21,7 @@ from fastgan.training.checkpoint import load_checkpoint
 @pytest.fixture(autouse=True)
 def noise_data(monkeypatch):
     """`--data noise` opens 100 random 8×8 images without classes: nothing to load, nothing to measure."""
-    from fastgan.recipes import base
+    from fastgan.training import run_settings
 
     def open_dataset(spec, **options):
         if spec != "noise":
@@ -30,22 +30,27 @@ def noise_data(monkeypatch):
         images = torch.randint(0, 256, (100, 1, 8, 8), generator=generator, dtype=torch.uint8)
         return InMemoryDataset("noise", images, torch.zeros(100, dtype=torch.int64))
 
-    original = base.open_dataset
-    monkeypatch.setattr(base, "open_dataset", open_dataset)
+    original = run_settings.open_dataset
+    monkeypatch.setattr(run_settings, "open_dataset", open_dataset)
 
 
 @pytest.fixture
 def tiny():
-    """A `gan` with everything that could break resume: batch norm, dropout, EMA; 20 steps of 16 images."""
-    return GAN(data="noise", batch=16, images=320, z_dim=4, g_hidden=(8,), d_hidden=(8,), ema=0.9)
+    """A `gan` with everything that could break resume: batch norm, dropout, EMA; batches of 16 images."""
+    return GAN(batch=16, z_dim=4, g_hidden=(8,), d_hidden=(8,), ema=0.9)
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Trains a recipe into `tmp_path/run`; returns the result and what was shown. Keyword arguments are train's."""
+    """Trains a recipe into `tmp_path/run`; returns the result and what was shown. Keyword arguments are train's.
+
+    A run that says nothing else shows 320 images of noise at 8×8 pixels.
+    """
 
     def run(recipe, *, out="run", **options):
-        options = {"checkpoint_every": 100, "samples_every": 200, "log_every": 50} | options
+        usual = {"data": "noise", "resolution": None, "total_images": 320}
+        usual |= {"checkpoint_every": 100, "samples_every": 200, "log_every": 50}
+        options = usual | options
         console = Console(file=io.StringIO(), width=200)
         result = train(recipe, out=str(tmp_path / out), console=console, **options)
         result_text = console.file.getvalue()
@@ -94,7 +99,7 @@ def resumes(run):
     def check(recipe, *, stop, callbacks=(), **options):
         unbroken, _ = run(recipe, out="unbroken", callbacks=callbacks, **options)
         broken, _ = run(recipe, callbacks=[Stop(stop)], **options)
-        assert broken.nimg == stop < recipe.images
+        assert broken.nimg == stop < broken.config.settings.total_images
         resumed, _ = run(recipe, resume=True, **options)
         check_same(final_state(resumed), final_state(unbroken))
 

@@ -20,15 +20,15 @@ def random_set(channels):
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_a_run_on_images_with_alpha(tmp_path, channels):
-    recipe = GAN(batch=8, images=16, z_dim=4, g_hidden=(8,), d_hidden=(8,))
+    recipe = GAN(batch=8, z_dim=4, g_hidden=(8,), d_hidden=(8,))
     result = train(recipe, dataset=random_set(channels), out=str(tmp_path / "run"), console=None)
-    assert result.config.images.channels == channels and result.run.report.exists()
+    assert result.config.image_spec.channels == channels and result.run.report.exists()
     assert Image.open(result.run.samples).mode == "RGB"
 
 
 @pytest.mark.parametrize("channels", [5, 8])
 def test_more_channels_are_refused_before_anything_is_made(tmp_path, channels):
-    recipe = GAN(batch=8, images=16, z_dim=4, g_hidden=(8,), d_hidden=(8,))
+    recipe = GAN(batch=8, z_dim=4, g_hidden=(8,), d_hidden=(8,))
     with pytest.raises(RecipeError, match=rf"must have 1 to 4 channels .*, got {channels}"):
         train(recipe, dataset=random_set(channels), out=str(tmp_path / "run"), console=None)
     assert not (tmp_path / "run").exists()

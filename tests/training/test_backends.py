@@ -44,16 +44,14 @@ def test_reference_and_native_agree_over_the_first_steps(name):
 @pytest.mark.parametrize("backend", ["reference", "triton", "cuda"])
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_gpu_trains(name, backend, tmp_path):
-    from fastgan.training.config import RunOptions
     from fastgan.training.loop import train
 
     if not torch.cuda.is_available():
         pytest.skip("torch sees no CUDA device")
     if not ops.backends()[backend].usable:
         pytest.skip(ops.backends()[backend].reason)
-    settings = {"data": "digits", "resolution": 16, "batch": 16, "images": 160}
+    recipe = type(RECIPES[name])(batch=16)
+    settings = {"data": "digits", "resolution": 16, "total_images": 160}
     with ops.use_backend(backend):
-        result = train(
-            type(RECIPES[name])(**settings), RunOptions(out=str(tmp_path / "run"), device="cuda")
-        )
+        result = train(recipe, out=str(tmp_path / "run"), device="cuda", **settings)
     assert result.nimg == 160

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ import torch
 
 from fastgan.data import DataError, InMemoryDataset
 from fastgan.recipes import Batch
-from fastgan.training import Callback, RunOptions, loop, train
+from fastgan.training import Callback, RunOptions, RunSettings, loop, train
 from fastgan.training.checkpoint import list_checkpoints, load_checkpoint
 from fastgan.training.log import read_log
 from fastgan.training.step import TooManySkips, TrainStep
@@ -75,7 +74,7 @@ def test_a_class_in_place_of_a_callback_is_refused(tiny):
 
 def test_callbacks_are_told_everything_in_order(run, tiny):
     notes = Notes()
-    run(dataclasses.replace(tiny, images=64), callbacks=[notes], log_every=32, checkpoint_every=64)
+    run(tiny, total_images=64, callbacks=[notes], log_every=32, checkpoint_every=64)
     assert notes.events == [
         ("start", 0), ("samples", "000000000.png"),
         ("step", 16), ("step", 32), ("log", 32), ("step", 48), ("step", 64), ("log", 64),
@@ -115,7 +114,7 @@ def scores(monkeypatch):
     """What `measure` finds, by the images shown."""
     scores = {}
 
-    def measure(recipe, networks, dataset, settings):
+    def measure(recipe, networks, dataset, settings, *, seed):
         name = {("auto",): "kl_to_uniform", ("fd",): "fd_mobilenet_v2"}[settings.metrics]
         return {name: scores[states[-1].nimg], "samples": 5}
 
@@ -167,7 +166,7 @@ def test_the_best_by_measure_is_kept_and_survives_resume(run, tiny, scores, asse
 
 def test_a_run_resumed_with_another_measure_chooses_the_best_by_that_one(run, tiny, scores):
     scores |= {64: 0.3, 128: 0.2, 192: 30.0, 256: 20.0, 320: 25.0}
-    run(dataclasses.replace(tiny, images=128), measure_every=64)
+    run(tiny, total_images=128, measure_every=64)
     resumed, _ = run(tiny, resume=True, measure_every=64, measure="fd")
     best = load_checkpoint(resumed.run.best_checkpoint)
     assert best.state["best"] == {"fd_mobilenet_v2": 20.0, "nimg": 256}
@@ -199,14 +198,15 @@ def test_a_data_set_object_takes_the_place_of_a_name(tiny, tmp_path, capsys):
     data = InMemoryDataset(
         "mine", torch.zeros(20, 1, 8, 8, dtype=torch.uint8), torch.zeros(20, dtype=torch.int64)
     )
-    recipe = dataclasses.replace(tiny, data="nowhere", images=32)
-    result = train(recipe, out=str(tmp_path / "run"), dataset=data)
+    settings = RunSettings.of(tiny, data="nowhere", total_images=32)
+    result = train(tiny, settings, out=str(tmp_path / "run"), dataset=data)
     assert result.config.dataset == "mine" and result.nimg == 32
     assert "gan on mine (20 images of 1×8×8)" in capsys.readouterr().out
-    train(recipe, RunOptions(keep=1), out=str(tmp_path / "quiet"), dataset=data, console=None)
+    options = RunOptions(keep=1, out=str(tmp_path / "quiet"))
+    train(tiny, settings, options, dataset=data, console=None)
     assert capsys.readouterr() == ("", "")
     with pytest.raises(DataError, match="There is no data set 'nowhere'"):
-        train(recipe, out=str(tmp_path / "other"))
+        train(tiny, settings, out=str(tmp_path / "other"))
 
 
 def test_an_unknown_option_is_named(tiny):

@@ -25,6 +25,7 @@ from fastgan.training.checkpoint import (
     set_aside,
 )
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -41,7 +42,7 @@ def test_names_of_classes_come_back_and_older_files_have_none():
 
 @pytest.fixture
 def config(tiny):
-    return RunConfig(tiny, IMAGES, "noise", "0" * 64)
+    return RunConfig(tiny, RunSettings.of(tiny), IMAGES, "noise", "0" * 64)
 
 
 @pytest.fixture

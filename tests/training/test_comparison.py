@@ -11,9 +11,10 @@ from fastgan.training import train
 from fastgan.training.comparison import _parameters, compare, read_runs, write_comparison
 from fastgan.training.config import RunConfig
 from fastgan.training.run_dir import RunDirError
+from fastgan.training.run_settings import RunSettings
 from tests.training.page import Page
 
-TINY = GAN(data="digits", resolution=8, batch=16, images=160, z_dim=4, g_hidden=(8,), d_hidden=(8,))
+TINY = GAN(batch=16, z_dim=4, g_hidden=(8,), d_hidden=(8,))
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,9 @@ def folders(tmp_path_factory):
     ):
         train(
             recipe,
+            data="digits",
+            resolution=8,
+            total_images=160,
             out=str(root / name),
             device="cpu",
             log_every=16,
@@ -81,7 +85,7 @@ def test_parameters_are_those_of_the_networks(recipe):
     images = ImageSpec(3, 32, 10)
     networks = recipe.build_networks(images)
     counts = {name: sum(p.numel() for p in networks[name].parameters()) for name in ("G", "D")}
-    assert _parameters(RunConfig(recipe, images, "data", "")) == counts
+    assert _parameters(RunConfig(recipe, RunSettings.of(recipe), images, "data", "")) == counts
 
 
 def test_the_command(folders, tmp_path, capsys):

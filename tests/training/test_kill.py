@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("warm")
 
 # Batch norm, dropout and an average: whatever could drift apart is on. Something is written at every second step.
 ARGUMENTS = shlex.split(
-    "train gan --data digits --resolution 8 --batch 16 --images 960 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 "
+    "train gan --data digits --resolution 8 --batch 16 --total-images 960 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 "
     "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --keep 2 --resume --out"
 )
 TIMES = {"seconds", "images_per_second", "waiting"}

@@ -21,7 +21,7 @@ from fastgan.training.state import TrainState
 pytestmark = pytest.mark.xdist_group("warm")
 
 ARGUMENTS = shlex.split(
-    "train gan --resolution 8 --batch 16 --images 320 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 --seed 7 "
+    "train gan --resolution 8 --batch 16 --total-images 320 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 --seed 7 "
     "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --resume "
     "--measure fd --measure-features digits"
 )
@@ -89,7 +89,7 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     )
     (path,) = list_checkpoints(disks[0] / "unbroken" / "checkpoints")[-1:]
     saved = load_checkpoint(path)
-    state = TrainState.create(saved.config.recipe, saved.config.images)
+    state = TrainState.create(saved.config.recipe, saved.config.image_spec)
     restore(state, saved, path)
     asked = MeasureSettings(("fd",), "digits")
     alone = measure(
@@ -103,9 +103,9 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
 def test_two_ranks_begin_with_the_same_trained_weights(two, warm, disks):
     source, alone = disks[0] / "source", disks[0] / "alone"
     plain = ("--no-batch-norm", "--dropout", "0")  # the same in one process
-    first_step = (*plain, "--from", str(source), "--images", "16")
+    first_step = (*plain, "--from", str(source), "--total-images", "16")
     for out, arguments in (
-        (source, (*plain, "--seed", "8", "--images", "64")),
+        (source, (*plain, "--seed", "8", "--total-images", "64")),
         (alone, first_step),
     ):
         argv = [*ARGUMENTS, "--data", "digits", "--out", str(out), *arguments]

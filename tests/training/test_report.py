@@ -19,6 +19,7 @@ from fastgan.training.curves import draw_curves
 from fastgan.training.progress import TrainingProgress, duration
 from fastgan.training.report import _command, measures_sentence, write_report
 from fastgan.training.run_dir import RunDir
+from fastgan.training.run_settings import RunSettings
 from tests.training.page import Page
 
 PIL = pytest.importorskip("PIL.Image")
@@ -80,7 +81,7 @@ def test_the_page_says_what_the_run_was(finished):
 )
 def test_the_page_says_how_to_draw_more(name, task, said):
     images = ImageSpec.of(open_dataset("shapes", task=task))
-    config = RunConfig(RECIPES[name](), images, "shapes", "")
+    config = RunConfig(RECIPES[name](), RunSettings.of(RECIPES[name]), images, "shapes", "")
     assert _command(RunDir(Path("runs/mine")), config).startswith(said.format("runs/mine"))
 
 

@@ -14,10 +14,10 @@ import torch
 
 from fastgan.data import InMemoryDataset
 from fastgan.errors import FastganError
-from fastgan.recipes import DCGAN, base
-from fastgan.training import loop
+from fastgan.recipes import DCGAN
+from fastgan.training import loop, run_settings
 from fastgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint
-from fastgan.training.config import ConfigError, save_config
+from fastgan.training.config import ConfigError, save_config, split_settings
 from fastgan.training.log import read_log
 from fastgan.training.loop import NonFiniteWeights
 from fastgan.training.run_dir import RunDirError, find_checkpoint
@@ -97,14 +97,14 @@ def test_runs_without_tensorboard(run, tiny, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "tensorboard" else original(name)
     )
-    result, _ = run(dataclasses.replace(tiny, images=32))
+    result, _ = run(tiny, total_images=32)
     assert not result.run.tensorboard.exists() and len(read_log(result.run.log)) == 1
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(run, tiny, assert_same):
     first, second = run(tiny, out="a")[0], run(tiny, out="b")[0]
     assert_same(final_state(first), final_state(second))
-    other = run(dataclasses.replace(tiny, seed=1), out="c")[0]
+    other = run(tiny, seed=1, out="c")[0]
     with pytest.raises(AssertionError):
         assert_same(final_state(first), final_state(other))
 
@@ -119,9 +119,9 @@ def test_how_it_is_watched_does_not_change_the_run(run, tiny, assert_same):
 @pytest.mark.parametrize("kind", ["gan", "dcgan"])
 def test_an_interrupted_run_resumes_bit_for_bit(run, tiny, monkeypatch, kind, images, assert_same):
     if kind == "dcgan":
-        shared = {name: getattr(tiny, name) for name in ("data", "batch", "images", "z_dim", "ema")}
+        shared = {name: getattr(tiny, name) for name in ("batch", "z_dim", "ema")}
         tiny = DCGAN(**shared, ngf=4, ndf=4)
-        monkeypatch.setattr(base, "open_dataset", lambda spec, **_: noise16())
+        monkeypatch.setattr(run_settings, "open_dataset", lambda spec, **_: noise16())
     unbroken = run(tiny, out="unbroken")[0]
     interrupt_at(monkeypatch, images)
     broken, text = run(tiny)
@@ -183,13 +183,12 @@ def test_signals_are_left_alone_outside_the_main_thread():
 
 
 def test_a_run_can_grow(run, tiny, assert_same):
-    longer = dataclasses.replace(tiny, images=480)
-    unbroken = run(longer, out="unbroken")[0]
+    unbroken = run(tiny, out="unbroken", total_images=480)[0]
     run(tiny)
-    grown, text = run(longer, resume=True)
+    grown, text = run(tiny, total_images=480, resume=True)
     assert "Resumed after 320 images" in text
     assert_same(final_state(grown), final_state(unbroken))
-    assert json.loads(grown.run.config.read_text())["settings"]["images"] == 480
+    assert json.loads(grown.run.config.read_text())["settings"]["total_images"] == 480
 
 
 def test_resuming_a_finished_run_only_makes_its_report_again(run, tiny, assert_same):
@@ -233,7 +232,7 @@ def test_a_cut_off_log_line_is_dropped(run, tiny, monkeypatch):
 def test_the_config_in_the_checkpoint_replaces_a_lost_one(run, tiny):
     first, _ = run(tiny)
     first.run.config.unlink()
-    run(dataclasses.replace(tiny, images=336), resume=True)
+    run(tiny, total_images=336, resume=True)
     assert first.run.config.exists()
 
 
@@ -249,16 +248,17 @@ def test_the_config_in_the_checkpoint_replaces_a_lost_one(run, tiny):
 def test_resuming_with_another_setting_is_refused_by_name(run, tiny, change, named, assert_same):
     first, _ = run(tiny)
     state = final_state(first)
+    of_the_run, of_the_recipe = split_settings(change)
     with pytest.raises(ConfigError, match=named):
-        run(dataclasses.replace(tiny, **change), resume=True)
+        run(dataclasses.replace(tiny, **of_the_recipe), **of_the_run, resume=True)
     assert_same(final_state(first), state)
 
 
 def test_resuming_with_another_recipe_is_refused(run, tiny, monkeypatch):
     run(tiny)
-    monkeypatch.setattr(base, "open_dataset", lambda spec, **_: noise16())
+    monkeypatch.setattr(run_settings, "open_dataset", lambda spec, **_: noise16())
     with pytest.raises(ConfigError, match="recipe gan, but dcgan came"):
-        run(DCGAN(data="noise"), resume=True)
+        run(DCGAN(), resume=True)
 
 
 def test_resuming_on_other_data_is_refused(run, tiny, monkeypatch):
@@ -266,7 +266,7 @@ def test_resuming_on_other_data_is_refused(run, tiny, monkeypatch):
     other = InMemoryDataset(
         "noise", torch.zeros(100, 1, 8, 8, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64)
     )
-    monkeypatch.setattr(base, "open_dataset", lambda spec, **_: other)
+    monkeypatch.setattr(run_settings, "open_dataset", lambda spec, **_: other)
     with pytest.raises(
         ConfigError, match="started on the data set 'noise', but --data noise holds other images"
     ):
@@ -275,7 +275,7 @@ def test_resuming_on_other_data_is_refused(run, tiny, monkeypatch):
 
 def test_a_checkpoint_of_another_run_is_refused(run, tiny):
     first = run(tiny, out="a")[0]
-    second = run(dataclasses.replace(tiny, seed=9), out="b")[0]
+    second = run(tiny, seed=9, out="b")[0]
     second.run.latest_checkpoint.replace(first.run.checkpoints / "000000999.pt")
     with pytest.raises(ConfigError, match="--seed 9, but 0 came"):
         run(tiny, out="a", resume=True)
@@ -399,9 +399,9 @@ def test_a_broken_config_is_named(run, tiny):
 
 
 def test_exploding_training_stops_and_keeps_the_checkpoints(run, tiny):
-    explosive = dataclasses.replace(tiny, lr=1e30, images=3200)
+    explosive = dataclasses.replace(tiny, lr=1e30)
     with pytest.raises((TooManySkips, NonFiniteWeights), match="so training stopped"):
-        run(explosive, checkpoint_every=16)
+        run(explosive, total_images=3200, checkpoint_every=16)
 
 
 def test_a_weight_that_is_not_finite_is_never_saved(run, tiny, monkeypatch):

@@ -25,7 +25,7 @@ needs_torchmetrics = importlib.util.find_spec("torchmetrics") is None
 
 @pytest.fixture
 def pix2pix():
-    return Pix2Pix(batch=2, images=8, ngf=2, ndf=2, patch=16)
+    return Pix2Pix(batch=2, ngf=2, ndf=2, patch=16)
 
 
 @pytest.mark.skipif(needs_torchmetrics, reason="needs torchmetrics")
@@ -55,7 +55,7 @@ def test_a_run_has_them_in_its_log_its_report_and_its_best_checkpoint(run, pix2p
         "measure_samples": 10,
         "log_every": 4,
     }
-    result, _ = run(pix2pix, dataset=Negatives(), **asked)
+    result, _ = run(pix2pix, dataset=Negatives(), total_images=8, **asked)
     found = result.measures
     assert list(found) == ["samples", "l1", "perceptual", "l1_of_input", "perceptual_of_input"]
     rows = [json.loads(line) for line in result.run.log.read_text().splitlines()]
@@ -67,16 +67,16 @@ def test_a_run_has_them_in_its_log_its_report_and_its_best_checkpoint(run, pix2p
 
 
 @pytest.mark.parametrize(
-    ("recipe", "task", "baseline"),
+    ("recipe", "resolution", "task", "baseline"),
     [
-        (Colorize(resolution=16, ngf=1, ndf=1, patch=16), None, "input"),
-        (SRGAN(resolution=32, ngf=2, ndf=1, blocks=1), None, "bicubic"),
-        (GauGAN(resolution=16, ngf=1, hidden=2, ndf=1, patch=16, scales=1), "maps", None),
+        (Colorize(ngf=1, ndf=1, patch=16), 16, None, "input"),
+        (SRGAN(ngf=2, ndf=1, blocks=1), 32, None, "bicubic"),
+        (GauGAN(ngf=1, hidden=2, ndf=1, patch=16, scales=1), 16, "maps", None),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_what_is_there_without_a_network_is_measured_too(recipe, task, baseline):
-    data = open_dataset("shapes", resolution=recipe.resolution, task=task)
+def test_what_is_there_without_a_network_is_measured_too(recipe, resolution, task, baseline):
+    data = open_dataset("shapes", resolution=resolution, task=task)
     networks = TrainState.create(recipe, ImageSpec.of(data)).sampler
     distances = TargetDistances(("l1",), "cpu")
     with evaluation(networks) as networks:

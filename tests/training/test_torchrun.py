@@ -17,7 +17,7 @@ from tests.training.launch import torchrun
 
 TRAIN = [
     *("-m", "fastgan", "train", "gan", "--data", "digits", "--resolution", "8", "--batch", "16"),
-    *("--images", "10000000", "--z-dim", "4", "--g-hidden", "8", "--d-hidden", "8"),
+    *("--total-images", "10000000", "--z-dim", "4", "--g-hidden", "8", "--d-hidden", "8"),
 ]
 
 

@@ -12,7 +12,7 @@ import torch
 from fastgan.data import InMemoryDataset
 from fastgan.errors import FastganError
 from fastgan.foreign.errors import CompatError
-from fastgan.recipes import StyleGAN2
+from fastgan.recipes import GAN, StyleGAN2
 from fastgan.training.checkpoint import CheckpointError, DamagedCheckpoint, load_checkpoint
 from fastgan.training.config import ConfigError, load_config
 from fastgan.training.state import TrainState
@@ -20,7 +20,7 @@ from fastgan.training.transfer import TransferError, make_plan, read_source, sou
 from tests.compat import fake_official as official
 from tests.training.transfers import save, small, spec, trained
 
-QUIET = {"measure": "none", "log_every": 8, "samples_every": 1000}
+QUIET = {"total_images": 8, "measure": "none", "log_every": 8, "samples_every": 1000}
 
 
 def pictures(channels=1, resolution=16, count=16):
@@ -42,7 +42,7 @@ def source(tmp_path):
 def begun(run, source):
     """A run of two steps that began with the source; the result and what was shown."""
     return run(
-        small("gan", ema=0.9, images=8),
+        small("gan", ema=0.9),
         init_from=source[0],
         dataset=pictures(),
         **QUIET,
@@ -70,7 +70,7 @@ def test_the_first_step_starts_where_the_source_ended(run, source):
             )
 
     run(
-        small("gan", ema=0.9, images=4),
+        small("gan", ema=0.9),
         init_from=source[0],
         dataset=pictures(),
         callbacks=[Look()],
@@ -95,7 +95,7 @@ def test_a_run_records_and_shows_where_it_began(begun, source):
 def test_the_same_seed_gives_the_same_bits(run, begun, source):
     result, _ = begun
     again, _ = run(
-        small("gan", ema=0.9, images=8),
+        small("gan", ema=0.9),
         out="again", init_from=str(source[0]), dataset=pictures(), **QUIET, checkpoint_every=4,
     )  # fmt: skip
     one, two = saved(result, 8), saved(again, 8)
@@ -111,7 +111,7 @@ def test_a_resumed_run_needs_no_source_and_ends_the_same(run, begun, source):
     unbroken = saved(result, 4)
     shutil.rmtree(source[0])
     resumed, shown = run(
-        small("gan", ema=0.9, images=8),
+        small("gan", ema=0.9),
         init_from=source[0],
         dataset=pictures(),
         resume=True,
@@ -126,7 +126,7 @@ def test_resuming_is_bit_identical(run, begun, source):
     result, _ = begun
     last = saved(result, 8)
     (result.run.checkpoints / "000000008.pt").unlink()
-    resumed, _ = run(small("gan", ema=0.9, images=8), dataset=pictures(), resume=True, **QUIET)
+    resumed, _ = run(small("gan", ema=0.9), dataset=pictures(), resume=True, **QUIET)
     for name, tensors in last["ema"].items():
         for key, tensor in tensors.items():
             assert torch.equal(tensor, saved(resumed, 8)["ema"][name][key]), (name, key)
@@ -135,7 +135,7 @@ def test_resuming_is_bit_identical(run, begun, source):
 def test_another_source_is_refused_at_a_resume(run, begun, tmp_path):
     images = spec("gan")
     other = save(tmp_path / "other", trained(small("gan"), images, seed=5), images)
-    recipe = small("gan", ema=0.9, images=8)
+    recipe = small("gan", ema=0.9)
     with pytest.raises(ConfigError, match=r"This run began with gan after 400 images.*other"):
         run(recipe, init_from=other, dataset=pictures(), resume=True, **QUIET)
     copy = shutil.copytree(tmp_path / "source", tmp_path / "copy")
@@ -143,7 +143,7 @@ def test_another_source_is_refused_at_a_resume(run, begun, tmp_path):
 
 
 def test_a_source_is_refused_for_a_run_that_began_without(run, source):
-    recipe = small("gan", images=4)
+    recipe = small("gan")
     run(recipe, dataset=pictures(), **QUIET)
     with pytest.raises(ConfigError, match="drawn from its seed, but --from"):
         run(recipe, init_from=source[0], dataset=pictures(), resume=True, **QUIET)
@@ -151,7 +151,7 @@ def test_a_source_is_refused_for_a_run_that_began_without(run, source):
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(run, begun, source):
     result, _ = begun
-    recipe = small("gan", ema=0.9, images=8)
+    recipe = small("gan", ema=0.9)
     last = saved(result, 8)
     shutil.rmtree(result.run.checkpoints)
     again, _ = run(recipe, dataset=pictures(), resume=True, **QUIET)
@@ -207,12 +207,14 @@ def test_live_weights_come_from_the_average_where_there_are_no_others(source):
 
 def test_an_export_is_a_source(source, tmp_path):
     from fastgan.export import to_safetensors
-    from fastgan.training.config import RunConfig
+    from fastgan.training.config import RunConfig, split_settings
+    from fastgan.training.run_settings import RunSettings
 
     state = source[1]
-    config = RunConfig(state.recipe, spec("gan"), "data", "0" * 64)
+    config = RunConfig(state.recipe, RunSettings.of(state.recipe), spec("gan"), "data", "0" * 64)
     plain = config.to_plain()
-    about = {"recipe": plain["recipe"], "settings": plain["settings"], "images": plain["images"]}
+    _, settings = split_settings(plain["settings"])
+    about = {"recipe": plain["recipe"], "settings": settings, "images": plain["images"]}
     to_safetensors(state.ema["G"], tmp_path / "G.safetensors", name="G_ema", about=about)
     found = read_source(tmp_path / "G.safetensors")
     assert found.averages.keys() == {"G"} and not found.live and found.images == spec("gan")
@@ -227,7 +229,7 @@ def test_an_official_file_is_a_source(tmp_path):
     (tmp_path / "network.pkl").write_bytes(official.dumps(parts))
     found = read_source(tmp_path / "network.pkl")
     sizes = source_settings(found, StyleGAN2)
-    assert sizes["z_dim"] == 4 and sizes["w_dim"] == 4 and sizes["resolution"] == 16
+    assert sizes["z_dim"] == 4 and sizes["w_dim"] == 4 and found.images.resolution == 16
     images = spec("stylegan2", found.images.channels, 16)
     recipe, plan = make_plan(found, StyleGAN2(**sizes, batch=4), images)
     state = TrainState.create(recipe, images, plan=plan)
@@ -270,16 +272,17 @@ def test_growth_goes_on_where_it_was(tmp_path, growth, resolution, start):
     assert new.networks["G"].current == new.ema["G"].current == new.networks["D"].current == start
     given, _ = make_plan(found, small("progan", start_resolution=4), images)
     assert given.start_resolution == 4 and given.growth(0) == 0
-    assert small("progan").settled(recipe).start_resolution == start
+    assert small("progan").settled(8, recipe).start_resolution == start
 
 
 def test_settings_of_sizes_are_taken_over(tmp_path):
     images = spec("stylegan2", resolution=16)
-    state = trained(small("stylegan2", lr=1e-4, seed=3, channel_max=4), images)
+    state = trained(small("stylegan2", lr=1e-4, channel_max=4), images)
     sizes = source_settings(read_source(save(tmp_path, state, images)), StyleGAN2)
     assert sizes == {
-        "z_dim": 4, "w_dim": 4, "mapping_layers": 2, "channel_base": 64, "channel_max": 4, "resolution": 16,
+        "z_dim": 4, "w_dim": 4, "mapping_layers": 2, "channel_base": 64, "channel_max": 4,
     }  # fmt: skip
+    assert source_settings(read_source(tmp_path), GAN) is None
 
 
 @pytest.mark.parametrize(
@@ -298,7 +301,7 @@ def test_what_is_no_source_is_refused_in_one_sentence(run, tmp_path, make, error
     (tmp_path / "folder").mkdir()
     path = make(tmp_path / "folder")
     with pytest.raises(error) as caught:
-        run(small("gan", images=4), init_from=path, dataset=pictures(), **QUIET)
+        run(small("gan"), init_from=path, dataset=pictures(), **QUIET)
     assert isinstance(caught.value, FastganError)
     assert path.name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
@@ -325,10 +328,10 @@ def _nothing_known(path):
 
 def test_a_source_that_fits_nowhere_leaves_no_folder(run, source, tmp_path):
     with pytest.raises(TransferError, match="No weight fits"):
-        run(small("dcgan", images=4), init_from=source[0], dataset=pictures(), **QUIET)
+        run(small("dcgan"), init_from=source[0], dataset=pictures(), **QUIET)
     assert not (tmp_path / "run").exists()
 
 
 def test_configurations_without_a_beginning_are_as_they_were(run):
-    result, _ = run(small("gan", images=4), dataset=pictures(), **QUIET)
+    result, _ = run(small("gan"), dataset=pictures(), **QUIET)
     assert "beginning" not in json.loads(result.run.config.read_text())

@@ -15,21 +15,18 @@ from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
 SMALL = {"ngf": 2, "ndf": 2, "ema": 0.9}
-DOMAINS = {**SMALL, "batch": 2, "images": 8, "blocks": 0, "patch": 16}
-SHAPES = {**SMALL, "batch": 4, "images": 16, "resolution": 16}
+DOMAINS = {**SMALL, "batch": 2, "blocks": 0, "patch": 16}
+SHAPES = {**SMALL, "batch": 4}
 RECIPES = {
     "unit": UNIT(**DOMAINS),
     "cyclegan": CycleGAN(**DOMAINS, pool=4),
-    "stargan": StarGAN(**{**SHAPES, "images": 32}, blocks=0, n_critic=2, skip=True),
+    "stargan": StarGAN(**SHAPES, blocks=0, n_critic=2, skip=True),
     "gaugan": GauGAN(**{**SHAPES, "ngf": 1}, hidden=4, patch=16, scales=1),
     "inpaint": Inpaint(**SHAPES, patch=16, dropout=0.5, mirror=True),
     "text2image": Text2Image(**SHAPES, z_dim=4, text_dim=4),
 }
-STOP = {
-    "unit": 4,
-    "cyclegan": 4,
-    "stargan": 8,
-}  # images, else 4: pools and what else remembers hold some by then
+SHOWN = {"unit": (4, 8), "cyclegan": (4, 8), "stargan": (8, 32)}
+"""Images at a stop and at the end, else 4 and 16: pools and what else remembers hold some by then."""
 
 
 def data_of(recipe):
@@ -43,7 +40,9 @@ def test_a_run_resumes_bit_for_bit(resumes, name):
     """With pools, latents' noise, holes and wrong captions."""
     recipe = RECIPES[name]
     data = {"dataset": data_of(recipe)} if recipe.task == "domains" else {}
-    resumes(recipe, stop=STOP.get(name, 4), **data)
+    stop, total_images = SHOWN.get(name, (4, 16))
+    run = {"data": "shapes", "resolution": 16, "total_images": total_images}
+    resumes(recipe, stop=stop, **run, **data)
 
 
 def trained(recipe, **options):

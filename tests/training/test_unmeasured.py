@@ -48,7 +48,7 @@ class Told(Callback):
 @pytest.fixture
 def recipe():
     settings = {"z_dim": 4, "g_hidden": (4,), "d_hidden": (4,)}
-    return Broken(data="noise", batch=16, images=64, **settings)
+    return Broken(batch=16, **settings)
 
 
 OPTIONS = {
@@ -63,7 +63,7 @@ def test_the_run_ends_well_and_says_why(run, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(Broken, "fine_until", 64)
     told = Told()
     with pytest.warns(UserWarning, match="After 64 images: fd can't be measured"):
-        result, _ = run(recipe, callbacks=[told], **OPTIONS)
+        result, _ = run(recipe, total_images=64, callbacks=[told], **OPTIONS)
     assert [nimg for nimg, _ in told.measured] == [32] and result.measures == {}
     assert SAID in result.unmeasured and result.nimg == 64
     assert SAID in json.loads(result.run.measures.read_text())["not_measured"]
@@ -77,15 +77,8 @@ def test_the_run_ends_well_and_says_why(run, recipe, tmp_path, monkeypatch):
 
 
 def test_a_comparison_says_that_it_was_not_measured(run, tmp_path, monkeypatch):
-    settings = {
-        "data": "noise",
-        "batch": 16,
-        "images": 16,
-        "z_dim": 4,
-        "g_hidden": (4,),
-        "d_hidden": (4,),
-    }
-    options = OPTIONS | {"measure_every": 0}
+    settings = {"batch": 16, "z_dim": 4, "g_hidden": (4,), "d_hidden": (4,)}
+    options = OPTIONS | {"measure_every": 0, "total_images": 16}
     with pytest.warns(UserWarning, match="can't be measured"):
         run(Broken(**settings), out="broken", **options)
     run(GAN(**settings), out="well", **options)

@@ -8,6 +8,7 @@ from fastgan.data import InputSpec
 from fastgan.recipes import RECIPES, ImageSpec
 from fastgan.training.checkpoint import save_checkpoint
 from fastgan.training.config import RunConfig
+from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 
 GAN = {"z_dim": 4, "g_hidden": (8,), "d_hidden": (8,), "batch": 4}
@@ -86,6 +87,6 @@ def trained(recipe, images, seed=1):
 
 def save(folder, state, images, name="data"):
     """A run's folder with one checkpoint of the state."""
-    config = RunConfig(state.recipe, images, name, "0" * 64)
+    config = RunConfig(state.recipe, RunSettings.of(state.recipe), images, name, "0" * 64)
     save_checkpoint(folder / "checkpoints", config, state, keep=3)
     return folder

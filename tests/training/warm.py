@@ -87,9 +87,8 @@ def end(pid: int, output) -> tuple[int, str]:
 
 def serve() -> None:
     measure = loop.measure
-    loop.measure = lambda *args: measure(
-        *args, samples=50
-    )  # 2,000 take longer than the rest of the run
+    # 2,000 take longer than the rest of the run.
+    loop.measure = lambda *args, **more: measure(*args, **more, samples=50)
     report.draw_curves = lambda rows, theme="light": b"curves"
     open_dataset("digits", resolution=8)
     assert threading.active_count() == 1  # a fork takes one thread along

@@ -1,4 +1,4 @@
-"""Settings that trained weights ask for: their networks' sizes, and their images' resolution."""
+"""Settings that trained weights ask for: their networks' sizes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from fastgan.recipes import Recipe
 from fastgan.training.transfer.blueprint import build_on_meta, shapes
 from fastgan.training.transfer.source import Source
 
-OF_THE_DATA = ("conditional", "resolution")
+OF_THE_DATA = ("conditional",)
 """Settings that change networks' shapes, but follow from the data."""
 
 
-def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any]:
-    """Return the settings with which a recipe's networks have the sizes of trained ones, and their resolution.
+def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any] | None:
+    """Return the settings of a recipe whose networks have the sizes of trained ones.
 
-    These are the settings that change a shape or a name among the recipe's tensors. Empty where the recipe has none of
-    the source's networks.
+    These are the settings that change a shape or a name among the recipe's tensors. The result
+    is None where the recipe has none of the source's networks.
     """
     usual = recipe()
     images = replace(source.images, num_classes=max(source.images.num_classes, 2), class_names=())
     try:
         there = build_on_meta(usual, images)
     except (FastganError, LookupError, RuntimeError, ValueError):
-        return {}
+        return None
     if not any(
         source.classes.get(name) == type(network).__name__ for name, network in there.items()
     ):
-        return {}
+        return None
     own = shapes(there)
     found: dict[str, Any] = {}
     for setting in fields(recipe):
@@ -43,4 +43,4 @@ def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any]:
             continue
         if differs:
             found |= changed
-    return found | {"resolution": source.images.resolution}
+    return found

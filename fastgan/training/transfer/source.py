@@ -97,9 +97,9 @@ def _from_checkpoint(path: Path) -> Source:
         title=f"{config.recipe.name} after {state['nimg']:,} images, from {found.path}",
         live=state["networks"],
         averages=state["ema"],
-        classes=_classes(config.recipe, config.images),
-        images=config.images,
-        settings=_settings(config.recipe, config.images),
+        classes=_classes(config.recipe, config.image_spec),
+        images=config.image_spec,
+        settings=_settings(config.recipe, config.image_spec),
     )
 
 

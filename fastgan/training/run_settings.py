@@ -1,0 +1,88 @@
+"""Settings of a run beside those of its recipe: data, length and seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastgan.data import DataError, ImageDataset, Reading, open_dataset
+from fastgan.data.levels import parse_range
+from fastgan.data.reading import Fit
+from fastgan.errors import FastganError
+from fastgan.recipes import ImageSpec, Recipe
+from fastgan.recipes.fields import check_fields
+
+
+class ConfigError(FastganError):
+    """A run's settings, options or saved configuration can't be used; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Data, length and seed of a run.
+
+    `RunSettings.of(recipe)` fills in a recipe's own data and length.
+
+    Raises:
+        ConfigError: a value isn't of its type or is out of range.
+    """
+
+    data: str
+    """Data set: mnist5k, digits, stacked-mnist, shapes, or the path of a folder or .zip (docs/data.md)."""
+    resolution: int | None = None
+    """Height and width of the images in pixels; None takes the data set's own."""
+    fit: Fit = "crop"
+    """How pictures become squares: crop cuts the centre out, pad adds black, stretch changes the proportions."""
+    range: str = "auto"
+    """Values LOW:HIGH that become black and white in files of more than 8 bits; auto goes by the values that occur."""
+    total_images: int
+    """Real images to show in all; the run ends after the step that reaches it."""
+    seed: int = 0
+    """Seed of everything random: weights, noise, dropout, the order of the images."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, ConfigError)
+        if self.total_images < 1:
+            raise ConfigError(f"total_images must be at least 1, got {self.total_images}.")
+        try:
+            parse_range(self.range)
+        except DataError as error:
+            raise ConfigError(str(error)) from None
+
+    @classmethod
+    def of(cls, recipe: Recipe | type[Recipe], **changes: Any) -> RunSettings:
+        """Return a recipe's usual settings of a run, with changes by name.
+
+        Raises:
+            ConfigError: a value can't be used.
+            TypeError: a name isn't one of these settings.
+        """
+        usual: dict[str, Any] = {
+            "data": recipe.usual_data,
+            "resolution": recipe.usual_resolution,
+            "total_images": recipe.usual_images,
+        }
+        return cls(**(usual | changes))
+
+    def reading(self, recipe: Recipe) -> Reading:
+        """Return the settings for reading picture files."""
+        return recipe.adapt_reading(Reading(fit=self.fit, range=self.range))
+
+    def open_data(self, recipe: Recipe, image_spec: ImageSpec | None = None) -> ImageDataset:
+        """Open the data set in the form that a recipe learns from.
+
+        Args:
+            image_spec: images of a run that was started: their resolution, channels and levels
+                hold. None takes `resolution` and the data set's own channels.
+
+        Raises:
+            DataError: as `open_dataset`.
+        """
+        reading = self.reading(recipe)
+        return open_dataset(
+            self.data,
+            resolution=self.resolution if image_spec is None else image_spec.resolution,
+            channels=None if image_spec is None else image_spec.channels,
+            task=recipe.task,
+            reading=reading if image_spec is None else image_spec.reading(reading),
+        )
