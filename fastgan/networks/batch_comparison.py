@@ -1,4 +1,4 @@
-"""What lets D compare the images of a batch before its last layer: G's lack of variety shows there."""
+"""Comparison of the images of a batch in front of D's last layer, which shows repeated images."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from fastgan.ops import minibatch_stddev
 
 
 class BatchComparison(nn.Module):
-    """Minibatch discrimination, minibatch standard deviation, both or neither, around a last layer that is linear.
+    """Minibatch discrimination and minibatch standard deviation around a linear last layer.
 
-    Joining kernels to the features of a linear layer is adding a linear layer of theirs to what it gives, so the last
-    layer of a convolutional D stays a convolution.
+    Either, both or neither is used. Concatenating closeness measures with the features of a linear
+    layer equals adding a linear layer of them to its output. So the last layer of a convolutional D
+    stays a convolution.
 
     Args:
-        features: of D before its last layer, all places together.
-        kernels: of :class:`MinibatchDiscrimination`, 0 for none.
-        group_size: of :func:`minibatch_stddev`, 0 for none.
+        features: size of D's features before its last layer, over all positions.
+        kernels: kernels of :class:`MinibatchDiscrimination`, 0 for none.
+        group_size: group size of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
     """
 
     def __init__(self, features: int, kernels: int, group_size: int) -> None:
@@ -26,8 +27,11 @@ class BatchComparison(nn.Module):
         self.discrimination = MinibatchDiscrimination(features, kernels) if kernels else None
         self.closeness = nn.Linear(kernels, 1, bias=False) if kernels else None
 
-    def joined(self, x: Tensor) -> Tensor:
-        """Features `[N, C, ...]` with the channel of minibatch stddev where it is asked for, for the last layer."""
+    def append_stddev(self, x: Tensor) -> Tensor:
+        """Append the channel of the minibatch standard deviation to features ``[N, C, ...]``.
+
+        Without one the features are returned.
+        """
         if not self.group_size:
             return x
         places = x if x.ndim == 4 else x[:, :, None, None]
@@ -35,8 +39,11 @@ class BatchComparison(nn.Module):
             x.shape[0], -1, *x.shape[2:]
         )
 
-    def added(self, logits: Tensor, x: Tensor) -> Tensor:
-        """The last layer's logits `[N]` and, where it is asked for, what minibatch discrimination says of features x."""
+    def add_closeness(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Add the minibatch discrimination of features to logits ``[N]``.
+
+        Without one the logits are returned.
+        """
         if self.discrimination is None or self.closeness is None:
             return logits
         return logits + self.closeness(self.discrimination(x.flatten(1))).squeeze(1)

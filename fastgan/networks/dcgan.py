@@ -1,9 +1,9 @@
-"""DCGAN's generator and discriminator (Radford, Metz, Chintala 2016, section 3 and figure 1).
+"""Generator and discriminator of DCGAN (Radford et al. 2016, section 3 and figure 1).
 
-All convolutions are 4×4 and bias-free. From 4×4 on, each stage of G doubles the resolution and halves the
-channels, ending with `ngf` channels at half the image's resolution; D mirrors it. At 64×64 with ngf = ndf =
-64 that is the paper's 512·4·4 → 256 → 128 → 64 → 3. No stage is wider than 8·ngf, so at 128 and 256 the
-first ones keep the paper's 512 channels.
+All convolutions are 4×4 and have no bias. From 4×4 on, each stage of G doubles the resolution and
+halves the channels, down to ``ngf`` channels at half the image's resolution. D mirrors G. At 64×64
+with ngf = ndf = 64 the widths are the paper's, 512 at 4×4 → 256 → 128 → 64 → 3. No stage is wider
+than 8·ngf, so at 128 and 256 the first stages keep the paper's 512 channels.
 """
 
 from __future__ import annotations
@@ -31,23 +31,37 @@ RESOLUTIONS = (16, 32, 64, 128, 256)
 
 
 def stage_widths(resolution: int, base: int) -> list[int]:
-    """Channels at 4×4, 8×8, …, resolution/2. Raises ValueError unless resolution is one of RESOLUTIONS."""
+    """Return the channels at 4×4, 8×8, …, resolution/2.
+
+    Raises:
+        ValueError: ``resolution`` is not one of ``RESOLUTIONS``.
+    """
     if resolution not in RESOLUTIONS:
-        raise ValueError(f"DCGAN's resolution must be one of {RESOLUTIONS}, not {resolution}")
-    stages = resolution.bit_length() - 3  # log2(resolution) - 2
+        raise ValueError(f"resolution must be one of {RESOLUTIONS}, got {resolution}")
+    # log2(resolution) - 2.
+    stages = resolution.bit_length() - 3
     return [base * min(2**i, 8) for i in reversed(range(stages))]
 
 
 class DCGANGenerator(nn.Module):
-    """z `[N, z_dim]` → images `[N, channels, resolution, resolution]` in [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]`` in [-1, 1].
 
-    Batch norm and ReLU after every layer but the last, which is tanh without batch norm. With c_dim classes it takes
-    their labels int64 `[N]` too, and joins a learned vector of c_dim numbers to z.
+    Batch norm and ReLU follow every layer but the last, which has tanh alone.
+
+    Args:
+        resolution: 16, 32, 64, 128 or 256.
+        channels: channels of the images.
+        z_dim: length of z.
+        ngf: channels before the last layer.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``,
+            and a learned vector of length ``c_dim`` is appended to z.
+
+    Raises:
+        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or misshapen.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = (
-        "layers",
-    )  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = ("layers",)
+    """Lists whose last layers networks of other resolutions share."""
 
     def __init__(
         self,
@@ -83,18 +97,26 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images `[N, channels, resolution, resolution]` in [-1, 1] → logits `[N]`.
+    """Map images ``[N, channels, resolution, resolution]`` in [-1, 1] to logits ``[N]``.
 
-    LeakyReLU(0.2) after every layer but the last, a norm in all but the first and the last. With c_dim classes it takes
-    their labels int64 `[N]` too, and sees a learned plane of pixels per class beside the image.
+    LeakyReLU(0.2) follows every layer but the last, and a norm all but the first and the last.
 
     Args:
-        norm: `batch` as the paper has it; `layer`, over all of one image's features (Ba et al. 2016), which critics under a
-            gradient penalty take (Gulrajani et al. 2017, section 4); `instance`, over each feature map alone (Ulyanov et
-            al. 2016); `none`, with biases in its place. Affine per channel.
+        resolution: 16, 32, 64, 128 or 256.
+        channels: channels of the images.
+        ndf: channels after the first layer.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``,
+            and a learned plane of pixels per class is appended to the image.
+        norm: ``batch`` as in the paper, ``layer`` over all features of an image (Ba et al. 2016),
+            ``instance`` over each feature map (Ulyanov et al. 2016), all affine per channel; or
+            ``none`` for biases. Critics under a gradient penalty take ``layer`` (Gulrajani et al.
+            2017, section 4).
         dropout: probability after each activation, in [0, 1).
-        minibatch_discrimination: kernels that compare the images of a batch before the last layer; 0 for none.
-        minibatch_stddev: images per group that `fastgan.ops.minibatch_stddev` compares before the last layer; 0 for none.
+        minibatch_discrimination: kernels that compare the images of a batch, 0 for none.
+        minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
+
+    Raises:
+        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or misshapen.
     """
 
     def __init__(
@@ -129,7 +151,7 @@ class DCGANDiscriminator(nn.Module):
         self.embedding = label_embedding(c_dim, resolution**2)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the last layer sees, `[N, C, 4, 4]`."""
+        """Return the input of the last layer, ``[N, C, 4, 4]``."""
         x = join_labels(images, labels, self.embedding)
         for layer in list(self.layers)[:-1]:
             x = layer(x)
@@ -137,8 +159,8 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.features(images, labels)
-        logits: Tensor = self.layers[-1](self.comparison.joined(x))
-        return self.comparison.added(logits.flatten(), x)
+        logits: Tensor = self.layers[-1](self.comparison.append_stddev(x))
+        return self.comparison.add_closeness(logits.flatten(), x)
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -146,12 +168,12 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer": lambda channels: nn.GroupNorm(1, channels),
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
 }
-"""Layers that normalise so many channels, by name."""
+"""Constructors of norms for a number of channels, by name."""
 
 
 @torch.no_grad()
 def init_weights(module: nn.Module) -> None:
-    """Draws convolution weights from N(0, 0.02) and batch norm scales from N(1, 0.02), in place."""
+    """Draw convolution weights from N(0, 0.02) and batch norm scales from N(1, 0.02), in place."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

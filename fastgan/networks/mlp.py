@@ -1,8 +1,9 @@
 """Multi-layer perceptrons for images of any shape (Goodfellow et al. 2014).
 
-The defaults are the widely taught 784-pixel pair: G 100→256→512→1024→784, LeakyReLU(0.2), batch norm after
-each activation, tanh; D 784→512→256→1, LeakyReLU(0.2), dropout 0.3. The other common pair has two hidden
-layers of 256, z of 64, ReLU in G, and neither batch norm nor dropout.
+The defaults are the widely taught pair for 784 pixels. G is 100→256→512→1024→784 with
+LeakyReLU(0.2), batch norm after each activation, and tanh. D is 784→512→256→1 with LeakyReLU(0.2)
+and dropout 0.3. Another common pair has two hidden layers of 256, z of 64, ReLU in G, and neither
+batch norm nor dropout.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ __all__ = ["MLPDiscriminator", "MLPGenerator"]
 
 
 class MLPGenerator(nn.Module):
-    """z `[N, z_dim]` → images `[N, C, H, W]` in [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, C, H, W]`` in [-1, 1].
 
-    image_shape: (C, H, W). hidden: widths of the hidden layers. act: "lrelu" (slope 0.2) or "relu".
-    batch_norm: one after each hidden activation. c_dim: with so many classes it takes their labels int64 `[N]` too,
-    and joins a learned vector of c_dim numbers to z.
+    Args:
+        image_shape: (C, H, W).
+        z_dim: length of z.
+        hidden: widths of the hidden layers.
+        act: ``"lrelu"`` (slope 0.2) or ``"relu"``.
+        batch_norm: normalise after each hidden activation.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``,
+            and a learned vector of length ``c_dim`` is appended to z.
     """
 
     def __init__(
@@ -59,16 +65,18 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Images `[N, C, H, W]` in [-1, 1] → logits `[N]`, LeakyReLU(0.2) and dropout after each hidden layer.
+    """Map images ``[N, C, H, W]`` in [-1, 1] to logits ``[N]``.
+
+    LeakyReLU(0.2) and dropout follow each hidden layer.
 
     Args:
         image_shape: (C, H, W).
         hidden: widths of the hidden layers.
         dropout: probability in [0, 1), 0 for none.
-        c_dim: with so many classes it takes their labels int64 `[N]` too, and joins a learned vector of c_dim numbers to
-            the pixels.
-        minibatch_discrimination: kernels that compare the images of a batch before the last layer; 0 for none.
-        minibatch_stddev: images per group that `fastgan.ops.minibatch_stddev` compares before the last layer; 0 for none.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``,
+            and a learned vector of length ``c_dim`` is appended to the pixels.
+        minibatch_discrimination: kernels that compare the images of a batch, 0 for none.
+        minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
     """
 
     def __init__(
@@ -98,7 +106,7 @@ class MLPDiscriminator(nn.Module):
         self.embedding = label_embedding(c_dim, c_dim)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the last layer sees, `[N, width]`."""
+        """Return the input of the last layer, ``[N, width]``."""
         x = join_labels(images.flatten(1), labels, self.embedding)
         for layer in list(self.layers)[:-1]:
             x = layer(x)
@@ -106,5 +114,5 @@ class MLPDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.features(images, labels)
-        logits: Tensor = self.layers[-1](self.comparison.joined(x))
-        return self.comparison.added(logits.squeeze(1), x)
+        logits: Tensor = self.layers[-1](self.comparison.append_stddev(x))
+        return self.comparison.add_closeness(logits.squeeze(1), x)

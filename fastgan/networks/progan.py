@@ -1,7 +1,7 @@
-"""The networks of progressive growing (Karras et al. 2018, section 4 and table 2).
+"""Generator and discriminator of progressive growing (Karras et al. 2018, section 4 and table 2).
 
-All layers have an equalised learning rate, leaky ReLU with its gain of √2, and biases that start at zero. Features are kept
-in channels_last, the fastest layout of the convolutions.
+All layers have an equalised learning rate, leaky ReLU with a gain of √2, and biases that start at
+zero. Features are in channels_last, the fastest layout for the convolutions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastgan.networks.growing import Growing, repeated
+from fastgan.networks.growing import Growing, repeat_pixels
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.networks.stylegan2 import channels_at
 from fastgan.networks.stylegan2._sizes import check_sizes
@@ -32,7 +32,7 @@ Taps = Sequence[float]
 
 
 class GrowingGenerator(Growing):
-    """What generators share: an image at every level, of the features of its highest block."""
+    """Base of growing generators: an image at every level from the features of its block."""
 
     def __init__(
         self, channels: int, lowest: int, resolution: int, channel_base: int, channel_max: int
@@ -42,30 +42,37 @@ class GrowingGenerator(Growing):
         self.torgb = nn.ModuleList(EqualConv2d(width, channels, 1) for width in widths)
 
     def image(self, below: Tensor | None, features: Tensor, *, enlarge: bool) -> Tensor:
-        """The image of the current level, faded from that of the level below, whose features are ``below``."""
+        """Return the image of the current level, faded from that of the level below.
+
+        Args:
+            below: features of the level below; None at level 0.
+            features: features of the current level.
+            enlarge: repeat pixels up to the full resolution.
+        """
         image: Tensor = self.torgb[self.level](features)
         if self.level:
             assert below is not None
-            image = self.blend(repeated(self.torgb[self.level - 1](below), 2), image)
-        return self.enlarged(image) if enlarge else image
+            image = self.blend(repeat_pixels(self.torgb[self.level - 1](below), 2), image)
+        return self.enlarge(image) if enlarge else image
 
 
 class ProGANGenerator(GrowingGenerator):
-    """z ``[N, z_dim]`` → images ``[N, channels, resolution, resolution]``, around [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]``, around [-1, 1].
 
-    z is taken by its direction; with labels, so is an embedding of them beside it. A linear layer makes 4×4 pixels, a 3×3
-    convolution follows, and each resolution above repeats the pixels and has two more; the features of a pixel are
-    normalised after each (:func:`fastgan.ops.pixel_norm`).
+    z is normalised to its direction, and so is an embedding of labels appended to it. A linear
+    layer makes 4×4 pixels and a 3×3 convolution follows. Each higher resolution repeats the pixels
+    and has two 3×3 convolutions. :func:`fastgan.ops.pixel_norm` follows each layer.
 
     Args:
         resolution: a power of two from 8 to 1024.
-        channels: of the images, 1 to 4.
-        z_dim: of z.
+        channels: channels of the images, 1 to 4.
+        z_dim: length of z.
         c_dim: number of classes, or length of other labels; 0 for none.
-        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
+        channel_base, channel_max: feature maps at resolution ``r`` are
+            ``min(channel_base // r, channel_max)``.
 
     Raises:
-        ValueError: an argument is out of range; z or labels of another shape.
+        ValueError: an argument is out of range, or z or labels have another shape.
     """
 
     def __init__(
@@ -97,14 +104,12 @@ class ProGANGenerator(GrowingGenerator):
             self.blocks.append(nn.Sequential(*layers))
 
     def forward(self, z: Tensor, labels: Tensor | None = None, *, enlarge: bool = True) -> Tensor:
-        """
+        """Return images ``[N, channels, resolution, resolution]``, not clipped to [-1, 1].
+
         Args:
             z: ``[N, z_dim]``, standard normal.
             labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
-            enlarge: False gives the images at the current resolution.
-
-        Returns:
-            ``[N, channels, resolution, resolution]``, not clipped to [-1, 1].
+            enlarge: False returns images at the current resolution.
         """
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z must have shape [N, {self.z_dim}], got {list(z.shape)}")
@@ -124,6 +129,7 @@ class ProGANGenerator(GrowingGenerator):
 
 
 def _convolution(in_channels: int, out_channels: int, *, up: int = 1) -> list[nn.Module]:
+    """Return a 3×3 convolution with leaky ReLU, and pixel norm."""
     return [
         EqualConv2d(in_channels, out_channels, 3, act="lrelu", up=up, resample_filter=(1, 1)),
         PixelNorm(),
@@ -131,24 +137,27 @@ def _convolution(in_channels: int, out_channels: int, *, up: int = 1) -> list[nn
 
 
 class ProGANDiscriminator(Growing):
-    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] → logits ``[N]``.
+    """Map images ``[N, channels, resolution, resolution]`` in [-1, 1] to logits ``[N]``.
 
-    Each resolution has two 3×3 convolutions and halves what they give; at 4×4 stand :func:`fastgan.ops.minibatch_stddev`, a
-    3×3 convolution and two linear layers. ``fromrgb`` makes features of an image, at the current level and at the one below.
-    Images come at the full resolution or at the current one. With labels there's a logit for every class, and that of the
-    label counts.
+    Each resolution has two 3×3 convolutions and halves their output. At 4×4
+    :func:`fastgan.ops.minibatch_stddev`, a 3×3 convolution and two linear layers follow.
+    ``fromrgb`` turns images into features, at the current level and at the one below. Images have
+    the full or the current resolution. With labels there is a logit per class, and that of the
+    label is returned.
 
     Args:
         resolution: a power of two from 8 to 1024.
-        channels: of the images, 1 to 4.
+        channels: channels of the images, 1 to 4.
         c_dim: number of classes, or length of other labels; 0 for none.
-        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
+        channel_base, channel_max: feature maps at resolution ``r`` are
+            ``min(channel_base // r, channel_max)``.
         group_size: samples that are compared; the batch is a multiple of it, or smaller.
         lowest: resolution of level 0, 4 or 8.
-        resample_filter: taps that features are filtered with when they are halved; (1, 1) takes the mean of 2×2.
+        resample_filter: taps of the filter in front of halving; (1, 1) averages 2×2 pixels.
 
     Raises:
-        ValueError: an argument is out of range; images or labels of another shape, or a batch that groups don't divide.
+        ValueError: an argument is out of range, images or labels have another shape, or groups
+            don't divide the batch.
     """
 
     def __init__(
@@ -168,8 +177,9 @@ class ProGANDiscriminator(Growing):
             raise ValueError(f"lowest must be 4 or 8, got {lowest!r}")
         super().__init__(channels, lowest, resolution)
         self.config: dict[str, Any] = {
-            "resolution": resolution, "channels": channels, "c_dim": c_dim, "channel_base": channel_base,
-            "channel_max": channel_max, "group_size": group_size, "lowest": lowest, "resample_filter": resample_filter,
+            "resolution": resolution, "channels": channels, "c_dim": c_dim,
+            "channel_base": channel_base, "channel_max": channel_max,
+            "group_size": group_size, "lowest": lowest, "resample_filter": resample_filter,
         }  # fmt: skip
         self.c_dim = c_dim
 
@@ -180,7 +190,8 @@ class ProGANDiscriminator(Growing):
             EqualConv2d(channels, width(r), 1, act="lrelu") for r in self.resolutions
         )
         options: dict[str, Any] = {"act": "lrelu"}
-        self.blocks = nn.ModuleList(  # from 8×8 up
+        # From 8×8 up.
+        self.blocks = nn.ModuleList(
             nn.Sequential(
                 EqualConv2d(width(r), width(r), 3, **options),
                 EqualConv2d(width(r), width(r // 2), 3, **options),
@@ -199,12 +210,13 @@ class ProGANDiscriminator(Growing):
         )
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """
+        """Return logits ``[N]``.
+
         Args:
-            images: ``[N, channels, R, R]``, R being the full or the current resolution.
+            images: ``[N, channels, R, R]``, where R is the full or the current resolution.
             labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
         """
-        images = self.shrunk(images).contiguous(memory_format=torch.channels_last)
+        images = self.shrink(images).contiguous(memory_format=torch.channels_last)
         x: Tensor = self.fromrgb[self.level](images)
         above_4 = len(self.blocks) - len(self.resolutions) + self.level + 1
         for i in reversed(range(above_4)):

@@ -1,14 +1,15 @@
-"""R3GAN's generator and discriminator (Huang et al. 2024, sections 3.3 to 3.5): residual blocks and nothing beside them.
+"""Generator and discriminator of R3GAN (Huang et al. 2024, sections 3.3 to 3.5).
 
-Every resolution has a few inverted bottlenecks whose 3×3 convolution is in groups; bilinear filters and 1×1 convolutions
-lead from one resolution to the next. There is no normalisation: blocks start as the identity (Zhang et al. 2019, Fixup).
-G grows from a learned 4×4 basis that z scales, D ends in a 4×4 convolution of each channel. D is G in reverse.
+Each resolution has inverted bottlenecks whose 3×3 convolution is grouped. Bilinear filters and 1×1
+convolutions connect the resolutions. There is no normalisation: blocks start as the identity
+(Zhang et al. 2019, Fixup). G starts from a learned 4×4 basis that z scales. D is G in reverse and
+ends in a 4×4 convolution of each channel.
 """
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,42 +22,48 @@ from fastgan.nn.resample import _Filtered
 __all__ = ["RESOLUTIONS", "R3GANDiscriminator", "R3GANGenerator", "stage_widths"]
 
 RESOLUTIONS = tuple(2**i for i in range(3, 11))
-BILINEAR = (1, 3, 3, 1)  # by a factor of 2, between centres of pixels
-SLOPE = 0.2  # of LeakyReLU
+BILINEAR = (1, 3, 3, 1)
+"""Filter for a factor of 2, between centres of pixels."""
+SLOPE = 0.2
+"""Slope of LeakyReLU."""
 
 
 def stage_widths(resolution: int, channel_base: int, channel_max: int) -> list[int]:
-    """Channels at 4×4, 8×8, …, resolution: base / r, at most the maximum.
+    """Return the channels at 4×4, 8×8, …, resolution: base / r, at most the maximum.
 
-    Raises ValueError unless resolution is one of RESOLUTIONS and every stage has a channel.
+    Raises:
+        ValueError: ``resolution`` is not one of ``RESOLUTIONS``, or a stage would have no channel.
     """
     if resolution not in RESOLUTIONS:
-        raise ValueError(f"R3GAN's resolution must be one of {RESOLUTIONS}, not {resolution}")
+        raise ValueError(f"resolution must be one of {RESOLUTIONS}, got {resolution}")
     if channel_base < resolution or channel_max < 1:
         raise ValueError(
-            f"R3GAN's channel_base must be at least the resolution, {resolution}, and its channel_max at least 1, not "
-            f"{channel_base} and {channel_max}"
+            f"channel_base must be at least the resolution, {resolution}, and channel_max at least "
+            f"1, got {channel_base} and {channel_max}"
         )
     return [min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())]
 
 
 @torch.no_grad()
 def init_weight(weight: Tensor, gain: float = 1.0) -> None:
-    """Draws from N(0, gain² / fan_in), in place: a gain of 1 keeps the variance."""
+    """Draw from N(0, gain² / fan_in), in place; a gain of 1 keeps the variance."""
     weight.normal_(0.0, gain / math.sqrt(weight[0].numel()))
 
 
 class InvertedBottleneck(nn.Module):
-    """``x + f(x)``, ``[N, C, H, W]`` → the same; f is 1×1 to more channels, 3×3 in groups, 1×1 back.
+    """Residual block ``x + f(x)``, ``[N, C, H, W]`` → the same.
 
-    Biases and LeakyReLU come behind the first two; the last is zero at the start.
+    f is a 1×1 convolution to more channels, a grouped 3×3 and a 1×1 back. Biases and LeakyReLU
+    follow the first two; the last one starts at zero.
 
     Args:
-        expansion: how many times as many channels lie inside.
-        group_size: channels of a group; fewer where the block has fewer.
-        scale: of the first two convolutions at the start, below He's initialisation.
+        channels: C.
+        expansion: factor of the channels inside.
+        group_size: channels per group; fewer where the block has fewer.
+        scale: factor of He's initialisation for the first two convolutions.
 
-    Raises ValueError where the groups don't divide the channels inside.
+    Raises:
+        ValueError: the groups don't divide the channels inside.
     """
 
     def __init__(self, channels: int, *, expansion: int, group_size: int, scale: float) -> None:
@@ -65,7 +72,7 @@ class InvertedBottleneck(nn.Module):
         group_size = min(group_size, width)
         if width % group_size:
             raise ValueError(
-                f"R3GAN's group_size must divide the {width} channels inside of a block, not be {group_size}"
+                f"group_size must divide the {width} channels inside a block, got {group_size}"
             )
         self.expand = Conv2d(channels, width, 1, act="lrelu")
         self.grouped = Conv2d(width, width, 3, padding=1, groups=width // group_size, act="lrelu")
@@ -80,7 +87,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class Transition(_Filtered):
-    """To twice or half the resolution by a bilinear filter, and by a 1×1 convolution where the channels change."""
+    """Change of resolution by a bilinear filter, and of channels by a 1×1 convolution."""
 
     def __init__(self, in_channels: int, out_channels: int, *, up: int = 1, down: int = 1) -> None:
         super().__init__(BILINEAR, up=up, down=down)
@@ -99,33 +106,38 @@ class Transition(_Filtered):
         )
 
 
-def _stage(channels: int, blocks: int, **options: int | float) -> list[nn.Module]:
-    return [InvertedBottleneck(channels, **options) for _ in range(blocks)]  # type: ignore[arg-type]
+def _stage(channels: int, blocks: int, **options: Any) -> list[nn.Module]:
+    """Return the blocks of a resolution."""
+    return [InvertedBottleneck(channels, **options) for _ in range(blocks)]
 
 
 def _fixup(stages: int, blocks: int) -> float:
-    """L^(-1/(2m - 2)) for L blocks of m = 3 layers."""
+    """Return L^(-1/(2m - 2)) for L blocks of m = 3 layers."""
     return float((stages * blocks) ** -0.25)
 
 
 class R3GANGenerator(nn.Module):
-    """z `[N, z_dim]` and, with classes, labels int64 `[N]` → images `[N, channels, resolution, resolution]`.
-
-    Not bounded: the real images are in [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]``, around [-1, 1].
 
     Args:
-        resolution: one of RESOLUTIONS.
-        z_dim: length of z, and of what stands for a class.
-        c_dim: number of classes, 0 for none; their embedding goes behind z.
-        channel_base, channel_max: min(base / r, max) channels at resolution r; the defaults are those of FFHQ-256.
-        blocks: per resolution. expansion, group_size: as `InvertedBottleneck` has them.
+        resolution: one of ``RESOLUTIONS``.
+        channels: channels of the images.
+        z_dim: length of z, and of a class's embedding.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``,
+            whose embedding is appended to z.
+        channel_base, channel_max: channels at resolution ``r`` are ``min(base / r, max)``; the
+            defaults are those of FFHQ-256.
+        blocks: blocks per resolution.
+        expansion, group_size: as in :class:`InvertedBottleneck`.
 
-    Raises ValueError for sizes out of range.
+    Raises:
+        ValueError: a size is out of range, or labels are missing, not wanted or misshapen.
     """
 
     def __init__(
         self, resolution: int = 256, channels: int = 3, *, z_dim: int = 64, c_dim: int = 0,
-        channel_base: int = 24576, channel_max: int = 768, blocks: int = 2, expansion: int = 2, group_size: int = 16,
+        channel_base: int = 24576, channel_max: int = 768,
+        blocks: int = 2, expansion: int = 2, group_size: int = 16,
     ) -> None:  # fmt: skip
         super().__init__()
         self.z_dim, self.c_dim = z_dim, c_dim
@@ -154,19 +166,19 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """Images `[N, channels, resolution, resolution]` and, with classes, labels int64 `[N]` → logits `[N]`.
+    """Map images ``[N, channels, resolution, resolution]`` to logits ``[N]``.
 
-    With classes by projection: the features' product with a class's embedding is added (Miyato and Koyama 2018).
-    Arguments and errors as for `R3GANGenerator`.
+    With classes the product of the features with a class's embedding is added, a projection (Miyato
+    and Koyama 2018). Arguments and errors are those of :class:`R3GANGenerator`.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = (
-        "layers",
-    )  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = ("layers",)
+    """Lists whose last layers networks of other resolutions share."""
 
     def __init__(
         self, resolution: int = 256, channels: int = 3, *, c_dim: int = 0,
-        channel_base: int = 24576, channel_max: int = 768, blocks: int = 2, expansion: int = 2, group_size: int = 16,
+        channel_base: int = 24576, channel_max: int = 768,
+        blocks: int = 2, expansion: int = 2, group_size: int = 16,
     ) -> None:  # fmt: skip
         super().__init__()
         self.c_dim = c_dim
@@ -189,7 +201,7 @@ class R3GANDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         check_classes(labels, self.c_dim, images.shape[0])
         x = self.fromrgb(images.contiguous(memory_format=torch.channels_last))
-        # an image of one channel doesn't say what it is in
+        # A tensor of one channel has no layout of its own, so the features are converted too.
         features = self.reduce(
             self.layers(x.contiguous(memory_format=torch.channels_last))
         ).flatten(1)

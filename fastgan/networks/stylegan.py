@@ -1,7 +1,8 @@
-"""StyleGAN's generator (Karras et al. 2019, section 2 and appendix C). Its discriminator is ProGAN's, filtered.
+"""Generator of StyleGAN (Karras et al. 2019, section 2 and appendix C).
 
-Layers have an equalised learning rate and leaky ReLU with its gain of √2. Images grow from 8×8 on. Bilinear resampling is
-repetition or averaging of pixels, (1, 1), with the binomial filter (1, 2, 1): together (1, 3, 3, 1).
+Its discriminator is ProGAN's with filters. Layers have an equalised learning rate and leaky ReLU
+with a gain of √2. Images grow from 8×8 on. Bilinear resampling repeats or averages pixels, (1, 1),
+and applies the binomial filter (1, 2, 1): together (1, 3, 3, 1).
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ BILINEAR = (1, 3, 3, 1)
 
 
 class StyledLayer(nn.Module):
-    """Features and w → convolution, noise, bias and leaky ReLU, adaptive instance norm.
+    """Convolution, noise, bias and leaky ReLU, and adaptive instance norm by w.
 
     Args:
-        in_channels, out_channels: of the 3×3 convolution; 0 of the first for none.
-        w_dim: of w.
-        resolution: of what comes out.
+        in_channels: input channels of the 3×3 convolution; 0 for no convolution.
+        out_channels: output channels.
+        w_dim: length of w.
+        resolution: resolution of the output.
         up: 2 upsamples.
     """
 
@@ -46,7 +48,7 @@ class StyledLayer(nn.Module):
         self.norm = AdaIN(out_channels, w_dim)
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: NoiseMode) -> Tensor:
-        """``[N, in_channels, H, W]``, ``[N, w_dim]`` → ``[N, out_channels, H·up, W·up]``."""
+        """Map ``[N, in_channels, H, W]``, w ``[N, w_dim]`` to ``[N, out_channels, H·up, W·up]``."""
         if self.conv is not None:
             x = self.conv(x)
         if noise_mode != "none":
@@ -56,9 +58,13 @@ class StyledLayer(nn.Module):
 
 
 class StyleGANSynthesis(GrowingGenerator):
-    """w ``[N, num_ws, w_dim]`` → images ``[N, channels, resolution, resolution]``.
+    """Map w ``[N, num_ws, w_dim]`` to images ``[N, channels, resolution, resolution]``.
 
-    Two styled layers at each resolution from 4×4 on; the first has the learned constant in place of a convolution.
+    Each resolution from 4×4 on has two styled layers; the first one has a learned constant in place
+    of a convolution.
+
+    Args:
+        resolution, channels, w_dim, channel_base, channel_max: as in :class:`StyleGANGenerator`.
     """
 
     def __init__(
@@ -78,20 +84,22 @@ class StyleGANSynthesis(GrowingGenerator):
 
     @property
     def active(self) -> int:
-        """How many layers run at the current level; the first ones."""
+        """Number of layers that run at the current level."""
         return 2 * (self.level + 2)
 
     def forward(
         self, ws: Tensor, *, noise_mode: NoiseMode = "random", enlarge: bool = True
     ) -> Tensor:
-        """
+        """Return images, around [-1, 1].
+
         Args:
-            ws: ``[N, num_ws, w_dim]``, also for layers that don't run yet.
-            noise_mode: fresh noise for every image, the constant noise of the layers, or none.
-            enlarge: False gives the images at the current resolution.
+            ws: ``[N, num_ws, w_dim]``, with the styles of layers that don't run yet.
+            noise_mode: ``random`` draws noise for every image, ``const`` takes the constant noise
+                of the layers, ``none`` adds none.
+            enlarge: False returns images at the current resolution.
 
         Raises:
-            ValueError: ``ws`` of another shape, or an unknown ``noise_mode``.
+            ValueError: ``ws`` has another shape, or ``noise_mode`` is unknown.
         """
         if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
             raise ValueError(
@@ -115,15 +123,17 @@ class StyleGANSynthesis(GrowingGenerator):
 
 
 class StyleGANGenerator(nn.Module):
-    """z ``[N, z_dim]`` → images ``[N, channels, resolution, resolution]``, around [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]``, around [-1, 1].
 
     Args:
         resolution: a power of two from 8 to 1024.
-        channels: of the images, 1 to 4.
-        z_dim, w_dim: of the latent vectors.
+        channels: channels of the images, 1 to 4.
+        z_dim, w_dim: lengths of the latent vectors.
         c_dim: number of classes, or length of other labels; 0 for none.
-        mapping_layers, mapping_lr_multiplier, w_avg_beta: as in :class:`fastgan.networks.stylegan2.MappingNetwork`.
-        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
+        mapping_layers, mapping_lr_multiplier, w_avg_beta: ``num_layers``, ``lr_multiplier`` and
+            ``w_avg_beta`` of :class:`fastgan.networks.stylegan2.MappingNetwork`.
+        channel_base, channel_max: feature maps at resolution ``r`` are
+            ``min(channel_base // r, channel_max)``.
 
     Raises:
         ValueError: an argument is out of range.
@@ -170,9 +180,10 @@ class StyleGANGenerator(nn.Module):
         update_w_avg: bool = False,
         enlarge: bool = True,
     ) -> Tensor:
-        """``synthesis(mapping(z, labels))``; the arguments are those of the two."""
+        """Return ``synthesis(mapping(z, labels))``; the arguments are those of the two."""
         ws = self.mapping(
-            z, labels, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, update_w_avg=update_w_avg
+            z, labels, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff,
+            update_w_avg=update_w_avg,
         )  # fmt: skip
         images: Tensor = self.synthesis(ws, noise_mode=noise_mode, enlarge=enlarge)
         return images

@@ -50,7 +50,8 @@ class MinibatchDiscrimination(nn.Module):
         if projected.dtype in (torch.float16, torch.bfloat16):
             projected = projected.float()
         projected = projected.unflatten(1, (self.kernels, self.dims))
-        distances = (projected[:, None] - projected[None]).abs().sum(3)  # [N, N, kernels]
+        # [N, N, kernels].
+        distances = (projected[:, None] - projected[None]).abs().sum(3)
         return ((-distances).exp().sum(1) - 1) / max(1, features.shape[0] - 1)
 
     def extra_repr(self) -> str:

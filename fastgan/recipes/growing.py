@@ -114,7 +114,7 @@ class Growing(NoiseToImage):
         for part in growing_parts([*networks.values(), *ema.values()]):
             part.grow(min(growth, len(part.resolutions) - 1))
         d = cast(growing.Growing, networks["D"])
-        return [replace(batch, real=d.reals(batch.real)) for batch in batches]
+        return [replace(batch, real=d.fade_real(batch.real)) for batch in batches]
 
     def generate(self, networks: Networks, batch: Batch) -> Tensor:
         images: Tensor = networks["G"](batch.random["z"], *self.labels(batch), enlarge=False)

@@ -1,4 +1,4 @@
-"""DCGAN's networks against the paper's table."""
+"""Networks of DCGAN against the paper's table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def count(network: nn.Module) -> int:
 
 
 def paper_counts(widths: list[int], *, z_dim: int, channels: int) -> tuple[int, int]:
-    """Parameters of G and D from the widths at 4×4, 8×8, …: 4×4 kernels, and two per normed channel."""
+    """Return the parameters of G and D from the widths at 4×4, 8×8, ….
+
+    Kernels are 4×4; a normalised channel has two parameters.
+    """
     kernels = sum(16 * a * b for a, b in pairwise(widths)) + 16 * widths[-1] * channels
     g = 16 * z_dim * widths[0] + kernels + 2 * sum(widths)
     d = 16 * widths[0] + kernels + 2 * sum(widths[:-1])
@@ -98,22 +101,19 @@ def test_initial_weights_follow_the_paper():
 
 
 def test_logits_are_not_squashed():
-    """A sigmoid before the cross-entropy would show as logits that stay in (0, 1)."""
+    """A sigmoid before the cross-entropy would keep logits in (0, 1)."""
     torch.manual_seed(0)
     assert (DCGANDiscriminator(16, 1, ndf=8)(torch.randn(64, 1, 16, 16)) < 0).any()
 
 
-def test_labels_are_joined_to_z_and_to_the_image():
+def test_labels_are_appended_to_z_and_to_the_image():
     torch.manual_seed(0)
     g = DCGANGenerator(16, 1, z_dim=10, ngf=8, c_dim=3)
     d = DCGANDiscriminator(16, 1, ndf=8, c_dim=3)
     widths = [16, 8]
-    assert (
-        count(g) - 3 * 3 == paper_counts(widths, z_dim=10 + 3, channels=1)[0]
-    )  # a vector per class
-    assert (
-        count(d) - 3 * 16**2 == paper_counts(widths, z_dim=0, channels=1)[1] + 16 * 8
-    )  # a plane per class
+    # G has a vector per class, D a plane.
+    assert count(g) - 3 * 3 == paper_counts(widths, z_dim=10 + 3, channels=1)[0]
+    assert count(d) - 3 * 16**2 == paper_counts(widths, z_dim=0, channels=1)[1] + 16 * 8
     z, labels = torch.randn(3, 10), torch.tensor([0, 1, 2])
     images = g(z, labels)
     assert torch.equal(images, g(z, labels)) and d(images, labels).shape == (3,)
@@ -133,7 +133,7 @@ def test_missing_and_needless_labels_are_named():
 
 @pytest.mark.parametrize("norm", ["layer", "instance", "none"])
 def test_other_norms_keep_the_images_of_a_batch_apart(norm):
-    """∇D(x) is then one image's gradient, as gradient penalties take it."""
+    """∇D(x) is then the gradient of one image, as gradient penalties need it."""
     torch.manual_seed(0)
     images = torch.randn(4, 1, 32, 32)
     d, batch = (DCGANDiscriminator(32, 1, ndf=4, norm=n) for n in (norm, "batch"))
@@ -146,17 +146,18 @@ def test_other_norms_keep_the_images_of_a_batch_apart(norm):
 
 
 @pytest.mark.parametrize(("norm", "over"), [("layer", (1, 2, 3)), ("instance", (2, 3))])
-def test_norms_are_over_what_their_name_says(norm, over):
+def test_norms_are_over_the_elements_of_their_name(norm, over):
     d = DCGANDiscriminator(32, 1, ndf=4, norm=norm)
     x = 3 + 2 * torch.randn(2, 8, 8, 8)
-    y = d.layers[3](x)  # behind the second convolution
+    # The norm after the second convolution.
+    y = d.layers[3](x)
     torch.testing.assert_close(y.mean(over), torch.zeros_like(y.mean(over)), atol=1e-5, rtol=0)
     torch.testing.assert_close(
         y.var(over, correction=0), torch.ones_like(y.mean(over)), atol=1e-3, rtol=0
     )
 
 
-def test_without_norm_there_are_biases():
+def test_a_network_without_norm_has_biases():
     d = DCGANDiscriminator(32, 1, ndf=4, norm="none")
     assert [list(p.shape) for name, p in d.named_parameters() if name.endswith("bias")] == [
         [4],
@@ -178,7 +179,7 @@ def test_dropout_of_d_acts_in_training_only():
 
 @pytest.mark.parametrize("parts", [{"minibatch_discrimination": 4}, {"minibatch_stddev": 4}])
 def test_d_compares_the_images_of_a_batch(parts):
-    """A collapsed batch is told from a varied one by its company alone: the image asked about is the same."""
+    """The same image gets other logits in a collapsed than in a varied batch."""
     torch.manual_seed(0)
     image, others = torch.randn(1, 1, 16, 16), torch.randn(3, 1, 16, 16)
     varied, collapsed = torch.cat([image, others]), image.expand(4, -1, -1, -1)

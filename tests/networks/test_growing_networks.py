@@ -1,4 +1,4 @@
-"""Networks that grow: what a level is, how it fades in, and ProGAN's and StyleGAN's sizes."""
+"""Growing networks: levels, fading, and sizes of ProGAN and StyleGAN."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def progan(resolution=16, **options) -> ProGANGenerator:
 
 
 def stylegan(resolution=16, **options) -> StyleGANGenerator:
-    """One whose noise shows."""
+    """Return a generator whose noise has strength."""
     torch.manual_seed(0)
     g = StyleGANGenerator(resolution, 2, z_dim=6, w_dim=5, mapping_layers=2, **SMALL, **options)
     for layer in g.synthesis.layers:
@@ -43,7 +43,8 @@ def part_of(network) -> Growing:
 
 def images_of(g, **options) -> Tensor:
     z = torch.randn(3, 6, generator=torch.Generator().manual_seed(2))
-    torch.manual_seed(3)  # fresh noise
+    # Noise is drawn anew.
+    torch.manual_seed(3)
     return g(z, **options)
 
 
@@ -54,7 +55,7 @@ def a_batch(resolution, dtype=torch.float32) -> Tensor:
 
 
 def gradients(network, output) -> set[str]:
-    """The parameters that a gradient other than zero reaches."""
+    """Return the names of parameters with a gradient other than zero."""
     names, parameters = zip(*network.named_parameters())
     found = torch.autograd.grad(output.square().sum(), parameters, allow_unused=True)
     return {name for name, gradient in zip(names, found) if gradient is not None and gradient.any()}
@@ -70,7 +71,7 @@ def gradients(network, output) -> set[str]:
     ],
 )
 def test_counts_at_1024(network, options, count):
-    """The papers say 23.1 M for ProGAN's two networks and 26.2 M for StyleGAN's generator."""
+    """The papers have 23.1 M for ProGAN's two networks and 26.2 M for StyleGAN's generator."""
     with torch.device("meta"):
         made = network(1024, 3, **options)
     assert sum(p.numel() for p in made.parameters()) == count
@@ -97,7 +98,8 @@ def test_a_level_of_g_fades_in_from_the_one_below_enlarged(make):
     for growth in (0, 1):
         part.grow(growth)
         shown[growth] = images_of(g)
-    part.growth.fill_(0)  # level 1 with a fade of 0
+    # Level 1 with a fade of 0.
+    part.growth.fill_(0)
     assert torch.equal(images_of(g), shown[0])
     for growth in (0.25, 0.5):
         part.grow(growth)
@@ -105,9 +107,8 @@ def test_a_level_of_g_fades_in_from_the_one_below_enlarged(make):
         torch.testing.assert_close(images_of(g), shown[0].lerp(shown[1], growth))
     part.grow(1)
     whole = images_of(g, enlarge=False)
-    torch.nn.init.normal_(
-        part.torgb[0].weight
-    )  # with a fade of 1 the level below counts for nothing
+    # With a fade of 1 the level below has no effect.
+    torch.nn.init.normal_(part.torgb[0].weight)
     assert torch.equal(images_of(g, enlarge=False), whole)
 
 
@@ -129,14 +130,14 @@ def test_real_images_fade_like_generated_ones():
     d, images = discriminator(), a_batch(16)
     averaged = {r: F.avg_pool2d(images, 16 // r) for r in (4, 8)}
     d.grow(0)
-    assert torch.equal(d.reals(images), averaged[4])
+    assert torch.equal(d.fade_real(images), averaged[4])
     d.grow(0.25)
     below = averaged[4].repeat_interleave(2, 2).repeat_interleave(2, 3)
-    torch.testing.assert_close(d.reals(images), below.lerp(averaged[8], 0.25))
+    torch.testing.assert_close(d.fade_real(images), below.lerp(averaged[8], 0.25))
     d.grow(1)
-    assert torch.equal(d.reals(images), averaged[8])
+    assert torch.equal(d.fade_real(images), averaged[8])
     d.grow(2)
-    assert torch.equal(d.reals(images), images)
+    assert torch.equal(d.fade_real(images), images)
 
 
 @pytest.mark.parametrize("options", [{}, FILTERED], ids=["mean", "filtered"])
@@ -160,7 +161,8 @@ def test_gradients_reach_the_active_layers_of_g_alone(make):
     above = [name for name in every if "blocks.2" in name or "torgb.2" in name]
     if make is progan:
         assert above and every - reached == set(above)
-    else:  # at 16, level 1 is the last one
+    else:
+        # At 16 level 1 is the last one.
         assert every == reached
         part.grow(0)
         unused = every - gradients(g, images_of(g))
@@ -183,14 +185,15 @@ def test_growth_is_in_the_state_dict(make):
     other.load_state_dict(network.state_dict())
     part = part_of(other)
     assert part.level == 1 and torch.equal(part.growth, torch.tensor(0.3))
-    part.grow(1e-60)  # in float32 that is 0
+    # In float32 this is 0.
+    part.grow(1e-60)
     assert part.level == 0 and part.growth == 0
     twin = copy.deepcopy(network)
     part_of(twin).grow(0)
     assert part_of(network).level == 1 and part_of(twin).level == 0
 
 
-def test_pixels_of_progan_have_unit_length_and_z_counts_by_its_direction():
+def test_pixels_of_progan_have_unit_length_and_z_is_normalised():
     g, seen = progan(), []
     for block in g.blocks:
         block.register_forward_hook(lambda *call: seen.append(call[2].square().mean(1)))
@@ -208,7 +211,7 @@ def test_labels_change_the_image(make):
     assert torch.equal(g(z, torch.eye(3)[[0, 0]], **options), images[0])
 
 
-def test_the_logit_of_the_label_counts():
+def test_the_logit_is_that_of_the_label():
     d, images = discriminator(c_dim=3, group_size=1), a_batch(16)
     logits = torch.stack([d(images, torch.full([3], i)) for i in range(3)], 1)
     assert torch.equal(d(images, torch.tensor([2, 0, 1])), logits[range(3), [2, 0, 1]])
@@ -227,15 +230,14 @@ def test_styles_noise_and_truncation():
     ws = torch.cat([ws[:, :4], torch.zeros(3, 2, 5)], 1)
     g.synthesis.grow(0)
     expected = g(z, noise_mode="none")
-    torch.testing.assert_close(
-        g.synthesis(ws, noise_mode="none"), expected
-    )  # level 0 takes the first four alone
+    # Level 0 uses the first four styles alone.
+    torch.testing.assert_close(g.synthesis(ws, noise_mode="none"), expected)
 
 
 @pytest.mark.parametrize("options", [{}, FILTERED], ids=["mean", "filtered"])
 @pytest.mark.parametrize("penalty", ["r1", "wgan-gp"])
 def test_penalties_while_fading_against_finite_differences(options, penalty):
-    """The derivative of a penalty in D's weights, which is a second one of D, in float64."""
+    """The derivative of a penalty in D's weights, a second derivative of D, is right in float64."""
     d = ProGANDiscriminator(8, 1, channel_base=8, channel_max=2, group_size=2, **options).double()
     d.grow(0.3 if not options else 0)
     generator = torch.Generator().manual_seed(0)
@@ -246,12 +248,12 @@ def test_penalties_while_fading_against_finite_differences(options, penalty):
     names = [name for name, p in d.named_parameters() if name.endswith("weight")]
 
     def value(*weights):
-        judge = lambda images: torch.func.functional_call(d, dict(zip(names, weights)), (images,))  # noqa: E731
-        return (
-            penalties.r1(judge, real)
-            if penalty == "r1"
-            else penalties.wgan_gp(judge, real, fake, alpha=alpha)
-        )
+        def call(images):
+            return torch.func.functional_call(d, dict(zip(names, weights)), (images,))
+
+        if penalty == "r1":
+            return penalties.r1(call, real)
+        return penalties.wgan_gp(call, real, fake, alpha=alpha)
 
     weights = [d.get_parameter(name).detach().clone().requires_grad_() for name in names]
     assert torch.autograd.gradcheck(value, weights, fast_mode=True)

@@ -1,4 +1,4 @@
-"""The perceptrons of `gan`: sizes, shapes and what a layer does."""
+"""Perceptrons of `gan`: sizes, shapes and layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def count(network: nn.Module) -> int:
 
 
 def dense(*widths: int) -> int:
-    """Weights and biases of a perceptron."""
+    """Return the number of weights and biases of a perceptron."""
     return sum(a * b + b for a, b in pairwise(widths))
 
 
@@ -49,7 +49,7 @@ def test_shapes_and_range_for_any_image():
 
 
 def test_generator_equals_the_textbook_layers():
-    """Linear → LeakyReLU(0.2) → batch norm, then Linear → tanh, with the same weights."""
+    """Linear → LeakyReLU(0.2) → batch norm, then Linear → tanh, have the same results."""
     g = MLPGenerator((1, 4, 4), z_dim=5, hidden=(8,)).double()
     linear, act, norm, last, tanh = g.layers
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(d(images), d(images))
 
 
-def test_labels_are_joined_to_z_and_to_the_pixels():
+def test_labels_are_appended_to_z_and_to_the_pixels():
     torch.manual_seed(0)
     g = MLPGenerator((1, 4, 4), z_dim=5, hidden=(8,), c_dim=3, batch_norm=False)
     d = MLPDiscriminator((1, 4, 4), hidden=(8,), dropout=0, c_dim=3)

@@ -1,4 +1,4 @@
-"""R3GAN's networks: sizes of the paper, how they start, and the gradients that R1 and R2 need."""
+"""Networks of R3GAN: sizes, initial state, and gradients of R1 and R2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES = {"channel_base": 64, "channel_max": 8, "group_size": 4}
 
 
 def discriminator(resolution=8, channels=3, *, moved=True, **sizes):
-    """With weights in the places where a fresh network has zeros."""
+    """Return a discriminator with random weights in place of initial zeros."""
     torch.manual_seed(0)
     d = R3GANDiscriminator(resolution, channels, **(SIZES | sizes))
     for name, p in d.named_parameters() if moved else ():
@@ -37,7 +37,7 @@ def images_for(count, resolution=8, seed=0):
 
 
 def test_parameters_are_those_of_the_paper():
-    """Table 1's last row, FFHQ-256: 23.058 M and 23.010 M."""
+    """FFHQ-256, the last row of table 1, has 23.058 M and 23.010 M."""
     with torch.device("meta"):
         g, d = R3GANGenerator(256), R3GANDiscriminator(256)
     assert sum(p.numel() for p in g.parameters()) == 23_057_952
@@ -62,16 +62,15 @@ def test_blocks_start_as_the_identity():
 
 
 def test_variance_at_the_start():
-    """Of order one from end to end, for nothing but linear layers is there yet."""
+    """A new network consists of linear layers and keeps the variance around 1."""
     torch.manual_seed(0)
     sizes = {"channel_base": 1024, "channel_max": 64}
     with torch.no_grad():
         images = R3GANGenerator(32, **sizes)(torch.randn(64, 64))
         logits = R3GANDiscriminator(32, **sizes)(torch.randn(64, 3, 32, 32))
     assert 0.1 < images.std() < 3 and 0.01 < logits.std() < 3
-    inside = (
-        R3GANDiscriminator(32, **sizes).layers[0].expand.weight
-    )  # one of 8 blocks, of 32 channels
+    # One of 8 blocks, with 32 channels.
+    inside = R3GANDiscriminator(32, **sizes).layers[0].expand.weight
     assert inside.std().item() == pytest.approx(8**-0.25 * (2 / 1.04 / 32) ** 0.5, rel=0.1)
 
 
@@ -86,7 +85,7 @@ def test_with_classes():
 
 
 def d_step(d, real, fake):
-    """Gradients of the relativistic loss with R1 and R2, by parameter."""
+    """Return gradients of the relativistic loss with R1 and R2 by parameter."""
     loss = relativistic_d_loss(d(real), d(fake)) + 2 * (
         penalties.r1(d, real) + penalties.r2(d, fake)
     )
@@ -95,7 +94,8 @@ def d_step(d, real, fake):
 
 
 def test_gradients_of_a_step_are_those_of_plain_pytorch_in_float64():
-    d = discriminator(16, channel_max=16)  # 8 groups at 4×4, 4 and 2 above
+    # Blocks have 8 groups at 4×4, and 4 and 2 above.
+    d = discriminator(16, channel_max=16)
     real, fake = images_for(4, 16), images_for(4, 16, seed=1)
     with ops.use_backend("cpu"):
         found = d_step(d, real, fake)
@@ -106,9 +106,12 @@ def test_gradients_of_a_step_are_those_of_plain_pytorch_in_float64():
         assert (found[name] - want).abs().max() < 2e-5 * want.abs().max(), name
 
 
-def test_a_step_runs_no_more_convolutions_than_its_maths_has():
-    """Of R1 alone: each layer forward, backward, and at the most three times in the second derivative, if lrelu doesn't
-    curve; torch's way counts every group of the 8 grouped ones."""
+def test_an_r1_step_runs_only_the_convolutions_of_its_maths():
+    """R1 runs each layer forward, backward, and at most three times in the second derivative.
+
+    That holds for lrelu, which has no curvature. Torch's derivative counts every group of the eight
+    grouped layers.
+    """
     d = discriminator(32, channel_base=1024, channel_max=32, blocks=1)
     layers = [m for m in d.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
     counts = {}
@@ -124,14 +127,14 @@ def test_a_step_runs_no_more_convolutions_than_its_maths_has():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: R3GANGenerator(12), r"one of \(8, 16.*not 12"),
-        (lambda: R3GANGenerator(16, channel_base=8), "at least the resolution, 16.*not 8"),
+        (lambda: R3GANGenerator(12), r"one of \(8, 16.*got 12"),
+        (lambda: R3GANGenerator(16, channel_base=8), "at least the resolution, 16.*got 8"),
         (
             lambda: R3GANDiscriminator(8, channel_max=9, group_size=4),
-            "divide the 18 channels.*not be 4",
+            "divide the 18 channels.*got 4",
         ),
     ],
 )
-def test_sizes_that_it_cannot_have(make, says):
+def test_wrong_sizes_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()

@@ -1,4 +1,4 @@
-"""The residual networks of SNGAN, SAGAN and BigGAN against the papers' tables."""
+"""Residual networks of SNGAN, SAGAN and BigGAN against the papers' tables."""
 
 from __future__ import annotations
 
@@ -32,15 +32,20 @@ def draw(*shape, seed=0, dtype=torch.float32):
 
 
 def test_biggan_has_the_published_numbers_of_parameters():
-    """70,433,988 and 87,982,370 at 128×128 with 1,000 classes and ch = 96: the paper rounds the first to 70.4 million, and
-    the authors' program, run with the paper's settings, prints both."""
+    """G has 70,433,988 and D 87,982,370 parameters at 128×128 with 1,000 classes and ch = 96.
+
+    The paper rounds the first to 70.4 million; the authors' program prints both.
+    """
     assert count(lambda: BigGANGenerator(128, c_dim=1000, attention=64)) == 70_433_988
     d = count(lambda: ResNetDiscriminator(128, c_dim=1000, ndf=96, attention=64, wide=True))
     assert d == 87_982_370
 
 
 def test_sngan_has_the_numbers_of_its_tables():
-    """Worked out from the layers of tables 4 and 6 (Miyato et al. 2018), whose D has narrow blocks."""
+    """Counts follow from the layers of tables 4 and 6 (Miyato et al. 2018).
+
+    D has narrow blocks.
+    """
 
     def up(a, b):
         return 9 * a * b + 9 * b * b + 2 * b + a * b + b + 2 * (a + b)
@@ -62,7 +67,7 @@ def test_sngan_has_the_numbers_of_its_tables():
 
 
 def test_widths_at_256_are_biggans():
-    """Appendix B: G from 16·ch at 4×4 to ch at 256×256, D from ch to 16·ch at 4×4."""
+    """G has 16·ch at 4×4 to ch at 256×256, D ch to 16·ch at 4×4 (appendix B)."""
     with torch.device("meta"):
         g, d = BigGANGenerator(256, z_dim=140, ngf=1, attention=64), ResNetDiscriminator(256, ndf=1)
     assert [block.conv2.out_channels for block in g.layers.blocks] == [16, 8, 8, 4, 2, 1]
@@ -86,7 +91,7 @@ def test_shapes(resolution):
 
 
 @pytest.mark.parametrize("resolution", [16, 32, 64])
-def test_attention_is_where_it_was_asked_for(resolution):
+def test_attention_is_at_the_given_resolution(resolution):
     sizes, expected = [], []
     for attention in attention_resolutions(resolution):
         g = ResNetGenerator(resolution, 1, z_dim=2, ngf=1, attention=attention)
@@ -100,7 +105,10 @@ def test_attention_is_where_it_was_asked_for(resolution):
 
 
 def test_blocks_are_the_papers_in_their_order():
-    """Nearest neighbours before the first convolution of G and means behind the second of D; shortcuts with the same."""
+    """G upsamples by nearest neighbour before the first convolution, D averages after the second.
+
+    Shortcuts do the same.
+    """
     torch.manual_seed(0)
     up, down = UpBlock(4, 3, NormReLU), DownBlock(3, 5, hidden=4)
     x, image = draw(2, 4, 4, 4), draw(2, 3, 8, 8)
@@ -126,7 +134,10 @@ def test_blocks_are_the_papers_in_their_order():
 
 
 def test_the_class_is_projected_on_the_features():
-    """D(x, a) - D(x, b) = ⟨v_a - v_b, h⟩, and without classes it is ⟨w, h⟩ + b, h being summed over positions."""
+    """D(x, a) - D(x, b) = ⟨v_a - v_b, h⟩ with h summed over positions.
+
+    Without classes D(x) = ⟨w, h⟩ + b.
+    """
     torch.manual_seed(0)
     d, images = ResNetDiscriminator(16, 1, c_dim=4, ndf=2), draw(3, 1, 16, 16)
     features = []
@@ -166,7 +177,7 @@ def test_each_part_of_z_reaches_its_block_and_the_class_all_of_them():
         assert torch.equal(condition[:, 2:], g.embedding.weight[labels])
 
 
-def test_biggan_cuts_z_into_equal_parts_and_the_first_has_the_rest():
+def test_biggan_splits_z_and_the_first_part_has_the_remainder():
     for z_dim, lengths in ((3, [1, 1, 1]), (6, [2, 2, 2]), (8, [4, 2, 2])):
         g = BigGANGenerator(16, 1, z_dim=z_dim, ngf=1)
         assert g.lengths == lengths
@@ -181,7 +192,8 @@ def test_the_class_changes_the_image(make):
     g = make(16, 1, z_dim=6, c_dim=3, ngf=2)
     for name, p in g.named_parameters():
         if name.endswith(("scale.weight", "shift.weight")):
-            nn.init.normal_(p)  # they start at zero in SNGAN's
+            # SNGAN's start at zero.
+            nn.init.normal_(p)
     g.eval()
     z = draw(1, 6).expand(2, 6)
     one, other = g(z, torch.tensor([0, 1]))
@@ -199,8 +211,11 @@ def test_biggans_weights_start_orthogonal():
                 assert getattr(layer, "bias", None) is None or not layer.bias.any()
 
 
-def test_a_penalty_through_everything_in_d():
-    """R1's gradient in every weight against finite differences: blocks, attention, projection, spectral norm."""
+def test_a_penalty_through_all_layers_of_d():
+    """The gradient of R1 in every weight agrees with finite differences.
+
+    D has blocks, attention, projection and spectral norm.
+    """
     torch.manual_seed(0)
     d = ResNetDiscriminator(16, 1, c_dim=2, ndf=1, attention=8).double()
     nn.init.constant_(d.attention.gain, 0.5)
@@ -244,6 +259,6 @@ def test_a_penalty_through_everything_in_d():
         ),
     ],
 )
-def test_what_cannot_be_is_refused(make, says):
+def test_wrong_arguments_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()

@@ -1,4 +1,4 @@
-"""StyleGAN2's discriminator against the paper's layers, written out in plain PyTorch."""
+"""Discriminator of StyleGAN2 against the paper's layers in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.specs.conv2d_calls import ConvolutionCalls
 
 
 def discriminator(resolution: int = 16, channels: int = 3, **options) -> StyleGAN2Discriminator:
-    """A small one, with biases that are not zero."""
+    """Return a small discriminator whose biases are not zero."""
     torch.manual_seed(0)
     d = StyleGAN2Discriminator(
         resolution, channels, **{"channel_base": 64, "channel_max": 8, **options}
@@ -35,7 +35,7 @@ def images_for(d: StyleGAN2Discriminator, batch: int) -> Tensor:
 
 
 def by_hand(d: nn.Module, images: Tensor) -> Tensor:
-    """The paper's discriminator from the state dict of ``d``, step by step."""
+    """Compute the paper's discriminator from the state dict of ``d``, step by step."""
     p = dict(d.named_parameters())
     blur = torch.tensor([1.0, 3, 3, 1], dtype=images.dtype) / 8
 
@@ -43,9 +43,8 @@ def by_hand(d: nn.Module, images: Tensor) -> Tensor:
         w = p[f"{name}.weight"]
         w = w / math.sqrt(w[0].numel())
         k = w.shape[2]
-        if (
-            down == 2
-        ):  # filter with zeros around, centred, then convolve and keep every second pixel
+        if down == 2:
+            # Filter with zero padding, centred; then convolve and keep every second pixel.
             c = x.shape[1]
             taps = (blur[:, None] * blur).expand(c, 1, 4, 4)
             x = F.conv2d(F.pad(x, [k // 2 + 1] * 4), taps, groups=c)
@@ -73,14 +72,17 @@ def by_hand(d: nn.Module, images: Tensor) -> Tensor:
 
 
 def stddev_of(samples: list[Tensor]) -> Tensor:
-    """The mean over features and places of the standard deviation over samples."""
+    """Return the mean over features and positions of the standard deviation over samples."""
     mean = sum(samples) / len(samples)
     variance = sum((s - mean) ** 2 for s in samples) / len(samples)
     return (variance + 1e-8).sqrt().mean()
 
 
 def r1_gradients(d: nn.Module, logits_of, images: Tensor) -> dict[str, Tensor]:
-    """Of ½·E‖∇D‖² in the parameters, by name; those that it doesn't depend on are left out."""
+    """Return gradients of ½·E‖∇D‖² by parameter.
+
+    Parameters that it doesn't depend on are left out.
+    """
     x = images.detach().requires_grad_()
     (g,) = torch.autograd.grad(logits_of(x).sum(), x, create_graph=True)
     loss = g.square().sum((1, 2, 3)).mean() / 2
@@ -130,14 +132,17 @@ def test_logits_are_those_of_the_paper(resolution, channels, batch):
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
 def test_gradients_of_r1_are_those_of_the_paper(backend):
-    """In float32, by Winograd's algorithm wherever it can run, against plain PyTorch in float64."""
+    """Gradients in float32 agree with plain PyTorch in float64.
+
+    Winograd's algorithm computes them wherever it applies.
+    """
     d = discriminator(16)
     images = images_for(d, 4)
     with winograd_everywhere(), ops.use_backend(backend):
         found = r1_gradients(d, d, images)
     d.double()
     expected = r1_gradients(d, lambda x: by_hand(d, x), images.double())
-    # what only moves the logits has no gradient, or zeros
+    # Parameters that only shift the logits have no gradient, or zeros.
     names = {name for name, g in expected.items() if g.any()}
     assert {name for name, _ in d.named_parameters()} - names == {
         "b4.conv.bias",
@@ -145,9 +150,8 @@ def test_gradients_of_r1_are_those_of_the_paper(backend):
         "b4.out.bias",
     }
     for name in names:
-        assert relative_error(found[name], expected[name]) < 5e-5, (
-            name
-        )  # the order of sums is the threads'
+        # Threads decide the order of sums.
+        assert relative_error(found[name], expected[name]) < 5e-5, name
     assert not any(g.any() for name, g in found.items() if name not in names)
 
 
@@ -176,8 +180,11 @@ def test_gradient_of_r1_by_finite_differences():
     assert ((ends[0] - ends[1]) / 2e-6).item() == pytest.approx(slope.item(), rel=1e-5)
 
 
-def test_an_r1_step_runs_no_more_convolutions_than_its_maths_has():
-    """14 convolutions and 2 linear layers, each forward, backward, and at the most four times in the second derivative."""
+def test_an_r1_step_runs_only_the_convolutions_of_its_maths():
+    """14 convolutions and 2 linear layers run forward, backward, and in the second derivative.
+
+    There each runs at most four times.
+    """
     d = discriminator(64, channel_base=512)
     with ConvolutionCalls() as calls, ops.use_backend("cpu"):
         r1_gradients(d, d, images_for(d, 4))
@@ -202,9 +209,8 @@ def test_groups_of_minibatch_stddev():
         expected = stddev_of([x[i] for i in members])
         assert torch.allclose(y[members, 3], expected)
     assert torch.allclose(minibatch_stddev(x[:2], group_size=4)[:, 3], stddev_of([x[0], x[1]]))
-    assert torch.allclose(
-        minibatch_stddev(x[:1])[:, 3], torch.tensor(1e-4, dtype=x.dtype)
-    )  # of one alone
+    # A single sample.
+    assert torch.allclose(minibatch_stddev(x[:1])[:, 3], torch.tensor(1e-4, dtype=x.dtype))
 
 
 @pytest.mark.parametrize(
@@ -241,8 +247,11 @@ def test_images_that_do_not_fit():
         d(torch.zeros(6, 3, 16, 16))
 
 
-def test_labels_are_compared_with_the_features():
-    """Without labels the last layer gives the logit; with them the dot product over √dim with what a label is mapped to."""
+def test_labels_are_projected_on_the_features():
+    """Without labels the last layer returns the logit.
+
+    With labels the logit is the dot product with the mapped label over √dim.
+    """
     d = discriminator(8, c_dim=3, cmap_dim=5, mapping_layers=2)
     images, classes = images_for(d, 4), torch.tensor([0, 2, 1, 0])
     one_hot = F.one_hot(classes, 3).float()

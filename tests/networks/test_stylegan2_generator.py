@@ -1,4 +1,7 @@
-"""StyleGAN2's generator: sizes, styles, noise, truncation, precision. Its values are held to the paper in tests/compat."""
+"""Generator of StyleGAN2: sizes, styles, noise, truncation and precision.
+
+tests/compat compares its values with the paper.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from fastgan.nn import ModulatedConv2d
 
 
 def generator(resolution: int = 16, channels: int = 3, **options) -> StyleGAN2Generator:
-    """A small one whose noise and biases show."""
+    """Return a small generator whose noise and biases are not zero."""
     torch.manual_seed(0)
     small = {"z_dim": 12, "w_dim": 10, "mapping_layers": 2, "channel_base": 64, "channel_max": 8}
     g = StyleGAN2Generator(resolution, channels, **{**small, **options})
@@ -73,8 +76,8 @@ def test_sizes_of_the_images(resolution, channels, base):
     assert g.synthesis.image_size == size
 
 
-def test_an_image_is_what_each_block_adds_to_the_one_before():
-    """The highest ``torgb`` set to zero leaves the lower resolution's image, enlarged."""
+def test_each_block_adds_to_the_image_of_the_one_before():
+    """A zero ``torgb`` at the highest resolution leaves the image below, upsampled."""
     g, low = generator(16), generator(8)
     names = set(low.state_dict())
     low.load_state_dict({name: t for name, t in g.state_dict().items() if name in names})
@@ -87,7 +90,7 @@ def test_an_image_is_what_each_block_adds_to_the_one_before():
     assert torch.allclose(found, ops.upsample2d(small, ops.setup_filter([1, 3, 3, 1])), atol=1e-6)
 
 
-def test_which_layer_takes_which_w():
+def test_each_layer_takes_its_w():
     """``torgb`` shares the w of the next block's first convolution."""
     g, taken = generator(16), {}
 
@@ -119,7 +122,7 @@ def test_noise_modes():
     assert torch.equal(g(z), g(z, noise_mode="none"))
 
 
-def test_z_counts_by_its_direction():
+def test_only_the_direction_of_z_counts():
     g = generator()
     z = latents(g)
     assert torch.allclose(g.mapping(3 * z), g.mapping(z), atol=1e-5)
@@ -147,7 +150,7 @@ def test_truncation():
     assert torch.equal(whole, g.synthesis(g.mapping(z, truncation_psi=0.5), noise_mode="const"))
 
 
-def test_the_mean_of_w_moves_when_told():
+def test_the_mean_of_w_moves_when_asked_to():
     g, z = generator(w_avg_beta=0.75), latents(generator())
     g.mapping(z)
     assert not g.mapping.w_avg.any()
@@ -208,8 +211,8 @@ def test_arguments_out_of_range(arguments, said):
         generator(**arguments)
 
 
-def test_a_mapping_network_of_nothing():
-    with pytest.raises(ValueError, match="needs z or a label, but z_dim and c_dim are both 0"):
+def test_a_mapping_network_needs_an_input():
+    with pytest.raises(ValueError, match="z_dim or c_dim must be at least 1, got 0 for both"):
         MappingNetwork(0, 0, num_ws=None)
 
 
@@ -226,10 +229,16 @@ def test_a_mapping_network_of_nothing():
             r"ws must have shape \[N, 6, 10\], got \[3, 2, 10\]",
         ),
         (lambda g: g(latents(g), torch.zeros(3, 2)), "for a network without classes, got"),
-        (lambda g: g(latents(g), truncation_psi=0.5), "truncation_psi needs the mean of w"),
-        (lambda g: g.mapping(latents(g), update_w_avg=True), "update_w_avg needs the mean of w"),
+        (
+            lambda g: g(latents(g), truncation_psi=0.5),
+            "w_avg_beta must be a number for truncation_psi",
+        ),
+        (
+            lambda g: g.mapping(latents(g), update_w_avg=True),
+            "w_avg_beta must be a number for update_w_avg",
+        ),
     ],
 )
-def test_calls_that_do_not_fit(call, said):
+def test_wrong_calls_are_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call(generator(w_avg_beta=None))

@@ -21,7 +21,7 @@ def draw(*shape, seed=0):
 
 
 def test_the_papers_numbers_of_parameters():
-    """1.5 M for SRResNet; the others, for which the papers give none, worked out from their figures."""
+    """SRResNet has the paper's 1.5 M; other counts follow from the papers' figures."""
     block = 2 * 9 * 64 * 64 + 2 * 128 + 1
     ends = 2 * 81 * 3 * 64 + 64 + 3 + 1 + 9 * 64 * 64 + 128 + 2 * (9 * 64 * 256 + 256 + 1)
     assert count(SRResNet) == 16 * block + ends == 1_547_350
@@ -95,7 +95,7 @@ def test_rrdb_is_the_papers():
     )
 
 
-def test_srgans_d_gives_a_logit_for_each_image():
+def test_srgans_d_has_a_logit_for_each_image():
     torch.manual_seed(0)
     d, images = SRGANDiscriminator(32, 1, ndf=2, norm="none"), draw(3, 1, 32, 32)
     assert d(images).shape == (3,)
@@ -112,13 +112,16 @@ def test_srgans_d_gives_a_logit_for_each_image():
             lambda: SRResNet(1, blocks=1, ngf=1)(draw(1, 3, 4, 4)),
             r"must have shape \[N, 1, H, W\], got \[1, 3, 4, 4\]",
         ),
-        (lambda: SRGANDiscriminator(40), "a multiple of 16 of at least 32 in D, got 40"),
+        (
+            lambda: SRGANDiscriminator(40),
+            "resolution must be a multiple of 16 of at least 32, got 40",
+        ),
         (
             lambda: SRGANDiscriminator(32, 1, ndf=1)(draw(1, 1, 48, 48)),
-            "takes images of 32×32, got 48×48; crop or resize",
+            "images must be 32×32, got 48×48; crop or resize",
         ),
     ],
 )
-def test_what_cannot_be_is_refused(call, says):
+def test_wrong_arguments_are_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

@@ -1,4 +1,4 @@
-"""The text encoder, and G and D that take captions."""
+"""Text encoder, and generator and discriminator with captions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def test_padding_is_not_read(kind):
     torch.testing.assert_close(encode(short), encode(padded))
     other = torch.tensor([[3, 1, 4, 0, 0]])
     assert not torch.allclose(encode(padded), encode(other), atol=1e-3)
-    assert not encode(torch.zeros(1, 3, dtype=torch.int64)).any()  # no words at all
+    # A caption without words.
+    assert not encode(torch.zeros(1, 3, dtype=torch.int64)).any()
 
 
 def test_the_order_of_words_counts_for_a_gru_alone():
@@ -60,7 +61,8 @@ def test_the_sentence_is_projected_on_the_features():
     h = d.features(images)
     expected = (h * (d.out.weight[0] + d.project(d.text(captions)))).sum(1) + d.out.bias
     torch.testing.assert_close(d(images, captions), expected)
-    other = captions.flip(0)  # several captions of one image
+    # Several captions of one image.
+    other = captions.flip(0)
     torch.testing.assert_close(d(images, torch.cat([captions, other]))[2:], d(images, other))
 
 
@@ -72,7 +74,7 @@ def test_the_sentence_is_projected_on_the_features():
         (lambda: TextEncoder(4)(draw(2, 3)), r"must be int64 \[N, T\], got torch.float32 \[2, 3\]"),
         (
             lambda: TextGenerator(4, 24),
-            r"resolution must be one of \(16, 32, 64, 128, 256\), not 24",
+            r"resolution must be one of \(16, 32, 64, 128, 256\), got 24",
         ),
         (lambda: TextDiscriminator(4, channels=0), "channels must be at least 1, got 0"),
         (
@@ -83,6 +85,6 @@ def test_the_sentence_is_projected_on_the_features():
         ),
     ],
 )
-def test_what_cannot_be_is_refused(call, says):
+def test_wrong_arguments_are_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

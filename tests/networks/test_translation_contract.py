@@ -1,4 +1,4 @@
-"""What holds for every network from images, maps, attributes or captions: it learns, compiles, runs under autocast."""
+"""Every translation network learns, compiles and runs under autocast."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def draw(*shape, seed=0):
 MAP = F.one_hot(torch.arange(2 * 16 * 16).reshape(2, 16, 16) // 5 % 3, 3).movedim(3, 1).float()
 CAPTIONS = torch.tensor([[1, 2, 3], [4, 1, 0]])
 
-#: Each network, small, and what it is called with.
 SMALL = {
     "unet": (lambda: UNetGenerator(3, 2, resolution=8, ngf=2), (draw(2, 3, 8, 16),)),
     "cyclegan": (lambda: CycleGANGenerator(3, 2, ngf=2, blocks=1), (draw(2, 3, 8, 12),)),
@@ -44,7 +43,7 @@ SMALL = {
         lambda: MultiScaleDiscriminator(3, scales=2, patch=16, ndf=2),
         (draw(2, 3, 12, 12),),
     ),
-    # Instance norm of four pixels multiplies what bfloat16 rounds.
+    # Instance norm over four pixels amplifies the rounding of bfloat16.
     "unit": (lambda: UNITGenerator(1, ngf=2, blocks=1, norm="batch"), (draw(2, 1, 8, 8), 0, 1)),
     "stargan-g": (
         lambda: StarGANGenerator(1, c_dim=2, ngf=2, blocks=1),
@@ -65,6 +64,7 @@ SMALL = {
         (draw(2, 1, 16, 16), CAPTIONS),
     ),
 }
+"""Constructor and inputs of a small network by name."""
 
 
 def tensors(output):
@@ -73,8 +73,8 @@ def tensors(output):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_parameter_of_its_way_learns(name):
-    """Of UNIT the encoder of one domain and the decoder of another."""
+def test_every_parameter_in_use_learns(name):
+    """UNIT uses the encoder of one domain and the decoder of another."""
     make, inputs = SMALL[name]
     torch.manual_seed(0)
     network = make()
@@ -84,8 +84,8 @@ def test_every_parameter_of_its_way_learns(name):
     assert all(n.startswith(elsewhere) for n in idle), idle
 
 
-#: Those that together hold every layer.
 DIFFERENT = ("unet", "scales", "unit", "stargan-d", "spade-z", "srresnet", "text-g")
+"""Networks that together have every layer."""
 
 
 @pytest.mark.parametrize(
@@ -112,5 +112,6 @@ def test_under_autocast(name):
         found = tensors(network(*inputs))
     for a, b in zip(found, expected):
         assert (a - b).abs().max() < 0.05 * max(b.abs().max(), 1)
-    if name != "text-d":  # whose last sum is float32
+    # The last sum of text-d is float32.
+    if name != "text-d":
         assert found[-1].dtype == torch.bfloat16

@@ -28,9 +28,10 @@ def draw(*shape, seed=0):
 
 
 def test_the_papers_numbers_of_parameters():
-    """8.4 M for StarGAN's G; 97.5 M for SPADE's on COCO-Stuff, of 182 classes, the unknown one and edges, without z.
+    """StarGAN's G has 8.4 M, and SPADE's on COCO-Stuff without z 97.5 M.
 
-    For the others the paper gives none: StarGAN's D worked out from its table.
+    COCO-Stuff has 182 classes, the unknown one and edges. Other counts follow from the papers'
+    tables.
     """
     assert count(StarGANGenerator) == 8_430_528
     widths = [3, 64, 128, 256, 512, 1024, 2048]
@@ -43,7 +44,7 @@ def test_the_papers_numbers_of_parameters():
     )
 
 
-def test_unit_shares_what_is_next_to_the_latents():
+def test_unit_shares_the_blocks_next_to_the_latents():
     torch.manual_seed(0)
     network, images = UNITGenerator(1, ngf=2, blocks=1), draw(2, 1, 8, 12)
     shared = {id(p) for m in (network.to_latent, network.from_latent) for p in m.parameters()}
@@ -61,7 +62,7 @@ def test_unit_shares_what_is_next_to_the_latents():
 
 @pytest.mark.parametrize("norm", ["instance", "batch", "none"])
 def test_units_domains_start_alike_and_learn_apart(norm):
-    """Before training a translation is what the image becomes in its own domain: light stays light."""
+    """Before training a translation equals the image's reconstruction in its own domain."""
     torch.manual_seed(0)
     network, images = (
         UNITGenerator(1, domains=3, ngf=2, blocks=1, norm=norm).eval(),
@@ -80,8 +81,11 @@ def test_units_domains_start_alike_and_learn_apart(norm):
 
 
 @pytest.mark.parametrize("ngf", [8, 32])
-def test_units_layers_keep_the_scale_of_what_they_are_given(ngf):
-    """At any width and without norms, so that a rate is as large for narrow networks as for the paper's."""
+def test_units_layers_keep_the_scale_of_their_input(ngf):
+    """The scale is kept at any width and without norms.
+
+    So a learning rate suits narrow networks as well as the paper's.
+    """
     torch.manual_seed(0)
     network, x = UNITGenerator(3, ngf=ngf, blocks=0, norm="none"), draw(8, 3, 32, 32)
     for layer in (*network.encoders[1][::2], *network.decoders[1][::2]):
@@ -92,7 +96,10 @@ def test_units_layers_keep_the_scale_of_what_they_are_given(ngf):
 
 
 def test_stargans_attributes_change_the_image():
-    """Far from edges only where the first layer has no norm: planes are constant, and it takes away what is."""
+    """Without a norm in the first layer, attributes change pixels far from edges.
+
+    Planes are constant, and the norm removes constants.
+    """
     images, middle = draw(1, 3, 64, 64).expand(2, -1, -1, -1), slice(24, 40)
     changes = {}
     for skip in (False, True):
@@ -105,7 +112,7 @@ def test_stargans_attributes_change_the_image():
 
 
 @pytest.mark.parametrize("resolution", [8, 32, 128, 256])
-def test_stargans_d_sees_patches_and_attributes(resolution):
+def test_stargans_d_returns_patches_and_attributes(resolution):
     with torch.device("meta"):
         d = StarGANDiscriminator(resolution, 3, c_dim=5, ndf=1)
         output = d(torch.empty(2, 3, resolution, resolution))
@@ -193,10 +200,10 @@ def test_spade_follows_map_and_z():
             lambda: StarGANGenerator(1, ngf=1, blocks=0)(draw(2, 1, 8, 8), draw(2, 4)),
             r"attributes must have shape \[2, 5\], got \[2, 4\]",
         ),
-        (lambda: StarGANDiscriminator(48), "a power of 2 of at least 8 in D, got 48"),
+        (lambda: StarGANDiscriminator(48), "resolution must be a power of 2 of at least 8, got 48"),
         (
             lambda: StarGANDiscriminator(16, 1, ndf=1)(draw(1, 1, 8, 16)),
-            "takes images of 16×16, got 8×16",
+            "images must be 16×16, got 8×16",
         ),
         (lambda: SPADEGenerator(3, resolution=512), "16, 32, 64, 128 or 256, got 512"),
         (
@@ -209,7 +216,7 @@ def test_spade_follows_map_and_z():
         ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, ngf=1)(draw(1, 3, 16, 16), draw(1, 4)),
-            r"z \[1, 4\] came to a SPADE generator without",
+            r"z must be None for a SPADE generator without z, got \[1, 4\]",
         ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, z_dim=4, ngf=1)(draw(1, 3, 16, 16)),
@@ -219,10 +226,10 @@ def test_spade_follows_map_and_z():
             lambda: SPADEGenerator(3, 1, resolution=16, z_dim=4, ngf=1)(
                 draw(1, 3, 16, 20), draw(1, 4)
             ),
-            "with z SPADE's map must be 16×16, got 16×20",
+            "SPADE generator with z must be 16×16, got 16×20",
         ),
     ],
 )
-def test_what_cannot_be_is_refused(call, says):
+def test_wrong_arguments_are_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

@@ -1,4 +1,4 @@
-"""U-Net, ResNet generator and patch discriminators against the papers."""
+"""U-Net, CycleGAN's generator and patch discriminators against the papers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def draw(*shape, seed=0):
 
 
 def test_the_papers_numbers_of_parameters():
-    """Figures given for the papers' networks: 54.414 M, 11.378 M (with 5,248 biases that norms take away), 2.769 M."""
+    """The papers' networks have 54.414 M, 11.378 M and 2.769 M parameters.
+
+    5,248 biases of the second are left out here, since norms remove them.
+    """
     assert count(UNetGenerator) == 54_414_531
     assert count(CycleGANGenerator) + 64 + 128 + 256 + 18 * 256 + 128 + 64 == 11_378_179
     assert count(lambda: PatchDiscriminator(label_channels=3, norm="batch")) == 2_768_705
@@ -44,7 +47,7 @@ def test_layers_of_stride_two_are_torchs():
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect"])
 def test_the_last_layer_is_a_convolution_and_tanh(mode):
-    """On the CPU, where it goes by rows."""
+    """The CPU computes it by rows."""
     layer, x = ImageConv2d(3, 2, padding_mode=mode), draw(2, 3, 6, 8).requires_grad_()
     padded = F.pad(x, (3, 3, 3, 3), "constant" if mode == "zeros" else mode)
     expected = F.conv2d(padded, layer.weight, layer.bias).tanh()
@@ -73,7 +76,7 @@ def test_a_residual_block_is_the_papers():
         lambda: CycleGANGenerator(3, 2, ngf=2, blocks=1, norm="none"),
     ],
 )
-def test_generators_give_images_of_the_same_size_each_on_its_own(make):
+def test_generators_keep_the_size_and_treat_images_separately(make):
     torch.manual_seed(0)
     network, images = make().eval(), draw(2, 3, 8, 16)
     out = network(images)
@@ -82,7 +85,7 @@ def test_generators_give_images_of_the_same_size_each_on_its_own(make):
 
 
 def test_the_unets_outer_skip_carries_details():
-    """A pixel changes what is behind the first level though the innermost level is cut off."""
+    """A pixel changes the result beyond the first level even without the innermost level."""
     torch.manual_seed(0)
     network, images = (
         UNetGenerator(1, 1, resolution=8, ngf=2, norm="instance").eval(),
@@ -105,8 +108,8 @@ def test_the_unets_noise():
 
 
 @pytest.mark.parametrize("patch", HALVINGS)
-def test_a_logit_sees_a_patch(patch):
-    """The gradient of one logit in the middle, without norm, covers so many pixels."""
+def test_a_logit_depends_on_a_patch(patch):
+    """The gradient of a logit in the middle, without norm, covers the patch."""
     torch.manual_seed(0)
     d = PatchDiscriminator(1, patch=patch, ndf=1, norm="none")
     size = max(2 * patch, d.least) // 2**5 * 2**5 + 2**5
@@ -120,7 +123,7 @@ def test_a_logit_sees_a_patch(patch):
     assert smallest.shape == (1, 1, 1, 1)
 
 
-def test_scales_see_halved_images():
+def test_scales_take_halved_images():
     torch.manual_seed(0)
     network = MultiScaleDiscriminator(3, scales=2, label_channels=1, patch=16, ndf=2)
     images, labels = draw(2, 3, 12, 12), draw(2, 1, 12, 12, seed=1)
@@ -132,7 +135,8 @@ def test_scales_see_halved_images():
     ]
     both = torch.cat([images, labels], 1)
     ones = F.avg_pool2d(torch.ones_like(both), 3, 2, 1)
-    half = F.avg_pool2d(both, 3, 2, 1) / ones  # means of the pixels there are
+    # Means over pixels inside the image.
+    half = F.avg_pool2d(both, 3, 2, 1) / ones
     torch.testing.assert_close(output.logits[1], network.scales[1](half))
 
 
@@ -194,6 +198,6 @@ def test_scales_under_spectral_norm():
         ),
     ],
 )
-def test_what_cannot_be_is_refused(call, says):
+def test_wrong_arguments_are_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

@@ -1,4 +1,7 @@
-"""Residual networks of SNGAN (Miyato et al. 2018), SAGAN (Zhang et al. 2019) and BigGAN (Brock et al. 2019)."""
+"""Residual networks of SNGAN, SAGAN and BigGAN.
+
+Miyato et al. 2018, Zhang et al. 2019 and Brock et al. 2019.
+"""
 
 from fastgan.networks.resnet.biggan import BigGANGenerator, init_orthogonal
 from fastgan.networks.resnet.discriminator import ResNetDiscriminator

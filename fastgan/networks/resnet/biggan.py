@@ -1,4 +1,7 @@
-"""BigGAN's generator (Brock et al. 2019, section 3 and appendix B): a part of z and the class reach every block."""
+"""Generator of BigGAN (Brock et al. 2019, section 3 and appendix B).
+
+A part of z and the class condition every block.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,25 @@ from fastgan.nn import Conv2d
 
 
 class BigGANGenerator(nn.Module):
-    """z ``[N, z_dim]`` (and classes int64 ``[N]``) → images ``[N, channels, resolution, resolution]`` in [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]`` in [-1, 1].
 
-    z is cut into as many equal parts as there are resolutions, and the first one has what is left over. It is what 4×4 is
-    made of; each other one, joined to the
-    class's embedding, which all blocks share, goes through two linear maps of each batch norm to its scale and shift.
+    z is split into as many equal parts as there are resolutions; the first one also takes the
+    remainder and becomes 4×4 features. Each other part, with the class's embedding that all blocks
+    share, sets the scale and shift of a block's batch norms by two linear maps.
 
     Args:
         resolution: 16, 32, 64, 128 or 256.
-        z_dim: at least as many as there are parts, 3, 4, 5, 6 and 7 at these.
-        c_dim: number of classes, 0 for none. embedding_dim: length of a class's embedding.
-        ngf: the paper's ch, channels at the image's resolution; 4 times as many everywhere up to 32×32.
-        attention: the resolution after whose block self-attention (the "non-local block") comes; None for none.
+        channels: channels of the images.
+        z_dim: length of z, at least the number of parts: 3, 4, 5, 6 and 7 at these resolutions.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``.
+        embedding_dim: length of a class's embedding.
+        ngf: channels at the image's resolution, the paper's ch; 4 times as many everywhere up to
+            32×32.
+        attention: resolution of the block that self-attention (the "non-local block") follows; None
+            for none.
 
     Raises:
-        ValueError: an argument is out of range; labels that are missing, not wanted or of another shape.
+        ValueError: an argument is out of range, or labels are missing, not wanted or misshapen.
     """
 
     def __init__(
@@ -60,7 +67,11 @@ class BigGANGenerator(nn.Module):
 
     @staticmethod
     def parts_at(resolution: int) -> int:
-        """How many parts z is cut into. Raises ValueError for a resolution that isn't one of those above."""
+        """Return the number of parts of z.
+
+        Raises:
+            ValueError: ``resolution`` is not one of those above.
+        """
         return len(scaled(G_WIDTHS, resolution, 1))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -75,7 +86,10 @@ class BigGANGenerator(nn.Module):
 
 @torch.no_grad()
 def init_orthogonal(module: nn.Module) -> None:
-    """Draws a layer's weight with orthonormal rows or columns (Saxe et al. 2014) and sets its bias to zero, in place."""
+    """Draw a layer's weight with orthonormal rows or columns and set its bias to zero, in place.
+
+    Saxe et al. 2014.
+    """
     if isinstance(module, (Conv2d, nn.Linear, nn.Embedding)):
         nn.init.orthogonal_(module.weight)
         if getattr(module, "bias", None) is not None:

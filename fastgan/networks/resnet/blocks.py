@@ -1,4 +1,4 @@
-"""Residual blocks with activations in front (Miyato et al. 2018, figure 8), and the layers in them."""
+"""Residual blocks with activations in front, and their layers (Miyato et al. 2018, figure 8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from fastgan.nn import ConditionalBatchNorm2d, Conv2d
 
 
 def conv3x3(in_channels: int, out_channels: int, *, act: str = "linear") -> Conv2d:
-    """A residual branch's convolution, drawn uniformly (Glorot and Bengio 2010) with a gain of √2 for the ReLU before it."""
+    """Return the convolution of a residual branch.
+
+    Its weight is uniform (Glorot and Bengio 2010) with a gain of √2 for the ReLU in front.
+    """
     layer = Conv2d(in_channels, out_channels, 3, padding=1, act=act)
     nn.init.xavier_uniform_(layer.weight, math.sqrt(2))
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -21,7 +24,7 @@ def conv3x3(in_channels: int, out_channels: int, *, act: str = "linear") -> Conv
 
 
 def conv1x1(in_channels: int, out_channels: int) -> Conv2d:
-    """A shortcut's convolution."""
+    """Return the convolution of a shortcut."""
     layer = Conv2d(in_channels, out_channels, 1)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -29,7 +32,7 @@ def conv1x1(in_channels: int, out_channels: int) -> Conv2d:
 
 
 def linear(in_features: int, out_features: int) -> nn.Linear:
-    """A first or last layer."""
+    """Return a first or last layer."""
     layer = nn.Linear(in_features, out_features)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -37,25 +40,26 @@ def linear(in_features: int, out_features: int) -> nn.Linear:
 
 
 def relu(x: Tensor) -> Tensor:
-    """max(x, 0), with a second derivative on the kernels."""
+    """Return max(x, 0), with a second derivative on the kernels."""
     return ops.bias_act(x, act="relu", gain=1)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Every pixel four times."""
+    """Repeat every pixel four times."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class NormReLU(nn.Module):
-    """Batch norm, of a condition where there is one, and ReLU.
+    """Batch norm, conditional or not, and ReLU.
 
     Args:
-        channels: of x.
-        cond_dim: 0 for batch norm with a scale and shift of its own; else they depend on a condition of so many numbers, or
-            with ``embedding`` on one of so many classes.
+        channels: channels of x.
+        cond_dim: 0 for a batch norm with its own scale and shift. Otherwise they depend on a
+            condition of this length, or with ``embedding`` on one of so many classes.
+        embedding: the condition is a class.
 
     Shape:
-        x ``[N, channels, H, W]``, condition ``[N, cond_dim]`` or classes int64 ``[N]`` → as x.
+        x ``[N, channels, H, W]``, condition ``[N, cond_dim]`` or int64 ``[N]`` → as x.
     """
 
     def __init__(self, channels: int, cond_dim: int = 0, *, embedding: bool = False) -> None:
@@ -71,9 +75,10 @@ class NormReLU(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """``[N, in_channels, H, W]`` and a condition → ``[N, out_channels, 2H, 2W]``.
+    """Residual block that doubles the resolution.
 
-    norm: makes a :class:`NormReLU` for so many channels.
+    ``[N, in_channels, H, W]`` and a condition → ``[N, out_channels, 2H, 2W]``. ``norm`` returns a
+    :class:`NormReLU` for a number of channels.
     """
 
     def __init__(
@@ -87,17 +92,21 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         y = self.conv1(upsample(self.norm1(x, condition)))
         y = self.conv2(self.norm2(y, condition))
-        # Repeating pixels and a 1×1 convolution can change places; after it there are a quarter of the products.
+        # A 1×1 convolution commutes with repeating pixels, and costs a quarter before it.
         shortcut: Tensor = upsample(self.skip(x))
         return y + shortcut
 
 
 class DownBlock(nn.Module):
-    """``[N, in_channels, H, W]`` → ``[N, out_channels, H/2, W/2]``, or of the same size with ``down`` False.
+    """Residual block that halves the resolution.
+
+    ``[N, in_channels, H, W]`` → ``[N, out_channels, H/2, W/2]``, or the same size without ``down``.
 
     Args:
-        hidden: channels between its two convolutions.
-        first: x is an image, and no ReLU comes before the first convolution.
+        in_channels, out_channels: channels of input and output.
+        hidden: channels between the two convolutions.
+        down: halve the resolution.
+        first: x is an image, without a ReLU in front of the first convolution.
     """
 
     def __init__(
@@ -119,13 +128,14 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x if self.first else relu(x)))
-        if self.down:  # before the shortcut's 1×1 convolution, with which means can change places
+        if self.down:
+            # The shortcut's 1×1 convolution commutes with means, and costs less after them.
             x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
         return y + (x if self.skip is None else self.skip(x))
 
 
 class ClassVectors(nn.Linear):
-    """A vector for each class: a linear map of one-hot labels, which spectral_norm normalises like other layers.
+    """Vector for each class: a linear map of one-hot labels, under spectral norm like other layers.
 
     Shape:
         Classes int64 ``[N]`` from 0 to ``classes - 1`` → ``[N, features]``.

@@ -1,4 +1,7 @@
-"""The discriminator of SNGAN, SAGAN and BigGAN: residual blocks, sum over positions, projection of the class."""
+"""Discriminator of SNGAN, SAGAN and BigGAN.
+
+Residual blocks are followed by a sum over positions and a projection of the class.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,23 @@ from fastgan.nn import SelfAttention2d
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] (and classes int64 ``[N]``) → logits ``[N]``.
+    """Map images ``[N, channels, resolution, resolution]`` in [-1, 1] to logits ``[N]``.
 
-    With h the sum of the last features over positions and y the class: ⟨v_y, h⟩ + ⟨w, h⟩ + b (Miyato and Koyama 2018).
-    The papers normalise all of its weights, the v_y as one matrix, by :func:`fastgan.nn.apply_spectral_norm`.
+    The logit is ⟨v_y, h⟩ + ⟨w, h⟩ + b (Miyato and Koyama 2018). h is the sum of the last features
+    over positions, and y is the class. The papers normalise all weights, the v_y as one
+    matrix, by :func:`fastgan.nn.apply_spectral_norm`.
 
     Args:
         resolution: 16, 32, 64, 128 or 256.
-        c_dim: number of classes, 0 for none.
-        ndf: channels behind the first block; twice as many in all blocks up to 32×32.
-        attention: the resolution of the features that self-attention works on; None for none.
-        wide: a block's first convolution has as many channels as its second (Brock et al. 2019, appendix B), else as its
-            input.
+        channels: channels of the images.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``.
+        ndf: channels after the first block; twice as many in all blocks up to 32×32.
+        attention: resolution of the features under self-attention; None for none.
+        wide: give a block's first convolution as many channels as its second (Brock et al. 2019,
+            appendix B) instead of as many as its input.
 
     Raises:
-        ValueError: an argument is out of range; labels that are missing, not wanted or of another shape.
+        ValueError: an argument is out of range, or labels are missing, not wanted or misshapen.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class ResNetDiscriminator(nn.Module):
         self.classes = ClassVectors(c_dim, widths[-1]) if c_dim else None
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the last layer sees, ``[N, C]``; the class plays no part in it."""
+        """Return the input of the last layer, ``[N, C]``; it does not depend on labels."""
         x = images
         for i, block in enumerate(self.blocks):
             x = block(x)

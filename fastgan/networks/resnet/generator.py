@@ -1,4 +1,4 @@
-"""The generator of SNGAN and, with attention, of SAGAN."""
+"""Generator of SNGAN and, with attention, of SAGAN."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from fastgan.nn import SelfAttention2d
 
 
 class Upsampling(nn.Module):
-    """A vector and a condition per block → images: a linear layer to 4×4, blocks that double it, batch norm, ReLU, tanh.
+    """Map a vector and a condition per block to images.
+
+    A linear layer to 4×4, blocks that double the resolution, batch norm, ReLU, a convolution and
+    tanh.
 
     Args:
-        resolution: one of ``RESOLUTIONS``. channels: of the images.
+        resolution: one of ``RESOLUTIONS``.
+        channels: channels of the images.
         first_dim: length of the vector.
-        norm: makes a block's :class:`NormReLU` for so many channels.
+        norm: constructor of a block's :class:`NormReLU` for a number of channels.
         ngf: channels, in the unit of ``G_WIDTHS``.
-        attention: the resolution after whose block self-attention comes; None for none.
+        attention: resolution of the block that self-attention follows; None for none.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = (
-        "blocks",
-    )  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = ("blocks",)
+    """Lists whose last layers networks of other resolutions share."""
 
     def __init__(
         self,
@@ -54,7 +57,12 @@ class Upsampling(nn.Module):
         self.out = conv3x3(widths[-1], channels, act="tanh")
 
     def forward(self, first: Tensor, conditions: Sequence[Tensor | None]) -> Tensor:
-        """first ``[N, first_dim]``, and what each block's norms take."""
+        """Return images.
+
+        Args:
+            first: ``[N, first_dim]``.
+            conditions: condition of each block's norms.
+        """
         x = self.start(first).unflatten(1, (-1, 4, 4))
         for i, (block, condition) in enumerate(zip(self.blocks, conditions)):
             x = block(x, condition)
@@ -65,18 +73,21 @@ class Upsampling(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """z ``[N, z_dim]`` (and classes int64 ``[N]``) → images ``[N, channels, resolution, resolution]`` in [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]`` in [-1, 1].
 
-    Classes choose the scale and shift of the batch norms (Miyato and Koyama 2018, section 5; de Vries et al. 2017).
+    Classes select the scale and shift of batch norms (Miyato and Koyama 2018, section 5; de Vries
+    et al. 2017).
 
     Args:
         resolution: 16, 32, 64, 128 or 256.
-        z_dim: length of z. c_dim: number of classes, 0 for none.
+        channels: channels of the images.
+        z_dim: length of z.
+        c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``.
         ngf: channels at the image's resolution; 4 times as many everywhere up to 32×32.
-        attention: the resolution after whose block self-attention comes; None for none.
+        attention: resolution of the block that self-attention follows; None for none.
 
     Raises:
-        ValueError: an argument is out of range; labels that are missing, not wanted or of another shape.
+        ValueError: an argument is out of range, or labels are missing, not wanted or misshapen.
     """
 
     def __init__(

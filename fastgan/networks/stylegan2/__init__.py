@@ -1,4 +1,7 @@
-"""StyleGAN2's networks (Karras et al. 2020), with labels and mixed precision as in Karras et al. 2020b."""
+"""Networks of StyleGAN2 (Karras et al. 2020).
+
+Labels and mixed precision are those of Karras et al. 2020b.
+"""
 
 from fastgan.networks.stylegan2._sizes import RESOLUTIONS, channels_at
 from fastgan.networks.stylegan2.discriminator import StyleGAN2Discriminator

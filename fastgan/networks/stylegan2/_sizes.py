@@ -1,4 +1,4 @@
-"""Sizes that G and D share, and what they may be."""
+"""Sizes that G and D share, and their limits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ RESOLUTIONS = tuple(2**i for i in range(3, 11))
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
-    """Feature maps at ``resolution``: twice as many each time that it halves, up to ``channel_max``."""
+    """Return the feature maps at a resolution.
+
+    They double each time the resolution halves, up to ``channel_max``.
+    """
     return min(channel_base // resolution, channel_max)
 
 
 def image_size(resolution: int, base: tuple[int, int]) -> tuple[int, int]:
-    """(H, W) of what a base grid of (H, W) becomes at ``resolution``; the base grid itself is at resolution 4."""
+    """Return (H, W) of the features at a resolution.
+
+    The base grid (H, W) has resolution 4.
+    """
     return base[0] * resolution // 4, base[1] * resolution // 4
 
 
@@ -22,7 +28,10 @@ def check_sizes(
     base: tuple[int, int],
     least: dict[str, tuple[int, int]],
 ) -> None:
-    """Raises ValueError for sizes out of range; ``least`` has more whole numbers by name, and what they are at least."""
+    """Raise ValueError for a size that is out of range.
+
+    ``least`` maps names of more arguments to their value and its minimum.
+    """
     if resolution not in RESOLUTIONS:
         raise ValueError(f"resolution must be one of {RESOLUTIONS}, got {resolution!r}")
     if channels not in (1, 2, 3, 4):
@@ -37,7 +46,7 @@ def check_sizes(
 
 
 def check_fp16(num_fp16_res: int, conv_clamp: float | None) -> None:
-    """Raises ValueError for settings of the mixed precision that are out of range."""
+    """Raise ValueError for settings of mixed precision that are out of range."""
     if isinstance(num_fp16_res, bool) or not isinstance(num_fp16_res, int) or num_fp16_res < 0:
         raise ValueError(f"num_fp16_res must be a whole number of at least 0, got {num_fp16_res!r}")
     if conv_clamp is not None and not conv_clamp > 0:

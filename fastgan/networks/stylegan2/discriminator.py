@@ -1,6 +1,7 @@
-"""StyleGAN2's residual discriminator (Karras et al. 2020, section 4 and figure 7; layers of Karras et al. 2018).
+"""Residual discriminator of StyleGAN2.
 
-With labels it judges how well an image goes with its label, by projection (Miyato and Koyama 2018; Karras et al. 2020b).
+Karras et al. 2020, section 4 and figure 7; layers of Karras et al. 2018. With labels the logit is a
+projection (Miyato and Koyama 2018; Karras et al. 2020b).
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from fastgan.ops import minibatch_stddev
 
 
 class DiscriminatorBlock(nn.Module):
-    """``[N, in_channels, H, W]`` → ``[N, out_channels, H/2, W/2]``: two 3×3 convolutions beside a 1×1 one.
+    """Residual block: two 3×3 convolutions beside a 1×1 one.
 
-    With ``image_channels`` it takes the image: ``fromrgb`` makes features of it. The two branches are added times √½ each,
+    ``[N, in_channels, H, W]`` → ``[N, out_channels, H/2, W/2]``. Both branches are added times √½,
     which keeps the variance.
 
     Args:
-        fp16: whether it computes in float16 (where the network lets it).
-        clamp: bound of what layers give, times √½ for the branch that is added.
+        in_channels, out_channels: channels of input and output.
+        image_channels: channels of an input image, which ``fromrgb`` turns into features; None for
+            features as the input.
+        fp16: compute in float16 where the network allows it.
+        clamp: bound of the layers' outputs, times √½ for the added branch.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class DiscriminatorBlock(nn.Module):
             else EqualConv2d(image_channels, in_channels, 1, act="lrelu", clamp=clamp)
         )
         self.conv0 = EqualConv2d(in_channels, in_channels, 3, act="lrelu", clamp=clamp)
-        # lrelu's gain of √2 times √½
+        # The gain 1 is lrelu's √2 times √½.
         lower = None if clamp is None else clamp * math.sqrt(0.5)
         self.conv1 = EqualConv2d(
             in_channels, out_channels, 3, act="lrelu", gain=1.0, clamp=lower, down=2
@@ -60,18 +64,20 @@ class DiscriminatorBlock(nn.Module):
         self.skip = EqualConv2d(in_channels, out_channels, 1, bias=False, down=2)
 
     def forward(self, x: Tensor, *, fp16: bool) -> Tensor:
-        """``fp16``: whether blocks made for float16 compute in it."""
+        """Run the block; without ``fp16`` blocks for float16 compute in float32."""
         x = x.to(torch.float16 if self.fp16 and fp16 else self.conv0.weight.dtype)
         if self.fromrgb is not None:
             x = self.fromrgb(x.contiguous(memory_format=torch.channels_last))
-            x = x.contiguous(
-                memory_format=torch.channels_last
-            )  # an image of one channel doesn't say what it is in
+            # A tensor of one channel has no layout of its own, so the features are converted too.
+            x = x.contiguous(memory_format=torch.channels_last)
         return torch.add(self.conv1(self.conv0(x)), self.skip(x), alpha=math.sqrt(0.5))
 
 
 class DiscriminatorEpilogue(nn.Module):
-    """``[N, channels, h, w]`` → ``[N, outputs]``, at the base grid, always in the parameters' precision."""
+    """Last layers at the base grid: ``[N, channels, h, w]`` → ``[N, outputs]``.
+
+    They compute in the precision of the parameters.
+    """
 
     def __init__(
         self,
@@ -95,25 +101,30 @@ class DiscriminatorEpilogue(nn.Module):
 
 
 class StyleGAN2Discriminator(nn.Module):
-    """Images ``[N, channels, H, W]`` in [-1, 1] → logits ``[N]``.
+    """Map images ``[N, channels, H, W]`` in [-1, 1] to logits ``[N]``.
 
-    A residual block at every resolution down to 8, ``b{resolution}``, then ``b4``. Features are kept in channels_last,
-    the fastest layout of the convolutions.
+    Each resolution down to 8 has a residual block ``b{resolution}``; ``b4`` follows. Features are
+    in channels_last, the fastest layout for the convolutions.
 
     Args:
-        resolution: a power of two from 8 to 1024; the images are ``base`` times resolution/4.
-        channels: of the images, 1 to 4.
+        resolution: a power of two from 8 to 1024; images are ``base`` times resolution/4.
+        channels: channels of the images, 1 to 4.
         c_dim: number of classes, or length of other labels; 0 for none.
-        cmap_dim: what labels are mapped to, and compared with features in; None for as many as the last block's channels.
-        mapping_layers, mapping_lr_multiplier: of the labels, as in :class:`MappingNetwork`.
-        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
-        group_size: samples that :func:`minibatch_stddev` compares; the batch is a multiple of it, or smaller.
-        num_fp16_res: how many of the highest resolutions compute in float16.
-        conv_clamp: bound of what layers give; 256 keeps float16 from overflowing. None for none.
+        cmap_dim: length of mapped labels and of the features they are multiplied with; None for the
+            last block's channels.
+        mapping_layers, mapping_lr_multiplier: ``num_layers`` and ``lr_multiplier`` of the labels'
+            :class:`MappingNetwork`.
+        channel_base, channel_max: feature maps at resolution ``r`` are
+            ``min(channel_base // r, channel_max)``.
+        group_size: samples that :func:`fastgan.ops.minibatch_stddev` compares; the batch is a
+            multiple of it, or smaller.
+        num_fp16_res: number of the highest resolutions that compute in float16.
+        conv_clamp: bound of the layers' outputs; 256 keeps float16 from overflowing. None for none.
         base: (height, width) of the smallest features.
 
     Raises:
-        ValueError: an argument is out of range; images of another shape, or a batch that groups don't divide.
+        ValueError: an argument is out of range, images or labels have another shape, or groups
+            don't divide the batch.
     """
 
     def __init__(
@@ -172,19 +183,19 @@ class StyleGAN2Discriminator(nn.Module):
     def forward(
         self, images: Tensor, labels: Tensor | None = None, *, force_fp32: bool | None = None
     ) -> Tensor:
-        """
+        """Return logits ``[N]``.
+
         Args:
             images: ``[N, channels, H, W]``.
             labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
-            force_fp32: whether blocks made for float16 compute in float32; None for where it's quicker, on a CPU.
-
-        Returns:
-            Logits ``[N]``.
+            force_fp32: compute float16 blocks in float32; None does so on a CPU, where it is
+                faster.
         """
         expected = (self.channels, *self.image_size)
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
             raise ValueError(
-                f"images must have shape [N, {', '.join(map(str, expected))}], got {list(images.shape)}"
+                f"images must have shape [N, {', '.join(map(str, expected))}], "
+                f"got {list(images.shape)}"
             )
         fp16 = not (images.device.type == "cpu" if force_fp32 is None else force_fp32)
         x = images

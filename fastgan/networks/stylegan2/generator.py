@@ -1,4 +1,7 @@
-"""StyleGAN2's generator: a mapping network and skip synthesis (Karras et al. 2020, sections 2 and 4, figure 7b)."""
+"""Generator of StyleGAN2: a mapping network and skip synthesis.
+
+Karras et al. 2020, sections 2 and 4, figure 7b.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,19 @@ NOISE_MODES = ("random", "const", "none")
 
 
 class SynthesisBlock(nn.Module):
-    """Features ``[N, in_channels, H/2, W/2]`` → ``[N, out_channels, H, W]``, and an image of the same size to add.
+    """Two modulated 3×3 convolutions with noise, the first one upsampling, and ``torgb``.
 
-    Two modulated 3×3 convolutions with noise, the first one upsampling, and ``torgb``, which makes an image of features.
-    The first block, with ``in_channels`` 0, starts from a learned constant and has the second convolution alone.
+    Features ``[N, in_channels, H/2, W/2]`` → ``[N, out_channels, H, W]``; ``torgb`` adds an image
+    of that size. The first block, with ``in_channels`` 0, has a learned constant in place of the
+    first convolution.
 
     Args:
-        size: (H, W) of what comes out.
-        fp16: whether the features are in float16 (where the network lets them).
-        clamp: bound of what every layer gives.
+        in_channels, out_channels: channels of input and output features.
+        w_dim: length of w.
+        size: (H, W) of the output.
+        image_channels: channels of the image.
+        fp16: compute features in float16 where the network allows it.
+        clamp: bound of the layers' outputs.
     """
 
     def __init__(
@@ -66,7 +73,10 @@ class SynthesisBlock(nn.Module):
 
     @property
     def num_convs(self) -> int:
-        """Layers that have a w of their own: ``torgb`` takes that of the next block's first."""
+        """Number of layers with a w of their own.
+
+        ``torgb`` takes the w of the next block's first layer.
+        """
         return 1 if self.conv0 is None else 2
 
     def forward(
@@ -78,11 +88,13 @@ class SynthesisBlock(nn.Module):
         *,
         fp16: bool,
     ) -> tuple[Tensor, Tensor]:
-        """
+        """Return the features and the image.
+
         Args:
-            x, image: of the block before; None for the first.
-            ws: one ``[N, w_dim]`` for each convolution and one for ``torgb``.
-            fp16: whether blocks made for float16 compute in it.
+            x, image: outputs of the previous block; None for the first.
+            ws: an ``[N, w_dim]`` for each convolution and one for ``torgb``.
+            noise_mode: as in :meth:`SynthesisNetwork.forward`.
+            fp16: let blocks for float16 compute in it.
         """
         noise = None if noise_mode == "random" else noise_mode
         dtype = torch.float16 if self.fp16 and fp16 else ws[0].dtype
@@ -99,7 +111,11 @@ class SynthesisBlock(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """w ``[N, num_ws, w_dim]`` → images ``[N, channels, H, W]``, in blocks ``b4``, ``b8``, … up to the resolution."""
+    """Map w ``[N, num_ws, w_dim]`` to images ``[N, channels, H, W]``.
+
+    Blocks are ``b4``, ``b8``, … up to the resolution. The arguments are those of
+    :class:`StyleGAN2Generator`.
+    """
 
     def __init__(
         self,
@@ -119,7 +135,7 @@ class SynthesisNetwork(nn.Module):
         width = 0
         for r in self.resolutions:
             before, width = width, channels_at(r, channel_base, channel_max)
-            # the highest resolutions, whose features are largest; the first block never
+            # The highest resolutions have the largest features. The first block stays in float32.
             fp16 = r > 4 and r * 2**num_fp16_res > resolution
             block = SynthesisBlock(
                 before, width, w_dim, image_size(r, base), channels, fp16=fp16, clamp=conv_clamp
@@ -128,23 +144,25 @@ class SynthesisNetwork(nn.Module):
         self.num_ws = sum(block.num_convs for block in self.blocks()) + 1
 
     def blocks(self) -> list[SynthesisBlock]:
-        """From the lowest resolution to the highest."""
+        """Return the blocks, from the lowest resolution to the highest."""
         return [getattr(self, f"b{r}") for r in self.resolutions]
 
     def forward(
         self, ws: Tensor, *, noise_mode: NoiseMode = "random", force_fp32: bool | None = None
     ) -> Tensor:
-        """
+        """Return images ``[N, channels, H, W]`` in the dtype of ``ws``.
+
+        Values lie around [-1, 1] and are not clipped.
+
         Args:
             ws: ``[N, num_ws, w_dim]``.
-            noise_mode: fresh noise for every image, the constant noise of the layers, or none.
-            force_fp32: whether blocks made for float16 compute in float32; None for where it's quicker, on a CPU.
-
-        Returns:
-            ``[N, channels, H, W]`` in the dtype of ``ws``, around [-1, 1] but not clipped to it.
+            noise_mode: ``random`` draws noise for every image, ``const`` takes the constant noise
+                of the layers, ``none`` adds none.
+            force_fp32: compute float16 blocks in float32; None does so on a CPU, where it is
+                faster.
 
         Raises:
-            ValueError: ``ws`` of another shape, or an unknown ``noise_mode``.
+            ValueError: ``ws`` has another shape, or ``noise_mode`` is unknown.
         """
         if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
             raise ValueError(
@@ -167,18 +185,20 @@ class SynthesisNetwork(nn.Module):
 
 
 class StyleGAN2Generator(nn.Module):
-    """z ``[N, z_dim]`` → images ``[N, channels, H, W]``, around [-1, 1].
+    """Map z ``[N, z_dim]`` to images ``[N, channels, H, W]``, around [-1, 1].
 
     Args:
-        resolution: a power of two from 8 to 1024; the images are ``base`` times resolution/4.
-        channels: of the images, 1 to 4.
-        z_dim, w_dim: of the latent vectors.
+        resolution: a power of two from 8 to 1024; images are ``base`` times resolution/4.
+        channels: channels of the images, 1 to 4.
+        z_dim, w_dim: lengths of the latent vectors.
         c_dim: number of classes, or length of other labels; 0 for none.
-        mapping_layers, mapping_lr_multiplier, w_avg_beta: as in :class:`MappingNetwork`.
-        channel_base, channel_max: ``min(channel_base // r, channel_max)`` feature maps at resolution ``r``.
-        num_fp16_res: how many of the highest resolutions compute in float16.
-        conv_clamp: bound of what layers give; 256 keeps float16 from overflowing. None for none.
-        base: (height, width) of the learned constant: (4, 8) makes images twice as wide as high.
+        mapping_layers, mapping_lr_multiplier, w_avg_beta: ``num_layers``, ``lr_multiplier`` and
+            ``w_avg_beta`` of :class:`MappingNetwork`.
+        channel_base, channel_max: feature maps at resolution ``r`` are
+            ``min(channel_base // r, channel_max)``.
+        num_fp16_res: number of the highest resolutions that compute in float16.
+        conv_clamp: bound of the layers' outputs; 256 keeps float16 from overflowing. None for none.
+        base: (height, width) of the learned constant; (4, 8) makes images twice as wide as high.
 
     Raises:
         ValueError: an argument is out of range.
@@ -214,10 +234,11 @@ class StyleGAN2Generator(nn.Module):
         )  # fmt: skip
         check_fp16(num_fp16_res, conv_clamp)
         self.config: dict[str, Any] = {
-            "resolution": resolution, "channels": channels, "z_dim": z_dim, "w_dim": w_dim, "c_dim": c_dim,
-            "mapping_layers": mapping_layers, "mapping_lr_multiplier": mapping_lr_multiplier, "w_avg_beta": w_avg_beta,
-            "channel_base": channel_base, "channel_max": channel_max, "num_fp16_res": num_fp16_res,
-            "conv_clamp": conv_clamp, "base": base,
+            "resolution": resolution, "channels": channels, "z_dim": z_dim, "w_dim": w_dim,
+            "c_dim": c_dim, "mapping_layers": mapping_layers,
+            "mapping_lr_multiplier": mapping_lr_multiplier, "w_avg_beta": w_avg_beta,
+            "channel_base": channel_base, "channel_max": channel_max,
+            "num_fp16_res": num_fp16_res, "conv_clamp": conv_clamp, "base": base,
         }  # fmt: skip
         self.resolution, self.channels = resolution, channels
         self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
@@ -242,7 +263,7 @@ class StyleGAN2Generator(nn.Module):
         update_w_avg: bool = False,
         force_fp32: bool | None = None,
     ) -> Tensor:
-        """``synthesis(mapping(z, labels))``; the arguments are those of the two."""
+        """Return ``synthesis(mapping(z, labels))``; the arguments are those of the two."""
         ws = self.mapping(
             z,
             labels,

@@ -1,4 +1,4 @@
-"""The mapping network: z and a label → w (Karras et al. 2019, section 2; 2020b for labels)."""
+"""Mapping network from z and labels to w (Karras et al. 2019, section 2; 2020b for labels)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from fastgan.ops import pixel_norm
 
 
 class MappingNetwork(nn.Module):
-    """z ``[N, z_dim]`` and a label → w ``[N, num_ws, w_dim]``, the same for all layers.
+    """Map z ``[N, z_dim]`` and labels to w ``[N, num_ws, w_dim]``, equal for all layers.
 
-    z and the label's embedding are each divided by their root mean square, joined, and go through fully connected layers
-    with leaky ReLU. ``w_avg``, a moving average of w over z and labels, is what truncation draws towards.
+    z and the embedding of labels are each divided by their root mean square. Fully connected layers
+    with leaky ReLU follow. ``w_avg`` is a moving average of w over z and labels, the centre of
+    truncation.
 
     Args:
-        z_dim: of z; 0 for none.
+        z_dim: length of z, 0 for none.
         c_dim: number of classes, or length of other labels; 0 for none.
-        w_dim: of w, and of all layers.
-        num_ws: how many layers w is repeated for; None to give w ``[N, w_dim]`` itself.
-        num_layers: fully connected layers.
-        lr_multiplier: learning rate of the layers, relative to the rest of the network.
-        w_avg_beta: how much of ``w_avg`` is kept at an update; None for no ``w_avg``.
+        w_dim: length of w, and width of all layers.
+        num_ws: number of layers that w is repeated for; None returns w ``[N, w_dim]``.
+        num_layers: number of fully connected layers.
+        lr_multiplier: learning rate of the layers relative to the rest of the network.
+        w_avg_beta: share of ``w_avg`` that an update keeps; None for no ``w_avg``.
 
     Raises:
-        ValueError: neither z nor labels, a size that isn't positive.
+        ValueError: a size is out of range, or z and labels are both absent.
     """
 
     w_avg: Tensor
@@ -44,14 +45,15 @@ class MappingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         for name, value, least in (
-            ("z_dim", z_dim, 0), ("c_dim", c_dim, 0), ("w_dim", w_dim, 1), ("num_layers", num_layers, 1),
+            ("z_dim", z_dim, 0), ("c_dim", c_dim, 0),
+            ("w_dim", w_dim, 1), ("num_layers", num_layers, 1),
         ):  # fmt: skip
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(
                     f"{name} must be a whole number of at least {least}, got {value!r}"
                 )
         if z_dim == c_dim == 0:
-            raise ValueError("a mapping network needs z or a label, but z_dim and c_dim are both 0")
+            raise ValueError("z_dim or c_dim must be at least 1, got 0 for both")
         if w_avg_beta is not None and not 0 <= w_avg_beta <= 1:
             raise ValueError(f"w_avg_beta must be None or from 0 to 1, got {w_avg_beta!r}")
         self.z_dim, self.c_dim, self.w_dim, self.num_ws = z_dim, c_dim, w_dim, num_ws
@@ -74,19 +76,19 @@ class MappingNetwork(nn.Module):
         truncation_cutoff: int | None = None,
         update_w_avg: bool = False,
     ) -> Tensor:
-        """
+        """Return w ``[N, num_ws, w_dim]``, or ``[N, w_dim]`` without ``num_ws``.
+
         Args:
             z: ``[N, z_dim]``, standard normal; None where ``z_dim`` is 0.
             labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
-            truncation_psi: 1 leaves w; 0 gives ``w_avg``; between, w is drawn towards it (Karras et al. 2019, section B).
-            truncation_cutoff: truncate the first so many layers' w only.
+            truncation_psi: 1 keeps w, 0 returns ``w_avg``; values between interpolate (Karras et
+                al. 2019, section B).
+            truncation_cutoff: truncate w of this many first layers only.
             update_w_avg: move ``w_avg`` towards this batch's mean.
 
-        Returns:
-            w ``[N, num_ws, w_dim]``, or ``[N, w_dim]`` without ``num_ws``.
-
         Raises:
-            ValueError: z or labels of another shape, a label that is missing or not known, or truncation without ``w_avg``.
+            ValueError: z or labels have another shape, labels are missing or out of range, or
+                truncation needs a ``w_avg`` that the network doesn't have.
         """
         dtype = next(self.parameters()).dtype
         parts = []
@@ -107,7 +109,8 @@ class MappingNetwork(nn.Module):
         if update_w_avg:
             self._need_w_avg("update_w_avg")
             with torch.no_grad():
-                self.w_avg.copy_(w.detach().float().mean(0).lerp(self.w_avg, self.w_avg_beta))  # type: ignore[arg-type]
+                assert self.w_avg_beta is not None
+                self.w_avg.copy_(w.detach().float().mean(0).lerp(self.w_avg, self.w_avg_beta))
         if truncation_psi != 1:
             self._need_w_avg("truncation_psi")
         if self.num_ws is None:
@@ -121,11 +124,13 @@ class MappingNetwork(nn.Module):
         return torch.cat([truncated[:, :truncation_cutoff], ws[:, truncation_cutoff:]], 1)
 
     def _need_w_avg(self, argument: str) -> None:
+        """Raise ValueError without ``w_avg``, naming the argument that needs it."""
         if self.w_avg_beta is None:
             raise ValueError(
-                f"{argument} needs the mean of w, but this network was made without: w_avg_beta is None"
+                f"w_avg_beta must be a number for {argument}, got None; create the network with one"
             )
 
 
 def _shape(x: Tensor | None) -> str:
+    """Return the shape of a tensor for an error."""
     return "none" if x is None else str(list(x.shape))

@@ -1,4 +1,7 @@
-"""Networks from images, maps, attributes or captions to images, and what judges them; a file per family."""
+"""Networks from images, maps, attributes or captions to images, and their discriminators.
+
+Each family has a file.
+"""
 
 from fastgan.networks.translation.cyclegan import CycleGANGenerator
 from fastgan.networks.translation.patchgan import (

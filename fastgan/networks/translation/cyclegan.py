@@ -1,4 +1,7 @@
-"""CycleGAN's generator (Zhu et al. 2017, appendix 7.2; Johnson et al. 2016): residual blocks at a quarter of the size."""
+"""Generator of CycleGAN: residual blocks at a quarter of the size.
+
+Zhu et al. 2017, appendix 7.2; Johnson et al. 2016.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,22 @@ from fastgan.nn import Conv2d
 
 
 class CycleGANGenerator(nn.Module):
-    """Images ``[N, in_channels, H, W]`` in [-1, 1] → ``[N, out_channels, H, W]`` in [-1, 1].
+    """Map images ``[N, in_channels, H, W]`` in [-1, 1] to ``[N, out_channels, H, W]`` in [-1, 1].
 
-    The paper's c7s1-64, d128, d256, R256 (nine of them), u128, u64, c7s1-3, with ReLU behind every norm and tanh at the end.
-    Edges are reflected everywhere but in the transposed convolutions. A convolution in front of a norm has no bias, which
-    the norm would take away.
+    Layers are the paper's c7s1-64, d128, d256, R256 (nine times), u128, u64, c7s1-3, with ReLU
+    after every norm and tanh at the end. Edges are reflected, except in the transposed
+    convolutions. A convolution in front of a norm has no bias, which the norm would remove.
 
     Args:
-        ngf: channels behind the first layer.
-        blocks: 9 in the paper at 256×256 and above, 6 at 128×128; may be 0.
+        in_channels, out_channels: channels of input and output images.
+        ngf: channels after the first layer.
+        blocks: number of residual blocks, 0 or more; the paper has 9 from 256×256 on and 6 at
+            128×128.
         norm: ``instance``, ``batch`` or ``none``.
 
     Raises:
-        ValueError: an argument is out of range; the images are of another shape, less than 8 pixels, or no multiple of 4.
+        ValueError: an argument is out of range, or images have another shape, fewer than 8 pixels a
+            side, or sides that are not multiples of 4.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the networks between images are made of: a convolution with what follows it, residual blocks, checks of sizes."""
+"""Layers of the translation networks, and checks of their inputs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ NORMS = ("instance", "batch", "none")
 
 
 def norm_act(norm: str, channels: int, act: str, *, affine: bool = False) -> nn.Module:
-    """A norm and the activation behind it in one pass; with ``none`` a bias in the norm's place.
+    """Return a norm fused with an activation; for ``none`` a bias fused with it.
 
     Args:
         norm: ``instance``, ``batch`` or ``none``.
-        affine: whether instance norm has a scale and shift of its own; batch norm always has.
+        channels: channels of the input.
+        act: activation as in :func:`fastgan.ops.adaptive_norm`.
+        affine: give instance norm a scale and shift; batch norm always has them.
 
     Raises:
-        ValueError: another norm.
+        ValueError: ``norm`` is unknown.
     """
     if norm == "instance":
         return InstanceNormAct2d(channels, affine=affine, act=act)
@@ -35,25 +37,25 @@ def norm_act(norm: str, channels: int, act: str, *, affine: bool = False) -> nn.
 
 
 class UpConv2d(nn.ConvTranspose2d):
-    """A 3×3 transposed convolution of stride 2, ``[N, C, H, W]`` → ``[N, O, 2H, 2W]``, without bias.
+    """3×3 transposed convolution of stride 2 without bias, ``[N, C, H, W]`` → ``[N, O, 2H, 2W]``.
 
-    It is torch's with a padding and an output padding of 1, by :func:`fastgan.ops.conv_transpose2d`, whose Winograd kernel
-    gives one row and one column more.
+    It is torch's with a padding and an output padding of 1, by
+    :func:`fastgan.ops.conv_transpose2d`, whose Winograd kernel returns one more row and column.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, 2, padding=1, output_padding=1, bias=False)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        # Padding by -1, unlike a slice, keeps channels_last, and so does its gradient.
+        # In contrast to a slice, padding by -1 keeps channels_last, and so does its gradient.
         return F.pad(ops.conv_transpose2d(x, self.weight, stride=2), (-1, 0, -1, 0))
 
 
 class DownConv2d(Conv2d):
-    """A 3×3 convolution of stride 2, ``[N, C, 2H, 2W]`` → ``[N, O, H, W]``, without bias.
+    """3×3 convolution of stride 2 without bias, ``[N, C, 2H, 2W]`` → ``[N, O, H, W]``.
 
-    The image is reflected at its upper and left edge: the others are never reached, and without them Winograd's kernel
-    serves.
+    Images are reflected at the upper and left edges. The kernel never reaches the other edges, and
+    without padding there the Winograd kernel applies.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -64,10 +66,10 @@ class DownConv2d(Conv2d):
 
 
 class ImageConv2d(Conv2d):
-    """A 7×7 convolution to the few channels of an image, and tanh, ``[N, C, H, W]`` → ``[N, O, H, W]``.
+    """7×7 convolution to the channels of an image, and tanh, ``[N, C, H, W]`` → ``[N, O, H, W]``.
 
-    oneDNN computes channels by the dozen. So on the CPU the seven rows of the kernel are convolved apart, as channels of
-    one 1×7 convolution, and added where they belong.
+    oneDNN computes channels in blocks of a dozen or so. On the CPU the seven rows of the kernel are
+    therefore convolved as channels of one 1×7 convolution, and then added.
     """
 
     def __init__(
@@ -92,18 +94,22 @@ class ImageConv2d(Conv2d):
         if x.device.type != "cpu":
             return super().forward(x)
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        rows = self.weight.flip(2).transpose(1, 2).flatten(0, 1)[:, :, None]  # [7·O, C, 1, 7]
+        # [7·O, C, 1, 7].
+        rows = self.weight.flip(2).transpose(1, 2).flatten(0, 1)[:, :, None]
         y = ops.conv2d(F.pad(x, (3, 3, 3, 3), mode), rows)
         y = F.fold(y.flatten(2), x.shape[2:], (7, 1), padding=(6, 0))
         return ops.bias_act(y, self.bias, act=self.act)
 
 
 class ResidualBlock(nn.Module):
-    """``x + norm(conv(relu(norm(conv(x)))))``, ``[N, C, H, W]`` → the same (Johnson et al. 2016, without ReLU at the end).
+    """Residual block ``x + norm(conv(relu(norm(conv(x)))))``, ``[N, C, H, W]`` → the same.
+
+    Johnson et al. 2016, without a ReLU at the end.
 
     Args:
-        norm: as in :func:`norm_act`. affine: of instance norm.
-        padding_mode: of both 3×3 convolutions.
+        channels: C.
+        norm, affine: as in :func:`norm_act`.
+        padding_mode: padding of both 3×3 convolutions.
     """
 
     def __init__(
@@ -132,7 +138,7 @@ class ResidualBlock(nn.Module):
 
 @torch.no_grad()
 def init_normal(module: nn.Module) -> None:
-    """Draws the weights of convolutions from N(0, 0.02) and sets their biases to zero, in place."""
+    """Draw convolution weights from N(0, 0.02) and set biases to zero, in place."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
@@ -141,9 +147,9 @@ def init_normal(module: nn.Module) -> None:
 
 @torch.no_grad()
 def init_by_fan_in(module: nn.Module) -> None:
-    """Draw the weights of convolutions from N(0, 1 / inputs of an output) and set biases to zero, in place.
+    """Draw convolution weights from N(0, 1 / fan_in) and set biases to zero, in place.
 
-    With the rates of narrow networks an update changes weights of N(0, 0.02) by a tenth of their size.
+    At the learning rates of narrow networks an update changes weights of N(0, 0.02) by a tenth.
     """
     if isinstance(module, nn.ConvTranspose2d):
         taps = math.prod(module.kernel_size) / math.prod(module.stride)
@@ -159,14 +165,21 @@ def init_by_fan_in(module: nn.Module) -> None:
 def as_input(
     x: Tensor, name: str, channels: int, multiple: int = 1, *, least: int = 1, kernel: int = 3
 ) -> Tensor:
-    """``x`` in the layout that a network of kernels of that size is fastest in, for its first layer to hand on.
+    """Return ``x`` in the memory format that is fastest for a network with kernels of this size.
 
-    That is channels_last. But on the CPU 4×4 convolutions are oneDNN's, which wants its weights in another order then:
-    reordering the wide ones of a small image takes longer than the convolution.
+    The format is channels_last. On the CPU it is contiguous for 4×4 kernels: oneDNN would reorder
+    wide weights for channels_last, which takes longer than the convolution of a small image.
+
+    Args:
+        x: the input of the network.
+        name: name of the input for errors.
+        channels: channels that ``x`` must have.
+        multiple: number that height and width must be multiples of.
+        least: smallest height and width.
+        kernel: kernel size of the network.
 
     Raises:
-        ValueError: it isn't ``[N, channels, H, W]`` with a height and width that are multiples of ``multiple`` and at least
-            ``least``.
+        ValueError: ``x`` is not ``[N, channels, H, W]`` of such a height and width.
     """
     if x.ndim != 4 or x.shape[1] != channels:
         raise ValueError(f"{name} must have shape [N, {channels}, H, W], got {list(x.shape)}")
@@ -181,7 +194,7 @@ def as_input(
 
 
 def check_widths(**sizes: int) -> None:
-    """Raises ValueError for a number of channels, blocks or the like that is below 1."""
+    """Raise ValueError for a number of channels, blocks or the like below 1."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")

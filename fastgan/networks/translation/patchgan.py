@@ -1,4 +1,7 @@
-"""Discriminators of patches (Isola et al. 2017, appendix 6.1.2) and of patches at several scales (Wang et al. 2018)."""
+"""Discriminators of patches, and of patches at several scales.
+
+Isola et al. 2017, appendix 6.1.2; Wang et al. 2018.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,35 @@ from fastgan.networks.protocol import DiscriminatorOutput
 from fastgan.networks.translation.layers import as_input, check_widths, init_normal, norm_act
 from fastgan.nn import Conv2d
 
-#: Layers of stride 2 by the size of the patch that a logit sees, in pixels.
 HALVINGS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
+"""Number of layers of stride 2 by the size of a patch in pixels."""
 
 
 def least_size(patch: int) -> int:
-    """Return the least height and width of images that a :class:`PatchDiscriminator` makes a logit of."""
+    """Return the smallest height and width of images with a logit of this patch size."""
     halvings = HALVINGS[patch]
-    # Leaves 3 pixels, of which 4×4 makes 2, then 1.
+    # Halving leaves 3 pixels, the 4×4 convolutions 2 and then 1.
     return 3 * 2**halvings if halvings else 1
 
 
 class PatchDiscriminator(nn.Module):
-    """Images ``[N, channels, H, W]`` in [-1, 1] → logits ``[N, 1, h, w]``, one for each patch.
+    """Map images ``[N, channels, H, W]`` in [-1, 1] to logits ``[N, 1, h, w]``, one per patch.
 
-    4×4 convolutions with LeakyReLU(0.2): some of stride 2, one of stride 1, and one to a logit. The paper's 70×70 is
-    C64-C128-C256-C512, its 1×1 C64-C128 of 1×1 convolutions. A norm in all layers but the first and the last.
+    4×4 convolutions with LeakyReLU(0.2): some of stride 2, one of stride 1, and one to a logit. The
+    paper's 70×70 is C64-C128-C256-C512, its 1×1 has convolutions C64-C128 of 1×1. All layers but
+    the first and the last have a norm.
 
     Args:
-        channels: of the images.
-        label_channels: channels of ``labels``, an image or map to judge with; 0 for none.
-        patch: 1, 16, 34, 70, 142 or 286: pixels that a logit sees.
-        ndf: channels behind the first layer; they double, up to 8·ndf.
+        channels: channels of the images.
+        label_channels: channels of labels ``[N, label_channels, H, W]``, an image or map that
+            images are judged with; 0 for none.
+        patch: pixels that a logit depends on: 1, 16, 34, 70, 142 or 286.
+        ndf: channels after the first layer; they double, up to 8·ndf.
         norm: ``instance``, ``batch`` or ``none``.
 
     Raises:
-        ValueError: an argument is out of range; images or labels are of another shape or too small for a logit.
+        ValueError: an argument is out of range, or images or labels have another shape or are too
+            small for a logit.
     """
 
     def __init__(
@@ -71,32 +77,37 @@ class PatchDiscriminator(nn.Module):
         self.apply(init_normal)
 
     def stages(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
-        """What every layer gives, the logits last; feature matching compares them (Wang et al. 2018, section 3.3)."""
-        x = joined(images, labels, self.channels, self.label_channels)
+        """Return the output of every layer, the logits last.
+
+        Feature matching compares them (Wang et al. 2018, section 3.3).
+        """
+        x = append_labels(images, labels, self.channels, self.label_channels)
         x = as_input(x, "the discriminator's images", x.shape[1], least=self.least, kernel=4)
-        found = []
+        outputs = []
         for layer in self.layers:
             x = layer(x)
-            found.append(x)
-        return found
+            outputs.append(x)
+        return outputs
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.stages(images, labels)[-1]
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Images ``[N, channels, H, W]`` → logits ``[N, 1, h, w]`` and features of every scale.
+    """Map images ``[N, channels, H, W]`` to logits ``[N, 1, h, w]`` and features of every scale.
 
-    The output is a :class:`fastgan.networks.DiscriminatorOutput`, the finest scale first. Each scale is a
-    :class:`PatchDiscriminator` of its own; from one scale to the next images are halved by means over 3×3 pixels.
-    :func:`fastgan.nn.apply_spectral_norm` normalises all its convolutions in one call.
+    The output is a :class:`fastgan.networks.DiscriminatorOutput`, the finest scale first. Each
+    scale is a :class:`PatchDiscriminator`. Each next scale halves the images by means over 3×3
+    pixels. :func:`fastgan.nn.apply_spectral_norm` normalises all convolutions in one call.
 
     Args:
-        scales: how many; three in pix2pixHD, two in SPADE.
-        channels, label_channels, patch, ndf, norm: as :class:`PatchDiscriminator` has them.
+        channels: channels of the images.
+        scales: number of scales; three in pix2pixHD, two in SPADE.
+        label_channels, patch, ndf, norm: as in :class:`PatchDiscriminator`.
 
     Raises:
-        ValueError: an argument is out of range; images or labels are of another shape or too small for the coarsest.
+        ValueError: an argument is out of range, or images or labels have another shape or are too
+            small for the coarsest scale.
     """
 
     def __init__(
@@ -118,7 +129,7 @@ class MultiScaleDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        x = joined(images, labels, self.channels, self.label_channels)
+        x = append_labels(images, labels, self.channels, self.label_channels)
         logits, features = [], []
         for i, scale in enumerate(self.scales):
             assert isinstance(scale, PatchDiscriminator)
@@ -130,8 +141,10 @@ class MultiScaleDiscriminator(nn.Module):
         return DiscriminatorOutput(tuple(logits), tuple(features))
 
 
-def joined(images: Tensor, labels: Tensor | None, channels: int, label_channels: int) -> Tensor:
-    """Return images with the channels of their labels ``[N, label_channels, H, W]`` behind them.
+def append_labels(
+    images: Tensor, labels: Tensor | None, channels: int, label_channels: int
+) -> Tensor:
+    """Append labels ``[N, label_channels, H, W]`` to the channels of images.
 
     Raises:
         ValueError: images or labels have another shape, or labels are missing or not wanted.

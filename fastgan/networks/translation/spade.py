@@ -1,4 +1,7 @@
-"""SPADE's generator (Park et al. 2019, appendix A): residual blocks that a semantic map normalises."""
+"""Generator of SPADE: residual blocks normalised by a semantic map.
+
+Park et al. 2019, appendix A.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +16,38 @@ from fastgan import ops
 from fastgan.networks.translation.layers import as_input, check_widths
 from fastgan.nn import SPADE, Conv2d
 
-#: Features behind each block at 256×256, in units of ngf; smaller images have the last ones.
 WIDTHS = (16, 16, 16, 8, 4, 2, 1)
+"""Features after each block at 256×256, in units of ngf; smaller images have the last blocks."""
 
 
 def one_hot_map(classes: Tensor, count: int) -> Tensor:
-    """A map of classes int64 ``[N, H, W]`` → a plane of zeros and ones for each class, float32 ``[N, count, H, W]``.
+    """Turn a map of classes int64 ``[N, H, W]`` into planes, float32 ``[N, count, H, W]``.
 
-    A pixel outside 0 to ``count - 1`` is zero in all of them: of no class.
+    Each class has a plane of zeros and ones. Pixels outside 0 to ``count - 1``, of no class, are
+    zero in all planes.
 
     Raises:
-        ValueError: the map isn't of whole numbers ``[N, H, W]``.
+        ValueError: the map is not of integers ``[N, H, W]``.
     """
     if classes.ndim != 3 or classes.is_floating_point():
         raise ValueError(
-            f"a map of classes must be int64 [N, H, W], got {classes.dtype} {list(classes.shape)}"
+            f"classes must be int64 [N, H, W], got {classes.dtype} {list(classes.shape)}"
         )
     every = torch.arange(count, device=classes.device)[:, None, None]
     return (classes[:, None] == every).float()
 
 
 class SPADEBlock(nn.Module):
-    """Twice SPADE, ReLU and a 3×3 convolution beside a shortcut, ``[N, in_channels, H, W]`` → ``[N, out_channels, H, W]``.
+    """Residual block of SPADE, ``[N, in_channels, H, W]`` → ``[N, out_channels, H, W]``.
 
-    Where the channels change, the shortcut is SPADE and a 1×1 convolution. Between the two convolutions there are as many
-    channels as in the narrower of input and output.
+    SPADE, ReLU and a 3×3 convolution twice, beside a shortcut. Where the channels change, the
+    shortcut is SPADE and a 1×1 convolution. The channels between the convolutions are the fewer of
+    input and output.
 
     Args:
-        map_channels: of the map. hidden: of each SPADE between map and modulation.
+        in_channels, out_channels: channels of input and output.
+        map_channels: channels of the map.
+        hidden: channels of each SPADE between map and modulation.
     """
 
     def __init__(self, in_channels: int, out_channels: int, map_channels: int, hidden: int) -> None:
@@ -64,28 +71,29 @@ class SPADEBlock(nn.Module):
 
 
 class SPADEGenerator(nn.Module):
-    """A map ``[N, map_channels, H, W]`` (and z ``[N, z_dim]``) → images ``[N, channels, H, W]`` in [-1, 1].
+    """Map a semantic map ``[N, map_channels, H, W]`` to images ``[N, channels, H, W]`` in [-1, 1].
 
-    Features of 4×4, by a linear layer of z or without z by a 3×3 convolution of the map, go through blocks with nearest
-    neighbours' upsampling between them; LeakyReLU(0.2), a 3×3 convolution and tanh end it. The paper normalises all weights
-    (:func:`fastgan.nn.apply_spectral_norm`) and takes batch statistics over all processes
-    (:func:`fastgan.nn.convert_sync_batchnorm`).
+    A linear layer of z, or without z a 3×3 convolution of the map, makes 4×4 features. Blocks with
+    nearest-neighbour upsampling between them follow, then LeakyReLU(0.2), a 3×3 convolution and
+    tanh. The paper normalises all weights (:func:`fastgan.nn.apply_spectral_norm`) and takes batch
+    statistics over all processes (:func:`fastgan.nn.convert_sync_batchnorm`).
 
     Args:
         map_channels: planes of the map, see :func:`one_hot_map`.
-        channels: of the images.
-        resolution: 16, 32, 64, 128 or 256. Without z the map may be of any multiple of resolution/4 pixels.
+        channels: channels of the images.
+        resolution: 16, 32, 64, 128 or 256. Without z the map may have any multiple of resolution/4
+            pixels a side.
         z_dim: length of z, 256 in the paper; 0 for none.
         ngf: channels of the last block.
         hidden: channels of each SPADE between map and modulation.
 
     Raises:
-        ValueError: an argument is out of range; map or z is of another shape, missing or not wanted.
+        ValueError: an argument is out of range, or the map or z has another shape, is missing or
+            not wanted.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = (
-        "blocks",
-    )  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = ("blocks",)
+    """Lists whose last layers networks of other resolutions share."""
 
     def __init__(
         self,
@@ -99,7 +107,7 @@ class SPADEGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution not in (16, 32, 64, 128, 256):
-            raise ValueError(f"SPADE's resolution must be 16, 32, 64, 128 or 256, got {resolution}")
+            raise ValueError(f"resolution must be 16, 32, 64, 128 or 256, got {resolution}")
         check_widths(
             map_channels=map_channels, channels=channels, z_dim=z_dim + 1, ngf=ngf, hidden=hidden
         )
@@ -127,24 +135,25 @@ class SPADEGenerator(nn.Module):
         if not self.z_dim:
             if z is not None:
                 raise ValueError(
-                    f"z {list(z.shape)} came to a SPADE generator without; leave it out"
+                    f"z must be None for a SPADE generator without z, got {list(z.shape)}"
                 )
             x = self.start(F.interpolate(planes, size=(height, width)))
         else:
             shape = [planes.shape[0], self.z_dim]
             if z is None or list(z.shape) != shape:
                 raise ValueError(
-                    f"SPADE's z must have shape {shape}, got {'none' if z is None else list(z.shape)}"
+                    f"z must have shape {shape}, got {'none' if z is None else list(z.shape)}"
                 )
             if (height, width) != (4, 4):
                 size = f"{self.resolution}×{self.resolution}"
                 raise ValueError(
-                    f"with z SPADE's map must be {size}, got {planes.shape[2]}×{planes.shape[3]}; resize it"
+                    f"the map of a SPADE generator with z must be {size}, "
+                    f"got {planes.shape[2]}×{planes.shape[3]}; resize it"
                 )
             x = self.start(z).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for i, block in enumerate(self.blocks):
             if i:
-                # a size, for a graph with open sizes: a scale factor is a float there
+                # A scale factor would be a float in a graph with open sizes.
                 x = F.interpolate(x, size=[2 * side for side in x.shape[2:]], mode="nearest")
             x = block(x, planes)
         images: Tensor = self.out(ops.bias_act(x, act="lrelu", gain=1))

@@ -1,4 +1,7 @@
-"""StarGAN's generator and discriminator (Choi et al. 2018, tables 4 and 5): one network for all domains."""
+"""Generator and discriminator of StarGAN, one network for all domains.
+
+Choi et al. 2018, tables 4 and 5.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,28 @@ from fastgan.networks.translation.layers import (
 )
 from fastgan.nn import Conv2d
 
-LEAK = 0.01  # slope of D's LeakyReLU
+LEAK = 0.01
+"""Slope of D's LeakyReLU."""
 
 
 class StarGANGenerator(nn.Module):
-    """Images ``[N, channels, H, W]`` in [-1, 1] and the attributes ``[N, c_dim]`` they are to have → images of that shape.
+    """Map images ``[N, channels, H, W]`` in [-1, 1] and target attributes to images of that shape.
 
-    Attributes become planes beside the image. A 7×7 convolution, two of 4×4 and stride 2, residual blocks, two transposed
-    ones and a 7×7 convolution with tanh, zeros at all edges; instance norm with a scale and shift, and ReLU, behind all
-    but the last.
+    Attributes ``[N, c_dim]`` become planes beside the image. Layers are a 7×7 convolution, two 4×4
+    of stride 2, residual blocks, two transposed ones, and a 7×7 convolution with tanh. All are
+    padded with zeros. Affine instance norm and ReLU follow all but the last.
 
     Args:
+        channels: channels of the images.
         c_dim: number of attributes; 5 in the paper's figures.
-        ngf: channels behind the first layer. blocks: residual ones.
-        skip: the first layer has a bias in place of the norm, which leaves of planes and flat colours only what differs at
-            edges, and its features go to the last layer too; not in the paper.
+        ngf: channels after the first layer.
+        blocks: number of residual blocks.
+        skip: give the first layer a bias in place of the norm, and pass its features to the last
+            layer too. The norm keeps only edges of planes and flat colours. The paper has no skip.
 
     Raises:
-        ValueError: an argument is out of range; images (of a size that is a multiple of 4) or attributes are of another
-            shape.
+        ValueError: an argument is out of range, or images (with sides that are multiples of 4) or
+            attributes have another shape.
     """
 
     def __init__(
@@ -74,7 +80,8 @@ class StarGANGenerator(nn.Module):
         images = as_input(images, "StarGAN's images", self.channels, 4, least=8)
         if list(attributes.shape) != [images.shape[0], self.c_dim]:
             raise ValueError(
-                f"StarGAN's attributes must have shape {[images.shape[0], self.c_dim]}, got {list(attributes.shape)}"
+                f"attributes must have shape {[images.shape[0], self.c_dim]}, "
+                f"got {list(attributes.shape)}"
             )
         planes = attributes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         x = torch.cat([images, planes], 1).contiguous(memory_format=torch.channels_last)
@@ -85,21 +92,21 @@ class StarGANGenerator(nn.Module):
 
 
 class StarGANDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` → logits of patches and of attributes.
+    """Map images ``[N, channels, resolution, resolution]`` to logits of patches and of attributes.
 
-    The output is a :class:`fastgan.networks.DiscriminatorOutput` with ``logits`` ``([N, 1, h, w],)`` and ``class_logits``
-    ``[N, c_dim]``.
-
-    4×4 convolutions of stride 2 with LeakyReLU(0.01) and without norm, down to 2×2 pixels and at most six of them, each
-    twice as wide as the one before.
+    The output is a :class:`fastgan.networks.DiscriminatorOutput` with ``logits``
+    ``([N, 1, h, w],)`` and ``class_logits`` ``[N, c_dim]``. 4×4 convolutions of stride 2 with
+    LeakyReLU(0.01) and without norm lead down to 2×2 pixels. There are at most six of them, and
+    each doubles the channels.
 
     Args:
         resolution: a power of 2, at least 8.
+        channels: channels of the images.
         c_dim: number of attributes.
-        ndf: channels behind the first layer.
+        ndf: channels after the first layer.
 
     Raises:
-        ValueError: an argument is out of range, or the images are of another shape.
+        ValueError: an argument is out of range, images have another shape, or labels are passed.
     """
 
     def __init__(
@@ -107,9 +114,7 @@ class StarGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(
-                f"StarGAN's resolution must be a power of 2 of at least 8 in D, got {resolution}"
-            )
+            raise ValueError(f"resolution must be a power of 2 of at least 8, got {resolution}")
         check_widths(channels=channels, c_dim=c_dim, ndf=ndf)
         self.resolution, self.channels = resolution, channels
         halvings = min(resolution.bit_length() - 2, 6)
@@ -126,7 +131,7 @@ class StarGANDiscriminator(nn.Module):
         if list(x.shape[2:]) != [self.resolution] * 2:
             size = f"{self.resolution}×{self.resolution}"
             raise ValueError(
-                f"StarGAN's D takes images of {size}, got {x.shape[2]}×{x.shape[3]}; resize them"
+                f"StarGAN's images must be {size}, got {x.shape[2]}×{x.shape[3]}; resize them"
             )
         x = self.layers(x)
         return DiscriminatorOutput((self.patches(x),), class_logits=self.attributes(x).flatten(1))

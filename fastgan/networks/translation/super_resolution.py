@@ -1,4 +1,7 @@
-"""SRGAN's generator and discriminator (Ledig et al. 2017, figure 4) and ESRGAN's generator (Wang et al. 2018)."""
+"""Generator and discriminator of SRGAN, and generator of ESRGAN.
+
+Ledig et al. 2017, figure 4; Wang et al. 2018.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,28 @@ from fastgan.networks.labels import no_labels
 from fastgan.networks.translation.layers import DownConv2d, as_input, check_widths, norm_act
 from fastgan.nn import BatchNormAct2d, BiasAct, Conv2d
 
-#: Doublings of the image by the factor of the resolution.
 DOUBLINGS = {2: 1, 4: 2, 8: 3}
+"""Number of doublings by scale factor."""
 
 
 class SRResNet(nn.Module):
-    """Images ``[N, channels, H, W]`` in [-1, 1] → ``[N, channels, scale·H, scale·W]``, about [-1, 1] but not bounded.
+    """Map images ``[N, channels, H, W]`` in [-1, 1] to ``[N, channels, scale·H, scale·W]``.
 
-    A 9×9 convolution, residual blocks of 3×3 convolutions with batch norm and PReLU, a shortcut around them all, a 3×3
-    convolution to four times as many channels with pixel shuffle and PReLU for each doubling, and a 9×9 convolution. A PReLU
-    has one slope, which starts at 0.25.
+    The output lies around [-1, 1] and is not bounded. A 9×9 convolution is followed by residual
+    blocks of 3×3 convolutions with batch norm and PReLU, with a shortcut around all blocks. For
+    each doubling there is a 3×3 convolution to four times the channels, pixel shuffle and PReLU. A
+    9×9 convolution ends the network. A PReLU has a single slope, which starts at 0.25.
 
     Args:
-        scale: 2, 4 or 8. blocks: residual ones. ngf: channels.
-        residual: a tenth of what the network gives is added to the bicubic enlargement (Kim et al. 2016, section 3.1),
-            which it starts as.
+        channels: channels of the images.
+        scale: 2, 4 or 8.
+        blocks: number of residual blocks.
+        ngf: channels of the features.
+        residual: add a tenth of the network's output to the bicubic enlargement, with which the
+            network then starts (Kim et al. 2016, section 3.1).
 
     Raises:
-        ValueError: an argument is out of range, or the images are of another shape.
+        ValueError: an argument is out of range, or images have another shape.
     """
 
     def __init__(
@@ -65,12 +72,15 @@ class SRResNet(nn.Module):
         if self.residual:
             size = [self.scale * side for side in images.shape[2:]]
             enlarged = F.interpolate(images, size=size, mode="bicubic")
-            # Adam moves all of the many weights behind a pixel as far: without the tenth, by more than what is missing.
+            # Adam moves all the weights behind a pixel equally far. The factor of a tenth keeps the
+            # change of a pixel below its error.
             result = torch.add(enlarged, result, alpha=0.1)
         return result
 
 
 class _SRBlock(nn.Module):
+    """Residual block of two 3×3 convolutions with batch norm and PReLU."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = (
@@ -88,16 +98,21 @@ class _SRBlock(nn.Module):
 
 
 class RRDBNet(nn.Module):
-    """Images ``[N, channels, H, W]`` in [-1, 1] → ``[N, channels, scale·H, scale·W]``, about [-1, 1] but not bounded.
+    """Map images ``[N, channels, H, W]`` in [-1, 1] to ``[N, channels, scale·H, scale·W]``.
 
-    :class:`SRResNet` without norms, with residual-in-residual dense blocks, LeakyReLU(0.2) for PReLU, 3×3 convolutions
-    everywhere and one more of them behind the upsampling.
+    The output lies around [-1, 1] and is not bounded. It is :class:`SRResNet` without norms, with
+    residual-in-residual dense blocks, LeakyReLU(0.2) in place of PReLU, 3×3 convolutions everywhere
+    and one more of them after upsampling.
 
     Args:
-        scale: 2, 4 or 8. blocks: 23 in the paper. ngf: channels. growth: channels that each layer of a dense block adds.
+        channels: channels of the images.
+        scale: 2, 4 or 8.
+        blocks: number of blocks, 23 in the paper.
+        ngf: channels of the features.
+        growth: channels that each layer of a dense block adds.
 
     Raises:
-        ValueError: an argument is out of range, or the images are of another shape.
+        ValueError: an argument is out of range, or images have another shape.
     """
 
     def __init__(
@@ -117,7 +132,7 @@ class RRDBNet(nn.Module):
         self.end = Conv2d(ngf, ngf, 3, padding=1)
         self.up = nn.Sequential(
             *(
-                # One number's activation is the same before the shuffle, where it is part of the convolution.
+                # Elementwise activations commute with the shuffle, and fuse with the convolution.
                 nn.Sequential(Conv2d(ngf, 4 * ngf, 3, padding=1, act="lrelu"), nn.PixelShuffle(2))
                 for _ in range(_doublings(scale))
             )
@@ -132,7 +147,10 @@ class RRDBNet(nn.Module):
 
 
 class _DenseBlock(nn.Module):
-    """``x + 0.2·f(x)``; each of the five convolutions of f sees x and what those before it gave."""
+    """Dense block ``x + 0.2·f(x)``.
+
+    Each of the five convolutions of f takes x and the outputs of those before it.
+    """
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
@@ -140,7 +158,8 @@ class _DenseBlock(nn.Module):
             Conv2d(channels + i * growth, growth, 3, padding=1, act="lrelu") for i in range(4)
         )
         self.last = Conv2d(channels + 4 * growth, channels, 3, padding=1)
-        with torch.no_grad():  # deep networks without norms start small: section 3.1
+        # Deep networks without norms start with small weights (section 3.1).
+        with torch.no_grad():
             for layer in self.modules():
                 if isinstance(layer, Conv2d):
                     nn.init.kaiming_normal_(layer.weight).mul_(0.1)
@@ -155,7 +174,7 @@ class _DenseBlock(nn.Module):
 
 
 class _RRDB(nn.Module):
-    """``x + 0.2·f(x)`` with f three dense blocks."""
+    """Residual block ``x + 0.2·f(x)``, where f is three dense blocks."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
@@ -166,18 +185,20 @@ class _RRDB(nn.Module):
 
 
 class SRGANDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] → logits ``[N]``.
+    """Map images ``[N, channels, resolution, resolution]`` in [-1, 1] to logits ``[N]``.
 
-    Eight 3×3 convolutions of ndf to 8·ndf channels, every second one of stride 2, with LeakyReLU(0.2) and, but for the
-    first, batch norm; a linear layer to 16·ndf and one to the logit.
+    Eight 3×3 convolutions of ndf to 8·ndf channels, every second one of stride 2, with
+    LeakyReLU(0.2) and, except in the first, batch norm. A linear layer to 16·ndf and one to the
+    logit follow.
 
     Args:
-        resolution: a multiple of 16; the paper's crops are of 96 pixels.
-        ndf: channels behind the first layer.
-        norm: a smaller network under a gradient penalty takes ``none`` or ``instance`` in place of ``batch``.
+        resolution: a multiple of 16; the paper's crops have 96 pixels.
+        channels: channels of the images.
+        ndf: channels after the first layer.
+        norm: ``batch``, or ``none`` or ``instance`` for a smaller network under a gradient penalty.
 
     Raises:
-        ValueError: an argument is out of range, or the images are of another shape.
+        ValueError: an argument is out of range, images have another shape, or labels are passed.
     """
 
     def __init__(
@@ -186,7 +207,7 @@ class SRGANDiscriminator(nn.Module):
         super().__init__()
         if resolution < 32 or resolution % 16:
             raise ValueError(
-                f"SRGAN's resolution must be a multiple of 16 of at least 32 in D, got {resolution}"
+                f"resolution must be a multiple of 16 of at least 32, got {resolution}"
             )
         check_widths(channels=channels, ndf=ndf)
         self.resolution, self.channels = resolution, channels
@@ -208,13 +229,14 @@ class SRGANDiscriminator(nn.Module):
         if list(x.shape[2:]) != [self.resolution] * 2:
             size = f"{self.resolution}×{self.resolution}"
             raise ValueError(
-                f"SRGAN's D takes images of {size}, got {x.shape[2]}×{x.shape[3]}; crop or resize them"
+                f"SRGAN's images must be {size}, got {x.shape[2]}×{x.shape[3]}; crop or resize them"
             )
         logits: Tensor = self.head(self.layers(x).flatten(1))
         return logits.squeeze(1)
 
 
 def _doublings(scale: int) -> int:
+    """Return the number of doublings of a scale factor."""
     if scale not in DOUBLINGS:
         raise ValueError(f"scale must be one of {', '.join(map(str, DOUBLINGS))}, got {scale}")
     return DOUBLINGS[scale]

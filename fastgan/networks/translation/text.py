@@ -1,7 +1,8 @@
-"""Images of captions: a small text encoder, and convolutions that know the sentence beside noise and image.
+"""Generator and discriminator conditioned on captions, with a small text encoder.
 
-Reed et al. 2016 (section 4.1, figure 2) join the sentence's vector to z, and to D's features at 4×4. Here it scales and
-shifts G's batch norms too (de Vries et al. 2017), and is projected on D's features (Miyato and Koyama 2018).
+Reed et al. 2016 (section 4.1, figure 2) append the sentence's vector to z, and to D's features at
+4×4. Here it also scales and shifts G's batch norms (de Vries et al. 2017), and D projects it on its
+features (Miyato and Koyama 2018).
 """
 
 from __future__ import annotations
@@ -19,23 +20,25 @@ from fastgan.nn import Conv2d
 
 
 class TextEncoder(nn.Module):
-    """Captions int64 ``[N, T]`` of words 1 to ``vocabulary - 1``, 0 behind the last one → sentences ``[N, text_dim]``.
+    """Map captions int64 ``[N, T]`` to sentences ``[N, text_dim]``.
+
+    Words are 1 to ``vocabulary - 1``, and 0 after the last word.
 
     Args:
-        vocabulary: number of words, that of the padding included.
-        text_dim: length of a sentence's vector, and of a word's.
-        kind: ``gru``: the state of gated recurrent units (Cho et al. 2014) behind the last word, so the order of words
-            counts; ``mean``: that of the words' vectors.
+        vocabulary: number of words, padding included.
+        text_dim: length of the vectors of sentences and words.
+        kind: ``gru`` returns the state of gated recurrent units after the last word (Cho et al.
+            2014), so the order of words counts; ``mean`` returns the mean of the words' vectors.
 
     Raises:
-        ValueError: an argument is out of range, or the captions are of another shape or dtype.
+        ValueError: an argument is out of range, or captions have another shape or dtype.
     """
 
     def __init__(self, vocabulary: int, *, text_dim: int = 128, kind: str = "gru") -> None:
         super().__init__()
         check_widths(vocabulary=vocabulary, text_dim=text_dim)
         if kind not in ("gru", "mean"):
-            raise ValueError(f"a text encoder's kind must be gru or mean, got {kind!r}")
+            raise ValueError(f"kind must be gru or mean, got {kind!r}")
         self.text_dim = text_dim
         self.words = nn.Embedding(vocabulary, text_dim)
         self.cell = nn.GRUCell(text_dim, text_dim) if kind == "gru" else None
@@ -56,25 +59,25 @@ class TextEncoder(nn.Module):
 
 
 class TextGenerator(nn.Module):
-    """z ``[N, z_dim]`` and captions int64 ``[N, T]`` → images ``[N, channels, resolution, resolution]`` in [-1, 1].
+    """Map z ``[N, z_dim]`` and captions int64 ``[N, T]`` to images in [-1, 1].
 
-    From 4×4 on, every pixel becomes four and a 3×3 convolution halves the channels, up to the resolution; then one more to
-    the image, and tanh. Batch norm and ReLU in front of each. The sentence is joined to z, and chooses the norms' scale and
-    shift.
+    Images are ``[N, channels, resolution, resolution]``. From 4×4 on, each stage repeats pixels and
+    halves the channels by a 3×3 convolution; one more convolution and tanh make the image. Batch
+    norm and ReLU precede each. The sentence is appended to z and sets the norms' scale and shift.
 
     Args:
-        vocabulary, text_dim, kind: of its :class:`TextEncoder`.
+        vocabulary, text_dim, kind: those of its :class:`TextEncoder`.
         resolution: 16, 32, 64, 128 or 256.
+        channels: channels of the images.
+        z_dim: length of z.
         ngf: channels at the resolution; up to 16 times as many below it.
 
     Raises:
-        ValueError: an argument is out of range, or the captions are of another shape or dtype.
+        ValueError: an argument is out of range, or captions have another shape or dtype.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = (
-        "norms",
-        "convs",
-    )  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = ("norms", "convs")
+    """Lists whose last layers networks of other resolutions share."""
 
     def __init__(
         self, vocabulary: int, resolution: int = 64, channels: int = 3, *,
@@ -100,21 +103,24 @@ class TextGenerator(nn.Module):
 
 
 class TextDiscriminator(nn.Module):
-    """Images ``[N, channels, resolution, resolution]`` in [-1, 1] and captions → logits ``[k·N]``.
+    """Map images and captions to logits ``[k·N]``.
 
-    The labels are captions int64 ``[k·N, T]``.
-
-    4×4 convolutions of stride 2 down to 4×4 and a 3×3 one, with LeakyReLU(0.2). With h the sum of the last features over
-    positions and s the sentence: ⟨V·s, h⟩ + ⟨w, h⟩ + b. Captions come once or several times for all images: the features,
-    which don't depend on them, are computed once.
+    Images are ``[N, channels, resolution, resolution]`` in [-1, 1]; labels are captions int64
+    ``[k·N, T]``, once or several times for all images. 4×4 convolutions of stride 2 down to 4×4 and
+    a 3×3 one have LeakyReLU(0.2). The logit is ⟨V·s, h⟩ + ⟨w, h⟩ + b with the sum h of the last
+    features over positions and the sentence s. Features don't depend on captions and are computed
+    once.
 
     Args:
-        vocabulary, text_dim, kind: of its :class:`TextEncoder`, which isn't G's.
+        vocabulary, text_dim, kind: those of its :class:`TextEncoder`, which is not G's.
         resolution: 16, 32, 64, 128 or 256.
-        ndf: channels behind the first layer, up to 8 times as many at 4×4 and twice as many as there in the last.
+        channels: channels of the images.
+        ndf: channels after the first layer, up to 8 times as many at 4×4 and twice that in the
+            last.
 
     Raises:
-        ValueError: an argument is out of range; the captions are of another shape or dtype, or not as many or a multiple.
+        ValueError: an argument is out of range, or captions are missing, have another shape or
+            dtype, or are not a multiple of the images in number.
     """
 
     def __init__(
@@ -133,24 +139,26 @@ class TextDiscriminator(nn.Module):
         self.out, self.project = linear(last, 1), linear(text_dim, last)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layers see, ``[N, C]``; the caption plays no part in it."""
-        found: Tensor = self.layers(images).sum((2, 3))
-        return found
+        """Return the input of the last layers, ``[N, C]``; it does not depend on captions."""
+        features: Tensor = self.layers(images).sum((2, 3))
+        return features
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:
             raise ValueError(
                 "labels must be captions int64 [N, T], got none; pass them behind images"
             )
-        # no divmod: open sizes of a graph have none
+        # Open sizes of a graph have no divmod.
         given, count = labels.shape[0], images.shape[0]
         times, left = given // count, given % count
         if left or not times:
             raise ValueError(
-                f"labels must be as many captions as images or a multiple of that, got {len(labels)} for {len(images)}"
+                "labels must be as many captions as images or a multiple of that, "
+                f"got {len(labels)} for {len(images)}"
             )
         h = self.features(images)
-        if given != count:  # a graph of as many captions as images has no factor to look at
+        # A graph with as many captions as images has no factor to evaluate.
+        if given != count:
             h = h.repeat(times, 1)
         logits: Tensor = self.out(h).squeeze(1)
         return logits + (self.project(self.text(labels)) * h).sum(1)

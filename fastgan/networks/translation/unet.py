@@ -1,4 +1,7 @@
-"""pix2pix's generator (Isola et al. 2017, section 3.2 and appendix 6.1.1): an encoder and decoder with skip connections."""
+"""Generator of pix2pix: an encoder and decoder with skip connections.
+
+Isola et al. 2017, section 3.2 and appendix 6.1.1.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from fastgan.nn import BiasAct, Conv2d
 
 
 class Dropout(nn.Module):
-    """Zeroes numbers with probability ``p``, scaling the others up; with ``always`` in evaluation too."""
+    """Dropout with probability ``p``; with ``always`` in evaluation too."""
 
     def __init__(self, p: float, always: bool) -> None:
         super().__init__()
@@ -27,29 +30,31 @@ class Dropout(nn.Module):
 
 
 class UNetGenerator(nn.Module):
-    """Images ``[N, in_channels, H, W]`` in [-1, 1] → ``[N, out_channels, H, W]`` in [-1, 1].
+    """Map images ``[N, in_channels, H, W]`` in [-1, 1] to ``[N, out_channels, H, W]`` in [-1, 1].
 
-    4×4 convolutions of stride 2 halve the image down to one pixel, transposed ones double it again; each level of the
-    decoder also sees what the encoder had at its size. LeakyReLU(0.2) in the encoder, ReLU in the decoder, tanh at the end;
-    a norm in all layers but the first, the innermost (whose feature maps may be one pixel: the paper's errata) and the last.
+    4×4 convolutions of stride 2 halve the image down to one pixel, and transposed ones double it
+    again. Each level of the decoder also takes the encoder's output of its size. The encoder has
+    LeakyReLU(0.2), the decoder ReLU, with tanh at the end. All layers have a norm except the first,
+    the last and the innermost, whose feature maps may have one pixel (the paper's errata).
 
-    At 256 that is C64-C128-C256-C512-C512-C512-C512-C512 and CD512-CD512-CD512-C512-C256-C128-C64 of the paper.
+    At 256 layers are the paper's C64-C128-C256-C512-C512-C512-C512-C512 and
+    CD512-CD512-CD512-C512-C256-C128-C64.
 
     Args:
-        resolution: a power of 2, at least 4: the size at which the innermost features are one pixel. Images may be of any
-            multiple of it.
-        ngf: channels behind the first layer; they double down to 8·ngf.
+        in_channels, out_channels: channels of input and output images.
+        resolution: size at which the innermost features have one pixel, a power of 2 of at least 4.
+            Images may have any multiple of it.
+        ngf: channels after the first layer; they double, up to 8·ngf.
         norm: ``batch``, ``instance`` or ``none``.
-        dropout: probability in the decoder's first three layers; the only noise there is.
-        dropout_in_eval: the noise stays in evaluation, as the paper has it.
+        dropout: probability in the decoder's first three layers, the network's only noise.
+        dropout_in_eval: keep the noise in evaluation, as the paper does.
 
     Raises:
-        ValueError: an argument is out of range, or the images are of another shape.
+        ValueError: an argument is out of range, or images have another shape.
     """
 
-    counted_from_end: ClassVar[tuple[str, ...]] = (
-        "up",
-    )  # lists that other resolutions share the ends of
+    counted_from_end: ClassVar[tuple[str, ...]] = ("up",)
+    """Lists whose last layers networks of other resolutions share."""
 
     def __init__(
         self,
@@ -64,9 +69,7 @@ class UNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if resolution < 4 or resolution & (resolution - 1):
-            raise ValueError(
-                f"the U-Net's resolution must be a power of 2 of at least 4, got {resolution}"
-            )
+            raise ValueError(f"resolution must be a power of 2 of at least 4, got {resolution}")
         check_widths(in_channels=in_channels, out_channels=out_channels, ngf=ngf)
         self.in_channels, self.resolution = in_channels, resolution
         levels = resolution.bit_length() - 1
@@ -100,4 +103,5 @@ class UNetGenerator(nn.Module):
 
 
 def _up(in_channels: int, out_channels: int) -> nn.Module:
+    """Return the transposed convolution that doubles the size."""
     return nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False)

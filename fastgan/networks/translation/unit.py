@@ -1,4 +1,7 @@
-"""UNIT's auto-encoders with a shared latent space (Liu, Breuel and Kautz 2017, section 3 and appendix)."""
+"""Auto-encoders of UNIT with a shared latent space.
+
+Liu, Breuel and Kautz 2017, section 3 and appendix.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,28 @@ from fastgan.nn import Conv2d
 
 
 class UNITGenerator(nn.Module):
-    """Images of one domain ``[N, channels, H, W]`` in [-1, 1] → of another, by way of a latent space that domains share.
+    """Map images of one domain ``[N, channels, H, W]`` in [-1, 1] to another by shared latents.
 
-    Each domain has an encoder of three convolutions and residual blocks, and a decoder that mirrors it; the encoders' last
-    residual block and the decoders' first are the same layers for all domains. Latents are normal with a variance of 1
-    around what :meth:`encode` gives, ``[N, 4·ngf, H/4, W/4]``: noise is added where it is drawn, outside.
+    Each domain has an encoder of three convolutions and residual blocks, and a mirrored decoder.
+    The encoders' last residual block and the decoders' first are shared by all domains. Latents are
+    normal with variance 1 around the result of :meth:`encode`, ``[N, 4·ngf, H/4, W/4]``; callers
+    add the noise.
 
-    As in the paper there are three convolutions and four residual blocks to a side, LeakyReLU, and tanh behind a last 1×1
-    convolution. Residual blocks are as wide as the layer before them. Unlike the paper's, all domains start with the same
-    weights, drawn at a scale that goes with a layer's width.
+    As in the paper a side has three convolutions and four residual blocks, LeakyReLU, and tanh
+    after a last 1×1 convolution. Residual blocks are as wide as the layer before them. In contrast
+    to the paper, all domains start with the same weights, at a scale that depends on the layer's
+    width.
 
     Args:
-        domains: how many.
-        ngf: channels behind the first layer.
-        blocks: residual blocks to a side that belong to a domain; one more is shared.
+        channels: channels of the images.
+        domains: number of domains.
+        ngf: channels after the first layer.
+        blocks: residual blocks of a domain on each side; one more is shared.
         norm: ``instance``, ``batch`` or ``none``.
 
     Raises:
-        ValueError: an argument is out of range; images or latents are of another shape; there is no such domain.
+        ValueError: an argument is out of range, images or latents have another shape, or a domain
+            doesn't exist.
     """
 
     def __init__(
@@ -75,30 +82,39 @@ class UNITGenerator(nn.Module):
             for _ in range(domains)
         )
         self.apply(init_by_fan_in)
-        # Domains start alike, so a latent means the same in all: else light may become dark by chance.
+        # Equal weights give a latent the same meaning in all domains: no domain starts inverted.
         for networks in (self.encoders, self.decoders):
             first, *others = networks
             for other in others:
                 other.load_state_dict(first.state_dict())
 
     def encode(self, images: Tensor, domain: int) -> Tensor:
-        """The mean of the latents of images of a domain, ``[N, 4·ngf, H/4, W/4]``."""
+        """Return the mean of the latents of a domain's images, ``[N, 4·ngf, H/4, W/4]``."""
         x = as_input(images, "UNIT's images", self.channels, 4, least=8)
         latents: Tensor = self.to_latent(self.encoders[self._known(domain)](x))
         return latents
 
     def decode(self, latents: Tensor, domain: int) -> Tensor:
-        """Images of a domain, ``[N, channels, H, W]`` in [-1, 1], of latents ``[N, 4·ngf, H/4, W/4]``."""
+        """Return images of a domain, ``[N, channels, H, W]`` in [-1, 1].
+
+        Args:
+            latents: ``[N, 4·ngf, H/4, W/4]``.
+            domain: index of the domain.
+        """
         x = as_input(latents, "UNIT's latents", self.latent_channels, least=2)
         images: Tensor = self.decoders[self._known(domain)](self.from_latent(x))
         return images
 
     def forward(self, x: Tensor, source: int | None, target: int | None) -> Tensor:
-        """Images of domain ``source`` as ones of domain ``target``, without noise; None stands for the latent space."""
+        """Map images of domain ``source`` to domain ``target``, without noise.
+
+        None for either stands for the latent space.
+        """
         latents = x if source is None else self.encode(x, source)
         return latents if target is None else self.decode(latents, target)
 
     def _known(self, domain: int) -> int:
+        """Return the domain, or raise ValueError where it doesn't exist."""
         if not 0 <= domain < self.domains:
-            raise ValueError(f"UNIT's domain must be from 0 to {self.domains - 1}, got {domain}")
+            raise ValueError(f"domain must be from 0 to {self.domains - 1}, got {domain}")
         return domain
