@@ -261,9 +261,9 @@ _ERRORS = [
         "nothing-left",
         _call(weight=torch.zeros(4, 4, 7, 3)),
         ValueError,
-        ("0 by 4 pixels", "padding", "kernel"),
+        ("got 0 by 4", "padding", "kernel"),
     ),
-    ErrorCase("nothing-left-down", _call(down=5), ValueError, ("4 by 4 pixels", "by 5")),
+    ErrorCase("nothing-left-down", _call(down=5), ValueError, ("got 4 by 4", "by 5")),
     ErrorCase("backend", _call(backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
 ]
 

@@ -177,7 +177,7 @@ _ERRORS = [
     _error("up", ValueError, ("up", "at least 1", "0"), up=0),
     _error("down", TypeError, ("down", "1.5"), down=1.5),
     _error("padding", ValueError, ("padding", "3"), padding=(1, 2, 3)),
-    _error("too-small", ValueError, ("nothing would be left",), x=_x(2, 4, 1, 1), padding=0),
+    _error("too-small", ValueError, ("to be downsampled by 1",), x=_x(2, 4, 1, 1), padding=0),
     _error("input_gain", ValueError, ("input_gain", "[4]", "[3]"), input_gain=_x(3)),
     _error("act", ValueError, ("act", "'gelu'"), act="gelu"),
     _error(

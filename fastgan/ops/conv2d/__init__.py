@@ -38,29 +38,38 @@ def conv2d(
     clamp: float | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """``clamp(gain · act(x ⋆ weight + bias))``: ``F.conv2d`` with what follows it, differentiable to any order.
+    """Return ``clamp(gain · act(F.conv2d(x, weight) + bias), -clamp, +clamp)``.
 
-    On the CPU, in float32, a 3x3 convolution of stride 1 with enough channels and pixels runs by Winograd's minimal
-    filtering F(4x4, 3x3) (Lavin & Gray 2016), twice as fast as the direct algorithm and with about twice its rounding error
-    (5e-6 of the largest result at 512 channels), on its own kernels for every derivative; an infinite or NaN pixel
-    reaches the whole 4x4 tiles that it lies in. So does one of stride 2 without padding whose image is odd in height and
-    width, as a filter leaves it: 81 products for 144. :func:`fastgan.ops.set_winograd` turns both off. Where no
-    gradient is asked for, bias and activation are part of it. Every other convolution is torch's (cuDNN, oneDNN), with
-    :func:`fastgan.ops.bias_act` behind it; from 8 groups on every order of derivative is one convolution per tensor, where
-    torch's second derivative takes one per group.
+    It is differentiable to any order. With the defaults it is ``F.conv2d``, and ``act="lrelu"``
+    adds a leaky ReLU of slope 0.2.
+
+    On the CPU, in float32, two kinds of 3x3 convolutions run by Winograd's minimal filtering
+    (Lavin & Gray 2016), in every order of derivative. They need enough channels and pixels:
+
+    - Stride 1, by F(4x4, 3x3): twice as fast as the direct algorithm. Its rounding error is about
+      twice as large, 5e-6 of the largest result at 512 channels. An infinite or NaN pixel spreads
+      to the 4x4 tiles that contain it.
+    - Stride 2 without padding, for images of odd height and width, as filters produce them: 81
+      products instead of 144.
+
+    Without a gradient, bias and activation are part of these kernels.
+    :func:`fastgan.ops.set_winograd` turns them off. Every other convolution is torch's (cuDNN,
+    oneDNN), followed by :func:`fastgan.ops.bias_act`. From 8 groups on, every order of derivative
+    takes one convolution per tensor, while torch's second derivative takes one per group.
 
     Args:
-        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. channels_last is the fastest layout on the CPU:
-            others are copied to it and back.
+        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. channels_last is the fastest
+            layout on the CPU: others are copied to it and back.
         weight: ``[O, C/groups, kh, kw]``, of the dtype and device of ``x``.
         bias: ``[O]`` or None.
-        stride, padding, dilation: of both axes, or ``(y, x)`` as torch has it; ``padding`` ≥ 0.
-        groups: groups of channels that are convolved apart.
+        stride, padding, dilation: a number for both axes, or ``(y, x)`` as in torch;
+            ``padding`` ≥ 0.
+        groups: number of groups of channels, each convolved on its own.
         act, alpha, clamp: as in :func:`fastgan.ops.bias_act`.
         gain: factor after the activation, 1 by default for every activation.
         backend: as in :func:`fastgan.ops.bias_act`; ``reference`` is plain PyTorch.
 
-    Under autocast the convolution runs in the dtype that ``F.conv2d`` has there.
+    Under autocast the convolution runs in the dtype that ``F.conv2d`` takes there.
 
     Returns:
         ``[N, O, H', W']`` of the dtype of ``x``; channels_last if ``x`` or ``weight`` is.
@@ -118,12 +127,15 @@ def conv_transpose2d(
     groups: int = 1,
     backend: str | None = None,
 ) -> Tensor:
-    """``F.conv_transpose2d``, the adjoint of :func:`conv2d`, differentiable to any order.
+    """Return ``F.conv_transpose2d(x, weight)``, differentiable to any order.
+
+    It is the adjoint of :func:`conv2d`.
 
     Args:
         x: ``[N, C, H, W]`` as in :func:`conv2d`.
         weight: ``[C, O/groups, kh, kw]``.
-        stride, padding, groups, backend: as in :func:`conv2d`, those of the convolution that it is the adjoint of.
+        stride, padding, groups: those of the convolution whose adjoint it is.
+        backend: as in :func:`conv2d`.
 
     Returns:
         ``[N, O, (H - 1)·stride - 2·padding + kh, (W - 1)·stride - 2·padding + kw]``.

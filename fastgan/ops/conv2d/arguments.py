@@ -1,4 +1,4 @@
-"""Arguments of convolutions."""
+"""Checks of the arguments of convolutions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from fastgan.ops._checks import check_input, check_parameter
 
 
 def yx_pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
+    """Return ``(y, x)`` from a number or a pair.
+
+    Raises:
+        ValueError: a number is below ``least``, or isn't whole.
+    """
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2 or any(
         isinstance(v, bool) or not isinstance(v, int) or v < least for v in values
     ):
         raise ValueError(
-            f"{name} must be a whole number of at least {least}, or two of them (y, x), got "
-            f"{value!r}"
+            f"{name} must be a whole number of at least {least}, or two of them (y, x), "
+            f"got {value!r}"
         )
     return values
 
 
 def check_convolution(x: Tensor, weight: Tensor, groups: int, transposed: bool) -> None:
+    """Raise TypeError or ValueError unless image, weight and groups fit each other."""
     check_input(x)
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
@@ -34,7 +40,6 @@ def check_convolution(x: Tensor, weight: Tensor, groups: int, transposed: bool) 
     channels = weight.shape[0] if transposed else weight.shape[1] * groups
     if channels != x.shape[1] or weight.shape[0] % groups:
         raise ValueError(
-            f"weight {form} must fit x [N, C, H, W] and groups, got {list(weight.shape)} for x "
-            f"{list(x.shape)} and "
-            f"{groups} groups"
+            f"weight {form} must fit x [N, C, H, W] and groups, "
+            f"got {list(weight.shape)} for x {list(x.shape)} and {groups} groups"
         )

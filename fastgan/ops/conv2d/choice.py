@@ -1,4 +1,4 @@
-"""Which algorithm convolves: a table that was measured."""
+"""The choice of a convolution's algorithm, by measured sizes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: From how many 4x4 tiles of output on Winograd's algorithm beats the CPU's direct one, by the lesser of the numbers
-#: of channels that come in and go out. docs/internals/performance.md has the measured sweep that this is read from.
+#: The least number of 4x4 tiles of output for which Winograd's algorithm beats the direct one, by
+#: the lesser of the input and output channels. It is read from the measured sweep in
+#: docs/internals/performance.md.
 FEWEST_TILES = {32: 256, 64: 16, 128: 8, 256: 16, 512: 8}
-MOST_CHANNELS = 4096  # for which transformed weights and images stay below 32 MB
+#: Channels for which transformed weights and images stay below 32 MB.
+MOST_CHANNELS = 4096
 
-#: From how many groups on our derivatives beat torch's, which in the second one convolve every group on its own: below, what
-#: an op of ours takes besides its kernel is more than that.
+#: The least number of groups for which our derivatives beat torch's, whose second one convolves
+#: every group on its own. For fewer groups, the overhead of our ops is larger.
 FEWEST_GROUPS = 8
 
 _enabled = True
 
 
 def set_winograd(enabled: bool) -> None:
-    """Allow (the default) or forbid Winograd's algorithm in the convolutions of ``fastgan`` on the CPU.
+    """Allow (the default) or forbid Winograd's algorithm in convolutions on the CPU.
 
-    It computes a 3x3 convolution in float32 with a quarter of the multiplications and about twice the rounding error of the
-    direct algorithm.
+    It computes a 3x3 convolution in float32 with a quarter of the multiplications of the direct
+    algorithm, and about twice its rounding error.
 
     Args:
-        enabled: False for the direct algorithm everywhere. ``backend="reference"`` does the same for one call.
+        enabled: False for the direct algorithm everywhere. ``backend="reference"`` does the same
+            for one call.
 
     Raises:
-        TypeError: ``enabled`` is not a bool.
+        TypeError: ``enabled`` isn't a bool.
     """
     global _enabled
     if not isinstance(enabled, bool):
@@ -40,15 +43,17 @@ def set_winograd(enabled: bool) -> None:
 def winograd_suits(
     chosen: str, x: Tensor, weight: Tensor, out_channels: int, size: Sequence[int]
 ) -> bool:
-    """Whether the 3x3 convolution of ``x`` runs by Winograd's algorithm, as far as that depends on sizes.
+    """Return True if Winograd's algorithm suits a 3x3 convolution of this size.
 
     Args:
         chosen: the backend.
-        size: height and width that the 4x4 tiles cover: those of the result, or of the image that is upsampled.
+        size: height and width that the 4x4 tiles cover, those of the result or of the image that is
+            upsampled.
     """
     if not _enabled or chosen != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
         return False
-    if torch.is_autocast_enabled("cpu"):  # a convolution is cast to half types there
+    # Autocast casts convolutions to half types.
+    if torch.is_autocast_enabled("cpu"):
         return False
     fewer, more = sorted((x.shape[1], out_channels))
     needed = [tiles for channels, tiles in FEWEST_TILES.items() if fewer >= channels]
@@ -58,6 +63,6 @@ def winograd_suits(
 
 
 def groups_suit(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:
-    """Whether a convolution in groups runs on ops of ours: where a gradient may be asked for."""
+    """Return True if a grouped convolution runs on our ops, which pays if it needs a gradient."""
     wanted = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     return groups >= FEWEST_GROUPS and chosen != "reference" and wanted

@@ -1,4 +1,7 @@
-"""Convolutions without what follows them, by the algorithm that suits; ``style[N, C]`` scales the channels of ``x``."""
+"""Convolutions without epilogue, by the algorithm that suits.
+
+``style[N, C]`` scales the channels of ``x``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ Pair = tuple[int, int]
 def by_winograd(
     chosen: str, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> bool:
-    """Whether :func:`convolve` takes ``winograd_conv2d``."""
+    """Return True if :func:`convolve` runs ``winograd_conv2d``."""
     if tuple(weight.shape[2:]) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1:
         return False
     height, width = x.shape[2] + 2 * padding[0] - 2, x.shape[3] + 2 * padding[1] - 2
@@ -29,7 +32,10 @@ def by_winograd(
 def by_winograd_down(
     chosen: str, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> bool:
-    """Whether :func:`convolve` takes ``winograd_conv2d_down``: of images as they come out of a filter, odd in size."""
+    """Return True if :func:`convolve` runs ``winograd_conv2d_down``.
+
+    Its images are odd in height and width, as filters produce them.
+    """
     if tuple(weight.shape[2:]) != (3, 3) or stride != (2, 2) or padding != (0, 0):
         return False
     height, width = x.shape[2], x.shape[3]
@@ -47,10 +53,11 @@ def by_winograd_down(
 def by_product(
     chosen: str, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> bool:
-    """Whether :func:`convolve` is a matrix product: 1x1 in channels_last on the CPU.
+    """Return True if :func:`convolve` runs a matrix product: 1x1 in channels_last on the CPU.
 
-    It is as fast as torch's convolution, forward and backward. But torch takes the second derivative in the weights as a
-    convolution with samples and channels exchanged, several times slower; that of a product is a product.
+    It is as fast as torch's convolution, forward and backward, and the derivatives of a product are
+    products. Torch's second derivative in the weights is a convolution with samples and channels
+    exchanged, several times slower.
     """
     if tuple(weight.shape[2:]) != (1, 1) or (stride, padding, groups) != ((1, 1), (0, 0), 1):
         return False
@@ -62,7 +69,7 @@ def convolve(
     bias: Tensor | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0),
     dilation: Pair = (1, 1), groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """``F.conv2d`` on backend ``chosen``."""
+    """Run ``F.conv2d`` on backend ``chosen``."""
     how = (stride, padding, dilation, groups)
     if by_winograd(chosen, x, weight, *how):
         y = ops_of(chosen).winograd_conv2d(x, weight, style, *padding, False)
@@ -85,7 +92,7 @@ def convolve(
 
 
 def _under_autocast(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """What ``F.conv2d`` makes of its arguments."""
+    """Cast the arguments as ``F.conv2d`` does."""
     device = x.device.type
     if not torch.is_autocast_enabled(device) or x.dtype == torch.float64:
         return x, weight
@@ -100,9 +107,13 @@ def _product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _pointwise(chosen: str, x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
-    """A 1x1 convolution with weights of its own for every sample, which are no larger than the image: that is read once."""
+    """Convolve 1x1 with weights per sample, so that the image is read once.
+
+    These weights are no larger than the image.
+    """
     n, c, h, w = x.shape
-    weights = weight[None, :, :, 0, 0] * style[:, None]  # [N, O, C]
+    # [N, O, C]
+    weights = weight[None, :, :, 0, 0] * style[:, None]
     if memory_format(x) == torch.channels_last:
         product = product_per_sample if chosen == "reference" else ops_of(chosen).product_per_sample
         y = product(x.permute(0, 2, 3, 1).reshape(n, h * w, c), weights)
@@ -114,7 +125,7 @@ def convolve_transposed(
     chosen: str, x: Tensor, weight: Tensor, style: Tensor | None = None, *,
     stride: Pair = (1, 1), padding: Pair = (0, 0), groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """``F.conv_transpose2d`` on backend ``chosen``."""
+    """Run ``F.conv_transpose2d`` on backend ``chosen``."""
     upsampling = (
         tuple(weight.shape[2:]) == (3, 3) and stride == (2, 2) and padding == (0, 0) and groups == 1
     )

@@ -1,12 +1,12 @@
-"""Grouped convolutions whose derivatives are grouped convolutions: schemas, plain PyTorch, fake kernels, autograd.
+"""Grouped convolutions whose derivatives are grouped convolutions.
 
-With ``⋆`` the convolution in groups, each of the three is linear in both of its tensors, and its derivatives are the other
-two:
+Let ``⋆`` be the convolution in groups. Each of these three is linear in both of its tensors, and
+its derivatives are the other two::
 
     y = x ⋆ w        dx = dy ⋆ᵀ w        dw = dy ⋆ᵂ x
 
-So any order of derivative takes a number of convolutions that the number of groups has no part in. torch's second derivative
-in the weights convolves every group on its own.
+So the number of convolutions in a derivative doesn't depend on the number of groups. Torch's second
+derivative in the weights convolves every group on its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GEOMETRY = "SymInt[2] stride, SymInt[2] padding, SymInt[2] dilation, SymInt grou
 
 
 def is_channels_last(x: Tensor, w: Tensor) -> bool:
-    """Whether the convolution of ``x`` with ``w`` is in channels_last, and so the gradient of ``x``."""
+    """Return True if ``x ⋆ w`` and the gradient of ``x`` are channels_last."""
     return memory_format(x, w) == torch.channels_last
 
 
@@ -54,7 +54,7 @@ def _backward_of(
 def grouped_conv2d(
     x: Tensor, w: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
-    """``x[N, C, H, W] ⋆ w[O, C/groups, kh, kw]``."""
+    """Return ``x[N, C, H, W] ⋆ w[O, C/groups, kh, kw]``."""
     y = F.conv2d(x, w, None, stride, padding, dilation, groups)
     return in_format(y, is_channels_last(x, w))
 
@@ -63,10 +63,9 @@ def grouped_conv2d_input(
     dy: Tensor, w: Tensor, size: Pair, channels_last: bool, stride: Pair, padding: Pair,
     dilation: Pair, groups: int
 ) -> Tensor:  # fmt: skip
-    """``dy ⋆ᵀ w``: the gradient of an image whose height and width are ``size``."""
-    x = _image_like(
-        dy, w, size, channels_last, groups
-    )  # for its sizes and strides: no element is read
+    """Return ``dy ⋆ᵀ w``, the gradient of an image whose height and width are ``size``."""
+    # For its sizes and strides; no element is read.
+    x = _image_like(dy, w, size, channels_last, groups)
     dx, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [True, False])
     assert dx is not None
     return in_format(dx, channels_last)
@@ -75,7 +74,7 @@ def grouped_conv2d_input(
 def grouped_conv2d_weight(
     dy: Tensor, x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
-    """``dy ⋆ᵂ x``: the gradient of ``w[O, C/groups, *kernel]``."""
+    """Return ``dy ⋆ᵂ x``, the gradient of ``w[O, C/groups, *kernel]``."""
     w = x.new_empty(dy.shape[1], x.shape[1] // groups, *kernel)
     _, dw, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [False, True])
     assert dw is not None
@@ -146,8 +145,8 @@ def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 
 
 def _define(schema: str, kernel: Callable[..., Tensor], fake: Any, backward: Any) -> None:
-    # no Triton kernel: on a GPU the convolution is cuDNN's
-    define(OpDefinition(schema, kernel, fake, _context, backward, triton=lambda: kernel))
+    # There is no Triton kernel: on a GPU the convolution is cuDNN's.
+    define(OpDefinition(schema, kernel, fake, _context, backward))
 
 
 _define(

@@ -1,13 +1,16 @@
-"""Registration of the 3x3 convolutions by Winograd's minimal filtering: schemas, fake kernels, autograd.
+"""Registration of the 3x3 convolutions by Winograd's algorithm: schemas, fakes, autograd.
 
-With ``⋆`` the convolution, every op here is linear in each of its tensors, and the derivatives are the same ops again:
+Let ``⋆`` be the convolution. Every op here is linear in each of its tensors, and the derivatives
+are the same ops again::
 
-    y = (x·style) ⋆ w        dx = t·style    dstyle = Σ t·x    with t = dy ⋆ᵀ w        dw = dy ⋆ᵂ (x·style)
+    y = (x·style) ⋆ w        t = dy ⋆ᵀ w        dx = t·style        dstyle = Σ t·x
+    dw = dy ⋆ᵂ (x·style)
+
+There are no Triton kernels: on a GPU the convolutions are cuDNN's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,11 +22,6 @@ from fastgan.ops.conv2d import reference
 from fastgan.ops.scale_bias_act.schema import slope_needs_input
 
 Gradients = tuple[Tensor | None, ...]
-
-
-def _without_kernel(name: str) -> Callable[[], Callable[..., Any]]:
-    """No Triton kernel: on a GPU the convolution is cuDNN's."""
-    return lambda: getattr(reference, name)
 
 
 def _result(x: Tensor, w: Tensor, k: Any, h: Any, width: Any) -> Tensor:
@@ -41,7 +39,10 @@ def through_style(
     need_x: bool,
     need_style: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of ``x`` and ``style`` in ``x·style``, where needed, with ``t`` that of the product; both in one pass."""
+    """Return the gradients of ``x`` and ``style`` in ``x·style`` for that of the product, ``t``.
+
+    Both take one pass; those that aren't needed are None.
+    """
     if t is None:
         return None, None
     if style is None or x is None or not (need_x and need_style):
@@ -62,7 +63,7 @@ def gradients(
     pad: tuple[int, int],
     needs: Any,
 ) -> Gradients:
-    """Of ``x``, ``w`` and ``style`` in ``(x·style) ⋆ w``, where needed."""
+    """Return the gradients of ``x``, ``w`` and ``style`` in ``(x·style) ⋆ w`` that are needed."""
     need_x, need_w, need_style = needs
     dx, dstyle = None, None
     if need_style:
@@ -96,7 +97,7 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     x, w, style = ctx.saved_tensors
     if not ctx.transposed:
         return *gradients(ops, dy, x, w, style, ctx.pad, ctx.needs_input_grad[:3]), None, None, None
-    # w is that of the convolution from y to x·style
+    # w belongs to the convolution from y to x·style.
     need_x, need_w, need_style = ctx.needs_input_grad[:3]
     t = ops.winograd_conv2d(dy, w, None, *ctx.pad, False) if need_x or need_style else None
     dx, dstyle = through_style(ops, t, style, x, need_x, need_style)
@@ -118,7 +119,6 @@ define(
         fake=_fake,
         setup_context=_context,
         backward=_backward,
-        triton=_without_kernel("winograd_conv2d"),
     )
 )
 
@@ -147,7 +147,7 @@ def _act_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _act_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
-    """The convolution again, since its result before the epilogue was not kept."""
+    """Convolve again, since the result before the epilogue wasn't kept."""
     x, w, style, scale, noise, b = ctx.saved_tensors
     needs = ctx.needs_input_grad
     sums = [t is not None and need for t, need in zip((scale, noise, b), needs[3:6])]
@@ -172,7 +172,6 @@ define(
         fake=_act_fake,
         setup_context=_act_context,
         backward=_act_backward,
-        triton=_without_kernel("winograd_conv2d_act"),
     )
 )
 
@@ -200,7 +199,7 @@ def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | No
     need_dz, need_w, need_x, need_style = ctx.needs_input_grad[:4]
     need_x, need_style = need_x and gdstyle is not None, need_style and gdx is not None
     ddz = dw = gx = gstyle = None
-    # dx = t·style and dstyle = Σ t·x, so what reaches t is this:
+    # dx = t·style and dstyle = Σ t·x, so this is the gradient of t:
     if need_dz or need_w:
         if gdx is None:
             to_t = reference.styled(x, gdstyle)
@@ -227,7 +226,6 @@ define(
         fake=_input_fake,
         setup_context=_input_context,
         backward=_input_backward,
-        triton=_without_kernel("winograd_conv2d_input"),
     )
 )
 
@@ -256,7 +254,8 @@ def _unscaled_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
     )
 
 
-# t = dz ⋆ᵀ w where dx = t·style is known: a division in place of a convolution. dx and style are no variables of it.
+# t = dz ⋆ᵀ w if dx = t·style is known: a division replaces a convolution. It isn't differentiated
+# in dx and style.
 define(
     OpDefinition(
         schema=(
@@ -267,7 +266,6 @@ define(
         fake=_unscaled_fake,
         setup_context=_unscaled_context,
         backward=_unscaled_backward,
-        triton=_without_kernel("winograd_conv2d_unscaled"),
     )
 )
 
@@ -295,19 +293,22 @@ def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 
 define(
     OpDefinition(
-        schema="winograd_conv2d_weight(Tensor dy, Tensor x, Tensor? style, int pad_y, int pad_x) -> Tensor",
+        schema=(
+            "winograd_conv2d_weight(Tensor dy, Tensor x, Tensor? style, int pad_y, int pad_x) "
+            "-> Tensor"
+        ),
         reference=reference.winograd_conv2d_weight,
         fake=_weight_fake,
         setup_context=_weight_context,
         backward=_weight_backward,
-        triton=_without_kernel("winograd_conv2d_weight"),
     )
 )
 
 
 # -------------------------------------------------------------------------------- resampling
 #
-# The convolution of stride 2 and its transpose: y = (x·style) ⋆₂ w and y = (x·style) ⋆₂ᵀ w, each the other's gradient.
+# The convolution of stride 2 and its transpose, y = (x·style) ⋆₂ w and y = (x·style) ⋆₂ᵀ w. Each is
+# the other's gradient.
 
 
 def _up_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
@@ -330,7 +331,6 @@ define(
         fake=_up_fake,
         setup_context=_keep_inputs,
         backward=_up_backward,
-        triton=_without_kernel("winograd_conv_transpose2d"),
     )
 )
 
@@ -342,7 +342,7 @@ def _down_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
 def _down_gradients(
     ops: Any, dy: Tensor, x: Tensor, w: Tensor, style: Tensor | None, needs: Any
 ) -> Gradients:
-    """Of ``x`` and ``style`` in ``(x·style) ⋆₂ w``, where needed."""
+    """Return the gradients of ``x`` and ``style`` in ``(x·style) ⋆₂ w`` that are needed."""
     need_x, need_style = needs
     t = ops.winograd_conv_transpose2d(dy, w, None) if need_x or need_style else None
     return through_style(ops, t, style, x, need_x, need_style)
@@ -362,7 +362,6 @@ define(
         fake=_down_fake,
         setup_context=_keep_inputs,
         backward=_down_backward,
-        triton=_without_kernel("winograd_conv2d_down"),
     )
 )
 
@@ -385,15 +384,14 @@ define(
         fake=_down_weight_fake,
         setup_context=_keep_inputs,
         backward=_down_weight_backward,
-        triton=_without_kernel("winograd_conv2d_down_weight"),
     )
 )
 
 
 # ---------------------------------------------------------------------- 1x1 in channels_last
 #
-# y = x·wᵀ with pixels as rows. torch's derivative of a batched product gives some gradients as columns: an image whose
-# channels lie apart, which all that follows takes several times as long for.
+# y = x·wᵀ with pixels as rows. Torch's derivative of a batched product gives some gradients as
+# columns. Such an image has its channels apart in memory, and later ops take several times as long.
 
 
 def _product_fake(x: Tensor, w: Tensor) -> Tensor:
@@ -414,7 +412,6 @@ define(
         fake=_product_fake,
         setup_context=_keep_inputs,
         backward=_product_backward,
-        triton=_without_kernel("product_per_sample"),
     )
 )
 
@@ -437,6 +434,5 @@ define(
         fake=_product_weight_fake,
         setup_context=_keep_inputs,
         backward=_product_weight_backward,
-        triton=_without_kernel("product_per_sample_weight"),
     )
 )

@@ -1,4 +1,4 @@
-"""conv2d_resample: a convolution together with upsampling or downsampling. The maths is in this folder's README."""
+"""conv2d_resample: convolution with resampling. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -29,33 +29,39 @@ def conv2d_resample(
     flip_filter: bool = False,
     backend: str | None = None,
 ) -> Tensor:
-    """Upsample, convolve with ``weight``, downsample; differentiable to any order in ``x`` and ``weight``.
+    """Upsample, convolve with ``weight`` and downsample.
 
-    To rounding this is ``upsample2d`` with ``f``, a convolution and ``downsample2d`` with ``f``, one after the other, in
-    fewer products: a transposed convolution upsamples, a strided one downsamples, and a 1×1 kernel runs where the image
-    is small (the layers of Karras et al. 2020).
+    Up to rounding it is ``upsample2d`` with ``f``, a convolution and ``downsample2d`` with ``f``.
+    But it takes fewer products: a transposed convolution upsamples, a strided one downsamples, and
+    a 1×1 kernel runs where the image is small. These are the layers of Karras et al. 2020. The op
+    is differentiable to any order in ``x`` and ``weight``.
 
     Args:
-        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64, with at least one channel and one pixel.
+        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64, with at least one channel and
+            one pixel.
         weight: ``[O, C/groups, kh, kw]``, of the dtype and device of ``x``.
         f: filter as in :func:`fastgan.ops.upfirdn2d`, used where ``up`` or ``down`` is more than 1.
         up, down: factor of both axes.
-        padding: of all sides, ``(x, y)``, or ``(x0, x1, y0, y1)``: left, right, top, bottom. In pixels of the upsampled
-            image, on top of what centres the filters; negative values crop.
-        groups: groups of channels that are convolved apart.
-        flip_weight: True correlates with ``weight``, as :func:`fastgan.ops.conv2d` does; False convolves.
-        flip_filter: correlate with ``f`` in place of convolving.
+        padding: padding of all sides, ``(x, y)``, or ``(x0, x1, y0, y1)`` for left, right, top and
+            bottom. Its unit is a pixel of the upsampled image. It adds to the padding that centres
+            the filters; negative values crop.
+        groups: number of groups of channels, each convolved on its own.
+        flip_weight: True correlates with ``weight``, as :func:`fastgan.ops.conv2d` does; False
+            convolves.
+        flip_filter: correlate with ``f`` instead of convolving.
         backend: of every step, as in :func:`fastgan.ops.bias_act`.
 
-    Under autocast the convolution runs in the dtype that :func:`fastgan.ops.conv2d` has there, a filter in that of its
-    input.
+    Under autocast the convolution runs in the dtype that :func:`fastgan.ops.conv2d` takes there,
+    and a filter in the dtype of its input.
 
     Returns:
         ``[N, O, (H·up + y0 + y1 - kh + 1) // down, (W·up + x0 + x1 - kw + 1) // down]``.
 
     Raises:
-        TypeError: ``x``, ``weight`` or ``f`` is no tensor of a supported dtype, or a factor or padding no whole number.
-        ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or nothing would be left.
+        TypeError: ``x``, ``weight`` or ``f`` is no tensor of a supported dtype, or a factor or
+            padding is no whole number.
+        ValueError: a shape, device or factor is out of range, ``f`` requires a gradient, or the
+            result would be empty.
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_convolution(x, weight, groups, transposed=False)
@@ -74,9 +80,12 @@ def resample(
     chosen: str, x: Tensor, weight: Tensor, style: Tensor | None, f: Tensor | None, *,
     up: int, down: int, sides: Sequence[int], groups: int, flip_weight: bool, flip_filter: bool,
 ) -> Tensor:  # fmt: skip
-    """:func:`conv2d_resample` of checked arguments on backend ``chosen``; ``style[N, C]`` scales the channels of ``x``."""
+    """Run :func:`conv2d_resample` with checked arguments on backend ``chosen``.
+
+    ``style[N, C]`` scales the channels of ``x``.
+    """
     sides = list(sides)
-    for axis, taps in enumerate(filter_taps(f)):  # pairs are (x, y)
+    for axis, taps in enumerate(filter_taps(f)):
         if up > 1:
             sides[2 * axis] += (taps + up - 1) // 2
             sides[2 * axis + 1] += (taps - up) // 2
@@ -84,9 +93,8 @@ def resample(
             sides[2 * axis] += (taps - down + 1) // 2
             sides[2 * axis + 1] += (taps - down) // 2
     pointwise = weight.shape[2] == weight.shape[3] == 1
-    if (
-        bool(flip_weight) == (up > 1) and not pointwise
-    ):  # a transposed convolution turns its weight round
+    # A transposed convolution reverses its weight.
+    if bool(flip_weight) == (up > 1) and not pointwise:
         weight = weight.flip(2, 3)
 
     if up > 1:
@@ -118,11 +126,12 @@ def _padded(
     sides: Sequence[int],
     groups: int,
 ) -> Tensor:
-    """A convolution with any padding; a copy is padded only where the convolution cannot do it."""
-    padding = (sides[2], sides[0])  # (y, x), before the image
+    """Convolve with any padding; a copy is padded only if the convolution can't do it."""
+    # (y, x), before the image.
+    padding = (sides[2], sides[0])
     after = (sides[3], sides[1])
     spans = [x.shape[2 + i] + padding[i] - weight.shape[2 + i] for i in (0, 1)]
-    # What is behind the image may differ where the stride does not come to it.
+    # The padding behind the image may differ if the stride doesn't reach it.
     same = all((s + p) // stride == (s + q) // stride for s, p, q in zip(spans, padding, after))
     if min(padding) < 0 or not same:
         x = upfirdn2d(x, None, padding=sides, backend=chosen)
@@ -141,12 +150,12 @@ def _transposed(
     sides: Sequence[int],
     groups: int,
 ) -> tuple[Tensor, list[int]]:
-    """The convolution of the image with zeros inserted, and the padding that it still needs."""
+    """Convolve the image with zeros inserted; return it and the padding that it still needs."""
     o, c, kh, kw = weight.shape
     weight = weight.reshape(groups, o // groups, c, kh, kw).transpose(1, 2)
     weight = weight.reshape(groups * c, o // groups, kh, kw)
     rest = [sides[0] - kw + 1, sides[1] - kw + up, sides[2] - kh + 1, sides[3] - kh + up]
-    # What both ends of an axis would lose again is not computed.
+    # Pixels that both ends of an axis would lose again are not computed.
     crop = [max(-max(rest[i], rest[i + 1]), 0) for i in (0, 2)]
     y = convolve_transposed(
         chosen, x, weight, style, stride=(up, up), padding=(crop[1], crop[0]), groups=groups

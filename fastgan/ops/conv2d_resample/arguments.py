@@ -1,4 +1,4 @@
-"""Arguments of resampling convolutions."""
+"""Checks of the arguments of resampling convolutions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from fastgan.ops.upfirdn2d.arguments import whole_number
 
 
 def resampling_factor(name: str, value: int) -> int:
+    """Return ``value``, or raise unless it is a whole number of at least 1."""
     if whole_number(name, value) < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return value
 
 
 def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[int]) -> None:
+    """Raise ValueError for empty tensors, and if the result would have no pixels."""
     if 0 in x.shape[1:] or 0 in weight.shape:
         raise ValueError(
             "x and weight must have at least one channel and one pixel, got shapes "
@@ -27,7 +29,7 @@ def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[in
     )
     if width < down or height < down:
         raise ValueError(
-            f"nothing would be left: upsampled, padded and convolved, the image has {height} by "
-            f"{width} pixels, to be "
-            f"downsampled by {down}; use more padding or a smaller kernel"
+            f"the upsampled, padded and convolved image must have at least {down} by {down} pixels "
+            f"to be downsampled by {down}, got {height} by {width}; use more padding or a smaller "
+            "kernel"
         )

@@ -1,4 +1,7 @@
-"""modulated_conv2d: the convolution of a style-based generator. The maths is in this folder's README."""
+"""modulated_conv2d: the convolution of a style-based generator.
+
+The maths is in this folder's README.
+"""
 
 from __future__ import annotations
 
@@ -41,32 +44,39 @@ def modulated_conv2d(
     input_gain: float | Tensor | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """A convolution whose weights are scaled per sample, with all that follows it; differentiable to any order.
+    """Convolve with weights that are scaled per sample, and add noise, bias and activation.
 
-    With ``w'[n,o,i,k] = weight[o,i,k]·styles[n,i]`` and ``d[n,o] = (Σ w'² + 1e-8)^-½`` it is
-    ``clamp(gain · act(d · conv(x, w') + noise + bias))`` (Karras et al. 2020, section 2.2), resampled on the way by ``up``
-    and ``down``. The styles scale the image and ``d`` the result, so that all samples share one convolution and no
-    weights are written per sample. On the CPU in float32 a 3x3 kernel runs by Winograd's algorithm with the styles, and
-    where no gradient is asked for all that follows, inside of it (see :func:`fastgan.ops.conv2d`); elsewhere the
-    convolution is torch's, and what follows is one pass, :func:`fastgan.ops.scale_bias_act`.
+    It returns ``clamp(gain · act(d · conv(x, w') + noise + bias))`` (Karras et al. 2020, section
+    2.2), with ``w'[n,o,i,k] = weight[o,i,k]·styles[n,i]`` and ``d[n,o] = (Σ w'² + 1e-8)^-½``. It
+    resamples by ``up`` and ``down``, and is differentiable to any order.
 
-    In half types weights and styles are first divided by constants that leave the result as it is (per output channel
-    the norm of the weights, per sample the largest style), so that neither products nor sums overflow at styles of 1e4.
+    The styles scale the image and ``d`` the result. So all samples share one convolution and no
+    weights are written per sample. On the CPU, in float32, a 3x3 kernel runs by Winograd's
+    algorithm, which applies the styles and, without a gradient, the epilogue too. See
+    :func:`fastgan.ops.conv2d`. Elsewhere the convolution is torch's, and the epilogue is one pass
+    of :func:`fastgan.ops.scale_bias_act`.
+
+    In half types, weights are first divided by their norm per output channel, and styles by the
+    largest one per sample. These constants cancel, and neither products nor sums overflow at styles
+    of 1e4.
 
     Args:
-        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Under autocast float32 is cast to its half type.
-        weight: ``[O, C, kh, kw]``, of the dtype of ``x``, or float32 where ``x`` is of a half type.
+        x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Under autocast float32 is cast
+            to the half type.
+        weight: ``[O, C, kh, kw]``, of the dtype of ``x``, or float32 if ``x`` has a half type.
         styles: ``[N, C]``, as ``weight``.
         noise: ``[N, 1, H', W']``, ``[1, 1, H', W']`` or ``[H', W']``, or None.
         bias: ``[O]`` or None. It and ``noise`` are cast to the dtype of ``x``.
         act, alpha, gain, clamp: as in :func:`fastgan.ops.bias_act`.
         demodulate: multiply by ``d``.
-        up, down, padding, resample_filter, flip_weight: as in :func:`fastgan.ops.conv2d_resample`, where
-            ``resample_filter`` is ``f``: without one, ``up`` inserts bare zeros. ``padding`` None means half the kernel,
-            with which an odd one gives ``H·up // down``.
-        input_gain: a number, ``[C]`` or ``[N, C]`` that scales ``x`` too, without an effect on ``d``
+        up, down, flip_weight: as in :func:`fastgan.ops.conv2d_resample`.
+        padding: as in :func:`fastgan.ops.conv2d_resample`. None means half the kernel, so that an
+            odd kernel gives ``H·up // down``.
+        resample_filter: filter as ``f`` in :func:`fastgan.ops.conv2d_resample`. Without one, ``up``
+            only inserts zeros.
+        input_gain: a number, ``[C]`` or ``[N, C]`` that scales ``x`` without an effect on ``d``
             (Karras et al. 2021, appendix B).
-        backend: of every step, as in :func:`fastgan.ops.bias_act`.
+        backend: as in :func:`fastgan.ops.bias_act`, for every step.
 
     Returns:
         ``[N, O, H', W']`` of the dtype of ``x``, in the layout of ``x``.
@@ -86,8 +96,8 @@ def modulated_conv2d(
         list(x.shape[:2]),
     ):
         raise ValueError(
-            f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, got "
-            f"{list(input_gain.shape)}"
+            f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, "
+            f"got {list(input_gain.shape)}"
         )
     act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     noise = noise[None, None] if isinstance(noise, Tensor) and noise.ndim == 2 else noise
@@ -139,11 +149,13 @@ def factors(
     demodulate: bool,
     input_gain: float | Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """``(weight, styles, scale)`` of type ``dtype``, such that ``scale · conv(x · styles, weight)`` is the modulated
-    convolution; scale ``[N, O]`` is None for 1."""
+    """Return ``(weight, styles, scale)`` of ``dtype`` for ``scale · conv(x · styles, weight)``.
+
+    That is the modulated convolution. The scale ``[N, O]`` is None for 1.
+    """
     scale, divisor = None, None
     if dtype in (torch.float16, torch.bfloat16):
-        # (s/S, w/W) in place of (s, w) leaves the result as it is for any constants S and W, and so its gradients.
+        # (s/S, w/W) for (s, w) leaves the result, and so its gradients, for any constants S and W.
         weight, styles = weight.float(), styles.float()
         largest = styles.detach().abs().amax(1, keepdim=True)
         divisor = torch.where(largest > 0, largest, torch.ones_like(largest))
@@ -159,7 +171,8 @@ def factors(
         scale = (squares + (EPSILON if divisor is None else EPSILON / divisor.square())).rsqrt()
     if input_gain is not None:
         styles = styles * input_gain
-    if scale is not None:  # an infinite factor of an image of zeros would give NaN
+    if scale is not None:
+        # An infinite factor of an image of zeros would give NaN.
         scale = scale.clamp(max=torch.finfo(dtype).max).to(dtype)
     return weight.to(dtype), styles.to(dtype), scale
 

@@ -1,14 +1,17 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
-"""modulated_conv2d in one Triton kernel: an implicit GEMM, the style in its prologue, all else in its epilogue.
+"""modulated_conv2d in one Triton kernel: an implicit GEMM with the styles and the epilogue inside.
 
-Rows are the pixels of one image, columns the output channels, and the sum runs over taps and, within a tap, over input
-channels; the image is never unfolded. A tile stays within one image, so that a style is one row of factors. It multiplies
-the tile of x, not that of the weights: tensor cores of Hopper take the left operand from registers, where it was multiplied,
-but the right one from shared memory alone, to which it would have to go back. The weights are ``[O][kh][kw][C]`` in memory
-(channels_last; other layouts are copied), so that both operands are contiguous along the sum, as tf32 demands.
+Rows are the pixels of one image, columns the output channels. The sum runs over taps and, within a
+tap, over input channels; the image is never unfolded. A tile stays within one image, so that a
+style is one row of factors.
 
-Pixels whose channels are contiguous (channels_last) load as vectors. In contiguous memory the shift by a tap leaves a row of
-pixels unaligned and each is loaded by itself: right, but slow.
+The style multiplies the tile of x, not that of the weights. Hopper's tensor cores take the left
+operand from registers, where it was multiplied. They take the right one from shared memory alone,
+to which it would have to return. The weights are ``[O][kh][kw][C]`` in memory (channels_last; other
+layouts are copied), so that both operands are contiguous along the sum, as tf32 demands.
+
+Pixels whose channels are contiguous (channels_last) load as vectors. In contiguous memory, the
+shift by a tap leaves a row of pixels unaligned. Each is loaded by itself: correct, but slow.
 """
 
 from __future__ import annotations
@@ -31,14 +34,20 @@ from fastgan.ops.modulated_conv2d.autotune_table import Config, Key, key_of, loo
 @triton.jit
 def modulated_conv2d_kernel(
     x_ptr, w_ptr, s_ptr, d_ptr, noise_ptr, b_ptr, y_ptr,
-    channels, outs, height, width, x_pixel, x_channel, y_pixel, y_channel, noise_image, tiles_p, tiles_o,
-    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,  # other floats come as float32
+    channels, outs, height, width, x_pixel, x_channel, y_pixel, y_channel,
+    noise_image, tiles_p, tiles_o,
+    # Without these types, floats arrive as float32.
+    alpha: tl.float64, gain: tl.float64, clamp: tl.float64,
     KERNEL: tl.constexpr, ACT: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """``x_pixel``, ``x_channel``, ...: strides. ``noise_image`` is 0 where all images share the noise. Weights are
-    ``[O, KERNEL², C]``. The clamp is NaN for none: every comparison with it is false."""
-    tile = tl.program_id(0)  # neighbours share pixels
+    """Convolve one tile; ``x_pixel``, ``x_channel``, ... are strides.
+
+    ``noise_image`` is 0 if all images share the noise. Weights are ``[O, KERNEL², C]``. No clamp is
+    NaN: every comparison with it is false.
+    """
+    # Neighbouring tiles share pixels.
+    tile = tl.program_id(0)
     out = (tile % tiles_o) * BLOCK_N + tl.arange(0, BLOCK_N)
     pixel = (tile // tiles_o % tiles_p) * BLOCK_M + tl.arange(0, BLOCK_M)
     image = (tile // tiles_o // tiles_p).to(tl.int64)
@@ -99,7 +108,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 def shape_class(x: Tensor, weight: Tensor) -> Key:
-    """What :func:`~fastgan.ops.modulated_conv2d.autotune_table.lookup` is asked for."""
+    """Return the key for :func:`~fastgan.ops.modulated_conv2d.autotune_table.lookup`."""
     nvidia = x.is_cuda and torch.version.hip is None
     major, minor = torch.cuda.get_device_capability(x.device) if nvidia else (0, 0)
     n, channels, height, width = x.shape
@@ -108,7 +117,10 @@ def shape_class(x: Tensor, weight: Tensor) -> Key:
 
 
 def fitted(config: Config, x: Tensor, weight: Tensor) -> Config:
-    """``config`` without tiles larger than an image, than all channels or, where tf32 is off, than the registers."""
+    """Return ``config`` with tiles no larger than an image and its channels.
+
+    Without tf32, they are also no larger than the registers.
+    """
     block_m, block_n, block_k, num_warps, num_stages = config
     if _precision(x.dtype) == "ieee":
         block_m, block_n, block_k, num_warps = min(block_m, 64), min(block_n, 64), 16, 4
@@ -123,23 +135,25 @@ def fitted(config: Config, x: Tensor, weight: Tensor) -> Config:
 
 
 def _precision(dtype: torch.dtype) -> str:
-    """Of the products: float32 in full unless tf32 is allowed for matrix products; of no consequence to half types."""
-    allowed = (
-        torch.backends.cuda.matmul.fp32_precision == "tf32"
-    )  # however set; allow_tf32 raises if it wasn't set itself
+    """Return the precision of products: full float32, unless torch allows tf32 for products.
+
+    It has no effect on half types.
+    """
+    # fp32_precision holds however it was set; allow_tf32 raises if another name set it.
+    allowed = torch.backends.cuda.matmul.fp32_precision == "tf32"
     return "ieee" if dtype == torch.float32 and not allowed else "tf32"
 
 
 def _check(x: Tensor, weight: Tensor) -> None:
     if x.dtype not in DTYPES:
         raise TypeError(
-            f"modulated_conv2d_fused takes float16, bfloat16 or float32, got x of {x.dtype}"
+            f"x must be float16, bfloat16 or float32 for modulated_conv2d_fused, got {x.dtype}"
         )
     size = tuple(weight.shape[2:])
     if size not in ((1, 1), (3, 3)):
         raise ValueError(
-            "modulated_conv2d_fused takes kernels of 1×1 and 3×3, got a weight of "
-            f"{list(weight.shape)}"
+            "weight must have a kernel of 1×1 or 3×3 for modulated_conv2d_fused, "
+            f"got shape {list(weight.shape)}"
         )
     if weight.shape[1] != x.shape[1]:
         raise ValueError(
@@ -152,22 +166,25 @@ def modulated_conv2d_fused(
     b: Tensor | None, act: str, alpha: float, gain: float, clamp: float | None,
     config: Config | None = None,
 ) -> Tensor:  # fmt: skip
-    """``clamp(gain · act(dcoefs · conv(styles · x, weight) + noise + b))``: forward alone, stride 1, the same size.
+    """Return ``clamp(gain·act(dcoefs · conv(styles · x, weight) + noise + b))``, without gradient.
 
-    The product of style and pixel is rounded to the dtype of ``x``, sums are float32.
+    The stride is 1, and the result has the size of ``x``. The product of style and pixel is
+    rounded to the dtype of ``x``; sums are float32.
 
     Args:
-        x: ``[N, C, H, W]``, float16, bfloat16 or float32; fast in channels_last. The result has its layout.
-        weight: ``[O, C, k, k]`` with k 1 or 3, correlated with ``x``; of its dtype. No copy is made of a channels_last one.
+        x: ``[N, C, H, W]``, float16, bfloat16 or float32; fast in channels_last. The result has its
+            layout.
+        weight: ``[O, C, k, k]`` with k 1 or 3, of the dtype of ``x``, which is correlated with it.
+            Layouts other than channels_last are copied.
         styles: ``[N, C]``.
         dcoefs: ``[N, O]`` or None.
         noise: ``[N, 1, H, W]``, ``[1, 1, H, W]`` or None.
         b: ``[O]`` or None.
-        config: tile sizes; None looks them up in the table. Nothing is ever tuned implicitly.
+        config: tile sizes; None looks them up in the table. Nothing is tuned implicitly.
 
     Raises:
-        TypeError: float64 or another dtype that tensor cores do not take.
-        ValueError: another size of kernel, or too many tiles for one launch.
+        TypeError: ``x`` has a dtype that tensor cores don't take, such as float64.
+        ValueError: the kernel has another size, or there are too many tiles for one launch.
     """
     _check(x, weight)
     config = fitted(lookup(shape_class(x, weight)), x, weight) if config is None else config
@@ -218,12 +235,13 @@ def tune(
     b: Tensor | None, act: str, alpha: float, gain: float, clamp: float | None,
     candidates: Iterable[Config] = CANDIDATES,
 ) -> dict[Key, Config]:  # fmt: skip
-    """Measures tile sizes on the GPU of ``x``, prints their times, and returns the fastest as an entry of the table.
+    """Measure tile sizes on the GPU of ``x`` and return the fastest as an entry of the table.
 
-    Takes minutes, most of them to compile. Nothing calls it but you.
+    It prints their times, and takes minutes, most of them to compile. The library never calls it.
 
     Args:
-        candidates: what to measure; those that the GPU has not the registers or the shared memory for are left out.
+        candidates: configurations to measure. Those that need more registers or shared memory than
+            the GPU has are left out.
 
     Raises:
         RuntimeError: the GPU can run none of them.
@@ -232,13 +250,14 @@ def tune(
     times: dict[Config, float] = {}
     for config in dict.fromkeys(fitted(candidate, x, weight) for candidate in candidates):
         with contextlib.suppress(triton.runtime.errors.OutOfResources):
-            # replays of a graph: launching takes longer than a small convolution
+            # Replays of a graph, since launching takes longer than a small convolution.
             times[config] = triton.testing.do_bench_cudagraph(
                 functools.partial(modulated_conv2d_fused, *given, config), return_mode="median"
             )
     if not times:
         raise RuntimeError(
-            "none of the candidates fits this GPU; give smaller tiles or fewer stages"
+            "candidates must have one that fits this GPU, got none; "
+            "add smaller tiles or fewer stages"
         )
     key = shape_class(x, weight)
     for config in sorted(times, key=times.__getitem__, reverse=True):

@@ -59,9 +59,10 @@ def upfirdn2d(
         backend: as in :func:`fastgan.ops.bias_act`.
 
     Returns:
-        ``[N, C, H', W']`` of the dtype of ``x``, under autocast too, with
-        ``H' = (H·up + y0 + y1 - taps_y) // down + 1`` and
-        ``W' = (W·up + x0 + x1 - taps_x) // down + 1``.
+        ``[N, C, H', W']`` of the dtype of ``x``, under autocast too. The sizes are::
+
+            H' = (H·up + y0 + y1 - taps_y) // down + 1
+            W' = (W·up + x0 + x1 - taps_x) // down + 1
 
     Raises:
         TypeError: ``x`` or ``f`` isn't a tensor of a supported dtype, or a factor or padding is no
