@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     networks = read_networks(options.file)
     network = load_network(options.file, options.network, networks)
     save_network(network, options.out, name=options.network)
-    sized = getattr(network, "synthesis", network)
+    sized: Any = getattr(network, "synthesis", network)
     height, width = sized.image_size
     others = ", ".join(name for name in networks if name != options.network)
     say(

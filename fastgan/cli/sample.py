@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -208,23 +209,24 @@ def _draw_grid(options: SampleOptions, gan: Trained) -> str:
     count = (options.rows or SIDE) * columns
     label, caption = _label(options, gan), options.caption
     if gan.can("interpolate"):
-        drawn = _drawing(options, gan).images
+        by_seed: Callable[[list[int]], Tensor] = _drawing(options, gan).images
+    elif options.seeds is None and not _is_folder(options.out):
+        images = gan.sample(count, seed=options.seed or 0, label=label, caption=caption)
+        _save_table(options.out, images, columns)
+        return f"{count} samples"
     else:
-
-        def drawn(seeds: Sequence[int]) -> Tensor:
-            return gan.sample(seeds=seeds, label=label, caption=caption)
-
-        if options.seeds is None and not _is_folder(options.out):
-            images = gan.sample(count, seed=options.seed or 0, label=label, caption=caption)
-            _save_table(options.out, images, columns)
-            return f"{count} samples"
+        by_seed = partial(_by_seed, gan, label, caption)
     seeds = _seeds(options, count)
     if not _is_folder(options.out):
-        _save_table(options.out, drawn(seeds), columns)
+        _save_table(options.out, by_seed(seeds), columns)
         return f"{len(seeds)} samples"
     for seed in seeds:
-        save_png(Path(options.out, f"seed{seed:04d}.png"), to_uint8(drawn([seed]))[0])
+        save_png(Path(options.out, f"seed{seed:04d}.png"), to_uint8(by_seed([seed]))[0])
     return f"{len(seeds)} samples"
+
+
+def _by_seed(gan: Trained, label: str | None, caption: str | None, seeds: list[int]) -> Tensor:
+    return gan.sample(seeds=seeds, label=label, caption=caption)
 
 
 def _drawing(options: SampleOptions, gan: Trained) -> Drawing:

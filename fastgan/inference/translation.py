@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data import InputSpec, to_batch, to_uint8
+from fastgan.data._optional import require
 from fastgan.data.levels import Levels
 from fastgan.inference.errors import InferenceError
 from fastgan.inference.pictures import (
@@ -184,8 +185,6 @@ class Translator:
         return indices.long()
 
     def _image(self, array: Any) -> Any:
-        from fastgan.data._optional import require
-
         pil = require("PIL.Image", "pillow", purpose="Translating an array")
         if array.dtype != np.uint8:
             raise TypeError(f"picture must be an array of uint8, got {array.dtype}")
@@ -244,8 +243,6 @@ def make_translator(
     name = input_of(recipe, direction)
     spec = specs.get(name, InputSpec("image", channels=channels))
     if spec.kind == "image" and levels:
-        from dataclasses import replace
-
         spec = replace(spec, levels=levels)
     return Translator(recipe, networks, name, spec, tuple(attributes), seed, tile)
 
@@ -260,7 +257,7 @@ def input_of(recipe: Translation, direction: str | None) -> str:
     if direction is None:
         return next(iter(ways.values()))
     if "" in ways:
-        raise InferenceError(f"{recipe.name} translates one way only: leave --direction out.")
+        raise InferenceError(f"{recipe.name} translates one way only: leave direction out.")
     if direction not in ways:
         raise InferenceError(unknown("direction", direction, list(ways)))
     return ways[direction]
@@ -272,5 +269,6 @@ def _mask_of(mask: Any, dims: int) -> Tensor:
     if hole.ndim == 3 and dims == 2 and hole.shape[0] == 1:
         hole = hole[0]
     if hole.ndim != dims:
-        raise InferenceError(f"mask must be [H, W], got {list(hole.shape)}.")
+        shape = "[H, W]" if dims == 2 else "[N, H, W]"
+        raise InferenceError(f"mask must be {shape}, got {list(hole.shape)}.")
     return hole

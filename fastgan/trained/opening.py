@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,11 +19,13 @@ from fastgan.recipes import ImageSpec, Networks, StyleGAN2
 from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
 from fastgan.recipes.signature import Signature
 from fastgan.trained.gan import Trained
-from fastgan.training import RunResult
 from fastgan.training.checkpoint import BEST, is_checkpoint
 from fastgan.training.config import RunConfig, split_settings
 from fastgan.training.distributed import choose_device
 from fastgan.training.loading import load_state
+
+if TYPE_CHECKING:
+    from fastgan.training import RunResult
 
 GRAPHS = (".onnx", ".pt2")
 """Exports that hold a graph and no networks."""

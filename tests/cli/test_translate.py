@@ -305,7 +305,7 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
     [
         ("pix2pix", ["{in}/none.png"], "There is no picture or folder '{in}/none.png': check the path."),
         ("pix2pix", ["{in}/empty"], "The folder '{in}/empty' holds no pictures."),
-        ("pix2pix", ["{in}/alpha.png", "--direction", "AtoB"], "pix2pix translates one way only: leave --direction out."),
+        ("pix2pix", ["{in}/alpha.png", "--direction", "AtoB"], "pix2pix translates one way only: leave direction out."),
         (
             "cyclegan",
             ["{in}/alpha.png", "--direction", "AtoC"],

@@ -133,6 +133,18 @@ for module in {modules}:
     assert done.stdout.splitlines() == [f"{module} []" for module in modules], done.stderr
 
 
+def test_loading_needs_nothing_of_the_command_line():
+    """Run in a new process, since the tests' own has imported all of it."""
+    code = """
+import sys
+import fastgan
+fastgan.load
+print([m for m in ("tyro", "rich", "matplotlib", "tensorboard", "PIL") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_no_autograd_function():
     """torch.autograd.Function returns wrong second derivatives under torch.compile, silently."""
     using = [str(p) for p in PACKAGE.rglob("*.py") if "autograd.Function" in p.read_text()]

@@ -1,0 +1,189 @@
+"""Samples: images drawn from noise, from captions or from data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fastgan.data import ImageDataset
+from fastgan.data.captions import encode_caption
+from fastgan.data.labels import class_number
+from fastgan.inference.drawing import BATCH_SIZE, RecipeDrawing
+from fastgan.inference.errors import InferenceError
+from fastgan.inference.samples import sample_images
+from fastgan.inference.walks import Drawing
+from fastgan.networks.stylegan2.generator import NoiseMode
+from fastgan.recipes.translation import Translation
+from fastgan.seeds import derive_seed
+from fastgan.trained.core import check_numbers
+from fastgan.trained.evaluating import Evaluating
+
+
+class Sampling(Evaluating):
+    """Samples of trained networks."""
+
+    def sample(
+        self,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        seeds: Sequence[int] | None = None,
+        label: str | int | None = None,
+        caption: str | None = None,
+        truncation: float | None = None,
+        truncation_cutoff: int | None = None,
+        noise: NoiseMode | None = None,
+        data: str | Path | ImageDataset | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Draw images; the same seed draws the same ones, and those of ``fastgan sample``.
+
+        Args:
+            n: number of images.
+            seed: seed of the noise. A StyleGAN2 draws from the seeds ``seed`` to ``seed + n - 1``.
+            seeds: one image for each of these seeds, in place of ``n`` and ``seed``; an image
+                depends on its own seed alone.
+            label: class of all images, by name or index; None draws one for each.
+            caption: words that all images show, for ``text2image``.
+            truncation: factor that draws styles towards their mean (Karras et al. 2019, section
+                B): 1 leaves them, 0 gives the average image.
+            truncation_cutoff: truncate only this number of styles, counted from the first.
+            noise: noise of a StyleGAN2: "const" (the default), "random" (of the seed) or "none".
+            data: folder or data set whose images are translated, for recipes that translate.
+            batch_size: images per call of the network, which changes rounding alone. None draws
+                images of a StyleGAN2 one by one, others 256 at a time.
+
+        Returns:
+            float32 ``[n, C, H, W]`` in [-1, 1] on the networks' device.
+
+        Raises:
+            InferenceError: an argument is out of range, or one that this recipe doesn't take.
+            DataError: an unknown class or word, or data that can't be opened.
+        """
+        check_numbers(n=(n, 1), seed=(seed, 0), batch_size=(batch_size, 1))
+        for name in seeds or ():
+            check_numbers(seeds=(name, 0))
+        self._refuse(label=label, caption=caption, truncation=truncation, noise=noise)
+        if truncation_cutoff is not None and truncation is None:
+            raise InferenceError("truncation_cutoff needs truncation: give both.")
+        if self.can("truncate"):
+            if data is not None:
+                raise InferenceError(f"{self.recipe.name} draws from noise: leave data out.")
+            drawing = self.drawing(
+                label=label,
+                truncation=1.0 if truncation is None else truncation,
+                truncation_cutoff=truncation_cutoff,
+                noise=noise or "const",
+            )
+            chosen = range(seed, seed + n) if seeds is None else seeds
+            images = drawing.images(list(chosen), batch_size=batch_size or 1)
+        elif isinstance(self.recipe, Translation) and caption is None:
+            images = self._translated(n, seed, seeds, data, batch_size)
+        else:
+            if data is not None:
+                raise InferenceError(f"{self.recipe.name} draws from noise: leave data out.")
+            drawn = self._recipe_drawing(label, caption)
+            images = (
+                drawn.drawn_from(
+                    derive_seed(seed, "sample"), n, batch_size=batch_size or BATCH_SIZE
+                )
+                if seeds is None
+                else drawn.images(seeds)
+            )
+        return images.float().clamp_(-1, 1)
+
+    def drawing(
+        self,
+        *,
+        label: str | int | None = None,
+        truncation: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise: NoiseMode = "const",
+    ) -> Drawing:
+        """Return the drawing of a style-based generator, for walks, mixes and directions.
+
+        The functions of :mod:`fastgan.inference` take it. The arguments are those of
+        :meth:`sample`.
+
+        Raises:
+            InferenceError: the generator has no styles, or an argument is out of range.
+        """
+        if not self.can("interpolate"):
+            raise InferenceError(
+                f"Only a StyleGAN2 has styles to walk through, but this is {self.origin}."
+            )
+        G = self.generator
+        if truncation_cutoff is not None and not 0 <= truncation_cutoff <= G.num_ws:
+            raise InferenceError(
+                f"truncation_cutoff must be from 0 to {G.num_ws}, the styles of this network, "
+                f"got {truncation_cutoff}."
+            )
+        return Drawing(
+            G,
+            truncation_psi=truncation,
+            truncation_cutoff=truncation_cutoff,
+            noise=noise,
+            label=self._class_number(label),
+        )
+
+    def _recipe_drawing(self, label: str | int | None, caption: str | None) -> RecipeDrawing:
+        words = None
+        if caption is not None:
+            words = encode_caption(caption, self.image_spec.inputs["caption"])[None]
+            words = words.to(self.device)
+        return RecipeDrawing(
+            self.recipe, self.networks, label=self._class_number(label), caption=words
+        )
+
+    def _translated(
+        self,
+        n: int,
+        seed: int,
+        seeds: Sequence[int] | None,
+        data: str | Path | ImageDataset | None,
+        batch_size: int | None,
+    ) -> Tensor:
+        """Translate the first rows of a data set."""
+        if seeds is not None:
+            raise InferenceError(f"{self.recipe.name} draws rows of data: leave seeds out.")
+        if data is None:
+            source, other = (
+                ("captions", "give caption, words to draw")
+                if self.can("caption")
+                else ("images", "translate a picture with translate()")
+            )
+            raise InferenceError(
+                f"{self.recipe.name} makes images of {source}, not of noise: {other}, or name a "
+                f"folder of them in data."
+            )
+        return sample_images(
+            self.recipe,
+            self.networks,
+            n,
+            seed=derive_seed(seed, "sample"),
+            chunk=batch_size or BATCH_SIZE,
+            dataset=self.open_data(data),
+        ).to(self.device)
+
+    def _class_number(self, label: str | int | None) -> int | None:
+        if label is None:
+            return None
+        count = int(getattr(self.generator, "c_dim", 0))
+        if not isinstance(label, str):
+            if isinstance(label, bool) or not 0 <= int(label) < count:
+                raise InferenceError(
+                    f"label must be a name or a number from 0 to {count - 1}, got {label!r}."
+                )
+            return int(label)
+        return class_number(label, self.class_names, count)
+
+    def _refuse(self, **arguments: Any) -> None:
+        """Raise InferenceError for an argument that this recipe doesn't take."""
+        needed = {"truncation": "truncate"}
+        for name, value in arguments.items():
+            if value is not None and not self.can(needed.get(name, name)):
+                reason = "was trained without classes" if name == "label" else f"takes no {name}"
+                raise InferenceError(f"{self.recipe.name} {reason}: leave {name} out.")
