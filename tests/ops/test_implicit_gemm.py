@@ -169,7 +169,7 @@ def test_empty():
 def test_errors():
     t = given(torch.float32, torch.contiguous_format)
     options = ("linear", 0.0, 1.0, None)
-    with pytest.raises(ValueError, match=r"1×1 and 3×3, got a weight of \[19, 21, 5, 5\]"):
+    with pytest.raises(ValueError, match=r"kernel of 1×1 or 3×3 .*, got shape \[19, 21, 5, 5\]"):
         modulated_conv2d_fused(*t._replace(weight=torch.ones(19, 21, 5, 5)), *options)
     with pytest.raises(ValueError, match=r"weight must have 21 input channels.*\[19, 20, 3, 3\]"):
         modulated_conv2d_fused(*t._replace(weight=t.weight[:, :20]), *options)
