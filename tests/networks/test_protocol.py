@@ -114,6 +114,20 @@ def test_an_output_passes_compiled_and_exported_graphs(name):
     torch.compiler.reset()
 
 
+@pytest.mark.long
+def test_an_output_passes_aotinductor(tmp_path):
+    network, arguments = build("stargan-discriminator").eval(), inputs("stargan-discriminator")[:1]
+    with torch.no_grad():
+        program = torch.export.export(network, arguments)
+        path = torch._inductor.aoti_compile_and_package(
+            program, package_path=str(tmp_path / "network.pt2")
+        )
+        output, expected = torch._inductor.aoti_load_package(path)(*arguments), network(*arguments)
+    assert isinstance(output, DiscriminatorOutput)
+    torch.testing.assert_close(output.logits, expected.logits)
+    torch.testing.assert_close(output.class_logits, expected.class_logits)
+
+
 def test_another_output_is_refused():
     with pytest.raises(TypeError, match="a tensor of logits or a DiscriminatorOutput, got a list"):
         logits_of([torch.zeros(2)])
