@@ -1,4 +1,4 @@
-"""What a gradient penalty is made of: points between real and fake, and how far gradients' norms are from a number.
+"""The two halves of a gradient penalty: points between real and fake, and norms of gradients.
 
 The maths is in this folder's README.
 """
@@ -19,19 +19,21 @@ __all__ = ["grad_norm_penalty", "lerp_samples"]
 def lerp_samples(
     real: Tensor, fake: Tensor, alpha: Tensor, *, backend: str | None = None
 ) -> Tensor:
-    """``y_n = alpha_n · real_n + (1 - alpha_n) · fake_n`` in one pass: where WGAN-GP takes its gradient.
+    """Return ``alpha_n · real_n + (1 - alpha_n) · fake_n`` for each sample, computed in one pass.
 
-    Gulrajani et al. 2017. Differentiable to any order in all three; only what is asked for is computed. Half types are
-    computed in float32 and rounded once. For backward ``alpha`` is saved, and ``real`` and ``fake`` only if ``alpha`` needs
-    a gradient.
+    WGAN-GP takes its gradient at these points (Gulrajani et al. 2017). The op is differentiable to
+    any order in all three, and computes only the gradients that are needed. Half types are computed
+    in float32 and rounded once. The backward pass needs ``alpha``, and also ``real`` and ``fake``
+    if ``alpha`` needs a gradient.
 
     Args:
-        real: ``[N, ...]``; float16, bfloat16, float32 or float64. Layouts in which each sample is one stretch of memory
-            (contiguous, channels_last) run as they are and the result has the same strides; others are copied once, and
-            the result is contiguous.
-        fake: of the shape, dtype and device of ``real``. Under autocast ``fake`` and ``alpha`` are cast to the dtype of
-            ``real``: the op runs in the dtype that ``real`` comes in.
-        alpha: ``[N]``, one weight per sample, usually uniform in [0, 1]; of the dtype and device of ``real``.
+        real: ``[N, ...]``; float16, bfloat16, float32 or float64. Layouts whose samples are
+            contiguous in memory (contiguous, channels_last) run without a copy, and the result has
+            their strides. Others are copied once, and the result is contiguous.
+        fake: tensor of the shape, dtype and device of ``real``. Under autocast ``fake`` and
+            ``alpha`` are cast to the dtype of ``real``.
+        alpha: ``[N]``, one weight per sample, usually uniform in [0, 1]; of the dtype and device of
+            ``real``.
         backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
             :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
             then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
@@ -41,8 +43,8 @@ def lerp_samples(
         Tensor of the shape and dtype of ``real``.
 
     Raises:
-        TypeError: a tensor is of an unsupported dtype, or its dtype is not that of ``real``.
-        ValueError: a shape or a device does not fit ``real``.
+        TypeError: a tensor has an unsupported dtype, or another one than ``real``.
+        ValueError: a shape or a device doesn't fit ``real``.
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_samples("real", real)
@@ -57,27 +59,29 @@ def lerp_samples(
 def grad_norm_penalty(
     grad: Tensor, *, center: float = 1.0, squared: bool = False, backend: str | None = None
 ) -> Tensor:
-    """``(‖grad_n‖₂ - center)²`` for each sample, or ``‖grad_n‖₂²``: the terms of WGAN-GP, and of R1, R2 and path length.
+    """Return ``(‖grad_n‖₂ - center)²`` for each sample, or ``‖grad_n‖₂²``.
 
-    The norm is over all elements of a sample. Differentiable to any order in ``grad``; forward and first derivative are one
-    pass over memory, so is the second where a sample fits into the cache. A sample whose norm is 0 gives ``center²``, and
-    zero as every derivative (with ``squared``: those of the square).
+    These are the terms of WGAN-GP, and of R1, R2 and path length. The norm is over all elements of
+    a sample. The op is differentiable to any order in ``grad``. Forward and first derivative are
+    one pass over memory each, and so is the second if a sample fits into the cache. A sample of
+    norm 0 gives ``center²`` and derivatives of zero; with ``squared``, those of the square.
 
     Args:
-        grad: ``[N, ...]``, usually ``torch.autograd.grad(scores.sum(), images, create_graph=True)[0]``; float16, bfloat16,
-            float32 or float64. Layouts in which each sample is one stretch of memory (contiguous, channels_last) run as they
-            are, others are copied once.
-        center: the norm that costs nothing, finite and ≥ 0: 1 for WGAN-GP (Gulrajani et al. 2017), 0 for zero-centred
-            penalties (Mescheder et al. 2018).
-        squared: ``‖grad_n‖²``; ``center`` is not used. The same as ``center=0``.
+        grad: ``[N, ...]``; float16, bfloat16, float32 or float64. Usually it is
+            ``torch.autograd.grad(scores.sum(), images, create_graph=True)[0]``. Layouts whose
+            samples are contiguous in memory (contiguous, channels_last) run without a copy; others
+            are copied once.
+        center: norm without penalty, finite and ≥ 0: 1 for WGAN-GP (Gulrajani et al. 2017), 0 for
+            zero-centred penalties (Mescheder et al. 2018).
+        squared: return ``‖grad_n‖²`` and ignore ``center``, as for ``center=0``.
         backend: as for :func:`lerp_samples`.
 
     Returns:
-        Tensor ``[N]``: float64 for float64, else float32. Half types too: the square of a norm over 256 is beyond
-        float16, and what reads it is a mean that is taken in float32 anyway.
+        Tensor ``[N]``, float64 for float64, else float32. The square of a norm over 256 would
+        exceed float16.
 
     Raises:
-        TypeError: ``grad`` is of an unsupported dtype, or ``center`` is no number.
+        TypeError: ``grad`` has an unsupported dtype, or ``center`` is no number.
         ValueError: ``grad`` is a scalar tensor, or ``center`` is out of range.
         BackendUnavailable: the backend that was named cannot run here.
     """

@@ -1,4 +1,4 @@
-"""Checks of what interpolate and grad_norm_penalty are called with."""
+"""Checks of the arguments of lerp_samples and grad_norm_penalty."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastgan.ops._checks import DTYPES, kind, under_autocast
 
 
 def check_samples(name: str, t: Tensor) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless ``t`` is ``[N, ...]`` of a dtype that the ops take."""
+    """Raise TypeError or ValueError unless ``t`` is ``[N, ...]`` of a supported dtype."""
     if not isinstance(t, Tensor) or t.dtype not in DTYPES:
         raise TypeError(
             f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
@@ -22,17 +22,21 @@ def check_samples(name: str, t: Tensor) -> None:
 
 
 def fitting(name: str, t: Tensor, real: Tensor, shape: list[int]) -> Tensor:
-    """``t`` in the dtype of ``real``, if it has its device, ``shape`` and, but under autocast, its dtype."""
+    """Return ``t`` in the dtype of ``real``.
+
+    Raises:
+        TypeError, ValueError: ``t`` has another shape or device or, without autocast, dtype.
+    """
     check_samples(name, t)
     if list(t.shape) != shape:
         raise ValueError(
-            f"{name} must have shape {shape} for real of shape {list(real.shape)}, got "
-            f"{list(t.shape)}"
+            f"{name} must have shape {shape} for real of shape {list(real.shape)}, "
+            f"got {list(t.shape)}"
         )
     if t.dtype != real.dtype and not under_autocast(real):
         raise TypeError(
-            f"{name} must have the dtype of real, {real.dtype}, got {t.dtype}; convert it with "
-            f"{name}.to(real.dtype)"
+            f"{name} must have the dtype of real, {real.dtype}, got {t.dtype}; "
+            f"convert it with {name}.to(real.dtype)"
         )
     if t.device != real.device:
         raise ValueError(f"{name} must be on the device of real, {real.device}, got {t.device}")
@@ -40,7 +44,7 @@ def fitting(name: str, t: Tensor, real: Tensor, shape: list[int]) -> Tensor:
 
 
 def check_center(center: float) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless ``center`` is a finite number of at least 0."""
+    """Raise TypeError or ValueError unless ``center`` is a finite number of at least 0."""
     if isinstance(center, bool) or not isinstance(center, (int, float)):
         raise TypeError(f"center must be a number, got {kind(center)}; a tensor's is center.item()")
     if not 0 <= center < math.inf:

@@ -1,4 +1,7 @@
-"""interpolate and grad_norm_penalty in plain PyTorch: the documentation, the fallback and the oracle of the ops."""
+"""Both ops in plain PyTorch: documentation, fallback and test oracle.
+
+The registered name of lerp_samples is interpolate.
+"""
 
 from __future__ import annotations
 
@@ -9,40 +12,46 @@ from fastgan.ops._numerics import accumulate_dtype
 
 
 def samples_are_stretches(t: Tensor) -> bool:
-    """Whether each sample of a dense ``t`` is one stretch of memory: its first dimension is the slowest."""
+    """Return True if each sample of a dense ``t`` is contiguous: dimension 0 is the slowest."""
     return t.stride(0) * t.shape[0] == t.numel()
 
 
 def result_like(t: Tensor) -> Tensor:
-    """An empty result for ``t``: its strides where they are dense and each sample is one stretch, else contiguous."""
+    """Return an empty result for ``t``.
+
+    It has the strides of ``t`` if they are dense and each sample is contiguous, else it is
+    contiguous.
+    """
     result = torch.empty_like(t)
     return result if samples_are_stretches(result) else t.new_empty(t.shape)
 
 
 def in_layout(result: Tensor) -> Tensor:
-    """An elementwise result with the strides of :func:`result_like`."""
+    """Return an elementwise result with the strides of :func:`result_like`."""
     return result if samples_are_stretches(result) else result.contiguous()
 
 
 def per_sample(t: Tensor, like: Tensor) -> Tensor:
-    """``t[N]`` in the accumulation dtype, shaped to broadcast over the samples of ``like[N, ...]``."""
+    """Shape ``t[N]`` to broadcast over samples of ``like[N, ...]``, in the accumulation dtype."""
     return t.to(accumulate_dtype(like.dtype))[(...,) + (None,) * (like.ndim - 1)]
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
-    """``<a_n, b_n>`` over all elements of each sample, in the accumulation dtype."""
+    """Return ``<a_n, b_n>`` over all elements of each sample, in the accumulation dtype."""
     dtype = accumulate_dtype(a.dtype)
     products = a.to(dtype) * b.to(dtype)
-    return (
-        products.sum(tuple(range(1, a.ndim))) if a.ndim > 1 else products
-    )  # sum(()) would be over all dimensions
+    # sum(()) would be over all dimensions.
+    return products.sum(tuple(range(1, a.ndim))) if a.ndim > 1 else products
 
 
 # ------------------------------------------------------------------------------- interpolate
 
 
 def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
-    """``alpha·real + (1 - alpha)·fake``, rounded once; any order of derivative by autograd."""
+    """Return ``alpha·real + (1 - alpha)·fake``, rounded once.
+
+    Autograd gives derivatives of any order.
+    """
     weight = per_sample(alpha, real)
     return in_layout((weight * real + (1 - weight) * fake).to(real.dtype))
 
@@ -51,7 +60,10 @@ def interpolate_backward(
     dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool,
     need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """``dreal = alpha·dy``, ``dfake = (1 - alpha)·dy``, ``dalpha = <dy, real - fake>``; empty where not needed."""
+    """Return the gradients, empty where they aren't needed.
+
+    They are ``dreal = alpha·dy``, ``dfake = (1 - alpha)·dy`` and ``dalpha = <dy, real - fake>``.
+    """
     weight = per_sample(alpha, dy)
     dreal, dfake, dalpha = (dy.new_empty(0) for _ in range(3))
     if need_dreal:
@@ -69,8 +81,13 @@ def interpolate_double_backward(
     real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool,
     need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """``ddy = alpha·ddreal + (1 - alpha)·ddfake + ddalpha·(real - fake)``, ``dreal = ddalpha·dy = -dfake``,
-    ``dalpha = <dy, ddreal - ddfake>``; empty where not needed. What is absent is zero."""
+    """Return the second derivatives, empty where they aren't needed; None counts as zero.
+
+    They are::
+
+        ddy = alpha·ddreal + (1 - alpha)·ddfake + ddalpha·(real - fake)
+        dreal = ddalpha·dy        dfake = -dreal        dalpha = <dy, ddreal - ddfake>
+    """
     ddy, dreal, dfake, dalpha = (dy.new_empty(0) for _ in range(4))
     weight, zero = per_sample(alpha, dy), torch.zeros_like(dy)
     a, b = (zero if t is None else t for t in (ddreal, ddfake))
@@ -91,13 +108,13 @@ def interpolate_double_backward(
 
 
 def difference(a: Tensor, b: Tensor) -> Tensor:
-    """``a - b`` in the accumulation dtype."""
+    """Return ``a - b`` in the accumulation dtype."""
     dtype = accumulate_dtype(a.dtype)
     return a.to(dtype) - b.to(dtype)
 
 
 def in_like(like: Tensor, t: Tensor) -> Tensor:
-    """``t`` in the dtype and with the strides of a result for ``like``."""
+    """Return ``t`` with the dtype and strides of a result for ``like``."""
     return result_like(like).copy_(t)
 
 
@@ -105,14 +122,20 @@ def in_like(like: Tensor, t: Tensor) -> Tensor:
 
 
 def safe_norm(grad: Tensor) -> tuple[Tensor, Tensor]:
-    """``(zero, norm)``: where a sample's norm is 0, and the norm, 1 there, so that no derivative divides by 0."""
+    """Return a mask of samples of norm 0, and the norms.
+
+    A norm of 0 is replaced by 1, so that no derivative divides by 0.
+    """
     total = inner(grad, grad)
     zero = total == 0
     return zero, torch.where(zero, torch.ones_like(total), total).sqrt()
 
 
 def grad_norm_penalty(grad: Tensor, center: float) -> Tensor:
-    """``(‖grad_n‖ - center)²``, ``[N]`` in the accumulation dtype; any order of derivative by autograd."""
+    """Return ``(‖grad_n‖ - center)²``, ``[N]`` in the accumulation dtype.
+
+    Autograd gives derivatives of any order.
+    """
     if center == 0:
         return inner(grad, grad)
     zero, norm = safe_norm(grad)
@@ -120,12 +143,15 @@ def grad_norm_penalty(grad: Tensor, center: float) -> Tensor:
 
 
 def grad_norm_penalty_with_norm(grad: Tensor, center: float) -> tuple[Tensor, Tensor]:
-    """The penalty, and the norm that its derivatives start from."""
+    """Return the penalty, and the norm, which its derivatives take."""
     return grad_norm_penalty(grad, center), inner(grad, grad).sqrt()
 
 
 def shrinkage(norm: Tensor, center: float) -> tuple[Tensor, Tensor]:
-    """``(1 - center/norm, center/norm)``; where the norm is 0, the derivatives are 0, but those of the square (center 0)."""
+    """Return ``(1 - center/norm, center/norm)``.
+
+    For a norm of 0 they make all derivatives 0, except those of the square (center 0).
+    """
     zero = norm == 0
     ratio = torch.where(
         zero, torch.zeros_like(norm), center / torch.where(zero, torch.ones_like(norm), norm)
@@ -138,7 +164,7 @@ def shrinkage(norm: Tensor, center: float) -> tuple[Tensor, Tensor]:
 def grad_norm_penalty_backward(
     dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float
 ) -> Tensor:
-    """``dgrad = dpenalty · 2(1 - center/norm) · grad``."""
+    """Return ``dgrad = dpenalty · 2(1 - center/norm) · grad``."""
     keep, _ = shrinkage(norm, center)
     return in_layout((per_sample(2 * dpenalty * keep, grad) * grad).to(grad.dtype))
 
@@ -147,8 +173,13 @@ def grad_norm_penalty_double_backward(
     ddgrad: Tensor, dpenalty: Tensor, grad: Tensor, norm: Tensor, center: float,
     need_ddpenalty: bool, need_dgrad: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """With ``d = <grad, ddgrad>``: ``ddpenalty = 2(1 - center/norm)·d`` and ``dgrad = dpenalty·(2(1 - center/norm)·ddgrad
-    + 2·center/norm³·d·grad)``; empty where not needed."""
+    """Return ``ddpenalty`` and ``dgrad``, empty where they aren't needed.
+
+    With ``d = <grad, ddgrad>`` they are::
+
+        ddpenalty = 2(1 - center/norm)·d
+        dgrad = dpenalty·(2(1 - center/norm)·ddgrad + 2·center/norm³·d·grad)
+    """
     keep, ratio = shrinkage(norm, center)
     along = inner(grad, ddgrad)
     ddpenalty, dgrad = norm.new_empty(0), grad.new_empty(0)
@@ -156,7 +187,8 @@ def grad_norm_penalty_double_backward(
         ddpenalty = 2 * keep * along
     if need_dgrad:
         divisor = torch.where(norm == 0, torch.ones_like(norm), norm)
-        unit = per_sample(1 / divisor, grad) * grad  # first, for 1/norm² of a small norm overflows
+        # Divide grad first, since 1/norm² of a small norm overflows.
+        unit = per_sample(1 / divisor, grad) * grad
         turn = 2 * dpenalty * ratio * (along / divisor)
         dgrad = in_like(
             grad, per_sample(2 * dpenalty * keep, grad) * ddgrad + per_sample(turn, grad) * unit

@@ -1,4 +1,7 @@
-"""Registration of interpolate, grad_norm_penalty and their derivatives: schemas, fake kernels, autograd."""
+"""Registration of the ops and their derivatives: schemas, fake kernels, autograd.
+
+The registered name of lerp_samples is interpolate.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def _only(results: tuple[Tensor, ...], needs: tuple[bool, ...]) -> Gradients:
 
 
 def _samples(t: Tensor) -> Tensor:
-    """``[N]`` in the accumulation dtype."""
+    """Return an empty ``[N]`` in the accumulation dtype."""
     return t.new_empty(t.shape[0], dtype=accumulate_dtype(t.dtype))
 
 
@@ -69,7 +72,8 @@ def _first_fake(dy: Tensor, real: Any, fake: Any, alpha: Any, *needs: bool) -> t
 def _first_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, need_dreal, need_dfake, need_dalpha = inputs
     ctx.has = need_dreal, need_dfake, need_dalpha
-    ctx.set_materialize_grads(False)  # nothing is computed for directions that nobody gave
+    # Nothing is computed for directions that are absent.
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors)
 
 
@@ -120,7 +124,10 @@ def _second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
-    """Third order, in plain torch: the README's formulas, whose e, r - f and t are ``e``, ``turn`` and ``t``."""
+    """Third order, in plain torch, by the README's formulas.
+
+    Their e, r - f and t are ``e``, ``turn`` and ``t``.
+    """
     a, b, c, dy, real, fake, alpha = ctx.saved_tensors
     zero = torch.zeros_like(dy)
     e, r, f, t = (g if has else None for g, has in zip(grads, ctx.has))
@@ -210,16 +217,16 @@ def _penalty_first_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) ->
 def _penalty_first_backward(ops: Any, ctx: Any, ddgrad: Tensor) -> Gradients:
     needs = ctx.needs_input_grad[:2]
     results = ops.grad_norm_penalty_double_backward(ddgrad, *ctx.saved_tensors, ctx.center, *needs)
-    return (
-        *_only(results, needs),
-        None,
-        None,
-    )  # what norm has to do with grad is in the gradient of grad
+    # The gradient of grad includes the one through norm.
+    return (*_only(results, needs), None, None)
 
 
 define(
     OpDefinition(
-        schema="grad_norm_penalty_backward(Tensor dpenalty, Tensor grad, Tensor norm, float center) -> Tensor",
+        schema=(
+            "grad_norm_penalty_backward(Tensor dpenalty, Tensor grad, Tensor norm, float center) "
+            "-> Tensor"
+        ),
         reference=reference.grad_norm_penalty_backward,
         fake=_penalty_first_fake,
         setup_context=_penalty_first_context,
@@ -244,7 +251,7 @@ def _penalty_second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Ten
 
 
 def _penalty_second_backward(ops: Any, ctx: Any, g1: Tensor | None, g2: Tensor | None) -> Gradients:
-    """Third order, in plain torch: the README's formulas; ``bend`` is its k."""
+    """Third order, in plain torch, by the README's formulas, whose k is ``bend``."""
     ddgrad, dpenalty, grad = ctx.saved_tensors
     need_ddpenalty, need_dgrad = ctx.has
     g1 = g1 if g1 is not None and need_ddpenalty else torch.zeros_like(dpenalty)

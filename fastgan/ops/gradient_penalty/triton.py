@@ -1,9 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
-"""interpolate and grad_norm_penalty in Triton: one kernel, which sweeps over memory, for both and their derivatives.
+"""Both ops and their derivatives in Triton, by one kernel that sweeps over memory.
 
-The big tensors are matrices ``[samples, elements]``, one tile per program. Sums over the elements are left for each tile in
-a place of its own; torch adds those up, always in the same order. A penalty's second derivative needs such a sum in its
-result, and sweeps twice.
+The large tensors are matrices ``[samples, elements]``, one tile per program. Each tile writes its
+sum over the elements to a place of its own, and torch adds those up in a fixed order. A penalty's
+second derivative needs such a sum in its result, and sweeps twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastgan.ops.gradient_penalty.reference import result_like, shrinkage
 
 @triton.jit
 def _read(ptr, at, inside, ACC: tl.constexpr):
-    """Zeros where there is no tensor."""
+    """Load elements; zeros for a tensor that is None."""
     if ptr is None:
         values = tl.zeros(at.shape, ACC)
     else:
@@ -31,11 +31,15 @@ def _read(ptr, at, inside, ACC: tl.constexpr):
 def sweep_kernel(
     x_ptr, y_ptr, u_ptr, w_ptr, g_ptr, out_ptr, out_x_ptr, out_y_ptr, partial_ptr,
     alpha_ptr, ddalpha_ptr, dpenalty_ptr, norm_ptr, total_ptr,
-    center: tl.float64, samples, elements, tiles,  # other floats come as float32
+    # Without this type, floats arrive as float32.
+    center: tl.float64, samples, elements, tiles,
     PASS: tl.constexpr, ACC: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The sweeps that csrc/gradient_penalty/problem.h names: ``PASS`` 0 forward, 1 backward, 2 double_backward. Pointers
-    that a pass does not need are None."""
+    """Run a sweep of csrc/gradient_penalty/problem.h.
+
+    ``PASS`` is 0 for forward, 1 for backward, 2 for double_backward. Pointers that a pass doesn't
+    need are None.
+    """
     tile = tl.program_id(0)
     sample = (tile // tiles) * ROWS + tl.arange(0, ROWS)
     column = (tile % tiles) * COLUMNS + tl.arange(0, COLUMNS)
@@ -89,7 +93,10 @@ def sweep_kernel(
 
 
 def blocks(samples: int, elements: int, order: int, dtype: torch.dtype) -> tuple[int, int]:
-    """Rows and columns of a tile: 16 elements per thread of 4 warps; half of them of float64, and in second derivatives."""
+    """Return the rows and columns of a tile: 16 elements per thread of 4 warps.
+
+    They are half as many for float64 and for second derivatives.
+    """
     tile = 2048 // (2 if dtype == torch.float64 else 1) // (2 if order == 2 else 1)
     columns = min(power_of_two(elements), tile)
     return min(power_of_two(samples), tile // columns), columns
@@ -103,7 +110,11 @@ def _sweep(
     center: float = 0.0,
     **tensors: Tensor | None,
 ) -> Tensor:
-    """One pass over tensors in the memory order of ``like``; returns the sum of each sample, empty unless wanted."""
+    """Run a pass over tensors in the memory order of ``like``.
+
+    Returns:
+        The sum of each sample, empty unless wanted.
+    """
     samples = like.shape[0]
     sums = SUMS[like.dtype]
     if not like.numel():

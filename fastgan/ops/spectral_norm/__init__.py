@@ -1,4 +1,4 @@
-"""spectral_norm: the weights of a whole network divided by their spectral norms. The maths is in this folder's README."""
+"""spectral_norm: normalise the weights of a whole network. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -28,32 +28,39 @@ def spectral_norm(
     dims: Sequence[int] | None = None,
     backend: str | None = None,
 ) -> tuple[list[Tensor], Tensor, list[Tensor], list[Tensor]]:
-    """Every weight of a network divided by an estimate of its largest singular value (Miyato et al. 2018), in one call.
+    """Divide every weight of a network by its spectral norm (Miyato et al. 2018), in one call.
 
-    Each weight is seen as a matrix ``W [out, rest]``. ``n_power_iterations`` times ``u ← Wv / max(‖Wv‖, eps)`` and
-    ``v ← Wᵀu / max(‖Wᵀu‖, eps)``; then ``σ = uᵀWv``, and the result is ``W / σ``. A weight that is zero gives NaN, as in
-    torch. Differentiable to any order in ``weights``, with u and v as constants. Nothing is changed in place.
+    Each weight is a matrix ``W [out, rest]``. Power iterations estimate its largest singular value
+    ``σ = uᵀWv``, and the result is ``W / σ``. An iteration is ``u ← Wv / max(‖Wv‖, eps)``, then
+    ``v ← Wᵀu / max(‖Wᵀu‖, eps)``. A weight of zeros gives NaN, as in torch. The op is
+    differentiable to any order in ``weights``, with u and v as constants. It changes nothing in
+    place.
 
     Args:
-        weights: tensors of rank 2 and more, all of one dtype (float16, bfloat16, float32 or float64) and device. Half types
-            are computed in float32. Under autocast the op runs in the dtype that they come in.
-        us: ``[out]`` for each weight, of its dtype and device; read where ``n_power_iterations`` is 0.
-        vs: ``[rest]`` for each weight, of its dtype and device, in the order of ``weight.movedim(dim, 0).flatten(1)``.
-        n_power_iterations: 0 leaves u and v as they are.
+        weights: tensors of rank 2 and more, of one device and dtype: float16, bfloat16, float32 or
+            float64. Half types are computed in float32.
+        us: ``[out]`` for each weight, of its dtype and device; read if ``n_power_iterations`` is 0.
+        vs: ``[rest]`` for each weight, of its dtype and device, in the order of
+            ``weight.movedim(dim, 0).flatten(1)``.
+        n_power_iterations: number of iterations; 0 leaves u and v unchanged.
         eps: least norm to divide by, at least 0.
-        dims: the dimension of each weight that its outputs run along: 1 for transposed convolutions; default 0 for all.
+        dims: for each weight, the dimension of its outputs: 1 for transposed convolutions. The
+            default is 0 for all.
         backend: ``reference``, ``cpu``, ``triton`` or ``cuda``. None takes the one of
             :func:`fastgan.ops.use_backend`, then of the environment variable ``FASTGAN_BACKEND``,
             then the automatic choice. Under functorch transforms (``torch.func``) and forward-mode
             AD every choice means ``reference``.
 
     Returns:
-        The normalised weights, of the shapes and dtype of ``weights``, channels_last where these are and their dimension
-        is 0, else contiguous; σ ``[layers]`` in float32, or float64 for such weights, differentiable; the new us and vs.
+        ``(normalised weights, sigmas, us, vs)``. The weights have the shapes and dtype of
+        ``weights``. They are channels_last if these are and their dimension of outputs is 0, else
+        contiguous. ``sigmas`` is ``[layers]``, differentiable, in float64 for float64, else
+        float32.
 
     Raises:
-        TypeError: one of the lists or of its elements is of a wrong type, or a dtype is not that of the first weight.
-        ValueError: lengths, shapes, devices, ``n_power_iterations``, ``eps`` or ``dims`` are out of range.
+        TypeError: a list or an element has a wrong type, or another dtype than the first weight.
+        ValueError: a length, shape, device, ``n_power_iterations``, ``eps`` or ``dims`` is out of
+            range.
         BackendUnavailable: the backend that was named cannot run here.
     """
     _check_settings(n_power_iterations, eps)
@@ -75,7 +82,10 @@ def spectral_norm(
 
 
 def _memory_order(weight: Tensor, dim: int) -> list[int] | None:
-    """The dimensions of a channels_last weight as they lie in memory, its outputs first; None where there is no need."""
+    """Return the dimensions of a channels_last weight in the order of memory, outputs first.
+
+    It is None if no permutation is needed.
+    """
     if weight.ndim < 4 or dim != 0 or weight.is_contiguous():
         return None
     order = [0, *range(2, weight.ndim), 1]
@@ -83,7 +93,7 @@ def _memory_order(weight: Tensor, dim: int) -> list[int] | None:
 
 
 def _to_memory_order(given: Lists, memory: Sequence[list[int] | None]) -> Lists:
-    """The same lists with channels_last weights permuted, and their v with them: the singular values stay what they are."""
+    """Permute channels_last weights and their v; the singular values stay the same."""
     weights, us, vs, dims = given
     for i, order in enumerate(memory):
         if order is not None:
@@ -119,15 +129,15 @@ def _check_lists(
     dims = [0] * len(weights) if dims is None else list(dims)
     if not len(weights) == len(us) == len(vs) == len(dims):
         raise ValueError(
-            f"us, vs and dims must be as long as weights, {len(weights)}, got {len(us)}, {len(vs)} "
-            f"and {len(dims)}"
+            f"us, vs and dims must be as long as weights, {len(weights)}, "
+            f"got {len(us)}, {len(vs)} and {len(dims)}"
         )
     first = weights[0]
     for i, weight in enumerate(weights):
         if not isinstance(weight, Tensor) or weight.dtype not in DTYPES:
             raise TypeError(
-                f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, got "
-                f"{kind(weight)}"
+                f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, "
+                f"got {kind(weight)}"
             )
         if weight.ndim < 2:
             raise ValueError(
@@ -135,8 +145,8 @@ def _check_lists(
             )
         if not isinstance(dims[i], int) or not 0 <= dims[i] < weight.ndim:
             raise ValueError(
-                f"dims[{i}] must be a dimension of weights[{i}], 0 to {weight.ndim - 1}, got "
-                f"{dims[i]!r}"
+                f"dims[{i}] must be a dimension of weights[{i}], 0 to {weight.ndim - 1}, "
+                f"got {dims[i]!r}"
             )
         sizes = reference.sizes_of(weight, dims[i])
         for name, t, size in (
@@ -153,9 +163,8 @@ def _check_tensor(name: str, t: Tensor, first: Tensor, size: int | None) -> None
         raise TypeError(f"{name} must be a tensor, got {kind(t)}")
     if t.dtype != first.dtype:
         raise TypeError(
-            f"{name} must have the dtype of weights[0], {first.dtype}, got {t.dtype}; normalise "
-            "layers of different "
-            f"dtypes in calls of their own"
+            f"{name} must have the dtype of weights[0], {first.dtype}, got {t.dtype}; "
+            "normalise layers of different dtypes in separate calls"
         )
     if t.device != first.device:
         raise ValueError(

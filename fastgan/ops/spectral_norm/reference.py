@@ -1,4 +1,4 @@
-"""spectral_norm in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+"""spectral_norm in plain PyTorch: documentation, fallback and test oracle of the op."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from torch import Tensor
 
 from fastgan.ops._numerics import accumulate_dtype
 
-#: Normalised weights; their norms ``[layers]``; the new u and v of every layer in one row: u0, v0, u1, v1, …
+#: Normalised weights; their norms ``[layers]``; the new u and v of all layers in one row: u0, v0,
+#: u1, v1, …
 Normalised = tuple[list[Tensor], Tensor, Tensor]
 
 
 def as_matrix(weight: Tensor, dim: int) -> Tensor:
-    """``[out, rest]`` of a weight whose outputs run along ``dim``, in the accumulation dtype."""
+    """Return a weight with outputs along ``dim`` as ``[out, rest]``, in the accumulation dtype."""
     rows = weight.shape[dim]
     matrix = weight.movedim(dim, 0).reshape(rows, weight.numel() // rows if rows else 0)
     return matrix.to(accumulate_dtype(weight.dtype))
 
 
 def like_weight(matrix: Tensor, weight: Tensor, dim: int) -> Tensor:
-    """The inverse of :func:`as_matrix`, contiguous, in the dtype of ``weight``."""
+    """Undo :func:`as_matrix`: return a contiguous tensor like ``weight``."""
     moved = weight.movedim(dim, 0).shape
     return matrix.reshape(moved).movedim(0, dim).to(weight.dtype).contiguous()
 
 
 def sizes_of(weight: Tensor, dim: int) -> tuple[int, int]:
-    """Lengths of u and v."""
+    """Return the lengths of u and v."""
     rows = weight.shape[dim]
     return rows, weight.numel() // rows if rows else 0
 
@@ -36,7 +37,7 @@ def sizes_of(weight: Tensor, dim: int) -> tuple[int, int]:
 def split_vectors(
     vectors: Tensor, weights: Sequence[Tensor], dims: Sequence[int]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The u and the v of every layer, as views."""
+    """Return the u and the v of every layer, as views."""
     parts = vectors.split(
         [size for weight, dim in zip(weights, dims) for size in sizes_of(weight, dim)]
     )
@@ -46,7 +47,7 @@ def split_vectors(
 def power_iteration(
     matrix: Tensor, u: Tensor, v: Tensor, n_power_iterations: int, eps: float
 ) -> tuple[Tensor, Tensor]:
-    """``u ← Wv / ‖Wv‖``, ``v ← Wᵀu / ‖Wᵀu‖``, so many times."""
+    """Repeat ``u ← Wv / ‖Wv‖``, ``v ← Wᵀu / ‖Wᵀu‖``."""
     for _ in range(n_power_iterations):
         u = F.normalize(torch.mv(matrix, v), dim=0, eps=eps)
         v = F.normalize(torch.mv(matrix.T, u), dim=0, eps=eps)
@@ -57,7 +58,10 @@ def spectral_norm(
     weights: Sequence[Tensor], us: Sequence[Tensor], vs: Sequence[Tensor], dims: Sequence[int],
     n_power_iterations: int, eps: float,
 ) -> Normalised:  # fmt: skip
-    """``W / σ`` with ``σ = uᵀWv`` after the iterations; u and v are constants to the derivative, of any order."""
+    """Return ``W / σ`` with ``σ = uᵀWv`` after the iterations.
+
+    Derivatives of any order take u and v as constants.
+    """
     normalised, sigmas, vectors = [], [], []
     for weight, u, v, dim in zip(weights, us, vs, dims):
         matrix = as_matrix(weight, dim)
@@ -75,14 +79,14 @@ def spectral_norm(
     return normalised, torch.stack(sigmas), torch.cat(vectors)
 
 
-# The same derivatives written out: kernels where a namespace has no native one.
+# The derivatives written out: they stand in for missing native kernels.
 
 
 def spectral_norm_backward(
     grads: Sequence[Tensor], dsigmas: Tensor | None, weights: Sequence[Tensor], sigmas: Tensor,
     vectors: Tensor, dims: Sequence[int],
 ) -> list[Tensor]:  # fmt: skip
-    """``dW = G/σ + (dσ - ⟨G, W⟩/σ²) · u vᵀ``."""
+    """Return ``dW = G/σ + (dσ - ⟨G, W⟩/σ²) · u vᵀ`` for each layer."""
     us, vs = split_vectors(vectors, weights, dims)
     found = []
     for i, (grad, weight, u, v, dim) in enumerate(zip(grads, weights, us, vs, dims)):
@@ -97,7 +101,12 @@ def spectral_norm_double_backward(
     ddweights: Sequence[Tensor], grads: Sequence[Tensor], weights: Sequence[Tensor], sigmas: Tensor,
     vectors: Tensor, dims: Sequence[int], need_dweights: bool,
 ) -> tuple[list[Tensor], Tensor, list[Tensor], Tensor]:  # fmt: skip
-    """With ``h = uᵀHv``: ``dG = H/σ - h/σ²·W``, ``ddσ = h``, ``dW = -h/σ²·G``, ``dσ = 2h⟨G, W⟩/σ³ - ⟨H, G⟩/σ²``."""
+    """Return the second derivatives of each layer.
+
+    With ``h = uᵀHv`` they are::
+
+        dG = H/σ - h/σ²·W        ddσ = h        dW = -h/σ²·G        dσ = 2h⟨G, W⟩/σ³ - ⟨H, G⟩/σ²
+    """
     us, vs = split_vectors(vectors, weights, dims)
     dgrads, dweights, ddsigmas, dsigmas = [], [], [], []
     for i, (ddweight, grad, weight, u, v, dim) in enumerate(

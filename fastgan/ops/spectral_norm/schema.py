@@ -52,7 +52,8 @@ def _forward_backward(
     ]  # fmt: skip
     found: list[Tensor | None] = [None] * count
     if wanted:
-        if len(wanted) < count:  # frozen layers, and those that nothing depends on
+        # Some layers are frozen, or nothing depends on them.
+        if len(wanted) < count:
             us, vs = reference.split_vectors(vectors, weights, dims)
             vectors = torch.cat([part for i in wanted for part in (us[i], vs[i])])
             sigmas = torch.stack([sigmas[i] for i in wanted])
@@ -148,7 +149,10 @@ def _double_backward(
     ops: Any, ctx: Any, to_grads: Sequence[Tensor], to_ddsigmas: Tensor,
     to_weights: Sequence[Tensor], to_sigmas: Tensor,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Third order, in plain torch: the README's formulas; ``a, b, c, d`` are what comes in for the four results."""
+    """Third order, in plain torch, by the README's formulas.
+
+    ``a, b, c, d`` are the incoming gradients of the four results.
+    """
     sigmas, vectors, *tensors = ctx.saved_tensors
     count = len(tensors) // 3
     weights = tensors[2 * count :]

@@ -1,9 +1,10 @@
 # mypy: disable-error-code="no-untyped-def, name-defined"
 """spectral_norm in Triton: a launch serves all layers, which a table in device memory describes.
 
-A weight lies in memory as ``[outer][rows][run]``, and its row has ``outer · run`` columns. Each kernel cuts every layer into
-programs of its own; a program looks up in the table which layer it is of. Tensors are reached from the first weight, by
-their distance from it in elements. Sums go into places of their own and are added up in a fixed order.
+A weight is ``[outer][rows][run]`` in memory, and its row has ``outer · run`` columns. Each kernel
+divides every layer into programs, and a program looks up its layer in the table. Tensors are
+addressed from the first weight, by their distance from it in elements. Sums go to places of their
+own and are added up in a fixed order.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from torch import Tensor
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device, power_of_two
 from fastgan.ops.spectral_norm.reference import Normalised
 
-#: What the table holds of each layer, row by row; behind that, for each way of cutting, the first program of the layer.
+#: Rows of the table, with a column per layer. Behind them, for each way of dividing layers into
+#: programs, is a row of the first program of each layer.
 FIELDS = (
     "weight",
     "u",
@@ -42,18 +44,16 @@ _BY_VECTORS, _BY_ROWS, _BY_COLUMNS, _BY_LAYERS, _BY_TILES = (
     tl.constexpr(i) for i in range(len(CUTS))
 )
 
-BLOCK = 1024  # elements that a program has at a time
-TILE = 4 * BLOCK  # of the elementwise kernels
-CHUNK, ROWS, COLUMNS = (
-    64,
-    8,
-    128,
-)  # rows that a program adds up, of which it has so many at a time; columns of a program
+#: Elements that a program has at a time, and those of a tile of the elementwise kernels.
+BLOCK = 1024
+TILE = 4 * BLOCK
+#: Rows that a program adds up, those that it has at a time, and its columns.
+CHUNK, ROWS, COLUMNS = 64, 8, 128
 
 
 @triton.jit
 def _layer(table, count, CUT: tl.constexpr, LAYERS: tl.constexpr):
-    """The program's layer, and its number within the layer."""
+    """Return the program's layer, and its number within the layer."""
     i = tl.arange(0, LAYERS)
     program = tl.program_id(0)
     starts = tl.load(table + (_STARTS + CUT) * count + i, i < count, 2**31 - 1)
@@ -76,7 +76,7 @@ def _shape(table, count, layer):
 
 @triton.jit
 def start_kernel(base, table, count, vectors, BLOCK: tl.constexpr, LAYERS: tl.constexpr):
-    """The given u and v, as numbers of the accumulation type."""
+    """Copy u and v to the accumulation dtype."""
     layer, block = _layer(table, count, _BY_VECTORS, LAYERS)
     rows, _, columns = _shape(table, count, layer)
     i = block * BLOCK + tl.arange(0, BLOCK)
@@ -93,7 +93,7 @@ def rows_kernel(
     base, table, count, vectors, workspace, KEEP_U: tl.constexpr, ACC: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
-    """Wv: in place of u, or in the workspace where u is kept."""
+    """Compute Wv, in place of u, or in the workspace if u is kept."""
     layer, block = _layer(table, count, _BY_ROWS, LAYERS)
     rows, run, columns = _shape(table, count, layer)
     row = block * ROWS + tl.arange(0, ROWS)
@@ -116,7 +116,7 @@ def columns_kernel(
     base, table, count, vectors, workspace, ACC: tl.constexpr, CHUNK: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
-    """Wᵀy over chunks of rows, each into a place of its own."""
+    """Compute Wᵀy over chunks of rows, each into a place of its own."""
     layer, block = _layer(table, count, _BY_COLUMNS, LAYERS)
     rows, run, columns = _shape(table, count, layer)
     tiles = (columns + COLUMNS - 1) // COLUMNS
@@ -146,10 +146,11 @@ def _image_of_u(partial, c, columns, chunks, norm, ACC: tl.constexpr, BLOCK: tl.
 
 @triton.jit
 def finish_kernel(
-    table, count, vectors, workspace, sigmas, eps: tl.float64,  # other floats come as float32
+    # Without this type, floats arrive as float32.
+    table, count, vectors, workspace, sigmas, eps: tl.float64,
     ACC: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A program for each layer: u, v and sigma from what the two kernels above left."""
+    """Compute u, v and sigma of a layer from the results of the two kernels above."""
     layer = tl.program_id(0)
     rows, _, columns = _shape(table, count, layer)
     u = vectors + _field(table, count, layer, _VECTORS)
@@ -176,16 +177,15 @@ def finish_kernel(
         c = first + tl.arange(0, BLOCK)
         t = _image_of_u(partial, c, columns, chunks, norm, ACC, BLOCK)
         tl.store(u + rows + c, t / norm_v, c < columns)
-    tl.store(
-        sigmas + layer, total / norm_v
-    )  # of Wᵀu, so that uᵀWv is |Wᵀu|² over what it is divided by
+    # The total is |Wᵀu|², so dividing by the norm of v gives uᵀWv.
+    tl.store(sigmas + layer, total / norm_v)
 
 
 @triton.jit
 def project_kernel(
     table, count, vectors, workspace, sigmas, ACC: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """A program for each layer: sigma = uᵀ(Wv), with Wv in the workspace."""
+    """Compute sigma = uᵀ(Wv) of a layer, with Wv in the workspace."""
     layer = tl.program_id(0)
     rows, _, _ = _shape(table, count, layer)
     u = vectors + _field(table, count, layer, _VECTORS)
@@ -224,7 +224,7 @@ def scale_kernel(
 
 @triton.jit
 def _outer_product(u, i, rows, run, inside):
-    """u vᵀ at the elements ``i``."""
+    """Return u vᵀ at the elements ``i``."""
     block = i // run
     above = block // rows
     row, column = block - above * rows, above * run + i % run
@@ -236,7 +236,10 @@ def sums_kernel(
     base, table, count, vectors, workspace, SECOND: tl.constexpr, ACC: tl.constexpr,
     BLOCK: tl.constexpr, TILE: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
-    """Of a tile ``p = <G, W>``, and in the second derivative ``q = <H, G>`` and ``h = uᵀHv``: to ``[p, q, h][tiles]``."""
+    """Sum a tile's part of ``p = <G, W>``, to ``[p, q, h][tiles]``.
+
+    The second derivative also takes ``q = <H, G>`` and ``h = uᵀHv``.
+    """
     layer, tile = _layer(table, count, _BY_TILES, LAYERS)
     rows, run, columns = _shape(table, count, layer)
     tiles = tl.maximum((rows * columns + TILE - 1) // TILE, 1)
@@ -275,7 +278,7 @@ def combine_kernel(
     SECOND: tl.constexpr, OUT_WEIGHT: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
     TILE: tl.constexpr, LAYERS: tl.constexpr,
 ):  # fmt: skip
-    """The results of a derivative; every program adds up the sums of its layer, all in the same order."""
+    """Write a derivative's results; every program adds up its layer's sums, in the same order."""
     layer, tile = _layer(table, count, _BY_TILES, LAYERS)
     rows, run, columns = _shape(table, count, layer)
     tiles = tl.maximum((rows * columns + TILE - 1) // TILE, 1)
@@ -312,7 +315,11 @@ def combine_kernel(
 
 
 class _Launches:
-    """The layers of one call, and launches over them. ``fields`` are the tensors of each layer by name, contiguous."""
+    """The layers of one call, and launches over them.
+
+    Args:
+        fields: contiguous tensors of each layer, by name.
+    """
 
     def __init__(
         self,
