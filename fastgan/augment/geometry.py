@@ -152,7 +152,7 @@ def blit(images: Tensor, matrix: Tensor) -> Tensor:
 def warp(images: Tensor, matrix: Tensor, taps: Tensor) -> Tensor:
     """Transform images ``[N, C, H, W]`` by any matrix.
 
-    Images are upsampled twice, sampled bilinearly, filtered and downsampled.
+    Images are upsampled by 2, sampled bilinearly, filtered and downsampled by 2.
 
     Args:
         images: ``[N, C, H, W]``.

@@ -57,7 +57,8 @@ class DCGANGenerator(nn.Module):
             and a learned vector of length ``c_dim`` is appended to z.
 
     Raises:
-        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or misshapen.
+        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or of
+            another shape.
     """
 
     counted_from_end: ClassVar[tuple[str, ...]] = ("layers",)
@@ -116,7 +117,8 @@ class DCGANDiscriminator(nn.Module):
         minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
 
     Raises:
-        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or misshapen.
+        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or of
+            another shape.
     """
 
     def __init__(

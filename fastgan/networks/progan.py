@@ -59,9 +59,9 @@ class GrowingGenerator(Growing):
 class ProGANGenerator(GrowingGenerator):
     """Map z ``[N, z_dim]`` to images ``[N, channels, resolution, resolution]``, around [-1, 1].
 
-    z is normalised to its direction, and so is an embedding of labels appended to it. A linear
-    layer makes 4×4 pixels and a 3×3 convolution follows. Each higher resolution repeats the pixels
-    and has two 3×3 convolutions. :func:`fastgan.ops.pixel_norm` follows each layer.
+    Only the direction of z counts. An embedding of labels is normalised likewise and appended. A
+    linear layer makes 4×4 pixels and a 3×3 convolution follows. Each higher resolution repeats the
+    pixels and has two 3×3 convolutions. :func:`fastgan.ops.pixel_norm` follows each layer.
 
     Args:
         resolution: a power of two from 8 to 1024.

@@ -131,7 +131,7 @@ class R3GANGenerator(nn.Module):
         expansion, group_size: as in :class:`InvertedBottleneck`.
 
     Raises:
-        ValueError: a size is out of range, or labels are missing, not wanted or misshapen.
+        ValueError: a size is out of range, or labels are missing, not wanted or of another shape.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ class NoiseInjection(nn.Module):
     Args:
         resolution: size of the constant noise, a number or ``(height, width)``; None for no
             constant noise.
-        channels: learn a strength for each of so many channels, as StyleGAN does; None for a single
-            strength, as StyleGAN2 does.
+        channels: number of channels, each with a strength, as in StyleGAN; None for a single
+            strength, as in StyleGAN2.
 
     Shape:
         ``[N, C, H, W]`` → the same.

@@ -36,7 +36,8 @@ class BigGANGenerator(nn.Module):
             for none.
 
     Raises:
-        ValueError: an argument is out of range, or labels are missing, not wanted or misshapen.
+        ValueError: an argument is out of range, or labels are missing, not wanted or of
+            another shape.
     """
 
     def __init__(

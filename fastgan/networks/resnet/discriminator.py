@@ -32,7 +32,8 @@ class ResNetDiscriminator(nn.Module):
             appendix B) instead of as many as its input.
 
     Raises:
-        ValueError: an argument is out of range, or labels are missing, not wanted or misshapen.
+        ValueError: an argument is out of range, or labels are missing, not wanted or of
+            another shape.
     """
 
     def __init__(

@@ -87,7 +87,8 @@ class ResNetGenerator(nn.Module):
         attention: resolution of the block that self-attention follows; None for none.
 
     Raises:
-        ValueError: an argument is out of range, or labels are missing, not wanted or misshapen.
+        ValueError: an argument is out of range, or labels are missing, not wanted or of
+            another shape.
     """
 
     def __init__(

@@ -68,8 +68,8 @@ class DownConv2d(Conv2d):
 class ImageConv2d(Conv2d):
     """7×7 convolution to the channels of an image, and tanh, ``[N, C, H, W]`` → ``[N, O, H, W]``.
 
-    oneDNN computes channels in blocks of a dozen or so. On the CPU the seven rows of the kernel are
-    therefore convolved as channels of one 1×7 convolution, and then added.
+    oneDNN computes many channels at a time, but an image has few. On the CPU the seven rows of the
+    kernel are therefore convolved as channels of one 1×7 convolution, and then added.
     """
 
     def __init__(

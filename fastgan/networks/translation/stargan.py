@@ -38,7 +38,8 @@ class StarGANGenerator(nn.Module):
         ngf: channels after the first layer.
         blocks: number of residual blocks.
         skip: give the first layer a bias in place of the norm, and pass its features to the last
-            layer too. The norm keeps only edges of planes and flat colours. The paper has no skip.
+            layer too. The norm would reduce planes and flat colours to their edges. The paper has
+            no skip.
 
     Raises:
         ValueError: an argument is out of range, or images (with sides that are multiples of 4) or
