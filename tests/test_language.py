@@ -9,6 +9,7 @@ from tests import language
 PLAIN: tuple[str, ...] = (
     "benchmarks",
     "csrc",
+    "fastgan/_torch_private.py",
     "fastgan/augment",
     "fastgan/compat",
     "fastgan/data",
@@ -22,7 +23,9 @@ PLAIN: tuple[str, ...] = (
     "fastgan/names.py",
     "fastgan/networks",
     "fastgan/nn",
+    "fastgan/ops",
     "fastgan/recipes/memory",
+    "fastgan/runtime.py",
     "tests/augment",
     "tests/backends.py",
     "tests/benchmarks",
@@ -43,6 +46,7 @@ PLAIN: tuple[str, ...] = (
     "tests/recipes/test_weight_history.py",
     "tests/sources.py",
     "tests/test_language.py",
+    "tests/test_torch_private.py",
     "tests/tiers.py",
     "tools",
 )

@@ -166,7 +166,7 @@ _ERRORS = [
     ),
     _error("rank", ValueError, ("weights[0]", "2 dimensions", "[3]"), [torch.zeros(3)]),
     _error(
-        *("dtypes", TypeError, ("weights[1]", "float32", "float64", "calls of their own")),
+        *("dtypes", TypeError, ("weights[1]", "float32", "float64", "separate calls")),
         [*_W, _W[0].double()],
         _U * 2,
         _V * 2,

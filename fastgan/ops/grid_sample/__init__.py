@@ -1,4 +1,4 @@
-"""grid_sample: images sampled at given points, with derivatives of any order. The maths is in this folder's README."""
+"""grid_sample: sample images at points of a grid. The maths is in this folder's README."""
 
 from __future__ import annotations
 
@@ -22,36 +22,42 @@ def grid_sample(
     align_corners: bool = False,
     backend: str | None = None,
 ) -> Tensor:
-    """The values of ``torch.nn.functional.grid_sample``, differentiable to any order in ``x`` and in ``grid``.
+    """Return ``torch.nn.functional.grid_sample(x, grid)``, differentiable to any order.
 
-    R1 through a warped image, as adaptive discriminator augmentation needs it (Karras et al. 2020, "Training Generative
-    Adversarial Networks with Limited Data"), takes a second derivative: torch before 2.12 or so has none, later ones put it
-    together from dozens of operations, here it is one pass. Sampling as in spatial transformers (Jaderberg et al. 2015):
-    each point is the mean of the four pixels around it, weighted by closeness. Half types are computed in float32 and
-    rounded once; results are the same bit for bit every time, gradients included.
+    Each point is the mean of the four pixels around it, weighted by closeness, as in spatial
+    transformers (Jaderberg et al. 2015). Half types are computed in float32 and rounded once.
+    Results and gradients are the same bits on every run.
+
+    R1 through warped images, as in adaptive discriminator augmentation (Karras et al. 2020,
+    "Training Generative Adversarial Networks with Limited Data"), takes a second derivative. Torch
+    before 2.12 has none, and later releases compose it from dozens of operations. Here it is one
+    pass.
 
     Args:
-        x: ``[N, C, H, W]`` with at least one pixel; float16, bfloat16, float32 or float64. Contiguous and channels_last run
-            as they are and the result has the same layout; other strides give a contiguous result.
-        grid: ``[N, Ho, Wo, 2]``, the points as (x, y): -1 and 1 are the left and right, or upper and lower, edges of the
-            image. Of the dtype of ``x``, or float32 for half types, which are coarse for places: 1/8 pixel at 256.
-        mode: ``"bilinear"``, or ``"nearest"`` (halfway, the even pixel), which has a zero gradient in ``grid``.
-        padding_mode: what is beyond the image: ``"zeros"``; ``"border"``, the pixels of its edge; ``"reflection"``, the
-            image mirrored, again and again. The gradient in a coordinate that the border stops is 0.
-        align_corners: whether -1 and 1 are the centres of the outermost pixels, not their outer edges.
+        x: ``[N, C, H, W]`` with at least one pixel; float16, bfloat16, float32 or float64.
+            Contiguous and channels_last images run without a copy, and the result has their layout.
+            Other strides give a contiguous result.
+        grid: ``[N, Ho, Wo, 2]``, points (x, y) from -1 at the left or upper edge of the image to 1
+            at the other edge. Its dtype is that of ``x``, or float32 for half types, which are
+            coarse: 1/8 pixel at 256. Under autocast it is cast to float32.
+        mode: ``"bilinear"``, or ``"nearest"``, which takes the even pixel at halves and has a zero
+            gradient in ``grid``.
+        padding_mode: pixels beyond the image: ``"zeros"``; ``"border"`` for those of its edge;
+            ``"reflection"`` for the image mirrored repeatedly. The gradient in a coordinate that
+            the border stops is 0.
+        align_corners: True if -1 and 1 are the centres of the outermost pixels, not their outer
+            edges.
         backend: as in :func:`fastgan.ops.bias_act`.
 
-    A coordinate that is not finite lies beyond the image: its point is 0 with ``"zeros"``, as on torch's GPUs; else infinity
-    is the edge with ``"border"``, and everything else the first pixel. Where a point lies exactly on a pixel, the derivative
-    in ``grid`` is that of its right, or lower, side.
-
-    Under autocast the op runs in the dtype that ``x`` comes in, and ``grid`` is cast to float32.
+    A coordinate that isn't finite lies beyond the image. With ``"zeros"`` its point is 0, as on
+    torch's GPUs. Infinity is the edge with ``"border"``; all else is the first pixel. If a point
+    lies exactly on a pixel, the derivative in ``grid`` is that of its right, or lower, side.
 
     Returns:
-        ``[N, C, Ho, Wo]``, of the dtype of ``x``.
+        ``[N, C, Ho, Wo]``, of the dtype of ``x``, under autocast too.
 
     Raises:
-        TypeError: ``x`` or ``grid`` is not a tensor of a supported dtype, or their dtypes do not fit.
+        TypeError: ``x`` or ``grid`` isn't a tensor of a supported dtype, or their dtypes don't fit.
         ValueError: a shape, device or setting is out of range.
         BackendUnavailable: the backend that was named cannot run here.
     """

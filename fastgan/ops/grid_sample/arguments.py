@@ -1,4 +1,4 @@
-"""Checks of what grid_sample is called with."""
+"""Checks of the arguments of grid_sample."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from fastgan.ops._numerics import accumulate_dtype
 
 MODES = ("bilinear", "nearest")
 PADDING_MODES = ("zeros", "border", "reflection")
-LARGEST = 2**31 - 1  # pixels of an image
+LARGEST = 2**31 - 1
+"""Most pixels of an image."""
 
 
 def check_image(x: Tensor) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless ``x`` is ``[N, C, H, W]`` with at least one pixel."""
+    """Raise TypeError or ValueError unless ``x`` is ``[N, C, H, W]`` with at least one pixel."""
     check_input(x)
     if x.ndim != 4 or 0 in x.shape[2:]:
         raise ValueError(
@@ -22,36 +23,40 @@ def check_image(x: Tensor) -> None:
 
 
 def fitting_grid(grid: Tensor, x: Tensor) -> Tensor:
-    """``grid`` in the dtype that ``x`` is computed in, if it has the batch size and the device of ``x``."""
+    """Return ``grid`` in the accumulation dtype of ``x``.
+
+    Raises:
+        TypeError, ValueError: its dtype, shape or device doesn't fit ``x``.
+    """
     if not isinstance(grid, Tensor) or grid.dtype not in DTYPES:
         raise TypeError(
             f"grid must be a float16, bfloat16, float32 or float64 tensor, got {kind(grid)}"
         )
     if grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
         raise ValueError(
-            f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, got "
-            f"{list(grid.shape)}"
+            f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, "
+            f"got {list(grid.shape)}"
         )
     computed = accumulate_dtype(x.dtype)
     if grid.dtype not in (x.dtype, computed) and not under_autocast(x):
         allowed = " or ".join(map(str, dict.fromkeys((x.dtype, computed))))
         raise TypeError(
-            f"grid must be {allowed} for x of {x.dtype}, got {grid.dtype}; convert it with "
-            f"grid.to({computed})"
+            f"grid must be {allowed} for x of {x.dtype}, got {grid.dtype}; "
+            f"convert it with grid.to({computed})"
         )
     if grid.device != x.device:
         raise ValueError(f"grid must be on the device of x, {x.device}, got {grid.device}")
     for name, (height, width) in (("x", x.shape[2:]), ("grid", grid.shape[1:3])):
         if height * width > LARGEST:
             raise ValueError(
-                f"{name} may have up to 2^31 - 1 pixels per image, got {height} by {width}; split "
-                "it"
+                f"{name} must have at most 2^31 - 1 pixels per image, got {height} by {width}; "
+                "split it"
             )
     return grid.to(computed)
 
 
 def check_settings(mode: str, padding_mode: str, align_corners: bool) -> None:
-    """Raises :class:`TypeError` or :class:`ValueError` unless the settings are among those that there are."""
+    """Raise TypeError or ValueError for an unknown setting."""
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     if padding_mode not in PADDING_MODES:

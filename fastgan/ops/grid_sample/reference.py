@@ -1,4 +1,4 @@
-"""grid_sample and its derivatives in plain PyTorch: the documentation, the fallback and the oracle of the op."""
+"""grid_sample in plain PyTorch: documentation, fallback and test oracle of the op."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from torch import Tensor
 from fastgan.ops._layout import in_layout_of
 from fastgan.ops._numerics import accumulate_dtype
 
-# ---------------------------------------------------------------------- where the points are
+# ---------------------------------------------------------------------- places of the points
 
 
 class Neighbour(NamedTuple):
     """One of the two pixels beside each point along an axis; all ``[N, points]``.
 
-    ``weight`` is its share of the result and ``slope`` that share's derivative in the coordinate of the grid, both 0 where
-    the pixel is not ``inside`` of the image; ``pixel``, its number, is then 0.
+    Attributes:
+        pixel: its number, or 0 outside the image.
+        inside: True if it is inside the image.
+        weight: its share of the result, 0 outside.
+        slope: derivative of the share in the coordinate of the grid, 0 outside.
     """
 
     pixel: Tensor
@@ -28,7 +31,7 @@ class Neighbour(NamedTuple):
 
 
 def reflected(u: Tensor, slope: Tensor, low: float, span: float) -> tuple[Tensor, Tensor]:
-    """``u`` thrown back at ``low`` and at ``low + span`` until it lies between them."""
+    """Reflect ``u`` at ``low`` and at ``low + span`` until it lies between them."""
     if span == 0:
         return u * 0, slope * 0
     distance = torch.where(u < low, low - u, u - low)
@@ -41,7 +44,10 @@ def reflected(u: Tensor, slope: Tensor, low: float, span: float) -> tuple[Tensor
 def places(
     coordinate: Tensor, size: int, padding_mode: str, align_corners: bool
 ) -> tuple[Tensor, Tensor]:
-    """Where ``coordinate``, from -1 to 1, lies in pixels, the first pixel's centre being 0; and its derivative."""
+    """Convert ``coordinate``, from -1 to 1, to pixels; return it and its derivative.
+
+    The first pixel's centre is 0.
+    """
     scale = (size - 1) / 2 if align_corners else size / 2
     u = (coordinate + 1) * scale - (0 if align_corners else 0.5)
     slope = torch.full_like(u, scale)
@@ -50,7 +56,8 @@ def places(
         u, slope = reflected(u, slope, *bounds)
     if padding_mode != "zeros":
         between = (u > 0) & (u < size - 1)
-        edge = torch.where(u >= size - 1, float(size - 1), 0.0).to(u.dtype)  # NaN: the first pixel
+        # NaN becomes the first pixel.
+        edge = torch.where(u >= size - 1, float(size - 1), 0.0).to(u.dtype)
         u, slope = torch.where(between, u, edge), torch.where(between, slope, 0)
     return u, slope
 
@@ -58,16 +65,17 @@ def places(
 def neighbours(
     coordinate: Tensor, size: int, mode: str, padding_mode: str, align_corners: bool
 ) -> list[Neighbour]:
-    """The two pixels around each coordinate; for ``"nearest"`` only the first has a share."""
+    """Return the two pixels around each coordinate; with ``"nearest"`` only the first counts."""
     u, slope = places(coordinate, size, padding_mode, align_corners)
-    near = (u >= -1) & (u < size)  # not so for NaN
+    # False for NaN.
+    near = (u >= -1) & (u < size)
     u = torch.where(near, u, 0)
     if mode == "nearest":
-        first = u.round()  # halves to the even one
+        # Halves round to the even pixel.
+        first = u.round()
         inside = near & (first >= 0) & (first < size)
-        share = torch.where(
-            inside, u * 0 + 1, 0
-        )  # of the coordinate too: its gradient is 0, not missing
+        # The share depends on the coordinate, whose gradient is 0 and not missing.
+        share = torch.where(inside, u * 0 + 1, 0)
         only = Neighbour(
             torch.where(inside, first, 0).long(), inside, share, torch.zeros_like(share)
         )
@@ -83,9 +91,10 @@ def neighbours(
 
 
 class Places:
-    """The neighbours of every point of ``grid[N, Ho, Wo, 2]`` in images of ``size`` ``[H, W]``, and sums over them.
+    """The neighbours of every point of ``grid[N, Ho, Wo, 2]`` in images of ``size`` ``[H, W]``.
 
-    ``across`` and ``down`` are the orders of derivative, 0 or 1, in the grid's x and y.
+    Its methods sum over them; ``across`` and ``down`` are the orders of derivative, 0 or 1, in the
+    grid's x and y.
     """
 
     def __init__(
@@ -97,7 +106,7 @@ class Places:
         self.rows = neighbours(points[..., 1], size[0], mode, padding_mode, align_corners)
 
     def _corners(self, across: int, down: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Pixel, whether it is inside, and factor of the four neighbours, each ``[N, 1, points]``."""
+        """Return pixel, mask of those inside, and factor of four neighbours, ``[N, 1, points]``."""
         found = []
         for row in self.rows:
             for column in self.columns:
@@ -109,7 +118,10 @@ class Places:
         return found
 
     def gather(self, pixels: Tensor, across: int = 0, down: int = 0) -> Tensor:
-        """``[N, C, points]`` of ``pixels[N, C, H·W]``: the sums over the neighbours. A pixel outside is not multiplied."""
+        """Sum ``pixels[N, C, H·W]`` over the neighbours, to ``[N, C, points]``.
+
+        Pixels outside are not multiplied.
+        """
         result = pixels.new_zeros(())
         for at, inside, factor in self._corners(across, down):
             found = pixels.gather(2, at.expand(-1, pixels.shape[1], -1))
@@ -117,7 +129,7 @@ class Places:
         return result
 
     def scatter(self, values: Tensor, across: int = 0, down: int = 0) -> Tensor:
-        """The adjoint: ``[N, C, H·W]`` of ``values[N, C, points]``."""
+        """Add ``values[N, C, points]`` to the neighbours: the adjoint, ``[N, C, H·W]``."""
         n, c, _ = values.shape
         result = values.new_zeros(n, c, self.size[0] * self.size[1])
         for at, inside, factor in self._corners(across, down):
@@ -131,19 +143,22 @@ class Places:
 
 
 def flat(t: Tensor) -> Tensor:
-    """``[N, C, pixels]`` in the accumulation dtype."""
+    """Reshape to ``[N, C, pixels]`` in the accumulation dtype."""
     return t.to(accumulate_dtype(t.dtype)).flatten(2)
 
 
 def image(values: Tensor, size: Sequence[int], like: Tensor) -> Tensor:
-    """``values[N, C, pixels]`` as images in dtype and layout of ``like``."""
+    """Reshape ``values[N, C, pixels]`` to images with the dtype and layout of ``like``."""
     return in_layout_of(like, values.to(like.dtype).reshape(*values.shape[:2], *size))
 
 
 def grid_sample(
     x: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
 ) -> Tensor:
-    """``grid`` in the accumulation dtype of ``x``; any order of derivative by autograd."""
+    """Sample ``x`` at ``grid``, which has the accumulation dtype of ``x``.
+
+    Autograd gives derivatives of any order.
+    """
     at = Places(grid, x.shape[2:], mode, padding_mode, align_corners)
     return image(at.gather(flat(x)), grid.shape[1:3], x)
 
@@ -152,7 +167,10 @@ def grid_sample_backward(
     dy: Tensor, x: Tensor | None, grid: Tensor, size: Sequence[int], mode: str, padding_mode: str,
     align_corners: bool, need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """``dx = Sᵀ·dy``, ``dgrid = Σ_c dy·(S_x·x, S_y·x)``; empty where not needed."""
+    """Return ``dx = Sᵀ·dy`` and ``dgrid = Σ_c dy·(S_x·x, S_y·x)``.
+
+    Gradients that aren't needed are empty.
+    """
     at = Places(grid, size, mode, padding_mode, align_corners)
     dx, dgrid = dy.new_empty(0), grid.new_empty(0)
     if need_dx:
@@ -170,8 +188,14 @@ def grid_sample_double_backward(
     size: Sequence[int], mode: str, padding_mode: str, align_corners: bool, need_ddy: bool,
     need_dx: bool, need_dgrid: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """With ``a = ddx`` and ``b = ddgrid``: ``ddy = S·a + b_x·S_x·x + b_y·S_y·x``, ``dx = S_xᵀ(b_x·dy) + S_yᵀ(b_y·dy)``,
-    ``dgrid = Σ_c dy·(S_x·a + b_y·S_xy·x, S_y·a + b_x·S_xy·x)``; empty where not needed. What is absent is zero."""
+    """Return the second derivatives, empty where they aren't needed; None counts as zero.
+
+    With ``a = ddx`` and ``b = ddgrid`` they are::
+
+        ddy   = S·a + b_x·S_x·x + b_y·S_y·x
+        dx    = S_xᵀ(b_x·dy) + S_yᵀ(b_y·dy)
+        dgrid = Σ_c dy·(S_x·a + b_y·S_xy·x, S_y·a + b_x·S_xy·x)
+    """
     at = Places(grid, size, mode, padding_mode, align_corners)
     ddy, dx, dgrid = dy.new_empty(0), dy.new_empty(0), grid.new_empty(0)
     a, pixels, v = (None if t is None else flat(t) for t in (ddx, x, dy))

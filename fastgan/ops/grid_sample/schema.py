@@ -1,7 +1,7 @@
 """Registration of grid_sample and its derivatives: schemas, fake kernels, autograd.
 
-``grid`` comes in the accumulation dtype of the images. It is saved for backward, and the image if the grid needs a gradient.
-What is absent in a derivative is zero.
+``grid`` has the accumulation dtype of the images. It is saved for backward, and so is the image if
+the grid needs a gradient. In a derivative, None counts as zero.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SETTINGS = "str mode, str padding_mode, bool align_corners"
 
 
 def _images(like: Tensor, size: Sequence[int]) -> Tensor:
-    """Images of ``size`` in the layout of ``like[N, C, ...]``."""
+    """Return empty images of ``size`` in the layout of ``like[N, C, ...]``."""
     shape = (*like.shape[:2], *size)
     return torch.empty(
         shape, dtype=like.dtype, device=like.device, memory_format=memory_format(like)
@@ -81,7 +81,8 @@ def _first_fake(
 def _first_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     dy, x, grid, ctx.size, *ctx.settings, need_dx, need_dgrid = inputs
     ctx.has = need_dx, need_dgrid
-    ctx.set_materialize_grads(False)  # nothing is computed for directions that nobody gave
+    # Nothing is computed for directions that are absent.
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(dy, x, grid)
 
 
@@ -133,7 +134,7 @@ def _second_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
-    """Third order, in plain torch: the README's formulas, with ``turn`` for what S_xy makes."""
+    """Third order, in plain torch, by the README's formulas; ``turn`` holds the terms of S_xy."""
     ddx, ddgrid, dy, x, grid = ctx.saved_tensors
     at = reference.Places(grid, ctx.size, *ctx.settings)
     v = reference.flat(dy)

@@ -1,9 +1,10 @@
 # mypy: disable-error-code="no-untyped-def"
 """grid_sample in Triton: one kernel that reads pixels at points, one that adds to them.
 
-A program has a block of an image's points and walks through blocks of channels: one at a time of contiguous images, up to 16
-of channels_last ones. What goes into pixels is added up in whole numbers of a unit, by atomic additions of integers, which
-are exact in any order; csrc/grid_sample/fixed_point.cuh says how the unit is found.
+A program has a block of an image's points and walks through blocks of channels: one at a time of
+contiguous images, up to 16 of channels_last ones. Sums into pixels are whole numbers of a unit,
+added by atomic additions of integers, which are exact in any order.
+csrc/grid_sample/fixed_point.cuh explains the choice of the unit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import ACCUMULATE, on_device, power_of_two
 
 PADDING = {"zeros": 0, "border": 1, "reflection": 2}
-BLOCK = 256  # points of a program, with one channel
+BLOCK = 256
+"""Points of a program with one channel."""
 
 
 @triton.jit
@@ -32,7 +34,12 @@ def _place(
     CORNERS: tl.constexpr,
     ACC: tl.constexpr,
 ):
-    """First of the two pixels beside each point, whether it and the next one count, the part of the way, its slope."""
+    """Find the two pixels beside each point along an axis.
+
+    Returns:
+        The first pixel, masks of points where it and the next one count, and the
+        distance from it in pixels with its slope.
+    """
     pixels = tl.full((), size, ACC)
     if CORNERS:
         scale = (pixels - 1.0) * 0.5
@@ -48,7 +55,7 @@ def _place(
     if PADDING == 2:
         before = u < low
         distance = tl.where(before, low - u, u - low)
-        # of an image of one pixel between its corners the period is 0; the edge stops that below
+        # The period of an image of one pixel with aligned corners is 0. The edge stops that below.
         rest = distance - period * tl.floor(distance / tl.where(period == 0, 1.0, period))
         back = 2.0 * rest > period
         u = tl.where(back, period - rest, rest) + low
@@ -66,7 +73,8 @@ def _place(
         up = (t > 0.5) | ((t == 0.5) & (half != tl.floor(half)))
         below = tl.where(up, below + 1.0, below)
         has_first = near & (below >= 0.0) & (below < pixels)
-        has_next = near & (below < -1.0)  # none
+        # No point has a next one.
+        has_next = near & (below < -1.0)
         t = t * 0.0
         slope = slope * 0.0
     else:
@@ -80,8 +88,11 @@ def _spots(
     grid_ptr, b_ptr, program, blocks, points, width, height, NEAREST: tl.constexpr,
     PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """The image, and for each of its points in this block: number, whether there is one, first pixel, which of the pixels
-    around count, and along both axes the part of the way, the slope and b."""
+    """Return the image and its points in this block.
+
+    A point has a number, a mask of those that exist, its first pixel and masks of the pixels around
+    it that count. Along both axes it has the distance from that pixel, the slope and b.
+    """
     n = (program // blocks).to(tl.int64)
     point = (program % blocks) * POINTS + tl.arange(0, POINTS)
     there = point < points
@@ -105,7 +116,10 @@ def _spots(
 
 @triton.jit
 def _jet(ptr, at, there, inside, t, slope, row, step, ACC: tl.constexpr):
-    """The weighted sum of four pixels, and its derivatives in x, in y and in both: ``[points, channels]``."""
+    """Return the weighted sum of four pixels, and its derivatives in x, in y and in both.
+
+    Each is ``[points, channels]``.
+    """
     v00 = tl.load(ptr + at, there & inside[0][:, None], 0.0).to(ACC)
     v01 = tl.load(ptr + at + step, there & inside[1][:, None], 0.0).to(ACC)
     v10 = tl.load(ptr + at + row, there & inside[2][:, None], 0.0).to(ACC)
@@ -133,7 +147,10 @@ def points_kernel(
     height, blocks, image_step, point_step, step, NEAREST: tl.constexpr, PADDING: tl.constexpr,
     CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """The sweep over points of csrc/grid_sample/problem.h. What is absent, or not wanted, is None."""
+    """Run the sweep over points of csrc/grid_sample/problem.h.
+
+    Tensors that are absent or not wanted are None.
+    """
     n, point, inside_block, first, inside, t, slope, b = _spots(
         grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS,
         POINTS, ACC
@@ -179,7 +196,10 @@ def bound_kernel(
     point_step, step, NEAREST: tl.constexpr, PADDING: tl.constexpr, CORNERS: tl.constexpr,
     POINTS: tl.constexpr, CHANNELS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """The largest magnitude that each point may add to a pixel; infinity for NaN too, and 0 where it adds nothing."""
+    """Write the largest magnitude that each point may add to a pixel.
+
+    It is infinity for NaN, and 0 for a point that adds nothing.
+    """
     n, point, inside_block, _, inside, _, slope, b = _spots(
         grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS,
         POINTS, ACC
@@ -219,8 +239,10 @@ def add_kernel(
     PADDING: tl.constexpr, CORNERS: tl.constexpr, POINTS: tl.constexpr, CHANNELS: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
-    """The sweep into pixels: what each point adds, times ``unit`` of its image, in whole numbers. A unit of 0 is of an image
-    that has nothing to add, or values that are not finite."""
+    """Run the sweep into pixels: add each point's value times ``unit`` of its image, rounded.
+
+    An image has a unit of 0 if it adds nothing, or values that aren't finite.
+    """
     n, point, inside_block, first, inside, t, slope, b = _spots(
         grid_ptr, b_ptr, tl.program_id(0), blocks, points, width, height, NEAREST, PADDING, CORNERS,
         POINTS, ACC
@@ -285,7 +307,7 @@ def add_kernel(
 
 
 class _Sweep:
-    """The numbers of a launch over the points of ``grid`` and images of ``size``, in the layout of ``like``."""
+    """Arguments of a launch over the points of ``grid``, in the layout of ``like``."""
 
     def __init__(
         self,
@@ -313,7 +335,8 @@ class _Sweep:
         steps = (1, 1, self.channels) if last else (self.pixels, self.points, 1)
         self.numbers = (self.channels, self.points, self.pixels, size[1], size[0], blocks, *steps)
         self.settings = {
-            "NEAREST": mode == "nearest", "PADDING": PADDING[padding_mode], "CORNERS": align_corners,
+            "NEAREST": mode == "nearest", "PADDING": PADDING[padding_mode],
+            "CORNERS": align_corners,
             "POINTS": block, "CHANNELS": block_channels, "ACC": ACCUMULATE[like.dtype],
         }  # fmt: skip
 
@@ -338,7 +361,10 @@ def _over_points(
 
 
 def _into_pixels(sweep: _Sweep, v: Tensor, grid: Tensor, b: Tensor | None) -> Tensor:
-    """``Sᵀ·v``, or with ``b`` its derivative along it; NaN in all of an image that adds a value which is not finite."""
+    """Return ``Sᵀ·v``, or with ``b`` its derivative along it.
+
+    An image that adds a value which isn't finite is NaN throughout.
+    """
     image = sweep.images(v, sweep.size)
     if not image.numel() or not v.numel():
         return image.zero_()
