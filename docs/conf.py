@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import is_dataclass
 from typing import Any
 
 from fastgan import __version__
@@ -36,7 +37,7 @@ napoleon_use_rtype = False
 default_role = "code"
 smartquotes = False  # --out stays --out
 
-# A constructor with more arguments than this is shown without them: its fields have the list.
+# A dataclass with more fields than this is shown without a signature: the fields are listed.
 LONGEST_SIGNATURE = 14
 
 # Pages that the site has at another place than the repository.
@@ -56,8 +57,8 @@ def move_links(app: Any, name: str, source: list[str]) -> None:
 def shorten_signature(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: Any
 ) -> tuple[str, Any] | None:
-    """Show a class of many fields without the arguments of its constructor."""
-    if what == "class" and signature and signature.count(": ") > LONGEST_SIGNATURE:
+    """Show a dataclass of many fields without the arguments of its constructor."""
+    if is_dataclass(obj) and signature and signature.count(": ") > LONGEST_SIGNATURE:
         return "(**fields)", returns
     return None
 
