@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -80,6 +81,7 @@ def describe(device: torch.device, *, allocator: str) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "allocator": allocator,
         "load before": f"{load:.2f}{busy}",
+        "date": date.today().isoformat(),
         "commit": commit(),
     }
     return found | {name: version for name, version in versions().items() if name != "gpu"}
