@@ -81,7 +81,7 @@ codecs.register_error(_HANDLER, _spell)
 
 
 def unknown(kind: str, name: str, names: Iterable[str], *, cutoff: float = 0.4) -> str:
-    """Return the error that `name` is no `kind`, with the nearest of `names` if one is near enough."""
+    """Return the error that `name` is no `kind`, with the nearest of `names` if there is one."""
     known = list(names)
     near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     hint = f"did you mean {near[0]!r}? " if near else ""
