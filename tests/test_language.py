@@ -45,6 +45,7 @@ PLAIN: tuple[str, ...] = (
     "tests/recipes/test_image_pool.py",
     "tests/recipes/test_weight_history.py",
     "tests/sources.py",
+    "tests/specs",
     "tests/test_language.py",
     "tests/test_torch_private.py",
     "tests/tiers.py",

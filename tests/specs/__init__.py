@@ -1,4 +1,4 @@
-"""What tests and benchmarks know of each op: one :class:`OpSpec`, from which both draw their inputs."""
+"""Descriptions of the ops, an :class:`OpSpec` each, for tests and benchmarks."""
 
 from tests.specs.evaluate import evaluate, first_mismatch, poisoned_memory
 from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample

@@ -17,8 +17,8 @@ from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, S
 Layout = Callable[[Tensor], Tensor]
 Given = list[Tensor | None]
 
-#: Which parameters there are: s scale, t shift, m mean and variance, ``[N, C]``, in capitals ``[C]``; x and y: scale and
-#: shift of the shape of x; r: a residual.
+#: The parameters that a sample has: s scale, t shift, m mean and variance, ``[N, C]``, in capitals
+#: ``[C]``; x and y scale and shift of the shape of x; r a residual.
 EVERYTHING = "st"
 MAPS = {"s": "x", "t": "y"}
 
@@ -32,12 +32,15 @@ def adaptive_norm(
     residual: Tensor | None = None,
     **options: Any,
 ) -> Tensor:
-    """The op with all its tensors in a row."""
+    """Call the op with all its tensors as positional arguments."""
     return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, residual=residual, **options)
 
 
 def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]) -> Given:
-    """Tensors that bfloat16 holds exactly, with v away from the kink at 0 and from where the clamp sets in."""
+    """Draw tensors that bfloat16 holds exactly.
+
+    v stays away from the kink at 0 and from the values where the clamp begins.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def random(size: Sequence[int]) -> Tensor:
@@ -265,13 +268,14 @@ _ERRORS = [
 def _benchmark(
     id: str, shape: Sequence[int], given: str, layout: Layout | None = None, **options: Any
 ) -> BenchmarkCase:
-    # Forward reads x for the statistics and again beside writing y; backward reads dy and x twice and writes dx; the second
-    # derivative reads ddx, dy and x twice, of a curved activation three times, and writes ddy and dx.
+    # Forward reads x twice and writes y. Backward reads dy and x twice and writes dx. The second
+    # derivative reads ddx, dy and x twice (three times for curved activations), and writes ddy and
+    # dx.
     passes = 3 if options.get("act") == "swish" else 2
     moved = {"forward": 3.0, "forward_backward": 8.0, "double_backward": 3.0 * passes + 2.0}
-    if (
-        "x" in given
-    ):  # two maps more are read; backward writes their gradients, and reads one again with the scale
+    if "x" in given:
+        # Two maps more are read. Backward writes their gradients, and reads one again with the
+        # scale.
         moved = {"forward": 5.0, "forward_backward": 15.0}
     if "r" in given:
         moved = {name: count + 1.0 for name, count in moved.items()}

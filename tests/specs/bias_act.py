@@ -20,7 +20,10 @@ Layout = Callable[[Tensor], Tensor]
 def _values(
     shape: Sequence[int], dim: int, seed: int, options: dict[str, Any]
 ) -> tuple[Tensor, Tensor]:
-    """x and b that bfloat16 holds exactly, away from the kink at 0 and from where the clamp sets in."""
+    """Draw x and b that bfloat16 holds exactly.
+
+    Their sum stays away from the kink at 0 and from the values where the clamp begins.
+    """
     generator = torch.Generator().manual_seed(seed)
     x = (torch.randn(list(shape), generator=generator, dtype=torch.float64) * 2).bfloat16().double()
     b = torch.randn(shape[dim], generator=generator, dtype=torch.float64).bfloat16().double()
@@ -130,7 +133,11 @@ def _call(
     shape: Sequence[int] = (2, 3, 4, 5),
     clamp: float | None = None,
 ) -> RegisteredCall:
-    """``save``: what the derivative reads; ``"output"``, ``"input"`` or ``"nothing"``."""
+    """Return a registered call.
+
+    Args:
+        save: the tensors that the derivative reads: ``"output"``, ``"input"`` or ``"nothing"``.
+    """
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
         x, b = (t.to(device, dtype) for t in _values(shape, 1, 3, {"act": act, "clamp": clamp}))
@@ -171,7 +178,7 @@ def _x(*shape: int, **options: Any) -> Tensor:
 
 
 _ERRORS = [
-    ErrorCase("x-list", lambda: ops.bias_act([1.0]), TypeError, ("x", "list")),  # type: ignore[arg-type]
+    ErrorCase("x-list", lambda: ops.bias_act([1.0]), TypeError, ("x", "list")),
     ErrorCase(
         "x-int", lambda: ops.bias_act(_x(dtype=torch.int64)), TypeError, ("x", "int64", "float32")
     ),
@@ -193,7 +200,7 @@ _ERRORS = [
     ErrorCase(
         "act", lambda: ops.bias_act(_x(), act="gelu"), ValueError, ("act", "lrelu", "'gelu'")
     ),
-    ErrorCase("b-type", lambda: ops.bias_act(_x(), 1.0), TypeError, ("b", "float")),  # type: ignore[arg-type]
+    ErrorCase("b-type", lambda: ops.bias_act(_x(), 1.0), TypeError, ("b", "float")),
     ErrorCase(
         "b-dtype",
         lambda: ops.bias_act(_x(), _x(3).double()),
@@ -249,11 +256,12 @@ def _benchmark(
         return (x if layout is None else layout(x)), b
 
     curved = options["act"] in ("tanh", "sigmoid", "elu", "selu", "softplus", "swish")
-    # forward reads x, writes y; backward reads dy and y (or x), writes dx; the second derivative of a curved one reads
-    # ddx, dy and x and writes ddy and dx, of a piecewise linear one reads ddx and y and writes ddy
+    # Forward reads x and writes y. Backward reads dy and y (or x) and writes dx. The second
+    # derivative of a curved activation reads ddx, dy and x and writes ddy and dx. That of a
+    # piecewise linear one reads ddx and y and writes ddy.
     moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0 if curved else 3.0}
     if options["act"] == "linear" and options.get("clamp") is None:
-        # nothing is saved, and the gradient passes through
+        # Nothing is saved, and the gradient passes through.
         moved = {"forward": 2.0, "forward_backward": 3.0, "double_backward": 2.0}
     return BenchmarkCase(id, tensors, options, moved)
 

@@ -1,4 +1,4 @@
-"""The :class:`OpSpec` of conv2d, and convolutions that run by Winograd's algorithm whatever their size."""
+"""The :class:`OpSpec` of conv2d, and a switch to Winograd's algorithm for all sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Layout = Callable[[Tensor], Tensor]
 
 @contextlib.contextmanager
 def winograd_everywhere() -> Iterator[None]:
-    """Within it, the CPU runs every 3x3 convolution that Winograd's algorithm can do by it, also where that is slower."""
+    """Run every 3x3 convolution on the CPU by Winograd's algorithm if it can, even if slower."""
     before = dict(choice.FEWEST_TILES)
     choice.FEWEST_TILES.clear()
     choice.FEWEST_TILES[1] = 0
@@ -32,7 +32,7 @@ def winograd_everywhere() -> Iterator[None]:
 
 
 def values(shape: Sequence[int], seed: int, scale: float = 1.0) -> Tensor:
-    """Normal values of a power of two's scale that bfloat16 holds exactly."""
+    """Draw normal values that bfloat16 holds exactly; ``scale`` is a power of two."""
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
@@ -41,7 +41,7 @@ def values(shape: Sequence[int], seed: int, scale: float = 1.0) -> Tensor:
 
 
 def weight_values(shape: Sequence[int], seed: int) -> Tensor:
-    """Such that the convolution about keeps the variance."""
+    """Draw weights with which a convolution about keeps the variance."""
     fan_in = shape[1] * shape[2] * shape[3]
     return values(shape, seed, 2.0 ** -round(torch.tensor(float(fan_in)).log2().item() / 2))
 
@@ -91,7 +91,7 @@ _SAMPLES = [
     ),
     _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), transposed, padding=1),
     _sample("empty-batch", (0, 4, 5, 5), (4, 4, 3, 3), padding=1, act="lrelu"),
-    # enough channels and tiles for Winograd's algorithm on the CPU in float32
+    # Enough channels and tiles for Winograd's algorithm on the CPU in float32.
     _sample("winograd", (2, 64, 25, 22), (72, 64, 3, 3), padding=1, act="swish"),
     _sample(
         "winograd-channels_last",
@@ -163,7 +163,11 @@ _REGISTERED = [
 
 
 def random_call(seed: int) -> tuple[str, list[Tensor | None], list[Any]]:
-    """A registered Winograd op with random arguments: its name, its tensors in float64, and the rest."""
+    """Draw a registered Winograd op with random arguments.
+
+    Returns:
+        Its name, its tensors in float64, and its other arguments.
+    """
     r = random.Random(seed)
     n, c, k = r.randint(1, 3), r.choice([1, 2, 5, 16, 17, 33]), r.choice([1, 3, 15, 16, 32, 40])
     h, w = r.randint(1, 14), r.randint(1, 14)
@@ -198,7 +202,7 @@ def _x(*shape: int, **options: Any) -> Tensor:
 _W = torch.zeros(6, 4, 3, 3)
 
 _ERRORS = [
-    ErrorCase("x-list", lambda: ops.conv2d([1.0], _W), TypeError, ("x", "list")),  # type: ignore[arg-type]
+    ErrorCase("x-list", lambda: ops.conv2d([1.0], _W), TypeError, ("x", "list")),
     ErrorCase("x-int", lambda: ops.conv2d(_x(dtype=torch.int32), _W), TypeError, ("x", "int32")),
     ErrorCase(
         "x-rank",
@@ -206,7 +210,7 @@ _ERRORS = [
         ValueError,
         ("x", "[N, C, H, W]", "[4, 5, 5]"),
     ),
-    ErrorCase("weight-type", lambda: ops.conv2d(_x(), 1.0), TypeError, ("weight", "float")),  # type: ignore[arg-type]
+    ErrorCase("weight-type", lambda: ops.conv2d(_x(), 1.0), TypeError, ("weight", "float")),
     ErrorCase(
         "weight-dtype",
         lambda: ops.conv2d(_x(), _W.half()),
@@ -238,7 +242,7 @@ _ERRORS = [
     ErrorCase(
         "bias-shape", lambda: ops.conv2d(_x(), _W, _x(5)), ValueError, ("bias", "[6]", "[5]")
     ),
-    ErrorCase("bias-type", lambda: ops.conv2d(_x(), _W, 1.0), TypeError, ("bias", "float")),  # type: ignore[arg-type]
+    ErrorCase("bias-type", lambda: ops.conv2d(_x(), _W, 1.0), TypeError, ("bias", "float")),
     ErrorCase(
         "bias-dtype", lambda: ops.conv2d(_x(), _W, _x(6).half()), TypeError, ("float32", "float16")
     ),
@@ -262,27 +266,27 @@ _ERRORS = [
     ),
     ErrorCase(
         "padding-float",
-        lambda: ops.conv2d(_x(), _W, padding=1.0),  # type: ignore[arg-type]
+        lambda: ops.conv2d(_x(), _W, padding=1.0),
         ValueError,
         ("padding", "whole", "1.0"),
     ),
-    ErrorCase("gain", lambda: ops.conv2d(_x(), _W, gain=None), TypeError, ("gain", "NoneType")),  # type: ignore[arg-type]
+    ErrorCase("gain", lambda: ops.conv2d(_x(), _W, gain=None), TypeError, ("gain", "NoneType")),
     ErrorCase("act", lambda: ops.conv2d(_x(), _W, act="gelu"), ValueError, ("act", "'gelu'")),
     ErrorCase(
         "gain-learned",
-        lambda: ops.conv2d(_x(), _W, gain=torch.ones((), requires_grad=True)),  # type: ignore[arg-type]
+        lambda: ops.conv2d(_x(), _W, gain=torch.ones((), requires_grad=True)),
         TypeError,
         ("gain", "no gradient", "multiply"),
     ),
     ErrorCase(
         "clamp-type", lambda: ops.conv2d(_x(), _W, clamp="a"), TypeError, ("clamp", "number", "str")
-    ),  # type: ignore[arg-type]
+    ),
     ErrorCase(
         "backend", lambda: ops.conv2d(_x(), _W, backend="tpu"), ValueError, ("backend", "'tpu'")
     ),
     ErrorCase(
         "set_winograd", lambda: ops.set_winograd(1), TypeError, ("enabled", "True or False", "1")
-    ),  # type: ignore[arg-type]
+    ),
     ErrorCase(
         "transposed-weight",
         lambda: ops.conv_transpose2d(_x(), _W),

@@ -1,4 +1,4 @@
-"""Counting the convolutions that a piece of code runs."""
+"""A counter of the convolutions that code runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-#: The matrix products that 1x1 convolutions may be, and linear layers are.
+#: Matrix products, which linear layers run, and 1x1 convolutions may run.
 PRODUCTS = frozenset({"mm", "addmm", "bmm", "baddbmm"})
 
 
 class ConvolutionCalls(TorchDispatchMode):
-    """Within it, ``count`` goes up by one for every convolution that runs on any backend, in every derivative.
+    """A context that counts convolutions on any backend, in every derivative, in ``count``.
 
-    A backward pass of torch counts once for the image and once for the weights, where it computes them. Matrix products
-    count too, since a 1x1 convolution may be one: so linear layers are in the number.
+    A backward pass of torch counts once for the image and once for the weights, if it computes
+    them. Matrix products count too, since a 1x1 convolution may be one. So linear layers count.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,8 @@ class ConvolutionCalls(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.partition("::")[2]
         if "convolution_backward" in name:
-            self.count += sum(args[-1][:2])  # the output mask: image, weights, bias
+            # The output mask: image, weights, bias.
+            self.count += sum(args[-1][:2])
         elif (
             "convolution" in name or name.startswith(("winograd_", "grouped_")) or name in PRODUCTS
         ):

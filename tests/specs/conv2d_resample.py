@@ -21,7 +21,10 @@ Layout = Callable[[Tensor], Tensor]
 def conv2d_resample(
     x: Tensor, weight: Tensor, *, f: Tensor | None = None, **options: Any
 ) -> Tensor:
-    """The op with its filter among the options, for it has no gradient; the filter follows ``x`` to its device."""
+    """Call the op with its filter among the options, since it has no gradient.
+
+    The filter is moved to the device of ``x``.
+    """
     return ops.conv2d_resample(x, weight, None if f is None else f.to(x.device), **options)
 
 
@@ -37,7 +40,7 @@ def definition(
     flip_weight: bool = True,
     flip_filter: bool = False,
 ) -> Tensor:
-    """What the op computes, without a short cut: upsampled and padded, convolved, downsampled, one after the other."""
+    """Upsample, pad, convolve and downsample one after the other, as the op is defined."""
     more = [0, 0, 0, 0]
     if down > 1 and f is not None:
         width, height = f.shape[-1] - down, f.shape[0] - down
@@ -56,7 +59,7 @@ def definition(
 
 
 def _values(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
+    """Draw values that bfloat16 holds exactly."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
 
@@ -86,7 +89,7 @@ def _sample(
 
 _BINOMIAL = ops.setup_filter([1, 3, 3, 1])
 
-#: The uses in a network: a 3×3 layer at each resolution, up and down, and the 1×1 of a skip connection.
+#: Uses in a network: a 3×3 layer at each resolution, up and down, and a 1×1 skip connection.
 USES: dict[str, tuple[int, dict[str, Any]]] = {
     "plain": (3, {"padding": 1}),
     "up2": (3, {"padding": 1, "up": 2}),
@@ -97,7 +100,7 @@ USES: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 def _samples() -> list[Sample]:
-    # The batch and channels of small samples are such that torch's own convolution compiles once for all batches.
+    # With this batch and these channels, torch's convolution compiles once for all batches.
     found = []
     for use, (k, options) in USES.items():
         found += [
@@ -155,7 +158,10 @@ def _samples() -> list[Sample]:
 
 
 def random_sample(seed: int) -> Sample:
-    """Arguments drawn at random from everything that the op takes; some leave no output, which it refuses."""
+    """Draw random arguments from everything that the op takes.
+
+    The op refuses some of them, whose output would be empty.
+    """
     draw = random.Random(seed)
     groups = draw.choice([1, 1, 1, 2, 3])
     channels, out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)

@@ -1,4 +1,4 @@
-"""Running an op with its derivatives, and comparing what came out with the float64 reference."""
+"""Evaluation of an op with its derivatives, and comparison with the float64 reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Results = dict[str, Tensor | None]
 
 @contextlib.contextmanager
 def poisoned_memory() -> Iterator[None]:
-    """Fresh memory is full of NaN, so that an element that a kernel forgot to write is seen."""
+    """Fill fresh memory with NaN, so that an element that a kernel doesn't write is noticed."""
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -39,10 +39,10 @@ def _filled() -> Iterator[None]:
 
 
 def _cotangent(like: Tensor, seed: int) -> Tensor:
-    """Values that only depend on shape and seed, in logical order, with the strides of ``like``."""
+    """Draw values that depend on shape and seed alone, with the strides of ``like``."""
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(like.shape, generator=generator, dtype=torch.float64)
-    # through float16 and bfloat16, so that every dtype holds the same values exactly
+    # Rounded to float16 and bfloat16, so that every dtype holds the same values exactly.
     return torch.empty_like(like).copy_(values.half().bfloat16())
 
 
@@ -53,12 +53,15 @@ def evaluate(
     *,
     order: int,
 ) -> Results:
-    """The result of ``op`` and its derivatives up to ``order`` (0, 1 or 2) along fixed random directions.
+    """Return the result of ``op`` and its derivatives along fixed random directions.
+
+    Args:
+        order: highest order of derivative: 0, 1 or 2.
 
     Returns:
-        ``{"y": ..., "d0": ..., "d1": ..., "dd0": ..., "dd1": ..., "ddy": ...}``: ``d<i>`` the gradient in tensor ``i``,
-        ``dd<i>`` the gradient in it of the first gradients, ``ddy`` their gradient in the incoming gradient; None where
-        there is none.
+        ``{"y": ..., "d0": ..., "d1": ..., "dd0": ..., "dd1": ..., "ddy": ...}``. ``d<i>`` is the
+        gradient in tensor ``i``. ``dd<i>`` is the gradient in it of the first gradients, and
+        ``ddy`` their gradient in the incoming gradient. Missing ones are None.
     """
     leaves = [None if t is None else t.detach().requires_grad_(order > 0) for t in tensors]
     y = op(*leaves, **options)
@@ -78,13 +81,15 @@ def evaluate(
 
 
 def first_mismatch(found: Results, expected: Results, tolerance: float) -> str | None:
-    """A sentence on the first result that differs from the float64 one by more than ``tolerance``, or None."""
+    """Describe the first result that differs by more than ``tolerance``, or return None."""
     for name, want in expected.items():
         have = found[name]
-        if have is None or want is None:  # a missing gradient is a zero one
+        if have is None or want is None:
+            # A missing gradient counts as zero.
             rest = want if have is None else have
             if rest is not None and rest.numel() and rest.abs().max() > 0:
-                return f"{name}: one side has no gradient, the other has one up to {rest.abs().max():.3g}"
+                largest = rest.abs().max()
+                return f"{name}: one side has no gradient, the other one up to {largest:.3g}"
             continue
         if have.shape != want.shape:
             return f"{name}: shape {list(have.shape)}, expected {list(want.shape)}"
@@ -92,7 +97,8 @@ def first_mismatch(found: Results, expected: Results, tolerance: float) -> str |
             continue
         error = (have.double().cpu() - want.cpu()).abs()
         bound = tolerance * max(want.abs().max().item(), 1e-3)
-        if not bool((error <= bound).all()):  # NaN fails too
+        # NaN fails too.
+        if not bool((error <= bound).all()):
             worst = torch.where(error.isnan(), torch.full_like(error, torch.inf), error).argmax()
             return (
                 f"{name}: element {int(worst)} is {have.flatten()[worst].item():.8g}, expected "

@@ -14,12 +14,12 @@ from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, S
 
 Layout = Callable[[Tensor], Tensor]
 
-#: In half types the result of grad_norm_penalty is float32, its gradients are halves.
+#: For half types, the result of grad_norm_penalty is float32 and its gradients are halves.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
 def _random(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
+    """Draw values that bfloat16 holds exactly."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
 
@@ -78,11 +78,15 @@ def _penalty_samples() -> list[Sample]:
     ]
 
 
-# ------------------------------------------------------------------------------------------------ registered calls
+# -------------------------------------------------------------------------- registered calls
 
 
 def _lerp_call(id: str, op: str, given: str, needs: Sequence[bool] = ()) -> RegisteredCall:
-    """``given``: of the gradients that come in, those that are there: ``r``, ``f``, ``a``."""
+    """Return a registered call.
+
+    Args:
+        given: the incoming gradients that exist: ``r``, ``f``, ``a``.
+    """
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
         real, fake, dy, ddreal, ddfake = (_random((3, 2, 4), i).to(device, dtype) for i in range(5))
@@ -136,7 +140,7 @@ _PENALTY_REGISTERED = [
 ]
 
 
-# --------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------ errors
 
 
 def _x(*shape: int, **options: Any) -> Tensor:
@@ -208,7 +212,7 @@ _PENALTY_ERRORS = [
 ]
 
 
-# ----------------------------------------------------------------------------------------------------- benchmarks
+# -------------------------------------------------------------------------------- benchmarks
 
 
 def _benchmark(
@@ -235,11 +239,13 @@ _SIZES: list[tuple[str, Sequence[int], Layout | None]] = [
     ("128-channels_last", (64, 3, 128, 128), channels_last),
 ]
 
-# Forward reads real and fake and writes y; backward, in all three, reads dy, real and fake and writes dreal and dfake; the
-# second derivative, with a direction for each, reads ddreal, ddfake, dy, real and fake and writes ddy, dreal and dfake.
+# Forward reads real and fake and writes y. Backward, in all three, reads dy, real and fake and
+# writes dreal and dfake. The second derivative, with a direction for each, reads ddreal, ddfake,
+# dy, real and fake and writes ddy, dreal and dfake.
 _LERP_MOVED = {"forward": 3.0, "forward_backward": 8.0, "double_backward": 8.0}
 
-# Forward reads grad; backward reads it and writes dgrad; the second derivative reads grad and ddgrad and writes dgrad.
+# Forward reads grad. Backward reads it and writes dgrad. The second derivative reads grad and
+# ddgrad and writes dgrad.
 _PENALTY_MOVED = {"forward": 1.0, "forward_backward": 3.0, "double_backward": 3.0}
 
 LERP_SAMPLES = OpSpec(

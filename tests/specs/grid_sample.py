@@ -20,7 +20,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, tor
 
 
 def _random(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
+    """Draw values that bfloat16 holds exactly."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
 
@@ -28,8 +28,10 @@ def _random(shape: Sequence[int], seed: int) -> Tensor:
 def random_grid(
     n: int, out: Sequence[int], size: Sequence[int], *, align_corners: bool = False, seed: int = 0
 ) -> Tensor:
-    """``[n, *out, 2]``: points up to three pixels beyond images of ``size``; as far as bfloat16 tells, none lies on a pixel,
-    where derivatives in the grid jump."""
+    """Draw points ``[n, *out, 2]`` up to three pixels beyond images of ``size``.
+
+    Even in bfloat16 none lies on a pixel, where derivatives in the grid jump.
+    """
     generator = torch.Generator().manual_seed(seed)
     along = []
     for length in (size[1], size[0]):
@@ -43,7 +45,7 @@ def random_grid(
 
 
 def rotated_grid(n: int, out: Sequence[int], degrees: float, zoom: float) -> Tensor:
-    """``[n, *out, 2]``: what adaptive discriminator augmentation samples with."""
+    """Return a grid ``[n, *out, 2]`` as adaptive discriminator augmentation uses."""
     angle = math.radians(degrees)
     sine, cosine = zoom * math.sin(angle), zoom * math.cos(angle)
     matrix = torch.tensor([[cosine, -sine, 0.1], [sine, cosine, -0.2]], dtype=torch.float64)
@@ -94,11 +96,15 @@ def _samples() -> list[Sample]:
     ]
 
 
-# ------------------------------------------------------------------------------------------------ registered calls
+# -------------------------------------------------------------------------- registered calls
 
 
 def _registered(id: str, op: str, *needs: bool, given: str = "") -> RegisteredCall:
-    """``given``: of the gradients that come in for a second derivative, those that are there: ``x``, ``g``."""
+    """Return a registered call.
+
+    Args:
+        given: the incoming gradients of a second derivative that exist: ``x``, ``g``.
+    """
     settings = ("bilinear", "reflection", False)
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
@@ -128,7 +134,7 @@ _REGISTERED = [
 ]
 
 
-# --------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------ errors
 
 
 def _error(
@@ -199,11 +205,12 @@ _ERRORS = [
 ]
 
 
-# ----------------------------------------------------------------------------------------------------- benchmarks
+# -------------------------------------------------------------------------------- benchmarks
 
-# As many points as pixels. Forward reads image and grid, which is 2/C of it, and writes the result; backward, in both, reads
-# image, grid and the gradient that comes in and writes both gradients; the second derivative, with a direction for each,
-# reads ddx, ddgrid, dy, x and grid and writes ddy, dx and dgrid.
+# There are as many points as pixels. Forward reads image and grid, which is 2/C of it, and writes
+# the result. Backward, in both, reads image, grid and the incoming gradient and writes both
+# gradients. The second derivative, with a direction for each, reads ddx, ddgrid, dy, x and grid and
+# writes ddy, dx and dgrid.
 
 
 def _benchmark(id: str, shape: Sequence[int], layout: Layout | None = None) -> BenchmarkCase:
@@ -234,6 +241,7 @@ GRID_SAMPLE = OpSpec(
         _benchmark("features-channels_last", (8, 64, 64, 64), channels_last),
     ],
     tolerance=TOLERANCE,
-    # not the grid: the contract's test of jacrev takes one pixel of each, and a grid's last two dimensions are no pixels
+    # Without the grid: the contract's test of jacrev takes one pixel of each tensor, but the last
+    # two dimensions of a grid aren't pixels.
     batched=(0,),
 )

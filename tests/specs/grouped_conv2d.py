@@ -1,4 +1,4 @@
-"""The :class:`OpSpec` of conv2d in groups."""
+"""The :class:`OpSpec` of grouped convolutions."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ _REGISTERED = [
 
 
 def random_call(seed: int) -> tuple[list[Tensor], dict[str, Any]]:
-    """Image and weights in float64 under random strides, and the settings of a convolution in groups."""
+    """Draw image and weights in float64 with random strides, and a convolution's settings."""
     r = random.Random(seed)
     groups, c, k = r.randint(2, 6), r.randint(1, 5), r.randint(1, 5)
     kernel, stride, dilation, padding = (
@@ -129,7 +129,10 @@ _ERRORS = [
 def benchmark_case(
     id: str, batch: int, channels: int, groups: int, side: int, *, kernel: int = 3, padding: int = 1
 ) -> BenchmarkCase:
-    """To as many channels, without bias, in channels_last; ``products`` as for a convolution without groups."""
+    """Return a case with as many output channels, without bias, in channels_last.
+
+    Its ``products`` are those of a convolution without groups.
+    """
 
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
         generator = torch.Generator().manual_seed(0)
@@ -147,7 +150,8 @@ def benchmark_case(
         id,
         tensors,
         {"padding": padding, "groups": groups},
-        # the second derivative: two convolutions in the incoming gradient, one each in image and weights
+        # Second derivative: two convolutions for the incoming gradient, one each for image and
+        # weights.
         products={"forward": once, "forward_backward": 3 * once, "double_backward": 4 * once},
     )
 

@@ -36,7 +36,7 @@ _SAMPLES = [
 ]
 
 
-# ------------------------------------------------------------------------------------------------ registered calls
+# -------------------------------------------------------------------------- registered calls
 
 
 def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
@@ -60,7 +60,7 @@ _REGISTERED = [
 ]
 
 
-# --------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------ errors
 
 
 def _error(
@@ -89,10 +89,10 @@ _ERRORS = [
 ]
 
 
-# ----------------------------------------------------------------------------------------------------- benchmarks
+# -------------------------------------------------------------------------------- benchmarks
 
-# Forward reads x and writes y; backward reads dy and x and writes dx; the second derivative reads ddx and x and writes ddy
-# and dx. Of the appended channel alone it takes no more than a few percent.
+# Forward reads x and writes y. Backward reads dy and x and writes dx. The second derivative reads
+# ddx and x and writes ddy and dx. The appended channel adds at most a few percent.
 _MOVED = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 4.0}
 
 
@@ -106,7 +106,8 @@ MINIBATCH_STDDEV = OpSpec(
     samples=_SAMPLES,
     registered=_REGISTERED,
     errors=_ERRORS,
-    benchmarks=[  # the last features of StyleGAN2's and ProGAN's discriminators, and ones that don't fit a cache
+    # The last features of StyleGAN2's and ProGAN's discriminators, and some that don't fit a cache.
+    benchmarks=[
         _benchmark("4", (32, 512, 4, 4)),
         _benchmark("4-channels_last", (32, 512, 4, 4), channels_last),
         _benchmark("64", (32, 128, 64, 64)),

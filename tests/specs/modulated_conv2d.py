@@ -27,7 +27,10 @@ def modulated_conv2d(
     resample_filter: Tensor | None = None,
     **options: Any,
 ) -> Tensor:
-    """The op with its tensors in order; the filter, which has no gradient, follows ``x`` to its device."""
+    """Call the op with all its tensors as positional arguments.
+
+    The filter, which has no gradient, is moved to the device of ``x``.
+    """
     f = None if resample_filter is None else resample_filter.to(x.device)
     return ops.modulated_conv2d(
         x, weight, styles, noise=noise, bias=bias, resample_filter=f, **options
@@ -50,7 +53,7 @@ def definition(
     input_gain: float | None = None,
     **epilogue: Any,
 ) -> Tensor:
-    """With weights of its own for every sample, as the formula says."""
+    """Convolve with separate weights for every sample, as the op is defined."""
     n, c = x.shape[:2]
     o, _, kh, kw = weight.shape
     w = weight[None] * styles[:, None, :, None, None]
@@ -120,7 +123,7 @@ _SAMPLES = [
     _sample("pointwise-up2", (2, 4, 5, 5), 3, 1, channels_last, up=2, input_gain=0.5),
     _sample("turned", (2, 4, 5, 5), 3, 3, transposed, flip_weight=False, input_gain=1.5),
     _sample("empty-batch", (0, 4, 4, 4), 3, 3, act="lrelu"),
-    # enough channels and tiles for Winograd's algorithm on the CPU in float32
+    # Enough channels and tiles for Winograd's algorithm on the CPU in float32.
     _sample("winograd", (2, 64, 24, 22), 72, 3, channels_last, noise=2, act="swish"),
     _sample(
         "winograd-up2",

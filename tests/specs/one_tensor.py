@@ -14,7 +14,7 @@ Layout = Callable[[Tensor], Tensor]
 
 
 def random_values(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
+    """Draw values that bfloat16 holds exactly."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
 
@@ -23,7 +23,8 @@ def tensors_of(
     shape: Sequence[int], layout: Layout | None
 ) -> Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]:
     def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x = random_values(shape, 9).to(device, dtype)  # none of the directions of derivatives
+        # The seed is none of those of the directions of derivatives.
+        x = random_values(shape, 9).to(device, dtype)
         return [x if layout is None else layout(x)]
 
     return tensors

@@ -27,7 +27,8 @@ _SAMPLES = [
     sample("short-rows", (300, 3)),
     sample("first", (5, 2, 7), dim=0),
     sample("vector", (9,), dim=0),
-    sample("one-feature", (3, 1, 5), eps=0.5),  # without it the sign, whose derivatives are zero
+    # With the default eps it would be the sign, whose derivatives are zero.
+    sample("one-feature", (3, 1, 5), eps=0.5),
     sample("transposed", (4, 3, 5), transposed),
     sample("every-other", (2, 3, 4), every_other),
     sample("expanded", (3, 4, 2), expanded),
@@ -39,7 +40,7 @@ _SAMPLES = [
 ]
 
 
-# ------------------------------------------------------------------------------------------------ registered calls
+# -------------------------------------------------------------------------- registered calls
 
 
 def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
@@ -60,7 +61,7 @@ _REGISTERED = [
 ]
 
 
-# --------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------ errors
 
 
 def _error(
@@ -85,10 +86,10 @@ _ERRORS = [
 ]
 
 
-# ----------------------------------------------------------------------------------------------------- benchmarks
+# -------------------------------------------------------------------------------- benchmarks
 
-# Forward reads x and writes y; backward reads dy and x and writes dx; the second derivative reads ddx, dy and x and writes
-# ddy and dx.
+# Forward reads x and writes y. Backward reads dy and x and writes dx. The second derivative reads
+# ddx, dy and x and writes ddy and dx.
 _MOVED = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0}
 
 
@@ -102,7 +103,8 @@ PIXEL_NORM = OpSpec(
     samples=_SAMPLES,
     registered=_REGISTERED,
     errors=_ERRORS,
-    benchmarks=[  # layers of progressively grown generators, and latents
+    # Layers of progressively grown generators, and latents.
+    benchmarks=[
         _benchmark("32", (16, 512, 32, 32)),
         _benchmark("128", (16, 128, 128, 128)),
         _benchmark("32-channels_last", (16, 512, 32, 32), channels_last),

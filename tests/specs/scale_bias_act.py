@@ -17,12 +17,15 @@ from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, S
 Layout = Callable[[Tensor], Tensor]
 Given = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 
-#: Which of scale, noise and b there are: ``1`` is noise that all images share.
+#: The tensors that a sample has, of scale, noise and b; ``1`` is noise that all images share.
 EVERYTHING = "snb"
 
 
 def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]) -> Given:
-    """x, scale, noise, b that bfloat16 holds exactly, with v away from the kink at 0 and from where the clamp sets in."""
+    """Draw x, scale, noise and b that bfloat16 holds exactly.
+
+    v stays away from the kink at 0 and from the values where the clamp begins.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def random(*size: int) -> Tensor:
@@ -218,8 +221,8 @@ def _benchmark(
 
 
 def _benchmarks() -> list[BenchmarkCase]:
-    # Forward reads x and writes y; backward reads dy and x and writes dx; the second derivative, with a direction for every
-    # input, reads ddx, dy and x and writes ddy and dx.
+    # Forward reads x and writes y. Backward reads dy and x and writes dx. The second derivative,
+    # with a direction for every input, reads ddx, dy and x and writes ddy and dx.
     moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0}
     found = []
     for name, shape in (("32", (8, 256, 32, 32)), ("64", (8, 128, 64, 64))):

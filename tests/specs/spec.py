@@ -16,10 +16,11 @@ class Sample:
 
     Args:
         id: readable, unique within the op.
-        tensors: ``(dtype, device) -> the op's positional tensors``; the same values at every call. None for an absent one.
+        tensors: ``(dtype, device) -> the op's positional tensors``, with the same values at every
+            call; None for an absent one.
         options: keyword arguments.
-        large: exercises sizes that only real hardware and the native CPU code run in reasonable time.
-        small: few enough elements for ``gradcheck``, smooth at every element.
+        large: True for sizes that only real hardware and native CPU code run in reasonable time.
+        small: True if it has few enough elements for ``gradcheck`` and is smooth at each of them.
     """
 
     id: str
@@ -31,7 +32,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class RegisteredCall:
-    """Arguments for one registered op, forward or derivative, as ``torch.library.opcheck`` takes them."""
+    """Arguments of a registered op, forward or derivative, for ``torch.library.opcheck``."""
 
     id: str
     op: str
@@ -40,7 +41,7 @@ class RegisteredCall:
 
 @dataclass(frozen=True)
 class ErrorCase:
-    """A wrong call, what it raises, and words that its message must hold."""
+    """A wrong call, the error that it raises, and words of the message."""
 
     id: str
     call: Callable[[], Any]
@@ -50,13 +51,14 @@ class ErrorCase:
 
 @dataclass(frozen=True)
 class BenchmarkCase:
-    """A size to time an op at.
+    """A size at which an op is timed.
 
     Args:
-        moved: bytes that each measure has to read and write at the least, by ``forward``, ``forward_backward`` and
-            ``double_backward``, in multiples of the size of the first tensor. The floor is their time at copy speed.
-        products: instead, where arithmetic is the limit: the floating-point operations of each measure in the direct form.
-            The floor is their time at the rate of a matrix product.
+        moved: the least bytes that each measure reads and writes, in multiples of the first
+            tensor's size. Measures are ``forward``, ``forward_backward`` and ``double_backward``.
+            The floor is their time at copy speed.
+        products: floating-point operations of each measure in the direct form, if arithmetic is the
+            limit. The floor is their time at the rate of a matrix product.
     """
 
     id: str
@@ -67,20 +69,21 @@ class BenchmarkCase:
 
     @property
     def measures(self) -> Sequence[str]:
-        """Those that have a floor, which are the ones that are timed."""
+        """Measures that have a floor; only these are timed."""
         return list(self.moved if self.products is None else self.products)
 
 
 @dataclass(frozen=True)
 class OpSpec:
-    """One op: its public function, what to call it with, and how exact it is.
+    """An op: its public function, its arguments in tests, and its exactness.
 
     Args:
         op: the public function; takes ``backend=``.
-        tolerance: greatest error by dtype, relative to the greatest magnitude of the float64 reference's result.
-        batched: which of the tensors run along the batch, as the first does.
-        scaling: sizes that show how the forward pass grows; ``id`` is ``"panel/series"`` of the plot, with ``products``
-            ``"panel"``: batch, channels or pixels.
+        tolerance: greatest error by dtype, relative to the largest magnitude of the float64
+            reference's result.
+        batched: places of the tensors that run along the batch, as the first does.
+        scaling: sizes that show the growth of the forward pass. ``id`` is ``"panel/series"`` of the
+            plot, or with ``products`` ``"panel"``: batch, channels or pixels.
     """
 
     name: str

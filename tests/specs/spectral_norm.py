@@ -1,6 +1,6 @@
-"""The :class:`OpSpec` of spectral_norm, and the layers of a discriminator to time it on.
+"""The :class:`OpSpec` of spectral_norm, and the layers of a discriminator for timing.
 
-The op takes and gives lists; tests see it as a function of the weights alone, with one result.
+The op takes and returns lists. Tests see it as a function of the weights, with one result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tests.specs.spec import ErrorCase, OpSpec, RegisteredCall, Sample
 Layout = Callable[[Tensor], Tensor]
 Vectors = tuple[list[Tensor], list[Tensor]]
 
-#: The weights of a residual discriminator like SNGAN's: 64 to 1024 channels and a linear layer, 57 million parameters.
+#: Weights of a residual discriminator like SNGAN's: 64 to 1024 channels and a linear layer, 57
+#: million parameters.
 DISCRIMINATOR: Sequence[tuple[int, ...]] = (
     *((64, 3, 3, 3), (64, 64, 3, 3), (64, 3, 1, 1)),
     *((128, 64, 3, 3), (128, 128, 3, 3), (128, 64, 1, 1)),
@@ -34,7 +35,10 @@ DISCRIMINATOR: Sequence[tuple[int, ...]] = (
 
 
 def vectors_for(weights: Sequence[Tensor], dims: Sequence[int]) -> Vectors:
-    """u and v of length about 1 for each weight, that bfloat16 holds exactly; the same for the same sizes."""
+    """Draw u and v for each weight, which bfloat16 holds exactly.
+
+    Their lengths are about 1. The same sizes give the same values.
+    """
     vectors = [
         F.normalize(torch.sin(2.3 * torch.arange(1, size + 1, dtype=torch.float64)), dim=0)
         .bfloat16()
@@ -51,7 +55,7 @@ def normalised(
     n_power_iterations: int = 1,
     backend: str | None = None,
 ) -> Tensor:
-    """All normalised weights and all sigmas in one row, in the dtype of the weights."""
+    """Return all normalised weights and all sigmas in one row, in the dtype of the weights."""
     us, vs = vectors_for(weights, [0] * len(weights) if dims is None else dims)
     found, sigmas, _, _ = ops.spectral_norm(
         weights, us, vs, n_power_iterations=n_power_iterations, dims=dims, backend=backend
@@ -86,8 +90,9 @@ def _sample(
 _LAYERS = [(4, 3, 3, 3), (6, 4, 2, 2), (1, 6)]
 
 _SAMPLES = [
-    # u and v are constants to the derivative, as nothing but 0 iterations makes them for a difference quotient
-    # (the values follow from the id's length: these don't nearly cancel in sigma, whose square divides)
+    # The derivative takes u and v as constants. For a difference quotient only 0 iterations keep
+    # them. The values follow from the length of the id; these don't cancel in sigma, whose square
+    # divides.
     _sample("no-steps", _LAYERS, n_power_iterations=0, small=True),
     _sample(
         "transposed-small", [(3, 4, 2, 2), (2, 5)], dims=[1, 1], n_power_iterations=0, small=True

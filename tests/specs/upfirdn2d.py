@@ -17,18 +17,21 @@ Layout = Callable[[Tensor], Tensor]
 
 
 def upfirdn2d(x: Tensor, *, f: Tensor | None, **options: Any) -> Tensor:
-    """The op with its filter among the options, for it has no gradient; the filter follows ``x`` to its device."""
+    """Call the op with its filter among the options, since it has no gradient.
+
+    The filter is moved to the device of ``x``.
+    """
     return ops.upfirdn2d(x, None if f is None else f.to(x.device), **options)
 
 
 def _image(shape: Sequence[int], seed: int) -> Tensor:
-    """Values that bfloat16 holds exactly."""
+    """Draw values that bfloat16 holds exactly."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
 
 
 def taps(*shape: int) -> Tensor:
-    """A filter without any symmetry, so that one that is turned round or transposed is seen."""
+    """Return a filter without symmetry, which shows if it is reversed or transposed."""
     generator = torch.Generator().manual_seed(sum(shape))
     return torch.randn(shape, generator=generator) / torch.tensor(shape).prod()
 
@@ -50,7 +53,7 @@ def _sample(
     return Sample(id, tensors, {"f": f, **options}, large=large, small=small)
 
 
-#: The three uses in a network: factors, and padding before and after for that many taps.
+#: Three uses in a network: factors, and padding before and after for a number of taps.
 USES: dict[str, Callable[[int], dict[str, Any]]] = {
     "up2": lambda t: {"up": 2, "padding": ((t + 1) // 2, (t - 2) // 2) * 2, "gain": 4.0},
     "down2": lambda t: {"down": 2, "padding": ((t - 1) // 2, (t - 2) // 2) * 2},
@@ -59,7 +62,7 @@ USES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def _samples() -> list[Sample]:
-    # The batch and channels of small samples are such that torch's own convolution compiles once for all batches.
+    # With this batch and these channels, torch's convolution compiles once for all batches.
     found = []
     for use, options in USES.items():
         for t in (4, 6, 8, 12):
@@ -115,7 +118,8 @@ def _samples() -> list[Sample]:
         _sample(
             "per-axis-2d", (2, 3, 9, 7), taps(3, 4), up=(1, 2), down=(3, 2), padding=(3, 2, 1, 4)
         ),
-        _sample("up5-3", (1, 2, 4, 5), taps(3), up=5, padding=2),  # phases without a tap
+        # Some phases have no tap.
+        _sample("up5-3", (1, 2, 4, 5), taps(3), up=5, padding=2),
         _sample("up5-3-channels_last", (2, 3, 4, 5), taps(3), channels_last, up=5, padding=2),
         _sample("crop", (3, 3, 9, 12), taps(4), padding=(-2, 1, -1, -3), small=True),
         _sample("crop-up", (2, 3, 6, 7), taps(4), up=2, padding=(-3, -2, 4, -1)),
@@ -165,7 +169,10 @@ def _samples() -> list[Sample]:
 
 
 def random_sample(seed: int) -> Sample:
-    """Arguments drawn at random from everything that the op takes; some leave no output, which it refuses."""
+    """Draw random arguments from everything that the op takes.
+
+    The op refuses some of them, whose output would be empty.
+    """
     draw = random.Random(seed)
 
     def factor() -> Any:
@@ -249,7 +256,7 @@ def _f(*shape: int, **options: Any) -> Tensor:
 
 
 _ERRORS = [
-    ErrorCase("x-list", lambda: ops.upfirdn2d([1.0], None), TypeError, ("x", "list")),  # type: ignore[arg-type]
+    ErrorCase("x-list", lambda: ops.upfirdn2d([1.0], None), TypeError, ("x", "list")),
     ErrorCase(
         "x-int",
         lambda: ops.upfirdn2d(_x(dtype=torch.int32), None),
@@ -264,7 +271,7 @@ _ERRORS = [
     ),
     ErrorCase(
         "f-list", lambda: ops.upfirdn2d(_x(), [1.0]), TypeError, ("f", "list", "setup_filter")
-    ),  # type: ignore[arg-type]
+    ),
     ErrorCase(
         "f-dtype",
         lambda: ops.upfirdn2d(_x(), _f().double()),
@@ -304,7 +311,7 @@ _ERRORS = [
     ),
     ErrorCase(
         "up-float", lambda: ops.upfirdn2d(_x(), _f(), up=2.0), TypeError, ("up", "whole", "2.0")
-    ),  # type: ignore[arg-type]
+    ),
     ErrorCase(
         "up-bool", lambda: ops.upfirdn2d(_x(), _f(), up=True), TypeError, ("up", "whole", "True")
     ),
@@ -331,7 +338,7 @@ _ERRORS = [
         lambda: ops.filter2d(_x(), _f(), padding=0.5),
         TypeError,
         ("padding", "0.5"),
-    ),  # type: ignore[arg-type]
+    ),
     ErrorCase(
         "too-small",
         lambda: ops.upfirdn2d(_x(1, 1, 3, 8), _f()),
@@ -359,7 +366,7 @@ _ERRORS = [
         ops.BackendUnavailable,
         ("cpu", "meta"),
     ),
-    ErrorCase("taps-text", lambda: ops.setup_filter("box"), TypeError, ("taps", "'box'")),  # type: ignore[arg-type]
+    ErrorCase("taps-text", lambda: ops.setup_filter("box"), TypeError, ("taps", "'box'")),
     ErrorCase("taps-ragged", lambda: ops.setup_filter([[1, 2], [3]]), TypeError, ("taps", "rows")),
     ErrorCase("taps-empty", lambda: ops.setup_filter([]), ValueError, ("taps", "not empty", "[0]")),
     ErrorCase(
@@ -398,9 +405,8 @@ def _benchmark(
         return (x if layout is None else layout(x),)
 
     size = upfirdn2d(torch.empty(1, 1, *shape[2:], device="meta"), f=f, **options).shape[2:]
-    once = 1 + size.numel() / (
-        shape[2] * shape[3]
-    )  # input and output; the gradient reads and writes them the other way
+    # Input and output; the gradient reads the output and writes the input.
+    once = 1 + size.numel() / (shape[2] * shape[3])
     return BenchmarkCase(
         id,
         tensors,
