@@ -139,7 +139,7 @@ class Archive:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(
                 f"{info.filename!r} in the archive {str(self._path)!r} must be stored or deflated, "
-                f"got compression method {info.compress_type}: pack it anew, or unpack it and "
+                f"got compression method {info.compress_type}: pack it again, or unpack it and "
                 f"pass the folder."
             )
 

@@ -44,7 +44,8 @@ def encode_caption(text: str, spec: InputSpec) -> Tensor:
     words = words_of(text)
     if not 0 < len(words) <= spec.length:
         raise DataError(
-            f"A caption must have 1 to {spec.length} words, got {len(words)} in {text!r}: mend it."
+            f"A caption must have 1 to {spec.length} words, got {len(words)} in {text!r}: "
+            f"correct it."
         )
     known = {word: index for index, word in enumerate(spec.names) if word}
     for word in words:

@@ -165,7 +165,7 @@ def stated_labels(text: bytes, names: Sequence[str], present: Iterable[str]) -> 
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"The file {LABELS_FILE} beside the images can't be read as JSON ({error}): "
-            f"mend it, or take it away to use folders as classes."
+            f"correct it, or take it away to use folders as classes."
         ) from error
     if not isinstance(content, dict) or "labels" not in content:
         return None

@@ -148,7 +148,7 @@ def _attribute_row(place: str, has: Mapping[str, bool], spec: InputSpec) -> Tens
         if name not in spec.names:
             raise DataError(
                 f"{place} must have attributes among {', '.join(spec.names)}, got {name!r}: "
-                f"mend it."
+                f"correct it."
             )
     row = [has.get(name, False) for name in spec.names]
     for group in spec.groups:
@@ -156,7 +156,7 @@ def _attribute_row(place: str, has: Mapping[str, bool], spec: InputSpec) -> Tens
             raise DataError(
                 f"{place} must have exactly one of the attributes "
                 f"{', '.join(spec.names[index] for index in group)}, "
-                f"got {sum(row[index] for index in group)}: mend it."
+                f"got {sum(row[index] for index in group)}: correct it."
             )
     return torch.tensor(row, dtype=torch.uint8)
 
@@ -187,7 +187,8 @@ def _json_lines(
         ):
             what = "a list" if kind is list else "a text"
             raise DataError(
-                f'{place} must be {{"file": a path, "{key}": {what}}}, got {line[:60]!r}: mend it.'
+                f'{place} must be {{"file": a path, "{key}": {what}}}, got {line[:60]!r}: '
+                f"correct it."
             )
         yield place, entry["file"], entry[key]
 
@@ -199,7 +200,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
     if header[:1] != ["file"] or not names or not all(names) or len(set(names)) < len(names):
         raise DataError(
             f"The first line of {str(path)!r} must be file and the names of attributes, none empty "
-            f"or twice, got {','.join(header)[:60]!r}: mend it."
+            f"or twice, got {','.join(header)[:60]!r}: correct it."
         )
     for cells in filter(None, table):
         place = f"Line {table.line_num} of {str(path)!r}"
@@ -207,7 +208,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, str, dict[str, bool]]]:
         if len(values) != len(names) or not set(values) <= {"0", "1", "-1"}:
             raise DataError(
                 f"{place} must be a file and {len(names)} values 0, 1 or -1, "
-                f"got {','.join(cells)[:60]!r}: mend it."
+                f"got {','.join(cells)[:60]!r}: correct it."
             )
         yield (
             place,

@@ -9,7 +9,7 @@ from fastgan.data.dataset import DataError
 
 
 class ListedNames:
-    """Files of a set, found by the names that a list writes.
+    """Files of a set, looked up by the names that a list writes.
 
     A list may write a name in another Unicode normal form, with backslashes, with ``./`` in front,
     or with blanks around it. A file of exactly the written name takes precedence.

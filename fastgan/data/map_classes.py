@@ -34,7 +34,7 @@ def check_map(indices: Tensor, path: str, *, classes: int, void: int | None) -> 
         else_ = "" if void is None else f", or {void} for no class"
         raise DataError(
             f"The map {path!r} has the value {value}, but there are {classes} classes, "
-            f"0 to {classes - 1}{else_}: mend the map, name the class in classes.txt, or train "
+            f"0 to {classes - 1}{else_}: correct the map, name the class in classes.txt, or train "
             f"with --void {value} if it stands for unknown."
         )
 

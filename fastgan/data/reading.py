@@ -23,7 +23,7 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 MAX_INDEX = 255
 """Largest value of a map's pixel."""
 NOTICEABLE = 0.05
-"""Share of a picture's area from which the user is told that it is cropped."""
+"""Share of a picture's area from which cropping is noted for the user."""
 
 
 @dataclass(frozen=True)

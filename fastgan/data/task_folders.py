@@ -107,8 +107,8 @@ class SideBySideFolder(TaskFolder):
         if width != 2 * height:
             raise DataError(
                 f"The pair {str(self._root / name)!r} must be input and target side by side, twice "
-                f"as wide as high, got {width}x{height}: mend it, or put the two into the folders "
-                f"inputs/ and images/."
+                f"as wide as high, got {width}x{height}: correct it, or put the two into the "
+                f"folders inputs/ and images/."
             )
         return header._replace(width=height)
 
@@ -268,7 +268,7 @@ class MapFolder(PartnerFolder):
                     raise DataError(
                         f"{str(path)!r} must have 1 to {MAX_CLASSES} names of classes, one a line, "
                         f"none empty or twice, got {len(names)} lines, {len(set(names))} of them "
-                        f"different: mend it."
+                        f"different: correct it."
                     )
                 return names
         return ()
@@ -280,8 +280,8 @@ class MapFolder(PartnerFolder):
             if self._occurring == {void}:
                 raise DataError(
                     f"No pixel of {examined} in {str(self._root)!r} has a class, since all have "
-                    f"the value of --void, {void}: give the value of unknown pixels, or mend the "
-                    f"maps."
+                    f"the value of --void, {void}: give the value of unknown pixels, or correct "
+                    f"the maps."
                 )
             self._occurring.discard(void)
         names = self._known or tuple(

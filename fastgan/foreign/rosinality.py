@@ -65,9 +65,9 @@ def read_rosinality(saved: Any) -> dict[str, Callable[[], Weights]]:
         Functions that return the weights of a network, by fastgan's name; they raise Refusal.
     """
     networks: dict[str, Callable[[], Weights]] = {}
-    for name, theirs in NAMES.items():
-        if isinstance(saved, dict) and isinstance(saved.get(theirs), dict):
-            state = dict(saved[theirs])
+    for name, key in NAMES.items():
+        if isinstance(saved, dict) and isinstance(saved.get(key), dict):
+            state = dict(saved[key])
             if name != "D" and isinstance(saved.get("latent_avg"), Tensor):
                 state.setdefault("latent_avg", saved["latent_avg"])
             networks[name] = functools.partial(_discriminator if name == "D" else _generator, state)

@@ -336,8 +336,8 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         (
             "gaugan",
             ["{in}/classes.png"],
-            "The map '{in}/classes.png' has the value 3, but there are 3 classes, 0 to 2: mend the map, name the class in "
-            "classes.txt, or train with --void 3 if it stands for unknown.",
+            "The map '{in}/classes.png' has the value 3, but there are 3 classes, 0 to 2: correct the map, name the "
+            "class in classes.txt, or train with --void 3 if it stands for unknown.",
         ),
         ("pix2pix", ["{in}/alpha.png", "--tile", "8"], "--tile must be at least 16, but 8 came."),
         (

@@ -140,7 +140,7 @@ def test_one_of_several_networks(tmp_path):
 
 
 @pytest.mark.parametrize("nested", [True, False])
-def test_settings_are_also_found_in_the_arguments(tmp_path, nested):
+def test_settings_are_also_read_from_the_arguments(tmp_path, nested):
     """Attributes may be missing or have other names."""
     options = {"fp16": 1, "clamp": 7.5, "beta": 0.9, "lr": 0.03, "nested": nested}
     g = fake.Generator(16, **options)

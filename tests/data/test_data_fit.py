@@ -74,7 +74,7 @@ def test_padding_is_centred_and_never_empty() -> None:
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", [(24, 8), (8, 24), (21, 13)])
-def test_partners_and_maps_are_fitted_alike(
+def test_partners_and_maps_are_fitted_like_images(
     tmp_path: Path, fit: Any, size: tuple[int, int]
 ) -> None:
     tasks: tuple[tuple[Task, str], ...] = (("pairs", "inputs"), ("maps", "maps"))

@@ -208,7 +208,7 @@ def test_corrupt_files_are_left_out_and_counted(tmp_path: Path) -> None:
     assert "truncated" in dataset.skipped[0] and dataset.skipped[2] == "d.jpg: not an image"
 
 
-def test_files_found_corrupt_later_are_named_too(tmp_path: Path) -> None:
+def test_files_that_turn_out_corrupt_later_are_named_too(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
     corrupt(tmp_path / "b.jpg")
     (tmp_path / "README").write_text("x")
@@ -278,10 +278,10 @@ def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inne
         open_dataset(str(tmp_path))
 
 
-@pytest.mark.parametrize(("size", "shown"), [((2, 9), "2x9"), ((5000, 4097), "5000x4097")])
-def test_native_size_out_of_range(tmp_path: Path, size: tuple[int, int], shown: str) -> None:
+@pytest.mark.parametrize(("size", "text"), [((2, 9), "2x9"), ((5000, 4097), "5000x4097")])
+def test_native_size_out_of_range(tmp_path: Path, size: tuple[int, int], text: str) -> None:
     write(tmp_path / "a.png", 0, size=size, mode="L")
-    with pytest.raises(DataError, match=rf"'a\.png', is {shown}.*4 to 4096.*set the resolution"):
+    with pytest.raises(DataError, match=rf"'a\.png', is {text}.*4 to 4096.*set the resolution"):
         open_dataset(str(tmp_path))
     assert open_dataset(str(tmp_path), resolution=4).image(0).shape == (1, 4, 4)
 

@@ -135,7 +135,7 @@ def test_inputs_belong_to_their_images_and_are_mirrored_with_them(workers: int) 
     assert 30 < seen < 66
 
 
-def test_a_folder_is_decoded_alike_by_any_number_of_threads(tmp_path: Path) -> None:
+def test_a_folder_is_decoded_equally_by_any_number_of_threads(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     for i in range(20):
         picture = torch.randint(0, 256, (3, 9, 11), generator=generator, dtype=torch.uint8)

@@ -20,7 +20,7 @@ from fastgan.training.config import ConfigError, RunConfig
 from tests.data.deep_files import ramp, write_grey16, write_png16, write_tiff16, write_values
 
 
-def shown(root: Path, **options: Any) -> torch.Tensor:
+def first_image(root: Path, **options: Any) -> torch.Tensor:
     return open_dataset(str(root), **options).image(0)
 
 
@@ -34,7 +34,7 @@ def test_12_bits_use_all_256_levels(tmp_path: Path, ending: str) -> None:
         "values: 0 to 4095 in 1 grey picture of more than 8 bits, taken as 0:4095 (12 bits); "
         "--range 0:65535 takes all 16",
     )
-    assert len(shown(tmp_path, reading=Reading(range="0:65535")).unique()) == 17
+    assert len(first_image(tmp_path, reading=Reading(range="0:65535")).unique()) == 17
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
@@ -57,7 +57,7 @@ def test_12_bits_of_colour_tiff_files_in_either_order(tmp_path: Path, order: str
     values = ramp(4095, 3)
     values[..., 1] //= 2
     write_tiff16(tmp_path / "a.tif", values, order)
-    image = shown(tmp_path)
+    image = first_image(tmp_path)
     assert len(image[0].unique()) == 256 and len(image[1].unique()) == 128
 
 
@@ -65,16 +65,18 @@ def test_full_16_bits_are_as_they_were(tmp_path: Path) -> None:
     values = np.arange(65536).reshape(256, 256)
     write_grey16(tmp_path / "a.png", values)
     assert torch.equal(
-        shown(tmp_path)[0], torch.from_numpy(((values + 128) // 257).astype(np.uint8))
+        first_image(tmp_path)[0], torch.from_numpy(((values + 128) // 257).astype(np.uint8))
     )
     write_png16(tmp_path / "deep" / "a.png", np.repeat(values[..., None], 3, 2).astype(np.uint16))
     data = open_dataset(str(tmp_path / "deep"))
     assert torch.equal(data.image(0)[0], torch.from_numpy((values >> 8).astype(np.uint8)))
     assert data.notes == ("values: 0 to 65535 in 1 picture of 16 bits a channel, taken as 0:65535",)
-    assert torch.equal(shown(tmp_path / "deep", reading=Reading(range="0:65535")), data.image(0))
+    assert torch.equal(
+        first_image(tmp_path / "deep", reading=Reading(range="0:65535")), data.image(0)
+    )
 
 
-def test_8_bits_are_taken_as_they_are_whatever_the_range(tmp_path: Path) -> None:
+def test_8_bits_stay_as_they_are_for_any_range(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 100, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     plain = open_dataset(str(tmp_path))
@@ -119,7 +121,7 @@ def test_levels_by_the_values_that_occur(
 )
 def test_floats_use_all_256_levels(tmp_path: Path, span: tuple[float, float]) -> None:
     write_values(tmp_path / "a.tif", np.linspace(*span, 4096, dtype=np.float32).reshape(64, 64))
-    image = shown(tmp_path)
+    image = first_image(tmp_path)
     assert len(image.unique()) == 256 and (int(image[0, 0, 0]), int(image[0, -1, -1])) == (0, 255)
 
 
@@ -137,7 +139,7 @@ def test_values_that_are_not_finite_do_not_count(tmp_path: Path) -> None:
     values[0, :3] = np.nan, np.inf, -np.inf
     write_values(tmp_path / "a.tif", values)
     assert span_of(tmp_path / "a.tif") == Span("float", 0.5, 0.5)
-    assert shown(tmp_path)[0, 0, :4].tolist() == [0, 255, 0, 128]
+    assert first_image(tmp_path)[0, 0, :4].tolist() == [0, 255, 0, 128]
 
 
 @pytest.mark.parametrize("cache_limit", [1 << 30, 0])
@@ -172,7 +174,7 @@ def test_all_files_of_a_set_share_the_range(tmp_path: Path, cache_limit: int) ->
     assert data.levels == (("grey", 0, 4095),) and "in 2 grey pictures" in data.notes[0]
 
 
-def test_a_given_range_clips(tmp_path: Path) -> None:
+def test_an_explicit_range_clips(tmp_path: Path) -> None:
     write_grey16(tmp_path / "a.png", ramp(4000))
     data = open_dataset(str(tmp_path), reading=Reading(range="1000:3000"))
     image = data.image(0)[0].flatten()
@@ -190,7 +192,7 @@ def test_turned_deep_pictures(tmp_path: Path) -> None:
     Image.fromarray(ramp(4095)).save(tmp_path / "a.png", exif=exif)
     turned = np.rot90(ramp(4095), -1)
     expected = np.floor(turned * (255 / 4095) + 0.5).astype(np.uint8)
-    assert torch.equal(shown(tmp_path)[0], torch.from_numpy(expected))
+    assert torch.equal(first_image(tmp_path)[0], torch.from_numpy(expected))
 
 
 def test_images_and_inputs_have_ranges_of_their_own(tmp_path: Path) -> None:
@@ -222,7 +224,7 @@ def test_held_out_files_have_the_range_of_the_trained_ones(tmp_path: Path) -> No
     assert sides is not None and int(sides.image(0).max()) == round(900 * 255 / 4095)
 
 
-def test_a_run_keeps_what_was_found(tmp_path: Path) -> None:
+def test_a_run_keeps_its_levels(tmp_path: Path) -> None:
     write_grey16(tmp_path / "data" / "a.png", ramp(4095))
     arguments = ["--data", str(tmp_path / "data"), "--resolution", "16"]
     recipe, run = parse_run("dcgan", arguments)

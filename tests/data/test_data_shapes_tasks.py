@@ -114,7 +114,7 @@ def test_domains_are_plain_and_striped_and_show_different_scenes() -> None:
         assert (ink - second).abs().float().mean() > 70
 
 
-def test_attributes_name_what_is_shown_and_combine_in_every_way() -> None:
+def test_attributes_describe_the_scene_and_combine_in_every_way() -> None:
     data = ShapesForTask("attributes")
     spec, rows = data.inputs["attributes"], torch.arange(400)
     bits = data.batch_inputs(rows)["attributes"]

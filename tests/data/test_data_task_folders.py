@@ -68,7 +68,7 @@ def test_pairs_side_by_side(tmp_path: Path) -> None:
     assert len({small.fingerprint, data.fingerprint, open_dataset(str(tmp_path)).fingerprint}) == 3
 
 
-def test_pairs_of_two_folders_are_cut_alike(tmp_path: Path) -> None:
+def test_pairs_of_two_folders_are_cropped_equally(tmp_path: Path) -> None:
     for i, (name, other) in enumerate([("a.png", "a.jpg"), ("deep/b.png", "deep/b.png")]):
         flat(tmp_path / "images" / name, 100 + i, (24, 8))
         flat(tmp_path / "inputs" / other, 50 + i, (24, 8))
@@ -222,7 +222,8 @@ def test_classes_have_names_and_no_others_occur(tmp_path: Path) -> None:
     assert data.inputs["map"].names == ("sky", "sea")
     save_map(tmp_path / "test" / "maps" / "a.png", np.full((8, 8), 2))
     with pytest.raises(
-        DataError, match=r"test/maps/a\.png' has the value 2, but there are 2 classes, 0 to 1: mend"
+        DataError,
+        match=r"test/maps/a\.png' has the value 2, but there are 2 classes, 0 to 1: correct",
     ):
         data.held_out()
     lines(tmp_path / "classes.txt", "sky", "sky")
@@ -299,7 +300,7 @@ def test_words_and_sentences() -> None:
     spec = caption_spec(["b a", "a"])
     assert encode_caption("B", spec).tolist() == [2, 0]
     for text in ("", "a a a"):
-        with pytest.raises(DataError, match=rf"must have 1 to 2 words, got . in {text!r}: mend"):
+        with pytest.raises(DataError, match=rf"must have 1 to 2 words, got . in {text!r}: correct"):
             encode_caption(text, spec)
 
 
@@ -385,7 +386,7 @@ def test_attributes_of_both_kinds_of_list(tmp_path: Path) -> None:
             "attributes",
             "attributes.jsonl",
             [{"file": "x.png", "attributes": ["a=1", "a=2"]}],
-            r"must have exactly one of the attributes a=1, a=2, got 2: mend",
+            r"must have exactly one of the attributes a=1, a=2, got 2: correct",
         ),
         (
             "attributes",
@@ -426,12 +427,12 @@ def test_an_attribute_that_training_does_not_know(tmp_path: Path) -> None:
         flat(tmp_path / split / "x.png", 1)
         lines(tmp_path / split / "attributes.jsonl", {"file": "x.png", "attributes": [name]})
     with pytest.raises(
-        DataError, match=r"^Line 1 of .* must have attributes among tall, got 'tal': mend it"
+        DataError, match=r"^Line 1 of .* must have attributes among tall, got 'tal': correct it"
     ):
         open_dataset(str(tmp_path), task="attributes").held_out()
 
 
-def test_pairs_are_decoded_alike_on_demand(tmp_path: Path) -> None:
+def test_pairs_decoded_on_demand_are_equal(tmp_path: Path) -> None:
     for i in range(4):
         noise(tmp_path / f"{i}.png", i, (32, 16))
     kept, on_demand = (

@@ -38,7 +38,7 @@ def test_great_circles_have_the_speed_of_their_angle() -> None:
     assert length == pytest.approx(angle.square().mean().item(), rel=1e-3)
 
 
-def test_labels_go_with_their_latents_and_large_images_are_made_small() -> None:
+def test_labels_go_with_their_latents_and_large_images_are_reduced() -> None:
     a, b, t = pairs(dim=1)
     labels = torch.arange(len(a))
     seen: list[Tensor] = []

@@ -44,7 +44,7 @@ def test_densities_are_those_of_the_samples():
         assert float((sample <= limit).float().mean()) == pytest.approx(below, abs=0.02)
 
 
-def test_a_short_training_comes_near(tmp_path):
+def test_a_short_training_approaches_the_optimum(tmp_path):
     far = train_discriminator(steps=1)
     near = train_discriminator(steps=120)
     assert near.error < 0.06 < far.error

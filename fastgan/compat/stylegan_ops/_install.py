@@ -56,14 +56,14 @@ def install(package: ModuleType) -> list[str]:
         uninstall(package)
     names: list[str] = []
     undo = _installed[name] = []
-    for short, ours in MODULES.items():
-        theirs = _imported(name, short)
-        if theirs is None:
-            undo.append(_replace(sys.modules, f"{name}.{short}", ours))
-            undo.append(_replace(vars(package), short, ours))
-        for function in ours.__all__:
-            if theirs is not None:
-                undo.append(_replace(vars(theirs), function, getattr(ours, function)))
+    for short, module in MODULES.items():
+        official = _imported(name, short)
+        if official is None:
+            undo.append(_replace(sys.modules, f"{name}.{short}", module))
+            undo.append(_replace(vars(package), short, module))
+        for function in module.__all__:
+            if official is not None:
+                undo.append(_replace(vars(official), function, getattr(module, function)))
             names.append(f"{short}.{function}")
     return names
 
