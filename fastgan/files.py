@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Writes `parts` one after the other to `path`, so that a crash or a full disk never leaves half a file.
+    """Write `parts` to a file, of which a crash or a full disk never leaves a half.
 
-    They go to a temporary file beside `path`, which is synced to the disk and renamed. An OSError leaves an
-    older file at `path` as it was and removes the temporary one.
+    They go to a temporary file beside `path`, which is synced to the disk and renamed.
+
+    Raises:
+        OSError: the file can't be written. An older one stays, and the temporary one is removed.
     """
     temporary = temporary_of(path)
     try:
@@ -28,12 +30,12 @@ def write_atomic(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Where `write_atomic` keeps what is to become `path`."""
+    """Return the temporary file of `write_atomic` for `path`."""
     return path.with_name(f".{path.name}.tmp")
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes renames inside `folder` survive a power cut, where the system offers that (POSIX)."""
+    """Make renames inside `folder` survive a power cut, if the system offers that (POSIX)."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

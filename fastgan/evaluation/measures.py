@@ -1,4 +1,4 @@
-"""Measures of what a recipe's networks make: during a run, at its end, and of a checkpoint (`fastgan evaluate`)."""
+"""Figures of a recipe's networks: during a run, at its end, and of a checkpoint."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ from fastgan.runtime import versions
 from fastgan.seeds import derive_seed
 
 Measures = dict[str, float]
-"""Figures by name; which one says how good the samples are, `main_measure` tells."""
+"""Figures by name; `main_measure` chooses the one that ranks checkpoints."""
 
-LEAST = 10  # samples, and real images to compare them with
-SAMPLES, STACKED_SAMPLES = 2_000, 25_600  # the latter as Metz et al. 2017 count modes
+LEAST = 10
+"""Fewest samples, and fewest real images to compare them with."""
+# Metz et al. 2017 count modes with 25,600.
+SAMPLES, STACKED_SAMPLES = 2_000, 25_600
 EPSILON = 1e-4
 
 main_measure = main_figure
@@ -74,7 +76,13 @@ class MeasureSettings:
 
 
 class Plan(NamedTuple):
-    """What is to be taken: metrics without FID's own names, the features they're taken in, and of how many samples."""
+    """Measures to take.
+
+    Attributes:
+        metrics: names of metrics; fd, kd and score in place of fid, kid and is.
+        features: network of the features.
+        samples: number of samples.
+    """
 
     metrics: tuple[str, ...]
     features: FeaturesName
@@ -82,17 +90,21 @@ class Plan(NamedTuple):
 
 
 def data_metrics(dataset: ImageDataset) -> tuple[str, ...]:
-    """The metrics that the data has by itself: modes, where there is a classifier for its classes."""
+    """Return the metrics of the data itself: modes, if there is a classifier for its classes."""
     return ("modes",) if mode_classifier(dataset.class_names, dataset.channels) is not None else ()
 
 
 def has_measures(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> bool:
-    """Whether `measure` has any for this data."""
+    """Return True if `measure` takes any measure of this data."""
     return bool(_asked(dataset, which))
 
 
 def require_measures(recipe: Recipe, dataset: ImageDataset, settings: MeasureSettings) -> None:
-    """Raises MetricError for measures that can't be taken, before a run that would end without its figures."""
+    """Check before a run that its measures can be taken.
+
+    Raises:
+        MetricError: a metric can't be taken, or a network's package or weights are missing.
+    """
     plan = make_plan(
         recipe,
         dataset,
@@ -112,24 +124,27 @@ def make_plan(
     features: FeaturesName | None = None,
     samples: int | None = None,
 ) -> Plan:
-    """What `metrics` ask for, each once. Raises MetricError for what can't be taken of this recipe on this data.
+    """Return the measures to take, each metric once.
 
     Args:
-        metrics: of `fastgan.metrics.figures.Metric`.
-        features: None takes Inception if FID, KID or IS is asked for by its name, else MobileNetV2.
-        samples: None takes 2,000, or 25,600 where the modes of Stacked MNIST are counted.
+        metrics: names in `fastgan.metrics.figures.Metric`.
+        features: None takes Inception for fid, kid and is, and MobileNetV2 for others.
+        samples: None takes 2,000, or 25,600 for the modes of Stacked MNIST.
+
+    Raises:
+        MetricError: a metric can't be taken of this recipe on this data.
     """
     named = [name for name in metrics if name in OF_INCEPTION]
     if named and features not in (None, "inception"):
         raise MetricError(
-            f"{named[0]} is of Inception's features, but the features are {features!r}: ask for "
+            f"features must be inception for {named[0]}, got {features!r}: ask for "
             f"{OF_INCEPTION[named[0]]}, or leave the features out."
         )
     taken = tuple(dict.fromkeys(OF_INCEPTION.get(name, name) for name in metrics))
     if "modes" in taken and not data_metrics(dataset):
         raise MetricError(
-            f"There is no classifier for the classes of {dataset.name}, only for digits and stacked-mnist, so their "
-            "modes can't be counted: leave modes out."
+            f"The modes of {dataset.name} can't be counted, since only digits and stacked-mnist "
+            f"have a classifier: leave modes out."
         )
     if "ppl" in taken and not hasattr(recipe, "images_of"):
         raise MetricError(
@@ -137,7 +152,8 @@ def make_plan(
         )
     if (of_targets := _of_targets(taken)) and not recipe.paired:
         raise MetricError(
-            f"{recipe.name} makes images that have no targets to be compared with: leave {' and '.join(of_targets)} out."
+            f"{recipe.name} makes images that have no targets to be compared with: leave "
+            f"{' and '.join(of_targets)} out."
         )
     if "psnr" in taken or "ssim" in taken:
         require_torchmetrics()
@@ -146,11 +162,12 @@ def make_plan(
             STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
         )
     if samples < LEAST:
-        raise MetricError(f"Measures are of at least {LEAST} samples, but {samples} came.")
+        raise MetricError(f"samples must be at least {LEAST}, got {samples}.")
     plan = Plan(taken, features or ("inception" if named else "mobilenet"), samples)
     if _needs_features(plan) and len(dataset) < LEAST:
         raise MetricError(
-            f"Samples are compared with at least {LEAST} real images, but {dataset.name} holds {len(dataset)}."
+            f"The data must hold at least {LEAST} real images to compare with, got {len(dataset)} "
+            f"in {dataset.name}."
         )
     return plan
 
@@ -169,12 +186,12 @@ def measure(
     The data's own measures are added, unless `settings.metrics` is "none".
 
     Args:
-        seed: of the samples.
+        seed: seed of the samples.
         samples: takes precedence over `settings.samples`.
 
     Raises:
-        MetricError: a metric can't be taken; NonFiniteError for samples with infinite or NaN
-            values.
+        MetricError: a metric can't be taken.
+        NonFiniteError: a sample holds infinite or NaN values.
     """
     metrics = _asked(dataset, settings.metrics)
     if not metrics:
@@ -203,26 +220,28 @@ def evaluate(
     seed: int = 0,
     real: int | None = MAX_REAL,
 ) -> dict[str, Any]:
-    """Measures of generated images against a data set, with all that they depend on, as plain data for JSON.
+    """Measure generated images against a data set.
 
-    Samples are drawn by index from the seed, so a figure depends on how many there are and on nothing else: with a run's
-    own seed it is the one that the run measured.
+    Samples are drawn by index from the seed. With a run's own seed and number of samples the
+    figures are those that the run measured.
 
     Args:
-        networks: what samples come from (`TrainState.sampler`).
-        metrics: fd, kd, score, prdc, ppl, modes, or with Inception's features fid, kid, is; l1, psnr, ssim, perceptual
-            where the recipe is `paired`, of samples and of its `baseline`.
+        networks: networks that draw the samples (`TrainState.sampler`).
+        metrics: names in `fastgan.metrics.figures.Metric`. Those of targets are for a `paired`
+            recipe, and measure its `baseline` too.
         features: "mobilenet", "digits" or "inception"; None as in `make_plan`.
-        weights: the file of Inception's weights; None takes the one that torch-fidelity downloads.
-        samples: at least 10; None takes 2,000, or 25,600 where the modes of Stacked MNIST are counted.
-        real: the most real images to compare with, evenly spread over the set; None for all.
+        weights: file of Inception's weights; None takes the one that torch-fidelity downloads.
+        samples: at least 10; None as in `make_plan`.
+        seed: seed of the samples.
+        real: limit of real images, evenly spread over a larger set; None takes all.
 
     Returns:
-        `measures` (figures by name), `settings`, `data`, `versions`.
+        `measures` (figures by name), `settings`, `data` and `versions` that they depend on, as
+        plain data for JSON.
 
     Raises:
-        MetricError: a metric that can't be taken, or a network's package or weights are missing;
-            NonFiniteError where samples hold infinite or NaN values.
+        MetricError: a metric can't be taken, or a network's package or weights are missing.
+        NonFiniteError: a sample holds infinite or NaN values.
     """
     plan = make_plan(recipe, dataset, metrics, features=features, samples=samples)
     network = _network(plan, weights, networks)
@@ -252,24 +271,30 @@ def draw_neighbours(
     columns: int = 5,
     real: int | None = MAX_REAL,
 ) -> Tensor:
-    """The first samples of a seed, each beside the real images nearest to it: uint8 `[3, height, width]`.
+    """Draw the first samples of a seed, each beside the real images nearest to it.
 
     Small images are enlarged to at least 64 pixels.
 
     Args:
-        features: what nearness is of; None compares pixels.
-        rows: samples. columns: real images for each.
-        real: the most real images to look among, evenly spread over the set; None for all.
+        features: network of the features that are compared; None compares pixels.
+        rows: number of samples.
+        columns: real images for each.
+        real: limit of real images, evenly spread over a larger set; None takes all.
+
+    Returns:
+        uint8 `[3, height, width]`.
 
     Raises:
-        MetricError: a network's package or weights are missing, or there are fewer real images than columns.
+        MetricError: a network's package or weights are missing, or there are fewer real images
+            than columns.
     """
     seed = derive_seed(seed, "measures")
     samples = to_uint8(sample_images(recipe, networks, rows, seed=seed, dataset=dataset))
     indices = spread(len(dataset) if real is None else real, len(dataset))
     if len(indices) < columns:
         raise MetricError(
-            f"There are {columns} neighbours to each sample, but {dataset.name} holds {len(indices)} images."
+            f"The data must hold at least {columns} images, one for each neighbour, got "
+            f"{len(indices)} in {dataset.name}."
         )
     if features is None:
         queries = to_float(samples).flatten(1)
@@ -390,12 +415,12 @@ def _named(name: str, key: str) -> str:
 
 
 def _of_each(samples: int, real: int) -> int:
-    """Vectors of each set that precision and its kin compare: their figures depend on the sizes, so these are equal."""
+    """Return the vectors of each set for precision and its kin, whose figures depend on it."""
     return min(samples, real)
 
 
 def _path_lengths(recipe: Any, networks: Networks, count: int, *, seed: int) -> Measures:
-    """In z, and in w where there is one; of paths that are drawn by index."""
+    """Return path lengths in z, and in w if there is one; paths are drawn by index."""
     G: Any = networks["G"]
     device = next(G.parameters()).device
     generator = Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Measures of samples that have targets: how far each is from its own, and how far a baseline is, to read that by."""
+"""Distances of samples from their targets, beside those of a baseline."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CHUNK = 64
 
 
 class TargetDistances:
-    """Gathers measures of samples, batch by batch.
+    """Distances of samples from their targets, collected batch by batch.
 
     Args:
-        metrics: of `fastgan.metrics.figures.OF_TARGETS`.
-        device: where samples are.
+        metrics: names in `fastgan.metrics.figures.OF_TARGETS`.
+        device: device of the samples.
     """
 
     def __init__(self, metrics: Sequence[str], device: str) -> None:
@@ -29,7 +29,12 @@ class TargetDistances:
         self._values: dict[str, list[Tensor]] = defaultdict(list)
 
     def add(self, recipe: Recipe, networks: Networks, given: Batch, images: Tensor) -> None:
-        """What a recipe made of rows of data, and its baseline, if that can be an image like the target."""
+        """Add samples of rows of data, and the recipe's baseline if it is an image like the target.
+
+        Args:
+            given: rows of data, whose `real` images are the targets.
+            images: samples that the recipe made of them.
+        """
         self._compare("", images, given.real)
         if recipe.baseline is not None:
             view = recipe.views(networks, given, images)[recipe.baseline].float()
@@ -37,7 +42,7 @@ class TargetDistances:
                 self._compare(f"_of_{recipe.baseline}", view.expand_as(given.real), given.real)
 
     def means(self) -> dict[str, float]:
-        """Means over images: `psnr` and its like, and of a baseline such as the input `psnr_of_input`."""
+        """Return means over images by name: `psnr`, and `psnr_of_input` for a baseline `input`."""
         return {
             name: float(f"{torch.cat(parts).mean():.6g}") for name, parts in self._values.items()
         }

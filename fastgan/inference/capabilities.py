@@ -27,7 +27,7 @@ CAPABILITIES: Mapping[str, str] = {
 
 
 def steering(network: nn.Module | None) -> frozenset[str]:
-    """Return capabilities that a generator declares by itself, as its attribute ``capabilities``."""
+    """Return the capabilities that a generator declares in its attribute ``capabilities``."""
     found: frozenset[str] = getattr(network, "capabilities", frozenset())
     return found
 

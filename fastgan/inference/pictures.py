@@ -1,4 +1,4 @@
-"""Pictures for networks that translate: from files, from Pillow and from arrays, and written as PNG."""
+"""Pictures for networks that translate, from files and Pillow images; PNG files of the results."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def read_map(path: Path, spec: InputSpec) -> Picture:
 
 
 def picture_of(image: Any, spec: InputSpec, levels: Levels = ()) -> Picture:
-    """Return a Pillow image as a picture, turned by its EXIF orientation; a map's indices as they are.
+    """Return a Pillow image as a picture, turned by its EXIF orientation.
+
+    The indices of a map stay as they are.
 
     Raises:
         DataError: a map holds a class that the spec doesn't have.

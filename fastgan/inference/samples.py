@@ -1,4 +1,4 @@
-"""Generated images: as tensors and as a grid in a PNG file."""
+"""Generated images as tensors, and as a grid in a PNG file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch import Tensor
 from fastgan.data import ImageDataset, image_grid, save_png, to_batch, to_float, to_uint8
 from fastgan.recipes import Batch, Networks, Recipe, RecipeError
 
-MIN_TILE = 64  # pixels; smaller images are enlarged by a whole factor so that a person sees them
+MIN_TILE = 64
+"""Pixels of a picture in a grid: smaller ones are enlarged by a whole factor."""
 
 
 @contextmanager
 def evaluation(networks: Networks) -> Iterator[Networks]:
-    """The networks in eval mode and without gradients, each put back into the mode it was in."""
+    """Yield the networks in eval mode without gradients; restore the mode of each afterwards."""
     modes = {name: network.training for name, network in networks.items()}
     try:
         with torch.no_grad():
@@ -28,8 +29,10 @@ def evaluation(networks: Networks) -> Iterator[Networks]:
 
 
 def unseen(recipe: Recipe, dataset: ImageDataset) -> ImageDataset:
-    """What samples are made of and compared with: where the recipe translates, images that it isn't trained on, if there
-    are any."""
+    """Return the data to compare samples with, which a recipe that translates makes them of.
+
+    For such a recipe it is the held-out part of the data, if there is one.
+    """
     held_out = dataset.held_out() if recipe.translates else None
     return dataset if held_out is None else held_out
 
@@ -43,29 +46,44 @@ def sample_batches(
     chunk: int = 256,
     dataset: ImageDataset | None = None,
 ) -> Iterator[tuple[Tensor, Batch | None]]:
-    """`count` generated images in batches, float32 `[<= chunk, C, H, W]` on the networks' device, with what they're made of.
+    """Generate images in batches, and the rows of data that they are made of.
 
-    The seed alone decides the noise. Take them within `evaluation`.
+    Iterate within `evaluation`. The seed alone decides the noise.
 
-    dataset: what samples are made of where the recipe `translates`, from its first image on, and anew at its end. Raises
-    RecipeError if that is missing.
+    Args:
+        count: number of images.
+        chunk: images in a batch.
+        dataset: data for a recipe that `translates`, from its first image on, then again from
+            there.
+
+    Yields:
+        Images float32 `[<= chunk, C, H, W]` on the networks' device, and their rows of data, None
+        for recipes that draw from noise.
+
+    Raises:
+        RecipeError: the recipe translates, but there is no data set.
     """
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, count, chunk):
         number = min(chunk, count - start)
-        given = given_rows(recipe, networks, dataset, range(start, start + number))
+        given = data_rows(recipe, networks, dataset, range(start, start + number))
         yield recipe.sample(networks, number, generator=generator, given=given).float(), given
 
 
-def given_rows(
+def data_rows(
     recipe: Recipe, networks: Networks, dataset: ImageDataset | None, rows: range
 ) -> Batch | None:
-    """What samples of these numbers are made of, on the networks' device; None where noise is enough."""
+    """Return rows of data on the networks' device; None for a recipe that draws from noise.
+
+    Raises:
+        RecipeError: the recipe translates, but there is no data set.
+    """
     if not recipe.translates:
         return None
     if dataset is None:
         raise RecipeError(
-            f"{recipe.name} makes images of images, so its samples need a data set, but none came."
+            f"dataset must be a data set for the samples of {recipe.name}, which makes images of "
+            f"images, got None."
         )
     device = next(p.device for network in networks.values() for p in network.parameters())
     indices = torch.tensor([i % len(dataset) for i in rows])
@@ -87,7 +105,7 @@ def sample_images(
     chunk: int = 256,
     dataset: ImageDataset | None = None,
 ) -> Tensor:
-    """`count` generated images float32 `[count, C, H, W]` on the CPU, as `sample_batches` makes them."""
+    """Return images float32 `[count, C, H, W]` on the CPU, generated as by `sample_batches`."""
     with evaluation(networks) as networks:
         parts = sample_batches(recipe, networks, count, seed=seed, chunk=chunk, dataset=dataset)
         return torch.cat([part.cpu() for part, _ in parts])
@@ -103,10 +121,13 @@ def save_grid(
     columns: int,
     dataset: ImageDataset | None = None,
 ) -> tuple[str, ...]:
-    """Writes a PNG of rows × columns images; small ones are enlarged to at least 64 pixels.
+    """Write a PNG file of rows × columns images, small ones enlarged to at least 64 pixels.
 
-    They are samples; of a recipe that translates, its views: a row of each for so many columns, in bands below each other
-    that fill at most `rows`. Returns their names, empty for samples alone.
+    A recipe that translates shows its views instead of samples, one row each. Bands of them stand
+    below each other and fill at most `rows`.
+
+    Returns:
+        Names of the views; empty for samples alone.
     """
     names, images = view_rows(
         recipe, networks, seed=seed, rows=rows, columns=columns, dataset=dataset
@@ -127,7 +148,7 @@ def view_rows(
     columns: int,
     dataset: ImageDataset | None = None,
 ) -> tuple[tuple[str, ...], Tensor]:
-    """Names of a recipe's views, and the images of a grid of them float32 `[N, C, H, W]`, row by row."""
+    """Return names of a recipe's views, and a grid of them, float32 `[N, C, H, W]` row by row."""
     if not recipe.translates:
         return (), sample_images(recipe, networks, rows * columns, seed=seed, dataset=dataset)
     names: tuple[str, ...] = ()
@@ -136,7 +157,7 @@ def view_rows(
     with evaluation(networks) as networks:
         while not bands or (len(bands) + 1) * len(names) <= rows:
             first = len(bands) * columns
-            given = given_rows(recipe, networks, dataset, range(first, first + columns))
+            given = data_rows(recipe, networks, dataset, range(first, first + columns))
             assert given is not None
             output = recipe.sample(networks, columns, generator=generator, given=given)
             views = recipe.views(networks, given, output)

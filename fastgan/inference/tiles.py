@@ -1,4 +1,4 @@
-"""Pictures of any size through a network that translates: padded to what it takes, in blended tiles where they're large."""
+"""Translation of pictures of any size: padded to the network's sizes, in blended tiles if large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 from fastgan.recipes import Networks
 from fastgan.recipes.translation import Translation
 
-OVERLAP = 8  # a tile shares at least an eighth of its side with the next
+OVERLAP = 8
+"""A tile shares at least this part of its side, an eighth, with the next."""
 
 
 def translate_picture(
@@ -22,17 +23,21 @@ def translate_picture(
     seed: int,
     tile: int,
 ) -> Tensor:
-    """What becomes of a picture: `[C, H', W']`, `recipe.enlarges` times as high and wide.
+    """Translate a picture of any size; call it under no_grad with networks in eval mode.
 
-    Where its sides aren't what the networks take, it is continued by its mirror image, and the result cropped. Above `tile`
-    pixels of height or width it is translated in overlapping tiles that are blended linearly; what networks normalise over
-    is each tile then. Networks are to be in eval mode, under no_grad.
+    A picture whose sides the networks don't take is continued by its mirror image, and the result
+    is cropped. One with a side above `tile` pixels is translated in overlapping tiles, which are
+    blended linearly. Networks then normalise over each tile by itself.
 
     Args:
-        inputs: what `recipe.translate` takes, by name, for one picture: those of three dimensions or more, `[1, …, H, W]`,
-            are continued and cut alike; others, such as attributes, go with every tile.
-        seed: of what is random, anew for every tile.
-        tile: at least what networks take, which it's rounded down to.
+        inputs: inputs of `recipe.translate` by name, for one picture. Those of three dimensions or
+            more, `[1, …, H, W]`, are continued and cut alike; others, such as attributes, go with
+            every tile.
+        seed: seed of random parts, the same for every tile.
+        tile: side of a tile in pixels, rounded down to a size that the networks take.
+
+    Returns:
+        `[C, s·H, s·W]`, with s the recipe's scale factor.
     """
 
     def translate(part: Mapping[str, Tensor]) -> Tensor:
@@ -56,7 +61,10 @@ def padded(
     least: int,
     scale: int,
 ) -> Tensor:
-    """`translate` of inputs continued by reflection to multiples of `multiple`, at least `least`; cropped."""
+    """Translate inputs continued by reflection to multiples of `multiple`, and crop the result.
+
+    least: smallest height and width to translate.
+    """
     height, width = _size(inputs)
     rows, top = _reflected(height, max(least, -(-height // multiple) * multiple))
     columns, left = _reflected(width, max(least, -(-width // multiple) * multiple))
@@ -73,7 +81,7 @@ def tiled(
     tile: int,
     scale: int,
 ) -> Tensor:
-    """`translate` of inputs, tile by tile where they're higher or wider than `tile` pixels."""
+    """Translate inputs, tile by tile if they are higher or wider than `tile` pixels."""
     height, width = _size(inputs)
     if max(height, width) <= tile:
         return translate(inputs)
@@ -98,18 +106,18 @@ def tiled(
 
 
 def _size(inputs: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Height and width of a picture's inputs."""
+    """Return height and width of a picture's inputs."""
     height, width = next(t.shape[-2:] for t in inputs.values() if t.ndim > 2)
     return height, width
 
 
 def _each(inputs: Mapping[str, Tensor], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """The inputs, those that have a height and width changed."""
+    """Return the inputs, with `change` applied to those that have a height and width."""
     return {name: change(t) if t.ndim > 2 else t for name, t in inputs.items()}
 
 
 def _starts(length: int, tile: int) -> list[int]:
-    """Where evenly spread tiles begin, that cover `length` pixels and overlap."""
+    """Return the starts of evenly spread, overlapping tiles that cover `length` pixels."""
     if length <= tile:
         return [0]
     steps = -(-(length - tile) // (tile - tile // OVERLAP))
@@ -117,13 +125,16 @@ def _starts(length: int, tile: int) -> list[int]:
 
 
 def _ramp(length: int, tile: int) -> Tensor:
-    """A tile's share along one side: 1 inside, falling towards its ends over what it shares with the next."""
+    """Return a tile's weights along one side: 1 inside, falling where it overlaps the next."""
     place = torch.arange(length) + 1.0
     return (torch.minimum(place, place.flip(0)) / max(1, tile // OVERLAP)).clamp(max=1)
 
 
 def _reflected(length: int, target: int) -> tuple[Tensor, int]:
-    """Indices of `target` pixels that continue `length` ones by reflection on both sides, and how many come before."""
+    """Return indices that continue `length` pixels to `target` by reflection on both sides.
+
+    The number of pixels before the first one is returned too.
+    """
     before = (target - length) // 2
     place = torch.arange(target) - before
     if length == 1:

@@ -62,8 +62,8 @@ class Translator:
         """Read a file as the recipe takes it.
 
         Raises:
-            DataError: the map is none, or holds an unknown class.
-            InferenceError: nothing in the picture is transparent, and the recipe fills holes.
+            DataError: the file is no map, or holds an unknown class.
+            InferenceError: the recipe fills holes, and nothing in the picture is transparent.
             Exception: whatever Pillow raises for a file that it can't decode.
         """
         if self.spec.kind == "map":
@@ -212,8 +212,8 @@ class Translator:
         """Return the picture. Raises InferenceError if a hole is to be filled and it has none."""
         if self.recipe.fills and picture.is_opaque:
             raise InferenceError(
-                f"{self.recipe.name} fills what is transparent in a picture, but {where!r} is opaque: "
-                f"erase what it is to fill, and save it as PNG."
+                f"{self.recipe.name} fills the transparent part of a picture, but {where!r} is "
+                f"opaque: erase the part to fill, and save the picture as PNG."
             )
         return picture
 

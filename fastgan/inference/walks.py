@@ -1,4 +1,4 @@
-"""Images of numbered seeds, and the arrangements of them that show what a generator's latents do."""
+"""Images of numbered seeds, and pictures that show the effect of a generator's latents."""
 
 from __future__ import annotations
 
@@ -102,9 +102,10 @@ class Drawing:
 def mixing_table(
     drawing: Drawing, rows: Sequence[int], columns: Sequence[int], layers: Layers
 ) -> Tensor:
-    """Karras et al. 2019, figure 3: each column's styles in ``layers``, and each row's in all others.
+    """Mix the styles of two lists of seeds (Karras et al. 2019, figure 3).
 
-    The sources stand above and on the left, the corner is black.
+    An image has its column's styles in ``layers`` and its row's in all others. The sources are
+    above and on the left; the corner is black.
 
     Returns:
         ``[(1 + rows)·(1 + columns), C, H, W]``, row by row.
@@ -131,12 +132,12 @@ def direction_strips(
     *,
     layers: Layers | None = None,
 ) -> Tensor:
-    """One row of images per seed, along a direction in w.
+    """Draw a row of images for each seed, along a direction in w.
 
     Args:
-        direction: ``[w_dim]``, such as one of :func:`sefa`.
-        strengths: how often it's added, one image each.
-        layers: whose styles it's added to; None for all.
+        direction: ``[w_dim]``, such as one of :func:`fastgan.latent.sefa`.
+        strengths: factor of the direction for each image.
+        layers: layers whose styles are moved; None for all.
 
     Returns:
         ``[seeds·strengths, C, H, W]``, row by row.
@@ -159,9 +160,10 @@ def direction_strips(
 def interpolation(
     drawing: Drawing, seeds: Sequence[int], frames: int, *, space: Space = "w"
 ) -> Iterator[Tensor]:
-    """The images ``[1, C, H, W]`` of a loop through the seeds, ``frames`` from one to the next, made one by one.
+    """Draw the images of a loop through the seeds one by one, ``[1, C, H, W]`` each.
 
-    All are of the first seed's class. Fresh noise is another in each frame.
+    There are ``frames`` from one seed to the next, all of the first seed's class. Fresh noise
+    changes with each frame.
     """
     labels = drawing.labels(seeds[0])
     zs = torch.cat([drawing.z(seed) for seed in seeds])
@@ -174,10 +176,10 @@ def interpolation(
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds as people write them: ``"0-15,42"``.
+    """Return the seeds in a text such as ``"0-15,42"``.
 
     Raises:
-        LatentError: it's no such list, or has more than 10,000.
+        LatentError: the text is no such list, or has more than 10,000 seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -185,10 +187,10 @@ def parse_seeds(text: str) -> list[int]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last <= _LARGEST_SEED:
             raise LatentError(
-                f"Seeds must be whole numbers from 0 to {_LARGEST_SEED} and ranges of them, such as 0-15,42, but "
-                f"{text!r} came."
+                f"Seeds must be whole numbers from 0 to {_LARGEST_SEED} and ranges of them, such "
+                f"as 0-15,42, got {text!r}."
             )
         if len(seeds) + last - first >= MAX_SEEDS:
-            raise LatentError(f"There may be at most {MAX_SEEDS:,} seeds, but {text!r} has more.")
+            raise LatentError(f"Seeds must be at most {MAX_SEEDS:,}, got {text!r}.")
         seeds += range(first, last + 1)
     return seeds

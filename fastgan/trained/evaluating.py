@@ -71,7 +71,7 @@ class Evaluating(Core):
         return measures
 
     def default_metrics(self, dataset: ImageDataset) -> tuple[str, ...]:
-        """Return fd, kd, prdc; modes if there is a classifier; metrics of targets if there are any."""
+        """Return the metrics that a data set has: fd, kd, prdc, and modes or those of targets."""
         of_targets = OF_TARGETS if self.recipe.paired else ()
         return ("fd", "kd", "prdc", *data_metrics(dataset), *of_targets)
 
@@ -118,7 +118,8 @@ class Evaluating(Core):
             and dataset.fingerprint != self.config.data_fingerprint
         ):
             warnings.warn(
-                f"{settings.data!r} no longer holds the images that this checkpoint was trained on.",
+                f"{settings.data!r} no longer holds the images that this checkpoint was trained "
+                "on.",
                 stacklevel=2,
             )
         return unseen(self.recipe, dataset)

@@ -81,8 +81,8 @@ def load(
         return _from_run(path, place, average)
     if suffix in GRAPHS:
         raise InferenceError(
-            f"{str(path)!r} is a graph for other programs: load the run or the .safetensors that it "
-            f"was exported from, or run it as docs/export.md shows."
+            f"{str(path)!r} is a graph for other programs: load the run or the .safetensors that "
+            f"it was exported from, or run it as docs/export.md shows."
         )
     if suffix == ".safetensors":
         described = describe(path)
@@ -197,6 +197,6 @@ def _device(device: torch.device | str | None) -> torch.device:
 
 
 def _about(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what files say of a network, from a run's configuration: its recipe's settings alone."""
+    """Return the description of a network for files: recipe, its settings, and images."""
     _, settings = split_settings(plain["settings"])
     return {"recipe": plain["recipe"], "settings": settings, "images": plain["images"]}

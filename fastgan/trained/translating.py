@@ -77,8 +77,9 @@ class Translating(Readers):
                 - a uint8 array ``[H, W]`` or ``[H, W, 3]``, with alpha ``[H, W, 4]``;
                 - a tensor ``[C, H, W]`` or ``[N, C, H, W]``, float in [-1, 1] or uint8.
 
-                A map of classes (``gaugan``) is a grey or palette image, a uint8 array ``[H, W]``,
-                or an integer tensor ``[H, W]`` or ``[N, H, W]``, which gives float images.
+                A map of classes (``gaugan``) is a grey or palette image or a uint8 array
+                ``[H, W]``. It may also be an integer tensor ``[H, W]`` or ``[N, H, W]``, which
+                gives float images.
             direction: "AtoB" (the default) or "BtoA", for recipes with two.
             attributes: attributes to give the picture, such as "striped" or "not striped".
             mask: nonzero ``[H, W]`` where ``inpaint`` fills; None takes what isn't opaque.

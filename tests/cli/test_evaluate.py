@@ -138,9 +138,9 @@ def test_changed_data_are_told(fastgan, trained, monkeypatch):
         ("--neighbours n.gif", "--neighbours must be a file that ends in .png, but 'n.gif' came."),
         ("--weights nowhere.pth", "There is no file 'nowhere.pth' of weights: check --weights."),
         ("--metrics fd fidd", "'fidd'"),
-        ("--metrics fid --features digits", "fid is of Inception's features, but the features are 'digits': ask for fd"),
+        ("--metrics fid --features digits", "features must be inception for fid, got 'digits': ask for fd"),
         ("--metrics psnr", "gan makes images that have no targets to be compared with: leave psnr out."),
-        ("--metrics modes --data shapes", "There is no classifier for the classes of shapes, only for digits and"),
+        ("--metrics modes --data shapes", "The modes of shapes can't be counted, since only digits and stacked-mnist"),
     ],
 )  # fmt: skip
 def test_refused(refused, trained, tmp_path, monkeypatch, options, said):

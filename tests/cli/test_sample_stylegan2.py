@@ -195,8 +195,8 @@ def test_a_network_without_a_run(draw, refused, tmp_path):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ("--seeds 1-", "Seeds must be whole numbers from 0 to 4294967295 and ranges of them, such as 0-15,42, but"),
-        ("--seeds 0-10000", "There may be at most 10,000 seeds"),
+        ("--seeds 1-", "Seeds must be whole numbers from 0 to 4294967295 and ranges of them, such as 0-15,42, got '1-'."),
+        ("--seeds 0-10000", "Seeds must be at most 10,000, got '0-10000'."),
         ("--seeds 5 --seed 5", "--seeds says which images to draw, so --seed has no meaning: leave it out."),
         ("--seeds 5 --rows 5", "--seeds says which images to draw, so --rows has no meaning"),
         ("--seed -1", "--seed must be from 0 to "),

@@ -190,8 +190,8 @@ def test_what_is_not_opaque_is_filled(fastgan, refused, checkpoint, pictures, tm
     assert np.abs(found.astype(float) - expected).max() <= 1
     opaque = pictures / "sub" / "grey.bmp"
     assert refused("translate", checkpoint / "inpaint", opaque, "--out", out) == (
-        f"inpaint fills what is transparent in a picture, but {str(opaque)!r} is opaque: erase what it is to fill, and save "
-        "it as PNG."
+        f"inpaint fills the transparent part of a picture, but {str(opaque)!r} is opaque: erase the part to "
+        "fill, and save the picture as PNG."
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of any size through what takes few: continued by reflection, cropped, tiled without seams."""
+"""Pictures of any size through a network that takes few sizes: padding, cropping, tiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def picture(height, width):
 
 
 def strict(multiple, least, scale=1):
-    """Doubles a picture's values, enlarges it by `scale`, and takes few sizes."""
+    """Return a function that doubles values, enlarges by `scale`, and takes few sizes."""
 
     def translate(inputs):
         images = inputs["image"]
@@ -32,7 +32,7 @@ def strict(multiple, least, scale=1):
 @pytest.mark.parametrize(
     ("multiple", "least", "scale"), [(8, 8, 1), (4, 8, 2), (16, 16, 4), (1, 1, 1)]
 )
-def test_what_comes_back_is_what_was_there(size, multiple, least, scale):
+def test_padding_is_cropped_again(size, multiple, least, scale):
     images = picture(*size)
     given = {"image": images}
     found = padded(
@@ -41,7 +41,7 @@ def test_what_comes_back_is_what_was_there(size, multiple, least, scale):
     assert torch.equal(found, strict(1, 1, scale)(given))
 
 
-def test_what_is_added_is_the_mirror_image():
+def test_padding_is_the_mirror_image():
     images, seen = picture(6, 10), []
 
     def translate(inputs):
@@ -56,7 +56,7 @@ def test_what_is_added_is_the_mirror_image():
 
 @pytest.mark.parametrize("size", [(20, 50), (16, 16), (17, 16), (33, 90)])
 @pytest.mark.parametrize("scale", [1, 2])
-def test_tiles_of_what_sees_single_pixels_are_the_whole(size, scale):
+def test_tiles_of_a_pixelwise_network_make_up_the_whole(size, scale):
     images, sizes = picture(*size), []
 
     def translate(part):
@@ -70,7 +70,7 @@ def test_tiles_of_what_sees_single_pixels_are_the_whole(size, scale):
 
 
 def test_tiles_that_differ_are_blended():
-    """Each tile gets a brightness of its own: no step from pixel to pixel is as large as that between tiles."""
+    """Each tile has a brightness of its own; steps between pixels stay smaller than that."""
     images, brightness = torch.zeros(1, 1, 16, 90), iter(range(10))
     found = tiled(
         lambda part: part["image"] + next(brightness), {"image": images}, tile=32, scale=1
@@ -80,8 +80,8 @@ def test_tiles_that_differ_are_blended():
 
 
 @pytest.mark.parametrize("size", [(5, 7), (20, 40)])
-def test_all_inputs_come_along(size):
-    """A map of the same places is continued and cut as the picture is; attributes are those of the whole."""
+def test_all_inputs_are_padded_and_tiled(size):
+    """A map is continued and cut like the picture; attributes stay those of the whole."""
     classes = torch.randint(0, 9, (1, *size), generator=torch.Generator().manual_seed(0))
     given = {
         "image": classes[:, None].float(),

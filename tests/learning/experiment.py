@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastgan.cli.train import parse_run
 from fastgan.data import BatchLoader, ImageDataset
-from fastgan.inference.samples import evaluation, given_rows, sample_images, unseen
+from fastgan.inference.samples import data_rows, evaluation, sample_images, unseen
 from fastgan.recipes import Batch, ImageSpec, Recipe
 from fastgan.training.loop import next_batch
 from fastgan.training.run_settings import RunSettings
@@ -52,7 +52,7 @@ class Trial:
 
     def rows(self, count: int) -> Batch:
         """The first held-out rows, for recipes that translate."""
-        given = given_rows(self.recipe, self.state.networks, self.unseen, range(count))
+        given = data_rows(self.recipe, self.state.networks, self.unseen, range(count))
         assert given is not None
         return given
 

@@ -94,8 +94,8 @@ def test_data_are_translated(run_of):
         (
             "pix2pix",
             {},
-            "pix2pix makes images of images, not of noise: translate a picture with translate(), or "
-            "name a folder of them in data.",
+            "pix2pix makes images of images, not of noise: translate a picture with translate(), "
+            "or name a folder of them in data.",
         ),
         (
             "text2image",

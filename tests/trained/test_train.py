@@ -21,7 +21,8 @@ SMALL = {"resolution": 8, "batch": 16, "z_dim": 4, "g_hidden": (8,), "d_hidden":
 def gan(tmp_path_factory):
     """A run of four steps, made by the name of its recipe."""
     return fastgan.train(
-        "gan", data="digits", out=tmp_path_factory.mktemp("run") / "gan", console=None, total_images=64,
+        "gan", data="digits", out=tmp_path_factory.mktemp("run") / "gan", console=None,
+        total_images=64,
         measure=("prdc",), measure_samples=20, measure_features="digits", **SMALL,
     )  # fmt: skip
 

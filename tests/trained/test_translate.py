@@ -105,7 +105,7 @@ def test_holes_are_filled(run_of, pixels, tmp_path):
     two = gan.translate(torch.stack([stored, stored]), mask=np.stack([hole, hole]))
     assert np.array_equal(two[1].permute(1, 2, 0), by_mask)
     for picture, mask, said in (
-        (pixels, None, "fills what is transparent in a picture, but 'array' is opaque"),
+        (pixels, None, "fills the transparent part of a picture, but 'array' is opaque"),
         (stored, None, r"fills a hole in a picture: give mask, nonzero in the hole\."),
         (pixels, hole[:3], r"mask must be \[20, 28\], as the picture, got \[3, 28\]\."),
         (torch.stack([stored, stored]), hole, r"mask must be \[N, H, W\], got \[20, 28\]\."),

@@ -13,7 +13,7 @@ from pairs import Negatives
 from fastgan.data import open_dataset, to_float
 from fastgan.evaluation.measures import evaluate, make_plan
 from fastgan.evaluation.targets import TargetDistances
-from fastgan.inference.samples import evaluation, given_rows
+from fastgan.inference.samples import data_rows, evaluation
 from fastgan.metrics import MetricError, PerceptualDistance
 from fastgan.metrics.figures import OF_TARGETS, figures, main_figure
 from fastgan.recipes import DCGAN, SRGAN, Colorize, CycleGAN, GauGAN, ImageSpec, Pix2Pix
@@ -80,7 +80,7 @@ def test_what_is_there_without_a_network_is_measured_too(recipe, resolution, tas
     networks = TrainState.create(recipe, ImageSpec.of(data)).sampler
     distances = TargetDistances(("l1",), "cpu")
     with evaluation(networks) as networks:
-        given = given_rows(recipe, networks, data, range(4))
+        given = data_rows(recipe, networks, data, range(4))
         output = recipe.sample(networks, 4, generator=torch.Generator(), given=given)
         distances.add(recipe, networks, given, output)
     found = distances.means()
@@ -94,7 +94,7 @@ def test_what_is_there_without_a_network_is_measured_too(recipe, resolution, tas
 def test_an_input_of_other_colours_is_no_baseline(pix2pix):
     data = Negatives()
     networks = TrainState.create(pix2pix, ImageSpec.of(data)).sampler
-    given = given_rows(pix2pix, networks, data, range(2))
+    given = data_rows(pix2pix, networks, data, range(2))
     grey = type(given)(given.real[:, :1], given.labels, inputs=given.inputs)
     distances = TargetDistances(("l1",), "cpu")
     distances.add(pix2pix, networks, grey, grey.real)

@@ -9,7 +9,7 @@ import torch
 from pairs import Negatives
 
 from fastgan.data import open_dataset
-from fastgan.inference.samples import given_rows
+from fastgan.inference.samples import data_rows
 from fastgan.recipes import UNIT, CycleGAN, GauGAN, ImageSpec, Inpaint, StarGAN, Text2Image
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -50,7 +50,7 @@ def trained(recipe, **options):
     state = TrainState.create(recipe, ImageSpec.of(data))
     step, size = TrainStep(state, **options), recipe.batch
     rows = [range(size * i, size * (i + 1)) for i in range(step.batches)]
-    return state, step([given_rows(recipe, state.networks, data, some) for some in rows])
+    return state, step([data_rows(recipe, state.networks, data, some) for some in rows])
 
 
 @pytest.mark.parametrize(
