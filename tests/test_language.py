@@ -9,6 +9,7 @@ from tests import language
 PLAIN: tuple[str, ...] = (
     "benchmarks",
     "csrc",
+    "docs/conf.py",
     "fastgan/_torch_private.py",
     "fastgan/augment",
     "fastgan/compat",
@@ -37,6 +38,7 @@ PLAIN: tuple[str, ...] = (
     "tests/compat",
     "tests/conftest.py",
     "tests/data",
+    "tests/docs",
     "tests/emulation",
     "tests/inference",
     "tests/language.py",

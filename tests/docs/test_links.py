@@ -60,7 +60,8 @@ def test_a_broken_link_is_seen(tmp_path):
     (tmp_path / "other.md").write_text("# A heading: with `code`\n")
     page = tmp_path / "page.md"
     page.write_text(
-        "[a](other.md) [b](other.md#a-heading-with-code) [c](#here)\n[d](gone.md) [e](other.md#no)\n"
+        "[a](other.md) [b](other.md#a-heading-with-code) [c](#here)\n"
+        "[d](gone.md) [e](other.md#no)\n"
         "`[f](gone.md)` <https://example.org> [g](https://example.org)\n\n## Here\n"
         "```sh\n[h](gone.md)\n```\n"
     )
