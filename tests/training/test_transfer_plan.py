@@ -18,10 +18,10 @@ GREY = torch.tensor(LUMA)
 def begin(tmp_path):
     """The state that begins with a trained one's checkpoint, and the plan."""
 
-    def begin(state, images, recipe, new):
+    def begin(state, images, recipe, new, seed=0):
         source = read_source(save(tmp_path / "source", state, images))
         recipe, plan = make_plan(source, recipe, new)
-        return TrainState.create(recipe, new, plan=plan), plan
+        return TrainState.create(recipe, new, seed=seed, plan=plan), plan
 
     return begin
 
@@ -52,7 +52,7 @@ def judged(state, images, *labels):
 def test_the_same_networks_take_all_and_draw_the_same(name, begin):
     images = spec(name, 3)
     old = grow(trained(small(name, ema=0.9), images))
-    new, plan = begin(old, images, small(name, ema=0.9, seed=7), images)
+    new, plan = begin(old, images, small(name, ema=0.9), images, seed=7)
     for mine, its in ((new.networks, old.networks), (new.ema, old.ema)):
         for network in mine.keys() & {"G", "D"}:
             for key, tensor in its[network].state_dict().items():
