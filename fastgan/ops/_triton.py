@@ -37,48 +37,6 @@ def power_of_two(n: int) -> int:
 
 
 @triton.jit
-def expm1_of_negative(x):
-    """Return e^x - 1 for x <= 0, without cancellation near zero."""
-    p = x * 0.0 + 1.0 / 87178291200.0  # 1/14!
-    p = p * x + 1.0 / 6227020800.0
-    p = p * x + 1.0 / 479001600.0
-    p = p * x + 1.0 / 39916800.0
-    p = p * x + 1.0 / 3628800.0
-    p = p * x + 1.0 / 362880.0
-    p = p * x + 1.0 / 40320.0
-    p = p * x + 1.0 / 5040.0
-    p = p * x + 1.0 / 720.0
-    p = p * x + 1.0 / 120.0
-    p = p * x + 1.0 / 24.0
-    p = p * x + 1.0 / 6.0
-    p = p * x + 0.5
-    return tl.where(x > -0.5, (p * x + 1.0) * x, tl.exp(x) - 1.0)
-
-
-@triton.jit
-def log1p_of_fraction(x):
-    """Return ln(1 + x) for 0 <= x <= 1: 2 artanh(x / (2 + x)), its series to the 33rd power."""
-    s = x / (2.0 + x)
-    t = s * s
-    p = t * 0.0 + 1.0 / 33.0
-    for i in tl.static_range(15):
-        p = p * t + 1.0 / (31.0 - 2.0 * i)
-    return 2.0 * s * (p * t + 1.0)
-
-
-@triton.jit
-def sigmoid_with_slope(v):
-    """Return sigmoid(v) and its derivative.
-
-    Both are made of e^-|v|, which neither overflows nor cancels.
-    """
-    e = tl.exp(-tl.abs(v))
-    large = 1.0 / (1.0 + e)
-    small = e * large
-    return tl.where(v < 0, small, large), large * small
-
-
-@triton.jit
 def split_lanes(v, ROWS: tl.constexpr, LANES: tl.constexpr):
     """Return the columns of ``v[ROWS, LANES]`` as a tuple; LANES is at most 16.
 

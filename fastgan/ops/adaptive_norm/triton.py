@@ -16,9 +16,15 @@ from torch import Tensor
 from fastgan.ops._activations import CURVED
 from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device
+from fastgan.ops._triton_activations import (
+    PIECEWISE,
+    act_curvature,
+    act_slope,
+    act_value,
+    rounded_clamp,
+)
 from fastgan.ops.adaptive_norm.coefficients import direction, first, norm_of, second
 from fastgan.ops.adaptive_norm.reference import Parameters, _only, split
-from fastgan.ops.bias_act.triton import PIECEWISE, _curvature, _rounded, _slope, _value
 from fastgan.ops.scale_bias_act.triton import blocks, warps
 
 
@@ -75,7 +81,7 @@ def adaptive_norm_kernel(
         v += _number(t_ptr, number, there, ACC)
         if shift_map_ptr is not None:
             v += tl.load(shift_map_ptr + at, inside, 0.0).to(ACC)
-        y = _value(v, alpha, ACT) * gain
+        y = act_value(v, alpha, ACT) * gain
         if SWEEP == "forward":
             y = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
             if residual_ptr is not None:
@@ -85,7 +91,7 @@ def adaptive_norm_kernel(
             # The clamp was active if the result, rounded as in the forward pass, reaches it.
             active = tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
             dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
-            s1 = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
+            s1 = tl.where(active, 0.0, act_slope(v, alpha, ACT) * gain)
             # It is zero outside the image, as dy and ddx are.
             g = dy * s1
             if SWEEP == "backward":
@@ -121,7 +127,7 @@ def adaptive_norm_kernel(
                     h = p * u + slope * z + _number(shift_ptr, number, there, ACC)
                     q = v * 0.0
                     if ACT != "lrelu":
-                        q = tl.where(active, 0.0, dy * h * _curvature(v, ACT) * gain)
+                        q = tl.where(active, 0.0, dy * h * act_curvature(v, ACT) * gain)
                     if SWEEP == "bend_sums":
                         tl.store(sums_ptr + sums_at, tl.sum(q, 1), there)
                         tl.store(sums_ptr + sums_step + sums_at, tl.sum(q * z, 1), there)
@@ -183,7 +189,7 @@ def sweep(
         adaptive_norm_kernel[(n * tiles_c * tiles_p,)](
             *images, out, dx, sums if count else None, *found, channels, pixels,
             *((1, channels) if last else (pixels, 1)), tiles_c, tiles_p, n * tiles_p * channels,
-            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype), SWEEP=kind,
+            PIECEWISE.get(act, alpha), gain, rounded_clamp(clamp, like.dtype), SWEEP=kind,
             MAPS=maps != (None, None), ACT="lrelu" if act in PIECEWISE else act,
             ACC=ACCUMULATE[like.dtype], BLOCK_C=block_c, BLOCK_P=block_p,
             num_warps=warps(block_c * block_p, order, like.dtype),

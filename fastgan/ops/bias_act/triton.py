@@ -9,8 +9,6 @@ gradient to a place of its own. Torch adds those up in a fixed order, so no atom
 
 from __future__ import annotations
 
-import math
-
 import torch
 import triton
 import triton.language as tl
@@ -18,85 +16,17 @@ from torch import Tensor
 
 from fastgan.ops._triton import (
     ACCUMULATE,
-    expm1_of_negative,
     in_order_of,
-    log1p_of_fraction,
     on_device,
     power_of_two,
-    sigmoid_with_slope,
 )
-
-SELU_SCALE = tl.constexpr(1.0507009873554804934193349852946)
-SELU_SLOPE = tl.constexpr(1.0507009873554804934193349852946 * 1.6732632423543772848170429916717)
-
-
-@triton.jit
-def _tanh(v):
-    t = expm1_of_negative(-2.0 * tl.abs(v))
-    magnitude = -t / (2.0 + t)
-    return tl.where(v < 0, -magnitude, magnitude)
-
-
-@triton.jit
-def _value(v, alpha, ACT: tl.constexpr):
-    if ACT == "tanh":
-        y = _tanh(v)
-    elif ACT == "sigmoid":
-        y, _ = sigmoid_with_slope(v)
-    elif ACT == "elu":
-        y = tl.where(v > 0, v, expm1_of_negative(tl.where(v > 0, 0.0, v)))
-    elif ACT == "selu":
-        y = tl.where(v > 0, v * SELU_SCALE, expm1_of_negative(tl.where(v > 0, 0.0, v)) * SELU_SLOPE)
-    elif ACT == "softplus":
-        y = tl.where(v < 0, 0.0, v) + log1p_of_fraction(tl.exp(-tl.abs(v)))
-    elif ACT == "swish":
-        s, _ = sigmoid_with_slope(v)
-        y = v * s
-    else:
-        # Slope 1 above zero, alpha below. An alpha of 0 is a case of its own: relu(-inf) is 0.
-        y = tl.where(v < 0, tl.where(alpha == 0, 0.0, v * alpha), v)
-    return y
-
-
-@triton.jit
-def _slope(v, alpha, ACT: tl.constexpr):
-    if ACT == "tanh":
-        t = _tanh(v)
-        d = (1.0 - t) * (1.0 + t)
-    elif ACT == "sigmoid":
-        _, d = sigmoid_with_slope(v)
-    elif ACT == "elu":
-        d = tl.where(v > 0, 1.0, tl.exp(tl.where(v > 0, 0.0, v)))
-    elif ACT == "selu":
-        d = tl.where(v > 0, SELU_SCALE, tl.exp(tl.where(v > 0, 0.0, v)) * SELU_SLOPE)
-    elif ACT == "softplus":
-        d, _ = sigmoid_with_slope(v)
-    elif ACT == "swish":
-        s, ds = sigmoid_with_slope(v)
-        d = s + v * ds
-    else:
-        d = tl.where(v > 0, v * 0.0 + 1.0, v * 0.0 + alpha)
-    return d
-
-
-@triton.jit
-def _curvature(v, ACT: tl.constexpr):
-    if ACT == "tanh":
-        t = _tanh(v)
-        d = -2.0 * t * (1.0 - t) * (1.0 + t)
-    elif ACT == "sigmoid":
-        s, ds = sigmoid_with_slope(v)
-        d = ds * (1.0 - 2.0 * s)
-    elif ACT == "elu":
-        d = tl.where(v > 0, 0.0, tl.exp(tl.where(v > 0, 0.0, v)))
-    elif ACT == "selu":
-        d = tl.where(v > 0, 0.0, tl.exp(tl.where(v > 0, 0.0, v)) * SELU_SLOPE)
-    elif ACT == "softplus":
-        _, d = sigmoid_with_slope(v)
-    else:
-        s, ds = sigmoid_with_slope(v)
-        d = 2.0 * ds + v * ds * (1.0 - 2.0 * s)
-    return d
+from fastgan.ops._triton_activations import (
+    PIECEWISE,
+    act_curvature,
+    act_slope,
+    act_value,
+    rounded_clamp,
+)
 
 
 @triton.jit
@@ -135,11 +65,11 @@ def bias_act_kernel(
             v = v + (b[:, None] if BY_ROW else b[None, :])
 
     if PASS == 0:
-        y = _value(v, alpha, ACT) * gain
+        y = act_value(v, alpha, ACT) * gain
         result = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
     else:
         if x_ptr is not None:
-            y = _value(v, alpha, ACT) * gain
+            y = act_value(v, alpha, ACT) * gain
         elif y_ptr is not None:
             y = tl.load(y_ptr + at, inside, 0.0).to(ACC)
             v = tl.where(gain < 0, -y, y)
@@ -154,12 +84,12 @@ def bias_act_kernel(
             if ddb_ptr is not None:
                 ddb = tl.load(ddb_ptr + channel, there, 0.0).to(ACC)
                 h = h + (ddb[:, None] if BY_ROW else ddb[None, :])
-        result = tl.where(active, 0.0, h * _slope(v, alpha, ACT) * gain)
+        result = tl.where(active, 0.0, h * act_slope(v, alpha, ACT) * gain)
     tl.store(out_ptr + at, result.to(out_ptr.dtype.element_ty), inside)
 
     if out_v_ptr is not None:
         dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
-        result = tl.where(active, 0.0, h * dy * _curvature(v, ACT) * gain)
+        result = tl.where(active, 0.0, h * dy * act_curvature(v, ACT) * gain)
         tl.store(out_v_ptr + at, result.to(out_v_ptr.dtype.element_ty), inside)
     if partial_ptr is not None:
         result = tl.where(inside, result, 0.0)
@@ -184,17 +114,6 @@ def blocks(rows: int, columns: int, by_row: bool, dtype: torch.dtype) -> tuple[i
     tile, widest = (1024, 512) if dtype == torch.float64 else (2048, 1024)
     block_columns = min(power_of_two(columns), widest if by_row else 64)
     return min(power_of_two(rows), tile // block_columns), block_columns
-
-
-PIECEWISE = {"linear": 1.0, "relu": 0.0}
-
-
-def _rounded(clamp: float | None, dtype: torch.dtype) -> float:
-    """Round the clamp as a result is rounded; NaN for None.
-
-    So a clamped result is recognised by comparing it with the clamp.
-    """
-    return math.nan if clamp is None else torch.tensor(clamp, dtype=torch.float64).to(dtype).item()
 
 
 def _launch(
@@ -231,7 +150,7 @@ def _launch(
     with on_device(like):
         bias_act_kernel[(tiles * down,)](
             x, b, y, dy, ddx, ddb, out, out_v, partial, rows, columns, channels, inner, tiles,
-            PIECEWISE.get(act, alpha), gain, _rounded(clamp, like.dtype), PASS=order,
+            PIECEWISE.get(act, alpha), gain, rounded_clamp(clamp, like.dtype), PASS=order,
             ACT="lrelu" if act in PIECEWISE else act, BY_ROW=by_row, ACC=ACCUMULATE[like.dtype],
             BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns,
         )  # fmt: skip

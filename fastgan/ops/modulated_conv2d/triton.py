@@ -27,7 +27,7 @@ from torch import Tensor
 
 from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import on_device
-from fastgan.ops.bias_act.triton import PIECEWISE, _rounded, _value
+from fastgan.ops._triton_activations import PIECEWISE, act_value, rounded_clamp
 from fastgan.ops.modulated_conv2d.autotune_table import Config, Key, key_of, lookup, power_of_two
 
 
@@ -93,7 +93,7 @@ def modulated_conv2d_kernel(
         total += tl.load(b_ptr + out, there, 0.0).to(tl.float32)[None, :]
     alpha = tl.full((), alpha, tl.float32)
     clamp = tl.full((), clamp, tl.float32)
-    result = _value(total, alpha, ACT) * tl.full((), gain, tl.float32)
+    result = act_value(total, alpha, ACT) * tl.full((), gain, tl.float32)
     result = tl.where(result > clamp, clamp, tl.where(result < -clamp, -clamp, result))
     y_ptr += image * pixels * outs
     y_ptrs = (
@@ -210,7 +210,7 @@ def modulated_conv2d_fused(
             x, weight, styles, dcoefs, noise, b, y, channels, outs, height, width,
             *((channels, 1) if last else (1, pixels)), *((outs, 1) if last else (1, pixels)),
             0 if noise is None or noise.shape[0] == 1 else pixels, tiles_p, tiles_o,
-            PIECEWISE.get(act, alpha), gain, _rounded(clamp, x.dtype), KERNEL=weight.shape[2],
+            PIECEWISE.get(act, alpha), gain, rounded_clamp(clamp, x.dtype), KERNEL=weight.shape[2],
             ACT="lrelu" if act in PIECEWISE else act, PRECISION=_precision(x.dtype),
             BLOCK_M=config.block_m, BLOCK_N=config.block_n, BLOCK_K=config.block_k,
             num_warps=config.num_warps, num_stages=config.num_stages,

@@ -15,7 +15,13 @@ from torch import Tensor
 
 from fastgan.ops._layout import memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device, power_of_two
-from fastgan.ops.bias_act.triton import PIECEWISE, _curvature, _rounded, _slope, _value
+from fastgan.ops._triton_activations import (
+    PIECEWISE,
+    act_curvature,
+    act_slope,
+    act_value,
+    rounded_clamp,
+)
 
 
 @triton.jit
@@ -72,7 +78,7 @@ def scale_bias_act_kernel(
             x_ptr, scale_ptr, noise_ptr, b_ptr, at, inside, channel, there, pixel, within, image,
             noise_at, channels, ACC
         )  # fmt: skip
-    y = _value(v, alpha, ACT) * gain
+    y = act_value(v, alpha, ACT) * gain
     if PASS == 0:
         y = tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
         tl.store(out_ptr + at, y.to(out_ptr.dtype.element_ty), inside)
@@ -80,7 +86,7 @@ def scale_bias_act_kernel(
         # The clamp was active if the result, rounded as in the forward pass, reaches it.
         active = tl.abs(y.to(dy_ptr.dtype.element_ty).to(ACC)) >= clamp
         dy = tl.load(dy_ptr + at, inside, 0.0).to(ACC)
-        slope = tl.where(active, 0.0, _slope(v, alpha, ACT) * gain)
+        slope = tl.where(active, 0.0, act_slope(v, alpha, ACT) * gain)
         # It is zero outside the image, as dy is.
         g = dy * slope
         if PASS == 1:
@@ -110,7 +116,7 @@ def scale_bias_act_kernel(
             tl.store(out_ptr + at, (slope * h).to(out_ptr.dtype.element_ty), inside)
             bend = v * 0.0
             if ACT != "lrelu":
-                bend = tl.where(active, 0.0, dy * h * _curvature(v, ACT) * gain)
+                bend = tl.where(active, 0.0, dy * h * act_curvature(v, ACT) * gain)
             if dx_ptr is not None:
                 dx = bend
                 if scale_ptr is not None:
@@ -204,7 +210,7 @@ def _launch(
             x, scale, noise, b, dy, ddx, ddscale, ddnoise, ddb, out, dx, for_scale, for_noise,
             for_b, channels, pixels, *((1, channels) if last else (pixels, 1)),
             0 if noise_batch == 1 else pixels, tiles_c, tiles_p, PIECEWISE.get(act, alpha), gain,
-            _rounded(clamp, like.dtype), PASS=order, ACT="lrelu" if act in PIECEWISE else act,
+            rounded_clamp(clamp, like.dtype), PASS=order, ACT="lrelu" if act in PIECEWISE else act,
             ACC=ACCUMULATE[like.dtype], BLOCK_C=block_c, BLOCK_P=block_p,
             num_warps=warps(block_c * block_p, order, like.dtype),
         )  # fmt: skip
