@@ -16,6 +16,8 @@ from benchmarks.harness import Run, bytes_of
 from benchmarks.measures import Results
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, CycleGAN, ImageSpec
+from fastgan.recipes.domains import DomainBatch
+from fastgan.recipes.players import each_tensor
 
 RESOLUTION = 128
 GENERATORS, DISCRIMINATORS = ("G_AB", "G_BA"), ("D_A", "D_B")
@@ -65,9 +67,9 @@ def gradients(game: Game) -> list[Tensor | None]:
     """Return gradients of the generators' loss, and of the discriminators' on the new images."""
     loss = game.recipe.g_loss(game.networks, game.batch)
     of_g = torch.autograd.grad(loss.total, list(game.parameters(GENERATORS).values()))
-    assert loss.made is not None
-    fakes = {name: fake.detach() for name, fake in loss.made.items()}
-    turn = Batch(game.batch.real, game.batch.labels, fakes, inputs=game.batch.inputs)
+    assert loss.outputs is not None
+    outputs = each_tensor(loss.outputs, Tensor.detach)
+    turn = DomainBatch(game.batch.real, game.batch.labels, game.batch.inputs, **outputs)
     loss = game.recipe.d_loss(game.networks, turn)
     of_d = torch.autograd.grad(loss.total, list(game.parameters(DISCRIMINATORS).values()))
     return [*of_g, *of_d]

@@ -19,7 +19,7 @@ from benchmarks.harness import Run, WrongResult, extra_info
 from benchmarks.results import Comparison
 from benchmarks.timing import summarise
 from fastgan.data import BatchLoader, InMemoryDataset, open_dataset
-from fastgan.recipes import DCGAN, Batch, Draw, ImageSpec
+from fastgan.recipes import DCGAN, Batch, DrawRequest, ImageSpec
 from fastgan.training import Callback, train
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -39,7 +39,7 @@ class ByHand:
 
     def noise(self, real: Tensor) -> list[Tensor]:
         recipe, generator = self.state.recipe, self.state.reseed()
-        draws = [recipe.draw_noise(Draw(len(real), 0, generator))["z"] for _ in range(2)]
+        draws = [recipe.draw_noise(DrawRequest(len(real), 0, generator))["noise"] for _ in range(2)]
         return [z.to(real.device) for z in draws]
 
     def step(self, real: Tensor) -> None:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import difflib
 
-from fastgan.recipes.base import (
-    Batch,
-    Draw,
-    ImageSpec,
-    Loss,
-    Networks,
-    Player,
-    Recipe,
-    RecipeError,
-    Regularizer,
-)
+from fastgan.recipes.base import Recipe
 from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.cgan import CGAN
 from fastgan.recipes.colorize import Colorize
 from fastgan.recipes.cyclegan import CycleGAN
 from fastgan.recipes.dcgan import DCGAN
+from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.gan import GAN
 from fastgan.recipes.gaugan import GauGAN
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.inpaint import Inpaint
 from fastgan.recipes.lsgan import LSGAN
 from fastgan.recipes.pix2pix import Pix2Pix
+from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player, Regularizer
 from fastgan.recipes.progan import ProGAN
 from fastgan.recipes.r3gan import R3GAN
 from fastgan.recipes.sagan import SAGAN
@@ -95,7 +88,7 @@ __all__ = [
     "BigGAN",
     "Colorize",
     "CycleGAN",
-    "Draw",
+    "DrawRequest",
     "GauGAN",
     "ImageSpec",
     "Inpaint",

@@ -1,214 +1,28 @@
-"""What a recipe is: hyper-parameters, and how to build the players of a game from them.
+"""Base class of recipes: settings of an algorithm, and how to build its networks and players.
 
-A step (`fastgan.training.step`) visits the players in order. A player owns an optimiser and some of the
-networks, makes one or several updates, and minimises its loss plus its regularisers, each of which may come
-only every so many steps. That covers n_critic (`updates`), lazy regularisation (`every`), two generators or
-two discriminators under one optimiser (`networks`) and two time scales (an optimiser per player). Whatever
-else has state and must be in the checkpoint (an image pool, an augmentation pipe) is a module without
-parameters among the networks; what follows an update (weight clipping) is a step hook of the optimiser.
-
-Losses are pure: what is random in them is drawn before, one row per image (`draw`), so that neither
-torch.compile nor the number of processes and micro-batches changes it. Only what networks draw for themselves
-(dropout, noise inputs) isn't.
+State that must be in the checkpoint (an image pool, an augmentation pipe) is a module without
+parameters among the networks. Whatever follows an update (weight clipping) is a step hook of the
+optimiser.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from fastgan.data import ImageDataset, InputSpec, Reading, Task
-from fastgan.data.inputs import Levels
-from fastgan.errors import FastganError
+from fastgan.data import ImageDataset, Reading, Task
+from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.fields import check_fields
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.players import Batch, Networks, Player
 from fastgan.recipes.signature import Signature
 
-Networks = Mapping[str, nn.Module]
 EMA_RAMPUP = 0.05  # of the images shown, the longest half-life
-
-
-class RecipeError(FastganError):
-    """An unknown recipe, or a hyper-parameter that a recipe can't take; the message says which and why."""
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """The images that networks are built for: square, float32 in [-1, 1] when a network sees them.
-
-    inputs: what else the data set gives with each of them, by name (`ImageDataset.inputs`).
-    class_names: one for each class, in the order of their numbers; empty where they have no names.
-    levels: values that become black and white in files of more than 8 bits (`ImageDataset.levels`).
-    """
-
-    channels: int
-    resolution: int
-    num_classes: int = 0
-    inputs: Mapping[str, InputSpec] = field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
-    levels: Levels = field(default=(), compare=False)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        return (self.channels, self.resolution, self.resolution)
-
-    @classmethod
-    def of(cls, dataset: ImageDataset) -> ImageSpec:
-        """The images of a data set."""
-        return cls(
-            dataset.channels,
-            dataset.resolution,
-            dataset.num_classes,
-            dict(dataset.inputs),
-            tuple(dataset.class_names),
-            dataset.levels,
-        )
-
-    def reading(self, settings: Reading) -> Reading:
-        """Settings for reading other files as those of these images were read."""
-        of_inputs = (spec.levels for spec in self.inputs.values() if spec.kind == "image")
-        return replace(settings, levels=self.levels, input_levels=next(of_inputs, ()))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Strings, numbers, lists and dicts only."""
-        plain: dict[str, Any] = _lists(asdict(self))
-        return plain
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> ImageSpec:
-        """Undoes `to_plain`. Raises TypeError for anything else."""
-        inputs = {
-            name: InputSpec(**{key: _tuples(value) for key, value in spec.items()})
-            for name, spec in plain.get("inputs", {}).items()
-        }
-        class_names = tuple(plain.get("class_names", ()))  # older files have none
-        return cls(
-            **{
-                **plain,
-                "inputs": inputs,
-                "class_names": class_names,
-                "levels": _tuples(plain.get("levels", ())),
-            }
-        )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a loss is computed of.
-
-    real: images float32 `[N, C, H, W]` in [-1, 1]. labels: their classes int64 `[N]` (0 without labels).
-    random: what the player's `draw` and its regularisers' gave, each with one row per image.
-    inputs: what the data set gives with the images (`ImageDataset.inputs`), by name, one row per image: images float32 in
-    [-1, 1], maps int64, attributes float32, captions int64.
-    """
-
-    real: Tensor
-    labels: Tensor
-    random: Mapping[str, Tensor] = field(default_factory=dict)
-    inputs: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def rows(self, part: slice) -> Batch:
-        """Some of its images with all that belongs to them."""
-        return Batch(
-            self.real[part],
-            self.labels[part],
-            {name: t[part] for name, t in self.random.items()},
-            {name: t[part] for name, t in self.inputs.items()},
-        )
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What is to be drawn: rows for `count` images after `nimg` have been shown, from a CPU `generator`.
-
-    networks: all of the recipe's, for what says itself what it draws, such as an augmentation.
-    """
-
-    count: int
-    nimg: int
-    generator: Generator
-    networks: Networks = field(default_factory=dict)
-
-
-def draw_nothing(draw: Draw) -> dict[str, Tensor]:
-    """For losses without randomness."""
-    return {}
-
-
-def as_it_is(networks: Networks, batch: Batch) -> Batch:
-    """For losses that share nothing with regularisers."""
-    return batch
-
-
-class Loss(NamedTuple):
-    """A scalar to minimise, and scalars worth logging by the name they're logged under.
-
-    made: what players that move later in the step find in `Batch.random`, as constants, such as generated images: one row
-    per image. A player's i-th update finds what the others made in their i-th.
-    """
-
-    total: Tensor
-    stats: Mapping[str, Tensor] = MappingProxyType({})
-    made: Mapping[str, Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Regularizer:
-    """A term of a player's loss.
-
-    every: 1 adds it to the loss of each update. Above that it is lazy (Karras et al. 2020, appendix B): every
-    `every`-th step ends with an update on this term alone, times `every`, which keeps its mean weight; the
-    optimiser's rate and decays are to be corrected then (`Player.lazy_correction`).
-    float32: compute it outside autocast, as the papers do. draw: random rows that it takes beside the player's.
-    prepared: whether it takes what the player's `prepare` adds; False spares a lazy one that.
-    """
-
-    name: str
-    loss: Callable[[Networks, Batch], Tensor]
-    every: int = 1
-    float32: bool = True
-    draw: Callable[[Draw], dict[str, Tensor]] = draw_nothing
-    prepared: bool = True
-
-
-@dataclass(frozen=True)
-class Player:
-    """One side of the game.
-
-    name: names its optimiser and its logged loss. networks: the networks it trains; all others are frozen
-    while it moves. updates: how many updates it makes per step, each on a batch of its own (n_critic).
-    draw: the random rows that its loss takes. prepare: adds to a batch what its loss and regularisers share,
-    such as generated images, so that they are computed once.
-    """
-
-    name: str
-    networks: tuple[str, ...]
-    loss: Callable[[Networks, Batch], Loss]
-    updates: int = 1
-    regularizers: tuple[Regularizer, ...] = ()
-    draw: Callable[[Draw], dict[str, Tensor]] = draw_nothing
-    prepare: Callable[[Networks, Batch], Batch] = as_it_is
-    begins: int = 0
-    ends: int | None = None
-
-    def moves(self, nimg: int) -> bool:
-        """Whether it takes part in a step after `nimg` images."""
-        return self.begins <= nimg and (self.ends is None or nimg < self.ends)
-
-    @property
-    def lazy_correction(self) -> float:
-        """c in lr' = c·lr, β' = β^c: the share of the loss among this player's updates.
-
-        A step has `updates` of the loss and, on average, 1/every of each lazy term: every / (every + 1) for one.
-        """
-        lazy = sum(1 / term.every for term in self.regularizers if term.every > 1)
-        return self.updates / (self.updates + lazy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +31,7 @@ class Recipe(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]  # one line for the command line's list of recipes
+    batch_type: ClassVar[type[Batch]] = Batch  # batches of the phases
     averaged: ClassVar[tuple[str, ...]] = ("G",)  # networks that `ema` averages
     task: ClassVar[Task | None] = None  # what is read out of the data beside images
     translates: ClassVar[bool] = (
@@ -410,16 +225,16 @@ class Recipe(ABC):
         """The players in the order in which they move."""
 
     def before_step(
-        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
-    ) -> Sequence[Batch]:
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Any]
+    ) -> Sequence[Any]:
         """The step's batches as the players are to see them; called before every step, outside of what is compiled.
 
         Networks and their averages may be told here of `nimg`, the images shown so far, which is the same on all ranks.
         """
         return batches
 
-    def rate(self, nimg: int) -> float:
-        """What the optimisers' learning rates are multiplied by after `nimg` images have been shown."""
+    def lr_lambda(self, nimg: int) -> float:
+        """Return the factor of all learning rates after `nimg` images have been shown."""
         return 1.0
 
     @abstractmethod
@@ -442,24 +257,3 @@ class Recipe(ABC):
         None for a plain grid of samples.
         """
         return {}
-
-
-def _lists(plain: Any) -> Any:
-    """`plain` with lists in place of tuples."""
-    if isinstance(plain, dict):
-        return {name: _lists(value) for name, value in plain.items()}
-    return [_lists(value) for value in plain] if isinstance(plain, (list, tuple)) else plain
-
-
-def _tuples(plain: Any) -> Any:
-    return tuple(_tuples(value) for value in plain) if isinstance(plain, (list, tuple)) else plain
-
-
-def one_of(choices: Sequence[object]) -> str:
-    """The choices as errors name them."""
-    return f"one of {', '.join(map(str, choices))}"
-
-
-def parameters_of(networks: Networks, names: tuple[str, ...]) -> list[nn.Parameter]:
-    """All parameters of the named networks, for one optimiser."""
-    return [p for name in names for p in networks[name].parameters()]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.resnet import BigGANGenerator, ResNetDiscriminator, init_orthogonal
-from fastgan.recipes.base import ImageSpec, Networks
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.players import Networks
 from fastgan.recipes.sagan import SAGAN
 
 

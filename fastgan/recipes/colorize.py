@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from fastgan.data import Task
-from fastgan.recipes.base import Batch, ImageSpec, RecipeError
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
+from fastgan.recipes.players import Batch
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,9 +12,10 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
 from fastgan.networks.translation import CycleGANGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
-from fastgan.recipes.domains import DOMAINS, Domains
+from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool
+from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 
 SWAPPED = 0.5  # share of the generated images that go through a pool
 DEEP_FROM = 256  # pixels from which the ResNet has nine blocks
@@ -69,11 +70,11 @@ class CycleGAN(Domains):
                 ("D_A", "D_B"),
                 self.d_loss,
                 draw=self.draw_places,
-                prepare=self.with_older_fakes,
+                make_fakes=self.with_older_fakes,
             ),
         )
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """What D makes of images of both, cycles, and what both do to images of their own domains (eq. 3, section 5.2)."""
         a, b = batch.real, batch.inputs["other"]
         to_b, to_a = networks["G_AB"], networks["G_BA"]
@@ -95,39 +96,39 @@ class CycleGAN(Domains):
         if self.identity_weight:
             stats["identity/G"] = l1_loss(same_a.float(), a) + l1_loss(same_b.float(), b)
             total = total + self.identity_weight * stats["identity/G"]
-        return Loss(total, stats, {"fake_A": fake_a, "fake_B": fake_b})
+        return Loss(total, stats, {"fakes": {"A": fake_a, "B": fake_b}})
 
-    def draw_places(self, draw: Draw) -> dict[str, Tensor]:
-        """Which of each domain's generated images go into its pool, and where."""
-        rows: dict[str, Tensor] = {}
-        for domain in DOMAINS if self.pool else ():
-            rows[f"swapped_{domain}"] = torch.rand(draw.count, generator=draw.generator) < SWAPPED
-            rows[f"place_{domain}"] = torch.randperm(self.pool, generator=draw.generator)[
-                : draw.count
-            ]
-        return rows
+    def draw_places(self, request: DrawRequest) -> dict[str, Any]:
+        """Draw which of each domain's generated images go into its pool, and where."""
+        if not self.pool:
+            return {}
+        mask, slots = {}, {}
+        for domain in DOMAINS:
+            mask[domain] = torch.rand(request.count, generator=request.generator) < SWAPPED
+            order = torch.randperm(self.pool, generator=request.generator)
+            slots[domain] = order[: request.count]
+        return {"pool_mask": mask, "pool_slots": slots}
 
-    def with_older_fakes(self, networks: Networks, batch: Batch) -> Batch:
-        """The batch with images that the generators made in their turn, older ones among them."""
+    def with_older_fakes(self, networks: Networks, batch: DomainBatch) -> DomainBatch:
+        """Return the batch with older images among those of G's phase."""
         if not self.pool:
             return batch
-        random = dict(batch.random)
+        fakes = {}
         for domain in DOMAINS:
-            shown, _ = networks[f"pool_{domain}"](
-                random[f"fake_{domain}"],
+            fakes[domain], _ = networks[f"pool_{domain}"](
+                batch.fakes[domain],
                 batch.labels,
-                swapped=random[f"swapped_{domain}"],
-                place=random[f"place_{domain}"],
+                swapped=batch.pool_mask[domain],
+                place=batch.pool_slots[domain],
             )
-            random[f"fake_{domain}"] = shown
-        return replace(batch, random=random)
+        return replace(batch, fakes=fakes)
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Both discriminators', each half the paper's, which slows them down (section 4)."""
         total = torch.zeros((), device=batch.real.device)
         said: dict[str, list[Tensor]] = {"real": [], "fake": []}
         for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
-            judged = both(networks[f"D_{domain}"], images, batch.random[f"fake_{domain}"])
+            judged = both(networks[f"D_{domain}"], images, batch.fakes[domain])
             real, fake = (logits.float() for logits in judged)
             total = total + least_squares_d_loss(real, fake)
             said["real"].append(real.mean())

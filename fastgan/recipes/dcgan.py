@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator
-from fastgan.recipes.base import ImageSpec, one_of
+from fastgan.recipes.errors import one_of
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.noise_settings import PARTS_OF_D
 

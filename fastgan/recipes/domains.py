@@ -6,22 +6,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from fastgan.data import Task
 from fastgan.networks.translation import PatchDiscriminator
-from fastgan.recipes.base import ImageSpec, Networks
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, judge_sizes, patch_logits, patch_size
+from fastgan.recipes.players import ABSENT, Batch, Networks
 from fastgan.recipes.signature import Signature, Sizes, Wrap, as_it_is
 from fastgan.recipes.translation import Translation, plane
 
 DOMAINS = ("A", "B")
 
 
+@dataclass(frozen=True)
+class DomainBatch(Batch):
+    """Batch of two domains; mappings have the keys "A" and "B".
+
+    Attributes:
+        fakes: generated images of each domain `[N, C, H, W]`.
+        pool_mask, pool_slots: generated images that go through each domain's pool, bool `[N]`, and
+            their places there, int64 `[N]`.
+        latent_noise: noise on the latents of each domain's images `[N, C, H, W]`.
+        cycle_noise: noise on the latents of their translations `[N, C, H, W]`.
+    """
+
+    fakes: Mapping[str, Tensor] = ABSENT
+    pool_mask: Mapping[str, Tensor] = ABSENT
+    pool_slots: Mapping[str, Tensor] = ABSENT
+    latent_noise: Mapping[str, Tensor] = ABSENT
+    cycle_noise: Mapping[str, Tensor] = ABSENT
+
+
 @dataclass(frozen=True, kw_only=True)
 class Domains(Translation):
     """Domain A is the data set's images, B what it gives as "other". D_A and D_B judge them."""
 
+    batch_type: ClassVar[type[Batch]] = DomainBatch
     task: ClassVar[Task | None] = "domains"
     directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
     least: ClassVar[int] = 8

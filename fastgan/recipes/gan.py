@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
-from fastgan.recipes.base import ImageSpec
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.noise_settings import PARTS_OF_D
 

@@ -22,10 +22,12 @@ from fastgan.networks.translation import (
     one_hot_map,
 )
 from fastgan.nn import apply_spectral_norm
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player, RecipeError, one_of
+from fastgan.recipes.errors import RecipeError, one_of
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, patch_logits, patch_size
+from fastgan.recipes.players import Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
-from fastgan.recipes.translation import Translation, plane
+from fastgan.recipes.translation import Translation, TranslationBatch, plane
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 GOLDEN = (5**0.5 - 1) / 2  # of the circle of hues between one class and the next
@@ -114,7 +116,7 @@ class GauGAN(Translation):
             )
         return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """What D makes of the output beside its map, and how far D's features of it are from those of the target."""
         planes = self.planes(networks, batch.inputs)
         fake = networks["G"](planes)
@@ -130,13 +132,13 @@ class GauGAN(Translation):
                 real: DiscriminatorOutput = networks["D"](batch.real, planes)
             stats["feature_matching/G"] = feature_distance(judged, real)
             total = total + self.matching_weight * stats["feature_matching/G"]
-        return Loss(total, stats, {"fake": fake})
+        return Loss(total, stats, {"fakes": fake})
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """The hinge loss, the mean over scales, on what G made in its turn."""
         planes = self.planes(networks, batch.inputs)
         real: DiscriminatorOutput = networks["D"](batch.real, planes)
-        fake: DiscriminatorOutput = networks["D"](batch.random["fake"], planes)
+        fake: DiscriminatorOutput = networks["D"](batch.fakes, planes)
         said = [(r.float(), f.float()) for r, f in zip(real.logits, fake.logits)]
         stats = {
             "logit(real)": _mean_of([r.mean() for r, _ in said]),

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from fastgan.networks import growing
 from fastgan.networks.stylegan2 import RESOLUTIONS
-from fastgan.recipes.base import Batch, ImageSpec, Networks, Recipe, RecipeError, one_of
-from fastgan.recipes.noise import NoiseToImage
+from fastgan.recipes.base import Recipe
+from fastgan.recipes.errors import RecipeError, one_of
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.noise import NoiseBatch, NoiseToImage
+from fastgan.recipes.players import Networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +111,16 @@ class Growing(NoiseToImage):
         return first + level + min(1.0, within / fade)
 
     def before_step(
-        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
-    ) -> Sequence[Batch]:
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Any]
+    ) -> Sequence[Any]:
         growth = self.growth(nimg)
         for part in growing_parts([*networks.values(), *ema.values()]):
             part.grow(min(growth, len(part.resolutions) - 1))
         d = cast(growing.Growing, networks["D"])
         return [replace(batch, real=d.fade_real(batch.real)) for batch in batches]
 
-    def generate(self, networks: Networks, batch: Batch) -> Tensor:
-        images: Tensor = networks["G"](batch.random["z"], *self.labels(batch), enlarge=False)
+    def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
+        images: Tensor = networks["G"](batch.noise, *self.labels(batch), enlarge=False)
         return images
 
 

@@ -11,10 +11,22 @@ from torch import Generator, Tensor, nn
 
 from fastgan.data import Task
 from fastgan.losses.adversarial import non_saturating_g_loss
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Signature, Sizes, called_by
-from fastgan.recipes.translation import plane
+from fastgan.recipes.translation import TranslationBatch, plane
+
+
+@dataclass(frozen=True)
+class InpaintBatch(TranslationBatch):
+    """Batch of images with holes.
+
+    Attributes:
+        holes: height, width and place of each image's hole in [0, 1), float32 `[N, 4]`.
+    """
+
+    holes: Tensor = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +37,7 @@ class Inpaint(Pix2Pix):
     some. Networks see where they are.
     """
 
+    batch_type: ClassVar[type[Batch]] = InpaintBatch
     name: ClassVar[str] = "inpaint"
     summary: ClassVar[str] = "Pathak 2016: fills holes in images, by pix2pix"
     task: ClassVar[Task | None] = None
@@ -57,19 +70,20 @@ class Inpaint(Pix2Pix):
             Player("D", ("D",), self.d_loss),
         )
 
-    def draw_holes(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_holes(self, request: DrawRequest) -> dict[str, Tensor]:
         """Height, width and place of a hole for every image, all in [0, 1)."""
-        return {"hole": torch.rand(draw.count, 4, generator=draw.generator)}
+        return {"holes": torch.rand(request.count, 4, generator=request.generator)}
 
     def source(self, given: Batch) -> Mapping[str, Tensor]:
         """Images and their masks: of the holes that were drawn, or else of the first ones that seed 0 gives, so that samples
         of the same images are of the same holes."""
         images = given.real
-        drawn = given.random.get("hole")
-        if drawn is None:
-            first = Draw(len(images), 0, Generator().manual_seed(0))
-            drawn = self.draw_holes(first)["hole"].to(images.device)
-        return {"image": images, "mask": self.masks(drawn, images.shape[2], images.shape[3])}
+        if isinstance(given, InpaintBatch):
+            holes = given.holes
+        else:
+            first = DrawRequest(len(images), 0, Generator().manual_seed(0))
+            holes = self.draw_holes(first)["holes"].to(images.device)
+        return {"image": images, "mask": self.masks(holes, images.shape[2], images.shape[3])}
 
     def masks(self, drawn: Tensor, height: int, width: int) -> Tensor:
         """1 in the holes of `draw_holes`, 0 around them: float32 `[N, 1, height, width]`."""
@@ -86,7 +100,7 @@ class Inpaint(Pix2Pix):
         rows, columns = inside
         return (rows[:, None, :, None] & columns[:, None, None, :]).float()
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: InpaintBatch) -> Loss:  # type: ignore[override]
         """What D makes of the filled image, and how far it is from the original in the hole."""
         inputs = self.source(batch)
         condition, mask = self.condition(inputs), inputs["mask"]
@@ -95,8 +109,8 @@ class Inpaint(Pix2Pix):
         missed = (fake.float() - batch.real).abs().sum((1, 2, 3))
         l1 = (missed / (fake.shape[1] * mask.sum((1, 2, 3)))).mean()
         stats = {"adversarial/G": adversarial, "l1/G": l1}
-        made = {"fake": fake, "hole": batch.random["hole"]}
-        return Loss(adversarial + self.l1_weight * l1, stats, made)
+        outputs = {"fakes": fake, "holes": batch.holes}
+        return Loss(adversarial + self.l1_weight * l1, stats, outputs)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         channels = images.channels

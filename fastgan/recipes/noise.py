@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,20 +17,21 @@ from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
 from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
 from fastgan.nn import apply_spectral_norm
-from fastgan.recipes.base import (
-    Batch,
-    Draw,
-    ImageSpec,
-    Loss,
-    Networks,
-    Player,
-    RecipeError,
-    Regularizer,
-    parameters_of,
-)
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool, WeightHistory
 from fastgan.recipes.noise_settings import Adversarial, Augmentation, NoiseSettings, Penalty, Pipe
 from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
+from fastgan.recipes.players import (
+    ABSENT,
+    Batch,
+    DrawRequest,
+    Loss,
+    Networks,
+    Player,
+    Regularizer,
+    parameters_of,
+)
 from fastgan.recipes.signature import Signature
 
 Side = Literal["real", "fake"]
@@ -39,12 +40,48 @@ HAVE_PROBABILITIES = ("minimax", "non-saturating")  # whose D(x) is sigmoid(logi
 RMSPROP_ALPHA = 0.99  # what the mean of squared gradients keeps
 REPLAYED = 0.5  # share of the images that go through the pool
 
-__all__ = ["Adversarial", "Augmentation", "NoiseToImage", "Penalty", "Pipe", "Side"]
+__all__ = ["Adversarial", "Augmentation", "NoiseBatch", "NoiseToImage", "Penalty", "Pipe", "Side"]
+
+
+@dataclass(frozen=True)
+class NoiseBatch(Batch):
+    """Batch of recipes that generate images from noise.
+
+    Attributes:
+        noise: z, float32 `[N, z_dim]`.
+        mixed_noise: z of the styles from `crossover` on, float32 `[N, z_dim]`.
+        crossover: place of the first such style, from 0 to 1 (no style), float32 `[N]`.
+        instance_noise_std: standard deviation of the instance noise, float32 `[N]`.
+        augment_real, augment_fake: random rows of the augmentation, by its own names.
+        flipped: images with flipped labels, bool `[N]`.
+        alpha: place between a real and a generated image in a penalty, float32 `[N]`.
+        replay_mask, replay_slots: images that go through the pool, bool `[N]`, and their places
+            there, int64 `[N]`.
+        burn_in_left: share of the burn-in that is left, float32 `[N]`.
+        fakes: generated images `[N, C, H, W]`.
+        fake_labels: their classes, where they differ from `labels`, int64 `[N]`.
+    """
+
+    noise: Tensor = ABSENT
+    mixed_noise: Tensor = ABSENT
+    crossover: Tensor = ABSENT
+    instance_noise_std: Tensor = ABSENT
+    augment_real: Mapping[str, Tensor] = ABSENT
+    augment_fake: Mapping[str, Tensor] = ABSENT
+    flipped: Tensor = ABSENT
+    alpha: Tensor = ABSENT
+    replay_mask: Tensor = ABSENT
+    replay_slots: Tensor = ABSENT
+    burn_in_left: Tensor = ABSENT
+    fakes: Tensor = ABSENT
+    fake_labels: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseToImage(NoiseSettings):
     """G maps z to an image, D maps an image to a logit."""
+
+    batch_type: ClassVar[type[Batch]] = NoiseBatch
 
     def check_images(self, images: ImageSpec) -> None:
         if self.conditional and images.num_classes < 2:
@@ -134,7 +171,10 @@ class NoiseToImage(NoiseSettings):
             takes_fakes = self.penalty != "r1"
             terms.append(
                 Regularizer(
-                    self.penalty, self.penalty_loss, every=self.penalty_every, prepared=takes_fakes
+                    self.penalty,
+                    self.penalty_loss,
+                    every=self.penalty_every,
+                    needs_fakes=takes_fakes,
                 )
             )
         terms += self.history_terms("D")
@@ -146,7 +186,7 @@ class NoiseToImage(NoiseSettings):
                 self.n_critic,
                 tuple(terms),
                 draw=self.draw_for_d,
-                prepare=self.with_fakes,
+                make_fakes=self.with_fakes,
             ),
             Player(
                 "G",
@@ -170,13 +210,13 @@ class NoiseToImage(NoiseSettings):
         if not self.historical_averaging:
             return []
 
-        def loss(networks: Networks, batch: Batch) -> Tensor:
+        def loss(networks: Networks, batch: NoiseBatch) -> Tensor:
             distance: Tensor = networks[f"history_{name}"](parameters_of(networks, (name,)))
             return self.historical_averaging * distance
 
         return [Regularizer("history", loss)]
 
-    def orthogonal_loss(self, networks: Networks, batch: Batch) -> Tensor:
+    def orthogonal_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         """How far G's filters are from right angles, times its weight (Brock et al. 2019, eq. 3)."""
         return self.orthogonal * penalties.orthogonal(penalties.filters_of(networks["G"]))
 
@@ -184,74 +224,73 @@ class NoiseToImage(NoiseSettings):
         """Regularisers of G of the recipe's own."""
         return ()
 
-    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """z `[N, z_dim]`, standard normal, and the standard deviation of the instance noise."""
-        rows = {"z": torch.randn(draw.count, self.z_dim, generator=draw.generator)}
+        rows = {"noise": torch.randn(request.count, self.z_dim, generator=request.generator)}
         if self.instance_noise:
-            std = annealed_std(self.instance_noise, draw.nimg, self.instance_noise_until)
-            rows["std"] = torch.full((draw.count,), std)
+            std = annealed_std(self.instance_noise, request.nimg, self.instance_noise_until)
+            rows["instance_noise_std"] = torch.full((request.count,), std)
         return rows
 
-    def draw_for_g(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_for_g(self, request: DrawRequest) -> dict[str, Any]:
         """Noise, and the augmentations of generated images; of real ones too where G's turn shows them to D."""
         sides: tuple[Side, ...] = ("real", "fake") if self.g_sees_real_images else ("fake",)
-        return {**self.draw_noise(draw), **self.draw_augmentations(draw, sides)}
+        return {**self.draw_noise(request), **self.draw_augmentations(request, sides)}
 
-    def draw_augmentations(self, draw: Draw, sides: tuple[Side, ...]) -> dict[str, Tensor]:
+    def draw_augmentations(self, request: DrawRequest, sides: tuple[Side, ...]) -> dict[str, Any]:
         """Rows of their own for each side's images."""
         if self.augment == "none":
             return {}
-        augment = cast(Augment, draw.networks["augment"])
-        return {
-            f"augment.{side}.{name}": rows
-            for side in sides
-            for name, rows in augment.draw(draw.count, draw.generator).items()
-        }
+        augment = cast(Augment, request.networks["augment"])
+        return {f"augment_{side}": augment.draw(request.count, request.generator) for side in sides}
 
-    def draw_for_d(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_for_d(self, request: DrawRequest) -> dict[str, Any]:
         """Noise, the augmentations of both sides, flipped labels, the places of interpolates and those in the pool."""
-        rows = {**self.draw_noise(draw), **self.draw_augmentations(draw, ("real", "fake"))}
+        rows = {**self.draw_noise(request), **self.draw_augmentations(request, ("real", "fake"))}
         if self.flip_labels:
-            rows["flipped"] = torch.rand(draw.count, generator=draw.generator) < self.flip_labels
+            rows["flipped"] = (
+                torch.rand(request.count, generator=request.generator) < self.flip_labels
+            )
         if self.penalty in ("wgan-gp", "zero-centered"):
-            rows["alpha"] = torch.rand(draw.count, generator=draw.generator)
+            rows["alpha"] = torch.rand(request.count, generator=request.generator)
         if self.replay:
-            rows["swapped"] = torch.rand(draw.count, generator=draw.generator) < REPLAYED
-            rows["place"] = torch.randperm(self.replay, generator=draw.generator)[: draw.count]
+            rows["replay_mask"] = torch.rand(request.count, generator=request.generator) < REPLAYED
+            rows["replay_slots"] = torch.randperm(self.replay, generator=request.generator)[
+                : request.count
+            ]
         return rows
 
-    def with_fakes(self, networks: Networks, batch: Batch) -> Batch:
+    def with_fakes(self, networks: Networks, batch: NoiseBatch) -> NoiseBatch:
         """The batch with generated images, as constants; with replay, older ones among them and the classes of all."""
         with torch.no_grad():
-            fake = self.generate(networks, batch)
+            fakes = self.generate(networks, batch)
         if not self.replay:
-            return replace(batch, random={**batch.random, "fake": fake})
-        random = batch.random
-        fake, labels = networks["pool"](
-            fake, batch.labels, swapped=random["swapped"], place=random["place"]
+            return replace(batch, fakes=fakes)
+        fakes, labels = networks["pool"](
+            fakes, batch.labels, swapped=batch.replay_mask, place=batch.replay_slots
         )
-        return replace(batch, random={**random, "fake": fake, "fake_labels": labels})
+        return replace(batch, fakes=fakes, fake_labels=labels)
 
-    def generate(self, networks: Networks, batch: Batch) -> Tensor:
+    def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         """G's images, one for each of the batch, of its classes."""
-        images: Tensor = networks["G"](batch.random["z"], *self.labels(batch))
+        images: Tensor = networks["G"](batch.noise, *self.labels(batch))
         return images
 
-    def labels(self, batch: Batch) -> tuple[Tensor, ...]:
+    def labels(self, batch: NoiseBatch) -> tuple[Tensor, ...]:
         """What the networks take of the batch's labels beside z and images: `(labels,)` or nothing."""
         return (batch.labels,) if self.conditional else ()
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
         """D's loss on a real and a generated batch, and what it says of them on the mean.
 
         "D(real)" and "D(fake)" are probabilities of "real"; "logit(real)" and "logit(fake)" for other losses.
         """
-        real = self.judge(networks, batch.real, batch, "real")
-        fake = self.judge(networks, batch.random["fake"], batch)
-        told_real, told_fake = (
-            flip_labels(real, fake, batch.random["flipped"]) if self.flip_labels else (real, fake)
-        )
-        total = self.adversarial.d(told_real, told_fake)
+        real = self.logits(networks, batch, batch.real, "real")
+        fake = self.logits(networks, batch, batch.fakes, "fake")
+        if self.flip_labels:
+            total = self.adversarial.d(*flip_labels(real, fake, batch.flipped))
+        else:
+            total = self.adversarial.d(real, fake)
         stats = {}
         if self.augment == "ada":
             ada = cast(ADA, networks["augment"])
@@ -265,26 +304,26 @@ class NoiseToImage(NoiseSettings):
             )
         return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean(), **stats})
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
         """G's loss on a generated batch."""
         images = self.generate(networks, batch)
-        judges = self.unrolled(networks, batch, images) if self.unroll else networks
-        fake = self.judge(judges, images, batch)
+        unrolled = self.unrolled(networks, batch, images) if self.unroll else networks
+        fake = self.logits(unrolled, batch, images, "fake")
         if self.adversarial.pairs:
-            with torch.set_grad_enabled(
-                self.unroll > 0
-            ):  # an unrolled D depends on G whatever it looks at
-                real = self.judge(judges, batch.real, batch, "real")
+            # An unrolled D depends on G for any image.
+            with torch.set_grad_enabled(self.unroll > 0):
+                real = self.logits(unrolled, batch, batch.real, "real")
             total = self.adversarial.g(fake, real)
         else:
             total = self.adversarial.g(fake)
-        stats = {}  # never Loss's own: Dynamo doesn't follow its proxy beside what functional_call changes
+        # Not Loss's default: Dynamo doesn't follow its proxy beside what functional_call changes.
+        stats = {}
         if self.feature_matching:
             stats["feature_matching/G"] = self.matching_loss(networks, batch, images)
             total = total + self.feature_matching * stats["feature_matching/G"]
         return Loss(total, stats)
 
-    def matching_loss(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
+    def matching_loss(self, networks: Networks, batch: NoiseBatch, images: Tensor) -> Tensor:
         """How far D's features of generated images are from those of real ones, on the mean (Salimans et al. 2016)."""
         features: Callable[..., Tensor] = cast(Any, networks["D"]).features
         with torch.no_grad():
@@ -292,7 +331,7 @@ class NoiseToImage(NoiseSettings):
         fake = features(self.shown(networks, images, batch, "fake"), *self.labels(batch))
         return feature_matching(real, fake)
 
-    def unrolled(self, networks: Networks, batch: Batch, images: Tensor) -> Networks:
+    def unrolled(self, networks: Networks, batch: NoiseBatch, images: Tensor) -> Networks:
         """The networks with D as it will be after steps of gradient descent on its loss, a function of G's images.
 
         θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph (Metz et al. 2017); D itself stays as it is.
@@ -305,14 +344,14 @@ class NoiseToImage(NoiseSettings):
             return {**networks, "D": cast(nn.Module, found)}
 
         for _ in range(self.unroll):
-            judges = with_weights(weights)
-            real = self.judge(judges, batch.real, batch, "real")
-            loss = self.adversarial.d(real, self.judge(judges, images, batch))
+            ahead = with_weights(weights)
+            real = self.logits(ahead, batch, batch.real, "real")
+            loss = self.adversarial.d(real, self.logits(ahead, batch, images, "fake"))
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
             weights = {n: p - self.unroll_lr * g for (n, p), g in zip(weights.items(), gradients)}
         return with_weights(weights)
 
-    def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
+    def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         """The penalty on D, times its weight."""
         real, of_real, of_fake = (
             batch.real,
@@ -321,11 +360,11 @@ class NoiseToImage(NoiseSettings):
         )
         if self.penalty == "r1":
             return self.weight_of_penalty(real) * penalties.r1(of_real, real)
-        fake = batch.random["fake"].float()
+        fake = batch.fakes.float()
         if self.penalty == "wgan-gp":
-            penalty = penalties.wgan_gp(of_real, real, fake, alpha=batch.random["alpha"])
+            penalty = penalties.wgan_gp(of_real, real, fake, alpha=batch.alpha)
         elif self.penalty == "zero-centered":
-            penalty = penalties.zero_centered(of_real, real, fake, alpha=batch.random["alpha"])
+            penalty = penalties.zero_centered(of_real, real, fake, alpha=batch.alpha)
         elif self.penalty == "r2":
             penalty = penalties.r2(of_fake, fake)
         else:
@@ -336,46 +375,47 @@ class NoiseToImage(NoiseSettings):
         """λ or γ, for images of this size."""
         return 10.0 if self.penalty_weight is None else self.penalty_weight
 
-    def critic(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
+    def critic(
+        self, networks: Networks, batch: NoiseBatch, side: Side
+    ) -> Callable[[Tensor], Tensor]:
         """D's logits as a function of images, which take the labels of the batch and the augmentations of a `side`."""
-        if side == "fake" and "fake_labels" in batch.random:
-            batch = replace(batch, labels=batch.random["fake_labels"])
-        augment = self.augmenter(networks, batch, side)
-        return lambda images: self.logits(networks, batch, augment(images))
+        if side == "fake" and batch.fake_labels is not None:
+            batch = replace(batch, labels=batch.fake_labels)
+        augment, labels, D = (
+            self.augmenter(networks, batch, side),
+            self.labels(batch),
+            networks["D"],
+        )
 
-    def augmenter(self, networks: Networks, batch: Batch, side: Side) -> Callable[[Tensor], Tensor]:
+        def critic(images: Tensor) -> Tensor:
+            logits: Tensor = D(augment(images), *labels)
+            return logits
+
+        return critic
+
+    def augmenter(
+        self, networks: Networks, batch: NoiseBatch, side: Side
+    ) -> Callable[[Tensor], Tensor]:
         """The augmentations of a side; images as they are, without any."""
         if self.augment == "none":
             return lambda images: images
-        prefix = f"augment.{side}."
-        rows = {
-            name.removeprefix(prefix): t
-            for name, t in batch.random.items()
-            if name.startswith(prefix)
-        }
+        rows = batch.augment_real if side == "real" else batch.augment_fake
         augment = networks["augment"]
         return lambda images: augment(images, rows)
 
-    def logits(self, networks: Networks, batch: Batch, images: Tensor) -> Tensor:
-        """What D says of images."""
-        found: Tensor = networks["D"](images, *self.labels(batch))
-        return found
-
-    def judge(
-        self, networks: Networks, images: Tensor, batch: Batch, side: Side = "fake"
-    ) -> Tensor:
-        """D's float32 logits of images, under this step's instance noise."""
+    def logits(self, networks: Networks, batch: NoiseBatch, images: Tensor, side: Side) -> Tensor:
+        """Return D's float32 logits of images, under this step's instance noise."""
         return self.critic(networks, batch, side)(self.noisy(images, batch)).float()
 
-    def shown(self, networks: Networks, images: Tensor, batch: Batch, side: Side) -> Tensor:
+    def shown(self, networks: Networks, images: Tensor, batch: NoiseBatch, side: Side) -> Tensor:
         """Images as D sees them: under instance noise and the augmentations of a side."""
         return self.augmenter(networks, batch, side)(self.noisy(images, batch))
 
-    def noisy(self, images: Tensor, batch: Batch) -> Tensor:
+    def noisy(self, images: Tensor, batch: NoiseBatch) -> Tensor:
         """Images under this step's instance noise."""
         if not self.instance_noise:
             return images
-        std = batch.random["std"].view(-1, *(1,) * (images.ndim - 1))
+        std = batch.instance_noise_std.view(-1, *(1,) * (images.ndim - 1))
         return instance_noise(images, torch.randn_like(images), std)
 
     def sample(

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from fastgan.losses.adversarial import adversarial_loss
-from fastgan.recipes.base import Recipe, RecipeError
+from fastgan.recipes.base import Recipe
+from fastgan.recipes.errors import RecipeError
 
 Adversarial = Literal[
     "minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"

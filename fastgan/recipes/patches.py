@@ -7,7 +7,8 @@ from typing import Any, Literal, cast, get_args
 from torch import nn
 
 from fastgan.networks.translation import least_size
-from fastgan.recipes.base import ImageSpec, RecipeError
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.signature import Port, Sizes
 
 Patch = Literal[1, 16, 34, 70, 142, 286]

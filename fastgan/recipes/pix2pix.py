@@ -12,10 +12,11 @@ from torch.nn.functional import l1_loss
 from fastgan.data import Task
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, judge_sizes, patch_logits, patch_size
+from fastgan.recipes.players import Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes
-from fastgan.recipes.translation import Translation, plane, seeded
+from fastgan.recipes.translation import Translation, TranslationBatch, plane, seeded
 
 Norm = Literal["instance", "batch", "none"]
 LARGEST = 256  # at which the U-Net has the paper's eight levels
@@ -82,7 +83,7 @@ class Pix2Pix(Translation):
     def players(self) -> tuple[Player, ...]:
         return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """What D makes of the output beside its input, and how far that is from the target (eq. 4)."""
         condition = self.condition(self.source(batch))
         fake = networks["G"](condition)
@@ -91,14 +92,14 @@ class Pix2Pix(Translation):
         return Loss(
             adversarial + self.l1_weight * l1,
             {"adversarial/G": adversarial, "l1/G": l1},
-            {"fake": fake},
+            {"fakes": fake},
         )
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Half the cross-entropy, which slows D down (section 3.3), on what G made in its turn."""
         condition = self.condition(self.source(batch))
         real = networks["D"](batch.real, condition).float()
-        fake = networks["D"](batch.random["fake"], condition).float()
+        fake = networks["D"](batch.fakes, condition).float()
         stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
         return Loss(minimax_d_loss(real, fake) / 2, stats)
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import nn
 
 from fastgan.networks.progan import ProGANDiscriminator, ProGANGenerator
-from fastgan.recipes.base import ImageSpec
 from fastgan.recipes.growing import Growing, newborn
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Penalty
 
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, one_of
-from fastgan.recipes.noise import Adversarial, NoiseToImage, Penalty
+from fastgan.recipes.errors import one_of
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
+from fastgan.recipes.players import DrawRequest, Loss, Networks
 
 Share = TypeVar("Share", float, Tensor)
 
@@ -125,21 +127,24 @@ class R3GAN(NoiseToImage):
         whole = 1000 * self.burn_in_kimg
         return 0.5 + 0.5 * math.cos(math.pi * nimg / whole) if nimg < whole else 0.0
 
-    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """Noise, and what is left of the burn-in."""
-        return {**super().draw_noise(draw), "left": torch.full((draw.count,), self.left(draw.nimg))}
+        return {
+            **super().draw_noise(request),
+            "burn_in_left": torch.full((request.count,), self.left(request.nimg)),
+        }
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
         tell(networks, batch)
         return super().d_loss(networks, batch)
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
         tell(networks, batch)
         return super().g_loss(networks, batch)
 
-    def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
+    def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         return super().penalty_loss(networks, batch) * between(
-            1.0, self.penalty_decay, batch.random["left"][0]
+            1.0, self.penalty_decay, batch.burn_in_left[0]
         )
 
     def weight_of_penalty(self, images: Tensor) -> float:
@@ -155,6 +160,6 @@ def between(first: float, last: float, left: Share) -> Share:
     return last + (first - last) * left
 
 
-def tell(networks: Networks, batch: Batch) -> None:
+def tell(networks: Networks, batch: NoiseBatch) -> None:
     """Puts into the schedule what is left."""
-    cast(Schedule, networks["schedule"]).left.copy_(batch.random["left"][0])
+    cast(Schedule, networks["schedule"]).left.copy_(batch.burn_in_left[0])

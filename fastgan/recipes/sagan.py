@@ -9,7 +9,8 @@ from torch import nn
 
 from fastgan.networks.resnet import ResNetDiscriminator, ResNetGenerator, attention_resolutions
 from fastgan.nn import apply_spectral_norm
-from fastgan.recipes.base import ImageSpec, RecipeError
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.sngan import SNGAN
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 from torch import nn
 
 from fastgan.networks.resnet import RESOLUTIONS, ResNetDiscriminator, ResNetGenerator
-from fastgan.recipes.base import ImageSpec, one_of
+from fastgan.recipes.errors import one_of
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseToImage
 
 

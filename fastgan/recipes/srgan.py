@@ -12,9 +12,10 @@ from torch.nn.functional import interpolate, mse_loss
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.metrics import PerceptualDistance
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
-from fastgan.recipes.base import Batch, ImageSpec, Loss, Networks, Player
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.players import Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
-from fastgan.recipes.translation import Translation, plane
+from fastgan.recipes.translation import Translation, TranslationBatch, plane
 
 Scale = Literal[2, 4, 8]
 
@@ -88,9 +89,9 @@ class SRGAN(Translation):
     def players(self) -> tuple[Player, ...]:
         """G has an optimiser for each of its times."""
         return (
-            Player("MSE", ("G",), self.mse_loss, ends=self.pretrain),
-            Player("G", ("G",), self.g_loss, begins=self.pretrain),
-            Player("D", ("D",), self.d_loss, begins=self.pretrain),
+            Player("MSE", ("G",), self.mse_loss, end=self.pretrain),
+            Player("G", ("G",), self.g_loss, start=self.pretrain),
+            Player("D", ("D",), self.d_loss, start=self.pretrain),
         )
 
     def low(self, images: Tensor) -> Tensor:
@@ -98,11 +99,11 @@ class SRGAN(Translation):
         size = (images.shape[2] // self.scale, images.shape[3] // self.scale)
         return interpolate(images, size=size, mode="bicubic", antialias=True).clamp(-1, 1)
 
-    def mse_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def mse_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Mean squared error, which sets the peak signal-to-noise ratio (eq. 4)."""
         return Loss(mse_loss(networks["G"](self.low(batch.real)).float(), batch.real))
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """A perceptual distance, by the network that ships with fastgan for the paper's VGG, and D's verdict (eq. 3)."""
         fake = networks["G"](self.low(batch.real)).float()
         content = networks["content"](fake, batch.real).mean()
@@ -110,11 +111,11 @@ class SRGAN(Translation):
         adversarial = non_saturating_g_loss(networks["D"](fake).float())
         total = content + self.pixel_weight * pixels + self.adversarial_weight * adversarial
         stats = {"content/G": content, "mse/G": pixels, "adversarial/G": adversarial}
-        return Loss(total, stats, {"fake": fake})
+        return Loss(total, stats, {"fakes": fake})
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Cross-entropy on what G made in its turn (eq. 2)."""
-        real, fake = networks["D"](batch.real).float(), networks["D"](batch.random["fake"]).float()
+        real, fake = networks["D"](batch.real).float(), networks["D"](batch.fakes).float()
         stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
         return Loss(minimax_d_loss(real, fake), stats)
 

@@ -16,19 +16,12 @@ from fastgan.losses.adversarial import wasserstein_d_loss, wasserstein_g_loss
 from fastgan.losses.penalties import wgan_gp
 from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
-from fastgan.recipes.base import (
-    Batch,
-    Draw,
-    ImageSpec,
-    Loss,
-    Networks,
-    Player,
-    RecipeError,
-    Regularizer,
-)
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import patch_logits
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player, Regularizer
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
-from fastgan.recipes.translation import Translation, plane
+from fastgan.recipes.translation import Translation, TranslationBatch, plane
 
 
 class Attributes(nn.Module):
@@ -113,6 +106,19 @@ class Attributes(nn.Module):
         )
 
 
+@dataclass(frozen=True)
+class StarGANBatch(TranslationBatch):
+    """Batch of images with attributes to give them.
+
+    Attributes:
+        target_attributes: 0 or 1, float32 `[N, A]`.
+        alpha: place between a real and a generated image in the penalty, float32 `[N]`.
+    """
+
+    target_attributes: Tensor = ABSENT
+    alpha: Tensor = ABSENT
+
+
 @dataclass(frozen=True, kw_only=True)
 class StarGAN(Translation):
     """Choi 2018: G is told attributes, D tells them and judges patches; WGAN-GP, five updates of D, cycle consistency.
@@ -120,6 +126,7 @@ class StarGAN(Translation):
     The attributes that an image is to have are those of the image before it in its batch.
     """
 
+    batch_type: ClassVar[type[Batch]] = StarGANBatch
     name: ClassVar[str] = "stargan"
     summary: ClassVar[str] = "Choi 2018: between all attributes with one generator"
     task: ClassVar[Task | None] = "attributes"
@@ -180,50 +187,48 @@ class StarGAN(Translation):
         return (
             Player(
                 "D", ("D",), self.d_loss, self.n_critic, (penalty,),
-                draw=self.draw_places, prepare=self.with_fakes,
+                draw=self.draw_places, make_fakes=self.with_fakes,
             ),
             Player("G", ("G",), self.g_loss),
         )  # fmt: skip
 
     def before_step(
-        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
-    ) -> Sequence[Batch]:
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[StarGANBatch]
+    ) -> Sequence[StarGANBatch]:
         """The batches with the attributes that their images are to have: images come in random order, so these are too."""
         return [
-            replace(batch, random={**batch.random, "wanted": _others(batch.inputs["attributes"])})
+            replace(batch, target_attributes=_others(batch.inputs["attributes"]))
             for batch in batches
         ]
 
-    def draw_places(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_places(self, request: DrawRequest) -> dict[str, Tensor]:
         """Where between real and generated images the penalty is taken."""
-        return {"alpha": torch.rand(draw.count, generator=draw.generator)}
+        return {"alpha": torch.rand(request.count, generator=request.generator)}
 
-    def with_fakes(self, networks: Networks, batch: Batch) -> Batch:
+    def with_fakes(self, networks: Networks, batch: StarGANBatch) -> StarGANBatch:
         """The batch with generated images, as constants."""
         with torch.no_grad():
-            fake = networks["G"](batch.real, batch.random["wanted"])
-        return replace(batch, random={**batch.random, "fake": fake})
+            fakes = networks["G"](batch.real, batch.target_attributes)
+        return replace(batch, fakes=fakes)
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: StarGANBatch) -> Loss:
         """Real against generated patches, and the attributes of real images (eq. 2 and 5)."""
         judged: DiscriminatorOutput = networks["D"](batch.real)
-        fake = networks["D"](batch.random["fake"]).logits[0].float()
+        fake = networks["D"](batch.fakes).logits[0].float()
         real, told = judged.logits[0].float(), class_logits_of(judged)
         attributes = networks["attributes"](told.float(), batch.inputs["attributes"])
         total = wasserstein_d_loss(real, fake) + self.class_weight * attributes
         stats = {"logit(real)": real.mean(), "logit(fake)": fake.mean(), "attributes/D": attributes}
         return Loss(total, stats)
 
-    def penalty_loss(self, networks: Networks, batch: Batch) -> Tensor:
+    def penalty_loss(self, networks: Networks, batch: StarGANBatch) -> Tensor:
         """The penalty on the gradient of D's patches, times its weight (eq. 8)."""
-        fake = batch.random["fake"].float()
-        return self.penalty_weight * wgan_gp(
-            networks["D"], batch.real, fake, alpha=batch.random["alpha"]
-        )
+        fake = batch.fakes.float()
+        return self.penalty_weight * wgan_gp(networks["D"], batch.real, fake, alpha=batch.alpha)
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: StarGANBatch) -> Loss:
         """What D makes of images, whether it tells the attributes wanted, and the way back (eq. 3, 4 and 6)."""
-        wanted = batch.random["wanted"]
+        wanted = batch.target_attributes
         fake = networks["G"](batch.real, wanted)
         judged: DiscriminatorOutput = networks["D"](fake)
         back = networks["G"](fake, batch.inputs["attributes"])

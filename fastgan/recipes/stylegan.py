@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from fastgan.networks.progan import ProGANDiscriminator
 from fastgan.networks.stylegan import BILINEAR, LOWEST, StyleGANGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Networks, RecipeError
+from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.growing import Growing, newborn
-from fastgan.recipes.noise import Adversarial, Penalty
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.noise import Adversarial, NoiseBatch, Penalty
+from fastgan.recipes.players import DrawRequest, Networks
 from fastgan.recipes.styles import draw_mixing, mixed_styles
 
 
@@ -60,20 +62,20 @@ class StyleGAN(Growing):
         )  # fmt: skip
         return {"G": newborn(g), "D": newborn(d), **self.augmentation(images)}
 
-    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
-        rows = super().draw_noise(draw)
+        rows = super().draw_noise(request)
         if self.style_mixing:
-            rows |= draw_mixing(draw, self.z_dim, self.style_mixing)
+            rows |= draw_mixing(request, self.z_dim, self.style_mixing)
         return rows
 
-    def generate(self, networks: Networks, batch: Batch) -> Tensor:
-        g, random, labels = cast(StyleGANGenerator, networks["G"]), batch.random, self.labels(batch)
+    def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
+        g, labels = cast(StyleGANGenerator, networks["G"]), self.labels(batch)
         # D's turn moves the mean of w: it comes with every step, and outside of any graph
-        ws = g.mapping(random["z"], *labels, update_w_avg=not torch.is_grad_enabled())
+        ws = g.mapping(batch.noise, *labels, update_w_avg=not torch.is_grad_enabled())
         if self.style_mixing:
-            others = g.mapping(random["z_mixed"], *labels)
-            ws = mixed_styles(ws, others, random["crossover"], g.synthesis.active)
+            others = g.mapping(batch.mixed_noise, *labels)
+            ws = mixed_styles(ws, others, batch.crossover, g.synthesis.active)
         images: Tensor = g.synthesis(ws, enlarge=False)
         return images
 

@@ -11,16 +11,10 @@ from torch import Tensor, nn
 
 from fastgan.losses import penalties
 from fastgan.networks.stylegan2 import RESOLUTIONS, StyleGAN2Discriminator, StyleGAN2Generator
-from fastgan.recipes.base import (
-    Batch,
-    Draw,
-    ImageSpec,
-    Networks,
-    RecipeError,
-    Regularizer,
-    one_of,
-)
-from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
+from fastgan.recipes.errors import RecipeError, one_of
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.noise import Adversarial, Augmentation, NoiseBatch, NoiseToImage, Penalty
+from fastgan.recipes.players import DrawRequest, Networks, Regularizer
 from fastgan.recipes.styles import draw_mixing, mixed_styles
 
 
@@ -154,33 +148,34 @@ class StyleGAN2(NoiseToImage):
             return ()
         return (Regularizer("path_length", self.path_length_loss, every=self.path_length_every),)
 
-    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
-        rows = super().draw_noise(draw)
+        rows = super().draw_noise(request)
         if self.style_mixing:
-            rows |= draw_mixing(draw, self.z_dim, self.style_mixing)
+            rows |= draw_mixing(request, self.z_dim, self.style_mixing)
         return rows
 
-    def styles(self, networks: Networks, batch: Batch, *, update_w_avg: bool = False) -> Tensor:
+    def styles(
+        self, networks: Networks, batch: NoiseBatch, *, update_w_avg: bool = False
+    ) -> Tensor:
         """w `[N, num_ws, w_dim]` of the batch's z, mixed (Karras et al. 2019, section 3.1)."""
-        g, random, labels = _generator(networks), batch.random, self.labels(batch)
-        ws: Tensor = g.mapping(random["z"], *labels, update_w_avg=update_w_avg)
+        g, labels = _generator(networks), self.labels(batch)
+        ws: Tensor = g.mapping(batch.noise, *labels, update_w_avg=update_w_avg)
         if self.style_mixing:
-            others = g.mapping(random["z_mixed"], *labels)
-            ws = mixed_styles(ws, others, random["crossover"], ws.shape[1])
+            others = g.mapping(batch.mixed_noise, *labels)
+            ws = mixed_styles(ws, others, batch.crossover, ws.shape[1])
         return ws
 
-    def generate(self, networks: Networks, batch: Batch) -> Tensor:
+    def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         # D's turn moves the mean of w: it comes with every step, and outside of any graph
         ws = self.styles(networks, batch, update_w_avg=not torch.is_grad_enabled())
         images: Tensor = _generator(networks).synthesis(ws)
         return images
 
-    def path_length_loss(self, networks: Networks, batch: Batch) -> Tensor:
+    def path_length_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         """The penalty on a part of the batch, times its weight; moves the running mean."""
         part = slice(0, -(-len(batch.real) // self.path_length_shrink))
-        random = {name: rows[part] for name, rows in batch.random.items()}
-        ws = self.styles(networks, Batch(batch.real[part], batch.labels[part], random))
+        ws = self.styles(networks, batch.rows(part))
         images = _generator(networks).synthesis(ws)
         running = cast(PathLength, networks["path_length"])
         penalty, mean = penalties.path_length(

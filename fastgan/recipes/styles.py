@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastgan.recipes.base import Draw
+from fastgan.recipes.players import DrawRequest
 
 
-def draw_mixing(draw: Draw, z_dim: int, share: float) -> dict[str, Tensor]:
-    """Rows "z_mixed" `[N, z_dim]`, standard normal, and "crossover" `[N]`.
+def draw_mixing(request: DrawRequest, z_dim: int, share: float) -> dict[str, Tensor]:
+    """Draw `mixed_noise` `[N, z_dim]`, standard normal, and `crossover` `[N]`.
 
-    The second says from where on, from 0 to 1, its styles are used; it is 1, nowhere, but for a `share` of the images.
+    The crossover is from 0 to 1 for a `share` of the images. It is 1, no mixing, for the others.
     """
-    z = torch.randn(draw.count, z_dim, generator=draw.generator)
-    mixed = torch.rand(draw.count, generator=draw.generator) < share
-    crossover = torch.rand(draw.count, generator=draw.generator)
-    return {"z_mixed": z, "crossover": torch.where(mixed, crossover, torch.ones(()))}
+    z = torch.randn(request.count, z_dim, generator=request.generator)
+    mixed = torch.rand(request.count, generator=request.generator) < share
+    crossover = torch.rand(request.count, generator=request.generator)
+    return {"mixed_noise": z, "crossover": torch.where(mixed, crossover, torch.ones(()))}
 
 
 def mixed_styles(ws: Tensor, others: Tensor, crossover: Tensor, layers: int) -> Tensor:

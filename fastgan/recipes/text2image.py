@@ -15,11 +15,26 @@ from fastgan.losses.adversarial import wasserstein_g_loss
 from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
 from fastgan.nn import apply_spectral_norm
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player, one_of
+from fastgan.recipes.errors import one_of
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature
-from fastgan.recipes.translation import Translation
+from fastgan.recipes.translation import Translation, TranslationBatch
 
 Encoder = Literal["gru", "mean"]
+
+
+@dataclass(frozen=True)
+class Text2ImageBatch(TranslationBatch):
+    """Batch of images with captions.
+
+    Attributes:
+        noise: z, float32 `[N, z_dim]`.
+        wrong_captions: captions of other images, int64 `[N, T]`.
+    """
+
+    noise: Tensor = ABSENT
+    wrong_captions: Tensor = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +45,7 @@ class Text2Image(Translation):
     encoder of its own, which learns with it.
     """
 
+    batch_type: ClassVar[type[Batch]] = Text2ImageBatch
     name: ClassVar[str] = "text2image"
     summary: ClassVar[str] = "Reed 2016: images of captions, against wrong captions too"
     task: ClassVar[Task | None] = "captions"
@@ -92,30 +108,31 @@ class Text2Image(Translation):
         )
 
     def before_step(
-        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Batch]
-    ) -> Sequence[Batch]:
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Text2ImageBatch]
+    ) -> Sequence[Text2ImageBatch]:
         """The batches with wrong captions: images come in random order, so they are any others'."""
         return [
-            replace(batch, random={**batch.random, "wrong": batch.inputs["caption"].roll(1, 0)})
-            for batch in batches
+            replace(batch, wrong_captions=batch.inputs["caption"].roll(1, 0)) for batch in batches
         ]
 
-    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
+    def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """z for every image."""
-        return {"z": torch.randn(draw.count, self.z_dim, generator=draw.generator)}
+        return {"noise": torch.randn(request.count, self.z_dim, generator=request.generator)}
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
         """What D makes of generated images with the captions that they are to show."""
         caption = batch.inputs["caption"]
-        fake = networks["G"](batch.random["z"], caption)
-        return Loss(wasserstein_g_loss(networks["D"](fake, caption).float()), made={"fake": fake})
+        fake = networks["G"](batch.noise, caption)
+        return Loss(
+            wasserstein_g_loss(networks["D"](fake, caption).float()), outputs={"fakes": fake}
+        )
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
         """Real images with their captions against what G made in its turn and against real ones with wrong captions, half
         of each (algorithm 1), in the hinge form. A wrong caption that happens to be the right one says nothing."""
-        caption, wrong = batch.inputs["caption"], batch.random["wrong"]
+        caption, wrong = batch.inputs["caption"], batch.wrong_captions
         # One pass for all, since D's features don't depend on the caption; a generated image with a wrong one is left out.
-        images = torch.cat([batch.real, batch.random["fake"].to(batch.real.dtype)])
+        images = torch.cat([batch.real, batch.fakes.to(batch.real.dtype)])
         captions = torch.cat([caption, caption, wrong, wrong])
         right, fake, mismatched, _ = networks["D"](images, captions).float().chunk(4)
         differs = (wrong != caption).any(1).float()

@@ -13,7 +13,10 @@ from torch import Generator, Tensor
 from torch.optim import Adam, Optimizer
 
 from fastgan.data import Task
-from fastgan.recipes.base import Batch, ImageSpec, Networks, Recipe, RecipeError, parameters_of
+from fastgan.recipes.base import Recipe
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.players import ABSENT, Batch, Networks, parameters_of
 from fastgan.recipes.signature import Kind, Port
 
 NEEDED: dict[Task, tuple[str, str]] = {
@@ -26,10 +29,22 @@ NEEDED: dict[Task, tuple[str, str]] = {
 """What each task's data sets give beside an image: its name, and the whole in words."""
 
 
+@dataclass(frozen=True)
+class TranslationBatch(Batch):
+    """Batch of recipes with one generator.
+
+    Attributes:
+        fakes: generated images `[N, C, H, W]`.
+    """
+
+    fakes: Tensor = ABSENT
+
+
 @dataclass(frozen=True, kw_only=True)
 class Translation(Recipe):
     """Networks take images, not noise alone; Adam for every player."""
 
+    batch_type: ClassVar[type[Batch]] = TranslationBatch
     translates: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "input"}
     """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one. Empty
@@ -74,7 +89,7 @@ class Translation(Recipe):
                 f"at least 0 and less than --decay-until, {self.decay_until}",
             )
 
-    def rate(self, nimg: int) -> float:
+    def lr_lambda(self, nimg: int) -> float:
         if self.decay_after is None or nimg <= self.decay_after:
             return 1.0
         if self.decay_until is None:

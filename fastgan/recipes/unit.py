@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,8 +12,9 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import UNITGenerator
-from fastgan.recipes.base import Batch, Draw, ImageSpec, Loss, Networks, Player
-from fastgan.recipes.domains import DOMAINS, Domains
+from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Wrap, called_by
 
 Norm = Literal["instance", "batch", "none"]
@@ -89,26 +90,28 @@ class UNIT(Domains):
             Player("D", ("D_A", "D_B"), self.d_loss),
         )
 
-    def draw_noise(self, draw: Draw) -> dict[str, Tensor]:
-        """What is added to the latents of each domain's images, and to those of their translations."""
-        noise = cast(LatentNoise, draw.networks["noise"])
-        names = [f"{of}_{domain}" for of in ("noise", "cycle_noise") for domain in DOMAINS]
-        return {name: noise.draw(draw.count, draw.generator) for name in names}
+    def draw_noise(self, request: DrawRequest) -> dict[str, Any]:
+        """Draw noise on the latents of each domain's images, and of their translations."""
+        noise = cast(LatentNoise, request.networks["noise"])
+        return {
+            name: {domain: noise.draw(request.count, request.generator) for domain in DOMAINS}
+            for name in ("latent_noise", "cycle_noise")
+        }
 
-    def g_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Both variational auto-encoders', both translations' and both cycles' (eq. 3 to 5), each the mean over entries."""
         g, images = networks["G"], (batch.real, batch.inputs["other"])
         zero = torch.zeros((), device=batch.real.device)
         stats = {f"{term}/G": zero for term in TERMS}
-        made: dict[str, Tensor] = {}
+        fakes: dict[str, Tensor] = {}
         for here, there in ((0, 1), (1, 0)):
             image, own, other = images[here], DOMAINS[here], DOMAINS[there]
             mean = g(image, source=here, target=None)
-            latents = mean + batch.random[f"noise_{own}"]
+            latents = mean + batch.latent_noise[own]
             again = g(latents, source=None, target=here)
-            made[f"fake_{other}"] = fake = g(latents, source=None, target=there)
+            fakes[other] = fake = g(latents, source=None, target=there)
             fake_mean = g(fake, source=there, target=None)
-            back = g(fake_mean + batch.random[f"cycle_noise_{own}"], source=None, target=here)
+            back = g(fake_mean + batch.cycle_noise[own], source=None, target=here)
             judged = networks[f"D_{other}"](fake).float()
             terms = {
                 "adversarial": non_saturating_g_loss(judged),
@@ -121,15 +124,15 @@ class UNIT(Domains):
         total = zero
         for term in TERMS:
             total = total + getattr(self, f"{term}_weight") * stats[f"{term}/G"]
-        return Loss(total, stats, made)
+        return Loss(total, stats, {"fakes": fakes})
 
-    def d_loss(self, networks: Networks, batch: Batch) -> Loss:
+    def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Both discriminators' cross-entropy, on translations alone (section 3). Adam doesn't see that λ0 isn't in it."""
         total = torch.zeros((), device=batch.real.device)
         said: dict[str, list[Tensor]] = {"real": [], "fake": []}
         for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
             real = networks[f"D_{domain}"](images).float()
-            fake = networks[f"D_{domain}"](batch.random[f"fake_{domain}"]).float()
+            fake = networks[f"D_{domain}"](batch.fakes[domain]).float()
             total = total + minimax_d_loss(real, fake)
             said["real"].append(real.sigmoid().mean())
             said["fake"].append(fake.sigmoid().mean())

@@ -172,7 +172,7 @@ def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
     names = [name for name in now.extends if getattr(now, name) != getattr(was, name)]
     return [
         f"--{name.replace('_', '-')} is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
-        f"learning rates go on at {now.rate(nimg):.3g} times their first values in place of {was.rate(nimg):.3g}."
+        f"learning rates go on at {now.lr_lambda(nimg):.3g} times their first values in place of {was.lr_lambda(nimg):.3g}."
         for name in names
     ]
 

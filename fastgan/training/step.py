@@ -12,8 +12,17 @@ from torch import Generator, Tensor
 from fastgan._torch_private import add_all_, copy_all_
 from fastgan.errors import FastganError
 from fastgan.nn import convert_sync_batchnorm
-from fastgan.recipes import Batch, Draw, Loss, Networks, Player, Recipe, RecipeError, Regularizer
-from fastgan.recipes.base import parameters_of
+from fastgan.recipes import (
+    Batch,
+    DrawRequest,
+    Loss,
+    Networks,
+    Player,
+    Recipe,
+    RecipeError,
+    Regularizer,
+)
+from fastgan.recipes.players import concatenate, each_tensor, parameters_of
 from fastgan.training.compiling import compiled
 from fastgan.training.distributed import World
 from fastgan.training.precision import autocast, matmul_precision, with_float32
@@ -22,7 +31,7 @@ from fastgan.training.state import TrainState
 MAX_SKIPS = 10
 
 Stats = dict[str, Tensor]
-Rows = dict[str, Tensor]
+Rows = dict[str, Any]
 Gradients = list[Tensor | None]
 
 
@@ -64,10 +73,10 @@ class TrainStep:
         def update(
             player: Player, loss: Callable[..., Loss] | None, *terms: Regularizer
         ) -> _Update:
-            made = _Update(player, loss, terms, networks, state, self.world)
+            update = _Update(player, loss, terms, networks, state, self.world)
             if compile == "step":
-                made.gradients = compiled(made.gradients, backend=backend)  # type: ignore[method-assign]
-            return made
+                update.gradients = compiled(update.gradients, backend=backend)  # type: ignore[method-assign]
+            return update
 
         self._updates = {
             p.name: update(p, p.loss, *(term for term in p.regularizers if term.every == 1))
@@ -90,23 +99,25 @@ class TrainStep:
         Raises TooManySkips after ten such updates of a player in a row.
         """
         state = self.state
-        batches = list(state.recipe.before_step(state.networks, state.ema, state.nimg, batches))
-        self._set_rates()
+        recipe = state.recipe
+        batches = [recipe.batch_type.of(batch) for batch in batches]
+        batches = list(recipe.before_step(state.networks, state.ema, state.nimg, batches))
+        self._set_learning_rates()
         generator = state.reseed(self.world.rank)
         stats: Stats = {}
         with (
-            matmul_precision(state.recipe.precision),
+            matmul_precision(recipe.precision),
             self.world.conversation(among_other_work=True),
         ):
             for player in self.players:
-                if not player.moves(state.nimg):
+                if not player.is_active(state.nimg):
                     continue
                 for name, network in state.networks.items():
                     network.requires_grad_(name in player.networks)
                 for i, batch in enumerate(batches[: player.updates]):
-                    told, made = self._updates[player.name](batch, generator)
-                    stats |= told
-                    batches[i] = replace(batch, random={**batch.random, **made})
+                    update_stats, outputs = self._updates[player.name](batch, generator)
+                    stats |= update_stats
+                    batches[i] = replace(batch, **outputs)
                 for every, update in self._lazy[player.name]:
                     if state.step % every == 0:
                         stats |= update(batches[player.updates - 1], generator)[0]
@@ -123,9 +134,9 @@ class TrainStep:
                 )
         return stats
 
-    def _set_rates(self) -> None:
+    def _set_learning_rates(self) -> None:
         """As the recipe's schedule has them; the first ones stay in the optimisers' groups, and so in checkpoints."""
-        factor = self.state.recipe.rate(self.state.nimg)
+        factor = self.state.recipe.lr_lambda(self.state.nimg)
         for optimizer in self.state.optimizers.values():
             for group in optimizer.param_groups:
                 if factor != 1 or "initial_lr" in group:
@@ -170,7 +181,7 @@ class _Update:
             buffer for network in self.state.networks.values() for buffer in network.buffers()
         ]
         before = [buffer.clone() for buffer in buffers]
-        gradients, stats, made = self._of_micro_batches(
+        gradients, stats, outputs = self._of_micro_batches(
             batch, generator, scaler.scale(self.one) if scaler else self.one
         )
         found = [gradient for gradient in gradients if gradient is not None]
@@ -190,29 +201,32 @@ class _Update:
         if scaler:
             scaler.update()
         optimizer.zero_grad(set_to_none=True)
-        return stats if finite else {}, made
+        return stats if finite else {}, outputs
 
     def gradients(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats, Rows]:
-        """Gradients of the weighted sum times `scale`, statistics and `Loss.made`, detached. Pure; compiled as one graph."""
-        total, stats, made = torch.zeros((), device=scale.device), {}, {}
+        """Return gradients of the weighted sum times `scale`, statistics and `Loss.outputs`, detached.
+
+        Pure; compiled as one graph.
+        """
+        total, stats, outputs = torch.zeros((), device=scale.device), {}, {}
         precision, device, name = self.state.recipe.precision, self.world.device, self.player.name
-        if self.loss is not None or any(term.prepared for term in self.terms):
+        if self.loss is not None or any(term.needs_fakes for term in self.terms):
             with autocast(precision, device):
-                batch = self.player.prepare(self.networks, batch)
+                batch = self.player.make_fakes(self.networks, batch)
         if self.loss is not None:
             with autocast(precision, device):
                 loss = self.loss(self.networks, batch)
             total = total + loss.total.float()
             stats = {f"loss/{name}": loss.total, **loss.stats}
-            if loss.made is not None:
-                made = {name: rows.detach() for name, rows in loss.made.items()}
+            if loss.outputs is not None:
+                outputs = each_tensor(loss.outputs, torch.Tensor.detach)
         for term in self.terms:
             with autocast("fp32" if term.float32 else precision, device):
                 penalty = term.loss(self.networks, batch).float()
             total = total + term.every * penalty
             stats[f"{term.name}/{name}"] = penalty
         found = torch.autograd.grad(total * scale, self.parameters, allow_unused=True)
-        return list(found), {name: value.detach() for name, value in stats.items()}, made
+        return list(found), {name: value.detach() for name, value in stats.items()}, outputs
 
     def _of_micro_batches(
         self, batch: Batch, generator: Generator, scale: Tensor
@@ -223,8 +237,8 @@ class _Update:
         stats: Stats = {}
         parts: list[Rows] = []
         for piece in self._pieces(batch, generator, pieces):
-            more, piece_stats, made = self.gradients(piece, scale / pieces)
-            parts.append(made)
+            more, piece_stats, outputs = self.gradients(piece, scale / pieces)
+            parts.append(outputs)
             if gradients:
                 add_all_(
                     [g for g in gradients if g is not None], [g for g in more if g is not None]
@@ -238,18 +252,21 @@ class _Update:
         return (
             gradients,
             stats,
-            {name: torch.cat([part[name] for part in parts]) for name in parts[0]},
+            concatenate(parts),
         )
 
     def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
         """Equal parts of the batch, each with its rows of what is drawn for the images of all ranks."""
         count, rank = len(batch.real), self.world.rank
-        draw = Draw(count * self.world.size, self.state.nimg, generator, self.state.networks)
-        rows: dict[str, Any] = self.player.draw(draw)
+        request = DrawRequest(
+            count * self.world.size, self.state.nimg, generator, self.state.networks
+        )
+        rows = self.player.draw(request)
         for term in self.terms:
-            rows |= term.draw(draw)
-        rows = {name: t[rank * count :][:count].to(self.world.device) for name, t in rows.items()}
-        batch, size = replace(batch, random={**batch.random, **rows}), count // pieces
+            rows |= term.draw(request)
+        mine = slice(rank * count, (rank + 1) * count)
+        rows = each_tensor(rows, lambda drawn: drawn[mine].to(self.world.device))
+        batch, size = replace(batch, **rows), count // pieces
         for start in range(0, count, size):
             yield batch.rows(slice(start, start + size))
 

@@ -96,6 +96,7 @@ def meta_gradients(recipe: Recipe, dataset: ImageDataset) -> list[str]:
             for name, value in one.inputs.items()
         },
     )
+    batch = recipe.batch_type.of(batch)
     (batch,) = recipe.before_step(state.networks, state.ema, 0, [batch])
     generator, said = state.reseed(), []
     for player in step.players:
@@ -103,10 +104,10 @@ def meta_gradients(recipe: Recipe, dataset: ImageDataset) -> list[str]:
             network.requires_grad_(name in player.networks)
         for update in (step._updates[player.name], *(lazy for _, lazy in step._lazy[player.name])):
             (piece,) = update._pieces(batch, generator, 1)
-            gradients, stats, made = update.gradients(piece, torch.ones((), device="meta"))
+            gradients, stats, outputs = update.gradients(piece, torch.ones((), device="meta"))
             assert any(gradient is not None for gradient in gradients)
             for parameter, gradient in zip(update.parameters, gradients):
                 assert gradient is None or gradient.shape == parameter.shape
-            batch = replace(batch, random={**batch.random, **made})
+            batch = replace(batch, **outputs)
             said += stats
     return said

@@ -7,8 +7,9 @@ import copy
 import pytest
 import torch
 
-from fastgan.recipes import Batch, Draw, ImageSpec, ProGAN, RecipeError, StyleGAN
+from fastgan.recipes import Batch, DrawRequest, ImageSpec, ProGAN, RecipeError, StyleGAN
 from fastgan.recipes.growing import growing_parts
+from fastgan.recipes.noise import NoiseBatch
 from fastgan.training.compiling import compiled
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -209,13 +210,12 @@ def test_styles_are_mixed_among_the_layers_in_use():
     recipe = small(StyleGAN, style_mixing=1.0)
     networks = recipe.build_networks(IMAGES)
     g, taken = networks["G"], []
-    draw = Draw(64, 0, torch.Generator().manual_seed(0), networks)
-    batch = Batch(
-        torch.zeros(64, 2, 8, 8), torch.zeros(64, dtype=torch.int64), recipe.draw_noise(draw)
-    )
+    request = DrawRequest(64, 0, torch.Generator().manual_seed(0), networks)
+    labels = torch.zeros(64, dtype=torch.int64)
+    batch = NoiseBatch(torch.zeros(64, 2, 8, 8), labels, **recipe.draw_noise(request))
     g.synthesis.register_forward_pre_hook(lambda network, args: taken.append(args[0]))
     recipe.generate(networks, batch)
-    own = (taken[0] == g.mapping(batch.random["z"])).all(2)[:, : g.synthesis.active]
+    own = (taken[0] == g.mapping(batch.noise)).all(2)[:, : g.synthesis.active]
     assert g.synthesis.active == 4 and own[:, 0].all() and not own.all(1).any()
     assert set(own.sum(1).tolist()) == {1, 2, 3}
 

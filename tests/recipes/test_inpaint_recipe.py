@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from fastgan.recipes import Batch, Draw, ImageSpec, Inpaint, RecipeError
+from fastgan.recipes import Batch, DrawRequest, ImageSpec, Inpaint, RecipeError
+from fastgan.recipes.inpaint import InpaintBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -13,18 +16,18 @@ IMAGES = ImageSpec(3, 16)
 SMALL = {"ngf": 2, "ndf": 2, "patch": 16}
 
 
-def batch(count=2, seed=0, **random):
+def batch(count=2, seed=0):
     real = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    return Batch(real, torch.zeros(count, dtype=torch.int64), random)
+    return Batch(real, torch.zeros(count, dtype=torch.int64))
 
 
 def drawn(recipe, count=2):
-    return recipe.draw_holes(Draw(count, 0, torch.Generator().manual_seed(1)))
+    return recipe.draw_holes(DrawRequest(count, 0, torch.Generator().manual_seed(1)))
 
 
 def test_holes_are_rectangles_of_the_sizes_and_anywhere():
     recipe = Inpaint(hole=(0.25, 0.5))
-    masks = recipe.masks(drawn(recipe, 500)["hole"], 16, 32)
+    masks = recipe.masks(drawn(recipe, 500)["holes"], 16, 32)
     assert masks.shape == (500, 1, 16, 32) and set(masks.unique().tolist()) == {0.0, 1.0}
     rows, columns = masks.amax(3).sum(2), masks.amax(2).sum(2)
     assert torch.equal(rows * columns, masks.sum((2, 3)))  # nothing of them is missing
@@ -49,8 +52,8 @@ def test_the_losses_are_of_the_filled_image_and_of_the_hole():
     recipe = Inpaint(**SMALL, l1_weight=50.0)
     networks = recipe.build_networks(IMAGES)
     assert networks["G"].in_channels == 4
-    given = batch(**drawn(recipe))
-    mask = recipe.masks(given.random["hole"], 16, 16)
+    given = replace(InpaintBatch.of(batch()), **drawn(recipe))
+    mask = recipe.masks(given.holes, 16, 16)
     condition = torch.cat([given.real * (1 - mask), mask], 1)
     fake = given.real * (1 - mask) + networks["G"](condition) * mask
     said = networks["D"](fake, condition)
@@ -58,8 +61,8 @@ def test_the_losses_are_of_the_filled_image_and_of_the_hole():
     g = recipe.g_loss(networks, given)
     expected = -said.sigmoid().log().mean() + 50 * sum(missed) / 2
     torch.testing.assert_close(g.total, expected)
-    torch.testing.assert_close(g.made["fake"], fake)
-    d = recipe.d_loss(networks, Batch(given.real, given.labels, dict(g.made)))
+    torch.testing.assert_close(g.outputs["fakes"], fake)
+    d = recipe.d_loss(networks, replace(given, **g.outputs))
     real = networks["D"](given.real, condition)
     expected = -(real.sigmoid().log().mean() + (1 - said.sigmoid()).log().mean()) / 2
     torch.testing.assert_close(d.total, expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,11 +18,12 @@ from fastgan.recipes import (
     WGAN,
     WGANGP,
     Batch,
-    Draw,
+    DrawRequest,
     ImageSpec,
     RecipeError,
     StyleGAN2,
 )
+from fastgan.recipes.noise import NoiseBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -33,13 +35,13 @@ def small(**settings):
 
 
 def draws(recipe, nimg=0):
-    return recipe.draw_for_d(Draw(4, nimg, torch.Generator().manual_seed(1)))
+    return recipe.draw_for_d(DrawRequest(4, nimg, torch.Generator().manual_seed(1)))
 
 
 def prepared(recipe, nimg=0):
     networks = recipe.build_networks(ImageSpec(1, 8))
     real = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    batch = Batch(real, torch.zeros(4, dtype=torch.int64), draws(recipe, nimg))
+    batch = NoiseBatch(real, torch.zeros(4, dtype=torch.int64), **draws(recipe, nimg))
     return networks, recipe.with_fakes(networks, batch)
 
 
@@ -104,17 +106,21 @@ def test_label_smoothing_moves_what_an_undecided_d_should_say(settings, best):
 def test_flipped_labels_exchange_real_and_generated():
     straight, flipped, some = small(), small(flip_labels=1.0), small(flip_labels=0.5)
     networks, batch = prepared(flipped)
-    swapped = Batch(batch.random["fake"], batch.labels, batch.random | {"fake": batch.real})
+    swapped = replace(batch, real=batch.fakes, fakes=batch.real)
     assert flipped.d_loss(networks, batch).total == straight.d_loss(networks, swapped).total
     share = (
-        some.draw_for_d(Draw(2000, 0, torch.Generator().manual_seed(0)))["flipped"].float().mean()
+        some.draw_for_d(DrawRequest(2000, 0, torch.Generator().manual_seed(0)))["flipped"]
+        .float()
+        .mean()
     )
     assert share == pytest.approx(0.5, abs=0.05)
 
 
 def test_instance_noise_blurs_what_d_sees_and_fades():
     recipe = small(instance_noise=0.5, instance_noise_until=1000)
-    assert [draws(recipe, nimg)["std"][0].item() for nimg in (0, 500, 1000, 5000)] == [
+    assert [
+        draws(recipe, nimg)["instance_noise_std"][0].item() for nimg in (0, 500, 1000, 5000)
+    ] == [
         0.5,
         0.25,
         0,
@@ -131,7 +137,7 @@ def test_instance_noise_blurs_what_d_sees_and_fades():
         networks, batch = prepared(recipe, nimg)
         networks["D"] = Spy()
         recipe.d_loss(networks, batch)
-        noise = torch.cat([seen[-2] - batch.real, seen[-1] - batch.random["fake"]])
+        noise = torch.cat([seen[-2] - batch.real, seen[-1] - batch.fakes])
         assert noise.std().item() == pytest.approx(spread, abs=0.08)
 
 
@@ -286,7 +292,7 @@ def test_unrolling_is_g_against_d_some_steps_later(steps):
 
     def gradient_of(recipe):
         networks = {"G": Shift(-0.7 * one), "D": Line(0.4 * one, -0.2 * one).requires_grad_(False)}
-        loss = recipe.g_loss(networks, Batch(real, torch.zeros(4), {"z": z})).total
+        loss = recipe.g_loss(networks, NoiseBatch(real, torch.zeros(4), noise=z)).total
         (gradient,) = torch.autograd.grad(loss, networks["G"].parameters())
         assert (networks["D"].a, networks["D"].b) == (0.4, -0.2)  # D itself stays
         return loss.item(), gradient.item()
@@ -327,9 +333,9 @@ def test_replay_shows_d_older_images_with_their_labels():
         networks["G"] = lambda z, of, number=number: (
             (number + of / 10).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
         )
-        rows = recipe.draw_for_d(Draw(4, 0, generator))
-        assert len(set(rows["place"].tolist())) == 4  # no two in one place
-        recipe.d_loss(networks, recipe.with_fakes(networks, Batch(real, labels, rows)))
+        rows = recipe.draw_for_d(DrawRequest(4, 0, generator))
+        assert len(set(rows["replay_slots"].tolist())) == 4  # no two in one place
+        recipe.d_loss(networks, recipe.with_fakes(networks, NoiseBatch(real, labels, **rows)))
         images, of = networks["D"].seen[-1]
         made = images[:, 0, 0, 0]
         assert torch.equal(
@@ -375,7 +381,7 @@ def test_labels_reach_both_networks():
     labels, other = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 0, 1])
     losses = []
     for told in (labels, other):
-        batch = Batch(torch.ones(4, 1, 8, 8), told, draws(recipe))
+        batch = NoiseBatch(torch.ones(4, 1, 8, 8), told, **draws(recipe))
         batch = recipe.with_fakes(networks, batch)
         losses.append((recipe.d_loss(networks, batch).total, recipe.g_loss(networks, batch).total))
     assert losses[0][0] != losses[1][0] and losses[0][1] != losses[1][1]

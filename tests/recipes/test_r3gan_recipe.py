@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fastgan.recipes import R3GAN, Batch, ImageSpec, RecipeError
+from fastgan.recipes.noise import NoiseBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -83,7 +84,8 @@ def test_the_weight_of_the_penalty_falls_too():
     fake = batch.real.flip(0)
     found = [
         recipe.penalty_loss(
-            networks, Batch(batch.real, batch.labels, {"fake": fake, "left": left.expand(4)})
+            networks,
+            NoiseBatch(batch.real, batch.labels, fakes=fake, burn_in_left=left.expand(4)),
         )
         for left in torch.tensor([[1.0], [0.0]])
     ]

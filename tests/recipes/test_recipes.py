@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fastgan.errors import FastganError
-from fastgan.recipes import DCGAN, GAN, RECIPES, Batch, ImageSpec, RecipeError, get_recipe
+from fastgan.recipes import DCGAN, GAN, RECIPES, ImageSpec, RecipeError, get_recipe
+from fastgan.recipes.noise import NoiseBatch
 
 MNIST = ImageSpec(channels=1, resolution=28, num_classes=10)
 
@@ -97,9 +98,8 @@ def test_players_train_their_own_networks(recipe):
 def test_d_never_moves_g(loss):
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), loss=loss)
     networks = recipe.build_networks(ImageSpec(1, 8))
-    batch = Batch(
-        torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), {"z": torch.randn(4, 4)}
-    )
+    labels = torch.zeros(4, dtype=torch.int64)
+    batch = NoiseBatch(torch.rand(4, 1, 8, 8), labels, noise=torch.randn(4, 4))
     d_loss = recipe.d_loss(networks, recipe.with_fakes(networks, batch))
     d_loss.total.backward()
     assert all(p.grad is None for p in networks["G"].parameters())

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from fastgan.recipes import RECIPES, Draw, GauGAN, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes import RECIPES, DrawRequest, GauGAN, ImageSpec, Pix2Pix, RecipeError
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.growing import Growing
 from fastgan.recipes.noise import NoiseToImage
@@ -31,17 +31,19 @@ def scheduled(name: str) -> Recipe:
 
 def at(recipe: Recipe, nimg: int) -> list[object]:
     """All that a recipe lets depend on the images shown."""
-    found: list[object] = [recipe.rate(nimg)]
+    found: list[object] = [recipe.lr_lambda(nimg)]
     if recipe.averages and nimg:
         found.append(recipe.ema_decay(nimg, nimg, 1))
     if isinstance(recipe, Growing):
         found.append(recipe.growth(nimg))
     networks = recipe.augmentation(ImageSpec(3, 16)) if isinstance(recipe, NoiseToImage) else {}
     for player in recipe.players():
-        found.append(player.moves(nimg))
+        found.append(player.is_active(nimg))
         if recipe.name != "unit":  # whose draws ask a network for their shape, and have no schedule
-            rows = player.draw(Draw(2, nimg, torch.Generator().manual_seed(0), networks))
-            found += [rows[key].tolist() for key in ("std", "left") if key in rows]
+            rows = player.draw(DrawRequest(2, nimg, torch.Generator().manual_seed(0), networks))
+            found += [
+                rows[key].tolist() for key in ("instance_noise_std", "burn_in_left") if key in rows
+            ]
     return found
 
 
@@ -50,7 +52,7 @@ def test_more_images_move_no_schedule(name):
     recipe = scheduled(name)
     if recipe.extends:  # the rate's end is a setting that has to be raised by name
         more = replace(recipe, **dict.fromkeys(recipe.extends, 200))
-        assert more.settled(200) == more and more.rate(150) > 0
+        assert more.settled(200) == more and more.lr_lambda(150) > 0
         recipe, more = recipe.settled(80), recipe.settled(100)
     else:
         more = recipe.settled(200)
@@ -75,4 +77,4 @@ def test_the_end_of_the_decay_is_that_of_the_run_that_goes_on():
 
 def test_a_decay_without_an_end_has_no_rate():
     with pytest.raises(RecipeError, match="decay_until must be a number of images, got None"):
-        Pix2Pix(decay_after=50).rate(60)
+        Pix2Pix(decay_after=50).lr_lambda(60)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, ImageSpec, RecipeError, StarGAN
-from fastgan.recipes.stargan import Attributes
+from fastgan.recipes.stargan import Attributes, StarGANBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -28,9 +30,8 @@ def batch(count=4, seed=0):
 
 
 def ready(recipe, given):
-    (given,) = recipe.before_step({}, {}, 0, [given])
-    alpha = torch.linspace(0.1, 0.9, len(given.real))
-    return Batch(given.real, given.labels, {**given.random, "alpha": alpha}, given.inputs)
+    (given,) = recipe.before_step({}, {}, 0, [StarGANBatch.of(given)])
+    return replace(given, alpha=torch.linspace(0.1, 0.9, len(given.real)))
 
 
 def entropy(logits, attributes):
@@ -56,7 +57,7 @@ def test_losses_are_the_papers():
     networks, given = recipe.build_networks(IMAGES), ready(recipe, batch())
     real, own = given.real, given.inputs["attributes"]
     wanted = own[[3, 0, 1, 2]]
-    assert torch.equal(given.random["wanted"], wanted)
+    assert torch.equal(given.target_attributes, wanted)
     G, D = networks["G"], networks["D"]
     fake = G(real, wanted)
     output = D(fake)
@@ -65,11 +66,11 @@ def test_losses_are_the_papers():
     expected = -patches.mean() + entropy(told, wanted) + 10 * F.l1_loss(G(fake, own), real)
     torch.testing.assert_close(g.total, expected, rtol=1e-4, atol=1e-5)
     seen = recipe.with_fakes(networks, given)
-    assert not seen.random["fake"].requires_grad
+    assert not seen.fakes.requires_grad
     d = recipe.d_loss(networks, seen)
     expected = patches.mean() - D(real).logits[0].mean() + entropy(D(real).class_logits, own)
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
-    alpha = given.random["alpha"].view(-1, 1, 1, 1)
+    alpha = given.alpha.view(-1, 1, 1, 1)
     between = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(D(between).logits[0].sum(), between)
     expected = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()

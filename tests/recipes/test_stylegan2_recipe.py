@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fastgan.losses import penalties
-from fastgan.recipes import Batch, Draw, ImageSpec, RecipeError, StyleGAN2, StyleGAN2ADA
+from fastgan.recipes import DrawRequest, ImageSpec, RecipeError, StyleGAN2, StyleGAN2ADA
+from fastgan.recipes.noise import NoiseBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -35,11 +36,11 @@ def step_of(recipe, images=IMAGES):
 def a_batch(recipe):
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(recipe.batch) % 3
-    return [Batch(torch.randn(recipe.batch, 3, 8, 8, generator=generator), labels)]
+    return [NoiseBatch(torch.randn(recipe.batch, 3, 8, 8, generator=generator), labels)]
 
 
 def drawn(recipe, networks, count=4):
-    return recipe.draw_for_d(Draw(count, 0, torch.Generator().manual_seed(1), networks))
+    return recipe.draw_for_d(DrawRequest(count, 0, torch.Generator().manual_seed(1), networks))
 
 
 def test_which_terms_come_when():
@@ -98,12 +99,12 @@ def test_the_weights_of_the_penalties():
 def test_the_path_length_takes_half_of_the_batch_and_moves_its_mean():
     recipe = small(style_mixing=0.0)
     networks = recipe.build_networks(IMAGES)
-    batch = dataclasses.replace(a_batch(recipe)[0], random=drawn(recipe, networks))
+    batch = dataclasses.replace(a_batch(recipe)[0], **drawn(recipe, networks))
     torch.manual_seed(0)
     loss = recipe.path_length_loss(networks, batch)
     mean = networks["path_length"].mean
     torch.manual_seed(0)
-    ws = networks["G"].mapping(batch.random["z"][:2])
+    ws = networks["G"].mapping(batch.noise[:2])
     images = networks["G"].synthesis(ws)
     penalty, expected = penalties.path_length(images, ws, torch.randn_like(images), torch.zeros(()))
     assert torch.equal(mean, expected) and mean > 0
@@ -116,15 +117,13 @@ def test_the_path_length_has_the_papers_weight(resolution):
     """γ·E[(‖J_wᵀy‖ - a)²] (Karras et al. 2020, appendix B), the squares summed over all layers with styles."""
     recipe = small(style_mixing=0.0, channel_base=64, batch=2, path_length_shrink=1)
     networks = recipe.build_networks(ImageSpec(1, resolution))
-    random = drawn(recipe, networks, 2)
-    batch = Batch(
-        torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64), random
-    )
+    real, labels = torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64)
+    batch = NoiseBatch(real, labels, **drawn(recipe, networks, 2))
     networks["path_length"].mean.fill_(3.0)
     torch.manual_seed(0)
     found = recipe.path_length_loss(networks, batch)
     torch.manual_seed(0)
-    ws = networks["G"].mapping(random["z"])
+    ws = networks["G"].mapping(batch.noise)
     images = networks["G"].synthesis(ws)
     (gradient,) = torch.autograd.grad(images, ws, torch.randn_like(images))
     layers = ws.shape[1]
@@ -141,11 +140,11 @@ def test_style_mixing():
     """An image has its own styles up to some layer, and another z's from there on; never from the first."""
     recipe = small(style_mixing=0.5)
     networks = recipe.build_networks(IMAGES)
-    random = drawn(recipe, networks, 1000)
-    batch = Batch(torch.zeros(1000, 3, 8, 8), torch.zeros(1000, dtype=torch.int64), random)
+    real, labels = torch.zeros(1000, 3, 8, 8), torch.zeros(1000, dtype=torch.int64)
+    batch = NoiseBatch(real, labels, **drawn(recipe, networks, 1000))
     with torch.no_grad():
         found = recipe.styles(networks, batch)
-        own, other = (networks["G"].mapping(random[name]) for name in ("z", "z_mixed"))
+        own, other = map(networks["G"].mapping, (batch.noise, batch.mixed_noise))
     is_own = (found == own).all(2)
     assert ((found == other).all(2) | is_own).all() and is_own[:, 0].all()
     assert (is_own.int().diff(dim=1) <= 0).all(), "once the other's, always the other's"

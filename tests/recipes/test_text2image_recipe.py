@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import relu
 
 from fastgan.data import InputSpec
-from fastgan.recipes import Batch, Draw, ImageSpec, RecipeError, Text2Image
+from fastgan.recipes import Batch, DrawRequest, ImageSpec, RecipeError, Text2Image
+from fastgan.recipes.text2image import Text2ImageBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -21,9 +24,9 @@ def batch(recipe):
     """Four images as the players see them; the last one's caption is the one's before it."""
     real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     plain = Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})
-    (told,) = recipe.before_step({}, {}, 0, [plain])
-    drawn = recipe.draw_noise(Draw(4, 0, torch.Generator().manual_seed(1)))
-    return Batch(real, told.labels, {**told.random, **drawn}, told.inputs)
+    (batch,) = recipe.before_step({}, {}, 0, [Text2ImageBatch.of(plain)])
+    drawn = recipe.draw_noise(DrawRequest(4, 0, torch.Generator().manual_seed(1)))
+    return replace(batch, **drawn)
 
 
 def test_d_is_told_what_is_wrong():
@@ -32,18 +35,16 @@ def test_d_is_told_what_is_wrong():
     networks = {name: network.eval() for name, network in recipe.build_networks(IMAGES).items()}
     given = batch(recipe)
     g = recipe.g_loss(networks, given)
-    fake, d = g.made["fake"], networks["D"]
-    torch.testing.assert_close(fake, networks["G"](given.random["z"], CAPTIONS))
+    fake, d = g.outputs["fakes"], networks["D"]
+    torch.testing.assert_close(fake, networks["G"](given.noise, CAPTIONS))
     torch.testing.assert_close(g.total, -d(fake, CAPTIONS).mean())
-    assert torch.equal(given.random["wrong"], CAPTIONS[[3, 0, 1, 2]])
-    mismatched = (
-        relu(1 + d(given.real, given.random["wrong"]))[:3].sum() / 4
-    )  # the last isn't wrong
+    assert torch.equal(given.wrong_captions, CAPTIONS[[3, 0, 1, 2]])
+    mismatched = relu(1 + d(given.real, given.wrong_captions))[:3].sum() / 4  # the last isn't wrong
     expected = (
         relu(1 - d(given.real, CAPTIONS)).mean()
         + (relu(1 + d(fake, CAPTIONS)).mean() + mismatched) / 2
     )
-    seen = Batch(given.real, given.labels, {**given.random, "fake": fake}, given.inputs)
+    seen = replace(given, fakes=fake)
     torch.testing.assert_close(recipe.d_loss(networks, seen).total, expected)
 
 

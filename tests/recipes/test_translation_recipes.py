@@ -7,7 +7,9 @@ import torch
 from torch.nn.functional import l1_loss
 
 from fastgan.data import InputSpec
-from fastgan.recipes import Batch, Colorize, CycleGAN, Draw, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes import Batch, Colorize, CycleGAN, DrawRequest, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes.domains import DomainBatch
+from fastgan.recipes.translation import TranslationBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -57,8 +59,8 @@ def test_pix2pix_losses_are_the_papers():
     fake = networks["G"](condition)
     said = networks["D"](fake, condition)
     expected = -said.sigmoid().log().mean() + 100 * l1_loss(fake, batch.real)
-    assert torch.allclose(g.total, expected, rtol=1e-4) and torch.equal(g.made["fake"], fake)
-    seen = Batch(batch.real, batch.labels, {"fake": fake.detach()}, batch.inputs)
+    assert torch.allclose(g.total, expected, rtol=1e-4) and torch.equal(g.outputs["fakes"], fake)
+    seen = TranslationBatch(batch.real, batch.labels, batch.inputs, fakes=fake.detach())
     d = recipe.d_loss(networks, seen)
     real = networks["D"](batch.real, condition)
     expected = -(real.sigmoid().log().mean() + (1 - said.sigmoid()).log().mean()) / 2
@@ -76,7 +78,7 @@ def test_cyclegan_losses_are_the_papers():
     expected = expected + 10 * (l1_loss(to_a(to_b(a)), a) + l1_loss(to_b(to_a(b)), b))
     expected = expected + 5 * (l1_loss(to_a(a), a) + l1_loss(to_b(b), b))
     assert torch.allclose(g.total, expected, rtol=1e-4)
-    d = recipe.d_loss(networks, Batch(a, batch.labels, dict(g.made), batch.inputs))
+    d = recipe.d_loss(networks, DomainBatch(a, batch.labels, batch.inputs, **g.outputs))
     expected = sum(
         (
             (networks[f"D_{domain}"](real) - 1).square().mean()
@@ -123,8 +125,8 @@ def test_cyclegan_pools_remember_each_domain():
     pools = [state.networks[name] for name in ("pool_A", "pool_B")]
     assert all(pool.full.any() for pool in pools)
     assert not torch.equal(pools[0].images, pools[1].images)
-    rows = recipe.draw_places(Draw(3, 0, torch.Generator().manual_seed(0)))
-    assert all(len(set(rows[f"place_{domain}"].tolist())) == 3 for domain in "AB")
+    rows = recipe.draw_places(DrawRequest(3, 0, torch.Generator().manual_seed(0)))
+    assert all(len(set(rows["pool_slots"][domain].tolist())) == 3 for domain in "AB")
     assert "pool_A" not in CycleGAN(**SMALL, pool=0).build_networks(DOMAINS)
 
 
@@ -196,10 +198,10 @@ def test_what_cannot_be_is_refused(make, said):
 
 def test_rates_fall_to_nothing():
     recipe = CycleGAN(decay_after=50).settled(100)
-    assert [recipe.rate(n) for n in (0, 50, 75, 100, 120)] == [1.0, 1.0, 0.5, 0.0, 0.0]
-    assert CycleGAN().settled(100).rate(99) == 1.0
+    assert [recipe.lr_lambda(n) for n in (0, 50, 75, 100, 120)] == [1.0, 1.0, 0.5, 0.0, 0.0]
+    assert CycleGAN().settled(100).lr_lambda(99) == 1.0
     longer = CycleGAN(decay_after=50, decay_until=100).settled(60)
-    assert [longer.rate(n) for n in (0, 50, 60, 75)] == [1.0, 1.0, 0.8, 0.5]
+    assert [longer.lr_lambda(n) for n in (0, 50, 60, 75)] == [1.0, 1.0, 0.8, 0.5]
 
 
 def test_colorize_sees_no_colours():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import l1_loss
 
 from fastgan.data import InputSpec
-from fastgan.recipes import UNIT, Batch, Draw, ImageSpec, RecipeError
+from fastgan.recipes import UNIT, Batch, DrawRequest, ImageSpec, RecipeError
+from fastgan.recipes.domains import DomainBatch
 from fastgan.recipes.unit import divergence
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -28,8 +31,10 @@ def batch(count=2):
 
 
 def drawn(recipe, networks, given):
-    rows = recipe.draw_noise(Draw(len(given.real), 0, torch.Generator().manual_seed(0), networks))
-    return Batch(given.real, given.labels, rows, given.inputs)
+    rows = recipe.draw_noise(
+        DrawRequest(len(given.real), 0, torch.Generator().manual_seed(0), networks)
+    )
+    return DomainBatch(given.real, given.labels, given.inputs, **rows)
 
 
 def test_networks_have_the_sizes_that_the_docs_say():
@@ -47,7 +52,7 @@ def test_losses_are_the_papers():
     recipe = UNIT(**SMALL)
     networks = recipe.build_networks(DOMAINS)
     given = drawn(recipe, networks, batch())
-    a, b, random, G = given.real, given.inputs["other"], given.random, networks["G"]
+    a, b, G = given.real, given.inputs["other"], networks["G"]
 
     def kl(mean):
         normal = torch.distributions.Normal
@@ -56,17 +61,17 @@ def test_losses_are_the_papers():
     expected, fakes = torch.zeros(()), {}
     for image, own, other, here, there in ((a, "A", "B", 0, 1), (b, "B", "A", 1, 0)):
         mean = G.encode(image, here)
-        latents = mean + random[f"noise_{own}"]
+        latents = mean + given.latent_noise[own]
         fakes[other] = fake = G.decode(latents, there)
         fake_mean = G.encode(fake, there)
-        back = G.decode(fake_mean + random[f"cycle_noise_{own}"], here)
+        back = G.decode(fake_mean + given.cycle_noise[own], here)
         vae = 0.1 * kl(mean) + 100 * l1_loss(G.decode(latents, here), image)
         gan = -10 * networks[f"D_{other}"](fake).sigmoid().log().mean()
         cycle = 0.1 * (kl(mean) + kl(fake_mean)) + 100 * l1_loss(back, image)
         expected = expected + vae + gan + cycle
     g = recipe.g_loss(networks, given)
     torch.testing.assert_close(g.total, expected, rtol=1e-4, atol=1e-4)
-    d = recipe.d_loss(networks, Batch(a, given.labels, dict(g.made), given.inputs))
+    d = recipe.d_loss(networks, replace(given, **g.outputs))
     expected = sum(
         -networks[f"D_{domain}"](real).sigmoid().log().mean()
         - (1 - networks[f"D_{domain}"](fakes[domain]).sigmoid()).log().mean()
@@ -83,10 +88,10 @@ def test_divergence_is_half_the_mean_square():
 def test_noise_has_a_row_for_each_image_and_kind():
     recipe = UNIT(**SMALL)
     networks = recipe.build_networks(DOMAINS)
-    rows = drawn(recipe, networks, batch(3)).random
-    assert sorted(rows) == ["cycle_noise_A", "cycle_noise_B", "noise_A", "noise_B"]
-    assert all(row.shape == (3, 8, 4, 4) for row in rows.values())
-    every = torch.stack([*rows.values()])
+    given = drawn(recipe, networks, batch(3))
+    rows = [noise[domain] for noise in (given.latent_noise, given.cycle_noise) for domain in "AB"]
+    assert all(row.shape == (3, 8, 4, 4) for row in rows)
+    every = torch.stack(rows)
     assert 0.9 < every.std() < 1.1 and len(every.unique()) == every.numel()
 
 

@@ -7,14 +7,21 @@ from typing import ClassVar
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fastgan.inference.samples import sample_images
 from fastgan.recipes import Batch, ImageSpec, Loss, Player, Recipe, RecipeError, Regularizer
+from fastgan.recipes.players import ABSENT, concatenate
 from fastgan.seeds import derive_seed
 from fastgan.training.distributed import World
 from fastgan.training.state import TrainState
 from fastgan.training.step import TooManySkips, TrainStep, parameters_are_finite
+
+
+@dataclass(frozen=True)
+class PairsBatch(Batch):
+    noise: Tensor = ABSENT
+    fakes: Tensor = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +29,7 @@ class TwoPairs(Recipe):
     """The skeleton of a translation GAN: two generators under one optimiser, n_critic, a lazy penalty."""
 
     name: ClassVar[str] = "two-pairs"
+    batch_type: ClassVar[type[Batch]] = PairsBatch
     summary: ClassVar[str] = "for tests"
     averaged: ClassVar[tuple[str, ...]] = ("G_ab", "G_ba")
     batch: int = 2
@@ -74,7 +82,7 @@ class TwoPairs(Recipe):
                 {n: net.weight.requires_grad for n, net in networks.items()},
             )
         )
-        calls.append(("drawn", batch.random["z"].tolist()))
+        calls.append(("drawn", batch.noise.tolist()))
         calls.append(("random", torch.rand(()).item()))
         return Loss(networks["D_a"](networks["G_ba"](networks["G_ab"](batch.real))).mean())
 
@@ -85,8 +93,8 @@ class TwoPairs(Recipe):
         raise NotImplementedError
 
 
-def draw_z(draw):
-    return {"z": torch.rand(draw.count, generator=draw.generator)}
+def draw_z(request):
+    return {"noise": torch.rand(request.count, generator=request.generator)}
 
 
 calls: list = []
@@ -101,12 +109,12 @@ def batches(count: int) -> list[Batch]:
     return [Batch(torch.full((2, 4), float(i + 1)), torch.full((2,), i)) for i in range(count)]
 
 
-def state_of(recipe: Recipe) -> TrainState:
-    return TrainState.create(recipe, ImageSpec(1, 4))
+def state_of(recipe: Recipe, seed: int = 0) -> TrainState:
+    return TrainState.create(recipe, ImageSpec(1, 4), seed=seed)
 
 
-def step_of(recipe: Recipe) -> TrainStep:
-    return TrainStep(state_of(recipe))
+def step_of(recipe: Recipe, seed: int = 0) -> TrainStep:
+    return TrainStep(state_of(recipe, seed))
 
 
 def test_players_move_in_turn_and_only_their_networks_learn():
@@ -257,7 +265,7 @@ def test_ten_skips_in_a_row_end_it(monkeypatch):
 def test_randomness_follows_seed_and_step_alone():
     def draws(seed: int, disturb: bool) -> list[float]:
         calls.clear()
-        step = step_of(TwoPairs(seed=seed))
+        step = step_of(TwoPairs(), seed)
         for _ in range(2):
             if disturb:
                 torch.rand(17)
@@ -274,7 +282,7 @@ def test_initial_networks_follow_the_seed_and_leave_the_global_generator_alone()
     torch.manual_seed(3)
     expected = torch.rand(())
     torch.manual_seed(3)
-    a, b, c = state_of(TwoPairs()), state_of(TwoPairs()), state_of(TwoPairs(seed=1))
+    a, b, c = state_of(TwoPairs()), state_of(TwoPairs()), state_of(TwoPairs(), 1)
     assert torch.rand(()) == expected
     assert torch.equal(a.networks["D_a"].weight, b.networks["D_a"].weight)
     assert not torch.equal(a.networks["D_a"].weight, c.networks["D_a"].weight)
@@ -342,11 +350,12 @@ class Passing(TwoPairs):
 
     def g_loss(self, networks, batch):
         fake = networks["G_ab"](batch.inputs["other"])
-        return Loss(fake.square().mean(), {}, {"fake": fake})
+        return Loss(fake.square().mean(), {}, {"fakes": fake})
 
     def d_loss(self, networks, batch):
         calls.append(batch)
-        return Loss(networks["D_a"](batch.random.get("fake", batch.real)).mean())
+        images = batch.real if batch.fakes is None else batch.fakes
+        return Loss(networks["D_a"](images).mean())
 
 
 def test_what_a_player_made_is_given_to_later_ones_with_its_rows():
@@ -363,8 +372,26 @@ def test_what_a_player_made_is_given_to_later_ones_with_its_rows():
         assert torch.equal(batch.inputs["other"], other[rows]) and torch.equal(
             batch.labels, torch.arange(4)[rows]
         )
-        assert (
-            torch.allclose(batch.random["fake"], expected[rows])
-            and not batch.random["fake"].requires_grad
-        )
-    assert [dict(batch.random) for batch in second] == [{}, {}]
+        assert torch.allclose(batch.fakes, expected[rows]) and not batch.fakes.requires_grad
+    assert [batch.fakes for batch in second] == [None, None]
+
+
+def test_a_field_that_a_batch_lacks_is_named():
+    """Both where it's drawn and where it's read."""
+    state = state_of(TwoPairs())
+    recipe = state.recipe
+    misspelt = Player("G", ("G_ab",), recipe.g_loss, draw=lambda request: {"nosie": torch.zeros(2)})
+    step = TrainStep(state)
+    step._updates["D"].player = misspelt
+    with pytest.raises(TypeError, match="'nosie'"):
+        step(batches(3))
+    with pytest.raises(AttributeError, match="'nosie'"):
+        _ = batches(1)[0].nosie
+
+
+def test_rows_of_nested_fields_are_cut_and_joined():
+    batch = Batch(torch.rand(4, 2), torch.arange(4), inputs={"other": torch.rand(4, 3)})
+    parts = [batch.rows(slice(0, 1)), batch.rows(slice(1, 4))]
+    assert [part.inputs["other"].shape for part in parts] == [(1, 3), (3, 3)]
+    again = concatenate([part.inputs for part in parts])
+    assert torch.equal(again["other"], batch.inputs["other"])

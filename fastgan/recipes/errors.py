@@ -1,0 +1,16 @@
+"""Errors of recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastgan.errors import FastganError
+
+
+class RecipeError(FastganError):
+    """Error for an unknown recipe, or a setting that a recipe can't take; its message says why."""
+
+
+def one_of(choices: Sequence[object]) -> str:
+    """Name the choices for an error."""
+    return f"one of {', '.join(map(str, choices))}"
