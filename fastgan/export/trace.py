@@ -72,9 +72,9 @@ def _dynamic_shapes(form: Form, dynamic_batch: bool) -> tuple[dict[int, Any], ..
         batch = Dim("batch") if signature.group == 1 else signature.group * Dim("groups")
     sides: dict[int | str, Any] = {}
     if signature is not None and signature.sizes is not None:
-        multiple = signature.sizes.multiple
+        divisor = signature.sizes.divisor
         for name in ("height", "width"):
-            sides[name] = Dim.DYNAMIC if multiple == 1 else multiple * Dim(f"_{name}")
+            sides[name] = Dim.DYNAMIC if divisor == 1 else divisor * Dim(f"_{name}")
     found = []
     for i in range(len(form.example)):
         shape = () if signature is None else signature.inputs[i].shape

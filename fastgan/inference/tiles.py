@@ -43,12 +43,12 @@ def translate_picture(
     def translate(part: Mapping[str, Tensor]) -> Tensor:
         return recipe.translate(networks, part, generator=Generator().manual_seed(seed)).float()
 
-    multiple, scale = recipe.multiple(networks), recipe.enlarges
-    least = -(-recipe.least // multiple) * multiple
+    divisor, scale = recipe.size_divisor(networks), recipe.scale_factor
+    min_size = -(-recipe.min_size // divisor) * divisor
     return tiled(
-        lambda part: padded(translate, part, multiple=multiple, least=least, scale=scale),
+        lambda part: padded(translate, part, divisor=divisor, min_size=min_size, scale=scale),
         inputs,
-        tile=max(least, tile // multiple * multiple),
+        tile=max(min_size, tile // divisor * divisor),
         scale=scale,
     )[0]
 
@@ -57,17 +57,17 @@ def padded(
     translate: Callable[[Mapping[str, Tensor]], Tensor],
     inputs: Mapping[str, Tensor],
     *,
-    multiple: int,
-    least: int,
+    divisor: int,
+    min_size: int,
     scale: int,
 ) -> Tensor:
-    """Translate inputs continued by reflection to multiples of `multiple`, and crop the result.
+    """Translate inputs continued by reflection to multiples of `divisor`, and crop the result.
 
-    least: smallest height and width to translate.
+    min_size: smallest height and width to translate.
     """
     height, width = _size(inputs)
-    rows, top = _reflected(height, max(least, -(-height // multiple) * multiple))
-    columns, left = _reflected(width, max(least, -(-width // multiple) * multiple))
+    rows, top = _reflected(height, max(min_size, -(-height // divisor) * divisor))
+    columns, left = _reflected(width, max(min_size, -(-width // divisor) * divisor))
     found = translate(
         _each(inputs, lambda t: t[..., rows.to(t.device), :][..., columns.to(t.device)])
     )

@@ -90,7 +90,7 @@ class Translator:
         return translate_picture(
             self.recipe,
             self.networks,
-            self.recipe.prepare(self.networks, inputs, self.attributes),
+            self.recipe.complete_inputs(self.networks, inputs, self.attributes),
             seed=derive_seed(self.seed, "translate"),
             tile=self.tile,
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastgan.data import Task
 from fastgan.networks.translation import PatchDiscriminator
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.patches import Patch, judge_sizes, patch_logits, patch_size
+from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
 from fastgan.recipes.players import ABSENT, Batch, Networks
 from fastgan.recipes.signature import Signature, Sizes, Wrap, as_it_is
 from fastgan.recipes.translation import Translation, plane
@@ -45,7 +45,7 @@ class Domains(Translation):
     batch_type: ClassVar[type[Batch]] = DomainBatch
     task: ClassVar[Task | None] = "domains"
     directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
-    least: ClassVar[int] = 8
+    min_size: ClassVar[int] = 8
 
     ngf: int = 64
     """Channels of G's first layer; four times as many behind its third."""
@@ -81,17 +81,19 @@ class Domains(Translation):
             taken = plane("image", images.channels, f"image of domain {source}")
             made = plane("output", images.channels, f"the same as one of domain {target}")
             network, wrap = self.translator(source, target)
-            sizes = Sizes(self.multiple(networks), self.least)
+            sizes = Sizes(self.size_divisor(networks), self.min_size)
             found[f"G_{source}{target}"] = Signature(network, (taken,), (made,), sizes, wrap=wrap)
         for domain in DOMAINS:
             name = f"D_{domain}"
             judged = plane("image", images.channels, f"image to judge as one of domain {domain}")
-            found[name] = Signature(name, (judged,), (patch_logits(),), judge_sizes(networks[name]))
+            found[name] = Signature(
+                name, (judged,), (patch_logits(),), discriminator_sizes(networks[name])
+            )
         return found
 
     def translator(self, source: str, target: str) -> tuple[str, Wrap]:
         """The network that translates from one domain to the other, and how it is called."""
         return f"G_{source}{target}", as_it_is
 
-    def multiple(self, networks: Networks) -> int:
+    def size_divisor(self, networks: Networks) -> int:
         return 4

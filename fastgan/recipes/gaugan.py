@@ -18,7 +18,7 @@ from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
     SPADEGenerator,
-    least_size,
+    min_image_size,
     one_hot_map,
 )
 from fastgan.nn import apply_spectral_norm
@@ -162,18 +162,18 @@ class GauGAN(Translation):
         patch = patch_size(self.name, self.patch, images, self.scales)
         return {
             "G": Signature(
-                "G", (classes,), (made,), Sizes(self.multiple(networks)),
+                "G", (classes,), (made,), Sizes(self.size_divisor(networks)),
                 wrap=called_by(lambda network, classes: network(one_hot_map(classes, len(names)))),
             ),
             "D": Signature(
-                "D", (judged, classes), scales, Sizes(least=least_size(patch) << (self.scales - 1)),
+                "D", (judged, classes), scales, Sizes(min_size=min_image_size(patch) << (self.scales - 1)),
                 wrap=called_by(lambda network, image, classes: network(
                     image, one_hot_map(classes, len(names))
                 ).logits),
             ),
         }  # fmt: skip
 
-    def multiple(self, networks: Networks) -> int:
+    def size_divisor(self, networks: Networks) -> int:
         return int(cast(Any, networks["G"]).resolution) // 4
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:

@@ -125,7 +125,7 @@ class Inpaint(Pix2Pix):
                 "G",
                 (image, mask),
                 (made,),
-                Sizes(self.multiple(networks)),
+                Sizes(self.size_divisor(networks)),
                 wrap=called_by(self._fill),
             ),
             "D": self.judge_signature(networks, images, shown),

@@ -6,7 +6,7 @@ from typing import Any, Literal, cast, get_args
 
 from torch import nn
 
-from fastgan.networks.translation import least_size
+from fastgan.networks.translation import min_image_size
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.signature import Port, Sizes
@@ -26,7 +26,7 @@ def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 
         RecipeError: the images are too small.
     """
     sizes = [size for size in get_args(Patch) if size <= USUAL] if patch is None else [patch]
-    least = {size: least_size(size) << (scales - 1) for size in sizes}
+    least = {size: min_image_size(size) << (scales - 1) for size in sizes}
     for size in reversed(sizes):
         if least[size] <= images.resolution:
             return size
@@ -38,9 +38,9 @@ def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 
     )
 
 
-def judge_sizes(network: nn.Module) -> Sizes:
+def discriminator_sizes(network: nn.Module) -> Sizes:
     """Return the sizes that a PatchGAN takes."""
-    return Sizes(least=int(cast(Any, network).least))
+    return Sizes(min_size=int(cast(Any, network).min_size))
 
 
 def patch_logits(name: str = "logits") -> Port:

@@ -13,7 +13,7 @@ from fastgan.data import Task
 from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.patches import Patch, judge_sizes, patch_logits, patch_size
+from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
 from fastgan.recipes.players import Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes
 from fastgan.recipes.translation import Translation, TranslationBatch, plane, seeded
@@ -111,7 +111,7 @@ class Pix2Pix(Translation):
             images: Tensor = networks["G"](condition)
         return images
 
-    def multiple(self, networks: Networks) -> int:
+    def size_divisor(self, networks: Networks) -> int:
         return int(cast(Any, networks["G"]).resolution)
 
     @property
@@ -123,14 +123,16 @@ class Pix2Pix(Translation):
         source = plane("image", self.condition_channels(images), self.source_meaning)
         made = plane("output", images.channels, "its translation")
         return {
-            "G": Signature("G", (source,), (made,), Sizes(self.multiple(networks))),
+            "G": Signature("G", (source,), (made,), Sizes(self.size_divisor(networks))),
             "D": self.judge_signature(networks, images, source),
         }
 
     def judge_signature(self, networks: Networks, images: ImageSpec, source: Port) -> Signature:
         """D's signature. source: what it sees beside an output."""
         judged = plane("output", images.channels, "image to judge as the translation")
-        return Signature("D", (judged, source), (patch_logits(),), judge_sizes(networks["D"]))
+        return Signature(
+            "D", (judged, source), (patch_logits(),), discriminator_sizes(networks["D"])
+        )
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
         return {"input": self.condition(self.source(given)), "output": output, "target": given.real}

@@ -84,22 +84,26 @@ class Port:
 
 
 class Sizes(NamedTuple):
-    """Heights and widths that a network takes: multiples of ``multiple``, of ``least`` or more."""
+    """Heights and widths that a network takes.
 
-    multiple: int = 1
-    least: int = 1
+    Attributes:
+        divisor: divides every height and width.
+        min_size: smallest height and width.
+    """
+
+    divisor: int = 1
+    min_size: int = 1
 
     def at(self, factor: int) -> int:
-        """The smallest size of at least ``factor`` times the least one."""
-        least = -(-self.least // self.multiple)
-        return self.multiple * factor * least
+        """Return the smallest size of at least ``factor`` times the minimum."""
+        return self.divisor * factor * -(-self.min_size // self.divisor)
 
     def __str__(self) -> str:
-        least = self.at(1)
-        if self.multiple == 1:
-            return f"of at least {least} pixels"
-        return f"a multiple of {self.multiple} pixels" + (
-            "" if least == self.multiple else f" from {least} on"
+        min_size = self.at(1)
+        if self.divisor == 1:
+            return f"of at least {min_size} pixels"
+        return f"a multiple of {self.divisor} pixels" + (
+            "" if min_size == self.divisor else f" from {min_size} on"
         )
 
 
@@ -148,7 +152,7 @@ class Signature:
             "outputs": [port.to_plain() for port in self.outputs],
         }
         if self.sizes is not None:
-            plain["sizes"] = {"multiple": self.sizes.multiple, "least": self.sizes.at(1)}
+            plain["sizes"] = {"divisor": self.sizes.divisor, "min_size": self.sizes.at(1)}
         if self.group > 1:
             plain["batch"] = {"multiple": self.group}
         return plain

@@ -63,7 +63,7 @@ class SRGAN(Translation):
         return True
 
     @property
-    def enlarges(self) -> int:
+    def scale_factor(self) -> int:
         return self.scale
 
     def check_images(self, images: ImageSpec) -> None:
@@ -137,7 +137,7 @@ class SRGAN(Translation):
             "D": Signature("D", (judged,), (logits,)),
         }
 
-    def multiple(self, networks: Networks) -> int:
+    def size_divisor(self, networks: Networks) -> int:
         return 1
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:

@@ -131,7 +131,7 @@ class StarGAN(Translation):
     summary: ClassVar[str] = "Choi 2018: between all attributes with one generator"
     task: ClassVar[Task | None] = "attributes"
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
-    least: ClassVar[int] = 8
+    min_size: ClassVar[int] = 8
     exchanged: ClassVar[str] = "attributes"
 
     batch: int = 16
@@ -263,7 +263,7 @@ class StarGAN(Translation):
         images: Tensor = networks["G"](inputs["image"], inputs["attributes"])
         return images
 
-    def prepare(
+    def complete_inputs(
         self, networks: Networks, inputs: Mapping[str, Tensor], attributes: Sequence[str]
     ) -> Mapping[str, Tensor]:
         if not attributes:
@@ -306,7 +306,7 @@ class StarGAN(Translation):
         image = plane("image", channels, "image to translate")
         judged = Port("image", images.shape, "image to judge", "image")
         made = plane("output", channels, "the image with these attributes")
-        sizes = Sizes(self.multiple(networks), self.least)
+        sizes = Sizes(self.size_divisor(networks), self.min_size)
         return {
             "G": Signature("G", (image, wanted), (made,), sizes),
             "D": Signature(
@@ -314,7 +314,7 @@ class StarGAN(Translation):
             ),
         }
 
-    def multiple(self, networks: Networks) -> int:
+    def size_divisor(self, networks: Networks) -> int:
         return 4
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:

@@ -171,7 +171,7 @@ class Text2Image(Translation):
             "D": Signature("D", (judged, caption), (logits,)),
         }
 
-    def multiple(self, networks: Networks) -> int:
+    def size_divisor(self, networks: Networks) -> int:
         return 1
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:

@@ -51,7 +51,7 @@ class Translation(Recipe):
     where it takes no pictures."""
     fills: ClassVar[bool] = False
     """Whether it fills what isn't opaque in a picture: `translate` takes that as "mask", float32 `[N, 1, H, W]`, 1 there."""
-    least: ClassVar[int] = 1
+    min_size: ClassVar[int] = 1
     """Pixels that a picture to translate must be high and wide."""
     extends: ClassVar[tuple[str, ...]] = ("decay_until",)
     usual_data: ClassVar[str] = "shapes"
@@ -161,16 +161,20 @@ class Translation(Recipe):
         return given.inputs
 
     @property
-    def enlarges(self) -> int:
-        """How many times as high and wide as what it's made of an output is."""
+    def scale_factor(self) -> int:
+        """Upscaling factor from input to output."""
         return 1
 
-    def prepare(
+    def complete_inputs(
         self, networks: Networks, inputs: Mapping[str, Tensor], attributes: Sequence[str]
     ) -> Mapping[str, Tensor]:
-        """What `translate` takes beside the inputs of a whole picture is added to them.
+        """Return the inputs of a whole picture with all that `translate` takes beside them.
 
-        attributes: those that it is asked for, by name. Raises RecipeError for those that it can't be given.
+        Args:
+            attributes: names of attributes to give to the picture.
+
+        Raises:
+            RecipeError: the picture can't be given these attributes.
         """
         if attributes:
             raise RecipeError(f"{self.name} gives pictures no attributes: leave --attributes out.")
@@ -180,14 +184,17 @@ class Translation(Recipe):
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
     ) -> Tensor:
-        """Images float32 `[N, C, enlarges·H, enlarges·W]` in [-1, 1] of inputs by name, in the form of `Batch.inputs`.
+        """Return images, float32 `[N, C, scale_factor·H, scale_factor·W]` in [-1, 1].
 
-        Pictures may have any height and width that are multiples of `multiple`. generator: of what is random in it.
+        Args:
+            inputs: inputs by name, in the form of `Batch.inputs`. Heights and widths are multiples
+                of `size_divisor`, `min_size` or more.
+            generator: CPU generator of all randomness.
         """
 
     @abstractmethod
-    def multiple(self, networks: Networks) -> int:
-        """What the height and width of a picture to translate must be a multiple of."""
+    def size_divisor(self, networks: Networks) -> int:
+        """Return the divisor of the heights and widths that the networks take."""
 
 
 @contextmanager

@@ -15,12 +15,12 @@ def picture(height, width):
     )
 
 
-def strict(multiple, least, scale=1):
+def strict(divisor, min_size, scale=1):
     """Return a function that doubles values, enlarges by `scale`, and takes few sizes."""
 
     def translate(inputs):
         images = inputs["image"]
-        assert all(side % multiple == 0 and side >= least for side in images.shape[2:]), (
+        assert all(side % divisor == 0 and side >= min_size for side in images.shape[2:]), (
             images.shape
         )
         return 2 * images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
@@ -30,13 +30,13 @@ def strict(multiple, least, scale=1):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 3), (8, 8), (9, 31), (16, 24)])
 @pytest.mark.parametrize(
-    ("multiple", "least", "scale"), [(8, 8, 1), (4, 8, 2), (16, 16, 4), (1, 1, 1)]
+    ("divisor", "min_size", "scale"), [(8, 8, 1), (4, 8, 2), (16, 16, 4), (1, 1, 1)]
 )
-def test_padding_is_cropped_again(size, multiple, least, scale):
+def test_padding_is_cropped_again(size, divisor, min_size, scale):
     images = picture(*size)
     given = {"image": images}
     found = padded(
-        strict(multiple, least, scale), given, multiple=multiple, least=least, scale=scale
+        strict(divisor, min_size, scale), given, divisor=divisor, min_size=min_size, scale=scale
     )
     assert torch.equal(found, strict(1, 1, scale)(given))
 
@@ -48,9 +48,9 @@ def test_padding_is_the_mirror_image():
         seen.append(inputs["image"])
         return seen[-1]
 
-    padded(translate, {"image": images}, multiple=4, least=4, scale=1)
+    padded(translate, {"image": images}, divisor=4, min_size=4, scale=1)
     assert torch.equal(seen[0], F.pad(images, (1, 1, 1, 1), "reflect"))
-    padded(translate, {"image": images[:, :, :, :2]}, multiple=8, least=8, scale=1)
+    padded(translate, {"image": images[:, :, :, :2]}, divisor=8, min_size=8, scale=1)
     assert torch.equal(seen[1][0, 0, 1], images[0, 0, 0, [1, 0, 1, 0, 1, 0, 1, 0]])
 
 
@@ -95,6 +95,9 @@ def test_all_inputs_are_padded_and_tiled(size):
         return inputs["map"][:, None].float()
 
     found = tiled(
-        lambda part: padded(translate, part, multiple=8, least=8, scale=1), given, tile=16, scale=1
+        lambda part: padded(translate, part, divisor=8, min_size=8, scale=1),
+        given,
+        tile=16,
+        scale=1,
     )
     torch.testing.assert_close(found, given["image"])

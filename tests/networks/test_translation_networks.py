@@ -112,14 +112,14 @@ def test_a_logit_depends_on_a_patch(patch):
     """The gradient of a logit in the middle, without norm, covers the patch."""
     torch.manual_seed(0)
     d = PatchDiscriminator(1, patch=patch, ndf=1, norm="none")
-    size = max(2 * patch, d.least) // 2**5 * 2**5 + 2**5
+    size = max(2 * patch, d.min_size) // 2**5 * 2**5 + 2**5
     images = draw(1, 1, size, size).requires_grad_()
     logits = d(images)
     middle = logits.shape[-1] // 2
     (seen,) = torch.autograd.grad(logits[0, 0, middle, middle], images)
     rows = seen[0, 0].abs().sum(1).nonzero().flatten()
     assert rows[-1] - rows[0] + 1 == patch
-    smallest = d(draw(1, 1, d.least, d.least))
+    smallest = d(draw(1, 1, d.min_size, d.min_size))
     assert smallest.shape == (1, 1, 1, 1)
 
 

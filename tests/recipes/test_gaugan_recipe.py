@@ -82,7 +82,7 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
     assert len(seen) == 3 and torch.equal(shown.amax(1) == -1, classes == 0)
     wide = torch.zeros(1, 16, 24, dtype=torch.int64)
     made = recipe.translate(networks, {"map": wide}, generator=torch.Generator())
-    assert made.shape == (1, 3, 16, 24) and 24 % recipe.multiple(networks) == 0
+    assert made.shape == (1, 3, 16, 24) and 24 % recipe.size_divisor(networks) == 0
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_it_learns_pixels_first_and_then_against_d():
 def test_it_is_given_what_was_made_smaller():
     given = a_batch(16)
     low = TINY.source(given)["low"]
-    assert low.shape == (4, 3, 8, 8) and TINY.enlarges == 2
+    assert low.shape == (4, 3, 8, 8) and TINY.scale_factor == 2
     assert torch.allclose(low.mean(), given.real.mean(), atol=0.05)
     networks = {name: n.eval() for name, n in TINY.build_networks(IMAGES).items()}
     assert (

@@ -7,7 +7,7 @@ from fastgan.networks.translation.cyclegan import CycleGANGenerator
 from fastgan.networks.translation.patchgan import (
     MultiScaleDiscriminator,
     PatchDiscriminator,
-    least_size,
+    min_image_size,
 )
 from fastgan.networks.translation.spade import SPADEGenerator, one_hot_map
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
@@ -31,6 +31,6 @@ __all__ = [
     "TextGenerator",
     "UNITGenerator",
     "UNetGenerator",
-    "least_size",
+    "min_image_size",
     "one_hot_map",
 ]

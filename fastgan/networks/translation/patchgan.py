@@ -18,7 +18,7 @@ HALVINGS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 """Number of layers of stride 2 by the size of a patch in pixels."""
 
 
-def least_size(patch: int) -> int:
+def min_image_size(patch: int) -> int:
     """Return the smallest height and width of images with a logit of this patch size."""
     halvings = HALVINGS[patch]
     # Halving leaves 3 pixels, the 4×4 convolutions 2 and then 1.
@@ -61,7 +61,7 @@ class PatchDiscriminator(nn.Module):
         self.channels, self.label_channels = channels, label_channels
         halvings = HALVINGS[patch]
         kernel, padding = (4, 1) if halvings else (1, 0)
-        self.least = least_size(patch)
+        self.min_size = min_image_size(patch)
         self.layers = nn.ModuleList()
         fan_in = channels + label_channels
         for i in range(halvings + 1 or 2):
@@ -82,7 +82,7 @@ class PatchDiscriminator(nn.Module):
         Feature matching compares them (Wang et al. 2018, section 3.3).
         """
         x = append_labels(images, labels, self.channels, self.label_channels)
-        x = as_input(x, "the discriminator's images", x.shape[1], least=self.least, kernel=4)
+        x = as_input(x, "the discriminator's images", x.shape[1], least=self.min_size, kernel=4)
         outputs = []
         for layer in self.layers:
             x = layer(x)
