@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Generator, nn
@@ -18,9 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastgan.recipes import ImageSpec, Networks, Recipe
 from fastgan.seeds import derive_seed, seed_everything
-
-if TYPE_CHECKING:
-    from fastgan.training.transfer.plan import Plan
+from fastgan.training.initial_weights import Plan
 
 
 @dataclass

@@ -4,7 +4,8 @@
 recipe takes of them; `TrainState.create` loads that.
 """
 
-from fastgan.training.transfer.plan import Plan, make_plan
+from fastgan.training.initial_weights import Plan
+from fastgan.training.transfer.plan import make_plan
 from fastgan.training.transfer.settings import source_settings
 from fastgan.training.transfer.source import Source, TransferError, file_of, read_source
 

@@ -12,33 +12,13 @@ from torch import Tensor, nn
 from fastgan.errors import FastganError
 from fastgan.recipes import ImageSpec, Recipe
 from fastgan.training.config import Beginning
+from fastgan.training.initial_weights import Plan, StateDict
 from fastgan.training.transfer.blueprint import Blueprint, input_channels
 from fastgan.training.transfer.convert import LabelsAndColours, convert, owner_of, same_labels
-from fastgan.training.transfer.source import Source, StateDict, TransferError
+from fastgan.training.transfer.source import Source, TransferError
 
 NAMED = 3  # tensors that a line names
 _NORM = ".parametrizations.weight.0."  # the vectors of a spectral norm
-
-
-@dataclass(frozen=True)
-class Plan:
-    """live, averages: tensors to load by network and name. beginning: for the run's configuration. news: for a person."""
-
-    beginning: Beginning
-    live: Mapping[str, StateDict]
-    averages: Mapping[str, StateDict]
-    news: Sequence[str]
-
-    def load(self, networks: Mapping[str, nn.Module], tensors: Mapping[str, StateDict]) -> None:
-        """Puts `live` or `averages` into the networks of these names; what isn't in there stays."""
-        for name, network in networks.items():
-            if not (own := tensors.get(name)):
-                continue
-            network.load_state_dict(own, strict=False)
-            for path, module in network.named_modules():
-                weight, vector = f"{path.removesuffix('.0')}.original", f"{path}._u"
-                if hasattr(module, "settle") and weight in own and vector not in own:
-                    module.settle(network.get_parameter(weight))
 
 
 @dataclass

@@ -8,18 +8,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from fastgan.errors import FastganError
 from fastgan.foreign.errors import CompatError, Refusal
 from fastgan.foreign.files import is_safetensors, read_file, read_safetensors
 from fastgan.foreign.weights import Weights, build
 from fastgan.recipes import ImageSpec, Recipe, get_recipe
 from fastgan.training.checkpoint import is_checkpoint
+from fastgan.training.initial_weights import StateDict
 from fastgan.training.run_dir import find_checkpoint
 from fastgan.training.transfer.blueprint import build_on_meta
 
-StateDict = Mapping[str, Tensor]
 AVERAGE = "_ema"  # behind the name of a network, its moving average
 
 
