@@ -17,9 +17,10 @@ from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, get_recipe
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.training.config import ConfigError, RunOptions, load_options
-from fastgan.training.loop import RunResult, train
+from fastgan.training.loop import train
 from fastgan.training.progress import duration, say
 from fastgan.training.report import measures_sentence
+from fastgan.training.run import RunResult
 from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
 from fastgan.training.transfer import Source, read_source, source_settings

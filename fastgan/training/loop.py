@@ -9,7 +9,6 @@ import signal
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +28,7 @@ from fastgan.evaluation.measures import (
 )
 from fastgan.inference.samples import save_grid, unseen
 from fastgan.metrics import NonFiniteError
-from fastgan.recipes import Batch, Networks, Recipe
+from fastgan.recipes import Batch, Recipe
 from fastgan.seeds import derive_seed
 from fastgan.training.callbacks import Callback
 from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
@@ -40,6 +39,7 @@ from fastgan.training.log import MeanStats, RunLog
 from fastgan.training.progress import TrainingProgress, say
 from fastgan.training.report import write_report
 from fastgan.training.resume import open_data, open_state, together
+from fastgan.training.run import Run, RunResult
 from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
@@ -52,28 +52,6 @@ GRID_ROWS = GRID_COLUMNS = 8
 
 class NonFiniteWeights(FastganError):
     """A weight became infinite or NaN; such a state is never saved."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run left behind.
-
-    Attributes:
-        stopped_by: the signal that ended it early, None if none did.
-        networks: networks at its end by name, moving averages where the recipe keeps them.
-        averaged: names of the averages among them.
-        unmeasured: why there are no measures at its end though some were asked for, else empty.
-    """
-
-    run: RunDir
-    config: RunConfig
-    networks: Networks = field(repr=False, compare=False)
-    averaged: tuple[str, ...] = field(repr=False)
-    nimg: int
-    seconds: float
-    measures: Measures
-    stopped_by: signal.Signals | None
-    unmeasured: str = ""
 
 
 def train(
@@ -144,68 +122,47 @@ def train(
                 )  # a run may be killed before it does
             news += _what_to_know(options, dataset)
             _announce(shown, folder, config, dataset, state, world, news)
-            run = Run(folder, config, options, dataset, state, world, callbacks, stop)
-            return run.to_the_end(shown)
+            run = Run(folder, config, options, dataset, state, world, stop)
+            return _Loop(run, stop, callbacks, shown).to_the_end()
 
 
-@dataclass(eq=False)
-class Run:
-    """A run under way, as callbacks see it.
+class _Loop:
+    """The loop of one run: steps, and what is due between them."""
 
-    folder: where it writes. config: recipe and data. state: networks, optimisers and counters, live.
-    world: this process among those of the run.
-    """
-
-    folder: RunDir
-    config: RunConfig
-    options: RunOptions
-    dataset: ImageDataset
-    state: TrainState
-    world: World
-    _callbacks: Sequence[Callback]
-    _stop: StopRequest
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, run: Run, stop: StopRequest, callbacks: Sequence[Callback], console: Console
+    ) -> None:
+        self.run = run
+        self._stop = stop
+        self._callbacks = callbacks
+        self._console = console
         self._means = MeanStats()
         self._log: RunLog | None = None
         self._measured: tuple[int, Measures] | None = None
         self._unmeasured = ""
-        self._saved_at = (
-            self.state.nimg if self.state.nimg else -1
-        )  # only a restored state has images
+        # A state with images shown was restored from a checkpoint.
+        self._saved_at = run.state.nimg if run.state.nimg else -1
         self._logged_at = -1
-        self._unseen = unseen(self.recipe, self.dataset)
+        self._unseen = unseen(run.recipe, run.dataset)
         self._views: tuple[str, ...] = ()
 
-    @property
-    def recipe(self) -> Recipe:
-        return self.config.recipe
-
-    @property
-    def settings(self) -> RunSettings:
-        return self.config.settings
-
-    def stop(self) -> None:
-        """Ends the run after the current step, with a checkpoint and the report; it can be resumed."""
-        self._stop.called = True
-
-    def to_the_end(self, console: Console) -> RunResult:
+    def to_the_end(self) -> RunResult:
         """Steps until the images are shown or an end was asked for, saves the last state, and reports."""
-        state, total_images, world = self.state, self.settings.total_images, self.world
+        state, total_images, world = self.run.state, self.run.settings.total_images, self.run.world
         failure: TooManySkips | None = None
-        step = TrainStep(state, compile=self.options.compile, world=world)
+        step = TrainStep(state, compile=self.run.options.compile, world=world)
         began = time.monotonic() - state.seconds
         with contextlib.ExitStack() as stack:
             batches = stack.enter_context(self._loader())
             if world.is_main:
                 self._log = RunLog(
-                    self.folder.log, tensorboard=self.folder.tensorboard, nimg=state.nimg
+                    self.run.folder.log, tensorboard=self.run.folder.tensorboard, nimg=state.nimg
                 )
                 stack.callback(self._log.close)
             self._tell("on_start")
             if state.nimg == 0:
-                self._draw(self.folder.grid(0))
-            progress = TrainingProgress(console, total=total_images, done=state.nimg)
+                self._draw(self.run.folder.grid(0))
+            progress = TrainingProgress(self._console, total=total_images, done=state.nimg)
             with progress:
                 while state.nimg < total_images and not world.any(self._stop.came):
                     before = state.nimg
@@ -223,7 +180,7 @@ class Run:
                     if self._logged_at != state.nimg:
                         self._row(batches)
                     self._checkpoint()
-        self._agree_on_the_end(console)
+        self._agree_on_the_end()
         result = self._finish()
         if failure is not None:
             raise failure
@@ -231,34 +188,34 @@ class Run:
 
     def _loader(self) -> BatchLoader:
         return BatchLoader(
-            self.dataset,
-            seed=self.settings.seed,
-            start=self.state.nimg,
-            batch=self.recipe.batch,
-            device=self.world.device,
-            rank=self.world.rank,
-            size=self.world.size,
-            workers=self.options.workers,
-            mirror=self.recipe.mirror,
+            self.run.dataset,
+            seed=self.run.settings.seed,
+            start=self.run.state.nimg,
+            batch=self.run.recipe.batch,
+            device=self.run.world.device,
+            rank=self.run.world.rank,
+            size=self.run.world.size,
+            workers=self.run.options.workers,
+            mirror=self.run.recipe.mirror,
         )
 
     def _after_step(self, before: int, batches: BatchLoader, progress: TrainingProgress) -> None:
         """Whatever is due: measures, a row of the log, a grid, a checkpoint. All ranks decide alike."""
-        options, now = self.options, self.state.nimg
+        options, now = self.run.options, self.run.state.nimg
         measure_now = options.measure_every > 0 and _crossed(before, now, options.measure_every)
         save_now = _crossed(before, now, options.checkpoint_every)
         if measure_now or save_now or _crossed(before, now, options.log_every):
             progress.row(self._row(batches, self._measure_and_keep_best() if measure_now else {}))
         if _crossed(before, now, options.samples_every):
-            self._draw(self.folder.grid(now))
+            self._draw(self.run.folder.grid(now))
         if save_now:
             self._checkpoint()
 
     def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
-        state = self.state
+        state = self.run.state
         self._logged_at = state.nimg
         figures = {
-            name: round(value, 6) for name, value in self.world.mean(self._means.take()).items()
+            name: round(value, 6) for name, value in self.run.world.mean(self._means.take()).items()
         }
         figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
         if self._log is None:
@@ -275,12 +232,12 @@ class Run:
         return row
 
     def _draw(self, path: Path) -> None:
-        if self.world.is_main:
-            seed = derive_seed(self.settings.seed, "grid")
+        if self.run.world.is_main:
+            seed = derive_seed(self.run.settings.seed, "grid")
             self._views = save_grid(
                 path,
-                self.recipe,
-                self.state.sampler,
+                self.run.recipe,
+                self.run.state.sampler,
                 seed=seed,
                 rows=GRID_ROWS,
                 columns=GRID_COLUMNS,
@@ -290,18 +247,18 @@ class Run:
 
     def _measure(self) -> Measures:
         """Measures of the present state, taken once; none of samples that aren't finite."""
-        if not self.world.is_main:
+        if not self.run.world.is_main:
             return {}
-        nimg = self.state.nimg
+        nimg = self.run.state.nimg
         if self._measured is None or self._measured[0] != nimg:
             self._measured, self._unmeasured = (nimg, {}), ""
             try:
                 found = measure(
-                    self.recipe,
-                    self.state.sampler,
+                    self.run.recipe,
+                    self.run.state.sampler,
                     self._unseen,
-                    self.options.measuring,
-                    seed=self.settings.seed,
+                    self.run.options.measuring,
+                    seed=self.run.settings.seed,
                 )
             except NonFiniteError as error:  # the run may recover, and its report says it
                 self._unmeasured = str(error)
@@ -312,7 +269,7 @@ class Run:
         return self._measured[1]
 
     def _measure_and_keep_best(self) -> Measures:
-        measures, state = self._measure(), self.state
+        measures, state = self._measure(), self.run.state
         name = main_measure(measures)
         best = (state.best or {}).get(
             name or "", math.inf
@@ -320,51 +277,58 @@ class Run:
         if name is not None and measures[name] < best:
             state.best = {name: measures[name], "nimg": state.nimg}
             self._check_finite()
-            self._tell("on_checkpoint", save_best(self.folder.checkpoints, self.config, state))
+            self._tell(
+                "on_checkpoint", save_best(self.run.folder.checkpoints, self.run.config, state)
+            )
         return measures
 
     def _checkpoint(self) -> None:
-        self._saved_at = self.state.nimg
+        self._saved_at = self.run.state.nimg
         self._check_ranks()
-        if self.world.is_main:
+        if self.run.world.is_main:
             self._check_finite()
             path = save_checkpoint(
-                self.folder.checkpoints, self.config, self.state, keep=self.options.keep
+                self.run.folder.checkpoints,
+                self.run.config,
+                self.run.state,
+                keep=self.run.options.keep,
             )
             self._tell("on_checkpoint", path)
 
     def _check_ranks(self) -> None:
-        networks = [*self.state.networks.values(), *self.state.ema.values()]
-        if not self.world.same([t for network in networks for t in network.state_dict().values()]):
+        networks = [*self.run.state.networks.values(), *self.run.state.ema.values()]
+        if not self.run.world.same(
+            [t for network in networks for t in network.state_dict().values()]
+        ):
             raise RanksDiffer(
-                f"After {self.state.nimg:,} images the processes no longer hold the same weights, so training "
+                f"After {self.run.state.nimg:,} images the processes no longer hold the same weights, so training "
                 f"stopped: a network or callback must have changed them on one process alone."
             )
 
     def _check_finite(self) -> None:
-        if not parameters_are_finite(self.state):
+        if not parameters_are_finite(self.run.state):
             raise NonFiniteWeights(
-                f"A weight became infinite or NaN before {self.state.nimg:,} images, so training stopped: "
+                f"A weight became infinite or NaN before {self.run.state.nimg:,} images, so training stopped: "
                 f"the checkpoints written before are intact; a lower --lr or another --seed may help."
             )
 
-    def _agree_on_the_end(self, console: Console) -> None:
+    def _agree_on_the_end(self) -> None:
         """A signal that came to one rank ended all."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            if self.world.any(self._stop.signal == number):
+            if self.run.world.any(self._stop.signal == number):
                 self._stop.signal = number
         if self._stop.came:
             cause = self._stop.signal.name if self._stop.signal is not None else "a callback"
-            say(console, f"Stopped by {cause}, the run can go on with --resume.")
+            say(self._console, f"Stopped by {cause}, the run can go on with --resume.")
 
     def _finish(self) -> RunResult:
-        state, folder = self.state, self.folder
+        state, folder = self.run.state, self.run.folder
         self._draw(folder.samples)
-        measures, unmeasured = self.world.broadcast((self._measure(), self._unmeasured))
-        if self.world.is_main:
+        measures, unmeasured = self.run.world.broadcast((self._measure(), self._unmeasured))
+        if self.run.world.is_main:
             write_report(
                 folder,
-                self.config,
+                self.run.config,
                 nimg=state.nimg,
                 seconds=state.seconds,
                 measures=measures,
@@ -373,7 +337,7 @@ class Run:
             )
         result = RunResult(
             folder,
-            self.config,
+            self.run.config,
             state.sampler,
             tuple(state.ema),
             state.nimg,
@@ -389,7 +353,7 @@ class Run:
         self, event: str, *news: dict[str, Tensor] | dict[str, float] | Path | RunResult
     ) -> None:
         for callback in self._callbacks:
-            getattr(callback, event)(self, *news)
+            getattr(callback, event)(self.run, *news)
 
 
 def _announce(

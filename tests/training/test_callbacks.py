@@ -119,10 +119,13 @@ def scores(monkeypatch):
         return {name: scores[states[-1].nimg], "samples": 5}
 
     states = []
-    create = loop.Run.__post_init__
-    monkeypatch.setattr(
-        loop.Run, "__post_init__", lambda run: (states.append(run.state), create(run))[1]
-    )
+    start = loop.TrainStep
+
+    def train_step(state, **options):
+        states.append(state)
+        return start(state, **options)
+
+    monkeypatch.setattr(loop, "TrainStep", train_step)
     monkeypatch.setattr(loop, "measure", measure)
     return scores
 
