@@ -1,4 +1,4 @@
-"""Recipes: one file per named GAN, saying which networks, losses, optimisers and data it takes."""
+"""Recipes: one file per named GAN, with its networks, losses, optimisers and data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,11 @@ RECIPES: dict[str, type[Recipe]] = {
 
 
 def get_recipe(name: str) -> type[Recipe]:
-    """The recipe called `name`. Raises RecipeError, suggesting the nearest name, if there is none."""
+    """Return the recipe of this name.
+
+    Raises:
+        RecipeError: there is none; the message suggests the nearest name.
+    """
     if name in RECIPES:
         return RECIPES[name]
     near = difflib.get_close_matches(name.lower(), RECIPES, n=1, cutoff=0.4)

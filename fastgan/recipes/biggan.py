@@ -1,4 +1,8 @@
-"""`biggan`: z and a shared class embedding in every block, orthogonal regularisation, truncation (Brock et al. 2019)."""
+"""`biggan`: large class-conditional GAN (Brock et al. 2019).
+
+G takes a part of z and a shared class embedding in every block. Orthogonal regularisation keeps
+truncation of z usable.
+"""
 
 from __future__ import annotations
 
@@ -15,33 +19,35 @@ from fastgan.recipes.sagan import SAGAN
 
 
 def truncated_normal(z: Tensor, threshold: float) -> Tensor:
-    """Standard normal numbers as such that are drawn again until they lie in [-threshold, threshold], of the same order.
+    """Map standard normal numbers to a normal distribution truncated to [-threshold, threshold].
 
-    ``Φ⁻¹(Φ(-t) + Φ(z)·(Φ(t) - Φ(-t)))``: the quantile of z, taken of the truncated distribution. So a seed's image changes
-    smoothly with the threshold, and every number is drawn once.
+    The result is ``Φ⁻¹(Φ(-t) + Φ(z)·(Φ(t) - Φ(-t)))``, the quantile of z in the truncated
+    distribution. The map is increasing, so images of a seed change smoothly with the threshold. It
+    needs no rejection sampling.
 
     Args:
-        z: of any shape, float32 or float64. threshold: t, more than 0.
+        z: standard normal numbers of any shape, float32 or float64.
+        threshold: t, above 0.
 
     Returns:
-        Of the shape and dtype of z.
+        Truncated numbers in the shape and dtype of z.
 
     Raises:
-        ValueError: threshold isn't more than 0.
+        ValueError: threshold isn't above 0.
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be more than 0, got {threshold}")
     t = torch.tensor(threshold, dtype=torch.float64, device=z.device)
     low, high = torch.special.ndtr(-t), torch.special.ndtr(t)
-    found = torch.special.ndtri(low + torch.special.ndtr(z.double()) * (high - low))
-    return found.clamp(-t, t).to(z.dtype)
+    truncated = torch.special.ndtri(low + torch.special.ndtr(z.double()) * (high - low))
+    return truncated.clamp(-t, t).to(z.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BigGAN(SAGAN):
-    """Brock 2019: SAGAN with wide networks, z and a shared class embedding in every block, orthogonal weights.
+    """Brock 2019: wide SAGAN, z and a shared class embedding in every block, orthogonal weights.
 
-    The paper's batches are of 2048 images and its ch is 96 for both networks, a GPU's work.
+    The paper uses batches of 2048 images and 96 channels in both networks, which takes GPUs.
     """
 
     name: ClassVar[str] = "biggan"
@@ -60,9 +66,9 @@ class BigGAN(SAGAN):
     ngf: int = 96
     ndf: int = 96
     embedding_dim: int = 128
-    """Length of the embedding of a class, which all blocks of G share."""
+    """Length of the class embedding that all blocks of G share."""
     truncation: float | None = None
-    """Threshold of z in samples: what is above is drawn again, for likelier images and fewer kinds; None for none."""
+    """Bound of z in samples: lower is more typical and less varied; None truncates nothing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,7 +81,8 @@ class BigGAN(SAGAN):
         self._require(
             "z_dim",
             self.z_dim >= parts,
-            f"at least {parts} at {images.resolution}×{images.resolution}, one part for 4×4 and each block",
+            f"at least {parts} at {images.resolution}×{images.resolution}, one part for 4×4 and "
+            "each block",
         )
 
     def generator(self, images: ImageSpec) -> nn.Module:
@@ -100,7 +107,10 @@ class BigGAN(SAGAN):
         return f"noise, truncated to [-{self.truncation}, {self.truncation}] in samples"
 
     def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
-        """Samples of z truncated at the recipe's threshold; `dataclasses.replace(recipe, truncation=0.5)` has another."""
+        """Return samples of z, truncated at the recipe's threshold.
+
+        `dataclasses.replace(recipe, truncation=0.5)` samples with another threshold.
+        """
         if self.truncation is not None:
             z = truncated_normal(z, self.truncation)
         return super().images_of(networks, z, *labels)

@@ -1,4 +1,4 @@
-"""`cgan`: conditional GAN, which draws the class that it's asked for (Mirza and Osindero 2014)."""
+"""`cgan`: conditional GAN, for images of a requested class (Mirza and Osindero 2014)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastgan.recipes.dcgan import DCGAN
 
 @dataclass(frozen=True, kw_only=True)
 class CGAN(DCGAN):
-    """Mirza 2014 on DCGAN's networks: labels are joined to z in G and to the image in D."""
+    """Mirza 2014 on DCGAN's networks: labels join z in G and the image in D."""
 
     name: ClassVar[str] = "cgan"
     summary: ClassVar[str] = "Mirza 2014: labels beside z and the image, on DCGAN's networks"

@@ -15,12 +15,16 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.players import Batch
 
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
+# Weights of red, green and blue in Rec. 601.
+LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Colorize(Pix2Pix):
-    """Isola 2017: pix2pix from an image's grey to its colours, which any set of colour images has pairs of."""
+    """Isola 2017: pix2pix from grey images to their colours.
+
+    Any set of colour images provides the pairs.
+    """
 
     name: ClassVar[str] = "colorize"
     summary: ClassVar[str] = "Isola 2017: colours for grey images, by pix2pix"
@@ -42,7 +46,7 @@ class Colorize(Pix2Pix):
         return 1
 
     def condition(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The luma of images `[N, 3, H, W]`: `[N, 1, H, W]` in [-1, 1]."""
+        """Return the luma of images `[N, 3, H, W]`: `[N, 1, H, W]` in [-1, 1]."""
         images = inputs["image"]
         weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
         return (images * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)

@@ -17,26 +17,28 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 
-SWAPPED = 0.5  # share of the generated images that go through a pool
-DEEP_FROM = 256  # pixels from which the ResNet has nine blocks
+# Share of the generated images that go through a pool.
+SWAPPED = 0.5
+# Resolution from which the ResNet has nine blocks.
+DEEP_FROM = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class CycleGAN(Domains):
-    """Zhu 2017: two generators that undo each other, two PatchGANs with pools of images, least squares."""
+    """Zhu 2017: two mutually inverse generators, two PatchGANs, image pools, least squares."""
 
     name: ClassVar[str] = "cyclegan"
     summary: ClassVar[str] = "Zhu 2017: between two domains without pairs, by cycle consistency"
     averaged: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
 
     blocks: int | None = None
-    """Residual blocks of G; None takes 9, or 6 below 256 pixels."""
+    """Residual blocks of each G; None takes 9, or 6 below 256 pixels."""
     cycle_weight: float = 10.0
-    """Weight of the mean absolute difference of an image from what it is after both generators."""
+    """Weight of the L1 distance between an image and its translation there and back."""
     identity_weight: float = 5.0
-    """Weight of the mean absolute difference that a generator makes to an image of its own domain; 0 for none."""
+    """Weight of the L1 distance between G's input and output in its target domain; 0 for none."""
     pool: int = 50
-    """Generated images of each domain that are kept to show half of them to D again later; 0 for none."""
+    """Generated images of each domain to keep; D sees half of its fakes from them; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,22 +77,24 @@ class CycleGAN(Domains):
         )
 
     def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """What D makes of images of both, cycles, and what both do to images of their own domains (eq. 3, section 5.2)."""
+        """Return the adversarial, cycle and identity losses of both generators (section 3)."""
         a, b = batch.real, batch.inputs["other"]
         to_b, to_a = networks["G_AB"], networks["G_BA"]
-        # Images of both domains at once: each is normalised by itself, and what a convolution makes of weights serves both.
+        # One call for both domains shares the preparation of weights; instance norm keeps images
+        # independent.
         if self.identity_weight:
             (fake_b, same_b), (fake_a, same_a) = both(to_b, a, b), both(to_a, b, a)
         else:
             fake_b, fake_a = to_b(a), to_a(b)
         stats: dict[str, Tensor] = {}
-        judged = torch.stack(
+        adversarial = torch.stack(
             [
-                least_squares_g_loss(networks[judge](fake).float())
-                for judge, fake in (("D_A", fake_a), ("D_B", fake_b))
+                least_squares_g_loss(networks[name](fake).float())
+                for name, fake in (("D_A", fake_a), ("D_B", fake_b))
             ]
         )
-        stats["adversarial/G"] = 2 * judged.sum()  # the paper has no half in it
+        # least_squares_g_loss has a factor 1/2 that the paper doesn't have.
+        stats["adversarial/G"] = 2 * adversarial.sum()
         stats["cycle/G"] = l1_loss(to_a(fake_b).float(), a) + l1_loss(to_b(fake_a).float(), b)
         total = stats["adversarial/G"] + self.cycle_weight * stats["cycle/G"]
         if self.identity_weight:
@@ -99,7 +103,7 @@ class CycleGAN(Domains):
         return Loss(total, stats, {"fakes": {"A": fake_a, "B": fake_b}})
 
     def draw_places(self, request: DrawRequest) -> dict[str, Any]:
-        """Draw which of each domain's generated images go into its pool, and where."""
+        """Draw which generated images of each domain go through its pool, and to which slots."""
         if not self.pool:
             return {}
         mask, slots = {}, {}
@@ -124,23 +128,26 @@ class CycleGAN(Domains):
         return replace(batch, fakes=fakes)
 
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """Both discriminators', each half the paper's, which slows them down (section 4)."""
+        """Return half the least-squares loss of D_A and D_B, which slows them down (section 4)."""
         total = torch.zeros((), device=batch.real.device)
-        said: dict[str, list[Tensor]] = {"real": [], "fake": []}
+        means: dict[str, list[Tensor]] = {"real": [], "fake": []}
         for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
-            judged = both(networks[f"D_{domain}"], images, batch.fakes[domain])
-            real, fake = (logits.float() for logits in judged)
+            logits = both(networks[f"D_{domain}"], images, batch.fakes[domain])
+            real, fake = (each.float() for each in logits)
             total = total + least_squares_d_loss(real, fake)
-            said["real"].append(real.mean())
-            said["fake"].append(fake.mean())
+            means["real"].append(real.mean())
+            means["fake"].append(fake.mean())
         return Loss(
-            total, {f"logit({side})": torch.stack(means).mean() for side, means in said.items()}
+            total, {f"logit({side})": torch.stack(parts).mean() for side, parts in means.items()}
         )
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
     ) -> Tensor:
-        """Of "image" images of B, of "other" images of A, which samples are: they are compared with the data set's."""
+        """Return translations: A to B for the input "image", B to A for "other".
+
+        Samples translate "other", so that they are compared with the data set's images.
+        """
         (name, images) = next(iter(inputs.items()))
         translated: Tensor = networks["G_AB" if name == "image" else "G_BA"](images)
         return translated
@@ -154,6 +161,9 @@ class CycleGAN(Domains):
 
 
 def both(network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """What a network that takes each image by itself makes of two batches of a size, in one call."""
+    """Apply a network to two batches of the same size in one call.
+
+    The network must treat images independently.
+    """
     one, other = network(torch.cat([first, second])).chunk(2)
     return one, other

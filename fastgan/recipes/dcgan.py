@@ -18,18 +18,18 @@ Norm = Literal["batch", "layer", "instance", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class DCGAN(NoiseToImage):
-    """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5. The paper's widths are 64."""
+    """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5; default widths of 64."""
 
     name: ClassVar[str] = "dcgan"
     summary: ClassVar[str] = "Radford 2016: strided convolutions with batch norm"
     of_d: ClassVar[frozenset[str]] = PARTS_OF_D
 
     ngf: int = 64
-    """Channels of G's last hidden layer; each layer before it has twice as many, up to 8 times."""
+    """Channels of G's last hidden layer; each earlier layer has twice as many, up to 8 times."""
     ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    """Channels of D's first layer; each later layer has twice as many, up to 8 times."""
     d_norm: Norm = "batch"
-    """Norm of D's layers but the first and the last: over the batch, the layer (for gradient penalties), each map."""
+    """Norm in D, except in its first and last layer; choose layer for gradient penalties."""
     d_dropout: float = 0.0
     """Dropout after each activation of D; 0 for none."""
 
@@ -53,7 +53,8 @@ class DCGAN(NoiseToImage):
             "D": self.stabilized(
                 DCGANDiscriminator(
                     *size, ndf=self.ndf, c_dim=c_dim, norm=self.d_norm, dropout=self.d_dropout,
-                    minibatch_discrimination=self.minibatch_discrimination, minibatch_stddev=self.minibatch_stddev,
+                    minibatch_discrimination=self.minibatch_discrimination,
+                    minibatch_stddev=self.minibatch_stddev,
                 )
             ),
             **self.augmentation(images),

@@ -1,4 +1,4 @@
-"""What recipes of two domains without pairs share: the data, the ways to translate, a PatchGAN for each domain."""
+"""Base of recipes for two domains without pairs: data, directions, a PatchGAN for each domain."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ class DomainBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class Domains(Translation):
-    """Domain A is the data set's images, B what it gives as "other". D_A and D_B judge them."""
+    """Translation between two domains without pairs.
+
+    Domain A is the data set's images, domain B its input "other". D_A and D_B tell real images of
+    each domain from generated ones.
+    """
 
     batch_type: ClassVar[type[Batch]] = DomainBatch
     task: ClassVar[Task | None] = "domains"
@@ -48,11 +52,11 @@ class Domains(Translation):
     min_size: ClassVar[int] = 8
 
     ngf: int = 64
-    """Channels of G's first layer; four times as many behind its third."""
+    """Channels of G's first layer; four times as many from its third on."""
     ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    """Channels of D's first layer; each later layer has twice as many, up to 8 times."""
     patch: Patch | None = None
-    """Pixels that a logit of D sees; None takes 70, or the most that smaller images are large enough for."""
+    """Pixels that a logit of D sees; None takes 70, or the most that smaller images allow."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,7 +72,7 @@ class Domains(Translation):
         patch_size(self.name, self.patch, images)
 
     def discriminators(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """D_A and D_B, freshly initialised."""
+        """Return freshly initialised D_A and D_B."""
         patch = patch_size(self.name, self.patch, images)
         return {
             f"D_{domain}": PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf)
@@ -76,23 +80,25 @@ class Domains(Translation):
         }
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
-        found = {}
+        signatures = {}
         for source, target in (DOMAINS, DOMAINS[::-1]):
-            taken = plane("image", images.channels, f"image of domain {source}")
-            made = plane("output", images.channels, f"the same as one of domain {target}")
+            image = plane("image", images.channels, f"image of domain {source}")
+            output = plane("output", images.channels, f"its translation to domain {target}")
             network, wrap = self.translator(source, target)
             sizes = Sizes(self.size_divisor(networks), self.min_size)
-            found[f"G_{source}{target}"] = Signature(network, (taken,), (made,), sizes, wrap=wrap)
+            signatures[f"G_{source}{target}"] = Signature(
+                network, (image,), (output,), sizes, wrap=wrap
+            )
         for domain in DOMAINS:
             name = f"D_{domain}"
-            judged = plane("image", images.channels, f"image to judge as one of domain {domain}")
-            found[name] = Signature(
-                name, (judged,), (patch_logits(),), discriminator_sizes(networks[name])
+            image = plane("image", images.channels, f"real or generated image of domain {domain}")
+            signatures[name] = Signature(
+                name, (image,), (patch_logits(),), discriminator_sizes(networks[name])
             )
-        return found
+        return signatures
 
     def translator(self, source: str, target: str) -> tuple[str, Wrap]:
-        """The network that translates from one domain to the other, and how it is called."""
+        """Return the network that translates from one domain to the other, and its wrapper."""
         return f"G_{source}{target}", as_it_is
 
     def size_divisor(self, networks: Networks) -> int:
