@@ -1,8 +1,14 @@
-"""The `fastgan` command. Importing this is quick: torch comes only with the command that needs it.
+"""The `fastgan` command; importing it is quick, since only commands import torch.
 
-Exit statuses: 0 done; 1 an error inside fastgan; 2 something a person can mend (one sentence on stderr);
-3 `diagnose` saw a failure;
-128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM). `--debug` anywhere shows the traceback of an error.
+Exit statuses:
+
+- 0: done;
+- 1: an error inside fastgan;
+- 2: an error that a person can correct, as one sentence on stderr;
+- 3: `diagnose` found a failure;
+- 128 + n: ended by signal n (130 Ctrl-C, 143 SIGTERM).
+
+`--debug` anywhere shows the traceback of an error.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fastgan._version import __version__
+from fastgan.cli.flags import with_flags
 from fastgan.errors import FastganError
 from fastgan.names import never_fail, printable, unknown
 
@@ -27,15 +34,15 @@ COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "sample": "draw images from a checkpoint",
     "translate": "translate pictures with a checkpoint of pix2pix, cyclegan and their kind",
-    "evaluate": "measure what a checkpoint makes against real images",
-    "diagnose": "say which failure of GAN training a run shows, and what may help",
+    "evaluate": "measure samples of a checkpoint against real images",
+    "diagnose": "name the failure of GAN training that a run shows, and remedies",
     "compare": "show runs side by side: settings, measures, curves, samples",
     "project": "find the latent of an image in a StyleGAN2",
-    "export": "write a network to a file that other programs open",
-    "convert": "read a StyleGAN2 of another implementation, safely, and write it as .safetensors",
-    "doctor": "show versions, and which backends are usable here",
+    "export": "write a network to a file for other programs",
+    "convert": "read a StyleGAN2 of another implementation safely, and write it as .safetensors",
+    "doctor": "show versions, and the backends that are usable here",
 }
-"""Every command, a module of this package with `run(arguments) -> exit status`, and what it does."""
+"""Commands and their meaning; each is a module here with `run(arguments) -> exit status`."""
 
 USAGE = "\n".join(
     [
@@ -53,11 +60,11 @@ USAGE = "\n".join(
 
 
 class UsageError(FastganError):
-    """The command line can't be understood; the message says what it should be."""
+    """The command line is wrong; the message says what it must be."""
 
 
 def main() -> NoReturn:
-    """Runs the command of `sys.argv` and exits with its status."""
+    """Run the command of `sys.argv`, and exit with its status."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.formatwarning = _one_line
@@ -69,7 +76,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     except BrokenPipeError:
-        # What reads our output has gone; Python would complain once more when it flushes at exit.
+        # The reader of our output is gone, and Python would complain again at its last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     except (FastganError, OSError) as error:
@@ -90,9 +97,11 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command line, without the program's name, and returns the exit status.
+    """Run a command line without the program's name, and return the exit status.
 
-    Raises UsageError, or what the command raises.
+    Raises:
+        UsageError: there is no such command.
+        Exception: errors of the command.
     """
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(USAGE)
@@ -108,13 +117,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def complain(error: Exception) -> int:
-    """Prints an error that a person can mend as one sentence on stderr; returns the exit status 2."""
+    """Print an error as one sentence on stderr, and return the exit status 2."""
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
         message = (
             f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
         )
-    print(f"{_speaker()}: {_line(message)}", file=sys.stderr)
+    print(f"{_speaker()}: {with_flags(_line(message))}", file=sys.stderr)
     return 2
 
 
@@ -124,13 +133,13 @@ def say(line: str) -> None:
 
 
 def _line(message: object) -> str:
-    """Return a message as one line that any stream takes, bytes in quoted names spelt as in others."""
+    """Return a message as one line for any stream, with bytes in quoted names made readable."""
     text = _QUOTED_BYTES.sub(_bytes, " ".join(str(message).split()))
     return printable(text)
 
 
 _QUOTED_BYTES = re.compile(r"(?:\\udc[89a-f][0-9a-f])+")
-"""How `repr` writes the bytes of a name that Python couldn't decode."""
+"""Escapes that `repr` writes for bytes that Python couldn't decode."""
 
 
 def _bytes(quoted: re.Match[str]) -> str:
@@ -138,13 +147,13 @@ def _bytes(quoted: re.Match[str]) -> str:
 
 
 def _speaker() -> str:
-    """Who says it, where several processes do."""
+    """Return the name that a message begins with, and the process if there are several."""
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return f"fastgan, process {os.environ['RANK']}" if several else "fastgan"
 
 
 def _tell_torchrun(error: Exception) -> None:
-    """Leaves the error where torchrun's own report of a failed process takes it from."""
+    """Write the error to the file that torchrun's report of a failed process reads."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         said = f"{type(error).__name__}: {error}"
         details = {"py_callstack": said, "timestamp": str(int(time.time()))}
@@ -152,14 +161,14 @@ def _tell_torchrun(error: Exception) -> None:
 
 
 MEANT = {
-    "report": "fastgan train writes report.html into --out when a run ends, and fastgan compare makes a page "
-    "of several runs",
+    "report": "fastgan train writes report.html into --out when a run ends, and fastgan compare "
+    "makes a page of several runs",
     "resume": "fastgan train RECIPE --out RUN --resume goes on with a run",
     "generate": "fastgan sample draws images",
     "metrics": "fastgan evaluate measures a checkpoint",
     "info": "fastgan doctor shows versions and backends",
 }
-"""What does it, for words that people try."""
+"""Hints for words that people try as commands."""
 
 
 def _no_command(name: str) -> str:
@@ -169,5 +178,5 @@ def _no_command(name: str) -> str:
 
 
 def _one_line(message: Warning | str, *place: object, **line: object) -> str:
-    """A warning as `warnings.formatwarning` gives it, without the place in the code."""
+    """Format a warning for `warnings.formatwarning` without its place in the code."""
     return f"{_speaker()}: warning: {_line(message)}\n"

@@ -19,7 +19,7 @@ from fastgan.training.comparison import Line, compare, read_runs, write_comparis
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Show runs side by side: the settings that differ, measures, speed, parameters; curves and samples on one page."""
+    """Show runs side by side: settings that differ, measures, speed, curves and samples."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
     """The --out folders of two or more runs."""
@@ -28,12 +28,12 @@ class CompareOptions:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan compare` with these arguments; returns the exit status."""
+    """Run `fastgan compare` with these arguments, and return the exit status."""
     options = parse(CompareOptions, arguments, prog="fastgan compare")
     if len(options.runs) < 2:
-        raise UsageError(f"Needed are two runs or more to compare, but {len(options.runs)} came.")
+        raise UsageError(f"RUNS must be two runs or more, got {len(options.runs)}.")
     if options.out is not None and Path(options.out).suffix.lower() != ".html":
-        raise UsageError(f"--out must be a file that ends in .html, but {options.out!r} came.")
+        raise UsageError(f"--out must be a file that ends in .html, got {options.out!r}.")
     runs = read_runs(options.runs)
     print_tables(_table([run.name for run in runs], compare(runs)))
     if options.out is not None:
@@ -52,5 +52,5 @@ def _table(names: list[str], lines: list[Line]) -> Table:
 
 
 def _cell(text: str) -> Text:
-    """Return a cell in which nothing is taken for rich's markup or emoji."""
+    """Return a cell without rich's markup and emoji."""
     return Text(printable(text))

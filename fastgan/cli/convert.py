@@ -1,4 +1,4 @@
-"""`fastgan convert FILE OUT.safetensors`: a StyleGAN2 of another implementation into a file of fastgan's."""
+"""`fastgan convert FILE OUT.safetensors`: convert a StyleGAN2 of another implementation."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from fastgan.foreign.files import load_network
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Read a StyleGAN2 from another implementation's file, running nothing in it, and write it as .safetensors."""
+    """Read a StyleGAN2 of another implementation without running its code; write .safetensors."""
 
     file: tyro.conf.Positional[str]
-    """A network pickle (.pkl) of StyleGAN2-ADA's or StyleGAN3's PyTorch code, a .pt file of rosinality's, or a checkpoint
-    or folder of a run of StyleGAN2."""
+    """A network pickle (.pkl) of StyleGAN2-ADA's or StyleGAN3's PyTorch code, a .pt file of
+    rosinality's, or a checkpoint or folder of a run of StyleGAN2."""
     out: tyro.conf.Positional[str]
     """The .safetensors file to write."""
     network: Literal["G_ema", "G", "D"] = "G_ema"
-    """Which network: the generator's moving average, the generator, or the discriminator."""
+    """Network to convert: the generator's moving average, the generator, or the discriminator."""
     force: bool = False
     """Replace OUT if it exists."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan convert` with these arguments; returns the exit status."""
+    """Run `fastgan convert` with these arguments, and return the exit status."""
     options = parse(ConvertOptions, arguments, prog="fastgan convert")
     if not options.out.lower().endswith(".safetensors"):
-        raise UsageError(f"OUT must be a file that ends in .safetensors, but {options.out!r} came.")
+        raise UsageError(f"OUT must be a file that ends in .safetensors, got {options.out!r}.")
     if Path(options.out).exists() and not options.force:
         raise UsageError(
             f"{options.out!r} exists: choose another name, or replace it with --force."
@@ -45,8 +45,8 @@ def run(arguments: list[str]) -> int:
     height, width = sized.image_size
     others = ", ".join(name for name in networks if name != options.network)
     say(
-        f"Made {options.out}: {options.network} of {options.file}, a {type(network).__name__} of {width}×{height} images "
-        f"with {sum(p.numel() for p in network.parameters()):,} parameters."
+        f"Made {options.out}: {options.network} of {options.file}, a {type(network).__name__} of "
+        f"{width}×{height} images with {sum(p.numel() for p in network.parameters()):,} parameters."
         + (f" Also in there: {others} (--network)." if others else "")
     )
     return 0

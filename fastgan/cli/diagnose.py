@@ -1,4 +1,4 @@
-"""`fastgan diagnose RUN`: which failure of GAN training a run shows, and what may help."""
+"""`fastgan diagnose RUN`: name the failure of GAN training that a run shows, and remedies."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from fastgan.files import write_atomic
 from fastgan.runtime import tune_cpu_allocator
 
 ILL = 3
-"""Exit status for a run that shows a failure."""
+"""Exit status for a run with a failure."""
 
 
 @dataclass(frozen=True)
 class DiagnoseOptions:
-    """Say which failure of GAN training a run shows, by which numbers, and what may help; exit status 3 if it shows one."""
+    """Name the failures of GAN training that a run shows, with numbers and remedies.
+
+    The exit status is 3 if there are any.
+    """
 
     run: tyro.conf.Positional[str]
     """The --out folder of a run, ended or still going."""
     out: str | None = None
     """JSON file for the figures, the failures and the remedies."""
     seed: int = 0
-    """Seed of the samples that are looked at."""
+    """Seed of the samples that are examined."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan diagnose` with these arguments; returns the exit status."""
+    """Run `fastgan diagnose` with these arguments, and return the exit status."""
     options = parse(DiagnoseOptions, arguments, prog="fastgan diagnose")
     if options.seed < 0:
-        raise UsageError(f"--seed must be at least 0, but {options.seed} came.")
+        raise UsageError(f"--seed must be at least 0, got {options.seed}.")
     if options.out is not None and Path(options.out).suffix.lower() != ".json":
-        raise UsageError(f"--out must be a file that ends in .json, but {options.out!r} came.")
+        raise UsageError(f"--out must be a file that ends in .json, got {options.out!r}.")
     tune_cpu_allocator()
     found = diagnose_run(options.run, seed=options.seed)
     for line in _said(found):
@@ -54,13 +57,13 @@ def _said(found: Diagnosis) -> list[str]:
     names = ", ".join(symptom.name for symptom in found.symptoms) or "healthy"
     lines = [f"{found.recipe.name} after {found.nimg:,} images: {names}."]
     if found.unseen:
-        lines.append(f"The log alone was judged, not the samples: {found.unseen}")
+        lines.append(f"The diagnosis is of the log alone, without samples: {found.unseen}")
     for symptom in found.symptoms:
-        lines += ["", f"{symptom.name[:1].upper()}{symptom.name[1:]}, seen by"]
+        lines += ["", f"{symptom.name[:1].upper()}{symptom.name[1:]}, shown by"]
         lines += [f"  {_shown(evidence)}" for evidence in symptom.evidence]
         if symptom.remedies:
             width = max(len(remedy.option) for remedy in symptom.remedies)
-            lines += ["What may help:"]
+            lines += ["Remedies to try:"]
             lines += [f"  {remedy.option:<{width}}  {remedy.why}" for remedy in symptom.remedies]
     return lines
 

@@ -1,4 +1,4 @@
-"""`fastgan doctor`: versions, and which backends are usable on which device."""
+"""`fastgan doctor`: versions, and the backends that are usable on each device."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fastgan.runtime import versions
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """Show versions, and which backends are usable on which device; where one isn't, why and what to do."""
+    """Show versions, and the backends that are usable, or why they aren't and what to do."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan doctor` with these arguments; returns the exit status."""
+    """Run `fastgan doctor` with these arguments, and return the exit status."""
     parse(DoctorOptions, arguments, prog="fastgan doctor")
     print_tables(_versions(), "", _backends())
     return 0

@@ -1,4 +1,4 @@
-"""`fastgan evaluate CHECKPOINT`: measure what a checkpoint makes against real images."""
+"""`fastgan evaluate CHECKPOINT`: measure samples of a checkpoint against real images."""
 
 from __future__ import annotations
 
@@ -30,40 +30,40 @@ from fastgan.training.distributed import choose_device
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Measure what a checkpoint makes against real images, those it was trained on unless others are named."""
+    """Measure samples of a checkpoint against real images, the run's own or others."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, the folder of a run, of which the newest one is taken, or a StyleGAN2 network (.safetensors, .pkl)."""
+    """Checkpoint, folder of a run (its newest one), export (.safetensors) or StyleGAN2 (.pkl)."""
     metrics: tuple[Metric, ...] = ()
-    """What to measure; left out, fd, kd, prdc, modes where there is a classifier, and all of targets where there are any."""
+    """Metrics; without any fd, kd, prdc, modes if there is a classifier, and those of targets."""
     features: FeaturesName | None = None
-    """Features that fd, kd, score and prdc are taken in; None takes mobilenet, or inception for fid, kid and is."""
+    """Features for fd, kd, score and prdc; None is mobilenet, or inception for fid, kid and is."""
     weights: str | None = None
-    """File of Inception's weights; None takes the one that torch-fidelity downloads."""
+    """File of Inception's weights; None is the one that torch-fidelity downloads."""
     samples: int | None = None
     """Images to draw; None takes 2,000, or 25,600 for the modes of stacked-mnist."""
     seed: int = 0
     """Seed of the samples: the same seed measures the same images."""
     data: str | None = None
-    """Data set to compare with; None takes the one of the run. A network without a run needs it."""
+    """Data set to compare with; None is the run's own. A network without a run needs it."""
     fit: Fit | None = None
-    """How pictures of --data become squares: crop, pad or stretch; None takes the run's own, crop without a run."""
+    """Way to make pictures square: crop, pad or stretch; None is the run's own, or crop."""
     range: str | None = None
-    """Values LOW:HIGH that become black and white in files of more than 8 bits, or auto; None takes the run's own."""
+    """Values LOW:HIGH of black and white in files above 8 bits, or auto; None is the run's."""
     real: int = MAX_REAL
-    """The most real images to compare with, evenly spread over a larger set; 0 for all."""
+    """Limit of real images, evenly spread over a larger set; 0 takes all."""
     out: str | None = None
-    """JSON file for the figures and all that they depend on."""
+    """JSON file for the figures and everything that they depend on."""
     neighbours: str | None = None
     """PNG file for the first samples, each beside the real images nearest to it."""
     neighbours_in: Literal["features", "pixels"] = "features"
-    """What nearness is of."""
+    """Space in which neighbours are near."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to draw and to measure; auto takes a CUDA device if there is one."""
+    """Device; auto takes a CUDA device if there is one."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan evaluate` with these arguments; returns the exit status."""
+    """Run `fastgan evaluate` with these arguments, and return the exit status."""
     options = parse(EvaluateOptions, arguments, prog="fastgan evaluate")
     _check(options)
     check_environment()
@@ -116,15 +116,15 @@ def run(arguments: list[str]) -> int:
 
 
 def _check(options: EvaluateOptions) -> None:
-    """Raises UsageError for what can't be understood or written."""
+    """Raise UsageError for options that are out of range, and for files that can't be written."""
     for option, least in (("samples", 10), ("seed", 0), ("real", 0)):
         value = getattr(options, option)
         if value is not None and value < least:
-            raise UsageError(f"--{option} must be at least {least}, but {value} came.")
+            raise UsageError(f"--{option} must be at least {least}, got {value}.")
     for option, suffix in (("out", ".json"), ("neighbours", ".png")):
         name = getattr(options, option)
         if name is not None and Path(name).suffix.lower() != suffix:
-            raise UsageError(f"--{option} must be a file that ends in {suffix}, but {name!r} came.")
+            raise UsageError(f"--{option} must be a file that ends in {suffix}, got {name!r}.")
     if options.weights is not None and not Path(options.weights).is_file():
         raise UsageError(f"There is no file {options.weights!r} of weights: check --weights.")
 

@@ -1,4 +1,4 @@
-"""`fastgan export CHECKPOINT --to FORMAT`: a network as a file for somewhere else."""
+"""`fastgan export CHECKPOINT --to FORMAT`: write a network to a file for other programs."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from fastgan.trained import load
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Write a network of a checkpoint to a file that other programs open, and check that it computes the same."""
+    """Write a network to a file for other programs, and check that it computes the same."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, the folder of a run, a .safetensors of fastgan, or a network pickle (.pkl)."""
+    """Checkpoint, folder of a run, export (.safetensors), or network pickle (.pkl)."""
     to: Format
     """Format: weights, a graph of torch.export, a compiled package, or ONNX."""
     out: str
     """File to write: .safetensors, .pt2 (torch-export and aotinductor) or .onnx."""
     network: str | None = None
-    """Network, such as G, D, G_AB or D_A; None takes the generator. docs/export.md lists those of each recipe."""
+    """Network, such as G, D, G_AB or D_A (docs/export.md lists them); None is the generator."""
     input: Literal["z", "w"] = "z"
-    """What a style-based G takes: z, or w, which leaves the mapping network out."""
+    """Input of a style-based G: z, or w, which leaves the mapping network out."""
     truncation_psi: float | None = None
     """Truncation of a style-based G; None is 1, no truncation."""
     noise: Literal["const", "none", "random"] | None = None
-    """Noise of a style-based G: the layers' constant noise (None), none, or drawn anew at every call. Of a G with dropout:
-    none (None), or random."""
+    """Noise of a style-based G: the layers' constant noise (None), none, or new at every call.
+    Of a G with dropout: none (None), or random."""
     batch: str = "dynamic"
     """Images per call: dynamic for any number, or one number."""
     portable: bool = False
-    """Plain PyTorch in place of fastgan's ops: slower, and loading needs no fastgan (torch-export, aotinductor)."""
+    """Plain PyTorch instead of fastgan's ops (.pt2): slower, and loading needs no fastgan."""
     force: bool = False
-    """Replace a file that exists."""
+    """Replace an existing file."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan export` with these arguments; returns the exit status."""
+    """Run `fastgan export` with these arguments, and return the exit status."""
     options = parse(ExportOptions, arguments, prog="fastgan export")
     batch = _check(options)
     check_environment()
@@ -52,12 +52,16 @@ def run(arguments: list[str]) -> int:
     source = gan.source(options.network)
     written = gan.export(
         options.out, network=options.network, to=options.to, inputs=options.input,
-        truncation=options.truncation_psi, noise=options.noise, batch=batch, portable=options.portable,
+        truncation=options.truncation_psi, noise=options.noise, batch=batch,
+        portable=options.portable,
     )  # fmt: skip
     if options.to == "safetensors":
         about = "The weights in the file are the network's, bit for bit."
     else:
-        about = f"{_ports(written.signature, batch)} It differs from the network by at most {written.difference:.1e}."
+        about = (
+            f"{_ports(written.signature, batch)} It differs from the network by at most "
+            f"{written.difference:.1e}."
+        )
     say(f"Made {written.path} ({options.to}): {source.title}.")
     say(f"{about} Opening it needs {written.needs}.")
     if source.others:
@@ -80,10 +84,10 @@ def _ports(signature: Signature | None, batch: int | None) -> str:
 
 
 def _check(options: ExportOptions) -> int | None:
-    """The batch, None if it's dynamic. Raises UsageError for what doesn't go together."""
+    """Return the batch, None for any. Raises UsageError for options that don't go together."""
     suffix = FORMATS[options.to]
     if not options.out.lower().endswith(suffix):
-        raise UsageError(f"--out must end in {suffix} for {options.to}, but {options.out!r} came.")
+        raise UsageError(f"--out must end in {suffix} for {options.to}, got {options.out!r}.")
     if Path(options.out).exists() and not options.force:
         raise UsageError(
             f"The file {options.out!r} exists: replace it with --force, or choose another --out."
@@ -94,7 +98,7 @@ def _check(options: ExportOptions) -> int | None:
     if options.batch != "dynamic":
         if not options.batch.isdecimal() or int(options.batch) < 1:
             raise UsageError(
-                f"--batch must be dynamic or a whole number of at least 1, but {options.batch!r} came."
+                f"--batch must be dynamic or a whole number of at least 1, got {options.batch!r}."
             )
         batch = int(options.batch)
     of_graphs = {

@@ -1,4 +1,4 @@
-"""tyro, with its errors as one sentence."""
+"""Command lines parsed by tyro, with errors as one sentence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import tyro
 
 from fastgan.cli import UsageError
+from fastgan.cli.flags import remember_options
 
 T = TypeVar("T")
 
-# tyro reports errors only as text: these read it, and any other text still gives a sentence.
+# tyro reports errors only as text. These patterns read it; other texts become a sentence too.
 _NOT_A_NUMBER = re.compile(r"Error parsing (--\S+?):.*\b(int|float)\b.*: ('.*')")
 _NO_CHOICE = re.compile(
     r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)"
@@ -37,12 +38,19 @@ def parse(
     default: T | None = None,
     partial: bool = False,
 ) -> T:
-    """A `form` filled in from command-line arguments.
+    """Fill in a form, a dataclass, from command-line arguments.
 
-    default: values of the options that aren't given, in place of the form's own. partial: leave arguments that the form
-    doesn't know to another one.
-    Prints help and exits with status 0 for --help. Raises UsageError for anything that can't be understood.
+    It prints help for --help, and exits with status 0.
+
+    Args:
+        default: values for options that aren't there, in place of the form's own.
+        partial: ignore arguments that the form doesn't know.
+
+    Raises:
+        UsageError: an argument is unknown, missing, or has a wrong value.
     """
+    if dataclasses.is_dataclass(form):
+        remember_options(options_of(form))
     options: dict[str, Any] = {} if default is None else {"default": default}
     errors = io.StringIO()
     try:
@@ -66,7 +74,7 @@ def parse(
 
 
 def _sentence(form: type, box: str) -> str:
-    """What tyro says in its box below the title and above the first rule, as one line."""
+    """Return the text in tyro's box, from its title to its first rule, as one line."""
     lines = _COLOUR.sub("", box).splitlines()
     texts = ["" if _TITLE.match(line) else _FRAME.sub("", line).strip() for line in lines]
     blocks = [" ".join(block) for full, block in itertools.groupby(texts, bool) if full]
@@ -74,17 +82,17 @@ def _sentence(form: type, box: str) -> str:
     untitled = any(_TITLE.match(line) for line in lines) or len(blocks) < 2
     message = blocks[0 if untitled else 1] if blocks else "The command line can't be understood"
     if message.startswith("Missing from"):
-        return f"Needed are {' and '.join(_required(form))}."
+        return f"The command needs {' and '.join(_required(form))}."
     if (number := _NOT_A_NUMBER.match(message)) is not None:
         option, kind, value = number.groups()
         expected = "a whole number" if kind == "int" else "a number"
-        return f"{option} must be {expected}, but {value} came."
+        return f"{option} must be {expected}, got {value}."
     if (choice := _NO_CHOICE.match(message)) is not None:
         value, option, choices = choice.groups()
         names = re.findall(r"'([^']*)'", choices)
         near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{option} must be one of {', '.join(names)}, but {value!r} came.{hint}"
+        return f"{option} must be one of {', '.join(names)}, got {value!r}.{hint}"
     return message if message.endswith((".", "!")) else message + "."
 
 
@@ -98,7 +106,7 @@ def _unknown_arguments(form: type, extra: Sequence[str], prog: str) -> str:
 
 
 def _required(form: type) -> list[str]:
-    """The arguments of a dataclass that have no default, as the help writes them."""
+    """Return the arguments of a dataclass without a default, as the help writes them."""
     positional = typing.get_type_hints(form, include_extras=True)
     return [
         entry.name.upper()
@@ -110,7 +118,7 @@ def _required(form: type) -> list[str]:
 
 
 def options_of(form: type) -> list[str]:
-    """The options of a dataclass of dataclasses, as they're written on the command line."""
+    """Return the options of a dataclass of dataclasses, as on the command line."""
     names: list[str] = []
     hints = typing.get_type_hints(form)
     for entry in dataclasses.fields(form):
@@ -123,4 +131,5 @@ def options_of(form: type) -> list[str]:
 
 
 def _option(field: str) -> str:
-    return "--" + field.rstrip("_").replace("_", "-")  # class_ is --class, from_ is --from
+    # class_ is --class, from_ is --from.
+    return "--" + field.rstrip("_").replace("_", "-")

@@ -30,35 +30,35 @@ FRAMES = 100
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """Find the styles and the noise with which a StyleGAN2 makes an image most like the given one."""
+    """Find the styles and the noise with which a StyleGAN2 makes an image like this one."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, the folder of a run, or a StyleGAN2 network (.safetensors, .pkl)."""
+    """Checkpoint, folder of a run, or StyleGAN2 network (.safetensors, .pkl)."""
     image: tyro.conf.Positional[str]
-    """The image."""
+    """Image file."""
     out: str
-    """Folder for what is found; files in it that exist are replaced."""
+    """Folder for the results; existing files in it are replaced."""
     steps: int = 1000
     """Steps of the search."""
     fit: Fit | None = None
-    """How it becomes a square: crop cuts the centre out, pad adds black, stretch; None takes the run's own, or crop."""
+    """Way to make it square: crop, pad (with black) or stretch; None is the run's own, or crop."""
     range: str | None = None
-    """Values LOW:HIGH that become black and white if it has more than 8 bits, or auto; None takes the run's own."""
+    """Values LOW:HIGH of black and white if it has above 8 bits, or auto; None is the run's."""
     space: Literal["w", "w+"] = "w"
-    """One style for all layers, or one for each, which comes nearer to images that the network doesn't make."""
+    """One style for all layers, or one for each, which fits images of other kinds better."""
     seed: int = 0
-    """Seed of what is random in it."""
+    """Seed of the search."""
     video: str | None = None
-    """Also write the way there, as gif or mp4."""
+    """Also write a video of the search, as gif or mp4."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan project` with these arguments; returns the exit status."""
+    """Run `fastgan project` with these arguments, and return the exit status."""
     options = parse(ProjectOptions, arguments, prog="fastgan project")
     if options.steps < 1:
-        raise UsageError(f"--steps must be at least 1, but {options.steps} came.")
+        raise UsageError(f"--steps must be at least 1, got {options.steps}.")
     if options.video is not None and f".{options.video}" not in FORMATS:
-        raise UsageError(f"--video must be gif or mp4, but {options.video!r} came.")
+        raise UsageError(f"--video must be gif or mp4, got {options.video!r}.")
     out = Path(options.out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out must be a folder, but {options.out!r} is a file.")
@@ -90,14 +90,14 @@ def run(arguments: list[str]) -> int:
     write(out, target, found, video=options.video)
     first, last = found.distances[0], found.distances[-1]
     say(
-        f"Made {options.out}: {options.image} as {gan.origin}; perceptual distance {last:.4f}, from {first:.4f} "
-        f"at the mean of w."
+        f"Made {options.out}: {options.image} as {gan.origin}; perceptual distance {last:.4f}, "
+        f"from {first:.4f} at the mean of w."
     )
     return 0
 
 
 def write(out: Path, target: Tensor, found: Projection, *, video: str | None) -> None:
-    """Fills the folder: target.png, projected.png, latent.safetensors (ws, and noise maps by name), distances.json."""
+    """Write target.png, projected.png, distances.json and latent.safetensors (ws, noise)."""
     save_png(out / "target.png", to_uint8(target)[0])
     save_png(out / "projected.png", to_uint8(found.image)[0])
     write_atomic(out / "latent.safetensors", [save({"ws": found.ws, **found.noise})])

@@ -39,9 +39,9 @@ class SampleOptions:
     """Draw images from a checkpoint, or from the newest checkpoint of a run's folder."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, the folder of a run, or a StyleGAN2 network (.safetensors, .pkl)."""
+    """Checkpoint, folder of a run, export (.safetensors) or StyleGAN2 network (.pkl)."""
     out: str
-    """PNG file to write, GIF or MP4 for --interpolate, or a folder for one PNG per seed; what exists is replaced."""
+    """PNG file, GIF or MP4 for --interpolate, or a folder for a PNG per seed; it is replaced."""
     seed: int | None = None
     """Seed of the noise, 0 if left out: the same seed draws the same images."""
     rows: int | None = None
@@ -51,17 +51,17 @@ class SampleOptions:
     seeds: str | None = None
     """One image for each of these seeds, such as 0-15,42, the same in any grid."""
     truncation_psi: float | None = None
-    """StyleGAN2: draw the styles towards their mean; 1 leaves them, 0 gives the average image."""
+    """StyleGAN2: pull styles towards their mean; 1 leaves them, 0 gives the average image."""
     truncation_cutoff: int | None = None
-    """StyleGAN2: truncate the first so many styles only."""
+    """StyleGAN2: truncate only this number of styles, from the first on."""
     class_: Annotated[str | None, tyro.conf.arg(name="class")] = None
-    """With labels: the class to draw, by its name or its number from 0; left out, each seed draws one."""
+    """With labels: class to draw, by name or number from 0; left out, each seed draws one."""
     caption: str | None = None
-    """Of text2image: words for what to draw; left out, it draws the captions of its data."""
+    """text2image: words to draw; left out, it draws the captions of its data."""
     noise: Literal["const", "random", "none"] | None = None
-    """StyleGAN2: the network's constant noise (if left out), noise of the seed, or none."""
+    """StyleGAN2: the network's constant noise (the default), noise of the seed, or none."""
     mix: str | None = None
-    """StyleGAN2: a table ROWSEEDS:COLUMNSEEDS:LAYERS of rows' images with columns' coarse, middle, fine or 0-3 styles."""
+    """StyleGAN2: a table ROWSEEDS:COLUMNSEEDS:LAYERS; LAYERS (coarse, 0-3) are the column's."""
     interpolate: str | None = None
     """StyleGAN2: a video that loops through these seeds."""
     frames: int | None = None
@@ -69,13 +69,13 @@ class SampleOptions:
     fps: int | None = None
     """Frames per second of --interpolate, 25 if left out."""
     space: Literal["w", "z"] | None = None
-    """Where --interpolate goes: in the styles (if left out) or in the noise."""
+    """Space of --interpolate: the styles (the default) or the noise."""
     direction: int | None = None
     """StyleGAN2: a row for each seed along this direction of SeFa, from 0, the strongest."""
     strength: str | None = None
-    """How far --direction goes, -3..3 if left out, in the units of w."""
+    """Range of --direction in units of w, -3..3 if left out."""
     layers: str | None = None
-    """Layers that --direction moves: coarse, middle, fine or a range such as 0-3; all if left out."""
+    """Layers that --direction moves: coarse, middle, fine or such as 0-3; all if left out."""
 
 
 def run(arguments: list[str]) -> int:
@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _mode(options: SampleOptions) -> str:
-    """Which of MODES is asked for. Raises UsageError for two, or for an option of another."""
+    """Return the mode of MODES. Raises UsageError for two, or for an option of another mode."""
     asked = [
         mode for mode in ("mix", "interpolate", "direction") if getattr(options, mode) is not None
     ]
@@ -111,13 +111,13 @@ def _mode(options: SampleOptions) -> str:
         for option in ("seed", "rows"):
             if getattr(options, option) is not None:
                 raise UsageError(
-                    f"--seeds says which images to draw, so --{option} has no meaning: leave it out."
+                    f"--seeds chooses the images, so --{option} has no meaning: leave it out."
                 )
     return mode
 
 
 def _check(options: SampleOptions, mode: str) -> None:
-    """Raises UsageError for numbers out of range, and for an --out that the picture can't be written to."""
+    """Raise UsageError for numbers out of range, and for an --out of another kind."""
     for option, least, most in (
         ("rows", 1, None),
         ("columns", 1, None),
@@ -129,22 +129,23 @@ def _check(options: SampleOptions, mode: str) -> None:
         value = getattr(options, option)
         if value is not None and (value < least or (most is not None and value > most)):
             range_ = f"at least {least}" if most is None else f"from {least} to {most}"
-            raise UsageError(f"--{option.replace('_', '-')} must be {range_}, but {value} came.")
+            raise UsageError(f"--{option.replace('_', '-')} must be {range_}, got {value}.")
     rows, columns = options.rows or SIDE, options.columns or SIDE
     if rows * columns > MAX_SAMPLES:
         raise UsageError(
-            f"--rows times --columns must be at most {MAX_SAMPLES:,} for one picture, but {rows} × {columns} came."
+            f"--rows times --columns must be at most {MAX_SAMPLES:,} for one picture, got "
+            f"{rows} × {columns}."
         )
     if options.truncation_cutoff is not None and options.truncation_psi is None:
-        raise UsageError("--truncation-cutoff says where to truncate: give --truncation-psi too.")
+        raise UsageError("--truncation-cutoff needs --truncation-psi: give both.")
     suffix = Path(options.out).suffix.lower()
     if mode == "interpolate":
         if suffix not in FORMATS:
             raise UsageError(
-                f"--out must be a file that ends in .gif or .mp4, but {options.out!r} came."
+                f"--out must be a file that ends in .gif or .mp4, got {options.out!r}."
             )
     elif suffix != ".png" and not (mode == "grid" and _is_folder(options.out)):
-        raise UsageError(f"--out must be a file that ends in .png, but {options.out!r} came.")
+        raise UsageError(f"--out must be a file that ends in .png, got {options.out!r}.")
 
 
 def _is_folder(out: str) -> bool:
@@ -156,8 +157,8 @@ def _recipe_grid(options: SampleOptions, gan: Trained) -> str:
     for option in STEERING:
         if getattr(options, option) is not None:
             raise UsageError(
-                f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of recipe "
-                f"{gan.recipe.name!r}: leave it out."
+                f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of "
+                f"recipe {gan.recipe.name!r}: leave it out."
             )
     if gan.recipe.translates and options.caption is None:
         return _translated_grid(options, gan)
@@ -168,7 +169,8 @@ def _check_caption(options: SampleOptions, gan: Trained) -> None:
     """Raise UsageError for a caption where no words can be drawn."""
     if options.caption is not None and not gan.can("caption"):
         raise UsageError(
-            f"--caption is for networks that draw from words, but this is {gan.origin}: leave it out."
+            f"--caption is for networks that draw from words, but this is {gan.origin}: leave it "
+            f"out."
         )
 
 
@@ -177,11 +179,13 @@ def _translated_grid(options: SampleOptions, gan: Trained) -> str:
     for option, name in (("seeds", "--seeds"), ("class_", "--class")):
         if getattr(options, option) is not None:
             raise UsageError(
-                f"{name} is for networks that draw from noise, but this is {gan.origin}: leave it out."
+                f"{name} is for networks that draw from noise, but this is {gan.origin}: leave it "
+                f"out."
             )
     if _is_folder(options.out):
         raise UsageError(
-            f"--out must be a file that ends in .png, but {options.out!r} came: fastgan translate fills folders."
+            f"--out must be a file that ends in .png, got {options.out!r}: fastgan translate fills "
+            f"folders."
         )
     names = save_grid(
         Path(options.out),
@@ -196,10 +200,10 @@ def _translated_grid(options: SampleOptions, gan: Trained) -> str:
 
 
 def _label(options: SampleOptions, gan: Trained) -> str | None:
-    """Return the class that is asked for. Raises UsageError for networks without classes."""
+    """Return the class to draw. Raises UsageError for networks without classes."""
     if options.class_ is not None and not gan.can("label"):
         raise UsageError(
-            f"--class {options.class_} came, but this network knows no classes: leave it out."
+            "--class has no meaning, since this network knows no classes: leave it out."
         )
     return options.class_
 
@@ -230,17 +234,18 @@ def _by_seed(gan: Trained, label: str | None, caption: str | None, seeds: list[i
 
 
 def _drawing(options: SampleOptions, gan: Trained) -> Drawing:
-    """Return how a network with styles draws. Raises UsageError for options that it can't take."""
+    """Return the drawing of a network with styles. Raises UsageError for options out of range."""
     G = gan.generator
     if G.channels not in (1, 3):
         raise UsageError(
-            f"Only grey and colour images can be written, but this network makes {G.channels} channels."
+            f"Only grey and colour images can be written, but this network makes {G.channels} "
+            f"channels."
         )
     label = _label(options, gan)
     if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
         raise UsageError(
-            f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, but "
-            f"{options.truncation_cutoff} came."
+            f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, got "
+            f"{options.truncation_cutoff}."
         )
     return gan.drawing(
         label=label,
@@ -255,12 +260,14 @@ def _draw_mix(options: SampleOptions, gan: Trained) -> str:
     parts = (options.mix or "").split(":")
     if len(parts) != 3:
         raise UsageError(
-            f"--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, but {options.mix!r} came."
+            f"--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, got "
+            f"{options.mix!r}."
         )
     rows, columns = parse_seeds(parts[0]), parse_seeds(parts[1])
     if (1 + len(rows)) * (1 + len(columns)) > MAX_SAMPLES:
         raise UsageError(
-            f"--mix must make at most {MAX_SAMPLES:,} images, but {len(rows)} rows and {len(columns)} columns came."
+            f"--mix must make at most {MAX_SAMPLES:,} images, got {len(rows)} rows and "
+            f"{len(columns)} columns."
         )
     _save_table(options.out, mixing_table(drawing, rows, columns, parts[2]), 1 + len(columns))
     return f"{len(rows)} × {len(columns)} mixed samples"
@@ -271,7 +278,7 @@ def _draw_interpolation(options: SampleOptions, gan: Trained) -> str:
     seeds = parse_seeds(options.interpolate or "")
     if len(seeds) < 2:
         raise UsageError(
-            f"--interpolate needs two seeds or more, such as 0-3, but {options.interpolate!r} came."
+            f"--interpolate must be two seeds or more, such as 0-3, got {options.interpolate!r}."
         )
     frames = options.frames or 50
     images = interpolation(drawing, seeds, frames, space=options.space or "w")
@@ -283,7 +290,7 @@ def _draw_direction(options: SampleOptions, gan: Trained) -> str:
     drawing = _drawing(options, gan)
     number, columns = options.direction or 0, options.columns or 7
     if not 0 <= number < drawing.G.w_dim:
-        raise UsageError(f"--direction must be from 0 to {drawing.G.w_dim - 1}, but {number} came.")
+        raise UsageError(f"--direction must be from 0 to {drawing.G.w_dim - 1}, got {number}.")
     low, high = _strengths(options.strength or "-3..3")
     strengths = [low + (high - low) * i / max(1, columns - 1) for i in range(columns)]
     seeds = _seeds(options, options.rows or 4)
@@ -307,7 +314,7 @@ def _strengths(text: str) -> tuple[float, float]:
             return float(low), float(high)
     except ValueError:
         pass
-    raise UsageError(f"--strength must be two numbers, such as -3..3, but {text!r} came.")
+    raise UsageError(f"--strength must be two numbers, such as -3..3, got {text!r}.")
 
 
 def _save_table(out: str, images: Tensor, columns: int) -> None:
@@ -315,7 +322,7 @@ def _save_table(out: str, images: Tensor, columns: int) -> None:
 
 
 def _tiles(images: Tensor) -> Tensor:
-    """uint8, small images enlarged by a whole factor."""
+    """Return images as uint8, small ones enlarged by a whole factor."""
     scale = max(1, MIN_TILE // images.shape[-1])
     return to_uint8(images).repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
 
@@ -326,7 +333,7 @@ MODES = {
     "interpolate": {"frames", "fps", "space"},
     "direction": {"seed", "rows", "columns", "seeds", "strength", "layers"},
 }
-"""Kinds of pictures, and the options that not all of them have."""
+"""Kinds of pictures, and the options that only some of them take."""
 
 DRAW: dict[str, Callable[[SampleOptions, Trained], str]] = {
     "grid": _draw_grid,
@@ -334,7 +341,7 @@ DRAW: dict[str, Callable[[SampleOptions, Trained], str]] = {
     "interpolate": _draw_interpolation,
     "direction": _draw_direction,
 }
-"""What draws each; it writes --out and says what that is."""
+"""Functions that draw each kind: they write --out and describe it."""
 
 STEERING = ("truncation_psi", "truncation_cutoff", "noise", "mix", "interpolate", "direction")
-"""What only a network with styles can do."""
+"""Options for networks with styles."""

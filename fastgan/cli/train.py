@@ -41,14 +41,14 @@ _From = Annotated[
     str | None,
     tyro.conf.arg(
         name="from",
-        help="Trained weights to begin with: a run's folder (its newest checkpoint), a checkpoint, an export as "
-        "safetensors, or a StyleGAN2 file of another program.",
+        help="Trained weights to begin with: a run's folder (its newest checkpoint), a checkpoint, "
+        "an export as safetensors, or a StyleGAN2 file of another program.",
     ),
 ]
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan train` with these arguments; returns the exit status."""
+    """Run `fastgan train` with these arguments, and return the exit status."""
     if not arguments or arguments[0] in ("--help", "-h"):
         print(USAGE)
         return 0
@@ -68,7 +68,12 @@ def run(arguments: list[str]) -> int:
 
 
 class Start(NamedTuple):
-    """What a command line asks for. init_from: trained weights to begin with. news: what a person should know."""
+    """Run that a command line describes.
+
+    Attributes:
+        init_from: trained weights to begin with.
+        news: lines for a person.
+    """
 
     recipe: Recipe
     settings: RunSettings
@@ -84,10 +89,14 @@ def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunSettings]:
 
 
 def parse_start(name: str, arguments: list[str]) -> Start:
-    """The recipe, the options and the weights of a command line.
+    """Return the run that a command line describes.
 
-    With --resume, options not given are those of the saved run, if there is one; else with --from, the sizes of networks
-    and the resolution are those of the weights to begin with.
+    Options that aren't there are those of the saved run with --resume, if there is one. With --from
+    sizes of networks and the resolution are those of the trained weights.
+
+    Raises:
+        UsageError: the command line is wrong.
+        FastganError: the saved run or the trained weights can't be read.
     """
     recipe = get_recipe(name)
     form = _form(recipe)
@@ -118,7 +127,7 @@ def parse_start(name: str, arguments: list[str]) -> Start:
 
 
 def _speaks() -> bool:
-    """Whether this process, of those that torchrun started, is the one that reads and writes."""
+    """Return True in the process, of those of torchrun, that reads and writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -131,9 +140,9 @@ def _resumes(arguments: list[str]) -> bool:
 
 
 def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str) -> Any:
-    """The saved run's settings and options; None where nothing was written yet.
+    """Return the saved run's recipe, settings and options; None if there is no run.
 
-    The run's options are read first and alone: settings of the recipe can only be checked beside the saved ones.
+    Options are parsed first, without settings of the recipe, which are checked with the saved ones.
     """
     run = parse(RunOptions, arguments, prog=prog, partial=True)
     folder = RunDir(Path(run.out or f"runs/{recipe.name}"))
@@ -142,15 +151,15 @@ def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str)
         return None
     if type(config.recipe) is not recipe:
         raise ConfigError(
-            f"The run in {str(folder.root)!r} was started with recipe {config.recipe.name!r}, but {recipe.name!r} "
-            f"came: use fastgan train {config.recipe.name}, or another --out."
+            f"The recipe of the run in {str(folder.root)!r} must be {config.recipe.name!r}, got "
+            f"{recipe.name!r}: use fastgan train {config.recipe.name}, or another --out."
         )
     kept = load_options(folder.options, dataclasses.replace(run, out=str(folder.root)))
     return form(recipe=config.recipe, settings=config.settings, options=kept)
 
 
 def print_result(console: Console, result: RunResult) -> None:
-    """Says how the run went and names what it made."""
+    """Print the figures of a run and the files that it made."""
     run, seconds = result.run, result.seconds
     speed = f", {result.nimg / seconds:,.0f} images/s" if seconds else ""
     lines = [

@@ -1,4 +1,4 @@
-"""`fastgan translate CHECKPOINT INPUT…`: what a recipe that translates makes of pictures."""
+"""`fastgan translate CHECKPOINT INPUT…`: translate pictures with an image-to-image recipe."""
 
 from __future__ import annotations
 
@@ -27,42 +27,43 @@ from fastgan.runtime import tune_cpu_allocator
 from fastgan.trained import load
 from fastgan.training.distributed import choose_device
 
-SHOWN = 3  # pictures left out whose reasons are printed
+SHOWN = 3
+"""Reasons for leaving pictures out that are printed."""
 
 
 @dataclass(frozen=True)
 class TranslateOptions:
-    """Translate pictures with a checkpoint of a recipe that makes images of images; the originals stay as they are."""
+    """Translate pictures with an image-to-image recipe; the originals stay as they are."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A checkpoint, or the folder of a run, of which the newest one is taken."""
+    """Checkpoint, folder of a run (its newest one), or export (.safetensors)."""
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Pictures, and folders of pictures; maps of classes where the recipe makes images of maps."""
+    """Pictures and folders of pictures; maps of classes for a recipe that takes maps."""
     out: str
     """Folder for the translations: PNG files of the same names, in the same sub-folders."""
     direction: str | None = None
-    """Which way, where there are two: AtoB (also if left out) or BtoA."""
+    """Direction of a recipe with two: AtoB (the default) or BtoA."""
     attributes: tuple[str, ...] = ()
-    """Attributes to give to the pictures, such as striped or "not striped", of a recipe that knows some."""
+    """Attributes to give to the pictures, such as striped or "not striped"."""
     range: str | None = None
-    """Values LOW:HIGH that become black and white in files of more than 8 bits, or auto; None takes the run's own."""
+    """Values LOW:HIGH of black and white in files above 8 bits, or auto; None is the run's."""
     tile: int = 1024
-    """Pixels; a picture that is higher or wider is translated in overlapping tiles of this size, blended together."""
+    """Side in pixels of the blended tiles for pictures that are higher or wider."""
     force: bool = False
-    """Replace files that exist in --out."""
+    """Replace existing files in --out."""
     seed: int = 0
-    """Seed of what is random in a translation, the same for every picture."""
+    """Seed of random parts of a translation, the same for every picture."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto takes a CUDA device if there is one."""
+    """Device; auto takes a CUDA device if there is one."""
 
 
 def run(arguments: list[str]) -> int:
-    """Runs `fastgan translate` with these arguments; returns the exit status."""
+    """Run `fastgan translate` with these arguments, and return the exit status."""
     options = parse(TranslateOptions, arguments, prog="fastgan translate")
     for option, least in (("tile", 16), ("seed", 0)):
         if getattr(options, option) < least:
             raise UsageError(
-                f"--{option} must be at least {least}, but {getattr(options, option)} came."
+                f"--{option} must be at least {least}, got {getattr(options, option)}."
             )
     planned = plan(options)
     check_environment()
@@ -108,10 +109,12 @@ def _few(reasons: list[str]) -> str:
 
 
 def plan(options: TranslateOptions) -> dict[Path, Path]:
-    """Which file becomes which; nothing is written yet.
+    """Return the file to write for each picture; nothing is written yet.
 
-    Raises UsageError for inputs that aren't there, two that would become one file, and files that would be replaced without
-    --force; originals never are. DataError for a folder that can't be read.
+    Raises:
+        UsageError: an input isn't there, two would become one file, or a file would be replaced
+            without --force. Originals are never replaced.
+        DataError: a folder can't be read.
     """
     out = Path(options.out)
     if out.exists() and not out.is_dir():
@@ -132,29 +135,29 @@ def plan(options: TranslateOptions) -> dict[Path, Path]:
     for source, target in planned.items():
         if target in by_target:
             raise UsageError(
-                f"{str(by_target[target])!r} and {str(source)!r} would both become {str(target)!r}: translate them into "
-                "folders of their own."
+                f"{str(by_target[target])!r} and {str(source)!r} would both become "
+                f"{str(target)!r}: translate them into folders of their own."
             )
         by_target[target] = source
         if target.resolve() in originals:
             raise UsageError(f"{str(target)!r} is one of the originals: choose another --out.")
         if target.exists() and not options.force:
             raise UsageError(
-                f"{str(target)!r} exists: choose another --out, or replace what is there with --force."
+                f"{str(target)!r} exists: choose another --out, or replace it with --force."
             )
     return planned
 
 
 def _pictures(folder: Path, out: Path) -> tuple[str, ...]:
-    """Names of the pictures in a folder but for those in ``out``; warns of files that are none."""
+    """Return names of the pictures in a folder except those in ``out``; warn of other files."""
     found = find_pictures(folder, leave_out=[out])
     if not found.pictures:
         others = f", only {few(found.others)}" if found.others else ""
         raise UsageError(f"The folder {str(folder)!r} holds no pictures{others}.")
     if found.others:
         warnings.warn(
-            f"{len(found.others):,} of the files in {str(folder)!r} left out, which Pillow doesn't open: "
-            f"{few(found.others)}.",
+            f"{len(found.others):,} of the files in {str(folder)!r} left out, which Pillow doesn't "
+            f"open: {few(found.others)}.",
             stacklevel=1,
         )
     for note in found.notes:
@@ -163,9 +166,10 @@ def _pictures(folder: Path, out: Path) -> tuple[str, ...]:
 
 
 def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[str, Translator]:
-    """Return the origin of the networks, and what translates these files.
+    """Return the origin of the networks, and a translator for these files.
 
-    Raises UsageError for a checkpoint that doesn't translate pictures.
+    Raises:
+        UsageError: the checkpoint translates no pictures.
     """
     translating = ", ".join(
         name
@@ -174,14 +178,14 @@ def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[str, Tran
     )
     if Path(options.checkpoint).suffix.lower() == ".pkl":
         raise UsageError(
-            f"fastgan translate takes a checkpoint of {translating}, but {options.checkpoint!r} is a StyleGAN2's file."
+            f"CHECKPOINT must be of {translating}, got {options.checkpoint!r}, a StyleGAN2's file."
         )
     gan = load(options.checkpoint, device=choose_device(options.device))
     if not gan.can("translate"):
         source = "words" if gan.can("caption") else "noise"
         raise UsageError(
-            f"fastgan translate takes a checkpoint of {translating}, but this is {gan.origin}: it draws from {source}, "
-            "with fastgan sample."
+            f"CHECKPOINT must be of {translating}, got {gan.origin}: it draws from {source}, with "
+            f"fastgan sample."
         )
     levels, notes = gan.levels_of(paths, direction=options.direction, range=options.range)
     for note in notes:

@@ -1,6 +1,7 @@
-"""Which failure of GAN training a run shows, by which measured numbers, and what may help.
+"""Diagnosis of runs: failures of GAN training, the numbers that show them, and remedies.
 
-`diagnose_run` reads a run's folder; `log_figures`, `sample_figures` and `symptoms_of` are its parts.
+`diagnose_run` reads a run's folder; `log_figures`, `sample_figures` and `symptoms_of` are its
+parts.
 """
 
 from fastgan.diagnose.certainty import DLoss, d_loss_of

@@ -1,4 +1,4 @@
-"""How sure D is of what's real, on one scale for all losses that have one."""
+"""Certainty of D about real and generated images, on one scale for most losses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from fastgan.recipes import Recipe
 
 
 class DLoss(NamedTuple):
-    """What D's loss is (nats for cross-entropies) where it can tell nothing, and where it's never wrong.
+    """Scale of D's loss, in nats for cross-entropies.
 
-    undecided: the loss of a D that says the same of all images, the best such. least: what no D goes below, above 0
-    with labels that are smoothed or flipped. even: the logit, or probability, that the undecided D gives; None where
-    any would do.
+    Attributes:
+        undecided: smallest loss of a D that gives all images the same logit.
+        least: smallest loss of any D; above 0 with smoothed or flipped labels.
+        even: logit, or probability, of the undecided D; None if any has the same loss.
     """
 
     undecided: float
@@ -21,21 +22,23 @@ class DLoss(NamedTuple):
     even: float | None
 
     def certainty(self, loss: float) -> float:
-        """1 for a D that's never wrong, 0 for one that can tell nothing, negative for one that's worse than that."""
+        """Return 1 for a D that is never wrong, 0 for an undecided one, less for a worse one."""
         return (self.undecided - loss) / (self.undecided - self.least)
 
 
 def d_loss_of(recipe: Recipe) -> DLoss | None:
-    """The scale of the recipe's D loss; None for Wasserstein, which has none, and for a game of another kind.
+    """Return the scale of a recipe's D loss; None for Wasserstein and for games of other kinds.
 
-    With labels r and f and a share p of them exchanged, D hears r' = (1-p)·r + p·f of real images and f' of generated
-    ones, on the mean. A cross-entropy is then at least H(r') + H(f').
+    Labels r of real and f of generated images are exchanged with probability p. The mean label of
+    real images is then r' = (1-p)·r + p·f, and f' of generated ones. A cross-entropy is at least
+    H(r') + H(f').
     """
     loss, p = getattr(recipe, "loss", None), getattr(recipe, "flip_labels", 0.0)
-    if p >= 0.5:  # D learns nothing, or the opposite
+    # D learns nothing, or the opposite.
+    if p >= 0.5:
         return None
     if loss in ("minimax", "non-saturating"):
-        real, fake = _heard(recipe, p)
+        real, fake = _mean_labels(recipe, p)
         even = (real + fake) / 2
         return DLoss(2 * _entropy(even), _entropy(real) + _entropy(fake), even)
     if loss == "least-squares":
@@ -49,11 +52,11 @@ def d_loss_of(recipe: Recipe) -> DLoss | None:
     return None
 
 
-def _heard(recipe: Recipe, p: float) -> tuple[float, float]:
+def _mean_labels(recipe: Recipe, p: float) -> tuple[float, float]:
     real, fake = getattr(recipe, "real_label", 1.0), getattr(recipe, "fake_label", 0.0)
     return (1 - p) * real + p * fake, (1 - p) * fake + p * real
 
 
 def _entropy(p: float) -> float:
-    """Of a coin, in nats."""
+    """Return the entropy of a coin in nats."""
     return -sum(q * log(q) for q in (p, 1 - p) if q > 0)

@@ -1,4 +1,4 @@
-"""What a run's log and its samples say of the game, as numbers; what they mean, `symptoms` tells."""
+"""Figures of a run's log and samples, which `symptoms` interprets."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from fastgan.training.log import Row
 Figures = dict[str, float]
 
 LEAST_ROWS = 8
-NEIGHBOURS = 256  # images of each kind that are compared
+"""Fewest rows of a log for its figures."""
+NEIGHBOURS = 256
+"""Real images, and samples, that are compared."""
 
 
 def log_figures(rows: Sequence[Row], d_loss: DLoss | None) -> Figures:
-    """The figures that a log has, those of which it lacks the columns left out.
+    """Return the figures of a log, those that it has the columns for.
 
-    All are of the last third of the run, its state, but where something else is said:
+    Figures are of the last third of the run, unless noted otherwise:
 
-    - ``certainty``: D's, from 0 (can tell nothing) to 1 (never wrong); ``certainty_peak`` the highest mean of three rows.
-    - ``swing``: standard deviation of the certainty about its trend in the second half; without a scale, that of D's loss
-      over its mean size in the run.
-    - ``fooled``: share of the rows in which D says "real" of generated images, on the mean.
-    - ``gradient_g_kept``: median norm of G's gradient over the highest median of a third.
-    - ``loss_g_rise``: the mean of G's loss in the last third over that in the first, of positive losses.
-    - ``skipped``: updates left out because they weren't finite, over the steps of the run.
+    - ``certainty``: D's, from 0 (undecided) to 1 (never wrong).
+    - ``certainty_peak``: highest mean certainty of three rows in a line.
+    - ``swing``: standard deviation of the certainty about its trend in the second half. Without a
+      scale it is that of D's loss, divided by its mean size in the run.
+    - ``fooled``: share of the rows in which D takes generated images for real, on the mean.
+    - ``gradient_g_kept``: median norm of G's gradient, divided by the highest median of a third.
+    - ``loss_g_rise``: mean of G's loss, divided by that of the first third, if it is positive.
+    - ``skipped``: updates that were left out as not finite, divided by the steps of the run.
 
     Args:
-        rows: of log.jsonl, at least LEAST_ROWS.
-        d_loss: the scale of D's loss, if it has one.
+        rows: rows of log.jsonl, at least LEAST_ROWS.
+        d_loss: scale of D's loss, if it has one.
     """
     found: Figures = {}
     losses = _column(rows, "loss/D")
@@ -64,11 +67,13 @@ def log_figures(rows: Sequence[Row], d_loss: DLoss | None) -> Figures:
 
 
 def sample_figures(real: Tensor, fake: Tensor) -> Figures:
-    """How samples lie among real images, pixel by pixel.
+    """Compare samples with real images, pixel by pixel.
 
-    - ``spread``: the variance of the samples over that of the real images.
-    - ``apart``: the median distance of a sample to the nearest other one, over that of real images to each other.
-    - ``covered``: share of the real images with a sample as near as their fifth neighbour (coverage, Naeem et al. 2020).
+    - ``spread``: variance of the samples, divided by that of the real images.
+    - ``apart``: median distance of a sample to the nearest other one, divided by that of real
+      images.
+    - ``covered``: share of the real images with a sample as near as their fifth neighbour
+      (coverage, Naeem et al. 2020).
 
     Args:
         real, fake: ``[N, C, H, W]`` of the same shape in [-1, 1], N at least 6.
@@ -76,7 +81,7 @@ def sample_figures(real: Tensor, fake: Tensor) -> Figures:
     Raises:
         NonFiniteError: an image holds infinite or NaN values.
     """
-    require_finite("how samples lie among real images", real=real, fake=fake)
+    require_finite("the comparison of samples with real images", real=real, fake=fake)
     real, fake = real.flatten(1).double(), fake.flatten(1).double()
     return {
         "spread": float(fake.var(dim=0).sum() / real.var(dim=0).sum().clamp_min(1e-12)),
@@ -92,13 +97,16 @@ def _nearest(images: Tensor) -> Tensor:
 
 
 def _column(rows: Sequence[Row], name: str) -> list[float]:
-    """The finite values of a column, empty where too few rows have one."""
+    """Return the finite values of a column; none if too few rows have one."""
     values = [row[name] for row in rows if isfinite(row.get(name, nan))]
     return values if len(values) >= LEAST_ROWS else []
 
 
 def _margins(rows: Sequence[Row], even: float | None) -> list[float]:
-    """By how much D's mean verdict on generated images is on the side of "real"; without an even one, above the real's."""
+    """Return the excess of D's mean output for generated images over an undecided D's.
+
+    Without an undecided output (``even``) it is the excess over that for real images.
+    """
     fake = _column(rows, "D(fake)") or _column(rows, "logit(fake)")
     if even is not None:
         return [value - even for value in fake]
@@ -110,7 +118,7 @@ def _last_third(values: Sequence[float]) -> Sequence[float]:
 
 
 def _about_trend(values: Sequence[float]) -> float:
-    """Standard deviation about the straight line of least squares."""
+    """Return the standard deviation about the straight line of least squares."""
     middle = (len(values) - 1) / 2
     along = sum((i - middle) ** 2 for i in range(len(values)))
     slope = sum((i - middle) * value for i, value in enumerate(values)) / along

@@ -1,4 +1,4 @@
-"""A run's folder read and judged."""
+"""Diagnosis of a run's folder."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ from fastgan.training.run_dir import RunDir
 
 
 class DiagnoseError(FastganError):
-    """The run can't be judged; the message says what it lacks."""
+    """The run can't be diagnosed; the message says what it lacks."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """figures: all that was measured. unseen: why samples weren't looked at, empty if they were."""
+    """Failures that a run shows.
+
+    Attributes:
+        nimg: images that the run has shown.
+        figures: everything that was measured.
+        symptoms: failures, the gravest first.
+        unseen: reason why the samples weren't examined; empty if they were.
+    """
 
     recipe: Recipe
     nimg: int
@@ -42,10 +49,17 @@ class Diagnosis:
 
 
 def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
-    """What the log, the measures and the newest checkpoint of the run in `folder` say of it.
+    """Diagnose a run by its log, its measures and samples of its newest checkpoint.
 
-    seed: of the samples. They are compared with the data of the run; where that can't be opened or there is no checkpoint,
-    the log alone is judged. Raises DiagnoseError if there is no run, or its log is too short to tell.
+    Samples are compared with the data of the run. Without the data or a checkpoint the log alone
+    decides.
+
+    Args:
+        folder: folder of the run, which may still go on.
+        seed: seed of the samples.
+
+    Raises:
+        DiagnoseError: there is no run, or its log is too short.
     """
     run = RunDir(Path(folder))
     config = run.saved_config() if run.root.is_dir() else None
@@ -56,8 +70,8 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
     rows = read_log(run.log)
     if len(rows) < LEAST_ROWS:
         raise DiagnoseError(
-            f"A diagnosis needs {LEAST_ROWS} lines of log, but {str(run.log)!r} has {len(rows)}: train longer, or "
-            "with a lower --log-every."
+            f"A diagnosis needs {LEAST_ROWS} lines of log, got {len(rows)} in {str(run.log)!r}: "
+            f"train longer, or with a lower log_every."
         )
     figures = log_figures(rows, d_loss_of(config.recipe)) | _measured(run)
     unseen = ""
@@ -87,7 +101,7 @@ def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
 
 
 def _measured(run: RunDir) -> Figures:
-    """Of the run's own measures: the share of the data's classes that appear."""
+    """Return the share of the data's classes that appear, by the run's own measures."""
     measures: dict[str, Any] = (
         json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
     )

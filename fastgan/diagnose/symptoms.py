@@ -1,7 +1,7 @@
-"""The failures of GAN training, the figures that show them, and the remedies as options of the recipe.
+"""Failures of GAN training, the figures that show them, and remedies as settings of the recipe.
 
-The thresholds were set on small runs, broken on purpose and healthy (docs/diagnose.md has their figures); they aim at no
-false alarm first.
+The thresholds were set on small runs, some broken on purpose (docs/diagnose.md has their figures).
+They avoid false alarms first.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ from typing import Any, NamedTuple
 from fastgan.diagnose.figures import Figures
 from fastgan.recipes import Recipe, RecipeError
 
-SURE = 0.85  # certainty of a D that is nearly never wrong
-BLIND = 0.1  # certainty of a D that can tell nothing
-NEVER_LED = 0.2  # highest certainty of a D that never could
-FOOLED = 0.75  # share of rows
-MISSED = 0.5  # share of the real images that samples worth the name come near
-ALIKE = 0.4  # of the distance between real images
-NARROW = 0.3  # of their variance
-LOST_MODES = 0.5  # share of the classes
-VANISHED = 0.05  # of the gradient that there was
-SWING, LOSS_SWING = 0.15, 1.5  # noise about 0 has a swing of 1.25 times its size
-SKIPPED = 0.01  # share of the steps
+# Certainty of D: nearly never wrong, undecided, and the peak of one that always was.
+SURE, BLIND, NEVER_LED = 0.85, 0.1, 0.2
+# Shares: of rows, of real images near a sample, of classes, of steps.
+FOOLED, MISSED, LOST_MODES, SKIPPED = 0.75, 0.5, 0.5, 0.01
+# Relative to real images: distance from each to the next, and variance.
+ALIKE, NARROW = 0.4, 0.3
+# Relative to the highest gradient of the run.
+VANISHED = 0.05
+# Noise about 0 has a swing of 1.25 times its size.
+SWING, LOSS_SWING = 0.15, 1.5
 
 
 class Evidence(NamedTuple):
-    """A figure beyond its threshold. says: what it is, in words."""
+    """A figure beyond its threshold.
+
+    Attributes:
+        figure: its name.
+        says: its meaning, for a person.
+    """
 
     figure: str
     value: float
@@ -36,7 +40,13 @@ class Evidence(NamedTuple):
 
 
 class Remedy(NamedTuple):
-    """settings: of the recipe, by name. option: the same for the command line. why: in a few words."""
+    """A change of settings that may help.
+
+    Attributes:
+        settings: settings of the recipe by name.
+        option: the same for the command line.
+        why: reason in a few words.
+    """
 
     settings: dict[str, Any]
     option: str
@@ -45,7 +55,7 @@ class Remedy(NamedTuple):
 
 @dataclass(frozen=True)
 class Symptom:
-    """A failure that was seen, by what, and what may help."""
+    """A failure, the evidence for it, and remedies."""
 
     name: str
     evidence: tuple[Evidence, ...]
@@ -53,7 +63,7 @@ class Symptom:
 
 
 def symptoms_of(figures: Figures, recipe: Recipe) -> tuple[Symptom, ...]:
-    """The failures that the figures show, the gravest first; none if they show none. Figures that are missing show none."""
+    """Return the failures that the figures show, the gravest first; missing figures show none."""
     found = []
     for name, (sees, remedies) in _FAILURES.items():
         if evidence := sees(figures):
@@ -62,7 +72,7 @@ def symptoms_of(figures: Figures, recipe: Recipe) -> tuple[Symptom, ...]:
 
 
 def _d_too_strong(f: Figures) -> list[Evidence]:
-    """D's loss near its least: D is never wrong, so that G learns nothing from it."""
+    """Return evidence that D is never wrong, so that G learns nothing from it."""
     return _above(f, "certainty", SURE, "D's certainty (1: never wrong)") if _misses(f) else []
 
 
@@ -73,15 +83,16 @@ def _vanishing(f: Figures) -> list[Evidence]:
 
 
 def _g_too_strong(f: Figures) -> list[Evidence]:
-    """D can tell nothing, though the samples aren't yet like the data: at the game's end both would hold.
+    """Return evidence that D is undecided although the samples differ from the data.
 
-    That it never could is no sign by itself, where nobody looked at the samples: a penalty may hold it back.
+    At the end of a good run D is undecided too, and the samples are like the data. A D that never
+    led is no sign without samples: a penalty may hold it back.
     """
-    blind = _below(f, "certainty", BLIND, "D's certainty (0: can tell nothing)")
+    blind = _below(f, "certainty", BLIND, "D's certainty (0: undecided)")
     never = _below(f, "certainty_peak", NEVER_LED, "the highest certainty that D ever had")
     never = never if "covered" in f else []
     fooled = _above(f, "fooled", FOOLED, "share of the log in which D takes samples for real")
-    missed = _below(f, "covered", MISSED, "share of the real images that a sample comes near")
+    missed = _below(f, "covered", MISSED, "share of the real images with a sample near them")
     return [*blind, *never, *fooled, *missed] if blind and (never or fooled) and _misses(f) else []
 
 
@@ -108,7 +119,7 @@ def _oscillation(f: Figures) -> list[Evidence]:
 
 
 def _misses(f: Figures) -> bool:
-    """Whether the samples are unlike the data, or nobody could look."""
+    """Return True if the samples differ from the data, or weren't examined."""
     return f.get("covered", 0.0) < MISSED
 
 
@@ -121,11 +132,11 @@ def _below(f: Figures, name: str, threshold: float, says: str) -> list[Evidence]
 
 
 Change = tuple[dict[str, Any], str]
-"""Settings to set, and why."""
+"""Settings, and a reason."""
 
 
 def _offered(recipe: Recipe, changes: list[Change]) -> Iterator[Remedy]:
-    """The changes that this recipe can take and hasn't got yet."""
+    """Yield the changes that a recipe can take and doesn't have yet."""
     for settings, why in changes:
         try:
             changed = replace(recipe, **settings)
@@ -158,8 +169,8 @@ def _of_d_too_strong(recipe: Recipe) -> list[Change]:
         ({"n_gen": getattr(recipe, "n_gen", 1) + 1}, "more updates of G"),
         *_dropout(recipe, 0.3),
         *_width_of_d(recipe, 0.5),
-        ({"real_label": 0.9}, "D isn't to be too sure of real images"),
-        ({"flip_labels": 0.05}, "D is told the opposite now and then"),
+        ({"real_label": 0.9}, "keeps D from being too sure of real images"),
+        ({"flip_labels": 0.05}, "D gets a wrong label now and then"),
     ]
 
 
@@ -174,13 +185,11 @@ def _of_g_too_strong(recipe: Recipe) -> list[Change]:
 
 
 def _of_vanishing(recipe: Recipe) -> list[Change]:
-    not_saturating = [
-        ({"loss": "non-saturating"}, "its gradient is strong exactly where D is sure")
-    ]
+    not_saturating = [({"loss": "non-saturating"}, "its gradient is strong where D is sure")]
     return [
         *(not_saturating if getattr(recipe, "loss", None) == "minimax" else []),
         ({"loss": "wasserstein", "penalty": "wgan-gp"}, "a critic's gradient doesn't vanish"),
-        ({"feature_matching": 1.0}, "G is taught by D's features too"),
+        ({"feature_matching": 1.0}, "G learns from D's features too"),
         ({"real_label": 0.9}, "labels smoothed on one side"),
         ({"spectral_norm": True}, "bounds D"),
         ({"d_lr": _d_rate(recipe, 0.25)}, "D learns slower"),
@@ -192,8 +201,8 @@ def _of_mode_collapse(recipe: Recipe) -> list[Change]:
         ({"batch_norm": True}, "batch norm in G"),
         ({"minibatch_discrimination": 16}, "D compares the images of a batch"),
         ({"loss": "wasserstein", "penalty": "wgan-gp"}, "the distance counts what is missing"),
-        ({"unroll": 5}, "G sees how D will answer"),
-        ({"feature_matching": 1.0}, "G is to meet the mean of D's features"),
+        ({"unroll": 5}, "G takes D's answer into account"),
+        ({"feature_matching": 1.0}, "G matches the mean of D's features"),
         ({"instance_noise": 0.1}, "noise on all that D sees"),
         ({"d_lr": _d_rate(recipe, 0.25)}, "D learns slower"),
     ]

@@ -1,11 +1,12 @@
-"""A network as a file for somewhere else: weights, a graph of torch.export, a compiled package, or ONNX.
+"""Networks as files for other programs: weights, graphs, compiled packages, ONNX.
 
 >>> import fastgan
 >>> from fastgan import export
 >>> source = fastgan.load("runs/demo").source()
 >>> export.to_onnx(export.form_of(source.network, source.signature), "G.onnx")
 
-Every writer runs what it wrote and compares it with the network; a file that computes something else is not left behind.
+Every writer runs its file and compares the outputs with the network's. A file that computes
+something else is removed.
 """
 
 from fastgan.export.aotinductor import to_aotinductor

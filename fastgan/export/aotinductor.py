@@ -19,14 +19,18 @@ def to_aotinductor(
 ) -> Written:
     """Compile a form for this processor or GPU into a package with code and weights.
 
-    Noise is drawn by torch's generators, as the network does. The arguments are those of
-    :func:`fastgan.export.to_torch_export`; it takes a C++ compiler, and about a minute for a large network.
+    It needs a C++ compiler, and about a minute for a large network. Noise is drawn by torch's
+    generators, as in the network.
+
+    Args:
+        form, dynamic_batch, portable: as in :func:`fastgan.export.to_torch_export`.
+        path: ends in ``.pt2``; a file that exists is replaced.
 
     Raises:
         ExportError: the module can't be captured or compiled, or the package gives other outputs.
         OSError: the file can't be written.
     """
-    # In a folder of its own, for torch takes no path that isn't UTF-8.
+    # torch takes only paths that are UTF-8, so it writes to a temporary folder.
     with new_file(path, ".pt2") as temporary, tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "network.pt2"
         program = trace(form, dynamic_batch=dynamic_batch, portable=portable)
@@ -39,7 +43,7 @@ def to_aotinductor(
                     "aot_inductor.metadata": metadata_of(form, dynamic_batch=dynamic_batch),
                 },
             )
-        except Exception as error:  # Inductor raises what compilers and code generators do
+        except Exception as error:  # compilers and code generators raise anything
             first = str(error).strip().partition("\n")[0]
             raise ExportError(
                 f"AOTInductor can't compile the network ({first}): is there a C++ compiler (g++)?"

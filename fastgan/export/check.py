@@ -1,4 +1,4 @@
-"""Comparison of what a file computes with what the network does."""
+"""Comparison of a file's outputs with the network's."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Tensors = tuple[Tensor, ...]
 
 
 def compare(form: Form, run: Callable[..., Any], *, dynamic_batch: bool, kind: str) -> float:
-    """Return the largest difference between the network and ``run``, as a share of its largest output.
+    """Return the largest difference between the network and ``run``, relative to its output.
 
-    An output below 1 counts as 1. Both run on the form's example, from the same seed of torch's
-    generators. With ``dynamic_batch`` they also run on twice as many samples and on the fewest;
-    where sizes are open, on the smallest images.
+    It is a share of the largest output, which counts as 1 if it is smaller. Both run on the form's
+    example, from the same seed of torch's generators. With ``dynamic_batch`` they also run on twice
+    as many samples and on the fewest. With open sizes they run on the smallest images.
 
     Raises:
         ExportError: the difference is above :data:`TOLERANCE`; it names ``kind``.
@@ -31,16 +31,17 @@ def compare(form: Form, run: Callable[..., Any], *, dynamic_batch: bool, kind: s
         shapes = [[list(x.shape) for x in outputs] for outputs in (expected, got)]
         if shapes[0] != shapes[1]:
             raise ExportError(
-                f"The {kind} file gives outputs {_shown(shapes[1])} where the network gives {_shown(shapes[0])}: "
-                "it was not kept."
+                f"The outputs of the {kind} file must be {_shown(shapes[0])}, the network's, got "
+                f"{_shown(shapes[1])}: it was not kept."
             )
         for ours, theirs in zip(expected, got):
             scale = max(1.0, ours.abs().max().item())
             difference = (ours.double() - theirs.double()).abs().max().item() / scale
-            if not difference <= TOLERANCE:  # nor NaN
+            # NaN fails too.
+            if not difference <= TOLERANCE:
                 raise ExportError(
-                    f"The {kind} file differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}: "
-                    "it was not kept."
+                    f"The {kind} file differs from the network by {difference:.1e}, more than "
+                    f"{TOLERANCE:.0e}: it was not kept."
                 )
             largest = max(largest, difference)
     return largest
@@ -59,7 +60,7 @@ def _cases(form: Form, dynamic_batch: bool) -> list[Tensors]:
 
 
 def outputs_of(result: Any) -> Tensors:
-    """Return what a module or a file gave, as a tuple of tensors."""
+    """Return the outputs of a module or a file as a tuple of tensors."""
     return (result,) if isinstance(result, Tensor) else tuple(result)
 
 

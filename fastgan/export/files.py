@@ -1,4 +1,4 @@
-"""Files that are written, checked, and only then given their name."""
+"""Files that get their name when they are written and checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastgan.recipes.signature import Signature
 
 
 class ExportError(FastganError):
-    """A network can't be exported, or the file isn't what it should be; the message says why and what to do."""
+    """A network can't be exported, or a file is wrong; the message says why and what to do."""
 
 
 class Written(NamedTuple):
@@ -37,13 +37,16 @@ class Written(NamedTuple):
 
 @contextmanager
 def new_file(path: str | Path, suffix: str) -> Iterator[Path]:
-    """A temporary path beside ``path``, which becomes ``path`` where the block ends well and is removed where it doesn't.
+    """Yield a temporary path, which becomes ``path`` when the block ends without an error.
 
-    Raises ExportError unless ``path`` ends in ``suffix``, which what reads it goes by.
+    After an error the temporary file is removed.
+
+    Raises:
+        ExportError: ``path`` doesn't end in ``suffix``, by which programs choose a reader.
     """
     path = Path(path)
     if path.suffix.lower() != suffix:
-        raise ExportError(f"The file must end in {suffix}, but {str(path)!r} came.")
+        raise ExportError(f"path must end in {suffix}, got {str(path)!r}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     # torch's and ONNX's writers take plain paths alone.
     with plain_folder(path.parent) as folder:

@@ -1,4 +1,4 @@
-"""Forms: a network as a module of tensors alone, with an example of its inputs and a description."""
+"""Forms: networks as modules of tensors alone, with an example and a description."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ NoiseMode = Literal["const", "none", "random"]
 
 
 class Form(NamedTuple):
-    """A network as it is exported.
+    """A network in the form that is exported.
 
-    module: in eval mode; takes and returns tensors alone, one or a tuple of several.
-    example: tensors ``[N, …]`` to call it with.
-    signature: names and meanings of its inputs and outputs; None for those of ``forward``.
-    about: what else a file says of it, plain data.
+    Attributes:
+        module: in eval mode; takes and returns tensors alone, one or a tuple of several.
+        example: tensors ``[N, …]`` to call it with.
+        signature: names and meanings of its inputs and outputs; None for those of ``forward``.
+        about: further description for files, plain data.
     """
 
     module: nn.Module
@@ -39,7 +40,7 @@ class Form(NamedTuple):
 
 
 class StyledGenerator(nn.Module):
-    """z ``[N, z_dim]`` (and labels ``[N, c_dim]``) → images, at one truncation and kind of noise."""
+    """Generator from z ``[N, z_dim]`` (and labels ``[N, c_dim]``), with a fixed truncation."""
 
     def __init__(self, network: nn.Module, *, truncation_psi: float, noise_mode: NoiseMode) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class StyledGenerator(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w ``[N, num_ws, w_dim]`` → images, with one kind of noise."""
+    """Generator from w ``[N, num_ws, w_dim]``, with one kind of noise."""
 
     def __init__(self, network: nn.Module, *, noise_mode: NoiseMode) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class Synthesis(nn.Module):
 
 
 def drops(module: nn.Module) -> bool:
-    """Whether a layer is dropout that stays in evaluation."""
+    """Return True for a layer of dropout that stays active in evaluation."""
     return isinstance(module, Dropout) and module.p > 0 and module.always
 
 
@@ -83,16 +84,16 @@ def form_of(
     """Return the form of a network that a signature describes.
 
     Args:
-        network: the one with the weights, in eval mode.
+        network: the network with its weights, in eval mode.
         batch: N of the example; None for 2, or for two groups of samples that are compared.
         inputs: ``"w"`` leaves the mapping network of a style-based generator out.
-        truncation_psi: of a style-based generator; 1 if None.
-        noise: of a style-based generator the constant noise of the layers if None; of one with
-            dropout none. ``"random"`` draws anew at every call.
-        about: what files are to say of it beside its inputs and outputs.
+        truncation_psi: truncation of a style-based generator; None is 1.
+        noise: noise of a style-based generator, or of one with dropout. None is the constant noise
+            of the layers, and no dropout. ``"random"`` is new at every call.
+        about: description for files beside inputs and outputs.
 
     Raises:
-        ExportError: an option that the network has no use for.
+        ExportError: the network has no use for an option.
     """
     n = 2 * signature.group if batch is None else batch
     styled = hasattr(network, "synthesis")
@@ -129,7 +130,7 @@ def _styled(
     example = signature.example(n)
     if inputs == "w":
         if truncation_psi is not None:
-            raise ExportError("Truncation is done before w: leave it out with an input of w.")
+            raise ExportError("truncation_psi acts before w: leave it out with inputs of w.")
         ws = network.mapping(*example).contiguous()
         port = Port(
             "w", tuple(ws.shape[1:]), "style of each layer, from the mapping network", "real"
@@ -153,8 +154,12 @@ def generator_form(
 ) -> Form:
     """Return the form of a generator that draws from noise.
 
-    network: called with z ``[N, z_dim]``, and with labels where ``c_dim`` isn't 0. The other
-    arguments and errors are those of :func:`form_of`.
+    Args:
+        network: called with z ``[N, z_dim]``, and with labels if ``c_dim`` isn't 0.
+        batch, inputs, truncation_psi, noise: as in :func:`form_of`.
+
+    Raises:
+        ExportError: the network has no use for an option.
     """
     signature = generator_signature(network, ())
     with torch.no_grad():
@@ -167,8 +172,11 @@ def generator_form(
 def discriminator_form(
     network: Any, image_shape: Sequence[int], *, batch: int | None = None
 ) -> Form:
-    """Return the form of a discriminator of images ``[N, *image_shape]``, with labels if it takes them.
+    """Return the form of a discriminator, with labels if it takes them.
 
-    batch: N of the example; None for two groups of what the network compares within a batch.
+    Args:
+        network: called with images ``[N, *image_shape]``.
+        image_shape: (C, H, W).
+        batch: N of the example; None for two groups of the samples that the network compares.
     """
     return form_of(network, discriminator_signature(network, image_shape), batch=batch)

@@ -1,4 +1,4 @@
-"""Metadata: what a file says of the network in it, as JSON under one key."""
+"""Metadata: the description of a network in a file, JSON under one key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def encoded(about: Mapping[str, Any]) -> str:
 
 
 def metadata_of(form: Form, *, dynamic_batch: bool) -> dict[str, str]:
-    """Return what the file of a form says: ``{"fastgan": JSON}``."""
+    """Return the metadata of a form's file, ``{"fastgan": JSON}``."""
     about = dict(form.about)
     if form.signature is not None:
         about |= form.signature.to_plain()

@@ -1,4 +1,4 @@
-"""ONNX: standard operators only, for onnxruntime and whatever else reads them."""
+"""ONNX with standard operators only, for onnxruntime and other runtimes."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ RANDOM = ("RandomNormal", "RandomNormalLike")
 def to_onnx(form: Form, path: str | Path, *, dynamic_batch: bool = True) -> Written:
     """Write a form in ONNX's standard operators, with its weights in the same file.
 
-    Inputs and outputs are named as in the signature; without one, as ``forward`` names inputs, and
-    ``output``. The runtime draws random noise, and shares no generator with torch: outputs are
-    compared with zeros in its place then.
+    Names of inputs and outputs are those of the signature. Without one, inputs are named as in
+    ``forward``, and the output ``output``. The runtime shares no generator with torch, so outputs
+    of a network with random noise are compared with zeros in its place.
 
     Args:
         form: on the CPU; its example has N of at least 2 with ``dynamic_batch``.
         path: ends in ``.onnx``; a file that exists is replaced.
 
     Raises:
-        ExportError: a package of the extra ``export`` is missing, the module can't be captured, an operator isn't a
-            standard one, or the file gives other outputs.
+        ExportError: a package of the extra ``export`` is missing, the module can't be captured, an
+            operator isn't a standard one, or the file gives other outputs.
         OSError: the file can't be written.
     """
     onnx, _, onnxruntime = (_require(package) for package in ("onnx", "onnxscript", "onnxruntime"))
     if any(drops(module) for module in form.module.modules()):
         raise ExportError(
-            "Dropout that is drawn anew at every call has no form in ONNX that can be checked: leave the noise out, "
-            "or write a graph of torch.export."
+            "Dropout that is new at every call can't be checked in ONNX: leave noise out, or write "
+            "a graph of torch.export."
         )
     inputs, outputs = _names(form)
     with new_file(path, ".onnx") as temporary:
@@ -92,9 +92,10 @@ def _require(package: str) -> Any:
 
 
 def _tidied(model: Any, form: Form, dynamic_batch: bool) -> Any:
-    """Return the model without the exporter's notes, which hold paths of this machine; open sizes are named."""
+    """Return the model with names of open sizes, without notes that hold paths of this machine."""
     graph = model.graph
-    del graph.value_info[:]  # shapes in between, which every reader infers
+    # Every reader infers the shapes in between.
+    del graph.value_info[:]
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
     for node in graph.node:
@@ -112,7 +113,7 @@ def _tidied(model: Any, form: Form, dynamic_batch: bool) -> Any:
 
 
 def _check_standard(model: Any) -> None:
-    """Raises ExportError for an operator outside ONNX's own domain."""
+    """Raise ExportError for an operator outside ONNX's own domain."""
     other = {
         f"{node.domain}::{node.op_type}"
         for node in model.graph.node
@@ -136,7 +137,7 @@ def _runner(onnxruntime: Any, model: bytes, names: list[str]) -> Callable[..., t
 
 
 def _noiseless(onnx: Any, model: Any) -> bytes:
-    """The model with zeros for random numbers."""
+    """Return the model with zeros in place of random numbers."""
     model = copy.deepcopy(model)
     for node in model.graph.node:
         if node.op_type == "RandomNormalLike":  # x - x
@@ -155,7 +156,7 @@ def _noiseless(onnx: Any, model: Any) -> bytes:
 
 
 class _Noiseless(nn.Module):
-    """A module with zeros for the random numbers that it draws."""
+    """A module with zeros in place of the random numbers that it draws."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -1,9 +1,13 @@
 """Weights with a description of their network, in safetensors.
 
-The metadata entry ``fastgan`` is JSON: ``network``, what the weights are called (G, G_ema, D); ``class`` and, where the
-class keeps its arguments, ``config``, which :func:`fastgan.compat.load_generator` rebuilds a StyleGAN2 from; of a run also
-``recipe``, ``settings`` and ``images``, which :func:`load_safetensors` rebuilds any recipe's network from, and what the
-network takes and gives.
+The metadata entry ``fastgan`` is JSON:
+
+- ``network``: name of the weights (G, G_ema, D);
+- ``class``, and ``config`` if the class keeps its arguments:
+  :func:`fastgan.compat.load_generator` rebuilds a StyleGAN2 from them;
+- ``recipe``, ``settings`` and ``images`` of a run: :func:`load_safetensors` rebuilds any recipe's
+  network from them;
+- inputs and outputs of the network.
 """
 
 from __future__ import annotations
@@ -48,11 +52,12 @@ def to_safetensors(
     name: str = "G",
     about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Written:
-    """Write the state dict of a module to ``path``, which ends in ``.safetensors``; a file that exists is replaced.
+    """Write the state dict of a module.
 
     Args:
-        name: what the weights are called in the file: G, G_ema (a moving average) or D.
-        about: what else it says of them, such as :attr:`fastgan.export.Source.described`.
+        path: ends in ``.safetensors``; a file that exists is replaced.
+        name: name of the weights in the file: G, G_ema (a moving average) or D.
+        about: further description, such as :attr:`fastgan.export.Source.described`.
 
     Raises:
         ExportError: the file doesn't hold the same values.
@@ -61,7 +66,7 @@ def to_safetensors(
     described: dict[str, Any] = {"network": name, "class": type(module).__name__, **about}
     if hasattr(module, "config"):
         described["config"] = module.config
-    # safetensors takes neither other strides nor tensors that share memory
+    # safetensors takes neither other strides nor tensors that share memory.
     tensors = {key: t.detach().cpu().contiguous().clone() for key, t in module.state_dict().items()}
     with new_file(path, ".safetensors") as temporary:
         temporary.write_bytes(save(tensors, {METADATA: encoded(described)}))
@@ -76,13 +81,19 @@ def to_safetensors(
 
 
 def describe(path: str | Path) -> Mapping[str, Any]:
-    """What the metadata of a safetensors file of fastgan says. Raises ExportError for any other file, OSError for none."""
+    """Return the description in a safetensors file of fastgan.
+
+    Raises:
+        ExportError: the file is no safetensors file of fastgan.
+        OSError: there is no file.
+    """
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})[METADATA])
     except (SafetensorError, KeyError, ValueError) as error:
         raise ExportError(
-            f"{str(path)!r} isn't a safetensors file of fastgan: it doesn't say what network its weights are of."
+            f"{str(path)!r} isn't a safetensors file of fastgan: it doesn't describe the network "
+            f"of its weights."
         ) from error
     if not isinstance(about, dict):
         raise ExportError(
@@ -92,18 +103,18 @@ def describe(path: str | Path) -> Mapping[str, Any]:
 
 
 def load_safetensors(path: str | Path) -> Loaded:
-    """The network of any recipe in a file that was exported from a run; no code in it is run.
+    """Load the network of any recipe from an export of a run; no code in the file is run.
 
     Raises:
-        ExportError: the file isn't one of those, or its weights don't fit the network that it names.
+        ExportError: the file isn't such an export, or its weights don't fit its network.
         RecipeError: this version has no such recipe, or not these settings of it.
-        OSError: it can't be read.
+        OSError: the file can't be read.
     """
     about = describe(path)
     if "recipe" not in about:
         raise ExportError(
-            f"{str(path)!r} names no recipe: a StyleGAN2 is opened by fastgan.compat.load_generator or "
-            f"load_discriminator."
+            f"{str(path)!r} names no recipe: open a StyleGAN2 with fastgan.compat.load_generator "
+            f"or load_discriminator."
         )
     try:
         images = ImageSpec.from_plain(about["images"])
@@ -115,7 +126,7 @@ def load_safetensors(path: str | Path) -> Loaded:
     except (AttributeError, KeyError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ExportError(
-            f"{str(path)!r} doesn't hold the network that it describes ({reason}): export it anew."
+            f"{str(path)!r} doesn't hold the network that it describes ({reason}): export it again."
         ) from error
     signatures = recipe.signatures(networks, images).items()
     own = {key: signature for key, signature in signatures if signature.network == name}

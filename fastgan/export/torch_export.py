@@ -22,7 +22,7 @@ def to_torch_export(
         form: its example has N of at least 2 with ``dynamic_batch``; a call may then have any N.
         path: ends in ``.pt2``; a file that exists is replaced.
         portable: plain PyTorch, so that loading needs no fastgan. Otherwise the graph calls
-            fastgan's ops, which are faster, and ``import fastgan.ops`` comes before loading.
+            fastgan's ops, which are faster; ``import fastgan.ops`` before loading it.
 
     Raises:
         ExportError: the module can't be captured, or the file gives other outputs.

@@ -36,16 +36,17 @@ def trace(form: Form, *, dynamic_batch: bool, portable: bool) -> torch.export.Ex
     module, example = form.module, form.example
     if module.training:
         raise ExportError(
-            "The network is in training mode, and an export is for inference: call eval() on it first."
+            "The network must be in eval mode, got training mode: call eval() on it first."
         )
     if dynamic_batch and min(x.shape[0] for x in example) < 2:
-        raise ExportError("An example for any batch must have a batch of at least 2.")
+        raise ExportError("The example of an open batch must have at least 2 samples.")
     try:
         module(*example)
     except ValueError as error:
         raise ExportError(f"The network can't be run as asked: {error}") from error
     shapes: Any = _dynamic_shapes(form, dynamic_batch)
-    if shapes is not None and isinstance(module, Lambda):  # of its one argument, *inputs
+    if shapes is not None and isinstance(module, Lambda):
+        # It has one argument, *inputs.
         shapes = (shapes,)
     try:
         with use_backend("reference") if portable else nullcontext(), _choices_of(example):
@@ -59,7 +60,7 @@ def trace(form: Form, *, dynamic_batch: bool, portable: bool) -> torch.export.Ex
             f"torch.export can't capture the network ({type(error).__name__}: {first}){hint}."
         ) from error
     if form.signature is not None and form.signature.sizes is not None:
-        # They only keep memory layouts as they were for the example, and refuse a size of 1 for that.
+        # Guards keep the example's memory layouts, and would refuse a size of 1.
         drop_guards(program)
     return program
 
@@ -84,7 +85,7 @@ def _dynamic_shapes(form: Form, dynamic_batch: bool) -> tuple[dict[int, Any], ..
 
 
 def has_own_ops(program: torch.export.ExportedProgram) -> bool:
-    """Whether ops of fastgan are in the graph."""
+    """Return True if a graph has ops of fastgan."""
     return any(op_namespace(node.target).startswith("fastgan") for node in program.graph.nodes)
 
 
@@ -92,9 +93,9 @@ def has_own_ops(program: torch.export.ExportedProgram) -> bool:
 def _choices_of(example: Sequence[Tensor]) -> Iterator[None]:
     """Let convolutions choose their algorithm as for one image of the example.
 
-    A choice by sizes that are open would bound them in the graph.
+    A choice by open sizes would set bounds on them in the graph.
     """
-    # by name: the package `conv2d` is hidden behind the function of that name
+    # Imported by name: the function `conv2d` hides the package of that name.
     convolve = importlib.import_module("fastgan.ops.conv2d.convolve")
     suits = convolve.winograd_suits
 

@@ -40,7 +40,7 @@ def test_what_is_refused(refused, pickled, tmp_path):
     assert "must be a file that ends in .safetensors" in refused(
         "convert", pickled, tmp_path / "g.pt"
     )
-    assert "Needed are FILE and OUT." in refused("convert", pickled)
+    assert "The command needs FILE and OUT." in refused("convert", pickled)
     assert "must be one of G_ema, G, D" in refused("convert", pickled, out, "--network", "E")
     assert "No such file or directory" in refused("convert", tmp_path / "none.pkl", out)
     assert "There is no checkpoint in the folder" in refused("convert", tmp_path, out)

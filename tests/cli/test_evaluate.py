@@ -132,10 +132,10 @@ def test_changed_data_are_told(fastgan, trained, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--samples 9", "--samples must be at least 10, but 9 came."),
-        ("--real -1", "--real must be at least 0, but -1 came."),
-        ("--out e.txt", "--out must be a file that ends in .json, but 'e.txt' came."),
-        ("--neighbours n.gif", "--neighbours must be a file that ends in .png, but 'n.gif' came."),
+        ("--samples 9", "--samples must be at least 10, got 9."),
+        ("--real -1", "--real must be at least 0, got -1."),
+        ("--out e.txt", "--out must be a file that ends in .json, got 'e.txt'."),
+        ("--neighbours n.gif", "--neighbours must be a file that ends in .png, got 'n.gif'."),
         ("--weights nowhere.pth", "There is no file 'nowhere.pth' of weights: check --weights."),
         ("--metrics fd fidd", "'fidd'"),
         ("--metrics fid --features digits", "features must be inception for fid, got 'digits': ask for fd"),

@@ -54,7 +54,7 @@ def test_a_class_is_drawn_on_demand_and_keeps_the_noise_of_its_seed(draw, refuse
 def test_a_recipe_without_classes_refuses_one(refused, tmp_path):
     folder = save_run(tmp_path / "run", "gan", g_hidden=(8,), d_hidden=(8,))
     assert refused("sample", folder, "--out", tmp_path / "a.png", "--class", 1) == (
-        "--class 1 came, but this network knows no classes: leave it out."
+        "--class has no meaning, since this network knows no classes: leave it out."
     )
 
 

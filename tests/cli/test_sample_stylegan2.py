@@ -107,7 +107,7 @@ def test_classes(draw, refused, run, labelled, tmp_path):
     assert len(classes) > 1
     out = ["--out", tmp_path / "b.png", "--class"]
     assert "The class must be a number, 0 to 2, got '3'." in refused("sample", labelled, *out, 3)
-    assert "--class 0 came, but this network knows no classes: leave it out." in refused(
+    assert "--class has no meaning, since this network knows no classes: leave it out." in refused(
         "sample", run, *out, 0
     )
 
@@ -197,27 +197,27 @@ def test_a_network_without_a_run(draw, refused, tmp_path):
     [
         ("--seeds 1-", "Seeds must be whole numbers from 0 to 4294967295 and ranges of them, such as 0-15,42, got '1-'."),
         ("--seeds 0-10000", "Seeds must be at most 10,000, got '0-10000'."),
-        ("--seeds 5 --seed 5", "--seeds says which images to draw, so --seed has no meaning: leave it out."),
-        ("--seeds 5 --rows 5", "--seeds says which images to draw, so --rows has no meaning"),
+        ("--seeds 5 --seed 5", "--seeds chooses the images, so --seed has no meaning: leave it out."),
+        ("--seeds 5 --rows 5", "--seeds chooses the images, so --rows has no meaning"),
         ("--seed -1", "--seed must be from 0 to "),
         ("--mix 0:1:coarse --direction 0", "--mix and --direction are two pictures: ask for one of them."),
         ("--mix 0:1:coarse --seeds 5", "--seeds has no meaning with --mix: leave it out."),
-        ("--mix 0:1", "--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, but '0:1' came."),
-        ("--mix 0-999:0-999:coarse", "--mix must make at most 10,000 images, but 1000 rows and 1000 columns came."),
+        ("--mix 0:1", "--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, got '0:1'."),
+        ("--mix 0-999:0-999:coarse", "--mix must make at most 10,000 images, got 1000 rows and 1000 columns."),
         ("--mix 0:1:fine", "The fine layers begin at 64 pixels, but this generator ends at 16"),
         ("--mix 0:1:rough", "layers must be coarse, middle, fine or a range from 0 to 5 such as 0-3, got 'rough'."),
         ("--frames 5", "--frames is for --interpolate: leave it out."),
         ("--strength 1..2", "--strength is for --direction: leave it out."),
-        ("--direction 8", "--direction must be from 0 to 7, but 8 came."),
-        ("--direction 0 --strength 3", "--strength must be two numbers, such as -3..3, but '3' came."),
-        ("--direction 0 --strength a..b", "--strength must be two numbers, such as -3..3, but 'a..b' came."),
-        ("--truncation-cutoff 3", "--truncation-cutoff says where to truncate: give --truncation-psi too."),
+        ("--direction 8", "--direction must be from 0 to 7, got 8."),
+        ("--direction 0 --strength 3", "--strength must be two numbers, such as -3..3, got '3'."),
+        ("--direction 0 --strength a..b", "--strength must be two numbers, such as -3..3, got 'a..b'."),
+        ("--truncation-cutoff 3", "--truncation-cutoff needs --truncation-psi: give both."),
         ("--truncation-psi 1 --truncation-cutoff 7", "--truncation-cutoff must be at most 6, the styles of"),
-        ("--interpolate 0-3", "--out must be a file that ends in .gif or .mp4, but "),
-        ("--out a.gif", "--out must be a file that ends in .png, but 'a.gif' came."),
-        ("--out a.gif --interpolate 3", "--interpolate needs two seeds or more, such as 0-3, but '3' came."),
-        ("--out a.gif --interpolate 0,1 --fps 0", "--fps must be from 1 to 100, but 0 came."),
-        ("--out a.gif --mix 0:1:coarse", "--out must be a file that ends in .png, but 'a.gif' came."),
+        ("--interpolate 0-3", "--out must be a file that ends in .gif or .mp4, got "),
+        ("--out a.gif", "--out must be a file that ends in .png, got 'a.gif'."),
+        ("--out a.gif --interpolate 3", "--interpolate must be two seeds or more, such as 0-3, got '3'."),
+        ("--out a.gif --interpolate 0,1 --fps 0", "--fps must be from 1 to 100, got 0."),
+        ("--out a.gif --mix 0:1:coarse", "--out must be a file that ends in .png, got 'a.gif'."),
     ],
 )  # fmt: skip
 def test_refused(refused, run, tmp_path, monkeypatch, options, said):
@@ -269,8 +269,8 @@ def test_project(fastgan, refused, run, tmp_path):
     def refuses(*options, image=image, out=out):
         return refused("project", run, image, "--out", out, *options)
 
-    assert "--steps must be at least 1, but 0 came." in refuses("--steps", 0)
-    assert "--video must be gif or mp4, but 'avi' came." in refuses("--video", "avi")
+    assert "--steps must be at least 1, got 0." in refuses("--steps", 0)
+    assert "--video must be gif or mp4, got 'avi'." in refuses("--video", "avi")
     assert "--out must be a folder, but " in refuses(out=image)
     assert "can't be read: No such file or directory." in refuses(image=tmp_path / "nothing.png")
     (tmp_path / "broken.png").write_text("x")

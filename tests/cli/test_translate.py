@@ -221,7 +221,7 @@ def test_nothing_is_overwritten(fastgan, refused, checkpoint, pictures, tmp_path
     assert fastgan(*arguments).status == 0
     (out / "alpha.png").write_bytes(b"mine")
     assert refused(*arguments).endswith(
-        "alpha.png' exists: choose another --out, or replace what is there with --force."
+        "alpha.png' exists: choose another --out, or replace it with --force."
     )
     assert (out / "alpha.png").read_bytes() == b"mine"
     assert fastgan(*arguments, "--force").status == 0 and read(out / "alpha.png").shape == (
@@ -305,7 +305,7 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
     [
         ("pix2pix", ["{in}/none.png"], "There is no picture or folder '{in}/none.png': check the path."),
         ("pix2pix", ["{in}/empty"], "The folder '{in}/empty' holds no pictures."),
-        ("pix2pix", ["{in}/alpha.png", "--direction", "AtoB"], "pix2pix translates one way only: leave direction out."),
+        ("pix2pix", ["{in}/alpha.png", "--direction", "AtoB"], "pix2pix translates one way only: leave --direction out."),
         (
             "cyclegan",
             ["{in}/alpha.png", "--direction", "AtoC"],
@@ -339,7 +339,7 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
             "The map '{in}/classes.png' has the value 3, but there are 3 classes, 0 to 2: correct the map, name the "
             "class in classes.txt, or train with --void 3 if it stands for unknown.",
         ),
-        ("pix2pix", ["{in}/alpha.png", "--tile", "8"], "--tile must be at least 16, but 8 came."),
+        ("pix2pix", ["{in}/alpha.png", "--tile", "8"], "--tile must be at least 16, got 8."),
         (
             "pix2pix",
             ["{in}/alpha.png", "--out", "{in}/alpha.png"],
@@ -367,7 +367,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 
 def test_a_checkpoint_that_draws_from_noise_is_refused(refused, checkpoint, pictures, tmp_path):
     said = refused("translate", checkpoint / "gan", pictures, "--out", tmp_path / "out")
-    assert said.startswith("fastgan translate takes a checkpoint of pix2pix, cyclegan, ")
-    assert "but this is gan after 0 images" in said
+    assert said.startswith("CHECKPOINT must be of pix2pix, cyclegan, ")
+    assert "got gan after 0 images" in said
     said = refused("translate", "net.pkl", pictures, "--out", tmp_path / "out")
-    assert said.endswith("but 'net.pkl' is a StyleGAN2's file.")
+    assert said.endswith("got 'net.pkl', a StyleGAN2's file.")

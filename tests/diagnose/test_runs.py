@@ -1,4 +1,4 @@
-"""Runs broken on purpose are told from healthy ones, by the command too; what can't be judged is refused."""
+"""Runs broken on purpose and healthy ones are told apart, by the command too."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_no_false_alarm(loss, tmp_path):
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """A run of ten steps, whose log and measures are made up: a game in balance, two classes."""
+    """A run of ten steps with an invented log and measures: a game in balance, two classes."""
     folder = tmp_path_factory.mktemp("short") / "run"
     train(
         replace(HEALTHY, batch=16),
@@ -108,25 +108,25 @@ def test_the_command_names_the_failure_its_numbers_and_remedies(short, tmp_path,
     assert symptom["remedies"][0]["settings"]
 
 
-def test_a_run_without_its_data_is_judged_by_its_log(short, tmp_path, monkeypatch):
+def test_a_run_without_its_data_is_diagnosed_by_its_log(short, tmp_path, monkeypatch):
     for name in ("config.json", "log.jsonl"):
         (tmp_path / name).write_bytes((short / name).read_bytes())
     status, said, _ = command(monkeypatch, "diagnose", tmp_path)
     assert status == 0
     assert said.startswith("gan after 160 images: healthy.\n")
-    assert "The log alone was judged, not the samples: There is no checkpoint" in said
+    assert "The diagnosis is of the log alone, without samples: There is no checkpoint" in said
 
 
-def test_what_cannot_be_judged(short, tmp_path, monkeypatch):
+def test_runs_that_cannot_be_diagnosed(short, tmp_path, monkeypatch):
     with pytest.raises(DiagnoseError, match=r"There is no run in .*name the --out folder"):
         diagnose_run(tmp_path / "none")
     (tmp_path / "config.json").write_bytes((short / "config.json").read_bytes())
     (tmp_path / "log.jsonl").write_text('{"nimg": 16, "loss/D": 1.0}\n')
     with pytest.raises(
-        DiagnoseError, match=r"needs 8 lines of log, but .* has 1: train longer, or with a lower"
+        DiagnoseError, match=r"needs 8 lines of log, got 1 in .*: train longer, or with a lower"
     ):
         diagnose_run(tmp_path)
     status, _, error = command(monkeypatch, "diagnose", short, "--out", "found.txt")
-    assert status == 2 and "--out must be a file that ends in .json, but 'found.txt' came." in error
+    assert status == 2 and "--out must be a file that ends in .json, got 'found.txt'." in error
     status, _, error = command(monkeypatch, "diagnose", short, "--seed", -1)
-    assert status == 2 and "--seed must be at least 0, but -1 came." in error
+    assert status == 2 and "--seed must be at least 0, got -1." in error

@@ -1,4 +1,4 @@
-"""Every failure is seen in a log that has its signs, by the right numbers, and no other; a healthy log shows none."""
+"""Each failure is found in a log with its signs, by the right numbers; a healthy log has none."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_healthy_log_shows_nothing():
     assert seen(log(learning)) == {}
     assert seen(log(learning), LIKE_DATA) == {}
     at_the_end = log(lambda t: EVEN, fake=lambda t: 0.51)
-    assert seen(at_the_end, LIKE_DATA) == {}  # D can tell nothing because there is nothing to tell
+    assert seen(at_the_end, LIKE_DATA) == {}
 
 
 def test_d_too_strong_is_a_d_loss_near_zero():
@@ -74,7 +74,7 @@ def test_vanishing_gradients_need_a_sure_d():
     )  # small because G has nothing left to learn
 
 
-def test_g_too_strong_is_a_d_that_can_tell_nothing_while_samples_are_unlike_the_data():
+def test_g_too_strong_is_an_undecided_d_while_samples_differ_from_the_data():
     never = log(lambda t: EVEN, fake=lambda t: 0.5)
     assert seen(never, UNLIKE_DATA) == {"G too strong": {"certainty", "certainty_peak", "covered"}}
     fooled = log(lambda t: EVEN * (0.5 + 0.51 * min(2 * t, 1)), fake=lambda t: 0.4 + 0.2 * t)

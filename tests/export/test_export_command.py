@@ -100,12 +100,12 @@ def test_onnx(export, run_of, normal, tmp_path):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ("--to onx --out g.onnx", "--to must be one of .*, but 'onx' came. Did you mean 'onnx'?"),
-        ("--to onnx --out g.pt", r"--out must end in \.onnx for onnx, but 'g\.pt' came\."),
+        ("--to onx --out g.onnx", "--to must be one of .*, got 'onx'. Did you mean 'onnx'?"),
+        ("--to onnx --out g.pt", r"--out must end in \.onnx for onnx, got 'g\.pt'\."),
         ("--to aotinductor --out g.so", r"--out must end in \.pt2 for aotinductor"),
         ("--to onnx --out taken.onnx", r"'taken\.onnx' exists: replace it with --force, or choose another --out\."),
-        ("--to onnx --out g.onnx --batch many", "--batch must be dynamic or a whole number of at least 1, but 'many'"),
-        ("--to onnx --out g.onnx --batch 0", "--batch must be dynamic or a whole number of at least 1, but '0'"),
+        ("--to onnx --out g.onnx --batch many", "--batch must be dynamic or a whole number of at least 1, got 'many'"),
+        ("--to onnx --out g.onnx --batch 0", "--batch must be dynamic or a whole number of at least 1, got '0'"),
         ("--to onnx --out g.onnx --portable", "--portable has no meaning for onnx: leave it out"),
         ("--to safetensors --out g.safetensors --batch 2", "--batch has no meaning for safetensors: leave it out"),
         ("--to onnx --out g.onnx --network D --noise none", "MLPDiscriminator has no noise: leave that out"),

@@ -32,7 +32,7 @@ def test_forms_of_a_styled_generator(styled):
     synthesis = generator_form(styled, inputs="w")
     (ws,) = synthesis.example
     assert torch.equal(synthesis.module(ws), styled.synthesis(ws, noise_mode="const"))
-    with pytest.raises(ExportError, match="Truncation is done before w: leave it out"):
+    with pytest.raises(ExportError, match="truncation_psi acts before w: leave it out"):
         generator_form(styled, inputs="w", truncation_psi=0.5)
 
 
