@@ -18,7 +18,7 @@ Norm = Literal["batch", "layer", "instance", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class DCGAN(NoiseToImage):
-    """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5; default widths of 64."""
+    """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5, widths of 64."""
 
     name: ClassVar[str] = "dcgan"
     summary: ClassVar[str] = "Radford 2016: strided convolutions with batch norm"

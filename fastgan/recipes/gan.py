@@ -1,4 +1,4 @@
-"""`gan`: the original generative adversarial network, perceptrons on both sides (Goodfellow et al. 2014)."""
+"""`gan`: the original GAN, with fully connected G and D (Goodfellow et al. 2014)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from fastgan.recipes.noise_settings import PARTS_OF_D
 
 @dataclass(frozen=True, kw_only=True)
 class GAN(NoiseToImage):
-    """Goodfellow 2014: perceptrons for G and D, cross-entropy.
+    """Goodfellow 2014: fully connected G and D, cross-entropy.
 
-    The defaults are the widely taught 784-pixel pair; `GAN.small()` is the other common one.
+    The defaults are networks that many tutorials train on 28×28 digits; `GAN.small()` is another
+    common pair.
     """
 
     name: ClassVar[str] = "gan"
-    summary: ClassVar[str] = "Goodfellow 2014: perceptrons for G and D, cross-entropy"
+    summary: ClassVar[str] = "Goodfellow 2014: fully connected G and D, cross-entropy"
     of_d: ClassVar[frozenset[str]] = PARTS_OF_D
     usual_resolution: ClassVar[int | None] = 28
 
@@ -51,7 +52,7 @@ class GAN(NoiseToImage):
 
     @classmethod
     def small(cls) -> GAN:
-        """z of 64, two hidden layers of 256 on both sides, ReLU in G, no batch norm, no dropout."""
+        """Return a smaller pair: z of 64, two hidden layers of 256, ReLU, no norm, no dropout."""
         return cls(
             z_dim=64,
             g_hidden=(256, 256),

@@ -1,4 +1,4 @@
-"""`gaugan`: images of semantic maps, whose layout normalises G's features (Park, Liu, Wang, Zhu 2019)."""
+"""`gaugan`: images from semantic maps, which modulate G's features (Park, Liu, Wang, Zhu 2019)."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ from fastgan.recipes.signature import Port, Signature, Sizes, called_by
 from fastgan.recipes.translation import Translation, TranslationBatch, plane
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
-GOLDEN = (5**0.5 - 1) / 2  # of the circle of hues between one class and the next
+# Step between the hues of two classes, as a share of the colour circle.
+GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class GauGAN(Translation):
-    """Park 2019: maps normalise G (SPADE), a PatchGAN at each of two scales, hinge loss, feature matching, spectral norm."""
+    """Park 2019: SPADE in G, PatchGANs at two scales, hinge loss, feature matching."""
 
     name: ClassVar[str] = "gaugan"
-    summary: ClassVar[str] = "Park 2019: images of semantic maps, by SPADE"
+    summary: ClassVar[str] = "Park 2019: images from semantic maps, by SPADE"
     task: ClassVar[Task | None] = "maps"
     paired: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "map"}
 
     void: int | None = None
-    """Value of the maps' pixels that are of no class, such as 255; None if every value is a class."""
+    """Value of the maps' pixels that have no class, such as 255; None if every value is a class."""
     batch: int = 32
     lr: float = 1e-4
     d_lr: float = 4e-4
     """Learning rate of D."""
     betas: tuple[float, float] = (0.0, 0.9)
     ngf: int = 64
-    """Channels of G's last block, up to 16 times as many before it."""
+    """Channels of G's last block; up to 16 times as many before it."""
     hidden: int = 128
-    """Channels of each SPADE between the map and what it is modulated by."""
+    """Hidden channels of each SPADE, between the map and its scales and shifts."""
     ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    """Channels of D's first layer; each later layer has twice as many, up to 8 times."""
     patch: Patch | None = None
-    """Pixels that a logit of D sees at the finest scale, twice as many at the next; None takes 70, or the most that smaller
-    images are large enough for."""
+    """Pixels that a logit of the finest D sees; None takes 70, or the most that images allow."""
     scales: int = 2
-    """How many discriminators there are, each for images half as large as the one before."""
+    """Discriminators, each for images of half the size of the one before."""
     matching_weight: float = 10.0
-    """Weight of the mean absolute difference of D's features of generated images from those of real ones."""
+    """Weight of the L1 distance of D's features of fakes from those of reals; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,7 +91,8 @@ class GauGAN(Translation):
         return {
             "G": apply_spectral_norm(
                 SPADEGenerator(
-                    classes, images.channels, resolution=images.resolution, ngf=self.ngf, hidden=self.hidden
+                    classes, images.channels, resolution=images.resolution, ngf=self.ngf,
+                    hidden=self.hidden,
                 )
             ),
             "D": apply_spectral_norm(
@@ -109,7 +110,11 @@ class GauGAN(Translation):
         return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
 
     def planes(self, networks: Networks, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The map as a plane of zeros and ones for each class. RecipeError for a picture in its place."""
+        """Return the map as one plane of zeros and ones per class.
+
+        Raises:
+            RecipeError: the input "map" is a picture.
+        """
         if inputs["map"].is_floating_point():
             raise RecipeError(
                 f"{self.name} makes images of maps of classes, int64 [N, H, W], but a picture came: give it a map."
@@ -117,34 +122,34 @@ class GauGAN(Translation):
         return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
 
     def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """What D makes of the output beside its map, and how far D's features of it are from those of the target."""
+        """Return G's hinge loss, the mean over scales, and the feature matching loss."""
         planes = self.planes(networks, batch.inputs)
         fake = networks["G"](planes)
-        judged: DiscriminatorOutput = networks["D"](fake, planes)
+        output: DiscriminatorOutput = networks["D"](fake, planes)
         stats = {
             "adversarial/G": _mean_of(
-                [wasserstein_g_loss(logits.float()) for logits in judged.logits]
+                [wasserstein_g_loss(logits.float()) for logits in output.logits]
             )
         }
         total = stats["adversarial/G"]
         if self.matching_weight:
             with torch.no_grad():
                 real: DiscriminatorOutput = networks["D"](batch.real, planes)
-            stats["feature_matching/G"] = feature_distance(judged, real)
+            stats["feature_matching/G"] = feature_distance(output, real)
             total = total + self.matching_weight * stats["feature_matching/G"]
         return Loss(total, stats, {"fakes": fake})
 
     def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """The hinge loss, the mean over scales, on what G made in its turn."""
+        """Return the hinge loss of D, the mean over scales, on the images of G's phase."""
         planes = self.planes(networks, batch.inputs)
         real: DiscriminatorOutput = networks["D"](batch.real, planes)
         fake: DiscriminatorOutput = networks["D"](batch.fakes, planes)
-        said = [(r.float(), f.float()) for r, f in zip(real.logits, fake.logits)]
+        logits = [(r.float(), f.float()) for r, f in zip(real.logits, fake.logits)]
         stats = {
-            "logit(real)": _mean_of([r.mean() for r, _ in said]),
-            "logit(fake)": _mean_of([f.mean() for _, f in said]),
+            "logit(real)": _mean_of([r.mean() for r, _ in logits]),
+            "logit(fake)": _mean_of([f.mean() for _, f in logits]),
         }
-        return Loss(_mean_of([hinge_d_loss(r, f) for r, f in said]), stats)
+        return Loss(_mean_of([hinge_d_loss(r, f) for r, f in logits]), stats)
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
@@ -156,17 +161,18 @@ class GauGAN(Translation):
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         names = images.inputs["map"].names
         classes = Port("map", ("height", "width"), "class of each pixel", "index", names)
-        made = plane("output", images.channels, "image of the map")
-        judged = plane("output", images.channels, "image to judge as one of the map")
+        output = plane("output", images.channels, "image of the map")
+        image = plane("output", images.channels, "real or generated image of the map")
         scales = tuple(patch_logits(f"logits_{scale}") for scale in range(self.scales))
         patch = patch_size(self.name, self.patch, images, self.scales)
         return {
             "G": Signature(
-                "G", (classes,), (made,), Sizes(self.size_divisor(networks)),
+                "G", (classes,), (output,), Sizes(self.size_divisor(networks)),
                 wrap=called_by(lambda network, classes: network(one_hot_map(classes, len(names)))),
             ),
             "D": Signature(
-                "D", (judged, classes), scales, Sizes(min_size=min_image_size(patch) << (self.scales - 1)),
+                "D", (image, classes), scales,
+                Sizes(min_size=min_image_size(patch) << (self.scales - 1)),
                 wrap=called_by(lambda network, image, classes: network(
                     image, one_hot_map(classes, len(names))
                 ).logits),
@@ -181,9 +187,13 @@ class GauGAN(Translation):
 
 
 def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
-    """Mean absolute difference of features, summed over layers, the mean over scales (Wang et al. 2018, eq. 3).
+    """Return the L1 distance of features, summed over layers, the mean over scales.
 
-    fake, real: D's output for generated and for real images, with features.
+    This is feature matching of Wang et al. 2018, eq. 3.
+
+    Args:
+        fake: output of D for generated images, with features.
+        real: output of D for real images, with features.
     """
     scales = []
     for ours, theirs in zip(fake.features, real.features):
@@ -193,9 +203,9 @@ def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Te
 
 
 def coloured(classes: Tensor) -> Tensor:
-    """A map int64 `[N, H, W]` in colours that tell its classes apart: `[N, 3, H, W]` in [-1, 1].
+    """Return a map int64 `[N, H, W]` in colours, one per class: `[N, 3, H, W]` in [-1, 1].
 
-    The first class is black, a pixel without a class (-1) is mid grey.
+    The first class is black, and pixels without a class (-1) are mid grey.
     """
     count = max(1, int(classes.max()) + 1)
     colours = [

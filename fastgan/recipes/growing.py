@@ -1,4 +1,4 @@
-"""What recipes that grow share: the schedule, and images of the current resolution on both sides (Karras et al. 2018)."""
+"""Base of recipes with progressive growing: its schedule, and images of the current resolution."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from fastgan.recipes.players import Networks
 
 @dataclass(frozen=True, kw_only=True)
 class Growing(NoiseToImage):
-    """G and D grow together; what they are at a step follows from the images shown before it."""
+    """Progressive growing of G and D together (Karras et al. 2018).
 
-    lowest: ClassVar[int] = 4  # resolution of the networks' first level
+    The growth at a step follows from the number of images shown before it.
+    """
+
+    # Resolution of the networks' first level.
+    lowest: ClassVar[int] = 4
 
     batch: int = 16
     z_dim: int = 512
@@ -29,17 +33,17 @@ class Growing(NoiseToImage):
     betas: tuple[float, float] = (0.0, 0.99)
     ema: float = 0.999
     stable_kimg: float = 800.0
-    """Thousands of images to show at a resolution once it is there."""
+    """Thousands of images to train each resolution with, once it has faded in."""
     fade_kimg: float = 800.0
-    """Thousands of images in which a new resolution fades in."""
+    """Thousands of images over which a new resolution fades in."""
     start_resolution: int | None = None
-    """Resolution that growth begins at; None takes the lowest, or with --from the highest that was trained."""
+    """First resolution; None takes the lowest, or the highest that transferred weights know."""
     channel_base: int = 16384
-    """Feature maps at resolution r: this by r."""
+    """Channels times resolution: a layer at resolution r has channel_base / r channels."""
     channel_max: int = 512
-    """Feature maps at most."""
+    """Most channels of a layer."""
     group_size: int = 16
-    """Images that minibatch stddev compares; 1 for none to compare."""
+    """Images per group of minibatch stddev; 1 compares none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,7 +94,7 @@ class Growing(NoiseToImage):
     def begin_with(
         self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec
     ) -> dict[str, Any]:
-        """Growth goes on where that of the trained weights is: at the highest resolution that has faded in."""
+        """Start growth at the highest resolution that has faded in in the trained weights."""
         grown = [
             t for key, t in networks.get("G", {}).items() if key.rpartition(".")[2] == "growth"
         ]
@@ -99,9 +103,11 @@ class Growing(NoiseToImage):
         return {"start_resolution": min(self.lowest * 2 ** int(grown[0]), images.resolution)}
 
     def growth(self, nimg: int) -> float:
-        """How far networks have grown after `nimg` images, were there no highest level: 2.3 fades level 3 in.
+        """Return the growth after `nimg` images, as if there were no last level.
 
-        The first level, that of `start_resolution`, is shown `stable_kimg`; each one above fades in and is stable then.
+        A growth of 2.3 blends level 3 in with a weight of 0.3. The level of `start_resolution` is
+        trained for `stable_kimg`. Each later level fades in for `fade_kimg`, then is stable for
+        `stable_kimg`.
         """
         first = ((self.start_resolution or self.lowest) // self.lowest).bit_length() - 1
         stable, fade = 1000 * self.stable_kimg, 1000 * self.fade_kimg
@@ -125,12 +131,12 @@ class Growing(NoiseToImage):
 
 
 def growing_parts(networks: Sequence[nn.Module]) -> Iterator[growing.Growing]:
-    """What grows in networks."""
+    """Yield the growing modules of networks."""
     return (m for network in networks for m in network.modules() if isinstance(m, growing.Growing))
 
 
 def newborn(network: nn.Module) -> nn.Module:
-    """The network at its lowest resolution."""
+    """Set a network to its lowest resolution and return it."""
     for part in growing_parts([network]):
         part.grow(0)
     return network

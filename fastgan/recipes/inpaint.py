@@ -1,4 +1,4 @@
-"""`inpaint`: what is missing of an image (Pathak et al. 2016; Iizuka, Simo-Serra, Ishikawa 2017)."""
+"""`inpaint`: filling of holes in images (Pathak et al. 2016; Iizuka, Simo-Serra, Ishikawa 2017)."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class InpaintBatch(TranslationBatch):
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(Pix2Pix):
-    """Pathak 2016: pix2pix from an image with a hole to the whole, what is known of it kept; L1 on the hole alone.
+    """Pathak 2016: pix2pix from an image with a hole to the whole image, with L1 in the hole alone.
 
-    Holes are rectangles of any place and size within bounds, drawn anew for every image (Iizuka 2017), of which any set has
-    some. Networks see where they are.
+    The output keeps the known pixels. Holes are rectangles of random size and place, drawn anew for
+    every image (Iizuka 2017), so any image will do. Both networks see the mask.
     """
 
     batch_type: ClassVar[type[Batch]] = InpaintBatch
@@ -47,7 +47,7 @@ class Inpaint(Pix2Pix):
 
     dropout: float = 0.0
     hole: tuple[float, float] = (0.25, 0.5)
-    """Least and most height and width of holes, as shares of the image's."""
+    """Least and largest height and width of holes, as shares of the image's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +60,7 @@ class Inpaint(Pix2Pix):
         return images.channels + 1
 
     def condition(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The image, 0 in its hole, and a plane that is 1 there: `[N, C + 1, H, W]`."""
+        """Return the image with 0 in its hole, and the mask: `[N, C + 1, H, W]`."""
         mask = inputs["mask"]
         return torch.cat([inputs["image"] * (1 - mask), mask], 1)
 
@@ -71,12 +71,15 @@ class Inpaint(Pix2Pix):
         )
 
     def draw_holes(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Height, width and place of a hole for every image, all in [0, 1)."""
+        """Draw height, width, row and column of each hole as numbers in [0, 1)."""
         return {"holes": torch.rand(request.count, 4, generator=request.generator)}
 
     def source(self, given: Batch) -> Mapping[str, Tensor]:
-        """Images and their masks: of the holes that were drawn, or else of the first ones that seed 0 gives, so that samples
-        of the same images are of the same holes."""
+        """Return images and the masks of their holes.
+
+        A batch without drawn holes gets those of seed 0. So samples of the same images have the
+        same holes.
+        """
         images = given.real
         if isinstance(given, InpaintBatch):
             holes = given.holes
@@ -85,50 +88,54 @@ class Inpaint(Pix2Pix):
             holes = self.draw_holes(first)["holes"].to(images.device)
         return {"image": images, "mask": self.masks(holes, images.shape[2], images.shape[3])}
 
-    def masks(self, drawn: Tensor, height: int, width: int) -> Tensor:
-        """1 in the holes of `draw_holes`, 0 around them: float32 `[N, 1, height, width]`."""
+    def masks(self, holes: Tensor, height: int, width: int) -> Tensor:
+        """Return masks of holes: float32 `[N, 1, height, width]`, 1 inside.
+
+        Args:
+            holes: rows of `draw_holes`.
+            height: height of the images.
+            width: width of the images.
+        """
         inside = []
         for extent, place, side in (
-            (drawn[:, 0], drawn[:, 2], height),
-            (drawn[:, 1], drawn[:, 3], width),
+            (holes[:, 0], holes[:, 2], height),
+            (holes[:, 1], holes[:, 3], width),
         ):
             least, most = self.hole
             length = ((least + (most - least) * extent) * side).round().clamp(min=1)[:, None]
             start = (place[:, None] * (side - length + 1)).floor()
-            pixels = torch.arange(side, device=drawn.device)
+            pixels = torch.arange(side, device=holes.device)
             inside.append((pixels >= start) & (pixels < start + length))
         rows, columns = inside
         return (rows[:, None, :, None] & columns[:, None, None, :]).float()
 
     def g_loss(self, networks: Networks, batch: InpaintBatch) -> Loss:  # type: ignore[override]
-        """What D makes of the filled image, and how far it is from the original in the hole."""
+        """Return the cross-entropy of D on the filled image, and the L1 distance in the hole."""
         inputs = self.source(batch)
         condition, mask = self.condition(inputs), inputs["mask"]
         fake = filled(networks["G"](condition), inputs)
         adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
-        missed = (fake.float() - batch.real).abs().sum((1, 2, 3))
-        l1 = (missed / (fake.shape[1] * mask.sum((1, 2, 3)))).mean()
+        error = (fake.float() - batch.real).abs().sum((1, 2, 3))
+        l1 = (error / (fake.shape[1] * mask.sum((1, 2, 3)))).mean()
         stats = {"adversarial/G": adversarial, "l1/G": l1}
         outputs = {"fakes": fake, "holes": batch.holes}
         return Loss(adversarial + self.l1_weight * l1, stats, outputs)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         channels = images.channels
-        image = plane("image", channels, "image to fill; what lies in the hole is not looked at")
-        mask = plane("mask", 1, "1 where the image is to be filled, 0 where it is kept", "flags")
-        made = plane("output", channels, "the image, filled")
-        shown = plane(
-            "condition", channels + 1, "the image with 0 in its hole, and the mask behind it"
-        )
+        image = plane("image", channels, "image to fill; pixels in the hole are ignored")
+        mask = plane("mask", 1, "1 in the hole to fill, 0 elsewhere", "flags")
+        output = plane("output", channels, "the filled image")
+        condition = plane("condition", channels + 1, "image with 0 in its hole, then the mask")
         return {
             "G": Signature(
                 "G",
                 (image, mask),
-                (made,),
+                (output,),
                 Sizes(self.size_divisor(networks)),
                 wrap=called_by(self._fill),
             ),
-            "D": self.judge_signature(networks, images, shown),
+            "D": self.discriminator_signature(networks, images, condition),
         }
 
     def _fill(self, network: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
@@ -138,7 +145,11 @@ class Inpaint(Pix2Pix):
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
     ) -> Tensor:
-        """inputs: `image` and `mask`, float32 `[N, 1, H, W]`, 1 where the image is to be filled and 0 where it's kept."""
+        """Fill the holes of images; known pixels stay the same to the bit.
+
+        Args:
+            inputs: `image`, and `mask` float32 `[N, 1, H, W]`, 1 in the hole and 0 elsewhere.
+        """
         return filled(super().translate(networks, inputs, generator=generator), inputs)
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
@@ -150,6 +161,6 @@ class Inpaint(Pix2Pix):
         }
 
 
-def filled(made: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-    """What was made in the hole, the image around it, to the bit."""
-    return torch.where(inputs["mask"] > 0, made.to(inputs["image"].dtype), inputs["image"])
+def filled(generated: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Return the generated pixels in the hole, and the original ones elsewhere, to the bit."""
+    return torch.where(inputs["mask"] > 0, generated.to(inputs["image"].dtype), inputs["image"])

@@ -18,14 +18,17 @@ _COMPARING = (MinibatchStddev, BatchComparison, DiscriminatorEpilogue)
 def generator_signature(
     network: Any, shape: Sequence[int], names: Sequence[str] = (), *, noise: str = "noise"
 ) -> Signature:
-    """Return z, and labels if it takes them, to images.
+    """Return the signature of a generator: z, and labels if it has them, to images.
 
-    network: has ``z_dim`` and ``c_dim``. shape: of an image, (C, H, W). names: of the classes.
-    noise: the meaning of z.
+    Args:
+        network: generator with `z_dim`, and `c_dim` if it is conditional.
+        shape: shape of an image, (C, H, W).
+        names: names of the classes.
+        noise: meaning of z.
     """
     z = Port("z", (network.z_dim,), noise, "normal")
     images = Port(
-        "images", tuple(shape), "generated images; beyond the range they are clipped", "image"
+        "images", tuple(shape), "generated images; clip values outside of the range", "image"
     )
     return Signature("G", (z, *_labels(network, names)), (images,))
 
@@ -33,14 +36,20 @@ def generator_signature(
 def discriminator_signature(
     network: Any, shape: Sequence[int], names: Sequence[str] = ()
 ) -> Signature:
-    """Return images, and labels if it takes them, to logits. The arguments are those of `generator_signature`."""
-    images = Port("images", tuple(shape), "images to judge", "image")
+    """Return the signature of a discriminator: images, and labels if it has them, to logits.
+
+    The arguments are those of `generator_signature`.
+    """
+    images = Port("images", tuple(shape), "real or generated images", "image")
     logits = Port("logits", (), "logits, higher for images that look real", "real")
     return Signature("D", (images, *_labels(network, names)), (logits,), group=_group(network))
 
 
 def _labels(network: Any, names: Sequence[str]) -> tuple[Port, ...]:
-    """One-hot rows for a network that maps labels, class numbers for others, nothing without classes."""
+    """Return the port of labels; nothing for a network without classes.
+
+    A network with a mapping of labels takes one-hot rows, others take class numbers.
+    """
     count = getattr(network, "c_dim", 0)
     if not count:
         return ()
@@ -50,7 +59,7 @@ def _labels(network: Any, names: Sequence[str]) -> tuple[Port, ...]:
 
 
 def _group(network: nn.Module) -> int:
-    """Return the samples that a discriminator compares within a batch, 1 for none."""
+    """Return the number of samples that a discriminator compares within a batch, 1 for none."""
     groups = [
         int(module.group_size) for module in network.modules() if isinstance(module, _COMPARING)
     ]

@@ -1,4 +1,4 @@
-"""The size of the patches that a recipe's D judges."""
+"""Patch sizes of PatchGAN discriminators."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.signature import Port, Sizes
 
 Patch = Literal[1, 16, 34, 70, 142, 286]
-USUAL = 70  # pixels, of all the papers
+# Pixels that a logit sees in the papers.
+USUAL = 70
 
 
 def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 1) -> int:
-    """Return the pixels that a logit of D sees: `patch`, or of None 70, and less where images are too small for that.
+    """Return the pixels that a logit of D sees.
 
     Args:
-        name: the recipe's, for the error.
-        scales: how many discriminators there are, each for images half as large as the one before.
+        name: name of the recipe, for the error.
+        patch: requested size. None takes 70, or the largest below it that the images allow.
+        images: images that D sees.
+        scales: number of discriminators, each for images of half the size of the one before.
 
     Raises:
         RecipeError: the images are too small.
@@ -39,12 +42,12 @@ def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 
 
 
 def discriminator_sizes(network: nn.Module) -> Sizes:
-    """Return the sizes that a PatchGAN takes."""
+    """Return the image sizes that a PatchGAN takes."""
     return Sizes(min_size=int(cast(Any, network).min_size))
 
 
 def patch_logits(name: str = "logits") -> Port:
-    """Return a PatchGAN's logits."""
+    """Return the port of a PatchGAN's logits."""
     return Port(
         name, (1, "rows", "columns"), "a logit for each patch, higher where it looks real", "real"
     )

@@ -19,12 +19,16 @@ from fastgan.recipes.signature import Port, Signature, Sizes
 from fastgan.recipes.translation import Translation, TranslationBatch, plane, seeded
 
 Norm = Literal["instance", "batch", "none"]
-LARGEST = 256  # at which the U-Net has the paper's eight levels
+# Resolution at which the U-Net has the paper's eight levels.
+LARGEST = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pix2Pix(Translation):
-    """Isola 2017: a U-Net draws the target of an input, PatchGAN sees both; cross-entropy + 100·L1, dropout as noise."""
+    """Isola 2017: a U-Net translates the input, a PatchGAN sees both; cross-entropy and 100·L1.
+
+    Dropout in the U-Net is the only noise.
+    """
 
     name: ClassVar[str] = "pix2pix"
     summary: ClassVar[str] = "Isola 2017: image to image from pairs, U-Net and PatchGAN"
@@ -33,17 +37,17 @@ class Pix2Pix(Translation):
     baseline: ClassVar[str | None] = "input"
 
     ngf: int = 64
-    """Channels of the U-Net's first layer; each layer after it has twice as many, up to 8 times."""
+    """Channels of the U-Net's first layer; each later layer has twice as many, up to 8 times."""
     ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many, up to 8 times."""
+    """Channels of D's first layer; each later layer has twice as many, up to 8 times."""
     patch: Patch | None = None
-    """Pixels that a logit of D sees; None takes 70, or the most that smaller images are large enough for."""
+    """Pixels that a logit of D sees; None takes 70, or the most that smaller images allow."""
     norm: Norm = "instance"
-    """Norm of both networks; over one image at a time, what the paper's batch norm is at a batch of 1."""
+    """Norm of both networks; instance equals the paper's batch norm with a batch of 1."""
     dropout: float = 0.5
-    """Dropout in the U-Net's decoder, when sampling too; the only noise there is."""
+    """Dropout in the U-Net's decoder, in samples too; it is the only noise."""
     l1_weight: float = 100.0
-    """Weight of the mean absolute difference from the target in G's loss."""
+    """Weight of the L1 distance from the target in G's loss."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,22 +65,24 @@ class Pix2Pix(Translation):
         patch_size(self.name, self.patch, images)
 
     def condition_channels(self, images: ImageSpec) -> int:
-        """Channels of what G is given."""
+        """Return the number of channels of `condition`."""
         return images.inputs["input"].channels
 
     def condition(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """What G is given of inputs by name, and what D sees beside an output."""
+        """Return the condition of G and D, made from inputs by name."""
         return inputs["input"]
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
-        of_input, patch = self.condition_channels(images), patch_size(self.name, self.patch, images)
+        condition_channels = self.condition_channels(images)
+        patch = patch_size(self.name, self.patch, images)
         return {
             "G": UNetGenerator(
-                of_input, images.channels, resolution=_levels_at(images.resolution), ngf=self.ngf, norm=self.norm,
-                dropout=self.dropout, dropout_in_eval=True,
+                condition_channels, images.channels, resolution=_levels_at(images.resolution),
+                ngf=self.ngf, norm=self.norm, dropout=self.dropout, dropout_in_eval=True,
             ),
             "D": PatchDiscriminator(
-                images.channels, label_channels=of_input, patch=patch, ndf=self.ndf, norm=self.norm
+                images.channels, label_channels=condition_channels, patch=patch, ndf=self.ndf,
+                norm=self.norm,
             ),
         }  # fmt: skip
 
@@ -84,7 +90,7 @@ class Pix2Pix(Translation):
         return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
 
     def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """What D makes of the output beside its input, and how far that is from the target (eq. 4)."""
+        """Return D's cross-entropy on the output with its input, and the L1 distance (eq. 4)."""
         condition = self.condition(self.source(batch))
         fake = networks["G"](condition)
         adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
@@ -96,7 +102,7 @@ class Pix2Pix(Translation):
         )
 
     def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """Half the cross-entropy, which slows D down (section 3.3), on what G made in its turn."""
+        """Return half the cross-entropy of D, which slows D down (section 3.3)."""
         condition = self.condition(self.source(batch))
         real = networks["D"](batch.real, condition).float()
         fake = networks["D"](batch.fakes, condition).float()
@@ -116,22 +122,28 @@ class Pix2Pix(Translation):
 
     @property
     def source_meaning(self) -> str:
-        """What G is given, for a person."""
+        """Meaning of the input, for the signature."""
         return "image to translate"
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         source = plane("image", self.condition_channels(images), self.source_meaning)
-        made = plane("output", images.channels, "its translation")
+        output = plane("output", images.channels, "its translation")
         return {
-            "G": Signature("G", (source,), (made,), Sizes(self.size_divisor(networks))),
-            "D": self.judge_signature(networks, images, source),
+            "G": Signature("G", (source,), (output,), Sizes(self.size_divisor(networks))),
+            "D": self.discriminator_signature(networks, images, source),
         }
 
-    def judge_signature(self, networks: Networks, images: ImageSpec, source: Port) -> Signature:
-        """D's signature. source: what it sees beside an output."""
-        judged = plane("output", images.channels, "image to judge as the translation")
+    def discriminator_signature(
+        self, networks: Networks, images: ImageSpec, source: Port
+    ) -> Signature:
+        """Return the signature of D.
+
+        Args:
+            source: port of the condition that D sees beside an output.
+        """
+        output = plane("output", images.channels, "target or translation")
         return Signature(
-            "D", (judged, source), (patch_logits(),), discriminator_sizes(networks["D"])
+            "D", (output, source), (patch_logits(),), discriminator_sizes(networks["D"])
         )
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
@@ -139,5 +151,8 @@ class Pix2Pix(Translation):
 
 
 def _levels_at(resolution: int) -> int:
-    """The resolution at which a U-Net for images of this one is down to a pixel: the highest power of 2 that divides it."""
+    """Return the resolution at which a U-Net for these images reaches one pixel.
+
+    It is the highest power of 2 that divides the images' resolution, at most 256.
+    """
     return min(resolution & -resolution, LARGEST)
