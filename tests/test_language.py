@@ -44,6 +44,7 @@ PLAIN: tuple[str, ...] = (
     "tests/diagnose",
     "tests/docs",
     "tests/emulation",
+    "tests/export",
     "tests/inference",
     "tests/language.py",
     "tests/latent",

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from fastgan._version import __version__
-from fastgan.cli.flags import with_flags
 from fastgan.errors import FastganError
 from fastgan.names import never_fail, printable, unknown
 
@@ -123,7 +122,7 @@ def complain(error: Exception) -> int:
         message = (
             f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
         )
-    print(f"{_speaker()}: {with_flags(_line(message))}", file=sys.stderr)
+    print(f"{_speaker()}: {_line(message)}", file=sys.stderr)
     return 2
 
 

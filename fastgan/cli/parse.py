@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import tyro
 
 from fastgan.cli import UsageError
-from fastgan.cli.flags import remember_options
 
 T = TypeVar("T")
 
@@ -49,8 +48,6 @@ def parse(
     Raises:
         UsageError: an argument is unknown, missing, or has a wrong value.
     """
-    if dataclasses.is_dataclass(form):
-        remember_options(options_of(form))
     options: dict[str, Any] = {} if default is None else {"default": default}
     errors = io.StringIO()
     try:

@@ -1,4 +1,4 @@
-"""Classes by name from the folder of data to what is drawn: screen, configuration, report, exports, resuming."""
+"""Classes by name, from the folder of data to samples, reports, exports and resumed runs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fill(root: Path, *folders: str) -> Path:
 
 @pytest.fixture
 def train(fastgan, monkeypatch):
-    """`fastgan train gan --conditional` with tiny networks; plotting takes seconds, and isn't looked at here."""
+    """Run `fastgan train gan --conditional` with tiny networks and without plots."""
     monkeypatch.setattr(
         "fastgan.training.report.draw_curves", lambda rows, theme="light": b"curves"
     )
@@ -83,7 +83,8 @@ def test_a_class_is_drawn_by_name_or_number(pets, fastgan, refused, tmp_path):
     by_name, by_number = (drawn(fastgan, run, asked, tmp_path) for asked in ("dog", "1"))
     assert (by_name == by_number).all() and (by_name != drawn(fastgan, run, "cat", tmp_path)).any()
     assert refused("sample", run, "--out", tmp_path / "b.png", "--class", "dgo") == (
-        "There is no class 'dgo'. Did you mean 'dog'? The classes are cat, dog, or a number, 0 to 1."
+        "There is no class 'dgo'. Did you mean 'dog'? The classes are cat, dog, or a number, 0 to "
+        "1."
     )
     assert not (tmp_path / "b.png").exists()
 
@@ -185,7 +186,8 @@ def test_other_classes_are_named(pets, refused):
     data, run, _ = pets
     (data / "dog").rename(data / "hound")
     assert resume(refused, data, run) == (
-        f"This run was started with the classes cat, dog, but --data {data} lacks dog and has hound: name them as "
+        f"This run was started with the classes cat, dog, but --data {data} lacks dog and has "
+        f"hound: name them as "
         "they were, or start another run in a new --out folder."
     )
     fill(data, "cat", "dog")
@@ -196,7 +198,7 @@ def test_other_classes_are_named(pets, refused):
 
 
 def test_pictures_without_classes_are_named(train, refused, tmp_path):
-    """Of a run that doesn't take them, too: its data isn't what it was."""
+    """A run without classes is refused too, since its data changed."""
     data = fill(tmp_path / "pets", "dog", "cat")
     assert train(data, tmp_path / "run", conditional=False).status == 0
     PIL.new("L", (8, 8)).save(data / "stray.png")
@@ -204,7 +206,7 @@ def test_pictures_without_classes_are_named(train, refused, tmp_path):
 
 
 def strip_names(run: Path) -> None:
-    """What an older version wrote."""
+    """Older versions wrote configurations without names."""
     path = run / "config.json"
     config = json.loads(path.read_text())
     del config["images"]["class_names"]

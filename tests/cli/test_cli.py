@@ -29,7 +29,10 @@ def test_version(fastgan):
 
 
 def test_version_and_help_do_not_import_torch():
-    code = "import sys, fastgan.cli as c; c.run([]); c.run(['--version']); assert 'torch' not in sys.modules"
+    code = (
+        "import sys, fastgan.cli as c; c.run([]); c.run(['--version']); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
 
@@ -37,8 +40,8 @@ def test_python_dash_m():
     run = subprocess.run([sys.executable, "-m", "fastgan", "trian"], capture_output=True, text=True)
     assert run.returncode == 2 and run.stdout == ""
     assert (
-        run.stderr
-        == f"fastgan: Unknown command 'trian': did you mean 'train'? The commands are {', '.join(COMMANDS)}.\n"
+        run.stderr == "fastgan: Unknown command 'trian': did you mean 'train'? The commands are "
+        f"{', '.join(COMMANDS)}.\n"
     )
 
 
@@ -146,7 +149,10 @@ def test_exit_statuses(fastgan, monkeypatch, error, status, said):
 
 
 def test_a_warning_is_one_line():
-    code = "import warnings; from fastgan import cli; cli.run = lambda _: warnings.warn('A b.'); cli.main()"
+    code = (
+        "import warnings; from fastgan import cli; "
+        "cli.run = lambda _: warnings.warn('A b.'); cli.main()"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "fastgan: warning: A b.\n")
 

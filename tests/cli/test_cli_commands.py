@@ -16,7 +16,10 @@ PIL = pytest.importorskip("PIL.Image")
 STYLEGAN2 = (
     "--resolution 8 --z-dim 4 --w-dim 4 --channel-base 32 --channel-max 4 --mapping-layers 1"
 )
-GROWING = "--resolution 8 --z-dim 4 --channel-base 32 --channel-max 4 --stable-kimg 0.016 --fade-kimg 0.016"
+GROWING = (
+    "--resolution 8 --z-dim 4 --channel-base 32 --channel-max 4 --stable-kimg 0.016 "
+    "--fade-kimg 0.016"
+)
 CONVOLUTIONAL = "--resolution 16 --z-dim 4 --ngf 4 --ndf 4"
 RESIDUAL = "--resolution 16 --z-dim 3 --ngf 1 --ndf 1"
 SMOKE = {
@@ -30,7 +33,8 @@ SMOKE = {
     "stylegan": f"{GROWING} --w-dim 4 --mapping-layers 1",
     "stylegan2": STYLEGAN2,
     "stylegan2-ada": STYLEGAN2,
-    "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 --blocks 1 --ema-kimg 0",
+    "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 "
+    "--blocks 1 --ema-kimg 0",
     "pix2pix": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
     "cyclegan": "--resolution 16 --ngf 2 --ndf 2 --patch 16 --blocks 1",
     "unit": "--resolution 16 --ngf 2 --ndf 2 --patch 16 --blocks 1",
@@ -45,8 +49,7 @@ SMOKE = {
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_smoke(fastgan, tmp_path, recipe):
-    """Every recipe trains on colour images, and `sample` draws from what it made; two on digits too, which all learn
-    in tests/learning."""
+    """Every recipe trains on colour images, and `sample` draws from it; two train on digits too."""
     both = {"digits": "L", "shapes": "RGB"}
     for data, channels in both.items() if recipe in ("gan", "dcgan") else [("shapes", "RGB")]:
         out = tmp_path / data
@@ -113,7 +116,7 @@ def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
 
 
 def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, refused, tmp_path):
-    """--decay-after 230000 is above the usual --total-images; --decay-until means nothing without --decay-after."""
+    """--decay-after 230000 is above the usual --total-images; --decay-until needs --decay-after."""
     out = tmp_path / "run"
     small = f"{SMOKE['pix2pix']} --data shapes --batch 4 --measure none"
     run = ("train", "pix2pix", *small.split(), "--out", out)
@@ -277,8 +280,8 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     )
     assert outcome.status == 0
     assert (
-        "There are no measures for images but those of --measure, such as fd, so --measure-every changes nothing."
-        in outcome.out
+        "There are no measures for images but those of --measure, such as fd, so --measure-every "
+        "changes nothing." in outcome.out
     )
 
 

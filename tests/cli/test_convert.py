@@ -22,7 +22,8 @@ def test_convert(fastgan, pickled, tmp_path):
     assert outcome.status == 0 and outcome.err == "", outcome.err
     parameters = sum(p.numel() for p in load_generator(pickled).parameters())
     assert outcome.out == (
-        f"Made {out}: G_ema of {pickled}, a StyleGAN2Generator of 8×8 images with {parameters:,} parameters. "
+        f"Made {out}: G_ema of {pickled}, a StyleGAN2Generator of 8×8 images with {parameters:,} "
+        f"parameters. "
         f"Also in there: G, D (--network).\n"
     )
     z = torch.randn(2, 12)

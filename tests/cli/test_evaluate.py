@@ -1,4 +1,4 @@
-"""fastgan evaluate: the figures of a run, in a table and in JSON, a picture of neighbours, and all that is refused."""
+"""`fastgan evaluate`: figures in a table and in JSON, a picture of neighbours, and errors."""
 
 from __future__ import annotations
 
@@ -138,9 +138,18 @@ def test_changed_data_are_told(fastgan, trained, monkeypatch):
         ("--neighbours n.gif", "--neighbours must be a file that ends in .png, got 'n.gif'."),
         ("--weights nowhere.pth", "There is no file 'nowhere.pth' of weights: check --weights."),
         ("--metrics fd fidd", "'fidd'"),
-        ("--metrics fid --features digits", "features must be inception for fid, got 'digits': ask for fd"),
-        ("--metrics psnr", "gan makes images that have no targets to be compared with: leave psnr out."),
-        ("--metrics modes --data shapes", "The modes of shapes can't be counted, since only digits and stacked-mnist"),
+        (
+            "--metrics fid --features digits",
+            "features must be inception for fid, got 'digits': ask for fd",
+        ),
+        (
+            "--metrics psnr",
+            "gan makes images that have no targets to be compared with: leave psnr out.",
+        ),
+        (
+            "--metrics modes --data shapes",
+            "The modes of shapes can't be counted, since only digits and stacked-mnist",
+        ),
     ],
 )  # fmt: skip
 def test_refused(refused, trained, tmp_path, monkeypatch, options, said):

@@ -1,4 +1,4 @@
-"""Folders and files of any name, from training to export, and on terminals that know ASCII alone."""
+"""Folders and files of any name, from training to export, and on ASCII terminals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ AWKWARD = os.fsdecode(b"-\xe9 <b>$x &amp; [red] :smile: 100%s \"'\\ \xf0\x9f\x98
 """A dash, bytes that aren't UTF-8, markup of HTML, rich and string templates, quotes, an emoji, a
 line break, and what clears a terminal."""
 
-SMALL = "--resolution 16 --batch 8 --device cpu --measure-samples 10 --z-dim 4 --g-hidden 4 --d-hidden 4"
+SMALL = (
+    "--resolution 16 --batch 8 --device cpu --measure-samples 10 --z-dim 4 --g-hidden 4 "
+    "--d-hidden 4"
+)
 TRANSLATES = "--resolution 16 --batch 2 --device cpu --ngf 1 --ndf 1 --patch 16 --measure none"
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 

@@ -1,4 +1,4 @@
-"""sample and project with a StyleGAN2: every kind of picture, and everything that is refused."""
+"""`sample` and `project` with a StyleGAN2: every kind of picture, and errors."""
 
 from __future__ import annotations
 
@@ -195,27 +195,55 @@ def test_a_network_without_a_run(draw, refused, tmp_path):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ("--seeds 1-", "Seeds must be whole numbers from 0 to 4294967295 and ranges of them, such as 0-15,42, got '1-'."),
+        (
+            "--seeds 1-",
+            "Seeds must be whole numbers from 0 to 4294967295 and ranges of them, such as "
+            "0-15,42, got '1-'.",
+        ),
         ("--seeds 0-10000", "Seeds must be at most 10,000, got '0-10000'."),
-        ("--seeds 5 --seed 5", "--seeds chooses the images, so --seed has no meaning: leave it out."),
+        (
+            "--seeds 5 --seed 5",
+            "--seeds chooses the images, so --seed has no meaning: leave it out.",
+        ),
         ("--seeds 5 --rows 5", "--seeds chooses the images, so --rows has no meaning"),
         ("--seed -1", "--seed must be from 0 to "),
-        ("--mix 0:1:coarse --direction 0", "--mix and --direction are two pictures: ask for one of them."),
+        (
+            "--mix 0:1:coarse --direction 0",
+            "--mix and --direction are two pictures: ask for one of them.",
+        ),
         ("--mix 0:1:coarse --seeds 5", "--seeds has no meaning with --mix: leave it out."),
-        ("--mix 0:1", "--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, got '0:1'."),
-        ("--mix 0-999:0-999:coarse", "--mix must make at most 10,000 images, got 1000 rows and 1000 columns."),
+        (
+            "--mix 0:1",
+            "--mix must be ROWSEEDS:COLUMNSEEDS:LAYERS, such as 0-3:10-15:coarse, got '0:1'.",
+        ),
+        (
+            "--mix 0-999:0-999:coarse",
+            "--mix must make at most 10,000 images, got 1000 rows and 1000 columns.",
+        ),
         ("--mix 0:1:fine", "The fine layers begin at 64 pixels, but this generator ends at 16"),
-        ("--mix 0:1:rough", "layers must be coarse, middle, fine or a range from 0 to 5 such as 0-3, got 'rough'."),
+        (
+            "--mix 0:1:rough",
+            "layers must be coarse, middle, fine or a range from 0 to 5 such as 0-3, got 'rough'.",
+        ),
         ("--frames 5", "--frames is for --interpolate: leave it out."),
         ("--strength 1..2", "--strength is for --direction: leave it out."),
         ("--direction 8", "--direction must be from 0 to 7, got 8."),
         ("--direction 0 --strength 3", "--strength must be two numbers, such as -3..3, got '3'."),
-        ("--direction 0 --strength a..b", "--strength must be two numbers, such as -3..3, got 'a..b'."),
+        (
+            "--direction 0 --strength a..b",
+            "--strength must be two numbers, such as -3..3, got 'a..b'.",
+        ),
         ("--truncation-cutoff 3", "--truncation-cutoff needs --truncation-psi: give both."),
-        ("--truncation-psi 1 --truncation-cutoff 7", "--truncation-cutoff must be at most 6, the styles of"),
+        (
+            "--truncation-psi 1 --truncation-cutoff 7",
+            "--truncation-cutoff must be at most 6, the styles of",
+        ),
         ("--interpolate 0-3", "--out must be a file that ends in .gif or .mp4, got "),
         ("--out a.gif", "--out must be a file that ends in .png, got 'a.gif'."),
-        ("--out a.gif --interpolate 3", "--interpolate must be two seeds or more, such as 0-3, got '3'."),
+        (
+            "--out a.gif --interpolate 3",
+            "--interpolate must be two seeds or more, such as 0-3, got '3'.",
+        ),
         ("--out a.gif --interpolate 0,1 --fps 0", "--fps must be from 1 to 100, got 0."),
         ("--out a.gif --mix 0:1:coarse", "--out must be a file that ends in .png, got 'a.gif'."),
     ],
@@ -236,8 +264,8 @@ def test_other_recipes_refuse_what_only_styles_can_do(refused, tmp_path):
     ):  # fmt: skip
         said = refused("sample", folder, "--out", tmp_path / "a.png", f"--{option}", value)
         assert (
-            said
-            == f"--{option} is for StyleGAN2, but this is a checkpoint of recipe 'gan': leave it out."
+            said == f"--{option} is for StyleGAN2, but this is a checkpoint of recipe 'gan': "
+            "leave it out."
         )
     image = tmp_path / "x.png"
     PIL.new("RGB", (16, 16)).save(image)

@@ -1,4 +1,4 @@
-"""`fastgan train RECIPE --from`: which settings are taken over, what is shown, and what is refused."""
+"""`fastgan train RECIPE --from`: settings that are taken over, output and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fastgan translate`: pictures and folders of any size, what it refuses to touch, and what it keeps."""
+"""`fastgan translate`: pictures and folders of any size, files that it keeps, and errors."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def test_pictures_are_given_the_attributes_asked_for(fastgan, checkpoint, pictur
         source
     )
     made = fastgan(
-        "translate", checkpoint / "stargan", source, pictures / "sub", "--out", out, "--attributes", "blue", "not striped"
+        "translate", checkpoint / "stargan", source, pictures / "sub", "--out", out,
+        "--attributes", "blue", "not striped",
     )  # fmt: skip
     assert made.status == 0, made.err
     assert read(out / "grey.png").shape == (16, 16, 3)
@@ -190,7 +191,8 @@ def test_what_is_not_opaque_is_filled(fastgan, refused, checkpoint, pictures, tm
     assert np.abs(found.astype(float) - expected).max() <= 1
     opaque = pictures / "sub" / "grey.bmp"
     assert refused("translate", checkpoint / "inpaint", opaque, "--out", out) == (
-        f"inpaint fills the transparent part of a picture, but {str(opaque)!r} is opaque: erase the part to "
+        f"inpaint fills the transparent part of a picture, but {str(opaque)!r} is opaque: erase "
+        f"the part to "
         "fill, and save the picture as PNG."
     )
 
@@ -303,9 +305,17 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
 @pytest.mark.parametrize(
     ("run", "options", "said"),
     [
-        ("pix2pix", ["{in}/none.png"], "There is no picture or folder '{in}/none.png': check the path."),
+        (
+            "pix2pix",
+            ["{in}/none.png"],
+            "There is no picture or folder '{in}/none.png': check the path.",
+        ),
         ("pix2pix", ["{in}/empty"], "The folder '{in}/empty' holds no pictures."),
-        ("pix2pix", ["{in}/alpha.png", "--direction", "AtoB"], "pix2pix translates one way only: leave --direction out."),
+        (
+            "pix2pix",
+            ["{in}/alpha.png", "--direction", "AtoB"],
+            "pix2pix translates one way only: leave direction out.",
+        ),
         (
             "cyclegan",
             ["{in}/alpha.png", "--direction", "AtoC"],
@@ -319,24 +329,28 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         (
             "stargan",
             ["{in}/alpha.png"],
-            "stargan gives pictures attributes, but none came: name some with --attributes, of colour=red, colour=blue, "
+            "stargan gives pictures attributes, but none came: name some with --attributes, of "
+            "colour=red, colour=blue, "
             "striped.",
         ),
         (
             "stargan",
             ["{in}/alpha.png", "--attributes", "stripes"],
-            "Unknown attribute 'stripes': did you mean 'striped'? The attributes are colour=red, colour=blue, striped.",
+            "Unknown attribute 'stripes': did you mean 'striped'? The attributes are colour=red, "
+            "colour=blue, striped.",
         ),
         (
             "gaugan",
             ["{in}/alpha.png"],
-            "The map '{in}/alpha.png' must have the index of a class in each pixel, got a picture of mode RGBA: save "
+            "The map '{in}/alpha.png' must have the index of a class in each pixel, got a picture "
+            "of mode RGBA: save "
             "it as an 8-bit grey PNG or one with a palette.",
         ),
         (
             "gaugan",
             ["{in}/classes.png"],
-            "The map '{in}/classes.png' has the value 3, but there are 3 classes, 0 to 2: correct the map, name the "
+            "The map '{in}/classes.png' has the value 3, but there are 3 classes, 0 to 2: correct "
+            "the map, name the "
             "class in classes.txt, or train with --void 3 if it stands for unknown.",
         ),
         ("pix2pix", ["{in}/alpha.png", "--tile", "8"], "--tile must be at least 16, got 8."),
@@ -348,7 +362,8 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         (
             "pix2pix",
             ["{in}/alpha.png", "{in}/other/alpha.bmp"],
-            "'{in}/alpha.png' and '{in}/other/alpha.bmp' would both become '{out}/alpha.png': translate them into "
+            "'{in}/alpha.png' and '{in}/other/alpha.bmp' would both become '{out}/alpha.png': "
+            "translate them into "
             "folders of their own.",
         ),
     ],

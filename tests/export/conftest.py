@@ -1,4 +1,4 @@
-"""Small runs of every recipe, of which nothing is trained: what is exported are weights, whatever they are."""
+"""Small untrained runs of every recipe, whose random weights are exported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.export.every_recipe import STYLED, state_of, varied
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory):
-    """`run_of(variant)`: the folder of a run of one of `every_recipe.VARIANTS`, and its state."""
+    """Return `run_of(variant)`: folder and state of a run of `every_recipe.VARIANTS`."""
     made = {}
 
     def make(variant):
@@ -48,6 +48,6 @@ def styled():
 
 @pytest.fixture
 def normal():
-    """`normal(*shape)`: other numbers than the examples that exporting checks with."""
+    """Return `normal(*shape)`: other numbers than the examples that exports are checked with."""
     generator = torch.Generator().manual_seed(7)
     return lambda *shape: torch.randn(shape, generator=generator)

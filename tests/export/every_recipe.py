@@ -1,4 +1,4 @@
-"""Small runs of every recipe, of which nothing is trained: what is exported are weights, whatever they are."""
+"""Small untrained runs of every recipe, whose random weights are exported."""
 
 from __future__ import annotations
 
@@ -58,13 +58,22 @@ VARIANTS: dict[str, tuple[str, dict, ImageSpec | None]] = {
     "gan grey": ("gan", {}, ImageSpec(1, 12)),
     "gan with classes": ("gan", {"conditional": True}, ImageSpec(1, 8, 3)),
     "dcgan that compares": (
-        "dcgan", {"minibatch_stddev": 3, "minibatch_discrimination": 4, "batch": 6}, ImageSpec(3, 16),
+        "dcgan", {"minibatch_stddev": 3, "minibatch_discrimination": 4, "batch": 6},
+        ImageSpec(3, 16),
     ),
-    "dcgan with spectral norm": ("dcgan", {"spectral_norm": True, "d_norm": "layer"}, ImageSpec(3, 16)),
+    "dcgan with spectral norm": (
+        "dcgan", {"spectral_norm": True, "d_norm": "layer"}, ImageSpec(3, 16),
+    ),
     "sagan without classes": ("sagan", {"conditional": False}, ImageSpec(3, 16)),
-    "progan with classes": ("progan", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES)),
-    "stylegan with classes": ("stylegan", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES)),
-    "stylegan2 with classes": ("stylegan2", {"conditional": True}, ImageSpec(3, 8, 3, class_names=NAMES)),
+    "progan with classes": (
+        "progan", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES),
+    ),
+    "stylegan with classes": (
+        "stylegan", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES),
+    ),
+    "stylegan2 with classes": (
+        "stylegan2", {"conditional": True}, ImageSpec(3, 8, 3, class_names=NAMES),
+    ),
     "r3gan with classes": ("r3gan", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES)),
     "pix2pix with batch norm": ("pix2pix", {"norm": "batch", "batch": 2}, None),
     "pix2pix of single pixels": ("pix2pix", {"patch": 1, "dropout": 0.0, "norm": "none"}, None),
@@ -87,7 +96,7 @@ def build(variant: str) -> tuple[Recipe, ImageSpec]:
 
 
 def varied(network):
-    """Return the network with parameters and buffers that start at 0 or 1 elsewhere, so that none can be forgotten."""
+    """Move parameters and buffers that start at 0 or 1, so that none can be forgotten."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():

@@ -1,4 +1,4 @@
-"""Every network of every recipe: what it is declared to take and give, and its files in every form."""
+"""Every network of every recipe: its declared inputs and outputs, and files of every format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.export.every_recipe import VARIANTS, state_of
 from tests.export.opened import SUFFIXES, WRITERS, opened, tensors
 
 ONCE = ("G_BA", "D_B")  # as G_AB and D_A in every respect
-QUICK = [  # a network of each kind: noise, classes, groups, two outputs, open sizes, an image and a mask
+# A network of each kind: noise, classes, groups, two outputs, open sizes, an image and a mask.
+QUICK = [
     ("gan with classes", "G", "onnx"),
     ("dcgan that compares", "D", "torch-export"),
     ("stargan", "D", "onnx"),
@@ -134,8 +135,20 @@ def test_every_file_computes_what_its_network_does(forms, tmp_path, to):
 @pytest.mark.parametrize(
     "variant, name",
     [
-        ("dcgan", "G"), ("stylegan2 with classes", "D"), ("pix2pix", "G"), ("unit", "G_AB"), ("stargan", "D"),
-        ("gaugan at one scale", "D"), ("srgan", "G"), ("inpaint", "G"), ("text2image", "G"), ("r3gan", "G"),
+        (
+            ("dcgan", "G"),
+            ("stylegan2 with classes", "D"),
+            ("pix2pix", "G"),
+            ("unit", "G_AB"),
+            ("stargan", "D"),
+        ),
+        (
+            ("gaugan at one scale", "D"),
+            ("srgan", "G"),
+            ("inpaint", "G"),
+            ("text2image", "G"),
+            ("r3gan", "G"),
+        ),
     ],
 )  # fmt: skip
 def test_every_package_computes_what_its_network_does(tmp_path, variant, name):

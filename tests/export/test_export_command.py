@@ -13,7 +13,7 @@ from fastgan.export import load_safetensors
 
 @pytest.fixture
 def export(capsys):
-    """Runs `fastgan export` with these arguments and returns what it printed."""
+    """Run `fastgan export` with these arguments, and return its output."""
 
     def run(*arguments):
         assert cli.run(["export", *map(str, arguments)]) == 0
@@ -29,16 +29,16 @@ def test_every_recipe_as_weights_and_as_a_graph(export, run_of, normal, tmp_path
     weights, graph = tmp_path / "deep" / "G.safetensors", tmp_path / "G.pt2"
     said = export(folder, "--to", "safetensors", "--out", weights)
     assert (
-        f"Made {weights} (safetensors): {'averaged ' if state.ema else ''}G of {recipe} after 0 images, from "
-        in said
+        f"Made {weights} (safetensors): {'averaged ' if state.ema else ''}G of {recipe} after 0 "
+        f"images, from " in said
     )
     assert "bit for bit. Opening it needs safetensors, and fastgan" in said
     loaded = load_safetensors(weights).network
     said = export(weights, "--to", "torch-export", "--out", graph)
     shape = "[N, " + ", ".join(map(str, state.networks["G"](z).shape[1:])) + "]"
     assert (
-        f"It takes z [N, {z.shape[1]}] and gives images {shape}. It differs from the network by at most "
-        in said
+        f"It takes z [N, {z.shape[1]}] and gives images {shape}. It differs from the network by "
+        f"at most " in said
     )
     assert "Opening it needs torch and fastgan ('import fastgan.ops' first)." in said
     options = {"noise_mode": "const"} if recipe == "stylegan2" else {}
@@ -103,12 +103,27 @@ def test_onnx(export, run_of, normal, tmp_path):
         ("--to onx --out g.onnx", "--to must be one of .*, got 'onx'. Did you mean 'onnx'?"),
         ("--to onnx --out g.pt", r"--out must end in \.onnx for onnx, got 'g\.pt'\."),
         ("--to aotinductor --out g.so", r"--out must end in \.pt2 for aotinductor"),
-        ("--to onnx --out taken.onnx", r"'taken\.onnx' exists: replace it with --force, or choose another --out\."),
-        ("--to onnx --out g.onnx --batch many", "--batch must be dynamic or a whole number of at least 1, got 'many'"),
-        ("--to onnx --out g.onnx --batch 0", "--batch must be dynamic or a whole number of at least 1, got '0'"),
+        (
+            "--to onnx --out taken.onnx",
+            r"'taken\.onnx' exists: replace it with --force, or choose another --out\.",
+        ),
+        (
+            "--to onnx --out g.onnx --batch many",
+            "--batch must be dynamic or a whole number of at least 1, got 'many'",
+        ),
+        (
+            "--to onnx --out g.onnx --batch 0",
+            "--batch must be dynamic or a whole number of at least 1, got '0'",
+        ),
         ("--to onnx --out g.onnx --portable", "--portable has no meaning for onnx: leave it out"),
-        ("--to safetensors --out g.safetensors --batch 2", "--batch has no meaning for safetensors: leave it out"),
-        ("--to onnx --out g.onnx --network D --noise none", "MLPDiscriminator has no noise: leave that out"),
+        (
+            "--to safetensors --out g.safetensors --batch 2",
+            "--batch has no meaning for safetensors: leave it out",
+        ),
+        (
+            "--to onnx --out g.onnx --network D --noise none",
+            "MLPDiscriminator has no noise: leave that out",
+        ),
         ("--to onnx --out g.onnx --noise none", "MLPGenerator has no noise: leave that out"),
     ],
 )  # fmt: skip

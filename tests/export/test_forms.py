@@ -1,4 +1,4 @@
-"""What is exported of a network, and from which files."""
+"""Forms of networks that are exported, and the files that networks are loaded from."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fastgan.export import ExportError, Form, generator_form, to_aotinductor, to
 
 
 class Upsampler(nn.Module):
-    """Every kind of native op of a generator, at a size where the CPU takes Winograd's algorithm for larger batches."""
+    """Every native op of a generator, at a size where larger batches take Winograd on the CPU."""
 
     def __init__(self):
         super().__init__()
@@ -88,7 +88,7 @@ def test_a_fixed_batch(run_of, normal, tmp_path):
 
 
 class Forgetful(nn.Module):
-    """Gives something else after it has been captured."""
+    """A module that gives something else after it was captured."""
 
     calls = 0
 
@@ -156,14 +156,15 @@ check("portable.pt2")
 assert not [m for m in sys.modules if m.startswith("fastgan")]
 import fastgan.ops
 check("native.pt2")
-assert not [m for m in sys.modules if m.startswith(("fastgan.networks", "fastgan.nn", "fastgan.export"))]
+networks = ("fastgan.networks", "fastgan.nn", "fastgan.export")
+assert not [m for m in sys.modules if m.startswith(networks)]
 """
 
 
 @pytest.mark.long
 @torch.no_grad()
 def test_packages_run_in_a_process_without_the_networks(styled, normal, tmp_path):
-    """With any batch and noise drawn anew; the portable one in a process that never imports fastgan."""
+    """They take any batch and new noise; the portable one runs without importing fastgan."""
     torch.manual_seed(0)
     upsampler = Upsampler().eval()
     native = to_aotinductor(Form(upsampler, (normal(2, 32, 8, 8),)), tmp_path / "native.pt2")
