@@ -1,4 +1,4 @@
-"""What all noise-to-image recipes share: z ~ N(0, 1), one G, one D, an adversarial loss, two optimisers."""
+"""Base of recipes that generate images from noise: z ~ N(0, 1), one G, one D, two optimisers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,15 @@ from fastgan.recipes.players import (
 from fastgan.recipes.signature import Signature
 
 Side = Literal["real", "fake"]
-OBSERVED = 4  # batches between two moves of ADA's p
-HAVE_PROBABILITIES = ("minimax", "non-saturating")  # whose D(x) is sigmoid(logit)
-RMSPROP_ALPHA = 0.99  # what the mean of squared gradients keeps
-REPLAYED = 0.5  # share of the images that go through the pool
+SIDES: tuple[Side, Side] = ("real", "fake")
+# Batches between two updates of ADA's p.
+OBSERVED = 4
+# Losses in which D(x) = sigmoid(logit) is the probability of "real".
+HAVE_PROBABILITIES = ("minimax", "non-saturating")
+# Decay rate of RMSprop's mean of squared gradients.
+RMSPROP_ALPHA = 0.99
+# Share of the images that go through the pool.
+REPLAYED = 0.5
 
 __all__ = ["Adversarial", "Augmentation", "NoiseBatch", "NoiseToImage", "Penalty", "Pipe", "Side"]
 
@@ -79,7 +84,7 @@ class NoiseBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseToImage(NoiseSettings):
-    """G maps z to an image, D maps an image to a logit."""
+    """G maps z to an image, and D maps an image to a logit."""
 
     batch_type: ClassVar[type[Batch]] = NoiseBatch
 
@@ -104,17 +109,17 @@ class NoiseToImage(NoiseSettings):
         super().check_data(dataset)
 
     def classes(self, images: ImageSpec) -> int:
-        """How many classes the networks are told of, 0 for none."""
+        """Return the number of classes that the networks are conditioned on, 0 for none."""
         return images.num_classes if self.conditional else 0
 
     @property
     def g_sees_real_images(self) -> bool:
-        """Whether G's loss depends on what D makes of real images."""
+        """True if G's loss depends on D's logits or features of real images."""
         return self.adversarial.pairs or bool(self.feature_matching or self.unroll)
 
     @property
     def adversarial(self) -> AdversarialLoss:
-        """The loss with its labels."""
+        """The adversarial loss with its labels."""
         return adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
 
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
@@ -140,24 +145,34 @@ class NoiseToImage(NoiseSettings):
         return optimizers
 
     def _optimizer(self, weights: list[nn.Parameter], rate: float, c: float) -> Optimizer:
-        """Corrected by c for updates on lazy terms alone."""
+        """Return an optimiser whose rate and decays are corrected for lazy regularisation.
+
+        Args:
+            weights: parameters to train.
+            rate: learning rate before the correction.
+            c: `Player.lazy_correction`.
+        """
         if self.optimizer == "rmsprop":
             return RMSprop(weights, lr=rate * c, alpha=RMSPROP_ALPHA**c)
         return Adam(weights, lr=rate * c, betas=(self.betas[0] ** c, self.betas[1] ** c))
 
     def stabilized(self, discriminator: nn.Module) -> nn.Module:
-        """D as the options want it."""
+        """Return D with spectral norm if the settings ask for it."""
         return apply_spectral_norm(discriminator) if self.spectral_norm else discriminator
 
     def augmentation(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """What augments images of this shape, and what remembers something, as networks without parameters."""
+        """Return modules without parameters for images of this shape.
+
+        They are the augmentation of D's images ("augment"), the image pool ("pool") and the means
+        of weights ("history_D", "history_G"), where the settings ask for them.
+        """
         extras: dict[str, nn.Module] = {}
         if self.augment == "diffaugment":
             extras["augment"] = DiffAugment()
         if self.augment == "ada":
             extras["augment"] = ADA(
-                images.resolution, images.channels, categories=self.augment_pipe, p=self.augment_p or 0.0,
-                target=self.ada_target, kimg=self.ada_kimg,
+                images.resolution, images.channels, categories=self.augment_pipe,
+                p=self.augment_p or 0.0, target=self.ada_target, kimg=self.ada_kimg,
             )  # fmt: skip
         if self.replay:
             extras["pool"] = ImagePool(self.replay, images.shape)
@@ -168,13 +183,13 @@ class NoiseToImage(NoiseSettings):
     def players(self) -> tuple[Player, ...]:
         terms: list[Regularizer] = []
         if self.penalty != "none":
-            takes_fakes = self.penalty != "r1"
+            needs_fakes = self.penalty != "r1"
             terms.append(
                 Regularizer(
                     self.penalty,
                     self.penalty_loss,
                     every=self.penalty_every,
-                    needs_fakes=takes_fakes,
+                    needs_fakes=needs_fakes,
                 )
             )
         terms += self.history_terms("D")
@@ -199,14 +214,17 @@ class NoiseToImage(NoiseSettings):
         )
 
     def g_stabilizers(self) -> tuple[Regularizer, ...]:
-        """Regularisers of G that are options of every recipe."""
+        """Return G's regularisers that are options of every recipe."""
         terms = self.history_terms("G")
         if self.orthogonal:
             terms.append(Regularizer("orthogonal", self.orthogonal_loss))
         return tuple(terms)
 
     def history_terms(self, name: str) -> list[Regularizer]:
-        """The distance of a player's weights from where they've been, if it's asked for (Salimans et al. 2016)."""
+        """Return historical averaging of a player, if it is on (Salimans et al. 2016, section 3.3).
+
+        The term is the squared distance of the weights from their mean over all updates so far.
+        """
         if not self.historical_averaging:
             return []
 
@@ -217,15 +235,15 @@ class NoiseToImage(NoiseSettings):
         return [Regularizer("history", loss)]
 
     def orthogonal_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
-        """How far G's filters are from right angles, times its weight (Brock et al. 2019, eq. 3)."""
+        """Return the weighted orthogonal regularisation of G (Brock et al. 2019, eq. 3)."""
         return self.orthogonal * penalties.orthogonal(penalties.filters_of(networks["G"]))
 
     def g_terms(self) -> tuple[Regularizer, ...]:
-        """Regularisers of G of the recipe's own."""
+        """Return G's regularisers that only this recipe has."""
         return ()
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
-        """z `[N, z_dim]`, standard normal, and the standard deviation of the instance noise."""
+        """Draw z `[N, z_dim]`, standard normal, and set the deviation of the instance noise."""
         rows = {"noise": torch.randn(request.count, self.z_dim, generator=request.generator)}
         if self.instance_noise:
             std = annealed_std(self.instance_noise, request.nimg, self.instance_noise_until)
@@ -233,20 +251,23 @@ class NoiseToImage(NoiseSettings):
         return rows
 
     def draw_for_g(self, request: DrawRequest) -> dict[str, Any]:
-        """Noise, and the augmentations of generated images; of real ones too where G's turn shows them to D."""
-        sides: tuple[Side, ...] = ("real", "fake") if self.g_sees_real_images else ("fake",)
+        """Draw for G's phase: noise, and augmentations of the images that D sees in it.
+
+        D sees generated images, and real ones too if `g_sees_real_images`.
+        """
+        sides: tuple[Side, ...] = SIDES if self.g_sees_real_images else ("fake",)
         return {**self.draw_noise(request), **self.draw_augmentations(request, sides)}
 
     def draw_augmentations(self, request: DrawRequest, sides: tuple[Side, ...]) -> dict[str, Any]:
-        """Rows of their own for each side's images."""
+        """Draw augmentations for each side's images separately."""
         if self.augment == "none":
             return {}
         augment = cast(Augment, request.networks["augment"])
         return {f"augment_{side}": augment.draw(request.count, request.generator) for side in sides}
 
     def draw_for_d(self, request: DrawRequest) -> dict[str, Any]:
-        """Noise, the augmentations of both sides, flipped labels, the places of interpolates and those in the pool."""
-        rows = {**self.draw_noise(request), **self.draw_augmentations(request, ("real", "fake"))}
+        """Draw for D's phase: noise, augmentations, flipped labels, places in penalty and pool."""
+        rows = {**self.draw_noise(request), **self.draw_augmentations(request, SIDES)}
         if self.flip_labels:
             rows["flipped"] = (
                 torch.rand(request.count, generator=request.generator) < self.flip_labels
@@ -261,7 +282,11 @@ class NoiseToImage(NoiseSettings):
         return rows
 
     def with_fakes(self, networks: Networks, batch: NoiseBatch) -> NoiseBatch:
-        """The batch with generated images, as constants; with replay, older ones among them and the classes of all."""
+        """Return the batch with generated images as constants.
+
+        With `replay`, some of them are older images from the pool, so the batch gets their classes
+        too.
+        """
         with torch.no_grad():
             fakes = self.generate(networks, batch)
         if not self.replay:
@@ -272,18 +297,19 @@ class NoiseToImage(NoiseSettings):
         return replace(batch, fakes=fakes, fake_labels=labels)
 
     def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
-        """G's images, one for each of the batch, of its classes."""
+        """Return G's images for the noise and labels of the batch."""
         images: Tensor = networks["G"](batch.noise, *self.labels(batch))
         return images
 
     def labels(self, batch: NoiseBatch) -> tuple[Tensor, ...]:
-        """What the networks take of the batch's labels beside z and images: `(labels,)` or nothing."""
+        """Return the labels as further arguments of the networks: `(labels,)` or `()`."""
         return (batch.labels,) if self.conditional else ()
 
     def d_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        """D's loss on a real and a generated batch, and what it says of them on the mean.
+        """Return D's loss on real and generated images, and the means of D's outputs.
 
-        "D(real)" and "D(fake)" are probabilities of "real"; "logit(real)" and "logit(fake)" for other losses.
+        Losses with probabilities log "D(real)" and "D(fake)", the probabilities of "real". Other
+        losses log "logit(real)" and "logit(fake)".
         """
         real = self.logits(networks, batch, batch.real, "real")
         fake = self.logits(networks, batch, batch.fakes, "fake")
@@ -305,18 +331,18 @@ class NoiseToImage(NoiseSettings):
         return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean(), **stats})
 
     def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        """G's loss on a generated batch."""
+        """Return G's loss on generated images."""
         images = self.generate(networks, batch)
         unrolled = self.unrolled(networks, batch, images) if self.unroll else networks
         fake = self.logits(unrolled, batch, images, "fake")
         if self.adversarial.pairs:
-            # An unrolled D depends on G for any image.
+            # An unrolled D depends on G even for real images.
             with torch.set_grad_enabled(self.unroll > 0):
                 real = self.logits(unrolled, batch, batch.real, "real")
             total = self.adversarial.g(fake, real)
         else:
             total = self.adversarial.g(fake)
-        # Not Loss's default: Dynamo doesn't follow its proxy beside what functional_call changes.
+        # Dynamo can't trace Loss's default, a mapping proxy, together with functional_call.
         stats = {}
         if self.feature_matching:
             stats["feature_matching/G"] = self.matching_loss(networks, batch, images)
@@ -324,7 +350,10 @@ class NoiseToImage(NoiseSettings):
         return Loss(total, stats)
 
     def matching_loss(self, networks: Networks, batch: NoiseBatch, images: Tensor) -> Tensor:
-        """How far D's features of generated images are from those of real ones, on the mean (Salimans et al. 2016)."""
+        """Return the distance of D's mean features of generated images from those of real ones.
+
+        This is feature matching of Salimans et al. 2016, section 3.1.
+        """
         features: Callable[..., Tensor] = cast(Any, networks["D"]).features
         with torch.no_grad():
             real = features(self.shown(networks, batch.real, batch, "real"), *self.labels(batch))
@@ -332,16 +361,20 @@ class NoiseToImage(NoiseSettings):
         return feature_matching(real, fake)
 
     def unrolled(self, networks: Networks, batch: NoiseBatch, images: Tensor) -> Networks:
-        """The networks with D as it will be after steps of gradient descent on its loss, a function of G's images.
+        """Return the networks with D after `unroll` steps of gradient descent.
 
-        θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph (Metz et al. 2017); D itself stays as it is.
+        A step is θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph to G's images (Metz et al. 2017). The
+        weights of D itself don't change.
         """
         D = networks["D"]
         weights = {name: p.detach().requires_grad_(True) for name, p in D.named_parameters()}
 
         def with_weights(weights: dict[str, Tensor]) -> Networks:
-            found = lambda images, *labels: functional_call(D, weights, (images, *labels))  # noqa: E731
-            return {**networks, "D": cast(nn.Module, found)}
+            def call(images: Tensor, *labels: Tensor) -> Tensor:
+                logits: Tensor = functional_call(D, weights, (images, *labels))
+                return logits
+
+            return {**networks, "D": cast(nn.Module, call)}
 
         for _ in range(self.unroll):
             ahead = with_weights(weights)
@@ -352,33 +385,34 @@ class NoiseToImage(NoiseSettings):
         return with_weights(weights)
 
     def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
-        """The penalty on D, times its weight."""
-        real, of_real, of_fake = (
-            batch.real,
-            self.critic(networks, batch, "real"),
-            self.critic(networks, batch, "fake"),
-        )
+        """Return the penalty on D's gradient, times its weight."""
+        real = batch.real
+        d_of_real = self.critic(networks, batch, "real")
+        d_of_fake = self.critic(networks, batch, "fake")
         if self.penalty == "r1":
-            return self.weight_of_penalty(real) * penalties.r1(of_real, real)
+            return self.weight_of_penalty(real) * penalties.r1(d_of_real, real)
         fake = batch.fakes.float()
         if self.penalty == "wgan-gp":
-            penalty = penalties.wgan_gp(of_real, real, fake, alpha=batch.alpha)
+            penalty = penalties.wgan_gp(d_of_real, real, fake, alpha=batch.alpha)
         elif self.penalty == "zero-centered":
-            penalty = penalties.zero_centered(of_real, real, fake, alpha=batch.alpha)
+            penalty = penalties.zero_centered(d_of_real, real, fake, alpha=batch.alpha)
         elif self.penalty == "r2":
-            penalty = penalties.r2(of_fake, fake)
+            penalty = penalties.r2(d_of_fake, fake)
         else:
-            penalty = penalties.r1(of_real, real) + penalties.r2(of_fake, fake)
+            penalty = penalties.r1(d_of_real, real) + penalties.r2(d_of_fake, fake)
         return self.weight_of_penalty(real) * penalty
 
     def weight_of_penalty(self, images: Tensor) -> float:
-        """λ or γ, for images of this size."""
+        """Return λ or γ of the penalty, for images of this size."""
         return 10.0 if self.penalty_weight is None else self.penalty_weight
 
     def critic(
         self, networks: Networks, batch: NoiseBatch, side: Side
     ) -> Callable[[Tensor], Tensor]:
-        """D's logits as a function of images, which take the labels of the batch and the augmentations of a `side`."""
+        """Return D's logits as a function of images.
+
+        The function takes labels and one side's augmentations from the batch.
+        """
         if side == "fake" and batch.fake_labels is not None:
             batch = replace(batch, labels=batch.fake_labels)
         augment, labels, D = (
@@ -396,7 +430,7 @@ class NoiseToImage(NoiseSettings):
     def augmenter(
         self, networks: Networks, batch: NoiseBatch, side: Side
     ) -> Callable[[Tensor], Tensor]:
-        """The augmentations of a side; images as they are, without any."""
+        """Return the augmentation of one side as a function of images; the identity without one."""
         if self.augment == "none":
             return lambda images: images
         rows = batch.augment_real if side == "real" else batch.augment_fake
@@ -408,11 +442,11 @@ class NoiseToImage(NoiseSettings):
         return self.critic(networks, batch, side)(self.noisy(images, batch)).float()
 
     def shown(self, networks: Networks, images: Tensor, batch: NoiseBatch, side: Side) -> Tensor:
-        """Images as D sees them: under instance noise and the augmentations of a side."""
+        """Return images as D sees them: with instance noise and one side's augmentations."""
         return self.augmenter(networks, batch, side)(self.noisy(images, batch))
 
     def noisy(self, images: Tensor, batch: NoiseBatch) -> Tensor:
-        """Images under this step's instance noise."""
+        """Return images with this step's instance noise."""
         if not self.instance_noise:
             return images
         std = batch.instance_noise_std.view(-1, *(1,) * (images.ndim - 1))
@@ -427,8 +461,14 @@ class NoiseToImage(NoiseSettings):
         given: Batch | None = None,
         label: int | None = None,
     ) -> Tensor:
-        """label: the class of all images, for networks with labels; None draws one for each."""
-        # One draw per image: the n-th image is the same however many are asked for, and of whatever class.
+        """Return generated images.
+
+        The n-th image depends neither on their number nor on `label`.
+
+        Args:
+            label: class of all images, for conditional networks; None draws a class for each.
+        """
+        # Draw image by image, and a class even if it is given: so the n-th image's noise is fixed.
         rows, classes = [], []
         for _ in range(count):
             rows.append(torch.randn(self.z_dim, generator=generator))
@@ -448,10 +488,15 @@ class NoiseToImage(NoiseSettings):
 
     @property
     def noise_meaning(self) -> str:
-        """z, for a person."""
+        """Meaning of z, for the signature."""
         return "noise"
 
     def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:
-        """Samples of z `[N, z_dim]` and, where `conditional`, of classes int64 `[N]`, as they are to be looked at."""
+        """Return the samples of noise.
+
+        Args:
+            z: noise `[N, z_dim]`.
+            labels: classes int64 `[N]`, if `conditional`.
+        """
         images: Tensor = networks["G"](z, *labels)
         return images

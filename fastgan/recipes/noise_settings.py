@@ -1,4 +1,4 @@
-"""The settings that all noise-to-image recipes share; `fastgan.recipes.noise` does what they say."""
+"""Settings that all noise-to-image recipes share; `fastgan.recipes.noise` uses them."""
 
 from __future__ import annotations
 
@@ -23,76 +23,76 @@ PARTS_OF_D = frozenset({"minibatch_discrimination", "minibatch_stddev", "feature
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSettings(Recipe):
-    """The settings, and what they have to be."""
+    """Settings of noise-to-image recipes, and their checks."""
 
     of_d: ClassVar[frozenset[str]] = frozenset()
-    """Settings for which this recipe's D has the parts: minibatch_discrimination and minibatch_stddev, which it's built
-    with, and feature_matching, for which it has a method `features` that takes what it itself takes."""
+    """Settings of PARTS_OF_D for which this recipe's D has the parts. With feature_matching, D has
+    a method `features` that takes D's arguments."""
 
     z_dim: int = 100
     """Length of the noise vector z."""
     conditional: bool = False
-    """Give the images' labels to G and D, so that a class can be asked for."""
+    """Give the labels to G and D, so that images of a class can be sampled."""
     optimizer: Optimizing = "adam"
-    """What updates G and D: Adam, or RMSprop, which has no momentum (WGAN)."""
+    """Optimiser of G and D: Adam, or RMSprop, which has no momentum (WGAN)."""
     lr: float = 2e-4
-    """Learning rate for G, and for D unless --d-lr is given."""
+    """Learning rate of G, and of D unless `d_lr` is given."""
     d_lr: float | None = None
-    """Learning rate for D (two time scales); None takes --lr."""
+    """Learning rate of D (two time scales); None takes `lr`."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moment."""
     loss: Adversarial = "non-saturating"
-    """The game: what D and G minimise."""
+    """Adversarial loss of D and G."""
     n_critic: int = 1
-    """Updates of D per step, each on images of its own."""
+    """Updates of D per step, each on its own images."""
     n_gen: int = 1
-    """Updates of G per step, each on noise of its own."""
+    """Updates of G per step, each on its own noise."""
     real_label: float = 1.0
-    """What D is to say of real images; 0.9 smooths the labels on one side (cross-entropies, least-squares)."""
+    """D's target for real images; 0.9 is one-sided smoothing (cross-entropies, least-squares)."""
     fake_label: float = 0.0
-    """What D is to say of generated images; 0.1 beside --real-label 0.9 smooths both sides."""
+    """D's target for generated images; 0.1 with `real_label` 0.9 smooths both sides."""
     flip_labels: float = 0.0
-    """Probability that D is told the opposite of what an image is."""
+    """Probability to swap the target of an image in D's loss."""
     instance_noise: float = 0.0
-    """Standard deviation of noise on all that D sees, falling to 0 at --instance-noise-until."""
+    """Standard deviation of noise on D's inputs; falls to 0 at `instance_noise_until`."""
     instance_noise_until: int = 100_000
-    """Real images after which there is no instance noise left."""
+    """Real images after which there is no instance noise."""
     penalty: Penalty = "none"
-    """Penalty on D's gradient in the images: at interpolates (wgan-gp, zero-centered), real (r1), generated (r2)."""
+    """Penalty on D's gradient at: interpolates (wgan-gp, zero-centered), reals (r1), fakes (r2)."""
     penalty_weight: float | None = None
-    """Weight of the penalty: λ of wgan-gp and zero-centered, γ of r1 and r2 (γ/2 times the squared norm); None is 10."""
+    """Weight of the penalty: λ, or γ of r1 and r2, which take γ/2 · |gradient|²; None is 10."""
     penalty_every: int = 1
-    """Steps between two penalties; above 1 each is an update of its own, with Adam's rate and decays corrected."""
+    """Steps between penalties; above 1 each is an update of its own, with Adam corrected."""
     drift: float = 0.0
     """Weight of E[D(real)²], which keeps a Wasserstein critic near 0 (ProGAN takes 0.001)."""
     clip_weights: float = 0.0
-    """Bound of D's weights after each update (WGAN takes 0.01); 0 for none."""
+    """Bound to clip D's weights to after each update (WGAN takes 0.01); 0 for none."""
     spectral_norm: bool = False
     """Divide each weight of D by its spectral norm (SNGAN)."""
     minibatch_discrimination: int = 0
-    """Kernels that compare the images of a batch before D's last layer (Salimans et al. take 100); 0 for none."""
+    """Kernels of minibatch discrimination in D (Salimans et al. take 100); 0 for none."""
     minibatch_stddev: int = 0
-    """Images per group whose standard deviation D sees before its last layer (ProGAN takes 4); 0 for none."""
+    """Images per group of minibatch stddev in D (ProGAN takes 4); 0 for none."""
     feature_matching: float = 0.0
-    """Weight, in G's loss, of the distance between D's mean features of real and generated images; 0 for none."""
+    """Weight, in G's loss, of the distance of D's mean features; 0 for none."""
     unroll: int = 0
-    """Steps of D that G looks ahead, and sees its own influence on; 0 for none (unrolled GAN)."""
+    """Steps of D that G's loss looks ahead (unrolled GAN); 0 for none."""
     unroll_lr: float = 0.1
-    """Rate of those steps of gradient descent."""
+    """Learning rate of the unrolled steps."""
     historical_averaging: float = 0.0
-    """Weight of the squared distance of D's and G's weights from their mean over all updates so far; 0 for none."""
+    """Weight of the squared distance of all weights from their mean so far; 0 for none."""
     replay: int = 0
-    """Generated images that are kept to show half of them to D again later, at least --batch; 0 for none."""
+    """Generated images to keep, at least `batch`; half of D's fakes are from them; 0 for none."""
     orthogonal: float = 0.0
-    """Weight of the orthogonal regularisation of G's weights but embeddings (BigGAN takes 1e-4); 0 for none."""
+    """Weight of G's orthogonal regularisation (BigGAN takes 1e-4); 0 for none."""
     augment: Augmentation = "none"
-    """Augmentation of all that D sees, for few images: DiffAugment, or ADA, which finds its own probability p."""
+    """Augmentation of D's inputs, for small data sets: DiffAugment, or ADA, which adapts p."""
     augment_pipe: Pipe = "bgc"
-    """What ADA transforms: blitting, geometry, colour, filter, noise, cutout, or the first of them by initials."""
+    """Transforms of ADA: one kind, or several by initials, such as blit, geom and color in bgc."""
     augment_p: float | None = None
-    """A fixed p for ADA; None lets it follow how much D overfits."""
+    """Fixed probability p of ADA; None adapts it to D's overfitting."""
     ada_target: float = 0.6
-    """Mean sign of D's logits of real images that p is steered to."""
+    """Target of ADA for the mean sign of D's logits of real images."""
     ada_kimg: float = 500.0
     """Thousands of images in which p can go from 0 to 1."""
 

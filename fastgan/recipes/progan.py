@@ -15,7 +15,7 @@ from fastgan.recipes.noise import Adversarial, Penalty
 
 @dataclass(frozen=True, kw_only=True)
 class ProGAN(Growing):
-    """Karras 2018: grows from 4×4, pixel norm, equalised learning rate, minibatch stddev, WGAN-GP with a drift term."""
+    """Karras 2018: growth from 4×4, equalised learning rates, minibatch stddev, WGAN-GP, drift term."""
 
     name: ClassVar[str] = "progan"
     summary: ClassVar[str] = "Karras 2018: grows from 4×4 to the images' resolution, WGAN-GP"
@@ -31,7 +31,8 @@ class ProGAN(Growing):
             channel_base=self.channel_base, channel_max=self.channel_max,
         )  # fmt: skip
         d = ProGANDiscriminator(
-            images.resolution, images.channels, c_dim=self.classes(images), group_size=self.group_size,
-            channel_base=self.channel_base, channel_max=self.channel_max,
+            images.resolution, images.channels, c_dim=self.classes(images),
+            group_size=self.group_size, channel_base=self.channel_base,
+            channel_max=self.channel_max,
         )  # fmt: skip
         return {"G": newborn(g), "D": newborn(d), **self.augmentation(images)}

@@ -1,4 +1,4 @@
-"""`r3gan`: relativistic pairs under R1 and R2, residual networks without tricks (Huang et al. 2024)."""
+"""`r3gan`: relativistic loss with R1 and R2, modern residual networks (Huang et al. 2024)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Share = TypeVar("Share", float, Tensor)
 
 
 class Schedule(nn.Module):
-    """What is left of the way from first to last values, 1 to 0: for the optimisers, which see no batch."""
+    """Remaining share of the burn-in, from 1 to 0.
+
+    It carries the share from the batch to the optimisers' hooks, which see no batch.
+    """
 
     left: Tensor
 
@@ -31,7 +34,10 @@ class Schedule(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class R3GAN(NoiseToImage):
-    """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D. The paper's widths are those of FFHQ-256."""
+    """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D.
+
+    The default widths are those of FFHQ at 256×256.
+    """
 
     name: ClassVar[str] = "r3gan"
     summary: ClassVar[str] = (
@@ -47,25 +53,25 @@ class R3GAN(NoiseToImage):
     loss: Adversarial = "relativistic"
     penalty: Penalty = "r1+r2"
     penalty_weight: float | None = None
-    """Weight of the penalty at first: λ, or γ of r1 and r2; None is 0.05 up to 32×32, 2 up to 64×64, 150 above."""
+    """First weight of the penalty, λ or γ; None is 0.05 up to 32×32, 2 up to 64×64, 150 above."""
     burn_in_kimg: float = 20_000.0
-    """Thousands of images in which rates, β2 and penalty go to their last values, along a cosine; 0 for those at once."""
+    """Thousands of images of the burn-in, a cosine to the last rate, β2 and penalty; 0 for none."""
     lr_decay: float = 0.25
-    """What the learning rates are multiplied by at the end of the burn-in."""
+    """Factor of the learning rates at the end of the burn-in."""
     penalty_decay: float = 0.1
-    """What the weight of the penalty is multiplied by at the end of the burn-in."""
+    """Factor of the penalty's weight at the end of the burn-in."""
     last_beta2: float = 0.99
     """Adam's decay rate of the second moment at the end of the burn-in."""
     channel_base: int = 24576
-    """Channels at resolution r: this by r."""
+    """Channels times resolution: a block at resolution r has channel_base / r channels."""
     channel_max: int = 768
-    """Channels at most."""
+    """Most channels of a block."""
     blocks: int = 2
     """Residual blocks at each resolution."""
     expansion: int = 2
-    """How many times as many channels lie inside of a block."""
+    """Channels inside a block, as a multiple of those outside."""
     group_size: int = 16
-    """Channels of a group of the 3×3 convolutions."""
+    """Channels per group of the 3×3 convolutions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,8 +98,9 @@ class R3GAN(NoiseToImage):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         sizes: dict[str, Any] = {
-            "c_dim": self.classes(images), "channel_base": self.channel_base, "channel_max": self.channel_max,
-            "blocks": self.blocks, "expansion": self.expansion, "group_size": self.group_size,
+            "c_dim": self.classes(images), "channel_base": self.channel_base,
+            "channel_max": self.channel_max, "blocks": self.blocks, "expansion": self.expansion,
+            "group_size": self.group_size,
         }  # fmt: skip
         return {
             "G": R3GANGenerator(images.resolution, images.channels, z_dim=self.z_dim, **sizes),
@@ -110,7 +117,7 @@ class R3GAN(NoiseToImage):
         return optimizers
 
     def _anneal(self, optimizer: Optimizer, schedule: Schedule, correction: float) -> None:
-        """Sets rate and β2 before each update, of what they are now as the first values."""
+        """Set rate and β2 before each update; the optimiser's present values are the first ones."""
         (group,) = optimizer.param_groups
         lr, beta1 = group["lr"], group["betas"][0]
 
@@ -123,23 +130,23 @@ class R3GAN(NoiseToImage):
         optimizer.register_step_pre_hook(anneal)
 
     def left(self, nimg: int) -> float:
-        """What is left of the burn-in after `nimg` images: half a period of a cosine, from 1 to 0."""
-        whole = 1000 * self.burn_in_kimg
-        return 0.5 + 0.5 * math.cos(math.pi * nimg / whole) if nimg < whole else 0.0
+        """Return the remaining share of the burn-in after `nimg` images: a cosine from 1 to 0."""
+        total = 1000 * self.burn_in_kimg
+        return 0.5 + 0.5 * math.cos(math.pi * nimg / total) if nimg < total else 0.0
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Noise, and what is left of the burn-in."""
+        """Draw noise, and set the remaining share of the burn-in."""
         return {
             **super().draw_noise(request),
             "burn_in_left": torch.full((request.count,), self.left(request.nimg)),
         }
 
     def d_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        tell(networks, batch)
+        update_schedule(networks, batch)
         return super().d_loss(networks, batch)
 
     def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        tell(networks, batch)
+        update_schedule(networks, batch)
         return super().g_loss(networks, batch)
 
     def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
@@ -156,10 +163,10 @@ class R3GAN(NoiseToImage):
 
 
 def between(first: float, last: float, left: Share) -> Share:
-    """`first` where 1 is left, `last` where 0 is."""
+    """Interpolate from `first` at a remaining share of 1 to `last` at 0."""
     return last + (first - last) * left
 
 
-def tell(networks: Networks, batch: NoiseBatch) -> None:
-    """Puts into the schedule what is left."""
+def update_schedule(networks: Networks, batch: NoiseBatch) -> None:
+    """Copy the remaining share from the batch to the schedule."""
     cast(Schedule, networks["schedule"]).left.copy_(batch.burn_in_left[0])

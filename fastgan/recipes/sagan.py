@@ -16,7 +16,7 @@ from fastgan.recipes.sngan import SNGAN
 
 @dataclass(frozen=True, kw_only=True)
 class SAGAN(SNGAN):
-    """Zhang 2019: self-attention in both networks, spectral norm in both, Adam 1e-4 for G and 4e-4 for D, classes."""
+    """Zhang 2019: conditional; self-attention and spectral norm in G and D, two time scales."""
 
     name: ClassVar[str] = "sagan"
     summary: ClassVar[str] = "Zhang 2019: self-attention, spectral norm in G and D, two time scales"
@@ -29,7 +29,7 @@ class SAGAN(SNGAN):
     g_spectral_norm: bool = True
     """Divide each weight of G by its spectral norm too."""
     attention: int | None = None
-    """Height of the features that self-attention works on, 0 for none; None takes the paper's, at most half the image's."""
+    """Resolution of self-attention, at most half the image's; 0 for none, None for the paper's."""
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
@@ -41,7 +41,7 @@ class SAGAN(SNGAN):
             )
 
     def attention_at(self, images: ImageSpec) -> int | None:
-        """Where self-attention comes, None for nowhere."""
+        """Return the resolution of self-attention, None for none."""
         if self.attention is None:
             return min(self.attends_up_to, images.resolution // 2)
         return self.attention or None
@@ -49,13 +49,13 @@ class SAGAN(SNGAN):
     def generator(self, images: ImageSpec) -> nn.Module:
         return self.normalised(
             ResNetGenerator(
-                images.resolution, images.channels, z_dim=self.z_dim, c_dim=self.classes(images), ngf=self.ngf,
-                attention=self.attention_at(images),
+                images.resolution, images.channels, z_dim=self.z_dim, c_dim=self.classes(images),
+                ngf=self.ngf, attention=self.attention_at(images),
             )
         )  # fmt: skip
 
     def normalised(self, generator: nn.Module) -> nn.Module:
-        """G as --g-spectral-norm wants it."""
+        """Return G with spectral norm if `g_spectral_norm`."""
         return apply_spectral_norm(generator) if self.g_spectral_norm else generator
 
     def discriminator(self, images: ImageSpec) -> nn.Module:

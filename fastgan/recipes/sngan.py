@@ -15,9 +15,10 @@ from fastgan.recipes.noise import Adversarial, NoiseToImage
 
 @dataclass(frozen=True, kw_only=True)
 class SNGAN(NoiseToImage):
-    """Miyato 2018: residual blocks, spectral norm in D, hinge loss, five updates of D for each of G.
+    """Miyato 2018: residual blocks, spectral norm in D, hinge loss, five updates of D per step.
 
-    With --conditional the batch norms of G and a projection in D know the class (Miyato and Koyama 2018).
+    With `conditional`, G's batch norms and a projection in D know the class (Miyato and Koyama
+    2018).
     """
 
     name: ClassVar[str] = "sngan"
@@ -31,9 +32,9 @@ class SNGAN(NoiseToImage):
     n_critic: int = 5
     spectral_norm: bool = True
     ngf: int = 64
-    """Channels of G at the image's resolution, up to 16 times as many below; 4 times everywhere up to 32×32."""
+    """Channels of G at full resolution, up to 16 times as many below; 4 times up to 32×32."""
     ndf: int = 64
-    """Channels of D's first block, up to 16 times as many behind it; twice as many everywhere up to 32×32."""
+    """Channels of D's first block, up to 16 times as many later; twice as many up to 32×32."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +56,7 @@ class SNGAN(NoiseToImage):
         }
 
     def generator(self, images: ImageSpec) -> nn.Module:
-        """G for images of this shape."""
+        """Return G for images of this shape."""
         return ResNetGenerator(
             images.resolution,
             images.channels,
@@ -65,7 +66,7 @@ class SNGAN(NoiseToImage):
         )
 
     def discriminator(self, images: ImageSpec) -> nn.Module:
-        """D for images of this shape, before options change it."""
+        """Return D for images of this shape, before options change it."""
         return ResNetDiscriminator(
             images.resolution, images.channels, c_dim=self.classes(images), ndf=self.ndf
         )

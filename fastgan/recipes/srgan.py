@@ -22,9 +22,9 @@ Scale = Literal[2, 4, 8]
 
 @dataclass(frozen=True, kw_only=True)
 class SRGAN(Translation):
-    """Ledig 2017: SRResNet learns by mean squared error first, then by a perceptual distance and D.
+    """Ledig 2017: SRResNet, trained by mean squared error, then by a perceptual distance and D.
 
-    The low resolution is the data set's images made smaller; any set will do.
+    Low resolution images are the data set's images, downscaled, so any image will do.
     """
 
     name: ClassVar[str] = "srgan"
@@ -37,21 +37,21 @@ class SRGAN(Translation):
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
     scale: Scale = 4
-    """How many times as high and wide images become."""
+    """Upscaling factor."""
     pretrain: int = 100_000
-    """Images after which the perceptual distance and D take the place of the mean squared error."""
+    """Images of the first stage, which trains G by the mean squared error alone."""
     ngf: int = 64
     """Channels of G."""
     blocks: int = 16
     """Residual blocks of G."""
     residual: bool = False
-    """Add what G gives to the bicubic enlargement, not the paper's: small networks learn much sooner so."""
+    """Add G's output to a bicubic enlargement: not in the paper, but faster for small networks."""
     ndf: int = 64
     """Channels of D's first layer; eight times as many in its last."""
     pixel_weight: float = 1.0
-    """Weight of the mean squared error beside the perceptual distance."""
+    """Weight of the mean squared error in the second stage."""
     adversarial_weight: float = 1e-3
-    """Weight of what D makes of G's images."""
+    """Weight of the adversarial loss in G's loss."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,7 +87,7 @@ class SRGAN(Translation):
         }
 
     def players(self) -> tuple[Player, ...]:
-        """G has an optimiser for each of its times."""
+        """Return G's player of the first stage, then G and D of the second."""
         return (
             Player("MSE", ("G",), self.mse_loss, end=self.pretrain),
             Player("G", ("G",), self.g_loss, start=self.pretrain),
@@ -95,16 +95,19 @@ class SRGAN(Translation):
         )
 
     def low(self, images: Tensor) -> Tensor:
-        """Images made smaller, bicubic and antialiased."""
+        """Return images downscaled with an antialiased bicubic filter."""
         size = (images.shape[2] // self.scale, images.shape[3] // self.scale)
         return interpolate(images, size=size, mode="bicubic", antialias=True).clamp(-1, 1)
 
     def mse_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """Mean squared error, which sets the peak signal-to-noise ratio (eq. 4)."""
+        """Return the mean squared error, which maximises PSNR (eq. 4)."""
         return Loss(mse_loss(networks["G"](self.low(batch.real)).float(), batch.real))
 
     def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """A perceptual distance, by the network that ships with fastgan for the paper's VGG, and D's verdict (eq. 3)."""
+        """Return the perceptual distance, squared error and adversarial loss of G (eq. 3).
+
+        fastgan's own perceptual network replaces the paper's VGG.
+        """
         fake = networks["G"](self.low(batch.real)).float()
         content = networks["content"](fake, batch.real).mean()
         pixels = mse_loss(fake, batch.real)
@@ -114,7 +117,7 @@ class SRGAN(Translation):
         return Loss(total, stats, {"fakes": fake})
 
     def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """Cross-entropy on what G made in its turn (eq. 2)."""
+        """Return the cross-entropy of D on the images of G's phase (eq. 2)."""
         real, fake = networks["D"](batch.real).float(), networks["D"](batch.fakes).float()
         stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
         return Loss(minimax_d_loss(real, fake), stats)
@@ -129,12 +132,12 @@ class SRGAN(Translation):
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         low = plane("image", images.channels, "image to enlarge")
-        made = plane("output", images.channels, "the image, enlarged", scale=self.scale)
-        judged = Port("image", images.shape, "image to judge", "image")
+        output = plane("output", images.channels, "the enlarged image", scale=self.scale)
+        image = Port("image", images.shape, "real or enlarged image", "image")
         logits = Port("logits", (), "logits, higher for images that look real", "real")
         return {
-            "G": Signature("G", (low,), (made,), Sizes(), wrap=called_by(_enlarged)),
-            "D": Signature("D", (judged,), (logits,)),
+            "G": Signature("G", (low,), (output,), Sizes(), wrap=called_by(_enlarged)),
+            "D": Signature("D", (image,), (logits,)),
         }
 
     def size_divisor(self, networks: Networks) -> int:
@@ -147,5 +150,6 @@ class SRGAN(Translation):
 
 
 def _enlarged(network: nn.Module, image: Tensor) -> Tensor:
+    """Return the output of a network, clamped to [-1, 1]."""
     enlarged: Tensor = network(image)
     return enlarged.clamp(-1, 1)
