@@ -109,7 +109,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     results, wrong = config.stash[RUN].results, config.stash[WRONG]
-    measured = any(results.by_op())
+    measured = any(results.by_op()) or bool(results.host)
     if not (wrong or measured):
         return
     terminalreporter.section("fastgan benchmarks")

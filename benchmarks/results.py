@@ -127,6 +127,27 @@ class Memory:
         return label_of(self.case, self.shape)
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """Least seconds of two calls on tiny tensors, and the largest ratio to aim for."""
+
+    name: str
+    ours: float
+    other: float
+    at_most: float
+
+    @property
+    def value(self) -> float:
+        return self.ours / self.other
+
+    @property
+    def line(self) -> str:
+        return (
+            f"{self.name}: {self.value:.2f} (aim: at most {self.at_most}), "
+            f"{self.ours * 1e6:.1f} μs against {self.other * 1e6:.1f} μs"
+        )
+
+
 @dataclass
 class RunResults:
     """Results of a run; ``environment`` is its header, ``sides`` are its columns, ours first."""
@@ -138,6 +159,8 @@ class RunResults:
     scaling: list[Comparison] = field(default_factory=list)  # forward; `case` is "panel/series"
     # Forward of an algorithm that is chosen by size.
     crossover: list[Comparison] = field(default_factory=list)
+    # Time of Python and of the dispatcher.
+    host: list[Ratio] = field(default_factory=list)
 
     def name_sides(self, sides: Iterable[str]) -> None:
         """Append these columns to the existing ones."""
@@ -176,7 +199,10 @@ class RunResults:
             for name in ("comparisons", "scaling", "crossover")
         )
         memory = [Memory(**m) for m in data["memory"]]
-        return cls(data["environment"], data["sides"], comparisons, memory, scaling, crossover)
+        host = [Ratio(**ratio) for ratio in data.get("host", [])]
+        return cls(
+            data["environment"], data["sides"], comparisons, memory, scaling, crossover, host
+        )
 
 
 def label_of(case: str, shape: list[int]) -> str:

@@ -281,4 +281,7 @@ def report_lines(results: RunResults) -> list[str]:
                 "",
                 *plain(*crossover_table(points)),
             ]
+    if results.host:
+        lines += ["", "host: least times of calls on tiny tensors, one thread", ""]
+        lines += [ratio.line for ratio in results.host]
     return lines

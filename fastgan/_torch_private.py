@@ -46,6 +46,22 @@ def is_transformed() -> bool:
     return functorch or torch.autograd.forward_ad._current_level >= 0
 
 
+def is_plain_eager() -> bool:
+    """Return True if operations just run: nothing compiles, transforms, traces or watches them.
+
+    It is False under torch.compile and torch.export, functorch and forward-mode AD, dispatch modes
+    such as make_fx and FakeTensorMode, and :func:`torch.jit.trace`.
+    """
+    # Dynamo folds the first condition, and traces none of the others.
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+    )
+
+
 def can_trace_gradients() -> bool:
     """Return True if Dynamo of this torch traces calls of :func:`torch.autograd.grad`."""
     import torch._dynamo.config as config
@@ -72,12 +88,34 @@ def dynamo_error() -> type[Exception]:
 # ------------------------------------------------------------------------------- autograd
 
 
+below_autograd = torch._C._AutoDispatchBelowAutograd
+"""Context manager in which ops run their kernels, and record nothing for derivatives."""
+
+
+def tensor_places(op: Any) -> tuple[int, ...] | None:
+    """Return the places of tensors among an op's arguments; None if it has lists of tensors.
+
+    Args:
+        op: an overload, such as ``torch.ops.aten.add.Tensor``.
+    """
+    schema = op._schema
+    if any(
+        "List[" in str(value.type) and "Tensor" in str(value.type)
+        for value in (*schema.arguments, *schema.returns)
+    ):
+        return None
+    return tuple(i for i, argument in enumerate(schema.arguments) if "Tensor" in str(argument.type))
+
+
 def will_be_computed(node: Any) -> bool | None:
     """Return whether the running backward pass computes the gradient that ``node`` takes.
 
     So an op leaves out gradients that :func:`torch.autograd.grad` was not asked for. It is None for
-    leaves that it was asked for, on which torch gives no answer.
+    leaves that it was asked for, on which torch gives no answer. It is also None in a backward pass
+    that Dynamo traces (compiled autograd).
     """
+    if torch.compiler.is_dynamo_compiling():
+        return None
     try:
         return bool(torch._C._will_engine_execute_node(node))
     except RuntimeError:

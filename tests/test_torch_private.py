@@ -8,12 +8,15 @@ import inspect
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from fastgan import _torch_private as private
 
@@ -129,6 +132,55 @@ def test_transforms_are_noticed():
         watch(x)
     watch(x)
     assert seen == [False, True, True, True, False]
+
+
+def test_plain_eager_code_is_told_apart():
+    seen = []
+
+    def watch(x):
+        seen.append(private.is_plain_eager())
+        return x * 1
+
+    x = torch.ones(2)
+    watch(x)
+    torch.vmap(watch)(x)
+    torch.func.grad(lambda x: watch(x).sum())(x)
+    with torch.autograd.forward_ad.dual_level():
+        watch(x)
+    with private.replacing_results(lambda op, result: result):
+        watch(x)
+    make_fx(watch)(x)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        watch(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(watch, x, check_trace=False)
+    watch(x)
+    assert seen == [True, *[False] * 7, True]
+
+
+def test_code_that_dynamo_traces_is_not_plain_eager():
+    def both(x):
+        return x + private.is_plain_eager(), x + (private.will_be_computed(None) is None)
+
+    compiled = torch.compile(both, fullgraph=True, backend="eager")
+    assert compiled(torch.zeros(())) == (0, 1)
+
+
+def test_below_autograd_nothing_is_recorded():
+    x = torch.ones(2, requires_grad=True)
+    with private.below_autograd():
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_tensors_have_places_in_a_schema():
+    aten = torch.ops.aten
+    assert private.tensor_places(aten.where.self) == (0, 1, 2)
+    assert private.tensor_places(aten.clamp.Tensor) == (0, 1, 2)
+    assert private.tensor_places(aten.add.Tensor) == (0, 1)
+    assert private.tensor_places(aten.cat.default) is None
+    assert private.tensor_places(aten.unbind.int) is None
 
 
 def test_dynamo_traces_gradients_inside_its_settings():

@@ -26,12 +26,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from fastgan._torch_private import assume_constant_result, is_transformed, will_be_computed
 from fastgan.errors import FastganError
+from fastgan.ops._lean import lean
 
 log = logging.getLogger("fastgan")
 
@@ -266,9 +268,22 @@ def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
     return _automatic(op, device.type) if name is None else _named(name, device.type)
 
 
-def ops_of(backend: str) -> Any:
+_lean: dict[str, SimpleNamespace] = {}
+
+
+def registered_ops_of(backend: str) -> Any:
     """Return the ``torch.ops`` namespace that holds the kernels of ``backend``."""
     return getattr(torch.ops, _backends[backend].namespace)
+
+
+def ops_of(backend: str) -> Any:
+    """Return the ops with the kernels of ``backend``, as functions of positional arguments.
+
+    Eager code gets lean ones, compiled code the registered ops.
+    """
+    if torch.compiler.is_compiling():
+        return registered_ops_of(backend)
+    return _lean[_backends[backend].namespace]
 
 
 # --------------------------------------------------------------------------- registration
@@ -385,6 +400,10 @@ def _define(definition: OpDefinition, namespace: str) -> None:
         library.impl(definition.name, run, "CUDA")
         if triton_interpreter():
             library.impl(definition.name, run, "CPU")
+    lean_ops = _lean.setdefault(namespace, SimpleNamespace())
+    op = getattr(ops, definition.name).default
+    call = lean(op, definition.setup_context, definition.backward, lean_ops)
+    setattr(lean_ops, definition.name, call)
 
 
 def define(definition: OpDefinition) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.fx.experimental import _config as shape_config
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from fastgan import ops
 from tests.specs import OpSpec, evaluate, first_mismatch, poisoned_memory
@@ -28,6 +29,14 @@ def leaves(tensors, requires_grad: bool = True) -> list[Tensor | None]:
 
 def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
     return (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
+
+
+def grad_of(outputs: list[Tensor], inputs: list[Tensor], **options) -> list[Tensor | None]:
+    """Return the gradients of the sum of squares of those outputs that have any."""
+    outputs = [t for t in outputs if t.requires_grad]
+    if not outputs or not inputs:
+        return []
+    return list(torch.autograd.grad(sum(t.square().sum() for t in outputs), inputs, **options))
 
 
 #: The latest sample's inputs in float64 with the reference's results: mostly equal for all dtypes.
@@ -129,11 +138,36 @@ class OpContract:
     def test_opcheck(self, backend, device, registered_call: RegisteredCall):
         if backend == "reference":
             pytest.skip("plain PyTorch: nothing is registered")
-        op = getattr(ops._library.ops_of(backend), registered_call.op).default
+        op = getattr(ops._library.registered_ops_of(backend), registered_call.op).default
         of_the_kernel = {"test_utils": ("test_schema", "test_faketensor")}
         kernels_alone = backend == "emulated" or ops._library.triton_interpreter()
         checks = of_the_kernel if kernels_alone else {}
         torch.library.opcheck(op, registered_call.args(torch.float32, device), **checks)
+
+    def test_eager_calls_have_the_bits_of_the_registered_op(
+        self, backend, device, registered_call: RegisteredCall
+    ):
+        """Results and gradients are equal; inputs are leaves, then results of an operation."""
+        if backend == "reference":
+            pytest.skip("plain PyTorch: nothing is registered")
+        namespaces = (ops._library.registered_ops_of(backend), ops._library.ops_of(backend))
+
+        def results(namespace, inner: bool) -> list[Tensor | None]:
+            flat, tree = tree_flatten(registered_call.args(torch.float32, device))
+            flat = [t * 1.0 if inner and isinstance(t, Tensor) else t for t in flat]
+            given = [t for t in flat if isinstance(t, Tensor) and t.requires_grad]
+            found = tree_flatten(
+                getattr(namespace, registered_call.op)(*tree_unflatten(flat, tree))
+            )
+            smooth = [t for t in found[0] if t.requires_grad]
+            options = {"create_graph": True, "allow_unused": True}
+            first = grad_of(smooth, given, **options)
+            second = grad_of([g for g in first if g is not None], given, allow_unused=True)
+            return [*found[0], *first, *second]
+
+        for inner in (False, True):
+            expected, found = (results(namespace, inner) for namespace in namespaces)
+            assert len(expected) == len(found) and all(map(same_bits, expected, found))
 
     @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
     def test_compile(self, backend, device, dynamic):
