@@ -1,8 +1,8 @@
-"""Checkpoints: one file each, tensors and plain data only, checksummed, whole or not there at all.
+"""Checkpoint files: tensors and plain data only, checksummed, complete or not there at all.
 
-A checkpoint is the zip archive that `torch.save` makes, sealed by a zip comment that ends in the SHA-256 of
-all bytes before it. So `torch.load(path, weights_only=True)` and any zip tool open it, and a truncated,
-damaged or foreign file is refused before a byte of it is unpickled.
+A checkpoint is the zip archive that ``torch.save`` makes, sealed by a zip comment. The comment ends
+in the SHA-256 of all bytes before it. So ``torch.load(path, weights_only=True)`` and any zip tool
+open the file. A truncated, damaged or foreign file is refused before a byte of it is unpickled.
 """
 
 from __future__ import annotations
@@ -34,18 +34,29 @@ class CheckpointError(FastganError):
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A checkpoint isn't what was written: it ends early, was changed, or never was one. Another may be intact."""
+    """A file ends early, was changed, or isn't a checkpoint. Another checkpoint may be intact."""
 
 
 class Checkpoint(NamedTuple):
-    """config: which run it belongs to. state: for `TrainState.load_state_dict`."""
+    """Content of a checkpoint.
+
+    Attributes:
+        config: configuration of the run that it belongs to.
+        state: state for ``TrainState.load_state_dict``.
+    """
 
     config: RunConfig
     state: dict[str, Any]
 
 
-class Found(NamedTuple):
-    """A checkpoint and where it was. damaged: why newer ones were passed over, by their paths."""
+class CheckpointFile(NamedTuple):
+    """Checkpoint together with its file.
+
+    Attributes:
+        path: file of the checkpoint.
+        saved: content of the checkpoint.
+        damaged: errors of newer checkpoints that were passed over, by path.
+    """
 
     path: Path
     saved: Checkpoint
@@ -53,9 +64,10 @@ class Found(NamedTuple):
 
 
 def save_checkpoint(folder: Path, config: RunConfig, state: TrainState, *, keep: int) -> Path:
-    """Writes `folder/NIMG.pt` and removes all but the newest `keep`. Returns its path.
+    """Write ``folder/NIMG.pt``, remove all but the newest ``keep``, and return its path.
 
-    Raises CheckpointError if it can't be written (a full disk); the older ones stay then.
+    Raises:
+        CheckpointError: it can't be written, for example to a full disk. The older ones stay.
     """
     path = _write(folder / f"{state.nimg:09d}{SUFFIX}", config, state)
     remove_old(folder, keep=keep)
@@ -63,13 +75,17 @@ def save_checkpoint(folder: Path, config: RunConfig, state: TrainState, *, keep:
 
 
 def remove_old(folder: Path, *, keep: int) -> None:
-    """Removes all checkpoints in `folder` but the newest `keep`."""
+    """Remove all checkpoints in ``folder`` but the newest ``keep``."""
     for old in list_checkpoints(folder)[:-keep]:
         old.unlink(missing_ok=True)
 
 
 def save_best(folder: Path, config: RunConfig, state: TrainState) -> Path:
-    """Writes `folder/best.pt`, which `save_checkpoint` neither counts nor removes. Raises CheckpointError."""
+    """Write ``folder/best.pt``, which ``save_checkpoint`` neither counts nor removes.
+
+    Raises:
+        CheckpointError: it can't be written.
+    """
     return _write(folder / BEST, config, state)
 
 
@@ -86,17 +102,19 @@ def _write(path: Path, config: RunConfig, state: TrainState) -> Path:
             f"the last one, {str(older[-1])!r}, is intact" if older else "there is no earlier one"
         )
         raise CheckpointError(
-            f"The checkpoint {str(path)!r} can't be written ({error.strerror or error}), so training "
-            f"stopped: {left}; make room and go on with --resume."
+            f"The checkpoint {str(path)!r} can't be written ({error.strerror or error}), so "
+            f"training stopped: {left}; make room and go on with --resume."
         ) from error
     return path
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads a checkpoint, its tensors on the CPU. Runs no code from the file.
+    """Read a checkpoint with its tensors on the CPU. No code in the file is run.
 
-    Raises DamagedCheckpoint if it's truncated, damaged or not ours; CheckpointError if it's missing, or holds
-    more than that.
+    Raises:
+        DamagedCheckpoint: the file is truncated, damaged or not a checkpoint of fastgan.
+        CheckpointError: the file is missing, can't be used, or holds more than tensors and plain
+            data.
     """
     try:
         content = path.read_bytes()
@@ -110,8 +128,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(RunConfig.from_plain(plain["config"]), plain["state"])
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"The checkpoint {str(path)!r} was refused: it holds more than tensors and plain data, and "
-            f"opening that could run code."
+            f"The checkpoint {str(path)!r} was refused: it holds more than tensors and plain data, "
+            f"and opening it could run code."
         ) from error
     except FastganError as error:
         raise CheckpointError(f"The checkpoint {str(path)!r} can't be used: {error}") from error
@@ -122,7 +140,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def restore(state: TrainState, saved: Checkpoint, path: Path) -> None:
-    """Loads `saved`, read from `path`, into `state`. Raises CheckpointError if the two don't fit."""
+    """Load ``saved``, read from ``path``, into ``state``.
+
+    Raises:
+        CheckpointError: the two don't fit.
+    """
     try:
         state.load_state_dict(saved.state)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -133,32 +155,33 @@ def restore(state: TrainState, saved: Checkpoint, path: Path) -> None:
         ) from error
 
 
-def load_newest(folder: Path) -> Found | None:
-    """The newest intact checkpoint in `folder`, None if there are none at all.
+def load_newest(folder: Path) -> CheckpointFile | None:
+    """Return the newest intact checkpoint in ``folder``, None if it has no checkpoints.
 
-    Raises CheckpointError if there are some and all are damaged.
+    Raises:
+        CheckpointError: there are checkpoints, and all are damaged.
     """
     damaged: dict[Path, DamagedCheckpoint] = {}
     for path in reversed(list_checkpoints(folder)):
         try:
-            return Found(path, load_checkpoint(path), damaged)
+            return CheckpointFile(path, load_checkpoint(path), damaged)
         except DamagedCheckpoint as error:
             damaged[path] = error
     if damaged:
         raise CheckpointError(
-            f"No checkpoint in {str(folder)!r} is intact. {next(iter(damaged.values()))} Restore one from a copy, or "
-            f"train anew in another folder."
+            f"No checkpoint in {str(folder)!r} is intact. {next(iter(damaged.values()))} "
+            f"Restore one from a copy, or train anew in another folder."
         )
     return None
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a damaged checkpoint, so that it's no longer taken for one. Returns its new path."""
+    """Rename a damaged checkpoint, so that it no longer counts as one, and return its new path."""
     return path.rename(path.with_name(f"{path.name}.damaged"))
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in `folder`, the fewest images first."""
+    """List the checkpoints in ``folder`` by images shown, fewest first."""
     return sorted(
         (p for p in folder.glob(f"*{SUFFIX}") if p.stem.isdecimal()),
         key=lambda path: int(path.stem),
@@ -166,13 +189,14 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Tell by its last bytes whether a file is a checkpoint, intact or not."""
+    """Return True if a file ends like a checkpoint, intact or not."""
     size = len(_SEAL) + _DIGEST_SIZE
     try:
         with open(path, "rb") as file:
             file.seek(-size, os.SEEK_END)
             return file.read(len(_SEAL)) == _SEAL
-    except OSError:  # missing, a folder, or shorter than a seal
+    except OSError:
+        # The file is missing, a folder, or shorter than a seal.
         return False
 
 
@@ -201,7 +225,7 @@ def _check_seal(path: Path, content: bytes) -> None:
 
 
 def _ends_early(content: bytes) -> bool:
-    """Whether a zip archive lacks its end, or the end promises a longer comment than there is."""
+    """Return True if a zip archive lacks its end, or its end promises a longer comment."""
     end = content.rfind(_ZIP_END, max(0, len(content) - _ZIP_END_SIZE - 0xFFFF))
     if end < 0 or len(content) < end + _ZIP_END_SIZE:
         return not content or content.startswith(_ZIP_START)

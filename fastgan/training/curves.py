@@ -1,4 +1,4 @@
-"""The curves of a run, drawn from its log: losses, and what D says of real and generated images."""
+"""Curves of a run, drawn from its log: losses, and D's verdict on real and generated images."""
 
 from __future__ import annotations
 
@@ -25,15 +25,26 @@ class ReportError(FastganError):
 
 
 def require_plotting() -> None:
-    """Raises ReportError if matplotlib isn't installed, so that a run says so before it starts."""
+    """Check that matplotlib is installed, so that a run fails before it starts.
+
+    Raises:
+        ReportError: it isn't.
+    """
     if importlib.util.find_spec("matplotlib") is None:
         raise ReportError(
-            "Drawing the curves needs matplotlib, which isn't installed: pip install 'fastgan[train]'."
+            "Drawing the curves needs matplotlib, which isn't installed: "
+            "pip install 'fastgan[train]'."
         )
 
 
 def draw_curves(rows: list[Row], *, theme: Theme = "light") -> bytes:
-    """A PNG of two panels over the images shown: every "loss/…" of the log, and every "D(…)" or "logit(…)"."""
+    """Draw a PNG of two panels over the images shown.
+
+    The left panel has every "loss/…" of the log, the right one every "D(…)" or "logit(…)".
+
+    Raises:
+        ReportError: matplotlib isn't installed.
+    """
     require_plotting()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,7 +99,7 @@ def _panel(axes: Any, rows: list[Row], prefix: str, title: str, theme: Theme) ->
 
 
 def _smoothed(values: list[float]) -> list[float]:
-    """Means over a centred window of about a twentieth of the run."""
+    """Return means over a centred window of about a twentieth of the run."""
     reach = len(values) // 40
     return [
         sum(part) / len(part)

@@ -1,8 +1,9 @@
-"""One process, or several that torchrun started: who this one is, and what they tell each other.
+"""Processes of a run: one, or several that torchrun started, and their communication.
 
-Every rank holds all networks and takes a contiguous part of each global batch. Gradients are averaged once an
-update's are whole, not by hooks inside the backward pass: so penalties may differentiate twice and micro-batches
-add up, and the networks need no wrapper. Rank 0 alone writes.
+Every rank holds all networks and takes a contiguous part of each global batch. Gradients are
+averaged once an update's gradients are complete, not by hooks inside the backward pass. So
+penalties may differentiate twice, micro-batches add up, and networks need no wrapper. Rank 0 alone
+writes files.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from fastgan.training.config import ConfigError
 
 T = TypeVar("T")
 
-BUCKET = 2**23  # elements in one message: large enough for the bandwidth, small beside the networks
-TIMEOUT = datetime.timedelta(minutes=10)  # rank 0 may draw, measure and write while the others wait
+BUCKET = 2**23
+"""Elements in one message: large enough for the bandwidth, small beside the networks."""
+TIMEOUT = datetime.timedelta(minutes=10)
+"""Longest wait for another rank; rank 0 may draw, measure and write meanwhile."""
 
 
 class RankLost(FastganError):
@@ -38,7 +41,13 @@ class RanksDiffer(FastganError):
 
 @dataclass(frozen=True)
 class World:
-    """rank: 0 to size - 1. device: where this rank's networks live. With size 1 nothing is ever sent."""
+    """One process among those of a run. With size 1 nothing is ever sent.
+
+    Attributes:
+        device: device of this rank's networks.
+        rank: number of this process, 0 to size - 1.
+        size: number of processes.
+    """
 
     device: torch.device
     rank: int = 0
@@ -46,13 +55,17 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """True for the process that writes files and prints."""
         return self.rank == 0
 
     def average_(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by its mean over the ranks, in place; the same bits on all of them.
+        """Replace each tensor by its mean over the ranks, in place; all ranks get the same bits.
 
-        Every rank gives tensors of the same shapes and dtypes in the same order. Raises RankLost.
+        Args:
+            tensors: on every rank tensors of the same shapes and dtypes in the same order.
+
+        Raises:
+            RankLost: another process can't be reached.
         """
         if self.size == 1:
             return
@@ -65,16 +78,27 @@ class World:
             copy_all_(bucket, [part.view_as(t) for part, t in zip(parts, bucket)])
 
     def any(self, flag: bool) -> bool:
-        """True on all ranks if `flag` is on one. Raises RankLost."""
+        """Return True on all ranks if ``flag`` is True on one of them.
+
+        Raises:
+            RankLost: another process can't be reached.
+        """
         if self.size == 1:
             return flag
-        told = torch.tensor(float(flag), device=self.device)
+        result = torch.tensor(float(flag), device=self.device)
         with self.conversation():
-            dist.all_reduce(told, op=dist.ReduceOp.MAX)
-        return bool(told)
+            dist.all_reduce(result, op=dist.ReduceOp.MAX)
+        return bool(result)
 
     def mean(self, row: Mapping[str, float]) -> dict[str, float]:
-        """The mean of each number over the ranks, all of which have the same names. Raises RankLost."""
+        """Return the mean of each number over the ranks.
+
+        Args:
+            row: numbers by name, the same names on all ranks.
+
+        Raises:
+            RankLost: another process can't be reached.
+        """
         if self.size == 1 or not row:
             return dict(row)
         values = torch.tensor(list(row.values()), dtype=torch.float64, device=self.device)
@@ -83,7 +107,14 @@ class World:
         return dict(zip(row, (values / self.size).tolist()))
 
     def broadcast(self, value: T) -> T:
-        """Rank 0's `value`: plain data and CPU tensors. Raises RankLost."""
+        """Return rank 0's ``value``.
+
+        Args:
+            value: plain data and CPU tensors.
+
+        Raises:
+            RankLost: another process can't be reached.
+        """
         if self.size == 1:
             return value
         box = [value]
@@ -92,14 +123,22 @@ class World:
         return box[0]
 
     def barrier(self) -> None:
-        """Waits until every rank is here. Raises RankLost."""
+        """Wait for every rank.
+
+        Raises:
+            RankLost: another process can't be reached.
+        """
         self.any(False)
 
     def same(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether all ranks hold the same bits, on all ranks alike. Raises RankLost."""
+        """Return True on all ranks if all of them hold the same bits.
+
+        Raises:
+            RankLost: another process can't be reached.
+        """
         if self.size == 1:
             return True
-        # Sums of the raw bytes, weighted by place: a difference of one bit anywhere changes them.
+        # A difference of one bit anywhere changes these weighted sums of the raw bytes.
         sums = (
             torch.stack([_fingerprint(t) for t in tensors])
             if tensors
@@ -110,7 +149,11 @@ class World:
 
     @contextlib.contextmanager
     def conversation(self, *, among_other_work: bool = False) -> Iterator[None]:
-        """A block that talks to other ranks: an error in that becomes RankLost; other work's errors stay."""
+        """Turn errors of communication inside the block into RankLost.
+
+        Args:
+            among_other_work: the block computes as well; errors that aren't of communication stay.
+        """
         try:
             yield
         except RuntimeError as error:
@@ -118,13 +161,14 @@ class World:
                 raise
             reason = str(error).splitlines()[0]
             raise RankLost(
-                f"Rank {self.rank} of {self.size} lost touch with another rank ({reason}), so this run ends: what "
-                f"ended the other one is in its own output; go on from the last checkpoint with --resume."
+                f"Rank {self.rank} of {self.size} lost touch with another rank ({reason}), so this "
+                f"run ends: the other rank's own output says why it ended; go on from the last "
+                f"checkpoint with --resume."
             ) from error
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The tensors in order, in lists of one dtype and of about `BUCKET` elements."""
+    """Split the tensors, in order, into lists of one dtype and about ``BUCKET`` elements."""
     bucket: list[Tensor] = []
     size = 0
     for t in tensors:
@@ -147,10 +191,14 @@ def _fingerprint(t: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def join_world(device: str) -> Iterator[World]:
-    """This process's World: alone, or where torchrun started it, in touch with the others until the block ends.
+    """Yield this process's World; under torchrun, connected to the others until the block ends.
 
-    device: "auto", "cpu" or "cuda"; a rank takes the CUDA device of its LOCAL_RANK.
-    Raises ConfigError for "cuda" where torch sees none, or fewer than the ranks on this machine; RankLost.
+    Args:
+        device: "auto", "cpu" or "cuda". A rank takes the CUDA device of its LOCAL_RANK.
+
+    Raises:
+        ConfigError: "cuda" was asked for, and torch sees no device, or fewer than local ranks.
+        RankLost: another process can't be reached.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -163,7 +211,7 @@ def join_world(device: str) -> Iterator[World]:
     backend = "nccl" if here.type == "cuda" else "gloo"
     with world.conversation():
         store, _, _ = next(dist.rendezvous("env://", world.rank, size, timeout=TIMEOUT))
-        # torchrun's store outlives the processes: started again, they would find the addresses of those that ended.
+        # torchrun's store outlives the processes: restarted ones would read old addresses.
         store = dist.PrefixStore(
             f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store
         )
@@ -171,13 +219,18 @@ def join_world(device: str) -> Iterator[World]:
             backend, store=store, rank=world.rank, world_size=size, timeout=TIMEOUT
         )
     yield world
-    dist.destroy_process_group()  # not after an error: the others may never answer, and the process ends anyway
+    # Skipped after an error: the others may never answer, and the process ends anyway.
+    dist.destroy_process_group()
 
 
 def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
-    """The device for "auto", "cpu" or "cuda"; local_rank: which one, for a rank among several.
+    """Return the device for "auto", "cpu" or "cuda".
 
-    Raises ConfigError for "cuda" where torch sees none, and for a rank that there is no CUDA device for.
+    Args:
+        local_rank: number of the CUDA device, for a rank among several on this machine.
+
+    Raises:
+        ConfigError: "cuda" was asked for, and torch sees no device or none for this rank.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
@@ -189,7 +242,7 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
         return torch.device("cuda")
     if local_rank >= (count := torch.cuda.device_count()):
         raise ConfigError(
-            f"torchrun started a process number {local_rank + 1} on this machine, but torch sees {count} CUDA "
-            f"device(s): use --nproc-per-node {count}, or --device cpu."
+            f"torchrun started a process number {local_rank + 1} on this machine, but torch sees "
+            f"{count} CUDA device(s): use --nproc-per-node {count}, or --device cpu."
         )
     return torch.device("cuda", local_rank)

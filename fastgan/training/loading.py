@@ -1,4 +1,4 @@
-"""The state of training out of a checkpoint."""
+"""Training state out of a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from fastgan.training.state import TrainState
 
 
 class Loaded(NamedTuple):
-    """The state in a checkpoint, with the file that it was read from and the run's configuration."""
+    """State of a checkpoint with its origin.
+
+    Attributes:
+        path: file that it was read from.
+        config: configuration of the run.
+        state: networks, optimisers and counters.
+    """
 
     path: Path
     config: RunConfig
@@ -30,15 +36,15 @@ class Loaded(NamedTuple):
 def load_state(path: str | Path, *, device: torch.device | str = "cpu") -> Loaded:
     """Load a checkpoint, or the newest intact one of a run's folder.
 
-    Warns of damaged checkpoints that are passed over. No code in a file is run.
+    Damaged checkpoints are passed over with a warning. No code in a file is run.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
         ConfigError, RecipeError: this version doesn't know its recipe or its settings.
     """
-    found, saved, damaged = find_checkpoint(Path(path))
+    file, saved, damaged = find_checkpoint(Path(path))
     for error in damaged.values():
         warnings.warn(f"{error} Taking the one before it.", stacklevel=3)
     state = TrainState.create(saved.config.recipe, saved.config.image_spec, device=device)
-    restore(state, saved, found)
-    return Loaded(found, saved.config, state)
+    restore(state, saved, file)
+    return Loaded(file, saved.config, state)

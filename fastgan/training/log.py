@@ -1,4 +1,4 @@
-"""The run's log: one JSON object a line in log.jsonl, and TensorBoard where it's installed."""
+"""Log of a run: one JSON object per line in log.jsonl, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from fastgan.files import write_atomic
 from fastgan.names import plain_folder
 
 Row = dict[str, float]
-"""step, nimg, seconds, images_per_second, waiting (share of the time that steps waited for data, 0 to 1), skipped
-(updates left out so far), the mean of each loss and statistic since the row before, and measures ("measure/…").
+"""Row of the log.
+
+It has step, nimg, seconds, images_per_second, waiting and skipped. ``waiting`` is the share of time
+spent waiting for data, 0 to 1; ``skipped`` counts updates that were skipped so far. Then follow the
+mean of each loss and statistic since the last row, and measures ("measure/…").
 """
 
 
@@ -27,25 +30,33 @@ class MeanStats:
         self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def add(self, stats: dict[str, Tensor]) -> None:
+        """Add a step's scalars."""
         for name, value in stats.items():
             total, count = self._sums.get(name, (0.0, 0))
             self._sums[name] = (value.double() + total, count + 1)
 
     def take(self) -> Row:
-        """The means since the last call, as floats."""
+        """Return the means since the last call as floats, and start anew."""
         means = {name: float(total) / count for name, (total, count) in self._sums.items()}
         self._sums.clear()
         return means
 
 
 class RunLog:
-    """Appends rows to a log; a resumed run first drops the rows of steps that it will repeat."""
+    """Writer of a log. A resumed run first drops the rows of steps that it will repeat."""
 
     def __init__(self, path: Path, *, tensorboard: Path, nimg: int) -> None:
-        """path: log.jsonl. tensorboard: folder for its events. nimg: images shown so far, 0 for a new run."""
+        """Open the log.
+
+        Args:
+            path: log.jsonl.
+            tensorboard: folder for TensorBoard's events.
+            nimg: images shown so far, 0 for a new run.
+        """
         rows = [row for row in read_log(path) if row["nimg"] <= nimg]
         write_atomic(path, [_line(row) for row in rows])
-        self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
+        # close() closes it.
+        self._file = open(path, "ab")  # noqa: SIM115
         self._closing = contextlib.ExitStack()
         self._closing.callback(self._file.close)
         self._board = self._open_board(tensorboard, nimg)
@@ -57,9 +68,15 @@ class RunLog:
     def write(
         self, *, step: int, nimg: int, seconds: float, waited: float, skipped: int, figures: Row
     ) -> Row:
-        """Appends and returns the row.
+        """Append a row and return it.
 
-        waited: seconds that steps have waited for data in this process. figures: what TensorBoard gets too.
+        Args:
+            step: steps done.
+            nimg: images shown.
+            seconds: time trained.
+            waited: seconds that steps waited for data in this process.
+            skipped: updates skipped so far.
+            figures: means and measures, which go to TensorBoard too.
         """
         elapsed = max(seconds - self._last_seconds, 1e-9)
         speed = (nimg - self._last_nimg) / elapsed
@@ -81,6 +98,7 @@ class RunLog:
         return row
 
     def close(self) -> None:
+        """Close the file and TensorBoard's writer."""
         self._closing.close()
 
     def _open_board(self, folder: Path, nimg: int) -> Any:
@@ -90,14 +108,17 @@ class RunLog:
 
         folder.mkdir(parents=True, exist_ok=True)
         path = self._closing.enter_context(plain_folder(folder))
-        # What is repeated replaces what a killed process left.
+        # Repeated steps replace those of a killed process.
         board = SummaryWriter(str(path), purge_step=nimg + 1)
         self._closing.callback(board.close)
         return board
 
 
 def read_log(path: Path) -> list[Row]:
-    """The rows of a log.jsonl, empty if there is none; a last line cut off by a crash is left out."""
+    """Return the rows of a log.jsonl, [] for a missing file.
+
+    A last line that a crash cut off is left out.
+    """
     rows = []
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         try:

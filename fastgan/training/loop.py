@@ -1,4 +1,4 @@
-"""The loop: opens the data and the run's folder, takes steps, logs, draws, measures, saves, and ends with a report."""
+"""Training loop: open the data and the run's folder, take steps, log, measure, save and report."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ GRID_ROWS = GRID_COLUMNS = 8
 
 
 class NonFiniteWeights(FastganError):
-    """A weight became infinite or NaN; such a state is never saved."""
+    """A weight became infinite or NaN. Such a state is never saved."""
 
 
 def train(
@@ -65,33 +65,44 @@ def train(
     console: Console | Literal["auto"] | None = "auto",
     **more: Any,
 ) -> RunResult:
-    """Train a recipe, or go on with the run in `options.out`, until `settings.total_images` images were shown.
+    """Train a recipe until ``settings.total_images`` real images were shown.
 
-    SIGINT, SIGTERM and `Run.stop` end it after the current step; the report and a checkpoint are written either
-    way. Under torchrun every process calls it alike; the first one writes.
+    With ``options.resume`` this continues the run in ``options.out``. SIGINT, SIGTERM and
+    :meth:`Run.stop` end the run after the current step. A checkpoint and the report are written in
+    every case. Under torchrun every process makes the same call; rank 0 writes all files.
 
     Args:
-        settings: data, length and seed of the run; None takes the recipe's usual ones.
-        options: how the run goes.
-        more: fields of either by name, which take precedence: `train(recipe, data="faces", out="runs/mine")`.
-        dataset: takes the place of the one that `settings.data` names.
-        init_from: trained weights to begin with, as far as they fit: the folder of a run (its newest checkpoint), a
-            checkpoint, an export as safetensors, or a StyleGAN2 file of another program. A run that goes on needs it
-            no more.
-        callbacks: called in this order.
-        console: where progress is shown; "auto" is standard output, None is nowhere.
+        recipe: the GAN, with its settings.
+        settings: data, length and seed of the run. None takes the recipe's usual ones.
+        options: output folder, device, intervals and other options that don't change what is
+            learned.
+        dataset: data set that replaces the one named by ``settings.data``.
+        init_from: trained weights to begin with, as far as they fit. It is the folder of a run
+            (its newest intact checkpoint), a checkpoint, an export as safetensors, or a StyleGAN2
+            file of another program. A resumed run doesn't need it.
+        callbacks: callbacks, called in this order.
+        console: console for the progress. "auto" is standard output; None shows nothing.
+        **more: fields of ``settings`` or ``options`` by name, which take precedence:
+            ``train(recipe, data="faces", out="runs/mine")``.
+
+    Returns:
+        Networks, measures and folder of the run.
 
     Raises:
-        FastganError: DataError (data), RecipeError and ConfigError (settings), RunDirError (folder),
-            CheckpointError (unreadable, or can't be written), TransferError and CompatError (no weights to begin with),
-            TooManySkips and NonFiniteWeights (training
-            diverged), ReportError (matplotlib is missing), MetricError (what a measure
-            needs is missing), RankLost and OtherRankFailed (another process).
-        TypeError: an unknown setting or option.
+        DataError: the data can't be read.
+        RecipeError, ConfigError: settings or options can't be used.
+        RunDirError: the folder is taken, or holds no run to resume.
+        CheckpointError: a checkpoint can't be read or written.
+        TransferError, CompatError: ``init_from`` holds no weights that fit.
+        MetricError: a measure lacks a package or a file.
+        ReportError: matplotlib isn't installed.
+        TooManySkips, NonFiniteWeights: training diverged.
+        RankLost, RanksDiffer, OtherRankFailed: another process failed or differs.
+        TypeError: a name in ``more`` is unknown, or a callback is none.
     """
-    of_the_run, of_the_options = split_settings(more)
-    settings = dataclasses.replace(settings or RunSettings.of(recipe), **of_the_run)
-    options = dataclasses.replace(options or RunOptions(), **of_the_options)
+    run_settings, run_options = split_settings(more)
+    settings = dataclasses.replace(settings or RunSettings.of(recipe), **run_settings)
+    options = dataclasses.replace(options or RunOptions(), **run_options)
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(
@@ -99,10 +110,10 @@ def train(
             )
     require_plotting()
     with join_world(options.device) as world:
-        shown = Console() if console == "auto" else console
-        if shown is None or not world.is_main:
-            shown = Console(quiet=True, force_terminal=False)
-        # With --resume the settings are read from rank 0's disk.
+        output = Console() if console == "auto" else console
+        if output is None or not world.is_main:
+            output = Console(quiet=True, force_terminal=False)
+        # The settings of a resumed run are those on rank 0's disk.
         recipe, settings = world.broadcast((recipe, settings))
         check_settings(recipe, world)
         dataset, config = open_data(recipe, settings, dataset, world)
@@ -117,17 +128,16 @@ def train(
             )
             if world.is_main:
                 save_options(folder.options, options)
-                remove_old(
-                    folder.checkpoints, keep=options.keep
-                )  # a run may be killed before it does
-            news += _what_to_know(options, dataset)
-            _announce(shown, folder, config, dataset, state, world, news)
+                # A killed process may have left more than that.
+                remove_old(folder.checkpoints, keep=options.keep)
+            news += _remarks(options, dataset)
+            _announce(output, folder, config, dataset, state, world, news)
             run = Run(folder, config, options, dataset, state, world, stop)
-            return _Loop(run, stop, callbacks, shown).to_the_end()
+            return _Loop(run, stop, callbacks, output).to_the_end()
 
 
 class _Loop:
-    """The loop of one run: steps, and what is due between them."""
+    """Loop of one run: its steps, and the work that is due between them."""
 
     def __init__(
         self, run: Run, stop: StopRequest, callbacks: Sequence[Callback], console: Console
@@ -147,7 +157,7 @@ class _Loop:
         self._views: tuple[str, ...] = ()
 
     def to_the_end(self) -> RunResult:
-        """Steps until the images are shown or an end was asked for, saves the last state, and reports."""
+        """Take all steps, or those until a stop is requested; then save and report."""
         state, total_images, world = self.run.state, self.run.settings.total_images, self.run.world
         failure: TooManySkips | None = None
         step = TrainStep(state, compile=self.run.options.compile, world=world)
@@ -159,12 +169,12 @@ class _Loop:
                     self.run.folder.log, tensorboard=self.run.folder.tensorboard, nimg=state.nimg
                 )
                 stack.callback(self._log.close)
-            self._tell("on_start")
+            self._notify("on_start")
             if state.nimg == 0:
                 self._draw(self.run.folder.grid(0))
             progress = TrainingProgress(self._console, total=total_images, done=state.nimg)
             with progress:
-                while state.nimg < total_images and not world.any(self._stop.came):
+                while state.nimg < total_images and not world.any(self._stop.requested):
                     before = state.nimg
                     try:
                         stats = step([next_batch(batches) for _ in range(step.batches)])
@@ -173,7 +183,7 @@ class _Loop:
                         break
                     state.seconds = time.monotonic() - began
                     self._means.add(stats)
-                    self._tell("on_step", stats)
+                    self._notify("on_step", stats)
                     self._after_step(before, batches, progress)
                     progress.advance(state.nimg)
                 if self._saved_at != state.nimg:
@@ -200,7 +210,7 @@ class _Loop:
         )
 
     def _after_step(self, before: int, batches: BatchLoader, progress: TrainingProgress) -> None:
-        """Whatever is due: measures, a row of the log, a grid, a checkpoint. All ranks decide alike."""
+        """Measure, log, draw a grid and save, as far as they are due. All ranks decide alike."""
         options, now = self.run.options, self.run.state.nimg
         measure_now = options.measure_every > 0 and _crossed(before, now, options.measure_every)
         save_now = _crossed(before, now, options.checkpoint_every)
@@ -228,7 +238,7 @@ class _Loop:
             skipped=sum(state.skipped.values()),
             figures=figures,
         )
-        self._tell("on_log", row)
+        self._notify("on_log", row)
         return row
 
     def _draw(self, path: Path) -> None:
@@ -243,41 +253,41 @@ class _Loop:
                 columns=GRID_COLUMNS,
                 dataset=self._unseen,
             )
-            self._tell("on_samples", path)
+            self._notify("on_samples", path)
 
     def _measure(self) -> Measures:
-        """Measures of the present state, taken once; none of samples that aren't finite."""
+        """Measure the present state once; return {} for samples that aren't finite."""
         if not self.run.world.is_main:
             return {}
         nimg = self.run.state.nimg
         if self._measured is None or self._measured[0] != nimg:
             self._measured, self._unmeasured = (nimg, {}), ""
             try:
-                found = measure(
+                measures = measure(
                     self.run.recipe,
                     self.run.state.sampler,
                     self._unseen,
                     self.run.options.measuring,
                     seed=self.run.settings.seed,
                 )
-            except NonFiniteError as error:  # the run may recover, and its report says it
+            except NonFiniteError as error:
+                # The run may recover; its report says what wasn't measured.
                 self._unmeasured = str(error)
                 warnings.warn(f"After {nimg:,} images: {error}", stacklevel=1)
             else:
-                self._measured = nimg, found
-                self._tell("on_measure", found)
+                self._measured = nimg, measures
+                self._notify("on_measure", measures)
         return self._measured[1]
 
     def _measure_and_keep_best(self) -> Measures:
         measures, state = self._measure(), self.run.state
         name = main_measure(measures)
-        best = (state.best or {}).get(
-            name or "", math.inf
-        )  # a resumed run may ask for another measure
+        # A resumed run may ask for another measure than the one saved as best.
+        best = (state.best or {}).get(name or "", math.inf)
         if name is not None and measures[name] < best:
             state.best = {name: measures[name], "nimg": state.nimg}
             self._check_finite()
-            self._tell(
+            self._notify(
                 "on_checkpoint", save_best(self.run.folder.checkpoints, self.run.config, state)
             )
         return measures
@@ -293,7 +303,7 @@ class _Loop:
                 self.run.state,
                 keep=self.run.options.keep,
             )
-            self._tell("on_checkpoint", path)
+            self._notify("on_checkpoint", path)
 
     def _check_ranks(self) -> None:
         networks = [*self.run.state.networks.values(), *self.run.state.ema.values()]
@@ -301,23 +311,25 @@ class _Loop:
             [t for network in networks for t in network.state_dict().values()]
         ):
             raise RanksDiffer(
-                f"After {self.run.state.nimg:,} images the processes no longer hold the same weights, so training "
-                f"stopped: a network or callback must have changed them on one process alone."
+                f"After {self.run.state.nimg:,} images the processes no longer hold the same "
+                f"weights, so training stopped: look for a network or a callback that changes "
+                f"weights in one process alone."
             )
 
     def _check_finite(self) -> None:
         if not parameters_are_finite(self.run.state):
             raise NonFiniteWeights(
-                f"A weight became infinite or NaN before {self.run.state.nimg:,} images, so training stopped: "
-                f"the checkpoints written before are intact; a lower --lr or another --seed may help."
+                f"A weight became infinite or NaN before {self.run.state.nimg:,} images, so "
+                f"training stopped: the checkpoints written before are intact; a lower --lr or "
+                f"another --seed may help."
             )
 
     def _agree_on_the_end(self) -> None:
-        """A signal that came to one rank ended all."""
+        """Share a signal that one rank received with all ranks, and announce the stop."""
         for number in (signal.SIGINT, signal.SIGTERM):
             if self.run.world.any(self._stop.signal == number):
                 self._stop.signal = number
-        if self._stop.came:
+        if self._stop.requested:
             cause = self._stop.signal.name if self._stop.signal is not None else "a callback"
             say(self._console, f"Stopped by {cause}, the run can go on with --resume.")
 
@@ -346,14 +358,14 @@ class _Loop:
             self._stop.signal,
             unmeasured,
         )
-        self._tell("on_end", result)
+        self._notify("on_end", result)
         return result
 
-    def _tell(
-        self, event: str, *news: dict[str, Tensor] | dict[str, float] | Path | RunResult
+    def _notify(
+        self, event: str, *details: dict[str, Tensor] | dict[str, float] | Path | RunResult
     ) -> None:
         for callback in self._callbacks:
-            getattr(callback, event)(self.run, *news)
+            getattr(callback, event)(self.run, *details)
 
 
 def _announce(
@@ -369,7 +381,8 @@ def _announce(
     size = f"{images.channels}×{images.resolution}×{images.resolution}"
     where = str(world.device) if world.size == 1 else f"{world.size} × {world.device.type}"
     lines = [
-        f"{recipe.name} on {dataset.name} ({len(dataset):,} images of {size}), on {where}, into {folder.root}",
+        f"{recipe.name} on {dataset.name} ({len(dataset):,} images of {size}), on {where}, "
+        f"into {folder.root}",
         *_classes(config),
         *news,
     ]
@@ -382,7 +395,7 @@ def _announce(
 
 
 def _classes(config: RunConfig) -> list[str]:
-    """The classes by name, where the recipe can take them."""
+    """Return a line with the class names, none for a recipe that can't use them."""
     names, conditional = config.image_spec.class_names, getattr(config.recipe, "conditional", None)
     if not names or conditional is None:
         return []
@@ -390,8 +403,8 @@ def _classes(config: RunConfig) -> list[str]:
     return [f"{len(names):,} {'class' if len(names) == 1 else 'classes'}{use}: {few(names, 8)}."]
 
 
-def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
-    """What a person might wonder about later."""
+def _remarks(options: RunOptions, dataset: ImageDataset) -> list[str]:
+    """Return remarks on the data and the options that prevent later surprises."""
     news = list(dataset.notes)
     if dataset.unlabelled:
         news.append(f"Labels are ignored: {dataset.unlabelled}.")
@@ -408,11 +421,11 @@ def _what_to_know(options: RunOptions, dataset: ImageDataset) -> list[str]:
 
 
 def next_batch(batches: BatchLoader) -> Batch:
-    """What the loader has ready, as losses take it."""
+    """Return the loader's next batch in the form that losses take."""
     images, labels, inputs = next(batches)
     return Batch(images, labels, inputs=inputs)
 
 
 def _crossed(before: int, after: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in (before, after]."""
+    """Return True if a multiple of ``every`` lies in (before, after]."""
     return before // every != after // every

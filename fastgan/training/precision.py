@@ -1,4 +1,4 @@
-"""What a step computes in: float32, TF32, or half types by autocast."""
+"""Precision of a step: float32, TF32, or half types by autocast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """torch.autocast to the half type of `precision`; no effect for fp32 and tf32."""
+    """Return ``torch.autocast`` to a precision's half type; a null context for fp32 and tf32."""
     if precision not in HALF:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=HALF[precision])
@@ -24,8 +24,11 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
 
 @contextlib.contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Within the block CUDA multiplies float32 matrices as TF32 for "tf32", exactly for the others."""
-    settings: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    """Let CUDA multiply float32 matrices as TF32 inside the block for "tf32", else exactly."""
+    settings: tuple[Any, ...] = (
+        torch.backends.cuda.matmul,
+        torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+    )
     before = [setting.fp32_precision for setting in settings]
     wanted = "tf32" if precision == "tf32" else "ieee"
     for setting in settings:
@@ -38,7 +41,7 @@ def matmul_precision(precision: str) -> Iterator[None]:
 
 
 class Float32(nn.Module):
-    """A network that computes in float32 whatever autocast says; floating-point inputs are converted."""
+    """Network that computes in float32 under any autocast; floating-point inputs are converted."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ class Float32(nn.Module):
 
 
 def with_float32(networks: Networks, names: Sequence[str]) -> dict[str, nn.Module]:
-    """The networks, the named ones as `Float32`."""
+    """Return the networks, with the named ones wrapped in ``Float32``."""
     return {
         name: Float32(network) if name in names else network for name, network in networks.items()
     }

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes: a live bar on a terminal, plain lines anywhere else."""
+"""Progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from fastgan.names import encodable, printable
 from fastgan.training.log import Row
 
-PLAIN_INTERVAL = 10.0  # seconds between two plain lines
+PLAIN_INTERVAL = 10.0
+"""Seconds between two plain lines."""
 
 
 def duration(seconds: float) -> str:
-    """`95.2` → "1m 35s"."""
+    """Format seconds for a person: `95.2` → "1m 35s"."""
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -23,15 +24,24 @@ def duration(seconds: float) -> str:
 
 
 def say(console: Console, line: str) -> None:
-    """Print a line as it is: no markup, no wrapping, names made printable, in the console's encoding."""
+    """Print a line without markup or wrapping, with printable names, in the console's encoding."""
     console.out(encodable(printable(line), console.encoding), highlight=False)
 
 
 class TrainingProgress:
-    """A context that shows images shown, images/s, time left, time spent waiting for data, and losses."""
+    """Context that shows the progress of a run.
+
+    It shows images shown, images/s, time left, share of time spent waiting for data, and losses.
+    """
 
     def __init__(self, console: Console, *, total: int, done: int) -> None:
-        """total: images to show in all. done: images shown before this process."""
+        """Prepare a bar or lines.
+
+        Args:
+            console: console to print to.
+            total: images that the whole run shows.
+            done: images shown before this process.
+        """
         self._console, self._total, self._done = console, total, done
         self._began = self._printed = time.monotonic()
         self._row = ""
@@ -55,7 +65,7 @@ class TrainingProgress:
             self._bar.stop()
 
     def advance(self, nimg: int) -> None:
-        """Shows that `nimg` images have been shown in all."""
+        """Update the count of images shown in the whole run."""
         if self._bar is not None:
             self._bar.update(self._task, completed=min(nimg, self._total), text=self._text(nimg))
         elif (now := time.monotonic()) - self._printed >= PLAIN_INTERVAL or nimg >= self._total:
@@ -63,9 +73,9 @@ class TrainingProgress:
             say(self._console, f"{nimg:>11,} / {self._total:,} images  {self._text(nimg)}")
 
     def row(self, row: Row) -> None:
-        """Shows the losses of a log row from now on, the share of time spent waiting for data, and skipped updates.
+        """Show from now on a log row's losses, share of time spent waiting, and skipped updates.
 
-        Nothing changes for an empty row: the log is kept elsewhere.
+        An empty row changes nothing: another process keeps the log.
         """
         if not row:
             return

@@ -14,7 +14,7 @@ from fastgan.recipes.fields import check_fields
 
 
 class ConfigError(FastganError):
-    """A run's settings, options or saved configuration can't be used; the message says what to do."""
+    """Settings, options or a saved configuration can't be used; the message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,13 @@ class RunSettings:
     """
 
     data: str
-    """Data set: mnist5k, digits, stacked-mnist, shapes, or the path of a folder or .zip (docs/data.md)."""
+    """Data set: mnist5k, digits, stacked-mnist, shapes, or a folder or .zip (docs/data.md)."""
     resolution: int | None = None
     """Height and width of the images in pixels; None takes the data set's own."""
     fit: Fit = "crop"
-    """How pictures become squares: crop cuts the centre out, pad adds black, stretch changes the proportions."""
+    """Squaring of pictures: crop cuts the centre out, pad adds black, stretch distorts."""
     range: str = "auto"
-    """Values LOW:HIGH that become black and white in files of more than 8 bits; auto goes by the values that occur."""
+    """Values LOW:HIGH of black and white in files of more than 8 bits; auto takes the extremes."""
     total_images: int
     """Real images to show in all; the run ends after the step that reaches it."""
     seed: int = 0
@@ -72,11 +72,12 @@ class RunSettings:
         """Open the data set in the form that a recipe learns from.
 
         Args:
-            image_spec: images of a run that was started: their resolution, channels and levels
-                hold. None takes `resolution` and the data set's own channels.
+            recipe: recipe that decides which inputs come with the images.
+            image_spec: images of a run that was started, whose resolution, channels and levels
+                apply. None takes ``resolution`` and the data set's own channels.
 
         Raises:
-            DataError: as `open_dataset`.
+            DataError: as ``open_dataset``.
         """
         reading = self.reading(recipe)
         return open_dataset(

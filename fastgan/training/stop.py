@@ -1,4 +1,4 @@
-"""Clean stops: the first Ctrl-C or SIGTERM ends a run after its step, the second ends the process."""
+"""Clean stops: a first Ctrl-C or SIGTERM ends a run after its step, a second the process."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from types import FrameType
 
 
 class StopRequest:
-    """signal: the signal that asked for an end, None while none did. called: whether the program itself did."""
+    """Request to end a run after its current step.
+
+    Attributes:
+        signal: signal that asked for the end, None if none did.
+        called: True if the program itself asked for it.
+    """
 
     signal: signal.Signals | None = None
     called: bool = False
 
     @property
-    def came(self) -> bool:
-        """Whether an end was asked for."""
+    def requested(self) -> bool:
+        """True if anything asked for the end of the run."""
         return self.called or self.signal is not None
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block SIGINT and SIGTERM only note that an end was asked for; a second one acts at once.
+    """Turn SIGINT and SIGTERM into a stop request inside the block; a second one acts at once.
 
-    Outside the main thread Python allows no handlers, and nothing changes.
+    Outside the main thread Python allows no handlers, and signals act as usual.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -92,7 +92,7 @@ def test_an_update_compiles_once_for_every_batch_and_every_state(caplog):
 def test_a_torch_that_cannot_says_so_once_and_runs_eagerly(monkeypatch, caplog):
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), batch=4)
     eager, _ = trained(recipe)
-    monkeypatch.setattr(compiling, "_told", set())
+    monkeypatch.setattr(compiling, "_warned", set())
     monkeypatch.setattr(compiling, "_can_trace", lambda: False)
     with caplog.at_level(logging.WARNING, "fastgan"):
         fallen_back, _ = trained(recipe, compile="step")
@@ -111,7 +111,7 @@ def test_a_compiler_that_fails_says_so_once_and_the_step_runs_eagerly(monkeypatc
 
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), batch=4)
     eager, _ = trained(recipe)
-    monkeypatch.setattr(compiling, "_told", set())
+    monkeypatch.setattr(compiling, "_warned", set())
     with caplog.at_level(logging.WARNING, "fastgan"):
         fallen_back, _ = trained(recipe, compile="step", backend=broken)
     (said,) = warnings(caplog)
