@@ -1,4 +1,4 @@
-"""Runs side by side: what differs in their settings, what they measured, and one page that needs nothing beside itself."""
+"""Comparison of runs: settings that differ, measures, and one page without further files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ from fastgan.training.run_dir import RunDir, RunDirError
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """name: what the run is called among the others. rows: of its log. measures: empty before its end."""
+    """One of the runs to compare.
+
+    Attributes:
+        name: name of the run among the others.
+        run: folder of the run.
+        config: configuration of the run.
+        rows: rows of its log.
+        measures: measures at its end, empty before it.
+    """
 
     name: str
     run: RunDir
@@ -33,7 +41,13 @@ class ComparedRun:
 
 
 class Line(NamedTuple):
-    """A line of the table, with a value for each run. kind: "setting", "measure" or "run"."""
+    """Line of the table.
+
+    Attributes:
+        kind: "setting", "measure" or "run".
+        name: name of the setting or figure.
+        values: a value for each run.
+    """
 
     kind: str
     name: str
@@ -41,8 +55,12 @@ class Line(NamedTuple):
 
 
 def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
-    """The runs in these folders. Raises RunDirError if one of them holds none."""
-    found = []
+    """Read the runs in these folders.
+
+    Raises:
+        RunDirError: a folder holds no run.
+    """
+    runs = []
     for folder, name in zip(folders, _names([Path(folder) for folder in folders])):
         run = RunDir(Path(folder))
         config = run.saved_config() if run.root.is_dir() else None
@@ -51,17 +69,21 @@ def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
                 f"There is no run in {str(folder)!r}: name --out folders of fastgan train."
             )
         measures = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
-        found.append(ComparedRun(name, run, config, read_log(run.log), measures))
-    return found
+        runs.append(ComparedRun(name, run, config, read_log(run.log), measures))
+    return runs
 
 
 def compare(runs: Sequence[ComparedRun]) -> list[Line]:
-    """The settings that differ, the measures that any of the runs took, and how the runs went."""
+    """List the settings that differ, the measures of any run, and each run's course."""
     return [*_settings(runs), *_measures(runs), *_course(runs)]
 
 
 def write_comparison(path: Path, runs: Sequence[ComparedRun]) -> None:
-    """Writes the page: the table, then curves and samples of each run. Raises ReportError if matplotlib is missing."""
+    """Write the page: the table, then curves and samples of each run.
+
+    Raises:
+        ReportError: matplotlib isn't installed.
+    """
     head = "".join(f"<th>{escaped(run.name)}</th>" for run in runs)
     body = "".join(_table_row(line) for line in compare(runs))
     page = PAGE.substitute(
@@ -75,7 +97,7 @@ def write_comparison(path: Path, runs: Sequence[ComparedRun]) -> None:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' names, or their paths where two have the same."""
+    """Return the folders' names, or their paths if two names are equal."""
     names = [folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
@@ -102,7 +124,7 @@ def _measures(runs: Sequence[ComparedRun]) -> list[Line]:
     names = dict.fromkeys(name for measures in taken for name in measures)
     absent = ["not measured" if NOT_MEASURED in run.measures else MISSING for run in runs]
     return [
-        Line("measure", name, tuple(found.get(name, none) for found, none in zip(taken, absent)))
+        Line("measure", name, tuple(run.get(name, none) for run, none in zip(taken, absent)))
         for name in names or (["measures"] if "not measured" in absent else [])
     ]
 
@@ -124,7 +146,10 @@ def _course(runs: Sequence[ComparedRun]) -> list[Line]:
 
 
 def _parameters(config: RunConfig) -> dict[str, int]:
-    """How many each network has, of those that have any; built on the meta device, in no time and no memory."""
+    """Count the parameters of each network that has any.
+
+    The networks are built on the meta device, which takes no time and no memory.
+    """
     with torch.random.fork_rng(devices=()), torch.device("meta"):
         networks = config.recipe.build_networks(config.image_spec)
     counts = {
@@ -141,11 +166,11 @@ def _table_row(line: Line) -> str:
 def _column(run: ComparedRun) -> str:
     name = escaped(run.name)
     grids = [run.run.samples, *sorted(run.run.grids.glob("*.png"), reverse=True)]
-    shown = next((path for path in grids if path.exists()), None)
+    newest = next((path for path in grids if path.exists()), None)
     samples = curves = ""
-    if shown is not None:
+    if newest is not None:
         samples = (
-            f'<img class="samples" src="{data_uri(shown.read_bytes())}" alt="Samples of {name}">'
+            f'<img class="samples" src="{data_uri(newest.read_bytes())}" alt="Samples of {name}">'
         )
     if run.rows:
         light, dark = (data_uri(draw_curves(run.rows, theme=theme)) for theme in ("light", "dark"))

@@ -1,4 +1,4 @@
-"""The HTML of `fastgan compare`; `string.Template` fills in what starts with a dollar sign."""
+"""HTML of `fastgan compare`. ``string.Template`` replaces names that start with a dollar sign."""
 
 from string import Template
 
@@ -21,13 +21,16 @@ PAGE = Template("""\
   main { max-width: 1600px; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
   h1 { margin: 0 0 1.75rem; font-size: 2rem; line-height: 1.2; letter-spacing: -0.02em; }
   h2 { margin: 0 0 1rem; font-size: 1.05rem; overflow-wrap: anywhere; }
-  section { padding: 1.25rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
+  section { padding: 1.25rem; background: var(--card); border: 1px solid var(--line);
+            border-radius: 12px; }
   .table { overflow-x: auto; margin-bottom: 1.25rem; }
-  .runs { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.25rem; }
+  .runs { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+          gap: 1.25rem; }
   img { display: block; width: 100%; height: auto; border-radius: 6px; }
   img.samples { margin-bottom: 1rem; image-rendering: pixelated; }
   table { width: 100%; border-collapse: collapse; font-size: .875rem; }
-  th, td { padding: .4rem 1rem .4rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+  th, td { padding: .4rem 1rem .4rem 0; border-bottom: 1px solid var(--line);
+           text-align: left; vertical-align: top; }
   tbody th { color: var(--soft); font-weight: 400; }
   td { font-variant-numeric: tabular-nums; }
   .measure td { font-weight: 600; }

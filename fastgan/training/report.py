@@ -1,4 +1,4 @@
-"""The report of a run: curves.png, and report.html, one page that needs nothing beside itself."""
+"""Report of a run: curves.png, and report.html, one page without further files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from fastgan.training.run_dir import RunDir
 
 MISSING = "–"
 NOT_MEASURED = "not_measured"
-"""In measures.json: why there are no measures though some were asked for."""
+"""Key of measures.json: the reason why requested measures are missing."""
 SHOWN_CLASSES = 100
-STAGES = 5  # grids in the strip that shows how the samples came about
+"""Most class names in the page."""
+STAGES = 5
+"""Grids in the strip that shows how the samples developed."""
 
 
 def write_report(
@@ -41,10 +43,19 @@ def write_report(
     views: Sequence[str] = (),
     unmeasured: str = "",
 ) -> None:
-    """Writes curves.png, measures.json and report.html from the run's log and its samples.png.
+    """Write curves.png, measures.json and report.html from the run's log and its samples.png.
 
-    nimg: real images shown. seconds: time trained. views: what the rows of its grids show, in turn, where a row isn't of
-    samples alone. unmeasured: why there are no measures. Raises ReportError if matplotlib is missing.
+    Args:
+        run: folder of the run, with log.jsonl and samples.png.
+        config: configuration of the run.
+        nimg: real images shown.
+        seconds: time trained.
+        measures: figures of the samples, empty if none were taken.
+        views: contents of a grid's rows, in turn; empty for rows of samples alone.
+        unmeasured: reason why measures are missing, else empty.
+
+    Raises:
+        ReportError: matplotlib isn't installed.
     """
     rows = read_log(run.log)
     curves = draw_curves(rows)
@@ -72,7 +83,7 @@ def write_report(
 
 
 def _origins(config: RunConfig) -> dict[str, str]:
-    """Where the images, and the weights that it began with, came from."""
+    """Return the origins of the images, and of the weights that the run began with."""
     data = {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}
     began = config.beginning
     return data if began is None else data | {"began with": f"{began.title}, {began.sha256[:16]}…"}
@@ -85,44 +96,44 @@ def _of_images(images: ImageSpec) -> dict[str, Any]:
 
 
 def _command(run: RunDir, config: RunConfig) -> str:
-    """What makes more of the run's images, of a person's own pictures or words where it can."""
+    """Return a command that makes more images, from a person's own input where it can."""
     recipe, inputs = config.recipe, config.image_spec.inputs
     if not isinstance(recipe, Translation) or not recipe.directions:
         words = ' --caption "WORDS"' if recipe.task == "captions" else ""
         return f"fastgan sample {shell_word(run.root)}{words} --out more.png --seed 1"
-    told = (
+    attributes = (
         f" --attributes {shell_word(inputs['attributes'].names[0])}"
         if recipe.task == "attributes"
         else ""
     )
-    what = "maps/" if recipe.task == "maps" else "pictures/"
-    return f"fastgan translate {shell_word(run.root)} {what}{told} --out translated/"
+    folder = "maps/" if recipe.task == "maps" else "pictures/"
+    return f"fastgan translate {shell_word(run.root)} {folder}{attributes} --out translated/"
 
 
 def measures_sentence(measures: Measures) -> str:
-    """The measures in one sentence for a person, empty if there are none."""
-    said = []
+    """Return the measures in one sentence for a person, empty if there are none."""
+    parts = []
     for label, value, _ in figures(measures):
         if label == CLASSES:
-            said.append(f"{value} classes appear in {measures['samples']:,} samples")
+            parts.append(f"{value} classes appear in {measures['samples']:,} samples")
         else:
-            said.append(f"{label} {value}")
-    if said and "kl_to_uniform" not in list(measures)[-1:]:
-        said[-1] += f" ({measures['samples']:,} samples)"
-    return ", ".join(said) + "." if said else ""
+            parts.append(f"{label} {value}")
+    if parts and "kl_to_uniform" not in list(measures)[-1:]:
+        parts[-1] += f" ({measures['samples']:,} samples)"
+    return ", ".join(parts) + "." if parts else ""
 
 
 def _figures(nimg: int, seconds: float, measures: Measures) -> dict[str, str]:
-    shown = {
+    values = {
         "real images shown": f"{nimg:,}",
         "time": duration(seconds),
         "images/s": f"{nimg / seconds:,.0f}" if seconds else "–",
     }
-    return shown | {label: value for label, value, _ in figures(measures)}
+    return values | {label: value for label, value, _ in figures(measures)}
 
 
 def _state(nimg: int, images: int, unmeasured: str) -> str:
-    """What a person should know before the figures: a line each."""
+    """Return lines that a person should read before the figures."""
     lines = [f"Stopped early, after {nimg:,} of {images:,} images"] if nimg < images else []
     lines += [f"Not measured: {unmeasured}"] if unmeasured else []
     return "".join(f'<p class="badge">{escaped(line)}</p>' for line in lines)
@@ -133,7 +144,7 @@ def _tile(name: str, value: str) -> str:
 
 
 def _stages(run: RunDir) -> list[Path]:
-    """At most STAGES grids spread evenly over the run, the first and the last among them."""
+    """Return at most STAGES grids spread evenly over the run, with the first and the last."""
     grids = sorted(run.grids.glob("*.png"))
     count = min(len(grids), STAGES)
     return [grids[round(i * (len(grids) - 1) / max(count - 1, 1))] for i in range(count)]
@@ -154,12 +165,12 @@ def _table(values: dict[str, Any]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a name or other text for HTML, whatever is in it."""
+    """Escape a name or other text for HTML."""
     return html.escape(printable(text))
 
 
 def spelt(value: Any) -> str:
-    """Return a setting for a person: on and off, numbers with commas, lists without brackets."""
+    """Spell a setting for a person: on and off, numbers with commas, lists without brackets."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
@@ -168,4 +179,5 @@ def spelt(value: Any) -> str:
 
 
 def data_uri(png: bytes) -> str:
+    """Return a PNG as a data URI."""
     return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,4 +1,4 @@
-"""The HTML of report.html; `string.Template` fills in what starts with a dollar sign."""
+"""HTML of report.html. ``string.Template`` replaces names that start with a dollar sign."""
 
 from string import Template
 
@@ -24,8 +24,9 @@ PAGE = Template("""\
   h1 { margin: 0; font-size: 2rem; line-height: 1.2; letter-spacing: -0.02em; }
   h2 { margin: 0 0 1rem; font-size: 1.05rem; }
   header p { margin: .35rem 0 0; color: var(--soft); }
-  header .badge { display: inline-block; margin-top: .9rem; padding: .2rem .75rem; border-radius: 1rem;
-                  border: 1px solid var(--accent); color: var(--accent); font-size: .875rem; }
+  header .badge { display: inline-block; margin-top: .9rem; padding: .2rem .75rem;
+                  border-radius: 1rem; border: 1px solid var(--accent); color: var(--accent);
+                  font-size: .875rem; }
   dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr));
        gap: 1rem; margin: 1.75rem 0; }
   dl div, section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
@@ -42,11 +43,13 @@ PAGE = Template("""\
   figure { margin: 0; }
   figcaption { margin-top: .4rem; color: var(--soft); font-size: .8125rem; text-align: center; }
   table { width: 100%; border-collapse: collapse; font-size: .875rem; }
-  th, td { padding: .4rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+  th, td { padding: .4rem 0; border-bottom: 1px solid var(--line);
+           text-align: left; vertical-align: top; }
   th { width: 40%; padding-right: 1rem; color: var(--soft); font-weight: 400; }
   td { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
   tr:last-child th, tr:last-child td { border-bottom: 0; }
-  code { display: block; padding: .8rem 1rem; overflow-x: auto; background: var(--paper); border-radius: 8px;
+  code { display: block; padding: .8rem 1rem; overflow-x: auto;
+         background: var(--paper); border-radius: 8px;
          font: .875rem ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
   section p { margin: .8rem 0 0; color: var(--soft); font-size: .875rem; text-align: center; }
   @media (max-width: 640px) { .stages { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
@@ -69,7 +72,8 @@ PAGE = Template("""\
   <h2>Curves</h2>
   <picture>
     <source media="(prefers-color-scheme: dark)" srcset="$curves_dark">
-    <img src="$curves_light" alt="Losses of both players; D's mean verdict on real and on generated images">
+    <img src="$curves_light"
+         alt="Losses of both players; D's mean verdict on real and on generated images">
   </picture>
 </section>
 <section>

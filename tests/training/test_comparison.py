@@ -95,9 +95,9 @@ def test_the_command(folders, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "plain" in said.splitlines()[0] and "fast <D> [4x]" in said.splitlines()[0]
     assert "parameters of G" in said and (tmp_path / "page.html").exists()
-    with pytest.raises(cli.UsageError, match=r"two runs or more to compare, but 1 came"):
+    with pytest.raises(cli.UsageError, match=r"RUNS must be two runs or more, got 1\."):
         cli.run(["compare", str(folders[0])])
     with pytest.raises(
-        cli.UsageError, match=r"--out must be a file that ends in .html, but 'page.txt' came"
+        cli.UsageError, match=r"--out must be a file that ends in .html, got 'page.txt'"
     ):
         cli.run(["compare", *map(str, folders), "--out", "page.txt"])

@@ -1,7 +1,7 @@
-"""A run that begins with trained weights: where they come from, and which of them fit where.
+"""Runs that begin with trained weights.
 
-`read_source` reads them from a run, a checkpoint or a file of another program. `make_plan` says what each network of a
-recipe takes of them; `TrainState.create` loads that.
+``read_source`` reads weights from a run, a checkpoint or a file of another program. ``make_plan``
+decides which of them each network of a recipe takes. ``TrainState.create`` loads that plan.
 """
 
 from fastgan.training.initial_weights import Plan

@@ -1,7 +1,8 @@
-"""Networks without memory: what their tensors are called, of which shape, and what each dimension counts.
+"""Networks without memory: names and shapes of their tensors, and the meaning of each dimension.
 
-A dimension may count colours of images, labels (classes, attributes, words), or something else. No network has to say
-so: the recipe's networks are built again, on torch's meta device, for images of another number of each.
+A dimension may count colours of images, labels (classes, attributes, words), or something else.
+No network has to declare it. The recipe's networks are built again, on torch's meta device, for
+images with another number of each; the dimensions that change reveal their meaning.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ from fastgan.recipes import ImageSpec, Recipe
 
 
 class Axis(NamedTuple):
-    """Multiples of colours, of an input image's colours, and of labels in a dimension, and the rest of its size.
+    """Meaning of a tensor's dimension.
 
-    They lie in the order colours, inputs, rest, labels.
+    Its entries lie in the order colours, inputs, rest, labels.
+
+    Attributes:
+        colours: entries per colour channel of an image.
+        inputs: entries per colour channel of an input image.
+        rest: entries that count something else.
+        labels: entries per label.
     """
 
     colours: int = 0
@@ -31,7 +38,14 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A recipe's networks for some images. networks: by name, on the meta device. axes: of each dimension of a tensor."""
+    """Networks that a recipe builds for some images.
+
+    Attributes:
+        recipe: the recipe.
+        images: description of the images.
+        networks: networks by name, on the meta device.
+        axes: meaning of each dimension, by names of network and tensor.
+    """
 
     recipe: Recipe
     images: ImageSpec
@@ -40,7 +54,7 @@ class Blueprint:
 
     @classmethod
     def of(cls, recipe: Recipe, images: ImageSpec) -> Blueprint:
-        """Raises what building the networks raises."""
+        """Build the networks of a recipe. Errors of that building pass through."""
         networks = build_on_meta(recipe, images)
         step = 1 if images.channels < 4 else -1
         more = [
@@ -65,25 +79,24 @@ class Blueprint:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the networks are told of: names of attributes, words or classes, or the classes' numbers."""
+        """Labels that the networks take: names, or the numbers of classes without names."""
         named = any(spec.names for spec in self.images.inputs.values())
-        told = getattr(self.recipe, "conditional", named)
-        return label_names(self.images) if told else ()
+        uses_labels = getattr(self.recipe, "conditional", named)
+        return label_names(self.images) if uses_labels else ()
 
 
 def build_on_meta(recipe: Recipe, images: ImageSpec) -> dict[str, nn.Module]:
-    """The networks that the recipe trains, and those that it carries along, without memory."""
+    """Build, without memory, the networks that a recipe trains and those that it carries along."""
     wanted = {name for player in recipe.players() for name in player.networks} | set(recipe.carried)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=()), torch.device("meta"):
-        warnings.simplefilter(
-            "ignore"
-        )  # a network may load weights of its own, which aren't trained
+        # A network may load weights of its own, which aren't trained, and warn of it.
+        warnings.simplefilter("ignore")
         networks = recipe.build_networks(images)
     return {name: network for name, network in networks.items() if name in wanted}
 
 
 def shapes(networks: dict[str, nn.Module]) -> dict[tuple[str, str], tuple[int, ...]]:
-    """The shape of each tensor by the names of network and tensor."""
+    """Return the shape of each tensor by the names of network and tensor."""
     return {
         (name, key): tuple(tensor.shape)
         for name, network in networks.items()
@@ -92,12 +105,12 @@ def shapes(networks: dict[str, nn.Module]) -> dict[tuple[str, str], tuple[int, .
 
 
 def input_channels(images: ImageSpec) -> int:
-    """Channels of the images that are read beside the images, 0 for none."""
+    """Return the channels of an input image, 0 for a recipe without one."""
     return next((spec.channels for spec in images.inputs.values() if spec.kind == "image"), 0)
 
 
 def label_names(images: ImageSpec) -> tuple[str, ...]:
-    """What the labels stand for: names of attributes, words or classes, else the classes' numbers."""
+    """Return the names of attributes, words or classes, else the classes' numbers."""
     for spec in images.inputs.values():
         if spec.names:
             return spec.names
@@ -121,15 +134,16 @@ def _with_inputs(images: ImageSpec, *, channels: int = 0, names: tuple[str, ...]
 def _multiples(
     recipe: Recipe, networks: dict[str, nn.Module], step: int, images: ImageSpec
 ) -> dict[str, dict[str, dict[int, int]]]:
-    """How much each dimension of each tensor grows with a step."""
+    """Return the growth of each tensor's dimensions per step, {} if the recipe can't take one."""
     try:
         others = build_on_meta(recipe, images)
     except (FastganError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
-        return {}  # the recipe takes no other number of these
-    found: dict[str, dict[str, dict[int, int]]] = {}
+        # The recipe takes no other number of these.
+        return {}
+    growth: dict[str, dict[str, dict[int, int]]] = {}
     for name, network in networks.items():
         other = others[name].state_dict()
-        found[name] = {
+        growth[name] = {
             key: {
                 dim: (b - a) * step
                 for dim, (a, b) in enumerate(zip(tensor.shape, other[key].shape))
@@ -137,7 +151,7 @@ def _multiples(
             for key, tensor in network.state_dict().items()
             if key in other
         }
-    return found
+    return growth
 
 
 def _axis(size: int, images: ImageSpec, multiples: list[int]) -> Axis:

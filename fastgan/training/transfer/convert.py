@@ -1,8 +1,8 @@
-"""Tensors for other colours and labels: the same function where that is possible.
+"""Conversion of tensors to other colours and labels; the same function where that is possible.
 
-A dimension of a tensor is a layer's output or its input. Colours are converted as pictures are: grey is the luma of
-colours, and colours are the grey repeated. So a generator draws the same pictures, in grey or in colour, and a
-discriminator sees its images converted to those that it knows.
+A dimension of a tensor is a layer's output or its input. Colours are converted as pictures are:
+grey is the luma of colours, and colours repeat the grey. So a generator draws the same pictures, in
+grey or in colour. A discriminator sees its images converted to those that it knows.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from fastgan._torch_private import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 from fastgan.nn import EqualConv2d, EqualLinear, ModulatedConv2d
 from fastgan.training.transfer.blueprint import Axis
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it
+# ITU-R BT.601, as in Pillow.
+LUMA = (0.299, 0.587, 0.114)
 
 
 class LabelsAndColours:
-    """How a source's images and labels become those of a run.
+    """Mapping from a source's images and labels to those of a run.
 
-    channels, inputs: numbers of channels (source, run) of images and of input images.
-    labels: for each label of the run the source's with the same meaning, None for a new one.
-    before: number of labels of the source.
+    Args:
+        channels: channels of the images of source and run.
+        inputs: channels of the input images of source and run, 0 for none.
+        labels: for each label of the run the source's index of the same label, None for a new one.
+        before: number of labels of the source.
     """
 
     def __init__(
@@ -34,15 +37,11 @@ class LabelsAndColours:
         labels: Sequence[int | None],
         before: int,
     ) -> None:
-        self.channels, self.inputs, self.labels, self.before = (
-            channels,
-            inputs,
-            list(labels),
-            before,
-        )
+        self.channels, self.inputs = channels, inputs
+        self.labels, self.before = list(labels), before
 
     def keeps(self, before: Axis, now: Axis) -> bool:
-        """Whether a dimension stays as it is."""
+        """Return True if a dimension needs no conversion."""
         return (
             before == now
             and (not now.colours or self.channels[0] == self.channels[1])
@@ -52,7 +51,10 @@ class LabelsAndColours:
 
 
 def same_labels(before: Sequence[str], now: Sequence[str]) -> list[int | None]:
-    """Find each label of `now` among those `before`: by its name, or by its number where no name is in both."""
+    """Find each label of ``now`` among those ``before``.
+
+    Labels match by name, or by number if the two have no name in common.
+    """
     places = {name: i for i, name in enumerate(before)}
     if not places.keys() & set(now):
         return [i if i < len(before) else None for i in range(len(now))]
@@ -60,7 +62,10 @@ def same_labels(before: Sequence[str], now: Sequence[str]) -> list[int | None]:
 
 
 def colour_matrix(before: int, now: int) -> Tensor:
-    """Return float32 `[now, before]`, which makes channels of one kind of picture of another's; 2 and 4 have alpha."""
+    """Return the float32 matrix ``[now, before]`` that converts channels of a picture.
+
+    1 channel is grey and 3 are colours; 2 and 4 have alpha as well.
+    """
     grey, colours = {1: 1, 2: 1, 3: 3, 4: 3}[before], {1: 1, 2: 1, 3: 3, 4: 3}[now]
     matrix = torch.zeros(now, before)
     if grey == colours:
@@ -73,7 +78,7 @@ def colour_matrix(before: int, now: int) -> Tensor:
 
 
 def owner_of(network: nn.Module, key: str) -> nn.Module:
-    """The layer that a tensor of a state dict belongs to, that of a parametrised weight too."""
+    """Return the layer that a tensor of a state dict belongs to, parametrised or not."""
     path = (
         key.split(".parametrizations.")[0]
         if ".parametrizations." in key
@@ -88,9 +93,13 @@ def convert(
     axes: tuple[tuple[Axis, ...], tuple[Axis, ...]],
     mapping: LabelsAndColours,
 ) -> Tensor | None:
-    """Return a tensor of the source as the run's layer takes it, None where it can't be.
+    """Convert a tensor of the source for the run's layer; return None if that can't be.
 
-    layers, axes: of the source, and of the run.
+    Args:
+        tensor: tensor of the source.
+        layers: its layers in the source's network and in the run's.
+        axes: meaning of its dimensions in the source's network and in the run's.
+        mapping: mapping of labels and colours.
     """
     for dim, (before, now) in enumerate(zip(*axes)):
         if mapping.keeps(before, now):
@@ -106,9 +115,8 @@ def convert(
     before_layer, layer = layers
     if tensor.ndim > 1 and isinstance(layer, EqualLinear | EqualConv2d):
         assert isinstance(before_layer, EqualLinear | EqualConv2d)
-        if (
-            before_layer.scale != layer.scale
-        ):  # of the number of inputs, which tells how weights are scaled
+        # The scale of an equalised layer follows from its number of inputs.
+        if before_layer.scale != layer.scale:
             tensor = tensor * (before_layer.scale / layer.scale)
     return tensor.contiguous()
 
@@ -122,10 +130,11 @@ def _is_input(layer: nn.Module, ndim: int, dim: int) -> bool:
 def _along(
     x: Tensor, before: Axis, now: Axis, mapping: LabelsAndColours, *, is_input: bool, grouped: bool
 ) -> Tensor | None:
-    """The tensor with another first dimension."""
+    """Convert the first dimension of a tensor; return None if that can't be."""
     one = Axis(rest=1)
     if not is_input and before == one and now == Axis(labels=1):
-        return x.expand(len(mapping.labels), *x.shape[1:])  # what holds for all holds for each
+        # One output for all labels becomes one for each.
+        return x.expand(len(mapping.labels), *x.shape[1:])
     if not is_input and before == Axis(labels=1) and now == one:
         return x.mean(0, keepdim=True)
     if (before.colours, before.inputs) != (now.colours, now.inputs):
@@ -146,13 +155,18 @@ def _along(
         _resized(rest, now.rest) if is_input else rest if len(rest) == now.rest else None,
         _labelled(labels, before.labels, now.labels, mapping, new_are_zero=bool(joined)),
     ]
-    return None if any(part is None for part in parts) else torch.cat(parts)  # type: ignore[arg-type]
+    if any(part is None for part in parts):
+        return None
+    return torch.cat(parts)  # type: ignore[arg-type]
 
 
 def _coloured(
     x: Tensor, times: int, channels: tuple[int, int], *, is_input: bool, grouped: bool
 ) -> Tensor:
-    """`times` pictures' channels, one picture after the other if `grouped`, else one channel after the other."""
+    """Convert the channels of ``times`` pictures.
+
+    They lie one picture after the other if ``grouped``, else one channel after the other.
+    """
     before, now = channels
     if not times or before == now:
         return x
@@ -163,14 +177,17 @@ def _coloured(
 
 
 def _resized(x: Tensor, size: int) -> Tensor:
-    """The first inputs; inputs that are new count for nothing at first."""
+    """Keep the first inputs; new inputs get zeros."""
     return torch.cat([x[:size], x.new_zeros(max(size - len(x), 0), *x.shape[1:])])
 
 
 def _labelled(
     x: Tensor, before: int, now: int, mapping: LabelsAndColours, *, new_are_zero: bool
 ) -> Tensor | None:
-    """An entry for each label: the source's, and for a new one their mean, or zero beside other inputs."""
+    """Return an entry for each label: the source's, or for a new one their mean.
+
+    ``new_are_zero`` takes zeros for new labels, as beside other inputs.
+    """
     if not before or not now:
         return (
             x.new_zeros(now * len(mapping.labels), *x.shape[1:])

@@ -1,4 +1,4 @@
-"""What each network of a run takes of trained weights, and what a person should know about it."""
+"""Choice of trained weights for each network of a run, with an account for a person."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ from fastgan.training.transfer.blueprint import Blueprint, input_channels
 from fastgan.training.transfer.convert import LabelsAndColours, convert, owner_of, same_labels
 from fastgan.training.transfer.source import Source, TransferError
 
-NAMED = 3  # tensors that a line names
-_NORM = ".parametrizations.weight.0."  # the vectors of a spectral norm
+NAMED = 3
+"""Tensors that a line of news names."""
+# The vectors of a spectral norm.
+_NORM = ".parametrizations.weight.0."
 
 
 @dataclass
 class Fit:
-    """What a network takes. loaded: by name. converted: which of them were. fresh: names that the source hasn't.
-    differ: names with the shapes there and here. unused: names in the source that have no place.
+    """Tensors that a network takes of the source.
+
+    Attributes:
+        loaded: tensors by name.
+        converted: names of those among them that were converted.
+        fresh: names that the source lacks.
+        differ: names with the source's shape and the network's.
+        unused: names of the source that have no place in the network.
     """
 
     loaded: dict[str, Tensor] = field(default_factory=dict)
@@ -35,25 +43,28 @@ class Fit:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing starts fresh."""
+        """True if no tensor starts fresh."""
         return not self.fresh and not self.differ
 
     @property
     def has_weights(self) -> bool:
-        """Whether more than single numbers and vectors fit, which may do so by chance."""
+        """True if a matrix or more fits; numbers and vectors may fit by chance."""
         return any(tensor.ndim > 1 for tensor in self.loaded.values())
 
 
 def make_plan(source: Source, recipe: Recipe, images: ImageSpec) -> tuple[Recipe, Plan]:
-    """Decide what a run of a recipe takes of trained weights.
+    """Decide which trained weights a run of a recipe takes.
 
-    Returns the recipe, with settings that follow from the weights, and the plan.
-    Raises TransferError if none of the weights fit, or some aren't finite.
+    Returns:
+        The recipe, with settings that follow from the weights, and the plan.
+
+    Raises:
+        TransferError: no weight fits, or one isn't finite.
     """
     chosen = recipe.begin_with(source.networks(), images)
     recipe = replace(recipe, **chosen)
     here = Blueprint.of(recipe, images)
-    there = _as_there(here, source)
+    there = _for_the_source(here, source)
     mapping = LabelsAndColours(
         (source.images.channels, images.channels),
         (input_channels(there.images), input_channels(images)),
@@ -97,15 +108,18 @@ def make_plan(source: Source, recipe: Recipe, images: ImageSpec) -> tuple[Recipe
     news += [f"  --{name.replace('_', '-')} is {value}." for name, value in chosen.items()]
     if source.conditional and not here.labels and images.num_classes > 1:
         news.append(
-            f"  The source knows {source.images.num_classes} classes, and the data has {images.num_classes}: "
-            f"--conditional would keep them."
+            f"  The source knows {source.images.num_classes} classes, and the data has "
+            f"{images.num_classes}: --conditional would keep them."
         )
     beginning = Beginning(source.path, source.file, source.sha256, source.title, tuple(whole))
     return recipe, Plan(beginning, live, averages, news)
 
 
-def _as_there(here: Blueprint, source: Source) -> Blueprint:
-    """The run's networks for the source's colours and labels; `here` itself where they can't be built for these."""
+def _for_the_source(here: Blueprint, source: Source) -> Blueprint:
+    """Return the run's networks for the source's colours and labels.
+
+    The result is ``here`` itself where they can't be built for these.
+    """
     recipe, spec = here.recipe, source.images
     inputs = spec.inputs if spec.inputs.keys() == here.images.inputs.keys() else here.images.inputs
     images = replace(
@@ -138,21 +152,24 @@ def _fit(
             continue
         tensor = tensors[renamed[key]]
         same = tensor.shape == expected[key].shape
-        found: Tensor | None = tensor if same else None
+        own: Tensor | None = tensor if same else None
         if key in known and tensor.shape == known[key].shape and _NORM not in key:
             axes = (there.axes[name][key], here.axes[name][key])
-            found = convert(tensor, (owner_of(other, key), owner_of(network, key)), axes, mapping)
-        if found is None or found.shape != expected[key].shape:
+            own = convert(tensor, (owner_of(other, key), owner_of(network, key)), axes, mapping)
+        if own is None or own.shape != expected[key].shape:
             fit.differ.append((key, list(tensor.shape), shape))
             continue
-        fit.loaded[key] = found
-        if found is not tensor:
+        fit.loaded[key] = own
+        if own is not tensor:
             fit.converted.append(key)
     return _without_stale_norms(fit)
 
 
 def _aligned(network: nn.Module, tensors: StateDict, expected: StateDict) -> dict[str, str]:
-    """The source's name for each of the network's; lists that count from the image's end are counted from there."""
+    """Map each of the network's names to the source's.
+
+    Lists that count from the image's end are matched from there.
+    """
     names = {key: key for key in tensors}
     for path, module in network.named_modules():
         for part in getattr(type(module), "counted_from_end", ()):
@@ -177,7 +194,7 @@ def _last(prefix: str, keys: StateDict) -> int | None:
 
 
 def _without_stale_norms(fit: Fit) -> Fit:
-    """Vectors of a spectral norm belong to one weight: those of a converted one start fresh."""
+    """Drop vectors of a spectral norm whose weight was converted; they start fresh."""
     for key in list(fit.loaded):
         if _NORM in key:
             weight = key.split(_NORM)[0] + ".parametrizations.weight.original"
@@ -210,7 +227,7 @@ def _differences(fit: Fit) -> str:
 
 
 def _change(there: Blueprint, here: Blueprint) -> str:
-    """In words, which colours and labels differ; empty for none."""
+    """Describe changes of colours and labels in words; empty for none."""
     kinds = {1: "grey", 2: "grey with alpha", 3: "colour", 4: "colour with alpha"}
     changes = []
     if there.images.channels != here.images.channels:
@@ -241,12 +258,14 @@ def _check(
             f"{name} ({type(network).__name__})" for name, network in here.networks.items()
         )
         raise TransferError(
-            f"No weight fits: --from {source.path!r} is {source.title}, with {has}; recipe {recipe.name!r} trains "
-            f"{wants}: give it weights of such networks, or train the source's recipe."
+            f"No weight fits: --from {source.path!r} is {source.title}, with {has}; recipe "
+            f"{recipe.name!r} trains {wants}: give it weights of such networks, or train the "
+            f"source's recipe."
         )
     for name, tensors in [*live.items(), *averages.items()]:
         for key, tensor in tensors.items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise TransferError(
-                    f"{name} in {source.path!r} has numbers that aren't finite, in {key}: take weights from before that."
+                    f"{name} in {source.path!r} has numbers that aren't finite, in {key}: "
+                    f"take weights from before that."
                 )

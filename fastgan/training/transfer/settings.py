@@ -1,4 +1,4 @@
-"""Settings that trained weights ask for: their networks' sizes."""
+"""Settings that trained weights require: their networks' sizes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ OF_THE_DATA = ("conditional",)
 def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any] | None:
     """Return the settings of a recipe whose networks have the sizes of trained ones.
 
-    These are the settings that change a shape or a name among the recipe's tensors. The result
-    is None where the recipe has none of the source's networks.
+    These are the settings that change a shape or a name among the recipe's tensors. The result is
+    None if the recipe has none of the source's networks.
     """
     usual = recipe()
     images = replace(source.images, num_classes=max(source.images.num_classes, 2), class_names=())
@@ -31,7 +31,7 @@ def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any] | No
     ):
         return None
     own = shapes(there)
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for setting in fields(recipe):
         name = setting.name
         if name in OF_THE_DATA or source.settings.get(name) in (None, getattr(usual, name)):
@@ -42,5 +42,5 @@ def source_settings(source: Source, recipe: type[Recipe]) -> dict[str, Any] | No
         except (FastganError, LookupError, RuntimeError, ValueError):
             continue
         if differs:
-            found |= changed
-    return found
+            settings |= changed
+    return settings

@@ -1,4 +1,4 @@
-"""Trained weights to begin with: from a run, a checkpoint, or a file of networks."""
+"""Source of trained weights: a run, a checkpoint, or a file of networks."""
 
 from __future__ import annotations
 
@@ -18,20 +18,28 @@ from fastgan.training.initial_weights import StateDict
 from fastgan.training.run_dir import find_checkpoint
 from fastgan.training.transfer.blueprint import build_on_meta
 
-AVERAGE = "_ema"  # behind the name of a network, its moving average
+AVERAGE = "_ema"
+"""Suffix of a moving average, behind the network's name."""
 
 
 class TransferError(FastganError):
-    """A run can't begin with these weights; the message says what they are and what is expected."""
+    """A run can't begin with these weights; the message says what is expected instead."""
 
 
 @dataclass(frozen=True)
 class Source:
     """Trained weights, on the CPU.
 
-    path: as it was given. file: what was read of it. sha256: of that file. title: what it is, for a person.
-    live, averages: state dicts of networks, and of moving averages, by the network's name.
-    classes: the class of each network. images: that they were trained on. settings: of the recipe, as far as known.
+    Attributes:
+        path: path that the caller gave.
+        file: name of the file that was read.
+        sha256: SHA-256 of that file.
+        title: description for a person.
+        live: state dicts of networks by name.
+        averages: state dicts of moving averages by the network's name.
+        classes: class name of each network.
+        images: images that they were trained on.
+        settings: settings of the recipe, as far as known.
     """
 
     path: str
@@ -46,29 +54,38 @@ class Source:
 
     @property
     def conditional(self) -> bool:
-        """Whether the networks know classes."""
+        """True if the networks take classes."""
         return bool(self.settings.get("conditional"))
 
     def networks(self) -> dict[str, StateDict]:
-        """The live networks, and averages of those that are there as averages alone."""
+        """Return the live networks, and averages of networks that have nothing else."""
         return {**self.averages, **self.live}
 
 
 def file_of(path: str | Path) -> Path:
-    """Return the file that is read of a source: of a run's folder, its newest intact checkpoint.
+    """Return the file of a source: in a run's folder, its newest intact checkpoint.
 
-    Raises CheckpointError for a folder without one.
+    Raises:
+        CheckpointError: a folder has none.
     """
     path = Path(path)
     return find_checkpoint(path).path if path.is_dir() else path
 
 
 def read_source(path: str | Path) -> Source:
-    """Read trained weights; nothing in a file is run.
+    """Read trained weights. No code in a file is run.
 
-    path: the folder of a run, of which the newest intact checkpoint is taken; a checkpoint; a file of `fastgan export
-    --to safetensors` or `fastgan convert`; a StyleGAN2 of another program that `fastgan convert` reads.
-    Raises CheckpointError, CompatError or TransferError: it is missing, damaged, refused or of another kind.
+    Args:
+        path: one of
+
+            - the folder of a run, whose newest intact checkpoint is read;
+            - a checkpoint;
+            - a file of ``fastgan export --to safetensors`` or ``fastgan convert``;
+            - a StyleGAN2 of another program that ``fastgan convert`` reads.
+
+    Raises:
+        CheckpointError, CompatError: the file is missing, damaged or refused.
+        TransferError: the file is of another kind.
     """
     path = Path(path)
     if path.is_dir() or is_checkpoint(path):
@@ -86,13 +103,13 @@ def sha256_of(path: Path) -> str:
 
 
 def _from_checkpoint(path: Path) -> Source:
-    found = find_checkpoint(path)
-    config, state = found.saved.config, found.saved.state
+    checkpoint = find_checkpoint(path)
+    config, state = checkpoint.saved.config, checkpoint.saved.state
     return Source(
         path=str(path),
-        file=found.path.name,
-        sha256=sha256_of(found.path),
-        title=f"{config.recipe.name} after {state['nimg']:,} images, from {found.path}",
+        file=checkpoint.path.name,
+        sha256=sha256_of(checkpoint.path),
+        title=f"{config.recipe.name} after {state['nimg']:,} images, from {checkpoint.path}",
         live=state["networks"],
         averages=state["ema"],
         classes=_classes(config.recipe, config.image_spec),
@@ -109,7 +126,8 @@ def _from_export(path: Path, about: dict[str, Any], tensors: StateDict) -> Sourc
         classes = {name.removesuffix(AVERAGE): str(about["class"])}
     except (AttributeError, LookupError, TypeError) as error:
         raise TransferError(
-            f"{str(path)!r} describes its network in a way that this version of fastgan doesn't know: export it anew."
+            f"{str(path)!r} describes its network in a way that this version of fastgan doesn't "
+            f"know: export it anew."
         ) from error
     return Source(
         path=str(path),
@@ -124,21 +142,23 @@ def _from_export(path: Path, about: dict[str, Any], tensors: StateDict) -> Sourc
 
 
 def _from_networks(path: Path) -> Source:
-    """StyleGAN2 networks, each with the configuration that it was made with."""
-    found: dict[str, Weights] = {}
+    """Read StyleGAN2 networks, each built with its own configuration."""
+    networks: dict[str, Weights] = {}
     tensors: dict[str, StateDict] = {}
     for name, make in read_file(path).items():
         try:
-            found[name] = make()
-            tensors[name] = build(found[name]).state_dict()
+            networks[name] = make()
+            tensors[name] = build(networks[name]).state_dict()
         except Refusal as refusal:
             raise CompatError(f"The {name} in {str(path)!r} can't be used: {refusal}.") from refusal
-    if not found:
+    if not networks:
         raise TransferError(
-            f"{str(path)!r} holds no network that fastgan knows: expected is a StyleGAN2, or a run or export of fastgan."
+            f"{str(path)!r} must be a StyleGAN2, or a run or an export of fastgan, but holds no "
+            f"network that fastgan knows."
         )
     settings: dict[str, Any] = {}
-    for weights in reversed(found.values()):  # those of G, which come first, take precedence
+    # Settings of G, which comes first, take precedence.
+    for weights in reversed(networks.values()):
         settings |= weights.config
     settings["conditional"] = bool(settings.get("c_dim"))
     images = ImageSpec(
@@ -149,9 +169,11 @@ def _from_networks(path: Path) -> Source:
         path=str(path),
         file=path.name,
         sha256=sha256_of(path),
-        title=f"{', '.join(found)} of a StyleGAN2 of {size} images, from {path}",
+        title=f"{', '.join(networks)} of a StyleGAN2 of {size} images, from {path}",
         **_by_kind(tensors),
-        classes={name.removesuffix(AVERAGE): weights.class_name for name, weights in found.items()},
+        classes={
+            name.removesuffix(AVERAGE): weights.class_name for name, weights in networks.items()
+        },
         images=images,
         settings=settings,
     )
