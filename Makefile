@@ -20,7 +20,7 @@ help:
 	@echo "make test-backends  CUDA kernels emulated under sanitizers, Triton interpreted, compilers (8 minutes)"
 	@echo "make test-long  learning of every recipe over several seeds, the wheel, the docs' examples (hours)"
 	@echo "make lint    ruff, clang-format and mypy    make format   both formatters"
-	@echo "make docs    the site, offline in build/site (half a minute); warnings are errors"
+	@echo "make docs    the site, offline in build/site (under a minute); warnings are errors"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
 	@echo "make zoo     train every recipe on real digits or rendered shapes, two hours of one core; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
