@@ -64,14 +64,19 @@ class Sampling(Evaluating):
             DataError: an unknown class or word, or data that can't be opened.
         """
         check_numbers(n=(n, 1), seed=(seed, 0), batch_size=(batch_size, 1))
-        for name in seeds or ():
-            check_numbers(seeds=(name, 0))
+        if seeds is not None and not len(seeds):
+            raise InferenceError("seeds must be one whole number or more, got none.")
+        for number in seeds or ():
+            check_numbers(seeds=(number, 0))
         self._refuse(label=label, caption=caption, truncation=truncation, noise=noise)
         if truncation_cutoff is not None and truncation is None:
             raise InferenceError("truncation_cutoff needs truncation: give both.")
+        if isinstance(self.recipe, Translation) and caption is None:
+            return self._translated(n, seed, seeds, data, batch_size).clamp_(-1, 1)
+        if data is not None:
+            source = "noise" if caption is None else "a caption"
+            raise InferenceError(f"{self.recipe.name} draws from {source}: leave data out.")
         if self.can("truncate"):
-            if data is not None:
-                raise InferenceError(f"{self.recipe.name} draws from noise: leave data out.")
             drawing = self.drawing(
                 label=label,
                 truncation=1.0 if truncation is None else truncation,
@@ -80,19 +85,12 @@ class Sampling(Evaluating):
             )
             chosen = range(seed, seed + n) if seeds is None else seeds
             images = drawing.images(list(chosen), batch_size=batch_size or 1)
-        elif isinstance(self.recipe, Translation) and caption is None:
-            images = self._translated(n, seed, seeds, data, batch_size)
-        else:
-            if data is not None:
-                raise InferenceError(f"{self.recipe.name} draws from noise: leave data out.")
-            drawn = self._recipe_drawing(label, caption)
-            images = (
-                drawn.drawn_from(
-                    derive_seed(seed, "sample"), n, batch_size=batch_size or BATCH_SIZE
-                )
-                if seeds is None
-                else drawn.images(seeds)
-            )
+            return images.float().clamp_(-1, 1)
+        draw = self._recipe_drawing(label, caption)
+        if seeds is not None:
+            return draw.images(seeds).float().clamp_(-1, 1)
+        start = derive_seed(seed, "sample")
+        images = draw.drawn_from(start, n, batch_size=batch_size or BATCH_SIZE)
         return images.float().clamp_(-1, 1)
 
     def drawing(

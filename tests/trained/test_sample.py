@@ -77,6 +77,7 @@ def test_data_are_translated(run_of):
     [
         ("gan", {"n": 0}, "n must be a whole number from 1 on, got 0."),
         ("gan", {"seed": -1}, "seed must be a whole number from 0 on, got -1."),
+        ("gan", {"seeds": []}, "seeds must be one whole number or more, got none."),
         ("gan", {"seeds": [1.5]}, "seeds must be a whole number from 0 on, got 1.5."),
         ("gan", {"batch_size": 0}, "batch_size must be a whole number from 1 on, got 0."),
         ("gan", {"label": 1}, "gan was trained without classes: leave label out."),
@@ -85,6 +86,11 @@ def test_data_are_translated(run_of):
         ("gan", {"noise": "none"}, "gan takes no noise: leave noise out."),
         ("gan", {"caption": "a"}, "gan takes no caption: leave caption out."),
         ("gan", {"data": "shapes"}, "gan draws from noise: leave data out."),
+        (
+            "text2image",
+            {"caption": "a circle", "data": "shapes"},
+            "text2image draws from a caption: leave data out.",
+        ),
         ("stylegan2", {"data": "shapes"}, "stylegan2 draws from noise: leave data out."),
         (
             "stylegan2",
