@@ -15,7 +15,7 @@ from fastgan.recipes.noise import Adversarial, Penalty
 
 @dataclass(frozen=True, kw_only=True)
 class ProGAN(Growing):
-    """Karras 2018: growth from 4×4, equalised learning rates, minibatch stddev, WGAN-GP, drift term."""
+    """Karras 2018: growth from 4×4, equalised learning rates, minibatch stddev, drift, WGAN-GP."""
 
     name: ClassVar[str] = "progan"
     summary: ClassVar[str] = "Karras 2018: grows from 4×4 to the images' resolution, WGAN-GP"

@@ -1,4 +1,4 @@
-"""Signatures: what a network takes and gives when it is exported, in one declaration."""
+"""Signatures: inputs and outputs of exported networks."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _VALUES: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output of a network, with the batch N as its first dimension.
+    """One input or output of a network; its first dimension is the batch N.
 
     Attributes:
-        name: what files call it.
-        shape: without the batch; a text such as ``height`` or ``4*height`` is a size left open.
-        meaning: a phrase for people.
-        kind: its values, which decide the dtype: int64 for ``index``, float32 for the others.
-        names: of the values of an ``index``, or of the entries of ``flags`` and ``one-hot``.
-        groups: places among ``flags`` of which exactly one is 1; others are independent.
-        count: how many values an ``index`` has, for one without names.
+        name: name in exported files.
+        shape: shape without the batch; a text such as ``height`` or ``4*height`` is an open size.
+        meaning: meaning, a phrase for people.
+        kind: kind of its values; ``index`` is int64, the others are float32.
+        names: names of the values of an ``index``, or of the entries of ``flags`` and ``one-hot``.
+        groups: indices of ``flags`` of which exactly one is 1; others are independent.
+        count: number of values of an ``index`` without names.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Port:
 
     @property
     def values(self) -> str:
-        """The range of its values, for a person."""
+        """Range of its values, for a person."""
         return _VALUES[self.kind].format(most=(self.count or len(self.names)) - 1)
 
     def to_plain(self) -> dict[str, Any]:
-        """Strings, numbers and lists only."""
+        """Return strings, numbers and lists only."""
         plain: dict[str, Any] = {
             "name": self.name,
             "shape": ["N", *self.shape],
@@ -71,16 +71,17 @@ class Port:
         return plain
 
     def example(self, n: int, sides: Mapping[str, int], generator: Generator) -> Tensor:
-        """Return an input ``[n, *shape]``; ``sides``: the sizes in place of those left open."""
+        """Return an input ``[n, *shape]``; ``sides`` maps open sizes to numbers."""
         shape = (n, *(sides[size] if isinstance(size, str) else size for size in self.shape))
-        if self.kind in ("index", "one-hot"):  # every value in turn
+        if self.kind in ("index", "one-hot"):
+            # Every value in turn.
             count = self.count or len(self.names) or shape[-1]
             indices = torch.arange(n if self.kind == "one-hot" else prod(shape)) % count
             return torch.eye(count)[indices] if self.kind == "one-hot" else indices.view(shape)
-        drawn = torch.randn(shape, generator=generator)
+        values = torch.randn(shape, generator=generator)
         if self.kind == "flags":
-            return (drawn > 0).float()
-        return drawn.clamp(-1, 1) if self.kind == "image" else drawn
+            return (values > 0).float()
+        return values.clamp(-1, 1) if self.kind == "image" else values
 
 
 class Sizes(NamedTuple):
@@ -108,21 +109,22 @@ class Sizes(NamedTuple):
 
 
 def as_it_is(network: nn.Module) -> nn.Module:
-    """Return the network: it takes and gives its ports as they are."""
+    """Return the network unchanged, for ports that are its arguments and results."""
     return network
 
 
 @dataclass(frozen=True)
 class Signature:
-    """An exported network: where its weights are, and what it takes and gives.
+    """Inputs and outputs of an exported network, and where its weights are.
 
     Attributes:
-        network: the recipe's network that has the weights.
-        inputs, outputs: in the order of the arguments and results.
+        network: name of the recipe's network that has the weights.
+        inputs: ports of the arguments, in order.
+        outputs: ports of the results, in order.
         sizes: heights and widths that a fully convolutional network takes; None for one size.
-        group: samples that are compared within a batch; a batch holds whole groups of them.
-        wrap: turns the network into a module that takes ``inputs``, tensors all, and returns
-            ``outputs``: one tensor, or a tuple of several.
+        group: samples that are compared within a batch; a batch holds whole groups.
+        wrap: function from the network to a module that takes the tensors of ``inputs`` and returns
+            those of ``outputs``: one tensor, or a tuple of several.
     """
 
     network: str
@@ -133,9 +135,11 @@ class Signature:
     wrap: Wrap = as_it_is
 
     def example(self, n: int, factors: tuple[int, int] = (2, 3)) -> tuple[Tensor, ...]:
-        """Return inputs of ``n`` samples, always the same.
+        """Return fixed example inputs of ``n`` samples.
 
-        factors: height and width as multiples of the least ones, where they are left open.
+        Args:
+            n: number of samples.
+            factors: height and width as multiples of the least ones, where they are open.
         """
         sides: dict[str, int] = {}
         if self.sizes is not None:
@@ -146,7 +150,7 @@ class Signature:
         return tuple(port.example(n, sides, generator) for port in self.inputs)
 
     def to_plain(self) -> dict[str, Any]:
-        """Strings, numbers and lists only."""
+        """Return strings, numbers and lists only."""
         plain: dict[str, Any] = {
             "inputs": [port.to_plain() for port in self.inputs],
             "outputs": [port.to_plain() for port in self.outputs],
@@ -159,7 +163,7 @@ class Signature:
 
 
 class Lambda(nn.Module):
-    """A network called by a function of it and of tensors."""
+    """Module that calls a function of a network and tensors."""
 
     def __init__(self, network: nn.Module, call: Callable[..., Any]) -> None:
         super().__init__()

@@ -25,10 +25,12 @@ from fastgan.recipes.translation import Translation, TranslationBatch, plane
 
 
 class Attributes(nn.Module):
-    """What attributes there are, without weights: what D's logits of them are worth, and which can be asked for.
+    """Attribute names and groups; their classification loss; editing of attribute vectors.
+
+    The module has no weights. A vector of A attributes holds 0 or 1 for each name.
 
     Args:
-        spec: their names and groups, of which an image has exactly one each.
+        spec: names, and groups of which an image has exactly one attribute each.
     """
 
     def __init__(self, spec: InputSpec) -> None:
@@ -38,9 +40,14 @@ class Attributes(nn.Module):
         self.free = tuple(place for place in range(len(self.names)) if place not in grouped)
 
     def forward(self, logits: Tensor, attributes: Tensor) -> Tensor:
-        """Cross-entropy of logits `[N, A]` in nats, the sum over groups and single attributes, the mean over images.
+        """Return the cross-entropy of attributes in nats, summed over groups and single attributes.
 
-        attributes: 0 or 1 `[N, A]`, what the logits should say.
+        Args:
+            logits: logits of D `[N, A]`.
+            attributes: true attributes, 0 or 1 `[N, A]`.
+
+        Returns:
+            A scalar, the mean over images.
         """
         total = logits.new_zeros(())
         for group in self.groups:
@@ -53,17 +60,23 @@ class Attributes(nn.Module):
         return total
 
     def likeliest(self, logits: Tensor) -> Tensor:
-        """Attributes 0 or 1 `[N, A]` of D's logits: one of each group, and whatever is likelier than not."""
-        found = (logits > 0).to(logits.dtype)
+        """Return the most likely attributes, 0 or 1 `[N, A]`, for logits of D `[N, A]`.
+
+        They have exactly one attribute of each group.
+        """
+        attributes = (logits > 0).to(logits.dtype)
         for group in self.groups:
             members = list(group)
-            found[:, members] = F.one_hot(logits[:, members].argmax(1), len(members)).to(
+            attributes[:, members] = F.one_hot(logits[:, members].argmax(1), len(members)).to(
                 logits.dtype
             )
-        return found
+        return attributes
 
     def changed(self, attributes: Tensor, place: int) -> Tensor:
-        """Attributes `[N, A]` with one of them in place of others of its group, or, if it is free, the other way round."""
+        """Return attributes `[N, A]` with one of them changed.
+
+        An attribute of a group replaces the others of its group. A single attribute is flipped.
+        """
         attributes = attributes.clone()
         for group in self.groups:
             if place in group:
@@ -72,12 +85,19 @@ class Attributes(nn.Module):
         return attributes
 
     def set(self, attributes: Tensor, wanted: Sequence[str]) -> Tensor:
-        """Attributes `[N, A]` with what is wanted: a name, what follows `=` in it, or "not" and the name of a free one.
+        """Return attributes `[N, A]` after setting some by name.
 
-        Raises RecipeError for a name that isn't known, "not" before one of a group, and two that exclude each other.
+        Args:
+            attributes: 0 or 1 `[N, A]`.
+            wanted: names, or parts of names after `=`. "not" before the name of a single attribute
+                removes it.
+
+        Raises:
+            RecipeError: a name is unknown, "not" is before a name of a group, or two names exclude
+                each other.
         """
         attributes = attributes.clone()
-        given: dict[tuple[int, ...], str] = {}
+        names: dict[tuple[int, ...], str] = {}
         for name in wanted:
             place = self._place(name.removeprefix("not "))
             group = next((group for group in self.groups if place in group), (place,))
@@ -86,19 +106,20 @@ class Attributes(nn.Module):
                 raise RecipeError(
                     f"An image has one of several, so {name!r} isn't enough: say {others}."
                 )
-            if group in given:
-                raise RecipeError(f"{given[group]!r} and {name!r} exclude each other: choose one.")
-            given[group] = name
+            if group in names:
+                raise RecipeError(f"{names[group]!r} and {name!r} exclude each other: choose one.")
+            names[group] = name
             attributes[:, list(group)] = 0
             attributes[:, place] = 0 if name.startswith("not ") else 1
         return attributes
 
     def _place(self, name: str) -> int:
-        found = [
+        """Return the index of an attribute by its name, or by the part of its name after `=`."""
+        places = [
             i for i, known in enumerate(self.names) if name in (known, known.partition("=")[2])
         ]
-        if len(found) == 1:
-            return found[0]
+        if len(places) == 1:
+            return places[0]
         near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise RecipeError(
@@ -121,9 +142,9 @@ class StarGANBatch(TranslationBatch):
 
 @dataclass(frozen=True, kw_only=True)
 class StarGAN(Translation):
-    """Choi 2018: G is told attributes, D tells them and judges patches; WGAN-GP, five updates of D, cycle consistency.
+    """Choi 2018: G edits attributes, D classifies them; WGAN-GP, reconstruction, five updates of D.
 
-    The attributes that an image is to have are those of the image before it in its batch.
+    In training, the target attributes of an image are those of the image before it in its batch.
     """
 
     batch_type: ClassVar[type[Batch]] = StarGANBatch
@@ -139,21 +160,21 @@ class StarGAN(Translation):
     ngf: int = 64
     """Channels of G's first layer; four times as many in its residual blocks."""
     ndf: int = 64
-    """Channels of D's first layer; each layer after it has twice as many."""
+    """Channels of D's first layer; each later layer has twice as many."""
     blocks: int = 6
     """Residual blocks of G."""
     skip: bool = False
-    """G's first layer without norm and joined to its last, not the paper's: attributes then reach all of an image."""
+    """No norm after G's first layer, and a skip from it to the last; not in the paper."""
     n_critic: int = 5
-    """Updates of D per step, each on images of its own."""
+    """Updates of D per step, each on its own images."""
     penalty_weight: float = 10.0
     """Weight of the gradient penalty on D."""
     class_weight: float = 1.0
-    """Weight of the cross-entropy of attributes in both players' losses."""
+    """Weight of the attributes' cross-entropy in both losses."""
     reconstruction_weight: float = 10.0
-    """Weight of the mean absolute difference of an image from what it is with its own attributes again."""
+    """Weight of the L1 distance between an image and its reconstruction."""
     identity_weight: float = 0.0
-    """Weight of the mean absolute difference that G makes to an image whose attributes stay; the paper has none, 0."""
+    """Weight of the L1 distance between an image and G's output with its own attributes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,46 +216,49 @@ class StarGAN(Translation):
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[StarGANBatch]
     ) -> Sequence[StarGANBatch]:
-        """The batches with the attributes that their images are to have: images come in random order, so these are too."""
+        """Return the batches with target attributes, shuffled like the images."""
         return [
             replace(batch, target_attributes=_others(batch.inputs["attributes"]))
             for batch in batches
         ]
 
     def draw_places(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Where between real and generated images the penalty is taken."""
+        """Draw the places between real and generated images at which the penalty is taken."""
         return {"alpha": torch.rand(request.count, generator=request.generator)}
 
     def with_fakes(self, networks: Networks, batch: StarGANBatch) -> StarGANBatch:
-        """The batch with generated images, as constants."""
+        """Return the batch with generated images as constants."""
         with torch.no_grad():
             fakes = networks["G"](batch.real, batch.target_attributes)
         return replace(batch, fakes=fakes)
 
     def d_loss(self, networks: Networks, batch: StarGANBatch) -> Loss:
-        """Real against generated patches, and the attributes of real images (eq. 2 and 5)."""
-        judged: DiscriminatorOutput = networks["D"](batch.real)
+        """Return the Wasserstein loss of D, and its attribute loss on real images (eq. 2 and 5)."""
+        output: DiscriminatorOutput = networks["D"](batch.real)
         fake = networks["D"](batch.fakes).logits[0].float()
-        real, told = judged.logits[0].float(), class_logits_of(judged)
-        attributes = networks["attributes"](told.float(), batch.inputs["attributes"])
+        real, class_logits = output.logits[0].float(), class_logits_of(output)
+        attributes = networks["attributes"](class_logits.float(), batch.inputs["attributes"])
         total = wasserstein_d_loss(real, fake) + self.class_weight * attributes
         stats = {"logit(real)": real.mean(), "logit(fake)": fake.mean(), "attributes/D": attributes}
         return Loss(total, stats)
 
     def penalty_loss(self, networks: Networks, batch: StarGANBatch) -> Tensor:
-        """The penalty on the gradient of D's patches, times its weight (eq. 8)."""
+        """Return the penalty on the gradient of D's patch logits, times its weight (eq. 8)."""
         fake = batch.fakes.float()
         return self.penalty_weight * wgan_gp(networks["D"], batch.real, fake, alpha=batch.alpha)
 
     def g_loss(self, networks: Networks, batch: StarGANBatch) -> Loss:
-        """What D makes of images, whether it tells the attributes wanted, and the way back (eq. 3, 4 and 6)."""
-        wanted = batch.target_attributes
-        fake = networks["G"](batch.real, wanted)
-        judged: DiscriminatorOutput = networks["D"](fake)
+        """Return G's adversarial, attribute and reconstruction losses (eq. 3, 4 and 6).
+
+        The reconstruction restores an image's own attributes.
+        """
+        target = batch.target_attributes
+        fake = networks["G"](batch.real, target)
+        output: DiscriminatorOutput = networks["D"](fake)
         back = networks["G"](fake, batch.inputs["attributes"])
         stats = {
-            "adversarial/G": wasserstein_g_loss(judged.logits[0].float()),
-            "attributes/G": networks["attributes"](class_logits_of(judged).float(), wanted),
+            "adversarial/G": wasserstein_g_loss(output.logits[0].float()),
+            "attributes/G": networks["attributes"](class_logits_of(output).float(), target),
             "reconstruction/G": F.l1_loss(back.float(), batch.real),
         }
         total = (
@@ -254,7 +278,14 @@ class StarGAN(Translation):
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
     ) -> Tensor:
-        """Of "image" images with the "attributes" that they are to have, such as `wanted` gives; RecipeError without."""
+        """Return images with other attributes.
+
+        Args:
+            inputs: `image`, and `attributes` to give, which `wanted` makes from names.
+
+        Raises:
+            RecipeError: there are no attributes.
+        """
         if "attributes" not in inputs:
             raise RecipeError(
                 f'{self.name} gives images the attributes that it is told, but none came: give translate "attributes" '
@@ -274,20 +305,26 @@ class StarGAN(Translation):
         return {**inputs, "attributes": self.wanted(networks, inputs["image"], attributes)}
 
     def wanted(self, networks: Networks, images: Tensor, names: Sequence[str]) -> Tensor:
-        """Attributes `[N, A]` for images `[N, C, H, W]` of any size: those that D tells, but for the ones asked for by name.
+        """Return target attributes `[N, A]`: those that D recognises, changed as the names say.
 
-        Raises RecipeError for names as `Attributes.set` does.
+        Args:
+            images: images `[N, C, H, W]` of any size.
+            names: attributes to set, as in `Attributes.set`.
+
+        Raises:
+            RecipeError: the names don't fit, see `Attributes.set`.
         """
-        judge = cast(StarGANDiscriminator, networks["D"])
+        discriminator = cast(StarGANDiscriminator, networks["D"])
         attributes = cast(Attributes, networks["attributes"])
-        size = (judge.resolution, judge.resolution)
+        size = (discriminator.resolution, discriminator.resolution)
         if images.shape[2:] != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
-        return attributes.set(attributes.likeliest(class_logits_of(judge(images))), names)
+        own = attributes.likeliest(class_logits_of(discriminator(images)))
+        return attributes.set(own, names)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         spec, channels = images.inputs["attributes"], images.channels
-        wanted = Port(
+        target = Port(
             "attributes",
             (len(spec.names),),
             "attributes to give, 1 for yes",
@@ -295,7 +332,7 @@ class StarGAN(Translation):
             spec.names,
             spec.groups,
         )
-        told = Port(
+        class_logits = Port(
             "attributes",
             (len(spec.names),),
             "a logit for each attribute",
@@ -304,13 +341,16 @@ class StarGAN(Translation):
             spec.groups,
         )
         image = plane("image", channels, "image to translate")
-        judged = Port("image", images.shape, "image to judge", "image")
-        made = plane("output", channels, "the image with these attributes")
+        either = Port("image", images.shape, "real or translated image", "image")
+        output = plane("output", channels, "the image with these attributes")
         sizes = Sizes(self.size_divisor(networks), self.min_size)
         return {
-            "G": Signature("G", (image, wanted), (made,), sizes),
+            "G": Signature("G", (image, target), (output,), sizes),
             "D": Signature(
-                "D", (judged,), (patch_logits(), told), wrap=called_by(patches_and_attributes)
+                "D",
+                (either,),
+                (patch_logits(), class_logits),
+                wrap=called_by(patches_and_attributes),
             ),
         }
 
@@ -318,13 +358,16 @@ class StarGAN(Translation):
         return 4
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        """Images, and each attribute in turn: in place of others of its group, or, if free, the other way round."""
+        """Return the images, then their translations with each attribute in turn.
+
+        The attribute replaces the others of its group; a single attribute is flipped.
+        """
         attributes = cast(Attributes, networks["attributes"])
         rows = {"input": given.real}
         for place, name in enumerate(attributes.names):
-            wanted = attributes.changed(given.inputs["attributes"], place)
+            target = attributes.changed(given.inputs["attributes"], place)
             rows[f"{name} changed" if place in attributes.free else name] = networks["G"](
-                given.real, wanted
+                given.real, target
             )
         return rows
 
@@ -342,5 +385,5 @@ def patches_and_attributes(network: nn.Module, image: Tensor) -> tuple[Tensor, T
 
 
 def _others(attributes: Tensor) -> Tensor:
-    """For each row the one before it."""
+    """Return the rows shifted by one: each row becomes the one before it."""
     return attributes.roll(1, 0)

@@ -20,7 +20,7 @@ from fastgan.recipes.styles import draw_mixing, mixed_styles
 
 @dataclass(frozen=True, kw_only=True)
 class StyleGAN(Growing):
-    """Karras 2019: mapping network, AdaIN, noise, constant input, style mixing, grows from 8×8, R1."""
+    """Karras 2019: mapping network, AdaIN, noise, style mixing, growth from 8×8, R1."""
 
     name: ClassVar[str] = "stylegan"
     summary: ClassVar[str] = "Karras 2019: styles by AdaIN, noise, grows from 8×8, R1"
@@ -34,7 +34,7 @@ class StyleGAN(Growing):
     mapping_layers: int = 8
     """Layers of the mapping network."""
     w_avg_beta: float = 0.998
-    """What the mean of w, which truncation draws towards, keeps at a step."""
+    """Decay per step of the mean of w, the centre of truncation."""
     style_mixing: float = 0.9
     """Share of the images that take the styles of another z from some layer on."""
 
@@ -51,19 +51,20 @@ class StyleGAN(Growing):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = StyleGANGenerator(
-            images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim, c_dim=self.classes(images),
-            mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
+            images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
+            c_dim=self.classes(images), mapping_layers=self.mapping_layers,
+            w_avg_beta=self.w_avg_beta,
             channel_base=self.channel_base, channel_max=self.channel_max,
         )  # fmt: skip
         d = ProGANDiscriminator(
-            images.resolution, images.channels, c_dim=self.classes(images), group_size=self.group_size,
-            channel_base=self.channel_base, channel_max=self.channel_max,
-            lowest=LOWEST, resample_filter=BILINEAR,
+            images.resolution, images.channels, c_dim=self.classes(images),
+            group_size=self.group_size, channel_base=self.channel_base,
+            channel_max=self.channel_max, lowest=LOWEST, resample_filter=BILINEAR,
         )  # fmt: skip
         return {"G": newborn(g), "D": newborn(d), **self.augmentation(images)}
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
+        """Draw two z per image, and the crossover from the styles of one to those of the other."""
         rows = super().draw_noise(request)
         if self.style_mixing:
             rows |= draw_mixing(request, self.z_dim, self.style_mixing)
@@ -71,7 +72,7 @@ class StyleGAN(Growing):
 
     def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         g, labels = cast(StyleGANGenerator, networks["G"]), self.labels(batch)
-        # D's turn moves the mean of w: it comes with every step, and outside of any graph
+        # Only D's phase updates the mean of w: every step has one, and it needs no gradient of G.
         ws = g.mapping(batch.noise, *labels, update_w_avg=not torch.is_grad_enabled())
         if self.style_mixing:
             others = g.mapping(batch.mixed_noise, *labels)

@@ -1,4 +1,4 @@
-"""`stylegan2`: style-based generator with skip connections, lazy R1 and path length (Karras et al. 2020)."""
+"""`stylegan2`: style-based generator with skips, lazy R1 and path length (Karras et al. 2020)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastgan.recipes.styles import draw_mixing, mixed_styles
 
 
 class PathLength(nn.Module):
-    """The running mean of path lengths, for the checkpoint."""
+    """Running mean of path lengths, kept in the checkpoint."""
 
     mean: Tensor
 
@@ -30,7 +30,7 @@ class PathLength(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class StyleGAN2(NoiseToImage):
-    """Karras 2020: modulated convolutions, skip G, residual D, R1 and path length every few steps."""
+    """Karras 2020: modulated convolutions, skip G, residual D, lazy R1 and path length penalty."""
 
     name: ClassVar[str] = "stylegan2"
     summary: ClassVar[str] = "Karras 2020: styles, modulated convolutions, lazy R1 and path length"
@@ -45,32 +45,32 @@ class StyleGAN2(NoiseToImage):
     loss: Adversarial = "non-saturating"
     penalty: Penalty = "r1"
     penalty_weight: float | None = None
-    """Weight of the penalty: λ, or γ of r1 and r2; None is 10 at 1024×1024, as the paper has it, and less as r² below."""
+    """Weight of the penalty, λ or γ; None is 10 at 1024×1024, and proportional to the pixels."""
     penalty_every: int = 16
     w_dim: int = 512
     """Length of the style vector w."""
     channel_base: int | None = None
-    """Feature maps at resolution r: this by r; None takes 32768 from 512×512 on and 16384 below."""
+    """Channels times resolution; None takes 32768 from 512×512 on and 16384 below."""
     channel_max: int = 512
-    """Feature maps at most."""
+    """Most channels of a layer."""
     mapping_layers: int = 8
     """Layers of the mapping network."""
     w_avg_beta: float = 0.998
-    """What the mean of w, which truncation draws towards, keeps at a step."""
+    """Decay per step of the mean of w, the centre of truncation."""
     style_mixing: float = 0.9
     """Share of the images that take the styles of another z from some layer on."""
     path_length_weight: float | None = None
-    """Weight of the path length penalty, a mean over layers; 0 for none, None is 2 / r², the paper's for that mean."""
+    """Weight of the path length penalty, a mean over layers; 0 for none, None is 2/resolution²."""
     path_length_every: int = 4
-    """Steps between two path length penalties."""
+    """Steps between path length penalties."""
     path_length_decay: float = 0.99
-    """What the running mean of the path lengths keeps at one."""
+    """Decay of the running mean of path lengths, per penalty."""
     path_length_shrink: int = 2
-    """The path length penalty takes one image of so many of the batch."""
+    """Divisor of the batch for the path length penalty."""
     group_size: int = 4
-    """Images that minibatch stddev compares; 1 for none to compare."""
+    """Images per group of minibatch stddev; 1 compares none."""
     num_fp16_res: int = 0
-    """How many of the highest resolutions compute in float16, on a GPU; their activations are clamped at 256."""
+    """Highest resolutions that compute in float16, clamped at 256, on a GPU."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,14 +126,15 @@ class StyleGAN2(NoiseToImage):
         clamp = 256.0 if self.num_fp16_res else None
         networks: dict[str, nn.Module] = {
             "G": StyleGAN2Generator(
-                images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim, c_dim=c_dim,
-                mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta, channel_base=base,
-                channel_max=self.channel_max, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+                images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
+                c_dim=c_dim, mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
+                channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
             ),
             "D": self.stabilized(
                 StyleGAN2Discriminator(
-                    images.resolution, images.channels, c_dim=c_dim, mapping_layers=self.mapping_layers,
-                    channel_base=base, channel_max=self.channel_max, group_size=self.group_size,
+                    images.resolution, images.channels, c_dim=c_dim,
+                    mapping_layers=self.mapping_layers, channel_base=base,
+                    channel_max=self.channel_max, group_size=self.group_size,
                     num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
                 )
             ),
@@ -149,7 +150,7 @@ class StyleGAN2(NoiseToImage):
         return (Regularizer("path_length", self.path_length_loss, every=self.path_length_every),)
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Two z's per image, and from where on the second one's styles are used, in [0, 1]; 1 for nowhere."""
+        """Draw two z per image, and the crossover from the styles of one to those of the other."""
         rows = super().draw_noise(request)
         if self.style_mixing:
             rows |= draw_mixing(request, self.z_dim, self.style_mixing)
@@ -158,7 +159,7 @@ class StyleGAN2(NoiseToImage):
     def styles(
         self, networks: Networks, batch: NoiseBatch, *, update_w_avg: bool = False
     ) -> Tensor:
-        """w `[N, num_ws, w_dim]` of the batch's z, mixed (Karras et al. 2019, section 3.1)."""
+        """Return styles w `[N, num_ws, w_dim]` of the batch's z, mixed."""
         g, labels = _generator(networks), self.labels(batch)
         ws: Tensor = g.mapping(batch.noise, *labels, update_w_avg=update_w_avg)
         if self.style_mixing:
@@ -167,13 +168,13 @@ class StyleGAN2(NoiseToImage):
         return ws
 
     def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
-        # D's turn moves the mean of w: it comes with every step, and outside of any graph
+        # Only D's phase updates the mean of w: every step has one, and it needs no gradient of G.
         ws = self.styles(networks, batch, update_w_avg=not torch.is_grad_enabled())
         images: Tensor = _generator(networks).synthesis(ws)
         return images
 
     def path_length_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
-        """The penalty on a part of the batch, times its weight; moves the running mean."""
+        """Return the weighted path length penalty of a part of the batch; update the mean."""
         part = slice(0, -(-len(batch.real) // self.path_length_shrink))
         ws = self.styles(networks, batch.rows(part))
         images = _generator(networks).synthesis(ws)
@@ -203,7 +204,7 @@ def _generator(networks: Networks) -> StyleGAN2Generator:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleGAN2ADA(StyleGAN2):
-    """Karras 2020b: StyleGAN2 for few images; what D sees is augmented as much as D overfits."""
+    """Karras 2020b: StyleGAN2 for small data sets; augmentation adapts to D's overfitting."""
 
     name: ClassVar[str] = "stylegan2-ada"
     summary: ClassVar[str] = "Karras 2020b: StyleGAN2 with adaptive augmentation, for few images"

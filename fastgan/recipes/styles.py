@@ -1,4 +1,4 @@
-"""Style mixing (Karras et al. 2019, section 3.1): an image's styles are another z's from some layer on."""
+"""Style mixing: styles of another z from some layer on (Karras et al. 2019, section 3.1)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ def draw_mixing(request: DrawRequest, z_dim: int, share: float) -> dict[str, Ten
 
 
 def mixed_styles(ws: Tensor, others: Tensor, crossover: Tensor, layers: int) -> Tensor:
-    """`ws` `[N, num_ws, w_dim]` with `others` from `crossover` of the first `layers` on.
+    """Return `ws` with the styles of `others` from a crossover layer on.
 
-    The first layer always has its own; the last of `layers` may be the only one that hasn't.
+    The first layer always keeps its own style.
+
+    Args:
+        ws: styles `[N, num_ws, w_dim]`.
+        others: styles of another z, `[N, num_ws, w_dim]`.
+        crossover: crossover layer of each image as a share of `layers`, float32 `[N]`; 1 for no
+            mixing.
+        layers: number of layers in use.
     """
     first = 1 + (crossover * (layers - 1)).long()
     own = torch.arange(ws.shape[1], device=ws.device) < first[:, None]

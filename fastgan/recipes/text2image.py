@@ -1,4 +1,4 @@
-"""`text2image`: images of captions (Reed, Akata, Yan, Logeswaran, Schiele, Lee 2016)."""
+"""`text2image`: images from captions (Reed, Akata, Yan, Logeswaran, Schiele, Lee 2016)."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ class Text2ImageBatch(TranslationBatch):
 
 @dataclass(frozen=True, kw_only=True)
 class Text2Image(Translation):
-    """Reed 2016: G draws what a caption says; D takes a generated image for false, and a real one with another's caption.
+    """Reed 2016: images from captions; D also rejects real images with wrong captions.
 
-    A wrong caption is that of the image before in the batch. Hinge loss and spectral norm in D; each network has a text
-    encoder of its own, which learns with it.
+    The wrong caption of an image is that of the image before it in the batch. Unlike in the paper,
+    the loss is the hinge loss, and D has spectral norm. Each network trains a text encoder of its
+    own.
     """
 
     batch_type: ClassVar[type[Batch]] = Text2ImageBatch
     name: ClassVar[str] = "text2image"
-    summary: ClassVar[str] = "Reed 2016: images of captions, against wrong captions too"
+    summary: ClassVar[str] = "Reed 2016: images from captions; D sees wrong captions too"
     task: ClassVar[Task | None] = "captions"
     directions: ClassVar[Mapping[str, str]] = {}
     exchanged: ClassVar[str] = "captions"
@@ -57,15 +58,15 @@ class Text2Image(Translation):
     """Learning rate of D."""
     betas: tuple[float, float] = (0.0, 0.9)
     z_dim: int = 100
-    """Length of z ~ N(0, 1), the noise that makes images of one caption differ."""
+    """Length of the noise vector z."""
     ngf: int = 64
-    """Channels of G at the image's resolution, up to 16 times as many below."""
+    """Channels of G at full resolution; up to 16 times as many below."""
     ndf: int = 64
-    """Channels of D's first layer, up to 8 times as many behind it."""
+    """Channels of D's first layer; up to 8 times as many later."""
     text_dim: int = 128
-    """Length of a caption's vector, and of its words'."""
+    """Length of the vectors of captions and words."""
     encoder: Encoder = "gru"
-    """How words become a vector: gru reads them in order, mean takes the mean of theirs."""
+    """Text encoder: gru reads the words in order, mean averages their vectors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,17 +111,17 @@ class Text2Image(Translation):
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Text2ImageBatch]
     ) -> Sequence[Text2ImageBatch]:
-        """The batches with wrong captions: images come in random order, so they are any others'."""
+        """Return the batches with wrong captions; images have a random order, so these do too."""
         return [
             replace(batch, wrong_captions=batch.inputs["caption"].roll(1, 0)) for batch in batches
         ]
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
-        """z for every image."""
+        """Draw z for every image."""
         return {"noise": torch.randn(request.count, self.z_dim, generator=request.generator)}
 
     def g_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
-        """What D makes of generated images with the captions that they are to show."""
+        """Return the adversarial loss of generated images with their captions."""
         caption = batch.inputs["caption"]
         fake = networks["G"](batch.noise, caption)
         return Loss(
@@ -128,10 +129,15 @@ class Text2Image(Translation):
         )
 
     def d_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
-        """Real images with their captions against what G made in its turn and against real ones with wrong captions, half
-        of each (algorithm 1), in the hinge form. A wrong caption that happens to be the right one says nothing."""
+        """Return D's matching-aware loss (algorithm 1), in the hinge form.
+
+        Real images with their captions are real. Generated images and real images with wrong
+        captions are fake, at half the weight each. A wrong caption that equals the right one is
+        ignored.
+        """
         caption, wrong = batch.inputs["caption"], batch.wrong_captions
-        # One pass for all, since D's features don't depend on the caption; a generated image with a wrong one is left out.
+        # One pass computes D's features once per image: they don't depend on the caption. The last
+        # quarter, generated images with wrong captions, is unused.
         images = torch.cat([batch.real, batch.fakes.to(batch.real.dtype)])
         captions = torch.cat([caption, caption, wrong, wrong])
         right, fake, mismatched, _ = networks["D"](images, captions).float().chunk(4)
@@ -147,7 +153,11 @@ class Text2Image(Translation):
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
     ) -> Tensor:
-        """inputs: `caption` int64 `[N, T]`, as `fastgan.data.captions.encode_caption` makes them."""
+        """Return images of captions.
+
+        Args:
+            inputs: `caption`, int64 `[N, T]`, from `fastgan.data.captions.encode_caption`.
+        """
         caption = inputs["caption"]
         z = torch.randn(len(caption), self.z_dim, generator=generator).to(caption.device)
         images: Tensor = networks["G"](z, caption)
@@ -159,16 +169,18 @@ class Text2Image(Translation):
         caption = Port(
             "caption",
             (spec.length,),
-            "places of a caption's words in the names, then 0",
+            "indices of the caption's words, padded with 0",
             "index",
             spec.names,
         )
-        made = Port("output", images.shape, "image of the caption", "image")
-        judged = Port("image", images.shape, "image to judge as one of the caption", "image")
-        logits = Port("logits", (), "logits, higher for images that look real and fit", "real")
+        output = Port("output", images.shape, "image of the caption", "image")
+        image = Port("image", images.shape, "real or generated image", "image")
+        logits = Port(
+            "logits", (), "logits, higher for images that look real and fit the caption", "real"
+        )
         return {
-            "G": Signature("G", (z, caption), (made,)),
-            "D": Signature("D", (judged, caption), (logits,)),
+            "G": Signature("G", (z, caption), (output,)),
+            "D": Signature("D", (image, caption), (logits,)),
         }
 
     def size_divisor(self, networks: Networks) -> int:

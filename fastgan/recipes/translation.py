@@ -1,4 +1,4 @@
-"""What all image-to-image recipes share: samples are made of what is in the data, and any picture can be translated."""
+"""Base of image-to-image recipes: samples are translations of rows of data, or of pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NEEDED: dict[Task, tuple[str, str]] = {
     "attributes": ("attributes", "images with attributes"),
     "captions": ("caption", "images with captions"),
 }
-"""What each task's data sets give beside an image: its name, and the whole in words."""
+"""Input beside the images in each task's data sets, and a name for the data."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,18 @@ class TranslationBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class Translation(Recipe):
-    """Networks take images, not noise alone; Adam for every player."""
+    """Networks that take images or other data, with Adam for every player."""
 
     batch_type: ClassVar[type[Batch]] = TranslationBatch
     translates: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "input"}
-    """The input that pictures are given to `translate` as, by the direction to translate in; "" where there is one. Empty
-    where it takes no pictures."""
+    """Input of `translate` that takes a picture, by direction; "" is the only direction. Empty for
+    recipes that take no pictures."""
     fills: ClassVar[bool] = False
-    """Whether it fills what isn't opaque in a picture: `translate` takes that as "mask", float32 `[N, 1, H, W]`, 1 there."""
+    """True if `translate` fills the transparent part of a picture. The part is the input "mask",
+    float32 `[N, 1, H, W]`, 1 where to fill."""
     min_size: ClassVar[int] = 1
-    """Pixels that a picture to translate must be high and wide."""
+    """Least height and width of a picture to translate."""
     extends: ClassVar[tuple[str, ...]] = ("decay_until",)
     usual_data: ClassVar[str] = "shapes"
 
@@ -62,9 +63,9 @@ class Translation(Recipe):
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates of the first and second moment."""
     decay_after: int | None = None
-    """Real images after which the learning rate falls linearly, to 0 at --decay-until; None keeps it as it is."""
+    """Real images after which the learning rate falls linearly to 0; None keeps it constant."""
     decay_until: int | None = None
-    """Real images at which the learning rate is 0; None takes all that the run shows at first."""
+    """Real images at which the learning rate is 0; None takes the run's total at its start."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,13 +143,13 @@ class Translation(Recipe):
         }
 
     def learning_rate(self, player: str) -> float:
-        """Of a player, by its name; before it decays."""
+        """Return the learning rate of a player before any decay, by the player's name."""
         return self.lr
 
     def sample(
         self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None
     ) -> Tensor:
-        """Translations of `given`, comparable with its `real` images."""
+        """Return translations of `given`, comparable with its `real` images."""
         if given is None or len(given.real) != count:
             came = "none" if given is None else len(given.real)
             raise RecipeError(
@@ -157,7 +158,7 @@ class Translation(Recipe):
         return self.translate(networks, self.source(given), generator=generator)
 
     def source(self, given: Batch) -> Mapping[str, Tensor]:
-        """What is translated of rows of data."""
+        """Return the inputs of `translate` for rows of data."""
         return given.inputs
 
     @property
@@ -199,7 +200,7 @@ class Translation(Recipe):
 
 @contextmanager
 def seeded(generator: Generator, device: torch.device) -> Iterator[None]:
-    """A block in which what networks draw for themselves follows from a CPU generator."""
+    """Seed torch's global generators within a block, for layers that draw, such as dropout."""
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
@@ -209,6 +210,14 @@ def seeded(generator: Generator, device: torch.device) -> Iterator[None]:
 
 
 def plane(name: str, channels: int, meaning: str, kind: Kind = "image", *, scale: int = 1) -> Port:
-    """Return an image, or another input of its size, ``[channels, height, width]``, ``scale`` times as large."""
+    """Return the port of an image, or of another input with its size: `[channels, height, width]`.
+
+    Args:
+        name: name of the port.
+        channels: number of channels.
+        meaning: meaning of the port.
+        kind: kind of its values.
+        scale: factor of height and width.
+    """
     sides = tuple(side if scale == 1 else f"{scale}*{side}" for side in ("height", "width"))
     return Port(name, (channels, *sides), meaning, kind)

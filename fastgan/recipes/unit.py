@@ -1,4 +1,4 @@
-"""`unit`: translation between two domains through latents that they share (Liu, Breuel, Kautz 2017)."""
+"""`unit`: translation between two domains by shared latents (Liu, Breuel, Kautz 2017)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Wrap, called_by
 
 Norm = Literal["instance", "batch", "none"]
-TERMS = ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle")  # of G's loss
+# Terms of G's loss.
+TERMS = ("adversarial", "kl", "reconstruction", "cycle_kl", "cycle")
 
 
 class LatentNoise(nn.Module):
-    """What is added to the means of latents, without weights: it knows their shape.
+    """Noise for the means of latents; a module without weights that knows their shape.
 
     Args:
         shape: (C, H, W) of the latents.
@@ -33,13 +34,13 @@ class LatentNoise(nn.Module):
         self.shape = shape
 
     def draw(self, count: int, generator: Generator) -> Tensor:
-        """N(0, 1), `[count, C, H, W]`, from a CPU generator."""
+        """Draw N(0, 1), `[count, C, H, W]`, from a CPU generator."""
         return torch.randn(count, *self.shape, generator=generator)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNIT(Domains):
-    """Liu 2017: two variational auto-encoders that share their latents, and a PatchGAN for each domain."""
+    """Liu 2017: two variational auto-encoders with a shared latent space, a PatchGAN per domain."""
 
     name: ClassVar[str] = "unit"
     summary: ClassVar[str] = (
@@ -48,19 +49,19 @@ class UNIT(Domains):
 
     lr: float = 1e-4
     blocks: int = 3
-    """Residual blocks of each encoder and decoder; one more of either is shared by the domains."""
+    """Residual blocks of each encoder and decoder, plus one each that the domains share."""
     norm: Norm = "instance"
-    """Norm of the generator; batch learns faster where batches allow it. Discriminators have instance norm."""
+    """Norm of G; batch learns faster if the batch is large enough. D always has instance norm."""
     adversarial_weight: float = 10.0
-    """Weight of what D says in G's loss; the paper's λ0."""
+    """Weight of the adversarial loss in G's loss; λ0 of the paper."""
     kl_weight: float = 0.1
-    """Weight of the latents' divergence from N(0, 1); λ1."""
+    """Weight of the latents' KL divergence from N(0, 1); λ1."""
     reconstruction_weight: float = 100.0
-    """Weight of the mean absolute difference of an image from what its latents become in its own domain; λ2."""
+    """Weight of the L1 distance between an image and its reconstruction; λ2."""
     cycle_kl_weight: float = 0.1
-    """Weight of the divergences in the cycle: of an image's latents, and of its translation's; λ3."""
+    """Weight of the KL divergences of the latents in the cycle; λ3."""
     cycle_weight: float = 100.0
-    """Weight of the mean absolute difference of an image from what it is after both translations; λ4."""
+    """Weight of the L1 distance between an image and its translation there and back; λ4."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,7 +100,7 @@ class UNIT(Domains):
         }
 
     def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """Both variational auto-encoders', both translations' and both cycles' (eq. 3 to 5), each the mean over entries."""
+        """Return the losses of auto-encoders, translations and cycles, both ways (eq. 3 to 5)."""
         g, images = networks["G"], (batch.real, batch.inputs["other"])
         zero = torch.zeros((), device=batch.real.device)
         stats = {f"{term}/G": zero for term in TERMS}
@@ -108,15 +109,15 @@ class UNIT(Domains):
             image, own, other = images[here], DOMAINS[here], DOMAINS[there]
             mean = g(image, source=here, target=None)
             latents = mean + batch.latent_noise[own]
-            again = g(latents, source=None, target=here)
+            reconstruction = g(latents, source=None, target=here)
             fakes[other] = fake = g(latents, source=None, target=there)
             fake_mean = g(fake, source=there, target=None)
             back = g(fake_mean + batch.cycle_noise[own], source=None, target=here)
-            judged = networks[f"D_{other}"](fake).float()
+            logits = networks[f"D_{other}"](fake).float()
             terms = {
-                "adversarial": non_saturating_g_loss(judged),
+                "adversarial": non_saturating_g_loss(logits),
                 "kl": divergence(mean),
-                "reconstruction": l1_loss(again.float(), image),
+                "reconstruction": l1_loss(reconstruction.float(), image),
                 "cycle_kl": divergence(mean) + divergence(fake_mean),
                 "cycle": l1_loss(back.float(), image),
             }
@@ -127,23 +128,29 @@ class UNIT(Domains):
         return Loss(total, stats, {"fakes": fakes})
 
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """Both discriminators' cross-entropy, on translations alone (section 3). Adam doesn't see that λ0 isn't in it."""
+        """Return the cross-entropy of both discriminators on translations (section 3).
+
+        λ0 is left out, since Adam doesn't depend on the scale of a loss.
+        """
         total = torch.zeros((), device=batch.real.device)
-        said: dict[str, list[Tensor]] = {"real": [], "fake": []}
+        means: dict[str, list[Tensor]] = {"real": [], "fake": []}
         for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
             real = networks[f"D_{domain}"](images).float()
             fake = networks[f"D_{domain}"](batch.fakes[domain]).float()
             total = total + minimax_d_loss(real, fake)
-            said["real"].append(real.sigmoid().mean())
-            said["fake"].append(fake.sigmoid().mean())
+            means["real"].append(real.sigmoid().mean())
+            means["fake"].append(fake.sigmoid().mean())
         return Loss(
-            total, {f"D({side})": torch.stack(means).mean() for side, means in said.items()}
+            total, {f"D({side})": torch.stack(parts).mean() for side, parts in means.items()}
         )
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
     ) -> Tensor:
-        """Of "image" images of B, of "other" images of A, without noise; samples are the latter, as with `cyclegan`."""
+        """Return translations without noise: A to B for the input "image", B to A for "other".
+
+        Samples translate "other", as in `cyclegan`.
+        """
         (name, images) = next(iter(inputs.items()))
         here, there = (0, 1) if name == "image" else (1, 0)
         translated: Tensor = networks["G"](images, source=here, target=there)
@@ -152,36 +159,39 @@ class UNIT(Domains):
     def interpolate(
         self, networks: Networks, start: Tensor, end: Tensor, shares: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        """Images between pairs of images of A, by latents between theirs: of A, and the same ones of B.
+        """Return images between pairs of images of A, interpolated in the latent space.
 
         Args:
-            start, end: `[N, C, H, W]` in [-1, 1].
-            shares: of `end` in the latents, usually from 0 to 1.
+            start: images of A, `[N, C, H, W]` in [-1, 1].
+            end: images of A, `[N, C, H, W]` in [-1, 1].
+            shares: S shares of `end` in the latents, usually from 0 to 1.
 
         Returns:
-            Two of `[S, N, C, H, W]`.
+            Images of A and their translations to B, `[S, N, C, H, W]` each.
         """
         g = networks["G"]
         first, last = (g(images, source=0, target=None) for images in (start, end))
         latents = [torch.lerp(first, last, share) for share in shares]
-        of_a, of_b = (
+        in_a, in_b = (
             torch.stack([g(between, source=None, target=domain) for between in latents])
             for domain in (0, 1)
         )
-        return of_a, of_b
+        return in_a, in_b
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        """Both ways and back, and what lies halfway between an image of A and the next one, in both domains."""
+        """Return reconstructions, translations, cycles, and interpolations of neighbours."""
         g, a, b = networks["G"], given.real, given.inputs["other"]
         there = g(a, source=0, target=1)
         (halfway,), (halfway_there,) = self.interpolate(networks, a, a.roll(-1, 0), [0.5])
         return {
-            "A": a, "A again": g(a, source=0, target=0), "A to B": there, "A to B to A": g(there, source=1, target=0),
-            "B": b, "B again": g(b, source=1, target=1), "B to A": output, "B to A to B": g(output, source=0, target=1),
+            "A": a, "A again": g(a, source=0, target=0),
+            "A to B": there, "A to B to A": g(there, source=1, target=0),
+            "B": b, "B again": g(b, source=1, target=1),
+            "B to A": output, "B to A to B": g(output, source=0, target=1),
             "A halfway to the next": halfway, "the same in B": halfway_there,
         }  # fmt: skip
 
 
 def divergence(mean: Tensor) -> Tensor:
-    """Of N(mean, 1) from N(0, 1), in nats per entry: mean²/2."""
+    """Return the KL divergence of N(mean, 1) from N(0, 1) in nats per entry: mean²/2."""
     return mean.float().square().mean() / 2

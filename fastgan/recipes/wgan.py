@@ -12,7 +12,7 @@ from fastgan.recipes.noise_settings import Optimizing
 
 @dataclass(frozen=True, kw_only=True)
 class WGAN(DCGAN):
-    """Arjovsky 2017: a critic with weights in [-0.01, 0.01], trained more often than G, and no momentum."""
+    """Arjovsky 2017: a critic with clipped weights, five updates of it per step, RMSprop."""
 
     name: ClassVar[str] = "wgan"
     summary: ClassVar[str] = "Arjovsky 2017: a critic with clipped weights, on DCGAN's networks"

@@ -11,7 +11,7 @@ from fastgan.recipes.noise import Adversarial, Penalty
 
 @dataclass(frozen=True, kw_only=True)
 class WGANGP(DCGAN):
-    """Gulrajani 2017: a critic whose gradient is drawn to 1 between real and generated images, without batch norm."""
+    """Gulrajani 2017: penalty on the critic's gradient norm at interpolates; layer norm."""
 
     name: ClassVar[str] = "wgan-gp"
     summary: ClassVar[str] = (
