@@ -1,9 +1,10 @@
 """Run learning experiments at several levels of CPU code and record their figures.
 
-    python -m tests.learning [RECIPE...] [--seeds 0 1 2 3 4] [--levels avx512 avx2 baseline] [--again]
+    python -m tests.learning [RECIPE...] [--seeds 0 1 2 3 4] [--levels avx512 avx2 baseline]
+        [--again]
 
-Runs that are recorded with today's settings are left out, unless `--again` is set. Each run is recorded
-when it ends in `records.json`, with `TABLE.md` made of it. Exit status 1: a figure is out of its bounds.
+Runs recorded with today's settings are skipped, unless `--again` is set. Each finished run is
+recorded in `records.json` and in `TABLE.md`. Exit status 1: a figure is outside its bounds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.learning.worker import environment
 
 
 def run_level(level: str, names: list[str], seeds: list[int], *, again: bool) -> list[str]:
-    """Run and record what is missing at a level; returns the failures, in words."""
+    """Run and record missing experiments at a level; return failures as texts."""
     recorded = records.read()
     runs = [
         f"{name}:{seed}"
@@ -41,18 +42,16 @@ def run_level(level: str, names: list[str], seeds: list[int], *, again: bool) ->
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            found = json.loads(line)
-            experiment = EXPERIMENTS[found["recipe"]]
+            run = json.loads(line)
+            experiment = EXPERIMENTS[run["recipe"]]
             recorded = records.read()
-            records.add(
-                recorded, experiment, level, found["seed"], found["figures"], found["machine"]
-            )
+            records.add(recorded, experiment, level, run["seed"], run["figures"], run["machine"])
             records.write(recorded)
-            failed = experiment.failures(found["figures"], margin=records.MARGIN)
-            failures += [f"{level}, seed {found['seed']}: {text}" for text in failed]
+            failed = experiment.failures(run["figures"], margin=records.MARGIN)
+            failures += [f"{level}, seed {run['seed']}: {text}" for text in failed]
             print(
-                f"{level} {found['recipe']} {found['seed']} {found['seconds']:.0f} s",
-                found["figures"],
+                f"{level} {run['recipe']} {run['seed']} {run['seconds']:.0f} s",
+                run["figures"],
                 flush=True,
             )
     if process.returncode:

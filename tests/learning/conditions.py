@@ -1,4 +1,4 @@
-"""Experiments of recipes that draw what they are told: a map, attributes, a caption."""
+"""Experiments of recipes with a condition: a map, attributes or a caption."""
 
 from __future__ import annotations
 
@@ -21,27 +21,31 @@ from tests.learning.domains import overlap
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 from tests.learning.shape_kinds import shape_and_colour
 
-KINDS = (3, 1, 1)  # attributes that say one thing: colour, stripes, background
+# Number of attributes for colour, stripes and background.
+KINDS = (3, 1, 1)
 
 
 def segmented(images: Tensor) -> Tensor:
-    """The map of the pixels, int64 `[N, H, W]`: dark or light background, then the shape's colour."""
+    """Return the map of rendered scenes, int64 `[N, H, W]`.
+
+    Classes are dark background, light background, then the colours of shapes.
+    """
     pixels = to_uint8(images)
     paper, ink = light_background(pixels).long(), 2 + dominant_colour(pixels)
     return torch.where(shape_mask(pixels), ink[:, None, None], paper[:, None, None])
 
 
-def mean_iou(found: Tensor, wanted: Tensor, classes: int) -> float:
-    """Intersection over union of a class in all maps, the mean over classes."""
+def mean_iou(maps: Tensor, targets: Tensor, classes: int) -> float:
+    """Return the intersection over union of each class in all maps, averaged over classes."""
     both = [
-        ((found == c) & (wanted == c)).sum() / ((found == c) | (wanted == c)).sum()
+        ((maps == c) & (targets == c)).sum() / ((maps == c) | (targets == c)).sum()
         for c in range(classes)
     ]
     return torch.stack(both).mean().item()
 
 
 def maps(trial: Trial) -> Figures:
-    """The mean IoU of held-out maps with those told from the images again."""
+    """Measure the mean IoU of held-out maps with maps recovered from the generated images."""
     given = trial.rows(200)
     classes = len(trial.dataset.inputs["map"].names)
 
@@ -58,7 +62,7 @@ def maps(trial: Trial) -> Figures:
 
 
 def shown_attributes(images: Tensor) -> Tensor:
-    """The attributes that images show, float32 `[N, 5]`."""
+    """Return the attributes that images show, float32 `[N, 5]`."""
     pixels = to_uint8(images)
     colour = dominant_colour(pixels)
     colours = [colour == list(COLOURS).index(name) for name in ATTRIBUTE_COLOURS]
@@ -68,7 +72,7 @@ def shown_attributes(images: Tensor) -> Tensor:
 
 
 def attributes(trial: Trial) -> Figures:
-    """The share of images that got the attribute asked for, and that kept the others."""
+    """Measure the share of images with the requested attribute, and of those that kept the rest."""
     trial.learn()
     given = trial.rows(100)
     own, head = given.inputs["attributes"], trial.state.sampler["attributes"]
@@ -76,10 +80,10 @@ def attributes(trial: Trial) -> Figures:
     kept: list[float] = []
     overlaps: list[float] = []
     for place in range(len(ATTRIBUTES)):
-        wanted = head.changed(own, place)
-        images = trial.translate(image=given.real, attributes=wanted)
+        target = head.changed(own, place)
+        images = trial.translate(image=given.real, attributes=target)
         right = torch.stack(
-            [part.all(1) for part in (shown_attributes(images) == wanted).split(KINDS, 1)], 1
+            [part.all(1) for part in (shown_attributes(images) == target).split(KINDS, 1)], 1
         )
         kind = max(0, place - KINDS[0] + 1)
         rest = [i for i in range(len(KINDS)) if i != kind]
@@ -96,9 +100,9 @@ def attributes(trial: Trial) -> Figures:
 
 
 class Upright(ShapesForTask):
-    """Shapes of one size in the middle, upright: captions tell all but the shade behind them.
+    """Upright shapes of one size in the middle; a caption describes all but the background's shade.
 
-    One colour of every shape is kept back for the held-out set, which has those alone.
+    The held-out set has one colour of every shape, which the training set lacks.
     """
 
     def __init__(self, *, unseen: bool = False) -> None:
@@ -109,13 +113,14 @@ class Upright(ShapesForTask):
             if ((scene.label + list(COLOURS).index(scene.colour)) % len(COLOURS) == 0) == unseen:
                 self._scenes.append(replace(scene, centre=(0.5, 0.5), size=0.4, angle=0.0))
         self._length, self.unseen = len(self._scenes), unseen
-        self._drawn = super().examples(torch.arange(self._length))  # once, not at every epoch
+        # Rendered once, not at every epoch.
+        self._rendered = super().examples(torch.arange(self._length))
 
     def _scene(self, i, *, stream=0):
         return self._scenes[i]
 
     def examples(self, indices):
-        images, labels, inputs = self._drawn
+        images, labels, inputs = self._rendered
         return images[indices], labels[indices], {"caption": inputs["caption"][indices]}
 
     def held_out(self):
@@ -123,7 +128,7 @@ class Upright(ShapesForTask):
 
 
 def captions(trial: Trial) -> Figures:
-    """The share of images that show the shape and the colour that an unseen caption names."""
+    """Measure the shares of images with the shape and the colour of an unseen caption."""
     count = 200
 
     def shares(images: Tensor) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Experiments of recipes that draw digits from noise.
 
-The figure is the Fréchet distance of 500 samples in the digit classifier's features.
-It is also given as a share of the untrained network's distance.
-For cgan the classifier also tells whether samples show the digit asked for.
+The figure is the Fréchet distance of 500 samples in the digit classifier's features, also as a
+share of the untrained network's distance. For cgan the classifier also counts samples with the
+requested digit.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def digits(run: RunSettings) -> ImageDataset:
 
 
 def distance(trial: Trial) -> float:
-    """The distance of 500 samples from 1,000 digits."""
-    found = evaluate(
+    """Return the Fréchet distance of 500 samples from 1,000 digits."""
+    result = evaluate(
         trial.recipe,
         trial.state.sampler,
         trial.dataset,
@@ -47,11 +47,11 @@ def distance(trial: Trial) -> float:
         samples=500,
         real=1_000,
     )
-    return float(found["measures"]["fd_digits"])
+    return float(result["measures"]["fd_digits"])
 
 
 def distances(trial: Trial) -> Figures:
-    """The distance, untrained and trained."""
+    """Measure the distance before and after training."""
     untrained = distance(trial)
     trial.learn()
     trained = distance(trial)
@@ -59,7 +59,7 @@ def distances(trial: Trial) -> Figures:
 
 
 def obedience(trial: Trial) -> Figures:
-    """The distance, and the share of 500 samples that show the digit asked for."""
+    """Measure the distance, and the share of 500 samples with the requested digit."""
     count = 500
     classes = torch.arange(count) % 10
     z = torch.randn(count, 32, generator=torch.Generator().manual_seed(0))

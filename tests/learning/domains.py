@@ -1,4 +1,4 @@
-"""Experiments of recipes that translate between two domains without pairs: plain and striped shapes."""
+"""Experiments of recipes for two domains without pairs: plain and striped shapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tests.learning.experiment import Experiment, Figures, Trial, least, most
 
 COUNT = 100
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
-FAR = 0.2  # of the side, between the centres of two shapes
+# Least distance between two centres, as a share of the side.
+FAR = 0.2
 
 
 def plain_and_striped(run: RunSettings) -> ImageDataset:
@@ -23,18 +24,18 @@ def plain_and_striped(run: RunSettings) -> ImageDataset:
 
 
 def overlap(images: Tensor, others: Tensor) -> float:
-    """The mean intersection over union of the shapes in two sets of images."""
+    """Return the mean intersection over union of the shapes in two sets of images."""
     here, there = shape_mask(to_uint8(images)), shape_mask(to_uint8(others))
     return ((here & there).sum((1, 2)) / (here | there).sum((1, 2)).clamp(min=1)).mean().item()
 
 
 def striped(images: Tensor) -> float:
-    """The share of images whose shapes are striped."""
+    """Return the share of images with striped shapes."""
     return (stripedness(to_uint8(images)) > STRIPED).float().mean().item()
 
 
 def stripes_in_place(trial: Trial) -> Figures:
-    """The share of plain shapes that became striped, of striped ones that became plain, and their overlap."""
+    """Measure the shares of shapes that gain or lose stripes, and their overlap with the inputs."""
     trial.learn()
     given = trial.rows(COUNT)
     plain, other = given.real, given.inputs["other"]
@@ -50,7 +51,7 @@ def stripes_in_place(trial: Trial) -> Figures:
 
 
 def centre(images: Tensor) -> Tensor:
-    """The centre of the shape, (x, y) in shares of the side, `[N, 2]`."""
+    """Return the centre of each shape, (x, y) in shares of the side, `[N, 2]`."""
     inside = shape_mask(to_uint8(images)).float()
     steps = torch.linspace(0, 1, images.shape[-1])
     moments = torch.stack(
@@ -60,14 +61,17 @@ def centre(images: Tensor) -> Tensor:
 
 
 def progress(images: Tensor, start: Tensor, end: Tensor) -> float:
-    """The mean share of the way from the shapes in `start` to those in `end`, of long ways."""
+    """Return how far the shapes are on the way from `start` to `end`, as a mean share of it.
+
+    Short ways don't count.
+    """
     way = centre(end) - centre(start)
     done = ((centre(images) - centre(start)) * way).sum(1) / way.square().sum(1).clamp(min=1e-9)
     return done[way.norm(dim=1) > FAR].mean().item()
 
 
 def stripes_and_moves(trial: Trial) -> Figures:
-    """Figures of the translation, and of shapes that move between two images in both domains."""
+    """Measure the translation, and how shapes move when latents are interpolated."""
     figures = stripes_in_place(trial)
     start = trial.rows(COUNT).real
     end = start.roll(-1, 0)

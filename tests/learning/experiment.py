@@ -26,9 +26,9 @@ class Trial:
     """One run of a recipe, without files: networks before, during and after training.
 
     Args:
-        recipe: its settings.
-        run: the run's settings, its length and seed among them.
-        dataset: the training images.
+        recipe: settings of the recipe.
+        run: settings of the run, with its length and seed.
+        dataset: training images.
     """
 
     def __init__(self, recipe: Recipe, run: RunSettings, dataset: ImageDataset) -> None:
@@ -38,7 +38,7 @@ class Trial:
         self.state = TrainState.create(self.recipe, ImageSpec.of(dataset), seed=run.seed)
 
     def learn(self, images: int | None = None) -> None:
-        """Train until that many images were shown, `run.total_images` by default."""
+        """Train until `images` images were shown, `run.total_images` by default."""
         step = TrainStep(self.state)
         with BatchLoader(
             self.dataset,
@@ -51,18 +51,21 @@ class Trial:
                 step([next_batch(batches) for _ in range(step.batches)])
 
     def rows(self, count: int) -> Batch:
-        """The first held-out rows, for recipes that translate."""
+        """Return the first held-out rows, for recipes that translate."""
         given = data_rows(self.recipe, self.state.networks, self.unseen, range(count))
         assert given is not None
         return given
 
     def samples(self, count: int, *, of: ImageDataset | None = None) -> Tensor:
-        """Generated images, float32 `[count, C, H, W]`; of held-out rows where the recipe translates."""
+        """Return generated images, float32 `[count, C, H, W]`.
+
+        Recipes that translate make them from held-out rows, or from rows of the data set `of`.
+        """
         dataset = of or self.unseen
         return sample_images(self.recipe, self.state.sampler, count, seed=0, dataset=dataset)
 
     def translate(self, **inputs: Tensor) -> Tensor:
-        """Translations of the inputs by the averaged networks."""
+        """Return translations of the inputs by the averaged networks."""
         with evaluation(self.state.sampler) as networks:
             return self.recipe.translate(networks, inputs, generator=torch.Generator())
 
@@ -75,7 +78,10 @@ class Bound:
     limit: float
 
     def margin(self, figure: float) -> float:
-        """Distance from the limit as a share of it: positive inside, negative outside, NaN for a NaN."""
+        """Return the distance from the limit as a share of it.
+
+        It is positive inside, negative outside, and NaN for a NaN.
+        """
         away = figure - self.limit if self.kind == "least" else self.limit - figure
         return away / self.limit
 
@@ -93,15 +99,15 @@ def most(limit: float) -> Bound:
 
 @dataclass(frozen=True)
 class Experiment:
-    """How a recipe shows that it learns.
+    """Experiment that shows that a recipe learns.
 
     Attributes:
-        recipe: the name of the recipe, and of the experiment.
+        recipe: name of the recipe, and of the experiment.
         settings: options of `fastgan train`, without `--seed`; `--images` is short for
             `--total-images`.
-        dataset: makes the training images.
-        measure: trains a trial and returns its figures, also those of baselines.
-        bounds: limits by the name of a figure; figures without one are shown alone.
+        dataset: function that returns the training images.
+        measure: function that trains a trial and returns its figures, and those of baselines.
+        bounds: limits by the name of a figure; a figure without one is only shown.
     """
 
     recipe: str
@@ -119,7 +125,7 @@ class Experiment:
         return {name: float(f"{figure:.4g}") for name, figure in figures.items()}
 
     def failures(self, figures: Figures, *, margin: float = 0.0) -> list[str]:
-        """Figures that don't pass their bounds by the margin, in words; empty if all do."""
+        """Return a text for each figure that doesn't pass its bound by the margin."""
         return [
             f"{self.recipe}: {name} is {figures[name]:g}, expected {bound}"
             + (f" by a margin of {margin:.0%}" if margin else "")
@@ -130,7 +136,7 @@ class Experiment:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread of torch: with small layers two take twice as long."""
+    """Run torch on one thread within a block: with small layers two take twice as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Experiments of recipes that learn from pairs: an image and what is to become of it."""
+"""Experiments of recipes that learn from pairs of an image and its target."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from fastgan.training.run_settings import RunSettings
 from tests.learning.experiment import Experiment, Figures, Trial, least, most
 from tests.learning.striped import Striped
 
-TOLD = ("blue", "green", "cyan", "yellow")
+# Colours that luma tells apart.
+SEPARABLE = ("blue", "green", "cyan", "yellow")
 
 
 def stripes(trial: Trial) -> Figures:
-    """The distance from the target by pixels, as a share of that of the inputs or the mean image."""
+    """Measure the L1 distance from the target, as a share of that of the best baseline."""
     trial.learn()
     given = trial.rows(100)
-    shown = to_float(trial.dataset.batch(torch.arange(500))[0])
+    training = to_float(trial.dataset.batch(torch.arange(500))[0])
     images = {
         "output": trial.samples(100),
         "input": given.inputs["input"],
-        "mean image": shown.mean(0).expand_as(given.real),
-        "other real images": shown[:100],
+        "mean image": training.mean(0).expand_as(given.real),
+        "other real images": training[:100],
     }
     l1 = {name: (some - given.real).abs().mean().item() for name, some in images.items()}
     return {
@@ -34,26 +35,26 @@ def stripes(trial: Trial) -> Figures:
     }
 
 
-def rows_in_told_colours(shapes: ShapesDataset, count: int) -> Tensor:
-    """The first scenes in colours that luma tells apart, int64 `[count]`."""
-    found = (i for i in range(len(shapes)) if shapes.attributes(i).colour in TOLD)
-    return torch.tensor([next(found) for _ in range(count)])
+def separable_rows(shapes: ShapesDataset, count: int) -> Tensor:
+    """Return the first scenes with colours that luma tells apart, int64 `[count]`."""
+    rows = (i for i in range(len(shapes)) if shapes.attributes(i).colour in SEPARABLE)
+    return torch.tensor([next(rows) for _ in range(count)])
 
 
 def four_colours(_: RunSettings) -> ImageDataset:
-    """Shapes of four colours whose luma is 25 of 255 and more apart."""
+    """Return shapes of four colours whose luma differs by at least 25 of 255."""
     shapes = ShapesDataset()
-    return InMemoryDataset("told", *shapes.batch(rows_in_told_colours(shapes, 4_000)))
+    return InMemoryDataset("told", *shapes.batch(separable_rows(shapes, 4_000)))
 
 
 def colours(trial: Trial) -> Figures:
-    """The mean absolute difference of chroma, a colour less its luma, on held-out scenes.
+    """Measure the L1 distance of chroma, a colour less its luma, on held-out scenes.
 
-    Luma never tells the tinge of the background, half of all the chroma there is.
+    Luma doesn't tell the tinge of the background, which is half of all chroma.
     """
     trial.learn()
     shapes = ShapesDataset().held_out()
-    rows = rows_in_told_colours(shapes, 100)
+    rows = separable_rows(shapes, 100)
     real, mask = to_float(shapes.batch(rows)[0]), shapes.masks(rows)[:, None]
 
     def chroma(images: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ def colours(trial: Trial) -> Figures:
 
 
 def enlargement(trial: Trial) -> Figures:
-    """PSNR of 400 images after the time of the squared error, then FD of 100 after the time against D.
+    """Measure PSNR of 400 images after the first stage, then FD of 100 images after the second.
 
     FD is the Fréchet distance of MobileNetV2's features.
     """
@@ -89,7 +90,7 @@ def enlargement(trial: Trial) -> Figures:
     given = trial.rows(count)
 
     def psnr(images: Tensor) -> float:
-        """The mean over images in [-1, 1], in decibels."""
+        """Return the mean PSNR of images in [-1, 1], in decibels."""
         return (10 * torch.log10(4 / (images - given.real).square().mean((1, 2, 3)))).mean().item()
 
     trial.learn(trial.recipe.pretrain)
@@ -111,20 +112,20 @@ def enlargement(trial: Trial) -> Figures:
 
 
 def holes(trial: Trial) -> Figures:
-    """The mean absolute difference in the holes, as a share of the best baseline's."""
+    """Measure the L1 distance in holes, as a share of the best baseline's."""
     given = trial.rows(200)
     mask = trial.recipe.source(given)["mask"]
 
-    def missed(images: Tensor) -> float:
+    def error(images: Tensor) -> float:
         return (((images - given.real).abs() * mask).sum() / (3 * mask.sum())).item()
 
     known = 1 - mask
     of_image = (given.real * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
     of_data = to_float(trial.dataset.batch(torch.arange(500))[0]).mean(0, keepdim=True)
-    untrained = missed(trial.samples(200))
+    untrained = error(trial.samples(200))
     trial.learn()
-    output = missed(trial.samples(200))
-    baselines = {"mean of the image": missed(of_image), "mean image": missed(of_data)}
+    output = error(trial.samples(200))
+    baselines = {"mean of the image": error(of_image), "mean image": error(of_data)}
     return {
         "L1 in holes, share of baseline": output / min(untrained, *baselines.values()),
         "L1 in holes of output": output,

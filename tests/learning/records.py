@@ -1,7 +1,7 @@
-"""Recorded figures of the experiments: `records.json`, and the table made of it, `TABLE.md`.
+"""Recorded figures of the experiments in `records.json`, and their table in `TABLE.md`.
 
-A cell is a recipe at a level of CPU code. It holds the figures of each seed, the CPU and torch's version.
-The settings are recorded with them: figures of other settings than today's are no longer used.
+A cell is a recipe at a level of CPU code. It holds the figures of each seed, the CPU and the
+version of torch. Figures are only used with the settings that they were recorded with.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ FOLDER = Path(__file__).parent
 RECORDS, TABLE = FOLDER / "records.json", FOLDER / "TABLE.md"
 LEVELS = ("avx512", "avx2", "baseline")
 MARGIN = 0.05
-"""The least distance of a recorded figure from its bound, as a share of the bound."""
+"""Least distance of a recorded figure from its bound, as a share of the bound."""
 
 Records = dict[str, dict[str, Any]]
 
 HEAD = """\
 # Learning, measured
 
-Written by `python -m tests.learning`; don't edit. The experiments are described in this folder's modules.
-FD is a Fréchet distance, IoU an intersection over union; columns 0 to 4 are seeds. The margin is the
-distance of the worst seed from the bound, as a share of the bound. `avx512`, `avx2` and `baseline` are the
-instruction sets that our kernels, torch and oneDNN were limited to.
+Written by `python -m tests.learning`; don't edit. The experiments are described in this folder's
+modules. FD is a Fréchet distance, IoU an intersection over union; columns 0 to 4 are seeds. The
+margin is the distance of the worst seed from the bound, as a share of the bound. `avx512`, `avx2`
+and `baseline` are the instruction sets that our kernels, torch and oneDNN were limited to.
 """
 
 
 def read() -> Records:
-    """Recorded figures by recipe; empty if there are none yet."""
+    """Return recorded figures by recipe; empty if there are none yet."""
     return json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
 
 
@@ -64,7 +64,7 @@ def add(
 
 
 def seeds(records: Records, experiment: Experiment, level: str) -> dict[str, Figures]:
-    """Figures by seed of a cell, with today's settings; empty if there are none."""
+    """Return a cell's figures by seed, with today's settings; empty if there are none."""
     entry = records.get(experiment.recipe, {})
     if entry.get("settings") != experiment.settings:
         return {}
@@ -72,7 +72,7 @@ def seeds(records: Records, experiment: Experiment, level: str) -> dict[str, Fig
 
 
 def table(records: Records) -> str:
-    """The table of all cells, in Markdown: one section per machine, one row per bounded figure."""
+    """Return the Markdown table of all cells: a section per machine, a row per bounded figure."""
     sections: dict[str, list[str]] = {}
     for experiment in EXPERIMENTS.values():
         for level in LEVELS:

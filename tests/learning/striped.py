@@ -1,4 +1,7 @@
-"""Pairs that can be learned to the pixel, and that neither a copy nor a mean comes near: negatives of striped shapes."""
+"""Pairs that networks can learn to the pixel, far from a copy and from the mean image.
+
+The input is the negative of the target without its stripes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from fastgan.data.shapes import ShapesDataset
 
 
 class Striped(ShapesDataset):
-    """`shapes`, each with stripes, and the negative of the same without them as input."""
+    """Striped `shapes`; the inputs are negatives of the same shapes without stripes."""
 
     def __init__(self, **options):
         super().__init__(**options)

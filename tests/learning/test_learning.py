@@ -1,4 +1,4 @@
-"""Recipes learn: each experiment's figures are within its bounds, which five seeds passed with a margin."""
+"""Recipes learn: each experiment's figures are within bounds that five seeds passed by a margin."""
 
 from __future__ import annotations
 

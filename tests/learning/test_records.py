@@ -1,4 +1,4 @@
-"""The recorded figures are of today's settings, pass their bounds with a margin, and are in the table."""
+"""Recorded figures have today's settings, pass their bounds by a margin, and are in the table."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ MACHINE = {"cpu": "Some CPU", "torch": "2.11"}
 
 @pytest.fixture
 def recorded() -> records.Records:
-    found: records.Records = {}
+    example: records.Records = {}
     for seed in SEEDS:
-        records.add(found, EXAMPLE, "avx2", seed, {"FD": 150 + seed, "share": 0.8}, MACHINE)
-    return found
+        records.add(example, EXAMPLE, "avx2", seed, {"FD": 150 + seed, "share": 0.8}, MACHINE)
+    return example
 
 
 def test_figures_of_other_settings_are_not_used(recorded):
@@ -104,13 +104,13 @@ def test_a_cell_is_of_one_machine(recorded):
     ],
 )
 def test_a_figure_fails_at_its_bound_short_of_the_margin_or_not_a_number(figures, margin, failing):
-    found = EXAMPLE.failures(figures, margin=margin)
-    assert [text.split(": ")[1].split(" is ")[0] for text in found] == failing
+    failures = EXAMPLE.failures(figures, margin=margin)
+    assert [text.split(": ")[1].split(" is ")[0] for text in failures] == failing
 
 
 def test_the_table_shows_each_seed_the_bound_and_the_worst_margin(recorded, monkeypatch):
     monkeypatch.setattr(records, "EXPERIMENTS", {"dcgan": EXAMPLE})
-    shown = records.table(recorded)
-    assert "## Some CPU, torch 2.11" in shown
-    assert "| dcgan | FD | avx2 | 150 | 151 | 152 | 153 | 154 | < 200 | 23% |" in shown
-    assert "| dcgan | share | avx2 | 0.8 | 0.8 | 0.8 | 0.8 | 0.8 | > 0.5 | 60% |" in shown
+    table = records.table(recorded)
+    assert "## Some CPU, torch 2.11" in table
+    assert "| dcgan | FD | avx2 | 150 | 151 | 152 | 153 | 154 | < 200 | 23% |" in table
+    assert "| dcgan | share | avx2 | 0.8 | 0.8 | 0.8 | 0.8 | 0.8 | > 0.5 | 60% |" in table

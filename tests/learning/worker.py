@@ -1,4 +1,4 @@
-"""Process of one level of CPU code, which is chosen at import: runs experiments and prints their figures.
+"""Process for one level of CPU code, which is chosen at import: runs experiments, prints figures.
 
     python -m tests.learning.worker LEVEL RECIPE:SEED...
 
@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 
 def environment(level: str) -> dict[str, str]:
-    """Variables that limit our kernels, torch's, oneDNN's and MKL's to a level."""
+    """Return variables that limit our kernels, torch's, oneDNN's and MKL's to a level."""
     aten, onednn, mkl = ENVIRONMENT[level]
     return {
         "FASTGAN_CPU_LEVEL": level,
@@ -38,7 +38,7 @@ def environment(level: str) -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """The CPU and torch's version."""
+    """Return the CPU and the version of torch."""
     info: dict[str, str] = {}
     if (path := Path("/proc/cpuinfo")).exists():
         for line in path.read_text().split("\n\n")[0].splitlines():
