@@ -14,7 +14,7 @@ from fastgan.evaluation.measures import evaluate
 from fastgan.inference.samples import evaluation
 from fastgan.metrics.digits import load_digit_classifier
 from fastgan.training.run_settings import RunSettings
-from tests.learning.experiment import Experiment, Figures, Trial, most
+from tests.learning.experiment import Experiment, Figures, Trial, least, most
 
 SHARED = "--data mnist5k --resolution 16"
 EIGHT = "--data mnist5k --resolution 8"
@@ -98,7 +98,12 @@ EXPERIMENTS = (
         f"{SHARED} {CONVOLUTIONS} --images 4768 --lr 6e-4",
         digits,
         obedience,
-        {FD: most(250), OF_UNTRAINED: most(0.8)},
+        {
+            FD: most(250),
+            OF_UNTRAINED: most(0.8),
+            SHARE: least(0.3),
+            "untrained " + SHARE: most(0.16),
+        },
     ),
     by_distance("wgan", f"{CONVOLUTIONS} --images 3360 --lr 5e-4 --n-critic 2", 230),
     by_distance("wgan-gp", f"{CONVOLUTIONS} --images 3360 --lr 1e-3 --n-critic 2", 230),
