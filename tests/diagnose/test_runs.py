@@ -1,4 +1,4 @@
-"""Runs broken on purpose and healthy ones are told apart, by the command too."""
+"""Diagnosis of runs broken on purpose and of healthy ones, by the command too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BROKEN = {
     "G too strong": ({"d_lr": 4e-5}, 12_000),
     "mode collapse": ({"batch_norm": False}, 12_000),
 }
-"""Settings, and images to show."""
+"""Settings that break a run, and images to show, by name of the failure."""
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """The layers are small: two threads take longer."""
+    """Use one thread: the layers are small, and two threads take longer."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -44,26 +44,26 @@ def trained(recipe, folder, total_images=16_000, **more):
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_run_that_was_broken_on_purpose(name, tmp_path):
     settings, total_images = BROKEN[name]
-    found = trained(replace(HEALTHY, **settings), tmp_path / "run", total_images)
-    assert name in {symptom.name for symptom in found.symptoms}, found.figures
+    diagnosis = trained(replace(HEALTHY, **settings), tmp_path / "run", total_images)
+    assert name in {symptom.name for symptom in diagnosis.symptoms}, diagnosis.figures
 
 
 @pytest.mark.long
 def test_g_s_rate_times_ten(tmp_path):
-    found = trained(replace(HEALTHY, lr=4e-3, d_lr=4e-4), tmp_path / "run", 8_000)
-    assert [symptom.name for symptom in found.symptoms] == ["G too strong"], found.figures
+    diagnosis = trained(replace(HEALTHY, lr=4e-3, d_lr=4e-4), tmp_path / "run", 8_000)
+    assert [symptom.name for symptom in diagnosis.symptoms] == ["G too strong"], diagnosis.figures
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("loss", ["non-saturating", "hinge"])
 def test_no_false_alarm(loss, tmp_path):
-    found = trained(replace(HEALTHY, loss=loss), tmp_path / "run", seed=1)
-    assert found.healthy and not found.unseen, (found.symptoms, found.figures)
+    diagnosis = trained(replace(HEALTHY, loss=loss), tmp_path / "run", seed=1)
+    assert diagnosis.healthy and not diagnosis.unseen, (diagnosis.symptoms, diagnosis.figures)
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """A run of ten steps with an invented log and measures: a game in balance, two classes."""
+    """Return the folder of a balanced run of ten steps, with an invented log and measures."""
     folder = tmp_path_factory.mktemp("short") / "run"
     train(
         replace(HEALTHY, batch=16),
@@ -95,26 +95,26 @@ def command(monkeypatch, *arguments):
 
 def test_the_command_names_the_failure_its_numbers_and_remedies(short, tmp_path, monkeypatch):
     out = tmp_path / "new" / "found.json"
-    status, said, errors = command(monkeypatch, "diagnose", short, "--out", out)
+    status, output, errors = command(monkeypatch, "diagnose", short, "--out", out)
     assert status == 3 and not errors
-    assert said.startswith("gan after 160 images: mode collapse.\n")
-    assert "share of the classes that appear: 0.2, under 0.5" in said
-    assert "--minibatch-discrimination 16" in said and f"Made {out}." in said
-    found = json.loads(out.read_text())
-    assert found["healthy"] is False and found["recipe"] == "gan" and found["nimg"] == 160
-    (symptom,) = found["symptoms"]
+    assert output.startswith("gan after 160 images: mode collapse.\n")
+    assert "share of the classes that appear: 0.2, under 0.5" in output
+    assert "--minibatch-discrimination 16" in output and f"Made {out}." in output
+    result = json.loads(out.read_text())
+    assert result["healthy"] is False and result["recipe"] == "gan" and result["nimg"] == 160
+    (symptom,) = result["symptoms"]
     for evidence in symptom["evidence"]:
-        assert evidence["value"] == found["figures"][evidence["figure"]] < evidence["threshold"]
+        assert evidence["value"] == result["figures"][evidence["figure"]] < evidence["threshold"]
     assert symptom["remedies"][0]["settings"]
 
 
 def test_a_run_without_its_data_is_diagnosed_by_its_log(short, tmp_path, monkeypatch):
     for name in ("config.json", "log.jsonl"):
         (tmp_path / name).write_bytes((short / name).read_bytes())
-    status, said, _ = command(monkeypatch, "diagnose", tmp_path)
+    status, output, _ = command(monkeypatch, "diagnose", tmp_path)
     assert status == 0
-    assert said.startswith("gan after 160 images: healthy.\n")
-    assert "The diagnosis is of the log alone, without samples: There is no checkpoint" in said
+    assert output.startswith("gan after 160 images: healthy.\n")
+    assert "The diagnosis is of the log alone, without samples: There is no checkpoint" in output
 
 
 def test_runs_that_cannot_be_diagnosed(short, tmp_path, monkeypatch):

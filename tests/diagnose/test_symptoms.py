@@ -19,19 +19,19 @@ UNLIKE_DATA = {"spread": 0.7, "apart": 0.7, "covered": 0.1}
 
 
 def log(loss_d, *, loss_g=None, gradient=None, fake=None, rows=30, skipped=0):
-    """Rows whose columns are functions of the run's progress from 0 to 1."""
+    """Return rows whose columns are functions of the run's progress from 0 to 1."""
     columns = {
         "loss/D": loss_d,
         "loss/G": loss_g or (lambda t: 1.0),
         "gradient/G": gradient or (lambda t: 1.0),
         "D(fake)": fake or (lambda t: 0.4),
     }
-    found = []
+    table = []
     for i in range(rows):
         t = i / (rows - 1)
         row = {name: column(t) for name, column in columns.items()}
-        found.append(row | {"step": 10 * (i + 1), "nimg": 160 * (i + 1), "skipped": skipped})
-    return found
+        table.append(row | {"step": 10 * (i + 1), "nimg": 160 * (i + 1), "skipped": skipped})
+    return table
 
 
 def seen(rows, samples=None, recipe=None):
@@ -44,7 +44,7 @@ def seen(rows, samples=None, recipe=None):
 
 
 def learning(t):
-    """D leads, and G catches up."""
+    """Return D's loss of a run in which D leads and G catches up."""
     return EVEN * (0.6 + 0.35 * t)
 
 
@@ -59,7 +59,8 @@ def test_d_too_strong_is_a_d_loss_near_zero():
     assert seen(log(lambda t: 0.05)) == {"D too strong": {"certainty"}}
     assert seen(log(lambda t: 0.05), UNLIKE_DATA) == {"D too strong": {"certainty"}}
     assert seen(log(lambda t: EVEN * 0.3)) == {}
-    smoothed = GAN(real_label=0.9)  # D's loss can't fall below the entropy of its labels
+    # D's loss can't fall below the entropy of its labels.
+    smoothed = GAN(real_label=0.9)
     assert seen(log(lambda t: 0.35), recipe=smoothed) == {"D too strong": {"certainty"}}
     assert seen(log(lambda t: 0.35)) == {}
 
@@ -69,9 +70,8 @@ def test_vanishing_gradients_need_a_sure_d():
     assert seen(log(lambda t: 0.5, **gone)) == {
         "vanishing gradients": {"gradient_g_kept", "certainty"}
     }
-    assert (
-        seen(log(lambda t: EVEN * 0.95, **gone)) == {}
-    )  # small because G has nothing left to learn
+    # Gradients are small here because G has nothing left to learn.
+    assert seen(log(lambda t: EVEN * 0.95, **gone)) == {}
 
 
 def test_g_too_strong_is_an_undecided_d_while_samples_differ_from_the_data():
@@ -80,7 +80,8 @@ def test_g_too_strong_is_an_undecided_d_while_samples_differ_from_the_data():
     fooled = log(lambda t: EVEN * (0.5 + 0.51 * min(2 * t, 1)), fake=lambda t: 0.4 + 0.2 * t)
     assert seen(fooled, UNLIKE_DATA) == {"G too strong": {"certainty", "fooled", "covered"}}
     assert "G too strong" not in seen(never, LIKE_DATA)
-    assert seen(never) == {} and "G too strong" in seen(fooled)  # without samples it takes more
+    # Without samples the log alone must show more.
+    assert seen(never) == {} and "G too strong" in seen(fooled)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +97,12 @@ def test_mode_collapse_is_seen_in_the_samples(samples):
 def test_oscillation_is_about_the_trend():
     around = log(lambda t: EVEN * (0.5 + 0.35 * math.sin(25 * t)))
     assert seen(around) == {"oscillation": {"swing"}}
-    assert seen(log(lambda t: EVEN * (0.9 - 0.7 * t))) == {}  # a fall is no swing
+    # A fall is no swing.
+    assert seen(log(lambda t: EVEN * (0.9 - 0.7 * t))) == {}
     assert seen(log(learning, skipped=9)) == {"oscillation": {"skipped"}}
     critic = WGANGP()
-    assert (
-        seen(log(lambda t: 8 * math.cos(25 * t)), recipe=critic) == {}
-    )  # one swing about as large as the loss
+    # A swing about as large as the loss is none.
+    assert seen(log(lambda t: 8 * math.cos(25 * t)), recipe=critic) == {}
     wild = log(lambda t: 40.0 if round(29 * t) % 5 == 0 else -1.0)
     assert seen(wild, recipe=critic) == {"oscillation": {"swing"}}
 
@@ -111,7 +112,7 @@ def test_oscillation_is_about_the_trend():
 )
 @pytest.mark.parametrize("flipped", [0.0, 0.1])
 def test_the_scale_of_d_s_loss(loss, flipped):
-    """Against the loss itself: minimised by one logit for all images, and by one for each side."""
+    """The scale equals minima of the loss: one logit for all images, or one for each side."""
     smooth = {"real_label": 0.9} if loss not in ("hinge", "relativistic") else {}
     scale = d_loss_of(GAN(loss=loss, flip_labels=flipped, **smooth))
     function = adversarial_loss(loss, **smooth)
@@ -124,9 +125,8 @@ def test_the_scale_of_d_s_loss(loss, flipped):
     grid = torch.linspace(-9, 9, 361, dtype=torch.float64)
     undecided = min((of(t, t), float(t)) for t in grid)
     assert scale.undecided == pytest.approx(undecided[0], abs=2e-3)
-    real = min(
-        grid, key=lambda t: of(t, grid[0])
-    )  # one side after the other: of pairs only the difference matters
+    # One side after the other suffices: pairs matter by their difference alone.
+    real = min(grid, key=lambda t: of(t, grid[0]))
     assert scale.least == pytest.approx(min(of(real, t) for t in grid), abs=2e-3)
     if loss in ("minimax", "non-saturating"):
         assert scale.even == pytest.approx(1 / (1 + math.exp(-undecided[1])), abs=0.02)

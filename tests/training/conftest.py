@@ -20,7 +20,7 @@ from fastgan.training.checkpoint import load_checkpoint
 
 @pytest.fixture(autouse=True)
 def noise_data(monkeypatch):
-    """`--data noise` opens 100 random 8×8 images without classes: nothing to load, nothing to measure."""
+    """Let `--data noise` open 100 random 8×8 images without classes, which have no measures."""
     from fastgan.training import run_settings
 
     def open_dataset(spec, **options):
@@ -36,15 +36,19 @@ def noise_data(monkeypatch):
 
 @pytest.fixture
 def tiny():
-    """A `gan` with everything that could break resume: batch norm, dropout, EMA; batches of 16 images."""
+    """Return a `gan` with all that could break resume: batch norm, dropout, EMA.
+
+    Its batches have 16 images.
+    """
     return GAN(batch=16, z_dim=4, g_hidden=(8,), d_hidden=(8,), ema=0.9)
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Trains a recipe into `tmp_path/run`; returns the result and what was shown. Keyword arguments are train's.
+    """Return a function that trains a recipe into `tmp_path/run`.
 
-    A run that says nothing else shows 320 images of noise at 8×8 pixels.
+    It takes keyword arguments of `train`, and returns the result and the text that was printed. By
+    default a run shows 320 images of noise at 8×8 pixels.
     """
 
     def run(recipe, *, out="run", **options):
@@ -61,7 +65,10 @@ def run(tmp_path):
 
 @pytest.fixture(scope="session")
 def warm():
-    """Runs `fastgan` commands (see warm.py), all at the same time; returns the status and the output of each."""
+    """Return a function that runs `fastgan` commands at the same time (see warm.py).
+
+    It returns the status and the output of each.
+    """
     process = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("warm.py")],
         stdin=subprocess.PIPE,
@@ -82,7 +89,10 @@ def warm():
 
 @pytest.fixture
 def resumes(run):
-    """Asserts that a run stopped at `stop` images and resumed ends as an unbroken one, whose callbacks may be given."""
+    """Return a check that a run stopped at `stop` images and resumed ends as an unbroken one.
+
+    `callbacks` are those of the unbroken run.
+    """
 
     class Stop(Callback):
         def __init__(self, nimg):
@@ -108,35 +118,38 @@ def resumes(run):
 
 @pytest.fixture
 def compiles_as_eager(caplog):
-    """Asserts that a compiled step falls back to nothing, and that it says and leaves what an eager one does; returns what
-    it says.
+    """Return a check that a compiled step doesn't fall back and equals an eager one.
 
-    `trained(**options)`: the state after a step, and its stats; options are those of TrainStep.
+    `trained(**options)` returns the state after a step and its stats; options are those of
+    TrainStep. The check returns the compiled step's stats.
     """
 
     def check(trained, *, rtol, atol):
         with caplog.at_level(logging.WARNING, "fastgan"):
-            (eager, said), (compiled, told) = trained(), trained(compile="step", backend="eager")
-        assert not caplog.records and said.keys() == told.keys()
-        for key, value in said.items():
-            torch.testing.assert_close(told[key], value, rtol=rtol, atol=atol)
+            (eager, eager_stats), (compiled, compiled_stats) = (
+                trained(),
+                trained(compile="step", backend="eager"),
+            )
+        assert not caplog.records and eager_stats.keys() == compiled_stats.keys()
+        for key, value in eager_stats.items():
+            torch.testing.assert_close(compiled_stats[key], value, rtol=rtol, atol=atol)
         for name, network in compiled.networks.items():
             weights = zip(network.state_dict().values(), eager.networks[name].state_dict().values())
             for there, here in weights:
                 torch.testing.assert_close(there, here, rtol=rtol, atol=atol)
-        return told
+        return compiled_stats
 
     return check
 
 
 @pytest.fixture
 def assert_same():
-    """Asserts that two nested states are equal to the last bit."""
+    """Return a check that two nested states are equal to the last bit."""
     return check_same
 
 
 def leaves(plain, path=""):
-    """Every tensor and value of nested plain data, by its path."""
+    """Return every tensor and value of nested plain data by its path."""
     if isinstance(plain, dict):
         return {
             k: v for key, value in plain.items() for k, v in leaves(value, f"{path}/{key}").items()

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def torchrun(*arguments, processes=2, options=(), **environment):
-    """Start processes of a Python command with torchrun; keyword arguments are of their environment."""
+    """Start processes of a Python command with torchrun; keyword arguments set its environment."""
     command = [
         sys.executable,
         "-m",

@@ -1,10 +1,10 @@
-"""A page of HTML as a reader sees it."""
+"""Page of HTML as a reader sees it."""
 
 from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """Collects what a page refers to, and checks that its tags are closed in order."""
+    """Parser that collects a page's references and checks that tags are closed in order."""
 
     VOID = ("meta", "img", "source", "br")
 

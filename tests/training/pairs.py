@@ -1,4 +1,7 @@
-"""A data set for recipes that translate: 20 random images, each with its negative as input and a second domain."""
+"""Data set for recipes that translate: 20 random images.
+
+Each has its negative as input, and a second domain.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from fastgan.data import InMemoryDataset, InputSpec
 
 
 class Negatives(InMemoryDataset):
-    """Image i comes with its negative (`pairs`) or another image of the set (`domains`). It has ten held-out ones."""
+    """Random images with ten held-out ones.
+
+    Image i comes with its negative (`pairs`) or another image of the set (`domains`).
+    """
 
     def __init__(self, task="pairs", *, resolution=16, seed=0, length=20):
         generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,7 @@
-"""What each rank of tests/training/test_distributed.py runs: `torchrun … ranks.py FOLDER`. It is no test itself."""
+"""Program of each rank of tests/training/test_distributed.py: `torchrun … ranks.py FOLDER`.
+
+It is no test itself.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,8 @@ GROWING = {
     "stable_kimg": 0.004,
     "fade_kimg": 0.016,
 }
-GROWING |= {"group_size": 1}  # each rank compares its own images
+# Each rank compares its own images.
+GROWING |= {"group_size": 1}
 GAMES = {
     "wgan-gp": DCGAN(**CONVOLUTIONS, loss="wasserstein", penalty="wgan-gp", n_critic=2),
     "lazy r1": DCGAN(**CONVOLUTIONS, penalty="r1", penalty_every=2, flip_labels=0.3),
@@ -44,7 +48,7 @@ OWN_STATISTICS = DCGAN(**CONVOLUTIONS, sync_batch_norm=False)
 
 
 def images(steps, updates):
-    """The global batches: the same wherever they are made."""
+    """Return the global batches, the same in every process."""
     generator = torch.Generator().manual_seed(0)
     return [
         [torch.rand(8, 1, 16, 16, generator=generator) for _ in range(updates)]
@@ -53,7 +57,7 @@ def images(steps, updates):
 
 
 def trained(recipe, world, steps=3):
-    """The state after `steps` steps on this rank's part of the global batches."""
+    """Return the state after `steps` steps on this rank's part of the global batches."""
     step = TrainStep(TrainState.create(recipe, ImageSpec(1, 16)), world=world)
     share = recipe.batch // world.size
     mine = slice(world.rank * share, (world.rank + 1) * share)
@@ -63,7 +67,10 @@ def trained(recipe, world, steps=3):
 
 
 def normalised(part):
-    """Batch norm of a part of 12 samples, float64: output, gradients to second order, running statistics."""
+    """Apply batch norm to a part of 12 samples in float64.
+
+    Returns output and gradients to second order, gradients of parameters, and running statistics.
+    """
     torch.manual_seed(0)
     x, probe = torch.randn(2, 12, 3, 4, 5, dtype=torch.float64)
     layer = nn.BatchNorm2d(3).double()
@@ -85,11 +92,11 @@ def normalised(part):
 def main(folder):
     with join_world("cpu") as world:
         games = GAMES | {"own batch norm": OWN_STATISTICS}
-        found = {name: trained(recipe, world).state_dict() for name, recipe in games.items()}
+        states = {name: trained(recipe, world).state_dict() for name, recipe in games.items()}
         size = 12 // world.size
-        own, shared, kept = normalised(slice(world.rank * size, (world.rank + 1) * size))
+        own, shared, statistics = normalised(slice(world.rank * size, (world.rank + 1) * size))
         world.average_(shared)
-        told = {
+        messages = {
             "any": [world.any(world.rank == 1), world.any(False)],
             "mean": world.mean({"rank": float(world.rank)}),
             "broadcast": world.broadcast(
@@ -102,7 +109,7 @@ def main(folder):
             ],
         }
         torch.save(
-            {"trained": found, "norm": (own, shared, kept), "told": told},
+            {"trained": states, "norm": (own, shared, statistics), "messages": messages},
             folder / f"{world.rank}.pt",
         )
 

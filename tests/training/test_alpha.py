@@ -1,4 +1,4 @@
-"""Images with alpha: from the data through training, grids and files to what measures see."""
+"""Images with alpha, from the data through training, grids and files to the measures."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""train() as a program calls it: callbacks, its own data, measures and the best checkpoint, a quiet console."""
+"""`train` in a program: callbacks, own data, measures, the best checkpoint, a quiet console."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def quick_curves(monkeypatch):
 
 
 class Notes(Callback):
-    """Writes down what happens, and after how many images."""
+    """Callback that records events with the images shown."""
 
     def __init__(self):
         self.events = []
@@ -111,7 +111,7 @@ def test_an_error_in_a_callback_ends_the_run_with_its_checkpoints_intact(run, ti
 
 @pytest.fixture
 def scores(monkeypatch):
-    """What `measure` finds, by the images shown."""
+    """Return the results of `measure` by the images shown, for a test to fill in."""
     scores = {}
 
     def measure(recipe, networks, dataset, settings, *, seed):
@@ -150,19 +150,15 @@ def test_the_best_by_measure_is_kept_and_survives_resume(run, tiny, scores, asse
     assert unbroken.measures["kl_to_uniform"] == 0.7
 
     notes = Notes()
-    run(
-        tiny, callbacks=[StopAt(144)], **options
-    )  # where it stops it's measured for the report alone
+    # The measure at a stop is for the report alone.
+    run(tiny, callbacks=[StopAt(144)], **options)
     resumed, _ = run(tiny, resume=True, callbacks=[notes], **options)
     assert load_checkpoint(resumed.run.best_checkpoint).state["nimg"] == 256
     assert [e for e in notes.events if e == ("checkpoint", "best.pt")] == [
         ("checkpoint", "best.pt")
     ]
-    assert [e[1] for e in notes.events if e[0] == "measure"] == [
-        192,
-        256,
-        320,
-    ]  # the last one serves the report too
+    # The last measure serves the report too.
+    assert [e[1] for e in notes.events if e[0] == "measure"] == [192, 256, 320]
     states = [load_checkpoint(r.run.latest_checkpoint).state for r in (resumed, unbroken)]
     assert_same(*({k: v for k, v in state.items() if k != "seconds"} for state in states))
 

@@ -1,4 +1,4 @@
-"""Checkpoints come back as they went, and everything else is refused in one sentence."""
+"""Checkpoints are read as they were written, and any other file is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_the_newest_are_kept(tmp_path, config, state):
 def test_every_truncation_is_refused(tmp_path, config, state):
     whole = save_checkpoint(tmp_path, config, state, keep=3).read_bytes()
     path = tmp_path / "cut.pt"
-    tail = range(len(whole) - 200, len(whole))  # the directory's end and the seal, byte by byte
+    # The end of the zip directory, and the seal, byte by byte.
+    tail = range(len(whole) - 200, len(whole))
     for size in [0, 1, 3, 4, 100, *random.Random(0).sample(range(len(whole)), 20), *tail]:
         path.write_bytes(whole[:size])
         with pytest.raises(CheckpointError, match=r"is truncated|isn't a checkpoint of fastgan"):
@@ -121,7 +122,7 @@ def test_every_flipped_byte_is_refused(tmp_path, config, state):
 
 
 class Evil:
-    """Unpickling this makes a file: if the file is there afterwards, code has run."""
+    """Object whose unpickling makes a file, which shows that code has run."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -155,7 +156,8 @@ def test_a_pickle_that_runs_code_is_refused_even_with_our_seal(
         load_checkpoint(path)
     assert not marker.exists()
     torch.load(path, weights_only=False)
-    assert marker.exists()  # so the file really does run code where nothing stops it
+    # Without our check the file does run code.
+    assert marker.exists()
 
 
 @pytest.mark.parametrize("content", [b"hello", b"\x89PNG\r\n\x1a\n" + bytes(100), bytes(200_000)])
@@ -206,7 +208,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, config, state, monkeypa
     content = old.read_bytes()
 
     class FullDisk:
-        """A file on a disk with 1000 bytes left."""
+        """File on a disk with 1000 bytes left."""
 
         def __init__(self, *args):
             self.file = open(*args)  # noqa: SIM115
@@ -272,13 +274,14 @@ def test_the_newest_intact_one_is_found_and_the_damaged_ones_named(tmp_path, con
     for nimg in (16, 160, 1600, 16_000):
         state.nimg = nimg
         paths.append(save_checkpoint(tmp_path, config, state, keep=9))
-    found = load_newest(tmp_path)
-    assert (found.path, found.saved.state["nimg"], found.damaged) == (paths[3], 16_000, {})
-    paths[3].write_bytes(bytes(1000))  # as a file system may leave it that lost power
+    newest = load_newest(tmp_path)
+    assert (newest.path, newest.saved.state["nimg"], newest.damaged) == (paths[3], 16_000, {})
+    # A file system that lost power may leave zeros.
+    paths[3].write_bytes(bytes(1000))
     paths[2].write_bytes(paths[2].read_bytes()[:-5])
-    found = load_newest(tmp_path)
-    assert (found.path, found.saved.state["nimg"]) == (paths[1], 160)
-    assert list(found.damaged) == [paths[3], paths[2]]
+    newest = load_newest(tmp_path)
+    assert (newest.path, newest.saved.state["nimg"]) == (paths[1], 160)
+    assert list(newest.damaged) == [paths[3], paths[2]]
     assert set_aside(paths[3]).name == "000016000.pt.damaged"
     assert list(load_newest(tmp_path).damaged) == [paths[2]]
     for path in paths[:2]:

@@ -1,4 +1,4 @@
-"""Runs side by side: what differs and nothing else, every run's own figures, and a page that needs nothing beside itself."""
+"""Comparison of runs: differing settings only, every run's figures, a self-contained page."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ def test_the_table_has_what_differs(folders):
     assert settings == {"d-lr", "spectral-norm", "z-dim"}
     assert lines["d-lr"] == ("–", "0.001") and lines["spectral-norm"] == ("off", "on")
     assert lines["real images shown"] == ("160", "160")
-    assert lines["parameters of D"] == ("529", "529")  # 64·8 + 8 + 8 + 1
-    assert lines["parameters of G"] == ("632", "648")  # z·8 + 8, batch norm's 16, 8·64 + 64
+    # D has 64·8 + 8 + 8 + 1.
+    assert lines["parameters of D"] == ("529", "529")
+    # G has z·8 + 8, batch norm's 16, and 8·64 + 64.
+    assert lines["parameters of G"] == ("632", "648")
     assert lines["classes that appear (higher is better)"][0].endswith(" of 10")
     assert float(lines["images/s"][0].replace(",", "")) > 0
 
@@ -54,7 +56,8 @@ def test_the_page_needs_nothing_beside_itself(folders, tmp_path):
     out = tmp_path / "new" / "page.html"
     write_comparison(out, read_runs(folders))
     page = Page(out.read_text())
-    assert len(page.references) == 2 * 3  # samples, and curves in two themes
+    # Each run has samples, and curves in two themes.
+    assert len(page.references) == 2 * 3
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
     assert (
         "fast <D> [4x]" in page.text
@@ -81,7 +84,7 @@ def test_a_run_that_has_only_begun_and_names_that_meet(folders, tmp_path):
     "recipe", [CGAN(), StyleGAN2(augment="ada")], ids=lambda recipe: recipe.name
 )
 def test_parameters_are_those_of_the_networks(recipe):
-    """Counted without memory; what only remembers something has none."""
+    """The count takes no memory, and leaves out networks without parameters."""
     images = ImageSpec(3, 32, 10)
     networks = recipe.build_networks(images)
     counts = {name: sum(p.numel() for p in networks[name].parameters()) for name in ("G", "D")}
@@ -92,9 +95,9 @@ def test_the_command(folders, tmp_path, capsys):
     from fastgan import cli
 
     assert cli.run(["compare", *map(str, folders), "--out", str(tmp_path / "page.html")]) == 0
-    said = capsys.readouterr().out
-    assert "plain" in said.splitlines()[0] and "fast <D> [4x]" in said.splitlines()[0]
-    assert "parameters of G" in said and (tmp_path / "page.html").exists()
+    output = capsys.readouterr().out
+    assert "plain" in output.splitlines()[0] and "fast <D> [4x]" in output.splitlines()[0]
+    assert "parameters of G" in output and (tmp_path / "page.html").exists()
     with pytest.raises(cli.UsageError, match=r"RUNS must be two runs or more, got 1\."):
         cli.run(["compare", str(folders[0])])
     with pytest.raises(

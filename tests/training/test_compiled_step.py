@@ -1,4 +1,4 @@
-"""The whole step in one graph computes what the eager one does; and where it can't be compiled, that one runs."""
+"""A step compiled into one graph equals the eager one, which runs if compiling fails."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def test_compiled_and_eager_train_alike(name, caplog):
     recipe = DCGAN(z_dim=4, ngf=4, ndf=4, batch=4, ema=0.9, **SETTINGS[name])
     eager, eager_stats = trained(recipe)
     compiled, stats = trained(recipe, compile="step", backend="aot_eager")
-    assert not warnings(caplog)  # it didn't fall back
-    # Adam divides by the root of a square: an entry without gradient amplifies the last bit
+    # A warning would mean that it fell back.
+    assert not warnings(caplog)
+    # Adam divides by the root of a square: an entry without gradient amplifies the last bit.
     tolerance = (
         {"rtol": 1e-3, "atol": 1e-3} if recipe.precision == "bf16" else {"rtol": 1e-4, "atol": 2e-5}
     )
@@ -64,8 +65,8 @@ def test_compiled_and_eager_train_alike(name, caplog):
 
 def test_what_remembers_compares_and_looks_ahead_compiles_whole(caplog):
     recipe = GAN(
-        z_dim=4, g_hidden=(8,), d_hidden=(8,), batch=4, dropout=0.0, replay=8, historical_averaging=0.1,
-        minibatch_discrimination=2, minibatch_stddev=4, feature_matching=0.5, unroll=1,
+        z_dim=4, g_hidden=(8,), d_hidden=(8,), batch=4, dropout=0.0, replay=8,
+        historical_averaging=0.1, minibatch_discrimination=2, minibatch_stddev=4, feature_matching=0.5, unroll=1,
     )  # fmt: skip
     eager, eager_stats = trained(recipe, steps=2)
     compiled, stats = trained(recipe, steps=2, compile="step", backend="eager")
@@ -85,7 +86,8 @@ def test_an_update_compiles_once_for_every_batch_and_every_state(caplog):
     counters.clear()
     for _ in range(3):
         trained(recipe, steps=4, compile="step", backend="eager")
-    assert counters["stats"]["unique_graphs"] == 3 * 2  # D's update and G's, of three states
+    # Three states have an update of D and one of G each.
+    assert counters["stats"]["unique_graphs"] == 3 * 2
     assert not warnings(caplog)
 
 
@@ -97,7 +99,8 @@ def test_a_torch_that_cannot_says_so_once_and_runs_eagerly(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "fastgan"):
         fallen_back, _ = trained(recipe, compile="step")
     assert warnings(caplog) == [
-        f"torch {torch.__version__} can't compile a step that differentiates inside: it runs eagerly, on the same ops."
+        f"torch {torch.__version__} can't compile a step that differentiates inside: "
+        "it runs eagerly, on the same ops."
     ]
     for ours, theirs in zip(
         fallen_back.networks["D"].parameters(), eager.networks["D"].parameters()
@@ -114,8 +117,8 @@ def test_a_compiler_that_fails_says_so_once_and_the_step_runs_eagerly(monkeypatc
     monkeypatch.setattr(compiling, "_warned", set())
     with caplog.at_level(logging.WARNING, "fastgan"):
         fallen_back, _ = trained(recipe, compile="step", backend=broken)
-    (said,) = warnings(caplog)
-    assert "no C++ compiler here" in said and "runs eagerly" in said
+    (warning,) = warnings(caplog)
+    assert "no C++ compiler here" in warning and "runs eagerly" in warning
     for ours, theirs in zip(
         fallen_back.networks["D"].parameters(), eager.networks["D"].parameters()
     ):

@@ -1,4 +1,4 @@
-"""Two processes compute what one does with the same global batch; and say so where one of them is lost."""
+"""Two processes equal one with the same global batch, and report the loss of one of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.xdist_group("two processes")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What each of two ranks found."""
+def results(tmp_path_factory):
+    """Return the results of each of two ranks."""
     folder = tmp_path_factory.mktemp("ranks")
     process = torchrun(Path(ranks.__file__), folder)
     _, err = process.communicate(timeout=240)
@@ -28,39 +28,42 @@ def found(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*ranks.GAMES, "own batch norm"])
-def test_all_ranks_end_with_the_same_bits(found, name, assert_same):
-    assert_same(*(rank["trained"][name] for rank in found))
+def test_all_ranks_end_with_the_same_bits(results, name, assert_same):
+    assert_same(*(rank["trained"][name] for rank in results))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ranks.GAMES)
-def test_two_processes_give_the_state_of_one(found, name):
+def test_two_processes_give_the_state_of_one(results, name):
     alone = ranks.trained(ranks.GAMES[name], World(torch.device("cpu"))).state_dict()
     tolerance = {"rtol": 1e-2, "atol": 1e-3} if name == "fp16" else {"rtol": 1e-4, "atol": 1e-5}
-    torch.testing.assert_close(found[0]["trained"][name], alone, **tolerance)
+    torch.testing.assert_close(results[0]["trained"][name], alone, **tolerance)
 
 
 @pytest.mark.slow
-def test_batch_norm_of_two_processes_is_that_of_the_whole_batch(found):
-    own, shared, kept = ranks.normalised(None)
+def test_batch_norm_of_two_processes_is_that_of_the_whole_batch(results):
+    own, shared, statistics = ranks.normalised(None)
     for name, value in own.items():
-        theirs = torch.cat([rank["norm"][0][name] for rank in found])
+        theirs = torch.cat([rank["norm"][0][name] for rank in results])
         torch.testing.assert_close(theirs, value, msg=lambda m, name=name: f"{name}: {m}")
-    for rank in found:
-        torch.testing.assert_close(
-            [2 * grad for grad in rank["norm"][1]], shared
-        )  # the mean of two ranks' parts
-        torch.testing.assert_close(rank["norm"][2], kept)
+    for rank in results:
+        # Ranks hold the mean of their two parts.
+        torch.testing.assert_close([2 * grad for grad in rank["norm"][1]], shared)
+        torch.testing.assert_close(rank["norm"][2], statistics)
 
 
 @pytest.mark.slow
-def test_what_ranks_tell_each_other(found):
-    for rank in found:
-        told = rank["told"]
-        assert told["any"] == [True, False]
-        assert told["mean"] == {"rank": 0.5}
-        assert told["broadcast"]["rank"] == 0 and told["broadcast"]["tensor"].tolist() == [0, 0, 0]
-        assert told["same"] == [True, False, False]
+def test_what_ranks_tell_each_other(results):
+    for rank in results:
+        messages = rank["messages"]
+        assert messages["any"] == [True, False]
+        assert messages["mean"] == {"rank": 0.5}
+        assert messages["broadcast"]["rank"] == 0 and messages["broadcast"]["tensor"].tolist() == [
+            0,
+            0,
+            0,
+        ]
+        assert messages["same"] == [True, False, False]
 
 
 def test_a_world_of_one_sends_nothing():

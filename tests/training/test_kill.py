@@ -1,4 +1,4 @@
-"""Real processes, really ended: by SIGKILL at any moment, and by polite signals."""
+"""Processes ended by SIGKILL at any moment, and by polite signals."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from fastgan.training.log import read_log
 
 pytestmark = pytest.mark.xdist_group("warm")
 
-# Batch norm, dropout and an average: whatever could drift apart is on. Something is written at every second step.
+# Batch norm, dropout and an average are on, since they could drift apart. Every second step writes.
 ARGUMENTS = shlex.split(
-    "train gan --data digits --resolution 8 --batch 16 --total-images 960 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 "
-    "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --keep 2 --resume --out"
+    "train gan --data digits --resolution 8 --batch 16 --total-images 960 --z-dim 4 "
+    "--g-hidden 8 --d-hidden 8 --ema 0.9 --checkpoint-every 64 --samples-every 96 --log-every 32 "
+    "--measure-every 128 --keep 2 --resume --out"
 )
 TIMES = {"seconds", "images_per_second", "waiting"}
 STEPS = 960 // 16
-FILES = 138  # how often the unbroken run opens, renames, makes or removes one
+# Times that the unbroken run opens, renames, makes or removes a file.
+FILES = 138
 
 
 def without_times(row):
@@ -34,7 +36,10 @@ def without_times(row):
 
 
 def everything(out):
-    """All that a run leaves, but for times, and for what names the process (TensorBoard) or the folder (the report)."""
+    """Return all that a run leaves, except times and names of the process or the folder.
+
+    TensorBoard's files name the process, and the report names the folder.
+    """
     (*_, last), best = list_checkpoints(out / "checkpoints"), out / "checkpoints" / "best.pt"
     assert last.stem == "000000960"
     return {
@@ -51,7 +56,7 @@ def everything(out):
 
 
 def board(out):
-    """What TensorBoard shows of a run: value by step of each curve."""
+    """Return TensorBoard's curves of a run: step and value of each point."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     events = accumulator.EventAccumulator(str(out / "tensorboard")).Reload()
     return {
@@ -60,7 +65,7 @@ def board(out):
 
 
 def kill_in_its_first_second(out, moment):
-    """A process of its own, which has all its imports before it."""
+    """Kill a new process, which still has all its imports before it."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "fastgan", *ARGUMENTS, str(out)],
@@ -74,7 +79,7 @@ def kill_in_its_first_second(out, moment):
 
 
 class Moments:
-    """Draws the moments of kills from a seed: before a touch of a file, before a step, at a time."""
+    """Random moments of kills: before a touch of a file, before a step, or at a time."""
 
     def __init__(self, seed, seconds=None):
         self._draw, self._seconds = random.Random(seed), seconds
@@ -91,7 +96,7 @@ class Moments:
 
 @pytest.fixture
 def unbroken(tmp_path, warm):
-    """The folder of a run that nothing ended."""
+    """Return the folder of a run that nothing ended."""
     out = tmp_path / "unbroken"
     ((status, output),) = warm({"argv": [*ARGUMENTS, str(out)]})
     assert status == 0, output
@@ -99,7 +104,10 @@ def unbroken(tmp_path, warm):
 
 
 def check_kills(folder, warm, moments, unbroken, assert_same, kills):
-    """End runs so many times with SIGKILL; the same command goes on each time, and each run ends as the unbroken one."""
+    """End runs with SIGKILL many times, and resume each with the same command.
+
+    Each run must end as the unbroken one.
+    """
     expected, number, story = everything(unbroken), 0, []
     while len(story) < kills:
         out = folder / str(number)
@@ -133,7 +141,7 @@ def test_sigkill_before_any_step_or_touch_of_a_file_changes_nothing(
 
 @pytest.mark.long
 def test_sigkill_at_any_moment_changes_nothing(tmp_path, warm, unbroken, assert_same):
-    """With another seed each time; FASTGAN_KILL_SEED repeats one."""
+    """The seed changes each time; FASTGAN_KILL_SEED repeats one."""
     seed = int(os.environ.get("FASTGAN_KILL_SEED") or random.SystemRandom().randrange(10**6))
     print(f"again with the same moments: FASTGAN_KILL_SEED={seed}")
     moments = Moments(seed, read_log(unbroken / "log.jsonl")[-1]["seconds"] + 0.3)

@@ -1,4 +1,4 @@
-"""Measures of a run and of a checkpoint: taken as documented, the same from wherever, refused before training."""
+"""Measures of a run and of a checkpoint equal their functions, or are refused before training."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def ten(real):
 
 
 @pytest.fixture
-def made(tiny):
-    """A recipe, untrained networks, and 30 of their samples as measures draw them."""
+def untrained(tiny):
+    """Return a recipe, untrained networks, and 30 of their samples as measures draw them."""
     networks = TrainState.create(tiny, ImageSpec(1, 8)).sampler
     return (
         tiny,
@@ -64,21 +64,21 @@ def made(tiny):
 
 def test_a_run_that_asks_for_fd_has_it_beside_the_measures_of_its_data(run, tiny, real, ten):
     result, _ = run(tiny, dataset=ten, measure="fd", measure_samples=30)
-    found = result.measures
-    assert found.keys() == {
+    results = result.measures
+    assert results.keys() == {
         "samples",
         "classes_hit",
         "num_classes",
         "kl_to_uniform",
         "fd_mobilenet_v2",
     }
-    assert main_measure(found) == "fd_mobilenet_v2"
-    assert json.loads(result.run.measures.read_text()) == found
+    assert main_measure(results) == "fd_mobilenet_v2"
+    assert json.loads(result.run.measures.read_text()) == results
 
     state = TrainState.create(result.config.recipe, result.config.image_spec)
     restore(state, load_checkpoint(result.run.latest_checkpoint), result.run.latest_checkpoint)
     images = sample_images(tiny, state.sampler, 30, seed=derive_seed(0, "measures"))
-    assert found["fd_mobilenet_v2"] == pytest.approx(
+    assert results["fd_mobilenet_v2"] == pytest.approx(
         fd_mobilenet_v2(images, to_float(real)), rel=1e-4
     )
 
@@ -89,9 +89,9 @@ def test_no_measures_where_none_are_wanted(run, tiny, ten):
     assert "--measure none takes none, so --measure-every changes nothing." in said
 
 
-def test_figures_in_features_are_those_of_their_functions(made, real, ten):
-    recipe, networks, images = made
-    found = evaluate(
+def test_figures_in_features_are_those_of_their_functions(untrained, real, ten):
+    recipe, networks, images = untrained
+    results = evaluate(
         recipe,
         networks,
         ten,
@@ -109,9 +109,9 @@ def test_figures_in_features_are_those_of_their_functions(made, real, ten):
         "score_digits_std": score.std,
         **{f"{name}_digits": value for name, value in prdc(true[::2], fake)._asdict().items()},
     }
-    got = dict(found["measures"])
+    got = dict(results["measures"])
     assert got.pop("fd_digits") > 0 and got == pytest.approx(expected, rel=1e-4, abs=1e-6)
-    assert found["settings"] == {
+    assert results["settings"] == {
         "metrics": ["prdc", "kd", "score", "fd"],
         "samples": 30,
         "seed": 0,
@@ -125,12 +125,12 @@ def test_figures_in_features_are_those_of_their_functions(made, real, ten):
         "score": {"splits": 10},
         "prdc": {"vectors": 30, "precision_neighbour": 3, "density_neighbour": 5},
     }
-    assert found["data"]["fingerprint"] == ten.fingerprint and "torch" in found["versions"]
-    json.dumps(found)
+    assert results["data"]["fingerprint"] == ten.fingerprint and "torch" in results["versions"]
+    json.dumps(results)
 
 
-def test_figures_do_not_depend_on_the_batches(made, ten, monkeypatch):
-    recipe, networks, _ = made
+def test_figures_do_not_depend_on_the_batches(untrained, ten, monkeypatch):
+    recipe, networks, _ = untrained
 
     def taken():
         asked = ("fd", "kd", "prdc", "modes", "ppl")
@@ -159,14 +159,15 @@ def test_paths_in_w_and_with_labels(ten):
     with torch.no_grad():
         for name, parameter in networks["G"].named_parameters():
             if name.endswith("noise.strength"):
-                parameter.fill_(0.5)  # random noise would be most of a small step
-    found = evaluate(recipe, networks, ten, ("ppl",), samples=20)
-    assert found["measures"].keys() == {"ppl_z", "ppl_w"}
-    assert all(0 < value < 1e4 for value in found["measures"].values())
-    assert found["settings"]["ppl"]["paths"] == 20 and "features" not in found["settings"]
+                # Random noise would be most of a small step.
+                parameter.fill_(0.5)
+    results = evaluate(recipe, networks, ten, ("ppl",), samples=20)
+    assert results["measures"].keys() == {"ppl_z", "ppl_w"}
+    assert all(0 < value < 1e4 for value in results["measures"].values())
+    assert results["settings"]["ppl"]["paths"] == 20 and "features" not in results["settings"]
 
 
-def test_stacked_digits_are_counted_by_channel(made):
+def test_stacked_digits_are_counted_by_channel(untrained):
     dataset = StackedMnist(resolution=16)
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), batch_norm=False)
     plan = make_plan(recipe, dataset, ("modes",))
@@ -176,7 +177,7 @@ def test_stacked_digits_are_counted_by_channel(made):
     assert make_plan(recipe, dataset, ("fd",)).samples == 2_000
 
     class Real(GAN):
-        """Draws the data set's own images."""
+        """Recipe that draws the data set's own images."""
 
         def sample(self, networks, count, *, generator, given=None):
             self.__dict__["drawn"] = first = self.__dict__.get("drawn", 0)
@@ -184,10 +185,10 @@ def test_stacked_digits_are_counted_by_channel(made):
             return to_float(dataset.batch(torch.arange(first, first + count))[0])
 
     networks = TrainState.create(recipe, ImageSpec(3, 16)).sampler
-    found = measure(Real(), networks, dataset, samples=600)
+    results = measure(Real(), networks, dataset, samples=600)
     labels = dataset.batch(torch.arange(600))[1]
-    assert found["num_classes"] == 1000
-    assert abs(found["classes_hit"] - len(labels.unique())) < 15
+    assert results["num_classes"] == 1000
+    assert abs(results["classes_hit"] - len(labels.unique())) < 15
     collapsed = measure(recipe, networks, dataset, samples=200)
     assert collapsed["classes_hit"] < 50 and collapsed["kl_to_uniform"] > 3
     assert not has_measures(StackedMnist(resolution=16, channels=1))
@@ -196,7 +197,7 @@ def test_stacked_digits_are_counted_by_channel(made):
 @pytest.mark.parametrize("where", ["digits", None])
 def test_neighbours_of_samples_that_are_real(ten, real, where):
     class Copies(GAN):
-        """Draws real images with a little noise."""
+        """Recipe that draws real images with a little noise."""
 
         def sample(self, networks, count, *, generator, given=None):
             rows = torch.randint(60, (count,), generator=generator)
@@ -229,11 +230,20 @@ def test_fd_is_refused_before_training_where_the_weights_are_missing(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"measure": ("modes",)}, "modes of noise can't be counted, since only digits and stacked-mnist have a"),
-        ({"measure": ("fid",), "measure_features": "digits"}, "features must be inception for fid, got"),
-        ({"measure": ("kid",), "measure_weights": "no.pth"}, "no.pth' can't be read|need torch-fidelity"),
+        (
+            {"measure": ("modes",)},
+            "modes of noise can't be counted, since only digits and stacked-mnist have a",
+        ),
+        (
+            {"measure": ("fid",), "measure_features": "digits"},
+            "features must be inception for fid, got",
+        ),
+        (
+            {"measure": ("kid",), "measure_weights": "no.pth"},
+            "no.pth' can't be read|need torch-fidelity",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_taken_is_refused_before_training(run, tiny, tmp_path, options, said):
     with pytest.raises(MetricError, match=said):
         run(tiny, **options)
@@ -276,8 +286,9 @@ def test_options_of_measures_and_of_older_runs(tmp_path):
 
 def test_figures_name_their_features_and_the_best_goes_by_the_finest():
     measures = {
-        "samples": 20, "classes_hit": 1000, "num_classes": 1000, "kl_to_uniform": 0.12345, "kd_digits": 0.0123456,
-        "kd_digits_std": 0.00123, "precision_inception": 0.5, "fid": 12.3456, "is": 9.5, "is_std": 0.25, "ppl_w": 100.0,
+        "samples": 20, "classes_hit": 1000, "num_classes": 1000, "kl_to_uniform": 0.12345,
+        "kd_digits": 0.0123456, "kd_digits_std": 0.00123, "precision_inception": 0.5,
+        "fid": 12.3456, "is": 9.5, "is_std": 0.25, "ppl_w": 100.0,
     }  # fmt: skip
     assert [tuple(figure) for figure in figures(measures)] == [
         ("classes that appear", "1,000 of 1,000", "higher"),

@@ -1,4 +1,4 @@
-"""Half types, loss scales, and what stays in float32."""
+"""Half types, loss scales, and networks that stay in float32."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def a_batch(seed=0, scale=1.0):
 
 
 def set_scale(scaler, scale):
-    scaler.scale(torch.ones(()))  # which sets it up
+    # The first call sets the scaler up.
+    scaler.scale(torch.ones(()))
     scaler.update(scale)
 
 
 def seen_dtypes(step):
-    """The dtypes that convolutions and D's gradient penalty compute in, by network."""
+    """Return the dtypes of outputs of each network's first convolution in a step."""
     seen = {}
     for name, network in step.state.networks.items():
         first = next(
@@ -54,12 +55,8 @@ def test_half_types_compute_in_half_and_keep_float32_weights(precision, dtype):
     step = step_of(tiny(precision=precision, penalty="r1"))
     seen = seen_dtypes(step)
     assert set(seen["G"]) == {dtype}
-    assert seen["D"] == [
-        dtype,
-        dtype,
-        torch.float32,
-        dtype,
-    ]  # real, fake, the penalty in float32, G's turn
+    # D sees real and fake images, the penalty in float32, and images in G's turn.
+    assert seen["D"] == [dtype, dtype, torch.float32, dtype]
     for network in step.state.networks.values():
         assert all(p.dtype == torch.float32 for p in network.parameters())
 
@@ -76,7 +73,8 @@ def test_half_types_follow_float32():
     }
     for name, value in stats["fp32"].items():
         torch.testing.assert_close(stats["bf16"][name], value, rtol=0.05, atol=0.01)
-    assert stats["tf32"] == stats["fp32"]  # tf32 is for GPUs
+    # The CPU has no TF32.
+    assert stats["tf32"] == stats["fp32"]
 
 
 def test_tf32_is_switched_on_for_the_step_alone():
@@ -95,12 +93,12 @@ def test_each_optimiser_has_its_loss_scale_which_is_saved():
     step = step_of(tiny(precision="fp16"))
     state = step.state
     assert set(state.scalers) == {"D", "G"} and state.scalers["D"] is not state.scalers["G"]
-    set_scale(state.scalers["D"], 2.0**40)  # overflows, while G's default doesn't
+    # This scale overflows; G's default doesn't.
+    set_scale(state.scalers["D"], 2.0**40)
     stats = step(a_batch())
     assert "loss/D" not in stats and state.scalers["D"].get_scale() == 2.0**39
-    assert (
-        state.skipped["D"] == 1 and state.skipped_in_a_row["D"] == 0
-    )  # a scale that is still falling is no failure
+    # A scale that is still falling is no failure.
+    assert state.skipped["D"] == 1 and state.skipped_in_a_row["D"] == 0
     for _ in range(40):
         stats = step(a_batch())
     assert "loss/D" in stats and state.scalers["D"].get_scale() < 2.0**39

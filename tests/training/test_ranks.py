@@ -1,4 +1,4 @@
-"""Several processes: one writes, all end together, and no disk is shared."""
+"""Runs of several processes: one writes, all end together, and no disk is shared."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from fastgan.training.state import TrainState
 pytestmark = pytest.mark.xdist_group("warm")
 
 ARGUMENTS = shlex.split(
-    "train gan --resolution 8 --batch 16 --total-images 320 --z-dim 4 --g-hidden 8 --d-hidden 8 --ema 0.9 --seed 7 "
-    "--checkpoint-every 64 --samples-every 96 --log-every 32 --measure-every 128 --resume "
-    "--measure fd --measure-features digits"
+    "train gan --resolution 8 --batch 16 --total-images 320 --z-dim 4 --g-hidden 8 --d-hidden 8 "
+    "--ema 0.9 --seed 7 --checkpoint-every 64 --samples-every 96 --log-every 32 "
+    "--measure-every 128 --resume --measure fd --measure-features digits"
 )
 
 
@@ -35,7 +35,7 @@ def free_port():
 
 @pytest.fixture
 def disks(tmp_path):
-    """What each of the two ranks sees."""
+    """Return a folder for each of two ranks: its disk."""
     folders = [tmp_path / "disk0", tmp_path / "disk1"]
     for folder in folders:
         folder.mkdir()
@@ -44,7 +44,10 @@ def disks(tmp_path):
 
 @pytest.fixture
 def two(warm, disks):
-    """Runs two ranks, each on a disk of its own; keyword arguments go to the command of rank 1."""
+    """Return a function that runs two ranks, each on a disk of its own.
+
+    Its keyword arguments go to the command of rank 1.
+    """
 
     def run(out, *more, data="digits", **command):
         for _ in range(5):
@@ -59,7 +62,8 @@ def two(warm, disks):
             ]
             ranks[1] |= command
             ended = warm(*ranks)
-            if "EADDRINUSE" not in ended[0][1]:  # another program was quicker to take the port
+            # Otherwise another program has taken the port.
+            if "EADDRINUSE" not in ended[0][1]:
                 break
         return ended
 
@@ -76,10 +80,12 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     (status, output), (other, silent) = two("unbroken")
     assert (status, other) == (0, 0), output + silent
     assert "on 2 × cpu" in output and silent == ""
-    (status, output), (other, silent) = two("run", signal=signal.SIGTERM, step=9)  # to rank 1 alone
+    # The signal goes to rank 1 alone.
+    (status, output), (other, silent) = two("run", signal=signal.SIGTERM, step=9)
     assert (status, other) == (143, 143), output + silent
     assert "Stopped by SIGTERM" in output and silent == ""
-    (status, output), (other, silent) = two("run")  # rank 1 has no checkpoint on its disk
+    # Rank 1 has no checkpoint on its disk.
+    (status, output), (other, silent) = two("run")
     assert (status, other) == (0, 0), output + silent
     assert "Resumed after 144 images" in output
     assert list(disks[1].iterdir()) == []
@@ -102,7 +108,8 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
 @pytest.mark.slow
 def test_two_ranks_begin_with_the_same_trained_weights(two, warm, disks):
     source, alone = disks[0] / "source", disks[0] / "alone"
-    plain = ("--no-batch-norm", "--dropout", "0")  # the same in one process
+    # Batch norm and dropout would differ from one process.
+    plain = ("--no-batch-norm", "--dropout", "0")
     first_step = (*plain, "--from", str(source), "--total-images", "16")
     for out, arguments in (
         (source, (*plain, "--seed", "8", "--total-images", "64")),
@@ -118,7 +125,8 @@ def test_two_ranks_begin_with_the_same_trained_weights(two, warm, disks):
     for name, weights in begun["networks"].items():
         trained = {key: value for key, value in before["networks"][name].items() if "weight" in key}
         assert trained.keys() <= weights.keys() and trained
-        for key, value in trained.items():  # one step of Adam from it, at a rate of 2e-4
+        # One step of Adam at a rate of 2e-4 is the tolerance.
+        for key, value in trained.items():
             torch.testing.assert_close(weights[key], value, rtol=0, atol=5e-4)
         moments, others = (
             [part["exp_avg"] for part in state["optimizers"][name]["state"].values()]
@@ -152,7 +160,7 @@ def test_other_data_on_one_rank_ends_both(two, disks):
 
 
 class Two(World):
-    """A world of two without the other: what it says is given."""
+    """World of two ranks without the other rank; `other` is its flag."""
 
     other = False
 

@@ -1,4 +1,4 @@
-"""The report: self-contained, complete, and safe to open."""
+"""The report is self-contained, complete, and safe to open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs: what they leave behind, how they end, and that a resumed one equals an unbroken one."""
+"""Whole runs: their files, their ends, and that a resumed run equals an unbroken one."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from fastgan.training.stop import stop_on_signals
 
 @pytest.fixture(autouse=True)
 def quick_curves(monkeypatch):
-    """Drawing is tested with the report; here a stand-in saves a second per run."""
+    """Replace the drawing of curves, which the report's tests cover and takes a second per run."""
     monkeypatch.setattr(
         "fastgan.training.report.draw_curves", lambda rows, theme="light": b"curves"
     )
 
 
 def final_state(result):
-    """The newest checkpoint's state without the time it took."""
+    """Return the newest checkpoint's state without the time it took."""
     state = load_checkpoint(result.run.latest_checkpoint).state
     return {key: value for key, value in state.items() if key != "seconds"}
 
 
 def interrupt_at(monkeypatch, images, number=signal.SIGTERM):
-    """Sends this process a signal while the step that reaches `images` is under way."""
+    """Send this process a signal during the step that reaches `images`."""
     original = TrainStep.__call__
 
     def step(self, batches):
@@ -126,7 +126,8 @@ def test_an_interrupted_run_resumes_bit_for_bit(run, tiny, monkeypatch, kind, im
     interrupt_at(monkeypatch, images)
     broken, text = run(tiny)
     assert broken.stopped_by == signal.SIGTERM
-    assert broken.nimg == -(-images // 16) * 16  # the step that was under way was finished
+    # The step under way is finished first.
+    assert broken.nimg == -(-images // 16) * 16
     assert "Stopped by SIGTERM" in text
     resumed, text = run(tiny, resume=True)
     assert resumed.stopped_by is None
@@ -152,7 +153,7 @@ def test_ctrl_c_is_named_and_leaves_a_report(run, tiny, monkeypatch):
 
 @pytest.fixture
 def heeded_sigint():
-    """A process started in the background of a shell ignores SIGINT, and then a second one does nothing."""
+    """Let SIGINT act: a process started in a shell's background ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -309,7 +310,8 @@ def test_only_damaged_checkpoints_are_an_error_and_stay(run, tiny):
     paths = list_checkpoints(result.run.checkpoints)
     for path in paths:
         damage(path)
-    result.run.config.unlink()  # with or without it
+    # The configuration is in the checkpoint too.
+    result.run.config.unlink()
     for _ in range(2):
         with pytest.raises(CheckpointError, match=r"No checkpoint in .* is intact.*320"):
             run(tiny, resume=True)
@@ -423,7 +425,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(run, tiny, monkeypatch):
 
 
 def tmp_run(run, tiny):
-    """The folder that `run` trains into, from the error that says it is taken."""
+    """Return the folder that `run` trains into, from the error that it is taken."""
     with pytest.raises(RunDirError) as caught:
         run(tiny)
     return loop.Path(re.search(r"'(.*)' isn't empty", str(caught.value)).group(1))

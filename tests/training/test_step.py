@@ -1,4 +1,7 @@
-"""One step of the game: order, n_critic, freezing, regularisers, accumulation, skips, averaging, randomness."""
+"""One step of the game: order, n_critic, freezing, regularisers, accumulation, and skips.
+
+It covers averaging and randomness too.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ class PairsBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class TwoPairs(Recipe):
-    """The skeleton of a translation GAN: two generators under one optimiser, n_critic, a lazy penalty."""
+    """Skeleton of a translation GAN.
+
+    It has two generators under one optimiser, n_critic, and a lazy penalty.
+    """
 
     name: ClassVar[str] = "two-pairs"
     batch_type: ClassVar[type[Batch]] = PairsBatch
@@ -139,14 +145,16 @@ def test_images_shown_count_every_batch():
 def test_a_regulariser_keeps_its_mean_weight(every):
     step = step_of(TwoPairs(n_critic=1, r1_every=every))
     rate = 0.1 * (4 / 5 if every == 4 else 1)
-    loss_gradient = torch.full((4, 4), 1 / 4)  # of the mean over 4 outputs, for inputs of 1
+    # This is the gradient of a mean over 4 outputs, for inputs of 1.
+    loss_gradient = torch.full((4, 4), 1 / 4)
     for number in range(9):
         before = step.state.networks["D_a"].weight.detach().clone()
         stats = step(batches(1))
         moved = before - step.state.networks["D_a"].weight.detach()
         if every == 1:
             expected = rate * (loss_gradient + 2 * before)
-        else:  # an update of its own, from where the loss's has led
+        else:
+            # A lazy penalty has an update of its own, after the loss's.
             after_loss = before - rate * loss_gradient
             expected = rate * (loss_gradient + (4 * 2 * after_loss if number % 4 == 0 else 0))
         torch.testing.assert_close(moved, expected)
@@ -196,15 +204,18 @@ def test_statistics_are_detached_scalars():
 
 def test_the_gradient_norm_is_that_of_all_of_a_players_networks():
     step = step_of(TwoPairs(n_critic=1))
-    step.state.step = 1  # no penalty
+    # This step has no penalty.
+    step.state.step = 1
     norm = step(batches(1))["gradient/D"]
-    assert norm.item() == pytest.approx(
-        (2 * (16 / 16 + 4 / 16)) ** 0.5
-    )  # 16 weights and 4 biases of 1/4, twice
+    # Two networks have 16 weights and 4 biases each, with gradients of 1/4.
+    assert norm.item() == pytest.approx((2 * (16 / 16 + 4 / 16)) ** 0.5)
 
 
 def spoil(monkeypatch, bad, times):
-    """Makes the first `times` losses of D `bad`, and lets each spoil a buffer as batch norm's would be."""
+    """Make the first `times` losses of D `bad`.
+
+    Each of them changes a buffer as well, as batch norm would.
+    """
     original = TwoPairs.d_loss
 
     def d_loss(self, networks, batch):
@@ -321,9 +332,8 @@ def test_average_takes_batch_norm_along(tiny):
         step([batch])
     norm = next(m for m in state.ema["G"].modules() if isinstance(m, nn.BatchNorm1d))
     raw = next(m for m in state.networks["G"].modules() if isinstance(m, nn.BatchNorm1d))
-    assert (
-        norm.num_batches_tracked == raw.num_batches_tracked == 6
-    )  # D's and G's turn each run G once
+    # D's turn and G's run G once each.
+    assert norm.num_batches_tracked == raw.num_batches_tracked == 6
     assert not torch.equal(norm.running_mean, raw.running_mean)
     assert norm.running_mean.any()
 
@@ -334,13 +344,14 @@ def test_sampling_is_chunked_alike_and_puts_networks_back(tiny):
     whole = sample_images(tiny, state.networks, 10, seed=1, chunk=10)
     parts = sample_images(tiny, state.networks, 10, seed=1, chunk=3)
     assert state.networks["G"].training
-    torch.testing.assert_close(parts, whole)  # the noise is the same however it is cut
+    # Chunks don't change the noise.
+    torch.testing.assert_close(parts, whole)
     assert whole.shape == (10, 1, 8, 8) and not whole.requires_grad
 
 
 @dataclass(frozen=True, kw_only=True)
 class Passing(TwoPairs):
-    """G hands its images to D, which moves after it."""
+    """Game in which G passes its images to D, which moves after it."""
 
     def players(self):
         return (
@@ -359,7 +370,10 @@ class Passing(TwoPairs):
 
 
 def test_what_a_player_made_is_given_to_later_ones_with_its_rows():
-    """In pieces; D's second update, of another batch, has none of it. G has moved then, but its images are from before."""
+    """Fakes reach D's first update, in pieces, with the right rows; its second update gets none.
+
+    G has moved by then, but the images are from before.
+    """
     recipe = Passing(batch=4, accumulate=2, n_critic=1)
     step = TrainStep(TrainState.create(recipe, ImageSpec(1, 4)))
     other = torch.arange(16.0).view(4, 4)
@@ -377,7 +391,7 @@ def test_what_a_player_made_is_given_to_later_ones_with_its_rows():
 
 
 def test_a_field_that_a_batch_lacks_is_named():
-    """Both where it's drawn and where it's read."""
+    """The error appears both when a field is drawn and when it is read."""
     state = state_of(TwoPairs())
     recipe = state.recipe
     misspelt = Player("G", ("G_ab",), recipe.g_loss, draw=lambda request: {"nosie": torch.zeros(2)})

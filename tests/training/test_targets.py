@@ -1,4 +1,7 @@
-"""Measures of recipes whose samples have targets: those of their functions, beside a baseline, from the run to the page."""
+"""Measures of recipes whose samples have targets.
+
+They equal their functions, and stand beside a baseline in log, report and page.
+"""
 
 from __future__ import annotations
 
@@ -103,8 +106,11 @@ def test_an_input_of_other_colours_is_no_baseline(pix2pix):
 
 @pytest.mark.parametrize("recipe", [CycleGAN(batch=2), DCGAN()], ids=lambda recipe: recipe.name)
 def test_recipes_without_targets_refuse_them(recipe):
-    said = f"^{recipe.name} makes images that have no targets to be compared with: leave l1 and ssim out"
-    with pytest.raises(MetricError, match=said):
+    message = (
+        f"^{recipe.name} makes images that have no targets to be compared with: "
+        "leave l1 and ssim out"
+    )
+    with pytest.raises(MetricError, match=message):
         make_plan(recipe, Negatives(), ("l1", "fd", "ssim"))
 
 

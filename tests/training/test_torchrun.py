@@ -1,4 +1,4 @@
-"""torchrun starts a run, begins it again where it was when a process dies, and ends it with the error named."""
+"""torchrun starts a run, resumes it when a process dies, and names the error of a failed one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAIN = [
 
 
 def worker(launcher, rank, *, but=None):
-    """The process id of a rank that torchrun, process `launcher`, has started; None if there is none."""
+    """Return the process id of a rank that torchrun, process `launcher`, started; None if none."""
     for task in Path(f"/proc/{launcher}/task").glob("*/children"):
         for child in map(int, task.read_text().split()):
             try:
@@ -36,17 +36,17 @@ def worker(launcher, rank, *, but=None):
 
 def wait_for(condition, process, seconds=120):
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         assert process.poll() is None and time.monotonic() < deadline, "\n".join(
             process.communicate()
         )
         time.sleep(0.05)
-    return found
+    return value
 
 
 def newest(out):
-    found = list_checkpoints(out / "checkpoints")
-    return int(found[-1].stem) if found else 0
+    paths = list_checkpoints(out / "checkpoints")
+    return int(paths[-1].stem) if paths else 0
 
 
 @pytest.mark.slow
@@ -68,7 +68,8 @@ def test_a_killed_process_starts_all_again_and_the_second_time_ends_the_run(tmp_
     assert process.returncode != 0
     assert "Resumed after" in said
     assert "fastgan, process 0: Rank 0 of 2 lost touch with another rank" in err
-    assert "Signal 9 (SIGKILL)" in err  # torchrun names the process that died
+    # torchrun's report names the process that died.
+    assert "Signal 9 (SIGKILL)" in err
 
 
 def test_an_error_is_left_for_torchruns_report(tmp_path, monkeypatch, capsys):
@@ -84,9 +85,8 @@ def test_an_error_is_left_for_torchruns_report(tmp_path, monkeypatch, capsys):
         main()
     said = "Unknown recipe 'gna': did you mean 'gan'?"
     assert capsys.readouterr().err.startswith(f"fastgan, process 1: {said}")
-    message = json.loads(report.read_text())[
-        "message"
-    ]  # the form that torch.distributed.elastic reads
+    # This is the form that torch.distributed.elastic reads.
+    message = json.loads(report.read_text())["message"]
     assert message["message"].startswith(f"RecipeError: {said}")
     assert message["extraInfo"]["py_callstack"] == message["message"] and int(
         message["extraInfo"]["timestamp"]

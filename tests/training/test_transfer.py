@@ -1,4 +1,4 @@
-"""Runs that begin with trained weights: what they start as, what they record, and how they go on."""
+"""Runs that begin with trained weights: their first state, their records, and how they go on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pictures(channels=1, resolution=16, count=16):
 
 @pytest.fixture
 def source(tmp_path):
-    """A folder with a checkpoint of a tiny gan with an average, and its state."""
+    """Return a folder with a checkpoint of a tiny gan with an average, and its state."""
     images = spec("gan")
     state = trained(small("gan", ema=0.9), images)
     return save(tmp_path / "source", state, images), state
@@ -40,7 +40,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def begun(run, source):
-    """A run of two steps that began with the source; the result and what was shown."""
+    """Return the result and the output of a run of two steps that began with the source."""
     return run(
         small("gan", ema=0.9),
         init_from=source[0],
@@ -81,7 +81,7 @@ def test_the_first_step_starts_where_the_source_ended(run, source):
 
 
 def test_a_run_records_and_shows_where_it_began(begun, source):
-    result, shown = begun
+    result, output = begun
     beginning = load_config(result.run.config).beginning
     assert (
         beginning.source == str(source[0])
@@ -89,7 +89,9 @@ def test_a_run_records_and_shows_where_it_began(begun, source):
         and beginning.whole == ("G",)
     )
     assert len(beginning.sha256) == 64 and beginning.sha256[:16] in result.run.report.read_text()
-    assert "Begins with gan after 400 images" in shown and "G: all" in shown and "D: all" in shown
+    assert (
+        "Begins with gan after 400 images" in output and "G: all" in output and "D: all" in output
+    )
 
 
 def test_the_same_seed_gives_the_same_bits(run, begun, source):
@@ -110,14 +112,14 @@ def test_a_resumed_run_needs_no_source_and_ends_the_same(run, begun, source):
     (result.run.checkpoints / "000000008.pt").unlink()
     unbroken = saved(result, 4)
     shutil.rmtree(source[0])
-    resumed, shown = run(
+    resumed, output = run(
         small("gan", ema=0.9),
         init_from=source[0],
         dataset=pictures(),
         resume=True,
         **QUIET,
     )
-    assert "Resumed after 4 images" in shown
+    assert "Resumed after 4 images" in output
     assert load_config(resumed.run.config).beginning == result.config.beginning
     assert resumed.nimg == 8 and saved(resumed, 8)["ema"].keys() == unbroken["ema"].keys()
 
@@ -139,7 +141,8 @@ def test_another_source_is_refused_at_a_resume(run, begun, tmp_path):
     with pytest.raises(ConfigError, match=r"This run began with gan after 400 images.*other"):
         run(recipe, init_from=other, dataset=pictures(), resume=True, **QUIET)
     copy = shutil.copytree(tmp_path / "source", tmp_path / "copy")
-    run(recipe, init_from=copy, dataset=pictures(), resume=True, **QUIET)  # the same file elsewhere
+    # A copy of the source counts as the same file.
+    run(recipe, init_from=copy, dataset=pictures(), resume=True, **QUIET)
 
 
 def test_a_source_is_refused_for_a_run_that_began_without(run, source):
@@ -216,22 +219,22 @@ def test_an_export_is_a_source(source, tmp_path):
     _, settings = split_settings(plain["settings"])
     about = {"recipe": plain["recipe"], "settings": settings, "images": plain["images"]}
     to_safetensors(state.ema["G"], tmp_path / "G.safetensors", name="G_ema", about=about)
-    found = read_source(tmp_path / "G.safetensors")
-    assert found.averages.keys() == {"G"} and not found.live and found.images == spec("gan")
-    _, plan = make_plan(found, small("gan", ema=0.9), spec("gan"))
+    weights = read_source(tmp_path / "G.safetensors")
+    assert weights.averages.keys() == {"G"} and not weights.live and weights.images == spec("gan")
+    _, plan = make_plan(weights, small("gan", ema=0.9), spec("gan"))
     assert plan.beginning.whole == ("G",) and plan.live.keys() == {"G"}
-    assert source_settings(found, type(state.recipe))["g_hidden"] == (8,)
+    assert source_settings(weights, type(state.recipe))["g_hidden"] == (8,)
 
 
 def test_an_official_file_is_a_source(tmp_path):
     torch.manual_seed(0)
     parts = {"G_ema": official.Generator(16, z_dim=4, w_dim=4, base=64, most=8)}
     (tmp_path / "network.pkl").write_bytes(official.dumps(parts))
-    found = read_source(tmp_path / "network.pkl")
-    sizes = source_settings(found, StyleGAN2)
-    assert sizes["z_dim"] == 4 and sizes["w_dim"] == 4 and found.images.resolution == 16
-    images = spec("stylegan2", found.images.channels, 16)
-    recipe, plan = make_plan(found, StyleGAN2(**sizes, batch=4), images)
+    weights = read_source(tmp_path / "network.pkl")
+    sizes = source_settings(weights, StyleGAN2)
+    assert sizes["z_dim"] == 4 and sizes["w_dim"] == 4 and weights.images.resolution == 16
+    images = spec("stylegan2", weights.images.channels, 16)
+    recipe, plan = make_plan(weights, StyleGAN2(**sizes, batch=4), images)
     state = TrainState.create(recipe, images, plan=plan)
     z = torch.randn(2, 4)
     from fastgan.compat import load_generator
@@ -264,14 +267,14 @@ def test_growth_goes_on_where_it_was(tmp_path, growth, resolution, start):
     state = trained(small("progan", ema=0.9), spec("progan", resolution=16))
     for network in (*state.networks.values(), *state.ema.values()):
         network.grow(growth)
-    found = read_source(save(tmp_path, state, spec("progan", resolution=16)))
+    weights = read_source(save(tmp_path, state, spec("progan", resolution=16)))
     images = spec("progan", resolution=resolution)
-    recipe, plan = make_plan(found, small("progan", ema=0.9), images)
+    recipe, plan = make_plan(weights, small("progan", ema=0.9), images)
     assert recipe.start_resolution == start
     new = TrainState.create(recipe, images, plan=plan)
     assert new.networks["G"].current == new.ema["G"].current == new.networks["D"].current == start
-    given, _ = make_plan(found, small("progan", start_resolution=4), images)
-    assert given.start_resolution == 4 and given.growth(0) == 0
+    explicit, _ = make_plan(weights, small("progan", start_resolution=4), images)
+    assert explicit.start_resolution == 4 and explicit.growth(0) == 0
     assert small("progan").settled(8, recipe).start_resolution == start
 
 

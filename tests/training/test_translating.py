@@ -1,4 +1,4 @@
-"""Recipes that translate in the trainer: resumed bit for bit, compiled, in half types, in pieces."""
+"""Recipes that translate, in the trainer: exact resumes, compiled, in half types, in pieces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECIPES = {
     "text2image": Text2Image(**SHAPES, z_dim=4, text_dim=4),
 }
 SHOWN = {"unit": (4, 8), "cyclegan": (4, 8), "stargan": (8, 32)}
-"""Images at a stop and at the end, else 4 and 16: pools and what else remembers hold some by then."""
+"""Images at a stop and at the end, else 4 and 16; by then pools hold some images."""
 
 
 def data_of(recipe):
@@ -37,7 +37,7 @@ def data_of(recipe):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_resumes_bit_for_bit(resumes, name):
-    """With pools, latents' noise, holes and wrong captions."""
+    """The recipes have pools, latents' noise, holes and wrong captions."""
     recipe = RECIPES[name]
     data = {"dataset": data_of(recipe)} if recipe.task == "domains" else {}
     stop, total_images = SHOWN.get(name, (4, 16))
@@ -63,13 +63,14 @@ def trained(recipe, **options):
     ],
 )
 def test_a_compiled_step_in_bf16_trains_as_the_eager_one(compiles_as_eager, name):
-    """In pieces too, whole: torch.compile refuses graphs that break."""
+    """The step is one graph, in pieces too: torch.compile refuses graphs that break."""
     recipe = dataclasses.replace(RECIPES[name], batch=4, accumulate=2, precision="bf16")
     if name == "inpaint":
-        recipe = dataclasses.replace(recipe, dropout=0.0)  # drawn in the graph
-    told = compiles_as_eager(lambda **options: trained(recipe, **options), rtol=1e-3, atol=1e-3)
+        # A compiled graph draws another dropout.
+        recipe = dataclasses.replace(recipe, dropout=0.0)
+    stats = compiles_as_eager(lambda **options: trained(recipe, **options), rtol=1e-3, atol=1e-3)
     assert (
-        all(value.isfinite() for value in told.values()) and told["loss/G"].dtype == torch.float32
+        all(value.isfinite() for value in stats.values()) and stats["loss/G"].dtype == torch.float32
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs of recipes that translate: what they are given, what they show, and that they resume bit for bit."""
+"""Runs of recipes that translate: their inputs, their grids, and resuming bit for bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pix2pix():
 
 
 def test_a_run_resumes_bit_for_bit_and_its_rate_falls(resumes, pix2pix):
-    """Through the decay, mirrored, with dropout."""
+    """The run goes through the decay, mirrored, with dropout."""
     rates = []
 
     class Watch(Callback):
@@ -40,7 +40,7 @@ def test_a_run_resumes_bit_for_bit_and_its_rate_falls(resumes, pix2pix):
 
 @pytest.fixture
 def rates():
-    """Learning rates of G, step by step, of the runs that `watch` is a callback of."""
+    """Return a list of G's learning rates by step, of runs with the callback `watch`."""
 
     class Watch(Callback):
         def __init__(self):
@@ -53,7 +53,7 @@ def rates():
 
 
 def test_more_images_leave_the_end_of_the_decay_where_it_was(run, pix2pix, rates, assert_same):
-    """A run planned to the end of its decay and begun with fewer images goes the same way as one with all of them."""
+    """A run extended towards the end of its decay equals one of full length."""
     data = {"dataset": Negatives(), "checkpoint_every": 8}
     planned = dataclasses.replace(pix2pix, decay_until=32)
     unbroken, _ = run(planned, out="unbroken", callbacks=[rates], total_images=32, **data)
@@ -87,7 +87,8 @@ def test_images_beyond_the_end_of_the_decay_are_refused_and_a_new_end_is_announc
     ) in said
     assert rates.seen == pytest.approx([(48 - n) / 38 for n in range(24, 48, 2)])
     assert again.config.recipe.decay_until == 48
-    _, said = run(pix2pix, **data)  # the new end is the run's
+    # The run keeps the new end.
+    _, said = run(pix2pix, **data)
     assert "--decay-until" not in said
 
 
@@ -108,7 +109,8 @@ def test_the_report_and_the_grids_show_inputs_outputs_and_targets(run, pix2pix):
     )
     assert f"fastgan translate {result.run.root}" in page
     with PIL.open(result.run.samples) as picture:
-        assert picture.size == (8 * TILE + 2, 6 * TILE + 2)  # two bands of three rows
+        # The grid has two bands of three rows.
+        assert picture.size == (8 * TILE + 2, 6 * TILE + 2)
 
 
 def test_a_grid_pairs_what_belongs_together(pix2pix, tmp_path):
@@ -121,7 +123,8 @@ def test_a_grid_pairs_what_belongs_together(pix2pix, tmp_path):
         assert torch.equal(target, to_float(data.batch(torch.arange(4) + 4 * band)[0]))
         assert torch.allclose(shown, -target, atol=1e-6) and not torch.equal(output, target)
     again = view_rows(pix2pix, state.sampler, seed=0, rows=7, columns=4, dataset=data)[1]
-    assert torch.equal(images, again)  # its dropout follows the seed
+    # Dropout follows the seed.
+    assert torch.equal(images, again)
     other = view_rows(pix2pix, state.sampler, seed=1, rows=7, columns=4, dataset=data)[1]
     assert not torch.equal(images, other)
     assert save_grid(tmp_path / "a.png", GAN(z_dim=4), _gan(), seed=0, rows=1, columns=2) == ()
@@ -142,13 +145,14 @@ def test_samples_are_of_images_that_were_not_shown(pix2pix):
     without = dataclasses.replace(pix2pix, dropout=0.0)
     networks = TrainState.create(without, ImageSpec.of(data)).sampler
     many = sample_images(without, networks, 13, seed=0, chunk=5, dataset=held_out)
-    assert torch.allclose(many[10:], many[:3], atol=1e-6)  # the set begins anew
+    # After its last image the set begins anew.
+    assert torch.allclose(many[10:], many[:3], atol=1e-6)
     with pytest.raises(RecipeError, match="samples need a data set, but none came"):
         sample_images(pix2pix, networks, 2, seed=0)
 
 
 def test_measures_compare_translations_with_their_targets(pix2pix, monkeypatch):
-    """A G that inverts its input is at distance 0 from the targets, whatever the features are."""
+    """A G that inverts its input is at distance 0 from the targets, for any features."""
     data = Negatives()
     networks = TrainState.create(pix2pix, ImageSpec.of(data)).sampler
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""A run whose samples aren't finite says so in place of figures, and goes on."""
+"""A run whose samples aren't finite reports that instead of figures, and goes on."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SAID = "fd can't be measured: samples must be finite, got infinite or NaN values
 
 
 class Broken(GAN):
-    """A `gan` of which every third image of a sample is NaN from so many images on."""
+    """A `gan` whose samples have NaN in every third image after `fine_until` images."""
 
     fine_until = 0
 
     def sample(self, networks, count, **options):
         images = super().sample(networks, count, **options)
-        if Told.nimg >= self.fine_until:
+        if Recorder.nimg >= self.fine_until:
             images[::3] = torch.nan
         return images
 
 
-class Told(Callback):
-    """Tells the recipe how far the run is, and keeps what was measured."""
+class Recorder(Callback):
+    """Callback that gives the recipe the images shown, and records measures."""
 
     nimg = 0
 
@@ -39,7 +39,7 @@ class Told(Callback):
         self.measured = []
 
     def on_step(self, run, stats):
-        Told.nimg = run.state.nimg
+        Recorder.nimg = run.state.nimg
 
     def on_measure(self, run, measures):
         self.measured.append((run.state.nimg, measures))
@@ -61,10 +61,10 @@ OPTIONS = {
 
 def test_the_run_ends_well_and_says_why(run, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(Broken, "fine_until", 64)
-    told = Told()
+    recorder = Recorder()
     with pytest.warns(UserWarning, match="After 64 images: fd can't be measured"):
-        result, _ = run(recipe, total_images=64, callbacks=[told], **OPTIONS)
-    assert [nimg for nimg, _ in told.measured] == [32] and result.measures == {}
+        result, _ = run(recipe, total_images=64, callbacks=[recorder], **OPTIONS)
+    assert [nimg for nimg, _ in recorder.measured] == [32] and result.measures == {}
     assert SAID in result.unmeasured and result.nimg == 64
     assert SAID in json.loads(result.run.measures.read_text())["not_measured"]
     assert "Not measured: fd can&#x27;t be measured" in result.run.report.read_text()

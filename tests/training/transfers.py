@@ -1,4 +1,4 @@
-"""Tiny recipes, their networks with weights in all places, and what is read of them as a source."""
+"""Tiny recipes, and networks with changed weights in all places, as sources of transfers."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ SMALL = {
 
 
 def small(name, **settings):
-    """A tiny recipe."""
+    """Return a tiny recipe."""
     return RECIPES[name](**{**SMALL[name], **settings})
 
 
 def spec(name, channels=1, resolution=16, classes=0, names=("", "red", "blue")):
-    """The images of a recipe's data."""
+    """Return the description of a recipe's images."""
     inputs = {
         None: {},
         "pairs": {"input": InputSpec("image", channels=channels)},
@@ -72,7 +72,7 @@ def spec(name, channels=1, resolution=16, classes=0, names=("", "red", "blue")):
 
 
 def trained(recipe, images, seed=1):
-    """A state whose tensors are all other than they start, and whose averages differ from the networks."""
+    """Return a state with all tensors changed, whose averages differ from its networks."""
     state = TrainState.create(recipe, images)
     generator = torch.Generator().manual_seed(seed)
     for network in (*state.networks.values(), *state.ema.values()):
@@ -86,7 +86,7 @@ def trained(recipe, images, seed=1):
 
 
 def save(folder, state, images, name="data"):
-    """A run's folder with one checkpoint of the state."""
+    """Write a run's folder with one checkpoint of the state."""
     config = RunConfig(state.recipe, RunSettings.of(state.recipe), images, name, "0" * 64)
     save_checkpoint(folder / "checkpoints", config, state, keep=3)
     return folder

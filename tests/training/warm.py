@@ -1,9 +1,13 @@
-"""A process that has imported all that a run needs, and forks one `fastgan` command after the other from there.
+"""Process that has imported everything a run needs, and forks `fastgan` commands from there.
 
-Importing takes seconds, so tests that end many processes start them here. Reads a JSON list of commands per line,
-runs them at the same time and answers with a JSON list of [status, output]. A command is {"argv", "env", "cwd"} and,
-if it's to get a signal, its number as "signal" and when as one of "seconds" (after its start), "event" (before it
-opens, renames, makes or removes a file in --out for the n-th time) and "step" (before its n-th step).
+Importing takes seconds, so tests that end many processes start them here. It reads a JSON list of
+commands per line, runs them at the same time, and answers with a JSON list of [status, output].
+
+A command is {"argv", "env", "cwd"}. With "signal", a signal's number, it gets that signal at one of
+
+- "seconds": so long after its start;
+- "event": before the n-th time that it opens, renames, makes or removes a file in --out;
+- "step": before its n-th step.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import tempfile
 import threading
 import time
 
-import torch._dynamo  # noqa: F401 - the first optimiser imports it, which takes as long as torch
+# The first optimiser imports _dynamo, which takes as long as torch.
+import torch._dynamo  # noqa: F401
 from PIL import PngImagePlugin  # noqa: F401
 from torch.utils import tensorboard  # noqa: F401
 
@@ -29,7 +34,7 @@ FILE_EVENTS = {"open", "os.rename", "os.mkdir", "os.remove"}
 
 
 def countdown(command: dict, count: int):
-    """A function that sends this process its signal when it's called for the `count`-th time."""
+    """Return a function that sends this process its signal at the `count`-th call."""
     left = count
 
     def tick() -> None:
@@ -59,7 +64,8 @@ def child(command: dict) -> None:
 
 
 def start(command: dict):
-    output = tempfile.TemporaryFile()  # noqa: SIM115 - read when the child has ended
+    # It is read when the child has ended.
+    output = tempfile.TemporaryFile()  # noqa: SIM115
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -87,11 +93,12 @@ def end(pid: int, output) -> tuple[int, str]:
 
 def serve() -> None:
     measure = loop.measure
-    # 2,000 take longer than the rest of the run.
+    # Measuring 2,000 samples takes longer than the rest of the run.
     loop.measure = lambda *args, **more: measure(*args, **more, samples=50)
     report.draw_curves = lambda rows, theme="light": b"curves"
     open_dataset("digits", resolution=8)
-    assert threading.active_count() == 1  # a fork takes one thread along
+    # A fork copies one thread only.
+    assert threading.active_count() == 1
     for line in sys.stdin:
         running = [start(command) for command in json.loads(line)]
         print(json.dumps([end(*each) for each in running]), flush=True)
