@@ -66,7 +66,8 @@ def test_compiled_and_eager_train_alike(name, caplog):
 def test_what_remembers_compares_and_looks_ahead_compiles_whole(caplog):
     recipe = GAN(
         z_dim=4, g_hidden=(8,), d_hidden=(8,), batch=4, dropout=0.0, replay=8,
-        historical_averaging=0.1, minibatch_discrimination=2, minibatch_stddev=4, feature_matching=0.5, unroll=1,
+        historical_averaging=0.1, minibatch_discrimination=2, minibatch_stddev=4,
+        feature_matching=0.5, unroll=1,
     )  # fmt: skip
     eager, eager_stats = trained(recipe, steps=2)
     compiled, stats = trained(recipe, steps=2, compile="step", backend="eager")
