@@ -42,63 +42,63 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small(name: str, **settings: Any) -> Recipe:
-    """A recipe with small networks."""
+    """Return a recipe with small networks."""
     return RECIPES[name](**{**SMALL[name], **settings})
 
 
 def data_of(recipe: Recipe, **settings: Any) -> ImageDataset:
-    """The data set of a run, usually the recipe's own."""
+    """Return the data set of a run, by default the recipe's own."""
     return RunSettings.of(recipe, **settings).open_data(recipe)
 
 
 def small_data(recipe: Recipe) -> ImageDataset:
-    """Shapes for small networks, of 16×16 pixels or the least that the recipe takes."""
+    """Return shapes of 16×16 pixels, or of the least resolution that the recipe takes."""
     return data_of(recipe, data="shapes", resolution=32 if recipe.name == "srgan" else 16)
 
 
 def examples(dataset: ImageDataset, count: int, start: int = 0) -> Batch:
-    """Some images of a data set with all that belongs to them."""
+    """Return a batch of images of a data set."""
     images, labels, inputs = dataset.examples(torch.arange(start, start + count))
     return Batch(to_float(images), labels, inputs=to_batch(inputs, dataset.inputs))
 
 
 def take_steps(recipe: Recipe, count: int) -> list[dict[str, Tensor]]:
-    """What each of the first steps of a run says, on shapes."""
+    """Return the statistics of the first steps of a run on shapes."""
     dataset = small_data(recipe)
     recipe.check_images(ImageSpec.of(dataset))
     step = TrainStep(TrainState.create(recipe, ImageSpec.of(dataset)))
-    said = []
+    stats = []
     for number in range(count):
         batches = [
             examples(dataset, recipe.batch, (number * step.batches + i) * recipe.batch)
             for i in range(step.batches)
         ]
-        said.append(step(batches))
-    return said
+        stats.append(step(batches))
+    return stats
 
 
 def meta_gradients(recipe: Recipe, dataset: ImageDataset) -> list[str]:
-    """Take a first step of every player as far as its gradients, on the meta device: shapes are computed, values aren't.
+    """Compute the gradients of each player's first update on the meta device.
 
-    Returns what each player's updates say of themselves, by name.
+    That checks shapes, without values. Return the names of all statistics.
     """
     images = ImageSpec.of(dataset)
     recipe.check_images(images)
     with torch.device("meta"):
         state = TrainState.create(recipe, images, device="meta")
     step = TrainStep(state, world=World(torch.device("meta")))
-    one = examples(dataset, 1)
+    example = examples(dataset, 1)
     batch = Batch(
-        one.real.to("meta").expand(recipe.batch, -1, -1, -1),
-        one.labels.to("meta").expand(recipe.batch),
+        example.real.to("meta").expand(recipe.batch, -1, -1, -1),
+        example.labels.to("meta").expand(recipe.batch),
         inputs={
             name: value.to("meta").expand(recipe.batch, *value.shape[1:])
-            for name, value in one.inputs.items()
+            for name, value in example.inputs.items()
         },
     )
     batch = recipe.batch_type.of(batch)
     (batch,) = recipe.before_step(state.networks, state.ema, 0, [batch])
-    generator, said = state.reseed(), []
+    generator, names = state.reseed(), []
     for player in step.players:
         for name, network in state.networks.items():
             network.requires_grad_(name in player.networks)
@@ -109,5 +109,5 @@ def meta_gradients(recipe: Recipe, dataset: ImageDataset) -> list[str]:
             for parameter, gradient in zip(update.parameters, gradients):
                 assert gradient is None or gradient.shape == parameter.shape
             batch = replace(batch, **outputs)
-            said += stats
-    return said
+            names += stats
+    return names

@@ -1,4 +1,4 @@
-"""One image at a time, for every recipe: it trains, or is refused for the reason that the networks give."""
+"""A batch of one image: each recipe trains on it, or refuses it for its networks' reason."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def test_what_a_recipe_says_of_batch_norm_is_so_of_its_networks(name, settings):
 
 def test_processes_count_where_they_have_to():
     small("cyclegan", batch=2).check_batch(2)
-    small("dcgan", batch=2).check_batch(2)  # batch norm sees the images of both
+    # Batch norm sees the images of both processes.
+    small("dcgan", batch=2).check_batch(2)
     with pytest.raises(
         RecipeError, match=r"at least 2 for each of 2 micro-batches, 4 \(batch norm needs it\)"
     ):

@@ -1,4 +1,4 @@
-"""`fastgan train NAME` and `fastgan train NAME --data FOLDER --resolution R` need nothing else."""
+"""`fastgan train NAME`, alone or with `--data` and `--resolution`, needs no other options."""
 
 from __future__ import annotations
 
@@ -18,40 +18,38 @@ WITHOUT_A_TASK = ("", "classes")
 
 
 SEVERAL_SECONDS = ("sngan", "sagan", "biggan", "gaugan")
-"""Their weights under spectral norm are many tensors, each of which the meta device thinks about."""
+"""Recipes with many spectral norms, which are slow on the meta device."""
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*non-meta parameter"
-)  # a network that reads its weights from a file
+# The perceptual network reads its weights from a file.
+@pytest.mark.filterwarnings("ignore:.*non-meta parameter")
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=pytest.mark.long) if n in SEVERAL_SECONDS else n for n in RECIPES],
 )
 def test_the_defaults_build_networks_and_take_a_step(name):
-    """With the recipe's own data, batch and networks; on the meta device, for their real size is a GPU's work."""
+    """Use the recipe's own data, batch and networks, on the meta device: values need a GPU."""
     recipe = RECIPES[name]()
     if getattr(recipe, "augment", "none") == "ada":
-        recipe = replace(
-            recipe, augment="none"
-        )  # ADA switches autocast off, which the meta device has none of
-    said = meta_gradients(recipe, data_of(recipe))
+        # ADA switches autocast off, and the meta device has none.
+        recipe = replace(recipe, augment="none")
+    stats = meta_gradients(recipe, data_of(recipe))
     players = {player.name for player in recipe.players()}
-    assert {f"loss/{name}" for name in players} <= set(said)
+    assert {f"loss/{name}" for name in players} <= set(stats)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_only_thing_to_say_against_a_resolution_is_that_another_one_is_needed(name):
+def test_defaults_depend_on_no_resolution_but_those_that_the_recipe_lists(name):
     recipe = RECIPES[name]()
     images = ImageSpec.of(data_of(recipe, resolution=None))
-    taken = []
+    accepted = []
     for resolution in RESOLUTIONS:
         try:
             recipe.check_images(replace(images, resolution=resolution))
-            taken.append(resolution)
+            accepted.append(resolution)
         except RecipeError as error:
             assert str(error).startswith(f"{name} needs a resolution that is "), (resolution, error)
-    assert len(taken) >= 4 and {32, 64, 128, 256} <= set(taken)
+    assert len(accepted) >= 4 and {32, 64, 128, 256} <= set(accepted)
 
 
 def draw(path: Path, number: int, size: tuple[int, int] = (20, 20), mode: str = "RGB") -> None:
@@ -61,7 +59,7 @@ def draw(path: Path, number: int, size: tuple[int, int] = (20, 20), mode: str = 
 
 
 def folder_for(task: str, root: Path) -> Path:
-    """A folder of three pictures that are laid out for a task, or, without one, in classes or not."""
+    """Return a folder of three pictures in the layout of a task, in classes, or flat."""
     for number in range(3):
         picture = f"{number}.png"
         if task == "pairs":
@@ -132,11 +130,11 @@ def test_patches_fit_the_images():
 
 
 @pytest.mark.parametrize("kind", [Pix2Pix, CycleGAN, GauGAN])
-def test_no_patch_given_is_the_papers_where_it_fits(kind):
+def test_the_default_patch_is_the_papers_where_it_fits(kind):
     dataset = data_of(kind(), resolution=64)
     recipe = kind(ngf=1, ndf=1)
     usual, papers = (
-        made.build_networks(ImageSpec.of(dataset)) for made in (recipe, replace(recipe, patch=70))
+        each.build_networks(ImageSpec.of(dataset)) for each in (recipe, replace(recipe, patch=70))
     )
     for name, network in usual.items():
         assert [p.shape for p in network.parameters()] == [

@@ -34,7 +34,7 @@ STRANGE: list[Any] = [
 
 
 @pytest.mark.parametrize("kind", [*RECIPES.values(), RunOptions], ids=lambda kind: kind.__name__)
-def test_no_value_of_any_setting_ends_in_an_error_of_pythons(kind):
+def test_values_of_another_type_are_refused_with_our_error(kind):
     for setting in fields(kind):
         refused = 0
         for value in STRANGE:
@@ -89,7 +89,7 @@ def test_options_of_a_run_are_checked_too():
             RunOptions(**{option: value})
 
 
-def test_what_means_the_same_is_taken():
+def test_equivalent_values_are_converted():
     assert DCGAN(betas=[0, 0.9], lr=1) == DCGAN(betas=(0, 0.9), lr=1)
     assert RunSettings.of(GAN, data=Path("some") / "folder").data == str(Path("some") / "folder")
     assert RunOptions(out=Path("a"), measure="fd") == RunOptions(out="a", measure=("fd",))

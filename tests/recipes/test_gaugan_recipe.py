@@ -1,4 +1,4 @@
-"""gaugan: what its losses are of, its rates, and what it refuses."""
+"""gaugan: its losses, its learning rates, and the settings that it refuses."""
 
 from __future__ import annotations
 
@@ -38,23 +38,24 @@ def test_networks_have_the_papers_sizes():
 
 def test_losses_are_the_papers():
     recipe = GauGAN(**SMALL)
-    networks, given = recipe.build_networks(IMAGES), batch()
+    networks, rows = recipe.build_networks(IMAGES), batch()
     for network in networks.values():
-        network.eval()  # spectral norms stay as they are
+        # Spectral norms stay constant.
+        network.eval()
     G, D = networks["G"], networks["D"]
-    planes = F.one_hot(given.inputs["map"], 3).movedim(-1, 1).float()
+    planes = F.one_hot(rows.inputs["map"], 3).movedim(-1, 1).float()
     fake = G(planes)
-    ours, theirs = D(fake, planes), D(given.real, planes)
-    assert len(ours.logits) == len(ours.features) == 2
-    adversarial = -(ours.logits[0].mean() + ours.logits[1].mean()) / 2
-    scales = zip(ours.features, theirs.features)
+    output, real = D(fake, planes), D(rows.real, planes)
+    assert len(output.logits) == len(output.features) == 2
+    adversarial = -(output.logits[0].mean() + output.logits[1].mean()) / 2
+    scales = zip(output.features, real.features)
     matching = sum((f - r).abs().mean() for a, b in scales for f, r in zip(a, b)) / 2
-    g = recipe.g_loss(networks, given)
+    g = recipe.g_loss(networks, rows)
     torch.testing.assert_close(g.total, adversarial + 10 * matching, rtol=1e-4, atol=1e-5)
     assert torch.equal(g.outputs["fakes"], fake)
-    seen = TranslationBatch(given.real, given.labels, given.inputs, fakes=fake.detach())
-    d = recipe.d_loss(networks, seen)
-    scales = zip(ours.logits, theirs.logits)
+    with_fakes = TranslationBatch(rows.real, rows.labels, rows.inputs, fakes=fake.detach())
+    d = recipe.d_loss(networks, with_fakes)
+    scales = zip(output.logits, real.logits)
     expected = sum((1 - b).relu().mean() + (1 + a).relu().mean() for a, b in scales) / 2
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
 
@@ -74,15 +75,15 @@ def test_both_players_move_at_their_own_rates_under_spectral_norm():
 
 def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
     recipe = GauGAN(**SMALL)
-    networks, given = recipe.build_networks(IMAGES), batch()
-    rows = recipe.views(networks, given, given.real)
+    networks, data = recipe.build_networks(IMAGES), batch()
+    rows = recipe.views(networks, data, data.real)
     assert list(rows) == ["map", "output", "target"]
-    shown, classes = coloured(given.inputs["map"]), given.inputs["map"]
-    seen = {tuple(colour) for colour in shown.movedim(1, -1).reshape(-1, 3).tolist()}
-    assert len(seen) == 3 and torch.equal(shown.amax(1) == -1, classes == 0)
+    picture, classes = coloured(data.inputs["map"]), data.inputs["map"]
+    colours = {tuple(colour) for colour in picture.movedim(1, -1).reshape(-1, 3).tolist()}
+    assert len(colours) == 3 and torch.equal(picture.amax(1) == -1, classes == 0)
     wide = torch.zeros(1, 16, 24, dtype=torch.int64)
-    made = recipe.translate(networks, {"map": wide}, generator=torch.Generator())
-    assert made.shape == (1, 3, 16, 24) and 24 % recipe.size_divisor(networks) == 0
+    output = recipe.translate(networks, {"map": wide}, generator=torch.Generator())
+    assert output.shape == (1, 3, 16, 24) and 24 % recipe.size_divisor(networks) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What progan and stylegan do in a step while they grow, and what they refuse."""
+"""progan and stylegan: steps while they grow, and the settings that they refuse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = [ProGAN, StyleGAN]
 
 
 def small(kind, **settings):
-    """4 images of a batch; 8 shown at a resolution, 16 while the next one fades in."""
+    """Return a recipe with batches of 4; a resolution fades in over 16 images, then has 8."""
     sizes = {
         "z_dim": 4,
         "channel_base": 32,
@@ -43,10 +43,10 @@ def a_batch(recipe, seed=0):
 
 
 def resolutions_seen(step):
-    """Heights of the images that G made and D was shown, in order, by network."""
+    """Return lists of the heights of G's outputs and D's inputs, which later calls fill."""
     seen = {"G": [], "D": []}
     g = next(growing_parts([step.state.networks["G"]]))
-    g.register_forward_hook(lambda network, args, made: seen["G"].append(made.shape[2]))
+    g.register_forward_hook(lambda network, args, output: seen["G"].append(output.shape[2]))
     step.state.networks["D"].register_forward_pre_hook(
         lambda network, args: seen["D"].append(args[0].shape[2])
     )
@@ -68,7 +68,7 @@ def resolutions_seen(step):
     ],
 )
 def test_the_schedule(kimg, growth):
-    """600,000 images at the lowest resolution, 800,000 while the next one fades in, 600,000 of it, and so on."""
+    """Stable for 600,000 images, then fades over 800,000, and so on."""
     assert ProGAN(stable_kimg=600).growth(round(1000 * kimg)) == pytest.approx(growth)
 
 
@@ -95,40 +95,40 @@ def test_the_papers_settings():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_grows_and_ends_at_the_full_resolution(kind):
     step = step_of(small(kind))
-    seen, shown = resolutions_seen(step), []
+    seen, resolutions = resolutions_seen(step), []
     lowest = 4 if kind is ProGAN else 8
     for i in range(15):
         for calls in seen.values():
             calls.clear()
         step(a_batch(step.state.recipe, i))
-        (made,) = set(seen["G"])
-        assert set(seen["D"]) == {made}
-        shown.append(made)
+        (resolution,) = set(seen["G"])
+        assert set(seen["D"]) == {resolution}
+        resolutions.append(resolution)
         parts = list(growing_parts([*step.state.networks.values(), *step.state.ema.values()]))
         assert len(parts) == 3 and len({part.growth.item() for part in parts}) == 1
-        assert {part.current for part in parts} == {made}
+        assert {part.current for part in parts} == {resolution}
         if i in (0, 4, 14):
             sample = step.state.recipe.sample(step.state.sampler, 2, generator=torch.Generator())
             assert sample.shape == (2, 2, 16, 16)
-    # 8 images, then 16 that fade and 8 that don't: 2 steps, 1 of them with a fade of 0 still, 6 steps, …
+    # The first level has 8 images. Each later one has 16 that fade and 8 that don't. A fade starts
+    # at 0, so its first step still has the lower resolution.
     levels = [lowest] * 3 + [2 * lowest] * 6 + [4 * lowest] * 6
-    assert shown == [min(16, r) for r in levels]
+    assert resolutions == [min(16, r) for r in levels]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_trains_the_layers_in_use_alone(kind):
     recipe = small(kind, conditional=True)
     step = step_of(recipe)
-    step.state.nimg = 16  # half of level 1's fade
+    # In the middle of level 1's fade.
+    step.state.nimg = 16
     before = {
         name: copy.deepcopy(network.state_dict()) for name, network in step.state.networks.items()
     }
     stats = step(a_batch(recipe))
     assert all(value.isfinite() for value in stats.values())
-    of_16 = {
-        "G": ("torgb.2.", "blocks.2."),
-        "D": ("fromrgb.2.", "blocks.1."),
-    }  # at 16×16 StyleGAN has but two levels
+    # At 16×16 StyleGAN has two levels only.
+    of_16 = {"G": ("torgb.2.", "blocks.2."), "D": ("fromrgb.2.", "blocks.1.")}
     for name, network in step.state.networks.items():
         names = [key for key, _ in network.named_parameters()]
         unused = {key for key in names if kind is ProGAN and key.startswith(of_16[name])}
@@ -209,13 +209,13 @@ def test_options_of_all_recipes_while_fading(kind, settings):
 def test_styles_are_mixed_among_the_layers_in_use():
     recipe = small(StyleGAN, style_mixing=1.0)
     networks = recipe.build_networks(IMAGES)
-    g, taken = networks["G"], []
+    g, styles = networks["G"], []
     request = DrawRequest(64, 0, torch.Generator().manual_seed(0), networks)
     labels = torch.zeros(64, dtype=torch.int64)
     batch = NoiseBatch(torch.zeros(64, 2, 8, 8), labels, **recipe.draw_noise(request))
-    g.synthesis.register_forward_pre_hook(lambda network, args: taken.append(args[0]))
+    g.synthesis.register_forward_pre_hook(lambda network, args: styles.append(args[0]))
     recipe.generate(networks, batch)
-    own = (taken[0] == g.mapping(batch.noise)).all(2)[:, : g.synthesis.active]
+    own = (styles[0] == g.mapping(batch.noise)).all(2)[:, : g.synthesis.active]
     assert g.synthesis.active == 4 and own[:, 0].all() and not own.all(1).any()
     assert set(own.sum(1).tolist()) == {1, 2, 3}
 
@@ -248,7 +248,8 @@ def test_a_compiled_step_is_the_eager_one_and_a_fade_is_no_new_graph():
         state = TrainState.create(recipe, ImageSpec(1, 8))
         state.nimg = 8 + 2
         step = TrainStep(state, **options)
-        for seed in range(3):  # a fade of 0.25, 0.75 and 1
+        # Fades of 0.25, 0.75 and 1.
+        for seed in range(3):
             generator = torch.Generator().manual_seed(seed)
             images = torch.randn(4, 1, 8, 8, generator=generator)
             stats = step([Batch(images, torch.zeros(4, dtype=torch.int64))])

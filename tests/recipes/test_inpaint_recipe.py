@@ -1,4 +1,4 @@
-"""inpaint: its holes, its losses, and that what is known stays as it is."""
+"""inpaint: its holes, its losses, and the known pixels, which stay the same."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def test_holes_are_rectangles_of_the_sizes_and_anywhere():
     masks = recipe.masks(drawn(recipe, 500)["holes"], 16, 32)
     assert masks.shape == (500, 1, 16, 32) and set(masks.unique().tolist()) == {0.0, 1.0}
     rows, columns = masks.amax(3).sum(2), masks.amax(2).sum(2)
-    assert torch.equal(rows * columns, masks.sum((2, 3)))  # nothing of them is missing
+    # They are full rectangles.
+    assert torch.equal(rows * columns, masks.sum((2, 3)))
     assert (
         set(rows.flatten().tolist()) == set(range(4, 9))
         and columns.min() == 8
         and columns.max() == 16
     )
-    assert (
-        masks.mean((0, 1, 3)).min() > 0 and masks.mean((0, 1, 2)).min() > 0
-    )  # none is always known
+    # Every row and column is sometimes in a hole.
+    assert masks.mean((0, 1, 3)).min() > 0 and masks.mean((0, 1, 2)).min() > 0
 
 
 def test_a_hole_of_one_size_and_the_ends_of_the_draw_stay_inside():
@@ -52,37 +52,37 @@ def test_the_losses_are_of_the_filled_image_and_of_the_hole():
     recipe = Inpaint(**SMALL, l1_weight=50.0)
     networks = recipe.build_networks(IMAGES)
     assert networks["G"].in_channels == 4
-    given = replace(InpaintBatch.of(batch()), **drawn(recipe))
-    mask = recipe.masks(given.holes, 16, 16)
-    condition = torch.cat([given.real * (1 - mask), mask], 1)
-    fake = given.real * (1 - mask) + networks["G"](condition) * mask
-    said = networks["D"](fake, condition)
-    missed = [(fake - given.real)[i].abs()[:, mask[i, 0] > 0].mean() for i in range(2)]
-    g = recipe.g_loss(networks, given)
-    expected = -said.sigmoid().log().mean() + 50 * sum(missed) / 2
+    rows = replace(InpaintBatch.of(batch()), **drawn(recipe))
+    mask = recipe.masks(rows.holes, 16, 16)
+    condition = torch.cat([rows.real * (1 - mask), mask], 1)
+    fake = rows.real * (1 - mask) + networks["G"](condition) * mask
+    logits = networks["D"](fake, condition)
+    errors = [(fake - rows.real)[i].abs()[:, mask[i, 0] > 0].mean() for i in range(2)]
+    g = recipe.g_loss(networks, rows)
+    expected = -logits.sigmoid().log().mean() + 50 * sum(errors) / 2
     torch.testing.assert_close(g.total, expected)
     torch.testing.assert_close(g.outputs["fakes"], fake)
-    d = recipe.d_loss(networks, replace(given, **g.outputs))
-    real = networks["D"](given.real, condition)
-    expected = -(real.sigmoid().log().mean() + (1 - said.sigmoid()).log().mean()) / 2
+    d = recipe.d_loss(networks, replace(rows, **g.outputs))
+    real = networks["D"](rows.real, condition)
+    expected = -(real.sigmoid().log().mean() + (1 - logits.sigmoid()).log().mean()) / 2
     torch.testing.assert_close(d.total, expected)
 
 
-def test_what_is_known_is_kept_to_the_bit_and_what_is_hidden_is_not_seen():
+def test_known_pixels_are_kept_to_the_bit_and_hidden_ones_are_not_used():
     recipe = Inpaint(**SMALL)
     networks = recipe.build_networks(IMAGES)
-    given = batch(3)
+    data = batch(3)
     views = recipe.views(
-        networks, given, recipe.sample(networks, 3, generator=torch.Generator(), given=given)
+        networks, data, recipe.sample(networks, 3, generator=torch.Generator(), given=data)
     )
-    assert list(views) == ["masked", "output", "target"] and views["target"] is given.real
-    mask = recipe.source(given)["mask"].expand_as(given.real) > 0
-    assert torch.equal(views["output"][~mask], given.real[~mask])
+    assert list(views) == ["masked", "output", "target"] and views["target"] is data.real
+    mask = recipe.source(data)["mask"].expand_as(data.real) > 0
+    assert torch.equal(views["output"][~mask], data.real[~mask])
     assert (
-        not torch.equal(views["output"][mask], given.real[mask]) and not views["masked"][mask].any()
+        not torch.equal(views["output"][mask], data.real[mask]) and not views["masked"][mask].any()
     )
-    other = torch.where(mask, -given.real, given.real)
-    for name, image in (("output", given.real), ("hidden", other)):
+    other = torch.where(mask, -data.real, data.real)
+    for name, image in (("output", data.real), ("hidden", other)):
         inputs = {"image": image, "mask": mask[:, :1].float()}
         views[name] = recipe.translate(networks, inputs, generator=torch.Generator())
     assert torch.equal(views["output"], views["hidden"])
@@ -95,7 +95,7 @@ def test_samples_have_the_same_holes_every_time():
 
 
 def test_both_players_move_in_micro_batches():
-    """D judges the holes that G filled."""
+    """D sees the holes that G filled."""
     state = TrainState.create(Inpaint(**SMALL, batch=4, accumulate=2), IMAGES)
     before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
     stats = TrainStep(state)([batch(4)])

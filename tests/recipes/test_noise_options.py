@@ -1,4 +1,4 @@
-"""What the options that noise-to-image recipes share change."""
+"""Options that noise-to-image recipes share."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_every_loss_trains_both_players_under_every_penalty(penalty):
 
 
 class Constant(nn.Module):
-    """D that says the same of every image."""
+    """D with the same logit for every image."""
 
     def __init__(self, logit):
         super().__init__()
@@ -91,11 +91,12 @@ class Constant(nn.Module):
     ("settings", "best"),
     [
         ({"real_label": 1.0}, 0.5),
-        ({"real_label": 0.9}, 0.45),  # one-sided: the optimum for equal densities is half the label
+        # One-sided: the optimum for equal densities is half the label.
+        ({"real_label": 0.9}, 0.45),
         ({"real_label": 0.9, "fake_label": 0.3}, 0.6),
     ],
 )
-def test_label_smoothing_moves_what_an_undecided_d_should_say(settings, best):
+def test_label_smoothing_moves_the_optimum_of_an_undecided_d(settings, best):
     recipe = small(**settings)
     networks, batch = prepared(recipe)
     networks["D"] = Constant(math.log(best / (1 - best)))
@@ -116,7 +117,7 @@ def test_flipped_labels_exchange_real_and_generated():
     assert share == pytest.approx(0.5, abs=0.05)
 
 
-def test_instance_noise_blurs_what_d_sees_and_fades():
+def test_instance_noise_blurs_ds_inputs_and_fades():
     recipe = small(instance_noise=0.5, instance_noise_until=1000)
     assert [
         draws(recipe, nimg)["instance_noise_std"][0].item() for nimg in (0, 500, 1000, 5000)
@@ -156,7 +157,8 @@ def test_spectral_norm_bounds_every_layer_of_d(recipe):
     layers = [m for m in networks["D"].modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     for layer in layers:
         largest = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item()
-        assert largest == pytest.approx(1, rel=0.15)  # 15 iterations at the start
+        # 15 iterations at the start.
+        assert largest == pytest.approx(1, rel=0.15)
     assert not any("_u" in name for name in networks["G"].state_dict())
 
 
@@ -164,7 +166,8 @@ def test_orthogonal_regularisation_turns_the_filters_of_g_apart():
     torch.manual_seed(0)
     recipe = DCGAN(z_dim=8, ngf=4, ndf=4, orthogonal=1.0)
     networks = recipe.build_networks(ImageSpec(1, 16))
-    filters = networks["G"].layers[3].weight  # [8, 4, 4, 4], a transposed convolution
+    # [8, 4, 4, 4], a transposed convolution.
+    filters = networks["G"].layers[3].weight
     with torch.no_grad():
         filters.copy_(0.05 + 0.02 * torch.randn_like(filters))
     (term,) = recipe.players()[1].regularizers
@@ -207,7 +210,8 @@ def test_n_gen_counts_gs_updates():
     recipe = small(n_gen=2)
     assert [(player.name, player.updates) for player in recipe.players()] == [("D", 1), ("G", 2)]
     step = step_of(recipe)
-    assert step.batches == 2  # each has labels and noise of its own
+    # Each update has its own labels and noise.
+    assert step.batches == 2
     step(a_batch(step))
     updates = {name: optimizer.state.values() for name, optimizer in step.state.optimizers.items()}
     assert {int(state["step"]) for state in updates["G"]} == {2}
@@ -221,9 +225,8 @@ def test_rmsprop_scales_the_gradient_by_its_mean_square():
     assert step.state.optimizers["D"].defaults["lr"] == pytest.approx(0.01 * c)
     before = [p.detach().clone() for p in step.state.networks["G"].parameters()]
     step(a_batch(step))
-    for p, was in zip(
-        step.state.networks["G"].parameters(), before
-    ):  # the first one: g / √(0.01·g²)
+    # The first update is g / √(0.01·g²).
+    for p, was in zip(step.state.networks["G"].parameters(), before):
         moved = (p.detach() - was).abs()
         assert moved.max().item() == pytest.approx(0.01 / 0.01**0.5, rel=1e-3)
 
@@ -250,7 +253,7 @@ def test_feature_matching_draws_gs_features_to_the_real_ones():
 
 
 class Line(nn.Module):
-    """D(x) = a·x + b on images of one pixel, whose descent can be done by hand."""
+    """D(x) = a·x + b on images of one pixel; its gradient descent has a closed form."""
 
     def __init__(self, a, b):
         super().__init__()
@@ -273,7 +276,7 @@ class Shift(nn.Module):
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_unrolling_is_g_against_d_some_steps_later(steps):
-    """By hand: least squares' descent on a and b, then the loss of G; its gradient by finite differences."""
+    """Descent on a and b by formulas, then the loss of G; its gradient by finite differences."""
     one = torch.ones((), dtype=torch.float64)
     recipe, plain = (
         small(loss="least-squares", unroll=k, **({"unroll_lr": 0.3} if k else {}))
@@ -294,7 +297,8 @@ def test_unrolling_is_g_against_d_some_steps_later(steps):
         networks = {"G": Shift(-0.7 * one), "D": Line(0.4 * one, -0.2 * one).requires_grad_(False)}
         loss = recipe.g_loss(networks, NoiseBatch(real, torch.zeros(4), noise=z)).total
         (gradient,) = torch.autograd.grad(loss, networks["G"].parameters())
-        assert (networks["D"].a, networks["D"].b) == (0.4, -0.2)  # D itself stays
+        # D itself doesn't change.
+        assert (networks["D"].a, networks["D"].b) == (0.4, -0.2)
         return loss.item(), gradient.item()
 
     loss, gradient = gradient_of(recipe)
@@ -308,7 +312,8 @@ def test_historical_averaging_pulls_each_player_to_its_mean():
     step = step_of(recipe)
     first = {name: [p.clone() for p in step.state.networks[name].parameters()] for name in "GD"}
     stats = step(a_batch(step))
-    assert stats["history/D"] == 0 and stats["history/G"] == 0  # nothing has moved yet
+    # The weights haven't moved yet.
+    assert stats["history/D"] == 0 and stats["history/G"] == 0
     for name in "GD":
         history, weights = (
             step.state.networks[f"history_{name}"],
@@ -334,19 +339,18 @@ def test_replay_shows_d_older_images_with_their_labels():
             (number + of / 10).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
         )
         rows = recipe.draw_for_d(DrawRequest(4, 0, generator))
-        assert len(set(rows["replay_slots"].tolist())) == 4  # no two in one place
+        assert len(set(rows["replay_slots"].tolist())) == 4
         recipe.d_loss(networks, recipe.with_fakes(networks, NoiseBatch(real, labels, **rows)))
         images, of = networks["D"].seen[-1]
-        made = images[:, 0, 0, 0]
-        assert torch.equal(
-            (10 * (made - made.floor())).round().long(), of
-        )  # each with its own label
-        ages += (number - made.floor())[number >= 20 :].tolist() if number >= 20 else []
+        values = images[:, 0, 0, 0]
+        # Each image keeps its own label.
+        assert torch.equal((10 * (values - values.floor())).round().long(), of)
+        ages += (number - values.floor())[number >= 20 :].tolist() if number >= 20 else []
     assert 0.3 < sum(age > 0 for age in ages) / len(ages) < 0.7 and max(ages) > 4
 
 
 class Spy(nn.Module):
-    """D that remembers what it's shown."""
+    """D that records its inputs."""
 
     def __init__(self):
         super().__init__()
@@ -357,11 +361,11 @@ class Spy(nn.Module):
         return inputs[0].mean((1, 2, 3))
 
 
-REMEMBERING = {"replay": 8, "historical_averaging": 0.1, "minibatch_discrimination": 2, "unroll": 1}
+WITH_MEMORY = {"replay": 8, "historical_averaging": 0.1, "minibatch_discrimination": 2, "unroll": 1}
 
 
-def test_what_remembers_resumes_bit_for_bit():
-    recipe = small(**REMEMBERING)
+def test_options_with_memory_resume_bit_for_bit():
+    recipe = small(**WITH_MEMORY)
     step, again = step_of(recipe), step_of(recipe)
     for _ in range(3):
         step(a_batch(step))
@@ -380,8 +384,8 @@ def test_labels_reach_both_networks():
     networks = recipe.build_networks(ImageSpec(1, 8, 3))
     labels, other = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 0, 1])
     losses = []
-    for told in (labels, other):
-        batch = NoiseBatch(torch.ones(4, 1, 8, 8), told, **draws(recipe))
+    for classes in (labels, other):
+        batch = NoiseBatch(torch.ones(4, 1, 8, 8), classes, **draws(recipe))
         batch = recipe.with_fakes(networks, batch)
         losses.append((recipe.d_loss(networks, batch).total, recipe.g_loss(networks, batch).total))
     assert losses[0][0] != losses[1][0] and losses[0][1] != losses[1][1]

@@ -1,4 +1,4 @@
-"""What the recipe r3gan does in a step, how its settings move, and what it refuses."""
+"""r3gan: its steps, its schedules, and the settings that it refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = ImageSpec(3, 8, 3)
 
 
 def small(**settings):
-    """With eight groups in every block, which run on the op in groups."""
+    """Return a recipe with groups in every block, so that it uses grouped convolutions."""
     sizes = {
         "z_dim": 8,
         "channel_base": 64,
@@ -45,7 +45,7 @@ def rates(step, name):
 
 
 def test_a_step_trains_all_of_both_networks():
-    """The first one only what blocks add up, which is zero at the start; the next ones everything."""
+    """Residual branches start at 0, so the first step trains only their last layers."""
     step = step_of(small(conditional=True))
     before = {
         name: [p.clone() for p in net.parameters()] for name, net in step.state.networks.items()
@@ -65,12 +65,12 @@ def test_a_step_trains_all_of_both_networks():
 
 def test_settings_go_from_first_to_last_along_a_cosine():
     recipe = small(burn_in_kimg=0.016, lr=1e-3, d_lr=2e-3)
-    step, shown = step_of(recipe), []
+    step, values = step_of(recipe), []
     for _ in range(6):
         step(a_batch(recipe))
-        shown.append(rates(step, "D"))
+        values.append(rates(step, "D"))
     left = [0.5 + 0.5 * math.cos(math.pi * i / 4) for i in range(4)] + [0.0, 0.0]
-    for (lr, betas), share in zip(shown, left):
+    for (lr, betas), share in zip(values, left):
         assert lr == pytest.approx(2e-3 * (0.25 + 0.75 * share), rel=1e-6)
         assert betas == pytest.approx((0.0, 0.99 - 0.09 * share), rel=1e-6)
     assert rates(step, "G")[0] == pytest.approx(2.5e-4)
@@ -82,14 +82,17 @@ def test_the_weight_of_the_penalty_falls_too():
     networks = recipe.build_networks(IMAGES)
     (batch,) = a_batch(recipe)
     fake = batch.real.flip(0)
-    found = [
+    penalties = [
         recipe.penalty_loss(
             networks,
             NoiseBatch(batch.real, batch.labels, fakes=fake, burn_in_left=left.expand(4)),
         )
         for left in torch.tensor([[1.0], [0.0]])
     ]
-    assert found[0].item() == pytest.approx(10 * found[1].item(), rel=1e-5) and found[1] > 0
+    assert (
+        penalties[0].item() == pytest.approx(10 * penalties[1].item(), rel=1e-5)
+        and penalties[1] > 0
+    )
     weights = [small().weight_of_penalty(torch.zeros(1, 3, r, r)) for r in (16, 32, 64, 128, 256)]
     assert weights == [0.05, 0.05, 2.0, 150.0, 150.0]
 
@@ -114,7 +117,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(settings):
 
 @pytest.mark.long
 def test_a_compiled_step_trains_as_an_eager_one():
-    found = []
+    results = []
     for options in ({}, {"compile": "step", "backend": "aot_eager"}):
         torch._dynamo.reset()
         step = step_of(small(burn_in_kimg=0.016), **options)
@@ -125,8 +128,8 @@ def test_a_compiled_step_trains_as_an_eager_one():
             for n, net in step.state.networks.items()
             for k, v in net.state_dict().items()
         }
-        found.append({**stats, **weights})
-    eager, compiled = found
+        results.append({**stats, **weights})
+    eager, compiled = results
     assert eager.keys() == compiled.keys()
     for name in eager:
         torch.testing.assert_close(compiled[name], eager[name], rtol=1e-4, atol=2e-5, msg=name)

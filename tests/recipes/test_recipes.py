@@ -1,4 +1,4 @@
-"""The registry, the settings of each recipe, and what it builds."""
+"""The registry of recipes, their settings, networks and players."""
 
 from __future__ import annotations
 

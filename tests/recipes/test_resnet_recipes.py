@@ -1,4 +1,4 @@
-"""What the recipes sngan, sagan and biggan do in a step, and what they refuse."""
+"""sngan, sagan and biggan: their steps, and the settings that they refuse."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def batches(step, seed=0):
 
 
 def switch_attention_on(step):
-    """Sets its gain, from whose start, 0, only the gain itself would move."""
+    """Set attention's gain, since at its start, 0, only the gain itself gets a gradient."""
     for network in step.state.networks.values():
         for name, p in network.named_parameters():
             if name.endswith("attention.gain"):
@@ -51,8 +51,10 @@ def test_the_papers_settings():
     common = {"loss": "hinge", "spectral_norm": True}
     for kind, expected in (
         (SNGAN, {"lr": 2e-4, "d_lr": None, "betas": (0.0, 0.9), "n_critic": 5, "z_dim": 128}),
-        (SAGAN, {"lr": 1e-4, "d_lr": 4e-4, "betas": (0.0, 0.9), "n_critic": 1, "conditional": True}),
-        (BigGAN, {"lr": 5e-5, "d_lr": 2e-4, "betas": (0.0, 0.999), "n_critic": 2, "ema": 0.9999, "orthogonal": 1e-4}),
+        (SAGAN, {"lr": 1e-4, "d_lr": 4e-4, "betas": (0.0, 0.9), "n_critic": 1,
+                 "conditional": True}),
+        (BigGAN, {"lr": 5e-5, "d_lr": 2e-4, "betas": (0.0, 0.999), "n_critic": 2, "ema": 0.9999,
+                  "orthogonal": 1e-4}),
     ):  # fmt: skip
         recipe = kind()
         assert {name: getattr(recipe, name) for name in (*expected, *common)} == {
@@ -62,20 +64,20 @@ def test_the_papers_settings():
 
 
 def test_where_spectral_norm_is():
-    """In D everywhere; in G of SAGAN and BigGAN too, there for the maps of the batch norms as well."""
+    """In all of D; in all of SAGAN's and BigGAN's G, including the maps of batch norms."""
     torch.manual_seed(0)
-    found = {kind: small(kind).build_networks(IMAGES) for kind in KINDS}
-    for kind, networks in found.items():
+    built = {kind: small(kind).build_networks(IMAGES) for kind in KINDS}
+    for kind, networks in built.items():
         layers = [m for m in networks["D"].modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
         assert len(normalised(networks["D"])) == len(layers), kind
-    assert not normalised(found[SNGAN]["G"])
-    assert len(normalised(found[SAGAN]["G"])) == 1 + 2 * 3 + 4 + 1
-    assert len(normalised(found[BigGAN]["G"])) == 1 + 2 * 3 + 4 + 1 + 2 * 4
+    assert not normalised(built[SNGAN]["G"])
+    assert len(normalised(built[SAGAN]["G"])) == 1 + 2 * 3 + 4 + 1
+    assert len(normalised(built[BigGAN]["G"])) == 1 + 2 * 3 + 4 + 1 + 2 * 4
     assert not normalised(small(SAGAN, g_spectral_norm=False).build_networks(IMAGES)["G"])
 
 
 @pytest.mark.parametrize("attention", [None, 0])
-def test_attention_is_in_both_networks_unless_it_is_not_wanted(attention):
+def test_attention_is_in_both_networks_unless_it_is_off(attention):
     networks = small(SAGAN, attention=attention).build_networks(IMAGES)
     for name in "GD":
         kinds = [type(m).__name__ for m in networks[name].modules()]
@@ -111,7 +113,7 @@ def test_a_step_trains_all_of_both_networks(kind, penalty):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_resumed_run_needs_is_in_the_checkpoint(kind):
+def test_a_resumed_run_continues_bit_for_bit(kind):
     recipe = small(kind, ema=0.9, n_critic=2)
     step = step_of(recipe)
     step(batches(step))
@@ -184,7 +186,7 @@ def test_g_can_match_ds_features():
 
 @pytest.mark.long
 def test_classes_are_learned():
-    """Of dark images of class 0 and bright ones of class 1, G soon draws the one that is asked for."""
+    """Class 0 is dark, class 1 is bright, and G soon draws them so."""
     step = step_of(small(BigGAN, ngf=2, ndf=4, batch=8, n_critic=1, ema=0.0, lr=1e-3, d_lr=2e-3))
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):

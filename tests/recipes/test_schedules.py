@@ -1,4 +1,4 @@
-"""Schedules follow the images shown and the recipe's settings, not the run's length, which a resume may raise."""
+"""Schedules follow the images shown and the settings, not the run's length, which may be raised."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastgan.recipes.noise import NoiseToImage
 
 SHOWN = (0, 1, 7, 50, 99, 100, 101, 150, 199, 200)
 SCHEDULED = {
-    "decay_after": 50, "pretrain": 60, "instance_noise": 0.5, "instance_noise_until": 150, "burn_in_kimg": 0.15,
-    "stable_kimg": 0.03, "fade_kimg": 0.02, "ema_kimg": 0.02,
+    "decay_after": 50, "pretrain": 60, "instance_noise": 0.5, "instance_noise_until": 150,
+    "burn_in_kimg": 0.15, "stable_kimg": 0.03, "fade_kimg": 0.02, "ema_kimg": 0.02,
 }  # fmt: skip
 """Settings under which every schedule moves within 200 images."""
 
@@ -30,27 +30,29 @@ def scheduled(name: str) -> Recipe:
 
 
 def at(recipe: Recipe, nimg: int) -> list[object]:
-    """All that a recipe lets depend on the images shown."""
-    found: list[object] = [recipe.lr_lambda(nimg)]
+    """Return everything of a recipe that depends on the images shown."""
+    values: list[object] = [recipe.lr_lambda(nimg)]
     if recipe.averages and nimg:
-        found.append(recipe.ema_decay(nimg, nimg, 1))
+        values.append(recipe.ema_decay(nimg, nimg, 1))
     if isinstance(recipe, Growing):
-        found.append(recipe.growth(nimg))
+        values.append(recipe.growth(nimg))
     networks = recipe.augmentation(ImageSpec(3, 16)) if isinstance(recipe, NoiseToImage) else {}
     for player in recipe.players():
-        found.append(player.is_active(nimg))
-        if recipe.name != "unit":  # whose draws ask a network for their shape, and have no schedule
+        values.append(player.is_active(nimg))
+        # The draws of unit have no schedule, and ask a network for their shape.
+        if recipe.name != "unit":
             rows = player.draw(DrawRequest(2, nimg, torch.Generator().manual_seed(0), networks))
-            found += [
+            values += [
                 rows[key].tolist() for key in ("instance_noise_std", "burn_in_left") if key in rows
             ]
-    return found
+    return values
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_more_images_move_no_schedule(name):
     recipe = scheduled(name)
-    if recipe.extends:  # the rate's end is a setting that has to be raised by name
+    if recipe.extends:
+        # The end of the learning rate's decay is a setting, which has to be raised by name.
         more = replace(recipe, **dict.fromkeys(recipe.extends, 200))
         assert more.settled(200) == more and more.lr_lambda(150) > 0
         recipe, more = recipe.settled(80), recipe.settled(100)
@@ -67,12 +69,12 @@ def test_a_settled_recipe_is_settled(name):
 
 
 def test_the_end_of_the_decay_is_that_of_the_run_that_goes_on():
-    begun = Pix2Pix(decay_after=50).settled(100)
-    assert begun.decay_until == 100
-    assert Pix2Pix(decay_after=50).settled(80, begun) == begun
-    assert Pix2Pix(decay_after=50, decay_until=90).settled(80, begun).decay_until == 90
+    first = Pix2Pix(decay_after=50).settled(100)
+    assert first.decay_until == 100
+    assert Pix2Pix(decay_after=50).settled(80, first) == first
+    assert Pix2Pix(decay_after=50, decay_until=90).settled(80, first).decay_until == 90
     assert GauGAN(decay_after=50).settled(80, Pix2Pix()).decay_until == 80
-    assert Pix2Pix().settled(80, begun).decay_until is None
+    assert Pix2Pix().settled(80, first).decay_until is None
 
 
 def test_a_decay_without_an_end_has_no_rate():

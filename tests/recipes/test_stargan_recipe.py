@@ -1,4 +1,4 @@
-"""stargan: what its losses are of, how attributes are asked for, and what it refuses."""
+"""stargan: its losses, attributes by name, and the settings that it refuses."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ def batch(count=4, seed=0):
     return Batch(images, torch.zeros(count, dtype=torch.int64), inputs={"attributes": ROWS[:count]})
 
 
-def ready(recipe, given):
-    (given,) = recipe.before_step({}, {}, 0, [StarGANBatch.of(given)])
-    return replace(given, alpha=torch.linspace(0.1, 0.9, len(given.real)))
+def ready(recipe, rows):
+    (rows,) = recipe.before_step({}, {}, 0, [StarGANBatch.of(rows)])
+    return replace(rows, alpha=torch.linspace(0.1, 0.9, len(rows.real)))
 
 
 def entropy(logits, attributes):
     group = -(attributes[:, :2] * logits[:, :2].log_softmax(1)).sum(1)
-    said = logits[:, 2:].sigmoid()
-    free = -(attributes[:, 2:] * said.log() + (1 - attributes[:, 2:]) * (1 - said).log()).sum(1)
+    probabilities = logits[:, 2:].sigmoid()
+    free = -(
+        attributes[:, 2:] * probabilities.log()
+        + (1 - attributes[:, 2:]) * (1 - probabilities).log()
+    ).sum(1)
     return (group + free).mean()
 
 
@@ -54,40 +57,42 @@ def test_networks_have_the_papers_sizes():
 
 def test_losses_are_the_papers():
     recipe = StarGAN(**SMALL, batch=4)
-    networks, given = recipe.build_networks(IMAGES), ready(recipe, batch())
-    real, own = given.real, given.inputs["attributes"]
-    wanted = own[[3, 0, 1, 2]]
-    assert torch.equal(given.target_attributes, wanted)
+    networks, rows = recipe.build_networks(IMAGES), ready(recipe, batch())
+    real, own = rows.real, rows.inputs["attributes"]
+    target = own[[3, 0, 1, 2]]
+    assert torch.equal(rows.target_attributes, target)
     G, D = networks["G"], networks["D"]
-    fake = G(real, wanted)
+    fake = G(real, target)
     output = D(fake)
-    patches, told = output.logits[0], output.class_logits
-    g = recipe.g_loss(networks, given)
-    expected = -patches.mean() + entropy(told, wanted) + 10 * F.l1_loss(G(fake, own), real)
+    patches, class_logits = output.logits[0], output.class_logits
+    g = recipe.g_loss(networks, rows)
+    expected = -patches.mean() + entropy(class_logits, target) + 10 * F.l1_loss(G(fake, own), real)
     torch.testing.assert_close(g.total, expected, rtol=1e-4, atol=1e-5)
-    seen = recipe.with_fakes(networks, given)
-    assert not seen.fakes.requires_grad
-    d = recipe.d_loss(networks, seen)
+    with_fakes = recipe.with_fakes(networks, rows)
+    assert not with_fakes.fakes.requires_grad
+    d = recipe.d_loss(networks, with_fakes)
     expected = patches.mean() - D(real).logits[0].mean() + entropy(D(real).class_logits, own)
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
-    alpha = given.alpha.view(-1, 1, 1, 1)
+    alpha = rows.alpha.view(-1, 1, 1, 1)
     between = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(D(between).logits[0].sum(), between)
     expected = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
-    torch.testing.assert_close(recipe.penalty_loss(networks, seen), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        recipe.penalty_loss(networks, with_fakes), expected, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_an_identity_weight_holds_images_whose_attributes_stay():
     recipe, plain = StarGAN(**SMALL, batch=4, identity_weight=5.0), StarGAN(**SMALL, batch=4)
-    networks, given = recipe.build_networks(IMAGES), ready(recipe, batch())
-    expected = F.l1_loss(networks["G"](given.real, given.inputs["attributes"]), given.real)
-    loss, without = (of.g_loss(networks, given) for of in (recipe, plain))
+    networks, rows = recipe.build_networks(IMAGES), ready(recipe, batch())
+    expected = F.l1_loss(networks["G"](rows.real, rows.inputs["attributes"]), rows.real)
+    loss, without = (of.g_loss(networks, rows) for of in (recipe, plain))
     torch.testing.assert_close(loss.total - without.total, 5 * expected)
     assert "identity/G" in loss.stats and "identity/G" not in without.stats
 
 
 def test_d_moves_n_critic_times_and_pieces_add_up_to_the_whole():
-    """Whichever the micro-batches, images take the same attributes."""
+    """Target attributes don't depend on micro-batches."""
 
     def after(**options):
         recipe = StarGAN(**SMALL, batch=4, n_critic=2, **options)
@@ -139,12 +144,17 @@ def test_attributes_that_cannot_be_are_refused(names, said):
     assert str(error.value) == said
 
 
-def test_what_is_not_asked_for_stays_as_d_tells_it():
+def test_attributes_without_a_name_stay_as_d_classifies_them():
     recipe = StarGAN(**SMALL)
     networks = recipe.build_networks(IMAGES)
-    told = networks["D"](batch().real).class_logits
+    logits = networks["D"](batch().real).class_logits
     expected = torch.stack(
-        [told[:, 0] > told[:, 1], told[:, 1] > told[:, 0], told[:, 2] > 0, told[:, 3] > 0]
+        [
+            logits[:, 0] > logits[:, 1],
+            logits[:, 1] > logits[:, 0],
+            logits[:, 2] > 0,
+            logits[:, 3] > 0,
+        ]
     )
     expected = expected.T.float()
     assert torch.equal(recipe.wanted(networks, batch().real, []), expected)
@@ -156,8 +166,8 @@ def test_what_is_not_asked_for_stays_as_d_tells_it():
 
 def test_views_are_the_input_and_each_attribute_in_turn():
     recipe = StarGAN(**SMALL)
-    networks, given = recipe.build_networks(IMAGES), batch()
-    rows = recipe.views(networks, given, given.real)
+    networks, data = recipe.build_networks(IMAGES), batch()
+    rows = recipe.views(networks, data, data.real)
     assert list(rows) == [
         "input",
         "colour=red",
@@ -165,13 +175,13 @@ def test_views_are_the_input_and_each_attribute_in_turn():
         "striped changed",
         "light background changed",
     ]
-    assert torch.equal(rows["input"], given.real)
+    assert torch.equal(rows["input"], data.real)
     green = torch.cat([torch.tensor([[0.0, 1]] * 4), ROWS[:, 2:]], 1)
     plain = torch.cat([ROWS[:, :2], 1 - ROWS[:, 2:3], ROWS[:, 3:]], 1)
-    for name, wanted in (("colour=green", green), ("striped changed", plain)):
-        torch.testing.assert_close(rows[name], networks["G"](given.real, wanted))
-    sampled = recipe.sample(networks, 4, generator=torch.Generator(), given=given)
-    torch.testing.assert_close(sampled, networks["G"](given.real, ROWS[[3, 0, 1, 2]]))
+    for name, target in (("colour=green", green), ("striped changed", plain)):
+        torch.testing.assert_close(rows[name], networks["G"](data.real, target))
+    sampled = recipe.sample(networks, 4, generator=torch.Generator(), given=data)
+    torch.testing.assert_close(sampled, networks["G"](data.real, ROWS[[3, 0, 1, 2]]))
 
 
 @pytest.mark.parametrize(

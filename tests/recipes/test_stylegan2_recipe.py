@@ -1,4 +1,4 @@
-"""What the recipes stylegan2 and stylegan2-ada do in a step, and what they refuse."""
+"""stylegan2 and stylegan2-ada: their steps, and the settings that they refuse."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def drawn(recipe, networks, count=4):
     return recipe.draw_for_d(DrawRequest(count, 0, torch.Generator().manual_seed(1), networks))
 
 
-def test_which_terms_come_when():
-    """R1 every 16 steps and the path length every 4, each as an update of its own (appendix B)."""
+def test_lazy_terms_have_their_intervals():
+    """R1 every 16 steps and path length every 4, each an update of its own (appendix B)."""
     step = step_of(small())
-    came = [set(step(a_batch(step.state.recipe))) & {"r1/D", "path_length/G"} for _ in range(17)]
+    terms = [set(step(a_batch(step.state.recipe))) & {"r1/D", "path_length/G"} for _ in range(17)]
     both, length = {"r1/D", "path_length/G"}, {"path_length/G"}
-    assert [i for i, names in enumerate(came) if names == both] == [0, 16]
-    assert [i for i, names in enumerate(came) if names == length] == [4, 8, 12]
+    assert [i for i, names in enumerate(terms) if names == both] == [0, 16]
+    assert [i for i, names in enumerate(terms) if names == length] == [4, 8, 12]
     rates = {name: optimizer.param_groups[0] for name, optimizer in step.state.optimizers.items()}
     assert rates["D"]["lr"] == pytest.approx(2e-3 * 16 / 17) and rates["G"]["lr"] == pytest.approx(
         2e-3 * 4 / 5
@@ -79,11 +79,12 @@ def test_r1_alone_generates_no_images():
     step, calls = step_of(recipe), []
     step.state.networks["G"].synthesis.register_forward_hook(lambda *_: calls.append(1))
     step(a_batch(recipe))
-    assert len(calls) == 3  # for D, for G, for the path length
+    # For D, for G, and for the path length.
+    assert len(calls) == 3
 
 
 def test_the_average_of_g():
-    """A half-life of 10,000 images, of a twentieth of those shown before; a decay per step goes before it."""
+    """Half-life of 10,000 images, at most a twentieth of those shown; `ema` takes precedence."""
     assert small().ema_decay(0, nimg=4000, images=100) == pytest.approx(0.5 ** (100 / 200))
     assert small().ema_decay(0, nimg=10**6, images=100) == pytest.approx(0.5 ** (100 / 10_000))
     assert small(ema=0.9).ema_decay(10**6, nimg=10**6, images=100) == 0.9
@@ -114,14 +115,14 @@ def test_the_path_length_takes_half_of_the_batch_and_moves_its_mean():
 
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64])
 def test_the_path_length_has_the_papers_weight(resolution):
-    """γ·E[(‖J_wᵀy‖ - a)²] (Karras et al. 2020, appendix B), the squares summed over all layers with styles."""
+    """γ·E[(‖J_wᵀy‖ - a)²] with squares summed over all layers (Karras et al. 2020, appendix B)."""
     recipe = small(style_mixing=0.0, channel_base=64, batch=2, path_length_shrink=1)
     networks = recipe.build_networks(ImageSpec(1, resolution))
     real, labels = torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64)
     batch = NoiseBatch(real, labels, **drawn(recipe, networks, 2))
     networks["path_length"].mean.fill_(3.0)
     torch.manual_seed(0)
-    found = recipe.path_length_loss(networks, batch)
+    loss = recipe.path_length_loss(networks, batch)
     torch.manual_seed(0)
     ws = networks["G"].mapping(batch.noise)
     images = networks["G"].synthesis(ws)
@@ -131,33 +132,34 @@ def test_the_path_length_has_the_papers_weight(resolution):
     lengths = gradient.square().sum((1, 2)).sqrt()
     running = 0.99 * 3.0 * layers**0.5 + 0.01 * lengths.mean()
     gamma = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
-    assert found.item() == pytest.approx(
+    assert loss.item() == pytest.approx(
         (gamma * (lengths - running).square().mean()).item(), rel=1e-3
     )
 
 
 def test_style_mixing():
-    """An image has its own styles up to some layer, and another z's from there on; never from the first."""
+    """An image has its own styles up to some layer, at least the first, then another z's."""
     recipe = small(style_mixing=0.5)
     networks = recipe.build_networks(IMAGES)
     real, labels = torch.zeros(1000, 3, 8, 8), torch.zeros(1000, dtype=torch.int64)
     batch = NoiseBatch(real, labels, **drawn(recipe, networks, 1000))
     with torch.no_grad():
-        found = recipe.styles(networks, batch)
+        mixed = recipe.styles(networks, batch)
         own, other = map(networks["G"].mapping, (batch.noise, batch.mixed_noise))
-    is_own = (found == own).all(2)
-    assert ((found == other).all(2) | is_own).all() and is_own[:, 0].all()
+    is_own = (mixed == own).all(2)
+    assert ((mixed == other).all(2) | is_own).all() and is_own[:, 0].all()
     assert (is_own.int().diff(dim=1) <= 0).all(), "once the other's, always the other's"
     assert is_own.all(1).float().mean() == pytest.approx(0.5, abs=0.06)
     last = is_own[~is_own.all(1)].sum(1).bincount()[1:].float()
     assert last / last.sum() == pytest.approx(torch.full([3], 1 / 3), abs=0.1)
 
 
-def test_what_a_resumed_run_needs_is_in_the_checkpoint():
+def test_a_resumed_run_continues_bit_for_bit():
     recipe = small(StyleGAN2ADA, ada_kimg=0.04)
     step = step_of(recipe)
     with torch.no_grad():
-        step.state.networks["D"].b4.out.bias.fill_(100.0)  # so that p moves
+        # So that p moves.
+        step.state.networks["D"].b4.out.bias.fill_(100.0)
     for _ in range(6):
         step(a_batch(recipe))
     saved = step.state.state_dict()
@@ -171,13 +173,13 @@ def test_what_a_resumed_run_needs_is_in_the_checkpoint():
 
 
 def test_p_follows_the_signs_of_d():
-    """Up while D knows the images, by as much as was shown over 1000·kimg, after every fourth batch."""
+    """p rises while D knows the images, by images shown over 1000·kimg, every fourth batch."""
     recipe = small(StyleGAN2ADA, ada_kimg=0.064, lr=1e-9)
     step = step_of(recipe)
     with torch.no_grad():
         step.state.networks["D"].b4.out.bias.fill_(100.0)
-    shown = [step(a_batch(recipe))["augment_p"].item() for _ in range(9)]
-    assert shown == [0, 0, 0, 0, 0.25, 0.25, 0.25, 0.25, 0.5]
+    values = [step(a_batch(recipe))["augment_p"].item() for _ in range(9)]
+    assert values == [0, 0, 0, 0, 0.25, 0.25, 0.25, 0.25, 0.5]
     with torch.no_grad():
         step.state.networks["D"].b4.out.bias.fill_(-100.0)
     for _ in range(4):
@@ -187,7 +189,7 @@ def test_p_follows_the_signs_of_d():
 
 @pytest.mark.parametrize("augment", ["diffaugment", "ada"])
 def test_augmentations_are_alike_in_pieces(augment):
-    """What is drawn is drawn before: micro-batches change no gradient."""
+    """Augmentations are drawn beforehand, so micro-batches change no gradient."""
     pipe = {"augment_p": 0.8} if augment == "ada" else {}
     ends = []
     for accumulate in (1, 2):

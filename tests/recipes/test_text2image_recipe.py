@@ -1,4 +1,4 @@
-"""text2image: its losses on right and wrong captions, and images of words."""
+"""text2image: its losses on right and wrong captions, and images from words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAPTIONS = torch.tensor([[1, 2], [3, 2], [1, 0], [1, 0]])
 
 
 def batch(recipe):
-    """Four images as the players see them; the last one's caption is the one's before it."""
+    """Return four images as the players see them; the last one's wrong caption equals its own."""
     real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     plain = Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})
     (batch,) = recipe.before_step({}, {}, 0, [Text2ImageBatch.of(plain)])
@@ -29,37 +29,40 @@ def batch(recipe):
     return replace(batch, **drawn)
 
 
-def test_d_is_told_what_is_wrong():
-    """In eval mode, where spectral norm stands still."""
+def test_d_rejects_fakes_and_wrong_captions():
+    """In eval mode spectral norm stays constant."""
     recipe = Text2Image(**SMALL)
     networks = {name: network.eval() for name, network in recipe.build_networks(IMAGES).items()}
-    given = batch(recipe)
-    g = recipe.g_loss(networks, given)
+    rows = batch(recipe)
+    g = recipe.g_loss(networks, rows)
     fake, d = g.outputs["fakes"], networks["D"]
-    torch.testing.assert_close(fake, networks["G"](given.noise, CAPTIONS))
+    torch.testing.assert_close(fake, networks["G"](rows.noise, CAPTIONS))
     torch.testing.assert_close(g.total, -d(fake, CAPTIONS).mean())
-    assert torch.equal(given.wrong_captions, CAPTIONS[[3, 0, 1, 2]])
-    mismatched = relu(1 + d(given.real, given.wrong_captions))[:3].sum() / 4  # the last isn't wrong
+    assert torch.equal(rows.wrong_captions, CAPTIONS[[3, 0, 1, 2]])
+    # The last one isn't wrong.
+    mismatched = relu(1 + d(rows.real, rows.wrong_captions))[:3].sum() / 4
     expected = (
-        relu(1 - d(given.real, CAPTIONS)).mean()
+        relu(1 - d(rows.real, CAPTIONS)).mean()
         + (relu(1 + d(fake, CAPTIONS)).mean() + mismatched) / 2
     )
-    seen = replace(given, fakes=fake)
-    torch.testing.assert_close(recipe.d_loss(networks, seen).total, expected)
+    with_fakes = replace(rows, fakes=fake)
+    torch.testing.assert_close(recipe.d_loss(networks, with_fakes).total, expected)
 
 
 def test_images_are_of_the_caption_and_of_the_noise():
     recipe = Text2Image(**SMALL, encoder="mean")
     networks = {name: network.eval() for name, network in recipe.build_networks(IMAGES).items()}
-    given = batch(recipe)
-    images = recipe.sample(networks, 4, generator=torch.Generator().manual_seed(0), given=given)
+    rows = batch(recipe)
+    images = recipe.sample(networks, 4, generator=torch.Generator().manual_seed(0), given=rows)
     assert images.shape == (4, 3, 16, 16) and images.abs().max() <= 1
-    assert not torch.allclose(images[2], images[3], atol=1e-4)  # of one caption
+    # One caption, different noise.
+    assert not torch.allclose(images[2], images[3], atol=1e-4)
     inputs = {"caption": CAPTIONS[[0, 0, 0, 0]]}
     others = recipe.translate(networks, inputs, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(others[0], images[0])
-    assert not torch.allclose(others[1], images[1], atol=1e-4)  # of one noise
-    assert list(recipe.views(networks, given, images)) == ["output", "of the same caption"]
+    # The same noise, another caption.
+    assert not torch.allclose(others[1], images[1], atol=1e-4)
+    assert list(recipe.views(networks, rows, images)) == ["output", "of the same caption"]
 
 
 def test_both_players_move_in_micro_batches():

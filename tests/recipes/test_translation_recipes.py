@@ -1,4 +1,4 @@
-"""pix2pix and cyclegan: what their players train, what the losses are of, and what they refuse."""
+"""pix2pix, cyclegan and colorize: their players, losses, and the settings that they refuse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def domains(count=2):
     ],
 )
 def test_networks_have_the_papers_sizes(recipe, spec, sizes):
-    """54.4 and 11.4 million; biases in front of a norm, which take no part, are left out."""
+    """54.4 and 11.4 million, without biases before a norm, which have no effect."""
     with torch.device("meta"):
         networks = recipe.build_networks(ImageSpec(3, 256, inputs=spec))
     counts = {
@@ -57,13 +57,13 @@ def test_pix2pix_losses_are_the_papers():
     g = recipe.g_loss(networks, batch)
     condition = batch.inputs["input"]
     fake = networks["G"](condition)
-    said = networks["D"](fake, condition)
-    expected = -said.sigmoid().log().mean() + 100 * l1_loss(fake, batch.real)
+    logits = networks["D"](fake, condition)
+    expected = -logits.sigmoid().log().mean() + 100 * l1_loss(fake, batch.real)
     assert torch.allclose(g.total, expected, rtol=1e-4) and torch.equal(g.outputs["fakes"], fake)
-    seen = TranslationBatch(batch.real, batch.labels, batch.inputs, fakes=fake.detach())
-    d = recipe.d_loss(networks, seen)
+    with_fakes = TranslationBatch(batch.real, batch.labels, batch.inputs, fakes=fake.detach())
+    d = recipe.d_loss(networks, with_fakes)
     real = networks["D"](batch.real, condition)
-    expected = -(real.sigmoid().log().mean() + (1 - said.sigmoid()).log().mean()) / 2
+    expected = -(real.sigmoid().log().mean() + (1 - logits.sigmoid()).log().mean()) / 2
     assert torch.allclose(d.total, expected, rtol=1e-4)
 
 

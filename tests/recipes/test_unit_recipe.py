@@ -1,4 +1,4 @@
-"""unit: what its losses are of, what its latents are, and what it refuses."""
+"""unit: its losses, its latents, and the settings that it refuses."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def batch(count=2):
     )
 
 
-def drawn(recipe, networks, given):
+def drawn(recipe, networks, data):
     rows = recipe.draw_noise(
-        DrawRequest(len(given.real), 0, torch.Generator().manual_seed(0), networks)
+        DrawRequest(len(data.real), 0, torch.Generator().manual_seed(0), networks)
     )
-    return DomainBatch(given.real, given.labels, given.inputs, **rows)
+    return DomainBatch(data.real, data.labels, data.inputs, **rows)
 
 
 def test_networks_have_the_sizes_that_the_docs_say():
-    """G is the paper's table, with residual blocks as wide as the layer before them."""
+    """G is the paper's table, with residual blocks of the same width as the layer before."""
     with torch.device("meta"):
         networks = UNIT().build_networks(ImageSpec(3, 256, inputs={"other": IMAGE}))
     counts = {
@@ -48,11 +48,11 @@ def test_networks_have_the_sizes_that_the_docs_say():
 
 
 def test_losses_are_the_papers():
-    """L_VAE, L_GAN and L_CC of both domains (eq. 3 to 5), with means over entries for sums, which scales them all."""
+    """L_VAE, L_GAN and L_CC of both domains (eq. 3 to 5), with means for sums over entries."""
     recipe = UNIT(**SMALL)
     networks = recipe.build_networks(DOMAINS)
-    given = drawn(recipe, networks, batch())
-    a, b, G = given.real, given.inputs["other"], networks["G"]
+    rows = drawn(recipe, networks, batch())
+    a, b, G = rows.real, rows.inputs["other"], networks["G"]
 
     def kl(mean):
         normal = torch.distributions.Normal
@@ -61,17 +61,17 @@ def test_losses_are_the_papers():
     expected, fakes = torch.zeros(()), {}
     for image, own, other, here, there in ((a, "A", "B", 0, 1), (b, "B", "A", 1, 0)):
         mean = G.encode(image, here)
-        latents = mean + given.latent_noise[own]
+        latents = mean + rows.latent_noise[own]
         fakes[other] = fake = G.decode(latents, there)
         fake_mean = G.encode(fake, there)
-        back = G.decode(fake_mean + given.cycle_noise[own], here)
+        back = G.decode(fake_mean + rows.cycle_noise[own], here)
         vae = 0.1 * kl(mean) + 100 * l1_loss(G.decode(latents, here), image)
         gan = -10 * networks[f"D_{other}"](fake).sigmoid().log().mean()
         cycle = 0.1 * (kl(mean) + kl(fake_mean)) + 100 * l1_loss(back, image)
         expected = expected + vae + gan + cycle
-    g = recipe.g_loss(networks, given)
+    g = recipe.g_loss(networks, rows)
     torch.testing.assert_close(g.total, expected, rtol=1e-4, atol=1e-4)
-    d = recipe.d_loss(networks, replace(given, **g.outputs))
+    d = recipe.d_loss(networks, replace(rows, **g.outputs))
     expected = sum(
         -networks[f"D_{domain}"](real).sigmoid().log().mean()
         - (1 - networks[f"D_{domain}"](fakes[domain]).sigmoid()).log().mean()
@@ -88,8 +88,12 @@ def test_divergence_is_half_the_mean_square():
 def test_noise_has_a_row_for_each_image_and_kind():
     recipe = UNIT(**SMALL)
     networks = recipe.build_networks(DOMAINS)
-    given = drawn(recipe, networks, batch(3))
-    rows = [noise[domain] for noise in (given.latent_noise, given.cycle_noise) for domain in "AB"]
+    batch_with_noise = drawn(recipe, networks, batch(3))
+    rows = [
+        noise[domain]
+        for noise in (batch_with_noise.latent_noise, batch_with_noise.cycle_noise)
+        for domain in "AB"
+    ]
     assert all(row.shape == (3, 8, 4, 4) for row in rows)
     every = torch.stack(rows)
     assert 0.9 < every.std() < 1.1 and len(every.unique()) == every.numel()
@@ -127,22 +131,22 @@ def test_interpolation_begins_and_ends_at_the_images_as_they_are_translated():
     recipe = UNIT(**SMALL)
     networks = recipe.build_networks(DOMAINS)
     start, end = images(2, 0), images(2, 1)
-    of_a, of_b = recipe.interpolate(networks, start, end, [0.0, 0.5, 1.0])
-    assert of_a.shape == of_b.shape == (3, 2, 3, 16, 16)
-    for share, given in ((0, start), (2, end)):
-        torch.testing.assert_close(of_a[share], networks["G"](given, 0, 0))
-        translated = recipe.translate(networks, {"image": given}, generator=torch.Generator())
-        torch.testing.assert_close(of_b[share], translated)
-    assert not torch.equal(of_a[1], of_a[0]) and not torch.equal(of_b[1], of_b[2])
+    in_a, in_b = recipe.interpolate(networks, start, end, [0.0, 0.5, 1.0])
+    assert in_a.shape == in_b.shape == (3, 2, 3, 16, 16)
+    for share, image in ((0, start), (2, end)):
+        torch.testing.assert_close(in_a[share], networks["G"](image, 0, 0))
+        translated = recipe.translate(networks, {"image": image}, generator=torch.Generator())
+        torch.testing.assert_close(in_b[share], translated)
+    assert not torch.equal(in_a[1], in_a[0]) and not torch.equal(in_b[1], in_b[2])
 
 
 def test_both_directions_and_the_views_are_of_the_right_domains():
     recipe = UNIT(**SMALL)
-    networks, given = recipe.build_networks(DOMAINS), batch()
-    G, a, b = networks["G"], given.real, given.inputs["other"]
-    output = recipe.sample(networks, 2, generator=torch.Generator(), given=given)
+    networks, data = recipe.build_networks(DOMAINS), batch()
+    G, a, b = networks["G"], data.real, data.inputs["other"]
+    output = recipe.sample(networks, 2, generator=torch.Generator(), given=data)
     assert torch.equal(output, G.decode(G.encode(b, 1), 0))
-    views = recipe.views(networks, given, output)
+    views = recipe.views(networks, data, output)
     assert torch.equal(views["A to B"], G.decode(G.encode(a, 0), 1))
     assert torch.equal(views["B again"], G.decode(G.encode(b, 1), 1))
     assert torch.equal(views["B to A to B"], G.decode(G.encode(output, 0), 1))
