@@ -1,8 +1,7 @@
 """Base class of recipes: settings of an algorithm, and how to build its networks and players.
 
-State that must be in the checkpoint (an image pool, an augmentation pipe) is a module without
-parameters among the networks. Whatever follows an update (weight clipping) is a step hook of the
-optimiser.
+State that belongs in the checkpoint (an image pool, an augmentation) is a module without parameters
+among the networks. An action after an update (weight clipping) is a step hook of the optimiser.
 """
 
 from __future__ import annotations
@@ -22,50 +21,61 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, Networks, Player
 from fastgan.recipes.signature import Signature
 
-EMA_RAMPUP = 0.05  # of the images shown, the longest half-life
+# Longest half-life of an average, as a share of the images shown.
+EMA_RAMPUP = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
-    """The hyper-parameters that every recipe has; a subclass adds its own and says how to build the game."""
+    """Base of recipes: common settings, and methods that build networks, optimisers and players.
+
+    A recipe is a frozen dataclass; a subclass adds settings as fields with a string below each.
+    """
 
     name: ClassVar[str]
-    summary: ClassVar[str]  # one line for the command line's list of recipes
-    batch_type: ClassVar[type[Batch]] = Batch  # batches of the phases
-    averaged: ClassVar[tuple[str, ...]] = ("G",)  # networks that `ema` averages
-    task: ClassVar[Task | None] = None  # what is read out of the data beside images
-    translates: ClassVar[bool] = (
-        False  # whether samples are made of what is in the data, not of noise alone
-    )
-    paired: ClassVar[bool] = (
-        False  # whether each sample has a target: the image of the row that it's made of
-    )
-    baseline: ClassVar[str | None] = None  # the view that is measured against targets too
-    exchanged: ClassVar[str] = ""  # what images of a batch take from each other, in words
-    extends: ClassVar[tuple[str, ...]] = ()  # settings that may change when a run goes on
-    carried: ClassVar[
-        tuple[str, ...]
-    ] = ()  # networks without weights that a run takes from trained ones
-    usual_data: ClassVar[str] = "mnist5k"  # data set of a run that names none
-    usual_resolution: ClassVar[int | None] = None  # of such a run; None is the data set's own
-    usual_images: ClassVar[int] = 200_000  # real images that such a run shows in all
+    summary: ClassVar[str]
+    """Line of the command line's list of recipes."""
+    batch_type: ClassVar[type[Batch]] = Batch
+    """Class of the phases' batches."""
+    averaged: ClassVar[tuple[str, ...]] = ("G",)
+    """Networks that `ema` averages."""
+    task: ClassVar[Task | None] = None
+    """Data to read beside the images."""
+    translates: ClassVar[bool] = False
+    """True if samples are made from rows of data, not from noise alone."""
+    paired: ClassVar[bool] = False
+    """True if each sample has a target, the real image of its row."""
+    baseline: ClassVar[str | None] = None
+    """View that is measured against the targets as well."""
+    exchanged: ClassVar[str] = ""
+    """Data that images of a batch take from each other, in words."""
+    extends: ClassVar[tuple[str, ...]] = ()
+    """Settings that may change when a run is resumed."""
+    carried: ClassVar[tuple[str, ...]] = ()
+    """Networks without weights that are transferred with trained ones."""
+    usual_data: ClassVar[str] = "mnist5k"
+    """Default data set of a run."""
+    usual_resolution: ClassVar[int | None] = None
+    """Resolution of the default data set; None is its own."""
+    usual_images: ClassVar[int] = 200_000
+    """Default of the real images that a run shows in all."""
 
     batch: int = 64
     """Real images per update."""
     ema: float = 0.0
-    """Decay per step of the moving average of G's weights, which samples come from; 0 for none."""
+    """Decay per step of the moving average of G's weights, which makes the samples; 0 for none."""
     ema_kimg: float = 0.0
     """Half-life of that average in thousands of images, a twentieth of those shown at most; --ema goes before it."""
     mirror: bool = False
-    """Show every image as it is and mirrored, left for right."""
+    """Show every image and its mirror image, left for right."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
-    """What the networks compute in: bf16 and fp16 by autocast, fp16 with a loss scale per optimiser."""
+    """Precision of the networks; bf16 and fp16 use autocast, fp16 also scales the losses."""
     full_precision: tuple[str, ...] = ()
-    """Networks that stay in float32 under bf16 and fp16, e.g. D."""
+    """Networks that stay in float32 under bf16 and fp16, such as D."""
     accumulate: int = 1
-    """Micro-batches that an update's images are computed in, to fit in memory; batch norm sees one at a time."""
+    """Micro-batches per update, to save memory; batch norm sees one at a time."""
     sync_batch_norm: bool = True
-    """Batch norm over the images of all processes, not of each process alone."""
+    """Take batch norm statistics over all processes, not over each process alone."""
 
     def __post_init__(self) -> None:
         check_fields(self, RecipeError)
@@ -117,11 +127,18 @@ class Recipe(ABC):
 
     @property
     def has_batch_norm(self) -> bool:
-        """True if a network in training normalises over the images computed at once, which must then be two or more."""
+        """True if a network normalises over a batch in training, which needs two images or more."""
         return False
 
     def check_batch(self, processes: int = 1) -> None:
-        """Raise RecipeError unless `batch` has enough images for each of the processes and their micro-batches."""
+        """Check that each process and each micro-batch has enough images.
+
+        Args:
+            processes: number of processes that share the batch.
+
+        Raises:
+            RecipeError: `batch` is too small, or can't be divided.
+        """
         parts = processes * self.accumulate
         if self.batch % parts:
             raise RecipeError(
@@ -147,15 +164,21 @@ class Recipe(ABC):
 
     @property
     def averages(self) -> tuple[str, ...]:
-        """The networks that have a moving average."""
+        """Networks that have a moving average."""
         return self.averaged if self.ema or self.ema_kimg else ()
 
     def ema_decay(self, step: int, nimg: int, images: int, *, ramp: bool = True) -> float:
-        """What the averages keep at the end of step number `step`, of `images` images, the last of `nimg`.
+        """Return the decay of the moving averages for one step.
 
-        With `ema`, at most (step + 1)/(step + 10); with `ema_kimg`, half after so many images, or after a twentieth
-        of those shown (Karras et al. 2020b): the first weights are soon forgotten. Without `ramp`, for an average that
-        began with trained weights, it is the full decay from the first step on.
+        With `ema`, the decay is at most (step + 1)/(step + 10). With `ema_kimg`, it is a half-life
+        of that many thousands of images, at most a twentieth of those shown (Karras et al. 2020b).
+        So the first weights are soon forgotten.
+
+        Args:
+            step: number of the step.
+            nimg: images shown at its end.
+            images: images of the step.
+            ramp: False for the full decay from the first step on, for averages of trained weights.
         """
         if self.ema:
             return min(self.ema, (step + 1) / (step + 10)) if ramp else self.ema
@@ -163,18 +186,27 @@ class Recipe(ABC):
         return float(0.5 ** (images / half_life))
 
     def resolved(self, images: ImageSpec) -> dict[str, Any]:
-        """Return the settings of the networks' sizes that are None, as they are for these images."""
+        """Return values for these images of the settings that are None."""
         return {}
 
     def begin_with(
         self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec
     ) -> dict[str, Any]:
-        """Return settings that follow from trained weights, state dicts by network, that a run begins with."""
+        """Return settings that follow from the trained weights that a run begins with.
+
+        Args:
+            networks: trained state dicts by network.
+            images: images of the new run.
+        """
         return {}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Recipe:
-        """A recipe from saved settings (lists become tuples). Raises RecipeError for an unknown one."""
+        """Return the recipe with saved settings, in which lists become tuples.
+
+        Raises:
+            RecipeError: a setting is unknown.
+        """
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise RecipeError(
@@ -189,71 +221,86 @@ class Recipe(ABC):
     def settled(self, total_images: int, saved: Recipe | None = None) -> Recipe:
         """Return the settings that a run is stored with.
 
-        A schedule's end that follows from the run's length becomes a setting of its own: the
-        length may be raised at a resume.
+        A default end of a schedule becomes an explicit setting, since a resumed run may be longer.
 
         Args:
             total_images: real images that the run shows in all.
-            saved: settings of the run that goes on, whose ends are kept; None for a run that starts.
+            saved: settings of a run that is resumed, whose ends are kept; None for a new run.
 
         Raises:
-            RecipeError: the run can't go on with these settings.
+            RecipeError: the run can't continue with these settings.
         """
         return self
 
     def adapt_reading(self, reading: Reading) -> Reading:
-        """Return a run's settings for reading files with what the recipe knows of them."""
+        """Return settings for reading files, with those that the recipe knows."""
         return reading
 
     def check_images(self, images: ImageSpec) -> None:  # noqa: B027 - most recipes take any image
-        """Raises RecipeError for images that the networks can't be built for."""
+        """Raise RecipeError for images that the networks can't be built for."""
 
     def check_data(self, dataset: ImageDataset) -> None:
-        """Raises RecipeError for a data set that the networks can't be trained on."""
+        """Raise RecipeError for a data set that the networks can't be trained on."""
         self.check_images(ImageSpec.of(dataset))
 
     @abstractmethod
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """Freshly initialised networks by name, on the CPU, from torch's global random generator."""
+        """Return new networks by name, on the CPU, initialised from torch's global generator."""
 
     @abstractmethod
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        """One optimiser per player, by the player's name."""
+        """Return one optimiser per player, by the player's name."""
 
     @abstractmethod
     def players(self) -> tuple[Player, ...]:
-        """The players in the order in which they move."""
+        """Return the players in the order of their phases."""
 
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Any]
     ) -> Sequence[Any]:
-        """The step's batches as the players are to see them; called before every step, outside of what is compiled.
+        """Return the batches of a step as the players need them.
 
-        Networks and their averages may be told here of `nimg`, the images shown so far, which is the same on all ranks.
+        It runs before every step, outside of compiled code, and may also change networks and
+        averages.
+
+        Args:
+            networks: all networks by name.
+            ema: averaged networks by name.
+            nimg: images shown so far, the same on all ranks.
+            batches: batches of the step.
         """
         return batches
 
     def lr_lambda(self, nimg: int) -> float:
-        """Return the factor of all learning rates after `nimg` images have been shown."""
+        """Return the factor of all learning rates after `nimg` images."""
         return 1.0
 
     @abstractmethod
     def sample(
         self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None
     ) -> Tensor:
-        """Generated images float32 `[count, C, H, W]` in [-1, 1] on the networks' device.
+        """Return generated images, float32 `[count, C, H, W]` in [-1, 1], on the networks' device.
 
-        generator: a CPU generator, so that its seed gives the same noise for every device.
-        given: `count` rows of data that samples are made of where the recipe `translates`; of no meaning elsewhere.
+        Args:
+            networks: all networks by name.
+            count: number of images.
+            generator: CPU generator, so that a seed gives the same noise on every device.
+            given: `count` rows of data to make the samples from, if the recipe `translates`.
         """
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
-        """Every network that can be exported, by the name to ask for it; the first is the default."""
+        """Return the signatures of exportable networks by name; the first one is the default."""
         return {}
 
     def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        """What a person is shown of samples `output`, made of `given`: images like them by name, in the order to show.
+        """Return images to show in a grid beside samples, by name and in order.
 
-        None for a plain grid of samples.
+        Args:
+            networks: all networks by name.
+            given: rows of data that the samples were made from.
+            output: samples.
+
+        Returns:
+            Images with the shape of the samples; empty for a plain grid of samples.
         """
         return {}
