@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fastgan._version import __version__
-from fastgan.errors import FastganError
+from fastgan.errors import MARKED, FastganError
 from fastgan.names import never_fail, printable, unknown
 
 COMMANDS = {
@@ -117,7 +117,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def complain(error: Exception) -> int:
     """Print an error as one sentence on stderr, and return the exit status 2."""
-    message = str(error)
+    message = error.marked if isinstance(error, FastganError) else str(error)
     if isinstance(error, OSError) and error.strerror:
         message = (
             f"{error.strerror}: {error.filename!r}." if error.filename else f"{error.strerror}."
@@ -132,9 +132,20 @@ def say(line: str) -> None:
 
 
 def _line(message: object) -> str:
-    """Return a message as one line for any stream, with bytes in quoted names made readable."""
-    text = _QUOTED_BYTES.sub(_bytes, " ".join(str(message).split()))
+    """Return a message as one line for any stream.
+
+    Marked names of settings become options, and bytes in quoted names are made readable.
+    """
+    text = MARKED.sub(lambda name: option(name[1]), str(message))
+    text = _QUOTED_BYTES.sub(_bytes, " ".join(text.split()))
     return printable(text)
+
+
+def option(setting: str) -> str:
+    """Return the option of a setting or an argument, such as ``--lr`` of ``lr``."""
+    name = {"init_from": "from"}.get(setting, setting)
+    # class_ is --class, from_ is --from.
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 _QUOTED_BYTES = re.compile(r"(?:\\udc[89a-f][0-9a-f])+")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from fastgan.cli import UsageError
+from fastgan.cli import UsageError, option
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ def _required(form: type) -> list[str]:
     return [
         entry.name.upper()
         if hasattr(positional[entry.name], "__metadata__")
-        else _option(entry.name)
+        else option(entry.name)
         for entry in dataclasses.fields(form)
         if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
     ]
@@ -123,10 +123,5 @@ def options_of(form: type) -> list[str]:
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             names += options_of(kind)
         else:
-            names.append(_option(entry.name))
+            names.append(option(entry.name))
     return names
-
-
-def _option(field: str) -> str:
-    # class_ is --class, from_ is --from.
-    return "--" + field.rstrip("_").replace("_", "-")

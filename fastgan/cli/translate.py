@@ -81,7 +81,7 @@ def run(arguments: list[str]) -> int:
                 picture = translator.read(source)
             except Exception as error:  # decoders raise nearly anything on broken files
                 reasons.append(
-                    str(error)
+                    error.marked
                     if isinstance(error, FastganError)
                     else f"{str(source)!r} can't be read: {unreadable_reason(error)}."
                 )

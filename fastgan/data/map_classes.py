@@ -35,7 +35,7 @@ def check_map(indices: Tensor, path: str, *, classes: int, void: int | None) -> 
         raise DataError(
             f"The map {path!r} has the value {value}, but there are {classes} classes, "
             f"0 to {classes - 1}{else_}: correct the map, name the class in classes.txt, or train "
-            f"with --void {value} if it stands for unknown."
+            f"with `void` {value} if it stands for unknown."
         )
 
 
@@ -59,7 +59,7 @@ def class_note(
         if missing:
             line += f"; without {_listed(missing)}"
     elif UNKNOWN in occurring and len(present) <= len(names) // 2:
-        line += f"; if {UNKNOWN} stands for unknown, give --void {UNKNOWN}"
+        line += f"; if {UNKNOWN} stands for unknown, set void to {UNKNOWN}"
     return line
 
 

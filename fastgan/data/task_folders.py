@@ -244,8 +244,8 @@ class MapFolder(PartnerFolder):
     def _find(self) -> list[str]:
         if self._reading.fit == "pad" and self._reading.void is None:
             raise DataError(
-                "--fit pad needs --void, the value of pixels without a class, which maps are "
-                "padded with: give it, such as --void 255, or another --fit."
+                "`fit` pad needs `void`, the value of pixels without a class, which maps are "
+                "padded with: give it, such as `void` 255, or another `fit`."
             )
         self._known = self._like["map"].names if self._like else self._listed_classes()
         self._occurring: set[int] = set()
@@ -280,7 +280,7 @@ class MapFolder(PartnerFolder):
             if self._occurring == {void}:
                 raise DataError(
                     f"No pixel of {examined} in {str(self._root)!r} has a class, since all have "
-                    f"the value of --void, {void}: give the value of unknown pixels, or correct "
+                    f"the value of `void`, {void}: give the value of unknown pixels, or correct "
                     f"the maps."
                 )
             self._occurring.discard(void)

@@ -65,13 +65,13 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
     config = run.saved_config() if run.root.is_dir() else None
     if config is None:
         raise DiagnoseError(
-            f"There is no run in {str(folder)!r}: name the --out folder of fastgan train."
+            f"There is no run in {str(folder)!r}: name the `out` folder of fastgan train."
         )
     rows = read_log(run.log)
     if len(rows) < LEAST_ROWS:
         raise DiagnoseError(
             f"A diagnosis needs {LEAST_ROWS} lines of log, got {len(rows)} in {str(run.log)!r}: "
-            f"train longer, or with a lower log_every."
+            f"train longer, or with a lower `log_every`."
         )
     figures = log_figures(rows, d_loss_of(config.recipe)) | _measured(run)
     unseen = ""

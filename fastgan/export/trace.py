@@ -55,7 +55,7 @@ def trace(form: Form, *, dynamic_batch: bool, portable: bool) -> torch.export.Ex
         Exception
     ) as error:  # torch.export raises whatever went wrong in the module or the tracer
         first = str(error).strip().partition("\n")[0]
-        hint = "; a fixed batch (--batch N) may do" if dynamic_batch else ""
+        hint = "; a fixed batch (`batch` N) may do" if dynamic_batch else ""
         raise ExportError(
             f"torch.export can't capture the network ({type(error).__name__}: {first}){hint}."
         ) from error

@@ -133,7 +133,7 @@ def _download(url: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256_START)
     except (OSError, RuntimeError) as error:
         raise MetricError(
-            f"Inception's weights can't be downloaded from {url} ({error}): give --weights with a "
+            f"Inception's weights can't be downloaded from {url} ({error}): give `weights` with a "
             f"copy of the file, or measure with other features."
         ) from error
     return path

@@ -65,7 +65,7 @@ class Recipe(ABC):
     ema: float = 0.0
     """Decay per step of the moving average of G's weights, which makes the samples; 0 for none."""
     ema_kimg: float = 0.0
-    """Half-life of that average in thousands of images, a twentieth of those shown at most; --ema goes before it."""
+    """Half-life of that average in thousands of images, a twentieth of those shown at most; `ema` goes before it."""
     mirror: bool = False
     """Show every image and its mirror image, left for right."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
@@ -85,45 +85,44 @@ class Recipe(ABC):
         usual = next(f.default for f in fields(self) if f.name == "ema_kimg")
         if self.ema and self.ema_kimg not in (0, usual):
             raise RecipeError(
-                f"--ema and --ema-kimg are two ways to say one thing, but both came ({self.ema}, {self.ema_kimg}): "
-                "choose one."
+                f"`ema` and `ema_kimg` exclude each other, got {self.ema} and {self.ema_kimg}: "
+                f"choose one."
             )
         half = self.precision in ("bf16", "fp16")
         if self.full_precision and not half:
-            raise RecipeError(
-                f"--full-precision is for --precision bf16 and fp16, but {self.precision} came: leave it out."
+            raise RecipeError.of(
+                "full_precision",
+                f"empty where `precision` is {self.precision}",
+                self.full_precision,
+                "leave it out, or set `precision` to bf16 or fp16",
             )
         self._require_at_least(1, "accumulate")
         self._require(
-            "accumulate", self.batch % self.accumulate == 0, f"a divisor of --batch, {self.batch}"
+            "accumulate", self.batch % self.accumulate == 0, f"a divisor of `batch`, {self.batch}"
         )
         self.check_batch()
 
-    def _require(self, setting: str, holds: bool, expected: str) -> None:
-        """Raises RecipeError saying that `setting` must be `expected`, unless it holds."""
+    def _require(self, setting: str, holds: bool, expected: str, advice: str = "") -> None:
+        """Raise RecipeError, saying what is expected of a setting, unless it holds."""
         if not holds:
-            option = setting.replace("_", "-")
-            raise RecipeError(f"--{option} must be {expected}, but {getattr(self, setting)} came.")
+            raise RecipeError.of(setting, expected, getattr(self, setting), advice)
 
     def _require_at_least(self, least: int, *settings: str) -> None:
-        """Raises RecipeError unless all of these are numbers from `least` on."""
+        """Raise RecipeError unless all of these are finite numbers from `least` on."""
         for setting in settings:
             self._require(
                 setting, least <= getattr(self, setting) < float("inf"), f"at least {least}"
             )
 
     def _require_positive(self, *settings: str) -> None:
-        """Raises RecipeError unless all of these are above 0."""
+        """Raise RecipeError unless all of these are finite and above 0."""
         for setting in settings:
             self._require(setting, 0 < getattr(self, setting) < float("inf"), "a positive number")
 
     def _require_resolution(self, images: ImageSpec, holds: bool, expected: str) -> None:
-        """Raises RecipeError saying that the resolution must be `expected`, unless it holds."""
+        """Raise RecipeError, saying what is expected of the resolution, unless it holds."""
         if not holds:
-            raise RecipeError(
-                f"{self.name} needs a resolution that is {expected}, but {images.resolution} came: choose one with "
-                "--resolution."
-            )
+            raise RecipeError.of("resolution", f"{expected} for {self.name}", images.resolution)
 
     @property
     def has_batch_norm(self) -> bool:
@@ -141,9 +140,10 @@ class Recipe(ABC):
         """
         parts = processes * self.accumulate
         if self.batch % parts:
-            raise RecipeError(
-                f"--batch must be a multiple of the processes times --accumulate, {processes} × {self.accumulate}, "
-                f"but {self.batch} came."
+            raise RecipeError.of(
+                "batch",
+                f"a multiple of the processes times `accumulate`, {processes} × {self.accumulate}",
+                self.batch,
             )
         if self.exchanged:
             of_each = (

@@ -35,7 +35,7 @@ class Colorize(Pix2Pix):
         super().check_images(images)
         if images.channels != 3:
             raise RecipeError(
-                f"{self.name} learns from colour images, but these are grey: give others with --data."
+                f"Images of {self.name} must have colours, got grey ones: give others with `data`."
             )
 
     @property

@@ -47,7 +47,7 @@ class CycleGAN(Domains):
         self._require(
             "pool",
             self.pool == 0 or self.pool >= self.batch,
-            f"0, or at least --batch, {self.batch}",
+            f"0, or at least `batch`, {self.batch}",
         )
 
     def resolved(self, images: ImageSpec) -> dict[str, int]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastgan.errors import FastganError
+from fastgan.errors import SettingError
 
 
-class RecipeError(FastganError):
+class RecipeError(SettingError):
     """Error for an unknown recipe, or a setting that a recipe can't take; its message says why."""
 
 

@@ -8,14 +8,14 @@ import types
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from fastgan.errors import FastganError
+from fastgan.errors import SettingError
 
 NUMBERS: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float)}
 WORDS = {int: ("an int", "ints"), float: ("a number", "numbers"), bool: ("True or False", "True or False"),
          str: ("a string", "strings"), type(None): ("None", "None")}  # fmt: skip
 
 
-def check_fields(settings: Any, error: type[FastganError]) -> None:
+def check_fields(settings: Any, error: type[SettingError]) -> None:
     """Raise `error` for the first field whose value isn't of its annotated type.
 
     Lists become tuples and paths strings, where those belong. An int is a number too; a bool is neither. Annotations that
@@ -27,7 +27,7 @@ def check_fields(settings: Any, error: type[FastganError]) -> None:
         plain = tuple(value) if isinstance(value, list) else value
         plain = os.fspath(plain) if isinstance(plain, os.PathLike) else plain
         if not _fits(plain, kind):
-            raise error(f"{name} must be {_words(kind)}, got {value!r}.")
+            raise error.of(name, _words(kind), value)
         if plain is not value:
             object.__setattr__(settings, name, plain)
 

@@ -117,7 +117,7 @@ class GauGAN(Translation):
         """
         if inputs["map"].is_floating_point():
             raise RecipeError(
-                f"{self.name} makes images of maps of classes, int64 [N, H, W], but a picture came: give it a map."
+                f"The map must be classes, int64 [N, H, W], got a picture: give {self.name} a map."
             )
         return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
 

@@ -54,30 +54,38 @@ class Growing(NoiseToImage):
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of --group-size, {group}, or fewer",
+            f"such that the images computed at once are a multiple of `group_size`, {group}, or fewer",
         )  # fmt: skip
         if self.augment == "ada":
-            raise RecipeError(
-                f"{self.name} shows D images of a resolution that grows, but --augment ada is made for one: use "
-                "--augment diffaugment."
+            raise RecipeError.of(
+                "augment",
+                f"diffaugment or none for {self.name}, whose resolution grows",
+                "ada",
             )
         if self.spectral_norm:
-            raise RecipeError(
-                f"{self.name} scales the weights of its layers itself, but --spectral-norm came: leave it out."
+            raise RecipeError.of(
+                "spectral_norm",
+                f"False for {self.name}, whose layers scale their weights",
+                True,
+                "leave it out",
             )
         for setting in ("replay", "unroll"):
-            if getattr(self, setting):
-                raise RecipeError(
-                    f"{self.name} grows, but --{setting} is for images and networks that don't: leave it out."
-                )
+            value = getattr(self, setting)
+            self._require(
+                setting,
+                not value,
+                f"0 for {self.name}, whose images and networks grow",
+                "leave it out",
+            )
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
-        if self.channel_base < images.resolution:
-            raise RecipeError(
-                f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
-            )
+        self._require(
+            "channel_base",
+            self.channel_base >= images.resolution,
+            f"at least the resolution, {images.resolution}",
+        )
 
         if self.start_resolution is not None:
             possible = [r for r in (4, *RESOLUTIONS) if self.lowest <= r <= images.resolution]

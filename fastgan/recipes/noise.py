@@ -91,19 +91,19 @@ class NoiseToImage(NoiseSettings):
     def check_images(self, images: ImageSpec) -> None:
         if self.conditional and images.num_classes < 2:
             raise RecipeError(
-                "--conditional needs labels, but the data set has none: put the images of each class in a folder "
-                "of its own, or train with --no-conditional."
+                "`conditional` needs labels, but the data set has none: put the images of each class in a folder "
+                "of its own, or train without `conditional`."
             )
 
     def check_data(self, dataset: ImageDataset) -> None:
         if self.conditional and dataset.unlabelled:
             raise RecipeError(
-                f"--conditional needs labels, but there are none in {dataset.name!r}: {dataset.unlabelled}; "
+                f"`conditional` needs labels, but there are none in {dataset.name!r}: {dataset.unlabelled}; "
                 f"mend that, or leave it out."
             )
         if self.conditional and dataset.num_classes == 1 and dataset.class_names:
             raise RecipeError(
-                f"--conditional needs two classes or more, but {dataset.name!r} has one, "
+                f"`conditional` needs two classes or more, but {dataset.name!r} has one, "
                 f"{dataset.class_names[0]!r}: add another, or leave it out."
             )
         super().check_data(dataset)

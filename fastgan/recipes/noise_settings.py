@@ -114,7 +114,7 @@ class NoiseSettings(Recipe):
             getattr(self, name) != usual[name] for name in of_a_penalty
         ):
             raise RecipeError(
-                "--penalty-weight and --penalty-every are of a --penalty, but none came: choose one."
+                "`penalty_weight` and `penalty_every` need a `penalty`, got none: choose one."
             )
         self._require_at_least(1, "n_critic", "n_gen", "penalty_every", "instance_noise_until")
         self._require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
@@ -124,7 +124,7 @@ class NoiseSettings(Recipe):
             adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
         except ValueError as error:
             raise RecipeError(
-                f"--real-label and --fake-label don't fit --loss {self.loss}: {error}."
+                f"`real_label` and `fake_label` don't fit `loss` {self.loss}: {error}."
             ) from error
 
     def _check_stabilizers(self) -> None:
@@ -135,24 +135,24 @@ class NoiseSettings(Recipe):
             self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
         for setting in sorted(PARTS_OF_D - self.of_d):
             if getattr(self, setting):
-                option = setting.replace("_", "-")
                 raise RecipeError(
-                    f"--{option} needs a D that has the part for it, and that of {self.name} hasn't: leave it out."
+                    f"`{setting}` needs a D with a part for it, and D of {self.name} has none: "
+                    f"leave it out."
                 )
         self._require_positive("unroll_lr")
         piece, group = self.batch // self.accumulate, self.minibatch_stddev
         self._require(
             "batch", group == 0 or piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of --minibatch-stddev, {group}, or fewer",
+            f"such that the images computed at once are a multiple of `minibatch_stddev`, {group}, or fewer",
         )  # fmt: skip
         self._require(
             "replay",
             self.replay == 0 or self.replay >= self.batch,
-            f"0 or at least {self.batch}, as --batch",
+            f"0 or at least `batch`, {self.batch}",
         )
         if self.feature_matching and "D" in self.full_precision:
             raise RecipeError(
-                "--feature-matching looks into D, which --full-precision D encloses: leave one of them out."
+                "`feature_matching` looks into D, which `full_precision` D encloses: leave one of them out."
             )
 
     def _check_augmentation(self) -> None:
@@ -163,6 +163,6 @@ class NoiseSettings(Recipe):
         of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
         if self.augment != "ada" and any(getattr(self, name) != usual[name] for name in of_ada):
             raise RecipeError(
-                "--augment-pipe, --augment-p, --ada-target and --ada-kimg are of ADA, but --augment "
-                f"{self.augment} came: add --augment ada, or leave them out."
+                "`augment_pipe`, `augment_p`, `ada_target` and `ada_kimg` need `augment` ada, got "
+                f"{self.augment}: add `augment` ada, or leave them out."
             )

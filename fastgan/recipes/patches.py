@@ -34,10 +34,12 @@ def patch_size(name: str, patch: Patch | None, images: ImageSpec, scales: int = 
         if least[size] <= images.resolution:
             return size
     at_scales = f" at {scales} scales" if scales > 1 else ""
-    fewer = ", fewer --scales" if scales > 1 else ""
-    raise RecipeError(
-        f"{name} judges patches of {sizes[0]} pixels{at_scales}, which needs images of at least {least[sizes[0]]}, but "
-        f"{images.resolution} came: choose a smaller --patch{fewer} or a higher --resolution."
+    fewer = ", fewer `scales`" if scales > 1 else ""
+    raise RecipeError.of(
+        "resolution",
+        f"at least {least[sizes[0]]} for patches of {sizes[0]} pixels{at_scales} in {name}",
+        images.resolution,
+        f"choose a smaller `patch`{fewer} or a higher `resolution`",
     )
 
 

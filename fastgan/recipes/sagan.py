@@ -35,9 +35,12 @@ class SAGAN(SNGAN):
         super().check_images(images)
         possible = attention_resolutions(images.resolution)
         if self.attention and self.attention not in possible:
-            raise RecipeError(
-                f"--attention must be 0 or a resolution inside of both networks, {', '.join(map(str, possible))} for "
-                f"{images.resolution}×{images.resolution} images, but {self.attention} came."
+            resolutions = ", ".join(map(str, possible))
+            raise RecipeError.of(
+                "attention",
+                f"0 or a resolution inside of both networks, {resolutions} for "
+                f"{images.resolution}×{images.resolution} images",
+                self.attention,
             )
 
     def attention_at(self, images: ImageSpec) -> int | None:

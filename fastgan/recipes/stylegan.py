@@ -44,9 +44,11 @@ class StyleGAN(Growing):
         for setting in ("style_mixing", "w_avg_beta"):
             self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
         if "G" in self.full_precision:
-            raise RecipeError(
-                f"{self.name} runs G in parts, which have the precision of all, but --full-precision G came: "
-                "leave it out."
+            raise RecipeError.of(
+                "full_precision",
+                f"without G for {self.name}, which runs G in parts",
+                self.full_precision,
+                "leave G out",
             )
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:

@@ -75,9 +75,11 @@ class StyleGAN2(NoiseToImage):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.precision not in ("fp32", "tf32"):
-            raise RecipeError(
-                f"{self.name} has its own mixed precision, but --precision {self.precision} came: use "
-                "--num-fp16-res, which keeps the layers of low resolution in float32."
+            raise RecipeError.of(
+                "precision",
+                f"fp32 or tf32 for {self.name}, which has its own mixed precision",
+                self.precision,
+                "use `num_fp16_res`, which keeps the layers of low resolution in float32",
             )
         self._require_at_least(
             1,
@@ -91,7 +93,7 @@ class StyleGAN2(NoiseToImage):
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of --group-size, {group}, or fewer",
+            f"such that the images computed at once are a multiple of `group_size`, {group}, or fewer",
         )  # fmt: skip
         self._require(
             "channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8"
@@ -111,10 +113,11 @@ class StyleGAN2(NoiseToImage):
             self.num_fp16_res <= most,
             f"at most {most} at {images.resolution}×{images.resolution}",
         )
-        if self.channel_base is not None and self.channel_base < images.resolution:
-            raise RecipeError(
-                f"--channel-base must be at least the resolution, {images.resolution}, but {self.channel_base} came."
-            )
+        self._require(
+            "channel_base",
+            self.channel_base is None or self.channel_base >= images.resolution,
+            f"at least the resolution, {images.resolution}",
+        )
 
     def resolved(self, images: ImageSpec) -> dict[str, int]:
         usual = 32768 if images.resolution >= 512 else 16384

@@ -77,9 +77,11 @@ class Translation(Recipe):
         )
         if self.decay_after is None:
             if self.decay_until is not None:
-                raise RecipeError(
-                    f"--decay-until is the end of --decay-after, but {self.decay_until} came without it: give both, or "
-                    "none."
+                raise RecipeError.of(
+                    "decay_until",
+                    "None where `decay_after` is None",
+                    self.decay_until,
+                    "set both, or none",
                 )
             return
         self._require_at_least(0, "decay_after")
@@ -87,16 +89,14 @@ class Translation(Recipe):
             self._require(
                 "decay_after",
                 self.decay_after < self.decay_until,
-                f"at least 0 and less than --decay-until, {self.decay_until}",
+                f"at least 0 and less than `decay_until`, {self.decay_until}",
             )
 
     def lr_lambda(self, nimg: int) -> float:
         if self.decay_after is None or nimg <= self.decay_after:
             return 1.0
         if self.decay_until is None:
-            raise RecipeError(
-                "decay_until must be a number of images, got None: `settled` sets it."
-            )
+            raise RecipeError.of("decay_until", "a number of images", None, "call settled first")
         return max(0.0, (self.decay_until - nimg) / (self.decay_until - self.decay_after))
 
     def settled(self, total_images: int, saved: Recipe | None = None) -> Recipe:
@@ -107,12 +107,14 @@ class Translation(Recipe):
             self._require(
                 "decay_after",
                 self.decay_after < end,
-                f"at least 0 and less than --total-images, {end}",
+                f"at least 0 and less than `total_images`, {end}",
             )
         if end < total_images:
-            raise RecipeError(
-                f"--decay-until must be at least --total-images, {total_images}, got {end}, where the learning rate "
-                "falls to 0, so nothing would be learned after it: raise --decay-until too, or lower --total-images."
+            raise RecipeError.of(
+                "decay_until",
+                f"at least `total_images`, {total_images}, since the learning rate falls to 0 there",
+                end,
+                "raise `decay_until` too, or lower `total_images`",
             )
         return replace(self, decay_until=end)
 
@@ -120,7 +122,7 @@ class Translation(Recipe):
         super().check_images(images)
         if images.channels not in (1, 3):
             raise RecipeError(
-                f"{self.name} makes grey or colour images, 1 or 3 channels, but the data set has {images.channels}: put "
+                f"Images of {self.name} must have 1 or 3 channels, got {images.channels}: put "
                 f"transparent images on a background."
             )
         if self.task is None:
@@ -151,9 +153,9 @@ class Translation(Recipe):
     ) -> Tensor:
         """Return translations of `given`, comparable with its `real` images."""
         if given is None or len(given.real) != count:
-            came = "none" if given is None else len(given.real)
+            rows = "none" if given is None else len(given.real)
             raise RecipeError(
-                f"{self.name} makes {count} images of {count} rows of data, but {came} came."
+                f"given must have a row of data for each of the {count} images of {self.name}, got {rows}."
             )
         return self.translate(networks, self.source(given), generator=generator)
 
@@ -178,7 +180,9 @@ class Translation(Recipe):
             RecipeError: the picture can't be given these attributes.
         """
         if attributes:
-            raise RecipeError(f"{self.name} gives pictures no attributes: leave --attributes out.")
+            raise RecipeError.of(
+                "attributes", f"empty for {self.name}", tuple(attributes), "leave it out"
+            )
         return inputs
 
     @abstractmethod

@@ -103,7 +103,7 @@ def _write(path: Path, config: RunConfig, state: TrainState) -> Path:
         )
         raise CheckpointError(
             f"The checkpoint {str(path)!r} can't be written ({error.strerror or error}), so "
-            f"training stopped: {left}; make room and go on with --resume."
+            f"training stopped: {left}; make room and go on with `resume`."
         ) from error
     return path
 

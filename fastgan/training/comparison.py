@@ -66,7 +66,7 @@ def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
         config = run.saved_config() if run.root.is_dir() else None
         if config is None:
             raise RunDirError(
-                f"There is no run in {str(folder)!r}: name --out folders of fastgan train."
+                f"There is no run in {str(folder)!r}: name `out` folders of fastgan train."
             )
         measures = json.loads(run.measures.read_text("utf-8")) if run.measures.exists() else {}
         runs.append(ComparedRun(name, run, config, read_log(run.log), measures))

@@ -32,7 +32,7 @@ class RunOptions:
     out: str | None = None
     """Folder for all that the run makes; None takes runs/RECIPE."""
     resume: bool = False
-    """Go on with the run in --out, with its saved settings; start it if nothing is there yet."""
+    """Go on with the run in `out`, with its saved settings; start it if nothing is there yet."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes a CUDA device if there is one."""
     log_every: int = 1_000
@@ -73,7 +73,7 @@ class RunOptions:
         which = self.measure
         if "none" in which and len(which) > 1:
             raise ConfigError(
-                f"--measure none takes no measures, but {' '.join(which)} came: leave none out."
+                f"`measure` none excludes other measures, got {' '.join(which)}: leave none out."
             )
         least = {
             "log_every": 1,
@@ -87,9 +87,7 @@ class RunOptions:
         for option, limit in least.items():
             value = getattr(self, option)
             if value is not None and value < limit:
-                raise ConfigError(
-                    f"--{option.replace('_', '-')} must be at least {limit}, but {value} came."
-                )
+                raise ConfigError.of(option, f"at least {limit}", value)
 
 
 @dataclass(frozen=True)
@@ -197,22 +195,22 @@ class RunConfig:
         ours, theirs = self.to_plain(), new.to_plain()
         pairs = [("recipe", ours["recipe"], theirs["recipe"])]
         pairs += [
-            (f"--{name.replace('_', '-')}", value, theirs["settings"].get(name))
+            (f"`{name}`", value, theirs["settings"].get(name))
             for name, value in ours["settings"].items()
             if name not in (*self.recipe.extends, *_EXTENDS)
         ]
-        for name, was, came in pairs:
-            if was != came:
+        for name, was, now in pairs:
+            if was != now:
                 raise ConfigError(
-                    f"This run was started with {name} {_spelt(was)}, but {_spelt(came)} came: leave it out "
-                    f"to go on, or start another run in a new --out folder."
+                    f"This run was started with {name} {_spelt(was)}, got {_spelt(now)}: leave it out "
+                    f"to go on, or start another run in a new `out` folder."
                 )
         self._check_classes(new)
         unnamed = replace(self.image_spec, class_names=new.image_spec.class_names)
         if unnamed != new.image_spec or self.data_fingerprint != new.data_fingerprint:
             raise ConfigError(
-                f"This run was started on the data set {self.dataset!r}, but --data {new.settings.data} holds "
-                f"other images: give it the same data, or start another run in a new --out folder."
+                f"This run was started on the data set {self.dataset!r}, but `data` {new.settings.data} holds "
+                f"other images: give it the same data, or start another run in a new `out` folder."
             )
 
     def _check_classes(self, new: RunConfig) -> None:
@@ -227,7 +225,7 @@ class RunConfig:
                 return
             how = f"in the order {few(sorted(now), 4)}, but it's {few(now, 4)} now"
         elif not now:
-            how = f"{few(was, 4)}, but --data {new.settings.data} has none"
+            how = f"{few(was, 4)}, but `data` {new.settings.data} has none"
         elif sorted(was) == sorted(now):
             how = f"in the order {few(was, 4)}, but it's {few(now, 4)} now"
         else:
@@ -236,10 +234,10 @@ class RunConfig:
             parts = [
                 f"{what} {few(names)}" for what, names in (("lacks", gone), ("has", fresh)) if names
             ]
-            how = f"{few(was, 4)}, but --data {new.settings.data} {' and '.join(parts)}"
+            how = f"{few(was, 4)}, but `data` {new.settings.data} {' and '.join(parts)}"
         raise ConfigError(
             f"This run was started with the classes {how}: name them as they were, or start another run in a "
-            f"new --out folder."
+            f"new `out` folder."
         )
 
 

@@ -163,7 +163,7 @@ class World:
             raise RankLost(
                 f"Rank {self.rank} of {self.size} lost touch with another rank ({reason}), so this "
                 f"run ends: the other rank's own output says why it ended; go on from the last "
-                f"checkpoint with --resume."
+                f"checkpoint with `resume`."
             ) from error
 
 
@@ -234,7 +234,7 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "--device cuda was asked for, but torch sees no CUDA device: see fastgan doctor."
+            "`device` cuda was asked for, but torch sees no CUDA device: see fastgan doctor."
         )
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
@@ -243,6 +243,6 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
     if local_rank >= (count := torch.cuda.device_count()):
         raise ConfigError(
             f"torchrun started a process number {local_rank + 1} on this machine, but torch sees "
-            f"{count} CUDA device(s): use --nproc-per-node {count}, or --device cpu."
+            f"{count} CUDA device(s): use --nproc-per-node {count}, or `device` cpu."
         )
     return torch.device("cuda", local_rank)

@@ -320,8 +320,8 @@ class _Loop:
         if not parameters_are_finite(self.run.state):
             raise NonFiniteWeights(
                 f"A weight became infinite or NaN before {self.run.state.nimg:,} images, so "
-                f"training stopped: the checkpoints written before are intact; a lower --lr or "
-                f"another --seed may help."
+                f"training stopped: the checkpoints written before are intact; a lower `lr` or "
+                f"another `seed` may help."
             )
 
     def _agree_on_the_end(self) -> None:
@@ -331,7 +331,7 @@ class _Loop:
                 self._stop.signal = number
         if self._stop.requested:
             cause = self._stop.signal.name if self._stop.signal is not None else "a callback"
-            say(self._console, f"Stopped by {cause}, the run can go on with --resume.")
+            say(self._console, f"Stopped by {cause}: resume the run to go on.")
 
     def _finish(self) -> RunResult:
         state, folder = self.run.state, self.run.folder
@@ -387,7 +387,7 @@ def _announce(
         *news,
     ]
     if state.nimg >= config.settings.total_images:
-        lines.append(f"All {state.nimg:,} images have been shown; raise --total-images to go on.")
+        lines.append(f"All {state.nimg:,} images have been shown; raise `total_images` to go on.")
     elif state.nimg:
         lines.append(f"Resumed after {state.nimg:,} images.")
     for line in lines:
@@ -399,7 +399,7 @@ def _classes(config: RunConfig) -> list[str]:
     names, conditional = config.image_spec.class_names, getattr(config.recipe, "conditional", None)
     if not names or conditional is None:
         return []
-    use = "" if conditional else ", which --conditional takes"
+    use = "" if conditional else ", which `conditional` takes"
     return [f"{len(names):,} {'class' if len(names) == 1 else 'classes'}{use}: {few(names, 8)}."]
 
 
@@ -410,11 +410,11 @@ def _remarks(options: RunOptions, dataset: ImageDataset) -> list[str]:
         news.append(f"Labels are ignored: {dataset.unlabelled}.")
     if options.measure_every and not has_measures(dataset, options.measure):
         why = (
-            "--measure none takes none"
+            "`measure` none takes none"
             if "none" in options.measure
-            else f"There are no measures for {dataset.name} but those of --measure, such as fd"
+            else f"There are no measures for {dataset.name} but those of `measure`, such as fd"
         )
-        news.append(f"{why}, so --measure-every changes nothing.")
+        news.append(f"{why}, so `measure_every` changes nothing.")
     if options.compile == "step":
         news.append("Each update is compiled when it first runs, which may take minutes.")
     return news

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from fastgan.errors import MARKED
 from fastgan.names import encodable, printable
 from fastgan.training.log import Row
 
@@ -24,8 +25,12 @@ def duration(seconds: float) -> str:
 
 
 def say(console: Console, line: str) -> None:
-    """Print a line without markup or wrapping, with printable names, in the console's encoding."""
-    console.out(encodable(printable(line), console.encoding), highlight=False)
+    """Print a line without markup or wrapping, with printable names, in the console's encoding.
+
+    Backticks around names of settings are left out.
+    """
+    plain = printable(MARKED.sub(r"\1", line))
+    console.out(encodable(plain, console.encoding), highlight=False)
 
 
 class TrainingProgress:

@@ -171,7 +171,7 @@ def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
     """A line for each end of a schedule that a resumed run moves."""
     names = [name for name in now.extends if getattr(now, name) != getattr(was, name)]
     return [
-        f"--{name.replace('_', '-')} is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
+        f"`{name}` is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
         f"learning rates go on at {now.lr_lambda(nimg):.3g} times their first values in place of {was.lr_lambda(nimg):.3g}."
         for name in names
     ]
@@ -186,7 +186,7 @@ def _begin_again(
     if claimed.config.beginning.sha256 != beginning.sha256:
         raise ConfigError(
             f"This run began with {beginning.title} and has no checkpoint yet, but {beginning.source!r} holds other "
-            f"weights now: start another run in a new --out folder."
+            f"weights now: start another run in a new `out` folder."
         )
     return claimed
 
@@ -198,8 +198,8 @@ def _check_beginning(beginning: Beginning | None, init_from: str | Path | Source
     path = init_from.path if isinstance(init_from, Source) else str(init_from)
     if beginning is None:
         raise ConfigError(
-            f"This run began with weights drawn from its seed, but --from {path} came: leave it out to go on, or "
-            f"start another run in a new --out folder."
+            f"This run began with weights drawn from its seed, got `init_from` {path}: leave it out to go on, or "
+            f"start another run in a new `out` folder."
         )
     if path == beginning.source:
         return
@@ -209,6 +209,6 @@ def _check_beginning(beginning: Beginning | None, init_from: str | Path | Source
         its_hash = "unknown"
     if its_hash != beginning.sha256:
         raise ConfigError(
-            f"This run began with {beginning.title}, but --from {path} came, which is another file: leave it out to "
-            f"go on, or start another run in a new --out folder."
+            f"This run began with {beginning.title}, got `init_from` {path}, which is another file: leave it out to "
+            f"go on, or start another run in a new `out` folder."
         )

@@ -109,12 +109,12 @@ class RunDir:
         except OSError as error:
             raise RunDirError(
                 f"The output folder {str(self.root)!r} can't be made ({error.strerror or error}): "
-                f"choose another --out."
+                f"choose another `out`."
             ) from error
         if taken:
             raise RunDirError(
                 f"The output folder {str(self.root)!r} isn't empty: go on with the run in it with "
-                f"--resume, or choose another --out."
+                f"`resume`, or choose another `out`."
             )
 
     def saved_config(self) -> RunConfig | None:
@@ -131,7 +131,7 @@ class RunDir:
         if self.root.exists() and (not self.root.is_dir() or self._taken()):
             raise RunDirError(
                 f"There is no run to resume in {str(self.root)!r}, but something else is: "
-                f"check --out."
+                f"check `out`."
             )
         return None
 

@@ -8,12 +8,12 @@ from typing import Any
 from fastgan.data import DataError, ImageDataset, Reading, open_dataset
 from fastgan.data.levels import parse_range
 from fastgan.data.reading import Fit
-from fastgan.errors import FastganError
+from fastgan.errors import SettingError
 from fastgan.recipes import ImageSpec, Recipe
 from fastgan.recipes.fields import check_fields
 
 
-class ConfigError(FastganError):
+class ConfigError(SettingError):
     """Settings, options or a saved configuration can't be used; the message says what to do."""
 
 
@@ -43,11 +43,11 @@ class RunSettings:
     def __post_init__(self) -> None:
         check_fields(self, ConfigError)
         if self.total_images < 1:
-            raise ConfigError(f"total_images must be at least 1, got {self.total_images}.")
+            raise ConfigError.of("total_images", "at least 1", self.total_images)
         try:
             parse_range(self.range)
         except DataError as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(error.marked) from None
 
     @classmethod
     def of(cls, recipe: Recipe | type[Recipe], **changes: Any) -> RunSettings:

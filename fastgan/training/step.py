@@ -129,8 +129,8 @@ class TrainStep:
             if count >= MAX_SKIPS:
                 raise TooManySkips(
                     f"The gradients of {name} were infinite or NaN {count} times in a row, the last time after "
-                    f"{state.nimg:,} images, so training stopped with the weights from before: a lower --lr, "
-                    f"--precision fp32 or another --seed may help."
+                    f"{state.nimg:,} images, so training stopped with the weights from before: a lower `lr`, "
+                    f"`precision` fp32 or another `seed` may help."
                 )
         return stats
 
@@ -148,9 +148,10 @@ def check_settings(recipe: Recipe, world: World) -> None:
     recipe.check_batch(world.size)
     names = {name for player in recipe.players() for name in player.networks}
     if missing := sorted(set(recipe.full_precision) - names):
-        raise RecipeError(
-            f"--full-precision must name networks of the recipe ({', '.join(sorted(names))}), but "
-            f"{', '.join(missing)} came."
+        raise RecipeError.of(
+            "full_precision",
+            f"names of networks of the recipe ({', '.join(sorted(names))})",
+            ", ".join(missing),
         )
 
 

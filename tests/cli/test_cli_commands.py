@@ -108,7 +108,7 @@ def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
     )
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert (settings["total_images"], settings["seed"], settings["g_hidden"]) == (240, 4, [8])
-    assert "--batch 16, but 32 came" in refused(
+    assert "--batch 16, got 32" in refused(
         "train", "gan", "--resume", "--out", tmp_path / "run", "--batch", 32
     )
     said = refused("train", "dcgan", "--resume", "--out", tmp_path / "run")
@@ -126,12 +126,12 @@ def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, r
     again = fastgan("train", "pix2pix", "--out", out, "--resume", "--decay-until", 250_000)
     assert (
         again.status == 0
-        and "--decay-until is 250000 now, and was 300000: after 12 images" in again.out
+        and "decay_until is 250000 now, and was 300000: after 12 images" in again.out
     )
     said = refused("train", "pix2pix", "--out", out, "--resume", "--total-images", 260_000)
-    assert said.startswith("--decay-until must be at least --total-images, 260000, got 250000")
+    assert said.startswith("--decay-until must be at least --total-images, 260000, since the")
     said = refused("train", "pix2pix", "--out", out, "--resume", "--decay-after", 230_000)
-    assert "started with --decay-after 4, but 230000 came" in said
+    assert "started with --decay-after 4, got 230000" in said
 
 
 def test_a_taken_folder_is_refused(fastgan, refused, tiny, tmp_path):
@@ -280,7 +280,7 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     )
     assert outcome.status == 0
     assert (
-        "There are no measures for images but those of --measure, such as fd, so --measure-every "
+        "There are no measures for images but those of measure, such as fd, so measure_every "
         "changes nothing." in outcome.out
     )
 

@@ -324,14 +324,13 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         (
             "pix2pix",
             ["{in}/alpha.png", "--attributes", "striped"],
-            "pix2pix gives pictures no attributes: leave --attributes out.",
+            "--attributes must be empty for pix2pix, got ('striped',): leave it out.",
         ),
         (
             "stargan",
             ["{in}/alpha.png"],
-            "stargan gives pictures attributes, but none came: name some with --attributes, of "
-            "colour=red, colour=blue, "
-            "striped.",
+            "--attributes must name attributes to give to the pictures, got none: choose from "
+            "colour=red, colour=blue, striped.",
         ),
         (
             "stargan",

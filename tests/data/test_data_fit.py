@@ -153,7 +153,7 @@ def test_the_fit_belongs_to_the_identity(tmp_path: Path) -> None:
     ]
     crop, pad, _ = (RunConfig.of(recipe, run, run.open_data(recipe)) for recipe, run in runs)
     assert RunConfig.from_plain(pad.to_plain()).settings.fit == "pad"
-    with pytest.raises(ConfigError, match="started with --fit crop, but pad"):
+    with pytest.raises(ConfigError, match="started with fit crop, got pad"):
         crop.check_resumable(pad)
 
 

@@ -236,7 +236,7 @@ def test_a_run_keeps_its_levels(tmp_path: Path) -> None:
     dark = replace(run, data=str(tmp_path / "dark")).open_data(recipe, saved.image_spec)
     assert int(dark.image(0).max()) == round(200 * 255 / 4095)
     recipe, other = parse_run("dcgan", [*arguments, "--range", "0:8191"])
-    with pytest.raises(ConfigError, match="started with --range auto, but 0:8191"):
+    with pytest.raises(ConfigError, match="started with range auto, got 0:8191"):
         config.check_resumable(RunConfig.of(recipe, other, other.open_data(recipe)))
 
 

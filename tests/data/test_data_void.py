@@ -52,7 +52,7 @@ def test_maps_that_are_void_everywhere_are_refused(
     scene(tmp_path, "a", [255], names=names)
     scene(tmp_path, "b", [255])
     with pytest.raises(
-        DataError, match=r"No pixel of the maps in '.*' has a class, .* value of --void, 255: give"
+        DataError, match=r"No pixel of the maps in '.*' has a class, .* value of void, 255: give"
     ):
         MapFolder(tmp_path, reading=Reading(void=255), cache_limit=cache_limit)
     scene(tmp_path, "b", [255, 1])
@@ -95,7 +95,7 @@ def test_held_out_maps_have_the_same_void_value(tmp_path: Path) -> None:
     scene(tmp_path / "train", "a", [0, 1], names="road\nsky\n")
     scene(tmp_path / "test", "b", [1, 200])
     with pytest.raises(
-        DataError, match=r"b\.png' has the value 200, but there are 2 classes, 0 to 1: .*--void 200"
+        DataError, match=r"b\.png' has the value 200, but there are 2 classes, 0 to 1: .*void 200"
     ):
         data = open_dataset(str(tmp_path), task="maps")
         data.held_out()
@@ -106,9 +106,7 @@ def test_held_out_maps_have_the_same_void_value(tmp_path: Path) -> None:
 def test_a_value_that_is_no_class_names_the_file_and_the_option(tmp_path: Path) -> None:
     scene(tmp_path, "a", [0, 7], names="road\nsky\n")
     for void, extra in ((None, ""), (255, ", or 255 for no class")):
-        with pytest.raises(
-            DataError, match=rf"a\.png' has the value 7, .*0 to 1{extra}: .*--void 7"
-        ):
+        with pytest.raises(DataError, match=rf"a\.png' has the value 7, .*0 to 1{extra}: .*void 7"):
             open_dataset(str(tmp_path), task="maps", reading=Reading(void=void))
     assert len(open_dataset(str(tmp_path), task="maps", reading=Reading(void=7))) == 1
 
@@ -126,7 +124,7 @@ def test_a_hint_at_255_among_few_numbers(tmp_path: Path) -> None:
     (note,) = open_dataset(str(tmp_path), task="maps").notes
     assert note == (
         "maps: 256 classes, of which 2 occur in the maps; "
-        "if 255 stands for unknown, give --void 255"
+        "if 255 stands for unknown, set void to 255"
     )
 
 
@@ -146,7 +144,7 @@ def test_maps_to_translate(tmp_path: Path) -> None:
     assert read_map(
         path, InputSpec("map", names=("a", "b"), void=255)
     ).pixels.unique().tolist() == [1, 255]
-    with pytest.raises(DataError, match=r"has the value 255, .*--void 255"):
+    with pytest.raises(DataError, match=r"has the value 255, .*void 255"):
         read_map(path, InputSpec("map", names=("a", "b")))
 
 
@@ -157,10 +155,10 @@ def test_impossible_void_values(void: Any) -> None:
 
 
 def test_void_is_refused_where_it_means_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="--void must be"):
+    with pytest.raises(RecipeError, match="void must be"):
         parse_run("gaugan", ["--void", "300"])
     with pytest.raises(DataError, match="'shapes' is opened without such maps: leave it out"):
         open_dataset("shapes", task="maps", reading=Reading(void=3))
     scene(tmp_path, "a", [0, 1])
-    with pytest.raises(DataError, match="--fit pad needs --void"):
+    with pytest.raises(DataError, match="fit pad needs void"):
         open_dataset(str(tmp_path), task="maps", reading=Reading(fit="pad"))

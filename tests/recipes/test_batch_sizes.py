@@ -62,10 +62,7 @@ def test_a_batch_of_one_trains_or_is_refused_for_its_reason(name):
     if name in ON_A_BATCH_OF_ONE:
         with pytest.raises(RecipeError) as error:
             small(name, batch=1)
-        assert (
-            str(error.value)
-            == f"--batch must be at least 2 ({ON_A_BATCH_OF_ONE[name]}), but 1 came."
-        )
+        assert str(error.value) == f"batch must be at least 2 ({ON_A_BATCH_OF_ONE[name]}), got 1."
         return
     for stats in take_steps(small(name, batch=1), 2):
         assert {"loss/D", "loss/G", "gradient/D", "gradient/G"} <= set(stats)
@@ -77,7 +74,9 @@ def test_micro_batches_of_one_train_or_are_refused_for_their_reason(name):
     if small(name, batch=2).has_batch_norm:
         with pytest.raises(RecipeError) as error:
             small(name, batch=2, accumulate=2)
-        said = "--batch must be at least 2 for each of 2 micro-batches, 4 (batch norm needs it), but 2 came."
+        said = (
+            "batch must be at least 2 for each of 2 micro-batches, 4 (batch norm needs it), got 2."
+        )
         assert str(error.value) == said
         return
     (stats,) = take_steps(small(name, batch=2, accumulate=2), 1)
@@ -122,6 +121,6 @@ def test_processes_count_where_they_have_to():
     ):
         small("stargan", batch=2).check_batch(2)
     with pytest.raises(
-        RecipeError, match=r"a multiple of the processes times --accumulate, 3 × 1, but 4 came"
+        RecipeError, match=r"a multiple of the processes times accumulate, 3 × 1, got 4"
     ):
         small("stargan", batch=4).check_batch(3)

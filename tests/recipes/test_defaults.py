@@ -48,7 +48,8 @@ def test_defaults_depend_on_no_resolution_but_those_that_the_recipe_lists(name):
             recipe.check_images(replace(images, resolution=resolution))
             accepted.append(resolution)
         except RecipeError as error:
-            assert str(error).startswith(f"{name} needs a resolution that is "), (resolution, error)
+            assert error.setting == "resolution" and error.got == resolution
+            assert str(error).endswith(f" for {name}, got {resolution}.")
     assert len(accepted) >= 4 and {32, 64, 128, 256} <= set(accepted)
 
 
@@ -96,7 +97,7 @@ def test_a_folder_of_its_task_and_a_resolution_are_enough(name, tmp_path):
 def test_a_folder_without_classes_is_refused_with_the_way_out(name, tmp_path):
     recipe = RECIPES[name]()
     images = ImageSpec.of(data_of(recipe, data=str(folder_for("", tmp_path)), resolution=64))
-    with pytest.raises(RecipeError, match="a folder of its own, or train with --no-conditional"):
+    with pytest.raises(RecipeError, match="a folder of its own, or train without conditional"):
         recipe.check_images(images)
     replace(recipe, conditional=False).check_images(images)
 
@@ -119,12 +120,12 @@ def test_patches_fit_the_images():
     )
     with pytest.raises(
         RecipeError,
-        match="x judges patches of 70 pixels, which needs images of at least 24, but 16",
+        match="resolution must be at least 24 for patches of 70 pixels in x, got 16: choose",
     ):
         patch_size("x", 70, ImageSpec(3, 16))
     with pytest.raises(
         RecipeError,
-        match="x judges patches of 1 pixels at 5 scales, which needs images of at least 16",
+        match="resolution must be at least 16 for patches of 1 pixels at 5 scales in x, got 8",
     ):
         patch_size("x", None, ImageSpec(3, 8), 5)
 

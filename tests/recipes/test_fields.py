@@ -100,4 +100,4 @@ def test_other_annotations_allow_anything():
     class Settings:
         pairs: dict[str, int]
 
-    check_fields(Settings(pairs=3), FastganError)
+    check_fields(Settings(pairs=3), ConfigError)

@@ -89,27 +89,27 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: GauGAN(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
-        (lambda: GauGAN(scales=0), "--scales must be at least 1, but 0 came."),
+        (lambda: GauGAN(d_lr=0.0), "d_lr must be a positive number, got 0.0."),
+        (lambda: GauGAN(scales=0), "scales must be at least 1, got 0."),
         (lambda: GauGAN(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (
             lambda: GauGAN(matching_weight=-1.0),
-            "--matching-weight must be at least 0, but -1.0 came.",
+            "matching_weight must be at least 0, got -1.0.",
         ),
         (
             lambda: GauGAN().check_images(ImageSpec(3, 24, inputs={"map": MAP})),
-            "gaugan needs a resolution that is one of 16, 32, 64, 128, 256, but 24 came: choose one with --resolution.",
+            "resolution must be one of 16, 32, 64, 128, 256 for gaugan, got 24.",
         ),
         (
             lambda: GauGAN(patch=70).check_images(ImageSpec(3, 32, inputs={"map": MAP})),
-            "gaugan judges patches of 70 pixels at 2 scales, which needs images of at least 48, but 32 came: choose a "
-            "smaller --patch, fewer --scales or a higher --resolution.",
+            "resolution must be at least 48 for patches of 70 pixels at 2 scales in gaugan, got 32: "
+            "choose a smaller patch, fewer scales or a higher resolution.",
         ),
         (
             lambda: GauGAN().translate(
                 {}, {"map": torch.zeros(1, 3, 16, 16)}, generator=torch.Generator()
             ),
-            "gaugan makes images of maps of classes, int64 [N, H, W], but a picture came: give it a map.",
+            "The map must be classes, int64 [N, H, W], got a picture: give gaugan a map.",
         ),
     ],
 )

@@ -267,15 +267,15 @@ def test_a_compiled_step_is_the_eager_one_and_a_fade_is_no_new_graph():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"fade_kimg": 0.0}, "--fade-kimg must be a positive number, but 0.0 came"),
-        ({"stable_kimg": -1.0}, "--stable-kimg must be at least 0, but -1.0 came"),
-        ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
-        ({"channel_max": 0}, "--channel-max must be at least 1, but 0 came"),
-        ({"batch": 18, "group_size": 4}, "the images computed at once are a multiple of --group-size, 4, or fewer"),
-        ({"augment": "ada"}, "--augment ada is made for one: use --augment diffaugment"),
-        ({"spectral_norm": True}, "scales the weights of its layers itself, but --spectral-norm came: leave it out"),
-        ({"unroll": 1}, "grows, but --unroll is for images and networks that don't: leave it out"),
-        ({"replay": 50}, "grows, but --replay is for images and networks that don't: leave it out"),
+        ({"fade_kimg": 0.0}, "fade_kimg must be a positive number, got 0.0"),
+        ({"stable_kimg": -1.0}, "stable_kimg must be at least 0, got -1.0"),
+        ({"channel_base": 4}, "channel_base must be at least 8, got 4"),
+        ({"channel_max": 0}, "channel_max must be at least 1, got 0"),
+        ({"batch": 18, "group_size": 4}, "the images computed at once are a multiple of group_size, 4, or fewer"),
+        ({"augment": "ada"}, "augment must be diffaugment or none for .*grows, got 'ada'"),
+        ({"spectral_norm": True}, "spectral_norm must be False .*, got True: leave it out"),
+        ({"unroll": 1}, "unroll must be 0 .* grow, got 1: leave it out"),
+        ({"replay": 50}, "replay must be 0 .* grow, got 50: leave it out"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(kind, settings, said):
@@ -286,11 +286,11 @@ def test_settings_that_cannot_be(kind, settings, said):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"style_mixing": 1.5}, "--style-mixing must be at least 0 and at most 1, but 1.5 came"),
-        ({"w_dim": 0}, "--w-dim must be at least 1, but 0 came"),
+        ({"style_mixing": 1.5}, "style_mixing must be at least 0 and at most 1, got 1.5"),
+        ({"w_dim": 0}, "w_dim must be at least 1, got 0"),
         (
             {"precision": "bf16", "full_precision": ("G",)},
-            "runs G in parts, .* but --full-precision G came: leave",
+            "full_precision must be without G .* in parts, got .*: leave G out",
         ),
     ],
 )
@@ -303,12 +303,12 @@ def test_settings_that_styles_cannot_have(settings, said):
 def test_images_that_cannot_be(kind):
     with pytest.raises(
         RecipeError,
-        match=f"{kind.name} needs a resolution that is one of 8, 16, .*1024, but 4 came",
+        match=f"resolution must be one of 8, 16, .*1024 for {kind.name}, got 4",
     ):
         small(kind).check_images(ImageSpec(1, 4))
     with pytest.raises(
-        RecipeError, match="--channel-base must be at least the resolution, 64, but 32 came"
+        RecipeError, match="channel_base must be at least the resolution, 64, got 32"
     ):
         small(kind).check_images(ImageSpec(1, 64))
-    with pytest.raises(RecipeError, match="--conditional needs labels, but the data set has none"):
+    with pytest.raises(RecipeError, match="conditional needs labels, but the data set has none"):
         small(kind, conditional=True).check_images(ImageSpec(1, 8))

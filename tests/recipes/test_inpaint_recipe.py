@@ -111,5 +111,5 @@ def test_holes_that_cannot_be_are_refused(hole):
     with pytest.raises(RecipeError) as error:
         Inpaint(hole=hole)
     assert str(error.value) == (
-        f"--hole must be two numbers above 0 and below 1, the larger one second, but {hole} came."
+        f"hole must be two numbers above 0 and below 1, the larger one second, got {hole}."
     )

@@ -138,14 +138,14 @@ def test_a_compiled_step_trains_as_an_eager_one():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"blocks": 0}, "--blocks must be at least 1, but 0 came"),
-        ({"burn_in_kimg": -1.0}, "--burn-in-kimg must be at least 0, but -1.0 came"),
-        ({"lr_decay": 0.0}, "--lr-decay must be a positive number, but 0.0 came"),
-        ({"last_beta2": 1.0}, "--last-beta2 must be at least 0 and less than 1, but 1.0 came"),
-        ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
+        ({"blocks": 0}, "blocks must be at least 1, got 0"),
+        ({"burn_in_kimg": -1.0}, "burn_in_kimg must be at least 0, got -1.0"),
+        ({"lr_decay": 0.0}, "lr_decay must be a positive number, got 0.0"),
+        ({"last_beta2": 1.0}, "last_beta2 must be at least 0 and less than 1, got 1.0"),
+        ({"channel_base": 4}, "channel_base must be at least 8, got 4"),
         (
             {"channel_max": 5, "group_size": 4},
-            "--group-size must be a divisor of the channels inside of the blocks, 10 at 4×4",
+            "group_size must be a divisor of the channels inside of the blocks, 10 at 4×4",
         ),
     ],
 )
@@ -155,5 +155,5 @@ def test_impossible_settings_are_refused(settings, says):
 
 
 def test_it_names_the_resolutions_it_takes():
-    with pytest.raises(RecipeError, match=r"one of 8, 16, .*but 28 came"):
+    with pytest.raises(RecipeError, match=r"resolution must be one of 8, 16, .* got 28"):
         R3GAN().check_images(ImageSpec(1, 28))

@@ -189,17 +189,17 @@ def test_views_are_the_input_and_each_attribute_in_turn():
     [
         (
             lambda: StarGAN(batch=1),
-            "--batch must be at least 2 (images take each other's attributes), but 1 came.",
+            "batch must be at least 2 (images take each other's attributes), got 1.",
         ),
-        (lambda: StarGAN(n_critic=0), "--n-critic must be at least 1, but 0 came."),
-        (lambda: StarGAN(class_weight=-1.0), "--class-weight must be at least 0, but -1.0 came."),
+        (lambda: StarGAN(n_critic=0), "n_critic must be at least 1, got 0."),
+        (lambda: StarGAN(class_weight=-1.0), "class_weight must be at least 0, got -1.0."),
         (
             lambda: StarGAN().check_images(ImageSpec(3, 24, inputs={"attributes": SPEC})),
-            "stargan needs a resolution that is a power of 2 and at least 8, but 24 came: choose one with --resolution.",
+            "resolution must be a power of 2 and at least 8 for stargan, got 24.",
         ),
         (
             lambda: StarGAN().translate({}, {"image": batch().real}, generator=torch.Generator()),
-            'stargan gives images the attributes that it is told, but none came: give translate "attributes" beside '
+            'stargan needs the attributes to give to images, got none: give translate "attributes" beside '
             "\"image\", such as wanted(networks, images, ['striped']).",
         ),
     ],

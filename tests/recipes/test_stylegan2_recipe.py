@@ -222,28 +222,28 @@ def test_samples_are_the_same_however_many_are_asked_for():
     [
         (
             {"precision": "bf16"},
-            "has its own mixed precision, but --precision bf16 came: use --num-fp16-res",
+            "has its own mixed precision, got 'bf16': use num_fp16_res",
         ),
-        ({"style_mixing": 1.5}, "--style-mixing must be at least 0 and at most 1, but 1.5 came"),
-        ({"path_length_weight": -1.0}, "--path-length-weight must be at least 0, but -1.0 came"),
-        ({"path_length_every": 0}, "--path-length-every must be at least 1, but 0 came"),
+        ({"style_mixing": 1.5}, "style_mixing must be at least 0 and at most 1, got 1.5"),
+        ({"path_length_weight": -1.0}, "path_length_weight must be at least 0, got -1.0"),
+        ({"path_length_every": 0}, "path_length_every must be at least 1, got 0"),
         (
             {"ema": 0.9, "ema_kimg": 5.0},
-            r"two ways to say one thing, but both came \(0.9, 5.0\): choose one",
+            r"ema and ema_kimg exclude each other, got 0.9 and 5.0: choose one",
         ),
         (
             {"batch": 7},
-            "--batch must be such that the images computed at once are a multiple of --group-size, 4",
+            "batch must be such that the images computed at once are a multiple of group_size, 4",
         ),
-        ({"channel_base": 4}, "--channel-base must be at least 8, but 4 came"),
-        ({"augment_p": 0.5}, "but --augment none came: add --augment ada, or leave them out"),
+        ({"channel_base": 4}, "channel_base must be at least 8, got 4"),
+        ({"augment_p": 0.5}, "need augment ada, got none: add augment ada, or leave them out"),
         (
             {"augment": "ada", "augment_p": 1.5},
-            "--augment-p must be at least 0 and at most 1, but 1.5 came",
+            "augment_p must be at least 0 and at most 1, got 1.5",
         ),
         (
             {"augment": "ada", "ada_target": 1.0},
-            "--ada-target must be between 0 and 1, but 1.0 came",
+            "ada_target must be between 0 and 1, got 1.0",
         ),
     ],
 )
@@ -258,18 +258,18 @@ def test_settings_that_cannot_be(settings, said):
         (
             {"num_fp16_res": 4},
             ImageSpec(3, 16),
-            "--num-fp16-res must be at most 2 at 16×16, but 4 came",
+            "num_fp16_res must be at most 2 at 16×16, got 4",
         ),
-        ({}, ImageSpec(3, 24), "needs a resolution that is one of 8, 16, .*1024, but 24 came"),
+        ({}, ImageSpec(3, 24), "resolution must be one of 8, 16, .*1024 for stylegan2, got 24"),
         (
             {"conditional": True},
             ImageSpec(3, 8),
-            "--conditional needs labels, but the data set has none",
+            "conditional needs labels, but the data set has none",
         ),
         (
             {"channel_base": 16},
             ImageSpec(3, 32),
-            "--channel-base must be at least the resolution, 32, but 16 came",
+            "channel_base must be at least the resolution, 32, got 16",
         ),
     ],
 )

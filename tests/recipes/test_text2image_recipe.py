@@ -86,12 +86,11 @@ def test_both_players_move_in_micro_batches():
     ("make", "said"),
     [
         (lambda: Text2Image(encoder="lstm"), "encoder must be one of gru, mean, got 'lstm'."),
-        (lambda: Text2Image(d_lr=0.0), "--d-lr must be a positive number, but 0.0 came."),
-        (lambda: Text2Image(text_dim=0), "--text-dim must be at least 1, but 0 came."),
+        (lambda: Text2Image(d_lr=0.0), "d_lr must be a positive number, got 0.0."),
+        (lambda: Text2Image(text_dim=0), "text_dim must be at least 1, got 0."),
         (
             lambda: Text2Image().check_images(ImageSpec(3, 24, inputs={"caption": WORDS})),
-            "text2image needs a resolution that is one of 16, 32, 64, 128, 256, but 24 came: choose one with "
-            "--resolution.",
+            "resolution must be one of 16, 32, 64, 128, 256 for text2image, got 24.",
         ),
         (
             lambda: Text2Image().check_images(ImageSpec(3, 16)),

@@ -140,53 +140,52 @@ def test_cyclegan_pools_remember_each_domain():
         (lambda: Pix2Pix(norm="layer"), "norm must be one of instance, batch, none, got 'layer'."),
         (
             lambda: Pix2Pix(norm="batch"),
-            "--batch must be at least 2 (batch norm needs it), but 1 came.",
+            "batch must be at least 2 (batch norm needs it), got 1.",
         ),
         (
             lambda: Pix2Pix(dropout=1.0),
-            "--dropout must be at least 0 and less than 1, but 1.0 came.",
+            "dropout must be at least 0 and less than 1, got 1.0.",
         ),
-        (lambda: Pix2Pix(l1_weight=-1.0), "--l1-weight must be at least 0, but -1.0 came."),
+        (lambda: Pix2Pix(l1_weight=-1.0), "l1_weight must be at least 0, got -1.0."),
         (
             lambda: CycleGAN(pool=3, batch=4),
-            "--pool must be 0, or at least --batch, 4, but 3 came.",
+            "pool must be 0, or at least batch, 4, got 3.",
         ),
-        (lambda: CycleGAN(blocks=-1), "--blocks must be at least 0, but -1 came."),
-        (lambda: CycleGAN(lr=0.0), "--lr must be a positive number, but 0.0 came."),
+        (lambda: CycleGAN(blocks=-1), "blocks must be at least 0, got -1."),
+        (lambda: CycleGAN(lr=0.0), "lr must be a positive number, got 0.0."),
         (
             lambda: CycleGAN(decay_after=10).settled(10),
-            "--decay-after must be at least 0 and less than --total-images, 10, but 10 came.",
+            "decay_after must be at least 0 and less than total_images, 10, got 10.",
         ),
         (
             lambda: CycleGAN(decay_after=20, decay_until=20),
-            "--decay-after must be at least 0 and less than --decay-until, 20, but 20 came.",
+            "decay_after must be at least 0 and less than decay_until, 20, got 20.",
         ),
         (
             lambda: CycleGAN(decay_until=10),
-            "--decay-until is the end of --decay-after, but 10 came without it: give both, or none.",
+            "decay_until must be None where decay_after is None, got 10: set both, or none.",
         ),
         (
             lambda: CycleGAN(decay_after=2, decay_until=9).settled(10),
-            "--decay-until must be at least --total-images, 10, got 9, where the learning rate falls to 0, so nothing "
-            "would be learned after it: raise --decay-until too, or lower --total-images.",
+            "decay_until must be at least total_images, 10, since the learning rate falls to 0 there, "
+            "got 9: raise decay_until too, or lower total_images.",
         ),
         (
             lambda: Pix2Pix().check_images(ImageSpec(3, 36, inputs={"input": IMAGE})),
-            "pix2pix needs a resolution that is a multiple of 8, but 36 came: choose one with --resolution.",
+            "resolution must be a multiple of 8 for pix2pix, got 36.",
         ),
         (
             lambda: CycleGAN(patch=16).check_images(ImageSpec(3, 18, inputs={"other": IMAGE})),
-            "cyclegan needs a resolution that is a multiple of 4 and at least 8, but 18 came: choose one with "
-            "--resolution.",
+            "resolution must be a multiple of 4 and at least 8 for cyclegan, got 18.",
         ),
         (
             lambda: Pix2Pix(patch=70).check_images(PAIRS),
-            "pix2pix judges patches of 70 pixels, which needs images of at least 24, but 16 came: choose a smaller "
-            "--patch or a higher --resolution.",
+            "resolution must be at least 24 for patches of 70 pixels in pix2pix, got 16: choose a "
+            "smaller patch or a higher resolution.",
         ),
         (
             lambda: CycleGAN().sample({}, 2, generator=torch.Generator()),
-            "cyclegan makes 2 images of 2 rows of data, but none came.",
+            "given must have a row of data for each of the 2 images of cyclegan, got none.",
         ),
     ],
 )
@@ -212,5 +211,5 @@ def test_colorize_sees_no_colours():
     assert torch.allclose(recipe.condition({"image": red}), torch.tensor(0.299 - 0.701))
     networks = recipe.build_networks(ImageSpec(3, 16))
     assert networks["G"].in_channels == 1
-    with pytest.raises(RecipeError, match="colorize learns from colour images, but these are grey"):
+    with pytest.raises(RecipeError, match="Images of colorize must have colours, got grey ones"):
         recipe.check_images(ImageSpec(1, 16))

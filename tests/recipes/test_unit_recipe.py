@@ -157,26 +157,26 @@ def test_both_directions_and_the_views_are_of_the_right_domains():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: UNIT(ngf=0), "--ngf must be at least 1, but 0 came."),
-        (lambda: UNIT(blocks=-1), "--blocks must be at least 0, but -1 came."),
+        (lambda: UNIT(ngf=0), "ngf must be at least 1, got 0."),
+        (lambda: UNIT(blocks=-1), "blocks must be at least 0, got -1."),
         (lambda: UNIT(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (lambda: UNIT(norm="layer"), "norm must be one of instance, batch, none, got 'layer'."),
         (
             lambda: UNIT(norm="batch"),
-            "--batch must be at least 2 (batch norm needs it), but 1 came.",
+            "batch must be at least 2 (batch norm needs it), got 1.",
         ),
         (
             lambda: UNIT(cycle_kl_weight=-1.0),
-            "--cycle-kl-weight must be at least 0, but -1.0 came.",
+            "cycle_kl_weight must be at least 0, got -1.0.",
         ),
         (
             lambda: UNIT(patch=16).check_images(ImageSpec(3, 18, inputs={"other": IMAGE})),
-            "unit needs a resolution that is a multiple of 4 and at least 8, but 18 came: choose one with --resolution.",
+            "resolution must be a multiple of 4 and at least 8 for unit, got 18.",
         ),
         (
             lambda: UNIT(patch=70).check_images(DOMAINS),
-            "unit judges patches of 70 pixels, which needs images of at least 24, but 16 came: choose a smaller --patch "
-            "or a higher --resolution.",
+            "resolution must be at least 24 for patches of 70 pixels in unit, got 16: choose a smaller "
+            "patch or a higher resolution.",
         ),
     ],
 )

@@ -85,7 +85,7 @@ def test_callbacks_are_told_everything_in_order(run, tiny):
 def test_a_callback_ends_a_run_that_can_be_resumed(run, tiny, assert_same):
     result, text = run(tiny, callbacks=[StopAt(100)])
     assert result.nimg == 112 and result.stopped_by is None
-    assert "Stopped by a callback, the run can go on with --resume." in text
+    assert "Stopped by a callback: resume the run to go on." in text
     assert "Stopped early, after 112 of 320 images" in result.run.report.read_text()
     notes = Notes()
     resumed, _ = run(tiny, resume=True, callbacks=[notes])

@@ -76,7 +76,7 @@ def test_a_run_that_has_only_begun_and_names_that_meet(folders, tmp_path):
     assert lines["real images shown"] == ("160", "–") and lines["images/s"][1] == "–"
     assert lines["KL to uniform (lower is better)"][1] == "–"
     write_comparison(tmp_path / "page.html", runs)
-    with pytest.raises(RunDirError, match=r"There is no run in .*name --out folders"):
+    with pytest.raises(RunDirError, match=r"There is no run in .*name out folders"):
         read_runs([folders[0], tmp_path / "none"])
 
 

@@ -157,7 +157,7 @@ def test_a_polite_signal_ends_with_a_checkpoint_and_its_own_status(tmp_path, war
         {"argv": [*ARGUMENTS, str(tmp_path / "run")], "signal": number, "step": 20}
     )
     assert got == status, output
-    assert f"Stopped by {number.name}, the run can go on with --resume." in output
+    assert f"Stopped by {number.name}: resume the run to go on." in output
     assert "Error" not in output and "320 images in" in output
     path = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
     assert path.stem == "000000320" and f"  {path}" in output

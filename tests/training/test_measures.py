@@ -86,7 +86,7 @@ def test_a_run_that_asks_for_fd_has_it_beside_the_measures_of_its_data(run, tiny
 def test_no_measures_where_none_are_wanted(run, tiny, ten):
     result, said = run(tiny, dataset=ten, measure="none", measure_every=100)
     assert result.measures == {} and not result.run.best_checkpoint.exists()
-    assert "--measure none takes none, so --measure-every changes nothing." in said
+    assert "measure none takes none, so measure_every changes nothing." in said
 
 
 def test_figures_in_features_are_those_of_their_functions(untrained, real, ten):
@@ -276,11 +276,11 @@ def test_options_of_measures_and_of_older_runs(tmp_path):
     assert load_options(path, RunOptions()) == RunOptions(measure=("fd",))
     for bad, said in [
         ("fdd", r"measure must be a tuple of auto, none, fd, .*, got \('fdd',\)"),
-        (("none", "fd"), "--measure none takes no measures, but none fd came: leave none out"),
+        (("none", "fd"), "measure none excludes other measures, got none fd: leave none out"),
     ]:
         with pytest.raises(ConfigError, match=said):
             RunOptions(measure=bad)
-    with pytest.raises(ConfigError, match="--measure-samples must be at least 10, but 3 came"):
+    with pytest.raises(ConfigError, match="measure_samples must be at least 10, got 3"):
         dataclasses.replace(RunOptions(), measure_samples=3)
 
 

@@ -186,12 +186,10 @@ def test_micro_batches_add_up_to_the_batch():
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():
-    with pytest.raises(
-        RecipeError, match="--accumulate must be a divisor of --batch, 2, but 3 came"
-    ):
+    with pytest.raises(RecipeError, match="accumulate must be a divisor of batch, 2, got 3"):
         TwoPairs(accumulate=3)
     with pytest.raises(
-        RecipeError, match=r"multiple of the processes times --accumulate, 3 × 2, but 4 came"
+        RecipeError, match=r"multiple of the processes times accumulate, 3 × 2, got 4"
     ):
         TrainStep(state_of(TwoPairs(batch=4, accumulate=2)), world=World(torch.device("cpu"), 0, 3))
 

@@ -148,7 +148,7 @@ def test_another_source_is_refused_at_a_resume(run, begun, tmp_path):
 def test_a_source_is_refused_for_a_run_that_began_without(run, source):
     recipe = small("gan")
     run(recipe, dataset=pictures(), **QUIET)
-    with pytest.raises(ConfigError, match="drawn from its seed, but --from"):
+    with pytest.raises(ConfigError, match="drawn from its seed, got init_from"):
         run(recipe, init_from=source[0], dataset=pictures(), resume=True, **QUIET)
 
 

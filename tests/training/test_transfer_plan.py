@@ -153,7 +153,7 @@ def test_a_source_that_knows_classes_begins_a_run_without(name, begin):
     old = trained(small(name, conditional=True), spec(name, classes=3))
     new, plan = begin(old, spec(name, classes=3), small(name), spec(name, classes=3))
     assert torch.isfinite(drawn(new)).all()
-    assert any("--conditional would keep them" in line for line in plan.news)
+    assert any("`conditional` would keep them" in line for line in plan.news)
 
 
 def test_names_of_labels_decide_which_is_which():

@@ -105,11 +105,11 @@ def make_plan(source: Source, recipe: Recipe, images: ImageSpec) -> tuple[Recipe
             averages[name] = _fit(name, average, here, there, mapping).loaded
             whole += [name] if fit.whole else []
     _check(source, recipe, here, live, averages)
-    news += [f"  --{name.replace('_', '-')} is {value}." for name, value in chosen.items()]
+    news += [f"  `{name}` is {value}." for name, value in chosen.items()]
     if source.conditional and not here.labels and images.num_classes > 1:
         news.append(
             f"  The source knows {source.images.num_classes} classes, and the data has "
-            f"{images.num_classes}: --conditional would keep them."
+            f"{images.num_classes}: `conditional` would keep them."
         )
     beginning = Beginning(source.path, source.file, source.sha256, source.title, tuple(whole))
     return recipe, Plan(beginning, live, averages, news)
@@ -258,7 +258,7 @@ def _check(
             f"{name} ({type(network).__name__})" for name, network in here.networks.items()
         )
         raise TransferError(
-            f"No weight fits: --from {source.path!r} is {source.title}, with {has}; recipe "
+            f"No weight fits: `init_from` {source.path!r} is {source.title}, with {has}; recipe "
             f"{recipe.name!r} trains {wants}: give it weights of such networks, or train the "
             f"source's recipe."
         )
