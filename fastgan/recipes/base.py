@@ -53,11 +53,11 @@ class Recipe(ABC):
     """Settings that may change when a run is resumed."""
     carried: ClassVar[tuple[str, ...]] = ()
     """Networks without weights that are transferred with trained ones."""
-    usual_data: ClassVar[str] = "mnist5k"
+    default_data: ClassVar[str] = "mnist5k"
     """Default data set of a run."""
-    usual_resolution: ClassVar[int | None] = None
+    default_resolution: ClassVar[int | None] = None
     """Resolution of the default data set; None is its own."""
-    usual_images: ClassVar[int] = 200_000
+    default_images: ClassVar[int] = 200_000
     """Default of the real images that a run shows in all."""
 
     batch: int = 64

@@ -24,7 +24,7 @@ class GAN(NoiseToImage):
     name: ClassVar[str] = "gan"
     summary: ClassVar[str] = "Goodfellow 2014: fully connected G and D, cross-entropy"
     of_d: ClassVar[frozenset[str]] = PARTS_OF_D
-    usual_resolution: ClassVar[int | None] = 28
+    default_resolution: ClassVar[int | None] = 28
 
     g_hidden: tuple[int, ...] = (256, 512, 1024)
     """Widths of G's hidden layers."""

@@ -143,7 +143,7 @@ def growing_parts(networks: Sequence[nn.Module]) -> Iterator[growing.Growing]:
     return (m for network in networks for m in network.modules() if isinstance(m, growing.Growing))
 
 
-def newborn(network: nn.Module) -> nn.Module:
+def at_lowest_resolution(network: nn.Module) -> nn.Module:
     """Set a network to its lowest resolution and return it."""
     for part in growing_parts([network]):
         part.grow(0)

@@ -356,8 +356,8 @@ class NoiseToImage(NoiseSettings):
         """
         features: Callable[..., Tensor] = cast(Any, networks["D"]).features
         with torch.no_grad():
-            real = features(self.shown(networks, batch.real, batch, "real"), *self.labels(batch))
-        fake = features(self.shown(networks, images, batch, "fake"), *self.labels(batch))
+            real = features(self.d_inputs(networks, batch.real, batch, "real"), *self.labels(batch))
+        fake = features(self.d_inputs(networks, images, batch, "fake"), *self.labels(batch))
         return feature_matching(real, fake)
 
     def unrolled(self, networks: Networks, batch: NoiseBatch, images: Tensor) -> Networks:
@@ -439,14 +439,14 @@ class NoiseToImage(NoiseSettings):
 
     def logits(self, networks: Networks, batch: NoiseBatch, images: Tensor, side: Side) -> Tensor:
         """Return D's float32 logits of images, under this step's instance noise."""
-        return self.critic(networks, batch, side)(self.noisy(images, batch)).float()
+        return self.critic(networks, batch, side)(self.add_instance_noise(images, batch)).float()
 
-    def shown(self, networks: Networks, images: Tensor, batch: NoiseBatch, side: Side) -> Tensor:
+    def d_inputs(self, networks: Networks, images: Tensor, batch: NoiseBatch, side: Side) -> Tensor:
         """Return images as D sees them: with instance noise and one side's augmentations."""
-        return self.augmenter(networks, batch, side)(self.noisy(images, batch))
+        return self.augmenter(networks, batch, side)(self.add_instance_noise(images, batch))
 
-    def noisy(self, images: Tensor, batch: NoiseBatch) -> Tensor:
-        """Return images with this step's instance noise."""
+    def add_instance_noise(self, images: Tensor, batch: NoiseBatch) -> Tensor:
+        """Add this step's instance noise to images."""
         if not self.instance_noise:
             return images
         std = batch.instance_noise_std.view(-1, *(1,) * (images.ndim - 1))

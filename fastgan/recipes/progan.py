@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from fastgan.networks.progan import ProGANDiscriminator, ProGANGenerator
-from fastgan.recipes.growing import Growing, newborn
+from fastgan.recipes.growing import Growing, at_lowest_resolution
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Penalty
 
@@ -19,7 +19,7 @@ class ProGAN(Growing):
 
     name: ClassVar[str] = "progan"
     summary: ClassVar[str] = "Karras 2018: grows from 4×4 to the images' resolution, WGAN-GP"
-    usual_images: ClassVar[int] = 12_000_000
+    default_images: ClassVar[int] = 12_000_000
 
     loss: Adversarial = "wasserstein"
     penalty: Penalty = "wgan-gp"
@@ -35,4 +35,8 @@ class ProGAN(Growing):
             group_size=self.group_size, channel_base=self.channel_base,
             channel_max=self.channel_max,
         )  # fmt: skip
-        return {"G": newborn(g), "D": newborn(d), **self.augmentation(images)}
+        return {
+            "G": at_lowest_resolution(g),
+            "D": at_lowest_resolution(d),
+            **self.augmentation(images),
+        }

@@ -43,7 +43,7 @@ class R3GAN(NoiseToImage):
     summary: ClassVar[str] = (
         "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
     )
-    usual_images: ClassVar[int] = 25_000_000
+    default_images: ClassVar[int] = 25_000_000
 
     batch: int = 256
     z_dim: int = 64

@@ -84,12 +84,12 @@ class Attributes(nn.Module):
         attributes[:, place] = 1 - attributes[:, place]
         return attributes
 
-    def set(self, attributes: Tensor, wanted: Sequence[str]) -> Tensor:
+    def set(self, attributes: Tensor, names: Sequence[str]) -> Tensor:
         """Return attributes `[N, A]` after setting some by name.
 
         Args:
             attributes: 0 or 1 `[N, A]`.
-            wanted: names, or parts of names after `=`. "not" before the name of a single attribute
+            names: names, or parts of names after `=`. "not" before the name of a single attribute
                 removes it.
 
         Raises:
@@ -97,8 +97,8 @@ class Attributes(nn.Module):
                 each other.
         """
         attributes = attributes.clone()
-        names: dict[tuple[int, ...], str] = {}
-        for name in wanted:
+        chosen: dict[tuple[int, ...], str] = {}
+        for name in names:
             place = self._place(name.removeprefix("not "))
             group = next((group for group in self.groups if place in group), (place,))
             if name.startswith("not ") and len(group) > 1:
@@ -106,9 +106,9 @@ class Attributes(nn.Module):
                 raise RecipeError(
                     f"An image has one of several, so {name!r} isn't enough: say {others}."
                 )
-            if group in names:
-                raise RecipeError(f"{names[group]!r} and {name!r} exclude each other: choose one.")
-            names[group] = name
+            if group in chosen:
+                raise RecipeError(f"{chosen[group]!r} and {name!r} exclude each other: choose one.")
+            chosen[group] = name
             attributes[:, list(group)] = 0
             attributes[:, place] = 0 if name.startswith("not ") else 1
         return attributes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastgan.networks.progan import ProGANDiscriminator
 from fastgan.networks.stylegan import BILINEAR, LOWEST, StyleGANGenerator
 from fastgan.recipes.errors import RecipeError
-from fastgan.recipes.growing import Growing, newborn
+from fastgan.recipes.growing import Growing, at_lowest_resolution
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, Penalty
 from fastgan.recipes.players import DrawRequest, Networks
@@ -25,7 +25,7 @@ class StyleGAN(Growing):
     name: ClassVar[str] = "stylegan"
     summary: ClassVar[str] = "Karras 2019: styles by AdaIN, noise, grows from 8×8, R1"
     lowest: ClassVar[int] = LOWEST
-    usual_images: ClassVar[int] = 25_000_000
+    default_images: ClassVar[int] = 25_000_000
 
     loss: Adversarial = "non-saturating"
     penalty: Penalty = "r1"
@@ -63,7 +63,11 @@ class StyleGAN(Growing):
             group_size=self.group_size, channel_base=self.channel_base,
             channel_max=self.channel_max, lowest=LOWEST, resample_filter=BILINEAR,
         )  # fmt: skip
-        return {"G": newborn(g), "D": newborn(d), **self.augmentation(images)}
+        return {
+            "G": at_lowest_resolution(g),
+            "D": at_lowest_resolution(d),
+            **self.augmentation(images),
+        }
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """Draw two z per image, and the crossover from the styles of one to those of the other."""

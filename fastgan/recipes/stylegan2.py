@@ -35,7 +35,7 @@ class StyleGAN2(NoiseToImage):
     name: ClassVar[str] = "stylegan2"
     summary: ClassVar[str] = "Karras 2020: styles, modulated convolutions, lazy R1 and path length"
     carried: ClassVar[tuple[str, ...]] = ("path_length",)
-    usual_images: ClassVar[int] = 25_000_000
+    default_images: ClassVar[int] = 25_000_000
 
     batch: int = 32
     z_dim: int = 512

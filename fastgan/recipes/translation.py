@@ -55,7 +55,7 @@ class Translation(Recipe):
     min_size: ClassVar[int] = 1
     """Least height and width of a picture to translate."""
     extends: ClassVar[tuple[str, ...]] = ("decay_until",)
-    usual_data: ClassVar[str] = "shapes"
+    default_data: ClassVar[str] = "shapes"
 
     batch: int = 1
     lr: float = 2e-4

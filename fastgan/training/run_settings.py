@@ -58,9 +58,9 @@ class RunSettings:
             TypeError: a name isn't one of these settings.
         """
         usual: dict[str, Any] = {
-            "data": recipe.usual_data,
-            "resolution": recipe.usual_resolution,
-            "total_images": recipe.usual_images,
+            "data": recipe.default_data,
+            "resolution": recipe.default_resolution,
+            "total_images": recipe.default_images,
         }
         return cls(**(usual | changes))
 
