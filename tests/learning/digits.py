@@ -108,7 +108,7 @@ EXPERIMENTS = (
     by_distance("wgan", f"{CONVOLUTIONS} --images 3360 --lr 5e-4 --n-critic 2", 230),
     by_distance("wgan-gp", f"{CONVOLUTIONS} --images 3360 --lr 1e-3 --n-critic 2", 230),
     by_distance("lsgan", f"{CONVOLUTIONS} --images 4768 --lr 6e-4", 250),
-    by_distance("sngan", f"{RESIDUAL} --images 1824 --z-dim 32 --n-critic 2 --lr 1e-3", 200),
+    by_distance("sngan", f"{RESIDUAL} --images 3200 --z-dim 32 --n-critic 2 --lr 2e-3", 150, 0.75),
     by_distance("sagan", f"{RESIDUAL} --images 1680 --z-dim 32 --lr 1e-3 --d-lr 2e-3", 240),
     by_distance(
         "biggan",
