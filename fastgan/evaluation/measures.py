@@ -354,7 +354,7 @@ def _take(
     with evaluation(networks) as networks:
         if classify is not None or network is not None or distances is not None:
             noise = derive_seed(seed, "measures")
-            for images, given in sample_batches(
+            for images, rows in sample_batches(
                 recipe, networks, plan.samples, seed=noise, dataset=dataset
             ):
                 # All are counted before the error that says how many.
@@ -365,8 +365,8 @@ def _take(
                     labels.append(classify(images))
                 if network is not None:
                     features.append(network.features(images).cpu())
-                if distances is not None and given is not None:
-                    distances.add(recipe, networks, given, images)
+                if distances is not None and rows is not None:
+                    distances.add(recipe, networks, rows, images)
         if bad:
             raise not_finite(" and ".join(plan.metrics), "samples", bad, plan.samples)
         if classify is not None:

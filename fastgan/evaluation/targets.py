@@ -28,18 +28,18 @@ class TargetDistances:
         self._perceptual = PerceptualDistance().to(device) if "perceptual" in metrics else None
         self._values: dict[str, list[Tensor]] = defaultdict(list)
 
-    def add(self, recipe: Recipe, networks: Networks, given: Batch, images: Tensor) -> None:
+    def add(self, recipe: Recipe, networks: Networks, rows: Batch, images: Tensor) -> None:
         """Add samples of rows of data, and the recipe's baseline if it is an image like the target.
 
         Args:
-            given: rows of data, whose `real` images are the targets.
+            rows: rows of data, whose `real` images are the targets.
             images: samples that the recipe made of them.
         """
-        self._compare("", images, given.real)
+        self._compare("", images, rows.real)
         if recipe.baseline is not None:
-            view = recipe.views(networks, given, images)[recipe.baseline].float()
-            if view.shape[1] in (1, given.real.shape[1]):
-                self._compare(f"_of_{recipe.baseline}", view.expand_as(given.real), given.real)
+            view = recipe.views(networks, rows, images)[recipe.baseline].float()
+            if view.shape[1] in (1, rows.real.shape[1]):
+                self._compare(f"_of_{recipe.baseline}", view.expand_as(rows.real), rows.real)
 
     def means(self) -> dict[str, float]:
         """Return means over images by name: `psnr`, and `psnr_of_input` for a baseline `input`."""

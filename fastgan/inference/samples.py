@@ -66,8 +66,8 @@ def sample_batches(
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, count, chunk):
         number = min(chunk, count - start)
-        given = data_rows(recipe, networks, dataset, range(start, start + number))
-        yield recipe.sample(networks, number, generator=generator, given=given).float(), given
+        rows = data_rows(recipe, networks, dataset, range(start, start + number))
+        yield recipe.sample(networks, number, generator=generator, rows=rows).float(), rows
 
 
 def data_rows(
@@ -157,10 +157,10 @@ def view_rows(
     with evaluation(networks) as networks:
         while not bands or (len(bands) + 1) * len(names) <= rows:
             first = len(bands) * columns
-            given = data_rows(recipe, networks, dataset, range(first, first + columns))
-            assert given is not None
-            output = recipe.sample(networks, columns, generator=generator, given=given)
-            views = recipe.views(networks, given, output)
+            batch = data_rows(recipe, networks, dataset, range(first, first + columns))
+            assert batch is not None
+            output = recipe.sample(networks, columns, generator=generator, rows=batch)
+            views = recipe.views(networks, batch, output)
             names = tuple(views)
             bands.append(torch.cat([_in_colour(view) for view in views.values()]).float().cpu())
     return names, torch.cat(bands)

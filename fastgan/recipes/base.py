@@ -277,7 +277,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def sample(
-        self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None
+        self, networks: Networks, count: int, *, generator: Generator, rows: Batch | None = None
     ) -> Tensor:
         """Return generated images, float32 `[count, C, H, W]` in [-1, 1], on the networks' device.
 
@@ -285,19 +285,19 @@ class Recipe(ABC):
             networks: all networks by name.
             count: number of images.
             generator: CPU generator, so that a seed gives the same noise on every device.
-            given: `count` rows of data to make the samples from, if the recipe `translates`.
+            rows: `count` rows of data to make the samples from, if the recipe `translates`.
         """
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         """Return the signatures of exportable networks by name; the first one is the default."""
         return {}
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
         """Return images to show in a grid beside samples, by name and in order.
 
         Args:
             networks: all networks by name.
-            given: rows of data that the samples were made from.
+            rows: rows of data that the samples were made from.
             output: samples.
 
         Returns:

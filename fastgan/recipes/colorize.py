@@ -51,5 +51,5 @@ class Colorize(Pix2Pix):
         weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
         return (images * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
 
-    def source(self, given: Batch) -> Mapping[str, Tensor]:
-        return {"image": given.real}
+    def source(self, rows: Batch) -> Mapping[str, Tensor]:
+        return {"image": rows.real}

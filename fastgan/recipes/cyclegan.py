@@ -152,8 +152,8 @@ class CycleGAN(Domains):
         translated: Tensor = networks["G_AB" if name == "image" else "G_BA"](images)
         return translated
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        a, b = given.real, given.inputs["other"]
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
+        a, b = rows.real, rows.inputs["other"]
         to_b, to_a = networks["G_AB"], networks["G_BA"]
         there = to_b(a)
         return {"A": a, "A to B": there, "A to B to A": to_a(there),

@@ -182,8 +182,8 @@ class GauGAN(Translation):
     def size_divisor(self, networks: Networks) -> int:
         return int(cast(Any, networks["G"]).resolution) // 4
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        return {"map": coloured(given.inputs["map"]), "output": output, "target": given.real}
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
+        return {"map": coloured(rows.inputs["map"]), "output": output, "target": rows.real}
 
 
 def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:

@@ -74,15 +74,15 @@ class Inpaint(Pix2Pix):
         """Draw height, width, row and column of each hole as numbers in [0, 1)."""
         return {"holes": torch.rand(request.count, 4, generator=request.generator)}
 
-    def source(self, given: Batch) -> Mapping[str, Tensor]:
+    def source(self, rows: Batch) -> Mapping[str, Tensor]:
         """Return images and the masks of their holes.
 
         A batch without drawn holes gets those of seed 0. So samples of the same images have the
         same holes.
         """
-        images = given.real
-        if isinstance(given, InpaintBatch):
-            holes = given.holes
+        images = rows.real
+        if isinstance(rows, InpaintBatch):
+            holes = rows.holes
         else:
             first = DrawRequest(len(images), 0, Generator().manual_seed(0))
             holes = self.draw_holes(first)["holes"].to(images.device)
@@ -152,12 +152,12 @@ class Inpaint(Pix2Pix):
         """
         return filled(super().translate(networks, inputs, generator=generator), inputs)
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        inputs = self.source(given)
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
+        inputs = self.source(rows)
         return {
             "masked": inputs["image"] * (1 - inputs["mask"]),
             "output": output,
-            "target": given.real,
+            "target": rows.real,
         }
 
 

@@ -458,7 +458,7 @@ class NoiseToImage(NoiseSettings):
         count: int,
         *,
         generator: Generator,
-        given: Batch | None = None,
+        rows: Batch | None = None,
         label: int | None = None,
     ) -> Tensor:
         """Return generated images.

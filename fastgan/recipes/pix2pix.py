@@ -146,8 +146,8 @@ class Pix2Pix(Translation):
             "D", (output, source), (patch_logits(),), discriminator_sizes(networks["D"])
         )
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        return {"input": self.condition(self.source(given)), "output": output, "target": given.real}
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
+        return {"input": self.condition(self.source(rows)), "output": output, "target": rows.real}
 
 
 def _levels_at(resolution: int) -> int:

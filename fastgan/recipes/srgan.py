@@ -122,8 +122,8 @@ class SRGAN(Translation):
         stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
         return Loss(minimax_d_loss(real, fake), stats)
 
-    def source(self, given: Batch) -> Mapping[str, Tensor]:
-        return {"low": self.low(given.real)}
+    def source(self, rows: Batch) -> Mapping[str, Tensor]:
+        return {"low": self.low(rows.real)}
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
@@ -143,10 +143,10 @@ class SRGAN(Translation):
     def size_divisor(self, networks: Networks) -> int:
         return 1
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        low = self.low(given.real)
-        enlarged = interpolate(low, size=given.real.shape[2:], mode="bicubic").clamp(-1, 1)
-        return {"bicubic": enlarged, "output": output, "target": given.real}
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
+        low = self.low(rows.real)
+        enlarged = interpolate(low, size=rows.real.shape[2:], mode="bicubic").clamp(-1, 1)
+        return {"bicubic": enlarged, "output": output, "target": rows.real}
 
 
 def _enlarged(network: nn.Module, image: Tensor) -> Tensor:

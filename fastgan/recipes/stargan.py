@@ -272,8 +272,8 @@ class StarGAN(Translation):
             total = total + self.identity_weight * stats["identity/G"]
         return Loss(total, stats)
 
-    def source(self, given: Batch) -> Mapping[str, Tensor]:
-        return {"image": given.real, "attributes": _others(given.inputs["attributes"])}
+    def source(self, rows: Batch) -> Mapping[str, Tensor]:
+        return {"image": rows.real, "attributes": _others(rows.inputs["attributes"])}
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
@@ -357,19 +357,19 @@ class StarGAN(Translation):
     def size_divisor(self, networks: Networks) -> int:
         return 4
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
         """Return the images, then their translations with each attribute in turn.
 
         The attribute replaces the others of its group; a single attribute is flipped.
         """
         attributes = cast(Attributes, networks["attributes"])
-        rows = {"input": given.real}
+        views = {"input": rows.real}
         for place, name in enumerate(attributes.names):
-            target = attributes.changed(given.inputs["attributes"], place)
-            rows[f"{name} changed" if place in attributes.free else name] = networks["G"](
-                given.real, target
+            target = attributes.changed(rows.inputs["attributes"], place)
+            views[f"{name} changed" if place in attributes.free else name] = networks["G"](
+                rows.real, target
             )
-        return rows
+        return views
 
 
 def class_logits_of(output: DiscriminatorOutput) -> Tensor:

@@ -186,5 +186,5 @@ class Text2Image(Translation):
     def size_divisor(self, networks: Networks) -> int:
         return 1
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
-        return {"output": output, "of the same caption": given.real}
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
+        return {"output": output, "of the same caption": rows.real}

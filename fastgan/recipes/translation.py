@@ -149,19 +149,20 @@ class Translation(Recipe):
         return self.lr
 
     def sample(
-        self, networks: Networks, count: int, *, generator: Generator, given: Batch | None = None
+        self, networks: Networks, count: int, *, generator: Generator, rows: Batch | None = None
     ) -> Tensor:
-        """Return translations of `given`, comparable with its `real` images."""
-        if given is None or len(given.real) != count:
-            rows = "none" if given is None else len(given.real)
+        """Return translations of `rows`, comparable with its `real` images."""
+        if rows is None or len(rows.real) != count:
+            length = "none" if rows is None else len(rows.real)
             raise RecipeError(
-                f"given must have a row of data for each of the {count} images of {self.name}, got {rows}."
+                f"rows must have one row for each of the {count} images of {self.name}, "
+                f"got {length}."
             )
-        return self.translate(networks, self.source(given), generator=generator)
+        return self.translate(networks, self.source(rows), generator=generator)
 
-    def source(self, given: Batch) -> Mapping[str, Tensor]:
+    def source(self, rows: Batch) -> Mapping[str, Tensor]:
         """Return the inputs of `translate` for rows of data."""
-        return given.inputs
+        return rows.inputs
 
     @property
     def scale_factor(self) -> int:

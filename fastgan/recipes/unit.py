@@ -178,9 +178,9 @@ class UNIT(Domains):
         )
         return in_a, in_b
 
-    def views(self, networks: Networks, given: Batch, output: Tensor) -> dict[str, Tensor]:
+    def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
         """Return reconstructions, translations, cycles, and interpolations of neighbours."""
-        g, a, b = networks["G"], given.real, given.inputs["other"]
+        g, a, b = networks["G"], rows.real, rows.inputs["other"]
         there = g(a, source=0, target=1)
         (halfway,), (halfway_there,) = self.interpolate(networks, a, a.roll(-1, 0), [0.5])
         return {

@@ -46,18 +46,18 @@ def mean_iou(maps: Tensor, targets: Tensor, classes: int) -> float:
 
 def maps(trial: Trial) -> Figures:
     """Measure the mean IoU of held-out maps with maps recovered from the generated images."""
-    given = trial.rows(200)
+    held_out = trial.rows(200)
     classes = len(trial.dataset.inputs["map"].names)
 
     def score(images: Tensor) -> float:
-        return mean_iou(segmented(images), given.inputs["map"], classes)
+        return mean_iou(segmented(images), held_out.inputs["map"], classes)
 
     untrained = score(trial.samples(200))
     trial.learn()
     return {
         "mean IoU": score(trial.samples(200)),
         "untrained mean IoU": untrained,
-        "mean IoU of real images": score(given.real),
+        "mean IoU of real images": score(held_out.real),
     }
 
 
@@ -74,14 +74,14 @@ def shown_attributes(images: Tensor) -> Tensor:
 def attributes(trial: Trial) -> Figures:
     """Measure the share of images with the requested attribute, and of those that kept the rest."""
     trial.learn()
-    given = trial.rows(100)
-    own, head = given.inputs["attributes"], trial.state.sampler["attributes"]
+    held_out = trial.rows(100)
+    own, head = held_out.inputs["attributes"], trial.state.sampler["attributes"]
     changed: list[float] = []
     kept: list[float] = []
     overlaps: list[float] = []
     for place in range(len(ATTRIBUTES)):
         target = head.changed(own, place)
-        images = trial.translate(image=given.real, attributes=target)
+        images = trial.translate(image=held_out.real, attributes=target)
         right = torch.stack(
             [part.all(1) for part in (shown_attributes(images) == target).split(KINDS, 1)], 1
         )
@@ -89,12 +89,12 @@ def attributes(trial: Trial) -> Figures:
         rest = [i for i in range(len(KINDS)) if i != kind]
         changed.append(right[:, kind].float().mean().item())
         kept.append(right[:, rest].float().mean().item())
-        overlaps.append(overlap(given.real, images))
+        overlaps.append(overlap(held_out.real, images))
     return {
         "least share as asked": min(changed),
         "others kept": sum(kept) / len(kept),
         "IoU, colour or stripes": min(overlaps[:-1]),
-        "real images judged right": (shown_attributes(given.real) == own).float().mean().item(),
+        "real images judged right": (shown_attributes(held_out.real) == own).float().mean().item(),
         **{f"{name} as asked": share for name, share in zip(ATTRIBUTES, changed)},
     }
 

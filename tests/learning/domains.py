@@ -37,8 +37,8 @@ def striped(images: Tensor) -> float:
 def stripes_in_place(trial: Trial) -> Figures:
     """Measure the shares of shapes that gain or lose stripes, and their overlap with the inputs."""
     trial.learn()
-    given = trial.rows(COUNT)
-    plain, other = given.real, given.inputs["other"]
+    held_out = trial.rows(COUNT)
+    plain, other = held_out.real, held_out.inputs["other"]
     to_b, to_a = trial.translate(image=plain), trial.translate(other=other)
     return {
         "striped": striped(to_b),

@@ -52,9 +52,9 @@ class Trial:
 
     def rows(self, count: int) -> Batch:
         """Return the first held-out rows, for recipes that translate."""
-        given = data_rows(self.recipe, self.state.networks, self.unseen, range(count))
-        assert given is not None
-        return given
+        rows = data_rows(self.recipe, self.state.networks, self.unseen, range(count))
+        assert rows is not None
+        return rows
 
     def samples(self, count: int, *, of: ImageDataset | None = None) -> Tensor:
         """Return generated images, float32 `[count, C, H, W]`.

@@ -20,15 +20,15 @@ SEPARABLE = ("blue", "green", "cyan", "yellow")
 def stripes(trial: Trial) -> Figures:
     """Measure the L1 distance from the target, as a share of that of the best baseline."""
     trial.learn()
-    given = trial.rows(100)
+    held_out = trial.rows(100)
     training = to_float(trial.dataset.batch(torch.arange(500))[0])
     images = {
         "output": trial.samples(100),
-        "input": given.inputs["input"],
-        "mean image": training.mean(0).expand_as(given.real),
+        "input": held_out.inputs["input"],
+        "mean image": training.mean(0).expand_as(held_out.real),
         "other real images": training[:100],
     }
-    l1 = {name: (some - given.real).abs().mean().item() for name, some in images.items()}
+    l1 = {name: (some - held_out.real).abs().mean().item() for name, some in images.items()}
     return {
         "L1, share of baseline": l1["output"] / min(l1["input"], l1["mean image"]),
         **{f"L1 of {name}": value for name, value in l1.items()},
@@ -87,17 +87,19 @@ def enlargement(trial: Trial) -> Figures:
     FD is the Fréchet distance of MobileNetV2's features.
     """
     count = 400
-    given = trial.rows(count)
+    held_out = trial.rows(count)
 
     def psnr(images: Tensor) -> float:
         """Return the mean PSNR of images in [-1, 1], in decibels."""
-        return (10 * torch.log10(4 / (images - given.real).square().mean((1, 2, 3)))).mean().item()
+        return (
+            (10 * torch.log10(4 / (images - held_out.real).square().mean((1, 2, 3)))).mean().item()
+        )
 
     trial.learn(trial.recipe.pretrain)
     early = trial.samples(count)
-    bicubic = trial.recipe.views(trial.state.networks, given, early)["bicubic"]
+    bicubic = trial.recipe.views(trial.state.networks, held_out, early)["bicubic"]
     trial.learn()
-    sets = (given.real, trial.samples(count), bicubic)
+    sets = (held_out.real, trial.samples(count), bicubic)
     real, output, baseline = (statistics_of([images[:100]], mobilenet_v2()) for images in sets)
     fd, fd_bicubic = (
         float(frechet_distance(s.mean, s.covariance, real.mean, real.covariance))
@@ -113,14 +115,14 @@ def enlargement(trial: Trial) -> Figures:
 
 def holes(trial: Trial) -> Figures:
     """Measure the L1 distance in holes, as a share of the best baseline's."""
-    given = trial.rows(200)
-    mask = trial.recipe.source(given)["mask"]
+    held_out = trial.rows(200)
+    mask = trial.recipe.source(held_out)["mask"]
 
     def error(images: Tensor) -> float:
-        return (((images - given.real).abs() * mask).sum() / (3 * mask.sum())).item()
+        return (((images - held_out.real).abs() * mask).sum() / (3 * mask.sum())).item()
 
     known = 1 - mask
-    of_image = (given.real * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
+    of_image = (held_out.real * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
     of_data = to_float(trial.dataset.batch(torch.arange(500))[0]).mean(0, keepdim=True)
     untrained = error(trial.samples(200))
     trial.learn()

@@ -73,7 +73,7 @@ def test_known_pixels_are_kept_to_the_bit_and_hidden_ones_are_not_used():
     networks = recipe.build_networks(IMAGES)
     data = batch(3)
     views = recipe.views(
-        networks, data, recipe.sample(networks, 3, generator=torch.Generator(), given=data)
+        networks, data, recipe.sample(networks, 3, generator=torch.Generator(), rows=data)
     )
     assert list(views) == ["masked", "output", "target"] and views["target"] is data.real
     mask = recipe.source(data)["mask"].expand_as(data.real) > 0

@@ -43,15 +43,13 @@ def test_its_inputs_are_downscaled_images():
     assert low.shape == (4, 3, 8, 8) and TINY.scale_factor == 2
     assert torch.allclose(low.mean(), data.real.mean(), atol=0.05)
     networks = {name: n.eval() for name, n in TINY.build_networks(IMAGES).items()}
-    assert (
-        TINY.sample(networks, 4, generator=torch.Generator(), given=data).shape == data.real.shape
-    )
+    assert TINY.sample(networks, 4, generator=torch.Generator(), rows=data).shape == data.real.shape
 
 
 def test_with_residual_it_starts_as_bicubic():
     recipe, data = dataclasses.replace(TINY, residual=True), a_batch(16)
     networks = {name: n.eval() for name, n in recipe.build_networks(IMAGES).items()}
-    output = recipe.sample(networks, 4, generator=torch.Generator(), given=data)
+    output = recipe.sample(networks, 4, generator=torch.Generator(), rows=data)
     torch.testing.assert_close(output, recipe.views(networks, data, output)["bicubic"])
 
 

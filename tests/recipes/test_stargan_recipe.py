@@ -180,7 +180,7 @@ def test_views_are_the_input_and_each_attribute_in_turn():
     plain = torch.cat([ROWS[:, :2], 1 - ROWS[:, 2:3], ROWS[:, 3:]], 1)
     for name, target in (("colour=green", green), ("striped changed", plain)):
         torch.testing.assert_close(rows[name], networks["G"](data.real, target))
-    sampled = recipe.sample(networks, 4, generator=torch.Generator(), given=data)
+    sampled = recipe.sample(networks, 4, generator=torch.Generator(), rows=data)
     torch.testing.assert_close(sampled, networks["G"](data.real, ROWS[[3, 0, 1, 2]]))
 
 

@@ -53,7 +53,7 @@ def test_images_are_of_the_caption_and_of_the_noise():
     recipe = Text2Image(**SMALL, encoder="mean")
     networks = {name: network.eval() for name, network in recipe.build_networks(IMAGES).items()}
     rows = batch(recipe)
-    images = recipe.sample(networks, 4, generator=torch.Generator().manual_seed(0), given=rows)
+    images = recipe.sample(networks, 4, generator=torch.Generator().manual_seed(0), rows=rows)
     assert images.shape == (4, 3, 16, 16) and images.abs().max() <= 1
     # One caption, different noise.
     assert not torch.allclose(images[2], images[3], atol=1e-4)

@@ -185,7 +185,7 @@ def test_cyclegan_pools_remember_each_domain():
         ),
         (
             lambda: CycleGAN().sample({}, 2, generator=torch.Generator()),
-            "given must have a row of data for each of the 2 images of cyclegan, got none.",
+            "rows must have one row for each of the 2 images of cyclegan, got none.",
         ),
     ],
 )

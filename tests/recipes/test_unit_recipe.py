@@ -144,7 +144,7 @@ def test_both_directions_and_the_views_are_of_the_right_domains():
     recipe = UNIT(**SMALL)
     networks, data = recipe.build_networks(DOMAINS), batch()
     G, a, b = networks["G"], data.real, data.inputs["other"]
-    output = recipe.sample(networks, 2, generator=torch.Generator(), given=data)
+    output = recipe.sample(networks, 2, generator=torch.Generator(), rows=data)
     assert torch.equal(output, G.decode(G.encode(b, 1), 0))
     views = recipe.views(networks, data, output)
     assert torch.equal(views["A to B"], G.decode(G.encode(a, 0), 1))

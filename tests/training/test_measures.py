@@ -179,7 +179,7 @@ def test_stacked_digits_are_counted_by_channel(untrained):
     class Real(GAN):
         """Recipe that draws the data set's own images."""
 
-        def sample(self, networks, count, *, generator, given=None):
+        def sample(self, networks, count, *, generator, rows=None):
             self.__dict__["drawn"] = first = self.__dict__.get("drawn", 0)
             self.__dict__["drawn"] += count
             return to_float(dataset.batch(torch.arange(first, first + count))[0])
@@ -199,7 +199,7 @@ def test_neighbours_of_samples_that_are_real(ten, real, where):
     class Copies(GAN):
         """Recipe that draws real images with a little noise."""
 
-        def sample(self, networks, count, *, generator, given=None):
+        def sample(self, networks, count, *, generator, rows=None):
             rows = torch.randint(60, (count,), generator=generator)
             return to_float(real[rows]) + 0.01
 

@@ -83,12 +83,12 @@ def test_what_is_there_without_a_network_is_measured_too(recipe, resolution, tas
     networks = TrainState.create(recipe, ImageSpec.of(data)).sampler
     distances = TargetDistances(("l1",), "cpu")
     with evaluation(networks) as networks:
-        given = data_rows(recipe, networks, data, range(4))
-        output = recipe.sample(networks, 4, generator=torch.Generator(), given=given)
-        distances.add(recipe, networks, given, output)
+        rows = data_rows(recipe, networks, data, range(4))
+        output = recipe.sample(networks, 4, generator=torch.Generator(), rows=rows)
+        distances.add(recipe, networks, rows, output)
     found = distances.means()
     assert found.pop("l1") == pytest.approx(
-        (output.clamp(-1, 1) - given.real).abs().mean().item(), abs=4e-3
+        (output.clamp(-1, 1) - rows.real).abs().mean().item(), abs=4e-3
     )
     assert list(found) == ([] if baseline is None else [f"l1_of_{baseline}"])
     assert all(0 < value < 0.5 for value in found.values())
@@ -97,8 +97,8 @@ def test_what_is_there_without_a_network_is_measured_too(recipe, resolution, tas
 def test_an_input_of_other_colours_is_no_baseline(pix2pix):
     data = Negatives()
     networks = TrainState.create(pix2pix, ImageSpec.of(data)).sampler
-    given = data_rows(pix2pix, networks, data, range(2))
-    grey = type(given)(given.real[:, :1], given.labels, inputs=given.inputs)
+    rows = data_rows(pix2pix, networks, data, range(2))
+    grey = type(rows)(rows.real[:, :1], rows.labels, inputs=rows.inputs)
     distances = TargetDistances(("l1",), "cpu")
     distances.add(pix2pix, networks, grey, grey.real)
     assert distances.means() == {"l1": 0}
