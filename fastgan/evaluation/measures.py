@@ -137,7 +137,7 @@ def make_plan(
     named = [name for name in metrics if name in OF_INCEPTION]
     if named and features not in (None, "inception"):
         raise MetricError(
-            f"features must be inception for {named[0]}, got {features!r}: ask for "
+            f"`features` must be inception for {named[0]}, got {features!r}: ask for "
             f"{OF_INCEPTION[named[0]]}, or leave the features out."
         )
     taken = tuple(dict.fromkeys(OF_INCEPTION.get(name, name) for name in metrics))
@@ -162,7 +162,7 @@ def make_plan(
             STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
         )
     if samples < LEAST:
-        raise MetricError(f"samples must be at least {LEAST}, got {samples}.")
+        raise MetricError(f"`samples` must be at least {LEAST}, got {samples}.")
     plan = Plan(taken, features or ("inception" if named else "mobilenet"), samples)
     if _needs_features(plan) and len(dataset) < LEAST:
         raise MetricError(

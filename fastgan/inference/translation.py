@@ -125,7 +125,7 @@ class Translator:
         if mask is None:
             return self._image_from(self.read(path))
         if self.spec.kind == "map":
-            raise InferenceError("A map of classes has no mask: leave mask out.")
+            raise InferenceError("A map of classes has no mask: leave `mask` out.")
         picture = read_picture(path, self.spec.channels, self.spec.levels)
         return self._image_from(self._masked(picture, mask))
 
@@ -166,11 +166,11 @@ class Translator:
         if self.recipe.fills:
             if mask is None:
                 raise InferenceError(
-                    f"{self.recipe.name} fills a hole in a picture: give mask, nonzero in the hole."
+                    f"{self.recipe.name} fills a hole in a picture: give `mask`, nonzero there."
                 )
             inputs["mask"] = _mask_of(mask, 2).float()[None, None].to(self.device)
         elif mask is not None:
-            raise InferenceError(f"{self.recipe.name} fills no holes: leave mask out.")
+            raise InferenceError(f"{self.recipe.name} fills no holes: leave `mask` out.")
         output = self.translate_inputs(inputs).to(images.device)
         return to_uint8(output) if not is_map and images.dtype == torch.uint8 else output
 
@@ -199,7 +199,7 @@ class Translator:
     def _masked(self, picture: Picture, mask: Any) -> Picture:
         """Return the picture, transparent where it is to be filled."""
         if not self.recipe.fills:
-            raise InferenceError(f"{self.recipe.name} fills no holes: leave mask out.")
+            raise InferenceError(f"{self.recipe.name} fills no holes: leave `mask` out.")
         hole = _mask_of(mask, 2)
         if hole.shape != picture.pixels.shape[1:]:
             raise InferenceError(
@@ -257,7 +257,7 @@ def input_of(recipe: Translation, direction: str | None) -> str:
     if direction is None:
         return next(iter(ways.values()))
     if "" in ways:
-        raise InferenceError(f"{recipe.name} translates one way only: leave direction out.")
+        raise InferenceError(f"{recipe.name} translates one way only: leave `direction` out.")
     if direction not in ways:
         raise InferenceError(unknown("direction", direction, list(ways)))
     return ways[direction]

@@ -179,7 +179,7 @@ def check_numbers(**numbers: tuple[int | None, int]) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_SEED:
-            raise InferenceError(f"{name} must be a whole number from {least} on, got {value!r}.")
+            raise InferenceError(f"`{name}` must be a whole number from {least} on, got {value!r}.")
 
 
 def _unknown_capability(name: str) -> str:

@@ -98,7 +98,7 @@ class Evaluating(Core):
             return unseen(self.recipe, data)
         if data is None and self.config is None:
             raise InferenceError(
-                "A network without a run has no data of its own: name what to compare with in data."
+                "A network without a run has no data of its own: name some in `data`."
             )
         spec = self._image_spec
         if spec is None or (spec.channels not in (1, 3) and self.config is None):

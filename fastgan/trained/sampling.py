@@ -65,17 +65,17 @@ class Sampling(Evaluating):
         """
         check_numbers(n=(n, 1), seed=(seed, 0), batch_size=(batch_size, 1))
         if seeds is not None and not len(seeds):
-            raise InferenceError("seeds must be one whole number or more, got none.")
+            raise InferenceError("`seeds` must be one whole number or more, got none.")
         for number in seeds or ():
             check_numbers(seeds=(number, 0))
         self._refuse(label=label, caption=caption, truncation=truncation, noise=noise)
         if truncation_cutoff is not None and truncation is None:
-            raise InferenceError("truncation_cutoff needs truncation: give both.")
+            raise InferenceError("`truncation_cutoff` needs `truncation`: give both.")
         if isinstance(self.recipe, Translation) and caption is None:
             return self._translated(n, seed, seeds, data, batch_size).clamp_(-1, 1)
         if data is not None:
             source = "noise" if caption is None else "a caption"
-            raise InferenceError(f"{self.recipe.name} draws from {source}: leave data out.")
+            raise InferenceError(f"{self.recipe.name} draws from {source}: leave `data` out.")
         if self.can("truncate"):
             drawing = self.drawing(
                 label=label,
@@ -116,7 +116,7 @@ class Sampling(Evaluating):
         G = self.generator
         if truncation_cutoff is not None and not 0 <= truncation_cutoff <= G.num_ws:
             raise InferenceError(
-                f"truncation_cutoff must be from 0 to {G.num_ws}, the styles of this network, "
+                f"`truncation_cutoff` must be from 0 to {G.num_ws}, the styles of this network, "
                 f"got {truncation_cutoff}."
             )
         return Drawing(
@@ -146,7 +146,7 @@ class Sampling(Evaluating):
     ) -> Tensor:
         """Translate the first rows of a data set."""
         if seeds is not None:
-            raise InferenceError(f"{self.recipe.name} draws rows of data: leave seeds out.")
+            raise InferenceError(f"{self.recipe.name} draws rows of data: leave `seeds` out.")
         if data is None:
             source, other = (
                 ("captions", "give caption, words to draw")
@@ -184,4 +184,4 @@ class Sampling(Evaluating):
         for name, value in arguments.items():
             if value is not None and not self.can(needed.get(name, name)):
                 reason = "was trained without classes" if name == "label" else f"takes no {name}"
-                raise InferenceError(f"{self.recipe.name} {reason}: leave {name} out.")
+                raise InferenceError(f"{self.recipe.name} {reason}: leave `{name}` out.")

@@ -314,7 +314,7 @@ def test_neither_runs_nor_translations_in_a_folder_are_translated(fastgan, check
         (
             "pix2pix",
             ["{in}/alpha.png", "--direction", "AtoB"],
-            "pix2pix translates one way only: leave direction out.",
+            "pix2pix translates one way only: leave --direction out.",
         ),
         (
             "cyclegan",

@@ -65,7 +65,7 @@ def test_figures_are_those_of_the_measures(gan):
     assert one["classes_hit"] == figures["classes_hit"]
     assert gan.default_metrics(gan.open_data()) == ("fd", "kd", "prdc", "modes")
     path = gan.export(gan.result.run.root / "G.safetensors").path
-    with pytest.raises(FastganError, match="has no data of its own: name what to compare with"):
+    with pytest.raises(FastganError, match="has no data of its own: name some in data"):
         fastgan.load(path).evaluate("fd")
 
 

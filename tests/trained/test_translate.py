@@ -106,7 +106,7 @@ def test_holes_are_filled(run_of, pixels, tmp_path):
     assert np.array_equal(two[1].permute(1, 2, 0), by_mask)
     for picture, mask, said in (
         (pixels, None, "fills the transparent part of a picture, but 'array' is opaque"),
-        (stored, None, r"fills a hole in a picture: give mask, nonzero in the hole\."),
+        (stored, None, r"fills a hole in a picture: give mask, nonzero there\."),
         (pixels, hole[:3], r"mask must be \[20, 28\], as the picture, got \[3, 28\]\."),
         (torch.stack([stored, stored]), hole, r"mask must be \[N, H, W\], got \[20, 28\]\."),
     ):
@@ -122,7 +122,7 @@ def test_holes_are_filled(run_of, pixels, tmp_path):
         (np.zeros((16, 16, 2), np.uint8), {}, r"must be an array \[H, W\] or .* got \[16, 16, 2\]"),
         (torch.zeros(3, 16, 16), {"direction": "AtoB"}, "pix2pix translates one way only"),
         (torch.zeros(3, 16, 16), {"mask": torch.ones(16, 16)}, "fills no holes: leave mask out"),
-        (torch.zeros(3, 16, 16), {"attributes": ["red"]}, "pix2pix gives pictures no attributes"),
+        (torch.zeros(3, 16, 16), {"attributes": ["red"]}, "attributes must be empty for pix2pix"),
         (torch.zeros(3, 16, 16), {"tile": 8}, "tile must be a whole number from 16 on, got 8"),
     ],
 )
