@@ -35,6 +35,7 @@ PLAIN: tuple[str, ...] = (
     "fastgan/runtime.py",
     "fastgan/seeds.py",
     "fastgan/trained",
+    "fastgan/training",
     "tests/augment",
     "tests/backends.py",
     "tests/benchmarks",
@@ -74,6 +75,7 @@ PLAIN: tuple[str, ...] = (
     "tests/test_torch_private.py",
     "tests/tiers.py",
     "tests/trained",
+    "tests/training",
     "tools",
 )
 """Files and folders that are checked."""

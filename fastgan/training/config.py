@@ -1,4 +1,4 @@
-"""What a run is told: its options, and the configuration that is saved beside it and in each checkpoint."""
+"""Options of a run, and its configuration, which is saved beside it and in each checkpoint."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ from fastgan.recipes.fields import check_fields
 from fastgan.training.run_settings import ConfigError, RunSettings
 
 WhichMeasures = Literal[
-    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is", "l1", "psnr", "ssim",
-    "perceptual",
+    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is",
+    "l1", "psnr", "ssim", "perceptual",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run goes, as opposed to what it learns: none of this changes the trained weights but for rounding."""
+    """Options of a run that don't change what it learns.
+
+    None of them changes the trained weights, except for rounding.
+
+    Raises:
+        ConfigError: a value isn't of its type or is out of range.
+    """
 
     out: str | None = None
-    """Folder for all that the run makes; None takes runs/RECIPE."""
+    """Folder for all files of the run; None takes runs/RECIPE."""
     resume: bool = False
     """Go on with the run in `out`, with its saved settings; start it if nothing is there yet."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train; auto takes a CUDA device if there is one."""
+    """Device to train on; auto takes a CUDA device if there is one."""
     log_every: int = 1_000
     """Images between two lines of log.jsonl."""
     samples_every: int = 10_000
@@ -42,21 +48,21 @@ class RunOptions:
     checkpoint_every: int = 20_000
     """Images between two checkpoints."""
     keep: int = 3
-    """How many of the newest checkpoints to keep."""
+    """Newest checkpoints to keep."""
     measure_every: int = 0
-    """Images between two measures of the samples, the best of which is kept in best.pt; 0 measures at the end."""
+    """Images between two measures of the samples; best.pt keeps the best. 0 measures at the end."""
     measure: tuple[WhichMeasures, ...] = ("auto",)
-    """Measures of the samples: auto is what the data has (digits: classes shown), any others add to it; none for none."""
+    """Measures of the samples; auto takes those of the data, others add to it, none takes none."""
     measure_samples: int | None = None
-    """Samples that are measured; None takes 2,000, or 25,600 for the modes of stacked-mnist."""
+    """Samples to measure; None takes 2,000, or 25,600 for the modes of stacked-mnist."""
     measure_features: FeaturesName | None = None
-    """Features that fd, kd, score and prdc are taken in; None takes mobilenet, or inception for fid, kid and is."""
+    """Features for fd, kd, score and prdc; None takes mobilenet, or inception for fid, kid, is."""
     measure_weights: str | None = None
     """File of Inception's weights; None takes the one that torch-fidelity downloads."""
     workers: int | None = None
-    """Threads that prepare the coming batches; 0 for none, None for one per core if images are read from disk."""
+    """Threads that prepare batches; None takes one per core for images on disk, else 0."""
     compile: Literal["off", "step"] = "off"
-    """Whether torch.compile makes one graph of each update: slow to start, and faster on a GPU."""
+    """torch.compile: off, or step for one graph per update: slow to start, faster on a GPU."""
 
     @property
     def measuring(self) -> MeasureSettings:
@@ -92,10 +98,14 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Beginning:
-    """The trained weights that a run began with.
+    """Origin of the trained weights that a run began with.
 
-    source: path as it was given. file: what was read of it. sha256: of that file. title: what it is, for a person.
-    whole: averaged networks all of whose weights came from there.
+    Attributes:
+        source: path that the caller gave.
+        file: name of the file that was read.
+        sha256: SHA-256 of that file.
+        title: description for a person.
+        whole: averaged networks all of whose weights are from there.
     """
 
     source: str
@@ -106,17 +116,20 @@ class Beginning:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Beginning:
-        """Undoes `asdict`, after JSON too. Raises TypeError for anything else."""
+        """Undo ``asdict``, after JSON too. Raise TypeError for anything else."""
         return cls(**{**plain, "whole": tuple(plain.get("whole", ()))})
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Recipe, settings, data and first weights of a run: two runs that share them are the same.
+    """Recipe, settings, data and first weights of a run. Two runs that share them are the same.
 
     Attributes:
+        recipe: the GAN, with its settings.
+        settings: data, length and seed.
+        image_spec: images that the networks are built for.
         dataset: the data set's own name, for people.
-        data_fingerprint: SHA-256 of what the data set holds.
+        data_fingerprint: SHA-256 of the data set's content.
         beginning: trained weights that the run began with, None for weights drawn from the seed.
     """
 
@@ -137,14 +150,14 @@ class RunConfig:
         images = ImageSpec.of(dataset)
         if not 1 <= images.channels <= 4:
             raise RecipeError(
-                f"Images must have 1 to 4 channels (grey, grey and alpha, RGB, RGBA), got {images.channels}: give each "
-                f"picture fewer."
+                f"Images must have 1 to 4 channels (grey, grey and alpha, RGB, RGBA), got "
+                f"{images.channels}: give each picture fewer."
             )
         recipe.check_data(dataset)
         return cls(recipe, settings, images, dataset.name, dataset.fingerprint)
 
     def to_plain(self) -> dict[str, Any]:
-        """Strings, numbers, lists and dicts only."""
+        """Return the configuration as strings, numbers, lists and dicts."""
         settings = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in (asdict(self.settings) | asdict(self.recipe)).items()
@@ -163,7 +176,11 @@ class RunConfig:
 
     @classmethod
     def from_plain(cls, plain: Any) -> RunConfig:
-        """Undoes `to_plain`. Raises ConfigError or RecipeError if `plain` isn't such a configuration."""
+        """Undo ``to_plain``.
+
+        Raises:
+            ConfigError, RecipeError: ``plain`` isn't such a configuration.
+        """
         try:
             of_the_run, of_the_recipe = split_settings(plain["settings"])
             of_the_run["data"] = local_name(of_the_run["data"])
@@ -181,9 +198,13 @@ class RunConfig:
             ) from error
 
     def settled(self, saved: RunConfig | None = None) -> RunConfig:
-        """Return this configuration as a run is stored with it; `saved` is that of the run that goes on, if any.
+        """Return this configuration in the form that a run stores.
 
-        Raises RecipeError if the run can't go on with these settings.
+        Args:
+            saved: configuration of the run that is resumed, None for a new run.
+
+        Raises:
+            RecipeError: the run can't go on with these settings.
         """
         recipe = self.recipe.settled(
             self.settings.total_images, None if saved is None else saved.recipe
@@ -191,7 +212,11 @@ class RunConfig:
         return replace(self, recipe=recipe, beginning=(saved or self).beginning)
 
     def check_resumable(self, new: RunConfig) -> None:
-        """Raises ConfigError naming the first way in which `new` isn't this run with more images."""
+        """Check that ``new`` is this run, possibly with more images.
+
+        Raises:
+            ConfigError: it isn't; the message names the first difference.
+        """
         ours, theirs = self.to_plain(), new.to_plain()
         pairs = [("recipe", ours["recipe"], theirs["recipe"])]
         pairs += [
@@ -202,19 +227,20 @@ class RunConfig:
         for name, was, now in pairs:
             if was != now:
                 raise ConfigError(
-                    f"This run was started with {name} {_spelt(was)}, got {_spelt(now)}: leave it out "
-                    f"to go on, or start another run in a new `out` folder."
+                    f"This run was started with {name} {_spelt(was)}, got {_spelt(now)}: leave it "
+                    f"out to go on, or start another run in a new `out` folder."
                 )
         self._check_classes(new)
         unnamed = replace(self.image_spec, class_names=new.image_spec.class_names)
         if unnamed != new.image_spec or self.data_fingerprint != new.data_fingerprint:
             raise ConfigError(
-                f"This run was started on the data set {self.dataset!r}, but `data` {new.settings.data} holds "
-                f"other images: give it the same data, or start another run in a new `out` folder."
+                f"This run was started on the data set {self.dataset!r}, but `data` "
+                f"{new.settings.data} holds other images: give it the same data, or start another "
+                f"run in a new `out` folder."
             )
 
     def _check_classes(self, new: RunConfig) -> None:
-        """Raises ConfigError where a label of `new` means something else than it did here."""
+        """Raise ConfigError if a label of ``new`` has another meaning than here."""
         was, now = self.image_spec.class_names, new.image_spec.class_names
         if was == now or (not was and now == tuple(sorted(now))):
             return
@@ -236,8 +262,8 @@ class RunConfig:
             ]
             how = f"{few(was, 4)}, but `data` {new.settings.data} {' and '.join(parts)}"
         raise ConfigError(
-            f"This run was started with the classes {how}: name them as they were, or start another run in a "
-            f"new `out` folder."
+            f"This run was started with the classes {how}: name them as they were, or start "
+            f"another run in a new `out` folder."
         )
 
 
@@ -257,18 +283,22 @@ def _spelt(value: Any) -> str:
 
 
 def save_config(path: Path, config: RunConfig) -> None:
-    """Writes `config` as JSON."""
+    """Write a configuration as JSON."""
     write_atomic(path, [json.dumps(config.to_plain(), indent=2).encode() + b"\n"])
 
 
 def save_options(path: Path, options: RunOptions) -> None:
-    """Writes the options that a run resumed from the command line keeps."""
+    """Write the options that a run keeps when the command line resumes it."""
     kept = {name: value for name, value in asdict(options).items() if name not in _OF_A_START}
     write_atomic(path, [json.dumps(kept, indent=2).encode() + b"\n"])
 
 
 def load_options(path: Path, given: RunOptions) -> RunOptions:
-    """What `save_options` wrote, with what each start says for itself from `given`; `given` if it can't be read."""
+    """Read the options of ``save_options``.
+
+    Output folder, resume and device are those of ``given``. The result is ``given`` if the file
+    can't be read.
+    """
     try:
         kept = json.loads(path.read_text("utf-8"))
         return RunOptions(**kept, **{name: getattr(given, name) for name in _OF_A_START})
@@ -282,7 +312,11 @@ _EXTENDS = ("total_images", "data")
 
 
 def load_config(path: Path) -> RunConfig:
-    """Reads what `save_config` wrote. Raises ConfigError or RecipeError naming `path` if it can't."""
+    """Read the configuration of ``save_config``.
+
+    Raises:
+        ConfigError, RecipeError: the file can't be read; the message names ``path``.
+    """
     try:
         plain = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How a run begins: on which data, in which folder, and in which state, the same on all ranks."""
+"""Start of a run: its data, folder and first state, the same on all ranks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ from fastgan.training.transfer.source import sha256_of
 
 
 class OtherRankFailed(FastganError):
-    """This process is well, but another one of the run couldn't begin."""
+    """Another process of the run couldn't begin; this one is well."""
 
 
 @contextmanager
 def together(world: World) -> Iterator[None]:
-    """A block that all ranks leave alike: an error on one of them ends all. Raises that error, or OtherRankFailed."""
+    """Run a block that all ranks leave alike: an error on one of them ends all.
+
+    Raises:
+        OtherRankFailed: another rank failed.
+        Exception: this rank's own error.
+    """
     failure: Exception | None = None
     try:
         yield
@@ -46,9 +51,11 @@ def together(world: World) -> Iterator[None]:
 def open_data(
     recipe: Recipe, settings: RunSettings, dataset: ImageDataset | None, world: World
 ) -> tuple[ImageDataset, RunConfig]:
-    """Return the data set that the settings name, unless one is given, and the configuration.
+    """Open the data set that the settings name, unless there is one, and make the configuration.
 
-    Raises DataError or RecipeError; ConfigError if a rank sees other images than rank 0.
+    Raises:
+        DataError, RecipeError: the data can't be read, or don't suit the recipe.
+        ConfigError: a rank sees other images than rank 0.
     """
     with together(world):
         if dataset is None:
@@ -64,7 +71,13 @@ def open_data(
 
 
 class Opened(NamedTuple):
-    """How a run begins. config: settled, as it is stored. news: what a person should know about it."""
+    """Start of a run.
+
+    Attributes:
+        config: configuration as it is stored.
+        state: state to train from.
+        news: remarks for a person.
+    """
 
     config: RunConfig
     state: TrainState
@@ -72,7 +85,15 @@ class Opened(NamedTuple):
 
 
 class _Claimed(NamedTuple):
-    """What rank 0 finds and tells the others. path, saved: of a checkpoint. plan: trained weights to begin with."""
+    """Start of a run as rank 0 finds it and sends it to the others.
+
+    Attributes:
+        config: configuration as it is stored.
+        path: file of the checkpoint to resume from, None without one.
+        saved: state in that checkpoint.
+        plan: trained weights to begin with.
+        news: remarks for a person.
+    """
 
     config: RunConfig
     path: Path | None = None
@@ -89,10 +110,20 @@ def open_state(
     resume: bool,
     init_from: str | Path | Source | None = None,
 ) -> Opened:
-    """The state to go on from, or the first one for a new run, which `init_from` gives its weights.
+    """Return the saved state of a run, or the first state of a new one.
 
-    Rank 0 alone reads and writes; the others are told. Raises RunDirError, ConfigError, CheckpointError; TransferError or
-    CompatError for weights to begin with.
+    Rank 0 alone reads and writes files, and sends their content to the others.
+
+    Args:
+        folder: folder of the run.
+        config: configuration of the run.
+        world: this process among those of the run.
+        resume: continue the run in the folder, if there is one.
+        init_from: trained weights that a new run begins with.
+
+    Raises:
+        RunDirError, ConfigError, CheckpointError: the folder can't be used or resumed.
+        TransferError, CompatError: ``init_from`` holds no weights that fit.
     """
     claimed = _Claimed(config)
     with together(world):
@@ -115,14 +146,14 @@ def open_state(
 
 
 def _restarted() -> bool:
-    """Whether torchrun started this process in place of one that failed."""
+    """Return True if torchrun started this process in place of a failed one."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def _claim(
     folder: RunDir, config: RunConfig, *, resume: bool, init_from: str | Path | Source | None
 ) -> _Claimed:
-    """Makes the folder, or finds the newest intact checkpoint in it and puts damaged ones aside."""
+    """Make the folder, or find the newest intact checkpoint in it and rename damaged ones."""
     saved_config = folder.saved_config() if resume else None
     config = config.settled(saved_config)
     if saved_config is None:
@@ -153,26 +184,28 @@ def _go_on(
 ) -> _Claimed:
     _check_beginning(saved.beginning, init_from)
     saved.check_resumable(config)
-    found = load_newest(folder.checkpoints)
-    if found is None:  # killed before the first checkpoint
+    newest = load_newest(folder.checkpoints)
+    # None: the run was killed before its first checkpoint.
+    if newest is None:
         if saved.beginning is None:
             return _Claimed(config)
         return _begin_again(config, saved.beginning, init_from)
-    found.saved.config.check_resumable(config)
+    newest.saved.config.check_resumable(config)
     news = [
         f"{error} It was renamed to {set_aside(path).name}, and the one before it is taken."
-        for path, error in found.damaged.items()
+        for path, error in newest.damaged.items()
     ]
-    news += _new_ends(found.saved.config.recipe, config.recipe, found.saved.state["nimg"])
-    return _Claimed(config, found.path, found.saved.state, news=news)
+    news += _new_ends(newest.saved.config.recipe, config.recipe, newest.saved.state["nimg"])
+    return _Claimed(config, newest.path, newest.saved.state, news=news)
 
 
 def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
-    """A line for each end of a schedule that a resumed run moves."""
+    """Return a line for each end of a schedule that a resumed run moves."""
     names = [name for name in now.extends if getattr(now, name) != getattr(was, name)]
     return [
-        f"`{name}` is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} images "
-        f"learning rates go on at {now.lr_lambda(nimg):.3g} times their first values in place of {was.lr_lambda(nimg):.3g}."
+        f"`{name}` is {getattr(now, name)} now, and was {getattr(was, name)}: after {nimg:,} "
+        f"images learning rates go on at {now.lr_lambda(nimg):.3g} times their first values in "
+        f"place of {was.lr_lambda(nimg):.3g}."
         for name in names
     ]
 
@@ -180,26 +213,31 @@ def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:
 def _begin_again(
     config: RunConfig, beginning: Beginning, init_from: str | Path | Source | None
 ) -> _Claimed:
-    """Begins once more with the same weights. Raises ConfigError where they are no longer there."""
+    """Begin again with the same weights.
+
+    Raises:
+        ConfigError: they are no longer there.
+    """
     claimed = _begin(config, init_from or beginning.source)
     assert claimed.config.beginning is not None
     if claimed.config.beginning.sha256 != beginning.sha256:
         raise ConfigError(
-            f"This run began with {beginning.title} and has no checkpoint yet, but {beginning.source!r} holds other "
-            f"weights now: start another run in a new `out` folder."
+            f"This run began with {beginning.title} and has no checkpoint yet, "
+            f"but {beginning.source!r} holds other weights now: start another run in a "
+            f"new `out` folder."
         )
     return claimed
 
 
 def _check_beginning(beginning: Beginning | None, init_from: str | Path | Source | None) -> None:
-    """Raises ConfigError for other weights than those that the run began with."""
+    """Raise ConfigError for other weights than those that the run began with."""
     if init_from is None:
         return
     path = init_from.path if isinstance(init_from, Source) else str(init_from)
     if beginning is None:
         raise ConfigError(
-            f"This run began with weights drawn from its seed, got `init_from` {path}: leave it out to go on, or "
-            f"start another run in a new `out` folder."
+            f"This run began with weights drawn from its seed, got `init_from` {path}: leave it "
+            f"out to go on, or start another run in a new `out` folder."
         )
     if path == beginning.source:
         return
@@ -209,6 +247,6 @@ def _check_beginning(beginning: Beginning | None, init_from: str | Path | Source
         its_hash = "unknown"
     if its_hash != beginning.sha256:
         raise ConfigError(
-            f"This run began with {beginning.title}, got `init_from` {path}, which is another file: leave it out to "
-            f"go on, or start another run in a new `out` folder."
+            f"This run began with {beginning.title}, got `init_from` {path}, which is another "
+            f"file: leave it out to go on, or start another run in a new `out` folder."
         )

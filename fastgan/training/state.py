@@ -1,7 +1,7 @@
-"""All that changes while training, in one object, and where its randomness comes from.
+"""Training state: everything that changes while training, and the seeds of its randomness.
 
-Every step seeds torch's generators anew from (seed, step), and the batch it shows follows from (seed, nimg). So
-no generator has to be saved, and a run that resumes at step k goes on exactly as one that never stopped.
+Every step seeds torch's generators anew from (seed, step). Its batch follows from (seed, nimg). So
+no generator has to be saved, and a run resumed at step k equals one that never stopped.
 """
 
 from __future__ import annotations
@@ -23,12 +23,22 @@ from fastgan.training.initial_weights import Plan
 
 @dataclass
 class TrainState:
-    """networks: all of the recipe's, by name. ema: averages of some of them, empty if the recipe has none.
-    optimizers: one per player, by its name; scalers: their loss scales, empty but for fp16. step: steps done.
-    nimg: real images shown, by all processes. seconds: time trained. skipped: updates left out because they
-    weren't finite, by player; skipped_in_a_row: those since its last good one. best: the best measure so far.
-    seed: of everything random in a step. trained: averages that began with trained weights, which the first steps
-    must not forget.
+    """Everything that changes while training.
+
+    Attributes:
+        recipe: the GAN, with its settings.
+        networks: all of the recipe's networks by name.
+        ema: moving averages of some of them, empty if the recipe has none.
+        optimizers: one per player, by the player's name.
+        scalers: loss scales by player, empty but for fp16.
+        step: steps done.
+        nimg: real images shown, by all processes.
+        seconds: time trained.
+        skipped: updates skipped because they weren't finite, by player.
+        skipped_in_a_row: those since the player's last good update.
+        best: the best measure so far and its images shown.
+        seed: seed of everything random in a step.
+        trained: averages that began with trained weights, which the first steps must not forget.
     """
 
     recipe: Recipe
@@ -55,9 +65,10 @@ class TrainState:
         device: torch.device | str = "cpu",
         plan: Plan | None = None,
     ) -> TrainState:
-        """The state before the first step: networks drawn from the seed, the same for any device.
+        """Return the state before the first step. The seed gives the same networks on any device.
 
-        plan: trained weights that take the place of those drawn, as far as they fit.
+        Args:
+            plan: trained weights that replace the random ones, as far as they fit.
         """
         with torch.random.fork_rng(devices=()):
             seed_everything(derive_seed(seed, "networks"))
@@ -71,9 +82,8 @@ class TrainState:
         }
         if plan is not None:
             plan.load(ema, plan.averages)
-            recipe.before_step(
-                networks, ema, 0, ()
-            )  # what follows from the images shown isn't the source's
+            # Values that follow from the images shown aren't the source's.
+            recipe.before_step(networks, ema, 0, ())
         optimizers = recipe.build_optimizers(networks)
         scaled = optimizers if recipe.precision == "fp16" else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
@@ -82,22 +92,26 @@ class TrainState:
 
     @property
     def sampler(self) -> Networks:
-        """The networks that samples come from: the averaged ones where there are any."""
+        """Networks that draw samples: averages where there are any, else live ones."""
         return {**self.networks, **self.ema}
 
     def reseed(self, rank: int = 0) -> Generator:
-        """Seeds torch's generators (all devices) with what networks draw from in the coming step on this rank.
+        """Seed torch's generators on all devices for the networks' draws in the next step.
 
-        Returns a generator, alike on all ranks, for what the losses of the step take.
+        The seed is that of this rank.
+
+        Returns:
+            A generator for the draws of losses, the same on all ranks.
         """
         seed_everything(derive_seed(self.seed, "step", self.step, rank))
         return Generator().manual_seed(derive_seed(self.seed, "draw", self.step))
 
     @torch.no_grad()
     def update_ema(self, images: int) -> None:
-        """ema ← β·ema + (1 - β)·network for parameters and float buffers; other buffers are copied.
+        """Update averages: ema ← β·ema + (1 - β)·network for parameters and float buffers.
 
-        β is the recipe's `ema_decay` of a step of so many images, the last of which `nimg` counts.
+        Other buffers are copied. β is the recipe's ``ema_decay`` of a step of so many images, which
+        ``nimg`` already counts.
         """
         if not self.ema:
             return
@@ -116,7 +130,7 @@ class TrainState:
                     mean.copy_(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything as tensors and plain data. The tensors are the live ones, not copies."""
+        """Return everything as plain data and tensors, which are the live ones."""
         return {
             **{
                 part: {k: v.state_dict() for k, v in getattr(self, part).items()} for part in _PARTS
@@ -125,7 +139,11 @@ class TrainState:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Undoes `state_dict`. Raises KeyError, RuntimeError or ValueError where `saved` doesn't fit."""
+        """Undo ``state_dict``.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: ``saved`` doesn't fit.
+        """
         for part in _PARTS:
             for name, value in getattr(self, part).items():
                 value.load_state_dict(saved[part][name])

@@ -1,4 +1,4 @@
-"""One step: for each player in turn, losses, gradients, update (Goodfellow et al. 2014, algorithm 1)."""
+"""One step: losses, gradients and update of each player (Goodfellow et al. 2014, algorithm 1)."""
 
 from __future__ import annotations
 
@@ -36,18 +36,24 @@ Gradients = list[Tensor | None]
 
 
 class TooManySkips(FastganError):
-    """A player's gradients weren't finite ten times in a row; its weights are those of its last good update."""
+    """Gradients of a player weren't finite ten times in a row.
+
+    Its weights are those of its last good update.
+    """
 
 
 class TrainStep:
-    """Lets every player move once, then averages G.
+    """Step of a game: each player moves once, then G's average is updated.
 
     Args:
-        state: what it trains, in place.
-        compile: "step" captures the forward pass, penalties and gradients of each update in one graph
-            (torch.compile, fullgraph); where torch can't, it says so once and goes on as "off" does.
-        world: this process among those of the run; each is given its part of the global batches.
-        backend: of torch.compile; tests take a quicker one.
+        state: state that is trained, in place.
+        compile: "step" captures forward pass, penalties and gradients of each update in one graph
+            (torch.compile, fullgraph). If torch can't, it warns once and runs like "off".
+        world: this process among those of the run. Each gets its part of the global batches.
+        backend: torch.compile's backend.
+
+    Raises:
+        RecipeError: no step can be taken with the recipe's settings.
     """
 
     def __init__(
@@ -75,7 +81,8 @@ class TrainStep:
         ) -> _Update:
             update = _Update(player, loss, terms, networks, state, self.world)
             if compile == "step":
-                update.gradients = compiled(update.gradients, backend=backend)  # type: ignore[method-assign]
+                gradients = compiled(update.gradients, backend=backend)
+                update.gradients = gradients  # type: ignore[method-assign]
             return update
 
         self._updates = {
@@ -90,13 +97,22 @@ class TrainStep:
         }
 
     def __call__(self, batches: Sequence[Batch]) -> Stats:
-        """Takes the step.
+        """Take the step.
 
-        batches: `self.batches` of them, this rank's part of each; a player's i-th update takes the i-th.
-        Returns detached scalars of each player's last update: its loss ("loss/D"), regularisers ("r1/D"), the
-        norm of its gradient ("gradient/D") and its loss's own statistics; none of an update that was skipped
-        because its gradients weren't finite: weights, optimiser and buffers stay as they were then.
-        Raises TooManySkips after ten such updates of a player in a row.
+        An update whose gradients aren't finite is skipped. Weights, optimiser and buffers then stay
+        as they were.
+
+        Args:
+            batches: ``self.batches`` batches, this rank's part of each. A player's i-th update
+                takes the i-th.
+
+        Returns:
+            Detached scalars of each player's last update: its loss ("loss/D"), regularisers
+            ("r1/D"), gradient norm ("gradient/D") and statistics of the loss. Skipped updates have
+            none.
+
+        Raises:
+            TooManySkips: a player skipped ten updates in a row.
         """
         state = self.state
         recipe = state.recipe
@@ -128,14 +144,17 @@ class TrainStep:
         for name, count in state.skipped_in_a_row.items():
             if count >= MAX_SKIPS:
                 raise TooManySkips(
-                    f"The gradients of {name} were infinite or NaN {count} times in a row, the last time after "
-                    f"{state.nimg:,} images, so training stopped with the weights from before: a lower `lr`, "
-                    f"`precision` fp32 or another `seed` may help."
+                    f"The gradients of {name} were infinite or NaN {count} times in a row, the "
+                    f"last time after {state.nimg:,} images, so training stopped with the weights "
+                    f"from before: a lower `lr`, `precision` fp32 or another `seed` may help."
                 )
         return stats
 
     def _set_learning_rates(self) -> None:
-        """As the recipe's schedule has them; the first ones stay in the optimisers' groups, and so in checkpoints."""
+        """Apply the recipe's schedule to the learning rates.
+
+        Their first values stay in the optimisers' groups, and so in checkpoints.
+        """
         factor = self.state.recipe.lr_lambda(self.state.nimg)
         for optimizer in self.state.optimizers.values():
             for group in optimizer.param_groups:
@@ -144,7 +163,11 @@ class TrainStep:
 
 
 def check_settings(recipe: Recipe, world: World) -> None:
-    """Raises RecipeError for settings that no step can be taken with; before anything is made."""
+    """Check that a step can be taken with a recipe's settings, before anything is made.
+
+    Raises:
+        RecipeError: it can't.
+    """
     recipe.check_batch(world.size)
     names = {name for player in recipe.players() for name in player.networks}
     if missing := sorted(set(recipe.full_precision) - names):
@@ -173,7 +196,11 @@ class _Update:
         self.one = torch.ones((), device=world.device)
 
     def __call__(self, batch: Batch, generator: Generator) -> tuple[Stats, Rows]:
-        """Takes the update. Returns its statistics, none if it was skipped, and what later players of the step are given."""
+        """Take the update.
+
+        Returns:
+            Its statistics, none if it was skipped, and tensors for later players of the step.
+        """
         optimizer, scaler = (
             self.state.optimizers[self.player.name],
             self.state.scalers.get(self.player.name),
@@ -185,14 +212,14 @@ class _Update:
         gradients, stats, outputs = self._of_micro_batches(
             batch, generator, scaler.scale(self.one) if scaler else self.one
         )
-        found = [gradient for gradient in gradients if gradient is not None]
-        self.world.average_(found)
+        present = [gradient for gradient in gradients if gradient is not None]
+        self.world.average_(present)
         self._average_changed(buffers, before)
         for parameter, gradient in zip(self.parameters, gradients):
             parameter.grad = gradient
         if scaler:
             scaler.unscale_(optimizer)
-        norm = torch.nn.utils.get_total_norm(found)
+        norm = torch.nn.utils.get_total_norm(present)
         if finite := bool(norm.isfinite()):
             scaler.step(optimizer) if scaler else optimizer.step()
             stats[f"gradient/{self.player.name}"] = norm
@@ -205,9 +232,9 @@ class _Update:
         return stats if finite else {}, outputs
 
     def gradients(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats, Rows]:
-        """Return gradients of the weighted sum times `scale`, statistics and `Loss.outputs`, detached.
+        """Return gradients of the weighted sum times ``scale``, statistics and ``Loss.outputs``.
 
-        Pure; compiled as one graph.
+        They are detached. This is a pure function, compiled as one graph.
         """
         total, stats, outputs = torch.zeros((), device=scale.device), {}, {}
         precision, device, name = self.state.recipe.precision, self.world.device, self.player.name
@@ -226,13 +253,13 @@ class _Update:
                 penalty = term.loss(self.networks, batch).float()
             total = total + term.every * penalty
             stats[f"{term.name}/{name}"] = penalty
-        found = torch.autograd.grad(total * scale, self.parameters, allow_unused=True)
-        return list(found), {name: value.detach() for name, value in stats.items()}, outputs
+        gradients = torch.autograd.grad(total * scale, self.parameters, allow_unused=True)
+        return list(gradients), {name: value.detach() for name, value in stats.items()}, outputs
 
     def _of_micro_batches(
         self, batch: Batch, generator: Generator, scale: Tensor
     ) -> tuple[Gradients, Stats, Rows]:
-        """What `gradients` gives for the whole batch, computed in the recipe's number of pieces."""
+        """Compute ``gradients`` of the whole batch in the recipe's number of pieces."""
         pieces = self.state.recipe.accumulate
         gradients: Gradients = []
         stats: Stats = {}
@@ -257,7 +284,10 @@ class _Update:
         )
 
     def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
-        """Equal parts of the batch, each with its rows of what is drawn for the images of all ranks."""
+        """Yield equal parts of the batch, each with its rows of the random draws.
+
+        The draws are made for the images of all ranks.
+        """
         count, rank = len(batch.real), self.world.rank
         request = DrawRequest(
             count * self.world.size, self.state.nimg, generator, self.state.networks
@@ -272,7 +302,7 @@ class _Update:
             yield batch.rows(slice(start, start + size))
 
     def _average_changed(self, buffers: list[Tensor], before: list[Tensor]) -> None:
-        """Makes what a network learned of its batch (running statistics) the mean over the ranks."""
+        """Average over the ranks the buffers that this update changed (running statistics)."""
         if self.world.size > 1:
             pairs = zip(buffers, before)
             self.world.average_(
@@ -280,7 +310,10 @@ class _Update:
             )
 
     def _count(self, finite: bool, *, searching: bool) -> None:
-        """Keeps the score of skipped updates. An fp16 loss scale above 1 that is still falling is no failure."""
+        """Count skipped updates, in all and in a row.
+
+        An fp16 loss scale that still falls, above 1, is no failure.
+        """
         state, name = self.state, self.player.name
         if finite:
             state.skipped_in_a_row[name] = 0
@@ -290,7 +323,10 @@ class _Update:
 
 
 def parameters_are_finite(state: TrainState) -> bool:
-    """Whether every weight is finite; a broken update shows here before it shows in a loss."""
+    """Return True if every weight is finite.
+
+    A broken update shows here before it shows in a loss.
+    """
     return all(
         bool(torch.isfinite(p).all())
         for network in state.networks.values()

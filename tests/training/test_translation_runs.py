@@ -82,8 +82,8 @@ def test_images_beyond_the_end_of_the_decay_are_refused_and_a_new_end_is_announc
     longer = dataclasses.replace(pix2pix, decay_until=48)
     again, said = run(longer, callbacks=[rates], **data)
     assert (
-        "decay_until is 48 now, and was 24: after 24 images learning rates go on at 0.632 times their first "
-        "values in place of 0."
+        "decay_until is 48 now, and was 24: after 24 images learning rates go on at 0.632 times "
+        "their first values in place of 0."
     ) in said
     assert rates.seen == pytest.approx([(48 - n) / 38 for n in range(24, 48, 2)])
     assert again.config.recipe.decay_until == 48
