@@ -65,7 +65,8 @@ class Recipe(ABC):
     ema: float = 0.0
     """Decay per step of the moving average of G's weights, which makes the samples; 0 for none."""
     ema_kimg: float = 0.0
-    """Half-life of that average in thousands of images, a twentieth of those shown at most; `ema` goes before it."""
+    """Half-life of that average in thousands of images, at most a twentieth of those shown; `ema`
+    takes precedence."""
     mirror: bool = False
     """Show every image and its mirror image, left for right."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"

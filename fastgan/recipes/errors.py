@@ -8,9 +8,9 @@ from fastgan.errors import SettingError
 
 
 class RecipeError(SettingError):
-    """Error for an unknown recipe, or a setting that a recipe can't take; its message says why."""
+    """Error for an unknown recipe, or for a setting that a recipe can't take."""
 
 
 def one_of(choices: Sequence[object]) -> str:
-    """Name the choices for an error."""
+    """Return the choices as words for an error."""
     return f"one of {', '.join(map(str, choices))}"

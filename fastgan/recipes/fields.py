@@ -11,17 +11,27 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from fastgan.errors import SettingError
 
 NUMBERS: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float)}
-WORDS = {int: ("an int", "ints"), float: ("a number", "numbers"), bool: ("True or False", "True or False"),
-         str: ("a string", "strings"), type(None): ("None", "None")}  # fmt: skip
+WORDS = {
+    int: ("an int", "ints"),
+    float: ("a number", "numbers"),
+    bool: ("True or False", "True or False"),
+    str: ("a string", "strings"),
+    type(None): ("None", "None"),
+}
 
 
 def check_fields(settings: Any, error: type[SettingError]) -> None:
     """Raise `error` for the first field whose value isn't of its annotated type.
 
-    Lists become tuples and paths strings, where those belong. An int is a number too; a bool is neither. Annotations that
-    this module doesn't know allow any value.
+    Lists become tuples, and paths become strings, where those belong. An int is a number too; a
+    bool is neither. Annotations that this module doesn't know allow any value.
+
+    Args:
+        settings: dataclass instance.
+        error: class of the error.
     """
-    form: Any = type(settings)  # a class is hashable, which mypy doubts of one with fields
+    # Any, since mypy takes a dataclass for unhashable.
+    form: Any = type(settings)
     for name, kind in _annotations(form).items():
         value = getattr(settings, name)
         plain = tuple(value) if isinstance(value, list) else value

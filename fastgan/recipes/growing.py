@@ -54,7 +54,8 @@ class Growing(NoiseToImage):
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of `group_size`, {group}, or fewer",
+            f"such that the images computed at once are a multiple of `group_size`, {group}, or "
+            "fewer",
         )  # fmt: skip
         if self.augment == "ada":
             raise RecipeError.of(
@@ -92,12 +93,10 @@ class Growing(NoiseToImage):
             self._require("start_resolution", self.start_resolution in possible, one_of(possible))
 
     def settled(self, total_images: int, saved: Recipe | None = None) -> Recipe:
-        begun = getattr(saved, "start_resolution", None)
-        return (
-            replace(self, start_resolution=begun)
-            if self.start_resolution is None and begun
-            else self
-        )
+        start = getattr(saved, "start_resolution", None)
+        if self.start_resolution is None and start:
+            return replace(self, start_resolution=start)
+        return self
 
     def begin_with(
         self, networks: Mapping[str, Mapping[str, Tensor]], images: ImageSpec

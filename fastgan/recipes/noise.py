@@ -91,15 +91,15 @@ class NoiseToImage(NoiseSettings):
     def check_images(self, images: ImageSpec) -> None:
         if self.conditional and images.num_classes < 2:
             raise RecipeError(
-                "`conditional` needs labels, but the data set has none: put the images of each class in a folder "
-                "of its own, or train without `conditional`."
+                "`conditional` needs labels, but the data set has none: put the images of each "
+                "class in a folder of its own, or train without `conditional`."
             )
 
     def check_data(self, dataset: ImageDataset) -> None:
         if self.conditional and dataset.unlabelled:
             raise RecipeError(
-                f"`conditional` needs labels, but there are none in {dataset.name!r}: {dataset.unlabelled}; "
-                f"mend that, or leave it out."
+                f"`conditional` needs labels, but there are none in {dataset.name!r}: "
+                f"{dataset.unlabelled}; mend that, or leave it out."
             )
         if self.conditional and dataset.num_classes == 1 and dataset.class_names:
             raise RecipeError(

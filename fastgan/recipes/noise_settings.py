@@ -129,8 +129,9 @@ class NoiseSettings(Recipe):
 
     def _check_stabilizers(self) -> None:
         for setting in (
-            "instance_noise", "penalty_weight", "drift", "clip_weights", "orthogonal", "minibatch_discrimination",
-            "minibatch_stddev", "feature_matching", "unroll", "historical_averaging",
+            "instance_noise", "penalty_weight", "drift", "clip_weights", "orthogonal",
+            "minibatch_discrimination", "minibatch_stddev", "feature_matching", "unroll",
+            "historical_averaging",
         ):  # fmt: skip
             self._require(setting, 0 <= (getattr(self, setting) or 0) < float("inf"), "at least 0")
         for setting in sorted(PARTS_OF_D - self.of_d):
@@ -143,7 +144,8 @@ class NoiseSettings(Recipe):
         piece, group = self.batch // self.accumulate, self.minibatch_stddev
         self._require(
             "batch", group == 0 or piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of `minibatch_stddev`, {group}, or fewer",
+            "such that the images computed at once are a multiple of `minibatch_stddev`, "
+            f"{group}, or fewer",
         )  # fmt: skip
         self._require(
             "replay",
@@ -152,7 +154,8 @@ class NoiseSettings(Recipe):
         )
         if self.feature_matching and "D" in self.full_precision:
             raise RecipeError(
-                "`feature_matching` looks into D, which `full_precision` D encloses: leave one of them out."
+                "`feature_matching` looks into D, which `full_precision` D encloses: leave one "
+                "of them out."
             )
 
     def _check_augmentation(self) -> None:

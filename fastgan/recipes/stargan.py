@@ -288,7 +288,8 @@ class StarGAN(Translation):
         """
         if "attributes" not in inputs:
             raise RecipeError(
-                f'{self.name} needs the attributes to give to images, got none: give translate "attributes" '
+                f"{self.name} needs the attributes to give to images, got none: give translate "
+                '"attributes" '
                 "beside \"image\", such as wanted(networks, images, ['striped'])."
             )
         images: Tensor = networks["G"](inputs["image"], inputs["attributes"])
@@ -300,7 +301,8 @@ class StarGAN(Translation):
         if not attributes:
             known = ", ".join(cast(Attributes, networks["attributes"]).names)
             raise RecipeError(
-                f"`attributes` must name attributes to give to the pictures, got none: choose from {known}."
+                "`attributes` must name attributes to give to the pictures, got none: choose "
+                f"from {known}."
             )
         return {**inputs, "attributes": self.wanted(networks, inputs["image"], attributes)}
 

@@ -93,7 +93,8 @@ class StyleGAN2(NoiseToImage):
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of `group_size`, {group}, or fewer",
+            f"such that the images computed at once are a multiple of `group_size`, {group}, or "
+            "fewer",
         )  # fmt: skip
         self._require(
             "channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8"
@@ -131,7 +132,8 @@ class StyleGAN2(NoiseToImage):
             "G": StyleGAN2Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
                 c_dim=c_dim, mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
-                channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+                channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res,
+                conv_clamp=clamp,
             ),
             "D": self.stabilized(
                 StyleGAN2Discriminator(

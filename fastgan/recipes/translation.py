@@ -112,7 +112,8 @@ class Translation(Recipe):
         if end < total_images:
             raise RecipeError.of(
                 "decay_until",
-                f"at least `total_images`, {total_images}, since the learning rate falls to 0 there",
+                f"at least `total_images`, {total_images}, since the learning rate falls to 0 "
+                "there",
                 end,
                 "raise `decay_until` too, or lower `total_images`",
             )
@@ -130,8 +131,8 @@ class Translation(Recipe):
         name, words = NEEDED[self.task]
         if name not in images.inputs:
             raise RecipeError(
-                f"{self.name} learns from {words}, but the data set gives images alone: open it with "
-                f"open_dataset(..., task={self.task!r})."
+                f"{self.name} learns from {words}, but the data set gives images alone: open it "
+                f"with open_dataset(..., task={self.task!r})."
             )
 
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:

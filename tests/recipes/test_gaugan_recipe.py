@@ -102,8 +102,8 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
         ),
         (
             lambda: GauGAN(patch=70).check_images(ImageSpec(3, 32, inputs={"map": MAP})),
-            "resolution must be at least 48 for patches of 70 pixels at 2 scales in gaugan, got 32: "
-            "choose a smaller patch, fewer scales or a higher resolution.",
+            "resolution must be at least 48 for patches of 70 pixels at 2 scales in gaugan, got "
+            "32: choose a smaller patch, fewer scales or a higher resolution.",
         ),
         (
             lambda: GauGAN().translate(

@@ -271,7 +271,8 @@ def test_a_compiled_step_is_the_eager_one_and_a_fade_is_no_new_graph():
         ({"stable_kimg": -1.0}, "stable_kimg must be at least 0, got -1.0"),
         ({"channel_base": 4}, "channel_base must be at least 8, got 4"),
         ({"channel_max": 0}, "channel_max must be at least 1, got 0"),
-        ({"batch": 18, "group_size": 4}, "the images computed at once are a multiple of group_size, 4, or fewer"),
+        ({"batch": 18, "group_size": 4}, "the images computed at once are a multiple of "
+                                         "group_size, 4, or fewer"),
         ({"augment": "ada"}, "augment must be diffaugment or none for .*grows, got 'ada'"),
         ({"spectral_norm": True}, "spectral_norm must be False .*, got True: leave it out"),
         ({"unroll": 1}, "unroll must be 0 .* grow, got 1: leave it out"),

@@ -168,9 +168,12 @@ def test_samples_are_of_truncated_noise():
         (lambda: SNGAN(ndf=0), "ndf must be at least 1, got 0"),
         (lambda: BigGAN(truncation=0.0), "truncation must be more than 0, got 0.0"),
         (lambda: BigGAN(embedding_dim=0), "embedding_dim must be at least 1, got 0"),
-        (lambda: SNGAN().check_images(ImageSpec(1, 28)), "resolution must be one of 16, 32, .* for sngan, got 28"),
-        (lambda: SAGAN(attention=32).check_images(ImageSpec(1, 32, 2)), "attention must be 0 or .* 8, 16 .* got 32"),
-        (lambda: BigGAN(z_dim=6).check_images(ImageSpec(1, 256, 2)), "z_dim must be at least 7 at 256×256, one part"),
+        (lambda: SNGAN().check_images(ImageSpec(1, 28)), "resolution must be one of 16, 32, .* "
+                                                         "for sngan, got 28"),
+        (lambda: SAGAN(attention=32).check_images(ImageSpec(1, 32, 2)), "attention must be 0 or "
+                                                                        ".* 8, 16 .* got 32"),
+        (lambda: BigGAN(z_dim=6).check_images(ImageSpec(1, 256, 2)), "z_dim must be at least 7 "
+                                                                     "at 256×256, one part"),
         (lambda: SAGAN().check_images(ImageSpec(1, 32)), "needs labels"),
     ],
 )  # fmt: skip

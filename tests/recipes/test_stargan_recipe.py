@@ -130,8 +130,8 @@ def test_attributes_are_set_by_name(names, row):
     [
         (
             ["stripes"],
-            "Unknown attribute 'stripes': did you mean 'striped'? The attributes are colour=red, colour=green, striped, "
-            "light background.",
+            "Unknown attribute 'stripes': did you mean 'striped'? The attributes are colour=red, "
+            "colour=green, striped, light background.",
         ),
         (["not red"], "An image has one of several, so 'not red' isn't enough: say colour=green."),
         (["red", "green"], "'red' and 'green' exclude each other: choose one."),
@@ -199,7 +199,8 @@ def test_views_are_the_input_and_each_attribute_in_turn():
         ),
         (
             lambda: StarGAN().translate({}, {"image": batch().real}, generator=torch.Generator()),
-            'stargan needs the attributes to give to images, got none: give translate "attributes" beside '
+            "stargan needs the attributes to give to images, got none: give translate "
+            '"attributes" beside '
             "\"image\", such as wanted(networks, images, ['striped']).",
         ),
     ],

@@ -94,8 +94,8 @@ def test_both_players_move_in_micro_batches():
         ),
         (
             lambda: Text2Image().check_images(ImageSpec(3, 16)),
-            "text2image learns from images with captions, but the data set gives images alone: open it with "
-            "open_dataset(..., task='captions').",
+            "text2image learns from images with captions, but the data set gives images alone: "
+            "open it with open_dataset(..., task='captions').",
         ),
     ],
 )

@@ -167,8 +167,8 @@ def test_cyclegan_pools_remember_each_domain():
         ),
         (
             lambda: CycleGAN(decay_after=2, decay_until=9).settled(10),
-            "decay_until must be at least total_images, 10, since the learning rate falls to 0 there, "
-            "got 9: raise decay_until too, or lower total_images.",
+            "decay_until must be at least total_images, 10, since the learning rate falls to 0 "
+            "there, got 9: raise decay_until too, or lower total_images.",
         ),
         (
             lambda: Pix2Pix().check_images(ImageSpec(3, 36, inputs={"input": IMAGE})),

@@ -175,8 +175,8 @@ def test_both_directions_and_the_views_are_of_the_right_domains():
         ),
         (
             lambda: UNIT(patch=70).check_images(DOMAINS),
-            "resolution must be at least 24 for patches of 70 pixels in unit, got 16: choose a smaller "
-            "patch or a higher resolution.",
+            "resolution must be at least 24 for patches of 70 pixels in unit, got 16: choose a "
+            "smaller patch or a higher resolution.",
         ),
     ],
 )
