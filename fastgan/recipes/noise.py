@@ -468,16 +468,16 @@ class NoiseToImage(NoiseSettings):
         Args:
             label: class of all images, for conditional networks; None draws a class for each.
         """
-        # Draw image by image, and a class even if it is given: so the n-th image's noise is fixed.
-        rows, classes = [], []
+        # Draw image by image, and a class even with `label`: so the n-th image's noise is fixed.
+        noise, classes = [], []
         for _ in range(count):
-            rows.append(torch.randn(self.z_dim, generator=generator))
+            noise.append(torch.randn(self.z_dim, generator=generator))
             if self.conditional:
                 drawn = torch.randint(cast(Any, networks["G"]).c_dim, (), generator=generator)
                 classes.append(drawn if label is None else torch.tensor(label))
         device = next(networks["G"].parameters()).device
         labels = (torch.stack(classes).to(device),) if classes else ()
-        return self.images_of(networks, torch.stack(rows).to(device), *labels)
+        return self.images_of(networks, torch.stack(noise).to(device), *labels)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         names = images.class_names
