@@ -38,6 +38,8 @@ Options = tuple[str, float, float, float | None]
 
 
 def _number(name: str, value: float) -> float:
+    if type(value) is float:
+        return value
     if isinstance(value, Tensor) and value.requires_grad:
         raise TypeError(
             f"{name} must be a number, got a tensor that requires a gradient; multiply the result "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -55,7 +53,7 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
 
 
 def fitting_parameter(
-    name: str, t: Tensor | None, x: Tensor, *shapes: Sequence[int]
+    name: str, t: Tensor | None, x: Tensor, *shapes: tuple[int, ...]
 ) -> Tensor | None:
     """Return ``t`` in the dtype of ``x``; None stays None.
 
@@ -65,9 +63,9 @@ def fitting_parameter(
     if t is None:
         return None
     check_parameter(name, t, x)
-    if list(t.shape) not in map(list, shapes):
+    if tuple(t.shape) not in shapes:
         expected = " or ".join(str(list(shape)) for shape in shapes)
         raise ValueError(
             f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"
         )
-    return t.to(x.dtype)
+    return t if t.dtype == x.dtype else t.to(x.dtype)

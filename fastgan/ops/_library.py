@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import importlib.util
 import logging
@@ -125,8 +126,11 @@ if (_asked_level := os.environ.get("FASTGAN_CPU_LEVEL")) and _native_problem["cp
     check_cpu_level(_asked_level, torch.ops.fastgan_runtime.cpu_capability())
 
 
+_has_gpu = functools.cache(torch.cuda.is_available)
+
+
 def _no_gpu() -> tuple[str, str] | None:
-    if torch.cuda.is_available():
+    if _has_gpu():
         return None
     return (
         "torch sees no CUDA device",

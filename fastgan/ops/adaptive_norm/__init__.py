@@ -139,7 +139,7 @@ def _run(
     check_image(x)
     check_setting(over, eps)
     scale, shift = alike(modulation("scale", scale, x), modulation("shift", shift, x))
-    residual = fitting_parameter("residual", residual, x, list(x.shape))
+    residual = fitting_parameter("residual", residual, x, tuple(x.shape))
     mean, var = statistics(mean, var, x)
     settings = torch_activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("adaptive_norm", x.device, backend)

@@ -32,7 +32,7 @@ def check_setting(over: str, eps: float) -> None:
 def modulation(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
     """Return ``scale`` or ``shift`` in the dtype of ``x``, as ``[N, C]`` or shaped as ``x``."""
     n, c = x.shape[:2]
-    t = fitting_parameter(name, t, x, [c], [n, c], list(x.shape))
+    t = fitting_parameter(name, t, x, (c,), (n, c), tuple(x.shape))
     return t.expand(n, c) if t is not None and t.ndim == 1 else t
 
 

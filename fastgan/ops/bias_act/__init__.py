@@ -85,4 +85,4 @@ def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
             f"b must have shape [{x.shape[dim]}], the size of x along dim {dim}, got "
             f"{list(b.shape)}"
         )
-    return b.to(x.dtype)
+    return b if b.dtype == x.dtype else b.to(x.dtype)

@@ -9,9 +9,20 @@ from torch import Tensor
 from fastgan.ops._library import choose_backend
 from fastgan.ops.conv2d.arguments import check_convolution
 from fastgan.ops.conv2d.convolve import convolve, convolve_transposed
-from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
-from fastgan.ops.upfirdn2d import upfirdn2d
-from fastgan.ops.upfirdn2d.arguments import check_filter, filter_taps, four_sides
+from fastgan.ops.conv2d_resample.arguments import (
+    around_transposed,
+    check_size,
+    resampling_factor,
+)
+from fastgan.ops.upfirdn2d import resampled
+from fastgan.ops.upfirdn2d.arguments import (
+    Sides,
+    centred_down,
+    centred_up,
+    check_filter,
+    filter_taps,
+    four_sides,
+)
 
 __all__ = ["conv2d_resample"]
 
@@ -78,20 +89,16 @@ def conv2d_resample(
 
 def resample(
     chosen: str, x: Tensor, weight: Tensor, style: Tensor | None, f: Tensor | None, *,
-    up: int, down: int, sides: Sequence[int], groups: int, flip_weight: bool, flip_filter: bool,
+    up: int, down: int, sides: Sides, groups: int, flip_weight: bool, flip_filter: bool,
 ) -> Tensor:  # fmt: skip
     """Run :func:`conv2d_resample` with checked arguments on backend ``chosen``.
 
     ``style[N, C]`` scales the channels of ``x``.
     """
-    sides = list(sides)
-    for axis, taps in enumerate(filter_taps(f)):
-        if up > 1:
-            sides[2 * axis] += (taps + up - 1) // 2
-            sides[2 * axis + 1] += (taps - up) // 2
-        if down > 1:
-            sides[2 * axis] += (taps - down + 1) // 2
-            sides[2 * axis + 1] += (taps - down) // 2
+    if up > 1:
+        sides = centred_up(filter_taps(f), (up, up), sides)
+    if down > 1:
+        sides = centred_down(filter_taps(f), (down, down), sides)
     pointwise = weight.shape[2] == weight.shape[3] == 1
     # A transposed convolution reverses its weight.
     if bool(flip_weight) == (up > 1) and not pointwise:
@@ -102,15 +109,13 @@ def resample(
             step, y = up, convolve(chosen, x, weight, style, groups=groups)
         else:
             step, (y, sides) = 1, _transposed(chosen, x, weight, style, up, sides, groups)
-        y = upfirdn2d(
-            y, f, up=step, padding=sides, flip_filter=flip_filter, gain=up * up, backend=chosen
-        )
-        return (
-            y if down == 1 else upfirdn2d(y, f, down=down, flip_filter=flip_filter, backend=chosen)
-        )
+        y = resampled(y, f, (step, step), (1, 1), sides, flip_filter, up * up, chosen)
+        if down == 1:
+            return y
+        return resampled(y, f, (1, 1), (down, down), (0, 0, 0, 0), flip_filter, 1.0, chosen)
     if down > 1 and (f is not None or pointwise):
         step = down if pointwise else 1
-        x = upfirdn2d(x, f, down=step, padding=sides, flip_filter=flip_filter, backend=chosen)
+        x = resampled(x, f, (1, 1), (step, step), sides, flip_filter, 1.0, chosen)
         return convolve(
             chosen, x, weight, style, stride=(down // step, down // step), groups=groups
         )
@@ -123,7 +128,7 @@ def _padded(
     weight: Tensor,
     style: Tensor | None,
     stride: int,
-    sides: Sequence[int],
+    sides: Sides,
     groups: int,
 ) -> Tensor:
     """Convolve with any padding; a copy is padded only if the convolution can't do it."""
@@ -134,7 +139,7 @@ def _padded(
     # The padding behind the image may differ if the stride doesn't reach it.
     same = all((s + p) // stride == (s + q) // stride for s, p, q in zip(spans, padding, after))
     if min(padding) < 0 or not same:
-        x = upfirdn2d(x, None, padding=sides, backend=chosen)
+        x = resampled(x, None, (1, 1), (1, 1), sides, False, 1.0, chosen)
         padding = (0, 0)
     return convolve(
         chosen, x, weight, style, stride=(stride, stride), padding=padding, groups=groups
@@ -147,17 +152,16 @@ def _transposed(
     weight: Tensor,
     style: Tensor | None,
     up: int,
-    sides: Sequence[int],
+    sides: Sides,
     groups: int,
-) -> tuple[Tensor, list[int]]:
+) -> tuple[Tensor, Sides]:
     """Convolve the image with zeros inserted; return it and the padding that it still needs."""
     o, c, kh, kw = weight.shape
-    weight = weight.reshape(groups, o // groups, c, kh, kw).transpose(1, 2)
-    weight = weight.reshape(groups * c, o // groups, kh, kw)
-    rest = [sides[0] - kw + 1, sides[1] - kw + up, sides[2] - kh + 1, sides[3] - kh + up]
-    # Pixels that both ends of an axis would lose again are not computed.
-    crop = [max(-max(rest[i], rest[i + 1]), 0) for i in (0, 2)]
-    y = convolve_transposed(
-        chosen, x, weight, style, stride=(up, up), padding=(crop[1], crop[0]), groups=groups
-    )
-    return y, [side + crop[i // 2] for i, side in enumerate(rest)]
+    if groups == 1:
+        weight = weight.transpose(0, 1)
+    else:
+        weight = weight.reshape(groups, o // groups, c, kh, kw).transpose(1, 2)
+        weight = weight.reshape(groups * c, o // groups, kh, kw)
+    crop, rest = around_transposed((kh, kw), up, sides)
+    y = convolve_transposed(chosen, x, weight, style, stride=(up, up), padding=crop, groups=groups)
+    return y, rest

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from fastgan.ops.upfirdn2d.arguments import whole_number
+from fastgan.ops._cached import cached_in_eager
+from fastgan.ops.upfirdn2d.arguments import Pair, Sides, whole_number
 
 
 def resampling_factor(name: str, value: int) -> int:
@@ -33,3 +34,15 @@ def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[in
             f"to be downsampled by {down}, got {height} by {width}; use more padding or a smaller "
             "kernel"
         )
+
+
+@cached_in_eager
+def around_transposed(kernel: Pair, up: int, sides: Sides) -> tuple[Pair, Sides]:
+    """Return the padding ``(y, x)`` of a transposed convolution, and the sides still to pad."""
+    kh, kw = kernel
+    left, right, top, bottom = (
+        sides[0] - kw + 1, sides[1] - kw + up, sides[2] - kh + 1, sides[3] - kh + up
+    )  # fmt: skip
+    # Pixels that both ends of an axis would lose again are not computed.
+    x, y = max(-max(left, right), 0), max(-max(top, bottom), 0)
+    return (y, x), (left + x, right + x, top + y, bottom + y)

@@ -126,9 +126,9 @@ def modulated_conv2d(
                 x.shape[3] + 2 * pads[1] - 2,
             )
             noise = fitting_parameter(
-                "noise", noise, x, [n, 1, height, width], [1, 1, height, width]
+                "noise", noise, x, (n, 1, height, width), (1, 1, height, width)
             )
-            bias = fitting_parameter("bias", bias, x, [weight.shape[0]])
+            bias = fitting_parameter("bias", bias, x, (weight.shape[0],))
             weight = weight if flip_weight else weight.flip(2, 3)
             return ops_of(chosen).winograd_conv2d_act(
                 x, weight, styles, scale, noise, bias, *pads, act, alpha, gain, clamp

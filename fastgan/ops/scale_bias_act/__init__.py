@@ -69,9 +69,9 @@ def scale_bias_act(
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
     n, c, h, w = x.shape
-    scale = fitting_parameter("scale", scale, x, [n, c])
-    noise = fitting_parameter("noise", noise, x, [n, 1, h, w], [1, 1, h, w])
-    b = fitting_parameter("b", b, x, [c])
+    scale = fitting_parameter("scale", scale, x, (n, c))
+    noise = fitting_parameter("noise", noise, x, (n, 1, h, w), (1, 1, h, w))
+    b = fitting_parameter("b", b, x, (c,))
     act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("scale_bias_act", x.device, backend)
     if chosen == "reference":

@@ -12,11 +12,15 @@ from fastgan.ops._library import choose_backend, ops_of
 # Importing schema registers the op.
 from fastgan.ops.upfirdn2d import reference, schema  # noqa: F401
 from fastgan.ops.upfirdn2d.arguments import (
+    Pair,
+    Sides,
+    centred_down,
+    centred_up,
     check_filter,
     check_image,
     filter_taps,
     four_sides,
-    more_padding,
+    places_and_size,
     xy_pair,
 )
 from fastgan.ops.upfirdn2d.filters import setup_filter
@@ -71,31 +75,26 @@ def upfirdn2d(
             result would be empty.
         BackendUnavailable: the backend that was named cannot run here.
     """
+    factors = xy_pair("up", up), xy_pair("down", down)
+    return resampled(x, f, *factors, four_sides(padding), flip_filter, gain, backend)
+
+
+def resampled(
+    x: Tensor, f: Tensor | None, up: Pair, down: Pair, sides: Sides, flip_filter: bool,
+    gain: float, backend: str | None,
+) -> Tensor:  # fmt: skip
+    """Return :func:`upfirdn2d` for pairs ``(x, y)`` of factors and for four sides."""
     check_image(x)
     check_filter(f, x.device)
-    up, down = xy_pair("up", up), xy_pair("down", down)
-    sides = four_sides(padding)
     gain = float(gain)
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
-    taps = reference.axis_taps(f)
-    # Along x, y.
-    spans = [x.shape[3 - i] * up[i] + sides[2 * i] + sides[2 * i + 1] - taps[i] for i in (0, 1)]
-    if spans[0] < 0 or spans[1] < 0:
-        raise ValueError(
-            f"the upsampled and padded image must be at least as large as the filter, "
-            f"{taps[1]} by {taps[0]} taps, got "
-            f"{spans[1] + taps[1]} by {spans[0] + taps[0]} pixels; "
-            "use more padding or fewer taps"
-        )
-    arguments = (
-        *(x, f, list(up), list(down), [sides[0], sides[2]]),
-        *([span // factor + 1 for span, factor in zip(spans, down)], bool(flip_filter), gain),
-    )
+    pixels = (x.shape[3], x.shape[2])
+    pad, size = places_and_size(pixels, reference.axis_taps(f), up, down, sides)
     chosen = choose_backend("upfirdn2d", x.device, backend)
-    if chosen == "reference":
-        return reference.upfirdn2d(*arguments)
-    return ops_of(chosen).upfirdn2d(*arguments)
+    call = reference.upfirdn2d if chosen == "reference" else ops_of(chosen).upfirdn2d
+    result: Tensor = call(x, f, up, down, pad, size, bool(flip_filter), gain)
+    return result
 
 
 def filter2d(
@@ -116,16 +115,8 @@ def filter2d(
     Returns:
         ``[N, C, H, W]`` with ``padding=0``.
     """
-    taps = filter_taps(f)
-    centred = [side for t in taps for side in (t // 2, (t - 1) // 2)]
-    return upfirdn2d(
-        x,
-        f,
-        padding=more_padding(centred, padding),
-        flip_filter=flip_filter,
-        gain=gain,
-        backend=backend,
-    )
+    sides = centred_up(filter_taps(f), (1, 1), four_sides(padding))
+    return resampled(x, f, (1, 1), (1, 1), sides, flip_filter, gain, backend)
 
 
 def upsample2d(
@@ -151,13 +142,9 @@ def upsample2d(
         ``[N, C, H·up, W·up]`` with ``padding=0`` and a filter of at least ``up`` taps.
     """
     up = xy_pair("up", up)
-    centred = [
-        side for t, u in zip(filter_taps(f), up) for side in ((t + u - 1) // 2, (t - u) // 2)
-    ]
-    return upfirdn2d(
-        *(x, f), up=up, padding=more_padding(centred, padding), flip_filter=flip_filter,
-        gain=gain * up[0] * up[1], backend=backend,
-    )  # fmt: skip
+    sides = centred_up(filter_taps(f), up, four_sides(padding))
+    gain = gain * up[0] * up[1]
+    return resampled(x, f, up, (1, 1), sides, flip_filter, gain, backend)
 
 
 def downsample2d(
@@ -180,10 +167,5 @@ def downsample2d(
         ``[N, C, H // down, W // down]`` with ``padding=0``.
     """
     down = xy_pair("down", down)
-    centred = [
-        side for t, d in zip(filter_taps(f), down) for side in ((t - d + 1) // 2, (t - d) // 2)
-    ]
-    return upfirdn2d(
-        *(x, f), down=down, padding=more_padding(centred, padding), flip_filter=flip_filter,
-        gain=gain, backend=backend
-    )  # fmt: skip
+    sides = centred_down(filter_taps(f), down, four_sides(padding))
+    return resampled(x, f, (1, 1), down, sides, flip_filter, gain, backend)

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastgan.ops._cached import cached_in_eager
 from fastgan.ops._checks import check_input, kind
 from fastgan.ops.upfirdn2d import reference
+
+Pair = tuple[int, int]
+Sides = tuple[int, int, int, int]
 
 
 def check_image(x: Tensor) -> None:
@@ -47,6 +51,8 @@ def whole_number(name: str, value: object) -> int:
 
 def xy_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
     """Return ``(x, y)`` factors of at least 1 from a number or a pair."""
+    if type(value) is int and value >= 1:
+        return value, value
     given = list(value) if isinstance(value, (tuple, list)) else [value, value]
     if len(given) != 2:
         raise ValueError(f"{name} must be a whole number or (x, y), got {value!r}")
@@ -56,8 +62,10 @@ def xy_pair(name: str, value: int | Sequence[int]) -> tuple[int, int]:
     return x, y
 
 
-def four_sides(padding: int | Sequence[int]) -> list[int]:
+def four_sides(padding: int | Sequence[int]) -> Sides:
     """Return the padding left, right, top and bottom."""
+    if type(padding) is int:
+        return padding, padding, padding, padding
     given = list(padding) if isinstance(padding, (tuple, list)) else [padding, padding]
     found = [whole_number("padding", v) for v in given]
     if len(found) == 2:
@@ -66,12 +74,48 @@ def four_sides(padding: int | Sequence[int]) -> list[int]:
         raise ValueError(
             f"padding must be a whole number, (x, y) or (x0, x1, y0, y1), got {padding!r}"
         )
-    return found
+    return found[0], found[1], found[2], found[3]
 
 
-def more_padding(centred: Sequence[int], padding: int | Sequence[int]) -> list[int]:
-    """Return the sum of two paddings, side by side."""
-    return [a + b for a, b in zip(centred, four_sides(padding))]
+@cached_in_eager
+def centred_up(taps: Pair, up: Pair, sides: Sides) -> Sides:
+    """Return ``sides`` with the padding that centres the upsampled image; 1 keeps its size."""
+    (tx, ty), (ux, uy) = taps, up
+    return (
+        sides[0] + (tx + ux - 1) // 2, sides[1] + (tx - ux) // 2,
+        sides[2] + (ty + uy - 1) // 2, sides[3] + (ty - uy) // 2,
+    )  # fmt: skip
+
+
+@cached_in_eager
+def centred_down(taps: Pair, down: Pair, sides: Sides) -> Sides:
+    """Return ``sides`` with the padding that centres the downsampled image."""
+    (tx, ty), (dx, dy) = taps, down
+    return (
+        sides[0] + (tx - dx + 1) // 2, sides[1] + (tx - dx) // 2,
+        sides[2] + (ty - dy + 1) // 2, sides[3] + (ty - dy) // 2,
+    )  # fmt: skip
+
+
+@cached_in_eager
+def places_and_size(
+    size: Pair, taps: Pair, up: Pair, down: Pair, sides: Sides
+) -> tuple[Pair, Pair]:
+    """Return the padding before the image and the size of the result, along x and y.
+
+    Raises:
+        ValueError: the result would be empty.
+    """
+    width = size[0] * up[0] + sides[0] + sides[1]
+    height = size[1] * up[1] + sides[2] + sides[3]
+    if width < taps[0] or height < taps[1]:
+        raise ValueError(
+            f"the upsampled and padded image must be at least as large as the filter, "
+            f"{taps[1]} by {taps[0]} taps, got {height} by {width} pixels; "
+            "use more padding or fewer taps"
+        )
+    found = ((width - taps[0]) // down[0] + 1, (height - taps[1]) // down[1] + 1)
+    return (sides[0], sides[2]), found
 
 
 def filter_taps(f: Tensor | None) -> tuple[int, int]:
