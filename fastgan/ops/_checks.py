@@ -52,6 +52,11 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
         raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
 
 
+def as_dtype(t: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return ``t`` in ``dtype``; ``to`` takes as long as an op where there is nothing to do."""
+    return t if t.dtype == dtype else t.to(dtype)
+
+
 def fitting_parameter(
     name: str, t: Tensor | None, x: Tensor, *shapes: tuple[int, ...]
 ) -> Tensor | None:
@@ -68,4 +73,4 @@ def fitting_parameter(
         raise ValueError(
             f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"
         )
-    return t if t.dtype == x.dtype else t.to(x.dtype)
+    return as_dtype(t, x.dtype)

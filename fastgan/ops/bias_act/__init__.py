@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import check_input, check_parameter
+from fastgan.ops._checks import as_dtype, check_input, check_parameter
 from fastgan.ops._library import choose_backend, ops_of
 
 # Importing schema registers the ops.
@@ -85,4 +85,4 @@ def _checked_bias(x: Tensor, b: Tensor, dim: int) -> Tensor:
             f"b must have shape [{x.shape[dim]}], the size of x along dim {dim}, got "
             f"{list(b.shape)}"
         )
-    return b if b.dtype == x.dtype else b.to(x.dtype)
+    return as_dtype(b, x.dtype)

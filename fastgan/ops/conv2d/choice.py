@@ -64,5 +64,7 @@ def winograd_suits(
 
 def groups_suit(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:
     """Return True if a grouped convolution runs on our ops, which pays if it needs a gradient."""
+    if groups < FEWEST_GROUPS:
+        return False
     wanted = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    return groups >= FEWEST_GROUPS and chosen != "reference" and wanted
+    return chosen != "reference" and wanted

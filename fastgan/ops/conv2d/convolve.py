@@ -23,7 +23,7 @@ def by_winograd(
     chosen: str, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> bool:
     """Return True if :func:`convolve` runs ``winograd_conv2d``."""
-    if tuple(weight.shape[2:]) != (3, 3) or stride != (1, 1) or dilation != (1, 1) or groups != 1:
+    if stride != (1, 1) or tuple(weight.shape[2:]) != (3, 3) or dilation != (1, 1) or groups != 1:
         return False
     height, width = x.shape[2] + 2 * padding[0] - 2, x.shape[3] + 2 * padding[1] - 2
     return max(padding) <= 2 and winograd_suits(chosen, x, weight, weight.shape[0], (height, width))
@@ -36,7 +36,7 @@ def by_winograd_down(
 
     Its images are odd in height and width, as filters produce them.
     """
-    if tuple(weight.shape[2:]) != (3, 3) or stride != (2, 2) or padding != (0, 0):
+    if stride != (2, 2) or padding != (0, 0) or tuple(weight.shape[2:]) != (3, 3):
         return False
     height, width = x.shape[2], x.shape[3]
     if (
@@ -59,7 +59,7 @@ def by_product(
     products. Torch's second derivative in the weights is a convolution with samples and channels
     exchanged, several times slower.
     """
-    if tuple(weight.shape[2:]) != (1, 1) or (stride, padding, groups) != ((1, 1), (0, 0), 1):
+    if (stride, padding, groups) != ((1, 1), (0, 0), 1) or tuple(weight.shape[2:]) != (1, 1):
         return False
     return chosen == "cpu" and x.dtype == torch.float32 and memory_format(x) == torch.channels_last
 
@@ -79,8 +79,8 @@ def convolve(
         y = ops_of(chosen).grouped_conv2d(*_under_autocast(styled(x, style), weight), *how)
     elif (
         style is not None
-        and tuple(weight.shape[2:]) == (1, 1)
         and (stride, padding, groups) == ((1, 1), (0, 0), 1)
+        and tuple(weight.shape[2:]) == (1, 1)
         and weight.shape[0] <= x.shape[2] * x.shape[3]
     ):
         y = _pointwise(chosen, x, weight, style)

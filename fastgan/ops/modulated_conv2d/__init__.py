@@ -11,12 +11,19 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import DTYPES, check_input, fitting_parameter, kind, under_autocast
+from fastgan.ops._checks import (
+    DTYPES,
+    as_dtype,
+    check_input,
+    fitting_parameter,
+    kind,
+    under_autocast,
+)
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.conv2d.convolve import by_winograd
 from fastgan.ops.conv2d_resample import resample
 from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
-from fastgan.ops.scale_bias_act import scale_bias_act
+from fastgan.ops.scale_bias_act import epilogue
 from fastgan.ops.upfirdn2d.arguments import check_filter, four_sides
 
 __all__ = ["modulated_conv2d"]
@@ -99,10 +106,12 @@ def modulated_conv2d(
             f"input_gain must be a number or have shape [{x.shape[1]}] or {list(x.shape[:2])}, "
             f"got {list(input_gain.shape)}"
         )
-    act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
+    options = activation_options(act, alpha, gain, clamp)
     noise = noise[None, None] if isinstance(noise, Tensor) and noise.ndim == 2 else noise
     noise, bias = _cast("noise", noise, x.dtype), _cast("bias", bias, x.dtype)
-    sides = four_sides([weight.shape[3] // 2, weight.shape[2] // 2] if padding is None else padding)
+    if padding is None:
+        padding = (weight.shape[3] // 2, weight.shape[2] // 2)
+    sides = four_sides(padding)
     up, down = resampling_factor("up", up), resampling_factor("down", down)
     check_size(x, weight, up, down, sides)
     check_filter(resample_filter, x.device)
@@ -131,15 +140,13 @@ def modulated_conv2d(
             bias = fitting_parameter("bias", bias, x, (weight.shape[0],))
             weight = weight if flip_weight else weight.flip(2, 3)
             return ops_of(chosen).winograd_conv2d_act(
-                x, weight, styles, scale, noise, bias, *pads, act, alpha, gain, clamp
+                x, weight, styles, scale, noise, bias, *pads, *options
             )
     z = resample(
         chosen, x, weight, styles, resample_filter,
         up=up, down=down, sides=sides, groups=1, flip_weight=flip_weight, flip_filter=False,
     )  # fmt: skip
-    return scale_bias_act(
-        z, scale, noise, bias, act=act, alpha=alpha, gain=gain, clamp=clamp, backend=chosen
-    )
+    return epilogue(chosen, z, scale, noise, bias, options)
 
 
 def factors(
@@ -173,8 +180,8 @@ def factors(
         styles = styles * input_gain
     if scale is not None:
         # An infinite factor of an image of zeros would give NaN.
-        scale = scale.clamp(max=torch.finfo(dtype).max).to(dtype)
-    return weight.to(dtype), styles.to(dtype), scale
+        scale = as_dtype(scale.clamp(max=torch.finfo(dtype).max), dtype)
+    return as_dtype(weight, dtype), as_dtype(styles, dtype), scale
 
 
 def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -184,7 +191,7 @@ def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         raise TypeError(
             f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
         )
-    return t.to(dtype)
+    return as_dtype(t, dtype)
 
 
 def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastgan.ops._activations import activation_options
+from fastgan.ops._activations import Options, activation_options
 from fastgan.ops._checks import check_input, fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 
@@ -68,12 +68,20 @@ def scale_bias_act(
     check_input(x)
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+    options = activation_options(act, alpha, gain, clamp)
+    chosen = choose_backend("scale_bias_act", x.device, backend)
+    return epilogue(chosen, x, scale, noise, b, options)
+
+
+def epilogue(
+    chosen: str, x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None,
+    options: Options,
+) -> Tensor:  # fmt: skip
+    """Run :func:`scale_bias_act` for an image with checked options on backend ``chosen``."""
     n, c, h, w = x.shape
     scale = fitting_parameter("scale", scale, x, (n, c))
     noise = fitting_parameter("noise", noise, x, (n, 1, h, w), (1, 1, h, w))
     b = fitting_parameter("b", b, x, (c,))
-    act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)
-    chosen = choose_backend("scale_bias_act", x.device, backend)
-    if chosen == "reference":
-        return reference.scale_bias_act(x, scale, noise, b, act, alpha, gain, clamp)
-    return ops_of(chosen).scale_bias_act(x, scale, noise, b, act, alpha, gain, clamp)
+    call = reference.scale_bias_act if chosen == "reference" else ops_of(chosen).scale_bias_act
+    result: Tensor = call(x, scale, noise, b, *options)
+    return result
