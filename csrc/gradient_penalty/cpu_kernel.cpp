@@ -76,7 +76,7 @@ FG_LOCAL R number(DType dtype, const void* p, std::int64_t n) {
 
 template <class R>
 FG_LOCAL Weights<R> weights_of(const Arguments& a, const R* total, std::int64_t n) {
-  if (a.op == Op::interpolate) {
+  if (a.op == Op::lerp_samples) {
     return interpolation(number<R>(a.dtype, a.alpha, n), number<R>(a.dtype, a.ddalpha, n));
   }
   if (!a.dpenalty) {

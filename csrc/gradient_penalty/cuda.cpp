@@ -11,7 +11,7 @@ struct Cuda : CudaDevice {
   std::int64_t workspace(const Arguments& a) const { return cuda_workspace(a); }
   void run(const Arguments& a) const {
     check_launch(
-        cuda_run(a, stream()), a.op == Op::interpolate ? "interpolate" : "grad_norm_penalty");
+        cuda_run(a, stream()), a.op == Op::lerp_samples ? "lerp_samples" : "grad_norm_penalty");
   }
 };
 

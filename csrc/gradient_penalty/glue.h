@@ -73,7 +73,7 @@ inline Arguments arguments(Op op, Pass pass, const Tensor& like, double center =
   Arguments a{};
   a.op = op;
   a.pass = pass;
-  a.dtype = dtype_of(like, op == Op::interpolate ? "interpolate" : "grad_norm_penalty");
+  a.dtype = dtype_of(like, op == Op::lerp_samples ? "lerp_samples" : "grad_norm_penalty");
   const std::int64_t samples = like.size(0);
   a.layout = {samples, samples ? like.numel() / samples : 0};
   a.center = center;
@@ -91,10 +91,10 @@ void run(const Device& device, Arguments& a, const Tensor& like) {
   device.run(a);
 }
 
-// ---- interpolate
+// ---- lerp_samples
 
 template <class Device>
-Tensor interpolate(const Tensor& real_, const Tensor& fake_, const Tensor& alpha_) {
+Tensor lerp_samples(const Tensor& real_, const Tensor& fake_, const Tensor& alpha_) {
   const OptionalTensor given_fake(fake_), given_alpha(alpha_);
   check_same(real_, {&given_fake});
   check_numbers(real_, real_.scalar_type(), {&given_alpha});
@@ -102,7 +102,7 @@ Tensor interpolate(const Tensor& real_, const Tensor& fake_, const Tensor& alpha
   Tensor y = samples_like(real_);
   const Tensor real = in_order_of(real_, y), fake = in_order_of(fake_, y),
                alpha = torch::stable::contiguous(alpha_);
-  Arguments a = arguments(Op::interpolate, Pass::forward, y);
+  Arguments a = arguments(Op::lerp_samples, Pass::forward, y);
   a.x = real.const_data_ptr();
   a.y = fake.const_data_ptr();
   a.alpha = alpha.const_data_ptr();
@@ -112,7 +112,7 @@ Tensor interpolate(const Tensor& real_, const Tensor& fake_, const Tensor& alpha
 }
 
 template <class Device>
-std::tuple<Tensor, Tensor, Tensor> interpolate_backward(
+std::tuple<Tensor, Tensor, Tensor> lerp_samples_backward(
     const Tensor& dy_, const OptionalTensor& real_, const OptionalTensor& fake_,
     const Tensor& alpha_, bool need_dreal, bool need_dfake, bool need_dalpha) {
   const OptionalTensor given_alpha(alpha_);
@@ -126,7 +126,7 @@ std::tuple<Tensor, Tensor, Tensor> interpolate_backward(
   const OptionalTensor fake = need_dalpha ? in_order_of(fake_, dy) : std::nullopt;
   Tensor dreal = samples_if(need_dreal, dy_), dfake = samples_if(need_dfake, dy_);
   Tensor dalpha = torch::stable::new_empty(dy_, {need_dalpha ? dy_.size(0) : 0});
-  Arguments a = arguments(Op::interpolate, Pass::backward, dy);
+  Arguments a = arguments(Op::lerp_samples, Pass::backward, dy);
   a.g = dy.const_data_ptr();
   a.x = data_or_null(real);
   a.y = data_or_null(fake);
@@ -139,7 +139,7 @@ std::tuple<Tensor, Tensor, Tensor> interpolate_backward(
 }
 
 template <class Device>
-std::tuple<Tensor, Tensor, Tensor, Tensor> interpolate_double_backward(
+std::tuple<Tensor, Tensor, Tensor, Tensor> lerp_samples_double_backward(
     const OptionalTensor& ddreal_, const OptionalTensor& ddfake_, const OptionalTensor& ddalpha_,
     const Tensor& dy_, const OptionalTensor& real_, const OptionalTensor& fake_,
     const Tensor& alpha_, bool need_ddy, bool need_dreal, bool need_dfake, bool need_dalpha) {
@@ -160,7 +160,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> interpolate_double_backward(
   Tensor ddy = samples_if(need_ddy, dy_), dreal = samples_if(need_dreal, dy_),
          dfake = samples_if(need_dfake, dy_);
   Tensor dalpha = torch::stable::new_empty(dy_, {need_dalpha ? dy_.size(0) : 0});
-  Arguments a = arguments(Op::interpolate, Pass::double_backward, dy);
+  Arguments a = arguments(Op::lerp_samples, Pass::double_backward, dy);
   a.x = data_or_null(ddreal);
   a.y = data_or_null(ddfake);
   a.u = data_or_null(real);
@@ -236,19 +236,19 @@ std::tuple<Tensor, Tensor> grad_norm_penalty_double_backward(
 }  // namespace fg::gradient_penalty
 
 // Register the ops in a namespace for a dispatch key.
-#define FG_REGISTER_GRADIENT_PENALTY(NAMESPACE, KEY, DEVICE)                                     \
-  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                 \
-    m.impl("interpolate", TORCH_BOX(&fg::gradient_penalty::interpolate<DEVICE>));                \
-    m.impl(                                                                                      \
-        "interpolate_backward", TORCH_BOX(&fg::gradient_penalty::interpolate_backward<DEVICE>)); \
-    m.impl(                                                                                      \
-        "interpolate_double_backward",                                                           \
-        TORCH_BOX(&fg::gradient_penalty::interpolate_double_backward<DEVICE>));                  \
-    m.impl("grad_norm_penalty", TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty<DEVICE>));    \
-    m.impl(                                                                                      \
-        "grad_norm_penalty_backward",                                                            \
-        TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_backward<DEVICE>));                   \
-    m.impl(                                                                                      \
-        "grad_norm_penalty_double_backward",                                                     \
-        TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_double_backward<DEVICE>));            \
+#define FG_REGISTER_GRADIENT_PENALTY(NAMESPACE, KEY, DEVICE)                                       \
+  STABLE_TORCH_LIBRARY_IMPL(NAMESPACE, KEY, m) {                                                   \
+    m.impl("lerp_samples", TORCH_BOX(&fg::gradient_penalty::lerp_samples<DEVICE>));                \
+    m.impl(                                                                                        \
+        "lerp_samples_backward", TORCH_BOX(&fg::gradient_penalty::lerp_samples_backward<DEVICE>)); \
+    m.impl(                                                                                        \
+        "lerp_samples_double_backward",                                                            \
+        TORCH_BOX(&fg::gradient_penalty::lerp_samples_double_backward<DEVICE>));                   \
+    m.impl("grad_norm_penalty", TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty<DEVICE>));      \
+    m.impl(                                                                                        \
+        "grad_norm_penalty_backward",                                                              \
+        TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_backward<DEVICE>));                     \
+    m.impl(                                                                                        \
+        "grad_norm_penalty_double_backward",                                                       \
+        TORCH_BOX(&fg::gradient_penalty::grad_norm_penalty_double_backward<DEVICE>));              \
   }

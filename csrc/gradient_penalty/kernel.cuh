@@ -1,4 +1,4 @@
-// CUDA kernels of interpolate and grad_norm_penalty, and their launches. Torch-free; the emulation
+// CUDA kernels of lerp_samples and grad_norm_penalty, and their launches. Torch-free; the emulation
 // runs them unchanged.
 //
 // - sweep_kernel walks over the large tensors. A block has one segment of a sample, or several

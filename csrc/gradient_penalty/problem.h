@@ -1,4 +1,4 @@
-// One run of interpolate, grad_norm_penalty or a derivative, in plain types: set by the glue, read
+// One run of lerp_samples, grad_norm_penalty or a derivative, in plain types: set by the glue, read
 // by every kernel.
 #pragma once
 
@@ -22,7 +22,7 @@ struct Layout {
 // - backward: out_x = p·g, out_y = q·g, sum = Σ g·(x - y)
 // - double_backward: out = p·x + q·y + c·(u - w), out_x = c·g, out_y = -c·g, sum = Σ g·(x - y)
 //
-// interpolate uses the sweep of the same name:
+// lerp_samples uses the sweep of the same name:
 //
 // - forward: x = real, y = fake, out = y.
 // - backward: g = dy, x = real, y = fake, out_x = dreal, out_y = dfake. The sum is dalpha.
@@ -35,7 +35,7 @@ struct Layout {
 // - backward: sweep backward with g = grad, out_x = dgrad.
 // - double_backward: sweep backward with g = grad, x = ddgrad. The sum gives ddpenalty and q. Then
 //   sweep forward with x = ddgrad, y = grad, out = dgrad.
-enum class Op { interpolate, grad_norm_penalty };
+enum class Op { lerp_samples, grad_norm_penalty };
 enum class Pass { forward, backward, double_backward };
 
 struct Arguments {

@@ -38,14 +38,14 @@ void run(Arguments a) {
   FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
 }
 
-void interpolate(const Layout& l) {
+void lerp_samples(const Layout& l) {
   const Floats a = pattern(l.numel(), 1), b = pattern(l.numel(), 2), real = pattern(l.numel(), 3);
   const Floats fake = pattern(l.numel(), 4), dy = pattern(l.numel(), 5),
                alpha = pattern(l.samples, 6);
   const Floats ddalpha = pattern(l.samples, 7);
   Floats ddy(l.numel()), dreal(l.numel()), dfake(l.numel()), dalpha(l.samples);
   Arguments k{};
-  k.op = Op::interpolate;
+  k.op = Op::lerp_samples;
   k.pass = Pass::double_backward;
   k.layout = l;
   k.x = a.data();
@@ -108,10 +108,10 @@ void penalty(const Layout& l) {
 
 }  // namespace
 
-FG_RACE_CHECK(gradient_penalty_interpolate) {
-  interpolate({2, 4100});  // several segments, of vectors
-  interpolate({40, 7});    // several samples of a warp
-  interpolate({3, 260});   // several warps of a sample
+FG_RACE_CHECK(gradient_penalty_lerp_samples) {
+  lerp_samples({2, 4100});  // several segments, of vectors
+  lerp_samples({40, 7});    // several samples of a warp
+  lerp_samples({3, 260});   // several warps of a sample
 }
 
 FG_RACE_CHECK(gradient_penalty_norm) {

@@ -108,7 +108,7 @@ def test_a_penalty_on_the_image_asks_for_nothing_else(backend, device):
 
     class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            if "interpolate" in function._schema.name:
+            if "lerp_samples" in function._schema.name:
                 asked.append(
                     [
                         a is not None if i < 7 - 4 * (len(args) == 7) else a
@@ -213,9 +213,9 @@ def test_results_past_the_cache_are_those_of_each_sample_alone():
     def run(only: slice) -> list[torch.Tensor]:
         a, b, d, e, f, p, q = (t[only] for t in (x, y, u, w, g, alpha, c))
         return [
-            native.interpolate(a, b, p),
-            *native.interpolate_backward(f, a, b, p, True, True, True),
-            *native.interpolate_double_backward(a, b, q, f, d, e, p, True, True, True, True),
+            native.lerp_samples(a, b, p),
+            *native.lerp_samples_backward(f, a, b, p, True, True, True),
+            *native.lerp_samples_double_backward(a, b, q, f, d, e, p, True, True, True, True),
             native.grad_norm_penalty_backward(p, f, q, 1.0),
             *native.grad_norm_penalty_double_backward(a, p, f, q, 1.0, True, True),
         ]
@@ -238,9 +238,11 @@ def test_every_sweep_compiles_ahead_of_time(dtype, capability, tmp_path):
     x, numbers = torch.empty(8, 3, 64, 64, dtype=dtype), torch.empty(8, dtype=dtype)
     norm = torch.empty(8, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
     with triton_target.launches(capability) as launched:
-        kernels.interpolate(x, x, numbers)
-        kernels.interpolate_backward(x, x, x, numbers, True, True, True)
-        kernels.interpolate_double_backward(x, x, numbers, x, x, x, numbers, True, True, True, True)
+        kernels.lerp_samples(x, x, numbers)
+        kernels.lerp_samples_backward(x, x, x, numbers, True, True, True)
+        kernels.lerp_samples_double_backward(
+            x, x, numbers, x, x, x, numbers, True, True, True, True
+        )
         kernels.grad_norm_penalty_backward(norm, x, norm, 1.0)
         kernels.grad_norm_penalty_double_backward(x, norm, x, norm, 1.0, True, True)
         # Triton compiles sizes of 1 as constants.

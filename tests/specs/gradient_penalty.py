@@ -95,10 +95,10 @@ def _lerp_call(id: str, op: str, given: str, needs: Sequence[bool] = ()) -> Regi
         def wanted(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
             return tuple(None if t is None else t.requires_grad_() for t in tensors)
 
-        if op == "interpolate":
+        if op == "lerp_samples":
             return wanted(real, fake, alpha)
         both = (real, fake) if "a" in given else (None, None)
-        if op == "interpolate_backward":
+        if op == "lerp_samples_backward":
             return *wanted(dy, *both, alpha), *needs
         dd = [t if k in given else None for k, t in zip("rfa", (ddreal, ddfake, ddalpha))]
         return *wanted(*dd, dy, *both, alpha), *needs
@@ -121,12 +121,12 @@ def _penalty_call(id: str, op: str, center: float, *needs: bool) -> RegisteredCa
 
 
 _LERP_REGISTERED = [
-    _lerp_call("forward", "interpolate", ""),
-    _lerp_call("backward", "interpolate_backward", "a", (True, True, True)),
-    _lerp_call("backward-fake-alone", "interpolate_backward", "", (False, True, False)),
-    _lerp_call("double-backward", "interpolate_double_backward", "rfa", (True,) * 4),
+    _lerp_call("forward", "lerp_samples", ""),
+    _lerp_call("backward", "lerp_samples_backward", "a", (True, True, True)),
+    _lerp_call("backward-fake-alone", "lerp_samples_backward", "", (False, True, False)),
+    _lerp_call("double-backward", "lerp_samples_double_backward", "rfa", (True,) * 4),
     _lerp_call(
-        "double-backward-real", "interpolate_double_backward", "r", (True, False, False, True)
+        "double-backward-real", "lerp_samples_double_backward", "r", (True, False, False, True)
     ),
 ]
 

@@ -52,8 +52,8 @@ def lerp_samples(
     alpha = fitting("alpha", alpha, real, [real.shape[0]])
     chosen = choose_backend("lerp_samples", real.device, backend)
     if chosen == "reference":
-        return reference.interpolate(real, fake, alpha)
-    return ops_of(chosen).interpolate(real, fake, alpha)
+        return reference.lerp_samples(real, fake, alpha)
+    return ops_of(chosen).lerp_samples(real, fake, alpha)
 
 
 def grad_norm_penalty(

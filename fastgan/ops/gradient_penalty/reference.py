@@ -1,7 +1,4 @@
-"""Both ops in plain PyTorch: documentation, fallback and test oracle.
-
-The registered name of lerp_samples is interpolate.
-"""
+"""Both ops in plain PyTorch: documentation, fallback and test oracle."""
 
 from __future__ import annotations
 
@@ -44,10 +41,10 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
     return products.sum(tuple(range(1, a.ndim))) if a.ndim > 1 else products
 
 
-# ------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------- lerp_samples
 
 
-def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
+def lerp_samples(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     """Return ``alpha·real + (1 - alpha)·fake``, rounded once.
 
     Autograd gives derivatives of any order.
@@ -56,7 +53,7 @@ def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     return in_layout((weight * real + (1 - weight) * fake).to(real.dtype))
 
 
-def interpolate_backward(
+def lerp_samples_backward(
     dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool,
     need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
@@ -76,7 +73,7 @@ def interpolate_backward(
     return dreal, dfake, dalpha
 
 
-def interpolate_double_backward(
+def lerp_samples_double_backward(
     ddreal: Tensor | None, ddfake: Tensor | None, ddalpha: Tensor | None, dy: Tensor,
     real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool,
     need_dfake: bool, need_dalpha: bool,

@@ -1,7 +1,4 @@
-"""Registration of the ops and their derivatives: schemas, fake kernels, autograd.
-
-The registered name of lerp_samples is interpolate.
-"""
+"""Registration of the ops and their derivatives: schemas, fake kernels, autograd."""
 
 from __future__ import annotations
 
@@ -34,33 +31,33 @@ def _samples(t: Tensor) -> Tensor:
     return t.new_empty(t.shape[0], dtype=accumulate_dtype(t.dtype))
 
 
-# ------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------- lerp_samples
 
 
-def _interpolate_fake(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
+def _lerp_samples_fake(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     return result_like(real)
 
 
-def _interpolate_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _lerp_samples_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     real, fake, alpha = inputs
     both = (real, fake) if ctx.needs_input_grad[2] else (None, None)
     ctx.save_for_backward(*both, alpha)
 
 
-def _interpolate_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
+def _lerp_samples_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     real, fake, alpha = ctx.saved_tensors
     needs = ctx.needs_input_grad
-    return _only(ops.interpolate_backward(dy, real, fake, alpha, *needs), needs)
+    return _only(ops.lerp_samples_backward(dy, real, fake, alpha, *needs), needs)
 
 
 define(
     OpDefinition(
-        schema="interpolate(Tensor real, Tensor fake, Tensor alpha) -> Tensor",
-        reference=reference.interpolate,
-        fake=_interpolate_fake,
-        setup_context=_interpolate_context,
-        backward=_interpolate_backward,
-        triton=_triton("interpolate"),
+        schema="lerp_samples(Tensor real, Tensor fake, Tensor alpha) -> Tensor",
+        reference=reference.lerp_samples,
+        fake=_lerp_samples_fake,
+        setup_context=_lerp_samples_context,
+        backward=_lerp_samples_backward,
+        triton=_triton("lerp_samples"),
     )
 )
 
@@ -88,7 +85,7 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
         need_dfake and given,
         need_dalpha and (ddreal is not None or ddfake is not None),
     )
-    results = ops.interpolate_double_backward(
+    results = ops.lerp_samples_double_backward(
         ddreal, ddfake, ddalpha, dy, real, fake, alpha, *needs
     )
     return _only(results, needs) + (None,) * 3
@@ -97,15 +94,15 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "interpolate_backward(Tensor dy, Tensor? real, Tensor? fake, Tensor alpha, bool "
+            "lerp_samples_backward(Tensor dy, Tensor? real, Tensor? fake, Tensor alpha, bool "
             "need_dreal, "
             "bool need_dfake, bool need_dalpha) -> (Tensor, Tensor, Tensor)"
         ),
-        reference=reference.interpolate_backward,
+        reference=reference.lerp_samples_backward,
         fake=_first_fake,
         setup_context=_first_context,
         backward=_first_backward,
-        triton=_triton("interpolate_backward"),
+        triton=_triton("lerp_samples_backward"),
     )
 )
 
@@ -159,17 +156,17 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 define(
     OpDefinition(
         schema=(
-            "interpolate_double_backward(Tensor? ddreal, Tensor? ddfake, Tensor? ddalpha, Tensor "
+            "lerp_samples_double_backward(Tensor? ddreal, Tensor? ddfake, Tensor? ddalpha, Tensor "
             "dy, Tensor? real, "
             "Tensor? fake, Tensor alpha, bool need_ddy, bool need_dreal, bool need_dfake, bool "
             "need_dalpha) "
             "-> (Tensor, Tensor, Tensor, Tensor)"
         ),
-        reference=reference.interpolate_double_backward,
+        reference=reference.lerp_samples_double_backward,
         fake=_second_fake,
         setup_context=_second_context,
         backward=_second_backward,
-        triton=_triton("interpolate_double_backward"),
+        triton=_triton("lerp_samples_double_backward"),
     )
 )
 

@@ -148,17 +148,17 @@ def _given(t: Tensor | None, like: Tensor) -> Tensor:
     return like.new_empty(0) if t is None else t
 
 
-# ------------------------------------------------------------------------------- interpolate
+# ------------------------------------------------------------------------------- lerp_samples
 
 
-def interpolate(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
+def lerp_samples(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     y = result_like(real)
     x, other = _in_order(y, real, fake)
     _sweep(0, y, x=x, y=other, alpha=alpha, out=y)
     return y
 
 
-def interpolate_backward(
+def lerp_samples_backward(
     dy: Tensor, real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_dreal: bool,
     need_dfake: bool, need_dalpha: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
@@ -171,7 +171,7 @@ def interpolate_backward(
     return _given(dreal, dy), _given(dfake, dy), total.to(dy.dtype)
 
 
-def interpolate_double_backward(
+def lerp_samples_double_backward(
     ddreal: Tensor | None, ddfake: Tensor | None, ddalpha: Tensor | None, dy: Tensor,
     real: Tensor | None, fake: Tensor | None, alpha: Tensor, need_ddy: bool, need_dreal: bool,
     need_dfake: bool, need_dalpha: bool,
