@@ -9,7 +9,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.ops.test_lean import Layers, leaves
+from tests.ops.lean_network import Layers, leaves
 
 
 def expected(images: list[Tensor]) -> dict[str, Tensor]:

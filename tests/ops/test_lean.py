@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dynamo.utils import counters
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -13,27 +13,12 @@ from torch.utils.checkpoint import checkpoint
 
 from fastgan import ops
 from fastgan.ops import _library
+from tests.ops.lean_network import chain, leaves
 from tests.training.launch import torchrun
 
 pytestmark = pytest.mark.skipif(_library.triton_interpreter(), reason="not about Triton")
 
 DEFAULT = "GeneratedBackwardFor_fastgan_bias_act_default"
-
-
-def leaves() -> list[Tensor]:
-    """Return an image, a scale per channel and a bias."""
-    generator = torch.Generator().manual_seed(0)
-    return [
-        torch.randn(shape, generator=generator).requires_grad_()
-        for shape in ((2, 4, 5, 5), (2, 4), (4,))
-    ]
-
-
-def chain(x: Tensor, scale: Tensor, b: Tensor, gain: float = 1.5) -> Tensor:
-    """Return a chain of ops, with every kind of derivative: curved, bilinear, linear."""
-    y = ops.bias_act(x, b, act="swish", gain=gain)
-    y = ops.scale_bias_act(y, scale, None, b, act="tanh")
-    return ops.pixel_norm(ops.upsample2d(y, torch.ones(3) / 3)).exp().sum()
 
 
 def gradients(loss=chain, **options) -> list[Tensor]:
@@ -294,18 +279,6 @@ def test_a_subclass_stays_one():
     x = leaves()[0].detach().as_subclass(Image)
     assert type(ops.bias_act(x, act="lrelu")) is Image
     assert type(ops.bias_act(x.requires_grad_(), act="lrelu")) is Image
-
-
-class Layers(nn.Module):
-    """The chain as a network with parameters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        _, scale, b = leaves()
-        self.scale, self.b = nn.Parameter(scale.detach()), nn.Parameter(b.detach())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return chain(x, self.scale, self.b)
 
 
 @pytest.mark.slow
