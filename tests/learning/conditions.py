@@ -174,7 +174,7 @@ EXPERIMENTS = (
     Experiment(
         "text2image",
         "--encoder mean --batch 32 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 --d-lr 1e-3 --ema 0.97 "
-        "--images 16000",
+        "--images 24000",
         lambda _: Upright(),
         captions,
         {
