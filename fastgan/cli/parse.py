@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import tyro
 
 from fastgan.cli import UsageError, option
+from fastgan.errors import MARKED
 
 T = TypeVar("T")
 
@@ -51,7 +52,8 @@ def parse(
     options: dict[str, Any] = {} if default is None else {"default": default}
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
+        help_text: Any = _WithOptions(sys.stdout)
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(help_text):
             filled, extra = tyro.cli(
                 form,
                 prog=prog,
@@ -68,6 +70,20 @@ def parse(
     if extra and not partial:
         raise UsageError(_unknown_arguments(form, extra, prog))
     return filled
+
+
+class _WithOptions:
+    """Output that writes a name in backticks as its option, which has the same length."""
+
+    def __init__(self, output: Any) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        written: int = self._output.write(MARKED.sub(lambda name: option(name[1]), text))
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)
 
 
 def _sentence(form: type, box: str) -> str:

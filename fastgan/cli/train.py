@@ -104,26 +104,26 @@ def parse_start(name: str, arguments: list[str]) -> Start:
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
     given: Any = parse(form, arguments, prog=prog, default=default)
     if default is not None or given.from_ is None or not _speaks():
-        return Start(given.recipe, given.settings, given.options, given.from_)
+        return Start(given.recipe, given.run, given.output, given.from_)
     source = read_source(given.from_)
     sizes = source_settings(source, recipe)
     if sizes is None:
-        return Start(given.recipe, given.settings, given.options, source)
+        return Start(given.recipe, given.run, given.output, source)
     default = form(
         recipe=dataclasses.replace(recipe(), **sizes),
-        settings=RunSettings.of(recipe, resolution=source.images.resolution),
-        options=given.options,
+        run=RunSettings.of(recipe, resolution=source.images.resolution),
+        output=given.output,
         from_=given.from_,
     )
     given = parse(form, arguments, prog=prog, default=default)
-    chosen = dataclasses.asdict(given.recipe) | {"resolution": given.settings.resolution}
+    chosen = dataclasses.asdict(given.recipe) | {"resolution": given.run.resolution}
     taken = [
         f"--{setting.replace('_', '-')} {_spelt(value)}"
         for setting, value in (sizes | {"resolution": source.images.resolution}).items()
         if chosen[setting] == value
     ]
     news = [f"As {source.path} has it: {', '.join(taken)}."] if taken else []
-    return Start(given.recipe, given.settings, given.options, source, news)
+    return Start(given.recipe, given.run, given.output, source, news)
 
 
 def _speaks() -> bool:
@@ -155,7 +155,7 @@ def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str)
             f"{recipe.name!r}: use fastgan train {config.recipe.name}, or another --out."
         )
     kept = load_options(folder.options, dataclasses.replace(run, out=str(folder.root)))
-    return form(recipe=config.recipe, settings=config.settings, options=kept)
+    return form(recipe=config.recipe, run=config.settings, output=kept)
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -189,8 +189,8 @@ def _form(recipe: type[Recipe]) -> Any:
         "TrainForm",
         [
             ("recipe", recipe, dataclasses.field(default_factory=recipe)),
-            ("settings", RunSettings, dataclasses.field(default=RunSettings.of(recipe))),
-            ("options", RunOptions, dataclasses.field(default_factory=RunOptions)),
+            ("run", RunSettings, dataclasses.field(default=RunSettings.of(recipe))),
+            ("output", RunOptions, dataclasses.field(default_factory=RunOptions)),
             ("from_", _From, dataclasses.field(default=None)),
         ],
     )

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from fastgan.data import InputSpec, to_batch, to_uint8
 from fastgan.data._optional import require
+from fastgan.data.decode import unreadable_reason
 from fastgan.data.levels import Levels
+from fastgan.errors import FastganError
 from fastgan.inference.errors import InferenceError
 from fastgan.inference.pictures import (
     OPAQUE,
@@ -120,14 +122,27 @@ class Translator:
         )
 
     def _of_file(self, path: Path, mask: Any) -> Any:
+        if path.is_dir():
+            raise InferenceError(
+                f"picture must be one picture, got the folder {str(path)!r}: call it for each file."
+            )
         if not path.is_file():
             raise InferenceError(f"There is no picture {str(path)!r}: check the path.")
-        if mask is None:
-            return self._image_from(self.read(path))
-        if self.spec.kind == "map":
+        if mask is not None and self.spec.kind == "map":
             raise InferenceError("A map of classes has no mask: leave `mask` out.")
-        picture = read_picture(path, self.spec.channels, self.spec.levels)
-        return self._image_from(self._masked(picture, mask))
+        try:
+            picture = (
+                self.read(path)
+                if mask is None
+                else read_picture(path, self.spec.channels, self.spec.levels)
+            )
+        except FastganError:
+            raise
+        except Exception as error:  # decoders raise nearly anything on broken files
+            raise InferenceError(
+                f"The picture {str(path)!r} can't be read: {unreadable_reason(error)}."
+            ) from error
+        return self._image_from(picture if mask is None else self._masked(picture, mask))
 
     def _of_image(self, image: Any, mask: Any, what: str) -> Any:
         picture = picture_of(image, self.spec, self.spec.levels)

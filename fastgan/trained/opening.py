@@ -60,13 +60,20 @@ def load(
         CheckpointError: there is no checkpoint, or it is damaged.
         CompatError: another program's file is missing, damaged or refused.
         ExportError: a ``.safetensors`` file isn't one of fastgan, or is damaged.
-        InferenceError: the file is of a kind that can't be loaded, or ``device`` is none.
+        InferenceError: the file is of a kind that can't be loaded, the run has no best checkpoint,
+            or ``device`` is none.
+        TypeError: ``path`` isn't a path.
         ConfigError, RecipeError: this version doesn't know the recipe or its settings.
 
     Example:
         >>> gan = fastgan.load("runs/faces", device="cuda")
         >>> images = gan.sample(16, seed=7, truncation=0.7)  # [16, 3, H, W] in [-1, 1]
     """
+    if not isinstance(path, (str, Path)):
+        raise TypeError(
+            f"path must be the path of a run or a file, got {type(path).__name__}: see the kinds "
+            f"of files that fastgan.load takes."
+        )
     path = Path(path)
     place = _device(device)
     suffix = path.suffix.lower()
@@ -77,6 +84,11 @@ def load(
                 f"leave best out."
             )
         path = path / "checkpoints" / BEST
+        if not path.exists():
+            raise InferenceError(
+                f"There is no best checkpoint {str(path)!r}: a run keeps one where "
+                f"`measure_every` is above 0; leave best out to take the newest."
+            )
     if path.is_dir() or is_checkpoint(path) or (suffix in ("", ".pt") and not _is_whole(path)):
         return _from_run(path, place, average)
     if suffix in GRAPHS:

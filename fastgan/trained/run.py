@@ -49,12 +49,23 @@ def train(
 
     Raises:
         FastganError: as :func:`fastgan.training.train`.
-        TypeError: an unknown setting.
+        TypeError: an unknown setting, or a recipe or data of another type.
 
     Example:
         >>> gan = fastgan.train("dcgan", data="pictures/", resolution=64)
         >>> gan.sample(16)
     """
+    if not isinstance(recipe, (str, Recipe)):
+        kind_given = recipe.__name__ if isinstance(recipe, type) else type(recipe).__name__
+        hint = "call the class first" if isinstance(recipe, type) else "docs/recipes.md lists them"
+        raise TypeError(
+            f"recipe must be the name of a recipe or a recipe object, got {kind_given}: {hint}"
+        )
+    if data is not None and not isinstance(data, (str, Path, ImageDataset)):
+        raise TypeError(
+            f"data must be a folder, the name of a data set or a data set, got "
+            f"{type(data).__name__}: put images in memory into a fastgan.data.InMemoryDataset"
+        )
     kind = get_recipe(recipe) if isinstance(recipe, str) else type(recipe)
     of_recipe = {f.name for f in fields(kind)}
     of_run = {f.name for kind in (RunSettings, RunOptions) for f in fields(kind)}

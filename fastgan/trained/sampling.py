@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -64,11 +66,9 @@ class Sampling(Evaluating):
             DataError: an unknown class or word, or data that can't be opened.
         """
         check_numbers(n=(n, 1), seed=(seed, 0), batch_size=(batch_size, 1))
-        if seeds is not None and not len(seeds):
-            raise InferenceError("`seeds` must be one whole number or more, got none.")
-        for number in seeds or ():
-            check_numbers(seeds=(number, 0))
+        _check_seeds(seeds)
         self._refuse(label=label, caption=caption, truncation=truncation, noise=noise)
+        _check_styles(truncation, noise)
         if truncation_cutoff is not None and truncation is None:
             raise InferenceError("`truncation_cutoff` needs `truncation`: give both.")
         if isinstance(self.recipe, Translation) and caption is None:
@@ -170,13 +170,17 @@ class Sampling(Evaluating):
         if label is None:
             return None
         count = int(getattr(self.generator, "c_dim", 0))
-        if not isinstance(label, str):
-            if isinstance(label, bool) or not 0 <= int(label) < count:
-                raise InferenceError(
-                    f"label must be a name or a number from 0 to {count - 1}, got {label!r}."
-                )
-            return int(label)
-        return class_number(label, self.class_names, count)
+        if isinstance(label, str):
+            return class_number(label, self.class_names, count)
+        try:
+            number = -1 if isinstance(label, bool) else operator.index(label)
+        except TypeError:
+            number = -1
+        if not 0 <= number < count:
+            raise InferenceError(
+                f"`label` must be a name or a whole number from 0 to {count - 1}, got {label!r}."
+            )
+        return number
 
     def _refuse(self, **arguments: Any) -> None:
         """Raise InferenceError for an argument that this recipe doesn't take."""
@@ -185,3 +189,28 @@ class Sampling(Evaluating):
             if value is not None and not self.can(needed.get(name, name)):
                 reason = "was trained without classes" if name == "label" else f"takes no {name}"
                 raise InferenceError(f"{self.recipe.name} {reason}: leave `{name}` out.")
+
+
+def _check_seeds(seeds: Any) -> None:
+    """Raise InferenceError unless these are whole numbers, or None."""
+    if seeds is None:
+        return
+    whole = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) > 0
+    if not whole or any(isinstance(x, bool) or not isinstance(x, int) for x in seeds):
+        raise InferenceError(
+            f"`seeds` must be one whole number or more, such as [0, 1, 2], got {seeds!r}."
+        )
+    for number in seeds:
+        check_numbers(seeds=(number, 0))
+
+
+def _check_styles(truncation: Any, noise: Any) -> None:
+    """Raise InferenceError for a truncation that is no number, or an unknown kind of noise."""
+    if truncation is not None:
+        number = isinstance(truncation, (int, float)) and not isinstance(truncation, bool)
+        if not number or not math.isfinite(truncation):
+            raise InferenceError(f"`truncation` must be a number, 1 for none, got {truncation!r}.")
+    if noise is not None and noise not in get_args(NoiseMode):
+        raise InferenceError(
+            f"`noise` must be one of {', '.join(get_args(NoiseMode))}, got {noise!r}."
+        )

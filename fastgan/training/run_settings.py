@@ -19,13 +19,7 @@ class ConfigError(SettingError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Data, length and seed of a run.
-
-    `RunSettings.of(recipe)` fills in a recipe's own data and length.
-
-    Raises:
-        ConfigError: a value isn't of its type or is out of range.
-    """
+    """Data, length and seed of a run."""
 
     data: str
     """Data set: mnist5k, digits, stacked-mnist, shapes, or a folder or .zip (docs/data.md)."""

@@ -89,6 +89,13 @@ def test_every_option_is_explained(fastgan, recipe):
     ):
         assert re.search(rf"{option}\b", text), option
     assert "usage: fastgan train " + recipe in text
+    assert "recipe options" in text and "run options" in text and "output options" in text
+    assert "`" not in text  # the help names options, as errors do
+
+
+def test_the_help_names_the_option_of_a_setting(fastgan):
+    text = " ".join(fastgan("train", "dcgan", "--help").out.replace("│", " ").split())
+    assert "Learning rate of G, and of D unless --d-lr is given" in text
 
 
 def test_the_default_folder_is_named_after_the_recipe(fastgan, tiny, tmp_path, monkeypatch):

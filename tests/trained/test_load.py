@@ -65,6 +65,9 @@ def test_the_newest_checkpoint_the_best_one_and_a_file(run_of, tmp_path):
     assert fastgan.load(newest, device="auto").device.type in ("cpu", "cuda")
     with pytest.raises(FastganError, match=r"is no folder: leave best out\."):
         fastgan.load(newest, best=True)
+    (run / "checkpoints" / "best.pt").unlink()
+    with pytest.raises(FastganError, match=r"no best checkpoint .* where measure_every is above 0"):
+        fastgan.load(run, best=True)
 
 
 @pytest.mark.parametrize("recipe", ["cgan", "stylegan2", "pix2pix"])
@@ -142,6 +145,8 @@ def test_what_cannot_be_loaded_is_said_in_a_sentence(run_of, tmp_path):
             fastgan.load(tmp_path / name)
     with pytest.raises(FastganError, match=r"device must be a torch device or 'auto', got 'gpu'\."):
         fastgan.load(run_of("gan"), device="gpu")
+    with pytest.raises(TypeError, match="path must be the path of a run or a file, got NoneType"):
+        fastgan.load(None)
     gan = fastgan.load(run_of("gan"))
     with pytest.raises(FastganError, match=r"capability 'trunkate': did you mean 'truncate'\?"):
         gan.can("trunkate")

@@ -9,6 +9,8 @@ import fastgan
 from fastgan.errors import FastganError
 from fastgan.seeds import derive_seed
 
+SEEDS = "seeds must be one whole number or more, such as [0, 1, 2], got "
+
 
 @pytest.mark.parametrize("recipe", ["gan", "cgan"])
 def test_samples_are_the_recipe_s_own(run_of, recipe):
@@ -52,7 +54,9 @@ def test_labels_go_by_name_and_by_number(run_of):
         assert not torch.equal(by_name, gan.sample(2, label="cat"))
         with pytest.raises(FastganError, match=r"no class 'hoarse'\. Did you mean 'horse'\?"):
             gan.sample(label="hoarse")
-        with pytest.raises(FastganError, match="label must be a name or a number from 0 to 2, got"):
+        with pytest.raises(
+            FastganError, match="label must be a name or a whole number from 0 to 2"
+        ):
             gan.sample(label=3)
 
 
@@ -77,8 +81,23 @@ def test_data_are_translated(run_of):
     [
         ("gan", {"n": 0}, "n must be a whole number from 1 on, got 0."),
         ("gan", {"seed": -1}, "seed must be a whole number from 0 on, got -1."),
-        ("gan", {"seeds": []}, "seeds must be one whole number or more, got none."),
-        ("gan", {"seeds": [1.5]}, "seeds must be a whole number from 0 on, got 1.5."),
+        ("gan", {"seeds": []}, f"{SEEDS}[]."),
+        ("gan", {"seeds": 7}, f"{SEEDS}7."),
+        ("gan", {"seeds": "0-3"}, f"{SEEDS}'0-3'."),
+        ("gan", {"seeds": [1.5]}, f"{SEEDS}[1.5]."),
+        ("gan", {"seeds": [-1]}, "seeds must be a whole number from 0 on, got -1."),
+        (
+            "stylegan2",
+            {"truncation": float("nan")},
+            "truncation must be a number, 1 for none, got nan.",
+        ),
+        ("stylegan2", {"truncation": "a"}, "truncation must be a number, 1 for none, got 'a'."),
+        ("stylegan2", {"noise": "a"}, "noise must be one of random, const, none, got 'a'."),
+        (
+            "cgan",
+            {"label": 1.5},
+            "label must be a name or a whole number from 0 to 2, got 1.5.",
+        ),
         ("gan", {"batch_size": 0}, "batch_size must be a whole number from 1 on, got 0."),
         ("gan", {"label": 1}, "gan was trained without classes: leave label out."),
         ("gan", {"truncation": 0.5}, "gan takes no truncation: leave truncation out."),

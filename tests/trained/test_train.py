@@ -55,12 +55,20 @@ def test_an_unknown_setting_is_refused_before_anything_is_done(tmp_path):
             fastgan.train("gan", out=tmp_path / "run", **{name: 3})
     with pytest.raises(FastganError, match=r"dcgam.*dcgan"):
         fastgan.train("dcgam")
+    with pytest.raises(TypeError, match="name of a recipe or a recipe object, got GAN: call the"):
+        fastgan.train(GAN)
+    with pytest.raises(TypeError, match=r"recipe must be the name .*, got int: docs/recipes"):
+        fastgan.train(3)
+    with pytest.raises(TypeError, match=r"data must be a folder, .*, got Tensor: put images in"):
+        fastgan.train("gan", data=torch.zeros(8, 1, 8, 8), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_figures_are_those_of_the_measures(gan):
     figures = gan.evaluate(["prdc", "modes"], features="digits", samples=20, real=100)
     assert {"precision_digits", "coverage_digits", "classes_hit"} <= figures.keys()
+    with pytest.raises(FastganError, match="Unknown metric 'fdd': did you mean 'fd'"):
+        gan.evaluate(["fdd"])
     one = gan.evaluate("modes", data="digits", samples=20)
     assert one["classes_hit"] == figures["classes_hit"]
     assert gan.default_metrics(gan.open_data()) == ("fd", "kd", "prdc", "modes")

@@ -131,6 +131,15 @@ def test_what_cannot_be_translated_is_said(run_of, picture, options, said):
         fastgan.load(run_of("pix2pix")).translate(picture, **options)
 
 
+def test_folders_and_broken_files_are_refused(run_of, tmp_path):
+    gan = fastgan.load(run_of("pix2pix"))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(FastganError, match=r"broken\.png' can't be read: "):
+        gan.translate(tmp_path / "broken.png")
+    with pytest.raises(FastganError, match=r"must be one picture, got the folder .*: call it for"):
+        gan.translate(tmp_path)
+
+
 def test_other_types_and_recipes_are_refused(run_of):
     gan = fastgan.load(run_of("pix2pix"))
     for picture, said in (
