@@ -17,7 +17,7 @@ from fastgan.recipes.noise_settings import PARTS_OF_D
 class GAN(NoiseToImage):
     """Goodfellow 2014: fully connected G and D, cross-entropy.
 
-    The defaults are networks that many tutorials train on 28×28 digits; `GAN.small()` is another
+    The defaults are networks that many tutorials train on 28×28 digits; GAN.small() is another
     common pair.
     """
 
