@@ -60,7 +60,7 @@ class NoiseSettings(Recipe):
     penalty: Penalty = "none"
     """Penalty on D's gradient at: interpolates (wgan-gp, zero-centered), reals (r1), fakes (r2)."""
     penalty_weight: float | None = None
-    """Weight of the penalty: λ, or γ of r1 and r2, half of it, times the squared norm; None is 10."""
+    """Weight λ of the penalty, or γ: r1 and r2 take half of it. None is 10."""
     penalty_every: int = 1
     """Steps between penalties; above 1 each is an update of its own, with Adam corrected."""
     drift: float = 0.0

@@ -152,7 +152,8 @@ def captions(trial: Trial) -> Figures:
 EXPERIMENTS = (
     Experiment(
         "gaugan",
-        "--resolution 16 --batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 --lr 4e-3 --d-lr 2e-3 "
+        "--resolution 16 --batch 16 --ngf 6 --ndf 8 --hidden 12 --patch 16 --scales 1 "
+        "--lr 4e-3 --d-lr 2e-3 "
         "--ema 0.9 --images 2800",
         lambda run: open_dataset("shapes", task="maps", resolution=run.resolution),
         maps,
@@ -160,7 +161,8 @@ EXPERIMENTS = (
     ),
     Experiment(
         "stargan",
-        "--resolution 16 --batch 16 --ngf 16 --ndf 16 --blocks 0 --skip --lr 2e-3 --ema 0.97 --n-critic 2 "
+        "--resolution 16 --batch 16 --ngf 16 --ndf 16 --blocks 0 --skip --lr 2e-3 --ema 0.97 "
+        "--n-critic 2 "
         "--penalty-weight 1 --identity-weight 10 --images 6400",
         lambda run: open_dataset("shapes", task="attributes", resolution=run.resolution),
         attributes,
@@ -173,7 +175,8 @@ EXPERIMENTS = (
     ),
     Experiment(
         "text2image",
-        "--encoder mean --batch 32 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 --d-lr 1e-3 --ema 0.97 "
+        "--encoder mean --batch 32 --z-dim 16 --text-dim 64 --ngf 8 --ndf 16 --lr 1e-3 "
+        "--d-lr 1e-3 --ema 0.97 "
         "--images 24000",
         lambda _: Upright(),
         captions,

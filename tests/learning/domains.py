@@ -89,7 +89,8 @@ def stripes_and_moves(trial: Trial) -> Figures:
 EXPERIMENTS = (
     Experiment(
         "cyclegan",
-        "--resolution 32 --batch 8 --ngf 8 --ndf 16 --lr 2e-3 --patch 16 --blocks 0 --identity-weight 2 "
+        "--resolution 32 --batch 8 --ngf 8 --ndf 16 --lr 2e-3 --patch 16 --blocks 0 "
+        "--identity-weight 2 "
         "--ema 0.95 --images 2000",
         plain_and_striped,
         stripes_in_place,
@@ -97,7 +98,8 @@ EXPERIMENTS = (
     ),
     Experiment(
         "unit",
-        "--resolution 32 --batch 8 --ngf 16 --ndf 24 --blocks 0 --patch 16 --norm batch --images 3200 "
+        "--resolution 32 --batch 8 --ngf 16 --ndf 24 --blocks 0 --patch 16 --norm batch "
+        "--images 3200 "
         "--lr 2e-3 --ema 0.97 --adversarial-weight 15",
         plain_and_striped,
         stripes_and_moves,

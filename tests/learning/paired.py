@@ -139,7 +139,8 @@ def holes(trial: Trial) -> Figures:
 EXPERIMENTS = (
     Experiment(
         "pix2pix",
-        "--resolution 16 --batch 16 --images 4000 --ngf 16 --ndf 8 --lr 4e-3 --patch 16 --dropout 0 "
+        "--resolution 16 --batch 16 --images 4000 --ngf 16 --ndf 8 --lr 4e-3 --patch 16 "
+        "--dropout 0 "
         "--norm batch --ema 0.9 --decay-after 2000",
         lambda run: Striped(resolution=run.resolution),
         stripes,
@@ -147,21 +148,24 @@ EXPERIMENTS = (
     ),
     Experiment(
         "colorize",
-        "--batch 16 --images 4000 --ngf 8 --ndf 8 --lr 4e-3 --patch 16 --dropout 0 --decay-after 2000",
+        "--batch 16 --images 4000 --ngf 8 --ndf 8 --lr 4e-3 --patch 16 --dropout 0 "
+        "--decay-after 2000",
         four_colours,
         colours,
         {"chroma in shapes, share of baseline": most(0.6), "chroma, share of baseline": most(0.9)},
     ),
     Experiment(
         "srgan",
-        "--scale 2 --batch 16 --ngf 16 --blocks 2 --residual --ndf 8 --lr 3e-3 --pretrain 3200 --images 3840",
+        "--scale 2 --batch 16 --ngf 16 --blocks 2 --residual --ndf 8 --lr 3e-3 --pretrain 3200 "
+        "--images 3840",
         lambda _: open_dataset("shapes"),
         enlargement,
         {"PSNR above bicubic": least(2), "FD, share of bicubic": most(0.8)},
     ),
     Experiment(
         "inpaint",
-        "--batch 32 --images 9600 --decay-after 4800 --ngf 12 --ndf 8 --lr 6e-3 --patch 16 --norm batch "
+        "--batch 32 --images 9600 --decay-after 4800 --ngf 12 --ndf 8 --lr 6e-3 --patch 16 "
+        "--norm batch "
         "--ema 0.95",
         lambda _: open_dataset("shapes"),
         holes,
