@@ -135,21 +135,17 @@ def test_every_file_computes_what_its_network_does(forms, tmp_path, to):
 @pytest.mark.parametrize(
     "variant, name",
     [
-        (
-            ("dcgan", "G"),
-            ("stylegan2 with classes", "D"),
-            ("pix2pix", "G"),
-            ("unit", "G_AB"),
-            ("stargan", "D"),
-        ),
-        (
-            ("gaugan at one scale", "D"),
-            ("srgan", "G"),
-            ("inpaint", "G"),
-            ("text2image", "G"),
-            ("r3gan", "G"),
-        ),
+        ("dcgan", "G"),
+        ("stylegan2 with classes", "D"),
+        ("pix2pix", "G"),
+        ("unit", "G_AB"),
+        ("stargan", "D"),
+        ("gaugan at one scale", "D"),
+        ("srgan", "G"),
+        ("inpaint", "G"),
+        ("text2image", "G"),
+        ("r3gan", "G"),
     ],
-)  # fmt: skip
+)
 def test_every_package_computes_what_its_network_does(tmp_path, variant, name):
     check(forms_of(*state_of(variant), only=name)[name], "aotinductor", tmp_path)

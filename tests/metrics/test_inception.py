@@ -78,7 +78,7 @@ def test_weights_are_downloaded_once_or_refused(
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(
-        MetricError, match=r"can't be downloaded from https://nowhere.*: give --weights with a copy"
+        MetricError, match=r"can't be downloaded from https://nowhere.*: give weights with a copy"
     ):
         open_features("inception")
 

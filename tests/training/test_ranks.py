@@ -99,7 +99,12 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     restore(state, saved, path)
     asked = MeasureSettings(("fd",), "digits")
     alone = measure(
-        state.recipe, state.sampler, open_dataset("digits", resolution=8), asked, samples=50
+        state.recipe,
+        state.sampler,
+        open_dataset("digits", resolution=8),
+        asked,
+        seed=saved.config.settings.seed,
+        samples=50,
     )
     of_two = json.loads((disks[0] / "unbroken" / "measures.json").read_text())
     assert alone == pytest.approx(of_two, rel=1e-5) and "fd_digits" in alone
