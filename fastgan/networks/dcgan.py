@@ -34,10 +34,12 @@ def stage_widths(resolution: int, base: int) -> list[int]:
     """Return the channels at 4×4, 8×8, …, resolution/2.
 
     Raises:
-        ValueError: ``resolution`` is not one of ``RESOLUTIONS``.
+        ValueError: ``resolution`` is not one of ``RESOLUTIONS``, or ``base`` is below 1.
     """
     if resolution not in RESOLUTIONS:
         raise ValueError(f"resolution must be one of {RESOLUTIONS}, got {resolution}")
+    if base < 1:
+        raise ValueError(f"the number of channels must be at least 1, got {base}")
     # log2(resolution) - 2.
     stages = resolution.bit_length() - 3
     return [base * min(2**i, 8) for i in reversed(range(stages))]
@@ -117,8 +119,8 @@ class DCGANDiscriminator(nn.Module):
         minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
 
     Raises:
-        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or of
-            another shape.
+        ValueError: ``resolution`` is out of range, ``norm`` is unknown, or labels are missing, not
+            wanted or of another shape.
     """
 
     def __init__(
@@ -134,6 +136,8 @@ class DCGANDiscriminator(nn.Module):
         minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
+        if norm not in (*NORMS, "none"):
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, none, got {norm!r}")
         self.c_dim = c_dim
         widths = stage_widths(resolution, ndf)[::-1]
         layers: list[nn.Module] = []

@@ -60,6 +60,15 @@ def test_other_resolutions_are_refused(resolution):
         DCGANGenerator(resolution)
 
 
+def test_networks_without_channels_and_unknown_norms_are_refused():
+    with pytest.raises(ValueError, match="number of channels must be at least 1, got 0"):
+        DCGANGenerator(16, ngf=0)
+    with pytest.raises(
+        ValueError, match="norm must be one of batch, layer, instance, none, got 'b"
+    ):
+        DCGANDiscriminator(16, norm="bach")
+
+
 def test_batch_norm_everywhere_but_g_output_and_d_input():
     g, d = DCGANGenerator(), DCGANDiscriminator()
     kinds_g = [type(layer) for layer in g.layers]
