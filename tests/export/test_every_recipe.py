@@ -58,7 +58,7 @@ def test_networks_take_and_give_what_they_are_declared_to(forms):
             ), name
             assert x.dtype == port.dtype and x.isfinite().all()
             if port.kind == "image":
-                assert x.abs().max() <= 1 or port.meaning.endswith("they are clipped")
+                assert x.abs().max() <= 1 or port.meaning.endswith("outside of the range")
         for i, x in enumerate(form.example):  # every input counts
             changed = [*form.example]
             changed[i] = x.roll(1, 0) if x.roll(1, 0).ne(x).any() else 1 - x
