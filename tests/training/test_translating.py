@@ -56,8 +56,8 @@ def trained(recipe, **options):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow)
-        if name in ("unit", "stargan", "gaugan")
+        pytest.param(name, marks=pytest.mark.long)
+        if name in ("unit", "stargan", "gaugan", "text2image")
         else name
         for name in RECIPES
     ],
