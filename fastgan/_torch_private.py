@@ -55,8 +55,7 @@ def is_plain_eager() -> bool:
     # Dynamo folds the first condition, and traces none of the others.
     return not (
         torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
+        or is_transformed()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._get_tracing_state() is not None
     )

@@ -136,9 +136,13 @@ def _line(message: object) -> str:
 
     Marked names of settings become options, and bytes in quoted names are made readable.
     """
-    text = MARKED.sub(lambda name: option(name[1]), str(message))
-    text = _QUOTED_BYTES.sub(_bytes, " ".join(text.split()))
+    text = _QUOTED_BYTES.sub(_bytes, " ".join(with_options(str(message)).split()))
     return printable(text)
+
+
+def with_options(text: str) -> str:
+    """Return a text with the option, of the same length, for each marked name of a setting."""
+    return MARKED.sub(lambda name: option(name[1]), text)
 
 
 def option(setting: str) -> str:

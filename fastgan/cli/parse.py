@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from fastgan.cli import UsageError, option
-from fastgan.errors import MARKED
+from fastgan.cli import UsageError, option, with_options
 
 T = TypeVar("T")
 
@@ -73,13 +72,13 @@ def parse(
 
 
 class _WithOptions:
-    """Output that writes a name in backticks as its option, which has the same length."""
+    """Output that writes names of settings in backticks as options."""
 
     def __init__(self, output: Any) -> None:
         self._output = output
 
     def write(self, text: str) -> int:
-        written: int = self._output.write(MARKED.sub(lambda name: option(name[1]), text))
+        written: int = self._output.write(with_options(text))
         return written
 
     def __getattr__(self, name: str) -> Any:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
@@ -34,7 +34,14 @@ from fastgan.metrics import (
 )
 from fastgan.metrics.checks import NonFiniteError, not_finite, rows_not_finite
 from fastgan.metrics.feature_networks import FeaturesName
-from fastgan.metrics.figures import OF_FEATURES, OF_INCEPTION, OF_TARGETS, figure_name, main_figure
+from fastgan.metrics.figures import (
+    OF_FEATURES,
+    OF_INCEPTION,
+    OF_TARGETS,
+    Metric,
+    figure_name,
+    main_figure,
+)
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.kernel import SUBSET_SIZE, SUBSETS
 from fastgan.metrics.paired import require_torchmetrics
@@ -42,6 +49,7 @@ from fastgan.metrics.perceptual import SHA256 as PERCEPTUAL_SHA256
 from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
 from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
 from fastgan.metrics.score import SPLITS
+from fastgan.names import unknown
 from fastgan.recipes import Networks, Recipe
 from fastgan.runtime import versions
 from fastgan.seeds import derive_seed
@@ -132,8 +140,11 @@ def make_plan(
         samples: None takes 2,000, or 25,600 for the modes of Stacked MNIST.
 
     Raises:
-        MetricError: a metric can't be taken of this recipe on this data.
+        MetricError: a metric is unknown, or can't be taken of this recipe on this data.
     """
+    for name in metrics:
+        if name not in get_args(Metric):
+            raise MetricError(unknown("metric", name, get_args(Metric)))
     named = [name for name in metrics if name in OF_INCEPTION]
     if named and features not in (None, "inception"):
         raise MetricError(

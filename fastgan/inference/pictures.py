@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.data import DataError, InputSpec, Reading, to_float
+from fastgan.data import InputSpec, Reading, to_float
 from fastgan.data._optional import require
 from fastgan.data.decode import (
     decode_image,
@@ -24,6 +26,7 @@ from fastgan.data.inputs import Levels
 from fastgan.data.levels import eight_bits
 from fastgan.data.map_classes import check_map
 from fastgan.data.reading import levels_of
+from fastgan.errors import FastganError
 from fastgan.files import write_atomic
 from fastgan.inference.errors import InferenceError
 from fastgan.recipes import ImageSpec
@@ -50,6 +53,23 @@ class Picture:
         return self.alpha is None or bool((self.alpha == OPAQUE).all())
 
 
+@contextmanager
+def unreadable_as_error(what: str, path: Path) -> Iterator[None]:
+    """Raise InferenceError for a file that the ``with`` block can't decode.
+
+    Errors of fastgan pass as they are.
+    """
+    try:
+        yield
+    except FastganError:
+        raise
+    # Decoders raise nearly anything on broken files.
+    except Exception as error:
+        raise InferenceError(
+            f"The {what} {str(path)!r} can't be read: {unreadable_reason(error)}."
+        ) from error
+
+
 def read_picture(path: Path, channels: int, levels: Levels = ()) -> Picture:
     """Read the first frame of a picture file, turned by its EXIF orientation.
 
@@ -70,15 +90,9 @@ def read_square(path: str | Path, spec: ImageSpec, reading: Reading) -> tuple[Te
         InferenceError: the file can't be read.
     """
     path = Path(path)
-    try:
+    with unreadable_as_error("image", path):
         levels, notes = levels_of([path], reading)
         stored = decode_image(path, spec.resolution, spec.channels, reading=reading, levels=levels)
-    except DataError:
-        raise
-    except Exception as error:  # decoders raise nearly anything on broken files
-        raise InferenceError(
-            f"The image {str(path)!r} can't be read: {unreadable_reason(error)}."
-        ) from error
     return to_float(stored)[None], notes
 
 

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from fastgan.data import InputSpec, to_batch, to_uint8
 from fastgan.data._optional import require
-from fastgan.data.decode import unreadable_reason
 from fastgan.data.levels import Levels
-from fastgan.errors import FastganError
 from fastgan.inference.errors import InferenceError
 from fastgan.inference.pictures import (
     OPAQUE,
@@ -24,6 +22,7 @@ from fastgan.inference.pictures import (
     picture_of,
     read_map,
     read_picture,
+    unreadable_as_error,
 )
 from fastgan.inference.tiles import translate_picture
 from fastgan.names import unknown
@@ -130,18 +129,12 @@ class Translator:
             raise InferenceError(f"There is no picture {str(path)!r}: check the path.")
         if mask is not None and self.spec.kind == "map":
             raise InferenceError("A map of classes has no mask: leave `mask` out.")
-        try:
+        with unreadable_as_error("picture", path):
             picture = (
                 self.read(path)
                 if mask is None
                 else read_picture(path, self.spec.channels, self.spec.levels)
             )
-        except FastganError:
-            raise
-        except Exception as error:  # decoders raise nearly anything on broken files
-            raise InferenceError(
-                f"The picture {str(path)!r} can't be read: {unreadable_reason(error)}."
-            ) from error
         return self._image_from(picture if mask is None else self._masked(picture, mask))
 
     def _of_image(self, image: Any, mask: Any, what: str) -> Any:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from fastgan.data import ImageDataset
 from fastgan.data.reading import Fit
@@ -16,7 +16,6 @@ from fastgan.inference.samples import unseen
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import OF_TARGETS, Metric
 from fastgan.metrics.real import MAX_REAL
-from fastgan.names import unknown
 from fastgan.trained.core import Core
 
 
@@ -52,13 +51,10 @@ class Evaluating(Core):
             Figures by name, such as ``fd_mobilenet_v2``; docs/measures.md explains them.
 
         Raises:
-            MetricError: a metric can't be taken, or what it needs is missing.
-            InferenceError: a metric is unknown, or there is no data to compare with.
+            MetricError: a metric is unknown or can't be taken, or what it needs is missing.
+            InferenceError: there is no data to compare with.
         """
         named: Sequence[str] = (metrics,) if isinstance(metrics, str) else metrics or ()
-        for name in named:
-            if name not in get_args(Metric):
-                raise InferenceError(unknown("metric", name, get_args(Metric)))
         dataset = self.open_data(data)
         found = evaluate(
             self.recipe,

@@ -14,15 +14,13 @@ from fastgan.data.discovery import few
 from fastgan.evaluation.measures import MeasureSettings
 from fastgan.files import write_atomic
 from fastgan.metrics.feature_networks import FeaturesName
+from fastgan.metrics.figures import Metric
 from fastgan.names import local_name, portable_name
 from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
 from fastgan.training.run_settings import ConfigError, RunSettings
 
-WhichMeasures = Literal[
-    "auto", "none", "fd", "kd", "score", "prdc", "ppl", "modes", "fid", "kid", "is",
-    "l1", "psnr", "ssim", "perceptual",
-]  # fmt: skip
+WhichMeasures = Literal["auto", "none", Metric]
 
 
 @dataclass(frozen=True, kw_only=True)

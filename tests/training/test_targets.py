@@ -118,6 +118,8 @@ def test_what_needs_torchmetrics_is_refused_before_a_run_without_it(pix2pix, mon
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
     with pytest.raises(MetricError, match="PSNR and SSIM need torchmetrics"):
         make_plan(pix2pix, Negatives(), ("l1", "psnr"))
+    with pytest.raises(MetricError, match="Unknown metric 'l3': did you mean 'l1'"):
+        make_plan(pix2pix, Negatives(), ("l3",))
     assert make_plan(pix2pix, Negatives(), ("l1", "perceptual")).metrics == ("l1", "perceptual")
 
 
