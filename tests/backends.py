@@ -11,7 +11,6 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 from tests.emulation.build import build_emulation
 from tests.emulation.sanitizers import asan_environment
 from tests.ops.files import IMPLICIT_GEMM, ON_EVERY_BACKEND
-from tests.tiers import OVERRUN
+from tests.tiers import Stopwatch
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 480  # seconds of all sessions on two cores
@@ -124,17 +123,12 @@ def main() -> int:
     parser.add_argument("sessions", nargs="*", choices=[*names, []], default=[], metavar="SESSION",
                         help=f"one of {', '.join(names)}; all without any")  # fmt: skip
     chosen = parser.parse_args().sessions or names
-    start = time.monotonic()
+    stopwatch = Stopwatch(cores=min(4, os.cpu_count() or 1))
     failed = [s.name for s in SESSIONS if s.name in chosen and not run(s)]
-    seconds = time.monotonic() - start
-    print(
-        f"\n{len(chosen)} sessions in {seconds:.0f} seconds, failed: {', '.join(failed) or 'none'}"
-    )
-    if seconds > OVERRUN * BUDGET:
-        print(
-            f"more than {OVERRUN:g} times the budget of {BUDGET} seconds: "
-            "build/durations.json lists the slowest tests"
-        )
+    names = ", ".join(failed) or "none"
+    print(f"\n{len(chosen)} sessions in {stopwatch.wall():.0f} seconds, failed: {names}")
+    if overrun := stopwatch.overrun(BUDGET):
+        print(overrun)
         return 1
     return 1 if failed else 0
 

@@ -31,6 +31,8 @@ SHARED = (
     "tests/emulation/*.py",
     "benchmarks/evidence/*.py",
 )
+#: Folders of tests that the ops' sources determine; other tests run the whole package.
+OF_OPS = ("ops", "emulation", "packaging")
 OPS = sorted(
     path.name for path in (ROOT / "fastgan" / "ops").iterdir() if (path / "__init__.py").exists()
 )
@@ -105,11 +107,10 @@ def _installed(package: str) -> bool:
 
 @functools.cache
 def digest(test: Path) -> str:
-    """Return a digest for the tests in a file named after an op, or for all ops."""
+    """Return a digest for the tests in a file: of the op that it is named after, or of more."""
     op = test.stem.removeprefix("test_")
     ops = closure(op) if op in OPS else (*OPS, "winograd")
     files = {path for name in ops for path in _of_op(name)} | set(_files(*SHARED))
-    files |= {path for path in _files("tests/ops/*.py") if not path.stem.startswith("test_")} | {
-        test
-    }
+    files |= {path for path in _files("tests/ops/*.py") if not path.stem.startswith("test_")}
+    files |= {test, *(() if test.parent.name in OF_OPS else _files("fastgan/**/*.py"))}
     return hashlib.sha256(f"{_hash(sorted(files))}\n{machine()}".encode()).hexdigest()

@@ -94,6 +94,7 @@ def test_rows_belong_to_images():
     )
 
 
+@pytest.mark.backends
 def test_one_graph_holds_an_update_at_every_p():
     """A graph holds D's loss, its regulariser through the pipe, gradients and observed signs.
 

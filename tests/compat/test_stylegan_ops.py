@@ -192,6 +192,7 @@ def test_a_penalty_on_the_gradient_in_the_images_trains_the_weights(inside):
     assert expected.abs().max() > 0 and torch.allclose(result, expected, rtol=1e-3)
 
 
+@pytest.mark.backends
 def test_convolutions_compile():
     x, w = torch.randn(2, 3, 6, 6), torch.randn(4, 3, 3, 3, requires_grad=True)
     compiled = torch.compile(conv2d_gradfix.conv2d, fullgraph=True, backend="aot_eager")
@@ -256,6 +257,7 @@ def test_grid_sample_far_away_and_not_a_number():
     assert grid_sample_gradfix.grid_sample(image, grid).flatten().tolist() == [0.0] * 6
 
 
+@pytest.mark.backends
 def test_grid_sample_compiles_and_switches_off(monkeypatch):
     image, grid = image_and_grid()
     expected = F.grid_sample(image, grid, align_corners=False)

@@ -52,7 +52,7 @@ def test_the_page_of_broken_runs_makes_three_claims():
     assert [claim for _, claim in CLAIMS] == ["D too strong", "G too strong", "Mode collapse"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("block", "claim"), CLAIMS, ids=[claim for _, claim in CLAIMS])
 def test_a_broken_run_is_diagnosed_as_the_page_says(block, claim, tmp_path, monkeypatch, capsys):
     """The commands run as they stand, to the last image."""
@@ -70,7 +70,7 @@ def test_a_broken_run_is_diagnosed_as_the_page_says(block, claim, tmp_path, monk
     assert claim.lower() in line.lower().partition(" images: ")[2].rstrip(".").split(", "), line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -387,6 +387,7 @@ def run_compiled_and_eager(step, net: nn.Module, *inputs: Tensor) -> None:
             )
 
 
+@pytest.mark.backends
 @each_case
 def test_a_compiled_penalty_has_the_eager_parameter_gradients(network, penalty):
     net = build(network, 4, torch.float32)
@@ -401,6 +402,7 @@ def test_a_compiled_penalty_has_the_eager_parameter_gradients(network, penalty):
     run_compiled_and_eager(step, net, *batch(torch.float32))
 
 
+@pytest.mark.backends
 def test_compiled_losses_have_the_eager_parameter_gradients():
     """One graph holds all losses with all options."""
     net = build(Discriminator, 4, torch.float32)

@@ -88,6 +88,7 @@ DIFFERENT = ("unet", "scales", "unit", "stargan-d", "spade-z", "srresnet", "text
 """Networks that together have every layer."""
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     "name",
     [name if name in DIFFERENT else pytest.param(name, marks=pytest.mark.long) for name in SMALL],

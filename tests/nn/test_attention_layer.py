@@ -68,6 +68,7 @@ def test_a_penalty_on_the_layers_gradient(channels):
     assert gradcheck(gradient, (x, *made.parameters()), fast_mode=True)
 
 
+@pytest.mark.backends
 def test_a_penalty_in_one_compiled_graph():
     made, x = layer(), draw(1, 8, 4, 4).requires_grad_()
 

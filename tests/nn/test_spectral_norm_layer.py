@@ -246,6 +246,7 @@ def test_runs_under_autocast():
     assert all(p.grad.dtype == torch.float32 for p in network.parameters())
 
 
+@pytest.mark.backends
 def test_a_whole_step_compiles():
     """One graph holds both passes and a penalty with its second derivative.
 

@@ -61,7 +61,7 @@ def test_it_runs_in_bf16_about_as_in_float32():
             torch.testing.assert_close(stats[key], expected[key], rtol=0.1, atol=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.backends
 def test_it_compiles_whole(caplog):
     """The second stage includes the first one; it runs in two micro-batches and in bf16."""
     recipe = dataclasses.replace(TINY, pretrain=0, residual=True, accumulate=2, precision="bf16")

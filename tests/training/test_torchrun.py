@@ -49,7 +49,7 @@ def newest(out):
     return int(paths[-1].stem) if paths else 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_process_starts_all_again_and_the_second_time_ends_the_run(tmp_path):
     out = tmp_path / "run"
     process = torchrun(

@@ -53,6 +53,7 @@ def trained(recipe, **options):
     return state, step([data_rows(recipe, state.networks, data, some) for some in rows])
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     "name",
     [
