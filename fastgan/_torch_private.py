@@ -126,7 +126,8 @@ def will_be_computed(node: Any) -> bool | None:
 
 def copy_all_(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
     """Copy each source into its target, in a few launches for all of them."""
-    torch._foreach_copy_(list(targets), list(sources))
+    if targets:
+        torch._foreach_copy_(list(targets), list(sources))
 
 
 def add_all_(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 import torch.distributed as dist
@@ -65,6 +66,14 @@ class ADA(Augment):
         ValueError: an argument is out of range, or a name is unknown.
     """
 
+    constant_buffers: ClassVar[tuple[str, ...]] = (
+        "multipliers",
+        "rotates",
+        "taps",
+        "bands_x",
+        "bands_y",
+    )
+    """Buffers that training never changes."""
     p: Tensor
     signs: Tensor
     multipliers: Tensor

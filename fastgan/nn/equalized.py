@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastgan import ops
 from fastgan.nn.resample import Taps, _Filtered
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import check_input
+from fastgan.ops._checks import as_dtype, check_input
 
 
 class EqualLinear(nn.Module):
@@ -65,8 +65,8 @@ class EqualLinear(nn.Module):
             raise ValueError(
                 f"x must have shape [..., {self.weight.shape[1]}], got {list(x.shape)}"
             )
-        weight = (self.weight * self.scale).to(x.dtype)
-        bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
+        weight = as_dtype(self.weight * self.scale, x.dtype)
+        bias = _scaled_bias(self, x.dtype)
         if self.act == "linear":
             return F.linear(x, weight, bias)
         return ops.bias_act(F.linear(x, weight), bias, dim=-1, act=self.act)
@@ -133,8 +133,8 @@ class EqualConv2d(_Filtered):
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = (self.weight * self.scale).to(x.dtype)
-        bias = None if self.bias is None else (self.bias * self.lr_multiplier).to(x.dtype)
+        weight = as_dtype(self.weight * self.scale, x.dtype)
+        bias = _scaled_bias(self, x.dtype)
         padding = weight.shape[2] // 2
         if self.up == self.down == 1:
             act, alpha, gain, clamp = activation_options(
@@ -154,6 +154,15 @@ class EqualConv2d(_Filtered):
             f"{in_channels}, {out_channels}, {kernel_size}, bias={self.bias is not None}, "
             + _options(self)
         )
+
+
+def _scaled_bias(layer: EqualLinear | EqualConv2d, dtype: torch.dtype) -> Tensor | None:
+    """Return a layer's bias times its learning rate multiplier, in the dtype."""
+    if layer.bias is None:
+        return None
+    # A product with 1 would be a kernel of its own.
+    bias = layer.bias if layer.lr_multiplier == 1 else layer.bias * layer.lr_multiplier
+    return as_dtype(bias, dtype)
 
 
 def _check_odd(kernel_size: int) -> None:

@@ -10,7 +10,7 @@ from fastgan.nn.equalized import EqualLinear, _check_odd, _check_sizes, _options
 from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.resample import Taps, _Filtered
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import check_input
+from fastgan.ops._checks import as_dtype, check_input
 
 
 class ModulatedConv2d(_Filtered):
@@ -111,8 +111,11 @@ class ModulatedConv2d(_Filtered):
         # Half images take float32 factors, which the op brings into their range.
         # The scale multiplies the styles, which are fewer than the weights.
         dtype = torch.promote_types(x.dtype, torch.float32)
+        styles = self.affine(w)
+        if self.scale != 1:
+            styles = styles * self.scale
         return ops.modulated_conv2d(
-            x, self.weight.to(dtype), (self.affine(w) * self.scale).to(dtype),
+            x, as_dtype(self.weight, dtype), as_dtype(styles, dtype),
             noise=added, bias=self.bias,
             act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp,
             demodulate=self.demodulate, up=self.up, down=self.down, resample_filter=self.filter,

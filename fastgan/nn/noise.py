@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class NoiseInjection(nn.Module):
     The strength starts at zero. The constant noise is drawn once and is in the state dict.
     """
 
+    constant_buffers: ClassVar[tuple[str, ...]] = ("const",)
+    """Buffers that training never changes."""
     const: Tensor | None
 
     def __init__(

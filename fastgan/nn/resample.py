@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -17,6 +17,8 @@ class _Filtered(nn.Module):
     under ``.half()``.
     """
 
+    constant_buffers: ClassVar[tuple[str, ...]] = ("filter",)
+    """Buffers that training never changes."""
     filter: Tensor
 
     def __init__(self, taps: Taps, **options: Any) -> None:

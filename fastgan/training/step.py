@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from fastgan._torch_private import add_all_, copy_all_
+from fastgan._torch_private import add_all_
 from fastgan.errors import FastganError
 from fastgan.nn import convert_sync_batchnorm
 from fastgan.recipes import (
@@ -26,6 +26,7 @@ from fastgan.recipes.players import concatenate, each_tensor, parameters_of
 from fastgan.training.compiling import compiled
 from fastgan.training.distributed import World
 from fastgan.training.precision import autocast, matmul_precision, with_float32
+from fastgan.training.snapshot import Snapshot
 from fastgan.training.state import TrainState
 
 MAX_SKIPS = 10
@@ -75,11 +76,12 @@ class TrainStep:
             for network in state.networks.values():
                 convert_sync_batchnorm(network)
         networks = with_float32(state.networks, state.recipe.full_precision)
+        self.snapshot = Snapshot(state.networks.values())
 
         def update(
             player: Player, loss: Callable[..., Loss] | None, *terms: Regularizer
         ) -> _Update:
-            update = _Update(player, loss, terms, networks, state, self.world)
+            update = _Update(player, loss, terms, networks, state, self.world, self.snapshot)
             if compile == "step":
                 gradients = compiled(update.gradients, backend=backend)
                 update.gradients = gradients  # type: ignore[method-assign]
@@ -189,9 +191,11 @@ class _Update:
         networks: Networks,
         state: TrainState,
         world: World,
+        snapshot: Snapshot,
     ) -> None:
         self.player, self.loss, self.terms = player, loss, terms
         self.networks, self.state, self.world = networks, state, world
+        self.snapshot = snapshot
         self.parameters = parameters_of(state.networks, player.networks)
         self.one = torch.ones((), device=world.device)
 
@@ -205,16 +209,13 @@ class _Update:
             self.state.optimizers[self.player.name],
             self.state.scalers.get(self.player.name),
         )
-        buffers = [
-            buffer for network in self.state.networks.values() for buffer in network.buffers()
-        ]
-        before = [buffer.clone() for buffer in buffers]
+        self.snapshot.take()
         gradients, stats, outputs = self._of_micro_batches(
             batch, generator, scaler.scale(self.one) if scaler else self.one
         )
         present = [gradient for gradient in gradients if gradient is not None]
         self.world.average_(present)
-        self._average_changed(buffers, before)
+        self._average_changed()
         for parameter, gradient in zip(self.parameters, gradients):
             parameter.grad = gradient
         if scaler:
@@ -224,7 +225,7 @@ class _Update:
             scaler.step(optimizer) if scaler else optimizer.step()
             stats[f"gradient/{self.player.name}"] = norm
         else:
-            copy_all_(buffers, before)
+            self.snapshot.restore()
         self._count(finite, searching=scaler is not None and scaler.get_scale() > 1)
         if scaler:
             scaler.update()
@@ -301,13 +302,10 @@ class _Update:
         for start in range(0, count, size):
             yield batch.rows(slice(start, start + size))
 
-    def _average_changed(self, buffers: list[Tensor], before: list[Tensor]) -> None:
+    def _average_changed(self) -> None:
         """Average over the ranks the buffers that this update changed (running statistics)."""
         if self.world.size > 1:
-            pairs = zip(buffers, before)
-            self.world.average_(
-                [b for b, was in pairs if b.is_floating_point() and not torch.equal(b, was)]
-            )
+            self.world.average_([b for b in self.snapshot.changed() if b.is_floating_point()])
 
     def _count(self, finite: bool, *, searching: bool) -> None:
         """Count skipped updates, in all and in a row.

@@ -1,0 +1,212 @@
+"""Operators of StyleGAN2's training step as a GPU runs it, counted on meta tensors.
+
+``python -m benchmarks.step_launches`` prints them by part of the step, and by their source. Nothing
+is computed: the recipe's own trainer runs on tiny tensors without data, with the layers of the full
+resolution and the choices that are made for a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from benchmarks.launches import Launches
+from fastgan.ops import _library
+from fastgan.recipes import Batch, ImageSpec
+from fastgan.recipes.stylegan2 import StyleGAN2
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+DEVICE = torch.device("meta")
+#: Parts of a step, and how often each runs in an average one.
+PARTS = {"D": 1.0, "G": 1.0, "rest": 1.0, "r1": 1 / 16, "path_length": 1 / 4}
+BATCH = 4
+CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
+
+
+class StepLaunches(Launches):
+    """Counter of a step's operators on meta tensors, by part, source and name.
+
+    Attributes:
+        part: current part of the step, a key of ``PARTS``.
+        by_source: operators of (part, place in the library, operator). An operator of a backward
+            pass has the place of the one that it belongs to.
+    """
+
+    def __init__(self, *, sources: bool = False) -> None:
+        super().__init__()
+        self.part, self.sources = "rest", sources
+        self.by_source: Counter[tuple[str, str, str]] = Counter()
+        self.composed = {
+            getattr(torch.ops.fastgan, definition.name).default: definition.reference
+            for definition in _library._definitions
+            if definition.triton is None
+        }
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self.composed:
+            # An op without kernels of its own launches those of its formula.
+            with self, torch.no_grad():
+                return self.composed[func](*args)
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            # Gradients are finite.
+            self._add(func, 1)
+            return True
+        before = self.count
+        results = super().__torch_dispatch__(func, types, args, kwargs)
+        if self.count == before:
+            return results
+        self.count = before
+        tensors = [t for t in tree_leaves((args, kwargs, results)) if isinstance(t, Tensor)]
+        if all(t.device != DEVICE for t in tensors):
+            # Random rows are drawn on the CPU.
+            return results
+        # cuDNN has a call for each gradient.
+        self._add(func, sum(args[-1]) if func is CONVOLUTION_BACKWARD else 1)
+        return results
+
+    def _add(self, func: Any, count: int) -> None:
+        self.count += count
+        self.by_source[self.part, self._source(), func.name()] += count
+
+    def _source(self) -> str:
+        if not self.sources:
+            return ""
+        node = torch._C._current_autograd_node()
+        frames = traceback.extract_stack() if node is None else _frames_of(node)
+        places = [f for f in frames if f.filename.startswith(f"{ROOT}/fastgan")]
+        place = places[-1] if places else None
+        where = "torch" if place is None else f"{place.filename[len(ROOT) + 9 :]}:{place.lineno}"
+        return where if node is None else f"{where} backward"
+
+    @property
+    def by_part(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for (part, _, _), count in self.by_source.items():
+            found[part] += count
+        return found
+
+
+def _frames_of(node: Any) -> list[traceback.FrameSummary]:
+    """Return the place where anomaly mode saw the forward operator of a node."""
+    while (parent := node.metadata.get("parent_")) is not None:
+        node = parent
+    lines = [line.split(", ") for text in node.metadata.get("traceback_", []) for line in [text]]
+    return [
+        traceback.FrameSummary(parts[0].split('"')[1], int(parts[1].split()[1]), "")
+        for parts in lines
+        if len(parts) > 1 and '"' in parts[0]
+    ]
+
+
+@contextlib.contextmanager
+def choices_of_a_gpu() -> Iterator[None]:
+    """Let ops, norms and optimisers treat meta tensors as those of a GPU inside the block."""
+    with (
+        patch.object(_library, "_automatic", lambda op, device: "cuda"),
+        patch.object(_library, "_named", lambda name, device: name),
+        patch("torch.nn.utils.clip_grad._has_foreach_support", lambda *_: True),
+    ):
+        yield
+
+
+def count_step(
+    *,
+    resolution: int = 256,
+    sources: bool = False,
+    recipe: type[StyleGAN2] = StyleGAN2,
+    **settings: Any,
+) -> StepLaunches:
+    """Count the operators of a step with all its parts.
+
+    Args:
+        resolution: that of the images.
+        sources: also record the places of operators, which is slow.
+        recipe: the recipe.
+        settings: settings of the recipe.
+    """
+    widths = {"z_dim": 4, "w_dim": 4, "channel_base": 4 * resolution, "channel_max": 4}
+    made = recipe(batch=BATCH, **widths, **settings)
+    state = TrainState.create(made, ImageSpec(3, resolution), device=DEVICE)
+    for optimizer in state.optimizers.values():
+        for group in optimizer.param_groups:
+            group["foreach"] = True
+    step = TrainStep(state)
+    counter = StepLaunches(sources=sources)
+
+    def named(part: str, update: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            counter.part = part
+            try:
+                return update(*args)
+            finally:
+                counter.part = "rest"
+
+        return call
+
+    batch = Batch(
+        torch.empty(BATCH, 3, resolution, resolution, device=DEVICE),
+        torch.zeros(BATCH, dtype=torch.int64, device=DEVICE),
+    )
+    # Memory that a run allocates once.
+    step.snapshot.take()
+    for optimizer in state.optimizers.values():
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, update in step._updates.items():
+        step._updates[name] = named(name, update)
+        step._lazy[name] = [
+            (every, named(term.terms[0].name, term)) for every, term in step._lazy[name]
+        ]
+    with (
+        choices_of_a_gpu(),
+        torch.autograd.set_detect_anomaly(True, check_nan=False)
+        if sources
+        else contextlib.nullcontext(),
+        counter,
+    ):
+        step([batch])
+    return counter
+
+
+def average(counts: Counter[str]) -> float:
+    """Return the operators of an average step."""
+    return sum(PARTS[part] * count for part, count in counts.items())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step_launches")
+    parser.add_argument("--sources", type=int, default=0, metavar="N", help="the N largest sources")
+    parser.add_argument("--part", choices=PARTS, help="sources of this part alone")
+    parser.add_argument("--num-fp16-res", type=int, default=0)
+    given = parser.parse_args()
+    counted = count_step(sources=given.sources > 0, num_fp16_res=given.num_fp16_res)
+    for part, count in counted.by_part.items():
+        print(f"{part:12} {count:6}")
+    print(f"{'average':12} {average(counted.by_part):8.1f}\n{'all':12} {counted.count:6}")
+    found: Counter[tuple[str, str]] = Counter()
+    for (part, source, name), count in counted.by_source.items():
+        if given.part in (None, part):
+            found[source, name] += count if given.part else PARTS[part] * count
+    for (source, name), count in found.most_common(given.sources):
+        print(f"{count:8.1f}  {source:48} {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

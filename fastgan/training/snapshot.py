@@ -1,0 +1,53 @@
+"""Copies of the buffers that an update can change, so that a skipped update leaves no trace."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from fastgan._torch_private import copy_all_
+
+
+def changing_buffers(network: nn.Module) -> Iterator[Tensor]:
+    """Yield the buffers of a network but those that modules name in ``constant_buffers``."""
+    for module in network.modules():
+        constant: tuple[str, ...] = getattr(module, "constant_buffers", ())
+        for name, buffer in module.named_buffers(recurse=False):
+            if name not in constant:
+                yield buffer
+
+
+class Snapshot:
+    """Copies of the changing buffers of networks, in memory that every update uses again.
+
+    Attributes:
+        buffers: the buffers when the copies were made.
+        copies: their values then.
+    """
+
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
+        self.networks = list(networks)
+        self.buffers: list[Tensor] = []
+        self.copies: list[Tensor] = []
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Copy the buffers."""
+        buffers = [b for network in self.networks for b in changing_buffers(network)]
+        if len(buffers) == len(self.buffers) and all(map(operator.is_, buffers, self.buffers)):
+            copy_all_(self.copies, buffers)
+        else:
+            self.buffers, self.copies = buffers, [buffer.clone() for buffer in buffers]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Write the copies back."""
+        copy_all_(self.buffers, self.copies)
+
+    def changed(self) -> list[Tensor]:
+        """Return the buffers that differ from their copies."""
+        pairs = zip(self.buffers, self.copies)
+        return [buffer for buffer, copy in pairs if not torch.equal(buffer, copy)]
