@@ -40,30 +40,28 @@ struct Table {
 template <class T>
 Table<T> table_of(const Arguments& a) {
   using R = typename Table<T>::R;
-  const auto in = [](const void* p) { return static_cast<const T*>(p); };
-  const auto wide = [](const void* p) { return static_cast<const R*>(p); };
   Table<T> t{};
   t.layout = a.layout;
   t.over = a.over;
   t.eps = static_cast<R>(a.eps);
   t.has_sums = a.takes_sums();
   t.bends = a.takes_bends();
-  t.x = in(a.x);
-  t.scale = in(a.scale);
-  t.shift = in(a.shift);
-  t.ddscale = in(a.ddscale);
-  t.ddshift = in(a.ddshift);
-  t.mean = wide(a.mean);
-  t.var = wide(a.var);
-  t.ddmean = wide(a.ddmean);
-  t.ddvar = wide(a.ddvar);
-  t.dscale = static_cast<T*>(a.dscale);
-  t.dshift = static_cast<T*>(a.dshift);
-  t.dmean = static_cast<R*>(a.dmean);
-  t.dvar = static_cast<R*>(a.dvar);
-  t.mean_out = static_cast<R*>(a.mean_out);
-  t.var_out = static_cast<R*>(a.var_out);
-  t.numbers = static_cast<R*>(a.workspace);
+  t.x = as<T>(a.x);
+  t.scale = as<T>(a.scale);
+  t.shift = as<T>(a.shift);
+  t.ddscale = as<T>(a.ddscale);
+  t.ddshift = as<T>(a.ddshift);
+  t.mean = as<R>(a.mean);
+  t.var = as<R>(a.var);
+  t.ddmean = as<R>(a.ddmean);
+  t.ddvar = as<R>(a.ddvar);
+  t.dscale = as<T>(a.dscale);
+  t.dshift = as<T>(a.dshift);
+  t.dmean = as<R>(a.dmean);
+  t.dvar = as<R>(a.dvar);
+  t.mean_out = as<R>(a.mean_out);
+  t.var_out = as<R>(a.var_out);
+  t.numbers = as<R>(a.workspace);
   return t;
 }
 

@@ -4,9 +4,6 @@
 // between sweeps is a launch with a thread for each group.
 #pragma once
 
-#include <cstdint>
-#include <initializer_list>
-
 #include "../scale_bias_act/sums.cuh"
 #include "coefficients.h"
 #include "sweep.cuh"
@@ -26,27 +23,13 @@ __global__ void __launch_bounds__(step_threads) step_kernel(
 
 // ---- host side
 
-// Return an address that is as well aligned as all of these pointers.
-inline const void* least_aligned(std::initializer_list<const void*> pointers) {
-  std::uintptr_t bits = 0;
-  for (const void* p : pointers) {
-    bits |= reinterpret_cast<std::uintptr_t>(p);
-  }
-  return reinterpret_cast<const void*>(bits);
-}
-
 // Return the plan of scale_bias_act for the same images.
 inline Plan plan_of(const Arguments& a) {
-  scale_bias_act::Arguments images{};
-  images.dtype = a.dtype;
-  images.layout = a.layout;
-  images.x = a.x;
-  images.dy = a.dy;
-  images.ddx =
-      least_aligned({a.ddx, a.scale_map, a.shift_map, a.residual, a.dscale_map, a.dshift_map});
-  images.out = a.out;
-  images.out_x = a.out_x;
-  return scale_bias_act::make_plan(images);
+  return scale_bias_act::make_plan(
+      a.layout, a.dtype,
+      are_aligned(
+          {a.x, a.dy, a.ddx, a.scale_map, a.shift_map, a.residual, a.dscale_map, a.dshift_map,
+           a.out, a.out_x}));
 }
 
 template <class T>
@@ -77,12 +60,11 @@ class Run {
   }
 
   void step(Step step) {
-    const std::int64_t groups = a_.groups(),
-                       blocks = scale_bias_act::divide_up(groups, step_threads);
-    try_(blocks > scale_bias_act::grid_limit, [&] {
-      return fg_launch(
-          step_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(step_threads), 0, stream_,
-          table_, step, groups);
+    try_([&] {
+      const std::int64_t groups = a_.groups();
+      return launch_blocks(
+          step_kernel<T>, divide_up(groups, step_threads), step_threads, stream_, table_, step,
+          groups);
     });
   }
 
@@ -90,32 +72,31 @@ class Run {
 
  private:
   template <class F>
-  void try_(bool too_large, F&& f) {
+  void try_(F&& f) {
     if (error_ == cudaSuccess) {
-      error_ = too_large ? cudaErrorInvalidConfiguration : f();
+      error_ = f();
     }
   }
 
   template <Sweep S>
   void launch() {
-    const auto in = [](const void* p) { return static_cast<const T*>(p); };
     const bool maps = a_.has_maps(), map_sums = maps && S == Sweep::first_sums;
     Tensors<T> t{};
-    t.x = in(a_.x);
-    t.dy = in(maps && S == Sweep::backward ? a_.dshift_map : a_.dy);
-    t.ddx = in(a_.ddx);
-    t.scale = in(a_.scale_map);
-    t.shift = in(a_.shift_map);
-    t.residual = in(a_.residual);
+    t.x = as<T>(a_.x);
+    t.dy = as<T>(maps && S == Sweep::backward ? a_.dshift_map : a_.dy);
+    t.ddx = as<T>(a_.ddx);
+    t.scale = as<T>(a_.scale_map);
+    t.shift = as<T>(a_.shift_map);
+    t.residual = as<T>(a_.residual);
     t.numbers = table_.numbers;
-    t.out = static_cast<T*>(map_sums ? a_.dshift_map : a_.out);
-    t.out_x = static_cast<T*>(map_sums ? a_.dscale_map : a_.out_x);
+    t.out = as<T>(map_sums ? a_.dshift_map : a_.out);
+    t.out_x = as<T>(map_sums ? a_.dscale_map : a_.out_x);
     t.partial = table_.numbers + (int{coefficient_count} + int{total_count}) * a_.numbers();
-    const Setting<R> s{
-        {static_cast<R>(a_.alpha), static_cast<R>(a_.gain), static_cast<R>(a_.clamp)}, a_.act};
-    const dim3 grid(static_cast<unsigned>(p_.batch * p_.tiles * p_.chunks));
-    const dim3 block(static_cast<unsigned>(p_.lanes), static_cast<unsigned>(p_.height));
-    try_(!p_.fits_a_grid(), [&] {
+    const Setting<R> s{scalars_of<R>(a_), a_.act};
+    try_([&] {
+      if (!p_.fits_a_grid()) {
+        return cudaErrorInvalidConfiguration;
+      }
       return scale_bias_act::with_variant<T>(
           p_, a_.act != Act::piecewise, [&](auto curved, auto last, auto columns) {
             // moments has no activation, and bend_sums needs a curved one.
@@ -124,7 +105,9 @@ class Run {
             constexpr int V = decltype(columns)::value;
             constexpr bool L = V == 1 || decltype(last)::value;
             constexpr auto kernel = sweep_kernel<S, C, L, T, V>;
-            return fg_launch(kernel, grid, block, 0, stream_, t, s, p_);
+            return launch_blocks(
+                kernel, p_.batch * p_.tiles * p_.chunks, dim3(p_.lanes, p_.height), stream_, t, s,
+                p_);
           });
     });
     if constexpr (totals_of(S).count > 0) {
@@ -141,7 +124,7 @@ class Run {
     r.outer = totals.count * a_.layout.batch;
     r.terms = p_.channel_parts();
     r.inner = a_.layout.channels;
-    try_(false, [&] { return scale_bias_act::launch_sums(reductions, 1, stream_); });
+    try_([&] { return scale_bias_act::launch_sums(reductions, 1, stream_); });
   }
 
   const Arguments& a_;

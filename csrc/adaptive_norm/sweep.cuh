@@ -10,7 +10,6 @@ namespace fg::adaptive_norm {
 using scale_bias_act::Columns;
 using scale_bias_act::Part;
 using scale_bias_act::Plan;
-using scale_bias_act::warp;
 
 template <class T>
 struct Tensors {
@@ -110,7 +109,7 @@ FG_DEVICE Element<R> map_element(
 
 // A kernel of one column works for any layout and ignores ChannelsLast.
 template <Sweep S, bool Curved, bool ChannelsLast, class T, int V>
-__global__ void __launch_bounds__(Plan::threads, 3) sweep_kernel(
+__global__ void __launch_bounds__(block_threads, 3) sweep_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
   using In = Packed<T, V>;

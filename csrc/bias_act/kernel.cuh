@@ -10,17 +10,11 @@
 // fixed order.
 #pragma once
 
-#include <algorithm>
-#include <iterator>
-
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
+#include "../common/reduce.cuh"
 #include "problem.h"
 
 namespace fg::bias_act {
-
-// Elements of one access: 128 bits, or a single double. float64 serves as a check of other types.
-template <class T>
-inline constexpr int access_width = sizeof(T) < 8 ? vec_width<T> : 1;
 
 template <class T>
 struct Tensors {
@@ -110,7 +104,7 @@ FG_DEVICE accumulate_t<T> bias_or_zero(const T* b, std::int64_t channel) {
 
 struct Plan {
   static constexpr std::int64_t shortest_run = 32, segment = 4096;
-  static constexpr int threads = 256, lanes = 32, warps = threads / lanes;
+  static constexpr int warps = block_threads / warp;
 
   Layout layout;
   bool by_row;
@@ -130,49 +124,19 @@ inline Plan make_plan(const Layout& layout, int widest, bool aligned) {
   const std::int64_t run = p.by_row ? layout.inner : layout.row();
   p.width = aligned && run % widest == 0 ? widest : 1;
   if (p.by_row) {
-    p.segments = (layout.inner + Plan::segment - 1) / Plan::segment;
-    p.threads_x = 8;
-    while (p.threads_x < Plan::threads &&
-           std::int64_t{p.threads_x} * p.width < std::min(run, Plan::segment)) {
-      p.threads_x *= 2;
-    }
+    p.segments = divide_up(run, Plan::segment);
+    p.threads_x = power_of_two(divide_up(std::min(run, Plan::segment), p.width), 8, block_threads);
   } else {
-    p.threads_x = Plan::lanes;
-    p.block_rows = std::max<std::int64_t>(32, (layout.outer + 1023) / 1024);
-    p.blocks = (layout.outer + p.block_rows - 1) / p.block_rows;
+    p.threads_x = warp;
+    p.block_rows = std::max<std::int64_t>(32, divide_up(layout.outer, 1024));
+    p.blocks = divide_up(layout.outer, p.block_rows);
   }
-  p.threads_y = Plan::threads / p.threads_x;
+  p.threads_y = block_threads / p.threads_x;
   return p;
 }
 
-// Return the sum over the threads of a run, threadIdx.x, in the first of them. Every thread of the
-// block must call it.
-template <class R>
-FG_DEVICE R sum_of_run(R total) {
-  FG_SHARED(R, warp_sums, [Plan::threads / 32]);
-  // A run has part of a warp, or several warps.
-  const int lanes = blockDim.x < 32 ? blockDim.x : 32;
-  for (int step = lanes / 2; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
-  if (blockDim.x > 32) {
-    const int linear = threadIdx.y * blockDim.x + threadIdx.x;
-    if (linear % 32 == 0) {
-      warp_sums[linear / 32] = total;
-    }
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      total = 0;
-      for (unsigned w = 0; w < blockDim.x / 32; ++w) {
-        total += warp_sums[linear / 32 + w];
-      }
-    }
-  }
-  return total;
-}
-
 template <Pass P, bool FromInput, class T, int V>
-__global__ void __launch_bounds__(Plan::threads) rows_kernel(
+__global__ void __launch_bounds__(block_threads) rows_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t segments) {
   using R = accumulate_t<T>;
   // The grid is under 2^31, so 32 bits are enough.
@@ -205,7 +169,8 @@ __global__ void __launch_bounds__(Plan::threads) rows_kernel(
   }
   if constexpr (P != Pass::forward) {
     if (t.partial) {
-      total = sum_of_run(total);
+      FG_SHARED(R, parts, [Plan::warps]);
+      total = sum_of_row(total, blockDim.x, parts);
       if (inside && threadIdx.x == 0) {
         t.partial[run * segments + part] = total;
       }
@@ -216,7 +181,7 @@ __global__ void __launch_bounds__(Plan::threads) rows_kernel(
 // Add up over threadIdx.y, into the first row of threads. Every thread of the block must call it.
 template <class R, int V>
 FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
-  FG_SHARED(R, tile, [Plan::warps][Plan::lanes * V]);
+  FG_SHARED(R, tile, [Plan::warps][warp * V]);
 #pragma unroll
   for (int j = 0; j < V; ++j) {
     tile[threadIdx.y][threadIdx.x * V + j] = sums[j];
@@ -232,12 +197,11 @@ FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
 }
 
 template <Pass P, bool FromInput, class T, int V>
-__global__ void __launch_bounds__(Plan::threads) columns_kernel(
+__global__ void __launch_bounds__(block_threads) columns_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Layout layout, std::int64_t block_rows) {
   using R = accumulate_t<T>;
   const std::int64_t row = layout.channels * layout.inner;
-  const std::int64_t column =
-      (static_cast<std::int64_t>(blockIdx.x) * Plan::lanes + threadIdx.x) * V;
+  const std::int64_t column = (static_cast<std::int64_t>(blockIdx.x) * warp + threadIdx.x) * V;
   const bool inside = column < row;
   R sums[V] = {};
   if (inside) {
@@ -270,19 +234,17 @@ __global__ void __launch_bounds__(Plan::threads) columns_kernel(
 
 // db[c] is the sum of partial[n][c][i] over n < outer and i < inner. Each channel has one warp.
 template <class T>
-__global__ void __launch_bounds__(Plan::threads) reduce_kernel(
+__global__ void __launch_bounds__(block_threads) reduce_kernel(
     const accumulate_t<T>* partial, T* db, std::int64_t outer, std::int64_t channels,
     std::int64_t inner) {
   const std::int64_t channel = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   accumulate_t<T> total = 0;
   if (channel < channels) {
-    for (std::int64_t k = threadIdx.x; k < outer * inner; k += 32) {
+    for (std::int64_t k = threadIdx.x; k < outer * inner; k += warp) {
       total += partial[(k / inner * channels + channel) * inner + k % inner];
     }
   }
-  for (int step = 16; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
+  total = sum_of_lanes(total);
   if (channel < channels && threadIdx.x == 0) {
     db[channel] = from_accumulate<T>(total);
   }
@@ -295,43 +257,16 @@ cudaError_t launch(
     const Plan& p, const Tensors<T>& t, const Setting<accumulate_t<T>>& s, cudaStream_t stream) {
   const dim3 block(p.threads_x, p.threads_y);
   if (p.by_row) {
-    const std::int64_t grid = (p.runs() + p.threads_y - 1) / p.threads_y * p.segments;
-    return grid > 0x7fffffff
-               ? cudaErrorInvalidConfiguration
-               : fg_launch(
-                     rows_kernel<P, FromInput, T, V>, dim3(static_cast<unsigned>(grid)), block, 0,
-                     stream, t, s, p.layout, p.segments);
+    return launch_blocks(
+        rows_kernel<P, FromInput, T, V>, divide_up(p.runs(), p.threads_y) * p.segments, block,
+        stream, t, s, p.layout, p.segments);
   }
-  const std::int64_t tile = std::int64_t{p.threads_x} * V,
-                     grid = (p.layout.row() + tile - 1) / tile;
-  return grid > 0x7fffffff ? cudaErrorInvalidConfiguration
-                           : fg_launch(
-                                 columns_kernel<P, FromInput, T, V>,
-                                 dim3(static_cast<unsigned>(grid), static_cast<unsigned>(p.blocks)),
-                                 block, 0, stream, t, s, p.layout, p.block_rows);
-}
-
-template <class T>
-bool all_aligned(const Tensors<T>& t) {
-  const T* const pointers[] = {t.x, t.y, t.h, t.dy, t.out, t.out_v};
-  return std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) {
-    return is_vec_aligned<access_width<T>>(p);
-  });
-}
-
-template <class T>
-Tensors<T> tensors_of(const Arguments& a) {
-  const auto in = [](const void* p) { return static_cast<const T*>(p); };
-  return {
-      in(a.x),
-      in(a.b),
-      in(a.y),
-      in(a.pass == Pass::backward ? a.dy : a.ddx),
-      in(a.ddb),
-      in(a.dy),
-      static_cast<T*>(a.out),
-      static_cast<T*>(a.out_v),
-      static_cast<accumulate_t<T>*>(a.partial)};
+  const std::int64_t tiles = divide_up(p.layout.row(), std::int64_t{p.threads_x} * V);
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(p.blocks));
+  return tiles > grid_limit ? cudaErrorInvalidConfiguration
+                            : fg_launch(
+                                  columns_kernel<P, FromInput, T, V>, grid, block, 0, stream, t, s,
+                                  p.layout, p.block_rows);
 }
 
 // Return the number of partial sums. It doesn't depend on the width of accesses, so the glue can
@@ -341,28 +276,22 @@ inline std::int64_t partials(const Layout& layout) { return make_plan(layout, 1,
 template <class T>
 cudaError_t run(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
-  const Tensors<T> t = tensors_of<T>(a);
-  const Setting<R> s{
-      {static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)}, a.act};
-  const Plan p = make_plan(a.layout, access_width<T>, all_aligned(t));
+  const Tensors<T> t{
+      as<T>(a.x),      as<T>(a.b),  as<T>(a.y),   as<T>(a.pass == Pass::backward ? a.dy : a.ddx),
+      as<T>(a.ddb),    as<T>(a.dy), as<T>(a.out), as<T>(a.out_v),
+      as<R>(a.partial)};
+  const Setting<R> s{scalars_of<R>(a), a.act};
+  const Plan p =
+      make_plan(a.layout, access_width<T>, are_aligned({t.x, t.y, t.h, t.dy, t.out, t.out_v}));
   const bool from_input = a.act != Act::piecewise || (a.pass != Pass::forward && a.x);
-  const auto go = [&](auto pass, auto input) {
-    constexpr Pass P = decltype(pass)::value;
-    constexpr bool I = decltype(input)::value;
-    return p.width > 1 ? launch<P, I, T, access_width<T>>(p, t, s, stream)
-                       : launch<P, I, T, 1>(p, t, s, stream);
-  };
-  const auto with_source = [&](auto pass) {
-    return from_input ? go(pass, std::true_type{}) : go(pass, std::false_type{});
-  };
-  switch (a.pass) {
-    case Pass::forward:
-      return with_source(std::integral_constant<Pass, Pass::forward>{});
-    case Pass::backward:
-      return with_source(std::integral_constant<Pass, Pass::backward>{});
-    default:
-      return with_source(std::integral_constant<Pass, Pass::double_backward>{});
-  }
+  return with_pass(a.pass, [&](auto pass) {
+    return with_flag(from_input, [&](auto input) {
+      return with_width<access_width<T>>(p.width > 1, [&](auto width) {
+        return launch<decltype(pass)::value, decltype(input)::value, T, decltype(width)::value>(
+            p, t, s, stream);
+      });
+    });
+  });
 }
 
 template <class T>
@@ -370,11 +299,9 @@ cudaError_t reduce(const Arguments& a, void* db, cudaStream_t stream) {
   const Plan p = make_plan(a.layout, 1, true);
   const std::int64_t outer = p.by_row ? a.layout.outer : p.blocks,
                      inner = p.by_row ? p.segments : a.layout.inner;
-  const int warps = 8;
-  return fg_launch(
-      reduce_kernel<T>, dim3(static_cast<unsigned>((a.layout.channels + warps - 1) / warps)),
-      dim3(32, warps), 0, stream, static_cast<const accumulate_t<T>*>(a.partial),
-      static_cast<T*>(db), outer, a.layout.channels, inner);
+  return launch_blocks(
+      reduce_kernel<T>, divide_up(a.layout.channels, Plan::warps), dim3(warp, Plan::warps), stream,
+      as<accumulate_t<T>>(a.partial), as<T>(db), outer, a.layout.channels, inner);
 }
 
 }  // namespace fg::bias_act

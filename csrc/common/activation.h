@@ -109,6 +109,12 @@ struct Scalars {
   R alpha, gain, clamp;  // clamp is NaN for none: every comparison with NaN is false
 };
 
+// Return the settings of an op's arguments.
+template <class R, class Arguments>
+FG_INLINE Scalars<R> scalars_of(const Arguments& a) {
+  return {static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+}
+
 template <class R>
 FG_INLINE R clamped(R y, R clamp) {
   return y > clamp ? clamp : y < -clamp ? -clamp : y;

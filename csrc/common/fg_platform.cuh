@@ -1,10 +1,11 @@
-// The only header that kernels include: CUDA under nvcc, the tests' CPU emulation under FG_EMU.
+// The platform of all kernels: CUDA under nvcc, the tests' CPU emulation under FG_EMU.
 //
 // - fg_launch(kernel, grid, block, smem_bytes, stream, args...) -> cudaError_t: used for <<<>>>
 // - FG_SHARED(type, name, dims): static shared memory, e.g. FG_SHARED(float, tile, [32][33])
 // - FG_DYN_SHARED(type, name): the dynamic shared memory of the launch, once per kernel
 // - fg::half_t, fg::bf16_t: element types
 // - fg::accumulate_t<T>: type of sums of T
+// - fg::warp, fg::block_threads: threads of a warp, and of a block in most kernels
 // - fg::Vec<T, N>: N elements for one memory access
 // - fg::load_vec, fg::store_vec, fg::store_shared: such accesses
 //
@@ -58,6 +59,8 @@ cudaError_t fg_launch(
 
 namespace fg {
 
+inline constexpr int warp = 32, block_threads = 256;
+
 using half_t = c10::Half;
 using bf16_t = c10::BFloat16;
 
@@ -95,12 +98,6 @@ struct alignas(sizeof(T) * N) Vec {
 // Elements of T in a 128-bit access, the widest access of a thread.
 template <class T>
 inline constexpr int vec_width = static_cast<int>(16 / sizeof(T));
-
-// Test if p is aligned for load_vec and store_vec of N elements.
-template <int N, class T>
-FG_HOST_DEVICE bool is_vec_aligned(const T* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % alignof(Vec<T, N>) == 0;
-}
 
 #if defined(FG_EMU)
 

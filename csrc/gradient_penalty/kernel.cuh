@@ -8,16 +8,13 @@
 // The second derivative of a penalty is sweep, totals, sweep.
 #pragma once
 
-#include <algorithm>
-#include <iterator>
-
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
+#include "../common/reduce.cuh"
 #include "weights.h"
 
 namespace fg::gradient_penalty {
 
-constexpr int block_threads = 256, warp = 32;
-constexpr std::int64_t grid_limit = 0x7fffffff;
+constexpr int block_warps = block_threads / warp;
 
 // Division of samples into segments. It depends on the shape alone, so partial sums are the same
 // for every width of access.
@@ -28,9 +25,8 @@ struct Segments {
   std::int64_t length, count;  // elements per segment, segments per sample
 
   explicit Segments(const Layout& l) : samples(l.samples), elements(l.elements) {
-    constexpr std::int64_t step = least * most_of_a_sample;
-    length = least * std::max<std::int64_t>(1, (elements + step - 1) / step);
-    count = std::max<std::int64_t>(1, (elements + length - 1) / length);
+    length = least * std::max<std::int64_t>(1, divide_up(elements, least * most_of_a_sample));
+    count = std::max<std::int64_t>(1, divide_up(elements, length));
   }
 
   std::int64_t partials() const { return samples * count; }
@@ -108,32 +104,6 @@ FG_DEVICE R vector_at(const Tensors<T>& t, const Weights<R>& s, std::int64_t i) 
   return sum;
 }
 
-// Return the sum over the threads of a sample, threadIdx.x, in the first of them. Every thread of
-// the block must call it.
-template <class R>
-FG_DEVICE R sum_of_sample(R total) {
-  FG_SHARED(R, warp_sums, [block_threads / warp]);
-  // A sample has part of a warp, or several warps.
-  const int lanes = blockDim.x < warp ? blockDim.x : warp;
-  for (int step = lanes / 2; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
-  if (blockDim.x > warp) {
-    const int linear = threadIdx.y * blockDim.x + threadIdx.x;
-    if (linear % warp == 0) {
-      warp_sums[linear / warp] = total;
-    }
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      total = 0;
-      for (unsigned k = 0; k < blockDim.x / warp; ++k) {
-        total += warp_sums[linear / warp + k];
-      }
-    }
-  }
-  return total;
-}
-
 template <Pass P, class T, int V>
 __global__ void __launch_bounds__(block_threads) sweep_kernel(
     Tensors<T> t, Numbers<T> numbers, Segments p) {
@@ -156,7 +126,8 @@ __global__ void __launch_bounds__(block_threads) sweep_kernel(
   }
   if constexpr (P != Pass::forward) {
     if (t.partial) {
-      total = sum_of_sample(total);
+      FG_SHARED(R, parts, [block_warps]);
+      total = sum_of_row(total, blockDim.x, parts);
       if (inside && threadIdx.x == 0) {
         t.partial[n * p.count + part] = total;
       }
@@ -185,9 +156,7 @@ __global__ void __launch_bounds__(block_threads) totals_kernel(
       total += static_cast<double>(partial[n * count + k]);
     }
   }
-  for (int step = warp / 2; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
+  total = sum_of_lanes(total);
   if (n < samples && threadIdx.x == 0) {
     const R sum = static_cast<R>(total);
     if (wanted.dalpha) {
@@ -209,78 +178,42 @@ __global__ void __launch_bounds__(block_threads) totals_kernel(
 
 // ---- host side
 
-// Return the smallest power of two that is at least `n`, but at most `most`.
-inline int power_of_two(std::int64_t n, int most) {
-  int power = 1;
-  while (power < most && power < n) {
-    power *= 2;
-  }
-  return power;
-}
-
-template <Pass P, class T, int V>
-cudaError_t launch(
-    const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
-  const int threads_x = power_of_two((std::min(p.elements, p.length) + V - 1) / V, block_threads);
-  const int threads_y = block_threads / threads_x;
-  const std::int64_t grid = (p.samples + threads_y - 1) / threads_y * p.count;
-  return grid > grid_limit
-             ? cudaErrorInvalidConfiguration
-             : fg_launch(
-                   sweep_kernel<P, T, V>, dim3(static_cast<unsigned>(grid)),
-                   dim3(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y)), 0,
-                   stream, t, numbers, p);
-}
-
 template <Pass P, class T>
 cudaError_t sweep(
     const Tensors<T>& t, const Numbers<T>& numbers, const Segments& p, cudaStream_t stream) {
-  constexpr int V = vec_width<T>;
-  const T* const pointers[] = {t.x, t.y, t.u, t.w, t.g, t.out, t.out_x, t.out_y};
-  const bool wide = p.elements % V == 0 &&
-                    std::all_of(std::begin(pointers), std::end(pointers), [](const T* from) {
-                      return is_vec_aligned<V>(from);
-                    });
-  return wide ? launch<P, T, V>(t, numbers, p, stream) : launch<P, T, 1>(t, numbers, p, stream);
-}
-
-template <class T>
-cudaError_t add_up(
-    const Tensors<T>& t, const Numbers<T>& numbers, const Wanted<T>& wanted, const Segments& p,
-    cudaStream_t stream) {
-  constexpr int warps = block_threads / warp;
-  const std::int64_t grid = (p.samples + warps - 1) / warps;
-  return grid > grid_limit
-             ? cudaErrorInvalidConfiguration
-             : fg_launch(
-                   totals_kernel<T>, dim3(static_cast<unsigned>(grid)), dim3(warp, warps), 0,
-                   stream, t.partial, numbers, wanted, p.samples, p.count);
+  const bool wide = p.elements % vec_width<T> == 0 &&
+                    are_aligned({t.x, t.y, t.u, t.w, t.g, t.out, t.out_x, t.out_y});
+  return with_width<vec_width<T>>(wide, [&](auto width) {
+    constexpr int V = decltype(width)::value;
+    const int threads_x =
+        power_of_two(divide_up(std::min(p.elements, p.length), V), 1, block_threads);
+    const int threads_y = block_threads / threads_x;
+    return launch_blocks(
+        sweep_kernel<P, T, V>, divide_up(p.samples, threads_y) * p.count,
+        dim3(threads_x, threads_y), stream, t, numbers, p);
+  });
 }
 
 template <class T>
 cudaError_t run(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
   const Segments p(a.layout);
-  const auto in = [](const void* from) { return static_cast<const T*>(from); };
-  const auto numbers_in = [](const void* from) { return static_cast<const R*>(from); };
-  const auto to = [](void* there) { return static_cast<T*>(there); };
-  Tensors<T> t{in(a.x),     in(a.y),     in(a.u),
-               in(a.w),     in(a.g),     to(a.out),
-               to(a.out_x), to(a.out_y), a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr};
-  Numbers<T> numbers{in(a.alpha),        in(a.ddalpha), numbers_in(a.dpenalty),
-                     numbers_in(a.norm), nullptr,       static_cast<R>(a.center)};
+  Tensors<T> t{as<T>(a.x),     as<T>(a.y),     as<T>(a.u),
+               as<T>(a.w),     as<T>(a.g),     as<T>(a.out),
+               as<T>(a.out_x), as<T>(a.out_y), a.wants_sums() ? as<R>(a.workspace) : nullptr};
+  Numbers<T> numbers{as<T>(a.alpha), as<T>(a.ddalpha), as<R>(a.dpenalty),
+                     as<R>(a.norm),  nullptr,          static_cast<R>(a.center)};
   const bool both = a.op == Op::grad_norm_penalty && a.pass == Pass::double_backward;
   R* const total = both && a.out ? t.partial + p.partials() : nullptr;
   const Wanted<T> wanted{
-      to(a.dalpha), static_cast<R*>(a.penalty), static_cast<R*>(a.norm_out),
-      static_cast<R*>(a.ddpenalty), total};
+      as<T>(a.dalpha), as<R>(a.penalty), as<R>(a.norm_out), as<R>(a.ddpenalty), total};
   const Pass first = a.op == Op::grad_norm_penalty ? Pass::backward : a.pass;
-  cudaError_t error = first == Pass::forward ? sweep<Pass::forward>(t, numbers, p, stream)
-                      : first == Pass::backward
-                          ? sweep<Pass::backward>(t, numbers, p, stream)
-                          : sweep<Pass::double_backward>(t, numbers, p, stream);
+  cudaError_t error = with_pass(
+      first, [&](auto pass) { return sweep<decltype(pass)::value>(t, numbers, p, stream); });
   if (error == cudaSuccess && t.partial) {
-    error = add_up(t, numbers, wanted, p, stream);
+    error = launch_blocks(
+        totals_kernel<T>, divide_up(p.samples, block_warps), dim3(warp, block_warps), stream,
+        t.partial, numbers, wanted, p.samples, p.count);
   }
   if (error == cudaSuccess && total) {
     t.y = t.g;

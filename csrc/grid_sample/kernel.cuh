@@ -10,17 +10,12 @@
 //   (fixed_point.cuh). The last converts these to numbers.
 #pragma once
 
-#include <algorithm>
-#include <type_traits>
-
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
+#include "../common/reduce.cuh"
 #include "fixed_point.cuh"
 #include "place.h"
 
 namespace fg::grid_sample {
-
-constexpr int block_threads = 256, warp = 32;
-constexpr std::int64_t grid_limit = 0x7fffffff;
 
 template <class T>
 struct Sweep {
@@ -93,15 +88,6 @@ FG_DEVICE Jet<R> jet_at(const Sweep<T>& s, const Spot<R>& k, const T* from) {
   return jet_of(v00, v01, v10, v11, k.tx, k.ty, k.slope_x, k.slope_y);
 }
 
-// Return the sum over the threads of a point, threadIdx.x. Every thread of the block must call it.
-template <class R>
-FG_DEVICE R sum_of_point(R total) {
-  for (int step = blockDim.x / 2; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
-  return total;
-}
-
 // Needed results. The first two are of p alone.
 enum class Wanted { out_of_p, dgrid_of_p, any };
 
@@ -133,8 +119,8 @@ __global__ void __launch_bounds__(block_threads) points_kernel(Sweep<T> s) {
     }
   }
   if (W == Wanted::dgrid_of_p || (W == Wanted::any && s.dgrid)) {
-    sum_x = sum_of_point(sum_x);
-    sum_y = sum_of_point(sum_y);
+    sum_x = sum_of_lanes(sum_x, blockDim.x);
+    sum_y = sum_of_lanes(sum_y, blockDim.x);
     if (k.there && threadIdx.x == 0) {
       R* const to = s.dgrid + 2 * (k.n * s.points + k.point);
       to[0] = sum_x;
@@ -214,38 +200,22 @@ __global__ void __launch_bounds__(block_threads) finish_kernel(
 
 // ---- host side
 
-inline int power_of_two(std::int64_t n, int most) {
-  int power = 1;
-  while (power < most && power < n) {
-    power *= 2;
-  }
-  return power;
-}
-
 template <class T>
 cudaError_t over_points(
     void (*kernel)(Sweep<T>), Sweep<T>& s, const Layout& l, cudaStream_t stream) {
-  const int lanes = l.channels_last ? power_of_two(l.channels, warp) : 1;
-  const int points = std::max(power_of_two(l.points, block_threads / lanes), warp / lanes);
-  const std::int64_t blocks = (l.points + points - 1) / points;
-  if (blocks * l.images > grid_limit) {
-    return cudaErrorInvalidConfiguration;
-  }
+  const int lanes = l.channels_last ? power_of_two(l.channels, 1, warp) : 1;
+  const int points = power_of_two(l.points, warp / lanes, block_threads / lanes);
+  const std::int64_t blocks = divide_up(l.points, points);
   s.blocks = static_cast<unsigned>(blocks);
-  return fg_launch(
-      kernel, dim3(static_cast<unsigned>(blocks * l.images)),
-      dim3(static_cast<unsigned>(lanes), static_cast<unsigned>(points)), 0, stream, s);
+  return launch_blocks(kernel, blocks * l.images, dim3(lanes, points), stream, s);
 }
 
 template <class T>
 cudaError_t into_pixels(Sweep<T>& s, const Layout& l, cudaStream_t stream) {
   const std::int64_t elements = l.channels * l.pixels(),
-                     blocks = (elements + block_threads - 1) / block_threads;
+                     blocks = divide_up(elements, block_threads);
   if (blocks == 0) {
     return cudaSuccess;
-  }
-  if (blocks * l.images > grid_limit) {
-    return cudaErrorInvalidConfiguration;
   }
   cudaError_t error = cudaSuccess;
   if (l.points > 0) {
@@ -254,27 +224,24 @@ cudaError_t into_pixels(Sweep<T>& s, const Layout& l, cudaStream_t stream) {
   }
   return error != cudaSuccess
              ? error
-             : fg_launch(
-                   finish_kernel<T>, dim3(static_cast<unsigned>(blocks * l.images)),
-                   dim3(block_threads), 0, stream, s.image, s.sums, elements,
-                   static_cast<unsigned>(blocks), l.points);
+             : launch_blocks(
+                   finish_kernel<T>, blocks * l.images, block_threads, stream, s.image, s.sums,
+                   elements, static_cast<unsigned>(blocks), l.points);
 }
 
 template <class T>
 cudaError_t run(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
   const Layout& l = a.layout;
-  const auto in = [](const void* from) { return static_cast<const T*>(from); };
-  const auto numbers = [](const void* from) { return static_cast<const R*>(from); };
   Sweep<T> s{
-      in(a.p),
-      in(a.q),
-      in(a.v),
-      numbers(a.grid),
-      numbers(a.b),
-      static_cast<T*>(a.out),
-      static_cast<T*>(a.image),
-      static_cast<R*>(a.dgrid),
+      as<T>(a.p),
+      as<T>(a.q),
+      as<T>(a.v),
+      as<R>(a.grid),
+      as<R>(a.b),
+      as<T>(a.out),
+      as<T>(a.image),
+      as<R>(a.dgrid),
       {},
       axis_of<R>(a, l.width),
       axis_of<R>(a, l.height),

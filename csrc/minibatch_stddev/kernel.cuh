@@ -12,13 +12,11 @@
 
 #include <cmath>
 
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
+#include "../common/reduce.cuh"
 #include "problem.h"
 
 namespace fg::minibatch_stddev {
-
-constexpr int block_threads = 256, warp = 32;
-constexpr std::int64_t grid_limit = 0x7fffffff;
 
 // Division of a part's positions, which depends on the shape alone.
 struct Segments {
@@ -27,41 +25,26 @@ struct Segments {
   std::int64_t groups_and_parts, count;
 
   explicit Segments(const Layout& l)
-      : groups_and_parts(l.groups * l.parts), count((l.positions() + length - 1) / length) {}
+      : groups_and_parts(l.groups * l.parts), count(divide_up(l.positions(), length)) {}
 
   std::int64_t partials() const { return groups_and_parts * count; }
 };
 
-// Return the sum over the block in all of its threads. Every thread must call it, once per kernel.
-template <class R>
-FG_DEVICE R sum_of_block(R total) {
-  FG_SHARED(R, warp_sums, [block_threads / warp]);
-  for (int step = warp / 2; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
-  if (threadIdx.x % warp == 0) {
-    warp_sums[threadIdx.x / warp] = total;
-  }
-  __syncthreads();
-  total = 0;
-  for (int k = 0; k < block_threads / warp; ++k) {
-    total += warp_sums[k];
-  }
-  return total;
-}
+constexpr int block_warps = block_threads / warp;
 
 // Each group and part has a block.
 template <class T>
 __global__ void __launch_bounds__(block_threads) gather_kernel(
     const T* dy, accumulate_t<T>* weight, Layout l) {
   const std::int64_t m = blockIdx.x / l.parts, f = blockIdx.x % l.parts;
+  FG_SHARED(double, parts, [block_warps]);
   double total = 0;
   for (std::int64_t i = threadIdx.x; i < l.group * l.pixels; i += block_threads) {
     const std::int64_t sample = i / l.pixels * l.groups + m;
     total += static_cast<double>(
         to_accumulate(dy[sample * l.wide_sample() + l.appended(f, i % l.pixels)]));
   }
-  total = sum_of_block(total);
+  total = sum_of_row(total, block_threads, parts);
   if (threadIdx.x == 0) {
     weight[blockIdx.x] =
         static_cast<accumulate_t<T>>(total / static_cast<double>(l.group * l.positions()));
@@ -72,11 +55,13 @@ template <class T>
 __global__ void __launch_bounds__(block_threads) scatter_kernel(
     const accumulate_t<T>* partial, T* wide, Layout l, std::int64_t count, double of) {
   const std::int64_t m = blockIdx.x / l.parts, f = blockIdx.x % l.parts;
+  FG_SHARED(double, parts, [block_warps]);
   double total = 0;
   for (std::int64_t i = threadIdx.x; i < count; i += block_threads) {
     total += static_cast<double>(partial[blockIdx.x * count + i]);
   }
-  const T value = from_accumulate<T>(static_cast<accumulate_t<T>>(sum_of_block(total) / of));
+  total = sum_of_row(total, block_threads, parts);
+  const T value = from_accumulate<T>(static_cast<accumulate_t<T>>(total / of));
   for (std::int64_t i = threadIdx.x; i < l.group * l.pixels; i += block_threads) {
     const std::int64_t sample = i / l.pixels * l.groups + m;
     wide[sample * l.wide_sample() + l.appended(f, i % l.pixels)] = value;
@@ -168,7 +153,8 @@ __global__ void __launch_bounds__(block_threads, 4) sweep_kernel(
         m * l.wide_sample() + row * l.wide_row() + within, weight);
   }
   if (P != Pass::backward && partial) {
-    total = sum_of_block(total);
+    FG_SHARED(R, parts, [block_warps]);
+    total = sum_of_row(total, block_threads, parts);
     if (threadIdx.x == 0) {
       partial[blockIdx.x] = total;
     }
@@ -185,27 +171,26 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   if (s.partials() > grid_limit || l.positions() > grid_limit) {
     return cudaErrorInvalidConfiguration;
   }
-  const dim3 threads(block_threads), by_number(static_cast<unsigned>(s.groups_and_parts));
-  const dim3 blocks(static_cast<unsigned>(s.partials()));
-  R* const partial = a.wants_sums() ? static_cast<R*>(a.workspace) : nullptr;
-  R* const weights = a.wants_weights() ? static_cast<R*>(a.workspace) + s.partials() : nullptr;
-  const Images<T> t{
-      static_cast<const T*>(a.x), static_cast<const T*>(a.ddx), static_cast<const T*>(a.dy),
-      static_cast<T*>(a.narrow), static_cast<T*>(a.wide)};
+  R* const partial = a.wants_sums() ? as<R>(a.workspace) : nullptr;
+  R* const weights = a.wants_weights() ? as<R>(a.workspace) + s.partials() : nullptr;
+  const Images<T> t{as<T>(a.x), as<T>(a.ddx), as<T>(a.dy), as<T>(a.narrow), as<T>(a.wide)};
   cudaError_t error = cudaSuccess;
   if (weights) {
-    error = fg_launch(gather_kernel<T>, by_number, threads, 0, stream, t.dy, weights, l);
+    error = launch_blocks(
+        gather_kernel<T>, s.groups_and_parts, block_threads, stream, t.dy, weights, l);
   }
   if (error == cudaSuccess) {
-    const auto kernel = a.pass == Pass::forward    ? sweep_kernel<Pass::forward, T>
-                        : a.pass == Pass::backward ? sweep_kernel<Pass::backward, T>
-                                                   : sweep_kernel<Pass::double_backward, T>;
-    error = fg_launch(kernel, blocks, threads, 0, stream, t, partial, weights, l, s.count);
+    error = with_pass(a.pass, [&](auto pass) {
+      return launch_blocks(
+          sweep_kernel<decltype(pass)::value, T>, s.partials(), block_threads, stream, t, partial,
+          weights, l, s.count);
+    });
   }
   if (error == cudaSuccess && partial) {
     const double of = static_cast<double>(l.positions() * (a.pass == Pass::forward ? 1 : l.group));
-    error = fg_launch(
-        scatter_kernel<T>, by_number, threads, 0, stream, partial, t.wide, l, s.count, of);
+    error = launch_blocks(
+        scatter_kernel<T>, s.groups_and_parts, block_threads, stream, partial, t.wide, l, s.count,
+        of);
   }
   return error;
 }

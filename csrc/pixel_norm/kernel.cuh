@@ -8,16 +8,11 @@
 // - rows_kernel: channels are neighbours in memory. threadIdx.x is a channel, threadIdx.y a pixel.
 #pragma once
 
-#include <algorithm>
-#include <iterator>
-
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
+#include "../common/reduce.cuh"
 #include "coefficients.h"
 
 namespace fg::pixel_norm {
-
-constexpr int block_threads = 256, warp = 32;
-constexpr std::int64_t grid_limit = 0x7fffffff;
 
 template <class T>
 struct Tensors {
@@ -142,35 +137,12 @@ __global__ void __launch_bounds__(block_threads) strips_kernel(
   }
 }
 
-// Return the sum over the threads of a row, threadIdx.x, in all of them. Every thread of the block
-// must call it, and each sum needs its own warp_sums.
-template <class R>
-FG_DEVICE R sum_of_row(R total, R* warp_sums) {
-  // A row has part of a warp, or several warps.
-  const int lanes = blockDim.x < warp ? blockDim.x : warp;
-  for (int step = lanes / 2; step > 0; step /= 2) {
-    total += __shfl_xor_sync(0xffffffffu, total, step);
-  }
-  if (blockDim.x > warp) {
-    const int linear = threadIdx.y * blockDim.x + threadIdx.x;
-    if (linear % warp == 0) {
-      warp_sums[linear / warp] = total;
-    }
-    __syncthreads();
-    total = 0;
-    for (unsigned k = 0; k < blockDim.x / warp; ++k) {
-      total += warp_sums[threadIdx.y * (blockDim.x / warp) + k];
-    }
-  }
-  return total;
-}
-
 template <Pass P, class T, int V>
 __global__ void __launch_bounds__(block_threads) rows_kernel(
     Tensors<T> t, std::int64_t channels, std::int64_t rows, accumulate_t<T> eps) {
   using R = accumulate_t<T>;
   constexpr int count = count_of_sums(P), warps = block_threads / warp;
-  FG_SHARED(R, warp_sums, [count * warps]);
+  FG_SHARED(R, parts, [count][warps]);
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const std::int64_t first = row * channels;
   const bool inside = row < rows;
@@ -187,7 +159,7 @@ __global__ void __launch_bounds__(block_threads) rows_kernel(
   }
 #pragma unroll
   for (int s = 0; s < count; ++s) {
-    sums[s] = sum_of_row(sums[s], warp_sums + s * warps);
+    sums[s] = sum_of_row(sums[s], blockDim.x, parts[s]);
   }
   if (inside) {
     const Coefficients<R> k = coefficients(sums_of<P>(sums, 1), static_cast<R>(channels), eps);
@@ -200,58 +172,38 @@ __global__ void __launch_bounds__(block_threads) rows_kernel(
 
 // ---- host side
 
-// Return the smallest power of two that is at least `n`, but at most `most`.
-inline int power_of_two(std::int64_t n, int most) {
-  int power = 1;
-  while (power < most && power < n) {
-    power *= 2;
-  }
-  return power;
-}
-
 template <Pass P, class T, int V>
 cudaError_t launch(const Tensors<T>& t, const Arguments& a, cudaStream_t stream) {
   const Layout l = a.layout;
   const auto eps = static_cast<accumulate_t<T>>(a.eps);
   const bool rows = l.inner == 1;
   // Vectors that threadIdx.x runs over.
-  const std::int64_t across = ((rows ? l.channels : l.inner) + V - 1) / V;
-  const int threads_x = power_of_two(across, rows ? block_threads : warp),
+  const std::int64_t across = divide_up(rows ? l.channels : l.inner, V);
+  const int threads_x = power_of_two(across, 1, rows ? block_threads : warp),
             threads_y = block_threads / threads_x;
-  const std::int64_t strips = (across + threads_x - 1) / threads_x;
-  const std::int64_t grid = rows ? (l.outer + threads_y - 1) / threads_y : l.outer * strips;
-  if (grid > grid_limit) {
-    return cudaErrorInvalidConfiguration;
+  const dim3 threads(threads_x, threads_y);
+  if (rows) {
+    return launch_blocks(
+        rows_kernel<P, T, V>, divide_up(l.outer, threads_y), threads, stream, t, l.channels,
+        l.outer, eps);
   }
-  const dim3 blocks(static_cast<unsigned>(grid)),
-      threads(static_cast<unsigned>(threads_x), static_cast<unsigned>(threads_y));
-  return rows ? fg_launch(
-                    rows_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.outer, eps)
-              : fg_launch(
-                    strips_kernel<P, T, V>, blocks, threads, 0, stream, t, l.channels, l.inner,
-                    strips, eps);
-}
-
-template <Pass P, class T>
-cudaError_t run_pass(const Arguments& a, cudaStream_t stream) {
-  // float64 serves as a check of other types, so its vectors needn't be fast.
-  constexpr int V = sizeof(T) < 8 ? vec_width<T> : 1;
-  const Tensors<T> t{
-      static_cast<const T*>(a.x), static_cast<const T*>(a.dy), static_cast<const T*>(a.ddx),
-      static_cast<T*>(a.out), static_cast<T*>(a.dx)};
-  const T* const pointers[] = {t.x, t.dy, t.ddx, t.out, t.dx};
-  const bool wide = (a.layout.inner == 1 ? a.layout.channels : a.layout.inner) % V == 0 &&
-                    std::all_of(std::begin(pointers), std::end(pointers), [](const T* p) {
-                      return is_vec_aligned<V>(p);
-                    });
-  return wide ? launch<P, T, V>(t, a, stream) : launch<P, T, 1>(t, a, stream);
+  const std::int64_t strips = divide_up(across, threads_x);
+  return launch_blocks(
+      strips_kernel<P, T, V>, l.outer * strips, threads, stream, t, l.channels, l.inner, strips,
+      eps);
 }
 
 template <class T>
 cudaError_t run(const Arguments& a, cudaStream_t stream) {
-  return a.pass == Pass::forward    ? run_pass<Pass::forward, T>(a, stream)
-         : a.pass == Pass::backward ? run_pass<Pass::backward, T>(a, stream)
-                                    : run_pass<Pass::double_backward, T>(a, stream);
+  constexpr int widest = access_width<T>;
+  const Tensors<T> t{as<T>(a.x), as<T>(a.dy), as<T>(a.ddx), as<T>(a.out), as<T>(a.dx)};
+  const bool wide = (a.layout.inner == 1 ? a.layout.channels : a.layout.inner) % widest == 0 &&
+                    are_aligned({t.x, t.dy, t.ddx, t.out, t.dx});
+  return with_pass(a.pass, [&](auto pass) {
+    return with_width<widest>(wide, [&](auto width) {
+      return launch<decltype(pass)::value, T, decltype(width)::value>(t, a, stream);
+    });
+  });
 }
 
 }  // namespace fg::pixel_norm

@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(Reductions<T>::most_threads) sums_kernel(Reduc
 template <class T>
 cudaError_t launch_sums(Reductions<T>& all, int count, cudaStream_t stream) {
   using Limits = Reductions<T>;
-  constexpr int few = Plan::threads, many = Limits::most_threads;
+  constexpr int few = block_threads, many = Limits::most_threads;
   Reduction<T>* const end = all.of + count;
   const bool long_ones = std::any_of(all.of, end, [](const Reduction<T>& r) {
     return r.terms > few / Limits::least_lanes * Limits::terms_of_thread;
@@ -70,11 +70,9 @@ cudaError_t launch_sums(Reductions<T>& all, int count, cudaStream_t stream) {
     r->lanes = threads / power_of_two(depth, 1, threads / Limits::least_lanes);
     blocks = std::max(blocks, r->outer * divide_up(r->inner, r->lanes));
   }
-  if (blocks > grid_limit) {
-    return cudaErrorInvalidConfiguration;
-  }
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(count));
-  return fg_launch(sums_kernel<T>, grid, dim3(static_cast<unsigned>(threads)), 0, stream, all);
+  const dim3 grid(static_cast<unsigned>(blocks), count);
+  return blocks > grid_limit ? cudaErrorInvalidConfiguration
+                             : fg_launch(sums_kernel<T>, grid, threads, 0, stream, all);
 }
 
 template <class T>
@@ -87,7 +85,7 @@ cudaError_t add_up(const Arguments& a, const Plan& p, const Tensors<T>& t, cudaS
     if (partial) {
       Reduction<T>& r = reductions.of[wanted++];
       r.partial = partial;
-      r.out = static_cast<T*>(out);
+      r.out = as<T>(out);
       r.outer = over_batch ? 1 : l.batch;
       r.terms = l.batch * parts / r.outer;
       r.inner = inner;

@@ -194,7 +194,7 @@ FG_DEVICE void sum_along_row(R (&sums)[N], int lanes) {
 // Add up over threadIdx.y, into the first row of threads. Every thread of the block must call it.
 template <class R, int V>
 FG_DEVICE void sum_down_the_block(R (&sums)[V]) {
-  FG_SHARED(R, tile, [V][Plan::threads]);
+  FG_SHARED(R, tile, [V][block_threads]);
   const int thread = threadIdx.y * blockDim.x + threadIdx.x;
   __syncthreads();  // an earlier call may still read the tile
 #pragma unroll
@@ -232,7 +232,7 @@ FG_DEVICE void leave_sums(R* partial, std::int64_t place, const R (&sums)[V]) {
 }
 
 template <Pass P, bool Curved, bool ChannelsLast, class T, int V>
-__global__ void __launch_bounds__(Plan::threads, 3) walk_kernel(
+__global__ void __launch_bounds__(block_threads, 3) walk_kernel(
     Tensors<T> t, Setting<accumulate_t<T>> s, Plan p) {
   using R = accumulate_t<T>;
   using In = Packed<T, V>;

@@ -56,6 +56,7 @@ template <Pass P, class T>
 __global__ void __launch_bounds__(threads, 4) sums_kernel(Table t, Common<accumulate_t<T>> k) {
   using R = accumulate_t<T>;
   constexpr int S = sums_of(P);
+  FG_SHARED(R, parts, [S][block_warps]);
   const int layer = t.layer_of(blockIdx.x);
   const Entry& l = t.layers[layer];
   const unsigned tile = blockIdx.x - t.starts[layer], tiles = t.starts[layer + 1] - t.starts[layer];
@@ -83,7 +84,7 @@ __global__ void __launch_bounds__(threads, 4) sums_kernel(Table t, Common<accumu
   });
 #pragma unroll
   for (int s = 0; s < S; ++s) {
-    const R total = sum_of_block(sums[s]);
+    const R total = sum_of_row(sums[s], threads, parts[s]);
     if (threadIdx.x == 0) {
       k.workspace[l.partial_at + s * tiles + tile] = total;
     }
@@ -96,6 +97,7 @@ template <Pass P, class T>
 __global__ void __launch_bounds__(threads, 4) combine_kernel(Table t, Common<accumulate_t<T>> k) {
   using R = accumulate_t<T>;
   constexpr int S = sums_of(P);
+  FG_SHARED(R, parts, [S][block_warps]);
   const int layer = t.layer_of(blockIdx.x);
   const Entry& l = t.layers[layer];
   const unsigned tile = blockIdx.x - t.starts[layer], tiles = t.starts[layer + 1] - t.starts[layer];
@@ -105,7 +107,7 @@ __global__ void __launch_bounds__(threads, 4) combine_kernel(Table t, Common<acc
     for (unsigned i = threadIdx.x; i < tiles; i += threads) {
       sums[s] += k.workspace[l.partial_at + s * tiles + i];
     }
-    sums[s] = sum_of_block(sums[s]);
+    sums[s] = sum_of_row(sums[s], threads, parts[s]);
   }
   const R sigma = k.sigmas[layer], square = sigma * sigma;
   if constexpr (P == Pass::backward) {

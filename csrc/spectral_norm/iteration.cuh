@@ -5,31 +5,6 @@
 
 namespace fg::spectral_norm {
 
-template <class R>
-FG_DEVICE R sum_of_warp(R value) {
-  for (int step = warp / 2; step > 0; step /= 2) {
-    value += __shfl_xor_sync(0xffffffffu, value, step);
-  }
-  return value;
-}
-
-// Return the sum over the block in every thread. Every thread must call it.
-template <class R>
-FG_DEVICE R sum_of_block(R value) {
-  FG_SHARED(R, parts, [threads / warp]);
-  value = sum_of_warp(value);
-  __syncthreads();  // an earlier call may still read parts
-  if (threadIdx.x % warp == 0) {
-    parts[threadIdx.x / warp] = value;
-  }
-  __syncthreads();
-  R total = 0;
-  for (int i = 0; i < threads / warp; ++i) {
-    total += parts[i];
-  }
-  return total;
-}
-
 // Convert the arguments u and v to the accumulation type.
 template <class T>
 __global__ void __launch_bounds__(threads, 4) start_kernel(Table t, Common<accumulate_t<T>> k) {
@@ -49,7 +24,7 @@ __global__ void __launch_bounds__(threads, 4) rows_kernel(
     Table t, Common<accumulate_t<T>> k, bool keep_u) {
   using R = accumulate_t<T>;
   constexpr int V = vec_width<T>;
-  FG_SHARED(R, parts, [threads / warp]);
+  FG_SHARED(R, parts, [block_warps]);
   const int layer = t.layer_of(blockIdx.x);
   const Entry& l = t.layers[layer];
   const unsigned warps = warps_of_row(l.columns), rows = threads / warp / warps;
@@ -75,7 +50,7 @@ __global__ void __launch_bounds__(threads, 4) rows_kernel(
       }
     }
   }
-  sum = sum_of_warp(sum);
+  sum = sum_of_lanes(sum);
   if (threadIdx.x % warp == 0) {
     parts[number] = sum;
   }
@@ -94,7 +69,7 @@ __global__ void __launch_bounds__(threads, 4) rows_kernel(
 template <class T>
 __global__ void __launch_bounds__(threads, 4) columns_kernel(Table t, Common<accumulate_t<T>> k) {
   using R = accumulate_t<T>;
-  constexpr int V = vec_width<T>, height = threads / warp;
+  constexpr int V = vec_width<T>, height = block_warps;
   FG_SHARED(R, tile, [height][columns_of_tile<T>]);
   const int layer = t.layer_of(blockIdx.x);
   const Entry& l = t.layers[layer];
@@ -160,12 +135,13 @@ FG_DEVICE R root(R squares, R eps) {
 template <class R>
 __global__ void __launch_bounds__(threads, 4) finish_kernel(Table t, Common<R> k) {
   const Entry& l = t.layers[blockIdx.x];
+  FG_SHARED(R, parts, [2][block_warps]);
   R *const u = k.vectors + l.vectors_at, *const v = u + l.rows;
   R squares = 0;
   for (unsigned i = threadIdx.x; i < l.rows; i += threads) {
     squares += u[i] * u[i];
   }
-  const R norm = root(sum_of_block(squares), k.eps);
+  const R norm = root(sum_of_row(squares, threads, parts[0]), k.eps);
   for (unsigned i = threadIdx.x; i < l.rows; i += threads) {
     u[i] /= norm;
   }
@@ -182,7 +158,7 @@ __global__ void __launch_bounds__(threads, 4) finish_kernel(Table t, Common<R> k
     v[c] = total;
     squares += total * total;
   }
-  squares = sum_of_block(squares);
+  squares = sum_of_row(squares, threads, parts[1]);
   const R norm_v = root(squares, k.eps);
   for (unsigned c = threadIdx.x; c < l.columns; c += threads) {
     v[c] /= norm_v;
@@ -196,12 +172,13 @@ __global__ void __launch_bounds__(threads, 4) finish_kernel(Table t, Common<R> k
 // Compute sigma = uᵀ(Wv) with Wv from the workspace. Each layer has a block.
 template <class R>
 __global__ void __launch_bounds__(threads, 4) project_kernel(Table t, Common<R> k) {
+  FG_SHARED(R, parts, [block_warps]);
   const Entry& l = t.layers[blockIdx.x];
   R total = 0;
   for (unsigned i = threadIdx.x; i < l.rows; i += threads) {
     total += k.vectors[l.vectors_at + i] * k.workspace[l.partial_at + i];
   }
-  total = sum_of_block(total);
+  total = sum_of_row(total, threads, parts);
   if (threadIdx.x == 0) {
     k.sigmas[blockIdx.x] = total;
   }

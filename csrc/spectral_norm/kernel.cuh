@@ -4,13 +4,9 @@
 // derivative has two: sums and results.
 #pragma once
 
-#include <type_traits>
-
 #include "elements.cuh"
 
 namespace fg::spectral_norm {
-
-inline bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
 template <class T>
 Entry entry_of(const Layer& l, std::int64_t partial_at) {
@@ -27,8 +23,8 @@ Entry entry_of(const Layer& l, std::int64_t partial_at) {
   e.rows = static_cast<unsigned>(l.rows);
   e.run = static_cast<unsigned>(l.run);
   e.columns = static_cast<unsigned>(l.columns());
-  e.wide = l.run % vec_width<T> == 0 && is_aligned(l.weight) && is_aligned(l.grad) &&
-           is_aligned(l.direction) && is_aligned(l.out) && is_aligned(l.out_weight);
+  e.wide = l.run % vec_width<T> == 0 &&
+           are_aligned({l.weight, l.grad, l.direction, l.out, l.out_weight});
   e.one_run = l.outer == 1;
   return e;
 }
@@ -42,10 +38,10 @@ class Launches {
   Launches(const Arguments& a, std::int64_t first, std::int64_t count, cudaStream_t stream)
       : stream_(stream) {
     const auto row = [&](const void* p) {
-      return p ? static_cast<R*>(const_cast<void*>(p)) + first : nullptr;
+      return p ? as<R>(const_cast<void*>(p)) + first : nullptr;
     };
-    common_.vectors = static_cast<R*>(a.vectors);
-    common_.workspace = static_cast<R*>(a.workspace);
+    common_.vectors = as<R>(a.vectors);
+    common_.workspace = as<R>(a.workspace);
     common_.sigmas = row(a.sigmas);
     common_.dsigmas = row(a.dsigmas);
     common_.out_ddsigmas = row(a.out_ddsigmas);
@@ -90,7 +86,7 @@ class Launches {
  private:
   void times_rows(bool keep_u) {
     const auto blocks = [](const Entry& l) {
-      return divide_up(l.rows, threads / warp / warps_of_row(l.columns));
+      return divide_up(l.rows, block_warps / warps_of_row(l.columns));
     };
     run_over(rows_kernel<T>, blocks, keep_u);
   }
@@ -105,10 +101,7 @@ class Launches {
     }
     table_.starts[table_.count] = static_cast<unsigned>(blocks);
     if (error_ == cudaSuccess && blocks > 0) {
-      error_ = blocks > grid_limit ? cudaErrorInvalidConfiguration
-                                   : fg_launch(
-                                         kernel, dim3(static_cast<unsigned>(blocks)), dim3(threads),
-                                         0, stream_, table_, common_, args...);
+      error_ = launch_blocks(kernel, blocks, threads, stream_, table_, common_, args...);
     }
   }
 

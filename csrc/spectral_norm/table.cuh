@@ -2,15 +2,13 @@
 // kernel divides every layer into blocks in its own way; a block looks its layer up.
 #pragma once
 
-#include <algorithm>
-
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
+#include "../common/reduce.cuh"
 #include "problem.h"
 
 namespace fg::spectral_norm {
 
-inline constexpr int warp = 32, threads = 256;
-inline constexpr std::int64_t grid_limit = 0x7fffffff;
+inline constexpr int threads = block_threads, block_warps = threads / warp;
 
 struct Entry {
   const void *weight, *u, *v, *grad, *direction;
@@ -53,8 +51,6 @@ struct Common {
   R *out_ddsigmas, *out_dsigmas;  // one per layer of the launch, like sigmas and dsigmas
   R eps;
 };
-
-inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // ---- division of layers by each kernel
 

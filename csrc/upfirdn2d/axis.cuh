@@ -1,16 +1,13 @@
 // Shared parts of the upfirdn2d kernels: access to the filter, and division of an axis by launches.
 #pragma once
 
-#include <algorithm>
-
-#include "../common/fg_platform.cuh"
+#include "../common/launch.cuh"
 #include "problem.h"
 
 namespace fg::upfirdn2d {
 
 // The limit is 48 KB, of which static arrays need a part.
 inline constexpr std::int64_t shared_limit = 46 * 1024;
-inline constexpr std::int64_t grid_limit = 0x7fffffff;
 
 // Taps in the order of application. A two-dimensional filter is reversed by reversing its memory.
 struct Filter {
@@ -25,8 +22,6 @@ struct Filter {
 };
 
 // ---- host side
-
-inline std::int64_t divide_up(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
 
 // Return the size of tiles that cover `length` evenly: a multiple of `unit`, up to `limit`.
 inline int even_tile(std::int64_t length, std::int64_t limit, std::int64_t unit) {

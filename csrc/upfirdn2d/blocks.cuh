@@ -8,8 +8,6 @@
 // computation divides.
 #pragma once
 
-#include <algorithm>
-
 #include "axis.cuh"
 
 namespace fg::upfirdn2d {
@@ -35,7 +33,7 @@ FG_DEVICE Line line_of(const Axis& a, std::int64_t o) {
 // A block has threads along inner, x and y. Each thread computes V elements of `inner` of one
 // column, in every blockDim.z-th row.
 struct Blocks {
-  static constexpr int threads = 256, widest = 64, highest = 16;
+  static constexpr int widest = 64, highest = 16;
 
   Axis x, y;
   std::int64_t outer, inner;
@@ -107,7 +105,7 @@ inline constexpr int part_width = V * sizeof(R) < 16 ? V : static_cast<int>(16 /
 
 // Without a minimum number of blocks per SM, ptxas spills to make room for one more block.
 template <class T, int V>
-__global__ void __launch_bounds__(Blocks::threads, V > 4 ? 3 : 4) separable_kernel(
+__global__ void __launch_bounds__(block_threads, V > 4 ? 3 : 4) separable_kernel(
     const T* input, T* output, Blocks b) {
   using R = accumulate_t<T>;
   constexpr int Q = part_width<R, V>, parts = V / Q, at_once = 2;
@@ -205,7 +203,7 @@ template <int V>
 inline constexpr int images_at_once = V == 1 ? 4 : 2;
 
 template <class T, int V>
-__global__ void __launch_bounds__(Blocks::threads, 3) direct_kernel(
+__global__ void __launch_bounds__(block_threads, 3) direct_kernel(
     const T* input, T* output, Blocks b) {
   using R = accumulate_t<T>;
   constexpr int N = images_at_once<V>;
@@ -276,7 +274,7 @@ cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
   const std::int64_t vectors = a.inner / V,
                      lanes = std::min<std::int64_t>(vectors, 128 / (V * sizeof(R)));
   const std::int64_t wide = std::clamp<std::int64_t>(64 / lanes, 16, Blocks::widest);
-  int width = even_tile(a.x.out, std::min(wide, Blocks::threads / lanes), 1);
+  int width = even_tile(a.x.out, std::min(wide, block_threads / lanes), 1);
   b.height = even_tile(a.y.out, Blocks::highest, 1);
   const std::int64_t jx = most_taps(a.x), jy = most_taps(a.y);
   const auto rows = [&] {
@@ -298,8 +296,7 @@ cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
     }
   }
   b.rows = two_passes ? static_cast<int>(rows()) : 0;
-  const std::int64_t depth =
-      std::clamp<std::int64_t>(Blocks::threads / (lanes * width), 1, b.height);
+  const std::int64_t depth = std::clamp<std::int64_t>(block_threads / (lanes * width), 1, b.height);
   const std::int64_t chunks = divide_up(vectors, lanes), tiles_x = divide_up(a.x.out, width);
   const std::int64_t tiles_y = divide_up(a.y.out, b.height);
   const std::int64_t groups = two_passes ? a.outer : divide_up(a.outer, images_at_once<V>);
@@ -314,10 +311,9 @@ cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
   b.tiles_x = static_cast<unsigned>(tiles_x);
   b.tiles_y = static_cast<unsigned>(tiles_y);
   const dim3 grid(static_cast<unsigned>(total));
-  const dim3 block(
-      static_cast<unsigned>(lanes), static_cast<unsigned>(width), static_cast<unsigned>(depth));
-  const T* input = static_cast<const T*>(a.input);
-  T* output = static_cast<T*>(a.output);
+  const dim3 block(static_cast<unsigned>(lanes), width, static_cast<unsigned>(depth));
+  const T* input = as<T>(a.input);
+  T* output = as<T>(a.output);
   return two_passes ? fg_launch(
                           separable_kernel<T, V>, grid, block, static_cast<std::size_t>(bytes()),
                           stream, input, output, b)

@@ -7,8 +7,6 @@
 // - Direct: two-dimensional filters, and separable ones that gain nothing from two passes.
 #pragma once
 
-#include <type_traits>
-
 #include "blocks.cuh"
 #include "tiles.cuh"
 
@@ -22,10 +20,9 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
       return error;
     }
   }
-  constexpr int V = vec_width<T>;
-  const bool wide = a.inner % V == 0 && is_vec_aligned<V>(static_cast<const T*>(a.input)) &&
-                    is_vec_aligned<V>(static_cast<const T*>(a.output));
-  return wide ? run_blocks<T, V>(a, stream) : run_blocks<T, 1>(a, stream);
+  const bool wide = a.inner % vec_width<T> == 0 && are_aligned({a.input, a.output});
+  return with_width<vec_width<T>>(
+      wide, [&](auto width) { return run_blocks<T, decltype(width)::value>(a, stream); });
 }
 
 }  // namespace fg::upfirdn2d

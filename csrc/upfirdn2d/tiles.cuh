@@ -15,9 +15,6 @@
 // which changes nothing for finite pixels.
 #pragma once
 
-#include <algorithm>
-#include <type_traits>
-
 #include "axis.cuh"
 
 namespace fg::upfirdn2d {
@@ -333,8 +330,8 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
       grid > grid_limit) {
     return cudaErrorInvalidConfiguration;
   }
-  const T* input = static_cast<const T*>(a.input);
-  T* output = static_cast<T*>(a.output);
+  const T* input = as<T>(a.input);
+  T* output = as<T>(a.output);
   const Tiles t{
       x,
       y,
@@ -342,8 +339,8 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
       static_cast<int>(stacked),
       vectors,
       quad_stride,
-      a.x.in % V == 0 && is_vec_aligned<V>(input),
-      a.x.out % V == 0 && is_vec_aligned<V>(output),
+      a.x.in % V == 0 && are_aligned({input}),
+      a.x.out % V == 0 && are_aligned({output}),
       {a.filter, a.flip},
       static_cast<float>(a.gain),
       Divisor(vectors),
