@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from fastgan.ops import minibatch_stddev
 
@@ -23,6 +24,7 @@ class BatchComparison(nn.Module):
 
     def __init__(self, features: int, kernels: int, group_size: int) -> None:
         super().__init__()
+        check_at_least(0, minibatch_discrimination=kernels, minibatch_stddev=group_size)
         self.group_size = group_size
         self.discrimination = MinibatchDiscrimination(features, kernels) if kernels else None
         self.closeness = nn.Linear(kernels, 1, bias=False) if kernels else None

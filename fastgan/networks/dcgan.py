@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.batch_comparison import BatchComparison
+from fastgan.networks.checks import check_at_least, check_choice, check_shape, check_share
 from fastgan.networks.labels import join_labels, label_embedding
 from fastgan.nn import BiasAct, Conv2d
 
@@ -34,12 +35,9 @@ def stage_widths(resolution: int, base: int) -> list[int]:
     """Return the channels at 4×4, 8×8, …, resolution/2.
 
     Raises:
-        ValueError: ``resolution`` is not one of ``RESOLUTIONS``, or ``base`` is below 1.
+        ValueError: ``resolution`` is not one of ``RESOLUTIONS``.
     """
-    if resolution not in RESOLUTIONS:
-        raise ValueError(f"resolution must be one of {RESOLUTIONS}, got {resolution}")
-    if base < 1:
-        raise ValueError(f"the number of channels must be at least 1, got {base}")
+    check_choice("resolution", resolution, RESOLUTIONS)
     # log2(resolution) - 2.
     stages = resolution.bit_length() - 3
     return [base * min(2**i, 8) for i in reversed(range(stages))]
@@ -59,8 +57,8 @@ class DCGANGenerator(nn.Module):
             and a learned vector of length ``c_dim`` is appended to z.
 
     Raises:
-        ValueError: ``resolution`` is out of range, or labels are missing, not wanted or of
-            another shape.
+        ValueError: an argument is out of range, z has another shape, or labels are missing, not
+            wanted, out of range or of another shape.
     """
 
     counted_from_end: ClassVar[tuple[str, ...]] = ("layers",)
@@ -76,6 +74,8 @@ class DCGANGenerator(nn.Module):
         c_dim: int = 0,
     ) -> None:
         super().__init__()
+        check_at_least(1, channels=channels, z_dim=z_dim, ngf=ngf)
+        check_at_least(0, c_dim=c_dim)
         self.z_dim, self.c_dim = z_dim, c_dim
         widths = stage_widths(resolution, ngf)
         layers: list[nn.Module] = []
@@ -95,6 +95,7 @@ class DCGANGenerator(nn.Module):
         self.embedding = label_embedding(c_dim, c_dim)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_shape("z", z, self.z_dim)
         images: Tensor = self.layers(join_labels(z, labels, self.embedding)[:, :, None, None])
         return images
 
@@ -119,8 +120,8 @@ class DCGANDiscriminator(nn.Module):
         minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
 
     Raises:
-        ValueError: ``resolution`` is out of range, ``norm`` is unknown, or labels are missing, not
-            wanted or of another shape.
+        ValueError: an argument is out of range, images have another shape, or labels are missing,
+            not wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -136,9 +137,11 @@ class DCGANDiscriminator(nn.Module):
         minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
-        if norm not in (*NORMS, "none"):
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}, none, got {norm!r}")
-        self.c_dim = c_dim
+        check_choice("norm", norm, (*NORMS, "none"))
+        check_at_least(1, channels=channels, ndf=ndf)
+        check_at_least(0, c_dim=c_dim)
+        check_share(dropout=dropout)
+        self.c_dim, self.image_shape = c_dim, (channels, resolution, resolution)
         widths = stage_widths(resolution, ndf)[::-1]
         layers: list[nn.Module] = []
         for i, (fan_in, fan_out) in enumerate(zip([channels + bool(c_dim), *widths], widths)):
@@ -158,6 +161,7 @@ class DCGANDiscriminator(nn.Module):
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the input of the last layer, ``[N, C, 4, 4]``."""
+        check_shape("images", images, *self.image_shape)
         x = join_labels(images, labels, self.embedding)
         for layer in list(self.layers)[:-1]:
             x = layer(x)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_shape
+
 
 class Growing(nn.Module):
     """Base of networks that grow.
@@ -75,8 +77,8 @@ class Growing(nn.Module):
         Raises:
             ValueError: images have another shape.
         """
-        sizes = [(self.channels, r, r) for r in (self.current, self.resolution)]
-        if images.ndim != 4 or tuple(images.shape[1:]) not in sizes:
+        check_shape("images", images, self.channels, "H", "W")
+        if images.shape[2:] not in [(r, r) for r in (self.current, self.resolution)]:
             raise ValueError(
                 f"images must have shape [N, {self.channels}, {self.current}, {self.current}], the "
                 f"current resolution, or [N, {self.channels}, {self.resolution}, "

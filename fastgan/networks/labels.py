@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_indices
+
 
 def no_labels(labels: Tensor | None) -> None:
     """Raise ValueError for labels passed to a network without; rows of length 0 are none."""
@@ -25,7 +27,7 @@ def check_classes(labels: Tensor | None, c_dim: int, count: int) -> None:
         count: number of samples.
 
     Raises:
-        ValueError: labels are missing, not wanted, or of another shape or dtype.
+        ValueError: labels are missing, not wanted, out of range, or of another shape or dtype.
     """
     if not c_dim:
         no_labels(labels)
@@ -35,6 +37,7 @@ def check_classes(labels: Tensor | None, c_dim: int, count: int) -> None:
         raise ValueError(f"{expected}, got none; this network needs them")
     if labels.is_floating_point() or labels.shape != (count,):
         raise ValueError(f"{expected}, got {labels.dtype} {list(labels.shape)}")
+    check_indices(labels, c_dim, expected)
 
 
 def label_rows(labels: Tensor | None, c_dim: int, count: int | None = None) -> Tensor:
@@ -50,11 +53,7 @@ def label_rows(labels: Tensor | None, c_dim: int, count: int | None = None) -> T
     if labels is None:
         raise ValueError(f"{expected}, got none; this network needs them")
     if labels.ndim == 1 and not labels.is_floating_point():
-        # A graph captured by torch.compile or torch.export has no values to check.
-        if not torch.compiler.is_compiling() and labels.numel():
-            least, most = int(labels.min()), int(labels.max())
-            if not 0 <= least <= most < c_dim:
-                raise ValueError(f"{expected}, got classes from {least} to {most}")
+        check_indices(labels, c_dim, expected)
         labels = F.one_hot(labels.long(), c_dim)
     if (
         labels.ndim != 2

@@ -15,6 +15,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from fastgan.networks.batch_comparison import BatchComparison
+from fastgan.networks.checks import check_at_least, check_shape, check_share
 from fastgan.networks.labels import join_labels, label_embedding
 from fastgan.nn import BiasAct
 
@@ -32,6 +33,10 @@ class MLPGenerator(nn.Module):
         batch_norm: normalise after each hidden activation.
         c_dim: number of classes, 0 for none. With classes the network takes labels int64 ``[N]``,
             and a learned vector of length ``c_dim`` is appended to z.
+
+    Raises:
+        ValueError: an argument is out of range, z has another shape, or labels are missing, not
+            wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -45,9 +50,11 @@ class MLPGenerator(nn.Module):
         c_dim: int = 0,
     ) -> None:
         super().__init__()
+        check_at_least(1, z_dim=z_dim)
+        check_at_least(0, c_dim=c_dim)
         self.z_dim, self.c_dim = z_dim, c_dim
-        self.image_shape = image_shape
-        widths = [z_dim + c_dim, *hidden]
+        self.image_shape = _image_shape(image_shape)
+        widths = [z_dim + c_dim, *_widths(hidden)]
         pixels = math.prod(image_shape)
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
@@ -60,6 +67,7 @@ class MLPGenerator(nn.Module):
         self.embedding = label_embedding(c_dim, c_dim)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_shape("z", z, self.z_dim)
         images: Tensor = self.layers(join_labels(z, labels, self.embedding))
         return images.unflatten(1, self.image_shape)
 
@@ -77,6 +85,10 @@ class MLPDiscriminator(nn.Module):
             and a learned vector of length ``c_dim`` is appended to the pixels.
         minibatch_discrimination: kernels that compare the images of a batch, 0 for none.
         minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
+
+    Raises:
+        ValueError: an argument is out of range, images have another shape, or labels are missing,
+            not wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -90,8 +102,10 @@ class MLPDiscriminator(nn.Module):
         minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
-        self.c_dim = c_dim
-        widths = [math.prod(image_shape) + c_dim, *hidden]
+        check_at_least(0, c_dim=c_dim)
+        check_share(dropout=dropout)
+        self.c_dim, self.image_shape = c_dim, _image_shape(image_shape)
+        widths = [math.prod(image_shape) + c_dim, *_widths(hidden)]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layers += [
@@ -107,6 +121,7 @@ class MLPDiscriminator(nn.Module):
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the input of the last layer, ``[N, width]``."""
+        check_shape("images", images, *self.image_shape)
         x = join_labels(images.flatten(1), labels, self.embedding)
         for layer in list(self.layers)[:-1]:
             x = layer(x)
@@ -116,3 +131,19 @@ class MLPDiscriminator(nn.Module):
         x = self.features(images, labels)
         logits: Tensor = self.layers[-1](self.comparison.append_stddev(x))
         return self.comparison.add_closeness(logits.squeeze(1), x)
+
+
+def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (C, H, W), or raise ValueError for anything else."""
+    if len(shape) != 3 or any(not isinstance(size, int) or size < 1 for size in shape):
+        raise ValueError(
+            f"image_shape must be three whole numbers of at least 1, (C, H, W), got {shape!r}"
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def _widths(hidden: Sequence[int]) -> Sequence[int]:
+    """Return the widths of the hidden layers, or raise ValueError for one below 1."""
+    for i, width in enumerate(hidden):
+        check_at_least(1, **{f"hidden[{i}]": width})
+    return hidden

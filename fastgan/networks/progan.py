@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_choice, check_shape
 from fastgan.networks.growing import Growing, repeat_pixels
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.networks.stylegan2 import channels_at
@@ -85,13 +86,9 @@ class ProGANGenerator(GrowingGenerator):
         channel_base: int = 16384,
         channel_max: int = 512,
     ) -> None:
-        check_sizes(
-            resolution,
-            channels,
-            channel_base,
-            (4, 4),
-            {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1)},
-        )
+        check_sizes(resolution, channels, channel_base, channel_max, (4, 4))
+        check_at_least(1, z_dim=z_dim)
+        check_at_least(0, c_dim=c_dim)
         super().__init__(channels, 4, resolution, channel_base, channel_max)
         self.z_dim, self.c_dim = z_dim, c_dim
         widths = [channels_at(r, channel_base, channel_max) for r in self.resolutions]
@@ -111,8 +108,7 @@ class ProGANGenerator(GrowingGenerator):
             labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
             enlarge: False returns images at the current resolution.
         """
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise ValueError(f"z must have shape [N, {self.z_dim}], got {list(z.shape)}")
+        check_shape("z", z, self.z_dim)
         parts = [pixel_norm(z)]
         if self.embed is None:
             no_labels(labels)
@@ -172,9 +168,10 @@ class ProGANDiscriminator(Growing):
         lowest: int = 4,
         resample_filter: Taps = (1, 1),
     ) -> None:
-        check_sizes(resolution, channels, channel_base, (4, 4), {"channel_max": (channel_max, 1)})
-        if lowest not in (4, 8):
-            raise ValueError(f"lowest must be 4 or 8, got {lowest!r}")
+        check_sizes(resolution, channels, channel_base, channel_max, (4, 4))
+        check_at_least(0, c_dim=c_dim)
+        check_at_least(1, group_size=group_size)
+        check_choice("lowest", lowest, (4, 8))
         super().__init__(channels, lowest, resolution)
         self.config: dict[str, Any] = {
             "resolution": resolution, "channels": channels, "c_dim": c_dim,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan.networks.checks import check_at_least, check_choice, check_shape
 from fastgan.networks.labels import check_classes
 from fastgan.nn import Conv2d
 from fastgan.nn.resample import _Filtered
@@ -34,13 +35,9 @@ def stage_widths(resolution: int, channel_base: int, channel_max: int) -> list[i
     Raises:
         ValueError: ``resolution`` is not one of ``RESOLUTIONS``, or a stage would have no channel.
     """
-    if resolution not in RESOLUTIONS:
-        raise ValueError(f"resolution must be one of {RESOLUTIONS}, got {resolution}")
-    if channel_base < resolution or channel_max < 1:
-        raise ValueError(
-            f"channel_base must be at least the resolution, {resolution}, and channel_max at least "
-            f"1, got {channel_base} and {channel_max}"
-        )
+    check_choice("resolution", resolution, RESOLUTIONS)
+    check_at_least(resolution, channel_base=channel_base)
+    check_at_least(1, channel_max=channel_max)
     return [min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())]
 
 
@@ -111,6 +108,12 @@ def _stage(channels: int, blocks: int, **options: Any) -> list[nn.Module]:
     return [InvertedBottleneck(channels, **options) for _ in range(blocks)]
 
 
+def _check_blocks(c_dim: int, blocks: int, expansion: int, group_size: int) -> None:
+    """Raise ValueError for a size that G and D share and that is out of range."""
+    check_at_least(0, c_dim=c_dim)
+    check_at_least(1, blocks=blocks, expansion=expansion, group_size=group_size)
+
+
 def _fixup(stages: int, blocks: int) -> float:
     """Return L^(-1/(2m - 2)) for L blocks of m = 3 layers."""
     return float((stages * blocks) ** -0.25)
@@ -131,7 +134,8 @@ class R3GANGenerator(nn.Module):
         expansion, group_size: as in :class:`InvertedBottleneck`.
 
     Raises:
-        ValueError: a size is out of range, or labels are missing, not wanted or of another shape.
+        ValueError: an argument is out of range, z has another shape, or labels are missing, not
+            wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -140,6 +144,8 @@ class R3GANGenerator(nn.Module):
         blocks: int = 2, expansion: int = 2, group_size: int = 16,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_at_least(1, channels=channels, z_dim=z_dim)
+        _check_blocks(c_dim, blocks, expansion, group_size)
         self.z_dim, self.c_dim = z_dim, c_dim
         widths = stage_widths(resolution, channel_base, channel_max)
         scale = _fixup(len(widths), blocks)
@@ -157,6 +163,7 @@ class R3GANGenerator(nn.Module):
         init_weight(self.torgb.weight)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_shape("z", z, self.z_dim)
         check_classes(labels, self.c_dim, z.shape[0])
         if self.embed is not None:
             z = torch.cat([z, self.embed(labels).to(z.dtype)], 1)
@@ -181,7 +188,9 @@ class R3GANDiscriminator(nn.Module):
         blocks: int = 2, expansion: int = 2, group_size: int = 16,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.c_dim = c_dim
+        check_at_least(1, channels=channels)
+        _check_blocks(c_dim, blocks, expansion, group_size)
+        self.c_dim, self.image_shape = c_dim, (channels, resolution, resolution)
         widths = stage_widths(resolution, channel_base, channel_max)[::-1]
         scale = _fixup(len(widths), blocks)
         self.fromrgb = Conv2d(channels, widths[0], 1, bias=False)
@@ -199,6 +208,7 @@ class R3GANDiscriminator(nn.Module):
         self.embed = nn.Embedding(c_dim, widths[-1]) if c_dim else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_shape("images", images, *self.image_shape)
         check_classes(labels, self.c_dim, images.shape[0])
         x = self.fromrgb(images.contiguous(memory_format=torch.channels_last))
         # A tensor of one channel has no layout of its own, so the features are converted too.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_choice, check_shape
 from fastgan.networks.progan import GrowingGenerator
 from fastgan.networks.stylegan2 import MappingNetwork, channels_at
 from fastgan.networks.stylegan2._sizes import check_sizes
@@ -70,6 +71,8 @@ class StyleGANSynthesis(GrowingGenerator):
     def __init__(
         self, resolution: int, channels: int, w_dim: int, *, channel_base: int, channel_max: int
     ) -> None:
+        check_sizes(resolution, channels, channel_base, channel_max, (4, 4))
+        check_at_least(1, w_dim=w_dim)
         super().__init__(channels, LOWEST, resolution, channel_base, channel_max)
         self.w_dim = w_dim
         widths = {r: channels_at(r, channel_base, channel_max) for r in (4, *self.resolutions)}
@@ -101,14 +104,8 @@ class StyleGANSynthesis(GrowingGenerator):
         Raises:
             ValueError: ``ws`` has another shape, or ``noise_mode`` is unknown.
         """
-        if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
-            raise ValueError(
-                f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}"
-            )
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(
-                f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}"
-            )
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        check_choice("noise_mode", noise_mode, NOISE_MODES)
         x = (
             self.const.to(ws.dtype)
             .expand(ws.shape[0], -1, -1, -1)
@@ -154,10 +151,7 @@ class StyleGANGenerator(nn.Module):
         channel_max: int = 512,
     ) -> None:
         super().__init__()
-        check_sizes(
-            resolution, channels, channel_base, (4, 4),
-            {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1), "w_dim": (w_dim, 1)},
-        )  # fmt: skip
+        check_at_least(1, z_dim=z_dim)
         self.resolution, self.channels = resolution, channels
         self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
         self.synthesis = StyleGANSynthesis(

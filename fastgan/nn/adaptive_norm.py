@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.nn.conv2d import Conv2d
-from fastgan.nn.equalized import EqualLinear, _check_sizes
+from fastgan.nn.equalized import EqualLinear
 from fastgan.nn.sync_batch_norm import SYNCED, batch_moments
 from fastgan.ops._activations import torch_activation_options
+from fastgan.ops._checks import check_at_least
 
 
 class _BatchNorm(nn.Module):
@@ -41,7 +42,7 @@ class _BatchNorm(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        _check_sizes(num_features=num_features)
+        check_at_least(1, num_features=num_features)
         torch_activation_options(act, None, gain, None)
         if momentum is not None and not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be None or a number from 0 to 1, got {momentum!r}")
@@ -147,7 +148,7 @@ class ConditionalBatchNorm2d(_BatchNorm):
         momentum: float = 0.1,
     ) -> None:
         super().__init__(num_features, act, eps, momentum)
-        _check_sizes(cond_dim=cond_dim)
+        check_at_least(1, cond_dim=cond_dim)
         self.cond_dim, self.embedding = cond_dim, embedding
         self.scale, self.shift = (
             nn.Embedding(cond_dim, num_features)
@@ -207,7 +208,7 @@ class AdaIN(nn.Module):
         self, num_features: int, w_dim: int, *, act: str = "linear", eps: float = 1e-5
     ) -> None:
         super().__init__()
-        _check_sizes(num_features=num_features, w_dim=w_dim)
+        check_at_least(1, num_features=num_features, w_dim=w_dim)
         torch_activation_options(act, None, 1.0, None)
         self.num_features, self.act, self.eps = num_features, act, eps
         self.style = EqualLinear(w_dim, 2 * num_features)
@@ -259,7 +260,7 @@ class SPADE(_BatchNorm):
         momentum: float = 0.1,
     ) -> None:
         super().__init__(num_features, act, eps, momentum, gain)
-        _check_sizes(map_channels=map_channels, hidden=hidden)
+        check_at_least(1, map_channels=map_channels, hidden=hidden)
         self.shared = Conv2d(map_channels, hidden, 3, padding=1, act="relu")
         self.scale = Conv2d(hidden, num_features, 3, padding=1)
         self.shift = Conv2d(hidden, num_features, 3, padding=1)

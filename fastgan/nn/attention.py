@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.nn.conv2d import Conv2d
+from fastgan.ops._checks import check_at_least
 
 
 class SelfAttention2d(nn.Module):
@@ -31,8 +32,7 @@ class SelfAttention2d(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+        check_at_least(1, channels=channels)
         keys, values = max(1, channels // 8), max(1, channels // 2)
         self.query = Conv2d(channels, keys, 1, bias=False)
         self.key = Conv2d(channels, keys, 1, bias=False)

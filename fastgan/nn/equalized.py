@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastgan import ops
 from fastgan.nn.resample import Taps, _Filtered
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import as_dtype, check_input
+from fastgan.ops._checks import as_dtype, check_at_least, check_input
 
 
 class EqualLinear(nn.Module):
@@ -50,7 +50,7 @@ class EqualLinear(nn.Module):
         bias_init: float = 0.0,
     ) -> None:
         super().__init__()
-        _check_sizes(in_features=in_features, out_features=out_features)
+        check_at_least(1, in_features=in_features, out_features=out_features)
         _check_multiplier(lr_multiplier)
         activation_options(act, None, None, None)
         self.act, self.lr_multiplier = act, lr_multiplier
@@ -122,7 +122,7 @@ class EqualConv2d(_Filtered):
         # A single tap of 1 is the identity.
         super().__init__((1,) if resample_filter is None else resample_filter)
         _check_odd(kernel_size)
-        _check_sizes(in_channels=in_channels, out_channels=out_channels, up=up, down=down)
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, up=up, down=down)
         _check_multiplier(lr_multiplier)
         activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp = act, alpha, gain, clamp
@@ -169,13 +169,6 @@ def _check_odd(kernel_size: int) -> None:
     """Raise ValueError for a kernel size that is not odd and positive."""
     if not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be an odd number of at least 1, got {kernel_size!r}")
-
-
-def _check_sizes(**sizes: int) -> None:
-    """Raise ValueError for a size that is not a whole number of at least 1."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
 
 
 def _check_multiplier(lr_multiplier: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastgan.ops._checks import check_at_least
+
 
 class MinibatchDiscrimination(nn.Module):
     """Closeness of each sample to the others of its batch, by which D notices repeated images.
@@ -28,11 +30,7 @@ class MinibatchDiscrimination(nn.Module):
 
     def __init__(self, in_features: int, kernels: int, dims: int = 5) -> None:
         super().__init__()
-        if min(in_features, kernels, dims) < 1:
-            raise ValueError(
-                "in_features, kernels and dims must be at least 1, "
-                f"got {in_features}, {kernels} and {dims}"
-            )
+        check_at_least(1, in_features=in_features, kernels=kernels, dims=dims)
         self.kernels, self.dims = kernels, dims
         # Distances start near 1 per dimension, where exp(-distance) has a useful gradient.
         self.weight = nn.Parameter(torch.randn(in_features, kernels * dims) / in_features**0.5)

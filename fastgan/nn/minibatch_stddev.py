@@ -3,7 +3,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fastgan.ops import minibatch_stddev
-from fastgan.ops.minibatch_stddev import check_count
+from fastgan.ops._checks import check_at_least
 
 
 class MinibatchStddev(nn.Module):
@@ -22,8 +22,7 @@ class MinibatchStddev(nn.Module):
 
     def __init__(self, group_size: int = 4, num_channels: int = 1) -> None:
         super().__init__()
-        check_count("group_size", group_size)
-        check_count("num_channels", num_channels)
+        check_at_least(1, group_size=group_size, num_channels=num_channels)
         self.group_size, self.num_channels = group_size, num_channels
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.nn.equalized import EqualLinear, _check_odd, _check_sizes, _options
+from fastgan.nn.equalized import EqualLinear, _check_odd, _options
 from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.resample import Taps, _Filtered
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import as_dtype, check_input
+from fastgan.ops._checks import as_dtype, check_at_least, check_input
 
 
 class ModulatedConv2d(_Filtered):
@@ -64,7 +64,8 @@ class ModulatedConv2d(_Filtered):
         # A single tap of 1 is the identity.
         super().__init__((1,) if resample_filter is None else resample_filter)
         _check_odd(kernel_size)
-        _check_sizes(
+        check_at_least(
+            1,
             in_channels=in_channels,
             out_channels=out_channels,
             style_dim=style_dim,

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.nn.adaptive_norm import _BatchNorm, register_statistics
-from fastgan.nn.equalized import _check_sizes
 from fastgan.nn.sync_batch_norm import SYNCED
 from fastgan.ops._activations import torch_activation_options
+from fastgan.ops._checks import check_at_least
 
 
 class BatchNormAct2d(_BatchNorm):
@@ -120,7 +120,7 @@ class InstanceNormAct2d(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
-        _check_sizes(num_features=num_features)
+        check_at_least(1, num_features=num_features)
         torch_activation_options(act, None, gain, None)
         if momentum is None or not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be a number from 0 to 1, got {momentum!r}")

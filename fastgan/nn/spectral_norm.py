@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fastgan import _torch_private, ops
+from fastgan.ops._checks import check_at_least
 
 # Power iterations at creation, as many as torch runs.
 _AT_THE_START = 15
@@ -149,14 +150,7 @@ def apply_spectral_norm(
     """
     if not isinstance(network, nn.Module):
         raise TypeError(f"network must be a torch.nn.Module, got a {type(network).__name__}")
-    if (
-        isinstance(n_power_iterations, bool)
-        or not isinstance(n_power_iterations, int)
-        or n_power_iterations < 1
-    ):
-        raise ValueError(
-            f"n_power_iterations must be a whole number of at least 1, got {n_power_iterations!r}"
-        )
+    check_at_least(1, n_power_iterations=n_power_iterations)
     kinds: tuple[type[Any], ...] = (nn.Linear, *_torch_private.CONVOLUTIONS)
     layers = [(name, m) for name, m in network.named_modules() if isinstance(m, kinds)]
     if not layers:

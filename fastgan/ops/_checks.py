@@ -17,6 +17,13 @@ def kind(value: object) -> str:
     )
 
 
+def check_at_least(least: int, **values: int) -> None:
+    """Raise ValueError for a named value that is not a whole number of at least ``least``."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
 def check_input(x: Tensor) -> None:
     """Raise TypeError unless ``x`` is a tensor of a dtype that the ops take."""
     if not isinstance(x, Tensor) or x.dtype not in DTYPES:

@@ -127,7 +127,7 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(styled, normal, tmp_pa
         to_torch_export(Form(Shrinking().eval(), (x,)), path)
     with pytest.raises(ExportError, match=r"path must end in \.pt2, got '.*m\.pt'"):
         to_torch_export(Form(nn.Linear(3, 3).eval(), (x,)), tmp_path / "m.pt")
-    with pytest.raises(ExportError, match="can't be run as asked: z must have shape"):
+    with pytest.raises(ExportError, match="can't be run as asked: z must be a"):
         to_torch_export(Form(styled, (x,)), path)
     assert not list(tmp_path.iterdir())
 

@@ -61,7 +61,7 @@ def test_other_resolutions_are_refused(resolution):
 
 
 def test_networks_without_channels_and_unknown_norms_are_refused():
-    with pytest.raises(ValueError, match="number of channels must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="ngf must be a whole number of at least 1, got 0"):
         DCGANGenerator(16, ngf=0)
     with pytest.raises(
         ValueError, match="norm must be one of batch, layer, instance, none, got 'b"

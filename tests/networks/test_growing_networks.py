@@ -270,7 +270,7 @@ def test_penalties_while_fading_against_finite_differences(options, penalty):
         ),
         (ProGANGenerator, {"z_dim": 0}, "z_dim must be a whole number of at least 1, got 0"),
         (StyleGANGenerator, {"w_dim": 0}, "w_dim must be a whole number of at least 1, got 0"),
-        (ProGANDiscriminator, {"lowest": 2}, "lowest must be 4 or 8, got 2"),
+        (ProGANDiscriminator, {"lowest": 2}, "lowest must be one of 4, 8, got 2"),
         (
             ProGANDiscriminator,
             {"group_size": 0, "resolution": 8},
@@ -287,7 +287,7 @@ def test_inputs_that_do_not_fit():
     g, d, s = progan(8), discriminator(8), stylegan(8)
     with pytest.raises(ValueError, match=r"growth must be from 0 to 1, got 1.5"):
         g.grow(1.5)
-    with pytest.raises(ValueError, match=r"z must have shape \[N, 6\], got \[2, 5\]"):
+    with pytest.raises(ValueError, match=r"z must be a \[N, 6\] tensor, got \[2, 5\]"):
         g(torch.zeros(2, 5))
     d.grow(0)
     with pytest.raises(
@@ -299,7 +299,7 @@ def test_inputs_that_do_not_fit():
         d(torch.zeros(2, 2, 8, 8), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(ValueError, match="got none; this network needs them"):
         progan(8, c_dim=2)(torch.zeros(2, 6))
-    with pytest.raises(ValueError, match=r"ws must have shape \[N, 4, 5\], got \[2, 3, 5\]"):
+    with pytest.raises(ValueError, match=r"ws must be a \[N, 4, 5\] tensor, got \[2, 3, 5\]"):
         s.synthesis(torch.zeros(2, 3, 5))
     with pytest.raises(
         ValueError, match="noise_mode must be one of random, const, none, got 'loud'"

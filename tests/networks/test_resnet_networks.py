@@ -236,7 +236,7 @@ def test_a_penalty_through_all_layers_of_d():
     [
         (lambda: ResNetGenerator(28), "resolution must be one of 16, 32, 64, 128, 256, got 28"),
         (lambda: ResNetDiscriminator(8), "resolution must be one of 16, 32, 64, 128, 256, got 8"),
-        (lambda: ResNetGenerator(ngf=0), "ngf and ndf must be at least 1, got 0"),
+        (lambda: ResNetGenerator(ngf=0), "ngf must be a whole number of at least 1, got 0"),
         (
             lambda: ResNetGenerator(16, attention=16),
             r"a resolution inside the network \(8\), got 16",

@@ -218,7 +218,7 @@ def test_groups_of_minibatch_stddev():
     [
         ({"resolution": 4}, r"resolution.*8.*1024.*got 4"),
         ({"resolution": 48}, "got 48"),
-        ({"channels": 5}, "channels must be 1, 2, 3 or 4, got 5"),
+        ({"channels": 5}, "channels must be one of 1, 2, 3, 4, got 5"),
         ({"channel_base": 8}, "channel_base must be a whole number of at least 16, got 8"),
         ({"channel_max": 0}, "channel_max must be a whole number of at least 1, got 0"),
         ({"num_fp16_res": -1}, "num_fp16_res must be a whole number of at least 0, got -1"),
@@ -237,9 +237,9 @@ def test_arguments_out_of_range(arguments, said):
 
 def test_images_that_do_not_fit():
     d = discriminator(16)
-    with pytest.raises(ValueError, match=r"\[N, 3, 16, 16\], got \[4, 3, 32, 32\]"):
+    with pytest.raises(ValueError, match=r"\[N, 3, 16, 16\] tensor, got \[4, 3, 32, 32\]"):
         d(torch.zeros(4, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"\[N, 3, 16, 16\], got \[3, 16, 16\]"):
+    with pytest.raises(ValueError, match=r"\[N, 3, 16, 16\] tensor, got \[3, 16, 16\]"):
         d(torch.zeros(3, 16, 16))
     with pytest.raises(
         ValueError, match=r"multiple of 4, got 6; use another batch size or group_size"
@@ -267,7 +267,7 @@ def test_labels_are_projected_on_the_features():
 def test_images_that_are_not_square():
     d = discriminator(16, base=(2, 4))
     assert d(torch.randn(4, 3, 8, 16)).shape == (4,)
-    with pytest.raises(ValueError, match=r"\[N, 3, 8, 16\], got \[4, 3, 16, 16\]"):
+    with pytest.raises(ValueError, match=r"\[N, 3, 8, 16\] tensor, got \[4, 3, 16, 16\]"):
         d(torch.zeros(4, 3, 16, 16))
 
 
@@ -297,7 +297,7 @@ def test_half_precision_of_the_highest_resolutions():
             r"labels must be None for a network without classes, got \[4, 2\]; leave them out",
         ),
         (3, None, "got none; this network needs them"),
-        (3, torch.tensor([0, 1, 2, 3]), "got classes from 0 to 3"),
+        (3, torch.tensor([0, 1, 2, 3]), "got values from 0 to 3"),
         (3, torch.zeros(2, 3), r"with N = 4, got \[2, 3\]"),
     ],
 )

@@ -197,7 +197,7 @@ def test_every_parameter_has_a_gradient(backend):
     ("arguments", "said"),
     [
         ({"resolution": 48}, "resolution must be one of .* got 48"),
-        ({"channels": 5}, "channels must be 1, 2, 3 or 4, got 5"),
+        ({"channels": 5}, "channels must be one of 1, 2, 3, 4, got 5"),
         ({"z_dim": 0}, "z_dim must be a whole number of at least 1, got 0"),
         ({"w_dim": -1}, "w_dim must be a whole number of at least 1, got -1"),
         ({"mapping_layers": 0}, "num_layers must be a whole number of at least 1, got 0"),
@@ -219,14 +219,14 @@ def test_a_mapping_network_needs_an_input():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda g: g(torch.zeros(3, 5)), r"z must have shape \[N, 12\], got \[3, 5\]"),
+        (lambda g: g(torch.zeros(3, 5)), r"z must be a \[N, 12\] tensor, got \[3, 5\]"),
         (
             lambda g: g(latents(g), noise_mode="loud"),
             "noise_mode must be one of random, const, none, got 'loud'",
         ),
         (
             lambda g: g.synthesis(torch.zeros(3, 2, 10)),
-            r"ws must have shape \[N, 6, 10\], got \[3, 2, 10\]",
+            r"ws must be a \[N, 6, 10\] tensor, got \[3, 2, 10\]",
         ),
         (lambda g: g(latents(g), torch.zeros(3, 2)), "for a network without classes, got"),
         (

@@ -106,11 +106,11 @@ def test_srgans_d_has_a_logit_for_each_image():
     ("call", "says"),
     [
         (lambda: SRResNet(scale=3), "scale must be one of 2, 4, 8, got 3"),
-        (lambda: SRResNet(blocks=0), "blocks must be at least 1, got 0"),
-        (lambda: RRDBNet(growth=0), "growth must be at least 1, got 0"),
+        (lambda: SRResNet(blocks=0), "blocks must be a whole number of at least 1, got 0"),
+        (lambda: RRDBNet(growth=0), "growth must be a whole number of at least 1, got 0"),
         (
             lambda: SRResNet(1, blocks=1, ngf=1)(draw(1, 3, 4, 4)),
-            r"must have shape \[N, 1, H, W\], got \[1, 3, 4, 4\]",
+            r"must be a \[N, 1, H, W\] tensor, got \[1, 3, 4, 4\]",
         ),
         (
             lambda: SRGANDiscriminator(40),

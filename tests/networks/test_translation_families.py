@@ -185,7 +185,7 @@ def test_spade_follows_map_and_z():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: UNITGenerator(domains=0), "domains must be at least 1, got 0"),
+        (lambda: UNITGenerator(domains=0), "domains must be a whole number of at least 1, got 0"),
         (
             lambda: UNITGenerator(1, ngf=1)(draw(1, 1, 8, 8), 0, 2),
             "domain must be from 0 to 1, got 2",
@@ -193,26 +193,26 @@ def test_spade_follows_map_and_z():
         (lambda: UNITGenerator(1, ngf=1)(draw(1, 1, 10, 8), 0, 1), "multiples of 4, got 10×8"),
         (
             lambda: UNITGenerator(1, ngf=1).decode(draw(1, 1, 8, 8), 0),
-            r"latents must have shape \[N, 4, H, W\]",
+            r"latents must be a \[N, 4, H, W\] tensor",
         ),
-        (lambda: StarGANGenerator(c_dim=0), "c_dim must be at least 1, got 0"),
+        (lambda: StarGANGenerator(c_dim=0), "c_dim must be a whole number of at least 1, got 0"),
         (
             lambda: StarGANGenerator(1, ngf=1, blocks=0)(draw(2, 1, 8, 8), draw(2, 4)),
-            r"attributes must have shape \[2, 5\], got \[2, 4\]",
+            r"attributes must be a \[2, 5\] tensor, got \[2, 4\]",
         ),
         (lambda: StarGANDiscriminator(48), "resolution must be a power of 2 of at least 8, got 48"),
         (
             lambda: StarGANDiscriminator(16, 1, ndf=1)(draw(1, 1, 8, 16)),
             "images must be 16×16, got 8×16",
         ),
-        (lambda: SPADEGenerator(3, resolution=512), "16, 32, 64, 128 or 256, got 512"),
+        (lambda: SPADEGenerator(3, resolution=512), "16, 32, 64, 128, 256, got 512"),
         (
             lambda: one_hot_map(draw(1, 4, 4), 3),
             r"must be int64 \[N, H, W\], got torch.float32 \[1, 4, 4\]",
         ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, ngf=1)(draw(1, 2, 16, 16)),
-            r"map must have shape \[N, 3, H, W\], got \[1, 2, 16, 16\]",
+            r"map must be a \[N, 3, H, W\] tensor, got \[1, 2, 16, 16\]",
         ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, ngf=1)(draw(1, 3, 16, 16), draw(1, 4)),
@@ -220,7 +220,7 @@ def test_spade_follows_map_and_z():
         ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, z_dim=4, ngf=1)(draw(1, 3, 16, 16)),
-            r"z must have shape \[1, 4\], got none",
+            r"z must be a \[1, 4\] tensor, got none",
         ),
         (
             lambda: SPADEGenerator(3, 1, resolution=16, z_dim=4, ngf=1)(

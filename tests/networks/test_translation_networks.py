@@ -156,7 +156,7 @@ def test_scales_under_spectral_norm():
     ("call", "says"),
     [
         (lambda: UNetGenerator(resolution=48), "a power of 2 of at least 4, got 48"),
-        (lambda: UNetGenerator(ngf=0), "ngf must be at least 1, got 0"),
+        (lambda: UNetGenerator(ngf=0), "ngf must be a whole number of at least 1, got 0"),
         (lambda: UNetGenerator(dropout=1), "dropout must be at least 0 and less than 1, got 1"),
         (
             lambda: UNetGenerator(norm="layer"),
@@ -173,7 +173,7 @@ def test_scales_under_spectral_norm():
         ),
         (
             lambda: CycleGANGenerator(1, 1, ngf=1, blocks=0)(draw(1, 3, 8, 8)),
-            r"CycleGAN's images must have shape \[N, 1, H, W\], got \[1, 3, 8, 8\]",
+            r"CycleGAN's images must be a \[N, 1, H, W\] tensor, got \[1, 3, 8, 8\]",
         ),
         (
             lambda: PatchDiscriminator(patch=64),
@@ -185,13 +185,16 @@ def test_scales_under_spectral_norm():
         ),
         (
             lambda: PatchDiscriminator(1, label_channels=2, patch=1)(draw(1, 1, 8, 8)),
-            r"labels must have shape \[1, 2, 8, 8\], got none",
+            r"labels must be a \[1, 2, 8, 8\] tensor, got none",
         ),
         (
             lambda: PatchDiscriminator(1, patch=1)(draw(1, 1, 8, 8), draw(1, 1, 8, 8)),
             "labels must be None for a network without classes",
         ),
-        (lambda: MultiScaleDiscriminator(scales=0), "scales must be at least 1, got 0"),
+        (
+            lambda: MultiScaleDiscriminator(scales=0),
+            "scales must be a whole number of at least 1, got 0",
+        ),
         (
             lambda: MultiScaleDiscriminator(1, ndf=1)(draw(1, 1, 48, 48)),
             "at least 24 pixels high and wide, got 12×12",

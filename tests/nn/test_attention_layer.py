@@ -85,6 +85,6 @@ def test_a_penalty_in_one_compiled_graph():
 
 
 def test_channels_are_checked():
-    with pytest.raises(ValueError, match="channels must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="channels must be a whole number of at least 1, got 0"):
         SelfAttention2d(0)
     assert SelfAttention2d(1)(torch.ones(1, 1, 2, 2)).shape == (1, 1, 2, 2)

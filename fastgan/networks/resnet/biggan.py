@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import check_classes
 from fastgan.networks.resnet.blocks import NormReLU
 from fastgan.networks.resnet.generator import Upsampling
@@ -36,8 +37,8 @@ class BigGANGenerator(nn.Module):
             for none.
 
     Raises:
-        ValueError: an argument is out of range, or labels are missing, not wanted or of
-            another shape.
+        ValueError: an argument is out of range, z has another shape, or labels are missing, not
+            wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class BigGANGenerator(nn.Module):
         attention: int | None = None,
     ) -> None:
         super().__init__()
+        check_at_least(1, channels=channels, z_dim=z_dim, embedding_dim=embedding_dim, ngf=ngf)
+        check_at_least(0, c_dim=c_dim)
         self.parts = self.parts_at(resolution)
         if z_dim < self.parts:
             raise ValueError(
@@ -76,6 +79,7 @@ class BigGANGenerator(nn.Module):
         return len(scaled(G_WIDTHS, resolution, 1))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_shape("z", z, self.z_dim)
         check_classes(labels, self.c_dim, z.shape[0])
         first, *conditions = z.split(self.lengths, 1)
         if self.embedding is not None:

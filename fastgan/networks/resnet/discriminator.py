@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import check_classes
 from fastgan.networks.resnet.blocks import ClassVectors, DownBlock, linear, relu
 from fastgan.networks.resnet.widths import D_HALVINGS, D_WIDTHS, attention_after, scaled
@@ -32,8 +33,8 @@ class ResNetDiscriminator(nn.Module):
             appendix B) instead of as many as its input.
 
     Raises:
-        ValueError: an argument is out of range, or labels are missing, not wanted or of
-            another shape.
+        ValueError: an argument is out of range, images have another shape, or labels are missing,
+            not wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class ResNetDiscriminator(nn.Module):
         wide: bool = False,
     ) -> None:
         super().__init__()
-        self.c_dim = c_dim
+        check_at_least(1, channels=channels, ndf=ndf)
+        check_at_least(0, c_dim=c_dim)
+        self.c_dim, self.image_shape = c_dim, (channels, resolution, resolution)
         widths = [channels, *scaled(D_WIDTHS, resolution, ndf)]
         halvings = D_HALVINGS[resolution]
         self.blocks = nn.ModuleList(
@@ -63,6 +66,7 @@ class ResNetDiscriminator(nn.Module):
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the input of the last layer, ``[N, C]``; it does not depend on labels."""
+        check_shape("images", images, *self.image_shape)
         x = images
         for i, block in enumerate(self.blocks):
             x = block(x)
@@ -71,8 +75,8 @@ class ResNetDiscriminator(nn.Module):
         return relu(x).sum((2, 3))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        check_classes(labels, self.c_dim, images.shape[0])
         features = self.features(images)
+        check_classes(labels, self.c_dim, images.shape[0])
         logits: Tensor = self.out(features).squeeze(1)
         if self.classes is not None:
             logits = logits + (self.classes(labels) * features).sum(1)

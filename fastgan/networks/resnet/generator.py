@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import check_classes
 from fastgan.networks.resnet.blocks import NormReLU, UpBlock, conv3x3, linear
 from fastgan.networks.resnet.widths import G_WIDTHS, attention_after, scaled
@@ -87,8 +88,8 @@ class ResNetGenerator(nn.Module):
         attention: resolution of the block that self-attention follows; None for none.
 
     Raises:
-        ValueError: an argument is out of range, or labels are missing, not wanted or of
-            another shape.
+        ValueError: an argument is out of range, z has another shape, or labels are missing, not
+            wanted, out of range or of another shape.
     """
 
     def __init__(
@@ -102,11 +103,14 @@ class ResNetGenerator(nn.Module):
         attention: int | None = None,
     ) -> None:
         super().__init__()
+        check_at_least(1, channels=channels, z_dim=z_dim, ngf=ngf)
+        check_at_least(0, c_dim=c_dim)
         self.z_dim, self.c_dim = z_dim, c_dim
         norm = partial(NormReLU, cond_dim=c_dim, embedding=True)
         self.layers = Upsampling(resolution, channels, z_dim, norm, ngf=ngf, attention=attention)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_shape("z", z, self.z_dim)
         check_classes(labels, self.c_dim, z.shape[0])
         images: Tensor = self.layers(z, [labels] * len(self.layers.blocks))
         return images

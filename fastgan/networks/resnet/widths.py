@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastgan.networks.checks import check_choice
+
 G_WIDTHS = {
     16: (4, 4, 4),
     32: (4, 4, 4, 4),
@@ -35,14 +37,9 @@ def scaled(table: dict[int, tuple[int, ...]], resolution: int, unit: int) -> lis
     """Return a row of a table above, in channels.
 
     Raises:
-        ValueError: ``resolution`` is not one of ``RESOLUTIONS``, or ``unit`` is below 1.
+        ValueError: ``resolution`` is not one of ``RESOLUTIONS``.
     """
-    if resolution not in table:
-        raise ValueError(
-            f"resolution must be one of {', '.join(map(str, table))}, got {resolution}"
-        )
-    if unit < 1:
-        raise ValueError(f"ngf and ndf must be at least 1, got {unit}")
+    check_choice("resolution", resolution, tuple(table))
     return [unit * width for width in table[resolution]]
 
 

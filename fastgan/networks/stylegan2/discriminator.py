@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.networks.stylegan2._sizes import (
     RESOLUTIONS,
@@ -145,8 +146,9 @@ class StyleGAN2Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         base = (base[0], base[1]) if len(base) == 2 else base
-        least = {"channel_max": (channel_max, 1), "group_size": (group_size, 1)}
-        check_sizes(resolution, channels, channel_base, base, least)
+        check_sizes(resolution, channels, channel_base, channel_max, base)
+        check_at_least(0, c_dim=c_dim)
+        check_at_least(1, group_size=group_size)
         check_fp16(num_fp16_res, conv_clamp)
         self.config: dict[str, Any] = {
             "resolution": resolution, "channels": channels, "c_dim": c_dim, "cmap_dim": cmap_dim,
@@ -191,12 +193,7 @@ class StyleGAN2Discriminator(nn.Module):
             force_fp32: compute float16 blocks in float32; None does so on a CPU, where it is
                 faster.
         """
-        expected = (self.channels, *self.image_size)
-        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
-            raise ValueError(
-                f"images must have shape [N, {', '.join(map(str, expected))}], "
-                f"got {list(images.shape)}"
-            )
+        check_shape("images", images, self.channels, *self.image_size)
         fp16 = not (images.device.type == "cpu" if force_fp32 is None else force_fp32)
         x = images
         for r in self.resolutions:

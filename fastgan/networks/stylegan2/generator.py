@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan.networks.checks import check_at_least, check_choice, check_shape
 from fastgan.networks.stylegan2._sizes import (
     RESOLUTIONS,
     channels_at,
@@ -130,6 +131,9 @@ class SynthesisNetwork(nn.Module):
         base: tuple[int, int] = (4, 4),
     ) -> None:
         super().__init__()
+        check_sizes(resolution, channels, channel_base, channel_max, base)
+        check_fp16(num_fp16_res, conv_clamp)
+        check_at_least(1, w_dim=w_dim)
         self.w_dim, self.image_size = w_dim, image_size(resolution, base)
         self.resolutions = [4, *(r for r in RESOLUTIONS if r <= resolution)]
         width = 0
@@ -164,14 +168,8 @@ class SynthesisNetwork(nn.Module):
         Raises:
             ValueError: ``ws`` has another shape, or ``noise_mode`` is unknown.
         """
-        if ws.ndim != 3 or tuple(ws.shape[1:]) != (self.num_ws, self.w_dim):
-            raise ValueError(
-                f"ws must have shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}"
-            )
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(
-                f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}"
-            )
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        check_choice("noise_mode", noise_mode, NOISE_MODES)
         fp16 = not (ws.device.type == "cpu" if force_fp32 is None else force_fp32)
         w = ws.unbind(1)
         x = image = None
@@ -228,11 +226,7 @@ class StyleGAN2Generator(nn.Module):
     ) -> None:
         super().__init__()
         base = (base[0], base[1]) if len(base) == 2 else base
-        check_sizes(
-            resolution, channels, channel_base, base,
-            {"channel_max": (channel_max, 1), "z_dim": (z_dim, 1), "w_dim": (w_dim, 1)},
-        )  # fmt: skip
-        check_fp16(num_fp16_res, conv_clamp)
+        check_at_least(1, z_dim=z_dim)
         self.config: dict[str, Any] = {
             "resolution": resolution, "channels": channels, "z_dim": z_dim, "w_dim": w_dim,
             "c_dim": c_dim, "mapping_layers": mapping_layers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.nn import EqualLinear
 from fastgan.ops import pixel_norm
@@ -44,14 +45,10 @@ class MappingNetwork(nn.Module):
         w_avg_beta: float | None = 0.998,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("z_dim", z_dim, 0), ("c_dim", c_dim, 0),
-            ("w_dim", w_dim, 1), ("num_layers", num_layers, 1),
-        ):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name} must be a whole number of at least {least}, got {value!r}"
-                )
+        check_at_least(0, z_dim=z_dim, c_dim=c_dim)
+        check_at_least(1, w_dim=w_dim, num_layers=num_layers)
+        if num_ws is not None:
+            check_at_least(1, num_ws=num_ws)
         if z_dim == c_dim == 0:
             raise ValueError("z_dim or c_dim must be at least 1, got 0 for both")
         if w_avg_beta is not None and not 0 <= w_avg_beta <= 1:
@@ -93,8 +90,7 @@ class MappingNetwork(nn.Module):
         dtype = next(self.parameters()).dtype
         parts = []
         if self.z_dim:
-            if z is None or z.ndim != 2 or z.shape[1] != self.z_dim:
-                raise ValueError(f"z must have shape [N, {self.z_dim}], got {_shape(z)}")
+            check_shape("z", z, self.z_dim)
             parts.append(pixel_norm(z.to(dtype)))
         if self.c_dim:
             label = label_rows(
@@ -129,8 +125,3 @@ class MappingNetwork(nn.Module):
             raise ValueError(
                 f"w_avg_beta must be a number for {argument}, got None; create the network with one"
             )
-
-
-def _shape(x: Tensor | None) -> str:
-    """Return the shape of a tensor for an error."""
-    return "none" if x is None else str(list(x.shape))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least
 from fastgan.networks.translation.layers import (
     DownConv2d,
     ImageConv2d,
     ResidualBlock,
     UpConv2d,
     as_input,
-    check_widths,
     init_normal,
     norm_act,
 )
@@ -49,7 +49,8 @@ class CycleGANGenerator(nn.Module):
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        check_widths(in_channels=in_channels, out_channels=out_channels, ngf=ngf, blocks=blocks + 1)
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, ngf=ngf)
+        check_at_least(0, blocks=blocks)
         self.in_channels = in_channels
         self.layers = nn.Sequential(
             Conv2d(in_channels, ngf, 7, padding=3, bias=False, padding_mode="reflect"),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan.networks.checks import check_choice, check_shape
 from fastgan.nn import BatchNormAct2d, BiasAct, Conv2d, InstanceNormAct2d
 
 NORMS = ("instance", "batch", "none")
@@ -27,13 +28,12 @@ def norm_act(norm: str, channels: int, act: str, *, affine: bool = False) -> nn.
     Raises:
         ValueError: ``norm`` is unknown.
     """
+    check_choice("norm", norm, NORMS)
     if norm == "instance":
         return InstanceNormAct2d(channels, affine=affine, act=act)
     if norm == "batch":
         return BatchNormAct2d(channels, act=act)
-    if norm == "none":
-        return BiasAct(channels, act=act, gain=1)
-    raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+    return BiasAct(channels, act=act, gain=1)
 
 
 class UpConv2d(nn.ConvTranspose2d):
@@ -179,10 +179,10 @@ def as_input(
         kernel: kernel size of the network.
 
     Raises:
-        ValueError: ``x`` is not ``[N, channels, H, W]`` of such a height and width.
+        ValueError: ``x`` is not a floating-point tensor ``[N, channels, H, W]`` of such a height
+            and width.
     """
-    if x.ndim != 4 or x.shape[1] != channels:
-        raise ValueError(f"{name} must have shape [N, {channels}, H, W], got {list(x.shape)}")
+    check_shape(name, x, channels, "H", "W")
     height, width = x.shape[2:]
     if height % multiple or width % multiple or min(height, width) < max(least, multiple):
         sizes = f"at least {max(least, multiple)} pixels high and wide"
@@ -191,10 +191,3 @@ def as_input(
         raise ValueError(f"{name} must be {sizes}, got {height}×{width}; resize, crop or pad them")
     planar = kernel == 4 and x.device.type == "cpu"
     return x.contiguous(memory_format=torch.contiguous_format if planar else torch.channels_last)
-
-
-def check_widths(**sizes: int) -> None:
-    """Raise ValueError for a number of channels, blocks or the like below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_choice, check_shape
 from fastgan.networks.labels import no_labels
 from fastgan.networks.protocol import DiscriminatorOutput
-from fastgan.networks.translation.layers import as_input, check_widths, init_normal, norm_act
+from fastgan.networks.translation.layers import as_input, init_normal, norm_act
 from fastgan.nn import Conv2d
 
 HALVINGS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
@@ -55,9 +56,9 @@ class PatchDiscriminator(nn.Module):
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        if patch not in HALVINGS:
-            raise ValueError(f"patch must be one of {', '.join(map(str, HALVINGS))}, got {patch}")
-        check_widths(channels=channels, label_channels=label_channels + 1, ndf=ndf)
+        check_choice("patch", patch, tuple(HALVINGS))
+        check_at_least(1, channels=channels, ndf=ndf)
+        check_at_least(0, label_channels=label_channels)
         self.channels, self.label_channels = channels, label_channels
         halvings = HALVINGS[patch]
         kernel, padding = (4, 1) if halvings else (1, 0)
@@ -121,7 +122,8 @@ class MultiScaleDiscriminator(nn.Module):
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        check_widths(scales=scales)
+        check_at_least(1, channels=channels, scales=scales)
+        check_at_least(0, label_channels=label_channels)
         self.channels, self.label_channels = channels, label_channels
         self.scales = nn.ModuleList(
             PatchDiscriminator(channels + label_channels, patch=patch, ndf=ndf, norm=norm)
@@ -149,16 +151,12 @@ def append_labels(
     Raises:
         ValueError: images or labels have another shape, or labels are missing or not wanted.
     """
-    if images.ndim != 4 or images.shape[1] != channels:
-        raise ValueError(
-            f"the discriminator's images must have shape [N, {channels}, H, W], "
-            f"got {list(images.shape)}"
-        )
+    check_shape("the discriminator's images", images, channels, "H", "W")
     if not label_channels:
         no_labels(labels)
         return images
-    shape = [images.shape[0], label_channels, *images.shape[2:]]
-    if labels is None or list(labels.shape) != shape:
-        got = "none" if labels is None else list(labels.shape)
-        raise ValueError(f"the discriminator's labels must have shape {shape}, got {got}")
+    count, _, *sides = images.shape
+    name = "the discriminator's labels"
+    check_shape(name, labels, label_channels, *sides, count=count, floating=False)
+    assert labels is not None
     return torch.cat([images, labels.to(images.dtype)], 1)

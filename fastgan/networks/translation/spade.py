@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.networks.translation.layers import as_input, check_widths
+from fastgan.networks.checks import check_at_least, check_choice, check_shape
+from fastgan.networks.translation.layers import as_input
 from fastgan.nn import SPADE, Conv2d
 
 WIDTHS = (16, 16, 16, 8, 4, 2, 1)
@@ -106,11 +107,9 @@ class SPADEGenerator(nn.Module):
         hidden: int = 128,
     ) -> None:
         super().__init__()
-        if resolution not in (16, 32, 64, 128, 256):
-            raise ValueError(f"resolution must be 16, 32, 64, 128 or 256, got {resolution}")
-        check_widths(
-            map_channels=map_channels, channels=channels, z_dim=z_dim + 1, ngf=ngf, hidden=hidden
-        )
+        check_choice("resolution", resolution, (16, 32, 64, 128, 256))
+        check_at_least(1, map_channels=map_channels, channels=channels, ngf=ngf, hidden=hidden)
+        check_at_least(0, z_dim=z_dim)
         self.map_channels, self.resolution, self.z_dim = map_channels, resolution, z_dim
         doublings = resolution.bit_length() - 3
         widths = [ngf * width for width in WIDTHS[-doublings - 1 :]]
@@ -139,11 +138,7 @@ class SPADEGenerator(nn.Module):
                 )
             x = self.start(F.interpolate(planes, size=(height, width)))
         else:
-            shape = [planes.shape[0], self.z_dim]
-            if z is None or list(z.shape) != shape:
-                raise ValueError(
-                    f"z must have shape {shape}, got {'none' if z is None else list(z.shape)}"
-                )
+            check_shape("z", z, self.z_dim, count=planes.shape[0])
             if (height, width) != (4, 4):
                 size = f"{self.resolution}×{self.resolution}"
                 raise ValueError(

@@ -10,13 +10,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import no_labels
 from fastgan.networks.protocol import DiscriminatorOutput
 from fastgan.networks.translation.layers import (
     ImageConv2d,
     ResidualBlock,
     as_input,
-    check_widths,
     norm_act,
 )
 from fastgan.nn import Conv2d
@@ -56,7 +56,8 @@ class StarGANGenerator(nn.Module):
         skip: bool = False,
     ) -> None:
         super().__init__()
-        check_widths(channels=channels, c_dim=c_dim, ngf=ngf, blocks=blocks + 1)
+        check_at_least(1, channels=channels, c_dim=c_dim, ngf=ngf)
+        check_at_least(0, blocks=blocks)
         self.channels, self.c_dim, self.skip = channels, c_dim, skip
 
         def norm(width: int) -> nn.Module:
@@ -79,11 +80,7 @@ class StarGANGenerator(nn.Module):
 
     def forward(self, images: Tensor, attributes: Tensor) -> Tensor:
         images = as_input(images, "StarGAN's images", self.channels, 4, least=8)
-        if list(attributes.shape) != [images.shape[0], self.c_dim]:
-            raise ValueError(
-                f"attributes must have shape {[images.shape[0], self.c_dim]}, "
-                f"got {list(attributes.shape)}"
-            )
+        check_shape("attributes", attributes, self.c_dim, count=images.shape[0], floating=False)
         planes = attributes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         x = torch.cat([images, planes], 1).contiguous(memory_format=torch.channels_last)
         features = self.first(x)
@@ -114,9 +111,10 @@ class StarGANDiscriminator(nn.Module):
         self, resolution: int = 128, channels: int = 3, *, c_dim: int = 5, ndf: int = 64
     ) -> None:
         super().__init__()
-        if resolution < 8 or resolution & (resolution - 1):
+        check_at_least(8, resolution=resolution)
+        if resolution & (resolution - 1):
             raise ValueError(f"resolution must be a power of 2 of at least 8, got {resolution}")
-        check_widths(channels=channels, c_dim=c_dim, ndf=ndf)
+        check_at_least(1, channels=channels, c_dim=c_dim, ndf=ndf)
         self.resolution, self.channels = resolution, channels
         halvings = min(resolution.bit_length() - 2, 6)
         widths = [channels, *(ndf * 2**i for i in range(halvings))]

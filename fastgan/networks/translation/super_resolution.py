@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_choice
 from fastgan.networks.labels import no_labels
-from fastgan.networks.translation.layers import DownConv2d, as_input, check_widths, norm_act
+from fastgan.networks.translation.layers import DownConv2d, as_input, norm_act
 from fastgan.nn import BatchNormAct2d, BiasAct, Conv2d
 
 DOUBLINGS = {2: 1, 4: 2, 8: 3}
@@ -49,7 +50,7 @@ class SRResNet(nn.Module):
         residual: bool = False,
     ) -> None:
         super().__init__()
-        check_widths(channels=channels, blocks=blocks, ngf=ngf)
+        check_at_least(1, channels=channels, blocks=blocks, ngf=ngf)
         self.channels, self.scale, self.residual = channels, scale, residual
         self.start = nn.Sequential(Conv2d(channels, ngf, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(_SRBlock(ngf) for _ in range(blocks)))
@@ -125,7 +126,7 @@ class RRDBNet(nn.Module):
         growth: int = 32,
     ) -> None:
         super().__init__()
-        check_widths(channels=channels, blocks=blocks, ngf=ngf, growth=growth)
+        check_at_least(1, channels=channels, blocks=blocks, ngf=ngf, growth=growth)
         self.channels, self.scale = channels, scale
         self.start = Conv2d(channels, ngf, 3, padding=1)
         self.blocks = nn.Sequential(*(_RRDB(ngf, growth) for _ in range(blocks)))
@@ -205,11 +206,12 @@ class SRGANDiscriminator(nn.Module):
         self, resolution: int = 96, channels: int = 3, *, ndf: int = 64, norm: str = "batch"
     ) -> None:
         super().__init__()
-        if resolution < 32 or resolution % 16:
+        check_at_least(32, resolution=resolution)
+        if resolution % 16:
             raise ValueError(
                 f"resolution must be a multiple of 16 of at least 32, got {resolution}"
             )
-        check_widths(channels=channels, ndf=ndf)
+        check_at_least(1, channels=channels, ndf=ndf)
         self.resolution, self.channels = resolution, channels
         widths = [ndf, ndf, 2 * ndf, 2 * ndf, 4 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
         layers: list[nn.Module] = [Conv2d(channels, ndf, 3, padding=1, act="lrelu")]
@@ -237,6 +239,5 @@ class SRGANDiscriminator(nn.Module):
 
 def _doublings(scale: int) -> int:
     """Return the number of doublings of a scale factor."""
-    if scale not in DOUBLINGS:
-        raise ValueError(f"scale must be one of {', '.join(map(str, DOUBLINGS))}, got {scale}")
+    check_choice("scale", scale, tuple(DOUBLINGS))
     return DOUBLINGS[scale]

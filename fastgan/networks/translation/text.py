@@ -13,9 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least, check_choice, check_indices, check_shape
 from fastgan.networks.dcgan import stage_widths
 from fastgan.networks.resnet.blocks import NormReLU, linear, upsample
-from fastgan.networks.translation.layers import check_widths
 from fastgan.nn import Conv2d
 
 
@@ -31,14 +31,14 @@ class TextEncoder(nn.Module):
             2014), so the order of words counts; ``mean`` returns the mean of the words' vectors.
 
     Raises:
-        ValueError: an argument is out of range, or captions have another shape or dtype.
+        ValueError: an argument is out of range, or captions have another shape or dtype or unknown
+            words.
     """
 
     def __init__(self, vocabulary: int, *, text_dim: int = 128, kind: str = "gru") -> None:
         super().__init__()
-        check_widths(vocabulary=vocabulary, text_dim=text_dim)
-        if kind not in ("gru", "mean"):
-            raise ValueError(f"kind must be gru or mean, got {kind!r}")
+        check_at_least(1, vocabulary=vocabulary, text_dim=text_dim)
+        check_choice("kind", kind, ("gru", "mean"))
         self.text_dim = text_dim
         self.words = nn.Embedding(vocabulary, text_dim)
         self.cell = nn.GRUCell(text_dim, text_dim) if kind == "gru" else None
@@ -48,6 +48,8 @@ class TextEncoder(nn.Module):
             raise ValueError(
                 f"captions must be int64 [N, T], got {captions.dtype} {list(captions.shape)}"
             )
+        vocabulary = self.words.num_embeddings
+        check_indices(captions, vocabulary, f"captions must have words from 0 to {vocabulary - 1}")
         words, there = self.words(captions), (captions != 0)[:, :, None]
         if self.cell is None:
             total: Tensor = (words * there).sum(1)
@@ -73,7 +75,7 @@ class TextGenerator(nn.Module):
         ngf: channels at the resolution; up to 16 times as many below it.
 
     Raises:
-        ValueError: an argument is out of range, or captions have another shape or dtype.
+        ValueError: an argument is out of range, or z or captions have another shape or dtype.
     """
 
     counted_from_end: ClassVar[tuple[str, ...]] = ("norms", "convs")
@@ -84,7 +86,7 @@ class TextGenerator(nn.Module):
         z_dim: int = 100, text_dim: int = 128, ngf: int = 64, kind: str = "gru",
     ) -> None:  # fmt: skip
         super().__init__()
-        check_widths(z_dim=z_dim, channels=channels, ngf=ngf)
+        check_at_least(1, z_dim=z_dim, channels=channels, ngf=ngf)
         self.z_dim = z_dim
         self.text = TextEncoder(vocabulary, text_dim=text_dim, kind=kind)
         widths = [*stage_widths(resolution, 2 * ngf), ngf]
@@ -94,6 +96,8 @@ class TextGenerator(nn.Module):
         self.out = Conv2d(ngf, channels, 3, 1, 1, act="tanh")
 
     def forward(self, z: Tensor, captions: Tensor) -> Tensor:
+        check_shape("z", z, self.z_dim)
+        check_shape("captions", captions, "T", count=z.shape[0], floating=False)
         sentences = self.text(captions).to(z.dtype)
         x = self.start(torch.cat([z, sentences], 1)).unflatten(1, (-1, 4, 4))
         for norm, conv in zip(self.norms, self.convs):
@@ -119,8 +123,8 @@ class TextDiscriminator(nn.Module):
             last.
 
     Raises:
-        ValueError: an argument is out of range, or captions are missing, have another shape or
-            dtype, or are not a multiple of the images in number.
+        ValueError: an argument is out of range, or images have another shape. Captions are missing,
+            of another shape or dtype, or their number is not a multiple of that of the images.
     """
 
     def __init__(
@@ -128,7 +132,8 @@ class TextDiscriminator(nn.Module):
         text_dim: int = 128, ndf: int = 64, kind: str = "gru",
     ) -> None:  # fmt: skip
         super().__init__()
-        check_widths(channels=channels, ndf=ndf)
+        check_at_least(1, channels=channels, ndf=ndf)
+        self.image_shape = (channels, resolution, resolution)
         self.text = TextEncoder(vocabulary, text_dim=text_dim, kind=kind)
         widths = [channels, *reversed(stage_widths(resolution, ndf))]
         last = 2 * widths[-1]
@@ -140,6 +145,7 @@ class TextDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Return the input of the last layers, ``[N, C]``; it does not depend on captions."""
+        check_shape("images", images, *self.image_shape)
         features: Tensor = self.layers(images).sum((2, 3))
         return features
 

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastgan.networks.translation.layers import as_input, check_widths, init_normal, norm_act
+from fastgan.networks.checks import check_at_least, check_share
+from fastgan.networks.translation.layers import as_input, init_normal, norm_act
 from fastgan.nn import BiasAct, Conv2d
 
 
@@ -21,8 +22,6 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float, always: bool) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"dropout must be at least 0 and less than 1, got {p}")
         self.p, self.always = p, always
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,9 +67,11 @@ class UNetGenerator(nn.Module):
         dropout_in_eval: bool = False,
     ) -> None:
         super().__init__()
-        if resolution < 4 or resolution & (resolution - 1):
+        check_at_least(4, resolution=resolution)
+        if resolution & (resolution - 1):
             raise ValueError(f"resolution must be a power of 2 of at least 4, got {resolution}")
-        check_widths(in_channels=in_channels, out_channels=out_channels, ngf=ngf)
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, ngf=ngf)
+        check_share(dropout=dropout)
         self.in_channels, self.resolution = in_channels, resolution
         levels = resolution.bit_length() - 1
         widths = [ngf * min(2**i, 8) for i in range(levels)]

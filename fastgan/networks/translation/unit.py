@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fastgan.networks.checks import check_at_least
 from fastgan.networks.translation.layers import (
     DownConv2d,
     ResidualBlock,
     UpConv2d,
     as_input,
-    check_widths,
     init_by_fan_in,
     norm_act,
 )
@@ -54,7 +54,8 @@ class UNITGenerator(nn.Module):
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        check_widths(channels=channels, domains=domains, ngf=ngf, blocks=blocks + 1)
+        check_at_least(1, channels=channels, domains=domains, ngf=ngf)
+        check_at_least(0, blocks=blocks)
         self.channels, self.domains, self.latent_channels = channels, domains, 4 * ngf
         self.encoders = nn.ModuleList(
             nn.Sequential(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastgan.ops._checks import check_input
+from fastgan.ops._checks import check_at_least, check_input
 from fastgan.ops._library import choose_backend, ops_of
 
 # Importing schema registers the ops.
@@ -48,8 +48,7 @@ def minibatch_stddev(
     check_input(x)
     if x.ndim != 4:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
-    check_count("group_size", group_size)
-    check_count("num_channels", num_channels)
+    check_at_least(1, group_size=group_size, num_channels=num_channels)
     n, c = x.shape[:2]
     if n > group_size and n % group_size:
         raise ValueError(
@@ -65,9 +64,3 @@ def minibatch_stddev(
     if chosen == "reference":
         return reference.minibatch_stddev(x, group_size, num_channels)
     return ops_of(chosen).minibatch_stddev(x, group_size, num_channels)
-
-
-def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless ``value`` is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

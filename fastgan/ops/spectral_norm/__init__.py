@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from fastgan.ops._checks import DTYPES, kind
+from fastgan.ops._checks import DTYPES, check_at_least, kind
 from fastgan.ops._library import choose_backend, ops_of
 
 # Importing schema registers the ops.
@@ -103,14 +103,7 @@ def _to_memory_order(given: Lists, memory: Sequence[list[int] | None]) -> Lists:
 
 
 def _check_settings(n_power_iterations: int, eps: float) -> None:
-    if (
-        isinstance(n_power_iterations, bool)
-        or not isinstance(n_power_iterations, int)
-        or n_power_iterations < 0
-    ):
-        raise ValueError(
-            f"n_power_iterations must be a whole number of at least 0, got {n_power_iterations!r}"
-        )
+    check_at_least(0, n_power_iterations=n_power_iterations)
     if not 0 <= eps < math.inf:
         raise ValueError(f"eps must be a number of at least 0, got {eps!r}")
 
