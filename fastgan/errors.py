@@ -11,6 +11,11 @@ MARKED = re.compile(r"`([a-z][a-z0-9_]*)`")
 """Name of a setting or an argument in the message of an error."""
 
 
+def without_marks(text: str) -> str:
+    """Return a text without the backticks around names of settings."""
+    return MARKED.sub(r"\1", text)
+
+
 class FastganError(Exception):
     """Base of the errors that the command line prints as one sentence, with exit status 2.
 
@@ -23,7 +28,7 @@ class FastganError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(MARKED.sub(r"\1", message))
+        super().__init__(without_marks(message))
         self.marked = message
 
 

@@ -127,8 +127,8 @@ def complain(error: Exception) -> int:
 
 
 def say(line: str) -> None:
-    """Print a line on stdout, with the names in it made printable."""
-    print(printable(line))
+    """Print a line on stdout: settings in backticks as options, and names made printable."""
+    print(printable(with_options(line)))
 
 
 def _line(message: object) -> str:

@@ -101,7 +101,8 @@ def _sentence(form: type, box: str) -> str:
         return f"{option} must be {expected}, got {value}."
     if (choice := _NO_CHOICE.match(message)) is not None:
         value, option, choices = choice.groups()
-        names = re.findall(r"'([^']*)'", choices)
+        # None is the way to leave an option out.
+        names = [name for name in re.findall(r"'([^']*)'", choices) if name != "None"]
         near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"{option} must be one of {', '.join(names)}, got {value!r}.{hint}"

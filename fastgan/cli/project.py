@@ -69,7 +69,7 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {gan.origin}.")
     target, notes = gan.read_target(options.image, fit=options.fit, range=options.range)
     for note in notes:
-        print(note)
+        say(note)
     with Progress(
         TextColumn("{task.description}"),
         TimeRemainingColumn(),

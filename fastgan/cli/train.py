@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import tyro
 from rich.console import Console
 
+from fastgan.cli import with_options
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, get_recipe
 from fastgan.runtime import tune_cpu_allocator
-from fastgan.training.config import ConfigError, RunOptions, load_options
+from fastgan.training.config import RunOptions
 from fastgan.training.loop import train
 from fastgan.training.progress import duration, say
 from fastgan.training.report import measures_sentence
+from fastgan.training.resume import saved_run
 from fastgan.training.run import RunResult
-from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
 from fastgan.training.transfer import Source, read_source, source_settings
 
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     start = parse_start(name, rest)
     check_environment()
     tune_cpu_allocator()
-    console = Console(quiet=not _speaks())
+    console = _Console(quiet=not _speaks())
     for line in start.news:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     result = train(
@@ -65,6 +65,14 @@ def run(arguments: list[str]) -> int:
     if not console.quiet:
         print_result(console, result)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
+
+
+class _Console(Console):
+    """Console on which settings in backticks are options."""
+
+    @staticmethod
+    def spell(text: str) -> str:
+        return with_options(text)
 
 
 class Start(NamedTuple):
@@ -144,17 +152,10 @@ def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str)
 
     Options are parsed first, without settings of the recipe, which are checked with the saved ones.
     """
-    run = parse(RunOptions, arguments, prog=prog, partial=True)
-    folder = RunDir(Path(run.out or f"runs/{recipe.name}"))
-    config = folder.saved_config()
-    if config is None:
+    saved = saved_run(recipe, parse(RunOptions, arguments, prog=prog, partial=True))
+    if saved is None:
         return None
-    if type(config.recipe) is not recipe:
-        raise ConfigError(
-            f"The recipe of the run in {str(folder.root)!r} must be {config.recipe.name!r}, got "
-            f"{recipe.name!r}: use fastgan train {config.recipe.name}, or another --out."
-        )
-    kept = load_options(folder.options, dataclasses.replace(run, out=str(folder.root)))
+    config, kept = saved
     return form(recipe=config.recipe, run=config.settings, output=kept)
 
 

@@ -189,7 +189,7 @@ def _open(options: TranslateOptions, paths: tuple[Path, ...]) -> tuple[str, Tran
         )
     levels, notes = gan.levels_of(paths, direction=options.direction, range=options.range)
     for note in notes:
-        print(note)
+        say(note)
     translator = gan.translator(
         direction=options.direction,
         attributes=options.attributes,

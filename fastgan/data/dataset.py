@@ -56,7 +56,10 @@ class ImageDataset(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for the user on how the files were read, displayed when a run begins."""
+        """Lines for the user on how the files were read, displayed when a run begins.
+
+        Names of settings are in backticks.
+        """
         return ()
 
     @property

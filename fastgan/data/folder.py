@@ -270,7 +270,7 @@ class FolderDataset(ImageDataset):
             kind for header in headers for kind in header.kinds
         ):
             self._notes.append(
-                "range changes nothing, since no picture has more than 8 bits per value."
+                "`range` changes nothing, since no picture has more than 8 bits per value."
             )
         return levels
 

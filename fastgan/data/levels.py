@@ -145,9 +145,9 @@ def levels_note(span: Span, where: str = "") -> str:
     line = f"values: {_spelt(span.low)} to {_spelt(span.high)} in {span.files:,} {noun}{where}"
     line += f", taken as {_spelt(low)}:{_spelt(high)}"
     if span.kind != "float" and low == 0 and high + 1 in {1 << bits for bits in _BITS}:
-        line += f" ({int(high + 1).bit_length() - 1} bits); range 0:65535 takes all 16"
+        line += f" ({int(high + 1).bit_length() - 1} bits); `range` 0:65535 takes all 16"
     elif (low, high) != FULL:
-        line += "; range LOW:HIGH takes another range"
+        line += "; `range` LOW:HIGH takes another range"
     return line
 
 

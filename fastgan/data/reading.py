@@ -122,7 +122,7 @@ def crop_note(sizes: Iterable[tuple[int, int]]) -> str:
     pictures = "1 picture" if len(cut) == 1 else f"each of {len(cut):,} pictures"
     rest = f", of {len(shares):,}" if len(cut) < len(shares) else ""
     share = f"{sum(cut) / len(cut):.0%}"
-    return f"cropped: on average {share} of {pictures}{rest}; fit pad or stretch keeps all"
+    return f"cropped: on average {share} of {pictures}{rest}; `fit` pad or stretch keeps all"
 
 
 def levels_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from fastgan.trained.gan import Trained
 from fastgan.trained.opening import from_result
 from fastgan.training import Callback, RunOptions, RunSettings
 from fastgan.training import train as run
+from fastgan.training.config import split_settings
+from fastgan.training.resume import saved_run
 from fastgan.training.transfer import Source
 
 
@@ -32,9 +35,17 @@ def train(
 ) -> Trained:
     """Train a GAN, or go on with a run, and return its networks.
 
+    ``resume=True`` goes on with the run in ``out``. Settings and options that you leave out are
+    those of that run.
+
+    The first Ctrl-C or SIGTERM ends the run after the current step, with a checkpoint and the
+    report. Then this function raises as Python does for such a signal, since networks of half a
+    run are no result. :meth:`fastgan.training.Run.stop` returns them.
+
     Args:
         recipe: name of a recipe (docs/recipes.md lists them), or a recipe with its settings.
-        data: folder of pictures, name of a data set, or a data set; None takes the recipe's own.
+        data: folder of pictures, name of a data set, or a data set. None takes the recipe's default
+            (``DCGAN.default_data``), or the data of a resumed run.
         out: folder for the run; None takes ``runs/RECIPE``.
         init_from: trained weights to begin with: a run's folder, a checkpoint, an export as
             safetensors, or a StyleGAN2 file of another program.
@@ -49,6 +60,8 @@ def train(
 
     Raises:
         FastganError: as :func:`fastgan.training.train`.
+        KeyboardInterrupt: Ctrl-C ended the run; it can be resumed.
+        SystemExit: SIGTERM ended the run, status 143; it can be resumed.
         TypeError: an unknown setting, or a recipe or data of another type.
 
     Example:
@@ -77,16 +90,25 @@ def train(
     if out is not None:
         settings["out"] = str(out)
     own = {name: value for name, value in settings.items() if name in of_recipe}
-    chosen = replace(recipe, **own) if isinstance(recipe, Recipe) else kind(**own)
+    of_this_run = {name: value for name, value in settings.items() if name in of_run}
+    base = recipe if isinstance(recipe, Recipe) else None
+    if base is None:
+        _, changed = split_settings(of_this_run)
+        saved = saved_run(kind, replace(options or RunOptions(), **changed))
+        base = None if saved is None else saved[0].recipe
     result = run(
-        chosen,
+        kind(**own) if base is None else replace(base, **own),
         options=options,
         dataset=data if isinstance(data, ImageDataset) else None,
         init_from=init_from,
         callbacks=callbacks,
         console=console,
-        **{name: value for name, value in settings.items() if name in of_run},
+        **of_this_run,
     )
+    if result.stopped_by is signal.SIGINT:
+        raise KeyboardInterrupt(f"the run in {result.run.root} can be resumed")
+    if result.stopped_by is not None:
+        raise SystemExit(128 + result.stopped_by)
     return from_result(result)
 
 

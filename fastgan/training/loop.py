@@ -38,7 +38,7 @@ from fastgan.training.distributed import RanksDiffer, World, join_world
 from fastgan.training.log import MeanStats, RunLog
 from fastgan.training.progress import TrainingProgress, say
 from fastgan.training.report import write_report
-from fastgan.training.resume import open_data, open_state, together
+from fastgan.training.resume import open_data, open_state, saved_run, together
 from fastgan.training.run import Run, RunResult
 from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
@@ -73,9 +73,10 @@ def train(
 
     Args:
         recipe: the GAN, with its settings.
-        settings: data, length and seed of the run. None takes the recipe's usual ones.
+        settings: data, length and seed of the run. None takes the recipe's usual ones, or those of
+            a resumed run.
         options: output folder, device, intervals and other options that don't change what is
-            learned.
+            learned. None takes the usual ones, or those of a resumed run.
         dataset: data set that replaces the one named by ``settings.data``.
         init_from: trained weights to begin with, as far as they fit. It is the folder of a run
             (its newest intact checkpoint), a checkpoint, an export as safetensors, or a StyleGAN2
@@ -101,8 +102,12 @@ def train(
         TypeError: a name in ``more`` is unknown, or a callback is none.
     """
     run_settings, run_options = split_settings(more)
+    chosen = dataclasses.replace(options or RunOptions(), **run_options)
+    if (saved := saved_run(type(recipe), chosen)) is not None:
+        settings = settings or saved[0].settings
+        chosen = dataclasses.replace(options or saved[1], **run_options)
+    options = chosen
     settings = dataclasses.replace(settings or RunSettings.of(recipe), **run_settings)
-    options = dataclasses.replace(options or RunOptions(), **run_options)
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(

@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from fastgan.errors import MARKED
+from fastgan.errors import without_marks
 from fastgan.names import encodable, printable
 from fastgan.training.log import Row
 
@@ -27,9 +27,10 @@ def duration(seconds: float) -> str:
 def say(console: Console, line: str) -> None:
     """Print a line without markup or wrapping, with printable names, in the console's encoding.
 
-    Backticks around names of settings are left out.
+    Backticks around names of settings are left out, or as the console's ``spell`` writes them.
     """
-    plain = printable(MARKED.sub(r"\1", line))
+    spell = getattr(console, "spell", without_marks)
+    plain = printable(spell(line))
     console.out(encodable(plain, console.encoding), highlight=False)
 
 

@@ -13,7 +13,14 @@ from fastgan.data import ImageDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import Recipe
 from fastgan.training.checkpoint import Checkpoint, load_newest, restore, set_aside
-from fastgan.training.config import Beginning, ConfigError, RunConfig, save_config
+from fastgan.training.config import (
+    Beginning,
+    ConfigError,
+    RunConfig,
+    RunOptions,
+    load_options,
+    save_config,
+)
 from fastgan.training.distributed import World
 from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
@@ -68,6 +75,32 @@ def open_data(
                 f"give every machine the same data."
             )
     return dataset, config
+
+
+def saved_run(recipe: type[Recipe], options: RunOptions) -> tuple[RunConfig, RunOptions] | None:
+    """Return the run that is resumed: its configuration, and the options that it keeps.
+
+    Args:
+        recipe: recipe of the run.
+        options: options with the run's folder; those of this start, such as the device, are kept.
+
+    Returns:
+        None without ``options.resume``, and if there is no run yet.
+
+    Raises:
+        ConfigError: it is the run of another recipe.
+        RunDirError, CheckpointError, RecipeError: the run can't be read.
+    """
+    folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
+    config = folder.saved_config() if options.resume else None
+    if config is None:
+        return None
+    if type(config.recipe) is not recipe:
+        raise ConfigError(
+            f"The recipe of the run in {str(folder.root)!r} must be {config.recipe.name!r}, got "
+            f"{recipe.name!r}: name that recipe, or choose another `out` folder."
+        )
+    return config, load_options(folder.options, replace(options, out=str(folder.root)))
 
 
 class Opened(NamedTuple):

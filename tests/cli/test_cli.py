@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -9,11 +10,12 @@ import pytest
 
 import fastgan as package
 from fastgan import cli
-from fastgan.cli import COMMANDS
+from fastgan.cli import COMMANDS, train
 from fastgan.cli.parse import parse
 from fastgan.errors import FastganError
 from fastgan.ops import BackendStatus
 from fastgan.recipes.errors import RecipeError
+from fastgan.training.progress import say
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["--debug"]])
@@ -79,6 +81,10 @@ def test_python_dash_m():
         ("train dcgan --data ./no/such/folder", "no/such/folder"),
         ("train gan --measure-every -1", "--measure-every must be at least 0, got -1."),
         ("train gan --workers -1", "--workers must be at least 0, got -1."),
+        (
+            "evaluate x --features foo",
+            "--features must be one of mobilenet, digits, inception, got 'foo'.",
+        ),
         ("train gan --compile all", "--compile must be one of off, step, got 'all'."),
         ("sample", "The command needs CHECKPOINT and --out."),
         ("sample no/such.pt --out x.png", "There is no checkpoint 'no/such.pt'."),
@@ -91,6 +97,17 @@ def test_what_a_person_can_mend(refused, tmp_path, monkeypatch, line, sentence):
     monkeypatch.chdir(tmp_path)
     assert sentence in refused(*line.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_none_is_no_choice_of_an_option(refused):
+    said = refused("evaluate", "x", "--features", "foo")
+    assert "--features must be one of " in said and "None" not in said
+
+
+def test_lines_of_a_run_name_options():
+    console = train._Console(file=io.StringIO())
+    say(console, "cropped: on average 33% of 1 picture; `fit` pad or stretch keeps all")
+    assert console.file.getvalue().endswith("; --fit pad or stretch keeps all\n")
 
 
 def test_a_backend_that_is_none_is_named(refused, monkeypatch, tmp_path):

@@ -109,7 +109,7 @@ def test_domains_take_the_fit_and_name_their_folder(tmp_path: Path) -> None:
         striped(tmp_path / folder / "a.png", 24, 8 if folder.endswith("B") else 24)
     data = open_dataset(str(tmp_path), task="domains")
     assert data.notes == (
-        "trainB: cropped: on average 67% of 1 picture; fit pad or stretch keeps all",
+        "trainB: cropped: on average 67% of 1 picture; `fit` pad or stretch keeps all",
     )
     padded = open_dataset(str(tmp_path), task="domains", reading=PAD)
     held_out = padded.held_out()
@@ -125,7 +125,7 @@ def test_the_note_has_the_cropped_share(tmp_path: Path, cache_limit: int) -> Non
         striped(tmp_path / f"{i}.png", 24, 16)
     data = FolderDataset(tmp_path, cache_limit=cache_limit)
     assert data.notes == (
-        "cropped: on average 33% of each of 3 pictures; fit pad or stretch keeps all",
+        "cropped: on average 33% of each of 3 pictures; `fit` pad or stretch keeps all",
     )
     assert FolderDataset(tmp_path, cache_limit=cache_limit, reading=PAD).notes == ()
 

@@ -32,7 +32,7 @@ def test_12_bits_use_all_256_levels(tmp_path: Path, ending: str) -> None:
     assert len(image.unique()) == 256 and (int(image.min()), int(image.max())) == (0, 255)
     assert data.notes == (
         "values: 0 to 4095 in 1 grey picture of more than 8 bits, taken as 0:4095 (12 bits); "
-        "range 0:65535 takes all 16",
+        "`range` 0:65535 takes all 16",
     )
     assert len(first_image(tmp_path, reading=Reading(range="0:65535")).unique()) == 17
 
@@ -84,7 +84,7 @@ def test_8_bits_stay_as_they_are_for_any_range(tmp_path: Path) -> None:
     assert torch.equal(plain.image(0), ranged.image(0)) and plain.fingerprint == ranged.fingerprint
     assert plain.notes == ()
     assert ranged.notes == (
-        "range changes nothing, since no picture has more than 8 bits per value.",
+        "`range` changes nothing, since no picture has more than 8 bits per value.",
     )
 
 
@@ -131,7 +131,7 @@ def test_integers_of_32_bits(tmp_path: Path) -> None:
     )
     data = open_dataset(str(tmp_path))
     assert len(data.image(0).unique()) == 256
-    assert data.notes[0].endswith("taken as -1000:100000; range LOW:HIGH takes another range")
+    assert data.notes[0].endswith("taken as -1000:100000; `range` LOW:HIGH takes another range")
 
 
 def test_values_that_are_not_finite_do_not_count(tmp_path: Path) -> None:

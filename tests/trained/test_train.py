@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
+import signal
 import typing
 
 import pytest
@@ -12,7 +15,7 @@ import fastgan
 from fastgan.data import InMemoryDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import GAN
-from fastgan.training import RunOptions
+from fastgan.training import Callback, RunOptions
 
 SMALL = {"resolution": 8, "batch": 16, "z_dim": 4, "g_hidden": (8,), "d_hidden": (8,)}
 
@@ -44,6 +47,42 @@ def test_a_recipe_and_a_data_set_in_memory(tmp_path):
     )
     assert gan.result.nimg == 32 and gan.recipe.z_dim == 4 and gan.measures == {}
     assert gan.image_spec.resolution == 8
+
+
+def test_a_resumed_run_takes_what_is_left_out_from_the_run(gan, tmp_path):
+    """Errors name settings that were given alone, not the defaults of others."""
+    out = shutil.copytree(gan.result.run.root, tmp_path / "gan")
+    resumed = {"out": out, "resume": True, "console": None}
+    with pytest.raises(FastganError, match=r"started with z_dim 4, got 5: leave it out to go on"):
+        fastgan.train("gan", z_dim=5, **resumed)
+    with pytest.raises(FastganError, match=r"must be 'gan', got 'dcgan': name that recipe"):
+        fastgan.train("dcgan", **resumed)
+    more = fastgan.train("gan", total_images=80, measure="none", **resumed)
+    assert more.result.nimg == 80 and more.recipe == gan.recipe
+    assert more.config.settings.data == "digits" and more.config.settings.resolution == 8
+
+
+class Kill(Callback):
+    """Callback that sends this process a signal after the first step."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def on_step(self, run, stats):
+        os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_script_after_the_checkpoint(number, tmp_path):
+    """Networks of half a run aren't returned as its result."""
+    raised = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+    with pytest.raises(raised) as caught:
+        fastgan.train(
+            "gan", data="digits", out=tmp_path / "gan", console=None, total_images=64,
+            measure="none", callbacks=[Kill(number)], **SMALL,
+        )  # fmt: skip
+    assert raised is KeyboardInterrupt or caught.value.code == 143
+    assert fastgan.load(tmp_path / "gan").origin.startswith("gan after 16 images")
 
 
 def test_an_unknown_setting_is_refused_before_anything_is_done(tmp_path):
