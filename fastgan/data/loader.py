@@ -66,7 +66,7 @@ class BatchLoader:
         waited: total seconds that ``next`` spent waiting for batches.
 
     Raises:
-        ValueError: ``batch`` isn't a multiple of ``size``.
+        ValueError: ``batch`` isn't a multiple of ``size``, or one of them is below 1.
     """
 
     def __init__(
@@ -82,8 +82,10 @@ class BatchLoader:
         workers: int | None = None,
         mirror: bool = False,
     ) -> None:
-        if batch % size:
-            raise ValueError(f"batch must be a multiple of size, got {batch} and {size}")
+        if min(batch, size) < 1 or batch % size:
+            raise ValueError(
+                f"batch must be a multiple of size, both at least 1, got {batch} and {size}"
+            )
         if workers is None:
             workers = 0 if dataset.in_memory else min(MAX_WORKERS, os.cpu_count() or 1)
         self.waited = 0.0

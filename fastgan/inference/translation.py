@@ -104,9 +104,12 @@ class Translator:
             mask: True or nonzero ``[H, W]`` where a picture without transparency is to be filled.
 
         Raises:
-            InferenceError: a tensor or array has another shape, or nothing is to be filled.
+            InferenceError: a tensor or array has another shape, or none or NaN or infinite pixels,
+                or nothing is to be filled.
             TypeError: the picture is of another type, or a tensor or array of another dtype.
         """
+        if isinstance(picture, (Tensor, np.ndarray)) and 0 in picture.shape:
+            raise InferenceError(f"picture must have a pixel, got {list(picture.shape)}.")
         if isinstance(picture, Tensor):
             return self._of_tensor(picture, mask)
         if isinstance(picture, np.ndarray):
@@ -168,6 +171,8 @@ class Translator:
         elif images.dtype == torch.uint8:
             inputs = to_batch({self.name: images[None].to(self.device)}, {self.name: self.spec})
         elif images.is_floating_point():
+            if not bool(images.isfinite().all()):
+                raise InferenceError("picture must be in [-1, 1], got NaN or infinite values.")
             inputs = {self.name: images[None].float().to(self.device)}
         else:
             raise TypeError(f"picture must be float in [-1, 1] or uint8, got {images.dtype}")

@@ -1,7 +1,8 @@
 """Adversarial losses on logits.
 
 Arguments ``real_logits`` and ``fake_logits`` are D's logits of real and generated images: any
-shape, any float dtype, any real value. The probability that an image is real is
+shape, any float dtype, any real value. There may be more of one than of the other, except in the
+relativistic losses, which compare pairs. The probability that an image is real is
 ``sigmoid(logit)``. Every function returns a scalar, the mean over all logits, for the player in
 its name to minimise. Cross-entropies are in nats.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 from torch import Tensor
 
-from fastgan.data import ImageDataset
+from fastgan.data import DataError, ImageDataset
 from fastgan.data.captions import encode_caption
 from fastgan.data.labels import class_number
 from fastgan.inference.drawing import BATCH_SIZE, RecipeDrawing
@@ -62,8 +63,9 @@ class Sampling(Evaluating):
             float32 ``[n, C, H, W]`` in [-1, 1] on the networks' device.
 
         Raises:
-            InferenceError: an argument is out of range, or one that this recipe doesn't take.
-            DataError: an unknown class or word, or data that can't be opened.
+            InferenceError: an argument is out of range, or one that this recipe doesn't take; an
+                unknown class or word.
+            DataError: ``data`` can't be opened.
         """
         check_numbers(n=(n, 1), seed=(seed, 0), batch_size=(batch_size, 1))
         _check_seeds(seeds)
@@ -130,7 +132,8 @@ class Sampling(Evaluating):
     def _recipe_drawing(self, label: str | int | None, caption: str | None) -> RecipeDrawing:
         words = None
         if caption is not None:
-            words = encode_caption(caption, self.image_spec.inputs["caption"])[None]
+            with _as_arguments():
+                words = encode_caption(caption, self.image_spec.inputs["caption"])[None]
             words = words.to(self.device)
         return RecipeDrawing(
             self.recipe, self.networks, label=self._class_number(label), caption=words
@@ -171,7 +174,8 @@ class Sampling(Evaluating):
             return None
         count = int(getattr(self.generator, "c_dim", 0))
         if isinstance(label, str):
-            return class_number(label, self.class_names, count)
+            with _as_arguments():
+                return class_number(label, self.class_names, count)
         try:
             number = -1 if isinstance(label, bool) else operator.index(label)
         except TypeError:
@@ -189,6 +193,15 @@ class Sampling(Evaluating):
             if value is not None and not self.can(needed.get(name, name)):
                 reason = "was trained without classes" if name == "label" else f"takes no {name}"
                 raise InferenceError(f"{self.recipe.name} {reason}: leave `{name}` out.")
+
+
+@contextmanager
+def _as_arguments() -> Iterator[None]:
+    """Turn an error of names that data have into one of an argument."""
+    try:
+        yield
+    except DataError as error:
+        raise InferenceError(error.marked) from error
 
 
 def _check_seeds(seeds: Any) -> None:

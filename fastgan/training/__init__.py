@@ -13,19 +13,53 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastgan.training.callbacks import Callback
+    from fastgan.training.checkpoint import CheckpointError
     from fastgan.training.config import RunOptions
-    from fastgan.training.loop import train
+    from fastgan.training.curves import ReportError
+    from fastgan.training.distributed import RankLost, RanksDiffer
+    from fastgan.training.loop import NonFiniteWeights, train
+    from fastgan.training.resume import OtherRankFailed
     from fastgan.training.run import Run, RunResult
-    from fastgan.training.run_settings import RunSettings
+    from fastgan.training.run_dir import RunDirError
+    from fastgan.training.run_settings import ConfigError, RunSettings
+    from fastgan.training.step import TooManySkips
+    from fastgan.training.transfer.source import TransferError
 
-__all__ = ["Callback", "Run", "RunOptions", "RunResult", "RunSettings", "train"]
+__all__ = [
+    "Callback",
+    "CheckpointError",
+    "ConfigError",
+    "NonFiniteWeights",
+    "OtherRankFailed",
+    "RankLost",
+    "RanksDiffer",
+    "ReportError",
+    "Run",
+    "RunDirError",
+    "RunOptions",
+    "RunResult",
+    "RunSettings",
+    "TooManySkips",
+    "TransferError",
+    "train",
+]
 
 _HOMES = {
     "Callback": "callbacks",
+    "CheckpointError": "checkpoint",
+    "ConfigError": "run_settings",
+    "NonFiniteWeights": "loop",
+    "OtherRankFailed": "resume",
+    "RankLost": "distributed",
+    "RanksDiffer": "distributed",
+    "ReportError": "curves",
     "Run": "run",
+    "RunDirError": "run_dir",
     "RunOptions": "config",
     "RunResult": "run",
     "RunSettings": "run_settings",
+    "TooManySkips": "step",
+    "TransferError": "transfer.source",
     "train": "loop",
 }
 

@@ -82,8 +82,9 @@ def test_ranks_share_each_batch_in_order(workers: int) -> None:
                 mine = slice(4 * rank, 4 * rank + 4)
                 got = next(part)
                 assert torch.equal(got[0], images[mine]) and torch.equal(got[1], labels[mine])
-    with pytest.raises(ValueError, match="multiple of size, got 8 and 3"):
-        loader(Slow(), size=3)
+    for sizes in ({"size": 3}, {"batch": 0}, {"size": 0}):
+        with pytest.raises(ValueError, match="multiple of size, both at least 1, got "):
+            loader(Slow(), **sizes)
 
 
 class Translated(Slow):

@@ -8,6 +8,7 @@ import torch
 import fastgan
 from fastgan.errors import FastganError
 from fastgan.seeds import derive_seed
+from fastgan.trained import InferenceError
 
 SEEDS = "seeds must be one whole number or more, such as [0, 1, 2], got "
 
@@ -52,10 +53,10 @@ def test_labels_go_by_name_and_by_number(run_of):
         by_name, by_number = (gan.sample(2, label=label) for label in ("dog", 1))
         assert torch.equal(by_name, by_number) and torch.equal(gan.sample(2, label="1"), by_name)
         assert not torch.equal(by_name, gan.sample(2, label="cat"))
-        with pytest.raises(FastganError, match=r"no class 'hoarse'\. Did you mean 'horse'\?"):
+        with pytest.raises(InferenceError, match=r"no class 'hoarse'\. Did you mean 'horse'\?"):
             gan.sample(label="hoarse")
         with pytest.raises(
-            FastganError, match="label must be a name or a whole number from 0 to 2"
+            InferenceError, match="label must be a name or a whole number from 0 to 2"
         ):
             gan.sample(label=3)
 
@@ -67,7 +68,7 @@ def test_captions_are_drawn(run_of):
     same = gan.sample(3, caption="A blue circle!")
     assert torch.equal(same, images)
     assert not torch.equal(gan.sample(3, caption="a circle"), images)
-    with pytest.raises(FastganError, match=r"word 'green' .* is not in the vocabulary"):
+    with pytest.raises(InferenceError, match=r"word 'green' .* is not in the vocabulary"):
         gan.sample(caption="a green circle")
 
 
