@@ -31,11 +31,10 @@ class Number {
 };
 
 template <class R>
-using Loop = void (*)(const Block<R>&, int n, const Scalars<R>&);
+using Loop = void (*)(Block<R>, int n, Scalars<R>);
 
 template <bool Whole, class R>
-void moments_loop(const Block<R>& block, int n, const Scalars<R>&) {
-  const Block<R> k = block;
+void moments_loop(Block<R> k, int n, Scalars<R>) {
   const Number<Whole, R> mean(k.of[c_mean]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -46,9 +45,7 @@ void moments_loop(const Block<R>& block, int n, const Scalars<R>&) {
 }
 
 template <Act A, bool Whole, class R>
-void forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void forward_loop(Block<R> k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -58,9 +55,7 @@ void forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 
 // Compute first or second sums. The sums of u need ddx.
 template <Act A, bool Second, bool Whole, class R>
-void sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void sums_loop(Block<R> k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -78,9 +73,7 @@ void sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 }
 
 template <Act A, class R>
-void map_forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void map_forward_loop(Block<R> k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R unit = k.of[c_p][i] * (k.x[i] - k.of[c_mean][i]);
@@ -90,9 +83,7 @@ void map_forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 
 // Compute first sums and the gradients of maps.
 template <Act A, class R>
-void map_sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void map_sums_loop(Block<R> k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R z = k.x[i] - k.of[c_mean][i], unit = k.of[c_p][i] * z, factor = 1 + k.scale[i];
@@ -106,8 +97,7 @@ void map_sums_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 
 // Compute dx with maps. dy is the gradient of the shift.
 template <class R>
-void map_backward_loop(const Block<R>& block, int n, const Scalars<R>&) {
-  const Block<R> k = block;
+void map_backward_loop(Block<R> k, int n, Scalars<R>) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R z = k.x[i] - k.of[c_mean][i];
@@ -116,9 +106,7 @@ void map_backward_loop(const Block<R>& block, int n, const Scalars<R>&) {
 }
 
 template <Act A, bool Whole, class R>
-void backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void backward_loop(Block<R> k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]), f_x(k.of[c_x]),
       f_1(k.of[c_1]);
   FG_NO_ALIAS
@@ -130,9 +118,7 @@ void backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 }
 
 template <Act A, bool Whole, class R>
-void bend_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void bend_loop(Block<R> k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]),
       shift(k.of[c_shift]);
   FG_NO_ALIAS
@@ -146,9 +132,7 @@ void bend_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 }
 
 template <Act A, bool Whole, class R>
-void double_backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void double_backward_loop(Block<R> k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]),
       shift(k.of[c_shift]);
   const Number<Whole, R> f_u(k.of[c_u]), f_x(k.of[c_x]), f_1(k.of[c_1]);
@@ -197,14 +181,6 @@ Loop<R> map_loop_for(Act act, Sweep sweep) {
            : sweep == Sweep::first_sums ? map_sums_loop<A, R>
                                         : map_backward_loop<R>;
   });
-}
-
-// Return the number of coefficients that a sweep reads, which are the first ones.
-constexpr int coefficients_of(Sweep sweep) {
-  return sweep == Sweep::moments                                       ? 1
-         : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
-         : sweep == Sweep::bend_sums                                   ? c_u
-                                                                       : c_slope;
 }
 
 // Coefficients of a block, expanded to its elements unless all elements have the same.
@@ -258,7 +234,7 @@ template <class R>
 void run_units(
     const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin,
     std::int64_t end) {
-  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Scalars<R> s = scalars_of<R>(a);
   const bool maps = a.has_maps() && sweep != Sweep::moments,
              map_sums = maps && sweep == Sweep::first_sums;
   const bool last = a.layout.channels_last, writes = totals_of(sweep).count == 0 || map_sums;
@@ -343,18 +319,8 @@ void run_units(
   }
 }
 
-void run(
-    const Arguments& a, const Partition& p, Sweep sweep, bool streaming, std::int64_t begin,
-    std::int64_t end) {
-  (a.dtype == DType::f64 ? run_units<double> : run_units<float>)(a, p, sweep, streaming, begin,
-                                                                 end);
-  if (streaming) {
-    stream_fence();
-  }
-}
-
 }  // namespace
 
-extern const RunUnits adaptive_norm_run = run;
+extern const RunUnits adaptive_norm_run = by_dtype<run_units<float>, run_units<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

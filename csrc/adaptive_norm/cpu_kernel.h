@@ -18,7 +18,7 @@ inline std::int64_t partial_size(const Arguments& a, const Partition& p) {
 // Places in the workspace.
 template <class R>
 R* coefficient_of(const Arguments& a, int which) {
-  return static_cast<R*>(a.workspace) + which * a.numbers();
+  return as<R>(a.workspace) + which * a.numbers();
 }
 
 template <class R>

@@ -51,6 +51,14 @@ enum class Sweep {
 
 enum Coefficient { c_mean, c_p, c_t, c_slope, c_shift, c_u, c_x, c_1, coefficient_count };
 
+// Return the number of coefficients that a sweep reads, which are the first ones.
+constexpr int coefficients_of(Sweep sweep) {
+  return sweep == Sweep::moments                                       ? 1
+         : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
+         : sweep == Sweep::bend_sums                                   ? c_u
+                                                                       : c_slope;
+}
+
 enum Total { t_g, t_gx, t_u, t_ux, t_gu, t_q, t_qx, total_count };
 constexpr int most_sums = 5;  // per sweep
 

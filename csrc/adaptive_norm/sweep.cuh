@@ -34,14 +34,6 @@ constexpr Pass orders_of(Sweep sweep) {
                                                                         : Pass::backward;
 }
 
-// Return the number of coefficients that a sweep reads, which are the first ones.
-constexpr int coefficients_of(Sweep sweep) {
-  return sweep == Sweep::moments                                       ? 1
-         : sweep == Sweep::backward || sweep == Sweep::double_backward ? coefficient_count
-         : sweep == Sweep::bend_sums                                   ? c_u
-                                                                       : c_slope;
-}
-
 // Results of one element and its terms of the sums.
 template <class R>
 struct Element {

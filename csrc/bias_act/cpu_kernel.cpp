@@ -16,35 +16,31 @@ struct Block {
 };
 
 template <class R>
-using Loop = void (*)(const Block<R>&, int n, const Scalars<R>&);
+using Loop = void (*)(Block<R>, int n, Scalars<R>);
 
 template <Act A, class R>
-void forward_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
-  const Scalars<R> s = scalars;
+void forward_loop(Block<R> k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     k.out[i] = forward<A>(k.x[i] + k.b[i], s);
   }
 }
 
 template <class R>
-void slope_from_output_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
-  const Scalars<R> s = scalars;
+void slope_from_output_loop(Block<R> k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     k.out[i] = k.h[i] * slope_from_output(k.y[i], s);
   }
 }
 
 template <Act A, class R>
-void slope_from_input_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
-  const Scalars<R> s = scalars;
+void slope_from_input_loop(Block<R> k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     k.out[i] = k.h[i] * slope_from_input<A>(k.x[i] + k.b[i], s);
   }
 }
 
 template <Act A, class R>
-void curvature_loop(const Block<R>& k, int n, const Scalars<R>& scalars) {
-  const Scalars<R> s = scalars;
+void curvature_loop(Block<R> k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     const R v = k.x[i] + k.b[i], h = k.h[i];
     k.out[i] = h * slope_from_input<A>(v, s);
@@ -76,8 +72,7 @@ FG_LOCAL void stretch(
     const R* b, const R* ddb, bool constant, Sums sums) {
   alignas(64) R in[4][block_size], out[2][block_size];
   const bool two_results = a.out_v;
-  for (std::int64_t at = 0; at < length; at += block_size) {
-    const int n = static_cast<int>(std::min<std::int64_t>(block_size, length - at));
+  for_each_block(length, [&](std::int64_t at, int n) {
     const std::int64_t first = offset + at, bias_at = constant ? 0 : at;
     Block<R> k{};
     k.b = b + bias_at;
@@ -108,18 +103,12 @@ FG_LOCAL void stretch(
     if (two_results) {
       store(a.dtype, a.out_v, first, k.out_v, n, a.streaming);
     }
-  }
-}
-
-template <class R>
-FG_LOCAL R bias_at(const Arguments& a, const void* b, std::int64_t channel) {
-  R one[1];
-  return b ? *load(a.dtype, b, channel, one, 1) : R(0);
+  });
 }
 
 template <class R>
 void by_row(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
-  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Scalars<R> s = scalars_of<R>(a);
   const Loop<R> loop = loop_for<R>(a);
   alignas(64) R b[block_size], ddb[block_size];
   std::int64_t filled = -1;
@@ -129,8 +118,8 @@ void by_row(const Arguments& a, const Partition& p, std::int64_t begin, std::int
     const std::int64_t length = std::min(Partition::segment, p.layout.inner - at);
     if (const std::int64_t channel = run % p.layout.channels; channel != filled) {
       const int n = static_cast<int>(std::min<std::int64_t>(block_size, p.layout.inner));
-      std::fill_n(b, n, bias_at<R>(a, a.b, channel));
-      std::fill_n(ddb, n, bias_at<R>(a, a.ddb, channel));
+      std::fill_n(b, n, load_one<R>(a.dtype, a.b, channel));
+      std::fill_n(ddb, n, load_one<R>(a.dtype, a.ddb, channel));
       filled = channel;
     }
     R total = 0;
@@ -138,14 +127,14 @@ void by_row(const Arguments& a, const Partition& p, std::int64_t begin, std::int
         a, loop, s, run * p.layout.inner + at, length, b, ddb, true,
         [&](const R* values, std::int64_t, int n) { total += sum(values, n); });
     if (a.partial) {
-      static_cast<R*>(a.partial)[unit] = total;
+      as<R>(a.partial)[unit] = total;
     }
   }
 }
 
 template <class R>
 void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
-  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Scalars<R> s = scalars_of<R>(a);
   const Loop<R> loop = loop_for<R>(a);
   const std::int64_t row = p.layout.row();
   // Short rows go several at a time, with their biases repeated: a stretch must be worth its call.
@@ -158,8 +147,8 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
     if (column != filled) {
       for (std::int64_t i = 0; i < width; ++i) {
         const std::int64_t channel = (column + i) / p.layout.inner;
-        b[i] = bias_at<R>(a, a.b, channel);
-        ddb[i] = bias_at<R>(a, a.ddb, channel);
+        b[i] = load_one<R>(a.dtype, a.b, channel);
+        ddb[i] = load_one<R>(a.dtype, a.ddb, channel);
       }
       for (std::int64_t i = width; i < span; ++i) {
         b[i] = b[i - width];
@@ -167,9 +156,7 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
       }
       filled = column;
     }
-    for (std::int64_t i = 0; i < span; ++i) {
-      total[i] = 0;
-    }
+    std::fill_n(total, span, R(0));
     const std::int64_t last = std::min((block + 1) * p.block_rows, p.layout.outer);
     for (std::int64_t r = block * p.block_rows; r < last; r += group) {
       stretch<R>(
@@ -185,26 +172,18 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
       for (std::int64_t i = width; i < span; ++i) {
         total[i % width] += total[i];
       }
-      std::memcpy(
-          static_cast<R*>(a.partial) + block * row + column, total,
-          static_cast<std::size_t>(width) * sizeof(R));
+      std::copy_n(total, width, as<R>(a.partial) + block * row + column);
     }
   }
 }
 
-void run(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
-  if (a.dtype == DType::f64) {
-    (p.by_row ? by_row<double> : by_column<double>)(a, p, begin, end);
-  } else {
-    (p.by_row ? by_row<float> : by_column<float>)(a, p, begin, end);
-  }
-  if (a.streaming) {
-    stream_fence();
-  }
+template <class R>
+void units(const Arguments& a, const Partition& p, std::int64_t begin, std::int64_t end) {
+  (p.by_row ? by_row<R> : by_column<R>)(a, p, begin, end);
 }
 
 }  // namespace
 
-extern const RunUnits bias_act_run = run;
+extern const RunUnits bias_act_run = by_dtype<units<float>, units<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

@@ -24,12 +24,12 @@ struct Partition {
 
   explicit Partition(Layout l) : layout(l), by_row(l.inner >= shortest_run) {
     if (by_row) {
-      segments_per_run = (l.inner + segment - 1) / segment;
+      segments_per_run = divide_up(l.inner, segment);
     } else {
-      tiles = (l.row() + tile - 1) / tile;
-      const std::int64_t width = std::min(l.row(), tile);
-      block_rows = std::max((l.outer + 63) / 64, (2 * segment + width - 1) / width);
-      blocks = (l.outer + block_rows - 1) / block_rows;
+      tiles = divide_up(l.row(), tile);
+      block_rows =
+          std::max(divide_up(l.outer, 64), divide_up(2 * segment, std::min(l.row(), tile)));
+      blocks = divide_up(l.outer, block_rows);
     }
   }
 

@@ -4,11 +4,13 @@
 // The linker would keep one copy of a shared function, of any instruction set.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
 #include "dtype.h"
+#include "integers.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -41,6 +43,14 @@ constexpr bool is_worth_streaming(DType dtype, std::int64_t elements) {
 
 // Elements; L1 holds a handful of such buffers.
 inline constexpr int block_size = 512;
+
+// Call f(first element, n) for every block of `length` elements.
+template <int Size = block_size, class F>
+FG_LOCAL void for_each_block(std::int64_t length, F&& f) {
+  for (std::int64_t at = 0; at < length; at += Size) {
+    f(at, static_cast<int>(std::min<std::int64_t>(Size, length - at)));
+  }
+}
 
 FG_LOCAL float widen(bf16 h) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(h.bits) << 16);
@@ -144,6 +154,13 @@ FG_LOCAL void stream_fence() {
 #endif
 }
 
+// Run one of two kernels by the dtype of its arguments. Streamed results are then in memory.
+template <auto Single, auto Double, class Arguments, class... Params>
+static void by_dtype(const Arguments& a, Params... params) {
+  (a.dtype == DType::f64 ? Double : Single)(a, params...);
+  stream_fence();
+}
+
 template <class T>
 FG_LOCAL void put(T* p, const T* from, int n, bool streaming) {
   if (streaming) {
@@ -182,16 +199,35 @@ FG_LOCAL void narrow_and_put(f16* p, const float* computed, int n, bool streamin
 FG_LOCAL const float* load(DType dtype, const void* p, std::int64_t first, float* buffer, int n) {
   switch (dtype) {
     case DType::f16:
-      return widen_into(static_cast<const f16*>(p) + first, buffer, n);
+      return widen_into(as<f16>(p) + first, buffer, n);
     case DType::bf16:
-      return widen_into(static_cast<const bf16*>(p) + first, buffer, n);
+      return widen_into(as<bf16>(p) + first, buffer, n);
     default:
-      return static_cast<const float*>(p) + first;
+      return as<float>(p) + first;
   }
 }
 
 FG_LOCAL const double* load(DType, const void* p, std::int64_t first, double*, int) {
-  return static_cast<const double*>(p) + first;
+  return as<double>(p) + first;
+}
+
+// Set `to` to `length` elements.
+template <class R>
+FG_LOCAL void load_into(
+    R* to, DType dtype, const void* p, std::int64_t first, std::int64_t length) {
+  for_each_block(length, [&](std::int64_t at, int n) {
+    const R* const from = load(dtype, p, first + at, to + at, n);
+    if (from != to + at) {
+      std::copy_n(from, n, to + at);
+    }
+  });
+}
+
+// Return one number, or `if_absent` if `p` is null.
+template <class R>
+FG_LOCAL R load_one(DType dtype, const void* p, std::int64_t at, R if_absent = R(0)) {
+  R one[1];
+  return p ? *load(dtype, p, at, one, 1) : if_absent;
 }
 
 // Return the place to compute a block of results: the result itself if possible, else the buffer,
@@ -199,7 +235,7 @@ FG_LOCAL const double* load(DType, const void* p, std::int64_t first, double*, i
 template <class R>
 FG_LOCAL R* target(DType dtype, void* p, std::int64_t first, R* buffer, bool streaming) {
   const bool in_place = !streaming && dtype != DType::f16 && dtype != DType::bf16;
-  return in_place ? static_cast<R*>(p) + first : buffer;
+  return in_place ? as<R>(p) + first : buffer;
 }
 
 template <class R>
@@ -207,31 +243,33 @@ FG_LOCAL void store(
     DType dtype, void* p, std::int64_t first, const R* computed, int n, bool streaming) {
   if constexpr (sizeof(R) == sizeof(float)) {
     if (dtype == DType::f16) {
-      return narrow_and_put(static_cast<f16*>(p) + first, computed, n, streaming);
+      return narrow_and_put(as<f16>(p) + first, computed, n, streaming);
     }
     if (dtype == DType::bf16) {
-      return narrow_and_put(static_cast<bf16*>(p) + first, computed, n, streaming);
+      return narrow_and_put(as<bf16>(p) + first, computed, n, streaming);
     }
   }
   if (streaming) {
-    stream(static_cast<R*>(p) + first, computed, n);
+    stream(as<R>(p) + first, computed, n);
   }
 }
 
-// Add up in 32 interleaved lanes, which hide the latency of additions. The order is always the
-// same, and compilers vectorise it without being allowed to reorder.
-template <class R>
-FG_LOCAL R sum(const R* p, int n) {
+// Return Σ term(i) over i < n, added up in 32 interleaved lanes, which hide the latency of
+// additions. The order is always the same, and compilers vectorise it without being allowed to
+// reorder. `before(i)` is called every 32 terms.
+template <class R, class Term, class Before>
+FG_LOCAL R sum_of(int n, Term term, Before before) {
   constexpr int lanes = 32;
   R lane[lanes] = {};
   int i = 0;
   for (; i + lanes <= n; i += lanes) {
+    before(i);
     for (int j = 0; j < lanes; ++j) {
-      lane[j] += p[i + j];
+      lane[j] += term(i + j);
     }
   }
   for (int j = 0; i + j < n; ++j) {
-    lane[j] += p[i + j];
+    lane[j] += term(i + j);
   }
   for (int width = lanes / 2; width > 0; width /= 2) {
     for (int j = 0; j < width; ++j) {
@@ -239,6 +277,17 @@ FG_LOCAL R sum(const R* p, int n) {
     }
   }
   return lane[0];
+}
+
+template <class R>
+FG_LOCAL R sum(const R* p, int n) {
+  return sum_of<R>(n, [=](int i) { return p[i]; }, [](int) {});
+}
+
+// Return Σ a·b.
+template <class R>
+FG_LOCAL R dot(const R* a, const R* b, int n) {
+  return sum_of<R>(n, [=](int i) { return a[i] * b[i]; }, [](int) {});
 }
 
 }  // namespace fg

@@ -40,51 +40,32 @@ FG_LOCAL void multiply(const R* from, R factor, R* out, int n) {
   }
 }
 
-// Return Σ g·(x - y), added up in interleaved lanes like `sum` in cpu_block.h. Only reading takes
-// time here. The hardware's prefetch stops at the end of a page; this one saves a fifth. It may go
-// past the end: a prefetch from any address is harmless.
+// Return Σ g·(x - y). Only reading takes time here. The hardware's prefetch stops at the end of a
+// page; this one saves a fifth. It may go past the end: a prefetch from any address is harmless.
 template <class R>
-FG_LOCAL R product(const Block<R>& k, int n) {
-  constexpr int lanes = 32, line = 64 / sizeof(R), ahead = 1024;
-  R lane[lanes] = {};
-  int i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    for (int j = 0; j < lanes; j += line) {
-      __builtin_prefetch(k.g + i + j + ahead);
-      __builtin_prefetch(k.x + i + j + ahead);
-    }
-    for (int j = 0; j < lanes; ++j) {
-      lane[j] += k.g[i + j] * (k.x[i + j] - k.y[i + j]);
-    }
-  }
-  for (int j = 0; i + j < n; ++j) {
-    lane[j] += k.g[i + j] * (k.x[i + j] - k.y[i + j]);
-  }
-  for (int width = lanes / 2; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) {
-      lane[j] += lane[j + width];
-    }
-  }
-  return lane[0];
-}
-
-template <class R>
-FG_LOCAL R number(DType dtype, const void* p, std::int64_t n) {
-  R one[1];
-  return p ? *load(dtype, p, n, one, 1) : R(0);
+FG_LOCAL R product(const Block<R>& block, int n) {
+  const Block<R> k = block;
+  return sum_of<R>(
+      n, [=](int i) { return k.g[i] * (k.x[i] - k.y[i]); },
+      [=](int i) {
+        constexpr int lines = 32 * sizeof(R) / 64, line = 64 / sizeof(R), ahead = 1024;
+        for (int j = 0; j < lines; ++j) {
+          __builtin_prefetch(k.g + i + j * line + ahead);
+          __builtin_prefetch(k.x + i + j * line + ahead);
+        }
+      });
 }
 
 template <class R>
 FG_LOCAL Weights<R> weights_of(const Arguments& a, const R* total, std::int64_t n) {
   if (a.op == Op::lerp_samples) {
-    return interpolation(number<R>(a.dtype, a.alpha, n), number<R>(a.dtype, a.ddalpha, n));
+    return interpolation(load_one<R>(a.dtype, a.alpha, n), load_one<R>(a.dtype, a.ddalpha, n));
   }
   if (!a.dpenalty) {
     return {};  // forward needs only the sum
   }
   return derivative_of_penalty(
-      static_cast<const R*>(a.dpenalty)[n], static_cast<const R*>(a.norm)[n],
-      static_cast<R>(a.center), total ? total[n] : R(0));
+      as<R>(a.dpenalty)[n], as<R>(a.norm)[n], static_cast<R>(a.center), total ? total[n] : R(0));
 }
 
 template <class R>
@@ -99,8 +80,7 @@ void sweep(
     const std::int64_t length = std::min(Partition::segment, p.layout.elements - start);
     const Weights<R> s = weights_of(a, is_forward ? places.total : nullptr, sample);
     R total = 0;
-    for (std::int64_t at = 0; at < length; at += block_size) {
-      const int n = static_cast<int>(std::min<std::int64_t>(block_size, length - at));
+    for_each_block(length, [&](std::int64_t at, int n) {
       const std::int64_t first = sample * p.layout.elements + start + at;
       const auto given = [&](const void* from, R* buffer) {
         return from ? load(a.dtype, from, first, buffer, n) : zeros;
@@ -117,8 +97,7 @@ void sweep(
       // In the second sweep of a penalty, y is the gradient.
       k.y = is_forward && a.op == Op::grad_norm_penalty ? given(a.g, in[1]) : given(a.y, in[1]);
       if (is_forward) {
-        result(a.out, results[0], [&](R* out) { mix(k, s, out, n); });
-        continue;
+        return result(a.out, results[0], [&](R* out) { mix(k, s, out, n); });
       }
       k.g = given(a.g, in[2]);
       if (is_double) {
@@ -131,24 +110,15 @@ void sweep(
       if (sums) {
         total += product(k, n);
       }
-    }
+    });
     if (sums) {
       places.partial[unit] = total;
     }
   }
 }
 
-void run(
-    const Arguments& a, const Partition& p, Pass pass, bool sums, bool streaming,
-    std::int64_t begin, std::int64_t end) {
-  (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, p, pass, sums, streaming, begin, end);
-  if (streaming) {
-    stream_fence();
-  }
-}
-
 }  // namespace
 
-extern const Sweep gradient_penalty_sweep = run;
+extern const Sweep gradient_penalty_sweep = by_dtype<sweep<float>, sweep<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

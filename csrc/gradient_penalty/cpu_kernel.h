@@ -20,7 +20,7 @@ struct Partition {
   std::int64_t segments;
 
   explicit Partition(const Layout& l)
-      : layout(l), segments(std::max<std::int64_t>(1, (l.elements + segment - 1) / segment)) {}
+      : layout(l), segments(std::max<std::int64_t>(1, divide_up(l.elements, segment))) {}
 
   std::int64_t units() const { return layout.samples * segments; }
 
@@ -37,7 +37,7 @@ struct Sums {
   R *partial, *total;
 
   Sums(const Arguments& a, const Partition& p)
-      : partial(static_cast<R*>(a.workspace)), total(partial ? partial + p.units() : nullptr) {}
+      : partial(as<R>(a.workspace)), total(partial ? partial + p.units() : nullptr) {}
 };
 
 // With `sums`, a sweep backward or double_backward stores partial sums.

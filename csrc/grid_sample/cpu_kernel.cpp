@@ -26,7 +26,7 @@ FG_LOCAL void place_points(
     const Arguments& a, std::int64_t image, std::int64_t start, int n, Block<R>& k) {
   const Axis<R> x = axis_of<R>(a, a.layout.width), y = axis_of<R>(a, a.layout.height);
   const std::int32_t width = static_cast<std::int32_t>(a.layout.width);
-  const R* const grid = static_cast<const R*>(a.grid) + 2 * (image * a.layout.points + start);
+  const R* const grid = as<R>(a.grid) + 2 * (image * a.layout.points + start);
   const auto place = [&](auto padding) {
     Axis<R> along_x = x, along_y = y;
     along_x.padding = along_y.padding = decltype(padding)::value;
@@ -60,8 +60,7 @@ FG_LOCAL void place_points(
     case Padding::reflection:
       place(std::integral_constant<Padding, Padding::reflection>());
   }
-  const R* const b =
-      a.b ? static_cast<const R*>(a.b) + 2 * (image * a.layout.points + start) : nullptr;
+  const R* const b = a.b ? as<R>(a.b) + 2 * (image * a.layout.points + start) : nullptr;
   for (int i = 0; i < n; ++i) {
     k.bx[i] = b ? b[2 * i] : R(0);
     k.by[i] = b ? b[2 * i + 1] : R(0);
@@ -157,10 +156,10 @@ FG_LOCAL void points_of_planes(
   Corners<R> p = {{p_buffers[0], p_buffers[1], p_buffers[2], p_buffers[3]}}, q{};
   for (std::int64_t c = image * l.channels; c < (image + 1) * l.channels; ++c) {
     if (a.p) {
-      p = gather(static_cast<const T*>(a.p) + c * l.pixels(), k, n, p_buffers);
+      p = gather(as<T>(a.p) + c * l.pixels(), k, n, p_buffers);
     }
     if (a.q) {
-      q = gather(static_cast<const T*>(a.q) + c * l.pixels(), k, n, q_buffers);
+      q = gather(as<T>(a.q) + c * l.pixels(), k, n, q_buffers);
     }
     const Corners<R>* const turn = a.q ? &q : nullptr;
     const std::int64_t first = c * l.points + start;
@@ -178,7 +177,7 @@ FG_LOCAL void points_of_planes(
     }
   }
   if (a.dgrid) {
-    R* const dgrid = static_cast<R*>(a.dgrid) + 2 * (image * l.points + start);
+    R* const dgrid = as<R>(a.dgrid) + 2 * (image * l.points + start);
     for (int i = 0; i < n; ++i) {
       dgrid[2 * i] = sums_x[i];
       dgrid[2 * i + 1] = sums_y[i];
@@ -210,8 +209,7 @@ FG_LOCAL void points_of_pixels(
   const Layout& l = a.layout;
   for (int i = 0; i < points; ++i) {
     R sum_x = 0, sum_y = 0;
-    for (std::int64_t c = 0; c < l.channels; c += point_block) {
-      const int n = static_cast<int>(std::min<std::int64_t>(point_block, l.channels - c));
+    for_each_block<point_block>(l.channels, [&](std::int64_t c, int n) {
       const std::int64_t first = (image * l.points + start + i) * l.channels + c;
       const Corners<R> p = rows_at(a, a.p, image, c, k, i, n, zeros, p_buffers);
       const Corners<R> q = rows_at(a, a.q, image, c, k, i, n, zeros, q_buffers);
@@ -226,9 +224,9 @@ FG_LOCAL void points_of_pixels(
         sum_x += sum(along_x, n);
         sum_y += sum(along_y, n);
       }
-    }
+    });
     if (a.dgrid) {
-      R* const dgrid = static_cast<R*>(a.dgrid) + 2 * (image * l.points + start + i);
+      R* const dgrid = as<R>(a.dgrid) + 2 * (image * l.points + start + i);
       dgrid[0] = sum_x;
       dgrid[1] = sum_y;
     }
@@ -308,14 +306,13 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
   const std::int64_t lines = whole ? 1 : l.pixels(),
                      length = whole ? channels * l.pixels() : channels;
   const bool is_half = half_sums != nullptr;
-  R* const sums = is_half ? reinterpret_cast<R*>(half_sums) : static_cast<R*>(a.image) + first;
+  R* const sums = is_half ? reinterpret_cast<R*>(half_sums) : as<R>(a.image) + first;
   // Elements from pixel to pixel in channels_last.
   const std::int64_t pitch = is_half ? channels : l.channels;
   for (std::int64_t line = 0; line < (is_half ? 0 : lines); ++line) {
-    std::memset(sums + line * pitch, 0, static_cast<std::size_t>(length) * sizeof(R));
+    std::fill_n(sums + line * pitch, length, R(0));
   }
-  for (std::int64_t start = 0; start < l.points; start += point_block) {
-    const int n = static_cast<int>(std::min<std::int64_t>(point_block, l.points - start));
+  for_each_block<point_block>(l.points, [&](std::int64_t start, int n) {
     place_points(a, image, start, n, k);
     shares(a, k, n, share);
     if (!l.channels_last) {
@@ -324,7 +321,7 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
             load(a.dtype, a.v, (image * l.channels + c0 + c) * l.points + start, from, n);
         add_to_plane(k, share, v, sums + c * l.pixels(), n);
       }
-      continue;
+      return;
     }
     for (int i = 0; i < n; ++i) {
       const std::int64_t at = (image * l.points + start + i) * l.channels + c0;
@@ -336,12 +333,11 @@ void pixels(const Arguments& a, const Partition& part, std::int64_t unit, float*
         }
       }
     }
-  }
+  });
   for (std::int64_t line = 0; line < (is_half ? lines : 0); ++line) {
-    for (std::int64_t i = 0; i < length; i += block_size) {
-      const int n = static_cast<int>(std::min<std::int64_t>(block_size, length - i));
+    for_each_block(length, [&](std::int64_t i, int n) {
       store(a.dtype, a.image, first + line * l.channels + i, sums + line * pitch + i, n, false);
-    }
+    });
   }
 }
 
@@ -358,13 +354,9 @@ void run_points(const Arguments& a, const Partition& part, std::int64_t begin, s
   }
 }
 
-void run_pixels(const Arguments& a, const Partition& part, std::int64_t unit, float* sums) {
-  (a.dtype == DType::f64 ? pixels<double> : pixels<float>)(a, part, unit, sums);
-}
-
 }  // namespace
 
 extern const Points grid_sample_points = run_points;
-extern const Pixels grid_sample_pixels = run_pixels;
+extern const Pixels grid_sample_pixels = by_dtype<pixels<float>, pixels<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

@@ -22,11 +22,11 @@ struct Partition {
   std::int64_t blocks;            // per image, of its points
   std::int64_t channels, groups;  // channels per group, the last may have fewer; groups per image
 
-  explicit Partition(const Layout& l) : blocks((l.points + point_block - 1) / point_block) {
+  explicit Partition(const Layout& l) : blocks(divide_up(l.points, point_block)) {
     const std::int64_t least = l.channels_last ? 16 : 1, most = l.channels_last ? 64 : 4;
     channels = std::max<std::int64_t>(
         1, std::min(std::clamp(l.images * l.channels / 16, least, most), l.channels));
-    groups = (l.channels + channels - 1) / channels;
+    groups = divide_up(l.channels, channels);
   }
 };
 

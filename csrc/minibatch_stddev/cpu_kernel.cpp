@@ -37,13 +37,6 @@ FG_LOCAL void divide(R* total, R by, int n) {
   }
 }
 
-template <class R>
-FG_LOCAL void clear(R* values, int n) {
-  for (int i = 0; i < n; ++i) {
-    values[i] = 0;
-  }
-}
-
 // Compute mean and Σ z² of x over the group, and mean of ddx and Σ ddx·z. Also copy x or ddx to
 // `wide`.
 template <class R>
@@ -51,10 +44,9 @@ FG_LOCAL void moments(const Arguments& a, const Place& at, Buffers<R>& s, bool s
   const std::int64_t group = a.layout.group;
   const int n = at.n;
   const bool doubles = a.pass == Pass::double_backward;
-  clear(s.mean, n);
-  clear(s.mean_ddx, n);
-  clear(s.square, n);
-  clear(s.b, n);
+  for (R* sums : {s.mean, s.mean_ddx, s.square, s.b}) {
+    std::fill_n(sums, n, R(0));
+  }
   for (std::int64_t k = 0; k < group; ++k) {
     const R* const x = load(a.dtype, a.x, at.narrow + k * at.narrow_step, s.x, n);
     const R* copied = x;
@@ -65,7 +57,7 @@ FG_LOCAL void moments(const Arguments& a, const Place& at, Buffers<R>& s, bool s
     }
     if (a.wide) {
       R* const out = target(a.dtype, a.wide, at.wide + k * at.wide_step, s.out, streaming);
-      std::memcpy(out, copied, static_cast<std::size_t>(n) * sizeof(R));
+      std::copy_n(copied, n, out);
       store(a.dtype, a.wide, at.wide + k * at.wide_step, out, n, streaming);
     }
   }
@@ -149,15 +141,14 @@ void sweep(
     const R weight = a.wants_weights() ? numbers.weight[number] : R(0);
     R total = 0;
     for (std::int64_t y = row; y < last; ++y) {
-      for (std::int64_t j = start; j < stop; j += block_size) {
-        const std::int64_t within = part * l.length() + j;
+      for_each_block(stop - start, [&](std::int64_t j, int n) {
+        const std::int64_t within = part * l.length() + start + j;
         const Place at{
             m * l.narrow_sample() + y * l.narrow_row() + within,
             m * l.wide_sample() + y * l.wide_row() + within, l.groups * l.narrow_sample(),
-            l.groups * l.wide_sample(),
-            static_cast<int>(std::min<std::int64_t>(block_size, stop - j))};
+            l.groups * l.wide_sample(), n};
         total += block(a, at, weight, buffers, streaming);
-      }
+      });
     }
     if (a.wants_sums()) {
       numbers.partial[unit] = total;
@@ -165,16 +156,8 @@ void sweep(
   }
 }
 
-void run(
-    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
-  (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, p, streaming, begin, end);
-  if (streaming) {
-    stream_fence();
-  }
-}
-
 }  // namespace
 
-extern const Sweep minibatch_stddev_sweep = run;
+extern const Sweep minibatch_stddev_sweep = by_dtype<sweep<float>, sweep<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

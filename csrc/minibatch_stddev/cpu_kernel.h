@@ -21,8 +21,7 @@ struct Partition {
 
   explicit Partition(const Layout& l)
       : layout(l), rows(std::max<std::int64_t>(1, segment / l.length())),
-        segments((l.length() + segment - 1) / segment),
-        of_part((l.rows() + rows - 1) / rows * segments) {}
+        segments(divide_up(l.length(), segment)), of_part(divide_up(l.rows(), rows) * segments) {}
 
   std::int64_t units() const { return layout.groups * layout.parts * of_part; }
 };
@@ -33,7 +32,7 @@ struct Numbers {
   R *partial, *weight;
 
   Numbers(const Arguments& a, const Partition& p)
-      : partial(static_cast<R*>(a.workspace)), weight(partial + p.units()) {}
+      : partial(as<R>(a.workspace)), weight(partial + p.units()) {}
 };
 
 using Sweep = void (*)(

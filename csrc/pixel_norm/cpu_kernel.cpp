@@ -1,6 +1,7 @@
 // Compiled once per instruction set, named by FG_CPU_LEVEL. Each unit is read twice: for the sums
 // of its pixels and for the results.
 #include "cpu_kernel.h"
+#include "../common/with_constant.h"
 #include "coefficients.h"
 
 namespace fg::FG_CPU_LEVEL {
@@ -109,52 +110,28 @@ void strip(const Arguments& a, std::int64_t first, int n, bool streaming) {
 
 // ---- channels are neighbours in memory
 
-// Return Σ a·b, added up in interleaved lanes like `sum` in cpu_block.h.
-template <class R>
-FG_LOCAL R product(const R* a, const R* b, int n) {
-  constexpr int lanes = 32;
-  R lane[lanes] = {};
-  int i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    for (int j = 0; j < lanes; ++j) {
-      lane[j] += a[i + j] * b[i + j];
-    }
-  }
-  for (int j = 0; i + j < n; ++j) {
-    lane[j] += a[i + j] * b[i + j];
-  }
-  for (int width = lanes / 2; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) {
-      lane[j] += lane[j + width];
-    }
-  }
-  return lane[0];
-}
-
 template <Pass P, class R>
 void row(const Arguments& a, std::int64_t first, bool streaming) {
   const std::int64_t channels = a.layout.channels;
   Buffers<R> buffers;
   Sums<R> sums{};
-  for (std::int64_t c = 0; c < channels; c += block_size) {
-    const int n = static_cast<int>(std::min<std::int64_t>(block_size, channels - c));
+  for_each_block(channels, [&](std::int64_t c, int n) {
     const Block<R> b = given<P>(a, first + c, buffers, n);
-    sums.xx += product(b.x, b.x, n);
+    sums.xx += dot(b.x, b.x, n);
     if constexpr (P != Pass::forward) {
-      sums.gx += product(b.dy, b.x, n);
+      sums.gx += dot(b.dy, b.x, n);
     }
     if constexpr (P == Pass::double_backward) {
-      sums.ux += product(b.ddx, b.x, n);
-      sums.ug += product(b.ddx, b.dy, n);
+      sums.ux += dot(b.ddx, b.x, n);
+      sums.ug += dot(b.ddx, b.dy, n);
     }
-  }
+  });
   const Coefficients<R> k = coefficients(sums, static_cast<R>(channels), static_cast<R>(a.eps));
-  for (std::int64_t c = 0; c < channels; c += block_size) {
-    const int n = static_cast<int>(std::min<std::int64_t>(block_size, channels - c));
+  for_each_block(channels, [&](std::int64_t c, int n) {
     write<P>(a, given<P>(a, first + c, buffers, n), first + c, buffers, n, streaming, [&](int) {
       return k;
     });
-  }
+  });
 }
 
 template <Pass P, class R>
@@ -175,23 +152,14 @@ void units(
 }
 
 template <class R>
-void run_as(
-    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
-  (a.pass == Pass::forward    ? units<Pass::forward, R>
-   : a.pass == Pass::backward ? units<Pass::backward, R>
-                              : units<Pass::double_backward, R>)(a, p, streaming, begin, end);
-}
-
 void run(
     const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
-  (a.dtype == DType::f64 ? run_as<double> : run_as<float>)(a, p, streaming, begin, end);
-  if (streaming) {
-    stream_fence();
-  }
+  with_pass(
+      a.pass, [&](auto pass) { units<decltype(pass)::value, R>(a, p, streaming, begin, end); });
 }
 
 }  // namespace
 
-extern const Run pixel_norm_run = run;
+extern const Run pixel_norm_run = by_dtype<run<float>, run<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

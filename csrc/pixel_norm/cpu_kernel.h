@@ -24,11 +24,11 @@ struct Partition {
     if (l.inner == 1) {
       pixels = std::max<std::int64_t>(1, fitting);
       strips = 1;
-      units = (l.outer + pixels - 1) / pixels;
+      units = divide_up(l.outer, pixels);
     } else {
       pixels =
           std::clamp<std::int64_t>(fitting / least_strip * least_strip, least_strip, block_size);
-      strips = (l.inner + pixels - 1) / pixels;
+      strips = divide_up(l.inner, pixels);
       units = l.outer * strips;
     }
   }

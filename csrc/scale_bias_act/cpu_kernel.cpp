@@ -25,12 +25,10 @@ struct Block {
 };
 
 template <class R>
-using Loop = void (*)(const Block<R>&, int n, const Scalars<R>&);
+using Loop = void (*)(Block<R>, int n, Scalars<R>);
 
 template <Act A, class R>
-void forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void forward_loop(Block<R> k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     k.out[i] = forward<A>(k.x[i] * k.at.scale[i] + k.at.noise[i] + k.at.b[i], s);
@@ -38,9 +36,7 @@ void forward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 }
 
 template <Act A, class R>
-void backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void backward_loop(Block<R> k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R x = k.x[i], scale = k.at.scale[i];
@@ -52,9 +48,7 @@ void backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
 }
 
 template <Act A, class R>
-void double_backward_loop(const Block<R>& block, int n, const Scalars<R>& scalars) {
-  const Block<R> k = block;
-  const Scalars<R> s = scalars;
+void double_backward_loop(Block<R> k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R x = k.x[i], dy = k.dy[i], ddx = k.ddx[i], scale = k.at.scale[i],
@@ -100,14 +94,7 @@ class Parameter {
   // Load the columns from `first` on, repeated for `repeats` rows.
   void set_columns(std::int64_t image, std::int64_t first, int width, int repeats) {
     if (of_columns_) {
-      for (int at = 0; at < width; at += block_size) {
-        const int n = std::min(block_size, width - at);
-        R* const to = columns_ + at;
-        const R* const from = load(dtype_, p_, image * per_image_ + first + at, to, n);
-        if (from != to) {
-          std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(R));
-        }
-      }
+      load_into(columns_, dtype_, p_, image * per_image_ + first, width);
       for (int i = width; i < width * repeats; ++i) {
         columns_[i] = columns_[i - width];
       }
@@ -118,10 +105,8 @@ class Parameter {
   void set_rows(std::int64_t image, std::int64_t first, int count, int width) {
     if (of_rows_) {
       for (int row = 0; row < count; ++row) {
-        R one[1];
         std::fill_n(
-            block_ + row * width, width,
-            *load(dtype_, p_, image * per_image_ + first + row, one, 1));
+            block_ + row * width, width, load_one<R>(dtype_, p_, image * per_image_ + first + row));
       }
     }
   }
@@ -166,7 +151,7 @@ struct Parameters {
 template <class R>
 void run_units(
     const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
-  const Scalars<R> s{static_cast<R>(a.alpha), static_cast<R>(a.gain), static_cast<R>(a.clamp)};
+  const Scalars<R> s = scalars_of<R>(a);
   const Loop<R> loop = loop_for<R>(a);
   const Partials<R> partials(a, p);
   const bool last = a.layout.channels_last;
@@ -215,16 +200,8 @@ void run_units(
   }
 }
 
-void run(
-    const Arguments& a, const Partition& p, bool streaming, std::int64_t begin, std::int64_t end) {
-  (a.dtype == DType::f64 ? run_units<double> : run_units<float>)(a, p, streaming, begin, end);
-  if (streaming) {
-    stream_fence();
-  }
-}
-
 }  // namespace
 
-extern const RunUnits scale_bias_act_run = run;
+extern const RunUnits scale_bias_act_run = by_dtype<run_units<float>, run_units<double>>;
 
 }  // namespace fg::FG_CPU_LEVEL

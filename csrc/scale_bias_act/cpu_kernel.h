@@ -31,9 +31,9 @@ struct Partition {
       : batch(l.batch), major(l.channels_last ? l.pixels : l.channels),
         minor(l.channels_last ? l.channels : l.pixels) {
     width = std::min(minor, widest);
-    chunks = (minor + width - 1) / width;
+    chunks = divide_up(minor, width);
     rows = std::clamp<std::int64_t>(unit_elements / width, 1, major);
-    groups = (major + rows - 1) / rows;
+    groups = divide_up(major, rows);
   }
 
   std::int64_t units() const { return batch * groups * chunks; }
@@ -57,7 +57,7 @@ struct Partials {
         return nullptr;
       }
       // The workspace is null while its size is computed.
-      R* const here = a.workspace ? static_cast<R*>(a.workspace) + size : nullptr;
+      R* const here = a.workspace ? as<R>(a.workspace) + size : nullptr;
       size += over_rows ? p.sums_over_rows() : p.sums_over_columns();
       return here;
     };

@@ -34,8 +34,8 @@ struct Cut {
     rows = static_cast<int>(std::min(p.rows, p.major - row));
     width = static_cast<int>(std::min(p.width, p.minor - column));
     together = p.chunks == 1 ? std::clamp(block_size / width, 1, rows) : 1;
-    const int parts = (width + block_size - 1) / block_size;
-    step = std::min(block_size, ((width + parts - 1) / parts + 15) / 16 * 16);
+    const std::int64_t even = divide_up(width, divide_up(width, block_size));
+    step = static_cast<int>(std::min<std::int64_t>(block_size, divide_up(even, 16) * 16));
   }
 };
 
@@ -84,7 +84,7 @@ class Sum {
         columns_[i % c.width] += columns_[i];
       }
       R* const to = partial_ + (c.image * p.groups + c.row / p.rows) * p.minor + c.column;
-      std::memcpy(to, columns_, static_cast<std::size_t>(c.width) * sizeof(R));
+      std::copy_n(columns_, c.width, to);
     }
   }
 

@@ -81,7 +81,7 @@ template <class F>
 std::vector<Sums> add_up(const Group& g, F&& of_unit) {
   std::vector<Sums> parts(g.units.size()), totals(g.layers);
   in_parallel(static_cast<std::int64_t>(parts.size()), [&](std::int64_t i) {
-    parts[i] = of_unit(g.units[i]);
+    of_unit(g.units[i], parts[i]);
   });
   for (std::int64_t layer = 0; layer < g.layers; ++layer) {
     for (std::int64_t i = g.starts[layer]; i < g.starts[layer + 1]; ++i) {
@@ -125,8 +125,8 @@ struct Cpu {
     const Layer* const layers = a.layers + g.first_layer;
     for (std::int64_t i = 0; i < g.layers; ++i) {
       const Layer& l = layers[i];
-      k.widen(a.dtype, l.u, vectors.at(l.vectors_at), l.rows);
-      k.widen(a.dtype, l.v, vectors.at(l.vectors_at + l.rows), l.columns());
+      k.widen(a, l.u, vectors.at(l.vectors_at), l.rows);
+      k.widen(a, l.v, vectors.at(l.vectors_at + l.rows), l.columns());
     }
     const auto count = static_cast<std::int64_t>(g.units.size());
     for (std::int64_t iteration = 0; iteration < a.n_power_iterations; ++iteration) {
@@ -139,7 +139,7 @@ struct Cpu {
     }
     if (a.n_power_iterations == 0) {
       const std::vector<Sums> totals =
-          add_up(g, [&](const Unit& unit) { return k.project(a, unit); });
+          add_up(g, [&](const Unit& unit, Sums& s) { k.project(a, unit, s); });
       for (std::int64_t i = 0; i < g.layers; ++i) {
         sigmas.set(g.first_layer + i, totals[i].h);
       }
@@ -152,7 +152,8 @@ struct Cpu {
   static void derivative(const Arguments& a, const Group& g, bool streaming) {
     const Kernels& k = kernels();
     const Row sigmas(a, a.sigmas), dsigmas(a, a.dsigmas);
-    const std::vector<Sums> totals = add_up(g, [&](const Unit& unit) { return k.sums(a, unit); });
+    const std::vector<Sums> totals =
+        add_up(g, [&](const Unit& unit, Sums& s) { k.sums(a, unit, s); });
     std::vector<double> along(g.layers);
     for (std::int64_t i = 0; i < g.layers; ++i) {
       const std::int64_t layer = g.first_layer + i;

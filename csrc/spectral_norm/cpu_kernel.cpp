@@ -2,8 +2,8 @@
 // L1. Products of rows with a vector read four rows at a time.
 #include "cpu_kernel.h"
 
-#include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 namespace fg::FG_CPU_LEVEL {
 namespace {
@@ -67,18 +67,31 @@ FG_LOCAL double product(const R* a, const R* b, int n) {
 // Call f(first element of row `row`, column, n) for every block of the row. The block of row + k is
 // k·run further.
 template <class F>
-FG_LOCAL void for_each_block(const Layer& l, std::int64_t row, F&& f) {
+FG_LOCAL void for_each_block_of_row(const Layer& l, std::int64_t row, F&& f) {
   for (std::int64_t a = 0; a < l.outer; ++a) {
-    const std::int64_t start = (a * l.rows + row) * l.run;
-    for (std::int64_t b = 0; b < l.run; b += block_size) {
-      f(start + b, a * l.run + b, static_cast<int>(std::min<std::int64_t>(block_size, l.run - b)));
-    }
+    for_each_block(l.run, [&](std::int64_t at, int n) {
+      f((a * l.rows + row) * l.run + at, a * l.run + at, n);
+    });
+  }
+}
+
+// Call f(row, number of rows as a constant) for the rows of a unit, `together` at a time if there
+// are as many.
+template <class F>
+FG_LOCAL void for_each_rows(const Unit& unit, F&& f) {
+  const std::int64_t end = unit.first_row + unit.rows;
+  std::int64_t row = unit.first_row;
+  for (; row + together <= end; row += together) {
+    f(row, std::integral_constant<int, together>{});
+  }
+  for (; row < end; ++row) {
+    f(row, std::integral_constant<int, 1>{});
   }
 }
 
 template <class R>
 R* u_of(const Arguments& a, const Layer& l) {
-  return static_cast<R*>(a.vectors) + l.vectors_at;
+  return as<R>(a.vectors) + l.vectors_at;
 }
 
 template <class R>
@@ -93,7 +106,7 @@ FG_LOCAL void times_v(
     R (&buffers)[together][block_size], double (&totals)[Rows]) {
   const R* const v = v_of<R>(a, l);
   std::fill_n(totals, Rows, 0.0);
-  for_each_block(l, row, [&](std::int64_t first, std::int64_t column, int n) {
+  for_each_block_of_row(l, row, [&](std::int64_t first, std::int64_t column, int n) {
     const R* w[Rows];
     for (int k = 0; k < Rows; ++k) {
       w[k] = load(a.dtype, from, first + k * l.run, buffers[k], n);
@@ -112,7 +125,7 @@ FG_LOCAL void sweep_rows(
   for (int k = 0; k < Rows; ++k) {
     factors[k] = u_of<R>(a, l)[row + k] = static_cast<R>(y[k]);
   }
-  for_each_block(l, row, [&](std::int64_t first, std::int64_t column, int n) {
+  for_each_block_of_row(l, row, [&](std::int64_t first, std::int64_t column, int n) {
     const R* w[Rows];
     for (int k = 0; k < Rows; ++k) {
       w[k] = load(a.dtype, l.weight, first + k * l.run, buffers[k], n);
@@ -133,16 +146,11 @@ template <class R>
 void sweep(const Arguments& a, const Unit& unit) {
   const Layer& l = *unit.layer;
   alignas(64) R buffers[together][block_size];
-  R* const partial = static_cast<R*>(a.workspace) + unit.partial_at;
+  R* const partial = as<R>(a.workspace) + unit.partial_at;
   std::fill_n(partial, l.columns(), R(0));
-  std::int64_t row = unit.first_row;
-  const std::int64_t end = row + unit.rows;
-  for (; row + together <= end; row += together) {
-    sweep_rows<together>(a, l, row, partial, buffers);
-  }
-  for (; row < end; ++row) {
-    sweep_rows<1>(a, l, row, partial, buffers);
-  }
+  for_each_rows(unit, [&](std::int64_t row, auto rows) {
+    sweep_rows<decltype(rows)::value>(a, l, row, partial, buffers);
+  });
 }
 
 // Divide x by max(norm, eps), where `squares` is the square of its norm. Return the divisor.
@@ -158,9 +166,7 @@ FG_LOCAL double normalise(R* x, std::int64_t n, double squares, double eps) {
 template <class R>
 FG_LOCAL double squares_of(const R* x, std::int64_t n) {
   double total = 0;
-  for (std::int64_t i = 0; i < n; i += block_size) {
-    total += product(x + i, x + i, static_cast<int>(std::min<std::int64_t>(block_size, n - i)));
-  }
+  for_each_block(n, [&](std::int64_t at, int m) { total += product(x + at, x + at, m); });
   return total;
 }
 
@@ -169,9 +175,8 @@ void finish(
     const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
   const double norm = normalise(u_of<R>(a, l), l.rows, squares_of(u_of<R>(a, l), l.rows), a.eps);
   R* const v = v_of<R>(a, l);
-  const R* const partial = static_cast<const R*>(a.workspace);
-  for (std::int64_t column = 0; column < l.columns(); column += block_size) {
-    const int n = static_cast<int>(std::min<std::int64_t>(block_size, l.columns() - column));
+  const R* const partial = as<R>(a.workspace);
+  for_each_block(l.columns(), [&](std::int64_t column, int n) {
     double totals[block_size] = {};
     for (std::int64_t k = 0; k < count; ++k) {
       const R* const from = partial + units[k].partial_at + column;
@@ -182,7 +187,7 @@ void finish(
     for (int i = 0; i < n; ++i) {
       v[column + i] = static_cast<R>(totals[i] / norm);
     }
-  }
+  });
   const double squares = squares_of(v, l.columns());
   // v = Wᵀu / max(|Wᵀu|, eps), so uᵀWv = |Wᵀu|² / max(|Wᵀu|, eps).
   *static_cast<R*>(sigma) = static_cast<R>(squares / normalise(v, l.columns(), squares, a.eps));
@@ -195,33 +200,26 @@ double bilinear(const Arguments& a, const Unit& unit, const void* matrix) {
   const R* const u = u_of<R>(a, l);
   alignas(64) R buffers[together][block_size];
   double total = 0;
-  std::int64_t row = unit.first_row;
-  const std::int64_t end = row + unit.rows;
-  for (; row + together <= end; row += together) {
-    double y[together];
+  for_each_rows(unit, [&](std::int64_t row, auto rows) {
+    double y[decltype(rows)::value];
     times_v(a, l, matrix, row, buffers, y);
-    for (int k = 0; k < together; ++k) {
+    for (int k = 0; k < rows; ++k) {
       total += static_cast<double>(u[row + k]) * y[k];
     }
-  }
-  for (; row < end; ++row) {
-    double y[1];
-    times_v(a, l, matrix, row, buffers, y);
-    total += static_cast<double>(u[row]) * y[0];
-  }
+  });
   return total;
 }
 
 template <class R>
-Sums project(const Arguments& a, const Unit& unit) {
-  return {0, 0, bilinear<R>(a, unit, unit.layer->weight)};
+void project(const Arguments& a, const Unit& unit, Sums& s) {
+  s.h = bilinear<R>(a, unit, unit.layer->weight);
 }
 
 // Call f(first element, row, column, n) for every block of a unit.
 template <class F>
 FG_LOCAL void for_each_block_of(const Unit& unit, F&& f) {
   for (std::int64_t row = unit.first_row; row < unit.first_row + unit.rows; ++row) {
-    for_each_block(*unit.layer, row, [&](std::int64_t first, std::int64_t column, int n) {
+    for_each_block_of_row(*unit.layer, row, [&](std::int64_t first, std::int64_t column, int n) {
       f(first, row, column, n);
     });
   }
@@ -244,10 +242,9 @@ void scale(const Arguments& a, const Unit& unit, double sigma_, bool streaming) 
 }
 
 template <class R>
-Sums sums(const Arguments& a, const Unit& unit) {
+void sums(const Arguments& a, const Unit& unit, Sums& s) {
   const Layer& l = *unit.layer;
   alignas(64) R in[3][block_size];
-  Sums s;
   for_each_block_of(unit, [&](std::int64_t first, std::int64_t, std::int64_t, int n) {
     const R* const g = load(a.dtype, l.grad, first, in[0], n);
     s.p += product(g, load(a.dtype, l.weight, first, in[1], n), n);
@@ -258,7 +255,6 @@ Sums sums(const Arguments& a, const Unit& unit) {
   if (l.direction) {
     s.h = bilinear<R>(a, unit, l.direction);
   }
-  return s;
 }
 
 // `along` is dsigma - p/sigma² in the first derivative and -h/sigma² in the second.
@@ -300,57 +296,16 @@ void combine(const Arguments& a, const Unit& unit, double sigma_, double along_,
 }
 
 template <class R>
-void widen_all(DType dtype, const void* from, void* to_, std::int64_t n) {
-  R* const to = static_cast<R*>(to_);
-  for (std::int64_t i = 0; i < n; i += block_size) {
-    const int m = static_cast<int>(std::min<std::int64_t>(block_size, n - i));
-    const R* const values = load(dtype, from, i, to + i, m);
-    if (values != to + i) {
-      std::memcpy(to + i, values, static_cast<std::size_t>(m) * sizeof(R));
-    }
-  }
-}
-
-// Dispatch by the element type.
-
-void run_sweep(const Arguments& a, const Unit& unit) {
-  (a.dtype == DType::f64 ? sweep<double> : sweep<float>)(a, unit);
-}
-
-void run_finish(
-    const Arguments& a, const Layer& l, const Unit* units, std::int64_t count, void* sigma) {
-  (a.dtype == DType::f64 ? finish<double> : finish<float>)(a, l, units, count, sigma);
-}
-
-Sums run_project(const Arguments& a, const Unit& unit) {
-  return (a.dtype == DType::f64 ? project<double> : project<float>)(a, unit);
-}
-
-void run_scale(const Arguments& a, const Unit& unit, double sigma, bool streaming) {
-  (a.dtype == DType::f64 ? scale<double> : scale<float>)(a, unit, sigma, streaming);
-  if (streaming) {
-    stream_fence();
-  }
-}
-
-Sums run_sums(const Arguments& a, const Unit& unit) {
-  return (a.dtype == DType::f64 ? sums<double> : sums<float>)(a, unit);
-}
-
-void run_combine(const Arguments& a, const Unit& unit, double sigma, double along, bool streaming) {
-  (a.dtype == DType::f64 ? combine<double> : combine<float>)(a, unit, sigma, along, streaming);
-  if (streaming) {
-    stream_fence();
-  }
-}
-
-void run_widen(DType dtype, const void* from, void* to, std::int64_t n) {
-  (dtype == DType::f64 ? widen_all<double> : widen_all<float>)(dtype, from, to, n);
+void widen(const Arguments& a, const void* from, void* to, std::int64_t n) {
+  load_into(as<R>(to), a.dtype, from, 0, n);
 }
 
 }  // namespace
 
-extern const Kernels spectral_norm_kernels = {run_sweep, run_finish,  run_project, run_scale,
-                                              run_sums,  run_combine, run_widen};
+extern const Kernels spectral_norm_kernels = {
+    by_dtype<sweep<float>, sweep<double>>,     by_dtype<finish<float>, finish<double>>,
+    by_dtype<project<float>, project<double>>, by_dtype<scale<float>, scale<double>>,
+    by_dtype<sums<float>, sums<double>>,       by_dtype<combine<float>, combine<double>>,
+    by_dtype<widen<float>, widen<double>>};
 
 }  // namespace fg::FG_CPU_LEVEL

@@ -31,14 +31,14 @@ struct Kernels {
   void (*finish)(
       const Arguments&, const Layer&, const Unit* units, std::int64_t count, void* sigma);
   // Compute the unit's term of uᵀWv.
-  Sums (*project)(const Arguments&, const Unit&);
+  void (*project)(const Arguments&, const Unit&, Sums&);
   void (*scale)(const Arguments&, const Unit&, double sigma, bool streaming);
   // Compute the unit's terms of a derivative's sums.
-  Sums (*sums)(const Arguments&, const Unit&);
+  void (*sums)(const Arguments&, const Unit&, Sums&);
   // Compute the results of a derivative.
   void (*combine)(const Arguments&, const Unit&, double sigma, double along, bool streaming);
   // Convert to the accumulation type.
-  void (*widen)(DType, const void* from, void* to, std::int64_t n);
+  void (*widen)(const Arguments&, const void* from, void* to, std::int64_t n);
 };
 
 }  // namespace fg::spectral_norm

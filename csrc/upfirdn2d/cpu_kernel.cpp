@@ -12,7 +12,7 @@
 // terms: each of its rows at each of its offsets.
 #include "cpu_kernel.h"
 
-#include <algorithm>
+#include "../common/with_constant.h"
 
 namespace fg::FG_CPU_LEVEL {
 namespace {
@@ -51,24 +51,7 @@ void sum_of(R* out, const R* const* sources, const R* weights, const Rows& rows)
 
 template <bool Add, class R>
 void sum_of_up_to_8(R* out, const R* const* s, const R* w, I count, const Rows& rows) {
-  switch (count) {
-    case 1:
-      return sum_of<1, Add>(out, s, w, rows);
-    case 2:
-      return sum_of<2, Add>(out, s, w, rows);
-    case 3:
-      return sum_of<3, Add>(out, s, w, rows);
-    case 4:
-      return sum_of<4, Add>(out, s, w, rows);
-    case 5:
-      return sum_of<5, Add>(out, s, w, rows);
-    case 6:
-      return sum_of<6, Add>(out, s, w, rows);
-    case 7:
-      return sum_of<7, Add>(out, s, w, rows);
-    default:
-      return sum_of<8, Add>(out, s, w, rows);
-  }
+  with_count<1, 8>(count, [&](auto j) { sum_of<decltype(j)::value, Add>(out, s, w, rows); });
 }
 
 // Compute out[i] = Σ_j weights[j] · sources[j][i], row by row.
@@ -116,16 +99,8 @@ void woven_sum_of(R* out, const R* const* sources, const R* weights, const Rows&
 
 template <class R>
 bool woven_sum(R* out, const R* const* s, const R* w, I count, const Rows& rows) {
-  switch (count) {
-    case 2:
-      return woven_sum_of<2>(out, s, w, rows), true;
-    case 3:
-      return woven_sum_of<3>(out, s, w, rows), true;
-    case 4:
-      return woven_sum_of<4>(out, s, w, rows), true;
-    default:
-      return false;
-  }
+  return with_count<2, 4>(
+      count, [&](auto j) { woven_sum_of<decltype(j)::value>(out, s, w, rows); });
 }
 
 // Split 2 · `pairs` elements into even and odd ones, as far as whole vectors go. Return the number
@@ -223,7 +198,7 @@ class Blocks {
     const I at =
         ((image * a_.y.out + first_y_ * y_.period) * a_.x.out + first_x_ * x_.period) * inner_;
     const bool in_place = native_ && !streaming_;
-    result_ = in_place ? static_cast<R*>(a_.output) + at : w_.result;
+    result_ = in_place ? as<R>(a_.output) + at : w_.result;
     result_step_ = (in_place ? a_.x.out : pixels_) * inner_;
     if (a_.separable) {
       for (I r = 0; r < y_.period; ++r) {
@@ -263,7 +238,7 @@ class Blocks {
     const I n = (to_ - from_) * inner_, row = a_.x.in * inner_,
             first = image * a_.y.in * row + from_ * inner_;
     if (native_) {
-      input_ = static_cast<const R*>(a_.input) + first;
+      input_ = as<R>(a_.input) + first;
       input_first_ = 0;
       input_step_ = row;
       return;
@@ -274,12 +249,7 @@ class Blocks {
     input_first_ = std::clamp<I>(low, 0, a_.y.in);
     input_step_ = n;
     for (I y = input_first_; y < std::min(high, a_.y.in); ++y) {
-      R* const to = w_.widened + (y - input_first_) * n;
-      for (I i = 0; i < n; i += block_size) {
-        load(
-            a_.dtype, a_.input, first + y * row + i, to + i,
-            static_cast<int>(std::min<I>(block_size, n - i)));
-      }
+      load_into(w_.widened + (y - input_first_) * n, a_.dtype, a_.input, first + y * row, n);
     }
   }
 

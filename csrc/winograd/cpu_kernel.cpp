@@ -195,34 +195,41 @@ void transform_weights(
   }
 }
 
+// Transform a tile of x·style. The results of the group of channels from c on go to to_of(c).
+template <class S, class ToOf>
+FG_LOCAL void transform_tile(
+    const Shape& s, const Cut& cut, const Tile& tile, const float* image, const float* style,
+    const float* zeros, ToOf to_of) {
+  Pixels<S::inputs> pixels;
+  pixels.set(
+      pixels, image + tile.n * s.h * s.w * s.c, zeros, s.h, s.w, s.c,
+      tile.y * S::step + S::first - s.pad_y, tile.x * S::step + S::first - s.pad_x);
+  alignas(64) float factors[lanes];
+  std::fill_n(factors, lanes, 1.f);
+  for (int64_t c = 0; c < cut.c; c += lanes) {
+    if (style) {
+      copy_lanes(factors, style + tile.n * s.c + c, valid_lanes(c, s.c));
+    }
+    pixels.at(pixels, c, s.c, [&](auto get) {
+      for (int v = 0; v < lanes; v += width) {
+        float* const to = to_of(c) + v;
+        const vec factor = load(factors + v);
+        in_two_dimensions<S::inputs, S::points>(
+            S::input, [&](int i, int j) { return get(i, j, v) * factor; },
+            [&](int i, int j, vec o) { store(to + (i * S::points + j) * cut.in_plane, o); });
+      }
+    });
+  }
+}
+
 template <class S>
 void transform_in(
     const Forward& f, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
     int64_t end) {
-  const Shape& s = f.shape;
-  Pixels<S::inputs> pixels;
-  alignas(64) float style[lanes];
-  std::fill_n(style, lanes, 1.f);
   for (int64_t t = begin; t < end; ++t) {
-    const Tile tile(cut, part.first_tile + t);
-    const float* const image = f.x + tile.n * s.h * s.w * s.c;
-    const int64_t y = tile.y * S::step + S::first - s.pad_y,
-                  x = tile.x * S::step + S::first - s.pad_x;
-    pixels.set(pixels, image, b.zeros, s.h, s.w, s.c, y, x);
-    for (int64_t c = 0; c < cut.c; c += lanes) {
-      if (f.style) {
-        copy_lanes(style, f.style + tile.n * s.c + c, valid_lanes(c, s.c));
-      }
-      pixels.at(pixels, c, s.c, [&](auto get) {
-        for (int v = 0; v < lanes; v += width) {
-          float* const to = b.in + t * cut.c + c + v;
-          const vec factor = load(style + v);
-          in_two_dimensions<S::inputs, S::points>(
-              S::input, [&](int i, int j) { return get(i, j, v) * factor; },
-              [&](int i, int j, vec o) { store(to + (i * S::points + j) * cut.in_plane, o); });
-        }
-      });
-    }
+    transform_tile<S>(
+        f.shape, cut, Tile(cut, part.first_tile + t), f.x, f.style, b.zeros,
+        [&](int64_t c) { return b.in + t * cut.c + c; });
   }
 }
 
@@ -438,29 +445,12 @@ void transform_both(
     const WeightGradient& g, const Cut& cut, const Part& part, const Buffers& b, int64_t begin,
     int64_t end) {
   const Shape& s = g.shape;
-  Pixels<S::inputs> in;
   Pixels<S::outputs> out;
-  alignas(64) float style[lanes];
-  std::fill_n(style, lanes, 1.f);
   for (int64_t t = begin; t < end; ++t) {
     const Tile tile(cut, part.first_tile + t);
-    in.set(
-        in, g.x + tile.n * s.h * s.w * s.c, b.zeros, s.h, s.w, s.c,
-        tile.y * S::step + S::first - s.pad_y, tile.x * S::step + S::first - s.pad_x);
-    for (int64_t c = 0; c < cut.c; c += lanes) {
-      if (g.style) {
-        copy_lanes(style, g.style + tile.n * s.c + c, valid_lanes(c, s.c));
-      }
-      in.at(in, c, s.c, [&](auto get) {
-        for (int v = 0; v < lanes; v += width) {
-          float* const to = b.in + (c / lanes * cut.block + t) * lanes + v;
-          const vec factor = load(style + v);
-          in_two_dimensions<S::inputs, S::points>(
-              S::input, [&](int i, int j) { return get(i, j, v) * factor; },
-              [&](int i, int j, vec o) { store(to + (i * S::points + j) * cut.in_plane, o); });
-        }
-      });
-    }
+    transform_tile<S>(s, cut, tile, g.x, g.style, b.zeros, [&](int64_t c) {
+      return b.in + (c / lanes * cut.block + t) * lanes;
+    });
     out.set(
         out, g.dy + tile.n * s.oh * s.ow * s.k, b.zeros, s.oh, s.ow, s.k, tile.y * S::outputs,
         tile.x * S::outputs);

@@ -16,7 +16,7 @@ struct Scheme {
   bool edges;  // one result more than whole tiles needs a separate stage
 
   std::int64_t tiles(std::int64_t length) const {
-    return (length - (edges ? 1 : 0) + outputs - 1) / outputs;
+    return divide_up(length - (edges ? 1 : 0), outputs);
   }
 };
 
@@ -44,11 +44,10 @@ struct Cut {
     const std::int64_t line = 4 * lanes;
     chunk = std::clamp(weight_bytes / (4 * weight_points * c) / lanes * lanes, lanes, k);
     // All chunks, and all blocks, get even shares.
-    chunk = rounded_up((k + (k + chunk - 1) / chunk - 1) / ((k + chunk - 1) / chunk), lanes);
+    chunk = rounded_up(divide_up(k, divide_up(k, chunk)), lanes);
     block = std::clamp<std::int64_t>(
         image_bytes / (4 * points * (c + chunk)) / 12 * 12, 12, rounded_up(tiles, 12));
-    block =
-        rounded_up((tiles + (tiles + block - 1) / block - 1) / ((tiles + block - 1) / block), 12);
+    block = rounded_up(divide_up(tiles, divide_up(tiles, block)), 12);
     zeros = std::max(c, k);
     weight_plane = c * chunk + 3 * line / 4;
     in_plane = block * c + 3 * line / 4;
@@ -102,8 +101,8 @@ struct Edges {
   explicit Edges(const Shape& s)
       : bottom(s.h % 4 == 0 ? s.w + 1 : 0), right(s.w % 4 == 0 ? s.h + (bottom ? 0 : 1) : 0) {}
 
-  std::int64_t bottom_blocks() const { return (bottom + block - 1) / block; }
-  std::int64_t blocks() const { return bottom_blocks() + (right + block - 1) / block; }
+  std::int64_t bottom_blocks() const { return divide_up(bottom, block); }
+  std::int64_t blocks() const { return bottom_blocks() + divide_up(right, block); }
 };
 
 inline std::int64_t edge_units(const Shape& s, const Part& part) {
@@ -112,12 +111,4 @@ inline std::int64_t edge_units(const Shape& s, const Part& part) {
 
 }  // namespace fg::winograd
 
-namespace fg::baseline {
-extern const winograd::Kernels winograd_kernels;
-}
-namespace fg::avx2 {
-extern const winograd::Kernels winograd_kernels;
-}
-namespace fg::avx512 {
-extern const winograd::Kernels winograd_kernels;
-}
+FG_DECLARE_PER_LEVEL(winograd::Kernels, winograd_kernels)

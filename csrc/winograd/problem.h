@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../common/activation.h"
+#include "../common/integers.h"
 
 namespace fg::winograd {
 
@@ -12,7 +13,7 @@ namespace fg::winograd {
 inline constexpr std::int64_t lanes = 16;
 
 constexpr std::int64_t rounded_up(std::int64_t n, std::int64_t unit) {
-  return (n + unit - 1) / unit * unit;
+  return divide_up(n, unit) * unit;
 }
 
 // Shape of x [n, h, w, c] and y [n, oh, ow, k]. `pad` zeros come before the first row and column.

@@ -65,8 +65,8 @@ FG_LOCAL void product_of_rows(Product p, std::int64_t rows) {
   static constexpr auto by_rows = []<int... R>(std::integer_sequence<int, R...>) {
     return std::array<void (*)(const Product&), sizeof...(R)>{product<R + 1>...};
   }(std::make_integer_sequence<int, most_rows>{});
-  for (std::int64_t calls = (rows + most_rows - 1) / most_rows; calls > 0; --calls) {
-    const std::int64_t now = (rows + calls - 1) / calls;
+  for (std::int64_t calls = divide_up(rows, most_rows); calls > 0; --calls) {
+    const std::int64_t now = divide_up(rows, calls);
     by_rows[now - 1](p);
     p.a += now * p.a_row;
     p.out += now * p.out_row;
