@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,3 +28,12 @@ def in_layout_of(x: Tensor, result: Tensor) -> Tensor:
         result = result.permute(0, 2, 3, 1)
         return result.reshape(-1).view(result.shape).permute(0, 3, 1, 2)
     return result.reshape(-1).view(result.shape)
+
+
+def image_like(x: Tensor, size: Sequence[int] | None = None, *, more_channels: int = 0) -> Tensor:
+    """Return an empty result for ``x[N, C, H, W]`` in its layout; ``size`` is another ``[H, W]``."""
+    h, w = x.shape[2:] if size is None else size
+    n, c = x.shape[0], x.shape[1] + more_channels
+    if memory_format(x) == torch.channels_last:
+        return x.new_empty(n, h, w, c).permute(0, 3, 1, 2)
+    return x.new_empty(n, c, h, w)

@@ -40,14 +40,14 @@ def _wanted(ctx: Any) -> tuple[bool, ...]:
 
 
 def lean(
-    op: Any, setup_context: Callable[..., None], backward: Callable[..., Any], ops: Any
+    op: Any, setup_context: Callable[..., None], backward: Callable[..., tuple[Any, ...]], ops: Any
 ) -> Callable[..., Any]:
     """Return the function that eager code calls in place of the registered op ``op``.
 
     Args:
         op: the overload in ``torch.ops``. One with lists of tensors is returned itself.
         setup_context: ``(ctx, inputs, output)``, as for ``torch.library.register_autograd``.
-        backward: ``(ops, ctx, *grads)``.
+        backward: ``(ops, ctx, *grads)``; inputs behind the last gradient have none.
         ops: the lean functions of the op's namespace, for ``backward``.
     """
     places = tensor_places(op)
@@ -64,7 +64,8 @@ def lean(
         needs = ctx.needs_input_grad
         ctx.needs_input_grad = _wanted(ctx)
         try:
-            return backward(ops, ctx, *grads)
+            found = backward(ops, ctx, *grads)
+            return found + (None,) * (len(needs) - len(found))
         finally:
             # The graph may be kept, and another pass may use other gradients.
             ctx.needs_input_grad = needs

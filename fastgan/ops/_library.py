@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -295,25 +295,27 @@ def ops_of(backend: str) -> Any:
 
 @dataclass
 class OpDefinition:
-    """Definition of a registered op, the same in every namespace.
+    """Definition of a registered op, the same in every namespace; :func:`define` makes it.
 
     Args:
         schema: ``name(arguments) -> results`` in torch's schema language. The op is functional:
             it mutates and aliases nothing.
-        reference: plain PyTorch kernel, used in ``fastgan`` where no native kernel is registered.
+        kernel: plain PyTorch, used in ``fastgan`` where no native kernel is registered.
         fake: shapes, dtypes and exact strides of the results.
-        setup_context: ``(ctx, inputs, output)``, for ``torch.library.register_autograd``.
-        backward: ``(ops, ctx, *grads)``; ``ops`` is the namespace of the forward op, so that
-            derivatives stay on its kernels.
+        backward: ``(ops, ctx, *grads)``, which returns a tuple of gradients; ``ops`` is the
+            namespace of the forward op, so that derivatives stay on its kernels. Inputs behind the
+            last gradient have none.
+        setup_context: ``(ctx, inputs, output)``, for ``torch.library.register_autograd``. By
+            default ``ctx`` saves all tensors, which come first, and has the rest as ``settings``.
         triton: loads the launcher of the Triton kernel on first use. None for an op without kernels
             of its own, whose reference runs in every namespace.
     """
 
     schema: str
-    reference: Callable[..., Any]
+    kernel: Callable[..., Any]
     fake: Callable[..., Any]
+    backward: Callable[..., tuple[Any, ...]]
     setup_context: Callable[..., None]
-    backward: Callable[..., Any]
     triton: Callable[[], Callable[..., Any]] | None = None
     name: str = field(init=False)
 
@@ -321,16 +323,46 @@ class OpDefinition:
         self.name = self.schema.partition("(")[0]
 
 
-def triton_of(package: str) -> Callable[[str], Callable[[], Callable[..., Any]]]:
-    """Return a function from a name to the loader of that launcher in ``package.triton``.
+def define(
+    schema: str,
+    reference: ModuleType | Callable[..., Any],
+    *,
+    fake: Callable[..., Any],
+    backward: Callable[..., tuple[Any, ...]],
+    setup_context: Callable[..., None] | None = None,
+    triton: str = "",
+) -> None:
+    """Register an op in every namespace.
 
-    A loader imports the module on first use, since importing triton is slow.
+    Args:
+        schema, fake, backward, setup_context: as in :class:`OpDefinition`.
+        reference: the plain PyTorch kernel, or the module with a function of the op's name.
+        triton: the package whose module ``triton`` has a launcher of the op's name. It is imported
+            on first use, since importing triton is slow.
     """
+    name, _, rest = schema.partition("(")
+    kernel = getattr(reference, name) if isinstance(reference, ModuleType) else reference
+    tensors = sum(argument.startswith("Tensor") for argument in rest.split(") -> ")[0].split(", "))
+    launcher = functools.partial(_launcher, triton, name) if triton else None
+    definition = OpDefinition(
+        schema, kernel, fake, backward, setup_context or _saving(tensors), launcher
+    )
+    _definitions.append(definition)
+    for namespace in ("fastgan", "fastgan_triton"):
+        _define(definition, namespace)
 
-    def loader(name: str) -> Callable[[], Callable[..., Any]]:
-        return lambda: getattr(importlib.import_module(f"{package}.triton"), name)
 
-    return loader
+def _launcher(package: str, name: str) -> Callable[..., Any]:
+    launcher: Callable[..., Any] = getattr(importlib.import_module(f"{package}.triton"), name)
+    return launcher
+
+
+def _saving(tensors: int) -> Callable[..., None]:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(*inputs[:tensors])
+        ctx.settings = inputs[tensors:]
+
+    return setup_context
 
 
 _definitions: list[OpDefinition] = []
@@ -390,12 +422,13 @@ def _define(definition: OpDefinition, namespace: str) -> None:
 
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
         ctx.needs_input_grad = _wanted(ctx)
-        return definition.backward(ops, ctx, *grads)
+        found = definition.backward(ops, ctx, *grads)
+        return found + (None,) * (len(ctx.needs_input_grad) - len(found))
 
     torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=library)
     triton = definition.triton
     if namespace == "fastgan" or triton is None:
-        library.impl(definition.name, definition.reference, "CompositeExplicitAutograd")
+        library.impl(definition.name, definition.kernel, "CompositeExplicitAutograd")
     elif namespace == "fastgan_triton":
 
         def run(*args: Any) -> Any:
@@ -408,13 +441,6 @@ def _define(definition: OpDefinition, namespace: str) -> None:
     op = getattr(ops, definition.name).default
     call = lean(op, definition.setup_context, definition.backward, lean_ops)
     setattr(lean_ops, definition.name, call)
-
-
-def define(definition: OpDefinition) -> None:
-    """Register an op in every namespace."""
-    _definitions.append(definition)
-    for namespace in ("fastgan", "fastgan_triton"):
-        _define(definition, namespace)
 
 
 def add_backend(name: str, namespace: str, devices: tuple[str, ...], library: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastgan.ops._activations import CURVED
 from fastgan.ops._layout import memory_format
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.adaptive_norm import reference
 from fastgan.ops.scale_bias_act.schema import slope_needs_input
@@ -19,8 +19,6 @@ Gradients = tuple[Tensor | None, ...]
 
 _SETTINGS = "str over, float eps, str act, float alpha, float gain, float? clamp"
 _NORM = "Tensor x, Tensor? scale, Tensor? shift, Tensor mean, Tensor var"
-
-_triton = triton_of("fastgan.ops.adaptive_norm")
 
 
 def _image_like(x: Tensor) -> Tensor:
@@ -86,18 +84,13 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor | None, *unused: Tensor | N
 
 
 define(
-    OpDefinition(
-        schema=(
-            "adaptive_norm(Tensor x, Tensor? scale, Tensor? shift, Tensor? mean, Tensor? var, "
-            "Tensor? residual, "
-            f"{_SETTINGS}) -> (Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.adaptive_norm,
-        fake=_forward_fake,
-        setup_context=_forward_context,
-        backward=_forward_backward,
-        triton=_triton("adaptive_norm"),
-    )
+    "adaptive_norm(Tensor x, Tensor? scale, Tensor? shift, Tensor? mean, Tensor? var, Tensor? "
+    f"residual, {_SETTINGS}) -> (Tensor, Tensor, Tensor)",
+    reference,
+    fake=_forward_fake,
+    setup_context=_forward_context,
+    backward=_forward_backward,
+    triton="fastgan.ops.adaptive_norm",
 )
 
 
@@ -141,18 +134,13 @@ def _first_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | None) 
 
 
 define(
-    OpDefinition(
-        schema=(
-            f"adaptive_norm_backward(Tensor dy, {_NORM}, {_SETTINGS}, bool need_dscale, bool "
-            "need_dshift, "
-            "bool need_dstats) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.adaptive_norm_backward,
-        fake=_first_fake,
-        setup_context=_first_context,
-        backward=_first_backward,
-        triton=_triton("adaptive_norm_backward"),
-    )
+    f"adaptive_norm_backward(Tensor dy, {_NORM}, {_SETTINGS}, bool need_dscale, bool need_dshift, "
+    "bool need_dstats) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    reference,
+    fake=_first_fake,
+    setup_context=_first_context,
+    backward=_first_backward,
+    triton="fastgan.ops.adaptive_norm",
 )
 
 
@@ -227,18 +215,12 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "adaptive_norm_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddshift, Tensor? "
-            "ddmean, Tensor? ddvar, "
-            f"Tensor dy, {_NORM}, {_SETTINGS}, bool need_dx, bool need_dscale, bool need_dshift, "
-            "bool need_dstats) "
-            "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.adaptive_norm_double_backward,
-        fake=_second_fake,
-        setup_context=_second_context,
-        backward=_second_backward,
-        triton=_triton("adaptive_norm_double_backward"),
-    )
+    "adaptive_norm_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddshift, Tensor? ddmean, "
+    f"Tensor? ddvar, Tensor dy, {_NORM}, {_SETTINGS}, bool need_dx, bool need_dscale, bool "
+    "need_dshift, bool need_dstats) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    reference,
+    fake=_second_fake,
+    setup_context=_second_context,
+    backward=_second_backward,
+    triton="fastgan.ops.adaptive_norm",
 )

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import define
 
 __all__ = ["all_reduce_sum"]
 
@@ -43,21 +43,15 @@ def _fake(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    """Save nothing: the derivative needs the incoming gradient alone."""
-
-
-def _backward(ops: Any, ctx: Any, grad: Tensor) -> Tensor:
-    gradient: Tensor = ops.all_reduce_sum(grad)
-    return gradient
+def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Tensor]:
+    return (ops.all_reduce_sum(grad),)
 
 
 define(
-    OpDefinition(
-        schema="all_reduce_sum(Tensor x) -> Tensor",
-        reference=_sum,
-        fake=_fake,
-        setup_context=_context,
-        backward=_backward,
-    )
+    "all_reduce_sum(Tensor x) -> Tensor",
+    _sum,
+    fake=_fake,
+    # The derivative needs the incoming gradient alone.
+    setup_context=lambda ctx, inputs, output: None,
+    backward=_backward,
 )

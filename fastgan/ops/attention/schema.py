@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import define
 from fastgan.ops.attention import reference
 
 
@@ -30,11 +30,9 @@ def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor,
 
 
 define(
-    OpDefinition(
-        schema="attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor",
-        reference=reference.fused_attention,
-        fake=_fake,
-        setup_context=_context,
-        backward=_backward,
-    )
+    "attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor",
+    reference.fused_attention,
+    fake=_fake,
+    setup_context=_context,
+    backward=_backward,
 )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import CURVED
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops.bias_act import reference
 
 
@@ -23,9 +23,6 @@ def saves_input(act: str, alpha: float) -> bool:
 def saves_output(act: str, alpha: float, clamp: float | None) -> bool:
     """Return True if the derivative needs the output."""
     return not saves_input(act, alpha) and (act != "linear" or clamp is not None)
-
-
-_triton = triton_of("fastgan.ops.bias_act")
 
 
 # ----------------------------------------------------------------------------------- forward
@@ -62,17 +59,13 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ..
 
 
 define(
-    OpDefinition(
-        schema=(
-            "bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? "
-            "clamp) -> Tensor"
-        ),
-        reference=reference.bias_act,
-        fake=_forward_fake,
-        setup_context=_forward_context,
-        backward=_forward_backward,
-        triton=_triton("bias_act"),
-    )
+    "bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? clamp) -> "
+    "Tensor",
+    reference,
+    fake=_forward_fake,
+    setup_context=_forward_context,
+    backward=_forward_backward,
+    triton="fastgan.ops.bias_act",
 )
 
 
@@ -106,18 +99,13 @@ def _backward_backward(
 
 
 define(
-    OpDefinition(
-        schema=(
-            "bias_act_backward(Tensor dy, Tensor? x, Tensor? b, Tensor? y, int dim, str act, float "
-            "alpha, "
-            "float gain, float? clamp, bool need_db) -> (Tensor, Tensor)"
-        ),
-        reference=reference.bias_act_backward,
-        fake=_backward_fake,
-        setup_context=_backward_context,
-        backward=_backward_backward,
-        triton=_triton("bias_act_backward"),
-    )
+    "bias_act_backward(Tensor dy, Tensor? x, Tensor? b, Tensor? y, int dim, str act, float alpha, "
+    "float gain, float? clamp, bool need_db) -> (Tensor, Tensor)",
+    reference,
+    fake=_backward_fake,
+    setup_context=_backward_context,
+    backward=_backward_backward,
+    triton="fastgan.ops.bias_act",
 )
 
 
@@ -170,17 +158,12 @@ def _double_backward(
 
 
 define(
-    OpDefinition(
-        schema=(
-            "bias_act_double_backward(Tensor ddx, Tensor? ddb, Tensor? dy, Tensor? x, Tensor? b, "
-            "Tensor? y, int dim, "
-            "str act, float alpha, float gain, float? clamp, bool need_db) -> (Tensor, Tensor, "
-            "Tensor)"
-        ),
-        reference=reference.bias_act_double_backward,
-        fake=_double_fake,
-        setup_context=_double_context,
-        backward=_double_backward,
-        triton=_triton("bias_act_double_backward"),
-    )
+    "bias_act_double_backward(Tensor ddx, Tensor? ddb, Tensor? dy, Tensor? x, Tensor? b, Tensor? "
+    "y, int dim, str act, float alpha, float gain, float? clamp, bool need_db) -> (Tensor, "
+    "Tensor, Tensor)",
+    reference,
+    fake=_double_fake,
+    setup_context=_double_context,
+    backward=_double_backward,
+    triton="fastgan.ops.bias_act",
 )

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import define
 from fastgan.ops.conv2d.reference import memory_format
 
 Pair = list[int]
@@ -146,7 +146,7 @@ def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 
 def _define(schema: str, kernel: Callable[..., Tensor], fake: Any, backward: Any) -> None:
     # There is no Triton kernel: on a GPU the convolution is cuDNN's.
-    define(OpDefinition(schema, kernel, fake, _context, backward))
+    define(schema, kernel, fake=fake, setup_context=_context, backward=backward)
 
 
 _define(

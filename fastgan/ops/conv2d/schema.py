@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _layout
-from fastgan.ops._library import OpDefinition, define
+from fastgan.ops._library import define
 from fastgan.ops.conv2d import reference
 from fastgan.ops.scale_bias_act.schema import slope_needs_input
 
@@ -110,16 +110,12 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "winograd_conv2d(Tensor x, Tensor w, Tensor? style, int pad_y, int pad_x, bool "
-            "transposed) -> Tensor"
-        ),
-        reference=reference.winograd_conv2d,
-        fake=_fake,
-        setup_context=_context,
-        backward=_backward,
-    )
+    "winograd_conv2d(Tensor x, Tensor w, Tensor? style, int pad_y, int pad_x, bool transposed) -> "
+    "Tensor",
+    reference,
+    fake=_fake,
+    setup_context=_context,
+    backward=_backward,
 )
 
 
@@ -162,17 +158,12 @@ def _act_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "winograd_conv2d_act(Tensor x, Tensor w, Tensor? style, Tensor? scale, Tensor? noise, "
-            "Tensor? b, int pad_y, "
-            "int pad_x, str act, float alpha, float gain, float? clamp) -> Tensor"
-        ),
-        reference=reference.winograd_conv2d_act,
-        fake=_act_fake,
-        setup_context=_act_context,
-        backward=_act_backward,
-    )
+    "winograd_conv2d_act(Tensor x, Tensor w, Tensor? style, Tensor? scale, Tensor? noise, Tensor? "
+    "b, int pad_y, int pad_x, str act, float alpha, float gain, float? clamp) -> Tensor",
+    reference,
+    fake=_act_fake,
+    setup_context=_act_context,
+    backward=_act_backward,
 )
 
 
@@ -216,17 +207,12 @@ def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | No
 
 
 define(
-    OpDefinition(
-        schema=(
-            "winograd_conv2d_input(Tensor dz, Tensor w, Tensor x, Tensor style, int pad_y, int "
-            "pad_x) "
-            "-> (Tensor, Tensor)"
-        ),
-        reference=reference.winograd_conv2d_input,
-        fake=_input_fake,
-        setup_context=_input_context,
-        backward=_input_backward,
-    )
+    "winograd_conv2d_input(Tensor dz, Tensor w, Tensor x, Tensor style, int pad_y, int pad_x) -> "
+    "(Tensor, Tensor)",
+    reference,
+    fake=_input_fake,
+    setup_context=_input_context,
+    backward=_input_backward,
 )
 
 
@@ -257,16 +243,12 @@ def _unscaled_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
 # t = dz ⋆ᵀ w if dx = t·style is known: a division replaces a convolution. It isn't differentiated
 # in dx and style.
 define(
-    OpDefinition(
-        schema=(
-            "winograd_conv2d_unscaled(Tensor dx, Tensor style, Tensor dz, Tensor w, int pad_y, int "
-            "pad_x) -> Tensor"
-        ),
-        reference=reference.winograd_conv2d_unscaled,
-        fake=_unscaled_fake,
-        setup_context=_unscaled_context,
-        backward=_unscaled_backward,
-    )
+    "winograd_conv2d_unscaled(Tensor dx, Tensor style, Tensor dz, Tensor w, int pad_y, int pad_x) "
+    "-> Tensor",
+    reference,
+    fake=_unscaled_fake,
+    setup_context=_unscaled_context,
+    backward=_unscaled_backward,
 )
 
 
@@ -292,16 +274,11 @@ def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "winograd_conv2d_weight(Tensor dy, Tensor x, Tensor? style, int pad_y, int pad_x) "
-            "-> Tensor"
-        ),
-        reference=reference.winograd_conv2d_weight,
-        fake=_weight_fake,
-        setup_context=_weight_context,
-        backward=_weight_backward,
-    )
+    "winograd_conv2d_weight(Tensor dy, Tensor x, Tensor? style, int pad_y, int pad_x) -> Tensor",
+    reference,
+    fake=_weight_fake,
+    setup_context=_weight_context,
+    backward=_weight_backward,
 )
 
 
@@ -325,13 +302,11 @@ def _up_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema="winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
-        reference=reference.winograd_conv_transpose2d,
-        fake=_up_fake,
-        setup_context=_keep_inputs,
-        backward=_up_backward,
-    )
+    "winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
+    reference,
+    fake=_up_fake,
+    setup_context=_keep_inputs,
+    backward=_up_backward,
 )
 
 
@@ -356,13 +331,11 @@ def _down_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema="winograd_conv2d_down(Tensor x, Tensor w, Tensor? style) -> Tensor",
-        reference=reference.winograd_conv2d_down,
-        fake=_down_fake,
-        setup_context=_keep_inputs,
-        backward=_down_backward,
-    )
+    "winograd_conv2d_down(Tensor x, Tensor w, Tensor? style) -> Tensor",
+    reference,
+    fake=_down_fake,
+    setup_context=_keep_inputs,
+    backward=_down_backward,
 )
 
 
@@ -378,13 +351,11 @@ def _down_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema="winograd_conv2d_down_weight(Tensor dy, Tensor x, Tensor? style) -> Tensor",
-        reference=reference.winograd_conv2d_down_weight,
-        fake=_down_weight_fake,
-        setup_context=_keep_inputs,
-        backward=_down_weight_backward,
-    )
+    "winograd_conv2d_down_weight(Tensor dy, Tensor x, Tensor? style) -> Tensor",
+    reference,
+    fake=_down_weight_fake,
+    setup_context=_keep_inputs,
+    backward=_down_weight_backward,
 )
 
 
@@ -406,13 +377,11 @@ def _product_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema="product_per_sample(Tensor x, Tensor w) -> Tensor",
-        reference=reference.product_per_sample,
-        fake=_product_fake,
-        setup_context=_keep_inputs,
-        backward=_product_backward,
-    )
+    "product_per_sample(Tensor x, Tensor w) -> Tensor",
+    reference,
+    fake=_product_fake,
+    setup_context=_keep_inputs,
+    backward=_product_backward,
 )
 
 
@@ -428,11 +397,9 @@ def _product_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema="product_per_sample_weight(Tensor dy, Tensor x) -> Tensor",
-        reference=reference.product_per_sample_weight,
-        fake=_product_weight_fake,
-        setup_context=_keep_inputs,
-        backward=_product_weight_backward,
-    )
+    "product_per_sample_weight(Tensor dy, Tensor x) -> Tensor",
+    reference,
+    fake=_product_weight_fake,
+    setup_context=_keep_inputs,
+    backward=_product_weight_backward,
 )

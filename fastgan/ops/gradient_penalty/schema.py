@@ -7,15 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.gradient_penalty import reference
 from fastgan.ops.gradient_penalty.reference import difference, inner, per_sample, result_like
 
 Gradients = tuple[Tensor | None, ...]
-
-
-_triton = triton_of("fastgan.ops.gradient_penalty")
 
 
 def _wanted(like: Tensor, *needs: bool) -> list[Tensor]:
@@ -51,14 +48,12 @@ def _lerp_samples_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema="lerp_samples(Tensor real, Tensor fake, Tensor alpha) -> Tensor",
-        reference=reference.lerp_samples,
-        fake=_lerp_samples_fake,
-        setup_context=_lerp_samples_context,
-        backward=_lerp_samples_backward,
-        triton=_triton("lerp_samples"),
-    )
+    "lerp_samples(Tensor real, Tensor fake, Tensor alpha) -> Tensor",
+    reference,
+    fake=_lerp_samples_fake,
+    setup_context=_lerp_samples_context,
+    backward=_lerp_samples_backward,
+    triton="fastgan.ops.gradient_penalty",
 )
 
 
@@ -92,18 +87,13 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "lerp_samples_backward(Tensor dy, Tensor? real, Tensor? fake, Tensor alpha, bool "
-            "need_dreal, "
-            "bool need_dfake, bool need_dalpha) -> (Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.lerp_samples_backward,
-        fake=_first_fake,
-        setup_context=_first_context,
-        backward=_first_backward,
-        triton=_triton("lerp_samples_backward"),
-    )
+    "lerp_samples_backward(Tensor dy, Tensor? real, Tensor? fake, Tensor alpha, bool need_dreal, "
+    "bool need_dfake, bool need_dalpha) -> (Tensor, Tensor, Tensor)",
+    reference,
+    fake=_first_fake,
+    setup_context=_first_context,
+    backward=_first_backward,
+    triton="fastgan.ops.gradient_penalty",
 )
 
 
@@ -154,20 +144,14 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "lerp_samples_double_backward(Tensor? ddreal, Tensor? ddfake, Tensor? ddalpha, Tensor "
-            "dy, Tensor? real, "
-            "Tensor? fake, Tensor alpha, bool need_ddy, bool need_dreal, bool need_dfake, bool "
-            "need_dalpha) "
-            "-> (Tensor, Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.lerp_samples_double_backward,
-        fake=_second_fake,
-        setup_context=_second_context,
-        backward=_second_backward,
-        triton=_triton("lerp_samples_double_backward"),
-    )
+    "lerp_samples_double_backward(Tensor? ddreal, Tensor? ddfake, Tensor? ddalpha, Tensor dy, "
+    "Tensor? real, Tensor? fake, Tensor alpha, bool need_ddy, bool need_dreal, bool need_dfake, "
+    "bool need_dalpha) -> (Tensor, Tensor, Tensor, Tensor)",
+    reference,
+    fake=_second_fake,
+    setup_context=_second_context,
+    backward=_second_backward,
+    triton="fastgan.ops.gradient_penalty",
 )
 
 
@@ -191,14 +175,12 @@ def _penalty_backward(ops: Any, ctx: Any, dpenalty: Tensor, _: Tensor | None) ->
 
 
 define(
-    OpDefinition(
-        schema="grad_norm_penalty(Tensor grad, float center) -> (Tensor, Tensor)",
-        reference=reference.grad_norm_penalty_with_norm,
-        fake=_penalty_fake,
-        setup_context=_penalty_context,
-        backward=_penalty_backward,
-        triton=_triton("grad_norm_penalty"),
-    )
+    "grad_norm_penalty(Tensor grad, float center) -> (Tensor, Tensor)",
+    reference.grad_norm_penalty_with_norm,
+    fake=_penalty_fake,
+    setup_context=_penalty_context,
+    backward=_penalty_backward,
+    triton="fastgan.ops.gradient_penalty",
 )
 
 
@@ -219,17 +201,12 @@ def _penalty_first_backward(ops: Any, ctx: Any, ddgrad: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "grad_norm_penalty_backward(Tensor dpenalty, Tensor grad, Tensor norm, float center) "
-            "-> Tensor"
-        ),
-        reference=reference.grad_norm_penalty_backward,
-        fake=_penalty_first_fake,
-        setup_context=_penalty_first_context,
-        backward=_penalty_first_backward,
-        triton=_triton("grad_norm_penalty_backward"),
-    )
+    "grad_norm_penalty_backward(Tensor dpenalty, Tensor grad, Tensor norm, float center) -> Tensor",
+    reference,
+    fake=_penalty_first_fake,
+    setup_context=_penalty_first_context,
+    backward=_penalty_first_backward,
+    triton="fastgan.ops.gradient_penalty",
 )
 
 
@@ -272,16 +249,11 @@ def _penalty_second_backward(ops: Any, ctx: Any, g1: Tensor | None, g2: Tensor |
 
 
 define(
-    OpDefinition(
-        schema=(
-            "grad_norm_penalty_double_backward(Tensor ddgrad, Tensor dpenalty, Tensor grad, Tensor "
-            "norm, float center, "
-            "bool need_ddpenalty, bool need_dgrad) -> (Tensor, Tensor)"
-        ),
-        reference=reference.grad_norm_penalty_double_backward,
-        fake=_penalty_second_fake,
-        setup_context=_penalty_second_context,
-        backward=_penalty_second_backward,
-        triton=_triton("grad_norm_penalty_double_backward"),
-    )
+    "grad_norm_penalty_double_backward(Tensor ddgrad, Tensor dpenalty, Tensor grad, Tensor norm, "
+    "float center, bool need_ddpenalty, bool need_dgrad) -> (Tensor, Tensor)",
+    reference,
+    fake=_penalty_second_fake,
+    setup_context=_penalty_second_context,
+    backward=_penalty_second_backward,
+    triton="fastgan.ops.gradient_penalty",
 )

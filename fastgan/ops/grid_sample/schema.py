@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._layout import memory_format
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops.grid_sample import reference
 
 Gradients = tuple[Tensor | None, ...]
-
-_triton = triton_of("fastgan.ops.grid_sample")
 _SETTINGS = "str mode, str padding_mode, bool align_corners"
 
 
@@ -56,14 +54,12 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=f"grid_sample(Tensor x, Tensor grid, {_SETTINGS}) -> Tensor",
-        reference=reference.grid_sample,
-        fake=_fake,
-        setup_context=_context,
-        backward=_backward,
-        triton=_triton("grid_sample"),
-    )
+    f"grid_sample(Tensor x, Tensor grid, {_SETTINGS}) -> Tensor",
+    reference,
+    fake=_fake,
+    setup_context=_context,
+    backward=_backward,
+    triton="fastgan.ops.grid_sample",
 )
 
 
@@ -98,17 +94,13 @@ def _first_backward(ops: Any, ctx: Any, *dd: Tensor | None) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            f"grid_sample_backward(Tensor dy, Tensor? x, Tensor grid, SymInt[] size, {_SETTINGS}, "
-            "bool need_dx, bool need_dgrid) -> (Tensor, Tensor)"
-        ),
-        reference=reference.grid_sample_backward,
-        fake=_first_fake,
-        setup_context=_first_context,
-        backward=_first_backward,
-        triton=_triton("grid_sample_backward"),
-    )
+    f"grid_sample_backward(Tensor dy, Tensor? x, Tensor grid, SymInt[] size, {_SETTINGS}, bool "
+    "need_dx, bool need_dgrid) -> (Tensor, Tensor)",
+    reference,
+    fake=_first_fake,
+    setup_context=_first_context,
+    backward=_first_backward,
+    triton="fastgan.ops.grid_sample",
 )
 
 
@@ -178,17 +170,12 @@ def _second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "grid_sample_double_backward(Tensor? ddx, Tensor? ddgrid, Tensor dy, Tensor? x, Tensor "
-            "grid, SymInt[] size, "
-            f"{_SETTINGS}, bool need_ddy, bool need_dx, bool need_dgrid) -> (Tensor, Tensor, "
-            "Tensor)"
-        ),
-        reference=reference.grid_sample_double_backward,
-        fake=_second_fake,
-        setup_context=_second_context,
-        backward=_second_backward,
-        triton=_triton("grid_sample_double_backward"),
-    )
+    "grid_sample_double_backward(Tensor? ddx, Tensor? ddgrid, Tensor dy, Tensor? x, Tensor grid, "
+    f"SymInt[] size, {_SETTINGS}, bool need_ddy, bool need_dx, bool need_dgrid) -> (Tensor, "
+    "Tensor, Tensor)",
+    reference,
+    fake=_second_fake,
+    setup_context=_second_context,
+    backward=_second_backward,
+    triton="fastgan.ops.grid_sample",
 )

@@ -5,12 +5,22 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._checks import check_at_least, check_input
+from fastgan.ops._family import define_family
+from fastgan.ops._layout import image_like
 from fastgan.ops._library import choose_backend, ops_of
-
-# Importing schema registers the ops.
-from fastgan.ops.minibatch_stddev import reference, schema  # noqa: F401
+from fastgan.ops.minibatch_stddev import reference
 
 __all__ = ["minibatch_stddev"]
+
+define_family(
+    "minibatch_stddev(Tensor x, int group_size, int num_channels) -> Tensor y",
+    reference,
+    "fastgan.ops.minibatch_stddev",
+    like={
+        "x": lambda given: image_like(given.x),
+        "y": lambda given: image_like(given.x, more_channels=given.num_channels),
+    },
+)
 
 
 def minibatch_stddev(

@@ -13,10 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastgan.ops._layout import memory_format
+from fastgan.ops._layout import image_like, memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device, power_of_two
 from fastgan.ops.minibatch_stddev.reference import EPS, weights
-from fastgan.ops.minibatch_stddev.schema import image_like
 
 
 @triton.jit
@@ -136,7 +135,7 @@ def _sweep(
 
 
 def minibatch_stddev(x: Tensor, group_size: int, num_channels: int) -> Tensor:
-    y = image_like(x, num_channels)
+    y = image_like(x, more_channels=num_channels)
     _sweep(0, x, group_size, num_channels, wide=y)
     return y
 
@@ -156,7 +155,7 @@ def minibatch_stddev_double_backward(
     need_ddy: bool,
     need_dx: bool,
 ) -> tuple[Tensor, Tensor]:
-    ddy = image_like(x, num_channels) if need_ddy else None
+    ddy = image_like(x, more_channels=num_channels) if need_ddy else None
     dx = image_like(x) if need_dx else None
     if need_ddy or need_dx:
         _sweep(2, x, group_size, num_channels, dy=dy, ddx=ddx, narrow=dx, wide=ddy)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from fastgan.ops._checks import check_input, kind
+from fastgan.ops._family import define_family
 from fastgan.ops._library import choose_backend, ops_of
-
-# Importing schema registers the ops.
-from fastgan.ops.pixel_norm import reference, schema  # noqa: F401
+from fastgan.ops.pixel_norm import reference
 
 __all__ = ["pixel_norm"]
+
+define_family(
+    "pixel_norm(Tensor x, int dim, float eps) -> Tensor y",
+    reference,
+    "fastgan.ops.pixel_norm",
+    kernel=reference.pixel_norm_in_order,
+    like=dict.fromkeys("xy", lambda given: torch.empty_like(given.x)),
+)
 
 
 def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | None = None) -> Tensor:

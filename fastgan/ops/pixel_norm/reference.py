@@ -22,6 +22,11 @@ def pixel_norm(x: Tensor, dim: int, eps: float) -> Tensor:
     return (wide * reciprocal_rms(wide, dim, eps)).to(x.dtype)
 
 
+def pixel_norm_in_order(x: Tensor, dim: int, eps: float) -> Tensor:
+    """Return :func:`pixel_norm` with the strides of the registered op."""
+    return in_order(pixel_norm(x, dim, eps), x)
+
+
 def pixel_norm_backward(dy: Tensor, x: Tensor, dim: int, eps: float) -> Tensor:
     """Return ``dx = r·dy - r³·mean(dy·x)·x``."""
     wide, g = (t.to(accumulate_dtype(x.dtype)) for t in (x, dy))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastgan.ops._activations import CURVED
 from fastgan.ops._layout import memory_format
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops.scale_bias_act import reference
 
 Gradients = tuple[Tensor | None, ...]
@@ -18,9 +18,6 @@ Gradients = tuple[Tensor | None, ...]
 def slope_needs_input(act: str, clamp: float | None) -> bool:
     """Return True if the derivative depends on ``v``; else it is the gain everywhere."""
     return act != "linear" or clamp is not None
-
-
-_triton = triton_of("fastgan.ops.scale_bias_act")
 
 
 def _image_like(x: Tensor) -> Tensor:
@@ -69,18 +66,13 @@ def _forward_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "scale_bias_act(Tensor x, Tensor? scale, Tensor? noise, Tensor? b, str act, float "
-            "alpha, float gain, "
-            "float? clamp) -> Tensor"
-        ),
-        reference=reference.scale_bias_act,
-        fake=_forward_fake,
-        setup_context=_forward_context,
-        backward=_forward_backward,
-        triton=_triton("scale_bias_act"),
-    )
+    "scale_bias_act(Tensor x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, "
+    "float gain, float? clamp) -> Tensor",
+    reference,
+    fake=_forward_fake,
+    setup_context=_forward_context,
+    backward=_forward_backward,
+    triton="fastgan.ops.scale_bias_act",
 )
 
 
@@ -119,19 +111,14 @@ def _backward_backward(ops: Any, ctx: Any, ddx: Tensor | None, *dd: Tensor | Non
 
 
 define(
-    OpDefinition(
-        schema=(
-            "scale_bias_act_backward(Tensor dy, Tensor? x, Tensor? scale, Tensor? noise, Tensor? "
-            "b, str act, float alpha, "
-            "float gain, float? clamp, bool need_dscale, bool need_dnoise, bool need_db) "
-            "-> (Tensor, Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.scale_bias_act_backward,
-        fake=_backward_fake,
-        setup_context=_backward_context,
-        backward=_backward_backward,
-        triton=_triton("scale_bias_act_backward"),
-    )
+    "scale_bias_act_backward(Tensor dy, Tensor? x, Tensor? scale, Tensor? noise, Tensor? b, str "
+    "act, float alpha, float gain, float? clamp, bool need_dscale, bool need_dnoise, bool "
+    "need_db) -> (Tensor, Tensor, Tensor, Tensor)",
+    reference,
+    fake=_backward_fake,
+    setup_context=_backward_context,
+    backward=_backward_backward,
+    triton="fastgan.ops.scale_bias_act",
 )
 
 
@@ -199,19 +186,13 @@ def _double_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "scale_bias_act_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddnoise, Tensor? "
-            "ddb, Tensor dy, "
-            "Tensor? x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, float gain, "
-            "float? clamp, "
-            "bool need_dx, bool need_dscale, bool need_dnoise, bool need_db) -> (Tensor, Tensor, "
-            "Tensor, Tensor, Tensor)"
-        ),
-        reference=reference.scale_bias_act_double_backward,
-        fake=_double_fake,
-        setup_context=_double_context,
-        backward=_double_backward,
-        triton=_triton("scale_bias_act_double_backward"),
-    )
+    "scale_bias_act_double_backward(Tensor ddx, Tensor? ddscale, Tensor? ddnoise, Tensor? ddb, "
+    "Tensor dy, Tensor? x, Tensor? scale, Tensor? noise, Tensor? b, str act, float alpha, float "
+    "gain, float? clamp, bool need_dx, bool need_dscale, bool need_dnoise, bool need_db) -> "
+    "(Tensor, Tensor, Tensor, Tensor, Tensor)",
+    reference,
+    fake=_double_fake,
+    setup_context=_double_context,
+    backward=_double_backward,
+    triton="fastgan.ops.scale_bias_act",
 )

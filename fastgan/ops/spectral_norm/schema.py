@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm import reference
-
-_triton = triton_of("fastgan.ops.spectral_norm")
 
 
 def _like(weights: Sequence[Tensor]) -> list[Tensor]:
@@ -69,18 +67,13 @@ def _forward_backward(
 
 
 define(
-    OpDefinition(
-        schema=(
-            "spectral_norm(Tensor[] weights, Tensor[] us, Tensor[] vs, int[] dims, int "
-            "n_power_iterations, float eps) "
-            "-> (Tensor[], Tensor, Tensor)"
-        ),
-        reference=reference.spectral_norm,
-        fake=_forward_fake,
-        setup_context=_forward_context,
-        backward=_forward_backward,
-        triton=_triton("spectral_norm"),
-    )
+    "spectral_norm(Tensor[] weights, Tensor[] us, Tensor[] vs, int[] dims, int "
+    "n_power_iterations, float eps) -> (Tensor[], Tensor, Tensor)",
+    reference,
+    fake=_forward_fake,
+    setup_context=_forward_context,
+    backward=_forward_backward,
+    triton="fastgan.ops.spectral_norm",
 )
 
 
@@ -110,18 +103,13 @@ def _backward_backward(ops: Any, ctx: Any, ddweights: Sequence[Tensor]) -> tuple
 
 
 define(
-    OpDefinition(
-        schema=(
-            "spectral_norm_backward(Tensor[] grads, Tensor? dsigmas, Tensor[] weights, Tensor "
-            "sigmas, Tensor vectors, "
-            "int[] dims) -> Tensor[]"
-        ),
-        reference=reference.spectral_norm_backward,
-        fake=_backward_fake,
-        setup_context=_backward_context,
-        backward=_backward_backward,
-        triton=_triton("spectral_norm_backward"),
-    )
+    "spectral_norm_backward(Tensor[] grads, Tensor? dsigmas, Tensor[] weights, Tensor sigmas, "
+    "Tensor vectors, int[] dims) -> Tensor[]",
+    reference,
+    fake=_backward_fake,
+    setup_context=_backward_context,
+    backward=_backward_backward,
+    triton="fastgan.ops.spectral_norm",
 )
 
 
@@ -181,17 +169,12 @@ def _double_backward(
 
 
 define(
-    OpDefinition(
-        schema=(
-            "spectral_norm_double_backward(Tensor[] ddweights, Tensor[] grads, Tensor[] weights, "
-            "Tensor sigmas, "
-            "Tensor vectors, int[] dims, bool need_dweights) -> (Tensor[], Tensor, Tensor[], "
-            "Tensor)"
-        ),
-        reference=reference.spectral_norm_double_backward,
-        fake=_double_fake,
-        setup_context=_double_context,
-        backward=_double_backward,
-        triton=_triton("spectral_norm_double_backward"),
-    )
+    "spectral_norm_double_backward(Tensor[] ddweights, Tensor[] grads, Tensor[] weights, Tensor "
+    "sigmas, Tensor vectors, int[] dims, bool need_dweights) -> (Tensor[], Tensor, Tensor[], "
+    "Tensor)",
+    reference,
+    fake=_double_fake,
+    setup_context=_double_context,
+    backward=_double_backward,
+    triton="fastgan.ops.spectral_norm",
 )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._layout import memory_format
-from fastgan.ops._library import OpDefinition, define, triton_of
+from fastgan.ops._library import define
 from fastgan.ops.upfirdn2d import reference
 
 
@@ -40,16 +40,11 @@ def _backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
 
 
 define(
-    OpDefinition(
-        schema=(
-            "upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] pad, SymInt[] size, bool "
-            "flip, float gain) "
-            "-> Tensor"
-        ),
-        reference=reference.upfirdn2d,
-        fake=_fake,
-        setup_context=_context,
-        backward=_backward,
-        triton=triton_of("fastgan.ops.upfirdn2d")("upfirdn2d"),
-    )
+    "upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] pad, SymInt[] size, bool flip, "
+    "float gain) -> Tensor",
+    reference,
+    fake=_fake,
+    setup_context=_context,
+    backward=_backward,
+    triton="fastgan.ops.upfirdn2d",
 )
