@@ -81,6 +81,11 @@ def activation_options(
     return act, alpha, gain, clamp
 
 
+def slope_needs_input(act: str, clamp: float | None) -> bool:
+    """Return True if the derivative depends on the input; else it is the gain everywhere."""
+    return act != "linear" or clamp is not None
+
+
 def torch_activation_options(
     act: str, alpha: float | None, gain: float, clamp: float | None
 ) -> Options:

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.ops._activations import CURVED
+from fastgan.ops._activations import CURVED, slope_needs_input
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.adaptive_norm import reference
-from fastgan.ops.scale_bias_act.schema import slope_needs_input
 
 Gradients = tuple[Tensor | None, ...]
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _layout
+from fastgan.ops._activations import slope_needs_input
 from fastgan.ops._library import define
 from fastgan.ops.conv2d import reference
-from fastgan.ops.scale_bias_act.schema import slope_needs_input
 
 Gradients = tuple[Tensor | None, ...]
 

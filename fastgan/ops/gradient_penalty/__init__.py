@@ -5,15 +5,67 @@ The maths is in this folder's README.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import Tensor
 
+from fastgan.ops._family import define_family
 from fastgan.ops._library import choose_backend, ops_of
-
-# Importing schema registers the ops.
-from fastgan.ops.gradient_penalty import reference, schema  # noqa: F401
+from fastgan.ops._numerics import accumulate_dtype
+from fastgan.ops.gradient_penalty import reference
 from fastgan.ops.gradient_penalty.arguments import check_center, check_samples, fitting
+from fastgan.ops.gradient_penalty.reference import result_like
 
 __all__ = ["grad_norm_penalty", "lerp_samples"]
+
+
+def _lerp_saved(needs: Sequence[bool], y: Tensor, real: Tensor, fake: Tensor, alpha: Tensor) -> Any:
+    return (real, fake, alpha) if needs[2] else (None, None, alpha)
+
+
+def _lerp_needed(wanted: Sequence[bool], directions: Any, settings: Any) -> tuple[bool, ...]:
+    need_ddy, need_dreal, need_dfake, need_dalpha = wanted
+    ddreal, ddfake, ddalpha = directions
+    given = ddalpha is not None
+    moved = ddreal is not None or ddfake is not None
+    return need_ddy, need_dreal and given, need_dfake and given, need_dalpha and moved
+
+
+define_family(
+    "lerp_samples(Tensor real, Tensor fake, Tensor alpha) -> Tensor y",
+    reference,
+    "fastgan.ops.gradient_penalty",
+    saved="Tensor? real, Tensor? fake, Tensor alpha",
+    save=_lerp_saved,
+    flags=("dreal dfake dalpha", "ddy dreal dfake dalpha"),
+    needed=_lerp_needed,
+    like={
+        "y": lambda given: result_like(given.real if given.dy is None else given.dy),
+        "real": lambda given: result_like(given.dy),
+        "fake": lambda given: result_like(given.dy),
+        "alpha": lambda given: given.alpha.new_empty(given.alpha.shape),
+    },
+)
+
+
+def _per_sample(grad: Tensor) -> Tensor:
+    return grad.new_empty(grad.shape[0], dtype=accumulate_dtype(grad.dtype))
+
+
+define_family(
+    "grad_norm_penalty(Tensor grad, float center) -> (Tensor penalty, Tensor norm)",
+    reference,
+    "fastgan.ops.gradient_penalty",
+    kernel=reference.grad_norm_penalty_with_norm,
+    saved="Tensor grad, Tensor norm",
+    save=lambda needs, results, grad, center: (grad, results[1]),
+    like={
+        "penalty": lambda given: _per_sample(given.grad),
+        "norm": lambda given: _per_sample(given.grad),
+        "grad": lambda given: result_like(given.grad),
+    },
+)
 
 
 def lerp_samples(

@@ -141,7 +141,12 @@ def grad_norm_penalty(grad: Tensor, center: float) -> Tensor:
 
 def grad_norm_penalty_with_norm(grad: Tensor, center: float) -> tuple[Tensor, Tensor]:
     """Return the penalty, and the norm, which its derivatives take."""
-    return grad_norm_penalty(grad, center), inner(grad, grad).sqrt()
+    return grad_norm_penalty(grad, center), _norm(grad)
+
+
+def _norm(grad: Tensor) -> Tensor:
+    zero, norm = safe_norm(grad)
+    return torch.where(zero, torch.zeros_like(norm), norm)
 
 
 def shrinkage(norm: Tensor, center: float) -> tuple[Tensor, Tensor]:
@@ -177,6 +182,8 @@ def grad_norm_penalty_double_backward(
         ddpenalty = 2(1 - center/norm)·d
         dgrad = dpenalty·(2(1 - center/norm)·ddgrad + 2·center/norm³·d·grad)
     """
+    # Computed anew, as a function of grad: that counts in the third order.
+    norm = _norm(grad)
     keep, ratio = shrinkage(norm, center)
     along = inner(grad, ddgrad)
     ddpenalty, dgrad = norm.new_empty(0), grad.new_empty(0)

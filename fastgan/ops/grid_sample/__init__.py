@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import Tensor
 
+from fastgan.ops._family import define_family
+from fastgan.ops._layout import image_like
 from fastgan.ops._library import choose_backend, ops_of
-
-# Importing schema registers the ops.
-from fastgan.ops.grid_sample import reference, schema  # noqa: F401
+from fastgan.ops.grid_sample import reference
 from fastgan.ops.grid_sample.arguments import check_image, check_settings, fitting_grid
 
 __all__ = ["grid_sample"]
+
+
+def _saved(needs: Sequence[bool], y: Tensor, x: Tensor, grid: Tensor, *settings: Any) -> Any:
+    return x if needs[1] else None, grid, list(x.shape[2:])
+
+
+def _needed(wanted: Sequence[bool], directions: Any, settings: Any) -> tuple[bool, ...]:
+    need_ddy, need_dx, need_dgrid = wanted
+    return need_ddy, need_dx and directions[1] is not None, need_dgrid
+
+
+# The grid has the accumulation dtype of the images.
+define_family(
+    "grid_sample(Tensor x, Tensor grid, str mode, str padding_mode, bool align_corners) -> "
+    "Tensor y",
+    reference,
+    "fastgan.ops.grid_sample",
+    saved="Tensor? x, Tensor grid, SymInt[] size",
+    save=_saved,
+    flags=("dx dgrid", "ddy dx dgrid"),
+    needed=_needed,
+    like={
+        "y": lambda given: image_like(
+            given.x if given.dy is None else given.dy, given.grid.shape[1:3]
+        ),
+        "x": lambda given: image_like(given.dy, given.size),
+        "grid": lambda given: given.grid.new_empty(given.grid.shape),
+    },
+)
 
 
 def grid_sample(
