@@ -125,12 +125,6 @@ def define_family(
             gradients[place] = gradient if need else None
         return tuple(gradients)
 
-    def second_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        tensors = len(directions) + count
-        ctx.save_for_backward(*inputs[:tensors])
-        ctx.settings = inputs[tensors:]
-        ctx.set_materialize_grads(False)
-
     def second_backward(ops: Any, ctx: Any, *grads: Tensor | None) -> Gradients:
         formula, settings = getattr(reference, second), ctx.settings
         return derived(lambda *values: formula(*values, *settings), ctx.saved_tensors, grads)
@@ -138,7 +132,7 @@ def define_family(
     for op, arguments, names, function, setup_context, derivative in (
         (name, inputs, [n for _, n in results], kernel or reference, context, backward),
         (first, inputs_1, [f"d{n}" for n in of_first], reference, first_context, first_backward),
-        (second, inputs_2, [f"d{n}" for n in of_second], reference, second_context, second_backward),
+        (second, inputs_2, [f"d{n}" for n in of_second], reference, None, second_backward),
     ):  # fmt: skip
         of = "Tensor" if len(names) == 1 else f"({', '.join(['Tensor'] * len(names))})"
         define(
@@ -146,6 +140,7 @@ def define_family(
             function,
             fake=partial(_fake, like, [n for _, n in arguments], names),
             setup_context=setup_context,
+            materialize=op != second,
             backward=derivative,
             triton=triton,
         )

@@ -330,12 +330,14 @@ def define(
     fake: Callable[..., Any],
     backward: Callable[..., tuple[Any, ...]],
     setup_context: Callable[..., None] | None = None,
+    materialize: bool = True,
     triton: str = "",
 ) -> None:
     """Register an op in every namespace.
 
     Args:
         schema, fake, backward, setup_context: as in :class:`OpDefinition`.
+        materialize: False if ``backward`` takes None for an incoming gradient of zero.
         reference: the plain PyTorch kernel, or the module with a function of the op's name.
         triton: the package whose module ``triton`` has a launcher of the op's name. It is imported
             on first use, since importing triton is slow.
@@ -345,7 +347,7 @@ def define(
     tensors = sum(argument.startswith("Tensor") for argument in rest.split(") -> ")[0].split(", "))
     launcher = functools.partial(_launcher, triton, name) if triton else None
     definition = OpDefinition(
-        schema, kernel, fake, backward, setup_context or _saving(tensors), launcher
+        schema, kernel, fake, backward, setup_context or _saving(tensors, materialize), launcher
     )
     _definitions.append(definition)
     for namespace in ("fastgan", "fastgan_triton"):
@@ -357,8 +359,10 @@ def _launcher(package: str, name: str) -> Callable[..., Any]:
     return launcher
 
 
-def _saving(tensors: int) -> Callable[..., None]:
+def _saving(tensors: int, materialize: bool) -> Callable[..., None]:
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        if not materialize:
+            ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs[:tensors])
         ctx.settings = inputs[tensors:]
 

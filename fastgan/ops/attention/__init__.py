@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
-from fastgan.ops._library import choose_backend, ops_of
-
-# Importing schema registers the op.
-from fastgan.ops.attention import reference, schema  # noqa: F401
+from fastgan.ops._library import choose_backend, define, ops_of
+from fastgan.ops.attention import reference
 
 __all__ = ["attention"]
+
+
+def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    # Gradients are enabled here exactly if the caller differentiates once more (create_graph),
+    # which torch's fused kernels can't.
+    composed = torch.is_grad_enabled() or not reference.has_fused_kernels(grad)
+    gradients = reference.composed_gradients if composed else reference.fused_gradients
+    return gradients(grad, *ctx.saved_tensors, *ctx.settings)
+
+
+define(
+    "attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor",
+    reference.fused_attention,
+    fake=lambda q, k, v, scale: q.new_empty((*q.shape[:-1], v.shape[-1])),
+    backward=_backward,
+)
 
 
 def attention(

@@ -11,7 +11,6 @@ derivative in the weights convolves every group on its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -99,22 +98,6 @@ def _fake(x: Tensor, w: Tensor, stride: Any, padding: Any, dilation: Any, groups
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x, w))
 
 
-def _input_fake(
-    dy: Tensor, w: Tensor, size: Any, channels_last: bool, stride: Any, padding: Any, dilation: Any,
-    groups: Any
-) -> Tensor:  # fmt: skip
-    return _image_like(dy, w, size, channels_last, groups)
-
-
-def _weight_fake(dy: Tensor, x: Tensor, kernel: Any, *geometry: Any) -> Tensor:
-    return x.new_empty(dy.shape[1], x.shape[1] // geometry[-1], *kernel)
-
-
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.geometry = inputs[-4:]
-    ctx.save_for_backward(*inputs[:2])
-
-
 def _of_image(ops: Any, dy: Tensor, w: Tensor, x: Tensor, geometry: tuple[Any, ...]) -> Tensor:
     found: Tensor = ops.grouped_conv2d_input(dy, w, x.shape[2:], is_channels_last(x, w), *geometry)
     return found
@@ -123,41 +106,48 @@ def _of_image(ops: Any, dy: Tensor, w: Tensor, x: Tensor, geometry: tuple[Any, .
 def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     x, w = ctx.saved_tensors
     need_x, need_w = ctx.needs_input_grad[:2]
-    dx = _of_image(ops, dy, w, x, ctx.geometry) if need_x else None
-    dw = ops.grouped_conv2d_weight(dy, x, w.shape[2:], *ctx.geometry) if need_w else None
-    return dx, dw, *(None,) * 4
+    dx = _of_image(ops, dy, w, x, ctx.settings[-4:]) if need_x else None
+    dw = ops.grouped_conv2d_weight(dy, x, w.shape[2:], *ctx.settings[-4:]) if need_w else None
+    return dx, dw
 
 
 def _input_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
     dy, w = ctx.saved_tensors
     need_dy, need_w = ctx.needs_input_grad[:2]
-    ddy = ops.grouped_conv2d(g, w, *ctx.geometry) if need_dy else None
-    dw = ops.grouped_conv2d_weight(dy, g, w.shape[2:], *ctx.geometry) if need_w else None
-    return ddy, dw, *(None,) * 6
+    ddy = ops.grouped_conv2d(g, w, *ctx.settings[-4:]) if need_dy else None
+    dw = ops.grouped_conv2d_weight(dy, g, w.shape[2:], *ctx.settings[-4:]) if need_w else None
+    return ddy, dw
 
 
 def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
     dy, x = ctx.saved_tensors
     need_dy, need_x = ctx.needs_input_grad[:2]
-    ddy = ops.grouped_conv2d(x, gdw, *ctx.geometry) if need_dy else None
-    dx = _of_image(ops, dy, gdw, x, ctx.geometry) if need_x else None
-    return ddy, dx, *(None,) * 5
+    ddy = ops.grouped_conv2d(x, gdw, *ctx.settings[-4:]) if need_dy else None
+    dx = _of_image(ops, dy, gdw, x, ctx.settings[-4:]) if need_x else None
+    return ddy, dx
 
 
-def _define(schema: str, kernel: Callable[..., Tensor], fake: Any, backward: Any) -> None:
-    # There is no Triton kernel: on a GPU the convolution is cuDNN's.
-    define(schema, kernel, fake=fake, setup_context=_context, backward=backward)
-
-
-_define(
-    f"grouped_conv2d(Tensor x, Tensor w, {GEOMETRY}) -> Tensor", grouped_conv2d, _fake, _backward
+# There are no Triton kernels: on a GPU the convolution is cuDNN's.
+define(
+    f"grouped_conv2d(Tensor x, Tensor w, {GEOMETRY}) -> Tensor",
+    grouped_conv2d,
+    fake=_fake,
+    backward=_backward,
 )
-_define(
+define(
     f"grouped_conv2d_input(Tensor dy, Tensor w, SymInt[2] size, bool channels_last, {GEOMETRY}) -> "
     "Tensor",
-    grouped_conv2d_input, _input_fake, _input_backward,
-)  # fmt: skip
-_define(
+    grouped_conv2d_input,
+    fake=lambda dy, w, size, channels_last, *geometry: _image_like(
+        dy, w, size, channels_last, geometry[-1]
+    ),
+    backward=_input_backward,
+)
+define(
     f"grouped_conv2d_weight(Tensor dy, Tensor x, SymInt[2] kernel, {GEOMETRY}) -> Tensor",
-    grouped_conv2d_weight, _weight_fake, _weight_backward,
-)  # fmt: skip
+    grouped_conv2d_weight,
+    fake=lambda dy, x, kernel, *geometry: x.new_empty(
+        dy.shape[1], x.shape[1] // geometry[-1], *kernel
+    ),
+    backward=_weight_backward,
+)

@@ -32,13 +32,9 @@ def _result(x: Tensor, w: Tensor, k: Any, h: Any, width: Any) -> Tensor:
 
 
 def through_style(
-    ops: Any,
-    t: Tensor | None,
-    style: Tensor | None,
-    x: Tensor | None,
-    need_x: bool,
+    ops: Any, t: Tensor | None, style: Tensor | None, x: Tensor | None, need_x: bool,
     need_style: bool,
-) -> tuple[Tensor | None, Tensor | None]:
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
     """Return the gradients of ``x`` and ``style`` in ``x·style`` for that of the product, ``t``.
 
     Both take one pass; those that aren't needed are None.
@@ -55,13 +51,7 @@ def through_style(
 
 
 def gradients(
-    ops: Any,
-    dz: Tensor,
-    x: Tensor,
-    w: Tensor,
-    style: Tensor | None,
-    pad: tuple[int, int],
-    needs: Any,
+    ops: Any, dz: Tensor, x: Tensor, w: Tensor, style: Tensor | None, pad: Any, needs: Any
 ) -> Gradients:
     """Return the gradients of ``x``, ``w`` and ``style`` in ``(x·style) ⋆ w`` that are needed."""
     need_x, need_w, need_style = needs
@@ -71,10 +61,6 @@ def gradients(
     elif need_x:
         dx = reference.styled(ops.winograd_conv2d(dz, w, None, *pad, True), style)
     return dx, ops.winograd_conv2d_weight(dz, x, style, *pad) if need_w else None, dstyle
-
-
-def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
 
 
 # --------------------------------------------------------------------------------- the image
@@ -87,26 +73,17 @@ def _fake(x: Tensor, w: Tensor, style: Any, pad_y: int, pad_x: int, transposed: 
     return _result(x, w, w.shape[0], h + 2 * pad_y - 2, width + 2 * pad_x - 2)
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, w, style, pad_y, pad_x, ctx.transposed = inputs
-    ctx.pad = (pad_y, pad_x)
-    ctx.save_for_backward(x, w, style)
-
-
 def _backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     x, w, style = ctx.saved_tensors
-    if not ctx.transposed:
-        return *gradients(ops, dy, x, w, style, ctx.pad, ctx.needs_input_grad[:3]), None, None, None
+    *pad, transposed = ctx.settings
+    if not transposed:
+        return gradients(ops, dy, x, w, style, pad, ctx.needs_input_grad[:3])
     # w belongs to the convolution from y to x·style.
     need_x, need_w, need_style = ctx.needs_input_grad[:3]
-    t = ops.winograd_conv2d(dy, w, None, *ctx.pad, False) if need_x or need_style else None
+    t = ops.winograd_conv2d(dy, w, None, *pad, False) if need_x or need_style else None
     dx, dstyle = through_style(ops, t, style, x, need_x, need_style)
-    dw = (
-        ops.winograd_conv2d_weight(reference.styled(x, style), dy, None, *ctx.pad)
-        if need_w
-        else None
-    )
-    return dx, dw, dstyle, None, None, None
+    styled = reference.styled(x, style) if need_w else None
+    return dx, ops.winograd_conv2d_weight(styled, dy, None, *pad) if need_w else None, dstyle
 
 
 define(
@@ -114,7 +91,6 @@ define(
     "Tensor",
     reference,
     fake=_fake,
-    setup_context=_context,
     backward=_backward,
 )
 
@@ -122,47 +98,27 @@ define(
 # -------------------------------------------------------------- the image, with its epilogue
 
 
-def _act_fake(
-    x: Tensor,
-    w: Tensor,
-    style: Any,
-    scale: Any,
-    noise: Any,
-    b: Any,
-    pad_y: int,
-    pad_x: int,
-    *rest: Any,
-) -> Tensor:
-    return _fake(x, w, style, pad_y, pad_x, False)
-
-
-def _act_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, pad_y, pad_x, ctx.act, ctx.alpha, ctx.gain, ctx.clamp = inputs
-    ctx.pad = (pad_y, pad_x)
-    ctx.save_for_backward(*tensors)
-
-
 def _act_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     """Convolve again, since the result before the epilogue wasn't kept."""
     x, w, style, scale, noise, b = ctx.saved_tensors
-    needs = ctx.needs_input_grad
-    sums = [t is not None and need for t, need in zip((scale, noise, b), needs[3:6])]
+    pad, options = ctx.settings[:2], ctx.settings[2:]
+    act, _, _, clamp = options
+    sums = ctx.needs_input_grad[3:6]
     z = None
-    if sums[0] or slope_needs_input(ctx.act, ctx.clamp):
-        z = ops.winograd_conv2d(x, w, style, *ctx.pad, False)
-    dz, *d = ops.scale_bias_act_backward(
-        dy, z, scale, noise, b, ctx.act, ctx.alpha, ctx.gain, ctx.clamp, *sums
-    )
+    if sums[0] or slope_needs_input(act, clamp):
+        z = ops.winograd_conv2d(x, w, style, *pad, False)
+    dz, *d = ops.scale_bias_act_backward(dy, z, scale, noise, b, *options, *sums)
     given = (t if need else None for t, need in zip(d, sums))
-    return *gradients(ops, dz, x, w, style, ctx.pad, needs[:3]), *given, *(None,) * 6
+    return *gradients(ops, dz, x, w, style, pad, ctx.needs_input_grad[:3]), *given
 
 
 define(
     "winograd_conv2d_act(Tensor x, Tensor w, Tensor? style, Tensor? scale, Tensor? noise, Tensor? "
     "b, int pad_y, int pad_x, str act, float alpha, float gain, float? clamp) -> Tensor",
     reference,
-    fake=_act_fake,
-    setup_context=_act_context,
+    fake=lambda x, w, style, scale, noise, b, pad_y, pad_x, *rest: _fake(
+        x, w, style, pad_y, pad_x, False
+    ),
     backward=_act_backward,
 )
 
@@ -170,15 +126,12 @@ define(
 # ------------------------------------------------------------------ gradients of x and style
 
 
-def _input_fake(
-    dz: Tensor, w: Tensor, x: Tensor, style: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x, memory_format=_layout.memory_format(x)), style.new_empty(style.shape)
+def _input_fake(dz: Tensor, w: Tensor, x: Tensor, style: Tensor, *pad: Any) -> Gradients:
+    return _layout.image_like(x), style.new_empty(style.shape)
 
 
 def _input_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    dz, w, x, style, *pad = inputs
-    ctx.pad = tuple(pad)
+    dz, w, x, style, *ctx.settings = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(dz, w, x, style, output[0])
 
@@ -186,7 +139,7 @@ def _input_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | None) -> Gradients:
     dz, w, x, style, dx = ctx.saved_tensors
     if gdx is None and gdstyle is None:
-        return (None,) * 6
+        return ()
     need_dz, need_w, need_x, need_style = ctx.needs_input_grad[:4]
     need_x, need_style = need_x and gdstyle is not None, need_style and gdx is not None
     ddz = dw = gx = gstyle = None
@@ -198,12 +151,12 @@ def _input_backward(ops: Any, ctx: Any, gdx: Tensor | None, gdstyle: Tensor | No
             to_t = reference.styled(gdx, style)
         else:
             to_t = reference.styled(x, gdstyle).addcmul(gdx, style[:, :, None, None])
-        ddz = ops.winograd_conv2d(to_t, w, None, *ctx.pad, False) if need_dz else None
-        dw = ops.winograd_conv2d_weight(dz, to_t, None, *ctx.pad) if need_w else None
+        ddz = ops.winograd_conv2d(to_t, w, None, *ctx.settings, False) if need_dz else None
+        dw = ops.winograd_conv2d_weight(dz, to_t, None, *ctx.settings) if need_w else None
     if need_x or need_style:
-        t = ops.winograd_conv2d_unscaled(dx.detach(), style.detach(), dz, w, *ctx.pad)
+        t = ops.winograd_conv2d_unscaled(dx.detach(), style.detach(), dz, w, *ctx.settings)
         gx, gstyle = through_style(ops, t, gdstyle, gdx, need_x, need_style)
-    return ddz, dw, gx, gstyle, None, None
+    return ddz, dw, gx, gstyle
 
 
 define(
@@ -216,28 +169,17 @@ define(
 )
 
 
-def _unscaled_fake(dx: Tensor, *rest: Any) -> Tensor:
-    return torch.empty_like(dx, memory_format=_layout.memory_format(dx))
-
-
 def _unscaled_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    _, _, dz, w, *pad = inputs
-    ctx.pad = tuple(pad)
+    _, _, dz, w, *ctx.settings = inputs
     ctx.save_for_backward(dz, w)
 
 
 def _unscaled_backward(ops: Any, ctx: Any, g: Tensor) -> Gradients:
     dz, w = ctx.saved_tensors
     _, _, need_dz, need_w = ctx.needs_input_grad[:4]
-    ddz = ops.winograd_conv2d(g, w, None, *ctx.pad, False) if need_dz else None
-    return (
-        None,
-        None,
-        ddz,
-        ops.winograd_conv2d_weight(dz, g, None, *ctx.pad) if need_w else None,
-        None,
-        None,
-    )
+    ddz = ops.winograd_conv2d(g, w, None, *ctx.settings, False) if need_dz else None
+    dw = ops.winograd_conv2d_weight(dz, g, None, *ctx.settings) if need_w else None
+    return None, None, ddz, dw
 
 
 # t = dz ⋆ᵀ w if dx = t·style is known: a division replaces a convolution. It isn't differentiated
@@ -246,7 +188,7 @@ define(
     "winograd_conv2d_unscaled(Tensor dx, Tensor style, Tensor dz, Tensor w, int pad_y, int pad_x) "
     "-> Tensor",
     reference,
-    fake=_unscaled_fake,
+    fake=lambda dx, *rest: _layout.image_like(dx),
     setup_context=_unscaled_context,
     backward=_unscaled_backward,
 )
@@ -255,29 +197,22 @@ define(
 # ------------------------------------------------------------------- gradient of the weights
 
 
-def _weight_fake(dy: Tensor, x: Tensor, style: Any, pad_y: int, pad_x: int) -> Tensor:
+def _weight_fake(dy: Tensor, x: Tensor, style: Any, *pad: int) -> Tensor:
     return x.new_empty(dy.shape[1], x.shape[1], 3, 3)
-
-
-def _weight_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    dy, x, style, *pad = inputs
-    ctx.pad = tuple(pad)
-    ctx.save_for_backward(dy, x, style)
 
 
 def _weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
     dy, x, style = ctx.saved_tensors
     need_dy, need_x, need_style = ctx.needs_input_grad[:3]
-    ddy = ops.winograd_conv2d(x, gdw, style, *ctx.pad, False) if need_dy else None
-    dx, _, dstyle = gradients(ops, dy, x, gdw, style, ctx.pad, (need_x, False, need_style))
-    return ddy, dx, dstyle, None, None
+    ddy = ops.winograd_conv2d(x, gdw, style, *ctx.settings, False) if need_dy else None
+    dx, _, dstyle = gradients(ops, dy, x, gdw, style, ctx.settings, (need_x, False, need_style))
+    return ddy, dx, dstyle
 
 
 define(
     "winograd_conv2d_weight(Tensor dy, Tensor x, Tensor? style, int pad_y, int pad_x) -> Tensor",
     reference,
     fake=_weight_fake,
-    setup_context=_weight_context,
     backward=_weight_backward,
 )
 
@@ -305,7 +240,6 @@ define(
     "winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
     reference,
     fake=_up_fake,
-    setup_context=_keep_inputs,
     backward=_up_backward,
 )
 
@@ -334,13 +268,8 @@ define(
     "winograd_conv2d_down(Tensor x, Tensor w, Tensor? style) -> Tensor",
     reference,
     fake=_down_fake,
-    setup_context=_keep_inputs,
     backward=_down_backward,
 )
-
-
-def _down_weight_fake(dy: Tensor, x: Tensor, style: Any) -> Tensor:
-    return x.new_empty(dy.shape[1], x.shape[1], 3, 3)
 
 
 def _down_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
@@ -353,8 +282,7 @@ def _down_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 define(
     "winograd_conv2d_down_weight(Tensor dy, Tensor x, Tensor? style) -> Tensor",
     reference,
-    fake=_down_weight_fake,
-    setup_context=_keep_inputs,
+    fake=_weight_fake,
     backward=_down_weight_backward,
 )
 
@@ -363,10 +291,6 @@ define(
 #
 # y = x·wᵀ with pixels as rows. Torch's derivative of a batched product gives some gradients as
 # columns. Such an image has its channels apart in memory, and later ops take several times as long.
-
-
-def _product_fake(x: Tensor, w: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], x.shape[1], w.shape[1])
 
 
 def _product_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
@@ -379,14 +303,9 @@ def _product_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 define(
     "product_per_sample(Tensor x, Tensor w) -> Tensor",
     reference,
-    fake=_product_fake,
-    setup_context=_keep_inputs,
+    fake=lambda x, w: x.new_empty(x.shape[0], x.shape[1], w.shape[1]),
     backward=_product_backward,
 )
-
-
-def _product_weight_fake(dy: Tensor, x: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], dy.shape[2], x.shape[2])
 
 
 def _product_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
@@ -399,7 +318,6 @@ def _product_weight_backward(ops: Any, ctx: Any, gdw: Tensor) -> Gradients:
 define(
     "product_per_sample_weight(Tensor dy, Tensor x) -> Tensor",
     reference,
-    fake=_product_weight_fake,
-    setup_context=_keep_inputs,
+    fake=lambda dy, x: x.new_empty(x.shape[0], dy.shape[2], x.shape[2]),
     backward=_product_weight_backward,
 )

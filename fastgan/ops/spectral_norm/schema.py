@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._derived import derived
 from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm import reference
@@ -63,7 +64,7 @@ def _forward_backward(
         for i, result in zip(wanted, results):
             found[i] = result
     none = [None] * count
-    return found, none, none, None, None, None
+    return found, none, none
 
 
 define(
@@ -99,7 +100,7 @@ def _backward_backward(ops: Any, ctx: Any, ddweights: Sequence[Tensor]) -> tuple
         ddweights, grads, weights, sigmas, vectors, ctx.dims, need_dweights
     )
     none = [None] * count
-    return dgrads, ddsigmas if ctx.has_dsigmas else None, dweights or none, dsigmas, None, None
+    return dgrads, ddsigmas if ctx.has_dsigmas else None, dweights or none, dsigmas
 
 
 define(
@@ -137,35 +138,22 @@ def _double_backward(
     ops: Any, ctx: Any, to_grads: Sequence[Tensor], to_ddsigmas: Tensor,
     to_weights: Sequence[Tensor], to_sigmas: Tensor,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Third order, in plain torch, by the README's formulas.
-
-    ``a, b, c, d`` are the incoming gradients of the four results.
-    """
+    """Third order: autograd of the second derivative, in plain torch."""
     sigmas, vectors, *tensors = ctx.saved_tensors
-    count = len(tensors) // 3
-    weights = tensors[2 * count :]
-    us, vs = reference.split_vectors(vectors, weights, ctx.dims)
-    in_h, in_g, in_w, in_sigma = [], [], [], []
-    for i, dim in enumerate(ctx.dims):
-        H, G, W = (reference.as_matrix(tensors[i + k * count], dim) for k in range(3))
-        a, b, d = reference.as_matrix(to_grads[i], dim), to_ddsigmas[i], to_sigmas[i]
-        c = reference.as_matrix(to_weights[i], dim) if ctx.has_dweights else torch.zeros_like(a)
-        u, v, s = us[i], vs[i], sigmas[i]
-        h, p, q = torch.dot(u, torch.mv(H, v)), (G * W).sum(), (H * G).sum()
-        bends = (a * W).sum() + (c * G).sum()
-        in_h.append(
-            a / s + (b + 2 * d * p / s**3 - bends / s**2) * torch.outer(u, v) - d / s**2 * G
+    count = len(ctx.dims)
+
+    def lists(tensors: Sequence[Any]) -> list[list[Any]]:
+        return [list(tensors[i : i + count]) for i in (0, count, 2 * count)]
+
+    def results_of(sigmas: Tensor, *tensors: Tensor) -> Sequence[Tensor]:
+        dgrads, ddsigmas, dweights, dsigmas = reference.spectral_norm_double_backward(
+            *lists(tensors), sigmas, vectors, ctx.dims, ctx.has_dweights
         )
-        in_g.append(2 * d * h / s**3 * W - h / s**2 * c - d / s**2 * H)
-        in_w.append(2 * d * h / s**3 * G - h / s**2 * a)
-        in_sigma.append(
-            2 * (h * bends + d * q) / s**3 - (a * H).sum() / s**2 - 6 * d * p * h / s**4
-        )
-    found = (
-        [reference.like_weight(t, weight, dim) for t, weight, dim in zip(part, weights, ctx.dims)]
-        for part in (in_h, in_g, in_w)
-    )
-    return *found, torch.stack(in_sigma), None, None, None
+        return *dgrads, ddsigmas, *dweights, dsigmas
+
+    grads = (*to_grads, to_ddsigmas, *to_weights, to_sigmas)
+    to_s, *others = derived(results_of, (sigmas, *tensors), grads)
+    return *lists(others), to_s
 
 
 define(

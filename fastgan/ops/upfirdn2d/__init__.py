@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
-from fastgan.ops._library import choose_backend, ops_of
-
-# Importing schema registers the op.
-from fastgan.ops.upfirdn2d import reference, schema  # noqa: F401
+from fastgan.ops._layout import image_like
+from fastgan.ops._library import choose_backend, define, ops_of
+from fastgan.ops.upfirdn2d import reference
 from fastgan.ops.upfirdn2d.arguments import (
     Pair,
     Sides,
@@ -26,6 +26,33 @@ from fastgan.ops.upfirdn2d.arguments import (
 from fastgan.ops.upfirdn2d.filters import setup_filter
 
 __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"]
+
+
+def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, f, ctx.up, ctx.down, pad, _, ctx.flip, ctx.gain = inputs
+    taps = reference.axis_taps(f)
+    ctx.pad = [taps[0] - 1 - pad[0], taps[1] - 1 - pad[1]]
+    ctx.size = [x.shape[3], x.shape[2]]
+    ctx.save_for_backward(f)
+
+
+def _backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor]:
+    (f,) = ctx.saved_tensors
+    return (ops.upfirdn2d(dy, f, ctx.down, ctx.up, ctx.pad, ctx.size, not ctx.flip, ctx.gain),)
+
+
+# The registered op takes the size of its output instead of the padding behind the image. So its
+# gradient is the same op with up and down exchanged, the filter reversed and taps - 1 - pad before
+# the image. A derivative of any order runs on the forward kernels.
+define(
+    "upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] pad, SymInt[] size, bool flip, "
+    "float gain) -> Tensor",
+    reference,
+    fake=lambda x, f, up, down, pad, size, *rest: image_like(x, (size[1], size[0])),
+    setup_context=_context,
+    backward=_backward,
+    triton="fastgan.ops.upfirdn2d",
+)
 
 
 def upfirdn2d(
