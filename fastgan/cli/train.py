@@ -30,7 +30,10 @@ USAGE = "\n".join(
         "usage: fastgan train RECIPE [OPTIONS]",
         "",
         "recipes:",
-        *(f"  {name:<8} {recipe.summary}" for name, recipe in RECIPES.items()),
+        *(
+            f"  {name:<{max(map(len, RECIPES))}}  {recipe.summary}"
+            for name, recipe in RECIPES.items()
+        ),
         "",
         "fastgan train RECIPE --help shows a recipe's options.",
     ]

@@ -135,7 +135,8 @@ class MLPDiscriminator(nn.Module):
 
 def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """Return (C, H, W), or raise ValueError for anything else."""
-    if len(shape) != 3 or any(not isinstance(size, int) or size < 1 for size in shape):
+    sizes = shape if isinstance(shape, Sequence) else ()
+    if len(sizes) != 3 or any(not isinstance(size, int) or size < 1 for size in sizes):
         raise ValueError(
             f"image_shape must be three whole numbers of at least 1, (C, H, W), got {shape!r}"
         )

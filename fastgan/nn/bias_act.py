@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import ops
+from fastgan.ops._activations import activation_options
+from fastgan.ops._checks import check_at_least
 
 
 class BiasAct(nn.Module):
@@ -16,6 +18,9 @@ class BiasAct(nn.Module):
     Shape:
         ``[*]`` with ``num_channels`` along ``dim`` → the same; usually ``[N, C, H, W]`` or
         ``[N, C]``.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     bias: nn.Parameter | None
@@ -31,6 +36,9 @@ class BiasAct(nn.Module):
         dim: int = 1,
     ) -> None:
         super().__init__()
+        if num_channels is not None:
+            check_at_least(1, num_channels=num_channels)
+        activation_options(act, alpha, gain, clamp)
         self.act, self.alpha, self.gain, self.clamp, self.dim = act, alpha, gain, clamp, dim
         bias = None if num_channels is None else nn.Parameter(torch.zeros(num_channels))
         self.register_parameter("bias", bias)

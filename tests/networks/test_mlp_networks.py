@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 import torch
 from torch import nn
 
@@ -92,3 +93,17 @@ def test_d_compares_the_images_of_a_batch():
         d = MLPDiscriminator((1, 4, 4), hidden=(8,), dropout=0, **parts)
         told = d(torch.cat([image, others]))[0] - d(image.expand(4, -1, -1, -1))[0]
         assert told.abs() > 1e-4, parts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"image_shape": 8}, r"image_shape must be three whole numbers .*\(C, H, W\), got 8"),
+        ({"image_shape": (1, 0, 8)}, r"image_shape must be three .* got \(1, 0, 8\)"),
+        ({"hidden": (8, 0)}, r"hidden\[1\] must be a whole number of at least 1, got 0"),
+        ({"act": "rleu"}, "act must be one of .* got 'rleu'"),
+    ],
+)
+def test_arguments_out_of_range(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        MLPGenerator(**{"image_shape": (1, 8, 8), **arguments})

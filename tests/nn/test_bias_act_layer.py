@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from fastgan import nn, ops
@@ -41,3 +42,12 @@ def test_compiles_and_moves_dtype():
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = torch.randn(2, 3, 4, dtype=torch.float64)
     assert torch.equal(compiled(x), layer(x))
+
+
+@pytest.mark.parametrize(
+    ("channels", "act", "says"),
+    [(3, "rleu", "act must be one of .* got 'rleu'"), (0, "relu", "num_channels must be .* got 0")],
+)
+def test_settings_are_checked(channels, act, says):
+    with pytest.raises(ValueError, match=says):
+        nn.BiasAct(channels, act=act)

@@ -258,7 +258,7 @@ def test_resuming_with_another_setting_is_refused_by_name(run, tiny, change, nam
 def test_resuming_with_another_recipe_is_refused(run, tiny, monkeypatch):
     run(tiny)
     monkeypatch.setattr(run_settings, "open_dataset", lambda spec, **_: noise16())
-    with pytest.raises(ConfigError, match="recipe gan, got dcgan"):
+    with pytest.raises(ConfigError, match="must be 'gan', got 'dcgan': name that recipe"):
         run(DCGAN(), resume=True)
 
 
