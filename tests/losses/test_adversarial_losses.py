@@ -96,6 +96,14 @@ def test_relativistic_compares_pairs():
     assert loss.d(real, fake - 40).item() < 1e-15 < 38 < loss.g(fake - 40, real).item()
 
 
+@pytest.mark.parametrize("name", [n for n, loss in ADVERSARIAL_LOSSES.items() if not loss.pairs])
+def test_real_and_fake_logits_may_differ_in_number(name):
+    """Each side has a mean of its own, so a side that is shown twice changes nothing."""
+    real, fake = torch.randn(4, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    loss = adversarial_loss(name)
+    torch.testing.assert_close(loss.d(real, fake), loss.d(real.repeat(3), fake.repeat(4)))
+
+
 def test_only_the_relativistic_loss_needs_real_logits_for_g():
     fake, real = logits(1.0, -2.0), logits(0.5, 3.0)
     assert [name for name, loss in ADVERSARIAL_LOSSES.items() if loss.pairs] == ["relativistic"]
