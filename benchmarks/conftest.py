@@ -81,18 +81,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    spec = getattr(metafunc.cls, "spec", None)
-    if spec is None or "case" not in metafunc.fixturenames:
+    if "op" not in metafunc.fixturenames:
         return
-    scaling = metafunc.function.__name__ == "test_scaling"
-    shown = spec.scaling if scaling else spec.benchmarks
+    kind = "scaling" if metafunc.function.__name__ == "test_scaling" else "benchmarks"
+    cases = [(op, case) for op in metafunc.cls.ops for case in getattr(op.spec, kind)]
     if "measure" not in metafunc.fixturenames:
-        metafunc.parametrize("case", shown, ids=lambda case: case.id)
+        ids = [f"{op.spec.name}-{case.id}" for op, case in cases]
+        metafunc.parametrize(("op", "case"), cases, ids=ids)
         return
-    pairs = [(case, measure) for case in shown for measure in MEASURES if measure in case.measures]
-    metafunc.parametrize(
-        ("case", "measure"), pairs, ids=[f"{case.id}-{measure}" for case, measure in pairs]
-    )
+    timed = [
+        (*pair, measure) for pair in cases for measure in MEASURES if measure in pair[1].measures
+    ]
+    ids = [f"{op.spec.name}-{case.id}-{measure}" for op, case, measure in timed]
+    metafunc.parametrize(("op", "case", "measure"), timed, ids=ids)
 
 
 @pytest.fixture

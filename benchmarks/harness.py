@@ -1,4 +1,4 @@
-"""The benchmark of one op: ``benchmarks/ops/bench_<op>.py`` derives a class with an OpSpec."""
+"""The benchmark of an op: every case of its OpSpec, which ``benchmarks/ops/bench_ops.py`` lists."""
 
 from __future__ import annotations
 
@@ -242,43 +242,50 @@ def shortened(run: Run, times: int) -> Run:
     )
 
 
+@dataclass(frozen=True)
 class OpBenchmark:
-    """Times of every case of ``spec`` in every measure, and memory of every case.
+    """The benchmark of one op.
 
-    ``others`` has further sides, and ``eager`` is the name of the eager reference.
+    Args:
+        eager: name of the eager reference in the tables.
+        others: further sides.
+        scaling_sides: ``run -> sides`` of timings over sizes; by default our first one.
     """
 
     spec: OpSpec
-    eager = "eager"
+    eager: str = "eager"
     others: Sequence[Side] = ()
+    scaling_sides: Callable[[Run], Sequence[Side]] | None = None
 
     def sides(self, run: Run) -> list[Side]:
         return [*sides_of(self.spec, run.device, eager=self.eager), *self.others]
 
-    def scaling_sides(self, run: Run) -> list[Side]:
-        """Return the sides of timings over sizes: our first one."""
-        return self.sides(run)[:1]
+    def sides_of_growth(self, run: Run) -> Sequence[Side]:
+        return self.sides(run)[:1] if self.scaling_sides is None else self.scaling_sides(run)
 
-    def test_time(self, benchmark: Any, case: BenchmarkCase, measure: str, run: Run) -> None:
-        sides = self.sides(run)
+
+class OpBenchmarks:
+    """Times of every case of ``ops`` in every measure, and memory of every case."""
+
+    ops: Sequence[OpBenchmark]
+
+    def test_time(
+        self, benchmark: Any, op: OpBenchmark, case: BenchmarkCase, measure: str, run: Run
+    ) -> None:
+        sides = op.sides(run)
         run.results.name_sides(side.name for side in sides)
-        comparison = compare(self.spec, case, measure, sides, run, repeat_in(benchmark))
+        comparison = compare(op.spec, case, measure, sides, run, repeat_in(benchmark))
         benchmark.extra_info.update(extra_info(comparison))
         run.results.comparisons.append(comparison)
 
-    def test_scaling(self, benchmark: Any, case: BenchmarkCase, run: Run) -> None:
-        comparison = compare(
-            self.spec,
-            case,
-            "forward",
-            self.scaling_sides(run),
-            shortened(run, 4),
-            repeat_in(benchmark),
-        )
+    def test_scaling(self, benchmark: Any, op: OpBenchmark, case: BenchmarkCase, run: Run) -> None:
+        sides = op.sides_of_growth(run)
+        shorter = shortened(run, 4)
+        comparison = compare(op.spec, case, "forward", sides, shorter, repeat_in(benchmark))
         benchmark.extra_info.update(extra_info(comparison))
         run.results.scaling.append(comparison)
 
-    def test_memory(self, case: BenchmarkCase, run: Run) -> None:
-        memory = measure_memory(self.spec, case, self.sides(run), run)
+    def test_memory(self, op: OpBenchmark, case: BenchmarkCase, run: Run) -> None:
+        memory = measure_memory(op.spec, case, op.sides(run), run)
         run.results.name_sides(memory.peaks)
         run.results.memory.append(memory)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from benchmarks.harness import (
     OpBenchmark,
+    OpBenchmarks,
     Run,
     WrongResult,
     compare,
@@ -194,9 +195,7 @@ def test_many_sizes_get_less_time_each():
 
 
 def test_sides_get_a_column_where_they_appear():
-    class Bench(OpBenchmark):
-        spec = SPEC
-
+    class Op(OpBenchmark):
         def sides(self, run):
             return [RIGHT, YARDSTICK]
 
@@ -204,10 +203,11 @@ def test_sides_get_a_column_where_they_appear():
         repeat(one_round, rounds)
 
     fixture, run = SimpleNamespace(extra_info={}, pedantic=pedantic), a_run()
-    Bench().test_memory(PRODUCTS, run)
+    op, bench = Op(SPEC), OpBenchmarks()
+    bench.test_memory(op, PRODUCTS, run)
     assert run.results.sides == ["right"]  # a yardstick doesn't have the op's memory
-    Bench().test_time(fixture, PRODUCTS, "forward", run)
+    bench.test_time(fixture, op, PRODUCTS, "forward", run)
     assert run.results.sides == ["right", "other"]
-    Bench().test_scaling(fixture, PRODUCTS, run)
+    bench.test_scaling(fixture, op, PRODUCTS, run)
     assert set(run.results.scaling[0].timings) == {"product", "right"}
     assert run.results.sides == ["right", "other"]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARK = """
 import torch
 from benchmarks import sides
-from benchmarks.harness import OpBenchmark
+from benchmarks.harness import OpBenchmark, OpBenchmarks
 from tests.specs import BenchmarkCase, OpSpec
 
 
@@ -34,8 +34,8 @@ case = BenchmarkCase(
 )
 
 
-class TestScale(OpBenchmark):
-    spec = OpSpec("scale", scale, [], [], [], [case], {torch.float32: 1e-6})
+class TestScale(OpBenchmarks):
+    ops = [OpBenchmark(OpSpec("scale", scale, [], [], [], [case], {torch.float32: 1e-6}))]
 """
 
 
@@ -134,12 +134,13 @@ def test_the_benchmarks_of_every_op_are_collected():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in (
-        "bench_upfirdn2d.py::TestUpfirdn2d::test_time[up2-4-double_backward]",
-        "bench_upfirdn2d.py::TestUpfirdn2d::test_scaling",
-        "bench_conv2d.py::TestConv2d::test_time[3x3-256-forward_backward]",
-        "bench_conv2d.py::TestConv2d::test_crossover[64-2x16]",
-        "bench_modulated_conv2d.py::TestModulatedConv2d::test_time[3x3-up2-forward]",
-        "bench_modulated_conv2d.py::TestModulatedConv2d::test_memory[3x3]",
+        "bench_ops.py::TestOps::test_time[upfirdn2d-up2-4-double_backward]",
+        "bench_ops.py::TestOps::test_scaling[upfirdn2d-up2-4/pixels",
+        "bench_ops.py::TestOps::test_time[conv2d-3x3-256-forward_backward]",
+        "bench_ops.py::test_crossover_of_conv2d[64-2x16]",
+        "bench_ops.py::TestOps::test_time[modulated_conv2d-3x3-up2-forward]",
+        "bench_ops.py::TestOps::test_memory[modulated_conv2d-3x3]",
+        "bench_spectral_norm.py::TestSpectralNorm::test_step[forward_backward]",
     ):
         assert name in done.stdout
-    assert "test_time[3x3-up2-double_backward]" not in done.stdout
+    assert "test_time[modulated_conv2d-3x3-up2-double_backward]" not in done.stdout

@@ -24,7 +24,24 @@ OF_ANY_KERNELS = (
     "test_compile",
     "test_compiled_gradient_of_a_gradient",
     "test_autocast",
+    "test_opcheck_traces_the_derivative",
     "test_transforms_are_right",
+    "test_no_graph_break_when_choosing_a_backend",
+    "test_a_penalty_through_the_weights_compiles",
+)
+#: Tests of registered ops, or against plain PyTorch.
+NOT_OF_REFERENCE = (
+    "test_each_first_gradient_alone_can_be_derived_again",
+    "test_saves_as_little_as_the_maths_needs",
+    "test_a_penalty_asks_for_nothing_that_it_drops",
+    "test_a_part_of_a_derivative_has_the_bits_of_the_whole",
+    "test_opcheck",
+    "test_opcheck_traces_the_derivative",
+    "test_eager_calls_have_the_bits_of_the_registered_op",
+)
+#: Tests that compile. Plain PyTorch has them in the tier ``long``.
+COMPILING = (
+    "test_compiled_gradient_of_a_gradient",
     "test_no_graph_break_when_choosing_a_backend",
     "test_a_penalty_through_the_weights_compiles",
 )
@@ -50,6 +67,13 @@ def parameters(module: ModuleType, test: str) -> list:
         here.remove(EMULATED)
     elif INTERPRETING and test in OF_ANY_KERNELS:
         here = []
+    if test in NOT_OF_REFERENCE and "reference" in here:
+        here.remove("reference")
+    if test in COMPILING:
+        here = [
+            pytest.param(name, marks=pytest.mark.long) if name == "reference" else name
+            for name in here
+        ]
     return here + [
         pytest.param(name, id=f"{name}-gpu", marks=pytest.mark.gpu) for name in GPU_BACKENDS
     ]
@@ -133,6 +157,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "small_sample": small[:: -(-len(small) // 2)] if INTERPRETING else small,
         "registered_call": spec.registered,
         "error_case": spec.errors,
+        "threaded_sample": spec.threaded,
+        "saved": spec.saved,
+        "penalty": spec.penalties,
     }
     for name, values in named.items():
         if name in metafunc.fixturenames:

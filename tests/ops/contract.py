@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.fx.experimental import _config as shape_config
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from fastgan import ops
 from tests.specs import OpSpec, evaluate, first_mismatch, poisoned_memory
 from tests.specs.evaluate import Results
-from tests.specs.spec import ErrorCase, RegisteredCall, Sample
+from tests.specs.spec import ErrorCase, Penalty, RegisteredCall, Sample, Saved
 
 CPU = torch.device("cpu")
 
@@ -31,12 +33,56 @@ def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
     return (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
 
 
+def layout_of(t: Tensor | None) -> torch.memory_format | None:
+    """Return the layout of an image, None if it has several or none of the two."""
+    both = (torch.contiguous_format, torch.channels_last)
+    has = [f for f in both if t is not None and t.ndim == 4 and t.is_contiguous(memory_format=f)]
+    return has[0] if len(has) == 1 else None
+
+
 def grad_of(outputs: list[Tensor], inputs: list[Tensor], **options) -> list[Tensor | None]:
     """Return the gradients of the sum of squares of those outputs that have any."""
     outputs = [t for t in outputs if t.requires_grad]
     if not outputs or not inputs:
         return []
     return list(torch.autograd.grad(sum(t.square().sum() for t in outputs), inputs, **options))
+
+
+def same_for_any_thread_count(run: Callable[[], Iterable[Tensor | None]]) -> bool:
+    """Return True if the results have the same bits with one, two and three threads."""
+    results, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(list(run()))
+    finally:
+        torch.set_num_threads(threads)
+    return all(same_bits(a, b) for later in results[1:] for a, b in zip(results[0], later))
+
+
+class Calls(TorchDispatchMode):
+    """Our ops that run inside it: their names, and their arguments by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.args: list[dict[str, Any]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace.startswith("fastgan"):
+            self.names.append(func._schema.name.partition("::")[2])
+            self.args.append({a.name: v for a, v in zip(func._schema.arguments, args)})
+        return func(*args, **(kwargs or {}))
+
+    def first(self, suffix: str) -> dict[str, Any]:
+        """Return the arguments of the first op whose name has this suffix, after the forward op."""
+        names = enumerate(self.names[1:], 1)
+        return self.args[next(i for i, name in names if name == self.names[0] + suffix)]
+
+
+def needs(args: dict[str, Any]) -> set[str]:
+    """Return the gradients that a derivative is asked for: ``need_dx`` is ``dx``."""
+    return {name.removeprefix("need_") for name, v in args.items() if name[:5] == "need_" and v}
 
 
 #: The latest sample's inputs in float64 with the reference's results: mostly equal for all dtypes.
@@ -69,6 +115,16 @@ class OpContract:
         places = [i for i in self.spec.batched if i < len(tensors)]
         return [i for i in places if (t := tensors[i]) is not None and len(t) == batch]
 
+    def inputs(
+        self, sample: Sample, device: torch.device, wanted: Sequence[int] | None = None
+    ) -> list[Tensor | None]:
+        """Return the tensors of a sample in float32; those at ``wanted`` require a gradient."""
+        tensors = sample.tensors(torch.float32, device)
+        return [
+            None if t is None else t.requires_grad_(wanted is None or i in wanted)
+            for i, t in enumerate(tensors)
+        ]
+
     # ---- values
 
     def test_values(self, backend, device, sample: Sample, dtype):
@@ -95,6 +151,10 @@ class OpContract:
         # Dense strides are kept exactly.
         if torch.empty_like(tensors[0]).stride() == tensors[0].stride():
             assert found["y"].stride() == expected["y"].stride()
+        if backend != "reference":
+            for i in self.spec.batched:
+                t, gradient = (tensors[i], found[f"d{i}"]) if i < len(tensors) else (None, None)
+                assert layout_of(t) in (None, layout_of(gradient)), f"layout of the gradient {i}"
         if sample.large or (dtype == torch.float32 and backend != "reference"):
             again = evaluate(op, tensors, dict(sample.options), order=2)
             assert all(same_bits(found[k], again[k]) for k in found), "other bits the second time"
@@ -122,34 +182,101 @@ class OpContract:
 
         assert torch.autograd.gradgradcheck(gradients, given, fast_mode=True)
 
+    def test_each_first_gradient_alone_can_be_derived_again(
+        self, backend, device, small_sample: Sample
+    ):
+        """The other directions are absent then, including that of the first tensor."""
+        found = []
+        for side in (backend, "reference"):
+            inputs = leaves(small_sample.tensors(torch.float64, device))
+            y = self.spec.op(*inputs, **small_sample.options, backend=side)
+            dy = torch.cos(3 * y.detach()).requires_grad_()
+            given = [t for t in inputs if t is not None]
+            for g in torch.autograd.grad(y, given, dy, create_graph=True):
+                options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+                found.append(torch.autograd.grad(g.square().sum(), [dy, *given], **options))
+        half = len(found) // 2
+        for ours, expected in zip(found[:half], found[half:]):
+            assert all(torch.allclose(a, b, rtol=1e-10, atol=1e-10) for a, b in zip(ours, expected))
+
     def test_only_what_needs_a_gradient_gets_one(self, backend, device):
         sample = next(s for s in self.spec.samples if s.small)
         count = len(sample.tensors(torch.float32, device))
         for wanted in range(count):
-            tensors = sample.tensors(torch.float32, device)
-            inputs = [
-                None if t is None else t.requires_grad_(i == wanted) for i, t in enumerate(tensors)
-            ]
+            inputs = self.inputs(sample, device, [wanted])
             self.spec.op(*inputs, **sample.options, backend=backend).sum().backward()
-            assert [t.grad is not None for t in inputs] == [i == wanted for i in range(count)]
+            found = [t is not None and t.grad is not None for t in inputs]
+            assert found == [i == wanted for i in range(count)]
+
+    def test_saves_as_little_as_the_maths_needs(self, backend, device, saved: Saved):
+        inputs = self.inputs(saved.sample, device, saved.wanted)
+        kept: list[Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            y = self.spec.op(*inputs, **saved.sample.options, backend=backend)
+        named = {t.data_ptr(): i for i, t in enumerate(inputs) if t is not None}
+        named[y.data_ptr()] = "y"
+        found = [named.get(t.data_ptr(), t.numel()) for t in kept]
+        places = [name for t, name in zip(kept, found) if t.data_ptr() in named]
+        sizes = [name for t, name in zip(kept, found) if t.data_ptr() not in named]
+        assert sorted(map(str, places)) == sorted(map(str, saved.kept))
+        assert sorted(sizes) == sorted(saved.more)
+
+    def test_a_penalty_asks_for_nothing_that_it_drops(self, backend, device, penalty: Penalty):
+        """Its first pass is asked for one gradient; its second has no direction but that one's."""
+        inputs = self.inputs(penalty.sample, device, penalty.wanted)
+        with Calls() as calls:
+            y = self.spec.op(*inputs, **penalty.sample.options, backend=backend)
+            (g,) = torch.autograd.grad(y.square().sum(), inputs[0], create_graph=True)
+            g.square().sum().backward()
+        of_the_first = "d" + next(iter(calls.args[0]))
+        first, second = calls.first("_backward"), calls.first("_double_backward")
+        assert needs(first) - {of_the_first} == penalty.first
+        directions = [name for name in second if name.startswith("dd")]
+        assert [n for n in directions if second[n] is not None] == [f"d{of_the_first}"]
+        assert needs(second) == penalty.needs
+
+    def test_a_part_of_a_derivative_has_the_bits_of_the_whole(
+        self, backend, device, registered_call: RegisteredCall
+    ):
+        """Results that nobody asked for are empty."""
+        op = getattr(ops._library.registered_ops_of(backend), registered_call.op).default
+        args = [
+            a.detach() if isinstance(a, Tensor) else a
+            for a in registered_call.args(torch.float32, device)
+        ]
+        names = [a.name for a in op._schema.arguments]
+        asked = [i for i, name in enumerate(names) if name[:5] == "need_" and args[i]]
+        if len(asked) < 2:
+            pytest.skip("it has one result, or always all of them")
+        whole = op(*args)
+        sizes = []
+        for one in asked:
+            part = op(*(i == one if i in asked else a for i, a in enumerate(args)))
+            assert all(not t.numel() or torch.equal(t, w) for t, w in zip(part, whole))
+            sizes.append(sum(t.numel() for t in part))
+        assert 0 < min(sizes) < sum(t.numel() for t in whole)
 
     # ---- torch.compile, opcheck, autocast, transforms
 
     def test_opcheck(self, backend, device, registered_call: RegisteredCall):
-        if backend == "reference":
-            pytest.skip("plain PyTorch: nothing is registered")
-        op = getattr(ops._library.registered_ops_of(backend), registered_call.op).default
-        of_the_kernel = {"test_utils": ("test_schema", "test_faketensor")}
-        kernels_alone = backend == "emulated" or ops._library.triton_interpreter()
-        checks = of_the_kernel if kernels_alone else {}
-        torch.library.opcheck(op, registered_call.args(torch.float32, device), **checks)
+        """Check the schema, the fake kernel and the registration of the derivative."""
+        checks = ["test_schema", "test_faketensor"]
+        if backend != "emulated" and not ops._library.triton_interpreter():
+            checks.append("test_autograd_registration")
+        self.opcheck(backend, device, registered_call, checks)
+
+    @pytest.mark.long
+    def test_opcheck_traces_the_derivative(self, backend, device, registered_call: RegisteredCall):
+        self.opcheck(backend, device, registered_call, ["test_aot_dispatch_dynamic"])
+
+    def opcheck(self, backend, device, call: RegisteredCall, checks: Sequence[str]) -> None:
+        op = getattr(ops._library.registered_ops_of(backend), call.op).default
+        torch.library.opcheck(op, call.args(torch.float32, device), test_utils=checks)
 
     def test_eager_calls_have_the_bits_of_the_registered_op(
         self, backend, device, registered_call: RegisteredCall
     ):
         """Results and gradients are equal; inputs are leaves, then results of an operation."""
-        if backend == "reference":
-            pytest.skip("plain PyTorch: nothing is registered")
         namespaces = (ops._library.registered_ops_of(backend), ops._library.ops_of(backend))
 
         def results(namespace, inner: bool) -> list[Tensor | None]:
@@ -169,6 +296,7 @@ class OpContract:
             expected, found = (results(namespace, inner) for namespace in namespaces)
             assert len(expected) == len(found) and all(map(same_bits, expected, found))
 
+    @pytest.mark.long
     @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
     def test_compile(self, backend, device, dynamic):
         """Compile with fullgraph, first derivative included; a dynamic batch has one graph."""
@@ -238,15 +366,20 @@ class OpContract:
 
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
     def test_autocast(self, backend, device, low):
-        """The op keeps the dtype of x; float32 parameters follow it and have float32 gradients."""
+        """float32 parameters follow the dtype of the op, and have float32 gradients."""
         sample = next(s for s in self.spec.samples if s.small)
         x, *parameters = leaves(sample.tensors(torch.float32, device))
-        with torch.autocast(device.type, dtype=low):
-            for dtype in (low, torch.float32):
+        kind = self.spec.autocast
+        # Outside of autocast, a convolution's parameters have the dtype of x.
+        for dtype in (torch.float32,) if kind == "region" else (low, torch.float32):
+            with torch.autocast(device.type, dtype=low):
                 y = self.spec.op(x.to(dtype), *parameters, **sample.options, backend=backend)
-                assert y.dtype == dtype
-        grads = torch.autograd.grad(y.sum(), [x, *parameters])
-        assert all(g.dtype == torch.float32 for g in grads)
+            assert y.dtype == {"input": dtype, "region": low, "float32": torch.float32}[kind]
+        exact = [None if t is None else t.detach().double().cpu() for t in (x, *parameters)]
+        expected = evaluate(self.spec.op, exact, dict(sample.options), order=0)
+        assert first_mismatch({"y": y.detach()}, expected, self.spec.tolerance[low]) is None
+        inputs = [t for t in (x, *parameters) if t is not None]
+        assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), inputs))
 
     @pytest.mark.parametrize("transform", ["vmap", "grad", "jvp", "forward_ad", "jacrev"])
     def test_transforms_are_right(self, backend, device, transform):
@@ -289,6 +422,11 @@ class OpContract:
             assert torch.allclose(out.sum(), (vjp * tangent).sum()) and out.abs().max() > 0
 
     # ---- threads
+
+    def test_thread_count_does_not_change_a_bit(self, threaded_sample: Sample):
+        op, options = partial(self.spec.op, backend="cpu"), dict(threaded_sample.options)
+        tensors = threaded_sample.tensors(torch.float32, CPU)
+        assert same_for_any_thread_count(lambda: evaluate(op, tensors, options, order=2).values())
 
     def test_from_several_threads(self, backend, device):
         if ops._library.triton_interpreter():

@@ -5,13 +5,13 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastgan import ops
 from fastgan.ops.conv2d import reference
-from tests.ops.contract import OpContract
+from tests.ops.contract import Calls, OpContract, same_for_any_thread_count
 from tests.specs import evaluate, first_mismatch, poisoned_memory
-from tests.specs.conv2d import CONV2D, random_call, values, winograd_everywhere
+from tests.specs.build import values
+from tests.specs.conv2d import CONV2D, random_call, winograd_everywhere
 
 COMPOSITE = True
 TOLERANCE = 1e-5
@@ -19,29 +19,6 @@ TOLERANCE = 1e-5
 
 class TestContract(OpContract):
     spec = CONV2D
-
-    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-    def test_autocast(self, backend, device, low):
-        """The convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
-        sample = next(s for s in self.spec.samples if s.id == "winograd")
-        tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
-        with torch.autocast(device.type, dtype=low):
-            y = self.spec.op(*tensors, **sample.options, backend=backend)
-            assert y.dtype == low == F.conv2d(tensors[0], tensors[1]).dtype
-        assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), tensors))
-
-
-class Calls(TorchDispatchMode):
-    """Recorder of our ops' calls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.namespace == "fastgan":
-            self.names.append(func._schema.name.removeprefix("fastgan::"))
-        return func(*args, **(kwargs or {}))
 
 
 def _args(device="cpu", **options):
@@ -186,22 +163,18 @@ def test_third_derivative_through_the_scaled_image():
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * b.abs().max().item())
 
 
-def test_thread_count_does_not_change_a_bit():
+def test_thread_count_does_not_change_a_bit_of_resampling():
     x, w = (t.detach().requires_grad_() for t in _args())
     style = values((2, 64), 3).float().requires_grad_()
-    results = []
-    threads = torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            y = torch.ops.fastgan.winograd_conv2d(x, w, style, 1, 1, False)
-            up = torch.ops.fastgan.winograd_conv_transpose2d(x, w, style)
-            down = torch.ops.fastgan.winograd_conv2d_down(x[:, :, 1:, 1:], w, style)
-            results.append([y, up, down, *torch.autograd.grad(y.square().sum(), (x, w, style))])
-            results[-1] += torch.autograd.grad(down.square().sum(), w)
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
+
+    def run():
+        y = torch.ops.fastgan.winograd_conv2d(x, w, style, 1, 1, False)
+        up = torch.ops.fastgan.winograd_conv_transpose2d(x, w, style)
+        down = torch.ops.fastgan.winograd_conv2d_down(x[:, :, 1:, 1:], w, style)
+        gradients = torch.autograd.grad(y.square().sum(), (x, w, style))
+        return y, up, down, *gradients, *torch.autograd.grad(down.square().sum(), w)
+
+    assert same_for_any_thread_count(run)
 
 
 def test_many_blocks_of_tiles_and_chunks_of_channels():

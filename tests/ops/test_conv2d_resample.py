@@ -19,25 +19,6 @@ COMPOSITE = True
 
 class TestContract(OpContract):
     spec = CONV2D_RESAMPLE
-    test_opcheck = None  # it registers no op and has no kernels
-
-    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-    def test_autocast(self, backend, device, low):
-        """The convolution runs in autocast's dtype; float32 parameters have float32 gradients."""
-        for sample in [s for s in self.spec.samples if s.small]:
-            tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
-            with torch.autocast(device.type, dtype=low):
-                y = self.spec.op(*tensors, **sample.options, backend=backend)
-            assert (
-                y.dtype
-                == ops.conv2d(*(t.to(low) for t in tensors), padding=3, backend=backend).dtype
-                == low
-            )
-            assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.sum(), tensors))
-            expected = evaluate(
-                self.spec.op, [t.double().cpu() for t in tensors], dict(sample.options), order=0
-            )
-            assert first_mismatch({"y": y.detach()}, expected, self.spec.tolerance[low]) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fastgan import nn, ops
 from fastgan.ops.conv2d import choice
 from tests.ops.contract import OpContract
 from tests.specs import evaluate, first_mismatch, poisoned_memory
-from tests.specs.conv2d import values
+from tests.specs.build import values
 from tests.specs.conv2d_calls import ConvolutionCalls
 from tests.specs.grouped_conv2d import GROUPED_CONV2D, random_call
 
@@ -31,18 +31,6 @@ class TestContract(OpContract):
     def plain_pytorch_is_held_elsewhere(self, request):
         if request.node.callspec.params.get("backend") == "reference":
             pytest.skip("plain PyTorch in groups is held by test_conv2d.py")
-
-    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-    def test_autocast(self, backend, device, low):
-        """The convolution runs in autocast's dtype; gradients of float32 parameters are float32."""
-        sample = next(s for s in self.spec.samples if s.id == "channels_last")
-        tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
-        with torch.autocast(device.type, dtype=low):
-            y = self.spec.op(*tensors, **sample.options, backend=backend)
-            expected = F.conv2d(*tensors, padding=1, groups=2)
-        assert y.dtype == low == expected.dtype
-        assert torch.allclose(y, expected.tanh(), atol=0.02)
-        assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), tensors))
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -5,7 +5,6 @@ import torch
 
 from fastgan import ops
 from tests.ops.contract import OpContract
-from tests.specs import evaluate
 from tests.specs.layouts import channels_last
 from tests.specs.minibatch_stddev import MINIBATCH_STDDEV
 
@@ -37,49 +36,6 @@ def test_images_far_from_zero_lose_nothing(backend, device):
     )
 
 
-def test_nothing_but_x_is_saved(backend, device):
-    if backend == "reference":
-        pytest.skip("plain PyTorch saves what its own operations need")
-    x = torch.randn(4, 3, 2, 2, device=device, requires_grad=True)
-    saved = []
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda t: saved.append(t.data_ptr()) or t, lambda t: t
-    ):
-        ops.minibatch_stddev(x, backend=backend)
-    assert saved == [x.data_ptr()]
-
-
-@pytest.mark.parametrize(
-    "layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"]
-)
-def test_thread_count_does_not_change_a_bit(layout):
-    x = layout(torch.randn(8, 16, 50, 40, generator=torch.Generator().manual_seed(0)))
-    results = []
-    threads = torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            results.append(evaluate(ops.minibatch_stddev, [x], {"backend": "cpu"}, order=2))
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(later[k], results[0][k]) for later in results[1:] for k in later)
-
-
-def test_only_what_is_needed_of_the_second_derivative_is_computed(backend, device):
-    if backend == "reference":
-        pytest.skip("plain PyTorch: nothing is registered")
-    op = ops._library.ops_of(backend).minibatch_stddev_double_backward
-    given = [
-        t.to(device)
-        for t in (torch.randn(4, 3, 2, 5), torch.randn(4, 4, 2, 5), torch.randn(4, 3, 2, 5))
-    ]
-    ddy, dx = op(*given, 2, 1, True, True)
-    alone, nothing = op(*given, 2, 1, True, False)
-    assert torch.equal(alone, ddy) and nothing.numel() == 0
-    nothing, alone = op(*given, 2, 1, False, True)
-    assert torch.equal(alone, dx) and nothing.numel() == 0
-
-
 @pytest.mark.backends
 @pytest.mark.parametrize(
     "layout", [torch.clone, channels_last], ids=["contiguous", "channels_last"]
@@ -101,10 +57,3 @@ def test_triton_kernels_compile_ahead_of_time(layout, dtype, capability, tmp_pat
         load, store = triton_target.widths(compiled)
         assert load == (16 if layout is torch.clone else 4 * dtype.itemsize)
         assert store == load or layout is channels_last
-
-
-def test_launches_refuse_what_their_numbers_cannot_hold():
-    from fastgan.ops.minibatch_stddev import triton as kernels
-
-    with pytest.raises(ValueError, match=r"minibatch_stddev.*\[1, 1, 65536, 32768\].*too large"):
-        kernels.minibatch_stddev(torch.empty(1, 1, 65536, 32768, device="meta"), 4, 1)

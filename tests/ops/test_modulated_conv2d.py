@@ -6,7 +6,8 @@ import torch
 from fastgan import ops
 from tests.ops.contract import OpContract
 from tests.specs import evaluate, first_mismatch
-from tests.specs.conv2d import values, weight_values, winograd_everywhere
+from tests.specs.build import values, weight_values
+from tests.specs.conv2d import winograd_everywhere
 from tests.specs.modulated_conv2d import FILTER, MODULATED_CONV2D, definition
 
 COMPOSITE = True
@@ -14,17 +15,6 @@ COMPOSITE = True
 
 class TestContract(OpContract):
     spec = MODULATED_CONV2D
-    test_opcheck = None  # it registers no op and has no kernels
-
-    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-    def test_autocast(self, backend, device, low):
-        """It runs in autocast's dtype like a convolution; gradients of parameters are float32."""
-        sample = next(s for s in self.spec.samples if s.small)
-        tensors = [t.requires_grad_() for t in sample.tensors(torch.float32, device)]
-        with torch.autocast(device.type, dtype=low):
-            y = self.spec.op(*tensors, **sample.options, backend=backend)
-        assert y.dtype == low
-        assert all(g.dtype == torch.float32 for g in torch.autograd.grad(y.float().sum(), tensors))
 
 
 @pytest.mark.parametrize(

@@ -194,22 +194,6 @@ def test_second_derivative_of_one_layer_alone(backend, device):
     assert found[backend][1].any() and not found[backend][0].any()
 
 
-def test_thread_count_does_not_change_a_bit():
-    shapes, dims = [(300, 500), (64, 40, 4, 4), (1, 70000)], [0, 1, 0]
-    weights, _, _ = network(shapes=shapes, dims=dims)
-    results = []
-    threads = torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            results.append(
-                evaluate(partial(normalised, dims=dims, backend="cpu"), weights, {}, order=2)
-            )
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(results[0][k], later[k]) for later in results[1:] for k in results[0])
-
-
 def test_tensors_in_lists_are_found_in_order():
     x = torch.zeros(1)
     assert _tensor_places((x, None, [x, x], 2, [1, 2], [], x)) == [

@@ -237,15 +237,6 @@ def test_upfirdn2d_on_images_of_one_pixel_compiles():
     assert {kernel.name for kernel in launched} == {"strip_kernel", "direct_kernel"}
 
 
-def test_upfirdn2d_refuses_what_its_numbers_cannot_hold():
-    from fastgan.ops.upfirdn2d import triton as kernels
-
-    with pytest.raises(ValueError, match=r"upfirdn2d.*\[1, 1, 8, 8\].*too large"):
-        kernels.upfirdn2d(
-            torch.empty(1, 1, 8, 8), None, [1, 1], [2**30, 1], [0, 0], [4, 8], False, 1.0
-        )
-
-
 def test_compiles_for_amd():
     """Compile for gfx942, as far as Triton's AMD back end works without ROCm."""
     from fastgan.ops.bias_act.triton import bias_act

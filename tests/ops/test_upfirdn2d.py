@@ -90,21 +90,6 @@ def test_agrees_with_scipy(backend, device, up, down, length):
 
 
 @pytest.mark.parametrize("use", USES)
-def test_thread_count_does_not_change_a_bit(use):
-    x, f = torch.randn(3, 5, 40, 50, requires_grad=True), taps(4)
-    results = []
-    threads = torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            y = ops.upfirdn2d(x, f, **USES[use](4), backend="cpu")
-            results.append([y, *torch.autograd.grad(y.square().sum(), x)])
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(a, b) for later in results[1:] for a, b in zip(results[0], later))
-
-
-@pytest.mark.parametrize("use", USES)
 def test_no_memory_beyond_the_output(use):
     """A call allocates only its output from torch."""
     from benchmarks.memory import peak_extra_bytes

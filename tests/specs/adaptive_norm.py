@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._activations import activation, torch_activation_options
+from fastgan.ops._activations import torch_activation_options
 from fastgan.ops.adaptive_norm import reference
-from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-Given = list[Tensor | None]
+from tests.specs.build import (
+    away_from_kinks,
+    leaves,
+    normal,
+    on,
+    refusals,
+    sample,
+    tensors_of,
+    tolerance,
+)
+from tests.specs.layouts import (
+    Layout,
+    channels_last,
+    every_other,
+    expanded,
+    transposed,
+    unaligned,
+)
+from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 #: The parameters that a sample has: s scale, t shift, m mean and variance, ``[N, C]``, in capitals
 #: ``[C]``; x and y scale and shift of the shape of x; r a residual.
@@ -36,11 +50,19 @@ def adaptive_norm(
     return ops.adaptive_norm(x, scale, shift, mean=mean, var=var, residual=residual, **options)
 
 
-def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]) -> Given:
-    """Draw tensors that bfloat16 holds exactly.
-
-    v stays away from the kink at 0 and from the values where the clamp begins.
-    """
+def _values(
+    shape: Sequence[int],
+    given: str,
+    seed: int,
+    *,
+    over: str = "sample",
+    eps: float = 1e-5,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float = 1.0,
+    clamp: float | None = None,
+) -> list[Tensor | None]:
+    """Draw tensors that bfloat16 holds exactly, away from kinks."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(size: Sequence[int]) -> Tensor:
@@ -59,21 +81,14 @@ def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]
     scale = scale if scale is None else exact(0.5 * scale)
     var = var if var is None else exact(var.abs() + 0.5)
     x = exact(random(shape) + 0.5)
-    act, alpha, gain, clamp = torch_activation_options(
-        options.get("act", "linear"),
-        options.get("alpha"),
-        options.get("gain", 1.0),
-        options.get("clamp"),
-    )
-    over, eps = options.get("over", "sample"), options.get("eps", 1e-5)
-    for _ in range(60 if clamp or act in ("relu", "lrelu", "elu", "selu") else 0):
-        v = adaptive_norm(x, scale, shift, mean, var, over=over, eps=eps, backend="reference")
-        doubtful = v.abs() < 0.02
-        if clamp:
-            doubtful |= ((activation(v, act, alpha) * gain).abs() - clamp).abs() < 0.04 * clamp
-        if not doubtful.any():
-            break
-        x = torch.where(doubtful, exact(x + 0.1875), x)
+    options = torch_activation_options(act, alpha, gain, clamp)
+    if clamp or act in ("relu", "lrelu", "elu", "selu"):
+
+        def v_of(x: Tensor) -> Tensor:
+            settings = {"over": over, "eps": eps, "backend": "reference"}
+            return adaptive_norm(x, scale, shift, mean, var, **settings)
+
+        x = away_from_kinks(x, v_of, options, times=60)
     return [x, scale, shift, mean, var, exact(random(shape)) if "r" in given else None]
 
 
@@ -87,18 +102,13 @@ def _sample(
     small: bool = False,
     **options: Any,
 ) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x, *rest = (
-            None if t is None else t.to(device, dtype)
-            for t in _values(shape, given, len(id), options)
-        )
-        assert x is not None
-        while len(rest) > 2 and rest[-1] is None:
-            rest.pop()
-        arranged = [t if t is None or layout is None or t.ndim < 4 else layout(t) for t in rest]
-        return x if layout is None else layout(x), *arranged
+    count = 6 if "r" in given else 5 if "m" in given.lower() else 3
 
-    return Sample(id, tensors, options, large=large, small=small)
+    def draw() -> list[Tensor | None]:
+        return _values(shape, given, len(id), **options)[:count]
+
+    images = (0, *(place for letter, place in (("x", 1), ("y", 2), ("r", 5)) if letter in given))
+    return sample(id, draw, layout, laid_out=images, large=large, small=small, **options)
 
 
 _SMALL = (3, 2, 2, 4)
@@ -185,23 +195,23 @@ def _call(
     id: str, op: str, over: str, act: str, clamp: float | None = None, *, given: str = ""
 ) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        shape, stats_too = (2, 3, 4, 5), over == "given"
-        options = {"act": act, "clamp": clamp, "over": "sample" if stats_too else over}
-        values = _values(shape, given or ("stm" if stats_too else "st"), 3, options)
-        x, scale, shift, mean, var, residual = (
-            None if t is None else t.to(device, dtype) for t in values
+        stats_too = over == "given"
+        drawn = _values(
+            (2, 3, 4, 5),
+            given or ("stm" if stats_too else "st"),
+            3,
+            act=act,
+            clamp=clamp,
+            over="sample" if stats_too else over,
         )
+        x, scale, shift, mean, var, residual = on(dtype, device, *drawn)
         assert x is not None
         settings = (over, 1e-5, *torch_activation_options(act, None, 1.0, clamp))
-
-        def wanted(*found: Tensor | None) -> tuple[Tensor | None, ...]:
-            return tuple(None if t is None else t.requires_grad_() for t in found)
-
         if op == "adaptive_norm":
-            return *wanted(x, scale, shift, mean, var, residual), *settings
+            return *leaves(x, scale, shift, mean, var, residual), *settings
         dy, ddx = torch.cos(3 * x), torch.sin(2 * x)
-        stats = wanted(mean, var) if stats_too else reference.moments(x, over)
-        inputs = (*wanted(dy, x, scale, shift), *stats)
+        stats = leaves(mean, var) if stats_too else reference.moments(x, over)
+        inputs = (*leaves(dy, x, scale, shift), *stats)
         if op == "adaptive_norm_backward":
             return *inputs, *settings, True, True, stats_too
         dd = [None if t is None else torch.sin(t.detach()) for t in (scale, shift, mean, var)]
@@ -228,40 +238,34 @@ def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3, 4, 5), **options)
 
 
-def _error(
-    id: str, error: type[Exception], says: tuple[str, ...], *args: Any, **options: Any
-) -> ErrorCase:
-    return ErrorCase(id, lambda: ops.adaptive_norm(*args, **options), error, says)
-
-
+_refused = refusals(ops.adaptive_norm, x=_x())
 _ERRORS = [
-    _error("x-list", TypeError, ("x", "list"), [1.0]),
-    _error("x-rank", ValueError, ("x", "[N, C, *]", "[3]"), _x(3)),
-    _error("scale-dtype", TypeError, ("scale", "float32", "float64"), _x(), _x(2, 3).double()),
-    _error(
+    _refused("x-list", TypeError, "x", "list", x=[1.0]),
+    _refused("x-rank", ValueError, "x", "[N, C, *]", "[3]", x=_x(3)),
+    _refused("scale-dtype", TypeError, "scale", "float32", "float64", scale=_x(2, 3).double()),
+    _refused(
         "scale-shape",
         ValueError,
-        ("scale", "[3] or [2, 3] or [2, 3, 4, 5]", "[3, 3]"),
-        _x(),
-        _x(3, 3),
+        "scale",
+        "[3] or [2, 3] or [2, 3, 4, 5]",
+        "[3, 3]",
+        scale=_x(3, 3),
     ),
-    _error("shift-shape", ValueError, ("shift", "[2]"), _x(), None, _x(2)),
-    _error("shift-device", ValueError, ("shift", "cpu", "meta"), _x(), shift=_x(3, device="meta")),
-    _error("residual-shape", ValueError, ("residual", "[2, 3, 4, 5]", "[3]"), _x(), residual=_x(3)),
-    _error("mean-alone", ValueError, ("mean and var", "mean alone"), _x(), mean=_x(3)),
-    _error("var-alone", ValueError, ("mean and var", "var alone"), _x(), var=_x(3)),
-    _error("mean-type", TypeError, ("mean", "float"), _x(), mean=1.0, var=_x(3)),
-    _error("mean-shape", ValueError, ("mean", "[3] or [2, 3]", "[4]"), _x(), mean=_x(4), var=_x(3)),
-    _error(
-        "var-dtype", TypeError, ("var", "float32", "float64"), _x(), mean=_x(3), var=_x(3).double()
-    ),
-    _error("var-device", ValueError, ("var", "meta"), _x(), mean=_x(3), var=_x(3, device="meta")),
-    _error("over", ValueError, ("over", "'sample' or 'batch'", "'layer'"), _x(), over="layer"),
-    _error("eps", ValueError, ("eps", "above 0", "0"), _x(), eps=0.0),
-    _error("eps-type", TypeError, ("eps", "number", "str"), _x(), eps="1e-5"),
-    _error("act", ValueError, ("act", "lrelu", "'gelu'"), _x(), act="gelu"),
-    _error("clamp", ValueError, ("clamp", "at least 0", "-1"), _x(), clamp=-1),
-    _error("backend", ops.BackendUnavailable, ("cpu", "meta"), _x(device="meta"), backend="cpu"),
+    _refused("shift-shape", ValueError, "shift", "[2]", shift=_x(2)),
+    _refused("shift-device", ValueError, "shift", "cpu", "meta", shift=_x(3, device="meta")),
+    _refused("residual-shape", ValueError, "residual", "[2, 3, 4, 5]", "[3]", residual=_x(3)),
+    _refused("mean-alone", ValueError, "mean and var", "mean alone", mean=_x(3)),
+    _refused("var-alone", ValueError, "mean and var", "var alone", var=_x(3)),
+    _refused("mean-type", TypeError, "mean", "float", mean=1.0, var=_x(3)),
+    _refused("mean-shape", ValueError, "mean", "[3] or [2, 3]", "[4]", mean=_x(4), var=_x(3)),
+    _refused("var-dtype", TypeError, "var", "float32", "float64", mean=_x(3), var=_x(3).double()),
+    _refused("var-device", ValueError, "var", "meta", mean=_x(3), var=_x(3, device="meta")),
+    _refused("over", ValueError, "over", "'sample' or 'batch'", "'layer'", over="layer"),
+    _refused("eps", ValueError, "eps", "above 0", "0", eps=0.0),
+    _refused("eps-type", TypeError, "eps", "number", "str", eps="1e-5"),
+    _refused("act", ValueError, "act", "lrelu", "'gelu'", act="gelu"),
+    _refused("clamp", ValueError, "clamp", "at least 0", "-1", clamp=-1),
+    _refused("backend", ops.BackendUnavailable, "cpu", "meta", x=_x(device="meta"), backend="cpu"),
 ]
 
 
@@ -279,38 +283,29 @@ def _benchmark(
         moved = {"forward": 5.0, "forward_backward": 15.0}
     if "r" in given:
         moved = {name: count + 1.0 for name, count in moved.items()}
-
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(list(shape), generator=generator).to(device, dtype)
-        x = x if layout is None else layout(x)
-        maps, residual = "x" in given, "r" in given
-        rest = [
-            torch.randn(tuple(shape if full else shape[:2]), generator=generator).to(device, dtype)
-            for full in (maps, maps, residual)
-        ]
-        if layout is not None:
-            rest = [layout(t) if t.ndim == 4 else t for t in rest]
-        scale, shift = (t if maps or letter in given else None for letter, t in zip("st", rest))
-        return (x, scale, shift, None, None, rest[2]) if residual else (x, scale, shift)
-
-    return BenchmarkCase(id, tensors, options, moved)
+    size = shape if "x" in given else shape[:2] if "s" in given else None
+    rest = [size, size, None, None, shape] if "r" in given else [size, size]
+    images = (0, 1, 2) if "x" in given else (0, 5) if "r" in given else (0,)
+    draw = tensors_of(lambda: normal(shape, *rest), layout, images)
+    return BenchmarkCase(id, draw, options, moved)
 
 
 def _benchmarks() -> list[BenchmarkCase]:
     found = []
-    for name, shape in (("32", (8, 256, 32, 32)), ("64", (8, 128, 64, 64))):
-        for suffix, layout in (("", None), ("-channels_last", channels_last)):
+    for suffix, layout in (("", None), ("-channels_last", channels_last)):
+        for name, shape in (("32", (8, 256, 32, 32)), ("64", (8, 128, 64, 64))):
             found.append(_benchmark(f"adain-{name}{suffix}", shape, "st", layout, act="lrelu"))
             found.append(
                 _benchmark(f"batch-{name}{suffix}", shape, "st", layout, over="batch", act="relu")
             )
-    for suffix, layout in (("", None), ("-channels_last", channels_last)):
         found.append(_benchmark(f"instance-64{suffix}", shape, "", layout, act="relu"))
         found.append(_benchmark(f"residual-64{suffix}", shape, "r", layout))
         found.append(_benchmark(f"spade-64{suffix}", shape, "xy", layout, over="batch", act="relu"))
     return found
 
+
+_MAPS = (2, 8, 4, 5)
+_LINEAR = _sample("linear", (2, 3, 4, 5))
 
 ADAPTIVE_NORM = OpSpec(
     name="adaptive_norm",
@@ -319,11 +314,22 @@ ADAPTIVE_NORM = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),
-    tolerance={
-        torch.float64: 1e-11,
-        torch.float32: 1e-5,
-        torch.float16: 4e-3,
-        torch.bfloat16: 3e-2,
-    },
+    tolerance=tolerance(1e-11, 1e-5, 4e-3, 3e-2),
     batched=(0, 1, 2, 5),
+    threaded=[
+        _sample(f"{over}-{order}", (3, 40, 40, 50), "st", layout, over=over, act="swish")
+        for over in ("sample", "batch")
+        for order, layout in (("rows", None), ("channels_last", channels_last))
+    ],
+    # SPADE runs in one pass, which saves x, the maps and the statistics.
+    saved=[
+        Saved(_sample("maps", _MAPS, "xyr", act="relu", over="batch"), [0, 1, 2], more=[8, 8]),
+        Saved(
+            _sample("maps-channels_last", _MAPS, "xyr", channels_last, act="relu", over="batch"),
+            *([0, 1, 2], None, [8, 8]),
+        ),
+        # A slope of 1 needs no shift.
+        Saved(_LINEAR, kept=[0, 1], more=[6, 6]),
+    ],
+    penalties=[Penalty(_LINEAR, frozenset({"dx", "dscale"}))],
 )

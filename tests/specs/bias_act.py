@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._activations import ACTIVATIONS, activation
+from fastgan.ops._activations import ACTIVATIONS, CURVED, activation_options
 from fastgan.ops.bias_act import reference
-from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
+from tests.specs.build import (
+    ROUNDED_ONCE,
+    away_from_kinks,
+    leaves,
+    normal,
+    on,
+    refusals,
+    sample,
+    tensors_of,
+)
+from tests.specs.layouts import (
+    Layout,
+    channels_last,
+    every_other,
+    expanded,
+    transposed,
+    unaligned,
+)
+from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 
 def _values(
-    shape: Sequence[int], dim: int, seed: int, options: dict[str, Any]
-) -> tuple[Tensor, Tensor]:
-    """Draw x and b that bfloat16 holds exactly.
-
-    Their sum stays away from the kink at 0 and from the values where the clamp begins.
-    """
+    shape: Sequence[int],
+    seed: int,
+    act: str,
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+    *,
+    dim: int = 1,
+    bias: bool = True,
+) -> tuple[Tensor, Tensor | None]:
+    """Draw x and b whose sum stays away from kinks."""
     generator = torch.Generator().manual_seed(seed)
     x = (torch.randn(list(shape), generator=generator, dtype=torch.float64) * 2).bfloat16().double()
     b = torch.randn(shape[dim], generator=generator, dtype=torch.float64).bfloat16().double()
-    act = options["act"]
-    default_alpha, default_gain = ACTIVATIONS[act]
-    alpha = default_alpha if options.get("alpha") is None else options["alpha"]
-    gain = default_gain if options.get("gain") is None else options["gain"]
-    clamp = options.get("clamp")
-    for _ in range(50):
-        v = x + reference.broadcast(b, x, dim % x.ndim) if options.get("with_bias", True) else x
-        doubtful = v.abs() < 0.02
-        if clamp:
-            y = activation(v, act, alpha) * gain
-            doubtful |= (y.abs() - clamp).abs() < 0.04 * clamp
-        if not doubtful.any():
-            break
-        x = torch.where(doubtful, (x + 0.1875).bfloat16().double(), x)
-    return x, b
+
+    def v_of(x: Tensor) -> Tensor:
+        return x + reference.broadcast(b, x, dim % x.ndim) if bias else x
+
+    x = away_from_kinks(x, v_of, activation_options(act, alpha, gain, clamp))
+    return x, b if bias else None
 
 
 def _sample(
@@ -52,17 +63,13 @@ def _sample(
     bias: bool = True,
     large: bool = False,
     small: bool = False,
+    act: str = "lrelu",
     **options: Any,
 ) -> Sample:
-    options = {"act": "lrelu", **options}
-    dim = options.get("dim", 1)
+    def draw() -> tuple[Tensor, Tensor | None]:
+        return _values(shape, len(id), act, bias=bias, **options)
 
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x, b = _values(shape, dim, len(id), {**options, "with_bias": bias})
-        x = x.to(device, dtype)
-        return (x if layout is None else layout(x)), (b.to(device, dtype) if bias else None)
-
-    return Sample(id, tensors, options, large=large, small=small)
+    return sample(id, draw, layout, large=large, small=small, act=act, **options)
 
 
 def _samples() -> list[Sample]:
@@ -125,13 +132,7 @@ def _samples() -> list[Sample]:
 
 
 def _call(
-    id: str,
-    op: str,
-    act: str,
-    *,
-    save: str,
-    shape: Sequence[int] = (2, 3, 4, 5),
-    clamp: float | None = None,
+    id: str, op: str, act: str, save: str, shape: Sequence[int] = (2, 3, 4, 5), **options: Any
 ) -> RegisteredCall:
     """Return a registered call.
 
@@ -140,36 +141,30 @@ def _call(
     """
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x, b = (t.to(device, dtype) for t in _values(shape, 1, 3, {"act": act, "clamp": clamp}))
+        x, b = on(dtype, device, *_values(shape, 3, act, **options))
+        assert x is not None and b is not None
         dy, ddx, ddb = torch.cos(3 * x), torch.sin(2 * x), torch.sin(b)
-        alpha, gain = ACTIVATIONS[act]
-        scalars = (1, act, alpha, gain, clamp)
-        y = reference.bias_act(x, b, *scalars)
+        settings = (1, *activation_options(act, None, None, options.get("clamp")))
+        y = reference.bias_act(x, b, *settings)
         if op == "bias_act":
-            return tuple(t.requires_grad_() for t in (x, b)) + scalars
-        kept_x, kept_b = (x, b) if save == "input" else (None, None)
-        kept_y = y if save == "output" else None
+            return *leaves(x, b), *settings
+        kept = (x, b, None) if save == "input" else (None, None, y if save == "output" else None)
         if op == "bias_act_backward":
-            return (dy.requires_grad_(), kept_x, kept_b, kept_y, *scalars, True)
+            return *leaves(dy), *kept, *settings, True
         curved = save == "input"
-        return (
-            *(ddx.requires_grad_(), ddb.requires_grad_(), dy.requires_grad_() if curved else None),
-            *(kept_x, kept_b, kept_y, *scalars, curved),
-        )
+        return *leaves(ddx, ddb, dy if curved else None), *kept, *settings, curved
 
     return RegisteredCall(id, op, args)
 
 
 _REGISTERED = [
-    _call("forward", "bias_act", "lrelu", save="output", clamp=0.75),
-    _call("forward-curved", "bias_act", "swish", save="input"),
-    _call("backward", "bias_act_backward", "lrelu", save="output", clamp=0.75),
-    _call("backward-linear", "bias_act_backward", "linear", save="nothing"),
-    _call("backward-curved", "bias_act_backward", "tanh", save="input"),
-    _call("double-backward", "bias_act_double_backward", "lrelu", save="output"),
-    _call(
-        "double-backward-curved", "bias_act_double_backward", "softplus", save="input", clamp=0.75
-    ),
+    _call("forward", "bias_act", "lrelu", "output", clamp=0.75),
+    _call("forward-curved", "bias_act", "swish", "input"),
+    _call("backward", "bias_act_backward", "lrelu", "output", clamp=0.75),
+    _call("backward-linear", "bias_act_backward", "linear", "nothing"),
+    _call("backward-curved", "bias_act_backward", "tanh", "input"),
+    _call("double-backward", "bias_act_double_backward", "lrelu", "output"),
+    _call("double-backward-curved", "bias_act_double_backward", "softplus", "input", clamp=0.75),
 ]
 
 
@@ -177,71 +172,27 @@ def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3, 4, 4), **options)
 
 
+_refused = refusals(ops.bias_act, x=_x())
 _ERRORS = [
-    ErrorCase("x-list", lambda: ops.bias_act([1.0]), TypeError, ("x", "list")),
-    ErrorCase(
-        "x-int", lambda: ops.bias_act(_x(dtype=torch.int64)), TypeError, ("x", "int64", "float32")
-    ),
-    ErrorCase(
-        "x-complex", lambda: ops.bias_act(_x(dtype=torch.complex64)), TypeError, ("x", "complex64")
-    ),
-    ErrorCase(
-        "x-scalar",
-        lambda: ops.bias_act(torch.tensor(1.0)),
-        ValueError,
-        ("x", "at least one dimension"),
-    ),
-    ErrorCase(
-        "dim-high", lambda: ops.bias_act(_x(), dim=4), ValueError, ("dim", "-4 to 3", "got 4")
-    ),
-    ErrorCase(
-        "dim-rank-1", lambda: ops.bias_act(_x(3), _x(3)), ValueError, ("dim", "-1 to 0", "got 1")
-    ),
-    ErrorCase(
-        "act", lambda: ops.bias_act(_x(), act="gelu"), ValueError, ("act", "lrelu", "'gelu'")
-    ),
-    ErrorCase("b-type", lambda: ops.bias_act(_x(), 1.0), TypeError, ("b", "float")),
-    ErrorCase(
-        "b-dtype",
-        lambda: ops.bias_act(_x(), _x(3).double()),
-        TypeError,
-        ("b", "float32", "float64"),
-    ),
-    ErrorCase("b-length", lambda: ops.bias_act(_x(), _x(4)), ValueError, ("b", "[3]", "[4]")),
-    ErrorCase("b-rank", lambda: ops.bias_act(_x(), _x(1, 3)), ValueError, ("b", "[3]", "[1, 3]")),
-    ErrorCase(
-        "b-device",
-        lambda: ops.bias_act(_x(), _x(3, device="meta")),
-        ValueError,
-        ("b", "cpu", "meta"),
-    ),
-    ErrorCase(
-        "alpha",
-        lambda: ops.bias_act(_x(), act="lrelu", alpha=float("nan")),
-        ValueError,
-        ("alpha", "nan"),
-    ),
-    ErrorCase("gain", lambda: ops.bias_act(_x(), gain=float("inf")), ValueError, ("gain", "inf")),
-    ErrorCase(
-        "clamp-negative",
-        lambda: ops.bias_act(_x(), clamp=-1),
-        ValueError,
-        ("clamp", "at least 0", "-1"),
-    ),
-    ErrorCase(
-        "clamp-nan", lambda: ops.bias_act(_x(), clamp=float("nan")), ValueError, ("clamp", "nan")
-    ),
-    ErrorCase(
-        "backend-unknown",
-        lambda: ops.bias_act(_x(), backend="tpu"),
-        ValueError,
-        ("backend", "'tpu'", "cuda"),
-    ),
-    ErrorCase(
-        "backend-device",
-        lambda: ops.bias_act(_x(device="meta"), backend="cpu"),
-        ops.BackendUnavailable,
-        ("cpu", "meta"),
+    _refused("x-list", TypeError, "x", "list", x=[1.0]),
+    _refused("x-int", TypeError, "x", "int64", "float32", x=_x(dtype=torch.int64)),
+    _refused("x-complex", TypeError, "x", "complex64", x=_x(dtype=torch.complex64)),
+    _refused("x-scalar", ValueError, "x", "at least one dimension", x=torch.tensor(1.0)),
+    _refused("dim-high", ValueError, "dim", "-4 to 3", "got 4", dim=4),
+    _refused("dim-rank-1", ValueError, "dim", "-1 to 0", "got 1", x=_x(3), b=_x(3)),
+    _refused("act", ValueError, "act", "lrelu", "'gelu'", act="gelu"),
+    _refused("b-type", TypeError, "b", "float", b=1.0),
+    _refused("b-dtype", TypeError, "b", "float32", "float64", b=_x(3).double()),
+    _refused("b-length", ValueError, "b", "[3]", "[4]", b=_x(4)),
+    _refused("b-rank", ValueError, "b", "[3]", "[1, 3]", b=_x(1, 3)),
+    _refused("b-device", ValueError, "b", "cpu", "meta", b=_x(3, device="meta")),
+    _refused("alpha", ValueError, "alpha", "nan", act="lrelu", alpha=float("nan")),
+    _refused("gain", ValueError, "gain", "inf", gain=float("inf")),
+    _refused("clamp-negative", ValueError, "clamp", "at least 0", "-1", clamp=-1),
+    _refused("clamp-nan", ValueError, "clamp", "nan", clamp=float("nan")),
+    _refused("backend-unknown", ValueError, "backend", "'tpu'", "cuda", backend="tpu"),
+    _refused(
+        "backend-device", ops.BackendUnavailable, "cpu", "meta", x=_x(device="meta"), backend="cpu"
     ),
 ]
 
@@ -249,21 +200,16 @@ _ERRORS = [
 def _benchmark(
     id: str, shape: Sequence[int], layout: Layout | None = None, **options: Any
 ) -> BenchmarkCase:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(list(shape), generator=generator).to(device, dtype)
-        b = torch.randn(shape[1], generator=generator).to(device, dtype)
-        return (x if layout is None else layout(x)), b
-
-    curved = options["act"] in ("tanh", "sigmoid", "elu", "selu", "softplus", "swish")
     # Forward reads x and writes y. Backward reads dy and y (or x) and writes dx. The second
     # derivative of a curved activation reads ddx, dy and x and writes ddy and dx. That of a
     # piecewise linear one reads ddx and y and writes ddy.
-    moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0 if curved else 3.0}
+    second = 5.0 if options["act"] in CURVED else 3.0
+    moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": second}
     if options["act"] == "linear" and options.get("clamp") is None:
         # Nothing is saved, and the gradient passes through.
         moved = {"forward": 2.0, "forward_backward": 3.0, "double_backward": 2.0}
-    return BenchmarkCase(id, tensors, options, moved)
+    draw = tensors_of(lambda: normal(shape, shape[1:2]), layout)
+    return BenchmarkCase(id, draw, options, moved)
 
 
 _SIZE = (16, 128, 64, 64)
@@ -281,10 +227,19 @@ BIAS_ACT = OpSpec(
         _benchmark("swish", _SIZE, act="swish"),
         _benchmark("lrelu-small", (16, 128, 16, 16), act="lrelu"),
     ],
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 4e-6,
-        torch.float16: 2e-3,
-        torch.bfloat16: 1.6e-2,
-    },
+    tolerance=ROUNDED_ONCE,
+    threaded=[
+        _sample("rows", (2, 3, 40, 50), act="swish"),
+        _sample("columns", (300, 20), act="swish"),
+    ],
+    saved=[
+        Saved(_sample("linear", (2, 3, 4, 4), act="linear"), kept=[]),
+        Saved(_sample("relu", (2, 3, 4, 4), act="relu"), kept=["y"]),
+        Saved(_sample("lrelu", (2, 3, 4, 4)), kept=["y"]),
+        Saved(_sample("swish", (2, 3, 4, 4), act="swish"), kept=[0, 1]),
+    ],
+    penalties=[
+        Penalty(_sample("lrelu", (2, 3, 4, 4)), frozenset()),
+        Penalty(_sample("swish", (2, 3, 4, 4), act="swish"), frozenset({"db"})),
+    ],
 )

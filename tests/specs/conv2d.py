@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,10 +12,17 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.ops.conv2d import choice, reference
-from tests.specs.layouts import channels_last, every_other, transposed
-from tests.specs.spec import ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
+from tests.specs.build import (
+    CONVOLUTION,
+    normal,
+    refusals,
+    sample,
+    tensors_of,
+    values,
+    weight_values,
+)
+from tests.specs.layouts import Layout, channels_last, every_other, transposed
+from tests.specs.spec import BenchmarkCase, OpSpec, RegisteredCall, Sample
 
 
 @contextlib.contextmanager
@@ -31,22 +38,7 @@ def winograd_everywhere() -> Iterator[None]:
         choice.FEWEST_TILES.update(before)
 
 
-def values(shape: Sequence[int], seed: int, scale: float = 1.0) -> Tensor:
-    """Draw normal values that bfloat16 holds exactly; ``scale`` is a power of two."""
-    generator = torch.Generator().manual_seed(seed)
-    return (
-        torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
-        * scale
-    )
-
-
-def weight_values(shape: Sequence[int], seed: int) -> Tensor:
-    """Draw weights with which a convolution about keeps the variance."""
-    fan_in = shape[1] * shape[2] * shape[3]
-    return values(shape, seed, 2.0 ** -round(torch.tensor(float(fan_in)).log2().item() / 2))
-
-
-def _sample(
+def convolution_sample(
     id: str,
     shape: Sequence[int],
     weight: Sequence[int],
@@ -56,17 +48,16 @@ def _sample(
     small: bool = False,
     **options: Any,
 ) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x, w = values(shape, 1).to(device, dtype), weight_values(weight, 2).to(device, dtype)
-        b = values(weight[:1], 3, 0.5).to(device, dtype) if bias else None
-        return (x if layout is None else layout(x)), w, b
+    def draw() -> list[Tensor | None]:
+        b = values(weight[:1], 3, 0.5) if bias else None
+        return [values(shape, 1), weight_values(weight, 2), b]
 
-    return Sample(id, tensors, options, small=small)
+    return sample(id, draw, layout, small=small, **options)
 
 
 _SAMPLES = [
-    _sample("small", (3, 3, 6, 5), (4, 3, 3, 3), padding=1, act="swish", small=True),
-    _sample(
+    convolution_sample("small", (3, 3, 6, 5), (4, 3, 3, 3), padding=1, act="swish", small=True),
+    convolution_sample(
         "small-clamp",
         (3, 3, 4, 4),
         (4, 3, 3, 3),
@@ -75,7 +66,7 @@ _SAMPLES = [
         clamp=0.9,
         small=True,
     ),
-    _sample(
+    convolution_sample(
         "small-stride-groups",
         (3, 3, 7, 6),
         (6, 1, 3, 3),
@@ -85,15 +76,15 @@ _SAMPLES = [
         bias=False,
         small=True,
     ),
-    _sample("pointwise", (2, 8, 5, 4), (5, 8, 1, 1), channels_last, act="lrelu"),
-    _sample(
+    convolution_sample("pointwise", (2, 8, 5, 4), (5, 8, 1, 1), channels_last, act="lrelu"),
+    convolution_sample(
         "dilated-even", (2, 4, 8, 9), (3, 4, 2, 4), padding=(2, 1), dilation=(1, 2), stride=(1, 2)
     ),
-    _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), transposed, padding=1),
-    _sample("empty-batch", (0, 4, 5, 5), (4, 4, 3, 3), padding=1, act="lrelu"),
+    convolution_sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), transposed, padding=1),
+    convolution_sample("empty-batch", (0, 4, 5, 5), (4, 4, 3, 3), padding=1, act="lrelu"),
     # Enough channels and tiles for Winograd's algorithm on the CPU in float32.
-    _sample("winograd", (2, 64, 25, 22), (72, 64, 3, 3), padding=1, act="swish"),
-    _sample(
+    convolution_sample("winograd", (2, 64, 25, 22), (72, 64, 3, 3), padding=1, act="swish"),
+    convolution_sample(
         "winograd-channels_last",
         (3, 64, 20, 21),
         (64, 64, 3, 3),
@@ -101,7 +92,9 @@ _SAMPLES = [
         padding=(2, 1),
         act="tanh",
     ),
-    _sample("winograd-no-padding", (5, 65, 18, 18), (64, 65, 3, 3), every_other, bias=False),
+    convolution_sample(
+        "winograd-no-padding", (5, 65, 18, 18), (64, 65, 3, 3), every_other, bias=False
+    ),
 ]
 
 
@@ -111,11 +104,8 @@ def _call(id: str, op: str, *, layout: Layout | None = None, style: bool = True)
             t = values(shape, seed).to(device, dtype)
             return (t if layout is None or t.ndim < 4 else layout(t)).requires_grad_()
 
-        x, w, s = (
-            leaf(2, 5, 6, 7, seed=1),
-            leaf(4, 5, 3, 3, seed=2),
-            leaf(2, 5, seed=3) if style else None,
-        )
+        x, w = leaf(2, 5, 6, 7, seed=1), leaf(4, 5, 3, 3, seed=2)
+        s = leaf(2, 5, seed=3) if style else None
         dy = leaf(2, 4, 6, 7, seed=4)
         match op:
             case "winograd_conv2d":
@@ -127,9 +117,8 @@ def _call(id: str, op: str, *, layout: Layout | None = None, style: bool = True)
                 return dy, w, x, leaf(2, 5, seed=3), 1, 1
             case "winograd_conv2d_unscaled":
                 by = leaf(2, 5, seed=3).detach()
-                dx, _ = reference.winograd_conv2d_input(
-                    dy.detach(), w.detach(), x.detach(), by, 1, 1
-                )
+                given = (t.detach() for t in (dy, w, x))
+                dx, _ = reference.winograd_conv2d_input(*given, by, 1, 1)
                 return dx, by, dy, w, 1, 1
             case "winograd_conv2d_weight":
                 return dy, x, s, 1, 1
@@ -200,100 +189,63 @@ def _x(*shape: int, **options: Any) -> Tensor:
 
 
 _W = torch.zeros(6, 4, 3, 3)
-
+_refused = refusals(ops.conv2d, x=_x(), weight=_W)
 _ERRORS = [
-    ErrorCase("x-list", lambda: ops.conv2d([1.0], _W), TypeError, ("x", "list")),
-    ErrorCase("x-int", lambda: ops.conv2d(_x(dtype=torch.int32), _W), TypeError, ("x", "int32")),
-    ErrorCase(
-        "x-rank",
-        lambda: ops.conv2d(_x(4, 5, 5), _W),
-        ValueError,
-        ("x", "[N, C, H, W]", "[4, 5, 5]"),
+    _refused("x-list", TypeError, "x", "list", x=[1.0]),
+    _refused("x-int", TypeError, "x", "int32", x=_x(dtype=torch.int32)),
+    _refused("x-rank", ValueError, "x", "[N, C, H, W]", "[4, 5, 5]", x=_x(4, 5, 5)),
+    _refused("weight-type", TypeError, "weight", "float", weight=1.0),
+    _refused("weight-dtype", TypeError, "weight", "float32", "float16", weight=_W.half()),
+    _refused("weight-device", ValueError, "weight", "cpu", "meta", weight=_W.to("meta")),
+    _refused("weight-rank", ValueError, "weight", "[6, 4]", weight=_x(6, 4)),
+    _refused("weight-channels", ValueError, "[6, 3, 3, 3]", "[2, 4, 5, 5]", weight=_x(6, 3, 3, 3)),
+    _refused(
+        "weight-groups", ValueError, "groups", "[5, 2, 3, 3]", weight=_x(5, 2, 3, 3), groups=2
     ),
-    ErrorCase("weight-type", lambda: ops.conv2d(_x(), 1.0), TypeError, ("weight", "float")),
-    ErrorCase(
-        "weight-dtype",
-        lambda: ops.conv2d(_x(), _W.half()),
-        TypeError,
-        ("weight", "float32", "float16"),
+    _refused("groups", ValueError, "groups", "at least 1", "0", groups=0),
+    _refused("bias-shape", ValueError, "bias", "[6]", "[5]", bias=_x(5)),
+    _refused("bias-type", TypeError, "bias", "float", bias=1.0),
+    _refused("bias-dtype", TypeError, "float32", "float16", bias=_x(6).half()),
+    _refused("stride", ValueError, "stride", "at least 1", "0", stride=0),
+    _refused("padding", ValueError, "padding", "(1, -1)", padding=(1, -1)),
+    _refused("dilation", ValueError, "dilation", "(1, 2, 3)", dilation=(1, 2, 3)),
+    _refused("too-small", ValueError, "fit", "3 pixels high", "2", x=_x(2, 4, 2, 9)),
+    _refused("padding-float", ValueError, "padding", "whole", "1.0", padding=1.0),
+    _refused("gain", TypeError, "gain", "NoneType", gain=None),
+    _refused("act", ValueError, "act", "'gelu'", act="gelu"),
+    _refused(
+        *("gain-learned", TypeError, "gain", "no gradient", "multiply"),
+        gain=torch.ones((), requires_grad=True),
     ),
-    ErrorCase(
-        "weight-device",
-        lambda: ops.conv2d(_x(), _W.to("meta")),
-        ValueError,
-        ("weight", "cpu", "meta"),
-    ),
-    ErrorCase("weight-rank", lambda: ops.conv2d(_x(), _x(6, 4)), ValueError, ("weight", "[6, 4]")),
-    ErrorCase(
-        "weight-channels",
-        lambda: ops.conv2d(_x(), _x(6, 3, 3, 3)),
-        ValueError,
-        ("[6, 3, 3, 3]", "[2, 4, 5, 5]"),
-    ),
-    ErrorCase(
-        "weight-groups",
-        lambda: ops.conv2d(_x(), _x(5, 2, 3, 3), groups=2),
-        ValueError,
-        ("groups", "[5, 2, 3, 3]"),
-    ),
-    ErrorCase(
-        "groups", lambda: ops.conv2d(_x(), _W, groups=0), ValueError, ("groups", "at least 1", "0")
-    ),
-    ErrorCase(
-        "bias-shape", lambda: ops.conv2d(_x(), _W, _x(5)), ValueError, ("bias", "[6]", "[5]")
-    ),
-    ErrorCase("bias-type", lambda: ops.conv2d(_x(), _W, 1.0), TypeError, ("bias", "float")),
-    ErrorCase(
-        "bias-dtype", lambda: ops.conv2d(_x(), _W, _x(6).half()), TypeError, ("float32", "float16")
-    ),
-    ErrorCase(
-        "stride", lambda: ops.conv2d(_x(), _W, stride=0), ValueError, ("stride", "at least 1", "0")
-    ),
-    ErrorCase(
-        "padding", lambda: ops.conv2d(_x(), _W, padding=(1, -1)), ValueError, ("padding", "(1, -1)")
-    ),
-    ErrorCase(
-        "dilation",
-        lambda: ops.conv2d(_x(), _W, dilation=(1, 2, 3)),
-        ValueError,
-        ("dilation", "(1, 2, 3)"),
-    ),
-    ErrorCase(
-        "too-small",
-        lambda: ops.conv2d(_x(2, 4, 2, 9), _W),
-        ValueError,
-        ("fit", "3 pixels high", "2"),
-    ),
-    ErrorCase(
-        "padding-float",
-        lambda: ops.conv2d(_x(), _W, padding=1.0),
-        ValueError,
-        ("padding", "whole", "1.0"),
-    ),
-    ErrorCase("gain", lambda: ops.conv2d(_x(), _W, gain=None), TypeError, ("gain", "NoneType")),
-    ErrorCase("act", lambda: ops.conv2d(_x(), _W, act="gelu"), ValueError, ("act", "'gelu'")),
-    ErrorCase(
-        "gain-learned",
-        lambda: ops.conv2d(_x(), _W, gain=torch.ones((), requires_grad=True)),
-        TypeError,
-        ("gain", "no gradient", "multiply"),
-    ),
-    ErrorCase(
-        "clamp-type", lambda: ops.conv2d(_x(), _W, clamp="a"), TypeError, ("clamp", "number", "str")
-    ),
-    ErrorCase(
-        "backend", lambda: ops.conv2d(_x(), _W, backend="tpu"), ValueError, ("backend", "'tpu'")
-    ),
-    ErrorCase(
-        "set_winograd", lambda: ops.set_winograd(1), TypeError, ("enabled", "True or False", "1")
-    ),
-    ErrorCase(
+    _refused("clamp-type", TypeError, "clamp", "number", "str", clamp="a"),
+    _refused("backend", ValueError, "backend", "'tpu'", backend="tpu"),
+    _refused(
         "transposed-weight",
-        lambda: ops.conv_transpose2d(_x(), _W),
         ValueError,
-        ("[C, O/groups, kh, kw]", "[6, 4, 3, 3]"),
+        "[C, O/groups, kh, kw]",
+        "[6, 4, 3, 3]",
+        by=ops.conv_transpose2d,
+    ),
+    refusals(ops.set_winograd)(
+        "set_winograd", TypeError, "enabled", "True or False", "1", enabled=1
     ),
 ]
+
+
+def convolution_benchmark(id: str, batch: int, channels: int, side: int) -> BenchmarkCase:
+    """Return a 3×3 convolution to as many channels, padded by 1, without bias, in channels_last."""
+
+    def draw() -> list[Tensor | None]:
+        x, weight = normal((batch, channels, side, side), (channels, channels, 3, 3))
+        return [x, None if weight is None else weight / (3 * channels**0.5)]
+
+    once = 2.0 * 9 * batch * channels**2 * side**2
+    # The second derivative has two convolutions in the incoming gradient, and one each in image
+    # and weights.
+    products = {"forward": once, "forward_backward": 3 * once, "double_backward": 4 * once}
+    draw_both = tensors_of(draw, channels_last, (0, 1))
+    return BenchmarkCase(id, draw_both, {"padding": 1}, products=products)
+
 
 CONV2D = OpSpec(
     name="conv2d",
@@ -301,12 +253,20 @@ CONV2D = OpSpec(
     samples=_SAMPLES,
     registered=_REGISTERED,
     errors=_ERRORS,
-    benchmarks=[],
-    # The convolution rounds to the half type before the epilogue does.
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 1e-5,
-        torch.float16: 4e-3,
-        torch.bfloat16: 3e-2,
-    },
+    benchmarks=[
+        convolution_benchmark("3x3-256", 8, 256, 32),
+        convolution_benchmark("3x3-128", 8, 128, 64),
+        convolution_benchmark("3x3-512", 4, 512, 16),
+    ],
+    tolerance=CONVOLUTION,
+    scaling=[
+        *(convolution_benchmark("channels", 8, c, 32) for c in (16, 32, 64, 128, 256, 512)),
+        *(
+            convolution_benchmark("pixels", 8 if side < 128 else 2, 128, side)
+            for side in (4, 8, 16, 32, 64, 128)
+        ),
+        *(convolution_benchmark("batch", batch, 256, 16) for batch in (1, 2, 4, 8, 16)),
+    ],
+    threaded=[convolution_sample("winograd", (2, 64, 24, 24), (64, 64, 3, 3), padding=1)],
+    autocast="region",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.layouts import channels_last, transposed, unaligned
-from tests.specs.spec import ErrorCase, OpSpec, Sample
+from tests.specs.build import CONVOLUTION, refusals, sample, values
+from tests.specs.layouts import Layout, channels_last, transposed, unaligned
+from tests.specs.spec import OpSpec, Sample
 from tests.specs.upfirdn2d import taps
-
-Layout = Callable[[Tensor], Tensor]
 
 
 def conv2d_resample(
@@ -58,12 +57,6 @@ def definition(
     )
 
 
-def _values(shape: Sequence[int], seed: int) -> Tensor:
-    """Draw values that bfloat16 holds exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
-
-
 def _sample(
     id: str,
     shape: Sequence[int],
@@ -71,20 +64,16 @@ def _sample(
     f: Tensor | None = None,
     layout: Layout | None = None,
     *,
-    large: bool = False,
     small: bool = False,
     **options: Any,
 ) -> Sample:
-    scale = 2.0 ** -round(
-        torch.tensor(weight[1:]).prod().log2().item() / 2
-    )  # exact, and keeps the variance
+    # Exact, and keeps the variance.
+    scale = 2.0 ** -round(torch.tensor(weight[1:]).prod().log2().item() / 2)
 
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x = _values(shape, len(id)).to(device, dtype)
-        w = (_values(weight, 1 + len(id)) * scale).to(device, dtype)
-        return (x if layout is None else layout(x), w)
+    def draw() -> list[Tensor]:
+        return [values(shape, len(id)), values(weight, 1 + len(id), scale)]
 
-    return Sample(id, tensors, {"f": f, **options}, large=large, small=small)
+    return sample(id, draw, layout, small=small, f=f, **options)
 
 
 _BINOMIAL = ops.setup_filter([1, 3, 3, 1])
@@ -183,94 +172,44 @@ def random_sample(seed: int) -> Sample:
     return _sample(f"seed-{seed}", shape, (out, channels // groups, *kernel), f, layout, **options)
 
 
-def _call(x: Any = None, weight: Any = None, f: Any = None, **options: Any) -> Callable[[], Tensor]:
-    x = torch.zeros(2, 4, 6, 6) if x is None else x
-    weight = torch.zeros(4, 4, 3, 3) if weight is None else weight
-    return lambda: ops.conv2d_resample(x, weight, f, **options)
+def _x(*shape: int, **options: Any) -> Tensor:
+    return torch.zeros(shape or (2, 4, 6, 6), **options)
 
 
+_F, _W = torch.ones(4), _x(4, 4, 3, 3)
+_refused = refusals(ops.conv2d_resample, x=_x(), weight=_W)
 _ERRORS = [
-    ErrorCase("x-list", _call([1.0]), TypeError, ("x", "list")),
-    ErrorCase(
-        "x-int",
-        _call(torch.zeros(2, 4, 6, 6, dtype=torch.int32)),
-        TypeError,
-        ("x", "int32", "float32"),
+    _refused("x-list", TypeError, "x", "list", x=[1.0]),
+    _refused("x-int", TypeError, "x", "int32", "float32", x=_x(dtype=torch.int32)),
+    _refused("x-rank", ValueError, "x", "[N, C, H, W]", "[4, 6, 6]", x=_x(4, 6, 6)),
+    _refused("x-no-rows", ValueError, "x", "pixel", "[2, 4, 0, 6]", x=_x(2, 4, 0, 6), padding=3),
+    _refused("weight-list", TypeError, "weight", "list", weight=[1.0]),
+    _refused("weight-dtype", TypeError, "weight", "float16", "x.dtype", weight=_W.half()),
+    _refused("weight-device", ValueError, "weight", "meta", "cpu", weight=_W.to("meta")),
+    _refused("weight-rank", ValueError, "weight", "C/groups", "[4, 4, 3]", weight=_x(4, 4, 3)),
+    _refused(
+        "weight-empty", ValueError, "weight", "at least one", "[0, 4, 3, 3]", weight=_x(0, 4, 3, 3)
     ),
-    ErrorCase(
-        "x-rank", _call(torch.zeros(4, 6, 6)), ValueError, ("x", "[N, C, H, W]", "[4, 6, 6]")
+    _refused(
+        "weight-channels", ValueError, "weight", "[4, 3, 3, 3]", "[2, 4,", weight=_x(4, 3, 3, 3)
     ),
-    ErrorCase(
-        "x-no-rows",
-        _call(torch.zeros(2, 4, 0, 6), padding=3),
-        ValueError,
-        ("x", "pixel", "[2, 4, 0, 6]"),
+    _refused("groups-channels", ValueError, "weight", "2 groups", weight=_x(3, 2, 3, 3), groups=2),
+    _refused("groups-zero", ValueError, "groups", "at least 1", "0", groups=0),
+    _refused("groups-float", ValueError, "groups", "whole", "1.0", groups=1.0),
+    _refused("up-zero", ValueError, "up", "at least 1", "0", up=0),
+    _refused("up-pair", TypeError, "up", "whole", "(2, 2)", up=(2, 2)),
+    _refused("down-negative", ValueError, "down", "at least 1", "-2", down=-2),
+    _refused("down-float", TypeError, "down", "whole", "2.0", down=2.0),
+    _refused("padding-three", ValueError, "padding", "y1", "(1, 2, 3)", padding=(1, 2, 3)),
+    _refused("padding-same", TypeError, "padding", "'same'", padding="same"),
+    _refused("f-list", TypeError, "f", "list", "setup_filter", f=[1.0, 1.0]),
+    _refused("f-dtype", TypeError, "f", "float32", "float64", f=_F.double(), up=2),
+    _refused(
+        "f-gradient", ValueError, "f", "gradient", "detach", f=_F.clone().requires_grad_(), up=2
     ),
-    ErrorCase("weight-list", _call(weight=[1.0]), TypeError, ("weight", "list")),
-    ErrorCase(
-        "weight-dtype",
-        _call(weight=torch.zeros(4, 4, 3, 3).half()),
-        TypeError,
-        ("weight", "float16", "x.dtype"),
-    ),
-    ErrorCase(
-        "weight-device",
-        _call(weight=torch.zeros(4, 4, 3, 3, device="meta")),
-        ValueError,
-        ("weight", "meta", "cpu"),
-    ),
-    ErrorCase(
-        "weight-rank",
-        _call(weight=torch.zeros(4, 4, 3)),
-        ValueError,
-        ("weight", "C/groups", "[4, 4, 3]"),
-    ),
-    ErrorCase(
-        "weight-empty",
-        _call(weight=torch.zeros(0, 4, 3, 3)),
-        ValueError,
-        ("weight", "at least one", "[0, 4, 3, 3]"),
-    ),
-    ErrorCase(
-        "weight-channels",
-        _call(weight=torch.zeros(4, 3, 3, 3)),
-        ValueError,
-        ("weight", "[4, 3, 3, 3]", "[2, 4,"),
-    ),
-    ErrorCase(
-        "groups-channels",
-        _call(weight=torch.zeros(3, 2, 3, 3), groups=2),
-        ValueError,
-        ("weight", "2 groups"),
-    ),
-    ErrorCase("groups-zero", _call(groups=0), ValueError, ("groups", "at least 1", "0")),
-    ErrorCase("groups-float", _call(groups=1.0), ValueError, ("groups", "whole", "1.0")),
-    ErrorCase("up-zero", _call(up=0), ValueError, ("up", "at least 1", "0")),
-    ErrorCase("up-pair", _call(up=(2, 2)), TypeError, ("up", "whole", "(2, 2)")),
-    ErrorCase("down-negative", _call(down=-2), ValueError, ("down", "at least 1", "-2")),
-    ErrorCase("down-float", _call(down=2.0), TypeError, ("down", "whole", "2.0")),
-    ErrorCase(
-        "padding-three", _call(padding=(1, 2, 3)), ValueError, ("padding", "y1", "(1, 2, 3)")
-    ),
-    ErrorCase("padding-same", _call(padding="same"), TypeError, ("padding", "'same'")),
-    ErrorCase("f-list", _call(f=[1.0, 1.0]), TypeError, ("f", "list", "setup_filter")),
-    ErrorCase(
-        "f-dtype", _call(f=torch.ones(4).double(), up=2), TypeError, ("f", "float32", "float64")
-    ),
-    ErrorCase(
-        "f-gradient",
-        _call(f=torch.ones(4, requires_grad=True), up=2),
-        ValueError,
-        ("f", "gradient", "detach"),
-    ),
-    ErrorCase(
-        "nothing-left",
-        _call(weight=torch.zeros(4, 4, 7, 3)),
-        ValueError,
-        ("got 0 by 4", "padding", "kernel"),
-    ),
-    ErrorCase("nothing-left-down", _call(down=5), ValueError, ("got 4 by 4", "by 5")),
-    ErrorCase("backend", _call(backend="tpu"), ValueError, ("backend", "'tpu'", "cuda")),
+    _refused("nothing-left", ValueError, "got 0 by 4", "padding", "kernel", weight=_x(4, 4, 7, 3)),
+    _refused("nothing-left-down", ValueError, "got 4 by 4", "by 5", down=5),
+    _refused("backend", ValueError, "backend", "'tpu'", "cuda", backend="tpu"),
 ]
 
 
@@ -281,10 +220,6 @@ CONV2D_RESAMPLE = OpSpec(
     registered=[],
     errors=_ERRORS,
     benchmarks=[],
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 1e-5,
-        torch.float16: 4e-3,
-        torch.bfloat16: 3e-2,
-    },
+    tolerance=CONVOLUTION,
+    autocast="region",
 )

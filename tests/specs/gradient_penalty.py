@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-
-#: For half types, the result of grad_norm_penalty is float32 and its gradients are halves.
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
-
-
-def _random(shape: Sequence[int], seed: int) -> Tensor:
-    """Draw values that bfloat16 holds exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
-
-
-def _laid_out(t: Tensor, dtype: torch.dtype, device: torch.device, layout: Layout | None) -> Tensor:
-    t = t.to(device, dtype)
-    return t if layout is None else layout(t)
-
+from tests.specs.build import (
+    ROUNDED_ONCE,
+    launch_refused,
+    leaves,
+    normal,
+    on,
+    refusals,
+    sample,
+    tensors_of,
+    values,
+)
+from tests.specs.layouts import (
+    Layout,
+    channels_last,
+    every_other,
+    expanded,
+    transposed,
+    unaligned,
+)
+from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 #: Shapes and layouts that both ops are tested with: ``(id, shape, layout)``.
 _CASES: list[tuple[str, Sequence[int], Layout | None]] = [
@@ -48,37 +49,40 @@ _CASES: list[tuple[str, Sequence[int], Layout | None]] = [
 ]
 
 
-def _lerp_samples() -> list[Sample]:
-    def sample(id: str, shape: Sequence[int], layout: Layout | None) -> Sample:
-        def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-            real, fake = (_laid_out(_random(shape, seed), dtype, device, layout) for seed in (1, 2))
-            return real, fake, _random(shape[:1], 3).to(device, dtype)
+def _lerp_sample(id: str, shape: Sequence[int], layout: Layout | None) -> Sample:
+    def draw() -> list[Tensor]:
+        return [values(shape, 1), values(shape, 2), values(shape[:1], 3)]
 
-        return Sample(id, tensors, small=id == "small")
-
-    return [sample(*case) for case in _CASES]
+    return sample(id, draw, layout, laid_out=(0, 1), small=id == "small")
 
 
-def _penalty_samples() -> list[Sample]:
-    def sample(id: str, shape: Sequence[int], layout: Layout | None, **options: Any) -> Sample:
-        small = id.startswith("small")
-
-        def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-            return [_laid_out(_random(shape, 1), dtype, device, layout)]
-
-        return Sample(id, tensors, options, small=small)
-
-    found = [sample(*case) for case in _CASES]
-    return [
-        *found,
-        sample("small-squared", (3, 2, 5), None, squared=True, center=7.0),
-        sample("small-center", (3, 4), None, center=2.5),
-        sample("segments-squared", (2, 3, 70, 101), None, squared=True),
-        sample("center-0", (4, 9), None, center=0.0),
-    ]
+def _penalty_sample(
+    id: str, shape: Sequence[int], layout: Layout | None = None, **options: Any
+) -> Sample:
+    # For half types, the result is float32 and its gradients are halves.
+    small = id.startswith("small")
+    return sample(id, lambda: [values(shape, 1)], layout, small=small, **options)
 
 
-# -------------------------------------------------------------------------- registered calls
+_PENALTY_SAMPLES = [
+    *(_penalty_sample(*case) for case in _CASES),
+    _penalty_sample("small-squared", (3, 2, 5), squared=True, center=7.0),
+    _penalty_sample("small-center", (3, 4), center=2.5),
+    _penalty_sample("segments-squared", (2, 3, 70, 101), squared=True),
+    _penalty_sample("center-0", (4, 9), center=0.0),
+]
+
+
+_LERP_SAMPLES = [_lerp_sample(*case) for case in _CASES]
+_LERP_SMALL = _LERP_SAMPLES[0]
+
+#: All threads sweep few samples twice, and many samples one by one. The shapes have both.
+_THREADED = [
+    ("one", (1, 40000)),
+    ("three", (3, 30001)),
+    ("twenty", (20, 9000)),
+    ("two", (2, 140000)),
+]
 
 
 def _lerp_call(id: str, op: str, given: str, needs: Sequence[bool] = ()) -> RegisteredCall:
@@ -89,33 +93,31 @@ def _lerp_call(id: str, op: str, given: str, needs: Sequence[bool] = ()) -> Regi
     """
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        real, fake, dy, ddreal, ddfake = (_random((3, 2, 4), i).to(device, dtype) for i in range(5))
-        alpha, ddalpha = (_random((3,), i).to(device, dtype) for i in (5, 6))
-
-        def wanted(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-            return tuple(None if t is None else t.requires_grad_() for t in tensors)
-
+        images = on(dtype, device, *(values((3, 2, 4), i) for i in range(5)))
+        real, fake, dy, ddreal, ddfake = images
+        alpha, ddalpha = on(dtype, device, *(values((3,), i) for i in (5, 6)))
         if op == "lerp_samples":
-            return wanted(real, fake, alpha)
+            return leaves(real, fake, alpha)
         both = (real, fake) if "a" in given else (None, None)
         if op == "lerp_samples_backward":
-            return *wanted(dy, *both, alpha), *needs
+            return *leaves(dy, *both, alpha), *needs
         dd = [t if k in given else None for k, t in zip("rfa", (ddreal, ddfake, ddalpha))]
-        return *wanted(*dd, dy, *both, alpha), *needs
+        return *leaves(*dd, dy, *both, alpha), *needs
 
     return RegisteredCall(id, op, args)
 
 
-def _penalty_call(id: str, op: str, center: float, *needs: bool) -> RegisteredCall:
+def _penalty_call(id: str, op: str, *needs: bool) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        grad, ddgrad = (_random((3, 2, 4), i).to(device, dtype).requires_grad_() for i in range(2))
+        grad, ddgrad = leaves(*on(dtype, device, *(values((3, 2, 4), i) for i in range(2))))
         if op == "grad_norm_penalty":
-            return grad, center
+            return grad, 1.0
+        assert grad is not None
         norm = grad.detach().flatten(1).norm(dim=1)
         dpenalty = torch.cos(norm).requires_grad_()
         if op == "grad_norm_penalty_backward":
-            return dpenalty, grad, norm, center
-        return ddgrad, dpenalty, grad, norm, center, *needs
+            return dpenalty, grad, norm, 1.0
+        return ddgrad, dpenalty, grad, norm, 1.0, *needs
 
     return RegisteredCall(id, op, args)
 
@@ -131,105 +133,48 @@ _LERP_REGISTERED = [
 ]
 
 _PENALTY_REGISTERED = [
-    _penalty_call("forward", "grad_norm_penalty", 1.0),
-    _penalty_call("backward", "grad_norm_penalty_backward", 1.0),
-    _penalty_call("double-backward", "grad_norm_penalty_double_backward", 1.0, True, True),
-    _penalty_call(
-        "double-backward-dpenalty", "grad_norm_penalty_double_backward", 1.0, True, False
-    ),
+    _penalty_call("forward", "grad_norm_penalty"),
+    _penalty_call("backward", "grad_norm_penalty_backward"),
+    _penalty_call("double-backward", "grad_norm_penalty_double_backward", True, True),
+    _penalty_call("double-backward-dpenalty", "grad_norm_penalty_double_backward", True, False),
 ]
-
-
-# ------------------------------------------------------------------------------------ errors
 
 
 def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3), **options)
 
 
-def _lerp_error(
-    id: str,
-    error: type[Exception],
-    says: tuple[str, ...],
-    real: Any,
-    fake: Any,
-    alpha: Any,
-    **options: Any,
-) -> ErrorCase:
-    return ErrorCase(id, lambda: ops.lerp_samples(real, fake, alpha, **options), error, says)
+_META = _x(device="meta")
 
-
-def _penalty_error(
-    id: str, error: type[Exception], says: tuple[str, ...], grad: Any, **options: Any
-) -> ErrorCase:
-    return ErrorCase(id, lambda: ops.grad_norm_penalty(grad, **options), error, says)
-
-
+_refused = refusals(ops.lerp_samples, real=_x(), fake=_x(), alpha=_x(2))
 _LERP_ERRORS = [
-    _lerp_error("real-list", TypeError, ("real", "list"), [1.0], _x(), _x(2)),
-    _lerp_error(
-        "real-int", TypeError, ("real", "int64", "float32"), _x(dtype=torch.int64), _x(), _x(2)
-    ),
-    _lerp_error(
-        "real-scalar", ValueError, ("real", "[N, ...]", "scalar"), torch.tensor(1.0), _x(), _x(2)
-    ),
-    _lerp_error("fake-type", TypeError, ("fake", "float"), _x(), 1.0, _x(2)),
-    _lerp_error("fake-shape", ValueError, ("fake", "[2, 3]", "[2, 1]"), _x(), _x(2, 1), _x(2)),
-    _lerp_error(
-        "fake-dtype", TypeError, ("fake", "float32", "float16", "fake.to"), _x(), _x().half(), _x(2)
-    ),
-    _lerp_error("fake-device", ValueError, ("fake", "cpu", "meta"), _x(), _x(device="meta"), _x(2)),
-    _lerp_error("alpha-number", TypeError, ("alpha", "a float"), _x(), _x(), 0.5),
-    _lerp_error("alpha-shape", ValueError, ("alpha", "[2]", "[2, 1]"), _x(), _x(), _x(2, 1)),
-    _lerp_error(
-        "alpha-dtype", TypeError, ("alpha", "float32", "float64"), _x(), _x(), _x(2).double()
-    ),
-    _lerp_error(
-        "backend",
-        ops.BackendUnavailable,
-        ("cpu", "meta"),
-        *(_x(device="meta"), _x(device="meta"), _x(2, device="meta")),
-        backend="cpu",
+    _refused("real-list", TypeError, "real", "list", real=[1.0]),
+    _refused("real-int", TypeError, "real", "int64", "float32", real=_x(dtype=torch.int64)),
+    _refused("real-scalar", ValueError, "real", "[N, ...]", "scalar", real=torch.tensor(1.0)),
+    _refused("fake-type", TypeError, "fake", "float", fake=1.0),
+    _refused("fake-shape", ValueError, "fake", "[2, 3]", "[2, 1]", fake=_x(2, 1)),
+    _refused("fake-dtype", TypeError, "fake", "float32", "float16", "fake.to", fake=_x().half()),
+    _refused("fake-device", ValueError, "fake", "cpu", "meta", fake=_META),
+    _refused("alpha-number", TypeError, "alpha", "a float", alpha=0.5),
+    _refused("alpha-shape", ValueError, "alpha", "[2]", "[2, 1]", alpha=_x(2, 1)),
+    _refused("alpha-dtype", TypeError, "alpha", "float32", "float64", alpha=_x(2).double()),
+    _refused(
+        *("backend", ops.BackendUnavailable, "cpu", "meta"),
+        **{"real": _META, "fake": _META, "alpha": _META[:, 0], "backend": "cpu"},
     ),
 ]
 
+_refused = refusals(ops.grad_norm_penalty, grad=_x())
 _PENALTY_ERRORS = [
-    _penalty_error("grad-none", TypeError, ("grad", "NoneType"), None),
-    _penalty_error("grad-int", TypeError, ("grad", "int64", "float32"), _x(dtype=torch.int64)),
-    _penalty_error("grad-scalar", ValueError, ("grad", "[N, ...]", "scalar"), torch.tensor(1.0)),
-    _penalty_error(
-        "center-negative", ValueError, ("center", "at least 0", "-1"), _x(), center=-1.0
-    ),
-    _penalty_error(
-        "center-nan", ValueError, ("center", "finite", "nan"), _x(), center=float("nan")
-    ),
-    _penalty_error(
-        "center-tensor", TypeError, ("center", "number", "item()"), _x(), center=torch.ones(())
-    ),
-    _penalty_error(
-        "backend", ops.BackendUnavailable, ("cpu", "meta"), _x(device="meta"), backend="cpu"
-    ),
+    _refused("grad-none", TypeError, "grad", "NoneType", grad=None),
+    _refused("grad-int", TypeError, "grad", "int64", "float32", grad=_x(dtype=torch.int64)),
+    _refused("grad-scalar", ValueError, "grad", "[N, ...]", "scalar", grad=torch.tensor(1.0)),
+    _refused("center-negative", ValueError, "center", "at least 0", "-1", center=-1.0),
+    _refused("center-nan", ValueError, "center", "finite", "nan", center=float("nan")),
+    _refused("center-tensor", TypeError, "center", "number", "item()", center=torch.ones(())),
+    _refused("backend", ops.BackendUnavailable, "cpu", "meta", grad=_META, backend="cpu"),
+    launch_refused("gradient_penalty", "grad_norm_penalty", (1, 2**31), 1.0),
 ]
-
-
-# -------------------------------------------------------------------------------- benchmarks
-
-
-def _benchmark(
-    id: str,
-    shape: Sequence[int],
-    inputs: int,
-    moved: dict[str, float],
-    layout: Layout | None = None,
-    **options: Any,
-) -> BenchmarkCase:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        found: list[Tensor] = [
-            _laid_out(_random(shape, seed), dtype, device, layout) for seed in range(inputs)
-        ]
-        return found if inputs == 1 else [*found, _random(shape[:1], 3).abs().to(device, dtype)]
-
-    return BenchmarkCase(id, tensors, options, moved)
 
 
 #: The gradient of a critic in its images: WGAN-GP's and R1's usual sizes.
@@ -251,26 +196,50 @@ _PENALTY_MOVED = {"forward": 1.0, "forward_backward": 3.0, "double_backward": 3.
 LERP_SAMPLES = OpSpec(
     name="lerp_samples",
     op=ops.lerp_samples,
-    samples=_lerp_samples(),
+    samples=_LERP_SAMPLES,
     registered=_LERP_REGISTERED,
     errors=_LERP_ERRORS,
     benchmarks=[
-        _benchmark(f"lerp_samples-{id}", shape, 2, _LERP_MOVED, layout)
+        BenchmarkCase(
+            f"lerp_samples-{id}",
+            tensors_of(lambda shape=shape: normal(shape, shape, shape[:1]), layout, (0, 1)),
+            {},
+            _LERP_MOVED,
+        )
         for id, shape, layout in _SIZES
     ],
-    tolerance=TOLERANCE,
+    tolerance=ROUNDED_ONCE,
     batched=(0, 1, 2),
+    threaded=[_lerp_sample(id, shape, None) for id, shape in _THREADED],
+    # Images are saved for the gradient of alpha alone.
+    saved=[
+        Saved(_LERP_SMALL, wanted=[0], kept=[2]),
+        Saved(_LERP_SMALL, wanted=[0, 1], kept=[2]),
+        Saved(_LERP_SMALL, wanted=[2], kept=[0, 1, 2]),
+        Saved(_LERP_SMALL, kept=[0, 1, 2]),
+    ],
+    # Without a gradient of alpha, the usual case, there is no sum and no difference of images.
+    penalties=[Penalty(_LERP_SMALL, frozenset({"ddy"}), wanted=[0, 1])],
 )
 
 GRAD_NORM_PENALTY = OpSpec(
     name="grad_norm_penalty",
     op=ops.grad_norm_penalty,
-    samples=_penalty_samples(),
+    samples=_PENALTY_SAMPLES,
     registered=_PENALTY_REGISTERED,
     errors=_PENALTY_ERRORS,
     benchmarks=[
-        _benchmark(f"penalty-{id}", shape, 1, _PENALTY_MOVED, layout)
+        BenchmarkCase(
+            f"penalty-{id}",
+            tensors_of(lambda shape=shape: normal(shape), layout),
+            {},
+            _PENALTY_MOVED,
+        )
         for id, shape, layout in _SIZES
     ],
-    tolerance=TOLERANCE,
+    tolerance=ROUNDED_ONCE,
+    threaded=[_penalty_sample(id, shape) for id, shape in _THREADED],
+    saved=[Saved(_PENALTY_SAMPLES[0], kept=[0], more=[3])],
+    penalties=[Penalty(_PENALTY_SAMPLES[0], frozenset({"ddpenalty", "dgrad"}))],
+    autocast="float32",
 )

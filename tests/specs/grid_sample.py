@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,18 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.layouts import channels_last, transposed
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
-
-
-def _random(shape: Sequence[int], seed: int) -> Tensor:
-    """Draw values that bfloat16 holds exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
+from tests.specs.build import (
+    ROUNDED_ONCE,
+    launch_refused,
+    leaves,
+    normal,
+    on,
+    refusals,
+    sample,
+    tensors_of,
+    values,
+)
+from tests.specs.layouts import Layout, channels_last, transposed
+from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 
 def random_grid(
@@ -57,46 +58,40 @@ def rotated_grid(n: int, out: Sequence[int], degrees: float, zoom: float) -> Ten
 def _sample(
     id: str, shape: Sequence[int], grid: Tensor, layout: Layout | None = None, **options: Any
 ) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x, points = _random(shape, 1).to(device, dtype), grid.to(device, dtype)
-        if layout is None:
-            return x, points
-        return layout(x), points if layout is channels_last else layout(points)
-
-    return Sample(id, tensors, options, small=id.startswith("small"))
+    both = (0,) if layout is channels_last else (0, 1)
+    small = id.startswith("small")
+    return sample(
+        id, lambda: [values(shape, 1), grid], layout, laid_out=both, small=small, **options
+    )
 
 
-def _samples() -> list[Sample]:
-    return [
-        _sample("small", (1, 2, 4, 4), random_grid(1, (3, 2), (4, 4))),
-        _sample(
-            "small-border",
-            (2, 2, 3, 5),
-            random_grid(2, (2, 3), (3, 5), align_corners=True),
-            padding_mode="border",
-            align_corners=True,
-        ),
-        _sample(
-            "small-reflection",
-            (2, 1, 4, 2),
-            random_grid(2, (5, 2), (4, 2)),
-            padding_mode="reflection",
-        ),
-        _sample("blocks", (2, 3, 12, 16), random_grid(2, (20, 17), (12, 16))),
-        _sample(
-            "channels_last",
-            (2, 70, 4, 5),
-            random_grid(2, (4, 5), (4, 5), align_corners=True),
-            channels_last,
-            padding_mode="reflection",
-            align_corners=True,
-        ),
-        _sample("rotated", (2, 3, 16, 16), rotated_grid(2, (16, 16), 30.0, 0.8), transposed),
-        _sample("empty-batch", (0, 3, 4, 4), random_grid(0, (3, 3), (4, 4))),
-    ]
-
-
-# -------------------------------------------------------------------------- registered calls
+_SAMPLES = [
+    _sample("small", (1, 2, 4, 4), random_grid(1, (3, 2), (4, 4))),
+    _sample(
+        "small-border",
+        (2, 2, 3, 5),
+        random_grid(2, (2, 3), (3, 5), align_corners=True),
+        padding_mode="border",
+        align_corners=True,
+    ),
+    _sample(
+        "small-reflection",
+        (2, 1, 4, 2),
+        random_grid(2, (5, 2), (4, 2)),
+        padding_mode="reflection",
+    ),
+    _sample("blocks", (2, 3, 12, 16), random_grid(2, (20, 17), (12, 16))),
+    _sample(
+        "channels_last",
+        (2, 70, 4, 5),
+        random_grid(2, (4, 5), (4, 5), align_corners=True),
+        channels_last,
+        padding_mode="reflection",
+        align_corners=True,
+    ),
+    _sample("rotated", (2, 3, 16, 16), rotated_grid(2, (16, 16), 30.0, 0.8), transposed),
+    _sample("empty-batch", (0, 3, 4, 4), random_grid(0, (3, 3), (4, 4))),
+]
 
 
 def _registered(id: str, op: str, *needs: bool, given: str = "") -> RegisteredCall:
@@ -108,14 +103,10 @@ def _registered(id: str, op: str, *needs: bool, given: str = "") -> RegisteredCa
     settings = ("bilinear", "reflection", False)
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x, dy, ddx = (
-            _random(shape, i).to(device, dtype).requires_grad_()
-            for i, shape in enumerate([(2, 3, 4, 4), (2, 3, 3, 2), (2, 3, 4, 4)])
-        )
-        grid, ddgrid = (
-            random_grid(2, (3, 2), (4, 4), seed=i).to(device, dtype).requires_grad_()
-            for i in (0, 1)
-        )
+        shapes = [(2, 3, 4, 4), (2, 3, 3, 2), (2, 3, 4, 4)]
+        images = on(dtype, device, *(values(shape, i) for i, shape in enumerate(shapes)))
+        grids = on(dtype, device, *(random_grid(2, (3, 2), (4, 4), seed=i) for i in (0, 1)))
+        (x, dy, ddx), (grid, ddgrid) = leaves(*images), leaves(*grids)
         if op == "grid_sample":
             return x, grid, *settings
         if op == "grid_sample_backward":
@@ -134,105 +125,67 @@ _REGISTERED = [
 ]
 
 
-# ------------------------------------------------------------------------------------ errors
+def _x(*shape: int, **options: Any) -> Tensor:
+    return torch.zeros(shape, **options)
 
 
-def _error(
-    id: str,
-    error: type[Exception],
-    says: tuple[str, ...],
-    x: Any = None,
-    grid: Any = None,
-    **options: Any,
-) -> ErrorCase:
-    x = torch.zeros(2, 3, 4, 5) if x is None else x
-    grid = torch.zeros(2, 6, 7, 2) if grid is None else grid
-    return ErrorCase(id, lambda: ops.grid_sample(x, grid, **options), error, says)
-
-
+_IMAGE, _GRID = (2, 3, 4, 5), (2, 6, 7, 2)
+_refused = refusals(ops.grid_sample, x=_x(*_IMAGE), grid=_x(*_GRID))
 _ERRORS = [
-    _error("x-type", TypeError, ("x", "list"), [1.0]),
-    _error("x-shape", ValueError, ("x", "[N, C, H, W]", "[2, 3, 4]"), torch.zeros(2, 3, 4)),
-    _error(
-        "x-empty", ValueError, ("x", "at least one pixel", "[2, 3, 0, 5]"), torch.zeros(2, 3, 0, 5)
+    _refused("x-type", TypeError, "x", "list", x=[1.0]),
+    _refused("x-shape", ValueError, "x", "[N, C, H, W]", "[2, 3, 4]", x=_x(2, 3, 4)),
+    _refused("x-empty", ValueError, "x", "at least one pixel", "[2, 3, 0, 5]", x=_x(2, 3, 0, 5)),
+    _refused("x-large", ValueError, "x", "2^31 - 1", "split", x=_x(1).expand(2, 3, 2**16, 2**15)),
+    _refused("grid-type", TypeError, "grid", "float32", "int64", grid=_x(*_GRID).long()),
+    _refused(
+        "grid-shape", ValueError, "grid", "[N, Ho, Wo, 2]", "[2, 6, 7, 3]", grid=_x(2, 6, 7, 3)
     ),
-    _error(
-        "x-large", ValueError, ("x", "2^31 - 1", "split"), torch.zeros(1).expand(2, 3, 2**16, 2**15)
-    ),
-    _error(
-        "grid-type",
-        TypeError,
-        ("grid", "float32", "int64"),
-        grid=torch.zeros(2, 6, 7, 2, dtype=torch.int64),
-    ),
-    _error(
-        "grid-shape",
-        ValueError,
-        ("grid", "[N, Ho, Wo, 2]", "[2, 6, 7, 3]"),
-        grid=torch.zeros(2, 6, 7, 3),
-    ),
-    _error("grid-batch", ValueError, ("grid", "2", "[1, 6, 7, 2]"), grid=torch.zeros(1, 6, 7, 2)),
-    _error(
-        "grid-dtype",
-        TypeError,
-        ("grid", "float64", "grid.to"),
-        grid=torch.zeros(2, 6, 7, 2).double(),
-    ),
-    _error(
-        "grid-device",
-        ValueError,
-        ("grid", "cpu", "meta"),
-        grid=torch.zeros(2, 6, 7, 2, device="meta"),
-    ),
-    _error("mode", ValueError, ("mode", "bilinear, nearest", "'bicubic'"), mode="bicubic"),
-    _error(
-        "padding",
-        ValueError,
-        ("padding_mode", "zeros, border, reflection", "'edge'"),
+    _refused("grid-batch", ValueError, "grid", "2", "[1, 6, 7, 2]", grid=_x(1, 6, 7, 2)),
+    _refused("grid-dtype", TypeError, "grid", "float64", "grid.to", grid=_x(*_GRID).double()),
+    _refused("grid-device", ValueError, "grid", "cpu", "meta", grid=_x(*_GRID, device="meta")),
+    _refused("mode", ValueError, "mode", "bilinear, nearest", "'bicubic'", mode="bicubic"),
+    _refused(
+        *("padding", ValueError, "padding_mode", "zeros, border, reflection", "'edge'"),
         padding_mode="edge",
     ),
-    _error(
-        "corners", TypeError, ("align_corners", "True or False", "NoneType"), align_corners=None
+    _refused(
+        "corners", TypeError, "align_corners", "True or False", "NoneType", align_corners=None
     ),
-    _error(
-        "backend",
-        ops.BackendUnavailable,
-        ("cpu", "meta"),
-        torch.zeros(2, 3, 4, 5, device="meta"),
-        torch.zeros(2, 6, 7, 2, device="meta"),
+    _refused(
+        *("backend", ops.BackendUnavailable, "cpu", "meta"),
+        x=_x(*_IMAGE, device="meta"),
+        grid=_x(*_GRID, device="meta"),
         backend="cpu",
+    ),
+    launch_refused(
+        *("grid_sample", "grid_sample", (2**24, 1, 2, 2)),
+        *(_x(2**24, 2**8, 2**8, 2, device="meta"), "bilinear", "zeros", False),
     ),
 ]
 
 
-# -------------------------------------------------------------------------------- benchmarks
-
-# There are as many points as pixels. Forward reads image and grid, which is 2/C of it, and writes
-# the result. Backward, in both, reads image, grid and the incoming gradient and writes both
-# gradients. The second derivative, with a direction for each, reads ddx, ddgrid, dy, x and grid and
-# writes ddy, dx and dgrid.
-
-
 def _benchmark(id: str, shape: Sequence[int], layout: Layout | None = None) -> BenchmarkCase:
+    # There are as many points as pixels. Forward reads image and grid, which is 2/C of it, and
+    # writes the result. Backward, in both, reads image, grid and the incoming gradient and writes
+    # both gradients. The second derivative, with a direction for each, reads ddx, ddgrid, dy, x and
+    # grid and writes ddy, dx and dgrid.
     grid = 2 / shape[1]
-
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x = _random(shape, 1).to(device, dtype)
-        points = rotated_grid(shape[0], shape[2:], 20.0, 0.9).to(device, dtype)
-        return x if layout is None else layout(x), points
-
     moved = {
         "forward": 2 + grid,
         "forward_backward": (2 + grid) + (3 + 2 * grid),
         "double_backward": 5 + 3 * grid,
     }
-    return BenchmarkCase(id, tensors, {}, moved)
+
+    def draw() -> list[Tensor | None]:
+        return [*normal(shape), rotated_grid(shape[0], shape[2:], 20.0, 0.9)]
+
+    return BenchmarkCase(id, tensors_of(draw, layout), {}, moved)
 
 
 GRID_SAMPLE = OpSpec(
     name="grid_sample",
     op=ops.grid_sample,
-    samples=_samples(),
+    samples=_SAMPLES,
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=[
@@ -240,8 +193,19 @@ GRID_SAMPLE = OpSpec(
         _benchmark("features", (8, 64, 64, 64)),
         _benchmark("features-channels_last", (8, 64, 64, 64), channels_last),
     ],
-    tolerance=TOLERANCE,
+    tolerance=ROUNDED_ONCE,
     # Without the grid: the contract's test of jacrev takes one pixel of each tensor, but the last
     # two dimensions of a grid aren't pixels.
     batched=(0,),
+    threaded=[
+        _sample(order, (2, 37, 9, 8), random_grid(2, (30, 31), (9, 8)), layout)
+        for order, layout in (("contiguous", None), ("channels_last", channels_last))
+    ],
+    # The image is saved for the gradient of the grid alone.
+    saved=[
+        Saved(_SAMPLES[0], wanted=[0], kept=[1]),
+        Saved(_SAMPLES[0], wanted=[1], kept=[0, 1]),
+        Saved(_SAMPLES[0], kept=[0, 1]),
+    ],
+    penalties=[Penalty(_SAMPLES[0], frozenset({"ddy", "dgrid"}))],
 )

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.conv2d import values, weight_values
-from tests.specs.layouts import channels_last, every_other, transposed
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-
-
-def _sample(
-    id: str,
-    shape: Sequence[int],
-    weight: Sequence[int],
-    layout: Layout | None = None,
-    *,
-    bias: bool = True,
-    small: bool = False,
-    **options: Any,
-) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x, w = values(shape, 1).to(device, dtype), weight_values(weight, 2).to(device, dtype)
-        b = values(weight[:1], 3, 0.5).to(device, dtype) if bias else None
-        return (x if layout is None else layout(x)), w, b
-
-    return Sample(id, tensors, options, small=small)
-
+from tests.specs.build import (
+    CONVOLUTION,
+    normal,
+    refusals,
+    tensors_of,
+    values,
+    weight_values,
+)
+from tests.specs.conv2d import convolution_sample
+from tests.specs.layouts import Layout, channels_last, every_other, transposed
+from tests.specs.spec import BenchmarkCase, OpSpec, RegisteredCall
 
 _SAMPLES = [
-    _sample("small", (3, 4, 5, 4), (6, 2, 3, 3), padding=1, groups=2, act="swish", small=True),
-    _sample(
+    convolution_sample(
+        "small", (3, 4, 5, 4), (6, 2, 3, 3), padding=1, groups=2, act="swish", small=True
+    ),
+    convolution_sample(
         "small-strides",
         (3, 6, 7, 6),
         (3, 2, 2, 3),
@@ -49,7 +37,7 @@ _SAMPLES = [
         bias=False,
         small=True,
     ),
-    _sample(
+    convolution_sample(
         "channels_last",
         (2, 32, 9, 8),
         (48, 16, 3, 3),
@@ -58,11 +46,13 @@ _SAMPLES = [
         groups=2,
         act="tanh",
     ),
-    _sample("depthwise", (3, 8, 5, 4), (8, 1, 4, 4), channels_last, groups=8, bias=False),
-    _sample(
+    convolution_sample(
+        "depthwise", (3, 8, 5, 4), (8, 1, 4, 4), channels_last, groups=8, bias=False
+    ),
+    convolution_sample(
         "depthwise-of-two", (2, 6, 6, 7), (12, 1, 3, 3), transposed, padding=1, stride=2, groups=6
     ),
-    _sample("empty-batch", (0, 4, 5, 5), (4, 2, 3, 3), padding=1, groups=2, act="lrelu"),
+    convolution_sample("empty-batch", (0, 4, 5, 5), (4, 2, 3, 3), padding=1, groups=2, act="lrelu"),
 ]
 
 
@@ -109,20 +99,13 @@ def random_call(seed: int) -> tuple[list[Tensor], dict[str, Any]]:
     return [x, w], {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
-def _error(id: str, call: Callable[[], Any], *says: str) -> ErrorCase:
-    return ErrorCase(id, call, ValueError, says)
-
-
-_X, _W = torch.zeros(2, 4, 5, 5), torch.zeros(6, 2, 3, 3)
-
+_refused = refusals(ops.conv2d, x=torch.zeros(2, 4, 5, 5), weight=torch.zeros(6, 2, 3, 3))
 _ERRORS = [
-    _error(
-        "channels", lambda: ops.conv2d(_X, _W, groups=3), "[6, 2, 3, 3]", "[2, 4, 5, 5]", "3 groups"
+    _refused("channels", ValueError, "[6, 2, 3, 3]", "[2, 4, 5, 5]", "3 groups", groups=3),
+    _refused(
+        "transposed", ValueError, "[6, 2, 3, 3]", "2 groups", by=ops.conv_transpose2d, groups=2
     ),
-    _error(
-        "transposed", lambda: ops.conv_transpose2d(_X, _W, groups=2), "[6, 2, 3, 3]", "2 groups"
-    ),
-    _error("number", lambda: ops.conv2d(_X, _W, groups=True), "groups", "at least 1", "True"),
+    _refused("number", ValueError, "groups", "at least 1", "True", groups=True),
 ]
 
 
@@ -134,21 +117,16 @@ def benchmark_case(
     Its ``products`` are those of a convolution without groups.
     """
 
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(batch, channels, side, side, generator=generator)
-        weight = torch.randn(channels, channels // groups, kernel, kernel, generator=generator)
-        weight = weight / weight[0].numel() ** 0.5
-        return [
-            x.to(device, dtype).contiguous(memory_format=torch.channels_last),
-            weight.to(device, dtype),
-        ]
+    def draw() -> list[Tensor | None]:
+        shape = (channels, channels // groups, kernel, kernel)
+        x, weight = normal((batch, channels, side, side), shape)
+        return [x, None if weight is None else weight / weight[0].numel() ** 0.5]
 
     pixels = (side + 2 * padding - kernel + 1) ** 2
     once = 2.0 * batch * channels * (channels // groups) * kernel**2 * pixels
     return BenchmarkCase(
         id,
-        tensors,
+        tensors_of(draw, channels_last),
         {"padding": padding, "groups": groups},
         # Second derivative: two convolutions for the incoming gradient, one each for image and
         # weights.
@@ -168,11 +146,6 @@ GROUPED_CONV2D = OpSpec(
         benchmark_case("r3gan-128x128", 2, 384, 24, 128),
         benchmark_case("depthwise-4x4", 32, 768, 768, 4, kernel=4, padding=0),
     ],
-    # The convolution rounds to the half type before the epilogue does.
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 1e-5,
-        torch.float16: 4e-3,
-        torch.bfloat16: 3e-2,
-    },
+    tolerance=CONVOLUTION,
+    autocast="region",
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+Layout = Callable[[Tensor], Tensor]
 
 
 def channels_last(x: Tensor) -> Tensor:

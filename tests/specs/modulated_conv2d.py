@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.conv2d import values, weight_values
-from tests.specs.layouts import channels_last, transposed
-from tests.specs.spec import ErrorCase, OpSpec, Sample
+from tests.specs.build import normal, refusals, sample, tensors_of, tolerance, values, weight_values
+from tests.specs.layouts import Layout, channels_last, transposed
+from tests.specs.spec import BenchmarkCase, OpSpec, Sample
 
-Layout = Callable[[Tensor], Tensor]
 FILTER = ops.setup_filter([1, 3, 3, 1])
 
 
@@ -98,21 +97,17 @@ def _sample(
     if "up" in options or "down" in options:
         options["resample_filter"] = FILTER
 
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
+    def draw() -> list[Tensor | None]:
         size = [s * options.get("up", 1) // options.get("down", 1) for s in (h, w)]
-        rest = [
+        return [
+            values(shape, 1),
             weight_values((out, c, kernel, kernel), 2),
             1 + values((n, c), 3, 0.5),
             None if noise is None else values((noise, 1, *size), 4, 0.25),
             values((out,), 5, 0.5) if bias else None,
         ]
-        x = values(shape, 1).to(device, dtype)
-        return (
-            x if layout is None else layout(x),
-            *(None if t is None else t.to(device, dtype) for t in rest),
-        )
 
-    return Sample(id, tensors, options, small=small)
+    return sample(id, draw, layout, small=small, **options)
 
 
 _SAMPLES = [
@@ -147,51 +142,83 @@ def _x(*shape: int, **options: Any) -> Tensor:
 
 
 _W, _S = torch.zeros(6, 4, 3, 3), torch.zeros(2, 4)
-
-
-def _error(id: str, error: type[Exception], says: tuple[str, ...], **changed: Any) -> ErrorCase:
-    def call() -> Tensor:
-        given: dict[str, Any] = {"x": _x(), "weight": _W, "styles": _S, **changed}
-        return ops.modulated_conv2d(
-            given.pop("x"), given.pop("weight"), given.pop("styles"), **given
-        )
-
-    return ErrorCase(id, call, error, says)
-
-
+_refused = refusals(ops.modulated_conv2d, x=_x(), weight=_W, styles=_S)
 _ERRORS = [
-    _error("x-int", TypeError, ("x", "int64"), x=_x(dtype=torch.int64)),
-    _error("x-rank", ValueError, ("x", "[N, C, H, W]", "[4, 5]"), x=_x(4, 5)),
-    _error("weight-type", TypeError, ("weight", "list"), weight=[1.0]),
-    _error("weight-dtype", TypeError, ("weight", "float32", "float64"), weight=_W.double()),
-    _error(
+    _refused("x-int", TypeError, "x", "int64", x=_x(dtype=torch.int64)),
+    _refused("x-rank", ValueError, "x", "[N, C, H, W]", "[4, 5]", x=_x(4, 5)),
+    _refused("weight-type", TypeError, "weight", "list", weight=[1.0]),
+    _refused("weight-dtype", TypeError, "weight", "float32", "float64", weight=_W.double()),
+    _refused(
         "weight-shape",
         ValueError,
-        ("weight", "[O, 4, kh, kw]", "[6, 3, 3, 3]"),
+        "weight",
+        "[O, 4, kh, kw]",
+        "[6, 3, 3, 3]",
         weight=_x(6, 3, 3, 3),
     ),
-    _error("weight-device", ValueError, ("weight", "cpu", "meta"), weight=_W.to("meta")),
-    _error("styles-shape", ValueError, ("styles", "[2, 4]", "[4]"), styles=_x(4)),
-    _error("styles-dtype", TypeError, ("styles", "float32", "float16"), styles=_S.half()),
-    _error("noise-shape", ValueError, ("noise", "[2, 1, 4, 4]"), noise=_x(2, 1, 4, 4)),
-    _error("noise-type", TypeError, ("noise", "int"), noise=3),
-    _error("bias-shape", ValueError, ("[6]", "[5]"), bias=_x(5)),
-    _error("bias-type", TypeError, ("bias", "str"), bias="zeros"),
-    _error("up", ValueError, ("up", "at least 1", "0"), up=0),
-    _error("down", TypeError, ("down", "1.5"), down=1.5),
-    _error("padding", ValueError, ("padding", "3"), padding=(1, 2, 3)),
-    _error("too-small", ValueError, ("to be downsampled by 1",), x=_x(2, 4, 1, 1), padding=0),
-    _error("input_gain", ValueError, ("input_gain", "[4]", "[3]"), input_gain=_x(3)),
-    _error("act", ValueError, ("act", "'gelu'"), act="gelu"),
-    _error(
-        "filter",
-        TypeError,
-        ("float64",),
-        up=2,
-        resample_filter=FILTER.double() if FILTER is not None else None,
-    ),
-    _error("backend", ValueError, ("backend", "'tpu'"), backend="tpu"),
+    _refused("weight-device", ValueError, "weight", "cpu", "meta", weight=_W.to("meta")),
+    _refused("styles-shape", ValueError, "styles", "[2, 4]", "[4]", styles=_x(4)),
+    _refused("styles-dtype", TypeError, "styles", "float32", "float16", styles=_S.half()),
+    _refused("noise-shape", ValueError, "noise", "[2, 1, 4, 4]", noise=_x(2, 1, 4, 4)),
+    _refused("noise-type", TypeError, "noise", "int", noise=3),
+    _refused("bias-shape", ValueError, "[6]", "[5]", bias=_x(5)),
+    _refused("bias-type", TypeError, "bias", "str", bias="zeros"),
+    _refused("up", ValueError, "up", "at least 1", "0", up=0),
+    _refused("down", TypeError, "down", "1.5", down=1.5),
+    _refused("padding", ValueError, "padding", "3", padding=(1, 2, 3)),
+    _refused("too-small", ValueError, "to be downsampled by 1", x=_x(2, 4, 1, 1), padding=0),
+    _refused("input_gain", ValueError, "input_gain", "[4]", "[3]", input_gain=_x(3)),
+    _refused("act", ValueError, "act", "'gelu'", act="gelu"),
+    _refused("filter", TypeError, "float64", up=2, resample_filter=torch.ones(4).double()),
+    _refused("backend", ValueError, "backend", "'tpu'", backend="tpu"),
 ]
+
+
+def _benchmark(
+    id: str,
+    shape: tuple[int, int, int, int],
+    out: int,
+    kernel: int,
+    moved: Mapping[str, float] | None = None,
+    **options: Any,
+) -> BenchmarkCase:
+    """Return a layer with bias and clamp in channels_last.
+
+    Biases of ±8 keep inputs of a 3×3 layer's activation away from lrelu's kink, where rounding
+    changes the gradient.
+    """
+    batch, channels, height, width = shape
+    up = options.get("up", 1)
+
+    def draw() -> list[Tensor | None]:
+        size = (batch, 1, height * up, width * up) if kernel > 1 else None
+        drawn = normal(shape, (out, channels, kernel, kernel), (batch, channels), size, (out,))
+        x, weight, styles, noise, bias = drawn
+        assert weight is not None and styles is not None and bias is not None
+        if noise is not None:
+            noise, bias = noise / 8, bias / 8 + 8 * (-1.0) ** torch.arange(out)
+        if not options.get("demodulate", True):
+            weight = weight / (channels * kernel**2) ** 0.5
+        return [x, weight, 1 + styles / 2, noise, bias]
+
+    once = 2.0 * kernel**2 * channels * out * batch * height * width
+    products = {"forward": once, "forward_backward": 3 * once}
+    # With upsampling, plain PyTorch's second derivative takes minutes.
+    if up == 1:
+        # Four for any convolution, and two because the gradient of the demodulation has the result.
+        products["double_backward"] = 6 * once
+    settings = {"clamp": 256.0, **options}
+    tensors = tensors_of(draw, channels_last, (0, 1))
+    if moved is not None:
+        return BenchmarkCase(id, tensors, settings, moved)
+    return BenchmarkCase(id, tensors, settings, products=products)
+
+
+_IMAGE_MOVED = {
+    "forward": 1 + 3 / 256,
+    "forward_backward": 3 + 9 / 256,
+    "double_backward": 3 + 9 / 256,
+}
 
 MODULATED_CONV2D = OpSpec(
     name="modulated_conv2d",
@@ -199,13 +226,17 @@ MODULATED_CONV2D = OpSpec(
     samples=_SAMPLES,
     registered=[],
     errors=_ERRORS,
-    benchmarks=[],
+    benchmarks=[
+        _benchmark("3x3", (8, 256, 32, 32), 256, 3, act="lrelu"),
+        # A transposed convolution of stride 2 multiplies every pixel by every tap, like one of
+        # stride 1.
+        _benchmark("3x3-up2", (8, 256, 32, 32), 256, 3, act="lrelu", up=2, resample_filter=FILTER),
+        # This is memory-bound: it reads the image forward and again for weights and styles, and
+        # writes the image's gradient.
+        _benchmark("1x1-image", (8, 256, 64, 64), 3, 1, _IMAGE_MOVED, demodulate=False),
+    ],
     # Half types round weights, styles, the convolution and the result.
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 2e-5,
-        torch.float16: 1e-2,
-        torch.bfloat16: 8e-2,
-    },
+    tolerance=tolerance(1e-12, 2e-5, 1e-2, 8e-2),
     batched=(0, 2, 3),
+    autocast="region",
 )

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._activations import ACTIVATIONS, activation, activation_options
+from fastgan.ops._activations import ACTIVATIONS, activation_options
 from fastgan.ops.scale_bias_act import reference
-from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
-Given = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
+from tests.specs.build import (
+    ROUNDED_ONCE,
+    away_from_kinks,
+    leaves,
+    normal,
+    on,
+    refusals,
+    sample,
+    tensors_of,
+)
+from tests.specs.layouts import (
+    Layout,
+    channels_last,
+    every_other,
+    expanded,
+    transposed,
+    unaligned,
+)
+from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 #: The tensors that a sample has, of scale, noise and b; ``1`` is noise that all images share.
 EVERYTHING = "snb"
 
 
-def _values(shape: Sequence[int], given: str, seed: int, options: dict[str, Any]) -> Given:
-    """Draw x, scale, noise and b that bfloat16 holds exactly.
-
-    v stays away from the kink at 0 and from the values where the clamp begins.
-    """
+def _values(
+    shape: Sequence[int],
+    given: str,
+    seed: int,
+    *,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> list[Tensor | None]:
+    """Draw x, scale, noise and b that bfloat16 holds exactly, away from kinks."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(*size: int) -> Tensor:
         return torch.randn(size, generator=generator, dtype=torch.float64).bfloat16().double()
 
     n, c, h, w = shape
-    x = random(*shape)
-    scale = (
-        (random(n, c).sign() * (random(n, c).abs() + 0.5)).bfloat16().double()
-        if "s" in given
-        else None
+    x, scale, noise, b = random(*shape), None, None, None
+    if "s" in given:
+        scale = (random(n, c).sign() * (random(n, c).abs() + 0.5)).bfloat16().double()
+    if "n" in given or "1" in given:
+        noise = random(1 if "1" in given else n, 1, h, w)
+    if "b" in given:
+        b = random(c)
+    x = away_from_kinks(
+        x,
+        lambda x: reference.pre_activation(x, scale, noise, b),
+        activation_options(act, alpha, gain, clamp),
     )
-    noise = random(1 if "1" in given else n, 1, h, w) if "n" in given or "1" in given else None
-    b = random(c) if "b" in given else None
-    act, alpha, gain, clamp = activation_options(
-        options.get("act", "linear"), *(options.get(k) for k in ("alpha", "gain", "clamp"))
-    )
-    for _ in range(50):
-        v = reference.pre_activation(x, scale, noise, b)
-        doubtful = v.abs() < 0.02
-        if clamp:
-            y = activation(v, act, alpha) * gain
-            doubtful |= (y.abs() - clamp).abs() < 0.04 * clamp
-        if not doubtful.any():
-            break
-        x = torch.where(doubtful, (x + 0.1875).bfloat16().double(), x)
-    return x, scale, noise, b
+    return [x, scale, noise, b]
 
 
 def _sample(
@@ -65,13 +77,10 @@ def _sample(
     small: bool = False,
     **options: Any,
 ) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x, *rest = _values(shape, given, len(id), options)
-        x = x.to(device, dtype)
-        x = x if layout is None else layout(x)
-        return x, *(None if t is None else t.to(device, dtype) for t in rest)
+    def draw() -> list[Tensor | None]:
+        return _values(shape, given, len(id), **options)
 
-    return Sample(id, tensors, options, large=large, small=small)
+    return sample(id, draw, layout, large=large, small=small, **options)
 
 
 _SMALL = (3, 3, 2, 5)
@@ -128,15 +137,11 @@ def _call(
     curved = act not in ("linear", "relu", "lrelu")
 
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        tensors = _values((2, 3, 4, 5), given, 3, {"act": act, "clamp": clamp})
-        x, scale, noise, b = (None if t is None else t.to(device, dtype) for t in tensors)
-        scalars = activation_options(act, None, None, clamp)
-
-        def wanted(*found: Tensor | None) -> tuple[Tensor | None, ...]:
-            return tuple(None if t is None else t.requires_grad_() for t in found)
-
+        drawn = _values((2, 3, 4, 5), given, 3, act=act, clamp=clamp)
+        x, scale, noise, b = on(dtype, device, *drawn)
+        settings = activation_options(act, None, None, clamp)
         if op == "scale_bias_act":
-            return *wanted(x, scale, noise, b), *scalars
+            return *leaves(x, scale, noise, b), *settings
         assert x is not None
         dy, ddx = torch.cos(3 * x), torch.sin(2 * x)
         dd = [None if t is None else torch.sin(t) for t in (scale, noise, b)]
@@ -144,9 +149,9 @@ def _call(
         if not sloped and scale is None:
             x, b = None, None
         if op == "scale_bias_act_backward":
-            return *wanted(dy, x, scale, noise, b), *scalars, *needs
+            return *leaves(dy, x, scale, noise, b), *settings, *needs
         needs = [curved or scale is not None, needs[0], curved and needs[1], curved and needs[2]]
-        return *wanted(ddx, *dd, dy, x, scale, noise, b), *scalars, *needs
+        return *leaves(ddx, *dd, dy, x, scale, noise, b), *settings, *needs
 
     return RegisteredCall(id, op, args)
 
@@ -165,76 +170,59 @@ def _x(*shape: int, **options: Any) -> Tensor:
     return torch.zeros(shape or (2, 3, 4, 5), **options)
 
 
-def _error(
-    id: str, error: type[Exception], says: tuple[str, ...], *args: Any, **options: Any
-) -> ErrorCase:
-    return ErrorCase(id, lambda: ops.scale_bias_act(*args, **options), error, says)
-
-
+_refused = refusals(ops.scale_bias_act, x=_x())
 _ERRORS = [
-    _error("x-list", TypeError, ("x", "list"), [1.0]),
-    _error("x-int", TypeError, ("x", "int64", "float32"), _x(dtype=torch.int64)),
-    _error("x-rank", ValueError, ("x", "[N, C, H, W]", "[2, 3]"), _x(2, 3)),
-    _error("scale-type", TypeError, ("scale", "float"), _x(), 2.0),
-    _error("scale-dtype", TypeError, ("scale", "float32", "float64"), _x(), _x(2, 3).double()),
-    _error("scale-shape", ValueError, ("scale", "[2, 3]", "[3, 3]"), _x(), _x(3, 3)),
-    _error("scale-rank", ValueError, ("scale", "[2, 3]", "[3]"), _x(), _x(3)),
-    _error(
-        "noise-dtype", TypeError, ("noise", "float32", "float16"), _x(), None, _x(1, 1, 4, 5).half()
+    _refused("x-list", TypeError, "x", "list", x=[1.0]),
+    _refused("x-int", TypeError, "x", "int64", "float32", x=_x(dtype=torch.int64)),
+    _refused("x-rank", ValueError, "x", "[N, C, H, W]", "[2, 3]", x=_x(2, 3)),
+    _refused("scale-type", TypeError, "scale", "float", scale=2.0),
+    _refused("scale-dtype", TypeError, "scale", "float32", "float64", scale=_x(2, 3).double()),
+    _refused("scale-shape", ValueError, "scale", "[2, 3]", "[3, 3]", scale=_x(3, 3)),
+    _refused("scale-rank", ValueError, "scale", "[2, 3]", "[3]", scale=_x(3)),
+    _refused("noise-dtype", TypeError, "noise", "float32", "float16", noise=_x(1, 1, 4, 5).half()),
+    _refused(
+        "noise-shape",
+        ValueError,
+        "noise",
+        "[2, 1, 4, 5] or [1, 1, 4, 5]",
+        "[2, 3, 4, 5]",
+        noise=_x(),
     ),
-    _error(
-        *("noise-shape", ValueError, ("noise", "[2, 1, 4, 5] or [1, 1, 4, 5]", "[2, 3, 4, 5]")),
-        _x(),
-        None,
-        _x(),
-    ),
-    _error("noise-rank", ValueError, ("noise", "[4, 5]"), _x(), None, _x(4, 5)),
-    _error("b-shape", ValueError, ("b", "[3]", "[2]"), _x(), b=_x(2)),
-    _error("b-device", ValueError, ("b", "cpu", "meta"), _x(), b=_x(3, device="meta")),
-    _error("act", ValueError, ("act", "lrelu", "'gelu'"), _x(), act="gelu"),
-    _error("clamp", ValueError, ("clamp", "at least 0", "-1"), _x(), clamp=-1),
-    _error("gain", ValueError, ("gain", "nan"), _x(), gain=float("nan")),
-    _error("backend", ops.BackendUnavailable, ("cpu", "meta"), _x(device="meta"), backend="cpu"),
+    _refused("noise-rank", ValueError, "noise", "[4, 5]", noise=_x(4, 5)),
+    _refused("b-shape", ValueError, "b", "[3]", "[2]", b=_x(2)),
+    _refused("b-device", ValueError, "b", "cpu", "meta", b=_x(3, device="meta")),
+    _refused("act", ValueError, "act", "lrelu", "'gelu'", act="gelu"),
+    _refused("clamp", ValueError, "clamp", "at least 0", "-1", clamp=-1),
+    _refused("gain", ValueError, "gain", "nan", gain=float("nan")),
+    _refused("backend", ops.BackendUnavailable, "cpu", "meta", x=_x(device="meta"), backend="cpu"),
 ]
+
+# Forward reads x and writes y. Backward reads dy and x and writes dx. The second derivative, with a
+# direction for every input, reads ddx, dy and x and writes ddy and dx.
+_MOVED = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0}
 
 
 def _benchmark(
-    id: str,
-    shape: Sequence[int],
-    given: str,
-    moved: dict[str, float],
-    layout: Layout | None = None,
-    **options: Any,
+    id: str, shape: Sequence[int], layout: Layout | None, all_four: bool, **options: Any
 ) -> BenchmarkCase:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        generator = torch.Generator().manual_seed(0)
-        n, c, h, w = shape
-        sizes = {"s": (n, c), "n": (n, 1, h, w), "b": (c,)}
-        x = torch.randn(list(shape), generator=generator).to(device, dtype)
-        x = x if layout is None else layout(x)
-        rest = {
-            k: torch.randn(size, generator=generator).to(device, dtype) for k, size in sizes.items()
-        }
-        return x, *(rest[k] if k in given else None for k in "snb")
-
-    return BenchmarkCase(id, tensors, options, moved)
+    n, c, h, w = shape
+    rest = [(n, 1, h, w), (c,)] if all_four else [None, None]
+    draw = tensors_of(lambda: normal(shape, (n, c), *rest), layout)
+    return BenchmarkCase(id, draw, options, _MOVED)
 
 
 def _benchmarks() -> list[BenchmarkCase]:
-    # Forward reads x and writes y. Backward reads dy and x and writes dx. The second derivative,
-    # with a direction for every input, reads ddx, dy and x and writes ddy and dx.
-    moved = {"forward": 2.0, "forward_backward": 5.0, "double_backward": 5.0}
     found = []
     for name, shape in (("32", (8, 256, 32, 32)), ("64", (8, 128, 64, 64))):
         for suffix, layout in (("", None), ("-channels_last", channels_last)):
-            found.append(
-                _benchmark(
-                    f"lrelu-{name}{suffix}", shape, "snb", moved, layout, act="lrelu", clamp=256.0
-                )
-            )
-            found.append(_benchmark(f"scale-{name}{suffix}", shape, "s", moved, layout))
+            lrelu = {"act": "lrelu", "clamp": 256.0}
+            found.append(_benchmark(f"lrelu-{name}{suffix}", shape, layout, True, **lrelu))
+            found.append(_benchmark(f"scale-{name}{suffix}", shape, layout, False))
     return found
 
+
+_LINEAR = _sample("linear", (2, 3, 4, 5))
+_LRELU = _sample("lrelu", (2, 3, 4, 5), act="lrelu")
 
 SCALE_BIAS_ACT = OpSpec(
     name="scale_bias_act",
@@ -243,11 +231,23 @@ SCALE_BIAS_ACT = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 4e-6,
-        torch.float16: 2e-3,
-        torch.bfloat16: 1.6e-2,
-    },
+    tolerance=ROUNDED_ONCE,
     batched=(0, 1, 2),
+    threaded=[
+        _sample(f"{size}-{order}", shape, given, layout, act="swish")
+        for size, shape, given in (
+            ("wide", (3, 40, 40, 50), "snb"),
+            ("shared-noise", (5, 20, 30, 41), "s1b"),
+        )
+        for order, layout in (("rows", None), ("channels_last", channels_last))
+    ],
+    # x is saved for a slope or the gradient of scale, noise and b with it; never the output.
+    saved=[
+        Saved(_LINEAR, kept=[0, 1, 2]),
+        Saved(_LINEAR, wanted=[0, 2, 3], kept=[1, 2]),
+        Saved(_LINEAR, wanted=[0], kept=[1]),
+        Saved(_sample("clamped", (2, 3, 4, 5), clamp=1.0), wanted=[0], kept=[0, 1, 2, 3]),
+        Saved(_LRELU, kept=[0, 1, 2, 3]),
+    ],
+    penalties=[Penalty(_LRELU, frozenset({"dscale"}), first=frozenset({"dscale", "dnoise", "db"}))],
 )

@@ -9,6 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Tensors = Sequence[Tensor | None]
+#: ``(dtype, device) -> the op's positional tensors``, None for an absent one.
+TensorsOf = Callable[[torch.dtype, torch.device], Tensors]
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -16,15 +20,14 @@ class Sample:
 
     Args:
         id: readable, unique within the op.
-        tensors: ``(dtype, device) -> the op's positional tensors``, with the same values at every
-            call; None for an absent one.
+        tensors: its tensors, with the same values at every call.
         options: keyword arguments.
         large: True for sizes that only real hardware and native CPU code run in reasonable time.
         small: True if it has few enough elements for ``gradcheck`` and is smooth at each of them.
     """
 
     id: str
-    tensors: Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]
+    tensors: TensorsOf
     options: Mapping[str, Any] = field(default_factory=dict)
     large: bool = False
     small: bool = False
@@ -50,6 +53,49 @@ class ErrorCase:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """The tensors that a call saves for its derivative.
+
+    Args:
+        kept: places of the tensors that are saved; ``"y"`` is the result.
+        wanted: places of the tensors that require a gradient; None for all.
+        more: numbers of elements of other tensors that are saved.
+    """
+
+    sample: Sample
+    kept: Sequence[int | str]
+    wanted: Sequence[int] | None = None
+    more: Sequence[int] = ()
+
+    @property
+    def id(self) -> str:
+        """Name the case by its sample and the tensors that require a gradient."""
+        places = "all" if self.wanted is None else "".join(map(str, self.wanted))
+        return f"{self.sample.id}-{places}"
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on the gradient in the first tensor, and what its derivative is asked for.
+
+    Args:
+        needs: names of the gradients, as the schema of the second derivative has them.
+        wanted: places of the tensors that require a gradient; None for all.
+        first: gradients that the first pass computes although nobody asked for them.
+    """
+
+    sample: Sample
+    needs: frozenset[str]
+    wanted: Sequence[int] | None = None
+    first: frozenset[str] = frozenset()
+
+    @property
+    def id(self) -> str:
+        """Return the name of the sample."""
+        return self.sample.id
+
+
+@dataclass(frozen=True)
 class BenchmarkCase:
     """A size at which an op is timed.
 
@@ -62,7 +108,7 @@ class BenchmarkCase:
     """
 
     id: str
-    tensors: Callable[[torch.dtype, torch.device], Sequence[Tensor | None]]
+    tensors: TensorsOf
     options: Mapping[str, Any]
     moved: Mapping[str, float] = field(default_factory=dict)
     products: Mapping[str, float] | None = None
@@ -84,6 +130,10 @@ class OpSpec:
         batched: places of the tensors that run along the batch, as the first does.
         scaling: sizes that show the growth of the forward pass. ``id`` is ``"panel/series"`` of the
             plot, or with ``products`` ``"panel"``: batch, channels or pixels.
+        threaded: samples that several threads of a CPU share.
+        saved, penalties: the tensors that calls save, and the derivatives that a penalty asks for.
+        autocast: dtype of the result under autocast: ``"input"`` that of the first tensor,
+            ``"region"`` that of autocast, as for convolutions, ``"float32"``.
     """
 
     name: str
@@ -95,3 +145,7 @@ class OpSpec:
     tolerance: Mapping[torch.dtype, float]
     batched: Sequence[int] = (0,)
     scaling: Sequence[BenchmarkCase] = ()
+    threaded: Sequence[Sample] = ()
+    saved: Sequence[Saved] = ()
+    penalties: Sequence[Penalty] = ()
+    autocast: str = "input"

@@ -5,7 +5,7 @@ The op takes and returns lists. Tests see it as a function of the weights, with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,17 @@ from torch import Tensor
 from fastgan import ops
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm.reference import sizes_of
-from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
-from tests.specs.spec import ErrorCase, OpSpec, RegisteredCall, Sample
+from tests.specs.build import leaves, on, refusals, sample, tolerance
+from tests.specs.layouts import (
+    Layout,
+    channels_last,
+    every_other,
+    expanded,
+    transposed,
+    unaligned,
+)
+from tests.specs.spec import OpSpec, RegisteredCall, Sample
 
-Layout = Callable[[Tensor], Tensor]
 Vectors = tuple[list[Tensor], list[Tensor]]
 
 #: Weights of a residual discriminator like SNGAN's: 64 to 1024 channels and a linear layer, 57
@@ -65,10 +72,8 @@ def normalised(
 
 def _values(shapes: Sequence[Sequence[int]], seed: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(list(s), generator=generator, dtype=torch.float64).bfloat16().double()
-        for s in shapes
-    ]
+    drawn = (torch.randn(list(s), generator=generator, dtype=torch.float64) for s in shapes)
+    return [t.bfloat16().double() for t in drawn]
 
 
 def _sample(
@@ -80,11 +85,11 @@ def _sample(
     large: bool = False,
     **options: Any,
 ) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        weights = [t.to(device, dtype) for t in _values(shapes, len(id))]
-        return weights if layout is None else [layout(t) for t in weights]
+    def draw() -> list[Tensor]:
+        return _values(shapes, len(id))
 
-    return Sample(id, tensors, options, small=small, large=large)
+    all_of_them = range(len(shapes))
+    return sample(id, draw, layout, laid_out=all_of_them, small=small, large=large, **options)
 
 
 _LAYERS = [(4, 3, 3, 3), (6, 4, 2, 2), (1, 6)]
@@ -121,14 +126,10 @@ _SAMPLES = [
 
 def _call(id: str, op: str, n: int = 1) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+        shapes, dims = [(4, 3, 3, 3), (3, 6, 2, 2)], [0, 1]
         weights, grads, directions = (
-            [
-                t.to(device, dtype).requires_grad_()
-                for t in _values([(4, 3, 3, 3), (3, 6, 2, 2)], seed)
-            ]
-            for seed in (1, 2, 3)
+            list(leaves(*on(dtype, device, *_values(shapes, seed)))) for seed in (1, 2, 3)
         )
-        dims = [0, 1]
         us, vs = vectors_for([w.detach() for w in weights], dims)
         if op == "spectral_norm":
             return weights, us, vs, dims, n, 1e-12
@@ -152,45 +153,32 @@ _REGISTERED = [
 ]
 
 
-def _error(
-    id: str, error: type[Exception], says: tuple[str, ...], *lists: Any, **options: Any
-) -> ErrorCase:
-    given = [[torch.zeros(2, 3)], [torch.zeros(2)], [torch.zeros(3)]]
-    given[: len(lists)] = lists
-    return ErrorCase(id, lambda: ops.spectral_norm(*given, **options), error, says)
-
-
 _W, _U, _V = [torch.zeros(2, 3)], [torch.zeros(2)], [torch.zeros(3)]
+_refused = refusals(ops.spectral_norm, weights=_W, us=_U, vs=_V)
 _ERRORS = [
-    _error("no-list", TypeError, ("weights", "list", "torch.float32"), torch.zeros(2, 3)),
-    _error("nothing", ValueError, ("weights", "at least one"), [], [], []),
-    _error("lengths", ValueError, ("us", "1", "2"), _W, _U * 2),
-    _error("no-tensor", TypeError, ("weights[0]", "float"), [1.0]),
-    _error(
-        "int", TypeError, ("weights[0]", "float32", "int64"), [torch.zeros(2, 3, dtype=torch.int64)]
+    _refused("no-list", TypeError, "weights", "list", "torch.float32", weights=_W[0]),
+    _refused("nothing", ValueError, "weights", "at least one", weights=[], us=[], vs=[]),
+    _refused("lengths", ValueError, "us", "1", "2", us=_U * 2),
+    _refused("no-tensor", TypeError, "weights[0]", "float", weights=[1.0]),
+    _refused("int", TypeError, "weights[0]", "float32", "int64", weights=[_W[0].long()]),
+    _refused("rank", ValueError, "weights[0]", "2 dimensions", "[3]", weights=_V),
+    _refused(
+        *("dtypes", TypeError, "weights[1]", "float32", "float64", "separate calls"),
+        **{"weights": [*_W, _W[0].double()], "us": _U * 2, "vs": _V * 2},
     ),
-    _error("rank", ValueError, ("weights[0]", "2 dimensions", "[3]"), [torch.zeros(3)]),
-    _error(
-        *("dtypes", TypeError, ("weights[1]", "float32", "float64", "separate calls")),
-        [*_W, _W[0].double()],
-        _U * 2,
-        _V * 2,
+    _refused("u-dtype", TypeError, "us[0]", "float32", "float64", us=[_U[0].double()]),
+    _refused("u-type", TypeError, "us[0]", "tensor", "NoneType", us=[None]),
+    _refused("u-shape", ValueError, "us[0]", "[2]", "[3]", us=_V),
+    _refused("v-shape", ValueError, "vs[0]", "[3]", "[2]", vs=_U),
+    _refused("v-device", ValueError, "vs[0]", "cpu", "meta", vs=[_V[0].to("meta")]),
+    _refused("dims-length", ValueError, "dims", "1", "2", dims=[0, 0]),
+    _refused("dims-range", ValueError, "dims[0]", "0 to 1", "2", dims=[2]),
+    _refused(
+        "iterations", ValueError, "n_power_iterations", "at least 0", "-1", n_power_iterations=-1
     ),
-    _error("u-dtype", TypeError, ("us[0]", "float32", "float64"), _W, [_U[0].double()]),
-    _error("u-type", TypeError, ("us[0]", "tensor", "NoneType"), _W, [None]),
-    _error("u-shape", ValueError, ("us[0]", "[2]", "[3]"), _W, _V),
-    _error("v-shape", ValueError, ("vs[0]", "[3]", "[2]"), _W, _U, _U),
-    _error(
-        "v-device", ValueError, ("vs[0]", "cpu", "meta"), _W, _U, [torch.zeros(3, device="meta")]
-    ),
-    _error("dims-length", ValueError, ("dims", "1", "2"), dims=[0, 0]),
-    _error("dims-range", ValueError, ("dims[0]", "0 to 1", "2"), dims=[2]),
-    _error(
-        "iterations", ValueError, ("n_power_iterations", "at least 0", "-1"), n_power_iterations=-1
-    ),
-    _error("iterations-type", ValueError, ("n_power_iterations", "1.5"), n_power_iterations=1.5),
-    _error("eps", ValueError, ("eps", "at least 0", "-1"), eps=-1),
-    _error("backend", ValueError, ("backend", "cudda"), backend="cudda"),
+    _refused("iterations-type", ValueError, "n_power_iterations", "1.5", n_power_iterations=1.5),
+    _refused("eps", ValueError, "eps", "at least 0", "-1", eps=-1),
+    _refused("backend", ValueError, "backend", "cudda", backend="cudda"),
 ]
 
 
@@ -201,11 +189,7 @@ SPECTRAL_NORM = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=[],
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 4e-6,
-        torch.float16: 4e-3,
-        torch.bfloat16: 3e-2,
-    },
+    tolerance=tolerance(1e-12, 4e-6, 4e-3, 3e-2),
     batched=(),
+    threaded=[_sample("network", [(300, 500), (64, 40, 4, 4), (1, 70000)], dims=[0, 1, 0])],
 )

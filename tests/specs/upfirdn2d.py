@@ -10,10 +10,25 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
-from tests.specs.spec import BenchmarkCase, ErrorCase, OpSpec, RegisteredCall, Sample
-
-Layout = Callable[[Tensor], Tensor]
+from tests.specs.build import (
+    ROUNDED_ONCE,
+    launch_refused,
+    leaves,
+    normal,
+    refusals,
+    sample,
+    tensors_of,
+    values,
+)
+from tests.specs.layouts import (
+    Layout,
+    channels_last,
+    every_other,
+    expanded,
+    transposed,
+    unaligned,
+)
+from tests.specs.spec import BenchmarkCase, OpSpec, RegisteredCall, Sample, Saved
 
 
 def upfirdn2d(x: Tensor, *, f: Tensor | None, **options: Any) -> Tensor:
@@ -22,12 +37,6 @@ def upfirdn2d(x: Tensor, *, f: Tensor | None, **options: Any) -> Tensor:
     The filter is moved to the device of ``x``.
     """
     return ops.upfirdn2d(x, None if f is None else f.to(x.device), **options)
-
-
-def _image(shape: Sequence[int], seed: int) -> Tensor:
-    """Draw values that bfloat16 holds exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(list(shape), generator=generator, dtype=torch.float64).bfloat16().double()
 
 
 def taps(*shape: int) -> Tensor:
@@ -46,11 +55,10 @@ def _sample(
     small: bool = False,
     **options: Any,
 ) -> Sample:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        x = _image(shape, len(id)).to(device, dtype)
-        return (x if layout is None else layout(x),)
-
-    return Sample(id, tensors, {"f": f, **options}, large=large, small=small)
+    return sample(
+        *(id, lambda: [values(shape, len(id))], layout),
+        **{"large": large, "small": small, "f": f, **options},
+    )
 
 
 #: Three uses in a network: factors, and padding before and after for a number of taps.
@@ -210,21 +218,22 @@ def random_sample(seed: int) -> Sample:
 
 
 def _call(
-    id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, **given: Any
+    id: str,
+    shape: Sequence[int],
+    f: Tensor | None,
+    layout: Layout | None = None,
+    *,
+    size: Sequence[int],
+    up: Sequence[int] = (1, 1),
+    down: Sequence[int] = (1, 1),
+    pad: Sequence[int] = (0, 0),
+    flip: bool = False,
+    gain: float = 1.0,
 ) -> RegisteredCall:
     def args(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-        x = _image(shape, 5).to(device, dtype)
-        x = (x if layout is None else layout(x)).requires_grad_()
-        named = {
-            "up": [1, 1],
-            "down": [1, 1],
-            "pad": [0, 0],
-            "size": [1, 1],
-            "flip": False,
-            "gain": 1.0,
-            **given,
-        }
-        return (x, None if f is None else f.to(device), *named.values())
+        x = leaves(*tensors_of(lambda: [values(shape, 5)], layout)(dtype, device))
+        lists = (list(pair) for pair in (up, down, pad, size))
+        return *x, None if f is None else f.to(device), *lists, flip, gain
 
     return RegisteredCall(id, "upfirdn2d", args)
 
@@ -232,13 +241,8 @@ def _call(
 _REGISTERED = [
     _call("up2", (2, 3, 5, 6), taps(4), up=[2, 2], pad=[2, 2], size=[12, 10], gain=4.0),
     _call(
-        "down2-channels_last",
-        (2, 4, 6, 8),
-        taps(4),
-        channels_last,
-        down=[2, 2],
-        pad=[1, 1],
-        size=[4, 3],
+        *("down2-channels_last", (2, 4, 6, 8), taps(4), channels_last),
+        **{"down": [2, 2], "pad": [1, 1], "size": [4, 3]},
     ),
     _call(
         "2d", (2, 3, 5, 6), taps(3, 4), up=[1, 2], down=[2, 1], pad=[1, 2], size=[3, 9], flip=True
@@ -255,143 +259,51 @@ def _f(*shape: int, **options: Any) -> Tensor:
     return torch.ones(shape or (4,), **options)
 
 
+_refused = refusals(ops.upfirdn2d, x=_x(), f=_f())
+_refused_taps = refusals(ops.setup_filter)
 _ERRORS = [
-    ErrorCase("x-list", lambda: ops.upfirdn2d([1.0], None), TypeError, ("x", "list")),
-    ErrorCase(
-        "x-int",
-        lambda: ops.upfirdn2d(_x(dtype=torch.int32), None),
-        TypeError,
-        ("x", "int32", "float32"),
+    _refused("x-list", TypeError, "x", "list", x=[1.0]),
+    _refused("x-int", TypeError, "x", "int32", "float32", x=_x(dtype=torch.int32)),
+    _refused("x-rank", ValueError, "x", "[N, C, H, W]", "[3, 8, 8]", x=_x(3, 8, 8)),
+    _refused("f-list", TypeError, "f", "list", "setup_filter", f=[1.0]),
+    _refused("f-dtype", TypeError, "f", "float32", "float64", f=_f().double()),
+    _refused("f-rank", ValueError, "f", "[taps_y, taps_x]", "[1, 2, 2]", f=_f(1, 2, 2)),
+    _refused("f-scalar", ValueError, "f", "[taps]", "[]", f=torch.tensor(1.0)),
+    _refused(
+        "f-scalar-centred", ValueError, "f", "[taps]", "[]", by=ops.filter2d, f=torch.tensor(1.0)
     ),
-    ErrorCase(
-        "x-rank",
-        lambda: ops.upfirdn2d(_x(3, 8, 8), None),
-        ValueError,
-        ("x", "[N, C, H, W]", "[3, 8, 8]"),
+    _refused("f-empty", ValueError, "f", "not empty", "[0]", f=_f(0)),
+    _refused("f-device", ValueError, "f", "cpu", "meta", f=_f(device="meta")),
+    _refused("f-gradient", ValueError, "f", "gradient", "detach", f=_f(requires_grad=True)),
+    _refused("up-zero", ValueError, "up", "at least 1", "0", up=0),
+    _refused("up-float", TypeError, "up", "whole", "2.0", up=2.0),
+    _refused("up-bool", TypeError, "up", "whole", "True", up=True),
+    _refused("up-three", ValueError, "up", "(x, y)", "(1, 2, 3)", by=ops.upsample2d, up=(1, 2, 3)),
+    _refused("down-negative", ValueError, "down", "-1", by=ops.downsample2d, down=(2, -1)),
+    _refused("padding-three", ValueError, "padding", "y1", padding=(1, 2, 3)),
+    _refused("padding-float", TypeError, "padding", "0.5", by=ops.filter2d, padding=0.5),
+    _refused("too-small", ValueError, "3 by 8", "4 by 4", "padding", x=_x(1, 1, 3, 8)),
+    _refused("cropped-away", ValueError, "0 by 0", "padding", f=None, padding=-4),
+    _refused("gain", ValueError, "gain", "nan", gain=float("nan")),
+    _refused("backend", ValueError, "backend", "'tpu'", "cuda", backend="tpu"),
+    _refused(
+        *("backend-device", ops.BackendUnavailable, "cpu", "meta"),
+        **{"x": _x(device="meta"), "f": None, "backend": "cpu"},
     ),
-    ErrorCase(
-        "f-list", lambda: ops.upfirdn2d(_x(), [1.0]), TypeError, ("f", "list", "setup_filter")
+    launch_refused(
+        "upfirdn2d", "upfirdn2d", (1, 1, 8, 8), None, [1, 1], [2**30, 1], [0, 0], [4, 8], False, 1.0
     ),
-    ErrorCase(
-        "f-dtype",
-        lambda: ops.upfirdn2d(_x(), _f().double()),
-        TypeError,
-        ("f", "float32", "float64"),
+    _refused_taps("taps-text", TypeError, "taps", "'box'", taps="box"),
+    _refused_taps("taps-ragged", TypeError, "taps", "rows", taps=[[1, 2], [3]]),
+    _refused_taps("taps-empty", ValueError, "taps", "not empty", "[0]", taps=[]),
+    _refused_taps("taps-rank", ValueError, "taps", "[1, 2, 2]", taps=_f(1, 2, 2)),
+    _refused_taps("taps-nan", ValueError, "taps", "finite", taps=[1.0, float("nan")]),
+    _refused_taps("taps-sum", ValueError, "taps", "sum", "normalize=False", taps=[1, -1]),
+    _refused_taps(
+        "taps-separable", ValueError, "separable", "[2, 2]", taps=_f(2, 2), separable=True
     ),
-    ErrorCase(
-        "f-rank",
-        lambda: ops.upfirdn2d(_x(), _f(1, 2, 2)),
-        ValueError,
-        ("f", "[taps_y, taps_x]", "[1, 2, 2]"),
-    ),
-    ErrorCase(
-        "f-scalar",
-        lambda: ops.upfirdn2d(_x(), torch.tensor(1.0)),
-        ValueError,
-        ("f", "[taps]", "[]"),
-    ),
-    ErrorCase(
-        "f-scalar-centred",
-        lambda: ops.filter2d(_x(), torch.tensor(1.0)),
-        ValueError,
-        ("f", "[taps]", "[]"),
-    ),
-    ErrorCase("f-empty", lambda: ops.upfirdn2d(_x(), _f(0)), ValueError, ("f", "not empty", "[0]")),
-    ErrorCase(
-        "f-device", lambda: ops.upfirdn2d(_x(), _f(device="meta")), ValueError, ("f", "cpu", "meta")
-    ),
-    ErrorCase(
-        "f-gradient",
-        lambda: ops.upfirdn2d(_x(), _f(requires_grad=True)),
-        ValueError,
-        ("f", "gradient", "detach"),
-    ),
-    ErrorCase(
-        "up-zero", lambda: ops.upfirdn2d(_x(), _f(), up=0), ValueError, ("up", "at least 1", "0")
-    ),
-    ErrorCase(
-        "up-float", lambda: ops.upfirdn2d(_x(), _f(), up=2.0), TypeError, ("up", "whole", "2.0")
-    ),
-    ErrorCase(
-        "up-bool", lambda: ops.upfirdn2d(_x(), _f(), up=True), TypeError, ("up", "whole", "True")
-    ),
-    ErrorCase(
-        "up-three",
-        lambda: ops.upsample2d(_x(), _f(), up=(1, 2, 3)),
-        ValueError,
-        ("up", "(x, y)", "(1, 2, 3)"),
-    ),
-    ErrorCase(
-        "down-negative",
-        lambda: ops.downsample2d(_x(), _f(), down=(2, -1)),
-        ValueError,
-        ("down", "-1"),
-    ),
-    ErrorCase(
-        "padding-three",
-        lambda: ops.upfirdn2d(_x(), _f(), padding=(1, 2, 3)),
-        ValueError,
-        ("padding", "y1"),
-    ),
-    ErrorCase(
-        "padding-float",
-        lambda: ops.filter2d(_x(), _f(), padding=0.5),
-        TypeError,
-        ("padding", "0.5"),
-    ),
-    ErrorCase(
-        "too-small",
-        lambda: ops.upfirdn2d(_x(1, 1, 3, 8), _f()),
-        ValueError,
-        ("3 by 8", "4 by 4", "padding"),
-    ),
-    ErrorCase(
-        "cropped-away",
-        lambda: ops.upfirdn2d(_x(), None, padding=-4),
-        ValueError,
-        ("0 by 0", "padding"),
-    ),
-    ErrorCase(
-        "gain", lambda: ops.upfirdn2d(_x(), _f(), gain=float("nan")), ValueError, ("gain", "nan")
-    ),
-    ErrorCase(
-        "backend",
-        lambda: ops.upfirdn2d(_x(), _f(), backend="tpu"),
-        ValueError,
-        ("backend", "'tpu'", "cuda"),
-    ),
-    ErrorCase(
-        "backend-device",
-        lambda: ops.upfirdn2d(_x(device="meta"), None, backend="cpu"),
-        ops.BackendUnavailable,
-        ("cpu", "meta"),
-    ),
-    ErrorCase("taps-text", lambda: ops.setup_filter("box"), TypeError, ("taps", "'box'")),
-    ErrorCase("taps-ragged", lambda: ops.setup_filter([[1, 2], [3]]), TypeError, ("taps", "rows")),
-    ErrorCase("taps-empty", lambda: ops.setup_filter([]), ValueError, ("taps", "not empty", "[0]")),
-    ErrorCase(
-        "taps-rank", lambda: ops.setup_filter(_f(1, 2, 2)), ValueError, ("taps", "[1, 2, 2]")
-    ),
-    ErrorCase(
-        "taps-nan", lambda: ops.setup_filter([1.0, float("nan")]), ValueError, ("taps", "finite")
-    ),
-    ErrorCase(
-        "taps-sum",
-        lambda: ops.setup_filter([1, -1]),
-        ValueError,
-        ("taps", "sum", "normalize=False"),
-    ),
-    ErrorCase(
-        "taps-separable",
-        lambda: ops.setup_filter(_f(2, 2), separable=True),
-        ValueError,
-        ("separable", "[2, 2]"),
-    ),
-    ErrorCase(
-        "taps-gain",
-        lambda: ops.setup_filter([1, 3], gain=-1.0),
-        ValueError,
-        ("gain", "-1.0", "separable=False"),
+    _refused_taps(
+        "taps-gain", ValueError, "gain", "-1.0", "separable=False", taps=[1, 3], gain=-1.0
     ),
 ]
 
@@ -399,20 +311,12 @@ _ERRORS = [
 def _benchmark(
     id: str, shape: Sequence[int], f: Tensor | None, layout: Layout | None = None, **options: Any
 ) -> BenchmarkCase:
-    def tensors(dtype: torch.dtype, device: torch.device) -> Sequence[Tensor | None]:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn(list(shape), generator=generator).to(device, dtype)
-        return (x if layout is None else layout(x),)
-
     size = upfirdn2d(torch.empty(1, 1, *shape[2:], device="meta"), f=f, **options).shape[2:]
     # Input and output; the gradient reads the output and writes the input.
     once = 1 + size.numel() / (shape[2] * shape[3])
-    return BenchmarkCase(
-        id,
-        tensors,
-        {"f": f, **options},
-        {"forward": once, "forward_backward": 2 * once, "double_backward": once},
-    )
+    moved = {"forward": once, "forward_backward": 2 * once, "double_backward": once}
+    draw = tensors_of(lambda: normal(shape), layout)
+    return BenchmarkCase(id, draw, {"f": f, **options}, moved)
 
 
 _SIZE = (8, 128, 64, 64)
@@ -457,11 +361,8 @@ UPFIRDN2D = OpSpec(
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),
-    tolerance={
-        torch.float64: 1e-12,
-        torch.float32: 4e-6,
-        torch.float16: 2e-3,
-        torch.bfloat16: 1.6e-2,
-    },
+    tolerance=ROUNDED_ONCE,
     scaling=_scaling(),
+    threaded=[_sample(use, (3, 5, 40, 50), taps(4), **options(4)) for use, options in USES.items()],
+    saved=[Saved(_sample("filter", (2, 3, 7, 8), taps(4), padding=2), kept=[], more=[4])],
 )
