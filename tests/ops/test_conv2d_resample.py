@@ -68,9 +68,6 @@ def test_random_arguments(backend, device):
             break
 
 
-# ---------------------------------------------------------------------------------------- scipy
-
-
 def padded(image: numpy.ndarray, x0: int, x1: int, y0: int, y1: int) -> numpy.ndarray:
     image = numpy.pad(image, ((max(y0, 0), max(y1, 0)), (max(x0, 0), max(x1, 0))))
     return image[max(-y0, 0) : len(image) - max(-y1, 0), max(-x0, 0) : image.shape[1] - max(-x1, 0)]
@@ -115,33 +112,16 @@ def test_agrees_with_scipy(up, down, kernel, f):
     taps_ = None if f is None else f.double().numpy()
     for padding in [(1, 1, 1, 1), (3, 0, -1, 2)]:
         for flips in [(True, False), (False, True)]:
-            found = ops.conv2d_resample(
-                *(x, weight, f),
-                up=up,
-                down=down,
-                padding=padding,
-                flip_weight=flips[0],
-                flip_filter=flips[1],
-            )
-            exact = definition(
-                *(x, weight),
-                f=f,
-                up=up,
-                down=down,
-                padding=padding,
-                flip_weight=flips[0],
-                flip_filter=flips[1],
-            )
+            options = {"up": up, "down": down, "padding": padding}
+            options |= {"flip_weight": flips[0], "flip_filter": flips[1]}
+            found = ops.conv2d_resample(x, weight, f, **options)
+            exact = definition(x, weight, f=f, **options)
             expected = [
                 by_scipy(i, weight.numpy(), taps_, up, down, padding, *flips) for i in x.numpy()
             ]
             for result in (found, exact):
                 assert result.shape == numpy.stack(expected).shape
                 assert numpy.allclose(result.numpy(), expected, rtol=1e-11, atol=1e-12)
-
-
-# ---------------------------------------------------------------------------------------- ops and
-# sizes
 
 
 @pytest.mark.parametrize(

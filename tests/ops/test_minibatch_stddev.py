@@ -53,7 +53,6 @@ def test_triton_kernels_compile_ahead_of_time(layout, dtype, capability, tmp_pat
         kernels.minibatch_stddev_double_backward(x, y, x, 4, 1, True, True)
     for compiled in launched:
         triton_target.check(compiled, capability, tmp_path)
-        assert "atom" not in compiled.asm["ptx"] and "red.global" not in compiled.asm["ptx"]
         load, store = triton_target.widths(compiled)
         assert load == (16 if layout is torch.clone else 4 * dtype.itemsize)
         assert store == load or layout is channels_last

@@ -36,25 +36,12 @@ def test_equals_weights_of_its_own_for_every_sample(backend, device, sample):
 )
 def test_fused_and_trained_forward_agree(up, layout):
     """Without a gradient, the convolution computes the epilogue."""
-    x, w, styles, noise, bias = (
-        t.float()
-        for t in (
-            values((2, 18, 9, 10), 1),
-            weight_values((20, 18, 3, 3), 2),
-            values((2, 18), 3),
-            values((2, 1, 9 * up, 10 * up), 4),
-            values((20,), 5),
-        )
-    )
+    shapes = (2, 18, 9, 10), (2, 18), (2, 1, 9 * up, 10 * up), (20,)
+    x, styles, noise, bias = (values(s, seed).float() for s, seed in zip(shapes, (1, 3, 4, 5)))
+    w = weight_values((20, 18, 3, 3), 2).float()
     x = x.to(memory_format=layout)
-    options = {
-        "noise": noise,
-        "bias": bias,
-        "up": up,
-        "resample_filter": FILTER,
-        "act": "lrelu",
-        "clamp": 1.5,
-    }
+    options = {"noise": noise, "bias": bias, "up": up, "resample_filter": FILTER}
+    options |= {"act": "lrelu", "clamp": 1.5}
     with winograd_everywhere():
         trained = ops.modulated_conv2d(x, w.requires_grad_(), styles, **options)
         with torch.no_grad():

@@ -100,9 +100,6 @@ def test_no_memory_beyond_the_output(use):
     assert size <= peak <= size + 64
 
 
-# ---------------------------------------------------------------------------------------- functions
-
-
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("size", [(6, 8), (7, 9)])
 def test_filter_keeps_the_size(length, size):

@@ -80,10 +80,7 @@ def _round_bfloat16() -> None:
 def _hurry() -> None:
     """Skip the most expensive parts of the interpreter; results are the same."""
     # The time depends on the number of operations, hardly on their width.
-    upfirdn2d.BLOCK, upfirdn2d.TILE = (
-        1024,
-        16384,
-    )
+    upfirdn2d.BLOCK, upfirdn2d.TILE = (1024, 16384)
 
     # By default, three more operations check every integer operation for overflow, like a GPU's
     # debug mode.

@@ -91,11 +91,15 @@ def resources(compiled: Any, folder: Path) -> Resources:
     return Resources(int(found[1]), int(found[2]), compiled.metadata.shared)
 
 
-def check(compiled: Any, capability: int, folder: Path) -> None:
+def check(compiled: Any, capability: int, folder: Path, *, atomics: bool = False) -> None:
     """Check for spills, registers for 16 warps per multiprocessor, and shared memory.
 
-    No number may be rounded to float32 on its way in.
+    No number may be rounded to float32 on its way in. Sums have a fixed order: there are no
+    atomics, or with ``atomics`` those of integers.
     """
+    ptx = compiled.asm["ptx"]
+    assert not re.search(r"(atom|red)\.\S*\.b?f\d", ptx)
+    assert atomics or ("atom" not in ptx and "red.global" not in ptx)
     assert compiled.metadata.target.arch == capability
     assert "fp32" not in compiled.src.signature.values()
     used = resources(compiled, folder)

@@ -20,15 +20,9 @@ from tests.specs.build import (
     sample,
     tensors_of,
     tolerance,
+    zeros,
 )
-from tests.specs.layouts import (
-    Layout,
-    channels_last,
-    every_other,
-    expanded,
-    transposed,
-    unaligned,
-)
+from tests.specs.layouts import Layout, channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 #: The parameters that a sample has: s scale, t shift, m mean and variance, ``[N, C]``, in capitals
@@ -114,81 +108,71 @@ def _sample(
 _SMALL = (3, 2, 2, 4)
 
 
-def _samples() -> list[Sample]:
-    return [
-        _sample("sample-lrelu-small", _SMALL, act="lrelu", clamp=1.25, small=True),
-        _sample("batch-swish-small", _SMALL, over="batch", act="swish", small=True),
-        _sample("given-swish-small", _SMALL, "stM", act="swish", small=True),
-        _sample("maps-softplus", _SMALL, "xyr", over="batch", act="softplus", small=True),
-        _sample(
-            "maps-lrelu-channels_last", (2, 19, 3, 4), "xyr", channels_last, act="lrelu", clamp=1.5
-        ),
-        _sample(
-            "scale-map-batch-relu-channels_last",
-            (3, 40, 5, 4),
-            "xt",
-            channels_last,
-            over="batch",
-            act="relu",
-        ),
-        _sample("shift-map-given", (2, 3, 16, 24), "syM", act="swish"),
-        _sample("scale-map", (2, 3, 8, 8), "x", act="tanh"),
-        _sample("residual-1d", (2, 3, 9), "tr", act="elu"),
-        _sample("given-linear", (2, 3, 3, 5), "stM"),
-        _sample("given-lrelu-channels_last", (2, 19, 3, 4), "SM", channels_last, act="lrelu"),
-        _sample(
-            "batch-relu-channels_last", (3, 19, 3, 4), "ST", channels_last, over="batch", act="relu"
-        ),
-        _sample("sample-tanh-channels_last", (2, 32, 4, 4), "t", channels_last, act="tanh"),
-        _sample("sample-linear", (2, 3, 8, 8), ""),
-        _sample("batch-linear", (2, 3, 4, 8), "s", over="batch", eps=0.1),
-        _sample("sample-elu-rows", (2, 3, 16, 24), act="elu", clamp=2.0),
-        _sample("sample-selu-1d", (2, 3, 9), act="selu"),
-        _sample("batch-sigmoid-0d", (6, 5), over="batch", act="sigmoid"),
-        _sample(
-            "batch-lrelu-3d", (2, 2, 2, 3, 4), over="batch", act="lrelu", gain=-1.5, alpha=-0.3
-        ),
-        _sample(
-            "many-channels_last", (3, 150, 2, 3), "t", channels_last, over="batch", act="softplus"
-        ),
-        _sample(
-            "many-maps-channels_last",
-            (3, 150, 2, 3),
-            "xy",
-            channels_last,
-            over="batch",
-            act="lrelu",
-        ),
-        _sample("maps-unaligned", (2, 3, 8, 8), "xyr", unaligned, act="lrelu"),
-        _sample("many-images", (40, 6, 2, 3), "ST", over="batch", act="relu"),
-        _sample("one-channel", (3, 1, 6, 7), act="lrelu"),
-        _sample("transposed", (6, 4, 3, 5), layout=transposed, act="lrelu"),
-        _sample("every-other", (2, 3, 4, 5), layout=every_other, over="batch", act="swish"),
-        _sample("expanded", (3, 4, 4, 2), "st", expanded, act="swish"),
-        _sample("unaligned", (2, 3, 8, 8), layout=unaligned, act="lrelu"),
-        _sample("empty-batch", (0, 3, 4, 4), over="batch", act="swish"),
-        _sample("empty-image", (2, 3, 0, 4), act="lrelu"),
-        _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
-        _sample("large", (2, 33, 130, 130), act="lrelu", large=True),
-        _sample(
-            "large-maps-channels_last",
-            (2, 64, 93, 93),
-            "xyr",
-            channels_last,
-            over="batch",
-            act="relu",
-            large=True,
-        ),
-        _sample(
-            "large-channels_last",
-            (2, 64, 93, 93),
-            "ST",
-            channels_last,
-            over="batch",
-            act="swish",
-            large=True,
-        ),
-    ]
+_SAMPLES = [
+    _sample("sample-lrelu-small", _SMALL, act="lrelu", clamp=1.25, small=True),
+    _sample("batch-swish-small", _SMALL, over="batch", act="swish", small=True),
+    _sample("given-swish-small", _SMALL, "stM", act="swish", small=True),
+    _sample("maps-softplus", _SMALL, "xyr", over="batch", act="softplus", small=True),
+    _sample(
+        "maps-lrelu-channels_last", (2, 19, 3, 4), "xyr", channels_last, act="lrelu", clamp=1.5
+    ),
+    _sample(
+        "scale-map-batch-relu-channels_last",
+        (3, 40, 5, 4),
+        "xt",
+        channels_last,
+        over="batch",
+        act="relu",
+    ),
+    _sample("shift-map-given", (2, 3, 16, 24), "syM", act="swish"),
+    _sample("scale-map", (2, 3, 8, 8), "x", act="tanh"),
+    _sample("residual-1d", (2, 3, 9), "tr", act="elu"),
+    _sample("given-linear", (2, 3, 3, 5), "stM"),
+    _sample("given-lrelu-channels_last", (2, 19, 3, 4), "SM", channels_last, act="lrelu"),
+    _sample(
+        "batch-relu-channels_last", (3, 19, 3, 4), "ST", channels_last, over="batch", act="relu"
+    ),
+    _sample("sample-tanh-channels_last", (2, 32, 4, 4), "t", channels_last, act="tanh"),
+    _sample("sample-linear", (2, 3, 8, 8), ""),
+    _sample("batch-linear", (2, 3, 4, 8), "s", over="batch", eps=0.1),
+    _sample("sample-elu-rows", (2, 3, 16, 24), act="elu", clamp=2.0),
+    _sample("sample-selu-1d", (2, 3, 9), act="selu"),
+    _sample("batch-sigmoid-0d", (6, 5), over="batch", act="sigmoid"),
+    _sample("batch-lrelu-3d", (2, 2, 2, 3, 4), over="batch", act="lrelu", gain=-1.5, alpha=-0.3),
+    _sample("many-channels_last", (3, 150, 2, 3), "t", channels_last, over="batch", act="softplus"),
+    _sample(
+        "many-maps-channels_last", (3, 150, 2, 3), "xy", channels_last, over="batch", act="lrelu"
+    ),
+    _sample("maps-unaligned", (2, 3, 8, 8), "xyr", unaligned, act="lrelu"),
+    _sample("many-images", (40, 6, 2, 3), "ST", over="batch", act="relu"),
+    _sample("one-channel", (3, 1, 6, 7), act="lrelu"),
+    _sample("transposed", (6, 4, 3, 5), layout=transposed, act="lrelu"),
+    _sample("every-other", (2, 3, 4, 5), layout=every_other, over="batch", act="swish"),
+    _sample("expanded", (3, 4, 4, 2), "st", expanded, act="swish"),
+    _sample("unaligned", (2, 3, 8, 8), layout=unaligned, act="lrelu"),
+    _sample("empty-batch", (0, 3, 4, 4), over="batch", act="swish"),
+    _sample("empty-image", (2, 3, 0, 4), act="lrelu"),
+    _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
+    _sample("large", (2, 33, 130, 130), act="lrelu", large=True),
+    _sample(
+        "large-maps-channels_last",
+        (2, 64, 93, 93),
+        "xyr",
+        channels_last,
+        over="batch",
+        act="relu",
+        large=True,
+    ),
+    _sample(
+        "large-channels_last",
+        (2, 64, 93, 93),
+        "ST",
+        channels_last,
+        over="batch",
+        act="swish",
+        large=True,
+    ),
+]
 
 
 def _call(
@@ -234,10 +218,7 @@ _REGISTERED = [
 ]
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 3, 4, 5), **options)
-
-
+_x = zeros(2, 3, 4, 5)
 _refused = refusals(ops.adaptive_norm, x=_x())
 _ERRORS = [
     _refused("x-list", TypeError, "x", "list", x=[1.0]),
@@ -310,7 +291,7 @@ _LINEAR = _sample("linear", (2, 3, 4, 5))
 ADAPTIVE_NORM = OpSpec(
     name="adaptive_norm",
     op=adaptive_norm,
-    samples=_samples(),
+    samples=_SAMPLES,
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),

@@ -20,15 +20,9 @@ from tests.specs.build import (
     refusals,
     sample,
     tensors_of,
+    zeros,
 )
-from tests.specs.layouts import (
-    Layout,
-    channels_last,
-    every_other,
-    expanded,
-    transposed,
-    unaligned,
-)
+from tests.specs.layouts import Layout, channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 
@@ -72,7 +66,7 @@ def _sample(
     return sample(id, draw, layout, large=large, small=small, act=act, **options)
 
 
-def _samples() -> list[Sample]:
+def _samples_of_activations() -> list[Sample]:
     found = []
     for act in ACTIVATIONS:
         for clamp in (None, 0.75):
@@ -82,53 +76,53 @@ def _samples() -> list[Sample]:
             found.append(
                 _sample(f"{name}-channels_last", (2, 8, 3, 5), channels_last, act=act, clamp=clamp)
             )
-    found += [
-        _sample("vectors", (2, 3, 16, 16)),
-        _sample("vectors-swish", (2, 3, 16, 16), act="swish"),
-        _sample("several-segments", (2, 3, 90, 100)),
-        _sample("several-segments-swish", (1, 2, 91, 101), act="swish"),
-        _sample("one-channel", (3, 1, 6, 7)),
-        _sample("one-element", (1, 1)),
-        _sample("linear-layer", (5, 70)),
-        _sample("wide", (3, 2100)),
-        _sample("many-rows", (700, 16)),
-        _sample("many-rows-swish", (700, 16), act="swish"),
-        _sample("rank-1", (9,), dim=0),
-        _sample("rank-3", (2, 5, 33)),
-        _sample("rank-5", (2, 3, 2, 3, 4)),
-        _sample("rank-5-channels_last", (2, 4, 2, 3, 4), channels_last),
-        _sample("channels_last-vectors", (2, 16, 6, 6), channels_last),
-        _sample("dim-0", (6, 3, 4), dim=0),
-        _sample("dim-2", (2, 3, 4, 5), dim=2),
-        _sample("dim-last", (2, 3, 9), dim=-1),
-        _sample("transposed", (6, 40), transposed),
-        _sample("transposed-rows", (3, 4, 40), transposed, act="swish"),
-        _sample("every-other", (2, 3, 4, 5), every_other),
-        _sample("every-other-swish", (2, 3, 4, 5), every_other, act="swish"),
-        _sample("expanded", (3, 4, 8), expanded),
-        _sample("unaligned", (2, 3, 8, 8), unaligned),
-        _sample("unaligned-columns", (5, 16), unaligned),
-        _sample("no-bias", (2, 3, 5, 7), bias=False, small=True),
-        _sample("no-bias-tanh", (2, 3, 5, 7), bias=False, act="tanh", small=True),
-        _sample("no-bias-columns", (4, 24), bias=False, act="relu"),
-        _sample("empty-batch", (0, 3, 4, 4)),
-        _sample("empty-batch-swish", (0, 3, 4, 4), act="swish"),
-        _sample("empty-image", (2, 3, 0, 4)),
-        _sample("no-channels", (2, 0, 4)),
-        _sample("gain", (2, 3, 5, 7), gain=0.5, clamp=0.6),
-        _sample("gain-negative", (2, 3, 5, 7), gain=-1.5, small=True),
-        _sample("gain-negative-clamp", (2, 3, 5, 7), gain=-1.5, clamp=0.8, act="relu"),
-        _sample("gain-zero", (2, 3, 5, 7), gain=0.0),
-        _sample("alpha", (2, 3, 5, 7), alpha=0.1),
-        _sample("alpha-zero", (2, 3, 5, 7), alpha=0.0),
-        _sample("alpha-negative", (2, 3, 5, 7), alpha=-0.3, clamp=1.0, small=True),
-        _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
-        _sample("large", (4, 66, 128, 130), clamp=1.0, large=True),
-        _sample(
-            "large-swish-channels_last", (2, 64, 186, 186), channels_last, act="swish", large=True
-        ),
-    ]
     return found
+
+
+_OTHERS = [
+    _sample("vectors", (2, 3, 16, 16)),
+    _sample("vectors-swish", (2, 3, 16, 16), act="swish"),
+    _sample("several-segments", (2, 3, 90, 100)),
+    _sample("several-segments-swish", (1, 2, 91, 101), act="swish"),
+    _sample("one-channel", (3, 1, 6, 7)),
+    _sample("one-element", (1, 1)),
+    _sample("linear-layer", (5, 70)),
+    _sample("wide", (3, 2100)),
+    _sample("many-rows", (700, 16)),
+    _sample("many-rows-swish", (700, 16), act="swish"),
+    _sample("rank-1", (9,), dim=0),
+    _sample("rank-3", (2, 5, 33)),
+    _sample("rank-5", (2, 3, 2, 3, 4)),
+    _sample("rank-5-channels_last", (2, 4, 2, 3, 4), channels_last),
+    _sample("channels_last-vectors", (2, 16, 6, 6), channels_last),
+    _sample("dim-0", (6, 3, 4), dim=0),
+    _sample("dim-2", (2, 3, 4, 5), dim=2),
+    _sample("dim-last", (2, 3, 9), dim=-1),
+    _sample("transposed", (6, 40), transposed),
+    _sample("transposed-rows", (3, 4, 40), transposed, act="swish"),
+    _sample("every-other", (2, 3, 4, 5), every_other),
+    _sample("every-other-swish", (2, 3, 4, 5), every_other, act="swish"),
+    _sample("expanded", (3, 4, 8), expanded),
+    _sample("unaligned", (2, 3, 8, 8), unaligned),
+    _sample("unaligned-columns", (5, 16), unaligned),
+    _sample("no-bias", (2, 3, 5, 7), bias=False, small=True),
+    _sample("no-bias-tanh", (2, 3, 5, 7), bias=False, act="tanh", small=True),
+    _sample("no-bias-columns", (4, 24), bias=False, act="relu"),
+    _sample("empty-batch", (0, 3, 4, 4)),
+    _sample("empty-batch-swish", (0, 3, 4, 4), act="swish"),
+    _sample("empty-image", (2, 3, 0, 4)),
+    _sample("no-channels", (2, 0, 4)),
+    _sample("gain", (2, 3, 5, 7), gain=0.5, clamp=0.6),
+    _sample("gain-negative", (2, 3, 5, 7), gain=-1.5, small=True),
+    _sample("gain-negative-clamp", (2, 3, 5, 7), gain=-1.5, clamp=0.8, act="relu"),
+    _sample("gain-zero", (2, 3, 5, 7), gain=0.0),
+    _sample("alpha", (2, 3, 5, 7), alpha=0.1),
+    _sample("alpha-zero", (2, 3, 5, 7), alpha=0.0),
+    _sample("alpha-negative", (2, 3, 5, 7), alpha=-0.3, clamp=1.0, small=True),
+    _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
+    _sample("large", (4, 66, 128, 130), clamp=1.0, large=True),
+    _sample("large-swish-channels_last", (2, 64, 186, 186), channels_last, act="swish", large=True),
+]
 
 
 def _call(
@@ -168,10 +162,7 @@ _REGISTERED = [
 ]
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 3, 4, 4), **options)
-
-
+_x = zeros(2, 3, 4, 4)
 _refused = refusals(ops.bias_act, x=_x())
 _ERRORS = [
     _refused("x-list", TypeError, "x", "list", x=[1.0]),
@@ -217,7 +208,7 @@ _SIZE = (16, 128, 64, 64)
 BIAS_ACT = OpSpec(
     name="bias_act",
     op=ops.bias_act,
-    samples=_samples(),
+    samples=[*_samples_of_activations(), *_OTHERS],
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=[

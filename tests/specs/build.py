@@ -38,6 +38,11 @@ def weight_values(shape: Sequence[int], seed: int) -> Tensor:
     return values(shape, seed, 2.0 ** -round(torch.tensor(float(fan_in)).log2().item() / 2))
 
 
+def zeros(*default: int) -> Callable[..., Tensor]:
+    """Return a function that returns zeros of a shape, by default of this one."""
+    return lambda *shape, **options: torch.zeros(shape or default, **options)
+
+
 def normal(*shapes: Sequence[int] | None) -> list[Tensor | None]:
     """Draw normal float32 values of each shape, for timing; None for None."""
     generator = torch.Generator().manual_seed(0)

@@ -20,6 +20,7 @@ from tests.specs.build import (
     tensors_of,
     values,
     weight_values,
+    zeros,
 )
 from tests.specs.layouts import Layout, channels_last, every_other, transposed
 from tests.specs.spec import BenchmarkCase, OpSpec, RegisteredCall, Sample
@@ -184,10 +185,7 @@ def random_call(seed: int) -> tuple[str, list[Tensor | None], list[Any]]:
     )
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 4, 5, 5), **options)
-
-
+_x = zeros(2, 4, 5, 5)
 _W = torch.zeros(6, 4, 3, 3)
 _refused = refusals(ops.conv2d, x=_x(), weight=_W)
 _ERRORS = [

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.build import CONVOLUTION, refusals, sample, values
+from tests.specs.build import CONVOLUTION, refusals, sample, values, zeros
 from tests.specs.layouts import Layout, channels_last, transposed, unaligned
 from tests.specs.spec import OpSpec, Sample
 from tests.specs.upfirdn2d import taps
@@ -88,7 +88,7 @@ USES: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
-def _samples() -> list[Sample]:
+def _samples_of_uses() -> list[Sample]:
     # With this batch and these channels, torch's convolution compiles once for all batches.
     found = []
     for use, (k, options) in USES.items():
@@ -104,46 +104,46 @@ def _samples() -> list[Sample]:
             ),
             _sample(f"{use}-one-pixel", (2, 4, 2, 2), (3, 4, k, k), taps(6), **options),
         ]
-    found += [
-        _sample(
-            "up2-down2", (3, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, down=2, padding=1, small=True
-        ),
-        _sample("skip-up2-down3", (2, 3, 6, 9), (4, 3, 1, 1), taps(5), up=2, down=3),
-        _sample("up3-even-kernel", (2, 3, 5, 6), (4, 3, 4, 2), taps(7), up=3, padding=(1, 2, 0, 3)),
-        _sample("up4-kernel-smaller", (2, 2, 5, 4), (3, 2, 3, 3), taps(5), up=4, padding=1),
-        _sample("up2-crop", (2, 2, 7, 8), (3, 2, 3, 3), taps(4), up=2, padding=(-3, -2, -4, -5)),
-        _sample("up2-no-filter", (2, 2, 5, 6), (3, 2, 3, 3), None, up=2, padding=1),
-        _sample("down2-no-filter", (2, 3, 8, 9), (4, 3, 3, 3), None, down=2, padding=1),
-        _sample("down3-2d", (2, 3, 9, 8), (4, 3, 2, 5), taps(3, 4), down=3, padding=(2, 1, 0, 1)),
-        _sample("sides", (3, 3, 6, 5), (4, 3, 3, 2), None, padding=(2, 0, -1, 3), small=True),
-        _sample("groups-up2", (2, 6, 5, 4), (4, 3, 3, 3), taps(4), up=2, padding=1, groups=2),
-        _sample("groups-down2", (2, 6, 8, 6), (9, 2, 3, 3), taps(4), down=2, padding=1, groups=3),
-        _sample("turned", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), padding=1, flip_weight=False),
-        _sample(
-            "turned-up2",
-            (2, 3, 6, 5),
-            (4, 3, 3, 3),
-            taps(4),
-            up=2,
-            padding=1,
-            flip_weight=False,
-            flip_filter=True,
-        ),
-        _sample(
-            "turned-down2",
-            (2, 3, 6, 6),
-            (4, 3, 3, 3),
-            taps(4),
-            down=2,
-            flip_weight=False,
-            flip_filter=True,
-        ),
-        _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), taps(4), transposed, up=2, padding=1),
-        _sample("unaligned", (2, 4, 8, 8), (4, 4, 3, 3), taps(4), unaligned, down=2, padding=1),
-        _sample("empty-batch-up2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), up=2, padding=1),
-        _sample("empty-batch-down2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), down=2, padding=1),
-    ]
     return found
+
+
+_OTHERS = [
+    _sample("up2-down2", (3, 3, 6, 5), (4, 3, 3, 3), taps(4), up=2, down=2, padding=1, small=True),
+    _sample("skip-up2-down3", (2, 3, 6, 9), (4, 3, 1, 1), taps(5), up=2, down=3),
+    _sample("up3-even-kernel", (2, 3, 5, 6), (4, 3, 4, 2), taps(7), up=3, padding=(1, 2, 0, 3)),
+    _sample("up4-kernel-smaller", (2, 2, 5, 4), (3, 2, 3, 3), taps(5), up=4, padding=1),
+    _sample("up2-crop", (2, 2, 7, 8), (3, 2, 3, 3), taps(4), up=2, padding=(-3, -2, -4, -5)),
+    _sample("up2-no-filter", (2, 2, 5, 6), (3, 2, 3, 3), None, up=2, padding=1),
+    _sample("down2-no-filter", (2, 3, 8, 9), (4, 3, 3, 3), None, down=2, padding=1),
+    _sample("down3-2d", (2, 3, 9, 8), (4, 3, 2, 5), taps(3, 4), down=3, padding=(2, 1, 0, 1)),
+    _sample("sides", (3, 3, 6, 5), (4, 3, 3, 2), None, padding=(2, 0, -1, 3), small=True),
+    _sample("groups-up2", (2, 6, 5, 4), (4, 3, 3, 3), taps(4), up=2, padding=1, groups=2),
+    _sample("groups-down2", (2, 6, 8, 6), (9, 2, 3, 3), taps(4), down=2, padding=1, groups=3),
+    _sample("turned", (2, 3, 6, 5), (4, 3, 3, 3), taps(4), padding=1, flip_weight=False),
+    _sample(
+        "turned-up2",
+        (2, 3, 6, 5),
+        (4, 3, 3, 3),
+        taps(4),
+        up=2,
+        padding=1,
+        flip_weight=False,
+        flip_filter=True,
+    ),
+    _sample(
+        "turned-down2",
+        (2, 3, 6, 6),
+        (4, 3, 3, 3),
+        taps(4),
+        down=2,
+        flip_weight=False,
+        flip_filter=True,
+    ),
+    _sample("transposed", (3, 2, 6, 5), (4, 2, 3, 3), taps(4), transposed, up=2, padding=1),
+    _sample("unaligned", (2, 4, 8, 8), (4, 4, 3, 3), taps(4), unaligned, down=2, padding=1),
+    _sample("empty-batch-up2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), up=2, padding=1),
+    _sample("empty-batch-down2", (0, 3, 4, 4), (4, 3, 3, 3), taps(4), down=2, padding=1),
+]
 
 
 def random_sample(seed: int) -> Sample:
@@ -172,10 +172,7 @@ def random_sample(seed: int) -> Sample:
     return _sample(f"seed-{seed}", shape, (out, channels // groups, *kernel), f, layout, **options)
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 4, 6, 6), **options)
-
-
+_x = zeros(2, 4, 6, 6)
 _F, _W = torch.ones(4), _x(4, 4, 3, 3)
 _refused = refusals(ops.conv2d_resample, x=_x(), weight=_W)
 _ERRORS = [
@@ -216,7 +213,7 @@ _ERRORS = [
 CONV2D_RESAMPLE = OpSpec(
     name="conv2d_resample",
     op=conv2d_resample,
-    samples=_samples(),
+    samples=[*_samples_of_uses(), *_OTHERS],
     registered=[],
     errors=_ERRORS,
     benchmarks=[],

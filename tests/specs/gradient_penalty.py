@@ -19,15 +19,9 @@ from tests.specs.build import (
     sample,
     tensors_of,
     values,
+    zeros,
 )
-from tests.specs.layouts import (
-    Layout,
-    channels_last,
-    every_other,
-    expanded,
-    transposed,
-    unaligned,
-)
+from tests.specs.layouts import Layout, channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 #: Shapes and layouts that both ops are tested with: ``(id, shape, layout)``.
@@ -140,10 +134,7 @@ _PENALTY_REGISTERED = [
 ]
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 3), **options)
-
-
+_x = zeros(2, 3)
 _META = _x(device="meta")
 
 _refused = refusals(ops.lerp_samples, real=_x(), fake=_x(), alpha=_x(2))

@@ -75,10 +75,7 @@ _SAMPLES = [
         align_corners=True,
     ),
     _sample(
-        "small-reflection",
-        (2, 1, 4, 2),
-        random_grid(2, (5, 2), (4, 2)),
-        padding_mode="reflection",
+        "small-reflection", (2, 1, 4, 2), random_grid(2, (5, 2), (4, 2)), padding_mode="reflection"
     ),
     _sample("blocks", (2, 3, 12, 16), random_grid(2, (20, 17), (12, 16))),
     _sample(

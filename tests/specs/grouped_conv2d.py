@@ -9,14 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.build import (
-    CONVOLUTION,
-    normal,
-    refusals,
-    tensors_of,
-    values,
-    weight_values,
-)
+from tests.specs.build import CONVOLUTION, normal, refusals, tensors_of, values, weight_values
 from tests.specs.conv2d import convolution_sample
 from tests.specs.layouts import Layout, channels_last, every_other, transposed
 from tests.specs.spec import BenchmarkCase, OpSpec, RegisteredCall

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fastgan import ops
 from tests.specs.build import (
@@ -18,6 +17,7 @@ from tests.specs.build import (
     sample_of_one,
     tensors_of,
     values,
+    zeros,
 )
 from tests.specs.layouts import channels_last, every_other, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Saved
@@ -55,10 +55,7 @@ def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
     return RegisteredCall(id, op, args)
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (4, 6, 2, 2), **options)
-
-
+_x = zeros(4, 6, 2, 2)
 _refused = refusals(ops.minibatch_stddev, x=_x())
 _ERRORS = [
     _refused("x-none", TypeError, "x", "NoneType", x=None),

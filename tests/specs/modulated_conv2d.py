@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from tests.specs.build import normal, refusals, sample, tensors_of, tolerance, values, weight_values
+from tests.specs.build import (
+    normal,
+    refusals,
+    sample,
+    tensors_of,
+    tolerance,
+    values,
+    weight_values,
+    zeros,
+)
 from tests.specs.layouts import Layout, channels_last, transposed
 from tests.specs.spec import BenchmarkCase, OpSpec, Sample
 
@@ -137,10 +146,7 @@ _SAMPLES = [
 ]
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 4, 5, 5), **options)
-
-
+_x = zeros(2, 4, 5, 5)
 _W, _S = torch.zeros(6, 4, 3, 3), torch.zeros(2, 4)
 _refused = refusals(ops.modulated_conv2d, x=_x(), weight=_W, styles=_S)
 _ERRORS = [

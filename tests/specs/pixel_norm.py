@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fastgan import ops
 from tests.specs.build import (
@@ -18,6 +17,7 @@ from tests.specs.build import (
     sample_of_one,
     tensors_of,
     values,
+    zeros,
 )
 from tests.specs.layouts import channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Saved
@@ -58,10 +58,7 @@ def _call(id: str, op: str, *needs: bool) -> RegisteredCall:
     return RegisteredCall(id, op, args)
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 3), **options)
-
-
+_x = zeros(2, 3)
 _refused = refusals(ops.pixel_norm, x=_x())
 _ERRORS = [
     _refused("x-none", TypeError, "x", "NoneType", x=None),
@@ -101,10 +98,7 @@ PIXEL_NORM = OpSpec(
         )
     ],
     tolerance=ROUNDED_ONCE,
-    threaded=[
-        sample_of_one("strips", (3, 40, 2000)),
-        sample_of_one("rows", (500, 130)),
-    ],
+    threaded=[sample_of_one("strips", (3, 40, 2000)), sample_of_one("rows", (500, 130))],
     saved=[Saved(_SAMPLES[0], kept=[0])],
     penalties=[Penalty(_SAMPLES[0], frozenset({"ddy", "dx"}))],
 )

@@ -20,15 +20,9 @@ from tests.specs.build import (
     refusals,
     sample,
     tensors_of,
+    zeros,
 )
-from tests.specs.layouts import (
-    Layout,
-    channels_last,
-    every_other,
-    expanded,
-    transposed,
-    unaligned,
-)
+from tests.specs.layouts import Layout, channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, Penalty, RegisteredCall, Sample, Saved
 
 #: The tensors that a sample has, of scale, noise and b; ``1`` is noise that all images share.
@@ -86,7 +80,7 @@ def _sample(
 _SMALL = (3, 3, 2, 5)
 
 
-def _samples() -> list[Sample]:
+def _samples_of_activations() -> list[Sample]:
     found = [_sample("lrelu-clamp-small", _SMALL, act="lrelu", clamp=1.25, small=True)]
     for act in ACTIVATIONS:
         found.append(
@@ -101,33 +95,35 @@ def _samples() -> list[Sample]:
         )
     for given in ("", "s", "1b"):
         found.append(_sample(f"{given or 'x'}-linear", (2, 4, 5, 7), given))
-    found += [
-        _sample("vectors-rows", (2, 3, 16, 16), act="lrelu"),
-        _sample("vectors-channels_last", (2, 32, 6, 6), layout=channels_last, act="lrelu"),
-        _sample("wide-rows", (2, 5, 90, 101), act="lrelu", clamp=1.0),
-        _sample("wide-channels_last", (2, 70, 23, 25), layout=channels_last, act="tanh"),
-        _sample("many-channels", (1, 700, 3, 3), "s1b", act="relu"),
-        _sample("many-channels_last", (3, 2100, 1, 2), layout=channels_last, act="swish"),
-        _sample("hundreds-of-images", (300, 2, 2, 2), "s1b", act="swish"),
-        _sample("many-images", (40, 6, 4, 5), "s1b", act="relu"),
-        _sample("many-images-channels_last", (40, 6, 4, 5), "s1b", channels_last, act="relu"),
-        _sample("one-pixel", (5, 9, 1, 1), act="relu"),
-        _sample("one-channel", (3, 1, 6, 7), act="lrelu"),
-        _sample("one-element", (1, 1, 1, 1), "s1b", act="lrelu"),
-        _sample("transposed", (6, 4, 3, 5), layout=transposed, act="lrelu"),
-        _sample("every-other", (2, 3, 4, 5), layout=every_other, act="swish"),
-        _sample("expanded", (3, 4, 4, 2), "1b", expanded, act="lrelu"),
-        _sample("unaligned", (2, 3, 8, 8), layout=unaligned, act="lrelu"),
-        _sample("empty-batch", (0, 3, 4, 4), "s1b", act="swish"),
-        _sample("empty-image", (2, 3, 0, 4), act="lrelu"),
-        _sample("gain-negative", (2, 3, 5, 7), act="lrelu", gain=-1.5, alpha=-0.3, clamp=1.5),
-        _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
-        _sample("large", (2, 66, 180, 180), act="lrelu", clamp=1.0, large=True),
-        _sample(
-            "large-channels_last", (2, 64, 186, 186), "s1b", channels_last, act="swish", large=True
-        ),
-    ]
     return found
+
+
+_OTHERS = [
+    _sample("vectors-rows", (2, 3, 16, 16), act="lrelu"),
+    _sample("vectors-channels_last", (2, 32, 6, 6), layout=channels_last, act="lrelu"),
+    _sample("wide-rows", (2, 5, 90, 101), act="lrelu", clamp=1.0),
+    _sample("wide-channels_last", (2, 70, 23, 25), layout=channels_last, act="tanh"),
+    _sample("many-channels", (1, 700, 3, 3), "s1b", act="relu"),
+    _sample("many-channels_last", (3, 2100, 1, 2), layout=channels_last, act="swish"),
+    _sample("hundreds-of-images", (300, 2, 2, 2), "s1b", act="swish"),
+    _sample("many-images", (40, 6, 4, 5), "s1b", act="relu"),
+    _sample("many-images-channels_last", (40, 6, 4, 5), "s1b", channels_last, act="relu"),
+    _sample("one-pixel", (5, 9, 1, 1), act="relu"),
+    _sample("one-channel", (3, 1, 6, 7), act="lrelu"),
+    _sample("one-element", (1, 1, 1, 1), "s1b", act="lrelu"),
+    _sample("transposed", (6, 4, 3, 5), layout=transposed, act="lrelu"),
+    _sample("every-other", (2, 3, 4, 5), layout=every_other, act="swish"),
+    _sample("expanded", (3, 4, 4, 2), "1b", expanded, act="lrelu"),
+    _sample("unaligned", (2, 3, 8, 8), layout=unaligned, act="lrelu"),
+    _sample("empty-batch", (0, 3, 4, 4), "s1b", act="swish"),
+    _sample("empty-image", (2, 3, 0, 4), act="lrelu"),
+    _sample("gain-negative", (2, 3, 5, 7), act="lrelu", gain=-1.5, alpha=-0.3, clamp=1.5),
+    _sample("clamp-zero", (2, 3, 5, 7), clamp=0.0),
+    _sample("large", (2, 66, 180, 180), act="lrelu", clamp=1.0, large=True),
+    _sample(
+        "large-channels_last", (2, 64, 186, 186), "s1b", channels_last, act="swish", large=True
+    ),
+]
 
 
 def _call(
@@ -166,10 +162,7 @@ _REGISTERED = [
 ]
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 3, 4, 5), **options)
-
-
+_x = zeros(2, 3, 4, 5)
 _refused = refusals(ops.scale_bias_act, x=_x())
 _ERRORS = [
     _refused("x-list", TypeError, "x", "list", x=[1.0]),
@@ -227,7 +220,7 @@ _LRELU = _sample("lrelu", (2, 3, 4, 5), act="lrelu")
 SCALE_BIAS_ACT = OpSpec(
     name="scale_bias_act",
     op=ops.scale_bias_act,
-    samples=_samples(),
+    samples=[*_samples_of_activations(), *_OTHERS],
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),

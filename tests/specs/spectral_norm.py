@@ -16,14 +16,7 @@ from fastgan import ops
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm.reference import sizes_of
 from tests.specs.build import leaves, on, refusals, sample, tolerance
-from tests.specs.layouts import (
-    Layout,
-    channels_last,
-    every_other,
-    expanded,
-    transposed,
-    unaligned,
-)
+from tests.specs.layouts import Layout, channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import OpSpec, RegisteredCall, Sample
 
 Vectors = tuple[list[Tensor], list[Tensor]]

@@ -19,15 +19,9 @@ from tests.specs.build import (
     sample,
     tensors_of,
     values,
+    zeros,
 )
-from tests.specs.layouts import (
-    Layout,
-    channels_last,
-    every_other,
-    expanded,
-    transposed,
-    unaligned,
-)
+from tests.specs.layouts import Layout, channels_last, every_other, expanded, transposed, unaligned
 from tests.specs.spec import BenchmarkCase, OpSpec, RegisteredCall, Sample, Saved
 
 
@@ -69,7 +63,7 @@ USES: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
-def _samples() -> list[Sample]:
+def _samples_of_uses() -> list[Sample]:
     # With this batch and these channels, torch's convolution compiles once for all batches.
     found = []
     for use, options in USES.items():
@@ -92,88 +86,80 @@ def _samples() -> list[Sample]:
                 f"{use}-wide-channels_last", (1, 70, 5, 6), taps(4), channels_last, **options(4)
             ),
         ]
-    found += [
-        _sample("none", (3, 3, 5, 6), None, small=True),
-        _sample("none-up", (3, 3, 5, 6), None, up=2, small=True),
-        _sample("none-up-channels_last", (2, 4, 5, 6), None, channels_last, up=3),
-        _sample("none-down", (2, 3, 5, 6), None, down=2),
-        _sample("none-padding", (2, 3, 5, 6), None, padding=(1, 2, 3, 0)),
-        _sample("3x5", (3, 3, 8, 9), taps(3, 5), padding=2, small=True),
-        _sample("1x4", (2, 3, 8, 9), taps(1, 4), padding=(2, 1, 0, 0), up=(2, 1)),
-        _sample("outer-product", (2, 3, 8, 9), taps(4)[:, None] * taps(5), up=2, padding=3),
-        _sample("up3-down2", (3, 3, 7, 8), taps(7), up=3, down=2, padding=3, small=True),
-        _sample("up2-down3", (2, 3, 9, 8), taps(6), up=2, down=3, padding=(4, 1)),
-        _sample(
-            "up2-down3-channels_last",
-            (2, 3, 9, 8),
-            taps(6),
-            channels_last,
-            up=2,
-            down=3,
-            padding=(4, 1),
-        ),
-        _sample("up4-down4", (1, 2, 6, 9), taps(9), up=4, down=4, padding=4),
-        _sample("up2-down6", (1, 2, 20, 21), taps(5), up=2, down=6, padding=1),
-        _sample(
-            "per-axis",
-            (3, 3, 7, 8),
-            taps(4),
-            up=(3, 1),
-            down=(1, 2),
-            padding=(3, 2, 1, 1),
-            small=True,
-        ),
-        _sample(
-            "per-axis-2d", (2, 3, 9, 7), taps(3, 4), up=(1, 2), down=(3, 2), padding=(3, 2, 1, 4)
-        ),
-        # Some phases have no tap.
-        _sample("up5-3", (1, 2, 4, 5), taps(3), up=5, padding=2),
-        _sample("up5-3-channels_last", (2, 3, 4, 5), taps(3), channels_last, up=5, padding=2),
-        _sample("crop", (3, 3, 9, 12), taps(4), padding=(-2, 1, -1, -3), small=True),
-        _sample("crop-up", (2, 3, 6, 7), taps(4), up=2, padding=(-3, -2, 4, -1)),
-        _sample(
-            "crop-down-channels_last",
-            (2, 4, 9, 11),
-            taps(4),
-            channels_last,
-            down=2,
-            padding=(-1, -3, 2, -2),
-        ),
-        _sample("crop-all", (2, 3, 4, 5), taps(3), padding=(-8, 20, 1, 1)),
-        _sample("padding-larger", (2, 2, 3, 3), taps(4), up=2, padding=(20, 17, 3, 31)),
-        _sample("flip", (2, 3, 6, 7), taps(4), flip_filter=True, padding=2),
-        _sample("flip-2d", (2, 3, 6, 7), taps(2, 5), flip_filter=True, padding=2, up=2),
-        _sample("gain", (2, 3, 6, 7), taps(4), gain=-2.5, padding=2),
-        _sample("gain-zero", (2, 3, 6, 7), taps(4), gain=0.0, padding=2),
-        _sample("one-tap", (2, 3, 6, 7), taps(1), up=2, down=2),
-        _sample("one-output", (2, 3, 6, 7), taps(6, 7)),
-        _sample("many-taps", (1, 2, 40, 45), taps(31), down=4, padding=15),
-        _sample("many-taps-2d", (1, 2, 9, 9), taps(13, 13), padding=6),
-        _sample("far-down", (1, 2, 30, 31), taps(3), down=9, padding=1),
-        _sample("transposed", (3, 2, 8, 9), taps(4), transposed, padding=2),
-        _sample("every-other", (2, 3, 8, 6), taps(4), every_other, up=2, padding=(2, 1)),
-        _sample("expanded", (3, 4, 8, 9), taps(4), expanded, down=2, padding=1),
-        _sample("wide-row", (1, 1, 3, 1300), taps(4), **USES["filter"](4)),
-        _sample("wide-row-up", (1, 1, 2, 700), taps(4), **USES["up2"](4)),
-        _sample("wide-row-down", (1, 1, 4, 2500), taps(4), **USES["down2"](4)),
-        _sample("empty-batch", (0, 3, 4, 4), taps(4), padding=2),
-        _sample("no-channels", (2, 0, 4, 4), taps(4), padding=2),
-        _sample("no-rows", (2, 3, 0, 4), taps(4), padding=2),
-        _sample("large-up2", (4, 66, 90, 98), taps(4), large=True, **USES["up2"](4)),
-        _sample(
-            "large-down2-channels_last",
-            (3, 64, 150, 150),
-            taps(4),
-            channels_last,
-            large=True,
-            **USES["down2"](4),
-        ),
-        _sample("large-filter", (2, 64, 190, 187), taps(4), large=True, **USES["filter"](4)),
-        _sample(
-            "large-general", (1, 16, 187, 250), taps(5, 3), large=True, up=3, down=2, padding=2
-        ),
-    ]
     return found
+
+
+_OTHERS = [
+    _sample("none", (3, 3, 5, 6), None, small=True),
+    _sample("none-up", (3, 3, 5, 6), None, up=2, small=True),
+    _sample("none-up-channels_last", (2, 4, 5, 6), None, channels_last, up=3),
+    _sample("none-down", (2, 3, 5, 6), None, down=2),
+    _sample("none-padding", (2, 3, 5, 6), None, padding=(1, 2, 3, 0)),
+    _sample("3x5", (3, 3, 8, 9), taps(3, 5), padding=2, small=True),
+    _sample("1x4", (2, 3, 8, 9), taps(1, 4), padding=(2, 1, 0, 0), up=(2, 1)),
+    _sample("outer-product", (2, 3, 8, 9), taps(4)[:, None] * taps(5), up=2, padding=3),
+    _sample("up3-down2", (3, 3, 7, 8), taps(7), up=3, down=2, padding=3, small=True),
+    _sample("up2-down3", (2, 3, 9, 8), taps(6), up=2, down=3, padding=(4, 1)),
+    _sample(
+        "up2-down3-channels_last",
+        (2, 3, 9, 8),
+        taps(6),
+        channels_last,
+        up=2,
+        down=3,
+        padding=(4, 1),
+    ),
+    _sample("up4-down4", (1, 2, 6, 9), taps(9), up=4, down=4, padding=4),
+    _sample("up2-down6", (1, 2, 20, 21), taps(5), up=2, down=6, padding=1),
+    _sample(
+        "per-axis", (3, 3, 7, 8), taps(4), up=(3, 1), down=(1, 2), padding=(3, 2, 1, 1), small=True
+    ),
+    _sample("per-axis-2d", (2, 3, 9, 7), taps(3, 4), up=(1, 2), down=(3, 2), padding=(3, 2, 1, 4)),
+    # Some phases have no tap.
+    _sample("up5-3", (1, 2, 4, 5), taps(3), up=5, padding=2),
+    _sample("up5-3-channels_last", (2, 3, 4, 5), taps(3), channels_last, up=5, padding=2),
+    _sample("crop", (3, 3, 9, 12), taps(4), padding=(-2, 1, -1, -3), small=True),
+    _sample("crop-up", (2, 3, 6, 7), taps(4), up=2, padding=(-3, -2, 4, -1)),
+    _sample(
+        "crop-down-channels_last",
+        (2, 4, 9, 11),
+        taps(4),
+        channels_last,
+        down=2,
+        padding=(-1, -3, 2, -2),
+    ),
+    _sample("crop-all", (2, 3, 4, 5), taps(3), padding=(-8, 20, 1, 1)),
+    _sample("padding-larger", (2, 2, 3, 3), taps(4), up=2, padding=(20, 17, 3, 31)),
+    _sample("flip", (2, 3, 6, 7), taps(4), flip_filter=True, padding=2),
+    _sample("flip-2d", (2, 3, 6, 7), taps(2, 5), flip_filter=True, padding=2, up=2),
+    _sample("gain", (2, 3, 6, 7), taps(4), gain=-2.5, padding=2),
+    _sample("gain-zero", (2, 3, 6, 7), taps(4), gain=0.0, padding=2),
+    _sample("one-tap", (2, 3, 6, 7), taps(1), up=2, down=2),
+    _sample("one-output", (2, 3, 6, 7), taps(6, 7)),
+    _sample("many-taps", (1, 2, 40, 45), taps(31), down=4, padding=15),
+    _sample("many-taps-2d", (1, 2, 9, 9), taps(13, 13), padding=6),
+    _sample("far-down", (1, 2, 30, 31), taps(3), down=9, padding=1),
+    _sample("transposed", (3, 2, 8, 9), taps(4), transposed, padding=2),
+    _sample("every-other", (2, 3, 8, 6), taps(4), every_other, up=2, padding=(2, 1)),
+    _sample("expanded", (3, 4, 8, 9), taps(4), expanded, down=2, padding=1),
+    _sample("wide-row", (1, 1, 3, 1300), taps(4), **USES["filter"](4)),
+    _sample("wide-row-up", (1, 1, 2, 700), taps(4), **USES["up2"](4)),
+    _sample("wide-row-down", (1, 1, 4, 2500), taps(4), **USES["down2"](4)),
+    _sample("empty-batch", (0, 3, 4, 4), taps(4), padding=2),
+    _sample("no-channels", (2, 0, 4, 4), taps(4), padding=2),
+    _sample("no-rows", (2, 3, 0, 4), taps(4), padding=2),
+    _sample("large-up2", (4, 66, 90, 98), taps(4), large=True, **USES["up2"](4)),
+    _sample(
+        "large-down2-channels_last",
+        (3, 64, 150, 150),
+        taps(4),
+        channels_last,
+        large=True,
+        **USES["down2"](4),
+    ),
+    _sample("large-filter", (2, 64, 190, 187), taps(4), large=True, **USES["filter"](4)),
+    _sample("large-general", (1, 16, 187, 250), taps(5, 3), large=True, up=3, down=2, padding=2),
+]
 
 
 def random_sample(seed: int) -> Sample:
@@ -251,8 +237,7 @@ _REGISTERED = [
 ]
 
 
-def _x(*shape: int, **options: Any) -> Tensor:
-    return torch.zeros(shape or (2, 3, 8, 8), **options)
+_x = zeros(2, 3, 8, 8)
 
 
 def _f(*shape: int, **options: Any) -> Tensor:
@@ -357,7 +342,7 @@ def _scaling() -> list[BenchmarkCase]:
 UPFIRDN2D = OpSpec(
     name="upfirdn2d",
     op=upfirdn2d,
-    samples=_samples(),
+    samples=[*_samples_of_uses(), *_OTHERS],
     registered=_REGISTERED,
     errors=_ERRORS,
     benchmarks=_benchmarks(),

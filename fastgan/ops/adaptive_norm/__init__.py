@@ -53,6 +53,21 @@ def adaptive_norm(
     the biased one. Half types are computed in float32 and rounded once. The backward pass needs
     ``x``, mean, variance, ``scale`` and ``shift``, but neither the normalised image nor the output.
 
+    Statistics of half types are float32. The mean of a few elements is subtracted before squares
+    are added up, so images far from zero lose no digits.
+
+    ::
+
+        x, scale, shift = torch.randn(8, 64, 32, 32), torch.zeros(8, 64), torch.zeros(8, 64)
+        y = ops.adaptive_norm(x, scale, shift, act="relu")  # AdaIN and relu
+        # [C] each, for running averages; then evaluation with them
+        y, mean, var = ops.adaptive_norm_with_stats(x, scale, shift, over="batch")
+        y = ops.adaptive_norm(x, scale, shift, mean=mean, var=var)
+
+    The layers are :class:`fastgan.layers.InstanceNormAct2d`,
+    :class:`fastgan.layers.BatchNormAct2d`, :class:`fastgan.layers.AdaIN`,
+    :class:`fastgan.layers.ConditionalBatchNorm2d` and :class:`fastgan.layers.SPADE`.
+
     Args:
         x: ``[N, C, *]``; float16, bfloat16, float32 or float64. Contiguous and (of rank 4)
             channels_last images run without a copy, and the result has their layout. Other strides

@@ -36,7 +36,8 @@ def attention(
 
     It runs :func:`torch.nn.functional.scaled_dot_product_attention`, whose fused kernels have a
     first derivative and no second. The backward pass takes them only where nothing differentiates
-    it in turn; under a gradient penalty it is the formula.
+    it in turn; under a gradient penalty it is the formula. The layer is
+    :class:`fastgan.layers.SelfAttention2d`.
 
     Args:
         q: ``[..., queries, d]``, of a floating dtype.

@@ -27,11 +27,13 @@ def bias_act(
 ) -> Tensor:
     """Return ``clamp(gain · act(x + b), -clamp, +clamp)``, computed in one pass.
 
-    It is differentiable to any order in ``x`` and ``b``. The gradient is zero where the clamp is
-    active, for every activation. Half types are computed in float32 and rounded once.
+    It takes the place of four passes over memory, and is differentiable to any order in ``x`` and
+    ``b``. The gradient is zero where the clamp is active, for every activation. Half types are
+    computed in float32 and rounded once.
 
     The backward pass needs nothing saved for ``linear`` without clamp. It needs the output for
     ``linear`` with clamp, ``relu`` and ``lrelu``, and ``x`` and ``b`` for the curved activations.
+    The layer is :class:`fastgan.layers.BiasAct`.
 
     Args:
         x: any shape of rank ≥ 1; float16, bfloat16, float32 or float64. Dense layouts (contiguous,

@@ -56,6 +56,14 @@ def conv2d(
     :func:`fastgan.ops.set_winograd` turns them off. Every other convolution is torch's (cuDNN,
     oneDNN), followed by :func:`fastgan.ops.bias_act`. From 8 groups on, every order of derivative
     takes one convolution per tensor, while torch's second derivative takes one per group.
+    ``autograd.grad(y, x)`` doesn't compute the gradient of the weights. Working memory is at most
+    32 MB. The layer is :class:`fastgan.layers.Conv2d`.
+
+    ::
+
+        x, weight = torch.randn(4, 128, 32, 32), torch.randn(128, 128, 3, 3) / 34
+        x = x.to(memory_format=torch.channels_last)  # the fastest layout on the CPU
+        y = ops.conv2d(x, weight, torch.zeros(128), padding=1, act="lrelu")
 
     Args:
         x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. channels_last is the fastest

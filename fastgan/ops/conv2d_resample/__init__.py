@@ -44,8 +44,16 @@ def conv2d_resample(
 
     Up to rounding it is ``upsample2d`` with ``f``, a convolution and ``downsample2d`` with ``f``.
     But it takes fewer products: a transposed convolution upsamples, a strided one downsamples, and
-    a 1×1 kernel runs where the image is small. These are the layers of Karras et al. 2020. The op
-    is differentiable to any order in ``x`` and ``weight``.
+    a 1×1 kernel runs where the image is small. At a factor of 2 it takes a quarter of them. These
+    are the layers of Karras et al. 2020, as :class:`fastgan.layers.EqualConv2d`. The op is
+    differentiable to any order in ``x`` and ``weight``.
+
+    ::
+
+        x, weight = torch.randn(2, 16, 32, 32), torch.randn(24, 16, 3, 3)
+        f = ops.setup_filter([1, 3, 3, 1])
+        y = ops.conv2d_resample(x, weight, f, up=2, padding=1)  # [2, 24, 64, 64]
+        y = ops.conv2d_resample(x, weight, f, down=2, padding=1)  # [2, 24, 16, 16]
 
     Args:
         x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64, with at least one channel and

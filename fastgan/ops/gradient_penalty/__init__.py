@@ -118,6 +118,16 @@ def grad_norm_penalty(
     one pass over memory each, and so is the second if a sample fits into the cache. A sample of
     norm 0 gives ``center²`` and derivatives of zero; with ``squared``, those of the square.
 
+    ::
+
+        real, fake = torch.randn(8, 3, 32, 32), torch.randn(8, 3, 32, 32)
+        critic = torch.nn.Conv2d(3, 1, 32)
+        between = ops.lerp_samples(real, fake, torch.rand(8)).requires_grad_()
+        scores = critic(between).sum()
+        (grad,) = torch.autograd.grad(scores, between, create_graph=True)
+        penalty = 10 * ops.grad_norm_penalty(grad).mean()  # WGAN-GP; squared=True for R1
+        penalty.backward()
+
     Args:
         grad: ``[N, ...]``; float16, bfloat16, float32 or float64. Usually it is
             ``torch.autograd.grad(scores.sum(), images, create_graph=True)[0]``. Layouts whose

@@ -63,7 +63,13 @@ def grid_sample(
     R1 through warped images, as in adaptive discriminator augmentation (Karras et al. 2020,
     "Training Generative Adversarial Networks with Limited Data"), takes a second derivative. Torch
     before 2.12 has none, and later releases compose it from dozens of operations. Here it is one
-    pass.
+    pass. A non-finite incoming gradient makes its image's gradient NaN there.
+
+    ::
+
+        turn = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]]).expand(2, 2, 3)  # 90 degrees
+        grid = torch.nn.functional.affine_grid(turn, [2, 3, 32, 32], align_corners=False)
+        y = ops.grid_sample(torch.randn(2, 3, 32, 32), grid, padding_mode="reflection")
 
     Args:
         x: ``[N, C, H, W]`` with at least one pixel; float16, bfloat16, float32 or float64.

@@ -32,7 +32,12 @@ def minibatch_stddev(
     (Karras et al. 2018, arXiv:1710.10196, section 3). It is ``√(variance + 1e-8)`` with the biased
     variance. Of ``M = N / group_size`` groups, the m-th holds the samples ``m, m + M, m + 2M, …``.
     The op is differentiable to any order. Half types are computed in float32 and rounded once. The
-    backward pass needs ``x`` alone.
+    backward pass needs ``x`` alone. The layer is :class:`fastgan.layers.MinibatchStddev`.
+
+    ::
+
+        x = torch.randn(32, 512, 4, 4)
+        y = ops.minibatch_stddev(x)  # [32, 513, 4, 4]
 
     Args:
         x: ``[N, C, H, W]``; float16, bfloat16, float32 or float64. Contiguous and channels_last

@@ -65,7 +65,18 @@ def modulated_conv2d(
 
     In half types, weights are first divided by their norm per output channel, and styles by the
     largest one per sample. These constants cancel, and neither products nor sums overflow at styles
-    of 1e4.
+    of 1e4. The layer is :class:`fastgan.layers.ModulatedConv2d`.
+
+    ::
+
+        x, weight = torch.randn(4, 64, 32, 32), torch.randn(64, 64, 3, 3)
+        styles, noise = torch.rand(4, 64) + 0.5, torch.randn(4, 1, 32, 32)
+        y = ops.modulated_conv2d(x, weight, styles, noise=noise, act="lrelu", clamp=256)
+        f = ops.setup_filter([1, 3, 3, 1])
+        y = ops.modulated_conv2d(x, weight, styles, up=2, resample_filter=f)  # [4, 64, 64, 64]
+
+    ``fastgan.ops.modulated_conv2d.triton.modulated_conv2d_fused`` is a fully fused forward pass,
+    which nothing chooses by itself.
 
     Args:
         x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Under autocast float32 is cast

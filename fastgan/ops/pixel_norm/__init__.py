@@ -28,7 +28,12 @@ def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | Non
 
     It is the pixel norm of Karras et al. 2018 (arXiv:1710.10196), section 4.2, differentiable to
     any order. Half types are computed in float32 and rounded once. The backward pass needs ``x``
-    alone.
+    alone. The layer is :class:`fastgan.layers.PixelNorm`.
+
+    ::
+
+        x, z = torch.randn(8, 64, 32, 32), torch.randn(8, 512)
+        x, z = ops.pixel_norm(x), ops.pixel_norm(z)
 
     Args:
         x: any rank, usually ``[N, C, H, W]`` or ``[N, C]``; float16, bfloat16, float32 or float64.

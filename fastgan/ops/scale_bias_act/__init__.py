@@ -38,6 +38,12 @@ def scale_bias_act(
     The backward pass needs ``scale``, and ``x`` with ``noise`` and ``b`` unless the slope is
     constant (``linear`` without clamp). It never needs the output.
 
+    ::
+
+        x, scale = torch.randn(8, 64, 32, 32), torch.rand(8, 64)
+        noise, b = torch.randn(8, 1, 32, 32), torch.zeros(64)
+        y = ops.scale_bias_act(x, scale, noise, b, act="lrelu", clamp=256)
+
     Args:
         x: ``[N, C, H, W]``; float16, bfloat16, float32 or float64. Contiguous and channels_last
             images run without a copy, and the result has their layout. Other strides are copied

@@ -36,6 +36,17 @@ def spectral_norm(
     differentiable to any order in ``weights``, with u and v as constants. It changes nothing in
     place.
 
+    ::
+
+        weights, us, vs = [torch.randn(64, 3, 3, 3)], [torch.randn(64)], [torch.randn(27)]
+        weights, sigmas, us, vs = ops.spectral_norm(weights, us, vs)
+
+    For a network, :func:`fastgan.layers.apply_spectral_norm` makes all linear layers and
+    convolutions share one call per forward pass. It behaves like torch's
+    ``parametrizations.spectral_norm`` of each layer, state dict included. It leaves out layers that
+    scale their weights themselves. :func:`fastgan.layers.remove_spectral_norm` bakes the weights
+    in.
+
     Args:
         weights: tensors of rank 2 and more, of one device and dtype: float16, bfloat16, float32 or
             float64. Half types are computed in float32.

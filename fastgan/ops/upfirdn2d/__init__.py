@@ -74,7 +74,21 @@ def upfirdn2d(
     its effect in a GAN.
 
     No inserted zero is multiplied and no intermediate image is written. Half types are computed in
-    float32 and rounded once. The op is differentiable to any order in ``x``.
+    float32 and rounded once. The op is differentiable to any order in ``x``: the gradient is again
+    an upfirdn2d, so every order runs on the kernels of the first.
+
+    ::
+
+        x = torch.randn(8, 64, 32, 32)
+        f = ops.setup_filter([1, 3, 3, 1])  # float32, sums to 1; .to(device) for a GPU
+        y = ops.upsample2d(x, f)  # [N, C, 2H, 2W]: zeros in, filter, brightness kept
+        y = ops.downsample2d(x, f)  # [N, C, H // 2, W // 2]
+        y = ops.filter2d(x, f)  # [N, C, H, W]: a blur
+        # Factors are (x, y), and padding is (x0, x1, y0, y1).
+        y = ops.upfirdn2d(x, f, up=(3, 1), down=2, padding=(2, 1, 0, 3))
+
+    The layers are :class:`fastgan.layers.Blur`, :class:`fastgan.layers.Upsample2d` and
+    :class:`fastgan.layers.Downsample2d`.
 
     Args:
         x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Contiguous and channels_last
