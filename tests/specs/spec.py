@@ -81,13 +81,11 @@ class Penalty:
     Args:
         needs: names of the gradients, as the schema of the second derivative has them.
         wanted: places of the tensors that require a gradient; None for all.
-        first: gradients that the first pass computes although nobody asked for them.
     """
 
     sample: Sample
     needs: frozenset[str]
     wanted: Sequence[int] | None = None
-    first: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
