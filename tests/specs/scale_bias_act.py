@@ -242,5 +242,5 @@ SCALE_BIAS_ACT = OpSpec(
         Saved(_sample("clamped", (2, 3, 4, 5), clamp=1.0), wanted=[0], kept=[0, 1, 2, 3]),
         Saved(_LRELU, kept=[0, 1, 2, 3]),
     ],
-    penalties=[Penalty(_LRELU, frozenset({"dscale"}), first=frozenset({"dscale", "dnoise", "db"}))],
+    penalties=[Penalty(_LRELU, frozenset({"dscale"}))],
 )
