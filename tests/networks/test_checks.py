@@ -152,8 +152,11 @@ def test_errors_say_what_is_expected(check: Callable[[], None], says: str):
         check()
 
 
-def test_compiled_graphs_do_not_read_labels():
-    """A graph has no values to check, and one for shapes costs no operation."""
-    compiled = torch.compile(network("dcgan-generator"), fullgraph=True, backend="eager")
-    compiled(torch.zeros(2, 6), torch.tensor([0, 2]))
-    torch.compiler.reset()
+def test_indices_of_another_device_or_under_a_transform_are_not_read():
+    check_indices(torch.full((2,), 9, device="meta"), 3, "labels must be from 0 to 2")
+
+    def checked(label: Tensor) -> Tensor:
+        check_indices(label, 3, "labels must be from 0 to 2")
+        return label
+
+    assert torch.func.vmap(checked)(torch.tensor([9, 9])).tolist() == [9, 9]
