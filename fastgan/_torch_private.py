@@ -53,9 +53,12 @@ def is_plain_eager() -> bool:
     such as make_fx and FakeTensorMode, and :func:`torch.jit.trace`.
     """
     # Dynamo folds the first condition, and traces none of the others.
+    # Every eager call of an op asks, so that the questions are spelled out and call nothing.
     return not (
-        torch.compiler.is_compiling()
-        or is_transformed()
+        torch.compiler.is_dynamo_compiling()
+        or torch.compiler._is_compiling_flag
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack()
         or torch._C._get_tracing_state() is not None
     )
@@ -91,6 +94,12 @@ below_autograd = torch._C._AutoDispatchBelowAutograd
 """Context manager in which ops run their kernels, and record nothing for derivatives."""
 
 
+def call_of(op: Any) -> Callable[..., Any]:
+    """Return the function of the dispatcher that the overload ``op`` calls from Python."""
+    call: Callable[..., Any] = op._op
+    return call
+
+
 def tensor_places(op: Any) -> tuple[int, ...] | None:
     """Return the places of tensors among an op's arguments; None if it has lists of tensors.
 
@@ -106,19 +115,23 @@ def tensor_places(op: Any) -> tuple[int, ...] | None:
     return tuple(i for i, argument in enumerate(schema.arguments) if "Tensor" in str(argument.type))
 
 
-def will_be_computed(node: Any) -> bool | None:
-    """Return whether the running backward pass computes the gradient that ``node`` takes.
+def will_be_computed(nodes: Sequence[Any]) -> list[bool]:
+    """Return whether the running backward pass computes the gradients that the nodes take.
 
-    So an op leaves out gradients that :func:`torch.autograd.grad` was not asked for. It is None for
-    leaves that it was asked for, on which torch gives no answer. It is also None in a backward pass
+    So an op leaves out gradients that :func:`torch.autograd.grad` was not asked for. It is True for
+    leaves that it was asked for, on which torch gives no answer. It is also True in a backward pass
     that Dynamo traces (compiled autograd).
     """
+    found = [True] * len(nodes)
     if torch.compiler.is_dynamo_compiling():
-        return None
-    try:
-        return bool(torch._C._will_engine_execute_node(node))
-    except RuntimeError:
-        return None
+        return found
+    for i, node in enumerate(nodes):
+        try:
+            found[i] = torch._C._will_engine_execute_node(node)
+        # It is a leaf.
+        except RuntimeError:
+            found[i] = True
+    return found
 
 
 # --------------------------------------------------------------------------- many tensors

@@ -33,6 +33,7 @@ ATTRIBUTES = {
     "_forward_pre_hooks",
     "_guards_code",
     "_modules",
+    "_op",
     "_parameters",
     "_reversed_padding_repeated_twice",
     "_schema",
@@ -161,7 +162,7 @@ def test_plain_eager_code_is_told_apart():
 
 def test_code_that_dynamo_traces_is_not_plain_eager():
     def both(x):
-        return x + private.is_plain_eager(), x + (private.will_be_computed(None) is None)
+        return x + private.is_plain_eager(), x + private.will_be_computed([None])[0]
 
     compiled = torch.compile(both, fullgraph=True, backend="eager")
     assert compiled(torch.zeros(())) == (0, 1)
@@ -172,6 +173,10 @@ def test_below_autograd_nothing_is_recorded():
     with private.below_autograd():
         assert not (x * 2).requires_grad
     assert (x * 2).requires_grad
+
+
+def test_the_dispatcher_is_called_directly():
+    assert private.call_of(torch.ops.aten.add.Tensor)(torch.ones(()), 2) == 3
 
 
 def test_tensors_have_places_in_a_schema():
@@ -211,20 +216,20 @@ def test_the_engine_tells_which_gradients_are_computed():
     first, second = a * 1, b * 1
     nodes = [t.grad_fn for t in (first, second)]
     y = first * second
-    y.register_hook(lambda g: told.append([private.will_be_computed(node) for node in nodes]))
+    y.register_hook(lambda g: told.append(private.will_be_computed(nodes)))
     torch.autograd.grad(y.sum(), a, retain_graph=True)
     torch.autograd.grad(y.sum(), (a, b))
     assert told == [[True, False], [True, True]]
 
 
-def test_a_leaf_that_is_asked_for_gets_no_answer():
+def test_a_leaf_that_is_asked_for_counts_as_computed():
     told = []
     leaf = torch.ones(2, requires_grad=True)
     y = leaf * 2
     node = y.grad_fn.next_functions[0][0]
-    y.register_hook(lambda g: told.append(private.will_be_computed(node)))
+    y.register_hook(lambda g: told.append(private.will_be_computed([node])))
     torch.autograd.grad(y.sum(), leaf)
-    assert told == [None]
+    assert told == [[True]]
 
 
 def test_many_tensors_are_copied_and_added():

@@ -65,8 +65,8 @@ def activation_options(
         names = ", ".join([*ACTIVATIONS, *ALIASES])
         raise ValueError(f"act must be one of {names}, got {act!r}")
     default_alpha, default_gain = ACTIVATIONS[act]
-    alpha = _number("alpha", default_alpha if alpha is None or act != "lrelu" else alpha)
-    gain = _number("gain", default_gain if gain is None else gain)
+    alpha = default_alpha if alpha is None or act != "lrelu" else _number("alpha", alpha)
+    gain = default_gain if gain is None else _number("gain", gain)
     # math.isfinite breaks the graph where torch.compile has made the number symbolic.
     if not -math.inf < alpha < math.inf:
         raise ValueError(f"alpha must be a finite number, got {alpha}")

@@ -21,7 +21,7 @@ def cached_in_eager(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_dynamo_compiling():
             return function(*args)
         try:
             return cached(*args)

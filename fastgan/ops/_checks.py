@@ -38,7 +38,9 @@ def _has_autocast(device: str) -> bool:
 
 def under_autocast(x: Tensor) -> bool:
     """Return True if autocast is on for the device of ``x``; some devices have none."""
-    return _has_autocast(x.device.type) and torch.is_autocast_enabled(x.device.type)
+    device = x.device.type
+    known = device in ("cpu", "cuda") or _has_autocast(device)
+    return known and torch.is_autocast_enabled(device)
 
 
 def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
@@ -72,8 +74,10 @@ def fitting_parameter(
     Raises:
         TypeError, ValueError: ``t`` doesn't fit ``x``, or has none of ``shapes``.
     """
-    if t is None:
-        return None
+    if t is None or (
+        isinstance(t, Tensor) and t.dtype == x.dtype and t.device == x.device and t.shape in shapes
+    ):
+        return t
     check_parameter(name, t, x)
     if tuple(t.shape) not in shapes:
         expected = " or ".join(str(list(shape)) for shape in shapes)

@@ -60,8 +60,8 @@ def define_family(
         save: ``(needs, results, *arguments)``, which returns the values of ``saved``: None for a
             tensor without which the derivatives that are needed can do. By default the op's
             tensors.
-        flags: the results of both derivatives that can be left out, by an argument ``need_...``. By
-            default those of the second derivative.
+        flags: the results of both derivatives that can be left out, by an argument ``need_...``:
+            the last ones. By default all of the second derivative.
         needed: ``(wanted, directions, settings)``, which returns for each result of the second
             derivative whether it is wanted and not zero. Absent directions are None.
     """
@@ -81,9 +81,9 @@ def define_family(
 
     count, end = _tensors(inputs_1), len(inputs_1) - len(flags_1)
     flag_of = [flags_1.index(f"d{n}") if f"d{n}" in flags_1 else None for n in of_first]
-    flagged_1 = [tensors.index(n[1:]) for n in flags_1]
     places = [[n for _, n in inputs_1].index(n) for n in of_second]
-    flagged_2 = [of_second.index(n[1:]) for n in flags_2]
+    # The results with flags are the last ones.
+    from_1, from_2 = len(of_first) - len(flags_1), len(of_second) - len(flags_2)
 
     def context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         if len(results) > 1:
@@ -96,7 +96,7 @@ def define_family(
 
     def backward(ops: Any, ctx: Any, grad: Tensor, *others: Any) -> Gradients:
         needs = ctx.needs_input_grad
-        flags = [needs[i] for i in flagged_1]
+        flags = needs[from_1 : len(of_first)]
         found = getattr(ops, first)(grad, *ctx.saved_tensors, *ctx.settings, *flags)
         if len(of_first) == 1:
             return (found,)
@@ -118,8 +118,7 @@ def define_family(
         wanted: Sequence[bool] = [needs[i] for i in places]
         if needed is not None:
             wanted = needed(wanted, directions, ctx.settings)
-        flags = [wanted[i] for i in flagged_2]
-        found = getattr(ops, second)(*directions, *saved, *ctx.settings, *flags)
+        found = getattr(ops, second)(*directions, *saved, *ctx.settings, *wanted[from_2:])
         gradients: list[Tensor | None] = [None] * count
         for place, gradient, need in zip(places, found, wanted):
             gradients[place] = gradient if need else None

@@ -18,6 +18,7 @@ import torch
 
 from fastgan._torch_private import (
     below_autograd,
+    call_of,
     is_plain_eager,
     tensor_places,
     will_be_computed,
@@ -35,8 +36,8 @@ def _wanted(ctx: Any) -> tuple[bool, ...]:
     if needs.count(True) < 2:
         return needs
     # Only inputs that need a gradient have a node.
-    nodes = iter([node for node, _ in ctx.next_functions if node is not None])
-    return tuple([need and will_be_computed(next(nodes)) is not False for need in needs])
+    used = iter(will_be_computed([node for node, _ in ctx.next_functions if node is not None]))
+    return tuple([need and next(used) for need in needs])
 
 
 def lean(
@@ -54,9 +55,11 @@ def lean(
     if places is None:
         return op
 
+    direct = call_of(op)
+
     def forward(ctx: Any, *args: Any) -> Any:
         with below_autograd():
-            output = op(*args)
+            output = direct(*args)
         setup_context(ctx, args, output)
         return output
 
@@ -79,28 +82,30 @@ def lean(
         if not is_plain_eager():
             return op(*args)
         if torch.is_grad_enabled():
-            needed = [i for i in places if (t := args[i]) is not None and t.requires_grad]
+            needed = leaves = 0
+            for i in places:
+                if (t := args[i]) is not None and t.requires_grad:
+                    needed += 1
+                    leaves += t.is_leaf
             if needed:
-                if len(needed) > 1:
-                    args = _leaves_as_views(args, needed)
+                if needed > 1 and leaves:
+                    args = _leaves_as_views(args, places)
                 return apply(*args)
         with below_autograd():
-            return op(*args)
+            return direct(*args)
 
     call.__name__ = call.__qualname__ = op.name()
     return call
 
 
-def _leaves_as_views(args: tuple[Any, ...], needed: list[int]) -> tuple[Any, ...]:
+def _leaves_as_views(args: tuple[Any, ...], places: tuple[int, ...]) -> tuple[Any, ...]:
     """Return the arguments with views of leaves, whose nodes answer :func:`will_be_computed`.
 
     The view is an alias: its node passes on the gradient itself, so that ``backward()`` sees
     whether others hold it, and copies it then.
     """
-    leaves = [i for i in needed if args[i].is_leaf]
-    if not leaves:
-        return args
     viewed = list(args)
-    for i in leaves:
-        viewed[i] = args[i][...]
+    for i in places:
+        if (t := args[i]) is not None and t.requires_grad and t.is_leaf:
+            viewed[i] = t[...]
     return tuple(viewed)

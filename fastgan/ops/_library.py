@@ -159,7 +159,9 @@ _backends: dict[str, _Backend] = {
         lambda: ("cpu",) if triton_interpreter() else ("cuda",),
         _triton_problem,
     ),
-    "cpu": _Backend("cpu", "fastgan", lambda: ("cpu",), lambda: _native_problem["cpu"]),
+    "cpu": _Backend(
+        "cpu", "fastgan", lambda: ("cpu",), functools.partial(_native_problem.get, "cpu")
+    ),
     "reference": _Backend("reference", "", lambda: ("any",), lambda: None),
 }
 
@@ -213,12 +215,6 @@ def use_backend(name: str | None) -> Iterator[None]:
         _requested_last = before
 
 
-def _request() -> str | None:
-    if _DYNAMO_READS_CONTEXT or not torch.compiler.is_compiling():
-        return _requested.get()
-    return _requested_last
-
-
 def _check_name(name: str) -> None:
     if name not in _backends:
         raise ValueError(f"backend must be one of {', '.join(_backends)}, got {name!r}")
@@ -268,7 +264,10 @@ def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
     # There a custom op fails or gives tangents of zero; plain PyTorch doesn't.
     if is_transformed():
         return "reference"
-    name = backend or _request() or _from_environment
+    name = backend
+    if name is None:
+        readable = _DYNAMO_READS_CONTEXT or not torch.compiler.is_dynamo_compiling()
+        name = (_requested.get() if readable else _requested_last) or _from_environment
     return _automatic(op, device.type) if name is None else _named(name, device.type)
 
 
@@ -285,7 +284,7 @@ def ops_of(backend: str) -> Any:
 
     Eager code gets lean ones, compiled code the registered ops.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         return registered_ops_of(backend)
     return _lean[_backends[backend].namespace]
 
@@ -403,9 +402,11 @@ def _wanted(ctx: Any) -> tuple[Any, ...]:
         A bool per input; a list of them for a list of tensors.
     """
     wanted = [list(need) if isinstance(need, list) else need for need in ctx.needs_input_grad]
-    for (i, k), (node, _) in zip(ctx.tensor_inputs, ctx.next_functions):
-        # will_be_computed is None for a leaf that autograd.grad was asked for.
-        if node is not None and will_be_computed(node) is False:
+    pairs = zip(ctx.tensor_inputs, ctx.next_functions)
+    differentiated = [(place, node) for place, (node, _) in pairs if node is not None]
+    computed = will_be_computed([node for _, node in differentiated])
+    for ((i, k), _), used in zip(differentiated, computed):
+        if not used:
             if k is None:
                 wanted[i] = False
             else:

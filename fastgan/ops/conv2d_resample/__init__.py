@@ -87,7 +87,7 @@ def conv2d_resample(
     check_filter(f, x.device)
     up, down = resampling_factor("up", up), resampling_factor("down", down)
     sides = four_sides(padding)
-    check_size(x, weight, up, down, sides)
+    check_size(x.shape, weight.shape, up, down, sides)
     chosen = choose_backend("conv2d_resample", x.device, backend)
     return resample(
         chosen, x, weight, None, f, up=up, down=down, sides=sides, groups=groups,
@@ -143,9 +143,11 @@ def _padded(
     # (y, x), before the image.
     padding = (sides[2], sides[0])
     after = (sides[3], sides[1])
-    spans = [x.shape[2 + i] + padding[i] - weight.shape[2 + i] for i in (0, 1)]
-    # The padding behind the image may differ if the stride doesn't reach it.
-    same = all((s + p) // stride == (s + q) // stride for s, p, q in zip(spans, padding, after))
+    same = padding == after
+    if not same:
+        # The padding behind the image may differ if the stride doesn't reach it.
+        spans = [x.shape[2 + i] + padding[i] - weight.shape[2 + i] for i in (0, 1)]
+        same = all((s + p) // stride == (s + q) // stride for s, p, q in zip(spans, padding, after))
     if min(padding) < 0 or not same:
         x = resampled(x, None, (1, 1), (1, 1), sides, False, 1.0, chosen)
         padding = (0, 0)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from fastgan.ops._cached import cached_in_eager
 from fastgan.ops.upfirdn2d.arguments import Pair, Sides, whole_number
 
 
 def resampling_factor(name: str, value: int) -> int:
     """Return ``value``, or raise unless it is a whole number of at least 1."""
+    if type(value) is int and value >= 1:
+        return value
     if whole_number(name, value) < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return value
 
 
-def check_size(x: Tensor, weight: Tensor, up: int, down: int, sides: Sequence[int]) -> None:
-    """Raise ValueError for empty tensors, and if the result would have no pixels."""
-    if 0 in x.shape[1:] or 0 in weight.shape:
+@cached_in_eager
+def check_size(
+    shape: Sequence[int], weight: Sequence[int], up: int, down: int, sides: Sequence[int]
+) -> None:
+    """Raise ValueError for shapes of empty tensors, and if the result would have no pixels."""
+    if 0 in shape[1:] or 0 in weight:
         raise ValueError(
             "x and weight must have at least one channel and one pixel, got shapes "
-            f"{list(x.shape)} and {list(weight.shape)}"
+            f"{list(shape)} and {list(weight)}"
         )
     width, height = (
-        x.shape[3 - i] * up + sides[2 * i] + sides[2 * i + 1] - weight.shape[3 - i] + 1
-        for i in (0, 1)
+        shape[3 - i] * up + sides[2 * i] + sides[2 * i + 1] - weight[3 - i] + 1 for i in (0, 1)
     )
     if width < down or height < down:
         raise ValueError(

@@ -121,10 +121,12 @@ def modulated_conv2d(
     noise = noise[None, None] if isinstance(noise, Tensor) and noise.ndim == 2 else noise
     noise, bias = _cast("noise", noise, x.dtype), _cast("bias", bias, x.dtype)
     if padding is None:
-        padding = (weight.shape[3] // 2, weight.shape[2] // 2)
-    sides = four_sides(padding)
+        x_side, y_side = weight.shape[3] // 2, weight.shape[2] // 2
+        sides = (x_side, x_side, y_side, y_side)
+    else:
+        sides = four_sides(padding)
     up, down = resampling_factor("up", up), resampling_factor("down", down)
-    check_size(x, weight, up, down, sides)
+    check_size(x.shape, weight.shape, up, down, sides)
     check_filter(resample_filter, x.device)
     chosen = choose_backend("modulated_conv2d", x.device, backend)
     weight, styles, scale = factors(x.dtype, weight, styles, demodulate, input_gain)

@@ -14,11 +14,8 @@ from fastgan.ops.upfirdn2d import reference
 from fastgan.ops.upfirdn2d.arguments import (
     Pair,
     Sides,
-    centred_down,
-    centred_up,
     check_filter,
     check_image,
-    filter_taps,
     four_sides,
     places_and_size,
     xy_pair,
@@ -29,16 +26,15 @@ __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, f, ctx.up, ctx.down, pad, _, ctx.flip, ctx.gain = inputs
+    x, f, up, down, pad, _, flip, gain = inputs
     taps = reference.axis_taps(f)
-    ctx.pad = [taps[0] - 1 - pad[0], taps[1] - 1 - pad[1]]
-    ctx.size = [x.shape[3], x.shape[2]]
+    before = (taps[0] - 1 - pad[0], taps[1] - 1 - pad[1])
+    ctx.settings = down, up, before, (x.shape[3], x.shape[2]), not flip, gain
     ctx.save_for_backward(f)
 
 
 def _backward(ops: Any, ctx: Any, dy: Tensor) -> tuple[Tensor]:
-    (f,) = ctx.saved_tensors
-    return (ops.upfirdn2d(dy, f, ctx.down, ctx.up, ctx.pad, ctx.size, not ctx.flip, ctx.gain),)
+    return (ops.upfirdn2d(dy, *ctx.saved_tensors, *ctx.settings),)
 
 
 # The registered op takes the size of its output instead of the padding behind the image. So its
@@ -122,16 +118,19 @@ def upfirdn2d(
 
 def resampled(
     x: Tensor, f: Tensor | None, up: Pair, down: Pair, sides: Sides, flip_filter: bool,
-    gain: float, backend: str | None,
+    gain: float, backend: str | None, centred: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Return :func:`upfirdn2d` for pairs ``(x, y)`` of factors and for four sides."""
+    """Return :func:`upfirdn2d` for pairs ``(x, y)`` of factors and for four sides.
+
+    With ``centred``, the sides are in addition to those that centre the result.
+    """
     check_image(x)
     check_filter(f, x.device)
     gain = float(gain)
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
     pixels = (x.shape[3], x.shape[2])
-    pad, size = places_and_size(pixels, reference.axis_taps(f), up, down, sides)
+    pad, size = places_and_size(pixels, reference.axis_taps(f), up, down, sides, centred)
     chosen = choose_backend("upfirdn2d", x.device, backend)
     call = reference.upfirdn2d if chosen == "reference" else ops_of(chosen).upfirdn2d
     result: Tensor = call(x, f, up, down, pad, size, bool(flip_filter), gain)
@@ -156,8 +155,8 @@ def filter2d(
     Returns:
         ``[N, C, H, W]`` with ``padding=0``.
     """
-    sides = centred_up(filter_taps(f), (1, 1), four_sides(padding))
-    return resampled(x, f, (1, 1), (1, 1), sides, flip_filter, gain, backend)
+    sides = four_sides(padding)
+    return resampled(x, f, (1, 1), (1, 1), sides, flip_filter, gain, backend, centred=True)
 
 
 def upsample2d(
@@ -183,9 +182,8 @@ def upsample2d(
         ``[N, C, H·up, W·up]`` with ``padding=0`` and a filter of at least ``up`` taps.
     """
     up = xy_pair("up", up)
-    sides = centred_up(filter_taps(f), up, four_sides(padding))
-    gain = gain * up[0] * up[1]
-    return resampled(x, f, up, (1, 1), sides, flip_filter, gain, backend)
+    sides, gain = four_sides(padding), gain * up[0] * up[1]
+    return resampled(x, f, up, (1, 1), sides, flip_filter, gain, backend, centred=True)
 
 
 def downsample2d(
@@ -208,5 +206,5 @@ def downsample2d(
         ``[N, C, H // down, W // down]`` with ``padding=0``.
     """
     down = xy_pair("down", down)
-    sides = centred_down(filter_taps(f), down, four_sides(padding))
-    return resampled(x, f, (1, 1), down, sides, flip_filter, gain, backend)
+    sides = four_sides(padding)
+    return resampled(x, f, (1, 1), down, sides, flip_filter, gain, backend, centred=True)

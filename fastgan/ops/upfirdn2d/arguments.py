@@ -99,13 +99,17 @@ def centred_down(taps: Pair, down: Pair, sides: Sides) -> Sides:
 
 @cached_in_eager
 def places_and_size(
-    size: Pair, taps: Pair, up: Pair, down: Pair, sides: Sides
+    size: Pair, taps: Pair, up: Pair, down: Pair, sides: Sides, centred: bool
 ) -> tuple[Pair, Pair]:
     """Return the padding before the image and the size of the result, along x and y.
+
+    With ``centred``, the sides are in addition to those that centre the result.
 
     Raises:
         ValueError: the result would be empty.
     """
+    if centred:
+        sides = centred_up(taps, up, sides) if down == (1, 1) else centred_down(taps, down, sides)
     width = size[0] * up[0] + sides[0] + sides[1]
     height = size[1] * up[1] + sides[2] + sides[3]
     if width < taps[0] or height < taps[1]:
