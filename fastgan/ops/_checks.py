@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -24,10 +26,46 @@ def check_at_least(least: int, **values: int) -> None:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
-def check_input(x: Tensor) -> None:
+def check_input(x: Tensor, name: str = "x") -> None:
     """Raise TypeError unless ``x`` is a tensor of a dtype that the ops take."""
     if not isinstance(x, Tensor) or x.dtype not in DTYPES:
-        raise TypeError(f"x must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}")
+        raise TypeError(
+            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(x)}"
+        )
+
+
+def check_image(x: Tensor) -> None:
+    """Raise TypeError or ValueError unless ``x`` is ``[N, C, H, W]`` of a dtype that ops take."""
+    check_input(x)
+    if x.ndim != 4:
+        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+
+
+def check_dim(x: Tensor, dim: int) -> int:
+    """Return ``dim`` counted from the first dimension of ``x``, or raise ValueError."""
+    if x.ndim == 0:
+        raise ValueError(
+            "x must have at least one dimension, got a scalar tensor; use x.reshape(1)"
+        )
+    if not -x.ndim <= dim < x.ndim:
+        raise ValueError(
+            f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}"
+        )
+    return dim % x.ndim
+
+
+def check_eps(eps: float) -> None:
+    """Raise TypeError or ValueError unless ``eps`` is a finite number above 0."""
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
+        raise TypeError(f"eps must be a number, got {kind(eps)}")
+    if not 0 < eps < math.inf:
+        raise ValueError(f"eps must be a finite number above 0, got {eps}")
+
+
+def check_device(name: str, t: Tensor, x: Tensor) -> None:
+    """Raise ValueError unless ``t`` is on the device of ``x``."""
+    if t.device != x.device:
+        raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
 
 
 # Before torch 2.14 Dynamo can't trace this call.
@@ -48,17 +86,13 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
 
     Under autocast the dtypes may differ.
     """
-    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(
-            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
-        )
+    check_input(t, name)
     if t.dtype != x.dtype and not under_autocast(x):
         raise TypeError(
             f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; "
             f"convert it with {name}.to(x.dtype)"
         )
-    if t.device != x.device:
-        raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
+    check_device(name, t, x)
 
 
 def as_dtype(t: Tensor, dtype: torch.dtype) -> Tensor:

@@ -31,7 +31,7 @@ def in_layout_of(x: Tensor, result: Tensor) -> Tensor:
 
 
 def image_like(x: Tensor, size: Sequence[int] | None = None, *, more_channels: int = 0) -> Tensor:
-    """Return an empty result for ``x[N, C, H, W]`` in its layout; ``size`` is another ``[H, W]``."""
+    """Return an empty result for ``x[N, C, H, W]`` in its layout, of its size or ``[H, W]``."""
     h, w = x.shape[2:] if size is None else size
     n, c = x.shape[0], x.shape[1] + more_channels
     if memory_format(x) == torch.channels_last:

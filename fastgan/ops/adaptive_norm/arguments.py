@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
-from fastgan.ops._checks import DTYPES, check_input, fitting_parameter, kind, under_autocast
+from fastgan.ops._checks import (
+    check_device,
+    check_eps,
+    check_input,
+    fitting_parameter,
+    under_autocast,
+)
 from fastgan.ops._numerics import accumulate_dtype
 
 OVER = ("sample", "batch")
@@ -23,10 +27,7 @@ def check_setting(over: str, eps: float) -> None:
     """Raise TypeError or ValueError unless ``over`` and ``eps`` are in range."""
     if over not in OVER:
         raise ValueError(f"over must be 'sample' or 'batch', got {over!r}")
-    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
-        raise TypeError(f"eps must be a number, got {kind(eps)}")
-    if not 0 < eps < math.inf:
-        raise ValueError(f"eps must be a finite number above 0, got {eps}")
+    check_eps(eps)
 
 
 def modulation(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
@@ -67,10 +68,7 @@ def _statistic(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
         return None
     n, c = x.shape[:2]
     wide = accumulate_dtype(x.dtype)
-    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(
-            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
-        )
+    check_input(t, name)
     if t.dtype not in (x.dtype, wide) and not under_autocast(x):
         raise TypeError(
             f"{name} must have the dtype {wide} for x of {x.dtype}, got {t.dtype}; convert it with "
@@ -81,6 +79,5 @@ def _statistic(name: str, t: Tensor | None, x: Tensor) -> Tensor | None:
             f"{name} must have shape {[c]} or {[n, c]} for x of shape {list(x.shape)}, got "
             f"{list(t.shape)}"
         )
-    if t.device != x.device:
-        raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
+    check_device(name, t, x)
     return t.to(wide).expand(n, c)

@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from fastgan.ops._activations import CURVED
-from fastgan.ops._layout import memory_format
+from fastgan.ops._layout import image_like, memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device
 from fastgan.ops._triton_activations import (
     PIECEWISE,
@@ -208,16 +208,12 @@ def anchor(x: Tensor, over: str) -> Tensor:
     return some.mean((0, 2, 3))[None] if over == "batch" else some.mean((2, 3))
 
 
-def _result(like: Tensor) -> Tensor:
-    return torch.empty_like(like, memory_format=memory_format(like))
-
-
 def adaptive_norm(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor | None, var: Tensor | None,
     residual: Tensor | None, over: str, eps: float, act: str, alpha: float, gain: float,
     clamp: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    y, wide = _result(x), SUMS[x.dtype]
+    y, wide = image_like(x), SUMS[x.dtype]
     settings = (act, alpha, gain, clamp)
     found = [x.new_empty(0, dtype=wide) for _ in range(2)]
     if not x.numel():
@@ -243,14 +239,14 @@ def adaptive_norm_backward(
     over: str, eps: float, act: str, alpha: float, gain: float, clamp: float | None,
     need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    dx, settings = _result(dy), (act, alpha, gain, clamp)
+    dx, settings = image_like(dy), (act, alpha, gain, clamp)
     numbers, maps = split(scale, shift)
     with_maps = maps != (None, None)
     k = norm_of(dy, *numbers, mean, var, over, eps)
     base = {"mean": mean, "p": k.p, "t": k.t}
     g = gx = torch.zeros_like(k.p)
-    dshift = _result(dy) if with_maps else None
-    dscale = _result(dy) if with_maps and need_dscale else None
+    dshift = image_like(dy) if with_maps else None
+    dscale = image_like(dy) if with_maps and need_dscale else None
     if k.own() or need_dscale or need_dshift or need_dstats or with_maps:
         g, gx = sweep(
             "first_sums", dx, settings, base, x=x, dy=dy, maps=maps, out=dshift, dx=dscale
@@ -273,8 +269,8 @@ def adaptive_norm_double_backward(
     mean: Tensor, var: Tensor, over: str, eps: float, act: str, alpha: float, gain: float,
     clamp: float | None, need_dx: bool, need_dscale: bool, need_dshift: bool, need_dstats: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    ddy, settings = _result(ddx), (act, alpha, gain, clamp)
-    dx = _result(ddx) if need_dx else None
+    ddy, settings = image_like(ddx), (act, alpha, gain, clamp)
+    dx = image_like(ddx) if need_dx else None
     k = norm_of(ddx, scale, shift, mean, var, over, eps)
     base = {"mean": mean, "p": k.p, "t": k.t}
     parameters = need_dscale or need_dshift or need_dstats

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import as_dtype, check_input, check_parameter
+from fastgan.ops._checks import as_dtype, check_dim, check_input, check_parameter
 from fastgan.ops._library import choose_backend, ops_of
 
 # Importing schema registers the ops.
@@ -62,15 +62,7 @@ def bias_act(
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
-    if x.ndim == 0:
-        raise ValueError(
-            "x must have at least one dimension, got a scalar tensor; use x.reshape(1)"
-        )
-    if not -x.ndim <= dim < x.ndim:
-        raise ValueError(
-            f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}"
-        )
-    dim %= x.ndim
+    dim = check_dim(x, dim)
     if b is not None:
         b = _checked_bias(x, b, dim)
     act, alpha, gain, clamp = activation_options(act, alpha, gain, clamp)

@@ -129,8 +129,8 @@ def _double_backward(ops: Any, ctx: Any, *grads: Tensor) -> Gradients:
 
 
 define(
-    "bias_act_double_backward(Tensor ddx, Tensor? ddb, Tensor? dy, Tensor? x, Tensor? b, Tensor? y, "
-    f"{_SETTINGS}, bool need_db) -> (Tensor, Tensor, Tensor)",
+    "bias_act_double_backward(Tensor ddx, Tensor? ddb, Tensor? dy, Tensor? x, Tensor? b, Tensor? "
+    f"y, {_SETTINGS}, bool need_db) -> (Tensor, Tensor, Tensor)",
     reference,
     fake=_double_fake,
     setup_context=_double_context,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from fastgan.ops._checks import check_input, check_parameter
+from fastgan.ops._checks import check_image, check_parameter
 
 
 def yx_pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
@@ -28,9 +28,7 @@ def yx_pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int
 
 def check_convolution(x: Tensor, weight: Tensor, groups: int, transposed: bool) -> None:
     """Raise TypeError or ValueError unless image, weight and groups fit each other."""
-    check_input(x)
-    if x.ndim != 4:
-        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+    check_image(x)
     check_parameter("weight", weight, x)
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise ValueError(f"groups must be a whole number of at least 1, got {groups!r}")

@@ -6,15 +6,12 @@ import math
 
 from torch import Tensor
 
-from fastgan.ops._checks import DTYPES, kind, under_autocast
+from fastgan.ops._checks import check_input, kind, under_autocast
 
 
 def check_samples(name: str, t: Tensor) -> None:
     """Raise TypeError or ValueError unless ``t`` is ``[N, ...]`` of a supported dtype."""
-    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(
-            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
-        )
+    check_input(t, name)
     if t.ndim == 0:
         raise ValueError(
             f"{name} must have shape [N, ...], one entry per sample, got a scalar tensor"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastgan.ops._checks import DTYPES, check_input, kind, under_autocast
+from fastgan.ops._checks import check_device, check_input, kind, under_autocast
 from fastgan.ops._numerics import accumulate_dtype
 
 MODES = ("bilinear", "nearest")
@@ -28,10 +28,7 @@ def fitting_grid(grid: Tensor, x: Tensor) -> Tensor:
     Raises:
         TypeError, ValueError: its dtype, shape or device doesn't fit ``x``.
     """
-    if not isinstance(grid, Tensor) or grid.dtype not in DTYPES:
-        raise TypeError(
-            f"grid must be a float16, bfloat16, float32 or float64 tensor, got {kind(grid)}"
-        )
+    check_input(grid, "grid")
     if grid.ndim != 4 or grid.shape[3] != 2 or grid.shape[0] != x.shape[0]:
         raise ValueError(
             f"grid must have shape [N, Ho, Wo, 2] with the N of x, {x.shape[0]}, "
@@ -44,8 +41,7 @@ def fitting_grid(grid: Tensor, x: Tensor) -> Tensor:
             f"grid must be {allowed} for x of {x.dtype}, got {grid.dtype}; "
             f"convert it with grid.to({computed})"
         )
-    if grid.device != x.device:
-        raise ValueError(f"grid must be on the device of x, {x.device}, got {grid.device}")
+    check_device("grid", grid, x)
     for name, (height, width) in (("x", x.shape[2:]), ("grid", grid.shape[1:3])):
         if height * width > LARGEST:
             raise ValueError(

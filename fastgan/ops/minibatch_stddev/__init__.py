@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastgan.ops._checks import check_at_least, check_input
+from fastgan.ops._checks import check_at_least, check_image
 from fastgan.ops._family import define_family
 from fastgan.ops._layout import image_like
 from fastgan.ops._library import choose_backend, ops_of
@@ -60,9 +60,7 @@ def minibatch_stddev(
             number of at least 1, or doesn't divide the batch or the channels.
         BackendUnavailable: the backend that was named cannot run here.
     """
-    check_input(x)
-    if x.ndim != 4:
-        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+    check_image(x)
     check_at_least(1, group_size=group_size, num_channels=num_channels)
     n, c = x.shape[:2]
     if n > group_size and n % group_size:

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from fastgan.ops._activations import activation_options
 from fastgan.ops._checks import (
-    DTYPES,
     as_dtype,
+    check_device,
     check_input,
     fitting_parameter,
-    kind,
     under_autocast,
 )
 from fastgan.ops._library import choose_backend, ops_of
@@ -200,10 +199,7 @@ def factors(
 def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     if t is None:
         return None
-    if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-        raise TypeError(
-            f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
-        )
+    check_input(t, name)
     return as_dtype(t, dtype)
 
 
@@ -212,17 +208,13 @@ def _check(x: Tensor, weight: Tensor, styles: Tensor) -> None:
         raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
     half = x.dtype in (torch.float16, torch.bfloat16)
     for name, t in (("weight", weight), ("styles", styles)):
-        if not isinstance(t, Tensor) or t.dtype not in DTYPES:
-            raise TypeError(
-                f"{name} must be a float16, bfloat16, float32 or float64 tensor, got {kind(t)}"
-            )
+        check_input(t, name)
         if t.dtype != x.dtype and not (half and t.dtype == torch.float32):
             raise TypeError(
                 f"{name} must have the dtype of x, {x.dtype}, or be float32 with an x of a half "
                 f"type, got {t.dtype}"
             )
-        if t.device != x.device:
-            raise ValueError(f"{name} must be on the device of x, {x.device}, got {t.device}")
+        check_device(name, t, x)
     if weight.ndim != 4 or weight.shape[1] != x.shape[1]:
         raise ValueError(
             f"weight must have shape [O, {x.shape[1]}, kh, kw] for this x, got {list(weight.shape)}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from fastgan.ops._checks import check_input, kind
+from fastgan.ops._checks import check_dim, check_eps, check_input
 from fastgan.ops._family import define_family
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.pixel_norm import reference
@@ -55,19 +53,9 @@ def pixel_norm(x: Tensor, *, dim: int = 1, eps: float = 1e-8, backend: str | Non
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_input(x)
-    if x.ndim == 0:
-        raise ValueError(
-            "x must have at least one dimension, got a scalar tensor; use x.reshape(1)"
-        )
-    if not -x.ndim <= dim < x.ndim:
-        raise ValueError(
-            f"dim must be from {-x.ndim} to {x.ndim - 1} for x of rank {x.ndim}, got {dim}"
-        )
-    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
-        raise TypeError(f"eps must be a number, got {kind(eps)}")
-    if not 0 < eps < math.inf:
-        raise ValueError(f"eps must be a finite number above 0, got {eps}")
-    dim, eps = dim % x.ndim, float(eps)
+    dim = check_dim(x, dim)
+    check_eps(eps)
+    eps = float(eps)
     chosen = choose_backend("pixel_norm", x.device, backend)
     if chosen == "reference":
         return reference.pixel_norm(x, dim, eps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastgan.ops._activations import Options, activation_options
-from fastgan.ops._checks import check_input, fitting_parameter
+from fastgan.ops._checks import check_image, fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 
 # Importing schema registers the ops.
@@ -71,9 +71,7 @@ def scale_bias_act(
         ValueError: a shape, device, ``act``, ``alpha``, ``gain`` or ``clamp`` is out of range.
         BackendUnavailable: the backend that was named cannot run here.
     """
-    check_input(x)
-    if x.ndim != 4:
-        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
+    check_image(x)
     options = activation_options(act, alpha, gain, clamp)
     chosen = choose_backend("scale_bias_act", x.device, backend)
     return epilogue(chosen, x, scale, noise, b, options)

@@ -32,10 +32,9 @@ def _needed(wanted: Sequence[bool], directions: Any, settings: Any) -> tuple[boo
     return need_ddy, need_dx and turns, need_dscale, need_dnoise and bends, need_db and bends
 
 
-def _first(given: Arguments) -> Tensor:
-    """Return the first argument, which is an image."""
-    image: Tensor = next(iter(given.values()))
-    return image
+def _image(given: Arguments) -> Tensor:
+    """Return an empty result like the first argument, which is an image."""
+    return image_like(next(iter(given.values())))
 
 
 define_family(
@@ -48,8 +47,8 @@ define_family(
     flags=("dscale dnoise db", "dx dscale dnoise db"),
     needed=_needed,
     like={
-        "y": lambda given: image_like(_first(given)),
-        "x": lambda given: image_like(_first(given)),
+        "y": _image,
+        "x": _image,
         "scale": lambda given: given.dy.new_empty(given.dy.shape[:2]),
         "noise": lambda given: given.dy.new_empty(given.noise.shape),
         "b": lambda given: given.dy.new_empty(given.dy.shape[1]),

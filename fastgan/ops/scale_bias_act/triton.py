@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastgan.ops._layout import memory_format
+from fastgan.ops._layout import image_like, memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, on_device, power_of_two
 from fastgan.ops._triton_activations import (
     PIECEWISE,
@@ -225,10 +225,6 @@ def _launch(
     return dscale, dnoise, db
 
 
-def _result(like: Tensor) -> Tensor:
-    return torch.empty_like(like, memory_format=memory_format(like))
-
-
 def _batch(*noises: Tensor | None) -> int:
     return next((noise.shape[0] for noise in noises if noise is not None), 1)
 
@@ -237,7 +233,7 @@ def scale_bias_act(
     x: Tensor, scale: Tensor | None, noise: Tensor | None, b: Tensor | None, act: str, alpha: float,
     gain: float, clamp: float | None,
 ) -> Tensor:  # fmt: skip
-    y = _result(x)
+    y = image_like(x)
     _launch(0, x, _batch(noise), act, alpha, gain, clamp, x=x, scale=scale, noise=noise, b=b, out=y)
     return y
 
@@ -247,7 +243,7 @@ def scale_bias_act_backward(
     act: str, alpha: float, gain: float, clamp: float | None, need_dscale: bool, need_dnoise: bool,
     need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    dx = _result(dy)
+    dx = image_like(dy)
     sums = _launch(
         1, dy, _batch(noise), act, alpha, gain, clamp,
         x=x, scale=scale, noise=noise, b=b, dy=dy, dx=dx, need=(need_dscale, need_dnoise, need_db),
@@ -261,8 +257,8 @@ def scale_bias_act_double_backward(
     alpha: float, gain: float, clamp: float | None, need_dx: bool, need_dscale: bool,
     need_dnoise: bool, need_db: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    ddy = _result(ddx)
-    dx = _result(ddx) if need_dx else None
+    ddy = image_like(ddx)
+    dx = image_like(ddx) if need_dx else None
     sums = _launch(
         2, ddx, _batch(noise, ddnoise), act, alpha, gain, clamp, x=x, scale=scale, noise=noise, b=b,
         dy=dy, ddx=ddx, ddscale=ddscale, ddnoise=ddnoise, ddb=ddb, out=ddy, dx=dx,

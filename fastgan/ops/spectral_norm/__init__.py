@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from fastgan.ops._checks import DTYPES, check_at_least, kind
+from fastgan.ops._checks import check_at_least, check_input, kind
 from fastgan.ops._library import choose_backend, ops_of
 
 # Importing schema registers the ops.
@@ -138,11 +138,7 @@ def _check_lists(
         )
     first = weights[0]
     for i, weight in enumerate(weights):
-        if not isinstance(weight, Tensor) or weight.dtype not in DTYPES:
-            raise TypeError(
-                f"weights[{i}] must be a float16, bfloat16, float32 or float64 tensor, "
-                f"got {kind(weight)}"
-            )
+        check_input(weight, f"weights[{i}]")
         if weight.ndim < 2:
             raise ValueError(
                 f"weights[{i}] must have at least 2 dimensions, got shape {list(weight.shape)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fastgan.ops._checks import check_image
 from fastgan.ops._layout import image_like
 from fastgan.ops._library import choose_backend, define, ops_of
 from fastgan.ops.upfirdn2d import reference
@@ -15,7 +16,6 @@ from fastgan.ops.upfirdn2d.arguments import (
     Pair,
     Sides,
     check_filter,
-    check_image,
     four_sides,
     places_and_size,
     xy_pair,

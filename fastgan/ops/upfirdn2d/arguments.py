@@ -8,18 +8,11 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._cached import cached_in_eager
-from fastgan.ops._checks import check_input, kind
+from fastgan.ops._checks import kind
 from fastgan.ops.upfirdn2d import reference
 
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
-
-
-def check_image(x: Tensor) -> None:
-    """Raise TypeError or ValueError unless ``x`` is ``[N, C, H, W]`` of a supported dtype."""
-    check_input(x)
-    if x.ndim != 4:
-        raise ValueError(f"x must have shape [N, C, H, W], got {list(x.shape)}")
 
 
 def check_filter(f: Tensor | None, device: torch.device) -> None:
