@@ -56,10 +56,12 @@ def winograd_suits(
     if torch.is_autocast_enabled("cpu"):
         return False
     fewer, more = sorted((x.shape[1], out_channels))
-    needed = [tiles for channels, tiles in FEWEST_TILES.items() if fewer >= channels]
-    if not needed or more > MOST_CHANNELS:
+    needed = None
+    for channels, tiles in FEWEST_TILES.items():
+        needed = tiles if fewer >= channels else needed
+    if needed is None or more > MOST_CHANNELS:
         return False
-    return bool(x.shape[0] * ((size[0] + 3) // 4) * ((size[1] + 3) // 4) >= needed[-1])
+    return bool(x.shape[0] * ((size[0] + 3) // 4) * ((size[1] + 3) // 4) >= needed)
 
 
 def groups_suit(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:

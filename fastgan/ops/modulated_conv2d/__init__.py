@@ -130,8 +130,8 @@ def modulated_conv2d(
     chosen = choose_backend("modulated_conv2d", x.device, backend)
     weight, styles, scale = factors(x.dtype, weight, styles, demodulate, input_gain)
 
-    tensors = [t for t in (x, weight, styles, scale, noise, bias) if t is not None]
-    trained = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    tensors = (x, weight, styles, scale, noise, bias)
+    trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     if (
         not trained
         and up == down == 1
@@ -197,8 +197,8 @@ def factors(
 
 
 def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    if t is None:
-        return None
+    if t is None or (isinstance(t, Tensor) and t.dtype == dtype):
+        return t
     check_input(t, name)
     return as_dtype(t, dtype)
 
