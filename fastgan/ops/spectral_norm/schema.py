@@ -146,8 +146,9 @@ def _double_backward(
         return [list(tensors[i : i + count]) for i in (0, count, 2 * count)]
 
     def results_of(sigmas: Tensor, *tensors: Tensor) -> Sequence[Tensor]:
+        ddweights, grads, weights = lists(tensors)
         dgrads, ddsigmas, dweights, dsigmas = reference.spectral_norm_double_backward(
-            *lists(tensors), sigmas, vectors, ctx.dims, ctx.has_dweights
+            ddweights, grads, weights, sigmas, vectors, ctx.dims, ctx.has_dweights
         )
         return *dgrads, ddsigmas, *dweights, dsigmas
 
