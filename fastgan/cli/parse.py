@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 # tyro reports errors only as text. These patterns read it; other texts become a sentence too.
 _NOT_A_NUMBER = re.compile(r"Error parsing (--\S+?):.*\b(int|float)\b.*: ('.*')")
+_NO_OPTIONAL_NUMBER = re.compile(
+    r"Error parsing (--\S+?): no type matching .*?(INT|FLOAT) could .*? from \[('.*?')\]"
+)
+_NO_VALUE = re.compile(r"Missing value for argument '(\w+)'")
 _NO_CHOICE = re.compile(
     r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)"
 )
@@ -95,14 +99,18 @@ def _sentence(form: type, box: str) -> str:
     message = blocks[0 if untitled else 1] if blocks else "The command line can't be understood"
     if message.startswith("Missing from"):
         return f"The command needs {' and '.join(_required(form))}."
-    if (number := _NOT_A_NUMBER.match(message)) is not None:
+    if (positional := _NO_VALUE.match(message)) is not None:
+        return f"The command needs {positional[1].upper()}."
+    if (number := _NOT_A_NUMBER.match(message) or _NO_OPTIONAL_NUMBER.match(message)) is not None:
         option, kind, value = number.groups()
-        expected = "a whole number" if kind == "int" else "a number"
+        expected = "a whole number" if kind.lower() == "int" else "a number"
         return f"{option} must be {expected}, got {value}."
     if (choice := _NO_CHOICE.match(message)) is not None:
         value, option, choices = choice.groups()
-        # None is the way to leave an option out.
-        names = [name for name in re.findall(r"'([^']*)'", choices) if name != "None"]
+        names = re.findall(r"'([^']*)'", choices)
+        # An option that may be left out has None among its choices, in the order of a set.
+        if "None" in names:
+            names = sorted(set(names) - {"None"})
         near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"{option} must be one of {', '.join(names)}, got {value!r}.{hint}"

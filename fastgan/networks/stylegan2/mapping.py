@@ -91,6 +91,7 @@ class MappingNetwork(nn.Module):
         parts = []
         if self.z_dim:
             check_shape("z", z, self.z_dim)
+            assert z is not None
             parts.append(pixel_norm(z.to(dtype)))
         if self.c_dim:
             label = label_rows(
