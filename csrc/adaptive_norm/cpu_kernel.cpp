@@ -31,10 +31,10 @@ class Number {
 };
 
 template <class R>
-using Loop = void (*)(Block<R>, int n, Scalars<R>);
+using Loop = void (*)(const Block<R>&, int n, Scalars<R>);
 
 template <bool Whole, class R>
-void moments_loop(Block<R> k, int n, Scalars<R>) {
+void moments_loop(const Block<R>& k, int n, Scalars<R>) {
   const Number<Whole, R> mean(k.of[c_mean]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -45,7 +45,7 @@ void moments_loop(Block<R> k, int n, Scalars<R>) {
 }
 
 template <Act A, bool Whole, class R>
-void forward_loop(Block<R> k, int n, Scalars<R> s) {
+void forward_loop(const Block<R>& k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -55,7 +55,7 @@ void forward_loop(Block<R> k, int n, Scalars<R> s) {
 
 // Compute first or second sums. The sums of u need ddx.
 template <Act A, bool Second, bool Whole, class R>
-void sums_loop(Block<R> k, int n, Scalars<R> s) {
+void sums_loop(const Block<R>& k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]);
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
@@ -73,7 +73,7 @@ void sums_loop(Block<R> k, int n, Scalars<R> s) {
 }
 
 template <Act A, class R>
-void map_forward_loop(Block<R> k, int n, Scalars<R> s) {
+void map_forward_loop(const Block<R>& k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R unit = k.of[c_p][i] * (k.x[i] - k.of[c_mean][i]);
@@ -83,7 +83,7 @@ void map_forward_loop(Block<R> k, int n, Scalars<R> s) {
 
 // Compute first sums and the gradients of maps.
 template <Act A, class R>
-void map_sums_loop(Block<R> k, int n, Scalars<R> s) {
+void map_sums_loop(const Block<R>& k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R z = k.x[i] - k.of[c_mean][i], unit = k.of[c_p][i] * z, factor = 1 + k.scale[i];
@@ -97,7 +97,7 @@ void map_sums_loop(Block<R> k, int n, Scalars<R> s) {
 
 // Compute dx with maps. dy is the gradient of the shift.
 template <class R>
-void map_backward_loop(Block<R> k, int n, Scalars<R>) {
+void map_backward_loop(const Block<R>& k, int n, Scalars<R>) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R z = k.x[i] - k.of[c_mean][i];
@@ -106,7 +106,7 @@ void map_backward_loop(Block<R> k, int n, Scalars<R>) {
 }
 
 template <Act A, bool Whole, class R>
-void backward_loop(Block<R> k, int n, Scalars<R> s) {
+void backward_loop(const Block<R>& k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), p(k.of[c_p]), t(k.of[c_t]), f_x(k.of[c_x]),
       f_1(k.of[c_1]);
   FG_NO_ALIAS
@@ -118,7 +118,7 @@ void backward_loop(Block<R> k, int n, Scalars<R> s) {
 }
 
 template <Act A, bool Whole, class R>
-void bend_loop(Block<R> k, int n, Scalars<R> s) {
+void bend_loop(const Block<R>& k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]),
       shift(k.of[c_shift]);
   FG_NO_ALIAS
@@ -132,7 +132,7 @@ void bend_loop(Block<R> k, int n, Scalars<R> s) {
 }
 
 template <Act A, bool Whole, class R>
-void double_backward_loop(Block<R> k, int n, Scalars<R> s) {
+void double_backward_loop(const Block<R>& k, int n, Scalars<R> s) {
   const Number<Whole, R> mean(k.of[c_mean]), of_p(k.of[c_p]), t(k.of[c_t]), slope(k.of[c_slope]),
       shift(k.of[c_shift]);
   const Number<Whole, R> f_u(k.of[c_u]), f_x(k.of[c_x]), f_1(k.of[c_1]);

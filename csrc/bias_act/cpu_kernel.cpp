@@ -16,31 +16,31 @@ struct Block {
 };
 
 template <class R>
-using Loop = void (*)(Block<R>, int n, Scalars<R>);
+using Loop = void (*)(const Block<R>&, int n, Scalars<R>);
 
 template <Act A, class R>
-void forward_loop(Block<R> k, int n, Scalars<R> s) {
+void forward_loop(const Block<R>& k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     k.out[i] = forward<A>(k.x[i] + k.b[i], s);
   }
 }
 
 template <class R>
-void slope_from_output_loop(Block<R> k, int n, Scalars<R> s) {
+void slope_from_output_loop(const Block<R>& k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     k.out[i] = k.h[i] * slope_from_output(k.y[i], s);
   }
 }
 
 template <Act A, class R>
-void slope_from_input_loop(Block<R> k, int n, Scalars<R> s) {
+void slope_from_input_loop(const Block<R>& k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     k.out[i] = k.h[i] * slope_from_input<A>(k.x[i] + k.b[i], s);
   }
 }
 
 template <Act A, class R>
-void curvature_loop(Block<R> k, int n, Scalars<R> s) {
+void curvature_loop(const Block<R>& k, int n, Scalars<R> s) {
   for (int i = 0; i < n; ++i) {
     const R v = k.x[i] + k.b[i], h = k.h[i];
     k.out[i] = h * slope_from_input<A>(v, s);

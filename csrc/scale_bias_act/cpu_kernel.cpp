@@ -25,10 +25,10 @@ struct Block {
 };
 
 template <class R>
-using Loop = void (*)(Block<R>, int n, Scalars<R>);
+using Loop = void (*)(const Block<R>&, int n, Scalars<R>);
 
 template <Act A, class R>
-void forward_loop(Block<R> k, int n, Scalars<R> s) {
+void forward_loop(const Block<R>& k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     k.out[i] = forward<A>(k.x[i] * k.at.scale[i] + k.at.noise[i] + k.at.b[i], s);
@@ -36,7 +36,7 @@ void forward_loop(Block<R> k, int n, Scalars<R> s) {
 }
 
 template <Act A, class R>
-void backward_loop(Block<R> k, int n, Scalars<R> s) {
+void backward_loop(const Block<R>& k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R x = k.x[i], scale = k.at.scale[i];
@@ -48,7 +48,7 @@ void backward_loop(Block<R> k, int n, Scalars<R> s) {
 }
 
 template <Act A, class R>
-void double_backward_loop(Block<R> k, int n, Scalars<R> s) {
+void double_backward_loop(const Block<R>& k, int n, Scalars<R> s) {
   FG_NO_ALIAS
   for (int i = 0; i < n; ++i) {
     const R x = k.x[i], dy = k.dy[i], ddx = k.ddx[i], scale = k.at.scale[i],
