@@ -184,6 +184,9 @@ class OpContract:
         self, backend, device, small_sample: Sample
     ):
         """The other directions are absent then, including that of the first tensor."""
+        small = [s for s in self.spec.samples if s.small]
+        if backend == "emulated" and small_sample not in small[:: -(-len(small) // 2)]:
+            pytest.skip("emulated kernels have two samples")
         found = []
         for side in (backend, "reference"):
             inputs = leaves(small_sample.tensors(torch.float64, device))

@@ -156,7 +156,7 @@ def test_hooks_of_tensors_and_of_leaves():
     assert seen == ["hook", "accumulated"]
 
 
-@pytest.mark.parametrize("compiler", ["eager", "aot_eager"])
+@pytest.mark.parametrize("compiler", ["eager", pytest.param("aot_eager", marks=pytest.mark.long)])
 def test_compiled_autograd(compiler):
     """One graph of the backward pass, also for other settings and other leaves."""
     expected = [gradients(), gradients(gain=0.5)]
