@@ -131,7 +131,7 @@ def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) ->
     for entry, _ in done:
         home = root / entry.name
         (folder / f"{entry.name}.png").write_bytes((home / "grid.png").read_bytes())
-        curves = draw_curves(read_log(RunDir(home / "run").log))
+        curves = draw_curves(read_log(RunDir(home / "run").log), loss=entry.recipe.adversarial)
         (folder / f"{entry.name}-curves.png").write_bytes(smaller(curves))
     of_noise = [(entry, outcome) for entry, outcome in done if not entry.recipe.translates]
     of_images = [(entry, outcome) for entry, outcome in done if entry.recipe.translates]

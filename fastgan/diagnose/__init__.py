@@ -4,20 +4,17 @@
 parts.
 """
 
-from fastgan.diagnose.certainty import DLoss, d_loss_of
 from fastgan.diagnose.figures import Figures, log_figures, sample_figures
 from fastgan.diagnose.run import DiagnoseError, Diagnosis, diagnose_run
 from fastgan.diagnose.symptoms import Evidence, Remedy, Symptom, symptoms_of
 
 __all__ = [
-    "DLoss",
     "DiagnoseError",
     "Diagnosis",
     "Evidence",
     "Figures",
     "Remedy",
     "Symptom",
-    "d_loss_of",
     "diagnose_run",
     "log_figures",
     "sample_figures",

@@ -9,7 +9,7 @@ from statistics import fmean, median, pstdev
 import torch
 from torch import Tensor
 
-from fastgan.diagnose.certainty import DLoss
+from fastgan.losses.scale import LossScale
 from fastgan.metrics import prdc
 from fastgan.metrics.checks import require_finite
 from fastgan.training.log import Row
@@ -22,7 +22,7 @@ NEIGHBOURS = 256
 """Real images, and samples, that are compared."""
 
 
-def log_figures(rows: Sequence[Row], d_loss: DLoss | None) -> Figures:
+def log_figures(rows: Sequence[Row], d_loss: LossScale | None) -> Figures:
     """Return the figures of a log, those that it has the columns for.
 
     Figures are of the last third of the run, unless noted otherwise:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fastgan.data import DataError, to_float
-from fastgan.diagnose.certainty import d_loss_of
 from fastgan.diagnose.figures import LEAST_ROWS, NEIGHBOURS, Figures, log_figures, sample_figures
 from fastgan.diagnose.symptoms import Symptom, symptoms_of
 from fastgan.errors import FastganError
@@ -73,7 +72,7 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
             f"A diagnosis needs {LEAST_ROWS} lines of log, got {len(rows)} in {str(run.log)!r}: "
             f"train longer, or with a lower `log_every`."
         )
-    figures = log_figures(rows, d_loss_of(config.recipe)) | _measured(run)
+    figures = log_figures(rows, config.recipe.d_loss_scale) | _measured(run)
     unseen = ""
     try:
         figures |= _of_samples(run, config, seed)

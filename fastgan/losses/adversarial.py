@@ -16,9 +16,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
+from typing import Literal
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
+
+from fastgan.losses.scale import (
+    LossScale,
+    cross_entropy_scale,
+    hinge_scale,
+    least_squares_scale,
+    relativistic_scale,
+)
+
+Adversarial = Literal[
+    "minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"
+]
+"""Names of ``ADVERSARIAL_LOSSES``."""
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
@@ -141,22 +155,50 @@ def relativistic_g_loss(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """Loss functions of D and of G.
+    """Loss functions of D and of G, and the meaning of D's logits in them.
 
     Attributes:
-        d_loss: D's loss, called with ``real_logits`` and ``fake_logits``.
+        d_loss: D's loss, called with ``real_logits`` and ``fake_logits``, and with ``real_label``
+            and ``fake_label`` where ``labels`` isn't "none".
         g_loss: G's loss, called with ``fake_logits``, and with ``real_logits`` where ``pairs`` is
             True.
         pairs: G's loss compares generated with real images, so G's phase runs D on both.
+        labels: what D's targets are: "probabilities" of "real", which is the sigmoid of a logit;
+            "logits"; or "none", for a loss without targets.
+        scale_of: scale of D's loss for two labels and a probability to flip them; None without one.
+        real_label, fake_label: D's targets for real and generated images.
     """
 
     d_loss: Callable[..., Tensor]
     g_loss: Callable[..., Tensor]
     pairs: bool = False
+    labels: Literal["none", "probabilities", "logits"] = "none"
+    scale_of: Callable[[float, float, float], LossScale] | None = None
+    real_label: float = 1.0
+    fake_label: float = 0.0
+
+    @property
+    def has_probabilities(self) -> bool:
+        """True if the sigmoid of a logit is D's probability that the image is real."""
+        return self.labels == "probabilities"
+
+    def scale(self, flipped: float = 0.0) -> LossScale | None:
+        """Return the scale of D's loss; None if it has none, or D learns nothing.
+
+        Args:
+            flipped: probability that a label is flipped.
+        """
+        if self.scale_of is None or flipped >= 0.5:
+            return None
+        return self.scale_of(self.real_label, self.fake_label, flipped)
 
     def d(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return D's loss, a scalar."""
-        return self.d_loss(real_logits, fake_logits)
+        if self.labels == "none":
+            return self.d_loss(real_logits, fake_logits)
+        return self.d_loss(
+            real_logits, fake_logits, real_label=self.real_label, fake_label=self.fake_label
+        )
 
     def g(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
         """Return G's loss, a scalar.
@@ -177,14 +219,31 @@ class AdversarialLoss:
             )
         return self.g_loss(fake_logits, real_logits)
 
+    def verdicts(self, **logits: Tensor) -> dict[str, Tensor]:
+        """Return means of D's verdicts to log: "D(real)" for ``real=``, and so on.
 
-ADVERSARIAL_LOSSES = {
-    "minimax": AdversarialLoss(minimax_d_loss, minimax_g_loss),
-    "non-saturating": AdversarialLoss(minimax_d_loss, non_saturating_g_loss),
+        They are probabilities. A loss without them has means of logits, named "logit(real)".
+        """
+        if self.has_probabilities:
+            return {f"D({name})": each.sigmoid().mean() for name, each in logits.items()}
+        return {f"logit({name})": each.mean() for name, each in logits.items()}
+
+
+ADVERSARIAL_LOSSES: dict[Adversarial, AdversarialLoss] = {
+    "minimax": AdversarialLoss(
+        minimax_d_loss, minimax_g_loss, labels="probabilities", scale_of=cross_entropy_scale
+    ),
+    "non-saturating": AdversarialLoss(
+        minimax_d_loss, non_saturating_g_loss, labels="probabilities", scale_of=cross_entropy_scale
+    ),
     "wasserstein": AdversarialLoss(wasserstein_d_loss, wasserstein_g_loss),
-    "hinge": AdversarialLoss(hinge_d_loss, wasserstein_g_loss),
-    "least-squares": AdversarialLoss(least_squares_d_loss, least_squares_g_loss),
-    "relativistic": AdversarialLoss(relativistic_d_loss, relativistic_g_loss, pairs=True),
+    "hinge": AdversarialLoss(hinge_d_loss, wasserstein_g_loss, scale_of=hinge_scale),
+    "least-squares": AdversarialLoss(
+        least_squares_d_loss, least_squares_g_loss, labels="logits", scale_of=least_squares_scale
+    ),
+    "relativistic": AdversarialLoss(
+        relativistic_d_loss, relativistic_g_loss, pairs=True, scale_of=relativistic_scale
+    ),
 }
 
 
@@ -205,20 +264,20 @@ def adversarial_loss(
         ValueError: the name is unknown, or a label is out of range, out of order or not used by the
             loss.
     """
-    if name not in ADVERSARIAL_LOSSES:
+    loss = {str(known): each for known, each in ADVERSARIAL_LOSSES.items()}.get(name)
+    if loss is None:
         raise ValueError(f"name must be one of {', '.join(ADVERSARIAL_LOSSES)}, got {name!r}")
-    loss = ADVERSARIAL_LOSSES[name]
-    if g_label is not None and name != "least-squares":
+    if g_label is not None and loss.labels != "logits":
         raise ValueError(
-            f"g_label must be None for {name}, got {g_label}; it is for least-squares alone"
+            f"g_label must be None for {name}, got {g_label}; it is for {_with('logits')} alone"
         )
-    if loss.d_loss is minimax_d_loss:
+    if loss.labels == "probabilities":
         if not 0 <= fake_label < real_label <= 1:
             raise ValueError(
                 f"labels of {name} must be 0 <= fake_label < real_label <= 1, "
                 f"got fake_label {fake_label} and real_label {real_label}"
             )
-    elif loss.d_loss is least_squares_d_loss:
+    elif loss.labels == "logits":
         g_label = real_label if g_label is None else g_label
         if not (
             fake_label < real_label and isfinite(real_label - fake_label) and isfinite(g_label)
@@ -227,12 +286,16 @@ def adversarial_loss(
                 f"labels of {name} must be finite with fake_label < real_label, got fake_label "
                 f"{fake_label}, real_label {real_label} and g_label {g_label}"
             )
-        loss = replace(loss, g_loss=partial(least_squares_g_loss, g_label=g_label))
+        loss = replace(loss, g_loss=partial(loss.g_loss, g_label=g_label))
     elif (real_label, fake_label) != (1.0, 0.0):
         raise ValueError(
             f"real_label and fake_label must be 1 and 0 for {name}, got {real_label} and "
-            f"{fake_label}; leave them out or use minimax, non-saturating or least-squares"
+            f"{fake_label}; leave them out or use {_with('probabilities', 'logits')}"
         )
-    else:
-        return loss
-    return replace(loss, d_loss=partial(loss.d_loss, real_label=real_label, fake_label=fake_label))
+    return replace(loss, real_label=real_label, fake_label=fake_label)
+
+
+def _with(*labels: str) -> str:
+    """Return the names of the losses with these kinds of labels, in words."""
+    *names, last = [name for name, loss in ADVERSARIAL_LOSSES.items() if loss.labels in labels]
+    return f"{', '.join(names)} or {last}" if names else last

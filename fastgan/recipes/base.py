@@ -15,6 +15,8 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.data import ImageDataset, Reading, Task
+from fastgan.losses.adversarial import AdversarialLoss
+from fastgan.losses.scale import LossScale
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.fields import check_fields
 from fastgan.recipes.image_spec import ImageSpec
@@ -124,6 +126,16 @@ class Recipe(ABC):
         """Raise RecipeError, saying what is expected of the resolution, unless it holds."""
         if not holds:
             raise RecipeError.of("resolution", f"{expected} for {self.name}", images.resolution)
+
+    @property
+    def adversarial(self) -> AdversarialLoss | None:
+        """Adversarial loss of D and G, which gives D's logits their meaning; None without one."""
+        return None
+
+    @property
+    def d_loss_scale(self) -> LossScale | None:
+        """Scale of the logged loss of D; None if it has none."""
+        return None
 
     @property
     def has_batch_norm(self) -> bool:

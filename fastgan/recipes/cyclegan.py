@@ -10,9 +10,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
-from fastgan.losses.adversarial import least_squares_d_loss, least_squares_g_loss
+from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import CycleGANGenerator
-from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains
+from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains, mean_verdicts
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
@@ -30,6 +30,7 @@ class CycleGAN(Domains):
     name: ClassVar[str] = "cyclegan"
     summary: ClassVar[str] = "Zhu 2017: between two domains without pairs, by cycle consistency"
     averaged: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
+    objective: ClassVar[Adversarial] = "least-squares"
 
     blocks: int | None = None
     """Residual blocks of each G; None takes 9, or 6 below 256 pixels."""
@@ -89,11 +90,11 @@ class CycleGAN(Domains):
         stats: dict[str, Tensor] = {}
         adversarial = torch.stack(
             [
-                least_squares_g_loss(networks[name](fake).float())
+                self.adversarial.g(networks[name](fake).float())
                 for name, fake in (("D_A", fake_a), ("D_B", fake_b))
             ]
         )
-        # least_squares_g_loss has a factor 1/2 that the paper doesn't have.
+        # least-squares has a factor 1/2 that the paper doesn't have.
         stats["adversarial/G"] = 2 * adversarial.sum()
         stats["cycle/G"] = l1_loss(to_a(fake_b).float(), a) + l1_loss(to_b(fake_a).float(), b)
         total = stats["adversarial/G"] + self.cycle_weight * stats["cycle/G"]
@@ -130,16 +131,13 @@ class CycleGAN(Domains):
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Return half the least-squares loss of D_A and D_B, which slows them down (section 4)."""
         total = torch.zeros((), device=batch.real.device)
-        means: dict[str, list[Tensor]] = {"real": [], "fake": []}
+        verdicts: list[dict[str, Tensor]] = []
         for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
             logits = both(networks[f"D_{domain}"], images, batch.fakes[domain])
             real, fake = (each.float() for each in logits)
-            total = total + least_squares_d_loss(real, fake)
-            means["real"].append(real.mean())
-            means["fake"].append(fake.mean())
-        return Loss(
-            total, {f"logit({side})": torch.stack(parts).mean() for side, parts in means.items()}
-        )
+            total = total + self.adversarial.d(real, fake)
+            verdicts.append(self.adversarial.verdicts(real=real, fake=fake))
+        return Loss(total, mean_verdicts(verdicts))
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

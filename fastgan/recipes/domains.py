@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from fastgan.data import Task
@@ -103,3 +104,8 @@ class Domains(Translation):
 
     def size_divisor(self, networks: Networks) -> int:
         return 4
+
+
+def mean_verdicts(verdicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the means over domains of D's verdicts."""
+    return {name: torch.stack([each[name] for each in verdicts]).mean() for name in verdicts[0]}

@@ -13,7 +13,7 @@ from torch.nn.functional import l1_loss
 
 from fastgan.data import Reading, Task
 from fastgan.data.reading import MAX_INDEX
-from fastgan.losses.adversarial import hinge_d_loss, wasserstein_g_loss
+from fastgan.losses.adversarial import Adversarial
 from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
@@ -41,6 +41,7 @@ class GauGAN(Translation):
     name: ClassVar[str] = "gaugan"
     summary: ClassVar[str] = "Park 2019: images from semantic maps, by SPADE"
     task: ClassVar[Task | None] = "maps"
+    objective: ClassVar[Adversarial] = "hinge"
     paired: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "map"}
 
@@ -128,7 +129,7 @@ class GauGAN(Translation):
         output: DiscriminatorOutput = networks["D"](fake, planes)
         stats = {
             "adversarial/G": _mean_of(
-                [wasserstein_g_loss(logits.float()) for logits in output.logits]
+                [self.adversarial.g(logits.float()) for logits in output.logits]
             )
         }
         total = stats["adversarial/G"]
@@ -149,7 +150,7 @@ class GauGAN(Translation):
             "logit(real)": _mean_of([r.mean() for r, _ in logits]),
             "logit(fake)": _mean_of([f.mean() for _, f in logits]),
         }
-        return Loss(_mean_of([hinge_d_loss(r, f) for r, f in logits]), stats)
+        return Loss(_mean_of([self.adversarial.d(r, f) for r, f in logits]), stats)
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from fastgan.data import Task
-from fastgan.losses.adversarial import non_saturating_g_loss
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
@@ -114,7 +113,7 @@ class Inpaint(Pix2Pix):
         inputs = self.source(batch)
         condition, mask = self.condition(inputs), inputs["mask"]
         fake = filled(networks["G"](condition), inputs)
-        adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
+        adversarial = self.adversarial.g(networks["D"](fake, condition).float())
         error = (fake.float() - batch.real).abs().sum((1, 2, 3))
         l1 = (error / (fake.shape[1] * mask.sum((1, 2, 3)))).mean()
         stats = {"adversarial/G": adversarial, "l1/G": l1}

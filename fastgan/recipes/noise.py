@@ -15,6 +15,7 @@ from fastgan.augment import ADA, Augment, DiffAugment
 from fastgan.data import ImageDataset
 from fastgan.losses import penalties
 from fastgan.losses.adversarial import AdversarialLoss, adversarial_loss
+from fastgan.losses.scale import LossScale
 from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
 from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.errors import RecipeError
@@ -38,8 +39,6 @@ Side = Literal["real", "fake"]
 SIDES: tuple[Side, Side] = ("real", "fake")
 # Batches between two updates of ADA's p.
 OBSERVED = 4
-# Losses in which D(x) = sigmoid(logit) is the probability of "real".
-HAVE_PROBABILITIES = ("minimax", "non-saturating")
 # Decay rate of RMSprop's mean of squared gradients.
 RMSPROP_ALPHA = 0.99
 # Share of the images that go through the pool.
@@ -119,8 +118,11 @@ class NoiseToImage(NoiseSettings):
 
     @property
     def adversarial(self) -> AdversarialLoss:
-        """The adversarial loss with its labels."""
         return adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
+
+    @property
+    def d_loss_scale(self) -> LossScale | None:
+        return self.adversarial.scale(self.flip_labels)
 
     def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
         optimizers: dict[str, Optimizer] = {}
@@ -306,11 +308,7 @@ class NoiseToImage(NoiseSettings):
         return (batch.labels,) if self.conditional else ()
 
     def d_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        """Return D's loss on real and generated images, and the means of D's outputs.
-
-        Losses with probabilities log "D(real)" and "D(fake)", the probabilities of "real". Other
-        losses log "logit(real)" and "logit(fake)".
-        """
+        """Return D's loss on real and generated images, and the means of D's verdicts."""
         real = self.logits(networks, batch, batch.real, "real")
         fake = self.logits(networks, batch, batch.fakes, "fake")
         if self.flip_labels:
@@ -324,11 +322,7 @@ class NoiseToImage(NoiseSettings):
             stats["augment_p"] = ada.p.clone()
         if self.drift:
             total = total + self.drift * penalties.drift(real)
-        if self.loss in HAVE_PROBABILITIES:
-            return Loss(
-                total, {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean(), **stats}
-            )
-        return Loss(total, {"logit(real)": real.mean(), "logit(fake)": fake.mean(), **stats})
+        return Loss(total, {**self.adversarial.verdicts(real=real, fake=fake), **stats})
 
     def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
         """Return G's loss on generated images."""

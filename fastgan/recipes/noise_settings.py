@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
-from fastgan.losses.adversarial import adversarial_loss
+from fastgan.losses.adversarial import Adversarial, adversarial_loss
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.errors import RecipeError
 
-Adversarial = Literal[
-    "minimax", "non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"
-]
 Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
 Optimizing = Literal["adam", "rmsprop"]
 Augmentation = Literal["none", "diffaugment", "ada"]

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
 from fastgan.data import Task
-from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
+from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
@@ -33,6 +33,7 @@ class Pix2Pix(Translation):
     name: ClassVar[str] = "pix2pix"
     summary: ClassVar[str] = "Isola 2017: image to image from pairs, U-Net and PatchGAN"
     task: ClassVar[Task | None] = "pairs"
+    objective: ClassVar[Adversarial] = "non-saturating"
     paired: ClassVar[bool] = True
     baseline: ClassVar[str | None] = "input"
 
@@ -93,7 +94,7 @@ class Pix2Pix(Translation):
         """Return D's cross-entropy on the output with its input, and the L1 distance (eq. 4)."""
         condition = self.condition(self.source(batch))
         fake = networks["G"](condition)
-        adversarial = non_saturating_g_loss(networks["D"](fake, condition).float())
+        adversarial = self.adversarial.g(networks["D"](fake, condition).float())
         l1 = l1_loss(fake.float(), batch.real)
         return Loss(
             adversarial + self.l1_weight * l1,
@@ -106,8 +107,8 @@ class Pix2Pix(Translation):
         condition = self.condition(self.source(batch))
         real = networks["D"](batch.real, condition).float()
         fake = networks["D"](batch.fakes, condition).float()
-        stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
-        return Loss(minimax_d_loss(real, fake) / 2, stats)
+        total = self.adversarial.d(real, fake) / 2
+        return Loss(total, self.adversarial.verdicts(real=real, fake=fake))
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

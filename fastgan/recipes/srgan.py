@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
 from fastgan.metrics import PerceptualDistance
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
 from fastgan.recipes.image_spec import ImageSpec
@@ -111,7 +110,7 @@ class SRGAN(Translation):
         fake = networks["G"](self.low(batch.real)).float()
         content = networks["content"](fake, batch.real).mean()
         pixels = mse_loss(fake, batch.real)
-        adversarial = non_saturating_g_loss(networks["D"](fake).float())
+        adversarial = self.adversarial.g(networks["D"](fake).float())
         total = content + self.pixel_weight * pixels + self.adversarial_weight * adversarial
         stats = {"content/G": content, "mse/G": pixels, "adversarial/G": adversarial}
         return Loss(total, stats, {"fakes": fake})
@@ -119,8 +118,8 @@ class SRGAN(Translation):
     def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Return the cross-entropy of D on the images of G's phase (eq. 2)."""
         real, fake = networks["D"](batch.real).float(), networks["D"](batch.fakes).float()
-        stats = {"D(real)": real.sigmoid().mean(), "D(fake)": fake.sigmoid().mean()}
-        return Loss(minimax_d_loss(real, fake), stats)
+        total = self.adversarial.d(real, fake)
+        return Loss(total, self.adversarial.verdicts(real=real, fake=fake))
 
     def source(self, rows: Batch) -> Mapping[str, Tensor]:
         return {"low": self.low(rows.real)}

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from fastgan.data import InputSpec, Task
-from fastgan.losses.adversarial import wasserstein_d_loss, wasserstein_g_loss
+from fastgan.losses.adversarial import Adversarial
 from fastgan.losses.penalties import wgan_gp
 from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
@@ -151,6 +151,7 @@ class StarGAN(Translation):
     name: ClassVar[str] = "stargan"
     summary: ClassVar[str] = "Choi 2018: between all attributes with one generator"
     task: ClassVar[Task | None] = "attributes"
+    objective: ClassVar[Adversarial] = "wasserstein"
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
     min_size: ClassVar[int] = 8
     exchanged: ClassVar[str] = "attributes"
@@ -238,8 +239,8 @@ class StarGAN(Translation):
         fake = networks["D"](batch.fakes).logits[0].float()
         real, class_logits = output.logits[0].float(), class_logits_of(output)
         attributes = networks["attributes"](class_logits.float(), batch.inputs["attributes"])
-        total = wasserstein_d_loss(real, fake) + self.class_weight * attributes
-        stats = {"logit(real)": real.mean(), "logit(fake)": fake.mean(), "attributes/D": attributes}
+        total = self.adversarial.d(real, fake) + self.class_weight * attributes
+        stats = {**self.adversarial.verdicts(real=real, fake=fake), "attributes/D": attributes}
         return Loss(total, stats)
 
     def penalty_loss(self, networks: Networks, batch: StarGANBatch) -> Tensor:
@@ -257,7 +258,7 @@ class StarGAN(Translation):
         output: DiscriminatorOutput = networks["D"](fake)
         back = networks["G"](fake, batch.inputs["attributes"])
         stats = {
-            "adversarial/G": wasserstein_g_loss(output.logits[0].float()),
+            "adversarial/G": self.adversarial.g(output.logits[0].float()),
             "attributes/G": networks["attributes"](class_logits_of(output).float(), target),
             "reconstruction/G": F.l1_loss(back.float(), batch.real),
         }

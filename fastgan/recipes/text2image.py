@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import relu
 
 from fastgan.data import Task
-from fastgan.losses.adversarial import wasserstein_g_loss
+from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
 from fastgan.nn import apply_spectral_norm
@@ -50,6 +50,7 @@ class Text2Image(Translation):
     name: ClassVar[str] = "text2image"
     summary: ClassVar[str] = "Reed 2016: images from captions; D sees wrong captions too"
     task: ClassVar[Task | None] = "captions"
+    objective: ClassVar[Adversarial] = "hinge"
     directions: ClassVar[Mapping[str, str]] = {}
     exchanged: ClassVar[str] = "captions"
 
@@ -125,7 +126,7 @@ class Text2Image(Translation):
         caption = batch.inputs["caption"]
         fake = networks["G"](batch.noise, caption)
         return Loss(
-            wasserstein_g_loss(networks["D"](fake, caption).float()), outputs={"fakes": fake}
+            self.adversarial.g(networks["D"](fake, caption).float()), outputs={"fakes": fake}
         )
 
     def d_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
@@ -143,11 +144,7 @@ class Text2Image(Translation):
         right, fake, mismatched, _ = networks["D"](images, captions).float().chunk(4)
         differs = (wrong != caption).any(1).float()
         false = (relu(1 + fake) + differs * relu(1 + mismatched)).mean() / 2
-        stats = {
-            "logit(real)": right.mean(),
-            "logit(fake)": fake.mean(),
-            "logit(wrong)": mismatched.mean(),
-        }
+        stats = self.adversarial.verdicts(real=right, fake=fake, wrong=mismatched)
         return Loss(relu(1 - right).mean() + false, stats)
 
     def translate(

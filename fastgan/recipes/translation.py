@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.optim import Adam, Optimizer
 
 from fastgan.data import Task
+from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, Adversarial, AdversarialLoss
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
@@ -45,6 +46,8 @@ class Translation(Recipe):
     """Networks that take images or other data, with Adam for every player."""
 
     batch_type: ClassVar[type[Batch]] = TranslationBatch
+    objective: ClassVar[Adversarial]
+    """Name of the adversarial loss."""
     translates: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "input"}
     """Input of `translate` that takes a picture, by direction; "" is the only direction. Empty for
@@ -91,6 +94,10 @@ class Translation(Recipe):
                 self.decay_after < self.decay_until,
                 f"at least 0 and less than `decay_until`, {self.decay_until}",
             )
+
+    @property
+    def adversarial(self) -> AdversarialLoss:
+        return ADVERSARIAL_LOSSES[self.objective]
 
     def lr_lambda(self, nimg: int) -> float:
         if self.decay_after is None or nimg <= self.decay_after:

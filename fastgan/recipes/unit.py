@@ -10,9 +10,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
-from fastgan.losses.adversarial import minimax_d_loss, non_saturating_g_loss
+from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import UNITGenerator
-from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains
+from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains, mean_verdicts
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Wrap, called_by
@@ -46,6 +46,7 @@ class UNIT(Domains):
     summary: ClassVar[str] = (
         "Liu 2017: between two domains without pairs, by latents that they share"
     )
+    objective: ClassVar[Adversarial] = "non-saturating"
 
     lr: float = 1e-4
     blocks: int = 3
@@ -115,7 +116,7 @@ class UNIT(Domains):
             back = g(fake_mean + batch.cycle_noise[own], source=None, target=here)
             logits = networks[f"D_{other}"](fake).float()
             terms = {
-                "adversarial": non_saturating_g_loss(logits),
+                "adversarial": self.adversarial.g(logits),
                 "kl": divergence(mean),
                 "reconstruction": l1_loss(reconstruction.float(), image),
                 "cycle_kl": divergence(mean) + divergence(fake_mean),
@@ -133,16 +134,13 @@ class UNIT(Domains):
         λ0 is left out, since Adam doesn't depend on the scale of a loss.
         """
         total = torch.zeros((), device=batch.real.device)
-        means: dict[str, list[Tensor]] = {"real": [], "fake": []}
+        verdicts: list[dict[str, Tensor]] = []
         for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
             real = networks[f"D_{domain}"](images).float()
             fake = networks[f"D_{domain}"](batch.fakes[domain]).float()
-            total = total + minimax_d_loss(real, fake)
-            means["real"].append(real.sigmoid().mean())
-            means["fake"].append(fake.sigmoid().mean())
-        return Loss(
-            total, {f"D({side})": torch.stack(parts).mean() for side, parts in means.items()}
-        )
+            total = total + self.adversarial.d(real, fake)
+            verdicts.append(self.adversarial.verdicts(real=real, fake=fake))
+        return Loss(total, mean_verdicts(verdicts))
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

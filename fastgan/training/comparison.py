@@ -173,7 +173,10 @@ def _column(run: ComparedRun) -> str:
             f'<img class="samples" src="{data_uri(newest.read_bytes())}" alt="Samples of {name}">'
         )
     if run.rows:
-        light, dark = (data_uri(draw_curves(run.rows, theme=theme)) for theme in ("light", "dark"))
+        loss = run.config.recipe.adversarial
+        light, dark = (
+            data_uri(draw_curves(run.rows, loss=loss, theme=theme)) for theme in ("light", "dark")
+        )
         curves = (
             f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
             f'<img src="{light}" alt="Curves of {name}"></picture>'

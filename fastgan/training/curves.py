@@ -7,6 +7,7 @@ import io
 from typing import Any, Literal
 
 from fastgan.errors import FastganError
+from fastgan.losses.adversarial import AdversarialLoss
 from fastgan.training.log import Row
 
 Theme = Literal["light", "dark"]
@@ -37,10 +38,18 @@ def require_plotting() -> None:
         )
 
 
-def draw_curves(rows: list[Row], *, theme: Theme = "light") -> bytes:
+def draw_curves(
+    rows: list[Row], *, loss: AdversarialLoss | None = None, theme: Theme = "light"
+) -> bytes:
     """Draw a PNG of two panels over the images shown.
 
-    The left panel has every "loss/…" of the log, the right one every "D(…)" or "logit(…)".
+    The left panel has every "loss/…" of the log, the right one every "D(…)" or "logit(…)". A line
+    marks the verdict of an undecided D, if the loss has such a verdict.
+
+    Args:
+        rows: rows of the log.
+        loss: the recipe's adversarial loss.
+        theme: colours.
 
     Raises:
         ReportError: matplotlib isn't installed.
@@ -53,14 +62,17 @@ def draw_curves(rows: list[Row], *, theme: Theme = "light") -> bytes:
     FigureCanvasAgg(figure)
     losses, judgements = figure.subplots(1, 2)
     _panel(losses, rows, "loss/", "Loss", theme)
-    probabilities = not any("logit(real)" in row for row in rows)
-    if probabilities:
+    no_logits = not any("logit(real)" in row for row in rows)
+    if no_logits if loss is None else loss.has_probabilities:
         _panel(judgements, rows, "D(", "Mean probability that D gives to “real”", theme)
         judgements.set_ylim(-0.02, 1.02)
     else:
         _panel(judgements, rows, "logit(", "What D says on the mean", theme)
-    undecided = 0.5 if probabilities else 0
-    judgements.axhline(undecided, color=_INK[theme], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+    scale = None if loss is None else loss.scale()
+    if scale is not None and scale.even is not None:
+        judgements.axhline(
+            scale.even, color=_INK[theme], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1
+        )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

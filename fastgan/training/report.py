@@ -58,7 +58,8 @@ def write_report(
         ReportError: matplotlib isn't installed.
     """
     rows = read_log(run.log)
-    curves = draw_curves(rows)
+    loss = config.recipe.adversarial
+    curves = draw_curves(rows, loss=loss)
     write_atomic(run.curves, [curves])
     kept = {NOT_MEASURED: unmeasured} if unmeasured else measures
     write_atomic(run.measures, [json.dumps(kept, indent=2).encode() + b"\n"])
@@ -73,7 +74,7 @@ def write_report(
         views=f"<p>Rows, in turn: {escaped(', '.join(views))}</p>" if views else "",
         what_stays="inputs" if views else "noise",
         curves_light=data_uri(curves),
-        curves_dark=data_uri(draw_curves(rows, theme="dark")),
+        curves_dark=data_uri(draw_curves(rows, loss=loss, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
         settings=_table(config.to_plain()["settings"] | _of_images(config.image_spec)),
         versions=_table(versions() | _origins(config)),

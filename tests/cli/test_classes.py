@@ -45,9 +45,7 @@ def fill(root: Path, *folders: str) -> Path:
 @pytest.fixture
 def train(fastgan, monkeypatch):
     """Run `fastgan train gan --conditional` with tiny networks and without plots."""
-    monkeypatch.setattr(
-        "fastgan.training.report.draw_curves", lambda rows, theme="light": b"curves"
-    )
+    monkeypatch.setattr("fastgan.training.report.draw_curves", lambda rows, **_: b"curves")
 
     def train(data, out, *more, conditional=True):
         labels = ["--conditional"] if conditional else []

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fastgan.diagnose import d_loss_of, log_figures, sample_figures, symptoms_of
+from fastgan.diagnose import log_figures, sample_figures, symptoms_of
 from fastgan.losses.adversarial import adversarial_loss
 from fastgan.losses.stabilizers import flip_labels
 from fastgan.recipes import DCGAN, GAN, WGANGP, StyleGAN2
@@ -36,7 +36,7 @@ def log(loss_d, *, loss_g=None, gradient=None, fake=None, rows=30, skipped=0):
 
 def seen(rows, samples=None, recipe=None):
     recipe = recipe or GAN()
-    figures = log_figures(rows, d_loss_of(recipe)) | (samples or {})
+    figures = log_figures(rows, recipe.d_loss_scale) | (samples or {})
     return {
         symptom.name: {e.figure for e in symptom.evidence}
         for symptom in symptoms_of(figures, recipe)
@@ -114,7 +114,7 @@ def test_oscillation_is_about_the_trend():
 def test_the_scale_of_d_s_loss(loss, flipped):
     """The scale equals minima of the loss: one logit for all images, or one for each side."""
     smooth = {"real_label": 0.9} if loss not in ("hinge", "relativistic") else {}
-    scale = d_loss_of(GAN(loss=loss, flip_labels=flipped, **smooth))
+    scale = GAN(loss=loss, flip_labels=flipped, **smooth).d_loss_scale
     function = adversarial_loss(loss, **smooth)
     swapped = torch.arange(10) < 10 * flipped
 
@@ -135,8 +135,8 @@ def test_the_scale_of_d_s_loss(loss, flipped):
 
 
 def test_games_without_a_scale():
-    assert d_loss_of(WGANGP()) is None
-    assert d_loss_of(GAN(flip_labels=0.5)) is None
+    assert WGANGP().d_loss_scale is None
+    assert GAN(flip_labels=0.5).d_loss_scale is None
 
 
 def test_samples_among_real_images():

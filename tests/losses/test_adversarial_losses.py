@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from fastgan.losses.adversarial import (
     ADVERSARIAL_LOSSES,
+    Adversarial,
     adversarial_loss,
     minimax_d_loss,
     minimax_g_loss,
@@ -17,6 +21,7 @@ from fastgan.losses.adversarial import (
 
 # sigmoid(log 3) = 3/4 and sigmoid(0) = 1/2: expected values are logarithms of simple fractions.
 LOG3 = math.log(3.0)
+DOCS = Path(__file__).parents[2] / "docs" / "losses.md"
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -102,6 +107,25 @@ def test_real_and_fake_logits_may_differ_in_number(name):
     real, fake = torch.randn(4, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
     loss = adversarial_loss(name)
     torch.testing.assert_close(loss.d(real, fake), loss.d(real.repeat(3), fake.repeat(4)))
+
+
+def test_every_loss_has_a_name_for_settings_and_a_row_in_the_docs():
+    assert list(ADVERSARIAL_LOSSES) == list(get_args(Adversarial))
+    rows = re.findall(r"^\| `([\w-]+)` \|.*E\[.*\|", DOCS.read_text("utf-8"), re.MULTILINE)
+    assert rows[: len(ADVERSARIAL_LOSSES)] == list(ADVERSARIAL_LOSSES)
+
+
+def test_verdicts_are_what_the_logits_mean():
+    means = ADVERSARIAL_LOSSES["minimax"].verdicts(real=logits(LOG3), fake=logits(0.0))
+    assert {name: value.item() for name, value in means.items()} == {
+        "D(real)": pytest.approx(3 / 4),
+        "D(fake)": pytest.approx(1 / 2),
+    }
+    means = ADVERSARIAL_LOSSES["hinge"].verdicts(real=logits(3.0, 1.0), wrong=logits(-2.0))
+    assert {name: value.item() for name, value in means.items()} == {
+        "logit(real)": 2.0,
+        "logit(wrong)": -2.0,
+    }
 
 
 def test_only_the_relativistic_loss_needs_real_logits_for_g():

@@ -18,9 +18,7 @@ from fastgan.training.step import TooManySkips, TrainStep
 
 @pytest.fixture(autouse=True)
 def quick_curves(monkeypatch):
-    monkeypatch.setattr(
-        "fastgan.training.report.draw_curves", lambda rows, theme="light": b"curves"
-    )
+    monkeypatch.setattr("fastgan.training.report.draw_curves", lambda rows, **_: b"curves")
 
 
 class Notes(Callback):

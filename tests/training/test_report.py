@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from fastgan.data import open_dataset
+from fastgan.losses.adversarial import ADVERSARIAL_LOSSES
 from fastgan.recipes import RECIPES, ImageSpec
 from fastgan.training.config import RunConfig
 from fastgan.training.curves import draw_curves
@@ -144,3 +145,13 @@ def test_a_loss_without_probabilities_shows_what_d_says():
         [row | {"logit(real)": 3.0, "logit(fake)": low} for row in rows] for low in (-2.0, -9.0)
     )
     assert len({right_half(rows), right_half(near), right_half(far)}) == 3
+
+
+def test_curves_show_the_verdict_of_an_undecided_d():
+    """Least squares with labels 0 and 1 has 0.5; a Wasserstein critic has none."""
+    rows = [{"nimg": n, "logit(real)": 0.9, "logit(fake)": 0.1} for n in (1, 2)]
+    pictures = {
+        draw_curves(rows, loss=ADVERSARIAL_LOSSES[name])
+        for name in ("least-squares", "hinge", "wasserstein")
+    }
+    assert len(pictures) == 3

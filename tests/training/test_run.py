@@ -28,9 +28,7 @@ from fastgan.training.stop import stop_on_signals
 @pytest.fixture(autouse=True)
 def quick_curves(monkeypatch):
     """Replace the drawing of curves, which the report's tests cover and takes a second per run."""
-    monkeypatch.setattr(
-        "fastgan.training.report.draw_curves", lambda rows, theme="light": b"curves"
-    )
+    monkeypatch.setattr("fastgan.training.report.draw_curves", lambda rows, **_: b"curves")
 
 
 def final_state(result):
