@@ -1,7 +1,7 @@
 """Base class of recipes: settings of an algorithm, and how to build its networks and players.
 
 State that belongs in the checkpoint (an image pool, an augmentation) is a module without parameters
-among the networks. An action after an update (weight clipping) is a step hook of the optimiser.
+among the networks. An action after an update (weight clipping) is in `Player.after_update`.
 """
 
 from __future__ import annotations
@@ -261,12 +261,11 @@ class Recipe(ABC):
         """Return new networks by name, on the CPU, initialised from torch's global generator."""
 
     @abstractmethod
-    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        """Return one optimiser per player, by the player's name."""
-
-    @abstractmethod
     def players(self) -> tuple[Player, ...]:
         """Return the players in the order of their phases."""
+
+    def prepare(self, networks: Networks) -> None:  # noqa: B027 - most networks need nothing
+        """Prepare networks for training, once they have their first weights and their device."""
 
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Any]
@@ -287,6 +286,24 @@ class Recipe(ABC):
     def lr_lambda(self, nimg: int) -> float:
         """Return the factor of all learning rates after `nimg` images."""
         return 1.0
+
+    def anneal(
+        self, players: Sequence[Player], optimizers: Mapping[str, Optimizer], nimg: int
+    ) -> None:
+        """Set the optimisers' rates for the step after `nimg` images, by `lr_lambda`.
+
+        First rates stay in the optimisers' groups, and so in checkpoints.
+
+        Args:
+            players: players of the game.
+            optimizers: their optimisers by name.
+            nimg: images shown so far, the same on all ranks.
+        """
+        factor = self.lr_lambda(nimg)
+        for optimizer in optimizers.values():
+            for group in optimizer.param_groups:
+                if factor != 1 or "initial_lr" in group:
+                    group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
     @abstractmethod
     def sample(

@@ -67,11 +67,12 @@ class CycleGAN(Domains):
 
     def players(self) -> tuple[Player, ...]:
         return (
-            Player("G", ("G_AB", "G_BA"), self.g_loss),
+            Player("G", ("G_AB", "G_BA"), self.g_loss, optimizer=self.adam),
             Player(
                 "D",
                 ("D_A", "D_B"),
                 self.d_loss,
+                optimizer=self.adam,
                 draw=self.draw_places,
                 make_fakes=self.with_older_fakes,
             ),

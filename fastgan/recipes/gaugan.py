@@ -24,6 +24,7 @@ from fastgan.networks.translation import (
 from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.errors import RecipeError, one_of
 from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.optimizers import adam
 from fastgan.recipes.patches import Patch, patch_logits, patch_size
 from fastgan.recipes.players import Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
@@ -104,11 +105,11 @@ class GauGAN(Translation):
             ),
         }  # fmt: skip
 
-    def learning_rate(self, player: str) -> float:
-        return self.d_lr if player == "D" else self.lr
-
     def players(self) -> tuple[Player, ...]:
-        return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
+        return (
+            Player("G", ("G",), self.g_loss, optimizer=self.adam),
+            Player("D", ("D",), self.d_loss, optimizer=adam(self.d_lr, self.betas)),
+        )
 
     def planes(self, networks: Networks, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the map as one plane of zeros and ones per class.

@@ -65,8 +65,8 @@ class Inpaint(Pix2Pix):
 
     def players(self) -> tuple[Player, ...]:
         return (
-            Player("G", ("G",), self.g_loss, draw=self.draw_holes),
-            Player("D", ("D",), self.d_loss),
+            Player("G", ("G",), self.g_loss, draw=self.draw_holes, optimizer=self.adam),
+            Player("D", ("D",), self.d_loss, optimizer=self.adam),
         )
 
     def draw_holes(self, request: DrawRequest) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
-from torch.optim import Adam, Optimizer, RMSprop
 
 from fastgan.augment import ADA, Augment, DiffAugment
 from fastgan.data import ImageDataset
@@ -23,6 +22,7 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool, WeightHistory
 from fastgan.recipes.noise_settings import Adversarial, Augmentation, NoiseSettings, Penalty, Pipe
 from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
+from fastgan.recipes.optimizers import OptimizerFactory, adam, rmsprop
 from fastgan.recipes.players import (
     ABSENT,
     Batch,
@@ -39,8 +39,6 @@ Side = Literal["real", "fake"]
 SIDES: tuple[Side, Side] = ("real", "fake")
 # Batches between two updates of ADA's p.
 OBSERVED = 4
-# Decay rate of RMSprop's mean of squared gradients.
-RMSPROP_ALPHA = 0.99
 # Share of the images that go through the pool.
 REPLAYED = 0.5
 
@@ -124,39 +122,33 @@ class NoiseToImage(NoiseSettings):
     def d_loss_scale(self) -> LossScale | None:
         return self.adversarial.scale(self.flip_labels)
 
-    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        optimizers: dict[str, Optimizer] = {}
-        for player in self.players():
-            rate = self.d_lr if player.name == "D" and self.d_lr is not None else self.lr
-            weights = parameters_of(networks, player.networks)
-            optimizers[player.name] = self._optimizer(weights, rate, player.lazy_correction)
-        if self.augment == "ada" and self.augment_p is None:
-            ada = cast(ADA, networks["augment"])
-            optimizers["D"].register_step_post_hook(lambda *_: ada.adjust(OBSERVED * self.batch))
-        if self.clip_weights:
-            critic = parameters_of(networks, ("D",))
-            optimizers["D"].register_step_post_hook(
-                lambda *_: penalties.clip_weights_(critic, self.clip_weights)
+    def prepare(self, networks: Networks) -> None:
+        if self.historical_averaging:
+            for name in ("D", "G"):
+                history = cast(WeightHistory, networks[f"history_{name}"])
+                history.follow(parameters_of(networks, (name,)))
+
+    def optimizer_of(self, name: str) -> OptimizerFactory:
+        """Return the optimiser of a player, by its name."""
+        rate = self.d_lr if name == "D" and self.d_lr is not None else self.lr
+        return rmsprop(rate) if self.optimizer == "rmsprop" else adam(rate, self.betas)
+
+    def after_update(self, name: str) -> tuple[Callable[[Networks], None], ...]:
+        """Return what follows each update of a player, in order: ADA, clipping, its history."""
+        actions: list[Callable[[Networks], None]] = []
+        if name == "D" and self.augment == "ada" and self.augment_p is None:
+            actions.append(lambda n: cast(ADA, n["augment"]).adjust(OBSERVED * self.batch))
+        if name == "D" and self.clip_weights:
+            actions.append(
+                lambda n: penalties.clip_weights_(n["D"].parameters(), self.clip_weights)
             )
         if self.historical_averaging:
-            for name, optimizer in optimizers.items():
-                history = cast(WeightHistory, networks[f"history_{name}"])
-                weights = parameters_of(networks, (name,))
-                history.follow(weights)
-                optimizer.register_step_post_hook(lambda *_, h=history, w=weights: h.update(w))
-        return optimizers
-
-    def _optimizer(self, weights: list[nn.Parameter], rate: float, c: float) -> Optimizer:
-        """Return an optimiser whose rate and decays are corrected for lazy regularisation.
-
-        Args:
-            weights: parameters to train.
-            rate: learning rate before the correction.
-            c: `Player.lazy_correction`.
-        """
-        if self.optimizer == "rmsprop":
-            return RMSprop(weights, lr=rate * c, alpha=RMSPROP_ALPHA**c)
-        return Adam(weights, lr=rate * c, betas=(self.betas[0] ** c, self.betas[1] ** c))
+            actions.append(
+                lambda n: cast(WeightHistory, n[f"history_{name}"]).update(
+                    parameters_of(n, (name,))
+                )
+            )
+        return tuple(actions)
 
     def stabilized(self, discriminator: nn.Module) -> nn.Module:
         """Return D with spectral norm if the settings ask for it."""
@@ -204,6 +196,8 @@ class NoiseToImage(NoiseSettings):
                 tuple(terms),
                 draw=self.draw_for_d,
                 make_fakes=self.with_fakes,
+                optimizer=self.optimizer_of("D"),
+                after_update=self.after_update("D"),
             ),
             Player(
                 "G",
@@ -212,6 +206,8 @@ class NoiseToImage(NoiseSettings):
                 self.n_gen,
                 regularizers=(*self.g_stabilizers(), *self.g_terms()),
                 draw=self.draw_for_g,
+                optimizer=self.optimizer_of("G"),
+                after_update=self.after_update("G"),
             ),
         )
 

@@ -88,7 +88,10 @@ class Pix2Pix(Translation):
         }  # fmt: skip
 
     def players(self) -> tuple[Player, ...]:
-        return (Player("G", ("G",), self.g_loss), Player("D", ("D",), self.d_loss))
+        return (
+            Player("G", ("G",), self.g_loss, optimizer=self.adam),
+            Player("D", ("D",), self.d_loss, optimizer=self.adam),
+        )
 
     def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Return D's cross-entropy on the output with its input, and the L1 distance (eq. 4)."""

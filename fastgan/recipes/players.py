@@ -19,6 +19,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from fastgan.recipes.optimizers import OptimizerFactory
 
 Networks = Mapping[str, nn.Module]
 B = TypeVar("B", bound="Batch")
@@ -153,6 +156,9 @@ class Player:
         regularizers: further terms.
         draw: draws fields of the batch for the loss.
         make_fakes: fills generated images into the batch, once for the loss and all terms.
+        optimizer: makes the player's optimiser, such as `fastgan.recipes.optimizers.adam`.
+        after_update: functions of the networks to call after each update, in this order. They
+            aren't called for an update that was skipped.
         start: real images shown before the first phase.
         end: real images shown after which there are no more phases; None for no end.
     """
@@ -164,6 +170,8 @@ class Player:
     regularizers: tuple[Regularizer, ...] = ()
     draw: Callable[[DrawRequest], dict[str, Any]] = draw_nothing
     make_fakes: Callable[[Networks, Any], Any] = keep_batch
+    optimizer: OptimizerFactory = field(kw_only=True)
+    after_update: tuple[Callable[[Networks], None], ...] = ()
     start: int = 0
     end: int | None = None
 
@@ -180,6 +188,10 @@ class Player:
         """
         lazy = sum(1 / term.every for term in self.regularizers if term.every > 1)
         return self.updates / (self.updates + lazy)
+
+    def build_optimizer(self, networks: Networks) -> Optimizer:
+        """Return a new optimiser of the player's networks, corrected for lazy regularisers."""
+        return self.optimizer(parameters_of(networks, self.networks), self.lazy_correction)
 
 
 def parameters_of(networks: Networks, names: tuple[str, ...]) -> list[nn.Parameter]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +15,9 @@ from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerat
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
-from fastgan.recipes.players import DrawRequest, Loss, Networks
+from fastgan.recipes.players import DrawRequest, Networks, Player
 
 Share = TypeVar("Share", float, Tensor)
-
-
-class Schedule(nn.Module):
-    """Remaining share of the burn-in, from 1 to 0.
-
-    It carries the share from the batch to the optimisers' hooks, which see no batch.
-    """
-
-    left: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("left", torch.ones(()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,29 +93,20 @@ class R3GAN(NoiseToImage):
         return {
             "G": R3GANGenerator(images.resolution, images.channels, z_dim=self.z_dim, **sizes),
             "D": self.stabilized(R3GANDiscriminator(images.resolution, images.channels, **sizes)),
-            "schedule": Schedule(),
             **self.augmentation(images),
         }
 
-    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        optimizers = super().build_optimizers(networks)
-        schedule = cast(Schedule, networks["schedule"])
-        for player in self.players():
-            self._anneal(optimizers[player.name], schedule, player.lazy_correction)
-        return optimizers
-
-    def _anneal(self, optimizer: Optimizer, schedule: Schedule, correction: float) -> None:
-        """Set rate and β2 before each update; the optimiser's present values are the first ones."""
-        (group,) = optimizer.param_groups
-        lr, beta1 = group["lr"], group["betas"][0]
-
-        def anneal(optimizer: Optimizer, *_: Any) -> None:
-            left = schedule.left.item()
-            beta2 = between(self.betas[1], self.last_beta2, left) ** correction
-            for group in optimizer.param_groups:
-                group["lr"], group["betas"] = between(lr, lr * self.lr_decay, left), (beta1, beta2)
-
-        optimizer.register_step_pre_hook(anneal)
+    def anneal(
+        self, players: Sequence[Player], optimizers: Mapping[str, Optimizer], nimg: int
+    ) -> None:
+        """Set rate and β2 of the step; the first rate stays in the optimiser's groups."""
+        left = float(torch.tensor(self.left(nimg), dtype=torch.float32))
+        for player in players:
+            beta2 = between(self.betas[1], self.last_beta2, left) ** player.lazy_correction
+            for group in optimizers[player.name].param_groups:
+                lr = group.setdefault("initial_lr", group["lr"])
+                group["lr"] = between(lr, lr * self.lr_decay, left)
+                group["betas"] = (group["betas"][0], beta2)
 
     def left(self, nimg: int) -> float:
         """Return the remaining share of the burn-in after `nimg` images: a cosine from 1 to 0."""
@@ -135,19 +114,11 @@ class R3GAN(NoiseToImage):
         return 0.5 + 0.5 * math.cos(math.pi * nimg / total) if nimg < total else 0.0
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Draw noise, and set the remaining share of the burn-in."""
+        """Draw noise, and set the remaining share of the burn-in, which the penalty takes."""
         return {
             **super().draw_noise(request),
             "burn_in_left": torch.full((request.count,), self.left(request.nimg)),
         }
-
-    def d_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        update_schedule(networks, batch)
-        return super().d_loss(networks, batch)
-
-    def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
-        update_schedule(networks, batch)
-        return super().g_loss(networks, batch)
 
     def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
         return super().penalty_loss(networks, batch) * between(
@@ -165,8 +136,3 @@ class R3GAN(NoiseToImage):
 def between(first: float, last: float, left: Share) -> Share:
     """Interpolate from `first` at a remaining share of 1 to `last` at 0."""
     return last + (first - last) * left
-
-
-def update_schedule(networks: Networks, batch: NoiseBatch) -> None:
-    """Copy the remaining share from the batch to the schedule."""
-    cast(Schedule, networks["schedule"]).left.copy_(batch.burn_in_left[0])

@@ -88,9 +88,9 @@ class SRGAN(Translation):
     def players(self) -> tuple[Player, ...]:
         """Return G's player of the first stage, then G and D of the second."""
         return (
-            Player("MSE", ("G",), self.mse_loss, end=self.pretrain),
-            Player("G", ("G",), self.g_loss, start=self.pretrain),
-            Player("D", ("D",), self.d_loss, start=self.pretrain),
+            Player("MSE", ("G",), self.mse_loss, optimizer=self.adam, end=self.pretrain),
+            Player("G", ("G",), self.g_loss, optimizer=self.adam, start=self.pretrain),
+            Player("D", ("D",), self.d_loss, optimizer=self.adam, start=self.pretrain),
         )
 
     def low(self, images: Tensor) -> Tensor:

@@ -210,8 +210,9 @@ class StarGAN(Translation):
             Player(
                 "D", ("D",), self.d_loss, self.n_critic, (penalty,),
                 draw=self.draw_places, make_fakes=self.with_fakes,
+                optimizer=self.adam,
             ),
-            Player("G", ("G",), self.g_loss),
+            Player("G", ("G",), self.g_loss, optimizer=self.adam),
         )  # fmt: skip
 
     def before_step(

@@ -17,6 +17,7 @@ from fastgan.networks.translation import TextDiscriminator, TextGenerator
 from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.optimizers import adam
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature
 from fastgan.recipes.translation import Translation, TranslationBatch
@@ -100,13 +101,10 @@ class Text2Image(Translation):
             ),
         }
 
-    def learning_rate(self, player: str) -> float:
-        return self.d_lr if player == "D" else self.lr
-
     def players(self) -> tuple[Player, ...]:
         return (
-            Player("G", ("G",), self.g_loss, draw=self.draw_noise),
-            Player("D", ("D",), self.d_loss),
+            Player("G", ("G",), self.g_loss, draw=self.draw_noise, optimizer=self.adam),
+            Player("D", ("D",), self.d_loss, optimizer=adam(self.d_lr, self.betas)),
         )
 
     def before_step(

@@ -10,14 +10,14 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
-from torch.optim import Adam, Optimizer
 
 from fastgan.data import Task
 from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, Adversarial, AdversarialLoss
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.players import ABSENT, Batch, Networks, parameters_of
+from fastgan.recipes.optimizers import OptimizerFactory, adam
+from fastgan.recipes.players import ABSENT, Batch, Networks
 from fastgan.recipes.signature import Kind, Port
 
 NEEDED: dict[Task, tuple[str, str]] = {
@@ -142,19 +142,10 @@ class Translation(Recipe):
                 f"with open_dataset(..., task={self.task!r})."
             )
 
-    def build_optimizers(self, networks: Networks) -> dict[str, Optimizer]:
-        return {
-            player.name: Adam(
-                parameters_of(networks, player.networks),
-                lr=self.learning_rate(player.name),
-                betas=self.betas,
-            )
-            for player in self.players()
-        }
-
-    def learning_rate(self, player: str) -> float:
-        """Return the learning rate of a player before any decay, by the player's name."""
-        return self.lr
+    @property
+    def adam(self) -> OptimizerFactory:
+        """Adam with the settings of all players."""
+        return adam(self.lr, self.betas)
 
     def sample(
         self, networks: Networks, count: int, *, generator: Generator, rows: Batch | None = None

@@ -88,8 +88,8 @@ class UNIT(Domains):
 
     def players(self) -> tuple[Player, ...]:
         return (
-            Player("G", ("G",), self.g_loss, draw=self.draw_noise),
-            Player("D", ("D_A", "D_B"), self.d_loss),
+            Player("G", ("G",), self.g_loss, draw=self.draw_noise, optimizer=self.adam),
+            Player("D", ("D_A", "D_B"), self.d_loss, optimizer=self.adam),
         )
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from fastgan.recipes import ImageSpec, Networks, Recipe
+from fastgan.recipes import ImageSpec, Networks, Player, Recipe
 from fastgan.seeds import derive_seed, seed_everything
 from fastgan.training.initial_weights import Plan
 
@@ -27,6 +27,7 @@ class TrainState:
 
     Attributes:
         recipe: the GAN, with its settings.
+        players: the recipe's players, in the order of their phases.
         networks: all of the recipe's networks by name.
         ema: moving averages of some of them, empty if the recipe has none.
         optimizers: one per player, by the player's name.
@@ -42,6 +43,7 @@ class TrainState:
     """
 
     recipe: Recipe
+    players: tuple[Player, ...]
     networks: dict[str, nn.Module]
     ema: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
@@ -84,11 +86,13 @@ class TrainState:
             plan.load(ema, plan.averages)
             # Values that follow from the images shown aren't the source's.
             recipe.before_step(networks, ema, 0, ())
-        optimizers = recipe.build_optimizers(networks)
+        recipe.prepare(networks)
+        players = recipe.players()
+        optimizers = {player.name: player.build_optimizer(networks) for player in players}
         scaled = optimizers if recipe.precision == "fp16" else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
         trained = plan.beginning.whole if plan is not None else ()
-        return cls(recipe, networks, ema, optimizers, scalers, seed=seed, trained=trained)
+        return cls(recipe, players, networks, ema, optimizers, scalers, seed=seed, trained=trained)
 
     @property
     def sampler(self) -> Networks:

@@ -69,7 +69,7 @@ class TrainStep:
         self.world = world or World(
             next(iter(parameters_of(state.networks, tuple(state.networks)))).device
         )
-        self.players = state.recipe.players()
+        self.players = state.players
         self.batches = max(player.updates for player in self.players)
         check_settings(state.recipe, self.world)
         if self.world.size > 1 and state.recipe.sync_batch_norm:
@@ -120,7 +120,7 @@ class TrainStep:
         recipe = state.recipe
         batches = [recipe.batch_type.of(batch) for batch in batches]
         batches = list(recipe.before_step(state.networks, state.ema, state.nimg, batches))
-        self._set_learning_rates()
+        recipe.anneal(self.players, state.optimizers, state.nimg)
         generator = state.reseed(self.world.rank)
         stats: Stats = {}
         with (
@@ -151,17 +151,6 @@ class TrainStep:
                     f"from before: a lower `lr`, `precision` fp32 or another `seed` may help."
                 )
         return stats
-
-    def _set_learning_rates(self) -> None:
-        """Apply the recipe's schedule to the learning rates.
-
-        Their first values stay in the optimisers' groups, and so in checkpoints.
-        """
-        factor = self.state.recipe.lr_lambda(self.state.nimg)
-        for optimizer in self.state.optimizers.values():
-            for group in optimizer.param_groups:
-                if factor != 1 or "initial_lr" in group:
-                    group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
 def check_settings(recipe: Recipe, world: World) -> None:
@@ -223,6 +212,8 @@ class _Update:
         norm = torch.nn.utils.get_total_norm(present)
         if finite := bool(norm.isfinite()):
             scaler.step(optimizer) if scaler else optimizer.step()
+            for action in self.player.after_update:
+                action(self.state.networks)
             stats[f"gradient/{self.player.name}"] = norm
         else:
             self.snapshot.restore()

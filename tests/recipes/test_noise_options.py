@@ -199,7 +199,7 @@ def test_n_critic_counts_ds_updates():
 
 def test_rates_of_their_own_and_the_correction_for_lazy_penalties():
     recipe = small(lr=1e-3, d_lr=4e-3, betas=(0.5, 0.9), penalty="r1", penalty_every=16)
-    optimizers = recipe.build_optimizers(recipe.build_networks(ImageSpec(1, 8)))
+    optimizers = TrainState.create(recipe, ImageSpec(1, 8)).optimizers
     c = 16 / 17
     assert optimizers["D"].defaults["lr"] == pytest.approx(4e-3 * c)
     assert optimizers["D"].defaults["betas"] == pytest.approx((0.5**c, 0.9**c))

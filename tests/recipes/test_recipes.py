@@ -11,6 +11,7 @@ import torch
 from fastgan.errors import FastganError
 from fastgan.recipes import DCGAN, GAN, RECIPES, ImageSpec, RecipeError, get_recipe
 from fastgan.recipes.noise import NoiseBatch
+from fastgan.training.state import TrainState
 
 MNIST = ImageSpec(channels=1, resolution=28, num_classes=10)
 
@@ -85,9 +86,8 @@ def test_gan_takes_the_published_pairs():
 
 @pytest.mark.parametrize("recipe", [GAN(z_dim=8), DCGAN(z_dim=8, ngf=4, ndf=4)])
 def test_players_train_their_own_networks(recipe):
-    networks = recipe.build_networks(ImageSpec(1, 16))
-    optimizers = recipe.build_optimizers(networks)
-    players = recipe.players()
+    state = TrainState.create(recipe, ImageSpec(1, 16))
+    networks, optimizers, players = state.networks, state.optimizers, state.players
     assert [player.name for player in players] == ["D", "G"]
     for player in players:
         ours = {id(p) for group in optimizers[player.name].param_groups for p in group["params"]}

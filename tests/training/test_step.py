@@ -5,7 +5,7 @@ It covers averaging and randomness too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -46,14 +46,8 @@ class TwoPairs(Recipe):
     def build_networks(self, images):
         return {name: nn.Linear(4, 4) for name in ("G_ab", "G_ba", "D_a", "D_b")}
 
-    def build_optimizers(self, networks):
-        return {
-            player.name: torch.optim.SGD(
-                [p for n in player.networks for p in networks[n].parameters()],
-                lr=self.lr * player.lazy_correction,
-            )
-            for player in self.players()
-        }
+    def sgd(self, parameters, correction):
+        return torch.optim.SGD(parameters, lr=self.lr * correction)
 
     def players(self):
         penalty = Regularizer("r1", self.penalty, every=self.r1_every)
@@ -65,8 +59,9 @@ class TwoPairs(Recipe):
                 updates=self.n_critic,
                 regularizers=(penalty,),
                 draw=draw_z,
+                optimizer=self.sgd,
             ),
-            Player("G", ("G_ab", "G_ba"), self.g_loss, draw=draw_z),
+            Player("G", ("G_ab", "G_ba"), self.g_loss, draw=draw_z, optimizer=self.sgd),
         )
 
     def d_loss(self, networks, batch):
@@ -233,6 +228,27 @@ def spoil(monkeypatch, bad, times):
     monkeypatch.setattr(TwoPairs, "build_networks", build_networks)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Following(TwoPairs):
+    """Game with two actions after each update of D."""
+
+    def players(self):
+        d, g = super().players()
+        names = ("first", "second")
+        actions = [lambda networks, name=name: calls.append((name, networks)) for name in names]
+        return replace(d, after_update=tuple(actions)), g
+
+
+def test_actions_follow_each_good_update_in_order(monkeypatch):
+    spoil(monkeypatch, float("nan"), times=1)
+    step = step_of(Following(n_critic=2, r1_every=2))
+    step(batches(2))
+    # Of two updates and a lazy one, the first was skipped.
+    actions = [call for call in calls if call[0] in ("first", "second")]
+    assert [name for name, _ in actions] == ["first", "second"] * 2
+    assert all(networks is step.state.networks for _, networks in actions)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_an_update_that_is_not_finite_is_skipped_and_counted(monkeypatch, bad):
     spoil(monkeypatch, bad, times=2)
@@ -353,8 +369,8 @@ class Passing(TwoPairs):
 
     def players(self):
         return (
-            Player("G", ("G_ab", "G_ba"), self.g_loss),
-            Player("D", ("D_a", "D_b"), self.d_loss, updates=2),
+            Player("G", ("G_ab", "G_ba"), self.g_loss, optimizer=self.sgd),
+            Player("D", ("D_a", "D_b"), self.d_loss, updates=2, optimizer=self.sgd),
         )
 
     def g_loss(self, networks, batch):
@@ -392,7 +408,7 @@ def test_a_field_that_a_batch_lacks_is_named():
     """The error appears both when a field is drawn and when it is read."""
     state = state_of(TwoPairs())
     recipe = state.recipe
-    misspelt = Player("G", ("G_ab",), recipe.g_loss, draw=lambda request: {"nosie": torch.zeros(2)})
+    misspelt = replace(recipe.players()[1], draw=lambda request: {"nosie": torch.zeros(2)})
     step = TrainStep(state)
     step._updates["D"].player = misspelt
     with pytest.raises(TypeError, match="'nosie'"):
