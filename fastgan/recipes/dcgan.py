@@ -11,18 +11,21 @@ from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerat
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
-from fastgan.recipes.noise_settings import PARTS_OF_D
+from fastgan.recipes.stabilizers import (
+    FeatureMatchingSettings,
+    FixedSizeSettings,
+    MinibatchSettings,
+)
 
 Norm = Literal["batch", "layer", "instance", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCGAN(NoiseToImage):
+class DCGAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, NoiseToImage):
     """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5, widths of 64."""
 
     name: ClassVar[str] = "dcgan"
     summary: ClassVar[str] = "Radford 2016: strided convolutions with batch norm"
-    of_d: ClassVar[frozenset[str]] = PARTS_OF_D
 
     ngf: int = 64
     """Channels of G's last hidden layer; each earlier layer has twice as many, up to 8 times."""
@@ -57,5 +60,5 @@ class DCGAN(NoiseToImage):
                     minibatch_stddev=self.minibatch_stddev,
                 )
             ),
-            **self.augmentation(images),
+            **self.extras(images),
         }  # fmt: skip

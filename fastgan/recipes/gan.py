@@ -10,11 +10,15 @@ from torch import nn
 from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
-from fastgan.recipes.noise_settings import PARTS_OF_D
+from fastgan.recipes.stabilizers import (
+    FeatureMatchingSettings,
+    FixedSizeSettings,
+    MinibatchSettings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAN(NoiseToImage):
+class GAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, NoiseToImage):
     """Goodfellow 2014: fully connected G and D, cross-entropy.
 
     The defaults are networks that many tutorials train on 28×28 digits; GAN.small() is another
@@ -23,7 +27,6 @@ class GAN(NoiseToImage):
 
     name: ClassVar[str] = "gan"
     summary: ClassVar[str] = "Goodfellow 2014: fully connected G and D, cross-entropy"
-    of_d: ClassVar[frozenset[str]] = PARTS_OF_D
     default_resolution: ClassVar[int | None] = 28
 
     g_hidden: tuple[int, ...] = (256, 512, 1024)
@@ -83,5 +86,5 @@ class GAN(NoiseToImage):
                     minibatch_stddev=self.minibatch_stddev,
                 )
             ),
-            **self.augmentation(images),
+            **self.extras(images),
         }

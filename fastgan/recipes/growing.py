@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from fastgan.networks import growing
 from fastgan.networks.stylegan2 import RESOLUTIONS
 from fastgan.recipes.base import Recipe
-from fastgan.recipes.errors import RecipeError, one_of
+from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseBatch, NoiseToImage
 from fastgan.recipes.players import Networks
+from fastgan.recipes.stabilizers import DiffAugmentSettings, GeneralSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Growing(NoiseToImage):
+class Growing(DiffAugmentSettings, GeneralSettings, NoiseToImage):
     """Progressive growing of G and D together (Karras et al. 2018).
 
     The growth at a step follows from the number of images shown before it.
@@ -57,27 +58,6 @@ class Growing(NoiseToImage):
             f"such that the images computed at once are a multiple of `group_size`, {group}, or "
             "fewer",
         )  # fmt: skip
-        if self.augment == "ada":
-            raise RecipeError.of(
-                "augment",
-                f"diffaugment or none for {self.name}, whose resolution grows",
-                "ada",
-            )
-        if self.spectral_norm:
-            raise RecipeError.of(
-                "spectral_norm",
-                f"False for {self.name}, whose layers scale their weights",
-                True,
-                "leave it out",
-            )
-        for setting in ("replay", "unroll"):
-            value = getattr(self, setting)
-            self._require(
-                setting,
-                not value,
-                f"0 for {self.name}, whose images and networks grow",
-                "leave it out",
-            )
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -38,5 +38,5 @@ class ProGAN(Growing):
         return {
             "G": at_lowest_resolution(g),
             "D": at_lowest_resolution(d),
-            **self.augmentation(images),
+            **self.extras(images),
         }

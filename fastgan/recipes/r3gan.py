@@ -15,19 +15,32 @@ from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerat
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
-from fastgan.recipes.players import DrawRequest, Networks, Player
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks, Player
+from fastgan.recipes.stabilizers import FixedSizeSettings
 
 Share = TypeVar("Share", float, Tensor)
 
 
+@dataclass(frozen=True)
+class R3GANBatch(NoiseBatch):
+    """Batch with a place in the schedule.
+
+    Attributes:
+        burn_in_left: remaining share of the burn-in, float32 `[N]`.
+    """
+
+    burn_in_left: Tensor = ABSENT
+
+
 @dataclass(frozen=True, kw_only=True)
-class R3GAN(NoiseToImage):
+class R3GAN(FixedSizeSettings, NoiseToImage):
     """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D.
 
     The default widths are those of FFHQ at 256×256.
     """
 
     name: ClassVar[str] = "r3gan"
+    batch_type: ClassVar[type[Batch]] = R3GANBatch
     summary: ClassVar[str] = (
         "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
     )
@@ -93,7 +106,7 @@ class R3GAN(NoiseToImage):
         return {
             "G": R3GANGenerator(images.resolution, images.channels, z_dim=self.z_dim, **sizes),
             "D": self.stabilized(R3GANDiscriminator(images.resolution, images.channels, **sizes)),
-            **self.augmentation(images),
+            **self.extras(images),
         }
 
     def anneal(
@@ -120,14 +133,12 @@ class R3GAN(NoiseToImage):
             "burn_in_left": torch.full((request.count,), self.left(request.nimg)),
         }
 
-    def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
+    def penalty_loss(self, networks: Networks, batch: R3GANBatch) -> Tensor:  # type: ignore[override]
         return super().penalty_loss(networks, batch) * between(
             1.0, self.penalty_decay, batch.burn_in_left[0]
         )
 
-    def weight_of_penalty(self, images: Tensor) -> float:
-        if self.penalty_weight is not None:
-            return self.penalty_weight
+    def default_penalty_weight(self, images: Tensor) -> float:
         return next(
             (weight for size, weight in ((32, 0.05), (64, 2.0)) if images.shape[3] <= size), 150.0
         )

@@ -11,10 +11,11 @@ from fastgan.networks.resnet import RESOLUTIONS, ResNetDiscriminator, ResNetGene
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseToImage
+from fastgan.recipes.stabilizers import FeatureMatchingSettings, FixedSizeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class SNGAN(NoiseToImage):
+class SNGAN(FeatureMatchingSettings, FixedSizeSettings, NoiseToImage):
     """Miyato 2018: residual blocks, spectral norm in D, hinge loss, five updates of D per step.
 
     With `conditional`, G's batch norms and a projection in D know the class (Miyato and Koyama
@@ -23,7 +24,6 @@ class SNGAN(NoiseToImage):
 
     name: ClassVar[str] = "sngan"
     summary: ClassVar[str] = "Miyato 2018: residual networks, spectral norm in D, hinge loss"
-    of_d: ClassVar[frozenset[str]] = frozenset({"feature_matching"})
 
     z_dim: int = 128
     lr: float = 2e-4
@@ -52,7 +52,7 @@ class SNGAN(NoiseToImage):
         return {
             "G": self.generator(images),
             "D": self.stabilized(self.discriminator(images)),
-            **self.augmentation(images),
+            **self.extras(images),
         }
 
     def generator(self, images: ImageSpec) -> nn.Module:

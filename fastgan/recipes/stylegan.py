@@ -13,9 +13,9 @@ from fastgan.networks.stylegan import BILINEAR, LOWEST, StyleGANGenerator
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.growing import Growing, at_lowest_resolution
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.noise import Adversarial, NoiseBatch, Penalty
-from fastgan.recipes.players import DrawRequest, Networks
-from fastgan.recipes.styles import draw_mixing, mixed_styles
+from fastgan.recipes.noise import Adversarial, Penalty
+from fastgan.recipes.players import Batch, DrawRequest, Networks
+from fastgan.recipes.styles import StyleBatch, draw_mixing, mixed_styles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class StyleGAN(Growing):
     name: ClassVar[str] = "stylegan"
     summary: ClassVar[str] = "Karras 2019: styles by AdaIN, noise, grows from 8×8, R1"
     lowest: ClassVar[int] = LOWEST
+    batch_type: ClassVar[type[Batch]] = StyleBatch
     default_images: ClassVar[int] = 25_000_000
 
     loss: Adversarial = "non-saturating"
@@ -66,7 +67,7 @@ class StyleGAN(Growing):
         return {
             "G": at_lowest_resolution(g),
             "D": at_lowest_resolution(d),
-            **self.augmentation(images),
+            **self.extras(images),
         }
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
@@ -76,7 +77,7 @@ class StyleGAN(Growing):
             rows |= draw_mixing(request, self.z_dim, self.style_mixing)
         return rows
 
-    def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
+    def generate(self, networks: Networks, batch: StyleBatch) -> Tensor:  # type: ignore[override]
         g, labels = cast(StyleGANGenerator, networks["G"]), self.labels(batch)
         # Only D's phase updates the mean of w: every step has one, and it needs no gradient of G.
         ws = g.mapping(batch.noise, *labels, update_w_avg=not torch.is_grad_enabled())

@@ -13,9 +13,10 @@ from fastgan.losses import penalties
 from fastgan.networks.stylegan2 import RESOLUTIONS, StyleGAN2Discriminator, StyleGAN2Generator
 from fastgan.recipes.errors import RecipeError, one_of
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.noise import Adversarial, Augmentation, NoiseBatch, NoiseToImage, Penalty
-from fastgan.recipes.players import DrawRequest, Networks, Regularizer
-from fastgan.recipes.styles import draw_mixing, mixed_styles
+from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
+from fastgan.recipes.players import Batch, DrawRequest, Networks, Regularizer
+from fastgan.recipes.stabilizers import FixedSizeSettings
+from fastgan.recipes.styles import StyleBatch, draw_mixing, mixed_styles
 
 
 class PathLength(nn.Module):
@@ -29,11 +30,12 @@ class PathLength(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2(NoiseToImage):
+class StyleGAN2(FixedSizeSettings, NoiseToImage):
     """Karras 2020: modulated convolutions, skip G, residual D, lazy R1 and path length penalty."""
 
     name: ClassVar[str] = "stylegan2"
     summary: ClassVar[str] = "Karras 2020: styles, modulated convolutions, lazy R1 and path length"
+    batch_type: ClassVar[type[Batch]] = StyleBatch
     carried: ClassVar[tuple[str, ...]] = ("path_length",)
     default_images: ClassVar[int] = 25_000_000
 
@@ -143,7 +145,7 @@ class StyleGAN2(NoiseToImage):
                     num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
                 )
             ),
-            **self.augmentation(images),
+            **self.extras(images),
         }  # fmt: skip
         if self.path_length_weight != 0:
             networks["path_length"] = PathLength()
@@ -162,7 +164,7 @@ class StyleGAN2(NoiseToImage):
         return rows
 
     def styles(
-        self, networks: Networks, batch: NoiseBatch, *, update_w_avg: bool = False
+        self, networks: Networks, batch: StyleBatch, *, update_w_avg: bool = False
     ) -> Tensor:
         """Return styles w `[N, num_ws, w_dim]` of the batch's z, mixed."""
         g, labels = _generator(networks), self.labels(batch)
@@ -172,13 +174,13 @@ class StyleGAN2(NoiseToImage):
             ws = mixed_styles(ws, others, batch.crossover, ws.shape[1])
         return ws
 
-    def generate(self, networks: Networks, batch: NoiseBatch) -> Tensor:
+    def generate(self, networks: Networks, batch: StyleBatch) -> Tensor:  # type: ignore[override]
         # Only D's phase updates the mean of w: every step has one, and it needs no gradient of G.
         ws = self.styles(networks, batch, update_w_avg=not torch.is_grad_enabled())
         images: Tensor = _generator(networks).synthesis(ws)
         return images
 
-    def path_length_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:
+    def path_length_loss(self, networks: Networks, batch: StyleBatch) -> Tensor:
         """Return the weighted path length penalty of a part of the batch; update the mean."""
         part = slice(0, -(-len(batch.real) // self.path_length_shrink))
         ws = self.styles(networks, batch.rows(part))
@@ -193,9 +195,7 @@ class StyleGAN2(NoiseToImage):
             weight = penalties.path_length_weight(images.shape[2] * images.shape[3])
         return weight * penalty
 
-    def weight_of_penalty(self, images: Tensor) -> float:
-        if self.penalty_weight is not None:
-            return self.penalty_weight
+    def default_penalty_weight(self, images: Tensor) -> float:
         return 10.0 * images.shape[2] * images.shape[3] / 1024**2
 
     def images_of(self, networks: Networks, z: Tensor, *labels: Tensor) -> Tensor:

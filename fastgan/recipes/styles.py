@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from fastgan.recipes.players import DrawRequest
+from fastgan.recipes.noise_batch import NoiseBatch
+from fastgan.recipes.players import ABSENT, DrawRequest
+
+
+@dataclass(frozen=True)
+class StyleBatch(NoiseBatch):
+    """Batch with styles of a second z.
+
+    Attributes:
+        mixed_noise: z of the styles from `crossover` on, float32 `[N, z_dim]`.
+        crossover: place of the first such style, from 0 to 1 (no style), float32 `[N]`.
+    """
+
+    mixed_noise: Tensor = ABSENT
+    crossover: Tensor = ABSENT
 
 
 def draw_mixing(request: DrawRequest, z_dim: int, share: float) -> dict[str, Tensor]:

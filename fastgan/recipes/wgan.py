@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastgan.recipes.dcgan import DCGAN
-from fastgan.recipes.noise import Adversarial
-from fastgan.recipes.noise_settings import Optimizing
+from fastgan.recipes.noise import Adversarial, Optimizing
 
 
 @dataclass(frozen=True, kw_only=True)

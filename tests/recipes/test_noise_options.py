@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -15,15 +16,17 @@ from fastgan.recipes import (
     DCGAN,
     GAN,
     LSGAN,
+    SNGAN,
     WGAN,
     WGANGP,
     Batch,
     DrawRequest,
     ImageSpec,
+    ProGAN,
     RecipeError,
     StyleGAN2,
 )
-from fastgan.recipes.noise import NoiseBatch
+from fastgan.recipes.noise import NoiseBatch, NoiseToImage
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -394,13 +397,33 @@ def test_labels_reach_both_networks():
 
 
 @pytest.mark.parametrize(
-    "setting", ["minibatch_discrimination", "minibatch_stddev", "feature_matching"]
+    ("kind", "missing"),
+    [
+        (StyleGAN2, {"minibatch_discrimination", "minibatch_stddev", "feature_matching"}),
+        (SNGAN, {"minibatch_discrimination", "minibatch_stddev"}),
+        (ProGAN, {"spectral_norm", "replay", "unroll", "unroll_lr", "augment_p", "ada_kimg"}),
+    ],
 )
-def test_a_d_without_the_part_is_refused(setting):
-    with pytest.raises(
-        RecipeError, match=f"^{setting} needs a D with a part for it, and D of style"
-    ):
-        StyleGAN2(**{setting: 4})
+def test_a_recipe_lacks_the_settings_of_stabilizers_that_it_cannot_have(kind, missing):
+    assert not missing & {entry.name for entry in fields(kind)}
+    assert missing < {entry.name for entry in fields(DCGAN)}
+
+
+def test_a_recipe_without_stabilizers_trains():
+    """The parts that it lacks are switched off."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Plain(NoiseToImage):
+        name: ClassVar[str] = "plain"
+        build_networks = GAN.build_networks
+        g_hidden, d_hidden, g_act, batch_norm, dropout = (8,), (8,), "relu", False, 0.0
+        minibatch_discrimination = minibatch_stddev = 0
+
+    step = step_of(Plain(z_dim=4, batch=4))
+    assert step(a_batch(step)).keys() == {
+        "loss/D", "gradient/D", "D(real)", "D(fake)", "loss/G", "gradient/G"
+    }  # fmt: skip
+    assert set(step.state.networks) == {"G", "D"}
 
 
 @pytest.mark.parametrize(

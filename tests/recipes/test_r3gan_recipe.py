@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fastgan.recipes import R3GAN, Batch, ImageSpec, RecipeError
-from fastgan.recipes.noise import NoiseBatch
+from fastgan.recipes.r3gan import R3GANBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -85,7 +85,7 @@ def test_the_weight_of_the_penalty_falls_too():
     penalties = [
         recipe.penalty_loss(
             networks,
-            NoiseBatch(batch.real, batch.labels, fakes=fake, burn_in_left=left.expand(4)),
+            R3GANBatch(batch.real, batch.labels, fakes=fake, burn_in_left=left.expand(4)),
         )
         for left in torch.tensor([[1.0], [0.0]])
     ]

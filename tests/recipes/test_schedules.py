@@ -36,7 +36,7 @@ def at(recipe: Recipe, nimg: int) -> list[object]:
         values.append(recipe.ema_decay(nimg, nimg, 1))
     if isinstance(recipe, Growing):
         values.append(recipe.growth(nimg))
-    networks = recipe.augmentation(ImageSpec(3, 16)) if isinstance(recipe, NoiseToImage) else {}
+    networks = recipe.extras(ImageSpec(3, 16)) if isinstance(recipe, NoiseToImage) else {}
     for player in recipe.players():
         values.append(player.is_active(nimg))
         # The draws of unit have no schedule, and ask a network for their shape.

@@ -10,7 +10,7 @@ import torch
 
 from fastgan.losses import penalties
 from fastgan.recipes import DrawRequest, ImageSpec, RecipeError, StyleGAN2, StyleGAN2ADA
-from fastgan.recipes.noise import NoiseBatch
+from fastgan.recipes.styles import StyleBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -36,7 +36,7 @@ def step_of(recipe, images=IMAGES):
 def a_batch(recipe):
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(recipe.batch) % 3
-    return [NoiseBatch(torch.randn(recipe.batch, 3, 8, 8, generator=generator), labels)]
+    return [StyleBatch(torch.randn(recipe.batch, 3, 8, 8, generator=generator), labels)]
 
 
 def drawn(recipe, networks, count=4):
@@ -119,7 +119,7 @@ def test_the_path_length_has_the_papers_weight(resolution):
     recipe = small(style_mixing=0.0, channel_base=64, batch=2, path_length_shrink=1)
     networks = recipe.build_networks(ImageSpec(1, resolution))
     real, labels = torch.zeros(2, 1, resolution, resolution), torch.zeros(2, dtype=torch.int64)
-    batch = NoiseBatch(real, labels, **drawn(recipe, networks, 2))
+    batch = StyleBatch(real, labels, **drawn(recipe, networks, 2))
     networks["path_length"].mean.fill_(3.0)
     torch.manual_seed(0)
     loss = recipe.path_length_loss(networks, batch)
@@ -142,7 +142,7 @@ def test_style_mixing():
     recipe = small(style_mixing=0.5)
     networks = recipe.build_networks(IMAGES)
     real, labels = torch.zeros(1000, 3, 8, 8), torch.zeros(1000, dtype=torch.int64)
-    batch = NoiseBatch(real, labels, **drawn(recipe, networks, 1000))
+    batch = StyleBatch(real, labels, **drawn(recipe, networks, 1000))
     with torch.no_grad():
         mixed = recipe.styles(networks, batch)
         own, other = map(networks["G"].mapping, (batch.noise, batch.mixed_noise))

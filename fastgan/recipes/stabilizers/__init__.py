@@ -1,0 +1,142 @@
+"""Stabilisers of recipes that generate images from noise.
+
+Each has a class of settings, which a recipe derives from to support it, and a `Part` with its
+checks, draws, state and computation. `Stabilizers` holds the parts of a recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from fastgan.recipes.stabilizers.augmentation import (
+    Augmentation,
+    Augmenting,
+    AugmentSettings,
+    DiffAugmentSettings,
+    Pipe,
+)
+from fastgan.recipes.stabilizers.gradient_penalty import (
+    PENALTIES,
+    Drift,
+    DriftSettings,
+    GradientPenalty,
+    Penalty,
+    PenaltySettings,
+)
+from fastgan.recipes.stabilizers.labels import (
+    InstanceNoise,
+    InstanceNoiseSettings,
+    LabelNoise,
+    LabelNoiseSettings,
+)
+from fastgan.recipes.stabilizers.memory import (
+    HistoricalAveraging,
+    HistorySettings,
+    Replay,
+    ReplaySettings,
+)
+from fastgan.recipes.stabilizers.of_d import (
+    FeatureMatching,
+    FeatureMatchingSettings,
+    MinibatchLayers,
+    MinibatchSettings,
+    Unroll,
+    UnrollSettings,
+)
+from fastgan.recipes.stabilizers.part import Part
+from fastgan.recipes.stabilizers.weights import (
+    ClippingSettings,
+    Orthogonal,
+    OrthogonalSettings,
+    SpectralNorm,
+    SpectralNormSettings,
+    WeightClipping,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralSettings(
+    OrthogonalSettings,
+    HistorySettings,
+    ClippingSettings,
+    DriftSettings,
+    PenaltySettings,
+    InstanceNoiseSettings,
+    LabelNoiseSettings,
+):
+    """Settings of the stabilisers that suit any G and D."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedSizeSettings(
+    AugmentSettings, ReplaySettings, UnrollSettings, SpectralNormSettings, GeneralSettings
+):
+    """Settings of the stabilisers that suit a G and D of one resolution."""
+
+
+@dataclass(frozen=True)
+class Stabilizers:
+    """Parts of a recipe, in the order of their checks; those that it lacks are switched off."""
+
+    penalty: GradientPenalty
+    drift: Drift
+    augmenting: Augmenting
+    label_noise: LabelNoise
+    instance_noise: InstanceNoise
+    clipping: WeightClipping
+    orthogonal: Orthogonal
+    minibatch: MinibatchLayers
+    feature_matching: FeatureMatching
+    spectral_norm: SpectralNorm
+    unroll: Unroll
+    history: HistoricalAveraging
+    replay: Replay
+
+    @classmethod
+    def of(cls, recipe: object) -> Stabilizers:
+        """Return the parts with a recipe's settings."""
+        return cls(
+            GradientPenalty.of(recipe),
+            Drift.of(recipe),
+            Augmenting.of(recipe),
+            LabelNoise.of(recipe),
+            InstanceNoise.of(recipe),
+            WeightClipping.of(recipe),
+            Orthogonal.of(recipe),
+            MinibatchLayers.of(recipe),
+            FeatureMatching.of(recipe),
+            SpectralNorm.of(recipe),
+            Unroll.of(recipe),
+            HistoricalAveraging.of(recipe),
+            Replay.of(recipe),
+        )
+
+    def __iter__(self) -> Iterator[Part]:
+        return (getattr(self, entry.name) for entry in fields(self))
+
+
+__all__ = [
+    "PENALTIES",
+    "AugmentSettings",
+    "Augmentation",
+    "ClippingSettings",
+    "DiffAugmentSettings",
+    "DriftSettings",
+    "FeatureMatchingSettings",
+    "FixedSizeSettings",
+    "GeneralSettings",
+    "HistorySettings",
+    "InstanceNoiseSettings",
+    "LabelNoiseSettings",
+    "MinibatchSettings",
+    "OrthogonalSettings",
+    "Part",
+    "Penalty",
+    "PenaltySettings",
+    "Pipe",
+    "ReplaySettings",
+    "SpectralNormSettings",
+    "Stabilizers",
+    "UnrollSettings",
+]

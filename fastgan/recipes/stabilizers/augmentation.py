@@ -1,0 +1,105 @@
+"""Augmentation of D's images, for small data sets (Zhao et al. 2020; Karras et al. 2020b)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from torch import Tensor, nn
+
+from fastgan.augment import ADA, Augment, DiffAugment
+from fastgan.recipes.errors import RecipeError
+from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.noise_batch import NoiseBatch, Side
+from fastgan.recipes.players import DrawRequest, Networks
+from fastgan.recipes.stabilizers.part import Part, usual
+
+Augmentation = Literal["none", "diffaugment", "ada"]
+Pipe = Literal[
+    "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
+]
+# Batches between two updates of ADA's p.
+OBSERVED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """Augmentation of D's images at one resolution."""
+
+    augment: Augmentation = "none"
+    """Augmentation of D's inputs, for small data sets: DiffAugment, or ADA, which adapts p."""
+    augment_pipe: Pipe = "bgc"
+    """Transforms of ADA: one kind, or several by initials, such as blit, geom and color in bgc."""
+    augment_p: float | None = None
+    """Fixed probability p of ADA; None adapts it to D's overfitting."""
+    ada_target: float = 0.6
+    """Target of ADA for the mean sign of D's logits of real images."""
+    ada_kimg: float = 500.0
+    """Thousands of images in which p can go from 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffAugmentSettings:
+    """Augmentation of D's images at changing resolutions."""
+
+    augment: Literal["none", "diffaugment"] = "none"
+    """Augmentation of D's inputs, for small data sets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmenting(Part, AugmentSettings):
+    """Random transformations of all images that D sees, real and generated."""
+
+    def check(self, recipe: Any) -> None:
+        self.require("augment_p", 0 <= (self.augment_p or 0) <= 1, "at least 0 and at most 1")
+        self.require("ada_target", 0 < self.ada_target < 1, "between 0 and 1")
+        self.require("ada_kimg", 0 < self.ada_kimg < float("inf"), "a positive number")
+        of_ada = ("augment_pipe", "augment_p", "ada_target", "ada_kimg")
+        if self.augment != "ada" and not usual(recipe, *of_ada):
+            raise RecipeError(
+                "`augment_pipe`, `augment_p`, `ada_target` and `ada_kimg` need `augment` ada, got "
+                f"{self.augment}: add `augment` ada, or leave them out."
+            )
+
+    def modules(self, images: ImageSpec) -> dict[str, nn.Module]:
+        if self.augment == "diffaugment":
+            return {"augment": DiffAugment()}
+        if self.augment == "ada":
+            ada = ADA(
+                images.resolution, images.channels, categories=self.augment_pipe,
+                p=self.augment_p or 0.0, target=self.ada_target, kimg=self.ada_kimg,
+            )  # fmt: skip
+            return {"augment": ada}
+        return {}
+
+    def draw(self, request: DrawRequest, sides: tuple[Side, ...]) -> dict[str, Any]:
+        """Draw augmentations for each side's images separately."""
+        if self.augment == "none":
+            return {}
+        augment = cast(Augment, request.networks["augment"])
+        return {f"augment_{side}": augment.draw(request.count, request.generator) for side in sides}
+
+    def of_side(
+        self, networks: Networks, batch: NoiseBatch, side: Side
+    ) -> Callable[[Tensor], Tensor]:
+        """Return the augmentation of one side as a function of images; the identity without one."""
+        if self.augment == "none":
+            return lambda images: images
+        rows = batch.augment_real if side == "real" else batch.augment_fake
+        augment = networks["augment"]
+        return lambda images: augment(images, rows)
+
+    def observe(self, networks: Networks, real_logits: Tensor) -> dict[str, Tensor]:
+        """Count the signs of D's logits of real images for ADA; return p to log."""
+        if self.augment != "ada":
+            return {}
+        ada = cast(ADA, networks["augment"])
+        ada.observe(real_logits)
+        return {"augment_p": ada.p.clone()}
+
+    def after_update(self, batch: int) -> list[Callable[[Networks], None]]:
+        """Return the update of p after D's updates, for batches of this size."""
+        if self.augment != "ada" or self.augment_p is not None:
+            return []
+        return [lambda networks: cast(ADA, networks["augment"]).adjust(OBSERVED * batch)]
