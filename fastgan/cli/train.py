@@ -14,7 +14,7 @@ from fastgan.cli import with_options
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.names import printable
-from fastgan.recipes import RECIPES, Recipe, get_recipe
+from fastgan.recipes import RECIPES, Recipe, import_recipe
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.training.config import RunOptions
 from fastgan.training.loop import train
@@ -35,6 +35,7 @@ USAGE = "\n".join(
             for name, recipe in RECIPES.items()
         ),
         "",
+        "RECIPE may also be module:Class, a recipe of your own.",
         "fastgan train RECIPE --help shows a recipe's options.",
     ]
 )
@@ -109,7 +110,7 @@ def parse_start(name: str, arguments: list[str]) -> Start:
         UsageError: the command line is wrong.
         FastganError: the saved run or the trained weights can't be read.
     """
-    recipe = get_recipe(name)
+    recipe = import_recipe(name)
     form = _form(recipe)
     prog = f"fastgan train {name}"
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.cgan import CGAN
@@ -20,6 +18,7 @@ from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player, Regularizer
 from fastgan.recipes.progan import ProGAN
 from fastgan.recipes.r3gan import R3GAN
+from fastgan.recipes.registry import RECIPES, get_recipe, import_recipe
 from fastgan.recipes.sagan import SAGAN
 from fastgan.recipes.sngan import SNGAN
 from fastgan.recipes.srgan import SRGAN
@@ -30,50 +29,6 @@ from fastgan.recipes.text2image import Text2Image
 from fastgan.recipes.unit import UNIT
 from fastgan.recipes.wgan import WGAN
 from fastgan.recipes.wgan_gp import WGANGP
-
-RECIPES: dict[str, type[Recipe]] = {
-    recipe.name: recipe
-    for recipe in (
-        GAN,
-        DCGAN,
-        CGAN,
-        WGAN,
-        WGANGP,
-        LSGAN,
-        SNGAN,
-        SAGAN,
-        BigGAN,
-        ProGAN,
-        StyleGAN,
-        StyleGAN2,
-        StyleGAN2ADA,
-        R3GAN,
-        Pix2Pix,
-        CycleGAN,
-        UNIT,
-        StarGAN,
-        GauGAN,
-        SRGAN,
-        Colorize,
-        Inpaint,
-        Text2Image,
-    )
-}
-"""Every recipe by its name on the command line."""
-
-
-def get_recipe(name: str) -> type[Recipe]:
-    """Return the recipe of this name.
-
-    Raises:
-        RecipeError: there is none; the message suggests the nearest name.
-    """
-    if name in RECIPES:
-        return RECIPES[name]
-    near = difflib.get_close_matches(name.lower(), RECIPES, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise RecipeError(f"Unknown recipe {name!r}: {hint}The recipes are {', '.join(RECIPES)}.")
-
 
 __all__ = [
     "CGAN",
@@ -110,4 +65,5 @@ __all__ = [
     "StyleGAN2ADA",
     "Text2Image",
     "get_recipe",
+    "import_recipe",
 ]

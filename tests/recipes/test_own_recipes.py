@@ -1,0 +1,70 @@
+"""Recipes of other packages: the worked example of the docs, names, and entry points."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgan.recipes import GAN, Batch, ImageSpec, RecipeError, get_recipe, import_recipe, registry
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
+
+PAGE = Path(__file__).parents[2] / "docs" / "new-recipe.md"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Working folder with the docs' example as my_recipe.py."""
+    (example,) = re.findall(r"```python\n(.*?class HingeGAN.*?)```", PAGE.read_text("utf-8"), re.S)
+    assert len(example.splitlines()) < 60
+    (tmp_path / "my_recipe.py").write_text(example, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    yield tmp_path
+    sys.modules.pop("my_recipe", None)
+
+
+def test_the_worked_example_trains(folder):
+    kind = import_recipe("my_recipe:HingeGAN")
+    recipe = kind(batch=4, width=2, z_dim=4)
+    step = TrainStep(TrainState.create(recipe, ImageSpec(1, 16)))
+    stats = step([Batch(torch.zeros(4, 1, 16, 16), torch.zeros(4, dtype=torch.int64))])
+    assert {"loss/D", "loss/G", "r1/D", "logit(real)"} < stats.keys()
+    # A saved run names it, and its class is imported by now.
+    assert get_recipe("hinge-gan") is kind
+
+
+def test_an_entry_point_is_a_recipe(folder, monkeypatch):
+    sys.path.insert(0, str(folder))
+    entry = EntryPoint("installed-gan", "my_recipe:HingeGAN", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    assert get_recipe("installed-gan").__name__ == "HingeGAN"
+    with pytest.raises(RecipeError, match="did you mean 'installed-gan'"):
+        get_recipe("instaled-gan")
+
+
+def test_names_of_fastgans_own_recipes_stay():
+    assert import_recipe("gan") is GAN
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("no_such_module:GAN", "can't be imported .*no_such_module"),
+        ("fastgan.recipes:NoGAN", "can't be imported .*NoGAN"),
+        ("fastgan.recipes:ImageSpec", "must be a class that derives from fastgan.recipes.Recipe"),
+        ("fastgan.recipes:Recipe", "defines its methods"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(name, says, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(RecipeError, match=says):
+        import_recipe(name)
+    # A saved run may hold any name, and imports no module.
+    with pytest.raises(RecipeError, match="Unknown recipe"):
+        get_recipe(name)
