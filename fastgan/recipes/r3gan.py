@@ -133,7 +133,9 @@ class R3GAN(FixedSizeSettings, NoiseToImage):
             "burn_in_left": torch.full((request.count,), self.left(request.nimg)),
         }
 
-    def penalty_loss(self, networks: Networks, batch: R3GANBatch) -> Tensor:  # type: ignore[override]
+    def penalty_loss(  # type: ignore[override]
+        self, networks: Networks, batch: R3GANBatch
+    ) -> Tensor:
         return super().penalty_loss(networks, batch) * between(
             1.0, self.penalty_decay, batch.burn_in_left[0]
         )

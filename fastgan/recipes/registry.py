@@ -82,7 +82,7 @@ def get_recipe(name: str) -> type[Recipe]:
         return RECIPES[name]
     if (entry := installed_recipes().get(name)) is not None:
         return _checked(entry.value, _loaded(entry))
-    for kind in _imported_kinds(Recipe):
+    for kind in _imported_kinds(Recipe):  # type: ignore[type-abstract]
         if vars(kind).get("name") == name:
             return kind
     known = [*RECIPES, *installed_recipes()]
