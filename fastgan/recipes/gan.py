@@ -1,4 +1,12 @@
-"""`gan`: the original GAN, with fully connected G and D (Goodfellow et al. 2014)."""
+"""`gan`: the original GAN, with fully connected G and D (Goodfellow et al. 2014).
+
+A step is `n_critic` updates of D, then one of G (algorithm 1), with z ~ N(0, I):
+
+- D descends -E[log D(x)] - E[log(1 - D(G(z)))] (eq. 1).
+- G descends -E[log D(G(z))] (section 3), or E[log(1 - D(G(z)))] with `loss` minimax (eq. 1).
+
+`fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""`lsgan`: least squares GAN (Mao et al. 2017)."""
+"""`lsgan`: least squares GAN (Mao et al. 2017).
+
+A step is one update of each player (eq. 2), with z ~ N(0, I):
+
+- D descends ½·E[(D(x) - b)²] + ½·E[(D(G(z)) - a)²], where b is `real_label` and a `fake_label`.
+- G descends ½·E[(D(G(z)) - c)²], where c is b.
+
+`fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""`r3gan`: relativistic loss with R1 and R2, modern residual networks (Huang et al. 2024)."""
+"""`r3gan`: relativistic loss with R1 and R2, modern residual networks (Huang et al. 2024).
+
+A step is one update of each player, with z ~ N(0, I) and f(t) = -log(1 + exp(-t)):
+
+- D ascends E[f(D(x) - D(G(z)))], minus γ/2 each of E‖∇D(x)‖² (R1) and E‖∇D(G(z))‖² (R2).
+- G ascends E[f(D(G(z)) - D(x))].
+
+Rates, β2 and γ go to their last values along a cosine. `fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

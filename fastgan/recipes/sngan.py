@@ -1,4 +1,12 @@
-"""`sngan`: residual networks, spectral norm in D, hinge loss (Miyato et al. 2018)."""
+"""`sngan`: residual networks, spectral norm in D, hinge loss (Miyato et al. 2018).
+
+A step is `n_critic` updates of D, whose weights are divided by their spectral norms, then one of G:
+
+- D descends E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))] (eq. 16).
+- G descends -E[D(G(z))] (eq. 17).
+
+`fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

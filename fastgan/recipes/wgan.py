@@ -1,4 +1,12 @@
-"""`wgan`: Wasserstein GAN with clipped weights (Arjovsky, Chintala, Bottou 2017, algorithm 1)."""
+"""`wgan`: Wasserstein GAN with clipped weights (Arjovsky, Chintala, Bottou 2017, algorithm 1).
+
+A step is `n_critic` updates of D, then one of G, with z ~ N(0, I):
+
+- D descends E[D(G(z))] - E[D(x)] (minus eq. 2). Its weights are then clipped to [-c, c].
+- G descends -E[D(G(z))].
+
+The settings below are the algorithm's defaults. `fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""`wgan-gp`: Wasserstein GAN with a gradient penalty (Gulrajani et al. 2017, algorithm 1)."""
+"""`wgan-gp`: Wasserstein GAN with a gradient penalty (Gulrajani et al. 2017, algorithm 1).
+
+A step is `n_critic` updates of D, then one of G, with z ~ N(0, I) and α ~ U[0, 1]:
+
+- D descends E[D(G(z))] - E[D(x)] + λ·E[(‖∇D(x̂)‖ - 1)²] at x̂ = α·x + (1 - α)·G(z) (eq. 3).
+- G descends -E[D(G(z))].
+
+The settings below are the algorithm's defaults. `fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 
