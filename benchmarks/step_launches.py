@@ -1,8 +1,8 @@
 """Operators of StyleGAN2's training step as a GPU runs it, counted on meta tensors.
 
 ``python -m benchmarks.step_launches`` prints them by part of the step, and by their source. Nothing
-is computed: the recipe's own trainer runs on tiny tensors without data, with the layers of the full
-resolution and the choices that are made for a GPU.
+is computed: the recipe's own trainer runs on tiny tensors without data. Layers are those of the
+full resolution, and choices those for a GPU.
 """
 
 from __future__ import annotations
