@@ -79,7 +79,8 @@ def define_family(
     inputs_2 = [*directions, dy, *kept, *settings, *(("bool", f"need_{n}") for n in flags_2)]
     first, second = f"{name}_backward", f"{name}_double_backward"
 
-    count, end = _tensors(inputs_1), len(inputs_1) - len(flags_1)
+    count = sum(kind.startswith("Tensor") for kind, _ in inputs_1)
+    end = len(inputs_1) - len(flags_1)
     flag_of = [flags_1.index(f"d{n}") if f"d{n}" in flags_1 else None for n in of_first]
     places = [[n for _, n in inputs_1].index(n) for n in of_second]
     # The results with flags are the last ones.
@@ -154,10 +155,6 @@ def _parsed(schema: str) -> tuple[str, list[tuple[str, str]], list[tuple[str, st
     name, _, rest = schema.partition("(")
     inputs, _, results = rest.partition(") -> ")
     return name, _pairs(inputs), _pairs(results.strip("()"))
-
-
-def _tensors(arguments: list[tuple[str, str]]) -> int:
-    return sum(kind.startswith("Tensor") for kind, _ in arguments)
 
 
 def _fake(

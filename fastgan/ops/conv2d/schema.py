@@ -223,10 +223,6 @@ define(
 # the other's gradient.
 
 
-def _up_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
-    return _result(x, w, w.shape[1], 2 * x.shape[2] + 1, 2 * x.shape[3] + 1)
-
-
 def _up_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
     x, w, style = ctx.saved_tensors
     need_x, need_w, need_style = ctx.needs_input_grad
@@ -239,13 +235,9 @@ def _up_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 define(
     "winograd_conv_transpose2d(Tensor x, Tensor w, Tensor? style) -> Tensor",
     reference,
-    fake=_up_fake,
+    fake=lambda x, w, style: _result(x, w, w.shape[1], 2 * x.shape[2] + 1, 2 * x.shape[3] + 1),
     backward=_up_backward,
 )
-
-
-def _down_fake(x: Tensor, w: Tensor, style: Any) -> Tensor:
-    return _result(x, w, w.shape[0], x.shape[2] // 2, x.shape[3] // 2)
 
 
 def _down_gradients(
@@ -267,7 +259,7 @@ def _down_backward(ops: Any, ctx: Any, dy: Tensor) -> Gradients:
 define(
     "winograd_conv2d_down(Tensor x, Tensor w, Tensor? style) -> Tensor",
     reference,
-    fake=_down_fake,
+    fake=lambda x, w, style: _result(x, w, w.shape[0], x.shape[2] // 2, x.shape[3] // 2),
     backward=_down_backward,
 )
 

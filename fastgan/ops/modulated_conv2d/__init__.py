@@ -141,14 +141,8 @@ def modulated_conv2d(
     ):
         pads = (sides[2], sides[0])
         if by_winograd(chosen, x, weight, (1, 1), pads, (1, 1), 1):
-            n, height, width = (
-                x.shape[0],
-                x.shape[2] + 2 * pads[0] - 2,
-                x.shape[3] + 2 * pads[1] - 2,
-            )
-            noise = fitting_parameter(
-                "noise", noise, x, (n, 1, height, width), (1, 1, height, width)
-            )
+            size = [x.shape[2 + i] + 2 * pads[i] - 2 for i in (0, 1)]
+            noise = fitting_parameter("noise", noise, x, (x.shape[0], 1, *size), (1, 1, *size))
             bias = fitting_parameter("bias", bias, x, (weight.shape[0],))
             weight = weight if flip_weight else weight.flip(2, 3)
             return ops_of(chosen).winograd_conv2d_act(

@@ -81,10 +81,6 @@ define(
 # -------------------------------------------------------------------------- first derivative
 
 
-def _backward_fake(grads: Any, dsigmas: Any, weights: Sequence[Tensor], *rest: Any) -> list[Tensor]:
-    return _like(weights)
-
-
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     grads, dsigmas, weights, sigmas, vectors, ctx.dims = inputs
     ctx.has_dsigmas = dsigmas is not None
@@ -107,7 +103,7 @@ define(
     "spectral_norm_backward(Tensor[] grads, Tensor? dsigmas, Tensor[] weights, Tensor sigmas, "
     "Tensor vectors, int[] dims) -> Tensor[]",
     reference,
-    fake=_backward_fake,
+    fake=lambda grads, dsigmas, weights, *rest: _like(weights),
     setup_context=_backward_context,
     backward=_backward_backward,
     triton="fastgan.ops.spectral_norm",
