@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
-NATIVE := CMakeLists.txt setup.py $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cmake' | grep -v '^csrc/emulation')
-FORMATTED := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+NATIVE := CMakeLists.txt setup.py $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu*' -o -name '*.cmake' | grep -v '^csrc/emulation')
+FORMATTED := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cuh')
 WORKERS := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 EXTRAS = import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; \
   print(*p["dependencies"], *[d for n in sys.argv[1:] or e for d in e[n]], sep="\n")

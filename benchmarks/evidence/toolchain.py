@@ -72,7 +72,12 @@ def find_disassembler() -> list[str]:
 
 
 def ops_with_kernels() -> list[str]:
-    return sorted(path.parent.name for path in (ROOT / "csrc").glob("*/kernel.cu"))
+    return sorted(path.parent.name for path in (ROOT / "csrc").glob("*/kernel.cuh"))
+
+
+def source_of(op: str) -> str:
+    """Return the file that CMakeLists.txt compiles for the op's kernels."""
+    return (ROOT / "csrc" / "common" / "kernel.cu.in").read_text().replace("@OP@", op)
 
 
 def _torch_headers() -> str:
@@ -100,7 +105,7 @@ def sources(op: str) -> list[Path]:
         name for path in own for name in re.findall(r'#include "\.\./(\w+)/', path.read_text())
     }
     found = [path for name in {op, "common", *others} for path in (ROOT / "csrc" / name).glob("*")]
-    return sorted(path for path in found if not path.name.startswith(("cpu", "race_check")))
+    return sorted(path for path in found if not path.name.startswith(("cpu", "glue", "race_check")))
 
 
 def fingerprint(op: str, architecture: int, nvcc_version: str) -> str:
@@ -125,7 +130,7 @@ def _listed(
     """Return the kernels of a cubin with counts of their instructions."""
     code = parse_disassembly(_output([*find_disassembler(), str(cubin)]).splitlines())
     if missing := sorted(set(resources) - set(code)):
-        raise ToolProblem(f"the disassembly of csrc/{op}/kernel.cu lacks {missing[0]}")
+        raise ToolProblem(f"the disassembly of csrc/{op}/kernel.cuh lacks {missing[0]}")
     return [
         Kernel(
             op=op,
@@ -147,9 +152,11 @@ def _listed(
 def compile_kernels(op: str, architecture: int, nvcc: str) -> list[Kernel]:
     """Compile one op's kernels for one architecture and read the result."""
     with tempfile.TemporaryDirectory() as folder:
-        cubin, source = Path(folder) / "kernel.cubin", str(ROOT / "csrc" / op / "kernel.cu")
+        cubin, source = Path(folder) / "kernel.cubin", Path(folder) / "kernel.cu"
+        source.write_text(source_of(op))
+        headers = ["-I", str(ROOT / "csrc"), "-isystem", _torch_headers()]
         target = [f"-arch=sm_{architecture}", "-cubin", "-Xptxas", "-v", "-o", str(cubin)]
-        report = _output([nvcc, *FLAGS, "-isystem", _torch_headers(), *target, source])
+        report = _output([nvcc, *FLAGS, *headers, *target, str(source)])
         return _listed(op, architecture, cubin, parse_ptxas(report))
 
 

@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "../common/cpu_sums.h"
 #include "../common/with_dtype.h"
-#include "../scale_bias_act/cpu_sums.h"
 #include "coefficients.h"
 #include "cpu_kernel.h"
-#include "glue.h"
 
 namespace fg::adaptive_norm {
 namespace {
@@ -30,8 +29,8 @@ class Run {
         0, p_.units(), p_.grain(),
         [&](std::int64_t begin, std::int64_t end) { units(a_, p_, sweep, streaming, begin, end); });
     for (int k = 0; k < totals.count; ++k) {
-      scale_bias_act::add_up(
-          scale_bias_act::parts_of(p_, a_.layout.channels_last, true), partial_of<R>(a_, p_, k),
+      add_up(
+          parts_of(p_, a_.layout.channels_last, true), partial_of<R>(a_, p_, k),
           total_of<R>(a_, totals.first + k));
     }
   }
@@ -115,23 +114,18 @@ void run_slabs(const Arguments& a, bool streaming) {
   });
 }
 
-struct Cpu {
-  explicit Cpu(const Tensor&) {}
-
-  std::int64_t workspace(const Arguments& a) const {
-    return by_slabs(a) ? 0 : a.workspace_size(partial_size(a, Partition(a.layout)));
-  }
-
-  void run(const Arguments& a) const {
-    const bool streaming = is_worth_streaming(a.dtype, a.layout.numel());
-    with_dtype(a.dtype, [&](auto t) {
-      using T = decltype(t);
-      by_slabs(a) ? run_slabs<T>(a, streaming) : run_passes(a, Run<T>(a, streaming));
-    });
-  }
-};
-
 }  // namespace
-}  // namespace fg::adaptive_norm
 
-FG_REGISTER_WITH_DERIVATIVES(fastgan, CPU, adaptive_norm, fg::adaptive_norm::Cpu)
+std::int64_t workspace(const Arguments& a) {
+  return by_slabs(a) ? 0 : a.workspace_size(partial_size(a, Partition(a.layout)));
+}
+
+void run(const Arguments& a) {
+  const bool streaming = is_worth_streaming(a.dtype, a.layout.numel());
+  with_dtype(a.dtype, [&](auto t) {
+    using T = decltype(t);
+    by_slabs(a) ? run_slabs<T>(a, streaming) : run_passes(a, Run<T>(a, streaming));
+  });
+}
+
+}  // namespace fg::adaptive_norm

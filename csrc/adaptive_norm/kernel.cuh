@@ -141,4 +141,8 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   return passes.error();
 }
 
+std::int64_t workspace(const Arguments& a) {
+  return a.workspace_size(plan_of(a).channel_sums(a.layout));
+}
+
 }  // namespace fg::adaptive_norm

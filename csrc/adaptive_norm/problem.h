@@ -4,12 +4,12 @@
 
 #include <cstdint>
 
-#include "../scale_bias_act/problem.h"
+#include "../common/activation.h"
+#include "../common/problem.h"
 
 namespace fg::adaptive_norm {
 
-using scale_bias_act::Layout;
-using scale_bias_act::Pass;
+using Layout = ImageLayout;
 
 // Source of mean and variance: arguments, or statistics of each sample or of the batch.
 enum class Over { given, sample, batch };
@@ -38,7 +38,6 @@ enum class Over { given, sample, batch };
 // - v = p·m·z + shift
 // - first_sums: Σ g·m, Σ g·m·z, and dshift = g, dscale = g·p·z
 // - backward: out = dx = p·m·g + f_x·z + f_1. It reads g from dshift.
-//   backward          out = dx = p·m·g + f_x·z + f_1, with g read from dshift
 enum class Sweep {
   moments,
   forward,
@@ -115,6 +114,10 @@ struct Arguments {
     return (int{coefficient_count} + int{total_count}) * numbers() + most_sums * partial;
   }
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 // Steps between sweeps; see coefficients.h.
 enum class Step { anchor, moments, base, first, direction, second };

@@ -1,31 +1,14 @@
 // Checks of every kernel of adaptive_norm with several blocks, for races under ThreadSanitizer and
 // against the definition.
-#include <cmath>
 #include <limits>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::adaptive_norm {
 namespace {
 
-using Floats = std::vector<float>;
-using Doubles = std::vector<double>;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + i / 13 + seed) % 13 - 6);
-  }
-  return values;
-}
-
-void require_close(const Floats& values, const Doubles& wanted) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    FG_REQUIRE(std::abs(values[i] - wanted[i]) <= 2e-4 * (10 + std::abs(wanted[i])));
-  }
-}
+using namespace emulation;
 
 // A problem over the batch or over samples. Its expected results are the formulas of first
 // derivatives, in double.
@@ -44,7 +27,6 @@ struct Problem {
   Arguments arguments(Pass pass) const {
     Arguments a{};
     a.pass = pass;
-    a.dtype = DType::f32;
     a.act = act;
     a.alpha = 0.2;
     a.gain = 0.5;
@@ -113,12 +95,6 @@ struct Expected {
   }
 };
 
-void run(Arguments a) {
-  Floats workspace(cuda_workspace(a));
-  a.workspace = workspace.data();
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
-}
-
 void check(const Layout& layout, Over over, Act act, bool maps = false) {
   const Problem p(layout, over, act, maps);
   const Expected expected(p);
@@ -128,7 +104,7 @@ void check(const Layout& layout, Over over, Act act, bool maps = false) {
   a.out = y.data();
   a.mean_out = mean.data();
   a.var_out = var.data();
-  run(a);
+  run_kernels(a);
   require_close(mean, expected.mean);
   require_close(var, expected.var);
   require_close(y, expected.y);
@@ -140,7 +116,7 @@ void check(const Layout& layout, Over over, Act act, bool maps = false) {
   a.out = dx.data();
   (maps ? a.dscale_map : a.dscale) = dscale.data();
   (maps ? a.dshift_map : a.dshift) = dshift.data();
-  run(a);
+  run_kernels(a);
   require_close(dx, expected.dx);
   require_close(dscale, expected.dscale);
   require_close(dshift, expected.dshift);
@@ -154,7 +130,7 @@ void check(const Layout& layout, Over over, Act act, bool maps = false) {
   a.ddx = p.dy.data();
   a.out = ddy.data();
   a.out_x = ddx_result.data();
-  run(a);
+  run_kernels(a);
   double inner = 0, wanted = 0;
   for (std::size_t i = 0; i < ddy.size(); ++i) {
     inner += static_cast<double>(p.dy[i]) * ddy[i];

@@ -96,7 +96,7 @@ FG_LOCAL void stretch(
       k.out_v = target(a.dtype, a.out_v, first, out[1], a.streaming);
     }
     loop(k, n, s);
-    if (a.partial) {
+    if (a.workspace) {
       sums(two_results ? k.out_v : k.out, at, n);
     }
     store(a.dtype, a.out, first, k.out, n, a.streaming);
@@ -126,8 +126,8 @@ void by_row(const Arguments& a, const Partition& p, std::int64_t begin, std::int
     stretch<R>(
         a, loop, s, run * p.layout.inner + at, length, b, ddb, true,
         [&](const R* values, std::int64_t, int n) { total += sum(values, n); });
-    if (a.partial) {
-      as<R>(a.partial)[unit] = total;
+    if (a.workspace) {
+      as<R>(a.workspace)[unit] = total;
     }
   }
 }
@@ -168,11 +168,11 @@ void by_column(const Arguments& a, const Partition& p, std::int64_t begin, std::
             }
           });
     }
-    if (a.partial) {
+    if (a.workspace) {
       for (std::int64_t i = width; i < span; ++i) {
         total[i % width] += total[i];
       }
-      std::copy_n(total, width, as<R>(a.partial) + block * row + column);
+      std::copy_n(total, width, as<R>(a.workspace) + block * row + column);
     }
   }
 }

@@ -269,17 +269,13 @@ cudaError_t launch(
                                   p.layout, p.block_rows);
 }
 
-// Return the number of partial sums. It doesn't depend on the width of accesses, so the glue can
-// call this before pointers are known.
-inline std::int64_t partials(const Layout& layout) { return make_plan(layout, 1, true).partials(); }
-
 template <class T>
-cudaError_t run(const Arguments& a, cudaStream_t stream) {
+cudaError_t run_pass(const Arguments& a, cudaStream_t stream) {
   using R = accumulate_t<T>;
   const Tensors<T> t{
-      as<T>(a.x),      as<T>(a.b),  as<T>(a.y),   as<T>(a.pass == Pass::backward ? a.dy : a.ddx),
-      as<T>(a.ddb),    as<T>(a.dy), as<T>(a.out), as<T>(a.out_v),
-      as<R>(a.partial)};
+      as<T>(a.x),        as<T>(a.b),  as<T>(a.y),   as<T>(a.pass == Pass::backward ? a.dy : a.ddx),
+      as<T>(a.ddb),      as<T>(a.dy), as<T>(a.out), as<T>(a.out_v),
+      as<R>(a.workspace)};
   const Setting<R> s{scalars_of<R>(a), a.act};
   const Plan p =
       make_plan(a.layout, access_width<T>, are_aligned({t.x, t.y, t.h, t.dy, t.out, t.out_v}));
@@ -295,13 +291,24 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
 }
 
 template <class T>
-cudaError_t reduce(const Arguments& a, void* db, cudaStream_t stream) {
+cudaError_t reduce(const Arguments& a, cudaStream_t stream) {
   const Plan p = make_plan(a.layout, 1, true);
   const std::int64_t outer = p.by_row ? a.layout.outer : p.blocks,
                      inner = p.by_row ? p.segments : a.layout.inner;
   return launch_blocks(
       reduce_kernel<T>, divide_up(a.layout.channels, Plan::warps), dim3(warp, Plan::warps), stream,
-      as<accumulate_t<T>>(a.partial), as<T>(db), outer, a.layout.channels, inner);
+      as<accumulate_t<T>>(a.workspace), as<T>(a.db), outer, a.layout.channels, inner);
+}
+
+template <class T>
+cudaError_t run(const Arguments& a, cudaStream_t stream) {
+  const cudaError_t error = run_pass<T>(a, stream);
+  return error == cudaSuccess && a.db ? reduce<T>(a, stream) : error;
+}
+
+// The number of partial sums doesn't depend on the width of accesses.
+std::int64_t workspace(const Arguments& a) {
+  return a.db ? make_plan(a.layout, 1, true).partials() : 0;
 }
 
 }  // namespace fg::bias_act

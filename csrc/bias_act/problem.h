@@ -4,27 +4,18 @@
 #include <cstdint>
 
 #include "../common/activation.h"
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::bias_act {
 
-// View of memory as [outer, channels, inner], for any dense layout and any dimension of the bias.
-struct Layout {
-  std::int64_t outer, channels, inner;
-
-  std::int64_t numel() const { return outer * channels * inner; }
-  // Contiguous elements that contain each channel once.
-  std::int64_t row() const { return channels * inner; }
-};
+using Layout = ChannelLayout;
 
 // Passes and their tensors:
 //
 // - forward: out = y, from x and b.
-// - backward: out = dx, from dy and either y, or x and b. partial has sums of dx.
+// - backward: out = dx, from dy and either y, or x and b. db is a sum of dx.
 // - double_backward: out = ddy, from ddx, ddb and either y, or x and b. Curved activations also
-//   have out_v = dx, from these and dy. partial has sums of out_v.
-enum class Pass { forward, backward, double_backward };
-
+//   have out_v = dx, from these and dy. db is a sum of out_v.
 struct Arguments {
   Pass pass;
   DType dtype;
@@ -35,9 +26,13 @@ struct Arguments {
   const void *x = nullptr, *b = nullptr, *y = nullptr, *dy = nullptr, *ddx = nullptr,
              *ddb = nullptr;
   void *out = nullptr, *out_v = nullptr;
-  // Partial sums of the bias gradient, in the accumulation type; null unless they are needed.
-  void* partial = nullptr;
-  bool streaming = false;  // CPU: the results are too large for the cache
+  void* db = nullptr;         // of dtype; null unless it is needed
+  void* workspace = nullptr;  // partial sums of db; null without it
+  bool streaming = false;     // CPU: the results are too large for the cache
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::bias_act

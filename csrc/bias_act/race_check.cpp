@@ -1,13 +1,14 @@
 // Race checks of every kernel of bias_act, over both shapes of work, with the sums that threads
 // share. Run under ThreadSanitizer.
 #include <limits>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::bias_act {
 namespace {
+
+using namespace emulation;
 
 void all_passes(const Layout& layout, Act act) {
   const std::int64_t n = layout.numel();
@@ -19,29 +20,26 @@ void all_passes(const Layout& layout, Act act) {
     dy[i] = 1;
   }
   Arguments a{};
-  a.dtype = DType::f32;
   a.act = act;
   a.alpha = 0.2;
   a.gain = 1;
   a.clamp = std::numeric_limits<double>::quiet_NaN();
   a.layout = layout;
-  std::vector<float> partial(cuda_partials(a));
   a.b = b.data();
   a.out = out.data();
 
   a.pass = Pass::forward;
   a.x = x.data();
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+  run_kernels(a);
 
-  a.partial = partial.data();
+  a.db = db.data();
   a.pass = Pass::backward;
   a.dy = dy.data();
   if (act == Act::piecewise) {
     a.x = nullptr;
     a.y = y.data();
   }
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
-  FG_REQUIRE(cuda_reduce(a, db.data(), nullptr) == cudaSuccess);
+  run_kernels(a);
   float sums = 0, values = 0;
   for (float v : db) sums += v;
   for (float v : out) values += v;
@@ -53,9 +51,9 @@ void all_passes(const Layout& layout, Act act) {
   if (act != Act::piecewise) {
     a.out_v = out_v.data();
   } else {
-    a.partial = nullptr;
+    a.db = nullptr;
   }
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+  run_kernels(a);
 }
 
 }  // namespace

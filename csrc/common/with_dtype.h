@@ -9,10 +9,15 @@
 #ifdef FG_EMU_TSAN
 #include <stdexcept>
 #endif
+#include <type_traits>
 
 #include "dtype.h"
 
 namespace fg {
+
+// Type of sums of T.
+template <class T>
+using sum_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // Call f with an element of the type; its value is meaningless.
 template <class F>

@@ -1,8 +1,9 @@
-#include <type_traits>
+#include <torch/csrc/stable/ops.h>
+
+#include <cmath>
 
 #include "../common/with_dtype.h"
 #include "cpu_kernel.h"
-#include "glue.h"
 #include "weights.h"
 
 namespace fg::gradient_penalty {
@@ -43,69 +44,62 @@ void finish(const Arguments& a, const R* total) {
   }
 }
 
-class Cpu {
- public:
-  explicit Cpu(const Tensor&) {}
-
-  std::int64_t workspace(const Arguments& a) const {
-    return Partition(a.layout).units() + a.layout.samples;
-  }
-
-  void run(const Arguments& a) const {
-    const Partition p(a.layout);
-    const bool both = a.op == Op::grad_norm_penalty && a.pass == Pass::double_backward;
-    const bool streaming = is_worth_streaming(a.dtype, a.layout.numel());
-    const Sweep sweep = FG_SELECT_LEVEL(gradient_penalty_sweep);
-    with_dtype(a.dtype, [&](auto t) {
-      using T = decltype(t);
-      using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
-      const Sums<R> sums(a, p);
-      const auto over = [&](Pass pass, bool wants_sums) {
-        torch::stable::parallel_for(
-            0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) {
-              sweep(a, p, pass, wants_sums, streaming, begin, end);
-            });
-      };
-      if (!both) {
-        const bool by_backward = a.op == Op::grad_norm_penalty;
-        over(by_backward ? Pass::backward : a.pass, a.wants_sums());
-        if (a.wants_sums()) {
-          add_up(p, sums, 0, a.layout.samples);
-        }
-      } else if (a.out && goes_by_sample(a)) {
-        torch::stable::parallel_for(
-            0, a.layout.samples, std::max<std::int64_t>(1, p.grain() / p.segments),
-            [&](std::int64_t begin, std::int64_t end) {
-              for (std::int64_t n = begin; n < end; ++n) {
-                const std::int64_t first = n * p.segments, last = first + p.segments;
-                sweep(a, p, Pass::backward, true, false, first, last);
-                add_up(p, sums, n, n + 1);
-                sweep(a, p, Pass::forward, false, streaming, first, last);
-              }
-            });
-      } else {
-        over(Pass::backward, true);
-        add_up(p, sums, 0, a.layout.samples);
-        if (a.out) {
-          over(Pass::forward, false);
-        }
-      }
-      if (a.wants_sums()) {
-        finish<R, T>(a, sums.total);
-      }
-    });
-  }
-
- private:
-  // Test if the second sweep follows the first sample by sample. The sums are the same either way.
-  static bool goes_by_sample(const Arguments& a) {
-    const std::int64_t bytes = 2 * a.layout.elements * bytes_of(a.dtype);
-    return bytes <= cached_bytes &&
-           a.layout.samples >= static_cast<std::int64_t>(torch::stable::get_num_threads());
-  }
-};
+// Test if the second sweep follows the first sample by sample. The sums are the same either way.
+bool goes_by_sample(const Arguments& a) {
+  const std::int64_t bytes = 2 * a.layout.elements * bytes_of(a.dtype);
+  return bytes <= cached_bytes &&
+         a.layout.samples >= static_cast<std::int64_t>(torch::stable::get_num_threads());
+}
 
 }  // namespace
-}  // namespace fg::gradient_penalty
 
-FG_REGISTER_GRADIENT_PENALTY(fastgan, CPU, fg::gradient_penalty::Cpu)
+std::int64_t workspace(const Arguments& a) {
+  return a.wants_sums() ? Partition(a.layout).units() + a.layout.samples : 0;
+}
+
+void run(const Arguments& a) {
+  const Partition p(a.layout);
+  const bool both = a.op == Op::grad_norm_penalty && a.pass == Pass::double_backward;
+  const bool streaming = is_worth_streaming(a.dtype, a.layout.numel());
+  const Sweep sweep = FG_SELECT_LEVEL(gradient_penalty_sweep);
+  with_dtype(a.dtype, [&](auto t) {
+    using T = decltype(t);
+    using R = sum_t<T>;
+    const Sums<R> sums(a, p);
+    const auto over = [&](Pass pass, bool wants_sums) {
+      torch::stable::parallel_for(
+          0, p.units(), p.grain(), [&](std::int64_t begin, std::int64_t end) {
+            sweep(a, p, pass, wants_sums, streaming, begin, end);
+          });
+    };
+    if (!both) {
+      const bool by_backward = a.op == Op::grad_norm_penalty;
+      over(by_backward ? Pass::backward : a.pass, a.wants_sums());
+      if (a.wants_sums()) {
+        add_up(p, sums, 0, a.layout.samples);
+      }
+    } else if (a.out && goes_by_sample(a)) {
+      torch::stable::parallel_for(
+          0, a.layout.samples, std::max<std::int64_t>(1, p.grain() / p.segments),
+          [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t n = begin; n < end; ++n) {
+              const std::int64_t first = n * p.segments, last = first + p.segments;
+              sweep(a, p, Pass::backward, true, false, first, last);
+              add_up(p, sums, n, n + 1);
+              sweep(a, p, Pass::forward, false, streaming, first, last);
+            }
+          });
+    } else {
+      over(Pass::backward, true);
+      add_up(p, sums, 0, a.layout.samples);
+      if (a.out) {
+        over(Pass::forward, false);
+      }
+    }
+    if (a.wants_sums()) {
+      finish<R, T>(a, sums.total);
+    }
+  });
+}
+
+}  // namespace fg::gradient_penalty

@@ -223,4 +223,8 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   return error;
 }
 
+std::int64_t workspace(const Arguments& a) {
+  return a.wants_sums() ? Segments(a.layout).partials() + a.layout.samples : 0;
+}
+
 }  // namespace fg::gradient_penalty

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::gradient_penalty {
 
@@ -36,8 +36,6 @@ struct Layout {
 // - double_backward: sweep backward with g = grad, x = ddgrad. The sum gives ddpenalty and q. Then
 //   sweep forward with x = ddgrad, y = grad, out = dgrad.
 enum class Op { lerp_samples, grad_norm_penalty };
-enum class Pass { forward, backward, double_backward };
-
 struct Arguments {
   Op op;
   Pass pass;  // of the op
@@ -60,5 +58,9 @@ struct Arguments {
     return dalpha || (op == Op::grad_norm_penalty && pass != Pass::backward);
   }
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::gradient_penalty

@@ -1,27 +1,13 @@
 // Checks of every kernel of the penalties with several blocks, for races under ThreadSanitizer and
 // against the definition.
-#include <cmath>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::gradient_penalty {
 namespace {
 
-using Floats = std::vector<float>;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + seed) % 13 - 6);
-  }
-  return values;
-}
-
-void require_close(double value, double wanted) {
-  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
-}
+using namespace emulation;
 
 double product(const Layout& l, std::int64_t n, const Floats& a, const Floats& b) {
   double total = 0;
@@ -29,13 +15,6 @@ double product(const Layout& l, std::int64_t n, const Floats& a, const Floats& b
     total += static_cast<double>(a[i]) * b[i];
   }
   return total;
-}
-
-void run(Arguments a) {
-  a.dtype = DType::f32;
-  Floats workspace(cuda_workspace(a));
-  a.workspace = workspace.data();
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
 }
 
 void lerp_samples(const Layout& l) {
@@ -59,7 +38,7 @@ void lerp_samples(const Layout& l) {
   k.out_x = dreal.data();
   k.out_y = dfake.data();
   k.dalpha = dalpha.data();
-  run(k);
+  run_kernels(k);
   for (std::int64_t n = 0; n < l.samples; ++n) {
     require_close(dalpha[n], product(l, n, dy, a) - product(l, n, dy, b));
     const std::int64_t i = (n + 1) * l.elements - 1;
@@ -81,7 +60,7 @@ void penalty(const Layout& l) {
   k.g = k.x = grad.data();
   k.penalty = value.data();
   k.norm_out = norm.data();
-  run(k);
+  run_kernels(k);
   Arguments d{};
   d.op = Op::grad_norm_penalty;
   d.pass = Pass::double_backward;
@@ -93,7 +72,7 @@ void penalty(const Layout& l) {
   d.norm = norm.data();
   d.ddpenalty = ddpenalty.data();
   d.out = dgrad.data();
-  run(d);
+  run_kernels(d);
   for (std::int64_t n = 0; n < l.samples; ++n) {
     const double r = std::sqrt(product(l, n, grad, grad)), along = product(l, n, grad, ddgrad),
                  keep = 1 - 1 / r;

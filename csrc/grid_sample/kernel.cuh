@@ -269,4 +269,6 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   return error;
 }
 
+std::int64_t workspace(const Arguments& a) { return a.image ? Sums::size(a) : 0; }
+
 }  // namespace fg::grid_sample

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::grid_sample {
 
@@ -44,5 +44,9 @@ struct Arguments {
   // Zeros, as many 64-bit integers as the device needs; null if none.
   void* workspace = nullptr;
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::grid_sample

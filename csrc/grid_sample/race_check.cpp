@@ -1,28 +1,14 @@
 // Checks of every kernel of grid_sample with several blocks, for races under ThreadSanitizer and
 // against the definition.
 #include <algorithm>
-#include <cmath>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::grid_sample {
 namespace {
 
-using Floats = std::vector<float>;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + seed) % 13 - 6);
-  }
-  return values;
-}
-
-void require_close(double value, double wanted) {
-  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
-}
+using namespace emulation;
 
 // Check the second derivative, which uses every kernel and every term. The expected sums look up a
 // weight for each point and pixel.
@@ -36,7 +22,6 @@ void check(Layout l) {
     grid[i] = 0.0625f * static_cast<float>((i * 7) % 37) - 1.09f;  // no point on a pixel
   }
   Arguments k{};
-  k.dtype = DType::f32;
   k.layout = l;
   k.p = a.data();
   k.q = x.data();
@@ -46,9 +31,7 @@ void check(Layout l) {
   k.out = ddy.data();
   k.image = dx.data();
   k.dgrid = dgrid.data();
-  std::vector<std::int64_t> workspace(cuda_workspace(k), 0);
-  k.workspace = workspace.data();
-  FG_REQUIRE(cuda_run(k, nullptr) == cudaSuccess);
+  run_kernels(k);
 
   const auto at = [&](std::int64_t n, std::int64_t c, std::int64_t i, std::int64_t count) {
     return l.channels_last ? (n * count + i) * l.channels + c : (n * l.channels + c) * count + i;

@@ -1,8 +1,7 @@
-#include <type_traits>
+#include <torch/csrc/stable/ops.h>
 
 #include "../common/with_dtype.h"
 #include "cpu_kernel.h"
-#include "glue.h"
 
 namespace fg::minibatch_stddev {
 namespace {
@@ -46,39 +45,33 @@ void scatter(const Arguments& a, const Partition& p, const R* partial) {
   }
 }
 
-struct Cpu {
-  explicit Cpu(const Tensor&) {}
-
-  std::int64_t workspace(const Arguments& a) const {
-    return Partition(a.layout).units() + a.layout.groups * a.layout.parts;
-  }
-
-  void run(const Arguments& a) const {
-    const Layout l = a.layout;
-    const Partition p(l);
-    const bool streaming = is_worth_streaming(a.dtype, l.group * l.groups * l.narrow_sample());
-    const Sweep sweep = FG_SELECT_LEVEL(minibatch_stddev_sweep);
-    const std::int64_t elements = l.group * l.groups * l.narrow_sample() / p.units();
-    const std::int64_t grain =
-        std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, elements));
-    with_dtype(a.dtype, [&](auto t) {
-      using T = decltype(t);
-      using R = std::conditional_t<std::is_same_v<T, double>, double, float>;
-      const Numbers<R> numbers(a, p);
-      if (a.wants_weights()) {
-        gather<R, T>(a, numbers.weight);
-      }
-      torch::stable::parallel_for(0, p.units(), grain, [&](std::int64_t begin, std::int64_t end) {
-        sweep(a, p, streaming, begin, end);
-      });
-      if (a.wants_sums()) {
-        scatter<R, T>(a, p, numbers.partial);
-      }
-    });
-  }
-};
-
 }  // namespace
-}  // namespace fg::minibatch_stddev
 
-FG_REGISTER_WITH_DERIVATIVES(fastgan, CPU, minibatch_stddev, fg::minibatch_stddev::Cpu)
+std::int64_t workspace(const Arguments& a) {
+  return Partition(a.layout).units() + a.layout.groups * a.layout.parts;
+}
+
+void run(const Arguments& a) {
+  const Layout l = a.layout;
+  const Partition p(l);
+  const bool streaming = is_worth_streaming(a.dtype, l.group * l.groups * l.narrow_sample());
+  const Sweep sweep = FG_SELECT_LEVEL(minibatch_stddev_sweep);
+  const std::int64_t elements = l.group * l.groups * l.narrow_sample() / p.units();
+  const std::int64_t grain = std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, elements));
+  with_dtype(a.dtype, [&](auto t) {
+    using T = decltype(t);
+    using R = sum_t<T>;
+    const Numbers<R> numbers(a, p);
+    if (a.wants_weights()) {
+      gather<R, T>(a, numbers.weight);
+    }
+    torch::stable::parallel_for(0, p.units(), grain, [&](std::int64_t begin, std::int64_t end) {
+      sweep(a, p, streaming, begin, end);
+    });
+    if (a.wants_sums()) {
+      scatter<R, T>(a, p, numbers.partial);
+    }
+  });
+}
+
+}  // namespace fg::minibatch_stddev

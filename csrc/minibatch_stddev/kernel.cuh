@@ -195,4 +195,8 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   return error;
 }
 
+std::int64_t workspace(const Arguments& a) {
+  return Segments(a.layout).partials() + a.layout.groups * a.layout.parts;
+}
+
 }  // namespace fg::minibatch_stddev

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../common/dtype.h"
+#include "../common/problem.h"
 #include "../common/math.h"
 
 namespace fg::minibatch_stddev {
@@ -41,8 +41,6 @@ struct Layout {
 // - double_backward: wide = ddx with q[m, f] appended. The sum is Σ b/σ with b = Σ_k ddx·z.
 // - double_backward: narrow = w·((ddx - its mean)/σ - b·z/(G·σ³)), from x, ddx and the appended
 //   channels of dy.
-enum class Pass { forward, backward, double_backward };
-
 struct Arguments {
   Pass pass;
   DType dtype;
@@ -57,6 +55,10 @@ struct Arguments {
   bool wants_sums() const { return wide != nullptr; }
   bool wants_weights() const { return narrow != nullptr; }
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 constexpr double eps = 1e-8;  // below the root
 

@@ -1,34 +1,13 @@
 // Checks of every kernel of minibatch_stddev with several blocks, for races under ThreadSanitizer
 // and against the definition.
-#include <cmath>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::minibatch_stddev {
 namespace {
 
-using Floats = std::vector<float>;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + i / 13 + seed) % 17 - 8);
-  }
-  return values;
-}
-
-void require_close(double value, double wanted) {
-  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
-}
-
-void run(Arguments a) {
-  a.dtype = DType::f32;
-  Floats workspace(cuda_workspace(a));
-  a.workspace = workspace.data();
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
-}
+using namespace emulation;
 
 void check(const Layout& l) {
   const std::int64_t n = l.group * l.groups, narrow = n * l.narrow_sample(),
@@ -39,17 +18,17 @@ void check(const Layout& l) {
   a.layout = l;
   a.x = x.data();
   a.wide = y.data();
-  run(a);
+  run_kernels(a);
   a.pass = Pass::backward;
   a.dy = dy.data();
   a.wide = nullptr;
   a.narrow = first.data();
-  run(a);
+  run_kernels(a);
   a.pass = Pass::double_backward;
   a.ddx = ddx.data();
   a.wide = ddy.data();
   a.narrow = dx.data();
-  run(a);
+  run_kernels(a);
   const double group = static_cast<double>(l.group);
   for (std::int64_t number = 0; number < l.groups * l.parts; ++number) {
     const std::int64_t m = number / l.parts, f = number % l.parts;

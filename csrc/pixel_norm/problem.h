@@ -3,23 +3,18 @@
 
 #include <cstdint>
 
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::pixel_norm {
 
-// View of memory as [outer, channels, inner], for any dense layout and any dimension of the
-// features. A pixel is one outer and one inner index.
-struct Layout {
-  std::int64_t outer, channels, inner;
-};
+// Channels are the features. A pixel is one outer and one inner index.
+using Layout = ChannelLayout;
 
 // Passes and their tensors:
 //
 // - forward: out = y, from x.
 // - backward: out = dx, from dy and x.
 // - double_backward: out = ddy and dx, from ddx, dy and x.
-enum class Pass { forward, backward, double_backward };
-
 struct Arguments {
   Pass pass;
   DType dtype;
@@ -29,5 +24,8 @@ struct Arguments {
   const void *x = nullptr, *dy = nullptr, *ddx = nullptr;
   void *out = nullptr, *dx = nullptr;
 };
+
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::pixel_norm

@@ -1,47 +1,32 @@
 // Checks of every kernel of pixel_norm with several blocks, for races under ThreadSanitizer and
 // against the definition.
-#include <cmath>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::pixel_norm {
 namespace {
 
-using Floats = std::vector<float>;
+using namespace emulation;
 
 constexpr double eps = 0.25;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + seed) % 13 - 6);
-  }
-  return values;
-}
-
-void require_close(double value, double wanted) {
-  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + std::abs(wanted)));
-}
 
 void check(const Layout& l) {
   const std::int64_t size = l.outer * l.channels * l.inner;
   const Floats x = pattern(size, 1), dy = pattern(size, 2), ddx = pattern(size, 3);
   Floats y(size), ddy(size), dx(size);
   Arguments a{};
-  a.dtype = DType::f32;
   a.layout = l;
   a.eps = eps;
   a.x = x.data();
   a.out = y.data();
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+  run_kernels(a);
   a.pass = Pass::double_backward;
   a.dy = dy.data();
   a.ddx = ddx.data();
   a.out = ddy.data();
   a.dx = dx.data();
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+  run_kernels(a);
   const std::int64_t pixels = l.outer * l.inner;
   for (std::int64_t pixel = 0; pixel < pixels; pixel += pixels > 16 ? pixels / 7 : 1) {
     const std::int64_t first = pixel / l.inner * l.channels * l.inner + pixel % l.inner;

@@ -50,4 +50,6 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   return error == cudaSuccess ? add_up(a, p, t, stream) : error;
 }
 
+std::int64_t workspace(const Arguments& a) { return make_plan(a).workspace(a); }
+
 }  // namespace fg::scale_bias_act

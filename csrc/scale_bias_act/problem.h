@@ -5,17 +5,11 @@
 #include <cstdint>
 
 #include "../common/activation.h"
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::scale_bias_act {
 
-// Memory of images: [batch][channels][pixels], or [batch][pixels][channels] if channels_last.
-struct Layout {
-  std::int64_t batch, channels, pixels;
-  bool channels_last;
-
-  std::int64_t numel() const { return batch * channels * pixels; }
-};
+using Layout = ImageLayout;
 
 // The passes compute with these numbers:
 //
@@ -32,8 +26,6 @@ struct Layout {
 //
 // dscale is a sum over pixels. dnoise is one over channels, and over the batch if shared_noise. db
 // is one over batch and pixels.
-enum class Pass { forward, backward, double_backward };
-
 struct Arguments {
   Pass pass;
   DType dtype;
@@ -56,5 +48,9 @@ struct Arguments {
   // Elements of the accumulation type, as many as the device needs; null if none.
   void* workspace = nullptr;
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::scale_bias_act

@@ -1,30 +1,14 @@
 // Checks of every kernel of scale_bias_act with several blocks, for races under ThreadSanitizer and
 // against the definition.
-#include <cmath>
 #include <limits>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::scale_bias_act {
 namespace {
 
-using Floats = std::vector<float>;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + seed) % 13 - 6);
-  }
-  return values;
-}
-
-void require_close(const Floats& values, const std::vector<double>& wanted) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    FG_REQUIRE(std::abs(values[i] - wanted[i]) <= 1e-4 * (10 + std::abs(wanted[i])));
-  }
-}
+using namespace emulation;
 
 // All inputs of a problem.
 struct Problem {
@@ -44,7 +28,6 @@ struct Problem {
   Arguments arguments(Pass pass) const {
     Arguments a{};
     a.pass = pass;
-    a.dtype = DType::f32;
     a.act = act;
     a.alpha = 0.2;
     a.gain = 0.5;
@@ -60,7 +43,7 @@ struct Problem {
 };
 
 struct Results {
-  Floats out, out_x, dscale, dnoise, db, workspace;
+  Floats out, out_x, dscale, dnoise, db;
 
   void run(const Problem& p, Arguments a) {
     out.resize(p.x.size());
@@ -77,9 +60,7 @@ struct Results {
       a.dnoise = dnoise.data();
       a.db = db.data();
     }
-    workspace.resize(cuda_workspace(a));
-    a.workspace = workspace.data();
-    FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+    run_kernels(a);
   }
 };
 

@@ -1,7 +1,9 @@
+#include <torch/csrc/stable/ops.h>
+
 #include <algorithm>
+#include <vector>
 
 #include "cpu_kernel.h"
-#include "glue.h"
 
 namespace fg::spectral_norm {
 namespace {
@@ -93,89 +95,82 @@ std::vector<Sums> add_up(const Group& g, F&& of_unit) {
   return totals;
 }
 
-struct Cpu {
-  explicit Cpu(const Tensor&) {}
+const Kernels& kernels() { return FG_SELECT_LEVEL(spectral_norm_kernels); }
 
-  std::int64_t workspace(const Arguments& a) const {
-    std::int64_t most = 0;
-    for (const Group& g : groups_of(a)) {
-      most = std::max(most, g.workspace);
-    }
-    return most;
+void forward(const Arguments& a, const Group& g, bool streaming) {
+  const Kernels& k = kernels();
+  const Row vectors(a, a.vectors), sigmas(a, a.sigmas);
+  const Layer* const layers = a.layers + g.first_layer;
+  for (std::int64_t i = 0; i < g.layers; ++i) {
+    const Layer& l = layers[i];
+    k.widen(a, l.u, vectors.at(l.vectors_at), l.rows);
+    k.widen(a, l.v, vectors.at(l.vectors_at + l.rows), l.columns());
   }
-
-  void run(const Arguments& a) const {
-    std::int64_t elements = 0;
-    for (std::int64_t i = 0; i < a.count; ++i) {
-      elements += a.layers[i].numel();
-    }
-    // All results of a network count together.
-    const bool streaming = is_worth_streaming(a.dtype, elements);
-    for (const Group& g : groups_of(a)) {
-      (a.pass == Pass::forward ? forward : derivative)(a, g, streaming);
-    }
-  }
-
- private:
-  static const Kernels& kernels() { return FG_SELECT_LEVEL(spectral_norm_kernels); }
-
-  static void forward(const Arguments& a, const Group& g, bool streaming) {
-    const Kernels& k = kernels();
-    const Row vectors(a, a.vectors), sigmas(a, a.sigmas);
-    const Layer* const layers = a.layers + g.first_layer;
-    for (std::int64_t i = 0; i < g.layers; ++i) {
-      const Layer& l = layers[i];
-      k.widen(a, l.u, vectors.at(l.vectors_at), l.rows);
-      k.widen(a, l.v, vectors.at(l.vectors_at + l.rows), l.columns());
-    }
-    const auto count = static_cast<std::int64_t>(g.units.size());
-    for (std::int64_t iteration = 0; iteration < a.n_power_iterations; ++iteration) {
-      in_parallel(count, [&](std::int64_t i) { k.sweep(a, g.units[i]); });
-      in_parallel(g.layers, [&](std::int64_t i) {
-        k.finish(
-            a, layers[i], g.units.data() + g.starts[i], g.starts[i + 1] - g.starts[i],
-            sigmas.at(g.first_layer + i));
-      });
-    }
-    if (a.n_power_iterations == 0) {
-      const std::vector<Sums> totals =
-          add_up(g, [&](const Unit& unit, Sums& s) { k.project(a, unit, s); });
-      for (std::int64_t i = 0; i < g.layers; ++i) {
-        sigmas.set(g.first_layer + i, totals[i].h);
-      }
-    }
-    in_parallel(count, [&](std::int64_t i) {
-      k.scale(a, g.units[i], sigmas.get(g.units[i].layer - a.layers), streaming);
+  const auto count = static_cast<std::int64_t>(g.units.size());
+  for (std::int64_t iteration = 0; iteration < a.n_power_iterations; ++iteration) {
+    in_parallel(count, [&](std::int64_t i) { k.sweep(a, g.units[i]); });
+    in_parallel(g.layers, [&](std::int64_t i) {
+      k.finish(
+          a, layers[i], g.units.data() + g.starts[i], g.starts[i + 1] - g.starts[i],
+          sigmas.at(g.first_layer + i));
     });
   }
-
-  static void derivative(const Arguments& a, const Group& g, bool streaming) {
-    const Kernels& k = kernels();
-    const Row sigmas(a, a.sigmas), dsigmas(a, a.dsigmas);
+  if (a.n_power_iterations == 0) {
     const std::vector<Sums> totals =
-        add_up(g, [&](const Unit& unit, Sums& s) { k.sums(a, unit, s); });
-    std::vector<double> along(g.layers);
+        add_up(g, [&](const Unit& unit, Sums& s) { k.project(a, unit, s); });
     for (std::int64_t i = 0; i < g.layers; ++i) {
-      const std::int64_t layer = g.first_layer + i;
-      const Sums& s = totals[i];
-      const double sigma = sigmas.get(layer), square = sigma * sigma;
-      if (a.pass == Pass::backward) {
-        along[i] = (dsigmas ? dsigmas.get(layer) : 0) - s.p / square;
-      } else {
-        along[i] = -s.h / square;
-        Row(a, a.out_ddsigmas).set(layer, s.h);
-        Row(a, a.out_dsigmas).set(layer, (2 * s.h * s.p / sigma - s.q) / square);
-      }
+      sigmas.set(g.first_layer + i, totals[i].h);
     }
-    in_parallel(static_cast<std::int64_t>(g.units.size()), [&](std::int64_t i) {
-      const Unit& unit = g.units[i];
-      const std::int64_t layer = unit.layer - a.layers;
-      k.combine(a, unit, sigmas.get(layer), along[layer - g.first_layer], streaming);
-    });
   }
-};
+  in_parallel(count, [&](std::int64_t i) {
+    k.scale(a, g.units[i], sigmas.get(g.units[i].layer - a.layers), streaming);
+  });
+}
 
+void derivative(const Arguments& a, const Group& g, bool streaming) {
+  const Kernels& k = kernels();
+  const Row sigmas(a, a.sigmas), dsigmas(a, a.dsigmas);
+  const std::vector<Sums> totals =
+      add_up(g, [&](const Unit& unit, Sums& s) { k.sums(a, unit, s); });
+  std::vector<double> along(g.layers);
+  for (std::int64_t i = 0; i < g.layers; ++i) {
+    const std::int64_t layer = g.first_layer + i;
+    const Sums& s = totals[i];
+    const double sigma = sigmas.get(layer), square = sigma * sigma;
+    if (a.pass == Pass::backward) {
+      along[i] = (dsigmas ? dsigmas.get(layer) : 0) - s.p / square;
+    } else {
+      along[i] = -s.h / square;
+      Row(a, a.out_ddsigmas).set(layer, s.h);
+      Row(a, a.out_dsigmas).set(layer, (2 * s.h * s.p / sigma - s.q) / square);
+    }
+  }
+  in_parallel(static_cast<std::int64_t>(g.units.size()), [&](std::int64_t i) {
+    const Unit& unit = g.units[i];
+    const std::int64_t layer = unit.layer - a.layers;
+    k.combine(a, unit, sigmas.get(layer), along[layer - g.first_layer], streaming);
+  });
+}
 }  // namespace
-}  // namespace fg::spectral_norm
 
-FG_REGISTER_SPECTRAL_NORM(fastgan, CPU, fg::spectral_norm::Cpu)
+std::int64_t workspace(const Arguments& a) {
+  std::int64_t most = 0;
+  for (const Group& g : groups_of(a)) {
+    most = std::max(most, g.workspace);
+  }
+  return most;
+}
+
+void run(const Arguments& a) {
+  std::int64_t elements = 0;
+  for (std::int64_t i = 0; i < a.count; ++i) {
+    elements += a.layers[i].numel();
+  }
+  // All results of a network count together.
+  const bool streaming = is_worth_streaming(a.dtype, elements);
+  for (const Group& g : groups_of(a)) {
+    (a.pass == Pass::forward ? forward : derivative)(a, g, streaming);
+  }
+}
+
+}  // namespace fg::spectral_norm

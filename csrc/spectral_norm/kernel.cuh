@@ -131,4 +131,6 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
   return cudaSuccess;
 }
 
+std::int64_t workspace(const Arguments& a) { return workspace_size(a); }
+
 }  // namespace fg::spectral_norm

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::spectral_norm {
 
@@ -29,8 +29,6 @@ struct Layer {
 // - backward: out = dW = G/sigma + (dsigma - p/sigma²)·u vᵀ
 // - double_backward: out = dG = H/sigma - h/sigma²·W, out_weight = dW = -h/sigma²·G,
 //   ddsigma = h, dsigma = 2hp/sigma³ - q/sigma²
-enum class Pass { forward, backward, double_backward };
-
 struct Arguments {
   Pass pass;
   DType dtype;
@@ -45,5 +43,9 @@ struct Arguments {
   void *out_ddsigmas = nullptr, *out_dsigmas = nullptr;  // double_backward
   void* workspace = nullptr;  // elements of the accumulation type, as many as the device needs
 };
+
+std::int64_t workspace(const Arguments& a);
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::spectral_norm

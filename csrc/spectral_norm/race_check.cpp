@@ -1,27 +1,13 @@
 // Checks of every kernel of spectral_norm over layers of several blocks, for races under
 // ThreadSanitizer and against the definition.
-#include <cmath>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::spectral_norm {
 namespace {
 
-using Floats = std::vector<float>;
-
-Floats pattern(std::int64_t size, int seed) {
-  Floats values(size);
-  for (std::int64_t i = 0; i < size; ++i) {
-    values[i] = 0.25f * static_cast<float>((i * 5 + seed + i / 7) % 13 - 6);
-  }
-  return values;
-}
-
-void require_close(double value, double wanted, double size) {
-  FG_REQUIRE(std::abs(value - wanted) <= 1e-4 * (1 + size));
-}
+using namespace emulation;
 
 struct Data {
   Floats w, g, d, u, v, out, out_weight;
@@ -35,7 +21,7 @@ struct Data {
 struct Problem {
   std::vector<Layer> layers;
   std::vector<Data> data;
-  Floats vectors, sigmas, dsigmas, ddsigmas, workspace;
+  Floats vectors, sigmas, dsigmas, ddsigmas;
 
   explicit Problem(std::vector<Layer> layers_) : layers(std::move(layers_)) {
     std::int64_t size = 0;
@@ -64,7 +50,6 @@ struct Problem {
   void run(Pass pass, std::int64_t n_power_iterations) {
     Arguments a{};
     a.pass = pass;
-    a.dtype = DType::f32;
     a.n_power_iterations = n_power_iterations;
     a.eps = 1e-12;
     a.layers = layers.data();
@@ -73,9 +58,7 @@ struct Problem {
     a.sigmas = sigmas.data();
     a.out_ddsigmas = ddsigmas.data();
     a.out_dsigmas = dsigmas.data();
-    workspace.resize(cuda_workspace(a));
-    a.workspace = workspace.data();
-    FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+    run_kernels(a);
   }
 };
 

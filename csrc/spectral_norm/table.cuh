@@ -78,7 +78,7 @@ inline std::int64_t partials_of(const Arguments& a, const Layer& l) {
                                      : chunks_of(l.rows) * l.columns();
 }
 
-inline std::int64_t workspace_of(const Arguments& a) {
+inline std::int64_t workspace_size(const Arguments& a) {
   std::int64_t most = 0;
   for (std::int64_t first = 0; first < a.count; first += Table::most) {
     std::int64_t size = 0;

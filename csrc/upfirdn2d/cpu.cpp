@@ -1,10 +1,11 @@
+#include <torch/csrc/stable/ops.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
 
 #include "cpu_kernel.h"
-#include "glue.h"
 
 namespace fg::upfirdn2d {
 namespace {
@@ -114,60 +115,54 @@ Cut cut_up(const Arguments& a, const Bank<R>& x, const Bank<R>& y) {
   return c;
 }
 
-struct Cpu {
-  explicit Cpu(const Tensor&) {}
-
-  void run(const Arguments& a) const {
-    if (a.dtype == DType::f64) {
-      run_in<double>(a, FG_SELECT_LEVEL(upfirdn2d_kernels).twice);
-    } else {
-      run_in<float>(a, FG_SELECT_LEVEL(upfirdn2d_kernels).single);
-    }
+template <class R>
+void run_in(Arguments a, RunBlocks<R> blocks) {
+  static constexpr float one = 1;
+  const float* const f = a.filter ? a.filter : &one;
+  const std::int64_t rows = a.y.taps, columns = a.x.taps;
+  Taps x(f, a.separable ? columns : rows * columns, a.flip, a.gain), y(f, rows, a.flip, 1);
+  const Taps all = x;
+  if (!a.separable) {
+    // The tolerance is the precision of the sums.
+    a.separable = separates(all, rows, columns, sizeof(R) == 8 ? 0x1p-52 : 0x1p-24, y, x);
   }
-
- private:
-  template <class R>
-  static void run_in(Arguments a, RunBlocks<R> blocks) {
-    static constexpr float one = 1;
-    const float* const f = a.filter ? a.filter : &one;
-    const std::int64_t rows = a.y.taps, columns = a.x.taps;
-    Taps x(f, a.separable ? columns : rows * columns, a.flip, a.gain), y(f, rows, a.flip, 1);
-    const Taps all = x;
-    if (!a.separable) {
-      // The tolerance is the precision of the sums.
-      a.separable = separates(all, rows, columns, sizeof(R) == 8 ? 0x1p-52 : 0x1p-24, y, x);
-    }
-    const OwnedBank<R> down(a.y, y.values);
-    std::vector<OwnedBank<R>> owned;
-    for (std::int64_t row = 0; row < (a.separable ? 1 : rows); ++row) {
-      const auto begin = all.values.begin() + row * columns;
-      owned.emplace_back(a.x, a.separable ? x.values : std::vector<double>(begin, begin + columns));
-    }
-    std::vector<Bank<R>> across;
-    for (const OwnedBank<R>& bank : owned) {
-      across.push_back(bank.bank);
-    }
-    const Plan<R> plan{down.bank, across.data(), cut_up(a, across[0], down.bank)};
-    const Cut& c = plan.cut;
-    const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest())
-                                           : down.longest() * owned[0].longest();
-    const bool streaming = is_worth_streaming(a.dtype, a.outer * a.y.out * a.x.out * a.inner);
-    const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
-    torch::stable::parallel_for(
-        0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
-          std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);
-          std::vector<const R*> sources(terms);
-          std::vector<R> weights(terms);
-          R* const planar = buffers.data() + c.staged;
-          R* const result = planar + c.planar;
-          const Workspace<R> w{buffers.data(),    planar,         result,
-                               result + c.result, sources.data(), weights.data()};
-          blocks(a, plan, w, streaming, begin, end);
-        });
+  const OwnedBank<R> down(a.y, y.values);
+  std::vector<OwnedBank<R>> owned;
+  for (std::int64_t row = 0; row < (a.separable ? 1 : rows); ++row) {
+    const auto begin = all.values.begin() + row * columns;
+    owned.emplace_back(a.x, a.separable ? x.values : std::vector<double>(begin, begin + columns));
   }
-};
+  std::vector<Bank<R>> across;
+  for (const OwnedBank<R>& bank : owned) {
+    across.push_back(bank.bank);
+  }
+  const Plan<R> plan{down.bank, across.data(), cut_up(a, across[0], down.bank)};
+  const Cut& c = plan.cut;
+  const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest())
+                                         : down.longest() * owned[0].longest();
+  const bool streaming = is_worth_streaming(a.dtype, a.outer * a.y.out * a.x.out * a.inner);
+  const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
+  torch::stable::parallel_for(
+      0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);
+        std::vector<const R*> sources(terms);
+        std::vector<R> weights(terms);
+        R* const planar = buffers.data() + c.staged;
+        R* const result = planar + c.planar;
+        const Workspace<R> w{buffers.data(),    planar,         result,
+                             result + c.result, sources.data(), weights.data()};
+        blocks(a, plan, w, streaming, begin, end);
+      });
+}
 
 }  // namespace
-}  // namespace fg::upfirdn2d
 
-FG_REGISTER_UPFIRDN2D(fastgan, CPU, fg::upfirdn2d::Cpu)
+void run(const Arguments& a) {
+  if (a.dtype == DType::f64) {
+    run_in<double>(a, FG_SELECT_LEVEL(upfirdn2d_kernels).twice);
+  } else {
+    run_in<float>(a, FG_SELECT_LEVEL(upfirdn2d_kernels).single);
+  }
+}
+
+}  // namespace fg::upfirdn2d

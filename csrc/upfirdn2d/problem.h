@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <numeric>
 
-#include "../common/dtype.h"
+#include "../common/problem.h"
 
 namespace fg::upfirdn2d {
 
@@ -45,5 +45,8 @@ struct Arguments {
   bool flip = false;
   double gain = 1;
 };
+
+void run(const Arguments& a);
+int run(const Arguments& a, void* stream);
 
 }  // namespace fg::upfirdn2d

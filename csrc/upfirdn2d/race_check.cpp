@@ -1,13 +1,13 @@
 // Checks of every kernel of upfirdn2d with several blocks, for races under ThreadSanitizer and
 // against the definition.
-#include <cmath>
-#include <vector>
 
 #include "emulation/race_check.h"
-#include "kernel_api.h"
+#include "problem.h"
 
 namespace fg::upfirdn2d {
 namespace {
+
+using namespace emulation;
 
 Axis axis(
     std::int64_t in, std::int64_t up, std::int64_t down, std::int64_t pad, std::int64_t taps) {
@@ -44,7 +44,6 @@ void check(const Axis& x, const Axis& y, std::int64_t outer, std::int64_t inner,
     filter[i] = 0.1f * static_cast<float>(i + 1);
   }
   Arguments a{};
-  a.dtype = DType::f32;
   a.outer = outer;
   a.inner = inner;
   a.x = x;
@@ -54,14 +53,14 @@ void check(const Axis& x, const Axis& y, std::int64_t outer, std::int64_t inner,
   a.filter = filter.data();
   a.separable = separable;
   a.gain = 0.5;
-  FG_REQUIRE(cuda_run(a, nullptr) == cudaSuccess);
+  run_kernels(a);
   std::size_t i = 0;
   for (std::int64_t n = 0; n < outer; ++n) {
     for (std::int64_t oy = 0; oy < y.out; ++oy) {
       for (std::int64_t ox = 0; ox < x.out; ++ox) {
         for (std::int64_t c = 0; c < inner; ++c, ++i) {
           const double wanted = expected(a, n, oy, ox, c);
-          FG_REQUIRE(std::abs(output[i] - wanted) <= 1e-4 * (1 + std::abs(wanted)));
+          require_close(output[i], wanted);
         }
       }
     }

@@ -57,7 +57,7 @@ struct Workspace {
   Buffers buffers;
 
   Workspace(const Tensor& like, const Cut& cut, bool sums)
-      : memory(torch::stable::new_empty(like, {workspace_elements(cut, sums)})) {
+      : memory(empty(like, {workspace_elements(cut, sums)})) {
     buffers.weights = mutable_floats(memory);
     buffers.in = buffers.weights + cut.weight_elements();
     buffers.out = buffers.in + cut.in_elements();
@@ -91,7 +91,7 @@ void run_on(Forward f, const Kind& kind, const Tensor& like) {
 // Return an empty result [n, c, h, w] in channels_last memory. `finished` converts its memory
 // order.
 Tensor result(const Tensor& like, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
-  return channels_first_view(torch::stable::new_empty(like, {n, h, w, c}));
+  return empty_images(like, true, n, c, h, w);
 }
 
 // Return t in channels_last if one of the tensors is, like torch's convolutions, else contiguous.
@@ -269,7 +269,7 @@ Tensor weight_gradient(
   if (style_) {
     check(*style_, "style", {s.n, s.c});
   }
-  Tensor dw = torch::stable::new_empty(x_, {s.k, s.c, 3, 3});
+  Tensor dw = empty(x_, {s.k, s.c, 3, 3});
   if (dw.numel() == 0) {
     return dw;
   }

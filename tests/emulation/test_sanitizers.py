@@ -11,7 +11,7 @@ pytestmark = pytest.mark.backends
 def test_race_checks_pass_under_thread_sanitizer() -> None:
     command = tsan_command(build_emulation("thread", "race_check"))
     with_checks = sorted(ROOT.glob("csrc/*/race_check.cpp"))
-    kernels = sorted(ROOT.glob("csrc/*/kernel.cu"))
+    kernels = sorted(ROOT.glob("csrc/*/kernel.cuh"))
     assert [path.parent for path in with_checks] == [path.parent for path in kernels], (
         "a kernel without race checks"
     )

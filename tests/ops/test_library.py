@@ -18,6 +18,7 @@ import fastgan
 import fastgan.nn
 from fastgan import ops
 from fastgan.ops import _library
+from tests.specs import poisoned_memory
 
 pytestmark = pytest.mark.skipif(_library.triton_interpreter(), reason="not about Triton")
 PACKAGE = Path(fastgan.__file__).parent
@@ -190,6 +191,12 @@ def _free_gigabytes() -> float:
         return 0.0
     fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
     return int(fields["MemAvailable"].split()[0]) / 2**20
+
+
+def test_poisoned_memory_is_more_than_torch_fills():
+    with poisoned_memory():
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        assert torch.empty(1000).isnan().all()
 
 
 @pytest.mark.long

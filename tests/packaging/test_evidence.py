@@ -218,7 +218,7 @@ def test_full_tables_are_kept(tmp_path):
 
 def test_flags_are_those_of_the_build():
     text = (ROOT / "CMakeLists.txt").read_text() + (ROOT / "csrc" / "cuda.cmake").read_text()
-    (options,) = re.findall(r"COMPILE_LANGUAGE:CUDA>:([^>]*)>", text)
+    (options,) = re.findall(r"target_compile_options\(_ops_cuda PRIVATE([^)]*)\)", text)
     of_the_host = ("-Xcompiler", "-Xfatbin", "--threads")
     for_the_device = {option for option in options.split() if not option.startswith(of_the_host)}
     (standard,) = re.findall(r"CMAKE_CUDA_STANDARD (\d+)", text)
@@ -271,19 +271,24 @@ def built(nvcc, monkeypatch, tmp_path) -> str:
     """Build a library with the kernels of two ops for sm_90; return nvcc's version."""
     for op, kernel in KERNELS.items():
         (tmp_path / "csrc" / op).mkdir(parents=True)
-        (tmp_path / "csrc" / op / "kernel.cu").write_text(f"namespace fg::{op} {{{kernel}}}")
+        (tmp_path / "csrc" / op / "kernel.cuh").write_text(f"namespace fg::{op} {{{kernel}}}")
+    (tmp_path / "csrc" / "common").mkdir()
+    (tmp_path / "csrc" / "common" / "kernel.cu.in").write_text('#include "@OP@/kernel.cuh"')
+    monkeypatch.setattr(toolchain, "ROOT", tmp_path)
     version = toolchain.nvcc_version(nvcc)
     library = tmp_path / "library.so"
-    files = [str(tmp_path / "csrc" / op / "kernel.cu") for op in KERNELS]
+    files = [tmp_path / f"{op}.cu" for op in KERNELS]
+    for op, file in zip(KERNELS, files):
+        file.write_text(toolchain.source_of(op))
     flags = [
         *toolchain.FLAGS,
         "-gencode=arch=compute_90,code=sm_90",
         "-Xfatbin=-compress-all",
         "-Xcompiler=-fPIC",
         "-shared",
+        f"-I{tmp_path / 'csrc'}",
     ]
-    subprocess.run([nvcc, *flags, "-o", str(library), *files], check=True)
-    monkeypatch.setattr(toolchain, "ROOT", tmp_path)
+    subprocess.run([nvcc, *flags, "-o", str(library), *map(str, files)], check=True)
     monkeypatch.setattr(toolchain, "LIBRARY", library)
     monkeypatch.setattr(toolchain, "_built_by", lambda: version)
     return version
@@ -305,7 +310,7 @@ def test_the_library_tells_what_a_compilation_tells(nvcc, built, tmp_path):
     assert toolchain.built_kernels("sums", 80, built) == []
     assert toolchain.built_kernels("sums", 90, "12.0.1") == []
     later = toolchain.LIBRARY.stat().st_mtime + 1
-    os.utime(tmp_path / "csrc" / "sums" / "kernel.cu", (later, later))
+    os.utime(tmp_path / "csrc" / "sums" / "kernel.cuh", (later, later))
     assert toolchain.built_kernels("sums", 90, built) == []
 
 

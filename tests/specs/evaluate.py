@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 Results = dict[str, Tensor | None]
+#: glibc's option to fill memory with the complement of a byte.
+_M_PERTURB = -6
 
 
 @contextlib.contextmanager
@@ -21,7 +24,7 @@ def poisoned_memory() -> Iterator[None]:
     )
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with _filled():
+        with _filled(), _perturbed():
             yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
@@ -36,6 +39,20 @@ def _filled() -> Iterator[None]:
         yield
     finally:
         settings.fill_uninitialized_memory = before
+
+
+@contextlib.contextmanager
+def _perturbed() -> Iterator[None]:
+    """Let glibc fill memory with NaN; native kernels don't take the memory that torch fills."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        yield
+        return
+    mallopt(_M_PERTURB, 0x100)
+    try:
+        yield
+    finally:
+        mallopt(_M_PERTURB, 0)
 
 
 def _cotangent(like: Tensor, seed: int) -> Tensor:

@@ -1,11 +1,12 @@
-// Addition of the CPU kernels' partial sums. It isn't torch-free: its loop over threads is torch's.
+// Addition of the CPU kernels' partial sums.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
 
-#include "cpu_kernel.h"
+#include <algorithm>
+#include <cstdint>
 
-namespace fg::scale_bias_act {
+namespace fg {
 
 // Partial sums of one gradient, [outer][count][inner], to be added up over outer and inner. A
 // gradient with a value for each image has `images` such arrays.
@@ -13,9 +14,11 @@ struct Parts {
   std::int64_t images, outer, count, inner;
 };
 
-// Return the parts of a gradient. With `over_rows` there are sums of a group of rows for each
-// column, else sums of a chunk of columns for each row.
-inline Parts parts_of(const Partition& p, bool over_rows, bool per_image) {
+// Return the parts of a gradient of images that are divided by scale_bias_act's Partition. With
+// `over_rows` there are sums of a group of rows for each column, else sums of a chunk of columns
+// for each row.
+template <class Partition>
+Parts parts_of(const Partition& p, bool over_rows, bool per_image) {
   const std::int64_t images = per_image ? p.batch : 1, together = p.batch / images;
   return over_rows ? Parts{images, together * p.groups, p.minor, 1}
                    : Parts{images, together, p.major, p.chunks};
@@ -43,4 +46,4 @@ void add_up(const Parts& p, const R* partial, T* result) {
       });
 }
 
-}  // namespace fg::scale_bias_act
+}  // namespace fg
