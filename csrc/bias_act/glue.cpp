@@ -36,8 +36,8 @@ void check(
   }
 }
 
-// Set the inputs that both derivatives may have, run, and return the gradient of the bias. `like` is
-// a result.
+// Set the inputs that both derivatives may have, run, and return the gradient of the bias.
+// `like` is a result.
 Tensor finish(
     Arguments& a, Inputs& in, const OptionalTensor& x, const OptionalTensor& b,
     const OptionalTensor& y, const Tensor& like, bool need_db) {
