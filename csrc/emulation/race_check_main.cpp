@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime.h"
+
 // TSan's library looks this function up, so it must be visible.
 extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
   return "exitcode=66:atexit_sleep_ms=0";
