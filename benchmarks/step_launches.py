@@ -1,14 +1,15 @@
 """Operators of StyleGAN2's training step as a GPU runs it, counted on meta tensors.
 
-``python -m benchmarks.step_launches`` prints them by part of the step, and by their source. Nothing
-is computed: the recipe's own trainer runs on tiny tensors without data. Layers are those of the
-full resolution, and choices those for a GPU.
+``python -m benchmarks.step_launches`` prints them by part of the step, and by their source. The
+recipe's own trainer runs without data, on narrow layers of the full resolution. It makes the
+choices of a GPU, and computes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 import traceback
 from collections import Counter
@@ -33,6 +34,7 @@ DEVICE = torch.device("meta")
 #: Parts of a step, and how often each runs in an average one.
 PARTS = {"D": 1.0, "G": 1.0, "rest": 1.0, "r1": 1 / 16, "path_length": 1 / 4}
 BATCH = 4
+FRAME = re.compile(r'File "(.+)", line (\d+)')
 CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
 
 
@@ -50,7 +52,7 @@ class StepLaunches(Launches):
         self.part, self.sources = "rest", sources
         self.by_source: Counter[tuple[str, str, str]] = Counter()
         self.composed = {
-            getattr(torch.ops.fastgan, definition.name).default: definition.reference
+            getattr(torch.ops.fastgan, definition.name).default: definition.kernel
             for definition in _library._definitions
             if definition.triton is None
         }
@@ -103,12 +105,8 @@ def _frames_of(node: Any) -> list[traceback.FrameSummary]:
     """Return the place where anomaly mode saw the forward operator of a node."""
     while (parent := node.metadata.get("parent_")) is not None:
         node = parent
-    lines = [line.split(", ") for text in node.metadata.get("traceback_", []) for line in [text]]
-    return [
-        traceback.FrameSummary(parts[0].split('"')[1], int(parts[1].split()[1]), "")
-        for parts in lines
-        if len(parts) > 1 and '"' in parts[0]
-    ]
+    found = [FRAME.search(line) for line in node.metadata.get("traceback_", ())]
+    return [traceback.FrameSummary(m[1], int(m[2]), "") for m in found if m]
 
 
 @contextlib.contextmanager

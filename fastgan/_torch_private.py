@@ -143,6 +143,11 @@ def copy_all_(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         torch._foreach_copy_(list(targets), list(sources))
 
 
+def multiply_all(tensors: Sequence[Tensor], factors: Sequence[float]) -> list[Tensor]:
+    """Return each tensor times its factor, in a few launches for all of them."""
+    return list(torch._foreach_mul(list(tensors), list(factors)))
+
+
 def add_all_(targets: Sequence[Tensor], others: Sequence[Tensor]) -> None:
     """Add to each target its other tensor, in a few launches for all of them."""
     torch._foreach_add_(list(targets), list(others))

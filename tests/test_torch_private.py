@@ -238,6 +238,9 @@ def test_many_tensors_are_copied_and_added():
     assert all(torch.equal(a, b) for a, b in zip(targets, others))
     private.add_all_(targets, others)
     assert all(torch.equal(a, 2 * b) for a, b in zip(targets, others))
+    private.copy_all_([], [])
+    doubled = private.multiply_all(others, [2.0, 3.0])
+    assert [t.tolist() for t in doubled] == [[2, 2], [6, 6, 6]]
 
 
 def test_convolutions_are_told_apart():

@@ -38,8 +38,12 @@ Adversarial = Literal[
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
     """Return the mean of -label·log D - (1 - label)·log(1 - D).
 
-    Both terms are positive, so nothing cancels.
+    Both terms are positive, so nothing cancels. One of weight 0 is left out.
     """
+    if label == 1:
+        return softplus(-logits).mean()
+    if label == 0:
+        return softplus(logits).mean()
     return (label * softplus(-logits) + (1 - label) * softplus(logits)).mean()
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.nn.resample import Taps, _Filtered
+from fastgan.nn.scaling import scaled_parameters
 from fastgan.ops._activations import activation_options
-from fastgan.ops._checks import as_dtype, check_at_least, check_input
+from fastgan.ops._checks import check_at_least, check_input
 
 
 class EqualLinear(nn.Module):
@@ -55,6 +56,7 @@ class EqualLinear(nn.Module):
         activation_options(act, None, None, None)
         self.act, self.lr_multiplier = act, lr_multiplier
         self.scale = lr_multiplier / math.sqrt(in_features)
+        self.factors = {"weight": self.scale, "bias": lr_multiplier}
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
         start = torch.full([out_features], bias_init / lr_multiplier)
         self.register_parameter("bias", nn.Parameter(start) if bias else None)
@@ -65,8 +67,7 @@ class EqualLinear(nn.Module):
             raise ValueError(
                 f"x must have shape [..., {self.weight.shape[1]}], got {list(x.shape)}"
             )
-        weight = as_dtype(self.weight * self.scale, x.dtype)
-        bias = _scaled_bias(self, x.dtype)
+        weight, bias = scaled_parameters(self, x.dtype)
         if self.act == "linear":
             return F.linear(x, weight, bias)
         return ops.bias_act(F.linear(x, weight), bias, dim=-1, act=self.act)
@@ -129,12 +130,12 @@ class EqualConv2d(_Filtered):
         self.up, self.down, self.lr_multiplier = up, down, lr_multiplier
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         self.scale = lr_multiplier / math.sqrt(in_channels * kernel_size**2)
+        self.factors = {"weight": self.scale, "bias": lr_multiplier}
         self.weight = nn.Parameter(torch.randn(shape) / lr_multiplier)
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = as_dtype(self.weight * self.scale, x.dtype)
-        bias = _scaled_bias(self, x.dtype)
+        weight, bias = scaled_parameters(self, x.dtype)
         padding = weight.shape[2] // 2
         if self.up == self.down == 1:
             act, alpha, gain, clamp = activation_options(
@@ -154,15 +155,6 @@ class EqualConv2d(_Filtered):
             f"{in_channels}, {out_channels}, {kernel_size}, bias={self.bias is not None}, "
             + _options(self)
         )
-
-
-def _scaled_bias(layer: EqualLinear | EqualConv2d, dtype: torch.dtype) -> Tensor | None:
-    """Return a layer's bias times its learning rate multiplier, in the dtype."""
-    if layer.bias is None:
-        return None
-    # A product with 1 would be a kernel of its own.
-    bias = layer.bias if layer.lr_multiplier == 1 else layer.bias * layer.lr_multiplier
-    return as_dtype(bias, dtype)
 
 
 def _check_odd(kernel_size: int) -> None:

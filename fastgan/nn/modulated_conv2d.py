@@ -9,6 +9,7 @@ from fastgan import ops
 from fastgan.nn.equalized import EqualLinear, _check_odd, _options
 from fastgan.nn.noise import NoiseInjection
 from fastgan.nn.resample import Taps, _Filtered
+from fastgan.nn.scaling import scaled_before
 from fastgan.ops._activations import activation_options
 from fastgan.ops._checks import as_dtype, check_at_least, check_input
 
@@ -78,6 +79,7 @@ class ModulatedConv2d(_Filtered):
         self.affine = EqualLinear(style_dim, in_channels, bias_init=1.0)
         # Demodulation cancels any scale of the weights.
         self.scale = 1.0 if demodulate else 1 / math.sqrt(in_channels * kernel_size**2)
+        self.factors = {"bias": 1.0}
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_channels)) if bias else None)
         self.noise = NoiseInjection(resolution) if noise else None
@@ -112,12 +114,12 @@ class ModulatedConv2d(_Filtered):
         # Half images take float32 factors, which the op brings into their range.
         # The scale multiplies the styles, which are fewer than the weights.
         dtype = torch.promote_types(x.dtype, torch.float32)
-        styles = self.affine(w)
+        styles, scaled = self.affine(w), scaled_before(self)
         if self.scale != 1:
             styles = styles * self.scale
         return ops.modulated_conv2d(
             x, as_dtype(self.weight, dtype), as_dtype(styles, dtype),
-            noise=added, bias=self.bias,
+            noise=added, bias=self.bias if scaled is None else scaled.get("bias"),
             act=self.act, alpha=self.alpha, gain=self.gain, clamp=self.clamp,
             demodulate=self.demodulate, up=self.up, down=self.down, resample_filter=self.filter,
         )  # fmt: skip

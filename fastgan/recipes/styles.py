@@ -47,6 +47,6 @@ def mixed_styles(ws: Tensor, others: Tensor, crossover: Tensor, layers: int) -> 
             mixing.
         layers: number of layers in use.
     """
-    first = 1 + (crossover * (layers - 1)).long()
-    own = torch.arange(ws.shape[1], device=ws.device) < first[:, None]
+    last = crossover * (layers - 1)
+    own = torch.arange(ws.shape[1], device=ws.device) <= last[:, None]
     return torch.where(own[..., None], ws, others)

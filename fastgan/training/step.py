@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -210,7 +212,7 @@ class _Update:
         if scaler:
             scaler.unscale_(optimizer)
         norm = torch.nn.utils.get_total_norm(present)
-        if finite := bool(norm.isfinite()):
+        if finite := math.isfinite(norm):
             scaler.step(optimizer) if scaler else optimizer.step()
             for action in self.player.after_update:
                 action(self.state.networks)
@@ -228,7 +230,8 @@ class _Update:
 
         They are detached. This is a pure function, compiled as one graph.
         """
-        total, stats, outputs = torch.zeros((), device=scale.device), {}, {}
+        parts: list[Tensor] = []
+        stats, outputs = {}, {}
         precision, device, name = self.state.recipe.precision, self.world.device, self.player.name
         if self.loss is not None or any(term.needs_fakes for term in self.terms):
             with autocast(precision, device):
@@ -236,16 +239,17 @@ class _Update:
         if self.loss is not None:
             with autocast(precision, device):
                 loss = self.loss(self.networks, batch)
-            total = total + loss.total.float()
+            parts.append(loss.total.float())
             stats = {f"loss/{name}": loss.total, **loss.stats}
             if loss.outputs is not None:
                 outputs = each_tensor(loss.outputs, torch.Tensor.detach)
         for term in self.terms:
             with autocast("fp32" if term.float32 else precision, device):
                 penalty = term.loss(self.networks, batch).float()
-            total = total + term.every * penalty
+            parts.append(term.every * penalty if term.every > 1 else penalty)
             stats[f"{term.name}/{name}"] = penalty
-        gradients = torch.autograd.grad(total * scale, self.parameters, allow_unused=True)
+        total = functools.reduce(torch.add, parts)
+        gradients = torch.autograd.grad(total, self.parameters, scale, allow_unused=True)
         return list(gradients), {name: value.detach() for name, value in stats.items()}, outputs
 
     def _of_micro_batches(
@@ -256,8 +260,10 @@ class _Update:
         gradients: Gradients = []
         stats: Stats = {}
         parts: list[Rows] = []
+        if pieces > 1:
+            scale = scale / pieces
         for piece in self._pieces(batch, generator, pieces):
-            more, piece_stats, outputs = self.gradients(piece, scale / pieces)
+            more, piece_stats, outputs = self.gradients(piece, scale)
             parts.append(outputs)
             if gradients:
                 add_all_(
@@ -265,7 +271,11 @@ class _Update:
                 )
             else:
                 gradients = list(more)
-            shares = {name: value / pieces for name, value in piece_stats.items()}
+            shares = (
+                piece_stats
+                if pieces == 1
+                else {name: value / pieces for name, value in piece_stats.items()}
+            )
             stats = {
                 name: share + stats[name] if stats else share for name, share in shares.items()
             }

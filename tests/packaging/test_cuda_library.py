@@ -16,7 +16,14 @@ pytestmark = pytest.mark.skipif(
 
 
 #: Names of ops without CUDA kernels of ours: cuDNN, cuBLAS, torch or NCCL run them.
-RUN_BY_TORCH = ("winograd_", "grouped_conv2d", "product_per_sample", "attention", "all_reduce")
+RUN_BY_TORCH = (
+    "winograd_",
+    "grouped_conv2d",
+    "product_per_sample",
+    "attention",
+    "all_reduce",
+    "scale_all",
+)
 
 
 def test_it_loads_and_registers_every_kernel():

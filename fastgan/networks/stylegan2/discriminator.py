@@ -23,6 +23,7 @@ from fastgan.networks.stylegan2._sizes import (
 )
 from fastgan.networks.stylegan2.mapping import MappingNetwork
 from fastgan.nn import EqualConv2d, EqualLinear
+from fastgan.nn.scaling import scaled_together
 from fastgan.ops import minibatch_stddev
 
 
@@ -63,6 +64,11 @@ class DiscriminatorBlock(nn.Module):
             in_channels, out_channels, 3, act="lrelu", gain=1.0, clamp=lower, down=2
         )
         self.skip = EqualConv2d(in_channels, out_channels, 1, bias=False, down=2)
+
+    def layers(self) -> list[EqualConv2d]:
+        """Return the layers with parameters."""
+        found = [self.fromrgb, self.conv0, self.conv1, self.skip]
+        return [layer for layer in found if layer is not None]
 
     def forward(self, x: Tensor, *, fp16: bool) -> Tensor:
         """Run the block; without ``fp16`` blocks for float16 compute in float32."""
@@ -195,10 +201,14 @@ class StyleGAN2Discriminator(nn.Module):
         """
         check_shape("images", images, self.channels, *self.image_size)
         fp16 = not (images.device.type == "cpu" if force_fp32 is None else force_fp32)
+        blocks: list[DiscriminatorBlock] = [getattr(self, f"b{r}") for r in self.resolutions]
+        half = [layer for b in blocks if b.fp16 and fp16 for layer in b.layers()]
+        full = [layer for b in blocks if not (b.fp16 and fp16) for layer in b.layers()]
         x = images
-        for r in self.resolutions:
-            x = getattr(self, f"b{r}")(x, fp16=fp16)
-        y: Tensor = self.b4(x.to(images.dtype))
+        with scaled_together([*full, self.b4.conv, self.b4.fc, self.b4.out], half):
+            for block in blocks:
+                x = block(x, fp16=fp16)
+            y: Tensor = self.b4(x.to(images.dtype))
         if self.mapping is not None:
             label = self.mapping(None, label_rows(labels, self.c_dim, images.shape[0]))
             return (y * label).sum(1) / math.sqrt(y.shape[1])

@@ -21,6 +21,7 @@ from fastgan.networks.stylegan2._sizes import (
 )
 from fastgan.networks.stylegan2.mapping import MappingNetwork
 from fastgan.nn import ModulatedConv2d
+from fastgan.nn.scaling import scaled_together
 
 NoiseMode = Literal["random", "const", "none"]
 NOISE_MODES = ("random", "const", "none")
@@ -80,6 +81,11 @@ class SynthesisBlock(nn.Module):
         """
         return 1 if self.conv0 is None else 2
 
+    def layers(self) -> list[ModulatedConv2d]:
+        """Return the modulated convolutions in the order of their calls."""
+        first = [] if self.conv0 is None else [self.conv0]
+        return [*first, self.conv1, self.torgb]
+
     def forward(
         self,
         x: Tensor | None,
@@ -107,8 +113,10 @@ class SynthesisBlock(nn.Module):
             assert x is not None
             x = self.conv0(x.to(dtype), ws[0], noise)
         x = self.conv1(x, ws[-2], noise)
-        new = self.torgb(x, ws[-1]).to(ws[0].dtype)
-        return x, new if image is None else ops.upsample2d(image, self.conv1.filter) + new
+        new = self.torgb(x, ws[-1])
+        if image is None:
+            return x, new.to(ws[0].dtype)
+        return x, ops.upsample2d(image, self.conv1.filter) + new
 
 
 class SynthesisNetwork(nn.Module):
@@ -174,10 +182,14 @@ class SynthesisNetwork(nn.Module):
         w = ws.unbind(1)
         x = image = None
         first = 0
-        for block in self.blocks():
-            own = list(w[first : first + block.num_convs + 1])
-            x, image = block(x, image, own, noise_mode, fp16=fp16)
-            first += block.num_convs
+        blocks = self.blocks()
+        affine = [layer.affine for block in blocks for layer in block.layers()]
+        half = [layer for b in blocks if b.fp16 and fp16 for layer in b.layers()]
+        with scaled_together(affine, half):
+            for block in blocks:
+                own = list(w[first : first + block.num_convs + 1])
+                x, image = block(x, image, own, noise_mode, fp16=fp16)
+                first += block.num_convs
         assert image is not None
         return image
 

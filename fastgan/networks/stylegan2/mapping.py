@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fastgan.networks.checks import check_at_least, check_shape
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.nn import EqualLinear
+from fastgan.nn.scaling import scaled_together
 from fastgan.ops import pixel_norm
 
 
@@ -87,22 +88,8 @@ class MappingNetwork(nn.Module):
             ValueError: z or labels have another shape, labels are missing or out of range, or
                 truncation needs a ``w_avg`` that the network doesn't have.
         """
-        dtype = next(self.parameters()).dtype
-        parts = []
-        if self.z_dim:
-            check_shape("z", z, self.z_dim)
-            assert z is not None
-            parts.append(pixel_norm(z.to(dtype)))
-        if self.c_dim:
-            label = label_rows(
-                labels, self.c_dim, None if z is None or not self.z_dim else z.shape[0]
-            )
-            parts.append(pixel_norm(self.embed(label.to(dtype))))
-        else:
-            no_labels(labels)
-        w = torch.cat(parts, 1)
-        for i in range(self.num_layers):
-            w = getattr(self, f"fc{i}")(w)
+        with scaled_together(self.layers()):
+            w = self._mapped(z, labels)
         if update_w_avg:
             self._need_w_avg("update_w_avg")
             with torch.no_grad():
@@ -119,6 +106,31 @@ class MappingNetwork(nn.Module):
         if truncation_cutoff is None:
             return truncated
         return torch.cat([truncated[:, :truncation_cutoff], ws[:, truncation_cutoff:]], 1)
+
+    def layers(self) -> list[EqualLinear]:
+        """Return the layers in the order of their calls."""
+        embed = [self.embed] if self.c_dim else []
+        return [*embed, *(getattr(self, f"fc{i}") for i in range(self.num_layers))]
+
+    def _mapped(self, z: Tensor | None, labels: Tensor | None) -> Tensor:
+        """Return w ``[N, w_dim]``."""
+        dtype = next(self.parameters()).dtype
+        parts = []
+        if self.z_dim:
+            check_shape("z", z, self.z_dim)
+            assert z is not None
+            parts.append(pixel_norm(z.to(dtype)))
+        if self.c_dim:
+            label = label_rows(
+                labels, self.c_dim, None if z is None or not self.z_dim else z.shape[0]
+            )
+            parts.append(pixel_norm(self.embed(label.to(dtype))))
+        else:
+            no_labels(labels)
+        w = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+        for i in range(self.num_layers):
+            w = getattr(self, f"fc{i}")(w)
+        return w
 
     def _need_w_avg(self, argument: str) -> None:
         """Raise ValueError without ``w_avg``, naming the argument that needs it."""

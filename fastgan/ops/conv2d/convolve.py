@@ -14,7 +14,9 @@ from fastgan.ops._library import ops_of
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d.choice import groups_suit, winograd_suits
 from fastgan.ops.conv2d.grouped import is_channels_last
-from fastgan.ops.conv2d.reference import product_per_sample, styled
+from fastgan.ops.conv2d.reference import product_per_sample
+from fastgan.ops.conv2d.reference import styled as styled_by_torch
+from fastgan.ops.scale_bias_act import schema  # noqa: F401 - registers the op
 
 Pair = tuple[int, int]
 
@@ -76,7 +78,7 @@ def convolve(
     elif by_winograd_down(chosen, x, weight, *how):
         y = ops_of(chosen).winograd_conv2d_down(x, weight, style)
     elif groups_suit(chosen, x, weight, groups):
-        y = ops_of(chosen).grouped_conv2d(*_under_autocast(styled(x, style), weight), *how)
+        y = ops_of(chosen).grouped_conv2d(*_under_autocast(_styled(chosen, x, style), weight), *how)
     elif (
         style is not None
         and (stride, padding, groups) == ((1, 1), (0, 0), 1)
@@ -85,10 +87,21 @@ def convolve(
     ):
         y = _pointwise(chosen, x, weight, style)
     elif by_product(chosen, x, weight, *how):
-        y = _product(styled(x, style), weight)
+        y = _product(_styled(chosen, x, style), weight)
     else:
-        return F.conv2d(styled(x, style), weight, bias, *how)
+        return F.conv2d(_styled(chosen, x, style), weight, bias, *how)
     return y if bias is None else bias_act(y, bias, act="linear", backend=chosen)
+
+
+def _styled(chosen: str, x: Tensor, style: Tensor | None) -> Tensor:
+    """Scale the channels of ``x`` by ``style``.
+
+    On a GPU one pass of scale_bias_act replaces the three of torch's derivative.
+    """
+    if style is None or chosen in ("cpu", "reference"):
+        return styled_by_torch(x, style)
+    y: Tensor = ops_of(chosen).scale_bias_act(x, style, None, None, "linear", 0.0, 1.0, None)
+    return y
 
 
 def _under_autocast(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,7 +115,7 @@ def _under_autocast(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 def _product(x: Tensor, weight: Tensor) -> Tensor:
     n, c, h, w = x.shape
-    y = x.permute(0, 2, 3, 1).reshape(n * h * w, c) @ weight[:, :, 0, 0].t()
+    y = x.permute(0, 2, 3, 1).reshape(n * h * w, c) @ weight.reshape(-1, c).t()
     return y.reshape(n, h, w, weight.shape[0]).permute(0, 3, 1, 2)
 
 
@@ -113,7 +126,7 @@ def _pointwise(chosen: str, x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
     """
     n, c, h, w = x.shape
     # [N, O, C]
-    weights = weight[None, :, :, 0, 0] * style[:, None]
+    weights = weight.reshape(1, -1, c) * style[:, None]
     if memory_format(x) == torch.channels_last:
         product = product_per_sample if chosen == "reference" else ops_of(chosen).product_per_sample
         y = product(x.permute(0, 2, 3, 1).reshape(n, h * w, c), weights)
@@ -132,11 +145,11 @@ def convolve_transposed(
     if upsampling and winograd_suits(chosen, x, weight, weight.shape[1], x.shape[2:]):
         return ops_of(chosen).winograd_conv_transpose2d(x, weight, style)
     if groups_suit(chosen, x, weight, groups):
-        x, weight = _under_autocast(styled(x, style), weight)
+        x, weight = _under_autocast(_styled(chosen, x, style), weight)
         size = [
             (x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1)
         ]
         return ops_of(chosen).grouped_conv2d_input(
             x, weight, size, is_channels_last(x, weight), stride, padding, (1, 1), groups
         )
-    return F.conv_transpose2d(styled(x, style), weight, None, stride, padding, 0, groups)
+    return F.conv_transpose2d(_styled(chosen, x, style), weight, None, stride, padding, 0, groups)

@@ -5,6 +5,7 @@ The maths is in this folder's README.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -28,6 +29,8 @@ from fastgan.ops.upfirdn2d.arguments import check_filter, four_sides
 __all__ = ["modulated_conv2d"]
 
 EPSILON = 1e-8
+# Least divisor of styles and weights in half types: float16 has normal numbers from there on.
+LEAST = 2.0**-14
 
 
 def modulated_conv2d(
@@ -166,28 +169,35 @@ def factors(
 
     That is the modulated convolution. The scale ``[N, O]`` is None for 1.
     """
-    scale, divisor = None, None
+    scale = None
     if dtype in (torch.float16, torch.bfloat16):
         # (s/S, w/W) for (s, w) leaves the result, and so its gradients, for any constants S and W.
         weight, styles = weight.float(), styles.float()
-        largest = styles.detach().abs().amax(1, keepdim=True)
-        divisor = torch.where(largest > 0, largest, torch.ones_like(largest))
+        most = torch.finfo(dtype).max
+        # An infinite factor of an image of zeros would give NaN.
+        largest = torch.linalg.vector_norm(styles.detach(), math.inf, 1, keepdim=True)
+        divisor = largest.clamp(LEAST, None if demodulate else most)
         styles = styles / divisor
         scale = divisor.expand(-1, weight.shape[0])
         if demodulate:
-            norm = weight.detach().square().sum((1, 2, 3)).sqrt()
-            norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+            norm = torch.linalg.vector_norm(weight.detach(), dim=(1, 2, 3)).clamp(LEAST)
             weight = weight / norm[:, None, None, None]
-            divisor = divisor * norm
-    if demodulate:
-        squares = styles.square() @ weight.square().sum((2, 3)).t()
-        scale = (squares + (EPSILON if divisor is None else EPSILON / divisor.square())).rsqrt()
+            # The bound keeps the factor finite, and epsilon above zero.
+            bound = min(EPSILON**0.5 * most, 1e15)
+            floor = (divisor * norm).clamp(max=bound).pow(-2)
+            scale = torch.add(_squares(weight, styles), floor, alpha=EPSILON).rsqrt()
+    elif demodulate:
+        # Through the view, gradients of the factor add up before they reach its square root.
+        scale = (_squares(weight, styles) + EPSILON).rsqrt()[...]
     if input_gain is not None:
         styles = styles * input_gain
-    if scale is not None:
-        # An infinite factor of an image of zeros would give NaN.
-        scale = as_dtype(scale.clamp(max=torch.finfo(dtype).max), dtype)
+    scale = None if scale is None else as_dtype(scale, dtype)
     return as_dtype(weight, dtype), as_dtype(styles, dtype), scale
+
+
+def _squares(weight: Tensor, styles: Tensor) -> Tensor:
+    """Return the sums of squares of the modulated weights, ``[N, O]``."""
+    return styles.square() @ weight.square().sum((2, 3)).t()
 
 
 def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:

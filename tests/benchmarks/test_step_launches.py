@@ -1,0 +1,20 @@
+"""Operators of StyleGAN2's step on a GPU, which its host must launch."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.step_launches import PARTS, average, count_step
+
+
+@pytest.mark.parametrize("halves, bound", [(0, 2000), (4, 2300)])
+def test_a_step_launches_few_operators(halves, bound):
+    """At 256×256; NVIDIA's code has 2,863, and 3,648 with four resolutions in half precision."""
+    counted = count_step(num_fp16_res=halves)
+    assert set(counted.by_part) == set(PARTS) and counted.by_part.total() == counted.count
+    assert bound / 2 < average(counted.by_part) <= bound
+    names = {name for _, _, name in counted.by_source}
+    assert {"fastgan::modulated_conv2d", "fastgan::scale_all"}.isdisjoint(names)
+    assert {"fastgan::scale_bias_act", "aten::_foreach_mul.ScalarList"} <= names
+    synced = [n for (_, _, name), n in counted.by_source.items() if "_local_scalar" in name]
+    assert sum(synced) == 4
