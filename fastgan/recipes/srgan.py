@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
+from fastgan.losses.adversarial import Adversarial
 from fastgan.metrics import PerceptualDistance
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
 from fastgan.recipes.image_spec import ImageSpec
@@ -29,6 +30,7 @@ class SRGAN(Translation):
     name: ClassVar[str] = "srgan"
     summary: ClassVar[str] = "Ledig 2017: super-resolution, by squared error, then against D"
     paired: ClassVar[bool] = True
+    objective: ClassVar[Adversarial] = "non-saturating"
     baseline: ClassVar[str | None] = "bicubic"
     directions: ClassVar[Mapping[str, str]] = {"": "low"}
 

@@ -22,6 +22,16 @@ def test_recipe_is_found_by_its_name(name):
     assert get_recipe(name).summary
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_an_adversarial_loss(name):
+    recipe = RECIPES[name]()
+    loss = recipe.adversarial
+    assert loss is not None and loss.has_probabilities == (
+        name not in ("wgan", "wgan-gp", "progan", "lsgan", "sngan", "sagan", "biggan", "r3gan",
+                     "cyclegan", "stargan", "gaugan", "text2image")
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("typo", "near"), [("dcgn", "dcgan"), ("DCGAN", "dcgan"), ("gann", "gan")])
 def test_unknown_recipe_suggests_the_nearest(typo, near):
     with pytest.raises(RecipeError, match=f"Unknown recipe '{typo}': did you mean '{near}'"):
