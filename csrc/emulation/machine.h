@@ -75,10 +75,10 @@ extern Machine machine;
 // from now on. `caller` is the calling context.
 void order_meeting(const std::vector<Thread*>& threads, const Context& caller);
 
-// Return "block (0,0,0): 16 threads from (0,0,0) in __syncthreads at kernel.cu:12, 16 threads from
+// Return "block (0,0,0): 16 threads from (0,0,0) in __syncthreads at kernel.cuh:12, 16 threads from
 // (16,0,0) returned".
 std::string describe_block();
-// Return "block (0,0,0) thread (5,0,0) in __shfl_xor_sync at kernel.cu:12".
+// Return "block (0,0,0) thread (5,0,0) in __shfl_xor_sync at kernel.cuh:12".
 std::string describe_thread(const Thread& thread);
 
 // Run the block at place.block to its end. `number` seeds the order of its threads.
