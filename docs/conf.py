@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any
 
 from fastgan import __version__
@@ -48,6 +49,22 @@ MOVED = [
 ]
 
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def write_maths(app: Any) -> None:
+    """Write a page for every op's README, since the site's pages lie in one folder."""
+    folder = ROOT / "docs" / "maths"
+    ops = [path.parent.name for path in ROOT.glob("fastgan/ops/*/README.md")]
+    pages = {f"{op}.md": f"```{{include}} ../../fastgan/ops/{op}/README.md\n```\n" for op in ops}
+    for page in folder.glob("*.md"):
+        if page.name not in (*pages, "index.md"):
+            page.unlink()
+    for name, text in pages.items():
+        if not (folder / name).exists() or (folder / name).read_text() != text:
+            (folder / name).write_text(text)
+
+
 def move_links(app: Any, name: str, source: list[str]) -> None:
     """Point links that leave docs/ to the pages that include their targets."""
     for pattern, target in MOVED:
@@ -85,6 +102,7 @@ def skip_empty(app: Any, what: str, name: str, obj: Any, skip: bool, options: An
 
 
 def setup(app: Any) -> None:
+    app.connect("builder-inited", write_maths)
     app.connect("source-read", move_links)
     app.connect("include-read", move_included_links)
     app.connect("autodoc-skip-member", skip_empty)

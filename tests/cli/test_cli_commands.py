@@ -119,7 +119,7 @@ def test_resume_takes_the_saved_settings(fastgan, refused, tiny, tmp_path):
         "train", "gan", "--resume", "--out", tmp_path / "run", "--batch", 32
     )
     said = refused("train", "dcgan", "--resume", "--out", tmp_path / "run")
-    assert "must be 'gan', got 'dcgan': use fastgan train gan" in said
+    assert "must be 'gan', got 'dcgan': name that recipe, or choose another --out" in said
 
 
 def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, refused, tmp_path):
@@ -133,7 +133,7 @@ def test_settings_given_at_a_resume_are_checked_beside_the_saved_ones(fastgan, r
     again = fastgan("train", "pix2pix", "--out", out, "--resume", "--decay-until", 250_000)
     assert (
         again.status == 0
-        and "decay_until is 250000 now, and was 300000: after 12 images" in again.out
+        and "--decay-until is 250000 now, and was 300000: after 12 images" in again.out
     )
     said = refused("train", "pix2pix", "--out", out, "--resume", "--total-images", 260_000)
     assert said.startswith("--decay-until must be at least --total-images, 260000, since the")
@@ -287,7 +287,7 @@ def test_what_changes_nothing_is_said(fastgan, tmp_path):
     )
     assert outcome.status == 0
     assert (
-        "There are no measures for images but those of measure, such as fd, so measure_every "
+        "There are no measures for images but those of --measure, such as fd, so --measure-every "
         "changes nothing." in outcome.out
     )
 

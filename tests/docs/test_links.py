@@ -83,8 +83,3 @@ def test_every_page_is_in_the_navigation():
 def test_no_line_is_wider_than_a_hundred_columns(name):
     lines = (ROOT / name).read_text("utf-8").splitlines()
     assert [line for line in lines if len(line) > 100] == []
-
-
-def test_every_op_has_its_maths_on_the_site():
-    ops = {page.parent.name for page in (ROOT / "fastgan" / "ops").glob("*/README.md")}
-    assert ops == {page.stem for page in (ROOT / "docs" / "maths").glob("*.md")} - {"index"}
