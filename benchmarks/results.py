@@ -140,13 +140,6 @@ class Ratio:
     def value(self) -> float:
         return self.ours / self.other
 
-    @property
-    def line(self) -> str:
-        return (
-            f"{self.name}: {self.value:.2f} (aim: at most {self.at_most}), "
-            f"{self.ours * 1e6:.1f} μs against {self.other * 1e6:.1f} μs"
-        )
-
 
 @dataclass
 class RunResults:

@@ -27,7 +27,7 @@ class Block:
 
     Args:
         op: the op or the step that was measured.
-        kind: ``times``, ``errors``, ``memory``, ``growth`` or ``crossover``.
+        kind: ``times``, ``errors``, ``memory``, ``growth``, ``crossover`` or ``host``.
         caption: the sentence above the table.
         columns: the table's header; empty where there are only lines.
         rows: the table's cells as text, so that every digit stays as it was printed.
@@ -124,3 +124,5 @@ def _blocks(results: RunResults) -> Iterator[Block]:
         if points := results.crossover_of(op):
             caption = f"{op}, {points[0].dtype}, {table.CROSSOVER}:"
             yield Block(op, "crossover", caption, *table.crossover_table(points))
+    if results.host:
+        yield Block("host", "host", f"{table.HOST}:", *table.host_table(results.host))

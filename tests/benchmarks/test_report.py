@@ -9,7 +9,7 @@ from benchmarks import pages, report, table
 from benchmarks.chart import draw_charts
 from benchmarks.document import MissingMarkers, markdown, plain, replace_part
 from benchmarks.records import Block, load_records, record_of
-from benchmarks.results import Comparison, Memory, RunResults
+from benchmarks.results import Comparison, Memory, Ratio, RunResults
 from benchmarks.speed_chart import draw_gains
 from benchmarks.targets import EAGER, FLOOR, Target
 from benchmarks.timing import Timing
@@ -71,6 +71,14 @@ def test_timing_table(results):
 def test_memory_table(results):
     _, rows = table.memory_table(results.memory, results.sides)
     assert rows == [["lrelu 16×128×64×64", "100.0", "67.0", "67%"]]
+
+
+def test_host_times_are_shown_and_kept():
+    found = RunResults({}, ["cpu"], host=[Ratio("bias_act, against the formula", 8e-6, 5e-6, 1.4)])
+    row = ["bias_act, against the formula", "8.0", "5.0", "1.60", "1.4"]
+    assert row[0] in "\n".join(table.report_lines(found))
+    (block,) = record_of(found).blocks
+    assert (block.kind, block.rows) == ("host", [row])
 
 
 def test_memory_table_with_scratch():
