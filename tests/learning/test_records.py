@@ -12,6 +12,7 @@ from tests.learning import records
 from tests.learning.catalogue import EXPERIMENTS, QUICK, SEEDS
 from tests.learning.experiment import Experiment, least, most
 
+
 def test_every_recipe_has_an_experiment():
     assert set(EXPERIMENTS) == set(RECIPES)
     assert set(QUICK) <= set(EXPERIMENTS)
