@@ -100,6 +100,15 @@ def as_dtype(t: Tensor, dtype: torch.dtype) -> Tensor:
     return t if t.dtype == dtype else t.to(dtype)
 
 
+def _has_one_of(t: Tensor, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Return True if ``t`` has one of the shapes.
+
+    The rank is compared first. Python compares sizes first, and a traced graph with an open batch
+    would be bound to a batch that differs from the number of channels.
+    """
+    return any(len(shape) == t.ndim and t.shape == shape for shape in shapes)
+
+
 def fitting_parameter(
     name: str, t: Tensor | None, x: Tensor, *shapes: tuple[int, ...]
 ) -> Tensor | None:
@@ -109,11 +118,14 @@ def fitting_parameter(
         TypeError, ValueError: ``t`` doesn't fit ``x``, or has none of ``shapes``.
     """
     if t is None or (
-        isinstance(t, Tensor) and t.dtype == x.dtype and t.device == x.device and t.shape in shapes
+        isinstance(t, Tensor)
+        and t.dtype == x.dtype
+        and t.device == x.device
+        and _has_one_of(t, shapes)
     ):
         return t
     check_parameter(name, t, x)
-    if tuple(t.shape) not in shapes:
+    if not _has_one_of(t, shapes):
         expected = " or ".join(str(list(shape)) for shape in shapes)
         raise ValueError(
             f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"

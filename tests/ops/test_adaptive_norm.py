@@ -116,3 +116,19 @@ def test_triton_kernels_compile_ahead_of_time(layout, dtype, tmp_path):
     for compiled in launched:
         triton_target.check(compiled, 90, tmp_path)
         assert triton_target.widths(compiled)[0] == 16
+
+
+def test_an_open_batch_is_not_bound_to_differ_from_the_channels():
+    """Shapes [C] and [N, C] of scale are told apart by their rank, so that N may be C."""
+
+    class Norm(torch.nn.Module):
+        def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+            return ops.adaptive_norm(x, scale, act="relu")
+
+    batch = torch.export.Dim("batch")
+    inputs = torch.randn(2, 3, 4, 4), torch.randn(2, 3)
+    program = torch.export.export(
+        Norm(), inputs, dynamic_shapes=({0: batch}, {0: batch}), strict=False
+    )
+    x, scale = torch.randn(3, 3, 4, 4), torch.randn(3, 3)
+    assert torch.equal(program.module()(x, scale), Norm()(x, scale))
