@@ -119,8 +119,10 @@ class Bookkeeping:
         self._files = (
             {Path(a.partition("::")[0]).name for a in config.args} if self._least else set()
         )
+        self._start = time.monotonic()
         workers = getattr(config.option, "tx", None) or []
-        self._stopwatch = Stopwatch(cores=max(1, len(workers)))
+        # It times a piece of work, which a session without a budget needn't wait for.
+        self._stopwatch = Stopwatch(cores=max(1, len(workers))) if self._budget else None
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._digests: dict[str, str] = {}
         self._passes: Counter[str] = Counter()
@@ -141,7 +143,7 @@ class Bookkeeping:
 
     @pytest.hookimpl(trylast=True)  # workers have ended, so their CPU time is known
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        seconds = self._stopwatch.wall()
+        seconds = time.monotonic() - self._start
         if self._name:
             slowest = sorted(self._seconds.items(), key=lambda item: -item[1])[:SLOWEST]
             slow = [{"test": test, "seconds": round(took, 2)} for test, took in slowest]
@@ -155,7 +157,7 @@ class Bookkeeping:
             if self._digests:
                 passed = read(PASSED)
                 write(PASSED, passed | {self._name: passed.get(self._name, {}) | self._digests})
-        if self._budget and (overrun := self._stopwatch.overrun(self._budget)):
+        if self._stopwatch and (overrun := self._stopwatch.overrun(self._budget)):
             self._failures.append(overrun)
         self._failures += [
             f"{file} passed {self._passes[file]} tests, expected at least {self._least}"

@@ -233,7 +233,7 @@ class AdversarialLoss:
         return {f"logit({name})": each.mean() for name, each in logits.items()}
 
 
-ADVERSARIAL_LOSSES: dict[Adversarial, AdversarialLoss] = {
+ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
     "minimax": AdversarialLoss(
         minimax_d_loss, minimax_g_loss, labels="probabilities", scale_of=cross_entropy_scale
     ),
@@ -268,7 +268,7 @@ def adversarial_loss(
         ValueError: the name is unknown, or a label is out of range, out of order or not used by the
             loss.
     """
-    loss = {str(known): each for known, each in ADVERSARIAL_LOSSES.items()}.get(name)
+    loss = ADVERSARIAL_LOSSES.get(name)
     if loss is None:
         raise ValueError(f"name must be one of {', '.join(ADVERSARIAL_LOSSES)}, got {name!r}")
     if g_label is not None and loss.labels != "logits":

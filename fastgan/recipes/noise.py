@@ -81,12 +81,8 @@ class NoiseToImage(Recipe):
         )
         for part in self.stabilizers:
             part.check(self)
-        try:
-            adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
-        except ValueError as error:
-            raise RecipeError(
-                f"`real_label` and `fake_label` don't fit `loss` {self.loss}: {error}."
-            ) from error
+        # Made once; its labels are checked then.
+        _ = self.adversarial
 
     @cached_property
     def stabilizers(self) -> Stabilizers:
@@ -125,9 +121,16 @@ class NoiseToImage(Recipe):
             stabilizers.feature_matching.feature_matching or stabilizers.unroll.unroll
         )
 
-    @property
+    @cached_property
     def adversarial(self) -> AdversarialLoss:
-        return adversarial_loss(self.loss, real_label=self.real_label, fake_label=self.fake_label)
+        try:
+            return adversarial_loss(
+                self.loss, real_label=self.real_label, fake_label=self.fake_label
+            )
+        except ValueError as error:
+            raise RecipeError(
+                f"`real_label` and `fake_label` don't fit `loss` {self.loss}: {error}."
+            ) from error
 
     @property
     def d_loss_scale(self) -> LossScale | None:

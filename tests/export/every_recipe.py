@@ -119,9 +119,3 @@ def state_of(variant: str) -> tuple[TrainState, ImageSpec]:
         for average in (p for network in state.ema.values() for p in varied(network).parameters()):
             average.mul_(0.9)
     return state, images
-
-
-def signatures_of(variant: str) -> list[str]:
-    """Return the names of a variant's networks that can be exported."""
-    recipe, images = build(variant)
-    return list(recipe.signatures(recipe.build_networks(images), images))

@@ -122,13 +122,6 @@ def test_half_types_take_a_grid_in_float32(backend, device, dtype):
     assert torch.autograd.grad(found.sum(), grid)[0].dtype == torch.float32
 
 
-def _derivatives(backend: str, layout, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    x = layout(torch.randn(2, 37, 9, 8, generator=generator).to(dtype))
-    grid = random_grid(2, (30, 31), (9, 8)).to(dtype)
-    return list(evaluate(ops.grid_sample, [x, grid], {"backend": backend}, order=2).values())
-
-
 @pytest.mark.emulated
 @pytest.mark.skipif(ops._library.triton_interpreter(), reason="about the CUDA kernels")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
