@@ -1,6 +1,6 @@
 """Small networks that use every op of the library.
 
-Activations are curved, so no second derivative is zero.
+Activations but the last are curved, so no second derivative is zero.
 """
 
 from __future__ import annotations
