@@ -15,7 +15,7 @@ from torch import Tensor
 from fastgan.cli import UsageError, say
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
-from fastgan.data import image_grid, save_png, to_uint8
+from fastgan.data import save_png, to_uint8
 from fastgan.inference import (
     Drawing,
     direction_strips,
@@ -23,7 +23,7 @@ from fastgan.inference import (
     mixing_table,
     parse_seeds,
 )
-from fastgan.inference.samples import MIN_TILE, save_grid
+from fastgan.inference.samples import draw_grid, enlarged, save_grid
 from fastgan.latent import save_video, sefa
 from fastgan.latent.video import FORMATS
 from fastgan.runtime import tune_cpu_allocator
@@ -282,7 +282,7 @@ def _draw_interpolation(options: SampleOptions, gan: Trained) -> str:
         )
     frames = options.frames or 50
     images = interpolation(drawing, seeds, frames, space=options.space or "w")
-    save_video(options.out, (_tiles(image)[0] for image in images), fps=options.fps or 25)
+    save_video(options.out, (enlarged(image)[0] for image in images), fps=options.fps or 25)
     return f"a video of {len(seeds) * frames} frames"
 
 
@@ -318,13 +318,7 @@ def _strengths(text: str) -> tuple[float, float]:
 
 
 def _save_table(out: str, images: Tensor, columns: int) -> None:
-    save_png(out, image_grid(_tiles(images), columns))
-
-
-def _tiles(images: Tensor) -> Tensor:
-    """Return images as uint8, small ones enlarged by a whole factor."""
-    scale = max(1, MIN_TILE // images.shape[-1])
-    return to_uint8(images).repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+    save_png(out, draw_grid(images, columns))
 
 
 MODES = {

@@ -17,6 +17,7 @@ DATASETS: dict[str, str] = {
     "stacked-mnist": (
         "128,000 images of three digits of mnist5k, one per colour channel: 1,000 modes"
     ),
+    "ring": "64,000 points of eight Gaussians on a circle, as images of 1x1 with two channels",
 }
 """Name and one-line description of every embedded data set."""
 
@@ -39,6 +40,7 @@ def open_dataset(
             folder it means the shorter side of the first image, or the longer one with padding.
         channels: 1 or 3; for a folder also 2 or 4, which keep alpha. None means 1 for the digits,
             3 for shapes and stacked digits. For a folder it means 1 if every image is grey, else 3.
+            The points of ``"ring"`` ignore it and ``resolution``.
         task: task that decides the inputs of each image (see ``TASKS`` and
             ``ImageDataset.inputs``). ``"shapes"`` has inputs for every task, a folder for the task
             of its layout. None means no inputs.
@@ -53,9 +55,9 @@ def open_dataset(
             missing, unreadable, empty or not laid out for the task. The set has no inputs for the
             task. An optional library is missing.
     """
-    if resolution is not None:
+    if resolution is not None and spec != "ring":
         check_resolution(resolution)
-    if channels is not None:
+    if channels is not None and spec != "ring":
         check_channels(channels, alpha=spec not in DATASETS)
     reading = reading or Reading()
     if reading.void is not None and (task != "maps" or spec == "shapes"):
@@ -81,6 +83,10 @@ def open_dataset(
         from fastgan.data.stacked_mnist import StackedMnist
 
         return StackedMnist(resolution=resolution, channels=channels or 3)
+    if spec == "ring":
+        from fastgan.data.ring import Ring
+
+        return Ring()
     root = _folder(spec)
     from fastgan.data.folder import FolderDataset
 

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from fastgan.data import ImageDataset, to_float, to_uint8
+from fastgan.data.ring import ring_modes
 from fastgan.data.stacked_mnist import MODE_NAMES
 from fastgan.evaluation.targets import TargetDistances
 from fastgan.inference.capabilities import steering
@@ -154,8 +155,12 @@ def make_plan(
     taken = tuple(dict.fromkeys(OF_INCEPTION.get(name, name) for name in metrics))
     if "modes" in taken and not data_metrics(dataset):
         raise MetricError(
-            f"The modes of {dataset.name} can't be counted, since only digits and stacked-mnist "
-            f"have a classifier: leave modes out."
+            f"The modes of {dataset.name} can't be counted, since only digits, stacked-mnist "
+            f"and ring have a classifier: leave modes out."
+        )
+    if dataset.resolution == 1 and (pictures := [name for name in taken if name != "modes"]):
+        raise MetricError(
+            f"{pictures[0]} compares pictures, but {dataset.name} holds points: ask for modes."
         )
     if "ppl" in taken and not hasattr(recipe, "images_of"):
         raise MetricError(
@@ -387,6 +392,8 @@ def _take(
                 "num_classes": coverage.num_classes,
                 "kl_to_uniform": round(coverage.kl_to_uniform, 4),
             }
+            if classify is ring_modes:
+                found["near_modes"] = coverage.near
         if network is not None:
             real = real_features(dataset, network, most=most)
             found |= _of_features(plan.metrics, network, torch.cat(features), real)

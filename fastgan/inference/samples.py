@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data import ImageDataset, image_grid, save_png, to_batch, to_float, to_uint8
+from fastgan.data.scatter import are_points, scatter
 from fastgan.recipes import Batch, Networks, Recipe, RecipeError
 
 MIN_TILE = 64
@@ -121,7 +122,7 @@ def save_grid(
     columns: int,
     dataset: ImageDataset | None = None,
 ) -> tuple[str, ...]:
-    """Write a PNG file of rows × columns images, small ones enlarged to at least 64 pixels.
+    """Write a PNG file of rows × columns images, laid out as by `draw_grid`.
 
     A recipe that translates shows its views instead of samples, one row each. Bands of them stand
     below each other and fill at most `rows`.
@@ -132,11 +133,27 @@ def save_grid(
     names, images = view_rows(
         recipe, networks, seed=seed, rows=rows, columns=columns, dataset=dataset
     )
-    pixels = to_uint8(images)
-    scale = max(1, MIN_TILE // pixels.shape[-1])
-    pixels = pixels.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    save_png(path, image_grid(pixels, columns))
+    save_png(path, draw_grid(images, columns))
     return names
+
+
+def draw_grid(images: Tensor, columns: int) -> Tensor:
+    """Lay out images row by row, or draw points in the plane as one scatter plot.
+
+    Args:
+        images: floats `[N, C, H, W]` in [-1, 1]; `[N, 2, 1, 1]` are points.
+        columns: images per row.
+
+    Returns:
+        uint8 `[3, height, width]`.
+    """
+    return scatter(images) if are_points(images) else image_grid(enlarged(images), columns)
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Return images as uint8, small ones enlarged by a whole factor to at least 64 pixels."""
+    scale = max(1, MIN_TILE // images.shape[-1])
+    return to_uint8(images).repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
 
 
 def view_rows(

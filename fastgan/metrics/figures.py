@@ -51,6 +51,7 @@ _PLAIN = {
     "ppl_z": ("path length in z, embedded network", "lower"),
     "ppl_w": ("path length in w, embedded network", "lower"),
     "kl_to_uniform": ("KL to uniform", "lower"),
+    "near_modes": ("share of samples near a mode", "higher"),
     "l1": ("L1", "lower"),
     "psnr": ("PSNR, dB", "higher"),
     "ssim": ("SSIM", "higher"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data.digits import DIGIT_NAMES
+from fastgan.data.ring import RING_NAMES, ring_modes
 from fastgan.data.stacked_mnist import MODE_NAMES
 from fastgan.metrics.digits import load_digit_classifier
 
@@ -23,22 +24,25 @@ class ModeCoverage:
         classes_hit: number of classes with at least one sample.
         num_classes: number of all classes.
         kl_to_uniform: ``KL(histogram || uniform)`` in nats. It is 0 for equally frequent classes,
-            ``log(num_classes)`` for samples of one class.
+            ``log(num_classes)`` for samples of one class or of none.
+        near: share of the samples that are of any class.
     """
 
     counts: tuple[int, ...]
     classes_hit: int
     num_classes: int
     kl_to_uniform: float
+    near: float = 1.0
 
 
 def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
     """Count the classes among ``labels``.
 
     ``KL = Σ_k p_k log(p_k · K)`` with ``p_k`` the share of class ``k`` and ``0 · log 0 = 0``.
+    Shares are of the samples that are of any class.
 
     Args:
-        labels: int64 ``[N]``, N at least 1, each in ``0 .. num_classes - 1``.
+        labels: int64 ``[N]``, N at least 1, each in ``0 .. num_classes - 1``, or -1 for no class.
         num_classes: K, at least 1.
 
     Raises:
@@ -56,15 +60,23 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= num_classes:
+    if low < -1 or high >= num_classes:
         raise ValueError(
-            f"labels must be in 0 .. {num_classes - 1}, got values from {low} to {high}"
+            f"labels must be in 0 .. {num_classes - 1}, or -1 for no class, got values from {low} "
+            f"to {high}"
         )
-    counts: list[int] = torch.bincount(labels.cpu(), minlength=num_classes).tolist()
-    shares = [count / len(labels) for count in counts if count]
+    near = labels[labels >= 0].cpu()
+    counts: list[int] = torch.bincount(near, minlength=num_classes).tolist()
+    shares = [count / len(near) for count in counts if count]
     # The sum is exactly 0 for a uniform histogram, yet rounding could leave it at -1e-17.
     kl = max(0.0, math.fsum(p * math.log(p * num_classes) for p in shares))
-    return ModeCoverage(tuple(counts), len(shares), num_classes, kl)
+    return ModeCoverage(
+        tuple(counts),
+        len(shares),
+        num_classes,
+        kl if shares else math.log(num_classes),
+        len(near) / len(labels),
+    )
 
 
 def mode_classifier(
@@ -72,15 +84,19 @@ def mode_classifier(
 ) -> Callable[[Tensor], Tensor] | None:
     """Return the embedded classifier for data of these classes, None if there is none.
 
-    There is one for the digits 0 to 9. For Stacked MNIST it classifies each channel.
+    There is one for the digits 0 to 9. For Stacked MNIST it classifies each channel. Points of the
+    ring are of the mode within three standard deviations.
 
     Args:
         class_names: names of the data's classes.
         channels: channels of the images.
 
     Returns:
-        A function from images ``[N, channels, H, W]`` in [-1, 1] to classes, int64 ``[N]``.
+        A function from images ``[N, channels, H, W]`` in [-1, 1] to classes, int64 ``[N]``, with
+        -1 for points that are near no mode.
     """
+    if class_names == RING_NAMES:
+        return ring_modes
     if class_names == DIGIT_NAMES:
         classifier = load_digit_classifier()
         return lambda images: classifier.logits(images.cpu()).argmax(1)

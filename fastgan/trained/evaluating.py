@@ -71,7 +71,12 @@ class Evaluating(Core):
         return measures
 
     def default_metrics(self, dataset: ImageDataset) -> tuple[str, ...]:
-        """Return the metrics that a data set has: fd, kd, prdc, and modes or those of targets."""
+        """Return the metrics that a data set has: fd, kd, prdc, and modes or those of targets.
+
+        Points have modes alone.
+        """
+        if dataset.resolution == 1:
+            return data_metrics(dataset)
         of_targets = OF_TARGETS if self.recipe.paired else ()
         return ("fd", "kd", "prdc", *data_metrics(dataset), *of_targets)
 

@@ -49,7 +49,7 @@ def test_every_embedded_set(spec: str, length: int, channels: int, classes: int)
             dataset.batch(torch.tensor([0, bad]))
 
 
-@pytest.mark.parametrize("spec", list(DATASETS))
+@pytest.mark.parametrize("spec", [name for name in DATASETS if name != "ring"])
 def test_options_and_fingerprint(spec: str) -> None:
     native = open_dataset(spec)
     assert open_dataset(spec).fingerprint == native.fingerprint

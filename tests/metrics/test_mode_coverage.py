@@ -30,6 +30,13 @@ def test_by_hand() -> None:
     assert coverage.kl_to_uniform == pytest.approx(math.log(2) / 2, abs=1e-15)
 
 
+def test_samples_of_no_class() -> None:
+    coverage = mode_coverage(torch.tensor([-1, 0, 1, -1]), 2)
+    assert coverage == ModeCoverage((1, 1), 2, 2, 0.0, near=0.5)
+    none = mode_coverage(torch.tensor([-1, -1]), 8)
+    assert none == ModeCoverage((0,) * 8, 0, 8, math.log(8), near=0.0)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_against_scipy(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -53,6 +60,6 @@ def test_errors() -> None:
         mode_coverage(torch.zeros(2, 2, dtype=torch.int64), 10)
     with pytest.raises(ValueError, match="num_classes"):
         mode_coverage(torch.zeros(3, dtype=torch.int64), 0)
-    for bad in (-1, 10):
+    for bad in (-2, 10):
         with pytest.raises(ValueError, match=r"0 \.\. 9"):
             mode_coverage(torch.tensor([0, bad]), 10)

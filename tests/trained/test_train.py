@@ -10,6 +10,7 @@ import typing
 
 import pytest
 import torch
+from PIL import Image
 
 import fastgan
 from fastgan.data import InMemoryDataset
@@ -114,6 +115,18 @@ def test_figures_are_those_of_the_measures(gan):
     path = gan.export(gan.result.run.root / "G.safetensors").path
     with pytest.raises(FastganError, match="has no data of its own: name some in data"):
         fastgan.load(path).evaluate("fd")
+
+
+def test_points_are_trained_measured_and_drawn(tmp_path):
+    small = {"z_dim": 4, "g_hidden": (8,), "d_hidden": (8,), "batch": 16, "console": None}
+    points = fastgan.train(
+        "gan", data="ring", total_images=64, measure_samples=20, out=tmp_path / "run", **small
+    )
+    measured = points.evaluate(samples=20)
+    assert set(measured) == {"classes_hit", "num_classes", "kl_to_uniform", "near_modes"}
+    assert points.sample(3).shape == (3, 2, 1, 1)
+    # A scatter plot, not a grid of 64 tiles.
+    assert Image.open(tmp_path / "run" / "samples.png").size == (256, 256)
 
 
 def test_exports_go_by_the_ending(gan, tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 from fastgan.data import InMemoryDataset, to_float
 from fastgan.data.digits import DIGIT_NAMES
+from fastgan.data.ring import Ring
 from fastgan.data.stacked_mnist import StackedMnist
 from fastgan.evaluation import measures as room
 from fastgan.evaluation.measures import (
@@ -167,6 +168,26 @@ def test_paths_in_w_and_with_labels(ten):
     assert results["settings"]["ppl"]["paths"] == 20 and "features" not in results["settings"]
 
 
+def test_modes_of_points_count_samples_near_them():
+    dataset = Ring(length=60)
+    recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), batch_norm=False)
+
+    class Real(GAN):
+        """Recipe that draws the data set's points, every other one moved to the middle."""
+
+        def sample(self, networks, count, *, generator, rows=None, label=None):
+            points = to_float(dataset.batch(torch.arange(count))[0])
+            points[::2] = 0
+            return points
+
+    networks = TrainState.create(recipe, ImageSpec.of(dataset)).sampler
+    measured = measure(Real(), networks, dataset, samples=50)
+    assert measured["classes_hit"] == measured["num_classes"] == 8
+    assert 0.4 < measured["near_modes"] <= 0.5
+    with pytest.raises(MetricError, match="fd compares pictures, but ring holds points: ask for"):
+        make_plan(recipe, dataset, ("modes", "fd"))
+
+
 def test_stacked_digits_are_counted_by_channel(untrained):
     dataset = StackedMnist(resolution=16)
     recipe = GAN(z_dim=4, g_hidden=(8,), d_hidden=(8,), batch_norm=False)
@@ -232,7 +253,7 @@ def test_fd_is_refused_before_training_where_the_weights_are_missing(
     [
         (
             {"measure": ("modes",)},
-            "modes of noise can't be counted, since only digits and stacked-mnist have a",
+            "modes of noise can't be counted, since only digits, stacked-mnist and ring",
         ),
         (
             {"measure": ("fid",), "measure_features": "digits"},
