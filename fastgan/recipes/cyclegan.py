@@ -12,11 +12,13 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import CycleGANGenerator
-from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains, mean_verdicts
+from fastgan.recipes.domains import DISCRIMINATORS, DomainBatch, Domains, mean_verdicts
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool
+from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 
+POOLS = Pair("pool_A", "pool_B")
 # Share of the generated images that go through a pool.
 SWAPPED = 0.5
 # Resolution from which the ResNet has nine blocks.
@@ -62,7 +64,7 @@ class CycleGAN(Domains):
             networks[name] = CycleGANGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
         networks |= self.discriminators(images)
         if self.pool:
-            networks |= {name: ImagePool(self.pool, images.shape) for name in ("pool_A", "pool_B")}
+            networks |= {name: ImagePool(self.pool, images.shape) for name in POOLS}
         return networks
 
     def players(self) -> tuple[Player, ...]:
@@ -80,7 +82,7 @@ class CycleGAN(Domains):
 
     def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Return the adversarial, cycle and identity losses of both generators (section 3)."""
-        a, b = batch.real, batch.inputs["other"]
+        a, b = batch.images
         to_b, to_a = networks["G_AB"], networks["G_BA"]
         # One call for both domains shares the preparation of weights; instance norm keeps images
         # independent.
@@ -92,7 +94,7 @@ class CycleGAN(Domains):
         adversarial = torch.stack(
             [
                 self.adversarial.g(networks[name](fake).float())
-                for name, fake in (("D_A", fake_a), ("D_B", fake_b))
+                for name, fake in zip(DISCRIMINATORS, (fake_a, fake_b))
             ]
         )
         # least-squares has a factor 1/2 that the paper doesn't have.
@@ -102,40 +104,40 @@ class CycleGAN(Domains):
         if self.identity_weight:
             stats["identity/G"] = l1_loss(same_a.float(), a) + l1_loss(same_b.float(), b)
             total = total + self.identity_weight * stats["identity/G"]
-        return Loss(total, stats, {"fakes": {"A": fake_a, "B": fake_b}})
+        return Loss(total, stats, {"fakes": Pair(fake_a, fake_b)})
 
     def draw_places(self, request: DrawRequest) -> dict[str, Any]:
         """Draw which generated images of each domain go through its pool, and to which slots."""
         if not self.pool:
             return {}
-        mask, slots = {}, {}
-        for domain in DOMAINS:
-            mask[domain] = torch.rand(request.count, generator=request.generator) < SWAPPED
-            order = torch.randperm(self.pool, generator=request.generator)
-            slots[domain] = order[: request.count]
-        return {"pool_mask": mask, "pool_slots": slots}
+        generator = request.generator
+
+        def places() -> tuple[Tensor, Tensor]:
+            mask = torch.rand(request.count, generator=generator) < SWAPPED
+            return mask, torch.randperm(self.pool, generator=generator)[: request.count]
+
+        of_a, of_b = places(), places()
+        masks, slots = zip(of_a, of_b)
+        return {"pool_mask": Pair(*masks), "pool_slots": Pair(*slots)}
 
     def with_older_fakes(self, networks: Networks, batch: DomainBatch) -> DomainBatch:
         """Return the batch with older images among those of G's phase."""
         if not self.pool:
             return batch
-        fakes = {}
-        for domain in DOMAINS:
-            fakes[domain], _ = networks[f"pool_{domain}"](
-                batch.fakes[domain],
-                batch.labels,
-                swapped=batch.pool_mask[domain],
-                place=batch.pool_slots[domain],
+        shown = [
+            networks[name](fakes, batch.labels, swapped=mask, place=slots)[0]
+            for name, fakes, mask, slots in zip(
+                POOLS, batch.fakes, batch.pool_mask, batch.pool_slots
             )
-        return replace(batch, fakes=fakes)
+        ]
+        return replace(batch, fakes=Pair(*shown))
 
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Return half the least-squares loss of D_A and D_B, which slows them down (section 4)."""
         total = torch.zeros((), device=batch.real.device)
         verdicts: list[dict[str, Tensor]] = []
-        for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
-            logits = both(networks[f"D_{domain}"], images, batch.fakes[domain])
-            real, fake = (each.float() for each in logits)
+        for name, images, fakes in zip(DISCRIMINATORS, batch.images, batch.fakes):
+            real, fake = (logits.float() for logits in both(networks[name], images, fakes))
             total = total + self.adversarial.d(real, fake)
             verdicts.append(self.adversarial.verdicts(real=real, fake=fake))
         return Loss(total, mean_verdicts(verdicts))

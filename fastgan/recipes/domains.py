@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from fastgan.data import Task
 from fastgan.networks.translation import PatchDiscriminator
 from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.pair import Pair
 from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
 from fastgan.recipes.players import ABSENT, Batch, Networks
 from fastgan.recipes.signature import Signature, Sizes, Wrap, as_it_is
 from fastgan.recipes.translation import Translation, plane
 
-DOMAINS = ("A", "B")
+DOMAINS = Pair("A", "B")
+DISCRIMINATORS = Pair("D_A", "D_B")
 
 
 @dataclass(frozen=True)
 class DomainBatch(Batch):
-    """Batch of two domains; mappings have the keys "A" and "B".
+    """Batch of two domains.
 
     Attributes:
         fakes: generated images of each domain `[N, C, H, W]`.
@@ -32,11 +34,16 @@ class DomainBatch(Batch):
         cycle_noise: noise on the latents of their translations `[N, C, H, W]`.
     """
 
-    fakes: Mapping[str, Tensor] = ABSENT
-    pool_mask: Mapping[str, Tensor] = ABSENT
-    pool_slots: Mapping[str, Tensor] = ABSENT
-    latent_noise: Mapping[str, Tensor] = ABSENT
-    cycle_noise: Mapping[str, Tensor] = ABSENT
+    fakes: Pair[Tensor] = ABSENT
+    pool_mask: Pair[Tensor] = ABSENT
+    pool_slots: Pair[Tensor] = ABSENT
+    latent_noise: Pair[Tensor] = ABSENT
+    cycle_noise: Pair[Tensor] = ABSENT
+
+    @property
+    def images(self) -> Pair[Tensor]:
+        """Real images of each domain `[N, C, H, W]`."""
+        return Pair(self.real, self.inputs["other"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +83,13 @@ class Domains(Translation):
         """Return freshly initialised D_A and D_B."""
         patch = patch_size(self.name, self.patch, images)
         return {
-            f"D_{domain}": PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf)
-            for domain in DOMAINS
+            name: PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf)
+            for name in DISCRIMINATORS
         }
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         signatures = {}
-        for source, target in (DOMAINS, DOMAINS[::-1]):
+        for source, target in (DOMAINS, DOMAINS.swapped):
             image = plane("image", images.channels, f"image of domain {source}")
             output = plane("output", images.channels, f"its translation to domain {target}")
             network, wrap = self.translator(source, target)
@@ -90,8 +97,7 @@ class Domains(Translation):
             signatures[f"G_{source}{target}"] = Signature(
                 network, (image,), (output,), sizes, wrap=wrap
             )
-        for domain in DOMAINS:
-            name = f"D_{domain}"
+        for domain, name in zip(DOMAINS, DISCRIMINATORS):
             image = plane("image", images.channels, f"real or generated image of domain {domain}")
             signatures[name] = Signature(
                 name, (image,), (patch_logits(),), discriminator_sizes(networks[name])

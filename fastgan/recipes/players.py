@@ -24,13 +24,28 @@ from torch.optim import Optimizer
 from fastgan.recipes.optimizers import OptimizerFactory
 
 Networks = Mapping[str, nn.Module]
+P = TypeVar("P", bound="PerImage")
 B = TypeVar("B", bound="Batch")
 ABSENT: Any = None
 """Default of a batch's field that a phase fills in."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class PerImage:
+    """Base of dataclasses whose tensors have one row per image.
+
+    A field is a tensor, a mapping of tensors, another `PerImage`, or None.
+    """
+
+    def each_tensor(self: P, function: Callable[[Tensor], Tensor]) -> P:
+        """Return these fields with a function applied to every tensor."""
+        return type(self)(
+            **{e.name: each_tensor(getattr(self, e.name), function) for e in fields(self)}
+        )
+
+
+@dataclass(frozen=True)
+class Batch(PerImage):
     """Images and further tensors that losses take, each with one row per image.
 
     A recipe's own batch adds typed fields for what its phases draw and pass on, such as noise and
@@ -56,23 +71,24 @@ class Batch:
 
     def rows(self: B, part: slice) -> B:
         """Return some of the images with all that belongs to them."""
-        return type(self)(
-            **{
-                entry.name: each_tensor(getattr(self, entry.name), lambda rows: rows[part])
-                for entry in fields(self)
-            }
-        )
+        return self.each_tensor(lambda rows: rows[part])
 
 
 def concatenate(values: Sequence[Any]) -> Any:
-    """Join the rows of tensors, or of the tensors of mappings with the same keys."""
-    if isinstance(values[0], Mapping):
-        return {name: concatenate([value[name] for value in values]) for name in values[0]}
-    return torch.cat(list(values))
+    """Join the rows of tensors, of mappings with the same keys, or of fields; None stays None."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        return {name: concatenate([value[name] for value in values]) for name in first}
+    if isinstance(first, PerImage):
+        names = [entry.name for entry in fields(first)]
+        return type(first)(**{n: concatenate([getattr(v, n) for v in values]) for n in names})
+    return None if first is None else torch.cat(list(values))
 
 
 def each_tensor(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Apply a function to a tensor, or to every tensor of a mapping; None stays None."""
+    """Apply a function to a tensor, or to every tensor of a mapping or of fields."""
+    if isinstance(value, PerImage):
+        return value.each_tensor(function)
     if isinstance(value, Mapping):
         return {name: each_tensor(part, function) for name, part in value.items()}
     return None if value is None else function(value)

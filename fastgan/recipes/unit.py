@@ -12,8 +12,9 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import UNITGenerator
-from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains, mean_verdicts
+from fastgan.recipes.domains import DISCRIMINATORS, DOMAINS, DomainBatch, Domains, mean_verdicts
 from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Wrap, called_by
 
@@ -83,7 +84,7 @@ class UNIT(Domains):
         }
 
     def translator(self, source: str, target: str) -> tuple[str, Wrap]:
-        here, there = DOMAINS.index(source), DOMAINS.index(target)
+        here, there = (0, 1) if source == DOMAINS.a else (1, 0)
         return "G", called_by(lambda network, image: network(image, source=here, target=there))
 
     def players(self) -> tuple[Player, ...]:
@@ -95,26 +96,33 @@ class UNIT(Domains):
     def draw_noise(self, request: DrawRequest) -> dict[str, Any]:
         """Draw noise on the latents of each domain's images, and of their translations."""
         noise = cast(LatentNoise, request.networks["noise"])
-        return {
-            name: {domain: noise.draw(request.count, request.generator) for domain in DOMAINS}
-            for name in ("latent_noise", "cycle_noise")
-        }
+        latents, back = (
+            Pair(*(noise.draw(request.count, request.generator) for _ in DOMAINS)) for _ in range(2)
+        )
+        return {"latent_noise": latents, "cycle_noise": back}
 
     def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Return the losses of auto-encoders, translations and cycles, both ways (eq. 3 to 5)."""
-        g, images = networks["G"], (batch.real, batch.inputs["other"])
-        zero = torch.zeros((), device=batch.real.device)
+        g, zero = networks["G"], torch.zeros((), device=batch.real.device)
         stats = {f"{term}/G": zero for term in TERMS}
-        fakes: dict[str, Tensor] = {}
-        for here, there in ((0, 1), (1, 0)):
-            image, own, other = images[here], DOMAINS[here], DOMAINS[there]
+        fakes: list[Tensor] = []
+        # Domain A is 0 in G, and B is 1.
+        for here, image, noise, cycle_noise, opponent in zip(
+            (0, 1),
+            batch.images,
+            batch.latent_noise,
+            batch.cycle_noise,
+            DISCRIMINATORS.swapped,
+        ):
+            there = 1 - here
             mean = g(image, source=here, target=None)
-            latents = mean + batch.latent_noise[own]
+            latents = mean + noise
             reconstruction = g(latents, source=None, target=here)
-            fakes[other] = fake = g(latents, source=None, target=there)
+            fake = g(latents, source=None, target=there)
             fake_mean = g(fake, source=there, target=None)
-            back = g(fake_mean + batch.cycle_noise[own], source=None, target=here)
-            logits = networks[f"D_{other}"](fake).float()
+            back = g(fake_mean + cycle_noise, source=None, target=here)
+            fakes.append(fake)
+            logits = networks[opponent](fake).float()
             terms = {
                 "adversarial": self.adversarial.g(logits),
                 "kl": divergence(mean),
@@ -126,7 +134,7 @@ class UNIT(Domains):
         total = zero
         for term in TERMS:
             total = total + getattr(self, f"{term}_weight") * stats[f"{term}/G"]
-        return Loss(total, stats, {"fakes": fakes})
+        return Loss(total, stats, {"fakes": Pair(*fakes).swapped})
 
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Return the cross-entropy of both discriminators on translations (section 3).
@@ -135,9 +143,8 @@ class UNIT(Domains):
         """
         total = torch.zeros((), device=batch.real.device)
         verdicts: list[dict[str, Tensor]] = []
-        for domain, images in zip(DOMAINS, (batch.real, batch.inputs["other"])):
-            real = networks[f"D_{domain}"](images).float()
-            fake = networks[f"D_{domain}"](batch.fakes[domain]).float()
+        for name, images, fakes in zip(DISCRIMINATORS, batch.images, batch.fakes):
+            real, fake = networks[name](images).float(), networks[name](fakes).float()
             total = total + self.adversarial.d(real, fake)
             verdicts.append(self.adversarial.verdicts(real=real, fake=fake))
         return Loss(total, mean_verdicts(verdicts))

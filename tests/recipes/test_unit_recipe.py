@@ -59,12 +59,13 @@ def test_losses_are_the_papers():
         return torch.distributions.kl_divergence(normal(mean, 1.0), normal(0.0, 1.0)).mean()
 
     expected, fakes = torch.zeros(()), {}
-    for image, own, other, here, there in ((a, "A", "B", 0, 1), (b, "B", "A", 1, 0)):
+    ways = zip((a, b), rows.latent_noise, rows.cycle_noise, "BA", (0, 1), (1, 0))
+    for image, noise, cycle_noise, other, here, there in ways:
         mean = G.encode(image, here)
-        latents = mean + rows.latent_noise[own]
+        latents = mean + noise
         fakes[other] = fake = G.decode(latents, there)
         fake_mean = G.encode(fake, there)
-        back = G.decode(fake_mean + rows.cycle_noise[own], here)
+        back = G.decode(fake_mean + cycle_noise, here)
         vae = 0.1 * kl(mean) + 100 * l1_loss(G.decode(latents, here), image)
         gan = -10 * networks[f"D_{other}"](fake).sigmoid().log().mean()
         cycle = 0.1 * (kl(mean) + kl(fake_mean)) + 100 * l1_loss(back, image)
@@ -89,11 +90,7 @@ def test_noise_has_a_row_for_each_image_and_kind():
     recipe = UNIT(**SMALL)
     networks = recipe.build_networks(DOMAINS)
     batch_with_noise = drawn(recipe, networks, batch(3))
-    rows = [
-        noise[domain]
-        for noise in (batch_with_noise.latent_noise, batch_with_noise.cycle_noise)
-        for domain in "AB"
-    ]
+    rows = [*batch_with_noise.latent_noise, *batch_with_noise.cycle_noise]
     assert all(row.shape == (3, 8, 4, 4) for row in rows)
     every = torch.stack(rows)
     assert 0.9 < every.std() < 1.1 and len(every.unique()) == every.numel()

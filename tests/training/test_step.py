@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fastgan.inference.samples import sample_images
 from fastgan.recipes import Batch, ImageSpec, Loss, Player, Recipe, RecipeError, Regularizer
+from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import ABSENT, concatenate
 from fastgan.seeds import derive_seed
 from fastgan.training.distributed import World
@@ -423,3 +424,9 @@ def test_rows_of_nested_fields_are_cut_and_joined():
     assert [part.inputs["other"].shape for part in parts] == [(1, 3), (3, 3)]
     again = concatenate([part.inputs for part in parts])
     assert torch.equal(again["other"], batch.inputs["other"])
+    pair = Pair(torch.rand(3, 2), None)
+    halves = [
+        pair.each_tensor(lambda rows, part=part: rows[part]) for part in (slice(1), slice(1, 3))
+    ]
+    joined = concatenate(halves)
+    assert torch.equal(joined.a, pair.a) and joined.b is None and joined.swapped.b is joined.a
