@@ -11,6 +11,7 @@ from fastgan.ops.attention import attention
 from fastgan.ops.bias_act import bias_act
 from fastgan.ops.conv2d import conv2d, conv_transpose2d, set_winograd
 from fastgan.ops.conv2d_resample import conv2d_resample
+from fastgan.ops.filtered_lrelu import filtered_lrelu
 from fastgan.ops.gradient_penalty import grad_norm_penalty, lerp_samples
 from fastgan.ops.grid_sample import grid_sample
 from fastgan.ops.minibatch_stddev import minibatch_stddev
@@ -18,7 +19,14 @@ from fastgan.ops.modulated_conv2d import modulated_conv2d
 from fastgan.ops.pixel_norm import pixel_norm
 from fastgan.ops.scale_bias_act import scale_bias_act
 from fastgan.ops.spectral_norm import spectral_norm
-from fastgan.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
+from fastgan.ops.upfirdn2d import (
+    design_lowpass,
+    downsample2d,
+    filter2d,
+    setup_filter,
+    upfirdn2d,
+    upsample2d,
+)
 
 __all__ = [
     "BackendStatus",
@@ -32,8 +40,10 @@ __all__ = [
     "conv2d",
     "conv2d_resample",
     "conv_transpose2d",
+    "design_lowpass",
     "downsample2d",
     "filter2d",
+    "filtered_lrelu",
     "grad_norm_penalty",
     "grid_sample",
     "lerp_samples",

@@ -30,10 +30,19 @@ def in_layout_of(x: Tensor, result: Tensor) -> Tensor:
     return result.reshape(-1).view(result.shape)
 
 
-def image_like(x: Tensor, size: Sequence[int] | None = None, *, more_channels: int = 0) -> Tensor:
-    """Return an empty result for ``x[N, C, H, W]`` in its layout, of its size or ``[H, W]``."""
+def image_like(
+    x: Tensor,
+    size: Sequence[int] | None = None,
+    *,
+    more_channels: int = 0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Return an empty result for ``x[N, C, H, W]`` in its layout, of its size or ``[H, W]``.
+
+    Its dtype is that of ``x`` by default.
+    """
     h, w = x.shape[2:] if size is None else size
     n, c = x.shape[0], x.shape[1] + more_channels
     if memory_format(x) == torch.channels_last:
-        return x.new_empty(n, h, w, c).permute(0, 3, 1, 2)
-    return x.new_empty(n, c, h, w)
+        return x.new_empty((n, h, w, c), dtype=dtype).permute(0, 3, 1, 2)
+    return x.new_empty((n, c, h, w), dtype=dtype)

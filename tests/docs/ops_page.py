@@ -30,6 +30,7 @@ OPS: dict[str, tuple[str, ...]] = {
     "pixel_norm": (),
     "minibatch_stddev": (),
     "upfirdn2d": ("setup_filter", "upsample2d", "downsample2d", "filter2d"),
+    "filtered_lrelu": ("design_lowpass",),
     "conv2d": ("conv_transpose2d", "set_winograd"),
     "conv2d_resample": (),
     "modulated_conv2d": (),

@@ -283,7 +283,8 @@ class OpContract:
 
         def results(namespace, inner: bool) -> list[Tensor | None]:
             flat, tree = tree_flatten(registered_call.args(torch.float32, device))
-            flat = [t * 1.0 if inner and isinstance(t, Tensor) else t for t in flat]
+            floats = [isinstance(t, Tensor) and t.is_floating_point() for t in flat]
+            flat = [t * 1.0 if inner and is_float else t for t, is_float in zip(flat, floats)]
             given = [t for t in flat if isinstance(t, Tensor) and t.requires_grad]
             found = tree_flatten(
                 getattr(namespace, registered_call.op)(*tree_unflatten(flat, tree))

@@ -20,9 +20,16 @@ from fastgan.ops.upfirdn2d.arguments import (
     places_and_size,
     xy_pair,
 )
-from fastgan.ops.upfirdn2d.filters import setup_filter
+from fastgan.ops.upfirdn2d.filters import design_lowpass, setup_filter
 
-__all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"]
+__all__ = [
+    "design_lowpass",
+    "downsample2d",
+    "filter2d",
+    "setup_filter",
+    "upfirdn2d",
+    "upsample2d",
+]
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -15,23 +15,23 @@ Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
 
 
-def check_filter(f: Tensor | None, device: torch.device) -> None:
+def check_filter(f: Tensor | None, device: torch.device, name: str = "f") -> None:
     """Raise TypeError or ValueError unless ``f`` is a filter on ``device``, or None."""
     if f is None:
         return
     if not isinstance(f, Tensor) or f.dtype != torch.float32:
         raise TypeError(
-            f"f must be a float32 tensor or None, got {kind(f)}; make one with setup_filter"
+            f"{name} must be a float32 tensor or None, got {kind(f)}; make one with setup_filter"
         )
     if f.ndim not in (1, 2) or 0 in f.shape:
         raise ValueError(
-            f"f must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}"
+            f"{name} must have shape [taps] or [taps_y, taps_x], not empty, got {list(f.shape)}"
         )
     if f.device != device:
-        raise ValueError(f"f must be on the device of x, {device}, got {f.device}")
+        raise ValueError(f"{name} must be on the device of x, {device}, got {f.device}")
     if f.requires_grad:
         raise ValueError(
-            "f must not require a gradient, since upfirdn2d gives it none; pass f.detach()"
+            f"{name} must not require a gradient, since filters get none; pass {name}.detach()"
         )
 
 
@@ -112,6 +112,29 @@ def places_and_size(
             "use more padding or fewer taps"
         )
     found = ((width - taps[0]) // down[0] + 1, (height - taps[1]) // down[1] + 1)
+    return (sides[0], sides[2]), found
+
+
+@cached_in_eager
+def filtered_size(
+    size: Pair, taps_up: Pair, taps_down: Pair, up: int, down: int, sides: Sides
+) -> tuple[Pair, Pair]:
+    """Return the padding before the image and the size of the result of filtered_lrelu.
+
+    Raises:
+        ValueError: the result would be empty.
+    """
+    width = size[0] * up + sides[0] + sides[1]
+    height = size[1] * up + sides[2] + sides[3]
+    # Both filters together take as many pixels as one that is both in a row.
+    taps = taps_up[0] + taps_down[0] - 1, taps_up[1] + taps_down[1] - 1
+    if width < taps[0] or height < taps[1]:
+        raise ValueError(
+            f"the upsampled and padded image must be at least as large as both filters in a row, "
+            f"{taps[1]} by {taps[0]} taps, got {height} by {width} pixels; "
+            "use more padding or fewer taps"
+        )
+    found = ((width - taps[0]) // down + 1, (height - taps[1]) // down + 1)
     return (sides[0], sides[2]), found
 
 
