@@ -1,7 +1,7 @@
 // CPU kernel of adaptive_norm as a plain function over units of work. Torch-free.
 #pragma once
 
-#include "../scale_bias_act/cpu_kernel.h"
+#include "../scale_bias_act/cpu_partition.h"
 #include "problem.h"
 
 namespace fg::adaptive_norm {

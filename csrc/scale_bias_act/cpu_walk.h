@@ -2,7 +2,7 @@
 // reason in cpu_block.h.
 #pragma once
 
-#include "cpu_kernel.h"
+#include "cpu_partition.h"
 
 namespace fg::FG_CPU_LEVEL {
 namespace {

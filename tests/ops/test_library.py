@@ -213,3 +213,10 @@ def test_more_than_2_to_the_31_elements():
     y = ops.bias_act(big, dim=0, act="lrelu", alpha=0.5, gain=2.0, backend="cpu")
     assert (y[1, -1], y[1, 0], y[0, 0], y[1, 17]) == (6.0, -2.0, 2.0, 0.0)
     assert int(y.view(torch.int64).count_nonzero()) == 3
+
+
+def test_an_op_has_at_most_twelve_files_of_its_own():
+    """pixel_norm is plain: CONTRIBUTING lists eleven files, and it has its coefficients too."""
+    own = ("csrc/pixel_norm/*", "fastgan/ops/pixel_norm/*", "tests/*/*pixel_norm.py")
+    files = [p for pattern in own for p in PACKAGE.parent.glob(pattern) if p.is_file()]
+    assert 0 < len(files) <= 12

@@ -1,11 +1,7 @@
-// CPU kernel of scale_bias_act as a plain function over units of work. Torch-free.
+// Division of the work on images between the CPU's threads. Torch-free.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-
-#include "../common/cpu_block.h"
-#include "../common/cpu_level.h"
+#include "../common/cpu.h"
 #include "problem.h"
 
 namespace fg::scale_bias_act {
@@ -45,31 +41,4 @@ struct Partition {
   std::int64_t sums_over_columns() const { return batch * major * chunks; }
 };
 
-// Places of each gradient's partial sums in the workspace; null if not needed.
-template <class R>
-struct Partials {
-  R *scale = nullptr, *noise = nullptr, *b = nullptr;
-  std::int64_t size = 0;
-
-  Partials(const Arguments& a, const Partition& p) {
-    const auto place = [&](void* wanted, bool over_rows) -> R* {
-      if (!wanted) {
-        return nullptr;
-      }
-      // The workspace is null while its size is computed.
-      R* const here = a.workspace ? as<R>(a.workspace) + size : nullptr;
-      size += over_rows ? p.sums_over_rows() : p.sums_over_columns();
-      return here;
-    };
-    scale = place(a.dscale, a.layout.channels_last);
-    noise = place(a.dnoise, !a.layout.channels_last);
-    b = place(a.db, a.layout.channels_last);
-  }
-};
-
-using RunUnits = void (*)(
-    const Arguments&, const Partition&, bool streaming, std::int64_t begin, std::int64_t end);
-
 }  // namespace fg::scale_bias_act
-
-FG_DECLARE_PER_LEVEL(scale_bias_act::RunUnits, scale_bias_act_run)
