@@ -27,10 +27,12 @@ def log_figures(rows: Sequence[Row], d_loss: LossScale | None) -> Figures:
 
     Figures are of the last third of the run, unless noted otherwise:
 
-    - ``certainty``: D's, from 0 (undecided) to 1 (never wrong).
+    - ``certainty``: D's, from 0 (undecided) to 1 (never wrong). Without a scale of D's loss it is
+      the column "certainty", which D's logits give.
     - ``certainty_peak``: highest mean certainty of three rows in a line.
     - ``swing``: standard deviation of the certainty about its trend in the second half. Without a
       scale it is that of D's loss, divided by its mean size in the run.
+    - ``certainty_swing``: without a scale, ``swing`` of the certainty.
     - ``fooled``: share of the rows in which D takes generated images for real, on the mean.
     - ``gradient_g_kept``: median norm of G's gradient, divided by the highest median of a third.
     - ``loss_g_rise``: mean of G's loss, divided by that of the first third, if it is positive.
@@ -42,14 +44,17 @@ def log_figures(rows: Sequence[Row], d_loss: LossScale | None) -> Figures:
     """
     found: Figures = {}
     losses = _column(rows, "loss/D")
-    if d_loss is not None and losses:
-        certainties = [d_loss.certainty(loss) for loss in losses]
+    certainties = (
+        _column(rows, "certainty") if d_loss is None else [d_loss.certainty(x) for x in losses]
+    )
+    if certainties:
         found["certainty"] = fmean(_last_third(certainties))
         found["certainty_peak"] = max(
             fmean(certainties[i : i + 3]) for i in range(len(certainties) - 2)
         )
-        found["swing"] = _about_trend(certainties[len(certainties) // 2 :])
-    elif losses:
+        name = "swing" if d_loss is not None else "certainty_swing"
+        found[name] = _about_trend(certainties[len(certainties) // 2 :])
+    if d_loss is None and losses:
         found["swing"] = _about_trend(losses[len(losses) // 2 :]) / max(
             fmean(map(abs, losses)), 1e-12
         )

@@ -105,14 +105,16 @@ def _mode_collapse(f: Figures) -> list[Evidence]:
 
 
 def _oscillation(f: Figures) -> list[Evidence]:
-    scaled = "certainty" in f
+    scaled = "certainty" in f and "certainty_swing" not in f
     what = "D's certainty" if scaled else "D's loss, of its size"
+    lines = "from line to line of the log"
     return [
+        *_above(f, "certainty_swing", SWING, f"swings of D's certainty, {lines}"),
         *_above(
             f,
             "swing",
             SWING if scaled else LOSS_SWING,
-            f"swings of {what}, from line to line of the log",
+            f"swings of {what}, {lines}",
         ),
         *_above(f, "skipped", SKIPPED, "updates left out because they weren't finite, per step"),
     ]

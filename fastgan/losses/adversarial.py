@@ -23,6 +23,7 @@ from torch.nn.functional import relu, softplus
 
 from fastgan.losses.scale import (
     LossScale,
+    certainty_of_logits,
     cross_entropy_scale,
     hinge_scale,
     least_squares_scale,
@@ -223,14 +224,28 @@ class AdversarialLoss:
             )
         return self.g_loss(fake_logits, real_logits)
 
-    def verdicts(self, **logits: Tensor) -> dict[str, Tensor]:
-        """Return means of D's verdicts to log: "D(real)" for ``real=``, and so on.
+    def verdicts(
+        self, *, real: Tensor, fake: Tensor, certainty: Tensor | None = None, **others: Tensor
+    ) -> dict[str, Tensor]:
+        """Return scalars to log: means of D's verdicts, and its certainty.
 
-        They are probabilities. A loss without them has means of logits, named "logit(real)".
+        The means are "D(real)" for ``real``, and so on. They are probabilities; a loss without them
+        has means of logits, named "logit(real)".
+
+        Args:
+            real, fake: D's logits of real and generated images.
+            certainty: D's certainty by its loss; None takes that of
+                :func:`fastgan.losses.scale.certainty_of_logits`.
+            others: D's logits of further images by name.
         """
+        logits = {"real": real, "fake": fake, **others}
         if self.has_probabilities:
-            return {f"D({name})": each.sigmoid().mean() for name, each in logits.items()}
-        return {f"logit({name})": each.mean() for name, each in logits.items()}
+            means = {f"D({name})": each.sigmoid().mean() for name, each in logits.items()}
+        else:
+            means = {f"logit({name})": each.mean() for name, each in logits.items()}
+        if certainty is None:
+            certainty = certainty_of_logits(real.detach(), fake.detach())
+        return {**means, "certainty": certainty}
 
 
 ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {

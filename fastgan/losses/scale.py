@@ -1,9 +1,14 @@
-"""Scales of D's losses: values for a D that knows nothing, and for one that is never wrong."""
+"""D's certainty on one scale: 0 for a D that knows nothing, 1 for one that is never wrong."""
 
 from __future__ import annotations
 
 from math import log
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+Number = TypeVar("Number", float, Tensor)
 
 
 class LossScale(NamedTuple):
@@ -22,7 +27,7 @@ class LossScale(NamedTuple):
     least: float
     even: float | None
 
-    def certainty(self, loss: float) -> float:
+    def certainty(self, loss: Number) -> Number:
         """Return 1 for a D that is never wrong, 0 for an undecided one, less for a worse one."""
         return (self.undecided - loss) / (self.undecided - self.least)
 
@@ -50,6 +55,29 @@ def hinge_scale(real_label: float, fake_label: float, flipped: float) -> LossSca
 def relativistic_scale(real_label: float, fake_label: float, flipped: float) -> LossScale:
     """Return the scale of the loss of pairs, which has no labels."""
     return LossScale(log(2), _entropy(flipped), None)
+
+
+def certainty_of_logits(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Return D's certainty by its logits alone, for losses of any scale.
+
+    It is the share of the logits' variance between real and generated images, R² = Δ² / (Δ² + 2·V).
+    Δ is the difference of the means, and V the sum of both variances. It is negative if generated
+    images have the higher mean. With two logits it is the sign of Δ.
+
+    R² is the certainty by a least squares loss, of a D with the best scale and shift.
+
+    Args:
+        real_logits, fake_logits: D's logits, any shape, as many of both.
+
+    Returns:
+        Scalar in [-1, 1]; 0 if all logits are equal.
+    """
+    of_real, real = torch.var_mean(real_logits, correction=0)
+    of_fake, fake = torch.var_mean(fake_logits, correction=0)
+    gap = real - fake
+    square = gap.square()
+    tiny = torch.finfo(square.dtype).tiny
+    return gap.sign() * square / (square + 2 * (of_real + of_fake)).clamp_min(tiny)
 
 
 def _entropy(p: float) -> float:

@@ -113,5 +113,5 @@ class Domains(Translation):
 
 
 def mean_verdicts(verdicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the means over domains of D's verdicts."""
+    """Return the means of the verdicts of several discriminators."""
     return {name: torch.stack([each[name] for each in verdicts]).mean() for name in verdicts[0]}

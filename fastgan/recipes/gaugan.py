@@ -22,6 +22,7 @@ from fastgan.networks.translation import (
     one_hot_map,
 )
 from fastgan.nn import apply_spectral_norm
+from fastgan.recipes.domains import mean_verdicts
 from fastgan.recipes.errors import RecipeError, one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.optimizers import adam
@@ -147,11 +148,10 @@ class GauGAN(Translation):
         real: DiscriminatorOutput = networks["D"](batch.real, planes)
         fake: DiscriminatorOutput = networks["D"](batch.fakes, planes)
         logits = [(r.float(), f.float()) for r, f in zip(real.logits, fake.logits)]
-        stats = {
-            "logit(real)": _mean_of([r.mean() for r, _ in logits]),
-            "logit(fake)": _mean_of([f.mean() for _, f in logits]),
-        }
-        return Loss(_mean_of([self.adversarial.d(r, f) for r, f in logits]), stats)
+        verdicts = [self.adversarial.verdicts(real=r, fake=f) for r, f in logits]
+        return Loss(
+            _mean_of([self.adversarial.d(r, f) for r, f in logits]), mean_verdicts(verdicts)
+        )
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

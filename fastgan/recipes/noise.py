@@ -132,7 +132,7 @@ class NoiseToImage(Recipe):
                 f"`real_label` and `fake_label` don't fit `loss` {self.loss}: {error}."
             ) from error
 
-    @property
+    @cached_property
     def d_loss_scale(self) -> LossScale | None:
         return self.adversarial.scale(self.stabilizers.label_noise.flip_labels)
 
@@ -243,9 +243,12 @@ class NoiseToImage(Recipe):
         real = self.logits(networks, batch, batch.real, "real")
         fake = self.logits(networks, batch, batch.fakes, "fake")
         total = self.adversarial.d(*parts.label_noise.flip(real, fake, batch))
+        scale = self.d_loss_scale
+        certainty = None if scale is None else scale.certainty(total.detach())
         stats = parts.augmenting.observe(networks, real)
         total = parts.drift.add(total, real)
-        return Loss(total, {**self.adversarial.verdicts(real=real, fake=fake), **stats})
+        verdicts = self.adversarial.verdicts(real=real, fake=fake, certainty=certainty)
+        return Loss(total, {**verdicts, **stats})
 
     def g_loss(self, networks: Networks, batch: NoiseBatch) -> Loss:
         """Return G's loss on generated images."""

@@ -134,8 +134,25 @@ def test_the_scale_of_d_s_loss(loss, flipped):
         assert scale.even == pytest.approx(undecided[1], abs=0.03)
 
 
-def test_games_without_a_scale():
-    assert WGANGP().d_loss_scale is None
+def test_games_without_a_scale_take_certainty_from_the_logits():
+    recipe = WGANGP()
+    assert recipe.d_loss_scale is None
+
+    def certain(column):
+        return [row | {"certainty": column(i / 29)} for i, row in enumerate(log(learning))]
+
+    sure = certain(lambda t: 0.95)
+    assert seen(sure, UNLIKE_DATA, recipe) == {"D too strong": {"certainty"}}
+    assert seen(sure, LIKE_DATA, recipe) == {}
+    around = certain(lambda t: 0.5 + 0.35 * math.sin(25 * t))
+    assert seen(around, LIKE_DATA, recipe) == {"oscillation": {"certainty_swing"}}
+    blind = [row | {"logit(real)": 1.0, "logit(fake)": 1.1} for row in certain(lambda t: 0.01)]
+    for row in blind:
+        del row["D(fake)"]
+    assert "fooled" not in log_figures(blind, None)
+    assert seen(blind, UNLIKE_DATA, recipe) == {
+        "G too strong": {"certainty", "certainty_peak", "covered"}
+    }
     assert GAN(flip_labels=0.5).d_loss_scale is None
 
 

@@ -18,6 +18,7 @@ from fastgan.losses.adversarial import (
     minimax_g_loss,
     non_saturating_g_loss,
 )
+from fastgan.losses.scale import certainty_of_logits
 
 # sigmoid(log 3) = 3/4 and sigmoid(0) = 1/2: expected values are logarithms of simple fractions.
 LOG3 = math.log(3.0)
@@ -120,12 +121,36 @@ def test_verdicts_are_what_the_logits_mean():
     assert {name: value.item() for name, value in means.items()} == {
         "D(real)": pytest.approx(3 / 4),
         "D(fake)": pytest.approx(1 / 2),
+        "certainty": 1.0,
     }
-    means = ADVERSARIAL_LOSSES["hinge"].verdicts(real=logits(3.0, 1.0), wrong=logits(-2.0))
+    means = ADVERSARIAL_LOSSES["hinge"].verdicts(
+        real=logits(3.0, 1.0), fake=logits(0.0, 2.0), wrong=logits(-2.0)
+    )
     assert {name: value.item() for name, value in means.items()} == {
         "logit(real)": 2.0,
+        "logit(fake)": 1.0,
         "logit(wrong)": -2.0,
+        # A gap of 1 and variances of 1.
+        "certainty": pytest.approx(1 / (1 + 2 * 2)),
     }
+
+
+def test_certainty_is_that_of_least_squares_with_the_best_scale_and_shift():
+    real, fake = logits(3.0, 1.0, 2.5), logits(0.0, 2.0, -1.0)
+    both = torch.stack([torch.cat([real, fake]), torch.ones(6, dtype=real.dtype)], 1)
+    labels = logits(1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
+    best = both @ torch.linalg.lstsq(both, labels).solution
+    loss = ADVERSARIAL_LOSSES["least-squares"]
+    expected = loss.scale().certainty(loss.d(best[:3], best[3:]).item())
+    assert certainty_of_logits(real, fake).item() == pytest.approx(expected)
+    assert certainty_of_logits(7 * real - 3, 7 * fake - 3).item() == pytest.approx(expected)
+    assert certainty_of_logits(fake, real).item() == pytest.approx(-expected)
+    assert (
+        certainty_of_logits(real, real).item()
+        == certainty_of_logits(0 * real, 0 * fake).item()
+        == 0
+    )
+    assert certainty_of_logits(real[:1], fake[:1]).item() == 1
 
 
 def test_only_the_relativistic_loss_needs_real_logits_for_g():
