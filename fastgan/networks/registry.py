@@ -37,6 +37,8 @@ _NETWORKS = {
     "stylegan2-generator": "stylegan2:StyleGAN2Generator",
     "stylegan2-mapping": "stylegan2:MappingNetwork",
     "stylegan2-synthesis": "stylegan2:SynthesisNetwork",
+    "stylegan3-generator": "stylegan3:StyleGAN3Generator",
+    "stylegan3-synthesis": "stylegan3:StyleGAN3Synthesis",
     "text-discriminator": "translation:TextDiscriminator",
     "text-encoder": "translation:TextEncoder",
     "text-generator": "translation:TextGenerator",

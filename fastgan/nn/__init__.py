@@ -8,6 +8,8 @@ from fastgan.nn.attention import SelfAttention2d
 from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
+from fastgan.nn.filtered_lrelu import FilteredLReLU
+from fastgan.nn.fourier_input import FourierInput
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from fastgan.nn.minibatch_stddev import MinibatchStddev
 from fastgan.nn.modulated_conv2d import ModulatedConv2d
@@ -29,6 +31,8 @@ __all__ = [
     "Downsample2d",
     "EqualConv2d",
     "EqualLinear",
+    "FilteredLReLU",
+    "FourierInput",
     "InstanceNormAct2d",
     "MinibatchDiscrimination",
     "MinibatchStddev",

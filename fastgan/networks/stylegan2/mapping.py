@@ -94,7 +94,8 @@ class MappingNetwork(nn.Module):
             self._need_w_avg("update_w_avg")
             with torch.no_grad():
                 assert self.w_avg_beta is not None
-                self.w_avg.copy_(w.detach().float().mean(0).lerp(self.w_avg, self.w_avg_beta))
+                mean = w.detach().to(self.w_avg.dtype).mean(0)
+                self.w_avg.copy_(mean.lerp(self.w_avg, self.w_avg_beta))
         if truncation_psi != 1:
             self._need_w_avg("truncation_psi")
         if self.num_ws is None:

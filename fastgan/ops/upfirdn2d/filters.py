@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -119,8 +120,10 @@ def design_lowpass(
         beta = 0.1102 * (attenuation - 8.7)
     elif attenuation > 21:
         beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)
-    window = torch.kaiser_window(numtaps, periodic=False, beta=beta, dtype=torch.float64)
-    t = (torch.arange(numtaps, dtype=torch.float64) - (numtaps - 1) / 2) / fs
+    # On the CPU even where torch's default device is another.
+    place: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+    window = torch.kaiser_window(numtaps, periodic=False, beta=beta, **place)
+    t = (torch.arange(numtaps, **place) - (numtaps - 1) / 2) / fs
     if radial:
         r = torch.hypot(t[:, None], t)
         # In the centre it has the limit of J₁(2π · cutoff · r) / (π r).
