@@ -81,8 +81,8 @@ class NoiseToImage(Recipe):
         )
         for part in self.stabilizers:
             part.check(self)
-        # Made once; its labels are checked then.
-        _ = self.adversarial
+        # Made once, outside of compiled code; labels are checked then.
+        _ = self.adversarial, self.d_loss_scale
 
     @cached_property
     def stabilizers(self) -> Stabilizers:
