@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +47,19 @@ class Float32(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, *inputs: Tensor, **options: Any) -> Tensor:
+    def forward(self, *inputs: Tensor, **options: Any) -> Any:
+        return self._in_float32(self.network, inputs, options)
+
+    def features(self, *inputs: Tensor, **options: Any) -> Any:
+        """Return the network's features, if it has any."""
+        return self._in_float32(cast(Any, self.network).features, inputs, options)
+
+    def _in_float32(
+        self, function: Callable[..., Any], inputs: Sequence[Tensor], options: dict[str, Any]
+    ) -> Any:
         with torch.autocast(inputs[0].device.type, enabled=False):
             converted = [x.float() if x.is_floating_point() else x for x in inputs]
-            outputs: Tensor = self.network(*converted, **options)
-        return outputs
+            return function(*converted, **options)
 
 
 def with_float32(networks: Networks, names: Sequence[str]) -> dict[str, nn.Module]:

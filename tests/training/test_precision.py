@@ -66,6 +66,11 @@ def test_a_network_can_stay_in_float32():
     assert set(seen["D"]) == {torch.float32} and set(seen["G"]) == {torch.bfloat16}
 
 
+def test_features_of_a_network_that_stays_in_float32_are_in_float32():
+    step = step_of(tiny(precision="bf16", full_precision=("D",), feature_matching=1.0))
+    assert set(seen_dtypes(step)["D"]) == {torch.float32}
+
+
 def test_half_types_follow_float32():
     stats = {
         precision: step_of(tiny(precision=precision))(a_batch())

@@ -1,4 +1,4 @@
-"""Stabilisers of recipes that generate images from noise.
+"""Stabilisers of recipes.
 
 Each has a class of settings, which a recipe derives from to support it, and a `Part` with its
 checks, draws, state and computation. `Stabilizers` holds the parts of a recipe.
@@ -16,6 +16,7 @@ from fastgan.recipes.stabilizers.augmentation import (
     DiffAugmentSettings,
     Pipe,
 )
+from fastgan.recipes.stabilizers.draws import SIDES, Draws, Side
 from fastgan.recipes.stabilizers.gradient_penalty import (
     PENALTIES,
     Drift,
@@ -118,10 +119,12 @@ class Stabilizers:
 
 __all__ = [
     "PENALTIES",
+    "SIDES",
     "AugmentSettings",
     "Augmentation",
     "ClippingSettings",
     "DiffAugmentSettings",
+    "Draws",
     "DriftSettings",
     "FeatureMatchingSettings",
     "FixedSizeSettings",
@@ -136,6 +139,7 @@ __all__ = [
     "PenaltySettings",
     "Pipe",
     "ReplaySettings",
+    "Side",
     "SpectralNormSettings",
     "Stabilizers",
     "UnrollSettings",

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from fastgan.augment import ADA, Augment, DiffAugment
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.noise_batch import NoiseBatch, Side
 from fastgan.recipes.players import DrawRequest, Networks
+from fastgan.recipes.stabilizers.draws import Draws, Side, module_name
 from fastgan.recipes.stabilizers.part import Part, usual
 
 Augmentation = Literal["none", "diffaugment", "ada"]
@@ -62,44 +62,46 @@ class Augmenting(Part, AugmentSettings):
                 f"{self.augment}: add `augment` ada, or leave them out."
             )
 
-    def modules(self, images: ImageSpec) -> dict[str, nn.Module]:
+    def modules(self, images: ImageSpec, d: str) -> dict[str, nn.Module]:
+        """Return the augmentation of a D's images."""
         if self.augment == "diffaugment":
-            return {"augment": DiffAugment()}
+            return {module_name("augment", d): DiffAugment()}
         if self.augment == "ada":
             ada = ADA(
                 images.resolution, images.channels, categories=self.augment_pipe,
                 p=self.augment_p or 0.0, target=self.ada_target, kimg=self.ada_kimg,
             )  # fmt: skip
-            return {"augment": ada}
+            return {module_name("augment", d): ada}
         return {}
 
-    def draw(self, request: DrawRequest, sides: tuple[Side, ...]) -> dict[str, Any]:
-        """Draw augmentations for each side's images separately."""
+    def draw(self, request: DrawRequest, sides: tuple[Side, ...], d: str) -> dict[str, Any]:
+        """Draw augmentations of a D's images, for each side separately."""
         if self.augment == "none":
             return {}
-        augment = cast(Augment, request.networks["augment"])
+        augment = cast(Augment, request.networks[module_name("augment", d)])
         return {f"augment_{side}": augment.draw(request.count, request.generator) for side in sides}
 
     def of_side(
-        self, networks: Networks, batch: NoiseBatch, side: Side
+        self, networks: Networks, draws: Draws, side: Side, d: str
     ) -> Callable[[Tensor], Tensor]:
         """Return the augmentation of one side as a function of images; the identity without one."""
         if self.augment == "none":
             return lambda images: images
-        rows = batch.augment_real if side == "real" else batch.augment_fake
-        augment = networks["augment"]
+        rows = draws.augment_real if side == "real" else draws.augment_fake
+        augment = networks[module_name("augment", d)]
         return lambda images: augment(images, rows)
 
-    def observe(self, networks: Networks, real_logits: Tensor) -> dict[str, Tensor]:
-        """Count the signs of D's logits of real images for ADA; return p to log."""
+    def observe(self, networks: Networks, real_logits: Tensor, d: str) -> dict[str, Tensor]:
+        """Count the signs of a D's logits of real images for ADA; return p to log."""
         if self.augment != "ada":
             return {}
-        ada = cast(ADA, networks["augment"])
+        ada = cast(ADA, networks[module_name("augment", d)])
         ada.observe(real_logits)
         return {"augment_p": ada.p.clone()}
 
-    def after_update(self, batch: int) -> list[Callable[[Networks], None]]:
-        """Return the update of p after D's updates, for batches of this size."""
+    def after_update(self, batch: int, d: str) -> list[Callable[[Networks], None]]:
+        """Return the update of a D's p after D's updates, for batches of this size."""
         if self.augment != "ada" or self.augment_p is not None:
             return []
-        return [lambda networks: cast(ADA, networks["augment"]).adjust(OBSERVED * batch)]
+        name = module_name("augment", d)
+        return [lambda networks: cast(ADA, networks[name]).adjust(OBSERVED * batch)]

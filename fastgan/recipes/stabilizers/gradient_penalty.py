@@ -12,8 +12,8 @@ from torch import Tensor
 from fastgan.losses import penalties
 from fastgan.losses.penalties import Critic
 from fastgan.recipes.errors import RecipeError
-from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import DrawRequest
+from fastgan.recipes.stabilizers.draws import Draws
 from fastgan.recipes.stabilizers.part import Part, usual
 
 Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
@@ -100,17 +100,26 @@ class GradientPenalty(Part, PenaltySettings):
         weight = self.penalty_weight or 0
         self.require("penalty_weight", 0 <= weight < float("inf"), "at least 0")
 
-    def draw(self, request: DrawRequest) -> dict[str, Tensor]:
+    def draw(self, request: DrawRequest) -> dict[str, Any]:
         """Draw the places between real and generated images."""
         if self.kind is None or not self.kind.interpolates:
             return {}
         return {"alpha": torch.rand(request.count, generator=request.generator)}
 
-    def compute(self, d_of_real: Critic, d_of_fake: Critic, batch: NoiseBatch) -> Tensor:
-        """Return the penalty without its weight."""
+    def compute(
+        self, d_of_real: Critic, d_of_fake: Critic, real: Tensor, fake: Tensor, draws: Draws
+    ) -> Tensor:
+        """Return the penalty without its weight.
+
+        Args:
+            d_of_real, d_of_fake: D as a function of images, with its condition of real and of
+                generated ones. Between them it has that of the real ones.
+            real, fake: images `[N, C, H, W]`; `fake` is unused by penalties on real images.
+            draws: random rows for these images.
+        """
         assert self.kind is not None
-        fake = batch.fakes.float() if self.kind.needs_fakes else batch.fakes
-        return self.kind.compute(At(d_of_real, d_of_fake, batch.real, fake, batch.alpha))
+        fake = fake.float() if self.kind.needs_fakes else fake
+        return self.kind.compute(At(d_of_real, d_of_fake, real, fake, draws.alpha))
 
 
 @dataclass(frozen=True, kw_only=True)

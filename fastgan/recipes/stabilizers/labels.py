@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
-from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import DrawRequest
+from fastgan.recipes.stabilizers.draws import Draws
 from fastgan.recipes.stabilizers.part import Part
 
 
@@ -29,16 +29,16 @@ class LabelNoise(Part, LabelNoiseSettings):
     def check(self, recipe: Any) -> None:
         self.require("flip_labels", 0 <= self.flip_labels <= 1, "at least 0 and at most 1")
 
-    def draw(self, request: DrawRequest) -> dict[str, Tensor]:
+    def draw(self, request: DrawRequest) -> dict[str, Any]:
         """Draw the images with wrong labels."""
         if not self.flip_labels:
             return {}
         chances = torch.rand(request.count, generator=request.generator)
         return {"flipped": chances < self.flip_labels}
 
-    def flip(self, real: Tensor, fake: Tensor, batch: NoiseBatch) -> tuple[Tensor, Tensor]:
+    def flip(self, real: Tensor, fake: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the logits labelled real and those labelled fake."""
-        return flip_labels(real, fake, batch.flipped) if self.flip_labels else (real, fake)
+        return flip_labels(real, fake, draws.flipped) if self.flip_labels else (real, fake)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +59,16 @@ class InstanceNoise(Part, InstanceNoiseSettings):
         self.require_at_least_0("instance_noise")
         self.require("instance_noise_until", self.instance_noise_until >= 1, "at least 1")
 
-    def draw(self, request: DrawRequest) -> dict[str, Tensor]:
+    def draw(self, request: DrawRequest) -> dict[str, Any]:
         """Set the step's standard deviation for each image."""
         if not self.instance_noise:
             return {}
         std = annealed_std(self.instance_noise, request.nimg, self.instance_noise_until)
         return {"instance_noise_std": torch.full((request.count,), std)}
 
-    def add(self, images: Tensor, batch: NoiseBatch) -> Tensor:
+    def add(self, images: Tensor, draws: Draws) -> Tensor:
         """Return images with this step's noise."""
         if not self.instance_noise:
             return images
-        std = batch.instance_noise_std.view(-1, *(1,) * (images.ndim - 1))
+        std = draws.instance_noise_std.view(-1, *(1,) * (images.ndim - 1))
         return instance_noise(images, torch.randn_like(images), std)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.memory import ImagePool, WeightHistory
-from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import DrawRequest, Networks, Regularizer, parameters_of
+from fastgan.recipes.stabilizers.draws import Draws, module_name
 from fastgan.recipes.stabilizers.part import Part
 
 # Share of the images that go through the pool.
@@ -38,10 +38,13 @@ class Replay(Part, ReplaySettings):
             f"0 or at least `batch`, {recipe.batch}",
         )
 
-    def modules(self, images: ImageSpec) -> dict[str, nn.Module]:
-        return {"pool": ImagePool(self.replay, images.shape)} if self.replay else {}
+    def modules(self, images: ImageSpec, d: str) -> dict[str, nn.Module]:
+        """Return the pool of a D's generated images."""
+        if not self.replay:
+            return {}
+        return {module_name("pool", d): ImagePool(self.replay, images.shape)}
 
-    def draw(self, request: DrawRequest) -> dict[str, Tensor]:
+    def draw(self, request: DrawRequest) -> dict[str, Any]:
         """Draw the images that go through the pool, and their places there."""
         if not self.replay:
             return {}
@@ -49,14 +52,17 @@ class Replay(Part, ReplaySettings):
         order = torch.randperm(self.replay, generator=request.generator)
         return {"replay_mask": mask, "replay_slots": order[: request.count]}
 
-    def mix(self, networks: Networks, batch: NoiseBatch) -> NoiseBatch:
-        """Return the batch with older images among the generated ones, and with their classes."""
+    def mix(
+        self, networks: Networks, fakes: Tensor, labels: Tensor, draws: Draws, d: str
+    ) -> tuple[Tensor, Tensor]:
+        """Return the images of a D's phase, older ones among the generated, and their classes."""
         if not self.replay:
-            return batch
-        fakes, labels = networks["pool"](
-            batch.fakes, batch.labels, swapped=batch.replay_mask, place=batch.replay_slots
+            return fakes, labels
+        pool = cast(ImagePool, networks[module_name("pool", d)])
+        shown: tuple[Tensor, Tensor] = pool(
+            fakes, labels, swapped=draws.replay_mask, place=draws.replay_slots
         )
-        return replace(batch, fakes=fakes, fake_labels=labels)
+        return shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,34 +80,34 @@ class HistoricalAveraging(Part, HistorySettings):
     def check(self, recipe: Any) -> None:
         self.require_at_least_0("historical_averaging")
 
-    def modules(self, images: ImageSpec) -> dict[str, nn.Module]:
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the means of the weights of each player."""
         if not self.historical_averaging:
             return {}
         return {f"history_{name}": WeightHistory() for name in ("D", "G")}
 
-    def prepare(self, networks: Networks) -> None:
-        """Start the means at the networks' first weights."""
+    def prepare(self, networks: Networks, player: str, names: tuple[str, ...]) -> None:
+        """Start the mean of a player at the first weights of its networks."""
         if self.historical_averaging:
-            for name in ("D", "G"):
-                _history(networks, name).follow(parameters_of(networks, (name,)))
+            _history(networks, player).follow(parameters_of(networks, names))
 
-    def terms(self, name: str) -> list[Regularizer]:
-        """Return the term of a player's loss, by the player's name."""
+    def terms(self, player: str, names: tuple[str, ...]) -> list[Regularizer]:
+        """Return the term of a player's loss, over the named networks."""
         if not self.historical_averaging:
             return []
 
-        def loss(networks: Networks, batch: NoiseBatch) -> Tensor:
-            distance: Tensor = _history(networks, name)(parameters_of(networks, (name,)))
+        def loss(networks: Networks, batch: Any) -> Tensor:
+            distance: Tensor = _history(networks, player)(parameters_of(networks, names))
             return self.historical_averaging * distance
 
         return [Regularizer("history", loss)]
 
-    def after_update(self, name: str) -> list[Callable[[Networks], None]]:
+    def after_update(self, player: str, names: tuple[str, ...]) -> list[Callable[[Networks], None]]:
         """Return the update of a player's mean, after each update of the player."""
         if not self.historical_averaging:
             return []
-        return [lambda n: _history(n, name).update(parameters_of(n, (name,)))]
+        return [lambda n: _history(n, player).update(parameters_of(n, names))]
 
 
-def _history(networks: Networks, name: str) -> WeightHistory:
-    return cast(WeightHistory, networks[f"history_{name}"])
+def _history(networks: Networks, player: str) -> WeightHistory:
+    return cast(WeightHistory, networks[f"history_{player}"])

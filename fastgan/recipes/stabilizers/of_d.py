@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fastgan.networks.protocol import DiscriminatorOutput
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.players import Networks
 from fastgan.recipes.stabilizers.part import Part
@@ -29,11 +30,6 @@ class FeatureMatching(Part, FeatureMatchingSettings):
 
     def check(self, recipe: Any) -> None:
         self.require_at_least_0("feature_matching")
-        if self.feature_matching and "D" in recipe.full_precision:
-            raise RecipeError(
-                "`feature_matching` looks into D, which `full_precision` D encloses: leave one "
-                "of them out."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +76,25 @@ class Unroll(Part, UnrollSettings):
         self.require_at_least_0("unroll")
         self.require("unroll_lr", 0 < self.unroll_lr < float("inf"), "a positive number")
 
-    def ahead(self, networks: Networks, d_loss: Callable[[Networks], Tensor]) -> Networks:
-        """Return the networks with D after `unroll` steps on its loss.
+    def ahead(self, networks: Networks, d_loss: Callable[[Networks], Tensor], d: str) -> Networks:
+        """Return the networks with a D after `unroll` steps on its loss.
 
         A step is θ_{k+1} = θ_k - η·∇L_D(θ_k), with a graph to G's images. The weights of D itself
         don't change.
         """
         if not self.unroll:
             return networks
-        D = networks["D"]
+        D = networks[d]
         weights = {name: p.detach().requires_grad_(True) for name, p in D.named_parameters()}
 
         def with_weights(weights: dict[str, Tensor]) -> Networks:
-            def call(images: Tensor, *labels: Tensor) -> Tensor:
-                logits: Tensor = functional_call(D, weights, (images, *labels))
-                return logits
+            def call(images: Tensor, *labels: Tensor) -> Tensor | DiscriminatorOutput:
+                output: Tensor | DiscriminatorOutput = functional_call(
+                    D, weights, (images, *labels)
+                )
+                return output
 
-            return {**networks, "D": cast(nn.Module, call)}
+            return {**networks, d: cast(nn.Module, call)}
 
         for _ in range(self.unroll):
             loss = d_loss(with_weights(weights))

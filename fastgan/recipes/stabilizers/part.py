@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from torch import nn
-
 from fastgan.recipes.errors import RecipeError
-from fastgan.recipes.image_spec import ImageSpec
 
 P = TypeVar("P", bound="Part")
 
@@ -19,7 +15,8 @@ class Part:
     """One stabiliser. Its settings are fields, and their defaults switch it off.
 
     The fields are those of a class of settings, which a recipe derives from to support it. The part
-    has its checks, draws and state, so a recipe without the settings has nothing to refuse.
+    has its checks, draws and state, so a recipe without the settings has nothing to refuse. It acts
+    on images, logits or named networks, so it serves any D with any condition.
     """
 
     @classmethod
@@ -30,10 +27,6 @@ class Part:
 
     def check(self, recipe: Any) -> None:
         """Raise RecipeError if a setting is out of range, or doesn't fit the recipe's others."""
-
-    def modules(self, images: ImageSpec) -> Mapping[str, nn.Module]:
-        """Return modules without parameters that keep the part's state in the checkpoint."""
-        return {}
 
     def require(self, setting: str, holds: bool, expected: str) -> None:
         """Raise RecipeError, saying what is expected of a setting, unless it holds."""

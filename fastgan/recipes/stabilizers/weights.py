@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from fastgan.losses import penalties
 from fastgan.nn import apply_spectral_norm
-from fastgan.recipes.noise_batch import NoiseBatch
-from fastgan.recipes.players import Networks, Regularizer
+from fastgan.recipes.players import Networks, Regularizer, parameters_of
 from fastgan.recipes.stabilizers.part import Part
 
 
@@ -30,11 +29,11 @@ class WeightClipping(Part, ClippingSettings):
     def check(self, recipe: Any) -> None:
         self.require_at_least_0("clip_weights")
 
-    def after_update(self) -> list[Callable[[Networks], None]]:
-        """Return the clipping, after D's updates."""
+    def after_update(self, names: tuple[str, ...]) -> list[Callable[[Networks], None]]:
+        """Return the clipping of the named networks, after D's updates."""
         if not self.clip_weights:
             return []
-        return [lambda n: penalties.clip_weights_(n["D"].parameters(), self.clip_weights)]
+        return [lambda n: penalties.clip_weights_(parameters_of(n, names), self.clip_weights)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +68,11 @@ class Orthogonal(Part, OrthogonalSettings):
     def check(self, recipe: Any) -> None:
         self.require_at_least_0("orthogonal")
 
-    def terms(self) -> list[Regularizer]:
-        """Return the term of G's loss."""
+    def terms(self, names: tuple[str, ...]) -> list[Regularizer]:
+        """Return the term of G's loss, over the named networks."""
 
-        def loss(networks: Networks, batch: NoiseBatch) -> Tensor:
-            return self.orthogonal * penalties.orthogonal(penalties.filters_of(networks["G"]))
+        def loss(networks: Networks, batch: Any) -> Tensor:
+            filters = [f for name in names for f in penalties.filters_of(networks[name])]
+            return self.orthogonal * penalties.orthogonal(filters)
 
         return [Regularizer("orthogonal", loss)] if self.orthogonal else []
