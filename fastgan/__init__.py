@@ -3,7 +3,7 @@
     gan = fastgan.load("runs/faces")      # or fastgan.train("dcgan", data="pictures/")
     images = gan.sample(16, seed=7)
 
-`load`, `train`, `Trained` and `CAPABILITIES` are imported when they are first used.
+`load`, `train`, `sweep`, `Trained` and `CAPABILITIES` are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ from fastgan._version import __version__
 from fastgan.errors import FastganError
 
 if TYPE_CHECKING:
+    from fastgan.sweeps import sweep
     from fastgan.trained import CAPABILITIES, Trained, load, train
 
-__all__ = ["CAPABILITIES", "FastganError", "Trained", "__version__", "load", "train"]
+__all__ = ["CAPABILITIES", "FastganError", "Trained", "__version__", "load", "sweep", "train"]
 
-_LAZY = frozenset({"CAPABILITIES", "Trained", "load", "train"})
+_HOMES = {
+    "CAPABILITIES": "fastgan.trained",
+    "Trained": "fastgan.trained",
+    "load": "fastgan.trained",
+    "sweep": "fastgan.sweeps",
+    "train": "fastgan.trained",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module("fastgan.trained"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

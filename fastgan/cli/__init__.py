@@ -31,6 +31,7 @@ from fastgan.names import never_fail, printable, unknown
 
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
+    "sweep": "train a GAN at several values of its settings, and compare the runs",
     "sample": "draw images from a checkpoint",
     "translate": "translate pictures with a checkpoint of pix2pix, cyclegan and their kind",
     "evaluate": "measure samples of a checkpoint against real images",

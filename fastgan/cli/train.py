@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import tyro
@@ -60,7 +60,7 @@ def run(arguments: list[str]) -> int:
     start = parse_start(name, rest)
     check_environment()
     tune_cpu_allocator()
-    console = _Console(quiet=not _speaks())
+    console = OptionsConsole(quiet=not _speaks())
     for line in start.news:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     result = train(
@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> int:
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
-class _Console(Console):
+class OptionsConsole(Console):
     """Console on which settings in backticks are options."""
 
     @staticmethod
@@ -111,23 +111,38 @@ def parse_start(name: str, arguments: list[str]) -> Start:
         FastganError: the saved run or the trained weights can't be read.
     """
     recipe = import_recipe(name)
-    form = _form(recipe)
+    form = form_of(recipe)
     prog = f"fastgan train {name}"
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
     given: Any = parse(form, arguments, prog=prog, default=default)
-    if default is not None or given.from_ is None or not _speaks():
+    if default is not None:
+        return Start(given.recipe, given.run, given.output, given.from_)
+    return from_source(given, lambda usual: parse(form, arguments, prog=prog, default=usual))
+
+
+def from_source(given: Any, parse_again: Callable[[Any], Any]) -> Start:
+    """Return the run of a form, which is parsed again for the sizes of trained weights.
+
+    Args:
+        given: form of `form_of`, as parsed.
+        parse_again: parses the command line with other defaults.
+
+    Raises:
+        FastganError: the trained weights can't be read.
+    """
+    recipe = type(given.recipe)
+    if given.from_ is None or not _speaks():
         return Start(given.recipe, given.run, given.output, given.from_)
     source = read_source(given.from_)
     sizes = source_settings(source, recipe)
     if sizes is None:
         return Start(given.recipe, given.run, given.output, source)
-    default = form(
+    usual = dataclasses.replace(
+        given,
         recipe=dataclasses.replace(recipe(), **sizes),
         run=RunSettings.of(recipe, resolution=source.images.resolution),
-        output=given.output,
-        from_=given.from_,
     )
-    given = parse(form, arguments, prog=prog, default=default)
+    given = parse_again(usual)
     chosen = dataclasses.asdict(given.recipe) | {"resolution": given.run.resolution}
     taken = [
         f"--{setting.replace('_', '-')} {_spelt(value)}"
@@ -188,11 +203,17 @@ def print_result(console: Console, result: RunResult) -> None:
         say(console, line)
 
 
-def _form(recipe: type[Recipe]) -> Any:
-    """Return a dataclass of the recipe, the run's settings and its options."""
+def form_of(recipe: type[Recipe], *more: tuple[str, Any, Any]) -> Any:
+    """Return a dataclass of the recipe, the run's settings and its options.
+
+    Args:
+        recipe: class of the recipe.
+        more: further fields, which come first in the help.
+    """
     form = dataclasses.make_dataclass(
         "TrainForm",
         [
+            *more,
             ("recipe", recipe, dataclasses.field(default_factory=recipe)),
             ("run", RunSettings, dataclasses.field(default=RunSettings.of(recipe))),
             ("output", RunOptions, dataclasses.field(default_factory=RunOptions)),

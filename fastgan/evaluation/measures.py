@@ -108,6 +108,12 @@ def has_measures(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> boo
     return bool(_asked(dataset, which))
 
 
+def compared_by(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> str | None:
+    """Return the metric that runs are compared by: the first one named, or else the data's own."""
+    named = [name for name in which if name not in ("auto", "none")]
+    return next(iter([*named, *data_metrics(dataset)]), None)
+
+
 def require_measures(recipe: Recipe, dataset: ImageDataset, settings: MeasureSettings) -> None:
     """Check before a run that its measures can be taken.
 

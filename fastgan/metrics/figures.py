@@ -68,6 +68,13 @@ _OF_FEATURES = {
 }
 _FINEST_FIRST = ("fid", "fd", "kid", "kd", "perceptual", "l1", "kl_to_uniform")
 
+_STANDING = {
+    "modes": ("kl_to_uniform",),
+    "prdc": ("coverage",),
+    "ppl": ("ppl_w", "ppl_z"),
+    **{general: (general, name) for name, general in OF_INCEPTION.items()},
+}
+
 
 class Figure(NamedTuple):
     """A measure as a row of a table."""
@@ -101,7 +108,7 @@ def figures(measures: Mapping[str, float]) -> list[Figure]:
         value = f"{measures['classes_hit']:,} of {measures['num_classes']:,}"
         rows.append(Figure(CLASSES, value, "higher"))
     for name in measures:
-        description = _describe(name)
+        description = describe(name)
         if description is not None:
             label, better = description
             rows.append(Figure(label, figure_text(measures, name), better))
@@ -128,7 +135,7 @@ def main_figure(measures: Mapping[str, float]) -> str | None:
     Returns:
         Name of the measure, None if there is none.
     """
-    lower = [name for name in measures if (_describe(name) or ("", ""))[1] == "lower"]
+    lower = [name for name in measures if (describe(name) or ("", ""))[1] == "lower"]
     for start in _FINEST_FIRST:
         for name in lower:
             if name == start or name.startswith(f"{start}_"):
@@ -136,7 +143,23 @@ def main_figure(measures: Mapping[str, float]) -> str | None:
     return None
 
 
-def _describe(name: str) -> tuple[str, str] | None:
+def figure_of(metric: str, measures: Mapping[str, float]) -> str | None:
+    """Return the measure that stands for a metric when runs are compared.
+
+    Coverage stands for ``prdc``, the KL divergence for ``modes``, and the path length in w, where
+    there is one, for ``ppl``.
+
+    Returns:
+        Name of the measure, None if there is none.
+    """
+    for start in _STANDING.get(metric, (metric,)):
+        for name in measures:
+            if describe(name) is not None and (name == start or name.startswith(f"{start}_")):
+                return name
+    return None
+
+
+def describe(name: str) -> tuple[str, str] | None:
     """Return label and better direction of a measure; None for a part of another measure."""
     if name in _PLAIN:
         return _PLAIN[name]

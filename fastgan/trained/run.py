@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
@@ -68,29 +68,7 @@ def train(
         >>> gan = fastgan.train("dcgan", data="pictures/", resolution=64)
         >>> gan.sample(16)
     """
-    if not isinstance(recipe, (str, Recipe)):
-        kind_given = recipe.__name__ if isinstance(recipe, type) else type(recipe).__name__
-        hint = "call the class first" if isinstance(recipe, type) else "docs/recipes.md lists them"
-        raise TypeError(
-            f"recipe must be the name of a recipe or a recipe object, got {kind_given}: {hint}"
-        )
-    if data is not None and not isinstance(data, (str, Path, ImageDataset)):
-        raise TypeError(
-            f"data must be a folder, the name of a data set or a data set, got "
-            f"{type(data).__name__}: put images in memory into a fastgan.data.InMemoryDataset"
-        )
-    kind = get_recipe(recipe) if isinstance(recipe, str) else type(recipe)
-    of_recipe = {f.name for f in fields(kind)}
-    of_run = {f.name for kind in (RunSettings, RunOptions) for f in fields(kind)}
-    for name in settings:
-        if name not in of_recipe | of_run:
-            raise TypeError(_unknown_setting(name, kind.name, sorted(of_recipe | of_run)))
-    if data is not None and not isinstance(data, ImageDataset):
-        settings["data"] = str(data)
-    if out is not None:
-        settings["out"] = str(out)
-    own = {name: value for name, value in settings.items() if name in of_recipe}
-    of_this_run = {name: value for name, value in settings.items() if name in of_run}
+    kind, own, of_this_run = sort_settings(recipe, data, out, settings)
     base = recipe if isinstance(recipe, Recipe) else None
     if base is None:
         _, changed = split_settings(of_this_run)
@@ -110,6 +88,58 @@ def train(
     if result.stopped_by is not None:
         raise SystemExit(128 + result.stopped_by)
     return from_result(result)
+
+
+class Sorted(NamedTuple):
+    """Recipe of a call, and the settings that it has by name.
+
+    Attributes:
+        kind: class of the recipe.
+        of_recipe: settings of the recipe.
+        of_run: settings and options of the run.
+    """
+
+    kind: type[Recipe]
+    of_recipe: dict[str, Any]
+    of_run: dict[str, Any]
+
+
+def sort_settings(
+    recipe: str | Recipe,
+    data: str | Path | ImageDataset | None,
+    out: str | Path | None,
+    settings: Mapping[str, Any],
+) -> Sorted:
+    """Sort the settings of a call into those of the recipe and those of the run.
+
+    Raises:
+        RecipeError: there is no such recipe.
+        TypeError: an unknown setting, or a recipe or data of another type.
+    """
+    if not isinstance(recipe, (str, Recipe)):
+        kind_given = recipe.__name__ if isinstance(recipe, type) else type(recipe).__name__
+        hint = "call the class first" if isinstance(recipe, type) else "docs/recipes.md lists them"
+        raise TypeError(
+            f"recipe must be the name of a recipe or a recipe object, got {kind_given}: {hint}"
+        )
+    if data is not None and not isinstance(data, (str, Path, ImageDataset)):
+        raise TypeError(
+            f"data must be a folder, the name of a data set or a data set, got "
+            f"{type(data).__name__}: put images in memory into a fastgan.data.InMemoryDataset"
+        )
+    kind = get_recipe(recipe) if isinstance(recipe, str) else type(recipe)
+    of_recipe = {f.name for f in fields(kind)}
+    of_run = {f.name for kind in (RunSettings, RunOptions) for f in fields(kind)}
+    for name in settings:
+        if name not in of_recipe | of_run:
+            raise TypeError(_unknown_setting(name, kind.name, sorted(of_recipe | of_run)))
+    named = {name: value for name, value in settings.items() if name in of_run}
+    if data is not None and not isinstance(data, ImageDataset):
+        named["data"] = str(data)
+    if out is not None:
+        named["out"] = str(out)
+    own = {name: value for name, value in settings.items() if name in of_recipe}
+    return Sorted(kind, own, named)
 
 
 def _unknown_setting(name: str, recipe: str, names: Sequence[str]) -> str:
