@@ -78,13 +78,15 @@ def grid(vary: Mapping[str, Values]) -> list[Settings]:
     Raises:
         SweepError: a setting has a range.
     """
+    lists: dict[str, Sequence[Any]] = {}
     for name, values in vary.items():
         if isinstance(values, Range):
             raise SweepError(
                 f"A grid needs the values of `{name}` one by one, got the range {values}: list "
                 f"them, or draw from the range with `random`."
             )
-    return [dict(zip(vary, values)) for values in itertools.product(*vary.values())]
+        lists[name] = values
+    return [dict(zip(lists, values)) for values in itertools.product(*lists.values())]
 
 
 def draw(vary: Mapping[str, Values], count: int, seed: int) -> list[Settings]:

@@ -71,7 +71,7 @@ def understood(monkeypatch, tmp_path):
                     assert option in known or option.replace("--no-", "--") in known, option
             raise ParsedError
 
-        if words[0] == "train" and (len(words) == 1 or words[1].startswith("-")):
+        if words[0] in ("train", "sweep") and (len(words) == 1 or words[1].startswith("-")):
             words.insert(1, "dcgan")  # the line has no recipe
         with monkeypatch.context() as patched, pytest.raises(ParsedError):
             patched.setattr(module, "parse", only_parse)
