@@ -11,7 +11,7 @@ import tyro
 
 from fastgan.cli import UsageError, say
 from fastgan.cli.parse import parse
-from fastgan.diagnose import Diagnosis, Evidence, diagnose_run
+from fastgan.diagnose import Diagnosis, Evidence, Figures, diagnose_run
 from fastgan.files import write_atomic
 from fastgan.runtime import tune_cpu_allocator
 
@@ -58,6 +58,7 @@ def _said(found: Diagnosis) -> list[str]:
     lines = [f"{found.recipe.name} after {found.nimg:,} images: {names}."]
     if found.unseen:
         lines.append(f"The diagnosis is of the log alone, without samples: {found.unseen}")
+    lines += _measured(found.figures)
     for symptom in found.symptoms:
         lines += ["", f"{symptom.name[:1].upper()}{symptom.name[1:]}, shown by"]
         lines += [f"  {_shown(evidence)}" for evidence in symptom.evidence]
@@ -65,6 +66,21 @@ def _said(found: Diagnosis) -> list[str]:
             width = max(len(remedy.option) for remedy in symptom.remedies)
             lines += ["Remedies to try:"]
             lines += [f"  {remedy.option:<{width}}  {remedy.why}" for remedy in symptom.remedies]
+    return lines
+
+
+def _measured(figures: Figures) -> list[str]:
+    """Return lines of figures that are of interest for healthy runs too."""
+    lines = []
+    if "certainty" in figures:
+        lines.append(f"D's certainty: {figures['certainty']:.2f} (0: undecided, 1: never wrong)")
+    if "l1" in figures:
+        others = ", ".join(
+            f"{name.removeprefix('l1_of_')} {value:.3g}"
+            for name, value in figures.items()
+            if name.startswith("l1_of_")
+        )
+        lines.append(f"L1 distance from the targets: {figures['l1']:.3g} ({others})")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Figures of a run's log and samples, which `symptoms` interprets."""
+"""Figures of a run's log, which `symptoms` interprets."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ from collections.abc import Sequence
 from math import isfinite, nan
 from statistics import fmean, median, pstdev
 
-import torch
-from torch import Tensor
-
 from fastgan.losses.scale import LossScale
-from fastgan.metrics import prdc
-from fastgan.metrics.checks import require_finite
 from fastgan.training.log import Row
 
 Figures = dict[str, float]
 
 LEAST_ROWS = 8
 """Fewest rows of a log for its figures."""
-NEIGHBOURS = 256
-"""Real images, and samples, that are compared."""
 
 
 def log_figures(rows: Sequence[Row], d_loss: LossScale | None) -> Figures:
@@ -69,36 +62,6 @@ def log_figures(rows: Sequence[Row], d_loss: LossScale | None) -> Figures:
     if rows[-1].get("step"):
         found["skipped"] = rows[-1].get("skipped", 0) / rows[-1]["step"]
     return found
-
-
-def sample_figures(real: Tensor, fake: Tensor) -> Figures:
-    """Compare samples with real images, pixel by pixel.
-
-    - ``spread``: variance of the samples, divided by that of the real images.
-    - ``apart``: median distance of a sample to the nearest other one, divided by that of real
-      images.
-    - ``covered``: share of the real images with a sample as near as their fifth neighbour
-      (coverage, Naeem et al. 2020).
-
-    Args:
-        real, fake: ``[N, C, H, W]`` of the same shape in [-1, 1], N at least 6.
-
-    Raises:
-        NonFiniteError: an image holds infinite or NaN values.
-    """
-    require_finite("the comparison of samples with real images", real=real, fake=fake)
-    real, fake = real.flatten(1).double(), fake.flatten(1).double()
-    return {
-        "spread": float(fake.var(dim=0).sum() / real.var(dim=0).sum().clamp_min(1e-12)),
-        "apart": float(_nearest(fake) / _nearest(real).clamp_min(1e-12)),
-        "covered": prdc(real, fake).coverage,
-    }
-
-
-def _nearest(images: Tensor) -> Tensor:
-    distances = torch.cdist(images, images)
-    distances.fill_diagonal_(float("inf"))
-    return distances.min(dim=1).values.median()
 
 
 def _column(rows: Sequence[Row], name: str) -> list[float]:

@@ -7,18 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastgan.data import DataError, to_float
-from fastgan.diagnose.figures import LEAST_ROWS, NEIGHBOURS, Figures, log_figures, sample_figures
+import torch
+from torch import Generator, Tensor
+
+from fastgan.data import DataError, ImageDataset, to_float
+from fastgan.diagnose.answers import answer_figures, target_figures
+from fastgan.diagnose.figures import LEAST_ROWS, Figures, log_figures
+from fastgan.diagnose.images import quality_figures, sample_figures
 from fastgan.diagnose.symptoms import Symptom, symptoms_of
 from fastgan.errors import FastganError
-from fastgan.inference.samples import sample_images
+from fastgan.inference.samples import data_rows, evaluation, sample_images, unseen
 from fastgan.metrics.real import spread
-from fastgan.recipes import Recipe
+from fastgan.recipes import Networks, Recipe
+from fastgan.recipes.translation import Translation
 from fastgan.seeds import derive_seed
 from fastgan.trained import load
 from fastgan.training.config import RunConfig
 from fastgan.training.log import read_log
 from fastgan.training.run_dir import RunDir
+
+NEIGHBOURS = 256
+"""Real images, and samples, that are compared."""
+EXCHANGED = 64
+"""Rows whose inputs are exchanged."""
 
 
 class DiagnoseError(FastganError):
@@ -91,12 +102,39 @@ def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
         raise DataError(
             f"{config.settings.data!r} no longer holds the images that the run was trained on."
         )
+    seed = derive_seed(seed, "diagnose")
     count = min(NEIGHBOURS, len(dataset))
-    real = to_float(dataset.batch(spread(count, len(dataset)))[0])
-    fake = sample_images(
-        recipe, gan.networks, count, seed=derive_seed(seed, "diagnose"), dataset=dataset
-    )
-    return sample_figures(real, fake)
+    indices = spread(count, len(dataset))
+    real = _images(dataset, indices)
+    if isinstance(recipe, Translation):
+        return _of_translations(recipe, gan.networks, dataset, real, seed)
+    rest = torch.ones(len(dataset), dtype=torch.bool)
+    rest[indices] = False
+    others = rest.nonzero()[:, 0]
+    others = _images(dataset, others[spread(count, len(others))])
+    fake = sample_images(recipe, gan.networks, count, seed=seed)
+    return sample_figures(real, fake) | quality_figures(real, fake, others)
+
+
+def _of_translations(
+    recipe: Translation, networks: Networks, dataset: ImageDataset, others: Tensor, seed: int
+) -> Figures:
+    """Compare outputs of held-out rows with the real images of these rows, and with other ones."""
+    held_out = unseen(recipe, dataset)
+    count = min(NEIGHBOURS, len(held_out))
+    with evaluation(networks) as networks:
+        rows = data_rows(recipe, networks, held_out, range(count))
+        assert rows is not None
+        generator = Generator().manual_seed(seed)
+        output = recipe.sample(networks, count, generator=generator, rows=rows).float()
+        figures = target_figures(recipe, networks, rows, output, others.mean(0))
+        figures |= answer_figures(recipe, networks, rows.rows(slice(EXCHANGED)), seed)
+    real, fake = rows.real.cpu(), output.cpu()
+    return sample_figures(real, fake) | quality_figures(real, fake, others) | figures
+
+
+def _images(dataset: ImageDataset, indices: Tensor) -> Tensor:
+    return to_float(dataset.batch(indices)[0])
 
 
 def _measured(run: RunDir) -> Figures:

@@ -6,12 +6,14 @@ They avoid false alarms first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from fastgan.diagnose import remedies
 from fastgan.diagnose.figures import Figures
-from fastgan.recipes import Recipe, RecipeError
+from fastgan.diagnose.remedies import Change, Remedy, offered
+from fastgan.recipes import Recipe
 
 # Certainty of D: nearly never wrong, undecided, and the peak of one that always was.
 SURE, BLIND, NEVER_LED = 0.85, 0.1, 0.2
@@ -19,10 +21,14 @@ SURE, BLIND, NEVER_LED = 0.85, 0.1, 0.2
 FOOLED, MISSED, LOST_MODES, SKIPPED = 0.75, 0.5, 0.5, 0.01
 # Relative to real images: distance from each to the next, and variance.
 ALIKE, NARROW = 0.4, 0.3
+# The same of outputs: real images have details that no output needs to have.
+SAME = 0.05
+# Relative to real images: change of outputs, features, sharpness, checkerboard, L1.
+IGNORED, UNLIKE, BLURRED, NOISY, TILED, NO_NEARER = 0.1, 20.0, 0.05, 5.0, 10.0, 1.5
 # Relative to the highest gradient of the run.
 VANISHED = 0.05
 # Noise about 0 has a swing of 1.25 times its size.
-SWING, LOSS_SWING = 0.15, 1.5
+SWING, LOGIT_SWING, LOSS_SWING = 0.15, 0.25, 1.5
 
 
 class Evidence(NamedTuple):
@@ -39,20 +45,6 @@ class Evidence(NamedTuple):
     says: str
 
 
-class Remedy(NamedTuple):
-    """A change of settings that may help.
-
-    Attributes:
-        settings: settings of the recipe by name.
-        option: the same for the command line.
-        why: reason in a few words.
-    """
-
-    settings: dict[str, Any]
-    option: str
-    why: str
-
-
 @dataclass(frozen=True)
 class Symptom:
     """A failure, the evidence for it, and remedies."""
@@ -64,11 +56,16 @@ class Symptom:
 
 def symptoms_of(figures: Figures, recipe: Recipe) -> tuple[Symptom, ...]:
     """Return the failures that the figures show, the gravest first; missing figures show none."""
-    found = []
-    for name, (sees, remedies) in _FAILURES.items():
-        if evidence := sees(figures):
-            found.append(Symptom(name, tuple(evidence), tuple(_offered(recipe, remedies(recipe)))))
-    return tuple(found)
+    return tuple(
+        Symptom(name, evidence, tuple(offered(recipe, FAILURES[name][1](recipe))))
+        for name, evidence in evidence_of(figures).items()
+    )
+
+
+def evidence_of(figures: Figures) -> dict[str, tuple[Evidence, ...]]:
+    """Return the evidence of each failure that the figures show, by its name."""
+    found = {name: tuple(sees(figures)) for name, (sees, _) in FAILURES.items()}
+    return {name: evidence for name, evidence in found.items() if evidence}
 
 
 def _d_too_strong(f: Figures) -> list[Evidence]:
@@ -97,6 +94,14 @@ def _g_too_strong(f: Figures) -> list[Evidence]:
 
 
 def _mode_collapse(f: Figures) -> list[Evidence]:
+    """Return evidence of samples that are alike, or that ignore what they are made of."""
+    if "input_effect" in f:
+        real = "of the distance between real images"
+        return [
+            *_below(f, "input_effect", IGNORED, f"change of outputs with their input, {real}"),
+            *_below(f, "noise_effect", IGNORED, f"change of outputs with the noise, {real}"),
+            *_below(f, "apart", SAME, f"distance from output to output, {real}"),
+        ]
     return [
         *_below(f, "apart", ALIKE, "distance from sample to sample, of that between real images"),
         *_below(f, "spread", NARROW, "variance of the samples, of the real images'"),
@@ -105,18 +110,24 @@ def _mode_collapse(f: Figures) -> list[Evidence]:
 
 
 def _oscillation(f: Figures) -> list[Evidence]:
-    scaled = "certainty" in f and "certainty_swing" not in f
-    what = "D's certainty" if scaled else "D's loss, of its size"
+    by_loss = "certainty" in f and "certainty_swing" not in f
+    what, bound = ("D's certainty", SWING) if by_loss else ("D's loss, of its size", LOSS_SWING)
     lines = "from line to line of the log"
     return [
-        *_above(f, "certainty_swing", SWING, f"swings of D's certainty, {lines}"),
-        *_above(
-            f,
-            "swing",
-            SWING if scaled else LOSS_SWING,
-            f"swings of {what}, {lines}",
-        ),
+        *_above(f, "certainty_swing", LOGIT_SWING, f"swings of D's certainty, {lines}"),
+        *_above(f, "swing", bound, f"swings of {what}, {lines}"),
         *_above(f, "skipped", SKIPPED, "updates left out because they weren't finite, per step"),
+    ]
+
+
+def _poor_quality(f: Figures) -> list[Evidence]:
+    """Return evidence of samples that don't look like real images."""
+    return [
+        *_above(f, "features", UNLIKE, "distance of features, of that between real images"),
+        *_below(f, "sharpness", BLURRED, "sharpness of the samples, of that of real images"),
+        *_above(f, "sharpness", NOISY, "sharpness of the samples, of that of real images"),
+        *_above(f, "checkerboard", TILED, "stripes and boards of a pixel, of those of real images"),
+        *_above(f, "l1_share", NO_NEARER, "L1 distance from the targets, of the best baseline's"),
     ]
 
 
@@ -133,123 +144,14 @@ def _below(f: Figures, name: str, threshold: float, says: str) -> list[Evidence]
     return [Evidence(name, f[name], threshold, says)] if name in f and f[name] < threshold else []
 
 
-Change = tuple[dict[str, Any], str]
-"""Settings, and a reason."""
-
-
-def _offered(recipe: Recipe, changes: list[Change]) -> Iterator[Remedy]:
-    """Yield the changes that a recipe can take and doesn't have yet."""
-    for settings, why in changes:
-        try:
-            changed = replace(recipe, **settings)
-        except (RecipeError, TypeError):
-            continue
-        if changed != recipe:
-            option = " ".join(_spelt(name, value) for name, value in settings.items())
-            yield Remedy(settings, option, why)
-
-
-def _spelt(name: str, value: Any) -> str:
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{option}" if value else f"--no-{option}"
-    if isinstance(value, tuple):
-        return f"--{option} {' '.join(map(str, value))}"
-    return f"--{option} {value:g}" if isinstance(value, float) else f"--{option} {value}"
-
-
-def _d_rate(recipe: Recipe, factor: float) -> float:
-    rate: Any = getattr(recipe, "d_lr", None) or getattr(recipe, "lr", 1.0)
-    return float(f"{rate * factor:.3g}")
-
-
-def _of_d_too_strong(recipe: Recipe) -> list[Change]:
-    return [
-        ({"d_lr": _d_rate(recipe, 0.25)}, "D learns slower"),
-        ({"instance_noise": 0.1}, "noise on all that D sees"),
-        ({"n_critic": 1}, "fewer updates of D"),
-        ({"n_gen": getattr(recipe, "n_gen", 1) + 1}, "more updates of G"),
-        *_dropout(recipe, 0.3),
-        *_width_of_d(recipe, 0.5),
-        ({"real_label": 0.9}, "keeps D from being too sure of real images"),
-        ({"flip_labels": 0.05}, "D gets a wrong label now and then"),
-    ]
-
-
-def _of_g_too_strong(recipe: Recipe) -> list[Change]:
-    return [
-        ({"d_lr": _d_rate(recipe, 4)}, "D learns faster"),
-        ({"n_critic": getattr(recipe, "n_critic", 1) + 4}, "more updates of D"),
-        ({"n_gen": 1}, "fewer updates of G"),
-        *_width_of_d(recipe, 2),
-        *_dropout(recipe, 0.0),
-    ]
-
-
-def _of_vanishing(recipe: Recipe) -> list[Change]:
-    not_saturating = [({"loss": "non-saturating"}, "its gradient is strong where D is sure")]
-    return [
-        *(not_saturating if getattr(recipe, "loss", None) == "minimax" else []),
-        ({"loss": "wasserstein", "penalty": "wgan-gp"}, "a critic's gradient doesn't vanish"),
-        ({"feature_matching": 1.0}, "G learns from D's features too"),
-        ({"real_label": 0.9}, "labels smoothed on one side"),
-        ({"spectral_norm": True}, "bounds D"),
-        ({"d_lr": _d_rate(recipe, 0.25)}, "D learns slower"),
-    ]
-
-
-def _of_mode_collapse(recipe: Recipe) -> list[Change]:
-    return [
-        ({"batch_norm": True}, "batch norm in G"),
-        ({"minibatch_discrimination": 16}, "D compares the images of a batch"),
-        ({"loss": "wasserstein", "penalty": "wgan-gp"}, "the distance counts what is missing"),
-        ({"unroll": 5}, "G takes D's answer into account"),
-        ({"feature_matching": 1.0}, "G matches the mean of D's features"),
-        ({"instance_noise": 0.1}, "noise on all that D sees"),
-        ({"d_lr": _d_rate(recipe, 0.25)}, "D learns slower"),
-    ]
-
-
-def _of_oscillation(recipe: Recipe) -> list[Change]:
-    slower = float(f"{getattr(recipe, 'lr', 1.0) / 4:.3g}")
-    return [
-        ({"spectral_norm": True}, "bounds D"),
-        ({"penalty": "r1", "penalty_weight": 1.0}, "a penalty on D's gradient"),
-        ({"lr": slower, "d_lr": _d_rate(recipe, 0.25)}, "both learn slower"),
-        ({"real_label": 0.9}, "labels smoothed on one side"),
-        ({"batch_norm": True}, "batch norm in G"),
-        ({"n_critic": getattr(recipe, "n_critic", 1) + 4}, "more updates of D"),
-        ({"historical_averaging": 1.0}, "holds the weights near their mean"),
-    ]
-
-
-def _dropout(recipe: Recipe, rate: float) -> list[Change]:
-    name = "dropout" if hasattr(recipe, "dropout") else "d_dropout"
-    now = getattr(recipe, name, rate)
-    return (
-        [({name: rate}, "dropout in D" if rate else "no dropout in D")]
-        if (rate == 0) == (now > 0)
-        else []
-    )
-
-
-def _width_of_d(recipe: Recipe, factor: float) -> list[Change]:
-    why = "a larger D" if factor > 1 else "a smaller D"
-    if hasattr(recipe, "ndf"):
-        return [({"ndf": max(1, round(recipe.ndf * factor))}, why)]
-    if hasattr(recipe, "d_hidden"):
-        return [
-            ({"d_hidden": tuple(max(1, round(width * factor)) for width in recipe.d_hidden)}, why)
-        ]
-    return []
-
-
-_FAILURES: dict[
-    str, tuple[Callable[[Figures], list[Evidence]], Callable[[Recipe], list[Change]]]
+FAILURES: dict[
+    str, tuple[Callable[[Figures], list[Evidence]], Callable[[Recipe], list[Change | Remedy]]]
 ] = {
-    "D too strong": (_d_too_strong, _of_d_too_strong),
-    "vanishing gradients": (_vanishing, _of_vanishing),
-    "G too strong": (_g_too_strong, _of_g_too_strong),
-    "mode collapse": (_mode_collapse, _of_mode_collapse),
-    "oscillation": (_oscillation, _of_oscillation),
-}  # fmt: skip
+    "D too strong": (_d_too_strong, remedies.of_d_too_strong),
+    "vanishing gradients": (_vanishing, remedies.of_vanishing),
+    "G too strong": (_g_too_strong, remedies.of_g_too_strong),
+    "mode collapse": (_mode_collapse, remedies.of_mode_collapse),
+    "oscillation": (_oscillation, remedies.of_oscillation),
+    "poor quality": (_poor_quality, remedies.of_poor_quality),
+}
+"""Function that sees a failure, and its remedies, by the failure's name, the gravest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from io import StringIO
@@ -12,7 +13,7 @@ import torch
 
 from fastgan import cli
 from fastgan.diagnose import DiagnoseError, diagnose_run
-from fastgan.recipes import GAN
+from fastgan.recipes import GAN, Pix2Pix
 from fastgan.training import RunSettings, train
 
 HEALTHY = GAN(batch=32, lr=4e-4, z_dim=32, g_hidden=(64, 128), d_hidden=(128, 64))
@@ -97,15 +98,17 @@ def test_the_command_names_the_failure_its_numbers_and_remedies(short, tmp_path,
     out = tmp_path / "new" / "found.json"
     status, output, errors = command(monkeypatch, "diagnose", short, "--out", out)
     assert status == 3 and not errors
-    assert output.startswith("gan after 160 images: mode collapse.\n")
+    assert output.startswith(
+        "gan after 160 images: mode collapse, poor quality.\nD's certainty: 0.35"
+    )
     assert "share of the classes that appear: 0.2, under 0.5" in output
     assert "--minibatch-discrimination 16" in output and f"Made {out}." in output
     result = json.loads(out.read_text())
     assert result["healthy"] is False and result["recipe"] == "gan" and result["nimg"] == 160
-    (symptom,) = result["symptoms"]
-    for evidence in symptom["evidence"]:
+    collapse, quality = result["symptoms"]
+    for evidence in collapse["evidence"]:
         assert evidence["value"] == result["figures"][evidence["figure"]] < evidence["threshold"]
-    assert symptom["remedies"][0]["settings"]
+    assert collapse["remedies"][0]["settings"] and quality["remedies"][0]["option"] == "--resume"
 
 
 def test_a_run_without_its_data_is_diagnosed_by_its_log(short, tmp_path, monkeypatch):
@@ -130,3 +133,15 @@ def test_runs_that_cannot_be_diagnosed(short, tmp_path, monkeypatch):
     assert status == 2 and "--out must be a file that ends in .json, got 'found.txt'." in error
     status, _, error = command(monkeypatch, "diagnose", short, "--seed", -1)
     assert status == 2 and "--seed must be at least 0, got -1." in error
+
+
+def test_a_translation_is_diagnosed_with_its_targets(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    recipe = Pix2Pix(batch=8, ngf=2, ndf=2, patch=16)
+    train(recipe, out=str(out), device="cpu", resolution=8, total_images=64, log_every=8,
+          data="shapes", console=None)  # fmt: skip
+    _, output, _ = command(monkeypatch, "diagnose", out)
+    assert "D's certainty: " in output and "log alone" not in output
+    assert re.search(r"L1 distance from the targets: \S+ \(mean \S+, input \S+\)", output)
+    figures = diagnose_run(out).figures
+    assert {"certainty_swing", "covered", "sharpness", "features", "input_effect"} <= set(figures)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
 from fastgan.diagnose import log_figures, sample_figures, symptoms_of
+from fastgan.diagnose.symptoms import FAILURES
 from fastgan.losses.adversarial import adversarial_loss
 from fastgan.losses.stabilizers import flip_labels
-from fastgan.recipes import DCGAN, GAN, WGANGP, StyleGAN2
+from fastgan.recipes import DCGAN, GAN, RECIPES, SAGAN, WGANGP, Pix2Pix, StarGAN, StyleGAN2
 
 EVEN = 2 * math.log(2)
 LIKE_DATA = {"spread": 0.9, "apart": 0.9, "covered": 0.9, "classes_shown": 1.0}
@@ -144,7 +146,7 @@ def test_games_without_a_scale_take_certainty_from_the_logits():
     sure = certain(lambda t: 0.95)
     assert seen(sure, UNLIKE_DATA, recipe) == {"D too strong": {"certainty"}}
     assert seen(sure, LIKE_DATA, recipe) == {}
-    around = certain(lambda t: 0.5 + 0.35 * math.sin(25 * t))
+    around = certain(lambda t: 0.5 + 0.45 * math.sin(25 * t))
     assert seen(around, LIKE_DATA, recipe) == {"oscillation": {"certainty_swing"}}
     blind = [row | {"logit(real)": 1.0, "logit(fake)": 1.1} for row in certain(lambda t: 0.01)]
     for row in blind:
@@ -192,6 +194,87 @@ def test_every_remedy_is_one_that_the_recipe_can_take(recipe):
         assert len(symptom.remedies) >= 2
         for remedy in symptom.remedies:
             assert replace(recipe, **remedy.settings) != recipe
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_remedies_of_every_recipe(recipe):
+    """Each failure has remedies; those with settings change a field that the recipe has."""
+    recipe = recipe()
+    ill = {
+        "certainty": 0.99, "gradient_g_kept": 0.0, "swing": 9.0, "features": 99.0,
+        **({"input_effect": 0.0} if recipe.translates else {"apart": 0.0}),
+    }  # fmt: skip
+    found = symptoms_of(ill, recipe) + symptoms_of({"certainty": 0.0, "fooled": 1.0}, recipe)
+    assert {symptom.name for symptom in found} == set(FAILURES)
+    for symptom in found:
+        assert symptom.remedies, symptom.name
+        for remedy in symptom.remedies:
+            if remedy.settings:
+                assert replace(recipe, **remedy.settings) != recipe
+                assert all(
+                    f"--{name.replace('_', '-')}" in remedy.option.replace("--no-", "--")
+                    for name in remedy.settings
+                )
+            else:
+                assert symptom.name == "poor quality"
+        assert len({(remedy.option, remedy.why) for remedy in symptom.remedies}) == len(
+            symptom.remedies
+        )
+
+
+SIX = (
+    "longer",
+    "larger networks",
+    "better architecture",
+    "data",
+    "further data|augment",
+    "attention",
+)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_poor_quality_has_the_six_remedies(recipe):
+    """Longer training, capacity, architecture, data, augmentation, self-attention where missing."""
+    (symptom,) = symptoms_of({"features": 99.0}, recipe())
+    whys = [remedy.why for remedy in symptom.remedies]
+    has_attention = getattr(recipe(), "attention", 0) is None
+    for words in SIX[:-1] if has_attention else SIX:
+        assert any(re.search(words, why) for why in whys), (words, whys)
+    assert len(whys) == 6 - has_attention
+
+
+def test_remedies_of_poor_quality_are_settings_where_there_are_any():
+    def options(recipe):
+        return [remedy.option for remedy in symptoms_of({"features": 99.0}, recipe)[0].remedies]
+
+    assert options(GAN()) == [
+        "--resume", "--g-hidden 512 1024 2048 --d-hidden 1024 512", "", "",
+        "--augment diffaugment", "",
+    ]  # fmt: skip
+    assert "--attention None" in options(SAGAN(attention=0))
+    assert "--channel-base 65536 --channel-max 1024" in options(StyleGAN2(channel_base=32768))
+    assert {"--blocks 12", "--mirror", "--ngf 128 --ndf 128"} <= set(options(StarGAN()))
+
+
+@pytest.mark.parametrize(
+    ("figure", "bad", "good"),
+    [
+        ("features", 40.0, 5.0), ("sharpness", 0.01, 0.5), ("sharpness", 20.0, 2.0),
+        ("checkerboard", 50.0, 2.0), ("l1_share", 3.0, 0.5),
+    ],
+)  # fmt: skip
+def test_poor_quality_is_seen_in_features_sharpness_boards_and_targets(figure, bad, good):
+    assert seen(log(learning), LIKE_DATA | {figure: bad}) == {"poor quality": {figure}}
+    assert seen(log(learning), LIKE_DATA | {figure: good}) == {}
+
+
+def test_outputs_that_ignore_their_input_or_noise_are_mode_collapse():
+    answers = {"input_effect": 0.9, "noise_effect": 0.5, "apart": 0.3, "spread": 0.2}
+    # Outputs needn't have every detail of real images.
+    assert seen(log(learning), answers, Pix2Pix()) == {}
+    for figure in ("input_effect", "noise_effect", "apart"):
+        ill = answers | {figure: 0.01}
+        assert seen(log(learning), ill, Pix2Pix()) == {"mode collapse": {figure}}
 
 
 def test_remedies_answer_the_recipe_s_own_settings():
