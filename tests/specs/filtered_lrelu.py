@@ -381,8 +381,8 @@ FILTERED_LRELU = OpSpec(
         Saved(
             _sample("up2-down2", (2, 3, 8, 9), taps(12), taps(10), **UP2_DOWN2),
             kept=[],
-            # Codes of 26 by 28 upsampled pixels, 4 to a byte.
-            more=[10, 12, 2 * 3 * 26 * 7],
+            # Codes of 26 by 28 upsampled pixels, four rows to a byte.
+            more=[10, 12, 2 * 3 * 7 * 28],
         )
     ],
 )

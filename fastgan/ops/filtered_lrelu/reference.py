@@ -13,7 +13,8 @@ from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.bias_act.reference import pre_activation
 from fastgan.ops.upfirdn2d.reference import axis_taps, crop, upfirdn2d
 
-CODES_PER_BYTE = 4
+ROWS_PER_BYTE = 4
+"""Rows of the upsampled image whose codes share a byte."""
 Sizes = tuple[int, ...]
 
 
@@ -23,9 +24,9 @@ def between(size: Sequence[int], fd: Tensor | None, down: int) -> Sizes:
 
 
 def codes_size(size: Sequence[int], fd: Tensor | None, down: int) -> Sizes:
-    """Return the width in bytes and the height of the codes."""
+    """Return the width and the height of the codes, in bytes."""
     width, height = between(size, fd, down)
-    return (width + CODES_PER_BYTE - 1) // CODES_PER_BYTE, height
+    return width, (height + ROWS_PER_BYTE - 1) // ROWS_PER_BYTE
 
 
 def activation(u: Tensor, slope: float, clamp: float | None) -> Tensor:
@@ -67,17 +68,21 @@ def plain(
 # The registered ops: they stand in for missing native kernels.
 
 
+def shifts(device: torch.device) -> Tensor:
+    """Return the places of a byte's codes, along a dimension behind the rows of bytes."""
+    return torch.arange(0, 2 * ROWS_PER_BYTE, 2, dtype=torch.uint8, device=device)[:, None]
+
+
 def packed(u: Tensor, slope: float, clamp: float | None) -> Tensor:
-    """Return the codes of the derivative at ``u``, four to a byte, the leftmost in the low bits.
+    """Return the codes of the derivative at ``u``, four rows to a byte, the first in the low bits.
 
     They are 0 for a slope of 1, 1 for ``slope`` and 2 for 0, where the clamp is active.
     """
     codes = (u < 0).to(torch.uint8)
     if clamp is not None:
         codes[activation(u, slope, None).abs() > clamp] = 2
-    codes = F.pad(codes, (0, -u.shape[3] % CODES_PER_BYTE)).unflatten(3, (-1, CODES_PER_BYTE))
-    shifts = torch.arange(0, 2 * CODES_PER_BYTE, 2, dtype=torch.uint8, device=u.device)
-    return (codes << shifts).sum(4, dtype=torch.uint8)
+    codes = F.pad(codes, (0, 0, 0, -u.shape[2] % ROWS_PER_BYTE))
+    return (codes.unflatten(2, (-1, ROWS_PER_BYTE)) << shifts(u.device)).sum(3, dtype=torch.uint8)
 
 
 def slopes(
@@ -87,8 +92,7 @@ def slopes(
 
     They are 0 beyond the codes.
     """
-    shifts = torch.arange(0, 2 * CODES_PER_BYTE, 2, dtype=torch.uint8, device=codes.device)
-    each = ((codes[..., None] >> shifts) & 3).flatten(3).long()
+    each = ((codes[:, :, :, None] >> shifts(codes.device)) & 3).flatten(2, 3).long()
     found = torch.tensor([1.0, slope, 0.0, 0.0], dtype=dtype, device=codes.device)[each]
     before, after = [-o for o in offset], []
     for length, o, n in zip((each.shape[3], each.shape[2]), offset, size):

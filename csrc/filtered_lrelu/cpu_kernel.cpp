@@ -1,0 +1,502 @@
+// Compiled once per instruction set, named by FG_CPU_LEVEL.
+//
+// A tile goes down the image. Each upsampled row is made once, from the few input rows that its
+// filter meets, and stays in a ring until the last output row that needs it is done. So the
+// upsampled image is never in memory.
+//
+// - Upsampling runs along y first, where rows are short, then along x.
+// - Downsampling runs along y first, over the rows of the ring, then along x.
+// - Columns are split by their remainder, so a sum over taps is a weighted sum of arrays at
+//   offsets for all factors, and vectorises. Two neighbouring phases share their loads.
+#include "cpu_kernel.h"
+
+#include "../common/with_constant.h"
+
+namespace fg::FG_CPU_LEVEL {
+namespace {
+
+using namespace fg::filtered_lrelu;
+using I = std::int64_t;
+
+constexpr I longest_sum = 12;
+
+template <int J, bool Add, class R>
+void sum_of(R* __restrict out, const R* const* sources, const R* weights, I n) {
+  const R* s[J];
+  R w[J];
+  for (int j = 0; j < J; ++j) {
+    s[j] = sources[j];
+    w[j] = weights[j];
+  }
+  FG_NO_ALIAS
+  for (I i = 0; i < n; ++i) {
+    R total = w[0] * s[0][i];
+    for (int j = 1; j < J; ++j) {
+      total += w[j] * s[j][i];
+    }
+    out[i] = Add ? out[i] + total : total;
+  }
+}
+
+template <bool Add, class R>
+void sum_of_some(R* out, const R* const* s, const R* w, I count, I n) {
+  with_count<1, longest_sum>(count, [&](auto j) { sum_of<decltype(j)::value, Add>(out, s, w, n); });
+}
+
+// Compute out[i] = Σ_j weights[j] · sources[j][i].
+template <class R>
+void weighted_sum(R* out, const R* const* sources, const R* weights, I count, I n) {
+  if (count == 0) {
+    std::fill_n(out, n, R(0));
+    return;
+  }
+  sum_of_some<false>(out, sources, weights, std::min(count, longest_sum), n);
+  for (I j = longest_sum; j < count; j += longest_sum) {
+    sum_of_some<true>(out, sources + j, weights + j, std::min(count - j, longest_sum), n);
+  }
+}
+
+// Compute two sums of J sources each; the second one starts `Shift` sources later.
+template <int J, int Shift, class R>
+void pair_of(
+    R* __restrict first, R* __restrict second, const R* const* sources, const R* w_first,
+    const R* w_second, I n) {
+  const R* s[J + Shift];
+  R a[J], b[J];
+  for (int j = 0; j < J + Shift; ++j) {
+    s[j] = sources[j];
+  }
+  for (int j = 0; j < J; ++j) {
+    a[j] = w_first[j];
+    b[j] = w_second[j];
+  }
+  FG_NO_ALIAS
+  for (I i = 0; i < n; ++i) {
+    R v[J + Shift];
+    for (int j = 0; j < J + Shift; ++j) {
+      v[j] = s[j][i];
+    }
+    R one = a[0] * v[0], two = b[0] * v[Shift];
+    for (int j = 1; j < J; ++j) {
+      one += a[j] * v[j];
+      two += b[j] * v[j + Shift];
+    }
+    first[i] = one;
+    second[i] = two;
+  }
+}
+
+template <class R>
+bool pair_sum(
+    R* first, R* second, const R* const* s, const R* w_first, const R* w_second, I count, I shift,
+    I n) {
+  return (shift == 0 || shift == 1) && with_count<2, 8>(count, [&](auto j) {
+           constexpr int taps = decltype(j)::value;
+           if (shift == 0) {
+             pair_of<taps, 0>(first, second, s, w_first, w_second, n);
+           } else {
+             pair_of<taps, 1>(first, second, s, w_first, w_second, n);
+           }
+         });
+}
+
+// Apply the activation in place.
+template <class R>
+FG_LOCAL void activate(R* __restrict u, R slope, R clamp, I n) {
+  for (I i = 0; i < n; ++i) {
+    const R v = u[i] < 0 ? u[i] * slope : u[i];
+    u[i] = v > clamp ? clamp : v < -clamp ? -clamp : v;
+  }
+}
+
+// The same, and put the codes at bit `shift`.
+template <class R>
+FG_LOCAL void activate_with_codes(
+    R* __restrict u, std::uint32_t* __restrict codes, int shift, R slope, R clamp, I n) {
+  for (I i = 0; i < n; ++i) {
+    const R x = u[i], v = x < 0 ? x * slope : x;
+    u[i] = v > clamp ? clamp : v < -clamp ? -clamp : v;
+    const std::uint32_t code = (v > clamp) | (v < -clamp) ? 2u : x < 0 ? 1u : 0u;
+    codes[i] |= code << shift;
+  }
+}
+
+// Multiply by the derivatives of the codes at bit `shift`.
+template <class R>
+FG_LOCAL void apply_codes(
+    R* __restrict u, const std::uint32_t* __restrict codes, int shift, R slope, I n) {
+  for (I i = 0; i < n; ++i) {
+    const std::uint32_t code = codes[i] >> shift;
+    const R below = code & 1 ? slope : R(1);
+    u[i] *= code & 2 ? R(0) : below;
+  }
+}
+
+// Split pixels of `lanes` elements into `step` arrays by their remainder, `stride` elements apart.
+template <class To, class From>
+FG_LOCAL void split(
+    To* __restrict to, const From* __restrict from, I step, I stride, I pixels, I lanes) {
+  if (step == 1) {
+    for (I i = 0; i < pixels * lanes; ++i) {
+      to[i] = static_cast<To>(from[i]);
+    }
+  } else if (lanes == 1 && step == 2) {
+    To *even = to, *odd = to + stride;
+    for (I i = 0; i < pixels / 2; ++i) {
+      even[i] = static_cast<To>(from[2 * i]);
+      odd[i] = static_cast<To>(from[2 * i + 1]);
+    }
+    if (pixels % 2) {
+      even[pixels / 2] = static_cast<To>(from[pixels - 1]);
+    }
+  } else {
+    for (I r = 0; r < step; ++r) {
+      for (I i = 0, p = r; p < pixels; ++i, p += step) {
+        for (I c = 0; c < lanes; ++c) {
+          to[r * stride + i * lanes + c] = static_cast<To>(from[p * lanes + c]);
+        }
+      }
+    }
+  }
+}
+
+// The inverse.
+template <class To, class From>
+FG_LOCAL void weave(
+    To* __restrict to, const From* __restrict from, I step, I stride, I pixels, I lanes) {
+  if (step == 1) {
+    for (I i = 0; i < pixels * lanes; ++i) {
+      to[i] = static_cast<To>(from[i]);
+    }
+  } else if (lanes == 1 && step == 2) {
+    const From *even = from, *odd = from + stride;
+    for (I i = 0; i < pixels / 2; ++i) {
+      to[2 * i] = static_cast<To>(even[i]);
+      to[2 * i + 1] = static_cast<To>(odd[i]);
+    }
+    if (pixels % 2) {
+      to[pixels - 1] = static_cast<To>(even[pixels / 2]);
+    }
+  } else {
+    for (I r = 0; r < step; ++r) {
+      for (I i = 0, p = r; p < pixels; ++i, p += step) {
+        for (I c = 0; c < lanes; ++c) {
+          to[p * lanes + c] = static_cast<To>(from[r * stride + i * lanes + c]);
+        }
+      }
+    }
+  }
+}
+
+constexpr std::uint8_t all_zero_slopes = 0xaa;
+
+template <class R>
+class Tiles {
+ public:
+  Tiles(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w)
+      : a_(a), p_(plan), cut_(plan.cut), w_(w), height_(between(a.y)), width_(between(a.x)) {}
+
+  void run(I tile) {
+    const I strip = tile % cut_.strips, rest = tile / cut_.strips;
+    const I column = rest % cut_.across * cut_.width, slice = rest / cut_.across % cut_.slices;
+    image_ = rest / (cut_.across * cut_.slices);
+    channel_ = slice * cut_.lanes;
+    lanes_ = std::min(cut_.lanes, a_.inner - channel_);
+    first_out_ = column;
+    outs_ = std::min(cut_.width, a_.x.out - column);
+    // Columns of the tile in the upsampled image, in periods, and those that only it has.
+    first_between_ = column * a_.x.down;
+    const I periods_out = (outs_ + p_.period_out - 1) / p_.period_out;
+    const I reach = (p_.period_out - 1) * a_.x.down + std::max(a_.x.taps_down, a_.x.down);
+    periods_ = periods_out - 1 + (reach - 1) / p_.planes + 1;
+    owned_ = (column + outs_ == a_.x.out ? width_ : (column + outs_) * a_.x.down) - first_between_;
+    // Its input columns, and those of them that are in the image.
+    start_ = first_between_ / a_.x.up + p_.lowest;
+    from_ = std::clamp<I>(start_, 0, a_.x.in);
+    to_ = std::clamp<I>(start_ + cut_.length, from_, a_.x.in);
+    load_bias();
+
+    const I first_row = strip * cut_.height, end = std::min(first_row + cut_.height, a_.y.out);
+    next_ = first_row * a_.y.down;
+    next_input_ = -1;
+    cached_codes_ = -1;
+    owned_end_ = end == a_.y.out ? height_ : end * a_.y.down;
+    for (I row = first_row; row < end; ++row) {
+      const I first = row * a_.y.down;
+      const I needed = std::min(first + std::max(a_.y.taps_down, a_.y.down), height_);
+      while (next_ < needed) {
+        make_row(next_++);
+      }
+      make_output(row, first);
+    }
+  }
+
+ private:
+  I n_staged() const { return cut_.staged * p_.advance; }
+  R* ring(I row) const { return w_.ring + row % cut_.rows * (cut_.plane * p_.planes); }
+  R* staged(I row) const { return w_.input + row % cut_.input_rows * n_staged(); }
+
+  void load_bias() {
+    for (I c = 0; c < lanes_; ++c) {
+      const I channel = a_.inner == 1 ? image_ % a_.channels : channel_ + c;
+      w_.bias[c] = load_one<R>(a_.dtype, a_.bias, channel);
+    }
+  }
+
+  // Copy an input row with its bias to the ring, with zeros beyond the image.
+  void stage(I row) {
+    const I n = (to_ - from_) * lanes_, all = cut_.length * lanes_;
+    const I before = n == 0 ? all : (from_ - start_) * lanes_;
+    R* const line = p_.advance == 1 ? staged(row) : w_.line;
+    std::fill_n(line, before, R(0));
+    std::fill_n(line + before + n, all - before - n, R(0));
+    if (lanes_ == a_.inner) {
+      load_into(
+          line + before, a_.dtype, a_.input, ((image_ * a_.y.in + row) * a_.x.in + from_) * lanes_,
+          n);
+    } else {
+      for (I x = from_; x < to_; ++x) {
+        const I at = ((image_ * a_.y.in + row) * a_.x.in + x) * a_.inner + channel_;
+        load_into(line + before + (x - from_) * lanes_, a_.dtype, a_.input, at, lanes_);
+      }
+    }
+    if (a_.bias) {
+      R* const inside = line + before;
+      if (lanes_ == 1) {
+        const R b = w_.bias[0];
+        for (I i = 0; i < n; ++i) {
+          inside[i] += b;
+        }
+      } else {
+        for (I x = 0; x < n; x += lanes_) {
+          for (I c = 0; c < lanes_; ++c) {
+            inside[x + c] += w_.bias[c];
+          }
+        }
+      }
+    }
+    if (p_.advance > 1) {
+      split(staged(row), line, p_.advance, cut_.staged, cut_.length, lanes_);
+    }
+  }
+
+  // Add the sources of a phase along x, whose row is given.
+  I add_sources(I count, const Phase<R>& phase, const R* row, R weight) const {
+    for (I j = 0; j < phase.count; ++j) {
+      const I at = phase.first - p_.lowest + j;
+      w_.sources[count] = row + at % p_.advance * cut_.staged + at / p_.advance * lanes_;
+      w_.weights[count++] = phase.weights[j] * weight;
+    }
+    return count;
+  }
+
+  // Test if the slopes of a row of the upsampled image may differ from 0.
+  bool has_slopes(I row) const {
+    const I at = row + a_.y.offset;
+    return !a_.codes || (at >= 0 && at < a_.y.codes);
+  }
+
+  // Make a row of the upsampled image, behind the activation.
+  void make_row(I row) {
+    R* const u = ring(row);
+    if (!has_slopes(row)) {
+      std::fill_n(u, cut_.plane * p_.planes, R(0));
+      return;
+    }
+    const Phase<R>& y = p_.up_y[row % a_.y.up];
+    const I first = row / a_.y.up + y.first;
+    const I low = std::clamp<I>(-first, 0, y.count),
+            high = std::clamp<I>(a_.y.in - first, low, y.count);
+    next_input_ = std::max(next_input_, first + low);
+    for (; next_input_ < first + high; ++next_input_) {
+      stage(next_input_);
+    }
+    if (low == high) {
+      std::fill_n(u, cut_.plane * p_.planes, R(0));
+    } else if (p_.up_separable) {
+      for (I j = low; j < high; ++j) {
+        w_.sources[j - low] = staged(first + j);
+        w_.weights[j - low] = y.weights[j];
+      }
+      weighted_sum(w_.tall, w_.sources, w_.weights, high - low, n_staged());
+      filter_across(u);
+    } else {
+      for (I r = 0; r < p_.planes; ++r) {
+        I count = 0;
+        for (I j = low; j < high; ++j) {
+          const I tap = p_.up_row[row % a_.y.up] + j * a_.y.up;
+          count = add_sources(count, p_.up_x[tap * p_.planes + r], staged(first + j), R(1));
+        }
+        weighted_sum(u + r * cut_.plane, w_.sources, w_.weights, count, periods_ * lanes_);
+      }
+    }
+    finish_row(row, u);
+  }
+
+  // Filter a row along x, two phases at once where they have equally many taps.
+  void filter_across(R* u) const {
+    const I n = periods_ * lanes_;
+    for (I r = 0; r < p_.planes; ++r) {
+      const Phase<R>& one = p_.up_x[r];
+      I count = add_sources(0, one, w_.tall, R(1));
+      if (r + 1 < p_.planes && p_.up_x[r + 1].count == one.count) {
+        const Phase<R>& two = p_.up_x[r + 1];
+        const I shift = two.first - one.first;
+        if (shift == 1 && count > 0) {
+          const I at = one.first - p_.lowest + count;
+          w_.sources[count] = w_.tall + at % p_.advance * cut_.staged + at / p_.advance * lanes_;
+        }
+        R* const to = u + r * cut_.plane;
+        if (pair_sum(to, to + cut_.plane, w_.sources, one.weights, two.weights, count, shift, n)) {
+          ++r;
+          continue;
+        }
+      }
+      weighted_sum(u + r * cut_.plane, w_.sources, w_.weights, count, n);
+    }
+  }
+
+  void finish_row(I row, R* u) {
+    const I n = cut_.plane * p_.planes;
+    if (a_.codes) {
+      const I at = row + a_.y.offset;
+      read_codes(at / rows_per_byte);
+      apply_codes(u, w_.codes, static_cast<int>(at % rows_per_byte) * 2, p_.slope, n);
+    } else if (a_.new_codes && row < owned_end_) {
+      const I place = row % rows_per_byte;
+      if (place == 0) {
+        std::fill_n(w_.codes, n, 0u);
+      }
+      activate_with_codes(u, w_.codes, static_cast<int>(place) * 2, p_.slope, p_.clamp, n);
+      if (place == rows_per_byte - 1 || row + 1 == owned_end_) {
+        write_codes(row / rows_per_byte);
+      }
+    } else {
+      activate(u, p_.slope, p_.clamp, n);
+    }
+  }
+
+  // Return the first byte of a row of bytes, at a column of the codes.
+  I byte_at(I row, I column) const {
+    return ((image_ * (a_.y.codes / rows_per_byte) + row) * a_.x.codes + column) * a_.inner +
+           channel_;
+  }
+
+  void write_codes(I row) const {
+    weave(w_.bytes, w_.codes, p_.planes, cut_.plane, owned_, lanes_);
+    if (lanes_ == a_.inner) {
+      std::copy_n(w_.bytes, owned_ * lanes_, a_.new_codes + byte_at(row, first_between_));
+      return;
+    }
+    for (I x = 0; x < owned_; ++x) {
+      std::copy_n(w_.bytes + x * lanes_, lanes_, a_.new_codes + byte_at(row, first_between_ + x));
+    }
+  }
+
+  // Read a row of bytes, unless it was the last one.
+  void read_codes(I row) {
+    if (row == cached_codes_) {
+      return;
+    }
+    cached_codes_ = row;
+    const I columns = periods_ * p_.planes, first = first_between_ + a_.x.offset;
+    const I from = std::clamp<I>(-first, 0, columns),
+            to = std::clamp<I>(a_.x.codes - first, from, columns);
+    std::fill_n(w_.bytes, from * lanes_, all_zero_slopes);
+    std::fill_n(w_.bytes + to * lanes_, (columns - to) * lanes_, all_zero_slopes);
+    if (lanes_ == a_.inner && from < to) {
+      std::copy_n(
+          a_.codes + byte_at(row, first + from), (to - from) * lanes_, w_.bytes + from * lanes_);
+    } else {
+      for (I x = from; x < to; ++x) {
+        std::copy_n(a_.codes + byte_at(row, first + x), lanes_, w_.bytes + x * lanes_);
+      }
+    }
+    split(w_.codes, w_.bytes, p_.planes, cut_.plane, columns, lanes_);
+  }
+
+  // Add the sources of the outputs of one remainder, from a row of planes.
+  I add_outputs(I count, I phase, const R* row, const R* weights) const {
+    for (I k = 0; k < a_.x.taps_down; ++k) {
+      const I at = phase * a_.x.down + k;
+      w_.sources[count] = row + at % p_.planes * cut_.plane + at / p_.planes * lanes_;
+      w_.weights[count++] = weights[k];
+    }
+    return count;
+  }
+
+  // Make an output row from the upsampled rows from `first` on.
+  void make_output(I row, I first) const {
+    const I periods = (outs_ + p_.period_out - 1) / p_.period_out, n = periods * lanes_;
+    if (p_.down_separable) {
+      // Rows without slopes are zeros.
+      I low = 0, high = a_.y.taps_down;
+      for (; low < high && !has_slopes(first + low); ++low) {
+      }
+      for (; low < high && !has_slopes(first + high - 1); --high) {
+      }
+      for (I k = low; k < high; ++k) {
+        w_.sources[k - low] = ring(first + k);
+      }
+      weighted_sum(w_.flat, w_.sources, p_.down_y + low, high - low, cut_.plane * p_.planes);
+    }
+    const I stride = periods * lanes_;
+    for (I s = 0; s < p_.period_out; ++s) {
+      I count = 0;
+      if (p_.down_separable) {
+        count = add_outputs(0, s, w_.flat, p_.down_x);
+      } else {
+        for (I k = 0; k < a_.y.taps_down; ++k) {
+          count = add_outputs(count, s, ring(first + k), p_.down_x + k * a_.x.taps_down);
+        }
+      }
+      weighted_sum(w_.result + s * stride, w_.sources, w_.weights, count, n);
+    }
+    const R* values = w_.result;
+    if (p_.period_out > 1) {
+      weave(w_.line, w_.result, p_.period_out, stride, outs_, lanes_);
+      values = w_.line;
+    }
+    const I at = ((image_ * a_.y.out + row) * a_.x.out + first_out_) * a_.inner + channel_;
+    if (lanes_ == a_.inner) {
+      write(at, values, outs_ * lanes_);
+      return;
+    }
+    for (I x = 0; x < outs_; ++x) {
+      write(at + x * a_.inner, values + x * lanes_, lanes_);
+    }
+  }
+
+  void write(I at, const R* values, I n) const {
+    if (a_.dtype == DType::f32 || a_.dtype == DType::f64) {
+      std::copy_n(values, n, as<R>(a_.output) + at);
+      return;
+    }
+    for_each_block(
+        n, [&](I i, int m) { store(a_.dtype, a_.output, at + i, values + i, m, false); });
+  }
+
+  const Arguments& a_;
+  const Plan<R>& p_;
+  const Cut& cut_;
+  const Workspace<R>& w_;
+  const I height_, width_;  // of the upsampled image
+  I image_ = 0, channel_ = 0, lanes_ = 0;
+  I first_out_ = 0, outs_ = 0, first_between_ = 0, periods_ = 0, owned_ = 0, owned_end_ = 0;
+  I start_ = 0, from_ = 0, to_ = 0;
+  I next_ = 0, next_input_ = -1, cached_codes_ = -1;
+};
+
+template <class R>
+void run(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, I begin, I end) {
+  Tiles<R> tiles(a, plan, w);
+  for (I tile = begin; tile < end; ++tile) {
+    tiles.run(tile);
+  }
+}
+
+}  // namespace
+
+extern const Kernels filtered_lrelu_kernels = {run<float>, run<double>};
+
+}  // namespace fg::FG_CPU_LEVEL
