@@ -25,6 +25,8 @@ _NO_OPTIONAL_NUMBER = re.compile(
     r"Error parsing (--\S+?): no type matching .*?(INT|FLOAT) could .*? from \[('.*?')\]"
 )
 _NO_VALUE = re.compile(r"Missing value for argument '(\w+)'")
+_TOO_FEW = re.compile(r"Missing value for argument '(--[\w-]+)'\. Expected (\d+) values")
+_NO_TUPLE = re.compile(r"Error parsing (--[\w-]+): Could not parse arguments \[(.*)\] into tuple")
 _NO_CHOICE = re.compile(
     r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)"
 )
@@ -101,6 +103,14 @@ def _sentence(form: type, box: str) -> str:
         return f"The command needs {' and '.join(_required(form))}."
     if (positional := _NO_VALUE.match(message)) is not None:
         return f"The command needs {positional[1].upper()}."
+    if (few := _TOO_FEW.match(message)) is not None:
+        name, count = few.groups()
+        got = "fewer" if int(count) > 1 else "none"
+        return f"{name} must be {_expected(form, name, int(count))}, got {got}."
+    if (pair := _NO_TUPLE.match(message)) is not None:
+        name, values = pair.groups()
+        count = len(typing.get_args(_kinds(form).get(name)))
+        return f"{name} must be {_expected(form, name, count)}, got {values}."
     if (number := _NOT_A_NUMBER.match(message) or _NO_OPTIONAL_NUMBER.match(message)) is not None:
         option, kind, value = number.groups()
         expected = "a whole number" if kind.lower() == "int" else "a number"
@@ -115,6 +125,27 @@ def _sentence(form: type, box: str) -> str:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"{option} must be one of {', '.join(names)}, got {value!r}.{hint}"
     return message if message.endswith((".", "!")) else message + "."
+
+
+def _expected(form: type, name: str, count: int) -> str:
+    """Return the number and kind of the values that an option takes."""
+    kind = _kinds(form).get(name)
+    parts = set(typing.get_args(kind)) if typing.get_origin(kind) is tuple else {kind}
+    noun = "number" if parts <= {int, float} else "value"
+    return f"{count} {noun}s, separated by a space" if count > 1 else f"a {noun}"
+
+
+def _kinds(form: type) -> dict[str, Any]:
+    """Return the types of a dataclass of dataclasses by option."""
+    found: dict[str, Any] = {}
+    hints = typing.get_type_hints(form)
+    for entry in dataclasses.fields(form):
+        kind = hints[entry.name]
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found |= _kinds(kind)
+        else:
+            found[option(entry.name)] = kind
+    return found
 
 
 def _unknown_arguments(form: type, extra: Sequence[str], prog: str) -> str:
@@ -140,12 +171,4 @@ def _required(form: type) -> list[str]:
 
 def options_of(form: type) -> list[str]:
     """Return the options of a dataclass of dataclasses, as on the command line."""
-    names: list[str] = []
-    hints = typing.get_type_hints(form)
-    for entry in dataclasses.fields(form):
-        kind = hints[entry.name]
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            names += options_of(kind)
-        else:
-            names.append(option(entry.name))
-    return names
+    return list(_kinds(form))

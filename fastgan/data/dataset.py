@@ -249,12 +249,12 @@ def check_resolution(resolution: object) -> int:
     """
     if isinstance(resolution, bool) or not isinstance(resolution, int):
         raise DataError(
-            f"resolution must be a whole number of pixels from {MIN_RESOLUTION} to "
+            f"`resolution` must be a whole number of pixels from {MIN_RESOLUTION} to "
             f"{MAX_RESOLUTION}, got {resolution!r}."
         )
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise DataError(
-            f"resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels, "
+            f"`resolution` must be from {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels, "
             f"got {resolution}."
         )
     return resolution

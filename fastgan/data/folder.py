@@ -333,10 +333,13 @@ class FolderDataset(ImageDataset):
     def _require_any(self) -> None:
         if not self._names:
             broken = [entry for entry in self.skipped if not entry.endswith(NOT_A_PICTURE)]
-            raise DataError(
-                f"None of the {len(broken):,} images in {str(self._root)!r} can be read (the "
-                f"first: {broken[0]}): use a folder with intact images."
+            all_of_them = (
+                f"The only image in {str(self._root)!r} can't be read ({broken[0]})"
+                if len(broken) == 1
+                else f"None of the {len(broken):,} images in {str(self._root)!r} can be read (the "
+                f"first: {broken[0]})"
             )
+            raise DataError(f"{all_of_them}: use a folder with intact images.")
 
     def _native(self, width: int, height: int) -> int:
         padded = self._reading.fit == "pad"

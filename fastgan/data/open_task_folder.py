@@ -52,10 +52,10 @@ def open_task_folder(
         trained, held_out = (
             (root / f"{split}A", root / f"{split}B") for split in ("train", "test")
         )
-        if not all(folder.is_dir() for folder in trained):
+        if missing := [f"{folder.name}/" for folder in trained if not folder.is_dir()]:
             raise DataError(
                 f"The folder {str(root)!r} must have the folders trainA/ and trainB/ with the "
-                f"images of the two domains: add them."
+                f"images of the two domains: add {' and '.join(missing)}."
             )
         tested = held_out if all(folder.is_dir() for folder in held_out) else None
         dataset = DomainFolders(

@@ -72,7 +72,7 @@ class ShapesForTask(ShapesDataset):
         )
         if task in ("domains", "attributes") and resolution < _STRIPES_FROM:
             raise DataError(
-                f"resolution must be at least {_STRIPES_FROM} for the stripes of the task {task}, "
+                f"`resolution` must be at least {_STRIPES_FROM} for the stripes of the task {task}, "
                 f"got {resolution}."
             )
         self.task = task

@@ -155,7 +155,7 @@ class PartnerFolder(TaskFolder):
                     differs = f" (only the case differs from {near!r})" if near else ""
                     raise DataError(
                         f"{str(self._root / here[stem])!r} has no {noun}{differs}: add "
-                        f"{folder}/{stem} with the ending of any picture, or take its partner away."
+                        f"{folder}/{stem} with the ending of any picture, or remove the file."
                     )
         if not images:
             raise DataError(

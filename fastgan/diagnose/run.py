@@ -72,7 +72,7 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
         DiagnoseError: there is no run, or its log is too short.
     """
     run = RunDir(Path(folder))
-    config = run.saved_config() if run.root.is_dir() else None
+    config = run.find_config()
     if config is None:
         raise DiagnoseError(
             f"There is no run in {str(folder)!r}: name the `out` folder of fastgan train."

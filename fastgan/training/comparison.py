@@ -63,7 +63,7 @@ def read_runs(folders: Sequence[str | Path]) -> list[ComparedRun]:
     runs = []
     for folder, name in zip(folders, _names([Path(folder) for folder in folders])):
         run = RunDir(Path(folder))
-        config = run.saved_config() if run.root.is_dir() else None
+        config = run.find_config()
         if config is None:
             raise RunDirError(
                 f"There is no run in {str(folder)!r}: name `out` folders of fastgan train."

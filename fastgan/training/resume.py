@@ -224,12 +224,25 @@ def _go_on(
             return _Claimed(config)
         return _begin_again(config, saved.beginning, init_from)
     newest.saved.config.check_resumable(config)
+    _check_length(config, saved, newest.saved.state["nimg"])
     news = [
         f"{error} It was renamed to {set_aside(path).name}, and the one before it is taken."
         for path, error in newest.damaged.items()
     ]
     news += _new_ends(newest.saved.config.recipe, config.recipe, newest.saved.state["nimg"])
     return _Claimed(config, newest.path, newest.saved.state, news=news)
+
+
+def _check_length(now: RunConfig, saved: RunConfig, nimg: int) -> None:
+    """Raise ConfigError for a new length that the run has passed already."""
+    length = now.settings.total_images
+    if length != saved.settings.total_images and length < nimg:
+        raise ConfigError.of(
+            "total_images",
+            f"at least the {nimg:,} images that this run has shown",
+            length,
+            "leave it out to go on with the run, or raise it to train longer",
+        )
 
 
 def _new_ends(was: Recipe, now: Recipe, nimg: int) -> list[str]:

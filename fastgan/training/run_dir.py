@@ -117,17 +117,26 @@ class RunDir:
                 f"`resume`, or choose another `out`."
             )
 
+    def find_config(self) -> RunConfig | None:
+        """Read the configuration of the run in this folder; None if it holds none.
+
+        Raises:
+            CheckpointError, ConfigError, RecipeError: the run in it can't be read.
+        """
+        if self.config.exists():
+            return load_config(self.config)
+        newest = load_newest(self.checkpoints)
+        return None if newest is None else newest.saved.config
+
     def saved_config(self) -> RunConfig | None:
-        """Read the configuration of the run in this folder; None for a missing or empty folder.
+        """Read the configuration of the run to resume; None for a missing or empty folder.
 
         Raises:
             RunDirError: the folder holds something that isn't a run.
             CheckpointError, ConfigError, RecipeError: the run in it can't be read.
         """
-        if self.config.exists():
-            return load_config(self.config)
-        if (newest := load_newest(self.checkpoints)) is not None:
-            return newest.saved.config
+        if (config := self.find_config()) is not None:
+            return config
         if self.root.exists() and (not self.root.is_dir() or self._taken()):
             raise RunDirError(
                 f"There is no run to resume in {str(self.root)!r}, but something else is: "

@@ -74,8 +74,12 @@ def test_python_dash_m():
             "evaluate x --features foo",
             "--features must be one of digits, inception, mobilenet, got",
         ),
-        ("train dcgan --batch", "Missing value for argument '--batch'"),
-        ("train dcgan --betas 0.5", "Missing value for argument '--betas'"),
+        ("train dcgan --batch", "--batch must be a number, got none."),
+        ("train dcgan --betas 0.5", "--betas must be 2 numbers, separated by a space, got fewer."),
+        (
+            "train dcgan --betas 0.5 x",
+            "--betas must be 2 numbers, separated by a space, got '0.5',",
+        ),
         ("train gan --loss henge", "got 'henge'. Did you mean 'hinge'?"),
         ("train gan --batch 1", "--batch must be at least 2 (batch norm needs it), got 1."),
         ("train gan --keep 0", "--keep must be at least 1, got 0."),
@@ -83,7 +87,7 @@ def test_python_dash_m():
             "train dcgan --resolution 28",
             "--resolution must be one of 16, 32, 64, 128, 256 for dcgan, got 28",
         ),
-        ("train dcgan --resolution -5", "resolution must be from 4 to 4096 pixels, got -5"),
+        ("train dcgan --resolution -5", "--resolution must be from 4 to 4096 pixels, got -5"),
         ("train dcgan --data mnist6k", "did you mean 'mnist5k'?"),
         ("train dcgan --data ./no/such/folder", "no/such/folder"),
         ("train gan --measure-every -1", "--measure-every must be at least 0, got -1."),
@@ -103,7 +107,7 @@ def test_what_a_person_can_mend(refused, tmp_path, monkeypatch, line, sentence):
 
 
 def test_lines_of_a_run_name_options():
-    console = train._Console(file=io.StringIO())
+    console = train.OptionsConsole(file=io.StringIO())
     say(console, "cropped: on average 33% of 1 picture; `fit` pad or stretch keeps all")
     assert console.file.getvalue().endswith("; --fit pad or stretch keeps all\n")
 

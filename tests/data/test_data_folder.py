@@ -234,7 +234,10 @@ def test_warning_names_only_the_first_few(tmp_path: Path) -> None:
 def test_no_readable_image_left(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "a.jpg")
     (tmp_path / "README").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"None of the 1 images .* can be read .*a\.jpg"):
+    with pytest.raises(DataError, match=r"The only image in .* can't be read \(.*a\.jpg"):
+        open_dataset(str(tmp_path))
+    make(tmp_path / "b.jpg")
+    with pytest.raises(DataError, match=r"None of the 2 images .* \(the first: .*a\.jpg"):
         open_dataset(str(tmp_path))
 
 

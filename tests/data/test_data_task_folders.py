@@ -130,7 +130,7 @@ def test_pairs_refused(tmp_path: Path) -> None:
     refused(
         tmp_path / "two",
         "pairs",
-        r"inputs/b\.png' has no image: add images/b with the ending of any picture, or take",
+        r"inputs/b\.png' has no image: add images/b with the ending of any picture, or remove",
     )
     noise(tmp_path / "two" / "images" / "b.png")
     noise(tmp_path / "two" / "images" / "b.jpg")
@@ -186,8 +186,10 @@ def test_colour_in_one_domain_is_colour_in_both(tmp_path: Path) -> None:
     refused(
         tmp_path / "trainA",
         "domains",
-        r"must have the folders trainA/ and trainB/ with the images of the two domains: add",
+        r"must have the folders trainA/ and trainB/ .* domains: add trainA/ and trainB/\.",
     )
+    (tmp_path / "trainB").rmdir()
+    refused(tmp_path, "domains", r"the images of the two domains: add trainB/\.")
 
 
 # -- maps ------------------------------------------------------------------------------------------

@@ -123,6 +123,10 @@ def test_a_run_without_its_data_is_diagnosed_by_its_log(short, tmp_path, monkeyp
 def test_runs_that_cannot_be_diagnosed(short, tmp_path, monkeypatch):
     with pytest.raises(DiagnoseError, match=r"There is no run in .*name the out folder"):
         diagnose_run(tmp_path / "none")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"a")
+    with pytest.raises(DiagnoseError, match=r"There is no run in .*name the out folder"):
+        diagnose_run(tmp_path / "pictures")
     (tmp_path / "config.json").write_bytes((short / "config.json").read_bytes())
     (tmp_path / "log.jsonl").write_text('{"nimg": 16, "loss/D": 1.0}\n')
     with pytest.raises(

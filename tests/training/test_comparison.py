@@ -78,6 +78,9 @@ def test_a_run_that_has_only_begun_and_names_that_meet(folders, tmp_path):
     write_comparison(tmp_path / "page.html", runs)
     with pytest.raises(RunDirError, match=r"There is no run in .*name out folders"):
         read_runs([folders[0], tmp_path / "none"])
+    # It holds a page, and no run.
+    with pytest.raises(RunDirError, match=r"There is no run in .*name out folders"):
+        read_runs([folders[0], tmp_path])
 
 
 @pytest.mark.parametrize(

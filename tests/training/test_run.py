@@ -190,6 +190,15 @@ def test_a_run_can_grow(run, tiny, assert_same):
     assert json.loads(grown.run.config.read_text())["settings"]["total_images"] == 480
 
 
+def test_a_run_cannot_become_shorter_than_it_is(run, tiny):
+    run(tiny)
+    with pytest.raises(
+        ConfigError,
+        match="total_images must be at least the 320 images that this run has shown, got 160: leave",
+    ):
+        run(tiny, total_images=160, resume=True)
+
+
 def test_resuming_a_finished_run_only_makes_its_report_again(run, tiny, assert_same):
     first, _ = run(tiny)
     state = final_state(first)
