@@ -42,10 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
         for entry in wanted:
             run_entry(given.out, entry)
     if given.write:
-        done = [
-            (entry, outcome) for entry in ENTRIES if (outcome := load_outcome(given.out, entry))
-        ]
-        write_page(given.write, given.out, done)
+        outcomes = [(entry, load_outcome(given.out, entry)) for entry in ENTRIES]
+        done = [(entry, outcome) for entry, outcome in outcomes if outcome]
+        waiting = [entry for entry, outcome in outcomes if not outcome]
+        write_page(given.write, given.out, done, waiting)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ _NARROW = "--channel-base 512 --channel-max 64 --z-dim 64 --batch 16"
 _GROWING = f"{_NARROW} --stable-kimg 2 --fade-kimg 4"
 _MAPPED = "--w-dim 64 --mapping-layers 2"
 _STYLES = f"{_NARROW} --conditional {_MAPPED} --penalty-weight 1"
+_ALIAS_FREE = (
+    f"{_NARROW} --conditional --w-dim 64 --num-layers 6 --margin 4 --augment none "
+    "--penalty-weight 1"
+)
+_SLOW = "Alias-free layers are slow on a CPU, so this run is a third as long."
 
 _OF_NOISE = (
     Entry("gan", "Goodfellow et al. 2014", "--lr 4e-4 --batch 32"),
@@ -78,6 +83,8 @@ _OF_NOISE = (
     ),
     Entry("stylegan2", "Karras et al. 2020", _STYLES),
     Entry("stylegan2-ada", "Karras et al. 2020b", f"{_STYLES} --no-mirror --ada-kimg 50"),
+    Entry("stylegan3-t", "Karras et al. 2021", _ALIAS_FREE, 10_000, _SLOW),
+    Entry("stylegan3-r", "Karras et al. 2021", f"{_ALIAS_FREE} --blur-fade-kimg 2", 10_000, _SLOW),
     Entry(
         "r3gan",
         "Huang et al. 2024",

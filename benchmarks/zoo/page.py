@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -118,7 +119,21 @@ def part(
     ]  # fmt: skip
 
 
-def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) -> None:
+def to_come(entries: Sequence[Entry]) -> list[str]:
+    """Return the page's part on recipes that weren't trained yet, nothing if there are none."""
+    if not entries:
+        return []
+    lines = ["## Not trained yet", ""]
+    for entry in entries:
+        summary = f"{get_recipe(entry.name).summary}. {entry.paper}."
+        lines += [f"### `{entry.name}`", "", summary, "", "```", entry.command, "```", ""]
+        lines += [entry.why, ""] if entry.why else []
+    return lines
+
+
+def write_page(
+    document: Path, root: Path, done: list[tuple[Entry, Outcome]], waiting: Sequence[Entry] = ()
+) -> None:
     """Write table, sections and pictures; raise MissingMarkers if the document lacks them."""
     folder = document.parent / "images" / "gans"
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,6 +153,7 @@ def write_page(document: Path, root: Path, done: list[tuple[Entry, Outcome]]) ->
     lines += part("Noise to image", HEADER, [row(outcome) for _, outcome in of_noise], of_noise)
     rows = [row_of_translation(outcome) for _, outcome in of_images]
     lines += part("Image to image", HEADER_OF_TRANSLATIONS, rows, of_images)
+    lines += to_come(waiting)
     write_part(document, "zoo", lines)
 
 

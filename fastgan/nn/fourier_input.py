@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.nn.equalized import EqualLinear
-from fastgan.ops._checks import as_dtype, check_at_least
+from fastgan.ops._checks import as_dtype, check_at_least, under_autocast
 
 
 class FourierInput(nn.Module):
@@ -62,7 +62,8 @@ class FourierInput(nn.Module):
         with torch.no_grad():
             # Neither a rotation nor a translation at first.
             self.affine.weight.zero_()
-            self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+            assert self.affine.bias is not None
+            self.affine.bias[0] = 1
         self.weight = nn.Parameter(torch.randn(channels, channels))
         v = torch.randn(channels, 2)
         squares = v.square().sum(1, keepdim=True)
@@ -84,8 +85,11 @@ class FourierInput(nn.Module):
             raise ValueError(
                 f"w must have shape [N, {self.affine.weight.shape[1]}], got {list(w.shape)}"
             )
+        w = as_dtype(w, self.weight.dtype)
+        if not under_autocast(w):
+            return self._features(w, transform)
         with torch.autocast(w.device.type, enabled=False):
-            return self._features(as_dtype(w, self.weight.dtype), transform)
+            return self._features(w, transform)
 
     def _features(self, w: Tensor, transform: Tensor | None) -> Tensor:
         moved = self._moved(w, transform)

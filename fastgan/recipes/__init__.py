@@ -25,6 +25,7 @@ from fastgan.recipes.srgan import SRGAN
 from fastgan.recipes.stargan import StarGAN
 from fastgan.recipes.stylegan import StyleGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
+from fastgan.recipes.stylegan3 import StyleGAN3R, StyleGAN3T
 from fastgan.recipes.text2image import Text2Image
 from fastgan.recipes.unit import UNIT
 from fastgan.recipes.wgan import WGAN
@@ -63,6 +64,8 @@ __all__ = [
     "StyleGAN",
     "StyleGAN2",
     "StyleGAN2ADA",
+    "StyleGAN3R",
+    "StyleGAN3T",
     "Text2Image",
     "get_recipe",
     "import_recipe",

@@ -28,6 +28,7 @@ from fastgan.recipes.srgan import SRGAN
 from fastgan.recipes.stargan import StarGAN
 from fastgan.recipes.stylegan import StyleGAN
 from fastgan.recipes.stylegan2 import StyleGAN2, StyleGAN2ADA
+from fastgan.recipes.stylegan3 import StyleGAN3R, StyleGAN3T
 from fastgan.recipes.text2image import Text2Image
 from fastgan.recipes.unit import UNIT
 from fastgan.recipes.wgan import WGAN
@@ -52,6 +53,8 @@ RECIPES: dict[str, type[Recipe]] = {
         StyleGAN,
         StyleGAN2,
         StyleGAN2ADA,
+        StyleGAN3T,
+        StyleGAN3R,
         R3GAN,
         Pix2Pix,
         CycleGAN,

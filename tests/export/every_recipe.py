@@ -31,6 +31,8 @@ SETTINGS: dict[str, dict] = {
     "stylegan": {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, **GROWING},
     "stylegan2": STYLED,
     "stylegan2-ada": STYLED,
+    "stylegan3-t": {**STYLED, "num_layers": 3},
+    "stylegan3-r": {**STYLED, "num_layers": 3},
     "r3gan": {"z_dim": 8, "channel_base": 128, "channel_max": 8, "blocks": 1, "group_size": 4},
     "pix2pix": BETWEEN,
     "cyclegan": {**BETWEEN, "blocks": 1, "ema": 0.9},
@@ -73,6 +75,9 @@ VARIANTS: dict[str, tuple[str, dict, ImageSpec | None]] = {
     ),
     "stylegan2 with classes": (
         "stylegan2", {"conditional": True}, ImageSpec(3, 8, 3, class_names=NAMES),
+    ),
+    "stylegan3-t with classes": (
+        "stylegan3-t", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES),
     ),
     "r3gan with classes": ("r3gan", {"conditional": True}, ImageSpec(3, 16, 3, class_names=NAMES)),
     "pix2pix with batch norm": ("pix2pix", {"norm": "batch", "batch": 2}, None),

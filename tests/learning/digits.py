@@ -28,6 +28,11 @@ GROWING = (
     "--batch 16 --channel-base 128 --channel-max 32 --z-dim 32 --stable-kimg 0.8 --fade-kimg 0.8 "
     "--lr 3e-3 --ema 0.98"
 )
+ALIAS_FREE = (
+    "--batch 16 --z-dim 32 --w-dim 32 --channel-base 128 --channel-max 32 --num-layers 3 "
+    "--margin 2 --augment none --penalty-weight 1 --penalty-every 4 --group-size 16 --lr 3e-3 "
+    "--d-lr 3e-3 --ema 0.98"
+)
 FD, OF_UNTRAINED = "FD", "FD, share of untrained"
 SHARE = "digit as asked"
 
@@ -127,6 +132,10 @@ EXPERIMENTS = (
         30,
         0.5,
         shared=TINY,
+    ),
+    by_distance("stylegan3-t", f"{ALIAS_FREE} --images 4800", 200, 0.7),
+    by_distance(
+        "stylegan3-r", f"{ALIAS_FREE} --images 4800 --blur-sigma 2 --blur-fade-kimg 0.8", 200, 0.7
     ),
     by_distance(
         "r3gan",

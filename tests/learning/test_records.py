@@ -9,7 +9,7 @@ import pytest
 
 from fastgan.recipes import RECIPES
 from tests.learning import records
-from tests.learning.catalogue import EXPERIMENTS, QUICK, SEEDS
+from tests.learning.catalogue import EXPERIMENTS, PENDING, QUICK, SEEDS
 from tests.learning.experiment import Experiment, least, most
 
 
@@ -30,7 +30,14 @@ def test_five_seeds_of_todays_settings_pass_with_a_margin(level):
             failed = experiment.failures(figures, margin=records.MARGIN)
             failures += [f"seed {seed}: {text}" for text in failed]
     assert not failures
-    assert not missing, "run python -m tests.learning"
+    assert set(missing) <= set(PENDING), "run python -m tests.learning"
+
+
+def test_pending_recipes_are_not_recorded_in_full():
+    recorded = records.read()
+    for name in PENDING:
+        cells = [records.seeds(recorded, EXPERIMENTS[name], level) for level in records.LEVELS]
+        assert any(not cell.keys() >= set(map(str, SEEDS)) for cell in cells), name
 
 
 def test_the_table_is_of_the_records_and_bounds():

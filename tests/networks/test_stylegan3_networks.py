@@ -323,11 +323,15 @@ def test_the_gradient_reaches_every_parameter():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"resolution": 8}, "resolution must be one of 16"),
+        ({"resolution": 8}, "resolution must be a whole number from 16 to 4096, got 8"),
         ({"channels": 5}, "channels must be one of 1, 2, 3, 4, got 5"),
-        ({"num_critical": 5}, "num_critical must be from 0 to num_layers - 1, 4, got 5"),
+        ({"num_critical": 5}, "num_critical must be a whole number from 0 to 4, got 5"),
         ({"first_stopband": 1.0}, "first_stopband must be above first_cutoff"),
         ({"last_stopband_rel": 1.0}, "last_stopband_rel must be above 1"),
+        ({"first_cutoff": 1e-9}, "first_cutoff, which is at least 0.5, got .* and 1e-09"),
+        ({"margin": -1}, "margin must be a whole number from 0 to 256, got -1"),
+        ({"filter_size": 1}, "filter_size must be a whole number from 2 to 16, got 1"),
+        ({"lrelu_upsampling": 3}, "lrelu_upsampling must be one of 1, 2, 4, 8, got 3"),
         ({"kernel_size": 2}, "kernel_size must be one of 1, 3, 5, 7, got 2"),
         ({"base": (0, 16)}, r"base must be two whole numbers .* got \(0, 16\)"),
         ({"resolution": 24, "base": (1, 2)}, r"base must be .* 24 / 16 are whole"),

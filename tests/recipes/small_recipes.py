@@ -18,6 +18,7 @@ from fastgan.training.step import TrainStep
 CONVOLUTIONAL = {"z_dim": 4, "ngf": 2, "ndf": 2}
 RESIDUAL = {"z_dim": 3, "ngf": 1, "ndf": 1}
 STYLED = {"z_dim": 4, "w_dim": 4, "channel_base": 64, "channel_max": 4, "mapping_layers": 1}
+ALIAS_FREE = {**STYLED, "num_layers": 3}
 GROWING = {"z_dim": 4, "channel_base": 64, "channel_max": 4, "stable_kimg": 0.0, "fade_kimg": 0.001}
 PATCHES = {"ngf": 2, "ndf": 2, "patch": 16}
 SMALL: dict[str, dict[str, Any]] = {
@@ -27,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "progan": GROWING,
     "stylegan": {**GROWING, "w_dim": 4, "mapping_layers": 1},
     **dict.fromkeys(("stylegan2", "stylegan2-ada"), STYLED),
+    **dict.fromkeys(("stylegan3-t", "stylegan3-r"), ALIAS_FREE),
     "r3gan": {"z_dim": 4, "channel_base": 64, "channel_max": 4, "group_size": 4, "blocks": 1},
     "pix2pix": PATCHES,
     "colorize": PATCHES,

@@ -36,6 +36,8 @@ SMALL = {
     "stylegan": {**GROWING, "w_dim": 4, "mapping_layers": 2},
     "stylegan2": STYLED,
     "stylegan2-ada": STYLED,
+    "stylegan3-t": {**STYLED, "num_layers": 3},
+    "stylegan3-r": {**STYLED, "num_layers": 3},
     "r3gan": {
         "z_dim": 4,
         "channel_base": 256,

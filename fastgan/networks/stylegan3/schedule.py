@@ -140,15 +140,12 @@ def plan_bands(
     Raises:
         ValueError: a number is out of range.
     """
-    check_choice("resolution", resolution, tuple(range(MIN_RESOLUTION, MAX_RESOLUTION + 1)))
+    _check_range("resolution", resolution, MIN_RESOLUTION, MAX_RESOLUTION)
     check_at_least(1, num_layers=num_layers)
-    if num_critical not in range(num_layers):
+    _check_range("num_critical", num_critical, 0, num_layers - 1)
+    if not 0.5 <= first_cutoff < first_stopband:
         raise ValueError(
-            f"num_critical must be from 0 to num_layers - 1, {num_layers - 1}, got {num_critical!r}"
-        )
-    if not 0 < first_cutoff < first_stopband:
-        raise ValueError(
-            f"first_stopband must be above first_cutoff, a positive number, "
+            f"first_stopband must be above first_cutoff, which is at least 0.5, "
             f"got {first_stopband!r} and {first_cutoff!r}"
         )
     last_cutoff = resolution / 2
@@ -209,12 +206,13 @@ def plan_layers(
         ValueError: an argument is out of range.
     """
     check_choice("channels", channels, (1, 2, 3, 4))
-    check_at_least(
-        1, channel_base=channel_base, channel_max=channel_max, filter_size=filter_size,
-        lrelu_upsampling=lrelu_upsampling,
-    )  # fmt: skip
-    check_at_least(0, margin=margin, num_fp16_res=num_fp16_res)
+    check_at_least(1, channel_base=channel_base, channel_max=channel_max)
+    check_at_least(0, num_fp16_res=num_fp16_res)
     check_choice("kernel_size", kernel_size, (1, 3, 5, 7))
+    # Bounds on memory, since files of others have these numbers.
+    _check_range("margin", margin, 0, 256)
+    _check_range("filter_size", filter_size, 2, 16)
+    check_choice("lrelu_upsampling", lrelu_upsampling, (1, 2, 4, 8))
     bands = plan_bands(
         resolution, num_layers=num_layers, num_critical=num_critical, first_cutoff=first_cutoff,
         first_stopband=first_stopband, last_stopband_rel=last_stopband_rel,
@@ -262,6 +260,12 @@ def plan_layers(
             )
         )
     return framed, layers
+
+
+def _check_range(name: str, value: object, least: int, most: int) -> None:
+    """Raise ValueError unless a setting is a whole number in this range."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
 
 
 def _checked_base(base: Size | None, first: int, resolution: int) -> Size:
