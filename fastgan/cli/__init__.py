@@ -39,7 +39,7 @@ COMMANDS = {
     "compare": "show runs side by side: settings, measures, curves, samples",
     "project": "find the latent of an image in a StyleGAN2",
     "export": "write a network to a file for other programs",
-    "convert": "read a StyleGAN2 of another implementation safely, and write it as .safetensors",
+    "convert": "read a StyleGAN of another program safely, and write it as .safetensors",
     "doctor": "show versions, and the backends that are usable here",
 }
 """Commands and their meaning; each is a module here with `run(arguments) -> exit status`."""

@@ -1,4 +1,4 @@
-"""`fastgan convert FILE OUT.safetensors`: convert a StyleGAN2 of another implementation."""
+"""`fastgan convert FILE OUT.safetensors`: convert a StyleGAN of another implementation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fastgan.foreign.files import load_network
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Read a StyleGAN2 of another implementation without running its code; write .safetensors."""
+    """Read a StyleGAN2 or 3 of another program without running its code; write .safetensors."""
 
     file: tyro.conf.Positional[str]
     """A network pickle (.pkl) of StyleGAN2-ADA's or StyleGAN3's PyTorch code, a .pt file of
-    rosinality's, or a checkpoint or folder of a run of StyleGAN2."""
+    rosinality's, or a checkpoint or run of such a recipe."""
     out: tyro.conf.Positional[str]
     """The .safetensors file to write."""
     network: Literal["G_ema", "G", "D"] = "G_ema"

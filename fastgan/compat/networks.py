@@ -1,4 +1,4 @@
-"""Loading of StyleGAN2 networks from files of any kind, and saving them as fastgan's."""
+"""Loading of StyleGAN2 and StyleGAN3 from files of any kind, and saving them as fastgan's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import safetensors.torch
 
 from fastgan.foreign.errors import CompatError
 from fastgan.foreign.files import METADATA, Networks, load_network, read_file
-from fastgan.foreign.weights import CLASSES, StyleGAN2, Weights
+from fastgan.foreign.weights import CLASSES, StyleGAN, Weights
 from fastgan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+from fastgan.networks.stylegan3 import StyleGAN3Generator
+
+Generator = StyleGAN2Generator | StyleGAN3Generator
 
 
-def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2Generator:
+def load_generator(path: str | Path, *, network: str | None = None) -> Generator:
     """Load the generator in a file; no code in the file is run.
 
     Call it as ``G(z, labels, truncation_psi=1, truncation_cutoff=None, noise_mode="random")``.
@@ -23,11 +26,10 @@ def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2
     Args:
         path: the file.
 
-            - A network pickle of StyleGAN2-ADA's or StyleGAN3's PyTorch repository with a StyleGAN2
-              in it.
+            - A network pickle of StyleGAN2-ADA's or StyleGAN3's PyTorch repository.
             - A ``.pt`` file of rosinality's stylegan2-pytorch.
             - A ``.safetensors`` file of ``fastgan convert``.
-            - A checkpoint or the folder of a run of ``fastgan train stylegan2``.
+            - A checkpoint or the folder of a run of ``stylegan2`` or ``stylegan3``.
         network: ``"G_ema"`` (the moving average) or ``"G"``. None means the only network in the
             file, or else G_ema.
 
@@ -43,7 +45,7 @@ def load_generator(path: str | Path, *, network: str | None = None) -> StyleGAN2
         raise CompatError(
             f"{str(path)!r} holds a discriminator there, not a generator: use load_discriminator."
         )
-    return cast(StyleGAN2Generator, loaded)
+    return cast(Generator, loaded)
 
 
 def load_discriminator(path: str | Path) -> StyleGAN2Discriminator:
@@ -84,8 +86,8 @@ def read_networks(path: str | Path) -> Networks:
     return _from_run(path) if path.is_dir() or is_checkpoint(path) else read_file(path)
 
 
-def save_network(network: StyleGAN2, path: str | Path, *, name: str) -> None:
-    """Write a StyleGAN2 as ``.safetensors``.
+def save_network(network: StyleGAN, path: str | Path, *, name: str) -> None:
+    """Write a StyleGAN2 or StyleGAN3 as ``.safetensors``.
 
     :func:`load_generator` and :func:`load_discriminator` read the file.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from fastgan.foreign.errors import CompatError, Refusal, describe
 from fastgan.foreign.official import read_official
 from fastgan.foreign.rosinality import read_rosinality
-from fastgan.foreign.weights import CLASSES, StyleGAN2, Weights, build
+from fastgan.foreign.weights import CLASSES, StyleGAN, Weights, build
 
 METADATA = "fastgan"
 """Key of the metadata in fastgan's files: JSON of ``network`` (its name), ``class``, ``config``."""
@@ -55,7 +55,7 @@ def read_file(path: Path) -> Networks:
 
 def load_network(
     path: str | Path, name: str | None = None, networks: Networks | None = None
-) -> StyleGAN2:
+) -> StyleGAN:
     """Build a network of a file.
 
     Args:
@@ -70,7 +70,9 @@ def load_network(
     name = name or (next(iter(networks)) if len(networks) == 1 else "G_ema")
     if name not in networks:
         there = (
-            f"it has {', '.join(networks)}" if networks else "it has no network of StyleGAN2 at all"
+            f"it has {', '.join(networks)}"
+            if networks
+            else "it has no network of StyleGAN2 or StyleGAN3 at all"
         )
         raise CompatError(f"There is no {name} in {str(path)!r}: {there}.")
     try:

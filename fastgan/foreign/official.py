@@ -1,4 +1,4 @@
-"""Reader of StyleGAN2 in network pickles of StyleGAN2-ADA's and StyleGAN3's PyTorch repositories.
+"""Reader of network pickles of StyleGAN2-ADA's and StyleGAN3's PyTorch repositories.
 
 A file is a dict of modules: ``G``, ``D``, ``G_ema`` and others. Sizes follow from the tensors.
 Settings follow from the modules' attributes and constructor arguments. The layouts of the two
@@ -10,21 +10,16 @@ from __future__ import annotations
 import functools
 import io
 import re
-import warnings
 from collections.abc import Callable, Collection
-from typing import Any
 
 from torch import Tensor
 
 from fastgan.foreign.errors import CompatError, Refusal, describe
+from fastgan.foreign.module_records import ModuleRecords, arguments
+from fastgan.foreign.official_stylegan3 import read_stylegan3
 from fastgan.foreign.pickle_values import Record, builders
 from fastgan.foreign.pickles import Budget, read_pickle
 from fastgan.foreign.weights import Weights, check_filter, flip_kernel, widths_as_base
-
-MAX_ENTRIES = 10_000
-"""Largest number of parameters, buffers and modules of one network together."""
-
-_GROUPS = ("synthesis_kwargs", "mapping_kwargs", "epilogue_kwargs", "block_kwargs")
 
 
 def read_official(content: bytes, path: str) -> dict[str, Callable[[], Weights]]:
@@ -62,65 +57,8 @@ def read_official(content: bytes, path: str) -> dict[str, Callable[[], Weights]]
     }
 
 
-class _Module:
-    """Tensors and submodules of a record by dotted name, with access to their settings."""
-
-    def __init__(self, record: Record, path: str) -> None:
-        self.path, self.tensors, self.records = path, {}, {}
-        todo, entries = [("", record)], 0
-        while todo:
-            prefix, module = todo.pop()
-            self.records[prefix.rstrip(".")] = module
-            for part in ("_parameters", "_buffers", "_modules"):
-                for name, value in _dict(module.state.get(part)).items():
-                    entries += 1
-                    if entries > MAX_ENTRIES or len(name) > 64:
-                        raise Refusal(
-                            "it has more, or longer named, tensors and modules than any network"
-                        )
-                    if part == "_modules" and isinstance(value, Record):
-                        todo.append((f"{prefix}{name}.", value))
-                    elif part != "_modules" and isinstance(value, Tensor):
-                        self.tensors[prefix + name] = value
-                    elif value is not None:
-                        raise Refusal(
-                            f"its {describe(prefix + name)} is {describe(value)}, no tensor or "
-                            f"module"
-                        )
-
-    tensors: dict[str, Tensor]
-    records: dict[str, Record]
-
-    def shape(self, name: str, ndim: int) -> list[int]:
-        if name not in self.tensors or self.tensors[name].ndim != ndim:
-            raise Refusal(
-                f"it has no tensor {name!r} of {ndim} dimensions, so it is no StyleGAN2 of a known "
-                f"layout"
-            )
-        return list(self.tensors[name].shape)
-
-    def setting(self, names: tuple[str, ...], modules: tuple[str, ...], default: Any) -> Any:
-        """Find the first of ``names`` among attributes and arguments of modules, then the network.
-
-        Args:
-            names: names of the setting.
-            modules: modules to search first.
-            default: value to use, with a warning, if there is no such setting.
-        """
-        places: list[dict[str, Any]] = []
-        for module in modules:
-            if module in self.records:
-                places.append(self.records[module].state)
-                places += _arguments(self.records[module])
-        places += _arguments(self.records[""])
-        for place in places:
-            for name in names:
-                if name in place:
-                    return _number(place[name], name)
-        warnings.warn(
-            f"{self.path!r} doesn't state {names[-1]}: {default!r} is used.", stacklevel=2
-        )
-        return default
+class _StyleGAN2(ModuleRecords):
+    """Records of a network of StyleGAN2."""
 
     def blocks(self, prefix: str) -> list[int]:
         """Return the resolutions of the blocks, lowest first."""
@@ -131,17 +69,6 @@ class _Module:
                 "it has no blocks b4, b8 and so on, so it is no StyleGAN2 of a known layout"
             )
         return resolutions
-
-    def mapping(self) -> tuple[int, int, int, float]:
-        """Return input features without the label, length of labels, layers and learning rate."""
-        layers = sum(1 for name in self.tensors if re.fullmatch(r"mapping\.fc\d+\.weight", name))
-        features = self.shape("mapping.fc0.weight", 2)[1]
-        c_dim = 0
-        if "mapping.embed.weight" in self.tensors:
-            embedded, c_dim = self.shape("mapping.embed.weight", 2)
-            features -= embedded
-        rate = self.setting(("bias_gain", "lr_multiplier"), ("mapping.fc0", "mapping"), 0.01)
-        return features, c_dim, layers, rate
 
     def precision(self, prefix: str, blocks: list[int], layer: str) -> tuple[int, float | None]:
         """Return ``num_fp16_res`` and ``conv_clamp`` of the blocks above 4.
@@ -169,9 +96,7 @@ class _Module:
         return number, clamp
 
     def widths(self, widths: dict[int, int], module: str) -> dict[str, int]:
-        places = _arguments(self.records.get(module, self.records[""])) + _arguments(
-            self.records[""]
-        )
+        places = arguments(self.records.get(module, self.records[""])) + arguments(self.records[""])
         stated = [
             next((place[name] for place in places if name in place), None) for name in _WIDTHS
         ]
@@ -215,13 +140,10 @@ _WIDTHS = ("channel_base", "channel_max")
 
 
 def _generator(record: Record, path: str) -> Weights:
-    g = _Module(record, path)
-    if "synthesis.input" in g.records or any(
-        re.match(r"synthesis\.L\d", name) for name in g.records
-    ):
-        raise Refusal(
-            "it is a StyleGAN3 (alias-free) generator, and fastgan reads StyleGAN2's so far"
-        )
+    g = _StyleGAN2(record, path)
+    # Both kinds have the same class name.
+    if "synthesis.input" in g.records:
+        return read_stylegan3(g)
     blocks = g.blocks("synthesis.")
     if not g.architecture("skip", "synthesis.", blocks) or any(
         f"synthesis.b{r}.torgb.weight" not in g.tensors for r in blocks
@@ -251,7 +173,7 @@ def _generator(record: Record, path: str) -> Weights:
 
 
 def _discriminator(record: Record, path: str) -> Weights:
-    d = _Module(record, path)
+    d = _StyleGAN2(record, path)
     blocks = d.blocks("")
     if not d.architecture("resnet", "", blocks) or any(
         f"b{r}.skip.weight" not in d.tensors for r in blocks[1:]
@@ -279,24 +201,3 @@ def _discriminator(record: Record, path: str) -> Weights:
             "mapping_lr_multiplier": rate,
         }
     return Weights("StyleGAN2Discriminator", config, d.renamed())
-
-
-def _arguments(record: Record) -> list[dict[str, Any]]:
-    """Return the constructor arguments of a module and the groups for its parts, at most 8."""
-    groups = [_dict(record.state.get("_init_kwargs"))]
-    for arguments in groups:
-        groups += [arguments[group] for group in _GROUPS if type(arguments.get(group)) is dict][
-            : 8 - len(groups)
-        ]
-    return groups
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if type(value) is dict else {}
-
-
-def _number(value: Any, name: str) -> int | float | None:
-    if value is not None and (type(value) not in (int, float) or not -1e9 < value < 1e9):
-        raise Refusal(f"its {name} is {describe(value)}, no number that fits")
-    number: int | float | None = value
-    return number

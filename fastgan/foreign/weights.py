@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from fastgan.foreign.errors import Refusal, describe
 from fastgan.networks.stylegan2 import MappingNetwork, StyleGAN2Discriminator, StyleGAN2Generator
+from fastgan.networks.stylegan3 import StyleGAN3Generator
 
-StyleGAN2 = StyleGAN2Generator | StyleGAN2Discriminator
+StyleGAN = StyleGAN2Generator | StyleGAN2Discriminator | StyleGAN3Generator
 
-CLASSES: dict[str, type[StyleGAN2]] = {
-    network.__name__: network for network in (StyleGAN2Generator, StyleGAN2Discriminator)
+CLASSES: dict[str, type[StyleGAN]] = {
+    network.__name__: network
+    for network in (StyleGAN2Generator, StyleGAN2Discriminator, StyleGAN3Generator)
 }
 """Classes of networks by name."""
 
@@ -29,14 +31,15 @@ class Weights(NamedTuple):
     """State dict of the network."""
 
 
-def build(weights: Weights) -> StyleGAN2:
+def build(weights: Weights) -> StyleGAN:
     """Build the network, in float32 on the CPU, in evaluation mode and without gradients.
 
     Raises:
         Refusal: the configuration is out of range, or the tensors don't fit the network.
     """
     # Bound the numbers that a constructor loops over.
-    for name, most in (("mapping_layers", len(weights.tensors) + 8), ("num_fp16_res", 16)):
+    count = len(weights.tensors) + 8
+    for name, most in (("mapping_layers", count), ("num_layers", count), ("num_fp16_res", 16)):
         if weights.config.get(name, 0) not in range(most + 1):
             raise Refusal(f"its {name} isn't a whole number from 0 to {most}")
     network_class = CLASSES[weights.class_name]

@@ -15,7 +15,8 @@ from fastgan.export import describe, load_safetensors
 from fastgan.foreign.files import Networks as Files
 from fastgan.foreign.files import load_network, read_file
 from fastgan.inference.errors import InferenceError
-from fastgan.recipes import ImageSpec, Networks, StyleGAN2
+from fastgan.networks.stylegan3 import StyleGAN3Generator
+from fastgan.recipes import ImageSpec, Networks, Recipe, StyleGAN2, StyleGAN3R, StyleGAN3T
 from fastgan.recipes.noise_signature import discriminator_signature, generator_signature
 from fastgan.recipes.signature import Signature
 from fastgan.trained.gan import Trained
@@ -48,8 +49,9 @@ def load(
             - a checkpoint (``.pt``) of a run;
             - a ``.safetensors`` of :meth:`Trained.export` or ``fastgan convert``, which holds one
               network;
-            - a StyleGAN2 of another program: a network pickle (``.pkl``) of StyleGAN2-ADA's or
-              StyleGAN3's PyTorch code, or a ``.pt`` file of rosinality's, read as data.
+            - a StyleGAN2 or StyleGAN3 of another program: a network pickle (``.pkl``) of
+              StyleGAN2-ADA's or StyleGAN3's PyTorch code, or a ``.pt`` file of rosinality's, read
+              as data.
         device: device of the networks: a torch device or "auto", a CUDA device if there is one.
             None is the CPU.
         best: take the checkpoint with the run's best measure, instead of the newest one.
@@ -153,7 +155,7 @@ def _from_export(path: Path, described: Mapping[str, Any], device: torch.device)
 
 
 def _from_foreign(path: Path, device: torch.device, average: bool) -> Trained:
-    """Load a StyleGAN2 of another program, or one that `fastgan convert` wrote."""
+    """Load a StyleGAN of another program, or one that `fastgan convert` wrote."""
     there = read_file(path)
     preferred = ("G_ema", "G") if average else ("G", "G_ema")
     first = next((name for name in (*preferred, "D") if name in there), None)
@@ -162,17 +164,27 @@ def _from_foreign(path: Path, device: torch.device, average: bool) -> Trained:
     more = {"D": partial(_judge, path, there, device)} if name == "G" and "D" in there else {}
     height, width = getattr(network, "synthesis", network).image_size
     spec = ImageSpec(network.channels, height, network.c_dim) if height == width else None
-    settings = {"z_dim": network.z_dim} if name == "G" else {}
+    recipe, family = _recipe_of(network)
     return Trained(
-        StyleGAN2(**settings, conditional=network.c_dim > 0),
+        recipe,
         {name: network},
         image_spec=spec,
-        origin=f"StyleGAN2, from {path}",
+        origin=f"{family}, from {path}",
         signatures={name: _signature(name, network)},
         more=more,
         title=lambda name, network: f"{name}, a {type(network).__name__}, from {path}",
         owner=repr(str(path)),
     )
+
+
+def _recipe_of(network: Any) -> tuple[Recipe, str]:
+    """Return a recipe that such a network suits, and the name of its family."""
+    settings = {"z_dim": network.z_dim} if hasattr(network, "z_dim") else {}
+    settings["conditional"] = network.c_dim > 0
+    if isinstance(network, StyleGAN3Generator):
+        kind = StyleGAN3R if network.config["kernel_size"] == 1 else StyleGAN3T
+        return kind(**settings), "StyleGAN3"
+    return StyleGAN2(**settings), "StyleGAN2"
 
 
 def _judge(path: Path, there: Files, device: torch.device) -> tuple[nn.Module, Signature]:

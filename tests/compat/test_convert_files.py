@@ -148,5 +148,5 @@ def test_a_run_of_another_recipe(tmp_path):
     save_checkpoint(
         tmp_path, RunConfig(recipe, RunSettings.of(recipe), images, "digits", "0"), state, keep=1
     )
-    with pytest.raises(CompatError, match="it has no network of StyleGAN2 at all"):
+    with pytest.raises(CompatError, match="it has no network of StyleGAN2 or StyleGAN3 at all"):
         load_generator(tmp_path)

@@ -217,19 +217,9 @@ def unclampable(g: fake.Generator) -> None:
             part.conv_clamp = -1
 
 
-def alias_free(g: fake.Generator) -> None:
-    g.synthesis = fake.SynthesisNetwork()
-    g.synthesis.input = fake.Persistent()
-    g.synthesis.L0_36_24 = fake.Persistent()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            alias_free,
-            "it is a StyleGAN3 (alias-free) generator, and fastgan reads StyleGAN2's so far",
-        ),
         (
             lambda g: setattr(g.synthesis.b8, "architecture", "resnet"),
             "isn't of the architecture 'skip'",

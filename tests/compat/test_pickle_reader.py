@@ -363,7 +363,7 @@ def test_truncated_anywhere(refusal, small_pickle):
         (b"<html>Quota exceeded</html>", "must be a network pickle (.pkl), a file of torch.save"),
         (b"version https://git-lfs.github.com/spec/v1\n", "got another kind of file: check the"),
         (HEAD + b"K\x01.", "must hold a dict of G, D and G_ema, got no networks"),
-        (HEAD + b"}.", "it has no network of StyleGAN2 at all"),
+        (HEAD + b"}.", "it has no network of StyleGAN2 or StyleGAN3 at all"),
         (HEAD + b".", "damaged or cut short"),
         (HEAD + b"h\x05.", "damaged or cut short"),
         (HEAD + b"}" + text("G") + b"u.", "damaged or cut short"),

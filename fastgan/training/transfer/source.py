@@ -81,7 +81,7 @@ def read_source(path: str | Path) -> Source:
             - the folder of a run, whose newest intact checkpoint is read;
             - a checkpoint;
             - a file of ``fastgan export --to safetensors`` or ``fastgan convert``;
-            - a StyleGAN2 of another program that ``fastgan convert`` reads.
+            - a StyleGAN2 or StyleGAN3 of another program that ``fastgan convert`` reads.
 
     Raises:
         CheckpointError, CompatError: the file is missing, damaged or refused.
@@ -142,7 +142,7 @@ def _from_export(path: Path, about: dict[str, Any], tensors: StateDict) -> Sourc
 
 
 def _from_networks(path: Path) -> Source:
-    """Read StyleGAN2 networks, each built with its own configuration."""
+    """Read networks of StyleGAN2 or StyleGAN3, each built with its own configuration."""
     networks: dict[str, Weights] = {}
     tensors: dict[str, StateDict] = {}
     for name, make in read_file(path).items():
@@ -153,13 +153,16 @@ def _from_networks(path: Path) -> Source:
             raise CompatError(f"The {name} in {str(path)!r} can't be used: {refusal}.") from refusal
     if not networks:
         raise TransferError(
-            f"{str(path)!r} must be a StyleGAN2, or a run or an export of fastgan, but holds no "
-            f"network that fastgan knows."
+            f"{str(path)!r} must be a StyleGAN2 or StyleGAN3, or a run or an export of fastgan, "
+            f"but holds no network that fastgan knows."
         )
     settings: dict[str, Any] = {}
     # Settings of G, which comes first, take precedence.
     for weights in reversed(networks.values()):
         settings |= weights.config
+        if weights.class_name == "StyleGAN3Generator" and weights.config["kernel_size"] == 1:
+            # The recipe's channels are those of D, and its G has twice as many.
+            settings |= {name: settings[name] // 2 for name in ("channel_base", "channel_max")}
     settings["conditional"] = bool(settings.get("c_dim"))
     images = ImageSpec(
         settings.get("channels", 3), settings["resolution"], settings.get("c_dim", 0)
@@ -169,7 +172,7 @@ def _from_networks(path: Path) -> Source:
         path=str(path),
         file=path.name,
         sha256=sha256_of(path),
-        title=f"{', '.join(networks)} of a StyleGAN2 of {size} images, from {path}",
+        title=f"{', '.join(networks)} of a StyleGAN of {size} images, from {path}",
         **_by_kind(tensors),
         classes={
             name.removesuffix(AVERAGE): weights.class_name for name, weights in networks.items()
