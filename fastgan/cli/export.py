@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
     written = gan.export(
         options.out, network=options.network, to=options.to, inputs=options.input,
         truncation=options.truncation_psi, noise=options.noise, batch=batch,
-        portable=options.portable,
+        portable=options.portable, force=options.force,
     )  # fmt: skip
     if options.to == "safetensors":
         about = "The weights in the file are the network's, bit for bit."

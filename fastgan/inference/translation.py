@@ -32,6 +32,8 @@ from fastgan.seeds import derive_seed
 
 TILE = 1024
 """Pixels of a tile's side."""
+OVERSHOOT = 1.5
+"""Largest absolute value of a pixel; resized pictures overshoot 1."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,12 @@ class Translator:
         elif images.is_floating_point():
             if not bool(images.isfinite().all()):
                 raise InferenceError("picture must be in [-1, 1], got NaN or infinite values.")
+            low, high = float(images.min()), float(images.max())
+            if max(-low, high) > OVERSHOOT:
+                raise InferenceError(
+                    f"picture must be in [-1, 1], got values from {low:.4g} to {high:.4g}: scale "
+                    f"them, or give a uint8 tensor."
+                )
             inputs = {self.name: images[None].float().to(self.device)}
         else:
             raise TypeError(f"picture must be float in [-1, 1] or uint8, got {images.dtype}")

@@ -89,8 +89,8 @@ def check_parameter(name: str, t: Tensor, x: Tensor) -> None:
     check_input(t, name)
     if t.dtype != x.dtype and not under_autocast(x):
         raise TypeError(
-            f"{name} must have the dtype of x, {x.dtype}, got {t.dtype}; "
-            f"convert it with {name}.to(x.dtype)"
+            f"x and {name} must have the same dtype, got {x.dtype} and {t.dtype}; "
+            f"convert one of them, such as x.to({name}.dtype)"
         )
     check_device(name, t, x)
 

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from fastgan.files import write_atomic
 from fastgan.sweeps.results import Point, Sweep
@@ -107,8 +107,7 @@ def _panel(axes: Any, sweep: Sweep, name: str, values: Values) -> None:
             zorder=4,
         )
     _scale_x(axes, values)
-    if means and 0 < min(means) * _WIDE < max(means):
-        axes.set_yscale("log")
+    axes.set_yscale(_scale_of(means))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
 
@@ -121,12 +120,15 @@ def _pair(axes: Any, sweep: Sweep, vary: Mapping[str, Values]) -> None:
     shown = [point for point in sweep.points if point.mean is not None]
     # Dark cells are good ones.
     colours = "viridis_r" if sweep.better == "higher" else "viridis"
+    found = [point.mean for point in shown if point.mean is not None]
+    scale = _scale_of(found)
     if isinstance(x_values, Range) or isinstance(y_values, Range):
         drawn = axes.scatter(
             [_place(point, x_name, x_values) for point in shown],
             [_place(point, y_name, y_values) for point in shown],
             c=[point.mean for point in shown],
             cmap=colours,
+            norm=scale,
             s=70,
             edgecolor="white",
         )
@@ -140,9 +142,9 @@ def _pair(axes: Any, sweep: Sweep, vary: Mapping[str, Values]) -> None:
             x, y = (int(_place(point, n, v)) for n, v in vary.items())
             cells[y][x] = math.nan if point.mean is None else point.mean
             failed |= {(x, y)} if point.failed else set()
-        drawn = axes.imshow(cells, cmap=colours, origin="lower", aspect="auto")
-        found = [point.mean for point in shown if point.mean is not None]
-        middle = (min(found) + max(found)) / 2 if found else 0.0
+        drawn = axes.imshow(cells, cmap=colours, norm=scale, origin="lower", aspect="auto")
+        ends = [min(found), max(found)] if found else [0.0]
+        middle = math.sqrt(math.prod(ends)) if scale == "log" else fmean(ends)
         for y, row in enumerate(cells):
             for x, value in enumerate(row):
                 dark = value < middle if sweep.better == "lower" else value > middle
@@ -162,6 +164,11 @@ def _pair(axes: Any, sweep: Sweep, vary: Mapping[str, Values]) -> None:
         bar = axes.figure.colorbar(drawn, ax=axes)
         bar.ax.tick_params(colors=_INK, labelsize=9, length=0)
         bar.outline.set_visible(False)
+
+
+def _scale_of(means: list[float]) -> Literal["log", "linear"]:
+    """Return the scale of an axis of the measure, so that diverged runs don't hide the others."""
+    return "log" if means and 0 < min(means) * _WIDE < max(means) else "linear"
 
 
 def _place(point: Point, name: str, values: Values) -> float:

@@ -155,6 +155,11 @@ class Sweep:
         """Picture of the measure over each varied setting."""
         return self.folder / "chart.png"
 
+    @property
+    def complete(self) -> bool:
+        """True if all files are there."""
+        return all(path.exists() for path in (self.table, self.results, self.chart))
+
     def write(self) -> None:
         """Write the table and the results."""
         write_atomic(self.table, [_csv(self).encode()])
@@ -211,7 +216,7 @@ def _csv(sweep: Sweep) -> str:
                 *((trial.measures or {}).get(name, "") for name in measured),
                 trial.nimg,
                 round(trial.seconds, 3),
-                "; ".join(trial.symptoms or ()),
+                "" if trial.symptoms is None else "; ".join(trial.symptoms) or "healthy",
                 trial.error,
                 sweep._inside(trial),
             ]

@@ -76,7 +76,11 @@ def run_sweep(
                     f"it first."
                 )
             runner.run()
-    return runner.results()
+    results = runner.results()
+    if not results.complete:
+        results.write()
+        draw_chart(results, plan.vary)
+    return results
 
 
 class _Runner:
@@ -166,9 +170,7 @@ class _Runner:
                 break
         if self._elsewhere:
             say(self._console, f"{self._elsewhere:,} trials are in the hands of other processes.")
-        results = self.results()
-        results.write()
-        draw_chart(results, plan.vary)
+        draw_chart(self.results(), plan.vary)
 
     def results(self) -> Sweep:
         """Return the results so far."""

@@ -26,23 +26,30 @@ class Exporting(Core):
         noise: NoiseMode | None = None,
         batch: int | None = None,
         portable: bool = False,
+        force: bool = False,
     ) -> Written:
         """Write a network to a file for other programs, and check that the file computes the same.
 
         Args:
-            path: file to write; one that exists is replaced. Without ``to`` its ending decides:
-                ``.safetensors``, ``.onnx``, or ``.pt2`` for torch.export.
+            path: file to write. Without ``to`` its ending decides: ``.safetensors``, ``.onnx``, or
+                ``.pt2`` for torch.export.
             network: name as in docs/export.md, such as "G", "D" or "G_AB"; None is the generator.
             to: format.
             inputs, truncation, noise: see :func:`fastgan.export.form_of`.
             batch: images per call; None leaves their number open.
             portable: plain PyTorch in place of fastgan's ops.
+            force: replace a file that exists.
 
         Raises:
-            ExportError: there is no such network or format, or the file computes something else.
+            ExportError: there is no such network or format, the file exists, or what was written
+                computes something else.
             OSError: the file can't be written.
         """
         source = self.source(network)
+        if Path(path).exists() and not force:
+            raise ExportError(
+                f"The file {str(path)!r} exists: replace it with `force`, or choose another path."
+            )
         return write(
             source,
             path,

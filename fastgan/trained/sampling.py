@@ -30,7 +30,7 @@ class Sampling(Evaluating):
 
     def sample(
         self,
-        n: int = 1,
+        n: int | None = None,
         *,
         seed: int = 0,
         seeds: Sequence[int] | None = None,
@@ -45,10 +45,10 @@ class Sampling(Evaluating):
         """Draw images; the same seed draws the same ones, and those of ``fastgan sample``.
 
         Args:
-            n: number of images.
+            n: number of images; None is 1, or one for each of ``seeds``.
             seed: seed of the noise. A StyleGAN2 draws from the seeds ``seed`` to ``seed + n - 1``.
-            seeds: one image for each of these seeds, in place of ``n`` and ``seed``; an image
-                depends on its own seed alone.
+            seeds: one image for each of these seeds, in place of ``seed``; an image depends on its
+                own seed alone.
             label: class of all images, by name or index; None draws one for each.
             caption: words that all images show, for ``text2image``.
             truncation: factor that draws styles towards their mean (Karras et al. 2019, section
@@ -69,6 +69,11 @@ class Sampling(Evaluating):
         """
         check_numbers(n=(n, 1), seed=(seed, 0), batch_size=(batch_size, 1))
         _check_seeds(seeds)
+        if seeds is not None and n not in (None, len(seeds)):
+            raise InferenceError(
+                f"`n` must be the number of `seeds`, {len(seeds)}, got {n}: leave it out."
+            )
+        n = n or 1
         self._refuse(label=label, caption=caption, truncation=truncation, noise=noise)
         _check_styles(truncation, noise)
         if truncation_cutoff is not None and truncation is None:

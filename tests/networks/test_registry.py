@@ -118,3 +118,11 @@ def test_a_family_is_imported_when_it_is_needed():
 def test_the_documentation_has_all_names():
     page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
     assert not [name for name in list_networks() if f"`{name}`" not in page]
+
+
+def test_images_of_another_dtype_are_named():
+    D = create_network("dcgan-discriminator", resolution=16, ndf=2)
+    with pytest.raises(
+        TypeError, match=r"x and weight must have the same dtype, got torch.float64"
+    ):
+        D(torch.zeros(2, 3, 16, 16, dtype=torch.float64))

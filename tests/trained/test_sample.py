@@ -31,6 +31,11 @@ def test_an_image_depends_on_its_own_seed_alone(run_of, recipe):
     gan = fastgan.load(run_of(recipe))
     two = gan.sample(seeds=[7, 3])
     assert torch.equal(two[1:], gan.sample(seeds=[3])) and len(two) == 2
+    assert torch.equal(gan.sample(2, seeds=[7, 3]), two)
+    with pytest.raises(
+        InferenceError, match="n must be the number of seeds, 2, got 3: leave it out"
+    ):
+        gan.sample(3, seeds=[1, 2])
 
 
 def test_a_stylegan2_is_steered(run_of):

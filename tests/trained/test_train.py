@@ -137,6 +137,12 @@ def test_exports_go_by_the_ending(gan, tmp_path):
     torch.testing.assert_close(program(z), gan.generator(z))
     form = gan.form("D", batch=3)
     assert form.example[0].shape == (3, 1, 8, 8)
+    before = written.path.read_bytes()
+    with pytest.raises(FastganError, match=r"G\.pt2' exists: replace it with force, or choose"):
+        gan.export(tmp_path / "G.pt2", batch=3)
+    assert written.path.read_bytes() == before
+    gan.export(tmp_path / "G.pt2", batch=3, force=True)
+    assert written.path.read_bytes() != before
     for path, options, said in (
         ("G.pth", {}, r"must end in \.safetensors, \.pt2, \.onnx, got 'G\.pth'"),
         ("G.safetensors", {"batch": 2}, "batch has no meaning for safetensors: leave it out"),

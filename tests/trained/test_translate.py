@@ -121,6 +121,7 @@ def test_holes_are_filled(run_of, pixels, tmp_path):
         (torch.zeros(1, 16, 16), {}, r"\[3, H, W\], with or without N, got \[1, 16, 16\]\."),
         (np.zeros((16, 16, 2), np.uint8), {}, r"must be an array \[H, W\] or .* got \[16, 16, 2\]"),
         (torch.full((3, 16, 16), torch.nan), {}, r"in \[-1, 1\], got NaN or infinite values"),
+        (torch.full((3, 16, 16), 255.0), {}, r"in \[-1, 1\], got values from 255 to 255: scale"),
         (torch.zeros(0, 3, 16, 16), {}, r"picture must have a pixel, got \[0, 3, 16, 16\]"),
         (np.zeros((0, 16, 3), np.uint8), {}, r"picture must have a pixel, got \[0, 16, 3\]"),
         (torch.zeros(3, 16, 16), {"direction": "AtoB"}, "pix2pix translates one way only"),
