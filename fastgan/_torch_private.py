@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, compiler, nn
+from torch.autograd import forward_ad
+from torch.compiler import is_dynamo_compiling
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -26,6 +28,10 @@ TRANSPOSED_CONVOLUTIONS: tuple[type[Any], ...] = (_ConvTransposeNd,)
 
 
 # -------------------------------------------------------------------------------- tracing
+
+_functorch_stack = torch._C._functorch.peek_interpreter_stack
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_tracing_state = torch._C._get_tracing_state
 
 
 def assume_constant_result(function: F) -> F:
@@ -42,8 +48,7 @@ def assume_constant_result(function: F) -> F:
 @assume_constant_result
 def is_transformed() -> bool:
     """Return True under a functorch transform or forward-mode AD, which break custom ops."""
-    functorch = torch._C._functorch.peek_interpreter_stack() is not None
-    return functorch or torch.autograd.forward_ad._current_level >= 0
+    return _functorch_stack() is not None or forward_ad._current_level >= 0
 
 
 def is_plain_eager() -> bool:
@@ -53,14 +58,14 @@ def is_plain_eager() -> bool:
     such as make_fx and FakeTensorMode, and :func:`torch.jit.trace`.
     """
     # Dynamo folds the first condition, and traces none of the others.
-    # Every eager call of an op asks, so that the questions are spelled out and call nothing.
+    # Every eager call of an op asks, so that the questions are spelled out and call little.
     return not (
-        torch.compiler.is_dynamo_compiling()
-        or torch.compiler._is_compiling_flag
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._get_tracing_state() is not None
+        is_dynamo_compiling()
+        or compiler._is_compiling_flag
+        or _functorch_stack() is not None
+        or forward_ad._current_level >= 0
+        or _dispatch_modes()
+        or _tracing_state() is not None
     )
 
 
@@ -89,6 +94,8 @@ def dynamo_error() -> type[Exception]:
 
 # ------------------------------------------------------------------------------- autograd
 
+
+_will_execute = torch._C._will_engine_execute_node
 
 below_autograd = torch._C._AutoDispatchBelowAutograd
 """Context manager in which ops run their kernels, and record nothing for derivatives."""
@@ -122,16 +129,13 @@ def will_be_computed(nodes: Sequence[Any]) -> list[bool]:
     leaves that it was asked for, on which torch gives no answer. It is also True in a backward pass
     that Dynamo traces (compiled autograd).
     """
-    found = [True] * len(nodes)
-    if torch.compiler.is_dynamo_compiling():
-        return found
-    for i, node in enumerate(nodes):
-        try:
-            found[i] = torch._C._will_engine_execute_node(node)
-        # It is a leaf.
-        except RuntimeError:
-            found[i] = True
-    return found
+    if is_dynamo_compiling():
+        return [True] * len(nodes)
+    try:
+        return list(map(_will_execute, nodes))
+    # One of several is a leaf.
+    except RuntimeError:
+        return [True] if len(nodes) == 1 else [will_be_computed([node])[0] for node in nodes]
 
 
 # --------------------------------------------------------------------------- many tensors

@@ -227,9 +227,10 @@ def test_a_leaf_that_is_asked_for_counts_as_computed():
     leaf = torch.ones(2, requires_grad=True)
     y = leaf * 2
     node = y.grad_fn.next_functions[0][0]
-    y.register_hook(lambda g: told.append(private.will_be_computed([node])))
+    unused = (leaf * 3).grad_fn
+    y.register_hook(lambda g: told.append(private.will_be_computed([node, unused])))
     torch.autograd.grad(y.sum(), leaf)
-    assert told == [[True]]
+    assert told == [[True, False]]
 
 
 def test_many_tensors_are_copied_and_added():

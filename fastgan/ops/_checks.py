@@ -100,15 +100,6 @@ def as_dtype(t: Tensor, dtype: torch.dtype) -> Tensor:
     return t if t.dtype == dtype else t.to(dtype)
 
 
-def _has_one_of(t: Tensor, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    """Return True if ``t`` has one of the shapes.
-
-    The rank is compared first. Python compares sizes first, and a traced graph with an open batch
-    would be bound to a batch that differs from the number of channels.
-    """
-    return any(len(shape) == t.ndim and t.shape == shape for shape in shapes)
-
-
 def fitting_parameter(
     name: str, t: Tensor | None, x: Tensor, *shapes: tuple[int, ...]
 ) -> Tensor | None:
@@ -117,17 +108,18 @@ def fitting_parameter(
     Raises:
         TypeError, ValueError: ``t`` doesn't fit ``x``, or has none of ``shapes``.
     """
-    if t is None or (
-        isinstance(t, Tensor)
-        and t.dtype == x.dtype
-        and t.device == x.device
-        and _has_one_of(t, shapes)
-    ):
-        return t
-    check_parameter(name, t, x)
-    if not _has_one_of(t, shapes):
-        expected = " or ".join(str(list(shape)) for shape in shapes)
-        raise ValueError(
-            f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"
-        )
-    return as_dtype(t, x.dtype)
+    if t is None:
+        return None
+    alike = isinstance(t, Tensor) and t.dtype == x.dtype and t.device == x.device
+    if not alike:
+        check_parameter(name, t, x)
+    # The rank is compared first. Python compares sizes first, and a traced graph with an open batch
+    # would be bound to a batch that differs from the number of channels.
+    rank = t.ndim
+    for shape in shapes:
+        if len(shape) == rank and t.shape == shape:
+            return t if alike else as_dtype(t, x.dtype)
+    expected = " or ".join(str(list(shape)) for shape in shapes)
+    raise ValueError(
+        f"{name} must have shape {expected} for x of shape {list(x.shape)}, got {list(t.shape)}"
+    )

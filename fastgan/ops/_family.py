@@ -89,18 +89,21 @@ def define_family(
     def context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         if len(results) > 1:
             ctx.mark_non_differentiable(*output[1:])
-        values = inputs[: len(tensors)]
-        if save is not None:
-            values = (*save(ctx.needs_input_grad, output, *inputs),)
+        if save is None:
+            ctx.save_for_backward(*inputs[: len(tensors)])
+            ctx.settings = inputs[len(tensors) :]
+            return
+        values = tuple(save(ctx.needs_input_grad, output, *inputs))
         ctx.save_for_backward(*values[: count - 1])
         ctx.settings = values[count - 1 :] + inputs[len(tensors) :]
 
     def backward(ops: Any, ctx: Any, grad: Tensor, *others: Any) -> Gradients:
-        needs = ctx.needs_input_grad
-        flags = needs[from_1 : len(of_first)]
-        found = getattr(ops, first)(grad, *ctx.saved_tensors, *ctx.settings, *flags)
+        needs = ctx.needs_input_grad[: len(of_first)]
+        found = getattr(ops, first)(grad, *ctx.saved_tensors, *ctx.settings, *needs[from_1:])
         if len(of_first) == 1:
             return (found,)
+        if False not in needs:
+            return tuple(found)
         return tuple([t if need else None for t, need in zip(found, needs)])
 
     def first_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

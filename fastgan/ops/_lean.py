@@ -36,8 +36,11 @@ def _wanted(ctx: Any) -> tuple[bool, ...]:
     if needs.count(True) < 2:
         return needs
     # Only inputs that need a gradient have a node.
-    used = iter(will_be_computed([node for node, _ in ctx.next_functions if node is not None]))
-    return tuple([need and next(used) for need in needs])
+    used = will_be_computed([node for node, _ in ctx.next_functions if node is not None])
+    if False not in used:
+        return needs
+    of_needed = iter(used)
+    return tuple([need and next(of_needed) for need in needs])
 
 
 def lean(
