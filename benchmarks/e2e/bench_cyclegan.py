@@ -35,7 +35,7 @@ class Game:
     @classmethod
     def of(cls, device: torch.device) -> Game:
         torch.manual_seed(0)
-        recipe = CycleGAN(pool=0)
+        recipe = CycleGAN(replay=0)
         spec = ImageSpec(3, RESOLUTION, 0, inputs={"other": InputSpec("image", channels=3)})
         networks = {
             name: network.to(device) for name, network in recipe.build_networks(spec).items()

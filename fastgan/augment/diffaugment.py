@@ -46,11 +46,27 @@ class DiffAugment(Augment):
         u = columns(rows["uniform"].to(wide.dtype), UNIFORM)
         if "color" in self.policy:
             wide = _change_colors(wide, u)
+        return self._move(wide, u).to(images.dtype)
+
+    def move(self, planes: Tensor, rows: Mapping[str, Tensor]) -> Tensor:
+        """Transform planes of other data as :meth:`forward` does images, but for their colours.
+
+        Args:
+            planes: ``[N, K, H, W]``, such as a map of classes or a mask, any float dtype.
+            rows: rows of the images that the planes belong to.
+
+        Returns:
+            ``[N, K, H, W]`` in the dtype of ``planes``.
+        """
+        wide = planes if planes.dtype == torch.float64 else planes.float()
+        return self._move(wide, columns(rows["uniform"].to(wide.dtype), UNIFORM)).to(planes.dtype)
+
+    def _move(self, wide: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         if "translation" in self.policy:
             wide = _translate(wide, u["shift_x"], u["shift_y"])
         if "cutout" in self.policy:
             wide = cutout(wide, u["cutout_x"], u["cutout_y"], torch.full_like(u["cutout_x"], 0.5))
-        return wide.to(images.dtype)
+        return wide
 
     def extra_repr(self) -> str:
         return f"policy={self.policy}"

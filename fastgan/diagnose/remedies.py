@@ -31,7 +31,7 @@ Change = tuple[dict[str, Any], str]
 """Settings, and a reason."""
 
 # Terms of G's loss that tie an output to its input.
-_TIES = ("l1_weight", "cycle_weight", "reconstruction_weight", "matching_weight", "class_weight")
+_TIES = ("l1_weight", "cycle_weight", "reconstruction_weight", "class_weight")
 
 
 def offered(recipe: Recipe, changes: list[Change | Remedy]) -> Iterator[Remedy]:
@@ -85,7 +85,7 @@ def of_vanishing(recipe: Recipe) -> list[Change | Remedy]:
     return [
         *(not_saturating if getattr(recipe, "loss", None) == "minimax" else []),
         ({"loss": "wasserstein", "penalty": "wgan-gp"}, "a critic's gradient doesn't vanish"),
-        ({"feature_matching": 1.0}, "G learns from D's features too"),
+        ({"feature_matching": _matching(recipe)}, "G learns from D's features too"),
         ({"real_label": 0.9}, "labels smoothed on one side"),
         ({"spectral_norm": True}, "bounds D"),
         *_slower_d(recipe),
@@ -99,7 +99,7 @@ def of_mode_collapse(recipe: Recipe) -> list[Change | Remedy]:
         ({"minibatch_discrimination": 16}, "D compares the images of a batch"),
         ({"loss": "wasserstein", "penalty": "wgan-gp"}, "the distance counts what is missing"),
         ({"unroll": 5}, "G takes D's answer into account"),
-        ({"feature_matching": 1.0}, "G matches the mean of D's features"),
+        ({"feature_matching": _matching(recipe)}, "G matches the mean of D's features"),
         ({"instance_noise": 0.1}, "noise on all that D sees"),
         *_ties(recipe),
         *_slower_d(recipe),
@@ -133,6 +133,11 @@ def of_poor_quality(recipe: Recipe) -> list[Change | Remedy]:
         *([] if _has(recipe, "augment") else [({"mirror": True}, "mirror images as further data")]),
         *_attention(recipe),
     ]
+
+
+def _matching(recipe: Recipe) -> float:
+    """Return a weight of feature matching, at least the recipe's own."""
+    return max(1.0, getattr(recipe, "feature_matching", 0.0))
 
 
 def _has(recipe: Recipe, *names: str) -> bool:

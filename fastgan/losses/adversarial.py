@@ -18,6 +18,7 @@ from functools import partial
 from math import isfinite
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -37,15 +38,15 @@ Adversarial = Literal[
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
-    """Return the mean of -label·log D - (1 - label)·log(1 - D).
+    """Return -label·log D - (1 - label)·log(1 - D) for each logit.
 
     Both terms are positive, so nothing cancels. One of weight 0 is left out.
     """
     if label == 1:
-        return softplus(-logits).mean()
+        return softplus(-logits)
     if label == 0:
-        return softplus(logits).mean()
-    return (label * softplus(-logits) + (1 - label) * softplus(logits)).mean()
+        return softplus(logits)
+    return label * softplus(-logits) + (1 - label) * softplus(logits)
 
 
 def minimax_d_loss(
@@ -61,7 +62,8 @@ def minimax_d_loss(
             one-sided with 0.9 and 0 (Salimans et al. 2016, section 3.4), two-sided with 0.9 and
             0.1.
     """
-    return _cross_entropy(real_logits, real_label) + _cross_entropy(fake_logits, fake_label)
+    real = _cross_entropy(real_logits, real_label).mean()
+    return real + _cross_entropy(fake_logits, fake_label).mean()
 
 
 def minimax_g_loss(fake_logits: Tensor) -> Tensor:
@@ -167,6 +169,7 @@ class AdversarialLoss:
             and ``fake_label`` where ``labels`` isn't "none".
         g_loss: G's loss, called with ``fake_logits``, and with ``real_logits`` where ``pairs`` is
             True.
+        terms: both players' logits and labels to D's loss of each image, see ``d_terms``.
         pairs: G's loss compares generated with real images, so G's phase runs D on both.
         labels: what D's targets are: "probabilities" of "real", which is the sigmoid of a logit;
             "logits"; or "none", for a loss without targets.
@@ -176,6 +179,7 @@ class AdversarialLoss:
 
     d_loss: Callable[..., Tensor]
     g_loss: Callable[..., Tensor]
+    terms: Callable[[Tensor, Tensor, float, float], tuple[Tensor, Tensor]]
     pairs: bool = False
     labels: Literal["none", "probabilities", "logits"] = "none"
     scale_of: Callable[[float, float, float], LossScale] | None = None
@@ -196,6 +200,14 @@ class AdversarialLoss:
         if self.scale_of is None or flipped >= 0.5:
             return None
         return self.scale_of(self.real_label, self.fake_label, flipped)
+
+    def d_terms(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return D's loss of each real and of each generated image.
+
+        They have the shapes of the logits, and ``d`` is the sum of their means. The loss of pairs
+        is all in the second one.
+        """
+        return self.terms(real_logits, fake_logits, self.real_label, self.fake_label)
 
     def d(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return D's loss, a scalar."""
@@ -250,18 +262,41 @@ class AdversarialLoss:
 
 ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
     "minimax": AdversarialLoss(
-        minimax_d_loss, minimax_g_loss, labels="probabilities", scale_of=cross_entropy_scale
+        minimax_d_loss,
+        minimax_g_loss,
+        lambda r, f, b, a: (_cross_entropy(r, b), _cross_entropy(f, a)),
+        labels="probabilities",
+        scale_of=cross_entropy_scale,
     ),
     "non-saturating": AdversarialLoss(
-        minimax_d_loss, non_saturating_g_loss, labels="probabilities", scale_of=cross_entropy_scale
+        minimax_d_loss,
+        non_saturating_g_loss,
+        lambda r, f, b, a: (_cross_entropy(r, b), _cross_entropy(f, a)),
+        labels="probabilities",
+        scale_of=cross_entropy_scale,
     ),
-    "wasserstein": AdversarialLoss(wasserstein_d_loss, wasserstein_g_loss),
-    "hinge": AdversarialLoss(hinge_d_loss, wasserstein_g_loss, scale_of=hinge_scale),
+    "wasserstein": AdversarialLoss(
+        wasserstein_d_loss, wasserstein_g_loss, lambda r, f, b, a: (-r, f)
+    ),
+    "hinge": AdversarialLoss(
+        hinge_d_loss,
+        wasserstein_g_loss,
+        lambda r, f, b, a: (relu(1 - r), relu(1 + f)),
+        scale_of=hinge_scale,
+    ),
     "least-squares": AdversarialLoss(
-        least_squares_d_loss, least_squares_g_loss, labels="logits", scale_of=least_squares_scale
+        least_squares_d_loss,
+        least_squares_g_loss,
+        lambda r, f, b, a: ((r - b).square() / 2, (f - a).square() / 2),
+        labels="logits",
+        scale_of=least_squares_scale,
     ),
     "relativistic": AdversarialLoss(
-        relativistic_d_loss, relativistic_g_loss, pairs=True, scale_of=relativistic_scale
+        relativistic_d_loss,
+        relativistic_g_loss,
+        lambda r, f, b, a: (torch.zeros_like(r), softplus(f - r)),
+        pairs=True,
+        scale_of=relativistic_scale,
     ),
 }
 

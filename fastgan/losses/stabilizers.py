@@ -5,8 +5,11 @@ Random numbers are arguments.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.functional import l1_loss
 
 
 def flip_labels(real_logits: Tensor, fake_logits: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,3 +105,31 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     half = (torch.float16, torch.bfloat16)
     real, fake = (f.float() if f.dtype in half else f for f in (real_features, fake_features))
     return (real.mean(0) - fake.mean(0)).square().sum()
+
+
+def layer_matching(real_features: Sequence[Tensor], fake_features: Sequence[Tensor]) -> Tensor:
+    """Return Σ_i mean |f_i(x) - f_i(G(z))| over layers i of D, for G (Wang et al. 2018, eq. 3).
+
+    It compares each generated image with its own target, unlike :func:`feature_matching`.
+
+    Args:
+        real_features: features of each layer ``[N, ...]``; constants for G.
+        fake_features: features of the same layers and shapes.
+
+    Returns:
+        A scalar, float32 for half types.
+
+    Raises:
+        ValueError: the numbers of layers differ, or there are none.
+    """
+    if not real_features or len(real_features) != len(fake_features):
+        raise ValueError(
+            "real_features and fake_features must be of the same layers, at least one, got "
+            f"{len(real_features)} and {len(fake_features)}"
+        )
+    half = (torch.float16, torch.bfloat16)
+    distances = []
+    for pair in zip(fake_features, real_features):
+        fake, real = (f.float() if f.dtype in half else f for f in pair)
+        distances.append(l1_loss(fake, real))
+    return torch.stack(distances).sum()

@@ -1,4 +1,7 @@
-"""`colorize`: colours for grey images (Isola et al. 2017, section 4)."""
+"""`colorize`: colours for grey images (Isola et al. 2017, section 4).
+
+A step is that of `pix2pix` (eq. 4 and 1) from an image's luma x to the image y.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,19 @@
-"""`cyclegan`: translation between two domains without pairs (Zhu, Park, Isola, Efros 2017)."""
+"""`cyclegan`: translation between two domains without pairs (Zhu, Park, Isola, Efros 2017).
+
+A step is an update of G and F, then one of D_A and D_B, on images a of A and b of B. G is G_AB
+here, and F is G_BA:
+
+- G and F descend E[(D_B(G(a)) - 1)²] + E[(D_A(F(b)) - 1)²] (eq. 1, in section 4's least squares)
+  + λ·(E[‖F(G(a)) - a‖₁] + E[‖G(F(b)) - b‖₁]) (eq. 2), which is eq. 3. The identity loss is
+  λ/2·(E[‖G(b) - b‖₁] + E[‖F(a) - a‖₁]) (section 5.2).
+- D_A and D_B descend half of E[(D(x) - 1)²] + E[D(x̃)²] (section 4). Half of the x̃ are older ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,15 +21,11 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import CycleGANGenerator
-from fastgan.recipes.domains import DISCRIMINATORS, DomainBatch, Domains, mean_verdicts
+from fastgan.recipes.domains import DomainBatch, Domains, mean_verdicts
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.memory import ImagePool
 from fastgan.recipes.pair import Pair
-from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
+from fastgan.recipes.players import Batch, Loss, Networks
 
-POOLS = Pair("pool_A", "pool_B")
-# Share of the generated images that go through a pool.
-SWAPPED = 0.5
 # Resolution from which the ResNet has nine blocks.
 DEEP_FROM = 256
 
@@ -31,27 +36,23 @@ class CycleGAN(Domains):
 
     name: ClassVar[str] = "cyclegan"
     summary: ClassVar[str] = "Zhu 2017: between two domains without pairs, by cycle consistency"
-    averaged: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
-    objective: ClassVar[Adversarial] = "least-squares"
+    generators: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
+    averaged: ClassVar[tuple[str, ...]] = generators
 
+    loss: Adversarial = "least-squares"
+    replay: int = 50
+    """Generated images of each domain to keep; D sees half of its fakes from them; 0 for none."""
     blocks: int | None = None
     """Residual blocks of each G; None takes 9, or 6 below 256 pixels."""
     cycle_weight: float = 10.0
     """Weight of the L1 distance between an image and its translation there and back."""
     identity_weight: float = 5.0
     """Weight of the L1 distance between G's input and output in its target domain; 0 for none."""
-    pool: int = 50
-    """Generated images of each domain to keep; D sees half of its fakes from them; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("blocks", self.blocks is None or self.blocks >= 0, "at least 0")
         self._require_at_least(0, "cycle_weight", "identity_weight")
-        self._require(
-            "pool",
-            self.pool == 0 or self.pool >= self.batch,
-            f"0, or at least `batch`, {self.batch}",
-        )
 
     def resolved(self, images: ImageSpec) -> dict[str, int]:
         return {"blocks": 9 if images.resolution >= DEEP_FROM else 6} if self.blocks is None else {}
@@ -59,29 +60,26 @@ class CycleGAN(Domains):
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         channels = images.channels
         blocks = self.resolved(images)["blocks"] if self.blocks is None else self.blocks
-        networks: dict[str, nn.Module] = {}
-        for name in ("G_AB", "G_BA"):
-            networks[name] = CycleGANGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
-        networks |= self.discriminators(images)
-        if self.pool:
-            networks |= {name: ImagePool(self.pool, images.shape) for name in POOLS}
-        return networks
+        return {
+            **{
+                name: CycleGANGenerator(channels, channels, ngf=self.ngf, blocks=blocks)
+                for name in self.generators
+            },
+            **self.new_discriminators(images),
+            **self.extras(images),
+        }
 
-    def players(self) -> tuple[Player, ...]:
-        return (
-            Player("G", ("G_AB", "G_BA"), self.g_loss, optimizer=self.adam),
-            Player(
-                "D",
-                ("D_A", "D_B"),
-                self.d_loss,
-                optimizer=self.adam,
-                draw=self.draw_places,
-                make_fakes=self.with_older_fakes,
-            ),
-        )
+    @property
+    def factor(self) -> float:
+        """Factor of the paper's loss: `adversarial` has half the least squares, all of others."""
+        return 2.0 if self.loss == "least-squares" else 1.0
+
+    def generate(self, networks: Networks, batch: DomainBatch) -> Pair[Tensor]:
+        a, b = batch.images
+        return Pair(networks["G_BA"](b), networks["G_AB"](a))
 
     def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """Return the adversarial, cycle and identity losses of both generators (section 3)."""
+        """Return the adversarial, cycle and identity losses of both generators (eq. 1 to 3)."""
         a, b = batch.images
         to_b, to_a = networks["G_AB"], networks["G_BA"]
         # One call for both domains shares the preparation of weights; instance norm keeps images
@@ -90,57 +88,25 @@ class CycleGAN(Domains):
             (fake_b, same_b), (fake_a, same_a) = both(to_b, a, b), both(to_a, b, a)
         else:
             fake_b, fake_a = to_b(a), to_a(b)
+        fakes = Pair(fake_a, fake_b)
         stats: dict[str, Tensor] = {}
-        adversarial = torch.stack(
-            [
-                self.adversarial.g(networks[name](fake).float())
-                for name, fake in zip(DISCRIMINATORS, (fake_a, fake_b))
-            ]
-        )
-        # least-squares has a factor 1/2 that the paper doesn't have.
-        stats["adversarial/G"] = 2 * adversarial.sum()
+        adversarial = torch.stack(list(self.fakes_against_ds(networks, batch, fakes)))
+        stats["adversarial/G"] = self.factor * adversarial.sum()
         stats["cycle/G"] = l1_loss(to_a(fake_b).float(), a) + l1_loss(to_b(fake_a).float(), b)
         total = stats["adversarial/G"] + self.cycle_weight * stats["cycle/G"]
         if self.identity_weight:
             stats["identity/G"] = l1_loss(same_a.float(), a) + l1_loss(same_b.float(), b)
             total = total + self.identity_weight * stats["identity/G"]
-        return Loss(total, stats, {"fakes": Pair(fake_a, fake_b)})
-
-    def draw_places(self, request: DrawRequest) -> dict[str, Any]:
-        """Draw which generated images of each domain go through its pool, and to which slots."""
-        if not self.pool:
-            return {}
-        generator = request.generator
-
-        def places() -> tuple[Tensor, Tensor]:
-            mask = torch.rand(request.count, generator=generator) < SWAPPED
-            return mask, torch.randperm(self.pool, generator=generator)[: request.count]
-
-        of_a, of_b = places(), places()
-        masks, slots = zip(of_a, of_b)
-        return {"pool_mask": Pair(*masks), "pool_slots": Pair(*slots)}
-
-    def with_older_fakes(self, networks: Networks, batch: DomainBatch) -> DomainBatch:
-        """Return the batch with older images among those of G's phase."""
-        if not self.pool:
-            return batch
-        shown = [
-            networks[name](fakes, batch.labels, swapped=mask, place=slots)[0]
-            for name, fakes, mask, slots in zip(
-                POOLS, batch.fakes, batch.pool_mask, batch.pool_slots
-            )
-        ]
-        return replace(batch, fakes=Pair(*shown))
+        return self.matched(networks, batch, fakes, Loss(total, stats, {"fakes": fakes}))
 
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
         """Return half the least-squares loss of D_A and D_B, which slows them down (section 4)."""
-        total = torch.zeros((), device=batch.real.device)
-        verdicts: list[dict[str, Tensor]] = []
-        for name, images, fakes in zip(DISCRIMINATORS, batch.images, batch.fakes):
-            real, fake = (logits.float() for logits in both(networks[name], images, fakes))
-            total = total + self.adversarial.d(real, fake)
-            verdicts.append(self.adversarial.verdicts(real=real, fake=fake))
-        return Loss(total, mean_verdicts(verdicts))
+        losses = [
+            self.against_g(networks, *both(networks[d], real, fake), draws, d)
+            for d, real, fake, draws in self.d_inputs_of(networks, batch)
+        ]
+        total = torch.stack([loss.total for loss in losses]).sum()
+        return Loss(self.factor / 2 * total, mean_verdicts([loss.stats for loss in losses]))
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from fastgan.data import Task
+from fastgan.losses.penalties import Critic
+from fastgan.losses.stabilizers import feature_matching
 from fastgan.networks.translation import PatchDiscriminator
+from fastgan.recipes.adversarial import Output
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
 from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
-from fastgan.recipes.players import ABSENT, Batch, Networks
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
 from fastgan.recipes.signature import Signature, Sizes, Wrap, as_it_is
+from fastgan.recipes.stabilizers import NO_DRAWS, SIDES, Draws, ImageSettings, Side
 from fastgan.recipes.translation import Translation, plane
 
 DOMAINS = Pair("A", "B")
 DISCRIMINATORS = Pair("D_A", "D_B")
+NONE = Pair(NO_DRAWS, NO_DRAWS)
 
 
 @dataclass(frozen=True)
@@ -28,15 +34,13 @@ class DomainBatch(Batch):
 
     Attributes:
         fakes: generated images of each domain `[N, C, H, W]`.
-        pool_mask, pool_slots: generated images that go through each domain's pool, bool `[N]`, and
-            their places there, int64 `[N]`.
+        draws: random rows of the stabilisers of each domain's D.
         latent_noise: noise on the latents of each domain's images `[N, C, H, W]`.
         cycle_noise: noise on the latents of their translations `[N, C, H, W]`.
     """
 
     fakes: Pair[Tensor] = ABSENT
-    pool_mask: Pair[Tensor] = ABSENT
-    pool_slots: Pair[Tensor] = ABSENT
+    draws: Pair[Draws] = NONE
     latent_noise: Pair[Tensor] = ABSENT
     cycle_noise: Pair[Tensor] = ABSENT
 
@@ -47,14 +51,15 @@ class DomainBatch(Batch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domains(Translation):
+class Domains(ImageSettings, Translation):
     """Translation between two domains without pairs.
 
     Domain A is the data set's images, domain B its input "other". D_A and D_B tell real images of
-    each domain from generated ones.
+    each domain from generated ones. The players' losses are sums over both.
     """
 
     batch_type: ClassVar[type[Batch]] = DomainBatch
+    discriminators: ClassVar[tuple[str, ...]] = tuple(DISCRIMINATORS)
     task: ClassVar[Task | None] = "domains"
     directions: ClassVar[Mapping[str, str]] = {"AtoB": "image", "BtoA": "other"}
     min_size: ClassVar[int] = 8
@@ -79,13 +84,110 @@ class Domains(Translation):
         )
         patch_size(self.name, self.patch, images)
 
-    def discriminators(self, images: ImageSpec) -> dict[str, nn.Module]:
+    def new_discriminators(self, images: ImageSpec) -> dict[str, nn.Module]:
         """Return freshly initialised D_A and D_B."""
         patch = patch_size(self.name, self.patch, images)
         return {
-            name: PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf)
+            name: self.stabilized(PatchDiscriminator(images.channels, patch=patch, ndf=self.ndf))
             for name in DISCRIMINATORS
         }
+
+    def players(self) -> tuple[Player, ...]:
+        return self.g_player(), self.d_player()
+
+    @abstractmethod
+    def generate(self, networks: Networks, batch: DomainBatch) -> Pair[Tensor]:
+        """Return the generated images of each domain."""
+
+    def draw_inputs(self, request: DrawRequest) -> dict[str, Any]:
+        """Draw what G's images are made of beside the data."""
+        return {}
+
+    def draw_for_g(self, request: DrawRequest) -> dict[str, Any]:
+        """Draw for G's phase: G's inputs, then the rows of each D's stabilisers."""
+        draws = Pair(*(self.draws_for_g(request, d) for d in DISCRIMINATORS))
+        return {**self.draw_inputs(request), "draws": draws}
+
+    def draw_for_d(self, request: DrawRequest) -> dict[str, Any]:
+        """Draw for D's phase: G's inputs if it generates images, then the stabilisers' rows."""
+        inputs = self.draw_inputs(request) if self.d_makes_fakes else {}
+        draws = Pair(*(self.draws_for_d(request, d) for d in DISCRIMINATORS))
+        return {**inputs, "draws": draws}
+
+    def with_fakes(self, networks: Networks, batch: DomainBatch) -> DomainBatch:
+        """Return the batch of D's phase, with older images among the generated with replay."""
+        fakes = batch.fakes
+        if self.d_makes_fakes:
+            with torch.no_grad():
+                fakes = self.generate(networks, batch)
+        mix = self.stabilizers.replay.mix
+        shown = (
+            mix(networks, images, batch.labels, draws, d)[0]
+            for d, images, draws in zip(DISCRIMINATORS, fakes, batch.draws)
+        )
+        return replace(batch, fakes=Pair(*shown))
+
+    def fakes_against_ds(
+        self, networks: Networks, batch: DomainBatch, fakes: Pair[Tensor]
+    ) -> Pair[Tensor]:
+        """Return G's adversarial loss of each domain's generated images."""
+
+        def loss(d: str, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
+            def output(ahead: Networks, side: Side) -> Output:
+                images = fake if side == "fake" else real
+                seen: Output = ahead[d](self.d_inputs(networks, images, draws, side, d))
+                return seen
+
+            return self.against_d(networks, output, d).loss
+
+        return Pair(*map(loss, DISCRIMINATORS, batch.images, fakes, batch.draws))
+
+    def d_inputs_of(
+        self, networks: Networks, batch: DomainBatch
+    ) -> Iterator[tuple[str, Tensor, Tensor, Draws]]:
+        """Yield each domain's D, its real and generated images as it sees them, and its draws."""
+        for d, real, fake, draws in zip(DISCRIMINATORS, batch.images, batch.fakes, batch.draws):
+            yield (
+                d,
+                self.d_inputs(networks, real, draws, "real", d),
+                self.d_inputs(networks, fake, draws, "fake", d),
+                draws,
+            )
+
+    def penalty_loss(self, networks: Networks, batch: DomainBatch) -> Tensor:
+        """Return the penalties on the gradients of D_A and D_B, times their weight."""
+        total = torch.zeros((), device=batch.real.device)
+        fakes: Any = batch.fakes or Pair(None, None)
+        for d, real, fake, draws in zip(DISCRIMINATORS, batch.images, fakes, batch.draws):
+            of_real, of_fake = (self.critic(networks, draws, side, d) for side in SIDES)
+            total = total + self.weighted_penalty(of_real, of_fake, real, fake, draws)
+        return total
+
+    def critic(self, networks: Networks, draws: Draws, side: Side, d: str) -> Critic:
+        """Return a D as a function of images, with one side's augmentations."""
+        augment = self.stabilizers.augmenting.of_side(networks, draws, side, d)
+        return lambda images: networks[d](augment(images))
+
+    def matched(
+        self, networks: Networks, batch: DomainBatch, fakes: Pair[Tensor], loss: Loss
+    ) -> Loss:
+        """Return G's loss with feature matching, if `feature_matching` asks for it.
+
+        It is the distance of mean features (Salimans et al. 2016, section 3.1).
+        """
+        if not (weight := self.stabilizers.feature_matching.feature_matching):
+            return loss
+        distance = torch.zeros((), device=batch.real.device)
+        for d, real, fake, _ in self.d_inputs_of(networks, replace(batch, fakes=fakes)):
+            features = cast(Any, networks[d]).features
+            with torch.no_grad():
+                of_real = features(real)[-1]
+            distance = distance + feature_matching(of_real, features(fake)[-1])
+        return Loss(
+            loss.total + weight * distance,
+            {**loss.stats, "feature_matching/G": distance},
+            loss.outputs,
+        )
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         signatures = {}

@@ -1,4 +1,12 @@
-"""`gaugan`: images from semantic maps, which modulate G's features (Park, Liu, Wang, Zhu 2019)."""
+"""`gaugan`: images from semantic maps, which modulate G's features (Park, Liu, Wang, Zhu 2019).
+
+A step is an update of G, then one of D, on images x and their maps m. D has several scales, whose
+losses are averaged:
+
+- G, whose blocks are SPADE's (eq. 1 to 3), descends -E[D(G(m), m)], the hinge loss, and λ times
+  feature matching (Wang et al. 2018, eq. 3; appendix A of Park et al. has both).
+- D descends E[max(0, 1 - D(x, m))] + E[max(0, 1 + D(G(m), m))].
+"""
 
 from __future__ import annotations
 
@@ -9,11 +17,11 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import l1_loss
 
 from fastgan.data import Reading, Task
 from fastgan.data.reading import MAX_INDEX
 from fastgan.losses.adversarial import Adversarial
+from fastgan.losses.stabilizers import layer_matching
 from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation import (
     MultiScaleDiscriminator,
@@ -22,14 +30,15 @@ from fastgan.networks.translation import (
     one_hot_map,
 )
 from fastgan.nn import apply_spectral_norm
-from fastgan.recipes.domains import mean_verdicts
+from fastgan.recipes.adversarial import Output, mean_of
+from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.errors import RecipeError, one_of
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.optimizers import adam
 from fastgan.recipes.patches import Patch, patch_logits, patch_size
-from fastgan.recipes.players import Batch, Loss, Networks, Player
+from fastgan.recipes.players import Batch, Loss, Networks
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
-from fastgan.recipes.translation import Translation, TranslationBatch, plane
+from fastgan.recipes.stabilizers import ConditionSettings, Side
+from fastgan.recipes.translation import plane
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 # Step between the hues of two classes, as a share of the colour circle.
@@ -37,13 +46,12 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class GauGAN(Translation):
+class GauGAN(ConditionSettings, DirectTranslation):
     """Park 2019: SPADE in G, PatchGANs at two scales, hinge loss, feature matching."""
 
     name: ClassVar[str] = "gaugan"
     summary: ClassVar[str] = "Park 2019: images from semantic maps, by SPADE"
     task: ClassVar[Task | None] = "maps"
-    objective: ClassVar[Adversarial] = "hinge"
     paired: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "map"}
 
@@ -51,9 +59,13 @@ class GauGAN(Translation):
     """Value of the maps' pixels that have no class, such as 255; None if every value is a class."""
     batch: int = 32
     lr: float = 1e-4
-    d_lr: float = 4e-4
-    """Learning rate of D."""
+    d_lr: float | None = 4e-4
     betas: tuple[float, float] = (0.0, 0.9)
+    loss: Adversarial = "hinge"
+    spectral_norm: bool = True
+    """Divide each weight of D by its spectral norm; G's weights always are."""
+    feature_matching: float = 10.0
+    """Weight of the L1 distance of D's features of fakes from those of reals; 0 for none."""
     ngf: int = 64
     """Channels of G's last block; up to 16 times as many before it."""
     hidden: int = 128
@@ -64,17 +76,13 @@ class GauGAN(Translation):
     """Pixels that a logit of the finest D sees; None takes 70, or the most that images allow."""
     scales: int = 2
     """Discriminators, each for images of half the size of the one before."""
-    matching_weight: float = 10.0
-    """Weight of the L1 distance of D's features of fakes from those of reals; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
             "void", self.void is None or 0 <= self.void <= MAX_INDEX, f"from 0 to {MAX_INDEX}"
         )
-        self._require_positive("d_lr")
         self._require_at_least(1, "ngf", "hidden", "ndf", "scales")
-        self._require_at_least(0, "matching_weight")
 
     @property
     def has_batch_norm(self) -> bool:
@@ -98,19 +106,14 @@ class GauGAN(Translation):
                     hidden=self.hidden,
                 )
             ),
-            "D": apply_spectral_norm(
+            "D": self.stabilized(
                 MultiScaleDiscriminator(
                     images.channels, label_channels=classes, scales=self.scales, patch=patch,
                     ndf=self.ndf,
                 )
             ),
+            **self.extras(images),
         }  # fmt: skip
-
-    def players(self) -> tuple[Player, ...]:
-        return (
-            Player("G", ("G",), self.g_loss, optimizer=self.adam),
-            Player("D", ("D",), self.d_loss, optimizer=adam(self.d_lr, self.betas)),
-        )
 
     def planes(self, networks: Networks, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the map as one plane of zeros and ones per class.
@@ -124,34 +127,31 @@ class GauGAN(Translation):
             )
         return one_hot_map(inputs["map"], int(cast(Any, networks["G"]).map_channels))
 
-    def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """Return G's hinge loss, the mean over scales, and the feature matching loss."""
-        planes = self.planes(networks, batch.inputs)
-        fake = networks["G"](planes)
-        output: DiscriminatorOutput = networks["D"](fake, planes)
-        stats = {
-            "adversarial/G": _mean_of(
-                [self.adversarial.g(logits.float()) for logits in output.logits]
-            )
-        }
-        total = stats["adversarial/G"]
-        if self.matching_weight:
-            with torch.no_grad():
-                real: DiscriminatorOutput = networks["D"](batch.real, planes)
-            stats["feature_matching/G"] = feature_distance(output, real)
-            total = total + self.matching_weight * stats["feature_matching/G"]
-        return Loss(total, stats, {"fakes": fake})
+    def condition_of(self, networks: Networks, batch: TranslationBatch) -> Tensor:
+        return self.planes(networks, batch.inputs)
 
-    def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """Return the hinge loss of D, the mean over scales, on the images of G's phase."""
-        planes = self.planes(networks, batch.inputs)
-        real: DiscriminatorOutput = networks["D"](batch.real, planes)
-        fake: DiscriminatorOutput = networks["D"](batch.fakes, planes)
-        logits = [(r.float(), f.float()) for r, f in zip(real.logits, fake.logits)]
-        verdicts = [self.adversarial.verdicts(real=r, fake=f) for r, f in logits]
-        return Loss(
-            _mean_of([self.adversarial.d(r, f) for r, f in logits]), mean_verdicts(verdicts)
-        )
+    def d_condition(
+        self, networks: Networks, batch: TranslationBatch, side: Side
+    ) -> tuple[Tensor, ...]:
+        transform = self.stabilizers.augmenting.of_condition(networks, batch.draws, side, "D", 0)
+        return (transform(batch.condition),)
+
+    def generate(self, networks: Networks, batch: TranslationBatch) -> Tensor:
+        images: Tensor = networks["G"](batch.condition)
+        return images
+
+    def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
+        """Return G's hinge loss and the feature matching loss, both the mean over scales."""
+        batch = self.with_condition(networks, batch)
+        fakes = self.generate(networks, batch)
+        against = self.fakes_against_d(networks, batch, fakes)
+        total, stats = against.loss, {"adversarial/G": against.loss}
+        if self.feature_matching:
+            with torch.no_grad():
+                real = self.output(against.networks, batch, batch.real, "real")
+            stats["feature_matching/G"] = matching_of_scales(against.output, real)
+            total = total + self.feature_matching * stats["feature_matching/G"]
+        return Loss(total, stats, {"fakes": fakes})
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
@@ -188,7 +188,7 @@ class GauGAN(Translation):
         return {"map": coloured(rows.inputs["map"]), "output": output, "target": rows.real}
 
 
-def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
+def matching_of_scales(fake: Output, real: Output) -> Tensor:
     """Return the L1 distance of features, summed over layers, the mean over scales.
 
     This is feature matching of Wang et al. 2018, eq. 3.
@@ -197,11 +197,8 @@ def feature_distance(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Te
         fake: output of D for generated images, with features.
         real: output of D for real images, with features.
     """
-    scales = []
-    for ours, theirs in zip(fake.features, real.features):
-        layers = [l1_loss(f.float(), r.float()) for f, r in zip(ours, theirs)]
-        scales.append(torch.stack(layers).sum())
-    return _mean_of(scales)
+    assert isinstance(fake, DiscriminatorOutput) and isinstance(real, DiscriminatorOutput)
+    return mean_of([layer_matching(r, f) for r, f in zip(real.features, fake.features)])
 
 
 def coloured(classes: Tensor) -> Tensor:
@@ -216,7 +213,3 @@ def coloured(classes: Tensor) -> Tensor:
     ]
     palette = torch.tensor(colours, device=classes.device) * 2 - 1
     return palette[classes.clamp(min=0)].masked_fill((classes < 0)[..., None], 0.0).movedim(-1, 1)
-
-
-def _mean_of(scalars: list[Tensor]) -> Tensor:
-    return torch.stack(scalars).mean()

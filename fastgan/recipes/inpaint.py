@@ -1,4 +1,12 @@
-"""`inpaint`: filling of holes in images (Pathak et al. 2016; Iizuka, Simo-Serra, Ishikawa 2017)."""
+"""`inpaint`: filling of holes in images (Pathak et al. 2016; Iizuka, Simo-Serra, Ishikawa 2017).
+
+A step is an update of G, then one of D. The mask m is 1 in a hole of the image x. The condition is
+c = (x·(1 - m), m), and the filled image is y = m·G(c) + (1 - m)·x:
+
+- G descends -E[log D(y, c)] + λ·E[‖m·(x - G(c))‖₁ / |m|]. It is pix2pix's eq. 4 with Pathak's
+  distance in the hole alone (eq. 1), as L1.
+- D descends half of -E[log D(x, c)] - E[log(1 - D(y, c))].
+"""
 
 from __future__ import annotations
 
@@ -10,11 +18,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from fastgan.data import Task
+from fastgan.recipes.direct import TranslationBatch
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
-from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks
 from fastgan.recipes.signature import Signature, Sizes, called_by
-from fastgan.recipes.translation import TranslationBatch, plane
+from fastgan.recipes.translation import plane
 
 
 @dataclass(frozen=True)
@@ -63,13 +72,13 @@ class Inpaint(Pix2Pix):
         mask = inputs["mask"]
         return torch.cat([inputs["image"] * (1 - mask), mask], 1)
 
-    def players(self) -> tuple[Player, ...]:
-        return (
-            Player("G", ("G",), self.g_loss, draw=self.draw_holes, optimizer=self.adam),
-            Player("D", ("D",), self.d_loss, optimizer=self.adam),
-        )
+    def pictures(self, condition: Tensor) -> int:
+        return condition.shape[1] - 1
 
-    def draw_holes(self, request: DrawRequest) -> dict[str, Tensor]:
+    def generate(self, networks: Networks, batch: TranslationBatch) -> Tensor:
+        return filled(super().generate(networks, batch), self.source(batch))
+
+    def draw_inputs(self, request: DrawRequest) -> dict[str, Tensor]:
         """Draw height, width, row and column of each hole as numbers in [0, 1)."""
         return {"holes": torch.rand(request.count, 4, generator=request.generator)}
 
@@ -84,14 +93,14 @@ class Inpaint(Pix2Pix):
             holes = rows.holes
         else:
             first = DrawRequest(len(images), 0, Generator().manual_seed(0))
-            holes = self.draw_holes(first)["holes"].to(images.device)
+            holes = self.draw_inputs(first)["holes"].to(images.device)
         return {"image": images, "mask": self.masks(holes, images.shape[2], images.shape[3])}
 
     def masks(self, holes: Tensor, height: int, width: int) -> Tensor:
         """Return masks of holes: float32 `[N, 1, height, width]`, 1 inside.
 
         Args:
-            holes: rows of `draw_holes`.
+            holes: rows of `draw_inputs`.
             height: height of the images.
             width: width of the images.
         """
@@ -110,15 +119,15 @@ class Inpaint(Pix2Pix):
 
     def g_loss(self, networks: Networks, batch: InpaintBatch) -> Loss:  # type: ignore[override]
         """Return the cross-entropy of D on the filled image, and the L1 distance in the hole."""
-        inputs = self.source(batch)
-        condition, mask = self.condition(inputs), inputs["mask"]
-        fake = filled(networks["G"](condition), inputs)
-        adversarial = self.adversarial.g(networks["D"](fake, condition).float())
-        error = (fake.float() - batch.real).abs().sum((1, 2, 3))
-        l1 = (error / (fake.shape[1] * mask.sum((1, 2, 3)))).mean()
+        batch = self.with_condition(networks, batch)
+        fakes, mask = self.generate(networks, batch), batch.condition[:, -1:]
+        adversarial = self.fakes_against_d(networks, batch, fakes).loss
+        error = (fakes.float() - batch.real).abs().sum((1, 2, 3))
+        l1 = (error / (fakes.shape[1] * mask.sum((1, 2, 3)))).mean()
         stats = {"adversarial/G": adversarial, "l1/G": l1}
-        outputs = {"fakes": fake, "holes": batch.holes}
-        return Loss(adversarial + self.l1_weight * l1, stats, outputs)
+        outputs = {"fakes": fakes, "holes": batch.holes}
+        loss = Loss(adversarial + self.l1_weight * l1, stats, outputs)
+        return self.matched(networks, batch, fakes, loss)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         channels = images.channels

@@ -1,4 +1,11 @@
-"""`pix2pix`: image-to-image translation from pairs (Isola, Zhu, Zhou, Efros 2017)."""
+"""`pix2pix`: image-to-image translation from pairs (Isola, Zhu, Zhou, Efros 2017).
+
+A step is an update of G, then one of D, on pairs of an input x and a target y. Dropout is the
+noise z:
+
+- G descends -E[log D(x, G(x, z))] + λ·E[‖y - G(x, z)‖₁] (eq. 4; section 3.3).
+- D descends half of -E[log D(x, y)] - E[log(1 - D(x, G(x, z)))] (eq. 1; section 3.3).
+"""
 
 from __future__ import annotations
 
@@ -10,13 +17,14 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
 from fastgan.data import Task
-from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import PatchDiscriminator, UNetGenerator
+from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
-from fastgan.recipes.players import Batch, Loss, Networks, Player
+from fastgan.recipes.players import Batch, Loss, Networks
 from fastgan.recipes.signature import Port, Signature, Sizes
-from fastgan.recipes.translation import Translation, TranslationBatch, plane, seeded
+from fastgan.recipes.stabilizers import ConditionSettings, Side
+from fastgan.recipes.translation import plane, seeded
 
 Norm = Literal["instance", "batch", "none"]
 # Resolution at which the U-Net has the paper's eight levels.
@@ -24,7 +32,7 @@ LARGEST = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2Pix(Translation):
+class Pix2Pix(ConditionSettings, DirectTranslation):
     """Isola 2017: a U-Net translates the input, a PatchGAN sees both; cross-entropy and 100·L1.
 
     Dropout in the U-Net is the only noise.
@@ -33,7 +41,6 @@ class Pix2Pix(Translation):
     name: ClassVar[str] = "pix2pix"
     summary: ClassVar[str] = "Isola 2017: image to image from pairs, U-Net and PatchGAN"
     task: ClassVar[Task | None] = "pairs"
-    objective: ClassVar[Adversarial] = "non-saturating"
     paired: ClassVar[bool] = True
     baseline: ClassVar[str | None] = "input"
 
@@ -81,37 +88,49 @@ class Pix2Pix(Translation):
                 condition_channels, images.channels, resolution=_levels_at(images.resolution),
                 ngf=self.ngf, norm=self.norm, dropout=self.dropout, dropout_in_eval=True,
             ),
-            "D": PatchDiscriminator(
-                images.channels, label_channels=condition_channels, patch=patch, ndf=self.ndf,
-                norm=self.norm,
+            "D": self.stabilized(
+                PatchDiscriminator(
+                    images.channels, label_channels=condition_channels, patch=patch, ndf=self.ndf,
+                    norm=self.norm,
+                )
             ),
+            **self.extras(images),
         }  # fmt: skip
 
-    def players(self) -> tuple[Player, ...]:
-        return (
-            Player("G", ("G",), self.g_loss, optimizer=self.adam),
-            Player("D", ("D",), self.d_loss, optimizer=self.adam),
+    def condition_of(self, networks: Networks, batch: TranslationBatch) -> Tensor:
+        return self.condition(self.source(batch))
+
+    def pictures(self, condition: Tensor) -> int:
+        """Return the number of leading channels of the condition that are a picture."""
+        return condition.shape[1]
+
+    def d_condition(
+        self, networks: Networks, batch: TranslationBatch, side: Side
+    ) -> tuple[Tensor, ...]:
+        pictures = self.pictures(batch.condition)
+        transform = self.stabilizers.augmenting.of_condition(
+            networks, batch.draws, side, "D", pictures
         )
+        return (transform(batch.condition),)
+
+    def generate(self, networks: Networks, batch: TranslationBatch) -> Tensor:
+        images: Tensor = networks["G"](batch.condition)
+        return images
 
     def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Return D's cross-entropy on the output with its input, and the L1 distance (eq. 4)."""
-        condition = self.condition(self.source(batch))
-        fake = networks["G"](condition)
-        adversarial = self.adversarial.g(networks["D"](fake, condition).float())
-        l1 = l1_loss(fake.float(), batch.real)
-        return Loss(
-            adversarial + self.l1_weight * l1,
-            {"adversarial/G": adversarial, "l1/G": l1},
-            {"fakes": fake},
-        )
+        batch = self.with_condition(networks, batch)
+        fakes = self.generate(networks, batch)
+        adversarial = self.fakes_against_d(networks, batch, fakes).loss
+        l1 = l1_loss(fakes.float(), batch.real)
+        total = adversarial + self.l1_weight * l1
+        stats = {"adversarial/G": adversarial, "l1/G": l1}
+        return self.matched(networks, batch, fakes, Loss(total, stats, {"fakes": fakes}))
 
     def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Return half the cross-entropy of D, which slows D down (section 3.3)."""
-        condition = self.condition(self.source(batch))
-        real = networks["D"](batch.real, condition).float()
-        fake = networks["D"](batch.fakes, condition).float()
-        total = self.adversarial.d(real, fake) / 2
-        return Loss(total, self.adversarial.verdicts(real=real, fake=fake))
+        loss = super().d_loss(networks, batch)
+        return Loss(loss.total / 2, loss.stats)
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

@@ -1,4 +1,15 @@
-"""`srgan`: super-resolution (Ledig et al. 2017)."""
+"""`srgan`: super-resolution (Ledig et al. 2017).
+
+A step of the first stage is an update of G alone, on images x and their low resolution x':
+
+- G descends E[(x - G(x'))²] (eq. 4).
+
+A step of the second stage is an update of G, then one of D:
+
+- G descends the perceptual distance of x and G(x') (eq. 5, with a network of our own), the squared
+  error, and 10⁻³ times -E[log D(G(x'))] (eq. 6), which together are eq. 3.
+- D descends -E[log D(x)] - E[log(1 - D(G(x')))] (eq. 2).
+"""
 
 from __future__ import annotations
 
@@ -9,19 +20,20 @@ from typing import ClassVar, Literal
 from torch import Generator, Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from fastgan.losses.adversarial import Adversarial
 from fastgan.metrics import PerceptualDistance
 from fastgan.networks.translation import SRGANDiscriminator, SRResNet
+from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
-from fastgan.recipes.translation import Translation, TranslationBatch, plane
+from fastgan.recipes.stabilizers import ImageSettings, MinibatchSettings
+from fastgan.recipes.translation import plane
 
 Scale = Literal[2, 4, 8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SRGAN(Translation):
+class SRGAN(MinibatchSettings, ImageSettings, DirectTranslation):
     """Ledig 2017: SRResNet, trained by mean squared error, then by a perceptual distance and D.
 
     Low resolution images are the data set's images, downscaled, so any image will do.
@@ -30,7 +42,6 @@ class SRGAN(Translation):
     name: ClassVar[str] = "srgan"
     summary: ClassVar[str] = "Ledig 2017: super-resolution, by squared error, then against D"
     paired: ClassVar[bool] = True
-    objective: ClassVar[Adversarial] = "non-saturating"
     baseline: ClassVar[str | None] = "bicubic"
     directions: ClassVar[Mapping[str, str]] = {"": "low"}
 
@@ -83,17 +94,34 @@ class SRGAN(Translation):
                 ngf=self.ngf,
                 residual=self.residual,
             ),
-            "D": SRGANDiscriminator(images.resolution, images.channels, ndf=self.ndf),
+            "D": self.stabilized(
+                SRGANDiscriminator(
+                    images.resolution,
+                    images.channels,
+                    ndf=self.ndf,
+                    minibatch_discrimination=self.minibatch_discrimination,
+                    minibatch_stddev=self.minibatch_stddev,
+                )
+            ),
             "content": PerceptualDistance(),
+            **self.extras(images),
         }
 
     def players(self) -> tuple[Player, ...]:
         """Return G's player of the first stage, then G and D of the second."""
-        return (
-            Player("MSE", ("G",), self.mse_loss, optimizer=self.adam, end=self.pretrain),
-            Player("G", ("G",), self.g_loss, optimizer=self.adam, start=self.pretrain),
-            Player("D", ("D",), self.d_loss, optimizer=self.adam, start=self.pretrain),
+        first = Player(
+            "MSE",
+            self.generators,
+            self.mse_loss,
+            max(self.n_gen, self.n_critic),
+            optimizer=self.optimizer_of("MSE"),
+            end=self.pretrain,
         )
+        return first, self.g_player(start=self.pretrain), self.d_player(start=self.pretrain)
+
+    def generate(self, networks: Networks, batch: TranslationBatch) -> Tensor:
+        images: Tensor = networks["G"](self.low(batch.real))
+        return images
 
     def low(self, images: Tensor) -> Tensor:
         """Return images downscaled with an antialiased bicubic filter."""
@@ -102,26 +130,20 @@ class SRGAN(Translation):
 
     def mse_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Return the mean squared error, which maximises PSNR (eq. 4)."""
-        return Loss(mse_loss(networks["G"](self.low(batch.real)).float(), batch.real))
+        return Loss(mse_loss(self.generate(networks, batch).float(), batch.real))
 
     def g_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
         """Return the perceptual distance, squared error and adversarial loss of G (eq. 3).
 
         fastgan's own perceptual network replaces the paper's VGG.
         """
-        fake = networks["G"](self.low(batch.real)).float()
-        content = networks["content"](fake, batch.real).mean()
-        pixels = mse_loss(fake, batch.real)
-        adversarial = self.adversarial.g(networks["D"](fake).float())
+        fakes = self.generate(networks, batch).float()
+        content = networks["content"](fakes, batch.real).mean()
+        pixels = mse_loss(fakes, batch.real)
+        adversarial = self.fakes_against_d(networks, batch, fakes).loss
         total = content + self.pixel_weight * pixels + self.adversarial_weight * adversarial
         stats = {"content/G": content, "mse/G": pixels, "adversarial/G": adversarial}
-        return Loss(total, stats, {"fakes": fake})
-
-    def d_loss(self, networks: Networks, batch: TranslationBatch) -> Loss:
-        """Return the cross-entropy of D on the images of G's phase (eq. 2)."""
-        real, fake = networks["D"](batch.real).float(), networks["D"](batch.fakes).float()
-        total = self.adversarial.d(real, fake)
-        return Loss(total, self.adversarial.verdicts(real=real, fake=fake))
+        return self.matched(networks, batch, fakes, Loss(total, stats, {"fakes": fakes}))
 
     def source(self, rows: Batch) -> Mapping[str, Tensor]:
         return {"low": self.low(rows.real)}

@@ -1,4 +1,13 @@
-"""`stargan`: one generator for all attributes (Choi, Choi, Kim, Ha, Kim, Choo 2018)."""
+"""`stargan`: one generator for all attributes (Choi, Choi, Kim, Ha, Kim, Choo 2018).
+
+A step is `n_critic` updates of D, then one of G, on images x with attributes c' and target
+attributes c:
+
+- D descends E[D(G(x, c))] - E[D(x)] + λ_gp·E[(‖∇D(x̂)‖ - 1)²] (eq. 8) + λ_cls·L_cls(x, c') (eq. 2),
+  which is eq. 5.
+- G descends -E[D(G(x, c))] + λ_cls·L_cls(G(x, c), c) (eq. 3) + λ_rec·E[‖x - G(G(x, c), c')‖₁]
+  (eq. 4), which is eq. 6.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +16,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
-import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from fastgan.data import InputSpec, Task
 from fastgan.losses.adversarial import Adversarial
-from fastgan.losses.penalties import wgan_gp
 from fastgan.networks import DiscriminatorOutput
 from fastgan.networks.translation.stargan import StarGANDiscriminator, StarGANGenerator
+from fastgan.recipes.adversarial import Output
+from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import patch_logits
-from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player, Regularizer
+from fastgan.recipes.players import ABSENT, Batch, Loss, Networks, Player
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
-from fastgan.recipes.translation import Translation, TranslationBatch, plane
+from fastgan.recipes.stabilizers import ImageSettings, Penalty
+from fastgan.recipes.translation import plane
 
 
 class Attributes(nn.Module):
@@ -133,15 +143,13 @@ class StarGANBatch(TranslationBatch):
 
     Attributes:
         target_attributes: 0 or 1, float32 `[N, A]`.
-        alpha: place between a real and a generated image in the penalty, float32 `[N]`.
     """
 
     target_attributes: Tensor = ABSENT
-    alpha: Tensor = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
-class StarGAN(Translation):
+class StarGAN(ImageSettings, DirectTranslation):
     """Choi 2018: G edits attributes, D classifies them; WGAN-GP, reconstruction, five updates of D.
 
     In training, the target attributes of an image are those of the image before it in its batch.
@@ -151,7 +159,6 @@ class StarGAN(Translation):
     name: ClassVar[str] = "stargan"
     summary: ClassVar[str] = "Choi 2018: between all attributes with one generator"
     task: ClassVar[Task | None] = "attributes"
-    objective: ClassVar[Adversarial] = "wasserstein"
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
     min_size: ClassVar[int] = 8
     exchanged: ClassVar[str] = "attributes"
@@ -166,10 +173,9 @@ class StarGAN(Translation):
     """Residual blocks of G."""
     skip: bool = False
     """No norm after G's first layer, and a skip from it to the last; not in the paper."""
+    loss: Adversarial = "wasserstein"
     n_critic: int = 5
-    """Updates of D per step, each on its own images."""
-    penalty_weight: float = 10.0
-    """Weight of the gradient penalty on D."""
+    penalty: Penalty = "wgan-gp"
     class_weight: float = 1.0
     """Weight of the attributes' cross-entropy in both losses."""
     reconstruction_weight: float = 10.0
@@ -179,11 +185,9 @@ class StarGAN(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_at_least(1, "ngf", "ndf", "n_critic")
+        self._require_at_least(1, "ngf", "ndf")
         self._require_at_least(0, "blocks")
-        self._require_at_least(
-            0, "penalty_weight", "class_weight", "reconstruction_weight", "identity_weight"
-        )
+        self._require_at_least(0, "class_weight", "reconstruction_weight", "identity_weight")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
@@ -200,20 +204,20 @@ class StarGAN(Translation):
             "G": StarGANGenerator(
                 channels, c_dim=c_dim, ngf=self.ngf, blocks=self.blocks, skip=self.skip
             ),
-            "D": StarGANDiscriminator(images.resolution, channels, c_dim=c_dim, ndf=self.ndf),
+            "D": self.stabilized(
+                StarGANDiscriminator(images.resolution, channels, c_dim=c_dim, ndf=self.ndf)
+            ),
             "attributes": Attributes(spec),
+            **self.extras(images),
         }
 
     def players(self) -> tuple[Player, ...]:
-        penalty = Regularizer("wgan-gp", self.penalty_loss)
-        return (
-            Player(
-                "D", ("D",), self.d_loss, self.n_critic, (penalty,),
-                draw=self.draw_places, make_fakes=self.with_fakes,
-                optimizer=self.adam,
-            ),
-            Player("G", ("G",), self.g_loss, optimizer=self.adam),
-        )  # fmt: skip
+        return self.d_player(), self.g_player()
+
+    @property
+    def d_makes_fakes(self) -> bool:
+        """True, since D moves first."""
+        return True
 
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[StarGANBatch]
@@ -224,30 +228,23 @@ class StarGAN(Translation):
             for batch in batches
         ]
 
-    def draw_places(self, request: DrawRequest) -> dict[str, Tensor]:
-        """Draw the places between real and generated images at which the penalty is taken."""
-        return {"alpha": torch.rand(request.count, generator=request.generator)}
-
-    def with_fakes(self, networks: Networks, batch: StarGANBatch) -> StarGANBatch:
-        """Return the batch with generated images as constants."""
-        with torch.no_grad():
-            fakes = networks["G"](batch.real, batch.target_attributes)
-        return replace(batch, fakes=fakes)
+    def generate(self, networks: Networks, batch: StarGANBatch) -> Tensor:
+        images: Tensor = networks["G"](batch.real, batch.target_attributes)
+        return images
 
     def d_loss(self, networks: Networks, batch: StarGANBatch) -> Loss:
-        """Return the Wasserstein loss of D, and its attribute loss on real images (eq. 2 and 5)."""
-        output: DiscriminatorOutput = networks["D"](batch.real)
-        fake = networks["D"](batch.fakes).logits[0].float()
-        real, class_logits = output.logits[0].float(), class_logits_of(output)
-        attributes = networks["attributes"](class_logits.float(), batch.inputs["attributes"])
-        total = self.adversarial.d(real, fake) + self.class_weight * attributes
-        stats = {**self.adversarial.verdicts(real=real, fake=fake), "attributes/D": attributes}
-        return Loss(total, stats)
+        """Return the Wasserstein loss of D, and its attribute loss on real images (eq. 2 and 5).
 
-    def penalty_loss(self, networks: Networks, batch: StarGANBatch) -> Tensor:
-        """Return the penalty on the gradient of D's patch logits, times its weight (eq. 8)."""
-        fake = batch.fakes.float()
-        return self.penalty_weight * wgan_gp(networks["D"], batch.real, fake, alpha=batch.alpha)
+        The penalty (eq. 8) is a regulariser.
+        """
+        real = self.output(networks, batch, batch.real, "real")
+        fake = self.output(networks, batch, batch.fakes, "fake")
+        loss = self.against_g(networks, real, fake, batch.draws)
+        attributes = networks["attributes"](
+            class_logits_of(real).float(), batch.inputs["attributes"]
+        )
+        total = loss.total + self.class_weight * attributes
+        return Loss(total, {**loss.stats, "attributes/D": attributes})
 
     def g_loss(self, networks: Networks, batch: StarGANBatch) -> Loss:
         """Return G's adversarial, attribute and reconstruction losses (eq. 3, 4 and 6).
@@ -255,12 +252,12 @@ class StarGAN(Translation):
         The reconstruction restores an image's own attributes.
         """
         target = batch.target_attributes
-        fake = networks["G"](batch.real, target)
-        output: DiscriminatorOutput = networks["D"](fake)
-        back = networks["G"](fake, batch.inputs["attributes"])
+        fakes = self.generate(networks, batch)
+        against = self.fakes_against_d(networks, batch, fakes)
+        back = networks["G"](fakes, batch.inputs["attributes"])
         stats = {
-            "adversarial/G": self.adversarial.g(output.logits[0].float()),
-            "attributes/G": networks["attributes"](class_logits_of(output).float(), target),
+            "adversarial/G": against.loss,
+            "attributes/G": networks["attributes"](class_logits_of(against.output).float(), target),
             "reconstruction/G": F.l1_loss(back.float(), batch.real),
         }
         total = (
@@ -272,7 +269,7 @@ class StarGAN(Translation):
             same = networks["G"](batch.real, batch.inputs["attributes"])
             stats["identity/G"] = F.l1_loss(same.float(), batch.real)
             total = total + self.identity_weight * stats["identity/G"]
-        return Loss(total, stats)
+        return self.matched(networks, batch, fakes, Loss(total, stats))
 
     def source(self, rows: Batch) -> Mapping[str, Tensor]:
         return {"image": rows.real, "attributes": _others(rows.inputs["attributes"])}
@@ -376,9 +373,9 @@ class StarGAN(Translation):
         return views
 
 
-def class_logits_of(output: DiscriminatorOutput) -> Tensor:
+def class_logits_of(output: Output) -> Tensor:
     """Return the logits of attributes ``[N, A]`` of StarGAN's discriminator."""
-    assert output.class_logits is not None
+    assert isinstance(output, DiscriminatorOutput) and output.class_logits is not None
     return output.class_logits
 
 

@@ -1,4 +1,12 @@
-"""`text2image`: images from captions (Reed, Akata, Yan, Logeswaran, Schiele, Lee 2016)."""
+"""`text2image`: images from captions (Reed, Akata, Yan, Logeswaran, Schiele, Lee 2016).
+
+A step is an update of G, then one of D (algorithm 1, GAN-CLS). Images x have captions t and wrong
+captions t' of other images, and z ~ N(0, I). Logits are s_r = D(x, t), s_w = D(x, t') and
+s_f = D(G(z, t), t). The hinge loss replaces logarithms:
+
+- G descends -E[s_f] (line 12).
+- D descends E[max(0, 1 - s_r)] + (E[max(0, 1 + s_w)] + E[max(0, 1 + s_f)]) / 2 (line 10).
+"""
 
 from __future__ import annotations
 
@@ -8,19 +16,23 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import relu
 
 from fastgan.data import Task
 from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.dcgan import RESOLUTIONS
 from fastgan.networks.translation import TextDiscriminator, TextGenerator
-from fastgan.nn import apply_spectral_norm
+from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.optimizers import adam
-from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks
 from fastgan.recipes.signature import Port, Signature
-from fastgan.recipes.translation import Translation, TranslationBatch
+from fastgan.recipes.stabilizers import (
+    AugmentSettings,
+    FeatureMatchingSettings,
+    GeneralSettings,
+    MinibatchSettings,
+    SpectralNormSettings,
+)
 
 Encoder = Literal["gru", "mean"]
 
@@ -39,7 +51,14 @@ class Text2ImageBatch(TranslationBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text2Image(Translation):
+class Text2Image(
+    AugmentSettings,
+    MinibatchSettings,
+    FeatureMatchingSettings,
+    SpectralNormSettings,
+    GeneralSettings,
+    DirectTranslation,
+):
     """Reed 2016: images from captions; D also rejects real images with wrong captions.
 
     The wrong caption of an image is that of the image before it in the batch. Unlike in the paper,
@@ -51,14 +70,14 @@ class Text2Image(Translation):
     name: ClassVar[str] = "text2image"
     summary: ClassVar[str] = "Reed 2016: images from captions; D sees wrong captions too"
     task: ClassVar[Task | None] = "captions"
-    objective: ClassVar[Adversarial] = "hinge"
     directions: ClassVar[Mapping[str, str]] = {}
     exchanged: ClassVar[str] = "captions"
 
     batch: int = 64
-    d_lr: float = 2e-4
-    """Learning rate of D."""
+    d_lr: float | None = 2e-4
     betas: tuple[float, float] = (0.0, 0.9)
+    loss: Adversarial = "hinge"
+    spectral_norm: bool = True
     z_dim: int = 100
     """Length of the noise vector z."""
     ngf: int = 64
@@ -72,7 +91,6 @@ class Text2Image(Translation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_positive("d_lr")
         self._require_at_least(1, "z_dim", "ngf", "ndf", "text_dim")
 
     @property
@@ -94,18 +112,19 @@ class Text2Image(Translation):
                 ngf=self.ngf,
                 kind=self.encoder,
             ),
-            "D": apply_spectral_norm(
+            "D": self.stabilized(
                 TextDiscriminator(
-                    words, *size, text_dim=self.text_dim, ndf=self.ndf, kind=self.encoder
+                    words,
+                    *size,
+                    text_dim=self.text_dim,
+                    ndf=self.ndf,
+                    kind=self.encoder,
+                    minibatch_discrimination=self.minibatch_discrimination,
+                    minibatch_stddev=self.minibatch_stddev,
                 )
             ),
+            **self.extras(images),
         }
-
-    def players(self) -> tuple[Player, ...]:
-        return (
-            Player("G", ("G",), self.g_loss, draw=self.draw_noise, optimizer=self.adam),
-            Player("D", ("D",), self.d_loss, optimizer=adam(self.d_lr, self.betas)),
-        )
 
     def before_step(
         self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Text2ImageBatch]
@@ -115,35 +134,55 @@ class Text2Image(Translation):
             replace(batch, wrong_captions=batch.inputs["caption"].roll(1, 0)) for batch in batches
         ]
 
-    def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
+    def draw_inputs(self, request: DrawRequest) -> dict[str, Tensor]:
         """Draw z for every image."""
         return {"noise": torch.randn(request.count, self.z_dim, generator=request.generator)}
 
+    def condition_of(self, networks: Networks, batch: Text2ImageBatch) -> Tensor:
+        return batch.inputs["caption"]
+
+    def generate(self, networks: Networks, batch: Text2ImageBatch) -> Tensor:
+        images: Tensor = networks["G"](batch.noise, batch.inputs["caption"])
+        return images
+
     def g_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
-        """Return the adversarial loss of generated images with their captions."""
-        caption = batch.inputs["caption"]
-        fake = networks["G"](batch.noise, caption)
-        return Loss(
-            self.adversarial.g(networks["D"](fake, caption).float()), outputs={"fakes": fake}
-        )
+        """Return the adversarial loss of generated images with their captions (line 12)."""
+        batch = self.with_condition(networks, batch)
+        fakes = self.generate(networks, batch)
+        loss = Loss(self.fakes_against_d(networks, batch, fakes).loss, outputs={"fakes": fakes})
+        return self.matched(networks, batch, fakes, loss)
 
     def d_loss(self, networks: Networks, batch: Text2ImageBatch) -> Loss:
-        """Return D's matching-aware loss (algorithm 1), in the hinge form.
+        """Return D's matching-aware loss (algorithm 1, line 10).
 
         Real images with their captions are real. Generated images and real images with wrong
         captions are fake, at half the weight each. A wrong caption that equals the right one is
         ignored.
         """
-        caption, wrong = batch.inputs["caption"], batch.wrong_captions
+        parts, draws = self.stabilizers, batch.draws
+        right, fake, mismatched = self.verdicts(networks, batch)
+        of_right, of_fake = self.adversarial.d_terms(*parts.label_noise.flip(right, fake, draws))
+        _, of_mismatched = self.adversarial.d_terms(right, mismatched)
+        differs = (batch.wrong_captions != batch.inputs["caption"]).any(1).float()
+        total = of_right.mean() + (of_fake + differs * of_mismatched).mean() / 2
+        stats = parts.augmenting.observe(networks, right, "D")
+        verdicts = self.adversarial.verdicts(real=right, fake=fake, wrong=mismatched)
+        return Loss(parts.drift.add(total, right), {**verdicts, **stats})
+
+    def verdicts(self, networks: Networks, batch: Text2ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return D's logits of real, generated and mismatched images `[N]`, float32."""
+        caption, wrong, D = batch.inputs["caption"], batch.wrong_captions, networks["D"]
+        real = self.d_inputs(networks, batch.real, batch.draws, "real")
+        fake = self.d_inputs(networks, batch.fakes.to(batch.real.dtype), batch.draws, "fake")
+        if self.minibatch_discrimination or self.minibatch_stddev:
+            # D compares the images of a batch, which must be all real or all generated.
+            right, mismatched = D(real, torch.cat([caption, wrong])).float().chunk(2)
+            return right, D(fake, caption).float(), mismatched
         # One pass computes D's features once per image: they don't depend on the caption. The last
         # quarter, generated images with wrong captions, is unused.
-        images = torch.cat([batch.real, batch.fakes.to(batch.real.dtype)])
         captions = torch.cat([caption, caption, wrong, wrong])
-        right, fake, mismatched, _ = networks["D"](images, captions).float().chunk(4)
-        differs = (wrong != caption).any(1).float()
-        false = (relu(1 + fake) + differs * relu(1 + mismatched)).mean() / 2
-        stats = self.adversarial.verdicts(real=right, fake=fake, wrong=mismatched)
-        return Loss(relu(1 - right).mean() + false, stats)
+        right, of_fake, mismatched, _ = D(torch.cat([real, fake]), captions).float().chunk(4)
+        return right, of_fake, mismatched
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

@@ -12,12 +12,11 @@ import torch
 from torch import Generator, Tensor
 
 from fastgan.data import Task
-from fastgan.losses.adversarial import ADVERSARIAL_LOSSES, Adversarial, AdversarialLoss
+from fastgan.recipes.adversarial import AdversarialRecipe
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.optimizers import OptimizerFactory, adam
-from fastgan.recipes.players import ABSENT, Batch, Networks
+from fastgan.recipes.players import Batch, Networks
 from fastgan.recipes.signature import Kind, Port
 
 NEEDED: dict[Task, tuple[str, str]] = {
@@ -30,24 +29,10 @@ NEEDED: dict[Task, tuple[str, str]] = {
 """Input beside the images in each task's data sets, and a name for the data."""
 
 
-@dataclass(frozen=True)
-class TranslationBatch(Batch):
-    """Batch of recipes with one generator.
-
-    Attributes:
-        fakes: generated images `[N, C, H, W]`.
-    """
-
-    fakes: Tensor = ABSENT
-
-
 @dataclass(frozen=True, kw_only=True)
-class Translation(Recipe):
-    """Networks that take images or other data, with Adam for every player."""
+class Translation(AdversarialRecipe):
+    """Networks that take images or other data."""
 
-    batch_type: ClassVar[type[Batch]] = TranslationBatch
-    objective: ClassVar[Adversarial]
-    """Name of the adversarial loss."""
     translates: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, str]] = {"": "input"}
     """Input of `translate` that takes a picture, by direction; "" is the only direction. Empty for
@@ -61,10 +46,6 @@ class Translation(Recipe):
     default_data: ClassVar[str] = "shapes"
 
     batch: int = 1
-    lr: float = 2e-4
-    """Learning rate of all players."""
-    betas: tuple[float, float] = (0.5, 0.999)
-    """Adam's decay rates of the first and second moment."""
     decay_after: int | None = None
     """Real images after which the learning rate falls linearly to 0; None keeps it constant."""
     decay_until: int | None = None
@@ -72,12 +53,6 @@ class Translation(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_positive("lr")
-        self._require(
-            "betas",
-            all(0 <= b < 1 for b in self.betas),
-            "two numbers of at least 0 and less than 1",
-        )
         if self.decay_after is None:
             if self.decay_until is not None:
                 raise RecipeError.of(
@@ -96,8 +71,9 @@ class Translation(Recipe):
             )
 
     @property
-    def adversarial(self) -> AdversarialLoss:
-        return ADVERSARIAL_LOSSES[self.objective]
+    def d_makes_fakes(self) -> bool:
+        """True if D's phase generates images of its own, since G's phase makes fewer batches."""
+        return self.n_critic > self.n_gen
 
     def lr_lambda(self, nimg: int) -> float:
         if self.decay_after is None or nimg <= self.decay_after:
@@ -141,11 +117,6 @@ class Translation(Recipe):
                 f"{self.name} learns from {words}, but the data set gives images alone: open it "
                 f"with open_dataset(..., task={self.task!r})."
             )
-
-    @property
-    def adam(self) -> OptimizerFactory:
-        """Adam with the settings of all players."""
-        return adam(self.lr, self.betas)
 
     def sample(
         self, networks: Networks, count: int, *, generator: Generator, rows: Batch | None = None

@@ -1,4 +1,13 @@
-"""`unit`: translation between two domains by shared latents (Liu, Breuel, Kautz 2017)."""
+"""`unit`: translation between two domains by shared latents (Liu, Breuel, Kautz 2017).
+
+A step is an update of G, then one of D_A and D_B. Each domain's encoder gives the mean μ of a
+latent z = μ + ε with ε ~ N(0, I). x̃ is the translation of x. For each domain (section 3):
+
+- G descends L_VAE, which is λ1·KL(N(μ, I) ‖ N(0, I)) + λ2·L1 of x and its reconstruction.
+- G descends L_GAN, which is -λ0·E[log D(x̃)] with the D of the other domain.
+- G descends L_CC, which is λ3·KL of the latents of x and x̃ + λ4·L1 of x and its way back.
+- D descends -E[log D(x)] - E[log(1 - D(x̃))] (L_GAN).
+"""
 
 from __future__ import annotations
 
@@ -10,12 +19,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
-from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import UNITGenerator
-from fastgan.recipes.domains import DISCRIMINATORS, DOMAINS, DomainBatch, Domains, mean_verdicts
+from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains, mean_verdicts
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
-from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player
+from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks
 from fastgan.recipes.signature import Wrap, called_by
 
 Norm = Literal["instance", "batch", "none"]
@@ -47,7 +55,6 @@ class UNIT(Domains):
     summary: ClassVar[str] = (
         "Liu 2017: between two domains without pairs, by latents that they share"
     )
-    objective: ClassVar[Adversarial] = "non-saturating"
 
     lr: float = 1e-4
     blocks: int = 3
@@ -79,21 +86,16 @@ class UNIT(Domains):
         side = images.resolution // 4
         return {
             "G": g,
-            **self.discriminators(images),
+            **self.new_discriminators(images),
             "noise": LatentNoise((g.latent_channels, side, side)),
+            **self.extras(images),
         }
 
     def translator(self, source: str, target: str) -> tuple[str, Wrap]:
         here, there = (0, 1) if source == DOMAINS.a else (1, 0)
         return "G", called_by(lambda network, image: network(image, source=here, target=there))
 
-    def players(self) -> tuple[Player, ...]:
-        return (
-            Player("G", ("G",), self.g_loss, draw=self.draw_noise, optimizer=self.adam),
-            Player("D", ("D_A", "D_B"), self.d_loss, optimizer=self.adam),
-        )
-
-    def draw_noise(self, request: DrawRequest) -> dict[str, Any]:
+    def draw_inputs(self, request: DrawRequest) -> dict[str, Any]:
         """Draw noise on the latents of each domain's images, and of their translations."""
         noise = cast(LatentNoise, request.networks["noise"])
         latents, back = (
@@ -101,18 +103,19 @@ class UNIT(Domains):
         )
         return {"latent_noise": latents, "cycle_noise": back}
 
-    def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """Return the losses of auto-encoders, translations and cycles, both ways (eq. 3 to 5)."""
-        g, zero = networks["G"], torch.zeros((), device=batch.real.device)
-        stats = {f"{term}/G": zero for term in TERMS}
-        fakes: list[Tensor] = []
+    def generate(self, networks: Networks, batch: DomainBatch) -> Pair[Tensor]:
+        g, (a, b), (noise_a, noise_b) = networks["G"], batch.images, batch.latent_noise
         # Domain A is 0 in G, and B is 1.
-        for here, image, noise, cycle_noise, opponent in zip(
-            (0, 1),
-            batch.images,
-            batch.latent_noise,
-            batch.cycle_noise,
-            DISCRIMINATORS.swapped,
+        to_b = g(g(a, source=0, target=None) + noise_a, source=None, target=1)
+        return Pair(g(g(b, source=1, target=None) + noise_b, source=None, target=0), to_b)
+
+    def g_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
+        """Return the losses of auto-encoders, translations and cycles, both ways."""
+        g, zero = networks["G"], torch.zeros((), device=batch.real.device)
+        fakes: list[Tensor] = []
+        ways = []
+        for here, image, noise, cycle_noise in zip(
+            (0, 1), batch.images, batch.latent_noise, batch.cycle_noise
         ):
             there = 1 - here
             mean = g(image, source=here, target=None)
@@ -122,32 +125,37 @@ class UNIT(Domains):
             fake_mean = g(fake, source=there, target=None)
             back = g(fake_mean + cycle_noise, source=None, target=here)
             fakes.append(fake)
-            logits = networks[opponent](fake).float()
-            terms = {
-                "adversarial": self.adversarial.g(logits),
-                "kl": divergence(mean),
-                "reconstruction": l1_loss(reconstruction.float(), image),
-                "cycle_kl": divergence(mean) + divergence(fake_mean),
-                "cycle": l1_loss(back.float(), image),
-            }
-            stats = {f"{term}/G": stats[f"{term}/G"] + value for term, value in terms.items()}
+            ways.append(
+                {
+                    "kl": divergence(mean),
+                    "reconstruction": l1_loss(reconstruction.float(), image),
+                    "cycle_kl": divergence(mean) + divergence(fake_mean),
+                    "cycle": l1_loss(back.float(), image),
+                }
+            )
+        of_b, of_a = fakes
+        generated = Pair(of_a, of_b)
+        against = self.fakes_against_ds(networks, batch, generated).swapped
+        stats = {f"{term}/G": zero for term in TERMS}
+        for terms, adversarial in zip(ways, against):
+            for term, value in ({"adversarial": adversarial} | terms).items():
+                stats[f"{term}/G"] = stats[f"{term}/G"] + value
         total = zero
         for term in TERMS:
             total = total + getattr(self, f"{term}_weight") * stats[f"{term}/G"]
-        return Loss(total, stats, {"fakes": Pair(*fakes).swapped})
+        return self.matched(networks, batch, generated, Loss(total, stats, {"fakes": generated}))
 
     def d_loss(self, networks: Networks, batch: DomainBatch) -> Loss:
-        """Return the cross-entropy of both discriminators on translations (section 3).
+        """Return the cross-entropy of both discriminators on translations.
 
         λ0 is left out, since Adam doesn't depend on the scale of a loss.
         """
-        total = torch.zeros((), device=batch.real.device)
-        verdicts: list[dict[str, Tensor]] = []
-        for name, images, fakes in zip(DISCRIMINATORS, batch.images, batch.fakes):
-            real, fake = networks[name](images).float(), networks[name](fakes).float()
-            total = total + self.adversarial.d(real, fake)
-            verdicts.append(self.adversarial.verdicts(real=real, fake=fake))
-        return Loss(total, mean_verdicts(verdicts))
+        losses = [
+            self.against_g(networks, networks[d](real), networks[d](fake), draws, d)
+            for d, real, fake, draws in self.d_inputs_of(networks, batch)
+        ]
+        total = torch.stack([loss.total for loss in losses]).sum()
+        return Loss(total, mean_verdicts([loss.stats for loss in losses]))
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator

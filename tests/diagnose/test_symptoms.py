@@ -253,7 +253,9 @@ def test_remedies_of_poor_quality_are_settings_where_there_are_any():
     ]  # fmt: skip
     assert "--attention None" in options(SAGAN(attention=0))
     assert "--channel-base 65536 --channel-max 1024" in options(StyleGAN2(channel_base=32768))
-    assert {"--blocks 12", "--mirror", "--ngf 128 --ndf 128"} <= set(options(StarGAN()))
+    assert {"--blocks 12", "--augment diffaugment", "--ngf 128 --ndf 128"} <= set(
+        options(StarGAN())
+    )
 
 
 @pytest.mark.parametrize(

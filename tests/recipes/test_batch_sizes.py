@@ -47,7 +47,7 @@ OPTIONS = [
     ("progan", {"group_size": 1}),
     ("r3gan", {"conditional": True, "augment": "diffaugment"}),
     ("pix2pix", {"norm": "none"}),
-    ("cyclegan", {"pool": 1, "identity_weight": 0.0}),
+    ("cyclegan", {"replay": 1, "identity_weight": 0.0}),
     ("unit", {"norm": "none"}),
     ("colorize", {"mirror": True}),
 ]

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from fastgan.data import InputSpec
-from fastgan.recipes import Batch, GauGAN, ImageSpec, RecipeError
+from fastgan.recipes import GauGAN, ImageSpec, RecipeError
+from fastgan.recipes.direct import TranslationBatch
 from fastgan.recipes.gaugan import coloured
-from fastgan.recipes.translation import TranslationBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -22,7 +22,7 @@ def batch(count=4):
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, 16, 16, generator=generator) * 2 - 1
     maps = torch.randint(0, 3, (count, 16, 16), generator=generator)
-    return Batch(images, torch.zeros(count, dtype=torch.int64), inputs={"map": maps})
+    return TranslationBatch(images, torch.zeros(count, dtype=torch.int64), inputs={"map": maps})
 
 
 def test_networks_have_the_papers_sizes():
@@ -93,8 +93,8 @@ def test_maps_are_shown_in_colours_and_translated_at_other_sizes():
         (lambda: GauGAN(scales=0), "scales must be at least 1, got 0."),
         (lambda: GauGAN(patch=17), "patch must be one of 1, 16, 34, 70, 142, 286 or None, got 17."),
         (
-            lambda: GauGAN(matching_weight=-1.0),
-            "matching_weight must be at least 0, got -1.0.",
+            lambda: GauGAN(feature_matching=-1.0),
+            "feature_matching must be at least 0, got -1.0.",
         ),
         (
             lambda: GauGAN().check_images(ImageSpec(3, 24, inputs={"map": MAP})),

@@ -22,7 +22,7 @@ def batch(count=2, seed=0):
 
 
 def drawn(recipe, count=2):
-    return recipe.draw_holes(DrawRequest(count, 0, torch.Generator().manual_seed(1)))
+    return recipe.draw_inputs(DrawRequest(count, 0, torch.Generator().manual_seed(1)))
 
 
 def test_holes_are_rectangles_of_the_sizes_and_anywhere():

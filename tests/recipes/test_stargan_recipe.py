@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, ImageSpec, RecipeError, StarGAN
+from fastgan.recipes.stabilizers import Draws
 from fastgan.recipes.stargan import Attributes, StarGANBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -31,7 +32,7 @@ def batch(count=4, seed=0):
 
 def ready(recipe, rows):
     (rows,) = recipe.before_step({}, {}, 0, [StarGANBatch.of(rows)])
-    return replace(rows, alpha=torch.linspace(0.1, 0.9, len(rows.real)))
+    return replace(rows, draws=Draws(alpha=torch.linspace(0.1, 0.9, len(rows.real))))
 
 
 def entropy(logits, attributes):
@@ -73,7 +74,7 @@ def test_losses_are_the_papers():
     d = recipe.d_loss(networks, with_fakes)
     expected = patches.mean() - D(real).logits[0].mean() + entropy(D(real).class_logits, own)
     torch.testing.assert_close(d.total, expected, rtol=1e-4, atol=1e-5)
-    alpha = rows.alpha.view(-1, 1, 1, 1)
+    alpha = rows.draws.alpha.view(-1, 1, 1, 1)
     between = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(D(between).logits[0].sum(), between)
     expected = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()

@@ -25,7 +25,7 @@ def batch(recipe):
     real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     plain = Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})
     (batch,) = recipe.before_step({}, {}, 0, [Text2ImageBatch.of(plain)])
-    drawn = recipe.draw_noise(DrawRequest(4, 0, torch.Generator().manual_seed(1)))
+    drawn = recipe.draw_inputs(DrawRequest(4, 0, torch.Generator().manual_seed(1)))
     return replace(batch, **drawn)
 
 

@@ -7,9 +7,9 @@ import torch
 from torch.nn.functional import l1_loss
 
 from fastgan.data import InputSpec
-from fastgan.recipes import Batch, Colorize, CycleGAN, DrawRequest, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes import Colorize, CycleGAN, DrawRequest, ImageSpec, Pix2Pix, RecipeError
+from fastgan.recipes.direct import TranslationBatch
 from fastgan.recipes.domains import DomainBatch
-from fastgan.recipes.translation import TranslationBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -23,7 +23,7 @@ def images(count, seed):
 
 
 def pairs(count=2):
-    return Batch(
+    return TranslationBatch(
         images(count, 0), torch.zeros(count, dtype=torch.int64), inputs={"input": images(count, 1)}
     )
 
@@ -38,7 +38,7 @@ def domains(count=2):
     ("recipe", "spec", "sizes"),
     [
         (Pix2Pix(), {"input": IMAGE}, {"G": 54_404_675, "D": 2_766_913}),
-        (CycleGAN(pool=0), {"other": IMAGE}, {"G_AB": 11_372_931, "D_A": 2_763_841}),
+        (CycleGAN(replay=0), {"other": IMAGE}, {"G_AB": 11_372_931, "D_A": 2_763_841}),
     ],
 )
 def test_networks_have_the_papers_sizes(recipe, spec, sizes):
@@ -117,7 +117,7 @@ def test_every_player_trains_its_own_networks_and_all_of_them_move(recipe, image
 
 
 def test_cyclegan_pools_remember_each_domain():
-    recipe = CycleGAN(**SMALL, blocks=0, pool=4)
+    recipe = CycleGAN(**SMALL, blocks=0, replay=4)
     state = TrainState.create(recipe, DOMAINS)
     step = TrainStep(state)
     for _ in range(12):
@@ -125,9 +125,9 @@ def test_cyclegan_pools_remember_each_domain():
     pools = [state.networks[name] for name in ("pool_A", "pool_B")]
     assert all(pool.full.any() for pool in pools)
     assert not torch.equal(pools[0].images, pools[1].images)
-    rows = recipe.draw_places(DrawRequest(3, 0, torch.Generator().manual_seed(0)))
-    assert all(len(set(slots.tolist())) == 3 for slots in rows["pool_slots"])
-    assert "pool_A" not in CycleGAN(**SMALL, pool=0).build_networks(DOMAINS)
+    rows = recipe.draw_for_d(DrawRequest(3, 0, torch.Generator().manual_seed(0)))
+    assert all(len(set(draws.replay_slots.tolist())) == 3 for draws in rows["draws"])
+    assert "pool_A" not in CycleGAN(**SMALL, replay=0).build_networks(DOMAINS)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_cyclegan_pools_remember_each_domain():
         ),
         (lambda: Pix2Pix(l1_weight=-1.0), "l1_weight must be at least 0, got -1.0."),
         (
-            lambda: CycleGAN(pool=3, batch=4),
-            "pool must be 0, or at least batch, 4, got 3.",
+            lambda: CycleGAN(replay=3, batch=4),
+            "replay must be 0 or at least batch, 4, got 3.",
         ),
         (lambda: CycleGAN(blocks=-1), "blocks must be at least 0, got -1."),
         (lambda: CycleGAN(lr=0.0), "lr must be a positive number, got 0.0."),

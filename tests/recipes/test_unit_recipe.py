@@ -31,7 +31,7 @@ def batch(count=2):
 
 
 def drawn(recipe, networks, data):
-    rows = recipe.draw_noise(
+    rows = recipe.draw_inputs(
         DrawRequest(len(data.real), 0, torch.Generator().manual_seed(0), networks)
     )
     return DomainBatch(data.real, data.labels, data.inputs, **rows)

@@ -19,7 +19,7 @@ DOMAINS = {**SMALL, "batch": 2, "blocks": 0, "patch": 16}
 SHAPES = {**SMALL, "batch": 4}
 RECIPES = {
     "unit": UNIT(**DOMAINS),
-    "cyclegan": CycleGAN(**DOMAINS, pool=4),
+    "cyclegan": CycleGAN(**DOMAINS, replay=4),
     "stargan": StarGAN(**SHAPES, blocks=0, n_critic=2, skip=True),
     "gaugan": GauGAN(**{**SHAPES, "ngf": 1}, hidden=4, patch=16, scales=1),
     "inpaint": Inpaint(**SHAPES, patch=16, dropout=0.5, mirror=True),

@@ -78,10 +78,7 @@ class PatchDiscriminator(nn.Module):
         self.apply(init_normal)
 
     def stages(self, images: Tensor, labels: Tensor | None = None) -> list[Tensor]:
-        """Return the output of every layer, the logits last.
-
-        Feature matching compares them (Wang et al. 2018, section 3.3).
-        """
+        """Return the output of every layer, the logits last."""
         x = append_labels(images, labels, self.channels, self.label_channels)
         x = as_input(x, "the discriminator's images", x.shape[1], least=self.min_size, kernel=4)
         outputs = []
@@ -89,6 +86,13 @@ class PatchDiscriminator(nn.Module):
             x = layer(x)
             outputs.append(x)
         return outputs
+
+    def features(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the output of every layer before the logits, ``[N, C, h, w]`` each.
+
+        Feature matching compares them (Wang et al. 2018, section 3.3).
+        """
+        return tuple(self.stages(images, labels)[:-1])
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.stages(images, labels)[-1]

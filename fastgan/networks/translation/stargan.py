@@ -124,7 +124,8 @@ class StarGANDiscriminator(nn.Module):
         self.patches = Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.attributes = Conv2d(widths[-1], c_dim, resolution >> halvings, bias=False)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the input of both last layers, ``[N, C, h, w]``."""
         no_labels(labels)
         x = as_input(images, "StarGAN's images", self.channels, kernel=4)
         if list(x.shape[2:]) != [self.resolution] * 2:
@@ -132,5 +133,9 @@ class StarGANDiscriminator(nn.Module):
             raise ValueError(
                 f"StarGAN's images must be {size}, got {x.shape[2]}×{x.shape[3]}; resize them"
             )
-        x = self.layers(x)
+        features: Tensor = self.layers(x)
+        return features
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        x = self.features(images, labels)
         return DiscriminatorOutput((self.patches(x),), class_logits=self.attributes(x).flatten(1))

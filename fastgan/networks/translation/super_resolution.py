@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.networks.batch_comparison import BatchComparison
 from fastgan.networks.checks import check_at_least, check_choice
 from fastgan.networks.labels import no_labels
 from fastgan.networks.translation.layers import DownConv2d, as_input, norm_act
@@ -197,13 +198,22 @@ class SRGANDiscriminator(nn.Module):
         channels: channels of the images.
         ndf: channels after the first layer.
         norm: ``batch``, or ``none`` or ``instance`` for a smaller network under a gradient penalty.
+        minibatch_discrimination: kernels that compare the images of a batch, 0 for none.
+        minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
 
     Raises:
         ValueError: an argument is out of range, images have another shape, or labels are passed.
     """
 
     def __init__(
-        self, resolution: int = 96, channels: int = 3, *, ndf: int = 64, norm: str = "batch"
+        self,
+        resolution: int = 96,
+        channels: int = 3,
+        *,
+        ndf: int = 64,
+        norm: str = "batch",
+        minibatch_discrimination: int = 0,
+        minibatch_stddev: int = 0,
     ) -> None:
         super().__init__()
         check_at_least(32, resolution=resolution)
@@ -219,13 +229,18 @@ class SRGANDiscriminator(nn.Module):
             layers.append(Conv2d(a, b, 3, padding=1, bias=False) if i % 2 else DownConv2d(a, b))
             layers.append(norm_act(norm, b, "lrelu"))
         self.layers = nn.Sequential(*layers)
+        places = (resolution // 16) ** 2
         self.head = nn.Sequential(
-            nn.Linear(8 * ndf * (resolution // 16) ** 2, 16 * ndf, bias=False),
+            nn.Linear((8 * ndf + bool(minibatch_stddev)) * places, 16 * ndf, bias=False),
             BiasAct(16 * ndf, act="lrelu", gain=1),
             nn.Linear(16 * ndf, 1),
         )
+        self.comparison = BatchComparison(
+            8 * ndf * places, minibatch_discrimination, minibatch_stddev
+        )
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the output of the convolutions, ``[N, C, h, w]``."""
         no_labels(labels)
         x = as_input(images, "SRGAN's images", self.channels)
         if list(x.shape[2:]) != [self.resolution] * 2:
@@ -233,8 +248,13 @@ class SRGANDiscriminator(nn.Module):
             raise ValueError(
                 f"SRGAN's images must be {size}, got {x.shape[2]}×{x.shape[3]}; crop or resize them"
             )
-        logits: Tensor = self.head(self.layers(x).flatten(1))
-        return logits.squeeze(1)
+        features: Tensor = self.layers(x)
+        return features
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.features(images, labels)
+        logits: Tensor = self.head(self.comparison.append_stddev(x).flatten(1))
+        return self.comparison.add_closeness(logits.squeeze(1), x)
 
 
 def _doublings(scale: int) -> int:

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from fastgan.networks.batch_comparison import BatchComparison
 from fastgan.networks.checks import check_at_least, check_choice, check_indices, check_shape
 from fastgan.networks.dcgan import stage_widths
 from fastgan.networks.resnet.blocks import NormReLU, linear, upsample
@@ -121,6 +122,8 @@ class TextDiscriminator(nn.Module):
         channels: channels of the images.
         ndf: channels after the first layer, up to 8 times as many at 4×4 and twice that in the
             last.
+        minibatch_discrimination: kernels that compare the images of a batch, 0 for none.
+        minibatch_stddev: images per group of :func:`fastgan.ops.minibatch_stddev`, 0 for none.
 
     Raises:
         ValueError: an argument is out of range, or images have another shape. Captions are missing,
@@ -130,6 +133,7 @@ class TextDiscriminator(nn.Module):
     def __init__(
         self, vocabulary: int, resolution: int = 64, channels: int = 3, *,
         text_dim: int = 128, ndf: int = 64, kind: str = "gru",
+        minibatch_discrimination: int = 0, minibatch_stddev: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         check_at_least(1, channels=channels, ndf=ndf)
@@ -141,9 +145,11 @@ class TextDiscriminator(nn.Module):
             *(Conv2d(a, b, 4, 2, 1, act="lrelu") for a, b in pairwise(widths)),
             Conv2d(widths[-1], last, 3, 1, 1, act="lrelu"),
         )
-        self.out, self.project = linear(last, 1), linear(text_dim, last)
+        self.out = linear(last + bool(minibatch_stddev), 1)
+        self.project = linear(text_dim, last)
+        self.comparison = BatchComparison(last, minibatch_discrimination, minibatch_stddev)
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the input of the last layers, ``[N, C]``; it does not depend on captions."""
         check_shape("images", images, *self.image_shape)
         features: Tensor = self.layers(images).sum((2, 3))
@@ -162,9 +168,19 @@ class TextDiscriminator(nn.Module):
                 "labels must be as many captions as images or a multiple of that, "
                 f"got {len(labels)} for {len(images)}"
             )
-        h = self.features(images)
-        # A graph with as many captions as images has no factor to evaluate.
-        if given != count:
-            h = h.repeat(times, 1)
-        logits: Tensor = self.out(h).squeeze(1)
-        return logits + (self.project(self.text(labels)) * h).sum(1)
+
+        def repeated(x: Tensor) -> Tensor:
+            # A graph with as many captions as images has no factor to evaluate.
+            return x if given == count else x.repeat(times, *(1,) * (x.ndim - 1))
+
+        h, comparison = self.features(images), self.comparison
+        closeness = stddev = None
+        if comparison.discrimination is not None:
+            closeness = comparison.add_closeness(h.new_zeros(count), h)
+        if comparison.group_size:
+            stddev = comparison.append_stddev(h)[:, h.shape[1] :]
+        h = repeated(h)
+        seen = h if stddev is None else torch.cat([h, repeated(stddev)], 1)
+        logits: Tensor = self.out(seen).squeeze(1)
+        logits = logits + (self.project(self.text(labels)) * h).sum(1)
+        return logits if closeness is None else logits + repeated(closeness)

@@ -16,7 +16,7 @@ from fastgan.recipes.stabilizers.augmentation import (
     DiffAugmentSettings,
     Pipe,
 )
-from fastgan.recipes.stabilizers.draws import SIDES, Draws, Side
+from fastgan.recipes.stabilizers.draws import NO_DRAWS, SIDES, Draws, Side
 from fastgan.recipes.stabilizers.gradient_penalty import (
     PENALTIES,
     Drift,
@@ -76,6 +76,29 @@ class FixedSizeSettings(
     """Settings of the stabilisers that suit a G and D of one resolution."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConditionSettings(
+    DiffAugmentSettings,
+    UnrollSettings,
+    FeatureMatchingSettings,
+    SpectralNormSettings,
+    GeneralSettings,
+):
+    """Settings of the stabilisers that suit a D that sees planes of data beside an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(
+    AugmentSettings,
+    ReplaySettings,
+    UnrollSettings,
+    FeatureMatchingSettings,
+    SpectralNormSettings,
+    GeneralSettings,
+):
+    """Settings of the stabilisers that suit a D that sees images alone, by their features too."""
+
+
 @dataclass(frozen=True)
 class Stabilizers:
     """Parts of a recipe, in the order of their checks; those that it lacks are switched off."""
@@ -118,11 +141,13 @@ class Stabilizers:
 
 
 __all__ = [
+    "NO_DRAWS",
     "PENALTIES",
     "SIDES",
     "AugmentSettings",
     "Augmentation",
     "ClippingSettings",
+    "ConditionSettings",
     "DiffAugmentSettings",
     "Draws",
     "DriftSettings",
@@ -130,6 +155,7 @@ __all__ = [
     "FixedSizeSettings",
     "GeneralSettings",
     "HistorySettings",
+    "ImageSettings",
     "InstanceNoiseSettings",
     "LabelNoiseSettings",
     "MinibatchSettings",

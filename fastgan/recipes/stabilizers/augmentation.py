@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from fastgan.augment import ADA, Augment, DiffAugment
@@ -90,6 +91,31 @@ class Augmenting(Part, AugmentSettings):
         rows = draws.augment_real if side == "real" else draws.augment_fake
         augment = networks[module_name("augment", d)]
         return lambda images: augment(images, rows)
+
+    def of_condition(
+        self, networks: Networks, draws: Draws, side: Side, d: str, pictures: int
+    ) -> Callable[[Tensor], Tensor]:
+        """Return the transformation of D's condition, which is that of one side's images.
+
+        Args:
+            pictures: leading channels of the condition that are a picture. The other channels are
+                data, such as a mask or a map of classes, and have no colours to change.
+        """
+        if self.augment == "none":
+            return lambda condition: condition
+        rows = draws.augment_real if side == "real" else draws.augment_fake
+        augment = cast(DiffAugment, networks[module_name("augment", d)])
+
+        def transform(condition: Tensor) -> Tensor:
+            picture, data = condition[:, :pictures], condition[:, pictures:]
+            parts = []
+            if picture.shape[1]:
+                parts.append(augment(picture, rows))
+            if data.shape[1]:
+                parts.append(augment.move(data, rows))
+            return torch.cat(parts, 1)
+
+        return transform
 
     def observe(self, networks: Networks, real_logits: Tensor, d: str) -> dict[str, Tensor]:
         """Count the signs of a D's logits of real images for ADA; return p to log."""
