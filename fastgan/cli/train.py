@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import tyro
@@ -14,7 +15,7 @@ from fastgan.cli import with_options
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.names import printable
-from fastgan.recipes import RECIPES, Recipe, import_recipe
+from fastgan.recipes import RECIPES, Recipe, RecipeError, import_recipe
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.training.config import RunOptions
 from fastgan.training.loop import train
@@ -22,6 +23,7 @@ from fastgan.training.progress import duration, say
 from fastgan.training.report import measures_sentence
 from fastgan.training.resume import saved_run
 from fastgan.training.run import RunResult
+from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
 from fastgan.training.transfer import Source, read_source, source_settings
 
@@ -110,9 +112,9 @@ def parse_start(name: str, arguments: list[str]) -> Start:
         UsageError: the command line is wrong.
         FastganError: the saved run or the trained weights can't be read.
     """
-    recipe = import_recipe(name)
-    form = form_of(recipe)
     prog = f"fastgan train {name}"
+    recipe = _recipe_of(name, arguments, prog)
+    form = form_of(recipe)
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
     given: Any = parse(form, arguments, prog=prog, default=default)
     if default is not None:
@@ -160,6 +162,20 @@ def _speaks() -> bool:
 
 def _spelt(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _recipe_of(name: str, arguments: list[str], prog: str) -> type[Recipe]:
+    """Return the recipe of a name, or that of the run to resume if it has this name."""
+    try:
+        return import_recipe(name)
+    except RecipeError:
+        if not _resumes(arguments):
+            raise
+        options = parse(RunOptions, arguments, prog=prog, partial=True)
+        config = RunDir(Path(options.out or f"runs/{name}")).find_config()
+        if config is None or config.recipe.name != name:
+            raise
+        return type(config.recipe)
 
 
 def _resumes(arguments: list[str]) -> bool:

@@ -118,7 +118,8 @@ def load_safetensors(path: str | Path) -> Loaded:
         )
     try:
         images = ImageSpec.from_plain(about["images"])
-        recipe = get_recipe(about["recipe"]).from_settings(about["settings"])
+        kind = get_recipe(about["recipe"], about.get("recipe_class"))
+        recipe = kind.from_settings(about["settings"])
         with torch.random.fork_rng(devices=()):
             networks = recipe.build_networks(images)
         name = about["network"].removesuffix("_ema")

@@ -6,6 +6,7 @@ among the networks. An action after an update (weight clipping) is in `Player.af
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -79,6 +80,20 @@ class Recipe(ABC):
     """Micro-batches per update, to save memory; batch norm sees one at a time."""
     sync_batch_norm: bool = True
     """Take batch norm statistics over all processes, not over each process alone."""
+
+    def __new__(cls, *args: Any, **settings: Any) -> Any:
+        """Refuse an unknown setting with the nearest name.
+
+        Raises:
+            TypeError: there is no such setting.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f": did you mean {near[0]!r}?" if near else f", of {', '.join(known)}."
+                raise TypeError(f"{name!r} is no setting of {cls.name}{hint}")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         check_fields(self, RecipeError)

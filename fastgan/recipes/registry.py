@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
@@ -70,13 +72,16 @@ RECIPES: dict[str, type[Recipe]] = {
 """Every recipe by its name on the command line."""
 
 
-def get_recipe(name: str) -> type[Recipe]:
+def get_recipe(name: str, reference: str | None = None) -> type[Recipe]:
     """Return the recipe of this name.
 
     Names are fastgan's own, those of entry points in the group "fastgan.recipes", and those of
     recipes whose module was imported.
 
-    A saved run may name any recipe, so this imports nothing but installed entry points.
+    Args:
+        reference: `module:Class` that a saved run adds (`reference_of`). The module is imported if
+            it is installed or in the working folder, and if its source defines the class. So a file
+            from elsewhere can't run any module.
 
     Raises:
         RecipeError: there is none; the message suggests the nearest name.
@@ -88,13 +93,42 @@ def get_recipe(name: str) -> type[Recipe]:
     for kind in _imported_kinds(Recipe):  # type: ignore[type-abstract]
         if vars(kind).get("name") == name:
             return kind
+    if reference is not None and _defines(reference):
+        kind = import_recipe(reference)
+        if kind.name == name:
+            return kind
     known = [*RECIPES, *installed_recipes()]
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise RecipeError(
         f"Unknown recipe {name!r}: {hint}The recipes are {', '.join(known)}. Import the module of "
-        "one of your own first."
+        "one of your own first, or work in its folder."
     )
+
+
+def reference_of(recipe: type[Recipe]) -> str | None:
+    """Return `module:Class` of a recipe of one's own; None for others and for one of a script."""
+    inside = "." in recipe.__qualname__ or recipe.__module__ == "__main__"
+    if RECIPES.get(recipe.name) is recipe or inside:
+        return None
+    return f"{recipe.__module__}:{recipe.__qualname__}"
+
+
+def _defines(reference: str) -> bool:
+    """Return True if the source of a module, which can be imported, defines a class."""
+    module, _, name = reference.partition(":")
+    _find_in_working_folder()
+    try:
+        spec = importlib.util.find_spec(module)
+        source = getattr(spec and spec.loader, "get_source", lambda module: None)(module)
+    except (ImportError, ValueError):
+        return False
+    return re.search(rf"^class {re.escape(name)}\(", source or "", re.MULTILINE) is not None
+
+
+def _find_in_working_folder() -> None:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
 
 
 def installed_recipes() -> dict[str, EntryPoint]:
@@ -119,8 +153,7 @@ def import_recipe(name: str) -> type[Recipe]:
     """
     if ":" not in name:
         return get_recipe(name)
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    _find_in_working_folder()
     return _checked(name, _loaded(EntryPoint("", name, GROUP)))
 
 

@@ -223,4 +223,5 @@ def _device(device: torch.device | str | None) -> torch.device:
 def _about(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of a network for files: recipe, its settings, and images."""
     _, settings = split_settings(plain["settings"])
-    return {"recipe": plain["recipe"], "settings": settings, "images": plain["images"]}
+    own = {name: plain[name] for name in ("recipe", "recipe_class", "images") if name in plain}
+    return own | {"settings": settings}

@@ -18,6 +18,7 @@ from fastgan.metrics.figures import Metric
 from fastgan.names import local_name, portable_name
 from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
+from fastgan.recipes.registry import reference_of
 from fastgan.training.run_settings import ConfigError, RunSettings
 
 WhichMeasures = Literal["auto", "none", Metric]
@@ -161,10 +162,12 @@ class RunConfig:
             for name, value in (asdict(self.settings) | asdict(self.recipe)).items()
         }
         settings["data"] = portable_name(self.settings.data)
+        reference = reference_of(type(self.recipe))
         began = {} if self.beginning is None else {"beginning": _plain(self.beginning)}
         return {
             "fastgan": __version__,
             "recipe": self.recipe.name,
+            **({} if reference is None else {"recipe_class": reference}),
             "settings": settings,
             "images": self.image_spec.to_plain(),
             "dataset": self.dataset,
@@ -183,7 +186,7 @@ class RunConfig:
             of_the_run, of_the_recipe = split_settings(plain["settings"])
             of_the_run["data"] = local_name(of_the_run["data"])
             return cls(
-                get_recipe(plain["recipe"]).from_settings(of_the_recipe),
+                get_recipe(plain["recipe"], plain.get("recipe_class")).from_settings(of_the_recipe),
                 RunSettings(**of_the_run),
                 ImageSpec.from_plain(plain["images"]),
                 plain["dataset"],

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 import torch
 
+import fastgan
+from fastgan import cli
 from fastgan.recipes import GAN, Batch, ImageSpec, RecipeError, get_recipe, import_recipe, registry
+from fastgan.training import RunSettings
+from fastgan.training.config import RunConfig
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -37,6 +42,71 @@ def test_the_worked_example_trains(folder):
     assert {"loss/D", "loss/G", "r1/D", "logit(real)"} < stats.keys()
     # A saved run names it, and its class is imported by now.
     assert get_recipe("hinge-gan") is kind
+    with pytest.raises(RecipeError, match="width must be at least 1, got 0"):
+        kind(width=0)
+    with pytest.raises(TypeError, match="'widht' is no setting of hinge-gan: did you mean 'width'"):
+        kind(widht=3)
+
+
+def forget(monkeypatch):
+    """Act as a new process, which has imported no recipe of one's own."""
+    sys.modules.pop("my_recipe", None)
+    monkeypatch.setattr(registry, "_imported_kinds", lambda kind: ())
+
+
+def test_a_saved_run_is_found_by_its_reference(folder, monkeypatch):
+    kind = import_recipe("my_recipe:HingeGAN")
+    assert registry.reference_of(kind) == "my_recipe:HingeGAN"
+    config = RunConfig(
+        kind(width=2), RunSettings.of(kind, data="digits"), ImageSpec(1, 16), "digits", "0"
+    )
+    plain = config.to_plain()
+    assert plain["recipe"] == "hinge-gan" and plain["recipe_class"] == "my_recipe:HingeGAN"
+    assert "recipe_class" not in replace(config, recipe=GAN()).to_plain()
+    forget(monkeypatch)
+    assert RunConfig.from_plain(plain).recipe.width == 2
+    forget(monkeypatch)
+    with pytest.raises(RecipeError, match="Unknown recipe 'hinge-gan'"):
+        RunConfig.from_plain({k: v for k, v in plain.items() if k != "recipe_class"})
+
+
+@pytest.mark.parametrize("reference", ["my_script:HingeGAN", "no_module:HingeGAN", "my_script", ""])
+def test_a_module_without_the_class_is_not_run(folder, monkeypatch, reference):
+    (folder / "my_script.py").write_text("raise SystemExit('it ran')\n")
+    forget(monkeypatch)
+    with pytest.raises(RecipeError, match="Unknown recipe 'hinge-gan'"):
+        get_recipe("hinge-gan", reference)
+
+
+def test_commands_and_exports_know_the_recipe(folder, monkeypatch, capsys):
+    small = [
+        "--data",
+        "digits",
+        "--resolution",
+        "16",
+        "--batch",
+        "4",
+        "--width",
+        "2",
+        "--z-dim",
+        "4",
+        "--measure",
+        "none",
+    ]
+    shown = ["--out", "run", "--total-images"]
+    monkeypatch.setattr("fastgan.training.report.draw_curves", lambda rows, **more: b"PNG")
+    assert cli.run(["train", "my_recipe:HingeGAN", *small, *shown, "8"]) == 0
+    forget(monkeypatch)
+    assert cli.run(["train", "hinge-gan", *shown, "16", "--resume"]) == 0
+    forget(monkeypatch)
+    assert cli.run(["sample", "run", "--out", "grid.png", "--rows", "1", "--columns", "2"]) == 0
+    forget(monkeypatch)
+    path = fastgan.load("run").export("G.safetensors").path
+    forget(monkeypatch)
+    assert fastgan.load(path).sample(2).shape == (2, 1, 16, 16)
+    forget(monkeypatch)
+    with pytest.raises(RecipeError, match="Unknown recipe 'hinge-gun'"):
+        cli.run(["train", "hinge-gun", *shown, "16", "--resume"])
 
 
 def test_an_entry_point_is_a_recipe(folder, monkeypatch):

@@ -121,7 +121,8 @@ def _from_checkpoint(path: Path) -> Source:
 def _from_export(path: Path, about: dict[str, Any], tensors: StateDict) -> Source:
     try:
         images = ImageSpec.from_plain(about["images"])
-        recipe = get_recipe(about["recipe"]).from_settings(about["settings"])
+        kind = get_recipe(about["recipe"], about.get("recipe_class"))
+        recipe = kind.from_settings(about["settings"])
         name = str(about["network"])
         classes = {name.removesuffix(AVERAGE): str(about["class"])}
     except (AttributeError, LookupError, TypeError) as error:
