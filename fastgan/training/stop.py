@@ -35,7 +35,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
     """Turn SIGINT and SIGTERM into a stop request inside the block; a second one acts at once.
 
     The other signal within a second of the first is the same request, since job queues and
-    terminals may send both. Outside the main thread Python allows no handlers, and signals act as usual.
+    terminals may send both. Outside the main thread Python allows no handlers, and signals act as
+    usual.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
