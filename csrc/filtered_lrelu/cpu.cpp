@@ -15,9 +15,12 @@ namespace {
 
 using upfirdn2d::Taps;
 
-// Elements of an upsampled row of a tile; tiles that are worth threads; rows that are worth the
-// upsampled rows that two strips share; upsampled pixels of a task.
-constexpr std::int64_t row_elements = 4096, enough_tiles = 64, least_rows = 32, task_pixels = 16384;
+// Elements of an upsampled row of a tile.
+constexpr std::int64_t row_elements = 4096;
+// Images are cut into strips until there are so many tiles, but not into fewer rows.
+constexpr std::int64_t enough_tiles = 64, least_rows = 32;
+// Upsampled pixels of a task.
+constexpr std::int64_t task_pixels = 16384;
 // Rows of arrays start at cache lines.
 constexpr std::int64_t line_elements = 16;
 

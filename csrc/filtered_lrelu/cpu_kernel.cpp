@@ -1,7 +1,7 @@
 // Compiled once per instruction set, named by FG_CPU_LEVEL.
 //
 // A tile goes down the image. Each upsampled row is made once, from the few input rows that its
-// filter meets, and stays in a ring until the last output row that needs it is done. So the
+// filter meets. It stays in a ring until the last output row that needs it is done. So the
 // upsampled image is never in memory.
 //
 // - Upsampling runs along y first, where rows are short, then along x.
