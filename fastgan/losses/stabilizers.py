@@ -108,7 +108,7 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
 
 
 def layer_matching(real_features: Sequence[Tensor], fake_features: Sequence[Tensor]) -> Tensor:
-    """Return Σ_i mean |f_i(x) - f_i(G(z))| over layers i of D, for G (Wang et al. 2018, eq. 3).
+    """Return ``Σ_i mean |f_i(x) - f_i(G(z))|`` over D's layers i (Wang et al. 2018, eq. 3).
 
     It compares each generated image with its own target, unlike :func:`feature_matching`.
 

@@ -27,10 +27,11 @@ class StyleGAN3Generator(nn.Module):
         c_dim: number of classes, or length of other labels; 0 for none.
         mapping_layers, mapping_lr_multiplier, w_avg_beta: ``num_layers``, ``lr_multiplier`` and
             ``w_avg_beta`` of :class:`fastgan.networks.stylegan2.MappingNetwork`.
-        channel_base, channel_max, num_layers, num_critical, first_cutoff, first_stopband,
-            last_stopband_rel, margin, kernel_size, radial, filter_size, lrelu_upsampling, base: as
-            in :func:`fastgan.networks.stylegan3.plan_layers`. With ``base=(8, 16)`` images are half
-            as high as ``resolution``, which stays their width.
+        channel_base, channel_max, num_layers, num_critical, first_cutoff, first_stopband: as in
+            :func:`fastgan.networks.stylegan3.plan_layers`.
+        last_stopband_rel, margin, kernel_size, radial, filter_size, lrelu_upsampling: as there.
+        base: as there. With ``base=(8, 16)`` images are half as high as ``resolution``, which stays
+            their width.
         num_fp16_res: number of the highest rates that compute in half precision.
         half_type: the type of half precision, float16 or bfloat16.
         conv_clamp: bound of the layers' outputs; 256 keeps float16 from overflowing. None for none.
