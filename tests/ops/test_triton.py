@@ -208,6 +208,24 @@ def test_upfirdn2d_on_images_of_one_pixel_compiles():
     assert {kernel.name for kernel in launched} == {"strip_kernel", "direct_kernel"}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+def test_codes_of_filtered_lrelu_compile_ahead_of_time(dtype, tmp_path):
+    """The kernel between two runs of upfirdn2d, which writes codes and reads them."""
+    from fastgan.ops.filtered_lrelu import triton as kernels
+    from tests.ops import triton_target
+
+    x, b, f = torch.empty(2, 8, 64, 64, dtype=dtype), torch.empty(8, dtype=dtype), torch.empty(12)
+    settings = (2, 2, (11, 11), (64, 64))
+    with triton_target.launches(90) as launched:
+        y, codes = kernels.filtered_lrelu(x, b, f, f, *settings, 1.4, 0.2, 256.0, False, True)
+        kernels.filtered_lrelu_linear(y, codes, f, f, *settings, (0, 0), 1.4, 0.2, True)
+    found = [kernel for kernel in launched if kernel.name == "codes_kernel"]
+    assert len(found) == 2
+    for i, compiled in enumerate(found):
+        (folder := tmp_path / str(i)).mkdir()
+        triton_target.check(compiled, 90, folder)
+
+
 def test_compiles_for_amd():
     """Compile for gfx942, as far as Triton's AMD back end works without ROCm."""
     from fastgan.ops.bias_act.triton import bias_act

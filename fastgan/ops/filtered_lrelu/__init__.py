@@ -38,7 +38,7 @@ def filtered_lrelu(
     A pointwise activation creates frequencies that its grid can't hold. Karras et al. 2021
     ("Alias-Free Generative Adversarial Networks") therefore upsample by ``up`` with the filter
     ``fu``, apply it there, and downsample by ``down`` with the filter ``fd``. Here that is one
-    pass: the upsampled image is never stored, and no inserted zero is multiplied.
+    pass: the upsampled image is never stored, but in Triton, and no inserted zero is multiplied.
 
     The backward pass needs two bits per pixel of the upsampled image. They say if its slope is 1,
     ``slope`` or, where the clamp is active, 0. At zero the slope is 1. The gradient is the same op

@@ -64,6 +64,7 @@ define(
     fake=_forward_fake,
     setup_context=_forward_context,
     backward=_forward_backward,
+    triton="fastgan.ops.filtered_lrelu",
 )
 
 
@@ -84,4 +85,5 @@ define(
     fake=lambda x, codes, fu, fd, up, down, pad, size, *rest: image_like(x, (size[1], size[0])),
     setup_context=_linear_context,
     backward=_linear_backward,
+    triton="fastgan.ops.filtered_lrelu",
 )
