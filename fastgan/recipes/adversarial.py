@@ -219,10 +219,10 @@ class AdversarialRecipe(Recipe):
         """Return the penalty on D's gradient, times its weight."""
 
     def draws_for_d(self, request: DrawRequest, d: str = "D") -> Draws:
-        """Draw for a D's phase: augmentations, flips, places in penalty and pool."""
+        """Draw for a D's phase: noise, augmentations, flips, places in penalty and pool."""
         parts = self.stabilizers
         return Draws(
-            **parts.instance_noise.draw(request),
+            **parts.instance_noise.draw(request, SIDES),
             **parts.augmenting.draw(request, SIDES, d),
             **parts.label_noise.draw(request),
             **parts.penalty.draw(request),
@@ -230,14 +230,14 @@ class AdversarialRecipe(Recipe):
         )
 
     def draws_for_g(self, request: DrawRequest, d: str = "D") -> Draws:
-        """Draw augmentations of the images that a D sees in G's phase.
+        """Draw noise and augmentations of the images that a D sees in G's phase.
 
         They are generated images, and real ones too if `g_sees_real_images`.
         """
         sides: tuple[Side, ...] = SIDES if self.g_sees_real_images else ("fake",)
         parts = self.stabilizers
         return Draws(
-            **parts.instance_noise.draw(request), **parts.augmenting.draw(request, sides, d)
+            **parts.instance_noise.draw(request, sides), **parts.augmenting.draw(request, sides, d)
         )
 
     def d_inputs(
@@ -246,7 +246,7 @@ class AdversarialRecipe(Recipe):
         """Return images as a D sees them: with instance noise and one side's augmentations."""
         parts = self.stabilizers
         augment = parts.augmenting.of_side(networks, draws, side, d)
-        return augment(parts.instance_noise.add(images, draws))
+        return augment(parts.instance_noise.add(images, draws, side))
 
     def against_g(
         self, networks: Networks, real: Output, fake: Output, draws: Draws, d: str = "D"

@@ -118,7 +118,7 @@ class DirectTranslation(Translation):
 
     def output(self, networks: Networks, batch: Any, images: Tensor, side: Side) -> Output:
         """Return D's output for images, under this step's instance noise."""
-        images = self.stabilizers.instance_noise.add(images, batch.draws)
+        images = self.stabilizers.instance_noise.add(images, batch.draws, side)
         return self.critic(networks, batch, side)(images)
 
     def matched(self, networks: Networks, batch: Any, fakes: Tensor, loss: Loss) -> Loss:

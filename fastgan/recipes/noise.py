@@ -176,7 +176,7 @@ class NoiseToImage(AdversarialRecipe):
 
     def output(self, networks: Networks, batch: NoiseBatch, images: Tensor, side: Side) -> Output:
         """Return D's output for images, under this step's instance noise."""
-        images = self.stabilizers.instance_noise.add(images, batch.draws)
+        images = self.stabilizers.instance_noise.add(images, batch.draws, side)
         return self.critic(networks, batch, side)(images)
 
     def sample(

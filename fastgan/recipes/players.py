@@ -103,12 +103,14 @@ class DrawRequest:
         nimg: real images shown before the step.
         generator: CPU generator to draw from.
         networks: all networks of the recipe, for those that know what to draw.
+        shape: (C, H, W) of the step's images.
     """
 
     count: int
     nimg: int
     generator: Generator
     networks: Networks = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
 
 
 def draw_nothing(request: DrawRequest) -> dict[str, Any]:

@@ -292,7 +292,11 @@ class _Update:
         """
         count, rank = len(batch.real), self.world.rank
         request = DrawRequest(
-            count * self.world.size, self.state.nimg, generator, self.state.networks
+            count * self.world.size,
+            self.state.nimg,
+            generator,
+            self.state.networks,
+            tuple(batch.real.shape[1:]),
         )
         rows = self.player.draw(request)
         for term in self.terms:

@@ -19,7 +19,7 @@ class Draws(PerImage):
     """Random rows for one D's images. Stabilisers that are off leave theirs None.
 
     Attributes:
-        instance_noise_std: standard deviation of the instance noise, float32 `[N]`.
+        noise_real, noise_fake: instance noise, float32 `[N, C, H, W]`; None once it has faded.
         augment_real, augment_fake: random rows of the augmentation, by its own names.
         flipped: images with flipped labels, bool `[N]`.
         alpha: place between a real and a generated image in a penalty, float32 `[N]`.
@@ -27,7 +27,8 @@ class Draws(PerImage):
             there, int64 `[N]`.
     """
 
-    instance_noise_std: Tensor = ABSENT
+    noise_real: Tensor = ABSENT
+    noise_fake: Tensor = ABSENT
     augment_real: Mapping[str, Tensor] = ABSENT
     augment_fake: Mapping[str, Tensor] = ABSENT
     flipped: Tensor = ABSENT

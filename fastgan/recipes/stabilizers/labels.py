@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastgan.losses.stabilizers import annealed_std, flip_labels, instance_noise
 from fastgan.recipes.players import DrawRequest
-from fastgan.recipes.stabilizers.draws import Draws
+from fastgan.recipes.stabilizers.draws import Draws, Side
 from fastgan.recipes.stabilizers.part import Part
 
 
@@ -59,16 +59,17 @@ class InstanceNoise(Part, InstanceNoiseSettings):
         self.require_at_least_0("instance_noise")
         self.require("instance_noise_until", self.instance_noise_until >= 1, "at least 1")
 
-    def draw(self, request: DrawRequest) -> dict[str, Any]:
-        """Set the step's standard deviation for each image."""
-        if not self.instance_noise:
-            return {}
+    def draw(self, request: DrawRequest, sides: tuple[Side, ...]) -> dict[str, Any]:
+        """Draw the step's noise for each side's images separately."""
         std = annealed_std(self.instance_noise, request.nimg, self.instance_noise_until)
-        return {"instance_noise_std": torch.full((request.count,), std)}
+        if not std:
+            return {}
+        shape = (request.count, *request.shape)
+        return {
+            f"noise_{side}": std * torch.randn(shape, generator=request.generator) for side in sides
+        }
 
-    def add(self, images: Tensor, draws: Draws) -> Tensor:
-        """Return images with this step's noise."""
-        if not self.instance_noise:
-            return images
-        std = draws.instance_noise_std.view(-1, *(1,) * (images.ndim - 1))
-        return instance_noise(images, torch.randn_like(images), std)
+    def add(self, images: Tensor, draws: Draws, side: Side) -> Tensor:
+        """Return images of a side with this step's noise."""
+        noise = draws.noise_real if side == "real" else draws.noise_fake
+        return images if noise is None else instance_noise(images, noise, 1.0)
