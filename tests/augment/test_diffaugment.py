@@ -48,6 +48,16 @@ def test_cutout_is_a_square_of_half_the_side():
     assert torch.equal(found, images)
 
 
+def test_planes_of_data_move_with_their_image_and_keep_their_values():
+    rows = rows_with(2, shift_x=1.0, shift_y=0.0, cutout_x=0.2, brightness=1.0, saturation=0.0)
+    planes = (torch.rand(2, 7, 16, 16) > 0.5).double()
+    moved = DiffAugment().move(planes, rows)
+    assert moved.dtype == torch.float64 and set(moved.unique().tolist()) == {0.0, 1.0}
+    without_colours = DiffAugment(("translation", "cutout"))
+    assert torch.equal(moved[:, :3], without_colours(planes[:, :3], rows))
+    assert torch.equal(DiffAugment(("color",)).move(planes, rows), planes)
+
+
 def test_derivatives_and_dtypes():
     torch.manual_seed(0)
     augment = DiffAugment()

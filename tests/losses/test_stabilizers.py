@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from fastgan.losses.adversarial import ADVERSARIAL_LOSSES
-from fastgan.losses.stabilizers import annealed_std, feature_matching, flip_labels, instance_noise
+from fastgan.losses.stabilizers import (
+    annealed_std,
+    feature_matching,
+    flip_labels,
+    instance_noise,
+    layer_matching,
+)
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 1, 2, 3)])
@@ -57,6 +63,13 @@ def test_feature_matching_compares_means_and_has_its_optimum_there():
     assert feature_matching(real.bfloat16(), fake.bfloat16()).dtype == torch.float32
 
 
+def test_layer_matching_adds_the_mean_distances_of_layers():
+    real = [torch.zeros(2, 3, dtype=torch.float16), torch.ones(2, 1, 2, 2)]
+    fake = [torch.tensor([[1.0, 2, 3], [0, 0, 0]], dtype=torch.float16), torch.zeros(2, 1, 2, 2)]
+    distance = layer_matching(real, fake)
+    assert distance.dtype == torch.float32 and distance == 1.0 + 1.0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
@@ -85,6 +98,8 @@ def test_feature_matching_compares_means_and_has_its_optimum_there():
             ValueError,
             ["[4, 2]", "[4, 3]"],
         ),
+        (lambda: layer_matching([torch.ones(4)], []), ValueError, ["same layers", "1 and 0"]),
+        (lambda: layer_matching([], []), ValueError, ["at least one", "0 and 0"]),
         (lambda: feature_matching(torch.ones(4), torch.ones(4)), ValueError, ["[N, ...]", "[4]"]),
         (lambda: annealed_std(-0.1, 0, 1), ValueError, ["-0.1", "at least 0"]),
         (lambda: annealed_std(0.1, 0, 0), ValueError, ["until at least 1"]),

@@ -98,6 +98,12 @@ class Unroll(Part, UnrollSettings):
 
         for _ in range(self.unroll):
             loss = d_loss(with_weights(weights))
-            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-            weights = {n: p - self.unroll_lr * g for (n, p), g in zip(weights.items(), gradients)}
+            # The loss may leave out layers, such as those of StarGAN's classes.
+            gradients = torch.autograd.grad(
+                loss, list(weights.values()), create_graph=True, allow_unused=True
+            )
+            weights = {
+                name: p if g is None else p - self.unroll_lr * g
+                for (name, p), g in zip(weights.items(), gradients)
+            }
         return with_weights(weights)
