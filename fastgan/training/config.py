@@ -35,7 +35,7 @@ class RunOptions:
     """
 
     out: str | None = None
-    """Folder for all files of the run; None takes runs/RECIPE."""
+    """Folder for all files; None takes runs/RECIPE, or sweeps/RECIPE for a sweep."""
     resume: bool = False
     """Go on with the run in `out`, with its saved settings; start it if nothing is there yet."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
