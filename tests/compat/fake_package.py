@@ -14,6 +14,7 @@ THEIRS = {
     "upfirdn2d": ["setup_filter", "upfirdn2d", "filter2d", "upsample2d", "downsample2d"],
     "conv2d_resample": ["conv2d_resample"],
     "conv2d_gradfix": ["conv2d", "conv_transpose2d", "no_weight_gradients"],
+    "filtered_lrelu": ["filtered_lrelu"],
     "fma": ["fma"],
     "grid_sample_gradfix": ["grid_sample"],
 }

@@ -9,6 +9,7 @@ from fastgan.compat.stylegan_ops import (
     bias_act,
     conv2d_gradfix,
     conv2d_resample,
+    filtered_lrelu,
     fma,
     grid_sample_gradfix,
     upfirdn2d,
@@ -288,3 +289,19 @@ def test_grid_sample_errors(image, grid, error, says):
         TypeError, match=r"grid must have the dtype of input, torch.float32, got torch.float64"
     ):
         grid_sample_gradfix.grid_sample(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 2).double())
+
+
+@pytest.mark.parametrize("impl", ["ref", "cuda"])
+def test_filtered_lrelu_has_the_official_order_of_arguments(impl):
+    x, b, fu, fd = torch.randn(2, 3, 6, 8), torch.randn(3), torch.randn(6), torch.randn(4, 4)
+    found = filtered_lrelu.filtered_lrelu(
+        x, fu, fd, b, 3, 2, [3, 2, 4, 1], 1.5, 0.1, 2.0, True, impl
+    )
+    expected = ops.filtered_lrelu(
+        x, fu, fd, b, up=3, down=2, padding=(3, 2, 4, 1), gain=1.5, slope=0.1, clamp=2.0,
+        flip_filter=True,
+    )  # fmt: skip
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(filtered_lrelu.filtered_lrelu(x), ops.filtered_lrelu(x))
+    with pytest.raises(ValueError, match="impl must be 'ref' or 'cuda'"):
+        filtered_lrelu.filtered_lrelu(x, impl="")
