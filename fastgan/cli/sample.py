@@ -39,7 +39,7 @@ class SampleOptions:
     """Draw images from a checkpoint, or from the newest checkpoint of a run's folder."""
 
     checkpoint: tyro.conf.Positional[str]
-    """Checkpoint, folder of a run, export (.safetensors) or StyleGAN2 network (.pkl)."""
+    """Checkpoint, folder of a run, export (.safetensors) or StyleGAN network (.pkl)."""
     out: str
     """PNG file, GIF or MP4 for --interpolate, or a folder for a PNG per seed; it is replaced."""
     seed: int | None = None
@@ -51,19 +51,23 @@ class SampleOptions:
     seeds: str | None = None
     """One image for each of these seeds, such as 0-15,42, the same in any grid."""
     truncation_psi: float | None = None
-    """StyleGAN2: pull styles towards their mean; 1 leaves them, 0 gives the average image."""
+    """StyleGAN2 and 3: pull styles towards their mean; 1 leaves them, 0 gives the average image."""
     truncation_cutoff: int | None = None
-    """StyleGAN2: truncate only this number of styles, from the first on."""
+    """StyleGAN2 and 3: truncate only this number of styles, from the first on."""
     class_: Annotated[str | None, tyro.conf.arg(name="class")] = None
     """With labels: class to draw, by name or number from 0; left out, each seed draws one."""
     caption: str | None = None
     """text2image: words to draw; left out, it draws the captions of its data."""
     noise: Literal["const", "random", "none"] | None = None
     """StyleGAN2: the network's constant noise (the default), noise of the seed, or none."""
+    translate: tuple[float, float] | None = None
+    """StyleGAN3: distance right and down that the input moves, as shares of the resolution."""
+    rotate: float | None = None
+    """StyleGAN3: degrees that the input turns, counterclockwise."""
     mix: str | None = None
-    """StyleGAN2: a table ROWSEEDS:COLUMNSEEDS:LAYERS; LAYERS (coarse, 0-3) are the column's."""
+    """StyleGAN2 and 3: table ROWSEEDS:COLUMNSEEDS:LAYERS; LAYERS (coarse, 0-3) are columns'."""
     interpolate: str | None = None
-    """StyleGAN2: a video that loops through these seeds."""
+    """StyleGAN2 and 3: a video that loops through these seeds."""
     frames: int | None = None
     """Frames from one seed of --interpolate to the next, 50 if left out."""
     fps: int | None = None
@@ -71,7 +75,7 @@ class SampleOptions:
     space: Literal["w", "z"] | None = None
     """Space of --interpolate: the styles (the default) or the noise."""
     direction: int | None = None
-    """StyleGAN2: a row for each seed along this direction of SeFa, from 0, the strongest."""
+    """StyleGAN2 and 3: a row for each seed along this direction of SeFa, from 0, the strongest."""
     strength: str | None = None
     """Range of --direction in units of w, -3..3 if left out."""
     layers: str | None = None
@@ -242,6 +246,13 @@ def _drawing(options: SampleOptions, gan: Trained) -> Drawing:
             f"channels."
         )
     label = _label(options, gan)
+    for option, capability, family in (
+        ("translate", "transform", "StyleGAN3"),
+        ("rotate", "transform", "StyleGAN3"),
+        ("noise", "noise", "StyleGAN2"),
+    ):
+        if getattr(options, option) is not None and not gan.can(capability):
+            raise UsageError(f"--{option} is for {family}, but this is {gan.origin}: leave it out.")
     if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
         raise UsageError(
             f"--truncation-cutoff must be at most {G.num_ws}, the styles of this network, got "
@@ -252,6 +263,8 @@ def _drawing(options: SampleOptions, gan: Trained) -> Drawing:
         truncation=1.0 if options.truncation_psi is None else options.truncation_psi,
         truncation_cutoff=options.truncation_cutoff,
         noise=options.noise or "const",
+        translate=options.translate,
+        rotate=options.rotate,
     )
 
 
@@ -337,5 +350,8 @@ DRAW: dict[str, Callable[[SampleOptions, Trained], str]] = {
 }
 """Functions that draw each kind: they write --out and describe it."""
 
-STEERING = ("truncation_psi", "truncation_cutoff", "noise", "mix", "interpolate", "direction")
+STEERING = (
+    "truncation_psi", "truncation_cutoff", "noise", "translate", "rotate", "mix", "interpolate",
+    "direction",
+)  # fmt: skip
 """Options for networks with styles."""

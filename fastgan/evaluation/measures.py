@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -23,6 +23,7 @@ from fastgan.metrics import (
     MetricError,
     PerceptualDistance,
     classifier_score,
+    equivariance,
     frechet_distance,
     kernel_distance,
     mode_classifier,
@@ -34,10 +35,12 @@ from fastgan.metrics import (
     real_features,
 )
 from fastgan.metrics.checks import NonFiniteError, not_finite, rows_not_finite
+from fastgan.metrics.equivariance import Equivariance
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import (
     OF_FEATURES,
     OF_INCEPTION,
+    OF_MOTION,
     OF_TARGETS,
     Metric,
     figure_name,
@@ -63,6 +66,8 @@ LEAST = 10
 # Metz et al. 2017 count modes with 25,600.
 SAMPLES, STACKED_SAMPLES = 2_000, 25_600
 EPSILON = 1e-4
+SHARING = 4
+"""Images that share a motion, when equivariance is measured."""
 
 main_measure = main_figure
 
@@ -171,6 +176,11 @@ def make_plan(
     if "ppl" in taken and not hasattr(recipe, "images_of"):
         raise MetricError(
             f"{recipe.name} makes no images of z, so it has no paths to measure: leave ppl out."
+        )
+    if (of_motion := _of_motion(taken)) and not getattr(recipe, "moves", False):
+        raise MetricError(
+            f"{recipe.name} has no input that moves, so {of_motion[0]} can't be measured: leave it "
+            f"out, or take a StyleGAN3."
         )
     if (of_targets := _of_targets(taken)) and not recipe.paired:
         raise MetricError(
@@ -348,6 +358,10 @@ def _of_targets(metrics: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in metrics if name in OF_TARGETS)
 
 
+def _of_motion(metrics: tuple[str, ...]) -> tuple[Equivariance, ...]:
+    return tuple(name for name in OF_MOTION if name in metrics)
+
+
 def _network(plan: Plan, weights: str | Path | None, networks: Networks) -> FeatureNetwork | None:
     if not _needs_features(plan):
         return None
@@ -407,6 +421,8 @@ def _take(
             found |= distances.means()
         if "ppl" in plan.metrics:
             found |= _path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
+        for name in _of_motion(plan.metrics):
+            found[name] = _equivariance(networks, name, plan.samples, seed=derive_seed(seed, name))
     if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
         raise NonFiniteError(
             f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}."
@@ -478,6 +494,27 @@ def _path_lengths(recipe: Any, networks: Networks, count: int, *, seed: int) -> 
             images_of_w, w_a, w_b, t, distance=distance, space="w", epsilon=EPSILON
         )
     return {name: float(f"{value:.6g}") for name, value in found.items()}
+
+
+def _equivariance(networks: Networks, metric: Equivariance, count: int, *, seed: int) -> float:
+    """Return the equivariance of G in dB, over images of `count` latents drawn by index."""
+    G: Any = networks["G"]
+    device = next(G.parameters()).device
+    generator = Generator().manual_seed(seed)
+
+    def batches() -> Iterator[Tensor]:
+        for start in range(0, count, SHARING):
+            number = min(SHARING, count - start)
+            z = torch.randn(number, G.z_dim, generator=generator).to(device)
+            labels = (torch.randint(G.c_dim, (number,), generator=generator),) if G.c_dim else ()
+            yield G.mapping(z, *(t.to(device) for t in labels))
+
+    def images_of(ws: Tensor, transform: Tensor | None) -> Tensor:
+        images: Tensor = G.synthesis(ws, transform=transform, force_fp32=True)
+        return images
+
+    found = equivariance(images_of, batches(), metric, G.resolution, generator)
+    return float(f"{found:.6g}")
 
 
 def _settings(

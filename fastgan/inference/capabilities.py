@@ -15,6 +15,7 @@ CAPABILITIES: Mapping[str, str] = {
     "caption": "takes caption= in sample()",
     "truncate": "takes truncation= in sample(), and draws styles towards their mean",
     "noise": "takes noise= in sample()",
+    "transform": "takes translate= and rotate= in sample(), which move the image",
     "interpolate": "has latents to walk through, mix and move, by drawing()",
     "project": "finds the latent of a picture with project()",
     "translate": "translates pictures with translate()",

@@ -16,6 +16,7 @@ from fastgan.latent.statistics import estimate_w_avg
 from fastgan.latent.styles import Layers, layers_of, mix, truncate
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.networks.stylegan2.generator import NoiseMode
+from fastgan.networks.stylegan3 import StyleGAN3Generator
 
 MAX_SEEDS = 10_000
 _LARGEST_SEED = 2**32 - 1
@@ -33,13 +34,16 @@ class Drawing:
             estimated mean if G keeps none.
         noise: constant noise, noise of the seed, or none.
         label: class of all images; None draws one from each seed, if G takes classes.
+        transform: matrix ``[3, 3]`` of :func:`fastgan.metrics.equivariance.transform_matrix`, for
+            a G that takes one.
     """
 
-    G: StyleGAN2Generator
+    G: StyleGAN2Generator | StyleGAN3Generator
     truncation_psi: float = 1.0
     truncation_cutoff: int | None = None
     noise: NoiseMode = "const"
     label: int | None = None
+    transform: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -84,8 +88,11 @@ class Drawing:
             torch.default_generator.manual_seed(seed)
             if ws.is_cuda:
                 torch.cuda.manual_seed(seed)
-            images: Tensor = self.G.synthesis(ws, noise_mode=self.noise)
+            images: Tensor = self.G.synthesis(ws, noise_mode=self.noise, **self._moved(ws))
         return images
+
+    def _moved(self, ws: Tensor) -> dict[str, Tensor]:
+        return {} if self.transform is None else {"transform": self.transform.to(ws.device)}
 
     def images(self, seeds: Sequence[int], *, batch_size: int = 1) -> Tensor:
         """Draw one image for each seed, ``[N, C, H, W]``.

@@ -16,6 +16,7 @@ from fastgan.data import to_uint8
 from fastgan.latent.statistics import WStatistics, estimate_w_avg
 from fastgan.metrics import PerceptualDistance
 from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.networks.stylegan3 import StyleGAN3Generator
 
 LARGEST = 256
 """Largest height and width in pixels for distances; larger images are averaged down."""
@@ -74,7 +75,7 @@ class Schedule:
 
 @torch.enable_grad()
 def project(
-    G: StyleGAN2Generator,
+    G: StyleGAN2Generator | StyleGAN3Generator,
     image: Tensor,
     *,
     space: Literal["w", "w+"] = "w",
@@ -162,7 +163,9 @@ def project(
         optimizer.param_groups[0]["lr"] = schedule.rate(t)
         images = synthesize(w + schedule.deviation(t) * std * normal(w))
         to_target = distance(images)
-        loss = to_target + schedule.noise_weight * noise_penalty(list(noise.values()))
+        loss = to_target
+        if noise:
+            loss = loss + schedule.noise_weight * noise_penalty(list(noise.values()))
         for variable, gradient in zip(
             variables, torch.autograd.grad(loss, variables, allow_unused=True)
         ):

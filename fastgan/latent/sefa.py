@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fastgan.latent.styles import Layers, layers_of
 from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.networks.stylegan3 import StyleGAN3Generator
 from fastgan.nn import EqualLinear
 
 
@@ -22,7 +23,9 @@ class Directions(NamedTuple):
 
 
 @torch.no_grad()
-def sefa(G: StyleGAN2Generator, layers: Layers | None = None, count: int = 5) -> Directions:
+def sefa(
+    G: StyleGAN2Generator | StyleGAN3Generator, layers: Layers | None = None, count: int = 5
+) -> Directions:
     """Find the unit vectors n that move the styles ``A·w`` of layers furthest.
 
     They are the eigenvectors of ``AᵀA``. A stacks the weights of the affine layers of the chosen
@@ -51,11 +54,14 @@ def sefa(G: StyleGAN2Generator, layers: Layers | None = None, count: int = 5) ->
     return Directions((directions * largest.sign()).float(), values.flip(0)[:count].float())
 
 
-def affine_layers(G: StyleGAN2Generator) -> list[list[EqualLinear]]:
+def affine_layers(G: StyleGAN2Generator | StyleGAN3Generator) -> list[list[EqualLinear]]:
     """Return the affine layers of each style: those of a convolution and of an image layer.
 
-    A block's image layer shares its style with the first convolution of the next block.
+    A block's image layer shares its style with the first convolution of the next block. In a
+    StyleGAN3 each style has one layer, the first one's being that of the Fourier features.
     """
+    if isinstance(G, StyleGAN3Generator):
+        return [[G.synthesis.input.affine], *([layer.affine] for layer in G.synthesis.layers())]
     affines: list[list[EqualLinear]] = [[] for _ in range(G.num_ws)]
     layer = 0
     for block in G.synthesis.blocks():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.networks.stylegan3 import StyleGAN3Generator
 
 _CHUNK = 1000
 
@@ -24,7 +25,7 @@ class WStatistics(NamedTuple):
 
 @torch.no_grad()
 def estimate_w_avg(
-    G: StyleGAN2Generator,
+    G: StyleGAN2Generator | StyleGAN3Generator,
     samples: int = 10_000,
     *,
     labels: Tensor | None = None,
@@ -62,7 +63,10 @@ def estimate_w_avg(
 
 
 def _labels(
-    G: StyleGAN2Generator, n: int, labels: Tensor | None, generator: torch.Generator | None
+    G: StyleGAN2Generator | StyleGAN3Generator,
+    n: int,
+    labels: Tensor | None,
+    generator: torch.Generator | None,
 ) -> Tensor | None:
     if G.c_dim == 0:
         return None

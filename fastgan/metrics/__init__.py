@@ -7,6 +7,7 @@
 
 from fastgan.metrics.checks import NonFiniteError
 from fastgan.metrics.digits import DigitClassifier, load_digit_classifier
+from fastgan.metrics.equivariance import equivariance
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.fd_mobilenet import fd_mobilenet_v2, statistics_of
 from fastgan.metrics.feature_networks import FeatureNetwork, open_features
@@ -39,6 +40,7 @@ __all__ = [
     "PerceptualNetwork",
     "RealFeatures",
     "classifier_score",
+    "equivariance",
     "fd_mobilenet_v2",
     "frechet_distance",
     "kernel_distance",

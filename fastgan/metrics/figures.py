@@ -14,6 +14,9 @@ Metric = Literal[
     "score",
     "prdc",
     "ppl",
+    "eqt",
+    "eqt_frac",
+    "eqr",
     "modes",
     "fid",
     "kid",
@@ -27,6 +30,8 @@ Metric = Literal[
 
 - ``fd``, ``kd``, ``score``, ``prdc``: measures in the chosen features.
 - ``ppl``: path length by the embedded perceptual network.
+- ``eqt``, ``eqt_frac``, ``eqr``: equivariance to translations by whole pixels and by any distance,
+  and to rotations, of generators whose input moves.
 - ``modes``: coverage by a classifier of the data's classes.
 - ``fid``, ``kid``, ``is``: ``fd``, ``kd`` and ``score`` in Inception's features.
 - ``l1``, ``psnr``, ``ssim``, ``perceptual``: distance of samples from their targets, for recipes
@@ -37,6 +42,8 @@ OF_FEATURES = ("fd", "kd", "score", "prdc")
 """Measures in the chosen features."""
 OF_TARGETS = ("l1", "psnr", "ssim", "perceptual")
 """Measures of samples and their targets."""
+OF_MOTION: tuple[Literal["eqt", "eqt_frac", "eqr"], ...] = ("eqt", "eqt_frac", "eqr")
+"""Measures of generators whose input moves."""
 OF_INCEPTION = {"fid": "fd", "kid": "kd", "is": "score"}
 """Measures in Inception's features, and their names in other features."""
 
@@ -50,6 +57,9 @@ _PLAIN = {
     "is": ("IS", "higher"),
     "ppl_z": ("path length in z, embedded network", "lower"),
     "ppl_w": ("path length in w, embedded network", "lower"),
+    "eqt": ("EQ-T, dB", "higher"),
+    "eqt_frac": ("EQ-T of fractions of pixels, dB", "higher"),
+    "eqr": ("EQ-R, dB", "higher"),
     "kl_to_uniform": ("KL to uniform", "lower"),
     "near_modes": ("share of samples near a mode", "higher"),
     "l1": ("L1", "lower"),

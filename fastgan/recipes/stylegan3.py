@@ -54,6 +54,8 @@ class StyleGAN3T(FixedSizeSettings, NoiseToImage):
     default_images: ClassVar[int] = 25_000_000
     configuration: ClassVar[Mapping[str, Any]] = {"kernel_size": 3, "radial": False}
     """Arguments of G."""
+    moves: ClassVar[bool] = True
+    """G takes a transform of its input, which moves the image."""
     g_width: ClassVar[int] = 1
     """Factor of G's channels over D's."""
 

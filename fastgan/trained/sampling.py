@@ -18,6 +18,7 @@ from fastgan.inference.drawing import BATCH_SIZE, RecipeDrawing
 from fastgan.inference.errors import InferenceError
 from fastgan.inference.samples import sample_images
 from fastgan.inference.walks import Drawing
+from fastgan.metrics.equivariance import transform_matrix
 from fastgan.networks.stylegan2.generator import NoiseMode
 from fastgan.recipes.translation import Translation
 from fastgan.seeds import derive_seed
@@ -39,6 +40,8 @@ class Sampling(Evaluating):
         truncation: float | None = None,
         truncation_cutoff: int | None = None,
         noise: NoiseMode | None = None,
+        translate: tuple[float, float] | None = None,
+        rotate: float | None = None,
         data: str | Path | ImageDataset | None = None,
         batch_size: int | None = None,
     ) -> Tensor:
@@ -46,7 +49,7 @@ class Sampling(Evaluating):
 
         Args:
             n: number of images; None is 1, or one for each of ``seeds``.
-            seed: seed of the noise. A StyleGAN2 draws from the seeds ``seed`` to ``seed + n - 1``.
+            seed: seed of the noise. A StyleGAN draws from the seeds ``seed`` to ``seed + n - 1``.
             seeds: one image for each of these seeds, in place of ``seed``; an image depends on its
                 own seed alone.
             label: class of all images, by name or index; None draws one for each.
@@ -55,9 +58,13 @@ class Sampling(Evaluating):
                 B): 1 leaves them, 0 gives the average image.
             truncation_cutoff: truncate only this number of styles, counted from the first.
             noise: noise of a StyleGAN2: "const" (the default), "random" (of the seed) or "none".
+            translate: distance (right, down) that a StyleGAN3's input moves, as shares of the
+                resolution.
+            rotate: degrees that it turns, counterclockwise, before it moves. Configuration R
+                turns its details, too.
             data: folder or data set whose images are translated, for recipes that translate.
             batch_size: images per call of the network, which changes rounding alone. None draws
-                images of a StyleGAN2 one by one, others 256 at a time.
+                images of a StyleGAN one by one, others 256 at a time.
 
         Returns:
             float32 ``[n, C, H, W]`` in [-1, 1] on the networks' device.
@@ -74,7 +81,10 @@ class Sampling(Evaluating):
                 f"`n` must be the number of `seeds`, {len(seeds)}, got {n}: leave it out."
             )
         n = n or 1
-        self._refuse(label=label, caption=caption, truncation=truncation, noise=noise)
+        self._refuse(
+            label=label, caption=caption, truncation=truncation, noise=noise, translate=translate,
+            rotate=rotate,
+        )  # fmt: skip
         _check_styles(truncation, noise)
         if truncation_cutoff is not None and truncation is None:
             raise InferenceError("`truncation_cutoff` needs `truncation`: give both.")
@@ -89,6 +99,8 @@ class Sampling(Evaluating):
                 truncation=1.0 if truncation is None else truncation,
                 truncation_cutoff=truncation_cutoff,
                 noise=noise or "const",
+                translate=translate,
+                rotate=rotate,
             )
             chosen = range(seed, seed + n) if seeds is None else seeds
             images = drawing.images(list(chosen), batch_size=batch_size or 1)
@@ -107,6 +119,8 @@ class Sampling(Evaluating):
         truncation: float = 1.0,
         truncation_cutoff: int | None = None,
         noise: NoiseMode = "const",
+        translate: tuple[float, float] | None = None,
+        rotate: float | None = None,
     ) -> Drawing:
         """Return the drawing of a style-based generator, for walks, mixes and directions.
 
@@ -118,7 +132,7 @@ class Sampling(Evaluating):
         """
         if not self.can("interpolate"):
             raise InferenceError(
-                f"Only a StyleGAN2 has styles to walk through, but this is {self.origin}."
+                f"Only a StyleGAN has styles to walk through, but this is {self.origin}."
             )
         G = self.generator
         if truncation_cutoff is not None and not 0 <= truncation_cutoff <= G.num_ws:
@@ -132,6 +146,7 @@ class Sampling(Evaluating):
             truncation_cutoff=truncation_cutoff,
             noise=noise,
             label=self._class_number(label),
+            transform=_transform(translate, rotate),
         )
 
     def _recipe_drawing(self, label: str | int | None, caption: str | None) -> RecipeDrawing:
@@ -193,7 +208,7 @@ class Sampling(Evaluating):
 
     def _refuse(self, **arguments: Any) -> None:
         """Raise InferenceError for an argument that this recipe doesn't take."""
-        needed = {"truncation": "truncate"}
+        needed = {"truncation": "truncate", "translate": "transform", "rotate": "transform"}
         for name, value in arguments.items():
             if value is not None and not self.can(needed.get(name, name)):
                 reason = "was trained without classes" if name == "label" else f"takes no {name}"
@@ -220,6 +235,23 @@ def _check_seeds(seeds: Any) -> None:
         )
     for number in seeds:
         check_numbers(seeds=(number, 0))
+
+
+def _transform(translate: Any, rotate: Any) -> Tensor | None:
+    """Return the matrix of a motion, None for none; InferenceError unless these are numbers."""
+    if translate is None and rotate is None:
+        return None
+    place = (0.0, 0.0) if translate is None else translate
+    if not isinstance(place, Sequence) or len(place) != 2 or not all(map(_is_finite, place)):
+        raise InferenceError(f"`translate` must be two numbers, (right, down), got {place!r}.")
+    degrees = 0.0 if rotate is None else rotate
+    if not _is_finite(degrees):
+        raise InferenceError(f"`rotate` must be a number of degrees, got {degrees!r}.")
+    return transform_matrix((float(place[0]), float(place[1])), math.radians(degrees))
+
+
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, (int, float)) and math.isfinite(number)
 
 
 def _check_styles(truncation: Any, noise: Any) -> None:

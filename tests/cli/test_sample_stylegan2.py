@@ -307,3 +307,21 @@ def test_project(fastgan, refused, run, tmp_path):
     save_network(made, tmp_path / "wide.safetensors", name="G_ema")
     said = refused("project", tmp_path / "wide.safetensors", image, "--out", out)
     assert "this network makes 3×8×16: use fastgan.latent.project from Python." in said
+
+
+def test_a_stylegan3_moves_and_has_no_noise(draw, refused, run, tmp_path):
+    small = {**SMALL, "channel_base": 64, "num_layers": 3}
+    folder = save_run(tmp_path / "run", recipe="stylegan3-r", **small)
+    still, _ = draw(folder, "--seeds", "3")
+    moved, _ = draw(folder, "--seeds", "3", "--translate", "0.25", "0", "--rotate", "0")
+    turned, _ = draw(folder, "--seeds", "3", "--rotate", "45", "--truncation-psi", "0.9")
+    assert (
+        moved.shape == turned.shape == still.shape
+        and len({a.tobytes() for a in (still, moved, turned)}) == 3
+    )
+    assert "--noise is for StyleGAN2, but this is stylegan3-r" in refused(
+        "sample", folder, "--out", tmp_path / "a.png", "--noise", "none"
+    )
+    assert "--rotate is for StyleGAN3, but this is stylegan2" in refused(
+        "sample", run, "--out", tmp_path / "a.png", "--rotate", "10"
+    )

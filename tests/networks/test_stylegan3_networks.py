@@ -12,8 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastgan.metrics.equivariance import decibels, rotation_error, translation_error
 from fastgan.networks.stylegan2 import MappingNetwork
-from fastgan.networks.stylegan3 import LayerPlan, StyleGAN3Generator, plan_layers
+from fastgan.networks.stylegan3 import (
+    LayerPlan,
+    StyleGAN3Generator,
+    StyleGAN3Synthesis,
+    plan_layers,
+)
 from fastgan.networks.stylegan3.synthesis import AliasFreeLayer
 from fastgan.nn import FourierInput
 
@@ -205,10 +211,9 @@ def test_layers_and_their_gradients(case):
     assert layer.magnitude_ema.item() == pytest.approx(case["magnitude_ema_after_update"])
 
 
-@pytest.mark.parametrize("case", VECTORS["tiny_networks"]["cases"], ids=lambda c: c["name"])
-def test_tiny_networks_layer_by_layer(case):
-    g = StyleGAN3Generator(**arguments(case["kwargs"])).double()
-    s = g.synthesis
+def recorded_network(case: dict) -> StyleGAN3Synthesis:
+    """Return a recorded synthesis network, in float64."""
+    s = StyleGAN3Generator(**arguments(case["kwargs"])).double().synthesis
     recorded = dict(zip(s.names, case["layer_names"], strict=True))
     names = {}
     for name, _ in s.named_parameters():
@@ -218,6 +223,20 @@ def test_tiny_networks_layer_by_layer(case):
     set_frequencies(s.input)
     for i, (own, _) in enumerate(sorted(recorded.items(), key=lambda pair: pair[1])):
         getattr(s, own).magnitude_ema.fill_(0.5 + 0.25 * i)
+    return s
+
+
+def styles(s: StyleGAN3Synthesis) -> Tensor:
+    """Return the styles of the record."""
+    return torch.sin(
+        0.7 * index(6) + 1.1 * index(s.num_ws)[:, None] + 0.5 * index(2)[:, None, None]
+    )
+
+
+@pytest.mark.parametrize("case", VECTORS["tiny_networks"]["cases"], ids=lambda c: c["name"])
+def test_tiny_networks_layer_by_layer(case):
+    s = recorded_network(case)
+    recorded = dict(zip(s.names, case["layer_names"], strict=True))
     outputs = {}
     for own, layer in (("input", s.input), *zip(s.names, s.layers())):
         layer.register_forward_hook(lambda _, __, y, own=own: outputs.__setitem__(own, y))
@@ -235,6 +254,25 @@ def test_tiny_networks_layer_by_layer(case):
     for own, value in case.get("magnitude_ema_after_one_update_beta0p999", {}).items():
         layer = getattr(s, own.partition("_")[0])
         assert layer.magnitude_ema.item() == pytest.approx(value, rel=1e-9)
+
+
+def test_scores_of_a_recorded_network():
+    """The ratios of R's tiny network tell a transform from its inverse by 50 dB."""
+    case = VECTORS["tiny_networks"]["cases"][1]
+    s = recorded_network(case)
+    ws = styles(s)
+
+    def images_of(ws: Tensor, transform: Tensor | None) -> Tensor:
+        return s(ws, transform=None if transform is None else transform.double()).float()
+
+    with torch.no_grad():
+        whole = decibels(*translation_error(images_of, ws, (3, -2), 32))
+        part = decibels(*translation_error(images_of, ws, (0.11 * 32, -0.07 * 32), 32))
+        turned = decibels(*rotation_error(images_of, ws, 0.6))
+    # The record's transforms are float64, and ours are rounded to float32.
+    assert whole == pytest.approx(119.3474, abs=1)
+    assert part == pytest.approx(101.6621, abs=0.1)
+    assert turned == pytest.approx(103.0247, abs=0.2)
 
 
 def small(resolution: int = 16, channels: int = 3, **options) -> StyleGAN3Generator:

@@ -29,6 +29,7 @@ RUNS = {
         {**STYLED, "conditional": True},
         ImageSpec(3, 8, 3, class_names=CLASSES),
     ),
+    "stylegan3-r": ({**STYLED, "num_layers": 3}, ImageSpec(3, 16)),
     "pix2pix": (BETWEEN, ImageSpec(3, 16, inputs={"input": InputSpec("image", channels=3)})),
     "cyclegan": (
         {**BETWEEN, "blocks": 0},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -50,6 +52,28 @@ def test_a_stylegan2_is_steered(run_of):
     for noise in ("const", "random"):
         alone = gan.sample(5, noise=noise)
         torch.testing.assert_close(gan.sample(5, noise=noise, batch_size=4), alone)
+
+
+def test_a_stylegan3_moves(run_of):
+    gan = fastgan.load(run_of("stylegan3-r"))
+    assert gan.can("transform") and not gan.can("noise")
+    still, same = gan.sample(2, seed=1), gan.sample(2, seed=1, translate=(0, 0), rotate=0)
+    torch.testing.assert_close(same, still)
+    moved = gan.sample(2, seed=1, translate=(0.25, 0))
+    # An untrained network is no perfect one, but a shift by a quarter moves its pixels.
+    assert (moved[..., 5:-1] - still[..., 1:-5]).abs().mean() < 0.1 * still.std()
+    turned = gan.sample(2, seed=1, rotate=90)
+    assert (turned - still.rot90(1, (2, 3)))[..., 3:-3, 3:-3].abs().mean() < 0.2 * still.std()
+    assert torch.equal(gan.sample(2, seed=1, rotate=90, translate=(0.0, 0.0)), turned)
+    with pytest.raises(InferenceError, match="takes no noise: leave noise out"):
+        gan.sample(noise="const")
+    for bad in ((0.1,), "ab", (0.1, math.inf), 3):
+        with pytest.raises(InferenceError, match=r"translate must be two numbers, \(right, down\)"):
+            gan.sample(translate=bad)
+    with pytest.raises(InferenceError, match="rotate must be a number of degrees, got 'x'"):
+        gan.sample(rotate="x")
+    with pytest.raises(InferenceError, match="stylegan2 takes no rotate: leave rotate out"):
+        fastgan.load(run_of("stylegan2")).sample(rotate=10)
 
 
 def test_labels_go_by_name_and_by_number(run_of):
@@ -147,7 +171,7 @@ def test_only_styles_are_walked_through(run_of):
     gan = fastgan.load(run_of("gan"))
     for use in (gan.drawing, lambda: gan.project(torch.zeros(1, 1, 8, 8))):
         with pytest.raises(
-            FastganError, match=r"Only a StyleGAN2 has styles to .* but this is gan"
+            FastganError, match=r"Only a StyleGAN2? has styles to .* but this is gan"
         ):
             use()
 

@@ -33,7 +33,7 @@ from fastgan.metrics import (
 )
 from fastgan.metrics.features import mobilenet_v2
 from fastgan.metrics.figures import figures, main_figure
-from fastgan.recipes import GAN, ImageSpec, StyleGAN2
+from fastgan.recipes import GAN, ImageSpec, StyleGAN2, StyleGAN3T
 from fastgan.seeds import derive_seed
 from fastgan.training import RunOptions, loop
 from fastgan.training.checkpoint import load_checkpoint, restore
@@ -166,6 +166,23 @@ def test_paths_in_w_and_with_labels(ten):
     assert results["measures"].keys() == {"ppl_z", "ppl_w"}
     assert all(0 < value < 1e4 for value in results["measures"].values())
     assert results["settings"]["ppl"]["paths"] == 20 and "features" not in results["settings"]
+
+
+def test_equivariance_is_measured_of_a_generator_whose_input_moves(ten):
+    recipe = StyleGAN3T(
+        z_dim=4, w_dim=4, channel_base=64, channel_max=4, mapping_layers=1, num_layers=3,
+        conditional=True,
+    )  # fmt: skip
+    networks = TrainState.create(recipe, ImageSpec(1, 16, 10)).sampler
+    names = ("eqr", "eqt", "eqt_frac")
+    found = evaluate(recipe, networks, ten, names, samples=10)
+    assert set(found["measures"]) == set(names)
+    assert all(10 < value < 150 for value in found["measures"].values())
+    assert evaluate(recipe, networks, ten, names, samples=10)["measures"] == found["measures"]
+    assert main_figure(found["measures"]) is None
+    other = StyleGAN2(z_dim=4, w_dim=4, channel_base=64, channel_max=4, mapping_layers=1)
+    with pytest.raises(MetricError, match="stylegan2 has no input that moves, so eqt can't be"):
+        make_plan(other, ten, ("eqt", "eqr"))
 
 
 def test_modes_of_points_count_samples_near_them():

@@ -42,7 +42,9 @@ class StyleGAN3Generator(nn.Module):
         ValueError: an argument is out of range.
     """
 
-    capabilities: ClassVar[frozenset[str]] = frozenset({"truncate", "interpolate", "project"})
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {"truncate", "interpolate", "project", "transform"}
+    )
     """Ways to steer it, names of ``fastgan.CAPABILITIES``."""
 
     def __init__(
