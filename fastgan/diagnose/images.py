@@ -18,6 +18,8 @@ LEAST_SIDE = 8
 """Least height and width of images whose quality is examined."""
 # Largest height and width that the embedded network sees, and images that it sees at once.
 _LARGEST, _CHUNK = 128, 64
+# Numbers that are transformed at once.
+_NUMBERS = 2**24
 _TINY = 1e-12
 
 
@@ -87,12 +89,14 @@ def _sharpness(images: Tensor) -> float:
 
 def _checkerboard(images: Tensor) -> float:
     """Return the energy at the highest frequency along rows and columns, over that one below."""
-    sums = [0.0, 0.0]
-    for side in (2, 3):
-        energy = torch.fft.rfft(images.double(), dim=side).abs().square()
-        for i in (0, 1):
-            sums[i] += float(energy.select(side, -1 - i).mean())
-    return sums[0] / max(sums[1], _TINY)
+    highest = below = 0.0
+    # Parts bound the memory of large images.
+    for part in images.split(max(1, _NUMBERS // images[0].numel())):
+        for side in (2, 3):
+            energy = torch.fft.rfft(part.double(), dim=side).abs().square()
+            highest += float(energy.select(side, -1).sum())
+            below += float(energy.select(side, -2).sum())
+    return highest / max(below, _TINY)
 
 
 def _statistics(network: PerceptualNetwork, images: Tensor) -> FeatureStatistics:

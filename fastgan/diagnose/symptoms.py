@@ -16,7 +16,7 @@ from fastgan.diagnose.remedies import Change, Remedy, offered
 from fastgan.recipes import Recipe
 
 # Certainty of D: nearly never wrong, undecided, and the peak of one that always was.
-SURE, BLIND, NEVER_LED = 0.85, 0.1, 0.2
+SURE, BLIND, NEVER_LED = 0.8, 0.1, 0.2
 # Shares: of rows, of real images near a sample, of classes, of steps.
 FOOLED, MISSED, LOST_MODES, SKIPPED = 0.75, 0.5, 0.5, 0.01
 # Relative to real images: distance from each to the next, and variance.
@@ -24,11 +24,11 @@ ALIKE, NARROW = 0.4, 0.3
 # The same of outputs: real images have details that no output needs to have.
 SAME = 0.05
 # Relative to real images: change of outputs, features, sharpness, checkerboard, L1.
-IGNORED, UNLIKE, BLURRED, NOISY, TILED, NO_NEARER = 0.1, 20.0, 0.05, 5.0, 10.0, 1.5
+IGNORED, UNLIKE, BLURRED, NOISY, TILED, NO_NEARER = 0.05, 20.0, 0.05, 2.5, 5.0, 1.5
 # Relative to the highest gradient of the run.
 VANISHED = 0.05
 # Noise about 0 has a swing of 1.25 times its size.
-SWING, LOGIT_SWING, LOSS_SWING = 0.15, 0.25, 1.5
+SWING, LOGIT_SWING, LOSS_SWING = 0.15, 0.28, 1.5
 
 
 class Evidence(NamedTuple):

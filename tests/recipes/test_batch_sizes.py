@@ -65,7 +65,7 @@ def test_a_batch_of_one_trains_or_is_refused_for_its_reason(name):
         assert str(error.value) == f"batch must be at least 2 ({ON_A_BATCH_OF_ONE[name]}), got 1."
         return
     for stats in take_steps(small(name, batch=1), 2):
-        assert {"loss/D", "loss/G", "gradient/D", "gradient/G"} <= set(stats)
+        assert {"loss/D", "loss/G", "gradient/D", "gradient/G", "certainty"} <= set(stats)
         assert all(value.isfinite() for value in stats.values()), stats
 
 

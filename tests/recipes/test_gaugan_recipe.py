@@ -65,7 +65,9 @@ def test_both_players_move_at_their_own_rates_under_spectral_norm():
     rates = {name: o.param_groups[0]["lr"] for name, o in state.optimizers.items()}
     assert rates == {"G": 1e-4, "D": 4e-4}
     before = {name: [p.clone() for p in n.parameters()] for name, n in state.networks.items()}
-    assert {"loss/G", "loss/D", "feature_matching/G"} <= set(TrainStep(state)([batch()]))
+    assert {"loss/G", "loss/D", "feature_matching/G", "certainty"} <= set(
+        TrainStep(state)([batch()])
+    )
     for name, network in state.networks.items():
         assert any("parametrizations" in key for key, _ in network.named_parameters())
         assert all(not torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (

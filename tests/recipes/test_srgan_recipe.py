@@ -33,7 +33,7 @@ def test_it_learns_pixels_first_and_then_against_d():
     """Each stage has its own players and optimisers."""
     first, second = both_stages(TINY)
     assert set(first) == {"loss/MSE", "gradient/MSE"}
-    assert {"loss/G", "content/G", "adversarial/G", "loss/D", "D(fake)"} < set(second)
+    assert {"loss/G", "content/G", "adversarial/G", "loss/D", "D(fake)", "certainty"} < set(second)
     assert "loss/MSE" not in second
 
 

@@ -75,7 +75,7 @@ def test_both_players_move_in_micro_batches():
     stats = TrainStep(state)(
         [Batch(real, torch.zeros(4, dtype=torch.int64), inputs={"caption": CAPTIONS})]
     )
-    assert {"loss/G", "loss/D", "logit(real)", "logit(fake)", "logit(wrong)"} <= set(stats)
+    assert {"loss/D", "logit(real)", "logit(fake)", "logit(wrong)", "certainty"} <= set(stats)
     for name, network in state.networks.items():
         assert not any(torch.equal(p, was) for p, was in zip(network.parameters(), before[name])), (
             name
