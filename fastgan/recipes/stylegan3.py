@@ -74,9 +74,9 @@ class StyleGAN3T(FixedSizeSettings, NoiseToImage):
     w_dim: int = 512
     """Length of the style vector w."""
     channel_base: int = 32768
-    """Channels times resolution, in D; `stylegan3-r` has twice as many in G."""
+    """Channels times resolution, in D; stylegan3-r has twice as many in G."""
     channel_max: int = 512
-    """Most channels of a layer, in D; `stylegan3-r` has twice as many in G."""
+    """Most channels of a layer, in D; stylegan3-r has twice as many in G."""
     num_layers: int = 14
     """Layers of G before the one that makes the image."""
     margin: int = 10

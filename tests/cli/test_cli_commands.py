@@ -16,6 +16,7 @@ PIL = pytest.importorskip("PIL.Image")
 STYLEGAN2 = (
     "--resolution 8 --z-dim 4 --w-dim 4 --channel-base 32 --channel-max 4 --mapping-layers 1"
 )
+STYLEGAN3 = STYLEGAN2.replace("--resolution 8", "--resolution 16") + " --num-layers 3"
 GROWING = (
     "--resolution 8 --z-dim 4 --channel-base 32 --channel-max 4 --stable-kimg 0.016 "
     "--fade-kimg 0.016"
@@ -33,6 +34,8 @@ SMOKE = {
     "stylegan": f"{GROWING} --w-dim 4 --mapping-layers 1",
     "stylegan2": STYLEGAN2,
     "stylegan2-ada": STYLEGAN2,
+    "stylegan3-t": STYLEGAN3,
+    "stylegan3-r": STYLEGAN3,
     "r3gan": "--resolution 8 --z-dim 4 --channel-base 64 --channel-max 4 --group-size 4 "
     "--blocks 1 --ema-kimg 0",
     "pix2pix": "--resolution 16 --ngf 2 --ndf 2 --patch 16",
