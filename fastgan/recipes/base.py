@@ -72,10 +72,8 @@ class Recipe(ABC):
     takes precedence."""
     mirror: bool = False
     """Show every image and its mirror image, left for right."""
-    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
-    """Precision of the networks; bf16 and fp16 use autocast, fp16 also scales the losses."""
-    full_precision: tuple[str, ...] = ()
-    """Networks that stay in float32 under bf16 and fp16, such as D."""
+    precision: Literal["fp32", "tf32"] = "fp32"
+    """Precision of the networks; tf32 rounds products of matrices to 10 bits on a GPU."""
     accumulate: int = 1
     """Micro-batches per update, to save memory; batch norm sees one at a time."""
     sync_batch_norm: bool = True
@@ -105,14 +103,6 @@ class Recipe(ABC):
             raise RecipeError(
                 f"`ema` and `ema_kimg` exclude each other, got {self.ema} and {self.ema_kimg}: "
                 f"choose one."
-            )
-        half = self.precision in ("bf16", "fp16")
-        if self.full_precision and not half:
-            raise RecipeError.of(
-                "full_precision",
-                f"empty where `precision` is {self.precision}",
-                self.full_precision,
-                "leave it out, or set `precision` to bf16 or fp16",
             )
         self._require_at_least(1, "accumulate")
         self._require(
@@ -151,6 +141,16 @@ class Recipe(ABC):
     def d_loss_scale(self) -> LossScale | None:
         """Scale of the logged loss of D; None if it has none."""
         return None
+
+    @property
+    def float32_networks(self) -> tuple[str, ...]:
+        """Networks that stay in float32 under half types."""
+        return ()
+
+    @property
+    def scales_losses(self) -> bool:
+        """True if losses are scaled, since gradients in float16 underflow."""
+        return False
 
     @property
     def has_batch_norm(self) -> bool:

@@ -1,7 +1,12 @@
 """`biggan`: large class-conditional GAN (Brock et al. 2019).
 
-G takes a part of z and a shared class embedding in every block. Orthogonal regularisation keeps
-truncation of z usable.
+A step is two updates of D, then one of G, with labels y of the real images:
+
+- D descends E[max(0, 1 - D(x, y))] + E[max(0, 1 + D(G(z, y), y))].
+- G descends -E[D(G(z, y), y)] + β·Σ ‖WᵀW ⊙ (1 - I)‖² over its weights W (eq. 3).
+
+G takes a part of z and a shared class embedding in every block (section 3 and appendix B). Eq. 3
+keeps samples usable whose z is truncated (section 3.1). `fastgan.recipes.noise` takes the step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,12 @@
-"""`cgan`: conditional GAN, for images of a requested class (Mirza and Osindero 2014)."""
+"""`cgan`: conditional GAN, for images of a requested class (Mirza and Osindero 2014).
+
+A step is one update of each player, with z ~ N(0, I) and labels y of the real images:
+
+- D descends -E[log D(x, y)] - E[log(1 - D(G(z, y), y))] (eq. 2).
+- G descends -E[log D(G(z, y), y)].
+
+`fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

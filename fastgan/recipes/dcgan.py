@@ -1,4 +1,14 @@
-"""`dcgan`: deep convolutional GAN (Radford, Metz, Chintala 2016)."""
+"""`dcgan`: deep convolutional GAN (Radford, Metz, Chintala 2016).
+
+A step is one update of each player, with z ~ N(0, I) and the losses of Goodfellow et al. 2014:
+
+- D descends -E[log D(x)] - E[log(1 - D(G(z)))] (eq. 1).
+- G descends -E[log D(G(z))] (section 3).
+
+The networks have strided convolutions and batch norm, without it in G's last and D's first layer
+(Radford et al., section 3). Adam's settings are those of section 4. `fastgan.recipes.noise` takes
+the step.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +18,7 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator
+from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
@@ -21,7 +32,9 @@ Norm = Literal["batch", "layer", "instance", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCGAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, NoiseToImage):
+class DCGAN(
+    FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, AutocastSettings, NoiseToImage
+):
     """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5, widths of 64."""
 
     name: ClassVar[str] = "dcgan"

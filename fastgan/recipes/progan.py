@@ -1,4 +1,19 @@
-"""`progan`: progressive growing (Karras et al. 2018)."""
+"""`progan`: progressive growing (Karras et al. 2018).
+
+A step is one update of each player, with z ~ N(0, I), of which the direction alone counts, and
+α ~ U[0, 1]:
+
+- D descends E[D(G(z))] - E[D(x)] + λ·E[(‖∇D(x̂)‖ - 1)²] + ε·E[D(x)²] at x̂ = α·x + (1 - α)·G(z)
+  (appendix A.1).
+- G descends -E[D(G(z))].
+
+Both start at 4×4 and grow together (section 2). A new resolution fades in over `fade_kimg` thousand
+images, in G, in D and in the real images, and is then trained for `stable_kimg`.
+
+D compares the images of a batch (section 3). Weights have equalised rates (section 4.1), and G
+normalises pixels (section 4.2). `fastgan.recipes.noise` takes the step, and
+`fastgan.recipes.growing` has the schedule.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ A step is one update of each player, with z ~ N(0, I) and f(t) = -log(1 + exp(-t
 - D ascends E[f(D(x) - D(G(z)))], minus γ/2 each of E‖∇D(x)‖² (R1) and E‖∇D(G(z))‖² (R2).
 - G ascends E[f(D(G(z)) - D(x))].
 
-Rates, β2 and γ go to their last values along a cosine. `fastgan.recipes.noise` takes the step.
+The pairs are those of section 2.1, and the penalties those of section 2.2. The networks have
+neither norms nor attention (section 3). Rates, β2 and γ go to their last values along a cosine.
+`fastgan.recipes.noise` takes the step.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
+from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
@@ -41,7 +44,7 @@ class R3GANBatch(NoiseBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class R3GAN(FixedSizeSettings, NoiseToImage):
+class R3GAN(FixedSizeSettings, AutocastSettings, NoiseToImage):
     """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D.
 
     The default widths are those of FFHQ at 256×256.

@@ -1,4 +1,15 @@
-"""`sagan`: self-attention, spectral norm in both networks, two time scales (Zhang et al. 2019)."""
+"""`sagan`: self-attention, spectral norm in both networks, two time scales (Zhang et al. 2019).
+
+A step is one update of each player with labels y of the real images, D four times as fast:
+
+- D descends E[max(0, 1 - D(x, y))] + E[max(0, 1 + D(G(z, y), y))] (eq. 4).
+- G descends -E[D(G(z, y), y)] (eq. 4).
+
+One layer of each network attends to all pixels (eq. 1 to 3): y = γ·o + x, where γ starts at 0. In
+o, values are weighted by a softmax of products of queries and keys. All weights are divided by
+their spectral norms (section 4.1), and rates are of two time scales (section 4.2).
+`fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 

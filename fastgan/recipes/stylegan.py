@@ -1,25 +1,36 @@
-"""`stylegan`: a style-based generator that grows (Karras et al. 2019)."""
+"""`stylegan`: a style-based generator that grows (Karras et al. 2019).
+
+A step is one update of each player. G maps z ~ N(0, I) to w, and each layer takes its style from w
+by AdaIN (section 2, eq. 1). A share of the images takes the styles of another z from some layer on
+(section 3.1). With s(t) = log(1 + exp(t)):
+
+- D descends E[s(-D(x))] + E[s(D(G(z)))] + γ/2·E[‖∇D(x)‖²] (Mescheder et al. 2018, eq. 9).
+- G descends E[s(-D(G(z)))].
+
+Both grow as in `progan`, from 8×8 on (appendix C). Samples may take w towards its mean w̄, as
+w̄ + ψ·(w - w̄) (appendix B). `fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from fastgan.networks.progan import ProGANDiscriminator
 from fastgan.networks.stylegan import BILINEAR, LOWEST, StyleGANGenerator
-from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.growing import Growing, at_lowest_resolution
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Penalty
 from fastgan.recipes.players import Batch, DrawRequest, Networks
-from fastgan.recipes.styles import StyleBatch, draw_mixing, mixed_styles
+from fastgan.recipes.stabilizers import StyleMixingSettings
+from fastgan.recipes.styles import StyleBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN(Growing):
+class StyleGAN(StyleMixingSettings, Growing):
     """Karras 2019: mapping network, AdaIN, noise, style mixing, growth from 8×8, R1."""
 
     name: ClassVar[str] = "stylegan"
@@ -30,6 +41,8 @@ class StyleGAN(Growing):
 
     loss: Adversarial = "non-saturating"
     penalty: Penalty = "r1"
+    full_precision: tuple[Literal["D"], ...] = ()
+    """Networks that stay in float32 under bf16 and fp16: D, since G runs in parts."""
     w_dim: int = 512
     """Length of the style vector w."""
     mapping_layers: int = 8
@@ -37,20 +50,11 @@ class StyleGAN(Growing):
     w_avg_beta: float = 0.998
     """Decay per step of the mean of w, the centre of truncation."""
     style_mixing: float = 0.9
-    """Share of the images that take the styles of another z from some layer on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "w_dim", "mapping_layers")
-        for setting in ("style_mixing", "w_avg_beta"):
-            self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
-        if "G" in self.full_precision:
-            raise RecipeError.of(
-                "full_precision",
-                f"without G for {self.name}, which runs G in parts",
-                self.full_precision,
-                "leave G out",
-            )
+        self._require("w_avg_beta", 0 <= self.w_avg_beta <= 1, "at least 0 and at most 1")
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = StyleGANGenerator(
@@ -72,18 +76,19 @@ class StyleGAN(Growing):
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """Draw two z per image, and the crossover from the styles of one to those of the other."""
-        rows = super().draw_noise(request)
-        if self.style_mixing:
-            rows |= draw_mixing(request, self.z_dim, self.style_mixing)
-        return rows
+        mixing = self.stabilizers.style_mixing
+        return {**super().draw_noise(request), **mixing.draw(request, self.z_dim)}
 
     def generate(self, networks: Networks, batch: StyleBatch) -> Tensor:  # type: ignore[override]
         g, labels = cast(StyleGANGenerator, networks["G"]), self.labels(batch)
         # Only D's phase updates the mean of w: every step has one, and it needs no gradient of G.
         ws = g.mapping(batch.noise, *labels, update_w_avg=not torch.is_grad_enabled())
-        if self.style_mixing:
-            others = g.mapping(batch.mixed_noise, *labels)
-            ws = mixed_styles(ws, others, batch.crossover, g.synthesis.active)
+        ws = self.stabilizers.style_mixing.mix(
+            ws,
+            lambda: g.mapping(batch.mixed_noise, *labels),
+            batch.crossover,
+            g.synthesis.active,
+        )
         images: Tensor = g.synthesis(ws, enlarge=False)
         return images
 

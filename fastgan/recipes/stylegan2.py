@@ -1,42 +1,52 @@
-"""`stylegan2`: style-based generator with skips, lazy R1 and path length (Karras et al. 2020)."""
+"""`stylegan2`: modulated convolutions, lazy R1 and path length (Karras et al. 2020).
+
+A step is one update of each player. G maps z ~ N(0, I) to w, which scales the weights of each
+convolution: w' = s·w, divided by its norm √(Σ w'² + ε) (section 2.2, eq. 1 to 3). A share of the
+images takes the styles of another z from some layer on. With s(t) = log(1 + exp(t)):
+
+- D descends E[s(-D(x))] + E[s(D(G(z)))].
+- G descends E[s(-D(G(z)))].
+
+Regularisers have updates of their own, times their interval (section 3.1, appendix B):
+
+- D descends γ/2·E[‖∇D(x)‖²] every 16 steps (R1).
+- G descends E[(‖J_wᵀy‖ - a)²] every 4 steps, with y ~ N(0, I) and the running mean a of the norms
+  (section 3.2, eq. 4).
+
+`stylegan2-ada` shows D augmented images alone. Their probability p moves so that r = E[sign D(x)]
+keeps to a target (Karras et al. 2020b, section 3, eq. 1). `fastgan.recipes.noise` takes the step.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from fastgan.losses import penalties
 from fastgan.networks.stylegan2 import RESOLUTIONS, StyleGAN2Discriminator, StyleGAN2Generator
-from fastgan.recipes.errors import RecipeError, one_of
+from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.players import Batch, DrawRequest, Networks, Regularizer
-from fastgan.recipes.stabilizers import FixedSizeSettings
-from fastgan.recipes.styles import StyleBatch, draw_mixing, mixed_styles
-
-
-class PathLength(nn.Module):
-    """Running mean of path lengths, kept in the checkpoint."""
-
-    mean: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(()))
+from fastgan.recipes.stabilizers import (
+    FixedSizeSettings,
+    PathLengthSettings,
+    StyleMixingSettings,
+)
+from fastgan.recipes.stabilizers.styles import MEAN
+from fastgan.recipes.styles import StyleBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2(FixedSizeSettings, NoiseToImage):
+class StyleGAN2(PathLengthSettings, StyleMixingSettings, FixedSizeSettings, NoiseToImage):
     """Karras 2020: modulated convolutions, skip G, residual D, lazy R1 and path length penalty."""
 
     name: ClassVar[str] = "stylegan2"
     summary: ClassVar[str] = "Karras 2020: styles, modulated convolutions, lazy R1 and path length"
     batch_type: ClassVar[type[Batch]] = StyleBatch
-    carried: ClassVar[tuple[str, ...]] = ("path_length",)
+    carried: ClassVar[tuple[str, ...]] = (MEAN,)
     default_images: ClassVar[int] = 25_000_000
 
     batch: int = 32
@@ -60,38 +70,15 @@ class StyleGAN2(FixedSizeSettings, NoiseToImage):
     w_avg_beta: float = 0.998
     """Decay per step of the mean of w, the centre of truncation."""
     style_mixing: float = 0.9
-    """Share of the images that take the styles of another z from some layer on."""
     path_length_weight: float | None = None
-    """Weight of the path length penalty, a mean over layers; 0 for none, None is 2/resolution²."""
-    path_length_every: int = 4
-    """Steps between path length penalties."""
-    path_length_decay: float = 0.99
-    """Decay of the running mean of path lengths, per penalty."""
-    path_length_shrink: int = 2
-    """Divisor of the batch for the path length penalty."""
     group_size: int = 4
     """Images per group of minibatch stddev; 1 compares none."""
     num_fp16_res: int = 0
-    """Highest resolutions that compute in float16, clamped at 256, on a GPU."""
+    """Highest resolutions that compute in float16, clamped at 256, on a GPU; no autocast."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.precision not in ("fp32", "tf32"):
-            raise RecipeError.of(
-                "precision",
-                f"fp32 or tf32 for {self.name}, which has its own mixed precision",
-                self.precision,
-                "use `num_fp16_res`, which keeps the layers of low resolution in float32",
-            )
-        self._require_at_least(
-            1,
-            "w_dim",
-            "channel_max",
-            "mapping_layers",
-            "path_length_every",
-            "path_length_shrink",
-            "group_size",
-        )
+        self._require_at_least(1, "w_dim", "channel_max", "mapping_layers", "group_size")
         piece, group = self.batch // self.accumulate, self.group_size
         self._require(
             "batch", piece <= group or piece % group == 0,
@@ -101,10 +88,7 @@ class StyleGAN2(FixedSizeSettings, NoiseToImage):
         self._require(
             "channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8"
         )
-        for setting in ("style_mixing", "w_avg_beta", "path_length_decay"):
-            self._require(setting, 0 <= getattr(self, setting) <= 1, "at least 0 and at most 1")
-        weight = self.path_length_weight
-        self._require("path_length_weight", weight is None or 0 <= weight < math.inf, "at least 0")
+        self._require("w_avg_beta", 0 <= self.w_avg_beta <= 1, "at least 0 and at most 1")
         self._require_at_least(0, "num_fp16_res")
 
     def check_images(self, images: ImageSpec) -> None:
@@ -130,7 +114,7 @@ class StyleGAN2(FixedSizeSettings, NoiseToImage):
         base = self.channel_base or self.resolved(images)["channel_base"]
         c_dim = self.classes(images)
         clamp = 256.0 if self.num_fp16_res else None
-        networks: dict[str, nn.Module] = {
+        return {
             "G": StyleGAN2Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
                 c_dim=c_dim, mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
@@ -146,22 +130,16 @@ class StyleGAN2(FixedSizeSettings, NoiseToImage):
                 )
             ),
             **self.extras(images),
+            **self.stabilizers.path_length.modules(),
         }  # fmt: skip
-        if self.path_length_weight != 0:
-            networks["path_length"] = PathLength()
-        return networks
 
     def g_terms(self) -> tuple[Regularizer, ...]:
-        if self.path_length_weight == 0:
-            return ()
-        return (Regularizer("path_length", self.path_length_loss, every=self.path_length_every),)
+        return self.stabilizers.path_length.terms(self.paths)
 
     def draw_noise(self, request: DrawRequest) -> dict[str, Tensor]:
         """Draw two z per image, and the crossover from the styles of one to those of the other."""
-        rows = super().draw_noise(request)
-        if self.style_mixing:
-            rows |= draw_mixing(request, self.z_dim, self.style_mixing)
-        return rows
+        mixing = self.stabilizers.style_mixing
+        return {**super().draw_noise(request), **mixing.draw(request, self.z_dim)}
 
     def styles(
         self, networks: Networks, batch: StyleBatch, *, update_w_avg: bool = False
@@ -169,10 +147,12 @@ class StyleGAN2(FixedSizeSettings, NoiseToImage):
         """Return styles w `[N, num_ws, w_dim]` of the batch's z, mixed."""
         g, labels = _generator(networks), self.labels(batch)
         ws: Tensor = g.mapping(batch.noise, *labels, update_w_avg=update_w_avg)
-        if self.style_mixing:
-            others = g.mapping(batch.mixed_noise, *labels)
-            ws = mixed_styles(ws, others, batch.crossover, ws.shape[1])
-        return ws
+        return self.stabilizers.style_mixing.mix(
+            ws,
+            lambda: cast(Tensor, g.mapping(batch.mixed_noise, *labels)),
+            batch.crossover,
+            ws.shape[1],
+        )
 
     def generate(self, networks: Networks, batch: StyleBatch) -> Tensor:  # type: ignore[override]
         # Only D's phase updates the mean of w: every step has one, and it needs no gradient of G.
@@ -180,20 +160,10 @@ class StyleGAN2(FixedSizeSettings, NoiseToImage):
         images: Tensor = _generator(networks).synthesis(ws)
         return images
 
-    def path_length_loss(self, networks: Networks, batch: StyleBatch) -> Tensor:
-        """Return the weighted path length penalty of a part of the batch; update the mean."""
-        part = slice(0, -(-len(batch.real) // self.path_length_shrink))
-        ws = self.styles(networks, batch.rows(part))
-        images = _generator(networks).synthesis(ws)
-        running = cast(PathLength, networks["path_length"])
-        penalty, mean = penalties.path_length(
-            images, ws, torch.randn_like(images), running.mean, decay=self.path_length_decay
-        )
-        running.mean.copy_(mean)
-        weight = self.path_length_weight
-        if weight is None:
-            weight = penalties.path_length_weight(images.shape[2] * images.shape[3])
-        return weight * penalty
+    def paths(self, networks: Networks, batch: StyleBatch) -> tuple[Tensor, Tensor]:
+        """Return images of the batch with their graph, and their styles."""
+        ws = self.styles(networks, batch)
+        return _generator(networks).synthesis(ws), ws
 
     def default_penalty_weight(self, images: Tensor) -> float:
         return 10.0 * images.shape[2] * images.shape[3] / 1024**2

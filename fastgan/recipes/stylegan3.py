@@ -21,7 +21,7 @@ from fastgan import ops
 from fastgan.losses.penalties import Critic
 from fastgan.networks.stylegan2 import RESOLUTIONS, StyleGAN2Discriminator
 from fastgan.networks.stylegan3 import StyleGAN3Generator
-from fastgan.recipes.errors import RecipeError, one_of
+from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.noise_batch import NoiseBatch
@@ -88,7 +88,7 @@ class StyleGAN3T(FixedSizeSettings, NoiseToImage):
     group_size: int = 4
     """Images per group of minibatch stddev; 1 compares none."""
     num_fp16_res: int = 0
-    """Highest resolutions that compute in float16, clamped at 256, on a GPU."""
+    """Highest resolutions that compute in float16, clamped at 256, on a GPU; no autocast."""
     blur_sigma: float = 0.0
     """Blur of D's images at the start: the distance in pixels at which it is a half; 0 for none."""
     blur_fade_kimg: float | None = None
@@ -96,13 +96,6 @@ class StyleGAN3T(FixedSizeSettings, NoiseToImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.precision not in ("fp32", "tf32"):
-            raise RecipeError.of(
-                "precision",
-                f"fp32 or tf32 for {self.name}, which has its own mixed precision",
-                self.precision,
-                "use `num_fp16_res`, which keeps the layers of low resolution in float32",
-            )
         self._require_at_least(1, "w_dim", "channel_max", "mapping_layers", "group_size")
         self._require_at_least(3, "num_layers")
         piece, group = self.batch // self.accumulate, self.group_size

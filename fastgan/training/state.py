@@ -89,7 +89,7 @@ class TrainState:
         recipe.prepare(networks)
         players = recipe.players()
         optimizers = {player.name: player.build_optimizer(networks) for player in players}
-        scaled = optimizers if recipe.precision == "fp16" else ()
+        scaled = optimizers if recipe.scales_losses else ()
         scalers = {name: GradScaler(torch.device(device).type) for name in scaled}
         trained = plan.beginning.whole if plan is not None else ()
         return cls(recipe, players, networks, ema, optimizers, scalers, seed=seed, trained=trained)

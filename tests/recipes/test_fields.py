@@ -65,8 +65,8 @@ def test_defaults_are_of_their_types(name):
         (lambda: DCGAN(betas=0.5), "betas must be a tuple of 2 numbers, got 0.5."),
         (lambda: GAN(g_hidden=[8, "9"]), "g_hidden must be a tuple of ints, got [8, '9']."),
         (lambda: DCGAN(full_precision="D"), "full_precision must be a tuple of strings, got 'D'."),
-        (lambda: DCGAN(loss=None), "loss must be one of minimax, non-saturating, wasserstein, "
-                                   "hinge, least-squares, relativistic, got None."),
+        (lambda: DCGAN(d_norm=None), "d_norm must be one of batch, layer, instance, none, got "
+                                     "None."),
         (lambda: RECIPES["srgan"](scale=True), "scale must be one of 2, 4, 8, got True."),
         (lambda: RECIPES["pix2pix"](patch="70"), "patch must be one of 1, 16, 34, 70, 142, 286 "
                                                  "or None, got '70'."),

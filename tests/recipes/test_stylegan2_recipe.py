@@ -102,7 +102,7 @@ def test_the_path_length_takes_half_of_the_batch_and_moves_its_mean():
     networks = recipe.build_networks(IMAGES)
     batch = dataclasses.replace(a_batch(recipe)[0], **drawn(recipe, networks))
     torch.manual_seed(0)
-    loss = recipe.path_length_loss(networks, batch)
+    loss = recipe.g_terms()[0].loss(networks, batch)
     mean = networks["path_length"].mean
     torch.manual_seed(0)
     ws = networks["G"].mapping(batch.noise[:2])
@@ -122,7 +122,7 @@ def test_the_path_length_has_the_papers_weight(resolution):
     batch = StyleBatch(real, labels, **drawn(recipe, networks, 2))
     networks["path_length"].mean.fill_(3.0)
     torch.manual_seed(0)
-    loss = recipe.path_length_loss(networks, batch)
+    loss = recipe.g_terms()[0].loss(networks, batch)
     torch.manual_seed(0)
     ws = networks["G"].mapping(batch.noise)
     images = networks["G"].synthesis(ws)
@@ -220,10 +220,7 @@ def test_samples_are_the_same_however_many_are_asked_for():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (
-            {"precision": "bf16"},
-            "has its own mixed precision, got 'bf16': use num_fp16_res",
-        ),
+        ({"precision": "bf16"}, "precision must be one of fp32, tf32, got 'bf16'"),
         ({"style_mixing": 1.5}, "style_mixing must be at least 0 and at most 1, got 1.5"),
         ({"path_length_weight": -1.0}, "path_length_weight must be at least 0, got -1.0"),
         ({"path_length_every": 0}, "path_length_every must be at least 1, got 0"),

@@ -109,7 +109,7 @@ def test_a_transferred_run_has_no_blur():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"precision": "bf16"}, "precision must be fp32 or tf32 for stylegan3-t"),
+        ({"precision": "bf16"}, "precision must be one of fp32, tf32, got"),
         ({"margin": -1}, "margin must be at least 0"),
         ({"num_layers": 2}, "num_layers must be at least 3, got 2"),
         ({"batch": 6}, "batch must be such that .* multiple of group_size, 4"),

@@ -46,6 +46,12 @@ from fastgan.recipes.stabilizers.of_d import (
     UnrollSettings,
 )
 from fastgan.recipes.stabilizers.part import Part
+from fastgan.recipes.stabilizers.styles import (
+    PathLength,
+    PathLengthSettings,
+    StyleMixing,
+    StyleMixingSettings,
+)
 from fastgan.recipes.stabilizers.weights import (
     ClippingSettings,
     Orthogonal,
@@ -116,6 +122,8 @@ class Stabilizers:
     unroll: Unroll
     history: HistoricalAveraging
     replay: Replay
+    style_mixing: StyleMixing
+    path_length: PathLength
 
     @classmethod
     def of(cls, recipe: object) -> Stabilizers:
@@ -134,6 +142,8 @@ class Stabilizers:
             Unroll.of(recipe),
             HistoricalAveraging.of(recipe),
             Replay.of(recipe),
+            StyleMixing.of(recipe),
+            PathLength.of(recipe),
         )
 
     def __iter__(self) -> Iterator[Part]:
@@ -161,6 +171,7 @@ __all__ = [
     "MinibatchSettings",
     "OrthogonalSettings",
     "Part",
+    "PathLengthSettings",
     "Penalty",
     "PenaltySettings",
     "Pipe",
@@ -168,5 +179,6 @@ __all__ = [
     "Side",
     "SpectralNormSettings",
     "Stabilizers",
+    "StyleMixingSettings",
     "UnrollSettings",
 ]
