@@ -218,6 +218,18 @@ class AdversarialRecipe(Recipe):
     def penalty_loss(self, networks: Networks, batch: Any) -> Tensor:
         """Return the penalty on D's gradient, times its weight."""
 
+    @abstractmethod
+    def matching_loss(self, networks: Networks, batch: Any, fakes: Any) -> Tensor:
+        """Return the distance of D's features of generated images from those of real ones."""
+
+    def matched(self, networks: Networks, batch: Any, fakes: Any, loss: Loss) -> Loss:
+        """Return G's loss with feature matching, if `feature_matching` asks for it."""
+        if not (weight := self.stabilizers.feature_matching.feature_matching):
+            return loss
+        distance = self.matching_loss(networks, batch, fakes)
+        stats = {**loss.stats, "feature_matching/G": distance}
+        return Loss(loss.total + weight * distance, stats, loss.outputs)
+
     def draws_for_d(self, request: DrawRequest, d: str = "D") -> Draws:
         """Draw for a D's phase: noise, augmentations, flips, places in penalty and pool."""
         parts = self.stabilizers

@@ -121,18 +121,16 @@ class DirectTranslation(Translation):
         images = self.stabilizers.instance_noise.add(images, batch.draws, side)
         return self.critic(networks, batch, side)(images)
 
-    def matched(self, networks: Networks, batch: Any, fakes: Tensor, loss: Loss) -> Loss:
-        """Return G's loss with feature matching, if `feature_matching` asks for it."""
-        if not (weight := self.stabilizers.feature_matching.feature_matching):
-            return loss
+    def matching_loss(self, networks: Networks, batch: Any, fakes: Tensor) -> Tensor:
+        """Return the distance of D's features.
+
+        A G with targets matches each image (Wang et al. 2018, eq. 3), another one the mean of the
+        last layer's features (Salimans et al. 2016, section 3.1).
+        """
         with torch.no_grad():
             real = self.features(networks, batch, batch.real, "real")
-        distance = self.feature_distance(real, self.features(networks, batch, fakes, "fake"))
-        return Loss(
-            loss.total + weight * distance,
-            {**loss.stats, "feature_matching/G": distance},
-            loss.outputs,
-        )
+        fake = self.features(networks, batch, fakes, "fake")
+        return layer_matching(real, fake) if self.paired else feature_matching(real[-1], fake[-1])
 
     def features(
         self, networks: Networks, batch: Any, images: Tensor, side: Side
@@ -141,13 +139,3 @@ class DirectTranslation(Translation):
         seen = self.d_inputs(networks, images, batch.draws, side)
         features = cast(Any, networks["D"]).features(seen, *self.d_condition(networks, batch, side))
         return [features] if isinstance(features, Tensor) else list(features)
-
-    def feature_distance(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        """Return the distance of D's features.
-
-        A G with targets matches each image (Wang et al. 2018, eq. 3), another one the mean of the
-        last layer's features (Salimans et al. 2016, section 3.1).
-        """
-        if self.paired:
-            return layer_matching(real, fake)
-        return feature_matching(real[-1], fake[-1])

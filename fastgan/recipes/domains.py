@@ -18,7 +18,7 @@ from fastgan.recipes.adversarial import Output
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
 from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
-from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
+from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks, Player
 from fastgan.recipes.signature import Signature, Sizes, Wrap, as_it_is
 from fastgan.recipes.stabilizers import NO_DRAWS, SIDES, Draws, ImageSettings, Side
 from fastgan.recipes.translation import Translation, plane
@@ -168,26 +168,15 @@ class Domains(ImageSettings, Translation):
         augment = self.stabilizers.augmenting.of_side(networks, draws, side, d)
         return lambda images: networks[d](augment(images))
 
-    def matched(
-        self, networks: Networks, batch: DomainBatch, fakes: Pair[Tensor], loss: Loss
-    ) -> Loss:
-        """Return G's loss with feature matching, if `feature_matching` asks for it.
-
-        It is the distance of mean features (Salimans et al. 2016, section 3.1).
-        """
-        if not (weight := self.stabilizers.feature_matching.feature_matching):
-            return loss
+    def matching_loss(self, networks: Networks, batch: DomainBatch, fakes: Pair[Tensor]) -> Tensor:
+        """Return the distance of mean features of both D (Salimans et al. 2016, section 3.1)."""
         distance = torch.zeros((), device=batch.real.device)
         for d, real, fake, _ in self.d_inputs_of(networks, replace(batch, fakes=fakes)):
             features = cast(Any, networks[d]).features
             with torch.no_grad():
                 of_real = features(real)[-1]
             distance = distance + feature_matching(of_real, features(fake)[-1])
-        return Loss(
-            loss.total + weight * distance,
-            {**loss.stats, "feature_matching/G": distance},
-            loss.outputs,
-        )
+        return distance
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         signatures = {}

@@ -145,13 +145,24 @@ class GauGAN(ConditionSettings, DirectTranslation):
         batch = self.with_condition(networks, batch)
         fakes = self.generate(networks, batch)
         against = self.fakes_against_d(networks, batch, fakes)
-        total, stats = against.loss, {"adversarial/G": against.loss}
-        if self.feature_matching:
-            with torch.no_grad():
-                real = self.output(against.networks, batch, batch.real, "real")
-            stats["feature_matching/G"] = matching_of_scales(against.output, real)
-            total = total + self.feature_matching * stats["feature_matching/G"]
-        return Loss(total, stats, {"fakes": fakes})
+        loss = Loss(against.loss, {"adversarial/G": against.loss}, {"fakes": fakes})
+        return self.matched(against.networks, batch, against.output, loss)
+
+    def matching_loss(self, networks: Networks, batch: TranslationBatch, fakes: Output) -> Tensor:
+        """Return the L1 distance of features, summed over layers, the mean over scales.
+
+        This is feature matching of Wang et al. 2018, eq. 3.
+
+        Args:
+            networks: all networks by name.
+            batch: batch with its condition.
+            fakes: output of D for generated images, with features.
+        """
+        with torch.no_grad():
+            real = self.output(networks, batch, batch.real, "real")
+        assert isinstance(fakes, DiscriminatorOutput) and isinstance(real, DiscriminatorOutput)
+        scales = zip(real.features, fakes.features)
+        return mean_of([layer_matching(of_real, of_fake) for of_real, of_fake in scales])
 
     def translate(
         self, networks: Networks, inputs: Mapping[str, Tensor], *, generator: Generator
@@ -186,19 +197,6 @@ class GauGAN(ConditionSettings, DirectTranslation):
 
     def views(self, networks: Networks, rows: Batch, output: Tensor) -> dict[str, Tensor]:
         return {"map": coloured(rows.inputs["map"]), "output": output, "target": rows.real}
-
-
-def matching_of_scales(fake: Output, real: Output) -> Tensor:
-    """Return the L1 distance of features, summed over layers, the mean over scales.
-
-    This is feature matching of Wang et al. 2018, eq. 3.
-
-    Args:
-        fake: output of D for generated images, with features.
-        real: output of D for real images, with features.
-    """
-    assert isinstance(fake, DiscriminatorOutput) and isinstance(real, DiscriminatorOutput)
-    return mean_of([layer_matching(r, f) for r, f in zip(real.features, fake.features)])
 
 
 def coloured(classes: Tensor) -> Tensor:

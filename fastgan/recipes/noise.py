@@ -132,24 +132,17 @@ class NoiseToImage(AdversarialRecipe):
         def output(ahead: Networks, side: Side) -> Output:
             return self.output(ahead, batch, images if side == "fake" else batch.real, side)
 
-        total = self.against_d(networks, output).loss
         # Dynamo can't trace Loss's default, a mapping proxy, together with functional_call.
-        stats = {}
-        if weight := self.stabilizers.feature_matching.feature_matching:
-            stats["feature_matching/G"] = self.matching_loss(networks, batch, images)
-            total = total + weight * stats["feature_matching/G"]
-        return Loss(total, stats)
+        loss = Loss(self.against_d(networks, output).loss, {})
+        return self.matched(networks, batch, images, loss)
 
-    def matching_loss(self, networks: Networks, batch: NoiseBatch, images: Tensor) -> Tensor:
-        """Return the distance of D's mean features of generated images from those of real ones.
-
-        This is feature matching of Salimans et al. 2016, section 3.1.
-        """
+    def matching_loss(self, networks: Networks, batch: NoiseBatch, fakes: Tensor) -> Tensor:
+        """Return the distance of D's mean features (Salimans et al. 2016, section 3.1)."""
         features: Callable[..., Tensor] = cast(Any, networks["D"]).features
         labels, draws = self.labels(batch), batch.draws
         with torch.no_grad():
             real = features(self.d_inputs(networks, batch.real, draws, "real"), *labels)
-        fake = features(self.d_inputs(networks, images, draws, "fake"), *labels)
+        fake = features(self.d_inputs(networks, fakes, draws, "fake"), *labels)
         return feature_matching(real, fake)
 
     def penalty_loss(self, networks: Networks, batch: NoiseBatch) -> Tensor:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from fastgan.data import InputSpec
 from fastgan.recipes import Batch, ImageSpec, RecipeError, StarGAN
+from fastgan.recipes.attributes import Attributes
 from fastgan.recipes.stabilizers import Draws
-from fastgan.recipes.stargan import Attributes, StarGANBatch
+from fastgan.recipes.stargan import StarGANBatch
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
