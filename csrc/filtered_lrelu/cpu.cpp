@@ -124,8 +124,10 @@ Cut cut_up(const Arguments& a, const Plan<R>& p, std::int64_t reach, std::int64_
   const std::int64_t columns = (p.period_out - 1) * a.x.down + std::max(a.x.taps_down, a.x.down);
   const std::int64_t periods = c.width / p.period_out - 1 + divide_up(columns, p.planes);
   c.length = (periods - 1) * p.advance + reach;
-  c.staged = rounded_up(divide_up(c.length, p.advance) * c.lanes, line_elements);
   c.plane = rounded_up(periods * c.lanes, line_elements);
+  c.result = rounded_up(c.width / p.period_out * c.lanes, line_elements);
+  // A whole plane is computed from an array, at any of its offsets.
+  c.staged = rounded_up(c.plane + (reach - 1) / p.advance * c.lanes, line_elements);
   c.input_rows = input_rows;
   c.rows = std::max(a.y.taps_down, a.y.down);
   return c;
@@ -140,7 +142,12 @@ class Buffers {
     const Cut& c = p.cut;
     const std::int64_t staged = c.staged * p.advance, row = c.plane * p.planes;
     const std::int64_t line = rounded_up(std::max(c.length, c.width) * c.lanes, line_elements);
-    memory_.resize(2 * line_elements + 2 * line + (c.input_rows + 1) * staged + (c.rows + 1) * row);
+    // Sums of the result may read past the last plane.
+    const std::int64_t result = c.result * p.period_out;
+    const std::int64_t behind = c.result + (a.x.taps_down + a.x.down) * c.lanes;
+    memory_.resize(
+        2 * line_elements + line + result + (c.input_rows + 1) * staged + (c.rows + 1) * row +
+        behind);
     codes_.resize(a.codes || a.new_codes ? row : 0);
     bytes_.resize(codes_.size());
     const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(memory_.data()) / sizeof(R);
@@ -148,11 +155,14 @@ class Buffers {
     const auto take = [&](std::int64_t n) { return std::exchange(next, next + n); };
     workspace.bias = take(line_elements);
     workspace.line = take(line);
-    workspace.result = take(line);
+    workspace.result = take(result);
     workspace.input = take(c.input_rows * staged);
     workspace.tall = take(staged);
     workspace.ring = take(c.rows * row);
     workspace.flat = take(row);
+    columns_.resize(p.input_columns + p.plane_columns);
+    workspace.input_at = columns_.data();
+    workspace.plane_at = columns_.data() + p.input_columns;
     workspace.codes = codes_.data();
     workspace.bytes = bytes_.data();
     workspace.sources = sources_.data();
@@ -163,6 +173,7 @@ class Buffers {
 
  private:
   std::vector<R> memory_, weights_;
+  std::vector<std::int64_t> columns_;
   std::vector<std::uint32_t> codes_;
   std::vector<std::uint8_t> bytes_;
   std::vector<const R*> sources_;
@@ -191,6 +202,8 @@ void run_in(const Arguments& a, RunTiles<R> tiles) {
   p.up_row = first_taps.data();
   p.down_x = down_x.data();
   p.down_y = down_y.data();
+  p.input_columns = high - low + 1;
+  p.plane_columns = (p.period_out - 1) * a.x.down + a.x.taps_down;
   p.up_separable = fu.separable;
   p.down_separable = fd.separable;
   p.slope = static_cast<R>(a.slope);

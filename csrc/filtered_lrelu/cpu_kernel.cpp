@@ -201,7 +201,7 @@ class Tiles {
     const I column = rest % cut_.across * cut_.width, slice = rest / cut_.across % cut_.slices;
     image_ = rest / (cut_.across * cut_.slices);
     channel_ = slice * cut_.lanes;
-    lanes_ = std::min(cut_.lanes, a_.inner - channel_);
+    set_lanes(std::min(cut_.lanes, a_.inner - channel_));
     first_out_ = column;
     outs_ = std::min(cut_.width, a_.x.out - column);
     // Columns of the tile in the upsampled image, in periods, and those that only it has.
@@ -235,6 +235,29 @@ class Tiles {
   I n_staged() const { return cut_.staged * p_.advance; }
   R* ring(I row) const { return w_.ring + row % cut_.rows * (cut_.plane * p_.planes); }
   R* staged(I row) const { return w_.input + row % cut_.input_rows * n_staged(); }
+
+  // Set the sources to rows of a ring from `first` on, with as few divisions as possible.
+  void set_rows(const R* ring, I first, I count, I rows, I step) const {
+    I place = count > 0 ? first % rows : 0;
+    for (I k = 0; k < count; ++k) {
+      w_.sources[k] = ring + place * step;
+      place = place + 1 == rows ? 0 : place + 1;
+    }
+  }
+
+  // Tabulate the places of columns in arrays, for which indexing would divide.
+  void set_lanes(I lanes) {
+    if (lanes == lanes_) {
+      return;
+    }
+    lanes_ = lanes;
+    for (I i = 0; i < p_.input_columns; ++i) {
+      w_.input_at[i] = i % p_.advance * cut_.staged + i / p_.advance * lanes;
+    }
+    for (I i = 0; i < p_.plane_columns; ++i) {
+      w_.plane_at[i] = i % p_.planes * cut_.plane + i / p_.planes * lanes;
+    }
+  }
 
   void load_bias() {
     for (I c = 0; c < lanes_; ++c) {
@@ -281,11 +304,11 @@ class Tiles {
   }
 
   // Add the sources of a phase along x, whose row is given.
-  I add_sources(I count, const Phase<R>& phase, const R* row, R weight) const {
+  I add_sources(I count, const Phase<R>& phase, const R* row) const {
+    const I* const at = w_.input_at + (phase.first - p_.lowest);
     for (I j = 0; j < phase.count; ++j) {
-      const I at = phase.first - p_.lowest + j;
-      w_.sources[count] = row + at % p_.advance * cut_.staged + at / p_.advance * lanes_;
-      w_.weights[count++] = phase.weights[j] * weight;
+      w_.sources[count] = row + at[j];
+      w_.weights[count++] = phase.weights[j];
     }
     return count;
   }
@@ -314,20 +337,17 @@ class Tiles {
     if (low == high) {
       std::fill_n(u, cut_.plane * p_.planes, R(0));
     } else if (p_.up_separable) {
-      for (I j = low; j < high; ++j) {
-        w_.sources[j - low] = staged(first + j);
-        w_.weights[j - low] = y.weights[j];
-      }
-      weighted_sum(w_.tall, w_.sources, w_.weights, high - low, n_staged());
+      set_rows(w_.input, first + low, high - low, cut_.input_rows, n_staged());
+      weighted_sum(w_.tall, w_.sources, y.weights + low, high - low, n_staged());
       filter_across(u);
     } else {
       for (I r = 0; r < p_.planes; ++r) {
         I count = 0;
         for (I j = low; j < high; ++j) {
           const I tap = p_.up_row[row % a_.y.up] + j * a_.y.up;
-          count = add_sources(count, p_.up_x[tap * p_.planes + r], staged(first + j), R(1));
+          count = add_sources(count, p_.up_x[tap * p_.planes + r], staged(first + j));
         }
-        weighted_sum(u + r * cut_.plane, w_.sources, w_.weights, count, periods_ * lanes_);
+        weighted_sum(u + r * cut_.plane, w_.sources, w_.weights, count, cut_.plane);
       }
     }
     finish_row(row, u);
@@ -335,16 +355,15 @@ class Tiles {
 
   // Filter a row along x, two phases at once where they have equally many taps.
   void filter_across(R* u) const {
-    const I n = periods_ * lanes_;
+    const I n = cut_.plane;
     for (I r = 0; r < p_.planes; ++r) {
       const Phase<R>& one = p_.up_x[r];
-      I count = add_sources(0, one, w_.tall, R(1));
+      I count = add_sources(0, one, w_.tall);
       if (r + 1 < p_.planes && p_.up_x[r + 1].count == one.count) {
         const Phase<R>& two = p_.up_x[r + 1];
         const I shift = two.first - one.first;
         if (shift == 1 && count > 0) {
-          const I at = one.first - p_.lowest + count;
-          w_.sources[count] = w_.tall + at % p_.advance * cut_.staged + at / p_.advance * lanes_;
+          w_.sources[count] = w_.tall + w_.input_at[one.first - p_.lowest + count];
         }
         R* const to = u + r * cut_.plane;
         if (pair_sum(to, to + cut_.plane, w_.sources, one.weights, two.weights, count, shift, n)) {
@@ -417,9 +436,9 @@ class Tiles {
 
   // Add the sources of the outputs of one remainder, from a row of planes.
   I add_outputs(I count, I phase, const R* row, const R* weights) const {
+    const I* const at = w_.plane_at + phase * a_.x.down;
     for (I k = 0; k < a_.x.taps_down; ++k) {
-      const I at = phase * a_.x.down + k;
-      w_.sources[count] = row + at % p_.planes * cut_.plane + at / p_.planes * lanes_;
+      w_.sources[count] = row + at[k];
       w_.weights[count++] = weights[k];
     }
     return count;
@@ -427,7 +446,6 @@ class Tiles {
 
   // Make an output row from the upsampled rows from `first` on.
   void make_output(I row, I first) const {
-    const I periods = (outs_ + p_.period_out - 1) / p_.period_out, n = periods * lanes_;
     if (p_.down_separable) {
       // Rows without slopes are zeros.
       I low = 0, high = a_.y.taps_down;
@@ -435,12 +453,10 @@ class Tiles {
       }
       for (; low < high && !has_slopes(first + high - 1); --high) {
       }
-      for (I k = low; k < high; ++k) {
-        w_.sources[k - low] = ring(first + k);
-      }
+      set_rows(w_.ring, first + low, high - low, cut_.rows, cut_.plane * p_.planes);
       weighted_sum(w_.flat, w_.sources, p_.down_y + low, high - low, cut_.plane * p_.planes);
     }
-    const I stride = periods * lanes_;
+    const I n = cut_.result;
     for (I s = 0; s < p_.period_out; ++s) {
       I count = 0;
       if (p_.down_separable) {
@@ -450,11 +466,11 @@ class Tiles {
           count = add_outputs(count, s, ring(first + k), p_.down_x + k * a_.x.taps_down);
         }
       }
-      weighted_sum(w_.result + s * stride, w_.sources, w_.weights, count, n);
+      weighted_sum(w_.result + s * n, w_.sources, w_.weights, count, n);
     }
     const R* values = w_.result;
     if (p_.period_out > 1) {
-      weave(w_.line, w_.result, p_.period_out, stride, outs_, lanes_);
+      weave(w_.line, w_.result, p_.period_out, n, outs_, lanes_);
       values = w_.line;
     }
     const I at = ((image_ * a_.y.out + row) * a_.x.out + first_out_) * a_.inner + channel_;

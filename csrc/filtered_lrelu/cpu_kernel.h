@@ -25,8 +25,10 @@ struct Cut {
   std::int64_t height;  // outputs along y; its upsampled rows start at a byte of codes
   std::int64_t slices, across, strips;  // tiles of an image
   std::int64_t length;                  // input pixels along x of a tile
-  std::int64_t staged, plane;           // elements of an array: of the input, of a plane
-  std::int64_t input_rows, rows;        // rows of both rings
+  // Elements of an array of the input, of a plane and of the result: whole vectors. What lies
+  // beyond the tile is computed too, from any numbers, and is not used.
+  std::int64_t staged, plane, result;
+  std::int64_t input_rows, rows;  // rows of both rings
 };
 
 // Upsampled columns are split into `planes` arrays by their remainder, and input columns into
@@ -45,6 +47,8 @@ struct Plan {
   // [rows of the filter, 1 if separable][taps_down]
   const R* down_x;
   const R* down_y;
+  // Columns that the phases of upsampling and the outputs of a period meet.
+  std::int64_t input_columns, plane_columns;
   bool up_separable, down_separable;
   R slope, clamp;
   Cut cut;
@@ -53,15 +57,16 @@ struct Plan {
 // Memory of one thread. The caller allocates it because kernels must not.
 template <class R>
 struct Workspace {
-  R* bias;               // [lanes]
-  R* line;               // an input row or an output row
-  R* input;              // ring of input rows, [advance] arrays each
-  R* tall;               // an input row filtered along y
-  R* ring;               // ring of upsampled rows, [planes] arrays each
-  R* flat;               // upsampled rows filtered along y
-  R* result;             // [period_out] arrays
-  std::uint32_t* codes;  // the codes of four rows, [planes] arrays
-  std::uint8_t* bytes;   // the same in the order of columns
+  R* bias;                            // [lanes]
+  R* line;                            // an input row or an output row
+  R* input;                           // ring of input rows, [advance] arrays each
+  R* tall;                            // an input row filtered along y
+  R* ring;                            // ring of upsampled rows, [planes] arrays each
+  R* flat;                            // upsampled rows filtered along y
+  R* result;                          // [period_out] arrays
+  std::uint32_t* codes;               // the codes of four rows, [planes] arrays
+  std::uint8_t* bytes;                // the same in the order of columns
+  std::int64_t *input_at, *plane_at;  // places of columns in arrays
   const R** sources;
   R* weights;
 };
