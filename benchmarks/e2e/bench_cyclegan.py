@@ -15,7 +15,7 @@ from benchmarks.e2e.steps import Step, time_step
 from benchmarks.harness import Run, bytes_of
 from benchmarks.measures import Results
 from fastgan.data import InputSpec
-from fastgan.recipes import Batch, CycleGAN, ImageSpec
+from fastgan.recipes import CycleGAN, ImageSpec
 from fastgan.recipes.domains import DomainBatch
 from fastgan.recipes.players import each_tensor
 
@@ -30,7 +30,7 @@ class Game:
 
     recipe: CycleGAN
     networks: dict[str, nn.Module]
-    batch: Batch
+    batch: DomainBatch
 
     @classmethod
     def of(cls, device: torch.device) -> Game:
@@ -42,7 +42,7 @@ class Game:
         }
         a, b = (torch.rand(1, 3, RESOLUTION, RESOLUTION).mul(2).sub(1).to(device) for _ in range(2))
         return cls(
-            recipe, networks, Batch(a, torch.zeros(1, dtype=torch.int64), inputs={"other": b})
+            recipe, networks, DomainBatch(a, torch.zeros(1, dtype=torch.int64), inputs={"other": b})
         )
 
     def exact(self) -> Game:
@@ -52,7 +52,9 @@ class Game:
         }
         real, other = (t.cpu().double() for t in (self.batch.real, self.batch.inputs["other"]))
         return Game(
-            self.recipe, networks, Batch(real, self.batch.labels.cpu(), inputs={"other": other})
+            self.recipe,
+            networks,
+            DomainBatch(real, self.batch.labels.cpu(), inputs={"other": other}),
         )
 
     def parameters(self, names: tuple[str, ...]) -> dict[str, Tensor]:
