@@ -1,11 +1,18 @@
 """`stylegan3-t`, `stylegan3-r`: alias-free generators (Karras et al. 2021).
 
-D is StyleGAN2's, and so are the losses and the augmentation. There are neither style mixing nor a
-penalty of path lengths.
+A step is one update of each player. G maps z ~ N(0, I) to w, and Fourier features, which w turns
+and moves, to an image (section 3). With s(t) = log(1 + exp(t)):
 
-Images that D sees early in a run of `stylegan3-r` are blurred: taps `2^-(k/σ)²` along both axes,
-with a σ that falls linearly to 0. Otherwise D learns high frequencies first, which G can't make
-yet.
+- D descends E[s(-D(x))] + E[s(D(G(z)))].
+- G descends E[s(-D(G(z)))].
+- D descends γ/2·E[‖∇D(x)‖²] every 16 steps (R1), in an update of its own, times 16.
+
+D is StyleGAN2's and sees augmented images alone, as in `stylegan2-ada`. There are neither style
+mixing nor a penalty of path lengths. Each update of D moves the mean of w and the mean squares of
+G's features, which divide them (appendix B).
+
+D's images of `stylegan3-r` are blurred at first, with taps 2^-(k/σ)² along both axes and a σ that
+falls linearly to 0. Otherwise D learns high frequencies first, which G can't make yet.
 """
 
 from __future__ import annotations
