@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.launches import Launches
-from fastgan.ops import _library
+from fastgan.ops import _define, _library
 from fastgan.recipes import Batch, ImageSpec
 from fastgan.recipes.stylegan2 import StyleGAN2
 from fastgan.training.state import TrainState
@@ -53,7 +53,7 @@ class StepLaunches(Launches):
         self.by_source: Counter[tuple[str, str, str]] = Counter()
         self.composed = {
             getattr(torch.ops.fastgan, definition.name).default: definition.kernel
-            for definition in _library._definitions
+            for definition in _define._definitions
             if definition.triton is None
         }
 

@@ -7,7 +7,7 @@ Arguments and results match by name. For ``y = op(x, w)`` they are::
 
 So ``dx`` is the gradient in x, and ``ddx`` the one in dx. The third order is autograd of the second
 derivative's reference. An op whose derivatives have another form takes
-:func:`fastgan.ops._library.define`.
+:func:`fastgan.ops._define.define`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._define import define
 from fastgan.ops._derived import derived
-from fastgan.ops._library import define
 
 Gradients = tuple[Tensor | None, ...]
 

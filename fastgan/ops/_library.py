@@ -1,7 +1,6 @@
-"""Registration of ops, and the choice of the backend that runs them.
+"""Backends, and the choice of the one that runs an op.
 
-Every op has one schema, one fake kernel and one derivative, written in Python. It is defined once
-per *namespace*::
+An op is defined once per *namespace* (:mod:`fastgan.ops._define`)::
 
     ======================  ==========================================  =====================
     namespace               kernels                                     backend names
@@ -24,17 +23,16 @@ import importlib.util
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from fastgan._torch_private import assume_constant_result, is_transformed, will_be_computed
+from fastgan._torch_private import assume_constant_result, is_transformed
 from fastgan.errors import FastganError
-from fastgan.ops._lean import lean
 
 log = logging.getLogger("fastgan")
 
@@ -63,7 +61,9 @@ class BackendStatus:
 
 
 @dataclass(frozen=True)
-class _Backend:
+class Backend:
+    """A backend by its name, and what it needs to run."""
+
     name: str
     # "" for the reference
     namespace: str
@@ -149,20 +149,20 @@ def _triton_problem() -> tuple[str, str] | None:
     return None if triton_interpreter() else _no_gpu()
 
 
-_backends: dict[str, _Backend] = {
-    "cuda": _Backend(
+BACKENDS: dict[str, Backend] = {
+    "cuda": Backend(
         "cuda", "fastgan", lambda: ("cuda",), lambda: _native_problem["cuda"] or _no_gpu()
     ),
-    "triton": _Backend(
+    "triton": Backend(
         "triton",
         "fastgan_triton",
         lambda: ("cpu",) if triton_interpreter() else ("cuda",),
         _triton_problem,
     ),
-    "cpu": _Backend(
+    "cpu": Backend(
         "cpu", "fastgan", lambda: ("cpu",), functools.partial(_native_problem.get, "cpu")
     ),
-    "reference": _Backend("reference", "", lambda: ("any",), lambda: None),
+    "reference": Backend("reference", "", lambda: ("any",), lambda: None),
 }
 
 
@@ -173,7 +173,7 @@ def backends() -> dict[str, BackendStatus]:
         ``{name: BackendStatus}`` for ``cuda``, ``triton``, ``cpu`` and ``reference``.
     """
     found = {}
-    for name, backend in _backends.items():
+    for name, backend in BACKENDS.items():
         reason, remedy = backend.problem() or ("", "")
         found[name] = BackendStatus(name, not reason, backend.devices(), reason, remedy)
     return found
@@ -216,14 +216,14 @@ def use_backend(name: str | None) -> Iterator[None]:
 
 
 def _check_name(name: str) -> None:
-    if name not in _backends:
-        raise ValueError(f"backend must be one of {', '.join(_backends)}, got {name!r}")
+    if name not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")
 
 
 @assume_constant_result
 def _named(name: str, device: str) -> str:
     _check_name(name)
-    backend = _backends[name]
+    backend = BACKENDS[name]
     if (problem := backend.problem()) is not None:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {problem[0]}; {problem[1]}")
     served = backend.devices()
@@ -242,7 +242,7 @@ _told: set[tuple[str, str]] = set()
 @assume_constant_result
 def _automatic(op: str, device: str) -> str:
     for name in _PREFERENCE.get(device, ()):
-        problem = _backends[name].problem()
+        problem = BACKENDS[name].problem()
         if problem is None:
             return name
         if (op, name) not in _told:
@@ -271,12 +271,13 @@ def choose_backend(op: str, device: torch.device, backend: str | None) -> str:
     return _automatic(op, device.type) if name is None else _named(name, device.type)
 
 
-_lean: dict[str, SimpleNamespace] = {}
+LEAN: dict[str, SimpleNamespace] = {}
+"""Lean functions of the ops by namespace."""
 
 
 def registered_ops_of(backend: str) -> Any:
     """Return the ``torch.ops`` namespace that holds the kernels of ``backend``."""
-    return getattr(torch.ops, _backends[backend].namespace)
+    return getattr(torch.ops, BACKENDS[backend].namespace)
 
 
 def ops_of(backend: str) -> Any:
@@ -286,176 +287,4 @@ def ops_of(backend: str) -> Any:
     """
     if torch.compiler.is_dynamo_compiling():
         return registered_ops_of(backend)
-    return _lean[_backends[backend].namespace]
-
-
-# --------------------------------------------------------------------------- registration
-
-
-@dataclass
-class OpDefinition:
-    """Definition of a registered op, the same in every namespace; :func:`define` makes it.
-
-    Args:
-        schema: ``name(arguments) -> results`` in torch's schema language. The op is functional:
-            it mutates and aliases nothing.
-        kernel: plain PyTorch, used in ``fastgan`` where no native kernel is registered.
-        fake: shapes, dtypes and exact strides of the results.
-        backward: ``(ops, ctx, *grads)``, which returns a tuple of gradients; ``ops`` is the
-            namespace of the forward op, so that derivatives stay on its kernels. Inputs behind the
-            last gradient have none.
-        setup_context: ``(ctx, inputs, output)``, for ``torch.library.register_autograd``. By
-            default ``ctx`` saves all tensors, which come first, and has the rest as ``settings``.
-        triton: loads the launcher of the Triton kernel on first use. None for an op without kernels
-            of its own, whose reference runs in every namespace.
-    """
-
-    schema: str
-    kernel: Callable[..., Any]
-    fake: Callable[..., Any]
-    backward: Callable[..., tuple[Any, ...]]
-    setup_context: Callable[..., None]
-    triton: Callable[[], Callable[..., Any]] | None = None
-    name: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.name = self.schema.partition("(")[0]
-
-
-def define(
-    schema: str,
-    reference: ModuleType | Callable[..., Any],
-    *,
-    fake: Callable[..., Any],
-    backward: Callable[..., tuple[Any, ...]],
-    setup_context: Callable[..., None] | None = None,
-    materialize: bool = True,
-    triton: str = "",
-) -> None:
-    """Register an op in every namespace.
-
-    Args:
-        schema, fake, backward, setup_context: as in :class:`OpDefinition`.
-        materialize: False if ``backward`` takes None for an incoming gradient of zero.
-        reference: the plain PyTorch kernel, or the module with a function of the op's name.
-        triton: the package whose module ``triton`` has a launcher of the op's name. It is imported
-            on first use, since importing triton is slow.
-    """
-    name, _, rest = schema.partition("(")
-    kernel = getattr(reference, name) if isinstance(reference, ModuleType) else reference
-    tensors = sum(argument.startswith("Tensor") for argument in rest.split(") -> ")[0].split(", "))
-    launcher = functools.partial(_launcher, triton, name) if triton else None
-    definition = OpDefinition(
-        schema, kernel, fake, backward, setup_context or _saving(tensors, materialize), launcher
-    )
-    _definitions.append(definition)
-    for namespace in ("fastgan", "fastgan_triton"):
-        _define(definition, namespace)
-
-
-def _launcher(package: str, name: str) -> Callable[..., Any]:
-    launcher: Callable[..., Any] = getattr(importlib.import_module(f"{package}.triton"), name)
-    return launcher
-
-
-def _saving(tensors: int, materialize: bool) -> Callable[..., None]:
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        if not materialize:
-            ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[:tensors])
-        ctx.settings = inputs[tensors:]
-
-    return setup_context
-
-
-_definitions: list[OpDefinition] = []
-_libraries: dict[str, torch.library.Library] = {}
-
-
-def _library(namespace: str) -> torch.library.Library:
-    if namespace not in _libraries:
-        _libraries[namespace] = torch.library.Library(namespace, "FRAGMENT")
-    return _libraries[namespace]
-
-
-def _tensor_places(inputs: Iterable[Any]) -> list[tuple[int, int | None]]:
-    """Return the place of each tensor in an op's inputs: its argument, and its index in a list."""
-    places: list[tuple[int, int | None]] = []
-    for i, value in enumerate(inputs):
-        if isinstance(value, torch.Tensor):
-            places.append((i, None))
-        elif isinstance(value, list):
-            places += [
-                (i, k) for k, element in enumerate(value) if isinstance(element, torch.Tensor)
-            ]
-    return places
-
-
-def _wanted(ctx: Any) -> tuple[Any, ...]:
-    """Return ``ctx.needs_input_grad``, false also for gradients that this pass doesn't use.
-
-    Autograd fills it in when the op runs forward. But gradient penalties call
-    ``torch.autograd.grad(y, x)``, which drops the gradient of the weights. That one costs as much
-    as the gradient of the image.
-
-    Returns:
-        A bool per input; a list of them for a list of tensors.
-    """
-    wanted = [list(need) if isinstance(need, list) else need for need in ctx.needs_input_grad]
-    pairs = zip(ctx.tensor_inputs, ctx.next_functions)
-    differentiated = [(place, node) for place, (node, _) in pairs if node is not None]
-    computed = will_be_computed([node for _, node in differentiated])
-    for ((i, k), _), used in zip(differentiated, computed):
-        if not used:
-            if k is None:
-                wanted[i] = False
-            else:
-                wanted[i][k] = False
-    return tuple(wanted)
-
-
-def _define(definition: OpDefinition, namespace: str) -> None:
-    library = _library(namespace)
-    library.define(definition.schema, tags=(torch.Tag.pt2_compliant_tag,))
-    qualified = f"{namespace}::{definition.name}"
-    torch.library.register_fake(qualified, definition.fake, lib=library)
-    ops = getattr(torch.ops, namespace)
-
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.tensor_inputs = _tensor_places(inputs)
-        definition.setup_context(ctx, inputs, output)
-
-    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
-        ctx.needs_input_grad = _wanted(ctx)
-        found = definition.backward(ops, ctx, *grads)
-        return found + (None,) * (len(ctx.needs_input_grad) - len(found))
-
-    torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=library)
-    triton = definition.triton
-    if namespace == "fastgan" or triton is None:
-        library.impl(definition.name, definition.kernel, "CompositeExplicitAutograd")
-    elif namespace == "fastgan_triton":
-
-        def run(*args: Any) -> Any:
-            return triton()(*args)
-
-        library.impl(definition.name, run, "CUDA")
-        if triton_interpreter():
-            library.impl(definition.name, run, "CPU")
-    lean_ops = _lean.setdefault(namespace, SimpleNamespace())
-    op = getattr(ops, definition.name).default
-    call = lean(op, definition.setup_context, definition.backward, lean_ops)
-    setattr(lean_ops, definition.name, call)
-
-
-def add_backend(name: str, namespace: str, devices: tuple[str, ...], library: Path) -> None:
-    """Add a backend from a compiled library that registers kernels in ``namespace``.
-
-    The tests add their emulation of CUDA this way.
-    """
-    if name in _backends:
-        return
-    for definition in _definitions:
-        _define(definition, namespace)
-    torch.ops.load_library(str(library))
-    _backends[name] = _Backend(name, namespace, lambda: devices, lambda: None)
+    return LEAN[BACKENDS[backend].namespace]

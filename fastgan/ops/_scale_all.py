@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastgan._torch_private import copy_all_, multiply_all
-from fastgan.ops._library import define
+from fastgan.ops._define import define
 
 Tensors = Sequence[Tensor]
 

@@ -5,7 +5,7 @@ import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastgan.ops import _library
+from fastgan.ops._define import add_backend
 
 from .build import emulated_library
 
@@ -15,7 +15,7 @@ DEFAULT_MAX_SHARED = 48 * 1024
 def load_emulated() -> Path:
     """Register the emulated CUDA kernels as the backend `emulated`; return their library."""
     library = emulated_library()
-    _library.add_backend("emulated", "fastgan_emulated", ("cpu",), library)
+    add_backend("emulated", "fastgan_emulated", ("cpu",), library)
     return library
 
 

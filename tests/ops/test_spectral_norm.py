@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.ops._library import _tensor_places, ops_of
+from fastgan.ops._define import _tensor_places
+from fastgan.ops._library import ops_of
 from fastgan.ops.spectral_norm import reference
 from tests.ops.contract import Calls, OpContract
 from tests.specs import evaluate, first_mismatch, poisoned_memory

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastgan import _info
-from fastgan.ops import _library
+from fastgan.ops import _define, _library
 
 pytestmark = pytest.mark.skipif(
     not _info.has_cuda and os.environ.get("FASTGAN_CUDA") != "on", reason="built for the CPU alone"
@@ -28,7 +28,7 @@ RUN_BY_TORCH = (
 
 def test_it_loads_and_registers_every_kernel():
     assert _library._native_problem["cuda"] is None, _library._native_problem["cuda"]
-    for definition in _library._definitions:
+    for definition in _define._definitions:
         name = f"fastgan::{definition.name}"
         has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
         assert has_kernel == (not definition.name.startswith(RUN_BY_TORCH)), name

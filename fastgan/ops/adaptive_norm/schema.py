@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import CURVED, slope_needs_input
+from fastgan.ops._define import define
 from fastgan.ops._derived import derived
 from fastgan.ops._layout import image_like
-from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.adaptive_norm import reference
 

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fastgan.ops._library import define
+from fastgan.ops._define import define
 
 __all__ = ["all_reduce_sum"]
 

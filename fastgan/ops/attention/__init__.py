@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.ops._library import choose_backend, define, ops_of
+from fastgan.ops._define import define
+from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.attention import reference
 
 __all__ = ["attention"]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from fastgan.ops._activations import CURVED
+from fastgan.ops._define import define
 from fastgan.ops._derived import derived
-from fastgan.ops._library import define
 from fastgan.ops.bias_act import reference
 
 Gradients = tuple[Tensor | None, ...]

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastgan.ops._library import define
+from fastgan.ops._define import define
 from fastgan.ops.conv2d.reference import memory_format
 
 Pair = list[int]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fastgan.ops import _layout
 from fastgan.ops._activations import slope_needs_input
-from fastgan.ops._library import define
+from fastgan.ops._define import define
 from fastgan.ops.conv2d import reference
 
 Gradients = tuple[Tensor | None, ...]

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._define import define
 from fastgan.ops._layout import image_like
-from fastgan.ops._library import define
 from fastgan.ops.bias_act.reference import sum_to_bias
 from fastgan.ops.filtered_lrelu import reference
 from fastgan.ops.upfirdn2d.reference import axis_taps

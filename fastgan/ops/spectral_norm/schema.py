@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.ops._define import define
 from fastgan.ops._derived import derived
-from fastgan.ops._library import define
 from fastgan.ops._numerics import accumulate_dtype
 from fastgan.ops.spectral_norm import reference
 

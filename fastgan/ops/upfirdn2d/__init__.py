@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from fastgan.ops._checks import check_image
+from fastgan.ops._define import define
 from fastgan.ops._layout import image_like
-from fastgan.ops._library import choose_backend, define, ops_of
+from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.upfirdn2d import reference
 from fastgan.ops.upfirdn2d.arguments import (
     Pair,
