@@ -27,6 +27,7 @@ from tests.specs import BenchmarkCase
 from tests.specs.adaptive_norm import ADAPTIVE_NORM
 from tests.specs.bias_act import BIAS_ACT
 from tests.specs.conv2d import CONV2D, convolution_benchmark
+from tests.specs.filtered_lrelu import FILTERED_LRELU
 from tests.specs.gradient_penalty import GRAD_NORM_PENALTY, LERP_SAMPLES
 from tests.specs.grid_sample import GRID_SAMPLE
 from tests.specs.grouped_conv2d import GROUPED_CONV2D
@@ -53,6 +54,26 @@ def _prepare_grid_sample(measure: str, tensors: Tensors, options: Mapping[str, A
     except RuntimeError as error:
         raise SideUnavailable(f"F.grid_sample: {str(error).strip().splitlines()[0]}") from error
     return call
+
+
+def _separate_ops(
+    x: Tensor,
+    b: Tensor,
+    *,
+    fu: Tensor,
+    fd: Tensor,
+    up: int,
+    down: int,
+    padding: tuple[int, int, int, int],
+    clamp: float,
+) -> Tensor:
+    fu, fd = fu.to(x.device), fd.to(x.device)
+    x = ops.upfirdn2d(ops.bias_act(x, b), fu, up=up, padding=padding, gain=up * up)
+    return ops.upfirdn2d(ops.bias_act(x, act="lrelu", clamp=clamp), fd, down=down)
+
+
+def _prepare_separate_ops(measure: str, tensors: Tensors, options: Mapping[str, Any]) -> Call:
+    return MEASURES[measure](_separate_ops, tensors, options)
 
 
 WINOGRAD = Side("winograd", _prepare_winograd)  # regardless of the library's choice
@@ -90,6 +111,8 @@ class TestOps(OpBenchmarks):
         ),
         # Torch's second derivative convolves each group separately.
         OpBenchmark(GROUPED_CONV2D, eager="F.conv2d"),
+        # The fastest that can be composed of our other ops.
+        OpBenchmark(FILTERED_LRELU, others=(Side("separate ops", _prepare_separate_ops),)),
         OpBenchmark(LERP_SAMPLES),
         OpBenchmark(GRAD_NORM_PENALTY),
         # The reference gathers pixels; torch has its own kernels.

@@ -464,6 +464,12 @@ inline std::int64_t arrange(Tiles& t) {
          taps(t.down_separable, t.x.a.taps_down, t.y.a.taps_down);
 }
 
+// Return the size of tiles that cover `length` evenly: a multiple of `unit`, up to `limit`.
+inline std::int64_t even_tile(std::int64_t length, std::int64_t limit, std::int64_t unit) {
+  const std::int64_t tiles = divide_up(length, limit);
+  return divide_up(divide_up(length, tiles), unit) * unit;
+}
+
 // Choose the tile, as large as shared memory allows. `periods` and `outputs` are those that a
 // thread computes at once. Return its bytes.
 template <class R>
@@ -474,8 +480,7 @@ std::int64_t choose_tile(Tiles& t, const Arguments& a, int periods, int outputs)
     // With several channels, tiles of a few pixels would compute too many pixels twice.
     const std::int64_t narrowest = lanes > 1 ? 8 : outputs, lowest = lanes > 1 ? 8 : 4;
     // A whole number of outputs of a thread, and of bytes of codes along y.
-    std::int64_t width = std::min<std::int64_t>(32, divide_up(a.x.out, outputs) * outputs);
-    std::int64_t height = std::min<std::int64_t>(32, divide_up(a.y.out, 4) * 4);
+    std::int64_t width = even_tile(a.x.out, 32, outputs), height = even_tile(a.y.out, 32, 4);
     for (;;) {
       t.x = tile_axis(a.x, width, periods);
       t.y = tile_axis(a.y, height, periods);
