@@ -63,6 +63,17 @@ def _mean_squared_norm(
     return torch.stack([grad_norm_penalty(g, squared=True).mean() for g in gradients]).sum()
 
 
+def _mean_distance_of_norm(
+    discriminator: Critic | Sequence[Critic],
+    images: Tensor,
+    labels: Tensor | None,
+    center: float,
+) -> Tensor:
+    """Return E[(‖∇D(x)‖ - center)²], summed over discriminators."""
+    gradients = [_gradient(d, images, labels) for d in _each(discriminator)]
+    return torch.stack([grad_norm_penalty(g, center=center).mean() for g in gradients]).sum()
+
+
 def wgan_gp(
     discriminator: Critic | Sequence[Critic],
     real: Tensor,
@@ -92,8 +103,44 @@ def wgan_gp(
         ValueError: the shapes don't fit.
     """
     images = lerp_samples(real.detach(), fake.detach(), alpha)
-    gradients = [_gradient(d, images, labels) for d in _each(discriminator)]
-    return torch.stack([grad_norm_penalty(g, center=center).mean() for g in gradients]).sum()
+    return _mean_distance_of_norm(discriminator, images, labels, center)
+
+
+def dragan(
+    discriminator: Critic | Sequence[Critic],
+    real: Tensor,
+    labels: Tensor | None = None,
+    *,
+    noise: Tensor,
+    center: float = 1.0,
+) -> Tensor:
+    """Return E[(‖∇D(x + δ)‖ - center)²] at real images with noise δ = ½·σ·u.
+
+    Kodali et al. 2017, DRAGAN; the weight is λ = 10. The paper's δ is normal with a variance of its
+    own. Here, as often, it follows the images: σ is the standard deviation of each one.
+
+    Args:
+        discriminator: D, or several.
+        real: images ``[N, ...]``.
+        labels: D's condition, see :class:`fastgan.networks.Discriminator`; None without one.
+        noise: u, uniform in [0, 1], of the images' shape: ``torch.rand_like(real)``.
+        center: target norm of the gradient.
+
+    Returns:
+        A scalar, float32 for half types.
+
+    Raises:
+        RuntimeError: gradients are disabled.
+        TypeError: D returns neither a tensor nor a :class:`fastgan.networks.DiscriminatorOutput`.
+        ValueError: noise has another shape.
+    """
+    if noise.shape != real.shape:
+        raise ValueError(
+            f"noise must have the shape of the images {list(real.shape)}, got {list(noise.shape)}"
+        )
+    images = real.detach()
+    std = images.std(tuple(range(1, images.ndim)), correction=0, keepdim=True)
+    return _mean_distance_of_norm(discriminator, images + std / 2 * noise, labels, center)
 
 
 def zero_centered(

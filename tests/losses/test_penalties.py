@@ -49,6 +49,16 @@ def test_interpolates_lie_between_real_and_fake():
     assert penalties.zero_centered(half_square, REAL, fake, alpha=alpha).item() == (2.5**2 + 4) / 2
 
 
+def test_dragan_is_at_images_with_half_their_deviation_of_noise():
+    noise = torch.rand(REAL.shape)
+    std = torch.stack([image.std(correction=0) for image in REAL]).view(2, 1, 1, 1)
+    norms = (REAL + std / 2 * noise).flatten(1).norm(dim=1)
+    expected = (norms - 1).square().mean()
+    torch.testing.assert_close(penalties.dragan(half_square, REAL, noise=noise), expected)
+    with pytest.raises(ValueError, match=r"noise must have the shape of the images \[2, 2, 1, 2\]"):
+        penalties.dragan(half_square, REAL, noise=noise[:, :1])
+
+
 PENALTIES = {
     "wgan_gp": lambda d, real, fake, alpha, *c: penalties.wgan_gp(d, real, fake, *c, alpha=alpha),
     "zero_centered": lambda d, real, fake, alpha, *c: penalties.zero_centered(
@@ -56,6 +66,7 @@ PENALTIES = {
     ),
     "r1": lambda d, real, fake, alpha, *c: penalties.r1(d, real, *c),
     "r2": lambda d, real, fake, alpha, *c: penalties.r2(d, fake, *c),
+    "dragan": lambda d, real, fake, alpha, *c: penalties.dragan(d, real, *c, noise=fake),
 }
 each_penalty = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
 

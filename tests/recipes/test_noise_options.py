@@ -61,7 +61,9 @@ def a_batch(step):
     ]
 
 
-@pytest.mark.parametrize("penalty", ["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"])
+@pytest.mark.parametrize(
+    "penalty", ["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2", "dragan"]
+)
 def test_every_loss_trains_both_players_under_every_penalty(penalty):
     for loss in ADVERSARIAL_LOSSES:
         step = step_of(small(loss=loss, penalty=penalty))

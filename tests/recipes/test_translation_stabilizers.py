@@ -29,7 +29,7 @@ STABILIZERS = {
     "fake_label": {"loss": "least-squares", "real_label": 0.9, "fake_label": 0.1},
     "flip_labels": {"flip_labels": 0.9},
     "instance_noise": {"instance_noise": 0.3},
-    "penalty": {"penalty": "r1+r2"},
+    "penalty": {"penalty": "dragan"},
     "penalty_every": {"penalty": "zero-centered", "penalty_every": 2},
     "drift": {"drift": 1.0},
     "clip_weights": {"clip_weights": 0.01},

@@ -23,6 +23,7 @@ class Draws(PerImage):
         augment_real, augment_fake: random rows of the augmentation, by its own names.
         flipped: images with flipped labels, bool `[N]`.
         alpha: place between a real and a generated image in a penalty, float32 `[N]`.
+        penalty_noise: noise on real images in a penalty, float32 `[N, C, H, W]`.
         replay_mask, replay_slots: images that go through the pool, bool `[N]`, and their places
             there, int64 `[N]`.
     """
@@ -33,6 +34,7 @@ class Draws(PerImage):
     augment_fake: Mapping[str, Tensor] = ABSENT
     flipped: Tensor = ABSENT
     alpha: Tensor = ABSENT
+    penalty_noise: Tensor = ABSENT
     replay_mask: Tensor = ABSENT
     replay_slots: Tensor = ABSENT
 

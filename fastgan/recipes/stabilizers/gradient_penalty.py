@@ -16,17 +16,17 @@ from fastgan.recipes.players import DrawRequest
 from fastgan.recipes.stabilizers.draws import Draws
 from fastgan.recipes.stabilizers.part import Part, usual
 
-Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2"]
+Penalty = Literal["none", "wgan-gp", "zero-centered", "r1", "r2", "r1+r2", "dragan"]
 
 
 class At(NamedTuple):
-    """D as a function of real and of generated images, those images, and places between them."""
+    """D as a function of real and of generated images, those images, and the rows for them."""
 
     d_of_real: Critic
     d_of_fake: Critic
     real: Tensor
     fake: Tensor
-    alpha: Tensor
+    draws: Draws
 
 
 class PenaltyKind(NamedTuple):
@@ -36,11 +36,13 @@ class PenaltyKind(NamedTuple):
         compute: the penalty without its weight.
         needs_fakes: True if it takes generated images.
         interpolates: True if it takes places between real and generated images.
+        perturbs: True if it takes noise on real images.
     """
 
     compute: Callable[[At], Tensor]
     needs_fakes: bool = True
     interpolates: bool = False
+    perturbs: bool = False
 
 
 def _r1(at: At) -> Tensor:
@@ -54,18 +56,24 @@ def _r2(at: At) -> Tensor:
 PENALTIES: dict[str, PenaltyKind] = {
     # Gulrajani et al. 2017, eq. 3.
     "wgan-gp": PenaltyKind(
-        lambda at: penalties.wgan_gp(at.d_of_real, at.real, at.fake, alpha=at.alpha),
+        lambda at: penalties.wgan_gp(at.d_of_real, at.real, at.fake, alpha=at.draws.alpha),
         interpolates=True,
     ),
     # Thanh-Tung et al. 2019, 0-GP.
     "zero-centered": PenaltyKind(
-        lambda at: penalties.zero_centered(at.d_of_real, at.real, at.fake, alpha=at.alpha),
+        lambda at: penalties.zero_centered(at.d_of_real, at.real, at.fake, alpha=at.draws.alpha),
         interpolates=True,
     ),
     # Mescheder et al. 2018, eq. 9 and 10.
     "r1": PenaltyKind(_r1, needs_fakes=False),
     "r2": PenaltyKind(_r2),
     "r1+r2": PenaltyKind(lambda at: _r1(at) + _r2(at)),
+    # Kodali et al. 2017.
+    "dragan": PenaltyKind(
+        lambda at: penalties.dragan(at.d_of_real, at.real, noise=at.draws.penalty_noise),
+        needs_fakes=False,
+        perturbs=True,
+    ),
 }
 """Every penalty but "none" by its name."""
 
@@ -75,7 +83,8 @@ class PenaltySettings:
     """Penalty on D's gradient."""
 
     penalty: Penalty = "none"
-    """Penalty on D's gradient at: interpolates (wgan-gp, zero-centered), reals (r1), fakes (r2)."""
+    """Penalty on D's gradient at: interpolates (wgan-gp, zero-centered), reals (r1), fakes (r2),
+    noisy reals (dragan)."""
     penalty_weight: float | None = None
     """Weight λ of the penalty, or γ: r1 and r2 take half of it. None is 10."""
     penalty_every: int = 1
@@ -101,10 +110,13 @@ class GradientPenalty(Part, PenaltySettings):
         self.require("penalty_weight", 0 <= weight < float("inf"), "at least 0")
 
     def draw(self, request: DrawRequest) -> dict[str, Any]:
-        """Draw the places between real and generated images."""
-        if self.kind is None or not self.kind.interpolates:
-            return {}
-        return {"alpha": torch.rand(request.count, generator=request.generator)}
+        """Draw the places between real and generated images, or the noise on real ones."""
+        if self.kind is not None and self.kind.interpolates:
+            return {"alpha": torch.rand(request.count, generator=request.generator)}
+        if self.kind is not None and self.kind.perturbs:
+            shape = (request.count, *request.shape)
+            return {"penalty_noise": torch.rand(shape, generator=request.generator)}
+        return {}
 
     def compute(
         self, d_of_real: Critic, d_of_fake: Critic, real: Tensor, fake: Tensor, draws: Draws
@@ -119,7 +131,7 @@ class GradientPenalty(Part, PenaltySettings):
         """
         assert self.kind is not None
         fake = fake.float() if self.kind.needs_fakes else fake
-        return self.kind.compute(At(d_of_real, d_of_fake, real, fake, draws.alpha))
+        return self.kind.compute(At(d_of_real, d_of_fake, real, fake, draws))
 
 
 @dataclass(frozen=True, kw_only=True)
