@@ -96,7 +96,7 @@ def test_the_page_holds_the_figures_and_pictures(tmp_path, page, outcome):
         "61.5",
         "340.2",
     ]
-    assert outcome.command in text and "old" not in text and text.endswith("after\n")
+    assert outcome.command in text and "\nold\n" not in text and text.endswith("after\n")
     assert "## Noise to image" in text and "## Image to image" not in text
     for name in ("gan.png", "gan-curves.png"):
         assert (page.parent / "images" / "gans" / name).read_bytes().startswith(b"\x89PNG")
