@@ -26,7 +26,7 @@ SAME = 0.05
 # Relative to real images: change of outputs, features, sharpness, checkerboard, L1.
 IGNORED, UNLIKE, BLURRED, NOISY, TILED, NO_NEARER = 0.05, 20.0, 0.05, 2.5, 5.0, 1.5
 # Relative to the highest gradient of the run.
-VANISHED = 0.05
+VANISHED = 0.15
 # Noise about 0 has a swing of 1.25 times its size.
 SWING, LOGIT_SWING, LOSS_SWING = 0.15, 0.28, 1.5
 

@@ -63,7 +63,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial(
         "gan, minimax, D's rate 1e-2, four updates of D",
         f"{_GAN} --loss minimax --d-lr 1e-2 --n-critic 4 --dropout 0 --total-images 16000",
-        ("D too strong",),
+        ("D too strong", "vanishing gradients"),
     ),
     Trial(
         "gan, D's rate ÷10",
@@ -122,12 +122,8 @@ TRIALS: tuple[Trial, ...] = (
     Trial(
         "gaugan, G's rate 1, no feature matching",
         f"{_GAUGAN} --lr 1 --feature-matching 0",
-        ("mode collapse", "vanishing gradients"),
+        ("mode collapse",),
     ),
     Trial("text2image", f"{_TEXT} --lr 1e-3"),
-    Trial(
-        "text2image, G's rate ×300",
-        f"{_TEXT} --lr 0.3",
-        ("mode collapse", "vanishing gradients"),
-    ),
+    Trial("text2image, G's rate ×300", f"{_TEXT} --lr 0.3", ("mode collapse",)),
 )

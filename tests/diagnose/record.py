@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fastgan.cli.train import parse_run
 from fastgan.diagnose import symptoms
 from fastgan.diagnose.figures import Figures
-from fastgan.recipes import Recipe
 from tests.diagnose.catalogue import TRIALS, Trial
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -59,12 +57,6 @@ def figures(rows: Rows, trial: Trial, seed: int) -> Figures | None:
     """Return the figures of a run with today's options; None if it isn't recorded."""
     entry = rows.get(trial.name, {})
     return entry["seeds"].get(str(seed)) if entry.get("options") == trial.options else None
-
-
-def recipe_of(trial: Trial) -> Recipe:
-    """Return the recipe with the options of a trial."""
-    name, *options = trial.options.split()
-    return parse_run(name, options)[0]
 
 
 def with_tables(page: str, rows: Rows) -> str:
