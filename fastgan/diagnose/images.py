@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fastgan.diagnose.figures import Figures
-from fastgan.metrics import frechet_distance, prdc
+from fastgan.metrics import MetricError, frechet_distance, prdc
 from fastgan.metrics.checks import require_finite
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.perceptual import PerceptualNetwork, load_perceptual_network
@@ -36,8 +36,14 @@ def sample_figures(real: Tensor, fake: Tensor) -> Figures:
         real, fake: ``[N, C, H, W]`` of the same shape in [-1, 1], N at least LEAST_IMAGES.
 
     Raises:
+        MetricError: there are too few images.
         NonFiniteError: an image holds infinite or NaN values.
     """
+    if len(real) < LEAST_IMAGES:
+        raise MetricError(
+            f"A comparison of samples with real images needs at least {LEAST_IMAGES} real images, "
+            f"got {len(real)}: use more data."
+        )
     require_finite("the comparison of samples with real images", real=real, fake=fake)
     real, fake = real.flatten(1).double(), fake.flatten(1).double()
     return {

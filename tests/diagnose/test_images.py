@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d
 
 from fastgan.data import open_dataset, to_float
 from fastgan.diagnose import quality_figures, sample_figures
-from fastgan.metrics import NonFiniteError
+from fastgan.metrics import MetricError, NonFiniteError
 
 DIGITS = to_float(open_dataset("digits", resolution=16).batch(torch.arange(192))[0])
 REAL, SAME, OTHERS = DIGITS[:64], DIGITS[64:128], DIGITS[128:]
@@ -46,6 +46,11 @@ def test_few_real_images_leave_features_out():
     assert "features" not in quality_figures(REAL, SAME, OTHERS[:5])
     odd = torch.rand(8, 1, 9, 9)
     assert set(quality_figures(odd, odd, odd)) == {"sharpness", "features"}
+
+
+def test_too_few_images_are_an_error_that_a_diagnosis_reports():
+    with pytest.raises(MetricError, match="needs at least 6 real images, got 5: use more data"):
+        sample_figures(REAL[:5], SAME[:5])
 
 
 def test_images_that_are_not_finite():
