@@ -16,6 +16,9 @@ from fastgan.compat.networks import save_network
 from fastgan.foreign.errors import CompatError
 from fastgan.networks.stylegan2 import StyleGAN2Generator
 from fastgan.networks.stylegan3 import StyleGAN3Generator
+from fastgan.recipes import StyleGAN3R, StyleGAN3T
+from fastgan.training.state import TrainState
+from fastgan.training.transfer import make_plan, read_source, source_settings
 from tests.compat import fake_official, fake_stylegan3
 from tests.compat.fake_stylegan3 import network
 
@@ -164,3 +167,17 @@ def test_a_converted_file_with_a_huge_schedule_is_refused(tmp_path):
     save_network(g, tmp_path / "g.safetensors", name="G_ema")
     with pytest.raises(CompatError, match="its configuration isn't one of a StyleGAN3Generator"):
         load_generator(tmp_path / "g.safetensors")
+
+
+@pytest.mark.parametrize("options", [{}, R])
+def test_training_goes_on_from_a_file(options, tmp_path):
+    kind = StyleGAN3R if options else StyleGAN3T
+    g = network(**options, channel_max=8, channel_base=64, conv_clamp=None, num_fp16_res=0)
+    source = read_source(pickled(tmp_path, g))
+    recipe = kind(**(source_settings(source, kind) or {}), batch=4)
+    recipe, plan = make_plan(source, recipe, source.images)
+    assert recipe.blur_sigma == 0
+    state = TrainState.create(recipe, source.images, plan=plan)
+    for name, tensor in g.state_dict().items():
+        assert torch.equal(state.networks["G"].state_dict()[name], tensor), name
+    assert state.networks["G"].config["channel_max"] == 8
