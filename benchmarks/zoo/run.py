@@ -16,7 +16,8 @@ import torch
 
 from benchmarks.zoo.entries import Entry
 from fastgan.data import BatchLoader, ImageDataset, image_grid, save_png, to_uint8
-from fastgan.evaluation.measures import SAMPLES, Measures, evaluate
+from fastgan.evaluation.measures import Measures, evaluate
+from fastgan.evaluation.plan import SAMPLES
 from fastgan.files import write_atomic
 from fastgan.inference.samples import unseen, view_rows
 from fastgan.metrics.figures import OF_TARGETS

@@ -17,7 +17,8 @@ from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
 from fastgan.data import save_png
 from fastgan.data.reading import Fit
-from fastgan.evaluation.measures import draw_neighbours, evaluate, make_plan
+from fastgan.evaluation.measures import draw_neighbours, evaluate
+from fastgan.evaluation.plan import make_plan
 from fastgan.files import write_atomic
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import Metric, figures

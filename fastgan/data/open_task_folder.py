@@ -7,11 +7,11 @@ from pathlib import Path
 from fastgan.data.dataset import DataError, ImageDataset
 from fastgan.data.decode import DEFAULT
 from fastgan.data.discovery import find_pictures
+from fastgan.data.domain_folders import DomainFolders
 from fastgan.data.inputs import Task
 from fastgan.data.listed_folders import AttributeFolder, CaptionFolder
 from fastgan.data.reading import Reading
 from fastgan.data.task_folders import (
-    DomainFolders,
     InputFolder,
     MapFolder,
     SideBySideFolder,

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from fastgan.data import ImageDataset, to_float, to_uint8
 from fastgan.data.ring import ring_modes
-from fastgan.data.stacked_mnist import MODE_NAMES
+from fastgan.evaluation.of_generator import EPSILON, equivariance_of, path_lengths
+from fastgan.evaluation.plan import (
+    OF_THE_DATA,
+    MeasureSettings,
+    Plan,
+    asked_metrics,
+    make_plan,
+    needs_features,
+    of_motion_in,
+    of_targets_in,
+)
 from fastgan.evaluation.targets import TargetDistances
-from fastgan.inference.capabilities import steering
 from fastgan.inference.samples import MIN_TILE, evaluation, sample_batches, sample_images
-from fastgan.latent import perceptual_path_length
 from fastgan.metrics import (
     FeatureNetwork,
     MetricError,
-    PerceptualDistance,
     classifier_score,
-    equivariance,
     frechet_distance,
     kernel_distance,
     mode_classifier,
@@ -35,25 +40,17 @@ from fastgan.metrics import (
     real_features,
 )
 from fastgan.metrics.checks import NonFiniteError, not_finite, rows_not_finite
-from fastgan.metrics.equivariance import Equivariance
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import (
-    OF_FEATURES,
-    OF_INCEPTION,
-    OF_MOTION,
-    OF_TARGETS,
-    Metric,
     figure_name,
     main_figure,
 )
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.kernel import SUBSET_SIZE, SUBSETS
-from fastgan.metrics.paired import require_torchmetrics
 from fastgan.metrics.perceptual import SHA256 as PERCEPTUAL_SHA256
 from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
 from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
 from fastgan.metrics.score import SPLITS
-from fastgan.names import unknown
 from fastgan.recipes import Networks, Recipe
 from fastgan.runtime import versions
 from fastgan.seeds import derive_seed
@@ -61,154 +58,14 @@ from fastgan.seeds import derive_seed
 Measures = dict[str, float]
 """Figures by name; `main_measure` chooses the one that ranks checkpoints."""
 
-LEAST = 10
-"""Fewest samples, and fewest real images to compare them with."""
-# Metz et al. 2017 count modes with 25,600.
-SAMPLES, STACKED_SAMPLES = 2_000, 25_600
-EPSILON = 1e-4
-SHARING = 4
-"""Images that share a motion, when equivariance is measured."""
-
 main_measure = main_figure
-
-
-@dataclass(frozen=True)
-class MeasureSettings:
-    """Measures that a run takes.
-
-    Attributes:
-        metrics: names of metrics; "auto" stands for those of the data, "none" for no measure.
-        features: network of the features; None is chosen by `make_plan`.
-        weights: file of Inception's weights; None is the one that torch-fidelity downloads.
-        samples: number of samples; None is chosen by `make_plan`.
-    """
-
-    metrics: Sequence[str] = ("auto",)
-    features: FeaturesName | None = None
-    weights: str | None = None
-    samples: int | None = None
-
-
-class Plan(NamedTuple):
-    """Measures to take.
-
-    Attributes:
-        metrics: names of metrics; fd, kd and score in place of fid, kid and is.
-        features: network of the features.
-        samples: number of samples.
-    """
-
-    metrics: tuple[str, ...]
-    features: FeaturesName
-    samples: int
-
-
-def data_metrics(dataset: ImageDataset) -> tuple[str, ...]:
-    """Return the metrics of the data itself: modes, if there is a classifier for its classes."""
-    return ("modes",) if mode_classifier(dataset.class_names, dataset.channels) is not None else ()
-
-
-def has_measures(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> bool:
-    """Return True if `measure` takes any measure of this data."""
-    return bool(_asked(dataset, which))
-
-
-def compared_by(dataset: ImageDataset, which: Sequence[str] = ("auto",)) -> str | None:
-    """Return the metric that runs are compared by: the first one named, or else the data's own."""
-    named = [name for name in which if name not in ("auto", "none")]
-    return next(iter([*named, *data_metrics(dataset)]), None)
-
-
-def require_measures(recipe: Recipe, dataset: ImageDataset, settings: MeasureSettings) -> None:
-    """Check before a run that its measures can be taken.
-
-    Raises:
-        MetricError: a metric can't be taken, or a network's package or weights are missing.
-    """
-    plan = make_plan(
-        recipe,
-        dataset,
-        _asked(dataset, settings.metrics),
-        features=settings.features,
-        samples=settings.samples,
-    )
-    if _needs_features(plan):
-        open_features(plan.features, weights=settings.weights)
-
-
-def make_plan(
-    recipe: Recipe,
-    dataset: ImageDataset,
-    metrics: Sequence[str],
-    *,
-    features: FeaturesName | None = None,
-    samples: int | None = None,
-) -> Plan:
-    """Return the measures to take, each metric once.
-
-    Args:
-        metrics: names in `fastgan.metrics.figures.Metric`.
-        features: None takes Inception for fid, kid and is, and MobileNetV2 for others.
-        samples: None takes 2,000, or 25,600 for the modes of Stacked MNIST.
-
-    Raises:
-        MetricError: a metric is unknown, or can't be taken of this recipe on this data.
-    """
-    for name in metrics:
-        if name not in get_args(Metric):
-            raise MetricError(unknown("metric", name, get_args(Metric)))
-    named = [name for name in metrics if name in OF_INCEPTION]
-    if named and features not in (None, "inception"):
-        raise MetricError(
-            f"`features` must be inception for {named[0]}, got {features!r}: ask for "
-            f"{OF_INCEPTION[named[0]]}, or leave the features out."
-        )
-    taken = tuple(dict.fromkeys(OF_INCEPTION.get(name, name) for name in metrics))
-    if "modes" in taken and not data_metrics(dataset):
-        raise MetricError(
-            f"The modes of {dataset.name} can't be counted, since only digits, stacked-mnist "
-            f"and ring have a classifier: leave modes out."
-        )
-    if dataset.resolution == 1 and (pictures := [name for name in taken if name != "modes"]):
-        raise MetricError(
-            f"{pictures[0]} compares pictures, but {dataset.name} holds points: ask for modes."
-        )
-    if "ppl" in taken and not hasattr(recipe, "images_of"):
-        raise MetricError(
-            f"{recipe.name} makes no images of z, so it has no paths to measure: leave ppl out."
-        )
-    if (of_motion := _of_motion(taken)) and not getattr(recipe, "moves", False):
-        raise MetricError(
-            f"{recipe.name} has no input that moves, so {of_motion[0]} can't be measured: leave it "
-            f"out, or take a StyleGAN3."
-        )
-    if (of_targets := _of_targets(taken)) and not recipe.paired:
-        raise MetricError(
-            f"{recipe.name} makes images that have no targets to be compared with: leave "
-            f"{' and '.join(of_targets)} out."
-        )
-    if "psnr" in taken or "ssim" in taken:
-        require_torchmetrics()
-    if samples is None:
-        samples = (
-            STACKED_SAMPLES if "modes" in taken and dataset.class_names == MODE_NAMES else SAMPLES
-        )
-    if samples < LEAST:
-        raise MetricError(f"`samples` must be at least {LEAST}, got {samples}.")
-    plan = Plan(taken, features or ("inception" if named else "mobilenet"), samples)
-    if _needs_features(plan) and len(dataset) < LEAST:
-        raise MetricError(
-            f"The data must hold at least {LEAST} real images to compare with, got {len(dataset)} "
-            f"in {dataset.name}."
-        )
-    return plan
 
 
 def measure(
     recipe: Recipe,
     networks: Networks,
     dataset: ImageDataset,
-    settings: MeasureSettings = MeasureSettings(),
+    settings: MeasureSettings = OF_THE_DATA,
     *,
     seed: int = 0,
     samples: int | None = None,
@@ -225,7 +82,7 @@ def measure(
         MetricError: a metric can't be taken.
         NonFiniteError: a sample holds infinite or NaN values.
     """
-    metrics = _asked(dataset, settings.metrics)
+    metrics = asked_metrics(dataset, settings.metrics)
     if not metrics:
         return {}
     plan = make_plan(
@@ -341,29 +198,8 @@ def draw_neighbours(
     return neighbour_grid(samples, dataset, indices[found.indices], scale=scale)
 
 
-def _asked(dataset: ImageDataset, which: Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics of `MeasureSettings`: those of the data, then those named."""
-    if "none" in which:
-        return ()
-    return tuple(
-        dict.fromkeys([*data_metrics(dataset), *(name for name in which if name != "auto")])
-    )
-
-
-def _needs_features(plan: Plan) -> bool:
-    return any(name in OF_FEATURES for name in plan.metrics)
-
-
-def _of_targets(metrics: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in metrics if name in OF_TARGETS)
-
-
-def _of_motion(metrics: tuple[str, ...]) -> tuple[Equivariance, ...]:
-    return tuple(name for name in OF_MOTION if name in metrics)
-
-
 def _network(plan: Plan, weights: str | Path | None, networks: Networks) -> FeatureNetwork | None:
-    if not _needs_features(plan):
+    if not needs_features(plan):
         return None
     return open_features(plan.features, weights=weights, device=_device_of(networks))
 
@@ -383,7 +219,7 @@ def _take(
     )
     labels: list[Tensor] = []
     features: list[Tensor] = []
-    of_targets = _of_targets(plan.metrics)
+    of_targets = of_targets_in(plan.metrics)
     distances = TargetDistances(of_targets, _device_of(networks)) if of_targets else None
     found: Measures = {}
     bad = 0
@@ -420,9 +256,11 @@ def _take(
         if distances is not None:
             found |= distances.means()
         if "ppl" in plan.metrics:
-            found |= _path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
-        for name in _of_motion(plan.metrics):
-            found[name] = _equivariance(networks, name, plan.samples, seed=derive_seed(seed, name))
+            found |= path_lengths(recipe, networks, plan.samples, seed=derive_seed(seed, "ppl"))
+        for name in of_motion_in(plan.metrics):
+            found[name] = equivariance_of(
+                networks, name, plan.samples, seed=derive_seed(seed, name)
+            )
     if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
         raise NonFiniteError(
             f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}."
@@ -457,64 +295,6 @@ def _named(name: str, key: str) -> str:
 def _of_each(samples: int, real: int) -> int:
     """Return the vectors of each set for precision and its kin, whose figures depend on it."""
     return min(samples, real)
-
-
-def _path_lengths(recipe: Any, networks: Networks, count: int, *, seed: int) -> Measures:
-    """Return path lengths in z, and in w if there is one; paths are drawn by index."""
-    G: Any = networks["G"]
-    device = next(G.parameters()).device
-    generator = Generator().manual_seed(seed)
-    ends, places, classes = [], [], []
-    for _ in range(count):
-        ends.append(torch.randn(2, G.z_dim, generator=generator))
-        places.append(torch.rand((), generator=generator))
-        if G.c_dim:
-            classes.append(torch.randint(G.c_dim, (), generator=generator))
-    a, b = torch.stack(ends).to(device).unbind(1)
-    t = torch.stack(places).to(device)
-    labels = (torch.stack(classes).to(device),) if classes else ()
-    distance = PerceptualDistance().to(device)
-
-    def images_of(z: Tensor, *labels: Tensor) -> Tensor:
-        images: Tensor = recipe.images_of(networks, z, *labels)
-        return images
-
-    def images_of_w(w: Tensor) -> Tensor:
-        images: Tensor = G.synthesis(w.expand(-1, G.num_ws, -1), noise_mode="const")
-        return images
-
-    found = {
-        "ppl_z": perceptual_path_length(
-            images_of, a, b, t, *labels, distance=distance, space="z", epsilon=EPSILON
-        )
-    }
-    if "interpolate" in steering(G):
-        w_a, w_b = (G.mapping(z, *labels)[:, :1] for z in (a, b))
-        found["ppl_w"] = perceptual_path_length(
-            images_of_w, w_a, w_b, t, distance=distance, space="w", epsilon=EPSILON
-        )
-    return {name: float(f"{value:.6g}") for name, value in found.items()}
-
-
-def _equivariance(networks: Networks, metric: Equivariance, count: int, *, seed: int) -> float:
-    """Return the equivariance of G in dB, over images of `count` latents drawn by index."""
-    G: Any = networks["G"]
-    device = next(G.parameters()).device
-    generator = Generator().manual_seed(seed)
-
-    def batches() -> Iterator[Tensor]:
-        for start in range(0, count, SHARING):
-            number = min(SHARING, count - start)
-            z = torch.randn(number, G.z_dim, generator=generator).to(device)
-            labels = (torch.randint(G.c_dim, (number,), generator=generator),) if G.c_dim else ()
-            yield G.mapping(z, *(t.to(device) for t in labels))
-
-    def images_of(ws: Tensor, transform: Tensor | None) -> Tensor:
-        images: Tensor = G.synthesis(ws, transform=transform, force_fp32=True)
-        return images
-
-    found = equivariance(images_of, batches(), metric, G.resolution, generator)
-    return float(f"{found:.6g}")
 
 
 def _settings(

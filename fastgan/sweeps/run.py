@@ -18,7 +18,7 @@ from rich.console import Console
 from fastgan.data import ImageDataset
 from fastgan.diagnose import diagnose_run
 from fastgan.errors import FastganError, without_marks
-from fastgan.evaluation.measures import compared_by, require_measures
+from fastgan.evaluation.plan import compared_by, require_measures
 from fastgan.files import write_atomic
 from fastgan.metrics import MetricError
 from fastgan.metrics.figures import describe, figure_of

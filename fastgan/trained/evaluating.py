@@ -10,7 +10,8 @@ from typing import Any
 
 from fastgan.data import ImageDataset
 from fastgan.data.reading import Fit
-from fastgan.evaluation.measures import data_metrics, evaluate
+from fastgan.evaluation.measures import evaluate
+from fastgan.evaluation.plan import data_metrics
 from fastgan.inference.errors import InferenceError
 from fastgan.inference.samples import unseen
 from fastgan.metrics.feature_networks import FeaturesName

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fastgan._version import __version__
 from fastgan.data import ImageDataset
 from fastgan.data.discovery import few
-from fastgan.evaluation.measures import MeasureSettings
+from fastgan.evaluation.plan import MeasureSettings
 from fastgan.files import write_atomic
 from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import Metric

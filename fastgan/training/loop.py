@@ -19,13 +19,8 @@ from torch import Tensor
 from fastgan.data import BatchLoader, ImageDataset
 from fastgan.data.discovery import few
 from fastgan.errors import FastganError
-from fastgan.evaluation.measures import (
-    Measures,
-    has_measures,
-    main_measure,
-    measure,
-    require_measures,
-)
+from fastgan.evaluation.measures import Measures, main_measure, measure
+from fastgan.evaluation.plan import has_measures, require_measures
 from fastgan.inference.samples import save_grid, unseen
 from fastgan.metrics import NonFiniteError
 from fastgan.recipes import Batch, Recipe

@@ -13,14 +13,8 @@ from fastgan.data.digits import DIGIT_NAMES
 from fastgan.data.ring import Ring
 from fastgan.data.stacked_mnist import StackedMnist
 from fastgan.evaluation import measures as room
-from fastgan.evaluation.measures import (
-    draw_neighbours,
-    evaluate,
-    has_measures,
-    main_measure,
-    make_plan,
-    measure,
-)
+from fastgan.evaluation.measures import draw_neighbours, evaluate, main_measure, measure
+from fastgan.evaluation.plan import has_measures, make_plan
 from fastgan.inference.samples import sample_batches, sample_images
 from fastgan.metrics import (
     MetricError,

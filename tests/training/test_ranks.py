@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fastgan.data import open_dataset, save_png
-from fastgan.evaluation.measures import MeasureSettings, measure
+from fastgan.evaluation.measures import measure
+from fastgan.evaluation.plan import MeasureSettings
 from fastgan.training import resume
 from fastgan.training.checkpoint import list_checkpoints, load_checkpoint, restore
 from fastgan.training.distributed import World

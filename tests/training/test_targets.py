@@ -14,7 +14,8 @@ import torch
 from pairs import Negatives
 
 from fastgan.data import open_dataset, to_float
-from fastgan.evaluation.measures import evaluate, make_plan
+from fastgan.evaluation.measures import evaluate
+from fastgan.evaluation.plan import make_plan
 from fastgan.evaluation.targets import TargetDistances
 from fastgan.inference.samples import data_rows, evaluation
 from fastgan.metrics import MetricError, PerceptualDistance
