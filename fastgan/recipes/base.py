@@ -110,6 +110,10 @@ class Recipe(ABC):
         )
         self.check_batch()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings alone: what was made of them may hold functions of no name."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
     def _require(self, setting: str, holds: bool, expected: str, advice: str = "") -> None:
         """Raise RecipeError, saying what is expected of a setting, unless it holds."""
         if not holds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -28,6 +29,12 @@ def test_every_recipe_has_an_adversarial_loss(name):
     recipe: Any = RECIPES[name]()
     loss = recipe.adversarial
     assert loss.has_probabilities == (recipe.loss in ("minimax", "non-saturating"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_goes_to_another_process(name):
+    recipe = RECIPES[name](batch=32)
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
 
 
 @pytest.mark.parametrize(("typo", "near"), [("dcgn", "dcgan"), ("DCGAN", "dcgan"), ("gann", "gan")])
