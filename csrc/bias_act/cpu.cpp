@@ -1,5 +1,5 @@
-// bias_act on the CPU. Work goes block by block through buffers in L1. Only one plain loop over such
-// a block exists once per activation.
+// bias_act on the CPU. Work goes block by block through buffers in L1. Only one plain loop over
+// such a block exists once per activation.
 #include "../common/cpu.h"
 #include "problem.h"
 

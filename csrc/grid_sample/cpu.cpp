@@ -1,5 +1,5 @@
-// grid_sample on the CPU. A block of points is located once for all channels. The loops run over the
-// points of a plane, or in channels_last over the channels of one point.
+// grid_sample on the CPU. A block of points is located once for all channels. The loops run over
+// the points of a plane, or in channels_last over the channels of one point.
 #include <type_traits>
 #include <vector>
 

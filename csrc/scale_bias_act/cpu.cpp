@@ -1,6 +1,6 @@
-// scale_bias_act on the CPU. Work goes block by block through buffers in L1, with scale, noise and b
-// expanded to the block's elements. Absent ones are blocks of ones or zeros. Only one plain loop per
-// pass exists once per activation; it doesn't depend on layouts.
+// scale_bias_act on the CPU. Work goes block by block through buffers in L1, with scale, noise and
+// b expanded to the block's elements. Absent ones are blocks of ones or zeros. Only one plain loop
+// per pass exists once per activation; it doesn't depend on layouts.
 #include "cpu_partition.h"
 
 namespace fg::scale_bias_act {

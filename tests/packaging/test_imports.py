@@ -15,8 +15,8 @@ PACKAGE = ROOT / "fastgan"
 
 #: Each room may import from the rooms after it and from itself.
 ORDER = [
-    "cli", "sweeps", "diagnose", "trained", "export", "compat", "learn", "training", "foreign", "evaluation",
-    "inference", "recipes", "augment", "latent", "metrics",
+    "cli", "sweeps", "diagnose", "trained", "export", "compat", "learn", "training", "foreign",
+    "evaluation", "inference", "recipes", "augment", "latent", "metrics",
     "data", "losses", "networks", "runtime", "seeds", "files",
     "layers", "nn", "ops",
 ]  # fmt: skip
