@@ -72,8 +72,8 @@ class ShapesForTask(ShapesDataset):
         )
         if task in ("domains", "attributes") and resolution < _STRIPES_FROM:
             raise DataError(
-                f"`resolution` must be at least {_STRIPES_FROM} for the stripes of the task {task}, got "
-                f"{resolution}."
+                f"`resolution` must be at least {_STRIPES_FROM} for the stripes of the task "
+                f"{task}, got {resolution}."
             )
         self.task = task
         self.inputs = {
