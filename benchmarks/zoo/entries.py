@@ -52,8 +52,8 @@ _GROWING = f"{_NARROW} --stable-kimg 2 --fade-kimg 4"
 _MAPPED = "--w-dim 64 --mapping-layers 2"
 _STYLES = f"{_NARROW} --conditional {_MAPPED} --penalty-weight 1"
 _ALIAS_FREE = (
-    f"{_NARROW} --conditional --w-dim 64 --num-layers 6 --margin 4 --augment none "
-    "--penalty-weight 1"
+    f"{_NARROW} --w-dim 64 --num-layers 6 --margin 4 --augment none --lr 5e-3 --d-lr 4e-3 "
+    "--penalty-weight 0.2 --penalty-every 4 --ema 0.98"
 )
 _SLOW = "Alias-free layers are slow on a CPU, so this run is a third as long."
 

@@ -29,9 +29,9 @@ GROWING = (
     "--lr 3e-3 --ema 0.98"
 )
 ALIAS_FREE = (
-    "--batch 16 --z-dim 32 --w-dim 32 --channel-base 128 --channel-max 32 --num-layers 3 "
-    "--margin 2 --augment none --penalty-weight 1 --penalty-every 4 --group-size 16 --lr 3e-3 "
-    "--d-lr 3e-3 --ema 0.98"
+    "--batch 16 --z-dim 32 --w-dim 32 --channel-base 256 --channel-max 32 --num-layers 4 "
+    "--margin 2 --augment none --penalty-weight 0.1 --penalty-every 4 --lr 5e-3 --d-lr 4e-3 "
+    "--ema 0.97 --images 6400"
 )
 FD, OF_UNTRAINED = "FD", "FD, share of untrained"
 SHARE = "digit as asked"
@@ -133,10 +133,8 @@ EXPERIMENTS = (
         0.5,
         shared=TINY,
     ),
-    by_distance("stylegan3-t", f"{ALIAS_FREE} --images 4800", 200, 0.7),
-    by_distance(
-        "stylegan3-r", f"{ALIAS_FREE} --images 4800 --blur-sigma 2 --blur-fade-kimg 0.8", 200, 0.7
-    ),
+    by_distance("stylegan3-t", ALIAS_FREE, 240, 0.75),
+    by_distance("stylegan3-r", f"{ALIAS_FREE} --blur-sigma 2 --blur-fade-kimg 0.8", 240, 0.75),
     by_distance(
         "r3gan",
         "--images 2400 --channel-base 128 --channel-max 32 --z-dim 32 --batch 16 --lr 2e-3 "
