@@ -1,4 +1,4 @@
-# make demo | test | test-backends | test-long | lint | docs | format | bench | evidence | zoo | clean -- each sets up what it needs, once.
+# make demo | test | test-backends | test-long | lint | docs | format | bench | evidence | zoo | remedies | clean -- each sets up what it needs, once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ EXTRAS = import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["pr
 TORCH = import importlib.metadata as m, sys; m.version("torchvision"); \
   sys.exit(tuple(map(int, m.version("torch").split(".")[:2])) < (2, 11))
 
-.PHONY: demo test test-backends test-long lint docs format bench evidence zoo clean setup FORCE
+.PHONY: demo test test-backends test-long lint docs format bench evidence zoo remedies clean setup FORCE
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make docs    the site, offline in build/site (under a minute); warnings are errors"
 	@echo "make bench   benchmarks: a table, JSON and a bar chart in build/bench"
 	@echo "make zoo     train every recipe on real digits or rendered shapes, two hours of one core; goes on where it was stopped"
+	@echo "make remedies  break runs on purpose and mend them, a quarter of an hour of one core; goes on where it was stopped"
 	@echo "make evidence  what the CUDA kernels compile to: registers, spills, 128-bit accesses (needs nvcc)"
 	@echo
 	@echo "make ... TORCH_INDEX=https://download.pytorch.org/whl/cpu   torch without CUDA: 0.2 GB instead of 5.5"
@@ -107,6 +108,9 @@ bench: $(VENV)/.dev
 
 zoo: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.zoo --out runs/zoo --write docs/gans.md
+
+remedies: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.remedies --out runs/remedies --write docs/remedies.md
 
 evidence: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.evidence --write docs/internals/evidence.md

@@ -27,8 +27,9 @@ def plain(header: Sequence[str], rows: Rows) -> list[str]:
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
-def markdown(header: Sequence[str], rows: Rows) -> list[str]:
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+def markdown(header: Sequence[str], rows: Rows, *, text: int = 1) -> list[str]:
+    """Return a table; its first ``text`` columns are aligned to the left, others to the right."""
+    lines = [header, ["---"] * text + ["---:"] * (len(header) - text), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 

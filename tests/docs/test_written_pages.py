@@ -15,8 +15,8 @@ WRITTEN = re.findall(
 )
 
 
-def test_two_targets_of_make_write_pages():
-    assert sorted(name for name, _ in WRITTEN) == ["evidence", "zoo"]
+def test_three_targets_of_make_write_pages():
+    assert sorted(name for name, _ in WRITTEN) == ["evidence", "remedies", "zoo"]
 
 
 @pytest.mark.parametrize(("name", "page"), WRITTEN)
