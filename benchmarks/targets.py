@@ -12,11 +12,13 @@ TUNED = "glibc, tuned"
 FLOOR, OURS = "floor, ms", "fastgan cpu, ms"
 EAGER, COMPILED = "eager, ms", "torch.compile, ms"
 CHANNELS_LAST, PARAMETRIZED = "F.conv2d, ms", "parametrizations, ms"
+SEPARATE = "separate ops, ms"
 SIDES = {
     EAGER: "eager's speed",
     COMPILED: "torch.compile's speed",
     CHANNELS_LAST: "channels_last F.conv2d's speed",
     PARAMETRIZED: "the speed of torch's parametrizations",
+    SEPARATE: "our separate ops' speed",
 }
 
 
@@ -78,6 +80,12 @@ TARGETS = (
     ),
     Target("modulated_conv2d", "3x3", (FORWARD,), CHANNELS_LAST, 1.8),
     Target("modulated_conv2d", "3x3-up2", (FORWARD,), CHANNELS_LAST, 0.83),
+    *(
+        Target("filtered_lrelu", case, (measure,), side, bound)
+        for case in ("up2-down2", "up4-down2")
+        for measure in (FORWARD, BOTH)
+        for side, bound in ((SEPARATE, 2), (EAGER, 5))
+    ),
     *(
         Target("adaptive_norm", f"{case}-64{layout}", (BOTH,), EAGER, 2)
         for case in ("instance", "residual", "spade")
