@@ -121,6 +121,14 @@ class DirectTranslation(Translation):
         images = self.stabilizers.instance_noise.add(images, batch.draws, side)
         return self.critic(networks, batch, side)(images)
 
+    @property
+    def side_of_targets(self) -> Side:
+        """Side whose augmentations and noise real images get for feature matching.
+
+        An image and its own target get the same ones, or their distance would be that of both.
+        """
+        return "fake" if self.paired else "real"
+
     def matching_loss(self, networks: Networks, batch: Any, fakes: Tensor) -> Tensor:
         """Return the distance of D's features.
 
@@ -128,7 +136,7 @@ class DirectTranslation(Translation):
         last layer's features (Salimans et al. 2016, section 3.1).
         """
         with torch.no_grad():
-            real = self.features(networks, batch, batch.real, "real")
+            real = self.features(networks, batch, batch.real, self.side_of_targets)
         fake = self.features(networks, batch, fakes, "fake")
         return layer_matching(real, fake) if self.paired else feature_matching(real[-1], fake[-1])
 

@@ -159,7 +159,7 @@ class GauGAN(ConditionSettings, DirectTranslation):
             fakes: output of D for generated images, with features.
         """
         with torch.no_grad():
-            real = self.output(networks, batch, batch.real, "real")
+            real = self.output(networks, batch, batch.real, self.side_of_targets)
         assert isinstance(fakes, DiscriminatorOutput) and isinstance(real, DiscriminatorOutput)
         scales = zip(real.features, fakes.features)
         return mean_of([layer_matching(of_real, of_fake) for of_real, of_fake in scales])

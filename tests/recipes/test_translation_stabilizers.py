@@ -359,6 +359,18 @@ def test_feature_matching_compares_each_image_of_pairs_and_means_of_others():
     close(recipe.g_loss(networks, batch).stats["feature_matching/G"], distance)
 
 
+@pytest.mark.parametrize("name", ["pix2pix", "gaugan", "srgan"])
+def test_feature_matching_augments_an_image_as_its_target(name):
+    settings = {"feature_matching": 1.0, "augment": "diffaugment", "instance_noise": 0.5}
+    # Each call of a spectral norm changes its estimate.
+    recipe, networks, batch = phase(name, **settings, spectral_norm=False)
+    batch = recipe.with_condition(networks, batch)
+    perfect = batch.real
+    if name == "gaugan":
+        perfect = recipe.output(networks, batch, batch.real, "fake")
+    assert recipe.matching_loss(networks, batch, perfect).item() == 0
+
+
 def test_unrolling_is_g_against_d_a_step_later():
     recipe, networks, batch = phase("pix2pix", unroll=1, unroll_lr=0.2, dropout=0.0)
     D, condition = networks["D"], batch.inputs["input"]
