@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from pathlib import Path
 def write_atomic(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write `parts` to a file, of which a crash or a full disk never leaves a half.
 
-    They go to a temporary file beside `path`, which is synced to the disk and renamed.
+    They go to a temporary file beside `path`, which is synced to the disk and renamed. Each process
+    has one of its own, so the last of several to finish wins.
 
     Raises:
         OSError: the file can't be written. An older one stays, and the temporary one is removed.
     """
-    temporary = temporary_of(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             for part in parts:
@@ -29,9 +31,9 @@ def write_atomic(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     sync_folder(path.parent)
 
 
-def temporary_of(path: Path) -> Path:
-    """Return the temporary file of `write_atomic` for `path`."""
-    return path.with_name(f".{path.name}.tmp")
+def is_temporary(name: str, path: Path) -> bool:
+    """Return True for the name of a temporary file of `write_atomic` for `path`."""
+    return re.fullmatch(rf"\.{re.escape(path.name)}\.\d+\.tmp", name) is not None
 
 
 def sync_folder(folder: Path) -> None:

@@ -90,7 +90,8 @@ class Recipe(ABC):
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f": did you mean {near[0]!r}?" if near else f", of {', '.join(known)}."
-                raise TypeError(f"{name!r} is no setting of {cls.name}{hint}")
+                kind = getattr(cls, "name", cls.__name__)
+                raise TypeError(f"{name!r} is no setting of {kind}{hint}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:

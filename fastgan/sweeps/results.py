@@ -155,11 +155,6 @@ class Sweep:
         """Picture of the measure over each varied setting."""
         return self.folder / "chart.png"
 
-    @property
-    def complete(self) -> bool:
-        """True if all files are there."""
-        return all(path.exists() for path in (self.table, self.results, self.chart))
-
     def write(self) -> None:
         """Write the table and the results."""
         write_atomic(self.table, [_csv(self).encode()])

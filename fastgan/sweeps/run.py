@@ -19,7 +19,7 @@ from fastgan.data import ImageDataset
 from fastgan.diagnose import diagnose_run
 from fastgan.errors import FastganError, without_marks
 from fastgan.evaluation.plan import compared_by, require_measures
-from fastgan.files import write_atomic
+from fastgan.files import is_temporary, write_atomic
 from fastgan.metrics import MetricError
 from fastgan.metrics.figures import describe, figure_of
 from fastgan.recipes import Recipe, RecipeError
@@ -77,8 +77,9 @@ def run_sweep(
                 )
             runner.run()
     results = runner.results()
-    if not results.complete:
-        results.write()
+    # Also in place of what another process wrote before the last trial ended.
+    results.write()
+    if not results.chart.exists():
         draw_chart(results, plan.vary)
     return results
 
@@ -314,7 +315,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
         plan: dict[str, Any] = json.loads((folder / SAVED).read_text("utf-8"))
         return plan
     except FileNotFoundError:
-        if folder.is_dir() and not any(p.name != f".{SAVED}.tmp" for p in folder.iterdir()):
+        if folder.is_dir() and all(is_temporary(p.name, folder / SAVED) for p in folder.iterdir()):
             return None
         if not folder.exists():
             return None

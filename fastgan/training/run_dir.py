@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastgan.errors import FastganError
-from fastgan.files import temporary_of
+from fastgan.files import is_temporary
 from fastgan.training.checkpoint import (
     BEST,
     CheckpointError,
@@ -152,8 +152,7 @@ class RunDir:
 
     def _taken(self) -> bool:
         """Return True if the folder has more than the half-written config of a killed run."""
-        unfinished = temporary_of(self.config).name
-        return any(entry.name != unfinished for entry in self.root.iterdir())
+        return not all(is_temporary(entry.name, self.config) for entry in self.root.iterdir())
 
 
 def find_checkpoint(path: Path) -> CheckpointFile:

@@ -14,6 +14,7 @@ import torch
 import fastgan
 from fastgan import cli
 from fastgan.recipes import GAN, Batch, ImageSpec, RecipeError, get_recipe, import_recipe, registry
+from fastgan.recipes.noise import NoiseToImage
 from fastgan.training import RunSettings
 from fastgan.training.config import RunConfig
 from fastgan.training.state import TrainState
@@ -46,6 +47,9 @@ def test_the_worked_example_trains(folder):
         kind(width=0)
     with pytest.raises(TypeError, match="'widht' is no setting of hinge-gan: did you mean 'width'"):
         kind(widht=3)
+    unnamed = type("Unnamed", (NoiseToImage,), {})
+    with pytest.raises(TypeError, match="'widht' is no setting of Unnamed, of "):
+        unnamed(widht=3)
 
 
 def forget(monkeypatch):

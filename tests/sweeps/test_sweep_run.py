@@ -94,7 +94,10 @@ def test_a_grid_is_trained_ranked_and_written(sweep, trainer):
 
 def test_the_same_call_trains_nothing_and_more_seeds_only_those(sweep, trainer):
     first = sweep()
+    table = first.table.read_text()
+    first.table.write_text("as another process saw it")
     assert sweep() == first and len(trainer.runs) == 4
+    assert first.table.read_text() == table
     assert len(sweep(seeds=2).trials) == 8
     assert [seed for _, _, seed in trainer.runs[4:]] == [1] * 4
     again = sweep(seeds=2)

@@ -343,7 +343,7 @@ def test_a_folder_that_cannot_be_made_is_named(run, tiny, tmp_path):
 
 def half_made(path):
     path.mkdir()
-    (path / ".config.json.tmp").write_text('{"recipe')
+    (path / ".config.json.123.tmp").write_text('{"recipe')
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), half_made])
@@ -387,7 +387,7 @@ def test_a_process_that_torchrun_restarted_goes_on(run, tiny, monkeypatch):
 def test_half_written_files_of_a_killed_process_are_removed(run, tiny):
     result, _ = run(tiny)
     litter = [
-        result.run.checkpoints / ".000000999.pt.tmp",
+        result.run.checkpoints / ".000000999.pt.123.tmp",
         result.run.grids / ".000000200.png.123.tmp",
         result.run.root / ".samples.png.123.tmp",
     ]
