@@ -84,7 +84,10 @@ def of_vanishing(recipe: Recipe) -> list[Change | Remedy]:
     ]
     return [
         *(not_saturating if getattr(recipe, "loss", None) == "minimax" else []),
-        ({"loss": "wasserstein", "penalty": "wgan-gp"}, "a critic's gradient doesn't vanish"),
+        (
+            {"loss": "wasserstein", "penalty": "wgan-gp", "n_critic": 5},
+            "a critic's gradient doesn't vanish",
+        ),
         ({"feature_matching": _matching(recipe)}, "G learns from D's features too"),
         ({"real_label": 0.9}, "labels smoothed on one side"),
         ({"spectral_norm": True}, "bounds D"),
@@ -97,7 +100,10 @@ def of_mode_collapse(recipe: Recipe) -> list[Change | Remedy]:
     return [
         *_batch_norm(recipe),
         ({"minibatch_discrimination": 16}, "D compares the images of a batch"),
-        ({"loss": "wasserstein", "penalty": "wgan-gp"}, "the distance counts what is missing"),
+        (
+            {"loss": "wasserstein", "penalty": "wgan-gp", "n_critic": 5},
+            "the distance counts what is missing",
+        ),
         ({"unroll": 5}, "G takes D's answer into account"),
         ({"feature_matching": _matching(recipe)}, "G matches the mean of D's features"),
         ({"instance_noise": 0.1}, "noise on all that D sees"),

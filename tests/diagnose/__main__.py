@@ -1,6 +1,6 @@
 """Train the runs of `catalogue`, record their figures, and write the tables of docs/diagnose.md.
 
-    python -m tests.diagnose [TRIAL...] [--seeds 0 1 2] [--folder FOLDER] [--again]
+    python -m tests.diagnose [TRIAL...] [--seeds 0 1 2 3] [--folder FOLDER] [--again]
 
 Runs recorded with today's settings are skipped, unless `--again` is set. Runs that are kept in
 FOLDER are only diagnosed anew. Without names all trials run, one seed after the other.
@@ -21,7 +21,7 @@ from fastgan.diagnose import diagnose_run
 from fastgan.diagnose.figures import Figures
 from fastgan.training import train
 from tests.diagnose import record
-from tests.diagnose.catalogue import SEEDS, TRIALS, Trial
+from tests.diagnose.catalogue import HELD_OUT, SEEDS, TRIALS, Trial
 
 
 def figures_of(trial: Trial, seed: int, folder: Path) -> Figures:
@@ -48,7 +48,7 @@ def main() -> None:
     )
     names = [trial.name for trial in TRIALS]
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help="all without any")
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[*SEEDS, HELD_OUT])
     parser.add_argument("--folder", type=Path, help="folder to keep the runs in")
     parser.add_argument("--again", action="store_true", help="repeat runs that are recorded")
     given = parser.parse_args()

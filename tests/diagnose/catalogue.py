@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SEEDS = (0, 1, 2)
+"""Seeds of the runs that the thresholds were set on."""
+HELD_OUT = 3
+"""Seed of the runs that the thresholds are only tested on."""
 
 _GAN = (
     "gan --data digits --resolution 8 --batch 32 --z-dim 32 --g-hidden 64 128 --d-hidden 128 64 "

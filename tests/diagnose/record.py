@@ -9,7 +9,7 @@ from typing import Any
 
 from fastgan.diagnose import symptoms
 from fastgan.diagnose.figures import Figures
-from tests.diagnose.catalogue import TRIALS, Trial
+from tests.diagnose.catalogue import SEEDS, TRIALS, Trial
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORD, PAGE = DOCS / "diagnose.json", DOCS / "diagnose.md"
@@ -79,7 +79,7 @@ def thresholds(rows: Rows) -> list[str]:
     shown: dict[tuple[str, str, float, str, bool], list[float]] = {}
     healthy: dict[tuple[str, bool], list[float]] = {}
     for trial in TRIALS:
-        for found in rows.get(trial.name, {}).get("seeds", {}).values():
+        for found in _set_on(rows, trial):
             for failure, evidence in symptoms.evidence_of(found).items():
                 for name, value, threshold, _ in evidence:
                     side = "over" if value > threshold else "under"
@@ -105,15 +105,14 @@ def runs(rows: Rows) -> list[str]:
         "|---" * (len(COLUMNS) + 3) + "|",
     ]
     for trial in TRIALS:
-        seeds = rows.get(trial.name, {}).get("seeds", {})
+        seeds = _set_on(rows, trial)
         if not seeds:
             continue
         cells = [
-            _range(found[name] for found in seeds.values() if name in found)
-            for name in COLUMNS.values()
+            _range(found[name] for found in seeds if name in found) for name in COLUMNS.values()
         ]
         counts: dict[str, int] = {}
-        for found in seeds.values():
+        for found in seeds:
             for failure in symptoms.evidence_of(found) or ("healthy",):
                 counts[failure] = counts.get(failure, 0) + 1
         diagnosis = ", ".join(
@@ -121,6 +120,12 @@ def runs(rows: Rows) -> list[str]:
         )
         lines.append(f"| {trial.name} | {len(seeds)} | {' | '.join(cells)} | {diagnosis} |")
     return lines
+
+
+def _set_on(rows: Rows, trial: Trial) -> list[Figures]:
+    """Return the figures of a trial's runs that the thresholds were set on."""
+    seeds = rows.get(trial.name, {}).get("seeds", {})
+    return [seeds[str(seed)] for seed in SEEDS if str(seed) in seeds]
 
 
 def _other_kind(name: str, found: Figures) -> bool:
