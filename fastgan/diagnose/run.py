@@ -103,31 +103,30 @@ def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:
             f"{config.settings.data!r} no longer holds the images that the run was trained on."
         )
     seed = derive_seed(seed, "diagnose")
+    if isinstance(recipe, Translation):
+        return _of_translations(recipe, gan.networks, dataset, seed)
     count = min(NEIGHBOURS, len(dataset))
     indices = spread(count, len(dataset))
-    real = _images(dataset, indices)
-    if isinstance(recipe, Translation):
-        return _of_translations(recipe, gan.networks, dataset, real, seed)
-    rest = torch.ones(len(dataset), dtype=torch.bool)
-    rest[indices] = False
-    others = rest.nonzero()[:, 0]
-    others = _images(dataset, others[spread(count, len(others))])
+    real, others = _images(dataset, indices), _images_without(dataset, indices)
     fake = sample_images(recipe, gan.networks, count, seed=seed)
     return sample_figures(real, fake) | quality_figures(real, fake, others)
 
 
 def _of_translations(
-    recipe: Translation, networks: Networks, dataset: ImageDataset, others: Tensor, seed: int
+    recipe: Translation, networks: Networks, dataset: ImageDataset, seed: int
 ) -> Figures:
     """Compare outputs of held-out rows with the real images of these rows, and with other ones."""
     held_out = unseen(recipe, dataset)
     count = min(NEIGHBOURS, len(held_out))
+    trained = _images(dataset, spread(NEIGHBOURS, len(dataset)))
+    # Without a held-out part the rows are images of the data as well.
+    others = _images_without(dataset, torch.arange(count)) if held_out is dataset else trained
     with evaluation(networks) as networks:
         rows = data_rows(recipe, networks, held_out, range(count))
         assert rows is not None
         generator = Generator().manual_seed(seed)
         output = recipe.sample(networks, count, generator=generator, rows=rows).float()
-        figures = target_figures(recipe, networks, rows, output, others.mean(0))
+        figures = target_figures(recipe, networks, rows, output, trained.mean(0))
         figures |= answer_figures(recipe, networks, rows.rows(slice(EXCHANGED)), seed)
     real, fake = rows.real.cpu(), output.cpu()
     return sample_figures(real, fake) | quality_figures(real, fake, others) | figures
@@ -135,6 +134,14 @@ def _of_translations(
 
 def _images(dataset: ImageDataset, indices: Tensor) -> Tensor:
     return to_float(dataset.batch(indices)[0])
+
+
+def _images_without(dataset: ImageDataset, indices: Tensor) -> Tensor:
+    """Return images that aren't at these places, as many at most."""
+    rest = torch.ones(len(dataset), dtype=torch.bool)
+    rest[indices] = False
+    others = rest.nonzero()[:, 0]
+    return _images(dataset, others[spread(len(indices), len(others))])
 
 
 def _measured(run: RunDir) -> Figures:

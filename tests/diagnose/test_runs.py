@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from fastgan import cli
-from fastgan.diagnose import DiagnoseError, diagnose_run
-from fastgan.recipes import GAN, Pix2Pix
+from fastgan.data import InMemoryDataset, to_float
+from fastgan.diagnose import DiagnoseError, diagnose_run, run
+from fastgan.recipes import GAN, ImageSpec, Inpaint, Pix2Pix
 from fastgan.training import RunSettings, train
 
 HEALTHY = GAN(batch=32, lr=4e-4, z_dim=32, g_hidden=(64, 128), d_hidden=(128, 64))
@@ -39,6 +40,20 @@ def trained(recipe, folder, total_images=16_000, **more):
     options |= {"data": "digits", "resolution": 8, "total_images": total_images, **more}
     train(recipe, measure_samples=500, console=None, **options)
     return diagnose_run(folder)
+
+
+def test_real_images_of_data_without_a_held_out_part_are_compared_once(monkeypatch):
+    recipe = Inpaint(ngf=2, ndf=2, patch=16)
+    images = torch.randint(0, 256, (20, 3, 16, 16), generator=torch.Generator().manual_seed(0))
+    dataset = InMemoryDataset("few", images.byte(), torch.zeros(20, dtype=torch.int64))
+    networks = recipe.build_networks(ImageSpec.of(dataset))
+    compared = []
+    monkeypatch.setattr(run, "quality_figures", lambda *of: compared.append(of) or {})
+    monkeypatch.setattr(run, "NEIGHBOURS", 12)
+    run._of_translations(recipe, networks, dataset, seed=0)
+    (real, fake, others), *_ = compared
+    assert torch.equal(torch.cat([real, others]), to_float(images.byte()))
+    assert fake.shape == real.shape
 
 
 @pytest.mark.slow
