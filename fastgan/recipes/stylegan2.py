@@ -31,7 +31,7 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.players import Batch, DrawRequest, Networks, Regularizer
 from fastgan.recipes.stabilizers import (
-    FixedSizeSettings,
+    EqualizedSettings,
     PathLengthSettings,
     StyleMixingSettings,
 )
@@ -40,7 +40,7 @@ from fastgan.recipes.styles import StyleBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2(PathLengthSettings, StyleMixingSettings, FixedSizeSettings, NoiseToImage):
+class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, NoiseToImage):
     """Karras 2020: modulated convolutions, skip G, residual D, lazy R1 and path length penalty."""
 
     name: ClassVar[str] = "stylegan2"
@@ -121,13 +121,11 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, FixedSizeSettings, Nois
                 channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res,
                 conv_clamp=clamp,
             ),
-            "D": self.stabilized(
-                StyleGAN2Discriminator(
-                    images.resolution, images.channels, c_dim=c_dim,
-                    mapping_layers=self.mapping_layers, channel_base=base,
-                    channel_max=self.channel_max, group_size=self.group_size,
-                    num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
-                )
+            "D": StyleGAN2Discriminator(
+                images.resolution, images.channels, c_dim=c_dim,
+                mapping_layers=self.mapping_layers, channel_base=base,
+                channel_max=self.channel_max, group_size=self.group_size,
+                num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
             ),
             **self.extras(images),
             **self.stabilizers.path_length.modules(),

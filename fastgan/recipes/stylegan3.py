@@ -33,7 +33,7 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks
-from fastgan.recipes.stabilizers import FixedSizeSettings, Side
+from fastgan.recipes.stabilizers import EqualizedSettings, Side
 
 G_RESOLUTIONS = tuple(r for r in RESOLUTIONS if r >= 16)
 EMA_IMAGES = 20_000
@@ -52,7 +52,7 @@ class BlurBatch(NoiseBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN3T(FixedSizeSettings, NoiseToImage):
+class StyleGAN3T(EqualizedSettings, NoiseToImage):
     """Karras 2021, configuration T: details follow translations of G's Fourier features."""
 
     name: ClassVar[str] = "stylegan3-t"
@@ -147,14 +147,13 @@ class StyleGAN3T(FixedSizeSettings, NoiseToImage):
                 channel_base=self.g_width * self.channel_base,
                 channel_max=self.g_width * self.channel_max, num_layers=self.num_layers,
                 margin=self.margin, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
-                magnitude_ema_beta=0.5 ** (self.batch / EMA_IMAGES), **self.configuration,
+                magnitude_ema_beta=0.5 ** (self.batch / self.accumulate / EMA_IMAGES),
+                **self.configuration,
             ),
-            "D": self.stabilized(
-                StyleGAN2Discriminator(
-                    images.resolution, images.channels, c_dim=c_dim,
-                    channel_base=self.channel_base, channel_max=self.channel_max,
-                    group_size=self.group_size, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
-                )
+            "D": StyleGAN2Discriminator(
+                images.resolution, images.channels, c_dim=c_dim,
+                channel_base=self.channel_base, channel_max=self.channel_max,
+                group_size=self.group_size, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
             ),
             **self.extras(images),
         }  # fmt: skip

@@ -26,6 +26,7 @@ from fastgan.recipes import (
     ProGAN,
     RecipeError,
     StyleGAN2,
+    StyleGAN3T,
 )
 from fastgan.recipes.noise import NoiseBatch, NoiseToImage
 from fastgan.training.state import TrainState
@@ -399,7 +400,8 @@ def test_labels_reach_both_networks():
 @pytest.mark.parametrize(
     ("kind", "missing"),
     [
-        (StyleGAN2, {"minibatch_discrimination", "minibatch_stddev", "feature_matching"}),
+        (StyleGAN2, {"minibatch_discrimination", "feature_matching", "spectral_norm"}),
+        (StyleGAN3T, {"minibatch_discrimination", "feature_matching", "spectral_norm"}),
         (SNGAN, {"minibatch_discrimination", "minibatch_stddev"}),
         (ProGAN, {"spectral_norm", "replay", "unroll", "unroll_lr", "augment_p", "ada_kimg"}),
     ],

@@ -83,6 +83,14 @@ class FixedSizeSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
+class EqualizedSettings(AugmentSettings, ReplaySettings, UnrollSettings, GeneralSettings):
+    """Settings of the stabilisers that suit a D whose layers scale their weights themselves.
+
+    Spectral norm leaves such layers alone.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConditionSettings(
     DiffAugmentSettings,
     UnrollSettings,
@@ -161,6 +169,7 @@ __all__ = [
     "DiffAugmentSettings",
     "Draws",
     "DriftSettings",
+    "EqualizedSettings",
     "FeatureMatchingSettings",
     "FixedSizeSettings",
     "GeneralSettings",
