@@ -191,7 +191,10 @@ def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spelt(values: Any) -> str:
-    return values if isinstance(values, str) else ",".join(map(text_of, values))
+    """Return a range or a list of values with all digits."""
+    if isinstance(values, str):
+        return values
+    return ",".join(repr(v) if isinstance(v, float) else text_of(v) for v in values)
 
 
 def check_name(recipe: type[Recipe], name: str) -> None:
@@ -221,5 +224,12 @@ def _check_values(name: str, values: Values) -> None:
         raise SweepError(
             f"`vary` must have a list of values or a Range for `{name}`, got {values!r}."
         )
+    try:
+        json.dumps(list(values))
+    except TypeError:
+        raise SweepError(
+            f"`vary` must have numbers, words or tuples for `{name}`, got {list(values)!r}: "
+            f"convert them, such as by tolist()."
+        ) from None
     if any(value in values[:i] for i, value in enumerate(values)):
         raise SweepError(f"`vary` must have different values of `{name}`, got {list(values)}.")

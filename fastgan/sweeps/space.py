@@ -44,7 +44,7 @@ class Range:
             raise SweepError(f"A logarithmic range must be of positive numbers, got {self}.")
 
     def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}{':log' if self.log else ''}"
+        return f"{self.low!r}..{self.high!r}{':log' if self.log else ''}"
 
     @property
     def whole(self) -> bool:

@@ -110,6 +110,10 @@ def test_the_same_call_trains_nothing_and_more_seeds_only_those(sweep, trainer):
     [
         ({"seeds": 1}, "was started with seeds 2, got 1"),
         ({"vary": {"lr": [0.02, 0.01]}}, "was started with vary lr=0.02,0.01 batch=16,32, got lr="),
+        (
+            {"vary": {"lr": [0.02, 0.010000001], "batch": [16, 32]}},
+            "was started with vary lr=0.02,0.01 batch=16,32, got lr=0.02,0.010000001 ",
+        ),
         ({"z_dim": 5}, "was started with z_dim 4, got 5"),
         ({"random": 4}, "was started with search grid, got random"),
         ({"total_images": 320}, "was started with total_images 160, got 320"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from fastgan.recipes import GAN
@@ -107,6 +108,10 @@ def test_optuna_suggests_the_same_of_the_same():
         ({"vary": {"loss": "minimax"}}, "vary must have a list of values or a Range for loss"),
         ({"vary": {"lr": []}}, "vary must have a list of values"),
         ({"vary": {"lr": [1, 1]}}, "vary must have different values of lr"),
+        (
+            {"vary": {"batch": [np.int64(8)]}},
+            "vary must have numbers, words or tuples for batch",
+        ),
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"random": 2.5}, "random must be a whole number, got 2.5"),
         ({"random": 2, "optuna": 2}, "random and optuna exclude each other"),
