@@ -62,6 +62,7 @@ class NoiseToImage(AdversarialRecipe):
         return self.adversarial.scale(self.stabilizers.label_noise.flip_labels)
 
     def check_images(self, images: ImageSpec) -> None:
+        self.stabilizers.augmenting.check_images(images)
         if self.conditional and images.num_classes < 2:
             raise RecipeError(
                 "`conditional` needs labels, but the data set has none: put the images of each "

@@ -411,6 +411,12 @@ def test_a_recipe_lacks_the_settings_of_stabilizers_that_it_cannot_have(kind, mi
     assert missing < {entry.name for entry in fields(DCGAN)}
 
 
+def test_points_are_too_small_for_ada():
+    with pytest.raises(RecipeError, match="augment must be none or diffaugment for images below 4"):
+        GAN(augment="ada").check_images(ImageSpec(2, 1))
+    GAN(augment="diffaugment").check_images(ImageSpec(2, 1))
+
+
 def test_a_recipe_without_stabilizers_trains():
     """The parts that it lacks are switched off."""
 

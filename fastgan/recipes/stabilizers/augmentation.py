@@ -22,6 +22,8 @@ Pipe = Literal[
 ]
 # Batches between two updates of ADA's p.
 OBSERVED = 4
+# Least height and width of images for ADA.
+SMALLEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,14 @@ class Augmenting(Part, AugmentSettings):
                 "`augment_pipe`, `augment_p`, `ada_target` and `ada_kimg` need `augment` ada, got "
                 f"{self.augment}: add `augment` ada, or leave them out."
             )
+
+    def check_images(self, images: ImageSpec) -> None:
+        """Raise RecipeError for images that are too small for the augmentation."""
+        self.require(
+            "augment",
+            self.augment != "ada" or images.resolution >= SMALLEST,
+            f"none or diffaugment for images below {SMALLEST}×{SMALLEST}",
+        )
 
     def modules(self, images: ImageSpec, d: str) -> dict[str, nn.Module]:
         """Return the augmentation of a D's images."""
