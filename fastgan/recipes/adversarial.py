@@ -8,7 +8,7 @@ do nothing.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -282,9 +282,7 @@ class AdversarialRecipe(Recipe):
                 self.adversarial.verdicts(real=of_real, fake=of_fake, certainty=certainty)
             )
         stats = parts.augmenting.observe(networks, logits_of(real)[0].float(), d)
-        names = verdicts[0]
-        means = {name: mean_of([each[name] for each in verdicts]) for name in names}
-        return Loss(mean_of(losses), {**means, **stats})
+        return Loss(mean_of(losses), {**mean_verdicts(verdicts), **stats})
 
     def against_d(
         self, networks: Networks, output: Callable[[Networks, Side], Output], d: str = "D"
@@ -351,3 +349,8 @@ class AdversarialRecipe(Recipe):
 def mean_of(scalars: Sequence[Tensor]) -> Tensor:
     """Return the mean of scalars."""
     return scalars[0] if len(scalars) == 1 else torch.stack(list(scalars)).mean()
+
+
+def mean_verdicts(verdicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the means of the verdicts of several discriminators, or of several scales."""
+    return {name: mean_of([each[name] for each in verdicts]) for name in verdicts[0]}

@@ -21,7 +21,8 @@ from torch.nn.functional import l1_loss
 
 from fastgan.losses.adversarial import Adversarial
 from fastgan.networks.translation import CycleGANGenerator
-from fastgan.recipes.domains import DomainBatch, Domains, mean_verdicts
+from fastgan.recipes.adversarial import mean_verdicts
+from fastgan.recipes.domains import DomainBatch, Domains
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import Batch, Loss, Networks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
@@ -201,8 +201,3 @@ class Domains(ImageSettings, Translation):
 
     def size_divisor(self, networks: Networks) -> int:
         return 4
-
-
-def mean_verdicts(verdicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the means of the verdicts of several discriminators."""
-    return {name: torch.stack([each[name] for each in verdicts]).mean() for name in verdicts[0]}

@@ -20,7 +20,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import l1_loss
 
 from fastgan.networks.translation import UNITGenerator
-from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains, mean_verdicts
+from fastgan.recipes.adversarial import mean_verdicts
+from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks
