@@ -95,6 +95,18 @@ CASES: tuple[Case, ...] = (
         (
             Attempt("unroll", "unrolling", "--unroll 5 --total-images 96000"),
             Attempt("minibatch", "minibatch discrimination", "--minibatch-discrimination 16"),
+            Attempt(
+                "wgan-gp",
+                "WGAN-GP, β₁ = 0, λ = 0.1",
+                "--loss wasserstein --penalty wgan-gp --penalty-weight 0.1 --n-critic 5 "
+                "--betas 0 0.9 --total-images 640000",
+            ),
+            Attempt(
+                "wgan-gp-10",
+                "WGAN-GP, λ = 10",
+                "--loss wasserstein --penalty wgan-gp --n-critic 5 --total-images 640000",
+                helps=False,
+            ),
             Attempt("features", "feature matching", "--feature-matching 1", helps=False),
             Attempt(
                 "noise",

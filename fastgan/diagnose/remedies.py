@@ -30,6 +30,8 @@ class Remedy(NamedTuple):
 Change = tuple[dict[str, Any], str]
 """Settings, and a reason."""
 
+# WGAN-GP collapses too with Adam's usual β₁ (docs/remedies.md).
+_WGAN_GP = {"loss": "wasserstein", "penalty": "wgan-gp", "n_critic": 5, "betas": (0.0, 0.9)}
 # Terms of G's loss that tie an output to its input.
 _TIES = ("l1_weight", "cycle_weight", "reconstruction_weight", "class_weight")
 
@@ -84,10 +86,7 @@ def of_vanishing(recipe: Recipe) -> list[Change | Remedy]:
     ]
     return [
         *(not_saturating if getattr(recipe, "loss", None) == "minimax" else []),
-        (
-            {"loss": "wasserstein", "penalty": "wgan-gp", "n_critic": 5},
-            "a critic's gradient doesn't vanish",
-        ),
+        (_WGAN_GP, "a critic's gradient doesn't vanish"),
         ({"feature_matching": _matching(recipe)}, "G learns from D's features too"),
         ({"real_label": 0.9}, "labels smoothed on one side"),
         ({"spectral_norm": True}, "bounds D"),
@@ -100,10 +99,7 @@ def of_mode_collapse(recipe: Recipe) -> list[Change | Remedy]:
     return [
         *_batch_norm(recipe),
         ({"minibatch_discrimination": 16}, "D compares the images of a batch"),
-        (
-            {"loss": "wasserstein", "penalty": "wgan-gp", "n_critic": 5},
-            "the distance counts what is missing",
-        ),
+        (_WGAN_GP, "the distance counts what is missing"),
         ({"unroll": 5}, "G takes D's answer into account"),
         ({"feature_matching": _matching(recipe)}, "G matches the mean of D's features"),
         ({"instance_noise": 0.1}, "noise on all that D sees"),
@@ -154,9 +150,10 @@ def _spelt(name: str, value: Any) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    if isinstance(value, tuple):
-        return f"--{option} {' '.join(map(str, value))}"
-    return f"--{option} {value:g}" if isinstance(value, float) else f"--{option} {value}"
+    values = value if isinstance(value, tuple) else (value,)
+    return " ".join(
+        [f"--{option}", *(f"{v:g}" if isinstance(v, float) else str(v) for v in values)]
+    )
 
 
 def _rate(recipe: Recipe, factor: float) -> float:

@@ -99,9 +99,13 @@ def network_class(name: str) -> type[nn.Module]:
 
 def _check_arguments(name: str, network: type[nn.Module], arguments: dict[str, Any]) -> None:
     """Raise TypeError for an argument that the network's class doesn't have, or misses."""
-    parameters = inspect.signature(network).parameters
+    parameters = dict(inspect.signature(network).parameters)
+    names = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
+    # A class may hand further arguments on, and then checks their names itself.
+    is_open = len(names) < len(parameters)
+    parameters = {name: parameters[name] for name in names}
     for argument in arguments:
-        if argument not in parameters:
+        if argument not in parameters and not is_open:
             near = difflib.get_close_matches(argument, parameters, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(parameters)}."
             raise TypeError(f"{name} takes no argument {argument}; {hint}")

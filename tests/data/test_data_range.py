@@ -158,7 +158,7 @@ def test_a_file_without_a_finite_value_is_left_out_as_unreadable(
 
 def test_a_file_without_a_finite_value_is_refused(tmp_path: Path) -> None:
     write_values(tmp_path / "a.tif", np.full((8, 8), np.inf, np.float32))
-    with pytest.raises(DataError, match=r"None of the 1 images .*a\.tif: it has no finite value\)"):
+    with pytest.raises(DataError, match=r"The only image .*a\.tif: it has no finite value\)"):
         open_dataset(str(tmp_path))
     with pytest.raises(ValueError, match="no finite value"):
         read_picture(tmp_path / "a.tif", 1)

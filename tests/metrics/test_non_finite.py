@@ -11,7 +11,7 @@ import torch
 from fastgan import metrics
 from fastgan.data.digits import DIGIT_NAMES
 from fastgan.data.stacked_mnist import MODE_NAMES
-from fastgan.diagnose.figures import log_figures, sample_figures
+from fastgan.diagnose import log_figures, sample_figures
 from fastgan.errors import FastganError
 from fastgan.latent import perceptual_path_length
 from fastgan.metrics import PerceptualDistance

@@ -45,6 +45,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "stylegan2-generator": {**SIZE, **STYLE, "z_dim": 6, "c_dim": 3},
     "stylegan2-mapping": {"z_dim": 6, "c_dim": 3, "w_dim": 4, "num_ws": 2},
     "stylegan2-synthesis": {**SIZE, **STYLE},
+    "stylegan3-generator": {**SIZE, **STYLE, "z_dim": 6, "c_dim": 3},
+    "stylegan3-synthesis": {**SIZE, **STYLE},
     "text-discriminator": {**SIZE, **TEXT, "ndf": 1},
     "text-encoder": TEXT,
     "text-generator": {**SIZE, **TEXT, "z_dim": 6, "ngf": 1},

@@ -181,7 +181,7 @@ _ERRORS = [
     _refused("x-rank", ValueError, "x", "[N, C, H, W]", "[4, 6, 6]", x=_x(4, 6, 6)),
     _refused("x-no-rows", ValueError, "x", "pixel", "[2, 4, 0, 6]", x=_x(2, 4, 0, 6), padding=3),
     _refused("weight-list", TypeError, "weight", "list", weight=[1.0]),
-    _refused("weight-dtype", TypeError, "weight", "float16", "x.dtype", weight=_W.half()),
+    _refused("weight-dtype", TypeError, "weight", "float16", "same dtype", weight=_W.half()),
     _refused("weight-device", ValueError, "weight", "meta", "cpu", weight=_W.to("meta")),
     _refused("weight-rank", ValueError, "weight", "C/groups", "[4, 4, 3]", weight=_x(4, 4, 3)),
     _refused(

@@ -23,6 +23,9 @@ CAN = {
     "stylegan2": {
         "sample", "label", "truncate", "noise", "interpolate", "project", "evaluate",
     },
+    "stylegan3-r": {
+        "sample", "truncate", "interpolate", "project", "transform", "evaluate",
+    },
     "pix2pix": {"translate", "evaluate"},
     "cyclegan": {"translate", "direction", "evaluate"},
     "stargan": {"translate", "attributes", "evaluate"},

@@ -73,7 +73,7 @@ def test_log_rows_hold_means_by_name(run, tiny):
     assert [row["nimg"] for row in rows] == [64, 112, 160, 208, 256, 304, 320]
     assert set(rows[0]) == {
         "step", "nimg", "seconds", "images_per_second", "waiting", "skipped",
-        "loss/D", "loss/G", "gradient/D", "gradient/G", "D(real)", "D(fake)",
+        "loss/D", "loss/G", "gradient/D", "gradient/G", "D(real)", "D(fake)", "certainty",
     }  # fmt: skip
     assert all(0 <= row["waiting"] <= 1 and row["skipped"] == 0 for row in rows)
     assert all(0 < row["D(real)"] < 1 and row["loss/D"] > 0 for row in rows)
