@@ -37,7 +37,7 @@ Options = tuple[str, float, float, float | None]
 """``(act, alpha, gain, clamp)``, as the registered ops take them."""
 
 
-def _number(name: str, value: float) -> float:
+def number(name: str, value: float) -> float:
     if type(value) is float:
         return value
     if isinstance(value, Tensor) and value.requires_grad:
@@ -65,15 +65,15 @@ def activation_options(
         names = ", ".join([*ACTIVATIONS, *ALIASES])
         raise ValueError(f"act must be one of {names}, got {act!r}")
     default_alpha, default_gain = ACTIVATIONS[act]
-    alpha = default_alpha if alpha is None or act != "lrelu" else _number("alpha", alpha)
-    gain = default_gain if gain is None else _number("gain", gain)
+    alpha = default_alpha if alpha is None or act != "lrelu" else number("alpha", alpha)
+    gain = default_gain if gain is None else number("gain", gain)
     # math.isfinite breaks the graph where torch.compile has made the number symbolic.
     if not -math.inf < alpha < math.inf:
         raise ValueError(f"alpha must be a finite number, got {alpha}")
     if not -math.inf < gain < math.inf:
         raise ValueError(f"gain must be a finite number, got {gain}")
     if clamp is not None:
-        clamp = _number("clamp", clamp)
+        clamp = number("clamp", clamp)
         if not 0 <= clamp < math.inf:
             raise ValueError(
                 f"clamp must be a finite number of at least 0, or None for no clamp, got {clamp}"
@@ -94,7 +94,7 @@ def torch_activation_options(
     Raises:
         TypeError, ValueError: as :func:`activation_options`; also for a gain of None.
     """
-    return activation_options(act, alpha, _number("gain", gain), clamp)
+    return activation_options(act, alpha, number("gain", gain), clamp)
 
 
 def activation(v: Tensor, act: str, alpha: float) -> Tensor:

@@ -60,7 +60,7 @@ class StyleGAN(StyleMixingSettings, Growing):
         g = StyleGANGenerator(
             images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
             c_dim=self.classes(images), mapping_layers=self.mapping_layers,
-            w_avg_beta=self.w_avg_beta,
+            w_avg_beta=self.w_avg_beta ** (1 / self.accumulate),
             channel_base=self.channel_base, channel_max=self.channel_max,
         )  # fmt: skip
         d = ProGANDiscriminator(

@@ -117,7 +117,8 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
         return {
             "G": StyleGAN2Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
-                c_dim=c_dim, mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
+                c_dim=c_dim, mapping_layers=self.mapping_layers,
+                w_avg_beta=self.w_avg_beta ** (1 / self.accumulate),
                 channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res,
                 conv_clamp=clamp,
             ),

@@ -143,7 +143,8 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
         return {
             "G": StyleGAN3Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
-                c_dim=c_dim, mapping_layers=self.mapping_layers, w_avg_beta=self.w_avg_beta,
+                c_dim=c_dim, mapping_layers=self.mapping_layers,
+                w_avg_beta=self.w_avg_beta ** (1 / self.accumulate),
                 channel_base=self.g_width * self.channel_base,
                 channel_max=self.g_width * self.channel_max, num_layers=self.num_layers,
                 margin=self.margin, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,

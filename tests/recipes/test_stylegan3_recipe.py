@@ -9,7 +9,15 @@ import torch
 
 from fastgan.networks.stylegan3 import plan_layers
 from fastgan.ops import filter2d
-from fastgan.recipes import DrawRequest, ImageSpec, RecipeError, StyleGAN3R, StyleGAN3T
+from fastgan.recipes import (
+    DrawRequest,
+    ImageSpec,
+    RecipeError,
+    StyleGAN,
+    StyleGAN2,
+    StyleGAN3R,
+    StyleGAN3T,
+)
 from fastgan.recipes.stylegan3 import BlurBatch, blur_taps
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -58,6 +66,16 @@ def test_the_papers_defaults():
         assert g.config["magnitude_ema_beta"] == pytest.approx(0.99944564)
     assert StyleGAN3T().sigma(0) == 0 and StyleGAN3R().sigma(0) == 10
     assert StyleGAN3R(batch=16).sigma(50_000) == 5 and StyleGAN3R().sigma(200_000) == 0
+
+
+@pytest.mark.parametrize("kind", [StyleGAN, StyleGAN2, StyleGAN3T])
+def test_the_mean_of_w_decays_once_per_step_with_micro_batches(kind):
+    for accumulate in (1, 2):
+        recipe = kind(
+            batch=8, accumulate=accumulate, channel_base=32, channel_max=8, z_dim=4, w_dim=4
+        )
+        beta = recipe.build_networks(IMAGES)["G"].mapping.w_avg_beta
+        assert beta**accumulate == pytest.approx(0.998, rel=1e-12)
 
 
 def test_r_has_twice_the_channels_in_g_alone():

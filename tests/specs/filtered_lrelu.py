@@ -310,6 +310,7 @@ _ERRORS = [
     _refused("padding-three", ValueError, "padding", "y1", padding=(1, 2, 3)),
     _refused("gain-zero", ValueError, "gain", "above 0", "0.0", gain=0),
     _refused("slope-negative", ValueError, "slope", "at least 0", "-0.2", slope=-0.2),
+    _refused("clamp-text", TypeError, "clamp", "number", "str", clamp="x"),
     _refused("clamp-negative", ValueError, "clamp", "at least 0", "-1", clamp=-1),
     _refused("too-small", ValueError, "6 by 6", "5 by 8", "padding", x=_x(1, 1, 5, 8)),
     _refused("backend", ValueError, "backend", "'tpu'", "cuda", backend="tpu"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastgan.ops._activations import number
 from fastgan.ops._checks import check_at_least, check_image, fitting_parameter
 from fastgan.ops._library import choose_backend, ops_of
 
@@ -90,7 +91,7 @@ def filtered_lrelu(
     b = fitting_parameter("b", b, x, (x.shape[1],))
     check_at_least(1, up=up, down=down)
     gain, slope = float(gain), float(slope)
-    _check_settings(gain, slope, clamp)
+    gain, slope, clamp = _checked_settings(gain, slope, clamp)
     taps = reference.axis_taps(fu), reference.axis_taps(fd)
     pad, size = filtered_size((x.shape[3], x.shape[2]), *taps, up, down, four_sides(padding))
     settings = up, down, pad, size, gain * up * up, slope, clamp, bool(flip_filter)
@@ -102,10 +103,15 @@ def filtered_lrelu(
     return result
 
 
-def _check_settings(gain: float, slope: float, clamp: float | None) -> None:
+def _checked_settings(
+    gain: float, slope: float, clamp: float | None
+) -> tuple[float, float, float | None]:
+    gain, slope = number("gain", gain), number("slope", slope)
+    clamp = None if clamp is None else number("clamp", clamp)
     if not 0 < gain < math.inf:
         raise ValueError(f"gain must be a finite number above 0, got {gain}")
     if not 0 <= slope < math.inf:
         raise ValueError(f"slope must be a finite number of at least 0, got {slope}")
     if clamp is not None and not clamp >= 0:
         raise ValueError(f"clamp must be at least 0, or None for no clamp, got {clamp}")
+    return gain, slope, clamp
