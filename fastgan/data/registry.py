@@ -40,7 +40,7 @@ def open_dataset(
             folder it means the shorter side of the first image, or the longer one with padding.
         channels: 1 or 3; for a folder also 2 or 4, which keep alpha. None means 1 for the digits,
             3 for shapes and stacked digits. For a folder it means 1 if every image is grey, else 3.
-            The points of ``"ring"`` have a resolution of 1 and two channels.
+            The points of ``"ring"`` ignore it and ``resolution``.
         task: task that decides the inputs of each image (see ``TASKS`` and
             ``ImageDataset.inputs``). ``"shapes"`` has inputs for every task, a folder for the task
             of its layout. None means no inputs.
@@ -86,12 +86,6 @@ def open_dataset(
     if spec == "ring":
         from fastgan.data.ring import Ring
 
-        if resolution not in (None, 1) or channels not in (None, 2):
-            got = f"resolution {resolution}" if resolution not in (None, 1) else f"{channels}"
-            raise DataError(
-                f"Points of 'ring' have a resolution of 1 and 2 channels, got {got}: leave "
-                f"both out."
-            )
         return Ring()
     root = _folder(spec)
     from fastgan.data.folder import FolderDataset
