@@ -55,11 +55,28 @@ class Symptom:
 
 
 def symptoms_of(figures: Figures, recipe: Recipe) -> tuple[Symptom, ...]:
-    """Return the failures that the figures show, the gravest first; missing figures show none."""
-    return tuple(
-        Symptom(name, evidence, tuple(offered(recipe, FAILURES[name][1](recipe))))
-        for name, evidence in evidence_of(figures).items()
-    )
+    """Return the failures that the figures show, the gravest first; missing figures show none.
+
+    One number that contradicts a graver failure's remedy is left out, such as a lower rate of D
+    after a higher one.
+    """
+    found: list[Symptom] = []
+    numbers: dict[str, float] = {}
+    for name, evidence in evidence_of(figures).items():
+        kept: list[Remedy] = []
+        for remedy in offered(recipe, FAILURES[name][1](recipe)):
+            number = _number(remedy)
+            if all(numbers.get(setting, value) == value for setting, value in number.items()):
+                kept.append(remedy)
+                numbers |= number
+        found.append(Symptom(name, evidence, tuple(kept)))
+    return tuple(found)
+
+
+def _number(remedy: Remedy) -> dict[str, float]:
+    """Return the setting of a remedy that changes one number alone; empty for others."""
+    numbers = {n: v for n, v in remedy.settings.items() if type(v) in (int, float)}
+    return numbers if len(remedy.settings) == 1 else {}
 
 
 def evidence_of(figures: Figures) -> dict[str, tuple[Evidence, ...]]:

@@ -243,7 +243,9 @@ def _transform(translate: Any, rotate: Any) -> Tensor | None:
         return None
     place = (0.0, 0.0) if translate is None else translate
     if not isinstance(place, Sequence) or len(place) != 2 or not all(map(_is_finite, place)):
-        raise InferenceError(f"`translate` must be two numbers, (right, down), got {place!r}.")
+        raise InferenceError(
+            f"`translate` must be two finite numbers, (right, down), got {place!r}."
+        )
     degrees = 0.0 if rotate is None else rotate
     if not _is_finite(degrees):
         raise InferenceError(f"`rotate` must be a number of degrees, got {degrees!r}.")

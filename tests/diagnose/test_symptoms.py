@@ -279,6 +279,17 @@ def test_outputs_that_ignore_their_input_or_noise_are_mode_collapse():
         assert seen(log(learning), ill, Pix2Pix()) == {"mode collapse": {figure}}
 
 
+def test_a_lesser_failure_s_remedy_doesn_t_contradict_a_graver_one_s():
+    figures = {"certainty": 0.0, "certainty_peak": 0.1, "covered": 0.1, "apart": 0.1}
+    weak, collapse = symptoms_of(figures, GAN(lr=4e-4))
+    assert (weak.name, collapse.name) == ("G too strong", "mode collapse")
+    assert "--d-lr 0.0016" in [remedy.option for remedy in weak.remedies]
+    options = [remedy.option for remedy in collapse.remedies]
+    assert "--unroll 5" in options and not any(o.startswith("--d-lr") for o in options)
+    (alone,) = symptoms_of({"apart": 0.1}, GAN(lr=4e-4))
+    assert "--d-lr 0.0001" in [remedy.option for remedy in alone.remedies]
+
+
 def test_remedies_answer_the_recipe_s_own_settings():
     def options(figures, recipe):
         return [remedy.option for remedy in symptoms_of(figures, recipe)[0].remedies]
