@@ -68,7 +68,9 @@ def test_a_stylegan3_moves(run_of):
     with pytest.raises(InferenceError, match="takes no noise: leave noise out"):
         gan.sample(noise="const")
     for bad in ((0.1,), "ab", (0.1, math.inf), 3):
-        with pytest.raises(InferenceError, match=r"translate must be two finite numbers, \(right, down\)"):
+        with pytest.raises(
+            InferenceError, match=r"translate must be two finite numbers, \(right, down\)"
+        ):
             gan.sample(translate=bad)
     with pytest.raises(InferenceError, match="rotate must be a number of degrees, got 'x'"):
         gan.sample(rotate="x")
