@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.nn.resample import Taps
+from fastgan.nn.resample import Filters, Taps
 from fastgan.ops._checks import as_dtype, check_at_least
 
 
-class FilteredLReLU(nn.Module):
+class FilteredLReLU(Filters):
     """Learned bias and alias-free leaky ReLU, by :func:`fastgan.ops.filtered_lrelu`.
 
     The activation is applied at ``up`` times the sampling rate, between two low-pass filters
@@ -34,7 +34,6 @@ class FilteredLReLU(nn.Module):
     """
 
     constant_buffers: ClassVar[tuple[str, ...]] = ("up_filter", "down_filter")
-    """Buffers that training never changes."""
     bias: nn.Parameter | None
     up_filter: Tensor | None
     down_filter: Tensor | None
@@ -62,14 +61,6 @@ class FilteredLReLU(nn.Module):
         self.register_parameter("bias", bias)
         for name, taps in (("up_filter", up_filter), ("down_filter", down_filter)):
             self.register_buffer(name, ops.setup_filter(taps, normalize=False), persistent=False)
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> FilteredLReLU:
-        filters = {name: getattr(self, name) for name in self.constant_buffers}
-        super()._apply(fn, recurse)
-        for name, taps in filters.items():
-            if taps is not None:
-                setattr(self, name, taps.to(getattr(self, name).device))
-        return self
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.filtered_lrelu(

@@ -10,15 +10,29 @@ from fastgan import ops
 Taps = Sequence[float] | Sequence[Sequence[float]] | Tensor
 
 
-class _Filtered(nn.Module):
-    """Base of layers with a filter.
+class Filters(nn.Module):
+    """Base of layers whose buffers are filters.
 
-    The filter is a setting rather than a weight: it is not in the state dict, and it stays float32
-    under ``.half()``.
+    Filters are settings rather than weights: they are not in the state dict, and stay float32 under
+    ``.half()``.
     """
 
+    constant_buffers: ClassVar[tuple[str, ...]]
+    """The filters: buffers that training never changes, float32 or None."""
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Filters:
+        filters = {name: getattr(self, name) for name in self.constant_buffers}
+        super()._apply(fn, recurse)
+        for name, taps in filters.items():
+            if taps is not None:
+                setattr(self, name, taps.to(getattr(self, name).device))
+        return self
+
+
+class _Filtered(Filters):
+    """Base of layers with one filter."""
+
     constant_buffers: ClassVar[tuple[str, ...]] = ("filter",)
-    """Buffers that training never changes."""
     filter: Tensor
 
     def __init__(self, taps: Taps, **options: Any) -> None:
@@ -28,12 +42,6 @@ class _Filtered(nn.Module):
             raise TypeError("taps must be numbers or a tensor, got None")
         self.register_buffer("filter", f, persistent=False)
         self.options = options
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> _Filtered:
-        f = self.filter
-        super()._apply(fn, recurse)
-        self.filter = f.to(self.filter.device)
-        return self
 
     def extra_repr(self) -> str:
         return ", ".join(

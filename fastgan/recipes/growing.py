@@ -53,12 +53,7 @@ class Growing(DiffAugmentSettings, GeneralSettings, AutocastSettings, NoiseToIma
         self._require_at_least(0, "stable_kimg")
         self._require_at_least(8, "channel_base")
         self._require_at_least(1, "channel_max", "group_size")
-        piece, group = self.batch // self.accumulate, self.group_size
-        self._require(
-            "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of `group_size`, {group}, or "
-            "fewer",
-        )  # fmt: skip
+        self._require_whole_groups(self.group_size)
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

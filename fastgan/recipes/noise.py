@@ -61,6 +61,15 @@ class NoiseToImage(AdversarialRecipe):
     def d_loss_scale(self) -> LossScale | None:
         return self.adversarial.scale(self.stabilizers.label_noise.flip_labels)
 
+    def _require_whole_groups(self, group: int) -> None:
+        """Raise RecipeError unless minibatch stddev can form groups of this many images."""
+        piece = self.batch // self.accumulate
+        self._require(
+            "batch", piece <= group or piece % group == 0,
+            f"such that the images computed at once are a multiple of `group_size`, {group}, or "
+            "fewer",
+        )  # fmt: skip
+
     def check_images(self, images: ImageSpec) -> None:
         self.stabilizers.augmenting.check_images(images)
         if self.conditional and images.num_classes < 2:

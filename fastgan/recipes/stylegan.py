@@ -26,7 +26,7 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Penalty
 from fastgan.recipes.players import Batch, DrawRequest, Networks
 from fastgan.recipes.stabilizers import StyleMixingSettings
-from fastgan.recipes.styles import StyleBatch
+from fastgan.recipes.styles import StyleBatch, per_micro_batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class StyleGAN(StyleMixingSettings, Growing):
         g = StyleGANGenerator(
             images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
             c_dim=self.classes(images), mapping_layers=self.mapping_layers,
-            w_avg_beta=self.w_avg_beta ** (1 / self.accumulate),
+            w_avg_beta=per_micro_batch(self.w_avg_beta, self.accumulate),
             channel_base=self.channel_base, channel_max=self.channel_max,
         )  # fmt: skip
         d = ProGANDiscriminator(

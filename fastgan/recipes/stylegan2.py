@@ -36,7 +36,7 @@ from fastgan.recipes.stabilizers import (
     StyleMixingSettings,
 )
 from fastgan.recipes.stabilizers.styles import MEAN
-from fastgan.recipes.styles import StyleBatch
+from fastgan.recipes.styles import StyleBatch, check_half_resolutions, per_micro_batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +79,7 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_at_least(1, "w_dim", "channel_max", "mapping_layers", "group_size")
-        piece, group = self.batch // self.accumulate, self.group_size
-        self._require(
-            "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of `group_size`, {group}, or "
-            "fewer",
-        )  # fmt: skip
+        self._require_whole_groups(self.group_size)
         self._require(
             "channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8"
         )
@@ -94,12 +89,7 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
-        most = RESOLUTIONS.index(images.resolution) + 1
-        self._require(
-            "num_fp16_res",
-            self.num_fp16_res <= most,
-            f"at most {most} at {images.resolution}×{images.resolution}",
-        )
+        check_half_resolutions(self.num_fp16_res, images)
         self._require(
             "channel_base",
             self.channel_base is None or self.channel_base >= images.resolution,
@@ -118,7 +108,7 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
             "G": StyleGAN2Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
                 c_dim=c_dim, mapping_layers=self.mapping_layers,
-                w_avg_beta=self.w_avg_beta ** (1 / self.accumulate),
+                w_avg_beta=per_micro_batch(self.w_avg_beta, self.accumulate),
                 channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res,
                 conv_clamp=clamp,
             ),

@@ -34,6 +34,7 @@ from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penal
 from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks
 from fastgan.recipes.stabilizers import EqualizedSettings, Side
+from fastgan.recipes.styles import check_half_resolutions, per_micro_batch
 
 G_RESOLUTIONS = tuple(r for r in RESOLUTIONS if r >= 16)
 EMA_IMAGES = 20_000
@@ -105,12 +106,7 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
         super().__post_init__()
         self._require_at_least(1, "w_dim", "channel_max", "mapping_layers", "group_size")
         self._require_at_least(3, "num_layers")
-        piece, group = self.batch // self.accumulate, self.group_size
-        self._require(
-            "batch", piece <= group or piece % group == 0,
-            f"such that the images computed at once are a multiple of `group_size`, {group}, or "
-            "fewer",
-        )  # fmt: skip
+        self._require_whole_groups(self.group_size)
         self._require("w_avg_beta", 0 <= self.w_avg_beta <= 1, "at least 0 and at most 1")
         self._require_at_least(0, "margin", "num_fp16_res", "blur_sigma")
         fade = self.blur_fade_kimg
@@ -119,12 +115,7 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in G_RESOLUTIONS, one_of(G_RESOLUTIONS))
-        most = RESOLUTIONS.index(images.resolution) + 1
-        self._require(
-            "num_fp16_res",
-            self.num_fp16_res <= most,
-            f"at most {most} at {images.resolution}×{images.resolution}",
-        )
+        check_half_resolutions(self.num_fp16_res, images)
         self._require(
             "channel_base",
             self.channel_base >= images.resolution,
@@ -144,7 +135,7 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
             "G": StyleGAN3Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
                 c_dim=c_dim, mapping_layers=self.mapping_layers,
-                w_avg_beta=self.w_avg_beta ** (1 / self.accumulate),
+                w_avg_beta=per_micro_batch(self.w_avg_beta, self.accumulate),
                 channel_base=self.g_width * self.channel_base,
                 channel_max=self.g_width * self.channel_max, num_layers=self.num_layers,
                 margin=self.margin, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,

@@ -60,7 +60,7 @@ class Trial:
     def save(self) -> None:
         """Write the record into the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.folder / RECORD, [_json(self.outcome())])
+        write_atomic(self.folder / RECORD, [as_json(self.outcome())])
 
     def outcome(self) -> dict[str, Any]:
         """Return what the trial ended with, as plain data."""
@@ -158,7 +158,7 @@ class Sweep:
     def write(self) -> None:
         """Write the table and the results."""
         write_atomic(self.table, [_csv(self).encode()])
-        write_atomic(self.results, [_json(self._plain())])
+        write_atomic(self.results, [as_json(self._plain())])
 
     def _plain(self) -> dict[str, Any]:
         return {
@@ -219,5 +219,6 @@ def _csv(sweep: Sweep) -> str:
     return text.getvalue()
 
 
-def _json(plain: Any) -> bytes:
+def as_json(plain: Any) -> bytes:
+    """Return plain data as the text of a file."""
     return json.dumps(plain, indent=2).encode() + b"\n"

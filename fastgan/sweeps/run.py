@@ -27,7 +27,7 @@ from fastgan.sweeps.chart import draw_chart
 from fastgan.sweeps.claim import claim
 from fastgan.sweeps.errors import SweepError
 from fastgan.sweeps.plan import SweepPlan, check_same
-from fastgan.sweeps.results import Point, Sweep, Trial, rank
+from fastgan.sweeps.results import Point, Sweep, Trial, as_json, rank
 from fastgan.sweeps.space import Range, Settings, suggest, text_of
 from fastgan.training.config import RunConfig
 from fastgan.training.curves import require_plotting
@@ -287,7 +287,7 @@ class _Runner:
     def _save_plan(self) -> None:
         self._plan.folder.mkdir(parents=True, exist_ok=True)
         plain = self._saved | {"compared_by": self._metric}
-        write_atomic(self._plan.folder / SAVED, [json.dumps(plain, indent=2).encode() + b"\n"])
+        write_atomic(self._plan.folder / SAVED, [as_json(plain)])
 
     def _restored(self, plain: dict[str, Any]) -> Settings:
         """Return a saved point with the plan's own values, such as tuples."""
