@@ -252,6 +252,28 @@ class AdversarialRecipe(Recipe):
             **parts.instance_noise.draw(request, sides), **parts.augmenting.draw(request, sides, d)
         )
 
+    def seen_by_d(
+        self,
+        networks: Networks,
+        draws: Draws,
+        side: Side,
+        conditions: tuple[Tensor, ...] = (),
+        d: str = "D",
+    ) -> Critic:
+        """Return a D as a function of images, with one side's augmentations.
+
+        Args:
+            conditions: further arguments of D, such as labels.
+        """
+        augment = self.stabilizers.augmenting.of_side(networks, draws, side, d)
+        D = networks[d]
+
+        def critic(images: Tensor) -> Output:
+            output: Output = D(augment(images), *conditions)
+            return output
+
+        return critic
+
     def d_inputs(
         self, networks: Networks, images: Tensor, draws: Draws, side: Side, d: str = "D"
     ) -> Tensor:

@@ -107,14 +107,8 @@ class DirectTranslation(Translation):
 
     def critic(self, networks: Networks, batch: Any, side: Side) -> Critic:
         """Return D as a function of images, with the condition and augmentations of one side."""
-        augment = self.stabilizers.augmenting.of_side(networks, batch.draws, side, "D")
-        condition, D = self.d_condition(networks, batch, side), networks["D"]
-
-        def critic(images: Tensor) -> Output:
-            output: Output = D(augment(images), *condition)
-            return output
-
-        return critic
+        conditions = self.d_condition(networks, batch, side)
+        return self.seen_by_d(networks, batch.draws, side, conditions)
 
     def output(self, networks: Networks, batch: Any, images: Tensor, side: Side) -> Output:
         """Return D's output for images, under this step's instance noise."""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.data import Task
-from fastgan.losses.penalties import Critic
 from fastgan.losses.stabilizers import feature_matching
 from fastgan.networks.translation import PatchDiscriminator
 from fastgan.recipes.adversarial import Output
@@ -159,14 +158,9 @@ class Domains(ImageSettings, Translation):
         total = torch.zeros((), device=batch.real.device)
         fakes: Any = batch.fakes or Pair(None, None)
         for d, real, fake, draws in zip(DISCRIMINATORS, batch.images, fakes, batch.draws):
-            of_real, of_fake = (self.critic(networks, draws, side, d) for side in SIDES)
+            of_real, of_fake = (self.seen_by_d(networks, draws, side, d=d) for side in SIDES)
             total = total + self.weighted_penalty(of_real, of_fake, real, fake, draws)
         return total
-
-    def critic(self, networks: Networks, draws: Draws, side: Side, d: str) -> Critic:
-        """Return a D as a function of images, with one side's augmentations."""
-        augment = self.stabilizers.augmenting.of_side(networks, draws, side, d)
-        return lambda images: networks[d](augment(images))
 
     def matching_loss(self, networks: Networks, batch: DomainBatch, fakes: Pair[Tensor]) -> Tensor:
         """Return the distance of mean features of both D (Salimans et al. 2016, section 3.1)."""

@@ -168,14 +168,7 @@ class NoiseToImage(AdversarialRecipe):
         """
         if side == "fake" and batch.fake_labels is not None:
             batch = replace(batch, labels=batch.fake_labels)
-        augment = self.stabilizers.augmenting.of_side(networks, batch.draws, side, "D")
-        labels, D = self.labels(batch), networks["D"]
-
-        def critic(images: Tensor) -> Output:
-            output: Output = D(augment(images), *labels)
-            return output
-
-        return critic
+        return self.seen_by_d(networks, batch.draws, side, self.labels(batch))
 
     def output(self, networks: Networks, batch: NoiseBatch, images: Tensor, side: Side) -> Output:
         """Return D's output for images, under this step's instance noise."""
