@@ -1,8 +1,9 @@
-"""The process that the ops run in: its versions, and the C library's allocator."""
+"""The process that the ops run in: its versions, its threads, and the C library's allocator."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 from typing import Any
 
@@ -49,6 +50,23 @@ def native_build() -> str:
         f"CUDA {_info.cuda_version} for {_info.cuda_architectures}" if _info.has_cuda else "no CUDA"
     )
     return ", ".join(parts)
+
+
+def threads() -> str:
+    """Describe the threads of an op on the CPU: their number, and how they wait for each other.
+
+    OpenMP reads ``OMP_WAIT_POLICY`` when torch is imported. The command line sets it to ``PASSIVE``
+    unless the environment says how to wait.
+    """
+    policy = os.environ.get("OMP_WAIT_POLICY", "").upper()
+    spins = os.environ.get("GOMP_SPINCOUNT")
+    if spins is not None:
+        waiting = f"GOMP_SPINCOUNT={spins}"
+    elif policy == "PASSIVE":
+        waiting = "passive: a waiting thread sleeps (OMP_WAIT_POLICY=PASSIVE)"
+    else:
+        waiting = "active: a waiting thread keeps its core; OMP_WAIT_POLICY=PASSIVE lets it sleep"
+    return f"{torch.get_num_threads()}, waiting {waiting}"
 
 
 def tune_cpu_allocator() -> bool:

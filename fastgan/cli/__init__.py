@@ -21,7 +21,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,6 +65,7 @@ class UsageError(FastganError):
 
 def main() -> NoReturn:
     """Run the command of `sys.argv`, and exit with its status."""
+    wait_passively(os.environ)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.formatwarning = _one_line
@@ -94,6 +95,16 @@ def main() -> NoReturn:
         print(f"{_speaker()}: {said}", file=sys.stderr)
         status = 1
     sys.exit(status)
+
+
+def wait_passively(environment: MutableMapping[str, str]) -> None:
+    """Make OpenMP's waiting threads sleep, unless a variable already says how they wait.
+
+    By default they spin, on cores that other processes and late threads need. OpenMP reads the
+    variable when torch is imported.
+    """
+    if not any(name in environment for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")):
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from rich.table import Table
 from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
 from fastgan.ops import backends
-from fastgan.runtime import versions
+from fastgan.runtime import threads, versions
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ def _versions() -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, version in versions().items():
         table.add_row(name, version)
+    table.add_row("threads", threads())
     return table
 
 

@@ -36,6 +36,8 @@ def fastgan(capsys, monkeypatch):
 
     def run(*arguments) -> Outcome:
         monkeypatch.setattr("sys.argv", ["fastgan", *map(str, arguments)])
+        # The command sets it otherwise, for the rest of this process.
+        monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         with pytest.raises(SystemExit) as stop:
             cli.main()
         captured = capsys.readouterr()

@@ -18,6 +18,28 @@ from fastgan.recipes.errors import RecipeError
 from fastgan.training.progress import say
 
 
+@pytest.mark.parametrize(
+    "before,after",
+    [
+        ({}, {"OMP_WAIT_POLICY": "PASSIVE"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+        ({"GOMP_SPINCOUNT": "9"}, {"GOMP_SPINCOUNT": "9"}),
+    ],
+)
+def test_threads_wait_passively_unless_the_environment_says_how(before, after):
+    cli.wait_passively(before)
+    assert before == after
+
+
+def test_the_command_sets_the_waiting_before_torch_is_imported(monkeypatch):
+    told = []
+    monkeypatch.setattr(cli, "wait_passively", lambda environment: told.append("waiting"))
+    monkeypatch.setattr(cli, "run", lambda arguments: told.append("run") or 0)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert told == ["waiting", "run"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["--debug"]])
 def test_help(fastgan, arguments):
     outcome = fastgan(*arguments)

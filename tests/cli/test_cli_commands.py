@@ -9,6 +9,7 @@ import pytest
 
 from fastgan.ops import BackendStatus
 from fastgan.recipes import RECIPES
+from fastgan.runtime import threads
 from fastgan.training import checkpoint
 from tests.recipes.small_recipes import SMALL
 
@@ -225,6 +226,7 @@ def test_doctor(fastgan, monkeypatch):
     assert re.search(r"^torch +2\.", outcome.out, re.M)
     assert re.search(r"^cuda +no +cuda +no driver: install one", outcome.out, re.M)
     assert re.search(r"^cpu +yes +cpu", outcome.out, re.M)
+    assert re.search(r"^threads +\d+, waiting passive", outcome.out, re.M)
 
 
 def test_doctor_here(fastgan):
@@ -233,6 +235,23 @@ def test_doctor_here(fastgan):
         re.search(rf"^{name} +(yes|no) ", out, re.M)
         for name in ("cuda", "triton", "cpu", "reference")
     )
+
+
+@pytest.mark.parametrize(
+    "policy,spins,waiting",
+    [
+        ("passive", None, "passive"),
+        ("ACTIVE", None, "active"),
+        (None, None, "active"),
+        (None, "7", "GOMP_SPINCOUNT=7"),
+    ],
+)
+def test_doctor_says_how_threads_wait(monkeypatch, policy, spins, waiting):
+    for name, value in (("OMP_WAIT_POLICY", policy), ("GOMP_SPINCOUNT", spins)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert f", waiting {waiting}" in threads()
 
 
 def test_a_resumed_run_keeps_its_options_unless_they_are_given_anew(fastgan, tiny, tmp_path):
