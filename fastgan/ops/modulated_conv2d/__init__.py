@@ -5,7 +5,6 @@ The maths is in this folder's README.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -19,18 +18,16 @@ from fastgan.ops._checks import (
     fitting_parameter,
     under_autocast,
 )
+from fastgan.ops._layout import memory_format
 from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.conv2d.convolve import by_winograd
 from fastgan.ops.conv2d_resample import resample
 from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
+from fastgan.ops.modulation_factors import modulation_factors, reference
 from fastgan.ops.scale_bias_act import epilogue
 from fastgan.ops.upfirdn2d.arguments import check_filter, four_sides
 
 __all__ = ["modulated_conv2d"]
-
-EPSILON = 1e-8
-# Least divisor of styles and weights in half types: float16 has normal numbers from there on.
-LEAST = 2.0**-14
 
 
 def modulated_conv2d(
@@ -131,7 +128,12 @@ def modulated_conv2d(
     check_size(x.shape, weight.shape, up, down, sides)
     check_filter(resample_filter, x.device)
     chosen = choose_backend("modulated_conv2d", x.device, backend)
-    weight, styles, scale = factors(x.dtype, weight, styles, demodulate, input_gain)
+    # A transposed convolution reverses its weight.
+    flip = bool(flip_weight) == (up > 1) and weight.shape[2:].numel() > 1
+    last = memory_format(x) == torch.channels_last
+    weight, styles, scale = _factors(
+        chosen, x.dtype, weight, styles, input_gain, demodulate, last, flip
+    )
 
     tensors = (x, weight, styles, scale, noise, bias)
     trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
@@ -147,57 +149,43 @@ def modulated_conv2d(
             size = [x.shape[2 + i] + 2 * pads[i] - 2 for i in (0, 1)]
             noise = fitting_parameter("noise", noise, x, (x.shape[0], 1, *size), (1, 1, *size))
             bias = fitting_parameter("bias", bias, x, (weight.shape[0],))
-            weight = weight if flip_weight else weight.flip(2, 3)
             return ops_of(chosen).winograd_conv2d_act(
                 x, weight, styles, scale, noise, bias, *pads, *options
             )
     z = resample(
         chosen, x, weight, styles, resample_filter,
-        up=up, down=down, sides=sides, groups=1, flip_weight=flip_weight, flip_filter=False,
+        up=up, down=down, sides=sides, groups=1, flip_weight=up == 1, flip_filter=False,
     )  # fmt: skip
     return epilogue(chosen, z, scale, noise, bias, options)
 
 
-def factors(
-    dtype: torch.dtype,
-    weight: Tensor,
-    styles: Tensor,
-    demodulate: bool,
-    input_gain: float | Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _factors(
+    chosen: str, dtype: torch.dtype, weight: Tensor, styles: Tensor, gain: float | Tensor | None,
+    demodulate: bool, channels_last: bool, flip: bool,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
     """Return ``(weight, styles, scale)`` of ``dtype`` for ``scale · conv(x · styles, weight)``.
 
-    That is the modulated convolution. The scale ``[N, O]`` is None for 1.
+    The scale ``[N, O]`` is None for 1.
     """
-    scale = None
-    if dtype in (torch.float16, torch.bfloat16):
-        # (s/S, w/W) for (s, w) leaves the result, and so its gradients, for any constants S and W.
-        weight, styles = weight.float(), styles.float()
-        most = torch.finfo(dtype).max
-        # An infinite factor of an image of zeros would give NaN.
-        largest = torch.linalg.vector_norm(styles.detach(), math.inf, 1, keepdim=True)
-        divisor = largest.clamp(LEAST, None if demodulate else most)
-        styles = styles / divisor
-        scale = divisor.expand(-1, weight.shape[0])
+    half = dtype in (torch.float16, torch.bfloat16)
+    if half:
+        weight, styles = as_dtype(weight, torch.float32), as_dtype(styles, torch.float32)
+    elif chosen == "cpu" or not demodulate:
+        # On the CPU, kernels would save little beside the convolution.
+        scale = None
         if demodulate:
-            norm = torch.linalg.vector_norm(weight.detach(), dim=(1, 2, 3)).clamp(LEAST)
-            weight = weight / norm[:, None, None, None]
-            # The bound keeps the factor finite, and epsilon above zero.
-            bound = min(EPSILON**0.5 * most, 1e15)
-            floor = (divisor * norm).clamp(max=bound).pow(-2)
-            scale = torch.add(_squares(weight, styles), floor, alpha=EPSILON).rsqrt()
-    elif demodulate:
-        # Through the view, gradients of the factor add up before they reach its square root.
-        scale = (_squares(weight, styles) + EPSILON).rsqrt()[...]
-    if input_gain is not None:
-        styles = styles * input_gain
-    scale = None if scale is None else as_dtype(scale, dtype)
-    return as_dtype(weight, dtype), as_dtype(styles, dtype), scale
-
-
-def _squares(weight: Tensor, styles: Tensor) -> Tensor:
-    """Return the sums of squares of the modulated weights, ``[N, O]``."""
-    return styles.square() @ weight.square().sum((2, 3)).t()
+            squares = reference.squares_of(weight)
+            scale = reference.demodulation(squares, styles, None, None, dtype)
+        styles = styles if gain is None else styles * gain
+        return weight.flip(2, 3) if flip else weight, as_dtype(styles, dtype), scale
+    if gain is not None and not isinstance(gain, Tensor):
+        gain = styles.new_full((), gain)
+    if gain is not None:
+        gain = as_dtype(gain, styles.dtype)
+    return modulation_factors(
+        chosen, weight, styles, gain, dtype=dtype, demodulate=demodulate, normalize=half,
+        channels_last=channels_last, flip=flip,
+    )  # fmt: skip
 
 
 def _cast(name: str, t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
