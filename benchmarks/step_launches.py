@@ -23,9 +23,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.launches import Launches
+from fastgan.networks import half
 from fastgan.ops import _define, _library
 from fastgan.recipes import Batch, ImageSpec
 from fastgan.recipes.stylegan2 import StyleGAN2
+from fastgan.training import step as training_step
+from fastgan.training.precision import HALF
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -109,13 +112,33 @@ def _frames_of(node: Any) -> list[traceback.FrameSummary]:
     return [traceback.FrameSummary(m[1], int(m[2]), "") for m in found if m]
 
 
+class Autocast:
+    """Autocast of meta tensors, which torch lacks: the networks ask ``dtype``."""
+
+    current: torch.dtype | None = None
+
+    def dtype(self, _: Tensor) -> torch.dtype | None:
+        return self.current
+
+    @contextlib.contextmanager
+    def __call__(self, precision: str, device: torch.device) -> Iterator[None]:
+        before, self.current = self.current, HALF.get(precision)
+        try:
+            yield
+        finally:
+            self.current = before
+
+
 @contextlib.contextmanager
 def choices_of_a_gpu() -> Iterator[None]:
     """Let ops, norms and optimisers treat meta tensors as those of a GPU inside the block."""
+    autocast = Autocast()
     with (
         patch.object(_library, "_automatic", lambda op, device: "cuda"),
         patch.object(_library, "_named", lambda name, device: name),
         patch("torch.nn.utils.clip_grad._has_foreach_support", lambda *_: True),
+        patch.object(training_step, "autocast", autocast),
+        patch.object(half, "autocast_dtype", autocast.dtype),
     ):
         yield
 
@@ -191,9 +214,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step_launches")
     parser.add_argument("--sources", type=int, default=0, metavar="N", help="the N largest sources")
     parser.add_argument("--part", choices=PARTS, help="sources of this part alone")
-    parser.add_argument("--num-fp16-res", type=int, default=0)
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     given = parser.parse_args()
-    counted = count_step(sources=given.sources > 0, num_fp16_res=given.num_fp16_res)
+    counted = count_step(sources=given.sources > 0, precision=given.precision)
     for part, count in counted.by_part.items():
         print(f"{part:12} {count:6}")
     print(f"{'average':12} {average(counted.by_part):8.1f}\n{'all':12} {counted.count:6}")

@@ -73,7 +73,7 @@ def equivariance_of(networks: Networks, metric: Equivariance, count: int, *, see
             yield G.mapping(z, *(t.to(device) for t in labels))
 
     def images_of(ws: Tensor, transform: Tensor | None) -> Tensor:
-        images: Tensor = G.synthesis(ws, transform=transform, force_fp32=True)
+        images: Tensor = G.synthesis(ws, transform=transform)
         return images
 
     found = equivariance(images_of, batches(), metric, G.resolution, generator)

@@ -71,7 +71,7 @@ class _StyleGAN2(ModuleRecords):
         return resolutions
 
     def precision(self, prefix: str, blocks: list[int], layer: str) -> tuple[int, float | None]:
-        """Return ``num_fp16_res`` and ``conv_clamp`` of the blocks above 4.
+        """Return ``half_resolutions`` and ``conv_clamp`` of the blocks above 4.
 
         ``layer`` is the layer of a block that has the clamp.
         """
@@ -163,7 +163,7 @@ def _generator(record: Record, path: str) -> Weights:
         "mapping_lr_multiplier": rate,
         "w_avg_beta": g.setting(("w_avg_beta",), ("mapping",), 0.998),
         **g.widths(widths, "synthesis"),
-        "num_fp16_res": number,
+        "half_resolutions": number,
         "conv_clamp": clamp,
         "base": tuple(g.shape("synthesis.b4.const", 3)[1:]),
     }
@@ -189,7 +189,7 @@ def _discriminator(record: Record, path: str) -> Weights:
         "channels": d.shape(f"b{top}.fromrgb.weight", 4)[1],
         **d.widths(widths, ""),
         "group_size": d.setting(("group_size", "mbstd_group_size"), ("b4.mbstd", "b4"), 4),
-        "num_fp16_res": number,
+        "half_resolutions": number,
         "conv_clamp": clamp,
     }
     if "mapping.fc0.weight" in d.tensors:

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, tuple[str, int | float]] = {
     "filter_size": ("filter_size", 6),
     "lrelu_upsampling": ("lrelu_upsampling", 2),
     "output_scale": ("output_scale", 0.25),
-    "num_fp16_res": ("num_fp16_res", 4),
+    "half_resolutions": ("num_fp16_res", 4),
 }
 
 

@@ -39,7 +39,7 @@ def build(weights: Weights) -> StyleGAN:
     """
     # Bound the numbers that a constructor loops over.
     count = len(weights.tensors) + 8
-    for name, most in (("mapping_layers", count), ("num_layers", count), ("num_fp16_res", 16)):
+    for name, most in (("mapping_layers", count), ("num_layers", count), ("half_resolutions", 16)):
         if weights.config.get(name, 0) not in range(most + 1):
             raise Refusal(f"its {name} isn't a whole number from 0 to {most}")
     network_class = CLASSES[weights.class_name]

@@ -24,6 +24,8 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, Networks, Player
 from fastgan.recipes.signature import Signature
 
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+HALF_TYPES = ("bf16", "fp16")
 # Longest half-life of an average, as a share of the images shown.
 EMA_RAMPUP = 0.05
 
@@ -72,8 +74,11 @@ class Recipe(ABC):
     takes precedence."""
     mirror: bool = False
     """Show every image and its mirror image, left for right."""
-    precision: Literal["fp32", "tf32"] = "fp32"
-    """Precision of the networks; tf32 rounds products of matrices to 10 bits on a GPU."""
+    precision: Precision = "fp32"
+    """Precision of the networks: float32, TF32 (float32 with rounded products, on a GPU), or half
+    types by autocast, with weights, optimisers and penalties in float32; fp16 scales the losses."""
+    full_precision: tuple[str, ...] = ()
+    """Networks that stay in float32 under bf16 and fp16, such as D."""
     accumulate: int = 1
     """Micro-batches per update, to save memory; batch norm sees one at a time."""
     sync_batch_norm: bool = True
@@ -106,6 +111,12 @@ class Recipe(ABC):
                 f"choose one."
             )
         self._require_at_least(1, "accumulate")
+        self._require(
+            "full_precision",
+            not self.full_precision or self.precision in HALF_TYPES,
+            f"empty where `precision` is {self.precision}",
+            "leave it out, or set `precision` to bf16 or fp16",
+        )
         self._require(
             "accumulate", self.batch % self.accumulate == 0, f"a divisor of `batch`, {self.batch}"
         )
@@ -148,14 +159,9 @@ class Recipe(ABC):
         return None
 
     @property
-    def float32_networks(self) -> tuple[str, ...]:
-        """Networks that stay in float32 under half types."""
-        return ()
-
-    @property
     def scales_losses(self) -> bool:
         """True if losses are scaled, since gradients in float16 underflow."""
-        return False
+        return self.precision == "fp16"
 
     @property
     def has_batch_norm(self) -> bool:

@@ -18,7 +18,6 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator
-from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
@@ -32,9 +31,7 @@ Norm = Literal["batch", "layer", "instance", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCGAN(
-    FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, AutocastSettings, NoiseToImage
-):
+class DCGAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, NoiseToImage):
     """Radford 2016: strided convolutions, batch norm, Adam 2e-4 with β1 0.5, widths of 64."""
 
     name: ClassVar[str] = "dcgan"

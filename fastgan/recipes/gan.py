@@ -16,7 +16,6 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
-from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.recipes.stabilizers import (
@@ -27,9 +26,7 @@ from fastgan.recipes.stabilizers import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAN(
-    FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, AutocastSettings, NoiseToImage
-):
+class GAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, NoiseToImage):
     """Goodfellow 2014: fully connected G and D, cross-entropy.
 
     The defaults are networks that many tutorials train on 28×28 digits; GAN.small() is another

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from fastgan.networks import growing
 from fastgan.networks.stylegan2 import RESOLUTIONS
-from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
@@ -20,7 +19,7 @@ from fastgan.recipes.stabilizers import DiffAugmentSettings, GeneralSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Growing(DiffAugmentSettings, GeneralSettings, AutocastSettings, NoiseToImage):
+class Growing(DiffAugmentSettings, GeneralSettings, NoiseToImage):
     """Progressive growing of G and D together (Karras et al. 2018).
 
     The growth at a step follows from the number of images shown before it.

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
-from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
@@ -44,7 +43,7 @@ class R3GANBatch(NoiseBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class R3GAN(FixedSizeSettings, AutocastSettings, NoiseToImage):
+class R3GAN(FixedSizeSettings, NoiseToImage):
     """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D.
 
     The default widths are those of FFHQ at 256×256.

@@ -16,7 +16,6 @@ from typing import ClassVar
 from torch import nn
 
 from fastgan.networks.resnet import RESOLUTIONS, ResNetDiscriminator, ResNetGenerator
-from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseToImage
@@ -24,7 +23,7 @@ from fastgan.recipes.stabilizers import FeatureMatchingSettings, FixedSizeSettin
 
 
 @dataclass(frozen=True, kw_only=True)
-class SNGAN(FeatureMatchingSettings, FixedSizeSettings, AutocastSettings, NoiseToImage):
+class SNGAN(FeatureMatchingSettings, FixedSizeSettings, NoiseToImage):
     """Miyato 2018: residual blocks, spectral norm in D, hinge loss, five updates of D per step.
 
     With `conditional`, G's batch norms and a projection in D know the class (Miyato and Koyama

@@ -36,11 +36,13 @@ from fastgan.recipes.stabilizers import (
     StyleMixingSettings,
 )
 from fastgan.recipes.stabilizers.styles import MEAN
-from fastgan.recipes.styles import StyleBatch, check_half_resolutions, per_micro_batch
+from fastgan.recipes.styles import ClampedHalfSettings, StyleBatch, per_micro_batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, NoiseToImage):
+class StyleGAN2(
+    ClampedHalfSettings, PathLengthSettings, StyleMixingSettings, EqualizedSettings, NoiseToImage
+):
     """Karras 2020: modulated convolutions, skip G, residual D, lazy R1 and path length penalty."""
 
     name: ClassVar[str] = "stylegan2"
@@ -73,8 +75,6 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
     path_length_weight: float | None = None
     group_size: int = 4
     """Images per group of minibatch stddev; 1 compares none."""
-    num_fp16_res: int = 0
-    """Highest resolutions that compute in float16, clamped at 256, on a GPU; no autocast."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,12 +84,10 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
             "channel_base", self.channel_base is None or self.channel_base >= 8, "at least 8"
         )
         self._require("w_avg_beta", 0 <= self.w_avg_beta <= 1, "at least 0 and at most 1")
-        self._require_at_least(0, "num_fp16_res")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in RESOLUTIONS, one_of(RESOLUTIONS))
-        check_half_resolutions(self.num_fp16_res, images)
         self._require(
             "channel_base",
             self.channel_base is None or self.channel_base >= images.resolution,
@@ -103,20 +101,19 @@ class StyleGAN2(PathLengthSettings, StyleMixingSettings, EqualizedSettings, Nois
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         base = self.channel_base or self.resolved(images)["channel_base"]
         c_dim = self.classes(images)
-        clamp = 256.0 if self.num_fp16_res else None
         return {
             "G": StyleGAN2Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
                 c_dim=c_dim, mapping_layers=self.mapping_layers,
                 w_avg_beta=per_micro_batch(self.w_avg_beta, self.accumulate),
-                channel_base=base, channel_max=self.channel_max, num_fp16_res=self.num_fp16_res,
-                conv_clamp=clamp,
+                channel_base=base, channel_max=self.channel_max,
+                half_resolutions=self.half_resolutions, conv_clamp=self.conv_clamp,
             ),
             "D": StyleGAN2Discriminator(
                 images.resolution, images.channels, c_dim=c_dim,
                 mapping_layers=self.mapping_layers, channel_base=base,
                 channel_max=self.channel_max, group_size=self.group_size,
-                num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+                half_resolutions=self.half_resolutions, conv_clamp=self.conv_clamp,
             ),
             **self.extras(images),
             **self.stabilizers.path_length.modules(),

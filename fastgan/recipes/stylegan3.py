@@ -34,7 +34,7 @@ from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penal
 from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks
 from fastgan.recipes.stabilizers import EqualizedSettings, Side
-from fastgan.recipes.styles import check_half_resolutions, per_micro_batch
+from fastgan.recipes.styles import ClampedHalfSettings, per_micro_batch
 
 G_RESOLUTIONS = tuple(r for r in RESOLUTIONS if r >= 16)
 EMA_IMAGES = 20_000
@@ -53,7 +53,7 @@ class BlurBatch(NoiseBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN3T(EqualizedSettings, NoiseToImage):
+class StyleGAN3T(ClampedHalfSettings, EqualizedSettings, NoiseToImage):
     """Karras 2021, configuration T: details follow translations of G's Fourier features."""
 
     name: ClassVar[str] = "stylegan3-t"
@@ -95,8 +95,6 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
     """Decay per step of the mean of w, the centre of truncation."""
     group_size: int = 4
     """Images per group of minibatch stddev; 1 compares none."""
-    num_fp16_res: int = 0
-    """Highest resolutions that compute in float16, clamped at 256, on a GPU; no autocast."""
     blur_sigma: float = 0.0
     """Blur of D's images at the start: the distance in pixels at which it is a half; 0 for none."""
     blur_fade_kimg: float | None = None
@@ -108,14 +106,13 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
         self._require_at_least(3, "num_layers")
         self._require_whole_groups(self.group_size)
         self._require("w_avg_beta", 0 <= self.w_avg_beta <= 1, "at least 0 and at most 1")
-        self._require_at_least(0, "margin", "num_fp16_res", "blur_sigma")
+        self._require_at_least(0, "margin", "blur_sigma")
         fade = self.blur_fade_kimg
         self._require("blur_fade_kimg", fade is None or 0 < fade < float("inf"), "above 0")
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
         self._require_resolution(images, images.resolution in G_RESOLUTIONS, one_of(G_RESOLUTIONS))
-        check_half_resolutions(self.num_fp16_res, images)
         self._require(
             "channel_base",
             self.channel_base >= images.resolution,
@@ -130,7 +127,6 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         c_dim = self.classes(images)
-        clamp = 256.0 if self.num_fp16_res else None
         return {
             "G": StyleGAN3Generator(
                 images.resolution, images.channels, z_dim=self.z_dim, w_dim=self.w_dim,
@@ -138,14 +134,16 @@ class StyleGAN3T(EqualizedSettings, NoiseToImage):
                 w_avg_beta=per_micro_batch(self.w_avg_beta, self.accumulate),
                 channel_base=self.g_width * self.channel_base,
                 channel_max=self.g_width * self.channel_max, num_layers=self.num_layers,
-                margin=self.margin, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+                margin=self.margin, half_resolutions=self.half_resolutions,
+                conv_clamp=self.conv_clamp,
                 magnitude_ema_beta=0.5 ** (self.batch / self.accumulate / EMA_IMAGES),
                 **self.configuration,
             ),
             "D": StyleGAN2Discriminator(
                 images.resolution, images.channels, c_dim=c_dim,
                 channel_base=self.channel_base, channel_max=self.channel_max,
-                group_size=self.group_size, num_fp16_res=self.num_fp16_res, conv_clamp=clamp,
+                group_size=self.group_size, half_resolutions=self.half_resolutions,
+                conv_clamp=self.conv_clamp,
             ),
             **self.extras(images),
         }  # fmt: skip

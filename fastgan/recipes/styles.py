@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
-from fastgan.networks.stylegan2 import RESOLUTIONS
-from fastgan.recipes.errors import RecipeError
-from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.half import HalfResolutionSettings
 from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import ABSENT
 
@@ -26,15 +25,24 @@ class StyleBatch(NoiseBatch):
     crossover: Tensor = ABSENT
 
 
-def check_half_resolutions(num_fp16_res: int, images: ImageSpec) -> None:
-    """Raise RecipeError for more resolutions in half precision than the networks have."""
-    most = RESOLUTIONS.index(images.resolution) + 1
-    if num_fp16_res > most:
-        raise RecipeError.of(
-            "num_fp16_res",
-            f"at most {most} at {images.resolution}×{images.resolution}",
-            num_fp16_res,
-        )
+@dataclass(frozen=True, kw_only=True)
+class ClampedHalfSettings(HalfResolutionSettings):
+    """Half precision as in StyleGAN2-ADA and StyleGAN3 (Karras et al. 2020b, 2021).
+
+    float16 needs neither scaled losses nor a search for a scale: layers are clamped.
+    """
+
+    full_precision: tuple[Literal["D"], ...] = ()
+    """Networks that stay in float32 under bf16 and fp16: D, since G runs in parts."""
+
+    @property
+    def conv_clamp(self) -> float | None:
+        """Bound of the layers' outputs, None for none."""
+        return 256.0 if self.precision == "fp16" and self.half_resolutions else None
+
+    @property
+    def scales_losses(self) -> bool:
+        return False
 
 
 def per_micro_batch(decay: float, accumulate: int) -> float:

@@ -13,7 +13,6 @@ from torch import Generator, Tensor
 
 from fastgan.data import Task
 from fastgan.recipes.adversarial import AdversarialRecipe
-from fastgan.recipes.autocast import AutocastSettings
 from fastgan.recipes.base import Recipe
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
@@ -31,7 +30,7 @@ NEEDED: dict[Task, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translation(AutocastSettings, AdversarialRecipe):
+class Translation(AdversarialRecipe):
     """Networks that take images or other data."""
 
     translates: ClassVar[bool] = True

@@ -77,7 +77,7 @@ class TrainStep:
         if self.world.size > 1 and state.recipe.sync_batch_norm:
             for network in state.networks.values():
                 convert_sync_batchnorm(network)
-        networks = with_float32(state.networks, state.recipe.float32_networks)
+        networks = with_float32(state.networks, state.recipe.full_precision)
         self.snapshot = Snapshot(state.networks.values())
 
         def update(
@@ -163,7 +163,7 @@ def check_settings(recipe: Recipe, world: World) -> None:
     """
     recipe.check_batch(world.size)
     names = {name for player in recipe.players() for name in player.networks}
-    if missing := sorted(set(recipe.float32_networks) - names):
+    if missing := sorted(set(recipe.full_precision) - names):
         raise RecipeError.of(
             "full_precision",
             f"names of networks of the recipe ({', '.join(sorted(names))})",

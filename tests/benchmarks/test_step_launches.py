@@ -7,10 +7,10 @@ import pytest
 from benchmarks.step_launches import PARTS, average, count_step
 
 
-@pytest.mark.parametrize("halves, bound", [(0, 2000), (4, 2300)])
-def test_a_step_launches_few_operators(halves, bound):
+@pytest.mark.parametrize("precision, bound", [("fp32", 2000), ("fp16", 2300)])
+def test_a_step_launches_few_operators(precision, bound):
     """At 256×256; NVIDIA's code has 2,863, and 3,648 with four resolutions in half precision."""
-    counted = count_step(num_fp16_res=halves)
+    counted = count_step(precision=precision)
     assert set(counted.by_part) == set(PARTS) and counted.by_part.total() == counted.count
     assert bound / 2 < average(counted.by_part) <= bound
     names = {name for _, _, name in counted.by_source}

@@ -18,7 +18,7 @@ from tests.compat.fake_official import EasyDict, MappingNetwork, Persistent
 
 SMALL = {
     "z_dim": 6, "w_dim": 5, "mapping_layers": 2, "channel_base": 96, "channel_max": 6,
-    "num_layers": 5, "num_fp16_res": 4, "magnitude_ema_beta": 0.99889,
+    "num_layers": 5, "half_resolutions": 4, "magnitude_ema_beta": 0.99889,
 }  # fmt: skip
 ARGUMENTS = {
     "img_resolution": "resolution", "img_channels": "channels", "conv_kernel": "kernel_size",
@@ -102,7 +102,7 @@ class Generator(Persistent):
         super().__init__({**kwargs, **(stated or {})}, num_ws=g.num_ws)
         self.synthesis = SynthesisNetwork(
             {}, num_ws=g.num_ws, num_layers=config["num_layers"], num_critical=2, margin_size=10,
-            output_scale=config["output_scale"], num_fp16_res=config["num_fp16_res"],
+            output_scale=config["output_scale"], num_fp16_res=config["half_resolutions"],
             layer_names=[],
         )  # fmt: skip
         self.synthesis.input = _copied(

@@ -26,7 +26,7 @@ def generator(**options) -> StyleGAN2Generator:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"c_dim": 3, "base": (4, 8), "num_fp16_res": 1, "conv_clamp": 9.0}]
+    "options", [{}, {"c_dim": 3, "base": (4, 8), "half_resolutions": 1, "conv_clamp": 9.0}]
 )
 def test_a_saved_network_is_loaded_to_the_bit(tmp_path, seeded, options):
     g = generator(**options, w_avg_beta=0.9)
@@ -85,8 +85,8 @@ def rewritten(path, **changes) -> None:
             "its mapping_layers isn't a whole number from 0 to",
         ),
         (
-            {"config": {"num_fp16_res": 10**12}},
-            "its num_fp16_res isn't a whole number from 0 to 16",
+            {"config": {"half_resolutions": 10**12}},
+            "its half_resolutions isn't a whole number from 0 to 16",
         ),
         ({"config": {"channel_base": 10**12, "channel_max": 10**12}}, "configuration"),
         ({"config": {"resolution": 1024}}, "it has no tensor 'mapping.fc2.bias'"),

@@ -68,7 +68,7 @@ def test_pictures_are_those_of_the_file(layout, tmp_path, monkeypatch):
     assert (g.config["channel_base"], g.config["channel_max"]) == (256, 24)
     assert g.config["conv_clamp"] == options.get("clamp")
     # The lowest resolution is always in full precision, but a file's count may include it.
-    assert g.config["num_fp16_res"] == min(options.get("fp16", 0), g.num_ws // 2 - 1)
+    assert g.config["half_resolutions"] == min(options.get("fp16", 0), g.num_ws // 2 - 1)
     assert not g.training and not any(p.requires_grad for p in g.parameters())
 
     z = torch.randn(3, 12)
@@ -104,7 +104,7 @@ def test_logits_are_those_of_the_file(layout, tmp_path):
     d = load_discriminator(fake.network_pickle(tmp_path / "network.pkl", D=theirs))
     clamp = options.get("clamp")
     assert d.config["group_size"] == 2 and d.config["conv_clamp"] == clamp
-    assert d.config["num_fp16_res"] == min(options.get("fp16", 0), len(d.resolutions))
+    assert d.config["half_resolutions"] == min(options.get("fp16", 0), len(d.resolutions))
     size, channels, c_dim = (
         options["resolution"],
         options.get("channels", 3),
@@ -150,7 +150,7 @@ def test_settings_are_also_read_from_the_arguments(tmp_path, nested):
     config = load_generator(fake.network_pickle(tmp_path / "network.pkl", G_ema=g)).config
     settings = [
         config[name]
-        for name in ("num_fp16_res", "conv_clamp", "w_avg_beta", "mapping_lr_multiplier")
+        for name in ("half_resolutions", "conv_clamp", "w_avg_beta", "mapping_lr_multiplier")
     ]
     assert settings == [1, 7.5, 0.9, 0.03]
 
@@ -285,7 +285,7 @@ def test_generators_that_are_something_else(tmp_path, change, message):
         ),
         (
             lambda d: setattr(d.b16, "use_fp16", 7) or d._init_kwargs.update(num_fp16_res=9**9),
-            "num_fp16_res isn't",
+            "half_resolutions isn't",
         ),
     ],
 )

@@ -28,7 +28,7 @@ LAYOUTS = {
     "r": R,
     "labels, grey": {"c_dim": 3, "channels": 1, "mapping_layers": 3},
     "32 pixels": {"resolution": 32, "num_layers": 14, "channel_base": 128},
-    "full precision": {"num_fp16_res": 0, "conv_clamp": None},
+    "full precision": {"half_resolutions": 0, "conv_clamp": None},
     "one width": {"channel_base": 4096},
 }
 
@@ -172,7 +172,7 @@ def test_a_converted_file_with_a_huge_schedule_is_refused(tmp_path):
 @pytest.mark.parametrize("options", [{}, R])
 def test_training_goes_on_from_a_file(options, tmp_path):
     kind = StyleGAN3R if options else StyleGAN3T
-    g = network(**options, channel_max=8, channel_base=64, conv_clamp=None, num_fp16_res=0)
+    g = network(**options, channel_max=8, channel_base=64, conv_clamp=None, half_resolutions=0)
     source = read_source(pickled(tmp_path, g))
     recipe = kind(**(source_settings(source, kind) or {}), batch=4)
     recipe, plan = make_plan(source, recipe, source.images)

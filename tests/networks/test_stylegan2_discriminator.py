@@ -221,7 +221,7 @@ def test_groups_of_minibatch_stddev():
         ({"channels": 5}, "channels must be one of 1, 2, 3, 4, got 5"),
         ({"channel_base": 8}, "channel_base must be a whole number of at least 16, got 8"),
         ({"channel_max": 0}, "channel_max must be a whole number of at least 1, got 0"),
-        ({"num_fp16_res": -1}, "num_fp16_res must be a whole number of at least 0, got -1"),
+        ({"half_resolutions": -1}, "half_resolutions must be a whole number of at least 0, got -1"),
         ({"conv_clamp": 0}, "conv_clamp must be None or a number above 0, got 0"),
         (
             {"base": (4,)},
@@ -257,7 +257,7 @@ def test_labels_are_projected_on_the_features():
     one_hot = F.one_hot(classes, 3).float()
     logits = d(images, classes)
     assert torch.equal(d(images, one_hot), logits)
-    features, mapped = d.b4(d.b8(images, fp16=False)), d.mapping(None, one_hot)
+    features, mapped = d.b4(d.b8(images, half=torch.float32)), d.mapping(None, one_hot)
     assert features.shape == mapped.shape == (4, 5)
     assert torch.allclose(logits, (features * mapped).sum(1) / math.sqrt(5), atol=1e-6)
     assert d(images, classes.flip(0))[1] != logits[1]
@@ -271,21 +271,23 @@ def test_images_that_are_not_square():
         d(torch.zeros(4, 3, 16, 16))
 
 
-def test_half_precision_of_the_highest_resolutions():
-    d = discriminator(32, num_fp16_res=2, conv_clamp=256.0)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_of_the_highest_resolutions(dtype):
+    d = discriminator(32, half_resolutions=2, conv_clamp=256.0)
     images, seen = images_for(d, 4), {}
+    d.b4.fc.register_forward_hook(lambda layer, _, y: seen.update({4: y.dtype}))
     for r in (32, 16, 8):
         layer = getattr(d, f"b{r}").conv0
         layer.register_forward_pre_hook(
             lambda layer, inputs, r=r: seen.update({r: inputs[0].dtype})
         )
-    half = d(images, force_fp32=False)
-    assert (
-        seen == {32: torch.float16, 16: torch.float16, 8: torch.float32}
-        and half.dtype == torch.float32
-    )
-    assert torch.allclose(half, d(images), atol=2e-2)
-    assert set(seen.values()) == {torch.float32}, "on a CPU float32 is quicker, and the default"
+    with torch.autocast("cpu", dtype=dtype):
+        half = d(images)
+    single = torch.float32
+    assert seen == {32: dtype, 16: dtype, 8: single, 4: single} and half.dtype == single
+    full = d(images)
+    assert torch.allclose(half, full, atol=2e-2 if dtype == torch.float16 else 0.15)
+    assert set(seen.values()) == {single} and not torch.equal(half, full)
 
 
 @pytest.mark.parametrize(

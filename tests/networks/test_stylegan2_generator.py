@@ -159,18 +159,30 @@ def test_the_mean_of_w_moves_when_asked_to():
     assert not g.mapping.w_avg.requires_grad
 
 
-def test_half_precision_of_the_highest_resolutions():
-    g, seen = generator(32, num_fp16_res=2, conv_clamp=256.0), {}
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_of_the_highest_resolutions(dtype):
+    g, seen = generator(32, half_resolutions=2, conv_clamp=256.0), {}
     for r in (4, 8, 16, 32):
         layer = getattr(g.synthesis, f"b{r}").conv1
         layer.register_forward_pre_hook(
             lambda layer, inputs, r=r: seen.update({r: inputs[0].dtype})
         )
-    half = g(latents(g), noise_mode="const", force_fp32=False)
-    halves, singles = torch.float16, torch.float32
-    assert seen == {4: singles, 8: singles, 16: halves, 32: halves} and half.dtype == singles
-    assert torch.allclose(half, g(latents(g), noise_mode="const"), atol=2e-2)
-    assert set(seen.values()) == {singles}, "on a CPU float32 is quicker, and the default"
+    g.mapping.fc0.register_forward_hook(lambda layer, _, y: seen.update(mapping=y.dtype))
+    with torch.autocast("cpu", dtype=dtype):
+        half = g(latents(g), noise_mode="const")
+    singles = torch.float32
+    assert seen == {4: singles, 8: singles, 16: dtype, 32: dtype, "mapping": singles}
+    full = g(latents(g), noise_mode="const")
+    assert half.dtype == singles and not torch.equal(half, full)
+    assert torch.allclose(half, full, atol=2e-2 if dtype == torch.float16 else 0.15)
+    assert set(seen.values()) == {singles}
+
+
+def test_without_half_resolutions_autocast_changes_nothing():
+    g = generator(16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        images = g(latents(g), noise_mode="const")
+    assert torch.equal(images, g(latents(g), noise_mode="const"))
 
 
 def test_no_layer_exceeds_the_clamp():

@@ -101,7 +101,7 @@ def test_layer_tables(name):
         (int("".join(filter(str.isdigit, part))) for part in name.split("_")),
     )
     size, plans = plan_layers(
-        resolution, 3, channel_base=base, channel_max=most, num_fp16_res=4,
+        resolution, 3, channel_base=base, channel_max=most, half_resolutions=4,
         **configuration(kind == "r"),
     )  # fmt: skip
     input_size, *rows = VECTORS["layer_tables"][name]
@@ -334,17 +334,18 @@ def test_emas_move_on_request_only():
     assert moved == {"mapping.w_avg", *(f"synthesis.L{i}.magnitude_ema" for i in range(6))}
 
 
-@pytest.mark.parametrize("half_type", ["float16", "bfloat16"])
-def test_half_precision_of_the_highest_rates(half_type):
-    g = small(64, num_layers=5, num_fp16_res=2, half_type=half_type)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_of_the_highest_rates(dtype):
+    g = small(64, num_layers=5, half_resolutions=2)
     taken = []
     for layer in g.synthesis.layers():
         layer.register_forward_hook(lambda layer, _, y: taken.append((layer.plan.half, y.dtype)))
     full = g(latents(g))
     assert {dtype for _, dtype in taken} == {torch.float32}
     taken.clear()
-    half = g(latents(g), force_fp32=False)
-    dtypes = {False: torch.float32, True: getattr(torch, half_type)}
+    with torch.autocast("cpu", dtype=dtype):
+        half = g(latents(g))
+    dtypes = {False: torch.float32, True: dtype}
     assert all(dtype == dtypes[planned] for planned, dtype in taken)
     assert {planned for planned, _ in taken} == {False, True}
     assert half.dtype == torch.float32 and not torch.equal(half, full)
@@ -374,7 +375,7 @@ def test_the_gradient_reaches_every_parameter():
         ({"base": (0, 16)}, r"base must be two whole numbers .* got \(0, 16\)"),
         ({"resolution": 24, "base": (1, 2)}, r"base must be .* 24 / 16 are whole"),
         ({"channel_base": 4}, "channel_base / resolution must be"),
-        ({"half_type": "half"}, "half_type must be one of float16, bfloat16, got 'half'"),
+        ({"half_resolutions": -1}, "half_resolutions must be a whole number of at least 0, got -1"),
         ({"conv_clamp": 0}, "conv_clamp must be None or a number above 0, got 0"),
         ({"magnitude_ema_beta": 2}, "magnitude_ema_beta must be from 0 to 1, got 2"),
         ({"output_scale": 0}, "output_scale must be a number above 0, got 0"),

@@ -129,7 +129,7 @@ def test_a_transferred_run_has_no_blur():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"precision": "bf16"}, "precision must be one of fp32, tf32, got"),
+        ({"half_resolutions": -1}, "half_resolutions must be at least 0, got -1"),
         ({"margin": -1}, "margin must be at least 0"),
         ({"num_layers": 2}, "num_layers must be at least 3, got 2"),
         ({"batch": 6}, "batch must be such that .* multiple of group_size, 4"),
@@ -147,7 +147,6 @@ def test_settings_are_checked(settings, says):
     ("settings", "images", "says"),
     [
         ({}, ImageSpec(3, 8), "resolution must be one of 16, .*1024 for stylegan3-t, got 8"),
-        ({"num_fp16_res": 3}, IMAGES, "num_fp16_res must be at most 2 at 16×16"),
         ({"channel_base": 8}, IMAGES, "channel_base must be at least the resolution, 16"),
     ],
 )

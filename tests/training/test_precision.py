@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from fastgan.recipes import DCGAN, Batch, ImageSpec, Recipe
+from fastgan.recipes import DCGAN, RECIPES, Batch, ImageSpec, Recipe
 from fastgan.training.precision import matmul_precision
 from fastgan.training.state import TrainState
 from fastgan.training.step import TooManySkips, TrainStep
@@ -139,3 +139,89 @@ def test_a_checkpoint_of_another_precision_has_no_scales_to_load():
     other = TrainState.create(dataclasses.replace(tiny(), precision="fp16"), ImageSpec(1, 16))
     with pytest.raises(KeyError):
         other.load_state_dict(saved)
+
+
+STYLED = {
+    "stylegan2": {
+        "w_dim": 4, "mapping_layers": 1, "channel_base": 32, "channel_max": 4, "penalty_every": 1,
+        "path_length_every": 1, "group_size": 4,
+    },
+    "stylegan3-t": {
+        "w_dim": 4, "mapping_layers": 1, "channel_base": 32, "channel_max": 4, "num_layers": 3,
+        "margin": 2, "augment": "none", "penalty_every": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+@pytest.mark.parametrize("recipe", STYLED)
+def test_the_highest_resolutions_alone_compute_in_half(recipe, precision, dtype):
+    """Losses run them in half, regularisers in float32; the rest is always in float32."""
+    made = RECIPES[recipe](
+        z_dim=4, batch=4, precision=precision, half_resolutions=1, **STYLED[recipe]
+    )
+    step = step_of(made)
+    assert not step.state.scalers
+    seen: dict[str, list[torch.dtype]] = {}
+
+    def watch(name: str, layer: torch.nn.Module) -> None:
+        layer.register_forward_hook(lambda m, i, o: seen.setdefault(name, []).append(o.dtype))
+
+    d, g = step.state.networks["D"], step.state.networks["G"]
+    watch("high D", d.b16.conv1)
+    watch("low D", d.b8.conv0)
+    watch("logits", d)
+    watch("mapping", g.mapping)
+    if recipe == "stylegan2":
+        watch("high G", g.synthesis.b16.conv1)
+        watch("low G", g.synthesis.b8.conv1)
+        watch("images", g.synthesis)
+    else:
+        watch("high G", next(layer for layer in g.synthesis.layers() if layer.plan.half))
+        watch("images", g.synthesis)
+    stats = step(a_batch())
+    assert stats.keys() >= {"loss/D", "loss/G", "r1/D"}
+    # D judges real and fake images, the penalty in float32, and images in G's turn.
+    assert seen.pop("high D") == [dtype, dtype, torch.float32, dtype]
+    path_length = [torch.float32] if recipe == "stylegan2" else []
+    # D's turn draws images without gradients, G's turn with them.
+    assert seen.pop("high G") == [dtype, dtype, *path_length]
+    assert {d for dtypes in seen.values() for d in dtypes} == {torch.float32}
+
+
+@pytest.mark.parametrize("recipe", STYLED)
+def test_half_resolutions_follow_float32(recipe):
+    sizes = {"z_dim": 4, "batch": 4, **STYLED[recipe]}
+    full = step_of(RECIPES[recipe](**sizes))(a_batch())
+    for precision in ("bf16", "fp16"):
+        half = step_of(RECIPES[recipe](precision=precision, **sizes))(a_batch())
+        assert half != full
+        torch.testing.assert_close(half, full, rtol=0.1, atol=0.02)
+    none = step_of(RECIPES[recipe](precision="bf16", half_resolutions=0, **sizes))(a_batch())
+    assert none == full
+
+
+def test_layers_are_clamped_in_float16_alone():
+    for precision, clamp in (("fp32", None), ("bf16", None), ("fp16", 256.0)):
+        networks = RECIPES["stylegan2"](
+            z_dim=4, batch=4, precision=precision, **STYLED["stylegan2"]
+        ).build_networks(ImageSpec(1, 16))
+        assert networks["G"].config["conv_clamp"] == networks["D"].config["conv_clamp"] == clamp
+
+
+def test_d_alone_can_stay_in_float32():
+    recipe = RECIPES["stylegan2"](
+        z_dim=4, batch=4, precision="bf16", full_precision=("D",), **STYLED["stylegan2"]
+    )
+    step, seen = step_of(recipe), {}
+    for name, layer in (
+        ("D", step.state.networks["D"].b16.conv0),
+        ("G", step.state.networks["G"].synthesis.b16.conv0),
+    ):
+        layer.register_forward_hook(
+            lambda m, i, o, name=name: seen.setdefault(name, []).append(o.dtype)
+        )
+    step(a_batch())
+    assert set(seen["D"]) == {torch.float32} and torch.bfloat16 in seen["G"]

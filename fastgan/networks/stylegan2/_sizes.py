@@ -37,8 +37,8 @@ def check_sizes(
     check_at_least(1, channel_max=channel_max)
 
 
-def check_fp16(num_fp16_res: int, conv_clamp: float | None) -> None:
+def check_half(half_resolutions: int, conv_clamp: float | None) -> None:
     """Raise ValueError for settings of mixed precision that are out of range."""
-    check_at_least(0, num_fp16_res=num_fp16_res)
+    check_at_least(0, half_resolutions=half_resolutions)
     if conv_clamp is not None and not conv_clamp > 0:
         raise ValueError(f"conv_clamp must be None or a number above 0, got {conv_clamp!r}")

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.checks import check_at_least, check_shape
+from fastgan.networks.half import cast_by_hand, is_half
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.networks.stylegan2._sizes import (
     RESOLUTIONS,
     channels_at,
-    check_fp16,
+    check_half,
     check_sizes,
     image_size,
 )
@@ -37,7 +38,7 @@ class DiscriminatorBlock(nn.Module):
         in_channels, out_channels: channels of input and output.
         image_channels: channels of an input image, which ``fromrgb`` turns into features; None for
             features as the input.
-        fp16: compute in float16 where the network allows it.
+        half: compute in half precision under autocast.
         clamp: bound of the layers' outputs, times √½ for the added branch.
     """
 
@@ -47,11 +48,11 @@ class DiscriminatorBlock(nn.Module):
         out_channels: int,
         *,
         image_channels: int | None = None,
-        fp16: bool = False,
+        half: bool = False,
         clamp: float | None = None,
     ) -> None:
         super().__init__()
-        self.fp16 = fp16
+        self.half_precision = half
         self.fromrgb = (
             None
             if image_channels is None
@@ -70,9 +71,9 @@ class DiscriminatorBlock(nn.Module):
         found = [self.fromrgb, self.conv0, self.conv1, self.skip]
         return [layer for layer in found if layer is not None]
 
-    def forward(self, x: Tensor, *, fp16: bool) -> Tensor:
-        """Run the block; without ``fp16`` blocks for float16 compute in float32."""
-        x = x.to(torch.float16 if self.fp16 and fp16 else self.conv0.weight.dtype)
+    def forward(self, x: Tensor, *, half: torch.dtype) -> Tensor:
+        """Run the block, one for half precision in the dtype ``half``."""
+        x = x.to(half if self.half_precision else self.conv0.weight.dtype)
         if self.fromrgb is not None:
             x = self.fromrgb(x.contiguous(memory_format=torch.channels_last))
             # A tensor of one channel has no layout of its own, so the features are converted too.
@@ -125,7 +126,8 @@ class StyleGAN2Discriminator(nn.Module):
             ``min(channel_base // r, channel_max)``.
         group_size: samples that :func:`fastgan.ops.minibatch_stddev` compares; the batch is a
             multiple of it, or smaller.
-        num_fp16_res: number of the highest resolutions that compute in float16.
+        half_resolutions: number of the highest resolutions that compute in half precision under
+            autocast, in its dtype. The rest computes in that of the parameters.
         conv_clamp: bound of the layers' outputs; 256 keeps float16 from overflowing. None for none.
         base: (height, width) of the smallest features.
 
@@ -146,7 +148,7 @@ class StyleGAN2Discriminator(nn.Module):
         channel_base: int = 32768,
         channel_max: int = 512,
         group_size: int = 4,
-        num_fp16_res: int = 0,
+        half_resolutions: int = 0,
         conv_clamp: float | None = None,
         base: tuple[int, int] = (4, 4),
     ) -> None:
@@ -155,12 +157,12 @@ class StyleGAN2Discriminator(nn.Module):
         check_sizes(resolution, channels, channel_base, channel_max, base)
         check_at_least(0, c_dim=c_dim)
         check_at_least(1, group_size=group_size)
-        check_fp16(num_fp16_res, conv_clamp)
+        check_half(half_resolutions, conv_clamp)
         self.config: dict[str, Any] = {
             "resolution": resolution, "channels": channels, "c_dim": c_dim, "cmap_dim": cmap_dim,
             "mapping_layers": mapping_layers, "mapping_lr_multiplier": mapping_lr_multiplier,
             "channel_base": channel_base, "channel_max": channel_max, "group_size": group_size,
-            "num_fp16_res": num_fp16_res, "conv_clamp": conv_clamp, "base": base,
+            "half_resolutions": half_resolutions, "conv_clamp": conv_clamp, "base": base,
         }  # fmt: skip
         self.resolution, self.channels, self.c_dim = resolution, channels, c_dim
         self.image_size = image_size(resolution, base)
@@ -171,7 +173,7 @@ class StyleGAN2Discriminator(nn.Module):
                 width,
                 narrower,
                 image_channels=channels if r == resolution else None,
-                fp16=r * 2**num_fp16_res > resolution,
+                half=is_half(r, resolution, half_resolutions),
                 clamp=conv_clamp,
             )
             self.add_module(f"b{r}", block)
@@ -188,26 +190,28 @@ class StyleGAN2Discriminator(nn.Module):
             last, outputs, base, group_size=group_size, clamp=conv_clamp
         )
 
-    def forward(
-        self, images: Tensor, labels: Tensor | None = None, *, force_fp32: bool | None = None
-    ) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return logits ``[N]``.
+
+        Under autocast the blocks for half precision compute in its dtype.
 
         Args:
             images: ``[N, channels, H, W]``.
             labels: class indices int64 ``[N]``, or rows ``[N, c_dim]``.
-            force_fp32: compute float16 blocks in float32; None does so on a CPU, where it is
-                faster.
         """
         check_shape("images", images, self.channels, *self.image_size)
-        fp16 = not (images.device.type == "cpu" if force_fp32 is None else force_fp32)
+        return cast_by_hand(self._logits, images, labels)
+
+    def _logits(self, images: Tensor, labels: Tensor | None, half: torch.dtype) -> Tensor:
+        """Return the logits; blocks for half precision compute in the dtype ``half``."""
         blocks: list[DiscriminatorBlock] = [getattr(self, f"b{r}") for r in self.resolutions]
-        half = [layer for b in blocks if b.fp16 and fp16 for layer in b.layers()]
-        full = [layer for b in blocks if not (b.fp16 and fp16) for layer in b.layers()]
+        casts = half != images.dtype
+        halves = [layer for b in blocks if b.half_precision and casts for layer in b.layers()]
+        full = [layer for b in blocks if not (b.half_precision and casts) for layer in b.layers()]
         x = images
-        with scaled_together([*full, self.b4.conv, self.b4.fc, self.b4.out], half):
+        with scaled_together([*full, self.b4.conv, self.b4.fc, self.b4.out], halves, half):
             for block in blocks:
-                x = block(x, fp16=fp16)
+                x = block(x, half=half)
             y: Tensor = self.b4(x.to(images.dtype))
         if self.mapping is not None:
             label = self.mapping(None, label_rows(labels, self.c_dim, images.shape[0]))

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.networks.checks import check_at_least, check_choice, check_shape
+from fastgan.networks.half import cast_by_hand, is_half
 from fastgan.networks.stylegan2._sizes import (
     RESOLUTIONS,
     channels_at,
-    check_fp16,
+    check_half,
     check_sizes,
     image_size,
 )
@@ -39,7 +40,7 @@ class SynthesisBlock(nn.Module):
         w_dim: length of w.
         size: (H, W) of the output.
         image_channels: channels of the image.
-        fp16: compute features in float16 where the network allows it.
+        half: compute features in half precision under autocast.
         clamp: bound of the layers' outputs.
     """
 
@@ -51,11 +52,11 @@ class SynthesisBlock(nn.Module):
         size: tuple[int, int],
         image_channels: int,
         *,
-        fp16: bool = False,
+        half: bool = False,
         clamp: float | None = None,
     ) -> None:
         super().__init__()
-        self.fp16 = fp16
+        self.half_precision = half
         options: dict[str, Any] = {"resolution": size, "clamp": clamp}
         self.const = None if in_channels else nn.Parameter(torch.randn(out_channels, *size))
         self.conv0 = None
@@ -93,7 +94,7 @@ class SynthesisBlock(nn.Module):
         ws: list[Tensor],
         noise_mode: NoiseMode,
         *,
-        fp16: bool,
+        half: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         """Return the features and the image.
 
@@ -101,10 +102,10 @@ class SynthesisBlock(nn.Module):
             x, image: outputs of the previous block; None for the first.
             ws: an ``[N, w_dim]`` for each convolution and one for ``torgb``.
             noise_mode: as in :meth:`SynthesisNetwork.forward`.
-            fp16: let blocks for float16 compute in it.
+            half: dtype of features in blocks for half precision.
         """
         noise = None if noise_mode == "random" else noise_mode
-        dtype = torch.float16 if self.fp16 and fp16 else ws[0].dtype
+        dtype = half if self.half_precision else ws[0].dtype
         if self.conv0 is None:
             assert self.const is not None
             x = self.const.to(dtype).expand(ws[0].shape[0], -1, -1, -1)
@@ -134,13 +135,13 @@ class SynthesisNetwork(nn.Module):
         *,
         channel_base: int,
         channel_max: int,
-        num_fp16_res: int = 0,
+        half_resolutions: int = 0,
         conv_clamp: float | None = None,
         base: tuple[int, int] = (4, 4),
     ) -> None:
         super().__init__()
         check_sizes(resolution, channels, channel_base, channel_max, base)
-        check_fp16(num_fp16_res, conv_clamp)
+        check_half(half_resolutions, conv_clamp)
         check_at_least(1, w_dim=w_dim)
         self.w_dim, self.image_size = w_dim, image_size(resolution, base)
         self.resolutions = [4, *(r for r in RESOLUTIONS if r <= resolution)]
@@ -148,9 +149,9 @@ class SynthesisNetwork(nn.Module):
         for r in self.resolutions:
             before, width = width, channels_at(r, channel_base, channel_max)
             # The highest resolutions have the largest features. The first block stays in float32.
-            fp16 = r > 4 and r * 2**num_fp16_res > resolution
+            half = is_half(r, resolution, half_resolutions)
             block = SynthesisBlock(
-                before, width, w_dim, image_size(r, base), channels, fp16=fp16, clamp=conv_clamp
+                before, width, w_dim, image_size(r, base), channels, half=half, clamp=conv_clamp
             )
             self.add_module(f"b{r}", block)
         self.num_ws = sum(block.num_convs for block in self.blocks()) + 1
@@ -159,36 +160,37 @@ class SynthesisNetwork(nn.Module):
         """Return the blocks, from the lowest resolution to the highest."""
         return [getattr(self, f"b{r}") for r in self.resolutions]
 
-    def forward(
-        self, ws: Tensor, *, noise_mode: NoiseMode = "random", force_fp32: bool | None = None
-    ) -> Tensor:
+    def forward(self, ws: Tensor, *, noise_mode: NoiseMode = "random") -> Tensor:
         """Return images ``[N, channels, H, W]`` in the dtype of ``ws``.
 
-        Values lie around [-1, 1] and are not clipped.
+        Values lie around [-1, 1] and are not clipped. Under autocast the blocks for half precision
+        compute in its dtype.
 
         Args:
             ws: ``[N, num_ws, w_dim]``.
             noise_mode: ``random`` draws noise for every image, ``const`` takes the constant noise
                 of the layers, ``none`` adds none.
-            force_fp32: compute float16 blocks in float32; None does so on a CPU, where it is
-                faster.
 
         Raises:
             ValueError: ``ws`` has another shape, or ``noise_mode`` is unknown.
         """
         check_shape("ws", ws, self.num_ws, self.w_dim)
         check_choice("noise_mode", noise_mode, NOISE_MODES)
-        fp16 = not (ws.device.type == "cpu" if force_fp32 is None else force_fp32)
+        return cast_by_hand(self._images, ws, noise_mode)
+
+    def _images(self, ws: Tensor, noise_mode: NoiseMode, half: torch.dtype) -> Tensor:
+        """Return the images; blocks for half precision compute in the dtype ``half``."""
         w = ws.unbind(1)
         x = image = None
         first = 0
         blocks = self.blocks()
         affine = [layer.affine for block in blocks for layer in block.layers()]
-        half = [layer for b in blocks if b.fp16 and fp16 for layer in b.layers()]
-        with scaled_together(affine, half):
+        casts = half != ws.dtype
+        halves = [layer for b in blocks if b.half_precision and casts for layer in b.layers()]
+        with scaled_together(affine, halves, half):
             for block in blocks:
                 own = list(w[first : first + block.num_convs + 1])
-                x, image = block(x, image, own, noise_mode, fp16=fp16)
+                x, image = block(x, image, own, noise_mode, half=half)
                 first += block.num_convs
         assert image is not None
         return image
@@ -206,7 +208,8 @@ class StyleGAN2Generator(nn.Module):
             ``w_avg_beta`` of :class:`MappingNetwork`.
         channel_base, channel_max: feature maps at resolution ``r`` are
             ``min(channel_base // r, channel_max)``.
-        num_fp16_res: number of the highest resolutions that compute in float16.
+        half_resolutions: number of the highest resolutions that compute in half precision under
+            autocast, in its dtype. The rest computes in that of the parameters.
         conv_clamp: bound of the layers' outputs; 256 keeps float16 from overflowing. None for none.
         base: (height, width) of the learned constant; (4, 8) makes images twice as wide as high.
 
@@ -232,7 +235,7 @@ class StyleGAN2Generator(nn.Module):
         w_avg_beta: float | None = 0.998,
         channel_base: int = 32768,
         channel_max: int = 512,
-        num_fp16_res: int = 0,
+        half_resolutions: int = 0,
         conv_clamp: float | None = None,
         base: tuple[int, int] = (4, 4),
     ) -> None:
@@ -244,13 +247,13 @@ class StyleGAN2Generator(nn.Module):
             "c_dim": c_dim, "mapping_layers": mapping_layers,
             "mapping_lr_multiplier": mapping_lr_multiplier, "w_avg_beta": w_avg_beta,
             "channel_base": channel_base, "channel_max": channel_max,
-            "num_fp16_res": num_fp16_res, "conv_clamp": conv_clamp, "base": base,
+            "half_resolutions": half_resolutions, "conv_clamp": conv_clamp, "base": base,
         }  # fmt: skip
         self.resolution, self.channels = resolution, channels
         self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
         self.synthesis = SynthesisNetwork(
             resolution, channels, w_dim, channel_base=channel_base, channel_max=channel_max,
-            num_fp16_res=num_fp16_res, conv_clamp=conv_clamp, base=base,
+            half_resolutions=half_resolutions, conv_clamp=conv_clamp, base=base,
         )  # fmt: skip
         self.num_ws = self.synthesis.num_ws
         self.mapping = MappingNetwork(
@@ -267,7 +270,6 @@ class StyleGAN2Generator(nn.Module):
         truncation_cutoff: int | None = None,
         noise_mode: NoiseMode = "random",
         update_w_avg: bool = False,
-        force_fp32: bool | None = None,
     ) -> Tensor:
         """Return ``synthesis(mapping(z, labels))``; the arguments are those of the two."""
         ws = self.mapping(
@@ -277,5 +279,5 @@ class StyleGAN2Generator(nn.Module):
             truncation_cutoff=truncation_cutoff,
             update_w_avg=update_w_avg,
         )
-        images: Tensor = self.synthesis(ws, noise_mode=noise_mode, force_fp32=force_fp32)
+        images: Tensor = self.synthesis(ws, noise_mode=noise_mode)
         return images

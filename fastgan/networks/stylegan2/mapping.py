@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.networks.checks import check_at_least, check_shape
+from fastgan.networks.half import autocast_off
 from fastgan.networks.labels import label_rows, no_labels
 from fastgan.nn import EqualLinear
 from fastgan.nn.scaling import scaled_together
@@ -17,7 +18,7 @@ class MappingNetwork(nn.Module):
 
     z and the embedding of labels are each divided by their root mean square. Fully connected layers
     with leaky ReLU follow. ``w_avg`` is a moving average of w over z and labels, the centre of
-    truncation.
+    truncation. The network computes in the dtype of its parameters, under autocast too.
 
     Args:
         z_dim: length of z, 0 for none.
@@ -88,7 +89,7 @@ class MappingNetwork(nn.Module):
             ValueError: z or labels have another shape, labels are missing or out of range, or
                 truncation needs a ``w_avg`` that the network doesn't have.
         """
-        with scaled_together(self.layers()):
+        with autocast_off(next(self.parameters())), scaled_together(self.layers()):
             w = self._mapped(z, labels)
         if update_w_avg:
             self._need_w_avg("update_w_avg")

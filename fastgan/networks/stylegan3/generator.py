@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fastgan.networks.checks import check_at_least
 from fastgan.networks.stylegan2 import MappingNetwork
 from fastgan.networks.stylegan3.schedule import Size
-from fastgan.networks.stylegan3.synthesis import HalfType, StyleGAN3Synthesis
+from fastgan.networks.stylegan3.synthesis import StyleGAN3Synthesis
 
 
 class StyleGAN3Generator(nn.Module):
@@ -32,8 +32,8 @@ class StyleGAN3Generator(nn.Module):
         last_stopband_rel, margin, kernel_size, radial, filter_size, lrelu_upsampling: as there.
         base: as there. With ``base=(8, 16)`` images are half as high as ``resolution``, which stays
             their width.
-        num_fp16_res: number of the highest rates that compute in half precision.
-        half_type: the type of half precision, float16 or bfloat16.
+        half_resolutions: number of the highest rates that compute in half precision under autocast,
+            in its dtype. The rest computes in that of the parameters.
         conv_clamp: bound of the layers' outputs; 256 keeps float16 from overflowing. None for none.
         magnitude_ema_beta: share that an update of the layers' ``magnitude_ema`` keeps.
         output_scale: factor of the last layer's output.
@@ -71,8 +71,7 @@ class StyleGAN3Generator(nn.Module):
         filter_size: int = 6,
         lrelu_upsampling: int = 2,
         base: Size | None = None,
-        num_fp16_res: int = 0,
-        half_type: HalfType = "float16",
+        half_resolutions: int = 0,
         conv_clamp: float | None = 256.0,
         magnitude_ema_beta: float = 0.999,
         output_scale: float = 0.25,
@@ -86,7 +85,7 @@ class StyleGAN3Generator(nn.Module):
             "first_stopband": first_stopband, "last_stopband_rel": last_stopband_rel,
             "margin": margin, "kernel_size": kernel_size, "radial": radial,
             "filter_size": filter_size, "lrelu_upsampling": lrelu_upsampling, "base": base,
-            "num_fp16_res": num_fp16_res, "half_type": half_type, "conv_clamp": conv_clamp,
+            "half_resolutions": half_resolutions, "conv_clamp": conv_clamp,
             "magnitude_ema_beta": magnitude_ema_beta, "output_scale": output_scale,
         }  # fmt: skip
         self.config: dict[str, Any] = {
@@ -113,7 +112,6 @@ class StyleGAN3Generator(nn.Module):
         transform: Tensor | None = None,
         update_emas: bool = False,
         noise_mode: str = "none",
-        force_fp32: bool | None = None,
     ) -> Tensor:
         """Return ``synthesis(mapping(z, labels))``; the arguments are those of the two.
 
@@ -131,6 +129,5 @@ class StyleGAN3Generator(nn.Module):
             transform=transform,
             update_emas=update_emas,
             noise_mode=noise_mode,
-            force_fp32=force_fp32,
         )
         return images

@@ -33,7 +33,7 @@ class LayerPlan:
         up_taps, down_taps: taps of the filters; 1 for none.
         radial: True if the filter of downsampling is radial, not separable.
         critical: True if the cutoff is half the rate at last, so that the layer keeps all detail.
-        half: True if the layer computes in half precision where the network allows it.
+        half: True if the layer computes in half precision under autocast.
         to_image: True for the last layer, which has neither filters nor demodulation.
     """
 
@@ -180,7 +180,7 @@ def plan_layers(
     radial: bool = False,
     filter_size: int = 6,
     lrelu_upsampling: int = 2,
-    num_fp16_res: int = 0,
+    half_resolutions: int = 0,
     base: Size | None = None,
 ) -> tuple[Size, list[LayerPlan]]:
     """Return the size of the input features, with margins, and the plan of each layer.
@@ -198,7 +198,7 @@ def plan_layers(
         radial: use radial filters for downsampling, except in critical layers (configuration R).
         filter_size: taps per unit of a factor.
         lrelu_upsampling: factor of the activation's rate over that of input and output.
-        num_fp16_res: number of the highest rates that compute in half precision.
+        half_resolutions: number of the highest rates that compute in half precision.
         base: (height, width) of the input features without margins; None for a square image. An
             axis that is as long as the first rate, 16, gives ``resolution`` pixels.
 
@@ -207,7 +207,7 @@ def plan_layers(
     """
     check_choice("channels", channels, (1, 2, 3, 4))
     check_at_least(1, channel_base=channel_base, channel_max=channel_max)
-    check_at_least(0, num_fp16_res=num_fp16_res)
+    check_at_least(0, half_resolutions=half_resolutions)
     check_choice("kernel_size", kernel_size, (1, 3, 5, 7))
     # Bounds on memory, since files of others have these numbers.
     _check_range("margin", margin, 0, 256)
@@ -255,7 +255,7 @@ def plan_layers(
                 down_taps=1 if down == 1 or last else filter_size * down,
                 radial=radial and not critical,
                 critical=critical,
-                half=after.rate * 2**num_fp16_res > resolution,
+                half=after.rate * 2**half_resolutions > resolution,
                 to_image=last,
             )
         )

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastgan import ops
-from fastgan.networks.checks import check_at_least, check_choice, check_shape
+from fastgan.networks.checks import check_at_least, check_shape
+from fastgan.networks.half import cast_by_hand
 from fastgan.networks.stylegan3.schedule import LayerPlan, Size, plan_bands, plan_layers
 from fastgan.nn import EqualLinear, FilteredLReLU, FourierInput
 from fastgan.nn.scaling import scaled_together
 from fastgan.ops._checks import as_dtype
-
-HalfType = Literal["float16", "bfloat16"]
-HALF_TYPES: dict[str, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class AliasFreeLayer(nn.Module):
@@ -99,8 +97,7 @@ class StyleGAN3Synthesis(nn.Module):
         channels: int,
         w_dim: int,
         *,
-        num_fp16_res: int = 0,
-        half_type: HalfType = "float16",
+        half_resolutions: int = 0,
         conv_clamp: float | None = 256.0,
         magnitude_ema_beta: float = 0.999,
         output_scale: float = 0.25,
@@ -108,17 +105,18 @@ class StyleGAN3Synthesis(nn.Module):
     ) -> None:
         super().__init__()
         check_at_least(1, w_dim=w_dim)
-        check_choice("half_type", half_type, tuple(HALF_TYPES))
         if conv_clamp is not None and not conv_clamp > 0:
             raise ValueError(f"conv_clamp must be None or a number above 0, got {conv_clamp!r}")
         if not 0 <= magnitude_ema_beta <= 1:
             raise ValueError(f"magnitude_ema_beta must be from 0 to 1, got {magnitude_ema_beta!r}")
         if not 0 < output_scale < math.inf:
             raise ValueError(f"output_scale must be a number above 0, got {output_scale!r}")
-        size, plans = plan_layers(resolution, channels, num_fp16_res=num_fp16_res, **schedule)
+        size, plans = plan_layers(
+            resolution, channels, half_resolutions=half_resolutions, **schedule
+        )
         bands = {name: schedule[name] for name in _BANDS if name in schedule}
         band = plan_bands(resolution, **bands)[0]
-        self.w_dim, self.half_type, self.output_scale = w_dim, half_type, output_scale
+        self.w_dim, self.output_scale = w_dim, output_scale
         self.image_size: Size = plans[-1].out_size
         self.num_ws = len(plans) + 1
         self.input = FourierInput(
@@ -142,31 +140,34 @@ class StyleGAN3Synthesis(nn.Module):
         transform: Tensor | None = None,
         update_emas: bool = False,
         noise_mode: str = "none",
-        force_fp32: bool | None = None,
     ) -> Tensor:
         """Return images ``[N, channels, H, W]`` in the dtype of ``ws``.
 
-        Values lie around [-1, 1] and are not clipped.
+        Values lie around [-1, 1] and are not clipped. Under autocast the layers for half precision
+        compute in its dtype.
 
         Args:
             ws: ``[N, num_ws, w_dim]``.
             transform: as in :meth:`fastgan.layers.FourierInput.forward`.
             update_emas: update the layers' ``magnitude_ema``.
             noise_mode: ignored, since there is no noise; StyleGAN2's networks take it.
-            force_fp32: compute layers of half precision in float32; None does so on a CPU, where
-                it is faster.
 
         Raises:
             ValueError: ``ws`` or ``transform`` has another shape.
         """
         check_shape("ws", ws, self.num_ws, self.w_dim)
-        half = not (ws.device.type == "cpu" if force_fp32 is None else force_fp32)
+        return cast_by_hand(self._images, ws, transform, update_emas)
+
+    def _images(
+        self, ws: Tensor, transform: Tensor | None, update_emas: bool, half: torch.dtype
+    ) -> Tensor:
+        """Return the images; layers for half precision compute in the dtype ``half``."""
         w = ws.unbind(1)
         layers = self.layers()
         with scaled_together([self.input.affine, *(layer.affine for layer in layers)]):
             x = self.input(w[0], transform)
             for layer, own in zip(layers, w[1:]):
-                dtype = HALF_TYPES[self.half_type] if half and layer.plan.half else ws.dtype
+                dtype = half if layer.plan.half else ws.dtype
                 x = layer(x.to(dtype), own, update_ema=update_emas)
         return x.to(ws.dtype) * self.output_scale
 

@@ -1,0 +1,43 @@
+"""Half precision of a network's highest resolutions, which autocast switches on.
+
+Such a network casts its features itself. It computes the rest in the dtype of its parameters, under
+autocast too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.ops._checks import under_autocast
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """Return the half type of autocast for the device of ``x``; None without autocast."""
+    return torch.get_autocast_dtype(x.device.type) if under_autocast(x) else None
+
+
+def is_half(r: int, resolution: int, half_resolutions: int) -> bool:
+    """Return True if ``r`` is one of the highest resolutions; 4 never is."""
+    return r > 4 and r * 2**half_resolutions > resolution
+
+
+def cast_by_hand(compute: Callable[..., Tensor], x: Tensor, *more: Any) -> Tensor:
+    """Return ``compute(x, *more, half)``, computed outside of autocast.
+
+    ``half`` is autocast's dtype, or that of ``x`` without autocast.
+    """
+    half = autocast_dtype(x)
+    if half is None:
+        return compute(x, *more, x.dtype)
+    with autocast_off(x):
+        return compute(x, *more, half)
+
+
+def autocast_off(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context without autocast for the device of ``x``."""
+    return torch.autocast(x.device.type, enabled=False) if under_autocast(x) else nullcontext()
