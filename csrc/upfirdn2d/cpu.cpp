@@ -13,6 +13,16 @@ namespace {
 // Elements of a block, whose buffers stay in L1; of a row of a block, which may take L2; of a task.
 constexpr std::int64_t block_elements = 4096, row_elements = 16384, task_elements = 32768;
 
+// Vectors that start with a cache line are read as fast again as those that cross one.
+struct alignas(64) Line {
+  std::byte bytes[64];
+};
+
+template <class R>
+std::int64_t lines(std::int64_t elements) {
+  return (elements * sizeof(R) + sizeof(Line) - 1) / sizeof(Line);
+}
+
 template <class R>
 struct OwnedBank {
   std::vector<std::int64_t> begin{0};
@@ -44,8 +54,16 @@ struct OwnedBank {
   }
 };
 
+// Test if images are so small that a block of one would be short loops.
+bool is_grouped(const Arguments& a) {
+  return a.inner == 1 && a.outer >= group / 2 &&
+         std::max(a.y.in * a.x.in, a.y.out * a.x.out) <= group_pixels;
+}
+
+// Grouped images lie side by side, as channels.
 template <class R>
-Cut cut_up(const Arguments& a, const Bank<R>& x, const Bank<R>& y) {
+Cut cut_up(Arguments a, bool grouped, const Bank<R>& x, const Bank<R>& y) {
+  a.inner = grouped ? group : a.inner;
   const std::int64_t periods_x = (a.x.out + x.period - 1) / x.period,
                      periods_y = (a.y.out + y.period - 1) / y.period;
   const std::int64_t pixels = std::max(x.period, x.advance),
@@ -67,6 +85,12 @@ Cut cut_up(const Arguments& a, const Bank<R>& x, const Bank<R>& y) {
   c.widened = a.dtype == DType::f16 || a.dtype == DType::bf16
                   ? std::min(length, a.x.in) * a.inner * met
                   : 0;
+  if (grouped) {
+    const std::int64_t in = a.y.in * a.x.in, out = a.y.out * a.x.out;
+    c.planar = group * std::max(in, out);
+    c.result = group * out;
+    c.widened = group * in;
+  }
   return c;
 }
 
@@ -91,23 +115,30 @@ void run_in(Arguments a, RunBlocks<R> blocks) {
   for (const OwnedBank<R>& bank : owned) {
     across.push_back(bank.bank);
   }
-  const Plan<R> plan{down.bank, across.data(), cut_up(a, across[0], down.bank)};
+  const bool grouped = is_grouped(a);
+  const Plan<R> plan{
+      down.bank, across.data(), cut_up(a, grouped, across[0], down.bank), grouped ? group : 1};
   const Cut& c = plan.cut;
   const std::int64_t terms = a.separable ? std::max(down.longest(), 2 * owned[0].longest())
                                          : down.longest() * owned[0].longest();
   const bool streaming = is_worth_streaming(a.dtype, a.outer * a.y.out * a.x.out * a.inner);
   const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
-  torch::stable::parallel_for(
-      0, a.outer * c.across * c.down, grain, [&](std::int64_t begin, std::int64_t end) {
-        std::vector<R> buffers(c.staged + c.planar + c.result + c.widened);
-        std::vector<const R*> sources(terms);
-        std::vector<R> weights(terms);
-        R* const planar = buffers.data() + c.staged;
-        R* const result = planar + c.planar;
-        const Workspace<R> w{buffers.data(),    planar,         result,
-                             result + c.result, sources.data(), weights.data()};
-        blocks(a, plan, w, streaming, begin, end);
-      });
+  const std::int64_t tasks = grouped ? (a.outer + group - 1) / group : a.outer * c.across * c.down;
+  torch::stable::parallel_for(0, tasks, grain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<Line> buffers(
+        lines<R>(c.staged) + lines<R>(c.planar) + lines<R>(c.result) + lines<R>(c.widened));
+    std::vector<const R*> sources(terms);
+    std::vector<R> weights(terms);
+    Line* free = buffers.data();
+    const auto take = [&](std::int64_t elements) {
+      R* const taken = reinterpret_cast<R*>(free);
+      free += lines<R>(elements);
+      return taken;
+    };
+    const Workspace<R> w{take(c.staged),  take(c.planar), take(c.result),
+                         take(c.widened), sources.data(), weights.data()};
+    blocks(a, plan, w, streaming, begin, end);
+  });
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 // terms: each of its rows at each of its offsets.
 #include "cpu_kernel.h"
 
+#include "../common/cpu_transpose.h"
 #include "../common/with_constant.h"
 
 namespace fg::FG_CPU_LEVEL {
@@ -423,13 +424,54 @@ class Blocks {
   I result_step_ = 0;
 };
 
+// Filter groups of small images, each as one image of `group` channels.
+template <class R>
+void run_groups(
+    const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin,
+    I end) {
+  const I in = a.y.in * a.x.in, out = a.y.out * a.x.out, count = plan.cut.across * plan.cut.down;
+  const bool native = a.dtype == DType::f32 || a.dtype == DType::f64;
+  Arguments one = a;
+  one.dtype = sizeof(R) == 8 ? DType::f64 : DType::f32;
+  one.outer = 1;
+  one.inner = group;
+  one.input = w.widened;
+  one.output = w.result;
+  Blocks<R> blocks(one, plan, w, false);
+  for (I at = begin; at < end; ++at) {
+    const I first = at * group, planes = std::min(group, a.outer - first);
+    const R* from = w.planar;
+    if (native) {
+      from = as<R>(a.input) + first * in;
+    } else {
+      load_into(w.planar, a.dtype, a.input, first * in, planes * in);
+    }
+    transpose(from, in, w.widened, group, planes, in);
+    for (I block = 0; block < count; ++block) {
+      blocks.run(block);
+    }
+    const bool in_place = native && !streaming;
+    R* const to = in_place ? as<R>(a.output) + first * out : w.planar;
+    transpose(w.result, group, to, out, out, planes);
+    if (!in_place) {
+      for_each_block(planes * out, [&](I i, int n) {
+        store(a.dtype, a.output, first * out + i, to + i, n, streaming);
+      });
+    }
+  }
+}
+
 template <class R>
 void run(
     const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin,
     I end) {
-  Blocks<R> blocks(a, plan, w, streaming);
-  for (I block = begin; block < end; ++block) {
-    blocks.run(block);
+  if (plan.planes > 1) {
+    run_groups(a, plan, w, streaming, begin, end);
+  } else {
+    Blocks<R> blocks(a, plan, w, streaming);
+    for (I block = begin; block < end; ++block) {
+      blocks.run(block);
+    }
   }
   if (streaming) {
     stream_fence();

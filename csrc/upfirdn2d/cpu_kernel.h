@@ -43,9 +43,11 @@ struct Plan {
   Bank<R> y;
   const Bank<R>* x;  // one for a separable filter, else one for each row of taps
   Cut cut;
+  std::int64_t planes;  // that a block has side by side: `group`, or 1
 };
 
-// Memory of one thread. The caller allocates it because kernels must not.
+// Memory of one thread. The caller allocates it because kernels must not. In a group, `widened` has
+// its images, `result` its results, and `planar` either one as the tensor has it, for half types.
 template <class R>
 struct Workspace {
   R *staged, *planar, *result, *widened;
@@ -55,6 +57,10 @@ struct Workspace {
 
 // From so many channels on, each pixel has a loop over them.
 static constexpr std::int64_t long_inner = 16;
+
+// Small images of one channel are worked on in groups, with their planes side by side like channels.
+// A group's buffers stay in L1.
+static constexpr std::int64_t group = 16, group_pixels = 256;
 
 // Test if a staged row is split into an array for each remainder of the advance.
 static constexpr bool splits(std::int64_t advance, std::int64_t inner) {

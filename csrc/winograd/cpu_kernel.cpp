@@ -14,6 +14,7 @@
 // - weights [point][c / 16][k / 16][16][16]
 #include "cpu_kernel.h"
 
+#include "../common/cpu_transpose.h"
 #include "products.h"
 #include "transforms.h"
 
@@ -103,34 +104,6 @@ FG_LOCAL void in_two_dimensions(Transform transform, Get get, Put put) {
 }
 
 // ---- forward
-
-typedef float eight __attribute__((vector_size(32)));
-typedef eight unaligned_eight __attribute__((aligned(4), may_alias));
-
-// Set to[j][i] = from[i][j] for 8 x 8: swap pairs, then fours, then halves.
-FG_LOCAL void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
-  eight a[8], b[8];
-  for (int i = 0; i < 8; ++i) {
-    a[i] = *reinterpret_cast<const unaligned_eight*>(from + i * from_row);
-  }
-  for (int i = 0; i < 8; i += 2) {
-    b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    for (int j = i; j < i + 2; ++j) {
-      a[j] = __builtin_shufflevector(b[j], b[j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-      a[j + 2] = __builtin_shufflevector(b[j], b[j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-  }
-  for (int i = 0; i < 4; ++i) {
-    b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    b[i + 4] = __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-  for (int i = 0; i < 8; ++i) {
-    *reinterpret_cast<unaligned_eight*>(to + i * to_row) = b[i];
-  }
-}
 
 // Load all taps of a group of k by a group of c; zero beyond the last k.
 void gather_weights(

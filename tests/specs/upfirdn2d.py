@@ -142,6 +142,10 @@ _OTHERS = [
     _sample("transposed", (3, 2, 8, 9), taps(4), transposed, padding=2),
     _sample("every-other", (2, 3, 8, 6), taps(4), every_other, up=2, padding=(2, 1)),
     _sample("expanded", (3, 4, 8, 9), taps(4), expanded, down=2, padding=1),
+    # Groups of 16 small images: two whole ones and a part.
+    _sample("small-images", (3, 13, 5, 6), taps(4), **USES["filter"](4)),
+    _sample("small-images-up2", (3, 13, 5, 6), taps(4), **USES["up2"](4)),
+    _sample("small-images-2d", (1, 21, 4, 4), taps(3, 2), up=(1, 3), down=2, padding=2),
     _sample("wide-row", (1, 1, 3, 1300), taps(4), **USES["filter"](4)),
     _sample("wide-row-up", (1, 1, 2, 700), taps(4), **USES["up2"](4)),
     _sample("wide-row-down", (1, 1, 4, 2500), taps(4), **USES["down2"](4)),
@@ -158,6 +162,7 @@ _OTHERS = [
         **USES["down2"](4),
     ),
     _sample("large-filter", (2, 64, 190, 187), taps(4), large=True, **USES["filter"](4)),
+    _sample("large-small-images", (64, 1030, 8, 8), taps(4), large=True, **USES["filter"](4)),
     _sample("large-general", (1, 16, 187, 250), taps(5, 3), large=True, up=3, down=2, padding=2),
 ]
 
