@@ -5,6 +5,7 @@ The op returns weights, styles and a scale. Tests see them in one row.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from fastgan.ops._library import choose_backend
 from fastgan.ops.modulation_factors import modulation_factors, reference
 from tests.specs.build import leaves, on, sample, tolerance, values, weight_values
 from tests.specs.layouts import Layout, channels_last, every_other
-from tests.specs.spec import OpSpec, RegisteredCall, Sample
+from tests.specs.spec import ErrorCase, OpSpec, RegisteredCall, Sample
 
 
 def factors(
@@ -109,12 +110,25 @@ _REGISTERED = [
     ),
 ]
 
+
+def _too_large() -> Any:
+    kernels = importlib.import_module("fastgan.ops.modulation_factors.triton")
+    weight = torch.empty(1, 2**28, 3, 3, device="meta")
+    return kernels.modulation_factors(weight, weight[..., 0, 0], None, torch.half, *[True] * 4)
+
+
+_ERRORS = [
+    ErrorCase(
+        "triton-too-large", _too_large, ValueError, ("weights", "[1, 268435456, 3, 3]", "too large")
+    )
+]
+
 MODULATION_FACTORS = OpSpec(
     name="modulation_factors",
     op=factors,
     samples=_SAMPLES,
     registered=_REGISTERED,
-    errors=[],
+    errors=_ERRORS,
     benchmarks=[],
     # Derivatives cancel: the gradient along the weights is small beside that of each.
     tolerance=tolerance(1e-11, 2e-5, 8e-3, 6e-2),

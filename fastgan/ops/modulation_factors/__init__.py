@@ -74,6 +74,7 @@ define(
     fake=_fake,
     setup_context=_context,
     backward=_backward,
+    triton="fastgan.ops.modulation_factors",
 )
 
 
@@ -108,6 +109,7 @@ define(
     fake=_backward_fake,
     setup_context=_backward_context,
     backward=_double_backward,
+    triton="fastgan.ops.modulation_factors",
 )
 
 
