@@ -13,7 +13,7 @@ import re
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,12 +25,13 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.launches import Launches
 from fastgan.networks import half
 from fastgan.ops import _define, _library
-from fastgan.recipes import Batch, ImageSpec
+from fastgan.recipes import Batch, ImageSpec, Recipe, optimizers
 from fastgan.recipes.stylegan2 import StyleGAN2
+from fastgan.training import skips
 from fastgan.training import step as training_step
 from fastgan.training.precision import HALF
 from fastgan.training.state import TrainState
-from fastgan.training.step import TrainStep
+from fastgan.training.step import TrainStep, _Update
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 DEVICE = torch.device("meta")
@@ -65,10 +66,6 @@ class StepLaunches(Launches):
             # An op without kernels of its own launches those of its formula.
             with self, torch.no_grad():
                 return self.composed[func](*args)
-        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
-            # Gradients are finite.
-            self._add(func, 1)
-            return True
         before = self.count
         results = super().__torch_dispatch__(func, types, args, kwargs)
         if self.count == before:
@@ -139,8 +136,38 @@ def choices_of_a_gpu() -> Iterator[None]:
         patch("torch.nn.utils.clip_grad._has_foreach_support", lambda *_: True),
         patch.object(training_step, "autocast", autocast),
         patch.object(half, "autocast_dtype", autocast.dtype),
+        patch("torch.optim.adam._device_dtype_check_for_fused", lambda *_: None),
+        patch("torch.optim.rmsprop._get_capturable_supported_devices", lambda **_: ["meta"]),
+        patch.object(optimizers, "on_gpu", lambda _: True),
+        patch.object(skips, "Reading", NoReading),
     ):
         yield
+
+
+def state_on_a_gpu(recipe: Recipe, images: ImageSpec) -> TrainState:
+    """Return the state of a run on meta tensors, with the optimisers that it has on a GPU.
+
+    Their state is allocated already, as after the first step.
+    """
+    with choices_of_a_gpu():
+        state = TrainState.create(recipe, images, device=DEVICE)
+        for optimizer in state.optimizers.values():
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = torch.zeros_like(parameter)
+            optimizer.step()
+            optimizer.zero_grad()
+    return state
+
+
+class NoReading:
+    """Stand-in for ``skips.Reading``: meta tensors have no numbers to read."""
+
+    def __init__(self, numbers: Tensor) -> None:
+        self._shape = numbers.shape
+
+    def numbers(self) -> list[list[int]]:
+        return [[0] * self._shape[1]] * self._shape[0]
 
 
 def count_step(
@@ -160,22 +187,18 @@ def count_step(
     """
     widths = {"z_dim": 4, "w_dim": 4, "channel_base": 4 * resolution, "channel_max": 4}
     made = recipe(batch=BATCH, **widths, **settings)
-    state = TrainState.create(made, ImageSpec(3, resolution), device=DEVICE)
-    for optimizer in state.optimizers.values():
-        for group in optimizer.param_groups:
-            group["foreach"] = True
+    state = state_on_a_gpu(made, ImageSpec(3, resolution))
     step = TrainStep(state)
     counter = StepLaunches(sources=sources)
 
-    def named(part: str, update: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
-            counter.part = part
-            try:
-                return update(*args)
-            finally:
-                counter.part = "rest"
+    take = _Update.__call__
 
-        return call
+    def named(update: _Update, *args: Any) -> Any:
+        counter.part = update.terms[0].name if update.loss is None else update.player.name
+        try:
+            return take(update, *args)
+        finally:
+            counter.part = "rest"
 
     batch = Batch(
         torch.empty(BATCH, 3, resolution, resolution, device=DEVICE),
@@ -183,19 +206,9 @@ def count_step(
     )
     # Memory that a run allocates once.
     step.snapshot.take()
-    for optimizer in state.optimizers.values():
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()
-        optimizer.zero_grad()
-    for name, update in step._updates.items():
-        step._updates[name] = named(name, update)
-        step._lazy[name] = [
-            (every, named(term.terms[0].name, term)) for every, term in step._lazy[name]
-        ]
     with (
         choices_of_a_gpu(),
+        patch.object(_Update, "__call__", named),
         torch.autograd.set_detect_anomaly(True, check_nan=False)
         if sources
         else contextlib.nullcontext(),

@@ -17,6 +17,7 @@ from fastgan.augment.filtering import apply_filter, band_gains, band_matrices
 from fastgan.augment.geometry import blit, blit_matrix, geometry_matrix, warp
 from fastgan.augment.settings import PRESETS, TRANSFORMATIONS, Strengths
 from fastgan.augment.wavelets import symlet
+from fastgan.ops._checks import under_autocast
 
 # Columns of the random numbers, equal for every pipe: gates switch transformations on, the others
 # say how they are applied.
@@ -145,28 +146,31 @@ class ADA(Augment):
                 f"images must have shape [N, {', '.join(map(str, expected))}] for this ADA, "
                 f"got {list(images.shape)}"
             )
+        if not under_autocast(images):
+            return self._augmented(images, rows)
         with torch.autocast(images.device.type, enabled=False):
-            wide = images if images.dtype == torch.float64 else images.float()
-            on = columns(rows["gate"] < self.probabilities(), GATES)
-            u = columns(rows["uniform"].to(wide.dtype), UNIFORM)
-            z = columns(rows["normal"].to(wide.dtype), NORMAL)
-            wide = self._transform(wide, on, u, z)
-            if "color" in self.categories:
-                wide = apply_color(wide, color_matrix(on, u, z, self.strengths))
-            if "filter" in self.categories:
-                gains = band_gains(on, z, self.strengths)
-                wide = apply_filter(
-                    wide, gains, self.bands_x.to(wide.dtype), self.bands_y.to(wide.dtype)
-                )
-            if "noise" in self.categories:
-                std = torch.where(on["noise"], z["noise"].abs() * self.strengths.noise, 0.0)
-                wide = add_noise(wide, rows["noise"].to(wide.dtype), std)
-            if "cutout" in self.categories:
-                side = torch.where(
-                    on["cutout"], self.strengths.cutout, torch.zeros_like(u["cutout_x"])
-                )
-                wide = cutout(wide, u["cutout_x"], u["cutout_y"], side)
-            return wide.to(images.dtype)
+            return self._augmented(images, rows)
+
+    def _augmented(self, images: Tensor, rows: Mapping[str, Tensor]) -> Tensor:
+        wide = images if images.dtype == torch.float64 else images.float()
+        on = columns(rows["gate"] < self.probabilities(), GATES)
+        u = columns(rows["uniform"].to(wide.dtype), UNIFORM)
+        z = columns(rows["normal"].to(wide.dtype), NORMAL)
+        wide = self._transform(wide, on, u, z)
+        if "color" in self.categories:
+            wide = apply_color(wide, color_matrix(on, u, z, self.strengths))
+        if "filter" in self.categories:
+            gains = band_gains(on, z, self.strengths)
+            wide = apply_filter(
+                wide, gains, self.bands_x.to(wide.dtype), self.bands_y.to(wide.dtype)
+            )
+        if "noise" in self.categories:
+            std = torch.where(on["noise"], z["noise"].abs() * self.strengths.noise, 0.0)
+            wide = add_noise(wide, rows["noise"].to(wide.dtype), std)
+        if "cutout" in self.categories:
+            side = torch.where(on["cutout"], self.strengths.cutout, torch.zeros_like(u["cutout_x"]))
+            wide = cutout(wide, u["cutout_x"], u["cutout_y"], side)
+        return wide.to(images.dtype)
 
     def _transform(
         self,

@@ -51,8 +51,9 @@ class Colorize(Pix2Pix):
     def condition(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the luma of images `[N, 3, H, W]`: `[N, 1, H, W]` in [-1, 1]."""
         images = inputs["image"]
-        weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
-        return (images * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+        # Filled on the device: a copy from the host would wait for it.
+        weights = torch.cat([images.new_full((1, 1, 1, 1), weight) for weight in LUMA], 1)
+        return (images * weights).sum(1, keepdim=True)
 
     def source(self, rows: Batch) -> Mapping[str, Tensor]:
         return {"image": rows.real}

@@ -14,12 +14,23 @@ OptimizerFactory = Callable[[list[nn.Parameter], float], Optimizer]
 RMSPROP_ALPHA = 0.99
 
 
+def on_gpu(parameters: list[nn.Parameter]) -> bool:
+    """Return True if the parameters are on a GPU."""
+    return parameters[0].device.type == "cuda"
+
+
 def adam(lr: float, betas: tuple[float, float]) -> OptimizerFactory:
-    """Return a factory of Adam with this rate and these decays, before the correction."""
+    """Return a factory of Adam with this rate and these decays, before the correction.
+
+    On a GPU it is fused: one launch steps all parameters.
+    """
 
     def build(parameters: list[nn.Parameter], correction: float) -> Optimizer:
         corrected = (betas[0] ** correction, betas[1] ** correction)
-        return Adam(parameters, lr=lr * correction, betas=corrected)
+        fused = True if on_gpu(parameters) else None
+        return Adam(
+            parameters, lr=lr * correction, betas=corrected, fused=fused, capturable=bool(fused)
+        )
 
     return build
 
@@ -28,6 +39,8 @@ def rmsprop(lr: float) -> OptimizerFactory:
     """Return a factory of RMSprop, which has no momentum, with this rate before the correction."""
 
     def build(parameters: list[nn.Parameter], correction: float) -> Optimizer:
-        return RMSprop(parameters, lr=lr * correction, alpha=RMSPROP_ALPHA**correction)
+        alpha = RMSPROP_ALPHA**correction
+        # Capturable means that its whole state is on the GPU.
+        return RMSprop(parameters, lr=lr * correction, alpha=alpha, capturable=on_gpu(parameters))
 
     return build

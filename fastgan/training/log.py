@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fastgan.files import write_atomic
@@ -24,22 +26,40 @@ mean of each loss and statistic since the last row, and measures ("measure/…")
 
 
 class MeanStats:
-    """Running means of scalar tensors, kept on their device so that no step waits for it."""
+    """Running means of scalar tensors, kept on their device so that no step waits for it.
+
+    NaN isn't counted: so a GPU marks the statistics of an update that it skipped.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[Tensor, int]] = {}
+        # Sums and counts, ``[2, values]``, by the values' names.
+        self._sums: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, stats: dict[str, Tensor]) -> None:
         """Add a step's scalars."""
-        for name, value in stats.items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = (value.double() + total, count + 1)
+        if not stats:
+            return
+        values = torch.stack([value.double() for value in stats.values()])
+        counted = ~values.isnan()
+        added = torch.stack([values.where(counted, 0.0), counted.double()])
+        names = tuple(stats)
+        before = self._sums.get(names)
+        self._sums[names] = added if before is None else before + added
 
     def take(self) -> Row:
-        """Return the means since the last call as floats, and start anew."""
-        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
+        """Return the means since the last call as floats, and start anew.
+
+        The mean of nothing but NaN is NaN.
+        """
+        totals: dict[str, tuple[float, float]] = {}
+        for names, sums in self._sums.items():
+            for name, total, count in zip(names, *sums.tolist()):
+                before = totals.get(name, (0.0, 0.0))
+                totals[name] = before[0] + total, before[1] + count
         self._sums.clear()
-        return means
+        return {
+            name: total / count if count else math.nan for name, (total, count) in totals.items()
+        }
 
 
 class RunLog:

@@ -146,6 +146,7 @@ class _Loop:
         self._stop = stop
         self._callbacks = callbacks
         self._console = console
+        self._step = TrainStep(run.state, compile=run.options.compile, world=run.world)
         self._means = MeanStats()
         self._log: RunLog | None = None
         self._measured: tuple[int, Measures] | None = None
@@ -160,7 +161,7 @@ class _Loop:
         """Take all steps, or those until a stop is requested; then save and report."""
         state, total_images, world = self.run.state, self.run.settings.total_images, self.run.world
         failure: TooManySkips | None = None
-        step = TrainStep(state, compile=self.run.options.compile, world=world)
+        step = self._step
         began = time.monotonic() - state.seconds
         with contextlib.ExitStack() as stack:
             batches = stack.enter_context(self._loader())
@@ -223,9 +224,12 @@ class _Loop:
 
     def _row(self, batches: BatchLoader, measures: Measures | None = None) -> dict[str, float]:
         state = self.run.state
+        self._step.settle()
         self._logged_at = state.nimg
         figures = {
-            name: round(value, 6) for name, value in self.run.world.mean(self._means.take()).items()
+            name: round(value, 6)
+            for name, value in self.run.world.mean(self._means.take()).items()
+            if not math.isnan(value)
         }
         figures |= {f"measure/{name}": value for name, value in (measures or {}).items()}
         if self._log is None:
@@ -287,6 +291,7 @@ class _Loop:
         if name is not None and measures[name] < best:
             state.best = {name: measures[name], "nimg": state.nimg}
             self._check_finite()
+            self._step.settle()
             self._notify(
                 "on_checkpoint", save_best(self.run.folder.checkpoints, self.run.config, state)
             )
@@ -294,6 +299,7 @@ class _Loop:
 
     def _checkpoint(self) -> None:
         self._saved_at = self.run.state.nimg
+        self._step.settle()
         self._check_ranks()
         if self.run.world.is_main:
             self._check_finite()

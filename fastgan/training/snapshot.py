@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,13 @@ def changing_buffers(network: nn.Module) -> Iterator[Tensor]:
         for name, buffer in module.named_buffers(recurse=False):
             if name not in constant:
                 yield buffer
+
+
+@torch.no_grad()
+def restore_where(condition: Tensor, tensors: Sequence[Tensor], copies: Sequence[Tensor]) -> None:
+    """Write copies back if the condition, bool ``[]`` on their device, is True."""
+    for tensor, copy in zip(tensors, copies):
+        torch.where(condition, copy, tensor, out=tensor)
 
 
 class Snapshot:
@@ -43,9 +50,16 @@ class Snapshot:
             self.buffers, self.copies = buffers, [buffer.clone() for buffer in buffers]
 
     @torch.no_grad()
-    def restore(self) -> None:
-        """Write the copies back."""
-        copy_all_(self.buffers, self.copies)
+    def restore(self, where: Tensor | None = None) -> None:
+        """Write the copies back.
+
+        Args:
+            where: bool ``[]`` on the buffers' device, False to leave them; None to write them.
+        """
+        if where is None:
+            copy_all_(self.buffers, self.copies)
+        else:
+            restore_where(where, self.buffers, self.copies)
 
     def changed(self) -> list[Tensor]:
         """Return the buffers that differ from their copies."""

@@ -150,10 +150,23 @@ class TrainState:
         """
         for part in _PARTS:
             for name, value in getattr(self, part).items():
-                value.load_state_dict(saved[part][name])
+                plain = saved[part][name]
+                if isinstance(value, Optimizer):
+                    plain = _for_this_device(plain, value)
+                value.load_state_dict(plain)
         for name in _NUMBERS:
             setattr(self, name, copy.copy(saved[name]))
 
 
+def _for_this_device(saved: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimiser's saved state with the implementation that it has on this device."""
+    groups = [
+        {**group, **{name: here[name] for name in _IMPLEMENTATION if name in here}}
+        for group, here in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    return {**saved, "param_groups": groups}
+
+
+_IMPLEMENTATION = ("foreach", "fused", "capturable")
 _PARTS = ("networks", "ema", "optimizers", "scalers")
 _NUMBERS = ("step", "nimg", "seconds", "skipped", "skipped_in_a_row", "best")

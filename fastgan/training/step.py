@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -28,13 +27,13 @@ from fastgan.recipes.players import concatenate, each_tensor, parameters_of
 from fastgan.training.compiling import compiled
 from fastgan.training.distributed import World
 from fastgan.training.precision import autocast, matmul_precision, with_float32
+from fastgan.training.rows import Rows, move_rows
+from fastgan.training.skips import Skips, Stats, make_skips
 from fastgan.training.snapshot import Snapshot
 from fastgan.training.state import TrainState
 
 MAX_SKIPS = 10
 
-Stats = dict[str, Tensor]
-Rows = dict[str, Any]
 Gradients = list[Tensor | None]
 
 
@@ -79,11 +78,12 @@ class TrainStep:
                 convert_sync_batchnorm(network)
         networks = with_float32(state.networks, state.recipe.full_precision)
         self.snapshot = Snapshot(state.networks.values())
+        self.skips = make_skips(state, self.snapshot, self.world.device)
 
         def update(
             player: Player, loss: Callable[..., Loss] | None, *terms: Regularizer
         ) -> _Update:
-            update = _Update(player, loss, terms, networks, state, self.world, self.snapshot)
+            update = _Update(player, loss, terms, networks, state, self.world, self.skips)
             if compile == "step":
                 gradients = compiled(update.gradients, backend=backend)
                 update.gradients = gradients  # type: ignore[method-assign]
@@ -112,39 +112,35 @@ class TrainStep:
 
         Returns:
             Detached scalars of each player's last update: its loss ("loss/D"), regularisers
-            ("r1/D"), gradient norm ("gradient/D") and statistics of the loss. Skipped updates have
-            none.
+            ("r1/D"), gradient norm ("gradient/D") and statistics of the loss. Those of a skipped
+            update are left out on a CPU, and NaN on a GPU, where nothing waits for the decision.
 
         Raises:
-            TooManySkips: a player skipped ten updates in a row.
+            TooManySkips: a player skipped ten updates in a row. On a GPU it is raised a step later.
         """
         state = self.state
         recipe = state.recipe
         batches = [recipe.batch_type.of(batch) for batch in batches]
         batches = list(recipe.before_step(state.networks, state.ema, state.nimg, batches))
         recipe.anneal(self.players, state.optimizers, state.nimg)
-        generator = state.reseed(self.world.rank)
+        turns = list(self._turns(batches))
+        rows = self._draw(turns, batches, state.reseed(self.world.rank))
         stats: Stats = {}
         with (
             matmul_precision(recipe.precision),
             self.world.conversation(among_other_work=True),
         ):
-            for player in self.players:
-                if not player.is_active(state.nimg):
-                    continue
+            for (update, i), drawn in zip(turns, rows):
                 for name, network in state.networks.items():
-                    network.requires_grad_(name in player.networks)
-                for i, batch in enumerate(batches[: player.updates]):
-                    update_stats, outputs = self._updates[player.name](batch, generator)
-                    stats |= update_stats
-                    batches[i] = replace(batch, **outputs)
-                for every, update in self._lazy[player.name]:
-                    if state.step % every == 0:
-                        stats |= update(batches[player.updates - 1], generator)[0]
+                    network.requires_grad_(name in update.player.networks)
+                update_stats, outputs = update(replace(batches[i], **drawn))
+                stats |= update_stats
+                batches[i] = replace(batches[i], **outputs)
         images = sum(len(batch.real) for batch in batches) * self.world.size
         state.nimg += images
         state.update_ema(images)
         state.step += 1
+        self.skips.read()
         for name, count in state.skipped_in_a_row.items():
             if count >= MAX_SKIPS:
                 raise TooManySkips(
@@ -153,6 +149,39 @@ class TrainStep:
                     f"from before: a lower `lr`, `precision` fp32 or another `seed` may help."
                 )
         return stats
+
+    def settle(self) -> None:
+        """Wait for the device, so that the state counts the skipped updates of all steps."""
+        self.skips.settle()
+
+    def _turns(self, batches: Sequence[Batch]) -> Iterator[tuple[_Update, int]]:
+        """Yield the updates of the step in order, each with the number of its batch."""
+        for player in self.players:
+            if not player.is_active(self.state.nimg):
+                continue
+            for i in range(player.updates):
+                yield self._updates[player.name], i
+            for every, update in self._lazy[player.name]:
+                if self.state.step % every == 0:
+                    yield update, player.updates - 1
+
+    def _draw(
+        self, turns: Sequence[tuple[_Update, int]], batches: Sequence[Batch], generator: Generator
+    ) -> list[Rows]:
+        """Draw the random rows of each update, in order, and move this rank's to its device."""
+        rank, rows = self.world.rank, []
+        for update, i in turns:
+            real = batches[i].real
+            request = DrawRequest(
+                len(real) * self.world.size,
+                self.state.nimg,
+                generator,
+                self.state.networks,
+                tuple(real.shape[1:]),
+            )
+            mine = slice(rank * len(real), (rank + 1) * len(real))
+            rows.append(each_tensor(update.draw(request), lambda t, mine=mine: t[mine]))
+        return move_rows(rows, self.world.device)
 
 
 def check_settings(recipe: Recipe, world: World) -> None:
@@ -182,27 +211,35 @@ class _Update:
         networks: Networks,
         state: TrainState,
         world: World,
-        snapshot: Snapshot,
+        skips: Skips,
     ) -> None:
         self.player, self.loss, self.terms = player, loss, terms
         self.networks, self.state, self.world = networks, state, world
-        self.snapshot = snapshot
+        self.skips = skips
         self.parameters = parameters_of(state.networks, player.networks)
         self.one = torch.ones((), device=world.device)
 
-    def __call__(self, batch: Batch, generator: Generator) -> tuple[Stats, Rows]:
-        """Take the update.
+    def draw(self, request: DrawRequest) -> Rows:
+        """Draw the random rows of the loss and the regularisers."""
+        rows = self.player.draw(request)
+        for term in self.terms:
+            rows |= term.draw(request)
+        return rows
+
+    def __call__(self, batch: Batch) -> tuple[Stats, Rows]:
+        """Take the update, with a batch that has its random rows.
 
         Returns:
-            Its statistics, none if it was skipped, and tensors for later players of the step.
+            Its statistics, as ``Skips.select`` returns them, and tensors for later players.
         """
         optimizer, scaler = (
             self.state.optimizers[self.player.name],
             self.state.scalers.get(self.player.name),
         )
-        self.snapshot.take()
+        self.skips.snapshot.take()
+        scale = scaler.scale(self.one) if scaler else None
         gradients, stats, outputs = self._of_micro_batches(
-            batch, generator, scaler.scale(self.one) if scaler else self.one
+            batch, self.one if scale is None else scale
         )
         present = [gradient for gradient in gradients if gradient is not None]
         self.world.average_(present)
@@ -212,18 +249,16 @@ class _Update:
         if scaler:
             scaler.unscale_(optimizer)
         norm = torch.nn.utils.get_total_norm(present)
-        if finite := math.isfinite(norm):
-            scaler.step(optimizer) if scaler else optimizer.step()
-            for action in self.player.after_update:
-                action(self.state.networks)
-            stats[f"gradient/{self.player.name}"] = norm
-        else:
-            self.snapshot.restore()
-        self._count(finite, searching=scaler is not None and scaler.get_scale() > 1)
+        kept = self.skips.update(self.player.name, norm, self._act, scale)
         if scaler:
             scaler.update()
         optimizer.zero_grad(set_to_none=True)
-        return stats if finite else {}, outputs
+        stats[f"gradient/{self.player.name}"] = norm
+        return self.skips.select(stats, kept), outputs
+
+    def _act(self) -> None:
+        for action in self.player.after_update:
+            action(self.state.networks)
 
     def gradients(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats, Rows]:
         """Return gradients of the weighted sum times ``scale``, statistics and ``Loss.outputs``.
@@ -249,12 +284,16 @@ class _Update:
             parts.append(term.every * penalty if term.every > 1 else penalty)
             stats[f"{term.name}/{name}"] = penalty
         total = functools.reduce(torch.add, parts)
-        gradients = torch.autograd.grad(total, self.parameters, scale, allow_unused=True)
-        return list(gradients), {name: value.detach() for name, value in stats.items()}, outputs
+        gradients = [
+            gradient if gradient is None else laid_out_like(parameter, gradient)
+            for parameter, gradient in zip(
+                self.parameters,
+                torch.autograd.grad(total, self.parameters, scale, allow_unused=True),
+            )
+        ]
+        return gradients, {name: value.detach() for name, value in stats.items()}, outputs
 
-    def _of_micro_batches(
-        self, batch: Batch, generator: Generator, scale: Tensor
-    ) -> tuple[Gradients, Stats, Rows]:
+    def _of_micro_batches(self, batch: Batch, scale: Tensor) -> tuple[Gradients, Stats, Rows]:
         """Compute ``gradients`` of the whole batch in the recipe's number of pieces."""
         pieces = self.state.recipe.accumulate
         gradients: Gradients = []
@@ -262,7 +301,7 @@ class _Update:
         parts: list[Rows] = []
         if pieces > 1:
             scale = scale / pieces
-        for piece in self._pieces(batch, generator, pieces):
+        for piece in self._pieces(batch, pieces):
             more, piece_stats, outputs = self.gradients(piece, scale)
             parts.append(outputs)
             if gradients:
@@ -285,44 +324,28 @@ class _Update:
             concatenate(parts),
         )
 
-    def _pieces(self, batch: Batch, generator: Generator, pieces: int) -> Iterator[Batch]:
-        """Yield equal parts of the batch, each with its rows of the random draws.
-
-        The draws are made for the images of all ranks.
-        """
-        count, rank = len(batch.real), self.world.rank
-        request = DrawRequest(
-            count * self.world.size,
-            self.state.nimg,
-            generator,
-            self.state.networks,
-            tuple(batch.real.shape[1:]),
-        )
-        rows = self.player.draw(request)
-        for term in self.terms:
-            rows |= term.draw(request)
-        mine = slice(rank * count, (rank + 1) * count)
-        rows = each_tensor(rows, lambda drawn: drawn[mine].to(self.world.device))
-        batch, size = replace(batch, **rows), count // pieces
+    def _pieces(self, batch: Batch, pieces: int) -> Iterator[Batch]:
+        """Yield equal parts of the batch."""
+        count = len(batch.real)
+        size = count // pieces
         for start in range(0, count, size):
             yield batch.rows(slice(start, start + size))
 
     def _average_changed(self) -> None:
         """Average over the ranks the buffers that this update changed (running statistics)."""
         if self.world.size > 1:
-            self.world.average_([b for b in self.snapshot.changed() if b.is_floating_point()])
+            self.world.average_([b for b in self.skips.snapshot.changed() if b.is_floating_point()])
 
-    def _count(self, finite: bool, *, searching: bool) -> None:
-        """Count skipped updates, in all and in a row.
 
-        An fp16 loss scale that still falls, above 1, is no failure.
-        """
-        state, name = self.state, self.player.name
-        if finite:
-            state.skipped_in_a_row[name] = 0
-            return
-        state.skipped[name] = state.skipped.get(name, 0) + 1
-        state.skipped_in_a_row[name] = state.skipped_in_a_row.get(name, 0) + (not searching)
+def laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient with the strides of its parameter.
+
+    Convolutions return gradients of channels_last images as channels_last. Optimisers then take
+    one launch per parameter, and fused ones would mix up elements.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def parameters_are_finite(state: TrainState) -> bool:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from fastgan.data import ImageDataset, to_batch, to_float
 from fastgan.recipes import RECIPES, Batch, ImageSpec, Recipe
+from fastgan.recipes.players import DrawRequest
 from fastgan.training.distributed import World
+from fastgan.training.rows import move_rows
 from fastgan.training.run_settings import RunSettings
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -105,11 +107,16 @@ def meta_gradients(recipe: Recipe, dataset: ImageDataset) -> list[str]:
         for name, network in state.networks.items():
             network.requires_grad_(name in player.networks)
         for update in (step._updates[player.name], *(lazy for _, lazy in step._lazy[player.name])):
-            (piece,) = update._pieces(batch, generator, 1)
-            gradients, stats, outputs = update.gradients(piece, torch.ones((), device="meta"))
+            request = DrawRequest(
+                recipe.batch, 0, generator, state.networks, tuple(batch.real.shape[1:])
+            )
+            (drawn,) = move_rows([update.draw(request)], torch.device("meta"))
+            gradients, stats, outputs = update.gradients(
+                replace(batch, **drawn), torch.ones((), device="meta")
+            )
             assert any(gradient is not None for gradient in gradients)
             for parameter, gradient in zip(update.parameters, gradients):
-                assert gradient is None or gradient.shape == parameter.shape
+                assert gradient is None or gradient.stride() == parameter.stride()
             batch = replace(batch, **outputs)
             names += stats
     return names

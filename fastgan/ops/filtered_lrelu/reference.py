@@ -93,7 +93,9 @@ def slopes(
     They are 0 beyond the codes.
     """
     each = ((codes[:, :, :, None] >> shifts(codes.device)) & 3).flatten(2, 3).long()
-    found = torch.tensor([1.0, slope, 0.0, 0.0], dtype=dtype, device=codes.device)[each]
+    # Filled on the device: a copy from the host would wait for it.
+    values = [torch.full((), v, dtype=dtype, device=codes.device) for v in (1.0, slope, 0.0, 0.0)]
+    found = torch.stack(values)[each]
     before, after = [-o for o in offset], []
     for length, o, n in zip((each.shape[3], each.shape[2]), offset, size):
         after.append(o + n - length)

@@ -360,7 +360,10 @@ class _Launches:
             self.vectors_size += size
             workspace += partials(rows, outer * run)
         self.programs = ends
-        self.table = torch.tensor(columns, dtype=torch.int64).T.contiguous().to(base.device)
+        table = torch.tensor(columns, dtype=torch.int64).T.contiguous()
+        # A copy from memory that isn't pinned would wait for the device.
+        table = table.pin_memory() if base.is_cuda else table
+        self.table = table.to(base.device, non_blocking=True)
         self.workspace = self.row(workspace)
 
     def row(self, size: int) -> Tensor:
