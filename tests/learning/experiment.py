@@ -116,10 +116,12 @@ class Experiment:
     measure: Callable[[Trial], Figures]
     bounds: Mapping[str, Bound] = field(default_factory=dict)
 
-    def run(self, seed: int) -> Figures:
+    def run(self, seed: int, precision: str = "fp32") -> Figures:
         """Train on one thread and return the figures."""
         options = self.settings.replace("--images ", "--total-images ").split()
-        recipe, run = parse_run(self.recipe, [*options, "--seed", str(seed)])
+        recipe, run = parse_run(
+            self.recipe, [*options, "--precision", precision, "--seed", str(seed)]
+        )
         with _one_thread():
             figures = self.measure(Trial(recipe, run, self.dataset(run)))
         return {name: float(f"{figure:.4g}") for name, figure in figures.items()}

@@ -1,6 +1,8 @@
 """Process for one level of CPU code, which is chosen at import: runs experiments, prints figures.
 
-    python -m tests.learning.worker LEVEL RECIPE:SEED...
+    python -m tests.learning.worker LEVEL|PRECISION RECIPE:SEED...
+
+With a precision the CPU code isn't limited, and the experiments are those of ``precision``.
 
 Each line of the output is a JSON object: recipe, seed, seconds of CPU time, figures, machine.
 """
@@ -16,6 +18,7 @@ from pathlib import Path
 import torch
 
 import fastgan.ops  # noqa: F401 -- loads the native library
+from tests.learning import precision
 from tests.learning.catalogue import EXPERIMENTS
 
 ENVIRONMENT = {
@@ -26,7 +29,12 @@ ENVIRONMENT = {
 
 
 def environment(level: str) -> dict[str, str]:
-    """Return variables that limit our kernels, torch's, oneDNN's and MKL's to a level."""
+    """Return variables that limit our kernels, torch's, oneDNN's and MKL's to a level.
+
+    A precision limits none.
+    """
+    if level in precision.PRECISIONS:
+        return {"OMP_NUM_THREADS": "1"}
     aten, onednn, mkl = ENVIRONMENT[level]
     return {
         "FASTGAN_CPU_LEVEL": level,
@@ -50,17 +58,29 @@ def machine() -> dict[str, str]:
     return {"cpu": cpu, "torch": torch.__version__.partition("+")[0]}
 
 
-def main(level: str, *runs: str) -> None:
+def check_level(level: str) -> None:
+    """End the process unless this CPU runs the code of a level, or bfloat16 on AMX."""
+    if level == "bf16" and not torch.cpu._is_amx_tile_supported():
+        raise SystemExit("this CPU has no AMX")
+    if level in precision.PRECISIONS:
+        return
     kernels = torch.ops.fastgan_runtime.cpu_capability()
     library = torch.backends.cpu.get_cpu_capability().lower()
     if (kernels, library) != (level, ENVIRONMENT[level][0]):
         raise SystemExit(
             f"this CPU has no {level} code: kernels run {kernels}, torch runs {library}"
         )
+
+
+def main(level: str, *runs: str) -> None:
+    check_level(level)
     for run in runs:
         name, _, seed = run.rpartition(":")
         start = time.process_time()
-        figures = EXPERIMENTS[name].run(int(seed))
+        if level in precision.PRECISIONS:
+            figures = precision.EXPERIMENTS[name].run(int(seed), level)
+        else:
+            figures = EXPERIMENTS[name].run(int(seed))
         seconds = time.process_time() - start
         line = {"recipe": name, "seed": int(seed), "seconds": seconds, "figures": figures}
         print(json.dumps(line | {"machine": machine()}), flush=True)
