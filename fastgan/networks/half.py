@@ -6,12 +6,12 @@ autocast too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastgan.ops._checks import under_autocast
 
@@ -36,6 +36,31 @@ def cast_by_hand(compute: Callable[..., Tensor], x: Tensor, *more: Any) -> Tenso
         return compute(x, *more, x.dtype)
     with autocast_off(x):
         return compute(x, *more, half)
+
+
+def run_layers(
+    layers: Iterable[nn.Module],
+    halves: Iterable[bool],
+    x: Tensor,
+    *,
+    half: torch.dtype,
+    full: torch.dtype,
+) -> Tensor:
+    """Return the output of layers, where autocast is off; it may be in half precision.
+
+    Args:
+        layers: layers to run in order.
+        halves: True for each layer that computes in half precision, by autocast to ``half``.
+        x: input of the first layer.
+        half, full: dtypes of layers in half and in full precision.
+    """
+    for layer, low in zip(layers, halves):
+        if low and half != full:
+            with torch.autocast(x.device.type, dtype=half):
+                x = layer(x.to(half))
+        else:
+            x = layer(x.to(full))
+    return x
 
 
 def autocast_off(x: Tensor) -> AbstractContextManager[Any]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.networks.checks import check_at_least, check_choice, check_shape
+from fastgan.networks.half import cast_by_hand, is_half, run_layers
 from fastgan.networks.labels import check_classes
 from fastgan.nn import Conv2d
 from fastgan.nn.resample import _Filtered
@@ -132,6 +133,8 @@ class R3GANGenerator(nn.Module):
             defaults are those of FFHQ-256.
         blocks: blocks per resolution.
         expansion, group_size: as in :class:`InvertedBottleneck`.
+        half_resolutions: number of the highest resolutions that compute in half precision under
+            autocast, in its dtype. The rest computes in that of the parameters.
 
     Raises:
         ValueError: an argument is out of range, z has another shape, or labels are missing, not
@@ -141,10 +144,11 @@ class R3GANGenerator(nn.Module):
     def __init__(
         self, resolution: int = 256, channels: int = 3, *, z_dim: int = 64, c_dim: int = 0,
         channel_base: int = 24576, channel_max: int = 768,
-        blocks: int = 2, expansion: int = 2, group_size: int = 16,
+        blocks: int = 2, expansion: int = 2, group_size: int = 16, half_resolutions: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         check_at_least(1, channels=channels, z_dim=z_dim)
+        check_at_least(0, half_resolutions=half_resolutions)
         _check_blocks(c_dim, blocks, expansion, group_size)
         self.z_dim, self.c_dim = z_dim, c_dim
         widths = stage_widths(resolution, channel_base, channel_max)
@@ -154,10 +158,13 @@ class R3GANGenerator(nn.Module):
         self.modulate = nn.Linear(z_dim * (2 if c_dim else 1), widths[0], bias=False)
         init_weight(self.modulate.weight)
         layers: list[nn.Module] = []
-        for before, width in zip([0, *widths], widths):
+        self.halves: list[bool] = []
+        for i, (before, width) in enumerate(zip([0, *widths], widths)):
             if before:
                 layers.append(Transition(before, width, up=2))
             layers += _stage(width, blocks, expansion=expansion, group_size=group_size, scale=scale)
+            half = is_half(4 * 2**i, resolution, half_resolutions)
+            self.halves += [half] * (len(layers) - len(self.halves))
         self.layers = nn.Sequential(*layers)
         self.torgb = Conv2d(widths[-1], channels, 1, bias=False)
         init_weight(self.torgb.weight)
@@ -167,9 +174,14 @@ class R3GANGenerator(nn.Module):
         check_classes(labels, self.c_dim, z.shape[0])
         if self.embed is not None:
             z = torch.cat([z, self.embed(labels).to(z.dtype)], 1)
+        return cast_by_hand(self._images, z)
+
+    def _images(self, z: Tensor, half: torch.dtype) -> Tensor:
+        """Return the images; layers for half precision compute in the dtype ``half``."""
         x = self.basis * self.modulate(z)[:, :, None, None]
-        images: Tensor = self.torgb(self.layers(x.contiguous(memory_format=torch.channels_last)))
-        return images
+        x = x.contiguous(memory_format=torch.channels_last)
+        layers, halves = [*self.layers, self.torgb], [*self.halves, self.halves[-1]]
+        return run_layers(layers, halves, x, half=half, full=z.dtype).to(z.dtype)
 
 
 class R3GANDiscriminator(nn.Module):
@@ -185,10 +197,11 @@ class R3GANDiscriminator(nn.Module):
     def __init__(
         self, resolution: int = 256, channels: int = 3, *, c_dim: int = 0,
         channel_base: int = 24576, channel_max: int = 768,
-        blocks: int = 2, expansion: int = 2, group_size: int = 16,
+        blocks: int = 2, expansion: int = 2, group_size: int = 16, half_resolutions: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         check_at_least(1, channels=channels)
+        check_at_least(0, half_resolutions=half_resolutions)
         _check_blocks(c_dim, blocks, expansion, group_size)
         self.c_dim, self.image_shape = c_dim, (channels, resolution, resolution)
         widths = stage_widths(resolution, channel_base, channel_max)[::-1]
@@ -196,10 +209,13 @@ class R3GANDiscriminator(nn.Module):
         self.fromrgb = Conv2d(channels, widths[0], 1, bias=False)
         init_weight(self.fromrgb.weight)
         layers: list[nn.Module] = []
-        for width, after in zip(widths, [*widths[1:], 0]):
+        self.halves: list[bool] = []
+        for i, (width, after) in enumerate(zip(widths, [*widths[1:], 0])):
             layers += _stage(width, blocks, expansion=expansion, group_size=group_size, scale=scale)
             if after:
                 layers.append(Transition(width, after, down=2))
+            half = is_half(resolution // 2**i, resolution, half_resolutions)
+            self.halves += [half] * (len(layers) - len(self.halves))
         self.layers = nn.Sequential(*layers)
         self.reduce = Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
         init_weight(self.reduce.weight)
@@ -210,11 +226,17 @@ class R3GANDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         check_shape("images", images, *self.image_shape)
         check_classes(labels, self.c_dim, images.shape[0])
-        x = self.fromrgb(images.contiguous(memory_format=torch.channels_last))
+        return cast_by_hand(self._logits, images, labels)
+
+    def _logits(self, images: Tensor, labels: Tensor | None, half: torch.dtype) -> Tensor:
+        """Return the logits; layers for half precision compute in the dtype ``half``."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        dtypes = {"half": half, "full": images.dtype}
+        x = run_layers([self.fromrgb], self.halves[:1], x, **dtypes)
         # A tensor of one channel has no layout of its own, so the features are converted too.
-        features = self.reduce(
-            self.layers(x.contiguous(memory_format=torch.channels_last))
-        ).flatten(1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = run_layers(self.layers, self.halves, x, **dtypes)
+        features = self.reduce(x.to(images.dtype)).flatten(1)
         logits: Tensor = self.out(features)[:, 0]
         if self.embed is not None:
             classes = self.embed(labels).to(features.dtype)

@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
 from fastgan.recipes.errors import one_of
+from fastgan.recipes.half import HalfResolutionSettings
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks, Player
@@ -43,7 +44,7 @@ class R3GANBatch(NoiseBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class R3GAN(FixedSizeSettings, NoiseToImage):
+class R3GAN(HalfResolutionSettings, FixedSizeSettings, NoiseToImage):
     """Huang 2024: RpGAN with R1 and R2 at each step, ResNeXt-like G and D.
 
     The default widths are those of FFHQ at 256×256.
@@ -111,7 +112,7 @@ class R3GAN(FixedSizeSettings, NoiseToImage):
         sizes: dict[str, Any] = {
             "c_dim": self.classes(images), "channel_base": self.channel_base,
             "channel_max": self.channel_max, "blocks": self.blocks, "expansion": self.expansion,
-            "group_size": self.group_size,
+            "group_size": self.group_size, "half_resolutions": self.half_resolutions,
         }  # fmt: skip
         return {
             "G": R3GANGenerator(images.resolution, images.channels, z_dim=self.z_dim, **sizes),

@@ -150,6 +150,7 @@ STYLED = {
         "w_dim": 4, "mapping_layers": 1, "channel_base": 32, "channel_max": 4, "num_layers": 3,
         "margin": 2, "augment": "none", "penalty_every": 1,
     },
+    "r3gan": {"channel_base": 64, "channel_max": 8, "group_size": 4},
 }  # fmt: skip
 
 
@@ -163,28 +164,41 @@ def test_the_highest_resolutions_alone_compute_in_half(recipe, precision, dtype)
         z_dim=4, batch=4, precision=precision, half_resolutions=1, **STYLED[recipe]
     )
     step = step_of(made)
-    assert not step.state.scalers
+    # Clamps replace the loss scale.
+    assert bool(step.state.scalers) == (recipe == "r3gan" and precision == "fp16")
     seen: dict[str, list[torch.dtype]] = {}
 
     def watch(name: str, layer: torch.nn.Module) -> None:
         layer.register_forward_hook(lambda m, i, o: seen.setdefault(name, []).append(o.dtype))
 
     d, g = step.state.networks["D"], step.state.networks["G"]
-    watch("high D", d.b16.conv1)
-    watch("low D", d.b8.conv0)
     watch("logits", d)
-    watch("mapping", g.mapping)
+    if recipe == "r3gan":
+        # Layers of each resolution are two blocks and a transition.
+        watch("high D", d.layers[1].grouped)
+        watch("low D", d.layers[3].grouped)
+        watch("last layer", d.reduce)
+        watch("high G", g.layers[-1].grouped)
+        watch("low G", g.layers[-4].grouped)
+        watch("images", g)
+        watch("modulation", g.modulate)
+    else:
+        watch("high D", d.b16.conv1)
+        watch("low D", d.b8.conv0)
+        watch("mapping", g.mapping)
     if recipe == "stylegan2":
         watch("high G", g.synthesis.b16.conv1)
         watch("low G", g.synthesis.b8.conv1)
         watch("images", g.synthesis)
-    else:
+    elif recipe == "stylegan3-t":
         watch("high G", next(layer for layer in g.synthesis.layers() if layer.plan.half))
         watch("images", g.synthesis)
     stats = step(a_batch())
-    assert stats.keys() >= {"loss/D", "loss/G", "r1/D"}
-    # D judges real and fake images, the penalty in float32, and images in G's turn.
-    assert seen.pop("high D") == [dtype, dtype, torch.float32, dtype]
+    assert stats.keys() >= {"loss/D", "loss/G"}
+    # D judges real and fake images, penalties in float32, and images in G's turn.
+    penalties, judged = (2, 2) if recipe == "r3gan" else (1, 1)
+    expected = [dtype, dtype, *penalties * [torch.float32], *judged * [dtype]]
+    assert seen.pop("high D") == expected
     path_length = [torch.float32] if recipe == "stylegan2" else []
     # D's turn draws images without gradients, G's turn with them.
     assert seen.pop("high G") == [dtype, dtype, *path_length]
