@@ -24,13 +24,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    tiers.draw_seed(config)
     if not _workers:
         config.pluginmanager.register(tiers.Bookkeeping(config), "fastgan-tiers")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    share = config.getoption("--gpu-sample")
+    seed = config.getoption("--seed")
+    return None if share is None else f"tests of a GPU: a share of {share:g}, --seed {seed}"
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-xdist has put the groups into the names
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort long tests first, so that no worker has one at the end, and check the groups."""
+    tiers.sample_gpu_tests(config, items)
     tiers.skip_passed(config, items)
     if _workers:
         if config.getvalue("loadgroup"):

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -49,6 +51,47 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="N",
         help="fail unless each named file passes N",
     )
+    group.addoption(
+        "--gpu-sample",
+        type=float,
+        metavar="SHARE",
+        help="run a randomly drawn share of the tests marked gpu, 0.2 for a fifth",
+    )
+    group.addoption(
+        "--seed", type=int, metavar="N", help="seed of --gpu-sample; a new one if it is left out"
+    )
+
+
+def draw_seed(config: pytest.Config) -> None:
+    """Draw the seed of ``--gpu-sample`` unless one is given; workers get it as an option."""
+    if config.getoption("--gpu-sample") is not None and config.getoption("--seed") is None:
+        config.option.seed = random.SystemRandom().randrange(10**6)
+
+
+def sampled(node: str, share: float, seed: int) -> bool:
+    """Return True for a share of all names of tests, which depends on the name and the seed alone.
+
+    So all workers of pytest-xdist draw the same tests.
+    """
+    digest = hashlib.sha256(f"{seed} {node}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def sample_gpu_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests of a GPU that ``--gpu-sample`` doesn't draw."""
+    share = config.getoption("--gpu-sample")
+    if share is None:
+        return
+    seed = config.getoption("--seed")
+    left_out = [
+        item
+        for item in items
+        if item.get_closest_marker("gpu")
+        and not sampled(item.nodeid.partition("@")[0], share, seed)
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    dropped = set(left_out)
+    items[:] = [item for item in items if item not in dropped]
 
 
 def read(path: Path) -> dict:

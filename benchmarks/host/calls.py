@@ -38,10 +38,11 @@ class Pair:
     tolerance: float | None = 1e-5
 
 
-def tensors(*shapes: Sequence[int], leaves: bool = False) -> list[Tensor]:
+def tensors(*shapes: Sequence[int], leaves: bool = False, device: str = "cpu") -> list[Tensor]:
     """Return random tensors that need gradients; unless ``leaves``, results of an operation."""
     generator = torch.Generator().manual_seed(0)
-    made = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    drawn = [torch.randn(shape, generator=generator).to(device) for shape in shapes]
+    made = [t.requires_grad_() for t in drawn]
     return made if leaves else [t * 1.0 for t in made]
 
 
@@ -79,15 +80,16 @@ def modulated_formula(x: Tensor, weight: Tensor, styles: Tensor, b: Tensor) -> T
     return bias_act_formula(y * d[:, :, None, None], b)
 
 
-def op_pairs() -> list[Pair]:
+def op_pairs(device: str = "cpu") -> list[Pair]:
     """Return the pairs of single ops."""
+    on = partial(tensors, device=device)
     bias_act = partial(ops.bias_act, act="lrelu")
-    x, b = tensors(SHAPE, (4,))
-    leaf_x, leaf_b = tensors(SHAPE, (4,), leaves=True)
-    dy, dy_up = tensors(SHAPE, (1, 4, 8, 8))
+    x, b = on(SHAPE, (4,))
+    leaf_x, leaf_b = on(SHAPE, (4,), leaves=True)
+    dy, dy_up = on(SHAPE, (1, 4, 8, 8))
     dy, dy_up = dy.detach(), dy_up.detach()
-    scale, noise, weight, styles = tensors((1, 4), (1, 1, 4, 4), (4, 4, 3, 3), (1, 4))
-    f = setup_filter([1, 3, 3, 1])
+    scale, noise, weight, styles = on((1, 4), (1, 1, 4, 4), (4, 4, 3, 3), (1, 4))
+    f = setup_filter([1, 3, 3, 1]).to(device)
 
     def scale_bias_act(x: Tensor, scale: Tensor, noise: Tensor, b: Tensor) -> Tensor:
         return ops.scale_bias_act(x, scale, noise, b, act="lrelu")

@@ -9,6 +9,7 @@ import torch
 
 from fastgan import _info
 from fastgan.ops import _define, _library
+from tools.gpu_session import library
 
 pytestmark = pytest.mark.skipif(
     not _info.has_cuda and os.environ.get("FASTGAN_CUDA") != "on", reason="built for the CPU alone"
@@ -39,3 +40,8 @@ def test_it_holds_the_architectures_asked_for():
     asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace("+PTX", "").replace(".", "").split()
     built = _info.cuda_architectures.replace("-real", "").split()
     assert set(asked) <= set(built)
+
+
+def test_it_holds_the_digest_of_its_sources():
+    """CMake and Python compute the same, and the library was built from these sources."""
+    assert library.problem_of(library.ROOT / library.LIBRARY) == ""

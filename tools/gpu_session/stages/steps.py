@@ -1,0 +1,204 @@
+"""Training steps of StyleGAN2 and DCGAN: images per second, where the time goes, and equal losses.
+
+The trainer's own step runs on random images that lie on the device, without data and log. Figures
+are averages of :data:`STEPS` steps, in which StyleGAN2 has one of R1 and four of the path length.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from fastgan import ops
+from fastgan.recipes import DCGAN, Batch, ImageSpec, Recipe
+from fastgan.recipes.stylegan2 import StyleGAN2
+from fastgan.training.state import TrainState
+from fastgan.training.step import TrainStep
+from tools.gpu_session.clock import counting_syncs, profile, synchronize
+from tools.gpu_session.context import Context, free_memory
+
+#: Steps of a measurement: a period of StyleGAN2's regularisers.
+STEPS = 16
+#: Steps that are profiled, and whose losses are compared; they begin with all regularisers.
+FEW = 4
+SMALLEST_BATCH = 4
+EAGER, GRAPHED, PLAIN = "eager", "graphed", "plain PyTorch"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A recipe at a resolution, and the sides that take its steps.
+
+    Args:
+        sides: ``eager`` first, with which the others are compared; ``graphed`` by CUDA graphs;
+            ``plain PyTorch`` without our kernels.
+    """
+
+    recipe: Recipe
+    resolution: int
+    sides: tuple[str, ...] = (EAGER, GRAPHED)
+
+    @property
+    def name(self) -> str:
+        """The recipe with the size of its images and batch."""
+        size = f"{self.resolution}×{self.resolution}"
+        return f"{self.recipe.name} {size}, batch {self.recipe.batch}"
+
+
+def works(*, quick: bool) -> list[Work]:
+    """Return the works, the most important ones first."""
+    if quick:
+        narrow: dict[str, Any] = {"channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4}
+        return [
+            Work(StyleGAN2(batch=4, mapping_layers=1, **narrow), 8),
+            Work(DCGAN(batch=4, ngf=4, ndf=4), 16, (EAGER, PLAIN)),
+        ]
+    return [
+        Work(StyleGAN2(precision="fp16"), 256, (EAGER, GRAPHED, PLAIN)),
+        Work(StyleGAN2(precision="tf32"), 256),
+        Work(DCGAN(precision="tf32"), 64, (EAGER, GRAPHED, PLAIN)),
+        Work(DCGAN(precision="bf16"), 64),
+        Work(StyleGAN2(precision="bf16"), 256),
+        Work(StyleGAN2(precision="fp32"), 256, (EAGER,)),
+    ]
+
+
+def run(context: Context) -> None:
+    for work in works(quick=context.quick):
+        if context.left < 8.0 and not context.quick:
+            about = {"dtype": work.recipe.precision, "note": "no time was left"}
+            context.figure(work.name, "speed", None, "images/s", **about)
+            continue
+        take_all(context, work)
+
+
+def take_all(context: Context, work: Work) -> None:
+    """Report all sides of a work; a GPU with too little memory takes half of the batch."""
+    eager: list[dict[str, float]] = []
+    for side in work.sides:
+        dtype = str(work.recipe.precision)
+        # Networks, states and updates refer to each other.
+        free_memory()
+        with context.attempt(work.name, "speed", "images/s", side=side, dtype=dtype):
+            if side == GRAPHED and not graphs_exist():
+                context.figure(
+                    work.name, "speed", None, "images/s", side=side, dtype=dtype,
+                    note="not available: this trainer has no CUDA graphs",
+                )  # fmt: skip
+                continue
+            try:
+                losses = take(context, work, side)
+            except torch.OutOfMemoryError:
+                smaller = work.recipe.batch // 2
+                if side != EAGER or smaller < SMALLEST_BATCH:
+                    raise
+                losses = None
+            if losses is None:
+                # Outside of the handler, whose exception holds the tensors.
+                free_memory()
+                return take_all(context, replace(work, recipe=replace(work.recipe, batch=smaller)))
+            if side == EAGER:
+                eager = losses
+            elif eager:
+                largest = difference(eager, losses)
+                context.figure(
+                    work.name, f"losses of {FEW} steps, against eager", largest, "relative",
+                    side=side, dtype=dtype,
+                )  # fmt: skip
+
+
+def graphs_exist() -> bool:
+    """Return True if this trainer can capture steps in CUDA graphs."""
+    return "graphs" in inspect.signature(TrainStep.__init__).parameters
+
+
+def difference(first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]) -> float:
+    """Return the largest difference of two runs' statistics, relative to the first one's."""
+    found = [
+        abs(ours - theirs[name]) / max(abs(ours), 1e-6)
+        for one, theirs in zip(first, second, strict=True)
+        for name, ours in one.items()
+    ]
+    return max(found)
+
+
+class Steps:
+    """The trainer's steps of a work, on two batches in turn."""
+
+    def __init__(self, context: Context, work: Work, side: str) -> None:
+        self.device = context.device
+        generator = torch.Generator(self.device).manual_seed(context.seed)
+        shape = (work.recipe.batch, 3, work.resolution, work.resolution)
+        self.batches = [
+            Batch(
+                torch.rand(shape, generator=generator, device=self.device) * 2 - 1,
+                torch.zeros(work.recipe.batch, dtype=torch.int64, device=self.device),
+            )
+            for _ in range(2)
+        ]
+        spec = ImageSpec(3, work.resolution)
+        state = TrainState.create(work.recipe, spec, seed=context.seed, device=self.device)
+        options: dict[str, Any] = {"graphs": side == GRAPHED} if graphs_exist() else {}
+        self.step = TrainStep(state, **options)
+        self.images = work.recipe.batch * self.step.batches
+        self.taken = 0
+
+    def __call__(self, count: int) -> list[dict[str, Any]]:
+        """Take steps; return their statistics, as tensors."""
+        found = []
+        for _ in range(count):
+            batch = self.batches[self.taken % 2]
+            found.append(self.step([batch] * self.step.batches))
+            self.taken += 1
+        return found
+
+
+def take(context: Context, work: Work, side: str) -> list[dict[str, float]]:
+    """Report the figures of one side; return the statistics of its first steps."""
+    period = FEW if context.quick else STEPS
+    about = {"side": side, "dtype": str(work.recipe.precision)}
+    with ops.use_backend("reference" if side == PLAIN else None):
+        steps = Steps(context, work, side)
+        first = [
+            {name: float(value) for name, value in stats.items()}
+            for stats in [steps(1)[0] for _ in range(FEW)]
+        ]
+        steps(period - FEW)
+        few, host, wall = timed(steps, period)
+        speed = steps.images * period / wall
+        milliseconds = {"a step": wall / period, "issuing a step": host / period}
+        seen = profile(lambda: steps(FEW), context.device)
+        with counting_syncs(context.device) as syncs:
+            steps(max(1, period - FEW))
+    context.figure(work.name, "speed", speed, "images/s", **about)
+    for measure, seconds in milliseconds.items():
+        context.figure(work.name, measure, seconds * 1e3, "ms", **about)
+    share = 100 * seen.busy / few
+    note = seen.most(5)
+    context.figure(work.name, "GPU busy", share, "%", note=note, **about)
+    context.figure(work.name, "launches per step", seen.launches / FEW, "launches", **about)
+    context.figure(work.name, "kernels per step", seen.kernels / FEW, "kernels", **about)
+    waits = sum(syncs.values()) / max(1, period - FEW)
+    places = ", ".join(f"{place} {count}×" for place, count in syncs.most_common(4))
+    context.figure(work.name, "waits for the GPU per step", waits, "syncs", note=places, **about)
+    return first
+
+
+def timed(steps: Steps, period: int) -> tuple[float, float, float]:
+    """Return the seconds of the first few steps, those of issuing a period, and of all of it."""
+    synchronize(steps.device)
+    began = time.perf_counter()
+    steps(FEW)
+    issued = time.perf_counter() - began
+    synchronize(steps.device)
+    few = time.perf_counter() - began
+    again = time.perf_counter()
+    steps(period - FEW)
+    issued += time.perf_counter() - again
+    synchronize(steps.device)
+    return few, issued, time.perf_counter() - began
