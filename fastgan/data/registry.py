@@ -15,6 +15,8 @@ DATASETS: dict[str, str] = {
     "digits": "1,797 real handwritten digits (8x8, shipped by scikit-learn)",
     "shapes": "10,000 rendered scenes of one coloured shape each",
     "faces": "20,000 drawn faces with named traits, such as hair, age, smile, glasses and hat",
+    "landscapes": "20,000 drawn landscapes by day and at dusk",
+    "photos": "20,000 patches of real photographs (shipped by scikit-learn and scikit-image)",
     "stacked-mnist": (
         "128,000 images of three digits of mnist5k, one per colour channel: 1,000 modes"
     ),
@@ -37,15 +39,16 @@ def open_dataset(
         spec: name of an embedded set (see ``DATASETS``), or path of a folder or ``.zip`` (see
             ``FolderDataset``). A name takes precedence over a folder of the same name; write
             ``./digits`` for the folder.
-        resolution: height and width in pixels, 4 to 4096. None means 32 for embedded sets and 64
-            for faces. For a folder it means the shorter side of the first image, or the longer one
+        resolution: height and width in pixels, 4 to 4096. None means 32 for digits and shapes, 64
+            for faces, landscapes and photos. For a folder it means the shorter side of the first image, or the longer one
             with padding.
         channels: 1 or 3; for a folder also 2 or 4, which keep alpha. None means 1 for the digits,
             3 for other embedded sets. For a folder it means 1 if every image is grey, else 3.
             The points of ``"ring"`` ignore it and ``resolution``.
         task: task that decides the inputs of each image (see ``TASKS`` and
-            ``ImageDataset.inputs``). ``"shapes"`` and ``"faces"`` have inputs for every task, a
-            folder for the task of its layout. None means no inputs.
+            ``ImageDataset.inputs``). ``"shapes"`` and ``"faces"`` have inputs for every task,
+            ``"landscapes"`` for domains and maps, a folder for the task of its layout. None means
+            no inputs.
         reading: settings for reading a folder's files; embedded sets ignore it. None means
             ``Reading()``.
 
@@ -85,6 +88,14 @@ def open_dataset(
         from fastgan.data.faces import FacesDataset
 
         return FacesDataset(resolution=resolution or 64, channels=channels or 3)
+    if spec == "landscapes":
+        from fastgan.data.landscapes import LandscapesDataset
+
+        return LandscapesDataset(resolution=resolution or 64, channels=channels or 3)
+    if spec == "photos":
+        from fastgan.data.photos import PhotosDataset
+
+        return PhotosDataset(resolution=resolution or 64, channels=channels or 3)
     if spec == "stacked-mnist":
         from fastgan.data.stacked_mnist import StackedMnist
 
@@ -112,6 +123,10 @@ def _open_for(
         from fastgan.data.faces import FacesDataset
 
         return FacesDataset(task, resolution=resolution or 64, channels=channels or 3)
+    if spec == "landscapes":
+        from fastgan.data.landscapes import LandscapesDataset
+
+        return LandscapesDataset(task, resolution=resolution or 64, channels=channels or 3)
     if spec in DATASETS:
         raise DataError(
             f"The data set {spec!r} has no {task}: choose shapes, faces, or a folder laid out for "

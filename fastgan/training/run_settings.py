@@ -22,7 +22,7 @@ class RunSettings:
     """Data, length and seed of a run."""
 
     data: str
-    """Data set: mnist5k, digits, stacked-mnist, shapes, faces, ring, folder or .zip (docs/data.md)."""
+    """Data set by name (docs/data.md lists them: mnist5k, shapes, faces …), folder or .zip."""
     resolution: int | None = None
     """Height and width of the images in pixels; None takes the data set's own."""
     fit: Fit = "crop"

@@ -20,12 +20,14 @@ from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
         ("digits", 1797, 1, 10),
         ("shapes", 10_000, 3, 8),
         ("faces", 20_000, 3, 6),
+        ("landscapes", 20_000, 3, 2),
+        ("photos", 20_000, 3, 0),
         ("stacked-mnist", 128_000, 3, 1000),
     ],
 )
 def test_every_embedded_set(spec: str, length: int, channels: int, classes: int) -> None:
     dataset = open_dataset(spec)
-    side = 64 if spec == "faces" else 32
+    side = 64 if spec in ("faces", "landscapes", "photos") else 32
     assert (dataset.name, len(dataset), dataset.resolution) == (spec, length, side)
     assert (dataset.channels, dataset.num_classes, len(dataset.class_names)) == (
         channels,
@@ -159,7 +161,9 @@ def test_shapes_length_and_seed() -> None:
 
 
 @pytest.mark.parametrize("resolution", [0, -8, 3, 4097, 10**9, 32.0, "32", True])
-@pytest.mark.parametrize("spec", ["mnist5k", "digits", "shapes", "faces", "."])
+@pytest.mark.parametrize(
+    "spec", ["mnist5k", "digits", "shapes", "faces", "landscapes", "photos", "."]
+)
 def test_wrong_resolution(spec: str, resolution: Any) -> None:
     with pytest.raises(DataError, match=r"^resolution must be .* 4 to 4096.*, got"):
         open_dataset(spec, resolution=resolution)

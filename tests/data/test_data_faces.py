@@ -8,7 +8,8 @@ import torch
 
 from fastgan.data import TASKS, DataError, Task, open_dataset
 from fastgan.data.faces import FACE_ATTRIBUTES, PARTS, TRAITS, FacesDataset
-from fastgan.data.faces.drawing import Layers, _layers, draw
+from fastgan.data.faces.drawing import draw
+from fastgan.data.painting import Layers
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -69,13 +70,13 @@ def test_no_feature_is_cut_by_the_window(monkeypatch: pytest.MonkeyPatch) -> Non
     faces.numbers["size"].fill_(0.31)
     faces.numbers["x"].copy_(torch.tensor([0.43, 0.57]).repeat(32).view(-1, 1, 1))
     faces.numbers["y"].copy_(torch.tensor([0.45, 0.51]).repeat_interleave(32).view(-1, 1, 1))
-    windowed = draw(faces, 64)
+    windowed = draw(faces, 64).shares
     monkeypatch.setattr(Layers, "window", lambda self: contextlib.nullcontext())
-    assert torch.equal(draw(faces, 64), windowed)
+    assert torch.equal(draw(faces, 64).shares, windowed)
 
 
 def test_shares_of_layers_add_up_to_one() -> None:
-    layers = _layers(FacesDataset()._faces([0, 1, 2]), 32)
+    layers = draw(FacesDataset()._faces([0, 1, 2]), 32)
     assert (layers.shares.sum(dim=1) == 255).all() and layers.shares.min() == 0
     assert len(layers.colours) == layers.shares.shape[1]
 

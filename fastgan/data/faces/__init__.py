@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.data.dataset import DataError, ImageDataset, check_channels, check_resolution
-from fastgan.data.faces.drawing import PARTS, draw, draw_parts
+from fastgan.data.drawn import DrawnDataset
+from fastgan.data.faces.drawing import PARTS, draw
 from fastgan.data.faces.traits import DRAWS, TRAITS, Faces, faces_of
 from fastgan.data.images import with_channels
 from fastgan.data.inputs import InputSpec, Task
 
 __all__ = ["FACE_ATTRIBUTES", "PARTS", "TRAITS", "FacesDataset"]
 
-# Part of the fingerprint: raise it whenever the same index would be drawn differently.
-_VERSION = 1
-_HELD_OUT = 1000
-_MIN_RESOLUTION = 16
-# Pixels drawn in one pass: temporaries of 256 KiB stay in the cache.
-_PIXELS = 1 << 16
 
 ATTRIBUTE_HAIR = ("black", "brown", "blond")
 FACE_ATTRIBUTES = (*(f"hair={name}" for name in ATTRIBUTE_HAIR), "smiling", "old", "glasses")
@@ -46,7 +38,7 @@ _WORDS = {word: index for index, word in enumerate(_VOCABULARY)}
 _CAPTION_WORDS = 16
 
 
-class FacesDataset(ImageDataset):
+class FacesDataset(DrawnDataset):
     """One face per image, of traits that are drawn independently (see ``TRAITS``).
 
     Face ``i`` depends on ``(seed, i)`` alone and is the same at every resolution. Its class is its
@@ -59,49 +51,21 @@ class FacesDataset(ImageDataset):
       brown or blond hair and no hat; they are calm or smile, adult or old.
     - ``captions``: ``caption``, such as "a smiling old person with long red hair and a hat".
 
-    Args:
-        task: task that the inputs are for; None for images alone.
-        resolution: height and width in pixels, 16 to 4096.
-        channels: 3, or 1 for the luma of the same faces.
-        length: number of faces, at least 1.
-        seed: seed of the faces, 0 to 2**64 - 1.
-        first: number of the face that is image 0, at least 0.
-
-    Raises:
-        DataError: an argument is out of range.
+    The arguments are those of ``DrawnDataset``.
     """
 
-    def __init__(
-        self,
-        task: Task | None = None,
-        *,
-        resolution: int = 64,
-        channels: int = 3,
-        length: int = 20_000,
-        seed: int = 0,
-        first: int = 0,
-    ) -> None:
-        if length < 1:
-            raise DataError(f"length must be at least 1, got {length}.")
-        if not 0 <= seed < 2**64:
-            raise DataError(f"seed must be from 0 to 2**64 - 1, got {seed}.")
-        if check_resolution(resolution) < _MIN_RESOLUTION:
-            raise DataError(
-                f"`resolution` must be at least {_MIN_RESOLUTION} for faces, got {resolution}."
-            )
-        self.name = "faces"
-        self.task = task
-        self.resolution = resolution
-        self.channels = check_channels(channels)
-        self.class_names = TRAITS["hair style"]
-        self.num_classes = len(self.class_names)
-        self._length = length
-        self._seed = seed
-        self._first = first
+    name = "faces"
+    # Raise it whenever the same index would be drawn differently.
+    version = 1
+    class_names = TRAITS["hair style"]
+    num_classes = len(class_names)
+
+    def __init__(self, task: Task | None = None, **options: Any) -> None:
+        super().__init__(task, **options)
         if task is not None:
             self.inputs = {
-                "pairs": {"input": InputSpec("image", channels=channels)},
-                "domains": {"other": InputSpec("image", channels=channels)},
+                "pairs": {"input": InputSpec("image", channels=self.channels)},
+                "domains": {"other": InputSpec("image", channels=self.channels)},
                 "maps": {"map": InputSpec("map", names=PARTS)},
                 "attributes": {
                     "attributes": InputSpec(
@@ -112,11 +76,6 @@ class FacesDataset(ImageDataset):
                     "caption": InputSpec("caption", names=_VOCABULARY, length=_CAPTION_WORDS)
                 },
             }[task]
-        identity = f"faces v{_VERSION} {task} {resolution} {channels} {length} {seed} {first}"
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return self._length
 
     def traits(self, indices: Tensor) -> dict[str, Tensor]:
         """Return the traits of faces, positions of their values in ``TRAITS``.
@@ -154,9 +113,6 @@ class FacesDataset(ImageDataset):
     def label(self, i: int) -> int:
         return int(self.traits(torch.tensor([i]))["hair style"])
 
-    def image(self, i: int) -> Tensor:
-        return self.batch(torch.tensor([i]))[0][0]
-
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         faces = self._faces(self._checked(indices))
         return self._drawn(faces), faces.traits["hair style"]
@@ -182,14 +138,7 @@ class FacesDataset(ImageDataset):
 
     def held_out(self) -> FacesDataset:
         """Return the 1,000 faces after the set's last."""
-        return FacesDataset(
-            self.task,
-            resolution=self.resolution,
-            channels=self.channels,
-            length=_HELD_OUT,
-            seed=self._seed,
-            first=self._first + len(self),
-        )
+        return FacesDataset(self.task, **self._held_out_options())
 
     def _input(self, wanted: list[int], faces: Faces) -> Tensor:
         if self.task == "maps":
@@ -221,29 +170,21 @@ class FacesDataset(ImageDataset):
         *,
         stream: int = 0,
     ) -> Faces:
-        # Philox's raw words are fixed by its definition; numpy's distributions may change.
-        words = np.zeros((len(wanted), DRAWS), dtype=np.uint64)
-        for row, i in enumerate(wanted):
-            counter = [0, 0, stream, self._first + i]
-            words[row] = np.random.Philox(key=self._seed, counter=counter).random_raw(DRAWS)
-        draws = torch.from_numpy((words >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+        draws = self._draws(wanted, DRAWS, stream=stream)
         return faces_of(draws, _VALUES.get(self.task, {}) if values is None else values)
 
     def _drawn(self, faces: Faces) -> Tensor:
         images = torch.empty(faces.count, 3, self.resolution, self.resolution, dtype=torch.uint8)
         for rows in self._passes(faces.count):
-            images[rows] = draw(faces.rows(rows), self.resolution)
+            some = faces.rows(rows)
+            images[rows] = draw(some, self.resolution).picture(some.colours)
         return with_channels(images, self.channels)
 
     def _parts(self, faces: Faces) -> Tensor:
         parts = torch.empty(faces.count, self.resolution, self.resolution, dtype=torch.uint8)
         for rows in self._passes(faces.count):
-            parts[rows] = draw_parts(faces.rows(rows), self.resolution)
+            parts[rows] = draw(faces.rows(rows), self.resolution).map()
         return parts
-
-    def _passes(self, count: int) -> Iterator[slice]:
-        step = max(1, _PIXELS // self.resolution**2)
-        return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def _edges(parts: Tensor) -> Tensor:

@@ -6,13 +6,11 @@ face has the same pixels in any batch and on every machine.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from fastgan.data.faces.traits import Faces
+from fastgan.data.painting import Layers
 
 PARTS = (
     "background", "skin", "hair", "eyes", "brows", "mouth", "beard", "glasses", "hat", "clothes",
@@ -24,76 +22,8 @@ _EYE_SIN, _EYE_COS = 0.44, 0.898
 _LAYERS = 30
 
 
-class Layers:
-    """Layers of a picture from front to back, each with the share of every pixel that it shows.
-
-    Shares are whole numbers of 255ths that add up to 255. So sums over layers are exact in any
-    order.
-
-    Attributes:
-        shares: float32 ``[N, layers, R, R]``, 0 to 255.
-        colours: name of each layer's colour in ``Faces.colours``.
-        parts: class of each layer, as its position in ``PARTS``.
-    """
-
-    def __init__(self, like: Tensor, pixel: Tensor) -> None:
-        self._per_pixel = -1 / pixel
-        self._window = slice(None)
-        self._left = torch.full_like(like, 255.0)
-        self.shares = like.new_empty(len(like), _LAYERS, *like.shape[1:])
-        self.colours: list[str] = []
-        self.parts: list[int] = []
-
-    def cover(self, distance: Tensor) -> Tensor:
-        """Return the share of each pixel inside a shape, from signed distances (overwritten)."""
-        return distance.mul_(self._per_pixel).add_(0.5).clamp_(0, 1)
-
-    def add(self, cover: Tensor, colour: str, part: str) -> None:
-        """Put a layer behind all others; ``cover`` is overwritten."""
-        share = self.shares[:, len(self.colours)]
-        left = self.windowed(self._left)
-        shown = cover.mul_(left).add_(0.5).floor_()
-        left.sub_(shown)
-        if self._window != slice(None):
-            share.zero_()
-        self.windowed(share).copy_(shown)
-        self.colours.append(colour)
-        self.parts.append(PARTS.index(part))
-
-    def windowed(self, x: Tensor) -> Tensor:
-        """Return the window of ``[N, R, R]``."""
-        return x[:, self._window, self._window]
-
-    @contextlib.contextmanager
-    def window(self) -> Iterator[None]:
-        """Take covers of the window alone inside the block."""
-        low = self._left.shape[1] // 8
-        self._window = slice(low, -low)
-        yield
-        self._window = slice(None)
-
-
-def draw(faces: Faces, resolution: int) -> Tensor:
-    """Return pictures of N faces, uint8 ``[N, 3, R, R]``."""
-    layers = _layers(faces, resolution)
-    colours = torch.stack([faces.colours[name] for name in layers.colours], dim=2)
-    pictures = torch.bmm(colours, layers.shares.flatten(2))
-    return pictures.div_(255).round_().to(torch.uint8).unflatten(2, (resolution, resolution))
-
-
-def draw_parts(faces: Faces, resolution: int) -> Tensor:
-    """Return the part that each pixel shows most of.
-
-    Returns:
-        Positions in ``PARTS``, uint8 ``[N, R, R]``.
-    """
-    layers = _layers(faces, resolution)
-    members = torch.tensor(layers.parts) == torch.arange(len(PARTS))[:, None]
-    shares = torch.matmul(members.float(), layers.shares.flatten(2))
-    return shares.argmax(dim=1).to(torch.uint8).unflatten(1, (resolution, resolution))
-
-
-def _layers(faces: Faces, resolution: int) -> Layers:
+def draw(faces: Faces, resolution: int) -> Layers:
+    """Return the layers of N faces."""
     g = faces.numbers
     place = (torch.arange(resolution, dtype=torch.float32) + 0.5) / resolution
     # The body's coordinates are upright, the head's are tilted; both in half-heights of the head.
@@ -103,7 +33,7 @@ def _layers(faces: Faces, resolution: int) -> Layers:
     sine = g["tilt"] * cosine
     u = bx * cosine + by * sine
     v = by * cosine - bx * sine
-    paint = Layers(u, 1 / (resolution * g["size"]))
+    paint = Layers(u, _LAYERS, PARTS, 1 / (resolution * g["size"]))
     cover, add = paint.cover, paint.add
 
     below, above = v.clamp(min=0), v.clamp(max=0)
