@@ -11,6 +11,10 @@ CpuLevel cpu_level();
 
 const char* cpu_level_name(CpuLevel level);
 
+// Test if kernels with tile registers for bfloat16 were compiled and run here. The first call asks
+// the system for the registers. FASTGAN_CPU_LEVEL=avx512 and lower say no.
+bool cpu_has_amx();
+
 }  // namespace fg
 
 // Declare `const TYPE NAME`, which a kernel file defines in the namespace of its level.

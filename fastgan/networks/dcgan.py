@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from fastgan.networks.batch_comparison import BatchComparison
 from fastgan.networks.checks import check_at_least, check_choice, check_shape, check_share
 from fastgan.networks.labels import join_labels, label_embedding
-from fastgan.nn import BiasAct, Conv2d
+from fastgan.networks.layout import in_fastest_layout
+from fastgan.nn import BiasAct, Conv2d, ConvTranspose2d
 
 __all__ = [
     "NORMS",
@@ -82,12 +83,12 @@ class DCGANGenerator(nn.Module):
         for i, (fan_in, fan_out) in enumerate(zip([z_dim + c_dim, *widths], widths)):
             stride, padding = (2, 1) if i else (1, 0)
             layers += [
-                nn.ConvTranspose2d(fan_in, fan_out, 4, stride, padding, bias=False),
+                ConvTranspose2d(fan_in, fan_out, 4, stride, padding, bias=False),
                 nn.BatchNorm2d(fan_out),
                 BiasAct(None, act="relu", gain=1),
             ]
         layers += [
-            nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False),
+            ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False),
             BiasAct(None, act="tanh"),
         ]
         self.layers = nn.Sequential(*layers)
@@ -96,8 +97,10 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         check_shape("z", z, self.z_dim)
-        images: Tensor = self.layers(join_labels(z, labels, self.embedding)[:, :, None, None])
-        return images
+        x = join_labels(z, labels, self.embedding)[:, :, None, None]
+        for layer in self.layers:
+            x = layer(in_fastest_layout(x))
+        return x
 
 
 class DCGANDiscriminator(nn.Module):
@@ -164,7 +167,7 @@ class DCGANDiscriminator(nn.Module):
         check_shape("images", images, *self.image_shape)
         x = join_labels(images, labels, self.embedding)
         for layer in list(self.layers)[:-1]:
-            x = layer(x)
+            x = layer(in_fastest_layout(x))
         return x
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

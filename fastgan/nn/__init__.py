@@ -7,6 +7,7 @@ from fastgan.nn.adaptive_norm import SPADE, AdaIN, ConditionalBatchNorm2d
 from fastgan.nn.attention import SelfAttention2d
 from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
+from fastgan.nn.conv_transpose2d import ConvTranspose2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
 from fastgan.nn.filtered_lrelu import FilteredLReLU
 from fastgan.nn.fourier_input import FourierInput
@@ -28,6 +29,7 @@ __all__ = [
     "Blur",
     "ConditionalBatchNorm2d",
     "Conv2d",
+    "ConvTranspose2d",
     "Downsample2d",
     "EqualConv2d",
     "EqualLinear",

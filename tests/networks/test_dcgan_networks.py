@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerator, stage_widths
-from fastgan.nn import BiasAct, Conv2d
+from fastgan.nn import BiasAct, Conv2d, ConvTranspose2d
 
 
 def count(network: nn.Module) -> int:
@@ -73,8 +73,8 @@ def test_batch_norm_everywhere_but_g_output_and_d_input():
     g, d = DCGANGenerator(), DCGANDiscriminator()
     kinds_g = [type(layer) for layer in g.layers]
     kinds_d = [type(layer) for layer in d.layers]
-    assert kinds_g == [nn.ConvTranspose2d, nn.BatchNorm2d, BiasAct] * 4 + [
-        nn.ConvTranspose2d,
+    assert kinds_g == [ConvTranspose2d, nn.BatchNorm2d, BiasAct] * 4 + [
+        ConvTranspose2d,
         BiasAct,
     ]
     assert kinds_d == [Conv2d, BiasAct] + [Conv2d, nn.BatchNorm2d, BiasAct] * 3 + [Conv2d]

@@ -49,7 +49,7 @@ def test_which_algorithm_runs():
             ops.conv2d(x, w, padding=1)
         finally:
             ops.set_winograd(True)
-    assert calls.names == []
+    assert not [name for name in calls.names if name.startswith("winograd")]
 
 
 def test_a_penalty_computes_no_gradient_that_it_drops():

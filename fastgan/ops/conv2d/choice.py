@@ -70,3 +70,61 @@ def groups_suit(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:
         return False
     wanted = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     return chosen != "reference" and wanted
+
+
+#: The most pixels of a result for which our convolutions on AMX beat oneDNN's, which convert the
+#: layout of the weights slowly. They are measured on one core of an Intel Xeon; see the README.
+MOST_PIXELS, MOST_PIXELS_OF_WEIGHTS = 2048, 9200
+#: From here on, oneDNN takes many times as long for the gradient of weights in groups.
+LEAST_PIXELS_OF_GROUPS = 16384
+#: The fewest channels of a group that fill enough of a tile.
+FEWEST_CHANNELS = 8
+
+
+# Loading the libraries has registered it, in a build with these kernels.
+_HAS_AMX = hasattr(torch.ops.fastgan_runtime, "amx_is_available") and bool(
+    torch.ops.fastgan_runtime.amx_is_available()
+)
+
+
+def has_amx() -> bool:
+    """Return True if this CPU, build and FASTGAN_CPU_LEVEL allow kernels on AMX."""
+    return _HAS_AMX
+
+
+def amx_suits(chosen: str, x: Tensor, weight: Tensor) -> bool:
+    """Return True if a convolution runs on our ops since it may run on AMX."""
+    if chosen != "cpu" or torch.float64 in (x.dtype, weight.dtype) or not has_amx():
+        return False
+    if x.shape[0] == 0:
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return x.dtype == weight.dtype == torch.bfloat16
+
+
+def amx_is_faster(w: Tensor, groups: int, pixels: int) -> bool:
+    """Return True if our kernel beats oneDNN's for a convolution or the gradient of its image.
+
+    Args:
+        w: the weights ``[O, C/groups, kh, kw]``.
+        pixels: pixels of the convolution's results.
+    """
+    return _runs_on_amx(w, w.shape[0] // groups, w.shape[1], groups) and pixels <= MOST_PIXELS
+
+
+def amx_is_faster_for_weights(dy: Tensor, x: Tensor, groups: int, kernel: Sequence[int]) -> bool:
+    """Return True if our kernel beats oneDNN's for the gradient of the weights."""
+    channels = (dy.shape[1] // groups, x.shape[1] // groups)
+    if not _runs_on_amx(dy, *channels, groups) or tuple(kernel) == (1, 1):
+        return False
+    pixels = dy.shape[0] * dy.shape[2] * dy.shape[3]
+    if groups > 1:
+        return pixels <= MOST_PIXELS or pixels >= LEAST_PIXELS_OF_GROUPS
+    return pixels <= MOST_PIXELS_OF_WEIGHTS
+
+
+def _runs_on_amx(t: Tensor, fan_out: int, fan_in: int, groups: int) -> bool:
+    if t.dtype != torch.bfloat16 or t.device.type != "cpu" or not has_amx():
+        return False
+    return groups == 1 or min(fan_out, fan_in) >= FEWEST_CHANNELS

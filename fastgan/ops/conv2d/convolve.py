@@ -12,7 +12,7 @@ from torch import Tensor
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import ops_of
 from fastgan.ops.bias_act import bias_act
-from fastgan.ops.conv2d.choice import groups_suit, winograd_suits
+from fastgan.ops.conv2d.choice import amx_suits, groups_suit, winograd_suits
 from fastgan.ops.conv2d.grouped import is_channels_last
 from fastgan.ops.conv2d.reference import product_per_sample
 from fastgan.ops.conv2d.reference import styled as styled_by_torch
@@ -77,7 +77,7 @@ def convolve(
         y = ops_of(chosen).winograd_conv2d(x, weight, style, *padding, False)
     elif by_winograd_down(chosen, x, weight, *how):
         y = ops_of(chosen).winograd_conv2d_down(x, weight, style)
-    elif groups_suit(chosen, x, weight, groups):
+    elif amx_suits(chosen, x, weight) or groups_suit(chosen, x, weight, groups):
         y = ops_of(chosen).grouped_conv2d(*_under_autocast(_styled(chosen, x, style), weight), *how)
     elif (
         style is not None
@@ -144,7 +144,7 @@ def convolve_transposed(
     )
     if upsampling and winograd_suits(chosen, x, weight, weight.shape[1], x.shape[2:]):
         return ops_of(chosen).winograd_conv_transpose2d(x, weight, style)
-    if groups_suit(chosen, x, weight, groups):
+    if amx_suits(chosen, x, weight) or groups_suit(chosen, x, weight, groups):
         x, weight = _under_autocast(_styled(chosen, x, style), weight)
         size = [
             (x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1)

@@ -1,12 +1,13 @@
-"""Grouped convolutions whose derivatives are grouped convolutions.
+"""Convolutions whose derivatives are convolutions: in groups, and in bfloat16 on AMX.
 
-Let ``⋆`` be the convolution in groups. Each of these three is linear in both of its tensors, and
-its derivatives are the other two::
+Let ``⋆`` be the convolution in groups, of which there may be one. Each of these three is linear in
+both of its tensors, and its derivatives are the other two::
 
     y = x ⋆ w        dx = dy ⋆ᵀ w        dw = dy ⋆ᵂ x
 
 So the number of convolutions in a derivative doesn't depend on the number of groups. Torch's second
-derivative in the weights convolves every group on its own.
+derivative in the weights convolves every group on its own. In bfloat16 on a CPU with AMX, kernels
+of ours (``csrc/amx_conv2d``) run where they are faster than oneDNN's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops._define import define
+from fastgan.ops.conv2d.choice import amx_is_faster, amx_is_faster_for_weights
 from fastgan.ops.conv2d.reference import memory_format
 
 Pair = list[int]
@@ -28,13 +30,25 @@ GEOMETRY = "SymInt[2] stride, SymInt[2] padding, SymInt[2] dilation, SymInt grou
 
 def is_channels_last(x: Tensor, w: Tensor) -> bool:
     """Return True if ``x ⋆ w`` and the gradient of ``x`` are channels_last."""
-    return memory_format(x, w) == torch.channels_last
+    if memory_format(x, w) == torch.channels_last:
+        return True
+    # Of one pixel, which is contiguous too, torch's convolutions go by the strides.
+    _, c, height, width = x.shape
+    return height == width == 1 and c > 1 and x.stride()[1:] == (1, c, c)
 
 
 def in_format(y: Tensor, channels_last: bool) -> Tensor:
     return y.contiguous(
         memory_format=torch.channels_last if channels_last else torch.contiguous_format
     )
+
+
+def _size(x: Tensor, w: Tensor, stride: Any, padding: Any, dilation: Any) -> list[Any]:
+    """Return height and width of ``x ⋆ w``."""
+    return [
+        (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (w.shape[2 + i] - 1) - 1) // stride[i] + 1
+        for i in (0, 1)
+    ]
 
 
 def _backward_of(
@@ -54,6 +68,12 @@ def grouped_conv2d(
     x: Tensor, w: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
     """Return ``x[N, C, H, W] ⋆ w[O, C/groups, kh, kw]``."""
+    height, width = _size(x, w, stride, padding, dilation)
+    if amx_is_faster(w, groups, x.shape[0] * height * width):
+        y: Tensor = torch.ops.fastgan_runtime.amx_conv2d(
+            x, w, is_channels_last(x, w), *stride, *padding, *dilation, groups
+        )
+        return y
     y = F.conv2d(x, w, None, stride, padding, dilation, groups)
     return in_format(y, is_channels_last(x, w))
 
@@ -63,6 +83,11 @@ def grouped_conv2d_input(
     dilation: Pair, groups: int
 ) -> Tensor:  # fmt: skip
     """Return ``dy ⋆ᵀ w``, the gradient of an image whose height and width are ``size``."""
+    if amx_is_faster(w, groups, dy.shape[0] * dy.shape[2] * dy.shape[3]):
+        image: Tensor = torch.ops.fastgan_runtime.amx_conv2d_input(
+            dy, w, *size, channels_last, *stride, *padding, *dilation, groups
+        )
+        return image
     # For its sizes and strides; no element is read.
     x = _image_like(dy, w, size, channels_last, groups)
     dx, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [True, False])
@@ -74,6 +99,11 @@ def grouped_conv2d_weight(
     dy: Tensor, x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
     """Return ``dy ⋆ᵂ x``, the gradient of ``w[O, C/groups, *kernel]``."""
+    if amx_is_faster_for_weights(dy, x, groups, kernel):
+        gradient: Tensor = torch.ops.fastgan_runtime.amx_conv2d_weight(
+            dy, x, *kernel, *stride, *padding, *dilation, groups
+        )
+        return gradient
     w = x.new_empty(dy.shape[1], x.shape[1] // groups, *kernel)
     _, dw, *_ = _backward_of(dy, x, w, (stride, padding, dilation, groups), [False, True])
     assert dw is not None
@@ -90,12 +120,9 @@ def _image_like(dy: Tensor, w: Tensor, size: Any, channels_last: bool, groups: A
 
 
 def _fake(x: Tensor, w: Tensor, stride: Any, padding: Any, dilation: Any, groups: Any) -> Tensor:
-    size = [
-        (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (w.shape[2 + i] - 1) - 1) // stride[i] + 1
-        for i in (0, 1)
-    ]
-    shape = (x.shape[0], w.shape[0], *size)
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x, w))
+    shape = (x.shape[0], w.shape[0], *_size(x, w, stride, padding, dilation))
+    layout = torch.channels_last if is_channels_last(x, w) else torch.contiguous_format
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
 
 
 def _of_image(ops: Any, dy: Tensor, w: Tensor, x: Tensor, geometry: tuple[Any, ...]) -> Tensor:
