@@ -111,6 +111,7 @@ template <class T>
 __global__ void __launch_bounds__(block_threads) styles_kernel(Tensors<T> t, unsigned tiles) {
   using R = accumulate_t<T>;
   FG_SHARED(R, divisors, [images_forward]);
+  FG_SHARED(R, inverses, [images_forward]);
   const int lane = threadIdx.x, of_warp = threadIdx.y;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x / tiles) * images_forward,
                      o = static_cast<std::int64_t>(blockIdx.x % tiles) * warps + of_warp;
@@ -135,6 +136,7 @@ __global__ void __launch_bounds__(block_threads) styles_kernel(Tensors<T> t, uns
   }
   if (lane == 0) {
     divisors[of_warp] = divisor;
+    inverses[of_warp] = R(1) / divisor;
   }
   if (there && blockIdx.x % tiles == 0) {
     if (t.largest && lane == 0) {
@@ -159,7 +161,7 @@ __global__ void __launch_bounds__(block_threads) styles_kernel(Tensors<T> t, uns
 #pragma unroll
       for (int n = 0; n < images_forward; ++n) {
         if (n < images) {
-          const R s = t.styles[(first + n) * t.channels + i] / divisors[n];
+          const R s = t.styles[(first + n) * t.channels + i] * inverses[n];
           sums[n] += s * s * squares;
         }
       }
@@ -201,7 +203,7 @@ __global__ void __launch_bounds__(block_threads) weights_backward_kernel(
   for (std::int64_t i = threadIdx.x; i < t.channels; i += block_threads) {
     R slope = 0;
     if (t.dscale) {
-#pragma unroll 4
+#pragma unroll 2
       for (std::int64_t n = 0; n < t.batch; ++n) {
         const R s = t.styles[n * t.channels + i] / t.divisor(n);
         slope += t.slope(n, o) * (s * s);
@@ -308,10 +310,11 @@ cudaError_t over_weights(const Tensors<T>& t, const Arguments& a, cudaStream_t s
   if (a.outs == 0 || a.row() == 0) {
     return cudaSuccess;
   }
-  return a.outs > grid_limit ? cudaErrorInvalidConfiguration
-                             : fg_launch(
-                                   kernel, dim3(static_cast<unsigned>(a.outs)), dim3(block_threads),
-                                   staged ? static_cast<std::size_t>(bytes) : 0, stream, t, staged);
+  return a.outs > grid_limit
+             ? cudaErrorInvalidConfiguration
+             : fg_launch(
+                   kernel, dim3(static_cast<unsigned>(a.outs)), dim3(block_threads),
+                   static_cast<std::size_t>(staged ? bytes : 16), stream, t, staged);
 }
 
 // Launch a kernel of the styles: tiles of channels or output channels for each group of images.

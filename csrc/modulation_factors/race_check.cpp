@@ -116,8 +116,8 @@ FG_RACE_CHECK(modulation_factors_channels_last) {
 }
 
 FG_RACE_CHECK(modulation_factors_contiguous) {
-  check(9, 3, 5, 3, false);      // several groups of images
-  check(1, 2, 12500, 1, false);  // weights that shared memory doesn't hold
+  check(9, 3, 5, 3, false);     // several groups of images
+  check(1, 2, 2, 6100, false);  // weights that shared memory doesn't hold
 }
 
 }  // namespace fg::modulation_factors

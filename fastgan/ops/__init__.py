@@ -15,7 +15,7 @@ from fastgan.ops.filtered_lrelu import filtered_lrelu
 from fastgan.ops.gradient_penalty import grad_norm_penalty, lerp_samples
 from fastgan.ops.grid_sample import grid_sample
 from fastgan.ops.minibatch_stddev import minibatch_stddev
-from fastgan.ops.modulated_conv2d import modulated_conv2d
+from fastgan.ops.modulated_conv2d import modulated_conv2d, set_fused_modulation
 from fastgan.ops.pixel_norm import pixel_norm
 from fastgan.ops.scale_bias_act import scale_bias_act
 from fastgan.ops.spectral_norm import spectral_norm
@@ -51,6 +51,7 @@ __all__ = [
     "modulated_conv2d",
     "pixel_norm",
     "scale_bias_act",
+    "set_fused_modulation",
     "set_winograd",
     "setup_filter",
     "spectral_norm",

@@ -33,7 +33,7 @@ OPS: dict[str, tuple[str, ...]] = {
     "filtered_lrelu": ("design_lowpass",),
     "conv2d": ("conv_transpose2d", "set_winograd"),
     "conv2d_resample": (),
-    "modulated_conv2d": (),
+    "modulated_conv2d": ("set_fused_modulation",),
     "lerp_samples": (),
     "grad_norm_penalty": (),
     "spectral_norm": (),

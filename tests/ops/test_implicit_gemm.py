@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 import triton
 from torch import Tensor
 
+from fastgan import ops
 from fastgan.ops._activations import activation
 from fastgan.ops._layout import memory_format
 from fastgan.ops._library import triton_interpreter
@@ -122,6 +124,35 @@ def test_values(of, layout, kernel):
     t = given(of, layout, kernel=kernel)
     check(t, "lrelu", 0.2, 1.4, 1.25)
     check(t, "swish", 0.0, 1.4, None, config=SMALL)
+
+
+@runs_kernels
+@pytest.mark.parametrize("of", [torch.float16, torch.float32], ids=["float16", "float32"])
+def test_modulated_conv2d_takes_it_where_it_is_allowed(of, monkeypatch):
+    taken: list[tuple[int, ...]] = []
+
+    def spy(x: Tensor, *rest: object) -> Tensor:
+        taken.append(tuple(x.shape))
+        return modulated_conv2d_fused(x, *rest)
+
+    # The function of this name hides the package.
+    kernels = sys.modules["fastgan.ops.modulated_conv2d.triton"]
+    monkeypatch.setattr(kernels, "modulated_conv2d_fused", spy)
+    t = given(of, torch.channels_last, noise=0)
+    options = {"act": "lrelu", "bias": t.b, "backend": "triton"}
+    weight = t.weight[:, :, :, :2]
+    ops.set_fused_modulation(True)
+    try:
+        fused = ops.modulated_conv2d(*t[:3], flip_weight=False, **options)
+        ops.modulated_conv2d(t.x, weight, t.styles, **options)
+        ops.modulated_conv2d(t.x, t.weight, t.styles, padding=0, **options)
+        ops.modulated_conv2d(t.x.requires_grad_(), *t[1:3], **options)
+    finally:
+        ops.set_fused_modulation(False)
+    assert taken == [tuple(t.x.shape)]
+    apart = ops.modulated_conv2d(t.x.detach(), *t[1:3], flip_weight=False, **options)
+    assert len(taken) == 1 and fused.stride() == apart.stride()
+    assert torch.allclose(fused, apart, rtol=0.0, atol=1e-2 if of == torch.float16 else 1e-4)
 
 
 @runs_kernels

@@ -177,6 +177,9 @@ _ERRORS = [
     _refused("act", ValueError, "act", "'gelu'", act="gelu"),
     _refused("filter", TypeError, "float64", up=2, resample_filter=torch.ones(4).double()),
     _refused("backend", ValueError, "backend", "'tpu'", backend="tpu"),
+    refusals(ops.set_fused_modulation)(
+        "set_fused_modulation", TypeError, "enabled", "True or False", "1", enabled=1
+    ),
 ]
 
 

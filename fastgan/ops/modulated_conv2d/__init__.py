@@ -23,11 +23,12 @@ from fastgan.ops._library import choose_backend, ops_of
 from fastgan.ops.conv2d.convolve import by_winograd
 from fastgan.ops.conv2d_resample import resample
 from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
+from fastgan.ops.modulated_conv2d.fused import fused_suits, run_fused, set_fused_modulation
 from fastgan.ops.modulation_factors import modulation_factors, reference
 from fastgan.ops.scale_bias_act import epilogue
 from fastgan.ops.upfirdn2d.arguments import check_filter, four_sides
 
-__all__ = ["modulated_conv2d"]
+__all__ = ["modulated_conv2d", "set_fused_modulation"]
 
 
 def modulated_conv2d(
@@ -74,8 +75,7 @@ def modulated_conv2d(
         f = ops.setup_filter([1, 3, 3, 1])
         y = ops.modulated_conv2d(x, weight, styles, up=2, resample_filter=f)  # [4, 64, 64, 64]
 
-    ``fastgan.ops.modulated_conv2d.triton.modulated_conv2d_fused`` is a fully fused forward pass,
-    which nothing chooses by itself.
+    :func:`set_fused_modulation` allows one fused kernel without a gradient on a GPU.
 
     Args:
         x: ``[N, C, H, W]``, float16, bfloat16, float32 or float64. Under autocast float32 is cast
@@ -137,21 +137,18 @@ def modulated_conv2d(
 
     tensors = (x, weight, styles, scale, noise, bias)
     trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    if (
-        not trained
-        and up == down == 1
-        and sides[0] == sides[1]
-        and sides[2] == sides[3]
-        and min(sides) >= 0
-    ):
+    if not trained and up == down == 1:
         pads = (sides[2], sides[0])
-        if by_winograd(chosen, x, weight, (1, 1), pads, (1, 1), 1):
-            size = [x.shape[2 + i] + 2 * pads[i] - 2 for i in (0, 1)]
+        fused = fused_suits(chosen, x, weight, sides)
+        even = pads == (sides[3], sides[1]) and min(sides) >= 0
+        if fused or (even and by_winograd(chosen, x, weight, (1, 1), pads, (1, 1), 1)):
+            size = [x.shape[2 + i] + 2 * pads[i] - weight.shape[2 + i] + 1 for i in (0, 1)]
             noise = fitting_parameter("noise", noise, x, (x.shape[0], 1, *size), (1, 1, *size))
             bias = fitting_parameter("bias", bias, x, (weight.shape[0],))
-            return ops_of(chosen).winograd_conv2d_act(
-                x, weight, styles, scale, noise, bias, *pads, *options
-            )
+            tensors = (x, weight, styles, scale, noise, bias)
+            if fused:
+                return run_fused(*tensors, *options)
+            return ops_of(chosen).winograd_conv2d_act(*tensors, *pads, *options)
     z = resample(
         chosen, x, weight, styles, resample_filter,
         up=up, down=down, sides=sides, groups=1, flip_weight=up == 1, flip_filter=False,
