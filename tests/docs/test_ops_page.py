@@ -15,8 +15,8 @@ def test_the_page_is_up_to_date():
 def test_every_op_is_on_the_page():
     shown = {name for op, others in OPS.items() for name in (op, *others)}
     assert shown == {n for n in ops.__all__ if n.islower()} - {"backends", "use_backend"}
-    # A grouped convolution is a conv2d.
-    assert set(all_specs()) - {"grouped_conv2d"} <= set(OPS)
+    # They are parts of conv2d and of modulated_conv2d.
+    assert set(all_specs()) - {"grouped_conv2d", "modulation_factors"} <= set(OPS)
 
 
 def test_grouped_convolutions_are_as_exact_as_others():
