@@ -58,8 +58,8 @@ struct Workspace {
 // From so many channels on, each pixel has a loop over them.
 static constexpr std::int64_t long_inner = 16;
 
-// Small images of one channel are worked on in groups, with their planes side by side like channels.
-// A group's buffers stay in L1.
+// Small images of one channel are worked on in groups, with their planes side by side like
+// channels. A group's buffers stay in L1.
 static constexpr std::int64_t group = 16, group_pixels = 256;
 
 // Test if a staged row is split into an array for each remainder of the advance.
