@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from fastgan.data._optional import require
 from fastgan.data.dataset import DataError
 from fastgan.data.inputs import InputSpec
+from fastgan.files import replacing
 
 SQUARE = 8
 """Side in pixels of a square of the checkerboard behind alpha."""
@@ -200,14 +200,11 @@ def save_png(path: str | os.PathLike[str], image: Tensor) -> None:
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
     picture = pil.fromarray(pixels[:, :, 0] if image.shape[0] == 1 else pixels)
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(temporary, format="PNG")
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            picture.save(temporary, format="PNG")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise DataError(
             f"The image {str(target)!r} can't be written: {error.strerror or error}."
         ) from error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from fastgan.errors import FastganError
-from fastgan.files import sync_folder
+from fastgan.files import replacing, sync_folder
 from fastgan.names import plain_folder
 from fastgan.recipes.signature import Signature
 
@@ -49,11 +48,9 @@ def new_file(path: str | Path, suffix: str) -> Iterator[Path]:
         raise ExportError(f"path must end in {suffix}, got {str(path)!r}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     # torch's and ONNX's writers take plain paths alone.
-    with plain_folder(path.parent) as folder:
-        temporary = folder / f".fastgan-{os.getpid()}.tmp{suffix}"
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with (
+        plain_folder(path.parent) as folder,
+        replacing(folder / path.name, plain=suffix) as temporary,
+    ):
+        yield temporary
     sync_folder(path.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastgan.data.images import with_channels
+from fastgan.files import replacing
 from fastgan.latent.errors import LatentError
 from fastgan.names import plain_folder
 
@@ -47,18 +47,14 @@ def save_video(path: str | os.PathLike[str], frames: Iterable[Tensor], *, fps: i
         raise LatentError(f"A video must end in {' or '.join(FORMATS)}, got {str(path)!r}.")
     library = _require("PIL.Image", "pillow") if suffix == ".gif" else _require("av", "av")
     write = _write_gif if suffix == ".gif" else _write_mp4
-    temporary = target.with_name(f".fastgan-{os.getpid()}.tmp{suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write(library, temporary, _checked(frames), fps)
-        os.replace(temporary, target)
+        with replacing(target, plain=suffix) as temporary:
+            write(library, temporary, _checked(frames), fps)
     except OSError as error:
         raise LatentError(
             f"The video {str(path)!r} can't be written: {error.strerror or error}."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _write_gif(pil: Any, path: Path, frames: Iterator[Tensor], fps: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -17,6 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fastgan.data import ImageDataset, to_float
+from fastgan.files import replacing
 from fastgan.metrics.feature_networks import FeatureNetwork
 from fastgan.metrics.frechet import FeatureStatistics
 
@@ -137,14 +137,8 @@ def _write(name: str, features: Tensor) -> None:
         path = cache_folder() / name
         folder = str(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+        with replacing(path) as temporary:
             temporary.write_bytes(save({"features": features, "sha256": _digest(features)}))
-            os.replace(temporary, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
     except OSError as error:
         warnings.warn(
             f"Features of the real images can't be cached in {folder!r} "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgan.files import is_temporary, write_atomic
+from fastgan.files import is_temporary, replacing, write_atomic
 
 
 def test_processes_that_write_one_file_at_once(tmp_path: Path, monkeypatch) -> None:
@@ -40,3 +40,15 @@ def test_a_failed_write_leaves_the_older_file_alone(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         write_atomic(path, parts())
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("config.json", "older")]
+
+
+def test_a_plain_temporary_name_has_the_ending_and_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "Bücher.gif"
+    with replacing(path, plain=".gif") as temporary:
+        assert temporary.name.isascii() and temporary.suffix == ".gif"
+        temporary.write_bytes(b"whole")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("Bücher.gif", b"whole")]
+    with pytest.raises(KeyboardInterrupt), replacing(path, plain=".gif") as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("Bücher.gif", b"whole")]
