@@ -14,18 +14,28 @@ class Filters(nn.Module):
     """Base of layers whose buffers are filters.
 
     Filters are settings rather than weights: they are not in the state dict, and stay float32 under
-    ``.half()``.
+    ``.half()``. They come back from the meta device, by ``to_empty``, with their values.
     """
 
     constant_buffers: ClassVar[tuple[str, ...]]
     """The filters: buffers that training never changes, float32 or None."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Values of filters that are on the meta device, which holds none.
+        self._values: dict[str, Tensor] = {}
+
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Filters:
-        filters = {name: getattr(self, name) for name in self.constant_buffers}
+        filters = {name: getattr(self, name) for name in self.constant_buffers} | self._values
         super()._apply(fn, recurse)
         for name, taps in filters.items():
             if taps is not None:
                 setattr(self, name, taps.to(getattr(self, name).device))
+        self._values = {
+            name: taps
+            for name, taps in filters.items()
+            if taps is not None and not taps.is_meta and getattr(self, name).is_meta
+        }
         return self
 
 

@@ -31,7 +31,9 @@ def test_the_filter_is_a_setting(layer_type, options, op, shape):
         convert(layer)
         assert torch.equal(layer.filter, before) and layer.filter.dtype == torch.float32
     assert layer(torch.randn(1, 2, 8, 8).bfloat16()).dtype == torch.bfloat16
-    assert layer.to("meta").filter.device.type == "meta"
+    for _ in range(2):
+        assert layer.to("meta").filter.device.type == "meta"
+    assert torch.equal(layer.to_empty(device="cpu").filter, before)
 
 
 def test_repr_has_the_settings():
