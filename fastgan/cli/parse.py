@@ -10,7 +10,7 @@ import itertools
 import re
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -27,6 +27,9 @@ _NO_OPTIONAL_NUMBER = re.compile(
 _NO_VALUE = re.compile(r"Missing value for argument '(\w+)'")
 _TOO_FEW = re.compile(r"Missing value for argument '(--[\w-]+)'\. Expected (\d+) values")
 _NO_TUPLE = re.compile(r"Error parsing (--[\w-]+): Could not parse arguments \[(.*)\] into tuple")
+_NO_OPTIONAL_TUPLE = re.compile(
+    r"Error parsing (--[\w-]+): no type matching .*? could be instantiated from \[(.*)\]"
+)
 _NO_CHOICE = re.compile(
     r".*?invalid choice '(.*?)' for argument '?(--[\w-]+).*?Expected one of \((.*?)\)"
 )
@@ -42,6 +45,7 @@ def parse(
     prog: str,
     default: T | None = None,
     partial: bool = False,
+    elsewhere: Callable[[str], str] | None = None,
 ) -> T:
     """Fill in a form, a dataclass, from command-line arguments.
 
@@ -50,6 +54,7 @@ def parse(
     Args:
         default: values for options that aren't there, in place of the form's own.
         partial: ignore arguments that the form doesn't know.
+        elsewhere: returns a hint for an option that the form doesn't know, empty for none.
 
     Raises:
         UsageError: an argument is unknown, missing, or has a wrong value.
@@ -73,7 +78,7 @@ def parse(
         raise UsageError(f"{_sentence(form, errors.getvalue())} See {prog} --help.") from None
     sys.stderr.write(errors.getvalue())
     if extra and not partial:
-        raise UsageError(_unknown_arguments(form, extra, prog))
+        raise UsageError(_unknown_arguments(form, extra, prog, elsewhere))
     return filled
 
 
@@ -111,6 +116,11 @@ def _sentence(form: type, box: str) -> str:
         name, values = pair.groups()
         count = len(typing.get_args(_kinds(form).get(name)))
         return f"{name} must be {_expected(form, name, count)}, got {values}."
+    if (pair := _NO_OPTIONAL_TUPLE.match(message)) is not None:
+        name, values = pair.groups()
+        tuples = [k for k in typing.get_args(_kinds(form).get(name)) if typing.get_args(k)]
+        if tuples:
+            return f"{name} must be {_values(tuples[0])}, got {values}."
     if (number := _NOT_A_NUMBER.match(message) or _NO_OPTIONAL_NUMBER.match(message)) is not None:
         option, kind, value = number.groups()
         expected = "a whole number" if kind.lower() == "int" else "a number"
@@ -123,13 +133,19 @@ def _sentence(form: type, box: str) -> str:
             names = sorted(set(names) - {"None"})
         near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if "," in value and set(value.split(",")) <= set(names):
+            hint = f" Separate several by spaces: {option} {value.replace(',', ' ')}."
         return f"{option} must be one of {', '.join(names)}, got {value!r}.{hint}"
     return message if message.endswith((".", "!")) else message + "."
 
 
 def _expected(form: type, name: str, count: int) -> str:
     """Return the number and kind of the values that an option takes."""
-    kind = _kinds(form).get(name)
+    return _values(_kinds(form).get(name), count)
+
+
+def _values(kind: Any, count: int | None = None) -> str:
+    count = len(typing.get_args(kind)) if count is None else count
     parts = set(typing.get_args(kind)) if typing.get_origin(kind) is tuple else {kind}
     noun = "number" if parts <= {int, float} else "value"
     return f"{count} {noun}s, separated by a space" if count > 1 else f"a {noun}"
@@ -148,12 +164,16 @@ def _kinds(form: type) -> dict[str, Any]:
     return found
 
 
-def _unknown_arguments(form: type, extra: Sequence[str], prog: str) -> str:
+def _unknown_arguments(
+    form: type, extra: Sequence[str], prog: str, elsewhere: Callable[[str], str] | None
+) -> str:
     named = [argument.partition("=")[0] for argument in extra if argument.startswith("--")]
     if not named:
         return f"Unexpected argument {extra[0]!r}: see {prog} --help."
-    near = difflib.get_close_matches(named[0].replace("_", "-"), options_of(form), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"see {prog} --help."
+    written = named[0].replace("_", "-")
+    near = difflib.get_close_matches(written, options_of(form), n=1, cutoff=0.7)
+    usual = f"did you mean {near[0]!r}?" if near else f"see {prog} --help."
+    hint = (elsewhere(written) if elsewhere else "") or usual
     return f"Unknown option {named[0]!r}: {hint}"
 
 

@@ -14,11 +14,11 @@ import tyro
 from rich.table import Table
 from rich.text import Text
 
-from fastgan.cli import option, say, with_options
+from fastgan.cli import UsageError, option, say, with_options
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
-from fastgan.cli.train import OptionsConsole, form_of, from_source
+from fastgan.cli.train import OptionsConsole, form_of, from_source, other_recipes
 from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, import_recipe
 from fastgan.runtime import tune_cpu_allocator
@@ -68,14 +68,16 @@ def run(arguments: list[str]) -> int:
     recipe = import_recipe(name)
     more = ("sweep", SweepOptions, dataclasses.field(default_factory=SweepOptions))
     form = form_of(recipe, more)
-    given: Any = parse(form, rest, prog=prog)
+    given: Any = parse(form, rest, prog=prog, elsewhere=other_recipes)
     start = from_source(given, lambda usual: parse(form, rest, prog=prog, default=usual))
     asked = given.sweep
+    vary = read_values(recipe, asked.vary, prog=prog)
+    _check_fixed(vary, rest)
     plan = SweepPlan(
         recipe=start.recipe,
         settings=start.settings,
         options=start.options,
-        vary=read_values(recipe, asked.vary, prog=prog),
+        vary=vary,
         seeds=asked.seeds,
         random=asked.random,
         optuna=asked.optuna,
@@ -88,6 +90,17 @@ def run(arguments: list[str]) -> int:
     found = run_sweep(plan, init_from=start.init_from, console=OptionsConsole())
     print_sweep(found)
     return 0 if found.stopped_by is None else 128 + found.stopped_by
+
+
+def _check_fixed(vary: Iterable[str], arguments: Iterable[str]) -> None:
+    """Raise UsageError for an option whose setting varies, since no run would have its value."""
+    fixed = {a.partition("=")[0].replace("_", "-") for a in arguments if a.startswith("--")}
+    for name in vary:
+        if fixed & {option(name), option(f"no_{name}")}:
+            raise UsageError(
+                f"{option(name)} has no meaning beside --vary {name}, whose values every run takes "
+                f"in turn: leave one of them out."
+            )
 
 
 def read_values(recipe: type[Recipe], given: Iterable[str], *, prog: str) -> dict[str, Values]:

@@ -16,6 +16,7 @@ from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, RecipeError, import_recipe
+from fastgan.recipes.base import hint_for
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.training.config import RunOptions
 from fastgan.training.loop import train
@@ -116,10 +117,15 @@ def parse_start(name: str, arguments: list[str]) -> Start:
     recipe = _recipe_of(name, arguments, prog)
     form = form_of(recipe)
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
-    given: Any = parse(form, arguments, prog=prog, default=default)
+    given: Any = parse(form, arguments, prog=prog, default=default, elsewhere=other_recipes)
     if default is not None:
         return Start(given.recipe, given.run, given.output, given.from_)
     return from_source(given, lambda usual: parse(form, arguments, prog=prog, default=usual))
+
+
+def other_recipes(written: str) -> str:
+    """Return the hint that an option is one of other recipes; empty if it is of none."""
+    return hint_for(written.strip("-").replace("-", "_"), ())
 
 
 def from_source(given: Any, parse_again: Callable[[Any], Any]) -> Start:

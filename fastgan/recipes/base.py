@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.data import ImageDataset, Reading, Task
+from fastgan.data.discovery import few
 from fastgan.losses.adversarial import AdversarialLoss
 from fastgan.losses.scale import LossScale
 from fastgan.recipes.errors import RecipeError
@@ -93,9 +94,15 @@ class Recipe(ABC):
         known = [f.name for f in fields(cls)]
         for name in settings:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f": did you mean {near[0]!r}?" if near else f", of {', '.join(known)}."
                 kind = getattr(cls, "name", cls.__name__)
+                own = vars(cls)
+                if "__dataclass_fields__" not in own and name in own.get("__annotations__", ()):
+                    raise TypeError(
+                        f"{name!r} is no setting of {kind} yet: decorate the class "
+                        f"{cls.__name__} with @dataclass(frozen=True, kw_only=True)"
+                    )
+                near = hint_for(name, known)
+                hint = f": {near}" if near else f", of {', '.join(known)}."
                 raise TypeError(f"{name!r} is no setting of {kind}{hint}")
         return super().__new__(cls)
 
@@ -360,3 +367,26 @@ class Recipe(ABC):
             Images with the shape of the samples; empty for a plain grid of samples.
         """
         return {}
+
+
+def hint_for(setting: str, known: Sequence[str]) -> str:
+    """Return what an unknown setting may be: another recipe's, or a misspelt one of `known`.
+
+    It is empty if it is neither.
+    """
+    others = [
+        kind.name
+        for kind in imported_kinds(Recipe)  # type: ignore[type-abstract]
+        if "name" in vars(kind) and setting in {entry.name for entry in fields(kind)}
+    ]
+    near = difflib.get_close_matches(setting, known, n=1)
+    if others:
+        return f"it is for {few(others)}."
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def imported_kinds(kind: type[Recipe]) -> Iterator[type[Recipe]]:
+    """Yield all subclasses that were defined."""
+    for child in kind.__subclasses__():
+        yield child
+        yield from imported_kinds(child)

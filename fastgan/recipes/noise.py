@@ -72,6 +72,7 @@ class NoiseToImage(AdversarialRecipe):
 
     def check_images(self, images: ImageSpec) -> None:
         self.stabilizers.augmenting.check_images(images)
+        self._require("mirror", not self.mirror or images.resolution > 1, "off for points")
         if self.conditional and images.num_classes < 2:
             raise RecipeError(
                 "`conditional` needs labels, but the data set has none: put the images of each "

@@ -7,10 +7,9 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 
-from fastgan.recipes.base import Recipe
+from fastgan.recipes.base import Recipe, imported_kinds
 from fastgan.recipes.biggan import BigGAN
 from fastgan.recipes.cgan import CGAN
 from fastgan.recipes.colorize import Colorize
@@ -90,7 +89,7 @@ def get_recipe(name: str, reference: str | None = None) -> type[Recipe]:
         return RECIPES[name]
     if (entry := installed_recipes().get(name)) is not None:
         return _checked(entry.value, _loaded(entry))
-    for kind in _imported_kinds(Recipe):  # type: ignore[type-abstract]
+    for kind in imported_kinds(Recipe):  # type: ignore[type-abstract]
         if vars(kind).get("name") == name:
             return kind
     if reference is not None and _defines(reference):
@@ -98,8 +97,10 @@ def get_recipe(name: str, reference: str | None = None) -> type[Recipe]:
         if kind.name == name:
             return kind
     known = [*RECIPES, *installed_recipes()]
+    kinds = [f"{other!r}" for other in known if other.startswith(f"{name.lower()}-")]
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    meant = " or ".join(kinds) or (f"{near[0]!r}" if near else "")
+    hint = f"did you mean {meant}? " if meant else ""
     raise RecipeError(
         f"Unknown recipe {name!r}: {hint}The recipes are {', '.join(known)}. Import the module of "
         "one of your own first, or work in its folder."
@@ -134,13 +135,6 @@ def _find_in_working_folder() -> None:
 def installed_recipes() -> dict[str, EntryPoint]:
     """Return the entry points of other packages' recipes by name."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
-
-
-def _imported_kinds(kind: type[Recipe]) -> Iterator[type[Recipe]]:
-    """Yield all subclasses that were defined."""
-    for child in kind.__subclasses__():
-        yield child
-        yield from _imported_kinds(child)
 
 
 def import_recipe(name: str) -> type[Recipe]:

@@ -109,7 +109,16 @@ def _panel(axes: Any, sweep: Sweep, name: str, values: Values) -> None:
     _scale_x(axes, values)
     axes.set_yscale(_scale_of(means))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
+        # Above the panel, since a mark inside it would look like a point.
+        axes.legend(
+            frameon=False,
+            labelcolor=_INK,
+            fontsize=9,
+            ncols=2,
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0.2,
+        )
 
 
 def _pair(axes: Any, sweep: Sweep, vary: Mapping[str, Values]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fastgan.sweeps.errors import SweepError
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of file systems without locks, such as some network drives."""
 
 
 @contextmanager
@@ -14,6 +20,9 @@ def claim(folder: Path) -> Iterator[bool]:
 
     The system ends a claim with its process, however that ends. Where it offers none (Windows),
     every claim succeeds.
+
+    Raises:
+        SweepError: the file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -25,9 +34,16 @@ def claim(folder: Path) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            held = False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise SweepError(
+                f"The file system of {str(folder)!r} has no locks, by which processes share a "
+                f"sweep: choose an `out` folder on another one, such as a local disk."
+            ) from error
+        yield held
     finally:
         os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import json
 import os
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from fastgan._version import __version__
 from fastgan.names import portable_name
 from fastgan.recipes import Recipe
+from fastgan.recipes.base import hint_for
 from fastgan.sweeps.errors import SweepError
 from fastgan.sweeps.space import Range, Settings, Values, draw, grid, text_of
 from fastgan.training.config import RunOptions
@@ -212,8 +212,7 @@ def check_name(recipe: type[Recipe], name: str) -> None:
         raise SweepError(f"`vary` can't take `{name}`: {reasons[name]}.")
     known = [f.name for kind in (recipe, RunSettings) for f in fields(kind)]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see the options of the recipe."
+        hint = hint_for(name, known) or "see the options of the recipe."
         raise SweepError(f"`vary` must name settings of {recipe.name}, got {name!r}: {hint}")
 
 

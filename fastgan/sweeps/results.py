@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +133,8 @@ class Sweep:
 
     @property
     def best(self) -> Point | None:
-        """Point with the best mean; None before the first measure."""
-        return next((point for point in self.points if point.values), None)
+        """Point with the best mean, which is a number; None before the first such measure."""
+        return next((point for point in self.points if not math.isnan(_known(point))), None)
 
     @property
     def trials(self) -> list[Trial]:
@@ -183,13 +184,22 @@ class Sweep:
         return trial.folder.relative_to(self.folder).as_posix()
 
 
+def _known(point: Point) -> float:
+    """Return a point's mean; NaN if it has none, or has one that is no number."""
+    return math.nan if point.mean is None else point.mean
+
+
 def rank(points: Sequence[Point], better: str) -> tuple[Point, ...]:
-    """Sort points: those without failures first, then by the mean, the best first."""
+    """Sort points: those without failures first, then by the mean, the best first.
+
+    Points without a mean follow the others, and so do those whose mean is NaN.
+    """
     sign = -1 if better == "higher" else 1
 
     def key(point: Point) -> tuple[bool, bool, float]:
-        mean = point.mean
-        return mean is None, bool(point.failed), 0.0 if mean is None else sign * mean
+        mean = _known(point)
+        unknown = math.isnan(mean)
+        return unknown, bool(point.failed), 0.0 if unknown else sign * mean
 
     return tuple(sorted(points, key=key))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from fastgan.data import ImageDataset
 from fastgan.recipes import Recipe, get_recipe
+from fastgan.recipes.base import hint_for
 from fastgan.trained.gan import Trained
 from fastgan.trained.opening import from_result
 from fastgan.training import Callback, RunOptions, RunSettings
@@ -143,6 +143,6 @@ def sort_settings(
 
 
 def _unknown_setting(name: str, recipe: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f": did you mean {near[0]!r}?" if near else f", of {', '.join(names)}."
+    near = hint_for(name, names)
+    hint = f": {near}" if near else f", of {', '.join(names)}."
     return f"{name!r} is no setting of {recipe} and no option of a run{hint}"

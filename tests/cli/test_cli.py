@@ -102,6 +102,26 @@ def test_python_dash_m():
             "train dcgan --betas 0.5 x",
             "--betas must be 2 numbers, separated by a space, got '0.5',",
         ),
+        ("train stylegan3", "did you mean 'stylegan3-t' or 'stylegan3-r'?"),
+        (
+            "train dcgan --cycle-weight 1",
+            "Unknown option '--cycle-weight': it is for cyclegan, unit.",
+        ),
+        (
+            "sweep dcgan --cycle-weight 1",
+            "Unknown option '--cycle-weight': it is for cyclegan, unit.",
+        ),
+        ("train gan --measure fd,kd", "Separate several by spaces: --measure fd kd."),
+        ("evaluate x --metrics fd,kd", "Separate several by spaces: --metrics fd kd."),
+        (
+            "sample x --out y.png --translate 0.25",
+            "--translate must be 2 numbers, separated by a space, got '0.25'.",
+        ),
+        ("train gan --data ring --mirror", "--mirror must be off for points, got True"),
+        (
+            "train gan --data ring --augment diffaugment",
+            "--augment must be none for points, got 'diffaugment'",
+        ),
         ("train gan --loss henge", "got 'henge'. Did you mean 'hinge'?"),
         ("train gan --batch 1", "--batch must be at least 2 (batch norm needs it), got 1."),
         ("train gan --keep 0", "--keep must be at least 1, got 0."),

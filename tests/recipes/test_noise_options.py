@@ -414,7 +414,15 @@ def test_a_recipe_lacks_the_settings_of_stabilizers_that_it_cannot_have(kind, mi
 def test_points_are_too_small_for_ada():
     with pytest.raises(RecipeError, match="augment must be none or diffaugment for images below 4"):
         GAN(augment="ada").check_images(ImageSpec(2, 1))
-    GAN(augment="diffaugment").check_images(ImageSpec(2, 1))
+    GAN(augment="diffaugment").check_images(ImageSpec(2, 2))
+
+
+def test_points_have_no_mirror_images_and_no_augmentation():
+    for settings in ({"mirror": True}, {"augment": "diffaugment"}):
+        (name,) = settings
+        with pytest.raises(RecipeError, match=f"{name} must be .* for points"):
+            GAN(**settings).check_images(ImageSpec(2, 1))
+        GAN(**settings).check_images(ImageSpec(3, 4))
 
 
 def test_a_recipe_without_stabilizers_trains():

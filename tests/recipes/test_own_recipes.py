@@ -13,7 +13,16 @@ import torch
 
 import fastgan
 from fastgan import cli
-from fastgan.recipes import GAN, Batch, ImageSpec, RecipeError, get_recipe, import_recipe, registry
+from fastgan.recipes import (
+    DCGAN,
+    GAN,
+    Batch,
+    ImageSpec,
+    RecipeError,
+    get_recipe,
+    import_recipe,
+    registry,
+)
 from fastgan.recipes.noise import NoiseToImage
 from fastgan.training import RunSettings
 from fastgan.training.config import RunConfig
@@ -52,10 +61,18 @@ def test_the_worked_example_trains(folder):
         unnamed(widht=3)
 
 
+def test_a_class_that_was_not_decorated_says_so():
+    class Plain(DCGAN):
+        width: int = 3
+
+    with pytest.raises(TypeError, match=r"'width' is no setting of dcgan yet: decorate .* Plain"):
+        Plain(width=4)
+
+
 def forget(monkeypatch):
     """Act as a new process, which has imported no recipe of one's own."""
     sys.modules.pop("my_recipe", None)
-    monkeypatch.setattr(registry, "_imported_kinds", lambda kind: ())
+    monkeypatch.setattr(registry, "imported_kinds", lambda kind: ())
 
 
 def test_a_saved_run_is_found_by_its_reference(folder, monkeypatch):

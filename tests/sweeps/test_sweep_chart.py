@@ -49,6 +49,9 @@ def test_lists_have_even_ticks_and_a_heat_map(chart):
     best, failed = (line for line in rates.get_lines() if line.get_label() in ("best", "failed"))
     assert list(best.get_ydata()) == [1.0] and abs(best.get_xdata()[0] - 1) < 0.5
     assert list(failed.get_xdata()) == [2.0]
+    # The legend's marks are above the panel, where no point can be.
+    legend = rates.get_legend().get_window_extent()
+    assert legend.y0 >= rates.get_window_extent().y1
     assert rates.get_yscale() == "linear" and bar.get_ylabel() == ""
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import math
 import signal
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +18,9 @@ import fastgan
 from fastgan.data import InMemoryDataset
 from fastgan.data.digits import DIGIT_NAMES
 from fastgan.recipes import GAN, RecipeError
-from fastgan.sweeps import Range, SweepError, run
+from fastgan.sweeps import Point, Range, Sweep, SweepError, Trial, run
 from fastgan.sweeps.claim import claim
+from fastgan.sweeps.results import rank
 from fastgan.training import Callback, RunDirError, TooManySkips
 
 TINY = {"batch": 16, "z_dim": 4, "g_hidden": (8,), "d_hidden": (8,)}
@@ -297,3 +301,26 @@ def test_a_recipe_object_and_its_settings(sweep, trainer):
     assert found.best.settings == {"lr": 0.01}
     with pytest.raises(TypeError, match="'n_critics' is no setting of gan"):
         sweep(n_critics=2)
+
+
+def test_a_measure_that_is_no_number_comes_last():
+    means = [math.nan, 2.0, None, 1.0, math.nan]
+    points = [Point({"lr": i}, (Trial({}, 0, Path("x"), value=m),)) for i, m in enumerate(means)]
+    for better, order in (("lower", [3, 1, 0, 2, 4]), ("higher", [1, 3, 0, 2, 4])):
+        ranked = rank(points, better)
+        assert [point.settings["lr"] for point in ranked] == order
+        found = Sweep(Path("x"), "gan", "fd", "FD", better, ranked)
+        assert found.best is ranked[0]
+    assert Sweep(Path("x"), "gan", "fd", "FD", "lower", (points[0],)).best is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_a_sentence(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(descriptor, operation):
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(SweepError, match=r"has no locks, .*: choose an out folder"):
+        claim(tmp_path / "a").__enter__()

@@ -89,6 +89,7 @@ def test_a_signal_ends_the_script_after_the_checkpoint(number, tmp_path):
 def test_an_unknown_setting_is_refused_before_anything_is_done(tmp_path):
     for name, said in {
         "z_dims": r"'z_dims' is no setting of gan and no option of a run: did you mean 'z_dim'\?",
+        "cycle_weight": r"no option of a run: it is for cyclegan, unit\.",
         "qqq": r"'qqq' is no setting of gan and no option of a run, of accumulate, ",
     }.items():
         with pytest.raises(TypeError, match=said):

@@ -72,6 +72,7 @@ class Augmenting(Part, AugmentSettings):
             self.augment != "ada" or images.resolution >= SMALLEST,
             f"none or diffaugment for images below {SMALLEST}×{SMALLEST}",
         )
+        self.require("augment", self.augment == "none" or images.resolution > 1, "none for points")
 
     def modules(self, images: ImageSpec, d: str) -> dict[str, nn.Module]:
         """Return the augmentation of a D's images."""
