@@ -37,7 +37,7 @@ COMMANDS = {
     "evaluate": "measure samples of a checkpoint against real images",
     "diagnose": "name the failure of GAN training that a run shows, and remedies",
     "compare": "show runs side by side: settings, measures, curves, samples",
-    "project": "find the latent of an image in a StyleGAN2",
+    "project": "find the latent of an image in a StyleGAN2 or 3",
     "export": "write a network to a file for other programs",
     "convert": "read a StyleGAN of another program safely, and write it as .safetensors",
     "doctor": "show versions, and the backends that are usable here",

@@ -30,10 +30,10 @@ FRAMES = 100
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """Find the styles and the noise with which a StyleGAN2 makes an image like this one."""
+    """Find the styles and the noise with which a StyleGAN2 or 3 makes an image like this one."""
 
     checkpoint: tyro.conf.Positional[str]
-    """Checkpoint, folder of a run, or StyleGAN2 network (.safetensors, .pkl)."""
+    """Checkpoint, folder of a run, or StyleGAN network (.safetensors, .pkl)."""
     image: tyro.conf.Positional[str]
     """Image file."""
     out: str
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
     tune_cpu_allocator()
     gan = load(options.checkpoint)
     if not gan.can("project"):
-        raise UsageError(f"Only a StyleGAN2 has styles to find, but this is {gan.origin}.")
+        raise UsageError(f"Only a StyleGAN2 or 3 has styles to find, but this is {gan.origin}.")
     target, notes = gan.read_target(options.image, fit=options.fit, range=options.range)
     for note in notes:
         say(note)

@@ -161,8 +161,8 @@ def _recipe_grid(options: SampleOptions, gan: Trained) -> str:
     for option in STEERING:
         if getattr(options, option) is not None:
             raise UsageError(
-                f"--{option.replace('_', '-')} is for StyleGAN2, but this is a checkpoint of "
-                f"recipe {gan.recipe.name!r}: leave it out."
+                f"--{option.replace('_', '-')} is for {FAMILIES.get(option, 'StyleGAN2 and 3')}, "
+                f"but this is a checkpoint of recipe {gan.recipe.name!r}: leave it out."
             )
     if gan.recipe.translates and options.caption is None:
         return _translated_grid(options, gan)
@@ -246,11 +246,8 @@ def _drawing(options: SampleOptions, gan: Trained) -> Drawing:
             f"channels."
         )
     label = _label(options, gan)
-    for option, capability, family in (
-        ("translate", "transform", "StyleGAN3"),
-        ("rotate", "transform", "StyleGAN3"),
-        ("noise", "noise", "StyleGAN2"),
-    ):
+    for option, family in FAMILIES.items():
+        capability = "noise" if option == "noise" else "transform"
         if getattr(options, option) is not None and not gan.can(capability):
             raise UsageError(f"--{option} is for {family}, but this is {gan.origin}: leave it out.")
     if options.truncation_cutoff is not None and options.truncation_cutoff > G.num_ws:
@@ -355,3 +352,6 @@ STEERING = (
     "direction",
 )  # fmt: skip
 """Options for networks with styles."""
+
+FAMILIES = {"translate": "StyleGAN3", "rotate": "StyleGAN3", "noise": "StyleGAN2"}
+"""Options of only one kind of network with styles."""

@@ -58,6 +58,7 @@ def offered(recipe: Recipe, changes: list[Change | Remedy]) -> Iterator[Remedy]:
 
 
 def of_d_too_strong(recipe: Recipe) -> list[Change | Remedy]:
+    """Return changes that hold D back, or let G catch up."""
     return [
         *_slower_d(recipe),
         ({"instance_noise": 0.1}, "noise on all that D sees"),
@@ -71,6 +72,7 @@ def of_d_too_strong(recipe: Recipe) -> list[Change | Remedy]:
 
 
 def of_g_too_strong(recipe: Recipe) -> list[Change | Remedy]:
+    """Return changes that let D catch up."""
     return [
         ({"d_lr": _d_rate(recipe, 4)}, "D learns faster"),
         ({"n_critic": getattr(recipe, "n_critic", 1) + 4}, "more updates of D"),
@@ -81,6 +83,7 @@ def of_g_too_strong(recipe: Recipe) -> list[Change | Remedy]:
 
 
 def of_vanishing(recipe: Recipe) -> list[Change | Remedy]:
+    """Return changes that leave G a gradient where D is sure."""
     not_saturating: list[Change | Remedy] = [
         ({"loss": "non-saturating"}, "its gradient is strong where D is sure")
     ]
@@ -96,6 +99,7 @@ def of_vanishing(recipe: Recipe) -> list[Change | Remedy]:
 
 
 def of_mode_collapse(recipe: Recipe) -> list[Change | Remedy]:
+    """Return changes by which D sees what is missing, and G can't run after D."""
     return [
         *_batch_norm(recipe),
         ({"minibatch_discrimination": 16}, "D compares the images of a batch"),
@@ -110,6 +114,7 @@ def of_mode_collapse(recipe: Recipe) -> list[Change | Remedy]:
 
 
 def of_oscillation(recipe: Recipe) -> list[Change | Remedy]:
+    """Return changes that damp the game."""
     slower = {"lr": _rate(recipe, 0.25)}
     if _has(recipe, "d_lr"):
         slower["d_lr"] = _d_rate(recipe, 0.25)
@@ -126,13 +131,16 @@ def of_oscillation(recipe: Recipe) -> list[Change | Remedy]:
 
 def of_poor_quality(recipe: Recipe) -> list[Change | Remedy]:
     """Return longer training, capacity, architecture, data, augmentation and self-attention."""
+    # The colours of a picture are attributes, which diffaugment would change.
+    augments = _has(recipe, "augment") and recipe.task != "attributes"
     return [
         Remedy({}, "--resume", "train longer, with a higher --total-images"),
         *_capacity(recipe),
         *_architecture(recipe),
         Remedy({}, "", "more training data, if there is any"),
-        ({"augment": "diffaugment"}, "data augmentation of all that D sees"),
-        *([] if _has(recipe, "augment") else [({"mirror": True}, "mirror images as further data")]),
+        ({"augment": "diffaugment"}, "data augmentation of all that D sees")
+        if augments
+        else ({"mirror": True}, "mirror images as further data"),
         *_attention(recipe),
     ]
 

@@ -74,9 +74,7 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
     run = RunDir(Path(folder))
     config = run.find_config()
     if config is None:
-        raise DiagnoseError(
-            f"There is no run in {str(folder)!r}: name the `out` folder of fastgan train."
-        )
+        raise DiagnoseError(f"There is no run in {str(folder)!r}: {_instead(Path(folder))}")
     rows = read_log(run.log)
     if len(rows) < LEAST_ROWS:
         raise DiagnoseError(
@@ -92,6 +90,17 @@ def diagnose_run(folder: str | Path, *, seed: int = 0) -> Diagnosis:
     return Diagnosis(
         config.recipe, int(rows[-1]["nimg"]), figures, symptoms_of(figures, config.recipe), unseen
     )
+
+
+def _instead(path: Path) -> str:
+    """Return what to name in place of a path that is no run's folder."""
+    if path.is_file():
+        root = next((str(p) for p in path.parents if RunDir(p).config.exists()), None)
+        return "it is a file." if root is None else f"it is a file of the run, name {root!r}."
+    runs = sorted([*path.glob("*/config.json"), *path.glob("trials/*/config.json")])
+    if runs:
+        return f"it is a folder of runs, name one of them, such as {str(runs[0].parent)!r}."
+    return "name the `out` folder of fastgan train."
 
 
 def _of_samples(run: RunDir, config: RunConfig, seed: int) -> Figures:

@@ -29,7 +29,7 @@ class Projecting(Readers):
         range: str | None = None,
         **options: Any,
     ) -> Projection:
-        """Find the styles and the noise with which a StyleGAN2 makes a picture.
+        """Find the styles and the noise with which a StyleGAN2 or 3 makes a picture.
 
         Args:
             picture: a file, or a tensor ``[1, C, H, W]`` in [-1, 1] of the network's size.
@@ -41,7 +41,9 @@ class Projecting(Readers):
             InferenceError: the generator has no styles, or the file can't be read.
         """
         if not self.can("project"):
-            raise InferenceError(f"Only a StyleGAN2 has styles to find, but this is {self.origin}.")
+            raise InferenceError(
+                f"Only a StyleGAN2 or 3 has styles to find, but this is {self.origin}."
+            )
         if not isinstance(picture, Tensor):
             picture = self.read_target(picture, fit=fit, range=range)[0]
         found: Projection = project(

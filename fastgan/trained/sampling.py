@@ -25,6 +25,9 @@ from fastgan.seeds import derive_seed
 from fastgan.trained.core import check_numbers
 from fastgan.trained.evaluating import Evaluating
 
+FARTHEST = 100
+"""Longest motion of an image, in multiples of its size: float32 holds 1/1000 of a pixel there."""
+
 
 class Sampling(Evaluating):
     """Samples of trained networks."""
@@ -59,7 +62,7 @@ class Sampling(Evaluating):
             truncation_cutoff: truncate only this number of styles, counted from the first.
             noise: noise of a StyleGAN2: "const" (the default), "random" (of the seed) or "none".
             translate: distance (right, down) that a StyleGAN3's input moves, as shares of the
-                resolution.
+                resolution, each from -100 to 100.
             rotate: degrees that it turns, counterclockwise, before it moves. Configuration R
                 turns its details, too.
             data: folder or data set whose images are translated, for recipes that translate.
@@ -242,9 +245,11 @@ def _transform(translate: Any, rotate: Any) -> Tensor | None:
     if translate is None and rotate is None:
         return None
     place = (0.0, 0.0) if translate is None else translate
-    if not isinstance(place, Sequence) or len(place) != 2 or not all(map(_is_finite, place)):
+    two = isinstance(place, Sequence) and len(place) == 2 and all(map(_is_finite, place))
+    if not two or max(map(abs, place)) > FARTHEST:
         raise InferenceError(
-            f"`translate` must be two finite numbers, (right, down), got {place!r}."
+            f"`translate` must be two numbers from -{FARTHEST} to {FARTHEST}, (right, down), got "
+            f"{place!r}."
         )
     degrees = 0.0 if rotate is None else rotate
     if not _is_finite(degrees):

@@ -259,17 +259,19 @@ def test_other_recipes_refuse_what_only_styles_can_do(refused, tmp_path):
     folder = save_run(
         tmp_path / "run", recipe="gan", resolution=8, z_dim=4, g_hidden=(8,), d_hidden=(8,)
     )
-    for option, value in (
-        ("truncation-psi", "0.5"), ("noise", "none"), ("mix", "0:1:coarse"), ("direction", "1"),
+    for option, value, family in (
+        ("truncation-psi", "0.5", "StyleGAN2 and 3"), ("noise", "none", "StyleGAN2"),
+        ("mix", "0:1:coarse", "StyleGAN2 and 3"), ("direction", "1", "StyleGAN2 and 3"),
+        ("rotate", "10", "StyleGAN3"),
     ):  # fmt: skip
         said = refused("sample", folder, "--out", tmp_path / "a.png", f"--{option}", value)
         assert (
-            said == f"--{option} is for StyleGAN2, but this is a checkpoint of recipe 'gan': "
+            said == f"--{option} is for {family}, but this is a checkpoint of recipe 'gan': "
             "leave it out."
         )
     image = tmp_path / "x.png"
     PIL.new("RGB", (16, 16)).save(image)
-    assert "Only a StyleGAN2 has styles to find, but this is gan after 0 images" in refused(
+    assert "Only a StyleGAN2 or 3 has styles to find, but this is gan after 0 images" in refused(
         "project", folder, image, "--out", tmp_path / "p"
     )
 

@@ -142,6 +142,16 @@ def test_runs_that_cannot_be_diagnosed(short, tmp_path, monkeypatch):
     (tmp_path / "pictures" / "a.png").write_bytes(b"a")
     with pytest.raises(DiagnoseError, match=r"There is no run in .*name the out folder"):
         diagnose_run(tmp_path / "pictures")
+    checkpoint = next((short / "checkpoints").glob("*.pt"))
+    with pytest.raises(DiagnoseError, match=f"it is a file of the run, name {str(short)!r}"):
+        diagnose_run(checkpoint)
+    with pytest.raises(DiagnoseError, match="it is a file"):
+        diagnose_run(tmp_path / "pictures" / "a.png")
+    trial = tmp_path / "sweep" / "trials" / "000-lr=1"
+    trial.mkdir(parents=True)
+    (trial / "config.json").write_text("{}")
+    with pytest.raises(DiagnoseError, match=f"folder of runs, name one .* {str(trial)!r}"):
+        diagnose_run(tmp_path / "sweep")
     (tmp_path / "config.json").write_bytes((short / "config.json").read_bytes())
     (tmp_path / "log.jsonl").write_text('{"nimg": 16, "loss/D": 1.0}\n')
     with pytest.raises(

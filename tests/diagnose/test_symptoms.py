@@ -253,9 +253,8 @@ def test_remedies_of_poor_quality_are_settings_where_there_are_any():
     ]  # fmt: skip
     assert "--attention None" in options(SAGAN(attention=0))
     assert "--channel-base 65536 --channel-max 1024" in options(StyleGAN2(channel_base=32768))
-    assert {"--blocks 12", "--augment diffaugment", "--ngf 128 --ndf 128"} <= set(
-        options(StarGAN())
-    )
+    # Colours are attributes of its pictures, which diffaugment would change.
+    assert options(StarGAN())[1:-1] == ["--ngf 128 --ndf 128", "--blocks 12", "", "--mirror"]
 
 
 @pytest.mark.parametrize(
