@@ -150,12 +150,8 @@ void launch(const Arguments& a, [[maybe_unused]] const Tensor& like, const char*
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(index, &stream));
 #endif
   const int status = run(a, stream);
-  // 9 is cudaErrorInvalidConfiguration, 1 is cudaErrorInvalidValue.
+  // 9 is cudaErrorInvalidConfiguration.
   STD_TORCH_CHECK(status != 9, op, ": the tensor is too large for one launch; split it");
-  STD_TORCH_CHECK(
-      status != 1, op,
-      ": the filters need more shared memory than a block has; use shorter ones "
-      "or backend=\"reference\"");
   STD_TORCH_CHECK(
       status == 0, op, ": the CUDA kernel could not be launched, error ", std::to_string(status));
 #else

@@ -46,7 +46,8 @@ struct Case {
   }
 };
 
-void check(const Case& k) {
+// Run the op and compare its outputs, `step` apart.
+void check(const Case& k, I step = 1) {
   const double gain = 0.5, slope = 0.25, clamp = 1;
   const I rows = (k.y.codes + rows_per_byte - 1) / rows_per_byte;
   Floats output(k.outer * k.y.out * k.x.out * k.inner), again(output.size());
@@ -72,7 +73,7 @@ void check(const Case& k) {
   run_kernels(a);
   for (I n = 0; n < k.outer; ++n) {
     for (I oy = 0; oy < k.y.out; ++oy) {
-      for (I ox = 0; ox < k.x.out; ++ox) {
+      for (I ox = oy % step; ox < k.x.out; ox += step) {
         for (I c = 0; c < k.inner; ++c) {
           double wanted = 0, size = 0;
           for (I ky = 0; ky < k.y.taps_down; ++ky) {
@@ -125,6 +126,13 @@ FG_RACE_CHECK(filtered_lrelu_layers) {
 FG_RACE_CHECK(filtered_lrelu_other_factors) {
   check(made(axis(20, 3, 2, 4, 7, 5), axis(11, 3, 2, 3, 7, 5), 2, 1));
   check(made(axis(12, 1, 3, 4, 4, 4), axis(9, 1, 3, 4, 4, 4), 1, 3));
+}
+
+// No tile holds these filters.
+FG_RACE_CHECK(filtered_lrelu_long_filters) {
+  check(made(axis(20, 2, 1, 90, 4, 170), axis(5, 2, 1, 85, 4, 170), 2, 1), 11);
+  check(made(axis(9, 1, 2, 85, 170, 3), axis(4, 1, 2, 85, 170, 4), 1, 2, true, false), 4);
+  check(made(axis(9, 3, 1, 90, 3, 170), axis(4, 3, 1, 85, 4, 170), 1, 1, false, true), 4);
 }
 
 FG_RACE_CHECK(filtered_lrelu_two_dimensional) {

@@ -208,22 +208,58 @@ def test_upfirdn2d_on_images_of_one_pixel_compiles():
     assert {kernel.name for kernel in launched} == {"strip_kernel", "direct_kernel"}
 
 
+def filtered_lrelu(x: torch.Tensor, fu, fd, up: int, down: int, *, linear: bool) -> None:
+    """Launch the op with codes, or its linear op."""
+    from fastgan.ops.filtered_lrelu import triton as kernels
+
+    given, size = (fu, fd, up, down, (11, 11)), (64, 64)
+    if linear:
+        codes = torch.empty(*x.shape[:2], 36, 140, dtype=torch.uint8)
+        kernels.filtered_lrelu_linear(x, codes, *given, size, (0, 0), 1.4, 0.2, True)
+    else:
+        b = torch.empty(x.shape[1], dtype=x.dtype)
+        kernels.filtered_lrelu(x, b, *given, size, 1.4, 0.2, 256.0, False, True)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 def test_codes_of_filtered_lrelu_compile_ahead_of_time(dtype, tmp_path):
     """The kernel between two runs of upfirdn2d, which writes codes and reads them."""
-    from fastgan.ops.filtered_lrelu import triton as kernels
     from tests.ops import triton_target
 
-    x, b, f = torch.empty(2, 8, 64, 64, dtype=dtype), torch.empty(8, dtype=dtype), torch.empty(12)
-    settings = (2, 2, (11, 11), (64, 64))
+    x = torch.empty(2, 8, 64, 64, dtype=dtype)
     with triton_target.launches(90) as launched:
-        y, codes = kernels.filtered_lrelu(x, b, f, f, *settings, 1.4, 0.2, 256.0, False, True)
-        kernels.filtered_lrelu_linear(y, codes, f, f, *settings, (0, 0), 1.4, 0.2, True)
+        for linear in (False, True):
+            filtered_lrelu(x, torch.empty(12, 12), torch.empty(12), 2, 2, linear=linear)
     found = [kernel for kernel in launched if kernel.name == "codes_kernel"]
     assert len(found) == 2
     for i, compiled in enumerate(found):
         (folder := tmp_path / str(i)).mkdir()
         triton_target.check(compiled, 90, folder)
+
+
+FUSED = [
+    # up, its taps, down, its taps, the linear op, layout, dtype, compute capability
+    pytest.param(2, 12, 2, 12, False, torch.contiguous_format, torch.float32, 90, id="up2-down2"),
+    pytest.param(4, 24, 2, 12, False, torch.channels_last, torch.bfloat16, 100, id="up4-down2"),
+    pytest.param(2, 12, 4, 24, True, torch.contiguous_format, torch.float16, 80, id="up2-down4"),
+    pytest.param(2, 12, 1, 0, True, torch.channels_last, torch.float32, 90, id="up2"),
+]
+
+
+@pytest.mark.parametrize("up,taps_up,down,taps_down,linear,layout,dtype,capability", FUSED)
+def test_fused_filtered_lrelu_compiles_ahead_of_time(
+    up, taps_up, down, taps_down, linear, layout, dtype, capability, tmp_path
+):
+    """One kernel does it all without spills; it has registers for eight warps."""
+    from tests.ops import triton_target
+
+    x = torch.empty(2, 128, 64, 64, dtype=dtype, memory_format=layout)
+    fu, fd = (torch.empty(n) if n else None for n in (taps_up, taps_down))
+    with triton_target.launches(capability) as launched:
+        filtered_lrelu(x, fu, fd, up, down, linear=linear)
+    (compiled,) = launched
+    assert compiled.name == "strip_kernel"
+    triton_target.check(compiled, capability, tmp_path, registers=255)
 
 
 def test_compiles_for_amd():

@@ -15,6 +15,7 @@ import numpy as np
 import triton.language as tl
 from triton.runtime import interpreter
 
+from fastgan.ops.filtered_lrelu import fused_triton
 from fastgan.ops.upfirdn2d import triton as upfirdn2d
 
 
@@ -81,6 +82,7 @@ def _hurry() -> None:
     """Skip the most expensive parts of the interpreter; results are the same."""
     # The time depends on the number of operations, hardly on their width.
     upfirdn2d.BLOCK, upfirdn2d.TILE = (1024, 16384)
+    fused_triton.ITEMS, fused_triton.COLUMNS = (64, 256)
 
     # By default, three more operations check every integer operation for overflow, like a GPU's
     # debug mode.

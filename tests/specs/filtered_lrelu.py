@@ -146,7 +146,7 @@ def _samples_of_layers() -> list[Sample]:
             _sample(f"down2{name}", (2, 3, 9, 8), None, taps(12), layout, down=2, padding=8),
             _sample(f"up2-filter{name}", (2, 2, 7, 8), taps(12), taps(6), layout, up=2, padding=9),
             _sample(f"wide{name}", (1, 2, 3, 150), F12, taps(12), layout, **UP2_DOWN2),
-            _sample(f"tall{name}", (1, 3, 140, 3), F12, taps(12), layout, **UP2_DOWN2),
+            _sample(f"tall{name}", (1, 3, 70, 3), F12, taps(12), layout, **UP2_DOWN2),
         ]  # fmt: skip
     return found
 
@@ -183,6 +183,11 @@ _OTHERS = [
     _sample("up7-down1", (1, 2, 4, 5), taps(15), taps(4), up=7, padding=9),
     _sample("far-down", (1, 2, 30, 31), taps(3), taps(4), down=9, padding=1),
     _sample("many-taps", (1, 2, 30, 25), taps(31), taps(37), up=2, down=3, padding=30),
+    # No tile in shared memory holds these.
+    _sample("long", (1, 2, 5, 6), taps(66), taps(64), padding=66),
+    _sample("long-down", (1, 2, 5, 6), taps(3, 4), taps(170), channels_last, up=2, padding=85,
+            clamp=1.0),
+    _sample("long-up", (1, 2, 5, 6), taps(170), taps(4, 3), padding=(90, 85)),
     _sample("one-tap", (2, 3, 6, 7), taps(1), taps(1), up=2, down=2),
     _sample("one-output", (2, 3, 6, 7), taps(4, 3), taps(3, 5)),
     _sample("one-pixel", (3, 2, 1, 1), F12, taps(12), **UP2_DOWN2),

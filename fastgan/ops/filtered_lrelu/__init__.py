@@ -39,7 +39,8 @@ def filtered_lrelu(
     A pointwise activation creates frequencies that its grid can't hold. Karras et al. 2021
     ("Alias-Free Generative Adversarial Networks") therefore upsample by ``up`` with the filter
     ``fu``, apply it there, and downsample by ``down`` with the filter ``fd``. Here that is one
-    pass: the upsampled image is never stored, but in Triton, and no inserted zero is multiplied.
+    pass: the upsampled image is never stored, and no inserted zero is multiplied. Triton stores it
+    for filters that aren't separable or are longer than 24 taps, and factors besides 1, 2 and 4.
 
     The backward pass needs two bits per pixel of the upsampled image. They say if its slope is 1,
     ``slope`` or, where the clamp is active, 0. At zero the slope is 1. The gradient is the same op
@@ -57,7 +58,7 @@ def filtered_lrelu(
             contiguous result.
         fu, fd: ``[taps]``, one filter for both axes; ``[taps_y, taps_x]``; or None for no filter.
             They are float32, on the device of ``x``, without gradient. :func:`design_lowpass` makes
-            one. ``cuda`` takes filters of up to about 60 taps.
+            one.
         b: ``[C]``, of the dtype and device of ``x``, or None. It is added to ``x`` before the
             padding. Under autocast it is cast to the dtype of ``x``.
         up: factor of upsampling. The upsampled image is multiplied by ``up²``, since the inserted
@@ -82,7 +83,6 @@ def filtered_lrelu(
             differ, or a padding is no whole number.
         ValueError: a shape, device, factor or setting is out of range, a filter requires a
             gradient, or the result would be empty.
-        RuntimeError: the filters are too long for the shared memory of a GPU.
         BackendUnavailable: the backend that was named cannot run here.
     """
     check_image(x)

@@ -1,9 +1,10 @@
 # mypy: disable-error-code="no-untyped-def"
-"""filtered_lrelu in Triton: upfirdn2d's kernels with a kernel for activation and codes in between.
+"""filtered_lrelu in Triton: a fused kernel, or upfirdn2d's kernels with the activation in between.
 
-Triton has no access to neighbours in shared memory, so the upsampled image is stored, in the dtype
-of sums. The kernel works on it in place. A program has some rows of bytes of codes: four rows of
-the image, seen as ``[outer·y, x·inner]``.
+The fused kernel (``fused_triton``) takes separable filters and factors of 1, 2 and 4. For the rest
+the upsampled image is stored, in the dtype of sums: Triton has no access to neighbours in shared
+memory. The kernel here works on it in place. A program has some rows of bytes of codes: four rows
+of the image, seen as ``[outer·y, x·inner]``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from fastgan.ops._layout import image_like, memory_format
 from fastgan.ops._triton import ACCUMULATE, on_device, power_of_two
 from fastgan.ops.bias_act.reference import pre_activation
-from fastgan.ops.filtered_lrelu import reference
+from fastgan.ops.filtered_lrelu import fused_triton, reference
 from fastgan.ops.upfirdn2d.triton import upfirdn2d
 
 TILE = 512
@@ -136,6 +137,12 @@ def filtered_lrelu(
         codes = image_like(x, (height, width), dtype=torch.uint8)
     if not x.shape[0] * x.shape[1]:
         return image_like(x, (size[1], size[0])), codes
+    if fused_triton.fits(x, fu, fd, up, down):
+        y, x = image_like(x, (size[1], size[0])), x.contiguous(memory_format=memory_format(x))
+        fused_triton.run(
+            x, b, fu, fd, y, codes, up, down, pad, (0, 0), gain, slope, clamp, flip, False
+        )
+        return y, codes
     u = _upsampled(x, b, fu, fd, up, down, pad, size, gain, flip)
     _apply(u, codes if need_codes else None, (0, 0), slope, clamp, read=False)
     y = upfirdn2d(u, fd, (1, 1), (down, down), (0, 0), size, flip, 1.0)
@@ -149,6 +156,13 @@ def filtered_lrelu_linear(
 ) -> Tensor:  # fmt: skip
     if 0 in (*x.shape[:2], *size):
         return image_like(x, (size[1], size[0]))
+    if fused_triton.fits(x, fu, fd, up, down) and codes.numel():
+        y, memory = image_like(x, (size[1], size[0])), memory_format(x)
+        x, codes = x.contiguous(memory_format=memory), codes.contiguous(memory_format=memory)
+        fused_triton.run(
+            x, None, fu, fd, y, codes, up, down, pad, offset, gain, slope, None, flip, True
+        )
+        return y
     u = _upsampled(x, None, fu, fd, up, down, pad, size, gain, flip)
     codes = codes.contiguous(memory_format=memory_format(u))
     _apply(u, codes, offset, slope, None, read=True)
