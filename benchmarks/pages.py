@@ -41,6 +41,8 @@ class Row:
 BOTH, SECOND = "forward + backward", "double backward"
 STYLEGAN2, CONVOLUTIONS = "cpu-stylegan2", "cpu-conv2d-modulated_conv2d"
 PENALTIES, H100 = "cpu-grad_norm_penalty-spectral_norm", "gpu-h100"
+SESSION = "gpu-session"
+"""Record of the last session of tools/gpu_session."""
 STEPS = tuple(
     Row(STYLEGAN2, "stylegan2", "64×64", step, "StyleGAN2 at 64×64")
     for step in ("G forward", "D step", "R1 step", "G step", "path length step")
@@ -159,7 +161,7 @@ def gained(records: Mapping[str, Record]) -> str:
 
 def short_page(records: Mapping[str, Record]) -> str:
     """Return docs/performance.md."""
-    cpu, gpu = records["cpu-stylegan2"].environment, records["gpu-h100"].environment
+    cpu = records["cpu-stylegan2"].environment
     lines = [
         "# Performance",
         "",
@@ -179,14 +181,7 @@ def short_page(records: Mapping[str, Record]) -> str:
         "",
         *markdown(*cpu_table(records)),
         "",
-        "## On a GPU",
-        "",
-        f"{gpu['device']}; torch {gpu['torch']}; Triton {gpu['triton']}; medians.",
-        "",
-        *markdown(*gpu_table(records)),
-        "",
-        "`torch.compile` was not timed on the GPU, and no other GPU was timed at all.",
-        "[What ran where](internals/machines.md) lists the machines.",
+        *gpu_part(records),
         "",
         "## More",
         "",
@@ -200,13 +195,43 @@ def short_page(records: Mapping[str, Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def gpu_part(records: Mapping[str, Record]) -> list[str]:
+    """Return the figures of a GPU: those of the last session, if one was recorded."""
+    if SESSION in records:
+        session = records[SESSION]
+        short = next(block for block in session.blocks if block.kind == "short")
+        gpu = session.environment
+        return [
+            "## Figures on a GPU",
+            "",
+            f"{gpu['device']}; torch {gpu.get('torch', 'unknown')}. Ops by replays of CUDA graphs.",
+            "",
+            *markdown(short.columns, short.rows),
+            "",
+            "[Predictions and outcomes](internals/predictions.md#sessions) has those that were",
+            "wrong; the [full tables](internals/performance.md#gpu) have other machines.",
+        ]
+    gpu = records[H100].environment
+    return [
+        "## On a GPU",
+        "",
+        f"{gpu['device']}; torch {gpu['torch']}; Triton {gpu['triton']}; medians.",
+        "",
+        *markdown(*gpu_table(records)),
+        "",
+        "`torch.compile` was not timed on the GPU, and no other GPU was timed at all.",
+        "[What ran where](internals/machines.md) lists the machines.",
+    ]
+
+
 def section(record: Record) -> list[str]:
     """Return a run as Markdown."""
-    ops = dict.fromkeys(block.op for block in record.blocks)
+    blocks = [block for block in record.blocks if block.kind != "short"]
+    ops = dict.fromkeys(block.op for block in blocks)
     untuned = ", untuned" if "untuned" in record.environment.get("allocator", "") else ""
     lines = [f"### {', '.join(ops)}{untuned}", ""]
     lines += [f"- {name}: {value}" for name, value in record.environment.items()]
-    for block in record.blocks:
+    for block in blocks:
         if block.picture:
             lines += ["", f"![{block.picture_title}](../images/{block.picture}.png)"]
         lines += ["", *caption_lines(block.caption)]

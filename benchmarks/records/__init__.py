@@ -27,7 +27,8 @@ class Block:
 
     Args:
         op: the op or the step that was measured.
-        kind: ``times``, ``errors``, ``memory``, ``growth``, ``crossover`` or ``host``.
+        kind: ``times``, ``errors``, ``memory``, ``growth``, ``crossover``, ``host``, or
+            ``session`` for a table of a GPU session and ``short`` for its rows on the short page.
         caption: the sentence above the table.
         columns: the table's header; empty where there are only lines.
         rows: the table's cells as text, so that every digit stays as it was printed.

@@ -28,7 +28,7 @@ def session_of(folder, *stages, budget=30.0):
         return [sys.executable, "-S", "-c", PROGRAMS[stage.name]]
 
     shown = []
-    results = SessionResults("cpu", True, 7, budget)
+    results = SessionResults("cpu", False, 7, budget)
     return Session(results, folder, stages, command, shown.append), shown
 
 

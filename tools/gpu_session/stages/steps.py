@@ -24,7 +24,8 @@ from tools.gpu_session.context import Context, free_memory
 
 #: Steps of a measurement: a period of StyleGAN2's regularisers.
 STEPS = 16
-#: Steps that are profiled, and whose losses are compared; they begin with all regularisers.
+#: Steps that are profiled, those after the first ones of a period: they have no R1, and one of the
+#: path length. The losses of as many steps are compared.
 FEW = 4
 SMALLEST_BATCH = 4
 EAGER, GRAPHED, PLAIN = "eager", "graphed", "plain PyTorch"
@@ -160,45 +161,44 @@ class Steps:
 
 def take(context: Context, work: Work, side: str) -> list[dict[str, float]]:
     """Report the figures of one side; return the statistics of its first steps."""
-    period = FEW if context.quick else STEPS
+    few = 1 if context.quick else FEW
+    period = 2 * few if context.quick else STEPS
     about = {"side": side, "dtype": str(work.recipe.precision)}
     with ops.use_backend("reference" if side == PLAIN else None):
         steps = Steps(context, work, side)
         first = [
             {name: float(value) for name, value in stats.items()}
-            for stats in [steps(1)[0] for _ in range(FEW)]
+            for stats in [steps(1)[0] for _ in range(few)]
         ]
-        steps(period - FEW)
-        few, host, wall = timed(steps, period)
+        steps(period - few)
+        profiled, host, wall = timed(steps, few, period)
         speed = steps.images * period / wall
         milliseconds = {"a step": wall / period, "issuing a step": host / period}
-        seen = profile(lambda: steps(FEW), context.device)
         with counting_syncs(context.device) as syncs:
-            steps(max(1, period - FEW))
+            steps(few)
+        seen = profile(lambda: steps(few), context.device)
     context.figure(work.name, "speed", speed, "images/s", **about)
     for measure, seconds in milliseconds.items():
         context.figure(work.name, measure, seconds * 1e3, "ms", **about)
-    share = 100 * seen.busy / few
+    share = 100 * seen.busy / profiled
     note = seen.most(5)
     context.figure(work.name, "GPU busy", share, "%", note=note, **about)
-    context.figure(work.name, "launches per step", seen.launches / FEW, "launches", **about)
-    context.figure(work.name, "kernels per step", seen.kernels / FEW, "kernels", **about)
-    waits = sum(syncs.values()) / max(1, period - FEW)
+    context.figure(work.name, "launches per step", seen.launches / few, "launches", **about)
+    context.figure(work.name, "kernels per step", seen.kernels / few, "kernels", **about)
+    waits = sum(syncs.values()) / few
     places = ", ".join(f"{place} {count}×" for place, count in syncs.most_common(4))
     context.figure(work.name, "waits for the GPU per step", waits, "syncs", note=places, **about)
     return first
 
 
-def timed(steps: Steps, period: int) -> tuple[float, float, float]:
-    """Return the seconds of the first few steps, those of issuing a period, and of all of it."""
+def timed(steps: Steps, few: int, period: int) -> tuple[float, float, float]:
+    """Return the seconds of the steps to profile, those of issuing a period, and of all of it."""
+    spans, issued = [], 0.0
     synchronize(steps.device)
-    began = time.perf_counter()
-    steps(FEW)
-    issued = time.perf_counter() - began
-    synchronize(steps.device)
-    few = time.perf_counter() - began
-    again = time.perf_counter()
-    steps(period - FEW)
-    issued += time.perf_counter() - again
-    synchronize(steps.device)
-    return few, issued, time.perf_counter() - began
+    for count in (few, few, period - 2 * few):
+        began = time.perf_counter()
+        steps(count)
+        issued += time.perf_counter() - began
+        synchronize(steps.device)
+        spans.append(time.perf_counter() - began)
+    return spans[1], issued, sum(spans)
