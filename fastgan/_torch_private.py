@@ -27,6 +27,14 @@ TRANSPOSED_CONVOLUTIONS: tuple[type[Any], ...] = (_ConvTransposeNd,)
 """Base class of all transposed convolutions, whose weights have the input channels first."""
 
 
+# -------------------------------------------------------------------------------- machine
+
+
+def has_amx() -> bool:
+    """Return True if the CPU has AMX, on which oneDNN multiplies bfloat16 matrices."""
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
 # -------------------------------------------------------------------------------- tracing
 
 _functorch_stack = torch._C._functorch.peek_interpreter_stack

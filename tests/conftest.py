@@ -55,6 +55,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture(autouse=True)
+def without_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the precision `auto` mean float32, so that no outcome depends on the machine's CPU."""
+    monkeypatch.setattr("fastgan.training.auto_precision.has_amx", lambda: False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep features of real images for the session, outside of the user's home."""

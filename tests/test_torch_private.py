@@ -106,6 +106,13 @@ print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modu
     assert done.stdout.strip() == "[]"
 
 
+def test_amx_is_among_the_flags_of_the_cpu():
+    flags = Path("/proc/cpuinfo")
+    if flags.exists():
+        assert private.has_amx() == (" amx_tile" in flags.read_text())
+    assert isinstance(private.has_amx(), bool)
+
+
 def test_a_constant_result_is_not_traced():
     calls = []
 

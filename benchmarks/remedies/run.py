@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -161,7 +161,8 @@ def train_attempt(case: Case, attempt: Attempt, seed: int, folder: Path) -> floa
     recipe, run = parse_run(case.recipe, case.arguments(attempt, seed))
     began = time.process_time()
     train(
-        recipe,
+        # Outcomes don't depend on the CPU.
+        replace(recipe, precision="fp32"),
         run,
         out=str(folder),
         device="cpu",

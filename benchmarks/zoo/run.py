@@ -105,6 +105,9 @@ def run_entry(root: Path, entry: Entry) -> Outcome:
             "train",
             entry.name,
             *entry.arguments,
+            # Outcomes don't depend on the CPU.
+            "--precision",
+            "fp32",
             "--out",
             str(folder.root),
             *resume,

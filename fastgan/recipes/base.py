@@ -25,7 +25,7 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, Networks, Player
 from fastgan.recipes.signature import Signature
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 HALF_TYPES = ("bf16", "fp16")
 # Longest half-life of an average, as a share of the images shown.
 EMA_RAMPUP = 0.05
@@ -75,9 +75,9 @@ class Recipe(ABC):
     takes precedence."""
     mirror: bool = False
     """Show every image and its mirror image, left for right."""
-    precision: Precision = "fp32"
-    """Precision of the networks: float32, TF32 (float32 with rounded products, on a GPU), or half
-    types by autocast, with weights, optimisers and penalties in float32; fp16 scales the losses."""
+    precision: Precision = "auto"
+    """Precision of the networks; auto takes the fastest that learns as well on the device. tf32
+    rounds products on a GPU; bf16 and fp16 autocast all but weights, optimisers and penalties."""
     full_precision: tuple[str, ...] = ()
     """Networks that stay in float32 under bf16 and fp16, such as D."""
     accumulate: int = 1

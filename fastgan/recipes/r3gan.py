@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fastgan.networks.r3gan import RESOLUTIONS, R3GANDiscriminator, R3GANGenerator
+from fastgan.recipes.base import Precision
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.half import HalfResolutionSettings
 from fastgan.recipes.image_spec import ImageSpec
@@ -56,6 +57,8 @@ class R3GAN(HalfResolutionSettings, FixedSizeSettings, NoiseToImage):
         "Huang 2024: relativistic pairs with R1 and R2, residual networks without tricks"
     )
     default_images: ClassVar[int] = 25_000_000
+    # Nothing clamps its layers, so float16 may overflow.
+    gpu_half: ClassVar[Precision] = "bf16"
 
     batch: int = 256
     z_dim: int = 64

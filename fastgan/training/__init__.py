@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastgan.training.checkpoint import CheckpointError
     from fastgan.training.config import RunOptions
     from fastgan.training.curves import ReportError
+    from fastgan.training.deterministic import NotDeterministic
     from fastgan.training.distributed import RankLost, RanksDiffer
     from fastgan.training.loop import NonFiniteWeights, train
     from fastgan.training.resume import OtherRankFailed
@@ -30,6 +31,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "NonFiniteWeights",
+    "NotDeterministic",
     "OtherRankFailed",
     "RankLost",
     "RanksDiffer",
@@ -49,6 +51,7 @@ _HOMES = {
     "CheckpointError": "checkpoint",
     "ConfigError": "run_settings",
     "NonFiniteWeights": "loop",
+    "NotDeterministic": "deterministic",
     "OtherRankFailed": "resume",
     "RankLost": "distributed",
     "RanksDiffer": "distributed",

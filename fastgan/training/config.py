@@ -62,6 +62,8 @@ class RunOptions:
     """Threads that prepare batches; None takes one per core for images on disk, else 0."""
     compile: Literal["off", "step"] = "off"
     """torch.compile: off, or step for one graph per update: slow to start, faster on a GPU."""
+    deterministic: bool = False
+    """Take deterministic algorithms alone on a GPU, so that equal runs give equal bits; slower."""
 
     @property
     def measuring(self) -> MeasureSettings:

@@ -29,6 +29,7 @@ from fastgan.training.callbacks import Callback
 from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
 from fastgan.training.config import RunConfig, RunOptions, save_options, split_settings
 from fastgan.training.curves import require_plotting
+from fastgan.training.deterministic import deterministic
 from fastgan.training.distributed import RanksDiffer, World, join_world
 from fastgan.training.log import MeanStats, RunLog
 from fastgan.training.progress import TrainingProgress, say
@@ -93,6 +94,7 @@ def train(
         MetricError: a measure lacks a package or a file.
         ReportError: matplotlib isn't installed.
         TooManySkips, NonFiniteWeights: training diverged.
+        NotDeterministic: a step can't be deterministic, as ``options.deterministic`` asks.
         RankLost, RanksDiffer, OtherRankFailed: another process failed or differs.
         TypeError: a name in ``more`` is unknown, or a callback is none.
     """
@@ -178,7 +180,9 @@ class _Loop:
                 while state.nimg < total_images and not world.any(self._stop.requested):
                     before = state.nimg
                     try:
-                        stats = step([next_batch(batches) for _ in range(step.batches)])
+                        due = [next_batch(batches) for _ in range(step.batches)]
+                        with deterministic(self.run.options.deterministic):
+                            stats = step(due)
                     except TooManySkips as error:
                         failure = error
                         break

@@ -16,7 +16,7 @@ HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """Return ``torch.autocast`` to a precision's half type; a null context for fp32 and tf32."""
+    """Return ``torch.autocast`` to a precision's half type; a null context for the others."""
     if precision not in HALF:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=HALF[precision])
@@ -24,13 +24,17 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
 
 @contextlib.contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Let CUDA multiply float32 matrices as TF32 inside the block for "tf32", else exactly."""
+    """Let CUDA multiply float32 matrices as TF32 inside the block, but exactly for fp32.
+
+    Half types keep fewer bits than TF32, so their float32 parts need no more. A precision that is
+    still auto computes as fp32.
+    """
     settings: tuple[Any, ...] = (
         torch.backends.cuda.matmul,
         torch.backends.cudnn.conv,  # type: ignore[attr-defined]
     )
     before = [setting.fp32_precision for setting in settings]
-    wanted = "tf32" if precision == "tf32" else "ieee"
+    wanted = "ieee" if precision in ("auto", "fp32") else "tf32"
     for setting in settings:
         setting.fp32_precision = wanted
     try:

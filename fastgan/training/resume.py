@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from fastgan.data import ImageDataset
 from fastgan.errors import FastganError
 from fastgan.recipes import Recipe
+from fastgan.training.auto_precision import resolve
 from fastgan.training.checkpoint import Checkpoint, load_newest, restore, set_aside
 from fastgan.training.config import (
     Beginning,
@@ -161,7 +164,13 @@ def open_state(
     claimed = _Claimed(config)
     with together(world):
         if world.is_main:
-            claimed = _claim(folder, config, resume=resume or _restarted(), init_from=init_from)
+            claimed = _claim(
+                folder,
+                config,
+                world.device,
+                resume=resume or _restarted(),
+                init_from=init_from,
+            )
     claimed = world.broadcast(claimed)
     config = claimed.config
     state = TrainState.create(
@@ -184,11 +193,18 @@ def _restarted() -> bool:
 
 
 def _claim(
-    folder: RunDir, config: RunConfig, *, resume: bool, init_from: str | Path | Source | None
+    folder: RunDir,
+    config: RunConfig,
+    device: torch.device,
+    *,
+    resume: bool,
+    init_from: str | Path | Source | None,
 ) -> _Claimed:
     """Make the folder, or find the newest intact checkpoint in it and rename damaged ones."""
     saved_config = folder.saved_config() if resume else None
-    config = config.settled(saved_config)
+    saved_recipe = None if saved_config is None else saved_config.recipe
+    recipe, precision = resolve(config.recipe, device, saved_recipe)
+    config = replace(config, recipe=recipe).settled(saved_config)
     if saved_config is None:
         claimed = _begin(config, init_from)
         folder.create()
@@ -199,7 +215,7 @@ def _claim(
         claimed = _go_on(folder, config, saved_config, init_from)
         folder.tidy()
     save_config(folder.config, claimed.config)
-    return claimed
+    return claimed._replace(news=[*claimed.news, precision])
 
 
 def _begin(config: RunConfig, init_from: str | Path | Source | None) -> _Claimed:

@@ -229,6 +229,17 @@ def test_doctor(fastgan, monkeypatch):
     assert re.search(r"^threads +\d+, waiting passive", outcome.out, re.M)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_doctor_shows_the_precision_of_auto(fastgan, monkeypatch, there):
+    monkeypatch.setattr("fastgan.training.auto_precision.has_amx", lambda: there)
+    out = fastgan("doctor").out
+    if there:
+        assert re.search(r"^bf16 +dcgan, .*r3gan +this CPU has AMX", out, re.M)
+    else:
+        assert re.search(r"^fp32 +dcgan, .*r3gan +this CPU has no AMX", out, re.M)
+    assert re.search(r"^fp32 +the others +five seeds don't show", out, re.M)
+
+
 def test_doctor_here(fastgan):
     out = fastgan("doctor").out
     assert all(

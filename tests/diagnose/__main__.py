@@ -12,6 +12,7 @@ import argparse
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,8 +32,9 @@ def figures_of(trial: Trial, seed: int, folder: Path) -> Figures:
         name, *options = trial.options.split()
         recipe, run = parse_run(name, [*options, "--seed", str(seed)])
         result = train(
-            recipe, run, out=str(folder), device="cpu", log_every=run.total_images // 32,
-            samples_every=run.total_images, measure_samples=500, console=None,
+            replace(recipe, precision="fp32"), run, out=str(folder), device="cpu",
+            log_every=run.total_images // 32, samples_every=run.total_images,
+            measure_samples=500, console=None,
         )  # fmt: skip
         if result.stopped_by is not None:
             raise SystemExit(128 + result.stopped_by)

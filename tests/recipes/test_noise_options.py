@@ -504,7 +504,10 @@ def test_the_papers_settings(recipe, expected):
             {"loss": "hinge", "real_label": 0.9},
             "real_label and fake_label don't fit loss hinge",
         ),
-        ({"precision": "int8"}, "precision must be one of fp32, tf32, bf16, fp16, got 'int8'"),
+        (
+            {"precision": "int8"},
+            "precision must be one of auto, fp32, tf32, bf16, fp16, got 'int8'",
+        ),
         ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
         (
             {"penalty_weight": 5.0},
@@ -516,7 +519,7 @@ def test_the_papers_settings(recipe, expected):
         ),
         (
             {"full_precision": ("D",)},
-            "full_precision must be empty where precision is fp32, got",
+            "full_precision must be empty where precision is auto, got",
         ),
         ({"accumulate": 3}, "accumulate must be a divisor of batch, 4, got 3"),
     ],

@@ -14,7 +14,7 @@ import torch
 
 from fastgan.data import InMemoryDataset
 from fastgan.errors import FastganError
-from fastgan.recipes import DCGAN
+from fastgan.recipes import DCGAN, StyleGAN2
 from fastgan.training import loop, run_settings
 from fastgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint
 from fastgan.training.config import ConfigError, save_config, split_settings
@@ -197,6 +197,17 @@ def test_a_run_cannot_become_shorter_than_it_is(run, tiny):
         match="total_images must be at least the 320 images that this run has shown, got 160",
     ):
         run(tiny, total_images=160, resume=True)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", ["gan", "stylegan2"])
+def test_a_run_resumes_bit_for_bit_in_each_precision(resumes, tiny, name, precision):
+    recipe = tiny
+    if name == "stylegan2":
+        sizes = {"z_dim": 4, "w_dim": 4, "mapping_layers": 1, "channel_base": 32, "channel_max": 4}
+        recipe = StyleGAN2(batch=16, penalty_every=2, path_length_every=2, **sizes)
+    recipe = dataclasses.replace(recipe, precision=precision)
+    resumes(recipe, stop=32, total_images=80, checkpoint_every=1000, samples_every=1000)
 
 
 def test_resuming_a_finished_run_only_makes_its_report_again(run, tiny, assert_same):
