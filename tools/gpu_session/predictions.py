@@ -157,7 +157,7 @@ PREDICTIONS: tuple[Prediction, ...] = (
     ),
     *(
         Prediction(
-            "steps", _STYLEGAN2, "losses of 4 steps, against eager", dtype, "graphed", None, 1e-3,
+            "steps", _STYLEGAN2, "losses, against eager", dtype, "graphed", None, 1e-3,
             "relative", "the same kernels in the same order",
         )
         for dtype in ("fp16", "tf32")

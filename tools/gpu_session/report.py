@@ -32,7 +32,7 @@ STEPS = {
     "launches per step": "launches",
     "kernels per step": "kernels",
     "waits for the GPU per step": "waits",
-    "losses of 4 steps, against eager": "losses against eager",
+    "losses, against eager": "losses against eager",
 }
 BOTH = "forward + backward"
 #: Rows of the short page: work, measure, dtype.

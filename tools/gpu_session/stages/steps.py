@@ -2,11 +2,12 @@
 
 The trainer's own step runs on random images that lie on the device, without data and log. Figures
 are averages of :data:`STEPS` steps, in which StyleGAN2 has one of R1 and four of the path length.
+Before, it takes as many for which the losses are compared. Graphs take further ones, since the
+trainer records an update at its fourth call.
 """
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +19,18 @@ from fastgan import ops
 from fastgan.recipes import DCGAN, Batch, ImageSpec, Recipe
 from fastgan.recipes.stylegan2 import StyleGAN2
 from fastgan.training.state import TrainState
-from fastgan.training.step import TrainStep
 from tools.gpu_session.clock import counting_syncs, profile, synchronize
 from tools.gpu_session.context import Context, free_memory
+from tools.gpu_session.trainer import Unavailable, Warnings, make_step
 
 #: Steps of a measurement: a period of StyleGAN2's regularisers.
 STEPS = 16
 #: Steps that are profiled, those after the first ones of a period: they have no R1, and one of the
-#: path length. The losses of as many steps are compared.
+#: path length.
 FEW = 4
+#: Periods after which all updates are recorded: R1 is called once in each.
+UNTIL_RECORDED = 4
+LOSSES = "losses, against eager"
 SMALLEST_BATCH = 4
 EAGER, GRAPHED, PLAIN = "eager", "graphed", "plain PyTorch"
 
@@ -86,14 +90,12 @@ def take_all(context: Context, work: Work) -> None:
         # Networks, states and updates refer to each other.
         free_memory()
         with context.attempt(work.name, "speed", "images/s", side=side, dtype=dtype):
-            if side == GRAPHED and not graphs_exist():
-                context.figure(
-                    work.name, "speed", None, "images/s", side=side, dtype=dtype,
-                    note="not available: this trainer has no CUDA graphs",
-                )  # fmt: skip
-                continue
             try:
                 losses = take(context, work, side)
+            except Unavailable as reason:
+                about = {"side": side, "dtype": dtype, "note": str(reason)}
+                context.figure(work.name, "speed", None, "images/s", **about)
+                continue
             except torch.OutOfMemoryError:
                 smaller = work.recipe.batch // 2
                 if side != EAGER or smaller < SMALLEST_BATCH:
@@ -107,15 +109,7 @@ def take_all(context: Context, work: Work) -> None:
                 eager = losses
             elif eager:
                 largest = difference(eager, losses)
-                context.figure(
-                    work.name, f"losses of {FEW} steps, against eager", largest, "relative",
-                    side=side, dtype=dtype,
-                )  # fmt: skip
-
-
-def graphs_exist() -> bool:
-    """Return True if this trainer can capture steps in CUDA graphs."""
-    return "graphs" in inspect.signature(TrainStep.__init__).parameters
+                context.figure(work.name, LOSSES, largest, "relative", side=side, dtype=dtype)
 
 
 def difference(first: Sequence[dict[str, float]], second: Sequence[dict[str, float]]) -> float:
@@ -144,19 +138,20 @@ class Steps:
         ]
         spec = ImageSpec(3, work.resolution)
         state = TrainState.create(work.recipe, spec, seed=context.seed, device=self.device)
-        options: dict[str, Any] = {"graphs": side == GRAPHED} if graphs_exist() else {}
-        self.step = TrainStep(state, **options)
+        self.step = make_step(state, self.device, graphed=side == GRAPHED)
         self.images = work.recipe.batch * self.step.batches
         self.taken = 0
 
-    def __call__(self, count: int) -> list[dict[str, Any]]:
-        """Take steps; return their statistics, as tensors."""
-        found = []
+    def __call__(self, count: int) -> None:
+        """Take steps."""
         for _ in range(count):
-            batch = self.batches[self.taken % 2]
-            found.append(self.step([batch] * self.step.batches))
-            self.taken += 1
-        return found
+            self.one()
+
+    def one(self) -> dict[str, Any]:
+        """Take a step; return its statistics, as tensors that the next step may overwrite."""
+        batch = self.batches[self.taken % 2]
+        self.taken += 1
+        return self.step([batch] * self.step.batches)
 
 
 def take(context: Context, work: Work, side: str) -> list[dict[str, float]]:
@@ -164,20 +159,19 @@ def take(context: Context, work: Work, side: str) -> list[dict[str, float]]:
     few = 1 if context.quick else FEW
     period = 2 * few if context.quick else STEPS
     about = {"side": side, "dtype": str(work.recipe.precision)}
-    with ops.use_backend("reference" if side == PLAIN else None):
+    with ops.use_backend("reference" if side == PLAIN else None), Warnings() as warnings:
         steps = Steps(context, work, side)
-        first = [
-            {name: float(value) for name, value in stats.items()}
-            for stats in [steps(1)[0] for _ in range(few)]
-        ]
-        steps(period - few)
+        first = [{name: float(value) for name, value in steps.one().items()} for _ in range(period)]
+        if side == GRAPHED:
+            steps(UNTIL_RECORDED * period)
         profiled, host, wall = timed(steps, few, period)
         speed = steps.images * period / wall
         milliseconds = {"a step": wall / period, "issuing a step": host / period}
         with counting_syncs(context.device) as syncs:
             steps(few)
         seen = profile(lambda: steps(few), context.device)
-    context.figure(work.name, "speed", speed, "images/s", **about)
+    said = "; ".join(dict.fromkeys(warnings.texts))
+    context.figure(work.name, "speed", speed, "images/s", note=said, **about)
     for measure, seconds in milliseconds.items():
         context.figure(work.name, measure, seconds * 1e3, "ms", **about)
     share = 100 * seen.busy / profiled

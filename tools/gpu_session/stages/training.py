@@ -11,11 +11,10 @@ from fastgan.data import open_dataset
 from fastgan.recipes import Batch, ImageSpec
 from fastgan.recipes.stylegan2 import StyleGAN2ADA
 from fastgan.training.state import TrainState
-from fastgan.training.step import TrainStep
 from tools.gpu_session.clock import synchronize
 from tools.gpu_session.context import Context
 from tools.gpu_session.png import grid, save_png
-from tools.gpu_session.stages.steps import graphs_exist
+from tools.gpu_session.trainer import Unavailable, make_step
 
 #: Seconds between two grids, and those that the last one takes.
 EVERY, LAST = 10.0, 2.0
@@ -45,8 +44,10 @@ def run(context: Context) -> None:
     context.figure(work, "rendering", time.monotonic() - began, "s", **about)
 
     state = TrainState.create(recipe, ImageSpec(3, resolution), seed=context.seed, device=device)
-    options: dict[str, Any] = {"graphs": True} if graphs_exist() else {}
-    step = TrainStep(state, **options)
+    try:
+        step = make_step(state, device, graphed=True)
+    except Unavailable:
+        step = make_step(state, device, graphed=False)
     generator = torch.Generator(device).manual_seed(context.seed)
     labels = torch.zeros(recipe.batch, dtype=torch.int64, device=device)
     save_png(context.out / "real.png", grid(real[:64], 8))
