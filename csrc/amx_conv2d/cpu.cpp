@@ -72,7 +72,68 @@ Bits* packed_memory(Tensor& t, std::int64_t elements, bool has_gaps) {
   return to;
 }
 
-void run(const Walk& walk) {
+// An image with zeros around it, if walks can load tiles from it as it is.
+struct Padded {
+  Tensor memory;
+  std::int64_t top = 0, left = 0, h = 0, w = 0;
+  bool is_used = false;
+};
+
+// First and last offset of an axis' taps for all walks.
+struct Reach {
+  std::int64_t first = 0, last = 0;
+
+  void include(const std::vector<std::int32_t>& at) {
+    for (std::int32_t t : at) {
+      first = std::min<std::int64_t>(first, t);
+      last = std::max<std::int64_t>(last, t);
+    }
+  }
+};
+
+// Pad x [n, h, w, c] by zeros. Its pixels are `rows` and `columns` of taps, `step` apart.
+Padded padded(
+    const Tensor& x, std::int64_t channels, std::int64_t rows, std::int64_t columns, Pair step,
+    const Reach& y, const Reach& across) {
+  if (channels % tile_depth != 0 || columns % tile_rows != 0) {
+    return {x};
+  }
+  const std::int64_t n = x.size(0), h = x.size(1), w = x.size(2), c = x.size(3);
+  const std::int64_t bottom = std::max(h, (rows - 1) * step.y + y.last + 1),
+                     right = std::max(w, (columns - 1) * step.x + across.last + 1);
+  Padded p{x, -y.first, -across.first, bottom - y.first, right - across.first, true};
+  if (p.h == h && p.w == w) {
+    return p;
+  }
+  p.memory = empty(x, {n, p.h, p.w, c});
+  const Bits* const from = bits(x);
+  Bits* const to = mutable_bits(p.memory);
+  parallel(n * p.h, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      Bits* at = to + row * p.w * c;
+      const std::int64_t source = row % p.h - p.top;
+      if (source < 0 || source >= h) {
+        std::fill_n(at, p.w * c, Bits{0});
+        continue;
+      }
+      at = std::fill_n(at, p.left * c, Bits{0});
+      at = std::copy_n(from + (row / p.h * h + source) * w * c, w * c, at);
+      std::fill_n(at, (p.w - p.left - w) * c, Bits{0});
+    }
+  });
+  return p;
+}
+
+void run(Walk walk, const Padded& p) {
+  walk.depth = walk.taps_y * walk.taps_x * walk.in_c;
+  walk.pixels = walk.n * walk.rows * walk.columns;
+  if (p.is_used) {
+    // Offsets of taps stay as they are: the image begins behind the zeros.
+    walk.in = bits(p.memory) + (p.top * p.w + p.left) * walk.in_c * walk.groups;
+    walk.in_h = p.h;
+    walk.in_w = p.w;
+  }
+  walk.is_padded = p.is_used && walk.columns % tile_rows == 0;
   parallel(divide_up(walk.pixels, block_pixels), [&](std::int64_t first, std::int64_t last) {
     run_walk(walk, first, last);
   });
@@ -127,32 +188,30 @@ Tensor conv2d(
   for (std::int64_t t = 0; t < kw; ++t) {
     at_x.push_back(static_cast<std::int32_t>(t * g.dilation_x - g.pad_x));
   }
-  run(
-      {g.n,
-       groups,
-       bits(x),
-       h,
-       wide,
-       g.c,
-       mutable_bits(y),
-       oh,
-       ow,
-       g.k,
-       oh,
-       ow,
-       0,
-       0,
-       1,
-       1,
-       g.stride_y,
-       g.stride_x,
-       at_y.data(),
-       at_x.data(),
-       kh,
-       kw,
-       to,
-       depth,
-       g.n * oh * ow});
+  Reach y_reach, x_reach;
+  y_reach.include(at_y);
+  x_reach.include(at_x);
+  const Padded source = padded(x, g.c, oh, ow, {stride_y, stride_x}, y_reach, x_reach);
+  Walk walk{};
+  walk.n = g.n;
+  walk.groups = groups;
+  walk.in = bits(x);
+  walk.in_h = h;
+  walk.in_w = wide;
+  walk.in_c = g.c;
+  walk.out = mutable_bits(y);
+  walk.out_h = walk.rows = oh;
+  walk.out_w = walk.columns = ow;
+  walk.out_c = g.k;
+  walk.every_y = walk.every_x = 1;
+  walk.step_y = g.stride_y;
+  walk.step_x = g.stride_x;
+  walk.at_y = at_y.data();
+  walk.at_x = at_x.data();
+  walk.taps_y = kh;
+  walk.taps_x = kw;
+  walk.weights = to;
+  run(walk, source);
   return finished(y, channels_last);
 }
 
@@ -235,6 +294,29 @@ Tensor conv2d_input(
   parallel(groups, [&](std::int64_t first, std::int64_t last) {
     pack_weights(g, weights, true, places.data(), first, last);
   });
+  Reach y_reach, x_reach;
+  for (const Phase& y : rows) {
+    y_reach.include(y.at);
+  }
+  for (const Phase& x : columns) {
+    x_reach.include(x.at);
+  }
+  const Padded source = padded(
+      dy, g.k, divide_up(h, g.stride_y), divide_up(wide, g.stride_x), {1, 1}, y_reach, x_reach);
+  Walk walk{};
+  walk.n = g.n;
+  walk.groups = groups;
+  walk.in = bits(dy);
+  walk.in_h = g.oh;
+  walk.in_w = g.ow;
+  walk.in_c = g.k;
+  walk.out = mutable_bits(dx);
+  walk.out_h = h;
+  walk.out_w = wide;
+  walk.out_c = g.c;
+  walk.every_y = g.stride_y;
+  walk.every_x = g.stride_x;
+  walk.step_y = walk.step_x = 1;
   phase = 0;
   for (std::int64_t i = 0; i < g.stride_y; ++i) {
     for (std::int64_t j = 0; j < g.stride_x; ++j) {
@@ -247,32 +329,16 @@ Tensor conv2d_input(
       if (high <= 0 || long_ <= 0 || taps_y * taps_x == 0) {
         continue;
       }
-      run(
-          {g.n,
-           groups,
-           bits(dy),
-           g.oh,
-           g.ow,
-           g.k,
-           mutable_bits(dx),
-           h,
-           wide,
-           g.c,
-           high,
-           long_,
-           i,
-           j,
-           g.stride_y,
-           g.stride_x,
-           1,
-           1,
-           y.at.data(),
-           x.at.data(),
-           taps_y,
-           taps_x,
-           start,
-           taps_y * taps_x * g.k,
-           g.n * high * long_});
+      walk.rows = high;
+      walk.columns = long_;
+      walk.first_y = i;
+      walk.first_x = j;
+      walk.at_y = y.at.data();
+      walk.at_x = x.at.data();
+      walk.taps_y = taps_y;
+      walk.taps_x = taps_x;
+      walk.weights = start;
+      run(walk, source);
     }
   }
   return finished(dx, channels_last);

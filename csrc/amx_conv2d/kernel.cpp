@@ -50,11 +50,12 @@ struct Tiles {
   ~Tiles() { _tile_release(); }
 };
 
-// Tiles of a product's left side: rows, tiles along the depth and tiles along the rows are this far
-// apart.
+// Left side of a product: two tiles of rows `of_row` elements apart. A tile's place along the depth
+// is its `offsets` element.
 struct Left {
-  const Bits* data;
-  std::int64_t of_row, of_step, of_tile;
+  const Bits *low, *high;
+  std::int64_t of_row;
+  const std::int64_t* offsets;
 };
 
 // c [32, 32] += a · b for two tiles of a and two of b along `steps` tiles of depth. With one tile,
@@ -76,8 +77,7 @@ FG_LOCAL void multiply(
   }
   const std::int64_t row = a.of_row * 2;
   for (std::int64_t s = 0; s < steps; ++s) {
-    const Bits* const left = a.data + s * a.of_step;
-    _tile_loadd(4, left, row);
+    _tile_loadd(4, a.low + a.offsets[s], row);
     _tile_loadd(6, b + s * tile_size, 64);
     _tile_dpbf16ps(0, 4, 6);
     if (N > 1) {
@@ -85,7 +85,7 @@ FG_LOCAL void multiply(
       _tile_dpbf16ps(1, 4, 7);
     }
     if (M > 1) {
-      _tile_loadd(5, left + a.of_tile, row);
+      _tile_loadd(5, a.high + a.offsets[s], row);
       _tile_dpbf16ps(2, 5, 6);
     }
     if (M > 1 && N > 1) {
@@ -410,36 +410,36 @@ void run_walk(const Walk& walk, std::int64_t first, std::int64_t last) {
   auto* const a = reinterpret_cast<Bits*>(memory);
   auto* const sums = reinterpret_cast<float*>(memory + panel);
   auto* const pixels = reinterpret_cast<Pixel*>(memory + panel + blocks * block);
-  // The image is the left side of a 1x1 convolution as it is.
-  const bool dense = w.taps_y * w.taps_x == 1 && w.step_y == 1 && w.step_x == 1 && w.at_y[0] == 0 &&
-                     w.at_x[0] == 0 && w.rows == w.in_h && w.columns == w.in_w &&
-                     w.in_c % tile_depth == 0;
   const Tiles tiles;
   for (std::int64_t unit = first; unit < last; ++unit) {
     const std::int64_t begin = unit * block_pixels;
     const std::int64_t count = least(block_pixels, w.pixels - begin);
     list_pixels(w, pixels, begin, count);
-    const bool as_it_is = dense && count % 32 == 0;
+    const bool as_it_is = w.is_padded && count % 32 == 0;
     for (std::int64_t group = 0; group < w.groups; ++group) {
       const Bits* const b = w.weights + group * wide_tiles * all_steps * tile_size;
       for (std::int64_t s = 0; s < all_steps; s += most_steps) {
         const std::int64_t steps = least(most_steps, all_steps - s);
-        Left left{a, tile_depth, tile_size, steps * tile_size};
-        if (as_it_is) {
-          const std::int64_t row = w.in_c * w.groups;
-          left = {pixels->in + group * w.in_c + s * tile_depth, row, tile_depth, tile_rows * row};
-        } else {
+        std::int64_t offsets[most_steps];
+        for (std::int64_t i = 0; i < steps; ++i) {
+          const std::int64_t depth = (s + i) * tile_depth;
+          offsets[i] = as_it_is ? tap_of(w, depth / w.in_c).in + group * w.in_c + depth % w.in_c
+                                : i * tile_size;
+        }
+        if (!as_it_is) {
           pack_pixels(w, group, pixels, count, s * tile_depth, (s + steps) * tile_depth, steps, a);
         }
         float* sum = sums;
         for (std::int64_t n = 0; n < wide_tiles; n += 2) {
-          const Bits* const right = b + (n * all_steps + s) * tile_size;
           for (std::int64_t m = 0; m < count; m += 32) {
-            const Left rows{
-                left.data + m / tile_rows * left.of_tile, left.of_row, left.of_step, left.of_tile};
+            const Bits* const packed = a + m * steps * tile_depth;
+            const Left left =
+                as_it_is
+                    ? Left{pixels[m].in, pixels[m + 16].in, w.step_x * w.in_c * w.groups, offsets}
+                    : Left{packed, packed + steps * tile_size, tile_depth, offsets};
             multiply(
-                tiles_of(count - m, tile_rows), wide_tiles - n, rows, right, all_steps * tile_size,
-                steps, sum, s == 0);
+                tiles_of(count - m, tile_rows), wide_tiles - n, left,
+                b + (n * all_steps + s) * tile_size, all_steps * tile_size, steps, sum, s == 0);
             if (s + steps == all_steps) {
               write_block(
                   pixels + m, least(32, count - m), group * w.out_c + n * tile_rows,
@@ -499,6 +499,10 @@ void run_weight_gradient(const WeightGradient& a, std::int64_t first, std::int64
   auto* const b = reinterpret_cast<Bits*>(memory);
   auto* const sums = reinterpret_cast<float*>(memory + panel);
   auto* const list = reinterpret_cast<Center*>(memory + panel + blocks * 4096);
+  std::int64_t offsets[chunk_steps];
+  for (std::int64_t i = 0; i < chunk_steps; ++i) {
+    offsets[i] = i * tile_size;
+  }
   const Tiles tiles;
   for (std::int64_t unit = first; unit < last; ++unit) {
     const std::int64_t group = unit / units, c = unit % units * in_unit * tile_rows;
@@ -529,7 +533,7 @@ void run_weight_gradient(const WeightGradient& a, std::int64_t first, std::int64
         for (std::int64_t m = 0; m < tall; m += 2) {
           const Bits* const left = a.columns + ((group * tall + m) * all_steps + s) * tile_size;
           multiply(
-              tall - m, both, {left, tile_depth, tile_size, all_steps * tile_size}, b,
+              tall - m, both, {left, left + all_steps * tile_size, tile_depth, offsets}, b,
               chunk_steps * tile_size, steps, sum, s == 0);
           sum += 1024;
         }

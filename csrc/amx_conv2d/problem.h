@@ -36,6 +36,9 @@ struct Walk {
   std::int64_t taps_y, taps_x;
   const Bits* weights;         // packed
   std::int64_t depth, pixels;  // taps · in_c, n · rows · columns
+  // `in` has all taps of all pixels, and each 16 pixels lie in one row. The channels are whole
+  // tiles, so that tiles are loaded from `in` as it is.
+  bool is_padded;
 };
 
 // Sizes of registers and blocks.

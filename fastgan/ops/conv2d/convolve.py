@@ -96,9 +96,11 @@ def convolve(
 def _styled(chosen: str, x: Tensor, style: Tensor | None) -> Tensor:
     """Scale the channels of ``x`` by ``style``.
 
-    On a GPU one pass of scale_bias_act replaces the three of torch's derivative.
+    On a GPU, and in half types on a CPU, one pass of scale_bias_act replaces the three of torch's
+    derivative.
     """
-    if style is None or chosen in ("cpu", "reference"):
+    full_on_cpu = chosen == "cpu" and x.dtype not in (torch.bfloat16, torch.float16)
+    if style is None or chosen == "reference" or full_on_cpu:
         return styled_by_torch(x, style)
     y: Tensor = ops_of(chosen).scale_bias_act(x, style, None, None, "linear", 0.0, 1.0, None)
     return y
