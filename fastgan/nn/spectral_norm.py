@@ -179,6 +179,11 @@ def apply_spectral_norm(
     return network
 
 
+def has_spectral_norm(network: nn.Module) -> bool:
+    """Return True if :func:`apply_spectral_norm` was applied to a module or a part of it."""
+    return any(isinstance(module, _SpectralNorm) for module in network.modules())
+
+
 def remove_spectral_norm(network: nn.Module) -> nn.Module:
     """Undo :func:`apply_spectral_norm`, in place: weights become plain parameters again.
 

@@ -64,6 +64,8 @@ class RunOptions:
     """torch.compile: off, or step for one graph per update: slow to start, faster on a GPU."""
     deterministic: bool = False
     """Take deterministic algorithms alone on a GPU, so that equal runs give equal bits; slower."""
+    graphs: Literal["auto", "on", "off"] = "auto"
+    """CUDA graphs of updates: auto captures them on a GPU where that is possible."""
 
     @property
     def measuring(self) -> MeasureSettings:

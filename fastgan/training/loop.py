@@ -8,7 +8,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from fastgan.training.config import RunConfig, RunOptions, save_options, split_s
 from fastgan.training.curves import require_plotting
 from fastgan.training.deterministic import deterministic
 from fastgan.training.distributed import RanksDiffer, World, join_world
+from fastgan.training.graphs import check_graphs, choose_recorder
 from fastgan.training.log import MeanStats, RunLog
 from fastgan.training.progress import TrainingProgress, say
 from fastgan.training.report import write_report
@@ -118,12 +119,13 @@ def train(
         # The settings of a resumed run are those on rank 0's disk.
         recipe, settings = world.broadcast((recipe, settings))
         check_settings(recipe, world)
+        check_graphs(options.graphs, world.device)
         dataset, config = open_data(recipe, settings, dataset, world)
         with together(world):
             if world.is_main:
                 require_measures(recipe, dataset, options.measuring)
         devices = [world.device] if world.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), stop_on_signals() as stop:
+        with torch.random.fork_rng(devices), measured_convolutions(), stop_on_signals() as stop:
             folder = RunDir(Path(options.out or f"runs/{recipe.name}"))
             config, state, news = open_state(
                 folder, config, world, resume=options.resume, init_from=init_from
@@ -138,6 +140,17 @@ def train(
             return _Loop(run, stop, callbacks, output).to_the_end()
 
 
+@contextlib.contextmanager
+def measured_convolutions() -> Iterator[None]:
+    """Let cuDNN measure its algorithms once per shape inside the block, and take the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 class _Loop:
     """Loop of one run: its steps, and the work that is due between them."""
 
@@ -148,7 +161,14 @@ class _Loop:
         self._stop = stop
         self._callbacks = callbacks
         self._console = console
-        self._step = TrainStep(run.state, compile=run.options.compile, world=run.world)
+        recorder, remark = choose_recorder(
+            run.options.graphs, run.state, run.world, compiled=run.options.compile == "step"
+        )
+        if remark:
+            say(console, remark)
+        self._step = TrainStep(
+            run.state, compile=run.options.compile, world=run.world, recorder=recorder
+        )
         self._means = MeanStats()
         self._log: RunLog | None = None
         self._measured: tuple[int, Measures] | None = None

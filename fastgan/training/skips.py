@@ -160,6 +160,11 @@ class Reading:
         return values
 
 
+def skips_on_device(optimizer: Optimizer) -> bool:
+    """Return True if ``step_unless`` never asks the host, once the optimiser has a state."""
+    return all(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
+
+
 def step_unless(skipped: Tensor, optimizer: Optimizer) -> None:
     """Step an optimiser, or leave weights and state as they are; the device decides.
 

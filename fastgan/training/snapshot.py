@@ -33,12 +33,14 @@ class Snapshot:
     Attributes:
         buffers: the buffers when the copies were made.
         copies: their values then.
+        generation: number of times that memory was allocated, which changes with the buffers.
     """
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         self.networks = list(networks)
         self.buffers: list[Tensor] = []
         self.copies: list[Tensor] = []
+        self.generation = 0
 
     @torch.no_grad()
     def take(self) -> None:
@@ -48,6 +50,7 @@ class Snapshot:
             copy_all_(self.copies, buffers)
         else:
             self.buffers, self.copies = buffers, [buffer.clone() for buffer in buffers]
+            self.generation += 1
 
     @torch.no_grad()
     def restore(self, where: Tensor | None = None) -> None:

@@ -26,9 +26,10 @@ from fastgan.recipes import (
 from fastgan.recipes.players import concatenate, each_tensor, parameters_of
 from fastgan.training.compiling import compiled
 from fastgan.training.distributed import World
+from fastgan.training.graphs import Graphed, Rates, Recorder
 from fastgan.training.precision import autocast, matmul_precision, with_float32
 from fastgan.training.rows import Rows, move_rows
-from fastgan.training.skips import Skips, Stats, make_skips
+from fastgan.training.skips import Skips, Stats, make_skips, skips_on_device
 from fastgan.training.snapshot import Snapshot
 from fastgan.training.state import TrainState
 
@@ -53,6 +54,8 @@ class TrainStep:
             (torch.compile, fullgraph). If torch can't, it warns once and runs like "off".
         world: this process among those of the run. Each gets its part of the global batches.
         backend: torch.compile's backend.
+        recorder: maker of graphs that are replayed instead of launching each update's operators;
+            None launches them. It takes a device that decides about skips.
 
     Raises:
         RecipeError: no step can be taken with the recipe's settings.
@@ -65,6 +68,7 @@ class TrainStep:
         compile: Literal["off", "step"] = "off",
         world: World | None = None,
         backend: str = "inductor",
+        recorder: Recorder | None = None,
     ) -> None:
         self.state = state
         self.world = world or World(
@@ -87,6 +91,8 @@ class TrainStep:
             if compile == "step":
                 gradients = compiled(update.gradients, backend=backend)
                 update.gradients = gradients  # type: ignore[method-assign]
+            if recorder is not None:
+                update.capture(recorder)
             return update
 
         self._updates = {
@@ -218,6 +224,7 @@ class _Update:
         self.skips = skips
         self.parameters = parameters_of(state.networks, player.networks)
         self.one = torch.ones((), device=world.device)
+        self.captured = False
 
     def draw(self, request: DrawRequest) -> Rows:
         """Draw the random rows of the loss and the regularisers."""
@@ -244,17 +251,48 @@ class _Update:
         present = [gradient for gradient in gradients if gradient is not None]
         self.world.average_(present)
         self._average_changed()
-        for parameter, gradient in zip(self.parameters, gradients):
-            parameter.grad = gradient
         if scaler:
+            self._assign(gradients)
             scaler.unscale_(optimizer)
-        norm = torch.nn.utils.get_total_norm(present)
-        kept = self.skips.update(self.player.name, norm, self._act, scale)
+        norm, kept = self.finish(gradients, scale)
         if scaler:
             scaler.update()
         optimizer.zero_grad(set_to_none=True)
         stats[f"gradient/{self.player.name}"] = norm
         return self.skips.select(stats, kept), outputs
+
+    def finish(self, gradients: Gradients, scale: Tensor | None) -> tuple[Tensor, Tensor | bool]:
+        """Step the optimiser and act after it, or skip the update.
+
+        Returns:
+            The gradients' norm, and whether the update was kept.
+        """
+        self._assign(gradients)
+        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+        return norm, self.skips.update(self.player.name, norm, self._act, scale)
+
+    def capture(self, recorder: Recorder) -> None:
+        """Replay ``gradients`` and ``finish`` from graphs, as far as they can be recorded."""
+        name, optimizer = self.player.name, self.state.optimizers[self.player.name]
+        snapshot = self.skips.snapshot
+        gradients = Graphed(
+            self.gradients, recorder, f"Gradients of {name}", key=lambda: snapshot.generation
+        )
+        self.gradients, self.captured = gradients, True  # type: ignore[method-assign]
+        if skips_on_device(optimizer):
+            rates = Rates(optimizer)
+            self.finish = Graphed(  # type: ignore[method-assign]
+                self.finish,
+                recorder,
+                f"Steps of the optimiser of {name}",
+                key=lambda: (snapshot.generation, rates.key()),
+                before=rates.write,
+                within=rates.read_by_graph,
+            )
+
+    def _assign(self, gradients: Gradients) -> None:
+        for parameter, gradient in zip(self.parameters, gradients):
+            parameter.grad = gradient
 
     def _act(self) -> None:
         for action in self.player.after_update:
@@ -303,6 +341,10 @@ class _Update:
             scale = scale / pieces
         for piece in self._pieces(batch, pieces):
             more, piece_stats, outputs = self.gradients(piece, scale)
+            if self.captured:
+                # The next replay overwrites them.
+                outputs = each_tensor(outputs, torch.Tensor.clone)
+                more = more if pieces == 1 else [None if g is None else g.clone() for g in more]
             parts.append(outputs)
             if gradients:
                 add_all_(

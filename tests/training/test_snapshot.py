@@ -38,9 +38,10 @@ def test_copies_keep_their_memory_until_a_buffer_is_replaced():
     made[0].running_mean += 1
     snapshot.take()
     assert [copy.data_ptr() for copy in snapshot.copies] == first
-    assert snapshot.changed() == []
+    assert snapshot.changed() == [] and snapshot.generation == 1
     made[0].running_mean = torch.ones(2)
     snapshot.take()
+    assert snapshot.generation == 2
     made[0].running_mean.zero_()
     snapshot.restore()
     assert made[0].running_mean.tolist() == [1, 1]
