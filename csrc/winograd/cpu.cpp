@@ -4,6 +4,7 @@
 #include "../common/cpu_block.h"
 #include "../common/stable.h"
 #include "engine.h"
+#include "workspace.h"
 
 #include <algorithm>
 #include <cmath>
@@ -47,44 +48,36 @@ Weights weights_of(const Tensor& w, bool transposed, std::optional<Tensor>& kept
       kept->stride(3), transposed};
 }
 
-std::int64_t workspace_elements(const Cut& cut, bool sums) {
-  return cut.weight_elements() + cut.in_elements() + cut.out_elements() + cut.zeros +
-         (sums ? cut.block * cut.chunk : 0);
+// Scratch memory of all threads comes first: it is aligned to whole lines.
+std::int64_t workspace_elements(const Cut& cut, bool sums, std::int64_t threads) {
+  return threads * cut.scratch() + rounded_up(cut.shared(), lanes) + cut.zeros() +
+         (sums ? cut.sums() : 0);
 }
 
-struct Workspace {
-  Tensor memory;
-  Buffers buffers;
-
-  Workspace(const Tensor& like, const Cut& cut, bool sums)
-      : memory(empty(like, {workspace_elements(cut, sums)})) {
-    buffers.weights = mutable_floats(memory);
-    buffers.in = buffers.weights + cut.weight_elements();
-    buffers.out = buffers.in + cut.in_elements();
-    float* const zeros = buffers.out + cut.out_elements();
-    std::fill_n(zeros, cut.zeros, 0.f);
-    buffers.zeros = zeros;
-    buffers.sums = zeros + cut.zeros;
-  }
-};
+int thread_count() { return static_cast<int>(torch::stable::get_num_threads()); }
 
 // A scheme and its kernels.
 struct Kind {
   Scheme scheme;
-  ForwardStages Kernels::* stages;
-  GradientStages Kernels::* gradient;
+  ForwardKernels Kernels::* forward;
+  GradientUnit Kernels::* gradient;
 };
 
 inline constexpr Kind same_size{convolution, &Kernels::convolution, &Kernels::gradient},
     upsampled{upsampling, &Kernels::upsampling, nullptr},
     downsampled{downsampling, &Kernels::downsampling, &Kernels::downsampling_gradient};
 
-void run_on(Forward f, const Kind& kind, const Tensor& like) {
+void run_on(Forward f, const Kind& kind) {
   f.streaming = is_worth_streaming(DType::f32, f.shape.n * f.shape.oh * f.shape.ow * f.shape.k);
-  const Cut cut(f.shape, kind.scheme);
-  const Workspace w(like, cut, f.sums);
   const Kernels& kernels = FG_SELECT_LEVEL(winograd_kernels);
-  run(f, cut, kernels.*kind.stages, kernels, w.buffers,
+  const int threads = thread_count();
+  const Cut cut(f.shape, kind.scheme, kernels.rows, threads);
+  const Workspace memory(workspace_elements(cut, f.sums != nullptr, threads));
+  float* const scratch = memory.floats();
+  float* const shared = scratch + threads * cut.scratch();
+  float* const zeros = shared + rounded_up(cut.shared(), lanes);
+  std::fill_n(zeros, cut.zeros(), 0.f);
+  run(f, cut, kernels.*kind.forward, {shared, zeros + cut.zeros(), zeros, scratch}, threads,
       [](std::int64_t n, const auto& g) { parallel(n, g); });
 }
 
@@ -142,7 +135,7 @@ Tensor forward(
   f.epilogue.noise_per_sample = o.noise && o.noise->size(0) > 1;
   f.epilogue.bias = dense(o.bias, "b", {s.k});
   f.y = mutable_floats(y);
-  run_on(f, same_size, o.x);
+  run_on(f, same_size);
   return finished(y, x, w);
 }
 
@@ -194,7 +187,7 @@ Tensor conv_transpose2d(const Tensor& x_, const Tensor& w, const OptionalTensor&
   f.weights = weights_of(w, true, kept);
   f.weights.flip = false;
   f.y = mutable_floats(y);
-  run_on(f, upsampled, x);
+  run_on(f, upsampled);
   return finished(y, x_, w);
 }
 
@@ -221,7 +214,7 @@ std::tuple<Tensor, Tensor> conv2d_input(
     f.y = mutable_floats(dx);
     f.with = floats(x);
     f.sums = mutable_floats(dstyle);
-    run_on(f, same_size, x);
+    run_on(f, same_size);
   }
   return {finished(dx, x_, x_), dstyle};
 }
@@ -280,9 +273,13 @@ Tensor weight_gradient(
   const OptionalTensor style = contiguous(style_);
   const WeightGradient g{
       s, floats(x), style ? floats(*style) : nullptr, floats(dy), mutable_floats(dw)};
-  const Cut cut(s, kind.scheme);
-  const Workspace workspace(x, cut, false);
-  run(g, cut, FG_SELECT_LEVEL(winograd_kernels).*kind.gradient, workspace.buffers,
+  const int threads = thread_count();
+  const GradientCut cut(s, kind.scheme, threads);
+  const Workspace memory(threads * cut.scratch() + cut.zeros());
+  float* const scratch = memory.floats();
+  float* const zeros = scratch + threads * cut.scratch();
+  std::fill_n(zeros, cut.zeros(), 0.f);
+  run(g, cut, FG_SELECT_LEVEL(winograd_kernels).*kind.gradient, zeros, scratch, threads,
       [](std::int64_t n, const auto& f) { parallel(n, f); });
   return dw;
 }
@@ -324,7 +321,7 @@ Tensor conv2d_down(const Tensor& x_, const Tensor& w, const OptionalTensor& styl
   f.style = style ? floats(*style) : nullptr;
   f.weights = weights_of(w, false, kept);
   f.y = mutable_floats(y);
-  run_on(f, downsampled, x);
+  run_on(f, downsampled);
   return finished(y, x_, w);
 }
 
@@ -341,7 +338,9 @@ std::int64_t scratch(
                   : down == 2 ? Shape{n, h, w, c, h / 2, w / 2, k, 0, 0}
                               : Shape{n, h, w, c, h, w, k, 1, 1};
   const Kind& kind = up == 2 ? upsampled : down == 2 ? downsampled : same_size;
-  return 4 * workspace_elements(Cut(s, kind.scheme), true);
+  const int threads = thread_count();
+  const Cut cut(s, kind.scheme, FG_SELECT_LEVEL(winograd_kernels).rows, threads);
+  return 4 * workspace_elements(cut, true, threads);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // Check of every stage on several threads against sums in double, for the sanitizers. It doesn't
 // use torch. Each buffer has its own allocation, full of NaN: reads of unwritten values show.
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -16,22 +15,18 @@ using std::int64_t;
 
 namespace {
 
-void in_three_threads(int64_t units, const auto& f) {
-  std::atomic<int64_t> next = 0;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&] {
-      for (int64_t unit; (unit = next.fetch_add(2)) < units;) {
-        f(unit, std::min(unit + 2, units));
-      }
-    });
+constexpr int threads = 3;
+
+// Call f for each of n workers on a thread of its own.
+const auto parallel = [](int n, const auto& f) {
+  std::vector<std::thread> workers;
+  for (int i = 0; i < n; ++i) {
+    workers.emplace_back([&f, i] { f(i, i + 1); });
   }
-  for (std::thread& t : threads) {
+  for (std::thread& t : workers) {
     t.join();
   }
-}
-
-const auto parallel = [](int64_t units, const auto& f) { in_three_threads(units, f); };
+};
 
 std::mt19937 generator(1);
 
@@ -47,15 +42,14 @@ std::vector<float> unwritten(int64_t n) {
   return std::vector<float>(n, std::numeric_limits<float>::quiet_NaN());
 }
 
-struct Workspace {
-  std::vector<float> weights, in, out, sums, zeros;
-  Buffers buffers;
+struct Memory {
+  std::vector<float> shared, sums, zeros, scratch;
 
-  explicit Workspace(const Cut& cut)
-      : weights(unwritten(cut.weight_elements())), in(unwritten(cut.in_elements())),
-        out(unwritten(cut.out_elements())), sums(unwritten(cut.block * cut.chunk)),
-        zeros(cut.zeros, 0.f),
-        buffers{weights.data(), in.data(), out.data(), sums.data(), zeros.data()} {}
+  explicit Memory(const Cut& cut)
+      : shared(unwritten(cut.shared())), sums(unwritten(cut.sums())), zeros(cut.zeros(), 0.f),
+        scratch(unwritten(threads * cut.scratch())) {}
+
+  Buffers buffers() { return {shared.data(), sums.data(), zeros.data(), scratch.data()}; }
 };
 
 bool failed = false;
@@ -119,7 +113,8 @@ void check_convolution(const Kernels& kernels, const Shape& s, int stride = 1) {
     }
   }
 
-  const Cut cut(s, stride == 1 ? convolution : downsampling);
+  const Scheme& scheme = stride == 1 ? convolution : downsampling;
+  const Cut cut(s, scheme, kernels.rows, threads);
   std::vector<float> found = unwritten(pixels * s.k), found_sums(s.n * s.k, 0.f),
                      found_dw = unwritten(s.k * s.c * 9);
   const Epilogue epilogue{
@@ -128,13 +123,16 @@ void check_convolution(const Kernels& kernels, const Shape& s, int stride = 1) {
       false};
   const Forward f{s,        x.data(),     style.data(), {w.data(), s.c * 9, 9, 1, false},
                   epilogue, found.data(), with.data(),  found_sums.data()};
-  run(f, cut, stride == 1 ? kernels.convolution : kernels.downsampling, kernels,
-      Workspace(cut).buffers, parallel);
+  run(f, cut, stride == 1 ? kernels.convolution : kernels.downsampling, Memory(cut).buffers(),
+      threads, parallel);
   compare("the result", s, found, y);
   compare("the sums", s, found_sums, sums);
-  run(WeightGradient{s, x.data(), style.data(), dy.data(), found_dw.data()}, cut,
-      stride == 1 ? kernels.gradient : kernels.downsampling_gradient, Workspace(cut).buffers,
-      parallel);
+  const GradientCut by_channels(s, scheme, threads);
+  std::vector<float> zeros(by_channels.zeros(), 0.f),
+      scratch = unwritten(threads * by_channels.scratch());
+  run(WeightGradient{s, x.data(), style.data(), dy.data(), found_dw.data()}, by_channels,
+      stride == 1 ? kernels.gradient : kernels.downsampling_gradient, zeros.data(), scratch.data(),
+      threads, parallel);
   compare("the gradient of the weights", s, found_dw, dw);
 }
 
@@ -153,7 +151,7 @@ void check_upsampling(
       }
     }
   }
-  const Cut cut(s, upsampling);
+  const Cut cut(s, upsampling, kernels.rows, threads);
   std::vector<float> found = unwritten(y.size());
   Forward f{};
   f.shape = s;
@@ -161,7 +159,7 @@ void check_upsampling(
   f.style = style.data();
   f.weights = {weights.data(), 9, k * 9, 1, false};
   f.y = found.data();
-  run(f, cut, kernels.upsampling, kernels, Workspace(cut).buffers, parallel);
+  run(f, cut, kernels.upsampling, Memory(cut).buffers(), threads, parallel);
   compare("the upsampled image", s, found, y);
 }
 
@@ -175,6 +173,8 @@ int main() {
     check_convolution(*kernels, {3, 3, 3, 2, 1, 3, 5, 0, 1});
     // More channels than one pass of products can have.
     check_convolution(*kernels, {2, 6, 6, 300, 6, 6, 17, 1, 1});
+    // Few tiles share the image, many the weights.
+    check_convolution(*kernels, {1, 8, 8, 300, 8, 8, 40, 1, 1});
     check_convolution(*kernels, {2, 9, 19, 16, 4, 9, 33, 0, 0}, 2);
     check_convolution(*kernels, {1, 21, 3, 90, 10, 1, 5, 0, 0}, 2);
     check_convolution(*kernels, {2, 11, 5, 300, 5, 2, 16, 0, 0}, 2);
