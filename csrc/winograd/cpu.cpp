@@ -71,7 +71,7 @@ void run_on(Forward f, const Kind& kind) {
   f.streaming = is_worth_streaming(DType::f32, f.shape.n * f.shape.oh * f.shape.ow * f.shape.k);
   const Kernels& kernels = FG_SELECT_LEVEL(winograd_kernels);
   const int threads = thread_count();
-  const Cut cut(f.shape, kind.scheme, kernels.rows, threads);
+  const Cut cut(f.shape, kind.scheme, kernels.blocking, threads);
   const Workspace memory(workspace_elements(cut, f.sums != nullptr, threads));
   float* const scratch = memory.floats();
   float* const shared = scratch + threads * cut.scratch();
@@ -339,7 +339,7 @@ std::int64_t scratch(
                               : Shape{n, h, w, c, h, w, k, 1, 1};
   const Kind& kind = up == 2 ? upsampled : down == 2 ? downsampled : same_size;
   const int threads = thread_count();
-  const Cut cut(s, kind.scheme, FG_SELECT_LEVEL(winograd_kernels).rows, threads);
+  const Cut cut(s, kind.scheme, FG_SELECT_LEVEL(winograd_kernels).blocking, threads);
   return 4 * workspace_elements(cut, true, threads);
 }
 

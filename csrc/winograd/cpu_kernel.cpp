@@ -24,12 +24,8 @@ constexpr ForwardKernels forward_kernels{transform_shared<S>, run_unit<S>, add_s
 
 }  // namespace
 
-extern const Kernels winograd_kernels{
-    most_rows,
-    forward_kernels<Convolution>,
-    forward_kernels<Upsampling>,
-    forward_kernels<Downsampling>,
-    run_gradient<Convolution>,
-    run_gradient<Downsampling>};
+extern const Kernels winograd_kernels{{most_rows, unit_tiles},     forward_kernels<Convolution>,
+                                      forward_kernels<Upsampling>, forward_kernels<Downsampling>,
+                                      run_gradient<Convolution>,   run_gradient<Downsampling>};
 
 }  // namespace fg::FG_CPU_LEVEL

@@ -53,6 +53,11 @@ struct Edges {
   std::int64_t blocks() const { return bottom_blocks() + divide_up(right, block); }
 };
 
+// Tiles that products of an instruction set multiply at once, and the most of a unit that suit it.
+struct Blocking {
+  std::int64_t rows, tiles;
+};
+
 // Part of the results that shares transformed data.
 struct Pass {
   std::int64_t first_tile, tiles, first_k, ks;  // ks is whole groups of lanes
@@ -70,7 +75,7 @@ struct Pass {
 struct Cut : Tiling {
   static constexpr std::int64_t weight_bytes = 12 << 20, image_bytes = 16 << 20,
                                 scratch_bytes = 1600 << 10, sum_bytes = 4 << 20, most_shared = 128,
-                                most_tiles = 32, bundle = 2 * lanes;
+                                bundle = 2 * lanes;
 
   bool by_tiles;
   std::int64_t pass_tiles, pass_k;          // sizes of a pass
@@ -79,7 +84,7 @@ struct Cut : Tiling {
   std::int64_t weight_plane, weight_group, in_plane, in_group, out_plane;
   std::int64_t edge_units = 0, edge_sums = 0;
 
-  Cut(const Shape& s, const Scheme& scheme, std::int64_t rows, std::int64_t threads)
+  Cut(const Shape& s, const Scheme& scheme, const Blocking& blocking, std::int64_t threads)
       : Tiling(s, scheme), by_tiles(tiles > most_shared || tiles >= k) {
     if (by_tiles) {
       pass_k = even(k, weight_bytes / (4 * weight_points * c), lanes);
@@ -89,8 +94,8 @@ struct Cut : Tiling {
       bundles = unit_c < c ? divide_up(pass_k, bundle) : 1;
       const std::int64_t most = scratch_bytes / (4 * points * (unit_c + (bundles + 1) * bundle));
       // Few tiles give every thread some units.
-      const std::int64_t share = divide_up(pass_tiles, 3 * threads) + rows - 1;
-      unit_tiles = even(pass_tiles, std::min({most, share, most_tiles}), rows);
+      const std::int64_t share = divide_up(pass_tiles, 3 * threads) + blocking.rows - 1;
+      unit_tiles = even(pass_tiles, std::min({most, share, blocking.tiles}), blocking.rows);
     } else {
       pass_k = k;
       pass_tiles = even(tiles, image_bytes / (4 * points * c), 1);
@@ -189,7 +194,7 @@ struct ForwardKernels {
 };
 
 struct Kernels {
-  std::int64_t rows;  // tiles that products multiply at once
+  Blocking blocking;
   ForwardKernels convolution, upsampling, downsampling;
   GradientUnit gradient, downsampling_gradient;
 };

@@ -50,7 +50,8 @@ void product(const Product& p, const float* fetch) {
     // Weights go to L2: they are larger than L1.
     __builtin_prefetch(fetch, 0, Of == Rows::tiles ? 2 : 3);
     fetch += lanes;
-    if constexpr (Of == Rows::tiles) {
+    // Narrower products have no loads to spare.
+    if constexpr (Of == Rows::tiles && most_groups > 1) {
       __builtin_prefetch(a + p.a_group + i * lanes, 0, 3);
 #pragma GCC unroll 4
       for (int g = 0; g < Groups; ++g) {

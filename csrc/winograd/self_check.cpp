@@ -114,7 +114,7 @@ void check_convolution(const Kernels& kernels, const Shape& s, int stride = 1) {
   }
 
   const Scheme& scheme = stride == 1 ? convolution : downsampling;
-  const Cut cut(s, scheme, kernels.rows, threads);
+  const Cut cut(s, scheme, kernels.blocking, threads);
   std::vector<float> found = unwritten(pixels * s.k), found_sums(s.n * s.k, 0.f),
                      found_dw = unwritten(s.k * s.c * 9);
   const Epilogue epilogue{
@@ -151,7 +151,7 @@ void check_upsampling(
       }
     }
   }
-  const Cut cut(s, upsampling, kernels.rows, threads);
+  const Cut cut(s, upsampling, kernels.blocking, threads);
   std::vector<float> found = unwritten(y.size());
   Forward f{};
   f.shape = s;

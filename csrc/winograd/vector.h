@@ -11,11 +11,11 @@ namespace {
 
 // The sums of a product stay in registers: of up to `most_rows` by `most_groups` groups of lanes.
 #if defined(__AVX512F__)
-inline constexpr int width = 16, most_rows = 14, most_groups = 2;
+inline constexpr int width = 16, most_rows = 14, most_groups = 2, unit_tiles = 28;
 #elif defined(__AVX2__)
-inline constexpr int width = 8, most_rows = 6, most_groups = 1;
+inline constexpr int width = 8, most_rows = 6, most_groups = 1, unit_tiles = 18;
 #else
-inline constexpr int width = 4, most_rows = 2, most_groups = 1;
+inline constexpr int width = 4, most_rows = 2, most_groups = 1, unit_tiles = 18;
 #endif
 
 typedef float vec __attribute__((vector_size(width * sizeof(float))));
