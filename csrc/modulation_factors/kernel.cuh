@@ -183,8 +183,9 @@ __global__ void __launch_bounds__(block_threads) styles_kernel(Tensors<T> t, uns
   }
 }
 
+// Without a minimum number of blocks per SM, ptxas spills to make room for one more block.
 template <class T, bool Wide>
-__global__ void __launch_bounds__(block_threads) weights_backward_kernel(
+__global__ void __launch_bounds__(block_threads, 3) weights_backward_kernel(
     Tensors<T> t, bool staged) {
   using R = accumulate_t<T>;
   constexpr int V = Wide ? access_width<R> : 1;
