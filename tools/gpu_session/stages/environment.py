@@ -10,7 +10,9 @@ import subprocess
 import torch
 
 from fastgan import _torch_private, ops
+from fastgan.recipes import get_recipe
 from fastgan.runtime import versions
+from fastgan.training.auto_precision import choose
 from tools.gpu_session.clock import host_seconds, multiply_as, seconds_of
 from tools.gpu_session.context import Context
 
@@ -43,6 +45,11 @@ def facts(context: Context) -> None:
         return
     if not torch.cuda.is_available():
         raise SystemExit("torch sees no CUDA device")
+    chosen = [
+        f"{name} {choose(get_recipe(name), torch.device(context.device)).precision}"
+        for name in ("stylegan2", "dcgan", "r3gan")
+    ]
+    context.fact_to("precision auto", ", ".join(chosen))
     context.fact_to("cuDNN", str(torch.backends.cudnn.version()))
     context.fact_to("compute capability", ".".join(map(str, torch.cuda.get_device_capability())))
     try:

@@ -60,8 +60,8 @@ def works(*, quick: bool) -> list[Work]:
     if quick:
         narrow: dict[str, Any] = {"channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4}
         return [
-            Work(StyleGAN2(batch=4, mapping_layers=1, **narrow), 8),
-            Work(DCGAN(batch=4, ngf=4, ndf=4), 16, (EAGER, PLAIN)),
+            Work(StyleGAN2(batch=4, mapping_layers=1, precision="fp32", **narrow), 8),
+            Work(DCGAN(batch=4, ngf=4, ndf=4, precision="fp32"), 16, (EAGER, PLAIN)),
         ]
     return [
         Work(StyleGAN2(precision="fp16"), 256, (EAGER, GRAPHED, PLAIN)),

@@ -1,4 +1,4 @@
-"""StyleGAN2-ADA, trained on rendered shapes for the time that is left; its grid is ``grid.png``."""
+"""StyleGAN2-ADA, trained on drawn faces for the time that is left; its grid is ``grid.png``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from fastgan.data import open_dataset
 from fastgan.recipes import Batch, ImageSpec
 from fastgan.recipes.stylegan2 import StyleGAN2ADA
+from fastgan.training.auto_precision import resolve
 from fastgan.training.state import TrainState
 from tools.gpu_session.clock import synchronize
 from tools.gpu_session.context import Context
@@ -24,22 +25,26 @@ def settings(*, quick: bool) -> tuple[StyleGAN2ADA, int, int]:
     """Return the recipe, the resolution and the number of different real images."""
     if quick:
         sizes: dict[str, Any] = {"channel_base": 64, "channel_max": 4, "z_dim": 4, "w_dim": 4}
-        return StyleGAN2ADA(batch=4, mapping_layers=1, augment="none", **sizes), 8, 8
+        recipe = StyleGAN2ADA(
+            batch=4, mapping_layers=1, augment="none", precision="fp32", **sizes
+        )  # fmt: skip
+        return recipe, 8, 8
     recipe = StyleGAN2ADA(
-        batch=64, precision="tf32", channel_base=8192, channel_max=256, mapping_layers=2,
+        batch=64, channel_base=8192, channel_max=256, mapping_layers=2,
         penalty_weight=1.0, ema_kimg=2.0,
     )  # fmt: skip
     return recipe, 64, 2048
 
 
 def run(context: Context) -> None:
-    recipe, resolution, count = settings(quick=context.quick)
+    chosen, resolution, count = settings(quick=context.quick)
     device = context.device
+    recipe, _ = resolve(chosen, torch.device(device), None)
     began = time.monotonic()
-    # Rendered before, since a CPU would take longer for an image than a GPU for a step.
-    images, _ = open_dataset("shapes", resolution=resolution).batch(torch.arange(count))
+    # Drawn before: a CPU takes longer for an image than a GPU for a step.
+    images, _ = open_dataset("faces", resolution=resolution).batch(torch.arange(count))
     real = images.to(device).float() / 127.5 - 1
-    work = f"{recipe.name} {resolution}×{resolution} on shapes, batch {recipe.batch}"
+    work = f"{recipe.name} {resolution}×{resolution} on faces, batch {recipe.batch}"
     about = {"dtype": str(recipe.precision)}
     context.figure(work, "rendering", time.monotonic() - began, "s", **about)
 
@@ -54,10 +59,10 @@ def run(context: Context) -> None:
 
     synchronize(device)
     began = time.monotonic()
-    shown = began
+    shown, stats = began, {}
     while context.left > LAST:
-        chosen = torch.randint(count, (recipe.batch,), generator=generator, device=device)
-        stats = step([Batch(real[chosen], labels)] * step.batches)
+        places = torch.randint(count, (recipe.batch,), generator=generator, device=device)
+        stats = step([Batch(real[places], labels)] * step.batches)
         if context.quick or time.monotonic() - shown > EVERY:
             draw(context, state)
             shown = time.monotonic()
