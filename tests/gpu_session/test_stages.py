@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import struct
 import time
 import zlib
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch.autograd import DeviceType
 
-from tools.gpu_session import clock
+from tools.gpu_session import clock, trainer
 from tools.gpu_session.context import Context
 from tools.gpu_session.png import grid, save_png
 from tools.gpu_session.results import SessionResults, StageResult
@@ -71,6 +72,25 @@ def test_an_exception_is_a_figure_without_value_and_the_stage_goes_on(tmp_path, 
     context.figure("loss", "value", float("nan"), "loss")
     assert [f.note for f in found] == ["OutOfMemoryError: out of memory", "nan"]
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_graphs_are_the_trainers(monkeypatch):
+    monkeypatch.setattr(trainer, "TrainStep", MagicMock())
+    monkeypatch.setattr(trainer, "choose_recorder", lambda *_, **__: ("recorder", ""))
+    trainer.make_step("state", "cpu", graphed=True)
+    assert trainer.TrainStep.call_args.kwargs["recorder"] == "recorder"
+    trainer.make_step("state", "cpu", graphed=False)
+    assert "recorder" not in trainer.TrainStep.call_args.kwargs
+    monkeypatch.setattr(trainer, "choose_recorder", lambda *_, **__: (None, "no, since x."))
+    with pytest.raises(trainer.Unavailable, match="not available: no, since x"):
+        trainer.make_step("state", "cpu", graphed=True)
+
+
+def test_the_trainers_warnings_are_collected():
+    with trainer.Warnings() as found:
+        logging.getLogger("fastgan").warning("%s can't be captured", "Updates of D")
+    logging.getLogger("fastgan").warning("another one")
+    assert found.texts == ["Updates of D can't be captured"]
 
 
 def test_losses_are_compared_by_their_largest_relative_difference():

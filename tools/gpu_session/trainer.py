@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 
 from fastgan.training.distributed import World
+from fastgan.training.graphs import choose_recorder
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
 
@@ -26,15 +26,10 @@ def make_step(state: TrainState, device: str, *, graphed: bool) -> TrainStep:
     world = World(torch.device(device))
     if not graphed:
         return TrainStep(state, world=world)
-    try:
-        from fastgan.training.graphs import choose_recorder
-    except ImportError:
-        raise Unavailable("not available: this trainer has no CUDA graphs") from None
     recorder, reason = choose_recorder("auto", state, world, compiled=False)
     if recorder is None:
         raise Unavailable(f"not available: {reason or 'no graphs on a CPU'}")
-    options: dict[str, Any] = {"recorder": recorder}
-    return TrainStep(state, world=world, **options)
+    return TrainStep(state, world=world, recorder=recorder)
 
 
 class Warnings(logging.Handler):

@@ -28,7 +28,7 @@ def settings(*, quick: bool) -> tuple[StyleGAN2ADA, int, int]:
         recipe = StyleGAN2ADA(
             batch=4, mapping_layers=1, augment="none", precision="fp32", **sizes
         )  # fmt: skip
-        return recipe, 8, 8
+        return recipe, 16, 8
     recipe = StyleGAN2ADA(
         batch=64, channel_base=8192, channel_max=256, mapping_layers=2,
         penalty_weight=1.0, ema_kimg=2.0,
