@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,11 +22,14 @@ from torch import Tensor
 from fastgan._torch_private import copy_all_
 from fastgan.errors import FastganError
 from fastgan.training.config import ConfigError
+from fastgan.training.reading import Reading
 
 T = TypeVar("T")
 
 BUCKET = 2**23
 """Elements in one message: large enough for the bandwidth, small beside the networks."""
+IN_FLIGHT = 2
+"""Messages on their way at once, each of which takes a bucket's memory."""
 TIMEOUT = datetime.timedelta(minutes=10)
 """Longest wait for another rank; rank 0 may draw, measure and write meanwhile."""
 
@@ -69,13 +72,24 @@ class World:
         """
         if self.size == 1:
             return
+        # One bucket is packed and unpacked while another is on its way.
+        waiting: list[tuple[list[Tensor], Tensor, Any]] = []
         for bucket in _buckets(tensors):
             flat = torch.cat([t.reshape(-1) for t in bucket])
             with self.conversation():
-                dist.all_reduce(flat)
-            flat /= self.size
-            parts = flat.split([t.numel() for t in bucket])
-            copy_all_(bucket, [part.view_as(t) for part, t in zip(parts, bucket)])
+                waiting.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+            if len(waiting) == IN_FLIGHT:
+                self._receive(*waiting.pop(0))
+        for sent in waiting:
+            self._receive(*sent)
+
+    def _receive(self, bucket: list[Tensor], flat: Tensor, work: Any) -> None:
+        """Write the mean of a bucket into its tensors, once the message is through."""
+        with self.conversation():
+            work.wait()
+        flat /= self.size
+        parts = flat.split([t.numel() for t in bucket])
+        copy_all_(bucket, [part.view_as(t) for part, t in zip(parts, bucket)])
 
     def any(self, flag: bool) -> bool:
         """Return True on all ranks if ``flag`` is True on one of them.
@@ -89,6 +103,33 @@ class World:
         with self.conversation():
             dist.all_reduce(result, op=dist.ReduceOp.MAX)
         return bool(result)
+
+    def ask_any(self, flag: bool) -> Callable[[], bool]:
+        """Begin to ask whether ``flag`` is True on one of the ranks; nothing waits for the answer.
+
+        Returns:
+            A function that returns the answer, the same on all ranks, once it is needed.
+
+        Raises:
+            RankLost: another process can't be reached; the returned function raises it too.
+        """
+        if self.size == 1:
+            return lambda: flag
+        asked = torch.full((1,), float(flag), device=self.device)
+        with self.conversation():
+            work = dist.all_reduce(asked, op=dist.ReduceOp.MAX, async_op=True)
+        if self.device.type == "cuda":
+            # The device waits, not the host.
+            work.wait()
+            reading = Reading(asked)
+            return lambda: bool(reading.numbers()[0])
+
+        def answer() -> bool:
+            with self.conversation():
+                work.wait()
+            return bool(asked)
+
+        return answer
 
     def mean(self, row: Mapping[str, float]) -> dict[str, float]:
         """Return the mean of each number over the ranks.

@@ -8,7 +8,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,6 +178,7 @@ class _Loop:
         self._logged_at = -1
         self._unseen = unseen(run.recipe, run.dataset)
         self._views: tuple[str, ...] = ()
+        self._asked: Callable[[], bool] | None = None
 
     def to_the_end(self) -> RunResult:
         """Take all steps, or those until a stop is requested; then save and report."""
@@ -197,7 +198,7 @@ class _Loop:
                 self._draw(self.run.folder.grid(0))
             progress = TrainingProgress(self._console, total=total_images, done=state.nimg)
             with progress:
-                while state.nimg < total_images and not world.any(self._stop.requested):
+                while state.nimg < total_images and not self._stopped():
                     before = state.nimg
                     try:
                         due = [next_batch(batches) for _ in range(step.batches)]
@@ -220,6 +221,15 @@ class _Loop:
         if failure is not None:
             raise failure
         return result
+
+    def _stopped(self) -> bool:
+        """Return True on all ranks after a stop was requested on one of them.
+
+        Several processes ask each other while a step computes, and so stop a step later than one.
+        """
+        world = self.run.world
+        asked, self._asked = self._asked, world.ask_any(self._stop.requested)
+        return self._asked() if world.size == 1 else asked is not None and asked()
 
     def _loader(self) -> BatchLoader:
         return BatchLoader(
@@ -356,6 +366,9 @@ class _Loop:
 
     def _agree_on_the_end(self) -> None:
         """Share a signal that one rank received with all ranks, and announce the stop."""
+        if self._asked is not None:
+            # Messages are answered in the order of their sending.
+            self._asked()
         for number in (signal.SIGINT, signal.SIGTERM):
             if self.run.world.any(self._stop.signal == number):
                 self._stop.signal = number

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from fastgan._torch_private import copy_all_
+from fastgan.training.reading import Reading
 from fastgan.training.snapshot import Snapshot, restore_where
 from fastgan.training.state import TrainState
 
@@ -139,25 +140,6 @@ def make_skips(state: TrainState, snapshot: Snapshot, device: torch.device) -> S
     if device.type == "cpu":
         return HostSkips(state, snapshot)
     return DeviceSkips(state, snapshot, device)
-
-
-class Reading:
-    """Numbers on their way from a device, which only ``numbers`` waits for."""
-
-    def __init__(self, numbers: Tensor) -> None:
-        on_gpu = numbers.device.type == "cuda"
-        self._here = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=on_gpu)
-        self._here.copy_(numbers, non_blocking=True)
-        self._event = torch.cuda.Event() if on_gpu else None
-        if self._event is not None:
-            self._event.record()
-
-    def numbers(self) -> list[list[int]]:
-        """Return the numbers, as soon as they are here."""
-        if self._event is not None:
-            self._event.synchronize()
-        values: list[list[int]] = self._here.tolist()
-        return values
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:

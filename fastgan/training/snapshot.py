@@ -64,7 +64,22 @@ class Snapshot:
         else:
             restore_where(where, self.buffers, self.copies)
 
-    def changed(self) -> list[Tensor]:
-        """Return the buffers that differ from their copies."""
+    def own(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the floating-point buffers that each process changes for itself, and their copies.
+
+        Modules name buffers that are equal on all processes in ``equal_buffers``.
+        """
+        equal = {
+            id(getattr(module, name))
+            for network in self.networks
+            for module in network.modules()
+            for name in getattr(module, "equal_buffers", ())
+        }
         pairs = zip(self.buffers, self.copies)
-        return [buffer for buffer, copy in pairs if not torch.equal(buffer, copy)]
+        return [(b, copy) for b, copy in pairs if b.is_floating_point() and id(b) not in equal]
+
+
+@torch.no_grad()
+def changes(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return 1 for each tensor that differs from its copy, else 0: float32, on their device."""
+    return torch.stack([(tensor != copy).any() for tensor, copy in pairs]).float()

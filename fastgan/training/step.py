@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -30,7 +31,7 @@ from fastgan.training.graphs import Graphed, Rates, Recorder
 from fastgan.training.precision import autocast, matmul_precision, with_float32
 from fastgan.training.rows import Rows, move_rows
 from fastgan.training.skips import Skips, Stats, make_skips, skips_on_device
-from fastgan.training.snapshot import Snapshot
+from fastgan.training.snapshot import Snapshot, changes, restore_where
 from fastgan.training.state import TrainState
 
 MAX_SKIPS = 10
@@ -185,8 +186,9 @@ class TrainStep:
                 self.state.networks,
                 tuple(real.shape[1:]),
             )
-            mine = slice(rank * len(real), (rank + 1) * len(real))
-            rows.append(each_tensor(update.draw(request), lambda t, mine=mine: t[mine]))
+            # This rank's rows.
+            mine = operator.itemgetter(slice(rank * len(real), (rank + 1) * len(real)))
+            rows.append(each_tensor(update.draw(request), mine))
         return move_rows(rows, self.world.device)
 
 
@@ -248,9 +250,8 @@ class _Update:
         gradients, stats, outputs = self._of_micro_batches(
             batch, self.one if scale is None else scale
         )
-        present = [gradient for gradient in gradients if gradient is not None]
-        self.world.average_(present)
-        self._average_changed()
+        if self.world.size > 1:
+            self._average([gradient for gradient in gradients if gradient is not None])
         if scaler:
             self._assign(gradients)
             scaler.unscale_(optimizer)
@@ -278,10 +279,11 @@ class _Update:
         gradients = Graphed(
             self.gradients, recorder, f"Gradients of {name}", key=lambda: snapshot.generation
         )
-        self.gradients, self.captured = gradients, True  # type: ignore[method-assign]
+        self.captured = True
+        self.gradients = gradients  # type: ignore[assignment,method-assign]
         if skips_on_device(optimizer):
             rates = Rates(optimizer)
-            self.finish = Graphed(  # type: ignore[method-assign]
+            self.finish = Graphed(  # type: ignore[assignment,method-assign]
                 self.finish,
                 recorder,
                 f"Steps of the optimiser of {name}",
@@ -322,7 +324,7 @@ class _Update:
             parts.append(term.every * penalty if term.every > 1 else penalty)
             stats[f"{term.name}/{name}"] = penalty
         total = functools.reduce(torch.add, parts)
-        gradients = [
+        gradients: Gradients = [
             gradient if gradient is None else laid_out_like(parameter, gradient)
             for parameter, gradient in zip(
                 self.parameters,
@@ -373,10 +375,18 @@ class _Update:
         for start in range(0, count, size):
             yield batch.rows(slice(start, start + size))
 
-    def _average_changed(self) -> None:
-        """Average over the ranks the buffers that this update changed (running statistics)."""
-        if self.world.size > 1:
-            self.world.average_([b for b in self.skips.snapshot.changed() if b.is_floating_point()])
+    def _average(self, gradients: Sequence[Tensor]) -> None:
+        """Average over the ranks the gradients, and the buffers that this update changed.
+
+        Those are running statistics, such as of batch norm. Ranks agree on which ones changed by
+        the mean of their flags.
+        """
+        own = self.skips.snapshot.own()
+        means = [buffer.clone() for buffer, _ in own]
+        changed = [changes(own)] if own else []
+        self.world.average_([*gradients, *changed, *means])
+        for (buffer, _), mean, flag in zip(own, means, changed[0] if own else ()):
+            restore_where(flag > 0, [buffer], [mean])
 
 
 def laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:

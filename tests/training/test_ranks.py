@@ -88,7 +88,7 @@ def test_two_ranks_stop_and_go_on_as_one_run(two, disks, assert_same):
     # Rank 1 has no checkpoint on its disk.
     (status, output), (other, silent) = two("run")
     assert (status, other) == (0, 0), output + silent
-    assert "Resumed after 144 images" in output
+    assert "Resumed after 160 images" in output
     assert list(disks[1].iterdir()) == []
     assert_same(state_of(disks[0] / "run"), state_of(disks[0] / "unbroken"))
     assert [row["nimg"] for row in read_log(disks[0] / "unbroken" / "log.jsonl")] == list(

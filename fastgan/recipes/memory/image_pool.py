@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ class ImagePool(nn.Module):
         ValueError: ``size`` is below 1.
     """
 
+    equal_buffers: ClassVar[tuple[str, ...]] = ("images",)
+    """Buffers that the trainer needn't average over processes."""
     images: Tensor
     labels: Tensor
     full: Tensor

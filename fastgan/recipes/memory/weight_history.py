@@ -18,6 +18,11 @@ class WeightHistory(nn.Module):
 
     count: Tensor
 
+    @property
+    def equal_buffers(self) -> tuple[str, ...]:
+        """Buffers that the trainer needn't average over processes: they follow the weights."""
+        return tuple(name for name, _ in self.named_buffers())
+
     def follow(self, weights: Sequence[Tensor]) -> None:
         """Start the mean at these weights."""
         for i, weight in enumerate(weights):
