@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -34,13 +35,14 @@ def deterministic(wanted: bool) -> Iterator[None]:
         return
     enabled = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
     cudnn = torch.backends.cudnn
     own, benchmark = cudnn.deterministic, cudnn.benchmark
     workspace = os.environ.get(WORKSPACE)
     torch.use_deterministic_algorithms(True)
     # Filling new memory would cost time, and find defects rather than prevent differences.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     cudnn.deterministic, cudnn.benchmark = True, False
     os.environ.setdefault(WORKSPACE, ":4096:8")
     try:
@@ -55,7 +57,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
         ) from error
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warns)
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        memory.fill_uninitialized_memory = fills
         cudnn.deterministic, cudnn.benchmark = own, benchmark
         if workspace is None:
             os.environ.pop(WORKSPACE, None)

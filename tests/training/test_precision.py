@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 
 import pytest
 import torch
 
+from fastgan import ops
 from fastgan.recipes import DCGAN, RECIPES, Batch, ImageSpec, Recipe
 from fastgan.training.precision import matmul_precision
 from fastgan.training.state import TrainState
@@ -203,6 +205,27 @@ def test_the_highest_resolutions_alone_compute_in_half(recipe, precision, dtype)
     # D's turn draws images without gradients, G's turn with them.
     assert seen.pop("high G") == [dtype, dtype, *path_length]
     assert {d for dtypes in seen.values() for d in dtypes} == {torch.float32}
+
+
+def test_demodulation_and_the_sum_of_images_stay_in_float32(monkeypatch):
+    g = RECIPES["stylegan2"](
+        z_dim=4, batch=4, precision="bf16", half_resolutions=1, **STYLED["stylegan2"]
+    ).build_networks(ImageSpec(1, 16))["G"]
+    factors, blocks = [], []
+
+    def watched(x, weight, styles, **options):
+        factors.append((x.dtype, weight.dtype, styles.dtype))
+        return ops.modulated_conv2d(x, weight, styles, **options)
+
+    fake = types.SimpleNamespace(modulated_conv2d=watched)
+    monkeypatch.setattr("fastgan.nn.modulated_conv2d.ops", fake)
+    for block in g.synthesis.blocks():
+        block.register_forward_hook(lambda m, i, o: blocks.append((o[0].dtype, o[1].dtype)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        g(torch.randn(4, 4))
+    single, half = torch.float32, torch.bfloat16
+    assert factors == [(single,) * 3] * 5 + [(half, single, single)] * 3
+    assert blocks == [(single, single), (single, single), (half, single)]
 
 
 @pytest.mark.parametrize("recipe", STYLED)
