@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def, name-defined, assignment"
+# mypy: disable-error-code="no-untyped-def, name-defined, assignment, misc, var-annotated"
 """The fused kernel of filtered_lrelu in Triton, for separable filters and factors of 1, 2 and 4.
 
 A program has a strip of some columns of some images, or channels. It goes down the rows. A window
