@@ -11,7 +11,7 @@ namespace fg::upfirdn2d {
 namespace {
 
 // Elements of a block, whose buffers stay in L1; of a row of a block, which may take L2; of a task.
-constexpr std::int64_t block_elements = 4096, row_elements = 16384, task_elements = 32768;
+constexpr std::int64_t block_elements = 2048, row_elements = 16384, task_elements = 32768;
 
 // Vectors that start with a cache line are read as fast again as those that cross one.
 struct alignas(64) Line {
