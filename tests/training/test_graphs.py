@@ -123,6 +123,8 @@ def train(name, *, captured, steps=4, **settings):
         batches = [examples(dataset, 4, 4 * (first + i) % 64) for i in range(trainer.batches)]
         stats.append(trainer(batches))
     trainer.settle()
+    # NaN marks statistics of updates that were skipped, and equals nothing.
+    stats = [{key: value.nan_to_num(nan=-1e30) for key, value in row.items()} for row in stats]
     return state, stats, recorder
 
 
