@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from tools.gpu_session import session as driver
-from tools.gpu_session.context import FIGURE
+from tools.gpu_session.context import FACT, FIGURE, print_fact, print_figure
 from tools.gpu_session.results import Figure, ResultsError, SessionResults, StageResult
 from tools.gpu_session.session import Session, Stage
 from tools.gpu_session.table import LINES, table
@@ -57,6 +57,14 @@ def test_a_failed_stage_and_a_late_one_are_recorded_and_the_rest_go_on(tmp_path,
     # The output ends with the whole table.
     assert shown[-len(table(session.results)) :] == table(session.results)
     assert "good: done" in "\n".join(shown)
+
+
+def test_a_figure_begins_a_line_where_another_one_is_open(capsys):
+    print("tests/ops/test_a.py ", end="")
+    print_figure(ONE)
+    print_fact("torch", "2.11")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == FIGURE + json.dumps(asdict(ONE)) and lines[3].startswith(FACT)
 
 
 def test_without_time_a_stage_is_skipped(tmp_path):

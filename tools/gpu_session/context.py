@@ -94,10 +94,14 @@ def free_memory() -> None:
 
 
 def print_figure(figure: Figure) -> None:
-    """Print a figure as a line that the session's process reads."""
-    print(FIGURE + json.dumps(asdict(figure), ensure_ascii=False, allow_nan=False), flush=True)
+    """Print a figure as a line that the session's process reads.
+
+    It begins a new line, since pytest leaves its own ones open.
+    """
+    said = json.dumps(asdict(figure), ensure_ascii=False, allow_nan=False)
+    print(f"\n{FIGURE}{said}", flush=True)
 
 
 def print_fact(name: str, text: str) -> None:
     """Print a name and a text as a line that the session's process reads."""
-    print(FACT + json.dumps({name: text}, ensure_ascii=False), flush=True)
+    print(f"\n{FACT}{json.dumps({name: text}, ensure_ascii=False)}", flush=True)

@@ -25,6 +25,12 @@ class Reporter:
     def __init__(self, context: Context) -> None:
         self.context, self.counts, self.said = context, {"passed": 0, "failed": 0}, 0.0
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Report a file that can't be read, since a package is missing for example."""
+        if report.failed:
+            self.counts["failed"] += 1
+            self.context.figure(report.nodeid, "test", 0.0, "passed", note=reason(report))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and self.counts["failed"] < FAILURES:
             self.context.figure(report.nodeid, "test", 0.0, "passed", note=reason(report))
@@ -43,7 +49,7 @@ class Reporter:
             self.context.figure(name, outcome, float(count), "tests")
 
 
-def reason(report: pytest.TestReport) -> str:
+def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Return the last line of a failure's report that says something."""
     lines = [line for line in str(report.longrepr).splitlines() if line.startswith("E ")]
     return (lines[0][2:].strip() if lines else str(report.longrepr)[-120:])[:200] or "no message"
@@ -56,6 +62,7 @@ def arguments(context: Context) -> list[str]:
         tests = str(ROOT / "tests" / "ops" / "test_pixel_norm.py")
         return [*common, "-x", "-k", "test_values and cpu and float64 and vectors", tests]
     chosen = ["-m", "gpu and not long", "-k", LEFT_OUT, "--gpu-sample", str(SHARE)]
+    chosen += ["--continue-on-collection-errors"]
     if importlib.util.find_spec("xdist") is not None:
         workers = max(1, min(12, len(os.sched_getaffinity(0)) - 2))
         chosen += ["-n", str(workers), "--dist", "load"]
